@@ -1,0 +1,1 @@
+"""Adapters: one room per technology; no room knows another."""

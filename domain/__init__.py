@@ -1,0 +1,1 @@
+"""Rules of script sessions: standard library and attrs, no input or output."""

@@ -1,0 +1,43 @@
+"""Who owns a session and which one it is."""
+
+from datetime import UTC, datetime, timedelta
+from typing import NewType
+from uuid import UUID
+
+from attrs import frozen
+
+Owner = NewType("Owner", str)
+
+ANONYMOUS = Owner("anonymous")
+"""The owner of everything while authentication is off; never the owner of a token."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TICKS_PER_MS = 4096
+_US_PER_MS = 1000
+
+
+@frozen
+class SessionKey:
+    """What every statement about a session is scoped to."""
+
+    owner: Owner
+    request_id: UUID
+
+
+def uuid7_at(now: datetime, random_bits: int) -> UUID:
+    """Return the UUIDv7 for `now` (aware, UTC) and 62 random bits.
+
+    The twelve bits after the version are the fraction of the millisecond (RFC 9562, section 6.2, method 3),
+    rounded up, so that `uuid7_time` gives `now` back to the microsecond.
+    """
+    since_us = (now - _EPOCH) // timedelta(microseconds=1)
+    since_ms, fraction_us = divmod(since_us, _US_PER_MS)
+    ticks = -(-fraction_us * _TICKS_PER_MS // _US_PER_MS)
+    return UUID(int=since_ms << 80 | 0x7 << 76 | ticks << 64 | 0b10 << 62 | random_bits)
+
+
+def uuid7_time(identifier: UUID) -> datetime:
+    """Return the instant at which `uuid7_at` made this identifier."""
+    since_ms = identifier.int >> 80
+    ticks = identifier.int >> 64 & 0xFFF
+    return _EPOCH + timedelta(milliseconds=since_ms, microseconds=ticks * _US_PER_MS // _TICKS_PER_MS)

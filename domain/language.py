@@ -1,0 +1,110 @@
+"""Languages and the titles that name a script of one."""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import ClassVar
+
+from attrs import define, field, frozen
+
+from domain.errors import Invalid, NotFound
+
+_GRAMMAR = re.compile(r"[a-z][a-z0-9]*-[A-Za-z0-9][A-Za-z0-9._-]*")
+_SIZE_MAX = 128
+
+
+class Language(StrEnum):
+    """A language that scripts are written in."""
+
+    NODEJS = "nodejs"
+    PYTHON = "python"
+
+
+@define(eq=False)
+class InvalidLanguageTitle(Invalid):
+    """The title does not follow the grammar `<language>-<title>`."""
+
+    code: ClassVar[str] = "INVALID_LANGUAGE_TITLE"
+    value: str | None
+
+    @property
+    def message(self) -> str:
+        return (
+            "The header Language-Title must be <language>-<title>, like nodejs-calculator: lower-case letters and "
+            f"digits, a hyphen, then letters, digits, '.', '_' or '-', at most {_SIZE_MAX} characters in all."
+        )
+
+    @property
+    def details(self) -> Mapping[str, object]:
+        return {"value": self.value if self.value is None else self.value[:_SIZE_MAX]}
+
+
+@define(eq=False)
+class LanguageNotServed(NotFound):
+    """The title is well formed, and no runtime serves its language."""
+
+    code: ClassVar[str] = "RUNTIME_NOT_FOUND"
+    value: str
+
+    @property
+    def message(self) -> str:
+        served = ", ".join(f"{language}-" for language in Language)
+        return f"No runtime serves {self.value!r}. Use a title that begins with one of: {served}."
+
+    @property
+    def details(self) -> Mapping[str, object]:
+        return {"value": self.value, "languages": [str(language) for language in Language]}
+
+
+@frozen
+class LanguageTitle:
+    """The canonical name of a script: its language and its title."""
+
+    language: Language
+    title: str
+
+    def __str__(self) -> str:
+        return f"{self.language}-{self.title}"
+
+    @classmethod
+    def of(cls, canonical: str) -> "LanguageTitle":
+        """Read a canonical name back; raises ValueError when it is not one."""
+        language, _, title = canonical.partition("-")
+        return cls(Language(language), title)
+
+
+@frozen
+class LanguageMapping:
+    """Additional spellings: prefixes (`js-` to nodejs), and patterns for a whole title, tried in order.
+
+    A prefix is replaced by the language's own; a title that a pattern matches keeps its whole text as the title.
+    """
+
+    prefixes: Mapping[str, Language] = field(factory=dict)
+    patterns: tuple[tuple[re.Pattern[str], Language], ...] = ()
+
+    def resolve(self, value: str | None) -> LanguageTitle:
+        """Return the canonical title; raises InvalidLanguageTitle or LanguageNotServed."""
+        if value is None or len(value) > _SIZE_MAX or not _GRAMMAR.fullmatch(value):
+            raise InvalidLanguageTitle(value)
+        return (self._by_language(value) or self._by_prefix(value) or self._by_pattern(value)) or _refuse(value)
+
+    def _by_language(self, value: str) -> LanguageTitle | None:
+        prefix, _, title = value.partition("-")
+        return LanguageTitle(Language(prefix), title) if prefix in set(Language) else None
+
+    def _by_prefix(self, value: str) -> LanguageTitle | None:
+        for prefix, language in self.prefixes.items():
+            if value.startswith(prefix) and len(value) > len(prefix):
+                return LanguageTitle(language, value.removeprefix(prefix))
+        return None
+
+    def _by_pattern(self, value: str) -> LanguageTitle | None:
+        for pattern, language in self.patterns:
+            if pattern.fullmatch(value):
+                return LanguageTitle(language, value)
+        return None
+
+
+def _refuse(value: str) -> LanguageTitle:
+    raise LanguageNotServed(value)

@@ -1,0 +1,58 @@
+"""What one execution may use, and the server's bounds for it."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+from attrs import frozen
+
+from domain.errors import Problem
+
+
+class Isolation(StrEnum):
+    """How long a worker lives: as long as its session, or for one execution only."""
+
+    SESSION = "session"
+    PROCESS = "process"
+
+
+@frozen
+class Limits:
+    """Limits of one execution: wall time in milliseconds, memory in MiB."""
+
+    timeout_ms: int
+    memory_mb: int
+    isolation: Isolation
+
+
+@frozen
+class LimitsRequest:
+    """What a caller asked for; None takes the server's default."""
+
+    timeout_ms: int | None = None
+    memory_mb: int | None = None
+    isolation: Isolation | None = None
+
+
+@frozen
+class LimitsPolicy:
+    """The server's defaults and maxima."""
+
+    default: Limits
+    timeout_ms_max: int
+    memory_mb_max: int
+
+    def problems(self, request: LimitsRequest) -> Iterator[Problem]:
+        """Yield what the server does not grant, by JSON pointer."""
+        if (request.timeout_ms or 0) > self.timeout_ms_max:
+            yield Problem("/limits/timeout_ms", f"must be at most {self.timeout_ms_max}")
+        if (request.memory_mb or 0) > self.memory_mb_max:
+            yield Problem("/limits/memory_mb", f"must be at most {self.memory_mb_max}")
+
+    def grant(self, request: LimitsRequest) -> Limits:
+        """Return the limits to run under; a server that isolates by process does so for every session."""
+        strict = Isolation.PROCESS in (request.isolation, self.default.isolation)
+        return Limits(
+            timeout_ms=request.timeout_ms or self.default.timeout_ms,
+            memory_mb=request.memory_mb or self.default.memory_mb,
+            isolation=Isolation.PROCESS if strict else Isolation.SESSION,
+        )

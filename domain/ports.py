@@ -1,0 +1,218 @@
+"""What the rules need from outside; each docstring is a contract that every adapter is tested against."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Generic, Protocol, TypeVar
+from uuid import UUID
+
+from attrs import field, frozen
+
+from domain.execution import Execution, OpenExecution, ScriptReport
+from domain.identity import Owner, SessionKey
+from domain.json_text import JsonText
+from domain.language import Language
+from domain.limits import Limits
+from domain.script import Script
+from domain.session import Session, Status
+
+
+class Clock(Protocol):
+    """Tells the time that every controller of one database agrees on."""
+
+    def now(self) -> datetime:
+        """Return the instant, aware and in UTC; never earlier than one returned before."""
+        ...
+
+
+class IdGenerator(Protocol):
+    """Makes the ids of sessions and executions."""
+
+    def new(self, now: datetime) -> UUID:
+        """Return a UUIDv7 that nobody else has, with `now` inside (see `domain.identity.uuid7_at`)."""
+        ...
+
+
+@frozen
+class SessionFilter:
+    """Which sessions a list shows; None shows all. Status is judged at `judged_at`."""
+
+    judged_at: datetime
+    status: Status | None = None
+    language: Language | None = None
+
+
+Item = TypeVar("Item")
+
+
+@frozen
+class Page(Generic[Item]):
+    """Items, newest first, and the id to go on after; None when there is nothing beyond.
+
+    A page may hold fewer items than asked for while `next_after` is set: the number of examined rows is bounded.
+    """
+
+    items: Sequence[Item]
+    next_after: UUID | None
+
+
+@frozen
+class Admission:
+    """An execution that was begun, and the session as it was admitted with."""
+
+    execution: OpenExecution
+    session: Session
+
+
+@frozen
+class ExecutionRequest:
+    """An execution to begin: admitted at `started_at`, and to end within the session's limit and `allowance`."""
+
+    key: SessionKey
+    execution_id: UUID
+    started_at: datetime
+    allowance: timedelta
+
+
+@frozen
+class FinishedExecution:
+    """An execution to record: what it was given, and what came out."""
+
+    execution: OpenExecution
+    finished_at: datetime
+    params: JsonText = field(repr=False)
+    report: ScriptReport
+
+
+class SessionRepository(Protocol):
+    """Keeps sessions and their scripts.
+
+    Any method may raise StorageUnavailable or Overloaded; for a write that may yet be stored, StorageUnavailable says
+    `stored="unknown"`. A session of another owner is exactly as absent.
+    """
+
+    async def add(self, session: Session, script: Script) -> None:
+        """Store a new session durably. Adding the same session again changes nothing."""
+        ...
+
+    async def get(self, key: SessionKey) -> Session:
+        """Return the session, whatever its status, as all acknowledged writes left it.
+
+        Raises SessionNotFound.
+        """
+        ...
+
+    async def script(self, key: SessionKey) -> Script | None:
+        """Return the session's script; None when the session has been emptied.
+
+        Raises SessionNotFound.
+        """
+        ...
+
+    async def update(self, key: SessionKey, change: Callable[[Session], Session]) -> Session:
+        """Replace the stored session with `change(stored)` and return it.
+
+        `change` is pure and may be called several times. Of concurrent updates each sees the one before it. If
+        `change` raises, or returns what it was given, nothing is stored. Counts, `last_executed_at` and renewals that
+        happen meanwhile are kept: `expires_at` never moves back. A session whose `script_hash` becomes None loses
+        its script. Raises SessionNotFound, and UpdateConflict when races with other processes do not end in time.
+        """
+        ...
+
+    async def page(self, owner: Owner, wanted: SessionFilter, after: UUID | None, size: int) -> Page[Session]:
+        """Return at most `size` of the owner's sessions, newest first, older than `after`."""
+        ...
+
+
+class ExecutionRepository(Protocol):
+    """Keeps executions: those that are open, and the history.
+
+    Any method may raise StorageUnavailable or Overloaded, as in SessionRepository.
+    """
+
+    async def begin(self, request: ExecutionRequest) -> Admission:
+        """Admit an execution: judge the session live at `started_at`, renew it if due, keep an open record.
+
+        The open record's deadline is `started_at`, the session's time limit and the allowance together. Beginning the
+        same execution again changes nothing more. Raises SessionNotFound, SessionExpired or SessionClosed.
+        """
+        ...
+
+    async def withdraw(self, execution_id: UUID, key: SessionKey) -> None:
+        """Forget an execution that no worker took: no count, no history. Absent is fine."""
+        ...
+
+    async def finish(self, finished: FinishedExecution) -> int:
+        """Count the execution, write its history row, remove the open record; return the session's new count.
+
+        Each execution counts once: finishing again returns the first answer. Executions that finish together get
+        distinct counts. A session that expired or was closed meanwhile counts all the same. Raises ExecutionLost
+        when there is neither an open record nor a history row.
+        """
+        ...
+
+    async def page(self, key: SessionKey, after: UUID | None, size: int) -> Page[Execution]:
+        """Return at most `size` executions of the session, newest first, older than `after`.
+
+        Open records past their deadline are among them, with outcome `unknown`. An unknown session has none.
+        """
+        ...
+
+
+@frozen
+class ScriptRun:
+    """One run to make.
+
+    `source` is asked for only when no worker holds the script yet; it raises what reading the script raises.
+    """
+
+    execution: OpenExecution
+    language: Language
+    limits: Limits
+    expires_at: datetime
+    script_hash: str
+    context: JsonText = field(repr=False)
+    params: JsonText = field(repr=False)
+    source: Callable[[], Awaitable[Script]] = field(repr=False, eq=False)
+
+
+class Worker(Protocol):
+    """A place that was given to one run."""
+
+    async def run(self) -> ScriptReport:
+        """Run the script to its end, by its own limits, and return what came out, failures included.
+
+        Called at most once. User code never runs twice. Raises RuntimeUnavailable or Overloaded when the runtime says
+        that nothing was started, and ExecutionUnknown when it may have started and its end is not known.
+        """
+        ...
+
+    async def release(self) -> None:
+        """Give the place back; safe after `run`, instead of it, and again."""
+        ...
+
+
+class ScriptRunner(Protocol):
+    """Runs scripts of some languages in sandboxes. Waits are bounded by the server's settings."""
+
+    async def acquire(self, run: ScriptRun) -> Worker:
+        """Wait for a worker; cancelling the call leaves the queue, and nothing was started.
+
+        Raises Overloaded when the queue is full or the wait too long, RuntimeUnavailable when the language cannot
+        run now, and what `run.source` raises.
+        """
+        ...
+
+    async def check(self, language: Language, script: Script, owner: Owner) -> bool:
+        """Parse the script without running it; return whether it was parsed (a runtime may not be able to).
+
+        Raises ScriptSyntaxError, RuntimeUnavailable or Overloaded.
+        """
+        ...
+
+    async def evict(self, request_id: UUID) -> None:
+        """Drop what is kept warm for a session that has ended; running executions end by themselves."""
+        ...
+
+    async def health(self) -> Mapping[str, object]:
+        """Describe the runtime for people; `status` is "ok", "degraded" or "failing". Ends within a second."""
+        ...

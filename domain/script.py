@@ -1,0 +1,55 @@
+"""A script: its source, its size and its hash."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import ClassVar
+
+from attrs import define, field, frozen
+
+from domain.errors import FieldTooLarge, Invalid
+
+
+@frozen
+class Script:
+    """Source text and its SHA-256 (64 hexadecimal digits, over the UTF-8 bytes)."""
+
+    source: str = field(repr=False)
+    hash: str
+
+    @classmethod
+    def of(cls, source: str, size_max: int) -> "Script":
+        """Return the script of this source; raises FieldTooLarge above `size_max` bytes of UTF-8."""
+        encoded = source.encode()
+        if len(encoded) > size_max:
+            raise FieldTooLarge("/script_content", size_max, len(encoded))
+        return cls(source, hashlib.sha256(encoded).hexdigest())
+
+
+@frozen
+class SyntaxFault:
+    """Where and why a script does not parse: 1-based line and column in the caller's own text, where known."""
+
+    message: str
+    line: int | None = None
+    column: int | None = None
+
+
+@define(eq=False)
+class ScriptSyntaxError(Invalid):
+    """The script does not parse, so no session is made."""
+
+    code: ClassVar[str] = "SCRIPT_SYNTAX_ERROR"
+    fault: SyntaxFault
+
+    @property
+    def message(self) -> str:
+        where = f" (line {self.fault.line}, column {self.fault.column})" if self.fault.line else ""
+        return f"The script does not parse: {self.fault.message}{where}. Correct it and initialize again."
+
+    @property
+    def details(self) -> Mapping[str, object]:
+        return {
+            "reason": self.fault.message,
+            "line": self.fault.line,
+            "column": self.fault.column,
+        }

@@ -1,0 +1,1 @@
+"""Every statement, named, and the migrations of the schema."""
