@@ -1,0 +1,185 @@
+"""What callers do with sessions: initialize, read, change, close and list them."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+from attrs import define, field, frozen
+
+from domain.budget import Budget
+from domain.errors import RuntimeUnavailable, StorageUnavailable
+from domain.execution import Execution
+from domain.function import FunctionNotFound
+from domain.identity import Owner, SessionKey
+from domain.json_text import EMPTY_OBJECT, JsonText
+from domain.language import Language, LanguageMapping, LanguageTitle
+from domain.limits import LimitsPolicy, LimitsRequest
+from domain.ports import Clock, ExecutionRepository, IdGenerator, Page, ScriptRunner, SessionFilter, SessionRepository
+from domain.script import Script
+from domain.session import LifetimePolicy, Renewal, Session, SessionClosed, SessionPatch, Status
+from domain.tasks import Tasks
+
+
+@frozen
+class SessionPolicy:
+    """The server's bounds for sessions: sizes in bytes, times in seconds."""
+
+    lifetime: LifetimePolicy
+    limits: LimitsPolicy
+    script_size_max: int
+    request_timeout_s: float
+
+
+@frozen
+class SessionRequest:
+    """A session to initialize; None takes the server's default."""
+
+    language_title: str | None
+    script_content: str | None = field(default=None, repr=False)
+    context: JsonText = field(default=EMPTY_OBJECT, repr=False)
+    metadata: JsonText = field(default=EMPTY_OBJECT, repr=False)
+    ttl_seconds: int | None = None
+    renewal: Renewal = Renewal.FIXED
+    limits: LimitsRequest = field(factory=LimitsRequest)
+
+
+@frozen
+class Initialized:
+    """A new session, and whether its script was parsed."""
+
+    session: Session
+    syntax_checked: bool
+
+
+@frozen
+class ListRequest:
+    """Which sessions to list, newest first: at most `size`, older than `after`.
+
+    `judged_at` is the instant at which the first page was asked for; None on that page.
+    """
+
+    owner: Owner
+    size: int
+    after: UUID | None = None
+    status: Status | None = None
+    language: Language | None = None
+    judged_at: datetime | None = None
+
+
+@frozen
+class SessionList:
+    """A page of sessions and the instant at which their status was judged."""
+
+    page: Page[Session]
+    judged_at: datetime
+
+
+@define
+class SessionService:
+    """The use cases of sessions. Every method may raise StorageUnavailable or Overloaded."""
+
+    _clock: Clock
+    _ids: IdGenerator
+    _sessions: SessionRepository
+    _executions: ExecutionRepository
+    _runners: Mapping[Language, ScriptRunner]
+    _mapping: LanguageMapping
+    _policy: SessionPolicy
+    _tasks: Tasks
+
+    async def initialize(self, owner: Owner, request: SessionRequest) -> Initialized:
+        """Check the script and store a new session.
+
+        Raises InvalidLanguageTitle, LanguageNotServed, FunctionNotFound, FieldTooLarge, ScriptSyntaxError or
+        RuntimeUnavailable.
+        """
+        title = self._mapping.resolve(request.language_title)
+        script = self._script(title, request)
+        budget = self._budget()
+        checked = await budget.spend(
+            self._runners[title.language].check(title.language, script, owner), lambda: _check_late(title)
+        )
+        session = self._open(owner, title, script, request)
+        await budget.spend(self._sessions.add(session, script), _write_late)
+        return Initialized(session, checked)
+
+    async def get(self, key: SessionKey) -> Session:
+        """Return a live session; raises SessionNotFound, SessionExpired or SessionClosed."""
+        session = await self._budget().spend(self._sessions.get(key), StorageUnavailable)
+        session.require_live(self._clock.now())
+        return session
+
+    async def script(self, key: SessionKey) -> Script | None:
+        """Return the session's script; raises SessionNotFound."""
+        return await self._budget().spend(self._sessions.script(key), StorageUnavailable)
+
+    async def patch(self, key: SessionKey, patch: SessionPatch, version: int | None) -> Session:
+        """Replace fields of a live session, if it is at `version` where one is given.
+
+        Raises SessionNotFound, SessionExpired, SessionClosed, VersionMismatch or UpdateConflict.
+        """
+        now = self._clock.now()
+
+        def change(session: Session) -> Session:
+            session.require_live(now)
+            session.require_version(version)
+            return session.patch(patch, now)
+
+        return await self._budget().spend(self._sessions.update(key, change), _write_late)
+
+    async def close(self, key: SessionKey) -> None:
+        """Close and empty the session; closing again changes nothing. Raises SessionNotFound or UpdateConflict."""
+        now = self._clock.now()
+        closing = self._sessions.update(key, lambda session: session.close(now))
+        session = await self._budget().spend(closing, _write_late)
+        self._tasks.spawn(self._runners[session.language_title.language].evict(key.request_id))
+
+    async def list(self, request: ListRequest) -> SessionList:
+        """Return a page of the owner's sessions."""
+        judged_at = request.judged_at or self._clock.now()
+        wanted = SessionFilter(judged_at, request.status, request.language)
+        reading = self._sessions.page(request.owner, wanted, request.after, request.size)
+        return SessionList(await self._budget().spend(reading, StorageUnavailable), judged_at)
+
+    async def executions(self, key: SessionKey, after: UUID | None, size: int) -> Page[Execution]:
+        """Return a page of a session's history, also of an expired one.
+
+        Raises SessionNotFound or SessionClosed.
+        """
+        budget = self._budget()
+        session = await budget.spend(self._sessions.get(key), StorageUnavailable)
+        if session.closed_at is not None:
+            raise SessionClosed(session.closed_at)
+        return await budget.spend(self._executions.page(key, after, size), StorageUnavailable)
+
+    def _budget(self) -> Budget:
+        return Budget(self._policy.request_timeout_s)
+
+    def _script(self, title: LanguageTitle, request: SessionRequest) -> Script:
+        if request.script_content is None:
+            raise FunctionNotFound(title)
+        return Script.of(request.script_content, self._policy.script_size_max)
+
+    def _open(self, owner: Owner, title: LanguageTitle, script: Script, request: SessionRequest) -> Session:
+        now = self._clock.now()
+        length, expires_at, expires_max_at = self._policy.lifetime.span(now, request.ttl_seconds)
+        return Session(
+            key=SessionKey(owner, self._ids.new(now)),
+            language_title=title,
+            script_hash=script.hash,
+            context=request.context,
+            metadata=request.metadata,
+            limits=self._policy.limits.grant(request.limits),
+            renewal=request.renewal,
+            ttl_seconds=length,
+            expires_at=expires_at,
+            expires_max_at=expires_max_at,
+        )
+
+
+def _write_late() -> StorageUnavailable:
+    return StorageUnavailable(stored="unknown", retry_after_ms=None)
+
+
+def _check_late(title: LanguageTitle) -> RuntimeUnavailable:
+    return RuntimeUnavailable(title.language, "its syntax checker did not answer in time. Repeat the call.")
