@@ -1,0 +1,6 @@
+"""The unit suite takes about a second: few examples here, many in the longer suites."""
+
+from hypothesis import settings
+
+settings.register_profile("unit", max_examples=30, deadline=None)
+settings.load_profile("unit")

@@ -1,0 +1,145 @@
+"""The life of a session, on both sides of every instant."""
+
+from datetime import timedelta
+
+import pytest
+
+from domain.session import (
+    LifetimePolicy,
+    Renewal,
+    SessionClosed,
+    SessionExpired,
+    SessionNotFound,
+    SessionPatch,
+    Status,
+    UpdateConflict,
+    VersionMismatch,
+)
+from tests.unit.domain.builders import START, session_at
+
+US = timedelta(microseconds=1)
+
+
+def seconds(count: float) -> timedelta:
+    return timedelta(seconds=count)
+
+
+def test_a_session_was_created_at_the_instant_in_its_id() -> None:
+    assert session_at().created_at == START
+
+
+def test_a_session_is_live_just_before_it_expires_and_expired_at_the_instant() -> None:
+    session = session_at()
+    session.require_live(session.expires_at - US)
+    assert session.status(session.expires_at - US) is Status.ACTIVE
+    assert session.status(session.expires_at) is Status.EXPIRED
+    with pytest.raises(SessionExpired) as caught:
+        session.require_live(session.expires_at)
+    assert caught.value.details == {"expired_at": session.expires_at, "now": session.expires_at}
+
+
+def test_closed_takes_precedence_over_expired() -> None:
+    closed = session_at().close(START)
+    assert closed.status(closed.expires_at) is Status.CLOSED
+    with pytest.raises(SessionClosed) as caught:
+        closed.require_live(closed.expires_at)
+    assert caught.value.details == {"closed_at": START}
+
+
+def test_closing_empties_the_session_and_moves_the_version() -> None:
+    closed = session_at().close(START)
+    assert (closed.script_hash, closed.context, closed.metadata, closed.version) == (None, "{}", "{}", 2)
+
+
+def test_closing_again_changes_nothing() -> None:
+    closed = session_at().close(START)
+    assert closed.close(START + seconds(1)) is closed
+
+
+def test_closing_an_expired_session_empties_it_and_leaves_it_expired() -> None:
+    session = session_at()
+    emptied = session.close(session.expires_at)
+    assert emptied.status(session.expires_at) is Status.EXPIRED
+    assert (emptied.script_hash, emptied.context) == (None, "{}")
+
+
+def test_a_fixed_session_is_not_renewed() -> None:
+    session = session_at()
+    assert session.admit(session.expires_at - US) is session
+
+
+def test_a_sliding_session_is_renewed_once_a_tenth_of_its_length_has_passed() -> None:
+    session = session_at(renewal=Renewal.SLIDING)
+    assert session.admit(START + seconds(10)) is session
+    renewed = session.admit(START + seconds(10) + US)
+    assert renewed.expires_at == START + seconds(110) + US
+    assert renewed.version == session.version
+
+
+def test_a_renewal_ends_at_the_absolute_maximum() -> None:
+    session = session_at(renewal=Renewal.SLIDING, lifetime_seconds_max=150)
+    at_maximum = session.admit(START + seconds(99))
+    assert at_maximum.expires_at == START + seconds(150)
+    assert at_maximum.admit(START + seconds(149)) is at_maximum
+
+
+def test_an_expired_sliding_session_is_not_revived() -> None:
+    session = session_at(renewal=Renewal.SLIDING)
+    with pytest.raises(SessionExpired):
+        session.admit(session.expires_at)
+
+
+def test_a_patch_replaces_whole_fields_and_leaves_the_others() -> None:
+    session = session_at()
+    patched = session.patch(SessionPatch(context="[]"), START)
+    assert (patched.context, patched.metadata, patched.version) == ("[]", session.metadata, 2)
+    again = patched.patch(SessionPatch(metadata="{}", renewal=Renewal.SLIDING), START)
+    assert (again.context, again.metadata, again.renewal, again.version) == ("[]", "{}", Renewal.SLIDING, 3)
+
+
+def test_a_new_length_counts_from_now_and_becomes_the_sliding_length() -> None:
+    patched = session_at().patch(SessionPatch(ttl_seconds=200), START + seconds(50))
+    assert patched.expires_at == START + seconds(250)
+    assert patched.ttl_seconds == 200
+
+
+def test_a_new_length_never_shortens_the_life() -> None:
+    session = session_at()
+    patched = session.patch(SessionPatch(ttl_seconds=1), START)
+    assert patched.expires_at == session.expires_at
+    assert patched.ttl_seconds == 1
+
+
+def test_an_expired_session_cannot_be_patched() -> None:
+    session = session_at()
+    with pytest.raises(SessionExpired):
+        session.patch(SessionPatch(ttl_seconds=10), session.expires_at)
+
+
+def test_a_required_version_must_be_the_stored_one() -> None:
+    session = session_at(version=3)
+    session.require_version(None)
+    session.require_version(3)
+    with pytest.raises(VersionMismatch) as caught:
+        session.require_version(2)
+    assert caught.value.details == {"version": 3}
+
+
+def test_the_span_of_a_new_session_is_capped() -> None:
+    policy = LifetimePolicy(ttl_seconds=3600, lifetime_seconds_max=100)
+    assert policy.span(START, None) == (3600, START + seconds(100), START + seconds(100))
+    assert policy.span(START, 10) == (10, START + seconds(10), START + seconds(100))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SessionNotFound(),
+        SessionExpired(START, START),
+        SessionClosed(START),
+        VersionMismatch(1),
+        UpdateConflict(),
+    ],
+)
+def test_every_refusal_says_what_to_do(error: Exception) -> None:
+    assert str(error).endswith(".")
