@@ -1,0 +1,148 @@
+"""Every setting of the service: its name, type, bounds, default and meaning."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from domain.limits import Isolation
+from entrypoints.environment import SettingsError, read_environment
+from entrypoints.secret import Secret
+from entrypoints.settings_checks import CONTROLLER_CHECKS, Check
+
+KIBI = 1024
+MEBI = 1024 * KIBI
+
+
+class LogLevel(StrEnum):
+    """The least severe events that are logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How log lines look; auto is console on a terminal and JSON elsewhere."""
+
+    AUTO = "auto"
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class SandboxLevel(StrEnum):
+    """The least isolation that is acceptable: namespaces alone, system call filter too, or every layer there is."""
+
+    MINIMAL = "minimal"
+    STANDARD = "standard"
+    STRICT = "strict"
+
+
+class Authentication(StrEnum):
+    """Who may call; none lets everybody in."""
+
+    NONE = "none"
+
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Bytes = Annotated[int, Meta(ge=1, le=64 * MEBI)]
+Milliseconds = Annotated[int, Meta(ge=1, le=3_600_000)]
+Wait = Annotated[float, Meta(ge=0, le=3600)]
+Lifetime = Annotated[int, Meta(ge=1, le=366 * 86_400)]
+Urls = tuple[str, ...]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings, read once; a field's name in capitals is the name of its variable."""
+
+    host: Annotated[str, Meta(min_length=1, max_length=253, description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[Port, Meta(description="TCP port to listen on; 0 takes a free one.")] = 8080
+    auth: Annotated[Authentication | None, Meta(description="Authentication; none must be said off loopback.")] = None
+    web_concurrency: Annotated[int, Meta(ge=1, le=64, description="HTTP worker processes.")] = 1
+
+    database_url: Annotated[
+        Secret | None, Meta(description="PostgreSQL to use; left out: the embedded server under DATA_DIR.")
+    ] = None
+    data_dir: Annotated[Path, Meta(description="Folder of the embedded server.")]
+    auto_migrate: Annotated[bool, Meta(description="Migrate at start; on for the embedded server only.")]
+    db_pool_max: Annotated[int, Meta(ge=2, le=200, description="Database connections per process.")] = 8
+
+    session_expiry_seconds: Annotated[
+        int, Meta(ge=1, le=86_400, description="Length of a session that asks for none.")
+    ] = 3600
+    session_retention_seconds: Annotated[
+        Lifetime, Meta(description="How long an ended session can be told from one that never was.")
+    ] = 86_400
+    session_max_lifetime_seconds: Annotated[
+        Lifetime, Meta(description="Absolute maximum of a session's life, renewals included.")
+    ] = 2_592_000
+    history_retention_days: Annotated[int, Meta(ge=1, le=30, description="Days that executions are kept.")] = 7
+
+    max_script_size: Annotated[Bytes, Meta(description="Script, in bytes of UTF-8.")] = MEBI
+    max_context_size: Annotated[Bytes, Meta(description="Context, in bytes of JSON.")] = 256 * KIBI
+    max_params_size: Annotated[Bytes, Meta(description="Parameters of one execution, in bytes of JSON.")] = MEBI
+    max_result_size: Annotated[Bytes, Meta(description="Result of one execution, in bytes of JSON.")] = MEBI
+
+    request_timeout_ms: Annotated[
+        int, Meta(ge=100, le=60_000, description="Budget of a request, the script's own time not counted.")
+    ] = 2000
+    queue_timeout_ms: Annotated[Milliseconds, Meta(description="Longest wait for a worker.")] = 2000
+    script_timeout_ms: Annotated[Milliseconds, Meta(description="Wall time of a script that asks for none.")] = 5000
+    script_timeout_max_ms: Annotated[Milliseconds, Meta(description="Longest wall time that is granted.")] = 60_000
+    script_memory_mb: Annotated[
+        int, Meta(ge=16, le=65_536, description="Memory in MiB of a script that asks for none.")
+    ] = 128
+    script_memory_max_mb: Annotated[int, Meta(ge=16, le=65_536, description="Most memory in MiB that is granted.")] = (
+        512
+    )
+
+    isolation: Annotated[Isolation, Meta(description="Life of a worker: its session's, or one execution.")] = (
+        Isolation.SESSION
+    )
+    sandbox_uid: Annotated[
+        int | None, Meta(ge=1, le=4_294_967_293, description="User id of workers when the service is root.")
+    ] = None
+    sandbox_level: Annotated[SandboxLevel, Meta(description="Least isolation that is acceptable.")] = (
+        SandboxLevel.STANDARD
+    )
+    max_warm_workers: Annotated[int, Meta(ge=1, le=4096, description="Workers kept for their sessions.")] = 32
+    nodejs_path: Annotated[Path | None, Meta(description="Node.js >= 20 to use instead of the packaged one.")] = None
+
+    nodejs_runtime_url: Annotated[Urls, Meta(description="Hosts that run Node.js; none: this one.")] = ()
+    python_runtime_url: Annotated[Urls, Meta(description="Hosts that run Python; none: this one.")] = ()
+    runtime_timeout_seconds: Annotated[
+        float, Meta(gt=0, le=600, description="What a runtime host may add to the script's limit.")
+    ] = 5
+    runtime_token: Annotated[Secret | None, Meta(description="Shared with runtime hosts.")] = None
+    runtime_mappings_file: Annotated[Path | None, Meta(description="More prefixes and patterns of titles.")] = None
+
+    log_level: Annotated[LogLevel, Meta(description="Least severe events that are logged.")] = LogLevel.INFO
+    log_format: Annotated[LogFormat, Meta(description="Look of log lines.")] = LogFormat.AUTO
+    drain_delay_seconds: Annotated[Wait, Meta(description="From not ready to taking no new work.")] = 0
+    shutdown_timeout_seconds: Annotated[Wait, Meta(description="How long running work may take to end.")] = 30
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str], checks: tuple[Check, ...] = CONTROLLER_CHECKS) -> "Settings":
+        """Read the settings from variables; unknown ones are ignored and empty ones left out.
+
+        Raises SettingsError with every problem at once.
+        """
+        settings = read_environment(cls, environ)
+        problems = [problem for check in checks for problem in check(settings)]
+        if problems:
+            raise SettingsError(problems)
+        return settings
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the service brings its own PostgreSQL."""
+        return self.database_url is None
+
+    @property
+    def database_connections(self) -> int:
+        """Connections that all processes together may open."""
+        return self.db_pool_max * self.web_concurrency
