@@ -1,0 +1,104 @@
+"""The contract of Python scripts, kept in-process without any protection."""
+
+import ast
+import asyncio
+import contextlib
+import inspect
+import io
+import json
+import traceback
+from collections.abc import Callable, Coroutine, Mapping
+
+from attrs import field, frozen
+
+from domain.execution import Failure, FailureCode
+from domain.json_text import JsonText
+from domain.script import ScriptSyntaxError, SyntaxFault
+
+_FILE = "<script>"
+_ENTRY_POINTS = ("handler", "handle")
+
+
+@frozen
+class Ended:
+    """How a script ended: a result or a failure, and what it printed."""
+
+    result: JsonText | None = field(repr=False)
+    failure: Failure | None
+    stdout: str = field(default="", repr=False)
+    stderr: str = field(default="", repr=False)
+
+
+def parse(source: str) -> None:
+    """Parse without running; raises ScriptSyntaxError."""
+    try:
+        ast.parse(source, _FILE)
+    except SyntaxError as error:
+        raise ScriptSyntaxError(SyntaxFault(error.msg, error.lineno, error.offset)) from error
+
+
+async def evaluate(function: Callable[[Mapping[str, object]], object], event: Mapping[str, object]) -> Ended:
+    """Call a script with its event to the end; a coroutine that it returns runs in a loop of its own."""
+    out, err = io.StringIO(), io.StringIO()
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            value = function(event)
+            if inspect.iscoroutine(value):
+                value = await asyncio.to_thread(_to_the_end, value)
+        result = _encode(value)
+    except _Unserializable as error:
+        failure = Failure(FailureCode.RESULT_NOT_SERIALIZABLE, f"The result is not JSON: {error}")
+        return Ended(None, failure, out.getvalue(), err.getvalue())
+    except SystemExit as error:
+        failure = Failure(FailureCode.SCRIPT_EXITED, f"The script has ended its process with {error.code!r}")
+        return Ended(None, failure, out.getvalue(), err.getvalue())
+    except Exception as error:  # noqa: BLE001  # whatever a script raises is its failure
+        return Ended(None, _script_error(error), out.getvalue(), err.getvalue())
+    return Ended(result, None, out.getvalue(), err.getvalue())
+
+
+def python_function(source: str) -> Callable[[Mapping[str, object]], object]:
+    """Return the script as a function of its event: `handler`, else `handle`, else the value left in `result`."""
+
+    def call(event: Mapping[str, object]) -> object:
+        namespace = {"__name__": "__script__", "params": event["params"], "context": event["context"]}
+        exec(compile(source, _FILE, "exec"), namespace)  # noqa: S102  # running scripts is what this is for
+        for name in _ENTRY_POINTS:
+            if callable(entry := namespace.get(name)):
+                return entry(**_arguments(entry, event))
+        return namespace.get("result")
+
+    return call
+
+
+class _Unserializable(Exception):
+    """The result has no JSON form."""
+
+
+def _arguments(entry: Callable[..., object], event: Mapping[str, object]) -> dict[str, object]:
+    known = {"event": event, **event}
+    declared = list(inspect.signature(entry).parameters)
+    if len(declared) == 1 and declared[0] not in known:
+        return {declared[0]: event}
+    return {name: known[name] for name in declared if name in known}
+
+
+def _to_the_end(coroutine: Coroutine[object, object, object]) -> object:
+    return asyncio.run(coroutine)
+
+
+def _encode(value: object) -> JsonText:
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _Unserializable(str(error)) from error
+    return JsonText(text)
+
+
+def _script_error(error: Exception) -> Failure:
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == _FILE]
+    line = error.lineno if isinstance(error, SyntaxError) else frames[-1].lineno if frames else None
+    stack = "".join([*traceback.format_list(frames), *traceback.format_exception_only(error)])
+    name = type(error).__name__
+    return Failure(FailureCode.SCRIPT_ERROR, str(error), name=name, stack=stack, line=line)

@@ -1,0 +1,209 @@
+"""A script runner inside the test's own process."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from uuid import UUID
+
+from attrs import define, evolve, field, frozen
+from typing_extensions import override
+
+from adapters.memory.python_script import Ended, evaluate, parse, python_function
+from domain.errors import Overloaded, RuntimeUnavailable
+from domain.execution import ExecutionUnknown, Failure, FailureCode, ScriptReport
+from domain.identity import Owner
+from domain.language import Language
+from domain.limits import Isolation
+from domain.ports import ScriptRun, ScriptRunner, Worker
+from domain.script import Script
+
+_Function = Callable[[Mapping[str, object]], object]
+
+
+@frozen
+class MemoryRunnerOptions:
+    """Places and queue in runs, waits in seconds, sizes in bytes."""
+
+    workers_max: int = 4
+    queue_max: int = 16
+    queue_timeout_s: float = 2.0
+    result_size_max: int = 1_048_576
+
+
+@define(eq=False)
+class MemoryScriptRunner(ScriptRunner):
+    """Runs Python scripts with `exec`, and those in Node.js that the test gives as callables by their source.
+
+    Switches: `unavailable` is the remedy of a runner that cannot run now; `unknown_next` is the reason why the next
+    run ends unknown, after it has run; `hold` keeps runs from ending. `ran` lists every execution whose script ran.
+    """
+
+    options: MemoryRunnerOptions = field(factory=MemoryRunnerOptions)
+    node_functions: Mapping[str, _Function] = field(factory=dict)
+    unavailable: str | None = None
+    unknown_next: str | None = None
+    ran: list[UUID] = field(factory=list)
+    evicted: list[UUID] = field(factory=list)
+    running: int = field(default=0, init=False)
+    queued: int = field(default=0, init=False)
+    _taken: int = field(default=0, init=False)
+    _sources: dict[str, Script] = field(factory=dict, init=False)
+    _warm: set[UUID] = field(factory=set, init=False)
+    _open_gate: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _freed: asyncio.Condition = field(factory=asyncio.Condition, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._open_gate.set()
+
+    def hold(self) -> None:
+        """Keep every run from now on under way until `let_go`."""
+        self._open_gate.clear()
+
+    def let_go(self) -> None:
+        """Let the runs that are held go on."""
+        self._open_gate.set()
+
+    @override
+    async def acquire(self, run: ScriptRun) -> Worker:
+        self._require_available(run.language)
+        waited_since = time.monotonic()
+        await self._take_place()
+        try:
+            script = await self._script(run)
+            function = self._function(run.language, script)
+        except BaseException:
+            await self.give_back()
+            raise
+        return MemoryWorker(self, run, function, (time.monotonic() - waited_since) * 1000)
+
+    @override
+    async def check(self, language: Language, script: Script, owner: Owner) -> bool:
+        self._require_available(language)
+        if language is not Language.PYTHON:
+            return False
+        parse(script.source)
+        return True
+
+    @override
+    async def evict(self, request_id: UUID) -> None:
+        self.evicted.append(request_id)
+        self._warm.discard(request_id)
+
+    @override
+    async def health(self) -> Mapping[str, object]:
+        return {"status": "ok" if self.unavailable is None else "failing", "running": self.running}
+
+    async def execute(self, run: ScriptRun, function: _Function) -> Ended:
+        """Run the script once the gate is open; raises ExecutionUnknown when the test wants that."""
+        with self._counted():
+            await self._open_gate.wait()
+            self.ran.append(run.execution.execution_id)
+            ended = await evaluate(function, _event(run))
+        if self.unknown_next is not None:
+            reason, self.unknown_next = self.unknown_next, None
+            raise ExecutionUnknown(reason, run.execution.execution_id)
+        return self._bounded(ended)
+
+    def warm_up(self, run: ScriptRun) -> bool:
+        """Bind a worker to the session; return whether there was none yet."""
+        request_id = run.execution.key.request_id
+        cold = request_id not in self._warm
+        if run.limits.isolation is Isolation.SESSION:
+            self._warm.add(request_id)
+        return cold
+
+    async def give_back(self) -> None:
+        """Free one place."""
+        async with self._freed:
+            self._taken -= 1
+            self._freed.notify_all()
+
+    def _require_available(self, language: Language) -> None:
+        if self.unavailable is not None:
+            raise RuntimeUnavailable(language, self.unavailable)
+
+    async def _take_place(self) -> None:
+        if self._taken >= self.options.workers_max and self.queued >= self.options.queue_max:
+            raise Overloaded("workers")
+        self.queued += 1
+        try:
+            async with asyncio.timeout(self.options.queue_timeout_s), self._freed:
+                await self._freed.wait_for(lambda: self._taken < self.options.workers_max)
+                self._taken += 1
+        except TimeoutError:
+            raise Overloaded("workers") from None
+        finally:
+            self.queued -= 1
+
+    async def _script(self, run: ScriptRun) -> Script:
+        if run.script_hash not in self._sources:
+            self._sources[run.script_hash] = await run.source()
+        return self._sources[run.script_hash]
+
+    def _function(self, language: Language, script: Script) -> _Function:
+        if language is Language.PYTHON:
+            return python_function(script.source)
+        if script.source not in self.node_functions:
+            raise RuntimeUnavailable(language, "the fake has no function for this source")
+        return self.node_functions[script.source]
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self.running += 1
+        try:
+            yield
+        finally:
+            self.running -= 1
+
+    def _bounded(self, ended: Ended) -> Ended:
+        limit = self.options.result_size_max
+        size = len((ended.result or "").encode())
+        if size <= limit:
+            return ended
+        message = f"The result has {size} bytes, and {limit} are allowed"
+        failure = Failure(FailureCode.RESULT_TOO_LARGE, message, limit=limit, observed=size)
+        return evolve(ended, result=None, failure=failure)
+
+
+@define(eq=False)
+class MemoryWorker(Worker):
+    """One place of a MemoryScriptRunner."""
+
+    _runner: MemoryScriptRunner
+    _run: ScriptRun
+    _function: _Function
+    _queue_time_ms: float
+    _released: bool = field(default=False, init=False)
+
+    @override
+    async def run(self) -> ScriptReport:
+        cold = self._runner.warm_up(self._run)
+        started, cpu_started = time.perf_counter(), time.process_time()
+        ended = await self._runner.execute(self._run, self._function)
+        return ScriptReport(
+            result=ended.result,
+            failure=ended.failure,
+            execution_time_ms=(time.perf_counter() - started) * 1000,
+            stdout=ended.stdout,
+            stderr=ended.stderr,
+            memory_usage_bytes=None,
+            cpu_time_ms=(time.process_time() - cpu_started) * 1000,
+            queue_time_ms=self._queue_time_ms,
+            cold_start=cold,
+        )
+
+    @override
+    async def release(self) -> None:
+        if not self._released:
+            self._released = True
+            await self._runner.give_back()
+
+
+def _event(run: ScriptRun) -> dict[str, object]:
+    return {
+        "params": json.loads(run.params),
+        "context": json.loads(run.context),
+        "request_id": str(run.execution.key.request_id),
+    }

@@ -1,0 +1,107 @@
+"""The contract of ScriptRunner for scripts in Node.js."""
+
+import json
+
+import pytest
+
+from domain.execution import FailureCode
+from domain.identity import ANONYMOUS
+from domain.language import Language
+from domain.ports import ScriptRun, ScriptRunner
+from domain.script import ScriptSyntaxError
+from tests.contracts.script_runs import failure_of, new_session, report_of, result_of, run_of, script_of
+
+
+def node(source: str, params: str = "{}", **fields) -> ScriptRun:
+    return run_of(source, params, language=Language.NODEJS, **fields)
+
+
+class NodeScriptRunnerContract:
+    """What every adapter keeps that serves Node.js. A subclass provides `runner`, opened."""
+
+    @pytest.fixture
+    def runner(self) -> ScriptRunner:
+        raise NotImplementedError
+
+    @pytest.mark.parametrize(
+        ("source", "result"),
+        [
+            ("return event.params.a + event.params.b;", 8),
+            ("return await Promise.resolve(event.params.a);", 5),
+            ("return event.context.c;", 9),
+            ("return Object.keys(event).sort();", ["context", "params", "request_id"]),
+            ("return null;", None),
+            ("module.exports = async (event) => event.params.a * 2;", 10),
+            ("module.exports = (event) => event.params.a * 3;", 15),
+            ("module.exports = async function (event) { return event.params.b; };", 3),
+            ("exports.handler = async (event) => event.params.a - event.params.b;", 2),
+            ("module.exports = { handler: (event) => event.params.b };", 3),
+            ("module.exports = (event, callback) => callback(null, event.params.a);", 5),
+            ("module.exports = (event, done) => setTimeout(() => done(null, event.params.b), 1);", 3),
+            ("exports.handler = async (context, callback) => { callback(null, 'called'); };", "called"),
+            ("exports.handler = async (context, callback) => 'promised';", "promised"),
+            ("module.exports = () => 'exported'; return 'body';", "exported"),
+            ("const { a } = event.params; return [a].map((n) => n + 1);", [6]),
+        ],
+    )
+    async def test_every_form_of_the_script_contract_runs(self, runner, source, result):
+        run = node(source, '{"a": 5, "b": 3}', context='{"c": 9}')
+        assert json.loads(await result_of(runner, run)) == result
+
+    async def test_a_script_knows_its_session(self, runner):
+        run = node("return event.request_id;")
+        assert json.loads(await result_of(runner, run)) == str(run.execution.key.request_id)
+
+    async def test_text_of_any_script_passes_through(self, runner):
+        text = 'quote " backslash \\ newline \n é 漢字 🎉 \u2028'
+        assert json.loads(await result_of(runner, node("return event.params;", json.dumps(text)))) == text
+
+    async def test_an_error_is_told_with_name_message_and_line(self, runner):
+        failure = await failure_of(runner, node("const a = 1;\n\nthrow new TypeError('gone');"))
+        assert failure.code is FailureCode.SCRIPT_ERROR
+        assert (failure.name, failure.message, failure.line) == ("TypeError", "gone", 3)
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "module.exports = (event, callback) => callback(new Error('told'));",
+            "module.exports = async () => { throw new Error('told'); };",
+            "return Promise.reject(new Error('told'));",
+        ],
+    )
+    async def test_every_way_to_fail_is_a_script_error(self, runner, source):
+        failure = await failure_of(runner, node(source))
+        assert (failure.code, failure.message) == (FailureCode.SCRIPT_ERROR, "told")
+
+    async def test_a_callback_that_can_no_longer_come_is_an_error(self, runner):
+        failure = await failure_of(runner, node("module.exports = (event, callback) => {};"))
+        assert failure.code is FailureCode.SCRIPT_ERROR
+
+    @pytest.mark.parametrize("value", ["10n", "(() => { const a = []; a.push(a); return a; })()"])
+    async def test_a_result_that_is_not_json_is_refused(self, runner, value):
+        assert (await failure_of(runner, node(f"return {value};"))).code is FailureCode.RESULT_NOT_SERIALIZABLE
+
+    async def test_output_comes_back(self, runner):
+        report = await report_of(runner, node("console.log('out é'); console.error('err'); return 1;"))
+        assert (report.result, report.stdout, report.stderr) == ("1", "out é\n", "err\n")
+
+    async def test_no_global_survives_an_execution(self, runner):
+        key, source = new_session(), "const seen = globalThis.mark ?? null; globalThis.mark = 1; return seen;"
+        assert [await result_of(runner, node(source, key=key)) for _ in range(3)] == ["null"] * 3
+
+    async def test_a_script_that_parses_passes_the_check(self, runner):
+        source = script_of("const a = await event.params; return a;")
+        assert await runner.check(Language.NODEJS, source, ANONYMOUS) is True
+
+    async def test_a_check_runs_nothing(self, runner):
+        assert await runner.check(Language.NODEJS, script_of("throw new Error('run');"), ANONYMOUS) is True
+
+    async def test_a_script_that_does_not_parse_is_refused_with_its_line(self, runner):
+        with pytest.raises(ScriptSyntaxError) as refused:
+            await runner.check(Language.NODEJS, script_of("const a = 1;\nreturn a +* 2;"), ANONYMOUS)
+        assert refused.value.fault.line == 2
+
+    @pytest.mark.parametrize("source", ["import fs from 'fs';", "export default 1;"])
+    async def test_an_es_module_is_refused(self, runner, source):
+        with pytest.raises(ScriptSyntaxError):
+            await runner.check(Language.NODEJS, script_of(source), ANONYMOUS)

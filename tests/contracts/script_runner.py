@@ -1,0 +1,339 @@
+"""The contract of ScriptRunner, in terms of Python scripts."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from domain.errors import Overloaded, StorageUnavailable
+from domain.execution import FailureCode, Outcome
+from domain.identity import ANONYMOUS
+from domain.language import Language
+from domain.limits import Isolation, Limits
+from domain.ports import ScriptRunner, Worker
+from domain.script import ScriptSyntaxError
+from tests.contracts.script_runs import (
+    Source,
+    failure_of,
+    new_session,
+    report_of,
+    result_of,
+    run_of,
+    script_of,
+)
+
+DEEP = "[" * 100 + "]" * 100
+
+
+class ScriptRunnerContract:
+    """What every adapter keeps. A subclass provides `runner`, opened, with the places and the queue told here.
+
+    The queue timeout must be short enough for a test to wait for.
+    """
+
+    places = 2
+    queue_places = 2
+
+    @pytest.fixture
+    def runner(self) -> ScriptRunner:
+        raise NotImplementedError
+
+    @asynccontextmanager
+    async def _all_places_taken(self, runner: ScriptRunner) -> AsyncIterator[list[Worker]]:
+        async with AsyncExitStack() as stack:
+            workers = []
+            for _ in range(self.places):
+                worker = await runner.acquire(run_of("result = 1"))
+                stack.push_async_callback(worker.release)
+                workers.append(worker)
+            yield workers
+
+    # What goes in and what comes out.
+
+    async def test_the_value_left_in_result_is_the_result(self, runner):
+        assert await result_of(runner, run_of("result = 6 * 7")) == "42"
+
+    async def test_params_and_context_arrive(self, runner):
+        run = run_of("result = [params['a'], context['b']]", '{"a": 1}', context='{"b": "two"}')
+        assert json.loads(await result_of(runner, run)) == [1, "two"]
+
+    @pytest.mark.parametrize(
+        "value",
+        ["null", "true", "[]", "{}", '""', "0", "-1.5", "1e-7", "12345678901234567890123456789", DEEP],
+    )
+    async def test_any_json_passes_through(self, runner, value):
+        assert json.loads(await result_of(runner, run_of("result = params", value))) == json.loads(value)
+
+    async def test_text_of_any_script_passes_through(self, runner):
+        text = 'quote " backslash \\ newline \n tab \t é 漢字 🎉 \u2028 \x7f'
+        assert json.loads(await result_of(runner, run_of("result = params", json.dumps(text)))) == text
+        unescaped = json.dumps(text, ensure_ascii=False)
+        assert json.loads(await result_of(runner, run_of("result = params", unescaped))) == text
+
+    async def test_a_source_beyond_ascii_is_run_as_it_is(self, runner):
+        assert json.loads(await result_of(runner, run_of("résumé = '漢字🎉'\nresult = résumé"))) == "漢字🎉"
+
+    async def test_a_success_is_told_as_one(self, runner):
+        report = await report_of(runner, run_of("result = 1"))
+        assert report.outcome is Outcome.SUCCEEDED
+        assert report.execution_time_ms >= 0
+
+    async def test_output_comes_back(self, runner):
+        report = await report_of(runner, run_of("import sys\nprint('out é')\nprint('err', file=sys.stderr)"))
+        assert (report.stdout, report.stderr) == ("out é\n", "err\n")
+
+    async def test_output_comes_back_with_a_failure(self, runner):
+        report = await report_of(runner, run_of("print('before')\nraise ValueError"))
+        assert report.outcome is Outcome.FAILED
+        assert report.stdout == "before\n"
+
+    async def test_figures_are_told(self, runner):
+        report = await report_of(runner, run_of("result = 1"))
+        assert report.cpu_time_ms is not None
+        assert report.queue_time_ms is not None
+
+    # The forms of a script.
+
+    @pytest.mark.parametrize(
+        ("source", "result"),
+        [
+            ("x = 1", None),
+            ("", None),
+            ("def handler(event): return event['params']['n']", 7),
+            ("def handler(event): return event['context']['c']", 8),
+            ("def handler(params): return params['n']", 7),
+            ("def handler(context): return context['c']", 8),
+            ("def handler(context, params): return [context['c'], params['n']]", [8, 7]),
+            ("def handler(anything): return sorted(anything)", ["context", "params", "request_id"]),
+            ("def handler(): return 'none'", "none"),
+            ("def handler(params, scale=2): return params['n'] * scale", 14),
+            ("def handle(params): return params['n'] + 1", 8),
+            ("def handle(params): return 'handle'\ndef handler(params): return 'handler'", "handler"),
+            ("result = 'result'\ndef handle(params): return 'handle'", "handle"),
+            ("async def handler(params): return params['n']", 7),
+            ("import asyncio\nasync def handle(params):\n  await asyncio.sleep(0)\n  return params['n']", 7),
+            ("handler = lambda params: params['n']", 7),
+            ("handler = 5\nresult = 6", 6),
+            ("total = 0\ndef add(n):\n  global total\n  total += n\nadd(3)\nresult = total", 3),
+            ("result = [x for x in range(3) if x in params or True]", [0, 1, 2]),
+        ],
+    )
+    async def test_every_form_of_the_script_contract_runs(self, runner, source, result):
+        run = run_of(source, '{"n": 7}', context='{"c": 8}')
+        assert json.loads(await result_of(runner, run)) == result
+
+    async def test_a_script_knows_its_session(self, runner):
+        run = run_of("def handler(request_id, event): return [request_id, event['request_id']]")
+        assert json.loads(await result_of(runner, run)) == [str(run.execution.key.request_id)] * 2
+
+    # Failures.
+
+    async def test_an_exception_is_a_script_error_with_name_message_and_line(self, runner):
+        failure = await failure_of(runner, run_of("a = 1\n\nraise KeyError('gone')"))
+        assert failure.code is FailureCode.SCRIPT_ERROR
+        assert "gone" in failure.message
+        assert (failure.name, failure.line) == ("KeyError", 3)
+
+    async def test_the_line_is_where_the_script_itself_failed(self, runner):
+        source = "import json\ndef inner():\n    return json.loads('{')\ndef handler():\n    return inner()\n"
+        failure = await failure_of(runner, run_of(source))
+        assert failure.code is FailureCode.SCRIPT_ERROR
+        assert failure.line == 3
+        assert failure.stack is not None
+
+    @pytest.mark.parametrize("exit_call", ["import sys; sys.exit(3)", "raise SystemExit"])
+    async def test_a_script_that_exits_is_told_as_such(self, runner, exit_call):
+        failure = await failure_of(runner, run_of(exit_call))
+        assert failure.code is FailureCode.SCRIPT_EXITED
+
+    @pytest.mark.parametrize("value", ["{1, 2}", "b'bytes'", "float('nan')", "float('inf')", "object()", "len"])
+    async def test_a_result_that_is_not_json_is_refused(self, runner, value):
+        failure = await failure_of(runner, run_of(f"result = {value}"))
+        assert failure.code is FailureCode.RESULT_NOT_SERIALIZABLE
+
+    async def test_a_result_that_contains_itself_is_refused(self, runner):
+        failure = await failure_of(runner, run_of("result = []\nresult.append(result)"))
+        assert failure.code is FailureCode.RESULT_NOT_SERIALIZABLE
+
+    async def test_a_result_over_its_size_is_refused_with_limit_and_size(self, runner):
+        failure = await failure_of(runner, run_of("result = 'x' * 2_000_000"))
+        assert failure.code is FailureCode.RESULT_TOO_LARGE
+        assert failure.limit is not None
+        assert failure.observed is None or failure.observed > failure.limit
+
+    async def test_after_a_failure_the_session_runs_on(self, runner):
+        key = new_session()
+        await failure_of(runner, run_of("raise ValueError", key=key))
+        await failure_of(runner, run_of("raise SystemExit", key=key))
+        assert await result_of(runner, run_of("result = 1", key=key)) == "1"
+
+    # Sessions.
+
+    async def test_no_global_survives_an_execution(self, runner):
+        source = "result = globals().get('mark')\nmark = 1"
+        key = new_session()
+        assert [await result_of(runner, run_of(source, key=key)) for _ in range(3)] == ["null"] * 3
+
+    async def test_sessions_do_not_see_each_other(self, runner):
+        source = "result = globals().get('mark')\nmark = params"
+        assert [await result_of(runner, run_of(source, str(n))) for n in range(3)] == ["null"] * 3
+
+    async def test_concurrent_executions_of_one_session_each_have_their_own_params(self, runner):
+        key = new_session()
+        runs = [run_of("result = params", str(n), key=key) for n in range(self.places + self.queue_places)]
+        assert await asyncio.gather(*(result_of(runner, run) for run in runs)) == [str(n) for n in range(len(runs))]
+
+    async def test_a_session_is_cold_once_and_again_after_its_eviction(self, runner):
+        key = new_session()
+        reports = [await report_of(runner, run_of("result = 1", key=key)) for _ in range(2)]
+        await runner.evict(key.request_id)
+        reports.append(await report_of(runner, run_of("result = 1", key=key)))
+        assert [report.cold_start for report in reports] == [True, False, True]
+
+    async def test_an_unknown_session_can_be_evicted(self, runner):
+        await runner.evict(new_session().request_id)
+
+    # The source.
+
+    async def test_the_source_is_asked_for_only_on_a_miss(self, runner):
+        source, key = Source(script_of("result = 'once'")), new_session()
+        assert [await result_of(runner, run_of(source, key=key)) for _ in range(3)] == ['"once"'] * 3
+        assert source.asked == 1
+
+    async def test_what_the_source_raises_reaches_the_caller_of_acquire(self, runner):
+        lost = StorageUnavailable()
+        with pytest.raises(StorageUnavailable) as caught:
+            await runner.acquire(run_of(Source(script_of("result = 'never read'"), error=lost)))
+        assert caught.value is lost
+
+    async def test_a_source_that_raised_has_taken_no_place(self, runner):
+        for n in range(self.places + self.queue_places + 1):
+            with pytest.raises(StorageUnavailable):
+                await runner.acquire(run_of(Source(script_of(f"result = 'lost {n}'"), error=StorageUnavailable())))
+        assert await result_of(runner, run_of("result = 1")) == "1"
+
+    # Places and the queue.
+
+    async def test_a_place_is_given_back_without_a_run(self, runner):
+        for _ in range(3 * (self.places + self.queue_places)):
+            worker = await runner.acquire(run_of("result = 1"))
+            await worker.release()
+        assert await result_of(runner, run_of("result = 1")) == "1"
+
+    async def test_releasing_again_frees_nothing_more(self, runner):
+        async with self._all_places_taken(runner) as workers:
+            await workers[0].release()
+            await workers[0].release()
+            taken = await runner.acquire(run_of("result = 1"))
+            with pytest.raises(Overloaded):
+                await runner.acquire(run_of("result = 1"))
+            await taken.release()
+
+    async def test_a_run_can_be_released_twice(self, runner):
+        worker = await runner.acquire(run_of("result = 1"))
+        assert (await worker.run()).result == "1"
+        await worker.release()
+        await worker.release()
+
+    async def test_a_wait_that_is_too_long_ends_as_overload(self, runner):
+        async with self._all_places_taken(runner):
+            with pytest.raises(Overloaded):
+                await runner.acquire(run_of("result = 1"))
+        assert await result_of(runner, run_of("result = 1")) == "1"
+
+    async def test_a_full_queue_refuses_at_once(self, runner):
+        async with self._all_places_taken(runner):
+            waiting = [asyncio.ensure_future(runner.acquire(run_of("result = 1"))) for _ in range(self.queue_places)]
+            await asyncio.sleep(0)
+            with pytest.raises(Overloaded):
+                await runner.acquire(run_of("result = 1"))
+            assert not any(acquisition.done() for acquisition in waiting)
+            for acquisition in waiting:
+                acquisition.cancel()
+            await asyncio.wait(waiting)
+
+    async def test_a_cancelled_acquire_leaves_the_queue_and_takes_no_place(self, runner):
+        async with self._all_places_taken(runner) as workers:
+            waiting = [asyncio.ensure_future(runner.acquire(run_of("result = 1"))) for _ in range(self.queue_places)]
+            await asyncio.sleep(0)
+            for acquisition in waiting:
+                acquisition.cancel()
+            await asyncio.wait(waiting)
+            next_one = asyncio.ensure_future(runner.acquire(run_of("result = 1")))
+            await workers[0].release()
+            assert await result_of_worker(await next_one) == "1"
+
+    # Checks and health.
+
+    async def test_a_script_that_parses_passes_the_check(self, runner):
+        assert await runner.check(Language.PYTHON, script_of("def handler(): return 1"), ANONYMOUS) is True
+
+    async def test_a_check_runs_nothing(self, runner):
+        assert await runner.check(Language.PYTHON, script_of("raise SystemExit"), ANONYMOUS) is True
+
+    @pytest.mark.parametrize(
+        ("source", "line"),
+        [("a = 1\nresult = = 2", 2), ("def f(:\n  pass", 1), ("a = 1\n\nif a:\nb = 2", 4), ("x = '", 1)],
+    )
+    async def test_a_script_that_does_not_parse_is_refused_with_its_line(self, runner, source, line):
+        with pytest.raises(ScriptSyntaxError) as refused:
+            await runner.check(Language.PYTHON, script_of(source), ANONYMOUS)
+        fault = refused.value.fault
+        assert fault.line == line
+        assert fault.column is not None
+        assert fault.column >= 1
+        assert fault.message
+
+    async def test_the_health_of_a_runner_that_runs_is_ok(self, runner):
+        assert await result_of(runner, run_of("result = 1")) == "1"
+        assert (await runner.health())["status"] == "ok"
+
+
+async def result_of_worker(worker: Worker) -> str | None:
+    """Run, release, and return the result."""
+    try:
+        return (await worker.run()).result
+    finally:
+        await worker.release()
+
+
+class ScriptLimitsContract:
+    """What every adapter keeps that runs scripts in processes of their own; `runner` as in ScriptRunnerContract."""
+
+    @pytest.fixture
+    def runner(self) -> ScriptRunner:
+        raise NotImplementedError
+
+    async def test_a_script_that_never_ends_is_stopped_at_its_time_limit(self, runner):
+        limits = Limits(timeout_ms=300, memory_mb=128, isolation=Isolation.SESSION)
+        report = await report_of(runner, run_of("print('begun', flush=True)\nwhile True: pass", limits=limits))
+        assert report.failure is not None
+        assert (report.failure.code, report.failure.limit) == (FailureCode.EXECUTION_TIMEOUT, 300)
+        assert report.stdout == "begun\n"
+
+    async def test_a_script_over_its_memory_fails(self, runner):
+        limits = Limits(timeout_ms=5000, memory_mb=64, isolation=Isolation.SESSION)
+        failure = await failure_of(runner, run_of("x = bytearray(400 << 20)\nresult = len(x)", limits=limits))
+        assert failure.code in {FailureCode.MEMORY_LIMIT, FailureCode.SCRIPT_ERROR}
+
+    async def test_a_session_runs_on_after_its_worker_was_stopped(self, runner):
+        key, limits = new_session(), Limits(timeout_ms=300, memory_mb=128, isolation=Isolation.SESSION)
+        await failure_of(runner, run_of("while True: pass", key=key, limits=limits))
+        assert await result_of(runner, run_of("result = 1", key=key)) == "1"
+
+    async def test_another_session_does_not_notice(self, runner):
+        limits = Limits(timeout_ms=500, memory_mb=128, isolation=Isolation.SESSION)
+        spinning = asyncio.ensure_future(failure_of(runner, run_of("while True: pass", limits=limits)))
+        assert await result_of(runner, run_of("result = 1")) == "1"
+        assert (await spinning).code is FailureCode.EXECUTION_TIMEOUT
+
+    async def test_isolation_by_process_is_cold_every_time(self, runner):
+        key, limits = new_session(), Limits(timeout_ms=5000, memory_mb=128, isolation=Isolation.PROCESS)
+        reports = [await report_of(runner, run_of("result = 1", key=key, limits=limits)) for _ in range(2)]
+        assert [report.cold_start for report in reports] == [True, True]
+
+    async def test_a_poisoned_module_reaches_no_other_session(self, runner):
+        await report_of(runner, run_of("import json\njson.dumps = lambda *a, **k: '666'\nresult = 1"))
+        assert await result_of(runner, run_of("import json\nresult = json.dumps([1])")) == '"[1]"'

@@ -1,0 +1,106 @@
+"""Script runs for tests, with every field defaulted."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from attrs import define
+
+from domain.execution import Failure, OpenExecution, ScriptReport
+from domain.identity import ANONYMOUS, Owner, SessionKey, uuid7_at
+from domain.json_text import JsonText
+from domain.language import Language
+from domain.limits import Isolation, Limits
+from domain.ports import ScriptRun, ScriptRunner
+from domain.script import Script
+
+LIMITS = Limits(timeout_ms=5000, memory_mb=128, isolation=Isolation.SESSION)
+
+
+def new_id(now: datetime | None = None) -> UUID:
+    """Return a UUIDv7 of now."""
+    return uuid7_at(now or datetime.now(UTC), secrets.randbits(62))
+
+
+def new_session(owner: Owner = ANONYMOUS) -> SessionKey:
+    """Return the key of a session that nobody has used."""
+    return SessionKey(owner, new_id())
+
+
+def script_of(source: str) -> Script:
+    return Script.of(source, 1 << 24)
+
+
+@define
+class Source:
+    """Gives a script and counts how often it was asked for; raises `error` instead when there is one."""
+
+    script: Script
+    error: Exception | None = None
+    asked: int = 0
+
+    async def __call__(self) -> Script:
+        self.asked += 1
+        if self.error is not None:
+            raise self.error
+        return self.script
+
+
+def run_of(
+    source: str | Source,
+    params: str = "{}",
+    *,
+    context: str = "{}",
+    language: Language = Language.PYTHON,
+    key: SessionKey | None = None,
+    limits: Limits = LIMITS,
+    execution_id: UUID | None = None,
+    deadline_in: timedelta = timedelta(seconds=70),
+) -> ScriptRun:
+    """Return a run of this source, in a session of its own unless `key` says which."""
+    asked = source if isinstance(source, Source) else Source(script_of(source))
+    now = datetime.now(UTC)
+    return ScriptRun(
+        execution=OpenExecution(key or new_session(), execution_id or new_id(now), now + deadline_in),
+        language=language,
+        limits=limits,
+        expires_at=now + timedelta(hours=1),
+        script_hash=asked.script.hash,
+        context=JsonText(context),
+        params=JsonText(params),
+        source=asked,
+    )
+
+
+async def report_of(runner: ScriptRunner, run: ScriptRun) -> ScriptReport:
+    """Run to the end as a service does."""
+    worker = await runner.acquire(run)
+    try:
+        return await worker.run()
+    finally:
+        await worker.release()
+
+
+async def result_of(runner: ScriptRunner, run: ScriptRun) -> str:
+    """Return the result of a run that must succeed."""
+    report = await report_of(runner, run)
+    assert report.failure is None
+    assert report.result is not None
+    return report.result
+
+
+async def failure_of(runner: ScriptRunner, run: ScriptRun) -> Failure:
+    """Return the failure of a run that must fail."""
+    report = await report_of(runner, run)
+    assert report.result is None
+    assert report.failure is not None
+    return report.failure
+
+
+async def until(condition: Callable[[], object], timeout_s: float = 5.0) -> None:
+    """Let the loop turn until the condition holds."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110  # the condition is not ours to signal
+            await asyncio.sleep(0.001)

@@ -1,0 +1,81 @@
+"""The fake runner keeps the contract; its switches do what tests rely on."""
+
+import asyncio
+
+import pytest
+
+from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
+from domain.errors import RuntimeUnavailable
+from domain.execution import ExecutionUnknown
+from domain.identity import ANONYMOUS
+from domain.language import Language
+from domain.limits import Isolation, Limits
+from tests.contracts.script_runner import ScriptRunnerContract
+from tests.contracts.script_runs import failure_of, new_session, report_of, result_of, run_of, script_of, until
+
+
+class TestMemoryScriptRunner(ScriptRunnerContract):
+    @pytest.fixture
+    def runner(self) -> MemoryScriptRunner:
+        return MemoryScriptRunner(
+            MemoryRunnerOptions(workers_max=self.places, queue_max=self.queue_places, queue_timeout_s=0.02)
+        )
+
+
+class TestSwitches:
+    @pytest.fixture
+    def runner(self) -> MemoryScriptRunner:
+        return MemoryScriptRunner()
+
+    async def test_an_unavailable_runner_takes_nothing(self, runner):
+        runner.unavailable = "it is switched off"
+        with pytest.raises(RuntimeUnavailable, match="switched off"):
+            await runner.acquire(run_of("result = 1"))
+        with pytest.raises(RuntimeUnavailable):
+            await runner.check(Language.PYTHON, script_of("1"), ANONYMOUS)
+        assert (await runner.health())["status"] == "failing"
+        assert runner.ran == []
+
+    async def test_an_unknown_run_has_run_once(self, runner):
+        runner.unknown_next = "the wire was cut"
+        run = run_of("result = 1")
+        with pytest.raises(ExecutionUnknown, match="the wire was cut"):
+            await report_of(runner, run)
+        assert runner.ran == [run.execution.execution_id]
+        assert await result_of(runner, run_of("result = 2")) == "2"
+
+    async def test_a_held_run_ends_when_it_is_let_go(self, runner):
+        runner.hold()
+        running = asyncio.ensure_future(result_of(runner, run_of("result = 1")))
+        await until(lambda: runner.running)
+        assert runner.ran == []
+        runner.let_go()
+        assert await running == "1"
+        assert runner.running == 0
+
+    async def test_a_node_script_runs_as_the_callable_that_stands_for_it(self, runner):
+        runner.node_functions = {"return event.params.a;": lambda event: event["params"]["a"]}
+        run = run_of("return event.params.a;", '{"a": 5}', language=Language.NODEJS)
+        assert await result_of(runner, run) == "5"
+        assert await runner.check(Language.NODEJS, script_of("return 1;"), ANONYMOUS) is False
+
+    async def test_a_node_script_that_nothing_stands_for_is_unavailable(self, runner):
+        with pytest.raises(RuntimeUnavailable):
+            await runner.acquire(run_of("return 1;", language=Language.NODEJS))
+
+    async def test_isolation_by_process_is_cold_every_time(self, runner):
+        key, limits = new_session(), Limits(1000, 128, Isolation.PROCESS)
+        reports = [await report_of(runner, run_of("result = 1", key=key, limits=limits)) for _ in range(2)]
+        assert [report.cold_start for report in reports] == [True, True]
+
+    async def test_evictions_are_listed(self, runner):
+        key = new_session()
+        await runner.evict(key.request_id)
+        assert runner.evicted == [key.request_id]
+
+    async def test_a_script_that_does_not_parse_fails_with_its_line(self, runner):
+        assert (await failure_of(runner, run_of("a = 1\nb = = 2"))).line == 2
+
+    async def test_a_source_with_a_nul_does_not_parse(self, runner):
+        with pytest.raises(Exception, match="does not parse"):
+            await runner.check(Language.PYTHON, script_of("a\0b"), ANONYMOUS)
