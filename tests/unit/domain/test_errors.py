@@ -1,0 +1,103 @@
+"""Errors say what is true and what to do."""
+
+import pytest
+
+from domain.errors import (
+    DomainError,
+    FieldTooLarge,
+    InvalidRequest,
+    Overloaded,
+    Problem,
+    RuntimeUnavailable,
+    ShuttingDown,
+    StorageUnavailable,
+)
+from domain.execution import (
+    ExecutionFailed,
+    ExecutionLost,
+    ExecutionNotStored,
+    ExecutionUnknown,
+    Failure,
+    FailureCode,
+    Outcome,
+    Payload,
+    ScriptReport,
+)
+from domain.function import FunctionNotFound
+from domain.identity import uuid7_at
+from domain.json_text import JsonText
+from domain.language import LanguageTitle
+from tests.unit.domain.builders import START
+
+ID = uuid7_at(START, 1)
+FAILURE = Failure(FailureCode.SCRIPT_ERROR, "boom", name="Error", line=2, column=3)
+FAILED = ScriptReport(result=None, failure=FAILURE, execution_time_ms=1.5, stdout="out")
+SUCCEEDED = ScriptReport(result=JsonText("8"), failure=None, execution_time_ms=1.5)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (InvalidRequest([Problem("/a", "must be 1"), Problem("", "wrong")]), "INVALID_REQUEST"),
+        (FieldTooLarge("", 5), "PAYLOAD_TOO_LARGE"),
+        (StorageUnavailable(), "STORAGE_UNAVAILABLE"),
+        (StorageUnavailable(stored="unknown"), "STORAGE_UNAVAILABLE"),
+        (Overloaded("a worker"), "OVERLOADED"),
+        (RuntimeUnavailable("python", "install it."), "RUNTIME_UNAVAILABLE"),
+        (ShuttingDown(), "SHUTTING_DOWN"),
+        (FunctionNotFound(LanguageTitle.of("python-x")), "FUNCTION_NOT_FOUND"),
+        (ExecutionFailed(ID, ID, 1, FAILED, FAILURE), "SCRIPT_ERROR"),
+        (ExecutionNotStored(ID, SUCCEEDED), "STORAGE_UNAVAILABLE"),
+        (ExecutionUnknown("gone", ID), "RUNTIME_UNAVAILABLE"),
+        (ExecutionLost(), "STORAGE_UNAVAILABLE"),
+    ],
+)
+def test_every_error_has_its_code_and_a_message(error: DomainError, code: str) -> None:
+    assert error.code == code
+    assert str(error) == error.message
+    assert error.message
+    assert None not in error.details.values() or code == "PAYLOAD_TOO_LARGE"
+
+
+def test_all_bad_fields_are_told_by_pointer() -> None:
+    error = InvalidRequest([Problem("/a", "must be 1"), Problem("", "wrong")])
+    assert error.message.endswith("/a: must be 1; body: wrong")
+    assert error.details == {
+        "problems": [{"pointer": "/a", "message": "must be 1"}, {"pointer": "", "message": "wrong"}]
+    }
+
+
+def test_a_write_that_may_be_stored_is_not_to_be_repeated_blindly() -> None:
+    unknown = StorageUnavailable(stored="unknown", retry_after_ms=None)
+    assert "may or may not" in unknown.message
+    assert unknown.details == {"stored": "unknown"}
+
+
+def test_a_failed_execution_tells_what_the_script_did() -> None:
+    details = ExecutionFailed(ID, ID, 7, FAILED, FAILURE).details
+    assert details["name"] == "Error"
+    assert (details["line"], details["column"], details["stdout"]) == (2, 3, "out")
+    assert details["execution_count"] == 7
+    assert "result" not in details
+
+
+def test_an_execution_that_could_not_be_recorded_still_gives_its_answer() -> None:
+    details = ExecutionNotStored(ID, SUCCEEDED).details
+    assert (details["result"], details["executed"], details["stored"]) == ("8", "yes", "unknown")
+
+
+def test_an_unknown_execution_says_so() -> None:
+    assert ExecutionUnknown("gone", ID).details == {
+        "stored": "unknown",
+        "executed": "unknown",
+        "execution_id": ID,
+    }
+
+
+def test_a_report_without_failure_succeeded() -> None:
+    assert SUCCEEDED.outcome is Outcome.SUCCEEDED
+    assert FAILED.outcome is Outcome.FAILED
+
+
+def test_a_payload_keeps_its_beginning_and_its_whole_length() -> None:
+    assert Payload.of("abcdef", 4) == Payload("abcd", 6)

@@ -1,0 +1,78 @@
+"""Bounded places, owned tasks and shared budgets."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from domain.budget import Budget
+from domain.errors import Overloaded, StorageUnavailable
+from domain.tasks import Places, Tasks
+
+
+def test_places_are_bounded_and_come_back() -> None:
+    places = Places("a worker", 1)
+    with places.hold():
+        with pytest.raises(Overloaded, match="a worker"), places.hold():
+            pass
+        assert places.taken == 1
+    with places.hold():
+        assert places.taken == 1
+
+
+async def test_draining_waits_for_what_ends_in_time() -> None:
+    tasks = Tasks()
+    ended = asyncio.Event()
+
+    async def work() -> None:
+        await ended.wait()
+
+    task = tasks.spawn(work())
+    asyncio.get_running_loop().call_soon(ended.set)
+    assert await tasks.drain(timeout_s=10) == 0
+    assert task.done()
+    assert len(tasks) == 0
+
+
+async def test_draining_cancels_what_does_not_end() -> None:
+    tasks = Tasks()
+    task = tasks.spawn(asyncio.Event().wait())
+    assert await tasks.drain(timeout_s=0) == 1
+    assert task.cancelled()
+
+
+async def test_a_failure_that_is_a_bug_is_reported_and_one_for_callers_is_not() -> None:
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+
+    async def fail(error: Exception) -> None:
+        raise error
+
+    tasks = Tasks()
+    tasks.spawn(fail(StorageUnavailable()))
+    tasks.spawn(fail(KeyError("bug")))
+    await tasks.drain(timeout_s=10)
+    assert [type(context["exception"]) for context in reported] == [KeyError]
+
+
+async def test_a_budget_is_shared_by_its_steps() -> None:
+    budget = Budget(0.01)
+    with pytest.raises(StorageUnavailable):
+        await budget.spend(asyncio.Event().wait(), StorageUnavailable)
+    with pytest.raises(StorageUnavailable):
+        await budget.spend(asyncio.Event().wait(), StorageUnavailable)
+
+
+async def test_a_budget_gives_back_what_the_work_gives() -> None:
+    async def answer() -> int:
+        return 7
+
+    assert await Budget(10).spend(answer(), StorageUnavailable) == 7
+
+
+async def test_a_timeout_of_the_work_itself_is_not_the_budgets() -> None:
+    async def late() -> None:
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        await Budget(10).spend(late(), StorageUnavailable)
