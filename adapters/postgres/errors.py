@@ -1,0 +1,101 @@
+"""What each failure of PostgreSQL means to the gateway, by SQLSTATE."""
+
+from collections.abc import Mapping
+from enum import Enum
+
+import psycopg
+from attrs import frozen
+
+
+class Refused(Exception):
+    """PostgreSQL will never take this value; nothing was stored. The cause is the driver's error."""
+
+
+class Category(Enum):
+    """What can be done about a failure."""
+
+    RETRYABLE = "retryable"
+    TIMEOUT = "timeout"
+    REFUSED = "refused"
+    BUG = "bug"
+
+
+@frozen
+class Verdict:
+    """A judged failure.
+
+    `sent` is whether the server may have executed the statement. `connection_spent` is whether this connection is of
+    no further use, `server_left` whether the others of its pool are not either.
+    """
+
+    category: Category
+    sent: bool
+    connection_spent: bool = False
+    server_left: bool = False
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same statement may succeed later."""
+        return self.category in (Category.RETRYABLE, Category.TIMEOUT)
+
+
+_ROLLED_BACK = Verdict(Category.RETRYABLE, sent=False)
+_LOST = Verdict(Category.RETRYABLE, sent=True, connection_spent=True)
+_TIMED_OUT = Verdict(Category.TIMEOUT, sent=False)
+_REPLAN = Verdict(Category.RETRYABLE, sent=False, connection_spent=True)
+_MOVED = Verdict(Category.RETRYABLE, sent=False, connection_spent=True, server_left=True)
+_REFUSED = Verdict(Category.REFUSED, sent=False)
+_BUG = Verdict(Category.BUG, sent=False)
+
+CUT = Verdict(Category.TIMEOUT, sent=True, connection_spent=True, server_left=True)
+"""The socket deadline passed on a silent server."""
+
+CUT_SHORT = Verdict(Category.TIMEOUT, sent=True, connection_spent=True)
+"""The caller's own, shorter time was over; the server may be well."""
+
+_BY_CODE: Mapping[str, Verdict] = {
+    "25006": _MOVED,  # read_only_sql_transaction: the primary is elsewhere now
+    "26000": _REPLAN,  # invalid_sql_statement_name: a pooler gave us another backend
+    "40001": _ROLLED_BACK,  # serialization_failure
+    "40P01": _ROLLED_BACK,  # deadlock_detected
+    "40003": _LOST,  # statement_completion_unknown
+    "42P05": _REPLAN,  # duplicate_prepared_statement
+    "55P03": _TIMED_OUT,  # lock_not_available
+    "57014": _TIMED_OUT,  # query_canceled: statement_timeout
+    "57P01": _LOST,  # admin_shutdown; a wait for a standby may have been cut after the commit
+    "57P02": _LOST,  # crash_shutdown
+    "57P03": _MOVED,  # cannot_connect_now
+    "57P04": _LOST,  # database_dropped
+    "57P05": _LOST,  # idle_session_timeout
+}
+
+_BY_CLASS: Mapping[str, Verdict] = {
+    "08": _LOST,  # connection exception
+    "0A": _REFUSED,  # feature not supported
+    "22": _REFUSED,  # data exception
+    "23": _REFUSED,  # integrity constraint violation
+    "53": _ROLLED_BACK,  # insufficient resources: disk full, out of memory, too many connections
+    "54": _REFUSED,  # program limit exceeded
+    "58": _LOST,  # system error: an input or output error at the server
+}
+
+
+def judge(error: Exception) -> Verdict:
+    """Return what a failure of a statement on an established connection means."""
+    if isinstance(error, psycopg.Error):
+        return _judge_state(error) if error.sqlstate else _judge_stateless(error)
+    # The driver encodes text itself; a lone surrogate fails there.
+    return _REFUSED if isinstance(error, UnicodeEncodeError) else _BUG
+
+
+def _judge_state(error: psycopg.Error) -> Verdict:
+    if error.diag.source_function == "RevalidateCachedQuery":
+        return _REPLAN  # "cached plan must not change result type", after a migration
+    state = error.sqlstate or ""
+    return _BY_CODE.get(state) or _BY_CLASS.get(state[:2], _BUG)
+
+
+def _judge_stateless(error: psycopg.Error) -> Verdict:
+    if isinstance(error, psycopg.DataError):
+        return _REFUSED  # found by the driver: NUL in text
+    return _LOST if isinstance(error, psycopg.OperationalError) else _BUG
