@@ -38,6 +38,11 @@ class Verdict:
         """Whether the same statement may succeed later."""
         return self.category in (Category.RETRYABLE, Category.TIMEOUT)
 
+    @property
+    def refused(self) -> bool:
+        """Whether the values are at fault."""
+        return self.category is Category.REFUSED
+
 
 _ROLLED_BACK = Verdict(Category.RETRYABLE, sent=False)
 _LOST = Verdict(Category.RETRYABLE, sent=True, connection_spent=True)
@@ -52,6 +57,9 @@ CUT = Verdict(Category.TIMEOUT, sent=True, connection_spent=True, server_left=Tr
 
 CUT_SHORT = Verdict(Category.TIMEOUT, sent=True, connection_spent=True)
 """The caller's own, shorter time was over; the server may be well."""
+
+NO_CONNECTION = Verdict(Category.RETRYABLE, sent=False)
+"""There was no connection to be had."""
 
 _BY_CODE: Mapping[str, Verdict] = {
     "25006": _MOVED,  # read_only_sql_transaction: the primary is elsewhere now

@@ -1,0 +1,135 @@
+"""The one place where statements run: bounded, judged, repeated where that is safe."""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from attrs import frozen
+
+from adapters.postgres.errors import Refused
+from adapters.postgres.gateway_options import GatewayOptions
+from adapters.postgres.lane import AttemptFailed, Lane, Patience
+from adapters.postgres.pool_log import thin_pool_log
+from adapters.postgres.statement import Statement
+from domain.errors import StorageUnavailable
+
+__all__ = ["Gateway", "GatewayOptions", "GatewayStats"]
+
+_BACKOFF_S = 0.01
+_BACKOFF_MAX_S = 0.2
+_PING = Statement("select_nothing", "SELECT 1")
+
+LaneName = Literal["main", "waiting"]
+
+
+@frozen
+class GatewayStats:
+    """Connections of the main lane (open or being opened, idle), calls waiting for one, statements under way."""
+
+    pool_size: int
+    pool_size_max: int
+    pool_idle: int
+    pool_waiting: int
+    in_flight: int
+
+
+class Gateway:
+    """Runs single autocommit statements on PostgreSQL within hard deadlines.
+
+    `observe` is told each statement's name and duration in seconds.
+    """
+
+    def __init__(self, options: GatewayOptions, observe: Callable[[str, float], None] | None = None) -> None:
+        self._options = options
+        self._left_at_s = float("-inf")
+        sizes: dict[LaneName, int] = {"main": options.pool_size_max, "waiting": options.waiting_lane_size_max}
+        self._lanes = {name: Lane(name, size, options, observe, self._leave) for name, size in sizes.items()}
+
+    async def open(self) -> None:
+        """Begin to connect, and go on trying for ever; never fails because the database is away."""
+        thin_pool_log()
+        for lane in self._lanes.values():
+            await lane.open()
+
+    async def close(self) -> None:
+        """Take no more statements, wait for those under way (bounded), close the connections."""
+        await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
+
+    async def fetch(
+        self,
+        statement: Statement,
+        parameters: Mapping[str, object],
+        *,
+        timeout_s: float | None = None,
+        repeatable: bool = True,
+        lane: LaneName = "main",
+    ) -> list[tuple[Any, ...]]:
+        """Run the statement and return its rows, within `timeout_s` (default: the request timeout) whatever happens.
+
+        `repeatable` says that running it twice does no harm. The call can be cancelled at any time; a statement that
+        was sent goes on to its own end. The lane "waiting" is for statements that wait for locks of others.
+
+        Raises StorageUnavailable (`stored` is None for a read, "no" or "unknown" for a write), Overloaded,
+        ShuttingDown, Refused when PostgreSQL will never take the values; any other error is a bug.
+        """
+        clock = asyncio.get_running_loop().time
+        until_s = clock() + (timeout_s or self._options.request_timeout_s)
+        sent = False
+        for attempt in range(1, self._options.attempts_max + 1):
+            try:
+                return await self._lanes[lane].attempt(statement, parameters, self._patience(until_s - clock()))
+            except AttemptFailed as failed:
+                if failed.verdict.refused:
+                    raise Refused(str(failed.__cause__)) from failed.__cause__
+                sent = sent or failed.verdict.sent
+                pause_s = _pause_s(attempt)
+                last = attempt == self._options.attempts_max or not repeatable
+                if last or until_s - clock() - pause_s < self._options.socket_timeout_s:
+                    raise _unavailable(statement, sent=sent) from failed.__cause__
+            await asyncio.sleep(pause_s)
+        raise AssertionError("the last attempt returns or raises")
+
+    async def ping(self, timeout_s: float) -> float:
+        """Return the seconds that a round trip takes, with the wait for a connection; raises as `fetch` does."""
+        clock = asyncio.get_running_loop().time
+        started_s = clock()
+        await self.fetch(_PING, {}, timeout_s=timeout_s, repeatable=False)
+        return clock() - started_s
+
+    def stats(self) -> GatewayStats:
+        """Return the present figures."""
+        pool = self._lanes["main"].pool_stats()
+        return GatewayStats(
+            pool_size=pool.get("pool_size", 0),
+            pool_size_max=self._options.pool_size_max,
+            pool_idle=pool.get("pool_available", 0),
+            pool_waiting=pool.get("requests_waiting", 0),
+            in_flight=sum(lane.in_flight for lane in self._lanes.values()),
+        )
+
+    def _patience(self, left_s: float) -> Patience:
+        socket_s = min(self._options.socket_timeout_s, left_s)
+        pool_s = min(self._options.pool_timeout_s, max(left_s - socket_s, left_s / 2))
+        return Patience(pool_s, min(socket_s, left_s - pool_s) if left_s < self._options.socket_timeout_s else socket_s)
+
+    async def _leave(self, started_s: float) -> None:
+        """Drop the idle connections to a server that is no more, once for all statements that found it out."""
+        if started_s < self._left_at_s:
+            return
+        self._left_at_s = asyncio.get_running_loop().time()
+        for lane in self._lanes.values():
+            await lane.drop_idle()
+
+
+def _pause_s(attempt: int) -> float:
+    longest_s = min(_BACKOFF_MAX_S, _BACKOFF_S * 2**attempt)
+    return random.uniform(longest_s / 2, longest_s)  # noqa: S311  # keeps losers of one race apart
+
+
+def _unavailable(statement: Statement, *, sent: bool) -> StorageUnavailable:
+    if not statement.writes:
+        return StorageUnavailable()
+    if sent:
+        return StorageUnavailable(stored="unknown", retry_after_ms=None)
+    return StorageUnavailable(stored="no")

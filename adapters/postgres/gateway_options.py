@@ -1,0 +1,79 @@
+"""The numbers that bound the gateway."""
+
+from attrs import field, frozen, validators
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+_CONNECT_TIMEOUT_MIN_S = 2
+"""The driver rounds anything below up to this."""
+
+_positive = validators.gt(0.0)
+_at_least_one = validators.ge(1)
+
+
+def _a_dsn(_options: object, _attribute: object, dsn: str) -> None:
+    try:
+        conninfo_to_dict(dsn)
+    except ProgrammingError:
+        # The driver quotes the part that it does not understand, which may be the password.
+        raise ValueError("the address of the database is neither a PostgreSQL URL nor a list of key=value") from None
+
+
+@frozen
+class GatewayOptions:
+    """Where the database is, and a limit on every wait; the time limits follow from `request_timeout_s`.
+
+    Without `server_timeouts` the server's lock and statement timeouts are left to the role or database (PgBouncer
+    refuses start-up options); without `prepares` nothing is prepared. `connect_timeout_s` is for each host of the DSN.
+    """
+
+    dsn: str = field(repr=False, validator=_a_dsn)
+    pool_size_max: int = field(default=8, validator=_at_least_one)
+    waiting_lane_size_max: int = field(default=2, validator=_at_least_one)
+    pool_queue_max: int = field(default=64, validator=_at_least_one)
+    request_timeout_s: float = field(default=2.0, validator=_positive)
+    connect_timeout_s: int = field(default=_CONNECT_TIMEOUT_MIN_S, validator=validators.ge(_CONNECT_TIMEOUT_MIN_S))
+    attempts_max: int = field(default=5, validator=_at_least_one)
+    prepares: bool = True
+    server_timeouts: bool = True
+    slow_statement_s: float = field(default=0.05, validator=_positive)
+
+    @property
+    def lock_timeout_s(self) -> float:
+        """The server's limit on a wait for one lock."""
+        return self.request_timeout_s * 0.15
+
+    @property
+    def statement_timeout_s(self) -> float:
+        """The server's limit on a statement."""
+        return self.request_timeout_s * 0.25
+
+    @property
+    def pool_timeout_s(self) -> float:
+        """The limit on a wait for a connection."""
+        return self.request_timeout_s * 0.25
+
+    @property
+    def socket_timeout_s(self) -> float:
+        """The limit on a statement when the server keeps silent."""
+        return self.request_timeout_s * 0.35
+
+    @property
+    def conninfo(self) -> str:
+        """The DSN with what every connection of the service has set."""
+        given = conninfo_to_dict(self.dsn)
+        settings: dict[str, str | int | None] = {
+            "client_encoding": "UTF8",
+            "connect_timeout": self.connect_timeout_s,
+            "fallback_application_name": "pglambda",
+        }
+        if "," in str(given.get("host", "")):
+            settings["target_session_attrs"] = str(given.get("target_session_attrs", "read-write"))
+        if self.server_timeouts:
+            settings["options"] = f"{given.get('options', '')} {self._server_options}".strip()
+        return make_conninfo(self.dsn, **settings)
+
+    @property
+    def _server_options(self) -> str:
+        lock_ms, statement_ms = round(self.lock_timeout_s * 1000), round(self.statement_timeout_s * 1000)
+        return f"-c TimeZone=UTC -c lock_timeout={max(1, lock_ms)} -c statement_timeout={max(1, statement_ms)}"

@@ -1,0 +1,194 @@
+"""A bounded set of connections, and one statement on one of them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, cast
+
+import structlog
+from attrs import frozen
+from psycopg.abc import QueryNoTemplate
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+
+from adapters.postgres.errors import CUT, CUT_SHORT, NO_CONNECTION, Verdict, judge
+from adapters.postgres.gateway_options import GatewayOptions
+from adapters.postgres.socket_deadline import Connection, SocketDeadline, looks_alive
+from adapters.postgres.statement import Statement
+from domain.errors import Overloaded, ShuttingDown
+
+Rows = list[tuple[Any, ...]]
+
+_CLOSE_TIMEOUT_S = 1.0
+_UTC = (b"UTC", b"Etc/UTC")
+
+_log = structlog.get_logger(__name__)
+
+
+class AttemptFailed(Exception):
+    """One attempt at a statement failed; its cause is the driver's error."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict)
+        self.verdict = verdict
+
+
+@frozen
+class Patience:
+    """How long an attempt may wait for a connection, and then for the server, in seconds."""
+
+    pool_s: float
+    socket_s: float
+
+
+class Lane:
+    """Connections that share a bound; a statement on them ends by its socket deadline, whatever the server does."""
+
+    def __init__(
+        self,
+        name: str,
+        size_max: int,
+        options: GatewayOptions,
+        observe: Callable[[str, float], None] | None,
+        on_server_left: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._options = options
+        self._observe = observe
+        self._on_server_left = on_server_left
+        self._tasks: set[asyncio.Task[Rows | Exception]] = set()
+        self._answered_at_s = float("-inf")
+        self._closed = False
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            options.conninfo,
+            kwargs={"autocommit": True, "prepare_threshold": 0 if options.prepares else None},
+            name=name,
+            min_size=1,
+            max_size=size_max,
+            open=False,
+            configure=self._configure,
+            timeout=options.pool_timeout_s,
+            max_waiting=options.pool_queue_max,
+            reconnect_timeout=1.0,
+            reconnect_failed=_persist,
+        )
+
+    @property
+    def in_flight(self) -> int:
+        """Statements under way."""
+        return len(self._tasks)
+
+    def pool_stats(self) -> Mapping[str, int]:
+        """Return the pool's own figures; a counter that is zero may be missing."""
+        return self._pool.get_stats()
+
+    async def open(self) -> None:
+        """Begin to connect, and return."""
+        await self._pool.open(wait=False)
+
+    async def close(self) -> None:
+        """Wait for the statements under way, which are bounded, and close the connections."""
+        self._closed = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self._options.socket_timeout_s + _CLOSE_TIMEOUT_S)
+        await self._pool.close(timeout=_CLOSE_TIMEOUT_S)
+
+    async def drop_idle(self) -> None:
+        """Close the idle connections, and those in use as they come back."""
+        await self._pool.drain()
+
+    async def attempt(self, statement: Statement, parameters: Mapping[str, object], patience: Patience) -> Rows:
+        """Run the statement once. Cancelling the call leaves a statement that was sent to its own end.
+
+        Raises AttemptFailed, Overloaded, ShuttingDown, or the driver's error where it tells of a bug.
+        """
+        connection = await self._connection(patience.pool_s)
+        work = self._run(connection, statement, parameters, patience.socket_s)
+        task = asyncio.get_running_loop().create_task(work, name=statement.name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        outcome = await asyncio.shield(task)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def _connection(self, timeout_s: float) -> Connection:
+        loop = asyncio.get_running_loop()
+        since_s = loop.time()
+        try:
+            while True:
+                connection = await self._pool.getconn(timeout=since_s + timeout_s - loop.time())
+                if looks_alive(connection):
+                    return connection
+                await self._give_back(connection, spent=True)
+        except TooManyRequests:
+            raise Overloaded("the database") from None
+        except PoolClosed as error:
+            raise (ShuttingDown() if self._closed else AttemptFailed(NO_CONNECTION)) from error
+        except PoolTimeout as error:
+            # A database that answers others meanwhile is there; it has too much to do.
+            if self._answered_at_s >= since_s:
+                raise Overloaded("the database") from None
+            raise AttemptFailed(NO_CONNECTION) from error
+
+    async def _run(
+        self, connection: Connection, statement: Statement, parameters: Mapping[str, object], timeout_s: float
+    ) -> Rows | Exception:
+        """Return rows or the failure: nobody may be left to raise it to."""
+        started_s = asyncio.get_running_loop().time()
+        spent = True
+        try:
+            with SocketDeadline(connection, timeout_s) as deadline:
+                rows = await _execute(connection, statement, parameters)
+            spent = False
+        except Exception as error:  # noqa: BLE001  # judged, and raised to the caller
+            verdict = self._judge(error, timeout_s if deadline.passed else None)
+            spent = verdict.connection_spent
+            if verdict.server_left:
+                await self._on_server_left(started_s)
+            return _failure(verdict, error)
+        else:
+            return rows
+        finally:
+            self._note(statement, asyncio.get_running_loop().time() - started_s, answered=not spent)
+            await self._give_back(connection, spent=spent)
+
+    def _judge(self, error: Exception, cut_after_s: float | None) -> Verdict:
+        if cut_after_s is None:
+            return judge(error)
+        return CUT if cut_after_s >= self._options.socket_timeout_s else CUT_SHORT
+
+    def _note(self, statement: Statement, duration_s: float, *, answered: bool) -> None:
+        if answered:
+            self._answered_at_s = asyncio.get_running_loop().time()
+        if self._observe is not None:
+            self._observe(statement.name, duration_s)
+        if duration_s >= self._options.slow_statement_s:
+            _log.warning("slow_statement", statement=statement.name, duration_ms=round(duration_s * 1000, 1))
+
+    async def _give_back(self, connection: Connection, *, spent: bool) -> None:
+        if spent:
+            await connection.close()
+        await self._pool.putconn(connection)
+
+    async def _configure(self, connection: Connection) -> None:
+        if connection.pgconn.parameter_status(b"TimeZone") not in _UTC:
+            with SocketDeadline(connection, self._options.socket_timeout_s):
+                await connection.execute("SET TIME ZONE 'UTC'")
+
+
+async def _execute(connection: Connection, statement: Statement, parameters: Mapping[str, object]) -> Rows:
+    text = cast("QueryNoTemplate", statement.sql)  # from a file of the project, never assembled
+    cursor = await connection.execute(text, parameters, prepare=None if statement.prepare else False)
+    return await cursor.fetchall() if cursor.description is not None else []
+
+
+def _failure(verdict: Verdict, error: Exception) -> Exception:
+    if not (verdict.passing or verdict.refused):
+        return error
+    failed = AttemptFailed(verdict)
+    failed.__cause__ = error
+    return failed
+
+
+async def _persist(pool: AsyncConnectionPool[Any]) -> None:
+    """Go on connecting: the pool gives up for good once its last connection is lost."""
+    if pool.get_stats()["pool_size"] == 0:
+        await pool.check()
