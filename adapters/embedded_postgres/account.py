@@ -1,0 +1,93 @@
+"""The operating-system user that the server runs as, and what it can reach."""
+
+import os
+import pwd
+import stat
+from pathlib import Path
+
+from attrs import frozen
+
+from adapters.embedded_postgres.errors import EmbeddedPostgresError
+
+_PREFERRED = ("postgres", "nobody")
+
+
+@frozen
+class Account:
+    """A user by number; PostgreSQL refuses uid 0 and numbers without a passwd entry."""
+
+    uid: int
+    gid: int
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the service runs as this user already."""
+        return self.uid == os.geteuid()
+
+    @property
+    def credentials(self) -> tuple[int, int] | None:
+        """Return (uid, gid) to change to; None when there is nothing to change."""
+        return None if self.is_own else (self.uid, self.gid)
+
+    def adopt(self, path: Path) -> None:
+        """Make the user the owner of a file or folder that the service made."""
+        if not self.is_own:
+            os.chown(path, self.uid, self.gid)
+
+    def can_reach(self, path: Path) -> bool:
+        """Tell whether the user may read the file at this path (by modes, ACLs aside)."""
+        return self._may(path, stat.S_IROTH) and self.can_enter(path.parent)
+
+    def can_enter(self, folder: Path) -> bool:
+        """Tell whether the user may pass the folder and every one above it (by modes, ACLs aside)."""
+        return all(self._may(each, stat.S_IXOTH) for each in (folder, *folder.parents))
+
+    def _may(self, path: Path, other_bit: int) -> bool:
+        facts = path.stat()
+        if facts.st_uid == self.uid:
+            return bool(facts.st_mode & other_bit << 6)
+        if facts.st_gid == self.gid:
+            return bool(facts.st_mode & other_bit << 3)
+        return bool(facts.st_mode & other_bit)
+
+
+def choose_account(cluster: Path) -> Account:
+    """Return the owner of an existing data folder, else an unprivileged user for root, else the user itself."""
+    if cluster.exists():
+        return _owner_of(cluster)
+    return _unprivileged() if os.geteuid() == 0 else _named(os.geteuid())
+
+
+def _owner_of(cluster: Path) -> Account:
+    owner = cluster.stat().st_uid
+    if os.geteuid() not in {0, owner}:
+        raise EmbeddedPostgresError(
+            f"The data folder {cluster} belongs to user id {owner}. Start as that user, or set DATA_DIR to another folder."
+        )
+    if owner == 0:
+        raise EmbeddedPostgresError(
+            f"The data folder {cluster} belongs to root, and PostgreSQL never runs as root. Give it to another user (chown -R)."
+        )
+    return _named(owner)
+
+
+def _named(uid: int) -> Account:
+    try:
+        return Account(uid, pwd.getpwuid(uid).pw_gid)
+    except KeyError:
+        raise EmbeddedPostgresError(
+            f"User id {uid} has no passwd entry, which PostgreSQL requires. Add the user, or set DATABASE_URL."
+        ) from None
+
+
+def _unprivileged() -> Account:
+    for name in _PREFERRED:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        if entry.pw_uid != 0:
+            return Account(entry.pw_uid, entry.pw_gid)
+    raise EmbeddedPostgresError(
+        "PostgreSQL never runs as root, and there is no user postgres or nobody to run it as. Add one (useradd --system postgres)."
+    )
