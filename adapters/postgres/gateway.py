@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -73,29 +74,29 @@ class Gateway:
         Raises StorageUnavailable (`stored` is None for a read, "no" or "unknown" for a write), Overloaded,
         ShuttingDown, Refused when PostgreSQL will never take the values; any other error is a bug.
         """
-        clock = asyncio.get_running_loop().time
-        until_s = clock() + (timeout_s or self._options.request_timeout_s)
+        until_s = time.monotonic() + (timeout_s or self._options.request_timeout_s)
         sent = False
         for attempt in range(1, self._options.attempts_max + 1):
             try:
-                return await self._lanes[lane].attempt(statement, parameters, self._patience(until_s - clock()))
+                return await self._lanes[lane].attempt(
+                    statement, parameters, self._patience(until_s - time.monotonic())
+                )
             except AttemptFailed as failed:
                 if failed.verdict.refused:
                     raise Refused(str(failed.__cause__)) from failed.__cause__
                 sent = sent or failed.verdict.sent
                 pause_s = _pause_s(attempt)
                 last = attempt == self._options.attempts_max or not repeatable
-                if last or until_s - clock() - pause_s < self._options.socket_timeout_s:
+                if last or until_s - time.monotonic() - pause_s < self._options.socket_timeout_s:
                     raise _unavailable(statement, sent=sent) from failed.__cause__
             await asyncio.sleep(pause_s)
         raise AssertionError("the last attempt returns or raises")
 
     async def ping(self, timeout_s: float) -> float:
         """Return the seconds that a round trip takes, with the wait for a connection; raises as `fetch` does."""
-        clock = asyncio.get_running_loop().time
-        started_s = clock()
+        started_s = time.monotonic()
         await self.fetch(_PING, {}, timeout_s=timeout_s, repeatable=False)
-        return clock() - started_s
+        return time.monotonic() - started_s
 
     def stats(self) -> GatewayStats:
         """Return the present figures."""
@@ -117,7 +118,7 @@ class Gateway:
         """Drop the idle connections to a server that is no more, once for all statements that found it out."""
         if started_s < self._left_at_s:
             return
-        self._left_at_s = asyncio.get_running_loop().time()
+        self._left_at_s = time.monotonic()
         for lane in self._lanes.values():
             await lane.drop_idle()
 

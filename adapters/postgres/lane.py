@@ -1,6 +1,7 @@
 """A bounded set of connections, and one statement on one of them."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
@@ -110,11 +111,10 @@ class Lane:
         return outcome
 
     async def _connection(self, timeout_s: float) -> Connection:
-        loop = asyncio.get_running_loop()
-        since_s = loop.time()
+        since_s = time.monotonic()
         try:
             while True:
-                connection = await self._pool.getconn(timeout=since_s + timeout_s - loop.time())
+                connection = await self._pool.getconn(timeout=since_s + timeout_s - time.monotonic())
                 if looks_alive(connection):
                     return connection
                 await self._give_back(connection, spent=True)
@@ -132,7 +132,7 @@ class Lane:
         self, connection: Connection, statement: Statement, parameters: Mapping[str, object], timeout_s: float
     ) -> Rows | Exception:
         """Return rows or the failure: nobody may be left to raise it to."""
-        started_s = asyncio.get_running_loop().time()
+        started_s = time.monotonic()
         spent = True
         try:
             with SocketDeadline(connection, timeout_s) as deadline:
@@ -147,7 +147,7 @@ class Lane:
         else:
             return rows
         finally:
-            self._note(statement, asyncio.get_running_loop().time() - started_s, answered=not spent)
+            self._note(statement, time.monotonic() - started_s, answered=not spent)
             await self._give_back(connection, spent=spent)
 
     def _judge(self, error: Exception, cut_after_s: float | None) -> Verdict:
@@ -157,7 +157,7 @@ class Lane:
 
     def _note(self, statement: Statement, duration_s: float, *, answered: bool) -> None:
         if answered:
-            self._answered_at_s = asyncio.get_running_loop().time()
+            self._answered_at_s = time.monotonic()
         if self._observe is not None:
             self._observe(statement.name, duration_s)
         if duration_s >= self._options.slow_statement_s:
