@@ -16,7 +16,7 @@ from adapters.embedded_postgres.cluster import DATABASE, ROLE, Cluster
 from adapters.embedded_postgres.errors import EmbeddedPostgresError
 from adapters.embedded_postgres.launch import ENVIRONMENT, Launch, Tool
 from adapters.embedded_postgres.leftovers import Leftovers
-from adapters.embedded_postgres.socket_folder import PORT, make_socket_folder, remove_socket_folder
+from adapters.embedded_postgres.socket_folder import PORT, clear_socket_folder, make_socket_folder, remove_socket_folder
 
 _STATUS_LINE = 7
 _RESERVED_CONNECTIONS = 12
@@ -60,7 +60,9 @@ class EmbeddedPostgres:
         Leftovers(self._cluster_folder, self._name, account.uid).end(self.options.leftover_timeout_s)
         tool = Tool(self.launch, account, self.options.init_timeout_s)
         Cluster(self._cluster_folder, self._passfile, self._programs, account, tool).ensure()
-        self._socket_folder = make_socket_folder(self._preferred_socket_folder, account)
+        # A server that is started again stays where its clients look for it.
+        self._socket_folder = self._socket_folder or make_socket_folder(self._preferred_socket_folder, account)
+        clear_socket_folder(self._socket_folder)
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start the prepared server; it ends at once when the calling thread's process is gone."""

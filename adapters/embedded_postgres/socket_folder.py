@@ -40,5 +40,11 @@ def remove_socket_folder(preferred: Path) -> None:
     preferred.unlink()
 
 
+def clear_socket_folder(folder: Path) -> None:
+    """Remove what a killed server left; its lock file could name a process that is someone else by now."""
+    for leftover in folder.iterdir():
+        leftover.unlink()
+
+
 def _fits(folder: Path) -> bool:
     return len(str(folder / _SOCKET).encode()) <= _PATH_BYTES_MAX

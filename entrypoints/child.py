@@ -1,0 +1,126 @@
+"""A child of the supervisor: one HTTP server, or one task, on orders that come through its channel."""
+
+import asyncio
+import contextlib
+import importlib
+import math
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import uvicorn
+import uvloop
+from attrs import define
+from typing_extensions import override
+
+from entrypoints.control import SENDING_TIMEOUT_S, UP, Assignment, Order, receive
+from entrypoints.logs import configure_logs
+
+_ORPHAN_TIMEOUT_S = 3
+_ORPHANED_STATUS = 70
+_KEEP_ALIVE_S = 75
+
+
+def main(descriptor: int) -> int:
+    """Do what the channel on this descriptor says; return the exit status."""
+    with socket.socket(fileno=descriptor) as channel:
+        try:
+            assignment = receive(channel)
+        except EOFError:
+            return _ORPHANED_STATUS
+        configure_logs(assignment.settings.log_level, assignment.settings.log_format)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_perform(assignment, channel))
+
+
+async def _perform(assignment: Assignment, channel: socket.socket) -> int:
+    target = _load(assignment.target)
+    if assignment.listener is None:
+        return int(await target(assignment.settings))
+    server = ChildServer(target(assignment.settings), assignment, channel)
+    await server.serve(sockets=[socket.socket(fileno=assignment.listener)])
+    return 0
+
+
+def _load(target: str) -> Callable[..., Any]:
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]  # named by the supervisor
+
+
+class ChildServer(uvicorn.Server):
+    """A uvicorn server that listens to its supervisor instead of signals."""
+
+    def __init__(self, app: Any, assignment: Assignment, channel: socket.socket) -> None:
+        self._app = app
+        self._settings = assignment.settings
+        self._channel = channel
+        self._drainable = hasattr(app, "drain")
+        shutdown_s = SENDING_TIMEOUT_S if self._drainable else math.ceil(self._settings.shutdown_timeout_seconds)
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=_KEEP_ALIVE_S,
+                timeout_graceful_shutdown=shutdown_s,
+            )
+        )
+
+    @override
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone: the supervisor takes them for all."""
+        yield
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to serve, then say so and wait for orders."""
+        await super().startup(sockets)
+        reader, writer = await asyncio.open_connection(sock=self._channel.dup())
+        writer.write(UP)
+        self._orders = asyncio.create_task(Orders(self).follow(reader))
+
+    async def drain(self) -> None:
+        """Refuse new work while running work ends within its time; only then stop listening."""
+        if hasattr(self._app, "retire"):
+            self._app.retire()
+        await asyncio.sleep(self._settings.drain_delay_seconds)
+        if self._drainable:
+            await self._app.drain(self._settings.shutdown_timeout_seconds)
+        self.should_exit = True
+
+    def stop(self) -> None:
+        """End without waiting for anything."""
+        self.should_exit = self.force_exit = True
+
+
+@define
+class Orders:
+    """Follows the orders of the supervisor, and ends the server when there is no supervisor."""
+
+    server: ChildServer
+    _draining: asyncio.Task[None] | None = None
+
+    async def follow(self, reader: asyncio.StreamReader) -> None:
+        """Obey until the channel closes."""
+        while line := await reader.readline():
+            self._obey(Order(line.decode().strip()))
+        self.server.stop()
+        asyncio.get_running_loop().call_later(_ORPHAN_TIMEOUT_S, os._exit, _ORPHANED_STATUS)
+
+    def _obey(self, order: Order) -> None:
+        if order is Order.STOP:
+            self.server.stop()
+        elif self._draining is None:
+            self._draining = asyncio.create_task(self.server.drain())
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1])))

@@ -1,0 +1,87 @@
+"""The folder of the embedded server: held by one process, which tells others where to connect."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from attrs import define
+
+_PID_BYTES_MAX = 20
+
+
+class DataDirError(Exception):
+    """The folder cannot be used; the text says why and what to do."""
+
+
+class DataDirInUse(DataDirError):
+    """Another process holds the folder."""
+
+    def __init__(self, folder: Path, pid: str) -> None:
+        super().__init__(
+            f"DATA_DIR {folder} is in use by the running pglambda with process id {pid}. "
+            "Stop that one first, or set DATA_DIR (and PORT) to start another."
+        )
+
+
+@define
+class DataDir:
+    """A folder whose lock this process holds, from `hold` to `release` or the process's end."""
+
+    folder: Path
+    _lock: int
+
+    @classmethod
+    def hold(cls, folder: Path) -> "DataDir":
+        """Make the folder if need be and take its lock; raises DataDirError or DataDirInUse."""
+        try:
+            _make(folder)
+            lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise DataDirError(
+                f"DATA_DIR {folder} cannot be used: {error.strerror}. Set DATA_DIR to another."
+            ) from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.pread(lock, _PID_BYTES_MAX, 0).decode().strip() or "unknown"
+            os.close(lock)
+            raise DataDirInUse(folder, pid) from None
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        return cls(folder, lock)
+
+    def publish(self, url: str) -> None:
+        """Tell other commands of this user where the running server takes connections."""
+        staged = self.folder / "server.url.new"
+        descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(url)
+        staged.replace(_url_file(self.folder))
+
+    def withdraw(self) -> None:
+        """Say that the server takes no more connections."""
+        _url_file(self.folder).unlink(missing_ok=True)
+
+    def release(self) -> None:
+        """Give the folder to whoever comes next."""
+        self.withdraw()
+        os.close(self._lock)
+
+
+def published_url(folder: Path) -> str | None:
+    """Return where the server that another process runs takes connections; None while it takes none."""
+    try:
+        return _url_file(folder).read_text()
+    except FileNotFoundError:
+        return None
+
+
+def _url_file(folder: Path) -> Path:
+    return folder / "server.url"
+
+
+def _make(folder: Path) -> None:
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        # Root's server runs as another user, who must pass through to its own folder.
+        folder.chmod(0o711 if os.geteuid() == 0 else 0o700)

@@ -1,0 +1,174 @@
+"""The one process that is started by people: it starts, watches and ends all others."""
+
+import asyncio
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Awaitable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import structlog
+from attrs import define, field
+from msgspec.structs import replace
+
+from entrypoints.announcement import announce
+from entrypoints.control import SENDING_TIMEOUT_S, Assignment
+from entrypoints.data_dir import DataDir
+from entrypoints.database_process import DatabaseProcess
+from entrypoints.database_server import FAST_STOP_TIMEOUT_S, IMMEDIATE_STOP_TIMEOUT_S, DatabaseServer
+from entrypoints.keeper import Keeper
+from entrypoints.listener import listen, listen_on_path, url_of
+from entrypoints.process import StartFailed
+from entrypoints.python_process import PythonProcess, spoken
+from entrypoints.secret import Secret
+from entrypoints.settings import Settings
+from entrypoints.targets import Targets
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_RECORDING_TIMEOUT_S = 10.0
+"""What recording the ends of executions may take after the drain."""
+
+_STOP_TIMEOUT_S = 3.0
+_MIGRATION_DELAY_FIRST_S = 0.5
+_MIGRATION_DELAY_MAX_S = 30.0
+
+
+@define(eq=False)
+class Supervisor:
+    """Runs the service until it is told to end.
+
+    `server` is the embedded database, or None when the settings name one. `target` is what the HTTP workers load.
+    """
+
+    settings: Settings
+    target: str
+    targets: Targets = field(factory=Targets)
+    server: DatabaseServer | None = None
+    _ending: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _hurry: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _workers: list[Keeper] = field(factory=list, init=False)
+    _others: list[Keeper] = field(factory=list, init=False)
+    _database: Keeper | None = field(default=None, init=False)
+    _listener: socket.socket | None = field(default=None, init=False)
+    _private: Path | None = field(default=None, init=False)
+    _log: structlog.typing.FilteringBoundLogger = field(factory=structlog.get_logger, init=False)
+
+    async def run(self) -> None:
+        """Serve until a signal; raises StartFailed, DataDirError or CannotListen when the service cannot start."""
+        data_dir = DataDir.hold(self.settings.data_dir) if self.server else None
+        try:
+            self._listener = listen(self.settings.host, self.settings.port)
+            self._take_signals()
+            await self._serve(data_dir)
+        finally:
+            await self._end()
+            if data_dir is not None:
+                data_dir.release()
+
+    async def _serve(self, data_dir: DataDir | None) -> None:
+        if not await self._unless_ending(self._start(data_dir)):
+            return
+        tasks = [asyncio.create_task(task) for task in self._beside()]
+        await self._ending.wait()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    def _beside(self) -> list[Coroutine[Any, Any, None]]:
+        assert self._listener is not None
+        late = [self._migrate_when_possible()] if self.settings.auto_migrate and self.server is None else []
+        return [announce(url_of(self._listener)), *late]
+
+    async def _start(self, data_dir: DataDir | None) -> None:
+        if self.server is not None and data_dir is not None:
+            await self._start_database(self.server, data_dir)
+        await self._start_runtime_host()
+        await asyncio.gather(*(self._start_worker(number) for number in range(self.settings.web_concurrency)))
+
+    async def _start_database(self, server: DatabaseServer, data_dir: DataDir) -> None:
+        self._database = Keeper("PostgreSQL", lambda: DatabaseProcess.spawn(server, data_dir))
+        await self._database.start()
+        self.settings = replace(self.settings, database_url=Secret(server.url))
+        if self.settings.auto_migrate and (status := await self._migrate()) != 0:
+            raise StartFailed(f"The migration of the database failed ({spoken(status)}); its reason stands above.")
+
+    async def _start_runtime_host(self) -> None:
+        """Let several HTTP workers share one sandbox, through a socket that only they can reach."""
+        own = [name for name in ("nodejs_runtime_url", "python_runtime_url") if not getattr(self.settings, name)]
+        if self.settings.web_concurrency == 1 or not own or self.target != self.targets.controller:
+            return
+        self._private = Path(tempfile.mkdtemp(prefix="pglambda-"))
+        path = str(self._private / "runtime")
+        assignment = Assignment(self.targets.runtime_host, self.settings)
+        keeper = self._keep_python("runtime host", assignment, listen_on_path(path))
+        self._others.append(keeper)
+        await keeper.start()
+        self.settings = replace(self.settings, **dict.fromkeys(own, (f"unix:{path}",)))
+
+    async def _start_worker(self, number: int) -> None:
+        assert self._listener is not None
+        keeper = self._keep_python(f"HTTP worker {number}", Assignment(self.target, self.settings), self._listener)
+        self._workers.append(keeper)
+        await keeper.start()
+
+    def _keep_python(self, name: str, assignment: Assignment, listener: socket.socket) -> Keeper:
+        served = replace(assignment, listener=listener.fileno())
+
+        async def spawn() -> PythonProcess:
+            assert listener.fileno() >= 0
+            return PythonProcess.spawn(name, served)
+
+        return Keeper(name, spawn)
+
+    async def _migrate(self) -> int:
+        process = PythonProcess.spawn("migration", Assignment(self.targets.migration, self.settings))
+        try:
+            return await process.ended()
+        finally:
+            process.kill()
+
+    async def _migrate_when_possible(self) -> None:
+        """Migrate a database that may be away now, beside serving."""
+        delay_s = _MIGRATION_DELAY_FIRST_S
+        while (status := await self._migrate()) != 0:
+            self._log.warning("migration failed", status=spoken(status), again_in_s=delay_s)
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, _MIGRATION_DELAY_MAX_S)
+
+    def _take_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self._on_signal, number)
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        again = self._ending.is_set()
+        self._log.info("signal", signal=number.name, action="stopping at once" if again else "stopping")
+        (self._hurry if again else self._ending).set()
+
+    async def _unless_ending(self, start: Awaitable[None]) -> bool:
+        """Tell whether the start came to its end before a signal came; raises what it raises."""
+        starting, ending = asyncio.ensure_future(start), asyncio.ensure_future(self._ending.wait())
+        await asyncio.wait([starting, ending], return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+        if starting.done():
+            starting.result()
+            return True
+        starting.cancel()
+        await asyncio.wait([starting])
+        return False
+
+    async def _end(self) -> None:
+        """End the parts in order: those who take work, those who do it, the one who keeps it."""
+        if self._listener is not None:
+            self._listener.close()  # the workers have it too, and close it after their drain
+        drain_s = self.settings.drain_delay_seconds + self.settings.shutdown_timeout_seconds
+        drain_s += SENDING_TIMEOUT_S + _RECORDING_TIMEOUT_S
+        await asyncio.gather(*(keeper.end(drain_s, _STOP_TIMEOUT_S, self._hurry) for keeper in self._workers))
+        await asyncio.gather(*(keeper.end(_STOP_TIMEOUT_S, _STOP_TIMEOUT_S, self._hurry) for keeper in self._others))
+        if self._database is not None and self.server is not None:
+            await self._database.end(FAST_STOP_TIMEOUT_S, IMMEDIATE_STOP_TIMEOUT_S, asyncio.Event())
+            self.server.forget()
+        if self._private is not None:
+            shutil.rmtree(self._private, ignore_errors=True)
