@@ -1,0 +1,67 @@
+"""Judging PostgreSQL's failures."""
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from adapters.postgres.errors import Category, judge
+
+
+@pytest.mark.parametrize(
+    ("error", "category", "sent"),
+    [
+        (errors.SerializationFailure(), Category.RETRYABLE, False),
+        (errors.DeadlockDetected(), Category.RETRYABLE, False),
+        (errors.StatementCompletionUnknown(), Category.RETRYABLE, True),
+        (errors.TooManyConnections(), Category.RETRYABLE, False),
+        (errors.DiskFull(), Category.RETRYABLE, False),
+        (errors.ReadOnlySqlTransaction(), Category.RETRYABLE, False),
+        (errors.CannotConnectNow(), Category.RETRYABLE, False),
+        (errors.AdminShutdown(), Category.RETRYABLE, True),
+        (errors.CrashShutdown(), Category.RETRYABLE, True),
+        (errors.ConnectionFailure(), Category.RETRYABLE, True),
+        (errors.IoError(), Category.RETRYABLE, True),
+        (errors.InvalidSqlStatementName(), Category.RETRYABLE, False),
+        (errors.LockNotAvailable(), Category.TIMEOUT, False),
+        (errors.QueryCanceled(), Category.TIMEOUT, False),
+        (errors.UntranslatableCharacter(), Category.REFUSED, False),
+        (errors.NumericValueOutOfRange(), Category.REFUSED, False),
+        (errors.UniqueViolation(), Category.REFUSED, False),
+        (errors.ProgramLimitExceeded(), Category.REFUSED, False),
+        (errors.FeatureNotSupported(), Category.REFUSED, False),
+        (errors.UndefinedTable(), Category.BUG, False),
+        (errors.SyntaxError(), Category.BUG, False),
+        (psycopg.OperationalError("the connection is lost"), Category.RETRYABLE, True),
+        (psycopg.DataError("PostgreSQL text fields cannot contain NUL"), Category.REFUSED, False),
+        (psycopg.ProgrammingError("cannot adapt type"), Category.BUG, False),
+        (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"), Category.REFUSED, False),
+        (KeyError("name"), Category.BUG, False),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
+)
+def test_each_failure_has_a_category_and_says_whether_it_may_have_been_executed(error, category, sent):
+    verdict = judge(error)
+    assert (verdict.category, verdict.sent) == (category, sent)
+
+
+def test_only_what_passes_may_succeed_later():
+    assert judge(errors.DeadlockDetected()).passing
+    assert judge(errors.LockNotAvailable()).passing
+    assert not judge(errors.UniqueViolation()).passing
+    assert not judge(errors.UndefinedTable()).passing
+
+
+def test_a_read_only_server_spends_all_of_its_connections():
+    verdict = judge(errors.ReadOnlySqlTransaction())
+    assert verdict.connection_spent
+    assert verdict.server_left
+
+
+def test_a_lost_connection_says_nothing_about_the_others():
+    verdict = judge(psycopg.OperationalError("the connection is lost"))
+    assert verdict.connection_spent
+    assert not verdict.server_left
+
+
+def test_a_deadlock_leaves_its_connection_in_use():
+    assert not judge(errors.DeadlockDetected()).connection_spent

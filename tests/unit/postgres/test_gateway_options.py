@@ -1,0 +1,54 @@
+"""The gateway's numbers."""
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from adapters.postgres.gateway_options import GatewayOptions
+from adapters.postgres.statement import Statement
+
+
+def test_each_time_limit_is_below_the_next():
+    options = GatewayOptions("dbname=x", request_timeout_s=2.0)
+    assert options.lock_timeout_s == pytest.approx(0.3)
+    assert options.statement_timeout_s == pytest.approx(0.5)
+    assert options.socket_timeout_s == pytest.approx(0.7)
+    assert options.socket_timeout_s * 2 + options.pool_timeout_s < options.request_timeout_s
+
+
+def test_the_server_gets_its_time_limits_in_the_connection_options():
+    options = conninfo_to_dict(GatewayOptions("dbname=x options='-c jit=off'").conninfo)["options"]
+    assert options == "-c jit=off -c TimeZone=UTC -c lock_timeout=300 -c statement_timeout=500"
+
+
+def test_behind_a_pooler_no_options_are_sent():
+    assert "options" not in conninfo_to_dict(GatewayOptions("dbname=x", server_timeouts=False).conninfo)
+
+
+def test_of_several_hosts_only_the_primary_is_taken():
+    assert conninfo_to_dict(GatewayOptions("host=a,b").conninfo)["target_session_attrs"] == "read-write"
+    assert (
+        conninfo_to_dict(GatewayOptions("host=a,b target_session_attrs=any").conninfo)["target_session_attrs"] == "any"
+    )
+    assert "target_session_attrs" not in conninfo_to_dict(GatewayOptions("host=a").conninfo)
+
+
+def test_a_bad_address_is_refused_without_showing_the_password():
+    with pytest.raises(ValueError, match="neither") as caught:
+        GatewayOptions("host=a secret-word")
+    assert "secret-word" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_options_do_not_show_the_password():
+    assert "hunter2" not in repr(GatewayOptions("postgresql://u:hunter2@h/d"))
+
+
+@pytest.mark.parametrize("wrong", [{"pool_size_max": 0}, {"request_timeout_s": 0.0}, {"connect_timeout_s": 1}])
+def test_a_number_without_sense_is_refused(wrong):
+    with pytest.raises(ValueError, match="must be"):
+        GatewayOptions("dbname=x", **wrong)
+
+
+def test_a_statement_writes_unless_its_name_says_select():
+    assert not Statement("select_sessions", "SELECT 1").writes
+    assert Statement("begin_executions", "WITH x AS (SELECT 1) SELECT 1").writes
