@@ -1,0 +1,1 @@
+"""Runs scripts on runtime hosts, over HTTP."""

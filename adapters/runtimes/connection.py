@@ -1,0 +1,127 @@
+"""The connection to one runtime host: requests out, bounded answers in."""
+
+import asyncio
+
+import httpx2
+from attrs import define, field, frozen
+
+from adapters.runtimes.options import RuntimeOptions
+
+_UNIX = "unix:"
+_KEEPALIVE_S = 3.0
+"""Less than servers keep an idle connection, so that none is used in the moment in which it is closed."""
+_SPARE_CONNECTIONS = 16
+"""For checks, evictions and health beside the runs."""
+
+
+class Unreached(Exception):
+    """No connection was made, so the host knows nothing of the request."""
+
+
+class Unanswered(Exception):
+    """The request may have arrived, and there is no whole answer to it."""
+
+
+@define(eq=False)
+class AnswerTooLarge(Exception):
+    """The answer has this status and goes on beyond its bound; `size` in bytes where it was declared."""
+
+    status: int
+    size: int | None
+
+
+@frozen
+class Answer:
+    """A whole answer."""
+
+    status: int
+    body: bytes = field(repr=False)
+
+
+@define(eq=False)
+class Connection:
+    """Sends JSON to a URL, `http://...`, `https://...` or `unix:/path`; made closed. Redirects are not followed."""
+
+    url: str
+    _options: RuntimeOptions
+    _client: httpx2.AsyncClient | None = field(default=None, init=False)
+
+    async def open(self) -> None:
+        """Get ready; nothing is connected yet."""
+        self._client = httpx2.AsyncClient(
+            base_url="http://runtime-host" if self.url.startswith(_UNIX) else self.url,
+            transport=self._transport(),
+            headers=self._headers(),
+            timeout=httpx2.Timeout(None, connect=self._options.connect_timeout_s, pool=self._options.connect_timeout_s),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def post(self, path: str, body: bytes, ends_at: float, size_max: int) -> Answer:
+        """Send the body and return the answer, all before `ends_at` in the loop's time.
+
+        Raises Unreached, Unanswered or AnswerTooLarge.
+        """
+        return await self._send("POST", path, body, ends_at, size_max)
+
+    async def get(self, path: str, ends_at: float, size_max: int) -> Answer:
+        """Return the answer, as `post` does."""
+        return await self._send("GET", path, None, ends_at, size_max)
+
+    async def _send(self, method: str, path: str, body: bytes | None, ends_at: float, size_max: int) -> Answer:
+        assert self._client is not None, "the connection is closed"
+        try:
+            async with (
+                asyncio.timeout_at(ends_at),
+                self._client.stream(method, path, content=body) as response,
+            ):
+                return Answer(response.status_code, await _read(response, size_max))
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
+            raise Unreached(f"it cannot be reached ({_told(error)})") from error
+        except httpx2.HTTPError as error:
+            raise Unanswered(f"it broke off ({_told(error)})") from error
+        except TimeoutError as error:
+            raise Unanswered("it did not answer in time") from error
+
+    def _transport(self) -> httpx2.AsyncHTTPTransport:
+        connections_max = self._options.runs_max + _SPARE_CONNECTIONS
+        return httpx2.AsyncHTTPTransport(
+            verify=self.url.startswith("https:"),
+            trust_env=False,
+            limits=httpx2.Limits(
+                max_connections=connections_max,
+                max_keepalive_connections=connections_max,
+                keepalive_expiry=_KEEPALIVE_S,
+            ),
+            uds=self.url.removeprefix(_UNIX) if self.url.startswith(_UNIX) else None,
+        )
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "identity"}
+        if self._options.token is not None:
+            headers["Authorization"] = f"Bearer {self._options.token}"
+        return headers
+
+
+async def _read(response: httpx2.Response, size_max: int) -> bytes:
+    declared = response.headers.get("content-length", "")
+    size = int(declared) if declared.isascii() and declared.isdigit() else None
+    if size is not None and size > size_max:
+        raise AnswerTooLarge(response.status_code, size)
+    parts, received = [], 0
+    async for part in response.aiter_raw():
+        received += len(part)
+        if received > size_max:
+            raise AnswerTooLarge(response.status_code, size)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

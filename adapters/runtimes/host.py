@@ -1,0 +1,133 @@
+"""One runtime host: what is known of it, and what it is asked."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from uuid import UUID
+
+import msgspec
+from attrs import define, field
+
+from adapters.runtimes.answers import Form, OldFailure, Refused, ScriptNeeded, Uncertain, read_check, read_execute
+from adapters.runtimes.connection import Answer, AnswerTooLarge, Connection, Unanswered, Unreached
+from adapters.runtimes.messages import CheckRequest, EvictRequest, Rubbish, write_execute
+from adapters.runtimes.options import RuntimeOptions
+from adapters.runtimes.reports import ReportReader
+from domain.execution import ExecutionUnknown, ScriptReport
+from domain.identity import Owner
+from domain.language import Language
+from domain.ports import ScriptRun
+from domain.script import Script
+
+_OK = 200
+_HELD_MAX = 10_000
+"""Hashes remembered per host; of a forgotten one the source is sent once more."""
+_SMALL_ANSWER_SIZE_MAX = 262_144
+
+
+@define(eq=False)
+class Host:
+    """Sends runs and checks to one host, and tells apart what was not started from what is not known."""
+
+    connection: Connection
+    _options: RuntimeOptions
+    form: Form = field(default=Form.UNKNOWN, init=False)
+    _reports: ReportReader = field(init=False)
+    _held: OrderedDict[str, None] = field(factory=OrderedDict, init=False)
+    _unreached_until: float = field(default=0.0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._reports = ReportReader(self._options.result_size_max, self._options.output_size_max)
+
+    @property
+    def is_cooling(self) -> bool:
+        """Whether the host could not be reached a moment ago."""
+        return time.monotonic() < self._unreached_until
+
+    def holds(self, script_hash: str) -> bool:
+        """Return whether the host was sent this script and is of the form that keeps it."""
+        return self.form is Form.OWN and script_hash in self._held
+
+    async def execute(self, run: ScriptRun, script: Script | None, ends_at: float, waited_ms: float) -> ScriptReport:
+        """Run once, and return the report; `ends_at` is in the loop's time.
+
+        Raises Overloaded, Refused or ScriptNeeded when nothing was started, and ExecutionUnknown.
+        """
+        started_at = time.monotonic()
+        try:
+            answer = await self._post("/execute", write_execute(run, script), ends_at, self._options.answer_size_max)
+            ended = read_execute(answer, self.form)
+            self._learn(Form.OWN if ended.is_own_form else Form.OLD, run.script_hash)
+            return self._reports.read(ended, _since_ms(started_at), waited_ms)
+        except ScriptNeeded:
+            self._held.pop(run.script_hash, None)
+            raise
+        except OldFailure as failure:
+            self.form = Form.OLD
+            return self._reports.read_old_failure(str(failure), _since_ms(started_at))
+        except AnswerTooLarge as error:
+            if error.status == _OK:
+                return self._reports.read_oversized(error.size, _since_ms(started_at))
+            raise self._unknown(run, "its answer is too large") from error
+        except (Uncertain, Unanswered, Rubbish) as error:
+            raise self._unknown(run, str(error)) from error
+
+    async def check(self, language: Language, script: Script, owner: Owner, ends_at: float) -> bool:
+        """Parse the script; raises ScriptSyntaxError, Overloaded or Refused."""
+        body = msgspec.json.encode(CheckRequest(language, owner, script.source))
+        try:
+            answer = await self._post("/check", body, ends_at, _SMALL_ANSWER_SIZE_MAX)
+        except (Unanswered, AnswerTooLarge) as error:
+            raise Refused(str(error)) from error
+        parsed = read_check(answer)
+        self._learn(Form.OWN if answer.status == _OK else Form.OLD, script.hash)
+        return parsed
+
+    async def evict(self, request_id: UUID, ends_at: float) -> None:
+        """Drop what is kept warm for a session, if the host can be reached and understands."""
+        if self.form is Form.OLD or self.is_cooling:
+            return
+        try:
+            await self._post("/evict", msgspec.json.encode(EvictRequest(request_id)), ends_at, _SMALL_ANSWER_SIZE_MAX)
+        except (Refused, Unanswered, AnswerTooLarge):
+            return
+
+    async def health(self, ends_at: float) -> Mapping[str, object]:
+        """Describe the host; `status` is "ok", "degraded" or "failing"."""
+        try:
+            answer = await self.connection.get("/health", ends_at, _SMALL_ANSWER_SIZE_MAX)
+        except (Unreached, Unanswered, AnswerTooLarge) as error:
+            return {"url": self.connection.url, "status": "failing", "reason": str(error)}
+        return {"url": self.connection.url, "form": self.form.value, **_described(answer)}
+
+    async def _post(self, path: str, body: bytes, ends_at: float, size_max: int) -> Answer:
+        try:
+            return await self.connection.post(path, body, ends_at, size_max)
+        except Unreached as error:
+            self._unreached_until = time.monotonic() + self._options.cooldown_s
+            raise Refused(str(error)) from error
+
+    def _learn(self, form: Form, script_hash: str) -> None:
+        self.form = form
+        self._held[script_hash] = None
+        self._held.move_to_end(script_hash)
+        if len(self._held) > _HELD_MAX:
+            self._held.popitem(last=False)
+
+    def _unknown(self, run: ScriptRun, reason: str) -> ExecutionUnknown:
+        return ExecutionUnknown(f"{self.connection.url}: {reason}", run.execution.execution_id)
+
+
+def _described(answer: Answer) -> dict[str, object]:
+    if answer.status != _OK:
+        return {"status": "degraded", "reason": f"it answered {answer.status} to a question for its health"}
+    try:
+        described = msgspec.json.decode(answer.body, type=dict[str, object])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return {"status": "ok"}
+    status = described.get("status")
+    return described | {"status": status if status in {"ok", "degraded", "failing"} else "ok"}
+
+
+def _since_ms(started_at: float) -> float:
+    return (time.monotonic() - started_at) * 1000

@@ -1,0 +1,169 @@
+"""The messages of runtime hosts, in JSON."""
+
+from datetime import datetime
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from domain.identity import Owner
+from domain.json_text import JsonText
+from domain.language import Language
+from domain.limits import Isolation
+from domain.ports import ScriptRun
+from domain.script import Script
+
+_Figure = Annotated[float, Meta(ge=0)]
+_Message = TypeVar("_Message", bound=Struct)
+
+
+class Rubbish(Exception):
+    """An answer that no runtime host gives."""
+
+
+class LimitFields(Struct, frozen=True):
+    """Wall time in milliseconds, memory in MiB."""
+
+    timeout_ms: int
+    memory_mb: int
+
+
+class ExecuteRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One execution; hosts of the old form read `request_id`, `params`, `context` and `script_content` alone."""
+
+    request_id: UUID
+    params: Raw
+    context: Raw
+    script_content: str | None = None
+    execution_id: UUID
+    owner: Owner
+    language: Language
+    isolation: Isolation
+    limits: LimitFields
+    deadline_at: datetime
+    expires_at: datetime
+    script_hash: str
+
+
+class CheckRequest(Struct, frozen=True):
+    """A script to parse."""
+
+    language: Language
+    owner: Owner
+    script_content: str
+
+
+class EvictRequest(Struct, frozen=True):
+    """A session that has ended."""
+
+    request_id: UUID
+
+
+class ErrorFields(Struct, frozen=True):
+    """Why a script failed; of the old form, the message alone."""
+
+    message: str
+    code: str | None = None
+    name: str | None = None
+    stack: str | None = None
+    line: int | None = None
+    column: int | None = None
+    limit: int | None = None
+    observed: int | None = None
+
+
+class ExecuteAnswer(Struct, frozen=True):
+    """How an execution ended; what the host left out is an empty Raw, None or UNSET."""
+
+    result: Raw = Raw()
+    execution_time_ms: _Figure | None = None
+    memory_usage_bytes: _Figure | None = None
+    stdout: str | None = None
+    stderr: str | None = None
+    cpu_time_ms: _Figure | UnsetType | None = UNSET
+    queue_time_ms: _Figure | UnsetType | None = UNSET
+    cold_start: bool | UnsetType | None = UNSET
+    error: Raw = Raw()
+
+    @property
+    def is_own_form(self) -> bool:
+        """Whether it has the fields that only hosts of the new form write."""
+        return bool(bytes(self.error)) and UNSET not in (self.cpu_time_ms, self.queue_time_ms, self.cold_start)
+
+    @property
+    def has_error(self) -> bool:
+        """Whether there is an error that is not null."""
+        return bytes(self.error) not in {b"", b"null"}
+
+
+class CheckAnswer(Struct, frozen=True):
+    """Whether a script was parsed."""
+
+    parsed: bool
+
+
+class FaultFields(Struct, frozen=True):
+    """Where a script does not parse."""
+
+    reason: str | None = None
+    line: int | None = None
+    column: int | None = None
+
+
+class RefusalFields(Struct, frozen=True):
+    """Why a host did not do what it was asked."""
+
+    code: str
+    message: str
+    details: FaultFields = FaultFields()
+
+
+class RefusalAnswer(Struct, frozen=True):
+    """The one shape of a host's errors."""
+
+    error: RefusalFields
+
+
+def write_execute(run: ScriptRun, script: Script | None) -> bytes:
+    """Return the body of an execute, with the script's source if it is given."""
+    return msgspec.json.encode(
+        ExecuteRequest(
+            request_id=run.execution.key.request_id,
+            params=Raw(run.params.encode()),
+            context=Raw(run.context.encode()),
+            script_content=None if script is None else script.source,
+            execution_id=run.execution.execution_id,
+            owner=run.execution.key.owner,
+            language=run.language,
+            isolation=run.limits.isolation,
+            limits=LimitFields(run.limits.timeout_ms, run.limits.memory_mb),
+            deadline_at=run.execution.deadline_at,
+            expires_at=run.expires_at,
+            script_hash=run.script_hash,
+        )
+    )
+
+
+def read_message(message_type: type[_Message], body: bytes | Raw) -> _Message:
+    """Return the message in the body; raises Rubbish."""
+    try:
+        return msgspec.json.decode(body, type=message_type)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Rubbish(str(error)) from error
+
+
+def json_text(raw: Raw) -> JsonText:
+    """Return the value as text; raises Rubbish."""
+    try:
+        return JsonText(bytes(raw).decode())
+    except UnicodeDecodeError as error:
+        raise Rubbish(str(error)) from error
+
+
+def read_refusal(body: bytes) -> RefusalFields | None:
+    """Return the refusal in the body, if there is one."""
+    try:
+        return read_message(RefusalAnswer, body).error
+    except Rubbish:
+        return None

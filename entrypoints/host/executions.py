@@ -1,0 +1,43 @@
+"""The executions that a runtime host has started, so that none starts twice."""
+
+import heapq
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from uuid import UUID
+
+from attrs import define, field
+
+from domain.errors import Overloaded
+from entrypoints.host.refusals import Refusal
+
+
+@define(eq=False)
+class SeenExecutions:
+    """Remembers ids for a time each, at most `size_max` of them; beyond that it takes none rather than forget one."""
+
+    size_max: int
+    _monotonic: Callable[[], float] = time.monotonic
+    _until: dict[UUID, float] = field(factory=dict, init=False)
+    _by_end: list[tuple[float, UUID]] = field(factory=list, init=False)
+
+    def add(self, execution_id: UUID, keep_s: float) -> None:
+        """Remember the id; raises Refusal (409 EXECUTION_SEEN) when it is known, Overloaded when there is no room."""
+        now = self._monotonic()
+        self._drop_ended(now)
+        if execution_id in self._until:
+            raise Refusal(HTTPStatus.CONFLICT, "EXECUTION_SEEN", "this execution was sent before")
+        if len(self._by_end) >= self.size_max:
+            raise Overloaded("executions to be remembered")
+        self._until[execution_id] = now + keep_s
+        heapq.heappush(self._by_end, (now + keep_s, execution_id))
+
+    def forget(self, execution_id: UUID) -> None:
+        """Take the id back: nothing was started."""
+        del self._until[execution_id]
+
+    def _drop_ended(self, now: float) -> None:
+        while self._by_end and self._by_end[0][0] <= now:
+            ended_at, execution_id = heapq.heappop(self._by_end)
+            if self._until.get(execution_id) == ended_at:
+                del self._until[execution_id]

@@ -1,0 +1,56 @@
+"""What a runtime host is told at its start."""
+
+import ipaddress
+
+from attrs import Attribute, field, frozen
+
+_ESCAPED_BYTES = 6
+"""The most bytes that JSON takes for one byte of text, as in `\\u0000`."""
+
+ENVELOPE_SIZE_MAX = 16_384
+"""The most bytes of a body beside its script, params and context."""
+
+
+def _require_token(options: "RuntimeHostOptions", _attribute: "Attribute[str | None]", token: str | None) -> None:
+    if token is None:
+        if not _is_local(options.bind):
+            raise ValueError(f"RUNTIME_TOKEN must be set when a runtime host listens on {options.bind}")
+    elif not (token and token.isascii() and token.isprintable() and token == token.strip()):
+        raise ValueError("RUNTIME_TOKEN must be printable ASCII without spaces around it")
+
+
+def _is_local(bind: str) -> bool:
+    if bind.startswith("unix:") or bind == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(bind).is_loopback
+    except ValueError:
+        return False
+
+
+@frozen
+class RuntimeHostOptions:
+    """Where the host listens (an address, or `unix:/path`), its token, sizes in bytes, times in seconds, counts.
+
+    Off loopback the token is mandatory; without it the options raise ValueError.
+    """
+
+    bind: str = "127.0.0.1"
+    token: str | None = field(default=None, repr=False, validator=_require_token)
+    script_size_max: int = 1_048_576
+    params_size_max: int = 1_048_576
+    context_size_max: int = 262_144
+    sources_size_max: int = 67_108_864
+    body_timeout_s: float = 10.0
+    requests_max: int = 1024
+    executions_max: int = 100_000
+
+    @property
+    def execute_body_size_max(self) -> int:
+        """The largest body of an execute."""
+        return self.script_body_size_max + self.params_size_max + self.context_size_max
+
+    @property
+    def script_body_size_max(self) -> int:
+        """The largest body that holds a script alone."""
+        return _ESCAPED_BYTES * self.script_size_max + ENVELOPE_SIZE_MAX

@@ -1,0 +1,175 @@
+"""A script runner served over HTTP."""
+
+from http import HTTPStatus
+
+import msgspec
+from attrs import define, field, frozen
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive
+
+from domain.errors import FieldTooLarge, Overloaded, RuntimeUnavailable, ShuttingDown, Unavailable
+from domain.execution import ScriptReport
+from domain.identity import Owner
+from domain.ports import Clock, ScriptRun, ScriptRunner
+from domain.script import Script, ScriptSyntaxError
+from entrypoints.host.bodies import read_body
+from entrypoints.host.executions import SeenExecutions
+from entrypoints.host.gate import Gate
+from entrypoints.host.messages import (
+    CheckRequest,
+    EvictRequest,
+    ExecuteRequest,
+    read_message,
+    script_run,
+    span_s,
+    write_report,
+)
+from entrypoints.host.options import ENVELOPE_SIZE_MAX, RuntimeHostOptions
+from entrypoints.host.queueing import acquire_while_connected
+from entrypoints.host.refusals import (
+    JSON,
+    Refusal,
+    answer_domain_error,
+    answer_http_error,
+    answer_refusal,
+    invalid,
+    too_large,
+)
+from entrypoints.host.sources import SourceCache
+
+_NOTHING_STARTED = (Refusal, Overloaded, RuntimeUnavailable, ShuttingDown)
+
+
+@define(eq=False)
+class RuntimeHost:
+    """Serves a script runner: a 4xx or 503 means that nothing was started, 200 that a run has ended."""
+
+    _runner: ScriptRunner
+    _clock: Clock
+    _options: RuntimeHostOptions
+    _sources: SourceCache = field(init=False)
+    _seen: SeenExecutions = field(init=False)
+    _draining: bool = field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._sources = SourceCache(self._options.sources_size_max)
+        self._seen = SeenExecutions(self._options.executions_max)
+
+    def routes(self) -> list[Route]:
+        """Return what is served."""
+        return [
+            Route("/execute", self.execute, methods=["POST"]),
+            Route("/check", self.check, methods=["POST"]),
+            Route("/evict", self.evict, methods=["POST"]),
+            Route("/health", self.health, methods=["GET"]),
+        ]
+
+    def app(self) -> Starlette:
+        """Return the ASGI application; it leaves opening and closing the runner to its caller."""
+        gate = Middleware(Gate, token=self._options.token, requests_max=self._options.requests_max)
+        return Starlette(
+            routes=self.routes(),
+            middleware=[gate],
+            exception_handlers={
+                Refusal: answer_refusal,
+                HTTPException: answer_http_error,
+                Unavailable: answer_domain_error,
+                ScriptSyntaxError: answer_domain_error,
+            },
+        )
+
+    def drain(self) -> None:
+        """Take no new work; what is queued or running goes on to its end."""
+        self._draining = True
+
+    async def execute(self, request: Request) -> Response:
+        """Run a script to its end; closing the connection withdraws it while it is queued, and never later."""
+        self._require_open()
+        asked = read_message(ExecuteRequest, await self._body(request, self._options.execute_body_size_max))
+        run = script_run(asked, _Held(self._script_of(asked)))
+        self._require_time(run)
+        self._seen.add(asked.execution_id, span_s(run.execution))
+        try:
+            report = await self._report(run, request.receive)
+        except _NOTHING_STARTED:
+            self._seen.forget(asked.execution_id)
+            raise
+        return Response(write_report(report), media_type=JSON)
+
+    async def check(self, request: Request) -> Response:
+        """Parse a script without running it."""
+        self._require_open()
+        asked = read_message(CheckRequest, await self._body(request, self._options.script_body_size_max))
+        script = self._script(asked.script_content)
+        parsed = await self._runner.check(asked.language, script, Owner(asked.owner))
+        self._sources.put(script)
+        return Response(msgspec.json.encode({"parsed": parsed}), media_type=JSON)
+
+    async def evict(self, request: Request) -> Response:
+        """Drop what is kept warm for a session."""
+        asked = read_message(EvictRequest, await self._body(request, ENVELOPE_SIZE_MAX))
+        await self._runner.evict(asked.request_id)
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    async def health(self, _request: Request) -> Response:
+        """Describe the runner."""
+        health = {**await self._runner.health(), "draining": self._draining}
+        return Response(msgspec.json.encode(health, enc_hook=str), media_type=JSON)
+
+    def _require_open(self) -> None:
+        if self._draining:
+            raise ShuttingDown
+
+    def _require_time(self, run: ScriptRun) -> None:
+        if self._clock.now() >= run.execution.deadline_at:
+            raise Refusal(HTTPStatus.CONFLICT, "DEADLINE_PASSED", "the deadline of this execution has passed")
+
+    async def _body(self, request: Request, size_max: int) -> bytes:
+        return await read_body(request, size_max, self._options.body_timeout_s)
+
+    def _script_of(self, asked: ExecuteRequest) -> Script:
+        if asked.script_content is None:
+            return self._kept_script(asked.script_hash)
+        script = self._script(asked.script_content)
+        if script.hash != asked.script_hash:
+            raise invalid("script_hash is not the SHA-256 of script_content")
+        self._sources.put(script)
+        return script
+
+    def _kept_script(self, script_hash: str) -> Script:
+        if (script := self._sources.get(script_hash)) is None:
+            raise Refusal(HTTPStatus.CONFLICT, "SCRIPT_NEEDED", "send the request again with script_content")
+        return script
+
+    def _script(self, source: str) -> Script:
+        try:
+            return Script.of(source, self._options.script_size_max)
+        except FieldTooLarge as error:
+            raise too_large(error.size_max) from error
+
+    async def _report(self, run: ScriptRun, receive: Receive) -> ScriptReport:
+        worker = await acquire_while_connected(self._runner, run, receive)
+        try:
+            return await worker.run()
+        finally:
+            await worker.release()
+
+
+def create_host(runner: ScriptRunner, clock: Clock, options: RuntimeHostOptions) -> Starlette:
+    """Return the ASGI application that serves this runner."""
+    return RuntimeHost(runner, clock, options).app()
+
+
+@frozen
+class _Held:
+    """Gives a script that is at hand."""
+
+    script: Script
+
+    async def __call__(self) -> Script:
+        return self.script

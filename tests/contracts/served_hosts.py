@@ -1,0 +1,52 @@
+"""Runtime hosts for tests, served by uvicorn on sockets of their own."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp
+from typing_extensions import override
+
+from domain.ports import Clock
+from tests.contracts.script_runs import until
+
+
+class WallClock(Clock):
+    """The clock of this machine."""
+
+    @override
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def served(app: ASGIApp, listening: socket.socket) -> AsyncIterator[None]:
+    """Serve the application on this socket, in this loop; without the server's own, which ends in tenths of seconds."""
+    config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1)
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup(sockets=[listening])
+    try:
+        yield
+    finally:
+        with suppress(TimeoutError):
+            await until(lambda: not server.server_state.connections, timeout_s=1.0)
+        await server.shutdown(sockets=[listening])
+
+
+def unix_socket(path: Path) -> socket.socket:
+    """Return a socket that is bound to this path."""
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(path))
+    return listening
+
+
+def loopback_socket() -> tuple[socket.socket, str]:
+    """Return a socket on a free port of 127.0.0.1, and its URL."""
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    return listening, f"http://127.0.0.1:{listening.getsockname()[1]}"

@@ -1,0 +1,40 @@
+"""The client and the host together keep the contract, over real sockets."""
+
+import pytest
+
+from adapters.memory.script_runner import MemoryScriptRunner
+from adapters.runtimes.options import RuntimeOptions
+from adapters.runtimes.script_runner import HttpScriptRunner
+from domain.language import Language
+from entrypoints.host.options import RuntimeHostOptions
+from entrypoints.runtime_host import create_host
+from tests.contracts.script_runner import ScriptRunnerContract
+from tests.contracts.served_hosts import WallClock, loopback_socket, served, unix_socket
+
+TOKEN = "a token for tests"
+
+
+class TestOverAUnixSocket(ScriptRunnerContract):
+    @pytest.fixture
+    async def runner(self, tmp_path):
+        app = create_host(MemoryScriptRunner(), WallClock(), RuntimeHostOptions(bind="unix:/tmp/host.sock"))
+        options = RuntimeOptions(runs_max=self.places, queue_max=self.queue_places, queue_timeout_s=0.02)
+        path = tmp_path / "host.sock"
+        runner = HttpScriptRunner(options, {Language.PYTHON: [f"unix:{path}"]})
+        async with served(app, unix_socket(path)):
+            await runner.open()
+            yield runner
+            await runner.close()
+
+
+class TestOverLoopback(ScriptRunnerContract):
+    @pytest.fixture
+    async def runner(self):
+        app = create_host(MemoryScriptRunner(), WallClock(), RuntimeHostOptions(token=TOKEN))
+        options = RuntimeOptions(token=TOKEN, runs_max=self.places, queue_max=self.queue_places, queue_timeout_s=0.02)
+        listening, url = loopback_socket()
+        runner = HttpScriptRunner(options, {Language.PYTHON: [url]})
+        async with served(app, listening):
+            await runner.open()
+            yield runner
+            await runner.close()
