@@ -1,0 +1,1 @@
+"""Runs scripts in sandboxed worker processes on this host."""

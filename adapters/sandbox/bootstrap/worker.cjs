@@ -1,0 +1,429 @@
+// Runs Node scripts inside the sandbox: reads operations from one descriptor and answers each of them.
+//
+// An operation and an answer are frames: two little-endian lengths, a JSON header, a body. Nothing here is a boundary
+// (node:vm is none): the sandbox around this process is. What is here keeps executions of one session apart and
+// explains failures.
+'use strict';
+
+const fs = require('node:fs');
+const path = require('node:path');
+const vm = require('node:vm');
+const { Console } = require('node:console');
+const { createRequire, isBuiltin } = require('node:module');
+
+const FILE_NAME = 'script.js';
+const GLUE_NAME = 'pglambda:glue';
+const TEXT_MAX = 16384;
+const SCRATCH = '/tmp';
+const PARAMETERS = 'event, require, module, exports';
+// Modules that can leave something behind which nothing here would see.
+const LASTING = new Set(
+  ['timers', 'timers/promises', 'worker_threads', 'async_hooks', 'vm', 'v8', 'inspector', 'module', 'cluster', 'repl'],
+);
+
+const channel = Number(process.argv[2]);
+process.argv.length = 1;
+
+// The channel.
+
+const pause = new Int32Array(new SharedArrayBuffer(4));
+
+function patiently(call) {
+  for (;;) {
+    try {
+      return call();
+    } catch (error) {
+      if (error.code !== 'EAGAIN') throw error;
+      Atomics.wait(pause, 0, 0, 1);
+    }
+  }
+}
+
+function writeAll(descriptor, bytes) {
+  for (let at = 0; at < bytes.length; ) at += patiently(() => fs.writeSync(descriptor, bytes, at));
+}
+
+const buffer = Buffer.allocUnsafe(65536);
+let buffered = buffer.subarray(0, 0);
+
+function readExactly(size) {
+  if (buffered.length < size && size <= buffer.length) {
+    buffer.set(buffered);
+    let filled = buffered.length;
+    while (filled < size) filled += readSome(buffer, filled);
+    buffered = buffer.subarray(0, filled);
+  }
+  if (buffered.length >= size) {
+    const taken = Buffer.from(buffered.subarray(0, size));
+    buffered = buffered.subarray(size);
+    return taken;
+  }
+  const large = Buffer.allocUnsafe(size);
+  large.set(buffered);
+  let filled = buffered.length;
+  buffered = buffer.subarray(0, 0);
+  while (filled < size) filled += readSome(large, filled);
+  return large;
+}
+
+function readSome(target, at) {
+  const size = patiently(() => fs.readSync(channel, target, at, target.length - at));
+  if (size === 0) process.reallyExit(0); // the service has gone
+  return size;
+}
+
+function readFrame() {
+  const lengths = readExactly(8);
+  const header = JSON.parse(readExactly(lengths.readUInt32LE(0)).toString());
+  return [header, readExactly(lengths.readUInt32LE(4)).toString()];
+}
+
+function writeFrame(header, body = '') {
+  const head = Buffer.from(JSON.stringify(header));
+  const tail = Buffer.from(body);
+  const lengths = Buffer.allocUnsafe(8);
+  lengths.writeUInt32LE(head.length, 0);
+  lengths.writeUInt32LE(tail.length, 4);
+  writeAll(channel, Buffer.concat([lengths, head, tail]));
+}
+
+// Scripts.
+
+const AsyncFunction = (async () => {}).constructor;
+
+function compile(source) {
+  // The wrapper has a line of its own, so that the script keeps its lines and columns.
+  return new vm.Script(`(async function (${PARAMETERS}) {\n${source}\n})`, {
+    filename: FILE_NAME,
+    lineOffset: -1,
+    importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+  });
+}
+
+function parse(source) {
+  const script = compile(source);
+  // A body that closes the wrapper parses as part of it, and not as a body of its own.
+  new AsyncFunction(...PARAMETERS.split(', '), source);
+  return script;
+}
+
+function faultOf(error, source) {
+  const lines = source.split('\n').length;
+  const [, line] = /^script\.js:(\d+)/.exec(String(error.stack)) ?? [];
+  const caret = /^( *)\^/m.exec(String(error.stack));
+  const at = line === undefined ? null : Math.min(Math.max(Number(line), 1), lines);
+  return {
+    message: explainModuleSyntax(String(error.message)),
+    line: at,
+    column: at === null || caret === null || Number(line) > lines ? (at === null ? null : 1) : caret[1].length + 1,
+  };
+}
+
+function explainModuleSyntax(message) {
+  const ofModules = /import statement|import\.meta|token 'export'|import call expects/.test(message);
+  return ofModules ? `${message}. ES module syntax is not supported here: use require() and module.exports` : message;
+}
+
+function check(source) {
+  try {
+    parse(source);
+    return null;
+  } catch (error) {
+    return faultOf(error, source);
+  }
+}
+
+// What a script finds: the names that Node has and plain JavaScript has not, each looked up when it is used.
+
+const plain = new Set(Object.getOwnPropertyNames(vm.runInNewContext('globalThis')));
+const withheld = new Set(['global', 'globalThis', 'console', 'setTimeout', 'setInterval', 'setImmediate']);
+const hostNames = Object.getOwnPropertyNames(globalThis).filter((name) => !plain.has(name) && !withheld.has(name));
+const hostGlobals = Object.fromEntries(hostNames.map((name) => [name, lazily(() => globalThis[name], name)]));
+
+function lazily(read, name) {
+  return {
+    get: read,
+    set(value) {
+      Object.defineProperty(this, name, { value, writable: true, enumerable: true, configurable: true });
+    },
+    enumerable: false,
+    configurable: true,
+  };
+}
+
+const hidden = (value) => ({ value, writable: true, enumerable: false, configurable: true });
+const hostRequire = createRequire('/script.js');
+const stdout = { write: (text) => writeAll(1, Buffer.from(text)), on() {}, once() {}, removeListener() {} };
+const stderr = { ...stdout, write: (text) => writeAll(2, Buffer.from(text)) };
+
+const glue = new vm.Script(
+  `(function (main, eventText, requireBuiltin, host) {
+  'use strict';
+  const { parse, stringify } = JSON;
+  const { isFinite } = Number;
+  const tagOf = Function.prototype.call.bind(Object.prototype.toString);
+  const isView = ArrayBuffer.isView;
+  const unserializable = /^\\[object (Map|Set|WeakMap|WeakSet|WeakRef|Promise|ArrayBuffer|SharedArrayBuffer|RegExp|Error|Generator|AsyncGenerator)\\]$/;
+
+  function wrong(value) {
+    switch (typeof value) {
+      case 'number': return isFinite(value) ? null : 'the number ' + value;
+      case 'bigint': return 'a BigInt';
+      case 'function': return 'a function';
+      case 'symbol': return 'a symbol';
+      case 'object': {
+        if (value === null) return null;
+        if (isView(value)) return 'binary data';
+        const tag = unserializable.exec(tagOf(value));
+        return tag === null ? null : 'a value of type ' + tag[1];
+      }
+      default: return null;
+    }
+  }
+  function find(value, path, above) {
+    const reason = wrong(value);
+    if (reason !== null) return path + ' is ' + reason + ', which JSON cannot hold.';
+    if (typeof value !== 'object' || value === null) return null;
+    if (above.includes(value)) return path + ' is an object that contains itself, which JSON cannot hold.';
+    if (above.length > 200) return 'The result is nested too deeply for JSON.';
+    for (const key of Object.keys(value)) {
+      const found = find(value[key], Array.isArray(value) ? path + '[' + key + ']' : path + '.' + key, [...above, value]);
+      if (found !== null) return found;
+    }
+    return null;
+  }
+  function checked(key, value) {
+    if (wrong(this[key]) !== null || wrong(value) !== null) throw unserializable;
+    return value;
+  }
+  function textOf(value) {
+    if (value === undefined) return 'null';
+    let text;
+    try {
+      text = stringify(value, checked);
+    } catch (error) {
+      let found = null;
+      try { found = find(value, 'result', []); } catch { /* getters may throw */ }
+      throw { notSerializable: found ?? 'The result cannot be written as JSON: ' + (error && error.message) + '.' };
+    }
+    return text === undefined ? 'null' : text;
+  }
+  function succeed(value) {
+    let text;
+    try { text = textOf(value); } catch (error) { return host.fail(error); }
+    host.succeed(text);
+  }
+
+  const module = { exports: {} };
+  const exported = () =>
+    typeof module.exports === 'function' ? module.exports
+      : typeof module.exports?.handler === 'function' ? module.exports.handler : null;
+  const event = parse(eventText);
+
+  function call(handler) {
+    if (handler.length < 2) return handler(event);
+    const returned = handler(event, (error, result) => (error == null ? succeed(result) : host.fail(error)));
+    return { then: (resolve, reject) => Promise.resolve(returned).then((v) => v === undefined || resolve(v), reject) };
+  }
+  async function run() {
+    const returned = await main.call(module.exports, event, requireBuiltin, module, module.exports);
+    const handler = exported();
+    return handler === null ? returned : call(handler);
+  }
+  run().then(succeed, host.fail);
+})`,
+  { filename: GLUE_NAME },
+);
+
+// Failures.
+
+function failureOf(error) {
+  if (error?.notSerializable !== undefined && Object.keys(error).length === 1) {
+    return { code: 'RESULT_NOT_SERIALIZABLE', message: cut(String(error.notSerializable)) };
+  }
+  return { code: codeOf(error), ...described(error) };
+}
+
+function codeOf(error) {
+  if (error === null || typeof error !== 'object') return 'SCRIPT_ERROR';
+  const { code, syscall, message } = error;
+  if (code === 'ERR_MEMORY_ALLOCATION_FAILED' || /^Array buffer allocation failed/.test(message)) return 'MEMORY_LIMIT';
+  if (/WebAssembly\.Memory\(\): could not allocate memory/.test(message)) return 'MEMORY_LIMIT';
+  if (code === 'EAGAIN' && /^(spawn|fork)/.test(syscall)) return 'PROCESS_LIMIT';
+  if (code === 'ERR_WORKER_INIT_FAILED') return 'PROCESS_LIMIT';
+  return 'SCRIPT_ERROR';
+}
+
+function described(error) {
+  const isError = error !== null && typeof error === 'object' && 'message' in error;
+  if (!isError) return { message: cut(`The script threw ${inspected(error)}`) };
+  const stack = ownLines(String(error.stack ?? ''));
+  const [, line, column] = /script\.js:(\d+)(?::(\d+))?/.exec(stack) ?? [];
+  const name = cut(String(error.name ?? 'Error'), 200);
+  return {
+    name,
+    message: cut(explainModuleSyntax(`${name}: ${String(error.message)}`)),
+    stack: cut(stack),
+    line: line === undefined ? null : Number(line),
+    column: column === undefined ? null : Number(column),
+  };
+}
+
+const ownLines = (stack) =>
+  stack.split('\n').filter((line) => !/^ +at .*(worker\.cjs|pglambda:glue|node:internal|node:vm|node:fs:)/.test(line)).join('\n');
+
+function inspected(value) {
+  return require('node:util').inspect(value, { depth: 2, maxStringLength: 1000 });
+}
+
+const cut = (text, sizeMax = TEXT_MAX) => (text.length <= sizeMax ? text : `${text.slice(0, sizeMax)}...`).toWellFormed();
+
+function safely(describe, error) {
+  try {
+    return describe(error);
+  } catch {
+    return { code: 'SCRIPT_ERROR', message: 'The script threw something that cannot be described.' };
+  }
+}
+
+// One execution and what it leaves behind.
+
+let script = null;
+let current = null;
+
+class Execution {
+  constructor(operation, eventText) {
+    this.operation = operation;
+    this.eventText = eventText;
+    this.timers = new Set();
+    this.reusable = true;
+    this.settled = false;
+  }
+
+  run() {
+    if (script instanceof Error) return this.fail(script);
+    const context = vm.createContext(vm.constants.DONT_CONTEXTIFY);
+    Object.defineProperties(context, { ...hostGlobals, ...this.ownGlobals(context) });
+    try {
+      const main = script.runInContext(context);
+      const host = { succeed: (text) => this.succeed(text), fail: (error) => this.fail(error) };
+      glue.runInContext(context)(main, this.eventText, (name) => this.require(name), host);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  ownGlobals(context) {
+    let console = null;
+    return {
+      global: hidden(context),
+      console: lazily(() => (console ??= new Console({ stdout, stderr, colorMode: false })), 'console'),
+      setTimeout: hidden((...given) => this.keep(setTimeout(...given))),
+      setInterval: hidden((...given) => this.keep(setInterval(...given))),
+      setImmediate: hidden((...given) => this.keep(setImmediate(...given))),
+    };
+  }
+
+  keep(timer) {
+    this.timers.add(timer);
+    return timer;
+  }
+
+  require(name) {
+    if (!isBuiltin(String(name))) {
+      const error = new Error(`Cannot find module '${name}': only Node's own modules are here`);
+      throw Object.assign(error, { code: 'MODULE_NOT_FOUND' });
+    }
+    if (LASTING.has(String(name).replace(/^node:/, ''))) this.reusable = false;
+    return hostRequire(name);
+  }
+
+  succeed(text) {
+    const size = Buffer.byteLength(text);
+    if (size > this.operation.result_size_max) {
+      return this.settle({ kind: 'failure', failure: { code: 'RESULT_TOO_LARGE', message: '', observed: size } });
+    }
+    if (text.includes('\\ud') && /(?:^|[^\\])(?:\\\\)*\\ud[89a-f]/.test(text)) {
+      return this.fail({ notSerializable: 'The result has a string with a lone surrogate, which JSON cannot hold.' });
+    }
+    this.settle({ kind: 'result' }, text);
+  }
+
+  fail(error) {
+    this.settle({ kind: 'failure', failure: safely(failureOf, error) });
+  }
+
+  settle(header, body) {
+    if (this.settled) return;
+    this.settled = true;
+    // What the script left in the queue of microtasks runs out before the answer, never in the next execution.
+    setImmediate(() => {
+      writeFrame({ nonce: this.operation.nonce, ...header, reusable: this.tidy() }, body);
+      serve();
+    });
+  }
+
+  tidy() {
+    try {
+      for (const timer of this.timers) (clearTimeout(timer), clearImmediate(timer));
+      for (const name of Object.keys(process.env)) delete process.env[name];
+      process.exitCode = undefined;
+      process.chdir(SCRATCH);
+      for (const name of fs.readdirSync(SCRATCH)) fs.rmSync(path.join(SCRATCH, name), { recursive: true, force: true });
+      return this.reusable && nothingIsLeft();
+    } catch {
+      return false;
+    }
+  }
+}
+
+function lowestFreeDescriptor() {
+  const descriptor = fs.openSync(SCRATCH);
+  fs.closeSync(descriptor);
+  return descriptor;
+}
+
+const listenersOf = (emitter) => emitter.eventNames().reduce((sum, name) => sum + emitter.listenerCount(name), 0);
+
+function nothingIsLeft() {
+  return (
+    process.getActiveResourcesInfo().length === 0 &&
+    lowestFreeDescriptor() === found.descriptor &&
+    listenersOf(process) === found.listeners
+  );
+}
+
+function serve() {
+  for (;;) {
+    const [operation, body] = readFrame();
+    if (operation.op === 'check') {
+      writeFrame({ nonce: operation.nonce, kind: 'checked', fault: check(body) });
+    } else if (operation.op === 'load') {
+      load(body);
+    } else {
+      current = new Execution(operation, body);
+      setImmediate(() => current.run());
+      return;
+    }
+  }
+}
+
+function load(source) {
+  try {
+    script = parse(source);
+  } catch (error) {
+    script = error;
+  }
+}
+
+process.on('uncaughtException', (error) => current?.fail(error));
+process.on('unhandledRejection', (reason) => current?.fail(reason));
+process.on('beforeExit', () =>
+  current?.fail(new Error(
+    'The script ended without a result: it neither called back nor settled its promise, and nothing is left to wait for',
+  )),
+);
+process.chdir(SCRATCH);
+const found = { descriptor: lowestFreeDescriptor(), listeners: listenersOf(process) };
+writeFrame({ kind: 'ready', nonce: '' });
+serve();

@@ -1,0 +1,416 @@
+"""Runs Python scripts inside the sandbox: reads operations from one descriptor and answers each of them.
+
+An operation and an answer are frames: two little-endian lengths, a JSON header, a body. Nothing here is a boundary:
+the sandbox around this process is. What is here keeps executions of one session apart and explains failures.
+"""
+
+import builtins
+import errno
+import gc
+import json
+import linecache
+import os
+import signal
+import struct
+import sys
+import threading
+import traceback
+import types
+
+LENGTHS = struct.Struct("<II")
+FILE_NAME = "script.py"
+TEXT_MAX = 16_384
+SCRATCH = "/tmp"
+NAMES = ("event", "params", "context", "request_id")
+
+encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+class NotSerializable(Exception):
+    """The result cannot be written as JSON."""
+
+
+class ResultTooLarge(Exception):
+    """The result is written as more bytes than are allowed."""
+
+
+# The channel.
+
+
+def read_exactly(descriptor, size):
+    parts = []
+    while size:
+        part = os.read(descriptor, min(size, 1 << 20))
+        if not part:
+            os._exit(0)  # the service has gone
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def read_frame(descriptor):
+    header_size, body_size = LENGTHS.unpack(read_exactly(descriptor, LENGTHS.size))
+    content = read_exactly(descriptor, header_size + body_size)
+    return json.loads(content[:header_size]), content[header_size:]
+
+
+def write_frame(descriptor, header, body=b""):
+    encoded = encode(header).encode("utf-8", "replace")
+    content = memoryview(b"".join((LENGTHS.pack(len(encoded), len(body)), encoded, body)))
+    while content:
+        content = content[os.write(descriptor, content) :]
+
+
+# Scripts.
+
+
+def parse(source):
+    return compile(source, FILE_NAME, "exec", dont_inherit=True)
+
+
+def fault_of(error):
+    if isinstance(error, SyntaxError):
+        return {"message": str(error.msg), "line": error.lineno or 1, "column": max(error.offset or 1, 1)}
+    if isinstance(error, (MemoryError, RecursionError)):
+        return {"message": "too large or too deep to check", "line": None, "column": None}
+    return {"message": str(error), "line": None, "column": None}
+
+
+def check(source):
+    try:
+        parse(source)
+    except Exception as error:  # whatever the compiler raises is the verdict
+        return fault_of(error)
+    return None
+
+
+class Script:
+    """A source and its code, compiled once."""
+
+    def __init__(self, source):
+        self.code = parse(source)
+        self.lines = source.splitlines(keepends=True)
+        self.size = len(source)
+
+    def run(self, event):
+        linecache.cache[FILE_NAME] = (self.size, None, self.lines, FILE_NAME)
+        module = types.ModuleType("script")
+        names = module.__dict__
+        names["__builtins__"] = dict(vars(builtins))
+        names.update(event, event=event)
+        sys.modules["script"] = module
+        exec(self.code, names)
+        return settle(value_of(names, event))
+
+
+def value_of(names, event):
+    for name in ("handler", "handle"):
+        function = names.get(name)
+        if callable(function):
+            return function(*arguments_for(function, name, event))
+    return names.get("result")
+
+
+def arguments_for(function, name, event):
+    available = {"event": event, **event}
+    required, optional = parameters_of(function)
+    if len(required) == 1 and required[0] not in available:
+        return [event]
+    unknown = [parameter for parameter in required if parameter not in available]
+    if unknown:
+        raise TypeError(f"{name}() declares {unknown[0]!r}, which is none of {', '.join(NAMES)}")
+    given = list(required)
+    for parameter in optional:
+        if parameter not in available:
+            break
+        given.append(parameter)
+    return [available[parameter] for parameter in given]
+
+
+def parameters_of(function):
+    code = getattr(function, "__code__", None)
+    if type(function) is not types.FunctionType or code.co_kwonlyargcount:
+        return signature_of(function)
+    names = code.co_varnames[: code.co_argcount]
+    required = len(names) - len(function.__defaults__ or ())
+    return names[:required], names[required:]
+
+
+def signature_of(function):
+    import inspect  # costs more than most scripts; few need it
+
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    found = [p for p in inspect.signature(function).parameters.values() if p.kind in positional]
+    required = [p.name for p in found if p.default is p.empty]
+    return required, [p.name for p in found if p.default is not p.empty]
+
+
+def settle(value):
+    if not hasattr(type(value), "__await__"):
+        return value
+    import asyncio  # half of the interpreter's start; only scripts that await pay for it
+
+    async def wait():
+        return await value
+
+    return asyncio.run(wait())
+
+
+# Results.
+
+
+def result_text(value, size_max):
+    try:
+        text = encode(value).encode()
+    except (ValueError, TypeError, RecursionError, OverflowError) as error:
+        raise NotSerializable(describe_unserializable(value, error)) from None
+    if len(text) > size_max:
+        raise ResultTooLarge(len(text))
+    return text
+
+
+def describe_unserializable(value, error):
+    if isinstance(error, RecursionError):
+        return "The result is nested too deeply for JSON."
+    found = find_unserializable(value, "result", set(), 0)
+    if found is None:
+        return f"The result cannot be written as JSON: {error}."
+    return "{0} is {1}, which JSON cannot hold.".format(*found)
+
+
+def find_unserializable(value, path, above, depth):
+    if depth > 200:
+        return path, "nested too deeply"
+    if id(value) in above:
+        return path, "an object that contains itself"
+    above = above | {id(value)} if isinstance(value, (dict, list, tuple)) else above
+    for child, child_path in children_of(value, path):
+        found = find_unserializable(child, child_path, above, depth + 1)
+        if found is not None:
+            return found
+    return None if isinstance(value, (dict, list, tuple)) else unserializable_leaf(value, path)
+
+
+def children_of(value, path):
+    if isinstance(value, dict):
+        for key, child in value.items():
+            if not isinstance(key, (str, int, float, bool, type(None))):
+                yield key, f"{path} (a key)"
+            yield child, f"{path}[{key!r}]"
+    elif isinstance(value, (list, tuple)):
+        for index, child in enumerate(value):
+            yield child, f"{path}[{index}]"
+
+
+def unserializable_leaf(value, path):
+    try:
+        encode(value).encode()
+    except UnicodeEncodeError:
+        return path, "a string with a lone surrogate"
+    except (ValueError, OverflowError):
+        return path, "an integer too large to write" if isinstance(value, int) else f"the number {value!r}"
+    except TypeError:
+        return path, f"a value of type {type(value).__name__}"
+    return None
+
+
+# Failures.
+
+
+def failure_of(error):
+    code, observed = "SCRIPT_ERROR", None
+    if isinstance(error, SystemExit):
+        return {"code": "SCRIPT_EXITED", "message": f"The script ended itself by SystemExit({exit_code(error)})."}
+    if isinstance(error, NotSerializable):
+        return {"code": "RESULT_NOT_SERIALIZABLE", "message": str(error)}
+    if isinstance(error, ResultTooLarge):
+        return {"code": "RESULT_TOO_LARGE", "message": "", "observed": error.args[0]}
+    if isinstance(error, MemoryError):
+        code = "MEMORY_LIMIT"
+    elif refused_process(error):
+        code = "PROCESS_LIMIT"
+    return {"code": code, "observed": observed, **described(error)}
+
+
+def exit_code(error):
+    return cut(repr(error.code), 200) if error.code is not None else ""
+
+
+def refused_process(error):
+    if isinstance(error, RuntimeError):
+        return str(error) == "can't start new thread"
+    return isinstance(error, BlockingIOError) and error.errno == errno.EAGAIN
+
+
+def described(error):
+    line, column = position_of(error)
+    name = type(error).__name__
+    text = safe_text(error)
+    return {
+        "name": cut(name, 200),
+        "message": cut(f"{name}: {text}" if text else name, TEXT_MAX),
+        "stack": cut(stack_of(error), TEXT_MAX),
+        "line": line,
+        "column": column,
+    }
+
+
+def safe_text(error):
+    try:
+        return str(error)
+    except BaseException:  # noqa: BLE001  # the script's own __str__ may do anything
+        return ""
+
+
+def position_of(error):
+    if isinstance(error, SyntaxError) and error.filename == FILE_NAME:
+        return error.lineno, error.offset
+    found = None, None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_filename == FILE_NAME:
+            found = line, None
+    return found if found[0] is None else (found[0], column_of(error))
+
+
+def column_of(error):
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILE_NAME]
+    return frames[-1].colno + 1 if frames and frames[-1].colno is not None else None
+
+
+def stack_of(error):
+    try:
+        told = traceback.TracebackException.from_exception(error, limit=-50)
+        drop_own_frames(told, 0)
+        return "".join(told.format())
+    except BaseException:  # noqa: BLE001  # as above
+        return ""
+
+
+def drop_own_frames(told, depth):
+    if told is None or depth > 20:
+        return
+    told.stack = traceback.StackSummary.from_list([f for f in told.stack if f.filename != __file__])
+    drop_own_frames(told.__cause__, depth + 1)
+    drop_own_frames(told.__context__, depth + 1)
+
+
+def cut(text, size_max):
+    return text if len(text) <= size_max else text[:size_max] + "..."
+
+
+# One execution and what it leaves behind.
+
+
+class Room:
+    """What an execution finds, and what is put back after it."""
+
+    def __init__(self):
+        self.streams = (sys.stdout, sys.stderr, sys.stdin)
+        self.path = list(sys.path)
+        self.modules = set(sys.modules)
+        self.descriptors = lowest_free_descriptor()
+        self.recursion_limit = sys.getrecursionlimit()
+
+    def tidy(self):
+        """Put everything back; return whether nothing was left that cannot be."""
+        sys.stdout, sys.stderr, sys.stdin = self.streams
+        sys.stdout.flush()
+        sys.stderr.flush()
+        sys.settrace(None)
+        sys.setprofile(None)
+        sys.setrecursionlimit(self.recursion_limit)
+        sys.path[:] = self.path
+        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        os.environ.clear()
+        os.chdir(SCRATCH)
+        self._forget_modules()
+        empty(SCRATCH)
+        return threading.active_count() == 1 and self._descriptors_are_closed()
+
+    def _forget_modules(self):
+        if len(sys.modules) == len(self.modules):
+            return
+        for name in set(sys.modules) - self.modules:
+            if is_own_module(sys.modules[name]):
+                del sys.modules[name]
+            else:
+                self.modules.add(name)
+
+    def _descriptors_are_closed(self):
+        if lowest_free_descriptor() == self.descriptors:
+            return True
+        gc.collect()
+        return lowest_free_descriptor() == self.descriptors
+
+
+def is_own_module(module):
+    origin = getattr(getattr(module, "__spec__", None), "origin", None)
+    return origin is None or origin.startswith(SCRATCH)
+
+
+def lowest_free_descriptor():
+    descriptor = os.dup(0)
+    os.close(descriptor)
+    return descriptor
+
+
+def empty(folder):
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                os.chmod(entry.path, 0o700)
+                empty(entry.path)
+                os.rmdir(entry.path)
+            else:
+                os.unlink(entry.path)
+
+
+def perform(script, room, event, size_max):
+    try:
+        if isinstance(script, Exception):
+            raise script
+        header, body = {"kind": "result"}, result_text(script.run(event), size_max)
+    except BaseException as error:  # noqa: BLE001  # SystemExit and KeyboardInterrupt are the script's as well
+        header, body = {"kind": "failure", "failure": failure_of(error)}, b""
+    try:
+        header["reusable"] = room.tidy()
+    except BaseException:  # noqa: BLE001  # what cannot be tidied is thrown away with the worker
+        header["reusable"] = False
+    return header, body
+
+
+def load(source):
+    try:
+        return Script(source)
+    except Exception as error:  # told when it is run
+        return error
+
+
+def serve(channel):
+    script, room = None, Room()
+    while True:
+        operation, body = read_frame(channel)
+        nonce = operation["nonce"]
+        if operation["op"] == "check":
+            write_frame(channel, {"nonce": nonce, "kind": "checked", "fault": check(body.decode())})
+        elif operation["op"] == "load":
+            script = load(body.decode())
+        else:
+            header, result = perform(script, room, json.loads(body), operation["result_size_max"])
+            write_frame(channel, {"nonce": nonce, **header}, result)
+
+
+def main():
+    channel = int(sys.argv[1])
+    sys.argv[:] = [FILE_NAME]
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    threading.stack_size(2 << 20)
+    os.chdir(SCRATCH)
+    del sys.path[0:0]
+    write_frame(channel, {"kind": "ready", "nonce": ""})
+    serve(channel)
+
+
+main()

@@ -1,0 +1,96 @@
+"""Copies of files for a uid that cannot reach the originals."""
+
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import evolve, frozen
+
+from adapters.sandbox.interpreters import Interpreter
+
+_LEFT_OUT = shutil.ignore_patterns(
+    "site-packages", "dist-packages", "test", "tests", "idlelib", "turtledemo", "ensurepip", "config-*"
+)
+
+
+class Unreachable(Exception):
+    """The workers' uid cannot reach a folder that it must reach; the text says what to do."""
+
+
+def is_reachable(path: Path) -> bool:
+    """Tell whether a uid without any rights of its own can read this file or folder."""
+    resolved = path.resolve()
+    own = stat.S_IROTH | (stat.S_IXOTH if resolved.is_dir() else 0)
+    return resolved.stat().st_mode & own == own and all(
+        parent.stat().st_mode & stat.S_IXOTH for parent in resolved.parents
+    )
+
+
+@frozen
+class Copies:
+    """Keeps copies below `folder`, each under a name made of its source and version; made once, never changed."""
+
+    folder: Path
+
+    def prepare(self) -> None:
+        """Make the folder; raises Unreachable when other users cannot reach it, and OSError."""
+        self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self.folder.chmod(0o755)
+        if not is_reachable(self.folder):
+            raise Unreachable(
+                f"the workers' user cannot reach {self.folder}: keep the data in a folder that other users may traverse"
+            )
+
+    def interpreter(self, interpreter: Interpreter) -> Interpreter:
+        """Return the interpreter with reachable sources for all its files."""
+        binds = [evolve(bind, source=self.reachable(bind.source)) for bind in interpreter.binds if not bind.hidden]
+        # A copy leaves out what is to be hidden, so there is nothing to cover.
+        hidden = [bind for bind in interpreter.binds if bind.hidden and is_reachable(bind.source.parent)]
+        return evolve(interpreter, binds=[*binds, *hidden], bootstrap=self.reachable(interpreter.bootstrap))
+
+    def reachable(self, source: Path) -> Path:
+        """Return the source itself when it can be reached, else a copy of it."""
+        return source if is_reachable(source) else self.tree([source]) / source.name
+
+    def tree(self, sources: Sequence[Path]) -> Path:
+        """Return a folder with copies of these files and folders, made atomically on first use."""
+        copy = self.folder / _name_of(sources)
+        if not copy.is_dir():
+            self._make(copy, sources)
+        return copy
+
+    def _make(self, copy: Path, sources: Sequence[Path]) -> None:
+        partial = copy.with_name(f"{copy.name}.{os.getpid()}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        for source in sources:
+            _copy(source, partial / source.name)
+        _open_to_all(partial)
+        try:
+            partial.rename(copy)
+        except OSError:
+            # Another process was first, with the same content.
+            shutil.rmtree(partial)
+            if not copy.is_dir():
+                raise
+
+
+def _name_of(sources: Sequence[Path]) -> str:
+    facts = "\n".join(f"{source} {source.stat().st_mtime_ns} {source.stat().st_size}" for source in sources)
+    return f"{sources[0].name}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, symlinks=False, ignore=_LEFT_OUT, ignore_dangling_symlinks=True)
+    else:
+        shutil.copy2(source, target)
+
+
+def _open_to_all(folder: Path) -> None:
+    for path in [folder, *folder.rglob("*")]:
+        executable = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
+        path.chmod(0o755 if executable else 0o644)

@@ -1,0 +1,47 @@
+"""Which shared libraries a program needs, as the system's own loader finds them."""
+
+import re
+import struct
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+_PROGRAM_INTERPRETER = 3
+_LISTED = re.compile(r"^\s+(?:(?P<name>\S+) => )?(?P<path>/\S+) \(0x[0-9a-f]+\)$", re.MULTILINE)
+_TIMEOUT_S = 20
+
+
+def loader_of(program: Path) -> Path:
+    """Return the dynamic loader that a 64-bit little-endian ELF program names; raises ValueError when it has none."""
+    with program.open("rb") as file:
+        header = file.read(64)
+        if header[:6] != b"\x7fELF\x02\x01":
+            raise ValueError(f"{program} is not a 64-bit ELF program")
+        table_at, entry_size, entries = (*struct.unpack_from("<Q", header, 32), *struct.unpack_from("<HH", header, 54))
+        file.seek(table_at)
+        for entry in struct.iter_unpack(f"<I4xQ16xQ{entry_size - 40}x", file.read(entry_size * entries)):
+            kind, at, size = entry
+            if kind == _PROGRAM_INTERPRETER:
+                file.seek(at)
+                return Path(file.read(size).rstrip(b"\0").decode())
+    raise ValueError(f"{program} names no loader")
+
+
+def libraries_of(program: Path, modules: Sequence[Path] = ()) -> list[Path]:
+    """Return the loader and every library that the program and its extension modules load, as they are looked up.
+
+    What cannot be found is left out: a module that needs it fails to be imported. Raises OSError and
+    subprocess.SubprocessError when the loader does not run.
+    """
+    loader = loader_of(program)
+    preload = ":".join(str(module) for module in modules if ":" not in str(module) and " " not in str(module))
+    listing = subprocess.run(  # noqa: S603  # the system's own loader, in its listing mode
+        [loader, "--list", program],
+        env={"LD_PRELOAD": preload} if preload else {},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=_TIMEOUT_S,
+    ).stdout
+    found = {Path(match["path"]) for match in _LISTED.finditer(listing)}
+    return sorted({loader, *found} - set(modules))

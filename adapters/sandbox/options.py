@@ -1,0 +1,67 @@
+"""The numbers and paths that the sandbox is given."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+
+from attrs import field, frozen
+from attrs.validators import ge, gt
+
+from domain.language import Language
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+class SandboxLevel(StrEnum):
+    """The least isolation that is acceptable; each level contains the one before it."""
+
+    STANDARD = "standard"
+    """Namespaces, no network, a minimal read-only file system, seccomp and resource limits."""
+    SEPARATE_UID = "separate-uid"
+    """Standard, and workers run under a host uid that is not the service's."""
+
+
+@frozen
+class SandboxOptions:
+    """Settings of the sandbox; sizes in bytes unless the name says otherwise, times in seconds.
+
+    `runtimes_dir` holds copies of interpreters and, as root, must lie where `sandbox_uid` can reach it. `sandbox_uid`
+    counts only as root; otherwise workers have the service's own uid. `node_path` is a system Node (>= 20) to use in
+    place of the one from the wheel; `bwrap_path` likewise for bubblewrap.
+    """
+
+    runtimes_dir: Path
+    languages: Sequence[Language] = tuple(Language)
+    sandbox_uid: int = field(default=64137, validator=gt(0))
+    level: SandboxLevel = SandboxLevel.STANDARD
+    node_path: Path | None = None
+    bwrap_path: Path | None = None
+
+    queue_timeout_s: float = field(default=2.0, validator=gt(0))
+    queue_length_max: int = field(default=1024, validator=ge(1))
+    warm_workers_max: int = field(default=64, validator=ge(1))
+    session_workers_max: int = field(default=4, validator=ge(1))
+    spares: int = field(default=2, validator=ge(0))
+    spawning_max: int = field(default=2, validator=ge(1))
+    idle_s: float = field(default=600.0, validator=gt(0))
+    start_timeout_s: float = field(default=10.0, validator=gt(0))
+    retry_s: float = field(default=5.0, validator=gt(0))
+    kill_s: float = field(default=0.5, validator=gt(0))
+
+    memory_mb: int = field(default=128, validator=ge(16))
+    output_size_max: int = field(default=256 * KIB, validator=ge(0))
+    result_size_max: int = field(default=1 * MIB, validator=ge(1))
+    script_cache_bytes_max: int = field(default=64 * MIB, validator=ge(0))
+    tmp_size_max: int = field(default=16 * MIB, validator=ge(4096))
+    tmp_files_max: int = field(default=1024, validator=ge(16))
+    processes_max: int = field(default=32, validator=ge(16))
+    files_max: int = field(default=64, validator=ge(32))
+    cpu_s_max: int = field(default=3600, validator=ge(1))
+
+    check_timeout_s: float = field(default=1.0, validator=gt(0))
+    checks_per_checker_max: int = field(default=1000, validator=ge(1))
+    checks_queued_max: int = field(default=256, validator=ge(1))
+    checks_queued_per_owner_max: int = field(default=16, validator=ge(1))
+    verdicts_max: int = field(default=4096, validator=ge(1))
+    large_script_size: int = field(default=64 * KIB, validator=ge(1))

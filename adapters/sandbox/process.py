@@ -1,0 +1,309 @@
+"""One worker process as the service sees it: operations go in, answers and output come out, and it can be killed."""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable
+from enum import Enum, auto
+
+from attrs import define, evolve, field, frozen
+
+from adapters.sandbox.blueprint import Blueprint
+from adapters.sandbox.frames import Frame, FrameReader, ProtocolBroken
+from adapters.sandbox.launch import Launched, LaunchFailed, launch
+from adapters.sandbox.output import Output
+from adapters.sandbox.usage import UsageMeter
+
+_PIECE_SIZE = 256 * 1024
+_INFO_SIZE_MAX = 4096
+
+
+class Ending(Enum):
+    """How an exchange with a worker ended."""
+
+    ANSWERED = auto()
+    TIMED_OUT = auto()
+    OUTPUT_LIMIT = auto()
+    PROTOCOL_BROKEN = auto()
+    DIED = auto()
+
+
+@frozen
+class Exchange:
+    """The end of an exchange: the answer where there is one, else what was observed, and what was used."""
+
+    ending: Ending
+    frame: Frame | None = None
+    observed: str = ""
+    elapsed_s: float = 0.0
+    cpu_s: float | None = None
+    memory_bytes: int | None = None
+
+
+@define(eq=False)
+class WorkerProcess:
+    """A sandboxed interpreter that answers one operation at a time. Belongs to one event loop."""
+
+    launched: Launched
+    output_size_max: int
+    answer_size_max: int
+    kill_s: float
+    is_ready: bool = field(default=False, init=False)
+    meter: UsageMeter = field(factory=UsageMeter, init=False)
+    stdout: Output = field(init=False)
+    stderr: Output = field(init=False)
+    exit_status: int | None = field(default=None, init=False)
+    _frames: FrameReader = field(init=False)
+    _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop, init=False)
+    _waiting: asyncio.Future[Exchange] | None = field(default=None, init=False)
+    _unwritten: memoryview = field(default=memoryview(b""), init=False)
+    _gone: asyncio.Future[None] = field(init=False)
+    _on_death: Callable[[], None] | None = field(default=None, init=False)
+    _broken: bool = field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._gone = self._loop.create_future()
+        self._frames = FrameReader(self.answer_size_max)
+        self.stdout = Output(self.output_size_max)
+        self.stderr = Output(self.output_size_max)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can take another operation."""
+        return not self._broken and not self._gone.done()
+
+    def when_dead(self, callback: Callable[[], None] | None) -> None:
+        """Call back, once, when it dies or breaks the protocol while nothing is asked of it."""
+        self._on_death = callback
+
+    async def start(self) -> None:
+        """Wait for the sandbox, and for the interpreter in it to be ready; raises LaunchFailed with what was said."""
+        self._waiting = self._loop.create_future()
+        self._listen()
+        try:
+            await self._identify()
+            self.meter = UsageMeter.of(self.launched.inner_pid)
+            exchange = await self._waiting
+        finally:
+            self._waiting = None
+        if exchange.ending is not Ending.ANSWERED:
+            raise LaunchFailed(await self._last_words())
+        self.is_ready = True
+
+    async def exchange(self, operations: bytes, timeout_s: float) -> Exchange:
+        """Send operations of which the last one is answered, and wait for its answer or another end.
+
+        After anything but an answer the process has been killed and is gone (or has had `kill_s` to go).
+        """
+        if not self.is_alive:
+            return await self._died(Exchange(Ending.DIED))
+        self.stdout.clear()
+        self.stderr.clear()
+        started_at, cpu_before_s = time.perf_counter(), self.meter.cpu_s()
+        exchange = await self._answer_to(operations, timeout_s)
+        exchange = evolve(
+            exchange,
+            elapsed_s=time.perf_counter() - started_at,
+            cpu_s=_difference(self.meter.cpu_s(), cpu_before_s),
+            memory_bytes=self.meter.memory_bytes(),
+        )
+        return await self._settled(exchange)
+
+    async def _answer_to(self, operations: bytes, timeout_s: float) -> Exchange:
+        self._waiting = self._loop.create_future()
+        timer = self._loop.call_later(timeout_s, self._end, Exchange(Ending.TIMED_OUT))
+        self._send(operations)
+        try:
+            return await self._waiting
+        except asyncio.CancelledError:
+            self.kill()
+            raise
+        finally:
+            timer.cancel()
+            self._waiting = None
+
+    def kill(self) -> None:
+        """Kill the whole sandbox at once."""
+        self._broken = True
+        self.launched.kill()
+
+    async def gone(self) -> bool:
+        """Wait until it has left the process table, at most `kill_s`; return whether it has."""
+        done, _ = await asyncio.wait([self._gone], timeout=self.kill_s)
+        return bool(done)
+
+    async def _settled(self, exchange: Exchange) -> Exchange:
+        if exchange.ending is Ending.DIED:
+            return await self._died(exchange)
+        self._drain()
+        if exchange.ending is Ending.ANSWERED and self._output_exceeded():
+            exchange = evolve(exchange, ending=Ending.OUTPUT_LIMIT)
+        if exchange.ending is not Ending.ANSWERED:
+            self.kill()
+            await self.gone()
+        return exchange
+
+    async def _died(self, exchange: Exchange) -> Exchange:
+        if not await self.gone():
+            self.kill()
+            await self.gone()
+        return evolve(exchange, ending=Ending.OUTPUT_LIMIT) if self._output_exceeded() else exchange
+
+    async def _last_words(self) -> str:
+        self.kill()
+        await self.gone()
+        return self.stderr.text().strip() or f"the launcher ended with status {self.exit_status}"
+
+    # Starting.
+
+    async def _identify(self) -> None:
+        info = b""
+        while not self.launched.identify(info):
+            await self._readable(self.launched.info)
+            piece = os.read(self.launched.info, _INFO_SIZE_MAX)
+            info += piece
+            if not piece or len(info) > _INFO_SIZE_MAX:
+                raise LaunchFailed(await self._last_words())
+
+    def _readable(self, descriptor: int) -> Awaitable[None]:
+        ready = self._loop.create_future()
+        self._loop.add_reader(descriptor, lambda: ready.done() or ready.set_result(None))
+        ready.add_done_callback(lambda _: self._loop.remove_reader(descriptor))
+        return ready
+
+    def _listen(self) -> None:
+        self._loop.add_reader(self.launched.outer_fd, self._on_exit)
+        self._loop.add_reader(self.launched.channel.fileno(), self._on_channel)
+        self._loop.add_reader(self.launched.stdout, self._on_output, self.launched.stdout, self.stdout)
+        self._loop.add_reader(self.launched.stderr, self._on_output, self.launched.stderr, self.stderr)
+
+    # The channel.
+
+    def _send(self, operations: bytes) -> None:
+        self._unwritten = memoryview(operations)
+        self._write()
+        if self._unwritten:
+            self._loop.add_writer(self.launched.channel.fileno(), self._on_writable)
+
+    def _write(self) -> None:
+        try:
+            sent = self.launched.channel.send(self._unwritten)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            # It has died; reading will tell.
+            sent = len(self._unwritten)
+        self._unwritten = self._unwritten[sent:]
+
+    def _on_writable(self) -> None:
+        self._write()
+        if not self._unwritten:
+            self._loop.remove_writer(self.launched.channel.fileno())
+
+    def _on_channel(self) -> None:
+        try:
+            piece = self.launched.channel.recv(_PIECE_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            piece = b""
+        if not piece:
+            self._loop.remove_reader(self.launched.channel.fileno())
+            self._end(Exchange(Ending.DIED))
+            return
+        try:
+            frame = self._frames.feed(piece)
+        except ProtocolBroken as error:
+            self._end(Exchange(Ending.PROTOCOL_BROKEN, observed=str(error)))
+            return
+        if frame is not None:
+            self._end(Exchange(Ending.ANSWERED, frame))
+        elif self._waiting is None:
+            self._end(Exchange(Ending.PROTOCOL_BROKEN, observed="bytes that nobody asked for"))
+
+    def _end(self, exchange: Exchange) -> None:
+        if self._waiting is None:
+            # Nothing was asked: whatever this is, it is not to be used again.
+            self.kill()
+            self._tell_death()
+        elif not self._waiting.done():
+            self._waiting.set_result(exchange)
+
+    # Output.
+
+    def _on_output(self, descriptor: int, output: Output) -> None:
+        if not self._read_output(descriptor, output):
+            self._loop.remove_reader(descriptor)
+        if output.is_exceeded:
+            self._end(Exchange(Ending.OUTPUT_LIMIT))
+
+    def _read_output(self, descriptor: int, output: Output) -> bool:
+        """Read what is there, at most one piece; return whether more may come."""
+        try:
+            piece = os.read(descriptor, _PIECE_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return True
+        output.add(piece)
+        return bool(piece)
+
+    def _drain(self) -> None:
+        """Take what the pipes hold: the worker wrote it before its answer."""
+        for descriptor, output in ((self.launched.stdout, self.stdout), (self.launched.stderr, self.stderr)):
+            size = -1
+            while size < output.size and not output.is_exceeded and descriptor >= 0:
+                size = output.size
+                self._read_output(descriptor, output)
+
+    def _output_exceeded(self) -> bool:
+        return self.stdout.is_exceeded or self.stderr.is_exceeded
+
+    # Its end.
+
+    def _on_exit(self) -> None:
+        self.exit_status = self.launched.outer.poll()
+        if self.exit_status is None:
+            return
+        self._drain()
+        launched = self.launched
+        for descriptor in (launched.outer_fd, launched.stdout, launched.stderr, launched.info):
+            self._forget(descriptor)
+        self._forget(launched.channel.fileno())
+        # A launcher that was killed alone must not leave its sandbox.
+        launched.kill()
+        launched.close()
+        self.meter.close()
+        self._gone.set_result(None)
+        self._end(Exchange(Ending.DIED))
+
+    def _forget(self, descriptor: int) -> None:
+        if descriptor >= 0:
+            self._loop.remove_reader(descriptor)
+
+    def _tell_death(self) -> None:
+        callback, self._on_death = self._on_death, None
+        if callback is not None:
+            callback()
+
+
+async def start_worker(blueprint: Blueprint, start_timeout_s: float) -> WorkerProcess:
+    """Start a sandboxed worker and wait until it is ready; raises LaunchFailed."""
+    try:
+        launched = launch(blueprint)
+    except (OSError, KeyError) as error:
+        raise LaunchFailed(f"its launcher cannot be started: {error}") from error
+    options = blueprint.options
+    process = WorkerProcess(launched, options.output_size_max, options.result_size_max, options.kill_s)
+    try:
+        async with asyncio.timeout(start_timeout_s):
+            await process.start()
+    except TimeoutError:
+        raise LaunchFailed(f"it was not ready within {start_timeout_s:g} s") from None
+    finally:
+        if not process.is_ready:
+            process.kill()
+            await process.gone()
+    return process
+
+
+def _difference(after: float | None, before: float | None) -> float | None:
+    return None if after is None or before is None else after - before
