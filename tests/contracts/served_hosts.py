@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,7 +24,7 @@ class WallClock(Clock):
 
 @asynccontextmanager
 async def served(app: ASGIApp, listening: socket.socket) -> AsyncIterator[None]:
-    """Serve the application on this socket, in this loop; without the server's own, which ends in tenths of seconds."""
+    """Serve the application on this socket, in this loop; without uvicorn's own loop, which ends in tenths of seconds."""
     config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1)
     config.load()
     server = uvicorn.Server(config)
@@ -33,9 +33,17 @@ async def served(app: ASGIApp, listening: socket.socket) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        with suppress(TimeoutError):
-            await until(lambda: not server.server_state.connections, timeout_s=1.0)
-        await server.shutdown(sockets=[listening])
+        await _stop(server)
+
+
+async def _stop(server: uvicorn.Server) -> None:
+    for listener in server.servers:
+        listener.close()
+    for connection in list(server.server_state.connections):
+        connection.shutdown()
+    for task in list(server.server_state.tasks):
+        task.cancel()
+    await until(lambda: not server.server_state.connections and not server.server_state.tasks)
 
 
 def unix_socket(path: Path) -> socket.socket:
@@ -47,6 +55,6 @@ def unix_socket(path: Path) -> socket.socket:
 
 def loopback_socket() -> tuple[socket.socket, str]:
     """Return a socket on a free port of 127.0.0.1, and its URL."""
-    listening = socket.socket()
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio: no delay only then
     listening.bind(("127.0.0.1", 0))
     return listening, f"http://127.0.0.1:{listening.getsockname()[1]}"
