@@ -1,0 +1,37 @@
+"""The answer to one HTTP request."""
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from attrs import define
+from starlette.types import Send
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+_JSON = (b"content-type", b"application/json")
+
+
+@define(eq=False)
+class Answer:
+    """A status, headers with names in lower case, and a body of JSON; an empty body has no content type."""
+
+    status: int
+    body: bytes = b""
+    headers: Headers = ()
+
+    async def send(self, send: Send) -> None:
+        """Send it whole."""
+        headers = [*self.headers]
+        if self.status != HTTPStatus.NO_CONTENT:
+            headers += (_JSON, (b"content-length", b"%d" % len(self.body)))
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+_encoder = msgspec.json.Encoder(enc_hook=str)
+
+
+def json_answer(payload: Any, status: int = HTTPStatus.OK, headers: Headers = ()) -> Answer:
+    """Return the answer with this payload as JSON; times in UTC become RFC 3339 with `Z`."""
+    return Answer(status, _encoder.encode(payload), headers)

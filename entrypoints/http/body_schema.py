@@ -1,0 +1,60 @@
+"""The JSON Schema of a body, and everything in a value that breaks it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from jsonschema_rs import Draft202012Validator, ValidationError
+
+from domain.errors import Problem
+from entrypoints.http.json_values import NumberText
+from entrypoints.http.pointers import pointer
+
+_ENVELOPE_DEPTH = 2
+_ARTICLES = {"integer": "an integer", "object": "an object", "array": "an array"}
+
+
+class BodySchema:
+    """The schema that the payload type gives, ready to check with."""
+
+    def __init__(self, form: type[msgspec.Struct]) -> None:
+        self._validator = Draft202012Validator(msgspec.json.schema(form))
+
+    def problems(self, value: Any) -> Iterator[Problem]:
+        """Yield everything that breaks the schema, with its JSON pointer."""
+        for error in self._validator.iter_errors(_outline(value, _ENVELOPE_DEPTH)):
+            yield from _problems(error)
+
+
+def _outline(value: Any, depth: int) -> Any:
+    """Return what a schema of envelopes looks at: nothing below `depth`, and no text that is not Unicode.
+
+    No field of an envelope is a fraction, so None stands for all of them: neither is an integer.
+    """
+    if isinstance(value, NumberText):
+        return None
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        members = value.items() if depth else ()
+        return {_outline(name, 0): _outline(member, depth - 1) for name, member in members}
+    return [] if isinstance(value, list) else value
+
+
+def _problems(error: ValidationError) -> Iterator[Problem]:
+    facts = error.kind.as_dict()
+    match error.kind.name:
+        case "additionalProperties":
+            for name in facts["unexpected"]:
+                yield Problem(pointer((*error.instance_path, name)), "is not a field that is known here")
+        case "type":
+            allowed = " or ".join(_ARTICLES.get(name, f"a {name}") for name in facts["types"])
+            yield Problem(pointer(error.instance_path), f"must be {allowed}")
+        case "enum":
+            yield Problem(pointer(error.instance_path), f"must be one of: {', '.join(facts['options'])}")
+        case "minimum":
+            yield Problem(pointer(error.instance_path), f"must be at least {facts['limit']}")
+        case "maximum":
+            yield Problem(pointer(error.instance_path), f"must be at most {facts['limit']}")
+        case other:
+            yield Problem(pointer(error.instance_path), f"does not satisfy {other}")

@@ -1,0 +1,34 @@
+"""Conditions in headers."""
+
+import re
+
+from domain.errors import Problem
+from entrypoints.http.refusals import invalid
+from entrypoints.http.request import Request
+
+_TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
+_TAGS = re.compile(rf"{_TAG}(?:[ \t]*,[ \t]*{_TAG})*")
+_VERSION = re.compile(r'(?:^|(?<=[ \t,]))"([1-9][0-9]{0,17})"')
+_TAGS_MAX = 8
+
+NO_VERSION = 0
+"""The version that no session has."""
+
+
+def etag(version: int) -> tuple[bytes, bytes]:
+    """Return the header that carries a version."""
+    return b"etag", b'"%d"' % version
+
+
+def versions_wanted(request: Request) -> tuple[int | None, ...]:
+    """Return the versions of which the session must have one, by `If-Match` (RFC 9110, section 13.1.1).
+
+    None is any version. Tags that are weak, or that no session ever had, match nothing. Raises InvalidRequest.
+    """
+    header = request.header(b"if-match")
+    if header is None or header.strip() == "*":
+        return (None,)
+    if not _TAGS.fullmatch(header) or header.count('"') > 2 * _TAGS_MAX:
+        message = f'must be "*" or at most {_TAGS_MAX} entity tags like "3", in double quotes'
+        raise invalid([Problem("/headers/If-Match", message)])
+    return tuple(int(version) for version in _VERSION.findall(header)) or (NO_VERSION,)

@@ -1,0 +1,71 @@
+"""Cursors of lists: opaque to callers, and granting nothing.
+
+They are not signed: every statement is scoped by owner, so that a forged cursor only moves its maker's own page.
+"""
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta, Struct
+
+from domain.language import Language
+from domain.session import Status
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LENGTH_MAX = 512
+_YEAR_9999_US = 253_402_300_799_999_999
+
+
+class SessionCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="s", frozen=True):
+    """Where a list of sessions goes on, for which filters, judged at which instant."""
+
+    after: UUID
+    judged_at_us: Annotated[int, Meta(ge=0, le=_YEAR_9999_US)]
+    status: Status | None
+    language: Language | None
+
+    @property
+    def judged_at(self) -> datetime:
+        """The instant at which status is judged on all pages."""
+        return _EPOCH + timedelta(microseconds=self.judged_at_us)
+
+
+class ExecutionCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="e", frozen=True):
+    """Where the history of a session goes on."""
+
+    request_id: UUID
+    after: UUID
+
+
+Cursor = TypeVar("Cursor", SessionCursor, ExecutionCursor)
+
+
+class InvalidCursor(ValueError):
+    """The text is no cursor of this list."""
+
+
+def microseconds(instant: datetime) -> int:
+    """Return an instant as a cursor carries it."""
+    return (instant - _EPOCH) // timedelta(microseconds=1)
+
+
+def write_cursor(cursor: SessionCursor | ExecutionCursor) -> str:
+    """Return the text of a cursor."""
+    return urlsafe_b64encode(msgspec.json.encode(cursor)).rstrip(b"=").decode()
+
+
+def read_cursor(text: str, kind: type[Cursor]) -> Cursor:
+    """Return the cursor; raises InvalidCursor unless the text is exactly what `write_cursor` gives."""
+    if len(text) > _LENGTH_MAX:
+        raise InvalidCursor
+    try:
+        cursor = msgspec.json.decode(urlsafe_b64decode(text.encode("ascii") + b"=="), type=kind)
+    except (binascii.Error, UnicodeError, msgspec.MsgspecError, RecursionError):
+        raise InvalidCursor from None
+    if write_cursor(cursor) != text:
+        raise InvalidCursor
+    return cursor

@@ -1,0 +1,141 @@
+"""Endpoints of sessions."""
+
+from typing import Any
+
+import msgspec
+
+from domain.language import Language
+from domain.session import Session as StoredSession
+from domain.session import SessionPatch, Status, VersionMismatch
+from domain.session_service import ListRequest, SessionList, SessionRequest, SessionService
+from entrypoints.http import paging
+from entrypoints.http.answer import Answer, Headers, json_answer
+from entrypoints.http.caller import owner_of, session_key
+from entrypoints.http.conditions import etag, versions_wanted
+from entrypoints.http.cursors import SessionCursor, microseconds, write_cursor
+from entrypoints.http.idempotency import refuse_idempotency_key
+from entrypoints.http.payloads import Initialized, Session, SessionPage, given, json_text
+from entrypoints.http.queries import Query
+from entrypoints.http.request import Request
+from entrypoints.http.rules import BodyForms, limits_request
+
+_FIELDS = tuple(member.name for member in msgspec.structs.fields(Session))
+_SCRIPT = "script_content"
+
+
+class SessionEndpoints:
+    """Initialize, read, change, close and list sessions."""
+
+    def __init__(self, service: SessionService, forms: BodyForms) -> None:
+        self._service = service
+        self._forms = forms
+
+    async def initialize(self, request: Request) -> Answer:
+        """Store a new session."""
+        refuse_idempotency_key(request)
+        body = await self._forms.initialize.read(request)
+        wanted = SessionRequest(
+            language_title=request.header(b"language-title"),
+            script_content=given(body.script_content),
+            context=json_text(body.context),
+            metadata=json_text(body.metadata),
+            ttl_seconds=given(body.ttl_seconds),
+            renewal=body.renewal,
+            limits=limits_request(body.limits),
+        )
+        made = await self._service.initialize(owner_of(request), wanted)
+        session = made.session
+        payload = Initialized(
+            request_id=session.key.request_id,
+            language_title=str(session.language_title),
+            expires_at=session.expires_at,
+            script_hash=session.script_hash,
+            syntax_checked=made.syntax_checked,
+        )
+        return json_answer(payload)
+
+    async def get(self, request: Request) -> Answer:
+        """Return a live session, or the fields of it that are asked for."""
+        fields = _fields(request.query_string) if request.query_string else None
+        session = await self._service.get(session_key(request))
+        payload = Session.of(session, Status.ACTIVE)
+        if fields is None:
+            return json_answer(payload, headers=(etag(session.version),))
+        picked: dict[str, Any] = {name: getattr(payload, name) for name in fields if name != _SCRIPT}
+        if _SCRIPT in fields:
+            script = await self._service.script(session_key(request))
+            picked[_SCRIPT] = script and script.source
+        return json_answer(picked, headers=(etag(session.version),))
+
+    async def patch(self, request: Request) -> Answer:
+        """Replace fields of a live session."""
+        versions = versions_wanted(request)
+        body = await self._forms.patch.read(request)
+        patch = SessionPatch(
+            context=None if body.context is msgspec.UNSET else json_text(body.context),
+            metadata=None if body.metadata is msgspec.UNSET else json_text(body.metadata),
+            ttl_seconds=given(body.ttl_seconds),
+            renewal=given(body.renewal),
+        )
+        session = await self._patched(request, patch, versions)
+        return json_answer(Session.of(session, Status.ACTIVE), headers=(etag(session.version),))
+
+    async def delete(self, request: Request) -> Answer:
+        """Close a session."""
+        await self._service.close(session_key(request))
+        return Answer(204)
+
+    async def list(self, request: Request) -> Answer:
+        """Return a page of the caller's sessions."""
+        query = Query(request.query_string, paging.PARAMETERS | {"status", "language"})
+        size, cursor = paging.page_size(query), paging.page_cursor(query, SessionCursor)
+        status, language = query.choice("status", Status), query.choice("language", Language)
+        if cursor is not None:
+            _require_filters(query, cursor)
+            status, language = cursor.status, cursor.language
+        query.require()
+        after, judged_at = (cursor.after, cursor.judged_at) if cursor else (None, None)
+        found = await self._service.list(ListRequest(owner_of(request), size, after, status, language, judged_at))
+        following = _next_cursor(found, status, language)
+        sessions = [Session.of(session, session.status(found.judged_at)) for session in found.page.items]
+        headers: Headers = ()
+        if following is not None:
+            parameters = {"status": status, "language": language, "limit": size, "cursor": following}
+            headers = paging.next_link(request, parameters)
+        return json_answer(SessionPage(sessions, following), headers=headers)
+
+    async def _patched(self, request: Request, patch: SessionPatch, versions: tuple[int | None, ...]) -> StoredSession:
+        """Change the session if it has one of these versions; each is tried, so that the check stays atomic."""
+        *others, last = versions
+        for version in others:
+            try:
+                return await self._service.patch(session_key(request), patch, version)
+            except VersionMismatch:
+                continue
+        return await self._service.patch(session_key(request), patch, last)
+
+
+def _fields(query_string: bytes) -> tuple[str, ...] | None:
+    query = Query(query_string, frozenset({"fields"}))
+    text = query.text("fields")
+    names = tuple(dict.fromkeys(text.split(","))) if text is not None else ()
+    unknown = [name for name in names if name not in _FIELDS and name != _SCRIPT]
+    if unknown:
+        known = ", ".join((*_FIELDS, _SCRIPT))
+        query.refuse("fields", f"names {', '.join(map(repr, unknown))}; the fields are: {known}")
+    query.require()
+    return names or None
+
+
+def _require_filters(query: Query, cursor: SessionCursor) -> None:
+    kept = {"status": cursor.status, "language": cursor.language}
+    for name, value in kept.items():
+        if query.text(name) not in (None, value):
+            query.refuse(name, "must be what it was on the page that gave the cursor, or left out")
+
+
+def _next_cursor(found: SessionList, status: Status | None, language: Language | None) -> str | None:
+    after = found.page.next_after
+    if after is None:
+        return None
+    return write_cursor(SessionCursor(after, microseconds(found.judged_at), status, language))

@@ -1,0 +1,81 @@
+"""From errors to HTTP: the one table of status codes, and the one shape."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from uuid import UUID
+
+import msgspec
+
+from domain.errors import (
+    Conflict,
+    DomainError,
+    FieldTooLarge,
+    Gone,
+    Invalid,
+    NotFound,
+    PreconditionFailed,
+    ScriptFailed,
+    ShuttingDown,
+    TooLarge,
+    Unavailable,
+)
+from domain.execution import FailureCode
+from entrypoints.http.answer import Answer, Headers, json_answer
+from entrypoints.http.payloads import Error, ErrorBody, embedded
+from entrypoints.http.refusals import MethodNotAllowed, SlowBody, UnsupportedMediaType
+
+STATUS: tuple[tuple[type[DomainError], HTTPStatus], ...] = (
+    (Invalid, HTTPStatus.BAD_REQUEST),
+    (NotFound, HTTPStatus.NOT_FOUND),
+    (MethodNotAllowed, HTTPStatus.METHOD_NOT_ALLOWED),
+    (Conflict, HTTPStatus.CONFLICT),
+    (Gone, HTTPStatus.GONE),
+    (PreconditionFailed, HTTPStatus.PRECONDITION_FAILED),
+    (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (UnsupportedMediaType, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+    (ScriptFailed, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+"""The status of each category of errors."""
+
+STATUS_OF_CODE: Mapping[str, HTTPStatus] = {FailureCode.EXECUTION_TIMEOUT: HTTPStatus.GATEWAY_TIMEOUT}
+"""Codes whose status is not their category's."""
+
+
+def status_of(error: DomainError) -> HTTPStatus:
+    """Return the status of an error."""
+    by_category = (status for category, status in STATUS if isinstance(error, category))
+    return STATUS_OF_CODE.get(error.code) or next(by_category)
+
+
+def error_answer(error: DomainError, request_id: UUID | None) -> Answer:
+    """Return the answer that tells of an error; `request_id` is the session's, where it is known."""
+    details = dict(error.details)
+    headers = _headers(error, details)
+    if isinstance(details.get("result"), str):
+        details["result"] = embedded(str(details["result"]))
+    body = ErrorBody(Error(error.code, error.message, details), request_id or msgspec.UNSET)
+    return json_answer(body, status_of(error), headers)
+
+
+def internal_error_answer(error_id: UUID, request_id: UUID | None) -> Answer:
+    """Return the answer to a bug: no internals, and the id to find it by."""
+    message = "This is an error of the server. The log has the cause under the error_id in the details."
+    body = ErrorBody(Error("INTERNAL_ERROR", message, {"error_id": error_id}), request_id or msgspec.UNSET)
+    return json_answer(body, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _headers(error: DomainError, details: Mapping[str, object]) -> Headers:
+    headers: list[tuple[bytes, bytes]] = []
+    retry_after_ms = details.get("retry_after_ms")
+    if isinstance(retry_after_ms, int):
+        headers.append((b"retry-after", b"%d" % -(-retry_after_ms // 1000)))
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", ", ".join(error.allowed).encode()))
+    if _leaves_body_unread(error) or isinstance(error, ShuttingDown):
+        headers.append((b"connection", b"close"))
+    return tuple(headers)
+
+
+def _leaves_body_unread(error: DomainError) -> bool:
+    return isinstance(error, SlowBody) or (isinstance(error, FieldTooLarge) and not error.pointer)

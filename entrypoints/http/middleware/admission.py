@@ -1,0 +1,64 @@
+"""How many requests are inside at once, and none once the server drains."""
+
+import asyncio
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from domain.errors import Overloaded, ShuttingDown
+from entrypoints.http.errors import error_answer
+
+
+class Gate:
+    """Counts the requests inside, at most `inside_max`, and closes for good at the end."""
+
+    def __init__(self, inside_max: int) -> None:
+        self._inside_max = inside_max
+        self._empty = asyncio.Event()
+        self.inside = 0
+        self.leaving = False
+        self.closed = False
+
+    def enter(self) -> None:
+        """Take a place. Raises ShuttingDown or Overloaded."""
+        if self.closed:
+            raise ShuttingDown
+        if self.inside >= self._inside_max:
+            raise Overloaded("a place in this server")
+        self.inside += 1
+
+    def exit(self) -> None:
+        """Give the place back."""
+        self.inside -= 1
+        if self.inside == 0:
+            self._empty.set()
+
+    async def drain(self, timeout_s: float) -> int:
+        """Close, wait until nobody is inside or the time is over, and return how many still are."""
+        self.leaving = self.closed = True
+        self._empty.clear()
+        if self.inside:
+            await asyncio.wait([asyncio.ensure_future(self._empty.wait())], timeout=timeout_s)
+        return self.inside
+
+
+class Admission:
+    """Lets requests through the gate; exempt paths pass beside it."""
+
+    def __init__(self, app: ASGIApp, gate: Gate, exempt: frozenset[str]) -> None:
+        self._app = app
+        self._gate = gate
+        self._exempt = exempt
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].removeprefix(scope.get("root_path", "")) in self._exempt:
+            await self._app(scope, receive, send)
+            return
+        try:
+            self._gate.enter()
+        except (Overloaded, ShuttingDown) as error:
+            await error_answer(error, None).send(send)
+            return
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._gate.exit()

@@ -1,0 +1,33 @@
+"""Pages of lists: size, cursor, and the link to the next one."""
+
+from urllib.parse import urlencode
+
+from entrypoints.http.answer import Headers
+from entrypoints.http.cursors import Cursor, InvalidCursor, read_cursor
+from entrypoints.http.queries import Query
+from entrypoints.http.request import Request
+
+SIZE = 50
+SIZE_MAX = 200
+PARAMETERS = frozenset({"limit", "cursor"})
+
+
+def page_size(query: Query) -> int:
+    """Return how many items a page has."""
+    return query.integer("limit", SIZE, SIZE_MAX)
+
+
+def page_cursor(query: Query, kind: type[Cursor]) -> Cursor | None:
+    """Return the cursor of a query, None on the first page; a bad one is noted as a problem."""
+    text = query.text("cursor")
+    try:
+        return None if text is None else read_cursor(text, kind)
+    except InvalidCursor:
+        query.refuse("cursor", "must be the next_cursor of an earlier answer to the same list, unchanged")
+        return None
+
+
+def next_link(request: Request, parameters: dict[str, str | int | None]) -> Headers:
+    """Return the `Link` header (RFC 8288) to the page that these parameters ask for."""
+    query = urlencode({name: value for name, value in parameters.items() if value is not None})
+    return ((b"link", f'<{request.path}?{query}>; rel="next"'.encode("ascii")),)

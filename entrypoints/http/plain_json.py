@@ -1,0 +1,58 @@
+"""Cheap scans that tell whether a JSON text needs a closer look."""
+
+import re
+from collections.abc import Iterable
+from itertools import accumulate
+
+DEPTH_MAX = 100
+"""How deep objects and arrays may be nested in a body, the body itself included."""
+
+DIGITS_MAX = 308
+"""So many digits always fit a double; numbers of more are looked at closely."""
+
+# Digits become 0, all brackets one kind, and letters that matter one case, so that a few searches find what is rare.
+_SHAPE = bytes.maketrans(b"123456789{}ED", b"000000000[]ed")
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_OTHER_THAN_BRACKETS = bytes(set(range(256)) - set(b"[]"))
+_STEPS = bytes.maketrans(b"[]", b"\x01\xff")
+_EXPONENT = re.compile(rb"[0-9][eE][+-]?0*([0-9]+)")
+_LONG = b"0" * (DIGITS_MAX + 1)
+_EXPONENT_DIGITS_MAX = 6
+
+
+def is_plain(text: bytes, names: Iterable[bytes]) -> bool:
+    """Tell whether a body is surely free of everything that a decoder lets pass and the service does not.
+
+    That is invalid UTF-8, NUL, lone surrogates, numbers beyond a double, deep nesting, and members whose quoted
+    `names` come twice. False means only that it must be examined.
+    """
+    shape = text.translate(_SHAPE)
+    if b"\\u00" in shape or b"\\ud" in shape or any(text.count(name) > 1 for name in names):
+        return False
+    if shape.count(b"[") > DEPTH_MAX or b"0e" in shape or _LONG in shape:
+        shape = _STRING.sub(b"", shape)
+        if b"0e" in shape or _LONG in shape or depth(shape) > DEPTH_MAX:
+            return False
+    return text.isascii() or _is_utf8(text)
+
+
+def depth(text: bytes) -> int:
+    """Return how deep the brackets outside of strings are nested."""
+    brackets = _STRING.sub(b"", text).translate(_SHAPE).translate(_STEPS, delete=_OTHER_THAN_BRACKETS)
+    return max(accumulate(memoryview(brackets).cast("b")), default=0)
+
+
+def written_size(text: bytes) -> int:
+    """Return the size in bytes when numbers are written without exponents, as PostgreSQL keeps them."""
+    if b"0e" not in text.translate(_SHAPE):
+        return len(text)
+    exponents = _EXPONENT.findall(_STRING.sub(b"", text))
+    return len(text) + sum(int(digits[:_EXPONENT_DIGITS_MAX]) for digits in exponents)
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

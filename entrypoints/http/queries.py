@@ -1,0 +1,69 @@
+"""Parameters of a query string, with every problem told at once."""
+
+from enum import Enum
+from typing import TypeVar
+from urllib.parse import parse_qsl
+
+from domain.errors import Problem
+from entrypoints.http.pointers import pointer
+from entrypoints.http.refusals import invalid
+
+Choice = TypeVar("Choice", bound=Enum)
+
+_FIELDS_MAX = 32
+_INTEGER_LENGTH_MAX = 9
+
+
+class Query:
+    """A query string; what is wrong with it is collected, and `require` raises it."""
+
+    def __init__(self, raw: bytes, known: frozenset[str]) -> None:
+        self.problems: list[Problem] = []
+        self._values: dict[str, str] = {}
+        for name, value in self._pairs(raw):
+            if name not in known:
+                self.refuse(name, f"is not a parameter that is known here; these are: {', '.join(sorted(known))}")
+            elif name in self._values:
+                self.refuse(name, "is given more than once")
+            self._values[name] = value
+
+    def refuse(self, name: str, message: str) -> None:
+        """Note a problem with a parameter."""
+        self.problems.append(Problem(pointer(("query", name)), message))
+
+    def require(self) -> None:
+        """Raise InvalidRequest if there is any problem."""
+        if self.problems:
+            raise invalid(self.problems)
+
+    def text(self, name: str) -> str | None:
+        """Return a parameter as it is."""
+        return self._values.get(name)
+
+    def choice(self, name: str, choices: type[Choice]) -> Choice | None:
+        """Return a parameter as a member of `choices`."""
+        value = self._values.get(name)
+        try:
+            return None if value is None else choices(value)
+        except ValueError:
+            self.refuse(name, f"must be one of: {', '.join(choice.value for choice in choices)}")
+            return None
+
+    def integer(self, name: str, default: int, value_max: int) -> int:
+        """Return a parameter as an integer of 1 to `value_max`."""
+        value = self._values.get(name)
+        if value is None:
+            return default
+        number = int(value) if value.isascii() and value.isdecimal() and len(value) <= _INTEGER_LENGTH_MAX else 0
+        if not 1 <= number <= value_max:
+            self.refuse(name, f"must be an integer of 1 to {value_max}")
+        return number
+
+    def _pairs(self, raw: bytes) -> list[tuple[str, str]]:
+        try:
+            return parse_qsl(raw.decode("latin-1"), keep_blank_values=True, errors="strict", max_num_fields=_FIELDS_MAX)
+        except UnicodeDecodeError:
+            self.problems.append(Problem("/query", "must be UTF-8 behind its percent signs"))
+        except ValueError:
+            self.problems.append(Problem("/query", f"must have at most {_FIELDS_MAX} parameters"))
+        return []
