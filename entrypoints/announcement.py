@@ -38,6 +38,11 @@ async def announce(url: str) -> None:
     _print(_READY.format(url=url))
 
 
+async def announce_runtime_host(url: str) -> None:
+    """Print the address of a host that only runs scripts."""
+    _print(f"pglambda runs scripts for controllers on {url}\nCtrl-C stops it.")
+
+
 async def ask(url: str, path: str) -> tuple[int, str]:
     """GET a path and return the status and the body; status 0 when there is no answer."""
     try:

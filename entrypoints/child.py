@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import importlib
+import logging
 import math
 import os
 import socket
@@ -31,6 +32,7 @@ def main(descriptor: int) -> int:
         except EOFError:
             return _ORPHANED_STATUS
         configure_logs(assignment.settings.log_level, assignment.settings.log_format)
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its starts and ends are the supervisor's to tell
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_perform(assignment, channel))
 
@@ -83,8 +85,8 @@ class ChildServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to serve, then say so and wait for orders."""
         await super().startup(sockets)
-        reader, writer = await asyncio.open_connection(sock=self._channel.dup())
-        writer.write(UP)
+        reader, self._writer = await asyncio.open_connection(sock=self._channel.dup())
+        self._writer.write(UP)
         self._orders = asyncio.create_task(Orders(self).follow(reader))
 
     async def drain(self) -> None:

@@ -104,7 +104,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Isolation.SESSION
     )
     sandbox_uid: Annotated[
-        int | None, Meta(ge=1, le=4_294_967_293, description="User id of workers when the service is root.")
+        Annotated[int, Meta(ge=1, le=4_294_967_293)] | None,
+        Meta(description="User id of workers when the service is root."),
     ] = None
     sandbox_level: Annotated[SandboxLevel, Meta(description="Least isolation that is acceptable.")] = (
         SandboxLevel.STANDARD

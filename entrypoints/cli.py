@@ -1,0 +1,163 @@
+"""The command `pglambda`."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import click
+from msgspec.structs import replace
+
+from domain.errors import StorageUnavailable
+from entrypoints.announcement import announce, announce_runtime_host
+from entrypoints.command_database import command_database
+from entrypoints.data_dir import DataDirError
+from entrypoints.database_server import ServerFailed
+from entrypoints.environment import SettingsError
+from entrypoints.listener import CannotListen
+from entrypoints.logs import configure_logs
+from entrypoints.process import StartFailed
+from entrypoints.settings import Settings
+from entrypoints.settings_checks import RUNTIME_HOST_CHECKS
+from entrypoints.settings_list import setting_lines
+from entrypoints.supervisor import Supervisor
+from entrypoints.targets import Targets
+from entrypoints.version import VERSION
+from entrypoints.wiring import Migrations, Wiring, container
+
+_FAILURES = (StartFailed, DataDirError, CannotListen, ServerFailed, StorageUnavailable)
+
+Answer = TypeVar("Answer")
+
+
+class WrongSettings(click.ClickException):
+    """Settings that a person has to correct first; the exit status is that of a wrong usage."""
+
+    exit_code = 2
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn what a person can act on into a message and an exit status."""
+    try:
+        yield
+    except SettingsError as error:
+        raise WrongSettings(str(error)) from error
+    except (*_FAILURES, RuntimeError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(VERSION, prog_name="pglambda")
+def cli() -> None:
+    """Script sessions on PostgreSQL alone, run in a sandbox.
+
+    Settings come from environment variables; `pglambda config show` lists them all.
+    """
+
+
+@cli.command()
+@click.pass_context
+def serve(context: click.Context) -> None:
+    """Serve the HTTP API until Ctrl-C or SIGTERM; a second one skips the wait for running work."""
+    with _told():
+        settings = _settings()
+        server = _wiring(context).embedded_postgres(settings) if settings.embedded else None
+        targets = Targets()
+        asyncio.run(Supervisor(settings, targets.controller, targets, server, announce).run())
+
+
+@cli.command("runtime-host")
+def runtime_host() -> None:
+    """Run scripts for controllers elsewhere, on HOST and PORT; RUNTIME_TOKEN must be set off loopback."""
+    with _told():
+        settings = replace(Settings.load(os.environ, RUNTIME_HOST_CHECKS), web_concurrency=1, auto_migrate=False)
+        configure_logs(settings.log_level, settings.log_format)
+        targets = Targets()
+        asyncio.run(Supervisor(settings, targets.runtime_host, targets, None, announce_runtime_host).run())
+
+
+@cli.group()
+def migrate() -> None:
+    """Bring the database's schema up or down, or see where it is."""
+
+
+_to = click.option("--to", type=click.IntRange(min=0), metavar="N", help="The migration to arrive at.")
+_dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+
+
+@migrate.command()
+@_to
+@_dry_run
+@click.pass_context
+def up(context: click.Context, to: int | None, dry_run: bool) -> None:
+    """Apply the migrations that are missing."""
+    _tell("up", dry_run, _on_migrations(context, lambda each: each.up(to, dry_run=dry_run)))
+
+
+@migrate.command()
+@_to
+@_dry_run
+@click.option("--destroy-sessions", is_flag=True, help="Let the first migration go, and every session with it.")
+@click.pass_context
+def down(context: click.Context, to: int | None, dry_run: bool, destroy_sessions: bool) -> None:
+    """Take migrations back: the newest, or all above N."""
+    _tell(
+        "down",
+        dry_run,
+        _on_migrations(context, lambda each: each.down(to, dry_run=dry_run, destroy_sessions=destroy_sessions)),
+    )
+
+
+@migrate.command()
+@click.option("--dry-run", is_flag=True, help="Changes nothing: status never writes.")
+@click.pass_context
+def status(context: click.Context, dry_run: bool) -> None:  # noqa: ARG001  # accepted beside every migrate command
+    """List the migrations and when they were applied."""
+    for each in _on_migrations(context, lambda migrations: migrations.status()):
+        click.echo(f"{each.name}  {each.applied_at.isoformat() if each.applied_at else 'not applied'}")
+
+
+@cli.group()
+def config() -> None:
+    """See the settings."""
+
+
+@config.command()
+@click.option("--describe", is_flag=True, help="Say what each setting means.")
+def show(describe: bool) -> None:
+    """Print every setting as it is in force; secrets are masked."""
+    with _told():
+        for line in setting_lines(Settings.load(os.environ), describe=describe):
+            click.echo(line)
+
+
+def main() -> None:
+    """Run the command with the process's arguments."""
+    cli.main(prog_name="pglambda")
+
+
+def _settings() -> Settings:
+    settings = Settings.load(os.environ)
+    configure_logs(settings.log_level, settings.log_format)
+    return settings
+
+
+def _wiring(context: click.Context) -> Wiring:
+    return context.obj or container()
+
+
+def _on_migrations(context: click.Context, ask: Callable[[Migrations], Awaitable[Answer]]) -> Answer:
+    async def answer(migrations: Migrations) -> Answer:
+        return await ask(migrations)
+
+    with _told(), command_database(_settings(), _wiring(context)) as settings:
+        return asyncio.run(answer(_wiring(context).migrations(settings)))
+
+
+def _tell(direction: str, dry_run: bool, names: Sequence[str]) -> None:
+    for name in names:
+        click.echo(f"{'would go' if dry_run else 'went'} {direction}: {name}")
+    if not names:
+        click.echo("Nothing to do.")

@@ -1,0 +1,52 @@
+"""The database that a command works on."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from msgspec.structs import replace
+
+from entrypoints.data_dir import DataDir, DataDirError, DataDirInUse, published_url
+from entrypoints.database_server import running
+from entrypoints.secret import Secret
+from entrypoints.settings import Settings
+from entrypoints.wiring import Wiring
+
+_START_TIMEOUT_S = 10.0
+_POLL_S = 0.05
+
+
+@contextmanager
+def command_database(settings: Settings, wiring: Wiring) -> Iterator[Settings]:
+    """Yield settings that name a database that takes connections.
+
+    That is DATABASE_URL, else the server that a running service keeps under DATA_DIR, else that server started for
+    as long as the command takes. Raises DataDirError or ServerFailed.
+    """
+    if not settings.embedded:
+        yield settings
+        return
+    try:
+        data_dir = DataDir.hold(settings.data_dir)
+    except DataDirInUse as held:
+        yield _at(settings, _running_url(settings, held))
+        return
+    try:
+        with running(wiring.embedded_postgres(settings)) as url:
+            yield _at(settings, url)
+    finally:
+        data_dir.release()
+
+
+def _running_url(settings: Settings, held: DataDirInUse) -> str:
+    """Wait a while for a service that is starting."""
+    ends_at = time.monotonic() + _START_TIMEOUT_S
+    while (url := published_url(settings.data_dir)) is None:
+        if time.monotonic() > ends_at:
+            raise DataDirError(f"{held} Its database takes no connections.")
+        time.sleep(_POLL_S)
+    return url
+
+
+def _at(settings: Settings, url: str) -> Settings:
+    return replace(settings, database_url=Secret(url))

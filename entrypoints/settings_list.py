@@ -1,0 +1,28 @@
+"""The settings as a list for people."""
+
+from collections.abc import Iterator
+from typing import Any, get_type_hints
+
+import msgspec
+
+from entrypoints.settings import Settings
+
+
+def setting_lines(settings: Settings, *, describe: bool = False) -> Iterator[str]:
+    """Yield `NAME=value` for each setting in force; secrets are masked, and what is not set is empty."""
+    for name, kind in get_type_hints(Settings, include_extras=True).items():
+        if describe:
+            yield f"# {_description(kind)}"
+        yield f"{name.upper()}={_shown(getattr(settings, name))}"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _description(kind: Any) -> str:
+    return next(each.description for each in kind.__metadata__ if isinstance(each, msgspec.Meta) and each.description)
