@@ -102,7 +102,8 @@ class DisciplinedClock(Clock):
         self._away = True
         self._ahead_ns = 0
         self._ahead_at_ns = 0
-        self._told_ns = 0
+        self._latest_ns = 0
+        self._failure: type[Exception] | None = None
 
     @override
     def now(self) -> datetime:
@@ -110,8 +111,8 @@ class DisciplinedClock(Clock):
             return self._wall()
         monotonic_ns = self._monotonic_ns()
         current_ns = monotonic_ns + self._best.offset_ns + self._still_ahead_ns(monotonic_ns)
-        self._told_ns = max(self._told_ns, current_ns)
-        return from_ns(self._told_ns)
+        self._latest_ns = max(self._latest_ns, current_ns)
+        return from_ns(self._latest_ns)
 
     @property
     def ready(self) -> bool:
@@ -144,7 +145,7 @@ class DisciplinedClock(Clock):
         if self._best is None:
             return None
         monotonic_ns = self._monotonic_ns()
-        ahead_ns = max(0, self._told_ns - monotonic_ns - self._best.offset_ns, self._still_ahead_ns(monotonic_ns))
+        ahead_ns = max(0, self._latest_ns - monotonic_ns - self._best.offset_ns, self._still_ahead_ns(monotonic_ns))
         return (self._best.bound_ns(monotonic_ns) + ahead_ns) / _NS_PER_MS
 
     async def run(self) -> None:
@@ -161,16 +162,21 @@ class DisciplinedClock(Clock):
             server_at = await self._probe()
         except DomainError:
             self._away = True
-        except Exception:  # noqa: BLE001  # without its clock the service would stop, so it goes on whatever happens
+        except Exception as error:  # noqa: BLE001  # without its clock the service would stop, so it goes on
             self._away = True
-            _log.exception("clock_probe_failed")
+            self._tell(error)
         else:
-            self._away = False
+            self._away, self._failure = False, None
             self._learn(ClockSample.of(sent_ns, server_at, self._monotonic_ns()))
 
     @property
     def _calm(self) -> bool:
         return not self._away and not self._doubted and self._samples >= _FIRST_SAMPLES
+
+    def _tell(self, error: Exception) -> None:
+        if self._failure is not type(error):
+            self._failure = type(error)
+            _log.error("clock_probe_failed", exc_info=error)
 
     def _learn(self, sample: ClockSample) -> None:
         self._samples += 1

@@ -286,6 +286,9 @@ class Coalescer(Generic[Call, Answer]):
 
     async def _deliver(self, slots: Sequence[_Slot[Call, Answer]]) -> None:
         """Send, and settle each slot; a refused batch is sent again in halves, until the bad value stands alone."""
+        slots = [slot for slot in slots if slot.wanted]  # callers may have left since the batch was made up
+        if not slots:
+            return
         try:
             answers = await self._send([slot.call for slot in slots])
         except Refused as refusal:

@@ -1,0 +1,148 @@
+"""Random schedules of calls, failures and cancellations against what each caller must see."""
+
+import asyncio
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.postgres.coalescer import Coalescer, CoalescerOptions
+from adapters.postgres.errors import Refused
+from adapters.postgres.key_set import KeySet
+from domain.errors import StorageUnavailable
+from tests.unit.postgres.manual_send import turns
+
+KINDS = 2
+CONCURRENCY = 2
+BATCH_MAX = 4
+
+asks = st.tuples(st.just("ask"), st.integers(0, KINDS - 1), st.sampled_from("abc"), st.booleans())
+cancels = st.tuples(st.just("cancel"), st.integers(0, 1000))
+ends = st.tuples(st.just("end"), st.integers(0, 1000), st.sampled_from(["answer", "answer", "fail", "own failure"]))
+pauses = st.tuples(st.just("turn"))
+schedules = st.lists(st.one_of(asks, asks, asks, cancels, ends, ends, pauses), max_size=60)
+
+
+class World:
+    """Coalescers over one key set, a database that the test answers for, and the callers."""
+
+    def __init__(self, *, exclusive):
+        self.exclusive = exclusive
+        self.keys = KeySet()
+        self.coalescers = [self.coalescer(kind) for kind in range(KINDS)]
+        self.callers = {}
+        self.cancelled_unsent = set()
+        self.under_way = []
+        self.sent = Counter()
+        self.ended = {}
+        self.violations = []
+
+    def coalescer(self, kind):
+        async def send(calls):
+            return await self.statement(kind, calls)
+
+        return Coalescer(
+            f"kind {kind}",
+            send,
+            key=lambda call: call[0],
+            size=lambda call: 1,
+            options=CoalescerOptions(concurrency=CONCURRENCY, batch_max=BATCH_MAX),
+            exclusive=self.keys if self.exclusive else None,
+        )
+
+    async def statement(self, kind, calls):
+        self.check_bounds(kind, calls)
+        entry = (kind, calls, asyncio.get_running_loop().create_future())
+        self.under_way.append(entry)
+        try:
+            how = await entry[2]
+        finally:
+            self.under_way.remove(entry)
+        self.sent.update(calls)
+        return self.outcome(calls, how)
+
+    def check_bounds(self, kind, calls):
+        self.expect(0 < len(calls) <= BATCH_MAX, "a batch within its bound")
+        self.expect(sum(other == kind for other, _, _ in self.under_way) < CONCURRENCY, "few statements at once")
+        self.expect(not self.cancelled_unsent.intersection(calls), "a cancelled call stays here")
+        self.expect(not any(call in self.ended for call in calls), "an answered call is not sent again")
+        held = {call[0] for _, others, _ in self.under_way for call in others} if self.exclusive else set()
+        self.expect(held.isdisjoint(call[0] for call in calls), "a key in one batch at a time")
+
+    def expect(self, holds, rule):
+        """Note what is broken: raised inside `send` it would be answered to the callers instead."""
+        if not holds:
+            self.violations.append(rule)
+
+    def outcome(self, calls, how):
+        if any(bad for _, _, bad in calls):
+            raise Refused
+        if how == "fail":
+            raise StorageUnavailable
+        answers = [("answer", call) for call in calls]
+        if how == "own failure":
+            answers[0] = KeyError(calls[0])
+        for call, answer in zip(calls, answers, strict=True):
+            self.ended[call] = answer
+        return answers
+
+    def ask(self, kind, key, bad):
+        call = (key, len(self.callers), bad)
+        self.callers[call] = asyncio.ensure_future(self.coalescers[kind].ask(call))
+
+    def cancel(self, number):
+        waiting = [call for call, task in self.callers.items() if not task.done()]
+        if not waiting:
+            return
+        call = waiting[number % len(waiting)]
+        self.callers[call].cancel()
+        if not any(call in calls for _, calls, _ in self.under_way) and not self.sent[call]:
+            self.cancelled_unsent.add(call)
+
+    def end(self, number, how):
+        open_ones = [future for _, _, future in self.under_way if not future.done()]
+        if open_ones:
+            open_ones[number % len(open_ones)].set_result(how)
+
+    async def play(self, schedule):
+        for step, *details in schedule:
+            if step == "turn":
+                await turns(1)
+            else:
+                getattr(self, step)(*details[: 3 if step == "ask" else 2])
+        drains = [asyncio.ensure_future(one.drain()) for one in self.coalescers]
+        while not all(drain.done() for drain in drains):
+            self.end(0, "answer")
+            await turns(1)
+        await turns()
+
+    def check(self):
+        assert self.violations == []
+        for call, task in self.callers.items():
+            assert task.done(), "a call was lost"
+            if not task.cancelled():
+                self.check_outcome(call, task)
+        assert len(self.keys) == 0
+        assert all(one.stats().waiting == 0 == one.stats().under_way for one in self.coalescers)
+
+    def check_outcome(self, call, task):
+        error = task.exception()
+        if isinstance(error, Refused):
+            assert call[2], "a good value was refused"
+        elif isinstance(error, KeyError):
+            assert error is self.ended[call]
+        elif error is None:
+            assert task.result() == ("answer", call) == self.ended[call]
+        else:
+            assert isinstance(error, StorageUnavailable)
+            assert call not in self.ended, "a call that was answered was told otherwise"
+
+
+@given(schedules, st.booleans())
+def test_every_call_gets_its_own_answer_once(schedule, exclusive):
+    async def live():
+        world = World(exclusive=exclusive)
+        await world.play(schedule)
+        world.check()
+
+    asyncio.run(live())
