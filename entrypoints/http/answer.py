@@ -34,4 +34,4 @@ _encoder = msgspec.json.Encoder(enc_hook=str)
 
 def json_answer(payload: Any, status: int = HTTPStatus.OK, headers: Headers = ()) -> Answer:
     """Return the answer with this payload as JSON; times in UTC become RFC 3339 with `Z`."""
-    return Answer(status, _encoder.encode(payload), headers)
+    return Answer(int(status), _encoder.encode(payload), headers)

@@ -93,6 +93,7 @@ class Dispatch:
         try:
             operation, texts = self._table.find(scope["method"], _route_path(scope))
             scope["route"] = operation
+            scope["path_params"] = parameters
             for name, text in texts.items():
                 parameters[name] = PARSERS[name](text)
             return await operation.endpoint(Request(scope, receive, parameters))

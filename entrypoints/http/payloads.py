@@ -52,15 +52,15 @@ class PatchBody(Struct, forbid_unknown_fields=True):
     renewal: Renewal | UnsetType = UNSET
 
 
-class Initialized(Struct):
+class Initialized(Struct, kw_only=True):
     """A new session."""
 
     request_id: UUID
+    status: str = "initialized"
     language_title: str
     expires_at: datetime
     script_hash: str | None
     syntax_checked: bool
-    status: str = "initialized"
 
 
 class Executed(Struct):

@@ -133,7 +133,13 @@ def _refuse(flaws_found: Iterable[Flaw]) -> None:
     if len(oversized) == len(ordered):
         raise oversized[0]
     refusal = InvalidParams if all(p.pointer.split("/")[1:2] == ["params"] for p in ordered) else InvalidRequest
-    raise invalid([Problem(flaw.pointer, flaw.message) for flaw in ordered], refusal)
+    raise invalid(map(_as_problem, ordered), refusal)
+
+
+def _as_problem(flaw: Flaw) -> Problem:
+    if isinstance(flaw, Problem):
+        return flaw
+    return Problem(flaw.pointer, f"must take at most {flaw.size_max} bytes")
 
 
 def _salvaged(form: type[Any], content: bytes | Raw) -> Any:

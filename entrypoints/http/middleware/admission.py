@@ -1,6 +1,7 @@
 """How many requests are inside at once, and none once the server drains."""
 
 import asyncio
+import contextlib
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -37,7 +38,8 @@ class Gate:
         self.leaving = self.closed = True
         self._empty.clear()
         if self.inside:
-            await asyncio.wait([asyncio.ensure_future(self._empty.wait())], timeout=timeout_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), timeout_s)
         return self.inside
 
 

@@ -53,13 +53,14 @@ class Tracing:
         return f"{self._prefix}-{next(self._numbers):x}".encode()
 
     def _write(self, scope: Scope, status: int, started_s: float) -> None:
-        route = scope.get("route")
+        operation = scope.get("route")
+        session_id = scope.get("path_params", {}).get("request_id")
         self._log.info(
             "request",
             x_request_id=scope["x_request_id"],
-            request_id=scope.get("session_id"),
-            method=scope["method"] if route else None,
-            route=route.path if route else None,
+            request_id=session_id and str(session_id),
+            method=scope["method"],
+            route=operation and operation.path,
             status=status,
             duration_ms=round((time.perf_counter() - started_s) * 1000, 3),
         )
