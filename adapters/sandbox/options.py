@@ -59,6 +59,7 @@ class SandboxOptions:
     files_max: int = field(default=64, validator=ge(32))
     cpu_s_max: int = field(default=3600, validator=ge(1))
 
+    check_memory_mb: int = field(default=256, validator=ge(16))
     check_timeout_s: float = field(default=1.0, validator=gt(0))
     checks_per_checker_max: int = field(default=1000, validator=ge(1))
     checks_queued_max: int = field(default=256, validator=ge(1))

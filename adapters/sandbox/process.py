@@ -76,6 +76,10 @@ class WorkerProcess:
         """Call back, once, when it dies or breaks the protocol while nothing is asked of it."""
         self._on_death = callback
 
+    def when_gone(self, callback: Callable[[], None]) -> None:
+        """Call back once it has left the process table."""
+        self._gone.add_done_callback(lambda _: callback())
+
     async def start(self) -> None:
         """Wait for the sandbox, and for the interpreter in it to be ready; raises LaunchFailed with what was said."""
         self._waiting = self._loop.create_future()

@@ -1,0 +1,42 @@
+"""A mapping that forgets what was used least recently."""
+
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+from attrs import define, field
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+@define
+class BoundedCache(Generic[Key, Value]):
+    """Holds values of `weight_max` in all, each weighed by `weight`; the least recently used go first."""
+
+    weight_max: int
+    weight: Callable[[Value], int]
+    _values: dict[Key, Value] = field(factory=dict, init=False)
+    _weight: int = field(default=0, init=False)
+
+    def get(self, key: Key) -> Value | None:
+        """Return the value, if it is still here."""
+        value = self._values.pop(key, None)
+        if value is not None:
+            self._values[key] = value
+        return value
+
+    def put(self, key: Key, value: Value) -> None:
+        """Keep the value, unless it is too heavy for the whole."""
+        self._drop(key)
+        weight = self.weight(value)
+        if weight > self.weight_max:
+            return
+        self._values[key] = value
+        self._weight += weight
+        while self._weight > self.weight_max:
+            self._drop(next(iter(self._values)))
+
+    def _drop(self, key: Key) -> None:
+        value = self._values.pop(key, None)
+        if value is not None:
+            self._weight -= self.weight(value)

@@ -1,0 +1,53 @@
+"""Every worker process of this service, from its start until it has left the process table."""
+
+import asyncio
+
+from attrs import define, field
+
+from adapters.sandbox.blueprint import Blueprint
+from adapters.sandbox.launch import LaunchFailed
+from adapters.sandbox.layers import observe_layers
+from adapters.sandbox.process import WorkerProcess, start_worker
+
+
+@define(eq=False)
+class Nursery:
+    """Starts workers and remembers those that live."""
+
+    start_timeout_s: float
+    _living: set[WorkerProcess] = field(factory=set, init=False)
+
+    @property
+    def count(self) -> int:
+        """How many processes live."""
+        return len(self._living)
+
+    async def start(self, blueprint: Blueprint) -> WorkerProcess:
+        """Start a worker and make sure that it is isolated; raises LaunchFailed."""
+        process = await start_worker(blueprint, self.start_timeout_s)
+        self._living.add(process)
+        process.when_gone(lambda: self._living.discard(process))
+        try:
+            _require_isolation(process)
+        except LaunchFailed:
+            process.kill()
+            await process.gone()
+            raise
+        return process
+
+    async def close(self, grace_s: float) -> None:
+        """Kill every worker and wait, at most `grace_s`, until they have left the process table."""
+        living = list(self._living)
+        for process in living:
+            process.kill()
+        if living:
+            await asyncio.wait([asyncio.ensure_future(process.gone()) for process in living], timeout=grace_s)
+
+
+def _require_isolation(process: WorkerProcess) -> None:
+    try:
+        missing = observe_layers(process.launched.inner_pid or 0).missing
+    except OSError as error:
+        raise LaunchFailed(f"the worker's isolation cannot be observed: {error}") from error
+    if missing:
+        raise LaunchFailed(f"the sandbox came up without {' and '.join(missing)}")

@@ -1,0 +1,230 @@
+"""The ScriptRunner that runs scripts on this host, in sandboxed worker processes."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping
+from uuid import UUID
+
+from attrs import define, field
+from typing_extensions import override
+
+from adapters.sandbox.bounded_cache import BoundedCache
+from adapters.sandbox.checker import TOO_HARD
+from adapters.sandbox.execution import ScriptTask, execute
+from adapters.sandbox.nursery import Nursery
+from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.places import Kind, Place, PlaceLimits, PlaceRequest, Places
+from adapters.sandbox.process import WorkerProcess
+from adapters.sandbox.runtime import LanguageRuntime
+from adapters.sandbox.workshop import Workshop
+from domain.errors import Overloaded, RuntimeUnavailable
+from domain.execution import ScriptReport
+from domain.identity import Owner
+from domain.language import Language
+from domain.limits import Isolation
+from domain.ports import ScriptRun, ScriptRunner, Worker
+from domain.script import Script, ScriptSyntaxError, SyntaxFault
+
+_TEND_EVERY_S = 5.0
+
+
+@define
+class _Verdict:
+    fault: SyntaxFault | None
+
+
+@define(eq=False)
+class SandboxWorker(Worker):
+    """A place with a worker process in it, for one run."""
+
+    _runner: "SandboxScriptRunner"
+    _place: Place[WorkerProcess]
+    _process: WorkerProcess
+    _task: ScriptTask
+    _script_hash: str
+    _reusable: bool = field(default=True, init=False)
+    _released: bool = field(default=False, init=False)
+
+    @override
+    async def run(self) -> ScriptReport:
+        assert not self._released
+        self._place.runs += 1
+        self._place.script_hash = self._script_hash
+        self._reusable = False
+        executed = await execute(self._process, self._task, self._runner.options)
+        self._reusable = executed.reusable
+        return executed.report
+
+    @override
+    async def release(self) -> None:
+        if not self._released:
+            self._released = True
+            self._runner.take_back(self._place, reusable=self._reusable)
+
+
+@define(eq=False)
+class SandboxScriptRunner(ScriptRunner):
+    """Runs scripts in sandboxed workers: warm for each session, spare for new ones, one session to a worker.
+
+    `open` it on the event loop that uses it, and from a thread that lives as long as the service.
+    """
+
+    options: SandboxOptions
+    _nursery: Nursery = field(init=False)
+    _runtimes: dict[Language, LanguageRuntime] = field(init=False)
+    _places: Places[WorkerProcess] = field(init=False)
+    _scripts: BoundedCache[str, Script] = field(init=False)
+    _verdicts: BoundedCache[tuple[Language, str, str], _Verdict] = field(init=False)
+    _tending: asyncio.Task[None] | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        options = self.options
+        self._nursery = Nursery(options.start_timeout_s)
+        self._runtimes = {
+            language: LanguageRuntime(language, options, Workshop(options), self._nursery)
+            for language in options.languages
+        }
+        self._places = Places(
+            PlaceLimits(
+                options.warm_workers_max,
+                options.session_workers_max,
+                options.queue_length_max,
+                options.queue_timeout_s,
+            )
+        )
+        self._scripts = BoundedCache(options.script_cache_bytes_max, lambda script: len(script.source))
+        self._verdicts = BoundedCache(options.verdicts_max, lambda _: 1)
+
+    async def open(self) -> None:
+        """Try the sandbox and start spare workers; what cannot be had is told by `health` and tried again."""
+        await asyncio.gather(*(runtime.open() for runtime in self._runtimes.values()))
+        self._tending = asyncio.get_running_loop().create_task(self._tend())
+
+    async def close(self, grace_s: float) -> None:
+        """Kill every worker and wait, at most `grace_s`, until none is left in the process table."""
+        if self._tending is not None:
+            self._tending.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._tending
+        self._places.clear()
+        for runtime in self._runtimes.values():
+            await runtime.close()
+        await self._nursery.close(grace_s)
+
+    @override
+    async def acquire(self, run: ScriptRun) -> Worker:
+        asked_at = time.perf_counter()
+        runtime = self._runtime(run.language)
+        request = PlaceRequest(
+            run.execution.key.request_id,
+            Kind(run.language, run.limits.memory_mb),
+            keeps=run.limits.isolation is Isolation.SESSION,
+        )
+        place = await self._places.acquire(request)
+        try:
+            script = None if place.script_hash == run.script_hash else await self._script(run)
+            process = await self._process(place, runtime)
+        except BaseException:
+            self.take_back(place, reusable=True)
+            raise
+        task = ScriptTask(
+            script=script,
+            request_id=run.execution.key.request_id,
+            params=run.params,
+            context=run.context,
+            limits=run.limits,
+            queue_time_ms=(time.perf_counter() - asked_at) * 1000,
+            cold_start=place.runs == 0,
+        )
+        return SandboxWorker(self, place, process, task, run.script_hash)
+
+    @override
+    async def check(self, language: Language, script: Script, owner: Owner) -> bool:
+        runtime = self._runtime(language)
+        key = (language, runtime.version, script.hash)
+        verdict = self._verdicts.get(key)
+        if verdict is None:
+            verdict = _Verdict(await runtime.check(script, owner))
+            # A host under load may be too slow for what it can do at another time.
+            if verdict.fault != TOO_HARD:
+                self._verdicts.put(key, verdict)
+        if verdict.fault is not None:
+            raise ScriptSyntaxError(verdict.fault)
+        return True
+
+    @override
+    async def evict(self, request_id: UUID) -> None:
+        self._places.evict(request_id)
+
+    @override
+    async def health(self) -> Mapping[str, object]:
+        languages = {str(language): runtime.summary() for language, runtime in self._runtimes.items()}
+        healthy = all(runtime.failure is None for runtime in self._runtimes.values())
+        return {
+            "status": "ok" if healthy else "degraded",
+            "languages": languages,
+            "layers": self._layers(),
+            "level": str(self.options.level),
+            "workers": {
+                "places": self._places.count,
+                "idle": self._places.idle,
+                "places_max": self.options.warm_workers_max,
+                "processes": self._nursery.count,
+            },
+            "queue": {"length": self._places.waiting, "length_max": self.options.queue_length_max},
+        }
+
+    def take_back(self, place: Place[WorkerProcess], *, reusable: bool) -> None:
+        """Give a place back; a worker that has seen no script goes to whoever needs one next."""
+        process = place.process
+        if process is not None and place.runs == 0:
+            place.process = None
+            self._runtimes[place.request.kind.language].put_back(process, place.request.kind.memory_mb)
+        self._places.release(place, reusable=reusable)
+
+    def _runtime(self, language: Language) -> LanguageRuntime:
+        runtime = self._runtimes.get(language)
+        if runtime is None:
+            raise RuntimeUnavailable(language, "this server's sandbox does not serve it")
+        if not runtime.is_prepared:
+            raise runtime.unavailable(runtime.failure or "")
+        return runtime
+
+    async def _script(self, run: ScriptRun) -> Script:
+        script = self._scripts.get(run.script_hash)
+        if script is None:
+            script = await run.source()
+            self._scripts.put(run.script_hash, script)
+        return script
+
+    async def _process(self, place: Place[WorkerProcess], runtime: LanguageRuntime) -> WorkerProcess:
+        if place.process is None:
+            try:
+                async with asyncio.timeout(self.options.queue_timeout_s):
+                    place.process = await runtime.take(place.request.kind.memory_mb)
+            except TimeoutError:
+                raise Overloaded("a worker") from None
+        return place.process
+
+    def _layers(self) -> Mapping[str, object]:
+        separate = Workshop(self.options).uid
+        return {
+            "namespaces": True,
+            "seccomp": True,
+            "rlimits": True,
+            "tmpfs_limits": True,
+            "cgroup": False,
+            "landlock": False,
+            "separate_uid": separate is not None,
+            "uid": "workers share the service's uid" if separate is None else separate,
+        }
+
+    async def _tend(self) -> None:
+        """Let idle workers go, and try again what could not be prepared."""
+        while True:
+            await asyncio.sleep(_TEND_EVERY_S)
+            self._places.evict_idle_since(time.monotonic() - self.options.idle_s)
+            for runtime in self._runtimes.values():
+                if not runtime.is_prepared:
+                    await runtime.open()

@@ -1,0 +1,18 @@
+"""The sandbox keeps the contract of ScriptRunner."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from adapters.sandbox.runner import SandboxScriptRunner
+from domain.language import Language
+from tests.contracts.script_runner import ScriptLimitsContract, ScriptRunnerContract
+from tests.integration.sandbox.conftest import Opened
+
+
+class TestSandboxScriptRunner(ScriptRunnerContract, ScriptLimitsContract):
+    @pytest.fixture
+    async def runner(self, opened: Opened) -> AsyncIterator[SandboxScriptRunner]:
+        limits = {"warm_workers_max": self.places, "queue_length_max": self.queue_places, "queue_timeout_s": 0.5}
+        async with opened(languages=[Language.PYTHON], **limits) as runner:
+            yield runner
