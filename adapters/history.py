@@ -1,0 +1,46 @@
+"""A finished execution as its row in the history."""
+
+import json
+
+from attrs import asdict
+
+from domain.execution import Execution, Failure, Payload
+from domain.ports import FinishedExecution
+
+PAYLOAD_LENGTH_MAX = 64 * 1024
+"""Characters of each payload that the history keeps."""
+
+
+def history_of(finished: FinishedExecution, execution_count: int | None = None) -> Execution:
+    """Return the row: payloads as their beginnings, the failure as JSON text with the facts that are known."""
+    report = finished.report
+    return Execution(
+        key=finished.execution.key,
+        execution_id=finished.execution.execution_id,
+        outcome=report.outcome,
+        execution_count=execution_count,
+        execution_time_ms=report.execution_time_ms,
+        cpu_time_ms=report.cpu_time_ms,
+        memory_usage_bytes=report.memory_usage_bytes,
+        cold_start=report.cold_start,
+        params=_payload(finished.params),
+        result=_payload(report.result),
+        error=None if report.failure is None else _payload(_failure_json(report.failure)),
+        stdout=_payload(_storable(report.stdout)),
+        stderr=_payload(_storable(report.stderr)),
+    )
+
+
+def _payload(text: str | None) -> Payload | None:
+    return None if text is None else Payload.of(text, PAYLOAD_LENGTH_MAX)
+
+
+def _failure_json(failure: Failure) -> str:
+    facts = {name: fact for name, fact in asdict(failure).items() if fact is not None}
+    storable = {name: _storable(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
+    return json.dumps(storable, ensure_ascii=False)
+
+
+def _storable(output: str) -> str:
+    """Replace what a database's text cannot hold; a script may print anything."""
+    return output.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()

@@ -1,0 +1,227 @@
+"""Executions in PostgreSQL."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+from uuid import UUID
+
+from attrs import field, frozen
+from typing_extensions import override
+
+from adapters.history import PAYLOAD_LENGTH_MAX, history_of
+from adapters.postgres import array_text, rows
+from adapters.postgres.answer_size import AnswerSize
+from adapters.postgres.coalescer import Coalescer, CoalescerOptions
+from adapters.postgres.gateway import Gateway, LaneName
+from adapters.postgres.key_set import KeySet
+from adapters.postgres.locking_writes import SKIPPED, LockingWrites, Skipped
+from adapters.postgres.slots import SLOTS, day_at, day_of, slot_of, slots_between
+from adapters.postgres.statements import ExecutionStatements
+from domain.errors import Gone, StorageUnavailable
+from domain.execution import Execution, ExecutionLost, OpenExecution
+from domain.identity import SessionKey
+from domain.ports import Admission, Clock, ExecutionRepository, ExecutionRequest, FinishedExecution, Page
+from domain.session import SessionNotFound
+
+_Fated = tuple[SessionKey, UUID]
+
+_ROW_BYTES = 512
+"""What an execution or a session takes beside its texts, about."""
+_KEY_BYTES = 96
+_LOOKS = 2
+"""Statements that look for a count: the first one's snapshot may be older than the commit that it looks for."""
+
+
+@frozen
+class ExecutionRepositoryOptions:
+    """Bounds of batches, and of the bytes on a page of the history."""
+
+    batches: CoalescerOptions = field(factory=CoalescerOptions)
+    page_bytes_max: int = 8 * 1024 * 1024
+
+
+class PostgresExecutionRepository(ExecutionRepository):
+    """Keeps executions; `writing` is shared by all writers of sessions in this process."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        statements: ExecutionStatements,
+        clock: Clock,
+        writing: KeySet,
+        options: ExecutionRepositoryOptions | None = None,
+    ) -> None:
+        self._gateway = gateway
+        self._statements = statements
+        self._clock = clock
+        self._options = options or ExecutionRepositoryOptions()
+        self._session_bytes = AnswerSize(_ROW_BYTES)
+        batches = self._options.batches
+        self._begins: LockingWrites[ExecutionRequest, Admission] = LockingWrites(
+            "begin", self._begin, key=_begin_key, size=self._session_bytes.expect, options=batches, exclusive=writing
+        )
+        self._withdrawals: Coalescer[_Fated, None] = Coalescer(
+            "withdraw", self._withdraw, key=_fated_key, size=_key_size, options=batches, exclusive=writing
+        )
+        self._finishes: LockingWrites[FinishedExecution, int | None] = LockingWrites(
+            "finish", self._finish, key=_finish_key, size=_finish_size, options=batches, exclusive=writing
+        )
+        self._counts: Coalescer[OpenExecution, int | None] = Coalescer(
+            "count", self._count, key=_execution_id, size=_key_size, options=batches, share=True
+        )
+
+    @property
+    def coalescers(self) -> Sequence[Coalescer[Any, Any]]:
+        """All of this repository's, to be watched and closed."""
+        return *self._begins.coalescers, self._withdrawals, *self._finishes.coalescers, self._counts
+
+    @override
+    async def begin(self, request: ExecutionRequest) -> Admission:
+        return await self._begins.ask(request)
+
+    @override
+    async def withdraw(self, execution_id: UUID, key: SessionKey) -> None:
+        await self._withdrawals.ask((key, execution_id))
+
+    @override
+    async def finish(self, finished: FinishedExecution) -> int:
+        count = await self._finishes.ask(finished)
+        return await self._stored_count(finished.execution) if count is None else count
+
+    @override
+    async def page(self, key: SessionKey, after: UUID | None, size: int) -> Page[Execution]:
+        now = self._clock.now()
+        last_day = day_at(now) + 1 if after is None else day_of(after)
+        slots = list(slots_between(max(day_of(key.request_id), day_at(now) - SLOTS + 2), last_day))
+        found = await self._gateway.fetch(
+            self._statements.select_execution_page,
+            {
+                "slots": array_text.numbers(slots),
+                "request_id": key.request_id,
+                "owner": key.owner,
+                "after": after,
+                "size": size,
+                "bytes_max": self._options.page_bytes_max,
+                "now": now,
+            },
+        )
+        next_after = found[0][0]
+        return Page([rows.execution_of(key, row[1:]) for row in found if row[1] is not None], next_after)
+
+    async def _stored_count(self, execution: OpenExecution) -> int:
+        """Return the count of an execution whose open record is gone; raises ExecutionLost."""
+        try:
+            for _ in range(_LOOKS):
+                count = await self._counts.ask(execution)
+                if count is not None:
+                    return count
+        except StorageUnavailable as error:
+            raise StorageUnavailable(stored="unknown", retry_after_ms=None) from error
+        raise ExecutionLost
+
+    async def _begin(
+        self, calls: Sequence[ExecutionRequest], lane: LaneName
+    ) -> Sequence[Admission | Exception | Literal[Skipped.SKIPPED]]:
+        found = await self._gateway.fetch(
+            self._statements.begin_executions,
+            {
+                **_execution_keys([(call.key, call.execution_id) for call in calls]),
+                "slots": array_text.numbers(slot_of(call.execution_id) for call in calls),
+                "started_ats": array_text.instants(call.started_at for call in calls),
+                "allowances": array_text.intervals(call.allowance for call in calls),
+                "waits": lane == "waiting",
+            },
+            lane=lane,
+        )
+        answers: list[Admission | Exception | Literal[Skipped.SKIPPED]] = [SessionNotFound()] * len(calls)
+        for ordinal, skipped, *facts in found:
+            answers[ordinal - 1] = SKIPPED if skipped else _admission(calls[ordinal - 1], *facts)
+        self._session_bytes.learn(len(calls), sum(_admission_size(answer) for answer in answers))
+        return answers
+
+    async def _withdraw(self, calls: Sequence[_Fated]) -> Sequence[None]:
+        await self._gateway.fetch(self._statements.delete_open_executions, _execution_keys(calls))
+        return [None] * len(calls)
+
+    async def _finish(
+        self, calls: Sequence[FinishedExecution], lane: LaneName
+    ) -> Sequence[int | Literal[Skipped.SKIPPED] | None]:
+        """Record the ends; None is the answer to a call whose open record is gone."""
+        found = await self._gateway.fetch(
+            self._statements.finish_executions,
+            {
+                **_execution_keys([(call.execution.key, call.execution.execution_id) for call in calls]),
+                "slots": array_text.numbers(slot_of(call.execution.execution_id) for call in calls),
+                "finished_ats": array_text.instants(call.finished_at for call in calls),
+                **rows.execution_columns([history_of(call) for call in calls]),
+                "waits": lane == "waiting",
+            },
+            lane=lane,
+        )
+        answers: list[int | Literal[Skipped.SKIPPED] | None] = [None] * len(calls)
+        for ordinal, count, skipped in found:
+            answers[ordinal - 1] = SKIPPED if skipped else count
+        return answers
+
+    async def _count(self, calls: Sequence[OpenExecution]) -> Sequence[int | None]:
+        slots = [slot_of(call.execution_id) for call in calls]
+        found = await self._gateway.fetch(
+            self._statements.select_execution_counts,
+            {
+                **_execution_keys([(call.key, call.execution_id) for call in calls]),
+                "slots": array_text.numbers(slots),
+                "named_slots": array_text.numbers(sorted(set(slots))),
+            },
+        )
+        answers: list[int | None] = [None] * len(calls)
+        for ordinal, count in found:
+            answers[ordinal - 1] = count
+        return answers
+
+
+def _admission(call: ExecutionRequest, deadline_at: Any, *facts: Any) -> Admission | Exception:
+    """Return the admission, or what the domain's rule says of the session as it was judged."""
+    session = rows.session_of(facts)
+    try:
+        session.require_live(call.started_at)
+    except Gone as verdict:
+        return verdict
+    return Admission(OpenExecution(call.key, call.execution_id, deadline_at), session)
+
+
+def _execution_keys(calls: Sequence[_Fated]) -> dict[str, object]:
+    return {
+        **rows.key_columns([key for key, _ in calls]),
+        "execution_ids": array_text.uuids(execution_id for _, execution_id in calls),
+    }
+
+
+def _begin_key(call: ExecutionRequest) -> UUID:
+    return call.key.request_id
+
+
+def _fated_key(call: _Fated) -> UUID:
+    return call[0].request_id
+
+
+def _finish_key(call: FinishedExecution) -> UUID:
+    return call.execution.key.request_id
+
+
+def _execution_id(call: OpenExecution) -> UUID:
+    return call.execution_id
+
+
+def _key_size(_: object) -> int:
+    return _KEY_BYTES
+
+
+def _finish_size(call: FinishedExecution) -> int:
+    report = call.report
+    payloads = (call.params, report.result or "", report.stdout, report.stderr)
+    return _ROW_BYTES + sum(min(len(payload), PAYLOAD_LENGTH_MAX) for payload in payloads)
+
+
+def _admission_size(answer: Admission | Exception | Literal[Skipped.SKIPPED]) -> int:
+    if not isinstance(answer, Admission):
+        return _ROW_BYTES
+    return _ROW_BYTES + len(answer.session.context) + len(answer.session.metadata)

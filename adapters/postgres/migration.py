@@ -1,0 +1,94 @@
+"""The steps of the schema, as they are in files and as they are in a database."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from importlib.resources import files
+
+from attrs import field, frozen
+from typing_extensions import override
+
+_NAME = re.compile(r"(?P<version>\d{4})_(?P<name>[a-z0-9_]+)\.up\.sql")
+
+
+@frozen
+class Migration:
+    """One step of the schema and its way back."""
+
+    version: int
+    name: str
+    up: str = field(repr=False)
+    down: str = field(repr=False)
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the step (not of its way back, which may be mended)."""
+        return hashlib.sha256(self.up.encode()).hexdigest()
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.version:04d}_{self.name}"
+
+
+@frozen
+class AppliedMigration:
+    """A step that a database has taken."""
+
+    version: int
+    name: str
+    checksum: str
+    applied_at: datetime
+
+
+@frozen
+class MigrationStatus:
+    """A step and when it was taken; None when it is pending."""
+
+    version: int
+    name: str
+    applied_at: datetime | None
+
+
+class MigrationsDiffer(Exception):
+    """The database has taken a step that this release does not have, or has otherwise."""
+
+
+class SessionsExist(Exception):
+    """The step back would destroy sessions, and nobody said that it may."""
+
+
+class UnsupportedServer(Exception):
+    """The server is older than what the statements need."""
+
+
+def load_migrations(package: str = "sql.migrations") -> Sequence[Migration]:
+    """Read the steps, in order; raises FileNotFoundError when one has no way back."""
+    folder = files(package)
+    found = [match for entry in folder.iterdir() if (match := _NAME.fullmatch(entry.name))]
+    return [
+        Migration(
+            int(match["version"]),
+            match["name"],
+            (folder / match[0]).read_text(),
+            (folder / match[0].replace(".up.", ".down.")).read_text(),
+        )
+        for match in sorted(found, key=lambda match: match[0])
+    ]
+
+
+def require_same(steps: Sequence[Migration], applied: Sequence[AppliedMigration]) -> None:
+    """Raise MigrationsDiffer unless the database has taken only steps of this release, as they are here."""
+    known = {step.version: step for step in steps}
+    for taken in applied:
+        step = known.get(taken.version)
+        if step is None:
+            raise MigrationsDiffer(
+                f"The database has taken migration {taken.version:04d}_{taken.name}, which this release does not have. "
+                "Run the release that has it, or migrate down with that one first."
+            )
+        if step.checksum != taken.checksum:
+            raise MigrationsDiffer(
+                f"Migration {step} has changed since it was applied on {taken.applied_at.isoformat()}. "
+                "Restore its file; a change of the schema needs a migration of its own."
+            )

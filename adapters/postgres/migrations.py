@@ -1,0 +1,208 @@
+"""Takes a database's schema up and down."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, cast
+
+import psycopg
+import structlog
+from attrs import define, field, frozen
+from psycopg.abc import QueryNoTemplate
+
+from adapters.postgres.migration import (
+    AppliedMigration,
+    Migration,
+    MigrationStatus,
+    SessionsExist,
+    UnsupportedServer,
+    load_migrations,
+    require_same,
+)
+from adapters.postgres.socket_deadline import Connection, SocketDeadline
+from adapters.postgres.statement import Statement
+from adapters.postgres.statements import MigrationStatements
+from domain.errors import StorageUnavailable
+from domain.ports import Clock
+
+_LOCK = 0x70676C616D626461
+"""The key of the lock that every runner takes: "pglambda" in ASCII."""
+_VERSION_MIN = 150000
+_FIRST = 1
+_LOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+
+_log = structlog.get_logger(__name__)
+
+
+@frozen
+class MigrationOptions:
+    """Times of one step in seconds.
+
+    The socket deadline ends a step on a silent server. A step that waits for a lock gives up soon, so that what runs
+    meanwhile is not held up behind it, and is tried again.
+    """
+
+    connect_timeout_s: int = 5
+    lock_timeout_s: float = 2.0
+    statement_timeout_s: float = 300.0
+    socket_timeout_s: float = 310.0
+    attempts_max: int = 30
+    pause_s: float = 1.0
+
+
+@define(eq=False)
+class MigrationRunner:
+    """Takes steps, each in a transaction of its own; of several runners at once one takes a step, the others see it taken.
+
+    Every method may raise StorageUnavailable, UnsupportedServer or MigrationsDiffer.
+    """
+
+    _dsn: str = field(repr=False)
+    _statements: MigrationStatements
+    _clock: Clock
+    _options: MigrationOptions = field(factory=MigrationOptions)
+    _steps: Sequence[Migration] = field(factory=load_migrations)
+
+    async def up(self, *, dry_run: bool = False) -> Sequence[Migration]:
+        """Take all pending steps, or none in a dry run, and return them in order."""
+        pending = await self.pending()
+        if dry_run:
+            return pending
+        return [step for step in pending if await self._retried(partial(self._take, step))]
+
+    async def down(
+        self, steps: int = 1, *, destroy_sessions: bool = False, dry_run: bool = False
+    ) -> Sequence[Migration]:
+        """Take back the latest `steps`, or none in a dry run, and return them in that order.
+
+        Sessions survive every step back but that of the first. Raises SessionsExist when that one would destroy
+        sessions, unless it is told to.
+        """
+        applied = {taken.version for taken in await self._applied()}
+        latest = [step for step in reversed(self._steps) if step.version in applied][:steps]
+        if dry_run:
+            return latest
+        return [
+            step
+            for step in latest
+            if await self._retried(partial(self._take_back, step, destroy_sessions=destroy_sessions))
+        ]
+
+    async def status(self) -> Sequence[MigrationStatus]:
+        """Return every step, in order, and when it was taken."""
+        taken_at = {taken.version: taken.applied_at for taken in await self._applied()}
+        return [MigrationStatus(step.version, step.name, taken_at.get(step.version)) for step in self._steps]
+
+    async def pending(self) -> Sequence[Migration]:
+        """Return the steps that are to be taken, in order; none when the database is ready for this release."""
+        applied = {taken.version for taken in await self._applied()}
+        return [step for step in self._steps if step.version not in applied]
+
+    async def _retried(self, work: Callable[[], Awaitable[bool]]) -> bool:
+        """Do the work, again when a lock was not to be had in time."""
+        for attempt in range(1, self._options.attempts_max + 1):
+            try:
+                return await work()
+            except psycopg.OperationalError as error:
+                if not isinstance(error, _LOCKED) or attempt == self._options.attempts_max:
+                    raise StorageUnavailable from error
+                _log.warning("migration_waits", attempt=attempt, reason=str(error).strip())
+            pause_s = self._options.pause_s
+            await asyncio.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311  # keeps runners apart
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _applied(self) -> Sequence[AppliedMigration]:
+        try:
+            async with self._transaction() as connection:
+                return await self._applied_in(connection)
+        except psycopg.OperationalError as error:
+            raise StorageUnavailable from error
+
+    async def _applied_in(self, connection: Connection) -> Sequence[AppliedMigration]:
+        ((there,),) = await _fetch(connection, self._statements.select_migrations_exist)
+        rows = await _fetch(connection, self._statements.select_migrations) if there else []
+        applied = [AppliedMigration(*row) for row in rows]
+        require_same(self._steps, applied)
+        return applied
+
+    async def _take(self, step: Migration) -> bool:
+        async with self._locked() as connection:
+            if step.version in {taken.version for taken in await self._applied_in(connection)}:
+                return False
+            await _run(connection, step.up)
+            await _fetch(
+                connection,
+                self._statements.insert_migration,
+                {
+                    "version": step.version,
+                    "name": step.name,
+                    "checksum": step.checksum,
+                    "applied_at": self._clock.now(),
+                },
+            )
+        _log.info("migrated_up", migration=str(step))
+        return True
+
+    async def _take_back(self, step: Migration, *, destroy_sessions: bool) -> bool:
+        async with self._locked() as connection:
+            if step.version not in {taken.version for taken in await self._applied_in(connection)}:
+                return False
+            if step.version == _FIRST and not destroy_sessions:
+                await self._require_no_sessions(connection)
+            await _run(connection, step.down)
+            await _fetch(connection, self._statements.delete_migration, {"version": step.version})
+        _log.info("migrated_down", migration=str(step))
+        return True
+
+    async def _require_no_sessions(self, connection: Connection) -> None:
+        await _fetch(connection, self._statements.lock_sessions)
+        ((exist,),) = await _fetch(connection, self._statements.select_sessions_exist)
+        if exist:
+            raise SessionsExist("There are sessions, and this step back destroys them. Say so to have it done.")
+
+    @asynccontextmanager
+    async def _locked(self) -> AsyncIterator[Connection]:
+        """Begin a transaction that no other runner has at the same time; the table of steps is there in it."""
+        async with self._transaction() as connection:
+            await _fetch(connection, self._statements.lock_migrations, {"key": _LOCK})
+            await _fetch(connection, self._statements.create_schema)
+            await _fetch(connection, self._statements.create_migrations)
+            yield connection
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Connection]:
+        options = self._options
+        connection = await psycopg.AsyncConnection.connect(self._dsn, connect_timeout=options.connect_timeout_s)
+        with SocketDeadline(connection, options.socket_timeout_s):
+            async with connection:
+                _require_version(connection)
+                await _fetch(connection, self._statements.set_timeouts, self._timeouts())
+                yield connection
+
+    def _timeouts(self) -> Mapping[str, str]:
+        return {
+            "lock_timeout": str(round(self._options.lock_timeout_s * 1000)),
+            "statement_timeout": str(round(self._options.statement_timeout_s * 1000)),
+        }
+
+
+def _require_version(connection: Connection) -> None:
+    found = connection.info.server_version
+    if found < _VERSION_MIN:
+        raise UnsupportedServer(
+            f"The database runs PostgreSQL {found // 10000}, and {_VERSION_MIN // 10000} is the oldest that works here."
+        )
+
+
+async def _fetch(
+    connection: Connection, statement: Statement, parameters: Mapping[str, object] | None = None
+) -> list[tuple[Any, ...]]:
+    cursor = await connection.execute(cast("QueryNoTemplate", statement.sql), parameters, prepare=False)
+    return await cursor.fetchall() if cursor.description is not None else []
+
+
+async def _run(connection: Connection, script: str) -> None:
+    """Run several statements at once; without parameters the server takes them as one message."""
+    await connection.execute(cast("QueryNoTemplate", script))

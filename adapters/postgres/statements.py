@@ -1,0 +1,116 @@
+"""Every statement that the code uses, by name, as the SQL files have it."""
+
+from collections.abc import Iterator
+from importlib.resources import as_file, files
+from typing import TypeVar
+
+import aiosql
+from aiosql.queries import Queries
+from attrs import field, fields, frozen
+
+from adapters.postgres.statement import Statement
+
+Holder = TypeVar("Holder")
+
+_UNPREPARED = {"prepare": False}
+"""Planned anew each time, for the very values that it is given."""
+
+
+class StatementsDiffer(Exception):
+    """A file of statements and the code that uses it do not name the same statements."""
+
+
+@frozen
+class ClockStatements:
+    """Statements of `clock.sql`."""
+
+    select_clock: Statement
+
+
+@frozen
+class SessionStatements:
+    """Statements of `sessions.sql`."""
+
+    insert_sessions: Statement
+    select_sessions: Statement
+    select_scripts: Statement
+    update_sessions: Statement
+    select_session_page: Statement
+
+
+@frozen
+class ExecutionStatements:
+    """Statements of `executions.sql`; those that name slots of the history are planned for these slots alone."""
+
+    begin_executions: Statement
+    delete_open_executions: Statement
+    finish_executions: Statement
+    select_execution_counts: Statement = field(metadata=_UNPREPARED)
+    select_execution_page: Statement = field(metadata=_UNPREPARED)
+
+
+@frozen
+class CleanupStatements:
+    """Statements of `cleanup.sql`."""
+
+    delete_expired_sessions: Statement
+    select_oldest_expiry: Statement
+    move_overdue_executions: Statement
+    select_filled_slots: Statement = field(metadata=_UNPREPARED)
+    empty_slot: Statement = field(metadata=_UNPREPARED)
+
+
+@frozen
+class MigrationStatements:
+    """Statements of `migrations.sql`."""
+
+    lock_migrations: Statement
+    create_schema: Statement
+    create_migrations: Statement
+    select_migrations_exist: Statement
+    select_migrations: Statement
+    insert_migration: Statement
+    delete_migration: Statement
+    lock_sessions: Statement
+    select_sessions_exist: Statement
+    set_timeouts: Statement
+
+
+@frozen
+class Statements:
+    """All statements, by the file that they are in."""
+
+    clock: ClockStatements
+    sessions: SessionStatements
+    executions: ExecutionStatements
+    cleanup: CleanupStatements
+    migrations: MigrationStatements
+
+
+def load_statements() -> Statements:
+    """Read the SQL files; raises StatementsDiffer when a statement is missing or spare."""
+    return Statements(
+        clock=load(ClockStatements, "clock.sql"),
+        sessions=load(SessionStatements, "sessions.sql"),
+        executions=load(ExecutionStatements, "executions.sql"),
+        cleanup=load(CleanupStatements, "cleanup.sql"),
+        migrations=load(MigrationStatements, "migrations.sql"),
+    )
+
+
+def load(holder: type[Holder], file_name: str, package: str = "sql") -> Holder:
+    """Read one file into its holder; raises StatementsDiffer when a statement is missing or spare."""
+    with as_file(files(package) / file_name) as path:
+        queries = aiosql.from_path(path, "apsycopg")
+    written = set(_names(queries))
+    used = {wanted.name: wanted.metadata.get("prepare", True) for wanted in fields(holder)}  # type: ignore[arg-type]  # every holder is an attrs class
+    if written != set(used):
+        raise StatementsDiffer(
+            f"{file_name} lacks {sorted(set(used) - written)} and has, unused, {sorted(written - set(used))}"
+        )
+    return holder(**{name: Statement(name, getattr(queries, name).sql, prepare) for name, prepare in used.items()})
+
+
+def _names(queries: Queries) -> Iterator[str]:
+    """Yield the names in the file; aiosql adds a variant of its own to each."""
+    return (name for name in queries.available_queries if not name.endswith("_cursor"))

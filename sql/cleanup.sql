@@ -1,0 +1,53 @@
+-- Statements of the cleanup; sessions.sql says how to read them. Any number of controllers may run them at once.
+
+-- name: delete_expired_sessions(expired_before, rows_max)
+-- The lock rechecks the expiry; a row that is in use is left for the next sweep.
+WITH picked AS MATERIALIZED (
+    SELECT s.request_id
+    FROM meta.sessions AS s
+    WHERE s.expires_at <= :expired_before::timestamptz
+    ORDER BY s.expires_at
+    LIMIT :rows_max::bigint
+    FOR UPDATE SKIP LOCKED
+),
+removed AS (
+    DELETE FROM meta.sessions AS s
+    USING picked AS p
+    WHERE s.request_id = p.request_id AND s.expires_at <= :expired_before::timestamptz
+    RETURNING s.request_id
+)
+SELECT count(*) FROM removed;
+
+-- name: select_oldest_expiry()
+SELECT s.expires_at FROM meta.sessions AS s ORDER BY s.expires_at LIMIT 1;
+
+-- name: move_overdue_executions(now, rows_max)
+-- Nobody recorded their end in time; they go into the history as unknown and are not counted.
+WITH picked AS MATERIALIZED (
+    SELECT o.request_id, o.execution_id
+    FROM meta.open_executions AS o
+    WHERE o.deadline_at <= :now::timestamptz
+    LIMIT :rows_max::bigint
+    FOR UPDATE SKIP LOCKED
+),
+removed AS (
+    DELETE FROM meta.open_executions AS o
+    USING picked AS p
+    WHERE o.request_id = p.request_id AND o.execution_id = p.execution_id
+    RETURNING o.slot, o.request_id, o.execution_id, o.owner
+),
+recorded AS (
+    INSERT INTO meta.executions (slot, request_id, execution_id, owner, outcome)
+    SELECT r.slot, r.request_id, r.execution_id, r.owner, 'unknown' FROM removed AS r
+    ON CONFLICT (slot, request_id, execution_id) DO NOTHING
+)
+SELECT count(*) FROM removed;
+
+-- name: select_filled_slots(slots)
+-- Never prepared: planned for its own slots, it locks only their partitions.
+SELECT d.slot
+FROM unnest(:slots::smallint[]) AS d (slot)
+WHERE EXISTS (SELECT FROM meta.executions AS e WHERE e.slot = d.slot AND e.slot = ANY(:slots::smallint[]));
+
+-- name: empty_slot(slot, kept_from)
+SELECT meta.empty_slot(:slot::smallint, :kept_from::uuid);

@@ -1,0 +1,271 @@
+-- Statements about executions; sessions.sql says how to read them.
+
+-- name: begin_executions(request_ids, owners, execution_ids, slots, started_ats, allowances, waits)
+-- Judges each session live at the instant of the call, renews it if due, and keeps an open record. These rules are
+-- Session.require_live and Session.admit of the domain, to which tests hold them. Nothing is locked unless a renewal
+-- is due; of several renewals of one session the latest is made. A session is judged, and returned, as it is once
+-- the lock is held.
+WITH call AS (
+    SELECT *
+    FROM
+        unnest(
+            :request_ids::uuid[], :owners::text[], :execution_ids::uuid[], :slots::smallint[],
+            :started_ats::timestamptz[], :allowances::interval[]
+        ) WITH ORDINALITY AS c (request_id, owner, execution_id, slot, started_at, allowance, ordinal)
+),
+due AS (
+    SELECT s.request_id, max(c.started_at) AS started_at
+    FROM call AS c
+    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
+    WHERE
+        s.renewal = 'sliding'
+        AND s.closed_at IS NULL
+        AND c.started_at < s.expires_at
+        AND s.expires_at < least(c.started_at + interval '900 ms' * s.ttl_seconds, s.expires_max_at)
+    GROUP BY s.request_id
+),
+passing AS (
+    SELECT s.*
+    FROM meta.sessions AS s
+    WHERE NOT :waits::boolean AND s.request_id IN (SELECT d.request_id FROM due AS d)
+    ORDER BY s.request_id
+    FOR NO KEY UPDATE SKIP LOCKED
+),
+waiting AS (
+    SELECT s.*
+    FROM meta.sessions AS s
+    WHERE :waits::boolean AND s.request_id IN (SELECT d.request_id FROM due AS d)
+    ORDER BY s.request_id
+    FOR NO KEY UPDATE
+),
+held AS (
+    SELECT p.* FROM passing AS p
+    UNION ALL
+    SELECT w.* FROM waiting AS w
+),
+renewed AS (
+    UPDATE meta.sessions AS s
+    SET expires_at = greatest(s.expires_at, least(d.started_at + interval '1 s' * s.ttl_seconds, s.expires_max_at))
+    FROM due AS d
+    INNER JOIN held AS h ON d.request_id = h.request_id
+    WHERE
+        s.request_id = d.request_id
+        AND s.renewal = 'sliding'
+        AND s.closed_at IS NULL
+        AND d.started_at < s.expires_at
+        AND s.expires_at < least(d.started_at + interval '900 ms' * s.ttl_seconds, s.expires_max_at)
+    RETURNING s.request_id, s.expires_at
+),
+session AS (
+    SELECT s.*, d.request_id IS NOT NULL AS skipped
+    FROM (SELECT DISTINCT c.request_id FROM call AS c) AS c
+    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
+    LEFT JOIN due AS d ON s.request_id = d.request_id
+    WHERE NOT EXISTS (SELECT FROM held AS h WHERE h.request_id = s.request_id)
+    UNION ALL
+    SELECT h.*, false AS skipped FROM held AS h
+),
+judged AS (
+    SELECT
+        c.ordinal, c.execution_id, c.slot,
+        c.started_at + interval '1 ms' * s.timeout_ms + c.allowance AS deadline_at,
+        s.closed_at IS NULL AND c.started_at < s.expires_at AND NOT s.skipped AS admitted,
+        s.*
+    FROM call AS c
+    INNER JOIN session AS s ON c.request_id = s.request_id AND c.owner = s.owner
+),
+opened AS (
+    INSERT INTO meta.open_executions (request_id, execution_id, owner, slot, deadline_at)
+    SELECT j.request_id, j.execution_id, j.owner, j.slot, j.deadline_at
+    FROM judged AS j
+    WHERE j.admitted
+    ORDER BY j.request_id, j.execution_id
+    ON CONFLICT (request_id, execution_id) DO NOTHING
+)
+SELECT
+    j.ordinal, j.skipped, j.deadline_at, j.request_id, j.owner, j.language, j.title, j.script_hash, j.context::text,
+    j.metadata::text, j.timeout_ms, j.memory_mb, j.isolation, j.renewal, j.ttl_seconds,
+    CASE WHEN j.admitted THEN coalesce(r.expires_at, j.expires_at) ELSE j.expires_at END AS expires_at,
+    j.expires_max_at, j.closed_at, j.last_executed_at, j.execution_count, j.version
+FROM judged AS j
+LEFT JOIN renewed AS r ON j.request_id = r.request_id;
+
+-- name: delete_open_executions(request_ids, owners, execution_ids)!
+DELETE FROM meta.open_executions AS o
+USING unnest(:request_ids::uuid[], :owners::text[], :execution_ids::uuid[]) AS c (request_id, owner, execution_id)
+WHERE o.request_id = c.request_id AND o.owner = c.owner AND o.execution_id = c.execution_id;
+
+-- name: finish_executions(request_ids, owners, execution_ids, slots, finished_ats, outcomes, execution_times_ms, cpu_times_ms, memory_usages_bytes, cold_starts, params, params_lengths, results, results_lengths, errors, errors_lengths, stdouts, stdouts_lengths, stderrs, stderrs_lengths, waits)
+-- Removing the open record is what entitles to count, so a repeated finish counts once. Executions of one session
+-- that finish together get its counts in the order of the calls. An execution without open record is answered as
+-- gone: the caller looks into the history, in a new statement.
+WITH call AS (
+    SELECT *
+    FROM
+        unnest(
+            :request_ids::uuid[], :owners::text[], :execution_ids::uuid[], :slots::smallint[],
+            :finished_ats::timestamptz[], :outcomes::text[], :execution_times_ms::double precision[],
+            :cpu_times_ms::double precision[], :memory_usages_bytes::bigint[], :cold_starts::boolean[],
+            :params::text[], :params_lengths::integer[], :results::text[], :results_lengths::integer[],
+            :errors::text[], :errors_lengths::integer[], :stdouts::text[], :stdouts_lengths::integer[],
+            :stderrs::text[], :stderrs_lengths::integer[]
+        ) WITH ORDINALITY AS c (
+            request_id, owner, execution_id, slot, finished_at, outcome, execution_time_ms, cpu_time_ms,
+            memory_usage_bytes, cold_start, params, params_length, result, result_length, error, error_length,
+            stdout, stdout_length, stderr, stderr_length, ordinal
+        )
+),
+wanted AS (
+    SELECT DISTINCT s.request_id, s.owner
+    FROM call AS c
+    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
+),
+passing AS (
+    SELECT s.request_id, s.owner
+    FROM meta.sessions AS s
+    WHERE NOT :waits::boolean AND s.request_id IN (SELECT w.request_id FROM wanted AS w)
+    ORDER BY s.request_id
+    FOR NO KEY UPDATE SKIP LOCKED
+),
+waiting AS (
+    SELECT s.request_id, s.owner
+    FROM meta.sessions AS s
+    WHERE :waits::boolean AND s.request_id IN (SELECT w.request_id FROM wanted AS w)
+    ORDER BY s.request_id
+    FOR NO KEY UPDATE
+),
+held AS (
+    SELECT p.request_id, p.owner FROM passing AS p
+    UNION ALL
+    SELECT w.request_id, w.owner FROM waiting AS w
+),
+removed AS (
+    DELETE FROM meta.open_executions AS o
+    USING call AS c
+    INNER JOIN held AS h ON c.request_id = h.request_id AND c.owner = h.owner
+    WHERE o.request_id = c.request_id AND o.execution_id = c.execution_id
+    RETURNING c.ordinal, o.request_id
+),
+ranked AS (
+    SELECT r.ordinal, r.request_id, row_number() OVER (PARTITION BY r.request_id ORDER BY r.ordinal) AS nth
+    FROM removed AS r
+),
+counted AS (
+    UPDATE meta.sessions AS s
+    SET
+        execution_count = s.execution_count + n.size,
+        last_executed_at = greatest(s.last_executed_at, n.finished_at)
+    FROM (
+        SELECT r.request_id, count(*) AS size, max(c.finished_at) AS finished_at
+        FROM ranked AS r
+        INNER JOIN call AS c ON r.ordinal = c.ordinal
+        GROUP BY r.request_id
+    ) AS n
+    WHERE s.request_id = n.request_id
+    RETURNING s.request_id, s.execution_count - n.size AS count_before
+),
+answered AS (
+    SELECT r.ordinal, n.count_before + r.nth AS execution_count
+    FROM ranked AS r
+    INNER JOIN counted AS n ON r.request_id = n.request_id
+),
+recorded AS (
+    INSERT INTO meta.executions (
+        slot, request_id, execution_id, owner, outcome, execution_count, execution_time_ms, cpu_time_ms,
+        memory_usage_bytes, cold_start, params, params_length, result, result_length, error, error_length, stdout,
+        stdout_length, stderr, stderr_length
+    )
+    SELECT
+        c.slot, c.request_id, c.execution_id, c.owner, c.outcome, a.execution_count, c.execution_time_ms,
+        c.cpu_time_ms, c.memory_usage_bytes, c.cold_start, c.params, c.params_length, c.result, c.result_length,
+        c.error, c.error_length, c.stdout, c.stdout_length, c.stderr, c.stderr_length
+    FROM answered AS a
+    INNER JOIN call AS c ON a.ordinal = c.ordinal
+    ORDER BY c.slot, c.request_id, c.execution_id
+    ON CONFLICT (slot, request_id, execution_id) DO NOTHING
+)
+SELECT
+    c.ordinal,
+    a.execution_count,
+    w.request_id IS NOT NULL AND h.request_id IS NULL AS skipped
+FROM call AS c
+LEFT JOIN answered AS a ON c.ordinal = a.ordinal
+LEFT JOIN wanted AS w ON c.request_id = w.request_id AND c.owner = w.owner
+LEFT JOIN held AS h ON c.request_id = h.request_id AND c.owner = h.owner;
+
+-- name: select_execution_counts(slots, request_ids, owners, execution_ids, named_slots)
+-- Never prepared: planned for its own slots, it locks only their partitions.
+SELECT c.ordinal, e.execution_count
+FROM
+    unnest(:slots::smallint[], :request_ids::uuid[], :owners::text[], :execution_ids::uuid[]) WITH ORDINALITY
+        AS c (slot, request_id, owner, execution_id, ordinal)
+INNER JOIN meta.executions AS e
+    ON c.slot = e.slot AND c.request_id = e.request_id AND c.owner = e.owner AND c.execution_id = e.execution_id
+WHERE e.slot = ANY(:named_slots::smallint[]) AND e.execution_count IS NOT NULL;
+
+-- name: select_execution_page(slots, request_id, owner, after, size, bytes_max, now)
+-- Never prepared: planned for its own slots, it locks only their partitions. Each slot is read from its index,
+-- newest first. A page ends early when its payloads become too large together. `next_after` is the same in every
+-- row; a page without executions is one row of nulls beside it.
+WITH candidate AS (
+    SELECT e.execution_id, e.slot, e.bytes
+    FROM unnest(:slots::smallint[]) AS d (slot)
+    CROSS JOIN LATERAL (
+        SELECT
+            e.execution_id, e.slot,
+            coalesce(octet_length(e.params), 0) + coalesce(octet_length(e.result), 0)
+            + coalesce(octet_length(e.error), 0) + coalesce(octet_length(e.stdout), 0)
+            + coalesce(octet_length(e.stderr), 0) AS bytes
+        FROM meta.executions AS e
+        WHERE
+            e.slot = d.slot
+            AND e.slot = ANY(:slots::smallint[])
+            AND e.request_id = :request_id::uuid
+            AND e.owner = :owner::text
+            AND e.execution_id < coalesce(:after::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+        ORDER BY e.execution_id DESC
+        LIMIT :size::bigint + 1
+    ) AS e
+    UNION ALL
+    SELECT o.execution_id, NULL AS slot, 0 AS bytes
+    FROM meta.open_executions AS o
+    WHERE
+        o.request_id = :request_id::uuid
+        AND o.owner = :owner::text
+        AND o.deadline_at <= :now::timestamptz
+        AND o.execution_id < coalesce(:after::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+),
+matching AS (
+    SELECT c.execution_id, c.slot, c.bytes FROM candidate AS c
+    ORDER BY c.execution_id DESC
+    LIMIT :size::bigint + 1
+),
+measured AS (
+    SELECT
+        m.execution_id, m.slot,
+        row_number() OVER (ORDER BY m.execution_id DESC) AS nth,
+        sum(m.bytes) OVER (ORDER BY m.execution_id DESC) AS bytes
+    FROM matching AS m
+),
+shown AS (
+    SELECT m.execution_id, m.slot, m.nth
+    FROM measured AS m
+    WHERE m.nth = 1 OR (m.nth <= :size::bigint AND m.bytes <= :bytes_max::bigint)
+)
+SELECT
+    CASE
+        WHEN (SELECT count(*) FROM matching) > (SELECT count(*) FROM shown)
+            THEN (SELECT s.execution_id FROM shown AS s ORDER BY s.nth DESC LIMIT 1)
+    END AS next_after,
+    s.execution_id, coalesce(e.outcome, 'unknown') AS outcome, e.execution_count, e.execution_time_ms, e.cpu_time_ms,
+    e.memory_usage_bytes, e.cold_start, e.params, e.params_length, e.result, e.result_length, e.error,
+    e.error_length, e.stdout, e.stdout_length, e.stderr, e.stderr_length
+FROM (SELECT 1) AS page
+LEFT JOIN shown AS s ON true
+LEFT JOIN meta.executions AS e
+    ON
+        s.slot = e.slot
+        AND e.slot = ANY(:slots::smallint[])
+        AND e.request_id = :request_id::uuid
+        AND s.execution_id = e.execution_id
+ORDER BY s.nth;

@@ -1,0 +1,40 @@
+-- Statements of the migration runner, which alone runs several in one transaction; sessions.sql says how to read them.
+
+-- name: lock_migrations(key)
+-- Held until the end of the transaction: of several controllers that start at once, one migrates and the others find it done.
+SELECT pg_advisory_xact_lock(:key::bigint);
+
+-- name: create_schema()!
+CREATE SCHEMA IF NOT EXISTS meta;
+
+-- name: create_migrations()!
+CREATE TABLE IF NOT EXISTS meta.migrations (
+    version integer PRIMARY KEY,
+    name text NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamptz NOT NULL
+);
+
+-- name: select_migrations_exist()
+SELECT to_regclass('meta.migrations') IS NOT NULL;
+
+-- name: select_migrations()
+SELECT m.version, m.name, m.checksum, m.applied_at FROM meta.migrations AS m ORDER BY m.version;
+
+-- name: insert_migration(version, name, checksum, applied_at)!
+INSERT INTO meta.migrations (version, name, checksum, applied_at)
+VALUES (:version, :name, :checksum, :applied_at);
+
+-- name: delete_migration(version)!
+DELETE FROM meta.migrations AS m WHERE m.version = :version;
+
+-- name: lock_sessions()!
+-- Nobody adds a session between the look and the drop.
+LOCK TABLE meta.sessions IN ACCESS EXCLUSIVE MODE;
+
+-- name: select_sessions_exist()
+SELECT EXISTS (SELECT FROM meta.sessions);
+
+-- name: set_timeouts(lock_timeout, statement_timeout)
+-- For this transaction only, in milliseconds as text.
+SELECT set_config('lock_timeout', :lock_timeout, true), set_config('statement_timeout', :statement_timeout, true);

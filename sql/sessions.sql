@@ -1,0 +1,171 @@
+-- Statements about sessions.
+--
+-- Format of these files: a line "name: verb_noun(parameters)" as a comment begins a statement, comments after it say
+-- why, and `:parameter` stands for a value. Lists are parameters of one array each: the n-th elements of all of them
+-- are the n-th call of a batch, and `ordinal` in the answer is that n. Statements that write lock their sessions in
+-- the order of request_id, so that two batches cannot deadlock. A row that somebody else has locked is skipped and
+-- answered as such, unless `:waits`.
+
+-- name: insert_sessions(request_ids, owners, languages, titles, script_hashes, timeouts_ms, memories_mb, isolations, renewals, ttls_seconds, expiries, expiries_max, contexts, metadatas, scripts)!
+-- Adding the same session again changes nothing.
+INSERT INTO meta.sessions (
+    request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
+    expires_at, expires_max_at, context, metadata, script
+)
+SELECT
+    c.request_id, c.owner, c.language, c.title, c.script_hash, c.timeout_ms, c.memory_mb, c.isolation, c.renewal,
+    c.ttl_seconds, c.expires_at, c.expires_max_at, c.context::jsonb, c.metadata::jsonb, c.script
+FROM
+    unnest(
+        :request_ids::uuid[], :owners::text[], :languages::text[], :titles::text[], :script_hashes::text[],
+        :timeouts_ms::integer[], :memories_mb::integer[], :isolations::text[], :renewals::text[],
+        :ttls_seconds::integer[], :expiries::timestamptz[], :expiries_max::timestamptz[], :contexts::text[],
+        :metadatas::text[], :scripts::text[]
+    ) AS c (
+        request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
+        expires_at, expires_max_at, context, metadata, script
+    )
+ORDER BY c.request_id
+ON CONFLICT (request_id) DO NOTHING;
+
+-- name: select_sessions(request_ids, owners)
+SELECT
+    c.ordinal, s.request_id, s.owner, s.language, s.title, s.script_hash, s.context::text, s.metadata::text,
+    s.timeout_ms, s.memory_mb, s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at,
+    s.last_executed_at, s.execution_count, s.version
+FROM unnest(:request_ids::uuid[], :owners::text[]) WITH ORDINALITY AS c (request_id, owner, ordinal)
+INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner;
+
+-- name: select_scripts(request_ids, owners)
+SELECT c.ordinal, s.script, s.script_hash
+FROM unnest(:request_ids::uuid[], :owners::text[]) WITH ORDINALITY AS c (request_id, owner, ordinal)
+INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner;
+
+-- name: update_sessions(request_ids, owners, versions_read, versions, script_hashes, renewals, ttls_seconds, expiries, closings, contexts, metadatas, waits)
+-- Compare and set by version. A null context or metadata was not changed: the stored value, which may be large, stays
+-- where it is. A session that has no script_hash any more loses its script.
+WITH call AS (
+    SELECT *
+    FROM
+        unnest(
+            :request_ids::uuid[], :owners::text[], :versions_read::bigint[], :versions::bigint[],
+            :script_hashes::text[], :renewals::text[], :ttls_seconds::integer[], :expiries::timestamptz[],
+            :closings::timestamptz[], :contexts::text[], :metadatas::text[]
+        ) WITH ORDINALITY AS c (
+            request_id, owner, version_read, version, script_hash, renewal, ttl_seconds, expires_at, closed_at,
+            context, metadata, ordinal
+        )
+),
+wanted AS (
+    SELECT DISTINCT s.request_id, s.owner
+    FROM call AS c
+    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
+),
+passing AS (
+    SELECT s.request_id, s.owner, s.version
+    FROM meta.sessions AS s
+    WHERE NOT :waits::boolean AND s.request_id IN (SELECT w.request_id FROM wanted AS w)
+    ORDER BY s.request_id
+    FOR NO KEY UPDATE SKIP LOCKED
+),
+waiting AS (
+    SELECT s.request_id, s.owner, s.version
+    FROM meta.sessions AS s
+    WHERE :waits::boolean AND s.request_id IN (SELECT w.request_id FROM wanted AS w)
+    ORDER BY s.request_id
+    FOR NO KEY UPDATE
+),
+held AS (
+    SELECT p.request_id, p.owner, p.version FROM passing AS p
+    UNION ALL
+    SELECT w.request_id, w.owner, w.version FROM waiting AS w
+),
+changed AS (
+    UPDATE meta.sessions AS s
+    SET
+        version = c.version,
+        script_hash = c.script_hash,
+        script = CASE WHEN c.script_hash IS NULL THEN NULL ELSE s.script END,
+        renewal = c.renewal,
+        ttl_seconds = c.ttl_seconds,
+        expires_at = greatest(s.expires_at, c.expires_at),
+        closed_at = c.closed_at,
+        context = coalesce(c.context::jsonb, s.context),
+        metadata = coalesce(c.metadata::jsonb, s.metadata)
+    FROM call AS c
+    INNER JOIN held AS h ON c.request_id = h.request_id AND c.version_read = h.version
+    WHERE s.request_id = c.request_id AND s.owner = c.owner AND s.version = c.version_read
+    RETURNING c.ordinal, s.expires_at, s.last_executed_at, s.execution_count
+)
+SELECT
+    c.ordinal,
+    CASE
+        WHEN u.ordinal IS NOT NULL THEN 'changed'
+        WHEN h.request_id IS NOT NULL THEN 'raced'
+        WHEN w.request_id IS NOT NULL THEN 'skipped'
+        ELSE 'absent'
+    END AS fate,
+    u.expires_at, u.last_executed_at, u.execution_count
+FROM call AS c
+LEFT JOIN changed AS u ON c.ordinal = u.ordinal
+LEFT JOIN held AS h ON c.request_id = h.request_id AND c.owner = h.owner
+LEFT JOIN wanted AS w ON c.request_id = w.request_id AND c.owner = w.owner;
+
+-- name: select_session_page(owner, after, language, status, judged_at, rows_max, size, bytes_max)
+-- Newest first: request_id begins with the time. The filters look only at the rows that the index gives, which are
+-- bounded, so one plan is right whichever of them are null. A page ends early when contexts and metadata become too
+-- large together. `next_after` is the same in every row; a page without sessions is one row of nulls beside it.
+WITH examined AS (
+    SELECT
+        e.request_id,
+        e.language,
+        CASE WHEN e.closed_at IS NOT NULL THEN 'closed' WHEN :judged_at::timestamptz < e.expires_at THEN 'active' ELSE 'expired' END
+            AS status,
+        row_number() OVER (ORDER BY e.request_id DESC) AS place
+    FROM (
+        SELECT s.request_id, s.language, s.closed_at, s.expires_at
+        FROM meta.sessions AS s
+        WHERE
+            s.owner = :owner::text
+            AND s.request_id < coalesce(:after::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+        ORDER BY s.request_id DESC
+        LIMIT :rows_max::bigint + 1
+    ) AS e
+),
+matching AS (
+    SELECT e.request_id
+    FROM examined AS e
+    WHERE
+        e.place <= :rows_max::bigint
+        AND (:language::text IS NULL OR e.language = :language::text)
+        AND (:status::text IS NULL OR e.status = :status::text)
+    ORDER BY e.request_id DESC
+    LIMIT :size::bigint + 1
+),
+measured AS (
+    SELECT
+        s.request_id, s.owner, s.language, s.title, s.script_hash, s.context::text AS context,
+        s.metadata::text AS metadata, s.timeout_ms, s.memory_mb, s.isolation, s.renewal, s.ttl_seconds, s.expires_at,
+        s.expires_max_at, s.closed_at, s.last_executed_at, s.execution_count, s.version,
+        row_number() OVER (ORDER BY s.request_id DESC) AS nth,
+        sum(octet_length(s.context::text) + octet_length(s.metadata::text)) OVER (ORDER BY s.request_id DESC) AS bytes
+    FROM matching AS m
+    INNER JOIN meta.sessions AS s ON m.request_id = s.request_id
+),
+shown AS (
+    SELECT * FROM measured AS m
+    WHERE m.nth = 1 OR (m.nth <= :size::bigint AND m.bytes <= :bytes_max::bigint)
+)
+SELECT
+    CASE
+        WHEN (SELECT count(*) FROM matching) > (SELECT count(*) FROM shown)
+            THEN (SELECT s.request_id FROM shown AS s ORDER BY s.nth DESC LIMIT 1)
+        WHEN (SELECT count(*) FROM examined) > :rows_max::bigint
+            THEN (SELECT e.request_id FROM examined AS e WHERE e.place = :rows_max::bigint)
+    END AS next_after,
+    s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
+    s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
+    s.execution_count, s.version
+FROM (SELECT 1) AS page
+LEFT JOIN shown AS s ON true
+ORDER BY s.nth;

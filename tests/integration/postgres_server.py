@@ -1,0 +1,84 @@
+"""A real PostgreSQL server that the suite starts and stops by itself."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+
+from adapters.embedded_postgres.account import Account, choose_account
+from adapters.embedded_postgres.binaries import Binaries, find_binaries
+
+_READY_TIMEOUT_S = 20.0
+_POLL_S = 0.01
+_LOCALE = ("--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--encoding=UTF8")
+
+
+@contextlib.contextmanager
+def postgres_server() -> Iterator[str]:
+    """Yield the address of a fresh server, which is gone afterwards; nobody but this user can reach it."""
+    with tempfile.TemporaryDirectory(prefix="pgl-", dir="/tmp", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        account = choose_account(folder / "cluster")
+        account.adopt(folder)
+        folder.chmod(0o755)
+        binaries = find_binaries().reachable_by(account, folder)
+        _initdb(binaries, account, folder)
+        with _running(binaries, account, folder):
+            url = f"postgresql://postgres@/postgres?host={folder}"
+            _await_ready(url)
+            yield url
+
+
+def _initdb(binaries: Binaries, account: Account, folder: Path) -> None:
+    argv = [binaries.program("initdb"), "-D", str(folder / "cluster"), "-U", "postgres", "--auth=trust", "--no-sync"]
+    subprocess.run([*argv, *_LOCALE], check=True, capture_output=True, **_as_user(account))
+
+
+@contextlib.contextmanager
+def _running(binaries: Binaries, account: Account, folder: Path) -> Iterator[None]:
+    settings = [
+        "listen_addresses=",
+        f"unix_socket_directories={folder}",
+        "max_connections=100",
+        "max_worker_processes=4",
+        "shared_buffers=64MB",
+        "jit=off",
+        "timezone=UTC",
+    ]
+    argv = [binaries.program("postgres"), "-D", str(folder / "cluster")]
+    options = [part for setting in settings for part in ("-c", setting)]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen([*argv, *options], stdout=log, stderr=log, **_as_user(account))
+    try:
+        yield
+    finally:
+        server.send_signal(signal.SIGINT)
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.send_signal(signal.SIGQUIT)
+            server.wait(10)
+
+
+def _await_ready(url: str) -> None:
+    until = time.monotonic() + _READY_TIMEOUT_S
+    while True:
+        try:
+            psycopg.connect(url, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_POLL_S)
+        else:
+            return
+
+
+def _as_user(account: Account) -> dict[str, object]:
+    user = {"user": account.uid, "group": account.gid, "extra_groups": []} if os.geteuid() == 0 else {}
+    return {"cwd": "/", "env": {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"}, "start_new_session": True, **user}
