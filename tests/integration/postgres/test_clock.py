@@ -1,0 +1,31 @@
+"""The disciplined clock on a real server."""
+
+from datetime import UTC, datetime, timedelta
+
+from adapters.postgres.clock import DisciplinedClock, database_time
+from adapters.postgres.gateway import Gateway, GatewayOptions
+from adapters.postgres.statement import Statement
+
+CLOCK = Statement("select_clock", "SELECT clock_timestamp()")
+
+
+async def clock_of(gateway, off):
+    clock = DisciplinedClock(database_time(gateway.fetch, CLOCK, 1.0), wall=lambda: datetime.now(UTC) + off)
+    for _ in range(3):
+        await clock.measure()
+    return clock
+
+
+async def test_controllers_whose_clocks_are_five_minutes_apart_agree_on_the_time(database_url):
+    gateway = Gateway(GatewayOptions(database_url))
+    await gateway.open()
+    early = await clock_of(gateway, timedelta(minutes=-2.5))
+    late = await clock_of(gateway, timedelta(minutes=2.5))
+    # The bounds first: they shrink while a correction backward is being made.
+    bound = timedelta(milliseconds=early.error_bound_ms + late.error_bound_ms)
+    before, between, after = early.now(), late.now(), early.now()
+    await gateway.close()
+    assert early.ready
+    assert late.ready
+    assert before - bound <= between <= after + bound
+    assert late.offset_ms - early.offset_ms < -299_000

@@ -1,0 +1,283 @@
+"""The gateway on a real server."""
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from structlog.testing import capture_logs
+
+from adapters.postgres.errors import Refused
+from adapters.postgres.gateway import Gateway, GatewayOptions
+from adapters.postgres.statement import Statement
+from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
+from tests.integration.postgres.waiting import eventually, within
+
+TIMEOUT_S = 2.0
+SLEEP = Statement("select_sleep", "SELECT pg_sleep(%(seconds)s)")
+BACKEND = Statement("select_backend", "SELECT pg_backend_pid()")
+INSERT = Statement("insert_thing", "INSERT INTO things (name) VALUES (%(name)s)")
+COUNT = Statement("select_count", "SELECT count(*) FROM things")
+CLOCK = Statement("select_clock", "SELECT clock_timestamp()")
+
+
+@contextlib.asynccontextmanager
+async def opened(dsn, observe=None, **options):
+    gateway = Gateway(GatewayOptions(dsn, **{"request_timeout_s": TIMEOUT_S, **options}), observe)
+    await gateway.open()
+    try:
+        yield gateway
+    finally:
+        await gateway.close()
+
+
+@pytest.fixture
+def other(database_url):
+    """Somebody else's connection."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS things (name text UNIQUE)")
+        yield connection
+
+
+@pytest.fixture
+async def gateway(database_url, other):
+    async with opened(database_url) as gateway:
+        yield gateway
+
+
+async def backend_of(gateway):
+    return (await gateway.fetch(BACKEND, {}))[0][0]
+
+
+async def test_rows_come_back_as_tuples(gateway):
+    select = Statement("select_all", "SELECT n, %(text)s::text FROM generate_series(1, 2) n")
+    assert await gateway.fetch(select, {"text": "x"}) == [(1, "x"), (2, "x")]
+
+
+async def test_a_statement_without_rows_returns_none_and_is_stored(gateway):
+    assert await gateway.fetch(INSERT, {"name": "a"}) == []
+    assert await gateway.fetch(COUNT, {}) == [(1,)]
+
+
+@pytest.mark.parametrize("options", [{}, {"server_timeouts": False}], ids=["options", "no options"])
+async def test_instants_are_in_utc_whatever_the_server_is_set_to(database_url, other, options):
+    other.execute(f"ALTER DATABASE \"{other.info.dbname}\" SET TimeZone = 'America/New_York'")
+    async with opened(database_url, **options) as gateway:
+        ((instant,),) = await gateway.fetch(CLOCK, {})
+    assert instant.utcoffset() == timedelta(0)
+    assert abs(instant - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+async def prepared(gateway):
+    plans = Statement("select_plans", "SELECT count(*) FROM pg_prepared_statements", prepare=False)
+    return (await gateway.fetch(plans, {}))[0][0]
+
+
+@pytest.mark.parametrize(("prepares", "prepare", "plans"), [(True, True, 1), (True, False, 0), (False, True, 0)])
+async def test_statements_are_prepared_unless_told_otherwise(database_url, other, prepares, prepare, plans):
+    async with opened(database_url, prepares=prepares, pool_size_max=1) as gateway:
+        await gateway.fetch(Statement("select_it", "SELECT %(x)s::int", prepare=prepare), {"x": 1})
+        assert await prepared(gateway) == plans
+
+
+async def test_each_statement_is_observed_by_its_name(database_url, other):
+    observed = []
+    async with opened(database_url, lambda name, duration_s: observed.append((name, duration_s))) as gateway:
+        await gateway.fetch(SLEEP, {"seconds": 0.02})
+    ((name, duration_s),) = observed
+    assert name == "select_sleep"
+    assert 0.02 <= duration_s < 2
+
+
+async def test_a_slow_statement_is_logged_by_its_name(database_url, other):
+    with capture_logs() as lines:
+        async with opened(database_url, slow_statement_s=0.1) as gateway:
+            await gateway.fetch(SLEEP, {"seconds": 0.12})
+    slow = [line for line in lines if line["event"] == "slow_statement"]
+    assert [(line["statement"], line["duration_ms"] >= 120) for line in slow] == [("select_sleep", True)]
+
+
+@pytest.mark.parametrize("value", ["a\x00b", "\ud800"], ids=["NUL", "lone surrogate"])
+async def test_text_that_postgres_cannot_hold_is_refused(gateway, value):
+    with pytest.raises(Refused):
+        await gateway.fetch(INSERT, {"name": value})
+
+
+async def test_a_violated_constraint_is_refused(gateway):
+    await gateway.fetch(INSERT, {"name": "a"})
+    with pytest.raises(Refused) as caught:
+        await gateway.fetch(INSERT, {"name": "a"})
+    assert isinstance(caught.value.__cause__, psycopg.errors.UniqueViolation)
+
+
+async def test_a_bug_surfaces_as_it_is_and_costs_no_connection(gateway):
+    before = await backend_of(gateway)
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        await gateway.fetch(Statement("select_nowhere", "SELECT * FROM nowhere"), {})
+    assert await backend_of(gateway) == before
+
+
+async def test_a_row_locked_by_another_ends_the_wait_and_nothing_is_stored(gateway, other):
+    other.execute("INSERT INTO things VALUES ('locked')")
+    with other.transaction():
+        other.execute("UPDATE things SET name = 'locked' WHERE name = 'locked'")
+        with within(TIMEOUT_S), pytest.raises(StorageUnavailable) as caught:
+            await gateway.fetch(Statement("delete_things", "DELETE FROM things"), {})
+    assert caught.value.stored == "no"
+    assert isinstance(caught.value.__cause__, psycopg.errors.LockNotAvailable)
+
+
+async def test_a_lock_that_is_let_go_in_time_is_waited_for(gateway, other):
+    other.execute("INSERT INTO things VALUES ('locked')")
+    with other.transaction():
+        other.execute("UPDATE things SET name = 'locked' WHERE name = 'locked'")
+        asked = asyncio.ensure_future(gateway.fetch(Statement("delete_things", "DELETE FROM things"), {}))
+        await eventually(lambda: gateway.stats().in_flight == 1)
+    assert await asked == []
+
+
+async def test_a_long_statement_is_ended_by_the_server(gateway):
+    with within(TIMEOUT_S), pytest.raises(StorageUnavailable) as caught:
+        await gateway.fetch(Statement("insert_slowly", SLEEP.sql), {"seconds": 30})
+    assert isinstance(caught.value.__cause__, psycopg.errors.QueryCanceled)
+    assert caught.value.stored == "no"
+
+
+async def test_without_the_servers_timeouts_the_socket_deadline_ends_a_long_statement(database_url, other):
+    async with opened(database_url, server_timeouts=False) as gateway:
+        with within(TIMEOUT_S), pytest.raises(StorageUnavailable) as caught:
+            await gateway.fetch(Statement("insert_slowly", SLEEP.sql), {"seconds": 4})
+    assert caught.value.stored == "unknown"
+
+
+async def test_idle_connections_that_the_server_has_ended_are_found_before_use(gateway, other):
+    await asyncio.gather(*(gateway.fetch(SLEEP, {"seconds": 0.05}) for _ in range(4)))
+    await eventually(lambda: gateway.stats().pool_idle >= 2)
+    other.execute(
+        "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE application_name = 'pglambda' AND datname = current_database()"
+    )
+    with within(TIMEOUT_S):
+        assert await gateway.fetch(INSERT, {"name": "a"}, repeatable=False) == []
+
+
+async def kill_in_the_middle(gateway, other, asked):
+    running = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%%pg_sleep(%%' AND state = 'active' AND pid <> pg_backend_pid() AND datname = current_database()"
+    await eventually(lambda: other.execute(running).fetchall())
+    other.execute(f"SELECT pg_terminate_backend(pid) FROM ({running}) it")
+    return await asked
+
+
+async def test_a_read_whose_connection_is_ended_is_repeated(gateway, other):
+    asked = asyncio.ensure_future(gateway.fetch(SLEEP, {"seconds": 0.3}))
+    assert await kill_in_the_middle(gateway, other, asked) == [("",)]
+
+
+async def test_a_write_whose_connection_is_ended_and_that_may_not_be_repeated_may_be_stored(gateway, other):
+    slow = Statement("insert_slowly", SLEEP.sql)
+    asked = asyncio.ensure_future(gateway.fetch(slow, {"seconds": 0.4}, repeatable=False))
+    with within(TIMEOUT_S), pytest.raises(StorageUnavailable) as caught:
+        await kill_in_the_middle(gateway, other, asked)
+    assert caught.value.stored == "unknown"
+
+
+def failing(other, times, sqlstate):
+    """Make a statement that fails so many times."""
+    other.execute("CREATE SEQUENCE calls")
+    other.execute(
+        f"""CREATE FUNCTION try() RETURNS bigint LANGUAGE plpgsql AS $$
+        DECLARE call bigint := nextval('calls');
+        BEGIN IF call <= {times} THEN RAISE EXCEPTION 'no' USING ERRCODE = '{sqlstate}'; END IF; RETURN call; END $$"""
+    )
+    return Statement("update_by_trying", "SELECT try()")
+
+
+@pytest.mark.parametrize("sqlstate", ["40001", "40P01", "53200", "42P05"])
+async def test_what_passes_is_tried_again(gateway, other, sqlstate):
+    assert await gateway.fetch(failing(other, 2, sqlstate), {}) == [(3,)]
+
+
+async def test_attempts_are_bounded_and_the_last_failure_says_that_nothing_is_stored(gateway, other):
+    with within(TIMEOUT_S), pytest.raises(StorageUnavailable) as caught:
+        await gateway.fetch(failing(other, 1000, "40001"), {})
+    assert caught.value.stored == "no"
+    assert other.execute("SELECT last_value FROM calls").fetchone() == (5,)
+
+
+async def test_what_is_not_repeatable_is_tried_once(gateway, other):
+    with pytest.raises(StorageUnavailable):
+        await gateway.fetch(failing(other, 1, "40001"), {}, repeatable=False)
+    assert other.execute("SELECT last_value FROM calls").fetchone() == (1,)
+
+
+async def test_a_plan_that_a_migration_has_made_stale_is_made_anew(database_url, other):
+    everything = Statement("select_everything", "SELECT * FROM things")
+    async with opened(database_url, pool_size_max=1) as gateway:
+        assert await gateway.fetch(everything, {}) == []
+        other.execute("ALTER TABLE things ADD COLUMN more int")
+        assert await gateway.fetch(everything, {}) == []
+
+
+async def test_a_server_that_became_read_only_is_left_for_a_new_connection(database_url, other):
+    async with opened(database_url, pool_size_max=1) as gateway:
+        await gateway.fetch(Statement("set_read_only", "SET default_transaction_read_only = on"), {})
+        assert await gateway.fetch(INSERT, {"name": "a"}) == []
+
+
+async def test_while_others_are_answered_a_wait_for_a_connection_means_overload(database_url, other):
+    async with opened(database_url, pool_size_max=1) as gateway:
+        asked = [gateway.fetch(SLEEP, {"seconds": 0.1}) for _ in range(20)]
+        with within(TIMEOUT_S):
+            outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    assert [("",)] in outcomes
+    assert {type(outcome) for outcome in outcomes if outcome != [("",)]} == {Overloaded}
+
+
+async def test_beyond_the_pools_queue_a_call_is_refused_at_once(database_url, other):
+    async with opened(database_url, pool_size_max=1, pool_queue_max=1) as gateway:
+        await gateway.fetch(COUNT, {})
+        asked = [asyncio.ensure_future(gateway.fetch(SLEEP, {"seconds": 0.2})) for _ in range(2)]
+        await eventually(lambda: gateway.stats().pool_waiting == gateway.stats().in_flight == 1)
+        with pytest.raises(Overloaded):
+            await gateway.fetch(COUNT, {})
+        await asyncio.gather(*asked)
+
+
+async def test_the_waiting_lane_does_not_hold_up_the_main_one(database_url, other):
+    async with opened(database_url, pool_size_max=1, waiting_lane_size_max=1) as gateway:
+        asked = asyncio.ensure_future(gateway.fetch(SLEEP, {"seconds": 0.4}, lane="waiting"))
+        await eventually(lambda: gateway.stats().in_flight == 1)
+        assert await gateway.fetch(COUNT, {}) == [(0,)]
+        assert not asked.done()
+        assert await asked == [("",)]
+
+
+async def test_the_figures_tell_what_the_pool_does(gateway):
+    await gateway.fetch(COUNT, {})
+    asked = asyncio.ensure_future(gateway.fetch(SLEEP, {"seconds": 0.1}))
+    await eventually(lambda: gateway.stats().in_flight == 1)
+    stats = gateway.stats()
+    assert 1 <= stats.pool_size <= stats.pool_size_max == 8
+    assert stats.pool_waiting == 0
+    await asked
+
+
+async def test_a_ping_tells_the_time_of_a_round_trip(gateway):
+    assert 0 < await gateway.ping(1.0) < 1.0
+
+
+async def test_before_it_is_opened_there_is_no_database(database_url):
+    gateway = Gateway(GatewayOptions(database_url))
+    with pytest.raises(StorageUnavailable) as caught:
+        await gateway.fetch(INSERT, {"name": "a"})
+    assert caught.value.stored == "no"
+
+
+async def test_closing_waits_for_what_is_under_way_and_takes_nothing_more(database_url, other):
+    async with opened(database_url) as gateway:
+        asked = asyncio.ensure_future(gateway.fetch(SLEEP, {"seconds": 0.2}))
+        await eventually(lambda: gateway.stats().in_flight == 1)
+        await gateway.close()
+        assert await asked == [("",)]
+        with pytest.raises(ShuttingDown):
+            await gateway.fetch(COUNT, {})

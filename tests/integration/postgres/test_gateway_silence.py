@@ -1,0 +1,220 @@
+"""The gateway on a server that is connected, and silent."""
+
+import asyncio
+import contextlib
+
+import pytest
+import uvloop
+
+from adapters.postgres.gateway import Gateway, GatewayOptions
+from adapters.postgres.statement import Statement
+from domain.errors import DomainError, StorageUnavailable
+from tests.integration.postgres.silent_server import SilentServer
+from tests.integration.postgres.waiting import eventually, within
+
+READ = Statement("select_something", "SELECT %(value)s::text")
+WRITE = Statement("insert_something", "INSERT INTO something VALUES (%(value)s)")
+VALUE = {"value": "x"}
+TIMEOUT_S = 1.0
+
+
+@contextlib.asynccontextmanager
+async def serving():
+    server = SilentServer()
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+@contextlib.asynccontextmanager
+async def opened(dsn, observe=None, **options):
+    gateway = Gateway(GatewayOptions(dsn, **{"request_timeout_s": TIMEOUT_S, **options}), observe)
+    await gateway.open()
+    try:
+        yield gateway
+    finally:
+        await gateway.close()
+
+
+@pytest.fixture
+async def server():
+    async with serving() as server:
+        yield server
+
+
+@pytest.fixture
+async def gateway(server):
+    async with opened(server.dsn) as gateway:
+        await gateway.fetch(READ, VALUE)
+        yield gateway
+
+
+async def answers(gateway):
+    with contextlib.suppress(DomainError):
+        return await gateway.fetch(READ, VALUE) == []
+    return False
+
+
+async def fail(gateway, statement, **options):
+    with within(TIMEOUT_S), pytest.raises(StorageUnavailable) as caught:
+        await gateway.fetch(statement, VALUE, **options)
+    return caught.value
+
+
+async def test_a_read_ends_in_time(server, gateway):
+    server.silent = True
+    assert (await fail(gateway, READ)).stored is None
+
+
+async def test_a_write_that_was_sent_may_be_stored(server, gateway):
+    server.silent = True
+    failure = await fail(gateway, WRITE)
+    assert failure.stored == "unknown"
+    assert failure.retry_after_ms is None
+
+
+async def test_a_statement_is_repeated_once_within_its_time(server):
+    server.silent = True
+    observed = []
+    async with opened(server.dsn, lambda name, duration_s: observed.append(name)) as gateway:
+        await fail(gateway, READ)
+    assert observed == ["select_something"] * 2
+
+
+async def test_what_is_not_repeatable_is_sent_once(server, gateway):
+    server.silent = True
+    before = server.statements
+    await fail(gateway, WRITE, repeatable=False)
+    assert server.statements - before <= 1
+
+
+async def test_a_large_statement_that_the_server_does_not_read_ends_in_time(server, gateway):
+    server.silent = True
+    with within(TIMEOUT_S), pytest.raises(StorageUnavailable):
+        await gateway.fetch(WRITE, {"value": "x" * 8_000_000})
+
+
+async def test_it_works_again_as_soon_as_the_server_does(server, gateway):
+    server.silent = True
+    await fail(gateway, READ)
+    server.silent = False
+    with within(1.0):
+        await eventually(lambda: answers(gateway))
+
+
+async def test_idle_connections_are_dropped_with_the_silent_one(server):
+    async with opened(server.dsn) as gateway:
+        await asyncio.gather(*(gateway.fetch(READ, VALUE) for _ in range(20)))
+        await eventually(lambda: gateway.stats().pool_idle == gateway.stats().pool_size)
+        before = set(server.connections)
+        server.silent = True
+        await fail(gateway, READ)
+        await eventually(lambda: before.isdisjoint(server.connections))
+
+
+async def test_a_caller_can_leave_at_once_and_the_statement_ends_by_itself(server):
+    async with opened(server.dsn, request_timeout_s=4.0) as gateway:
+        await gateway.fetch(READ, VALUE)
+        server.silent = True
+        asked = asyncio.ensure_future(gateway.fetch(READ, VALUE))
+        await eventually(lambda: gateway.stats().in_flight == 1)
+        asked.cancel()
+        with within(0.0), pytest.raises(asyncio.CancelledError):
+            await asked
+        assert gateway.stats().in_flight == 1
+        await eventually(lambda: gateway.stats().in_flight == 0)
+
+
+async def test_a_caller_can_leave_while_it_waits_for_a_connection(server):
+    server.mute = True
+    async with opened(server.dsn, request_timeout_s=30.0) as gateway:
+        asked = asyncio.ensure_future(gateway.fetch(READ, VALUE))
+        await eventually(lambda: gateway.stats().pool_waiting == 1)
+        asked.cancel()
+        with within(0.0), pytest.raises(asyncio.CancelledError):
+            await asked
+
+
+async def test_a_ping_never_takes_longer_than_its_timeout(server, gateway):
+    server.silent = True
+    with within(0.1), pytest.raises(StorageUnavailable):
+        await gateway.ping(0.1)
+
+
+async def test_an_impatient_ping_leaves_the_other_connections_alone(server):
+    async with opened(server.dsn, request_timeout_s=8.0) as gateway:
+        await asyncio.gather(*(gateway.fetch(READ, VALUE) for _ in range(20)))
+        await eventually(lambda: gateway.stats().pool_idle == gateway.stats().pool_size > 1)
+        before = set(server.connections)
+        server.silent = True
+        with pytest.raises(StorageUnavailable):
+            await gateway.ping(0.1)
+        await eventually(lambda: len(before & server.connections) == len(before) - 1)
+        server.silent = False
+        await gateway.fetch(READ, VALUE)
+        assert len(before & server.connections) == len(before) - 1
+
+
+async def test_nothing_is_stored_when_no_connection_is_to_be_had(server):
+    server.mute = True
+    async with opened(server.dsn) as gateway:
+        failure = await fail(gateway, WRITE)
+        assert failure.stored == "no"
+        assert failure.retry_after_ms == 1000
+
+
+async def test_it_works_again_once_the_server_greets_again(server):
+    server.mute = True
+    async with opened(server.dsn) as gateway:
+        await fail(gateway, READ)
+        server.mute = False
+        with within(4.0):
+            await eventually(lambda: answers(gateway))
+
+
+async def test_it_opens_without_a_database_and_connects_by_itself_when_there_is_one():
+    server = SilentServer()
+    async with opened(server.dsn) as gateway:
+        await eventually(lambda: gateway._lanes["main"].pool_stats().get("connections_errors", 0) >= 3)
+        await server.start()
+        await eventually(lambda: gateway.stats().pool_idle >= 1)
+        await server.stop()
+
+
+async def test_without_a_database_a_call_ends_in_time():
+    async with opened(SilentServer().dsn) as gateway:
+        assert (await fail(gateway, WRITE)).stored == "no"
+
+
+async def test_closing_is_bounded_while_the_server_is_silent(server):
+    async with opened(server.dsn) as gateway:
+        await gateway.fetch(READ, VALUE)
+        server.silent = True
+        asked = asyncio.ensure_future(gateway.fetch(READ, VALUE, repeatable=False))
+        await eventually(lambda: gateway.stats().in_flight == 1)
+        with within(TIMEOUT_S):
+            await gateway.close()
+        with pytest.raises(DomainError):
+            await asked
+
+
+async def test_closing_is_bounded_while_the_server_does_not_greet(server):
+    server.mute = True
+    async with opened(server.dsn) as gateway:
+        await eventually(lambda: server.connections)
+        with within(1.0):
+            await gateway.close()
+
+
+def test_the_deadline_holds_on_uvloop_too():
+    async def live():
+        async with serving() as server, opened(server.dsn) as gateway:
+            await gateway.fetch(READ, VALUE)
+            server.silent = True
+            await fail(gateway, READ)
+            server.silent = False
+            await eventually(lambda: answers(gateway))
+
+    uvloop.run(live())
