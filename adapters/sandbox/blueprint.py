@@ -48,10 +48,11 @@ class Blueprint:
 
     def limits(self) -> Mapping[str, int]:
         """Return the resource limits, soft and hard alike, by their names in prlimit(1)."""
+        memory_mb = max(self.memory_mb, self.interpreter.memory_min_mb)
         limits = {
             # The launcher, bubblewrap and the interpreter count as well, in the sandbox's own user namespace.
             "nproc": self.options.processes_max + _LAUNCHERS,
-            "data": (self.memory_mb + self.interpreter.data_base_mb) * MIB,
+            "data": (memory_mb + self.interpreter.data_base_mb) * MIB,
             "fsize": self.options.tmp_size_max,
             "nofile": self.options.files_max,
             "core": 0,
@@ -60,14 +61,13 @@ class Blueprint:
             "msgqueue": 0,
         }
         if self.interpreter.mapped_base_mb is not None:
-            limits["as"] = (self.memory_mb + self.interpreter.mapped_base_mb) * MIB
+            limits["as"] = (memory_mb + self.interpreter.mapped_base_mb) * MIB
         return limits
 
     def _launcher(self) -> list[str]:
         # bubblewrap's own tmpfs bounds bytes, not inodes; this one bounds both, without any privilege.
         mount_options = (
-            f"size={self.options.tmp_size_max},nr_inodes={self.options.tmp_files_max},"
-            "mode=0700,nosuid,nodev,noexec"
+            f"size={self.options.tmp_size_max},nr_inodes={self.options.tmp_files_max},mode=0700,nosuid,nodev,noexec"
         )
         programs = self.programs
         unshare = [str(programs.unshare), "--user", "--map-root-user", "--mount", "--propagation", "private"]

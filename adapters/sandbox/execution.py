@@ -111,5 +111,3 @@ def _report(process: WorkerProcess, task: ScriptTask, exchange: Exchange, result
         queue_time_ms=task.queue_time_ms,
         cold_start=task.cold_start,
     )
-
-

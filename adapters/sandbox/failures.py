@@ -13,7 +13,9 @@ from domain.execution import Failure, FailureCode
 from domain.limits import Limits
 
 _OUT_OF_MEMORY = re.compile(r"out of memory|OOM error|Zone Allocation failed", re.IGNORECASE)
-_ENGINE_NOISE = re.compile(r"(?:\n?<--- Last few GCs --->|\n?\n#\n# Fatal|FATAL ERROR: |\n?----- Native stack trace).*", re.DOTALL)
+_ENGINE_NOISE = re.compile(
+    r"(?:\n?<--- Last few GCs --->|\n?\n#\n# Fatal|FATAL ERROR: |\n?----- Native stack trace).*", re.DOTALL
+)
 _SIGNALLED = 128
 _PROCESSORS = os.cpu_count() or 1
 
@@ -129,8 +131,10 @@ def _signal_of(exit_status: int | None) -> int | None:
 
 
 def _name_of(number: int) -> str:
+    # As the first process of its namespace a worker ignores its own SIGABRT; abort(3) then crashes instead.
+    crashed = number in {signal.SIGSEGV, signal.SIGTRAP, signal.SIGILL, signal.SIGABRT}
     try:
-        return signal.Signals(number).name
+        return f"a crash or abort ({signal.Signals(number).name})" if crashed else signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
 

@@ -18,6 +18,8 @@ _ZONES = Path("/usr/share/zoneinfo")
 _NODE_MAJOR_MIN = 20
 _NODE_BASE_MB = 592
 """What Node maps as data before any script: 512 MiB are reserved for compiled code."""
+_NODE_MEMORY_MIN_MB = 48
+_PYTHON_MEMORY_MIN_MB = 16
 _PYTHON_BASE_MB = 16
 _PYTHON_MAPPED_MB = 64
 
@@ -51,6 +53,8 @@ class Interpreter:
     bootstrap: Path
     data_base_mb: int
     mapped_base_mb: int | None
+    memory_min_mb: int
+    """With less the interpreter does not start; who is granted less gets this."""
 
     def command(self, channel: int, memory_mb: int) -> list[str]:
         """Return the command line of a worker that speaks on the descriptor `channel`."""
@@ -99,6 +103,7 @@ def _find_python() -> Interpreter:
         bootstrap=_BOOTSTRAP / "worker.py",
         data_base_mb=_PYTHON_BASE_MB,
         mapped_base_mb=_PYTHON_MAPPED_MB,
+        memory_min_mb=_PYTHON_MEMORY_MIN_MB,
     )
 
 
@@ -123,6 +128,7 @@ def _find_node(configured: Path | None) -> Interpreter:
         bootstrap=_BOOTSTRAP / "worker.cjs",
         data_base_mb=_NODE_BASE_MB,
         mapped_base_mb=None,
+        memory_min_mb=_NODE_MEMORY_MIN_MB,
     )
 
 

@@ -170,8 +170,8 @@ class WorkerProcess:
                 raise LaunchFailed(await self._last_words())
 
     def _readable(self, descriptor: int) -> Awaitable[None]:
-        ready = self._loop.create_future()
-        self._loop.add_reader(descriptor, lambda: ready.done() or ready.set_result(None))
+        ready: asyncio.Future[None] = self._loop.create_future()
+        self._loop.add_reader(descriptor, _resolve, ready)
         ready.add_done_callback(lambda _: self._loop.remove_reader(descriptor))
         return ready
 
@@ -307,6 +307,11 @@ async def start_worker(blueprint: Blueprint, start_timeout_s: float) -> WorkerPr
             process.kill()
             await process.gone()
     return process
+
+
+def _resolve(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _difference(after: float | None, before: float | None) -> float | None:

@@ -49,6 +49,8 @@ class SandboxWorker(Worker):
     @override
     async def run(self) -> ScriptReport:
         assert not self._released
+        if not self._process.is_alive:
+            raise RuntimeUnavailable(self._place.request.kind.language, "the worker has died before the run; try again")
         self._place.runs += 1
         self._place.script_hash = self._script_hash
         self._reusable = False

@@ -21,8 +21,10 @@ from domain.script import Script, SyntaxFault
 _REMEDIES = (
     (
         ("Operation not permitted", "Permission denied", "No permissions to create", "unshare failed"),
-        "allow unprivileged user namespaces (Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0 or an "
-        "AppArmor profile for bwrap; Docker: a seccomp profile that allows unshare, clone and mount)",
+        (
+            "allow unprivileged user namespaces (Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0 or an "
+            "AppArmor profile for bwrap; Docker: a seccomp profile that allows unshare, clone and mount)"
+        ),
     ),
     (
         ("No space left on device", "max_user_namespaces", "nesting depth"),

@@ -77,6 +77,7 @@ class SpareShelf(Generic[Process]):
                 taker.set_result(worker)
                 return
         if self._closed or not worker.is_alive or len(self._ready) >= max(self.kept, 1):
+            worker.when_dead(None)
             worker.kill()
             return
         worker.when_dead(lambda: self._lost(worker))
@@ -109,7 +110,9 @@ class SpareShelf(Generic[Process]):
         if starts:
             await asyncio.wait(starts)
         while self._ready:
-            self._ready.popleft().kill()
+            worker = self._ready.popleft()
+            worker.when_dead(None)
+            worker.kill()
 
     async def _start_one(self) -> None:
         try:

@@ -108,6 +108,10 @@ function parse(source) {
 }
 
 function faultOf(error, source) {
+  if (error instanceof RangeError) return { message: 'too large or too deep to check', line: null, column: null };
+  if (error.message === 'Single function literal required') {
+    return { message: 'the script closes the function that it is the body of', line: null, column: null };
+  }
   const lines = source.split('\n').length;
   const [, line] = /^script\.js:(\d+)/.exec(String(error.stack)) ?? [];
   const caret = /^( *)\^/m.exec(String(error.stack));
@@ -153,8 +157,8 @@ function lazily(read, name) {
 
 const hidden = (value) => ({ value, writable: true, enumerable: false, configurable: true });
 const hostRequire = createRequire('/script.js');
-const stdout = { write: (text) => writeAll(1, Buffer.from(text)), on() {}, once() {}, removeListener() {} };
-const stderr = { ...stdout, write: (text) => writeAll(2, Buffer.from(text)) };
+const stdout = { write: (text) => writeAll(1, Buffer.from(text)) };
+const stderr = { write: (text) => writeAll(2, Buffer.from(text)) };
 
 const glue = new vm.Script(
   `(function (main, eventText, requireBuiltin, host) {
@@ -317,7 +321,7 @@ class Execution {
     let console = null;
     return {
       global: hidden(context),
-      console: lazily(() => (console ??= new Console({ stdout, stderr, colorMode: false })), 'console'),
+      console: lazily(() => (console ??= new Console({ stdout, stderr, colorMode: false, ignoreErrors: false })), 'console'),
       setTimeout: hidden((...given) => this.keep(setTimeout(...given))),
       setInterval: hidden((...given) => this.keep(setInterval(...given))),
       setImmediate: hidden((...given) => this.keep(setImmediate(...given))),
@@ -423,6 +427,7 @@ process.on('beforeExit', () =>
     'The script ended without a result: it neither called back nor settled its promise, and nothing is left to wait for',
   )),
 );
+for (const name of Object.keys(process.env)) delete process.env[name];
 process.chdir(SCRATCH);
 const found = { descriptor: lowestFreeDescriptor(), listeners: listenersOf(process) };
 writeFrame({ kind: 'ready', nonce: '' });

@@ -4,9 +4,15 @@ An operation and an answer are frames: two little-endian lengths, a JSON header,
 the sandbox around this process is. What is here keeps executions of one session apart and explains failures.
 """
 
+# ruff: noqa: D103  # a program with its explanations in place, imported by nobody
+# ruff: noqa: PTH101, PTH106, PTH108  # pathlib would be half of the start
+
+from __future__ import annotations
+
 import builtins
 import errno
 import gc
+import io
 import json
 import linecache
 import os
@@ -18,10 +24,15 @@ import traceback
 import types
 import warnings
 
+TYPE_CHECKING = False  # importing typing would cost a tenth of the start
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
+
 LENGTHS = struct.Struct("<II")
 FILE_NAME = "script.py"
 TEXT_MAX = 16_384
-SCRATCH = "/tmp"
+SCRATCH = "/tmp"  # noqa: S108  # the sandbox's own
 NAMES = ("event", "params", "context", "request_id")
 
 encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
@@ -38,7 +49,7 @@ class ResultTooLarge(Exception):
 # The channel.
 
 
-def read_exactly(descriptor, size):
+def read_exactly(descriptor: int, size: int) -> bytes:
     parts = []
     while size:
         part = os.read(descriptor, min(size, 1 << 20))
@@ -49,13 +60,13 @@ def read_exactly(descriptor, size):
     return b"".join(parts)
 
 
-def read_frame(descriptor):
+def read_frame(descriptor: int) -> tuple[dict[str, Any], bytes]:
     header_size, body_size = LENGTHS.unpack(read_exactly(descriptor, LENGTHS.size))
     content = read_exactly(descriptor, header_size + body_size)
     return json.loads(content[:header_size]), content[header_size:]
 
 
-def write_frame(descriptor, header, body=b""):
+def write_frame(descriptor: int, header: dict[str, Any], body: bytes = b"") -> None:
     encoded = encode(header).encode("utf-8", "replace")
     content = memoryview(b"".join((LENGTHS.pack(len(encoded), len(body)), encoded, body)))
     while content:
@@ -65,11 +76,11 @@ def write_frame(descriptor, header, body=b""):
 # Scripts.
 
 
-def parse(source):
+def parse(source: str) -> types.CodeType:
     return compile(source, FILE_NAME, "exec", dont_inherit=True)
 
 
-def fault_of(error):
+def fault_of(error: Exception) -> dict[str, Any]:
     if isinstance(error, SyntaxError):
         return {"message": str(error.msg), "line": error.lineno or 1, "column": max(error.offset or 1, 1)}
     if isinstance(error, (MemoryError, RecursionError)):
@@ -77,11 +88,11 @@ def fault_of(error):
     return {"message": str(error), "line": None, "column": None}
 
 
-def check(source):
+def check(source: str) -> dict[str, Any] | None:
     warnings.simplefilter("ignore")
     try:
         parse(source)
-    except Exception as error:  # whatever the compiler raises is the verdict
+    except Exception as error:  # noqa: BLE001  # whatever the compiler raises is the verdict
         return fault_of(error)
     return None
 
@@ -89,23 +100,23 @@ def check(source):
 class Script:
     """A source and its code, compiled once."""
 
-    def __init__(self, source):
+    def __init__(self, source: str) -> None:
         self.code = parse(source)
         self.lines = source.splitlines(keepends=True)
         self.size = len(source)
 
-    def run(self, event):
+    def run(self, event: dict[str, Any]) -> Any:
         linecache.cache[FILE_NAME] = (self.size, None, self.lines, FILE_NAME)
         module = types.ModuleType("script")
         names = module.__dict__
         names["__builtins__"] = dict(vars(builtins))
         names.update(event, event=event)
         sys.modules["script"] = module
-        exec(self.code, names)
+        exec(self.code, names)  # noqa: S102  # the whole purpose
         return settle(value_of(names, event))
 
 
-def value_of(names, event):
+def value_of(names: dict[str, Any], event: dict[str, Any]) -> Any:
     for name in ("handler", "handle"):
         function = names.get(name)
         if callable(function):
@@ -113,7 +124,7 @@ def value_of(names, event):
     return names.get("result")
 
 
-def arguments_for(function, name, event):
+def arguments_for(function: Callable[..., Any], name: str, event: dict[str, Any]) -> list[Any]:
     available = {"event": event, **event}
     required, optional = parameters_of(function)
     if len(required) == 1 and required[0] not in available:
@@ -129,17 +140,17 @@ def arguments_for(function, name, event):
     return [available[parameter] for parameter in given]
 
 
-def parameters_of(function):
-    code = getattr(function, "__code__", None)
-    if type(function) is not types.FunctionType or code.co_kwonlyargcount:
+def parameters_of(function: Callable[..., Any]) -> tuple[Sequence[str], Sequence[str]]:
+    if not isinstance(function, types.FunctionType) or function.__code__.co_kwonlyargcount:
         return signature_of(function)
+    code = function.__code__
     names = code.co_varnames[: code.co_argcount]
     required = len(names) - len(function.__defaults__ or ())
     return names[:required], names[required:]
 
 
-def signature_of(function):
-    import inspect  # costs more than most scripts; few need it
+def signature_of(function: Callable[..., Any]) -> tuple[Sequence[str], Sequence[str]]:
+    import inspect  # noqa: PLC0415  # costs more than most scripts; few need it
 
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     found = [p for p in inspect.signature(function).parameters.values() if p.kind in positional]
@@ -147,12 +158,12 @@ def signature_of(function):
     return required, [p.name for p in found if p.default is not p.empty]
 
 
-def settle(value):
+def settle(value: Any) -> Any:
     if not hasattr(type(value), "__await__"):
         return value
-    import asyncio  # half of the interpreter's start; only scripts that await pay for it
+    import asyncio  # noqa: PLC0415  # half of the interpreter's start; only scripts that await pay for it
 
-    async def wait():
+    async def wait() -> Any:
         return await value
 
     return asyncio.run(wait())
@@ -161,7 +172,7 @@ def settle(value):
 # Results.
 
 
-def result_text(value, size_max):
+def result_text(value: Any, size_max: int) -> bytes:
     try:
         text = encode(value).encode()
     except (ValueError, TypeError, RecursionError, OverflowError) as error:
@@ -171,16 +182,16 @@ def result_text(value, size_max):
     return text
 
 
-def describe_unserializable(value, error):
+def describe_unserializable(value: Any, error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "The result is nested too deeply for JSON."
     found = find_unserializable(value, "result", set(), 0)
     if found is None:
         return f"The result cannot be written as JSON: {error}."
-    return "{0} is {1}, which JSON cannot hold.".format(*found)
+    return f"{found[0]} is {found[1]}, which JSON cannot hold."
 
 
-def find_unserializable(value, path, above, depth):
+def find_unserializable(value: Any, path: str, above: set[int], depth: int) -> tuple[str, str] | None:
     if depth > 200:
         return path, "nested too deeply"
     if id(value) in above:
@@ -193,7 +204,7 @@ def find_unserializable(value, path, above, depth):
     return None if isinstance(value, (dict, list, tuple)) else unserializable_leaf(value, path)
 
 
-def children_of(value, path):
+def children_of(value: Any, path: str) -> Iterator[tuple[Any, str]]:
     if isinstance(value, dict):
         for key, child in value.items():
             if not isinstance(key, (str, int, float, bool, type(None))):
@@ -204,7 +215,7 @@ def children_of(value, path):
             yield child, f"{path}[{index}]"
 
 
-def unserializable_leaf(value, path):
+def unserializable_leaf(value: Any, path: str) -> tuple[str, str] | None:
     try:
         encode(value).encode()
     except UnicodeEncodeError:
@@ -219,7 +230,7 @@ def unserializable_leaf(value, path):
 # Failures.
 
 
-def failure_of(error):
+def failure_of(error: BaseException) -> dict[str, Any]:
     code, observed = "SCRIPT_ERROR", None
     if isinstance(error, SystemExit):
         return {"code": "SCRIPT_EXITED", "message": f"The script ended itself by SystemExit({exit_code(error)})."}
@@ -234,17 +245,17 @@ def failure_of(error):
     return {"code": code, "observed": observed, **described(error)}
 
 
-def exit_code(error):
+def exit_code(error: SystemExit) -> str:
     return cut(repr(error.code), 200) if error.code is not None else ""
 
 
-def refused_process(error):
+def refused_process(error: BaseException) -> bool:
     if isinstance(error, RuntimeError):
         return str(error) == "can't start new thread"
     return isinstance(error, BlockingIOError) and error.errno == errno.EAGAIN
 
 
-def described(error):
+def described(error: BaseException) -> dict[str, Any]:
     line, column = position_of(error)
     name = type(error).__name__
     text = safe_text(error)
@@ -257,29 +268,24 @@ def described(error):
     }
 
 
-def safe_text(error):
+def safe_text(error: BaseException) -> str:
     try:
         return str(error)
     except BaseException:  # noqa: BLE001  # the script's own __str__ may do anything
         return ""
 
 
-def position_of(error):
+def position_of(error: BaseException) -> tuple[int | None, int | None]:
     if isinstance(error, SyntaxError) and error.filename == FILE_NAME:
         return error.lineno, error.offset
-    found = None, None
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        if frame.f_code.co_filename == FILE_NAME:
-            found = line, None
-    return found if found[0] is None else (found[0], column_of(error))
-
-
-def column_of(error):
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILE_NAME]
-    return frames[-1].colno + 1 if frames and frames[-1].colno is not None else None
+    if not frames:
+        return None, None
+    innermost = frames[-1]
+    return innermost.lineno, None if innermost.colno is None else innermost.colno + 1
 
 
-def stack_of(error):
+def stack_of(error: BaseException) -> str:
     try:
         told = traceback.TracebackException.from_exception(error, limit=-50)
         drop_own_frames(told, 0)
@@ -288,7 +294,7 @@ def stack_of(error):
         return ""
 
 
-def drop_own_frames(told, depth):
+def drop_own_frames(told: traceback.TracebackException | None, depth: int) -> None:
     if told is None or depth > 20:
         return
     told.stack = traceback.StackSummary.from_list([f for f in told.stack if f.filename != __file__])
@@ -296,7 +302,7 @@ def drop_own_frames(told, depth):
     drop_own_frames(told.__context__, depth + 1)
 
 
-def cut(text, size_max):
+def cut(text: str, size_max: int) -> str:
     return text if len(text) <= size_max else text[:size_max] + "..."
 
 
@@ -306,14 +312,14 @@ def cut(text, size_max):
 class Room:
     """What an execution finds, and what is put back after it."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.streams = (sys.stdout, sys.stderr, sys.stdin)
         self.path = list(sys.path)
         self.modules = set(sys.modules)
         self.descriptors = lowest_free_descriptor()
         self.recursion_limit = sys.getrecursionlimit()
 
-    def tidy(self):
+    def tidy(self) -> bool:
         """Put everything back; return whether nothing was left that cannot be."""
         sys.stdout, sys.stderr, sys.stdin = self.streams
         sys.stdout.flush()
@@ -330,7 +336,7 @@ class Room:
         empty(SCRATCH)
         return threading.active_count() == 1 and self._descriptors_are_closed()
 
-    def _forget_modules(self):
+    def _forget_modules(self) -> None:
         if len(sys.modules) == len(self.modules):
             return
         for name in set(sys.modules) - self.modules:
@@ -339,25 +345,25 @@ class Room:
             else:
                 self.modules.add(name)
 
-    def _descriptors_are_closed(self):
+    def _descriptors_are_closed(self) -> bool:
         if lowest_free_descriptor() == self.descriptors:
             return True
         gc.collect()
         return lowest_free_descriptor() == self.descriptors
 
 
-def is_own_module(module):
+def is_own_module(module: types.ModuleType) -> bool:
     origin = getattr(getattr(module, "__spec__", None), "origin", None)
     return origin is None or origin.startswith(SCRATCH)
 
 
-def lowest_free_descriptor():
+def lowest_free_descriptor() -> int:
     descriptor = os.dup(0)
     os.close(descriptor)
     return descriptor
 
 
-def empty(folder):
+def empty(folder: str) -> None:
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
@@ -368,11 +374,12 @@ def empty(folder):
                 os.unlink(entry.path)
 
 
-def perform(script, room, event, size_max):
+def perform(
+    script: Script | Exception, room: Room, event: dict[str, Any], size_max: int
+) -> tuple[dict[str, Any], bytes]:
     try:
-        if isinstance(script, Exception):
-            raise script
-        header, body = {"kind": "result"}, result_text(script.run(event), size_max)
+        body = result_text(run(script, event), size_max)
+        header: dict[str, Any] = {"kind": "result"}
     except BaseException as error:  # noqa: BLE001  # SystemExit and KeyboardInterrupt are the script's as well
         header, body = {"kind": "failure", "failure": failure_of(error)}, b""
     try:
@@ -382,15 +389,22 @@ def perform(script, room, event, size_max):
     return header, body
 
 
-def load(source):
+def run(script: Script | Exception, event: dict[str, Any]) -> Any:
+    if isinstance(script, Exception):
+        raise script
+    return script.run(event)
+
+
+def load(source: str) -> Script | Exception:
     try:
         return Script(source)
-    except Exception as error:  # told when it is run
+    except Exception as error:  # noqa: BLE001  # told when it is run
         return error
 
 
-def serve(channel):
-    script, room = None, Room()
+def serve(channel: int) -> None:
+    script: Script | Exception = RuntimeError("no script was loaded")
+    room = Room()
     while True:
         operation, body = read_frame(channel)
         nonce = operation["nonce"]
@@ -403,15 +417,18 @@ def serve(channel):
             write_frame(channel, {"nonce": nonce, **header}, result)
 
 
-def main():
+def main() -> None:
     channel = int(sys.argv[1])
     sys.argv[:] = [FILE_NAME]
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True, errors="backslashreplace")
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
     threading.stack_size(2 << 20)
     os.chdir(SCRATCH)
+    os.environ.clear()
     write_frame(channel, {"kind": "ready", "nonce": ""})
     serve(channel)
 
 
-main()
+if __name__ == "__main__":
+    main()
