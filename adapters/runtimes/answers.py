@@ -26,6 +26,7 @@ _OWN_CODES = frozenset(
         "CLIENT_GONE",
         "DEADLINE_PASSED",
         "EXECUTION_SEEN",
+        "EXECUTION_UNKNOWN",
         "INVALID_REQUEST",
         "METHOD_NOT_ALLOWED",
         "OVERLOADED",

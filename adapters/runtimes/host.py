@@ -20,8 +20,6 @@ from domain.ports import ScriptRun
 from domain.script import Script
 
 _OK = 200
-_HELD_MAX = 10_000
-"""Hashes remembered per host; of a forgotten one the source is sent once more."""
 _SMALL_ANSWER_SIZE_MAX = 262_144
 
 
@@ -98,7 +96,7 @@ class Host:
             answer = await self.connection.get("/health", ends_at, _SMALL_ANSWER_SIZE_MAX)
         except (Unreached, Unanswered, AnswerTooLarge) as error:
             return {"url": self.connection.url, "status": "failing", "reason": str(error)}
-        return {"url": self.connection.url, "form": self.form.value, **_described(answer)}
+        return {**_described(answer), "url": self.connection.url, "form": self.form.value}
 
     async def _post(self, path: str, body: bytes, ends_at: float, size_max: int) -> Answer:
         try:
@@ -111,7 +109,7 @@ class Host:
         self.form = form
         self._held[script_hash] = None
         self._held.move_to_end(script_hash)
-        if len(self._held) > _HELD_MAX:
+        if len(self._held) > self._options.held_max:
             self._held.popitem(last=False)
 
     def _unknown(self, run: ScriptRun, reason: str) -> ExecutionUnknown:
@@ -126,7 +124,7 @@ def _described(answer: Answer) -> dict[str, object]:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return {"status": "ok"}
     status = described.get("status")
-    return described | {"status": status if status in {"ok", "degraded", "failing"} else "ok"}
+    return described | {"status": status if status in ("degraded", "failing") else "ok"}
 
 
 def _since_ms(started_at: float) -> float:

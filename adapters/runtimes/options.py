@@ -14,7 +14,8 @@ class RuntimeOptions:
     """Times in seconds, sizes in bytes, runs at once and runs waiting per language.
 
     `runtime_timeout_s` is what a host may add to a script's own time limit; `cooldown_s` is how long a host that
-    could not be reached is tried last. `output_size_max` bounds stdout and stderr, each.
+    could not be reached is tried last. `output_size_max` bounds stdout and stderr, each. `held_max` hashes of scripts
+    are remembered per host; of a forgotten one the source is sent once more.
     """
 
     token: str | None = field(default=None, repr=False)
@@ -29,6 +30,7 @@ class RuntimeOptions:
     cooldown_s: float = 1.0
     result_size_max: int = 1_048_576
     output_size_max: int = 65_536
+    held_max: int = 10_000
 
     @property
     def answer_size_max(self) -> int:

@@ -38,6 +38,7 @@ class HttpWorker(Worker):
         refusals = []
         for host in self._hosts:
             if now() >= ends_at:
+                refusals.append("the time is over")
                 break
             try:
                 return await self._run_on(host, ends_at)

@@ -27,7 +27,7 @@ class SeenExecutions:
         self._drop_ended(now)
         if execution_id in self._until:
             raise Refusal(HTTPStatus.CONFLICT, "EXECUTION_SEEN", "this execution was sent before")
-        if len(self._by_end) >= self.size_max:
+        if len(self._until) >= self.size_max:
             raise Overloaded("executions to be remembered")
         self._until[execution_id] = now + keep_s
         heapq.heappush(self._by_end, (now + keep_s, execution_id))
@@ -41,3 +41,6 @@ class SeenExecutions:
             ended_at, execution_id = heapq.heappop(self._by_end)
             if self._until.get(execution_id) == ended_at:
                 del self._until[execution_id]
+        if len(self._by_end) > 2 * self.size_max:
+            self._by_end = [(until, execution_id) for execution_id, until in self._until.items()]
+            heapq.heapify(self._by_end)

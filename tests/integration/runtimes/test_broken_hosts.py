@@ -1,0 +1,152 @@
+"""Hosts that break the protocol on the wire: the end is unknown or surely not begun, and nothing is sent twice."""
+
+import asyncio
+import gzip
+import socket
+import time
+from contextlib import asynccontextmanager
+
+import pytest
+
+from adapters.runtimes.options import RuntimeOptions
+from adapters.runtimes.script_runner import HttpScriptRunner
+from domain.errors import RuntimeUnavailable
+from domain.execution import ExecutionUnknown
+from domain.identity import ANONYMOUS
+from domain.language import Language
+from domain.limits import Isolation, Limits
+from tests.contracts.script_runs import new_session, report_of, run_of, script_of, until
+
+SHORT = Limits(timeout_ms=50, memory_mb=128, isolation=Isolation.SESSION)
+OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+
+
+class RawHost:
+    """Answers every request with the same bytes and closes; with None it stays silent. Counts whole requests."""
+
+    def __init__(self, answer: bytes | None) -> None:
+        self.answer = answer
+        self.requests = 0
+        self.gone = asyncio.Event()
+        self.serving: set[asyncio.Task[None] | None] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.serving.add(asyncio.current_task())
+        head = await reader.readuntil(b"\r\n\r\n")
+        declared = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+        await reader.readexactly(int(declared[0].split(b":")[1]) if declared else 0)
+        self.requests += 1
+        if self.answer is None:
+            await reader.read()
+        else:
+            writer.write(self.answer)
+        writer.close()
+        await writer.wait_closed()
+        self.gone.set()
+
+
+@asynccontextmanager
+async def raw_host(answer: bytes | None):
+    host = RawHost(answer)
+    server = await asyncio.start_server(host.serve, "127.0.0.1", 0)
+    try:
+        yield host, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        await server.wait_closed()
+        await asyncio.gather(*host.serving)
+
+
+@asynccontextmanager
+async def runner_of(*urls: str, **options):
+    runner = HttpScriptRunner(RuntimeOptions(**{"runtime_timeout_s": 0.2} | options), {Language.PYTHON: urls})
+    await runner.open()
+    try:
+        yield runner
+    finally:
+        await runner.close()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        b"",
+        b"not HTTP at all\r\n\r\n",
+        b"HTTP/1.1 200",
+        OK + b"content-length: 100\r\n\r\n" + b'{"result": 1',
+        OK + b"transfer-encoding: chunked\r\n\r\n5\r\n{",
+        OK + b"transfer-encoding: chunked\r\n\r\nzz\r\n",
+        OK + b"content-length: many\r\n\r\n{}",
+        OK + b"content-encoding: gzip\r\n\r\n" + gzip.compress(b'{"result": 1}'),
+    ],
+    ids=["silent", "closed", "not-http", "half-head", "half-body", "half-chunk", "bad-chunk", "bad-length", "encoded"],
+)
+async def test_an_execution_without_a_whole_answer_is_unknown_and_was_sent_once(answer):
+    async with raw_host(answer) as (host, url), runner_of(url, url.replace("127.0.0.1", "localhost")) as runner:
+        started_at = time.monotonic()
+        with pytest.raises(ExecutionUnknown):
+            await report_of(runner, run_of("result = 1", limits=SHORT))
+        assert time.monotonic() - started_at < 1.25
+        assert host.requests == 1
+
+
+async def test_a_port_where_nobody_listens_is_unavailable():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        async with runner_of(url) as runner:
+            with pytest.raises(RuntimeUnavailable, match="cannot be reached"):
+                await report_of(runner, run_of("result = 1"))
+
+
+async def test_a_name_that_does_not_exist_is_unavailable():
+    async with runner_of("http://no-such-host.invalid") as runner:
+        with pytest.raises(RuntimeUnavailable, match="cannot be reached"):
+            await report_of(runner, run_of("result = 1"))
+
+
+async def test_a_unix_socket_that_does_not_exist_is_unavailable(tmp_path):
+    async with runner_of(f"unix:{tmp_path}/none.sock") as runner:
+        with pytest.raises(RuntimeUnavailable, match="cannot be reached"):
+            await report_of(runner, run_of("result = 1"))
+
+
+async def test_a_host_that_accepts_no_connection_is_unavailable_in_time():
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        async with runner_of(f"http://127.0.0.1:{full.getsockname()[1]}", connect_timeout_s=0.1) as runner:
+            with pytest.raises(RuntimeUnavailable, match="ConnectTimeout"):
+                await report_of(runner, run_of("result = 1"))
+        for filler in fillers:
+            filler.close()
+
+
+async def test_a_cancelled_run_closes_its_connection():
+    async with raw_host(None) as (host, url), runner_of(url, runtime_timeout_s=30) as runner:
+        running = asyncio.ensure_future(report_of(runner, run_of("result = 1")))
+        await until(lambda: host.requests)
+        running.cancel()
+        await asyncio.wait_for(host.gone.wait(), 5)
+        await asyncio.wait([running])
+        assert running.cancelled()
+
+
+async def test_health_of_a_silent_host_ends_within_a_second():
+    async with raw_host(None) as (_, url), runner_of(url) as runner:
+        started_at = time.monotonic()
+        health = await runner.health()
+        assert time.monotonic() - started_at < 1
+        assert health["status"] == "failing"
+
+
+async def test_checks_and_evictions_of_a_silent_host_end_in_time():
+    async with raw_host(None) as (_, url), runner_of(url, check_timeout_s=0.1, evict_timeout_s=0.1) as runner:
+        with pytest.raises(RuntimeUnavailable, match="in time"):
+            await runner.check(Language.PYTHON, script_of("x"), ANONYMOUS)
+        await runner.evict(new_session().request_id)

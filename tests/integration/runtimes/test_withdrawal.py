@@ -1,0 +1,122 @@
+"""Closing the connection withdraws what is queued on a host, and never what is running."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+
+from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
+from adapters.runtimes.options import RuntimeOptions
+from adapters.runtimes.script_runner import HttpScriptRunner
+from domain.errors import Overloaded, RuntimeUnavailable
+from domain.execution import ExecutionUnknown
+from domain.language import Language
+from entrypoints.host.options import RuntimeHostOptions
+from entrypoints.runtime_host import RuntimeHost
+from tests.contracts.script_runs import report_of, result_of, run_of, until
+from tests.contracts.served_hosts import WallClock, loopback_socket, served
+
+
+@pytest.fixture
+def behind():
+    """The runner behind the host: one place, three waiting."""
+    return MemoryScriptRunner(MemoryRunnerOptions(workers_max=1, queue_max=3))
+
+
+@pytest.fixture
+def host(behind):
+    return RuntimeHost(behind, WallClock(), RuntimeHostOptions())
+
+
+@pytest.fixture
+async def runner(host):
+    listening, url = loopback_socket()
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(served(host.app(), listening))
+        runner = HttpScriptRunner(RuntimeOptions(), {Language.PYTHON: [url]})
+        await runner.open()
+        stack.push_async_callback(runner.close)
+        yield runner
+
+
+async def test_a_queued_run_that_is_cancelled_leaves_the_hosts_queue_and_never_runs(runner, behind):
+    behind.hold()
+    first, second = run_of("result = 1"), run_of("result = 2")
+    running = asyncio.ensure_future(result_of(runner, first))
+    await until(lambda: behind.running)
+    queued = asyncio.ensure_future(result_of(runner, second))
+    await until(lambda: behind.queued)
+    queued.cancel()
+    await until(lambda: not behind.queued)
+    behind.let_go()
+    assert await running == "1"
+    assert behind.ran == [first.execution.execution_id]
+
+
+async def test_a_withdrawn_execution_may_come_again(runner, behind):
+    behind.hold()
+    running = asyncio.ensure_future(result_of(runner, run_of("result = 1")))
+    await until(lambda: behind.running)
+    run = run_of("result = 2")
+    queued = asyncio.ensure_future(result_of(runner, run))
+    await until(lambda: behind.queued)
+    queued.cancel()
+    await until(lambda: not behind.queued)
+    behind.let_go()
+    await running
+    assert await result_of(runner, run) == "2"
+
+
+async def test_a_running_run_goes_on_when_its_caller_leaves_and_never_runs_again(runner, behind):
+    behind.hold()
+    run = run_of("result = 1")
+    running = asyncio.ensure_future(result_of(runner, run))
+    await until(lambda: behind.running)
+    running.cancel()
+    await asyncio.wait([running])
+    behind.let_go()
+    await until(lambda: behind.ran)
+    with pytest.raises(ExecutionUnknown, match="reached it before"):
+        await report_of(runner, run)
+    assert behind.ran == [run.execution.execution_id]
+
+
+async def test_an_end_that_the_host_does_not_know_is_unknown(runner, behind):
+    behind.unknown_next = "the worker fell silent"
+    with pytest.raises(ExecutionUnknown, match="the worker fell silent"):
+        await report_of(runner, run_of("result = 1"))
+    assert len(behind.ran) == 1
+
+
+async def test_a_full_queue_on_the_host_is_overload(runner, behind):
+    behind.hold()
+    inside = [asyncio.ensure_future(result_of(runner, run_of("result = 1"))) for _ in range(4)]
+    await until(lambda: behind.queued == 3)
+    with pytest.raises(Overloaded):
+        await report_of(runner, run_of("result = 1"))
+    behind.let_go()
+    assert await asyncio.gather(*inside) == ["1"] * 4
+
+
+async def test_a_host_without_sandbox_or_on_its_way_out_is_unavailable(runner, behind, host):
+    behind.unavailable = "bubblewrap is missing"
+    with pytest.raises(RuntimeUnavailable, match="bubblewrap is missing"):
+        await report_of(runner, run_of("result = 1"))
+    behind.unavailable = None
+    host.drain()
+    with pytest.raises(RuntimeUnavailable, match="SHUTTING_DOWN"):
+        await report_of(runner, run_of("result = 1"))
+    assert behind.ran == []
+
+
+async def test_a_restarted_host_asks_for_the_scripts_that_it_lost(runner, host):
+    for _ in range(2):
+        assert await result_of(runner, run_of("result = 1")) == "1"
+        host._sources.__init__(host._sources.size_max)
+
+
+async def test_many_executions_at_once_each_run_once(behind, runner):
+    behind.options = MemoryRunnerOptions(workers_max=8, queue_max=100)
+    runs = [run_of("result = params", str(n)) for n in range(60)]
+    assert await asyncio.gather(*(result_of(runner, run) for run in runs)) == [str(n) for n in range(60)]
+    assert sorted(behind.ran) == sorted(run.execution.execution_id for run in runs)

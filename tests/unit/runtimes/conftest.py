@@ -1,0 +1,29 @@
+"""Runners of hosts that respx plays."""
+
+import pytest
+
+from adapters.runtimes.options import RuntimeOptions
+from adapters.runtimes.script_runner import HttpScriptRunner
+from domain.language import Language
+
+HOST = "http://one.test"
+
+
+@pytest.fixture
+def options():
+    return RuntimeOptions(token="s3cret", result_size_max=1000, output_size_max=100)
+
+
+@pytest.fixture
+async def runner(options):
+    """One host, for Python and Node.js."""
+    runner = HttpScriptRunner(options, {language: [HOST] for language in Language})
+    await runner.open()
+    yield runner
+    await runner.close()
+
+
+@pytest.fixture
+def host(httpx2_mock):
+    """The paths of the one host."""
+    return httpx2_mock

@@ -1,0 +1,354 @@
+"""What one execution on one host comes to."""
+
+import json
+
+import httpx2
+import pytest
+import respx
+from respx import MockResponse
+
+from adapters.runtimes.options import RuntimeOptions
+from adapters.runtimes.script_runner import HttpScriptRunner
+from domain.errors import Overloaded, RuntimeUnavailable
+from domain.execution import ExecutionUnknown, FailureCode
+from domain.language import Language
+from tests.contracts.script_runs import Source, failure_of, report_of, result_of, run_of, script_of
+from tests.unit.runtimes.answers import ERROR, OLD, own, refusal
+from tests.unit.runtimes.conftest import HOST
+
+EXECUTE = f"{HOST}/execute"
+
+
+def sent(host: respx.Router, index: int = -1) -> dict:
+    return json.loads(host.calls[index].request.content)
+
+
+class TestRequests:
+    async def test_everything_that_a_host_needs_is_sent(self, runner, host):
+        host.post(EXECUTE).respond(content=own())
+        run = run_of("result = 1", '{"a": 12345678901234567890123}', context='{"b":"é"}')
+        await report_of(runner, run)
+        assert host.calls[0].request.headers["authorization"] == "Bearer s3cret"
+        assert host.calls[0].request.headers["content-type"] == "application/json"
+        body = sent(host)
+        instants = {body.pop("deadline_at"), body.pop("expires_at")}
+        assert all(instant.endswith("Z") for instant in instants)
+        assert body == {
+            "request_id": str(run.execution.key.request_id),
+            "params": {"a": 12345678901234567890123},
+            "context": {"b": "é"},
+            "script_content": "result = 1",
+            "execution_id": str(run.execution.execution_id),
+            "owner": "anonymous",
+            "language": "python",
+            "isolation": "session",
+            "limits": {"timeout_ms": 5000, "memory_mb": 128},
+            "script_hash": run.script_hash,
+        }
+
+    async def test_params_go_out_as_they_came(self, runner, host):
+        host.post(EXECUTE).respond(content=own())
+        await report_of(runner, run_of("result = 1", '{"a":  1.50}'))
+        assert b'"params":{"a":  1.50}' in host.calls[0].request.content
+
+    async def test_a_redirect_is_not_followed(self, runner, host):
+        host.post(EXECUTE).respond(307, headers={"Location": "http://elsewhere.test/execute"})
+        with pytest.raises(ExecutionUnknown):
+            await report_of(runner, run_of("result = 1"))
+        assert len(host.calls) == 1
+
+
+class TestOwnForm:
+    async def test_every_figure_is_reported(self, runner, host):
+        host.post(EXECUTE).respond(content=own())
+        report = await report_of(runner, run_of("result = 1"))
+        assert (report.result, report.failure) == ("8", None)
+        assert (report.stdout, report.stderr) == ("out", "err")
+        assert (report.execution_time_ms, report.memory_usage_bytes) == (12.5, 4096)
+        assert (report.cpu_time_ms, report.cold_start) == (3.5, True)
+        assert report.queue_time_ms >= 0.5
+
+    async def test_what_the_host_does_not_know_is_none(self, runner, host):
+        host.post(EXECUTE).respond(content=own(cpu_time_ms=None, queue_time_ms=None, cold_start=None))
+        report = await report_of(runner, run_of("result = 1"))
+        assert (report.cpu_time_ms, report.queue_time_ms, report.cold_start) == (None, None, None)
+
+    async def test_the_result_stays_as_it_was_written(self, runner, host):
+        body = own(result="RESULT").replace(b'"RESULT"', '{"n":  1e2, "t": "é\\u00e9"}'.encode())
+        host.post(EXECUTE).respond(content=body)
+        assert await result_of(runner, run_of("result = 1")) == '{"n":  1e2, "t": "é\\u00e9"}'
+
+    async def test_an_error_is_reported_field_by_field(self, runner, host):
+        host.post(EXECUTE).respond(content=own(result=None, error=ERROR))
+        failure = await failure_of(runner, run_of("result = 1"))
+        assert (failure.code, failure.message, failure.name) == (FailureCode.SCRIPT_ERROR, "gone", "KeyError")
+        assert (failure.stack, failure.line, failure.column) == ("line 3", 3, 7)
+
+    async def test_a_code_that_is_not_known_here_is_a_script_error(self, runner, host):
+        host.post(EXECUTE).respond(content=own(result=None, error=ERROR | {"code": "NEW_LIMIT", "name": None}))
+        assert (await failure_of(runner, run_of("result = 1"))).code is FailureCode.SCRIPT_ERROR
+
+    async def test_a_limit_is_reported_with_what_was_observed(self, runner, host):
+        error = ERROR | {"code": "MEMORY_LIMIT", "limit": 128, "observed": 129, "stack": None}
+        host.post(EXECUTE).respond(content=own(result=None, error=error))
+        failure = await failure_of(runner, run_of("result = 1"))
+        assert (failure.code, failure.limit, failure.observed) == (FailureCode.MEMORY_LIMIT, 128, 129)
+
+    async def test_output_is_cut_at_its_size_and_freed_of_nul(self, runner, host):
+        host.post(EXECUTE).respond(content=own(stdout="a\0" + "x" * 200))
+        report = await report_of(runner, run_of("result = 1"))
+        assert report.stdout == "a\N{REPLACEMENT CHARACTER}" + "x" * 98
+
+    async def test_a_script_that_was_run_before_is_sent_by_its_hash(self, runner, host):
+        host.post(EXECUTE).respond(content=own())
+        source = Source(script_of("result = 1"))
+        await report_of(runner, run_of(source))
+        await report_of(runner, run_of(source))
+        assert sent(host, 0)["script_content"] == "result = 1"
+        assert "script_content" not in sent(host, 1)
+        assert source.asked == 1
+
+    async def test_a_script_that_is_no_longer_remembered_is_sent_in_full(self, host):
+        host.post(EXECUTE).respond(content=own())
+        runner = HttpScriptRunner(RuntimeOptions(held_max=1), {Language.PYTHON: [HOST]})
+        await runner.open()
+        for source in ["result = 1", "result = 2", "result = 2", "result = 1"]:
+            await report_of(runner, run_of(source))
+        assert ["script_content" in sent(host, n) for n in range(4)] == [True, True, False, True]
+        await runner.close()
+
+    async def test_a_script_that_was_checked_before_is_sent_by_its_hash(self, runner, host):
+        host.post(f"{HOST}/check").respond(json={"parsed": True})
+        host.post(EXECUTE).respond(content=own())
+        source = Source(script_of("result = 1"))
+        await runner.check(Language.PYTHON, source.script, "anonymous")
+        await report_of(runner, run_of(source))
+        assert "script_content" not in sent(host)
+        assert source.asked == 0
+
+    async def test_a_script_that_the_host_has_lost_is_sent_again(self, runner, host):
+        needed = MockResponse(409, content=refusal("SCRIPT_NEEDED"))
+        ended = MockResponse(200, content=own())
+        host.post(EXECUTE).mock(side_effect=[ended, needed, ended])
+        source = Source(script_of("result = 1"))
+        await report_of(runner, run_of(source))
+        assert await result_of(runner, run_of(source)) == "8"
+        assert sent(host)["script_content"] == "result = 1"
+        assert source.asked == 2
+
+    async def test_a_host_that_never_has_enough_is_unavailable(self, runner, host):
+        host.post(EXECUTE).respond(409, content=refusal("SCRIPT_NEEDED"))
+        with pytest.raises(RuntimeUnavailable, match="that it was sent"):
+            await report_of(runner, run_of("result = 1"))
+        assert len(host.calls) == 2
+
+
+class TestNothingStarted:
+    @pytest.mark.parametrize(
+        ("status", "code"),
+        [
+            (400, "INVALID_REQUEST"),
+            (401, "UNAUTHORIZED"),
+            (408, "CLIENT_GONE"),
+            (409, "DEADLINE_PASSED"),
+            (413, "PAYLOAD_TOO_LARGE"),
+            (415, "UNSUPPORTED_MEDIA_TYPE"),
+            (503, "RUNTIME_UNAVAILABLE"),
+            (503, "SHUTTING_DOWN"),
+        ],
+    )
+    async def test_a_refusal_is_unavailable_and_says_why(self, runner, host, status, code):
+        host.post(EXECUTE).respond(status, content=refusal(code, "the very reason"))
+        with pytest.raises(RuntimeUnavailable, match="the very reason"):
+            await report_of(runner, run_of("result = 1"))
+        assert len(host.calls) == 1
+
+    async def test_a_full_host_is_overload(self, runner, host):
+        host.post(EXECUTE).respond(503, content=refusal("OVERLOADED"))
+        with pytest.raises(Overloaded):
+            await report_of(runner, run_of("result = 1"))
+
+    @pytest.mark.parametrize("status", [400, 404, 422, 499, 503])
+    async def test_any_4xx_and_503_of_a_known_host_is_unavailable(self, runner, host, status):
+        host.post(EXECUTE).mock(side_effect=[MockResponse(200, content=own()), MockResponse(status, text="?")])
+        await report_of(runner, run_of("result = 1"))
+        with pytest.raises(RuntimeUnavailable):
+            await report_of(runner, run_of("result = 1"))
+
+    @pytest.mark.parametrize("error", [httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout])
+    async def test_a_host_that_cannot_be_reached_is_unavailable(self, runner, host, error):
+        host.post(EXECUTE).mock(side_effect=error("refused"))
+        with pytest.raises(RuntimeUnavailable, match="cannot be reached"):
+            await report_of(runner, run_of("result = 1"))
+
+    async def test_a_language_without_hosts_is_unavailable(self, options):
+        with pytest.raises(RuntimeUnavailable, match="no runtime host"):
+            await HttpScriptRunner(options, {Language.NODEJS: [HOST]}).acquire(run_of("result = 1"))
+
+
+class TestUnknown:
+    @pytest.mark.parametrize(
+        "error",
+        [
+            httpx2.ReadError("reset"),
+            httpx2.WriteError("reset"),
+            httpx2.ReadTimeout("slow"),
+            httpx2.RemoteProtocolError("half an answer"),
+        ],
+    )
+    async def test_a_connection_that_breaks_leaves_the_end_unknown(self, runner, host, error):
+        host.post(EXECUTE).mock(side_effect=error)
+        run = run_of("result = 1")
+        with pytest.raises(ExecutionUnknown) as caught:
+            await report_of(runner, run)
+        assert caught.value.execution_id == run.execution.execution_id
+        assert HOST in caught.value.message
+        assert len(host.calls) == 1
+
+    @pytest.mark.parametrize("status", [500, 501, 502, 504])
+    async def test_any_other_status_of_a_known_host_leaves_it_unknown(self, runner, host, status):
+        answers = [MockResponse(200, content=own()), MockResponse(status, json={"error": "told"})]
+        host.post(EXECUTE).mock(side_effect=answers)
+        await report_of(runner, run_of("result = 1"))
+        with pytest.raises(ExecutionUnknown):
+            await report_of(runner, run_of("result = 1"))
+
+    async def test_an_execution_that_the_host_has_seen_is_unknown(self, runner, host):
+        host.post(EXECUTE).respond(409, content=refusal("EXECUTION_SEEN"))
+        with pytest.raises(ExecutionUnknown, match="reached it before"):
+            await report_of(runner, run_of("result = 1"))
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b"rubbish",
+            b"[]",
+            b"{}",
+            b'{"result": 8',
+            b'{"result": NaN}',
+            b'{"result": "\xff"}',
+            b'{"result": 8, "execution_time_ms": "12"}',
+            b'{"result": 8, "execution_time_ms": -1}',
+            b'{"result": 8, "memory_usage_bytes": []}',
+            b'{"result": 8, "stdout": 5}',
+            own(cold_start="yes"),
+            own(error=ERROR | {"line": "three"}),
+            own(error={"code": "SCRIPT_ERROR"}),
+            b'{"result": ' + b"[" * 100_0 + b"]" * 100_0 + b', "stdout": []}',
+        ],
+    )
+    async def test_rubbish_leaves_the_end_unknown(self, runner, host, body):
+        host.post(EXECUTE).respond(200, content=body)
+        with pytest.raises(ExecutionUnknown):
+            await report_of(runner, run_of("result = 1"))
+        assert len(host.calls) == 1
+
+
+class TestSizes:
+    async def test_a_result_over_its_size_is_too_large(self, runner, host):
+        host.post(EXECUTE).respond(content=own(result="x" * 1000))
+        report = await report_of(runner, run_of("result = 1"))
+        assert report.failure.code is FailureCode.RESULT_TOO_LARGE
+        assert (report.failure.limit, report.failure.observed) == (1000, 1002)
+        assert report.stdout == "out"
+
+    async def test_a_result_of_just_its_size_passes(self, runner, host):
+        host.post(EXECUTE).respond(content=own(result="x" * 998))
+        assert len(await result_of(runner, run_of("result = 1"))) == 1000
+
+    async def test_an_answer_beyond_every_bound_is_too_large(self, runner, host, options):
+        host.post(EXECUTE).respond(content=own(result="x" * options.answer_size_max))
+        failure = await failure_of(runner, run_of("result = 1"))
+        assert failure.code is FailureCode.RESULT_TOO_LARGE
+        assert failure.observed > options.answer_size_max
+
+    async def test_an_answer_that_does_not_tell_its_size_is_read_no_further_than_its_bound(self, runner, host, options):
+        read = []
+
+        async def endless():
+            for _ in range(1000):
+                read.append(1)
+                yield b"x" * (options.answer_size_max // 4)
+
+        host.post(EXECUTE).mock(return_value=MockResponse(200, content=endless()))
+        failure = await failure_of(runner, run_of("result = 1"))
+        assert (failure.code, failure.observed) == (FailureCode.RESULT_TOO_LARGE, None)
+        assert len(read) < 10
+
+    async def test_an_error_beyond_every_bound_is_unknown(self, runner, host, options):
+        host.post(EXECUTE).respond(500, content=b"x" * (options.answer_size_max + 1))
+        with pytest.raises(ExecutionUnknown, match="too large"):
+            await report_of(runner, run_of("result = 1"))
+
+
+class TestOldForm:
+    async def test_what_it_tells_is_reported_and_the_rest_is_none(self, runner, host):
+        host.post(EXECUTE).respond(json=OLD)
+        report = await report_of(runner, run_of("result = 1"))
+        assert (report.result, report.execution_time_ms, report.memory_usage_bytes) == ("8", 12.0, 4096)
+        assert (report.cpu_time_ms, report.queue_time_ms, report.cold_start) == (None, None, None)
+        assert (report.stdout, report.stderr) == ("", "")
+
+    async def test_a_result_alone_is_enough(self, runner, host):
+        host.post(EXECUTE).respond(json={"result": None})
+        report = await report_of(runner, run_of("result = 1"))
+        assert (report.result, report.failure, report.memory_usage_bytes) == ("null", None, None)
+        assert report.execution_time_ms >= 0
+
+    async def test_the_script_is_sent_every_time(self, runner, host):
+        host.post(EXECUTE).respond(json=OLD)
+        for _ in range(2):
+            await report_of(runner, run_of("result = 1"))
+        assert [sent(host, n)["script_content"] for n in range(2)] == ["result = 1"] * 2
+
+    @pytest.mark.parametrize(
+        ("status", "body"),
+        [
+            (500, {"error": "x is not defined"}),
+            (500, {"detail": "x is not defined"}),
+            (500, {"message": "x is not defined"}),
+            (400, {"error": {"message": "x is not defined"}}),
+            (422, {"detail": {"error": "x is not defined"}}),
+            (200, {"error": "x is not defined"}),
+            (200, {"result": None, "error": {"message": "x is not defined"}}),
+        ],
+    )
+    async def test_an_error_that_it_tells_is_the_scripts(self, runner, host, status, body):
+        host.post(EXECUTE).respond(status, json=body)
+        failure = await failure_of(runner, run_of("result = 1"))
+        assert (failure.code, failure.message) == (FailureCode.SCRIPT_ERROR, "x is not defined")
+
+    async def test_an_error_without_words_is_a_script_error_all_the_same(self, runner, host):
+        host.post(EXECUTE).respond(200, json={"error": 5})
+        assert (await failure_of(runner, run_of("result = 1"))).code is FailureCode.SCRIPT_ERROR
+
+    @pytest.mark.parametrize(
+        ("status", "content"),
+        [(500, b"oops"), (500, b"{}"), (500, b'{"error": ""}'), (500, b'{"error": [1]}'), (502, b'{"error": "bad"}')],
+    )
+    async def test_an_error_that_it_does_not_tell_is_unknown(self, runner, host, status, content):
+        host.post(EXECUTE).respond(status, content=content)
+        with pytest.raises(ExecutionUnknown):
+            await report_of(runner, run_of("result = 1"))
+
+    @pytest.mark.parametrize("status", [401, 403, 404, 405])
+    async def test_no_access_or_no_such_path_is_unavailable(self, runner, host, status):
+        host.post(EXECUTE).respond(status, json={"error": "no"})
+        with pytest.raises(RuntimeUnavailable):
+            await report_of(runner, run_of("result = 1"))
+
+    async def test_too_many_requests_is_overload(self, runner, host):
+        host.post(EXECUTE).respond(429, json={"error": "slow down"})
+        with pytest.raises(Overloaded):
+            await report_of(runner, run_of("result = 1"))
+
+    async def test_a_script_cannot_pass_for_a_refusal_of_a_host_known_to_be_old(self, runner, host):
+        forged = MockResponse(500, content=refusal("OVERLOADED"))
+        host.post(EXECUTE).mock(side_effect=[MockResponse(200, json=OLD), forged])
+        await report_of(runner, run_of("result = 1"))
+        assert (await failure_of(runner, run_of("result = 1"))).code is FailureCode.SCRIPT_ERROR
+
+
+def test_options_do_not_show_the_token():
+    assert "s3cret" not in repr(RuntimeOptions(token="s3cret"))

@@ -1,0 +1,106 @@
+"""What a host keeps is bounded, and an execution is never forgotten before its time."""
+
+import pytest
+
+from domain.errors import Overloaded
+from entrypoints.host.executions import SeenExecutions
+from entrypoints.host.refusals import Refusal
+from entrypoints.host.sources import SourceCache
+from tests.contracts.script_runs import new_id, script_of
+
+
+class ManualMonotonic:
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def monotonic():
+    return ManualMonotonic()
+
+
+@pytest.fixture
+def seen(monotonic):
+    return SeenExecutions(2, monotonic)
+
+
+class TestSeenExecutions:
+    def test_an_id_is_refused_until_its_time_is_over(self, seen, monotonic):
+        execution_id = new_id()
+        seen.add(execution_id, 10)
+        monotonic.now_s += 9.99
+        with pytest.raises(Refusal, match="EXECUTION_SEEN"):
+            seen.add(execution_id, 10)
+        monotonic.now_s += 0.01
+        seen.add(execution_id, 10)
+
+    def test_when_it_is_full_it_takes_none_rather_than_forget_one(self, seen, monotonic):
+        first = new_id()
+        seen.add(first, 10)
+        seen.add(new_id(), 5)
+        with pytest.raises(Overloaded):
+            seen.add(new_id(), 1)
+        monotonic.now_s += 5
+        seen.add(new_id(), 1)
+        with pytest.raises(Refusal):
+            seen.add(first, 10)
+
+    def test_a_forgotten_id_may_come_again(self, seen):
+        execution_id = new_id()
+        seen.add(execution_id, 10)
+        seen.forget(execution_id)
+        seen.add(execution_id, 10)
+        with pytest.raises(Refusal):
+            seen.add(execution_id, 10)
+
+    def test_forgotten_ids_take_no_room(self, seen):
+        kept = new_id()
+        seen.add(kept, 10)
+        for _ in range(100):
+            execution_id = new_id()
+            seen.add(execution_id, 5)
+            seen.forget(execution_id)
+        assert len(seen._by_end) <= 5
+        with pytest.raises(Refusal):
+            seen.add(kept, 10)
+
+    def test_the_end_of_a_forgotten_time_does_not_end_a_later_one(self, seen, monotonic):
+        execution_id = new_id()
+        seen.add(execution_id, 5)
+        seen.forget(execution_id)
+        seen.add(execution_id, 10)
+        monotonic.now_s += 7
+        with pytest.raises(Refusal):
+            seen.add(execution_id, 10)
+
+
+class TestSourceCache:
+    def test_the_least_recently_used_go_first(self):
+        cache = SourceCache(30)
+        a, b, c = (script_of(letter * 10) for letter in "abc")
+        for script in (a, b, c):
+            cache.put(script)
+        assert cache.get(a.hash) is a
+        cache.put(script_of("d" * 10))
+        assert [cache.get(script.hash) is not None for script in (a, b, c)] == [True, False, True]
+
+    def test_the_same_script_counts_once(self):
+        cache = SourceCache(30)
+        for _ in range(5):
+            cache.put(script_of("a" * 20))
+        cache.put(script_of("b" * 10))
+        assert cache.get(script_of("a" * 20).hash) is not None
+
+    def test_sizes_are_in_bytes(self):
+        cache = SourceCache(30)
+        cache.put(script_of("é" * 20))
+        assert cache.get(script_of("é" * 20).hash) is None
+
+    def test_a_script_that_never_fits_leaves_an_empty_cache_that_works(self):
+        cache = SourceCache(30)
+        cache.put(script_of("a" * 31))
+        cache.put(script_of("b" * 30))
+        assert cache.get(script_of("b" * 30).hash) is not None

@@ -1,0 +1,268 @@
+"""Which host gets what: order, failover, checks, evictions, health."""
+
+import json
+from uuid import UUID
+
+import httpx2
+import pytest
+from respx import MockResponse
+
+from adapters.runtimes.options import RuntimeOptions
+from adapters.runtimes.rendezvous import ranked
+from adapters.runtimes.script_runner import HttpScriptRunner
+from domain.errors import Overloaded, RuntimeUnavailable, StorageUnavailable
+from domain.execution import ExecutionUnknown
+from domain.identity import ANONYMOUS, SessionKey
+from domain.language import Language
+from domain.script import ScriptSyntaxError
+from tests.contracts.script_runs import Source, new_session, report_of, result_of, run_of, script_of
+from tests.unit.runtimes.answers import OLD, own, refusal
+from tests.unit.runtimes.conftest import HOST
+
+HOSTS = ["http://a.test", "http://b.test", "http://c.test"]
+
+
+@pytest.fixture
+async def cluster():
+    """Three hosts for Python."""
+    runner = HttpScriptRunner(RuntimeOptions(), {Language.PYTHON: HOSTS})
+    await runner.open()
+    yield runner
+    await runner.close()
+
+
+def order_for(key: SessionKey) -> list[str]:
+    return ranked(key.request_id.bytes, HOSTS)
+
+
+def hosts_asked(httpx2_mock, path="/execute") -> list[str]:
+    urls = [str(call.request.url) for call in httpx2_mock.calls]
+    return [url.removesuffix(path) for url in urls if url.endswith(path)]
+
+
+class TestRendezvous:
+    def test_every_controller_ranks_alike_whatever_the_order_of_its_list(self):
+        key = UUID(int=7).bytes
+        assert ranked(key, HOSTS) == ranked(key, HOSTS[::-1])
+
+    def test_a_host_less_moves_only_its_own_sessions(self):
+        keys = [UUID(int=n).bytes for n in range(200)]
+        for key in keys:
+            assert ranked(key, HOSTS[1:]) == [host for host in ranked(key, HOSTS) if host != HOSTS[0]]
+
+    def test_sessions_spread_over_all_hosts(self):
+        first = [ranked(UUID(int=n).bytes, HOSTS)[0] for n in range(300)]
+        assert all(first.count(host) > 60 for host in HOSTS)
+
+
+class TestFailover:
+    async def test_a_session_stays_on_its_host(self, cluster, httpx2_mock):
+        httpx2_mock.route().respond(content=own())
+        key = new_session()
+        for _ in range(3):
+            await result_of(cluster, run_of("result = 1", key=key))
+        assert hosts_asked(httpx2_mock) == [order_for(key)[0]] * 3
+
+    async def test_a_session_whose_host_is_gone_moves_to_the_next(self, cluster, httpx2_mock):
+        key = new_session()
+        first, second, _ = order_for(key)
+        httpx2_mock.route(url__startswith=first).mock(side_effect=httpx2.ConnectError("refused"))
+        httpx2_mock.route(url__startswith=second).respond(content=own())
+        assert await result_of(cluster, run_of("result = 1", key=key)) == "8"
+        assert hosts_asked(httpx2_mock) == [first, second]
+
+    async def test_a_host_that_is_gone_is_not_asked_again_at_once(self, cluster, httpx2_mock):
+        key = new_session()
+        first, second, _ = order_for(key)
+        httpx2_mock.route(url__startswith=first).mock(side_effect=httpx2.ConnectError("refused"))
+        httpx2_mock.route(url__startswith=second).respond(content=own())
+        for _ in range(3):
+            await result_of(cluster, run_of("result = 1", key=key))
+        assert hosts_asked(httpx2_mock) == [first, second, second, second]
+
+    async def test_a_session_returns_to_its_host_when_that_is_back(self, httpx2_mock):
+        runner = HttpScriptRunner(RuntimeOptions(cooldown_s=0), {Language.PYTHON: HOSTS})
+        await runner.open()
+        key = new_session()
+        first, second, _ = order_for(key)
+        back = [httpx2.ConnectError("refused"), MockResponse(200, content=own())]
+        httpx2_mock.route(url__startswith=first).mock(side_effect=back)
+        httpx2_mock.route(url__startswith=second).respond(content=own())
+        for _ in range(2):
+            await result_of(runner, run_of("result = 1", key=key))
+        assert hosts_asked(httpx2_mock) == [first, second, first]
+        await runner.close()
+
+    @pytest.mark.parametrize("code", ["RUNTIME_UNAVAILABLE", "SHUTTING_DOWN"])
+    async def test_a_host_that_takes_nothing_is_passed_over(self, cluster, httpx2_mock, code):
+        key = new_session()
+        httpx2_mock.route(url__startswith=order_for(key)[0]).respond(503, content=refusal(code))
+        httpx2_mock.route().respond(content=own())
+        assert await result_of(cluster, run_of("result = 1", key=key)) == "8"
+
+    async def test_the_source_is_read_once_for_all_hosts(self, cluster, httpx2_mock):
+        source = Source(script_of("result = 1"))
+        run = run_of(source)
+        first, second, _ = order_for(run.execution.key)
+        lost = [MockResponse(200, content=own()), httpx2.ConnectError("refused")]
+        httpx2_mock.route(url__startswith=first).mock(side_effect=lost)
+        httpx2_mock.route(url__startswith=second).respond(content=own())
+        await report_of(cluster, run)
+        await report_of(cluster, run_of(source, key=run.execution.key))
+        assert json.loads(httpx2_mock.calls[-1].request.content)["script_content"] == "result = 1"
+        assert source.asked == 2
+
+    async def test_what_may_have_run_goes_to_no_other_host(self, cluster, httpx2_mock):
+        httpx2_mock.route().mock(side_effect=httpx2.ReadError("reset"))
+        with pytest.raises(ExecutionUnknown):
+            await report_of(cluster, run_of("result = 1"))
+        assert len(httpx2_mock.calls) == 1
+
+    async def test_a_full_host_pushes_its_load_to_no_other(self, cluster, httpx2_mock):
+        httpx2_mock.route().respond(503, content=refusal("OVERLOADED"))
+        with pytest.raises(Overloaded):
+            await report_of(cluster, run_of("result = 1"))
+        assert len(httpx2_mock.calls) == 1
+
+    async def test_when_all_are_gone_each_reason_is_told(self, cluster, httpx2_mock):
+        httpx2_mock.route().mock(side_effect=httpx2.ConnectError("refused"))
+        with pytest.raises(RuntimeUnavailable) as caught:
+            await report_of(cluster, run_of("result = 1"))
+        assert all(host in caught.value.message for host in HOSTS)
+        assert (caught.value.stored, caught.value.executed) == ("no", "no")
+
+    async def test_no_further_host_is_tried_once_the_time_is_over(self, httpx2_mock):
+        runner = HttpScriptRunner(RuntimeOptions(runtime_timeout_s=-10), {Language.PYTHON: HOSTS})
+        await runner.open()
+        with pytest.raises(RuntimeUnavailable, match="time is over"):
+            await report_of(runner, run_of("result = 1"))
+        assert len(httpx2_mock.calls) == 0
+        await runner.close()
+
+    async def test_a_source_that_fails_on_a_second_asking_reaches_the_caller(self, runner, host):
+        answers = [MockResponse(200, content=own()), MockResponse(409, content=refusal("SCRIPT_NEEDED"))]
+        host.post(f"{HOST}/execute").mock(side_effect=answers)
+        source = Source(script_of("result = 1"))
+        await report_of(runner, run_of(source))
+        source.error = StorageUnavailable()
+        with pytest.raises(StorageUnavailable):
+            await report_of(runner, run_of(source))
+
+
+class TestChecks:
+    async def test_the_script_is_sent_with_its_owner(self, runner, host):
+        host.post(f"{HOST}/check").respond(json={"parsed": True})
+        assert await runner.check(Language.NODEJS, script_of("return 1;"), ANONYMOUS) is True
+        sent = json.loads(host.calls[0].request.content)
+        assert sent == {"language": "nodejs", "owner": "anonymous", "script_content": "return 1;"}
+
+    async def test_a_fault_is_told_with_its_place(self, runner, host):
+        fault = refusal("SCRIPT_SYNTAX_ERROR", "invalid syntax", line=2, column=10)
+        host.post(f"{HOST}/check").respond(400, content=fault)
+        with pytest.raises(ScriptSyntaxError) as caught:
+            await runner.check(Language.PYTHON, script_of("x"), ANONYMOUS)
+        found = caught.value.fault
+        assert (found.message, found.line, found.column) == ("invalid syntax", 2, 10)
+
+    @pytest.mark.parametrize("status", [404, 405])
+    async def test_a_host_of_the_old_form_parses_nothing(self, runner, host, status):
+        host.post(f"{HOST}/check").respond(status)
+        assert await runner.check(Language.PYTHON, script_of("x ="), ANONYMOUS) is False
+
+    async def test_a_host_of_the_old_form_runs_what_it_did_not_parse(self, runner, host):
+        host.post(f"{HOST}/check").respond(404)
+        host.post(f"{HOST}/execute").respond(json=OLD)
+        await runner.check(Language.PYTHON, script_of("result = 8"), ANONYMOUS)
+        assert await result_of(runner, run_of("result = 8")) == "8"
+
+    async def test_a_full_checker_is_overload(self, runner, host):
+        host.post(f"{HOST}/check").respond(503, content=refusal("OVERLOADED"))
+        with pytest.raises(Overloaded):
+            await runner.check(Language.PYTHON, script_of("x"), ANONYMOUS)
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            MockResponse(200, content=b"rubbish"),
+            MockResponse(200, json={"parsed": "yes"}),
+            MockResponse(200, content=b"x" * 300_000),
+            MockResponse(500),
+            MockResponse(400, content=refusal("INVALID_REQUEST")),
+            httpx2.ReadError("reset"),
+            httpx2.ConnectError("refused"),
+        ],
+    )
+    async def test_a_check_without_a_verdict_goes_to_the_next_host(self, cluster, httpx2_mock, answer):
+        httpx2_mock.route().mock(side_effect=[answer, MockResponse(200, json={"parsed": True})])
+        assert await cluster.check(Language.PYTHON, script_of("x"), ANONYMOUS) is True
+        assert len(httpx2_mock.calls) == 2
+
+    async def test_no_verdict_anywhere_is_unavailable(self, cluster, httpx2_mock):
+        httpx2_mock.route().respond(500)
+        with pytest.raises(RuntimeUnavailable):
+            await cluster.check(Language.PYTHON, script_of("x"), ANONYMOUS)
+        assert len(httpx2_mock.calls) == 3
+
+
+class TestEvictions:
+    async def test_every_host_hears_of_it(self, cluster, httpx2_mock):
+        httpx2_mock.route().respond(204)
+        key = new_session()
+        await cluster.evict(key.request_id)
+        assert sorted(hosts_asked(httpx2_mock, "/evict")) == HOSTS
+        assert json.loads(httpx2_mock.calls[0].request.content) == {"request_id": str(key.request_id)}
+
+    async def test_a_host_that_does_not_answer_changes_nothing(self, cluster, httpx2_mock):
+        httpx2_mock.route().mock(side_effect=[httpx2.ReadError("reset"), httpx2.ConnectError("no"), MockResponse(500)])
+        await cluster.evict(new_session().request_id)
+        assert len(httpx2_mock.calls) == 3
+
+    async def test_a_host_of_the_old_form_is_not_asked(self, runner, host):
+        host.post(f"{HOST}/execute").respond(json=OLD)
+        await report_of(runner, run_of("result = 1"))
+        await runner.evict(new_session().request_id)
+        assert hosts_asked(host, "/evict") == []
+
+
+class TestHealth:
+    async def test_it_is_ok_when_every_host_is(self, cluster, httpx2_mock):
+        httpx2_mock.route().respond(json={"status": "ok", "workers": 4})
+        health = await cluster.health()
+        assert health["status"] == "ok"
+        hosts = health["languages"]["python"]["hosts"]
+        assert [(host["url"], host["workers"]) for host in hosts] == [(url, 4) for url in HOSTS]
+
+    async def test_it_is_degraded_when_a_host_is_gone(self, cluster, httpx2_mock):
+        httpx2_mock.route(url__startswith=HOSTS[0]).mock(side_effect=httpx2.ConnectError("refused"))
+        httpx2_mock.route().respond(json={"status": "ok"})
+        health = await cluster.health()
+        assert health["status"] == "degraded"
+        assert "refused" in health["languages"]["python"]["hosts"][0]["reason"]
+
+    async def test_it_is_failing_when_all_are_gone(self, cluster, httpx2_mock):
+        httpx2_mock.route().mock(side_effect=httpx2.ConnectError("refused"))
+        assert (await cluster.health())["status"] == "failing"
+
+    @pytest.mark.parametrize(
+        ("answer", "status"),
+        [
+            (MockResponse(200, json={"status": "failing"}), "failing"),
+            (MockResponse(200, json={"status": "degraded"}), "degraded"),
+            (MockResponse(200, json={"status": "healthy"}), "ok"),
+            (MockResponse(200, json={"status": ["odd"]}), "ok"),
+            (MockResponse(200, text="alive"), "ok"),
+            (MockResponse(404), "degraded"),
+            (MockResponse(200, content=b"x" * 300_000), "failing"),
+        ],
+    )
+    async def test_what_a_host_says_of_itself_counts(self, runner, host, answer, status):
+        host.get(f"{HOST}/health").mock(return_value=answer)
+        assert (await runner.health())["status"] == status
+
+
+async def test_a_runner_can_be_closed_before_it_was_opened_and_twice(options):
+    runner = HttpScriptRunner(options, {Language.PYTHON: [HOST]})
+    await runner.close()
+    await runner.open()
+    await runner.close()
+    await runner.close()

@@ -1,0 +1,64 @@
+"""Who waits for a worker leaves the queue with its client, and gives back what it was given too late."""
+
+import asyncio
+
+import pytest
+
+from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
+from entrypoints.host.queueing import acquire_while_connected
+from entrypoints.host.refusals import Refusal
+from tests.contracts.script_runs import result_of, run_of, until
+
+
+class ManualConnection:
+    """A connection that the test closes."""
+
+    def __init__(self) -> None:
+        self.closed = asyncio.Event()
+        self.messages = [{"type": "http.request"}]
+
+    async def receive(self):
+        if self.messages:
+            return self.messages.pop()
+        await self.closed.wait()
+        return {"type": "http.disconnect"}
+
+
+@pytest.fixture
+def runner():
+    return MemoryScriptRunner(MemoryRunnerOptions(workers_max=1))
+
+
+async def test_a_worker_is_given_while_the_client_is_there(runner):
+    worker = await acquire_while_connected(runner, run_of("result = 1"), ManualConnection().receive)
+    assert (await worker.run()).result == "1"
+
+
+async def test_a_client_that_leaves_is_withdrawn(runner):
+    taken, connection = await runner.acquire(run_of("result = 1")), ManualConnection()
+    waiting = asyncio.ensure_future(acquire_while_connected(runner, run_of("result = 1"), connection.receive))
+    await until(lambda: runner.queued)
+    connection.closed.set()
+    with pytest.raises(Refusal, match="CLIENT_GONE"):
+        await waiting
+    assert runner.queued == 0
+    await taken.release()
+
+
+async def test_a_worker_that_came_with_the_end_of_the_connection_is_given_back(runner):
+    connection = ManualConnection()
+    connection.messages = [{"type": "http.disconnect"}]
+    with pytest.raises(Refusal, match="CLIENT_GONE"):
+        await acquire_while_connected(runner, run_of("result = 1"), connection.receive)
+    assert await asyncio.wait_for(result_of(runner, run_of("result = 1")), 1) == "1"
+
+
+async def test_a_cancelled_wait_leaves_the_queue(runner):
+    taken, connection = await runner.acquire(run_of("result = 1")), ManualConnection()
+    waiting = asyncio.ensure_future(acquire_while_connected(runner, run_of("result = 1"), connection.receive))
+    await until(lambda: runner.queued)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()
+    assert runner.queued == 0
+    await taken.release()
