@@ -1,19 +1,17 @@
 """Gathers calls of one kind into few statements."""
 
 import asyncio
-from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextvars import Context
-from typing import Generic, TypeVar
+from typing import Generic
 
-from attrs import define, field, frozen, validators
+from attrs import field, frozen, validators
 
+from adapters.postgres.batch import Answer, Batch, Call, Slot
+from adapters.postgres.call_queue import CallQueue, QueueBounds
 from adapters.postgres.errors import Refused
 from adapters.postgres.key_set import KeySet
 from domain.errors import Overloaded, ShuttingDown
-
-Call = TypeVar("Call")
-Answer = TypeVar("Answer")
 
 _MIB = 1024 * 1024
 _positive = validators.ge(1)
@@ -29,6 +27,11 @@ class CoalescerOptions:
     queue_max: int = field(default=4096, validator=_positive)
     queue_bytes_max: int = field(default=64 * _MIB, validator=_positive)
 
+    @property
+    def bounds(self) -> QueueBounds:
+        """The bounds of what waits."""
+        return QueueBounds(self.batch_max, self.batch_bytes_max, self.queue_max, self.queue_bytes_max)
+
 
 @frozen
 class CoalescerStats:
@@ -40,49 +43,6 @@ class CoalescerStats:
     calls: int
     batches: int
     overloaded: int
-
-
-@define(eq=False)
-class _Slot(Generic[Call, Answer]):
-    """A call and those who wait for its answer; it is wanted while one of them still does."""
-
-    call: Call
-    size: int
-    futures: list[asyncio.Future[Answer]]
-
-    @property
-    def wanted(self) -> bool:
-        for future in self.futures:  # noqa: SIM110  # in the way of every call: a generator costs twice as much
-            if not future.done():
-                return True
-        return False
-
-    def settle(self, outcome: Answer | Exception) -> None:
-        for future in self.futures:
-            if future.done():
-                continue
-            # One instance may go to many callers: a future resets the traceback whenever it raises.
-            if isinstance(outcome, Exception):
-                future.set_exception(outcome)
-            else:
-                future.set_result(outcome)
-
-    def cancel(self) -> None:
-        for future in self.futures:
-            future.cancel()
-
-
-@define(eq=False)
-class _Batch(Generic[Call, Answer]):
-    """Slots that leave together, and the keys that are held for them."""
-
-    slots: list[_Slot[Call, Answer]] = field(factory=list)
-    keys: list[Hashable] = field(factory=list)
-    size: int = 0
-
-    def add(self, slot: _Slot[Call, Answer]) -> None:
-        self.slots.append(slot)
-        self.size += slot.size
 
 
 class Coalescer(Generic[Call, Answer]):
@@ -110,13 +70,8 @@ class Coalescer(Generic[Call, Answer]):
         self._key = key
         self._size = size
         self._options = options
-        self._exclusive = exclusive
         self._share = share
-        self._ready: OrderedDict[Hashable, deque[_Slot[Call, Answer]]] = OrderedDict()
-        self._parked: dict[Hashable, deque[_Slot[Call, Answer]]] = {}
-        self._granted: set[Hashable] = set()
-        self._waiting = 0
-        self._waiting_bytes = 0
+        self._queue: CallQueue[Call, Answer] = CallQueue(options.bounds, exclusive, self._depart_soon)
         self._calls = 0
         self._batches = 0
         self._overloaded = 0
@@ -140,8 +95,8 @@ class Coalescer(Generic[Call, Answer]):
     def stats(self) -> CoalescerStats:
         """Return the present figures."""
         return CoalescerStats(
-            waiting=self._waiting,
-            waiting_bytes=self._waiting_bytes,
+            waiting=self._queue.waiting,
+            waiting_bytes=self._queue.waiting_bytes,
             under_way=len(self._tasks),
             calls=self._calls,
             batches=self._batches,
@@ -150,7 +105,7 @@ class Coalescer(Generic[Call, Answer]):
 
     async def drain(self) -> None:
         """Wait until nothing waits and nothing is under way."""
-        while self._waiting or self._tasks:
+        while self._queue.waiting or self._tasks:
             drained: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._drained.append(drained)
             await drained
@@ -164,25 +119,17 @@ class Coalescer(Generic[Call, Answer]):
         if self._closed:
             raise ShuttingDown
         key = self._key(call)
-        group = self._ready.get(key) or self._parked.get(key)
-        if group and self._share:
-            group[-1].futures.append(future)
-        else:
-            self._admit(key, group, _Slot(call, self._size(call), [future]))
+        if not (self._share and self._queue.join(key, future)):
+            self._add(key, Slot(call, self._size(call), [future]))
         self._calls += 1
 
-    def _admit(self, key: Hashable, group: deque[_Slot[Call, Answer]] | None, slot: _Slot[Call, Answer]) -> None:
-        full = self._waiting >= self._options.queue_max
-        if full or self._waiting_bytes + slot.size > self._options.queue_bytes_max:
+    def _add(self, key: Hashable, slot: Slot[Call, Answer]) -> None:
+        try:
+            self._queue.add(key, slot)
+        except Overloaded:
             self._overloaded += 1
-            raise Overloaded("the database")
-        self._waiting += 1
-        self._waiting_bytes += slot.size
-        if group is None:
-            self._ready[key] = deque((slot,))
-            self._depart_soon()
-        else:
-            group.append(slot)
+            raise
+        self._depart_soon()
 
     def _depart_soon(self) -> None:
         if not self._departing and len(self._tasks) < self._options.concurrency:
@@ -191,66 +138,13 @@ class Coalescer(Generic[Call, Answer]):
 
     def _depart(self) -> None:
         self._departing = False
-        while self._ready and len(self._tasks) < self._options.concurrency:
-            batch = self._next_batch()
+        while self._queue.ready and len(self._tasks) < self._options.concurrency:
+            batch = self._queue.next_batch()
             if batch.slots:
                 self._start(batch)
         self._tell_drained()
 
-    def _next_batch(self) -> _Batch[Call, Answer]:
-        batch: _Batch[Call, Answer] = _Batch()
-        while self._ready and self._fits(batch, next(iter(self._ready.values()))[0]):
-            key, group = self._ready.popitem(last=False)
-            if self._hold(key):
-                self._board(batch, key, group)
-            else:
-                self._parked[key] = group
-        return batch
-
-    def _fits(self, batch: _Batch[Call, Answer], slot: _Slot[Call, Answer]) -> bool:
-        if not batch.slots:
-            return True
-        roomy = batch.size + slot.size <= self._options.batch_bytes_max
-        return roomy and len(batch.slots) < self._options.batch_max
-
-    def _hold(self, key: Hashable) -> bool:
-        if self._exclusive is None:
-            return True
-        if key in self._granted:
-            self._granted.discard(key)
-            return True
-        return self._exclusive.take(key, self._grant)
-
-    def _grant(self, key: Hashable) -> None:
-        self._granted.add(key)
-        self._ready[key] = self._parked.pop(key)
-        self._depart_soon()
-
-    def _board(self, batch: _Batch[Call, Answer], key: Hashable, group: deque[_Slot[Call, Answer]]) -> None:
-        boarded = len(batch.slots)
-        while group and self._fits(batch, group[0]):
-            slot = group.popleft()
-            self._waiting -= 1
-            self._waiting_bytes -= slot.size
-            if slot.wanted:
-                batch.add(slot)
-        if self._exclusive is None:
-            self._keep(key, group)
-            return
-        if group:
-            self._parked[key] = group
-            self._exclusive.take(key, self._grant)
-        if len(batch.slots) > boarded:
-            batch.keys.append(key)
-        else:
-            self._exclusive.release(key)
-
-    def _keep(self, key: Hashable, group: deque[_Slot[Call, Answer]]) -> None:
-        if group:
-            self._ready[key] = group
-            self._ready.move_to_end(key, last=False)
-
-    def _start(self, batch: _Batch[Call, Answer]) -> None:
+    def _start(self, batch: Batch[Call, Answer]) -> None:
         self._batches += 1
         task = asyncio.get_running_loop().create_task(self._run(batch), name=self.name)
         self._tasks.add(task)
@@ -262,14 +156,14 @@ class Coalescer(Generic[Call, Answer]):
         self._tell_drained()
 
     def _tell_drained(self) -> None:
-        if self._waiting or self._tasks:
+        if self._queue.waiting or self._tasks:
             return
         drained, self._drained = self._drained, []
         for future in drained:
             if not future.done():
                 future.set_result(None)
 
-    async def _run(self, batch: _Batch[Call, Answer]) -> None:
+    async def _run(self, batch: Batch[Call, Answer]) -> None:
         try:
             await self._deliver(batch.slots)
         except asyncio.CancelledError:
@@ -280,11 +174,9 @@ class Coalescer(Generic[Call, Answer]):
             for slot in batch.slots:
                 slot.settle(error)
         finally:
-            for key in batch.keys:
-                assert self._exclusive is not None
-                self._exclusive.release(key)
+            self._queue.release(batch)
 
-    async def _deliver(self, slots: Sequence[_Slot[Call, Answer]]) -> None:
+    async def _deliver(self, slots: Sequence[Slot[Call, Answer]]) -> None:
         """Send, and settle each slot; a refused batch is sent again in halves, until the bad value stands alone."""
         slots = [slot for slot in slots if slot.wanted]  # callers may have left since the batch was made up
         if not slots:

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from adapters.postgres.errors import Refused
 from adapters.postgres.gateway_options import GatewayOptions
-from adapters.postgres.lane import AttemptFailed, Lane, Patience
+from adapters.postgres.lane import AttemptFailed, Lane
 from adapters.postgres.pool_log import thin_pool_log
 from adapters.postgres.statement import Statement
 from domain.errors import StorageUnavailable
@@ -75,22 +75,19 @@ class Gateway:
         ShuttingDown, Refused when PostgreSQL will never take the values; any other error is a bug.
         """
         until_s = time.monotonic() + (timeout_s or self._options.request_timeout_s)
-        sent = False
-        for attempt in range(1, self._options.attempts_max + 1):
+        sent, attempt = False, 0
+        while True:
+            attempt += 1
             try:
-                return await self._lanes[lane].attempt(
-                    statement, parameters, self._patience(until_s - time.monotonic())
-                )
+                return await self._lanes[lane].attempt(statement, parameters, until_s)
             except AttemptFailed as failed:
                 if failed.verdict.refused:
                     raise Refused(str(failed.__cause__)) from failed.__cause__
                 sent = sent or failed.verdict.sent
                 pause_s = _pause_s(attempt)
-                last = attempt == self._options.attempts_max or not repeatable
-                if last or until_s - time.monotonic() - pause_s < self._options.socket_timeout_s:
+                if not (repeatable and self._may_try_again(attempt, until_s - pause_s)):
                     raise _unavailable(statement, sent=sent) from failed.__cause__
             await asyncio.sleep(pause_s)
-        raise AssertionError("the last attempt returns or raises")
 
     async def ping(self, timeout_s: float) -> float:
         """Return the seconds that a round trip takes, with the wait for a connection; raises as `fetch` does."""
@@ -109,10 +106,10 @@ class Gateway:
             in_flight=sum(lane.in_flight for lane in self._lanes.values()),
         )
 
-    def _patience(self, left_s: float) -> Patience:
-        socket_s = min(self._options.socket_timeout_s, left_s)
-        pool_s = min(self._options.pool_timeout_s, max(left_s - socket_s, left_s / 2))
-        return Patience(pool_s, min(socket_s, left_s - pool_s) if left_s < self._options.socket_timeout_s else socket_s)
+    def _may_try_again(self, attempt: int, until_s: float) -> bool:
+        """Whether another attempt is allowed, and has time to end by its socket deadline."""
+        in_time = until_s - time.monotonic() >= self._options.socket_timeout_s
+        return in_time and attempt < self._options.attempts_max
 
     async def _leave(self, started_s: float) -> None:
         """Drop the idle connections to a server that is no more, once for all statements that found it out."""

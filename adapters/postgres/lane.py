@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 import structlog
-from attrs import frozen
 from psycopg.abc import QueryNoTemplate
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
@@ -30,14 +29,6 @@ class AttemptFailed(Exception):
     def __init__(self, verdict: Verdict) -> None:
         super().__init__(verdict)
         self.verdict = verdict
-
-
-@frozen
-class Patience:
-    """How long an attempt may wait for a connection, and then for the server, in seconds."""
-
-    pool_s: float
-    socket_s: float
 
 
 class Lane:
@@ -95,13 +86,16 @@ class Lane:
         """Close the idle connections, and those in use as they come back."""
         await self._pool.drain()
 
-    async def attempt(self, statement: Statement, parameters: Mapping[str, object], patience: Patience) -> Rows:
-        """Run the statement once. Cancelling the call leaves a statement that was sent to its own end.
+    async def attempt(self, statement: Statement, parameters: Mapping[str, object], until_s: float) -> Rows:
+        """Run the statement once, and end by `until_s` (of `time.monotonic`) at the latest.
+
+        Cancelling the call leaves a statement that was sent to its own end.
 
         Raises AttemptFailed, Overloaded, ShuttingDown, or the driver's error where it tells of a bug.
         """
-        connection = await self._connection(patience.pool_s)
-        work = self._run(connection, statement, parameters, patience.socket_s)
+        connection = await self._connection(self._pool_patience_s(until_s - time.monotonic()))
+        socket_s = min(self._options.socket_timeout_s, until_s - time.monotonic())
+        work = self._run(connection, statement, parameters, socket_s)
         task = asyncio.get_running_loop().create_task(work, name=statement.name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -109,6 +103,10 @@ class Lane:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+    def _pool_patience_s(self, left_s: float) -> float:
+        """Return how long to wait for a connection, so that the statement has its time, or half of what is left."""
+        return min(self._options.pool_timeout_s, max(left_s - self._options.socket_timeout_s, left_s / 2))
 
     async def _connection(self, timeout_s: float) -> Connection:
         since_s = time.monotonic()

@@ -1,0 +1,22 @@
+"""Ids that a test can foresee."""
+
+from datetime import datetime
+from uuid import UUID
+
+from attrs import define
+from typing_extensions import override
+
+from domain.identity import uuid7_at
+from domain.ports import IdGenerator
+
+
+@define
+class SequentialIds(IdGenerator):
+    """Makes UUIDv7 with a running number beside the instant, so that ids of one instant are in order."""
+
+    _made: int = 0
+
+    @override
+    def new(self, now: datetime) -> UUID:
+        self._made += 1
+        return uuid7_at(now, self._made)

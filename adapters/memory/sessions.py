@@ -1,0 +1,70 @@
+"""Sessions in memory."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from attrs import define, evolve
+from typing_extensions import override
+
+from adapters.memory.store import MemoryStore, newest_first, page_of
+from domain.identity import Owner, SessionKey
+from domain.ports import Page, SessionFilter, SessionRepository
+from domain.script import Script
+from domain.session import Session
+
+
+@define
+class MemorySessionRepository(SessionRepository):
+    """Keeps sessions in a store; a filtered page looks at `examined_max` sessions at most."""
+
+    _store: MemoryStore
+    _examined_max: int = 1000
+
+    @override
+    async def add(self, session: Session, script: Script) -> None:
+        self._store.require_available()
+        if session.key.request_id not in self._store.sessions:
+            self._store.put(session)
+            self._store.scripts[session.key.request_id] = script
+
+    @override
+    async def get(self, key: SessionKey) -> Session:
+        return self._store.session(key)
+
+    @override
+    async def script(self, key: SessionKey) -> Script | None:
+        self._store.session(key)
+        return self._store.scripts.get(key.request_id)
+
+    @override
+    async def update(self, key: SessionKey, change: Callable[[Session], Session]) -> Session:
+        stored = self._store.session(key)
+        changed = change(stored)
+        if changed is stored:
+            return stored
+        written = evolve(
+            changed,
+            expires_at=max(stored.expires_at, changed.expires_at),
+            last_executed_at=stored.last_executed_at,
+            execution_count=stored.execution_count,
+        )
+        self._store.put(written)
+        if written.script_hash is None:
+            self._store.scripts.pop(key.request_id, None)
+        return written
+
+    @override
+    async def page(self, owner: Owner, wanted: SessionFilter, after: UUID | None, size: int) -> Page[Session]:
+        self._store.require_available()
+        own = ((s.key.request_id, s) for s in self._store.sessions.values() if s.key.owner == owner)
+        rows = newest_first(own, after)
+        if wanted.status is None and wanted.language is None:
+            return page_of(rows, size)
+        examined = rows[: max(size, self._examined_max)]
+        beyond = examined[-1][0] if len(rows) > len(examined) else None
+        return page_of([row for row in examined if _is_wanted(row[1], wanted)], size, beyond)
+
+
+def _is_wanted(session: Session, wanted: SessionFilter) -> bool:
+    by_language = wanted.language in (None, session.language_title.language)
+    return by_language and wanted.status in (None, session.status(wanted.judged_at))

@@ -1,0 +1,55 @@
+"""What the fake repositories have in common: the rows."""
+
+from collections.abc import Iterable
+from typing import TypeVar
+from uuid import UUID
+
+from attrs import define, field
+
+from domain.execution import Execution, OpenExecution
+from domain.identity import SessionKey
+from domain.ports import Page
+from domain.script import Script
+from domain.session import Session, SessionNotFound
+
+Item = TypeVar("Item")
+
+
+@define
+class MemoryStore:
+    """Sessions, scripts and executions; while `failure` is set, every call of a repository raises it."""
+
+    sessions: dict[UUID, Session] = field(factory=dict)
+    scripts: dict[UUID, Script] = field(factory=dict)
+    open_executions: dict[UUID, OpenExecution] = field(factory=dict)
+    history: dict[UUID, Execution] = field(factory=dict)
+    failure: Exception | None = None
+
+    def require_available(self) -> None:
+        """Raise `failure` if it is set."""
+        if self.failure is not None:
+            raise self.failure
+
+    def session(self, key: SessionKey) -> Session:
+        """Return the session; raises SessionNotFound, also when it is another owner's."""
+        self.require_available()
+        session = self.sessions.get(key.request_id)
+        if session is None or session.key != key:
+            raise SessionNotFound
+        return session
+
+    def put(self, session: Session) -> None:
+        """Replace or add a session."""
+        self.sessions[session.key.request_id] = session
+
+
+def newest_first(rows: Iterable[tuple[UUID, Item]], after: UUID | None) -> list[tuple[UUID, Item]]:
+    """Return the rows older than `after`, in the order of a page."""
+    older = [row for row in rows if after is None or row[0] < after]
+    return sorted(older, key=lambda row: row[0], reverse=True)
+
+
+def page_of(rows: list[tuple[UUID, Item]], size: int, beyond: UUID | None = None) -> Page[Item]:
+    """Return the first `size` rows; `beyond` is where to go on when these are all of them."""
+    shown = rows[:size]
+    return Page([item for _, item in shown], shown[-1][0] if len(rows) > size else beyond)

@@ -1,0 +1,303 @@
+"""What every ExecutionRepository promises, sentence by sentence."""
+
+import asyncio
+import json
+from abc import ABC, abstractmethod
+from datetime import timedelta
+
+import pytest
+from attrs import evolve
+
+from adapters.history import PAYLOAD_LENGTH_MAX
+from domain.execution import Execution, ExecutionLost, Failure, FailureCode, Outcome, Payload
+from domain.identity import SessionKey
+from domain.json_text import JsonText
+from domain.session import Renewal, Session, SessionClosed, SessionExpired, SessionNotFound
+from tests.contracts.storage import ALICE, ALLOWANCE, BOB, Storage, report_of
+
+MOMENT = timedelta(microseconds=1)
+UNKNOWN = Outcome.UNKNOWN
+
+
+class ExecutionRepositoryContract(ABC):
+    @pytest.fixture
+    @abstractmethod
+    def storage(self) -> Storage: ...
+
+    @pytest.fixture
+    async def session(self, storage) -> Session:
+        return await storage.add()
+
+    async def test_an_execution_is_admitted_with_the_session_as_it_is(self, storage, session):
+        request = storage.request(session.key)
+        admission = await storage.executions.begin(request)
+        assert admission.session == session
+        assert admission.execution.key == session.key
+        assert admission.execution.execution_id == request.execution_id
+
+    async def test_the_deadline_is_the_time_limit_and_the_allowance_from_admission(self, storage, session):
+        admission = await storage.begin(session.key)
+        limit = timedelta(milliseconds=session.limits.timeout_ms)
+        assert admission.execution.deadline_at == storage.clock.now() + limit + ALLOWANCE
+
+    async def test_a_session_is_live_until_just_before_its_end(self, storage, session):
+        storage.clock.advance(session.expires_at - storage.clock.now() - MOMENT)
+        assert (await storage.begin(session.key)).session == session
+
+    async def test_a_session_is_expired_from_its_end_on(self, storage, session):
+        storage.clock.advance(session.expires_at - storage.clock.now())
+        with pytest.raises(SessionExpired) as caught:
+            await storage.begin(session.key)
+        assert (caught.value.expired_at, caught.value.now) == (session.expires_at, storage.clock.now())
+
+    async def test_a_closed_session_is_closed(self, storage, session):
+        closed = await storage.close(session)
+        storage.clock.advance(timedelta(days=1))
+        with pytest.raises(SessionClosed) as caught:
+            await storage.begin(session.key)
+        assert caught.value.closed_at == closed.closed_at
+
+    async def test_an_unknown_session_is_not_found(self, storage):
+        with pytest.raises(SessionNotFound):
+            await storage.begin(storage.new_session().key)
+
+    async def test_a_session_of_another_owner_is_exactly_as_absent(self, storage):
+        session = await storage.add(ALICE)
+        foreign = SessionKey(BOB, session.key.request_id)
+        with pytest.raises(SessionNotFound):
+            await storage.begin(foreign)
+        admission = await storage.begin(session.key)
+        stolen = evolve(admission.execution, key=foreign)
+        with pytest.raises(ExecutionLost):
+            await storage.executions.finish(storage.finished(stolen))
+        await storage.executions.withdraw(stolen.execution_id, foreign)
+        assert await storage.executions.finish(storage.finished(admission.execution)) == 1
+        with pytest.raises(ExecutionLost):
+            await storage.executions.finish(storage.finished(stolen))
+        assert (await storage.executions.page(foreign, None, 5)).items == []
+
+    async def test_what_is_refused_leaves_no_record(self, storage, session):
+        storage.clock.advance(session.expires_at - storage.clock.now())
+        request = storage.request(session.key)
+        with pytest.raises(SessionExpired):
+            await storage.executions.begin(request)
+        storage.clock.advance(timedelta(days=1))
+        assert (await storage.executions.page(session.key, None, 5)).items == []
+
+    async def test_an_execution_renews_a_sliding_session_when_due(self, storage):
+        session = await storage.add(renewal=Renewal.SLIDING)
+        storage.clock.advance(timedelta(seconds=50))
+        admission = await storage.begin(session.key)
+        assert admission.session == session.admit(storage.clock.now())
+        assert admission.session.expires_at == session.expires_at + timedelta(seconds=50)
+        assert await storage.sessions.get(session.key) == admission.session
+
+    async def test_a_renewal_that_is_not_due_is_not_made(self, storage):
+        session = await storage.add(renewal=Renewal.SLIDING)
+        storage.clock.advance(timedelta(seconds=10))
+        assert (await storage.begin(session.key)).session == session
+        assert await storage.sessions.get(session.key) == session
+
+    async def test_a_renewal_never_passes_the_maximum(self, storage):
+        session = await storage.add(renewal=Renewal.SLIDING, ttl_seconds=100, lifetime_seconds_max=150)
+        storage.clock.advance(timedelta(seconds=60))
+        assert (await storage.begin(session.key)).session.expires_at == session.expires_max_at
+        storage.clock.advance(timedelta(seconds=30))
+        assert (await storage.begin(session.key)).session.expires_at == session.expires_max_at
+
+    async def test_executions_that_begin_together_renew_by_the_latest(self, storage):
+        session = await storage.add(renewal=Renewal.SLIDING)
+        requests = []
+        for _ in range(5):
+            storage.clock.advance(timedelta(seconds=15))
+            requests.append(storage.request(session.key))
+        await asyncio.gather(*(storage.executions.begin(request) for request in requests))
+        stored = await storage.sessions.get(session.key)
+        assert stored.expires_at == requests[-1].started_at + timedelta(seconds=100)
+
+    async def test_executions_that_begin_together_are_judged_each_by_its_own_instant(self, storage, session):
+        storage.clock.advance(session.expires_at - storage.clock.now() - MOMENT)
+        in_time = storage.request(session.key)
+        storage.clock.advance(MOMENT)
+        late = storage.request(session.key)
+        unknown = storage.request(storage.new_session().key)
+        answers = await asyncio.gather(
+            *(storage.executions.begin(request) for request in (late, in_time, unknown)), return_exceptions=True
+        )
+        assert isinstance(answers[0], SessionExpired)
+        assert answers[1].session == session
+        assert isinstance(answers[2], SessionNotFound)
+
+    async def test_beginning_again_changes_nothing_more(self, storage):
+        session = await storage.add(renewal=Renewal.SLIDING)
+        storage.clock.advance(timedelta(seconds=50))
+        request = storage.request(session.key)
+        first = await storage.executions.begin(request)
+        again = await storage.executions.begin(request)
+        assert again == first
+        assert await storage.executions.finish(storage.finished(first.execution)) == 1
+        assert await storage.executions.finish(storage.finished(first.execution)) == 1
+        assert (await storage.sessions.get(session.key)).execution_count == 1
+
+    async def test_a_withdrawn_execution_leaves_nothing(self, storage, session):
+        admission = await storage.begin(session.key)
+        await storage.executions.withdraw(admission.execution.execution_id, session.key)
+        with pytest.raises(ExecutionLost):
+            await storage.executions.finish(storage.finished(admission.execution))
+        storage.clock.advance(timedelta(days=1))
+        assert (await storage.executions.page(session.key, None, 5)).items == []
+        assert await storage.sessions.get(session.key) == session
+
+    async def test_withdrawing_what_is_not_there_is_fine(self, storage, session):
+        await storage.executions.withdraw(storage.ids.new(storage.clock.now()), session.key)
+        await storage.executions.withdraw(storage.ids.new(storage.clock.now()), storage.new_session().key)
+
+    async def test_finishing_counts(self, storage, session):
+        assert [await storage.execute(session.key) for _ in range(3)] == [1, 2, 3]
+        stored = await storage.sessions.get(session.key)
+        assert stored == evolve(session, execution_count=3, last_executed_at=storage.clock.now())
+
+    async def test_the_last_execution_is_the_one_that_ended_last(self, storage, session):
+        late = (await storage.begin(session.key)).execution
+        early = storage.finished((await storage.begin(session.key)).execution)
+        storage.clock.advance(timedelta(seconds=3))
+        await storage.executions.finish(storage.finished(late))
+        await storage.executions.finish(early)
+        assert (await storage.sessions.get(session.key)).last_executed_at == storage.clock.now()
+
+    async def test_finishing_again_returns_the_first_answer(self, storage, session):
+        finished = storage.finished((await storage.begin(session.key)).execution)
+        assert await storage.executions.finish(finished) == 1
+        assert await storage.execute(session.key) == 2
+        assert await storage.executions.finish(finished) == 1
+        assert (await storage.sessions.get(session.key)).execution_count == 2
+
+    async def test_finishing_twice_at_once_counts_once(self, storage, session):
+        finished = storage.finished((await storage.begin(session.key)).execution)
+        assert await asyncio.gather(*(storage.executions.finish(finished) for _ in range(5))) == [1] * 5
+        assert (await storage.sessions.get(session.key)).execution_count == 1
+
+    async def test_executions_that_finish_together_get_distinct_counts(self, storage):
+        sessions = [await storage.add(owner) for owner in (ALICE, BOB)]
+        open_ones = [(await storage.begin(s.key)).execution for s in sessions for _ in range(10)]
+        counts = await asyncio.gather(*(storage.executions.finish(storage.finished(one)) for one in open_ones))
+        assert sorted(counts[:10]) == list(range(1, 11))
+        assert sorted(counts[10:]) == list(range(1, 11))
+
+    async def test_twenty_concurrent_executions_count_exactly_twenty(self, storage, session):
+        counts = await asyncio.gather(*(storage.execute(session.key) for _ in range(20)))
+        assert sorted(counts) == list(range(1, 21))
+        assert (await storage.sessions.get(session.key)).execution_count == 20
+
+    async def test_a_session_that_ended_meanwhile_counts_all_the_same(self, storage, session):
+        first = storage.finished((await storage.begin(session.key)).execution)
+        second = storage.finished((await storage.begin(session.key)).execution)
+        await storage.close(session)
+        assert await storage.executions.finish(first) == 1
+        storage.clock.advance(timedelta(days=1))
+        assert await storage.executions.finish(second) == 2
+
+    async def test_an_execution_without_any_record_is_lost(self, storage, session):
+        admission = await storage.begin(session.key)
+        never_begun = evolve(admission.execution, execution_id=storage.ids.new(storage.clock.now()))
+        with pytest.raises(ExecutionLost):
+            await storage.executions.finish(storage.finished(never_begun))
+        with pytest.raises(ExecutionLost):
+            await storage.executions.finish(storage.finished(evolve(never_begun, key=storage.new_session().key)))
+
+    async def test_the_history_tells_how_an_execution_ended(self, storage, session):
+        execution = (await storage.begin(session.key)).execution
+        report = report_of(
+            stdout="ä\\\n", stderr="warned", memory_usage_bytes=1 << 33, cpu_time_ms=0.5, cold_start=True
+        )
+        await storage.executions.finish(storage.finished(execution, report))
+        page = await storage.executions.page(session.key, None, 5)
+        assert page.items == [
+            Execution(
+                key=session.key,
+                execution_id=execution.execution_id,
+                outcome=Outcome.SUCCEEDED,
+                execution_count=1,
+                execution_time_ms=1.25,
+                cpu_time_ms=0.5,
+                memory_usage_bytes=1 << 33,
+                cold_start=True,
+                params=Payload('{"a": 5}', 8),
+                result=Payload("8", 1),
+                stdout=Payload("ä\\\n", 3),
+                stderr=Payload("warned", 6),
+            )
+        ]
+        assert page.next_after is None
+
+    async def test_the_history_tells_why_an_execution_failed(self, storage, session):
+        execution = (await storage.begin(session.key)).execution
+        failure = Failure(FailureCode.SCRIPT_ERROR, 'bad "x"\0\ud800', "TypeError", line=3)
+        await storage.executions.finish(storage.finished(execution, report_of(result=None, failure=failure)))
+        (row,) = (await storage.executions.page(session.key, None, 5)).items
+        assert row.outcome is Outcome.FAILED
+        assert row.result is None
+        assert json.loads(row.error.text) == {
+            "code": "SCRIPT_ERROR",
+            "message": 'bad "x"\N{REPLACEMENT CHARACTER}?',
+            "name": "TypeError",
+            "line": 3,
+        }
+
+    async def test_the_history_keeps_the_beginning_of_what_is_long(self, storage, session):
+        execution = (await storage.begin(session.key)).execution
+        long = "ä" * (PAYLOAD_LENGTH_MAX + 1)
+        await storage.executions.finish(
+            storage.finished(execution, report_of(result=JsonText(f'"{long}"'), stdout=long))
+        )
+        (row,) = (await storage.executions.page(session.key, None, 5)).items
+        assert row.result == Payload(f'"{long}'[:PAYLOAD_LENGTH_MAX], PAYLOAD_LENGTH_MAX + 3)
+        assert row.stdout == Payload(long[:-1], PAYLOAD_LENGTH_MAX + 1)
+
+    async def test_the_history_takes_any_output(self, storage, session):
+        execution = (await storage.begin(session.key)).execution
+        await storage.executions.finish(storage.finished(execution, report_of(stdout="a\0b", stderr="\udfff")))
+        (row,) = (await storage.executions.page(session.key, None, 5)).items
+        assert row.stdout == Payload("a\N{REPLACEMENT CHARACTER}b", 3)
+        assert row.stderr == Payload("?", 1)
+
+    async def test_pages_hold_the_history_newest_first(self, storage, session):
+        other = await storage.add()
+        executions = []
+        for _ in range(7):
+            executions.append((await storage.begin(session.key)).execution)
+            await storage.executions.finish(storage.finished(executions[-1]))
+            await storage.execute(other.key)
+            storage.clock.advance(timedelta(seconds=10))
+        first = await storage.executions.page(session.key, None, 4)
+        rest = await storage.executions.page(session.key, first.next_after, 3)
+        found = [row.execution_id for row in (*first.items, *rest.items)]
+        assert found == [execution.execution_id for execution in reversed(executions)]
+        assert [row.execution_count for row in first.items] == [7, 6, 5, 4]
+        assert first.next_after == executions[3].execution_id
+        assert rest.next_after is None
+
+    async def test_a_history_of_several_days_is_one(self, storage):
+        session = await storage.add(ttl_seconds=10**6, lifetime_seconds_max=10**6)
+        for _ in range(4):
+            await storage.execute(session.key)
+            storage.clock.advance(timedelta(days=1))
+        first = await storage.executions.page(session.key, None, 3)
+        rest = await storage.executions.page(session.key, first.next_after, 3)
+        assert [row.execution_count for row in (*first.items, *rest.items)] == [4, 3, 2, 1]
+
+    async def test_an_open_execution_reads_as_unknown_from_its_deadline_on(self, storage, session):
+        execution = (await storage.begin(session.key)).execution
+        await storage.execute(session.key)
+        storage.clock.advance(execution.deadline_at - storage.clock.now() - MOMENT)
+        outcomes = [row.outcome for row in (await storage.executions.page(session.key, None, 5)).items]
+        assert outcomes == [Outcome.SUCCEEDED]
+        storage.clock.advance(MOMENT)
+        rows = (await storage.executions.page(session.key, None, 5)).items
+        assert rows[1] == Execution(session.key, execution.execution_id, UNKNOWN)
+        assert (await storage.executions.page(session.key, execution.execution_id, 5)).items == []
+
+    async def test_an_unknown_session_has_no_history(self, storage):
+        page = await storage.executions.page(storage.new_session().key, None, 5)
+        assert page.items == []
+        assert page.next_after is None

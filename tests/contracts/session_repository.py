@@ -1,0 +1,262 @@
+"""What every SessionRepository promises, sentence by sentence."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from datetime import timedelta
+
+import pytest
+from attrs import evolve
+
+from domain.identity import ANONYMOUS, SessionKey
+from domain.json_text import JsonText
+from domain.language import Language, LanguageTitle
+from domain.limits import Isolation, Limits
+from domain.ports import SessionFilter
+from domain.script import Script
+from domain.session import Renewal, Session, SessionNotFound, SessionPatch, Status
+from tests.contracts.storage import ALICE, BOB, SCRIPT, Storage
+
+MOMENT = timedelta(microseconds=1)
+EXAMINED_MAX = 4
+"""How many sessions a filtered page may look at; each subclass sets its repository so."""
+
+
+class _Refused(Exception):
+    pass
+
+
+def refuse(_: Session) -> Session:
+    raise _Refused
+
+
+def same(session: Session) -> Session:
+    return session
+
+
+class SessionRepositoryContract(ABC):
+    @pytest.fixture
+    @abstractmethod
+    def storage(self) -> Storage: ...
+
+    async def test_a_session_is_found_as_it_was_added(self, storage):
+        session = await storage.add(
+            BOB,
+            language_title=LanguageTitle(Language.PYTHON, "text_processor.v2"),
+            context=JsonText('{"none": null, "quoted": "\\"{}\\\\,ä\\n"}'),
+            limits=Limits(60_000, 512, Isolation.PROCESS),
+            renewal=Renewal.SLIDING,
+        )
+        assert await storage.sessions.get(session.key) == session
+
+    async def test_adding_a_session_again_changes_nothing(self, storage):
+        session = await storage.add()
+        patched = await storage.sessions.update(
+            session.key, lambda s: s.patch(SessionPatch(ttl_seconds=500), storage.clock.now())
+        )
+        await storage.sessions.add(session, Script.of("other", 100))
+        assert await storage.sessions.get(session.key) == patched
+        assert await storage.sessions.script(session.key) == SCRIPT
+
+    async def test_sessions_added_together_are_all_found(self, storage):
+        sessions = [storage.new_session(owner) for owner in (ALICE, BOB) for _ in range(10)]
+        await asyncio.gather(*(storage.sessions.add(session, SCRIPT) for session in sessions))
+        found = await asyncio.gather(*(storage.sessions.get(session.key) for session in sessions))
+        assert found == sessions
+
+    async def test_an_unknown_session_is_not_found(self, storage):
+        await self._assert_absent(storage, storage.new_session().key)
+
+    async def test_a_session_of_another_owner_is_exactly_as_absent(self, storage):
+        session = await storage.add(ALICE)
+        await self._assert_absent(storage, SessionKey(BOB, session.key.request_id))
+        await storage.sessions.add(evolve(session, key=SessionKey(BOB, session.key.request_id)), SCRIPT)
+        await self._assert_absent(storage, SessionKey(BOB, session.key.request_id))
+        assert await storage.sessions.get(session.key) == session
+
+    async def test_reads_of_several_owners_at_once_do_not_mix(self, storage):
+        session = await storage.add(ALICE)
+        foreign = SessionKey(BOB, session.key.request_id)
+        found = await asyncio.gather(
+            storage.sessions.get(session.key), storage.sessions.get(foreign), return_exceptions=True
+        )
+        assert found[0] == session
+        assert isinstance(found[1], SessionNotFound)
+
+    async def test_a_session_is_found_whatever_its_status(self, storage):
+        expired = await storage.add()
+        closed = await storage.add()
+        await storage.close(closed)
+        storage.clock.advance(timedelta(days=2))
+        now = storage.clock.now()
+        assert (await storage.sessions.get(expired.key)).status(now) is Status.EXPIRED
+        assert (await storage.sessions.get(closed.key)).status(now) is Status.CLOSED
+
+    async def test_the_script_is_found_as_it_was_added(self, storage):
+        session = await storage.add()
+        assert await storage.sessions.script(session.key) == SCRIPT
+
+    async def test_an_emptied_session_has_no_script(self, storage):
+        session = await storage.add()
+        closed = await storage.close(session)
+        assert closed.script_hash is None
+        assert await storage.sessions.get(session.key) == closed
+        assert await storage.sessions.script(session.key) is None
+
+    async def test_an_update_stores_what_the_rule_returns(self, storage):
+        session = await storage.add()
+        patch = SessionPatch(JsonText('{"c": [1]}'), JsonText('{"m": {}}'), 700, Renewal.SLIDING)
+        changed = await storage.sessions.update(session.key, lambda s: s.patch(patch, storage.clock.now()))
+        assert changed == session.patch(patch, storage.clock.now())
+        assert await storage.sessions.get(session.key) == changed
+        assert await storage.sessions.script(session.key) == SCRIPT
+
+    async def test_a_rule_that_raises_stores_nothing(self, storage):
+        session = await storage.add()
+        with pytest.raises(_Refused):
+            await storage.sessions.update(session.key, refuse)
+        assert await storage.sessions.get(session.key) == session
+
+    async def test_a_rule_that_returns_what_it_was_given_stores_nothing(self, storage):
+        session = await storage.add()
+        assert await storage.sessions.update(session.key, same) == session
+        assert await storage.sessions.get(session.key) == session
+
+    async def test_of_concurrent_updates_each_sees_the_one_before_it(self, storage):
+        session = await storage.add(metadata=JsonText("{}"))
+        seen: set[int] = set()
+
+        def change(stored: Session) -> Session:
+            seen.add(stored.version)
+            return stored.patch(SessionPatch(), storage.clock.now())
+
+        changed = await asyncio.gather(*(storage.sessions.update(session.key, change) for _ in range(10)))
+        assert sorted(after.version for after in changed) == list(range(2, 12))
+        assert seen == set(range(1, 11))
+
+    async def test_concurrent_updates_of_different_fields_both_survive(self, storage):
+        session = await storage.add()
+        patches = [
+            SessionPatch(context=JsonText('{"new": 1}')),
+            SessionPatch(metadata=JsonText('{"new": 2}')),
+            SessionPatch(ttl_seconds=900),
+        ]
+        now = storage.clock.now()
+        await asyncio.gather(
+            *(storage.sessions.update(session.key, lambda s, patch=patch: s.patch(patch, now)) for patch in patches)
+        )
+        stored = await storage.sessions.get(session.key)
+        assert (stored.context, stored.metadata, stored.ttl_seconds) == ('{"new": 1}', '{"new": 2}', 900)
+
+    async def test_of_many_concurrent_closes_one_wins(self, storage):
+        session = await storage.add()
+        closed = await asyncio.gather(*(storage.close(session) for _ in range(10)))
+        assert {after.version for after in closed} == {2}
+
+    async def test_updates_of_several_sessions_at_once_do_not_mix(self, storage):
+        sessions = [await storage.add(owner) for owner in (ALICE, BOB, ALICE)]
+        now = storage.clock.now()
+
+        def patch(n: int) -> SessionPatch:
+            return SessionPatch(metadata=JsonText(f'{{"n": {n}}}'))
+
+        changed = await asyncio.gather(
+            *(storage.sessions.update(s.key, lambda r, n=n: r.patch(patch(n), now)) for n, s in enumerate(sessions))
+        )
+        assert [after.metadata for after in changed] == ['{"n": 0}', '{"n": 1}', '{"n": 2}']
+        assert [await storage.sessions.get(session.key) for session in sessions] == changed
+
+    async def test_an_update_never_moves_the_end_back(self, storage):
+        session = await storage.add()
+        earlier = session.expires_at - timedelta(seconds=50)
+        changed = await storage.sessions.update(session.key, lambda s: evolve(s, expires_at=earlier, version=2))
+        assert changed.expires_at == session.expires_at
+        assert await storage.sessions.get(session.key) == changed
+
+    async def test_an_update_keeps_counts_that_it_has_not_seen(self, storage):
+        session = await storage.add()
+        await storage.execute(session.key)
+        changed = await storage.sessions.update(
+            session.key, lambda s: evolve(s, execution_count=0, last_executed_at=None, version=2)
+        )
+        assert changed.execution_count == 1
+        assert changed.last_executed_at == storage.clock.now()
+        assert await storage.sessions.get(session.key) == changed
+
+    async def test_pages_hold_the_owners_sessions_newest_first(self, storage):
+        mine = []
+        for _ in range(7):
+            mine.append(await storage.add(ALICE))
+            await storage.add(BOB)
+            storage.clock.advance(MOMENT)
+        assert await storage.listed(ALICE) == list(reversed(mine))
+
+    async def test_a_page_goes_on_after_the_last_one(self, storage):
+        sessions = [await storage.add() for _ in range(5)]
+        first = await storage.sessions.page(ANONYMOUS, SessionFilter(storage.clock.now()), None, 3)
+        assert first.items == sessions[:1:-1]
+        assert first.next_after == sessions[2].key.request_id
+        last = await storage.sessions.page(ANONYMOUS, SessionFilter(storage.clock.now()), first.next_after, 3)
+        assert last.items == [sessions[1], sessions[0]]
+        assert last.next_after is None
+
+    async def test_there_is_nothing_after_a_full_last_page(self, storage):
+        for _ in range(3):
+            await storage.add()
+        page = await storage.sessions.page(ANONYMOUS, SessionFilter(storage.clock.now()), None, 3)
+        assert len(page.items) == 3
+        assert page.next_after is None
+
+    async def test_a_filtered_page_ends_where_the_sessions_end(self, storage):
+        for _ in range(EXAMINED_MAX):
+            await storage.add()
+        wanted = SessionFilter(storage.clock.now(), Status.ACTIVE)
+        page = await storage.sessions.page(ANONYMOUS, wanted, None, EXAMINED_MAX)
+        assert len(page.items) == EXAMINED_MAX
+        assert page.next_after is None
+
+    async def test_an_owner_without_sessions_has_an_empty_page(self, storage):
+        await storage.add(BOB)
+        assert await storage.listed(ALICE) == []
+        assert await storage.listed(ALICE, status=Status.ACTIVE) == []
+
+    async def test_pages_show_one_language(self, storage):
+        titles = [LanguageTitle(language, "t") for language in (Language.PYTHON, Language.NODEJS) for _ in range(3)]
+        sessions = [await storage.add(language_title=title) for title in titles]
+        assert await storage.listed(language=Language.PYTHON) == sessions[2::-1]
+        assert await storage.listed(language=Language.NODEJS) == sessions[:2:-1]
+
+    async def test_pages_show_one_status_as_it_was_at_the_instant_of_judging(self, storage):
+        short = await storage.add(ttl_seconds=100)
+        long = await storage.add(ttl_seconds=101)
+        closed = await storage.close(await storage.add(ttl_seconds=100))
+        judged_at = short.expires_at
+        assert await storage.listed(status=Status.ACTIVE, judged_at=judged_at - MOMENT) == [long, short]
+        assert await storage.listed(status=Status.EXPIRED, judged_at=judged_at - MOMENT) == []
+        assert await storage.listed(status=Status.ACTIVE, judged_at=judged_at) == [long]
+        assert await storage.listed(status=Status.EXPIRED, judged_at=judged_at) == [short]
+        assert await storage.listed(status=Status.CLOSED, judged_at=judged_at) == [closed]
+
+    async def test_pages_show_one_status_of_one_language(self, storage):
+        title = LanguageTitle(Language.PYTHON, "t")
+        closed = await storage.close(await storage.add(language_title=title))
+        await storage.add(language_title=title)
+        await storage.close(await storage.add())
+        assert await storage.listed(language=Language.PYTHON, status=Status.CLOSED) == [closed]
+
+    async def test_a_page_looks_at_few_sessions_and_says_where_to_go_on(self, storage):
+        oldest = await storage.close(await storage.add())
+        newer = [await storage.add() for _ in range(2 * EXAMINED_MAX)]
+        wanted = SessionFilter(storage.clock.now(), Status.CLOSED)
+        page = await storage.sessions.page(ANONYMOUS, wanted, None, 2)
+        assert page.items == []
+        assert page.next_after == newer[EXAMINED_MAX].key.request_id
+        assert await storage.listed(status=Status.CLOSED, size=2) == [oldest]
+
+    async def _assert_absent(self, storage: Storage, key: SessionKey) -> None:
+        with pytest.raises(SessionNotFound):
+            await storage.sessions.get(key)
+        with pytest.raises(SessionNotFound):
+            await storage.sessions.script(key)
+        with pytest.raises(SessionNotFound):
+            await storage.sessions.update(key, same)
+        assert await storage.listed(key.owner) == []

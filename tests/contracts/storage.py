@@ -1,0 +1,87 @@
+"""Sessions and executions for the contracts of repositories, with every field defaulted."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from attrs import define, field
+
+from adapters.memory.manual_clock import ManualClock
+from adapters.memory.sequential_ids import SequentialIds
+from domain.execution import OpenExecution, ScriptReport
+from domain.identity import ANONYMOUS, Owner, SessionKey
+from domain.json_text import JsonText
+from domain.ports import (
+    Admission,
+    ExecutionRepository,
+    ExecutionRequest,
+    FinishedExecution,
+    SessionFilter,
+    SessionRepository,
+)
+from domain.script import Script
+from domain.session import Session, Status
+from tests.unit.domain.builders import session_at
+
+SCRIPT = Script.of('return "ä\\n{,}" + event.params.a;', 1000)
+ALICE = Owner("alice")
+BOB = Owner('bob, "the\\builder"')
+ALLOWANCE = timedelta(seconds=5, microseconds=7)
+
+
+@define
+class Storage:
+    """The repositories under test, with the clock and the ids of the test."""
+
+    sessions: SessionRepository
+    executions: ExecutionRepository
+    clock: ManualClock = field(factory=ManualClock)
+    ids: SequentialIds = field(factory=SequentialIds)
+
+    def new_session(self, owner: Owner = ANONYMOUS, **fields: Any) -> Session:
+        now = self.clock.now()
+        key = SessionKey(owner, self.ids.new(now))
+        return session_at(now, **{"key": key, "script_hash": SCRIPT.hash} | fields)
+
+    async def add(self, owner: Owner = ANONYMOUS, **fields: Any) -> Session:
+        session = self.new_session(owner, **fields)
+        await self.sessions.add(session, SCRIPT)
+        return session
+
+    async def close(self, session: Session) -> Session:
+        now = self.clock.now()
+        return await self.sessions.update(session.key, lambda stored: stored.close(now))
+
+    def request(self, key: SessionKey) -> ExecutionRequest:
+        now = self.clock.now()
+        return ExecutionRequest(key, self.ids.new(now), now, ALLOWANCE)
+
+    async def begin(self, key: SessionKey) -> Admission:
+        return await self.executions.begin(self.request(key))
+
+    def finished(self, execution: OpenExecution, report: ScriptReport | None = None) -> FinishedExecution:
+        return FinishedExecution(execution, self.clock.now(), JsonText('{"a": 5}'), report or report_of())
+
+    async def execute(self, key: SessionKey) -> int:
+        admission = await self.begin(key)
+        return await self.executions.finish(self.finished(admission.execution))
+
+    async def listed(
+        self, owner: Owner = ANONYMOUS, size: int = 3, status: Status | None = None, **wanted: Any
+    ) -> list[Session]:
+        """Return all sessions on all pages."""
+        found: list[Session] = []
+        after: UUID | None = None
+        shown = SessionFilter(wanted.pop("judged_at", self.clock.now()), status, **wanted)
+        for _ in range(100):
+            page = await self.sessions.page(owner, shown, after, size)
+            assert len(page.items) <= size
+            found += page.items
+            after = page.next_after
+            if after is None:
+                return found
+        raise AssertionError("the pages never end")
+
+
+def report_of(**facts: Any) -> ScriptReport:
+    return ScriptReport(**{"result": JsonText("8"), "failure": None, "execution_time_ms": 1.25} | facts)
