@@ -114,6 +114,14 @@ async def test_idle_connections_are_dropped_with_the_silent_one(server):
         await eventually(lambda: before.isdisjoint(server.connections))
 
 
+async def test_statements_that_are_cut_at_once_all_end_in_time(server, gateway):
+    server.silent = True
+    with within(TIMEOUT_S):
+        asked = [gateway.fetch(READ, VALUE) for _ in range(8)]
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {StorageUnavailable}
+
+
 async def test_a_caller_can_leave_at_once_and_the_statement_ends_by_itself(server):
     async with opened(server.dsn, request_timeout_s=4.0) as gateway:
         await gateway.fetch(READ, VALUE)

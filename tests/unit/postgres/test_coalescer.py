@@ -94,6 +94,23 @@ async def test_calls_of_one_key_may_be_in_one_batch_and_stay_in_order(send):
     assert await asyncio.gather(*asked) == ["answer to a1", "answer to b1", "answer to a2"]
 
 
+async def test_what_a_full_batch_leaves_behind_of_a_key_leaves_next_and_in_order(send):
+    calls = coalescer(send, key=lambda call: call[0], batch_max=2, concurrency=4)
+    ask(calls, "a1", "a2", "b1", "a3")
+    await turns()
+    assert send.batches == [["a1", "a2"], ["a3", "b1"]]
+
+
+async def test_a_call_that_is_cancelled_after_its_batch_was_made_up_is_not_sent(send):
+    calls = coalescer(send)
+    (a,) = ask(calls, "a")
+    await turns(1)
+    asyncio.get_running_loop().call_soon(a.cancel)
+    await calls.drain()
+    assert send.batches == []
+    assert a.cancelled()
+
+
 async def test_beyond_the_queue_a_call_is_refused_at_once(send):
     calls = coalescer(send, concurrency=1, queue_max=2)
     ask(calls, "a")
