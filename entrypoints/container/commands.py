@@ -1,0 +1,68 @@
+"""What the commands of an operator work with."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from attrs import define
+
+from adapters.embedded_postgres.server import EmbeddedPostgres
+from adapters.postgres.migration import Migration, MigrationsDiffer, SessionsExist, UnsupportedServer
+from adapters.postgres.migrations import MigrationRunner
+from adapters.postgres.statements import load_statements
+from adapters.system_clock import SystemClock
+from entrypoints.container.options import embedded_options
+from entrypoints.database_server import DatabaseServer
+from entrypoints.launcher import launch
+from entrypoints.settings import Settings
+from entrypoints.wiring import Migrations, MigrationState
+
+_REFUSALS = (MigrationsDiffer, SessionsExist, UnsupportedServer)
+
+
+def embedded_postgres(settings: Settings) -> DatabaseServer:
+    """Return the server under DATA_DIR."""
+    return EmbeddedPostgres(embedded_options(settings), launch)
+
+
+def migrations(settings: Settings) -> Migrations:
+    """Return the migrations of the settings' database."""
+    assert settings.database_url is not None
+    return CommandMigrations(
+        MigrationRunner(settings.database_url.reveal(), load_statements().migrations, SystemClock())
+    )
+
+
+@define
+class CommandMigrations:
+    """Migrations as commands see them: by name, with refusals as a text for operators."""
+
+    _runner: MigrationRunner
+
+    async def status(self) -> Sequence[MigrationState]:
+        """Return every migration in order."""
+        with _told():
+            return await self._runner.status()
+
+    async def up(self, to: int | None = None, *, dry_run: bool = False) -> Sequence[str]:
+        """Apply what is missing, up to a number or to the newest; return the names, also of a dry run."""
+        with _told():
+            return _names(await self._runner.up(to, dry_run=dry_run))
+
+    async def down(
+        self, to: int | None = None, *, dry_run: bool = False, destroy_sessions: bool = False
+    ) -> Sequence[str]:
+        """Take back what is above a number, or the newest alone; return the names, also of a dry run."""
+        with _told():
+            return _names(await self._runner.down(to, dry_run=dry_run, destroy_sessions=destroy_sessions))
+
+
+def _names(steps: Sequence[Migration]) -> Sequence[str]:
+    return [str(step) for step in steps]
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except _REFUSALS as error:
+        raise RuntimeError(str(error)) from error

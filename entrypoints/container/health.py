@@ -1,0 +1,79 @@
+"""How a controller's parts are, for people and for load balancers."""
+
+import time
+from collections.abc import Mapping
+
+from adapters.postgres.cleanup import Cleanup
+from attrs import define
+from typing_extensions import override
+
+from adapters.postgres.clock import DisciplinedClock
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.schema import Schema
+from adapters.postgres.statements import Statements
+from domain.errors import DomainError
+from entrypoints.container.runners import Runners
+from entrypoints.http.operations import Operations, Probe
+from entrypoints.version import VERSION
+
+_PROBE_TIMEOUT_S = 0.7
+
+
+@define(eq=False)
+class Health(Operations):
+    """Asks the database, the clock, the runners and the cleanup."""
+
+    _gateway: Gateway
+    _statements: Statements
+    _clock: DisciplinedClock
+    _schema: Schema
+    _cleanup: Cleanup
+    _runners: Runners
+
+    @property
+    @override
+    def version(self) -> str:
+        return VERSION
+
+    @property
+    @override
+    def required(self) -> Mapping[str, Probe]:
+        return {"postgres": self._ask_database, "migrations": self._ask_schema, "clock": self._ask_clock}
+
+    @property
+    @override
+    def components(self) -> Mapping[str, Probe]:
+        runtimes = {f"runtimes.{language}": runner.health for language, runner in self._runners.by_language.items()}
+        sandbox = {"sandbox": self._runners.sandbox.health} if self._runners.sandbox else {}
+        return {**self.required, **runtimes, **sandbox, "cleanup": self._ask_cleanup}
+
+    async def _ask_database(self) -> Mapping[str, object]:
+        pool = self._gateway.stats()
+        facts: dict[str, object] = {
+            "pool": {"open": pool.pool_size, "max": pool.pool_size_max, "idle": pool.pool_idle},
+            "waiting": pool.pool_waiting,
+            "in_flight": pool.in_flight,
+            "clock_offset_ms": self._clock.offset_ms,
+            "clock_error_bound_ms": self._clock.error_bound_ms,
+        }
+        started_s = time.monotonic()
+        try:
+            await self._gateway.fetch(self._statements.clock.select_clock, {}, timeout_s=_PROBE_TIMEOUT_S)
+        except DomainError as error:
+            return {"status": "failing", "reason": error.message, **facts}
+        return {"status": "ok", "latency_ms": round((time.monotonic() - started_s) * 1000, 3), **facts}
+
+    async def _ask_schema(self) -> Mapping[str, object]:
+        pending = await self._schema.pending()
+        if pending:
+            return {"status": "failing", "reason": "run `pglambda migrate up`", "pending": pending}
+        return {"status": "ok"}
+
+    async def _ask_clock(self) -> Mapping[str, object]:
+        if self._clock.reason is not None:
+            return {"status": "failing", "reason": self._clock.reason}
+        return {"status": "ok", "offset_ms": self._clock.offset_ms, "error_bound_ms": self._clock.error_bound_ms}
+
+    async def _ask_cleanup(self) -> Mapping[str, object]:
+        stats = self._cleanup.stats()
+        return {"status": "ok", "oldest_expired_seconds": stats.lag_s}

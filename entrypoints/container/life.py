@@ -1,0 +1,54 @@
+"""Opening and closing what a controller is made of."""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from typing import Any
+
+from adapters.postgres.cleanup import Cleanup
+from attrs import define, field
+
+from adapters.postgres.clock import DisciplinedClock
+from adapters.postgres.executions import PostgresExecutionRepository
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.sessions import PostgresSessionRepository
+from domain.tasks import Tasks
+from entrypoints.container.runners import Runners
+
+_RECORDING_TIMEOUT_S = 5.0
+"""What recording the ends of executions may take once no request is inside any more."""
+
+
+@define(eq=False)
+class Life:
+    """Starts and ends the parts in their order; nothing that is away stops a start."""
+
+    _gateway: Gateway
+    _clock: DisciplinedClock
+    _cleanup: Cleanup
+    _runners: Runners
+    _tasks: Tasks
+    _sessions: PostgresSessionRepository
+    _executions: PostgresExecutionRepository
+    _beside: list[asyncio.Task[None]] = field(factory=list, init=False)
+
+    async def start(self) -> None:
+        """Begin to connect, read the database's clock if it answers, start workers and what runs beside requests."""
+        await self._gateway.open()
+        await asyncio.gather(self._clock.measure(), self._runners.open())
+        self._beside = [self._run(work) for work in (self._clock.run(), self._cleanup.run())]
+
+    async def end(self) -> None:
+        """Let what was run be recorded, then end every worker and connection."""
+        await self._tasks.drain(_RECORDING_TIMEOUT_S)
+        await self._runners.close()
+        for task in self._beside:
+            task.cancel()
+        await asyncio.gather(*self._beside, return_exceptions=True)
+        for coalescer in (*self._sessions.coalescers, *self._executions.coalescers):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(coalescer.close(), _RECORDING_TIMEOUT_S)
+        await self._gateway.close()
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(work)

@@ -1,0 +1,131 @@
+"""What each part is told of the settings."""
+
+from pathlib import Path
+
+from adapters.postgres.cleanup import CleanupOptions
+from attrs import evolve
+
+from adapters.embedded_postgres.server import EmbeddedPostgresOptions
+from adapters.postgres.gateway_options import GatewayOptions
+from adapters.runtimes.options import RuntimeOptions
+from adapters.sandbox.options import SandboxLevel, SandboxOptions
+from domain.execution_service import ExecutionPolicy
+from domain.language import Language
+from domain.limits import Limits, LimitsPolicy
+from domain.session import LifetimePolicy
+from domain.session_service import SessionPolicy
+from entrypoints.host.options import RuntimeHostOptions
+from entrypoints.http.options import HttpOptions
+from entrypoints.settings import Settings
+
+_KILL_S = 0.5
+"""What ending a sandbox may take beyond the script's own limit."""
+
+_OUTPUT_SIZE_MAX = 256 * 1024
+"""Bytes of stdout and stderr, each, that one execution may write."""
+
+_WAITING_CONNECTIONS = 2
+
+
+def gateway_options(settings: Settings) -> GatewayOptions:
+    """Return the database and the limits of every wait for it; DB_POOL_MAX counts all connections of a process."""
+    assert settings.database_url is not None, "the embedded server's URL is put in before anything connects"
+    waiting = min(_WAITING_CONNECTIONS, settings.db_pool_max // 2)
+    return GatewayOptions(
+        dsn=settings.database_url.reveal(),
+        pool_size_max=settings.db_pool_max - waiting,
+        waiting_lane_size_max=waiting,
+        request_timeout_s=settings.request_timeout_ms / 1000,
+    )
+
+
+def cleanup_options(settings: Settings) -> CleanupOptions:
+    """Return how long what has ended is kept."""
+    return CleanupOptions(
+        retention_s=settings.session_retention_seconds, history_retention_days=settings.history_retention_days
+    )
+
+
+def embedded_options(settings: Settings) -> EmbeddedPostgresOptions:
+    """Return where the embedded server lives, with room for every process's connections."""
+    return EmbeddedPostgresOptions(data_dir=settings.data_dir, connections_max=settings.database_connections)
+
+
+def limits_policy(settings: Settings) -> LimitsPolicy:
+    """Return the default limits of an execution and their maxima."""
+    return LimitsPolicy(
+        default=Limits(settings.script_timeout_ms, settings.script_memory_mb, settings.isolation),
+        timeout_ms_max=settings.script_timeout_max_ms,
+        memory_mb_max=settings.script_memory_max_mb,
+    )
+
+
+def session_policy(settings: Settings) -> SessionPolicy:
+    """Return the bounds of sessions."""
+    return SessionPolicy(
+        lifetime=LifetimePolicy(settings.session_expiry_seconds, settings.session_max_lifetime_seconds),
+        limits=limits_policy(settings),
+        script_size_max=settings.max_script_size,
+        request_timeout_s=settings.request_timeout_ms / 1000,
+    )
+
+
+def execution_policy(settings: Settings) -> ExecutionPolicy:
+    """Return the times of an execute; a runtime host's own overhead takes the place of the sandbox's."""
+    local_s = settings.queue_timeout_ms / 1000 + _KILL_S
+    remote = settings.nodejs_runtime_url or settings.python_runtime_url
+    overhead_s = max(local_s, settings.runtime_timeout_seconds) if remote else local_s
+    return ExecutionPolicy(request_timeout_s=settings.request_timeout_ms / 1000, run_overhead_s=overhead_s)
+
+
+def http_options(settings: Settings) -> HttpOptions:
+    """Return the sizes that requests are held to."""
+    return HttpOptions(
+        limits=limits_policy(settings),
+        script_size_max=settings.max_script_size,
+        context_size_max=settings.max_context_size,
+        params_size_max=settings.max_params_size,
+    )
+
+
+def sandbox_options(settings: Settings, languages: tuple[Language, ...]) -> SandboxOptions:
+    """Return the numbers of this host's sandbox for these languages."""
+    options = SandboxOptions(
+        runtimes_dir=_runtimes_dir(settings),
+        languages=languages,
+        level=SandboxLevel(settings.sandbox_level),
+        node_path=settings.nodejs_path,
+        queue_timeout_s=settings.queue_timeout_ms / 1000,
+        warm_workers_max=settings.max_warm_workers,
+        kill_s=_KILL_S,
+        memory_mb=settings.script_memory_mb,
+        output_size_max=_OUTPUT_SIZE_MAX,
+        result_size_max=settings.max_result_size,
+    )
+    return options if settings.sandbox_uid is None else evolve(options, sandbox_uid=settings.sandbox_uid)
+
+
+def runtime_options(settings: Settings) -> RuntimeOptions:
+    """Return the numbers of the client of runtime hosts."""
+    return RuntimeOptions(
+        token=settings.runtime_token.reveal() if settings.runtime_token else None,
+        queue_timeout_s=settings.queue_timeout_ms / 1000,
+        runtime_timeout_s=settings.runtime_timeout_seconds,
+        result_size_max=settings.max_result_size,
+        output_size_max=_OUTPUT_SIZE_MAX,
+    )
+
+
+def host_options(settings: Settings) -> RuntimeHostOptions:
+    """Return what a runtime host lets in."""
+    return RuntimeHostOptions(
+        bind=settings.host,
+        token=settings.runtime_token.reveal() if settings.runtime_token else None,
+        script_size_max=settings.max_script_size,
+        params_size_max=settings.max_params_size,
+        context_size_max=settings.max_context_size,
+    )
+
+
+def _runtimes_dir(settings: Settings) -> Path:
+    return settings.data_dir / "runtimes"
