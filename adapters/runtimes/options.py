@@ -29,7 +29,7 @@ class RuntimeOptions:
     health_timeout_s: float = 0.8
     cooldown_s: float = 1.0
     result_size_max: int = 1_048_576
-    output_size_max: int = 65_536
+    output_size_max: int = 262_144
     held_max: int = 10_000
 
     @property
