@@ -39,7 +39,7 @@ def pid_running(pid):
 
 
 def test_a_fresh_server_speaks_utf8_to_a_role_that_is_no_superuser(start):
-    life = start()
+    life = start(fresh=True)
     row = ask(
         life,
         "SELECT r.rolsuper, pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), d.datlocprovider, d.datlocale "

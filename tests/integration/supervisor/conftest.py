@@ -1,0 +1,149 @@
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.integration.embedded.conftest import folder, made, seed  # noqa: F401  # fixtures of both suites
+from tests.integration.supervisor import minimal
+
+TIMEOUT_S = 30.0
+ROOT = Path(__file__).parents[3]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(condition: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> Any:
+    ends_at = time.monotonic() + timeout_s
+    while not (answer := condition()):
+        assert time.monotonic() < ends_at, "it did not become true in time"
+        time.sleep(0.02)
+    return answer
+
+
+def processes() -> dict[int, tuple[int, str]]:
+    """Return every running process by id: its parent and the instant of its start, which tells two with one id apart."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit():
+                facts = (entry / "stat").read_text().rpartition(")")[2].split()
+                if facts[0] != "Z":
+                    found[int(entry.name)] = (int(facts[1]), facts[19])
+    return found
+
+
+class Service:
+    """A supervisor that runs as a program of its own."""
+
+    def __init__(self, data_dir: Path, **settings: str) -> None:
+        self.port = int(settings.get("PORT") or free_port())
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = Path(tempfile.mkstemp(prefix="pgl-log-")[1])
+        environ = {**os.environ, "DATA_DIR": str(data_dir), **settings, "PORT": str(self.port)}
+        with self.log.open("wb") as log:
+            self.program = subprocess.Popen(
+                [sys.executable, "-m", minimal.HERE], env=environ, cwd=ROOT, stdout=log, stderr=log
+            )
+
+    def get(self, path: str) -> httpx2.Response:
+        return httpx2.get(self.url + path, timeout=5)
+
+    def status(self, path: str) -> int:
+        try:
+            return self.get(path).status_code
+        except httpx2.TransportError:
+            return 0
+
+    def ready(self) -> "Service":
+        wait_until(lambda: self.status("/readyz") == 200 or self.program.poll() is not None)
+        assert self.program.poll() is None, self.said
+        wait_until(lambda: "serves on" in self.said)
+        return self
+
+    def facts(self) -> Any:
+        return self.get("/facts").json()
+
+    def count(self) -> int:
+        return self.get("/count").json()[0]
+
+    def counts(self) -> bool:
+        try:
+            return self.status("/count") == 200
+        except httpx2.HTTPError:
+            return False
+
+    def family(self) -> set[tuple[int, str]]:
+        """Return the supervisor and all that stems from it, each as (id, start)."""
+        everyone = processes()
+        members = {self.program.pid}
+        while more := {pid for pid, (parent, _) in everyone.items() if parent in members} - members:
+            members |= more
+        return {(pid, everyone[pid][1]) for pid in members if pid in everyone}
+
+    def child(self, of: str) -> int:
+        """Return the id of the supervisor's own child whose command line holds a text."""
+        for pid, (parent, _) in processes().items():
+            if parent == self.program.pid and of in Path(f"/proc/{pid}/cmdline").read_text():
+                return pid
+        raise LookupError(of)
+
+    def tell(self, number: signal.Signals) -> None:
+        self.program.send_signal(number)
+
+    def ended(self) -> int:
+        return self.program.wait(TIMEOUT_S)
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.said.splitlines() if line.startswith("{")]
+
+
+def gone(family: set[tuple[int, str]]) -> bool:
+    everyone = processes()
+    return not any(pid in everyone and everyone[pid][1] == start for pid, start in family)
+
+
+@pytest.fixture
+def service(folder: Path, made: Path) -> Iterator[Callable[..., Service]]:  # noqa: F811  # the fixtures
+    services: list[Service] = []
+
+    def begin(at: Path = folder, **settings: str) -> Service:
+        seed(made, at)
+        services.append(Service(at, **settings))
+        return services[-1]
+
+    yield begin
+    for each in services:
+        if each.program.poll() is None:
+            family = each.family()
+            each.tell(signal.SIGKILL)
+            each.ended()
+            wait_until(lambda family=family: gone(family))
+        each.log.unlink()
+
+
+@pytest.fixture
+def other_folder() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="pgl-", dir="/tmp"))
+    path.chmod(0o711)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)

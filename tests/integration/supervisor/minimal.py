@@ -1,0 +1,157 @@
+"""A service as small as can be: an application, a migration, and a program that supervises them."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from attrs import evolve
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresOptions
+from entrypoints.data_dir import DataDirError
+from entrypoints.launcher import launch
+from entrypoints.listener import CannotListen
+from entrypoints.logs import configure_logs
+from entrypoints.process import StartFailed
+from entrypoints.settings import Settings
+from entrypoints.supervisor import Supervisor
+from entrypoints.targets import Targets
+
+HERE = "tests.integration.supervisor.minimal"
+TARGETS = Targets(controller=f"{HERE}:create", runtime_host=f"{HERE}:create_runtime_host", migration=f"{HERE}:migrate")
+
+
+class Drainable:
+    """Answers until it is drained; `/slow` answers when the file at `?until=` is there."""
+
+    def __init__(self, app: Starlette) -> None:
+        self.app = app
+        self.draining = False
+        self.retired = False
+        self.running = 0
+        self.idle = asyncio.Event()
+        self.idle.set()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            scope["drainable"] = self
+            if self.draining:
+                await PlainTextResponse("shutting down", 503)(scope, receive, send)
+                return
+            self.running += 1
+            self.idle.clear()
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self.running -= scope["type"] == "http"
+            if not self.running:
+                self.idle.set()
+
+    def retire(self) -> None:
+        self.retired = True
+
+    async def drain(self, timeout_s: float) -> None:
+        self.draining = True
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.idle.wait(), timeout_s)
+
+
+def create(settings: Settings) -> Any:
+    async def ready(request: Request) -> Response:
+        return PlainTextResponse("ready", 503 if request.scope["drainable"].retired else 200)
+
+    async def facts(request: Request) -> Response:
+        return JSONResponse(
+            {"pid": os.getpid(), "python": settings.python_runtime_url, "nodejs": settings.nodejs_runtime_url}
+        )
+
+    async def count(request: Request) -> Response:
+        url = settings.database_url.reveal()
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+            cursor = await connection.execute("INSERT INTO visits DEFAULT VALUES RETURNING n")
+            return JSONResponse(await cursor.fetchone())
+
+    async def slow(request: Request) -> Response:
+        Path(request.query_params["until"]).with_suffix(".begun").touch()
+        while not Path(request.query_params["until"]).exists():  # noqa: ASYNC110, ASYNC240  # another process's file
+            await asyncio.sleep(0.01)
+        return PlainTextResponse("done")
+
+    routes = [Route("/readyz", ready), Route("/facts", facts), Route("/count", count), Route("/slow", slow)]
+    return Drainable(Starlette(routes=routes))
+
+
+def create_plain(settings: Settings) -> Any:
+    """An application that knows nothing of drains."""
+
+    async def ready(request: Request) -> Response:
+        return PlainTextResponse("ready")
+
+    slow = next(route for route in create(settings).app.routes if route.path == "/slow")
+    return Starlette(routes=[Route("/readyz", ready), slow])
+
+
+def create_unready(settings: Settings) -> Any:
+    async def ready(request: Request) -> Response:
+        return PlainTextResponse("no database", 503)
+
+    return Starlette(routes=[Route("/readyz", ready)])
+
+
+def create_stuck(settings: Settings) -> Any:
+    @asynccontextmanager
+    async def forever(app: Starlette) -> AsyncIterator[None]:
+        await asyncio.Event().wait()
+        yield
+
+    return Starlette(lifespan=forever)
+
+
+async def refuse(settings: Settings) -> int:
+    return 1
+
+
+def create_runtime_host(settings: Settings) -> Any:
+    async def health(request: Request) -> Response:
+        return JSONResponse({"pid": os.getpid()})
+
+    return Starlette(routes=[Route("/health", health)])
+
+
+def broken(settings: Settings) -> Any:
+    raise SystemExit(f"no application for port {settings.port}")
+
+
+async def migrate(settings: Settings) -> int:
+    url = settings.database_url.reveal()
+    try:
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+            await connection.execute("CREATE TABLE IF NOT EXISTS visits (n int GENERATED ALWAYS AS IDENTITY)")
+    except psycopg.OperationalError:
+        return 75
+    return 0
+
+
+def main() -> None:
+    settings = Settings.load(os.environ)
+    configure_logs(settings.log_level, settings.log_format)
+    options = EmbeddedPostgresOptions(settings.data_dir, settings.database_connections)
+    server = EmbeddedPostgres(options, launch) if settings.embedded else None
+    target = os.environ.get("TARGET", TARGETS.controller)
+    targets = evolve(TARGETS, migration=os.environ.get("MIGRATION", TARGETS.migration))
+    try:
+        asyncio.run(Supervisor(settings, target, targets, server).run())
+    except (DataDirError, CannotListen, StartFailed) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

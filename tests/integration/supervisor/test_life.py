@@ -1,0 +1,271 @@
+"""The service as a program: started, stopped, killed, started again."""
+
+import os
+import signal
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresOptions
+from entrypoints.launcher import launch
+from tests.integration.embedded.conftest import seed
+from tests.integration.supervisor import minimal
+from tests.integration.supervisor.conftest import gone, wait_until
+
+ORPHAN_LIFE_S = 5.0
+
+
+class Slow:
+    """A request that is answered when it is let go."""
+
+    def __init__(self, service, folder: Path) -> None:
+        self._file = folder / "go"
+        self._pool = ThreadPoolExecutor(1)
+        self.answer = self._pool.submit(httpx2.get, f"{service.url}/slow?until={self._file}", timeout=30)
+        wait_until(self._file.with_suffix(".begun").exists)
+
+    def let_go(self) -> httpx2.Response:
+        self._file.touch()
+        return self.answer.result(timeout=30)
+
+    def answered_well(self) -> bool:
+        try:
+            return self.answer.result(timeout=30).is_success
+        except httpx2.TransportError:
+            return False
+
+
+def test_a_started_service_tells_its_address_and_a_call_to_try(service):
+    said = service().ready().said
+    assert "serves on http://127.0.0.1:" in said
+    assert "/api/v1/initialize" in said
+    assert "/api/v1/execute/$id" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_everything_cleanly(service, number):
+    running = service().ready()
+    family = running.family()
+    running.tell(number)
+    assert running.ended() == 0
+    assert gone(family)
+
+
+def test_counts_go_on_after_a_stop_and_a_start(service):
+    first = service().ready()
+    assert first.count() == 1
+    first.tell(signal.SIGTERM)
+    first.ended()
+    assert service().ready().count() == 2
+
+
+def test_a_request_under_way_finishes_while_new_ones_are_refused(service, other_folder):
+    running = service().ready()
+    slow = Slow(running, other_folder)
+    running.tell(signal.SIGTERM)
+    wait_until(lambda: running.status("/facts") == 503)
+    assert slow.let_go().text == "done"
+    assert running.ended() == 0
+
+
+def test_not_being_ready_comes_before_refusing(service):
+    running = service(DRAIN_DELAY_SECONDS="60").ready()
+    running.tell(signal.SIGTERM)
+    wait_until(lambda: running.status("/readyz") == 503)
+    assert running.status("/facts") == 200
+    running.tell(signal.SIGTERM)
+    assert running.ended() == 0
+
+
+def test_a_second_signal_skips_the_wait_for_running_work(service, other_folder):
+    running = service(SHUTDOWN_TIMEOUT_SECONDS="600").ready()
+    slow = Slow(running, other_folder)
+    running.tell(signal.SIGTERM)
+    wait_until(lambda: running.status("/facts") == 503)
+    running.tell(signal.SIGTERM)
+    assert running.ended() == 0
+    assert not slow.answered_well()
+
+
+def test_work_that_does_not_end_is_cut_off_at_the_limit(service, other_folder):
+    running = service(SHUTDOWN_TIMEOUT_SECONDS="0.2").ready()
+    Slow(running, other_folder)
+    family = running.family()
+    running.tell(signal.SIGTERM)
+    assert running.ended() == 0
+    assert gone(family)
+
+
+def test_an_application_that_cannot_drain_gets_its_requests_finished_all_the_same(service, other_folder):
+    running = service(TARGET=f"{minimal.HERE}:create_plain").ready()
+    slow = Slow(running, other_folder)
+    running.tell(signal.SIGTERM)
+    wait_until(lambda: running.status("/readyz") == 0)
+    assert slow.let_go().text == "done"
+    assert running.ended() == 0
+
+
+def test_a_killed_supervisor_leaves_no_orphan_and_the_next_one_recovers(service):
+    first = service().ready()
+    family = first.family()
+    assert first.count() == 1
+    first.tell(signal.SIGKILL)
+    wait_until(lambda: gone(family), ORPHAN_LIFE_S)
+    assert service(PORT=str(first.port)).ready().count() > 1
+
+
+def test_a_kill_of_everything_loses_nothing(service):
+    first = service().ready()
+    assert first.count() == 1
+    for pid, _ in first.family():
+        os.kill(pid, signal.SIGKILL)
+    first.ended()
+    assert service().ready().count() > 1
+
+
+def test_a_start_right_after_a_kill_waits_for_what_is_left(service):
+    first = service().ready()
+    first.tell(signal.SIGKILL)
+    second = service(PORT=str(first.port)).ready()
+    assert second.count() > 0
+
+
+def test_an_http_worker_that_dies_is_replaced(service):
+    running = service().ready()
+    before = running.facts()["pid"]
+    os.kill(before, signal.SIGKILL)
+    wait_until(lambda: running.status("/facts") == 200)
+    assert running.facts()["pid"] != before
+    assert {"HTTP worker 0"} == {line["child"] for line in running.lines() if line["event"] == "child ended"}
+
+
+def test_a_postgresql_that_dies_is_started_again_for_the_same_workers(service):
+    running = service().ready()
+    worker = running.facts()["pid"]
+    running.count()
+    os.kill(running.child("postgres"), signal.SIGKILL)
+    wait_until(running.counts)
+    assert running.facts()["pid"] == worker
+
+
+def test_several_workers_share_a_port_and_a_runtime_host(service):
+    running = service(WEB_CONCURRENCY="2").ready()
+    workers = set()
+    wait_until(lambda: workers.add(running.facts()["pid"]) or len(workers) == 2)
+    (address,) = running.facts()["nodejs"]
+    assert running.facts()["python"] == [address]
+    transport = httpx2.HTTPTransport(uds=address.removeprefix("unix:"))
+    with httpx2.Client(transport=transport) as client:
+        host = client.get("http://host/health").json()["pid"]
+    assert host not in workers
+    family = running.family()
+    running.tell(signal.SIGTERM)
+    assert running.ended() == 0
+    assert gone(family)
+    assert not Path(address.removeprefix("unix:")).parent.exists()
+
+
+def test_a_language_with_a_host_of_its_own_keeps_it(service):
+    running = service(WEB_CONCURRENCY="2", PYTHON_RUNTIME_URL="http://127.0.0.1:9").ready()
+    assert running.facts()["python"] == ["http://127.0.0.1:9"]
+    assert running.facts()["nodejs"][0].startswith("unix:")
+
+
+def test_a_second_start_on_the_same_folder_names_the_first(service):
+    first = service().ready()
+    second = service()
+    assert second.ended() != 0
+    assert f"in use by the running pglambda with process id {first.program.pid}" in second.said
+    assert first.status("/readyz") == 200
+
+
+def test_a_second_start_on_the_same_port_says_so(service, other_folder):
+    first = service().ready()
+    second = service(other_folder, PORT=str(first.port))
+    assert second.ended() != 0
+    assert f"port {first.port}: something else listens there already" in second.said
+
+
+def test_an_application_that_cannot_be_made_ends_the_start(service):
+    running = service(TARGET=f"{minimal.HERE}:broken")
+    family = running.family()
+    assert running.ended() == 1
+    assert "no application" in running.said
+    assert "The HTTP worker 0 ended (status 1)" in running.said
+    assert gone(family)
+
+
+def test_a_migration_that_fails_ends_the_start(service):
+    running = service(MIGRATION=f"{minimal.HERE}:refuse")
+    assert running.ended() == 1
+    assert "The migration of the database failed (status 1)" in running.said
+
+
+def test_a_database_that_does_not_start_ends_the_start_with_its_reason(service, folder, made):
+    seed(made, folder)
+    (folder / "postgres" / "global" / "pg_control").unlink()
+    running = service()
+    assert running.ended() == 1
+    assert "PostgreSQL ended" in running.said
+    assert "could not find the database system" in running.said
+
+
+def test_a_data_folder_that_cannot_be_used_ends_the_start(service, folder, made):
+    seed(made, folder)
+    (folder / "postgres" / "PG_VERSION").write_text("17")
+    running = service()
+    assert running.ended() == 1
+    assert "was made by PostgreSQL 17" in running.said
+
+
+def test_a_signal_during_the_start_ends_it(service, folder):
+    running = service(TARGET=f"{minimal.HERE}:create_stuck")
+    wait_until((folder / "server.url").exists)
+    wait_until(lambda: "entrypoints.child" in "".join(_command_lines(running)))
+    family = running.family()
+    running.tell(signal.SIGTERM)
+    assert running.ended() == 0
+    assert gone(family)
+
+
+def test_a_database_that_is_away_is_waited_for_while_serving(service, folder, made):
+    service_folder = folder / "database"
+    service_folder.mkdir(mode=0o711)
+    server = EmbeddedPostgres(EmbeddedPostgresOptions(service_folder), launch)
+    server.prepare()
+    running = service(DATABASE_URL=server.url, AUTO_MIGRATE="true").ready()
+    assert running.status("/count") == 500
+    wait_until(lambda: any(line["event"] == "migration failed" for line in running.lines()))
+    process = server.start()
+    wait_until(running.counts)
+    running.tell(signal.SIGTERM)
+    assert running.ended() == 0
+    process.send_signal(server.fast_stop)
+    process.wait(30)
+    server.forget()
+
+
+def test_a_service_that_is_not_ready_says_what_it_waits_for(service):
+    running = service(TARGET=f"{minimal.HERE}:create_unready")
+    wait_until(lambda: "is not ready yet. It says: no database" in running.said)
+    running.tell(signal.SIGTERM)
+    assert running.ended() == 0
+
+
+def test_a_client_that_never_finishes_its_request_does_not_hold_the_stop(service):
+    running = service().ready()
+    with socket.create_connection(("127.0.0.1", running.port)) as client:
+        client.sendall(b"POST /facts HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
+        stopper = threading.Thread(target=running.tell, args=(signal.SIGTERM,))
+        stopper.start()
+        stopper.join()
+        assert running.ended() == 0
+
+
+def _command_lines(service):
+    for pid, _ in service.family():
+        yield Path(f"/proc/{pid}/cmdline").read_text()
