@@ -13,12 +13,13 @@ from adapters.postgres.gateway_options import GatewayOptions
 from adapters.postgres.lane import AttemptFailed, Lane
 from adapters.postgres.pool_log import thin_pool_log
 from adapters.postgres.statement import Statement
-from domain.errors import StorageUnavailable
+from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 
 __all__ = ["Gateway", "GatewayOptions", "GatewayStats"]
 
 _BACKOFF_S = 0.01
 _BACKOFF_MAX_S = 0.2
+_LEAVE_INTERVAL_S = 1.0
 _PING = Statement("select_nothing", "SELECT 1")
 
 LaneName = Literal["main", "waiting"]
@@ -87,6 +88,11 @@ class Gateway:
                 pause_s = _pause_s(attempt)
                 if not (repeatable and self._may_try_again(attempt, until_s - pause_s)):
                     raise _unavailable(statement, sent=sent) from failed.__cause__
+            except (Overloaded, ShuttingDown) as refusal:
+                # They say that nothing is stored, which an earlier attempt may have made untrue.
+                if sent and statement.writes:
+                    raise _unavailable(statement, sent=sent) from refusal
+                raise
             await asyncio.sleep(pause_s)
 
     async def ping(self, timeout_s: float) -> float:
@@ -112,8 +118,11 @@ class Gateway:
         return in_time and attempt < self._options.attempts_max
 
     async def _leave(self, started_s: float) -> None:
-        """Drop the idle connections to a server that is no more, once for all statements that found it out."""
-        if started_s < self._left_at_s:
+        """Drop the idle connections to a server that is no more, once for all statements that find it out together.
+
+        A server that has merely become read-only answers at once: it is not to be stormed with new connections.
+        """
+        if started_s < self._left_at_s + _LEAVE_INTERVAL_S:
             return
         self._left_at_s = time.monotonic()
         for lane in self._lanes.values():
