@@ -1,0 +1,58 @@
+"""The client, a host under uvicorn and the sandbox behind it together keep the contract, in both languages."""
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from adapters.runtimes.options import RuntimeOptions
+from adapters.runtimes.script_runner import HttpScriptRunner
+from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.runner import SandboxScriptRunner
+from domain.language import Language
+from entrypoints.host.options import RuntimeHostOptions
+from entrypoints.runtime_host import create_host
+from tests.contracts.node_script_runner import NodeScriptRunnerContract
+from tests.contracts.script_runner import ScriptLimitsContract, ScriptRunnerContract
+from tests.contracts.served_hosts import WallClock, served, unix_socket
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A folder that every user may traverse; pytest's own are private."""
+    folder = Path(tempfile.mkdtemp(prefix="pglambda-host-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def url(folder: Path) -> AsyncIterator[str]:
+    """A host with a sandbox, on a Unix socket."""
+    sandbox = SandboxScriptRunner(SandboxOptions(runtimes_dir=folder / "runtimes"))
+    await sandbox.open()
+    path = folder / "host.sock"
+    options = RuntimeHostOptions(bind=f"unix:{path}")
+    async with served(create_host(sandbox, WallClock(), options), unix_socket(path)):
+        yield f"unix:{path}"
+    await sandbox.close(5)
+
+
+class TestServedSandbox(ScriptRunnerContract, ScriptLimitsContract, NodeScriptRunnerContract):
+    @pytest_asyncio.fixture(loop_scope="module")
+    async def runner(self, url: str) -> AsyncIterator[HttpScriptRunner]:
+        options = RuntimeOptions(runs_max=self.places, queue_max=self.queue_places, queue_timeout_s=1.0)
+        runner = HttpScriptRunner(options, {language: [url] for language in Language})
+        await runner.open()
+        yield runner
+        await runner.close()
+
+    @pytest.mark.parametrize("language", list(Language))
+    async def test_its_health_is_that_of_the_sandbox(self, runner, language):
+        (host,) = (await runner.health())["languages"][language]["hosts"]
+        assert host["status"] == "ok"
