@@ -17,10 +17,12 @@ from attrs import define
 from typing_extensions import override
 
 from entrypoints.control import SENDING_TIMEOUT_S, UP, Assignment, Order, receive
+from entrypoints.environment import SettingsError
 from entrypoints.logs import configure_logs
 
 _ORPHAN_TIMEOUT_S = 3
 _ORPHANED_STATUS = 70
+_WRONG_SETTING_STATUS = 2
 _KEEP_ALIVE_S = 75
 
 
@@ -28,13 +30,19 @@ def main(descriptor: int) -> int:
     """Do what the channel on this descriptor says; return the exit status."""
     with socket.socket(fileno=descriptor) as channel:
         try:
-            assignment = receive(channel)
+            return _follow(receive(channel), channel)
         except EOFError:
             return _ORPHANED_STATUS
-        configure_logs(assignment.settings.log_level, assignment.settings.log_format)
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its starts and ends are the supervisor's to tell
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_perform(assignment, channel))
+        except SettingsError as error:
+            sys.stderr.write(f"{error}\n")
+            return _WRONG_SETTING_STATUS
+
+
+def _follow(assignment: Assignment, channel: socket.socket) -> int:
+    configure_logs(assignment.settings.log_level, assignment.settings.log_format)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its starts and ends are the supervisor's to tell
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_perform(assignment, channel))
 
 
 async def _perform(assignment: Assignment, channel: socket.socket) -> int:

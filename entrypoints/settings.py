@@ -35,11 +35,10 @@ class LogFormat(StrEnum):
 
 
 class SandboxLevel(StrEnum):
-    """The least isolation that is acceptable: namespaces alone, system call filter too, or every layer there is."""
+    """The least isolation that is acceptable: the full sandbox, or workers under a user id of their own on top."""
 
-    MINIMAL = "minimal"
     STANDARD = "standard"
-    STRICT = "strict"
+    SEPARATE_UID = "separate-uid"
 
 
 class Authentication(StrEnum):

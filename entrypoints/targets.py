@@ -7,6 +7,6 @@ from attrs import frozen
 class Targets:
     """`controller` and `runtime_host`: settings to an ASGI application; `migration`: settings to an exit status."""
 
-    controller: str = "entrypoints.http.application:create"
+    controller: str = "entrypoints.container:create_controller"
     runtime_host: str = "entrypoints.container:create_runtime_host"
     migration: str = "entrypoints.migration:migrate"

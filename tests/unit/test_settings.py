@@ -1,0 +1,196 @@
+import pytest
+
+from entrypoints.environment import SettingsError
+from entrypoints.secret import Secret
+from entrypoints.settings import Settings
+from entrypoints.settings_checks import RUNTIME_HOST_CHECKS
+from entrypoints.settings_list import setting_lines
+
+HUSH = "postgresql://u:hush@db/x"
+
+
+def problems(**environ):
+    with pytest.raises(SettingsError) as caught:
+        Settings.load(environ)
+    return caught.value.problems
+
+
+def test_without_any_variable_every_setting_has_its_default():
+    settings = Settings.load({})
+    assert (settings.host, settings.port) == ("127.0.0.1", 8080)
+    assert settings.embedded
+    assert settings.auto_migrate
+
+
+def test_unknown_variables_are_ignored_and_empty_ones_left_out():
+    assert Settings.load({"NONSENSE": "1", "PORT": "", "RUNTIME_TOKEN": ""}) == Settings.load({})
+
+
+def test_texts_become_what_their_settings_are():
+    settings = Settings.load(
+        {
+            "PORT": " 9000 ",
+            "AUTO_MIGRATE": "false",
+            "ISOLATION": "process",
+            "DRAIN_DELAY_SECONDS": "1.5",
+            "NODEJS_RUNTIME_URL": "http://localhost:1, unix:/run/x,",
+            "SANDBOX_UID": "700",
+        }
+    )
+    assert settings.port == 9000
+    assert settings.auto_migrate is False
+    assert settings.isolation == "process"
+    assert settings.drain_delay_seconds == 1.5
+    assert settings.nodejs_runtime_url == ("http://localhost:1", "unix:/run/x")
+    assert settings.sandbox_uid == 700
+
+
+def test_a_given_database_is_not_migrated_unless_that_is_said():
+    assert Settings.load({"DATABASE_URL": HUSH}).auto_migrate is False
+    assert Settings.load({"DATABASE_URL": HUSH, "AUTO_MIGRATE": "1"}).auto_migrate is True
+
+
+def test_every_wrong_setting_is_told_at_once_by_its_name():
+    found = problems(PORT="99999", WEB_CONCURRENCY="many", LOG_LEVEL="loud")
+    assert [problem.partition(":")[0] for problem in found] == ["PORT", "WEB_CONCURRENCY", "LOG_LEVEL"]
+    assert "'99999'" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "-1"),
+        ("PORT", "8080.5"),
+        ("DRAIN_DELAY_SECONDS", "nan"),
+        ("DRAIN_DELAY_SECONDS", "inf"),
+        ("HISTORY_RETENTION_DAYS", "31"),
+        ("DB_POOL_MAX", "1"),
+        ("REQUEST_TIMEOUT_MS", "99"),
+        ("MAX_SCRIPT_SIZE", "0"),
+        ("SANDBOX_UID", "0"),
+        ("AUTO_MIGRATE", "perhaps"),
+        ("AUTH", "required"),
+        ("SESSION_EXPIRY_SECONDS", "86401"),
+    ],
+)
+def test_a_value_outside_its_bounds_is_refused(name, value):
+    (problem,) = problems(**{name: value})
+    assert problem.startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({"SCRIPT_TIMEOUT_MS": "2000", "SCRIPT_TIMEOUT_MAX_MS": "1999"}, "SCRIPT_TIMEOUT_MS"),
+        ({"SCRIPT_MEMORY_MB": "200", "SCRIPT_MEMORY_MAX_MB": "199"}, "SCRIPT_MEMORY_MB"),
+        ({"SESSION_EXPIRY_SECONDS": "61", "SESSION_MAX_LIFETIME_SECONDS": "60"}, "SESSION_EXPIRY_SECONDS"),
+        ({"SESSION_RETENTION_SECONDS": "124"}, "SESSION_RETENTION_SECONDS"),
+        ({"DB_POOL_MAX": "200", "WEB_CONCURRENCY": "6"}, "DB_POOL_MAX"),
+        ({"DATABASE_URL": "mysql://x"}, "DATABASE_URL"),
+        ({"HOST": "0.0.0.0"}, "AUTH"),
+        ({"HOST": "example.org"}, "AUTH"),
+        ({"NODEJS_RUNTIME_URL": "ftp://localhost"}, "NODEJS_RUNTIME_URL"),
+        ({"NODEJS_RUNTIME_URL": "http://localhost:x"}, "NODEJS_RUNTIME_URL"),
+        ({"NODEJS_RUNTIME_URL": "unix:relative"}, "NODEJS_RUNTIME_URL"),
+        ({"PYTHON_RUNTIME_URL": ",".join(f"http://localhost:{n}" for n in range(1, 34))}, "PYTHON_RUNTIME_URL"),
+        ({"PYTHON_RUNTIME_URL": "http://10.0.0.1"}, "RUNTIME_TOKEN"),
+        ({"RUNTIME_MAPPINGS_FILE": "/no/such/file"}, "RUNTIME_MAPPINGS_FILE"),
+        ({"NODEJS_PATH": "/no/such/node"}, "NODEJS_PATH"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(environ, named):
+    (problem,) = problems(**environ)
+    assert problem.startswith(f"{named}: ")
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"SESSION_RETENTION_SECONDS": "125"},
+        {"DB_POOL_MAX": "200", "WEB_CONCURRENCY": "5"},
+        {"DB_POOL_MAX": "200", "WEB_CONCURRENCY": "6", "DATABASE_URL": HUSH},
+        {"HOST": "0.0.0.0", "AUTH": "none"},
+        {"HOST": "::1"},
+        {"HOST": "localhost"},
+        {"PYTHON_RUNTIME_URL": "https://10.0.0.1:1", "RUNTIME_TOKEN": "t"},
+    ],
+)
+def test_settings_that_fit_together_are_taken(environ):
+    Settings.load(environ)
+
+
+def test_what_a_runtime_host_may_add_counts_towards_the_retention():
+    far = {"RUNTIME_TIMEOUT_SECONDS": "600", "PYTHON_RUNTIME_URL": "http://localhost:1"}
+    (problem,) = problems(**far, SESSION_RETENTION_SECONDS="721")
+    assert "at least 722" in problem
+    Settings.load({**far, "SESSION_RETENTION_SECONDS": "722"})
+    Settings.load({"RUNTIME_TIMEOUT_SECONDS": "600", "SESSION_RETENTION_SECONDS": "125"})
+
+
+def test_a_runtime_host_off_loopback_must_have_its_token():
+    with pytest.raises(SettingsError, match="RUNTIME_TOKEN"):
+        Settings.load({"HOST": "0.0.0.0"}, RUNTIME_HOST_CHECKS)
+    Settings.load({"HOST": "0.0.0.0", "RUNTIME_TOKEN": "t"}, RUNTIME_HOST_CHECKS)
+
+
+def test_a_secret_comes_from_a_file(tmp_path):
+    (tmp_path / "url").write_text(f"{HUSH}\n")
+    settings = Settings.load({"DATABASE_URL_FILE": str(tmp_path / "url")})
+    assert settings.database_url == Secret(HUSH)
+    assert settings.auto_migrate is False
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe", b"x" * 70_000])
+def test_a_secret_file_without_a_text_is_refused(tmp_path, content):
+    (tmp_path / "token").write_bytes(content)
+    (problem,) = problems(RUNTIME_TOKEN_FILE=str(tmp_path / "token"))
+    assert problem.startswith("RUNTIME_TOKEN_FILE: ")
+
+
+def test_a_secret_file_that_is_not_there_is_refused(tmp_path):
+    (problem,) = problems(RUNTIME_TOKEN_FILE=str(tmp_path / "no"))
+    assert "No such file" in problem
+
+
+def test_a_secret_is_set_in_one_way_only(tmp_path):
+    (problem,) = problems(RUNTIME_TOKEN="hush", RUNTIME_TOKEN_FILE=str(tmp_path))
+    assert "set one of them" in problem
+
+
+def test_only_secrets_have_a_file_variant():
+    assert Settings.load({"PORT_FILE": "/no/such"}).port == 8080
+
+
+def test_secrets_are_never_shown(tmp_path):
+    settings = Settings.load({"DATABASE_URL": HUSH, "RUNTIME_TOKEN": "hush"})
+    assert "hush" not in repr(settings)
+    assert "hush" not in "\n".join(setting_lines(settings, describe=True))
+    assert "hush" not in "".join(problems(DATABASE_URL="mysql://hush"))
+
+
+def test_a_secret_is_what_it_holds():
+    assert len({Secret("a"), Secret("a"), Secret("b")}) == 2
+    assert Secret("a") != "a"
+
+
+def test_every_setting_is_listed_with_its_meaning():
+    lines = list(setting_lines(Settings.load({"PYTHON_RUNTIME_URL": "unix:/a,unix:/b"}), describe=True))
+    assert lines[:2] == ["# Address to listen on.", "HOST=127.0.0.1"]
+    assert "PYTHON_RUNTIME_URL=unix:/a,unix:/b" in lines
+    assert "AUTO_MIGRATE=true" in lines
+    assert "DATABASE_URL=" in lines
+    assert len(lines) == 2 * len(Settings.__struct_fields__)
+
+
+def test_the_data_folder_is_the_systems_for_root_and_the_users_own_otherwise(monkeypatch, tmp_path):
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert str(Settings.load({}).data_dir) == "/var/lib/pglambda"
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert Settings.load({"XDG_DATA_HOME": str(tmp_path)}).data_dir == tmp_path / "pglambda"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Settings.load({}).data_dir == tmp_path / ".local/share/pglambda"
+
+
+def test_a_relative_folder_is_where_the_start_was(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert Settings.load({"DATA_DIR": "here"}).data_dir == tmp_path / "here"
