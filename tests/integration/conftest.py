@@ -73,7 +73,7 @@ async def gateway(database_url: str) -> AsyncIterator[Gateway]:
 
 def _create(server_url: str, name: str, template: str = "template1") -> None:
     with psycopg.connect(server_url, autocommit=True) as connection:
-        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
         connection.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
 
 
