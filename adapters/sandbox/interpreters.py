@@ -15,6 +15,10 @@ from domain.language import Language
 
 _BOOTSTRAP = Path(__file__).parent / "bootstrap"
 _ZONES = Path("/usr/share/zoneinfo")
+_USR = Path("/usr")
+_PYTHON_NAME = f"python{sys.version_info.major}.{sys.version_info.minor}"
+_DEFAULT_FOLDERS = ("/lib", "/usr/lib")
+_C_LIBRARY = "libc.so"
 _NODE_MAJOR_MIN = 20
 _NODE_BASE_MB = 592
 """What Node maps as data before any script: 512 MiB are reserved for compiled code."""
@@ -41,6 +45,8 @@ class Bind:
 @frozen
 class Interpreter:
     """An interpreter's files (all read-only in the sandbox), its bootstrap on the host, and its command.
+
+    `program` is its path in the sandbox.
 
     `data_base_mb` is the part of RLIMIT_DATA that is spent before a script's own memory begins; `mapped_base_mb`
     likewise for RLIMIT_AS, None when that limit does not suit the interpreter.
@@ -92,14 +98,18 @@ def _find_python() -> Interpreter:
     program = _python_program()
     library = Path(sysconfig.get_path("stdlib"))
     modules = sorted((library / "lib-dynload").glob("*.so"))
-    folders = [Bind(library, library)]
-    folders += [Bind(library / name, library / name, hidden=True) for name in ("site-packages", "dist-packages")]
+    # Where the interpreter looks relative to itself; a path of the host could lie below /tmp, and would tell of it.
+    target = _USR / library.relative_to(sys.base_prefix)
+    folders = [Bind(library, target)]
+    folders += [Bind(library / name, target / name, hidden=True) for name in ("site-packages", "dist-packages")]
     folders += [Bind(_ZONES, _ZONES)]
     return Interpreter(
         language=Language.PYTHON,
         version=platform.python_version(),
-        binds=[bind for bind in [*_files(program, modules), *folders] if bind.source.exists()],
-        program=program,
+        binds=[
+            bind for bind in [*_files(program, _USR / "bin" / _PYTHON_NAME, modules), *folders] if bind.source.exists()
+        ],
+        program=_USR / "bin" / _PYTHON_NAME,
         bootstrap=_BOOTSTRAP / "worker.py",
         data_base_mb=_PYTHON_BASE_MB,
         mapped_base_mb=_PYTHON_MAPPED_MB,
@@ -108,8 +118,7 @@ def _find_python() -> Interpreter:
 
 
 def _python_program() -> Path:
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    candidates = [Path(sys.base_prefix) / "bin" / version, Path(sys.executable)]
+    candidates = [Path(sys.base_prefix) / "bin" / _PYTHON_NAME, Path(sys.executable)]
     return next(candidate.resolve() for candidate in candidates if candidate.exists())
 
 
@@ -123,8 +132,8 @@ def _find_node(configured: Path | None) -> Interpreter:
     return Interpreter(
         language=Language.NODEJS,
         version=version,
-        binds=_files(program),
-        program=program,
+        binds=_files(program, _USR / "bin" / "node"),
+        program=_USR / "bin" / "node",
         bootstrap=_BOOTSTRAP / "worker.cjs",
         data_base_mb=_NODE_BASE_MB,
         mapped_base_mb=None,
@@ -139,6 +148,12 @@ def _node_of_wheel() -> Path:
     return Path(spec.origin).parent / "bin" / "node"
 
 
-def _files(program: Path, modules: Sequence[Path] = ()) -> list[Bind]:
-    libraries = [Bind(path.resolve(), path) for path in libraries_of(program, modules)]
-    return [Bind(program, program), *libraries]
+def _files(program: Path, target: Path, modules: Sequence[Path] = ()) -> list[Bind]:
+    libraries = libraries_of(program, modules)
+    default = next((path.parent for path in libraries if path.name.startswith(_C_LIBRARY)), _USR / "lib")
+    return [Bind(program, target), *(Bind(path.resolve(), _library_target(path, default)) for path in libraries)]
+
+
+def _library_target(path: Path, default: Path) -> Path:
+    """Return where the loader finds a library: where it is, or where it looks for those that are nowhere else."""
+    return path if str(path).startswith(_DEFAULT_FOLDERS) else default / path.name

@@ -47,11 +47,15 @@ class Launched:
         return True
 
     def kill(self) -> None:
-        """Kill interpreter and launcher: the launcher alone would leave the interpreter during its first moments."""
-        for descriptor in (self.inner_fd, self.outer_fd):
-            if descriptor is not None and descriptor >= 0:
-                with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        """Kill the interpreter, whose launcher then collects it and ends; without an interpreter, the launcher.
+
+        The launcher alone would leave, in its first moments, the interpreter alive, and later its zombie.
+        """
+        _kill(self.outer_fd if self.inner_fd is None else self.inner_fd)
+
+    def kill_launcher(self) -> None:
+        """Kill the launcher as well, when it does not end by itself."""
+        _kill(self.outer_fd)
 
     def close(self) -> None:
         """Close every descriptor."""
@@ -116,6 +120,12 @@ def _filled_pipe(content: bytes, reader: contextlib.ExitStack) -> int:
     finally:
         os.close(write_end)
     return read_end
+
+
+def _kill(descriptor: int) -> None:
+    if descriptor >= 0:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
 
 
 def _close(*descriptors: int | None) -> None:

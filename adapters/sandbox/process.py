@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from enum import Enum, auto
 
 from attrs import define, evolve, field, frozen
@@ -60,6 +60,7 @@ class WorkerProcess:
     _gone: asyncio.Future[None] = field(init=False)
     _on_death: Callable[[], None] | None = field(default=None, init=False)
     _broken: bool = field(default=False, init=False)
+    _info: bytes = field(default=b"", init=False)
 
     def __attrs_post_init__(self) -> None:
         self._gone = self._loop.create_future()
@@ -85,8 +86,6 @@ class WorkerProcess:
         self._waiting = self._loop.create_future()
         self._listen()
         try:
-            await self._identify()
-            self.meter = UsageMeter.of(self.launched.inner_pid)
             exchange = await self._waiting
         finally:
             self._waiting = None
@@ -130,6 +129,7 @@ class WorkerProcess:
         """Kill the whole sandbox at once."""
         self._broken = True
         self.launched.kill()
+        self._loop.call_later(self.kill_s / 2, self.launched.kill_launcher)
 
     async def gone(self) -> bool:
         """Wait until it has left the process table, at most `kill_s`; return whether it has."""
@@ -160,23 +160,18 @@ class WorkerProcess:
 
     # Starting.
 
-    async def _identify(self) -> None:
-        info = b""
-        while not self.launched.identify(info):
-            await self._readable(self.launched.info)
-            piece = os.read(self.launched.info, _INFO_SIZE_MAX)
-            info += piece
-            if not piece or len(info) > _INFO_SIZE_MAX:
-                raise LaunchFailed(await self._last_words())
-
-    def _readable(self, descriptor: int) -> Awaitable[None]:
-        ready: asyncio.Future[None] = self._loop.create_future()
-        self._loop.add_reader(descriptor, _resolve, ready)
-        ready.add_done_callback(lambda _: self._loop.remove_reader(descriptor))
-        return ready
+    def _on_info(self) -> None:
+        piece = os.read(self.launched.info, _INFO_SIZE_MAX)
+        self._info += piece
+        if self.launched.identify(self._info):
+            self.meter = UsageMeter.of(self.launched.inner_pid)
+        elif piece and len(self._info) < _INFO_SIZE_MAX:
+            return
+        self._loop.remove_reader(self.launched.info)
 
     def _listen(self) -> None:
         self._loop.add_reader(self.launched.outer_fd, self._on_exit)
+        self._loop.add_reader(self.launched.info, self._on_info)
         self._loop.add_reader(self.launched.channel.fileno(), self._on_channel)
         self._loop.add_reader(self.launched.stdout, self._on_output, self.launched.stdout, self.stdout)
         self._loop.add_reader(self.launched.stderr, self._on_output, self.launched.stderr, self.stderr)
@@ -307,11 +302,6 @@ async def start_worker(blueprint: Blueprint, start_timeout_s: float) -> WorkerPr
             process.kill()
             await process.gone()
     return process
-
-
-def _resolve(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 def _difference(after: float | None, before: float | None) -> float | None:

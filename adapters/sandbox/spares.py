@@ -27,6 +27,7 @@ class Startable(Protocol):
         ...
 
 
+_STOPPING = "the service is stopping"
 Process = TypeVar("Process", bound=Startable)
 
 
@@ -55,6 +56,8 @@ class SpareShelf(Generic[Process]):
 
     async def take(self) -> Process:
         """Return a worker that nobody has used; raises LaunchFailed. Cancelling leaves the queue."""
+        if self._closed:
+            raise LaunchFailed(_STOPPING)
         if self._ready:
             worker = self._ready.popleft()
             worker.when_dead(None)
@@ -106,7 +109,7 @@ class SpareShelf(Generic[Process]):
         starts = list(self._starts)
         for task in starts:
             task.cancel()
-        self._fail(LaunchFailed("the service is stopping"))
+        self._fail(LaunchFailed(_STOPPING))
         if starts:
             await asyncio.wait(starts)
         while self._ready:

@@ -187,7 +187,7 @@ const glue = new vm.Script(
   function find(value, path, above) {
     const reason = wrong(value);
     if (reason !== null) return path + ' is ' + reason + ', which JSON cannot hold.';
-    if (typeof value !== 'object' || value === null) return null;
+    if (typeof value !== 'object' || value === null || typeof value.toJSON === 'function') return null;
     if (above.includes(value)) return path + ' is an object that contains itself, which JSON cannot hold.';
     if (above.length > 200) return 'The result is nested too deeply for JSON.';
     for (const key of Object.keys(value)) {
@@ -197,7 +197,8 @@ const glue = new vm.Script(
     return null;
   }
   function checked(key, value) {
-    if (wrong(this[key]) !== null || wrong(value) !== null) throw unserializable;
+    const original = this[key];
+    if (isView(original) || wrong(value) !== null) throw unserializable;
     return value;
   }
   function textOf(value) {
@@ -206,9 +207,9 @@ const glue = new vm.Script(
     try {
       text = stringify(value, checked);
     } catch (error) {
-      let found = null;
-      try { found = find(value, 'result', []); } catch { /* getters may throw */ }
-      throw { notSerializable: found ?? 'The result cannot be written as JSON: ' + (error && error.message) + '.' };
+      const found = find(value, 'result', []);
+      if (found === null && error !== unserializable) throw error;
+      throw { notSerializable: found ?? 'What toJSON returned cannot be written as JSON.' };
     }
     return text === undefined ? 'null' : text;
   }

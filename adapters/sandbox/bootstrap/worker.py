@@ -9,6 +9,7 @@ the sandbox around this process is. What is here keeps executions of one session
 
 from __future__ import annotations
 
+import _thread
 import builtins
 import errno
 import gc
@@ -197,6 +198,10 @@ def find_unserializable(value: Any, path: str, above: set[int], depth: int) -> t
     if id(value) in above:
         return path, "an object that contains itself"
     above = above | {id(value)} if isinstance(value, (dict, list, tuple)) else above
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, (str, int, float, bool, type(None))):
+                return f"{path} (a key)", f"a value of type {type(key).__name__}"
     for child, child_path in children_of(value, path):
         found = find_unserializable(child, child_path, above, depth + 1)
         if found is not None:
@@ -207,8 +212,6 @@ def find_unserializable(value: Any, path: str, above: set[int], depth: int) -> t
 def children_of(value: Any, path: str) -> Iterator[tuple[Any, str]]:
     if isinstance(value, dict):
         for key, child in value.items():
-            if not isinstance(key, (str, int, float, bool, type(None))):
-                yield key, f"{path} (a key)"
             yield child, f"{path}[{key!r}]"
     elif isinstance(value, (list, tuple)):
         for index, child in enumerate(value):
@@ -334,7 +337,8 @@ class Room:
         os.chdir(SCRATCH)
         self._forget_modules()
         empty(SCRATCH)
-        return threading.active_count() == 1 and self._descriptors_are_closed()
+        threads = _thread._count()  # noqa: SLF001  # the only count of threads that were started in whatever way
+        return threads == 0 and self._descriptors_are_closed()
 
     def _forget_modules(self) -> None:
         if len(sys.modules) == len(self.modules):

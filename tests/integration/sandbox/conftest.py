@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
@@ -37,6 +38,15 @@ def opened(runtimes_dir: Path) -> Opened:
             await runner.close(5)
 
     return open_runner
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(runtimes_dir: Path) -> AsyncIterator[SandboxScriptRunner]:
+    """One runner for a module of tests that only run scripts; they mark themselves for the module's loop."""
+    runner = SandboxScriptRunner(SandboxOptions(runtimes_dir=runtimes_dir))
+    await runner.open()
+    yield runner
+    await runner.close(5)
 
 
 @pytest.fixture

