@@ -36,8 +36,6 @@ from domain.script import Script
 from domain.session import Session, SessionNotFound
 from domain.tasks import Places, Tasks
 
-_FINISH_RETRY_S = 1.0
-
 
 @frozen
 class ExecutionPolicy:
@@ -46,6 +44,7 @@ class ExecutionPolicy:
     request_timeout_s: float
     run_overhead_s: float
     grace_s: float = 60.0
+    finish_retry_s: float = 1.0
 
     @property
     def allowance(self) -> timedelta:
@@ -169,7 +168,7 @@ class ExecutionService:
         """Go on recording until the open record's deadline, when it reads as unknown."""
         with contextlib.suppress(Overloaded), self._unrecorded.hold():
             while self._clock.now() < finished.execution.deadline_at:
-                await asyncio.sleep(_FINISH_RETRY_S)
+                await asyncio.sleep(self._policy.finish_retry_s)
                 with contextlib.suppress(StorageUnavailable, Overloaded):
                     await self._executions.finish(finished)
                     return

@@ -19,14 +19,16 @@ from domain.execution import (
     ExecutionUnknown,
     Failure,
     FailureCode,
+    OpenExecution,
     Outcome,
     Payload,
     ScriptReport,
 )
 from domain.function import FunctionNotFound
-from domain.identity import uuid7_at
+from domain.identity import ANONYMOUS, SessionKey, uuid7_at
 from domain.json_text import JsonText
 from domain.language import LanguageTitle
+from domain.session import UpdateConflict
 from tests.unit.domain.builders import START
 
 ID = uuid7_at(START, 1)
@@ -101,3 +103,12 @@ def test_a_report_without_failure_succeeded() -> None:
 
 def test_a_payload_keeps_its_beginning_and_its_whole_length() -> None:
     assert Payload.of("abcdef", 4) == Payload("abcd", 6)
+
+
+def test_a_lost_race_stores_nothing_and_may_be_repeated() -> None:
+    assert UpdateConflict().details == {"stored": "no", "retry_after_ms": 1000}
+
+
+def test_an_open_execution_was_started_at_the_instant_in_its_id() -> None:
+    execution = OpenExecution(SessionKey(ANONYMOUS, ID), ID, START)
+    assert execution.started_at == START

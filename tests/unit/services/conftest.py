@@ -1,0 +1,114 @@
+"""The services over fakes."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+from attrs import define, field
+
+from adapters.memory.executions import MemoryExecutionRepository
+from adapters.memory.manual_clock import ManualClock
+from adapters.memory.script_runner import MemoryScriptRunner
+from adapters.memory.sequential_ids import SequentialIds
+from adapters.memory.sessions import MemorySessionRepository
+from adapters.memory.store import MemoryStore
+from domain.execution_service import ExecutionPolicy, ExecutionService
+from domain.identity import ANONYMOUS, SessionKey
+from domain.language import Language, LanguageMapping
+from domain.limits import Isolation, Limits, LimitsPolicy
+from domain.ports import FinishedExecution
+from domain.session import LifetimePolicy
+from domain.session_service import SessionPolicy, SessionRequest, SessionService
+from domain.tasks import Places, Tasks
+
+
+@define
+class ObservedExecutions(MemoryExecutionRepository):
+    """Lets a test fail or hold single steps, and tells it what was called."""
+
+    called: list[str] = field(factory=list)
+    failures: dict[str, Exception] = field(factory=dict)
+    before_finish: Callable[[], Awaitable[None]] | None = None
+
+    def _note(self, name: str) -> None:
+        self.called.append(name)
+        if name in self.failures:
+            raise self.failures.pop(name)
+
+    async def begin(self, request):
+        self._note("begin")
+        return await super().begin(request)
+
+    async def withdraw(self, execution_id, key):
+        self._note("withdraw")
+        await super().withdraw(execution_id, key)
+
+    async def finish(self, finished: FinishedExecution) -> int:
+        self._note("finish")
+        if self.before_finish is not None:
+            await self.before_finish()
+        return await super().finish(finished)
+
+
+@define
+class World:
+    """Both services and everything that stands behind them."""
+
+    store: MemoryStore = field(factory=MemoryStore)
+    clock: ManualClock = field(factory=ManualClock)
+    ids: SequentialIds = field(factory=SequentialIds)
+    runner: MemoryScriptRunner = field(factory=MemoryScriptRunner)
+    tasks: Tasks = field(factory=Tasks)
+    inside: Places = field(factory=lambda: Places("an execution", 8))
+    unrecorded: Places = field(factory=lambda: Places("a recording", 8))
+    request_timeout_s: float = 5.0
+    run_overhead_s: float = 5.0
+    executions: ObservedExecutions = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.executions = ObservedExecutions(self.store, self.clock)
+
+    @property
+    def session_service(self) -> SessionService:
+        return SessionService(
+            clock=self.clock,
+            ids=self.ids,
+            sessions=MemorySessionRepository(self.store),
+            executions=self.executions,
+            runners=dict.fromkeys(Language, self.runner),
+            mapping=LanguageMapping(),
+            policy=SessionPolicy(
+                lifetime=LifetimePolicy(ttl_seconds=100, lifetime_seconds_max=1000),
+                limits=LimitsPolicy(Limits(1000, 128, Isolation.SESSION), 60_000, 512),
+                script_size_max=1000,
+                request_timeout_s=self.request_timeout_s,
+            ),
+            tasks=self.tasks,
+        )
+
+    @property
+    def execution_service(self) -> ExecutionService:
+        return ExecutionService(
+            clock=self.clock,
+            ids=self.ids,
+            sessions=MemorySessionRepository(self.store),
+            executions=self.executions,
+            runners=dict.fromkeys(Language, self.runner),
+            policy=ExecutionPolicy(self.request_timeout_s, self.run_overhead_s, finish_retry_s=0),
+            inside=self.inside,
+            unrecorded=self.unrecorded,
+            tasks=self.tasks,
+        )
+
+    async def session(self, source: str = "result = params['a'] + 1", **fields) -> SessionKey:
+        request = SessionRequest("python-x", source, **fields)
+        initialized = await self.session_service.initialize(ANONYMOUS, request)
+        return initialized.session.key
+
+    def let_expire(self) -> None:
+        self.clock.advance(timedelta(seconds=100))
+
+
+@pytest.fixture
+def world() -> World:
+    return World()

@@ -1,0 +1,263 @@
+"""Begin, run, finish: once, and honestly told."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from attrs import evolve
+
+from domain.errors import Overloaded, RuntimeUnavailable, StorageUnavailable
+from domain.execution import ExecutionFailed, ExecutionLost, ExecutionNotStored, ExecutionUnknown, Outcome
+from domain.json_text import JsonText
+from domain.language import Language
+from domain.session import SessionClosed, SessionExpired, SessionNotFound
+from domain.tasks import Places
+from tests.unit.services.conftest import World
+
+PARAMS = JsonText('{"a": 1}')
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110  # what is waited for has no event
+            await asyncio.sleep(0)
+
+
+async def settled(world: World) -> None:
+    assert await world.tasks.drain(timeout_s=5) == 0
+
+
+async def test_an_execution_is_run_counted_and_kept(world: World) -> None:
+    key = await world.session()
+    first = await world.execution_service.execute(key, PARAMS)
+    assert (first.report.result, first.execution_count) == ("2", 1)
+    second = await world.execution_service.execute(key, PARAMS)
+    assert second.execution_count == 2
+    assert not world.store.open_executions
+    rows = [row.started_at for row in world.store.history.values()]
+    assert rows == [world.clock.now()] * 2
+
+
+async def test_twenty_at_once_have_twenty_counts(world: World) -> None:
+    world.inside = Places("an execution", 20)
+    key = await world.session()
+    service = world.execution_service
+    executed = await asyncio.gather(*(service.execute(key, PARAMS) for _ in range(20)))
+    assert sorted(one.execution_count for one in executed) == list(range(1, 21))
+
+
+async def test_a_failing_script_is_counted_and_told(world: World) -> None:
+    key = await world.session("result = 1 / 0")
+    with pytest.raises(ExecutionFailed) as caught:
+        await world.execution_service.execute(key, PARAMS)
+    assert caught.value.execution_count == 1
+    assert [row.outcome for row in world.store.history.values()] == [Outcome.FAILED]
+
+
+async def test_an_expired_session_runs_nothing(world: World) -> None:
+    key = await world.session()
+    world.let_expire()
+    with pytest.raises(SessionExpired):
+        await world.execution_service.execute(key, PARAMS)
+    assert not world.runner.ran
+    assert world.executions.called == ["begin"]
+
+
+async def test_a_session_that_expires_meanwhile_is_counted_all_the_same(world: World) -> None:
+    key = await world.session()
+    world.runner.hold()
+    task = asyncio.create_task(world.execution_service.execute(key, PARAMS))
+    await until(lambda: world.runner.running)
+    world.let_expire()
+    await world.session_service.close(key)
+    world.runner.let_go()
+    assert (await task).execution_count == 1
+
+
+async def test_too_many_inside_are_refused_without_a_statement(world: World) -> None:
+    world.inside = Places("an execution", 1)
+    key = await world.session()
+    world.runner.hold()
+    service = world.execution_service
+    task = asyncio.create_task(service.execute(key, PARAMS))
+    await until(lambda: world.runner.running)
+    with pytest.raises(Overloaded):
+        await service.execute(key, PARAMS)
+    assert world.executions.called == ["begin"]
+    world.runner.let_go()
+    await task
+
+
+async def test_what_no_worker_takes_is_withdrawn_and_not_counted(world: World) -> None:
+    key = await world.session()
+    world.runner.unavailable = "install it."
+    with pytest.raises(RuntimeUnavailable):
+        await world.execution_service.execute(key, PARAMS)
+    await settled(world)
+    assert not world.store.open_executions
+    assert (await world.session_service.get(key)).execution_count == 0
+
+
+async def test_a_caller_that_leaves_the_queue_is_withdrawn(world: World) -> None:
+    key = await world.session()
+    world.runner.hold()
+    service = world.execution_service
+    running = [asyncio.create_task(service.execute(key, PARAMS)) for _ in range(4)]
+    await until(lambda: world.runner.running == 4)
+    queued = asyncio.create_task(service.execute(key, PARAMS))
+    await until(lambda: world.runner.queued)
+    queued.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await queued
+    world.runner.let_go()
+    await asyncio.gather(*running)
+    await settled(world)
+    assert len(world.runner.ran) == 4
+    assert len(world.store.history) == 4
+    assert not world.store.open_executions
+    assert world.inside.taken == 0
+
+
+async def test_a_caller_that_leaves_a_running_script_does_not_end_it(world: World) -> None:
+    key = await world.session()
+    world.runner.hold()
+    task = asyncio.create_task(world.execution_service.execute(key, PARAMS))
+    await until(lambda: world.runner.running)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    world.runner.let_go()
+    await settled(world)
+    assert len(world.store.history) == 1
+
+
+async def test_a_caller_that_leaves_during_begin_is_withdrawn(world: World) -> None:
+    key = await world.session()
+    held = asyncio.Event()
+
+    async def hold(request):
+        world.executions.called.append("begin")
+        await held.wait()
+
+    world.executions.begin = hold
+    task = asyncio.create_task(world.execution_service.execute(key, PARAMS))
+    await until(lambda: "begin" in world.executions.called)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await settled(world)
+    assert world.executions.called == ["begin", "withdraw"]
+
+
+async def test_a_begin_that_may_be_stored_is_withdrawn_and_safe_to_repeat(world: World) -> None:
+    key = await world.session()
+    world.executions.failures["begin"] = StorageUnavailable(stored="unknown", retry_after_ms=None)
+    with pytest.raises(StorageUnavailable) as caught:
+        await world.execution_service.execute(key, PARAMS)
+    await settled(world)
+    assert caught.value.details == {"stored": "no", "executed": "no", "retry_after_ms": 1000}
+    assert world.executions.called == ["begin", "withdraw"]
+
+
+async def test_an_end_that_cannot_be_recorded_is_told_with_its_answer_and_recorded_later(world: World) -> None:
+    key = await world.session()
+    world.executions.failures["finish"] = StorageUnavailable(stored="unknown")
+    with pytest.raises(ExecutionNotStored) as caught:
+        await world.execution_service.execute(key, PARAMS)
+    assert caught.value.details["result"] == "2"
+    assert caught.value.details["executed"] == "yes"
+    await settled(world)
+    assert (await world.session_service.get(key)).execution_count == 1
+    assert len(world.runner.ran) == 1
+
+
+async def test_recording_is_given_up_at_the_deadline(world: World) -> None:
+    key = await world.session()
+
+    async def fail() -> None:
+        world.clock.advance(timedelta(seconds=30))
+        raise StorageUnavailable(stored="unknown")
+
+    world.executions.before_finish = fail
+    with pytest.raises(ExecutionNotStored):
+        await world.execution_service.execute(key, PARAMS)
+    await settled(world)
+    assert (await world.session_service.executions(key, None, 1)).items[0].outcome is Outcome.UNKNOWN
+
+
+async def test_an_execution_without_any_record_is_told_as_not_stored(world: World) -> None:
+    key = await world.session()
+    world.executions.failures["finish"] = ExecutionLost()
+    with pytest.raises(ExecutionNotStored) as caught:
+        await world.execution_service.execute(key, PARAMS)
+    assert caught.value.details["stored"] == "no"
+
+
+async def test_an_unknown_end_is_told_and_never_run_again(world: World) -> None:
+    key = await world.session()
+    world.runner.unknown_next = "the host is gone"
+    with pytest.raises(ExecutionUnknown) as caught:
+        await world.execution_service.execute(key, PARAMS)
+    assert caught.value.execution_id in world.store.open_executions
+    assert world.runner.ran == [caught.value.execution_id]
+
+
+async def test_a_runtime_that_never_answers_ends_unknown(world: World) -> None:
+    world.run_overhead_s = 0
+    key = await world.session()
+    world.store.sessions[key.request_id] = _with_timeout(world.store.sessions[key.request_id], 1)
+    world.runner.hold()
+    with pytest.raises(ExecutionUnknown, match="in time"):
+        await world.execution_service.execute(key, PARAMS)
+
+
+async def test_a_worker_that_starts_nothing_is_withdrawn(world: World) -> None:
+    key = await world.session()
+
+    class Refusing:
+        async def run(self):
+            raise RuntimeUnavailable("python", "the worker is gone.")
+
+        async def release(self):
+            pass
+
+    class RefusingRunner:
+        async def acquire(self, run):
+            return Refusing()
+
+    service = world.execution_service
+    service._runners = dict.fromkeys(Language, RefusingRunner())
+    with pytest.raises(RuntimeUnavailable):
+        await service.execute(key, PARAMS)
+    await settled(world)
+    assert not world.store.open_executions
+
+
+async def test_a_session_emptied_between_admission_and_the_reading_of_its_script_answers_as_what_it_is(
+    world: World,
+) -> None:
+    key = await world.session()
+    service = world.execution_service
+    acquire = world.runner.acquire
+
+    async def close_first(run):
+        await world.session_service.close(key)
+        return await acquire(run)
+
+    world.runner.acquire = close_first
+    with pytest.raises(SessionClosed):
+        await service.execute(key, PARAMS)
+    await settled(world)
+    assert not world.runner.ran
+
+
+async def test_a_live_session_whose_script_is_missing_is_not_found(world: World) -> None:
+    key = await world.session()
+    del world.store.scripts[key.request_id]
+    with pytest.raises(SessionNotFound):
+        await world.execution_service.execute(key, PARAMS)
+    await settled(world)
+
+
+def _with_timeout(session, timeout_ms):
+    return evolve(session, limits=evolve(session.limits, timeout_ms=timeout_ms))

@@ -1,0 +1,131 @@
+"""What callers do with sessions."""
+
+import asyncio
+
+import pytest
+
+from domain.errors import FieldTooLarge, RuntimeUnavailable, StorageUnavailable
+from domain.function import FunctionNotFound
+from domain.identity import ANONYMOUS, Owner, SessionKey
+from domain.json_text import JsonText
+from domain.language import InvalidLanguageTitle, Language
+from domain.script import ScriptSyntaxError
+from domain.session import (
+    SessionClosed,
+    SessionExpired,
+    SessionNotFound,
+    SessionPatch,
+    Status,
+    VersionMismatch,
+)
+from domain.session_service import ListRequest, SessionRequest
+from tests.unit.services.conftest import World
+
+
+async def test_an_initialized_session_is_found_as_it_was_made(world: World) -> None:
+    request = SessionRequest("python-x", "result = 1", context=JsonText('{"a": 1}'), ttl_seconds=7)
+    initialized = await world.session_service.initialize(ANONYMOUS, request)
+    session = await world.session_service.get(initialized.session.key)
+    assert session == initialized.session
+    assert initialized.syntax_checked
+    assert (session.context, session.ttl_seconds, session.created_at) == ('{"a": 1}', 7, world.clock.now())
+    script = await world.session_service.script(session.key)
+    assert script is not None
+    assert script.source == "result = 1"
+
+
+async def test_a_script_that_does_not_parse_makes_no_session(world: World) -> None:
+    with pytest.raises(ScriptSyntaxError):
+        await world.session("result = = 1")
+    assert not world.store.sessions
+
+
+async def test_a_wrong_title_is_refused_before_anything_is_checked(world: World) -> None:
+    with pytest.raises(InvalidLanguageTitle):
+        await world.session_service.initialize(ANONYMOUS, SessionRequest("python", "result = = 1"))
+
+
+async def test_without_a_script_there_must_be_a_function(world: World) -> None:
+    with pytest.raises(FunctionNotFound):
+        await world.session_service.initialize(ANONYMOUS, SessionRequest("python-x"))
+
+
+async def test_a_script_over_its_size_is_refused(world: World) -> None:
+    with pytest.raises(FieldTooLarge):
+        await world.session("#" * 1001)
+
+
+async def test_a_checker_that_does_not_answer_ends_with_the_budget(world: World) -> None:
+    class SilentRunner:
+        async def check(self, *_):
+            await asyncio.Event().wait()
+
+    world.request_timeout_s = 0.01
+    service = world.session_service
+    service._runners = dict.fromkeys(Language, SilentRunner())
+    with pytest.raises(RuntimeUnavailable, match="did not answer in time"):
+        await service.initialize(ANONYMOUS, SessionRequest("python-x", "result = 1"))
+
+
+async def test_a_store_that_does_not_answer_leaves_the_write_unknown(world: World) -> None:
+    class SilentSessions:
+        async def add(self, *_):
+            await asyncio.Event().wait()
+
+    world.request_timeout_s = 0.01
+    service = world.session_service
+    service._sessions = SilentSessions()
+    with pytest.raises(StorageUnavailable) as caught:
+        await service.initialize(ANONYMOUS, SessionRequest("python-x", "result = 1"))
+    assert caught.value.details == {"stored": "unknown"}
+
+
+async def test_an_expired_session_says_so_and_an_unknown_one_too(world: World) -> None:
+    key = await world.session()
+    world.let_expire()
+    with pytest.raises(SessionExpired):
+        await world.session_service.get(key)
+    with pytest.raises(SessionNotFound):
+        await world.session_service.get(SessionKey(Owner("somebody-else"), key.request_id))
+
+
+async def test_a_patch_holds_only_at_the_version_that_is_asked_for(world: World) -> None:
+    key = await world.session()
+    patched = await world.session_service.patch(key, SessionPatch(context=JsonText('{"b": 2}')), version=1)
+    assert (patched.version, patched.context) == (2, '{"b": 2}')
+    with pytest.raises(VersionMismatch):
+        await world.session_service.patch(key, SessionPatch(context=JsonText("{}")), version=1)
+    assert await world.session_service.get(key) == patched
+
+
+async def test_a_closed_session_is_gone_and_its_workers_too(world: World) -> None:
+    key = await world.session()
+    await world.session_service.close(key)
+    await world.session_service.close(key)
+    await world.tasks.drain(timeout_s=5)
+    with pytest.raises(SessionClosed):
+        await world.session_service.get(key)
+    with pytest.raises(SessionClosed):
+        await world.session_service.executions(key, None, 10)
+    assert key.request_id in world.runner.evicted
+    assert await world.session_service.script(key) is None
+
+
+async def test_the_history_of_an_expired_session_stays_readable(world: World) -> None:
+    key = await world.session()
+    executed = await world.execution_service.execute(key, JsonText('{"a": 1}'))
+    world.let_expire()
+    page = await world.session_service.executions(key, None, 10)
+    assert [row.execution_id for row in page.items] == [executed.execution_id]
+
+
+async def test_a_list_goes_on_judging_at_the_instant_of_its_first_page(world: World) -> None:
+    key = await world.session()
+    service = world.session_service
+    first = await service.list(ListRequest(ANONYMOUS, 10, status=Status.ACTIVE, language=Language.PYTHON))
+    assert [session.key for session in first.page.items] == [key]
+    world.let_expire()
+    again = await service.list(ListRequest(ANONYMOUS, 10, status=Status.ACTIVE, judged_at=first.judged_at))
+    assert [session.key for session in again.page.items] == [key]
+    now = await service.list(ListRequest(ANONYMOUS, 10, status=Status.ACTIVE))
+    assert not now.page.items
