@@ -19,7 +19,7 @@ _OK = 200
 _BAD_REQUEST = 400
 _SERVICE_UNAVAILABLE = 503
 _TOO_MANY_REQUESTS = 429
-_NO_SUCH_PATH = frozenset({404, 405})
+NO_SUCH_PATH = frozenset({404, 405})
 
 _OWN_CODES = frozenset(
     {
@@ -80,7 +80,7 @@ def read_execute(answer: Answer, form: Form) -> ExecuteAnswer:
 
 def read_check(answer: Answer) -> bool:
     """Return whether the script was parsed; raises ScriptSyntaxError, Overloaded or Refused."""
-    if answer.status in _NO_SUCH_PATH:
+    if answer.status in NO_SUCH_PATH:
         return False
     if answer.status == _OK:
         return _parsed(answer)

@@ -7,6 +7,7 @@ import httpx2
 from attrs import define, field, frozen
 
 from adapters.runtimes.options import RuntimeOptions
+from domain.language import Language
 
 _UNIX = "unix:"
 _KEEPALIVE_S = 3.0
@@ -51,9 +52,15 @@ class Connection:
     _options: RuntimeOptions
     _transport: httpx2.AsyncHTTPTransport | None = field(default=None, init=False)
 
+    @property
+    def public_url(self) -> str:
+        """The URL without a password that may be in it."""
+        scheme, slashes, rest = self.url.partition("://")
+        return scheme + slashes + rest.rpartition("@")[2]
+
     async def open(self) -> None:
         """Get ready; nothing is connected yet."""
-        connections_max = self._options.runs_max + _SPARE_CONNECTIONS
+        connections_max = self._options.runs_max * len(Language) + _SPARE_CONNECTIONS
         self._transport = httpx2.AsyncHTTPTransport(
             verify=self.url.startswith("https:"),
             trust_env=False,

@@ -8,7 +8,16 @@ from uuid import UUID
 import msgspec
 from attrs import define, field
 
-from adapters.runtimes.answers import Form, OldFailure, Refused, ScriptNeeded, Uncertain, read_check, read_execute
+from adapters.runtimes.answers import (
+    NO_SUCH_PATH,
+    Form,
+    OldFailure,
+    Refused,
+    ScriptNeeded,
+    Uncertain,
+    read_check,
+    read_execute,
+)
 from adapters.runtimes.connection import Answer, AnswerTooLarge, Connection, Unanswered, Unreached
 from adapters.runtimes.messages import CheckRequest, EvictRequest, Rubbish, write_execute
 from adapters.runtimes.options import RuntimeOptions
@@ -25,8 +34,12 @@ _SMALL_ANSWER_SIZE_MAX = 262_144
 
 @define(eq=False)
 class Host:
-    """Sends runs and checks to one host, and tells apart what was not started from what is not known."""
+    """Sends runs and checks to one host, and tells apart what was not started from what is not known.
 
+    Callers of the service are told its `name` and never its address.
+    """
+
+    name: str
     connection: Connection
     _options: RuntimeOptions
     form: Form = field(default=Form.UNKNOWN, init=False)
@@ -78,7 +91,10 @@ class Host:
         except (Unanswered, AnswerTooLarge) as error:
             raise Refused(str(error)) from error
         parsed = read_check(answer)
-        self._learn(Form.OWN if answer.status == _OK else Form.OLD, script.hash)
+        if answer.status == _OK:
+            self._learn(Form.OWN, script.hash)
+        elif self.form is Form.UNKNOWN:
+            self.form = Form.OLD
         return parsed
 
     async def evict(self, request_id: UUID, ends_at: float) -> None:
@@ -95,8 +111,10 @@ class Host:
         try:
             answer = await self.connection.get("/health", ends_at, _SMALL_ANSWER_SIZE_MAX)
         except (Unreached, Unanswered, AnswerTooLarge) as error:
-            return {"url": self.connection.url, "status": "failing", "reason": str(error)}
-        return {**_described(answer), "url": self.connection.url, "form": self.form.value}
+            return self._identity | {"status": "failing", "reason": str(error)}
+        if self.form is Form.OLD and answer.status in NO_SUCH_PATH:
+            return self._identity | {"status": "ok", "reason": "it answers, and has no health to tell"}
+        return _described(answer) | self._identity
 
     async def _post(self, path: str, body: bytes, ends_at: float, size_max: int) -> Answer:
         try:
@@ -104,6 +122,10 @@ class Host:
         except Unreached as error:
             self._unreached_until = time.monotonic() + self._options.cooldown_s
             raise Refused(str(error)) from error
+
+    @property
+    def _identity(self) -> dict[str, object]:
+        return {"name": self.name, "url": self.connection.public_url, "form": self.form.value}
 
     def _learn(self, form: Form, script_hash: str) -> None:
         self.form = form
@@ -113,7 +135,7 @@ class Host:
             self._held.popitem(last=False)
 
     def _unknown(self, run: ScriptRun, reason: str) -> ExecutionUnknown:
-        return ExecutionUnknown(f"{self.connection.url}: {reason}", run.execution.execution_id)
+        return ExecutionUnknown(f"{self.name}: {reason}", run.execution.execution_id)
 
 
 def _described(answer: Answer) -> dict[str, object]:

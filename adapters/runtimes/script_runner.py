@@ -38,7 +38,11 @@ class HttpScriptRunner(ScriptRunner):
 
     def __attrs_post_init__(self) -> None:
         options = self._options
-        self._hosts = {url: Host(Connection(url, options), options) for urls in self._urls.values() for url in urls}
+        distinct = dict.fromkeys(url for urls in self._urls.values() for url in urls)
+        self._hosts = {
+            url: Host(f"runtime host {number}", Connection(url, options), options)
+            for number, url in enumerate(distinct, start=1)
+        }
         self._places = {
             language: Places(options.runs_max, options.queue_max, options.queue_timeout_s) for language in self._urls
         }
@@ -73,7 +77,7 @@ class HttpScriptRunner(ScriptRunner):
             try:
                 return await host.check(language, script, owner, ends_at)
             except Refused as refusal:
-                refusals.append(f"{host.connection.url}: {refusal}")
+                refusals.append(f"{host.name}: {refusal}")
         raise RuntimeUnavailable(language, "; ".join(refusals))
 
     @override

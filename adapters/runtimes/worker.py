@@ -43,7 +43,7 @@ class HttpWorker(Worker):
             try:
                 return await self._run_on(host, ends_at)
             except Refused as refusal:
-                refusals.append(f"{host.connection.url}: {refusal}")
+                refusals.append(f"{host.name}: {refusal}")
         raise RuntimeUnavailable(self._call.language, "; ".join(refusals))
 
     @override

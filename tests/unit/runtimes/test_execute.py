@@ -202,7 +202,8 @@ class TestUnknown:
         with pytest.raises(ExecutionUnknown) as caught:
             await report_of(runner, run)
         assert caught.value.execution_id == run.execution.execution_id
-        assert HOST in caught.value.message
+        assert "runtime host 1" in caught.value.message
+        assert HOST not in caught.value.message
         assert len(host.calls) == 1
 
     @pytest.mark.parametrize("status", [500, 501, 502, 504])

@@ -128,7 +128,8 @@ class TestFailover:
         httpx2_mock.route().mock(side_effect=httpx2.ConnectError("refused"))
         with pytest.raises(RuntimeUnavailable) as caught:
             await report_of(cluster, run_of("result = 1"))
-        assert all(host in caught.value.message for host in HOSTS)
+        assert all(f"runtime host {number}: it cannot be reached" in caught.value.message for number in (1, 2, 3))
+        assert not any(host in caught.value.message for host in HOSTS)
         assert (caught.value.stored, caught.value.executed) == ("no", "no")
 
     async def test_no_further_host_is_tried_once_the_time_is_over(self, httpx2_mock):
@@ -174,6 +175,16 @@ class TestChecks:
         host.post(f"{HOST}/execute").respond(json=OLD)
         await runner.check(Language.PYTHON, script_of("result = 8"), ANONYMOUS)
         assert await result_of(runner, run_of("result = 8")) == "8"
+
+    async def test_a_single_404_does_not_make_an_own_host_an_old_one(self, runner, host):
+        host.post(f"{HOST}/execute").mock(
+            side_effect=[MockResponse(200, content=own()), MockResponse(400, content=refusal("INVALID_REQUEST"))]
+        )
+        host.post(f"{HOST}/check").respond(404)
+        await report_of(runner, run_of("result = 1"))
+        assert await runner.check(Language.PYTHON, script_of("x"), ANONYMOUS) is False
+        with pytest.raises(RuntimeUnavailable):
+            await report_of(runner, run_of("result = 1"))
 
     async def test_a_full_checker_is_overload(self, runner, host):
         host.post(f"{HOST}/check").respond(503, content=refusal("OVERLOADED"))
@@ -238,6 +249,21 @@ class TestHealth:
         health = await cluster.health()
         assert health["status"] == "degraded"
         assert "refused" in health["languages"]["python"]["hosts"][0]["reason"]
+
+    async def test_a_password_in_a_url_is_not_shown(self, httpx2_mock):
+        httpx2_mock.route().respond(json={"status": "ok", "url": "http://forged.test"})
+        runner = HttpScriptRunner(RuntimeOptions(), {Language.PYTHON: ["http://user:pass@a.test/base"]})
+        await runner.open()
+        health = await runner.health()
+        assert health["languages"]["python"]["hosts"][0]["url"] == "http://a.test/base"
+        assert "pass" not in repr(health)
+        await runner.close()
+
+    async def test_a_host_of_the_old_form_need_not_know_its_health(self, runner, host):
+        host.post(f"{HOST}/check").respond(404)
+        host.get(f"{HOST}/health").respond(404)
+        await runner.check(Language.PYTHON, script_of("x"), ANONYMOUS)
+        assert (await runner.health())["status"] == "ok"
 
     async def test_it_is_failing_when_all_are_gone(self, cluster, httpx2_mock):
         httpx2_mock.route().mock(side_effect=httpx2.ConnectError("refused"))
