@@ -64,7 +64,8 @@ async def execute(process: WorkerProcess, task: ScriptTask, options: SandboxOpti
         result = _answered(exchange.frame, nonce, rules)
     else:
         result = Result(None, rules.ended(exchange, process.exit_status, cpu_before_s, process.stderr.text()))
-    reusable = result.reusable and cpu_before_s + (exchange.cpu_s or 0) < _RETIRE_AT * options.cpu_s_max
+    is_fresh = cpu_before_s + (exchange.cpu_s or 0) < _RETIRE_AT * options.cpu_s_max
+    reusable = result.reusable and is_fresh and not process.has_left_threads(exchange)
     if not reusable:
         process.kill()
         await process.gone()
@@ -106,7 +107,7 @@ def _report(process: WorkerProcess, task: ScriptTask, exchange: Exchange, result
         execution_time_ms=exchange.elapsed_s * 1000,
         stdout=process.stdout.text(),
         stderr=stderr if exchange.ending is not Ending.DIED else without_engine_noise(stderr),
-        memory_usage_bytes=exchange.memory_bytes,
+        memory_usage_bytes=exchange.footprint.memory_bytes,
         cpu_time_ms=None if exchange.cpu_s is None else exchange.cpu_s * 1000,
         queue_time_ms=task.queue_time_ms,
         cold_start=task.cold_start,

@@ -23,6 +23,7 @@ _NODE_MAJOR_MIN = 20
 _NODE_BASE_MB = 592
 """What Node maps as data before any script: 512 MiB are reserved for compiled code."""
 _NODE_MEMORY_MIN_MB = 48
+_NODE_POOL_THREADS = 4
 _PYTHON_MEMORY_MIN_MB = 16
 _PYTHON_BASE_MB = 16
 _PYTHON_MAPPED_MB = 64
@@ -59,6 +60,8 @@ class Interpreter:
     bootstrap: Path
     data_base_mb: int
     mapped_base_mb: int | None
+    threads_later_max: int
+    """How many threads of its own it may add to those that it starts with."""
     memory_min_mb: int
     """With less the interpreter does not start; who is granted less gets this."""
 
@@ -113,6 +116,7 @@ def _find_python() -> Interpreter:
         bootstrap=_BOOTSTRAP / "worker.py",
         data_base_mb=_PYTHON_BASE_MB,
         mapped_base_mb=_PYTHON_MAPPED_MB,
+        threads_later_max=0,
         memory_min_mb=_PYTHON_MEMORY_MIN_MB,
     )
 
@@ -137,6 +141,7 @@ def _find_node(configured: Path | None) -> Interpreter:
         bootstrap=_BOOTSTRAP / "worker.cjs",
         data_base_mb=_NODE_BASE_MB,
         mapped_base_mb=None,
+        threads_later_max=_NODE_POOL_THREADS,
         memory_min_mb=_NODE_MEMORY_MIN_MB,
     )
 

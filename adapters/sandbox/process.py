@@ -12,7 +12,7 @@ from adapters.sandbox.blueprint import Blueprint
 from adapters.sandbox.frames import Frame, FrameReader, ProtocolBroken
 from adapters.sandbox.launch import Launched, LaunchFailed, launch
 from adapters.sandbox.output import Output
-from adapters.sandbox.usage import UsageMeter
+from adapters.sandbox.usage import Footprint, UsageMeter
 
 _PIECE_SIZE = 256 * 1024
 _INFO_SIZE_MAX = 4096
@@ -37,7 +37,7 @@ class Exchange:
     observed: str = ""
     elapsed_s: float = 0.0
     cpu_s: float | None = None
-    memory_bytes: int | None = None
+    footprint: Footprint = Footprint()
 
 
 @define(eq=False)
@@ -48,6 +48,7 @@ class WorkerProcess:
     output_size_max: int
     answer_size_max: int
     kill_s: float
+    threads_later_max: int
     is_ready: bool = field(default=False, init=False)
     meter: UsageMeter = field(factory=UsageMeter, init=False)
     stdout: Output = field(init=False)
@@ -60,6 +61,7 @@ class WorkerProcess:
     _gone: asyncio.Future[None] = field(init=False)
     _on_death: Callable[[], None] | None = field(default=None, init=False)
     _broken: bool = field(default=False, init=False)
+    _threads_max: int = field(default=0, init=False)
     _info: bytes = field(default=b"", init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -91,7 +93,12 @@ class WorkerProcess:
             self._waiting = None
         if exchange.ending is not Ending.ANSWERED:
             raise LaunchFailed(await self._last_words())
+        self._threads_max = (self.meter.footprint().threads or 0) + self.threads_later_max
         self.is_ready = True
+
+    def has_left_threads(self, exchange: Exchange) -> bool:
+        """Tell whether there were more threads after this exchange than the interpreter has of its own."""
+        return (exchange.footprint.threads or 0) > self._threads_max
 
     async def exchange(self, operations: bytes, timeout_s: float) -> Exchange:
         """Send operations of which the last one is answered, and wait for its answer or another end.
@@ -108,7 +115,7 @@ class WorkerProcess:
             exchange,
             elapsed_s=time.perf_counter() - started_at,
             cpu_s=_difference(self.meter.cpu_s(), cpu_before_s),
-            memory_bytes=self.meter.memory_bytes(),
+            footprint=self.meter.footprint(),
         )
         return await self._settled(exchange)
 
@@ -291,7 +298,13 @@ async def start_worker(blueprint: Blueprint, start_timeout_s: float) -> WorkerPr
     except (OSError, KeyError) as error:
         raise LaunchFailed(f"its launcher cannot be started: {error}") from error
     options = blueprint.options
-    process = WorkerProcess(launched, options.output_size_max, options.result_size_max, options.kill_s)
+    process = WorkerProcess(
+        launched,
+        options.output_size_max,
+        options.result_size_max,
+        options.kill_s,
+        blueprint.interpreter.threads_later_max,
+    )
     try:
         async with asyncio.timeout(start_timeout_s):
             await process.start()

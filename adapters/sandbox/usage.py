@@ -5,16 +5,24 @@ import os
 import re
 import time
 
-from attrs import define
+from attrs import define, frozen
 
-_PEAK = re.compile(rb"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
+_STATUS = re.compile(rb"^VmHWM:\s+(\d+) kB$.*^Threads:\s+(\d+)$", re.MULTILINE | re.DOTALL)
 _STATUS_SIZE_MAX = 4096
 _CLOCK_OF_ALL_THREADS = 2
 
 
+@frozen
+class Footprint:
+    """The peak of a process's resident memory, and its threads now; None where they cannot be read."""
+
+    memory_bytes: int | None = None
+    threads: int | None = None
+
+
 @define
 class UsageMeter:
-    """Reads one process's CPU clock and its peak of resident memory; None once they cannot be read."""
+    """Reads one process's CPU clock and its footprint."""
 
     _clock: int | None = None
     _status: int | None = None
@@ -31,7 +39,7 @@ class UsageMeter:
         return cls(~pid << 3 | _CLOCK_OF_ALL_THREADS, status)
 
     def cpu_s(self) -> float | None:
-        """Return the CPU time of all its threads so far, in seconds."""
+        """Return the CPU time of all its threads so far, in seconds; None once it cannot be read."""
         if self._clock is None:
             return None
         try:
@@ -39,15 +47,15 @@ class UsageMeter:
         except OSError:
             return None
 
-    def memory_bytes(self) -> int | None:
-        """Return the peak of its resident memory, in bytes."""
+    def footprint(self) -> Footprint:
+        """Return what it occupies."""
         if self._status is None:
-            return None
+            return Footprint()
         try:
-            found = _PEAK.search(os.pread(self._status, _STATUS_SIZE_MAX, 0))
+            found = _STATUS.search(os.pread(self._status, _STATUS_SIZE_MAX, 0))
         except OSError:
-            return None
-        return None if found is None else int(found[1]) * 1024
+            return Footprint()
+        return Footprint() if found is None else Footprint(int(found[1]) * 1024, int(found[2]))
 
     def close(self) -> None:
         """Let go of the process."""

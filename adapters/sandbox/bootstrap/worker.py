@@ -9,7 +9,6 @@ the sandbox around this process is. What is here keeps executions of one session
 
 from __future__ import annotations
 
-import _thread
 import builtins
 import errno
 import gc
@@ -333,12 +332,12 @@ class Room:
         sys.path[:] = self.path
         signal.alarm(0)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         os.environ.clear()
         os.chdir(SCRATCH)
         self._forget_modules()
         empty(SCRATCH)
-        threads = _thread._count()  # noqa: SLF001  # the only count of threads that were started in whatever way
-        return threads == 0 and self._descriptors_are_closed()
+        return threading.active_count() == 1 and self._descriptors_are_closed()
 
     def _forget_modules(self) -> None:
         if len(sys.modules) == len(self.modules):

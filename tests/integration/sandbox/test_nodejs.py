@@ -102,7 +102,7 @@ async def test_what_json_cannot_hold_is_refused_with_its_path(shared, value, tol
         ("setTimeout(() => { throw new RangeError('late') }, 1); await new Promise(() => {})", "RangeError", 1, 26),
         ("Promise.reject(new Error('lost')); await new Promise((r) => setTimeout(r, 50))", "Error", 1, 16),
         ("module.exports = (e, cb) => cb(new Error('called back'))", "Error", 1, 32),
-        ("return { toJSON() { throw new Error('own') } }", "Error", 1, 29),
+        ("return { toJSON() { throw new Error('own') } }", "Error", 1, 27),
         ("return { get a() { throw new Error('own') } }", "Error", 1, 26),
         ("function f() { f() }\nf()", "RangeError", 1, 16),
         ("require('fs').readFileSync('/etc/passwd')", "Error", 1, 15),

@@ -10,7 +10,7 @@ from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.output import Output
 from adapters.sandbox.process import Ending, Exchange
 from adapters.sandbox.runtime import with_remedy
-from adapters.sandbox.usage import UsageMeter
+from adapters.sandbox.usage import Footprint, UsageMeter
 from domain.execution import FailureCode
 from domain.limits import Isolation, Limits
 
@@ -113,13 +113,13 @@ def test_layers_are_read_from_what_the_kernel_says():
 
 def test_a_meter_of_nothing_reads_nothing():
     meter = UsageMeter.of(None)
-    assert (meter.cpu_s(), meter.memory_bytes()) == (None, None)
+    assert (meter.cpu_s(), meter.footprint()) == (None, Footprint())
     meter.close()
 
 
 def test_a_meter_of_a_process_that_is_gone_reads_nothing():
     meter = UsageMeter.of((1 << 22) + 1)
-    assert (meter.cpu_s(), meter.memory_bytes()) == (None, None)
+    assert (meter.cpu_s(), meter.footprint()) == (None, Footprint())
 
 
 @pytest.mark.parametrize(
