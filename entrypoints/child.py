@@ -21,6 +21,7 @@ from entrypoints.environment import SettingsError
 from entrypoints.logs import configure_logs
 
 _ORPHAN_TIMEOUT_S = 3
+_STOPPING_TIMEOUT_S = 1
 _ORPHANED_STATUS = 70
 _WRONG_SETTING_STATUS = 2
 _KEEP_ALIVE_S = 75
@@ -107,8 +108,13 @@ class ChildServer(uvicorn.Server):
         self.should_exit = True
 
     def stop(self) -> None:
-        """End without waiting for anything."""
-        self.should_exit = self.force_exit = True
+        """Drop every connection and end; the application is closed all the same."""
+        self.config.timeout_graceful_shutdown = _STOPPING_TIMEOUT_S
+        self.should_exit = True
+        for task in self.server_state.tasks:
+            task.cancel()
+        for connection in self.server_state.connections:
+            connection.transport.abort()
 
 
 @define

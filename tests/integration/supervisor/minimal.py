@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from starlette.routing import Route
 
 from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresOptions
 from entrypoints.data_dir import DataDirError
+from entrypoints.environment import SettingsError
 from entrypoints.launcher import launch
 from entrypoints.listener import CannotListen
 from entrypoints.logs import configure_logs
@@ -106,6 +108,26 @@ def create_unready(settings: Settings) -> Any:
     return Starlette(routes=[Route("/readyz", ready)])
 
 
+def create_once(settings: Settings) -> Any:
+    """An application that is made a second time only after a repair."""
+    made, repaired = settings.data_dir / "made", settings.data_dir / "repaired"
+    if made.exists() and not repaired.exists():
+        raise SettingsError(["it needs a repair"])
+    made.touch()
+    return create(settings)
+
+
+class Stubborn(Drainable):
+    async def drain(self, timeout_s: float) -> None:
+        self.draining = True
+        Path(os.environ["STUBBORN"]).touch()  # noqa: ASYNC240  # one file
+        time.sleep(600)  # noqa: ASYNC251  # the point of it
+
+
+def create_stubborn(settings: Settings) -> Any:
+    return Stubborn(create(settings).app)
+
+
 def create_stuck(settings: Settings) -> Any:
     @asynccontextmanager
     async def forever(app: Starlette) -> AsyncIterator[None]:
@@ -113,6 +135,10 @@ def create_stuck(settings: Settings) -> Any:
         yield
 
     return Starlette(lifespan=forever)
+
+
+def misconfigured(settings: Settings) -> Any:
+    raise SettingsError(["PORT: it is not to be"])
 
 
 async def refuse(settings: Settings) -> int:

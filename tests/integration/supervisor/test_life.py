@@ -143,6 +143,25 @@ def test_an_http_worker_that_dies_is_replaced(service):
     assert {"HTTP worker 0"} == {line["child"] for line in running.lines() if line["event"] == "child ended"}
 
 
+def test_a_worker_that_cannot_be_started_again_is_tried_until_it_can(service, folder):
+    running = service(TARGET=f"{minimal.HERE}:create_once").ready()
+    os.kill(running.facts()["pid"], signal.SIGKILL)
+    wait_until(lambda: any(line["event"] == "child did not start" for line in running.lines()))
+    assert "it needs a repair" in running.said
+    (folder / "repaired").touch()
+    wait_until(lambda: running.status("/facts") == 200)
+
+
+def test_a_worker_that_does_not_obey_is_killed(service, other_folder):
+    running = service(TARGET=f"{minimal.HERE}:create_stubborn", STUBBORN=str(other_folder / "drains")).ready()
+    family = running.family()
+    running.tell(signal.SIGTERM)
+    wait_until((other_folder / "drains").exists)
+    running.tell(signal.SIGTERM)
+    assert running.ended() == 0
+    assert gone(family)
+
+
 def test_a_postgresql_that_dies_is_started_again_for_the_same_workers(service):
     running = service().ready()
     worker = running.facts()["pid"]

@@ -1,0 +1,90 @@
+"""A child of the supervisor, spoken to directly."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import httpx2
+import pytest
+
+from entrypoints.control import UP, Assignment, encode
+from entrypoints.launcher import launch
+from entrypoints.listener import listen, url_of
+from entrypoints.settings import Settings
+from tests.integration.supervisor import minimal
+from tests.integration.supervisor.conftest import ROOT, TIMEOUT_S
+
+
+class Child:
+    def __init__(self, target: str, listener: socket.socket | None = None) -> None:
+        self.channel, theirs = socket.socketpair()
+        fds = [theirs.fileno(), *([listener.fileno()] if listener else [])]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "entrypoints.child", str(theirs.fileno())],
+            pass_fds=fds,
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+        )
+        theirs.close()
+        if target:
+            settings = Settings.load({"SHUTDOWN_TIMEOUT_SECONDS": "1"})
+            number = listener.fileno() if listener else None
+            self.channel.sendall(encode(Assignment(f"{minimal.HERE}:{target}", settings, number)))
+
+    def ended(self) -> tuple[int, str]:
+        _, said = self.process.communicate(timeout=TIMEOUT_S)
+        self.channel.close()
+        return self.process.returncode, said.decode()
+
+
+@pytest.fixture
+def listener():
+    with listen("127.0.0.1", 0) as found:
+        yield found
+
+
+def test_a_child_without_an_assignment_ends():
+    child = Child("")
+    child.channel.shutdown(socket.SHUT_RDWR)
+    assert child.ended() == (70, "")
+
+
+def test_a_child_with_one_thing_to_do_ends_with_its_status():
+    assert Child("refuse").ended() == (1, "")
+
+
+def test_a_wrong_setting_is_told_without_a_traceback(listener):
+    assert Child("misconfigured", listener).ended() == (2, "PORT: it is not to be\n")
+
+
+@pytest.mark.parametrize("orders", [b"drain\n", b"drain\ndrain\n", b"stop\n", b""])
+def test_a_server_ends_when_it_is_told_and_when_nobody_is_there_to_tell(listener, orders):
+    child = Child("create", listener)
+    assert child.channel.recv(len(UP)) == UP
+    assert httpx2.get(f"{url_of(listener)}/readyz").text == "ready"
+    child.channel.sendall(orders)
+    if not orders:
+        child.channel.shutdown(socket.SHUT_RDWR)
+    assert child.ended() == (0, "")
+
+
+def test_a_program_ends_with_its_parent_even_before_it_has_begun():
+    program = launch(("/bin/sleep", "60"), stderr=subprocess.PIPE)
+    assert os.getpgid(program.pid) == program.pid
+    program.send_signal(signal.SIGTERM)
+    program.communicate(timeout=TIMEOUT_S)
+    orphan = subprocess.run(
+        [sys.executable, "-I", "-S", ROOT / "entrypoints" / "child_exec.py", "1", "9", "-1", "-1", "/bin/true"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (orphan.returncode, orphan.stderr) == (1, "the parent has ended already\n")
+
+
+def test_a_program_that_is_not_there_is_told():
+    program = launch(("/no/such/program",), stderr=subprocess.PIPE)
+    _, said = program.communicate(timeout=TIMEOUT_S)
+    assert said == b"cannot run /no/such/program: No such file or directory\n"
