@@ -52,6 +52,11 @@ class Failure:
     limit: int | None = None
     observed: int | None = None
 
+    @property
+    def summary(self) -> str:
+        """The error in one line, as its language would print it."""
+        return f"{self.name}: {self.message}" if self.name else self.message
+
 
 @frozen
 class ScriptReport:
@@ -144,7 +149,7 @@ class ExecutionFailed(ScriptFailed):
 
     @property
     def message(self) -> str:
-        return self.failure.message
+        return self.failure.summary
 
     @property
     def details(self) -> Mapping[str, object]:
@@ -231,8 +236,8 @@ def execution_facts(execution_id: UUID, report: ScriptReport, failure: Failure |
     if failure is not None:
         facts |= {
             "error": failure.code,
-            "reason": failure.message,
             "name": failure.name,
+            "message": failure.message,
             "stack": failure.stack,
             "line": failure.line,
             "column": failure.column,

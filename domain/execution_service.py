@@ -9,7 +9,7 @@ from uuid import UUID
 from attrs import define, field, frozen
 
 from domain.budget import Budget
-from domain.errors import DomainError, Overloaded, StorageUnavailable, Unavailable
+from domain.errors import DomainError, Overloaded, StorageUnavailable
 from domain.execution import (
     ExecutionFailed,
     ExecutionLost,
@@ -150,7 +150,7 @@ class ExecutionService:
             raise ExecutionUnknown("the runtime did not answer in time", call.execution_id) from None
         except ExecutionUnknown as error:
             raise ExecutionUnknown(error.reason, call.execution_id) from error
-        except Unavailable:
+        except DomainError:
             self._withdraw(call)
             raise
 

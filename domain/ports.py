@@ -181,8 +181,9 @@ class Worker(Protocol):
     async def run(self) -> ScriptReport:
         """Run the script to its end, by its own limits, and return what came out, failures included.
 
-        Called at most once. User code never runs twice. Raises RuntimeUnavailable or Overloaded when the runtime says
-        that nothing was started, and ExecutionUnknown when it may have started and its end is not known.
+        Called at most once. User code never runs twice. Raises ExecutionUnknown when the script may have started and
+        its end is not known; any other DomainError (RuntimeUnavailable, Overloaded, what `run.source` raises when a
+        runtime has lost the script) says that nothing was started.
         """
         ...
 

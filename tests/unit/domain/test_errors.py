@@ -76,8 +76,10 @@ def test_a_write_that_may_be_stored_is_not_to_be_repeated_blindly() -> None:
 
 
 def test_a_failed_execution_tells_what_the_script_did() -> None:
-    details = ExecutionFailed(ID, ID, 7, FAILED, FAILURE).details
-    assert details["name"] == "Error"
+    error = ExecutionFailed(ID, ID, 7, FAILED, FAILURE)
+    details = error.details
+    assert error.message == "Error: boom"
+    assert (details["name"], details["message"]) == ("Error", "boom")
     assert (details["line"], details["column"], details["stdout"]) == (2, 3, "out")
     assert details["execution_count"] == 7
     assert "result" not in details
