@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable
 from attrs import define, field
 
 from adapters.sandbox.answers import FaultTold, read_answer
+from adapters.sandbox.exchange import Ending
 from adapters.sandbox.frames import ProtocolBroken, encode_frame
 from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.process import Ending, WorkerProcess
+from adapters.sandbox.process import WorkerProcess
 from domain.errors import Overloaded
 from domain.identity import Owner
 from domain.script import Script, SyntaxFault

@@ -3,14 +3,15 @@
 import secrets
 from uuid import UUID
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from adapters.sandbox.answers import Answer, read_answer, read_result
+from adapters.sandbox.exchange import Ending, Exchange
 from adapters.sandbox.failures import FailureRules, protocol_failure, too_deep, without_engine_noise
 from adapters.sandbox.frames import Frame, ProtocolBroken, encode_frame
 from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.process import Ending, Exchange, WorkerProcess
-from domain.execution import Failure, ScriptReport
+from adapters.sandbox.process import WorkerProcess
+from domain.execution import Failure, FailureCode, ScriptReport
 from domain.json_text import JsonText
 from domain.limits import Limits
 from domain.script import Script
@@ -61,7 +62,7 @@ async def execute(process: WorkerProcess, task: ScriptTask, options: SandboxOpti
     exchange = await process.exchange(_operations(task, nonce, options), task.limits.timeout_ms / 1000)
     rules = FailureRules(options, task.limits)
     if exchange.ending is Ending.ANSWERED and exchange.frame is not None:
-        result = _answered(exchange.frame, nonce, rules)
+        result = _with_memory(_answered(exchange.frame, nonce, rules), exchange)
     else:
         result = Result(None, rules.ended(exchange, process.exit_status, cpu_before_s, process.stderr.text()))
     is_fresh = cpu_before_s + (exchange.cpu_s or 0) < _RETIRE_AT * options.cpu_s_max
@@ -78,6 +79,13 @@ def _operations(task: ScriptTask, nonce: str, options: SandboxOptions) -> bytes:
     if task.script is None:
         return operations
     return encode_frame(b'{"op":"load","nonce":""}', task.script.source.encode()) + operations
+
+
+def _with_memory(result: Result, exchange: Exchange) -> Result:
+    """Add what was observed, which the worker does not know, to a failure for memory."""
+    if result.failure is None or result.failure.code is not FailureCode.MEMORY_LIMIT:
+        return result
+    return evolve(result, failure=evolve(result.failure, observed=exchange.footprint.memory_bytes))
 
 
 def _answered(frame: Frame, nonce: str, rules: FailureRules) -> Result:

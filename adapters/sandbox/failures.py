@@ -7,8 +7,8 @@ import signal
 from attrs import frozen
 
 from adapters.sandbox.answers import FailureTold
+from adapters.sandbox.exchange import Ending, Exchange
 from adapters.sandbox.options import MIB, SandboxOptions
-from adapters.sandbox.process import Ending, Exchange
 from domain.execution import Failure, FailureCode
 from domain.limits import Limits
 

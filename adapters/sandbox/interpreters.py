@@ -123,7 +123,7 @@ def _find_python() -> Interpreter:
 
 def _python_program() -> Path:
     candidates = [Path(sys.base_prefix) / "bin" / _PYTHON_NAME, Path(sys.executable)]
-    return next(candidate.resolve() for candidate in candidates if candidate.exists())
+    return next((candidate for candidate in candidates if candidate.exists()), candidates[0]).resolve(strict=True)
 
 
 def _find_node(configured: Path | None) -> Interpreter:

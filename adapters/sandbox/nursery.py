@@ -16,6 +16,7 @@ class Nursery:
 
     start_timeout_s: float
     _living: set[WorkerProcess] = field(factory=set, init=False)
+    _closed: bool = field(default=False, init=False)
 
     @property
     def count(self) -> int:
@@ -24,9 +25,9 @@ class Nursery:
 
     async def start(self, blueprint: Blueprint) -> WorkerProcess:
         """Start a worker and make sure that it is isolated; raises LaunchFailed."""
-        process = await start_worker(blueprint, self.start_timeout_s)
-        self._living.add(process)
-        process.when_gone(lambda: self._living.discard(process))
+        if self._closed:
+            raise LaunchFailed("the service is stopping")
+        process = await start_worker(blueprint, self.start_timeout_s, self._adopt)
         try:
             _require_isolation(process)
         except LaunchFailed:
@@ -37,11 +38,16 @@ class Nursery:
 
     async def close(self, grace_s: float) -> None:
         """Kill every worker and wait, at most `grace_s`, until they have left the process table."""
+        self._closed = True
         living = list(self._living)
         for process in living:
             process.kill()
         if living:
             await asyncio.wait([asyncio.ensure_future(process.gone()) for process in living], timeout=grace_s)
+
+    def _adopt(self, process: WorkerProcess) -> None:
+        self._living.add(process)
+        process.when_gone(lambda: self._living.discard(process))
 
 
 def _require_isolation(process: WorkerProcess) -> None:

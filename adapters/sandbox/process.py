@@ -4,40 +4,18 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from enum import Enum, auto
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from adapters.sandbox.blueprint import Blueprint
-from adapters.sandbox.frames import Frame, FrameReader, ProtocolBroken
+from adapters.sandbox.exchange import Ending, Exchange
+from adapters.sandbox.frames import FrameReader, ProtocolBroken
 from adapters.sandbox.launch import Launched, LaunchFailed, launch
 from adapters.sandbox.output import Output
-from adapters.sandbox.usage import Footprint, UsageMeter
+from adapters.sandbox.usage import UsageMeter
 
 _PIECE_SIZE = 256 * 1024
 _INFO_SIZE_MAX = 4096
-
-
-class Ending(Enum):
-    """How an exchange with a worker ended."""
-
-    ANSWERED = auto()
-    TIMED_OUT = auto()
-    OUTPUT_LIMIT = auto()
-    PROTOCOL_BROKEN = auto()
-    DIED = auto()
-
-
-@frozen
-class Exchange:
-    """The end of an exchange: the answer where there is one, else what was observed, and what was used."""
-
-    ending: Ending
-    frame: Frame | None = None
-    observed: str = ""
-    elapsed_s: float = 0.0
-    cpu_s: float | None = None
-    footprint: Footprint = Footprint()
 
 
 @define(eq=False)
@@ -291,8 +269,10 @@ class WorkerProcess:
             callback()
 
 
-async def start_worker(blueprint: Blueprint, start_timeout_s: float) -> WorkerProcess:
-    """Start a sandboxed worker and wait until it is ready; raises LaunchFailed."""
+async def start_worker(
+    blueprint: Blueprint, start_timeout_s: float, adopt: Callable[[WorkerProcess], None]
+) -> WorkerProcess:
+    """Start a sandboxed worker, tell `adopt` of it at once, and wait until it is ready; raises LaunchFailed."""
     try:
         launched = launch(blueprint)
     except (OSError, KeyError) as error:
@@ -300,11 +280,12 @@ async def start_worker(blueprint: Blueprint, start_timeout_s: float) -> WorkerPr
     options = blueprint.options
     process = WorkerProcess(
         launched,
-        options.output_size_max,
-        options.result_size_max,
-        options.kill_s,
-        blueprint.interpreter.threads_later_max,
+        output_size_max=options.output_size_max,
+        answer_size_max=options.result_size_max,
+        kill_s=options.kill_s,
+        threads_later_max=blueprint.interpreter.threads_later_max,
     )
+    adopt(process)
     try:
         async with asyncio.timeout(start_timeout_s):
             await process.start()

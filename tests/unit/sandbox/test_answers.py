@@ -3,12 +3,12 @@
 import pytest
 
 from adapters.sandbox.answers import FailureTold, read_answer, read_result
+from adapters.sandbox.exchange import Ending, Exchange
 from adapters.sandbox.failures import FailureRules, without_engine_noise
 from adapters.sandbox.frames import Frame, ProtocolBroken
 from adapters.sandbox.layers import layers_in
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.output import Output
-from adapters.sandbox.process import Ending, Exchange
 from adapters.sandbox.runtime import with_remedy
 from adapters.sandbox.usage import Footprint, UsageMeter
 from domain.execution import FailureCode
