@@ -1,0 +1,29 @@
+"""The repositories of one process, on the test's database."""
+
+import pytest
+
+from adapters.memory.manual_clock import ManualClock
+from adapters.postgres.executions import PostgresExecutionRepository
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.key_set import KeySet
+from adapters.postgres.sessions import PostgresSessionRepository, SessionRepositoryOptions
+from adapters.postgres.statements import Statements
+from tests.contracts.session_repository import EXAMINED_MAX
+from tests.contracts.storage import Storage
+
+
+def storage_on(gateway: Gateway, statements: Statements, **options: object) -> Storage:
+    """Return repositories as one process has them: they share what is being written."""
+    writing, clock = KeySet(), ManualClock()
+    return Storage(
+        PostgresSessionRepository(
+            gateway, statements.sessions, writing, SessionRepositoryOptions(**{"examined_max": EXAMINED_MAX} | options)
+        ),
+        PostgresExecutionRepository(gateway, statements.executions, clock, writing),
+        clock,
+    )
+
+
+@pytest.fixture
+def storage(gateway: Gateway, statements: Statements) -> Storage:
+    return storage_on(gateway, statements)

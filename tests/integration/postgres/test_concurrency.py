@@ -1,0 +1,281 @@
+"""Several processes at once, locks held by others, answers that are lost."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from adapters.postgres.errors import Refused
+from adapters.postgres.gateway import Gateway, GatewayOptions
+from adapters.postgres.turns import Turns
+from domain.errors import Overloaded, StorageUnavailable
+from domain.execution import ExecutionLost
+from domain.json_text import JsonText
+from domain.ports import SessionFilter
+from domain.session import Renewal, Session, SessionNotFound, SessionPatch, UpdateConflict
+from tests.contracts.storage import SCRIPT, Storage
+from tests.integration.postgres.conftest import storage_on
+from tests.integration.postgres.gateways import LedGateway, lose_the_answer, lose_the_statement, see_nothing, time_out
+from tests.integration.postgres.waiting import eventually
+
+
+@pytest.fixture
+async def other_storage(database_url, statements) -> AsyncIterator[Storage]:
+    """The repositories of another process."""
+    gateway = Gateway(GatewayOptions(database_url, request_timeout_s=10))
+    await gateway.open()
+    yield storage_on(gateway, statements, races_max=100)
+    await gateway.close()
+
+
+@pytest.fixture
+def led(gateway) -> LedGateway:
+    return LedGateway(gateway)
+
+
+@pytest.fixture
+def storage(led, statements) -> Storage:
+    return storage_on(led, statements, races_max=100)
+
+
+@contextmanager
+def locked(database_url: str, session: Session) -> Iterator[None]:
+    """Hold the session's row as somebody outside of the service might."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SELECT FROM meta.sessions WHERE request_id = %s FOR UPDATE", [session.key.request_id])
+        yield
+
+
+class TestSeveralProcesses:
+    async def test_twenty_executions_count_exactly_twenty(self, storage, other_storage):
+        session = await storage.add(renewal=Renewal.SLIDING)
+        other_storage.ids = storage.ids
+        storage.clock.advance(timedelta(seconds=50))
+        counts = await asyncio.gather(
+            *(one.execute(session.key) for one in (storage, other_storage) for _ in range(10))
+        )
+        assert sorted(counts) == list(range(1, 21))
+        assert (await storage.sessions.get(session.key)).execution_count == 20
+
+    async def test_every_update_survives(self, storage, other_storage):
+        session = await storage.add()
+        now = storage.clock.now()
+
+        def change(stored: Session) -> Session:
+            return stored.patch(SessionPatch(), now)
+
+        await asyncio.gather(
+            *(one.sessions.update(session.key, change) for one in (storage, other_storage) for _ in range(10))
+        )
+        assert (await storage.sessions.get(session.key)).version == 21
+
+    async def test_updates_keep_executions_and_renewals_that_happen_meanwhile(self, storage, other_storage, led):
+        session = await storage.add(renewal=Renewal.SLIDING)
+        other_storage.ids = storage.ids
+        other_storage.clock.advance(timedelta(seconds=50))
+
+        async def execute_meanwhile(run):
+            await other_storage.execute(session.key)
+            return await run()
+
+        led.lead["update_sessions"] = [execute_meanwhile]
+        patch = SessionPatch(metadata=JsonText('{"m": 1}'))
+        changed = await storage.sessions.update(session.key, lambda s: s.patch(patch, storage.clock.now()))
+        assert changed.execution_count == 1
+        assert changed.last_executed_at == other_storage.clock.now()
+        assert changed.expires_at == session.expires_at + timedelta(seconds=50)
+        assert await storage.sessions.get(session.key) == changed
+
+    async def test_an_update_that_loses_every_race_is_a_conflict(self, led, statements, other_storage):
+        storage = storage_on(led, statements, races_max=3)
+        session = await storage.add()
+        now = storage.clock.now()
+
+        async def be_faster(run):
+            await other_storage.sessions.update(session.key, lambda s: s.patch(SessionPatch(), now))
+            return await run()
+
+        led.lead["update_sessions"] = [be_faster] * 3
+        with pytest.raises(UpdateConflict):
+            await storage.sessions.update(session.key, lambda s: s.close(now))
+        assert (await storage.sessions.get(session.key)).version == 4
+
+    async def test_an_update_of_a_session_that_is_removed_meanwhile_finds_none(self, storage, led, database_url):
+        session = await storage.add()
+
+        async def remove(run):
+            with psycopg.connect(database_url) as connection:
+                connection.execute("DELETE FROM meta.sessions")
+            return await run()
+
+        led.lead["update_sessions"] = [remove]
+        with pytest.raises(SessionNotFound):
+            await storage.close(session)
+
+
+class TestLocksOfOthers:
+    """A lock held from outside delays the callers of its row, and nobody else."""
+
+    @pytest.fixture
+    async def sessions(self, storage) -> list[Session]:
+        return [await storage.add(renewal=Renewal.SLIDING) for _ in range(3)]
+
+    async def test_a_begin_that_has_to_renew_waits_alone(self, storage, sessions, database_url):
+        storage.clock.advance(timedelta(seconds=50))
+        with locked(database_url, sessions[1]):
+            tasks = [asyncio.create_task(storage.begin(session.key)) for session in sessions]
+            await asyncio.wait_for(asyncio.gather(tasks[0], tasks[2]), 5)
+            assert not tasks[1].done()
+        admission = await tasks[1]
+        assert admission.session == sessions[1].admit(storage.clock.now())
+
+    async def test_a_begin_without_renewal_does_not_wait(self, storage, sessions, database_url):
+        with locked(database_url, sessions[1]):
+            assert (await storage.begin(sessions[1].key)).session == sessions[1]
+
+    async def test_a_finish_waits_alone(self, storage, sessions, database_url):
+        executions = [(await storage.begin(session.key)).execution for session in sessions]
+        with locked(database_url, sessions[1]):
+            tasks = [asyncio.create_task(storage.executions.finish(storage.finished(one))) for one in executions]
+            assert await asyncio.wait_for(asyncio.gather(tasks[0], tasks[2]), 5) == [1, 1]
+            assert not tasks[1].done()
+        assert await tasks[1] == 1
+
+    async def test_an_update_waits_alone(self, storage, sessions, database_url):
+        with locked(database_url, sessions[1]):
+            tasks = [asyncio.create_task(storage.close(session)) for session in sessions]
+            await asyncio.wait_for(asyncio.gather(tasks[0], tasks[2]), 5)
+            assert not tasks[1].done()
+        assert (await tasks[1]).closed_at == storage.clock.now()
+
+    async def test_a_session_that_is_closed_during_the_wait_is_closed(self, storage, sessions, led, database_url):
+        storage.clock.advance(timedelta(seconds=50))
+        with psycopg.connect(database_url) as connection:
+            connection.execute("UPDATE meta.sessions SET closed_at = %s", [storage.clock.now()])
+            begin = asyncio.create_task(storage.begin(sessions[0].key))
+            await eventually(lambda: led.asked.count("begin_executions") == 2)
+            await eventually(lambda: _waits_for_a_lock(database_url))
+        error = (await asyncio.gather(begin, return_exceptions=True))[0]
+        assert error.code == "SESSION_CLOSED"
+        stored = await storage.sessions.get(sessions[0].key)
+        assert stored.expires_at == sessions[0].expires_at
+
+    async def test_an_update_that_loses_the_race_during_the_wait_is_made_on_what_won(
+        self, storage, sessions, led, database_url
+    ):
+        with psycopg.connect(database_url) as connection:
+            connection.execute("UPDATE meta.sessions SET version = version + 1, metadata = '{\"won\": 1}'")
+            update = asyncio.create_task(storage.close(sessions[0]))
+            await eventually(lambda: led.asked.count("update_sessions") == 2)
+            await eventually(lambda: _waits_for_a_lock(database_url))
+        assert (await update).version == 3
+
+
+class TestBadValues:
+    async def test_a_value_that_the_database_refuses_fails_its_own_caller_only(self, storage):
+        good = [storage.new_session() for _ in range(5)]
+        bad = storage.new_session(metadata=JsonText('{"a": "\\u0000"}'))
+        answers = await asyncio.gather(
+            *(storage.sessions.add(session, SCRIPT) for session in (*good[:3], bad, *good[3:])), return_exceptions=True
+        )
+        assert isinstance(answers[3], Refused)
+        assert answers[:3] + answers[4:] == [None] * 5
+        assert [await storage.sessions.get(session.key) for session in good] == good
+
+
+class TestLostAnswers:
+    async def test_an_update_whose_answer_was_lost_is_found_stored(self, storage, led):
+        session = await storage.add()
+        led.lead["update_sessions"] = [lose_the_answer]
+        closed = await storage.close(session)
+        assert (closed.version, closed.script_hash) == (2, None)
+        assert await storage.sessions.get(session.key) == closed
+
+    async def test_an_update_that_was_lost_is_made_again(self, storage, led):
+        session = await storage.add()
+        led.lead["update_sessions"] = [lose_the_statement]
+        closed = await storage.close(session)
+        assert closed.version == 2
+        assert await storage.sessions.get(session.key) == closed
+
+    async def test_an_update_that_may_be_what_its_own_rule_refuses_is_unknown(self, storage, led):
+        session = await storage.add()
+        led.lead["update_sessions"] = [lose_the_answer]
+
+        def change(stored: Session) -> Session:
+            stored.require_version(1)
+            return stored.patch(SessionPatch(), storage.clock.now())
+
+        with pytest.raises(StorageUnavailable) as caught:
+            await storage.sessions.update(session.key, change)
+        assert caught.value.stored == "unknown"
+
+    async def test_an_update_that_is_lost_twice_is_unknown(self, storage, led):
+        session = await storage.add()
+        led.lead["update_sessions"] = [lose_the_statement] * 2
+        with pytest.raises(StorageUnavailable) as caught:
+            await storage.close(session)
+        assert caught.value.stored == "unknown"
+
+    async def test_an_update_that_was_not_stored_says_so(self, storage, led):
+        session = await storage.add()
+        led.lead["update_sessions"] = [time_out]
+        with pytest.raises(StorageUnavailable) as caught:
+            await storage.close(session)
+        assert caught.value.stored == "no"
+
+    async def test_a_count_that_a_first_look_misses_is_found_by_a_second(self, storage, led):
+        session = await storage.add()
+        finished = storage.finished((await storage.begin(session.key)).execution)
+        await storage.executions.finish(finished)
+        led.lead["select_execution_counts"] = [see_nothing]
+        assert await storage.executions.finish(finished) == 1
+
+    async def test_a_count_that_two_looks_miss_is_lost(self, storage, led):
+        session = await storage.add()
+        finished = storage.finished((await storage.begin(session.key)).execution)
+        await storage.executions.finish(finished)
+        led.lead["select_execution_counts"] = [see_nothing] * 2
+        with pytest.raises(ExecutionLost):
+            await storage.executions.finish(finished)
+
+    async def test_a_finish_whose_count_cannot_be_looked_up_is_unknown(self, storage, led):
+        session = await storage.add()
+        finished = storage.finished((await storage.begin(session.key)).execution)
+        await storage.executions.finish(finished)
+        led.lead["select_execution_counts"] = [time_out]
+        with pytest.raises(StorageUnavailable) as caught:
+            await storage.executions.finish(finished)
+        assert caught.value.stored == "unknown"
+
+
+class TestBounds:
+    async def test_turns_are_bounded_and_forgotten(self):
+        turns = Turns(2)
+        async with turns.take("a"), turns.take("b"):
+            with pytest.raises(Overloaded):
+                async with turns.take("c"):
+                    pass
+            assert len(turns) == 2
+        assert len(turns) == 0
+
+    async def test_large_contexts_make_a_page_end_early(self, gateway, statements):
+        storage = storage_on(gateway, statements, page_bytes_max=2500)
+        context = JsonText(f'{{"a": "{"x" * 1000}"}}')
+        sessions = [await storage.add(context=context) for _ in range(5)]
+        page = await storage.sessions.page(sessions[0].key.owner, SessionFilter(storage.clock.now()), None, 5)
+        assert page.items == sessions[:2:-1]
+        assert await storage.listed(size=5) == sessions[::-1]
+
+    async def test_a_page_holds_one_session_however_large(self, gateway, statements):
+        storage = storage_on(gateway, statements, page_bytes_max=1)
+        sessions = [await storage.add() for _ in range(3)]
+        assert await storage.listed(size=5) == sessions[::-1]
+
+
+def _waits_for_a_lock(database_url: str) -> bool:
+    with psycopg.connect(database_url) as connection:
+        return bool(connection.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall())

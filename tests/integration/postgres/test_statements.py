@@ -1,0 +1,163 @@
+"""The SQL files and the code name the same statements, and the server plans them as meant."""
+
+import re
+from pathlib import Path
+
+import psycopg
+import pytest
+from attrs import fields, frozen
+
+import sql
+from adapters.memory.manual_clock import ManualClock
+from adapters.memory.sequential_ids import SequentialIds
+from adapters.postgres import array_text
+from adapters.postgres.slots import first_of, slots_between
+from adapters.postgres.statement import Statement
+from adapters.postgres.statements import Statements, StatementsDiffer, load
+
+SQL = Path(sql.__file__).parent
+TELLS_TIME = re.compile(
+    r"\b(now\s*\(|current_timestamp|current_date|current_time|localtime|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday)",
+    re.IGNORECASE,
+)
+_IDS, _CLOCK = SequentialIds(), ManualClock()
+SOME_ID = _IDS.new(_CLOCK.now())
+SOME_KEY = {"request_ids": array_text.uuids([SOME_ID]), "owners": array_text.texts(["alice"])}
+
+
+@frozen
+class NoStatements:
+    """Uses nothing."""
+
+
+@frozen
+class MoreStatements:
+    """Uses one that nobody wrote."""
+
+    select_clock: Statement
+    select_moon: Statement
+
+
+def test_a_missing_statement_stops_the_start():
+    with pytest.raises(StatementsDiffer, match="lacks \\['select_moon'\\]"):
+        load(MoreStatements, "clock.sql")
+
+
+def test_a_spare_statement_stops_the_start():
+    with pytest.raises(StatementsDiffer, match="unused, \\['select_clock'\\]"):
+        load(NoStatements, "clock.sql")
+
+
+def test_no_statement_tells_the_time_but_one():
+    told = {path.name: TELLS_TIME.findall(path.read_text()) for path in SQL.rglob("*.sql")}
+    assert {name: found for name, found in told.items() if found} == {"clock.sql": ["clock_timestamp"]}
+
+
+def test_every_file_of_statements_is_loaded(statements):
+    names = {f"{holder.name}.sql" for holder in fields(Statements)}
+    assert names == {path.name for path in SQL.glob("*.sql")}
+
+
+def test_statements_that_name_slots_are_never_prepared(statements):
+    assert {statement.name for statement in _all(statements) if not statement.prepare} == {
+        "select_execution_counts",
+        "select_execution_page",
+        "select_filled_slots",
+        "empty_slot",
+    }
+
+
+def test_the_clock_statement_tells_the_databases_time(database_url, statements):
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(statements.clock.select_clock.sql).fetchall()
+    assert rows[0][0].tzinfo is not None
+
+
+async def test_statements_by_key_use_an_index_whatever_the_size(database_url, statements):
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        _fill(connection)
+        sessions, executions = statements.sessions, statements.executions
+        ids = {**SOME_KEY, "execution_ids": array_text.uuids([SOME_ID])}
+        begin = {"slots": "{1}", "started_ats": "{2026-01-01}", "allowances": "{1 s}", "waits": False}
+        for statement, parameters in (
+            (sessions.select_sessions, SOME_KEY),
+            (sessions.select_scripts, SOME_KEY),
+            (executions.begin_executions, {**ids, **begin}),
+            (executions.delete_open_executions, ids),
+        ):
+            plan = _plan(connection, statement, parameters)
+            assert "Seq Scan on" not in plan, f"{statement.name}\n{plan}"
+
+
+async def test_a_page_of_sessions_reads_its_index(database_url, statements):
+    page = {"owner": "owner 7", "after": None, "language": "python", "status": "closed", "judged_at": _CLOCK.now()}
+    bounds = {"rows_max": 50, "size": 10, "bytes_max": 1000}
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        _fill(connection)
+        plan = _plan(connection, statements.sessions.select_session_page, {**page, **bounds})
+    assert "sessions_by_owner" in plan
+    assert "Seq Scan on" not in plan
+
+
+async def test_a_page_of_the_history_touches_its_own_slots_only(database_url, statements):
+    page = {"slots": "{3,4}", "request_id": SOME_ID, "owner": "alice", "after": None, "size": 10, "bytes_max": 1000}
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        plan = _plan(connection, statements.executions.select_execution_page, {**page, "now": _CLOCK.now()})
+        assert set(re.findall(r"on executions_(\d\d)", plan)) == {"03", "04"}
+        look = {**SOME_KEY, "execution_ids": array_text.uuids([SOME_ID]), "slots": "{5}", "named_slots": "{5}"}
+        plan = _plan(connection, statements.executions.select_execution_counts, look)
+        assert set(re.findall(r"on executions_(\d\d)", plan)) == {"05"}
+
+
+def test_slots_are_days_in_a_ring():
+    assert list(slots_between(31, 33)) == [1, 0, 31]
+    assert sorted(slots_between(0, 1000)) == list(range(32))
+    assert list(slots_between(5, 4)) == []
+
+
+def test_the_first_id_of_a_day_is_the_least():
+    assert first_of(1).int >> 80 == 86_400_000
+    assert first_of(1).version == 7
+
+
+def test_literals_hold_what_is_hard_to_write(database_url):
+    values = ["a,b", '"quoted"', "back\\slash", "{}", "", None, "NULL", " ä\n"]
+    with psycopg.connect(database_url) as connection:
+        ((found, numbers, flags),) = connection.execute(
+            "SELECT %s::text[], %s::double precision[], %s::boolean[]",
+            [
+                array_text.texts(values),
+                array_text.numbers([1, None, 0.1, -3e300]),
+                array_text.booleans([True, None, False]),
+            ],
+        ).fetchall()
+    assert found == values
+    assert numbers == [1, None, 0.1, -3e300]
+    assert flags == [True, None, False]
+
+
+def _all(statements: Statements) -> list[Statement]:
+    holders = [getattr(statements, holder.name) for holder in fields(Statements)]
+    return [getattr(holder, wanted.name) for holder in holders for wanted in fields(type(holder))]
+
+
+def _plan(connection: psycopg.Connection, statement: Statement, parameters: dict[str, object]) -> str:
+    rows = connection.execute(f"EXPLAIN {statement.sql}", parameters).fetchall()
+    return "\n".join(row[0] for row in rows)
+
+
+def _fill(connection: psycopg.Connection) -> None:
+    connection.execute(
+        """
+        INSERT INTO meta.sessions (request_id, owner, language, title, script_hash, script, timeout_ms, memory_mb,
+            isolation, renewal, ttl_seconds, expires_at, expires_max_at, context, metadata)
+        SELECT gen_random_uuid(), 'owner ' || n % 10, 'python', 't', repeat('a', 64), 'x', 1, 1, 'session', 'sliding',
+            1, '2026-01-01', '2026-01-02', '{}', '{}'
+        FROM generate_series(1, 5000) AS n
+        """
+    )
+    connection.execute(
+        "INSERT INTO meta.open_executions SELECT gen_random_uuid(), gen_random_uuid(), 'alice', 1, '2026-01-01' "
+        "FROM generate_series(1, 5000)"
+    )
+    connection.execute("ANALYZE meta.sessions, meta.open_executions")
