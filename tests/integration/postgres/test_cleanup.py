@@ -1,0 +1,258 @@
+"""What is past retention goes, whatever else goes on, and nothing else."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import psycopg
+import pytest
+
+from adapters.postgres.cleanup import Cleanup, CleanupOptions, Retention
+from adapters.postgres.slots import day_at, first_of
+from domain.errors import StorageUnavailable
+from domain.execution import ExecutionLost, Outcome
+from domain.session import Session, SessionNotFound
+from tests.contracts.storage import Storage
+from tests.integration.postgres.conftest import storage_on
+from tests.integration.postgres.gateways import LedGateway, time_out
+from tests.integration.postgres.waiting import eventually
+
+MOMENT = timedelta(microseconds=1)
+DAY = timedelta(days=1)
+RETENTION = Retention(sessions=DAY, history=7 * DAY)
+
+
+async def no_pause(_: float) -> None:
+    await asyncio.sleep(0)
+
+
+@pytest.fixture
+def led(gateway) -> LedGateway:
+    return LedGateway(gateway)
+
+
+@pytest.fixture
+def storage(led, statements) -> Storage:
+    return storage_on(led, statements)
+
+
+NewCleanup = Callable[..., Cleanup]
+
+
+@pytest.fixture
+def new_cleanup(led, statements, storage) -> NewCleanup:
+    def new(retention: Retention = RETENTION, **options: object) -> Cleanup:
+        return Cleanup(led, statements.cleanup, storage.clock, retention, CleanupOptions(**options), sleep=no_pause)
+
+    return new
+
+
+async def is_there(storage: Storage, session: Session) -> bool:
+    try:
+        await storage.sessions.get(session.key)
+    except SessionNotFound:
+        return False
+    return True
+
+
+class TestSessions:
+    async def test_a_session_goes_when_its_retention_is_over_and_not_before(self, storage, new_cleanup):
+        session = await storage.add()
+        cleanup = new_cleanup()
+        storage.clock.advance(session.expires_at + RETENTION.sessions - MOMENT - storage.clock.now())
+        await cleanup.sweep()
+        assert await is_there(storage, session)
+        storage.clock.advance(MOMENT)
+        await cleanup.sweep()
+        assert not await is_there(storage, session)
+        assert cleanup.stats().sessions_removed == 1
+
+    async def test_a_closed_session_leaves_a_tombstone_as_long(self, storage, new_cleanup):
+        session = await storage.close(await storage.add())
+        storage.clock.advance(session.expires_at - storage.clock.now())
+        await new_cleanup().sweep()
+        assert await is_there(storage, session)
+        storage.clock.advance(RETENTION.sessions)
+        await new_cleanup().sweep()
+        assert not await is_there(storage, session)
+
+    async def test_many_go_in_batches(self, storage, led, new_cleanup):
+        await asyncio.gather(*(storage.add() for _ in range(25)))
+        live = await storage.add(ttl_seconds=900_000, lifetime_seconds_max=900_000)
+        storage.clock.advance(2 * DAY)
+        cleanup = new_cleanup(batch_max=10)
+        await cleanup.sweep()
+        assert cleanup.stats().sessions_removed == 25
+        assert led.asked.count("delete_expired_sessions") == 3
+        assert await is_there(storage, live)
+
+    async def test_two_sweeps_at_once_share_the_work(self, storage, new_cleanup):
+        await asyncio.gather(*(storage.add() for _ in range(40)))
+        storage.clock.advance(2 * DAY)
+        cleanups = [new_cleanup(batch_max=10) for _ in range(2)]
+        await asyncio.gather(*(cleanup.sweep() for cleanup in cleanups))
+        await cleanups[0].sweep()
+        assert sum(cleanup.stats().sessions_removed for cleanup in cleanups) == 40
+
+    async def test_a_session_in_use_is_left_for_the_next_sweep(self, storage, new_cleanup, database_url):
+        session = await storage.add()
+        storage.clock.advance(2 * DAY)
+        with psycopg.connect(database_url) as connection:
+            connection.execute("SELECT FROM meta.sessions FOR UPDATE")
+            await new_cleanup().sweep()
+            assert await is_there(storage, session)
+        await new_cleanup().sweep()
+        assert not await is_there(storage, session)
+
+    async def test_a_sweep_is_bounded(self, storage, led, new_cleanup):
+        await asyncio.gather(*(storage.add() for _ in range(5)))
+        storage.clock.advance(2 * DAY)
+        cleanup = new_cleanup(batch_max=1, batch_min=1, batches_max=3)
+        await cleanup.sweep()
+        assert cleanup.stats().sessions_removed == 3
+
+    async def test_the_lag_is_the_age_of_the_oldest_row_that_is_due(self, storage, new_cleanup):
+        session = await storage.add()
+        cleanup = new_cleanup(batch_max=1, batch_min=1, batches_max=1)
+        assert cleanup.stats().lag_s is None
+        await cleanup.sweep()
+        assert cleanup.stats().lag_s == 0
+        await storage.add()
+        storage.clock.advance(session.expires_at + RETENTION.sessions + timedelta(seconds=5) - storage.clock.now())
+        await cleanup.sweep()
+        assert cleanup.stats().lag_s == 5
+
+    async def test_a_batch_that_takes_too_long_makes_the_next_one_smaller(self, storage, led, new_cleanup):
+        await asyncio.gather(*(storage.add() for _ in range(30)))
+        storage.clock.advance(2 * DAY)
+        led.lead["delete_expired_sessions"] = [time_out, time_out]
+        cleanup = new_cleanup(batch_max=40, batch_min=10)
+        await cleanup.sweep()
+        assert cleanup.stats().sessions_removed == 30
+        assert led.asked.count("delete_expired_sessions") == 5  # 40 and 20 in vain, then 10, 20, and a last one
+
+    async def test_the_smallest_batch_that_takes_too_long_ends_the_sweep(self, storage, led, new_cleanup):
+        led.lead["delete_expired_sessions"] = [time_out]
+        with pytest.raises(StorageUnavailable):
+            await new_cleanup(batch_max=10, batch_min=10).sweep()
+
+    async def test_the_loop_goes_on_after_a_failed_sweep(self, storage, led, new_cleanup):
+        session = await storage.add()
+        storage.clock.advance(2 * DAY)
+        led.lead["select_oldest_expiry"] = [time_out]
+        cleanup = new_cleanup()
+        loop = asyncio.create_task(cleanup.run())
+        await eventually(lambda: cleanup.stats().sweeps)
+        loop.cancel()
+        assert cleanup.stats().sweeps_failed == 1
+        assert not await is_there(storage, session)
+
+
+class TestOverdueExecutions:
+    async def test_they_go_into_the_history_as_unknown_and_are_not_counted(self, storage, new_cleanup):
+        session = await storage.add()
+        execution = (await storage.begin(session.key)).execution
+        cleanup = new_cleanup()
+        storage.clock.advance(execution.deadline_at - storage.clock.now() - MOMENT)
+        await cleanup.sweep()
+        assert cleanup.stats().executions_overdue == 0
+        storage.clock.advance(MOMENT)
+        before = await storage.executions.page(session.key, None, 5)
+        await cleanup.sweep()
+        assert cleanup.stats().executions_overdue == 1
+        assert await storage.executions.page(session.key, None, 5) == before
+        assert [row.outcome for row in before.items] == [Outcome.UNKNOWN]
+        assert (await storage.sessions.get(session.key)).execution_count == 0
+
+    async def test_a_finish_that_comes_too_late_is_lost(self, storage, new_cleanup):
+        session = await storage.add()
+        execution = (await storage.begin(session.key)).execution
+        storage.clock.advance(execution.deadline_at - storage.clock.now())
+        await new_cleanup().sweep()
+        with pytest.raises(ExecutionLost):
+            await storage.executions.finish(storage.finished(execution))
+
+
+class TestHistory:
+    @pytest.fixture
+    async def session(self, storage) -> Session:
+        return await storage.add(ttl_seconds=10**7, lifetime_seconds_max=10**7)
+
+    async def test_a_day_goes_when_it_is_past_retention_and_not_before(self, storage, session, new_cleanup):
+        await storage.execute(session.key)
+        storage.clock.advance(7 * DAY)
+        await storage.execute(session.key)
+        cleanup = new_cleanup()
+        await cleanup.sweep()
+        assert await _counts(storage, session) == [2, 1]
+        storage.clock.advance(DAY)
+        await cleanup.sweep()
+        assert cleanup.stats().slots_emptied == 1
+        assert await _counts(storage, session) == [2]
+
+    async def test_the_ring_comes_round(self, storage, session, new_cleanup):
+        cleanup = new_cleanup(Retention(sessions=DAY, history=30 * DAY))
+        for _ in range(70):
+            await storage.execute(session.key)
+            await cleanup.sweep()
+            storage.clock.advance(DAY)
+        found = await _counts(storage, session)
+        assert found == list(range(70, 70 - len(found), -1))
+        assert len(found) in {30, 31}
+
+    @pytest.mark.parametrize(("before", "emptied"), [(timedelta(minutes=61), 1), (timedelta(minutes=59), 0)])
+    async def test_the_next_days_slot_is_left_alone_in_the_hour_before_it(
+        self, storage, session, new_cleanup, before, emptied
+    ):
+        await storage.execute(session.key)
+        its_turn_again = _midnight(storage.clock.now()) + 31 * DAY
+        storage.clock.advance(its_turn_again - before - storage.clock.now())
+        cleanup = new_cleanup(Retention(sessions=DAY, history=30 * DAY))
+        await cleanup.sweep()
+        assert cleanup.stats().slots_emptied == emptied
+
+    async def test_a_slot_with_rows_that_are_kept_is_never_emptied(self, storage, session, gateway, statements):
+        await storage.execute(session.key)
+        today = day_at(storage.clock.now())
+        for kept_from, expected in (
+            (first_of(today), False),
+            (first_of(today + 1), True),
+            (first_of(today + 1), False),
+        ):
+            ((emptied,),) = await gateway.fetch(
+                statements.cleanup.empty_slot, {"slot": today % 32, "kept_from": kept_from}
+            )
+            assert emptied is expected
+
+    async def test_a_slot_that_is_being_read_is_left_for_the_next_sweep(
+        self, storage, session, new_cleanup, database_url
+    ):
+        await storage.execute(session.key)
+        storage.clock.advance(8 * DAY)
+        cleanup = new_cleanup()
+        with psycopg.connect(database_url) as connection:
+            connection.execute("SELECT FROM meta.executions")
+            await cleanup.sweep()
+            assert cleanup.stats().slots_emptied == 0
+        await cleanup.sweep()
+        assert cleanup.stats().slots_emptied == 1
+
+    async def test_two_sweeps_at_once_empty_a_slot_once(self, storage, session, new_cleanup):
+        await storage.execute(session.key)
+        storage.clock.advance(8 * DAY)
+        cleanups = [new_cleanup(), new_cleanup()]
+        await asyncio.gather(*(cleanup.sweep() for cleanup in cleanups))
+        assert sum(cleanup.stats().slots_emptied for cleanup in cleanups) == 1
+
+    def test_retention_fits_the_ring(self):
+        with pytest.raises(ValueError, match="history"):
+            Retention(sessions=DAY, history=31 * DAY)
+
+
+async def _counts(storage: Storage, session: Session) -> list[int | None]:
+    return [row.execution_count for row in (await storage.executions.page(session.key, None, 200)).items]
+
+
+def _midnight(now: datetime) -> datetime:
+    """Return the beginning of the day after."""
+    return now.replace(hour=0, minute=0, second=0, microsecond=0) + DAY

@@ -1,0 +1,209 @@
+"""The schema goes up and down, once for many, without losing a session."""
+
+import asyncio
+from types import SimpleNamespace
+
+import psycopg
+import pytest
+from attrs import evolve
+
+from adapters.memory.manual_clock import ManualClock
+from adapters.postgres.gateway import Gateway, GatewayOptions
+from adapters.postgres.migration import (
+    Migration,
+    MigrationsDiffer,
+    SessionsExist,
+    UnsupportedServer,
+    load_migrations,
+)
+from adapters.postgres.migrations import MigrationOptions, MigrationRunner, _require_version
+from domain.errors import StorageUnavailable
+from tests.contracts.storage import Storage
+from tests.integration.postgres.conftest import storage_on
+from tests.integration.postgres.silent_server import SilentServer, free_port
+from tests.integration.postgres.waiting import within
+
+STEPS = load_migrations()
+QUICK = MigrationOptions(connect_timeout_s=2, lock_timeout_s=0.05, attempts_max=3, pause_s=0.01)
+
+
+@pytest.fixture
+def runner_on(statements):
+    def new(url: str, steps=STEPS, options: MigrationOptions = QUICK) -> MigrationRunner:
+        return MigrationRunner(url, statements.migrations, ManualClock(), options, steps)
+
+    return new
+
+
+@pytest.fixture
+def runner(empty_database_url, runner_on) -> MigrationRunner:
+    return runner_on(empty_database_url)
+
+
+@pytest.fixture
+async def storage(database_url, statements):
+    gateway = Gateway(GatewayOptions(database_url, request_timeout_s=10))
+    await gateway.open()
+    yield storage_on(gateway, statements)
+    await gateway.close()
+
+
+def schema_of(url: str) -> list[tuple[object, ...]]:
+    """Return what there is: relations, columns, constraints, functions."""
+    with psycopg.connect(url) as connection:
+        return connection.execute(
+            """
+            SELECT c.relname, c.reloptions::text, a.attname, a.attnotnull, a.attstorage, format_type(a.atttypid, a.atttypmod)
+            FROM pg_class AS c LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0
+            WHERE c.relnamespace = to_regnamespace('meta')
+            UNION ALL
+            SELECT conname, pg_get_constraintdef(oid), NULL, NULL, NULL, NULL FROM pg_constraint
+            WHERE connamespace = to_regnamespace('meta')
+            UNION ALL
+            SELECT proname, prosrc, NULL, NULL, NULL, NULL FROM pg_proc WHERE pronamespace = to_regnamespace('meta')
+            ORDER BY 1, 2, 3
+            """
+        ).fetchall()
+
+
+class TestUp:
+    async def test_it_takes_every_step_in_order(self, runner):
+        assert await runner.pending() == STEPS
+        assert await runner.up() == STEPS
+        assert await runner.pending() == []
+        assert [step.version for step in await runner.status()] == list(range(1, len(STEPS) + 1))
+        assert {step.applied_at for step in await runner.status()} == {ManualClock().now()}
+
+    async def test_again_it_takes_none(self, runner):
+        await runner.up()
+        assert await runner.up() == []
+
+    async def test_a_dry_run_takes_none(self, runner, empty_database_url):
+        assert await runner.up(dry_run=True) == STEPS
+        assert schema_of(empty_database_url) == []
+        assert [step.applied_at for step in await runner.status()] == [None] * len(STEPS)
+
+    async def test_of_several_at_once_one_takes_each_step(self, empty_database_url, runner_on):
+        patient = MigrationOptions(lock_timeout_s=5)
+        runners = [runner_on(empty_database_url, options=patient) for _ in range(5)]
+        taken = await asyncio.gather(*(runner.up() for runner in runners))
+        assert sorted(step.version for steps in taken for step in steps) == [step.version for step in STEPS]
+
+    async def test_a_step_that_fails_leaves_nothing(self, empty_database_url, runner_on):
+        broken = Migration(1, "broken", "CREATE TABLE meta.half (); SELECT 1 / 0;", "")
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            await runner_on(empty_database_url, [broken]).up()
+        assert schema_of(empty_database_url) == []
+
+    async def test_a_lock_that_is_not_to_be_had_is_tried_for_and_given_up(self, empty_database_url, runner_on):
+        await runner_on(empty_database_url, STEPS[:1]).up()
+        blocked = [*STEPS[:1], Migration(2, "blocked", "ALTER TABLE meta.sessions ADD COLUMN more text;", "")]
+        runner = runner_on(empty_database_url, blocked)
+        with psycopg.connect(empty_database_url) as connection:
+            connection.execute("LOCK TABLE meta.sessions IN ACCESS SHARE MODE")
+            with pytest.raises(StorageUnavailable) as caught:
+                await runner.up()
+        assert isinstance(caught.value.__cause__, psycopg.errors.LockNotAvailable)
+        assert await runner.up() == blocked[1:]
+
+
+class TestDown:
+    async def test_it_takes_back_the_latest_step(self, runner, empty_database_url):
+        await runner.up()
+        assert await runner.down() == STEPS[-1:]
+        assert await runner.pending() == STEPS[-1:]
+
+    async def test_up_again_makes_the_same_schema(self, runner, empty_database_url):
+        await runner.up()
+        schema = schema_of(empty_database_url)
+        assert await runner.down(len(STEPS)) == STEPS[::-1]
+        assert {row[0] for row in schema_of(empty_database_url)} == {
+            row[0] for row in schema if str(row[0]).startswith("migrations")
+        }
+        assert await runner.down() == []
+        await runner.up()
+        assert schema_of(empty_database_url) == schema
+
+    async def test_a_dry_run_takes_none_back(self, runner):
+        await runner.up()
+        assert await runner.down(2, dry_run=True) == STEPS[:-3:-1]
+        assert await runner.pending() == []
+
+    async def test_of_several_at_once_one_takes_a_step_back(self, empty_database_url, runner_on):
+        patient = MigrationOptions(lock_timeout_s=5)
+        runners = [runner_on(empty_database_url, options=patient) for _ in range(3)]
+        await runners[0].up()
+        taken = await asyncio.gather(*(runner.down(len(STEPS)) for runner in runners))
+        assert sorted(step.version for steps in taken for step in steps) == [step.version for step in STEPS]
+
+    async def test_every_step_but_the_first_keeps_the_sessions(self, storage: Storage, database_url, runner_on):
+        sessions = [await storage.add() for _ in range(5)]
+        counts = [await storage.execute(session.key) for session in sessions]
+        await storage.begin(sessions[0].key)
+        before = [await storage.sessions.get(session.key) for session in sessions]
+        runner = runner_on(database_url)
+        await runner.down(len(STEPS) - 1)
+        assert [await storage.sessions.get(session.key) for session in sessions] == before
+        await runner.up()
+        assert [await storage.execute(session.key) for session in sessions] == [count + 1 for count in counts]
+
+    async def test_the_first_step_is_kept_while_there_are_sessions(self, storage: Storage, database_url, runner_on):
+        session = await storage.add()
+        runner = runner_on(database_url)
+        with pytest.raises(SessionsExist):
+            await runner.down(len(STEPS))
+        assert await storage.sessions.get(session.key) == session
+        assert await runner.pending() == STEPS[1:]
+
+    async def test_the_first_step_goes_with_all_sessions_when_told_to(self, storage: Storage, database_url, runner_on):
+        await storage.add()
+        runner = runner_on(database_url)
+        await runner.down(len(STEPS), destroy_sessions=True)
+        assert await runner.pending() == STEPS
+
+
+class TestRefusals:
+    async def test_a_step_that_was_changed_after_it_was_taken(self, runner, empty_database_url, runner_on):
+        await runner.up()
+        changed = [*STEPS[:-1], evolve(STEPS[-1], up=STEPS[-1].up + "-- more")]
+        for call in (runner_on(empty_database_url, changed).up, runner_on(empty_database_url, changed).down):
+            with pytest.raises(MigrationsDiffer, match="has changed"):
+                await call()
+
+    async def test_a_step_of_another_release(self, runner, empty_database_url, runner_on):
+        await runner.up()
+        with pytest.raises(MigrationsDiffer, match="does not have"):
+            await runner_on(empty_database_url, STEPS[:-1]).pending()
+
+    def test_a_server_that_is_too_old(self):
+        with pytest.raises(UnsupportedServer, match=r"PostgreSQL 14.* 15 is the oldest"):
+            _require_version(SimpleNamespace(info=SimpleNamespace(server_version=140012)))
+
+    async def test_a_server_that_is_away(self, runner_on):
+        runner = runner_on(f"host=127.0.0.1 port={free_port()} dbname=d user=u")
+        with within(1), pytest.raises(StorageUnavailable):
+            await runner.pending()
+
+    async def test_a_server_that_falls_silent(self, runner_on):
+        server = SilentServer()
+        await server.start()
+        server.silent = True
+        try:
+            with within(1), pytest.raises(StorageUnavailable):
+                await runner_on(server.dsn, options=evolve(QUICK, socket_timeout_s=0.2)).up()
+        finally:
+            await server.stop()
+
+    async def test_a_server_that_does_not_greet(self, runner_on):
+        server = SilentServer()
+        await server.start()
+        server.mute = True
+        try:
+            with within(2), pytest.raises(StorageUnavailable):
+                await runner_on(server.dsn).pending()
+        finally:
+            await server.stop()
+
+
+def test_a_step_is_called_by_its_number_and_name():
+    assert str(STEPS[0]) == "0001_sessions"
