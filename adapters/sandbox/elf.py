@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _PROGRAM_INTERPRETER = 3
+_ENTRY = struct.Struct("<I4xQ16xQ16x")
 _LISTED = re.compile(r"^\s+(?:(?P<name>\S+) => )?(?P<path>/\S+) \(0x[0-9a-f]+\)$", re.MULTILINE)
 _TIMEOUT_S = 20
 
@@ -17,10 +18,11 @@ def loader_of(program: Path) -> Path:
         header = file.read(64)
         if header[:6] != b"\x7fELF\x02\x01":
             raise ValueError(f"{program} is not a 64-bit ELF program")
-        table_at, entry_size, entries = (*struct.unpack_from("<Q", header, 32), *struct.unpack_from("<HH", header, 54))
+        (table_at,), (entry_size, entries) = struct.unpack_from("<Q", header, 32), struct.unpack_from("<HH", header, 54)
+        if entry_size != _ENTRY.size:
+            raise ValueError(f"{program} has a table of a size that no ELF program has")
         file.seek(table_at)
-        for entry in struct.iter_unpack(f"<I4xQ16xQ{entry_size - 40}x", file.read(entry_size * entries)):
-            kind, at, size = entry
+        for kind, at, size in _ENTRY.iter_unpack(file.read(entry_size * entries)):
             if kind == _PROGRAM_INTERPRETER:
                 file.seek(at)
                 return Path(file.read(size).rstrip(b"\0").decode())

@@ -1,13 +1,14 @@
 """Every worker process of this service, from its start until it has left the process table."""
 
 import asyncio
+from collections.abc import Callable
 
 from attrs import define, field
 
 from adapters.sandbox.blueprint import Blueprint
-from adapters.sandbox.launch import LaunchFailed
+from adapters.sandbox.launch import LaunchFailed, launch
 from adapters.sandbox.layers import observe_layers
-from adapters.sandbox.process import WorkerProcess, start_worker
+from adapters.sandbox.process import WorkerProcess
 
 
 @define(eq=False)
@@ -27,7 +28,7 @@ class Nursery:
         """Start a worker and make sure that it is isolated; raises LaunchFailed."""
         if self._closed:
             raise LaunchFailed("the service is stopping")
-        process = await start_worker(blueprint, self.start_timeout_s, self._adopt)
+        process = await _start_worker(blueprint, self.start_timeout_s, self._adopt)
         try:
             _require_isolation(process)
         except LaunchFailed:
@@ -57,3 +58,32 @@ def _require_isolation(process: WorkerProcess) -> None:
         raise LaunchFailed(f"the worker's isolation cannot be observed: {error}") from error
     if missing:
         raise LaunchFailed(f"the sandbox came up without {' and '.join(missing)}")
+
+
+async def _start_worker(
+    blueprint: Blueprint, start_timeout_s: float, adopt: Callable[[WorkerProcess], None]
+) -> WorkerProcess:
+    """Start a sandboxed worker, tell `adopt` of it at once, and wait until it is ready; raises LaunchFailed."""
+    try:
+        launched = launch(blueprint)
+    except (OSError, KeyError) as error:
+        raise LaunchFailed(f"its launcher cannot be started: {error}") from error
+    options = blueprint.options
+    process = WorkerProcess(
+        launched,
+        output_size_max=options.output_size_max,
+        answer_size_max=options.result_size_max,
+        kill_s=options.kill_s,
+        threads_later_max=blueprint.interpreter.threads_later_max,
+    )
+    adopt(process)
+    try:
+        async with asyncio.timeout(start_timeout_s):
+            await process.start()
+    except TimeoutError:
+        raise LaunchFailed(f"it was not ready within {start_timeout_s:g} s") from None
+    finally:
+        if not process.is_ready:
+            process.kill()
+            await process.gone()
+    return process

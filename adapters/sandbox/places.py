@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -43,6 +44,7 @@ class Place(Generic[Process]):
     script_hash: str | None = None
     runs: int = 0
     idle_since: float = 0.0
+    useful_until: float = inf
     ended: bool = False
     """Whether its session has ended, so that it is given up after the run."""
 
@@ -123,9 +125,10 @@ class Places(Generic[Process]):
                 self._give_up(place)
         self._serve_queue()
 
-    def evict_idle_since(self, before: float) -> None:
-        """Give up places that have been idle since before this instant (of `now`)."""
-        for place in [place for place in self._idle if place.idle_since < before]:
+    def evict_idle(self, idle_s: float) -> None:
+        """Give up places that have been idle for so long, and those of sessions whose time is over."""
+        now = self.now()
+        for place in [place for place in self._idle if now - place.idle_since > idle_s or now > place.useful_until]:
             self._give_up(place)
         self._serve_queue()
 

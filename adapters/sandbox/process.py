@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from attrs import define, evolve, field
 
-from adapters.sandbox.blueprint import Blueprint
+from adapters.sandbox.channel import Channel
 from adapters.sandbox.exchange import Ending, Exchange
-from adapters.sandbox.frames import FrameReader, ProtocolBroken
-from adapters.sandbox.launch import Launched, LaunchFailed, launch
+from adapters.sandbox.frames import FrameReader
+from adapters.sandbox.launch import Launched, LaunchFailed
 from adapters.sandbox.output import Output
 from adapters.sandbox.usage import UsageMeter
 
@@ -32,10 +32,9 @@ class WorkerProcess:
     stdout: Output = field(init=False)
     stderr: Output = field(init=False)
     exit_status: int | None = field(default=None, init=False)
-    _frames: FrameReader = field(init=False)
+    _channel: Channel = field(init=False)
     _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop, init=False)
     _waiting: asyncio.Future[Exchange] | None = field(default=None, init=False)
-    _unwritten: memoryview = field(default=memoryview(b""), init=False)
     _gone: asyncio.Future[None] = field(init=False)
     _on_death: Callable[[], None] | None = field(default=None, init=False)
     _broken: bool = field(default=False, init=False)
@@ -44,7 +43,7 @@ class WorkerProcess:
 
     def __attrs_post_init__(self) -> None:
         self._gone = self._loop.create_future()
-        self._frames = FrameReader(self.answer_size_max)
+        self._channel = Channel(self.launched.channel, FrameReader(self.answer_size_max), self._on_channel)
         self.stdout = Output(self.output_size_max)
         self.stderr = Output(self.output_size_max)
 
@@ -100,7 +99,7 @@ class WorkerProcess:
     async def _answer_to(self, operations: bytes, timeout_s: float) -> Exchange:
         self._waiting = self._loop.create_future()
         timer = self._loop.call_later(timeout_s, self._end, Exchange(Ending.TIMED_OUT))
-        self._send(operations)
+        self._channel.send(operations)
         try:
             return await self._waiting
         except asyncio.CancelledError:
@@ -157,53 +156,16 @@ class WorkerProcess:
     def _listen(self) -> None:
         self._loop.add_reader(self.launched.outer_fd, self._on_exit)
         self._loop.add_reader(self.launched.info, self._on_info)
-        self._loop.add_reader(self.launched.channel.fileno(), self._on_channel)
+        self._channel.listen()
         self._loop.add_reader(self.launched.stdout, self._on_output, self.launched.stdout, self.stdout)
         self._loop.add_reader(self.launched.stderr, self._on_output, self.launched.stderr, self.stderr)
 
-    # The channel.
+    # Its ends, of an exchange and for good.
 
-    def _send(self, operations: bytes) -> None:
-        self._unwritten = memoryview(operations)
-        self._write()
-        if self._unwritten:
-            self._loop.add_writer(self.launched.channel.fileno(), self._on_writable)
-
-    def _write(self) -> None:
-        try:
-            sent = self.launched.channel.send(self._unwritten)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            # It has died; reading will tell.
-            sent = len(self._unwritten)
-        self._unwritten = self._unwritten[sent:]
-
-    def _on_writable(self) -> None:
-        self._write()
-        if not self._unwritten:
-            self._loop.remove_writer(self.launched.channel.fileno())
-
-    def _on_channel(self) -> None:
-        try:
-            piece = self.launched.channel.recv(_PIECE_SIZE)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            piece = b""
-        if not piece:
-            self._loop.remove_reader(self.launched.channel.fileno())
-            self._end(Exchange(Ending.DIED))
-            return
-        try:
-            frame = self._frames.feed(piece)
-        except ProtocolBroken as error:
-            self._end(Exchange(Ending.PROTOCOL_BROKEN, observed=str(error)))
-            return
-        if frame is not None:
-            self._end(Exchange(Ending.ANSWERED, frame))
-        elif self._waiting is None:
-            self._end(Exchange(Ending.PROTOCOL_BROKEN, observed="bytes that nobody asked for"))
+    def _on_channel(self, exchange: Exchange) -> None:
+        is_partial = exchange.ending is Ending.ANSWERED and exchange.frame is None
+        if self._waiting is None or not is_partial:
+            self._end(exchange)
 
     def _end(self, exchange: Exchange) -> None:
         if self._waiting is None:
@@ -241,8 +203,6 @@ class WorkerProcess:
     def _output_exceeded(self) -> bool:
         return self.stdout.is_exceeded or self.stderr.is_exceeded
 
-    # Its end.
-
     def _on_exit(self) -> None:
         self.exit_status = self.launched.outer.poll()
         if self.exit_status is None:
@@ -251,7 +211,7 @@ class WorkerProcess:
         launched = self.launched
         for descriptor in (launched.outer_fd, launched.stdout, launched.stderr, launched.info):
             self._forget(descriptor)
-        self._forget(launched.channel.fileno())
+        self._channel.close()
         # A launcher that was killed alone must not leave its sandbox.
         launched.kill()
         launched.close()
@@ -267,35 +227,6 @@ class WorkerProcess:
         callback, self._on_death = self._on_death, None
         if callback is not None:
             callback()
-
-
-async def start_worker(
-    blueprint: Blueprint, start_timeout_s: float, adopt: Callable[[WorkerProcess], None]
-) -> WorkerProcess:
-    """Start a sandboxed worker, tell `adopt` of it at once, and wait until it is ready; raises LaunchFailed."""
-    try:
-        launched = launch(blueprint)
-    except (OSError, KeyError) as error:
-        raise LaunchFailed(f"its launcher cannot be started: {error}") from error
-    options = blueprint.options
-    process = WorkerProcess(
-        launched,
-        output_size_max=options.output_size_max,
-        answer_size_max=options.result_size_max,
-        kill_s=options.kill_s,
-        threads_later_max=blueprint.interpreter.threads_later_max,
-    )
-    adopt(process)
-    try:
-        async with asyncio.timeout(start_timeout_s):
-            await process.start()
-    except TimeoutError:
-        raise LaunchFailed(f"it was not ready within {start_timeout_s:g} s") from None
-    finally:
-        if not process.is_ready:
-            process.kill()
-            await process.gone()
-    return process
 
 
 def _difference(after: float | None, before: float | None) -> float | None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from uuid import UUID
 
 from attrs import define, field
@@ -124,6 +125,7 @@ class SandboxScriptRunner(ScriptRunner):
             keeps=run.limits.isolation is Isolation.SESSION,
         )
         place = await self._places.acquire(request)
+        place.useful_until = time.monotonic() + (run.expires_at - datetime.now(UTC)).total_seconds()
         try:
             script = None if place.script_hash == run.script_hash else await self._script(run)
             process = await self._process(place, runtime)
@@ -226,7 +228,7 @@ class SandboxScriptRunner(ScriptRunner):
         """Let idle workers go, and try again what could not be prepared."""
         while True:
             await asyncio.sleep(_TEND_EVERY_S)
-            self._places.evict_idle_since(time.monotonic() - self.options.idle_s)
+            self._places.evict_idle(self.options.idle_s)
             for runtime in self._runtimes.values():
                 if not runtime.is_prepared:
                     await runtime.open()

@@ -67,7 +67,7 @@ async def test_idle_workers_beyond_the_number_of_places_go(opened):
 
 
 async def test_one_session_has_so_many_workers_and_no_more(opened):
-    async with opened(languages=PYTHON, session_workers_max=2, queue_timeout_s=0.1) as runner:
+    async with opened(languages=PYTHON, session_workers_max=2, queue_timeout_s=1.0) as runner:
         key = new_session()
         workers = [await runner.acquire(run_of("result = 1", key=key)) for _ in range(2)]
         with pytest.raises(Overloaded):

@@ -183,10 +183,23 @@ async def test_idle_places_go_with_time():
     places = Places(PlaceLimits(2, 2, 2, 1.0), now=lambda: now[0])
     old, young = await taken(places, 1), await taken(places, 2)
     places.release(old, reusable=True)
-    now[0] = 10.0
+    now[0] = 7.0
     places.release(young, reusable=True)
-    places.evict_idle_since(5.0)
+    places.evict_idle(5.0)
     assert (old.process.killed, young.process.killed) == (True, False)
+
+
+async def test_idle_places_go_with_their_sessions_time():
+    now = [0.0]
+    places = Places(PlaceLimits(2, 2, 2, 1.0), now=lambda: now[0])
+    place = await taken(places, 1)
+    place.useful_until = 1.0
+    places.release(place, reusable=True)
+    places.evict_idle(100.0)
+    assert not place.process.killed
+    now[0] = 1.5
+    places.evict_idle(100.0)
+    assert place.process.killed
 
 
 async def test_a_worker_that_dies_idle_frees_its_place():

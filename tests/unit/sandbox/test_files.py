@@ -1,0 +1,175 @@
+"""Which files an interpreter needs, and how they are copied for a uid that cannot reach them."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from adapters.sandbox.blueprint import Blueprint, Descriptors
+from adapters.sandbox.copies import Copies, Unreachable, is_reachable
+from adapters.sandbox.elf import libraries_of, loader_of
+from adapters.sandbox.interpreters import Bind, Interpreter, InterpreterMissing, find_interpreter
+from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.programs import ProgramMissing, _needed, find_programs
+from domain.language import Language
+
+PROGRAM = Path(sys.executable).resolve()
+
+
+@pytest.fixture
+def copies(tmp_path):
+    copies = Copies(tmp_path / "copies")
+    copies.folder.mkdir()
+    return copies
+
+
+@pytest.fixture
+def interpreter(tmp_path):
+    library = tmp_path / "lib"
+    (library / "site-packages").mkdir(parents=True)
+    (library / "module.py").write_text("x = 1")
+    program, bootstrap = tmp_path / "program", tmp_path / "bootstrap"
+    program.write_text("program")
+    program.chmod(0o700)
+    bootstrap.write_text("bootstrap")
+    binds = [
+        Bind(program, Path("/usr/bin/program")),
+        Bind(library, Path("/usr/lib/program")),
+        Bind(library / "site-packages", Path("/usr/lib/program/site-packages"), hidden=True),
+    ]
+    return Interpreter(Language.PYTHON, "1", binds, Path("/usr/bin/program"), bootstrap, 1, None, 0, 1)
+
+
+def closed(interpreter, tmp_path):
+    tmp_path.chmod(0o700)
+    return interpreter
+
+
+def test_a_private_folder_hides_what_is_below_it(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    file.chmod(0o644)
+    tmp_path.chmod(0o700)
+    assert not is_reachable(file)
+    assert is_reachable(Path("/usr/bin"))
+
+
+def test_what_cannot_be_reached_is_copied_for_everybody(copies, interpreter, tmp_path):
+    copied = copies.interpreter(closed(interpreter, tmp_path))
+    program, library = copied.binds
+    assert copies.folder in program.source.parents
+    assert program.source.stat().st_mode & 0o777 == 0o755
+    assert (library.source / "module.py").stat().st_mode & 0o777 == 0o644
+    assert copied.bootstrap.read_text() == "bootstrap"
+
+
+def test_a_copy_leaves_out_what_is_to_be_hidden(copies, interpreter, tmp_path):
+    copied = copies.interpreter(closed(interpreter, tmp_path))
+    assert [bind.target for bind in copied.binds if bind.hidden] == []
+    assert not (copied.binds[1].source / "site-packages").exists()
+
+
+def test_a_copy_is_made_once_and_again_for_another_version(copies, interpreter, tmp_path):
+    first = copies.interpreter(closed(interpreter, tmp_path)).binds[0].source
+    assert copies.interpreter(interpreter).binds[0].source == first
+    (tmp_path / "program").write_text("another version")
+    assert copies.interpreter(interpreter).binds[0].source != first
+    assert list(copies.folder.glob("*.partial")) == []
+
+
+def test_when_another_process_was_first_its_copy_is_used(copies, tmp_path):
+    source = tmp_path / "file"
+    source.write_text("x")
+    tree = copies.tree([source])
+    copies._make(tree, [source])
+    assert (tree / "file").read_text() == "x"
+    assert list(copies.folder.iterdir()) == [tree]
+
+
+def test_a_failed_copy_is_told(copies, tmp_path):
+    source = tmp_path / "file"
+    source.write_text("x")
+    (copies.folder / "taken").write_text("no folder")
+    with pytest.raises(OSError, match="taken"):
+        copies._make(copies.folder / "taken", [source])
+
+
+def test_copies_in_a_folder_that_nobody_can_reach_are_refused(copies, tmp_path):
+    tmp_path.chmod(0o700)
+    with pytest.raises(Unreachable, match="other users"):
+        copies.prepare()
+
+
+def test_the_loader_and_the_c_library_are_among_what_a_program_needs():
+    libraries = libraries_of(PROGRAM)
+    assert loader_of(PROGRAM) in libraries
+    assert any(path.name.startswith("libc.so") for path in libraries)
+    assert all(path.exists() for path in libraries)
+
+
+@pytest.mark.parametrize("content", [b"", b"#!/bin/sh", b"\x7fELF\x02\x01" + bytes(58)])
+def test_what_is_no_program_has_no_loader(tmp_path, content):
+    file = tmp_path / "file"
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match="file"):
+        loader_of(file)
+
+
+def test_python_is_found_where_the_sandbox_shall_have_it():
+    python = find_interpreter(Language.PYTHON, None)
+    targets = [bind.target for bind in python.binds]
+    assert python.program in targets
+    assert all(target.parts[1] in {"usr", "lib", "lib64"} for target in targets)
+    assert python.command(7, 128)[-1] == "7"
+
+
+def test_no_node_is_told_with_what_to_do(tmp_path):
+    with pytest.raises(InterpreterMissing):
+        find_interpreter(Language.NODEJS, tmp_path / "node")
+
+
+def test_an_old_node_is_refused(tmp_path):
+    old = tmp_path / "node"
+    old.write_text("#!/bin/sh\necho v18.1.0\n")
+    old.chmod(0o755)
+    with pytest.raises(InterpreterMissing, match="Node 20"):
+        find_interpreter(Language.NODEJS, old)
+
+
+def test_a_missing_program_is_told_with_its_package():
+    with pytest.raises(ProgramMissing, match="some-package"):
+        _needed("no-such-program", "some-package")
+
+
+def test_a_configured_bubblewrap_comes_first():
+    assert find_programs(Path("/opt/bwrap")).bwrap == Path("/opt/bwrap")
+
+
+def blueprint_of(interpreter, tmp_path, memory_mb):
+    programs = find_programs(Path("/opt/bwrap"))
+    return Blueprint(interpreter, programs, tmp_path, tmp_path, b"", None, memory_mb, SandboxOptions(tmp_path))
+
+
+def test_an_interpreter_is_given_no_less_memory_than_it_needs_to_start(interpreter, tmp_path):
+    limits = [
+        blueprint_of(evolve(interpreter, memory_min_mb=48), tmp_path, memory_mb).limits()["data"]
+        for memory_mb in (1, 48, 49)
+    ]
+    assert limits == [49 << 20, 49 << 20, 50 << 20]
+
+
+def test_the_limit_of_mapped_memory_is_set_only_where_it_suits(interpreter, tmp_path):
+    assert "as" not in blueprint_of(interpreter, tmp_path, 64).limits()
+    assert blueprint_of(evolve(interpreter, mapped_base_mb=10), tmp_path, 64).limits()["as"] == 74 << 20
+
+
+def test_the_root_is_made_read_only_last_and_hidden_folders_are_covered(interpreter, tmp_path):
+    command = blueprint_of(interpreter, tmp_path, 64).command(Descriptors(3, 4, 5))
+    inside = command.index("/opt/bwrap")
+    end = command.index("--", inside)
+    assert command[end - 2 : end] == ["--remount-ro", "/"]
+    assert command[end + 1] == "/usr/bin/program"
+    covered = command.index("/usr/lib/program/site-packages")
+    assert command[covered - 1] == str(tmp_path)
+    assert {"--unshare-all", "--disable-userns", "--die-with-parent", "--as-pid-1"} <= set(command)
