@@ -20,7 +20,10 @@ class Clock(Protocol):
     """Tells the time that every controller of one database agrees on."""
 
     def now(self) -> datetime:
-        """Return the instant, aware and in UTC; never earlier than one returned before."""
+        """Return the instant, aware and in UTC; never earlier than one returned before.
+
+        Raises StorageUnavailable as long as the common time is not known.
+        """
         ...
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from signal import Signals
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 READY_TIMEOUT_S = 300.0
 """Replaying the log after a crash takes its time; a server that takes longer than this is given up."""
@@ -22,8 +22,8 @@ class ServerFailed(Exception):
 class DatabaseServer(Protocol):
     """A PostgreSQL server that lives as a child of this process."""
 
-    fast_stop: Signals
-    immediate_stop: Signals
+    fast_stop: ClassVar[Signals]
+    immediate_stop: ClassVar[Signals]
 
     def prepare(self) -> None:
         """Get everything ready for a start, seconds long the first time; raises RuntimeError with an operator's text."""

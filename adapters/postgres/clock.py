@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from adapters.postgres.clock_sample import ClockSample, from_ns, to_ns
 from adapters.postgres.statement import Statement
-from domain.errors import DomainError
+from domain.errors import DomainError, StorageUnavailable
 from domain.ports import Clock
 
 _NS_PER_MS = 1_000_000
@@ -78,8 +78,8 @@ class DisciplinedClock(Clock):
     """Tells the database's time without asking it: `run` measures the offset, `now` reads the monotonic clock.
 
     All controllers of one database agree within their error bounds, whatever their hosts' clocks do. A correction
-    forward applies at once; one backward slows the clock, which never goes back. Before the first contact `now`
-    is the host's time, good for logs only.
+    forward applies at once; one backward slows the clock, which never goes back. Before the first contact there is
+    no time to tell: `now` raises StorageUnavailable, since the host's own clock may be off by any amount.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class DisciplinedClock(Clock):
     @override
     def now(self) -> datetime:
         if self._best is None:
-            return self._wall()
+            raise StorageUnavailable
         monotonic_ns = self._monotonic_ns()
         current_ns = monotonic_ns + self._best.offset_ns + self._still_ahead_ns(monotonic_ns)
         self._latest_ns = max(self._latest_ns, current_ns)

@@ -1,8 +1,8 @@
 """Everything that talks to PostgreSQL."""
 
-from adapters.postgres.cleanup import Cleanup
 from dependency_injector import containers, providers
 
+from adapters.postgres.cleanup import Cleanup
 from adapters.postgres.clock import ClockOptions, DisciplinedClock, database_time
 from adapters.postgres.executions import PostgresExecutionRepository
 from adapters.postgres.gateway import Gateway
@@ -11,7 +11,7 @@ from adapters.postgres.schema import Schema
 from adapters.postgres.sessions import PostgresSessionRepository
 from adapters.postgres.statement import Statement
 from adapters.postgres.statements import load_statements
-from entrypoints.container.options import cleanup_options, gateway_options
+from entrypoints.container.options import gateway_options, retention
 from entrypoints.settings import Settings
 
 
@@ -35,5 +35,5 @@ class Database(containers.DeclarativeContainer):
     )
     schema = providers.Singleton(Schema, gateway, statements.provided.migrations)
     cleanup = providers.Singleton(
-        Cleanup, gateway, statements.provided.cleanup, clock, providers.Callable(cleanup_options, settings)
+        Cleanup, gateway, statements.provided.cleanup, clock, providers.Callable(retention, settings)
     )

@@ -1,11 +1,12 @@
 """What each part is told of the settings."""
 
+from datetime import timedelta
 from pathlib import Path
 
-from adapters.postgres.cleanup import CleanupOptions
 from attrs import evolve
 
 from adapters.embedded_postgres.server import EmbeddedPostgresOptions
+from adapters.postgres.cleanup import Retention
 from adapters.postgres.gateway_options import GatewayOptions
 from adapters.runtimes.options import RuntimeOptions
 from adapters.sandbox.options import SandboxLevel, SandboxOptions
@@ -39,10 +40,11 @@ def gateway_options(settings: Settings) -> GatewayOptions:
     )
 
 
-def cleanup_options(settings: Settings) -> CleanupOptions:
+def retention(settings: Settings) -> Retention:
     """Return how long what has ended is kept."""
-    return CleanupOptions(
-        retention_s=settings.session_retention_seconds, history_retention_days=settings.history_retention_days
+    return Retention(
+        sessions=timedelta(seconds=settings.session_retention_seconds),
+        history=timedelta(days=settings.history_retention_days),
     )
 
 
