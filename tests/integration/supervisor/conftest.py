@@ -109,6 +109,19 @@ class Service:
     def ended(self) -> int:
         return self.program.wait(TIMEOUT_S)
 
+    def end(self) -> None:
+        """End it politely, so that it can write its coverage; by force when it does not obey."""
+        family = self.family()
+        if self.program.poll() is None:
+            self.tell(signal.SIGTERM)
+            self.tell(signal.SIGTERM)
+        try:
+            self.ended()
+        finally:
+            self.program.kill()
+            self.log.unlink()
+        wait_until(lambda: gone(family))
+
     @property
     def said(self) -> str:
         return self.log.read_text()
@@ -133,12 +146,7 @@ def service(folder: Path, made: Path) -> Iterator[Callable[..., Service]]:  # no
 
     yield begin
     for each in services:
-        if each.program.poll() is None:
-            family = each.family()
-            each.tell(signal.SIGKILL)
-            each.ended()
-            wait_until(lambda family=family: gone(family))
-        each.log.unlink()
+        each.end()
 
 
 @pytest.fixture

@@ -1,0 +1,49 @@
+import os
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from entrypoints.child_exec import main
+
+FILE = str(Path(main.__code__.co_filename))
+NO_SIGNAL = "0"
+
+
+def become(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", [FILE, *arguments])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(FILE, run_name="__main__")
+    return end.value.code
+
+
+def test_nothing_begins_once_the_parent_has_ended(monkeypatch):
+    assert become(monkeypatch, "0", NO_SIGNAL, "-1", "-1", "/bin/true") == "the parent has ended already"
+
+
+def test_a_program_that_cannot_be_run_is_told(monkeypatch):
+    said = become(monkeypatch, str(os.getppid()), NO_SIGNAL, "-1", "-1", "/no/such")
+    assert said == "cannot run /no/such: No such file or directory"
+
+
+def test_a_signal_that_there_is_not_is_refused():
+    with pytest.raises(SystemExit, match="refused"):
+        main([str(os.getppid()), "9999", "-1", "-1", "/bin/true"])
+
+
+def test_the_user_is_changed_before_anything_else(monkeypatch):
+    changes = []
+    for name in ("setgroups", "setresgid", "setresuid"):
+        monkeypatch.setattr(os, name, lambda *ids, name=name: changes.append((name, *ids)))
+    with pytest.raises(SystemExit, match="ended already"):
+        main(["0", NO_SIGNAL, "7", "8", "/bin/true"])
+    assert changes == [("setgroups", []), ("setresgid", 8, 8, 8), ("setresuid", 7, 7, 7)]
+
+
+def test_the_package_is_the_command(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["pglambda", "--version"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("entrypoints", run_name="__main__")
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith("pglambda, version ")

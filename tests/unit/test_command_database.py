@@ -1,0 +1,29 @@
+import threading
+
+import pytest
+
+from entrypoints.command_database import command_database
+from entrypoints.data_dir import DataDir, DataDirError
+from entrypoints.settings import Settings
+
+
+def test_a_service_that_is_starting_is_waited_for(tmp_path):
+    held = DataDir.hold(tmp_path)
+    settings = Settings.load({"DATA_DIR": str(tmp_path)})
+    starting = threading.Timer(0.02, held.publish, ["postgresql://here"])
+    starting.start()
+    with command_database(settings, wiring=None) as found:
+        assert found.database_url.reveal() == "postgresql://here"
+    starting.join()
+    held.release()
+
+
+def test_a_service_whose_database_takes_no_connections_is_told(tmp_path):
+    held = DataDir.hold(tmp_path)
+    settings = Settings.load({"DATA_DIR": str(tmp_path)})
+    with (
+        pytest.raises(DataDirError, match=r"in use by .* Its database takes no connections"),
+        command_database(settings, wiring=None, start_timeout_s=0),
+    ):
+        raise AssertionError("there is no database")
+    held.release()
