@@ -13,82 +13,105 @@ WITH call AS (
             :started_ats::timestamptz[], :allowances::interval[]
         ) WITH ORDINALITY AS c (request_id, owner, execution_id, slot, started_at, allowance, ordinal)
 ),
-due AS (
-    SELECT s.request_id, max(c.started_at) AS started_at
+seen AS (
+    SELECT
+        c.ordinal, c.execution_id, c.slot, c.started_at, c.allowance,
+        max(c.started_at) FILTER (
+            WHERE s.renewal = 'sliding'
+            AND s.closed_at IS NULL
+            AND c.started_at < s.expires_at
+            AND s.expires_at < least(c.started_at + interval '900 ms' * s.ttl_seconds, s.expires_max_at)
+        ) OVER (PARTITION BY s.request_id) AS renewed_from,
+        s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
+        s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
+        s.execution_count, s.version
     FROM call AS c
     INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
-    WHERE
-        s.renewal = 'sliding'
-        AND s.closed_at IS NULL
-        AND c.started_at < s.expires_at
-        AND s.expires_at < least(c.started_at + interval '900 ms' * s.ttl_seconds, s.expires_max_at)
-    GROUP BY s.request_id
 ),
 passing AS (
-    SELECT s.*
-    FROM meta.sessions AS s
-    WHERE NOT :waits::boolean AND s.request_id IN (SELECT d.request_id FROM due AS d)
-    ORDER BY s.request_id
-    FOR NO KEY UPDATE SKIP LOCKED
+    SELECT
+        c.ordinal, c.execution_id, c.slot, c.started_at, c.allowance, c.renewed_from,
+        s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
+        s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
+        s.execution_count, s.version
+    FROM seen AS c
+    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
+    WHERE NOT :waits::boolean AND c.renewed_from IS NOT NULL
+    ORDER BY s.request_id, c.ordinal
+    FOR NO KEY UPDATE OF s SKIP LOCKED
 ),
 waiting AS (
-    SELECT s.*
-    FROM meta.sessions AS s
-    WHERE :waits::boolean AND s.request_id IN (SELECT d.request_id FROM due AS d)
-    ORDER BY s.request_id
-    FOR NO KEY UPDATE
+    SELECT
+        c.ordinal, c.execution_id, c.slot, c.started_at, c.allowance, c.renewed_from,
+        s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
+        s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
+        s.execution_count, s.version
+    FROM seen AS c
+    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
+    WHERE :waits::boolean AND c.renewed_from IS NOT NULL
+    ORDER BY s.request_id, c.ordinal
+    FOR NO KEY UPDATE OF s
 ),
 held AS (
     SELECT p.* FROM passing AS p
     UNION ALL
     SELECT w.* FROM waiting AS w
 ),
-renewed AS (
-    UPDATE meta.sessions AS s
-    SET expires_at = greatest(s.expires_at, least(d.started_at + interval '1 s' * s.ttl_seconds, s.expires_max_at))
-    FROM due AS d
-    INNER JOIN held AS h ON d.request_id = h.request_id
-    WHERE
-        s.request_id = d.request_id
-        AND s.renewal = 'sliding'
-        AND s.closed_at IS NULL
-        AND d.started_at < s.expires_at
-        AND s.expires_at < least(d.started_at + interval '900 ms' * s.ttl_seconds, s.expires_max_at)
-    RETURNING s.request_id, s.expires_at
-),
-session AS (
-    SELECT s.*, d.request_id IS NOT NULL AS skipped
-    FROM (SELECT DISTINCT c.request_id FROM call AS c) AS c
-    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
-    LEFT JOIN due AS d ON s.request_id = d.request_id
-    WHERE NOT EXISTS (SELECT FROM held AS h WHERE h.request_id = s.request_id)
-    UNION ALL
-    SELECT h.*, false AS skipped FROM held AS h
-),
 judged AS (
     SELECT
-        c.ordinal, c.execution_id, c.slot,
-        c.started_at + interval '1 ms' * s.timeout_ms + c.allowance AS deadline_at,
-        s.closed_at IS NULL AND c.started_at < s.expires_at AND NOT s.skipped AS admitted,
-        s.*
-    FROM call AS c
-    INNER JOIN session AS s ON c.request_id = s.request_id AND c.owner = s.owner
+        h.*,
+        h.closed_at IS NULL AND h.started_at < h.expires_at AS admitted,
+        CASE
+            WHEN
+                h.renewal = 'sliding'
+                AND h.closed_at IS NULL
+                AND h.renewed_from < h.expires_at
+                AND h.expires_at < least(h.renewed_from + interval '900 ms' * h.ttl_seconds, h.expires_max_at)
+                THEN greatest(
+                    h.expires_at, least(h.renewed_from + interval '1 s' * h.ttl_seconds, h.expires_max_at)
+                )
+        END AS renewed_until
+    FROM held AS h
+    UNION ALL
+    SELECT s.*, s.closed_at IS NULL AND s.started_at < s.expires_at AS admitted, NULL AS renewed_until
+    FROM seen AS s
+    WHERE s.renewed_from IS NULL
+),
+renewed AS (
+    UPDATE meta.sessions AS s
+    SET expires_at = greatest(s.expires_at, n.renewed_until)
+    FROM (
+        SELECT j.request_id, max(j.renewed_until) AS renewed_until
+        FROM judged AS j
+        WHERE j.renewed_until IS NOT NULL
+        GROUP BY j.request_id
+    ) AS n
+    WHERE s.request_id = n.request_id
 ),
 opened AS (
     INSERT INTO meta.open_executions (request_id, execution_id, owner, slot, deadline_at)
-    SELECT j.request_id, j.execution_id, j.owner, j.slot, j.deadline_at
+    SELECT
+        j.request_id, j.execution_id, j.owner, j.slot,
+        j.started_at + interval '1 ms' * j.timeout_ms + j.allowance
     FROM judged AS j
     WHERE j.admitted
     ORDER BY j.request_id, j.execution_id
     ON CONFLICT (request_id, execution_id) DO NOTHING
 )
 SELECT
-    j.ordinal, j.skipped, j.deadline_at, j.request_id, j.owner, j.language, j.title, j.script_hash, j.context::text,
-    j.metadata::text, j.timeout_ms, j.memory_mb, j.isolation, j.renewal, j.ttl_seconds,
-    CASE WHEN j.admitted THEN coalesce(r.expires_at, j.expires_at) ELSE j.expires_at END AS expires_at,
+    j.ordinal,
+    j.started_at + interval '1 ms' * j.timeout_ms + j.allowance AS deadline_at,
+    j.request_id, j.owner, j.language, j.title, j.script_hash, j.context::text, j.metadata::text, j.timeout_ms,
+    j.memory_mb, j.isolation, j.renewal, j.ttl_seconds,
+    CASE WHEN j.admitted THEN coalesce(j.renewed_until, j.expires_at) ELSE j.expires_at END AS expires_at,
     j.expires_max_at, j.closed_at, j.last_executed_at, j.execution_count, j.version
 FROM judged AS j
-LEFT JOIN renewed AS r ON j.request_id = r.request_id;
+UNION ALL
+SELECT
+    s.ordinal, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL, NULL
+FROM seen AS s
+WHERE s.renewed_from IS NOT NULL AND s.ordinal NOT IN (SELECT h.ordinal FROM held AS h);
 
 -- name: delete_open_executions(request_ids, owners, execution_ids)!
 DELETE FROM meta.open_executions AS o
@@ -97,8 +120,9 @@ WHERE o.request_id = c.request_id AND o.owner = c.owner AND o.execution_id = c.e
 
 -- name: finish_executions(request_ids, owners, execution_ids, slots, finished_ats, outcomes, execution_times_ms, cpu_times_ms, memory_usages_bytes, cold_starts, params, params_lengths, results, results_lengths, errors, errors_lengths, stdouts, stdouts_lengths, stderrs, stderrs_lengths, waits)
 -- Removing the open record is what entitles to count, so a repeated finish counts once. Executions of one session
--- that finish together get its counts in the order of the calls. An execution without open record is answered as
--- gone: the caller looks into the history, in a new statement.
+-- that finish together get its counts in the order of the calls. The count under the lock is the latest there is. A
+-- call that was skipped is answered with null; one without open record is not answered, and its caller looks into the
+-- history, in a new statement.
 WITH call AS (
     SELECT *
     FROM
@@ -115,59 +139,50 @@ WITH call AS (
             stdout, stdout_length, stderr, stderr_length, ordinal
         )
 ),
-wanted AS (
-    SELECT DISTINCT s.request_id, s.owner
+passing AS (
+    SELECT c.*, s.execution_count
     FROM call AS c
     INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
-),
-passing AS (
-    SELECT s.request_id, s.owner
-    FROM meta.sessions AS s
-    WHERE NOT :waits::boolean AND s.request_id IN (SELECT w.request_id FROM wanted AS w)
-    ORDER BY s.request_id
-    FOR NO KEY UPDATE SKIP LOCKED
+    WHERE NOT :waits::boolean
+    ORDER BY s.request_id, c.ordinal
+    FOR NO KEY UPDATE OF s SKIP LOCKED
 ),
 waiting AS (
-    SELECT s.request_id, s.owner
-    FROM meta.sessions AS s
-    WHERE :waits::boolean AND s.request_id IN (SELECT w.request_id FROM wanted AS w)
-    ORDER BY s.request_id
-    FOR NO KEY UPDATE
+    SELECT c.*, s.execution_count
+    FROM call AS c
+    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
+    WHERE :waits::boolean
+    ORDER BY s.request_id, c.ordinal
+    FOR NO KEY UPDATE OF s
 ),
 held AS (
-    SELECT p.request_id, p.owner FROM passing AS p
+    SELECT p.* FROM passing AS p
     UNION ALL
-    SELECT w.request_id, w.owner FROM waiting AS w
+    SELECT w.* FROM waiting AS w
 ),
 removed AS (
     DELETE FROM meta.open_executions AS o
-    USING call AS c
-    INNER JOIN held AS h ON c.request_id = h.request_id AND c.owner = h.owner
-    WHERE o.request_id = c.request_id AND o.execution_id = c.execution_id
-    RETURNING c.ordinal, o.request_id
-),
-ranked AS (
-    SELECT r.ordinal, r.request_id, row_number() OVER (PARTITION BY r.request_id ORDER BY r.ordinal) AS nth
-    FROM removed AS r
+    USING held AS h
+    WHERE o.request_id = h.request_id AND o.execution_id = h.execution_id
+    RETURNING h.*
 ),
 counted AS (
+    SELECT
+        r.*,
+        r.execution_count + row_number() OVER (PARTITION BY r.request_id ORDER BY r.ordinal) AS count_with_it
+    FROM removed AS r
+),
+stored AS (
     UPDATE meta.sessions AS s
     SET
-        execution_count = s.execution_count + n.size,
+        execution_count = n.execution_count,
         last_executed_at = greatest(s.last_executed_at, n.finished_at)
     FROM (
-        SELECT r.request_id, count(*) AS size, max(c.finished_at) AS finished_at
-        FROM ranked AS r
-        INNER JOIN call AS c ON r.ordinal = c.ordinal
-        GROUP BY r.request_id
+        SELECT c.request_id, max(c.count_with_it) AS execution_count, max(c.finished_at) AS finished_at
+        FROM counted AS c
+        GROUP BY c.request_id
     ) AS n
     WHERE s.request_id = n.request_id
-    RETURNING s.request_id, s.execution_count - n.size AS count_before
-),
-answered AS (
-    SELECT r.ordinal, n.count_before + r.nth AS execution_count
-    FROM ranked AS r
-    INNER JOIN counted AS n ON r.request_id = n.request_id
 ),
 recorded AS (
     INSERT INTO meta.executions (
@@ -176,22 +191,19 @@ recorded AS (
         stdout_length, stderr, stderr_length
     )
     SELECT
-        c.slot, c.request_id, c.execution_id, c.owner, c.outcome, a.execution_count, c.execution_time_ms,
+        c.slot, c.request_id, c.execution_id, c.owner, c.outcome, c.count_with_it, c.execution_time_ms,
         c.cpu_time_ms, c.memory_usage_bytes, c.cold_start, c.params, c.params_length, c.result, c.result_length,
         c.error, c.error_length, c.stdout, c.stdout_length, c.stderr, c.stderr_length
-    FROM answered AS a
-    INNER JOIN call AS c ON a.ordinal = c.ordinal
-    ORDER BY c.slot, c.request_id, c.execution_id
+    FROM counted AS c
     ON CONFLICT (slot, request_id, execution_id) DO NOTHING
 )
-SELECT
-    c.ordinal,
-    a.execution_count,
-    w.request_id IS NOT NULL AND h.request_id IS NULL AS skipped
+SELECT c.ordinal, c.count_with_it AS execution_count FROM counted AS c
+UNION ALL
+SELECT c.ordinal, NULL AS execution_count
 FROM call AS c
-LEFT JOIN answered AS a ON c.ordinal = a.ordinal
-LEFT JOIN wanted AS w ON c.request_id = w.request_id AND c.owner = w.owner
-LEFT JOIN held AS h ON c.request_id = h.request_id AND c.owner = h.owner;
+WHERE
+    c.ordinal NOT IN (SELECT h.ordinal FROM held AS h)
+    AND EXISTS (SELECT FROM meta.sessions AS s WHERE s.request_id = c.request_id AND s.owner = c.owner);
 
 -- name: select_execution_counts(slots, request_ids, owners, execution_ids, named_slots)
 -- Never prepared: planned for its own slots, it locks only their partitions.

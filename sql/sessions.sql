@@ -4,7 +4,8 @@
 -- why, and `:parameter` stands for a value. Lists are parameters of one array each: the n-th elements of all of them
 -- are the n-th call of a batch, and `ordinal` in the answer is that n. Statements that write lock their sessions in
 -- the order of request_id, so that two batches cannot deadlock. A row that somebody else has locked is skipped and
--- answered as such, unless `:waits`.
+-- answered as such, unless `:waits`. The planner knows nothing of a batch's size, so that a join of two parts of one
+-- could take the square of it: each part carries on what the next ones need, and `NOT IN` is a hash table.
 
 -- name: insert_sessions(request_ids, owners, languages, titles, script_hashes, timeouts_ms, memories_mb, isolations, renewals, ttls_seconds, expiries, expiries_max, contexts, metadatas, scripts)!
 -- Adding the same session again changes nothing.
@@ -43,7 +44,8 @@ INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.own
 
 -- name: update_sessions(request_ids, owners, versions_read, versions, script_hashes, renewals, ttls_seconds, expiries, closings, contexts, metadatas, waits)
 -- Compare and set by version. A null context or metadata was not changed: the stored value, which may be large, stays
--- where it is. A session that has no script_hash any more loses its script.
+-- where it is. A session that has no script_hash any more loses its script. A call that was skipped is answered as not
+-- changed; one that lost a race is not answered.
 WITH call AS (
     SELECT *
     FROM
@@ -56,60 +58,50 @@ WITH call AS (
             context, metadata, ordinal
         )
 ),
-wanted AS (
-    SELECT DISTINCT s.request_id, s.owner
+passing AS (
+    SELECT c.*, s.version AS version_held
     FROM call AS c
     INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
-),
-passing AS (
-    SELECT s.request_id, s.owner, s.version
-    FROM meta.sessions AS s
-    WHERE NOT :waits::boolean AND s.request_id IN (SELECT w.request_id FROM wanted AS w)
-    ORDER BY s.request_id
-    FOR NO KEY UPDATE SKIP LOCKED
+    WHERE NOT :waits::boolean
+    ORDER BY s.request_id, c.ordinal
+    FOR NO KEY UPDATE OF s SKIP LOCKED
 ),
 waiting AS (
-    SELECT s.request_id, s.owner, s.version
-    FROM meta.sessions AS s
-    WHERE :waits::boolean AND s.request_id IN (SELECT w.request_id FROM wanted AS w)
-    ORDER BY s.request_id
-    FOR NO KEY UPDATE
+    SELECT c.*, s.version AS version_held
+    FROM call AS c
+    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
+    WHERE :waits::boolean
+    ORDER BY s.request_id, c.ordinal
+    FOR NO KEY UPDATE OF s
 ),
 held AS (
-    SELECT p.request_id, p.owner, p.version FROM passing AS p
+    SELECT p.* FROM passing AS p
     UNION ALL
-    SELECT w.request_id, w.owner, w.version FROM waiting AS w
+    SELECT w.* FROM waiting AS w
 ),
 changed AS (
     UPDATE meta.sessions AS s
     SET
-        version = c.version,
-        script_hash = c.script_hash,
-        script = CASE WHEN c.script_hash IS NULL THEN NULL ELSE s.script END,
-        renewal = c.renewal,
-        ttl_seconds = c.ttl_seconds,
-        expires_at = greatest(s.expires_at, c.expires_at),
-        closed_at = c.closed_at,
-        context = coalesce(c.context::jsonb, s.context),
-        metadata = coalesce(c.metadata::jsonb, s.metadata)
-    FROM call AS c
-    INNER JOIN held AS h ON c.request_id = h.request_id AND c.version_read = h.version
-    WHERE s.request_id = c.request_id AND s.owner = c.owner AND s.version = c.version_read
-    RETURNING c.ordinal, s.expires_at, s.last_executed_at, s.execution_count
+        version = h.version,
+        script_hash = h.script_hash,
+        script = CASE WHEN h.script_hash IS NULL THEN NULL ELSE s.script END,
+        renewal = h.renewal,
+        ttl_seconds = h.ttl_seconds,
+        expires_at = greatest(s.expires_at, h.expires_at),
+        closed_at = h.closed_at,
+        context = coalesce(h.context::jsonb, s.context),
+        metadata = coalesce(h.metadata::jsonb, s.metadata)
+    FROM held AS h
+    WHERE s.request_id = h.request_id AND h.version_held = h.version_read AND s.version = h.version_read
+    RETURNING h.ordinal, s.expires_at, s.last_executed_at, s.execution_count
 )
-SELECT
-    c.ordinal,
-    CASE
-        WHEN u.ordinal IS NOT NULL THEN 'changed'
-        WHEN h.request_id IS NOT NULL THEN 'raced'
-        WHEN w.request_id IS NOT NULL THEN 'skipped'
-        ELSE 'absent'
-    END AS fate,
-    u.expires_at, u.last_executed_at, u.execution_count
+SELECT c.ordinal, true AS changed, c.expires_at, c.last_executed_at, c.execution_count FROM changed AS c
+UNION ALL
+SELECT c.ordinal, false AS changed, NULL AS expires_at, NULL AS last_executed_at, NULL AS execution_count
 FROM call AS c
-LEFT JOIN changed AS u ON c.ordinal = u.ordinal
-LEFT JOIN held AS h ON c.request_id = h.request_id AND c.owner = h.owner
-LEFT JOIN wanted AS w ON c.request_id = w.request_id AND c.owner = w.owner;
+WHERE
+    c.ordinal NOT IN (SELECT h.ordinal FROM held AS h)
+    AND EXISTS (SELECT FROM meta.sessions AS s WHERE s.request_id = c.request_id AND s.owner = c.owner);
 
 -- name: select_session_page(owner, after, language, status, judged_at, rows_max, size, bytes_max)
 -- Newest first: request_id begins with the time. The filters look only at the rows that the index gives, which are

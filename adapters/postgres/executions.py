@@ -133,8 +133,9 @@ class PostgresExecutionRepository(ExecutionRepository):
             lane=lane,
         )
         answers: list[Admission | Exception | Literal[Skipped.SKIPPED]] = [SessionNotFound()] * len(calls)
-        for ordinal, skipped, *facts in found:
-            answers[ordinal - 1] = SKIPPED if skipped else _admission(calls[ordinal - 1], *facts)
+        for ordinal, deadline_at, *facts in found:
+            skipped = deadline_at is None
+            answers[ordinal - 1] = SKIPPED if skipped else _admission(calls[ordinal - 1], deadline_at, *facts)
         self._session_bytes.learn(len(calls), sum(_admission_size(answer) for answer in answers))
         return answers
 
@@ -158,8 +159,8 @@ class PostgresExecutionRepository(ExecutionRepository):
             lane=lane,
         )
         answers: list[int | Literal[Skipped.SKIPPED] | None] = [None] * len(calls)
-        for ordinal, count, skipped in found:
-            answers[ordinal - 1] = SKIPPED if skipped else count
+        for ordinal, count in found:
+            answers[ordinal - 1] = SKIPPED if count is None else count
         return answers
 
     async def _count(self, calls: Sequence[OpenExecution]) -> Sequence[int | None]:

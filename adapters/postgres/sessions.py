@@ -169,18 +169,16 @@ class PostgresSessionRepository(SessionRepository):
             lane=lane,
         )
         answers: list[Session | Literal[Skipped.SKIPPED] | None] = [None] * len(calls)
-        for ordinal, fate, *facts in found:
-            answers[ordinal - 1] = SKIPPED if fate == "skipped" else _written(calls[ordinal - 1], fate, *facts)
+        for ordinal, changed, *facts in found:
+            answers[ordinal - 1] = _written(calls[ordinal - 1], *facts) if changed else SKIPPED
         return answers
 
     def _script_size(self, _: SessionKey) -> int:
         return self._options.script_size_max
 
 
-def _written(call: _Change, fate: str, expires_at: Any, last_executed_at: Any, execution_count: Any) -> Session | None:
-    """Return the session with what others wrote meanwhile; None unless it was changed."""
-    if fate != "changed":
-        return None
+def _written(call: _Change, expires_at: Any, last_executed_at: Any, execution_count: Any) -> Session:
+    """Return the session with what others wrote meanwhile."""
     return evolve(call[1], expires_at=expires_at, last_executed_at=last_executed_at, execution_count=execution_count)
 
 
