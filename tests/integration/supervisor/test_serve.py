@@ -1,0 +1,88 @@
+"""The command as people start it, with everything that it is made of."""
+
+import re
+import signal
+import subprocess
+
+import httpx2
+import pytest
+
+from tests.integration.embedded.conftest import seed
+from tests.integration.supervisor.conftest import Service, gone, wait_until
+
+
+@pytest.fixture
+def command(folder, made):
+    seed(made, folder)
+    started = []
+
+    def begin(name="serve", **settings):
+        started.append(Service(folder, program=("entrypoints", name), **settings))
+        return started[-1]
+
+    yield begin
+    for each in started:
+        each.end()
+
+
+def initialize(service, title, script):
+    answer = httpx2.post(
+        f"{service.url}/api/v1/initialize",
+        json={"script_content": script},
+        headers={"Language-Title": title},
+        timeout=10,
+    )
+    assert answer.status_code == 200, answer.text
+    return answer.json()["request_id"]
+
+
+def execute(service, request_id, **params):
+    answer = httpx2.post(f"{service.url}/api/v1/execute/{request_id}", json={"params": params}, timeout=20)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["result"], answer.json()["execution_count"]
+
+
+def test_sessions_in_both_languages_outlive_a_stop_and_a_kill(command):
+    first = command().ready()
+    adds = initialize(first, "nodejs-calculator", "return event.params.a + event.params.b;")
+    shouts = initialize(first, "python-textprocessor", 'result = params["text"].upper()')
+    assert execute(first, adds, a=5, b=3) == (8, 1)
+    assert execute(first, shouts, text="hello lambda microservice") == ("HELLO LAMBDA MICROSERVICE", 1)
+    family = first.family()
+    first.tell(signal.SIGTERM)
+    assert first.ended() == 0
+    assert gone(family)
+    second = command().ready()
+    assert execute(second, adds, a=10, b=2) == (12, 2)
+    family = second.family()
+    second.tell(signal.SIGKILL)
+    wait_until(lambda: gone(family), 5)
+    third = command().ready()
+    assert execute(third, shouts, text="again") == ("AGAIN", 2)
+
+
+def test_the_call_that_is_printed_works(command):
+    service = command().ready()
+    printed = re.search(r"Try it.*?\n(.*)\n\nCtrl-C", service.said, re.DOTALL).group(1)
+    answer = subprocess.run(["/bin/sh", "-c", printed], capture_output=True, text=True, check=True, timeout=20)
+    assert '"result":8' in answer.stdout
+
+
+def test_several_workers_share_one_sandbox(command):
+    service = command(WEB_CONCURRENCY="2").ready()
+    adds = initialize(service, "nodejs-calculator", "return event.params.a + event.params.b;")
+    assert [execute(service, adds, a=n, b=1) for n in range(4)] == [(n + 1, n + 1) for n in range(4)]
+
+
+def test_a_runtime_host_tells_its_address_and_answers(command):
+    service = command("runtime-host")
+    wait_until(lambda: f"scripts for controllers on {service.url}" in service.said)
+    assert service.status("/health") == 200
+    service.tell(signal.SIGTERM)
+    assert service.ended() == 0
+
+
+def test_a_wrong_setting_ends_the_start_with_its_name(command):
+    service = command(SCRIPT_TIMEOUT_MS="soon")
+    assert service.ended() == 2
+    assert service.said == "Error: SCRIPT_TIMEOUT_MS: 'soon' does not fit: expected int, got str\n"
