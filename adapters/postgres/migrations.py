@@ -65,23 +65,24 @@ class MigrationRunner:
     _options: MigrationOptions = field(factory=MigrationOptions)
     _steps: Sequence[Migration] = field(factory=load_migrations)
 
-    async def up(self, *, dry_run: bool = False) -> Sequence[Migration]:
-        """Take all pending steps, or none in a dry run, and return them in order."""
-        pending = await self.pending()
+    async def up(self, to: int | None = None, *, dry_run: bool = False) -> Sequence[Migration]:
+        """Take the pending steps up to version `to` (all of them), or none in a dry run; return them in order."""
+        pending = [step for step in await self.pending() if to is None or step.version <= to]
         if dry_run:
             return pending
         return [step for step in pending if await self._retried(partial(self._take, step))]
 
     async def down(
-        self, steps: int = 1, *, destroy_sessions: bool = False, dry_run: bool = False
+        self, to: int | None = None, *, destroy_sessions: bool = False, dry_run: bool = False
     ) -> Sequence[Migration]:
-        """Take back the latest `steps`, or none in a dry run, and return them in that order.
+        """Take back the steps above version `to` (the latest alone), or none in a dry run; return them in that order.
 
         Sessions survive every step back but that of the first. Raises SessionsExist when that one would destroy
         sessions, unless it is told to.
         """
         applied = {taken.version for taken in await self._applied()}
-        latest = [step for step in reversed(self._steps) if step.version in applied][:steps]
+        taken = [step for step in reversed(self._steps) if step.version in applied]
+        latest = taken[:1] if to is None else [step for step in taken if step.version > to]
         if dry_run:
             return latest
         return [

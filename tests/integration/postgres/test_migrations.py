@@ -80,6 +80,7 @@ class TestUp:
 
     async def test_a_dry_run_takes_none(self, runner, empty_database_url):
         assert await runner.up(dry_run=True) == STEPS
+        assert await runner.up(1, dry_run=True) == STEPS[:1]
         assert schema_of(empty_database_url) == []
         assert [step.applied_at for step in await runner.status()] == [None] * len(STEPS)
 
@@ -116,7 +117,7 @@ class TestDown:
     async def test_up_again_makes_the_same_schema(self, runner, empty_database_url):
         await runner.up()
         schema = schema_of(empty_database_url)
-        assert await runner.down(len(STEPS)) == STEPS[::-1]
+        assert await runner.down(0) == STEPS[::-1]
         assert {row[0] for row in schema_of(empty_database_url)} == {
             row[0] for row in schema if str(row[0]).startswith("migrations")
         }
@@ -126,14 +127,14 @@ class TestDown:
 
     async def test_a_dry_run_takes_none_back(self, runner):
         await runner.up()
-        assert await runner.down(2, dry_run=True) == STEPS[:-3:-1]
+        assert await runner.down(len(STEPS) - 2, dry_run=True) == STEPS[:-3:-1]
         assert await runner.pending() == []
 
     async def test_of_several_at_once_one_takes_a_step_back(self, empty_database_url, runner_on):
         patient = MigrationOptions(lock_timeout_s=5)
         runners = [runner_on(empty_database_url, options=patient) for _ in range(3)]
         await runners[0].up()
-        taken = await asyncio.gather(*(runner.down(len(STEPS)) for runner in runners))
+        taken = await asyncio.gather(*(runner.down(0) for runner in runners))
         assert sorted(step.version for steps in taken for step in steps) == [step.version for step in STEPS]
 
     async def test_every_step_but_the_first_keeps_the_sessions(self, storage: Storage, database_url, runner_on):
@@ -142,7 +143,7 @@ class TestDown:
         await storage.begin(sessions[0].key)
         before = [await storage.sessions.get(session.key) for session in sessions]
         runner = runner_on(database_url)
-        await runner.down(len(STEPS) - 1)
+        await runner.down(1)
         assert [await storage.sessions.get(session.key) for session in sessions] == before
         await runner.up()
         assert [await storage.execute(session.key) for session in sessions] == [count + 1 for count in counts]
@@ -151,14 +152,14 @@ class TestDown:
         session = await storage.add()
         runner = runner_on(database_url)
         with pytest.raises(SessionsExist):
-            await runner.down(len(STEPS))
+            await runner.down(0)
         assert await storage.sessions.get(session.key) == session
         assert await runner.pending() == STEPS[1:]
 
     async def test_the_first_step_goes_with_all_sessions_when_told_to(self, storage: Storage, database_url, runner_on):
         await storage.add()
         runner = runner_on(database_url)
-        await runner.down(len(STEPS), destroy_sessions=True)
+        await runner.down(0, destroy_sessions=True)
         assert await runner.pending() == STEPS
 
 
