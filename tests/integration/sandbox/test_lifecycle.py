@@ -169,6 +169,7 @@ async def test_without_a_sandbox_nothing_runs_and_the_remedy_is_told(opened, opt
         language = runner.options.languages[0]
         health = await runner.health()
         assert health["status"] == "degraded"
+        assert health["layers"]["seccomp"] is False
         assert remedy in health["languages"][language]["reason"]
         with pytest.raises(RuntimeUnavailable) as refused:
             await runner.acquire(run_of("result = 1", language=language))

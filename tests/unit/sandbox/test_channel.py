@@ -1,0 +1,72 @@
+"""The channel sends what there is room for, and tells of everything that it reads."""
+
+import asyncio
+import socket
+import struct
+
+import pytest
+
+from adapters.sandbox.channel import Channel
+from adapters.sandbox.exchange import Ending, Exchange
+from adapters.sandbox.frames import Frame, FrameReader, encode_frame
+from tests.contracts.script_runs import until
+
+
+@pytest.fixture
+async def ends():
+    """The channel, what it told, and the worker's end."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.setblocking(False)
+    told: list[Exchange] = []
+    channel = Channel(ours, FrameReader(100), told.append)
+    channel.listen()
+    yield channel, told, theirs
+    channel.close()
+    ours.close()
+    channel.close()
+    theirs.close()
+
+
+async def test_a_frame_is_told_when_it_is_whole_and_its_parts_are_told_as_parts(ends):
+    _, told, worker = ends
+    encoded = encode_frame(b"header", b"body")
+    worker.send(encoded[:5])
+    await until(lambda: told)
+    worker.send(encoded[5:])
+    await until(lambda: len(told) == 2)
+    assert told == [Exchange(Ending.ANSWERED), Exchange(Ending.ANSWERED, Frame(b"header", b"body"))]
+
+
+async def test_a_frame_that_is_too_large_is_told_as_a_breach(ends):
+    _, told, worker = ends
+    worker.send(struct.pack("<II", 0, 101))
+    await until(lambda: told)
+    assert told[0].ending is Ending.PROTOCOL_BROKEN
+
+
+async def test_the_end_is_told_once(ends):
+    _, told, worker = ends
+    worker.close()
+    await until(lambda: told)
+    await asyncio.sleep(0)
+    assert told == [Exchange(Ending.DIED)]
+
+
+async def test_what_does_not_fit_at_once_is_sent_as_room_comes(ends):
+    channel, _, worker = ends
+    content = bytes(range(256)) * 8192
+    channel.send(content)
+    received = bytearray()
+    async with asyncio.timeout(5):
+        while len(received) < len(content):
+            received += await asyncio.get_running_loop().sock_recv(worker, 1 << 20)
+    assert received == content
+
+
+async def test_what_is_sent_to_a_dead_worker_is_dropped(ends):
+    channel, told, worker = ends
+    worker.close()
+    channel.send(b"operation")
+    await until(lambda: told)
+    assert told[-1].ending is Ending.DIED
