@@ -115,7 +115,9 @@ class ExecutionRepositoryContract(ABC):
         stored = await storage.sessions.get(session.key)
         assert stored.expires_at == requests[-1].started_at + timedelta(seconds=100)
 
-    async def test_executions_that_begin_together_are_judged_each_by_its_own_instant(self, storage, session):
+    @pytest.mark.parametrize("renewal", list(Renewal))
+    async def test_executions_that_begin_together_are_judged_each_by_its_own_instant(self, storage, renewal):
+        session = await storage.add(renewal=renewal)
         storage.clock.advance(session.expires_at - storage.clock.now() - MOMENT)
         in_time = storage.request(session.key)
         storage.clock.advance(MOMENT)
@@ -125,7 +127,7 @@ class ExecutionRepositoryContract(ABC):
             *(storage.executions.begin(request) for request in (late, in_time, unknown)), return_exceptions=True
         )
         assert isinstance(answers[0], SessionExpired)
-        assert answers[1].session == session
+        assert answers[1].session == session.admit(in_time.started_at)
         assert isinstance(answers[2], SessionNotFound)
 
     async def test_beginning_again_changes_nothing_more(self, storage):

@@ -48,3 +48,8 @@ async def time_out(_: Run) -> Rows:
 async def see_nothing(_: Run) -> Rows:
     """Answer as a snapshot that is too old."""
     return []
+
+
+async def skip(_: Run) -> Rows:
+    """Answer that the row of the only call was locked."""
+    return [(1, None)]

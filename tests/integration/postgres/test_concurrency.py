@@ -11,14 +11,21 @@ import pytest
 from adapters.postgres.errors import Refused
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.turns import Turns
-from domain.errors import Overloaded, StorageUnavailable
+from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 from domain.execution import ExecutionLost
 from domain.json_text import JsonText
 from domain.ports import SessionFilter
 from domain.session import Renewal, Session, SessionNotFound, SessionPatch, UpdateConflict
 from tests.contracts.storage import SCRIPT, Storage
 from tests.integration.postgres.conftest import storage_on
-from tests.integration.postgres.gateways import LedGateway, lose_the_answer, lose_the_statement, see_nothing, time_out
+from tests.integration.postgres.gateways import (
+    LedGateway,
+    lose_the_answer,
+    lose_the_statement,
+    see_nothing,
+    skip,
+    time_out,
+)
 from tests.integration.postgres.waiting import eventually
 
 
@@ -253,6 +260,33 @@ class TestLostAnswers:
 
 
 class TestBounds:
+    async def test_a_call_that_is_skipped_even_by_a_statement_that_waits_was_not_stored(self, storage, led):
+        session = await storage.add()
+        finished = storage.finished((await storage.begin(session.key)).execution)
+        led.lead["finish_executions"] = [skip, skip]
+        with pytest.raises(StorageUnavailable) as caught:
+            await storage.executions.finish(finished)
+        assert caught.value.stored == "no"
+        assert await storage.executions.finish(finished) == 1
+
+    async def test_closed_repositories_take_nothing_more(self, storage):
+        session = await storage.add()
+        execution = (await storage.begin(session.key)).execution
+        coalescers = (*storage.sessions.coalescers, *storage.executions.coalescers)
+        assert len({coalescer.name for coalescer in coalescers}) == len(coalescers)
+        await asyncio.gather(*(coalescer.close() for coalescer in coalescers))
+        for call in (
+            storage.add(),
+            storage.sessions.get(session.key),
+            storage.sessions.script(session.key),
+            storage.close(session),
+            storage.begin(session.key),
+            storage.executions.withdraw(execution.execution_id, session.key),
+            storage.executions.finish(storage.finished(execution)),
+        ):
+            with pytest.raises(ShuttingDown):
+                await call
+
     async def test_turns_are_bounded_and_forgotten(self):
         turns = Turns(2)
         async with turns.take("a"), turns.take("b"):

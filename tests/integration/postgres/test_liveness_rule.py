@@ -1,7 +1,9 @@
 """The rule of liveness and renewal in SQL is the domain's, on both sides of every instant."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from attrs import evolve
 from hypothesis import HealthCheck, given, settings
@@ -54,6 +56,33 @@ async def test_begin_judges_and_renews_as_the_domain_does(storage, life, instant
     else:
         assert answer == expected
     assert await storage.sessions.get(session.key) == expected
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(life=lives(), calls=st.lists(st.tuples(st.sampled_from(sorted(instants)), nudges), min_size=1, max_size=6))
+async def test_begins_of_one_session_in_one_batch_are_judged_each_by_itself(storage, life, calls):
+    session = await _stored(storage, life)
+    started_ats = [instants[instant](session) + nudge for instant, nudge in calls]
+    requests = [
+        ExecutionRequest(session.key, storage.ids.new(storage.clock.now()), started_at, ALLOWANCE)
+        for started_at in started_ats
+    ]
+    answers = await asyncio.gather(*(_begun(storage, request) for request in requests))
+    expected = [_admitted(session, started_at) for started_at in started_ats]
+    assert [type(answer) for answer in answers] == [type(admitted) for admitted in expected]
+    ends = [admitted.expires_at for admitted in expected if isinstance(admitted, Session)]
+    assert (await storage.sessions.get(session.key)).expires_at == max(ends, default=session.expires_at)
+    assert await _open(storage, session) == {
+        request.execution_id for request, answer in zip(requests, answers, strict=True) if isinstance(answer, Session)
+    }
+
+
+async def _open(storage: Storage, session: Session) -> set[UUID]:
+    """Return the executions that are open, as they read once their deadlines have passed."""
+    storage.clock.advance(timedelta(days=3))
+    page = await storage.executions.page(session.key, None, 200)
+    storage.clock.advance(-timedelta(days=3))
+    return {row.execution_id for row in page.items}
 
 
 def _admitted(session: Session, started_at: datetime) -> Session | Gone:
