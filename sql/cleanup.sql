@@ -47,7 +47,7 @@ SELECT count(*) FROM removed;
 -- Never prepared: planned for its own slots, it locks only their partitions.
 SELECT d.slot
 FROM unnest(:slots::smallint[]) AS d (slot)
-WHERE EXISTS (SELECT FROM meta.executions AS e WHERE e.slot = d.slot AND e.slot = ANY(:slots::smallint[]));
+WHERE EXISTS (SELECT FROM meta.executions AS e WHERE e.slot = d.slot AND e.slot = any(:slots::smallint[]));
 
 -- name: empty_slot(slot, kept_from)
 SELECT meta.empty_slot(:slot::smallint, :kept_from::uuid);

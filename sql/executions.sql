@@ -213,7 +213,7 @@ FROM
         AS c (slot, request_id, owner, execution_id, ordinal)
 INNER JOIN meta.executions AS e
     ON c.slot = e.slot AND c.request_id = e.request_id AND c.owner = e.owner AND c.execution_id = e.execution_id
-WHERE e.slot = ANY(:named_slots::smallint[]) AND e.execution_count IS NOT NULL;
+WHERE e.slot = any(:named_slots::smallint[]) AND e.execution_count IS NOT NULL;
 
 -- name: select_execution_page(slots, request_id, owner, after, size, bytes_max, now)
 -- Never prepared: planned for its own slots, it locks only their partitions. Each slot is read from its index,
@@ -231,7 +231,7 @@ WITH candidate AS (
         FROM meta.executions AS e
         WHERE
             e.slot = d.slot
-            AND e.slot = ANY(:slots::smallint[])
+            AND e.slot = any(:slots::smallint[])
             AND e.request_id = :request_id::uuid
             AND e.owner = :owner::text
             AND e.execution_id < coalesce(:after::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
@@ -273,11 +273,11 @@ SELECT
     e.memory_usage_bytes, e.cold_start, e.params, e.params_length, e.result, e.result_length, e.error,
     e.error_length, e.stdout, e.stdout_length, e.stderr, e.stderr_length
 FROM (SELECT 1) AS page
-LEFT JOIN shown AS s ON true
+LEFT JOIN shown AS s ON TRUE
 LEFT JOIN meta.executions AS e
     ON
         s.slot = e.slot
-        AND e.slot = ANY(:slots::smallint[])
+        AND e.slot = any(:slots::smallint[])
         AND e.request_id = :request_id::uuid
         AND s.execution_id = e.execution_id
 ORDER BY s.nth;

@@ -33,8 +33,8 @@ DELETE FROM meta.migrations AS m WHERE m.version = :version;
 LOCK TABLE meta.sessions IN ACCESS EXCLUSIVE MODE;
 
 -- name: select_sessions_exist()
-SELECT EXISTS (SELECT FROM meta.sessions);
+SELECT exists(SELECT FROM meta.sessions);
 
 -- name: set_timeouts(lock_timeout, statement_timeout)
 -- For this transaction only, in milliseconds as text.
-SELECT set_config('lock_timeout', :lock_timeout, true), set_config('statement_timeout', :statement_timeout, true);
+SELECT set_config('lock_timeout', :lock_timeout, TRUE), set_config('statement_timeout', :statement_timeout, TRUE);

@@ -95,9 +95,9 @@ changed AS (
     WHERE s.request_id = h.request_id AND h.version_held = h.version_read AND s.version = h.version_read
     RETURNING h.ordinal, s.expires_at, s.last_executed_at, s.execution_count
 )
-SELECT c.ordinal, true AS changed, c.expires_at, c.last_executed_at, c.execution_count FROM changed AS c
+SELECT c.ordinal, TRUE AS changed, c.expires_at, c.last_executed_at, c.execution_count FROM changed AS c
 UNION ALL
-SELECT c.ordinal, false AS changed, NULL AS expires_at, NULL AS last_executed_at, NULL AS execution_count
+SELECT c.ordinal, FALSE AS changed, NULL AS expires_at, NULL AS last_executed_at, NULL AS execution_count
 FROM call AS c
 WHERE
     c.ordinal NOT IN (SELECT h.ordinal FROM held AS h)
@@ -111,8 +111,11 @@ WITH examined AS (
     SELECT
         e.request_id,
         e.language,
-        CASE WHEN e.closed_at IS NOT NULL THEN 'closed' WHEN :judged_at::timestamptz < e.expires_at THEN 'active' ELSE 'expired' END
-            AS status,
+        CASE
+            WHEN e.closed_at IS NOT NULL THEN 'closed'
+            WHEN :judged_at::timestamptz < e.expires_at THEN 'active'
+            ELSE 'expired'
+        END AS status,
         row_number() OVER (ORDER BY e.request_id DESC) AS place
     FROM (
         SELECT s.request_id, s.language, s.closed_at, s.expires_at
@@ -159,5 +162,5 @@ SELECT
     s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
     s.execution_count, s.version
 FROM (SELECT 1) AS page
-LEFT JOIN shown AS s ON true
+LEFT JOIN shown AS s ON TRUE
 ORDER BY s.nth;

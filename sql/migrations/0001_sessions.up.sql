@@ -40,7 +40,9 @@ CREATE INDEX sessions_by_owner ON meta.sessions (owner, request_id);
 CREATE INDEX sessions_by_expiry ON meta.sessions (expires_at);
 
 COMMENT ON TABLE meta.sessions IS
-'Scripts with their context, each until it expires or is closed. Status is derived: closed when closed_at is set, else active while the instant of judging is before expires_at, else expired.';
+'Scripts with their context, each until it expires or is closed. '
+'Status is derived: closed when closed_at is set, else active while the instant of judging is before expires_at, '
+'else expired.';
 COMMENT ON COLUMN meta.sessions.request_id IS 'UUIDv7; the time in it is when the session was made.';
 COMMENT ON COLUMN meta.sessions.owner IS 'Who may see the session; "anonymous" while authentication is off.';
 COMMENT ON COLUMN meta.sessions.language IS 'First part of the canonical language-title.';

@@ -13,7 +13,8 @@ CREATE TABLE meta.open_executions (
 );
 
 COMMENT ON TABLE meta.open_executions IS
-'Executions that were begun and whose end is not recorded. Removing the row is what entitles to count the execution, so each counts once.';
+'Executions that were begun and whose end is not recorded. '
+'Removing the row is what entitles to count the execution, so each counts once.';
 COMMENT ON COLUMN meta.open_executions.request_id IS 'The session.';
 COMMENT ON COLUMN meta.open_executions.execution_id IS 'UUIDv7; the time in it is the instant of admission.';
 COMMENT ON COLUMN meta.open_executions.owner IS 'The session''s owner.';
@@ -61,7 +62,8 @@ COMMENT ON COLUMN meta.executions.execution_count IS 'The session''s count with 
 COMMENT ON COLUMN meta.executions.execution_time_ms IS 'Wall time, measured outside the script.';
 COMMENT ON COLUMN meta.executions.cpu_time_ms IS 'Processor time; null where the runtime does not tell.';
 COMMENT ON COLUMN meta.executions.memory_usage_bytes IS 'Most memory in use; null where the runtime does not tell.';
-COMMENT ON COLUMN meta.executions.cold_start IS 'Whether a worker had to be prepared; null where the runtime does not tell.';
+COMMENT ON COLUMN meta.executions.cold_start IS
+'Whether a worker had to be prepared; null where the runtime does not tell.';
 COMMENT ON COLUMN meta.executions.params IS 'Beginning of the parameters, JSON as it came.';
 COMMENT ON COLUMN meta.executions.params_length IS 'Characters of the whole.';
 COMMENT ON COLUMN meta.executions.result IS 'Beginning of the result, JSON as it came; null when the script failed.';
@@ -126,4 +128,6 @@ END
 $$;
 
 COMMENT ON FUNCTION meta.empty_slot IS
-'Empties a slot of the history, unless its first row is kept_from or newer; tells whether it did. The caller knows that the slot''s day is past retention; the row is looked at again under the lock, lest a caller that was held up empties the next day''s.';
+'Empties a slot of the history, unless its first row is kept_from or newer; tells whether it did. '
+'The caller knows that the slot''s day is past retention; the row is looked at again under the lock, '
+'lest a caller that was held up empties the next day''s.';
