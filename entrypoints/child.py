@@ -100,8 +100,8 @@ class ChildServer(uvicorn.Server):
 
     async def drain(self) -> None:
         """Refuse new work while running work ends within its time; only then stop listening."""
-        if hasattr(self._app, "retire"):
-            self._app.retire()
+        if hasattr(self._app, "leave"):
+            self._app.leave()
         await asyncio.sleep(self._settings.drain_delay_seconds)
         if self._drainable:
             await self._app.drain(self._settings.shutdown_timeout_seconds)

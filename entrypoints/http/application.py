@@ -1,7 +1,7 @@
 """The ASGI application of the controller."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import structlog
 from attrs import frozen
@@ -60,6 +60,10 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Return the application's life, for a server that speaks no lifespan protocol."""
+        return self._lifespan(self._app)
 
     def leave(self) -> None:
         """Tell `/readyz` to send work elsewhere; what comes all the same is still taken."""

@@ -37,7 +37,7 @@ class Drainable:
     def __init__(self, app: Starlette) -> None:
         self.app = app
         self.draining = False
-        self.retired = False
+        self.has_left = False
         self.running = 0
         self.idle = asyncio.Event()
         self.idle.set()
@@ -57,8 +57,8 @@ class Drainable:
             if not self.running:
                 self.idle.set()
 
-    def retire(self) -> None:
-        self.retired = True
+    def leave(self) -> None:
+        self.has_left = True
 
     async def drain(self, timeout_s: float) -> None:
         self.draining = True
@@ -68,7 +68,7 @@ class Drainable:
 
 def create(settings: Settings) -> Any:
     async def ready(request: Request) -> Response:
-        return PlainTextResponse("ready", 503 if request.scope["drainable"].retired else 200)
+        return PlainTextResponse("ready", 503 if request.scope["drainable"].has_left else 200)
 
     async def facts(request: Request) -> Response:
         return JSONResponse(

@@ -1,0 +1,75 @@
+"""The real application: real PostgreSQL, real sandbox, driven over ASGI."""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+import httpx2
+import pytest
+from attrs import define
+from psycopg.conninfo import conninfo_to_dict
+
+from entrypoints.container import create_controller
+from entrypoints.http.application import Application
+from entrypoints.settings import Settings
+
+
+@define
+class Api:
+    """A caller of the HTTP API."""
+
+    client: httpx2.AsyncClient
+
+    async def initialize(self, title: str, script: str, **fields) -> str:
+        answer = await self.client.post(
+            "/api/v1/initialize", headers={"Language-Title": title}, json={"script_content": script, **fields}
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.json()["request_id"]
+
+    async def execute(self, request_id: str, **params) -> httpx2.Response:
+        return await self.client.post(f"/api/v1/execute/{request_id}", json={"params": params})
+
+    async def run(self, title: str, script: str, context: dict | None = None, **params):
+        request_id = await self.initialize(title, script, context=context or {})
+        answer = await self.execute(request_id, **params)
+        assert answer.status_code == 200, answer.text
+        return json.loads(answer.text)["result"]
+
+    async def session(self, request_id: str) -> httpx2.Response:
+        return await self.client.get(f"/api/v1/sessions/{request_id}")
+
+
+def settings_for(database_url: str, data_dir: Path, **variables: str) -> Settings:
+    # Patient, because the suite shares its machine with other suites.
+    patient = {"REQUEST_TIMEOUT_MS": "10000", "QUEUE_TIMEOUT_MS": "10000", "MAX_WARM_WORKERS": "4"}
+    facts = {name: str(value) for name, value in conninfo_to_dict(database_url).items()}
+    url = f"postgresql:///?{urlencode(facts)}"
+    return Settings.load({"DATABASE_URL": url, "DATA_DIR": str(data_dir), **patient, **variables})
+
+
+@contextlib.asynccontextmanager
+async def serving(application: Application) -> AsyncIterator[Api]:
+    """Run the application's lifespan around a client."""
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(application.running())
+        transport = httpx2.ASGITransport(app=application)
+        client = httpx2.AsyncClient(transport=transport, base_url="http://testserver", timeout=60)
+        yield Api(await stack.enter_async_context(client))
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that workers of another user can reach, kept for the whole run: copies of interpreters are made once."""
+    folder = tmp_path_factory.mktemp("data")
+    for parent in (folder, *folder.parents[:2]):
+        parent.chmod(0o755)
+    return folder
+
+
+@pytest.fixture
+async def api(database_url: str, data_dir: Path) -> AsyncIterator[Api]:
+    async with serving(create_controller(settings_for(database_url, data_dir))) as api:
+        yield api
