@@ -12,10 +12,12 @@ DIGITS_MAX = 308
 
 # Digits become 0, all brackets one kind, and letters that matter one case, so that a few searches find what is rare.
 _SHAPE = bytes.maketrans(b"123456789{}ED", b"000000000[]ed")
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# A string without an end goes to the end of the text: were it no match, each of its quotes would be tried in vain.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _OTHER_THAN_BRACKETS = bytes(set(range(256)) - set(b"[]"))
 _STEPS = bytes.maketrans(b"[]", b"\x01\xff")
 _EXPONENT = re.compile(rb"[0-9][eE][+-]?0*([0-9]+)")
+_ASCII_ESCAPE = re.compile(rb"\\u00[0-7]")
 _LONG = b"0" * (DIGITS_MAX + 1)
 _EXPONENT_DIGITS_MAX = 6
 
@@ -27,19 +29,18 @@ def is_plain(text: bytes, names: Iterable[bytes]) -> bool:
     `names` come twice. False means only that it must be examined.
     """
     shape = text.translate(_SHAPE)
-    if b"\\u00" in shape or b"\\ud" in shape or any(text.count(name) > 1 for name in names):
+    if b"\\ud" in shape or _ASCII_ESCAPE.search(text) or any(text.count(name) > 1 for name in names):
         return False
     if shape.count(b"[") > DEPTH_MAX or b"0e" in shape or _LONG in shape:
         shape = _STRING.sub(b"", shape)
-        if b"0e" in shape or _LONG in shape or depth(shape) > DEPTH_MAX:
+        if b"0e" in shape or _LONG in shape or _levels(shape) > DEPTH_MAX:
             return False
     return text.isascii() or _is_utf8(text)
 
 
 def depth(text: bytes) -> int:
     """Return how deep the brackets outside of strings are nested."""
-    brackets = _STRING.sub(b"", text).translate(_SHAPE).translate(_STEPS, delete=_OTHER_THAN_BRACKETS)
-    return max(accumulate(memoryview(brackets).cast("b")), default=0)
+    return _levels(_STRING.sub(b"", text).translate(_SHAPE))
 
 
 def written_size(text: bytes) -> int:
@@ -48,6 +49,11 @@ def written_size(text: bytes) -> int:
         return len(text)
     exponents = _EXPONENT.findall(_STRING.sub(b"", text))
     return len(text) + sum(int(digits[:_EXPONENT_DIGITS_MAX]) for digits in exponents)
+
+
+def _levels(shape: bytes) -> int:
+    brackets = shape.translate(_STEPS, delete=_OTHER_THAN_BRACKETS)
+    return max(accumulate(memoryview(brackets).cast("b")), default=0)
 
 
 def _is_utf8(text: bytes) -> bool:
