@@ -26,7 +26,6 @@ def postgres_server() -> Iterator[str]:
         folder = Path(name)
         account = choose_account(folder / "cluster")
         account.adopt(folder)
-        folder.chmod(0o755)
         binaries = find_binaries().reachable_by(account, folder)
         _initdb(binaries, account, folder)
         with _running(binaries, account, folder):
