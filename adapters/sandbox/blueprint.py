@@ -10,7 +10,7 @@ from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.programs import Programs
 
 INNER_UID = 65534
-_LAUNCHERS = 2
+_LAUNCHERS = 3
 _SCRATCH = "/tmp"  # noqa: S108  # the sandbox's own
 _MOUNT_THEN_RUN = '"$1" -t tmpfs -o "$2" tmpfs "$3" && shift 3 && exec "$@"'
 
@@ -21,7 +21,6 @@ class Descriptors:
 
     channel: int
     filter: int
-    info: int
 
 
 @frozen
@@ -71,6 +70,11 @@ class Blueprint:
         )
         programs = self.programs
         unshare = [str(programs.unshare), "--user", "--map-root-user", "--mount", "--propagation", "private"]
+        # Whoever dies, and whenever: the service takes this process with it, this one the process namespace that it
+        # makes, and that one everything inside, so that no half-built sandbox stays. (Entering a user namespace clears
+        # the parent-death signal, so it is set afterwards; bubblewrap alone sets it too late.)
+        unshare += [str(programs.setpriv), "--pdeathsig", "KILL"]
+        unshare += [str(programs.unshare), "--pid", "--fork", "--kill-child"]
         shell = [str(programs.shell), "-c", _MOUNT_THEN_RUN, "sh"]
         limits = [f"--{name}={limit}:{limit}" for name, limit in self.limits().items()]
         mount = [str(programs.mount), mount_options, str(self.scratch)]
@@ -81,8 +85,7 @@ class Blueprint:
         # As process 1 the interpreter is what the service sees: its clock, its memory, its death.
         life = ["--die-with-parent", "--as-pid-1", "--hostname", "sandbox", "--chdir", _SCRATCH]
         user = ["--uid", str(INNER_UID), "--gid", str(INNER_UID)]
-        passed = ["--seccomp", str(descriptors.filter), "--info-fd", str(descriptors.info)]
-        return [str(self.programs.bwrap), *isolation, *life, *user, *passed]
+        return [str(self.programs.bwrap), *isolation, *life, *user, "--seccomp", str(descriptors.filter)]
 
     def _files(self) -> list[str]:
         arguments: list[str] = []

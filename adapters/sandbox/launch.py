@@ -7,7 +7,6 @@ import socket
 import subprocess
 from collections.abc import Iterator
 
-import msgspec
 from attrs import define
 
 from adapters.sandbox.blueprint import Blueprint, Descriptors
@@ -17,15 +16,11 @@ class LaunchFailed(Exception):
     """The sandbox did not come up; the text is what its launcher said."""
 
 
-class _Info(msgspec.Struct):
-    child_pid: int = msgspec.field(name="child-pid")
-
-
 @define(eq=False)
 class Launched:
     """A process that was started: the service's ends, all non-blocking, and the processes by descriptor.
 
-    `inner_pid` is the interpreter's, known once `info` has been read.
+    `inner_pid` is the interpreter's, known once it has said that it is ready.
     """
 
     outer: subprocess.Popen[bytes]
@@ -33,23 +28,17 @@ class Launched:
     channel: socket.socket
     stdout: int
     stderr: int
-    info: int
     inner_pid: int | None = None
     inner_fd: int | None = None
 
-    def identify(self, info: bytes) -> bool:
-        """Read what bubblewrap tells of its child; return whether it was complete."""
-        try:
-            pid = msgspec.json.decode(info, type=_Info).child_pid
-        except msgspec.DecodeError:
-            return False
-        self.inner_pid, self.inner_fd = pid, os.pidfd_open(pid)
-        return True
+    def identify(self, pid: int) -> None:
+        """Take note of the interpreter; raises ProcessLookupError when it has gone."""
+        self.inner_fd, self.inner_pid = os.pidfd_open(pid), pid
 
     def kill(self) -> None:
-        """Kill the interpreter, whose launcher then collects it and ends; without an interpreter, the launcher.
+        """Kill the interpreter, whose launchers then collect it and end; before it is known, the launcher.
 
-        The launcher alone would leave, in its first moments, the interpreter alive, and later its zombie.
+        The launcher alone would leave zombies for the system's first process to collect.
         """
         _kill(self.outer_fd if self.inner_fd is None else self.inner_fd)
 
@@ -60,8 +49,8 @@ class Launched:
     def close(self) -> None:
         """Close every descriptor."""
         self.channel.close()
-        _close(self.stdout, self.stderr, self.info, self.outer_fd, self.inner_fd)
-        self.stdout = self.stderr = self.info = self.outer_fd = -1
+        _close(self.stdout, self.stderr, self.outer_fd, self.inner_fd)
+        self.stdout = self.stderr = self.outer_fd = -1
         self.inner_fd = None
 
 
@@ -74,17 +63,17 @@ def launch(blueprint: Blueprint) -> Launched:
     with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
         channel, their_channel = socket.socketpair()
         ours.callback(channel.close)
+        channel.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         theirs.callback(their_channel.close)
-        info, their_info = _pipe(ours, theirs)
         stdout, their_stdout = _pipe(ours, theirs)
         stderr, their_stderr = _pipe(ours, theirs)
         their_filter = _filled_pipe(blueprint.filter_program, theirs)
-        descriptors = Descriptors(their_channel.fileno(), their_filter, their_info)
+        descriptors = Descriptors(their_channel.fileno(), their_filter)
         outer = _start(blueprint, descriptors, their_stdout, their_stderr)
-        for descriptor in (info, stdout, stderr):
+        for descriptor in (stdout, stderr):
             os.set_blocking(descriptor, False)
         channel.setblocking(False)
-        launched = Launched(outer, os.pidfd_open(outer.pid), channel, stdout, stderr, info)
+        launched = Launched(outer, os.pidfd_open(outer.pid), channel, stdout, stderr)
         ours.pop_all()
         return launched
 
@@ -100,7 +89,7 @@ def _start(blueprint: Blueprint, inherited: Descriptors, stdout: int, stderr: in
         user=blueprint.uid,
         group=blueprint.uid,
         extra_groups=None if blueprint.uid is None else [],
-        pass_fds=(inherited.channel, inherited.filter, inherited.info),
+        pass_fds=(inherited.channel, inherited.filter),
         start_new_session=True,
     )
 

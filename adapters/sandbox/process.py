@@ -15,7 +15,6 @@ from adapters.sandbox.output import Output
 from adapters.sandbox.usage import UsageMeter
 
 _PIECE_SIZE = 256 * 1024
-_INFO_SIZE_MAX = 4096
 
 
 @define(eq=False)
@@ -39,7 +38,6 @@ class WorkerProcess:
     _on_death: Callable[[], None] | None = field(default=None, init=False)
     _broken: bool = field(default=False, init=False)
     _threads_max: int = field(default=0, init=False)
-    _info: bytes = field(default=b"", init=False)
 
     def __attrs_post_init__(self) -> None:
         self._gone = self._loop.create_future()
@@ -70,6 +68,11 @@ class WorkerProcess:
             self._waiting = None
         if exchange.ending is not Ending.ANSWERED:
             raise LaunchFailed(await self._last_words())
+        try:
+            self.launched.identify(self._channel.peer_pid or 0)
+        except OSError as error:
+            raise LaunchFailed(f"the interpreter cannot be found among the processes: {error}") from error
+        self.meter = UsageMeter.of(self.launched.inner_pid)
         self._threads_max = (self.meter.footprint().threads or 0) + self.threads_later_max
         self.is_ready = True
 
@@ -144,18 +147,8 @@ class WorkerProcess:
 
     # Starting.
 
-    def _on_info(self) -> None:
-        piece = os.read(self.launched.info, _INFO_SIZE_MAX)
-        self._info += piece
-        if self.launched.identify(self._info):
-            self.meter = UsageMeter.of(self.launched.inner_pid)
-        elif piece and len(self._info) < _INFO_SIZE_MAX:
-            return
-        self._loop.remove_reader(self.launched.info)
-
     def _listen(self) -> None:
         self._loop.add_reader(self.launched.outer_fd, self._on_exit)
-        self._loop.add_reader(self.launched.info, self._on_info)
         self._channel.listen()
         self._loop.add_reader(self.launched.stdout, self._on_output, self.launched.stdout, self.stdout)
         self._loop.add_reader(self.launched.stderr, self._on_output, self.launched.stderr, self.stderr)
@@ -209,7 +202,7 @@ class WorkerProcess:
             return
         self._drain()
         launched = self.launched
-        for descriptor in (launched.outer_fd, launched.stdout, launched.stderr, launched.info):
+        for descriptor in (launched.outer_fd, launched.stdout, launched.stderr):
             self._forget(descriptor)
         self._channel.close()
         # A launcher that was killed alone must not leave its sandbox.

@@ -21,6 +21,7 @@ class Programs:
     unshare: Path
     mount: Path
     prlimit: Path
+    setpriv: Path
     shell: Path
 
 
@@ -31,6 +32,7 @@ def find_programs(bwrap: Path | None) -> Programs:
         unshare=_needed("unshare", "util-linux"),
         mount=_needed("mount", "mount"),
         prlimit=_needed("prlimit", "util-linux"),
+        setpriv=_needed("setpriv", "util-linux"),
         shell=_needed("sh", "dash"),
     )
 

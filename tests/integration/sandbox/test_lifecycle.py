@@ -180,8 +180,7 @@ async def test_without_a_sandbox_nothing_runs_and_the_remedy_is_told(opened, opt
 
 FAKE_BWRAP = """#!/usr/bin/python3
 import os, struct, sys
-told, channel = int(sys.argv[sys.argv.index("--info-fd") + 1]), int(sys.argv[-1])
-os.write(told, b'{"child-pid": %d}' % os.getpid())
+channel = int(sys.argv[-1])
 header = b'{"kind":"ready","nonce":""}'
 os.write(channel, struct.pack("<II", len(header), 0) + header)
 os.read(channel, 1)
@@ -320,6 +319,59 @@ async def test_a_service_that_is_killed_leaves_no_orphan(runtimes_dir):
         assert len(pids) >= 8
         process.kill()
     await until(lambda: not any(map(is_running, pids)))
+
+
+LAUNCH_AND_DIE = """
+import os, signal, sys, threading
+from pathlib import Path
+from adapters.sandbox.launch import launch
+from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.workshop import Workshop
+from domain.language import Language
+
+blueprint = Workshop(SandboxOptions(Path(sys.argv[1]))).blueprint(Language.PYTHON)
+launched = [launch(blueprint) for _ in range(4)]
+print(os.getpid(), flush=True)
+threading.Event().wait(float(sys.argv[2]))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("after_ms", [0, 1, 2, 3, 4, 6, 8, 10])
+async def test_a_service_that_is_killed_while_it_starts_workers_leaves_no_orphan(runtimes_dir, after_ms):
+    folder = another_name(runtimes_dir, f"killed-{after_ms}")
+    arguments = [sys.executable, "-c", LAUNCH_AND_DIE, str(folder), str(after_ms / 1000)]
+    process = await asyncio.create_subprocess_exec(*arguments, cwd=ROOT, env={"PYTHONPATH": str(ROOT)})
+    await process.wait()
+    await until(lambda: not mentioning(str(folder)))
+    folder.unlink()
+
+
+def another_name(folder, name):
+    """Return the folder under a name that is seen in the command lines of one test only."""
+    link = folder.with_name(f"{folder.name}-{name}")
+    link.unlink(missing_ok=True)
+    link.symlink_to(folder)
+    return link
+
+
+def mentioning(text):
+    """Return the processes, zombies apart, whose command line has this text."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if text.encode() in path.read_bytes():
+                found.append(path)
+    return found
+
+
+async def test_a_start_that_is_given_up_at_any_moment_leaves_no_orphan(opened, runtimes_dir):
+    for n in range(8):
+        folder = another_name(runtimes_dir, f"given-up-{n}")
+        async with opened(runtimes_dir=folder, languages=PYTHON, start_timeout_s=0.002 * (n + 1)):
+            pass
+        await until(lambda folder=folder: not mentioning(str(folder)))
+        folder.unlink()
 
 
 def is_running(pid):

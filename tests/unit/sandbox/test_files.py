@@ -165,7 +165,7 @@ def test_the_limit_of_mapped_memory_is_set_only_where_it_suits(interpreter, tmp_
 
 
 def test_the_root_is_made_read_only_last_and_hidden_folders_are_covered(interpreter, tmp_path):
-    command = blueprint_of(interpreter, tmp_path, 64).command(Descriptors(3, 4, 5))
+    command = blueprint_of(interpreter, tmp_path, 64).command(Descriptors(3, 4))
     inside = command.index("/opt/bwrap")
     end = command.index("--", inside)
     assert command[end - 2 : end] == ["--remount-ro", "/"]
