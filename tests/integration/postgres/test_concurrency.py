@@ -9,14 +9,16 @@ import psycopg
 import pytest
 
 from adapters.postgres.errors import Refused
+from adapters.postgres.executions import ExecutionRepositoryOptions, PostgresExecutionRepository
 from adapters.postgres.gateway import Gateway, GatewayOptions
+from adapters.postgres.key_set import KeySet
 from adapters.postgres.turns import Turns
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 from domain.execution import ExecutionLost
 from domain.json_text import JsonText
 from domain.ports import SessionFilter
 from domain.session import Renewal, Session, SessionNotFound, SessionPatch, UpdateConflict
-from tests.contracts.storage import SCRIPT, Storage
+from tests.contracts.storage import SCRIPT, Storage, report_of
 from tests.integration.postgres.conftest import storage_on
 from tests.integration.postgres.gateways import (
     LedGateway,
@@ -303,6 +305,22 @@ class TestBounds:
         page = await storage.sessions.page(sessions[0].key.owner, SessionFilter(storage.clock.now()), None, 5)
         assert page.items == sessions[:2:-1]
         assert await storage.listed(size=5) == sessions[::-1]
+
+    async def test_large_payloads_make_a_page_of_the_history_end_early(self, storage, gateway, statements):
+        session = await storage.add()
+        for _ in range(5):
+            execution = (await storage.begin(session.key)).execution
+            await storage.executions.finish(storage.finished(execution, report_of(stdout="x" * 1000)))
+        options = ExecutionRepositoryOptions(page_bytes_max=2500)
+        narrow = PostgresExecutionRepository(gateway, statements.executions, storage.clock, KeySet(), options)
+        found, after = [], None
+        for size in (2, 2, 1):
+            page = await narrow.page(session.key, after, 5)
+            assert len(page.items) == size
+            found += page.items
+            after = page.next_after
+        assert [row.execution_count for row in found] == [5, 4, 3, 2, 1]
+        assert after is None
 
     async def test_a_page_holds_one_session_however_large(self, gateway, statements):
         storage = storage_on(gateway, statements, page_bytes_max=1)
