@@ -46,7 +46,7 @@ types: $(DEV_STAMP)
 	$(VENV)/bin/mypy
 
 imports: $(DEV_STAMP)
-	$(VENV)/bin/lint-imports
+	$(VENV)/bin/lint-imports --no-cache
 
 sql: $(DEV_STAMP)
 	$(VENV)/bin/sqlfluff lint --disable-progress-bar sql
