@@ -10,21 +10,21 @@ import click
 from msgspec.structs import replace
 
 from domain.errors import StorageUnavailable
-from entrypoints.announcement import announce, announce_runtime_host
-from entrypoints.command_database import command_database
-from entrypoints.data_dir import DataDirError
-from entrypoints.database_server import ServerFailed
-from entrypoints.environment import SettingsError
-from entrypoints.listener import CannotListen
+from entrypoints.commands.database import command_database
+from entrypoints.commands.wiring import Migrations, Wiring, container
+from entrypoints.configuration.checks import RUNTIME_HOST_CHECKS
+from entrypoints.configuration.environment import SettingsError
+from entrypoints.configuration.listing import setting_lines
 from entrypoints.logs import configure_logs
-from entrypoints.process import StartFailed
 from entrypoints.settings import Settings
-from entrypoints.settings_checks import RUNTIME_HOST_CHECKS
-from entrypoints.settings_list import setting_lines
-from entrypoints.supervisor import Supervisor
-from entrypoints.targets import Targets
+from entrypoints.supervision.announcement import announce, announce_runtime_host
+from entrypoints.supervision.data_dir import DataDirError
+from entrypoints.supervision.database_server import ServerFailed
+from entrypoints.supervision.listener import CannotListen
+from entrypoints.supervision.process import StartFailed
+from entrypoints.supervision.supervisor import Supervisor
+from entrypoints.supervision.targets import Targets
 from entrypoints.version import VERSION
-from entrypoints.wiring import Migrations, Wiring, container
 
 _FAILURES = (StartFailed, DataDirError, CannotListen, ServerFailed, StorageUnavailable)
 

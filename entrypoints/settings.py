@@ -9,9 +9,9 @@ import msgspec
 from msgspec import Meta
 
 from domain.limits import Isolation
-from entrypoints.environment import SettingsError, read_environment
-from entrypoints.secret import Secret
-from entrypoints.settings_checks import CONTROLLER_CHECKS, Check
+from entrypoints.configuration.checks import CONTROLLER_CHECKS, Check
+from entrypoints.configuration.environment import SettingsError, read_environment
+from entrypoints.configuration.secret import Secret
 
 KIBI = 1024
 MEBI = 1024 * KIBI

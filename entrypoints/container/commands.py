@@ -10,11 +10,11 @@ from adapters.postgres.migration import Migration, MigrationsDiffer, SessionsExi
 from adapters.postgres.migrations import MigrationRunner
 from adapters.postgres.statements import load_statements
 from adapters.system_clock import SystemClock
+from entrypoints.commands.wiring import Migrations, MigrationState
 from entrypoints.container.options import embedded_options
-from entrypoints.database_server import DatabaseServer
-from entrypoints.launcher import launch
 from entrypoints.settings import Settings
-from entrypoints.wiring import Migrations, MigrationState
+from entrypoints.supervision.database_server import DatabaseServer
+from entrypoints.supervision.launcher import launch
 
 _REFUSALS = (MigrationsDiffer, SessionsExist, UnsupportedServer)
 

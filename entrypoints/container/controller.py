@@ -10,12 +10,12 @@ from domain.execution_service import ExecutionService
 from domain.language import LanguageMapping
 from domain.session_service import SessionService
 from domain.tasks import Places, Tasks
+from entrypoints.configuration.environment import SettingsError
 from entrypoints.container.database import Database
 from entrypoints.container.health import Health
 from entrypoints.container.life import Life
 from entrypoints.container.options import execution_policy, http_options, session_policy
 from entrypoints.container.runners import Runners
-from entrypoints.environment import SettingsError
 from entrypoints.http.application import Application, Hooks
 from entrypoints.settings import Settings
 

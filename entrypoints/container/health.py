@@ -3,10 +3,10 @@
 import time
 from collections.abc import Mapping
 
-from adapters.postgres.cleanup import Cleanup
 from attrs import define
 from typing_extensions import override
 
+from adapters.postgres.cleanup import Cleanup
 from adapters.postgres.clock import DisciplinedClock
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.schema import Schema

@@ -5,9 +5,9 @@ import contextlib
 from collections.abc import Coroutine
 from typing import Any
 
-from adapters.postgres.cleanup import Cleanup
 from attrs import define, field
 
+from adapters.postgres.cleanup import Cleanup
 from adapters.postgres.clock import DisciplinedClock
 from adapters.postgres.executions import PostgresExecutionRepository
 from adapters.postgres.gateway import Gateway

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from entrypoints.announcement import announce, announce_runtime_host, ask
+from entrypoints.supervision.announcement import announce, announce_runtime_host, ask
 
 
 class ManualServer:

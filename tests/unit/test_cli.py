@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from domain.errors import StorageUnavailable
 from entrypoints.cli import cli
-from entrypoints.migration import DATABASE_AWAY, DONE, REFUSED, bring_up
+from entrypoints.commands.migration import DATABASE_AWAY, DONE, REFUSED, bring_up
 from entrypoints.version import VERSION
 
 ENV = {"DATABASE_URL": "postgresql://nobody/nothing", "HOST": None, "PORT": None}

@@ -2,9 +2,9 @@ import threading
 
 import pytest
 
-from entrypoints.command_database import command_database
-from entrypoints.data_dir import DataDir, DataDirError
+from entrypoints.commands.database import command_database
 from entrypoints.settings import Settings
+from entrypoints.supervision.data_dir import DataDir, DataDirError
 
 
 def test_a_service_that_is_starting_is_waited_for(tmp_path):

@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from entrypoints.listener import CannotListen, listen, listen_on_path, url_of
+from entrypoints.supervision.listener import CannotListen, listen, listen_on_path, url_of
 
 
 def test_a_free_port_is_found_and_told():

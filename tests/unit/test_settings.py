@@ -1,10 +1,10 @@
 import pytest
 
-from entrypoints.environment import SettingsError
-from entrypoints.secret import Secret
+from entrypoints.configuration.checks import RUNTIME_HOST_CHECKS
+from entrypoints.configuration.environment import SettingsError
+from entrypoints.configuration.listing import setting_lines
+from entrypoints.configuration.secret import Secret
 from entrypoints.settings import Settings
-from entrypoints.settings_checks import RUNTIME_HOST_CHECKS
-from entrypoints.settings_list import setting_lines
 
 HUSH = "postgresql://u:hush@db/x"
 

@@ -11,7 +11,7 @@ import pytest
 from attrs import define
 from psycopg.conninfo import conninfo_to_dict
 
-from entrypoints.container import create_controller
+from entrypoints.container.controller import create_controller
 from entrypoints.http.application import Application
 from entrypoints.settings import Settings
 

@@ -17,15 +17,15 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresOptions
-from entrypoints.data_dir import DataDirError
-from entrypoints.environment import SettingsError
-from entrypoints.launcher import launch
-from entrypoints.listener import CannotListen
+from entrypoints.configuration.environment import SettingsError
 from entrypoints.logs import configure_logs
-from entrypoints.process import StartFailed
 from entrypoints.settings import Settings
-from entrypoints.supervisor import Supervisor
-from entrypoints.targets import Targets
+from entrypoints.supervision.data_dir import DataDirError
+from entrypoints.supervision.launcher import launch
+from entrypoints.supervision.listener import CannotListen
+from entrypoints.supervision.process import StartFailed
+from entrypoints.supervision.supervisor import Supervisor
+from entrypoints.supervision.targets import Targets
 
 HERE = "tests.integration.supervisor.minimal"
 TARGETS = Targets(controller=f"{HERE}:create", runtime_host=f"{HERE}:create_runtime_host", migration=f"{HERE}:migrate")

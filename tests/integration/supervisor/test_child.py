@@ -9,10 +9,10 @@ import sys
 import httpx2
 import pytest
 
-from entrypoints.control import UP, Assignment, encode
-from entrypoints.launcher import launch
-from entrypoints.listener import listen, url_of
 from entrypoints.settings import Settings
+from entrypoints.supervision.control import UP, Assignment, encode
+from entrypoints.supervision.launcher import launch
+from entrypoints.supervision.listener import listen, url_of
 from tests.integration.supervisor import minimal
 from tests.integration.supervisor.conftest import ROOT, TIMEOUT_S
 
@@ -22,7 +22,7 @@ class Child:
         self.channel, theirs = socket.socketpair()
         fds = [theirs.fileno(), *([listener.fileno()] if listener else [])]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "entrypoints.child", str(theirs.fileno())],
+            [sys.executable, "-m", "entrypoints.supervision.child", str(theirs.fileno())],
             pass_fds=fds,
             cwd=ROOT,
             stderr=subprocess.PIPE,
@@ -76,7 +76,7 @@ def test_a_program_ends_with_its_parent_even_before_it_has_begun():
     program.send_signal(signal.SIGTERM)
     program.communicate(timeout=TIMEOUT_S)
     orphan = subprocess.run(
-        [sys.executable, "-I", "-S", ROOT / "entrypoints" / "child_exec.py", "1", "9", "-1", "-1", "/bin/true"],
+        [sys.executable, "-I", "-S", ROOT / "entrypoints" / "supervision" / "child_exec.py", "1", "9", "-1", "-1", "/bin/true"],
         capture_output=True,
         text=True,
         check=False,

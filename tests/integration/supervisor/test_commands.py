@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresOptions
 from entrypoints.cli import cli
-from entrypoints.data_dir import DataDir
-from entrypoints.launcher import launch
+from entrypoints.supervision.data_dir import DataDir
+from entrypoints.supervision.launcher import launch
 from tests.integration.embedded.conftest import seed
 
 

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresOptions
-from entrypoints.launcher import launch
+from entrypoints.supervision.launcher import launch
 from tests.integration.embedded.conftest import seed
 from tests.integration.supervisor import minimal
 from tests.integration.supervisor.conftest import gone, wait_until
@@ -246,7 +246,7 @@ def test_a_data_folder_that_cannot_be_used_ends_the_start(service, folder, made)
 def test_a_signal_during_the_start_ends_it(service, folder):
     running = service(TARGET=f"{minimal.HERE}:create_stuck")
     wait_until((folder / "server.url").exists)
-    wait_until(lambda: "entrypoints.child" in "".join(_command_lines(running)))
+    wait_until(lambda: "entrypoints.supervision.child" in "".join(_command_lines(running)))
     family = running.family()
     running.tell(signal.SIGTERM)
     assert running.ended() == 0

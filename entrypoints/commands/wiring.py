@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol, cast
 
-from entrypoints.database_server import DatabaseServer
 from entrypoints.settings import Settings
+from entrypoints.supervision.database_server import DatabaseServer
 
 
 class MigrationState(Protocol):
@@ -45,10 +45,10 @@ class Migrations(Protocol):
 
 
 class Wiring(Protocol):
-    """Makes adapters out of settings; `entrypoints.container` is one."""
+    """Makes adapters out of settings; `entrypoints.container.commands` is one."""
 
     def embedded_postgres(self, settings: Settings) -> DatabaseServer:
-        """Return the server under DATA_DIR, started by `entrypoints.launcher.launch`."""
+        """Return the server under DATA_DIR, started by `entrypoints.supervision.launcher.launch`."""
         ...
 
     def migrations(self, settings: Settings) -> Migrations:
@@ -58,4 +58,4 @@ class Wiring(Protocol):
 
 def container() -> Wiring:
     """Return the composition root, imported only when it is needed: it is most of the start-up time."""
-    return cast("Wiring", importlib.import_module("entrypoints.container"))
+    return cast("Wiring", importlib.import_module("entrypoints.container.commands"))

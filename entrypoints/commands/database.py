@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 from msgspec.structs import replace
 
-from entrypoints.data_dir import DataDir, DataDirError, DataDirInUse, published_url
-from entrypoints.database_server import running
-from entrypoints.secret import Secret
+from entrypoints.commands.wiring import Wiring
+from entrypoints.configuration.secret import Secret
 from entrypoints.settings import Settings
-from entrypoints.wiring import Wiring
+from entrypoints.supervision.data_dir import DataDir, DataDirError, DataDirInUse, published_url
+from entrypoints.supervision.database_server import running
 
 _POLL_S = 0.05
 

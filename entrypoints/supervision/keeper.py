@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 import structlog
 from attrs import define, field
 
-from entrypoints.process import Process, StartFailed
-from entrypoints.python_process import spoken
+from entrypoints.supervision.process import Process, StartFailed
+from entrypoints.supervision.python_process import spoken
 
 _DELAY_FIRST_S = 0.1
 _DELAY_MAX_S = 5.0

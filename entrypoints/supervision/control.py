@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-from entrypoints.environment import decode_foreign, encode_foreign
+from entrypoints.configuration.environment import decode_foreign, encode_foreign
 from entrypoints.settings import Settings
 
 LINE_BYTES_MAX = 1024 * 1024

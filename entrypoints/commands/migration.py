@@ -3,8 +3,8 @@
 import sys
 
 from domain.errors import StorageUnavailable
+from entrypoints.commands.wiring import Migrations, container
 from entrypoints.settings import Settings
-from entrypoints.wiring import Migrations, container
 
 DONE = 0
 REFUSED = 1

@@ -16,9 +16,9 @@ import uvloop
 from attrs import define
 from typing_extensions import override
 
-from entrypoints.control import SENDING_TIMEOUT_S, UP, Assignment, Order, receive
-from entrypoints.environment import SettingsError
+from entrypoints.configuration.environment import SettingsError
 from entrypoints.logs import configure_logs
+from entrypoints.supervision.control import SENDING_TIMEOUT_S, UP, Assignment, Order, receive
 
 _ORPHAN_TIMEOUT_S = 3
 _STOPPING_TIMEOUT_S = 1

@@ -13,18 +13,18 @@ import structlog
 from attrs import define, field
 from msgspec.structs import replace
 
-from entrypoints.announcement import announce
-from entrypoints.control import SENDING_TIMEOUT_S, Assignment
-from entrypoints.data_dir import DataDir
-from entrypoints.database_process import DatabaseProcess
-from entrypoints.database_server import FAST_STOP_TIMEOUT_S, IMMEDIATE_STOP_TIMEOUT_S, DatabaseServer
-from entrypoints.keeper import Keeper
-from entrypoints.listener import listen, listen_on_path, url_of
-from entrypoints.process import StartFailed
-from entrypoints.python_process import PythonProcess, spoken
-from entrypoints.secret import Secret
+from entrypoints.configuration.secret import Secret
 from entrypoints.settings import Settings
-from entrypoints.targets import Targets
+from entrypoints.supervision.announcement import announce
+from entrypoints.supervision.control import SENDING_TIMEOUT_S, Assignment
+from entrypoints.supervision.data_dir import DataDir
+from entrypoints.supervision.database_process import DatabaseProcess
+from entrypoints.supervision.database_server import FAST_STOP_TIMEOUT_S, IMMEDIATE_STOP_TIMEOUT_S, DatabaseServer
+from entrypoints.supervision.keeper import Keeper
+from entrypoints.supervision.listener import listen, listen_on_path, url_of
+from entrypoints.supervision.process import StartFailed
+from entrypoints.supervision.python_process import PythonProcess, spoken
+from entrypoints.supervision.targets import Targets
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _RECORDING_TIMEOUT_S = 10.0

@@ -5,10 +5,10 @@ import asyncio
 from attrs import define
 from typing_extensions import override
 
-from entrypoints.data_dir import DataDir
-from entrypoints.database_server import POLL_S, READY_TIMEOUT_S, DatabaseServer, failure
-from entrypoints.process import Process, StartFailed
-from entrypoints.python_process import spoken
+from entrypoints.supervision.data_dir import DataDir
+from entrypoints.supervision.database_server import POLL_S, READY_TIMEOUT_S, DatabaseServer, failure
+from entrypoints.supervision.process import Process, StartFailed
+from entrypoints.supervision.python_process import spoken
 
 
 @define(eq=False)

@@ -11,12 +11,12 @@ from pathlib import Path
 from attrs import define, field
 from typing_extensions import override
 
-from entrypoints.control import UP, Assignment, Order, encode
-from entrypoints.launcher import launch
-from entrypoints.process import Process, StartFailed
+from entrypoints.supervision.control import UP, Assignment, Order, encode
+from entrypoints.supervision.launcher import launch
+from entrypoints.supervision.process import Process, StartFailed
 
 _UP_TIMEOUT_S = 60.0
-_ROOT = str(Path(__file__).resolve().parent.parent)
+_ROOT = str(Path(__file__).resolve().parents[2])
 
 
 @define(eq=False)
@@ -35,7 +35,7 @@ class PythonProcess(Process):
         with theirs:
             inherited = [theirs.fileno(), *([] if assignment.listener is None else [assignment.listener])]
             popen = launch(
-                (sys.executable, "-m", "entrypoints.child", str(theirs.fileno())),
+                (sys.executable, "-m", "entrypoints.supervision.child", str(theirs.fileno())),
                 env={**os.environ, "PYTHONPATH": _python_path()},
                 pass_fds=inherited,
             )

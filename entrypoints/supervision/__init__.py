@@ -1,0 +1,1 @@
+"""Processes: the supervisor and the children that it starts, watches and ends."""
