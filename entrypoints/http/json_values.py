@@ -6,11 +6,8 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from domain.errors import Problem
-from entrypoints.http.plain_json import DIGITS_MAX
+from entrypoints.http.plain_json import DIGITS_MAX, FRACTION_DIGITS_MAX
 from entrypoints.http.pointers import pointer
-
-_FRACTION_DIGITS_MAX = 16_383
-"""What PostgreSQL's numeric holds after the point."""
 
 _NUMBER = re.compile(r"-?[0-9]+(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
 _EXPONENT_LENGTH_MAX = 12
@@ -82,8 +79,8 @@ def _is_unicode(text: str) -> bool:
 def _number_fault(text: str, *, stored: bool) -> str | None:
     if abs(float(text)) == float("inf"):
         return "must be a number within the range of a double"
-    if stored and _fraction_digits(text) > _FRACTION_DIGITS_MAX:
-        return f"must be a number with at most {_FRACTION_DIGITS_MAX} digits after the point, written out"
+    if stored and _fraction_digits(text) > FRACTION_DIGITS_MAX:
+        return f"must be a number with at most {FRACTION_DIGITS_MAX} digits after the point, written out"
     return None
 
 

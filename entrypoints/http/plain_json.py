@@ -16,10 +16,12 @@ _SHAPE = bytes.maketrans(b"123456789{}ED", b"000000000[]ed")
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _OTHER_THAN_BRACKETS = bytes(set(range(256)) - set(b"[]"))
 _STEPS = bytes.maketrans(b"[]", b"\x01\xff")
-_EXPONENT = re.compile(rb"[0-9][eE][+-]?0*([0-9]+)")
+_EXPONENT = re.compile(rb"[0-9][eE](?:\+?0*([0-9]+)|-0*([0-9]+))")
 _ASCII_ESCAPE = re.compile(rb"\\u00[0-7]")
 _LONG = b"0" * (DIGITS_MAX + 1)
 _EXPONENT_DIGITS_MAX = 6
+FRACTION_DIGITS_MAX = 16_383
+"""What PostgreSQL's numeric holds after the point."""
 
 
 def is_plain(text: bytes, names: Iterable[bytes]) -> bool:
@@ -48,7 +50,12 @@ def written_size(text: bytes) -> int:
     if b"0e" not in text.translate(_SHAPE):
         return len(text)
     exponents = _EXPONENT.findall(_STRING.sub(b"", text))
-    return len(text) + sum(int(digits[:_EXPONENT_DIGITS_MAX]) for digits in exponents)
+    return len(text) + sum(_digits(up, DIGITS_MAX) + _digits(down, FRACTION_DIGITS_MAX) for up, down in exponents)
+
+
+def _digits(exponent: bytes, digits_max: int) -> int:
+    """Return how many digits an exponent adds; numbers that it puts out of range are refused elsewhere."""
+    return min(int(exponent[:_EXPONENT_DIGITS_MAX] or 0), digits_max)
 
 
 def _levels(shape: bytes) -> int:

@@ -18,7 +18,7 @@ class Query:
     """A query string; what is wrong with it is collected, and `require` raises it."""
 
     def __init__(self, raw: bytes, known: frozenset[str]) -> None:
-        self.problems: list[Problem] = []
+        self._problems: dict[str, str] = {}
         self._values: dict[str, str] = {}
         for name, value in self._pairs(raw):
             if name not in known:
@@ -28,13 +28,13 @@ class Query:
             self._values[name] = value
 
     def refuse(self, name: str, message: str) -> None:
-        """Note a problem with a parameter."""
-        self.problems.append(Problem(pointer(("query", name)), message))
+        """Note what is wrong with a parameter; the first problem of each is told."""
+        self._problems.setdefault(pointer(("query", name)), message)
 
     def require(self) -> None:
         """Raise InvalidRequest if there is any problem."""
-        if self.problems:
-            raise invalid(self.problems)
+        if self._problems:
+            raise invalid(Problem(where, message) for where, message in self._problems.items())
 
     def text(self, name: str) -> str | None:
         """Return a parameter as it is."""
@@ -63,7 +63,7 @@ class Query:
         try:
             return parse_qsl(raw.decode("latin-1"), keep_blank_values=True, errors="strict", max_num_fields=_FIELDS_MAX)
         except UnicodeDecodeError:
-            self.problems.append(Problem("/query", "must be UTF-8 behind its percent signs"))
+            self._problems["/query"] = "must be UTF-8 behind its percent signs"
         except ValueError:
-            self.problems.append(Problem("/query", f"must have at most {_FIELDS_MAX} parameters"))
+            self._problems["/query"] = f"must have at most {_FIELDS_MAX} parameters"
         return []

@@ -1,0 +1,152 @@
+"""What holds for every request: routing, ids, the access line, bugs."""
+
+import json
+import logging
+
+import httpx2
+import pytest
+import structlog
+
+from domain.errors import DomainError
+from domain.execution import ExecutionFailed, Failure, FailureCode, ScriptReport
+from entrypoints.http.dispatch import RouteTable
+from entrypoints.http.errors import error_answer, status_of
+from entrypoints.http.routes import Operation
+from tests.unit.http.world import Exchange, World, error_of, initialized
+
+ID = "01a2101f-9ff2-79ec-8000-000000000001"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/api",
+        "/api/v1",
+        "/api/v1/sessions/",
+        f"/api/v1/sessions/{ID}/",
+        "/api/v1/execute",
+        "//livez",
+        "/Livez",
+        "/api/v1/sessions/x/y/z",
+        "/livez/x",
+    ],
+)
+async def test_unknown_paths_are_404_in_the_one_shape(client, path):
+    assert error_of(await client.get(httpx2.URL("http://pglambda" + path)), 404)["code"] == "NOT_FOUND"
+
+
+async def test_every_operation_refuses_other_methods_and_tells_which_there_are(client, world):
+    by_path = {}
+    for operation in world.app.operations:
+        by_path.setdefault(operation.path.replace("{request_id}", ID), set()).add(operation.method)
+    for path, methods in by_path.items():
+        allowed = methods | ({"HEAD"} if "GET" in methods else set())
+        for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"} - allowed:
+            answer = await client.request(method, path)
+            assert answer.status_code == 405, (method, path)
+            assert answer.headers["allow"] == ", ".join(sorted(allowed))
+            if method != "HEAD":
+                assert error_of(answer, 405)["code"] == "METHOD_NOT_ALLOWED"
+
+
+async def test_head_is_answered_where_get_is(client):
+    answer = await client.head("/livez")
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+async def test_the_id_of_a_request_is_sent_back(client):
+    answer = await client.get("/livez", headers={"X-Request-ID": "trace-1/a:b"})
+    assert answer.headers["x-request-id"] == "trace-1/a:b"
+
+
+@pytest.mark.parametrize("identifier", ["", "x" * 129, "a b", "a\tb", "é".encode(), "<x>", 'a"b'])
+async def test_a_bad_id_is_replaced(client, identifier):
+    headers = {"X-Request-ID": identifier}
+    answers = [await client.get("/livez", headers=headers), await client.get("/nowhere", headers=headers)]
+    made = {answer.headers["x-request-id"] for answer in answers}
+    assert len(made) == 2
+    assert all(len(value) >= 14 for value in made)
+
+
+async def test_each_request_leaves_one_line_without_payloads(client, log_lines):
+    request_id = await initialized(client, context={"secret": "swordfish"})
+    log_lines.clear()
+    await client.get(f"/api/v1/sessions/{request_id}?fields=context", headers={"X-Request-ID": "mine"})
+    await client.get("/nowhere/swordfish")
+    found, lost = log_lines
+    assert found.pop("duration_ms") >= 0
+    assert found == {
+        "event": "request",
+        "log_level": "info",
+        "logger": "http.access",
+        "x_request_id": "mine",
+        "request_id": request_id,
+        "method": "GET",
+        "route": "/api/v1/sessions/{request_id}",
+        "status": 200,
+    }
+    assert (lost["status"], lost["route"], lost["request_id"]) == (404, None, None)
+    assert "swordfish" not in str(log_lines)
+
+
+async def test_no_line_is_made_above_the_level(log_lines):
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    async with World.of().client() as client:
+        assert (await client.get("/livez")).status_code == 200
+    assert log_lines == []
+
+
+async def test_a_bug_is_500_with_an_id_that_is_in_the_log(client, world, log_lines):
+    request_id = await initialized(client)
+    world.store.failure = RuntimeError("the password is swordfish")
+    answer = await client.get(f"/api/v1/sessions/{request_id}", headers={"X-Request-ID": "mine"})
+    error = error_of(answer, 500)
+    assert error["code"] == "INTERNAL_ERROR"
+    assert "swordfish" not in answer.text
+    assert answer.json()["request_id"] == request_id
+    line = next(line for line in log_lines if line["event"] == "internal error")
+    assert (line["error_id"], line["x_request_id"]) == (error["details"]["error_id"], "mine")
+    assert line["exc_info"]
+
+
+async def test_a_prefix_that_the_application_is_mounted_under_is_no_part_of_routes(world):
+    reply = await Exchange(world.app, "GET", "/lambda/livez", root_path="/lambda").run()
+    assert reply.status == 200
+
+
+def leaf_errors(category=DomainError):
+    below = category.__subclasses__()
+    own = [category] if not below and isinstance(category.__dict__.get("code"), str) else []
+    return own + [error for kind in below for error in leaf_errors(kind)]
+
+
+@pytest.mark.parametrize("category", leaf_errors(), ids=lambda category: category.__name__)
+def test_every_error_has_a_status(category):
+    assert 400 <= status_of(category.__new__(category)) < 600
+
+
+@pytest.mark.parametrize("code", list(FailureCode))
+def test_a_script_that_reached_its_wall_limit_is_504_and_any_other_failure_422(code):
+    failure = Failure(code, "The limit was reached.", limit=100, observed=101)
+    report = ScriptReport(None, failure, 100.5, stdout="partial")
+    answer = error_answer(ExecutionFailed(ID, ID, 1, report, failure), None)
+    assert answer.status == (504 if code is FailureCode.EXECUTION_TIMEOUT else 422)
+    error = json.loads(answer.body)["error"]
+    assert error["code"] == code
+    assert (error["details"]["limit"], error["details"]["observed"], error["details"]["stdout"]) == (
+        100,
+        101,
+        "partial",
+    )
+
+
+def test_one_path_cannot_be_taken_twice():
+    async def endpoint(_):
+        raise NotImplementedError
+
+    one, other = (Operation("GET", "/x/{a}", endpoint, name, "") for name in ("one", "other"))
+    with pytest.raises(AssertionError, match="twice"):
+        RouteTable([one, other])
+    with pytest.raises(AssertionError, match="two names"):
+        RouteTable([one, Operation("GET", "/x/{b}", endpoint, "third", "")])

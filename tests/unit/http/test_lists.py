@@ -1,0 +1,191 @@
+"""Lists and their pages over HTTP."""
+
+import re
+from base64 import urlsafe_b64encode
+from datetime import timedelta
+
+import pytest
+
+from entrypoints.http.cursors import ExecutionCursor, SessionCursor, read_cursor
+from tests.unit.http.world import Exchange, error_of, initialized, problems_of
+
+LIST = "/api/v1/sessions"
+
+
+def linked(answer):
+    match = re.fullmatch(r'<([^>]+)>; rel="next"', answer.headers["link"])
+    assert match
+    return match[1]
+
+
+async def test_pages_show_every_session_once_and_newest_first(client, world):
+    made = []
+    for _ in range(5):
+        world.clock.advance(timedelta(seconds=1))
+        made.append(await initialized(client))
+    seen, url = [], f"{LIST}?limit=2"
+    while True:
+        answer = await client.get(url)
+        body = answer.json()
+        seen += [session["request_id"] for session in body["sessions"]]
+        if body["next_cursor"] is None:
+            assert "link" not in answer.headers
+            break
+        assert body["next_cursor"] in answer.headers["link"]
+        url = linked(answer)
+    assert seen == made[::-1]
+
+
+async def test_an_item_is_the_whole_session(client):
+    request_id = await initialized(client, context={"a": 1})
+    item = (await client.get(LIST)).json()["sessions"][0]
+    assert item == (await client.get(f"{LIST}/{request_id}")).json()
+
+
+async def test_status_is_judged_once_for_all_pages(client, world):
+    first, second = await initialized(client, ttl_seconds=10), await initialized(client, ttl_seconds=10)
+    page = await client.get(f"{LIST}?limit=1&status=active")
+    world.clock.advance(timedelta(seconds=10))
+    following = await client.get(linked(page))
+    assert [page.json()["sessions"][0]["request_id"], following.json()["sessions"][0]["request_id"]] == [second, first]
+    assert following.json()["sessions"][0]["status"] == "active"
+    assert [item["status"] for item in (await client.get(LIST)).json()["sessions"]] == ["expired", "expired"]
+
+
+async def test_filters_choose_by_status_and_language(client):
+    closed, live = await initialized(client), await initialized(client)
+    await client.delete(f"{LIST}/{closed}")
+
+    async def found(query):
+        return [item["request_id"] for item in (await client.get(f"{LIST}?{query}")).json()["sessions"]]
+
+    assert await found("status=closed") == [closed]
+    assert await found("status=active&language=python") == [live]
+    assert await found("language=nodejs") == []
+
+
+async def test_a_cursor_brings_its_filters_along(client):
+    for _ in range(2):
+        await initialized(client)
+    first = (await client.get(f"{LIST}?limit=1&status=active")).json()["next_cursor"]
+    answer = await client.get(LIST, params={"cursor": first})
+    assert len(answer.json()["sessions"]) == 1
+
+
+@pytest.mark.parametrize("query", ["status=closed", "language=python"])
+async def test_a_cursor_with_other_filters_is_refused(client, query):
+    for _ in range(2):
+        await initialized(client)
+    cursor = (await client.get(f"{LIST}?limit=1&status=active")).json()["next_cursor"]
+    answer = await client.get(f"{LIST}?cursor={cursor}&{query}")
+    assert set(problems_of(answer)) == {f"/query/{query.partition('=')[0]}"}
+
+
+async def test_every_bad_parameter_is_told_at_once(client):
+    answer = await client.get(f"{LIST}?limit=0&status=dead&language=cobol&cursor=x&sort=up&sort=down")
+    expected = {"/query/limit", "/query/status", "/query/language", "/query/cursor", "/query/sort"}
+    assert {problem["pointer"] for problem in error_of(answer, 400)["details"]["problems"]} == expected
+
+
+@pytest.mark.parametrize("limit", ["0", "201", "-1", "1.0", "", "x", "+5", "%C2%B2", "9" * 30])
+async def test_limits_outside_of_1_to_200_are_refused(client, limit):
+    assert set(problems_of(await client.get(f"{LIST}?limit={limit}"))) == {"/query/limit"}
+
+
+@pytest.mark.parametrize("query", ["limit=%FF", "&".join(f"x{n}=1" for n in range(40))])
+async def test_query_strings_that_cannot_be_read_are_refused(client, query):
+    assert set(problems_of(await client.get(f"{LIST}?{query}"))) == {"/query"}
+
+
+def forged(text):
+    return urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+
+
+ID = "01a2101f-9ff2-79ec-8000-000000000001"
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "",
+        "é",
+        "a" * 600,
+        "!!!!",
+        forged("[]"),
+        forged(f'["s","{ID}",-1,null,null]'),
+        forged(f'["s","{ID}",999999999999999999,null,null]'),
+        forged(f'["s","{ID.upper()}",1,null,null]'),
+        forged(f'["s","{ID}",1,null,null,1]'),
+        forged(f'["e","{ID}","{ID}"]'),
+        forged(f'["s","{ID}",1,"dead",null]'),
+        forged(f'["s", "{ID}",1,null,null]'),
+        forged(f'["s","{ID}",1,null,null]') + "=",
+        forged("[" * 300),
+        forged("\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16")),
+    ],
+)
+async def test_cursors_of_nobody_are_refused(client, cursor):
+    answer = await client.get(LIST, params={"cursor": cursor})
+    assert set(problems_of(answer)) == {"/query/cursor"}
+
+
+def test_a_cursor_reads_as_what_it_was_written_from():
+    assert read_cursor(forged(f'["s","{ID}",1500000,"active","nodejs"]'), SessionCursor).judged_at.second == 1
+
+
+async def test_the_link_keeps_the_prefix_that_the_application_is_mounted_under(client, world):
+    for _ in range(2):
+        await initialized(client)
+    for path in (LIST, "/lambda" + LIST):
+        reply = await Exchange(world.app, "GET", path, query=b"limit=1", root_path="/lambda").run()
+        assert reply.headers["link"].startswith("</lambda/api/v1/sessions?limit=1&cursor=")
+
+
+async def test_history_shows_what_was_executed_newest_first(client):
+    request_id = await initialized(client, script_content="print('out')\nresult = params['x'] + 1")
+    for params in ({"x": 1}, {"x": "no"}):
+        await client.post(f"/api/v1/execute/{request_id}", json={"params": params})
+    body = (await client.get(f"{LIST}/{request_id}/executions")).json()
+    failed, succeeded = body["executions"]
+    assert body["next_cursor"] is None
+    assert (succeeded["outcome"], succeeded["params"], succeeded["result"]) == ("succeeded", {"x": 1}, 2)
+    assert (succeeded["error"], succeeded["stdout"], succeeded["truncated"]) == (None, "out\n", {})
+    assert (failed["outcome"], failed["result"], failed["error"]["code"]) == ("failed", None, "SCRIPT_ERROR")
+    assert failed["started_at"] == "2026-01-02T03:04:05.678901Z"
+
+
+async def test_history_has_pages_too(client):
+    request_id = await initialized(client)
+    for number in range(3):
+        await client.post(f"/api/v1/execute/{request_id}", json={"params": {"n": number}})
+    first = await client.get(f"{LIST}/{request_id}/executions?limit=2")
+    second = await client.get(linked(first))
+    assert [row["params"]["n"] for page in (first, second) for row in page.json()["executions"]] == [2, 1, 0]
+    assert second.json()["next_cursor"] is None
+
+
+async def test_a_large_field_of_history_is_its_beginning_and_its_length(client):
+    request_id = await initialized(client, script_content="result = 'x' * 100_000\nprint(result)")
+    await client.post(f"/api/v1/execute/{request_id}")
+    row = (await client.get(f"{LIST}/{request_id}/executions")).json()["executions"][0]
+    assert row["truncated"] == {"result": 100_002, "stdout": 100_001}
+    assert row["result"].startswith('"xxx')
+    assert len(row["result"]) == len(row["stdout"]) == 65_536
+
+
+async def test_history_of_an_expired_session_stays_and_of_a_closed_one_goes(client, world):
+    expired, closed = await initialized(client, ttl_seconds=1), await initialized(client)
+    await client.delete(f"{LIST}/{closed}")
+    world.clock.advance(timedelta(seconds=1))
+    assert (await client.get(f"{LIST}/{expired}/executions")).status_code == 200
+    assert error_of(await client.get(f"{LIST}/{closed}/executions"), 410)["code"] == "SESSION_CLOSED"
+
+
+async def test_a_cursor_of_another_session_is_refused(client):
+    one, other = await initialized(client), await initialized(client)
+    for _ in range(2):
+        await client.post(f"/api/v1/execute/{one}")
+    cursor = (await client.get(f"{LIST}/{one}/executions?limit=1")).json()["next_cursor"]
+    assert read_cursor(cursor, ExecutionCursor)
+    for path, query in ((other, f"cursor={cursor}"), (one, f"cursor={cursor}x"), (one, "cursor=x&limit=x")):
+        assert "/query/cursor" in problems_of(await client.get(f"{LIST}/{path}/executions?{query}"))

@@ -1,0 +1,370 @@
+"""Bodies that are not what they must be: every problem at once, and never an error of the server."""
+
+import json
+from uuid import UUID
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from domain.errors import DomainError
+from entrypoints.http.errors import error_answer
+from entrypoints.http.rules import BodyForms
+from tests.unit.http.world import OPTIONS, SCRIPT, TITLE, Exchange, chunks, error_of, initialized, problems_of, stream
+
+INITIALIZE = "/api/v1/initialize"
+HEADERS = TITLE | {"Content-Type": "application/json"}
+FORMS = BodyForms.of(OPTIONS)
+
+
+async def refused(client, content, code="INVALID_REQUEST"):
+    return problems_of(await client.post(INITIALIZE, headers=HEADERS, content=content), code)
+
+
+async def test_every_bad_field_is_told_at_once(client):
+    body = {
+        "script_content": 1,
+        "context": [],
+        "metadata": None,
+        "ttl_seconds": 86_401,
+        "renewal": "never",
+        "limits": {"timeout_ms": 60_001, "memory_mb": "64", "isolation": "none", "cpu": 1},
+        "a/b~c": {},
+        "zz": None,
+    }
+    assert await refused(client, json.dumps(body)) == {
+        "/script_content": "must be a string",
+        "/context": "must be an object",
+        "/metadata": "must be an object",
+        "/ttl_seconds": "must be at most 86400",
+        "/renewal": "must be one of: fixed, sliding",
+        "/limits/timeout_ms": "must be at most 60000",
+        "/limits/memory_mb": "must be an integer",
+        "/limits/isolation": "must be one of: process, session",
+        "/limits/cpu": "is not a field that is known here",
+        "/a~1b~0c": "is not a field that is known here",
+        "/zz": "is not a field that is known here",
+    }
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("ttl_seconds", "0", "must be at least 1"),
+        ("ttl_seconds", "-1", "must be at least 1"),
+        ("ttl_seconds", "1.0", "must be an integer"),
+        ("ttl_seconds", "1e2", "must be an integer"),
+        ("ttl_seconds", '"1"', "must be an integer"),
+        ("ttl_seconds", "true", "must be an integer"),
+        ("ttl_seconds", "null", "must be an integer"),
+        ("ttl_seconds", "9" * 25, "must be at most 86400"),
+        ("ttl_seconds", "9" * 5000, "must be an integer"),
+        ("limits", "[]", "must be an object"),
+        ("limits", "null", "must be an object"),
+        ("renewal", "1", "must be one of: fixed, sliding"),
+        ("context", '"text"', "must be an object"),
+        ("context", "null", "must be an object"),
+        ("script_content", '"a\\u0000b"', "must not contain NUL (\\u0000), which PostgreSQL cannot hold"),
+        ("script_content", '"\\udfff"', "must not contain half of a surrogate pair"),
+        ("script_content", '"\\ud800 and more text"', "must not contain half of a surrogate pair"),
+    ],
+)
+async def test_a_wrong_value_is_told_with_its_pointer(client, field, value, message):
+    assert await refused(client, f'{{"{field}": {value}}}') == {f"/{field}": message}
+
+
+@pytest.mark.parametrize("field", ["context", "metadata"])
+@pytest.mark.parametrize(
+    ("inside", "pointer", "message"),
+    [
+        ('{"a": ["x", "\\u0000"]}', "/a/1", "must not contain NUL (\\u0000), which PostgreSQL cannot hold"),
+        ('{"\\u0000": 1}', "/\0", "its name must not contain NUL (\\u0000), which PostgreSQL cannot hold"),
+        ('{"a": {"b": "\\uD83D"}}', "/a/b", "must not contain half of a surrogate pair"),
+        ('{"a": 1e999}', "/a", "must be a number within the range of a double"),
+        ('{"a": -1e999}', "/a", "must be a number within the range of a double"),
+        ('{"a": 1e99999999999999999999}', "/a", "must be a number within the range of a double"),
+    ],
+)
+async def test_what_postgresql_cannot_hold_is_told_where_it_is(client, field, inside, pointer, message):
+    assert await refused(client, f'{{"{field}": {inside}}}') == {f"/{field}{pointer}": message}
+
+
+@pytest.mark.parametrize("number", ["1e-16384", "0." + "0" * 16_384 + "1", "1e-99999999999999999999"])
+async def test_numbers_with_more_digits_than_postgresql_keeps_are_refused(number):
+    with pytest.raises(DomainError) as refusal:
+        FORMS.initialize._examined(f'{{"metadata": {{"a": {number}}}}}'.encode())
+    assert "/metadata/a" in str(refusal.value.details)
+
+
+async def test_numbers_count_as_long_as_they_are_written_out(client):
+    context = ", ".join(["1e300"] * 4)
+    answer = await client.post(INITIALIZE, headers=HEADERS, content=f'{{"context": {{"a": [{context}]}}}}')
+    error = error_of(answer, 413)
+    assert error["details"] == {"pointer": "/context", "limit": 1000, "observed": 35 + 4 * 300}
+
+
+@pytest.mark.parametrize(
+    ("body", "pointers"),
+    [
+        ('{"ttl_seconds": 1, "ttl_seconds": 2}', {"/ttl_seconds"}),
+        ('{"ttl_seconds": 1, "ttl_second\\u0073": 2}', {"/ttl_seconds"}),
+        ('{"limits": {"memory_mb": 1, "memory_mb": 1}}', {"/limits/memory_mb"}),
+        ('{"limits": {}, "limits": {"memory_mb": 1}}', {"/limits"}),
+        ('{"context": {}, "context": {}, "metadata": {}, "metadata": {}}', {"/context", "/metadata"}),
+    ],
+)
+async def test_a_field_given_twice_is_refused(client, body, pointers):
+    problems = await refused(client, body)
+    assert problems == dict.fromkeys(pointers, "is given more than once")
+
+
+async def test_names_repeated_inside_of_context_are_the_callers_business(client):
+    body = '{"script_content": "result = 1", "context": {"context": {"a": 1, "a": 2}}}'
+    assert (await client.post(INITIALIZE, headers=HEADERS, content=body)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty; send a JSON object"),
+        (b" ", "is not valid JSON"),
+        (b"{", "is not valid JSON"),
+        (b'{"a": 1', "is not valid JSON"),
+        (b"{} {}", "is not valid JSON"),
+        (b"{},", "is not valid JSON"),
+        (b"{'a': 1}", "is not valid JSON"),
+        (b'{"context": {"a": NaN}}', "is not valid JSON: NaN is not JSON"),
+        (b'{"context": {"a": -Infinity}}', "is not valid JSON: -Infinity is not JSON"),
+        (b'{"context": {"a": 01}}', "is not valid JSON"),
+        (b'{"context": {"a": "\x01"}}', "is not valid JSON"),
+        (b'{"context": {"a": "\\x"}}', "is not valid JSON"),
+        (b'{"context": {"a": "\xff"}}', "is not UTF-8 at byte 19"),
+        (b'{"context": {"a": "\xed\xa0\x80"}}', "is not UTF-8"),
+        ('{"a": 1}'.encode("utf-16"), "is not UTF-8"),
+        (b"\xef\xbb\xbf{}", "begins with a byte order mark"),
+        (b"[]", "must be an object"),
+        (b'"text"', "must be an object"),
+        (b"null", "must be an object"),
+        (b'{"context":' + b"[" * 1000 + b"]" * 1000 + b"}", "is nested deeper than 100 levels"),
+        (b'{"context":' + b'{"a":' * 1000, "is nested deeper than 100 levels"),
+        (b'{"zz":' + b"[" * 3500, "is nested deeper than 100 levels"),
+    ],
+)
+async def test_a_body_that_is_no_json_object_is_refused(client, content, message):
+    problems = await refused(client, content)
+    assert set(problems) == {""}
+    assert problems[""].startswith(message)
+
+
+@pytest.mark.parametrize(("levels", "status"), [(99, 200), (100, 400)])
+async def test_a_hundred_levels_are_allowed_whatever_brackets_strings_hold(client, levels, status):
+    request_id = await initialized(client)
+    params = '["]]]]",' * levels + '"[[["' + "]" * levels
+    answer = await client.post(
+        f"/api/v1/execute/{request_id}", content=f'{{"params": {params}}}', headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        '{"emoji": "\\ud83d\\ude00", "accent": "\\u00e9", "escape": "\\u001b", "backslash": "\\\\u0000 \\\\ud800"}',
+        '{"id": "3e4d5c6b", "digits": "' + "1" * 400 + '"}',
+        '{"double": 1.7e308, "tiny": 5e-324, "int": ' + "9" * 308 + "}",
+        '{"brackets": "' + "[" * 300 + '", "list": [' + "[]," * 120 + "1]}",
+        '{"script_content": "\\"script_content\\"", "limits": {"memory_mb": "x", "memory_mb": 1}}',
+        "{ }",
+    ],
+)
+async def test_what_only_looks_suspicious_is_taken(client, world, context):
+    body = f'{{"script_content": "result = 1", "context": {context}}}'
+    options = BodyForms.of(OPTIONS).initialize
+    assert str(options._examined(body.encode()).context, "utf-8") == context or len(context) > 1000
+    answer = await client.post(INITIALIZE, headers=HEADERS, content=body)
+    assert answer.status_code == 200, answer.text
+    assert world.store.sessions[UUID(answer.json()["request_id"])].context == context
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "limit"),
+    [("context", {"a": "x" * 1000}, 1000), ("metadata", {"a": "é" * 200}, 400), ("script_content", "é" * 1001, 2000)],
+)
+async def test_a_field_over_its_size_is_413(client, field, value, limit):
+    body = {"script_content": SCRIPT} | {field: value}
+    answer = await client.post(INITIALIZE, headers=HEADERS, content=json.dumps(body, ensure_ascii=False).encode())
+    error = error_of(answer, 413)
+    assert error["code"] == "PAYLOAD_TOO_LARGE"
+    assert (error["details"]["pointer"], error["details"]["limit"]) == (f"/{field}", limit)
+    assert error["details"]["observed"] > limit
+    assert "connection" not in answer.headers
+
+
+async def test_a_size_beside_other_problems_is_one_of_them(client):
+    problems = await refused(client, json.dumps({"metadata": {"a": "x" * 400}, "ttl_seconds": 0, "context": {"a": 1}}))
+    assert problems == {"/metadata": "must take at most 400 bytes", "/ttl_seconds": "must be at least 1"}
+
+
+async def test_limits_within_types_and_over_the_maximum_are_told_together(client):
+    problems = await refused(client, '{"limits": {"timeout_ms": 60001, "memory_mb": 513}}')
+    assert problems == {"/limits/timeout_ms": "must be at most 60000", "/limits/memory_mb": "must be at most 512"}
+
+
+async def test_a_rule_is_told_beside_a_lone_surrogate_and_a_list_of_limits(client):
+    problems = await refused(
+        client, '{"script_content": "\\ud800", "metadata": {"a": "' + "x" * 400 + '"}, "limits": []}'
+    )
+    assert set(problems) == {"/script_content", "/metadata", "/limits"}
+
+
+async def test_problems_are_bounded_in_number_and_in_length(client):
+    names = ",".join(f'"{"n" * 200}{number}": 1' for number in range(300))
+    with pytest.raises(DomainError) as refusal:
+        FORMS.initialize._examined(f"{{{names}}}".encode())
+    problems = refusal.value.details["problems"]
+    assert 1 <= len(problems) <= 100
+    assert all(len(problem["pointer"]) < 140 for problem in problems)
+
+
+async def test_a_large_body_is_examined_beside_the_event_loop(client):
+    request_id = await initialized(client)
+    answer = await client.post(
+        f"/api/v1/execute/{request_id}",
+        content='{"params": "' + "x" * 65_000 + '\\ud800"}',
+        headers={"Content-Type": "application/json"},
+    )
+    assert set(problems_of(answer, "INVALID_PARAMS")) == {"/params"}
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/json; charset=latin-1",
+        "application/json; version=1",
+        "application/json, text/html",
+        "application/problem+json",
+        "",
+    ],
+)
+async def test_another_content_type_is_415(client, media_type):
+    answer = await client.post(INITIALIZE, headers=TITLE | {"Content-Type": media_type}, content="{}")
+    error = error_of(answer, 415)
+    assert error["code"] == "UNSUPPORTED_MEDIA_TYPE"
+    assert error["details"] == {"header": "content-type", "value": media_type}
+
+
+@pytest.mark.parametrize(
+    "media_type", ["application/json", "Application/JSON;charset=UTF-8", 'application/json ; charset="utf-8"']
+)
+async def test_json_in_utf_8_is_taken_however_it_is_spelt(client, media_type):
+    answer = await client.post(
+        INITIALIZE, headers=TITLE | {"Content-Type": media_type}, content='{"script_content": "result = 1"}'
+    )
+    assert answer.status_code == 200
+
+
+async def test_a_body_without_a_content_type_is_415(client):
+    answer = await client.post(INITIALIZE, headers=TITLE, content=b"{}")
+    assert error_of(answer, 415)["details"] == {"header": "content-type", "value": None}
+
+
+@pytest.mark.parametrize(("coding", "status"), [("gzip", 415), ("identity", 200)])
+async def test_a_compressed_body_is_415(client, coding, status):
+    headers = HEADERS | {"Content-Encoding": coding}
+    answer = await client.post(INITIALIZE, headers=headers, content='{"script_content": "result = 1"}')
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize("length", [b"1000000", b"9" * 40])
+async def test_a_huge_body_is_refused_before_it_is_read(world, length):
+    headers = [(b"content-type", b"application/json"), (b"content-length", length)]
+    exchange = Exchange(world.app, "POST", INITIALIZE, headers, chunks(b"{}"))
+    reply = await exchange.run()
+    assert (reply.status, exchange.received) == (413, 0)
+    assert reply.headers["connection"] == "close"
+    assert reply.json()["error"]["details"]["pointer"] == ""
+
+
+@pytest.mark.parametrize("length", [b"x", b"\xb2", b"-1"])
+async def test_a_length_that_is_no_number_does_not_matter(world, length):
+    headers = [(b"content-type", b"application/json"), (b"content-length", length)]
+    assert (await Exchange(world.app, "POST", INITIALIZE, headers, chunks(b"[]")).run()).status == 400
+
+
+async def test_a_body_without_a_length_is_bounded_while_it_is_read(world):
+    messages = chunks(*[b" " * 10_000] * 1000)
+    exchange = Exchange(world.app, "POST", INITIALIZE, [(b"content-type", b"application/json")], messages)
+    reply = await exchange.run()
+    assert (reply.status, reply.headers["connection"]) == (413, "close")
+    assert exchange.received < 10
+
+
+async def test_a_body_may_come_in_pieces(client):
+    answer = await client.post(
+        INITIALIZE, headers=HEADERS, content=stream(b'{"script_', b"", b'content": "result = 1"}')
+    )
+    assert answer.status_code == 200
+
+
+async def test_a_body_that_does_not_come_is_given_up(world):
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"100")]
+    messages = [{"type": "http.request", "body": b"{", "more_body": True}]
+    reply = await Exchange(world.app, "POST", INITIALIZE, headers, messages).run()
+    assert (reply.status, reply.json()["error"]["code"]) == (400, "INVALID_REQUEST")
+    assert reply.headers["connection"] == "close"
+
+
+async def test_a_client_that_leaves_within_its_body_gets_no_answer(world):
+    messages = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+    headers = [(b"content-type", b"application/json")]
+    assert (await Exchange(world.app, "POST", INITIALIZE, headers, messages).run()).status is None
+
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**20), 10**20)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = st.sampled_from(["context", "metadata", "ttl_seconds", "limits", "script_content", "renewal", "params", "x"])
+
+
+def parsed(form, content):
+    """Return the body, or None where it is refused; anything else that is raised fails the test."""
+    plain = form._plain(content)
+    try:
+        examined = form._examined(content)
+    except DomainError as refusal:
+        examined = None
+        error_answer(refusal, None)
+    if plain is not None:
+        assert examined == plain, "what is taken at a glance is taken when examined"
+    return examined
+
+
+@given(st.binary(max_size=64) | st.text(max_size=64).map(lambda text: text.encode(errors="surrogatepass")))
+@example(b'{"context":{"a":1.5e}}')
+def test_no_bytes_are_an_error_of_the_server(content):
+    for form in (FORMS.initialize, FORMS.execute, FORMS.patch):
+        parsed(form, content)
+        parsed(form, b'{"context": {"a": "' + content + b'"}, "params": [' + content + b"]}")
+
+
+@given(st.dictionaries(NAMES, JSON_VALUES, max_size=4), st.booleans())
+def test_no_json_is_an_error_of_the_server(value, ascii_only):
+    content = json.dumps(value, ensure_ascii=ascii_only).encode(errors="surrogatepass")
+    for form in (FORMS.initialize, FORMS.execute, FORMS.patch):
+        parsed(form, content)
+
+
+@given(JSON_VALUES, st.booleans())
+def test_params_come_out_as_they_went_in(params, ascii_only):
+    text = json.dumps(params, ensure_ascii=ascii_only)
+    body = parsed(FORMS.execute, f'{{"params": {text}}}'.encode(errors="surrogatepass"))
+    assert body is None or str(body.params, "utf-8") == text
+    assert body is not None or any("\ud800" <= letter <= "\udfff" for letter in str(params)) or len(text) > 900

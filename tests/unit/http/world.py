@@ -1,0 +1,192 @@
+"""The application over fakes, and a bare ASGI client for what an HTTP client cannot do."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Any
+
+import httpx2
+from attrs import define, field, frozen
+
+from adapters.memory.executions import MemoryExecutionRepository
+from adapters.memory.manual_clock import ManualClock
+from adapters.memory.script_runner import MemoryScriptRunner
+from adapters.memory.sequential_ids import SequentialIds
+from adapters.memory.sessions import MemorySessionRepository
+from adapters.memory.store import MemoryStore
+from domain.execution_service import ExecutionPolicy, ExecutionService
+from domain.language import Language, LanguageMapping
+from domain.limits import Isolation, Limits, LimitsPolicy
+from domain.session import LifetimePolicy
+from domain.session_service import SessionPolicy, SessionService
+from domain.tasks import Places, Tasks
+from entrypoints.http.application import Application, Hooks
+from entrypoints.http.operations import Operations, Probe
+from entrypoints.http.options import HttpOptions
+
+POLICY = LimitsPolicy(Limits(5000, 128, Isolation.SESSION), timeout_ms_max=60_000, memory_mb_max=512)
+OPTIONS = HttpOptions(
+    POLICY,
+    script_size_max=2000,
+    context_size_max=1000,
+    metadata_size_max=400,
+    params_size_max=1000,
+    inside_max=8,
+    body_timeout_s=0.05,
+    probe_timeout_s=0.05,
+)
+TITLE = {"Language-Title": "python-adder"}
+SCRIPT = "result = params"
+
+
+@define(eq=False)
+class ManualOperations(Operations):
+    """Parts as the test sets them."""
+
+    version: str = "1.2.3"
+    required: dict[str, Probe] = field(factory=dict)
+    components: dict[str, Probe] = field(factory=dict)
+
+
+@define(eq=False)
+class World:
+    """The application, and all that stands behind it."""
+
+    clock: ManualClock
+    store: MemoryStore
+    runner: MemoryScriptRunner
+    process: ManualOperations
+    executions_inside: Places
+    tasks: Tasks
+    app: Application
+
+    @classmethod
+    def of(cls, options: HttpOptions = OPTIONS, hooks: Hooks | None = None) -> "World":
+        clock, store, ids, runner = ManualClock(), MemoryStore(), SequentialIds(), MemoryScriptRunner()
+        sessions, executions = MemorySessionRepository(store), MemoryExecutionRepository(store, clock)
+        runners, tasks, process = dict.fromkeys(Language, runner), Tasks(), ManualOperations()
+        inside = Places("an execution", 4)
+        policy = SessionPolicy(LifetimePolicy(3600, 86_400 * 30), options.limits, options.script_size_max, 1.0)
+        session_service = SessionService(clock, ids, sessions, executions, runners, LanguageMapping(), policy, tasks)
+        execution_service = ExecutionService(
+            clock,
+            ids,
+            sessions,
+            executions,
+            runners,
+            ExecutionPolicy(1.0, 1.0),
+            inside,
+            Places("recording", 4),
+            tasks,
+        )
+        app = Application(session_service, execution_service, process, options, hooks)
+        return cls(clock, store, runner, process, inside, tasks, app)
+
+    def client(self) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=self.app), base_url="http://pglambda")
+
+
+@frozen
+class Reply:
+    """What the application sent over bare ASGI; without a status it sent nothing."""
+
+    status: int | None
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@define(eq=False)
+class Exchange:
+    """One request over bare ASGI; `messages` are what `receive` gives, and after them it waits for `hang_up`."""
+
+    app: Application
+    method: str
+    path: str
+    headers: Iterable[tuple[bytes, bytes]] = ()
+    messages: list[dict[str, Any]] = field(factory=list)
+    query: bytes = b""
+    root_path: str = ""
+    received: int = 0
+    sent: list[Any] = field(factory=list)
+    gone: asyncio.Event = field(factory=asyncio.Event)
+
+    def hang_up(self) -> None:
+        self.gone.set()
+
+    async def run(self) -> Reply:
+        await self.app(self._scope(), self._receive, self._send)
+        start = self.sent[0] if self.sent else {"status": None, "headers": []}
+        headers = {name.decode(): value.decode() for name, value in start["headers"]}
+        return Reply(start["status"], headers, b"".join(message["body"] for message in self.sent[1:]))
+
+    def _scope(self) -> dict[str, Any]:
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": self.method,
+            "scheme": "http",
+            "path": self.path,
+            "raw_path": self.path.encode(),
+            "query_string": self.query,
+            "headers": list(self.headers),
+            "root_path": self.root_path,
+        }
+
+    async def _receive(self) -> dict[str, Any]:
+        if self.received < len(self.messages):
+            self.received += 1
+            return self.messages[self.received - 1]
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Any) -> None:
+        self.sent.append(message)
+
+
+def chunks(*parts: bytes) -> list[dict[str, Any]]:
+    """Return the messages of a body in these parts."""
+    last = len(parts) - 1
+    return [{"type": "http.request", "body": part, "more_body": i < last} for i, part in enumerate(parts)]
+
+
+async def initialized(client: httpx2.AsyncClient, **body: Any) -> str:
+    """Return the id of a new session."""
+    answer = await client.post("/api/v1/initialize", headers=TITLE, json={"script_content": SCRIPT} | body)
+    assert answer.status_code == 200, answer.text
+    request_id: str = answer.json()["request_id"]
+    return request_id
+
+
+def error_of(answer: Any, status: int) -> Any:
+    """Return the error of an answer, which must have this status and the one shape."""
+    assert answer.status_code == status, answer.text
+    body = answer.json()
+    assert set(body) - {"request_id"} == {"error"}
+    assert set(body["error"]) == {"code", "message", "details"}
+    return body["error"]
+
+
+def problems_of(answer: Any, code: str = "INVALID_REQUEST") -> dict[str, str]:
+    """Return the problems of a refused request by pointer."""
+    error = error_of(answer, 400)
+    assert error["code"] == code
+    found = {problem["pointer"]: problem["message"] for problem in error["details"]["problems"]}
+    assert len(found) == len(error["details"]["problems"])
+    return found
+
+
+async def stream(*parts: bytes) -> AsyncIterator[bytes]:
+    """Yield the parts of a body sent without a length."""
+    for part in parts:
+        yield part
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Wait for a condition that the event loop brings about by itself."""
+    async with asyncio.timeout(5):
+        while not holds():  # noqa: ASYNC110  # the fakes have no event for each of their states
+            await asyncio.sleep(0)
