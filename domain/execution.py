@@ -58,21 +58,29 @@ class Failure:
         return f"{self.name}: {self.message}" if self.name else self.message
 
 
+def _to_the_microsecond(time_ms: float) -> float:
+    return round(time_ms, 3)
+
+
+def _rounded(time_ms: float | None) -> float | None:
+    return None if time_ms is None else _to_the_microsecond(time_ms)
+
+
 @frozen
 class ScriptReport:
     """What came out of a run: a result (JSON text) or a failure, the output, and what was used.
 
-    Times are in milliseconds, measured outside the script; None where the runtime does not tell.
+    Times are in milliseconds, to the microsecond, measured outside the script; None where the runtime does not tell.
     """
 
     result: JsonText | None = field(repr=False)
     failure: Failure | None
-    execution_time_ms: float
+    execution_time_ms: float = field(converter=_to_the_microsecond)
     stdout: str = field(default="", repr=False)
     stderr: str = field(default="", repr=False)
     memory_usage_bytes: int | None = None
-    cpu_time_ms: float | None = None
-    queue_time_ms: float | None = None
+    cpu_time_ms: float | None = field(default=None, converter=_rounded)
+    queue_time_ms: float | None = field(default=None, converter=_rounded)
     cold_start: bool | None = None
 
     @property

@@ -1,5 +1,8 @@
 """A script runner served over HTTP."""
 
+import asyncio
+import contextlib
+from collections.abc import Iterator
 from http import HTTPStatus
 
 import msgspec
@@ -55,6 +58,8 @@ class RuntimeHost:
     _sources: SourceCache = field(init=False)
     _seen: SeenExecutions = field(init=False)
     _draining: bool = field(default=False, init=False)
+    _running: int = field(default=0, init=False)
+    _idle: asyncio.Event = field(factory=asyncio.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._sources = SourceCache(self._options.sources_size_max)
@@ -83,9 +88,14 @@ class RuntimeHost:
             },
         )
 
-    def drain(self) -> None:
-        """Take no new work; what is queued or running goes on to its end."""
+    async def drain(self, timeout_s: float) -> int:
+        """Take no new work, wait for what is queued or running, and return how many have not ended in time."""
         self._draining = True
+        self._idle.clear()
+        if self._running:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), timeout_s)
+        return self._running
 
     async def execute(self, request: Request) -> Response:
         """Run a script to its end; closing the connection withdraws it while it is queued, and never later."""
@@ -95,7 +105,8 @@ class RuntimeHost:
         self._require_time(run)
         self._seen.add(asked.execution_id, span_s(run.execution))
         try:
-            report = await self._report(run, request.receive)
+            with self._counted():
+                report = await self._report(run, request.receive)
         except _NOTHING_STARTED:
             self._seen.forget(asked.execution_id)
             raise
@@ -120,6 +131,16 @@ class RuntimeHost:
         """Describe the runner."""
         health = {**await self._runner.health(), "draining": self._draining}
         return Response(msgspec.json.encode(health, enc_hook=str), media_type=JSON)
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
 
     def _require_open(self) -> None:
         if self._draining:

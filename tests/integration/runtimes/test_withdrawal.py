@@ -103,7 +103,7 @@ async def test_a_host_without_sandbox_or_on_its_way_out_is_unavailable(runner, b
     with pytest.raises(RuntimeUnavailable, match="bubblewrap is missing"):
         await report_of(runner, run_of("result = 1"))
     behind.unavailable = None
-    host.drain()
+    assert await host.drain(timeout_s=10) == 0
     with pytest.raises(RuntimeUnavailable, match="SHUTTING_DOWN"):
         await report_of(runner, run_of("result = 1"))
     assert behind.ran == []

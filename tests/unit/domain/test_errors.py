@@ -114,3 +114,8 @@ def test_a_lost_race_stores_nothing_and_may_be_repeated() -> None:
 def test_an_open_execution_was_started_at_the_instant_in_its_id() -> None:
     execution = OpenExecution(SessionKey(ANONYMOUS, ID), ID, START)
     assert execution.started_at == START
+
+
+def test_times_are_told_to_the_microsecond() -> None:
+    report = ScriptReport(None, None, execution_time_ms=1.23456, cpu_time_ms=0.98765)
+    assert (report.execution_time_ms, report.cpu_time_ms, report.queue_time_ms) == (1.235, 0.988, None)

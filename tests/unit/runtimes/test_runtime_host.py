@@ -324,13 +324,15 @@ class TestDraining:
         runner.hold()
         inside = asyncio.ensure_future(client.post("/execute", json=execute_body()))
         await until(lambda: runner.running)
-        host.drain()
+        assert await host.drain(timeout_s=0) == 1
         refused = await client.post("/execute", json=execute_body())
         assert (refused.status_code, error_of(refused)) == (503, "SHUTTING_DOWN")
         check = await client.post("/check", json={"language": "python", "owner": "a", "script_content": "x"})
         assert (check.status_code, error_of(check)) == (503, "SHUTTING_DOWN")
         assert (await client.get("/health")).json()["draining"] is True
+        drained = asyncio.ensure_future(host.drain(timeout_s=10))
         runner.let_go()
+        assert await drained == 0
         assert (await inside).status_code == 200
 
 
