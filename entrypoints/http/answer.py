@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 from attrs import define
+from msgspec import Struct, structs
 from starlette.types import Send
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -34,4 +35,22 @@ _encoder = msgspec.json.Encoder(enc_hook=str)
 
 def json_answer(payload: Any, status: int = HTTPStatus.OK, headers: Headers = ()) -> Answer:
     """Return the answer with this payload as JSON; times in UTC become RFC 3339 with `Z`."""
-    return Answer(int(status), _encoder.encode(payload), headers)
+    return Answer(int(status), _encoded(payload), headers)
+
+
+def _encoded(payload: Any) -> bytes:
+    try:
+        return _encoder.encode(payload)
+    except UnicodeEncodeError:
+        return _encoder.encode(_unicode(payload))
+
+
+def _unicode(value: Any) -> Any:
+    """Replace what is no Unicode in all strings: a script may print half of a surrogate pair."""
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, Struct):
+        return _unicode(structs.asdict(value))
+    if isinstance(value, dict):
+        return {_unicode(name): _unicode(member) for name, member in value.items()}
+    return [_unicode(item) for item in value] if isinstance(value, (list, tuple)) else value

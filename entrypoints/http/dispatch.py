@@ -90,15 +90,9 @@ class Dispatch:
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer | None:
         parameters: dict[str, Any] = {}
+        scope["path_params"] = parameters
         try:
-            operation, texts = self._table.find(scope["method"], _route_path(scope))
-            scope["route"] = operation
-            scope["path_params"] = parameters
-            for name, text in texts.items():
-                parameters[name] = PARSERS[name](text)
-            return await operation.endpoint(Request(scope, receive, parameters))
-        except DomainError as error:
-            return error_answer(error, parameters.get("request_id"))
+            return await self._asked(scope, receive, parameters)
         except ClientGone:
             return None
         except Exception:  # noqa: BLE001  # whatever it is, the caller gets an answer and the log the traceback
@@ -106,6 +100,16 @@ class Dispatch:
             x_request_id = scope.get("x_request_id")
             self._log.exception("internal error", error_id=str(error_id), x_request_id=x_request_id)
             return internal_error_answer(error_id, parameters.get("request_id"))
+
+    async def _asked(self, scope: Scope, receive: Receive, parameters: dict[str, Any]) -> Answer:
+        try:
+            operation, texts = self._table.find(scope["method"], _route_path(scope))
+            scope["route"] = operation
+            for name, text in texts.items():
+                parameters[name] = PARSERS[name](text)
+            return await operation.endpoint(Request(scope, receive, parameters))
+        except DomainError as error:
+            return error_answer(error, parameters.get("request_id"))
 
 
 def _route_path(scope: Scope) -> str:

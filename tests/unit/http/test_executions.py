@@ -69,6 +69,18 @@ async def test_a_result_that_is_no_json_is_422(client):
     assert error["code"] == "RESULT_NOT_SERIALIZABLE"
 
 
+@pytest.mark.parametrize(
+    ("script", "status"),
+    [("print(chr(0xD800), 'é')", 200), ("print(chr(0xDC00), 'é')\nraise ValueError(chr(0xD800))", 422)],
+)
+async def test_output_that_is_no_unicode_is_replaced(client, script, status):
+    request_id = await initialized(client, script_content=script)
+    answer = await client.post(f"/api/v1/execute/{request_id}")
+    body = answer.json()
+    assert answer.status_code == status
+    assert (body if status == 200 else body["error"]["details"])["stdout"] == "? é\n"
+
+
 async def test_an_execution_whose_end_is_unknown_says_that_it_may_have_run(client, world):
     request_id = await initialized(client)
     world.runner.unknown_next = "the runtime hung up"

@@ -138,6 +138,10 @@ async def test_a_drain_refuses_new_work_and_waits_for_what_is_under_way(client, 
     assert (await call).status_code == 200
 
 
+async def test_a_drain_of_an_empty_server_ends_at_once(world):
+    assert await world.app.drain(60) == 0
+
+
 async def test_startup_and_shutdown_are_awaited_in_the_lifespan():
     done = []
 

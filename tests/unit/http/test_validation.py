@@ -1,15 +1,20 @@
 """Bodies that are not what they must be: every problem at once, and never an error of the server."""
 
 import json
+from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domain.errors import DomainError
+from domain.errors import DomainError, InvalidRequest, Problem
+from entrypoints.http.body_schema import BodySchema
 from entrypoints.http.errors import error_answer
 from entrypoints.http.rules import BodyForms
+from entrypoints.http.validation import BodyForm
 from tests.unit.http.world import OPTIONS, SCRIPT, TITLE, Exchange, chunks, error_of, initialized, problems_of, stream
 
 INITIALIZE = "/api/v1/initialize"
@@ -226,11 +231,29 @@ async def test_problems_are_bounded_in_number_and_in_length(client):
     assert all(len(problem["pointer"]) < 140 for problem in problems)
 
 
+def test_what_only_the_decoder_refuses_is_told_with_its_pointer():
+    class Loose(msgspec.Struct):
+        limits: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+
+    form = BodyForm(Loose, 100, 1.0, rules=lambda _: ())
+    with pytest.raises(InvalidRequest) as refusal:
+        form._examined(b'{"limits": "2026-01-01T00:00:00"}')
+    assert [problem.pointer for problem in refusal.value.problems] == ["/limits"]
+
+
+def test_a_rule_of_the_schema_without_words_of_its_own_is_named():
+    class Short(msgspec.Struct):
+        name: Annotated[str, msgspec.Meta(max_length=1)]
+
+    assert list(BodySchema(Short).problems({"name": "xx"})) == [Problem("/name", "does not satisfy maxLength")]
+    assert list(BodySchema(Short).problems({})) == [Problem("", "does not satisfy required")]
+
+
 async def test_a_large_body_is_examined_beside_the_event_loop(client):
     request_id = await initialized(client)
     answer = await client.post(
         f"/api/v1/execute/{request_id}",
-        content='{"params": "' + "x" * 65_000 + '\\ud800"}',
+        content='{"params": "' + "x" * 65_900 + '\\ud800"}',
         headers={"Content-Type": "application/json"},
     )
     assert set(problems_of(answer, "INVALID_PARAMS")) == {"/params"}
