@@ -76,7 +76,17 @@ def test_a_program_ends_with_its_parent_even_before_it_has_begun():
     program.send_signal(signal.SIGTERM)
     program.communicate(timeout=TIMEOUT_S)
     orphan = subprocess.run(
-        [sys.executable, "-I", "-S", ROOT / "entrypoints" / "supervision" / "child_exec.py", "1", "9", "-1", "-1", "/bin/true"],
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            ROOT / "entrypoints" / "supervision" / "child_exec.py",
+            "1",
+            "9",
+            "-1",
+            "-1",
+            "/bin/true",
+        ],
         capture_output=True,
         text=True,
         check=False,
