@@ -6,7 +6,7 @@ import msgspec
 
 from adapters.sandbox.frames import Frame, ProtocolBroken
 from domain.execution import FailureCode
-from domain.json_text import JsonText
+from domain.json_text import JsonText, is_deeper
 
 
 class FailureTold(msgspec.Struct):
@@ -39,6 +39,9 @@ class Answer(msgspec.Struct):
     fault: FaultTold | None = None
 
 
+RESULT_DEPTH_MAX = 512
+"""How deep a result may be nested: less than what decoders of every language bear."""
+
 _ANSWERS = msgspec.json.Decoder(Answer)
 _ANY_JSON = msgspec.json.Decoder(msgspec.Raw)
 
@@ -60,6 +63,8 @@ def read_result(frame: Frame) -> JsonText:
     Raises RecursionError when it is nested too deeply, and ProtocolBroken when it is no JSON, or JSON with lone
     surrogates.
     """
+    if is_deeper(frame.body, RESULT_DEPTH_MAX):
+        raise RecursionError
     try:
         _ANY_JSON.decode(frame.body)
         return JsonText(frame.body.decode())

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable
-from itertools import accumulate
+
+from domain.json_text import levels, without_strings
 
 DEPTH_MAX = 100
 """How deep objects and arrays may be nested in a body, the body itself included."""
@@ -12,10 +13,6 @@ DIGITS_MAX = 308
 
 # Digits become 0, all brackets one kind, and letters that matter one case, so that a few searches find what is rare.
 _SHAPE = bytes.maketrans(b"123456789{}ED", b"000000000[]ed")
-# A string without an end goes to the end of the text: were it no match, each of its quotes would be tried in vain.
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
-_OTHER_THAN_BRACKETS = bytes(set(range(256)) - set(b"[]"))
-_STEPS = bytes.maketrans(b"[]", b"\x01\xff")
 _EXPONENT = re.compile(rb"[0-9][eE](?:\+?0*([0-9]+)|-0*([0-9]+))")
 _ASCII_ESCAPE = re.compile(rb"\\u00[0-7]")
 _LONG = b"0" * (DIGITS_MAX + 1)
@@ -34,33 +31,23 @@ def is_plain(text: bytes, names: Iterable[bytes]) -> bool:
     if b"\\ud" in shape or _ASCII_ESCAPE.search(text) or any(text.count(name) > 1 for name in names):
         return False
     if shape.count(b"[") > DEPTH_MAX or b"0e" in shape or _LONG in shape:
-        shape = _STRING.sub(b"", shape)
-        if b"0e" in shape or _LONG in shape or _levels(shape) > DEPTH_MAX:
+        shape = without_strings(shape)
+        if b"0e" in shape or _LONG in shape or levels(shape) > DEPTH_MAX:
             return False
     return text.isascii() or _is_utf8(text)
-
-
-def depth(text: bytes) -> int:
-    """Return how deep the brackets outside of strings are nested."""
-    return _levels(_STRING.sub(b"", text).translate(_SHAPE))
 
 
 def written_size(text: bytes) -> int:
     """Return the size in bytes when numbers are written without exponents, as PostgreSQL keeps them."""
     if b"0e" not in text.translate(_SHAPE):
         return len(text)
-    exponents = _EXPONENT.findall(_STRING.sub(b"", text))
+    exponents = _EXPONENT.findall(without_strings(text))
     return len(text) + sum(_digits(up, DIGITS_MAX) + _digits(down, FRACTION_DIGITS_MAX) for up, down in exponents)
 
 
 def _digits(exponent: bytes, digits_max: int) -> int:
     """Return how many digits an exponent adds; numbers that it puts out of range are refused elsewhere."""
     return min(int(exponent[:_EXPONENT_DIGITS_MAX] or 0), digits_max)
-
-
-def _levels(shape: bytes) -> int:
-    brackets = shape.translate(_STEPS, delete=_OTHER_THAN_BRACKETS)
-    return max(accumulate(memoryview(brackets).cast("b")), default=0)
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -11,10 +11,11 @@ from attrs import define, field
 from msgspec import Raw, Struct
 
 from domain.errors import FieldTooLarge, InvalidRequest, Problem
+from domain.json_text import is_deeper
 from entrypoints.http.body import read_body
 from entrypoints.http.body_schema import BodySchema
 from entrypoints.http.json_values import Members, flaws, read_json
-from entrypoints.http.plain_json import DEPTH_MAX, depth, is_plain
+from entrypoints.http.plain_json import DEPTH_MAX, is_plain
 from entrypoints.http.pointers import pointer
 from entrypoints.http.refusals import InvalidParams, invalid
 from entrypoints.http.request import Request
@@ -80,19 +81,18 @@ class BodyForm(Generic[Body]):
 
     def _examined(self, content: bytes) -> Body:
         """Return the body, or raise with everything that is wrong."""
-        problems = tuple(islice(self._problems(content), _PROBLEMS_MAX))
+        try:
+            value = _value(content)
+        except ValueError as error:
+            raise invalid([Problem("", str(error))]) from None
+        problems = tuple(islice(self._problems(value), _PROBLEMS_MAX))
         _refuse((*problems, *self.rules(_salvaged(self.form, _ESCAPE.sub(_without_surrogate, content)))))
         try:
             return self._decoder.decode(content)
         except _REFUSED as error:
             raise invalid([_problem(error)]) from None
 
-    def _problems(self, content: bytes) -> Iterator[Problem]:
-        try:
-            value = _value(content)
-        except ValueError as error:
-            yield Problem("", str(error))
-            return
+    def _problems(self, value: Any) -> Iterator[Problem]:
         yield from self._repeated(value)
         yield from self._schema.problems(value)
         for name, member in value.items() if isinstance(value, dict) else ():
@@ -113,7 +113,7 @@ def _value(content: bytes) -> Any:
         raise ValueError("is empty; send a JSON object")
     if content.startswith(b"\xef\xbb\xbf"):
         raise ValueError("begins with a byte order mark; send it without")
-    if depth(content) > DEPTH_MAX:
+    if is_deeper(content, DEPTH_MAX):
         raise ValueError(f"is nested deeper than {DEPTH_MAX} levels")
     try:
         return read_json(content.decode())

