@@ -69,6 +69,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Annotated[Path, Meta(description="Folder of the embedded server.")]
     auto_migrate: Annotated[bool, Meta(description="Migrate at start; on for the embedded server only.")]
     db_pool_max: Annotated[int, Meta(ge=2, le=200, description="Database connections per process.")] = 8
+    db_prepare: Annotated[
+        bool, Meta(description="Prepare statements; off behind a pooler that cannot keep them.")
+    ] = True
+    db_server_timeouts: Annotated[
+        bool, Meta(description="Send time limits as start-up options; off behind PgBouncer, which refuses them.")
+    ] = True
 
     session_expiry_seconds: Annotated[
         int, Meta(ge=1, le=86_400, description="Length of a session that asks for none.")

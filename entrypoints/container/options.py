@@ -37,6 +37,8 @@ def gateway_options(settings: Settings) -> GatewayOptions:
         pool_size_max=settings.db_pool_max - waiting,
         waiting_lane_size_max=waiting,
         request_timeout_s=settings.request_timeout_ms / 1000,
+        prepares=settings.db_prepare,
+        server_timeouts=settings.db_server_timeouts,
     )
 
 

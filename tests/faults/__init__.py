@@ -1,0 +1,1 @@
+"""Faults of the server, of the network and of the controller, under load."""
