@@ -1,0 +1,175 @@
+"""Benchmarks: `python -m tests.benchmarks run` and `cleanup`; one run, one machine."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from entrypoints.logs import configure_logs
+from entrypoints.settings import LogFormat, LogLevel
+from tests.benchmarks import cleanup, plot, report
+from tests.benchmarks.database import Database, database, migrate
+from tests.benchmarks.http_runs import Times
+from tests.benchmarks.load import LoadFailed
+from tests.benchmarks.machine import Cores, describe
+from tests.benchmarks.measurement import Measurement
+from tests.benchmarks.plan import Plan, Scope, Stage
+from tests.benchmarks.process_table import strangers
+from tests.benchmarks.progress import Progress
+from tests.benchmarks.servers import NotServing
+from tests.benchmarks.sessions import SessionSet
+from tests.benchmarks.targets import Facts
+
+_CONNECTIONS = (1, 16, 64, 256)
+_MOSTLY = 64
+_SIZES = (10_000, 100_000, 1_000_000)
+_HUGE = 10_000_000
+_OUTPUT = Path("dist/bench")
+
+
+@click.group()
+def cli() -> None:
+    """Measure the service beside others; core 0 serves, core 1 has the load and PostgreSQL."""
+    configure_logs(LogLevel.WARNING, LogFormat.AUTO)
+
+
+@cli.command()
+@click.option("--seconds", default=3.0, show_default=True, help="Measured, for each line.")
+@click.option("--warmup", default=1.0, show_default=True, help="Seconds of load before that.")
+@click.option("--sizes", default=",".join(map(str, _SIZES)), show_default=True, help="Numbers of sessions.")
+@click.option("--connections", default=",".join(map(str, _CONNECTIONS)), show_default=True)
+@click.option("--grid", is_flag=True, help="Every number of connections on every number of sessions, peers too.")
+@click.option("--full", is_flag=True, help=f"The whole grid, and {_HUGE:,} sessions; takes the better part of an hour.")
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), default=_OUTPUT, show_default=True)
+def run(seconds: float, warmup: float, sizes: str, connections: str, grid: bool, full: bool, output: Path) -> None:
+    """Compare, print tables and the ratios with their targets, and draw a picture."""
+    many = _numbers(sizes) + ((_HUGE,) if full else ())
+    scope = _scope(many, _numbers(connections), Times(warmup, seconds), everything=grid or full)
+    with _bench() as (postgres, cores, folder), _strangers() as seen:
+        plan = Plan(postgres, cores, folder, scope, seen)
+        measurements = _carry_out(plan)
+    facts = Facts(measurements, plan.hot_share)
+    _tell(cores, facts, plan.notes)
+    _write(output, facts, plan.notes)
+
+
+@cli.command("cleanup")
+@click.option("--sessions", default=2_000_000, show_default=True, help="How many there are; half of them are over.")
+@click.option("--seconds", default=15.0, show_default=True, help="Of reads in quiet and during the sweep.")
+@click.option("--rate", default=4000, show_default=True, help="Reads per second; 0: as many as 64 connections can.")
+def sweep(sessions: int, seconds: float, rate: int) -> None:
+    """Remove expired sessions by the million while others are read."""
+    work = cleanup.Work(SessionSet(sessions), rate or None, seconds)
+    with _bench() as (postgres, cores, folder), _strangers() as seen:
+        swept = cleanup.run(postgres, cores, folder, work, lambda text: click.echo(text, err=True))
+    click.echo(report.measurement_table([swept.quiet, swept.during]))
+    click.echo()
+    rows, ratio = swept.rows_per_s, swept.p99_ratio
+    click.echo(
+        f"removed per second during reads: {rows:,.0f} (at least {cleanup.ROWS_WANTED:,}): {_met(rows >= cleanup.ROWS_WANTED)}"
+    )
+    click.echo(f"removed per second without reads: {swept.rows_alone_per_s:,.0f}")
+    click.echo(
+        f"p99 during / quiet: {ratio:.2f} (at most {cleanup.P99_RATIO_MAX:g}): {_met(ratio <= cleanup.P99_RATIO_MAX)}"
+    )
+    for note in seen:
+        click.echo(note)
+
+
+def _scope(sizes: tuple[int, ...], connections: tuple[int, ...], times: Times, *, everything: bool) -> Scope:
+    mostly = (_MOSTLY,)
+    return Scope(
+        connections=_MOSTLY,
+        sizes=sizes,
+        times=times,
+        connections_small=connections,
+        connections_large=connections if everything else mostly,
+        connections_peers=connections if everything else mostly,
+        sizes_peers=sizes if everything else sizes[:1],
+    )
+
+
+@contextmanager
+def _bench() -> Iterator[tuple[Database, Cores, Path]]:
+    """Run PostgreSQL in a folder that is gone afterwards."""
+    cores = Cores.choose()
+    with tempfile.TemporaryDirectory(prefix="pgl-bench-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # as root, workers and PostgreSQL are other users
+        os.sched_setaffinity(0, {cores.load})
+        with database(folder, cores.load) as postgres:
+            asyncio.run(migrate(postgres, folder))
+            yield postgres, cores, folder
+
+
+@contextmanager
+def _strangers() -> Iterator[list[str]]:
+    """Look who else is at work before and after, and note it."""
+    seen: list[str] = []
+    for moment in ("Before", "After"):
+        found = strangers(os.getpid())
+        seen.extend(f"{moment} the run: {each}; the figures suffer from it." for each in found)
+        if moment == "Before":
+            for note in seen:
+                click.echo(note, err=True)
+            yield seen
+
+
+def _carry_out(plan: Plan) -> list[Measurement]:
+    stages = list(plan.stages())
+    progress = Progress(sum(len(stage.steps) for stage in stages))
+    measurements: list[Measurement] = []
+    for stage in stages:
+        try:
+            _take(stage, progress, measurements)
+        except (NotServing, LoadFailed) as failure:
+            plan.notes.append(str(failure))
+    progress.close()
+    return measurements
+
+
+def _take(stage: Stage, progress: Progress, measurements: list[Measurement]) -> None:
+    with stage.opens() as server:
+        for step in stage.steps:
+            progress.begin(step.label)
+            measurements += step.work(server)
+            progress.end()
+
+
+def _tell(cores: Cores, facts: Facts, notes: Sequence[str]) -> None:
+    click.echo(report.measurement_table(facts.measurements))
+    click.echo()
+    click.echo(report.verdict_table(facts))
+    click.echo()
+    click.echo(report.ceiling(facts.measurements))
+    if not cores.apart:
+        click.echo("There is one core only: the load and the server take from each other.")
+    for note in notes or ["Nobody else took more than 5 % of a core, before or after."]:
+        click.echo(note)
+
+
+def _write(output: Path, facts: Facts, notes: Sequence[str]) -> None:
+    output.mkdir(parents=True, exist_ok=True)
+    report.write_figures(output / "bench.json", facts, describe(), notes)
+    try:
+        paths = plot.write_plots(output, facts)
+    except ImportError:
+        click.echo("There is no picture: matplotlib is not installed (`make bench` does that).")
+        return
+    click.echo("Written: " + ", ".join(map(str, [output / "bench.json", *paths])))
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def _met(met: bool) -> str:
+    return "met" if met else "NOT MET"
+
+
+if __name__ == "__main__":
+    cli.main(prog_name="python -m tests.benchmarks")

@@ -1,0 +1,118 @@
+"""PostgreSQL as the service brings it, on the load's core, filled with sessions by the million."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from attrs import frozen
+from msgspec.structs import replace
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from adapters.embedded_postgres.binaries import find_binaries
+from entrypoints.container.commands import embedded_postgres, migrations
+from entrypoints.supervision.database_server import running
+from entrypoints.configuration.secret import Secret
+from entrypoints.settings import Settings
+from tests.benchmarks.machine import pinned
+from tests.benchmarks.sessions import CONTEXT, LIFETIME_S, SCRIPT, SessionSet
+
+_FILL = """
+INSERT INTO meta.sessions (
+    request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
+    expires_at, expires_max_at, context, metadata, script
+)
+SELECT
+    (%(prefix)s || lpad(to_hex(n), 12, '0'))::uuid, 'anonymous', 'nodejs', 'calculator', %(script_hash)s, 5000, 128,
+    'session', 'fixed', %(lifetime_s)s,
+    now() + make_interval(secs => CASE WHEN n %% 2 < %(expired)s::int THEN -7200 ELSE %(lifetime_s)s::int END),
+    now() + interval '30 days', %(context)s::jsonb, '{}', %(script)s
+FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS n
+"""
+_FILL_ROWS = 100_000
+_CONNECTIONS_MAX = 200
+_ROW_UPDATES = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relid = 'meta.sessions'::regclass"
+
+
+@frozen
+class RowUpdates:
+    """Updates of rows of sessions since the server's start, and those that stayed on their page (HOT)."""
+
+    all: int
+    hot: int
+
+    def share_since(self, before: "RowUpdates") -> float:
+        """Return the share of HOT updates since then; 1 without any update."""
+        return (self.hot - before.hot) / max(1, self.all - before.all)
+
+
+@frozen
+class Database:
+    """A running server, migrated."""
+
+    url: str
+    pid: int
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What libpq and its kind need to connect."""
+        facts = conninfo_to_dict(self.url)
+        names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "dbname": "PGDATABASE", "passfile": "PGPASSFILE"}
+        password = Path(str(facts["passfile"])).read_text(encoding="utf-8").strip().rpartition(":")[2]
+        return {variable: str(facts[name]) for name, variable in names.items()} | {"PGPASSWORD": password}
+
+    def execute(self, statement: str, parameters: dict[str, object] | None = None) -> list[tuple[Any, ...]]:
+        """Run one statement and return its rows."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            cursor = connection.execute(sql.SQL(statement), parameters)  # type: ignore[arg-type]  # all are this package's
+            return cursor.fetchall() if cursor.description else []
+
+    def fill(self, sessions: SessionSet, *, expired: bool = False) -> Iterator[int]:
+        """Replace all sessions by these, alive (with `expired`: every other one is over), and yield how many are in."""
+        self.execute("TRUNCATE meta.sessions, meta.open_executions, meta.executions")
+        for first in range(0, sessions.count, _FILL_ROWS):
+            last = min(first + _FILL_ROWS, sessions.count) - 1
+            self.execute(_FILL, _fill_parameters(sessions, first, last, expired=expired))
+            yield last + 1
+        self.execute("VACUUM (ANALYZE) meta.sessions")
+
+    def row_updates(self) -> RowUpdates:
+        """Return the figures, which sessions of the server report when they end, or a second late."""
+        return RowUpdates(*self.execute(_ROW_UPDATES)[0])
+
+
+@contextmanager
+def database(folder: Path, core: int) -> Iterator[Database]:
+    """Run the embedded server in this folder for the duration, on one core."""
+    settings = Settings(data_dir=folder, auto_migrate=True, db_pool_max=_CONNECTIONS_MAX)
+    server = embedded_postgres(settings)
+    with pinned(core), running(server) as url:
+        pid = int((folder / "postgres" / "postmaster.pid").read_text(encoding="utf-8").split()[0])
+        yield Database(url, pid)
+
+
+async def migrate(database: Database, folder: Path) -> None:
+    """Bring the schema up."""
+    settings = Settings(data_dir=folder, auto_migrate=True)
+    await migrations(replace(settings, database_url=Secret(database.url))).up()
+
+
+def program(name: str) -> str:
+    """Return the path of one of PostgreSQL's programs."""
+    return find_binaries().program(name)
+
+
+def _fill_parameters(sessions: SessionSet, first: int, last: int, *, expired: bool) -> dict[str, object]:
+    return {
+        "prefix": sessions.prefix,
+        "script_hash": hashlib.sha256(SCRIPT.encode()).hexdigest(),
+        "lifetime_s": LIFETIME_S,
+        "expired": int(expired),
+        "context": CONTEXT,
+        "script": SCRIPT,
+        "first": first,
+        "last": last,
+    }

@@ -1,0 +1,179 @@
+"""A load generator: kept connections, requests that are made beforehand, one loop over epoll."""
+
+import gc
+import select
+import socket
+import time
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
+from urllib.parse import urlsplit
+
+from attrs import define, field, frozen
+
+_RECEIVE_BYTES = 256 * 1024
+_STALL_S = 10.0
+_HEAD_END = b"\r\n\r\n"
+_LENGTH = b"ength: "
+"""The end of Content-Length, however its first letters are written."""
+
+
+class LoadFailed(Exception):
+    """The server hung up, or kept silent for too long."""
+
+
+@frozen
+class Load:
+    """What came back: seconds per answer in the order of arrival, refused answers by status, and time.
+
+    `processor_s` is what the generator itself took of its core.
+    """
+
+    latencies_s: list[float] = field(repr=False)
+    errors: dict[int, int]
+    duration_s: float
+    processor_s: float
+
+    @property
+    def rate(self) -> float:
+        """Answers per second."""
+        return len(self.latencies_s) / self.duration_s
+
+    @property
+    def share(self) -> float:
+        """The part of a core that the generator took."""
+        return self.processor_s / self.duration_s
+
+
+@define(eq=False)
+class _Line:
+    """One connection: when its request was due, and what has come of the answer."""
+
+    socket: socket.socket
+    due_s: float = 0.0
+    received: bytes = b""
+
+
+class LoadGenerator:
+    """Sends requests over a number of connections, one at a time on each."""
+
+    def __init__(self, url: str, connections: int) -> None:
+        self._address = urlsplit(url)
+        self._poll = select.epoll()
+        self._lines = {line.socket.fileno(): line for line in (self._connect() for _ in range(connections))}
+        self._latencies_s: list[float] = []
+        self._errors: dict[int, int] = {}
+        self._idle = deque(self._lines.values())
+
+    def __enter__(self) -> "LoadGenerator":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._poll.close()
+        for line in self._lines.values():
+            line.socket.close()
+
+    def keep_busy(self, requests: Iterator[bytes], duration_s: float) -> Load:
+        """Send the next request wherever an answer has come, for so many seconds."""
+        return self._measure(lambda until_s: self._all_busy(requests, until_s), duration_s)
+
+    def each_once(self, requests: list[bytes]) -> Load:
+        """Send these requests, each once, on as many connections as there are."""
+        return self._measure(lambda until_s: self._all_busy(iter(requests), until_s), float("inf"))
+
+    def at_rate(self, requests: Iterator[bytes], rate: float, duration_s: float) -> Load:
+        """Send so many requests a second whatever comes back.
+
+        A request that finds every connection in use waits for one, and its latency counts from when it was due.
+        """
+        return self._measure(lambda until_s: self._paced(requests, 1 / rate, until_s), duration_s)
+
+    def _measure(self, run, duration_s: float) -> Load:
+        self._latencies_s, self._errors = [], {}
+        gc.collect()
+        gc.disable()
+        try:
+            started_s, processor_s = time.perf_counter(), time.process_time()
+            run(started_s + duration_s)
+            took_s, processor_s = time.perf_counter() - started_s, time.process_time() - processor_s
+        finally:
+            gc.enable()
+        return Load(self._latencies_s, self._errors, took_s, processor_s)
+
+    def _all_busy(self, requests: Iterator[bytes], until_s: float) -> None:
+        for request in islice(requests, len(self._idle)):
+            self._send(self._idle.popleft(), request, time.perf_counter())
+        while len(self._idle) < len(self._lines):
+            for descriptor in self._ready(_STALL_S):
+                line = self._lines[descriptor]
+                now_s = self._receive(line)
+                if now_s is None:
+                    continue
+                request = next(requests, None) if now_s < until_s else None
+                if request is None:
+                    self._idle.append(line)
+                else:
+                    line.due_s = now_s
+                    line.socket.send(request)
+
+    def _paced(self, requests: Iterator[bytes], interval_s: float, until_s: float) -> None:
+        due_s = time.perf_counter()
+        late = False
+        while due_s < until_s:
+            now_s = time.perf_counter()
+            while self._idle and due_s <= now_s and due_s < until_s:
+                self._send(self._idle.popleft(), next(requests), due_s if late else now_s)
+                due_s += interval_s
+            late = not self._idle
+            self._take(_STALL_S if late else max(0.0, due_s - now_s), patient=not late)
+        while len(self._idle) < len(self._lines):
+            self._take(_STALL_S)
+
+    def _take(self, timeout_s: float, *, patient: bool = False) -> None:
+        """Wait for answers; their connections are idle then."""
+        for descriptor in self._ready(timeout_s, patient=patient):
+            if self._receive(self._lines[descriptor]) is not None:
+                self._idle.append(self._lines[descriptor])
+
+    def _ready(self, timeout_s: float, *, patient: bool = False) -> Iterator[int]:
+        events = self._poll.poll(timeout_s)
+        if not events and not patient:
+            raise LoadFailed(f"No answer came for {_STALL_S:.0f} s.")
+        return (descriptor for descriptor, _ in events)
+
+    def _send(self, line: _Line, request: bytes, due_s: float) -> None:
+        line.due_s = due_s
+        line.socket.send(request)
+
+    def _receive(self, line: _Line) -> float | None:
+        """Take what has come; return the time when the answer is whole."""
+        data = line.socket.recv(_RECEIVE_BYTES)
+        if not data:
+            raise LoadFailed("The server hung up.")
+        if line.received:
+            data = line.received + data
+        end = data.find(_HEAD_END)
+        if end < 0 or len(data) < end + 4 + _content_length(data, end):
+            line.received = data
+            return None
+        line.received = b""
+        now_s = time.perf_counter()
+        self._latencies_s.append(now_s - line.due_s)
+        if data[9:10] != b"2":
+            status = int(data[9:12])
+            self._errors[status] = self._errors.get(status, 0) + 1
+        return now_s
+
+    def _connect(self) -> _Line:
+        connection = socket.create_connection((self._address.hostname, self._address.port), timeout=_STALL_S)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._poll.register(connection.fileno(), select.EPOLLIN)
+        return _Line(connection)
+
+
+def _content_length(data: bytes, head_end: int) -> int:
+    start = data.find(_LENGTH, 0, head_end)
+    if start < 0:
+        return 0
+    end = data.find(b"\r", start)
+    return int(data[start + len(_LENGTH) : end])

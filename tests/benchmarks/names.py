@@ -1,0 +1,20 @@
+"""How systems and operations are called in the report."""
+
+BARE = "bare Starlette"
+PLAIN = "pool per request"
+EXPRESS = "express-session"
+PGBENCH = "pgbench"
+PGLAMBDA = "pglambda"
+PGLAMBDA_REMOTE = "pglambda, runtime host"
+
+GET = "get"
+INITIALIZE = "initialize"
+NEW_SCRIPTS = "initialize, new scripts"
+PATCH = "patch"
+BEGIN = "begin"
+FINISH = "finish"
+COUNT = "count a use"
+UPDATE = "update of a count"
+BEGIN_AND_FINISH = "begin and finish"
+WARM = {"python": "execute, warm python", "nodejs": "execute, warm nodejs"}
+COLD = {"python": "execute, cold python", "nodejs": "execute, cold nodejs"}

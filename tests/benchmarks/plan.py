@@ -1,0 +1,254 @@
+"""What is measured, in which order."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+
+from attrs import define, field, frozen
+
+from tests.benchmarks import callers, executions, http_runs, peer, pgbench, requests, servers
+from tests.benchmarks.database import Database
+from tests.benchmarks.http_runs import Case, Times
+from tests.benchmarks.machine import Cores
+from tests.benchmarks.measurement import Measurement
+from tests.benchmarks.names import (
+    BARE,
+    COLD,
+    COUNT,
+    EXPRESS,
+    GET,
+    INITIALIZE,
+    NEW_SCRIPTS,
+    PATCH,
+    PGLAMBDA,
+    PGLAMBDA_REMOTE,
+    PLAIN,
+    WARM,
+)
+from tests.benchmarks.servers import Program, Server
+from tests.benchmarks.sessions import SessionSet
+
+_LANGUAGES = ("python", "nodejs")
+_NEW_SCRIPTS_CONNECTIONS = 16
+_COLD_SHARE = 0.5
+
+
+@frozen
+class Scope:
+    """How much is measured; everything else is measured at `connections` and `sizes[0]`."""
+
+    connections: int
+    sizes: Sequence[int]
+    times: Times
+    connections_small: Sequence[int]
+    connections_large: Sequence[int]
+    connections_peers: Sequence[int]
+    sizes_peers: Sequence[int]
+
+
+@frozen
+class Step:
+    """One thing to do while a server runs."""
+
+    label: str
+    work: Callable[[Server], Sequence[Measurement]]
+
+
+@frozen
+class Stage:
+    """A server and the steps that are taken on it."""
+
+    opens: Callable[[], AbstractContextManager[Server]]
+    steps: Sequence[Step]
+
+
+@define(eq=False)
+class Plan:
+    """Makes the stages, and keeps what is found beside the measurements."""
+
+    database: Database
+    cores: Cores
+    folder: Path
+    scope: Scope
+    notes: list[str] = field(factory=list)
+    hot_share: float | None = None
+
+    def stages(self) -> Iterator[Stage]:
+        """Yield the stages in order."""
+        yield self._bare()
+        for size in self.scope.sizes:
+            sessions = SessionSet(size)
+            yield self._filling(sessions)
+            if size in self.scope.sizes_peers:
+                yield self._pgbench(sessions)
+                yield self._express(sessions)
+                yield self._plain(sessions)
+                yield self._filling(sessions)
+            yield self._pglambda(sessions)
+        yield from (self._executions(language) for language in _LANGUAGES)
+        yield self._remote_executions()
+
+    def _bare(self) -> Stage:
+        gets = partial(requests.gets, SessionSet(self.scope.sizes[0]))
+        steps = [
+            step
+            for connections in self.scope.connections_peers
+            for step in (
+                self._http(Case(BARE, GET, connections, 0), gets),
+                self._http(Case(BARE, INITIALIZE, connections, 0), requests.initializes),
+            )
+        ]
+        return Stage(partial(self._serving, servers.bare), steps)
+
+    def _plain(self, sessions: SessionSet) -> Stage:
+        loads = {
+            GET: partial(requests.gets, sessions),
+            PATCH: partial(requests.patches, sessions),
+            COUNT: partial(requests.counts, sessions),
+            INITIALIZE: requests.initializes,
+        }
+        program = partial(servers.plain, self.database.url)
+        return Stage(partial(self._serving, program), list(self._peer_steps(PLAIN, sessions, loads)))
+
+    def _express(self, sessions: SessionSet) -> Stage:
+        loads = {
+            GET: partial(requests.express_gets, sessions),
+            PATCH: partial(requests.express_patches, sessions),
+            COUNT: partial(requests.express_counts, sessions),
+            INITIALIZE: requests.express_creates,
+        }
+        return Stage(partial(self._serving_express, sessions), list(self._peer_steps(EXPRESS, sessions, loads)))
+
+    def _peer_steps(
+        self, system: str, sessions: SessionSet, loads: dict[str, Callable[[], Iterator[bytes]]]
+    ) -> Iterator[Step]:
+        for connections in self.scope.connections_peers:
+            for operation, load in loads.items():
+                yield self._http(Case(system, operation, connections, sessions.count), load)
+
+    def _pgbench(self, sessions: SessionSet) -> Stage:
+        steps = [
+            Step(
+                f"pgbench: {operation}, {clients} clients, {sessions.count:,} sessions",
+                self._pgbench_work(operation, script, clients, sessions),
+            )
+            for clients in self.scope.connections_peers
+            for operation, script in pgbench.scripts(sessions).items()
+        ]
+        return Stage(_no_server, steps)
+
+    def _pgbench_work(
+        self, operation: str, script: str, clients: int, sessions: SessionSet
+    ) -> Callable[[Server], Sequence[Measurement]]:
+        seconds = round(self.scope.times.warmup_s + self.scope.times.measured_s)
+
+        def work(_: Server) -> Sequence[Measurement]:
+            return [pgbench.run(self.database, (operation, script), clients, sessions, self.cores.server, seconds)]
+
+        return work
+
+    def _pglambda(self, sessions: SessionSet) -> Stage:
+        scope, count = self.scope, sessions.count
+        all_connections = scope.connections_small if count == scope.sizes[0] else scope.connections_large
+        loads = {
+            GET: partial(requests.gets, sessions),
+            PATCH: partial(requests.patches, sessions),
+            INITIALIZE: requests.initializes,
+        }
+        steps = {
+            operation: [self._http(Case(PGLAMBDA, operation, each, count), load) for each in all_connections]
+            for operation, load in loads.items()
+        }
+        inner = [
+            Step(f"pglambda: begin and finish, {each} callers, {count:,} sessions", self._callers(sessions, each))
+            for each in all_connections
+        ]
+        new = self._http(
+            Case(PGLAMBDA, NEW_SCRIPTS, _NEW_SCRIPTS_CONNECTIONS, count), requests.initializes_of_new_scripts
+        )
+        once = [new] if count == scope.sizes[0] else []
+        return Stage(
+            partial(self._serving, self._program), [*steps[GET], *inner, *steps[PATCH], *steps[INITIALIZE], *once]
+        )
+
+    def _callers(self, sessions: SessionSet, count: int) -> Callable[[Server], Sequence[Measurement]]:
+        times_s = (self.scope.times.warmup_s, self.scope.times.measured_s)
+
+        def work(_: Server) -> Sequence[Measurement]:
+            before = self.database.row_updates()
+            measured = callers.run(self.database, sessions, count, self.cores.server, times_s)
+            if (count, sessions.count) == (self.scope.connections, self.scope.sizes[0]):
+                self.hot_share = self.database.row_updates().share_since(before)
+            return measured
+
+        return work
+
+    def _executions(self, language: str) -> Stage:
+        return Stage(
+            partial(self._serving, self._program),
+            [
+                self._warm(PGLAMBDA, language),
+                Step(f"pglambda: {COLD[language]}", partial(self._cold, language)),
+            ],
+        )
+
+    def _remote_executions(self) -> Stage:
+        return Stage(self._serving_remote, [self._warm(PGLAMBDA_REMOTE, language) for language in _LANGUAGES])
+
+    def _warm(self, system: str, language: str) -> Step:
+        case = Case(system, WARM[language], self.scope.connections, executions.WARM_SESSIONS)
+
+        def work(server: Server) -> Sequence[Measurement]:
+            return [executions.warm(server, self.database.pid, case, language, self.scope.times)]
+
+        return Step(f"{system}: {case.operation}", work)
+
+    def _cold(self, language: str, server: Server) -> Sequence[Measurement]:
+        refilled = executions.refill_rate(server, language)
+        rate = refilled * _COLD_SHARE
+        self.notes.append(
+            f"Workers for {language} are started at {refilled:.0f}/s; first executions came at {rate:.0f}/s."
+        )
+        case = Case(PGLAMBDA, COLD[language], self.scope.connections, 0)
+        return [executions.cold(server, self.database.pid, case, language, rate, self.scope.times)]
+
+    def _filling(self, sessions: SessionSet) -> Stage:
+        def work(_: Server) -> Sequence[Measurement]:
+            for _rows in self.database.fill(sessions):
+                pass
+            return ()
+
+        return Stage(_no_server, [Step(f"filling in {sessions.count:,} sessions", work)])
+
+    def _http(self, case: Case, load: Callable[[], Iterator[bytes]]) -> Step:
+        def work(server: Server) -> Sequence[Measurement]:
+            return [http_runs.run(server, self.database.pid, case, load(), self.scope.times)]
+
+        among = f", {case.sessions:,} sessions" if case.sessions else ""
+        return Step(f"{case.system}: {case.operation}, {case.connections} connections{among}", work)
+
+    def _program(self) -> Program:
+        return servers.pglambda(self.database.url, self.folder / "service")
+
+    def _serving(self, program: Callable[[], Program]) -> AbstractContextManager[Server]:
+        return servers.serving(program(), self.cores.server)
+
+    @contextmanager
+    def _serving_express(self, sessions: SessionSet) -> Iterator[Server]:
+        with servers.express(peer.environment(self.database)) as program:
+            peer.fill(self.database, sessions)
+            with servers.serving(program, self.cores.server) as server:
+                yield server
+
+    @contextmanager
+    def _serving_remote(self) -> Iterator[Server]:
+        with ExitStack() as stack:
+            host = stack.enter_context(servers.serving(servers.runtime_host(self.folder / "host"), self.cores.server))
+            urls = {"NODEJS_RUNTIME_URL": host.url, "PYTHON_RUNTIME_URL": host.url}
+            program = servers.pglambda(self.database.url, self.folder / "service", **urls)
+            yield stack.enter_context(servers.serving(program, self.cores.server))
+
+
+def _no_server() -> AbstractContextManager[Server]:
+    return nullcontext(Server("", 0))
