@@ -5,6 +5,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 RUN_STAMP := $(VENV)/.run.stamp
 DEV_STAMP := $(VENV)/.dev.stamp
+BENCH_STAMP := $(VENV)/.bench.stamp
 UV ?= $(shell command -v uv 2> /dev/null)
 SOURCES := domain adapters entrypoints sql tests
 LOCK := pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --quiet
@@ -15,10 +16,10 @@ export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit check format lint types imports sql scripts lock clean
+.PHONY: help run test unit check format lint types imports sql scripts bench bench-cleanup lock clean
 
 help: ## List the targets.
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
 
 run: $(RUN_STAMP) ## Serve on HOST:PORT with PostgreSQL embedded (or DATABASE_URL); Ctrl-C stops everything.
 	@exec $(PYTHON) -m entrypoints serve
@@ -56,10 +57,17 @@ scripts: $(DEV_STAMP)
 	find adapters entrypoints \( -name '*.js' -o -name '*.mjs' -o -name '*.cjs' \) -print | while read -r file; do \
 	    echo "node --check $$file"; $$node --check "$$file" || exit 1; done
 
+bench: $(BENCH_STAMP) ## Compare with others in about 7 minutes; BENCH="--grid" for all of it, BENCH="--help" for more.
+	@$(PYTHON) -m tests.benchmarks run $(BENCH)
+
+bench-cleanup: $(BENCH_STAMP) ## Remove a million expired sessions beside a million live ones; takes BENCH as well.
+	@$(PYTHON) -m tests.benchmarks cleanup $(BENCH)
+
 lock: ## Write the locks anew with uv: every platform, with hashes.
 	@test -n '$(UV)' || { echo 'make lock needs uv: set UV to its path'; exit 1; }
 	$(UV) $(LOCK) pyproject.toml -o requirements.lock
 	$(UV) $(LOCK) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	$(UV) $(LOCK) pyproject.toml --group bench -c requirements-dev.lock -o requirements-bench.lock
 
 clean: ## Remove what was made here (never the data of a service: that lies in DATA_DIR).
 	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
@@ -70,6 +78,10 @@ $(RUN_STAMP): requirements.lock Makefile
 
 $(DEV_STAMP): requirements-dev.lock $(RUN_STAMP)
 	@$(MAKE) --no-print-directory environment LOCKS=requirements-dev.lock
+	@touch $@
+
+$(BENCH_STAMP): requirements-bench.lock $(RUN_STAMP)
+	@$(MAKE) --no-print-directory environment LOCKS=requirements-bench.lock
 	@touch $@
 
 .PHONY: environment

@@ -45,7 +45,7 @@ def cli() -> None:
 @click.option("--grid", is_flag=True, help="Every number of connections on every number of sessions, peers too.")
 @click.option("--full", is_flag=True, help=f"The whole grid, and {_HUGE:,} sessions; takes the better part of an hour.")
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), default=_OUTPUT, show_default=True)
-def run(seconds: float, warmup: float, sizes: str, connections: str, grid: bool, full: bool, output: Path) -> None:
+def run(*, seconds: float, warmup: float, sizes: str, connections: str, grid: bool, full: bool, output: Path) -> None:
     """Compare, print tables and the ratios with their targets, and draw a picture."""
     many = _numbers(sizes) + ((_HUGE,) if full else ())
     scope = _scope(many, _numbers(connections), Times(warmup, seconds), everything=grid or full)

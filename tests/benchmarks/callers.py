@@ -21,8 +21,8 @@ from adapters.random_ids import RandomIds
 from domain.execution import OpenExecution, ScriptReport
 from domain.json_text import JsonText
 from domain.ports import Clock, ExecutionRepository, ExecutionRequest, FinishedExecution
-from entrypoints.container.database import Database as Parts
 from entrypoints.configuration.secret import Secret
+from entrypoints.container.database import Database as Parts
 from entrypoints.settings import Settings
 from tests.benchmarks.database import Database
 from tests.benchmarks.machine import pinned

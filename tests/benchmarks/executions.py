@@ -12,7 +12,12 @@ from tests.benchmarks.load import LoadGenerator
 from tests.benchmarks.measurement import Measurement
 from tests.benchmarks.servers import Server
 
-WARM_SESSIONS = 16
+WARM_SESSIONS = 8
+"""As many as find room for all workers that each may have."""
+
+CROWDED_SESSIONS = 16
+"""Twice as many: the workers that they may have do not all find room."""
+
 _REFILLS = 60
 _REFILL_CONNECTIONS = 8
 _COLD_CONNECTIONS = 64
@@ -35,9 +40,11 @@ def refill_rate(server: Server, language: str) -> float:
         return generator.each_once(calls).rate
 
 
-def cold(server: Server, database_pid: int, case: Case, language: str, rate: float, times: Times) -> Measurement:
+def cold(
+    server: Server, database_pid: int, case: Case, language: str, *, rate: float, duration_s: float
+) -> Measurement:
     """Execute new sessions once, so many of them a second."""
-    count = int(rate * times.measured_s) + 1
+    count = int(rate * duration_s) + 1
     calls = [requests.execute(each) for each in _initialized(server, language, count)]
     with LoadGenerator(server.url, _COLD_CONNECTIONS) as generator:
         meter = Meter(server, database_pid)

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
+from typing import Self
 from urllib.parse import urlsplit
 
 from attrs import define, field, frozen
@@ -65,7 +66,7 @@ class LoadGenerator:
         self._errors: dict[int, int] = {}
         self._idle = deque(self._lines.values())
 
-    def __enter__(self) -> "LoadGenerator":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

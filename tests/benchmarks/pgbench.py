@@ -13,8 +13,8 @@ from adapters.postgres.statements import load_statements
 from domain.identity import uuid7_at
 from tests.benchmarks.database import Database, program
 from tests.benchmarks.machine import pinned
-from tests.benchmarks.names import BEGIN_AND_FINISH, GET, INITIALIZE, PATCH, PGBENCH, UPDATE
 from tests.benchmarks.measurement import Measurement, quantile_ms
+from tests.benchmarks.names import BEGIN_AND_FINISH, GET, INITIALIZE, PATCH, PGBENCH, UPDATE
 from tests.benchmarks.process_table import processor_s
 from tests.benchmarks.sessions import CONTEXT, LIFETIME_S, SCRIPT, SessionSet
 
@@ -41,7 +41,7 @@ def scripts(sessions: SessionSet) -> Mapping[str, str]:
 
 
 def run(
-    database: Database, case: tuple[str, str], clients: int, sessions: SessionSet, core: int, seconds: int
+    database: Database, case: tuple[str, str], *, clients: int, sessions: SessionSet, core: int, seconds: int
 ) -> Measurement:
     """Run one script (its operation and text) with so many clients in one thread."""
     operation, script = case

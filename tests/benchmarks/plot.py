@@ -19,9 +19,9 @@ def write_plots(folder: Path, facts: Facts) -> list[Path]:
     import matplotlib as mpl  # noqa: PLC0415  # the figures are of use without the picture
 
     mpl.use("Agg")
-    from matplotlib import pyplot  # noqa: PLC0415
+    from matplotlib import pyplot as plt  # noqa: PLC0415
 
-    figure, ((rates, targets), (throughput, latency)) = pyplot.subplots(2, 2, figsize=(15, 10), layout="constrained")
+    figure, ((rates, targets), (throughput, latency)) = plt.subplots(2, 2, figsize=(15, 10), layout="constrained")
     smallest = min((each.sessions for each in facts.measurements if each.sessions and each.operation == GET), default=0)
     _draw_rates(rates, facts.measurements, smallest)
     _draw_targets(targets, [each for each in verdicts(facts) if each.measured is not None])
@@ -32,7 +32,7 @@ def write_plots(folder: Path, facts: Facts) -> list[Path]:
     paths = [folder / "bench.png", folder / "bench.svg"]
     for path in paths:
         figure.savefig(path, dpi=110, metadata={"Date": None} if path.suffix == ".svg" else None)
-    pyplot.close(figure)
+    plt.close(figure)
     return paths
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from tests.benchmarks.sessions import CONTEXT, SCRIPT, SessionSet
 
-SESSION_SECRET = "benchmark"  # noqa: S105  # signs the cookies of a peer that lives for a minute
+SESSION_SECRET = "benchmark"
 _LANGUAGES = {"nodejs": SCRIPT, "python": 'result = params["a"] + params["b"]'}
 _PATCH = {"context": json.loads(CONTEXT) | {"env": "live"}}
 _PARAMS = {"params": {"a": 5, "b": 3}}
