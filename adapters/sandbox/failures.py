@@ -32,7 +32,7 @@ class FailureRules:
         limit, message = self._limit_of(told)
         return Failure(
             code=told.code,
-            message=_clean(message) or told.code,
+            message=_clean(message.rstrip()) or ("" if told.name else told.code),
             name=_clean(told.name),
             stack=_clean(told.stack),
             line=_position(told.line),

@@ -267,11 +267,20 @@ function described(error) {
   const name = cut(String(error.name ?? 'Error'), 200);
   return {
     name,
-    message: cut(explainModuleSyntax(`${name}: ${String(error.message)}`)),
+    message: cut(explainModuleSyntax(String(error.message)) + refusalIn(error)),
     stack: cut(stack),
     line: line === undefined ? null : Number(line),
     column: column === undefined ? null : Number(column),
   };
+}
+
+// The call that the sandbox refused, as far as the error or its cause tells.
+function refusalIn(error) {
+  const { code, syscall } = error.syscall === undefined && error.cause ? error.cause : error;
+  if (/^(connect|bind|listen|socket)/.test(syscall) || /^(getaddrinfo|query)/.test(syscall)) {
+    return ` (the sandbox has no network: ${syscall} was refused)`;
+  }
+  return code === 'EPERM' && syscall !== undefined ? ` (the sandbox refuses ${syscall})` : '';
 }
 
 const ownLines = (stack) =>

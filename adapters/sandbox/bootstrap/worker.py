@@ -34,6 +34,7 @@ FILE_NAME = "script.py"
 TEXT_MAX = 16_384
 SCRATCH = "/tmp"  # noqa: S108  # the sandbox's own
 NAMES = ("event", "params", "context", "request_id")
+BUILTINS = dict(vars(builtins))
 
 encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
@@ -260,10 +261,9 @@ def refused_process(error: BaseException) -> bool:
 def described(error: BaseException) -> dict[str, Any]:
     line, column = position_of(error)
     name = type(error).__name__
-    text = safe_text(error)
     return {
         "name": cut(name, 200),
-        "message": cut(f"{name}: {text}" if text else name, TEXT_MAX),
+        "message": cut(safe_text(error) + refusal_in(error), TEXT_MAX),
         "stack": cut(stack_of(error), TEXT_MAX),
         "line": line,
         "column": column,
@@ -275,6 +275,36 @@ def safe_text(error: BaseException) -> str:
         return str(error)
     except BaseException:  # noqa: BLE001  # the script's own __str__ may do anything
         return ""
+
+
+def refusal_in(error: BaseException) -> str:
+    """Name the call that the sandbox refused: the system's own text says only that something was."""
+    if not isinstance(error, OSError):
+        return ""
+    is_lookup = type(error).__name__ == "gaierror"
+    if error.errno != errno.EPERM and not is_lookup:
+        return ""
+    call = innermost_call(error)
+    if is_lookup or call.startswith(("socket", "_socket")):
+        return f" (the sandbox has no network: {call} was refused)"
+    return f" (the sandbox refuses {call})"
+
+
+def innermost_call(error: BaseException) -> str:
+    trace = error.__traceback__
+    if trace is None:
+        return "it"
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    if code.co_filename != FILE_NAME:
+        return f"{trace.tb_frame.f_globals.get('__name__')}.{code.co_qualname}"
+    summary = traceback.extract_tb(trace)[-1]
+    if summary.lineno != summary.end_lineno or summary.colno is None or summary.end_colno is None:
+        return str(summary.line)
+    # Positions are bytes of UTF-8, and the summary's own line is stripped.
+    line = linecache.getline(FILE_NAME, summary.lineno or 0).encode()
+    return line[summary.colno : summary.end_colno].decode("utf-8", "replace")
 
 
 def position_of(error: BaseException) -> tuple[int | None, int | None]:
@@ -395,7 +425,13 @@ def perform(
 def run(script: Script | Exception, event: dict[str, Any]) -> Any:
     if isinstance(script, Exception):
         raise script
-    return script.run(event)
+    try:
+        return script.run(event)
+    finally:
+        # At once: what follows uses them.
+        if vars(builtins) != BUILTINS:
+            vars(builtins).clear()
+            vars(builtins).update(BUILTINS)
 
 
 def load(source: str) -> Script | Exception:

@@ -66,6 +66,11 @@ def test_a_failure_always_has_a_message(rules):
     assert rules.told(FailureTold(FailureCode.SCRIPT_ERROR, "")).message == "SCRIPT_ERROR"
 
 
+def test_an_error_without_a_text_of_its_own_is_told_by_its_name(rules):
+    failure = rules.told(FailureTold(FailureCode.SCRIPT_ERROR, "", name="ValueError"))
+    assert (failure.name, failure.message) == ("ValueError", "")
+
+
 @pytest.mark.parametrize(
     ("exchange", "status", "stderr", "code"),
     [
