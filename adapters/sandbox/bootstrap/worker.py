@@ -429,9 +429,10 @@ def run(script: Script | Exception, event: dict[str, Any]) -> Any:
         return script.run(event)
     finally:
         # At once: what follows uses them.
-        if vars(builtins) != BUILTINS:
-            vars(builtins).clear()
-            vars(builtins).update(BUILTINS)
+        if builtins.__dict__ != BUILTINS:
+            found = builtins.__dict__
+            found.clear()
+            found.update(BUILTINS)
 
 
 def load(source: str) -> Script | Exception:
