@@ -19,7 +19,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 .PHONY: help run test unit check format lint types imports sql scripts bench bench-cleanup lock clean
 
 help: ## List the targets.
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
 
 run: $(RUN_STAMP) ## Serve on HOST:PORT with PostgreSQL embedded (or DATABASE_URL); Ctrl-C stops everything.
 	@exec $(PYTHON) -m entrypoints serve

@@ -20,6 +20,7 @@ from tests.benchmarks.sessions import SessionSet
 ROWS_WANTED = 20_000
 P99_RATIO_MAX = 2.0
 _CONNECTIONS = 64
+_WARMUP_S = 2.0
 _QUIET_RETENTION = "86400"
 _SWEEPING_RETENTION = "3600"
 """Less than the two hours for which every other session has been over."""
@@ -92,15 +93,17 @@ class _RowMeter:
 
 def _read(server: servers.Server, database: Database, work: Work, operation: str) -> Measurement:
     case = Case(PGLAMBDA, operation, _CONNECTIONS, work.sessions.count)
+    reads = _reads(work.sessions)
     with LoadGenerator(server.url, _CONNECTIONS) as generator:
+        _load(generator, reads, work.rate, _WARMUP_S)
         meter = Meter(server, database.pid)
-        return meter.measurement(case, _load(generator, _reads(work.sessions), work))
+        return meter.measurement(case, _load(generator, reads, work.rate, work.duration_s))
 
 
-def _load(generator: LoadGenerator, reads: Iterator[bytes], work: Work) -> Load:
-    if work.rate is None:
-        return generator.keep_busy(reads, work.duration_s)
-    return generator.at_rate(reads, work.rate, work.duration_s)
+def _load(generator: LoadGenerator, reads: Iterator[bytes], rate: float | None, duration_s: float) -> Load:
+    if rate is None:
+        return generator.keep_busy(reads, duration_s)
+    return generator.at_rate(reads, rate, duration_s)
 
 
 def _reads(sessions: SessionSet) -> Iterator[bytes]:
