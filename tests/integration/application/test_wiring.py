@@ -1,0 +1,53 @@
+"""What is composed out of settings."""
+
+from pathlib import Path
+
+import pytest
+
+from entrypoints.configuration.environment import SettingsError
+from entrypoints.container.commands import migrations
+from entrypoints.container.controller import create_controller
+from tests.integration.application.conftest import serving, settings_for
+
+
+async def test_a_mapping_file_adds_spellings(database_url: str, data_dir: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mapping.json"
+    path.write_text('{"prefixes": {"py-": "python"}}')
+    settings = settings_for(database_url, data_dir, RUNTIME_MAPPINGS_FILE=str(path))
+    async with serving(create_controller(settings)) as api:
+        request_id = await api.initialize("py-sum", "result = 1")
+        assert (await api.session(request_id)).json()["language_title"] == "python-sum"
+
+
+def test_a_wrong_mapping_file_stops_the_start_and_is_named(database_url: str, data_dir: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mapping.json"
+    path.write_text('{"prefixes": {"rb-": "ruby"}}')
+    settings = settings_for(database_url, data_dir, RUNTIME_MAPPINGS_FILE=str(path))
+    with pytest.raises(SettingsError, match="RUNTIME_MAPPINGS_FILE"):
+        create_controller(settings)
+
+
+async def test_a_database_without_schema_is_not_ready_and_says_what_to_do(
+    empty_database_url: str, data_dir: Path
+) -> None:
+    async with serving(create_controller(settings_for(empty_database_url, data_dir))) as api:
+        assert (await api.client.get("/readyz")).status_code == 503
+        component = (await api.client.get("/health")).json()["components"]["migrations"]
+    assert component["status"] == "failing"
+    assert "pglambda migrate up" in component["reason"]
+    assert component["pending"] == ["0001_sessions", "0002_executions"]
+
+
+async def test_migrations_go_up_and_down_by_name_and_refuse_to_destroy(empty_database_url: str, data_dir: Path) -> None:
+    settings = settings_for(empty_database_url, data_dir)
+    steps = migrations(settings)
+    assert await steps.up(dry_run=True) == ["0001_sessions", "0002_executions"]
+    assert await steps.up(1) == ["0001_sessions"]
+    assert await steps.up() == ["0002_executions"]
+    async with serving(create_controller(settings)) as api:
+        await api.initialize("python-x", "result = 1")
+    assert await steps.down(1) == ["0002_executions"]
+    with pytest.raises(RuntimeError, match="session"):
+        await steps.down(0)
+    assert [step.applied_at is not None for step in await steps.status()] == [True, False]
+    assert await steps.down(0, destroy_sessions=True) == ["0001_sessions"]
