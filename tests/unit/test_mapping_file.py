@@ -39,10 +39,10 @@ def test_an_empty_object_adds_nothing(tmp_path: Path) -> None:
 )
 def test_a_wrong_file_is_named_with_its_fault(tmp_path: Path, content: object) -> None:
     path = written(tmp_path, content)
-    with pytest.raises(WrongMappingFile, match="mapping.json"):
+    with pytest.raises(WrongMappingFile, match=r"mapping\.json"):
         read_mapping(path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(WrongMappingFile, match="none.json"):
+    with pytest.raises(WrongMappingFile, match=r"none\.json"):
         read_mapping(tmp_path / "none.json")
