@@ -108,7 +108,7 @@ class DisciplinedClock(Clock):
     @override
     def now(self) -> datetime:
         if self._best is None:
-            raise StorageUnavailable
+            raise StorageUnavailable(stored="no", executed="no")
         monotonic_ns = self._monotonic_ns()
         current_ns = monotonic_ns + self._best.offset_ns + self._still_ahead_ns(monotonic_ns)
         self._latest_ns = max(self._latest_ns, current_ns)

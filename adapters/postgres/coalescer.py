@@ -170,9 +170,6 @@ class Coalescer(Generic[Call, Answer]):
             for slot in batch.slots:
                 slot.cancel()
             raise
-        except Exception as error:  # noqa: BLE001  # whatever it is belongs to the callers
-            for slot in batch.slots:
-                slot.settle(error)
         finally:
             self._queue.release(batch)
 
@@ -182,17 +179,21 @@ class Coalescer(Generic[Call, Answer]):
         if not slots:
             return
         try:
-            answers = await self._send([slot.call for slot in slots])
+            await self._exchange(slots)
         except Refused as refusal:
             if len(slots) == 1:
                 slots[0].settle(refusal)
                 return
-        else:
-            if len(answers) != len(slots):
-                raise RuntimeError(f"{self.name}: {len(slots)} calls got {len(answers)} answers")
-            for slot, answer in zip(slots, answers, strict=True):
-                slot.settle(answer)
-            return
-        half = len(slots) // 2
-        await self._deliver(slots[:half])
-        await self._deliver(slots[half:])
+            half = len(slots) // 2
+            await self._deliver(slots[:half])
+            await self._deliver(slots[half:])
+        except Exception as error:  # noqa: BLE001  # whatever it is belongs to the callers of what was sent
+            for slot in slots:
+                slot.settle(error)
+
+    async def _exchange(self, slots: Sequence[Slot[Call, Answer]]) -> None:
+        answers = await self._send([slot.call for slot in slots])
+        if len(answers) != len(slots):
+            raise RuntimeError(f"{self.name}: {len(slots)} calls got {len(answers)} answers")
+        for slot, answer in zip(slots, answers, strict=True):
+            slot.settle(answer)

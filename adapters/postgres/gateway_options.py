@@ -1,11 +1,13 @@
 """The numbers that bound the gateway."""
 
+import math
+
 from attrs import field, frozen, validators
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-_CONNECT_TIMEOUT_MIN_S = 2
-"""The driver rounds anything below up to this."""
+_CONNECT_TIMEOUT_MIN_S = 1.0
+_CONNECT_TIMEOUT_MAX_S = 5.0
 
 _positive = validators.gt(0.0)
 _at_least_one = validators.ge(1)
@@ -24,7 +26,7 @@ class GatewayOptions:
     """Where the database is, and a limit on every wait; the time limits follow from `request_timeout_s`.
 
     Without `server_timeouts` the server's lock and statement timeouts are left to the role or database (PgBouncer
-    refuses start-up options); without `prepares` nothing is prepared. `connect_timeout_s` is for each host of the DSN.
+    refuses start-up options); without `prepares` nothing is prepared.
     """
 
     dsn: str = field(repr=False, validator=_a_dsn)
@@ -32,7 +34,6 @@ class GatewayOptions:
     waiting_lane_size_max: int = field(default=2, validator=_at_least_one)
     pool_queue_max: int = field(default=64, validator=_at_least_one)
     request_timeout_s: float = field(default=2.0, validator=_positive)
-    connect_timeout_s: int = field(default=_CONNECT_TIMEOUT_MIN_S, validator=validators.ge(_CONNECT_TIMEOUT_MIN_S))
     attempts_max: int = field(default=5, validator=_at_least_one)
     prepares: bool = True
     server_timeouts: bool = True
@@ -59,12 +60,17 @@ class GatewayOptions:
         return self.request_timeout_s * 0.35
 
     @property
+    def connect_timeout_s(self) -> float:
+        """The limit on connecting to one address; whoever waits for a connection does not wait for that long."""
+        return min(max(self.request_timeout_s * 0.75, _CONNECT_TIMEOUT_MIN_S), _CONNECT_TIMEOUT_MAX_S)
+
+    @property
     def conninfo(self) -> str:
         """The DSN with what every connection of the service has set."""
         given = conninfo_to_dict(self.dsn)
         settings: dict[str, str | int | None] = {
             "client_encoding": "UTF8",
-            "connect_timeout": self.connect_timeout_s,
+            "connect_timeout": math.ceil(self.connect_timeout_s),
             "fallback_application_name": "pglambda",
         }
         if "," in str(given.get("host", "")):

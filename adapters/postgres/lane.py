@@ -1,23 +1,23 @@
 """A bounded set of connections, and one statement on one of them."""
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 import structlog
-from psycopg.abc import QueryNoTemplate
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
+from adapters.postgres.connection import GatewayConnection, Rows
 from adapters.postgres.errors import CUT, CUT_SHORT, NO_CONNECTION, Verdict, judge
 from adapters.postgres.gateway_options import GatewayOptions
-from adapters.postgres.socket_deadline import Connection, SocketDeadline, looks_alive
+from adapters.postgres.socket_deadline import SocketDeadline, looks_alive
 from adapters.postgres.statement import Statement
 from domain.errors import Overloaded, ShuttingDown
 
-Rows = list[tuple[Any, ...]]
-
 _CLOSE_TIMEOUT_S = 1.0
+_RECONNECT_PAUSE_S = 0.25
 _UTC = (b"UTC", b"Etc/UTC")
 
 _log = structlog.get_logger(__name__)
@@ -48,9 +48,14 @@ class Lane:
         self._tasks: set[asyncio.Task[Rows | Exception]] = set()
         self._answered_at_s = float("-inf")
         self._closed = False
-        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+        self._pool: AsyncConnectionPool[GatewayConnection] = AsyncConnectionPool(
             options.conninfo,
-            kwargs={"autocommit": True, "prepare_threshold": 0 if options.prepares else None},
+            connection_class=GatewayConnection,
+            kwargs={
+                "autocommit": True,
+                "prepare_threshold": 0 if options.prepares else None,
+                "address_timeout_s": options.connect_timeout_s,
+            },
             name=name,
             min_size=1,
             max_size=size_max,
@@ -58,7 +63,8 @@ class Lane:
             configure=self._configure,
             timeout=options.pool_timeout_s,
             max_waiting=options.pool_queue_max,
-            reconnect_timeout=1.0,
+            # Below the pool's own pause, which doubles, so that each attempt is followed by this one.
+            reconnect_timeout=_RECONNECT_PAUSE_S * random.uniform(0.8, 1.2),  # noqa: S311  # keeps controllers apart
             reconnect_failed=_persist,
         )
 
@@ -108,7 +114,7 @@ class Lane:
         """Return how long to wait for a connection, so that the statement has its time, or half of what is left."""
         return min(self._options.pool_timeout_s, max(left_s - self._options.socket_timeout_s, left_s / 2))
 
-    async def _connection(self, timeout_s: float) -> Connection:
+    async def _connection(self, timeout_s: float) -> GatewayConnection:
         since_s = time.monotonic()
         try:
             while True:
@@ -127,14 +133,14 @@ class Lane:
             raise AttemptFailed(NO_CONNECTION) from error
 
     async def _run(
-        self, connection: Connection, statement: Statement, parameters: Mapping[str, object], timeout_s: float
+        self, connection: GatewayConnection, statement: Statement, parameters: Mapping[str, object], timeout_s: float
     ) -> Rows | Exception:
         """Return rows or the failure: nobody may be left to raise it to."""
         started_s = time.monotonic()
         spent = True
         try:
             with SocketDeadline(connection, timeout_s) as deadline:
-                rows = await _execute(connection, statement, parameters)
+                rows = await connection.run(statement, parameters)
             spent = False
         except Exception as error:  # noqa: BLE001  # judged, and raised to the caller
             verdict = self._judge(error, timeout_s if deadline.passed else None)
@@ -161,21 +167,15 @@ class Lane:
         if duration_s >= self._options.slow_statement_s:
             _log.warning("slow_statement", statement=statement.name, duration_ms=round(duration_s * 1000, 1))
 
-    async def _give_back(self, connection: Connection, *, spent: bool) -> None:
+    async def _give_back(self, connection: GatewayConnection, *, spent: bool) -> None:
         if spent:
             await connection.close()
         await self._pool.putconn(connection)
 
-    async def _configure(self, connection: Connection) -> None:
+    async def _configure(self, connection: GatewayConnection) -> None:
         if connection.pgconn.parameter_status(b"TimeZone") not in _UTC:
             with SocketDeadline(connection, self._options.socket_timeout_s):
                 await connection.execute("SET TIME ZONE 'UTC'")
-
-
-async def _execute(connection: Connection, statement: Statement, parameters: Mapping[str, object]) -> Rows:
-    text = cast("QueryNoTemplate", statement.sql)  # from a file of the project, never assembled
-    cursor = await connection.execute(text, parameters, prepare=None if statement.prepare else False)
-    return await cursor.fetchall() if cursor.description is not None else []
 
 
 def _failure(verdict: Verdict, error: Exception) -> Exception:

@@ -125,7 +125,7 @@ class PostgresSessionRepository(SessionRepository):
     async def _race(self, key: SessionKey, change: Callable[[Session], Session]) -> Session:
         """Read, apply the rule and write, until nobody else has written in between."""
         for _ in range(self._options.races_max):
-            read = await self.get(key)
+            read = await self._read(key)
             changed = change(read)
             if changed is read:
                 return read
@@ -135,6 +135,13 @@ class PostgresSessionRepository(SessionRepository):
             pause_s = self._options.race_pause_s
             await asyncio.sleep(random.uniform(0, pause_s))  # noqa: S311  # keeps the losers of one race apart
         raise UpdateConflict
+
+    async def _read(self, key: SessionKey) -> Session:
+        """Read on behalf of a write, of which nothing is stored yet."""
+        try:
+            return await self.get(key)
+        except StorageUnavailable as error:
+            raise StorageUnavailable(stored="no") from error
 
     async def _add(self, calls: Sequence[_Addition]) -> Sequence[None]:
         await self._gateway.fetch(self._statements.insert_sessions, rows.new_session_columns(calls))

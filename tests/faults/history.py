@@ -33,7 +33,8 @@ class Answer:
 class Call:
     """One call; `request_id` is None until it is known, `answer` is None when the caller got none.
 
-    `mark` is the value, unique in the history, that the call writes into the context.
+    `mark` is the value, unique in the history, that the call writes into the context. `gave_up` says that the caller
+    did not wait for the answer.
     """
 
     operation: str
@@ -43,11 +44,17 @@ class Call:
     budget_s: float
     answer: Answer | None
     mark: int | None = None
+    gave_up: bool = False
 
     @property
     def succeeded(self) -> bool:
         """Whether the answer is a success."""
         return self.answer is not None and self.answer.status < 300
+
+    @property
+    def failed(self) -> bool:
+        """Whether the service failed a caller who waited."""
+        return not self.gave_up if self.answer is None else self.answer.status >= 500
 
     @property
     def outcome(self) -> Outcome:

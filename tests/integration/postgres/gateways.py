@@ -45,6 +45,11 @@ async def time_out(_: Run) -> Rows:
     raise StorageUnavailable(stored="no")
 
 
+async def fail_to_read(_: Run) -> Rows:
+    """Fail as a read does."""
+    raise StorageUnavailable
+
+
 async def see_nothing(_: Run) -> Rows:
     """Answer as a snapshot that is too old."""
     return []

@@ -9,6 +9,7 @@ from tests.integration.postgres.waiting import eventually
 
 _SSL_REQUEST, _GSS_REQUEST, _CANCEL_REQUEST = 80877103, 80877104, 80877102
 _ANSWERS = {b"P": b"1", b"B": b"2", b"D": b"n", b"C": b"3"}
+_FLUSH, _TERMINATE = b"H", b"X"
 
 
 def message(kind, body=b""):
@@ -36,6 +37,7 @@ class SilentServer:
         self.mute = False
         self.port = free_port()
         self.statements = 0
+        self.exchanges = 0
         self.connections = set()
 
     @property
@@ -80,7 +82,10 @@ class SilentServer:
             (size,) = struct.unpack("!I", await reader.readexactly(4))
             await reader.readexactly(size - 4)
             self.statements += kind == b"E"
-            if not self.silent:
+            self.exchanges += kind in b"QS"
+            if kind == _TERMINATE:
+                return
+            if not self.silent and kind != _FLUSH:
                 writer.write(self._reply(kind))
 
     def _reply(self, kind):

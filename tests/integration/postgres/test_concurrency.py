@@ -22,6 +22,7 @@ from tests.contracts.storage import SCRIPT, Storage, report_of
 from tests.integration.postgres.conftest import storage_on
 from tests.integration.postgres.gateways import (
     LedGateway,
+    fail_to_read,
     lose_the_answer,
     lose_the_statement,
     see_nothing,
@@ -209,6 +210,13 @@ class TestLostAnswers:
         closed = await storage.close(session)
         assert closed.version == 2
         assert await storage.sessions.get(session.key) == closed
+
+    async def test_an_update_whose_read_fails_is_not_stored(self, storage, led):
+        session = await storage.add()
+        led.lead["select_sessions"] = [fail_to_read]
+        with pytest.raises(StorageUnavailable) as caught:
+            await storage.close(session)
+        assert caught.value.stored == "no"
 
     async def test_an_update_that_may_be_what_its_own_rule_refuses_is_unknown(self, storage, led):
         session = await storage.add()

@@ -210,6 +210,15 @@ async def test_what_is_not_repeatable_is_tried_once(gateway, other):
     assert other.execute("SELECT last_value FROM calls").fetchone() == (1,)
 
 
+async def test_a_bug_that_is_found_in_preparing_surfaces_and_costs_no_connection(database_url, other):
+    async with opened(database_url, pool_size_max=1) as gateway:
+        before = await backend_of(gateway)
+        for _ in range(2):
+            with pytest.raises(psycopg.errors.UndefinedFunction):
+                await gateway.fetch(Statement("select_no_function", "SELECT no_function(%(x)s)"), {"x": 1})
+        assert await backend_of(gateway) == before
+
+
 async def test_a_plan_that_a_migration_has_made_stale_is_made_anew(database_url, other):
     everything = Statement("select_everything", "SELECT * FROM things")
     async with opened(database_url, pool_size_max=1) as gateway:

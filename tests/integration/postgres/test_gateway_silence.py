@@ -178,7 +178,7 @@ async def test_it_works_again_once_the_server_greets_again(server):
     async with opened(server.dsn) as gateway:
         await fail(gateway, READ)
         server.mute = False
-        with within(4.0):
+        with within(1.5):
             await eventually(lambda: answers(gateway))
 
 

@@ -68,8 +68,9 @@ async def contact(host, **options):
 async def test_before_the_first_contact_there_is_no_time_and_it_is_not_ready():
     host = ManualHost(wall_off_s=3600)
     clock = host.clock()
-    with pytest.raises(StorageUnavailable):
+    with pytest.raises(StorageUnavailable) as caught:
         clock.now()
+    assert (caught.value.stored, caught.value.executed) == ("no", "no")
     assert not clock.ready
     assert "not been read" in clock.reason
     assert clock.offset_ms is None

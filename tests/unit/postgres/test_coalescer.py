@@ -268,6 +268,20 @@ async def test_a_failure_while_a_refused_batch_is_taken_apart_goes_to_those_not_
         await b
 
 
+async def test_a_half_that_fails_does_not_fail_the_other_which_was_not_sent(send):
+    a, b = ask(coalescer(send), "a", "b")
+    await turns()
+    send.refuse()
+    await turns()
+    send.fail(StorageUnavailable(stored="unknown"))
+    await turns()
+    assert send.batches[2:] == [["b"]]
+    send.answer()
+    with pytest.raises(StorageUnavailable):
+        await a
+    assert await b == "answer to b"
+
+
 async def test_a_wrong_number_of_answers_is_told_to_every_caller(send):
     asked = ask(coalescer(send), "a", "b")
     await turns()

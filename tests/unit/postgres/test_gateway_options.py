@@ -15,6 +15,13 @@ def test_each_time_limit_is_below_the_next():
     assert options.socket_timeout_s * 2 + options.pool_timeout_s < options.request_timeout_s
 
 
+@pytest.mark.parametrize(("request_s", "connect_s"), [(0.1, 1.0), (2.0, 1.5), (60.0, 5.0)])
+def test_connecting_is_bounded_whatever_the_budget(request_s, connect_s):
+    options = GatewayOptions("dbname=x", request_timeout_s=request_s)
+    assert options.connect_timeout_s == connect_s
+    assert int(conninfo_to_dict(options.conninfo)["connect_timeout"]) >= connect_s
+
+
 def test_the_server_gets_its_time_limits_in_the_connection_options():
     options = conninfo_to_dict(GatewayOptions("dbname=x options='-c jit=off'").conninfo)["options"]
     assert options == "-c jit=off -c TimeZone=UTC -c lock_timeout=300 -c statement_timeout=500"
@@ -43,7 +50,7 @@ def test_options_do_not_show_the_password():
     assert "hunter2" not in repr(GatewayOptions("postgresql://u:hunter2@h/d"))
 
 
-@pytest.mark.parametrize("wrong", [{"pool_size_max": 0}, {"request_timeout_s": 0.0}, {"connect_timeout_s": 1}])
+@pytest.mark.parametrize("wrong", [{"pool_size_max": 0}, {"request_timeout_s": 0.0}])
 def test_a_number_without_sense_is_refused(wrong):
     with pytest.raises(ValueError, match="must be"):
         GatewayOptions("dbname=x", **wrong)

@@ -1,0 +1,131 @@
+"""Concurrent callers of the HTTP API, and the record of what they were told."""
+
+import asyncio
+import contextlib
+import random
+import time
+
+import httpx2
+from attrs import define, field
+
+from tests.faults.history import DELETE, EXECUTE, GET, INITIALIZE, PATCH, Answer, Call
+
+SCRIPT = "result = params.get('n', 0) + 1"
+REQUEST_S = 2.0
+SCRIPT_S = 1.0
+BUDGETS_S = dict.fromkeys((INITIALIZE, GET, PATCH, DELETE), REQUEST_S) | {EXECUTE: REQUEST_S + 2.0 + SCRIPT_S + 0.5}
+WEIGHTS = {EXECUTE: 40, GET: 30, PATCH: 15, INITIALIZE: 10, DELETE: 5}
+PAUSE_MAX_S = 0.03
+LIVE_MIN = 12
+GRAVES_MAX = 8
+LOOK_AT_GRAVE = 0.05
+HUNG_S = 10.0
+
+
+@define(eq=False)
+class Callers:
+    """Clients that initialize, execute, get, patch and delete over one set of sessions, until they are told to stop.
+
+    With `hang_ups`, that share of the calls is given up by its caller after a moment.
+    """
+
+    client: httpx2.AsyncClient
+    random: random.Random
+    hang_ups: float = 0.0
+    padding: int = 0
+    calls: list[Call] = field(factory=list)
+    live: list[str] = field(factory=list)
+    graves: list[str] = field(factory=list)
+    _mark: int = 0
+    _stopping: bool = False
+
+    async def prepare(self, sessions):
+        """Initialize sessions, all of them well."""
+        for _ in range(sessions):
+            await self.initialize()
+        assert len(self.live) == sessions, self.calls[-1]
+
+    def start(self, clients):
+        """Begin; the tasks end after `stop`."""
+        return [asyncio.ensure_future(self._live_on()) for _ in range(clients)]
+
+    def stop(self):
+        self._stopping = True
+
+    async def initialize(self):
+        mark = self._next_mark()
+        context = {"mark": mark, "padding": "x" * self.padding}
+        body = {"script_content": SCRIPT, "context": context, "limits": {"timeout_ms": int(SCRIPT_S * 1000)}}
+        titled = {"Language-Title": "python-counting"}
+        answered = await self._call(INITIALIZE, None, "POST", "/api/v1/initialize", body, mark=mark, headers=titled)
+        if answered is not None and answered.status_code == 200:
+            self.live.append(answered.json()["request_id"])
+
+    async def execute(self, request_id):
+        await self._call(EXECUTE, request_id, "POST", f"/api/v1/execute/{request_id}", {"params": {"n": 1}})
+
+    async def get(self, request_id):
+        await self._call(GET, request_id, "GET", f"/api/v1/sessions/{request_id}")
+
+    async def patch(self, request_id):
+        mark = self._next_mark()
+        body = {"context": {"mark": mark}}
+        await self._call(PATCH, request_id, "PATCH", f"/api/v1/sessions/{request_id}", body, mark=mark)
+
+    async def delete(self, request_id):
+        await self._call(DELETE, request_id, "DELETE", f"/api/v1/sessions/{request_id}")
+
+    async def _live_on(self):
+        while not self._stopping:
+            await self._step()
+            await asyncio.sleep(self.random.uniform(0, PAUSE_MAX_S))
+
+    async def _step(self):
+        (operation,) = self.random.choices(list(WEIGHTS), list(WEIGHTS.values()))
+        if operation == INITIALIZE or len(self.live) < LIVE_MIN:
+            await self.initialize()
+        elif operation == DELETE:
+            await self.delete(self._bury())
+        elif self.graves and self.random.random() < LOOK_AT_GRAVE:
+            await getattr(self, operation)(self.random.choice(self.graves))
+        else:
+            await getattr(self, operation)(self.random.choice(self.live))
+
+    def _bury(self):
+        request_id = self.live.pop(self.random.randrange(len(self.live)))
+        self.graves.append(request_id)
+        del self.graves[:-GRAVES_MAX]
+        return request_id
+
+    def _next_mark(self):
+        self._mark += 1
+        return self._mark
+
+    async def _call(self, operation, request_id, method, path, body=None, *, mark=None, headers=None):
+        began_s = time.monotonic()
+        answered = None
+        gives_up = self.random.random() < self.hang_ups
+        limit_s = self.random.uniform(0, 0.3) if gives_up else HUNG_S
+        with contextlib.suppress(TimeoutError, httpx2.TransportError):
+            async with asyncio.timeout(limit_s):
+                answered = await self.client.request(method, path, json=body, headers=headers)
+        ended_s = time.monotonic()
+        answer = _answer_of(answered) if answered is not None else None
+        if operation == INITIALIZE and answer is not None and answer.status == 200:
+            request_id = answered.json()["request_id"]
+        gave_up = gives_up and answer is None
+        self.calls.append(Call(operation, request_id, began_s, ended_s, BUDGETS_S[operation], answer, mark, gave_up))
+        return answered
+
+
+def _answer_of(answered):
+    body = answered.json() if answered.content else {}
+    error = body.get("error", {})
+    return Answer(
+        status=answered.status_code,
+        code=error.get("code"),
+        details=error.get("details", {}),
+        retry_after=answered.headers.get("retry-after"),
+        count=body.get("execution_count"),
+        mark=body.get("context", {}).get("mark"),
+    )

@@ -1,0 +1,136 @@
+"""The suite's server, a database of its own for every fault, and the table at the end."""
+
+import asyncio
+import contextlib
+import logging
+from uuid import UUID, uuid4
+
+import httpx2
+import pytest
+import structlog
+from dependency_injector import providers
+
+from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
+from adapters.postgres.migrations import MigrationRunner
+from adapters.postgres.statements import load_statements
+from adapters.system_clock import SystemClock
+from domain.language import Language
+from entrypoints.container.controller import Controller
+from entrypoints.container.runners import Runners
+from entrypoints.settings import Settings
+from tests.faults import report
+from tests.faults.history import Stored
+from tests.faults.proxy import Proxy
+from tests.faults.server import SERVICE_ROLE, running_server
+
+_STORED = "SELECT request_id, execution_count, closed_at IS NOT NULL, context -> 'mark' FROM meta.sessions"
+
+
+def pytest_terminal_summary(terminalreporter):
+    if report.ROWS:
+        terminalreporter.section("faults")
+        for line in report.lines():
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quiet_logs():
+    """Tell of errors only: thousands of calls are made, and many are meant to fail."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session")
+def server():
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def template(server):
+    """The name of a migrated database without data, to be cloned."""
+    name = server.create_database("migrated")
+    runner = MigrationRunner(server.dsn(name, SERVICE_ROLE), load_statements().migrations, SystemClock())
+    asyncio.run(runner.up())
+    return name
+
+
+@pytest.fixture
+def database(server, template):
+    """The name of a migrated database of the test's own."""
+    name = server.create_database(f"fault_{uuid4().hex}", template)
+    yield name
+    server.drop_database(name)
+
+
+@pytest.fixture
+async def proxy(server):
+    """A proxy in front of the server."""
+    proxy = await Proxy("127.0.0.1", server.port).start()
+    yield proxy
+    await proxy.stop()
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory):
+    """A folder that workers of another user can reach."""
+    folder = tmp_path_factory.mktemp("data")
+    for parent in (folder, *folder.parents[:2]):
+        parent.chmod(0o755)
+    return folder
+
+
+@pytest.fixture
+def settings_for(data_dir):
+    def load(url, **variables):
+        return Settings.load({"DATABASE_URL": url, "DATA_DIR": str(data_dir), **variables})
+
+    return load
+
+
+@pytest.fixture
+def stored_in(server):
+    """Return a reader of what a database holds in the end, which asks past the proxy."""
+
+    def reader(name):
+        def read():
+            with server.admin(name) as admin:
+                rows = admin.execute(_STORED).fetchall()
+            return {str(UUID(str(row[0]))): Stored(*row[1:]) for row in rows}
+
+        return read
+
+    return reader
+
+
+@pytest.fixture
+def stored(stored_in, database):
+    return stored_in(database)
+
+
+@contextlib.asynccontextmanager
+async def serving(settings, *, sandboxed=False):
+    """Yield a client of the controller, in this process; without a sandbox, scripts run in this process too."""
+    controller = Controller(settings=settings)
+    if not sandboxed:
+        runner = MemoryScriptRunner(MemoryRunnerOptions(workers_max=64, queue_max=64))
+        controller.runners.override(providers.Object(Runners(None, None, dict.fromkeys(Language, runner))))
+    application = controller.application()
+    async with application.running():
+        transport = httpx2.ASGITransport(app=application)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://testserver", timeout=None) as client:
+            yield client
+
+
+def execute(server, database, *statements):
+    with server.admin(database) as admin:
+        for statement in statements:
+            admin.execute(statement)
+
+
+def backends(server, database):
+    """Return how many connections of the service there are."""
+    with server.admin(database) as admin:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s AND datname = %s"
+        return admin.execute(query, (SERVICE_ROLE, database)).fetchone()[0]

@@ -1,0 +1,148 @@
+"""A PostgreSQL server on loopback that can be killed, frozen and filled."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from adapters.embedded_postgres.account import choose_account
+from adapters.embedded_postgres.binaries import find_binaries
+from tests.integration.postgres.silent_server import free_port
+
+_READY_TIMEOUT_S = 20.0
+_LOCALE = ("--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--encoding=UTF8")
+SERVICE_ROLE = "service"
+CONNECTIONS_MAX = 40
+
+
+class Server:
+    """A server of the suite's own; it is durable against kills, not against the machine."""
+
+    def __init__(self, folder, account):
+        self._folder, self._account = folder, account
+        self._binaries = find_binaries().reachable_by(account, folder)
+        self.port = free_port()
+        self._program = None
+        argv = [self._binaries.program("initdb"), "-D", str(folder / "cluster"), "-U", "postgres", "--auth=trust"]
+        subprocess.run([*argv, "--no-sync", *_LOCALE], check=True, capture_output=True, **self._as_user())
+        self.start()
+        with self.admin() as admin:
+            admin.execute(f"CREATE ROLE {SERVICE_ROLE} LOGIN")
+
+    def dsn(self, database="postgres", role="postgres", port=None):
+        return f"postgresql://{role}@127.0.0.1:{port or self.port}/{database}?sslmode=disable&gssencmode=disable"
+
+    def admin(self, database="postgres"):
+        return psycopg.connect(self.dsn(database), autocommit=True, connect_timeout=5)
+
+    def start(self):
+        """Start it, and wait until it takes connections."""
+        settings = [
+            "listen_addresses=127.0.0.1",
+            f"port={self.port}",
+            "fsync=off",  # no test ends the machine
+            f"unix_socket_directories={self._folder}",
+            f"max_connections={CONNECTIONS_MAX}",
+            "max_worker_processes=4",
+            "shared_buffers=64MB",
+            "jit=off",
+            "timezone=UTC",
+        ]
+        argv = [self._binaries.program("postgres"), "-D", str(self._folder / "cluster")]
+        options = [part for setting in settings for part in ("-c", setting)]
+        with (self._folder / "log").open("ab") as log:
+            self._program = subprocess.Popen([*argv, *options], stdout=log, stderr=log, **self._as_user())
+        self._await_ready()
+
+    def kill(self):
+        """Kill the postmaster and all that it has started."""
+        family = self._family()
+        _signal(family, signal.SIGKILL)
+        self._program.wait(10)
+
+    def freeze(self):
+        _signal(self._family(), signal.SIGSTOP)
+
+    def thaw(self):
+        _signal(self._family(), signal.SIGCONT)
+
+    def stop(self):
+        if self._program.poll() is None:
+            self.thaw()
+            self._program.send_signal(signal.SIGINT)
+            try:
+                self._program.wait(10)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def create_database(self, name, template="template1", tablespace="pg_default"):
+        create = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {} TABLESPACE {} STRATEGY FILE_COPY")
+        parts = (sql.Identifier(part) for part in (name, SERVICE_ROLE, template, tablespace))
+        with self.admin() as admin:
+            admin.execute(create.format(*parts))
+        return name
+
+    def drop_database(self, name):
+        with self.admin() as admin:
+            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def adopt(self, path):
+        """Let the server's user own a folder."""
+        self._account.adopt(path)
+
+    def _family(self):
+        """Return the postmaster and its children; it is asked first, so that no child is missed."""
+        pid = self._program.pid
+        return [pid, *_children(pid)]
+
+    def _await_ready(self):
+        until_s = time.monotonic() + _READY_TIMEOUT_S
+        while True:
+            try:
+                self.admin().close()
+            except psycopg.OperationalError:
+                assert self._program.poll() is None, (self._folder / "log").read_text()
+                assert time.monotonic() < until_s, "the server does not get ready"
+                time.sleep(0.01)
+            else:
+                return
+
+    def _as_user(self):
+        account = self._account
+        root = os.geteuid() == 0
+        user = {"user": account.uid, "group": account.gid, "extra_groups": []} if root else {}
+        environment = {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"}
+        return {"cwd": "/", "env": environment, "start_new_session": True, **user}
+
+
+@contextlib.contextmanager
+def running_server():
+    """Yield a fresh server, which is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="pgl-", dir="/tmp", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        account = choose_account(folder / "cluster")
+        account.adopt(folder)
+        server = Server(folder, account)
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def _children(pid):
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and (entry / "stat").read_text().rpartition(")")[2].split()[1] == str(pid):
+                yield int(entry.name)
+
+
+def _signal(pids, number):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)

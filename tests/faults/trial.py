@@ -1,0 +1,88 @@
+"""A fault that comes and goes under load, and what must hold all the while."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import httpx2
+from attrs import field, frozen
+
+from tests.faults.callers import Callers
+from tests.faults.history import Stored, problems
+from tests.faults.report import ROWS, row_of
+from tests.faults.watch import Watch
+
+SLACK_S = 1.0
+RECOVERY_S = 2.0
+QUIET_S = 0.7
+AFTER_S = RECOVERY_S + SLACK_S + 1.0
+PROBLEMS_SHOWN = 20
+USUAL = frozenset({"SESSION_CLOSED", "CONFLICT"})
+FAULTY = USUAL | {"STORAGE_UNAVAILABLE", "OVERLOADED"}
+
+Fault = Callable[[], AbstractAsyncContextManager[None]]
+
+
+@frozen
+class Trial:
+    """One fault and what it may do: the error codes that may be seen, and whether `/readyz` must tell of it.
+
+    `bites` says that some calls must fail, or the fault was none.
+    """
+
+    name: str
+    clients: int = 32
+    lasting_s: float = 3.0
+    errors: frozenset[str] = FAULTY
+    away: bool = False
+    bites: bool = True
+    hang_ups: float = 0.0
+    padding: int = 0
+    sessions: int = 24
+    tells: Callable[[Callers, tuple[float, float]], None] = field(default=lambda callers, during_s: None)
+
+    async def run(self, client: httpx2.AsyncClient, fault: Fault, stored: Callable[[], dict[str, Stored]]) -> None:
+        """Run the load with the fault in its midst; fails on whatever is not as it must be."""
+        callers = Callers(client, random.Random(self.name), self.hang_ups, self.padding)
+        watch = Watch(client)
+        await callers.prepare(self.sessions)
+        clients, watchers = callers.start(self.clients), watch.start()
+        try:
+            await asyncio.sleep(QUIET_S)
+            began_s = time.monotonic()
+            async with fault():
+                await asyncio.sleep(self.lasting_s)
+                over_s = time.monotonic()
+            ended_s = time.monotonic()
+            await asyncio.sleep(AFTER_S)
+            callers.stop()
+            await asyncio.gather(*clients)
+        finally:
+            await _cancelled([*clients, *watchers])
+        self._judge(callers, watch, (began_s, over_s, ended_s), stored())
+
+    def _judge(self, callers: Callers, watch: Watch, at_s: tuple[float, float, float], stored: dict) -> None:
+        began_s, over_s, ended_s = at_s
+        recovery_s = max((call.began_s for call in callers.calls if call.failed), default=ended_s) - ended_s
+        ROWS.append(row_of(self.name, callers.calls, (began_s, ended_s), max(0.0, recovery_s)))
+        found = [*problems(callers.calls, stored, SLACK_S, self.errors), *watch.problems(SLACK_S)]
+        if recovery_s > RECOVERY_S + SLACK_S:
+            found.append(f"a call still failed {recovery_s:.2f} s after the fault had ended")
+        if self.away and 200 in watch.readiness(began_s + 1.0, over_s - 1.0):
+            found.append("ready while the database was away")
+        if set(watch.readiness(ended_s + RECOVERY_S + SLACK_S, float("inf"))) - {200}:
+            found.append("not ready when all was well again")
+        if self.bites and not any(call.failed and began_s <= call.ended_s for call in callers.calls):
+            found.append("the fault did nothing")
+        assert not found, "\n".join([f"{self.name}: {len(found)} problems", *found[:PROBLEMS_SHOWN], str(ROWS[-1])])
+        self.tells(callers, (began_s, ended_s))
+
+
+async def _cancelled(tasks):
+    for task in tasks:
+        task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,65 @@
+"""Connecting within a limit, and running a statement in one round trip."""
+
+import asyncio
+
+import psycopg
+import pytest
+
+from adapters.postgres.connection import GatewayConnection
+from adapters.postgres.statement import Statement
+from tests.integration.postgres.silent_server import SilentServer, free_port
+from tests.integration.postgres.waiting import eventually, within
+
+READ = Statement("select_something", "SELECT %(value)s::text")
+
+
+@pytest.fixture
+async def server():
+    server = SilentServer()
+    await server.start()
+    yield server
+    await server.stop()
+
+
+async def connect(dsn, address_timeout_s=0.2, **options):
+    return await GatewayConnection.connect(dsn, autocommit=True, address_timeout_s=address_timeout_s, **options)
+
+
+async def test_a_server_that_does_not_greet_is_left_in_time(server):
+    server.mute = True
+    with within(0.2), pytest.raises(psycopg.errors.ConnectionTimeout):
+        await connect(server.dsn)
+    await eventually(lambda: not server.connections)
+
+
+async def test_a_caller_may_stop_waiting_for_a_greeting(server):
+    server.mute = True
+    asked = asyncio.ensure_future(connect(server.dsn, 30.0))
+    await eventually(lambda: server.connections)
+    asked.cancel()
+    with within(0.0), pytest.raises(asyncio.CancelledError):
+        await asked
+
+
+@pytest.mark.parametrize("hosts", ["host=127.0.0.1,127.0.0.1", "hostaddr=127.0.0.1,127.0.0.1"])
+async def test_the_next_host_is_tried_when_one_refuses(server, hosts):
+    dsn = f"{hosts} port={free_port()},{server.port} user=u dbname=d sslmode=disable gssencmode=disable"
+    connection = await connect(dsn, 1.0)
+    assert connection.info.port == server.port
+    await connection.close()
+
+
+@pytest.mark.parametrize("host", ["host=/nowhere", "host=", "host=no-such-host.invalid"])
+async def test_what_cannot_be_reached_fails_as_the_driver_says(host):
+    with pytest.raises(psycopg.OperationalError):
+        await connect(f"{host} port={free_port()} user=u dbname=d", 5.0)
+
+
+@pytest.mark.parametrize("prepare_threshold", [0, None])
+async def test_a_statement_takes_one_round_trip_at_its_first_run_too(server, prepare_threshold):
+    connection = await connect(server.dsn, 1.0, prepare_threshold=prepare_threshold)
+    for _ in range(2):
+        before = server.exchanges
+        assert await connection.run(READ, {"value": "x"}) == []
+        assert server.exchanges - before == 1
+    await connection.close()
