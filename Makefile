@@ -16,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit check format lint types imports sql scripts bench bench-cleanup lock clean
+.PHONY: help run test faults unit check format lint types imports sql scripts bench bench-cleanup lock clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
@@ -31,6 +31,9 @@ test: $(DEV_STAMP) ## Unit and integration tests on a real PostgreSQL, with bran
 	$(COVERAGE) report --include='domain/*' --fail-under=100 --format=total > /dev/null \
 	    || { echo 'domain/ is not covered whole'; exit 1; }
 	$(COVERAGE) report --fail-under=95 --format=total > /dev/null || { echo 'less than 95 % is covered'; exit 1; }
+
+faults: $(DEV_STAMP) ## Faults of server, network and controller under load, with a table of them; about five minutes.
+	$(PYTEST) --show-capture=no --durations=0 --durations-min=20 tests/faults
 
 unit: $(DEV_STAMP) ## Unit tests alone: no database, no network, no sandbox; about a second.
 	$(PYTEST) tests/unit

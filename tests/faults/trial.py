@@ -66,8 +66,8 @@ class Trial:
 
     def _judge(self, callers: Callers, watch: Watch, at_s: tuple[float, float, float], stored: dict) -> None:
         began_s, over_s, ended_s = at_s
-        recovery_s = max((call.began_s for call in callers.calls if call.failed), default=ended_s) - ended_s
-        ROWS.append(row_of(self.name, callers.calls, (began_s, ended_s), max(0.0, recovery_s)))
+        recovery_s = _recovery_s(callers.calls, ended_s)
+        ROWS.append(row_of(self.name, callers.calls, (began_s, ended_s), recovery_s))
         found = [*problems(callers.calls, stored, SLACK_S, self.errors), *watch.problems(SLACK_S)]
         if recovery_s > RECOVERY_S + SLACK_S:
             found.append(f"a call still failed {recovery_s:.2f} s after the fault had ended")
@@ -79,6 +79,13 @@ class Trial:
             found.append("the fault did nothing")
         assert not found, "\n".join([f"{self.name}: {len(found)} problems", *found[:PROBLEMS_SHOWN], str(ROWS[-1])])
         self.tells(callers, (began_s, ended_s))
+
+
+def _recovery_s(calls, since_s):
+    """Return how long it took until a call succeeded, and until no call failed any more that was made after that."""
+    first_s = min((call.ended_s for call in calls if call.succeeded and call.ended_s > since_s), default=float("inf"))
+    last_s = max((call.began_s for call in calls if call.failed), default=since_s)
+    return max(0.0, first_s - since_s, last_s - since_s)
 
 
 async def _cancelled(tasks):

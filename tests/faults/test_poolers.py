@@ -1,0 +1,87 @@
+"""The service behind PgBouncer, and before several servers."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from tests.faults.conftest import execute, serving
+from tests.faults.pgbouncer import find_pgbouncer, running_pgbouncer
+from tests.faults.server import SERVICE_ROLE, running_server
+from tests.faults.trial import USUAL, Trial
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@contextlib.asynccontextmanager
+async def nothing():
+    yield
+
+
+@pytest.fixture
+def pooled(server):
+    if find_pgbouncer() is None:
+        pytest.skip("PgBouncer is not installed (Debian and Ubuntu: apt-get install pgbouncer)")
+    return lambda **options: running_pgbouncer(server, **options)
+
+
+@pytest.fixture
+def limited(server):
+    """The service's role has the time limits that PgBouncer does not let through."""
+    execute(server, "postgres", f"ALTER ROLE {SERVICE_ROLE} SET lock_timeout = '300ms'")
+    execute(server, "postgres", f"ALTER ROLE {SERVICE_ROLE} SET statement_timeout = '500ms'")
+    yield
+    execute(server, "postgres", f"ALTER ROLE {SERVICE_ROLE} RESET ALL")
+
+
+@pytest.fixture
+def pooled_settings(server, database, settings_for, limited):
+    """Return the settings that PgBouncer asks for."""
+
+    def load(port, **variables):
+        return settings_for(server.dsn(database, SERVICE_ROLE, port), DB_SERVER_TIMEOUTS="false", **variables)
+
+    return load
+
+
+@pytest.mark.parametrize("prepares", [True, False], ids=["prepared", "not prepared"])
+async def test_it_works_through_pgbouncer_in_transaction_mode(pooled, pooled_settings, stored, prepares):
+    with pooled(prepared_statements_max=100 if prepares else 0) as port:
+        async with serving(pooled_settings(port, DB_PREPARE=str(prepares).lower())) as client:
+            name = f"none, through PgBouncer, {'prepared' if prepares else 'not prepared'}"
+            await Trial(name, errors=USUAL, bites=False).run(client, nothing, stored)
+
+
+async def test_a_server_behind_pgbouncer_that_is_killed_and_restarted(server, pooled, pooled_settings, stored):
+    @contextlib.asynccontextmanager
+    async def fault():
+        server.kill()
+        yield
+        await asyncio.to_thread(server.start)
+
+    with pooled(prepared_statements_max=100) as port:
+        async with serving(pooled_settings(port)) as client:
+            await Trial("server behind PgBouncer killed and restarted", away=True).run(client, fault, stored)
+
+
+async def test_pgbouncer_refuses_the_time_limits_that_are_sent_to_it(server, database, settings_for, pooled):
+    with pooled(prepared_statements_max=100) as port:
+        async with serving(settings_for(server.dsn(database, SERVICE_ROLE, port))) as client:
+            assert (await client.get("/readyz")).status_code == 503
+
+
+@pytest.fixture
+def standby(database):
+    """Another server that takes no writes, with a database and a role of the same names."""
+    with running_server() as standby:
+        standby.create_database(database)
+        execute(standby, "postgres", "ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+        yield standby
+
+
+async def test_of_several_hosts_the_writable_one_is_taken(server, standby, database, settings_for, stored):
+    hosts = f"127.0.0.1:{standby.port},127.0.0.1:{server.port}"
+    url = f"postgresql://{SERVICE_ROLE}@{hosts}/{database}?sslmode=disable&gssencmode=disable"
+    async with serving(settings_for(url)) as client:
+        trial = Trial("none, a read-only standby named before the primary", errors=USUAL, bites=False)
+        await trial.run(client, nothing, stored)

@@ -1,0 +1,19 @@
+"""What the parts are told of the settings."""
+
+import pytest
+
+from entrypoints.container.options import gateway_options
+from entrypoints.settings import Settings
+
+
+@pytest.mark.parametrize(("said", "told"), [("", True), ("true", True), ("false", False)])
+def test_what_a_pooler_cannot_bear_can_be_switched_off(said, told):
+    url = "postgresql://u@h/d"
+    settings = Settings.load({"DATABASE_URL": url, "DB_PREPARE": said, "DB_SERVER_TIMEOUTS": said})
+    options = gateway_options(settings)
+    assert (options.prepares, options.server_timeouts) == (told, told)
+
+
+def test_the_connections_of_a_process_are_shared_out():
+    options = gateway_options(Settings.load({"DATABASE_URL": "postgresql://u@h/d", "DB_POOL_MAX": "3"}))
+    assert (options.pool_size_max, options.waiting_lane_size_max) == (2, 1)
