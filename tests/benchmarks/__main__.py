@@ -3,9 +3,11 @@
 import asyncio
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import SubprocessError
 
 import click
 
@@ -18,7 +20,7 @@ from tests.benchmarks.load import LoadFailed
 from tests.benchmarks.machine import Cores, describe
 from tests.benchmarks.measurement import Measurement
 from tests.benchmarks.plan import Plan, Scope, Stage
-from tests.benchmarks.process_table import strangers
+from tests.benchmarks.process_table import busy_s, processor_s, strangers
 from tests.benchmarks.progress import Progress
 from tests.benchmarks.servers import NotServing
 from tests.benchmarks.sessions import SessionSet
@@ -29,6 +31,7 @@ _MOSTLY = 64
 _SIZES = (10_000, 100_000, 1_000_000)
 _HUGE = 10_000_000
 _OUTPUT = Path("dist/bench")
+_OTHERS_SHARE = 0.05
 
 
 @click.group()
@@ -108,15 +111,16 @@ def _bench() -> Iterator[tuple[Database, Cores, Path]]:
 
 @contextmanager
 def _strangers() -> Iterator[list[str]]:
-    """Look who else is at work before and after, and note it."""
-    seen: list[str] = []
-    for moment in ("Before", "After"):
-        found = strangers(os.getpid())
-        seen.extend(f"{moment} the run: {each}; the figures suffer from it." for each in found)
-        if moment == "Before":
-            for note in seen:
-                click.echo(note, err=True)
-            yield seen
+    """Look who else is at work before and after, and how much meanwhile, and note it."""
+    seen = [f"Before the run: {each}; the figures suffer from it." for each in strangers(os.getpid())]
+    for note in seen:
+        click.echo(note, err=True)
+    started_s, others_s = time.monotonic(), busy_s() - processor_s(os.getpid())
+    yield seen
+    share = (busy_s() - processor_s(os.getpid()) - others_s) / (time.monotonic() - started_s)
+    if share > _OTHERS_SHARE:
+        seen.append(f"During the run others took {share:.0%} of a core; the figures suffer from it.")
+    seen.extend(f"After the run: {each}; the figures suffer from it." for each in strangers(os.getpid()))
 
 
 def _carry_out(plan: Plan) -> list[Measurement]:
@@ -126,7 +130,7 @@ def _carry_out(plan: Plan) -> list[Measurement]:
     for stage in stages:
         try:
             _take(stage, progress, measurements)
-        except (NotServing, LoadFailed) as failure:
+        except (NotServing, LoadFailed, RuntimeError, SubprocessError) as failure:
             plan.notes.append(str(failure))
     progress.close()
     return measurements
@@ -148,7 +152,7 @@ def _tell(cores: Cores, facts: Facts, notes: Sequence[str]) -> None:
     click.echo(report.ceiling(facts.measurements))
     if not cores.apart:
         click.echo("There is one core only: the load and the server take from each other.")
-    for note in notes or ["Nobody else took more than 5 % of a core, before or after."]:
+    for note in notes or ["Nobody else took more than 5 % of a core: before, meanwhile or after."]:
         click.echo(note)
 
 

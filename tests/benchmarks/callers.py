@@ -23,7 +23,8 @@ from domain.json_text import JsonText
 from domain.ports import Clock, ExecutionRepository, ExecutionRequest, FinishedExecution
 from entrypoints.configuration.secret import Secret
 from entrypoints.container.database import Database as Parts
-from entrypoints.settings import Settings
+from entrypoints.logs import configure_logs
+from entrypoints.settings import LogFormat, LogLevel, Settings
 from tests.benchmarks.database import Database
 from tests.benchmarks.machine import pinned
 from tests.benchmarks.measurement import Measurement, quantile_ms
@@ -160,5 +161,6 @@ async def measure(task: Task) -> list[Measurement]:
 
 
 if __name__ == "__main__":
+    configure_logs(LogLevel.ERROR, LogFormat.AUTO)
     measured = uvloop.run(measure(Task(**json.loads(sys.argv[1]))))
     sys.stdout.write(json.dumps([asdict(each) for each in measured]))

@@ -67,7 +67,7 @@ class Database:
     def execute(self, statement: str, parameters: dict[str, object] | None = None) -> list[tuple[Any, ...]]:
         """Run one statement and return its rows."""
         with psycopg.connect(self.url, autocommit=True) as connection:
-            cursor = connection.execute(sql.SQL(statement), parameters)  # type: ignore[arg-type]  # all are this package's
+            cursor = connection.execute(sql.SQL(statement), parameters)
             return cursor.fetchall() if cursor.description else []
 
     def fill(self, sessions: SessionSet, *, expired: bool = False) -> Iterator[int]:

@@ -5,7 +5,7 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Self
 from urllib.parse import urlsplit
@@ -89,7 +89,7 @@ class LoadGenerator:
         """
         return self._measure(lambda until_s: self._paced(requests, 1 / rate, until_s), duration_s)
 
-    def _measure(self, run, duration_s: float) -> Load:
+    def _measure(self, run: Callable[[float], None], duration_s: float) -> Load:
         self._latencies_s, self._errors = [], {}
         gc.collect()
         gc.disable()
@@ -102,8 +102,8 @@ class LoadGenerator:
         return Load(self._latencies_s, self._errors, took_s, processor_s)
 
     def _all_busy(self, requests: Iterator[bytes], until_s: float) -> None:
-        for request in islice(requests, len(self._idle)):
-            self._send(self._idle.popleft(), request, time.perf_counter())
+        for first in islice(requests, len(self._idle)):
+            self._send(self._idle.popleft(), first, time.perf_counter())
         while len(self._idle) < len(self._lines):
             for descriptor in self._ready(_STALL_S):
                 line = self._lines[descriptor]

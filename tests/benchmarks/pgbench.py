@@ -99,7 +99,7 @@ def _filled(statement: Statement, values: Mapping[str, str]) -> str:
     return f"{text};\n"
 
 
-def _values(sessions: SessionSet, now: datetime) -> Mapping[str, str]:
+def _values(sessions: SessionSet, now: datetime) -> dict[str, str]:
     later = now + timedelta(seconds=LIFETIME_S)
     request_id = f"'{sessions.prefix}' || lpad(to_hex(:n::bigint), 12, '0')"
     version = f"SELECT v.version FROM meta.sessions AS v WHERE v.request_id = ({request_id})::uuid"

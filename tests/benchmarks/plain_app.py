@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from psycopg.rows import dict_row
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 from starlette.applications import Starlette
@@ -43,7 +44,7 @@ WHERE request_id = %s AND owner = 'anonymous' AND expires_at > %s AND closed_at 
 RETURNING request_id, execution_count
 """
 
-pool = AsyncConnectionPool(
+pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
     os.environ["DATABASE_URL"],
     min_size=_POOL_SIZE,
     max_size=_POOL_SIZE,

@@ -1,6 +1,6 @@
 """What is measured, in which order."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,8 @@ from tests.benchmarks.names import (
 )
 from tests.benchmarks.servers import Program, Server
 from tests.benchmarks.sessions import SessionSet
+
+Loads = Mapping[str, Callable[[], Iterator[bytes]]]
 
 _LANGUAGES = ("python", "nodejs")
 _NEW_SCRIPTS_CONNECTIONS = 16
@@ -103,7 +105,7 @@ class Plan:
         return Stage(partial(self._serving, servers.bare), steps)
 
     def _plain(self, sessions: SessionSet) -> Stage:
-        loads = {
+        loads: Loads = {
             GET: partial(requests.gets, sessions),
             PATCH: partial(requests.patches, sessions),
             COUNT: partial(requests.counts, sessions),
@@ -113,7 +115,7 @@ class Plan:
         return Stage(partial(self._serving, program), list(self._peer_steps(PLAIN, sessions, loads)))
 
     def _express(self, sessions: SessionSet) -> Stage:
-        loads = {
+        loads: Loads = {
             GET: partial(requests.express_gets, sessions),
             PATCH: partial(requests.express_patches, sessions),
             COUNT: partial(requests.express_counts, sessions),
@@ -121,9 +123,7 @@ class Plan:
         }
         return Stage(partial(self._serving_express, sessions), list(self._peer_steps(EXPRESS, sessions, loads)))
 
-    def _peer_steps(
-        self, system: str, sessions: SessionSet, loads: dict[str, Callable[[], Iterator[bytes]]]
-    ) -> Iterator[Step]:
+    def _peer_steps(self, system: str, sessions: SessionSet, loads: Loads) -> Iterator[Step]:
         for connections in self.scope.connections_peers:
             for operation, load in loads.items():
                 yield self._http(Case(system, operation, connections, sessions.count), load)
@@ -161,7 +161,7 @@ class Plan:
     def _pglambda(self, sessions: SessionSet) -> Stage:
         scope, count = self.scope, sessions.count
         all_connections = scope.connections_small if count == scope.sizes[0] else scope.connections_large
-        loads = {
+        loads: Loads = {
             GET: partial(requests.gets, sessions),
             PATCH: partial(requests.patches, sessions),
             INITIALIZE: requests.initializes,

@@ -54,7 +54,8 @@ def _draw_targets(axes: Any, measured: Sequence[Verdict]) -> None:
     reached = [_reached(each) for each in measured]
     axes.barh(names, reached, color=["#2e7d32" if each.met else "#c62828" for each in measured])
     axes.axvline(1, color="black", linewidth=1)
-    axes.set_xscale("log")
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.invert_yaxis()
     axes.set_title("Reached, in parts of the target (1 and more: met)")
 
@@ -66,6 +67,8 @@ def _draw_curves(axes: Any, measurements: Sequence[Measurement], value: str, lab
             points = [getattr(each, value) for each in line]
             axes.plot([each.connections for each in line], points, marker="o", label=operation, color=color)
     axes.set_xscale("log", base=2)
+    axes.set_xticks(sorted({each.connections for each in measurements}))
+    axes.xaxis.set_major_formatter("{x:.0f}")
     axes.set_xlabel("connections (callers within the process for begin and finish)")
     axes.set_ylabel(label)
     axes.grid(alpha=0.3)

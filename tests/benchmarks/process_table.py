@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from attrs import frozen
+from typing_extensions import override
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -33,6 +34,7 @@ class Stranger:
     name: str
     share: float
 
+    @override
     def __str__(self) -> str:
         return f"{self.name} (pid {self.pid}) takes {self.share:.0%} of a core"
 
@@ -60,6 +62,12 @@ def memory(root: int) -> Memory:
     return Memory(pss_mib, sum(map(_rss_bytes, tree)) / _MIB)
 
 
+def busy_s() -> float:
+    """Return the processor seconds that all cores have been at work since the machine's start."""
+    user, nice, system, _idle, _waiting, *interrupts = _processor_ticks()
+    return (user + nice + system + sum(interrupts[:2])) * _TICK_S
+
+
 def strangers(ours: int) -> list[Stranger]:
     """Watch for a second, and return who takes more than 5 % of a core, other than the tree of `ours`."""
     before = _read_table()
@@ -72,6 +80,11 @@ def strangers(ours: int) -> list[Stranger]:
         if pid in before and pid not in own
     ]
     return sorted((each for each in found if each.share > _STRANGER_SHARE), key=lambda each: -each.share)
+
+
+def _processor_ticks() -> list[int]:
+    first, _, _ = Path("/proc/stat").read_text(encoding="utf-8").partition("\n")
+    return [int(word) for word in first.split()[1:]]
 
 
 def _read_table() -> Mapping[int, ProcessFacts]:

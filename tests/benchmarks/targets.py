@@ -74,7 +74,7 @@ def verdicts(facts: Facts) -> Iterator[Verdict]:
     for language, share, cold_ms in (("python", 0.15, 15.0), ("nodejs", 0.06, 25.0)):
         warm, cold = find(PGLAMBDA, WARM[language], None), find(PGLAMBDA, COLD[language], None)
         yield _at_least(f"execute, warm {language} / bare Starlette POST", share, _rates(warm, bare_post))
-        yield _at_most(f"execute, cold {language}, p50", cold_ms, cold and cold.p50_ms, " ms")
+        yield _at_most(f"execute, cold {language}, p50", cold_ms, cold.p50_ms if cold else None, " ms")
 
 
 def _at_least(name: str, wanted: float, measured: float | None) -> Verdict:
