@@ -9,8 +9,10 @@ from typing import TypeVar
 import click
 from msgspec.structs import replace
 
-from domain.errors import StorageUnavailable
+from domain.errors import RuntimeUnavailable, StorageUnavailable
+from domain.language import Language
 from entrypoints.commands.database import command_database
+from entrypoints.commands.selftest import Output, all_held, attack, told
 from entrypoints.commands.wiring import Migrations, Wiring, container
 from entrypoints.configuration.checks import RUNTIME_HOST_CHECKS
 from entrypoints.configuration.environment import SettingsError
@@ -26,7 +28,7 @@ from entrypoints.supervision.supervisor import Supervisor
 from entrypoints.supervision.targets import Targets
 from entrypoints.version import VERSION
 
-_FAILURES = (StartFailed, DataDirError, CannotListen, ServerFailed, StorageUnavailable)
+_FAILURES = (StartFailed, DataDirError, CannotListen, ServerFailed, StorageUnavailable, RuntimeUnavailable)
 
 Answer = TypeVar("Answer")
 
@@ -117,6 +119,33 @@ def status(context: click.Context, dry_run: bool) -> None:  # noqa: ARG001  # ac
     """List the migrations and when they were applied."""
     for each in _on_migrations(context, lambda migrations: migrations.status()):
         click.echo(f"{each.name}  {each.applied_at.isoformat() if each.applied_at else 'not applied'}")
+
+
+@cli.command()
+@click.option(
+    "--language",
+    "languages",
+    type=click.Choice([each.value for each in Language]),
+    multiple=True,
+    help="Only this language.",
+)
+@click.option(
+    "--output",
+    type=click.Choice([each.value for each in Output]),
+    default=Output.TABLE.value,
+    show_default=True,
+    help="Form of the verdicts.",
+)
+@click.pass_context
+def selftest(context: click.Context, languages: tuple[str, ...], output: str) -> None:
+    """Attack this host's sandbox by every known way out; the exit status is 1 when any attack succeeds."""
+    with _told():
+        trials = asyncio.run(
+            attack(_wiring(context), _settings(), [Language(each) for each in languages] or list(Language))
+        )
+    click.echo(told(trials, Output(output)))
+    if not all_held(trials):
+        context.exit(1)
 
 
 @cli.group()

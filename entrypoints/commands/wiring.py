@@ -1,10 +1,11 @@
 """What the command needs of the composition root."""
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Protocol, cast
 
+from domain.language import Language
 from entrypoints.settings import Settings
 from entrypoints.supervision.database_server import DatabaseServer
 
@@ -44,7 +45,72 @@ class Migrations(Protocol):
         ...
 
 
-class Wiring(Protocol):
+class AttackTrial(Protocol):
+    """An attack on the sandbox, and how it ended: `verdict` is "held", "succeeded" or "unclear"."""
+
+    @property
+    def language(self) -> str:
+        """The language of its scripts."""
+        ...
+
+    @property
+    def category(self) -> str:
+        """What it is aimed at."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Its name within language and category."""
+        ...
+
+    @property
+    def tries(self) -> str:
+        """What it tries."""
+        ...
+
+    @property
+    def succeeds(self) -> str:
+        """How its success would look."""
+        ...
+
+    @property
+    def verdict(self) -> str:
+        """How it ended."""
+        ...
+
+    @property
+    def evidence(self) -> str:
+        """What stopped it, or what it got."""
+        ...
+
+    @property
+    def elapsed_ms(self) -> float:
+        """How long it took, the look at the host included."""
+        ...
+
+
+class SelfTest(Protocol):
+    """Attacks on the sandbox of this host."""
+
+    @property
+    def attacks_count(self) -> int:
+        """How many there are."""
+        ...
+
+    def trials(self) -> AsyncIterator[AttackTrial]:
+        """Make them one by one; raises RuntimeUnavailable when there is no sandbox that could be attacked."""
+        ...
+
+
+class SelfTests(Protocol):
+    """Makes self tests out of settings."""
+
+    def self_test(self, settings: Settings, languages: Sequence[Language]) -> SelfTest:
+        """Return the attacks in these languages on a sandbox like the service's."""
+        ...
+
+
+class Wiring(SelfTests, Protocol):
     """Makes adapters out of settings; `entrypoints.container.commands` is one."""
 
     def embedded_postgres(self, settings: Settings) -> DatabaseServer:

@@ -9,9 +9,12 @@ from adapters.embedded_postgres.server import EmbeddedPostgres
 from adapters.postgres.migration import Migration, MigrationsDiffer, SessionsExist, UnsupportedServer
 from adapters.postgres.migrations import MigrationRunner
 from adapters.postgres.statements import load_statements
+from adapters.sandbox.selftest.corpus import load_attacks
+from adapters.sandbox.selftest.trials import SelfTest
 from adapters.system_clock import SystemClock
+from domain.language import Language
 from entrypoints.commands.wiring import Migrations, MigrationState
-from entrypoints.container.options import embedded_options
+from entrypoints.container.options import embedded_options, sandbox_options
 from entrypoints.settings import Settings
 from entrypoints.supervision.database_server import DatabaseServer
 from entrypoints.supervision.launcher import launch
@@ -30,6 +33,11 @@ def migrations(settings: Settings) -> Migrations:
     return CommandMigrations(
         MigrationRunner(settings.database_url.reveal(), load_statements().migrations, SystemClock())
     )
+
+
+def self_test(settings: Settings, languages: Sequence[Language]) -> SelfTest:
+    """Return the attacks in these languages on a sandbox like the service's."""
+    return SelfTest(sandbox_options(settings, tuple(languages)), load_attacks(languages))
 
 
 @define

@@ -68,6 +68,7 @@ def test_the_version_is_that_of_the_project():
     [
         (),
         ("serve",),
+        ("selftest",),
         ("runtime-host",),
         ("migrate",),
         ("migrate", "up"),

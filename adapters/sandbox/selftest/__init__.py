@@ -1,0 +1,1 @@
+"""Attacks on the sandbox of this host, and the judgement whether any succeeds."""

@@ -1,0 +1,89 @@
+"""The attacks, read from their files."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from attrs import field, frozen
+from typing_extensions import override
+
+from domain.execution import FailureCode
+from domain.language import Language
+
+_FOLDER = Path(__file__).parents[1] / "attacks"
+_ATTACK = re.compile(r"^### ", re.MULTILINE)
+_STEP = re.compile(r"^---(?P<where> next execution| another session)?\n", re.MULTILINE)
+_TIMEOUT_MS = 2000
+
+
+@frozen
+class Step:
+    """One execution of an attack; whether it is made in another session than those before."""
+
+    source: str = field(repr=False)
+    in_another_session: bool
+
+
+@frozen
+class Attack:
+    """What is tried, how its success would look, and the scripts that try it, in their order.
+
+    A script that gets anywhere returns what it got; the last one returning anything but null is a success. `ends` are
+    the failures in which an attack may end, besides null. `trace` is a text that shows success in the last one's
+    output. `in_control` says that it does no harm outside a sandbox and must succeed there.
+    """
+
+    language: Language
+    category: str
+    name: str
+    tries: str
+    succeeds: str
+    steps: Sequence[Step]
+    ends: frozenset[FailureCode]
+    timeout_ms: int
+    trace: str | None
+    in_control: bool
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.category}/{self.name} ({self.language})"
+
+
+def load_attacks(languages: Sequence[Language] = tuple(Language)) -> Sequence[Attack]:
+    """Return the attacks in these languages; raises OSError and ValueError when the files are not as they should be."""
+    preludes = {language: (_FOLDER / f"prelude.{language}").read_text(encoding="utf-8") for language in languages}
+    found = [attack for path in sorted(_FOLDER.glob("*.attacks")) for attack in _attacks_in(path, preludes)]
+    return tuple(found)
+
+
+def _attacks_in(path: Path, preludes: dict[Language, str]) -> Iterator[Attack]:
+    for block in _ATTACK.split(path.read_text(encoding="utf-8"))[1:]:
+        title, _, rest = block.partition("\n")
+        language, name = title.split()
+        if Language(language) in preludes:
+            yield read_attack(Language(language), path.stem, name, rest, preludes[Language(language)])
+
+
+def read_attack(language: Language, category: str, name: str, text: str, prelude: str) -> Attack:
+    """Return the attack that a text describes: its facts, then its scripts; raises ValueError and KeyError."""
+    parts = _STEP.split(text)
+    facts = dict(line.split(": ", 1) for line in parts[0].splitlines())
+    steps = [
+        Step(prelude + source, where == " another session")
+        for where, source in zip(parts[1::2], parts[2::2], strict=True)
+    ]
+    attack = Attack(
+        language=language,
+        category=category,
+        name=name,
+        tries=facts.pop("tries"),
+        succeeds=facts.pop("succeeds"),
+        steps=steps,
+        ends=frozenset(FailureCode(code) for code in facts.pop("ends", "").split()),
+        timeout_ms=int(facts.pop("timeout", _TIMEOUT_MS)),
+        trace=facts.pop("trace", None),
+        in_control=facts.pop("control", "no") == "yes",
+    )
+    if facts or not steps:
+        raise ValueError(f"{attack} has facts that nobody knows ({', '.join(facts)}), or no script")
+    return attack

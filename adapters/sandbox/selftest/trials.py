@@ -1,0 +1,148 @@
+"""Makes attacks, one after the other, and looks at the host after each."""
+
+import asyncio
+import json
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from attrs import define, field
+
+from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.runner import SandboxScriptRunner
+from adapters.sandbox.seccomp import MACHINES
+from adapters.sandbox.selftest.bait import Bait
+from adapters.sandbox.selftest.corpus import Attack
+from adapters.sandbox.selftest.verdicts import Judge, Trial
+from adapters.sandbox.workshop import Workshop
+from domain.errors import DomainError
+from domain.execution import OpenExecution, ScriptReport
+from domain.identity import ANONYMOUS, SessionKey, uuid7_at
+from domain.json_text import JsonText
+from domain.language import Language
+from domain.limits import Isolation, Limits
+from domain.ports import ScriptRun, ScriptRunner
+from domain.script import Script
+
+_SOURCE_SIZE_MAX = 1 << 20
+_END_S = 2.0
+"""How long what was killed may take to leave the process table."""
+_POLL_S = 0.01
+_NEIGHBOURS = {Language.PYTHON: "result = 42", Language.NODEJS: "return 42"}
+
+
+@define(eq=False)
+class Attacker:
+    """Makes attacks on one runner; the bait lies open while it does."""
+
+    runner: ScriptRunner
+    bait: Bait
+    options: SandboxOptions
+    _neighbours: dict[Language, SessionKey] = field(factory=dict, init=False)
+
+    async def attack(self, attack: Attack) -> Trial:
+        """Make the attack to its end and judge it; raises what keeps a script from being run at all."""
+        started_at = time.perf_counter()
+        sessions = [_new_session()]
+        reports: list[ScriptReport] = []
+        for step in attack.steps:
+            if step.in_another_session:
+                sessions.append(_new_session())
+            reports.append(await self._run(attack.language, step.source, sessions[-1], attack.timeout_ms))
+        for session in sessions:
+            await self.runner.evict(session.request_id)
+        harm = await self._harm(attack.language)
+        verdict, evidence = Judge(self.options, self.options.memory_mb).judge(attack, reports, harm)
+        return Trial(attack, verdict, evidence, (time.perf_counter() - started_at) * 1000)
+
+    async def _harm(self, language: Language) -> str | None:
+        if await self._somebody_lives():
+            return "a process or thread has outlived its session"
+        return self.bait.harm() or await self._neighbour_harmed(language)
+
+    async def _somebody_lives(self) -> bool:
+        ends_at = time.monotonic() + _END_S
+        while self.bait.living():
+            if time.monotonic() > ends_at:
+                return True
+            await asyncio.sleep(_POLL_S)
+        return False
+
+    async def _neighbour_harmed(self, language: Language) -> str | None:
+        session = self._neighbours.setdefault(language, _new_session())
+        try:
+            report = await self._run(language, _NEIGHBOURS[language], session, 5000)
+        except DomainError as error:
+            return f"another session's call was refused: {error}"
+        return None if report.result == "42" else "another session's call failed"
+
+    async def _run(self, language: Language, source: str, session: SessionKey, timeout_ms: int) -> ScriptReport:
+        worker = await self.runner.acquire(self._script_run(language, source, session, timeout_ms))
+        try:
+            return await worker.run()
+        finally:
+            await worker.release()
+
+    def _script_run(self, language: Language, source: str, session: SessionKey, timeout_ms: int) -> ScriptRun:
+        script = Script.of(source, _SOURCE_SIZE_MAX)
+        now = datetime.now(UTC)
+
+        async def read() -> Script:
+            return script
+
+        return ScriptRun(
+            execution=OpenExecution(session, _new_session().request_id, now + timedelta(minutes=2)),
+            language=language,
+            limits=Limits(timeout_ms, self.options.memory_mb, Isolation.SESSION),
+            expires_at=now + timedelta(hours=1),
+            script_hash=script.hash,
+            context=JsonText("{}"),
+            params=JsonText(json.dumps({**self.bait.params(), **self._facts()})),
+            source=read,
+        )
+
+    def _facts(self) -> Mapping[str, object]:
+        options = self.options
+        machine = MACHINES.get(os.uname().machine)
+        calls = {} if machine is None else {**machine.denied, "clone": machine.clone, "clone3": machine.clone3}
+        return {
+            "calls": calls,
+            "memory_mb": options.memory_mb,
+            "processes_max": options.processes_max,
+            "files_max": options.files_max,
+            "tmp_size_max": options.tmp_size_max,
+            "tmp_files_max": options.tmp_files_max,
+        }
+
+
+@define(eq=False)
+class SelfTest:
+    """The attacks on a sandbox of its own, built with the options that the service has on this host."""
+
+    options: SandboxOptions
+    attacks: Sequence[Attack]
+
+    @property
+    def attacks_count(self) -> int:
+        """How many attacks there are."""
+        return len(self.attacks)
+
+    async def trials(self) -> AsyncIterator[Trial]:
+        """Make the attacks in their order; raises RuntimeUnavailable when there is no sandbox to attack."""
+        runner = SandboxScriptRunner(self.options)
+        await runner.open()
+        bait = Bait(Workshop(self.options).uid)
+        try:
+            bait.open()
+            attacker = Attacker(runner, bait, self.options)
+            for attack in self.attacks:
+                yield await attacker.attack(attack)
+        finally:
+            bait.close()
+            await runner.close(_END_S)
+
+
+def _new_session() -> SessionKey:
+    return SessionKey(ANONYMOUS, uuid7_at(datetime.now(UTC), secrets.randbits(62)))

@@ -1,0 +1,111 @@
+"""Whether an attack has succeeded, judged by what it returned and by what it did to the host."""
+
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+
+from attrs import frozen
+
+from adapters.sandbox.options import MIB, SandboxOptions
+from adapters.sandbox.selftest.corpus import Attack
+from domain.execution import FailureCode, ScriptReport
+
+_KILL_MS = 1000
+"""How much later than its limit an execution may be seen to end on a busy host."""
+_MEMORY_BASE_MB = 256
+"""What an interpreter may have beside its scripts' memory, at the most."""
+
+
+class Verdict(StrEnum):
+    """How an attack ended; unclear when its script did not do what it was to try."""
+
+    HELD = "held"
+    SUCCEEDED = "succeeded"
+    UNCLEAR = "unclear"
+
+
+@frozen
+class Trial:
+    """An attack that was made, and its verdict; the evidence says what stopped it, or what it got."""
+
+    attack: Attack
+    verdict: Verdict
+    evidence: str
+    elapsed_ms: float
+
+    @property
+    def language(self) -> str:
+        """The language of its scripts."""
+        return self.attack.language
+
+    @property
+    def category(self) -> str:
+        """What it is aimed at."""
+        return self.attack.category
+
+    @property
+    def name(self) -> str:
+        """Its name within language and category."""
+        return self.attack.name
+
+    @property
+    def tries(self) -> str:
+        """What it tries."""
+        return self.attack.tries
+
+    @property
+    def succeeds(self) -> str:
+        """How its success would look."""
+        return self.attack.succeeds
+
+
+@frozen
+class Judge:
+    """Judges attacks by the limits that they ran under."""
+
+    options: SandboxOptions
+    memory_mb: int
+
+    def judge(self, attack: Attack, reports: Sequence[ScriptReport], harm: str | None) -> tuple[Verdict, str]:
+        """Return the verdict and its evidence; there is one report for each of the attack's steps."""
+        success = harm or next(self._successes(attack, reports), None)
+        if success is not None:
+            return Verdict.SUCCEEDED, success
+        strange = next(_strange_ends(attack, reports), None)
+        if strange is not None:
+            return Verdict.UNCLEAR, strange
+        return Verdict.HELD, _stopped_by(reports)
+
+    def _successes(self, attack: Attack, reports: Sequence[ScriptReport]) -> Iterator[str]:
+        last = reports[-1]
+        if last.result not in {None, "null"}:
+            yield f"it got {last.result[:200] if last.result else ''}"
+        if attack.trace is not None and attack.trace in last.stdout + last.stderr:
+            yield f"its trace is in the output: {attack.trace}"
+        for report in reports:
+            yield from self._limits_broken(attack, report)
+
+    def _limits_broken(self, attack: Attack, report: ScriptReport) -> Iterator[str]:
+        if report.execution_time_ms > attack.timeout_ms + _KILL_MS:
+            yield f"it ran for {report.execution_time_ms:.0f} ms of {attack.timeout_ms}"
+        memory = report.memory_usage_bytes or 0
+        if memory > (2 * self.memory_mb + _MEMORY_BASE_MB) * MIB:
+            yield f"it had {memory // MIB} MiB of {self.memory_mb}"
+        if max(len(report.stdout), len(report.stderr)) > self.options.output_size_max:
+            yield "more output was kept than is allowed"
+
+
+def _strange_ends(attack: Attack, reports: Sequence[ScriptReport]) -> Iterator[str]:
+    for report in reports:
+        failure = report.failure
+        if failure is not None and failure.code not in attack.ends:
+            yield f"{failure.code}: {failure.summary}"
+
+
+def _stopped_by(reports: Sequence[ScriptReport]) -> str:
+    for report in reports:
+        if report.failure is not None and report.failure.code is not FailureCode.SCRIPT_ERROR:
+            return f"{report.failure.code} after {report.execution_time_ms:.0f} ms"
+        if report.failure is not None:
+            return report.failure.summary
+    said = [line for report in reports for line in report.stdout.splitlines()]
+    return said[0] if said else "nothing was there"

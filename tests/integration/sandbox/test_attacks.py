@@ -1,0 +1,70 @@
+"""No attack succeeds in the sandbox, and those that do no harm succeed without it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.selftest.bait import Bait
+from adapters.sandbox.selftest.corpus import load_attacks
+from adapters.sandbox.selftest.trials import Attacker, SelfTest
+from adapters.sandbox.selftest.verdicts import Verdict
+from adapters.sandbox.workshop import Workshop
+from domain.errors import RuntimeUnavailable
+from domain.language import Language
+from tests.integration.sandbox.unconfined import UnconfinedRunner
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ATTACKS = load_attacks()
+CONTROLS = [attack for attack in ATTACKS if attack.in_control]
+# What even the root of a container is often refused.
+OFTEN_REFUSED = {
+    "privileges/priority", "privileges/locked-memory", "namespaces/change-root", "privileges/raise-limits",
+    "processes/signal-everybody", "privileges/setuid-programs", "kernel/own-proc-files", "kernel/sysctls",
+}  # fmt: skip
+
+
+@pytest.fixture
+def bait():
+    bait = Bait(Workshop(SandboxOptions("/nowhere")).uid)
+    bait.open()
+    yield bait
+    bait.close()
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=str)
+async def test_no_attack_succeeds(shared, bait, attack):
+    trial = await Attacker(shared, bait, shared.options).attack(attack)
+    assert (trial.verdict, trial.evidence) == (Verdict.HELD, trial.evidence)
+
+
+@pytest.fixture(scope="module")
+def blueprints(runtimes_dir):
+    workshop = Workshop(SandboxOptions(runtimes_dir))
+    return {language: workshop.blueprint(language) for language in Language}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a normal user is refused much without any sandbox")
+@pytest.mark.parametrize("attack", CONTROLS, ids=str)
+async def test_without_the_sandbox_the_same_attack_succeeds(blueprints, bait, tmp_path, attack):
+    options = blueprints[attack.language].options
+    trial = await Attacker(UnconfinedRunner(blueprints, tmp_path), bait, options).attack(attack)
+    if f"{attack.category}/{attack.name}" in OFTEN_REFUSED and trial.verdict is not Verdict.SUCCEEDED:
+        pytest.skip(f"this host refuses it by itself: {trial.evidence}")
+    assert (trial.verdict, trial.evidence) == (Verdict.SUCCEEDED, trial.evidence)
+
+
+async def test_the_self_test_makes_every_attack_it_is_given(runtimes_dir):
+    attacks = [attack for attack in ATTACKS if attack.category == "disk"]
+    test = SelfTest(SandboxOptions(runtimes_dir, spares=1), attacks)
+    trials = [trial async for trial in test.trials()]
+    assert test.attacks_count == len(trials) == len(attacks)
+    assert {trial.verdict for trial in trials} == {Verdict.HELD}
+
+
+async def test_without_a_sandbox_there_is_no_self_test(runtimes_dir):
+    test = SelfTest(SandboxOptions(runtimes_dir, bwrap_path=Path("/usr/bin/false")), ATTACKS[:1])
+    with pytest.raises(RuntimeUnavailable):
+        await anext(test.trials())

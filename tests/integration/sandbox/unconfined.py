@@ -1,0 +1,94 @@
+"""A runner without a sandbox, to show what attacks do where nothing holds them."""
+
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from uuid import UUID
+
+from attrs import define, evolve, field, frozen
+
+from adapters.sandbox.blueprint import Blueprint, Descriptors
+from adapters.sandbox.execution import ScriptTask, execute
+from adapters.sandbox.launch import launch
+from adapters.sandbox.process import WorkerProcess
+from domain.identity import Owner
+from domain.language import Language
+from domain.ports import ScriptRun, ScriptRunner, Worker
+from domain.script import Script
+
+
+@frozen
+class BareBlueprint(Blueprint):
+    """The interpreter and its program alone, on the host itself."""
+
+    folder: Path = field(kw_only=True)
+
+    def command(self, descriptors: Descriptors) -> list[str]:
+        return [str(self._program), str(self._bootstrap()), str(descriptors.channel)]
+
+    @property
+    def _program(self) -> Path:
+        if self.interpreter.language is Language.PYTHON:
+            return Path(sys.executable).resolve()
+        return next(bind.source for bind in self.interpreter.binds if bind.target == self.interpreter.program)
+
+    def _bootstrap(self) -> Path:
+        """Return the worker's program with a scratch folder of its own: it empties that folder."""
+        text = self.interpreter.bootstrap.read_text()
+        scratch = self.folder / "scratch"
+        scratch.mkdir(exist_ok=True)
+        text = text.replace('"/tmp"', f'"{scratch}"').replace("'/tmp'", f"'{scratch}'")
+        assert text.count(str(scratch)) == 1
+        bootstrap = self.folder / self.interpreter.bootstrap.name
+        bootstrap.write_text(text)
+        return bootstrap
+
+
+@define(eq=False)
+class UnconfinedWorker(Worker):
+    process: WorkerProcess
+    task: ScriptTask
+    blueprint: Blueprint
+
+    async def run(self):
+        return (await execute(self.process, self.task, self.blueprint.options)).report
+
+    async def release(self):
+        self.process.kill()
+        await self.process.gone()
+
+
+@define(eq=False)
+class UnconfinedRunner(ScriptRunner):
+    """Gives every run an interpreter of its own that nothing confines."""
+
+    blueprints: Mapping[Language, Blueprint]
+    folder: Path
+
+    async def acquire(self, run: ScriptRun) -> Worker:
+        shutil.rmtree(self.folder / "scratch", ignore_errors=True)
+        blueprint = self.blueprints[run.language]
+        bare = BareBlueprint(**{name: getattr(blueprint, name) for name in _FIELDS}, folder=self.folder)
+        process = WorkerProcess(
+            launch(evolve(bare, uid=None)),
+            output_size_max=blueprint.options.output_size_max,
+            answer_size_max=blueprint.options.result_size_max,
+            kill_s=blueprint.options.kill_s,
+            threads_later_max=1000,
+        )
+        await process.start()
+        task = ScriptTask(await run.source(), UUID(int=0), run.params, run.context, run.limits, 0.0, cold_start=True)
+        return UnconfinedWorker(process, task, blueprint)
+
+    async def check(self, language: Language, script: Script, owner: Owner) -> bool:
+        raise NotImplementedError
+
+    async def evict(self, request_id: UUID) -> None:
+        """Nothing is kept."""
+
+    async def health(self) -> Mapping[str, object]:
+        raise NotImplementedError
+
+
+_FIELDS = ("interpreter", "programs", "scratch", "nothing", "filter_program", "uid", "memory_mb", "options")

@@ -1,0 +1,113 @@
+"""The corpus of attacks, and the judgement on them."""
+
+import pytest
+from attrs import evolve
+
+from adapters.sandbox.options import MIB, SandboxOptions
+from adapters.sandbox.selftest.corpus import load_attacks, read_attack
+from adapters.sandbox.selftest.verdicts import Judge, Trial, Verdict
+from domain.execution import Failure, FailureCode, ScriptReport
+from domain.json_text import JsonText
+from domain.language import Language
+
+TEXT = "tries: a\nsucceeds: b\nends: CPU_LIMIT\ntimeout: 100\n---\nresult = 1\n"
+ATTACK = read_attack(Language.PYTHON, "category", "name", TEXT, "")
+NOTHING = ScriptReport(JsonText("null"), None, 5.0)
+
+
+def report(**changes):
+    return evolve(NOTHING, **changes)
+
+
+def failed(code, message="why", name=None):
+    return report(result=None, failure=Failure(code, message, name))
+
+
+@pytest.fixture
+def judge(tmp_path):
+    return Judge(SandboxOptions(tmp_path, output_size_max=10), memory_mb=64)
+
+
+def test_the_corpus_has_many_attacks_in_both_languages():
+    attacks = load_attacks()
+    assert len(attacks) >= 60
+    assert len({str(attack) for attack in attacks}) == len(attacks)
+    assert min(len(load_attacks([language])) for language in Language) >= 50
+
+
+@pytest.mark.parametrize(
+    "category",
+    "files environments descriptors network processes privileges kernel links floods loops output disk protocol "
+    "executions sessions orphans".split(),
+)
+def test_every_category_is_tried_in_both_languages(category):
+    assert {attack.language for attack in load_attacks() if attack.category == category} == set(Language)
+
+
+def test_an_attack_is_read_with_its_steps():
+    text = "tries: a\nsucceeds: b\n---\none\n--- next execution\ntwo\n--- another session\nthree\n"
+    attack = read_attack(Language.NODEJS, "c", "n", text, "prelude\n")
+    assert [(step.source, step.in_another_session) for step in attack.steps] == [
+        ("prelude\none\n", False),
+        ("prelude\ntwo\n", False),
+        ("prelude\nthree\n", True),
+    ]
+    assert str(attack) == "c/n (nodejs)"
+
+
+@pytest.mark.parametrize("text", ["tries: a\nsucceeds: b\n", "tries: a\nsucceeds: b\nodd: c\n---\none\n"])
+def test_an_attack_without_scripts_or_with_odd_facts_is_no_attack(text):
+    with pytest.raises(ValueError, match="facts that nobody knows"):
+        read_attack(Language.PYTHON, "c", "n", text, "")
+
+
+@pytest.mark.parametrize(
+    ("found", "evidence"),
+    [
+        (report(result=JsonText('"secret"')), 'it got "secret"'),
+        (report(execution_time_ms=1200.0), "it ran for 1200 ms of 100"),
+        (report(memory_usage_bytes=500 * MIB), "it had 500 MiB of 64"),
+        (report(stdout="x" * 11), "more output was kept than is allowed"),
+        (report(stderr="x" * 11), "more output was kept than is allowed"),
+    ],
+)
+def test_what_an_attack_gets_is_a_success(judge, found, evidence):
+    assert judge.judge(ATTACK, [found], None) == (Verdict.SUCCEEDED, evidence)
+
+
+def test_harm_to_the_host_is_a_success_whatever_the_script_says(judge):
+    assert judge.judge(ATTACK, [NOTHING], "a process was ended") == (Verdict.SUCCEEDED, "a process was ended")
+
+
+def test_a_trace_in_the_last_output_is_a_success(judge):
+    attack = evolve(ATTACK, trace="seen")
+    assert judge.judge(attack, [NOTHING, report(stderr="is seen")], None)[0] is Verdict.SUCCEEDED
+    assert judge.judge(attack, [report(stdout="seen"), NOTHING], None)[0] is Verdict.HELD
+
+
+def test_an_attack_that_ends_as_none_should_is_unclear(judge):
+    verdict = judge.judge(ATTACK, [failed(FailureCode.SCRIPT_ERROR, "x is not defined", "NameError")], None)
+    assert verdict == (Verdict.UNCLEAR, "SCRIPT_ERROR: NameError: x is not defined")
+
+
+@pytest.mark.parametrize(
+    ("reports", "evidence"),
+    [
+        ([failed(FailureCode.CPU_LIMIT)], "CPU_LIMIT after 5 ms"),
+        ([NOTHING], "nothing was there"),
+        ([report(stdout="EPERM\nmore")], "EPERM"),
+    ],
+)
+def test_what_stopped_an_attack_is_told(judge, reports, evidence):
+    assert judge.judge(ATTACK, reports, None) == (Verdict.HELD, evidence)
+
+
+def test_the_scripts_own_error_is_told_where_it_may_end_an_attack(judge):
+    attack = evolve(ATTACK, ends=frozenset({FailureCode.SCRIPT_ERROR}))
+    assert judge.judge(attack, [failed(FailureCode.SCRIPT_ERROR)], None) == (Verdict.HELD, "why")
+
+
+def test_a_trial_tells_of_its_attack():
+    trial = Trial(ATTACK, Verdict.HELD, "evidence", 1.0)
+    told = (trial.language, trial.category, trial.name, trial.tries, trial.succeeds)
+    assert told == ("python", "category", "name", "a", "b")
