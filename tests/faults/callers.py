@@ -42,8 +42,8 @@ class Callers:
     async def prepare(self, sessions):
         """Initialize sessions, all of them well."""
         for _ in range(sessions):
-            await self.initialize()
-        assert len(self.live) == sessions, self.calls[-1]
+            answered = await self.initialize()
+            assert answered.status_code == 200, answered.text
 
     def start(self, clients):
         """Begin; the tasks end after `stop`."""
@@ -54,12 +54,13 @@ class Callers:
 
     async def initialize(self):
         mark = self._next_mark()
-        context = {"mark": mark, "padding": "x" * self.padding}
+        context = {"mark": mark, "padding": self.random.randbytes(self.padding).hex()}
         body = {"script_content": SCRIPT, "context": context, "limits": {"timeout_ms": int(SCRIPT_S * 1000)}}
         titled = {"Language-Title": "python-counting"}
         answered = await self._call(INITIALIZE, None, "POST", "/api/v1/initialize", body, mark=mark, headers=titled)
         if answered is not None and answered.status_code == 200:
             self.live.append(answered.json()["request_id"])
+        return answered
 
     async def execute(self, request_id):
         await self._call(EXECUTE, request_id, "POST", f"/api/v1/execute/{request_id}", {"params": {"n": 1}})

@@ -19,6 +19,7 @@ class Mode(Enum):
 
     PASS = auto()
     SILENT = auto()  # bytes are swallowed both ways, and nothing is closed
+    REFUSE = auto()  # new connections are reset at once
     SILENT_ON_CONNECT = auto()  # only new connections are silent
     RESET = auto()  # the next query is reset: every other time before the server gets it, otherwise after
     CUT = auto()  # the server's next answer is held for `hold_s`, and then the connection is reset instead
@@ -53,6 +54,9 @@ class Proxy:
 
     async def _serve(self, reader, writer):
         link = _Link(self, writer)
+        if self.mode is Mode.REFUSE:
+            link.reset()
+            return
         self.links.add(link)
         try:
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):

@@ -25,9 +25,9 @@ ROWS: list[Row] = []
 """What this run has measured."""
 
 
-def row_of(fault: str, calls: list[Call], during_s: tuple[float, float], recovery_s: float) -> Row:
-    """Return the row of a fault that lasted from one instant to another."""
-    began_s, ended_s = during_s
+def row_of(fault: str, calls: list[Call], during_s: tuple[float, float] | None, recovery_s: float) -> Row:
+    """Return the row of a fault that lasted from one instant to another, or of one whose calls are not told."""
+    began_s, ended_s = during_s or (0.0, 0.0)
     within = [call for call in calls if call.ended_s >= began_s and call.began_s <= ended_s]
     others = [call for call in within if call.operation != EXECUTE]
     executes = [call for call in within if call.operation == EXECUTE]
@@ -37,7 +37,7 @@ def row_of(fault: str, calls: list[Call], during_s: tuple[float, float], recover
         calls=len(within),
         worst_ms=_longest_ms(others),
         worst_execute_ms=_longest_ms(executes),
-        beyond_ms=1000 * max(0.0, *(call.over_budget_s for call in calls)),
+        beyond_ms=1000 * max(0.0, *(call.over_budget_s for call in calls), 0.0),
         recovery_ms=1000 * recovery_s,
     )
 
@@ -49,7 +49,8 @@ def lines() -> Iterator[str]:
     for row in ROWS:
         times = (row.worst_ms, row.worst_execute_ms, row.beyond_ms, row.recovery_ms)
         cells = [f"{time_ms:.0f} ms" for time_ms in times]
-        yield f"| {' | '.join([row.fault, f'{row.calls} calls: {row.seen}', *cells])} |"
+        seen = f"{row.calls} calls: {row.seen}" if row.calls else ""
+        yield f"| {' | '.join([row.fault, seen, *cells])} |"
 
 
 def _longest_ms(calls: list[Call]) -> float:

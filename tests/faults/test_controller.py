@@ -8,12 +8,16 @@ import signal
 import httpx2
 import pytest
 
+from tests.faults import trial
 from tests.faults.server import SERVICE_ROLE
 from tests.faults.trial import USUAL, Trial
 from tests.integration.supervisor.conftest import Service, gone, wait_until
 
 pytestmark = pytest.mark.timeout(120)
 
+START_S = 3.0
+"""What starting a program may take on a busy machine, beside the recovery proper."""
+RECOVERY_S = START_S + trial.RECOVERY_S
 MAYBE = USUAL | {"STORAGE_UNAVAILABLE", "SHUTTING_DOWN"}
 
 
@@ -56,8 +60,8 @@ async def test_a_controller_that_is_killed_and_started_again(served, stored):
         served()
 
     async with calling(service) as client:
-        trial = Trial("controller killed and started again", clients=16, lasting_s=1.0, errors=MAYBE)
-        await trial.run(client, fault, stored)
+        name = "controller killed and started again"
+        await Trial(name, clients=16, lasting_s=1.0, recovery_s=RECOVERY_S, errors=MAYBE).run(client, fault, stored)
 
 
 async def test_an_http_worker_that_is_killed(served, stored):
@@ -69,5 +73,5 @@ async def test_an_http_worker_that_is_killed(served, stored):
         yield
 
     async with calling(service) as client:
-        trial = Trial("HTTP worker killed", clients=16, lasting_s=0.0, errors=MAYBE)
-        await trial.run(client, fault, stored)
+        name = "HTTP worker killed"
+        await Trial(name, clients=16, lasting_s=0.0, recovery_s=RECOVERY_S, errors=MAYBE).run(client, fault, stored)

@@ -1,15 +1,25 @@
 """What the network does to the service."""
 
+import asyncio
 import contextlib
+import time
+from uuid import uuid4
 
 import pytest
 
+from tests.faults import report
 from tests.faults.conftest import serving
 from tests.faults.proxy import Mode
 from tests.faults.server import SERVICE_ROLE
-from tests.faults.trial import Trial
+from tests.faults.trial import RECOVERY_S, Trial
+from tests.integration.postgres.waiting import within
 
 pytestmark = pytest.mark.timeout(120)
+
+TITLED = {"Language-Title": "python-counting"}
+AWAY_S = 1.0
+POLL_S = 0.02
+MOVING_S = 4.0
 
 
 @pytest.fixture
@@ -92,3 +102,42 @@ async def test_a_network_of_200_ms_each_way(through_proxy, misbehaving, stored):
     async with serving(through_proxy) as client:
         trial = Trial("slow network, 200 ms each way", clients=16, sessions=64, lasting_s=6.0, bites=False, tells=tells)
         await trial.run(client, misbehaving(delay_s=0.2), stored)
+
+
+@pytest.mark.parametrize("away", [Mode.SILENT, Mode.REFUSE], ids=["silent", "refusing"])
+async def test_a_server_that_is_away_at_the_start(through_proxy, proxy, away):
+    proxy.mode = away
+    async with serving(through_proxy) as client:
+        assert (await client.get("/livez")).status_code == 200
+        assert (await client.get("/readyz")).status_code == 503
+        for path, method in ((f"/api/v1/sessions/{uuid4()}", "DELETE"), ("/api/v1/initialize", "POST")):
+            asked = client.request(method, path, json={"script_content": "result = 1"}, headers=TITLED)
+            error = (await asked).json()["error"]
+            assert (error["code"], error["details"]["stored"]) == ("STORAGE_UNAVAILABLE", "no")
+        await asyncio.sleep(AWAY_S)
+        proxy.mode = Mode.PASS
+        began_s = time.monotonic()
+        with within(RECOVERY_S):
+            while (await client.get("/readyz")).status_code != 200:  # noqa: ASYNC110  # there is no event to await
+                await asyncio.sleep(POLL_S)
+    report.ROWS.append(
+        report.row_of(f"server away at the start, {away.name.lower()}", [], None, time.monotonic() - began_s)
+    )
+
+
+@pytest.fixture
+def over_two_hosts(server, database, proxy, settings_for):
+    """The same server by two addresses; the first leads through the proxy."""
+    hosts = f"127.0.0.1:{proxy.port},127.0.0.1:{server.port}"
+    return settings_for(f"postgresql://{SERVICE_ROLE}@{hosts}/{database}?sslmode=disable&gssencmode=disable")
+
+
+async def test_the_first_of_two_hosts_that_falls_silent(over_two_hosts, misbehaving, stored):
+    def tells(callers, during_s):
+        moved = [call for call in callers.calls if during_s[0] + MOVING_S <= call.began_s <= during_s[1]]
+        assert moved
+        assert sum(call.failed for call in moved) <= 0.1 * len(moved)
+
+    async with serving(over_two_hosts) as client:
+        trial = Trial("first of two hosts silent", lasting_s=8.0, tells=tells)
+        await trial.run(client, misbehaving(mode=Mode.SILENT), stored)

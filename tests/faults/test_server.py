@@ -20,7 +20,7 @@ from tests.faults.trial import Trial
 pytestmark = pytest.mark.timeout(120)
 
 TABLESPACE_MIB = 96
-PADDING = 100_000
+PADDING = 50_000
 
 
 @pytest.fixture

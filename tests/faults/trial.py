@@ -18,7 +18,7 @@ from tests.faults.watch import Watch
 SLACK_S = 1.0
 RECOVERY_S = 2.0
 QUIET_S = 0.7
-AFTER_S = RECOVERY_S + SLACK_S + 1.0
+AFTER_S = 1.0
 PROBLEMS_SHOWN = 20
 USUAL = frozenset({"SESSION_CLOSED", "CONFLICT"})
 FAULTY = USUAL | {"STORAGE_UNAVAILABLE", "OVERLOADED"}
@@ -30,12 +30,15 @@ Fault = Callable[[], AbstractAsyncContextManager[None]]
 class Trial:
     """One fault and what it may do: the error codes that may be seen, and whether `/readyz` must tell of it.
 
+    Calls that are made `recovery_s` after its end, or later, succeed.
+
     `bites` says that some calls must fail, or the fault was none.
     """
 
     name: str
     clients: int = 32
     lasting_s: float = 3.0
+    recovery_s: float = RECOVERY_S
     errors: frozenset[str] = FAULTY
     away: bool = False
     bites: bool = True
@@ -57,7 +60,7 @@ class Trial:
                 await asyncio.sleep(self.lasting_s)
                 over_s = time.monotonic()
             ended_s = time.monotonic()
-            await asyncio.sleep(AFTER_S)
+            await asyncio.sleep(self.recovery_s + SLACK_S + AFTER_S)
             callers.stop()
             await asyncio.gather(*clients)
         finally:
@@ -69,11 +72,11 @@ class Trial:
         recovery_s = _recovery_s(callers.calls, ended_s)
         ROWS.append(row_of(self.name, callers.calls, (began_s, ended_s), recovery_s))
         found = [*problems(callers.calls, stored, SLACK_S, self.errors), *watch.problems(SLACK_S)]
-        if recovery_s > RECOVERY_S + SLACK_S:
+        if recovery_s > self.recovery_s + SLACK_S:
             found.append(f"a call still failed {recovery_s:.2f} s after the fault had ended")
         if self.away and 200 in watch.readiness(began_s + 1.0, over_s - 1.0):
             found.append("ready while the database was away")
-        if set(watch.readiness(ended_s + RECOVERY_S + SLACK_S, float("inf"))) - {200}:
+        if set(watch.readiness(ended_s + self.recovery_s + SLACK_S, float("inf"))) - {200}:
             found.append("not ready when all was well again")
         if self.bites and not any(call.failed and began_s <= call.ended_s for call in callers.calls):
             found.append("the fault did nothing")
