@@ -37,8 +37,24 @@ def test_the_corpus_has_many_attacks_in_both_languages():
 
 @pytest.mark.parametrize(
     "category",
-    "files environments descriptors network processes privileges kernel links floods loops output disk protocol "
-    "executions sessions orphans".split(),
+    [
+        "files",
+        "environments",
+        "descriptors",
+        "network",
+        "processes",
+        "privileges",
+        "kernel",
+        "links",
+        "floods",
+        "loops",
+        "output",
+        "disk",
+        "protocol",
+        "executions",
+        "sessions",
+        "orphans",
+    ],
 )
 def test_every_category_is_tried_in_both_languages(category):
     assert {attack.language for attack in load_attacks() if attack.category == category} == set(Language)
