@@ -205,6 +205,13 @@ async def test_a_field_over_its_size_is_413(client, field, value, limit):
     assert "connection" not in answer.headers
 
 
+async def test_a_script_of_escaped_pairs_is_as_large_as_its_characters(client):
+    escaped = json.dumps({"script_content": "#" + "\U0001f600" * 499})
+    assert (await client.post(INITIALIZE, headers=HEADERS, content=escaped)).status_code == 200
+    larger = json.dumps({"script_content": "#" + "\U0001f600" * 500})
+    assert error_of(await client.post(INITIALIZE, headers=HEADERS, content=larger), 413)["details"]["observed"] == 2001
+
+
 async def test_a_size_beside_other_problems_is_one_of_them(client):
     problems = await refused(client, json.dumps({"metadata": {"a": "x" * 400}, "ttl_seconds": 0, "context": {"a": 1}}))
     assert problems == {"/metadata": "must take at most 400 bytes", "/ttl_seconds": "must be at least 1"}
