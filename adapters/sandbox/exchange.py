@@ -13,6 +13,7 @@ class Ending(Enum):
 
     ANSWERED = auto()
     TIMED_OUT = auto()
+    CPU_LIMIT = auto()
     OUTPUT_LIMIT = auto()
     PROTOCOL_BROKEN = auto()
     DIED = auto()

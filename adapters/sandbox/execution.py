@@ -59,8 +59,9 @@ async def execute(process: WorkerProcess, task: ScriptTask, options: SandboxOpti
     """Run the task to its end and return what came out. A process that misbehaves is killed on the way."""
     nonce = secrets.token_hex(_NONCE_SIZE)
     cpu_before_s = process.meter.cpu_s() or 0.0
-    exchange = await process.exchange(_operations(task, nonce, options), task.limits.timeout_ms / 1000)
     rules = FailureRules(options, task.limits)
+    timeout_s = task.limits.timeout_ms / 1000
+    exchange = await process.exchange(_operations(task, nonce, options), timeout_s, rules.cpu_ms_max / 1000)
     if exchange.ending is Ending.ANSWERED and exchange.frame is not None:
         result = _with_memory(_answered(exchange.frame, nonce, rules), exchange)
     else:

@@ -56,6 +56,8 @@ class FailureRules:
         """Return the failure of an execution that gave no answer."""
         if exchange.ending is Ending.TIMED_OUT:
             return self._timed_out(exchange)
+        if exchange.ending is Ending.CPU_LIMIT:
+            return self._cpu_limit(exchange)
         if exchange.ending is Ending.OUTPUT_LIMIT:
             return self._output_limit()
         if exchange.ending is Ending.PROTOCOL_BROKEN:
@@ -69,6 +71,20 @@ class FailureRules:
             f"The script was still running after its {limit} ms and was stopped.",
             limit=limit,
             observed=int(exchange.elapsed_s * 1000),
+        )
+
+    @property
+    def cpu_ms_max(self) -> int:
+        """CPU time that an execution may use, by all its threads together."""
+        return int(self.limits.timeout_ms * self.options.cpu_per_wall)
+
+    def _cpu_limit(self, exchange: Exchange) -> Failure:
+        limit = self.cpu_ms_max
+        return Failure(
+            FailureCode.CPU_LIMIT,
+            f"The script's threads had used more than {limit} ms of CPU time together, and it was stopped.",
+            limit=limit,
+            observed=int((exchange.cpu_s or 0.0) * 1000),
         )
 
     def _output_limit(self) -> Failure:

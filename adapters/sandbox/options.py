@@ -28,7 +28,8 @@ class SandboxOptions:
 
     `runtimes_dir` holds copies of interpreters and, as root, must lie where `sandbox_uid` can reach it. `sandbox_uid`
     counts only as root; otherwise workers have the service's own uid. `node_path` is a system Node (>= 20) to use in
-    place of the one from the wheel; `bwrap_path` likewise for bubblewrap.
+    place of the one from the wheel; `bwrap_path` likewise for bubblewrap. `cpu_per_wall` times its wall limit is the CPU
+    time of one execution, `cpu_s_max` that of a worker's whole life.
     """
 
     runtimes_dir: Path
@@ -58,6 +59,7 @@ class SandboxOptions:
     processes_max: int = field(default=32, validator=ge(16))
     files_max: int = field(default=64, validator=ge(32))
     cpu_s_max: int = field(default=3600, validator=ge(1))
+    cpu_per_wall: float = field(default=2.0, validator=gt(0))
 
     check_memory_mb: int = field(default=256, validator=ge(16))
     check_timeout_s: float = field(default=1.0, validator=gt(0))

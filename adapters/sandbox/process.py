@@ -4,10 +4,12 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from math import inf
 
 from attrs import define, evolve, field
 
 from adapters.sandbox.channel import Channel
+from adapters.sandbox.deadline import Deadline
 from adapters.sandbox.exchange import Ending, Exchange
 from adapters.sandbox.frames import FrameReader
 from adapters.sandbox.launch import Launched, LaunchFailed
@@ -80,17 +82,17 @@ class WorkerProcess:
         """Tell whether there were more threads after this exchange than the interpreter has of its own."""
         return (exchange.footprint.threads or 0) > self._threads_max
 
-    async def exchange(self, operations: bytes, timeout_s: float) -> Exchange:
+    async def exchange(self, operations: bytes, timeout_s: float, cpu_s_max: float = inf) -> Exchange:
         """Send operations of which the last one is answered, and wait for its answer or another end.
 
-        After anything but an answer the process has been killed and is gone (or has had `kill_s` to go).
+        `cpu_s_max` is CPU time of all threads together, looked at now and then (see Deadline). After anything but an answer the process has been killed and is gone (or has had `kill_s` to go).
         """
         if not self.is_alive:
             return await self._died(Exchange(Ending.DIED))
         self.stdout.clear()
         self.stderr.clear()
         started_at, cpu_before_s = time.perf_counter(), self.meter.cpu_s()
-        exchange = await self._answer_to(operations, timeout_s)
+        exchange = await self._answer_to(operations, timeout_s, cpu_s_max)
         exchange = evolve(
             exchange,
             elapsed_s=time.perf_counter() - started_at,
@@ -99,9 +101,10 @@ class WorkerProcess:
         )
         return await self._settled(exchange)
 
-    async def _answer_to(self, operations: bytes, timeout_s: float) -> Exchange:
+    async def _answer_to(self, operations: bytes, timeout_s: float, cpu_s_max: float) -> Exchange:
         self._waiting = self._loop.create_future()
-        timer = self._loop.call_later(timeout_s, self._end, Exchange(Ending.TIMED_OUT))
+        deadline = Deadline(self._loop, timeout_s, cpu_s_max, self.meter.cpu_s, self._end)
+        deadline.start()
         self._channel.send(operations)
         try:
             return await self._waiting
@@ -109,7 +112,7 @@ class WorkerProcess:
             self.kill()
             raise
         finally:
-            timer.cancel()
+            deadline.cancel()
             self._waiting = None
 
     def kill(self) -> None:

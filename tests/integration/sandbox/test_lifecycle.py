@@ -30,7 +30,8 @@ PYTHON = [Language.PYTHON]
 
 def processes_of(runner):
     living = list(runner._nursery._living)
-    return [pid for process in living for pid in (process.launched.inner_pid, process.launched.outer.pid)]
+    pids = [pid for process in living for pid in (process.launched.inner_pid, process.launched.outer.pid)]
+    return [pid for pid in pids if pid is not None]
 
 
 def exists(pid):
@@ -132,6 +133,27 @@ async def test_a_worker_that_has_used_its_cpu_time_is_ended_by_the_kernel(opened
     async with opened(languages=PYTHON, cpu_s_max=1) as runner:
         failure = await failure_of(runner, run_of("while True: pass"))
         assert (failure.code, failure.limit) == (FailureCode.CPU_LIMIT, 1000)
+
+
+async def test_threads_are_stopped_at_the_cpu_time_of_one_execution(opened):
+    source = """
+import hashlib, threading
+def burn():
+    while True: hashlib.sha256(bytes(1 << 20)).digest()
+for _ in range(4): threading.Thread(target=burn).start()
+burn()
+"""
+    async with opened(languages=PYTHON, cpu_per_wall=0.2) as runner:
+        report = await report_of(runner, run_of(source, limits=Limits(4000, 128, Isolation.SESSION)))
+        assert (report.failure.code, report.failure.limit) == (FailureCode.CPU_LIMIT, 800)
+        assert report.failure.observed > 800
+        assert report.execution_time_ms < 4000
+
+
+async def test_waiting_uses_no_cpu_time(opened):
+    async with opened(languages=PYTHON, cpu_per_wall=0.2) as runner:
+        run = run_of("import time\ntime.sleep(0.5)\nresult = 1", limits=Limits(800, 128, Isolation.SESSION))
+        assert await result_of(runner, run) == "1"
 
 
 async def test_a_worker_is_retired_before_it_has_used_its_cpu_time(opened):

@@ -1,0 +1,51 @@
+"""When an execution has had its time: on the wall clock, and on the processors."""
+
+import asyncio
+from collections.abc import Callable
+
+from attrs import define, field
+
+from adapters.sandbox.exchange import Ending, Exchange
+
+_LOOKS = 4
+
+
+@define(eq=False)
+class Deadline:
+    """Ends an exchange after `timeout_s`, or at a quarter of it once it has used `cpu_s_max` of CPU time.
+
+    CPU time is read from outside at each quarter, so that every thread counts and nothing is paid for before the first.
+    """
+
+    loop: asyncio.AbstractEventLoop
+    timeout_s: float
+    cpu_s_max: float
+    cpu_s: Callable[[], float | None]
+    end: Callable[[Exchange], None]
+    _cpu_before_s: float = field(default=0.0, init=False)
+    _started_s: float = field(default=0.0, init=False)
+    _looks: int = field(default=0, init=False)
+    _timer: asyncio.TimerHandle | None = field(default=None, init=False)
+
+    def start(self) -> None:
+        """Begin to count."""
+        self._started_s = self.loop.time()
+        self._cpu_before_s = self.cpu_s() or 0.0
+        self._wait()
+
+    def cancel(self) -> None:
+        """Count no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _wait(self) -> None:
+        self._looks += 1
+        self._timer = self.loop.call_at(self._started_s + self.timeout_s * self._looks / _LOOKS, self._look)
+
+    def _look(self) -> None:
+        if self._looks >= _LOOKS:
+            self.end(Exchange(Ending.TIMED_OUT))
+        elif (self.cpu_s() or 0.0) - self._cpu_before_s > self.cpu_s_max:
+            self.end(Exchange(Ending.CPU_LIMIT))
+        else:
+            self._wait()

@@ -1,0 +1,47 @@
+"""An execution ends at its wall time, or at a quarter of it once its CPU time is used."""
+
+import asyncio
+
+import pytest
+
+from adapters.sandbox.deadline import Deadline
+from adapters.sandbox.exchange import Ending
+
+
+async def ending_of(cpu_s, timeout_s=0.02, cpu_s_max=1.0):
+    loop = asyncio.get_running_loop()
+    ended = loop.create_future()
+    started_s = loop.time()
+    deadline = Deadline(loop, timeout_s, cpu_s_max, cpu_s, ended.set_result)
+    deadline.start()
+    return (await ended).ending, loop.time() - started_s
+
+
+async def test_at_its_wall_time_it_ends():
+    ending, elapsed_s = await ending_of(lambda: 5.0)
+    assert ending is Ending.TIMED_OUT
+    assert elapsed_s >= 0.02
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+async def test_it_ends_at_the_first_quarter_at_which_its_cpu_time_is_used(quarters):
+    readings = iter([5.0] + [5.5] * (quarters - 1) + [6.5])
+    ending, elapsed_s = await ending_of(lambda: next(readings))
+    assert ending is Ending.CPU_LIMIT
+    assert elapsed_s >= 0.02 * quarters / 4
+
+
+async def test_a_clock_that_cannot_be_read_ends_nothing_early():
+    assert (await ending_of(lambda: None))[0] is Ending.TIMED_OUT
+
+
+async def test_after_it_is_called_off_nothing_ends():
+    loop = asyncio.get_running_loop()
+    ended = loop.create_future()
+    deadline = Deadline(loop, 0.0, 1.0, lambda: 0.0, ended.set_result)
+    deadline.cancel()
+    deadline.start()
+    deadline.cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not ended.done()
