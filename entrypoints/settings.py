@@ -69,9 +69,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Annotated[Path, Meta(description="Folder of the embedded server.")]
     auto_migrate: Annotated[bool, Meta(description="Migrate at start; on for the embedded server only.")]
     db_pool_max: Annotated[int, Meta(ge=2, le=200, description="Database connections per process.")] = 8
-    db_prepare: Annotated[
-        bool, Meta(description="Prepare statements; off behind a pooler that cannot keep them.")
-    ] = True
+    db_prepare: Annotated[bool, Meta(description="Prepare statements; off behind a pooler that cannot keep them.")] = (
+        True
+    )
     db_server_timeouts: Annotated[
         bool, Meta(description="Send time limits as start-up options; off behind PgBouncer, which refuses them.")
     ] = True
@@ -116,6 +116,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         SandboxLevel.STANDARD
     )
     max_warm_workers: Annotated[int, Meta(ge=1, le=4096, description="Workers kept for their sessions.")] = 32
+    max_executions_per_owner: Annotated[
+        Annotated[int, Meta(ge=1, le=4096)] | None,
+        Meta(description="Executions of one owner that run at once; left out: as many as there are workers."),
+    ] = None
+    sandbox_memory_mb: Annotated[
+        Annotated[int, Meta(ge=64, le=16_777_216)] | None,
+        Meta(description="Memory in MiB of all workers together; left out: half of the host's."),
+    ] = None
     nodejs_path: Annotated[Path | None, Meta(description="Node.js >= 20 to use instead of the packaged one.")] = None
 
     nodejs_runtime_url: Annotated[Urls, Meta(description="Hosts that run Node.js; none: this one.")] = ()

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from math import inf
 from typing import Generic, TypeVar
@@ -12,6 +12,7 @@ from attrs import define, field, frozen
 
 from adapters.sandbox.spares import Startable
 from domain.errors import Overloaded
+from domain.identity import ANONYMOUS, Owner
 from domain.language import Language
 
 QUEUE = "a worker"
@@ -25,6 +26,11 @@ class Kind:
     language: Language
     memory_mb: int
 
+    @property
+    def memory_bytes(self) -> int:
+        """What one of them may take."""
+        return self.memory_mb << 20
+
 
 @frozen
 class PlaceRequest:
@@ -33,6 +39,7 @@ class PlaceRequest:
     session: UUID
     kind: Kind
     keeps: bool
+    owner: Owner = ANONYMOUS
 
 
 @define(eq=False)
@@ -40,6 +47,9 @@ class Place(Generic[Process]):
     """A place that belongs to one session, with the worker that was put into it."""
 
     request: PlaceRequest
+    memory_bytes: int
+    """What it counts for: all that it may take while it runs, what it was seen to hold while it is idle."""
+    is_running: bool = True
     process: Process | None = None
     script_hash: str | None = None
     runs: int = 0
@@ -51,12 +61,18 @@ class Place(Generic[Process]):
 
 @frozen
 class PlaceLimits:
-    """How many places there are in all and for each session, and how many calls may wait for one."""
+    """How many places there are in all and for each session, and how many calls may wait for one.
+
+    `owner_running_max` is how many executions of one owner may run at once, `memory_bytes_max` what all places may
+    take together; None leaves it to `places_max`.
+    """
 
     places_max: int
     session_places_max: int
     queue_length_max: int
     queue_timeout_s: float
+    owner_running_max: int | None = None
+    memory_bytes_max: int | None = None
 
 
 @define(eq=False)
@@ -69,8 +85,8 @@ class _Waiting(Generic[Process]):
 class Places(Generic[Process]):
     """Gives places to sessions; idle ones stay warm, the least recently used go first.
 
-    Nobody who could be served waits: so calls are served in their order, save for those whose own session is at its
-    limit, which hold up nobody else.
+    Nobody who could be served waits. Who waits is served by how little of its owner runs, then in order; calls whose
+    own session or owner is at its limit hold up nobody else.
     """
 
     limits: PlaceLimits
@@ -79,6 +95,8 @@ class Places(Generic[Process]):
     _count: int = field(default=0, init=False)
     _idle: dict[Place[Process], None] = field(factory=dict, init=False)
     _queue: deque[_Waiting[Process]] = field(factory=deque, init=False)
+    _running: Counter[Owner] = field(factory=Counter, init=False)
+    _memory_bytes: int = field(default=0, init=False)
 
     @property
     def count(self) -> int:
@@ -89,6 +107,11 @@ class Places(Generic[Process]):
     def idle(self) -> int:
         """How many places are idle."""
         return len(self._idle)
+
+    @property
+    def memory_bytes(self) -> int:
+        """What all places count for."""
+        return self._memory_bytes
 
     @property
     def waiting(self) -> int:
@@ -107,11 +130,13 @@ class Places(Generic[Process]):
             raise Overloaded(QUEUE)
         return await self._wait(request)
 
-    def release(self, place: Place[Process], *, reusable: bool) -> None:
-        """Give a place back; its worker is kept only when it may be used again."""
+    def release(self, place: Place[Process], *, reusable: bool, memory_bytes: int | None = None) -> None:
+        """Give a place back; its worker is kept only when it may be used again, and then counts `memory_bytes`."""
+        self._stop(place)
         process = place.process
         kept = reusable and process is not None and process.is_alive and not place.ended and place.request.keeps
         if kept and process is not None:
+            self._count_memory(place, place.memory_bytes if memory_bytes is None else memory_bytes)
             self._rest(place, process)
         else:
             self._give_up(place)
@@ -162,18 +187,53 @@ class Places(Generic[Process]):
             self.release(waiting.granted.result(), reusable=True)
 
     def _try(self, request: PlaceRequest) -> Place[Process] | None:
+        if self._owner_is_at_its_limit(request.owner):
+            return None
         places = self._places.get(request.session, [])
         for place in reversed(places):
             if place in self._idle and place.request == request:
-                return self._wake(place)
+                return self._wake(place) if self._make_room(request.kind.memory_bytes, place) else None
         if len(places) >= self.limits.session_places_max and not self._give_up_one_of(places):
             return None
         if self._count >= self.limits.places_max and not self._give_up_one_of(self._idle):
             return None
-        return self._new(request)
+        return self._new(request) if self._make_room(request.kind.memory_bytes) else None
+
+    def _owner_is_at_its_limit(self, owner: Owner) -> bool:
+        limit = self.limits.owner_running_max
+        return limit is not None and self._running[owner] >= limit
+
+    def _make_room(self, memory_bytes: int, own: Place[Process] | None = None) -> bool:
+        """Give up idle places until so much more fits; return whether it does. A lone call always fits."""
+        limit = self.limits.memory_bytes_max
+        if limit is None:
+            return True
+        present = 0 if own is None else own.memory_bytes
+        while self._memory_bytes - present + memory_bytes > limit:
+            others = [place for place in self._idle if place is not own]
+            if not self._give_up_one_of(others):
+                return not self._running
+        return True
+
+    def _start(self, place: Place[Process]) -> None:
+        place.is_running = True
+        self._running[place.request.owner] += 1
+        self._count_memory(place, place.request.kind.memory_bytes)
+
+    def _stop(self, place: Place[Process]) -> None:
+        if place.is_running:
+            place.is_running = False
+            self._running[place.request.owner] -= 1
+            # Owners of whom nothing runs are forgotten.
+            self._running += Counter()
+
+    def _count_memory(self, place: Place[Process], memory_bytes: int) -> None:
+        self._memory_bytes += memory_bytes - place.memory_bytes
+        place.memory_bytes = memory_bytes
 
     def _wake(self, place: Place[Process]) -> Place[Process]:
         del self._idle[place]
+        self._start(place)
         if place.process is not None:
             place.process.when_dead(None)
         return place
@@ -191,7 +251,8 @@ class Places(Generic[Process]):
         return idle is not None
 
     def _new(self, request: PlaceRequest) -> Place[Process]:
-        place: Place[Process] = Place(request)
+        place: Place[Process] = Place(request, memory_bytes=0)
+        self._start(place)
         self._places.setdefault(request.session, []).append(place)
         self._count += 1
         return place
@@ -204,16 +265,25 @@ class Places(Generic[Process]):
         if not places:
             del self._places[place.request.session]
         self._count -= 1
+        self._stop(place)
+        self._count_memory(place, 0)
         self._idle.pop(place, None)
         if place.process is not None:
             place.process.when_dead(None)
             place.process.kill()
 
     def _serve_queue(self) -> None:
-        for waiting in list(self._queue):
-            if waiting.granted.done():
-                continue
-            place = self._try(waiting.request)
+        while self._serve_one():
+            pass
+
+    def _serve_one(self) -> bool:
+        for waiting in self._in_fair_order():
+            place = None if waiting.granted.done() else self._try(waiting.request)
             if place is not None:
                 self._queue.remove(waiting)
                 waiting.granted.set_result(place)
+                return True
+        return False
+
+    def _in_fair_order(self) -> list[_Waiting[Process]]:
+        return sorted(self._queue, key=lambda waiting: self._running[waiting.request.owner])

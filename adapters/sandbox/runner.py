@@ -13,8 +13,9 @@ from typing_extensions import override
 from adapters.sandbox.bounded_cache import BoundedCache
 from adapters.sandbox.checker import TOO_HARD
 from adapters.sandbox.execution import ScriptTask, execute
+from adapters.sandbox.host_memory import memory_of_host
 from adapters.sandbox.nursery import Nursery
-from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.places import Kind, Place, PlaceLimits, PlaceRequest, Places
 from adapters.sandbox.process import WorkerProcess
 from adapters.sandbox.runtime import LanguageRuntime
@@ -28,6 +29,8 @@ from domain.ports import ScriptRun, ScriptRunner, Worker
 from domain.script import Script, ScriptSyntaxError, SyntaxFault
 
 _TEND_EVERY_S = 5.0
+_SHARE_OF_HOST = 0.5
+"""How much of the host's memory workers may take when no setting says."""
 
 
 @define
@@ -45,6 +48,7 @@ class SandboxWorker(Worker):
     _task: ScriptTask
     _script_hash: str
     _reusable: bool = field(default=True, init=False)
+    _memory_bytes: int | None = field(default=None, init=False)
     _released: bool = field(default=False, init=False)
 
     @override
@@ -57,13 +61,14 @@ class SandboxWorker(Worker):
         self._reusable = False
         executed = await execute(self._process, self._task, self._runner.options)
         self._reusable = executed.reusable
+        self._memory_bytes = executed.report.memory_usage_bytes
         return executed.report
 
     @override
     async def release(self) -> None:
         if not self._released:
             self._released = True
-            self._runner.take_back(self._place, reusable=self._reusable)
+            self._runner.take_back(self._place, reusable=self._reusable, memory_bytes=self._memory_bytes)
 
 
 @define(eq=False)
@@ -94,10 +99,18 @@ class SandboxScriptRunner(ScriptRunner):
                 options.session_workers_max,
                 options.queue_length_max,
                 options.queue_timeout_s,
+                options.owner_running_max,
+                self._memory_bytes_max,
             )
         )
         self._scripts = BoundedCache(options.script_cache_bytes_max, lambda script: len(script.source))
         self._verdicts = BoundedCache(options.verdicts_max, lambda _: 1)
+
+    @property
+    def _memory_bytes_max(self) -> int:
+        """What all workers that serve sessions may take together."""
+        budget_mb = self.options.memory_budget_mb
+        return int(memory_of_host() * _SHARE_OF_HOST) if budget_mb is None else budget_mb * MIB
 
     async def open(self) -> None:
         """Try the sandbox and start spare workers; what cannot be had is told by `health` and tried again."""
@@ -123,6 +136,7 @@ class SandboxScriptRunner(ScriptRunner):
             run.execution.key.request_id,
             Kind(run.language, run.limits.memory_mb),
             keeps=run.limits.isolation is Isolation.SESSION,
+            owner=run.execution.key.owner,
         )
         place = await self._places.acquire(request)
         place.useful_until = time.monotonic() + (run.expires_at - datetime.now(UTC)).total_seconds()
@@ -175,17 +189,19 @@ class SandboxScriptRunner(ScriptRunner):
                 "idle": self._places.idle,
                 "places_max": self.options.warm_workers_max,
                 "processes": self._nursery.count,
+                "memory_bytes": self._places.memory_bytes,
+                "memory_bytes_max": self._places.limits.memory_bytes_max,
             },
             "queue": {"length": self._places.waiting, "length_max": self.options.queue_length_max},
         }
 
-    def take_back(self, place: Place[WorkerProcess], *, reusable: bool) -> None:
+    def take_back(self, place: Place[WorkerProcess], *, reusable: bool, memory_bytes: int | None = None) -> None:
         """Give a place back; a worker that has seen no script goes to whoever needs one next."""
         process = place.process
         if process is not None and place.runs == 0:
             place.process = None
             self._runtimes[place.request.kind.language].put_back(process, place.request.kind.memory_mb)
-        self._places.release(place, reusable=reusable)
+        self._places.release(place, reusable=reusable, memory_bytes=memory_bytes)
 
     def _runtime(self, language: Language) -> LanguageRuntime:
         runtime = self._runtimes.get(language)

@@ -101,6 +101,8 @@ def sandbox_options(settings: Settings, languages: tuple[Language, ...]) -> Sand
         node_path=settings.nodejs_path,
         queue_timeout_s=settings.queue_timeout_ms / 1000,
         warm_workers_max=settings.max_warm_workers,
+        owner_running_max=settings.max_executions_per_owner,
+        memory_budget_mb=settings.sandbox_memory_mb,
         kill_s=_KILL_S,
         memory_mb=settings.script_memory_mb,
         output_size_max=_OUTPUT_SIZE_MAX,

@@ -7,18 +7,19 @@ import pytest
 
 from adapters.sandbox.places import Kind, PlaceLimits, PlaceRequest, Places
 from domain.errors import Overloaded
+from domain.identity import Owner
 from domain.language import Language
 from tests.unit.sandbox.fakes import ManualProcess
 
 KIND = Kind(Language.PYTHON, 128)
 
 
-def request(session, *, keeps=True, kind=KIND):
-    return PlaceRequest(UUID(int=session), kind, keeps)
+def request(session, *, keeps=True, kind=KIND, owner="anonymous"):
+    return PlaceRequest(UUID(int=session), kind, keeps, Owner(owner))
 
 
-def places_of(places_max=2, session_places_max=2, queue_length_max=2, queue_timeout_s=5.0):
-    return Places(PlaceLimits(places_max, session_places_max, queue_length_max, queue_timeout_s))
+def places_of(places_max=2, session_places_max=2, queue_length_max=2, queue_timeout_s=5.0, **more):
+    return Places(PlaceLimits(places_max, session_places_max, queue_length_max, queue_timeout_s, **more))
 
 
 async def taken(places, session, **wanted):
@@ -27,8 +28,8 @@ async def taken(places, session, **wanted):
     return place
 
 
-async def queued(places, session):
-    task = asyncio.ensure_future(taken(places, session))
+async def queued(places, session, **wanted):
+    task = asyncio.ensure_future(taken(places, session, **wanted))
     await asyncio.sleep(0)
     return task
 
@@ -232,3 +233,75 @@ async def test_clearing_kills_everything_and_turns_everybody_away():
     assert places.count == 0
     places.release(busy, reusable=True)
     assert places.count == 0
+
+
+async def test_an_owner_at_its_limit_waits_without_holding_up_others():
+    places = places_of(places_max=5, owner_running_max=1)
+    place = await taken(places, 1, owner="a")
+    waiting = await queued(places, 2, owner="a")
+    await taken(places, 3, owner="b")
+    assert not waiting.done()
+    places.release(place, reusable=True)
+    assert (await waiting).request.session == UUID(int=2)
+
+
+async def test_whose_owner_has_less_running_is_served_first():
+    places = places_of(places_max=3, queue_length_max=5)
+    running = [await taken(places, n, owner="many") for n in range(3)]
+    late = [await queued(places, 10 + n, owner="many") for n in range(2)]
+    other = await queued(places, 20, owner="few")
+    places.release(running[0], reusable=False)
+    assert (await other).request.owner == "few"
+    assert not any(task.done() for task in late)
+    places.release(running[1], reusable=False)
+    assert (await late[0]).request.session == UUID(int=10)
+    late[1].cancel()
+    await asyncio.wait([late[1]])
+
+
+MIB = 1 << 20
+
+
+async def test_running_places_count_all_that_they_may_take_and_idle_ones_what_they_hold():
+    places = places_of(memory_bytes_max=1000 * MIB)
+    place = await taken(places, 1)
+    assert places.memory_bytes == 128 * MIB
+    places.release(place, reusable=True, memory_bytes=20 * MIB)
+    assert places.memory_bytes == 20 * MIB
+    await taken(places, 1)
+    assert places.memory_bytes == 128 * MIB
+    places.clear()
+    assert places.memory_bytes == 0
+
+
+async def test_idle_places_make_room_within_the_memory_of_all():
+    places = places_of(places_max=9, memory_bytes_max=150 * MIB)
+    idle = []
+    for session in (1, 2):
+        place = await taken(places, session)
+        places.release(place, reusable=True, memory_bytes=12 * MIB)
+        idle.append(place.process)
+    await taken(places, 3)
+    assert [process.killed for process in idle] == [True, False]
+    assert places.memory_bytes == 140 * MIB
+
+
+async def test_who_finds_no_memory_waits_for_it():
+    places = places_of(places_max=9, memory_bytes_max=200 * MIB)
+    place = await taken(places, 1)
+    waiting = await queued(places, 2)
+    assert not waiting.done()
+    places.release(place, reusable=False)
+    assert (await waiting).request.session == UUID(int=2)
+
+
+async def test_an_own_warm_place_is_not_given_up_for_its_own_session():
+    places = places_of(places_max=9, memory_bytes_max=130 * MIB)
+    place = await taken(places, 1)
+    places.release(place, reusable=True, memory_bytes=12 * MIB)
+    assert await taken(places, 1) is place
+
+
+async def test_a_lone_call_runs_whatever_it_may_take():
+    places = places_of(memory_bytes_max=10 * MIB)
+    assert (await taken(places, 1)).is_running
