@@ -3,6 +3,9 @@
 import asyncio
 import contextlib
 import logging
+import shutil
+import tempfile
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import httpx2
@@ -73,12 +76,12 @@ async def proxy(server):
 
 
 @pytest.fixture(scope="session")
-def data_dir(tmp_path_factory):
-    """A folder that workers of another user can reach."""
-    folder = tmp_path_factory.mktemp("data")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)
-    return folder
+def data_dir():
+    """A folder that workers of another user can reach, which pytest's own are not for root."""
+    folder = Path(tempfile.mkdtemp(prefix="pgl-", dir="/tmp"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
