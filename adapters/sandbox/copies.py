@@ -1,5 +1,6 @@
 """Copies of files for a uid that cannot reach the originals."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -14,6 +15,7 @@ from adapters.sandbox.interpreters import Interpreter
 _LEFT_OUT = shutil.ignore_patterns(
     "site-packages", "dist-packages", "test", "tests", "idlelib", "turtledemo", "ensurepip", "config-*"
 )
+_PARTIAL = ".partial"
 
 
 class Unreachable(Exception):
@@ -31,7 +33,11 @@ def is_reachable(path: Path) -> bool:
 
 @frozen
 class Copies:
-    """Keeps copies below `folder`, each under a name made of its source and version; made once, never changed."""
+    """Keeps copies below `folder`, each under a name made of its source and version; made once, never changed.
+
+    Whoever uses a copy holds a shared lock on it, for as long as its process lives; a copy that nobody uses and that is
+    of another version is removed when a new one is made or found.
+    """
 
     folder: Path
 
@@ -60,10 +66,20 @@ class Copies:
         copy = self.folder / _name_of(sources)
         if not copy.is_dir():
             self._make(copy, sources)
+        _use(copy)
+        self._remove_others(copy)
         return copy
 
+    def _remove_others(self, copy: Path) -> None:
+        """Remove copies of other versions of the same source that no process uses."""
+        title = copy.name.rpartition("-")[0]
+        for other in self.folder.iterdir():
+            is_version = other.name.rpartition("-")[0] == title and not other.name.endswith(_PARTIAL)
+            if is_version and other != copy and _is_unused(other):
+                shutil.rmtree(other, ignore_errors=True)
+
     def _make(self, copy: Path, sources: Sequence[Path]) -> None:
-        partial = copy.with_name(f"{copy.name}.{os.getpid()}.partial")
+        partial = copy.with_name(f"{copy.name}.{os.getpid()}{_PARTIAL}")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         for source in sources:
@@ -78,9 +94,40 @@ class Copies:
                 raise
 
 
+_used: dict[Path, int] = {}
+"""Locks that this process holds; two services on one host may share the folder."""
+
+
+def _use(copy: Path) -> None:
+    if copy not in _used:
+        descriptor = os.open(copy, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        _used[copy] = descriptor
+
+
+def _is_unused(copy: Path) -> bool:
+    """Tell whether nobody holds the lock."""
+    try:
+        descriptor = os.open(copy, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
 def _name_of(sources: Sequence[Path]) -> str:
-    facts = "\n".join(f"{source} {source.stat().st_mtime_ns} {source.stat().st_size}" for source in sources)
-    return f"{sources[0].name}-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
+    paths = "\n".join(str(source) for source in sources)
+    facts = "\n".join(f"{source.stat().st_mtime_ns} {source.stat().st_size}" for source in sources)
+    return f"{sources[0].name}-{_digest(paths)}-{_digest(facts)}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -32,6 +32,11 @@ _TEND_EVERY_S = 5.0
 _SHARE_OF_HOST = 0.5
 """How much of the host's memory workers may take when no setting says."""
 
+_NOT_USED = {
+    "landlock": "the root holds nothing but the interpreter's own files, read-only, and it would have to be loaded "
+    "inside the sandbox by a library that is not there",
+}
+
 
 @define
 class _Verdict:
@@ -238,6 +243,8 @@ class SandboxScriptRunner(ScriptRunner):
             "tmpfs_limits": granted,
             "cgroup": False,
             "landlock": False,
+            "not_used": _NOT_USED,
+            "refused_calls": "named by the interpreter's own error (no notifier)",
             "separate_uid": separate is not None,
             "uid": "workers share the service's uid" if separate is None else separate,
         }

@@ -11,26 +11,13 @@ from adapters.sandbox.launch import LaunchFailed
 from adapters.sandbox.nursery import Nursery
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.process import WorkerProcess
+from adapters.sandbox.remedies import with_remedy
 from adapters.sandbox.spares import SpareShelf
 from adapters.sandbox.workshop import Unprepared, Workshop
 from domain.errors import RuntimeUnavailable
 from domain.identity import Owner
 from domain.language import Language
 from domain.script import Script, SyntaxFault
-
-_REMEDIES = (
-    (
-        ("Operation not permitted", "Permission denied", "No permissions to create", "unshare failed"),
-        (
-            "allow unprivileged user namespaces (Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0 or an "
-            "AppArmor profile for bwrap; Docker: a seccomp profile that allows unshare, clone and mount)"
-        ),
-    ),
-    (
-        ("No space left on device", "max_user_namespaces", "nesting depth"),
-        "raise the sysctls user.max_user_namespaces and user.max_mnt_namespaces",
-    ),
-)
 
 
 @define(eq=False)
@@ -129,11 +116,3 @@ class LanguageRuntime:
 
     def _starter(self, blueprint: Blueprint) -> Callable[[], Coroutine[None, None, WorkerProcess]]:
         return lambda: self.nursery.start(blueprint)
-
-
-def with_remedy(failure: str) -> str:
-    """Return what the launcher said, and what to do about it where that is known."""
-    for signs, remedy in _REMEDIES:
-        if any(sign in failure for sign in signs):
-            return f"the sandbox cannot be started: {failure}. To get it, {remedy}"
-    return f"the sandbox cannot be started: {failure}"

@@ -9,7 +9,6 @@ from adapters.sandbox.frames import Frame, ProtocolBroken
 from adapters.sandbox.layers import layers_in
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.output import Output
-from adapters.sandbox.runtime import with_remedy
 from adapters.sandbox.usage import Footprint, UsageMeter
 from domain.execution import FailureCode
 from domain.limits import Isolation, Limits
@@ -125,11 +124,3 @@ def test_a_meter_of_nothing_reads_nothing():
 def test_a_meter_of_a_process_that_is_gone_reads_nothing():
     meter = UsageMeter.of((1 << 22) + 1)
     assert (meter.cpu_s(), meter.footprint()) == (None, Footprint())
-
-
-@pytest.mark.parametrize(
-    ("said", "remedy"),
-    [("bwrap: Operation not permitted", "AppArmor"), ("No space left on device", "sysctls"), ("else", "else")],
-)
-def test_a_failed_start_is_told_with_its_remedy_where_that_is_known(said, remedy):
-    assert remedy in with_remedy(said)

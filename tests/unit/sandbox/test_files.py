@@ -1,11 +1,13 @@
 """Which files an interpreter needs, and how they are copied for a uid that cannot reach them."""
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 from attrs import evolve
 
+from adapters.sandbox import copies as copies_module
 from adapters.sandbox.blueprint import Blueprint, Descriptors
 from adapters.sandbox.copies import Copies, Unreachable, is_reachable
 from adapters.sandbox.elf import libraries_of, loader_of
@@ -93,6 +95,26 @@ def test_a_failed_copy_is_told(copies, tmp_path):
     (copies.folder / "taken").write_text("no folder")
     with pytest.raises(OSError, match="taken"):
         copies._make(copies.folder / "taken", [source])
+
+
+def test_copies_of_older_versions_go_unless_somebody_uses_them(copies, tmp_path):
+    source, other = tmp_path / "file", tmp_path / "folder" / "file"
+    other.parent.mkdir()
+    other.write_text("other")
+    versions = []
+    for text in ("1", "22", "333"):
+        source.write_text(text)
+        versions.append(copies.tree([source]))
+    kept = copies.tree([other])
+    making = versions[-1].with_name(f"{versions[-1].name}.1.partial")
+    making.mkdir()
+    assert all(version.is_dir() for version in versions)
+    os.close(copies_module._used.pop(versions[0]))
+    source.write_text("4444")
+    copies.tree([source])
+    assert [version.is_dir() for version in versions] == [False, True, True]
+    assert kept.is_dir()
+    assert making.is_dir()
 
 
 def test_copies_in_a_folder_that_nobody_can_reach_are_refused(copies, tmp_path):

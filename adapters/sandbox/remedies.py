@@ -1,0 +1,49 @@
+"""What to do about a host that does not grant a sandbox."""
+
+import contextlib
+from pathlib import Path
+
+_REFUSED = ("Operation not permitted", "Permission denied", "No permissions to create", "unshare failed")
+_EXHAUSTED = ("No space left on device", "max_user_namespaces", "nesting depth")
+
+_APPARMOR = (
+    "this kernel (Ubuntu 23.10 and later) lets no program without an AppArmor profile make user namespaces. Give the "
+    "service's Python and bwrap a profile with `userns,`, or turn the restriction off: "
+    "sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+)
+_CLONE_OFF = "user namespaces are turned off for normal users: sysctl kernel.unprivileged_userns_clone=1"
+_NONE_LEFT = "no user namespace may be made: raise sysctl user.max_user_namespaces (and user.max_mnt_namespaces)"
+_CONTAINER = (
+    "this container's runtime refuses namespaces and mounts, as Docker and Podman do by default: run it with a seccomp "
+    "profile that allows clone, unshare, mount, umount2 and pivot_root (or --security-opt seccomp=unconfined), and "
+    "with --security-opt apparmor=unconfined where AppArmor is on; --privileged is not needed"
+)
+_OTHERWISE = "allow unprivileged user namespaces, and mounts within them"
+
+
+def with_remedy(failure: str, root: Path = Path("/")) -> str:
+    """Return what the launcher said, and what to do about it as far as the host tells."""
+    remedy = _remedy(failure, root)
+    told = f"the sandbox cannot be started: {failure}"
+    return told if remedy is None else f"{told}. To get it: {remedy}"
+
+
+def _remedy(failure: str, root: Path) -> str | None:
+    if any(sign in failure for sign in _EXHAUSTED):
+        return _NONE_LEFT
+    if not any(sign in failure for sign in _REFUSED):
+        return None
+    if _reads(root / "proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
+        return _APPARMOR
+    if _reads(root / "proc/sys/kernel/unprivileged_userns_clone") == "0":
+        return _CLONE_OFF
+    if _reads(root / "proc/sys/user/max_user_namespaces") == "0":
+        return _NONE_LEFT
+    in_container = any((root / name).exists() for name in (".dockerenv", "run/.containerenv"))
+    return _CONTAINER if in_container else _OTHERWISE
+
+
+def _reads(path: Path) -> str:
+    with contextlib.suppress(OSError):
+        return path.read_text(encoding="ascii").strip()
+    return ""
