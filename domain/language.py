@@ -20,6 +20,9 @@ class Language(StrEnum):
     PYTHON = "python"
 
 
+_BY_NAME: Mapping[str, Language] = {str(language): language for language in Language}
+
+
 @define(eq=False)
 class InvalidLanguageTitle(Invalid):
     """The title does not follow the grammar `<language>-<title>`."""
@@ -91,7 +94,8 @@ class LanguageMapping:
 
     def _by_language(self, value: str) -> LanguageTitle | None:
         prefix, _, title = value.partition("-")
-        return LanguageTitle(Language(prefix), title) if prefix in set(Language) else None
+        language = _BY_NAME.get(prefix)
+        return None if language is None else LanguageTitle(language, title)
 
     def _by_prefix(self, value: str) -> LanguageTitle | None:
         for prefix, language in self.prefixes.items():

@@ -53,7 +53,10 @@ class GatewayConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
         self, statement: Statement, parameters: Mapping[str, object]
     ) -> psycopg.AsyncCursor[tuple[Any, ...]]:
         text = cast("QueryNoTemplate", statement.sql)  # from a file of the project, never assembled
-        return await self.execute(text, parameters, prepare=None if statement.prepare else False)
+        if statement.prepare:
+            return await self.execute(text, parameters)
+        # With its values in its text the statement is planned for them, whatever the mode of the plan cache.
+        return await psycopg.AsyncClientCursor(self).execute(text, parameters)
 
 
 async def _count_addresses(conninfo: str) -> int:

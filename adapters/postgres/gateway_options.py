@@ -82,4 +82,7 @@ class GatewayOptions:
     @property
     def _server_options(self) -> str:
         lock_ms, statement_ms = round(self.lock_timeout_s * 1000), round(self.statement_timeout_s * 1000)
-        return f"-c TimeZone=UTC -c lock_timeout={max(1, lock_ms)} -c statement_timeout={max(1, statement_ms)}"
+        timeouts = f"-c lock_timeout={max(1, lock_ms)} -c statement_timeout={max(1, statement_ms)}"
+        # Plans do not hang on the values. The first batches may be small ones, and then a plan of its own for each
+        # batch would look cheaper than the one for all, and be made anew for ever.
+        return f"-c TimeZone=UTC {timeouts} -c plan_cache_mode=force_generic_plan"

@@ -24,7 +24,8 @@ def test_connecting_is_bounded_whatever_the_budget(request_s, connect_s):
 
 def test_the_server_gets_its_time_limits_in_the_connection_options():
     options = conninfo_to_dict(GatewayOptions("dbname=x options='-c jit=off'").conninfo)["options"]
-    assert options == "-c jit=off -c TimeZone=UTC -c lock_timeout=300 -c statement_timeout=500"
+    timeouts = "-c lock_timeout=300 -c statement_timeout=500"
+    assert options == f"-c jit=off -c TimeZone=UTC {timeouts} -c plan_cache_mode=force_generic_plan"
 
 
 def test_behind_a_pooler_no_options_are_sent():
