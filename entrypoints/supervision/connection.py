@@ -1,0 +1,88 @@
+"""An HTTP connection whose requests begin within a bounded size and time."""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+import msgspec
+from typing_extensions import override
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_NOT_HTTP = "This is not a request of HTTP/1.1 that can be read. Nothing was done; correct it and send it again."
+_LARGE_HEAD = "The request's line and headers take more than the {} bytes that are allowed. Send less."
+
+
+class BoundedConnection(HttpToolsProtocol):
+    """A connection of uvicorn, which by itself would wait for ever for a request's head, and gather it without end.
+
+    `head_bytes_max` is looked at after each read. A connection on which nothing comes has the time of an idle one.
+    """
+
+    head_bytes_max: ClassVar[int] = 64 * 1024
+    head_timeout_s: ClassVar[float] = 10.0
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._in_head = True
+        self._head_bytes = 0
+        self._patience: asyncio.TimerHandle | None = None
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn types it
+        super().connection_made(transport)
+        self._wait(self.timeout_keep_alive)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_wait()
+        super().connection_lost(exc)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            if not self._head_bytes:
+                self._wait(self.head_timeout_s)
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > self.head_bytes_max:
+            message = _LARGE_HEAD.format(self.head_bytes_max)
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message)
+
+    @override
+    def on_headers_complete(self) -> None:
+        self._end_wait()
+        self._in_head = False
+        super().on_headers_complete()
+
+    @override
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._in_head, self._head_bytes = True, 0
+
+    @override
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(HTTPStatus.BAD_REQUEST, _NOT_HTTP)
+
+    def _wait(self, timeout_s: float) -> None:
+        self._end_wait()
+        self._patience = self.loop.call_later(timeout_s, self.timeout_keep_alive_handler)
+
+    def _end_wait(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _refuse(self, status: HTTPStatus, message: str) -> None:
+        """Answer in the shape of all errors, unless an earlier answer is still under way, and hang up."""
+        if self.cycle is None or self.cycle.response_complete:  # type: ignore[redundant-expr]  # None before the first
+            self.transport.write(_answer(status, message))
+        self.transport.close()
+
+
+def _answer(status: HTTPStatus, message: str) -> bytes:
+    body = msgspec.json.encode({"error": {"code": "INVALID_REQUEST", "message": message, "details": {}}})
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    )
+    return head.encode() + body

@@ -1,0 +1,139 @@
+"""Connections whose clients are slow, endless, or speak something else."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from entrypoints.supervision.connection import BoundedConnection
+
+TIMEOUT_S = 5.0
+REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Hurried(BoundedConnection):
+    head_bytes_max = 1000
+    head_timeout_s = 0.05
+
+
+class Patient(BoundedConnection):
+    head_bytes_max = 1000
+
+
+async def length(_scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+    """Answer with the length of the body."""
+    size, more = 0, True
+    while more:
+        message = await receive()
+        size, more = size + len(message["body"]), message["more_body"]
+    body = str(size).encode()
+    await send(
+        {"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(body)).encode())]}
+    )
+    await send({"type": "http.response.body", "body": body})
+
+
+@asynccontextmanager
+async def connected(
+    protocol: type[BoundedConnection], app: Any = length, idle_timeout_s: float = 60.0
+) -> AsyncIterator[Client]:
+    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_keep_alive=idle_timeout_s)  # type: ignore[arg-type]  # seconds in pieces
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1")
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            yield reader, writer
+    finally:
+        writer.close()
+        server.close()
+
+
+async def answered(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """Return the status line and the body of one answer."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    (size,) = [int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")]
+    return head.split(b"\r\n", 1)[0], await reader.readexactly(size)
+
+
+def message_of(body: bytes) -> str:
+    """Return the message of an error, which must have the one shape."""
+    error = json.loads(body)["error"]
+    assert (set(error), error["code"], error["details"]) == ({"code", "message", "details"}, "INVALID_REQUEST", {})
+    return error["message"]
+
+
+@pytest.mark.parametrize("piece", [b"a" * 100, b"a: b\r\n" * 20], ids=["one header", "many headers"])
+async def test_a_head_without_an_end_is_refused(piece):
+    async with connected(Patient) as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\nx: ")
+        for _ in range(11):
+            writer.write(piece)
+            await writer.drain()
+        status, body = await answered(reader)
+        assert status.startswith(b"HTTP/1.1 431 ")
+        assert "more than the 1000 bytes" in message_of(body)
+        assert await reader.read() == b""
+
+
+async def test_a_head_that_does_not_end_in_time_is_hung_up_on():
+    async with connected(Hurried) as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\n")
+        assert await reader.read() == b""
+
+
+async def test_a_client_that_says_nothing_has_the_time_of_an_idle_one():
+    async with connected(Patient, idle_timeout_s=0.05) as (reader, _):
+        assert await reader.read() == b""
+
+
+async def test_the_time_for_a_head_is_none_for_the_answer():
+    async def slow(scope, receive, send):
+        passed = asyncio.Event()
+        asyncio.get_running_loop().call_later(2 * Hurried.head_timeout_s, passed.set)
+        await passed.wait()
+        await length(scope, receive, send)
+
+    async with connected(Hurried, slow) as (reader, writer):
+        writer.write(REQUEST)
+        assert await answered(reader) == (b"HTTP/1.1 200 OK", b"0")
+
+
+async def test_bodies_are_no_part_of_heads_and_each_head_counts_by_itself():
+    async with connected(Patient) as (reader, writer):
+        for _ in range(3):
+            writer.write(b"POST / HTTP/1.1\r\nContent-Length: 5000\r\nx: " + b"a" * 900 + b"\r\n\r\n")
+            await writer.drain()
+            writer.write(b"b" * 5000)
+            assert await answered(reader) == (b"HTTP/1.1 200 OK", b"5000")
+
+
+async def test_what_is_not_http_is_answered_in_the_shape_of_errors():
+    async with connected(Patient) as (reader, writer):
+        writer.write(b"\x00\x01\r\n\r\n")
+        status, body = await answered(reader)
+        assert status == b"HTTP/1.1 400 Bad Request"
+        assert message_of(body).startswith("This is not a request of HTTP/1.1")
+        assert await reader.read() == b""
+
+
+async def test_rubbish_behind_a_request_is_not_taken_for_its_answer():
+    begun = asyncio.Event()
+
+    async def stuck(_scope, _receive, _send):
+        begun.set()
+        await asyncio.get_running_loop().create_future()
+
+    async with connected(Patient, stuck) as (reader, writer):
+        writer.write(REQUEST)
+        await begun.wait()
+        writer.write(b"\x00\x01\r\n\r\n")
+        assert await reader.read() == b""
