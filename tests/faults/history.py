@@ -70,6 +70,15 @@ class Call:
         return Outcome.UNKNOWN if details.get("stored") == "unknown" else Outcome.NOT_DONE
 
     @property
+    def ran(self) -> bool:
+        """Whether the caller was told that the script has run, and that this is or will be recorded."""
+        if self.operation != EXECUTE or self.answer is None:
+            return False
+        details = self.answer.details
+        told = details.get("executed") == "yes" and details.get("stored") != "no"
+        return self.outcome is Outcome.DONE or told
+
+    @property
     def over_budget_s(self) -> float:
         """Seconds beyond the budget; negative within it."""
         return self.ended_s - self.began_s - self.budget_s
@@ -95,6 +104,16 @@ def problems(calls: Sequence[Call], stored: Mapping[str, Stored], slack_s: float
     for request_id, its_calls in by_session.items():
         found += [f"{request_id}: {problem}" for problem in _of_session(its_calls, stored.get(request_id))]
     return found
+
+
+def unrecorded(calls: Sequence[Call], stored: Mapping[str, Stored]) -> list[str]:
+    """Return the sessions that miss an execution whose end was to be recorded in the background."""
+    ran = Counter(call.request_id for call in calls if call.request_id is not None and call.ran)
+    return [
+        f"{request_id}: {times} executions have run, and {stored[request_id].count} are counted"
+        for request_id, times in ran.items()
+        if request_id in stored and stored[request_id].count < times
+    ]
 
 
 def _of_answer(call: Call, slack_s: float, errors: frozenset[str]) -> Iterator[str]:

@@ -61,7 +61,9 @@ async def test_a_controller_that_is_killed_and_started_again(served, stored):
 
     async with calling(service) as client:
         name = "controller killed and started again"
-        await Trial(name, clients=16, lasting_s=1.0, recovery_s=RECOVERY_S, errors=MAYBE).run(client, fault, stored)
+        await Trial(name, clients=16, lasting_s=1.0, recovery_s=RECOVERY_S, errors=MAYBE, settles=False).run(
+            client, fault, stored
+        )
 
 
 async def test_an_http_worker_that_is_killed(served, stored):
@@ -74,4 +76,6 @@ async def test_an_http_worker_that_is_killed(served, stored):
 
     async with calling(service) as client:
         name = "HTTP worker killed"
-        await Trial(name, clients=16, lasting_s=0.0, recovery_s=RECOVERY_S, errors=MAYBE).run(client, fault, stored)
+        await Trial(name, clients=16, lasting_s=0.0, recovery_s=RECOVERY_S, errors=MAYBE, settles=False).run(
+            client, fault, stored
+        )

@@ -11,7 +11,7 @@ import httpx2
 from attrs import field, frozen
 
 from tests.faults.callers import Callers
-from tests.faults.history import Stored, problems
+from tests.faults.history import Stored, problems, unrecorded
 from tests.faults.report import ROWS, row_of
 from tests.faults.watch import Watch
 
@@ -32,7 +32,8 @@ class Trial:
 
     Calls that are made `recovery_s` after its end, or later, succeed.
 
-    `bites` says that some calls must fail, or the fault was none.
+    `bites` says that some calls must fail, or the fault was none; `settles`, that the process lives on and records in
+    the end what has run.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Trial:
     errors: frozenset[str] = FAULTY
     away: bool = False
     bites: bool = True
+    settles: bool = True
     hang_ups: float = 0.0
     padding: int = 0
     sessions: int = 24
@@ -72,6 +74,8 @@ class Trial:
         recovery_s = _recovery_s(callers.calls, ended_s)
         ROWS.append(row_of(self.name, callers.calls, (began_s, ended_s), recovery_s))
         found = [*problems(callers.calls, stored, SLACK_S, self.errors), *watch.problems(SLACK_S)]
+        if self.settles:
+            found += unrecorded(callers.calls, stored)
         if recovery_s > self.recovery_s + SLACK_S:
             found.append(f"a call still failed {recovery_s:.2f} s after the fault had ended")
         if self.away and 200 in watch.readiness(began_s + 1.0, over_s - 1.0):

@@ -5,7 +5,19 @@ import itertools
 import pytest
 from attrs import evolve
 
-from tests.faults.history import DELETE, EXECUTE, GET, INITIALIZE, PATCH, Answer, Call, Outcome, Stored, problems
+from tests.faults.history import (
+    DELETE,
+    EXECUTE,
+    GET,
+    INITIALIZE,
+    PATCH,
+    Answer,
+    Call,
+    Outcome,
+    Stored,
+    problems,
+    unrecorded,
+)
 
 ERRORS = frozenset({"STORAGE_UNAVAILABLE", "SESSION_CLOSED", "SESSION_NOT_FOUND", "OVERLOADED"})
 SAFE = {"retry_after_ms": 1000}
@@ -185,3 +197,9 @@ def test_an_error_that_says_what_it_must_is_explained(operation, answer, outcome
     told = Told().call(operation, answer, mark=2 if operation == PATCH else None)
     assert told.problems() == []
     assert told.calls[-1].outcome is outcome
+
+
+@pytest.mark.parametrize(("count", "missing"), [(1, 1), (2, 0), (3, 0)])
+def test_what_has_run_and_is_not_recorded_in_the_end_is_told(count, missing):
+    told = Told().execute(1).call(EXECUTE, MAYBE_COUNTED).call(EXECUTE, NOT_EXECUTED).call(EXECUTE, None)
+    assert len(unrecorded(told.calls, {"s": Stored(count, False, 1)})) == missing
