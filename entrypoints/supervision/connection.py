@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import msgspec
 from typing_extensions import override
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 _NOT_HTTP = "This is not a request of HTTP/1.1 that can be read. Nothing was done; correct it and send it again."
 _LARGE_HEAD = "The request's line and headers take more than the {} bytes that are allowed. Send less."
@@ -72,9 +72,16 @@ class BoundedConnection(HttpToolsProtocol):
             self._patience.cancel()
             self._patience = None
 
+    def _owes_an_answer(self) -> bool:
+        """Whether a whole request has come and is not answered: what comes now would be taken for its answer."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete:
+            return False
+        return cycle.response_started or not cycle.more_body or bool(self.pipeline)
+
     def _refuse(self, status: HTTPStatus, message: str) -> None:
         """Answer in the shape of all errors, unless an earlier answer is still under way, and hang up."""
-        if self.cycle is None or self.cycle.response_complete:  # type: ignore[redundant-expr]  # None before the first
+        if not self._owes_an_answer():
             self.transport.write(_answer(status, message))
         self.transport.close()
 

@@ -125,6 +125,14 @@ async def test_what_is_not_http_is_answered_in_the_shape_of_errors():
         assert await reader.read() == b""
 
 
+async def test_a_body_that_breaks_its_framing_is_answered():
+    async with connected(Patient) as (reader, writer):
+        writer.write(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+        status, body = await answered(reader)
+        assert status == b"HTTP/1.1 400 Bad Request"
+        assert message_of(body)
+
+
 async def test_rubbish_behind_a_request_is_not_taken_for_its_answer():
     begun = asyncio.Event()
 
