@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 
-from attrs import define
+from attrs import define, frozen
 
 from adapters.embedded_postgres.server import EmbeddedPostgres
 from adapters.postgres.migration import Migration, MigrationsDiffer, SessionsExist, UnsupportedServer
@@ -40,6 +41,14 @@ def self_test(settings: Settings, languages: Sequence[Language]) -> SelfTest:
     return SelfTest(sandbox_options(settings, tuple(languages)), load_attacks(languages))
 
 
+@frozen
+class NumberedState(MigrationState):
+    """A migration's name with its number, and when it was applied."""
+
+    name: str
+    applied_at: datetime | None
+
+
 @define
 class CommandMigrations:
     """Migrations as commands see them: by name, with refusals as a text for operators."""
@@ -49,7 +58,10 @@ class CommandMigrations:
     async def status(self) -> Sequence[MigrationState]:
         """Return every migration in order."""
         with _told():
-            return await self._runner.status()
+            return [
+                NumberedState(f"{each.version:04d}_{each.name}", each.applied_at)
+                for each in await self._runner.status()
+            ]
 
     async def up(self, to: int | None = None, *, dry_run: bool = False) -> Sequence[str]:
         """Apply what is missing, up to a number or to the newest; return the names, also of a dry run."""
