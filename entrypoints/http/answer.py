@@ -15,27 +15,31 @@ _JSON = (b"content-type", b"application/json")
 
 @define(eq=False)
 class Answer:
-    """A status, headers with names in lower case, and a body of JSON; an empty body has no content type."""
+    """A status, headers with names in lower case, and a body of JSON; an empty body has no content type.
+
+    `ahead` says that the body of the request is still on its way.
+    """
 
     status: int
     body: bytes = b""
     headers: Headers = ()
+    ahead: bool = False
 
-    async def send(self, send: Send) -> None:
-        """Send it whole."""
+    async def send(self, send: Send, *, last: bool = True) -> None:
+        """Send it whole; `last` is whether that ends the exchange."""
         headers = [*self.headers]
         if self.status != HTTPStatus.NO_CONTENT:
             headers += (_JSON, (b"content-length", b"%d" % len(self.body)))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.body})
+        await send({"type": "http.response.body", "body": self.body, "more_body": not last})
 
 
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
 
-def json_answer(payload: Any, status: int = HTTPStatus.OK, headers: Headers = ()) -> Answer:
+def json_answer(payload: Any, status: int = HTTPStatus.OK, headers: Headers = (), *, ahead: bool = False) -> Answer:
     """Return the answer with this payload as JSON; times in UTC become RFC 3339 with `Z`."""
-    return Answer(int(status), _encoded(payload), headers)
+    return Answer(int(status), _encoded(payload), headers, ahead)
 
 
 def _encoded(payload: Any) -> bytes:

@@ -11,6 +11,7 @@ from structlog.typing import FilteringBoundLogger
 from domain.errors import DomainError
 from entrypoints.http.answer import Answer
 from entrypoints.http.errors import error_answer, internal_error_answer
+from entrypoints.http.lingering import send_ahead
 from entrypoints.http.path_parameters import PARSERS
 from entrypoints.http.refusals import ClientGone, MethodNotAllowed, RouteNotFound
 from entrypoints.http.request import Request
@@ -86,7 +87,7 @@ class Dispatch:
             return
         answer = await self._answer(scope, receive)
         if answer is not None:
-            await answer.send(send)
+            await (send_ahead(answer, scope, receive, send) if answer.ahead else answer.send(send))
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer | None:
         parameters: dict[str, Any] = {}

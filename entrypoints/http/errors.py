@@ -55,7 +55,7 @@ def error_answer(error: DomainError, request_id: UUID | None) -> Answer:
     if isinstance(details.get("result"), str):
         details["result"] = embedded(str(details["result"]))
     body = ErrorBody(Error(error.code, error.message, details), request_id or msgspec.UNSET)
-    return json_answer(body, status_of(error), headers)
+    return json_answer(body, status_of(error), headers, ahead=_is_of_body(error))
 
 
 def internal_error_answer(error_id: UUID, request_id: UUID | None) -> Answer:
@@ -78,4 +78,8 @@ def _headers(error: DomainError, details: Mapping[str, object]) -> Headers:
 
 
 def _leaves_body_unread(error: DomainError) -> bool:
-    return isinstance(error, SlowBody) or (isinstance(error, FieldTooLarge) and not error.pointer)
+    return isinstance(error, SlowBody) or _is_of_body(error)
+
+
+def _is_of_body(error: DomainError) -> bool:
+    return isinstance(error, FieldTooLarge) and not error.pointer

@@ -110,6 +110,7 @@ class Exchange:
     query: bytes = b""
     root_path: str = ""
     received: int = 0
+    received_before_answer: int = 0
     sent: list[Any] = field(factory=list)
     gone: asyncio.Event = field(factory=asyncio.Event)
 
@@ -144,6 +145,8 @@ class Exchange:
         return {"type": "http.disconnect"}
 
     async def _send(self, message: Any) -> None:
+        if not self.sent:
+            self.received_before_answer = self.received
         self.sent.append(message)
 
 
