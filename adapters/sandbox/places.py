@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections import Counter, deque
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from math import inf
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -64,7 +64,8 @@ class PlaceLimits:
     """How many places there are in all and for each session, and how many calls may wait for one.
 
     `owner_running_max` is how many executions of one owner may run at once, `memory_bytes_max` what all places may
-    take together; None leaves it to `places_max`.
+    take together; None leaves it to `places_max`. For `patience_s` a call rather waits for its session's own warm
+    worker than takes the place of another session's: a start costs a hundred times what a warm run does.
     """
 
     places_max: int
@@ -73,20 +74,23 @@ class PlaceLimits:
     queue_timeout_s: float
     owner_running_max: int | None = None
     memory_bytes_max: int | None = None
+    patience_s: float = 0.25
 
 
 @define(eq=False)
 class _Waiting(Generic[Process]):
     request: PlaceRequest
     granted: "asyncio.Future[Place[Process]]"
+    is_patient: bool = True
 
 
 @define(eq=False)
 class Places(Generic[Process]):
     """Gives places to sessions; idle ones stay warm, the least recently used go first.
 
-    Nobody who could be served waits. Who waits is served by how little of its owner runs, then in order; calls whose
-    own session or owner is at its limit hold up nobody else.
+    Who waits is served by a warm worker of its own session as soon as one is free; otherwise those whose patience is
+    over come first, then those of whose owner little runs, then in order. Calls whose own session or owner is at its
+    limit hold up nobody else.
     """
 
     limits: PlaceLimits
@@ -94,7 +98,9 @@ class Places(Generic[Process]):
     _places: dict[UUID, list[Place[Process]]] = field(factory=dict, init=False)
     _count: int = field(default=0, init=False)
     _idle: dict[Place[Process], None] = field(factory=dict, init=False)
-    _queue: deque[_Waiting[Process]] = field(factory=deque, init=False)
+    _queue: dict[_Waiting[Process], None] = field(factory=dict, init=False)
+    _lines: dict[UUID, dict[_Waiting[Process], None]] = field(factory=dict, init=False)
+    """Who waits, by session."""
     _running: Counter[Owner] = field(factory=Counter, init=False)
     _memory_bytes: int = field(default=0, init=False)
 
@@ -123,7 +129,7 @@ class Places(Generic[Process]):
 
         Raises Overloaded when the queue is full or the wait too long; cancelling leaves the queue.
         """
-        place = self._try(request)
+        place = self._try(request, is_patient=True)
         if place is not None:
             return place
         if len(self._queue) >= self.limits.queue_length_max:
@@ -140,7 +146,7 @@ class Places(Generic[Process]):
             self._rest(place, process)
         else:
             self._give_up(place)
-        self._serve_queue()
+        self._serve_queue(place.request.session)
 
     def evict(self, session: UUID) -> None:
         """Give up what the session keeps warm, now if idle and otherwise after the run."""
@@ -161,14 +167,17 @@ class Places(Generic[Process]):
         """Give up everything, running or not, and turn away whoever waits."""
         for place in [place for places in self._places.values() for place in places]:
             self._give_up(place)
-        while self._queue:
-            waiting = self._queue.popleft()
+        for waiting in list(self._queue):
+            self._unqueue(waiting)
             if not waiting.granted.done():
                 waiting.granted.set_exception(Overloaded(QUEUE))
 
     async def _wait(self, request: PlaceRequest) -> Place[Process]:
-        waiting: _Waiting[Process] = _Waiting(request, asyncio.get_running_loop().create_future())
-        self._queue.append(waiting)
+        loop = asyncio.get_running_loop()
+        waiting: _Waiting[Process] = _Waiting(request, loop.create_future())
+        self._queue[waiting] = None
+        self._lines.setdefault(request.session, {})[waiting] = None
+        patience = loop.call_later(self.limits.patience_s, self._lose_patience, waiting)
         try:
             async with asyncio.timeout(self.limits.queue_timeout_s):
                 return await waiting.granted
@@ -178,15 +187,28 @@ class Places(Generic[Process]):
         except asyncio.CancelledError:
             self._leave(waiting)
             raise
+        finally:
+            patience.cancel()
+
+    def _lose_patience(self, waiting: _Waiting[Process]) -> None:
+        waiting.is_patient = False
+        self._serve_queue()
 
     def _leave(self, waiting: _Waiting[Process]) -> None:
         if waiting in self._queue:
-            self._queue.remove(waiting)
+            self._unqueue(waiting)
         elif not waiting.granted.cancelled() and waiting.granted.exception() is None:
             # Granted in the very moment in which the wait ended.
             self.release(waiting.granted.result(), reusable=True)
 
-    def _try(self, request: PlaceRequest) -> Place[Process] | None:
+    def _unqueue(self, waiting: _Waiting[Process]) -> None:
+        del self._queue[waiting]
+        line = self._lines[waiting.request.session]
+        del line[waiting]
+        if not line:
+            del self._lines[waiting.request.session]
+
+    def _try(self, request: PlaceRequest, *, is_patient: bool) -> Place[Process] | None:
         if self._owner_is_at_its_limit(request.owner):
             return None
         places = self._places.get(request.session, [])
@@ -195,8 +217,10 @@ class Places(Generic[Process]):
                 return self._wake(place) if self._make_room(request.kind.memory_bytes, place) else None
         if len(places) >= self.limits.session_places_max and not self._give_up_one_of(places):
             return None
-        if self._count >= self.limits.places_max and not self._give_up_one_of(self._idle):
-            return None
+        if self._count >= self.limits.places_max:
+            waits_for_its_own = is_patient and any(place.is_running and place.request == request for place in places)
+            if waits_for_its_own or not self._give_up_one_of(self._idle):
+                return None
         return self._new(request) if self._make_room(request.kind.memory_bytes) else None
 
     def _owner_is_at_its_limit(self, owner: Owner) -> bool:
@@ -241,7 +265,11 @@ class Places(Generic[Process]):
     def _rest(self, place: Place[Process], process: Process) -> None:
         place.idle_since = self.now()
         self._idle[place] = None
-        process.when_dead(lambda: self._give_up(place))
+        process.when_dead(lambda: self._lose(place))
+
+    def _lose(self, place: Place[Process]) -> None:
+        self._give_up(place)
+        self._serve_queue()
 
     def _give_up_one_of(self, places: "list[Place[Process]] | dict[Place[Process], None]") -> bool:
         """Give up the idle place among these that was used least recently; return whether there was one."""
@@ -272,18 +300,23 @@ class Places(Generic[Process]):
             place.process.when_dead(None)
             place.process.kill()
 
-    def _serve_queue(self) -> None:
-        while self._serve_one():
-            pass
+    def _serve_queue(self, freed: UUID | None = None) -> None:
+        """Serve who can be served; `freed` is the session of whose places one has become free."""
+        while self._queue and (self._idle or self._count < self.limits.places_max):
+            if not self._serve_one(freed):
+                return
 
-    def _serve_one(self) -> bool:
-        for waiting in self._in_fair_order():
-            place = None if waiting.granted.done() else self._try(waiting.request)
+    def _serve_one(self, freed: UUID | None) -> bool:
+        for waiting in self._in_fair_order(freed):
+            place = None if waiting.granted.done() else self._try(waiting.request, is_patient=waiting.is_patient)
             if place is not None:
-                self._queue.remove(waiting)
+                self._unqueue(waiting)
                 waiting.granted.set_result(place)
                 return True
         return False
 
-    def _in_fair_order(self) -> list[_Waiting[Process]]:
-        return sorted(self._queue, key=lambda waiting: self._running[waiting.request.owner])
+    def _in_fair_order(self, freed: UUID | None) -> Iterator[_Waiting[Process]]:
+        first = next(iter(self._queue))
+        if first.is_patient and freed is not None:
+            yield from tuple(self._lines.get(freed, ()))
+        yield from sorted(self._queue, key=lambda each: (each.is_patient, self._running[each.request.owner]))

@@ -305,3 +305,55 @@ async def test_an_own_warm_place_is_not_given_up_for_its_own_session():
 async def test_a_lone_call_runs_whatever_it_may_take():
     places = places_of(memory_bytes_max=10 * MIB)
     assert (await taken(places, 1)).is_running
+
+
+async def test_a_call_waits_for_its_own_warm_worker_rather_than_end_another_sessions():
+    places = places_of()
+    own, other = await taken(places, 1), await taken(places, 2)
+    places.release(other, reusable=True)
+    waiting = await queued(places, 1)
+    assert not waiting.done()
+    places.release(own, reusable=True)
+    assert await waiting is own
+    assert not other.process.killed
+
+
+async def test_a_call_whose_patience_is_over_takes_an_idle_place():
+    places = places_of(patience_s=0)
+    own, other = await taken(places, 1), await taken(places, 2)
+    places.release(other, reusable=True)
+    assert await taken(places, 1) not in (own, other)
+    assert other.process.killed
+
+
+async def test_a_place_goes_to_its_own_session_before_it_is_ended_for_another():
+    places = places_of(places_max=1)
+    place = await taken(places, 1)
+    other, own = await queued(places, 2), await queued(places, 1)
+    places.release(place, reusable=True)
+    assert await own is place
+    assert not other.done()
+    places.release(place, reusable=True)
+    assert (await other).request.session == UUID(int=2)
+    assert place.process.killed
+
+
+async def test_who_has_lost_patience_is_served_before_the_session_of_the_free_place():
+    places = places_of(places_max=1, patience_s=0)
+    place = await taken(places, 1)
+    other = await queued(places, 2)
+    await asyncio.sleep(0)
+    own = await queued(places, 1)
+    places.release(place, reusable=True)
+    assert (await other).request.session == UUID(int=2)
+    assert not own.done()
+    own.cancel()
+
+
+async def test_the_place_of_a_worker_that_dies_idle_goes_to_who_waits():
+    places = places_of()
+    own, other = await taken(places, 1), await taken(places, 2)
+    places.release(other, reusable=True)
+    waiting = await queued(places, 1)
+    other.process.die()
+    assert await waiting not in (own, other)
