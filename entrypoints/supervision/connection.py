@@ -2,7 +2,7 @@
 
 import asyncio
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import msgspec
 from typing_extensions import override
@@ -10,6 +10,37 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 _NOT_HTTP = "This is not a request of HTTP/1.1 that can be read. Nothing was done; correct it and send it again."
 _LARGE_HEAD = "The request's line and headers take more than the {} bytes that are allowed. Send less."
+
+
+class JoinedWrites:
+    """A transport that sends what is written in one turn of the event loop by one call of the system.
+
+    uvicorn writes the head and the body of an answer apart, and the second call costs a tenth of a request.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._written: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send the data at the end of this turn."""
+        if not self._written:
+            self._loop.call_soon(self._send)
+        self._written.append(data)
+
+    def close(self) -> None:
+        """Close once everything that was written is sent."""
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        if self._written:
+            written, self._written = b"".join(self._written), []
+            self._transport.write(written)
 
 
 class BoundedConnection(HttpToolsProtocol):
@@ -29,7 +60,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn types it
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", JoinedWrites(transport, self.loop)))
         self._wait(self.timeout_keep_alive)
 
     @override
@@ -40,13 +71,11 @@ class BoundedConnection(HttpToolsProtocol):
     @override
     def data_received(self, data: bytes) -> None:
         if self._in_head:
-            if not self._head_bytes:
-                self._wait(self.head_timeout_s)
             self._head_bytes += len(data)
         super().data_received(data)
-        if self._in_head and self._head_bytes > self.head_bytes_max:
-            message = _LARGE_HEAD.format(self.head_bytes_max)
-            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message)
+        # Nearly every head comes whole, and then there is nothing to wait for.
+        if self._in_head and self._head_bytes:
+            self._await_head(is_first=self._head_bytes == len(data))
 
     @override
     def on_headers_complete(self) -> None:
@@ -62,6 +91,13 @@ class BoundedConnection(HttpToolsProtocol):
     @override
     def send_400_response(self, msg: str) -> None:
         self._refuse(HTTPStatus.BAD_REQUEST, _NOT_HTTP)
+
+    def _await_head(self, *, is_first: bool) -> None:
+        if self._head_bytes > self.head_bytes_max:
+            message = _LARGE_HEAD.format(self.head_bytes_max)
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message)
+        elif is_first:
+            self._wait(self.head_timeout_s)
 
     def _wait(self, timeout_s: float) -> None:
         self._end_wait()
