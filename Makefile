@@ -16,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults unit check format lint types imports sql scripts bench bench-cleanup lock clean
+.PHONY: help run test faults unit soak check format lint types imports sql scripts bench bench-cleanup lock clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
@@ -37,6 +37,9 @@ faults: $(DEV_STAMP) ## Faults of server, network and controller under load, wit
 
 unit: $(DEV_STAMP) ## Unit tests alone: no database, no network, no sandbox; about a second.
 	$(PYTEST) tests/unit
+
+soak: $(DEV_STAMP) ## Leaks over many executions, and what neighbours of attackers notice; SOAK=--help lists options.
+	$(PYTHON) -m tests.soak $(SOAK)
 
 check: format lint types imports sql scripts test ## All that must hold before a change is taken.
 

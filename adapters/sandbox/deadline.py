@@ -8,13 +8,17 @@ from attrs import define, field
 from adapters.sandbox.exchange import Ending, Exchange
 
 _LOOKS = 4
+_EARLY_S = 0.02
+_BUSY = 0.2
+"""The part of its time on a processor that marks a script as one that computes."""
 
 
 @define(eq=False)
 class Deadline:
     """Ends an exchange after `timeout_s`, or at a quarter of it once it has used `cpu_s_max` of CPU time.
 
-    CPU time is read from outside at each quarter, so that every thread counts and nothing is paid for before the first.
+    CPU time is read from outside, so that every thread counts. The first look comes early. Who is found to keep a
+    processor busy is told to `wait_behind` others, once at each look.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -22,6 +26,7 @@ class Deadline:
     cpu_s_max: float
     cpu_s: Callable[[], float | None]
     end: Callable[[Exchange], None]
+    wait_behind: Callable[[], None] = lambda: None
     _cpu_before_s: float = field(default=0.0, init=False)
     _started_s: float = field(default=0.0, init=False)
     _looks: int = field(default=0, init=False)
@@ -31,7 +36,10 @@ class Deadline:
         """Begin to count."""
         self._started_s = self.loop.time()
         self._cpu_before_s = self.cpu_s() or 0.0
-        self._wait()
+        if self.timeout_s > _LOOKS * _EARLY_S:
+            self._look_after(_EARLY_S)
+        else:
+            self._wait()
 
     def cancel(self) -> None:
         """Count no more."""
@@ -40,12 +48,19 @@ class Deadline:
 
     def _wait(self) -> None:
         self._looks += 1
-        self._timer = self.loop.call_at(self._started_s + self.timeout_s * self._looks / _LOOKS, self._look)
+        self._look_after(self.timeout_s * self._looks / _LOOKS)
+
+    def _look_after(self, elapsed_s: float) -> None:
+        self._timer = self.loop.call_at(self._started_s + elapsed_s, self._look)
 
     def _look(self) -> None:
         if self._looks >= _LOOKS:
             self.end(Exchange(Ending.TIMED_OUT))
-        elif (self.cpu_s() or 0.0) - self._cpu_before_s > self.cpu_s_max:
+            return
+        used_s = (self.cpu_s() or 0.0) - self._cpu_before_s
+        if used_s > self.cpu_s_max:
             self.end(Exchange(Ending.CPU_LIMIT))
-        else:
-            self._wait()
+            return
+        if used_s > _BUSY * (self.loop.time() - self._started_s):
+            self.wait_behind()
+        self._wait()

@@ -14,6 +14,7 @@ from adapters.sandbox.exchange import Ending, Exchange
 from adapters.sandbox.frames import FrameReader
 from adapters.sandbox.launch import Launched, LaunchFailed
 from adapters.sandbox.output import Output
+from adapters.sandbox.priority import Priority
 from adapters.sandbox.usage import UsageMeter
 
 _PIECE_SIZE = 256 * 1024
@@ -40,6 +41,7 @@ class WorkerProcess:
     _on_death: Callable[[], None] | None = field(default=None, init=False)
     _broken: bool = field(default=False, init=False)
     _threads_max: int = field(default=0, init=False)
+    _priority: Priority = field(factory=Priority, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._gone = self._loop.create_future()
@@ -75,6 +77,7 @@ class WorkerProcess:
         except OSError as error:
             raise LaunchFailed(f"the interpreter cannot be found among the processes: {error}") from error
         self.meter = UsageMeter.of(self.launched.inner_pid)
+        self._priority = Priority(self.launched.inner_pid)
         self._threads_max = (self.meter.footprint().threads or 0) + self.threads_later_max
         self.is_ready = True
 
@@ -103,7 +106,7 @@ class WorkerProcess:
 
     async def _answer_to(self, operations: bytes, timeout_s: float, cpu_s_max: float) -> Exchange:
         self._waiting = self._loop.create_future()
-        deadline = Deadline(self._loop, timeout_s, cpu_s_max, self.meter.cpu_s, self._end)
+        deadline = Deadline(self._loop, timeout_s, cpu_s_max, self.meter.cpu_s, self._end, self._priority.lower)
         deadline.start()
         self._channel.send(operations)
         try:
@@ -113,6 +116,7 @@ class WorkerProcess:
             raise
         finally:
             deadline.cancel()
+            self._priority.restore()
             self._waiting = None
 
     def kill(self) -> None:

@@ -150,6 +150,42 @@ burn()
         assert report.execution_time_ms < 4000
 
 
+def niceness_of(pid):
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return {int((thread / "stat").read_text().rpartition(")")[2].split()[16]) for thread in threads}
+
+
+@pytest.mark.parametrize(
+    ("source", "language"),
+    [
+        (
+            "import threading\ndef burn():\n  while True: pass\nthreading.Thread(target=burn).start()\nburn()",
+            Language.PYTHON,
+        ),
+        ("for (;;);", Language.NODEJS),
+    ],
+)
+async def test_a_script_that_computes_lets_others_go_first_with_all_its_threads(opened, source, language):
+    async with opened(languages=[language]) as runner:
+        worker = await runner.acquire(run_of(source, language=language))
+        pid = worker._process.launched.inner_pid
+        assert niceness_of(pid) == {0}
+        running = asyncio.ensure_future(worker.run())
+        await until(lambda: niceness_of(pid) == {10})
+        running.cancel()
+        await asyncio.wait([running])
+        await worker.release()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may raise a priority")
+async def test_after_it_has_computed_a_worker_is_like_the_others(opened):
+    async with opened(languages=PYTHON) as runner:
+        key, source = new_session(), "import time\nwhile time.process_time() < 0.3: pass"
+        await report_of(runner, run_of(source, key=key))
+        (place,) = runner._places._idle
+        assert niceness_of(place.process.launched.inner_pid) == {0}
+
+
 async def test_waiting_uses_no_cpu_time(opened):
     async with opened(languages=PYTHON, cpu_per_wall=0.2) as runner:
         run = run_of("import time\ntime.sleep(0.5)\nresult = 1", limits=Limits(800, 128, Isolation.SESSION))

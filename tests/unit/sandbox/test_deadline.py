@@ -45,3 +45,13 @@ async def test_after_it_is_called_off_nothing_ends():
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert not ended.done()
+
+
+@pytest.mark.parametrize(("used_s", "told"), [(0.001, 0), (0.015, 1)])
+async def test_who_computes_is_told_early_to_wait_behind_others(used_s, told):
+    loop = asyncio.get_running_loop()
+    ended, calls, readings = loop.create_future(), [], iter([1.0, 1.0 + used_s] + [1.0 + used_s] * 9)
+    deadline = Deadline(loop, 0.1, 50.0, lambda: next(readings), ended.set_result, lambda: calls.append(1))
+    deadline.start()
+    assert (await ended).ending is Ending.TIMED_OUT
+    assert bool(calls) == bool(told)

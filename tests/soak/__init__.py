@@ -1,0 +1,1 @@
+"""Long runs of the sandbox: what leaks, and what neighbours notice."""

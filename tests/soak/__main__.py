@@ -1,0 +1,81 @@
+"""Runs the soak test and the neighbour benchmark, prints figures, and exits with 1 when anything leaks or suffers."""
+
+import asyncio
+import shutil
+import tempfile
+from pathlib import Path
+
+import click
+import uvloop
+
+from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.runner import SandboxScriptRunner
+from domain.language import Language
+from tests.soak.census import take_census
+from tests.soak.endurance import Endurance, Soak
+from tests.soak.neighbours import FACTOR_MAX, Neighbour, Neighbours, quantile
+
+
+@click.command()
+@click.option("--executions", default=15_000, show_default=True, help="How many; 100000 is a day's worth.")
+@click.option("--attackers", default=4, show_default=True, help="How many burn their limits at once.")
+@click.option("--seconds", default=8.0, show_default=True, help="How long each neighbour calls, quiet and not.")
+def main(executions: int, attackers: int, seconds: float) -> None:
+    """Look for leaks and for what neighbours notice."""
+    folder = Path(tempfile.mkdtemp(prefix="pglambda-soak-"))
+    folder.chmod(0o755)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+            problems = loop.run(_neighbours(folder, attackers, seconds)) + loop.run(_endurance(folder, executions))
+    finally:
+        shutil.rmtree(folder)
+    for problem in problems:
+        click.secho(problem, fg="red")
+    raise SystemExit(1 if problems else 0)
+
+
+async def _endurance(folder: Path, executions: int) -> list[str]:
+    runner = SandboxScriptRunner(SandboxOptions(folder, memory_mb=64))
+    await runner.open()
+    soak = Soak(runner, executions)
+    before, after, elapsed_s = await soak.run()
+    await runner.close(5)
+    endured = soak.told(before, after, take_census(), elapsed_s)
+    _tell_endurance(endured)
+    return endured.problems()
+
+
+def _tell_endurance(endured: Endurance) -> None:
+    click.echo(f"{endured.executions:,} executions, the last nine tenths in {endured.elapsed_s:.0f} s")
+    for outcome, count in sorted(endured.outcomes.items()):
+        click.echo(f"  {outcome:40} {count:>9,}")
+    click.echo(f"  after a tenth: {endured.before.told()}")
+    click.echo(f"  after all:     {endured.after.told()}")
+    click.echo(f"  closed:        {endured.closed.told()}")
+
+
+async def _neighbours(folder: Path, attackers: int, seconds: float) -> list[str]:
+    runner = SandboxScriptRunner(SandboxOptions(folder, memory_mb=64))
+    await runner.open()
+    neighbours = Neighbours(runner, attackers, seconds)
+    problems = []
+    for language in Language:
+        measured = await neighbours.measure(language)
+        _tell_neighbour(measured)
+        if measured.failed:
+            problems.append(f"{measured.failed} calls of a neighbour failed ({language})")
+        if measured.factor > FACTOR_MAX:
+            problems.append(f"a neighbour's p99 rose to {measured.factor:.1f} times its quiet value ({language})")
+    await runner.close(5)
+    return problems
+
+
+def _tell_neighbour(measured: Neighbour) -> None:
+    for name, latencies_ms in (("alone", measured.quiet_ms), ("beside attackers", measured.loud_ms)):
+        p50, p99 = quantile(latencies_ms, 0.5), quantile(latencies_ms, 0.99)
+        click.echo(f"{measured.language:7} {name:17} {len(latencies_ms):>6} calls, p50 {p50:.2f} ms, p99 {p99:.2f} ms")
+    click.echo(f"{'':7} p99 {measured.factor:.2f}x, {measured.failed} failed, {measured.attacks} attacks")
+
+
+if __name__ == "__main__":
+    main()
