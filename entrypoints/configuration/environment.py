@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -95,11 +96,18 @@ def _parse(name: str, text: str, kind: Any) -> Any:
         return msgspec.convert(value, kind, strict=False, dec_hook=decode_foreign)
     except msgspec.ValidationError as error:
         shown = "its value" if _is_secret(kind) else repr(text)
-        raise ValueError(f"{name}: {shown} does not fit: {_sentence(error)}") from None
+        raise ValueError(f"{name}: {shown} does not fit: {_expected(kind) or _sentence(error)}") from None
 
 
 def _items(text: str) -> Iterator[str]:
     return filter(None, (item.strip() for item in text.split(",")))
+
+
+def _expected(kind: Any) -> str:
+    """Return what a choice is between; nothing for what is no choice."""
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return f"expected one of {', '.join(kind)}"
+    return next(filter(None, map(_expected, get_args(kind))), "")
 
 
 def _sentence(error: msgspec.ValidationError) -> str:

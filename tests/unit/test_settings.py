@@ -79,6 +79,15 @@ def test_a_value_outside_its_bounds_is_refused(name, value):
 
 
 @pytest.mark.parametrize(
+    ("name", "choices"),
+    [("LOG_LEVEL", "debug, info, warning, error"), ("ISOLATION", "session, process"), ("AUTH", "none")],
+)
+def test_a_value_that_is_no_choice_is_told_the_choices(name, choices):
+    (problem,) = problems(**{name: "loud"})
+    assert problem == f"{name}: 'loud' does not fit: expected one of {choices}"
+
+
+@pytest.mark.parametrize(
     ("environ", "named"),
     [
         ({"SCRIPT_TIMEOUT_MS": "2000", "SCRIPT_TIMEOUT_MAX_MS": "1999"}, "SCRIPT_TIMEOUT_MS"),
