@@ -1,7 +1,6 @@
 """The time that one request may spend, over all its steps."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -16,7 +15,8 @@ class Budget:
 
     async def spend(self, work: Awaitable[Answer], late: Callable[[], Exception]) -> Answer:
         """Await `work` for as long as time is left; raises `late()` when it is over."""
-        started_s = time.monotonic()
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
         try:
             async with asyncio.timeout(self._left_s) as limit:
                 return await work
@@ -25,4 +25,4 @@ class Budget:
                 raise late() from None
             raise
         finally:
-            self._left_s = max(0.0, self._left_s - (time.monotonic() - started_s))
+            self._left_s = max(0.0, self._left_s - (loop.time() - started_s))
