@@ -10,7 +10,7 @@ from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.programs import Programs
 
 INNER_UID = 65534
-_LAUNCHERS = 3
+LAUNCHERS = 3
 _SCRATCH = "/tmp"  # noqa: S108  # the sandbox's own
 _MOUNT_THEN_RUN = '"$1" -t tmpfs -o "$2" tmpfs "$3" && shift 3 && exec "$@"'
 
@@ -50,7 +50,7 @@ class Blueprint:
         memory_mb = max(self.memory_mb, self.interpreter.memory_min_mb)
         limits = {
             # The launcher, bubblewrap and the interpreter count as well, in the sandbox's own user namespace.
-            "nproc": self.options.processes_max + _LAUNCHERS,
+            "nproc": self.options.processes_max + LAUNCHERS,
             "data": (memory_mb + self.interpreter.data_base_mb) * MIB,
             "fsize": self.options.tmp_size_max,
             "nofile": self.options.files_max,

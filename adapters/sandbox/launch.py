@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from attrs import define
 
 from adapters.sandbox.blueprint import Blueprint, Descriptors
+from adapters.sandbox.control_group import ControlGroup
+
+_WAIT_THEN_RUN = 'read -r _ && exec "$@" < /dev/null'
 
 
 class LaunchFailed(Exception):
@@ -54,8 +57,8 @@ class Launched:
         self.inner_fd = None
 
 
-def launch(blueprint: Blueprint) -> Launched:
-    """Start a sandbox.
+def launch(blueprint: Blueprint, group: ControlGroup | None = None) -> Launched:
+    """Start a sandbox, all of it in the control group where there is one.
 
     Call it from a thread that lives as long as the service: the sandbox dies with the thread that started it. Raises
     OSError.
@@ -69,7 +72,14 @@ def launch(blueprint: Blueprint) -> Launched:
         stderr, their_stderr = _pipe(ours, theirs)
         their_filter = _filled_pipe(blueprint.filter_program, theirs)
         descriptors = Descriptors(their_channel.fileno(), their_filter)
-        outer = _start(blueprint, descriptors, their_stdout, their_stderr)
+        command = blueprint.command(descriptors)
+        if group is None:
+            outer = _start(blueprint, command, descriptors, (subprocess.DEVNULL, their_stdout, their_stderr))
+        else:
+            waiting, go = _pipe(theirs, theirs)
+            command = [str(blueprint.programs.shell), "-c", _WAIT_THEN_RUN, "sh", *command]
+            outer = _start(blueprint, command, descriptors, (waiting, their_stdout, their_stderr))
+            _admit(outer, group, go)
         for descriptor in (stdout, stderr):
             os.set_blocking(descriptor, False)
         channel.setblocking(False)
@@ -78,10 +88,24 @@ def launch(blueprint: Blueprint) -> Launched:
         return launched
 
 
-def _start(blueprint: Blueprint, inherited: Descriptors, stdout: int, stderr: int) -> "subprocess.Popen[bytes]":
+def _admit(outer: "subprocess.Popen[bytes]", group: ControlGroup, go: int) -> None:
+    """Put the launcher into the group before it starts anything, and let it go on; raises OSError."""
+    try:
+        group.admit(outer.pid)
+    except OSError:
+        outer.kill()
+        outer.wait()
+        raise
+    os.write(go, b"\n")
+
+
+def _start(
+    blueprint: Blueprint, command: list[str], inherited: Descriptors, streams: tuple[int, int, int]
+) -> "subprocess.Popen[bytes]":
+    stdin, stdout, stderr = streams
     return subprocess.Popen(  # noqa: S603  # our own command line
-        blueprint.command(inherited),
-        stdin=subprocess.DEVNULL,
+        command,
+        stdin=stdin,
         stdout=stdout,
         stderr=stderr,
         env={},

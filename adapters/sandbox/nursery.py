@@ -1,11 +1,11 @@
 """Every worker process of this service, from its start until it has left the process table."""
 
 import asyncio
-from collections.abc import Callable
 
 from attrs import define, field
 
 from adapters.sandbox.blueprint import Blueprint
+from adapters.sandbox.control_group import ControlGroup
 from adapters.sandbox.launch import LaunchFailed, launch
 from adapters.sandbox.layers import observe_layers
 from adapters.sandbox.process import WorkerProcess
@@ -16,6 +16,8 @@ class Nursery:
     """Starts workers and remembers those that live."""
 
     start_timeout_s: float
+    group: ControlGroup | None = None
+    """Where every worker is put, where there is one."""
     _living: set[WorkerProcess] = field(factory=set, init=False)
     _closed: bool = field(default=False, init=False)
 
@@ -28,7 +30,7 @@ class Nursery:
         """Start a worker and make sure that it is isolated; raises LaunchFailed."""
         if self._closed:
             raise LaunchFailed("the service is stopping")
-        process = await _start_worker(blueprint, self.start_timeout_s, self._adopt)
+        process = await self._start_worker(blueprint)
         try:
             _require_isolation(process)
         except LaunchFailed:
@@ -46,6 +48,32 @@ class Nursery:
         if living:
             await asyncio.wait([asyncio.ensure_future(process.gone()) for process in living], timeout=grace_s)
 
+    async def _start_worker(self, blueprint: Blueprint) -> WorkerProcess:
+        """Start a worker, remember it at once, and wait until it is ready; raises LaunchFailed."""
+        try:
+            launched = launch(blueprint, self.group)
+        except (OSError, KeyError) as error:
+            raise LaunchFailed(f"its launcher cannot be started: {error}") from error
+        options = blueprint.options
+        process = WorkerProcess(
+            launched,
+            output_size_max=options.output_size_max,
+            answer_size_max=options.result_size_max,
+            kill_s=options.kill_s,
+            threads_later_max=blueprint.interpreter.threads_later_max,
+        )
+        self._adopt(process)
+        try:
+            async with asyncio.timeout(self.start_timeout_s):
+                await process.start()
+        except TimeoutError:
+            raise LaunchFailed(f"it was not ready within {self.start_timeout_s:g} s") from None
+        finally:
+            if not process.is_ready:
+                process.kill()
+                await process.gone()
+        return process
+
     def _adopt(self, process: WorkerProcess) -> None:
         self._living.add(process)
         process.when_gone(lambda: self._living.discard(process))
@@ -58,32 +86,3 @@ def _require_isolation(process: WorkerProcess) -> None:
         raise LaunchFailed(f"the worker's isolation cannot be observed: {error}") from error
     if missing:
         raise LaunchFailed(f"the sandbox came up without {' and '.join(missing)}")
-
-
-async def _start_worker(
-    blueprint: Blueprint, start_timeout_s: float, adopt: Callable[[WorkerProcess], None]
-) -> WorkerProcess:
-    """Start a sandboxed worker, tell `adopt` of it at once, and wait until it is ready; raises LaunchFailed."""
-    try:
-        launched = launch(blueprint)
-    except (OSError, KeyError) as error:
-        raise LaunchFailed(f"its launcher cannot be started: {error}") from error
-    options = blueprint.options
-    process = WorkerProcess(
-        launched,
-        output_size_max=options.output_size_max,
-        answer_size_max=options.result_size_max,
-        kill_s=options.kill_s,
-        threads_later_max=blueprint.interpreter.threads_later_max,
-    )
-    adopt(process)
-    try:
-        async with asyncio.timeout(start_timeout_s):
-            await process.start()
-    except TimeoutError:
-        raise LaunchFailed(f"it was not ready within {start_timeout_s:g} s") from None
-    finally:
-        if not process.is_ready:
-            process.kill()
-            await process.gone()
-    return process

@@ -10,8 +10,10 @@ from uuid import UUID
 from attrs import define, field
 from typing_extensions import override
 
+from adapters.sandbox.blueprint import LAUNCHERS
 from adapters.sandbox.bounded_cache import BoundedCache
 from adapters.sandbox.checker import TOO_HARD
+from adapters.sandbox.control_group import GroupLimits, NoControlGroup, make_control_group
 from adapters.sandbox.execution import ScriptTask, execute
 from adapters.sandbox.host_memory import memory_of_host
 from adapters.sandbox.nursery import Nursery
@@ -90,6 +92,7 @@ class SandboxScriptRunner(ScriptRunner):
     _scripts: BoundedCache[str, Script] = field(init=False)
     _verdicts: BoundedCache[tuple[Language, str, str], _Verdict] = field(init=False)
     _tending: asyncio.Task[None] | None = field(default=None, init=False)
+    _no_group: str = field(default="", init=False)
 
     def __attrs_post_init__(self) -> None:
         options = self.options
@@ -117,8 +120,22 @@ class SandboxScriptRunner(ScriptRunner):
         budget_mb = self.options.memory_budget_mb
         return int(memory_of_host() * _SHARE_OF_HOST) if budget_mb is None else budget_mb * MIB
 
+    @property
+    def _group_limits(self) -> GroupLimits:
+        """What workers of sessions may have, and those beside them: spare ones, and those that check scripts."""
+        options = self.options
+        beside = len(options.languages) * (options.spares + options.spawning_max)
+        checkers = 2 * len(options.languages)
+        memory_mb = beside * options.memory_mb + checkers * options.check_memory_mb
+        workers = options.warm_workers_max + beside + checkers
+        return GroupLimits(self._memory_bytes_max + memory_mb * MIB, workers * (options.processes_max + LAUNCHERS))
+
     async def open(self) -> None:
         """Try the sandbox and start spare workers; what cannot be had is told by `health` and tried again."""
+        try:
+            self._nursery.group = make_control_group(self._group_limits)
+        except NoControlGroup as error:
+            self._no_group = str(error)
         await asyncio.gather(*(runtime.open() for runtime in self._runtimes.values()))
         self._tending = asyncio.get_running_loop().create_task(self._tend())
 
@@ -132,6 +149,8 @@ class SandboxScriptRunner(ScriptRunner):
         for runtime in self._runtimes.values():
             await runtime.close()
         await self._nursery.close(grace_s)
+        if self._nursery.group is not None:
+            self._nursery.group.close()
 
     @override
     async def acquire(self, run: ScriptRun) -> Worker:
@@ -241,9 +260,9 @@ class SandboxScriptRunner(ScriptRunner):
             "seccomp": granted,
             "rlimits": granted,
             "tmpfs_limits": granted,
-            "cgroup": False,
+            "cgroup": self._nursery.group is not None,
             "landlock": False,
-            "not_used": _NOT_USED,
+            "not_used": _NOT_USED | ({} if self._nursery.group else {"cgroup": self._no_group}),
             "refused_calls": "named by the interpreter's own error (no notifier)",
             "separate_uid": separate is not None,
             "uid": "workers share the service's uid" if separate is None else separate,

@@ -22,7 +22,7 @@ CONTROLS = [attack for attack in ATTACKS if attack.in_control]
 # What even the root of a container is often refused.
 OFTEN_REFUSED = {
     "privileges/priority", "privileges/locked-memory", "namespaces/change-root", "privileges/raise-limits",
-    "processes/signal-everybody", "privileges/setuid-programs", "kernel/own-proc-files", "kernel/sysctls",
+    "processes/signal-everybody", "kernel/own-proc-files", "kernel/sysctls",
 }  # fmt: skip
 
 

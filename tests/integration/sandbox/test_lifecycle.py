@@ -50,6 +50,23 @@ async def test_closing_leaves_no_process(opened):
     assert (await running).failure is not None
 
 
+async def test_every_worker_is_in_the_services_control_group_where_there_is_one(opened):
+    async with opened(languages=PYTHON) as runner:
+        health = await runner.health()
+        worker = await runner.acquire(run_of("result = 1"))
+        pid = worker._process.launched.inner_pid
+        group = runner._nursery.group
+        if group is None:
+            assert health["layers"]["cgroup"] is False
+            assert health["layers"]["not_used"]["cgroup"]
+        else:
+            assert health["layers"]["cgroup"] is True
+            for folder in group.folders:
+                assert str(pid) in (folder / "cgroup.procs").read_text().split()
+        await worker.release()
+    assert group is None or not any(folder.exists() for folder in group.folders)
+
+
 async def test_closing_ends_starts_that_are_under_way(runtimes_dir):
     runner = SandboxScriptRunner(SandboxOptions(runtimes_dir, languages=PYTHON, spares=4))
     await runner.open()
@@ -143,10 +160,10 @@ def burn():
 for _ in range(4): threading.Thread(target=burn).start()
 burn()
 """
-    async with opened(languages=PYTHON, cpu_per_wall=0.2) as runner:
+    async with opened(languages=PYTHON, cpu_per_wall=0.02) as runner:
         report = await report_of(runner, run_of(source, limits=Limits(4000, 128, Isolation.SESSION)))
-        assert (report.failure.code, report.failure.limit) == (FailureCode.CPU_LIMIT, 800)
-        assert report.failure.observed > 800
+        assert (report.failure.code, report.failure.limit) == (FailureCode.CPU_LIMIT, 80)
+        assert report.failure.observed > 80
         assert report.execution_time_ms < 4000
 
 

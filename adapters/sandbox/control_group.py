@@ -1,0 +1,103 @@
+"""A control group that holds all workers of a service to one memory limit and one number of processes."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from attrs import frozen
+
+_PREFIX = "pglambda-"
+_PROCESSES = "cgroup.procs"
+_CONTROLLERS = ("memory", "pids")
+
+
+class NoControlGroup(Exception):
+    """This host grants none; the text says why."""
+
+
+@frozen
+class ControlGroup:
+    """The group's folders: one of version 2, or one for each controller of version 1."""
+
+    version: int
+    folders: tuple[Path, ...]
+
+    def admit(self, pid: int) -> None:
+        """Put a process in, and all that it will start; raises OSError."""
+        for folder in self.folders:
+            (folder / _PROCESSES).write_text(str(pid), encoding="ascii")
+
+    def close(self) -> None:
+        """Remove the group once nobody is in it; a later start removes what is left."""
+        for folder in self.folders:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+@frozen
+class GroupLimits:
+    """What all workers together may have; memory in bytes, kernel memory and scratch files included."""
+
+    memory_bytes: int
+    processes: int
+
+
+def make_control_group(limits: GroupLimits, root: Path = Path("/")) -> ControlGroup:
+    """Make a group below the service's own; raises NoControlGroup."""
+    mount = root / "sys/fs/cgroup"
+    try:
+        own = _own_groups((root / "proc/self/cgroup").read_text(encoding="ascii"))
+        if (mount / "cgroup.controllers").exists():
+            return _version_2(mount / own[""].lstrip("/"), limits)
+        return _version_1(mount, own, limits)
+    except (OSError, KeyError) as error:
+        raise NoControlGroup(f"the service may not make control groups: {error}") from error
+
+
+def _own_groups(listing: str) -> Mapping[str, str]:
+    """Return the service's group by controller; that of version 2 has none ("")."""
+    fields = (line.split(":", 2) for line in listing.splitlines())
+    return {controller: path for _, controllers, path in fields for controller in controllers.split(",")}
+
+
+def _version_1(mount: Path, own: Mapping[str, str], limits: GroupLimits) -> ControlGroup:
+    folders = []
+    for controller in _CONTROLLERS:
+        parent = mount / controller / own[controller].lstrip("/")
+        folders.append(_made(parent if parent.is_dir() else mount / controller))
+    (folders[0] / "memory.limit_in_bytes").write_text(str(limits.memory_bytes), encoding="ascii")
+    (folders[1] / "pids.max").write_text(str(limits.processes), encoding="ascii")
+    return ControlGroup(1, tuple(folders))
+
+
+def _version_2(own: Path, limits: GroupLimits) -> ControlGroup:
+    # A group with processes of its own cannot pass its controllers on: so beside the service's own group, if it is
+    # delegated with its parent (systemd: Delegate=yes, DelegateSubgroup=service).
+    last: OSError | None = None
+    for parent in (own.parent, own):
+        try:
+            (parent / "cgroup.subtree_control").write_text("+memory +pids", encoding="ascii")
+            folder = _made(parent)
+            (folder / "memory.max").write_text(str(limits.memory_bytes), encoding="ascii")
+            (folder / "pids.max").write_text(str(limits.processes), encoding="ascii")
+            return ControlGroup(2, (folder,))
+        except OSError as error:
+            last = error
+    raise NoControlGroup(f"no group is delegated to the service (systemd: Delegate=yes, DelegateSubgroup=): {last}")
+
+
+def _made(parent: Path) -> Path:
+    for old in _left_behind(parent):
+        with contextlib.suppress(OSError):
+            old.rmdir()
+    folder = parent / f"{_PREFIX}{os.getpid()}"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _left_behind(parent: Path) -> Iterator[Path]:
+    """Yield the groups of services that have ended; only an empty one can be removed."""
+    for folder in parent.glob(f"{_PREFIX}*"):
+        if not Path(f"/proc/{folder.name.removeprefix(_PREFIX)}").exists():
+            yield folder

@@ -1,0 +1,90 @@
+"""The group of all workers, in each form in which kernels have groups."""
+
+import os
+
+import pytest
+
+from adapters.sandbox.control_group import ControlGroup, GroupLimits, NoControlGroup, make_control_group
+
+LIMITS = GroupLimits(1 << 30, 100)
+NAME = f"pglambda-{os.getpid()}"
+
+
+def laid_out(root, files):
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+
+def test_of_version_1_there_is_a_folder_for_each_controller(tmp_path):
+    laid_out(tmp_path, {"proc/self/cgroup": "4:memory:/own\n8:cpu,pids:/\n0::/\n"})
+    for folder in ("memory/own", "pids"):
+        (tmp_path / "sys/fs/cgroup" / folder).mkdir(parents=True)
+    group = make_control_group(LIMITS, tmp_path)
+    memory, pids = (tmp_path / "sys/fs/cgroup" / folder / NAME for folder in ("memory/own", "pids"))
+    assert group == ControlGroup(1, (memory, pids))
+    assert (memory / "memory.limit_in_bytes").read_text() == str(1 << 30)
+    assert (pids / "pids.max").read_text() == "100"
+
+
+def test_a_group_that_the_container_does_not_show_is_made_at_the_top(tmp_path):
+    laid_out(tmp_path, {"proc/self/cgroup": "4:memory:/not/here\n8:pids:/nor/here\n"})
+    for folder in ("memory", "pids"):
+        (tmp_path / "sys/fs/cgroup" / folder).mkdir(parents=True)
+    group = make_control_group(LIMITS, tmp_path)
+    assert [folder.parent.name for folder in group.folders] == ["memory", "pids"]
+
+
+def test_of_version_2_the_group_is_made_beside_the_services_own(tmp_path):
+    laid_out(
+        tmp_path,
+        {"proc/self/cgroup": "0::/unit/service\n", "sys/fs/cgroup/cgroup.controllers": "memory pids"},
+    )
+    (tmp_path / "sys/fs/cgroup/unit/service").mkdir(parents=True)
+    group = make_control_group(LIMITS, tmp_path)
+    folder = tmp_path / "sys/fs/cgroup/unit" / NAME
+    assert group == ControlGroup(2, (folder,))
+    assert (folder.parent / "cgroup.subtree_control").read_text() == "+memory +pids"
+    assert ((folder / "memory.max").read_text(), (folder / "pids.max").read_text()) == (str(1 << 30), "100")
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({}, "may not make control groups"),
+        ({"proc/self/cgroup": "1:name=systemd:/\n"}, "may not make control groups"),
+        ({"proc/self/cgroup": "4:memory:/\n8:pids:/\n"}, "may not make control groups"),
+        ({"proc/self/cgroup": "0::/gone\n", "sys/fs/cgroup/cgroup.controllers": "memory", "sys/fs/cgroup/cgroup.subtree_control/is": "a folder"}, "Delegate=yes"),
+    ],
+)  # fmt: skip
+def test_where_none_can_be_made_the_reason_is_told(tmp_path, files, reason):
+    laid_out(tmp_path, files)
+    with pytest.raises(NoControlGroup, match=reason):
+        make_control_group(LIMITS, tmp_path)
+
+
+def test_groups_of_services_that_have_ended_are_removed_and_others_stay(tmp_path):
+    laid_out(tmp_path, {"proc/self/cgroup": "4:memory:/\n8:pids:/\n"})
+    folders = [tmp_path / "sys/fs/cgroup" / controller for controller in ("memory", "pids")]
+    old, living = f"pglambda-{(1 << 22) + 1}", f"pglambda-{os.getppid()}"
+    for folder in folders:
+        (folder / old).mkdir(parents=True)
+        (folder / living).mkdir()
+    make_control_group(LIMITS, tmp_path)
+    assert not any((folder / old).exists() for folder in folders)
+    assert all((folder / living).exists() for folder in folders)
+
+
+def test_a_process_is_put_into_every_folder_and_an_empty_group_goes(tmp_path):
+    folders = tuple(tmp_path / name for name in ("a", "b"))
+    for folder in folders:
+        folder.mkdir()
+    group = ControlGroup(1, folders)
+    group.admit(4711)
+    assert [(folder / "cgroup.procs").read_text() for folder in folders] == ["4711"] * 2
+    group.close()
+    assert all(folder.exists() for folder in folders)
+    for folder in folders:
+        (folder / "cgroup.procs").unlink()
+    group.close()
+    assert not any(folder.exists() for folder in folders)
