@@ -5,7 +5,9 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from attrs import evolve, frozen
@@ -71,31 +73,41 @@ class Copies:
         return copy
 
     def _remove_others(self, copy: Path) -> None:
-        """Remove copies of other versions of the same source that no process uses."""
+        """Remove copies of other versions of the same source that no process uses, and copies that nobody completes."""
         title = copy.name.rpartition("-")[0]
         for other in self.folder.iterdir():
-            is_version = other.name.rpartition("-")[0] == title and not other.name.endswith(_PARTIAL)
-            if is_version and other != copy and _is_unused(other):
+            is_spare = other.name.endswith(_PARTIAL) or other.name.rpartition("-")[0] == title
+            if is_spare and other != copy and _is_unused(other):
                 shutil.rmtree(other, ignore_errors=True)
 
     def _make(self, copy: Path, sources: Sequence[Path]) -> None:
-        partial = copy.with_name(f"{copy.name}.{os.getpid()}{_PARTIAL}")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-        for source in sources:
-            _copy(source, partial / source.name)
-        _open_to_all(partial)
-        try:
-            partial.rename(copy)
-        except OSError:
-            # Another process was first, with the same content.
-            shutil.rmtree(partial)
-            if not copy.is_dir():
-                raise
+        # Several languages, and several services, may make the same copy at once.
+        partial = Path(tempfile.mkdtemp(prefix=f"{copy.name}.", suffix=_PARTIAL, dir=self.folder))
+        with _held(partial):
+            for source in sources:
+                _copy(source, partial / source.name)
+            _open_to_all(partial)
+            try:
+                partial.rename(copy)
+            except OSError:
+                # Somebody else was first, with the same content.
+                shutil.rmtree(partial)
+                if not copy.is_dir():
+                    raise
 
 
 _used: dict[Path, int] = {}
 """Locks that this process holds; two services on one host may share the folder."""
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _use(copy: Path) -> None:

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 
 from attrs import define
 
@@ -72,14 +73,8 @@ def launch(blueprint: Blueprint, group: ControlGroup | None = None) -> Launched:
         stderr, their_stderr = _pipe(ours, theirs)
         their_filter = _filled_pipe(blueprint.filter_program, theirs)
         descriptors = Descriptors(their_channel.fileno(), their_filter)
-        command = blueprint.command(descriptors)
-        if group is None:
-            outer = _start(blueprint, command, descriptors, (subprocess.DEVNULL, their_stdout, their_stderr))
-        else:
-            waiting, go = _pipe(theirs, theirs)
-            command = [str(blueprint.programs.shell), "-c", _WAIT_THEN_RUN, "sh", *command]
-            outer = _start(blueprint, command, descriptors, (waiting, their_stdout, their_stderr))
-            _admit(outer, group, go)
+        start = _start if group is None else partial(_start_in, group)
+        outer = start(blueprint, blueprint.command(descriptors), descriptors, (their_stdout, their_stderr))
         for descriptor in (stdout, stderr):
             os.set_blocking(descriptor, False)
         channel.setblocking(False)
@@ -88,21 +83,32 @@ def launch(blueprint: Blueprint, group: ControlGroup | None = None) -> Launched:
         return launched
 
 
-def _admit(outer: "subprocess.Popen[bytes]", group: ControlGroup, go: int) -> None:
-    """Put the launcher into the group before it starts anything, and let it go on; raises OSError."""
-    try:
-        group.admit(outer.pid)
-    except OSError:
-        outer.kill()
-        outer.wait()
-        raise
-    os.write(go, b"\n")
+def _start_in(
+    group: ControlGroup, blueprint: Blueprint, command: list[str], inherited: Descriptors, streams: tuple[int, int]
+) -> "subprocess.Popen[bytes]":
+    """Put the launcher into the group before it starts anything; raises OSError."""
+    with contextlib.ExitStack() as closing:
+        waiting, go = _pipe(closing, closing)
+        command = [str(blueprint.programs.shell), "-c", _WAIT_THEN_RUN, "sh", *command]
+        outer = _start(blueprint, command, inherited, streams, stdin=waiting)
+        try:
+            group.admit(outer.pid)
+        except OSError:
+            outer.kill()
+            outer.wait()
+            raise
+        os.write(go, b"\n")
+    return outer
 
 
 def _start(
-    blueprint: Blueprint, command: list[str], inherited: Descriptors, streams: tuple[int, int, int]
+    blueprint: Blueprint,
+    command: list[str],
+    inherited: Descriptors,
+    streams: tuple[int, int],
+    stdin: int = subprocess.DEVNULL,
 ) -> "subprocess.Popen[bytes]":
-    stdin, stdout, stderr = streams
+    stdout, stderr = streams
     return subprocess.Popen(  # noqa: S603  # our own command line
         command,
         stdin=stdin,

@@ -130,7 +130,8 @@ class SpareShelf(Generic[Process]):
 
     def _started(self, task: asyncio.Task[None]) -> None:
         self._starts.discard(task)
-        if self.failure is None:
+        # Whoever waits now has asked after the failure.
+        if self.failure is None or self._takers:
             self.refill()
 
     def _retry_later(self) -> None:

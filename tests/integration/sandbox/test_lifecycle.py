@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from adapters.sandbox.control_group import ControlGroup
 from adapters.sandbox.options import SandboxLevel, SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.errors import Overloaded, RuntimeUnavailable
@@ -65,6 +66,15 @@ async def test_every_worker_is_in_the_services_control_group_where_there_is_one(
                 assert str(pid) in (folder / "cgroup.procs").read_text().split()
         await worker.release()
     assert group is None or not any(folder.exists() for folder in group.folders)
+
+
+async def test_a_control_group_that_cannot_be_entered_starts_nothing(opened, tmp_path):
+    async with opened(languages=PYTHON, spares=0) as runner:
+        runner._nursery.group = ControlGroup(1, (tmp_path / "gone",))
+        with pytest.raises(RuntimeUnavailable, match="launcher cannot be started"):
+            await runner.acquire(run_of("result = 1"))
+        runner._nursery.group = None
+        assert await result_of(runner, run_of("result = 1")) == "1"
 
 
 async def test_closing_ends_starts_that_are_under_way(runtimes_dir):

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,24 @@ def test_a_private_folder_hides_what_is_below_it(tmp_path):
     tmp_path.chmod(0o700)
     assert not is_reachable(file)
     assert is_reachable(Path("/usr/bin"))
+
+
+def test_several_may_make_the_same_copy_at_once(copies, tmp_path):
+    source = tmp_path / "source"
+    source.mkdir(mode=0o700)
+    for number in range(50):
+        (source / f"module_{number}.py").write_text("x = 1")
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: copies.tree([source]), range(16)))
+    assert len(set(made)) == 1
+    assert len(list((made[0] / "source").iterdir())) == 50
+    assert list(copies.folder.iterdir()) == made[:1]
+
+
+def test_a_copy_that_nobody_completes_is_removed(copies, interpreter, tmp_path):
+    (copies.folder / "other-0-0.abc.partial").mkdir()
+    copies.interpreter(closed(interpreter, tmp_path))
+    assert not list(copies.folder.glob("*.partial"))
 
 
 def test_what_cannot_be_reached_is_copied_for_everybody(copies, interpreter, tmp_path):

@@ -49,6 +49,17 @@ async def test_takers_get_workers_in_their_order():
     await shelf.close()
 
 
+async def test_who_asks_right_after_a_failure_does_not_wait_for_the_next_try():
+    starter = ManualStarter(failure="no namespaces")
+    shelf = shelf_of(starter, kept=0, starting_max=1)
+    with pytest.raises(LaunchFailed):
+        await shelf.take()
+    starter.failure = None
+    async with asyncio.timeout(5):
+        assert await shelf.take() in starter.started
+    await shelf.close()
+
+
 async def test_a_failed_start_tells_the_takers_and_is_remembered():
     starter = ManualStarter(failure="no namespaces")
     shelf = shelf_of(starter)
