@@ -49,6 +49,7 @@ _LOST = Verdict(Category.RETRYABLE, sent=True, connection_spent=True)
 _TIMED_OUT = Verdict(Category.TIMEOUT, sent=False)
 _REPLAN = Verdict(Category.RETRYABLE, sent=False, connection_spent=True)
 _MOVED = Verdict(Category.RETRYABLE, sent=False, connection_spent=True, server_left=True)
+_UNMIGRATED = Verdict(Category.RETRYABLE, sent=False)
 _REFUSED = Verdict(Category.REFUSED, sent=False)
 _BUG = Verdict(Category.BUG, sent=False)
 
@@ -64,9 +65,12 @@ NO_CONNECTION = Verdict(Category.RETRYABLE, sent=False)
 _BY_CODE: Mapping[str, Verdict] = {
     "25006": _MOVED,  # read_only_sql_transaction: the primary is elsewhere now
     "26000": _REPLAN,  # invalid_sql_statement_name: a pooler gave us another backend
+    "3F000": _UNMIGRATED,  # invalid_schema_name: the migrations are still to come, as readiness says
     "40001": _ROLLED_BACK,  # serialization_failure
     "40P01": _ROLLED_BACK,  # deadlock_detected
     "40003": _LOST,  # statement_completion_unknown
+    "42703": _UNMIGRATED,  # undefined_column
+    "42P01": _UNMIGRATED,  # undefined_table
     "42P05": _REPLAN,  # duplicate_prepared_statement
     "55P03": _TIMED_OUT,  # lock_not_available
     "57014": _TIMED_OUT,  # query_canceled: statement_timeout

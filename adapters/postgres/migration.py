@@ -58,8 +58,12 @@ class SessionsExist(Exception):
     """The step back would destroy sessions, and nobody said that it may."""
 
 
+class UnknownMigration(Exception):
+    """There is no step of this version."""
+
+
 class UnsupportedServer(Exception):
-    """The server is older than what the statements need."""
+    """The server is older than what the statements need, or keeps text in an encoding that cannot hold every script."""
 
 
 def load_migrations(package: str = "sql.migrations") -> Sequence[Migration]:

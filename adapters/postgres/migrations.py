@@ -17,6 +17,7 @@ from adapters.postgres.migration import (
     Migration,
     MigrationStatus,
     SessionsExist,
+    UnknownMigration,
     UnsupportedServer,
     load_migrations,
     require_same,
@@ -56,7 +57,7 @@ class MigrationOptions:
 class MigrationRunner:
     """Takes steps, each in a transaction of its own; of several runners at once one takes a step, the others see it taken.
 
-    Every method may raise StorageUnavailable, UnsupportedServer or MigrationsDiffer.
+    Every method may raise StorageUnavailable, UnsupportedServer or MigrationsDiffer; with a version also UnknownMigration.
     """
 
     _dsn: str = field(repr=False)
@@ -67,6 +68,7 @@ class MigrationRunner:
 
     async def up(self, to: int | None = None, *, dry_run: bool = False) -> Sequence[Migration]:
         """Take the pending steps up to version `to` (all of them), or none in a dry run; return them in order."""
+        self._require_known(to)
         pending = [step for step in await self.pending() if to is None or step.version <= to]
         if dry_run:
             return pending
@@ -80,9 +82,14 @@ class MigrationRunner:
         Sessions survive every step back but that of the first. Raises SessionsExist when that one would destroy
         sessions, unless it is told to.
         """
+        self._require_known(to)
         applied = {taken.version for taken in await self._applied()}
         taken = [step for step in reversed(self._steps) if step.version in applied]
         latest = taken[:1] if to is None else [step for step in taken if step.version > to]
+        if latest and latest[-1].version == _FIRST and not destroy_sessions:
+            # Looked at before any step is taken back; and once more in the first one's own transaction.
+            async with self._locked() as connection:
+                await self._require_no_sessions(connection)
         if dry_run:
             return latest
         return [
@@ -100,6 +107,10 @@ class MigrationRunner:
         """Return the steps that are to be taken, in order; none when the database is ready for this release."""
         applied = {taken.version for taken in await self._applied()}
         return [step for step in self._steps if step.version not in applied]
+
+    def _require_known(self, to: int | None) -> None:
+        if to is not None and to > len(self._steps):
+            raise UnknownMigration(f"There is no migration {to}: the latest is {self._steps[-1]}.")
 
     async def _retried(self, work: Callable[[], Awaitable[bool]]) -> bool:
         """Do the work, again when a lock was not to be had in time."""
@@ -161,7 +172,9 @@ class MigrationRunner:
         await _fetch(connection, self._statements.lock_sessions)
         ((exist,),) = await _fetch(connection, self._statements.select_sessions_exist)
         if exist:
-            raise SessionsExist("There are sessions, and this step back destroys them. Say so to have it done.")
+            raise SessionsExist(
+                "There are sessions, and going back before 0001 destroys them: --destroy-sessions does it."
+            )
 
     @asynccontextmanager
     async def _locked(self) -> AsyncIterator[Connection]:
@@ -178,7 +191,7 @@ class MigrationRunner:
         connection = await psycopg.AsyncConnection.connect(self._dsn, connect_timeout=options.connect_timeout_s)
         with SocketDeadline(connection, options.socket_timeout_s):
             async with connection:
-                _require_version(connection)
+                _require_usable(connection)
                 await _fetch(connection, self._statements.set_timeouts, self._timeouts())
                 yield connection
 
@@ -189,11 +202,16 @@ class MigrationRunner:
         }
 
 
-def _require_version(connection: Connection) -> None:
+def _require_usable(connection: Connection) -> None:
     found = connection.info.server_version
     if found < _VERSION_MIN:
         raise UnsupportedServer(
             f"The database runs PostgreSQL {found // 10000}, and {_VERSION_MIN // 10000} is the oldest that works here."
+        )
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding not in ("UTF8", None):
+        raise UnsupportedServer(
+            f"The database keeps text as {encoding}, which cannot hold every script: make one with ENCODING 'UTF8'."
         )
 
 

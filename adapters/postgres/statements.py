@@ -28,6 +28,13 @@ class ClockStatements:
 
 
 @frozen
+class ServerStatements:
+    """Statements of `server.sql`."""
+
+    select_connections_max: Statement
+
+
+@frozen
 class SessionStatements:
     """Statements of `sessions.sql`."""
 
@@ -81,6 +88,7 @@ class Statements:
     """All statements, by the file that they are in."""
 
     clock: ClockStatements
+    server: ServerStatements
     sessions: SessionStatements
     executions: ExecutionStatements
     cleanup: CleanupStatements
@@ -91,6 +99,7 @@ def load_statements() -> Statements:
     """Read the SQL files; raises StatementsDiffer when a statement is missing or spare."""
     return Statements(
         clock=load(ClockStatements, "clock.sql"),
+        server=load(ServerStatements, "server.sql"),
         sessions=load(SessionStatements, "sessions.sql"),
         executions=load(ExecutionStatements, "executions.sql"),
         cleanup=load(CleanupStatements, "cleanup.sql"),

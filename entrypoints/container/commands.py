@@ -7,7 +7,7 @@ from datetime import datetime
 from attrs import define, frozen
 
 from adapters.embedded_postgres.server import EmbeddedPostgres
-from adapters.postgres.migration import Migration, MigrationsDiffer, SessionsExist, UnsupportedServer
+from adapters.postgres.migration import Migration, MigrationsDiffer, SessionsExist, UnknownMigration, UnsupportedServer
 from adapters.postgres.migrations import MigrationRunner
 from adapters.postgres.statements import load_statements
 from adapters.sandbox.selftest.corpus import load_attacks
@@ -20,7 +20,7 @@ from entrypoints.settings import Settings
 from entrypoints.supervision.database_server import DatabaseServer
 from entrypoints.supervision.launcher import launch
 
-_REFUSALS = (MigrationsDiffer, SessionsExist, UnsupportedServer)
+_REFUSALS = (MigrationsDiffer, SessionsExist, UnknownMigration, UnsupportedServer)
 
 
 def embedded_postgres(settings: Settings) -> DatabaseServer:

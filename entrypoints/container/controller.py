@@ -65,6 +65,7 @@ class Controller(containers.DeclarativeContainer):
         schema=database.schema,
         cleanup=database.cleanup,
         runners=runners,
+        connections=settings.provided.database_connections,
     )
     life = providers.Singleton(
         Life,

@@ -29,6 +29,8 @@ class Health(Operations):
     _schema: Schema
     _cleanup: Cleanup
     _runners: Runners
+    _connections: int
+    """What all processes may open together."""
 
     @property
     @override
@@ -44,8 +46,8 @@ class Health(Operations):
     @override
     def components(self) -> Mapping[str, Probe]:
         runtimes = {f"runtimes.{language}": runner.health for language, runner in self._runners.by_language.items()}
-        sandbox = {"sandbox": self._runners.sandbox.health} if self._runners.sandbox else {}
-        return {**self.required, **runtimes, **sandbox, "cleanup": self._ask_cleanup}
+        sandbox = self._runners.sandbox.health if self._runners.sandbox else _sandbox_elsewhere
+        return {**self.required, **runtimes, "sandbox": sandbox, "cleanup": self._ask_cleanup}
 
     async def _ask_database(self) -> Mapping[str, object]:
         pool = self._gateway.stats()
@@ -57,11 +59,16 @@ class Health(Operations):
             "clock_error_bound_ms": self._clock.error_bound_ms,
         }
         started_s = time.monotonic()
+        limit = self._statements.server.select_connections_max
         try:
-            await self._gateway.fetch(self._statements.clock.select_clock, {}, timeout_s=_PROBE_TIMEOUT_S)
+            ((connections_max,),) = await self._gateway.fetch(limit, {}, timeout_s=_PROBE_TIMEOUT_S)
         except DomainError as error:
             return {"status": "failing", "reason": error.message, **facts}
-        return {"status": "ok", "latency_ms": round((time.monotonic() - started_s) * 1000, 3), **facts}
+        facts["latency_ms"] = round((time.monotonic() - started_s) * 1000, 3)
+        if self._connections > connections_max:
+            reason = f"DB_POOL_MAX x WEB_CONCURRENCY is {self._connections}, and the server grants {connections_max}"
+            return {"status": "degraded", "reason": reason, **facts}
+        return {"status": "ok", **facts}
 
     async def _ask_schema(self) -> Mapping[str, object]:
         pending = await self._schema.pending()
@@ -77,3 +84,7 @@ class Health(Operations):
     async def _ask_cleanup(self) -> Mapping[str, object]:
         stats = self._cleanup.stats()
         return {"status": "ok", "oldest_expired_seconds": stats.lag_s}
+
+
+async def _sandbox_elsewhere() -> Mapping[str, object]:
+    return {"status": "ok", "layers": {}, "reason": "scripts run on runtime hosts, which tell of theirs"}

@@ -32,6 +32,8 @@ async def test_a_database_without_schema_is_not_ready_and_says_what_to_do(
 ) -> None:
     async with serving(create_controller(settings_for(empty_database_url, data_dir))) as api:
         assert (await api.client.get("/readyz")).status_code == 503
+        answer = await api.client.get("/api/v1/sessions")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "STORAGE_UNAVAILABLE")
         component = (await api.client.get("/health")).json()["components"]["migrations"]
     assert component["status"] == "failing"
     assert "pglambda migrate up" in component["reason"]
@@ -52,3 +54,18 @@ async def test_migrations_go_up_and_down_by_name_and_refuse_to_destroy(empty_dat
     status = [(step.name, step.applied_at is not None) for step in await steps.status()]
     assert status == [("0001_sessions", True), ("0002_executions", False)]
     assert await steps.down(0, destroy_sessions=True) == ["0001_sessions"]
+
+
+async def test_more_connections_than_the_server_grants_are_told(database_url: str, data_dir: Path) -> None:
+    settings = settings_for(database_url, data_dir, DB_POOL_MAX="200", WEB_CONCURRENCY="2")
+    async with serving(create_controller(settings)) as api:
+        component = (await api.client.get("/health")).json()["components"]["postgres"]
+    assert component["status"] == "degraded"
+    assert "DB_POOL_MAX x WEB_CONCURRENCY is 400" in component["reason"]
+
+
+async def test_where_scripts_run_elsewhere_the_sandbox_says_so(database_url: str, data_dir: Path) -> None:
+    elsewhere = {"NODEJS_RUNTIME_URL": "http://127.0.0.1:1", "PYTHON_RUNTIME_URL": "http://127.0.0.1:1"}
+    async with serving(create_controller(settings_for(database_url, data_dir, **elsewhere))) as api:
+        component = (await api.client.get("/health")).json()["components"]["sandbox"]
+    assert "runtime hosts" in component["reason"]

@@ -2,10 +2,13 @@
 
 import asyncio
 from types import SimpleNamespace
+from uuid import uuid4
 
 import psycopg
 import pytest
 from attrs import evolve
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from adapters.memory.manual_clock import ManualClock
 from adapters.postgres.gateway import Gateway, GatewayOptions
@@ -13,10 +16,11 @@ from adapters.postgres.migration import (
     Migration,
     MigrationsDiffer,
     SessionsExist,
+    UnknownMigration,
     UnsupportedServer,
     load_migrations,
 )
-from adapters.postgres.migrations import MigrationOptions, MigrationRunner, _require_version
+from adapters.postgres.migrations import MigrationOptions, MigrationRunner, _require_usable
 from domain.errors import StorageUnavailable
 from tests.contracts.storage import Storage
 from tests.integration.postgres.conftest import storage_on
@@ -151,10 +155,12 @@ class TestDown:
     async def test_the_first_step_is_kept_while_there_are_sessions(self, storage: Storage, database_url, runner_on):
         session = await storage.add()
         runner = runner_on(database_url)
-        with pytest.raises(SessionsExist):
+        with pytest.raises(SessionsExist, match="--destroy-sessions"):
             await runner.down(0)
+        with pytest.raises(SessionsExist):
+            await runner.down(0, dry_run=True)
         assert await storage.sessions.get(session.key) == session
-        assert await runner.pending() == STEPS[1:]
+        assert await runner.pending() == []
 
     async def test_the_first_step_goes_with_all_sessions_when_told_to(self, storage: Storage, database_url, runner_on):
         await storage.add()
@@ -178,7 +184,20 @@ class TestRefusals:
 
     def test_a_server_that_is_too_old(self):
         with pytest.raises(UnsupportedServer, match=r"PostgreSQL 14.* 15 is the oldest"):
-            _require_version(SimpleNamespace(info=SimpleNamespace(server_version=140012)))
+            _require_usable(SimpleNamespace(info=SimpleNamespace(server_version=140012)))
+
+    async def test_a_database_that_cannot_hold_every_script(self, server_url, runner_on):
+        name = f"test_{uuid4().hex}"
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'")
+        with psycopg.connect(server_url, autocommit=True) as connection:
+            connection.execute(create.format(sql.Identifier(name)))
+        with pytest.raises(UnsupportedServer, match="keeps text as SQL_ASCII"):
+            await runner_on(make_conninfo(server_url, dbname=name)).up()
+
+    async def test_a_version_that_is_not_there(self, runner):
+        for call in (runner.up, runner.down):
+            with pytest.raises(UnknownMigration, match=f"no migration {len(STEPS) + 1}: the latest is"):
+                await call(len(STEPS) + 1)
 
     async def test_a_server_that_is_away(self, runner_on):
         runner = runner_on(f"host=127.0.0.1 port={free_port()} dbname=d user=u")

@@ -29,7 +29,8 @@ from adapters.postgres.errors import Category, judge
         (errors.UniqueViolation(), Category.REFUSED, False),
         (errors.ProgramLimitExceeded(), Category.REFUSED, False),
         (errors.FeatureNotSupported(), Category.REFUSED, False),
-        (errors.UndefinedTable(), Category.BUG, False),
+        (errors.UndefinedTable(), Category.RETRYABLE, False),
+        (errors.UndefinedFunction(), Category.BUG, False),
         (errors.SyntaxError(), Category.BUG, False),
         (psycopg.OperationalError("the connection is lost"), Category.RETRYABLE, True),
         (psycopg.DataError("PostgreSQL text fields cannot contain NUL"), Category.REFUSED, False),
@@ -48,7 +49,7 @@ def test_only_what_passes_may_succeed_later():
     assert judge(errors.DeadlockDetected()).passing
     assert judge(errors.LockNotAvailable()).passing
     assert not judge(errors.UniqueViolation()).passing
-    assert not judge(errors.UndefinedTable()).passing
+    assert not judge(errors.UndefinedFunction()).passing
 
 
 def test_a_read_only_server_spends_all_of_its_connections():

@@ -127,6 +127,7 @@ def test_copies_of_older_versions_go_unless_somebody_uses_them(copies, tmp_path)
     kept = copies.tree([other])
     making = versions[-1].with_name(f"{versions[-1].name}.1.partial")
     making.mkdir()
+    copies_module._use(making)
     assert all(version.is_dir() for version in versions)
     os.close(copies_module._used.pop(versions[0]))
     source.write_text("4444")
@@ -134,6 +135,7 @@ def test_copies_of_older_versions_go_unless_somebody_uses_them(copies, tmp_path)
     assert [version.is_dir() for version in versions] == [False, True, True]
     assert kept.is_dir()
     assert making.is_dir()
+    os.close(copies_module._used.pop(making))
 
 
 def test_copies_in_a_folder_that_nobody_can_reach_are_refused(copies, tmp_path):
