@@ -1,11 +1,13 @@
 """Copies of files for a uid that cannot reach the originals."""
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +20,7 @@ _LEFT_OUT = shutil.ignore_patterns(
     "site-packages", "dist-packages", "test", "tests", "idlelib", "turtledemo", "ensurepip", "config-*"
 )
 _PARTIAL = ".partial"
+_ABANDONED_S = 600
 
 
 class Unreachable(Exception):
@@ -76,8 +79,8 @@ class Copies:
         """Remove copies of other versions of the same source that no process uses, and copies that nobody completes."""
         title = copy.name.rpartition("-")[0]
         for other in self.folder.iterdir():
-            is_spare = other.name.endswith(_PARTIAL) or other.name.rpartition("-")[0] == title
-            if is_spare and other != copy and _is_unused(other):
+            is_older = other.name.rpartition("-")[0] == title and not other.name.endswith(_PARTIAL)
+            if (is_older or _is_abandoned(other)) and other != copy and _is_unused(other):
                 shutil.rmtree(other, ignore_errors=True)
 
     def _make(self, copy: Path, sources: Sequence[Path]) -> None:
@@ -115,6 +118,13 @@ def _use(copy: Path) -> None:
         descriptor = os.open(copy, os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         _used[copy] = descriptor
+
+
+def _is_abandoned(partial: Path) -> bool:
+    """Tell whether it was begun so long ago that nobody can be about to lock it."""
+    with contextlib.suppress(OSError):
+        return partial.name.endswith(_PARTIAL) and time.time() - partial.stat().st_mtime > _ABANDONED_S
+    return False
 
 
 def _is_unused(copy: Path) -> bool:

@@ -72,6 +72,7 @@ def test_several_may_make_the_same_copy_at_once(copies, tmp_path):
 
 def test_a_copy_that_nobody_completes_is_removed(copies, interpreter, tmp_path):
     (copies.folder / "other-0-0.abc.partial").mkdir()
+    os.utime(copies.folder / "other-0-0.abc.partial", (0, 0))
     copies.interpreter(closed(interpreter, tmp_path))
     assert not list(copies.folder.glob("*.partial"))
 
