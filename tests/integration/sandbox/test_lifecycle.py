@@ -158,7 +158,9 @@ async def test_sessions_with_other_memory_limits_have_workers_of_their_own(opene
 
 async def test_a_worker_that_has_used_its_cpu_time_is_ended_by_the_kernel(opened):
     async with opened(languages=PYTHON, cpu_s_max=1) as runner:
-        failure = await failure_of(runner, run_of("while True: pass"))
+        # On a busy machine a second of CPU takes a while.
+        limits = Limits(60_000, 128, Isolation.SESSION)
+        failure = await failure_of(runner, run_of("while True: pass", limits=limits))
         assert (failure.code, failure.limit) == (FailureCode.CPU_LIMIT, 1000)
 
 
