@@ -113,7 +113,7 @@ async def test_a_violated_constraint_is_refused(gateway):
 
 async def test_a_bug_surfaces_as_it_is_and_costs_no_connection(gateway):
     before = await backend_of(gateway)
-    with pytest.raises(psycopg.errors.UndefinedTable):
+    with pytest.raises(psycopg.errors.UndefinedFunction):
         await gateway.fetch(Statement("select_nothing", "SELECT nothing_of_this_name()"), {})
     assert await backend_of(gateway) == before
 
