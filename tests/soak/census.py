@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +15,11 @@ _WORKER = (b"/pglambda/worker.", b"bwrap")
 
 @frozen
 class Census:
-    """Counts, and memory in bytes; `namespaces` are mount namespaces, each with a scratch folder of its own."""
+    """Counts, and memory in bytes; `namespaces` are mount namespaces, each with a scratch folder of its own;
+    `orphans`, `zombies` and `scratch_memory` are the whole host's, the others those of this service."""
 
     processes: int
+    orphans: int
     zombies: int
     descriptors: int
     mounts: int
@@ -32,12 +35,14 @@ class Census:
 def take_census() -> Census:
     """Count now."""
     gc.collect()
+    descendants = _descendants(os.getpid())
     return Census(
-        processes=sum(1 for command in _read_all("cmdline") if any(sign in command for sign in _WORKER)),
+        processes=len(descendants),
+        orphans=len(_orphans()),
         zombies=zombies(),
         descriptors=len(list(Path("/proc/self/fd").iterdir())),
         mounts=len(Path("/proc/self/mountinfo").read_text().splitlines()),
-        namespaces=len(set(_mount_namespaces())),
+        namespaces=len(set(_mount_namespaces(descendants))),
         memory=_kib("/proc/self/status", "VmRSS") * _KIB,
         scratch_memory=_kib("/proc/meminfo", "Shmem") * _KIB,
     )
@@ -54,10 +59,34 @@ def _read_all(name: str) -> Iterator[bytes]:
             yield (process / name).read_bytes()
 
 
-def _mount_namespaces() -> Iterator[str]:
-    for process in Path("/proc").glob("[0-9]*"):
+def _parents() -> dict[int, int]:
+    fields = (status.rpartition(b")") for status in _read_all("stat"))
+    return {int(head.split(b" ", 1)[0]): int(rest.split()[1]) for head, _, rest in fields}
+
+
+def _descendants(root: int) -> set[int]:
+    parents, found = _parents(), {root}
+    while grown := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= grown
+    return found - {root}
+
+
+def _orphans() -> list[int]:
+    """Return the workers of anybody on this host that nobody waits for any more."""
+    parents = _parents()
+    return [pid for pid in parents if parents[pid] == 1 and any(sign in _command(pid) for sign in _WORKER)]
+
+
+def _command(pid: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
+def _mount_namespaces(pids: set[int]) -> Iterator[str]:
+    for pid in pids:
         with contextlib.suppress(OSError):
-            yield str((process / "ns" / "mnt").readlink())
+            yield str(Path(f"/proc/{pid}/ns/mnt").readlink())
 
 
 def _kib(path: str, name: str) -> int:

@@ -38,7 +38,7 @@ class Endurance:
     def problems(self) -> list[str]:
         """Return what has leaked or gone wrong."""
         found = [f"{self.wrong} executions ended as they should not"] if self.wrong else []
-        for name, allowed in (("processes", 0), ("zombies", 0), ("descriptors", 4), ("mounts", 0), ("namespaces", 0)):
+        for name, allowed in (("processes", 0), ("orphans", 0), ("descriptors", 4), ("mounts", 0), ("namespaces", 0)):
             growth = getattr(self.after, name) - getattr(self.before, name)
             if growth > allowed:
                 found.append(f"{growth} more {name}")
