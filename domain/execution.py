@@ -55,7 +55,7 @@ class Failure:
     @property
     def summary(self) -> str:
         """The error in one line, as its language would print it."""
-        return f"{self.name}: {self.message}" if self.name else self.message
+        return ": ".join(filter(None, (self.name, self.message)))
 
 
 def _to_the_microsecond(time_ms: float) -> float:

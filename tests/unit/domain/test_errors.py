@@ -119,3 +119,11 @@ def test_an_open_execution_was_started_at_the_instant_in_its_id() -> None:
 def test_times_are_told_to_the_microsecond() -> None:
     report = ScriptReport(None, None, execution_time_ms=1.23456, cpu_time_ms=0.98765)
     assert (report.execution_time_ms, report.cpu_time_ms, report.queue_time_ms) == (1.235, 0.988, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "summary"),
+    [("ValueError", "gone", "ValueError: gone"), ("ValueError", "", "ValueError"), (None, "too large", "too large")],
+)
+def test_a_failure_is_told_in_one_line(name: str | None, message: str, summary: str) -> None:
+    assert Failure(FailureCode.SCRIPT_ERROR, message, name=name).summary == summary
