@@ -35,7 +35,7 @@ test: $(DEV_STAMP) ## Unit and integration tests on a real PostgreSQL, with bran
 faults: $(DEV_STAMP) ## Faults of server, network and controller under load, with a table of them; about five minutes.
 	$(PYTEST) --show-capture=no --durations=0 --durations-min=20 tests/faults
 
-unit: $(DEV_STAMP) ## Unit tests alone: no database, no network, no sandbox; about a second.
+unit: $(DEV_STAMP) ## Unit tests alone: no database, no network, no sandbox; a few seconds.
 	$(PYTEST) tests/unit
 
 soak: $(DEV_STAMP) ## Leaks over many executions, and what neighbours of attackers notice; SOAK=--help lists options.

@@ -1,4 +1,4 @@
-"""The unit suite takes about a second: few examples here, many in the longer suites."""
+"""The unit suite is quick: few examples here, many in the longer suites."""
 
 from hypothesis import settings
 
