@@ -16,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults unit soak check format lint types imports sql scripts bench bench-cleanup lock clean
+.PHONY: help run test faults quick unit soak check format lint types imports sql scripts bench bench-cleanup lock clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
