@@ -362,7 +362,7 @@ from adapters.sandbox.options import SandboxLevel, SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.language import Language
 from domain.limits import Isolation, Limits
-from tests.contracts.script_runs import report_of, run_of
+from tests.contracts.script_runs import report_of, run_of, until
 from tests.integration.sandbox.test_lifecycle import processes_of
 
 async def main():
@@ -378,7 +378,7 @@ async def main():
     print(health["layers"]["uid"], flush=True)
     running = [asyncio.ensure_future(report_of(runner, run_of("while True: pass", limits=limits))),
                asyncio.ensure_future(report_of(runner, run_of("for (;;);", language=Language.NODEJS, limits=limits)))]
-    await asyncio.sleep(0.2)
+    await until(lambda: runner._places.count - runner._places.idle == 2)
     print(*processes_of(runner), flush=True)
     sys.stdin.read()
     await runner.close(5)
