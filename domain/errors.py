@@ -33,6 +33,18 @@ class TooLarge(DomainError):
     """A part of the request is larger than the server takes."""
 
 
+class Unauthorized(DomainError):
+    """Nobody that is known here is calling."""
+
+
+class Forbidden(DomainError):
+    """The caller is known and may not do this."""
+
+
+class LimitReached(DomainError):
+    """The caller has used up what they were granted, for now; nothing was begun."""
+
+
 class NotFound(DomainError):
     """There is no such thing, or not for this owner."""
 

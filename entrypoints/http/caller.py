@@ -1,12 +1,12 @@
 """Who is calling."""
 
-from domain.identity import ANONYMOUS, Owner, SessionKey
+from domain.identity import Owner, SessionKey
 from entrypoints.http.request import Request
 
 
-def owner_of(_request: Request) -> Owner:
+def owner_of(request: Request) -> Owner:
     """Return the owner that the call acts for."""
-    return ANONYMOUS
+    return request.caller.owner
 
 
 def session_key(request: Request) -> SessionKey:

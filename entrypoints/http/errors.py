@@ -10,13 +10,16 @@ from domain.errors import (
     Conflict,
     DomainError,
     FieldTooLarge,
+    Forbidden,
     Gone,
     Invalid,
+    LimitReached,
     NotFound,
     PreconditionFailed,
     ScriptFailed,
     ShuttingDown,
     TooLarge,
+    Unauthorized,
     Unavailable,
 )
 from domain.execution import FailureCode
@@ -26,6 +29,8 @@ from entrypoints.http.refusals import MethodNotAllowed, SlowBody, UnsupportedMed
 
 STATUS: tuple[tuple[type[DomainError], HTTPStatus], ...] = (
     (Invalid, HTTPStatus.BAD_REQUEST),
+    (Unauthorized, HTTPStatus.UNAUTHORIZED),
+    (Forbidden, HTTPStatus.FORBIDDEN),
     (NotFound, HTTPStatus.NOT_FOUND),
     (MethodNotAllowed, HTTPStatus.METHOD_NOT_ALLOWED),
     (Conflict, HTTPStatus.CONFLICT),
@@ -33,6 +38,7 @@ STATUS: tuple[tuple[type[DomainError], HTTPStatus], ...] = (
     (PreconditionFailed, HTTPStatus.PRECONDITION_FAILED),
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (UnsupportedMediaType, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+    (LimitReached, HTTPStatus.TOO_MANY_REQUESTS),
     (ScriptFailed, HTTPStatus.UNPROCESSABLE_ENTITY),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
 )

@@ -6,16 +6,19 @@ from uuid import UUID
 
 from starlette.types import Receive, Scope
 
+from domain.principal import ANYBODY, Principal
+
 
 class Request:
-    """The scope of a request, its receive channel, and the parameters of its path, already parsed."""
+    """The scope of a request, its receive channel, the parameters of its path, already parsed, and who is calling."""
 
-    __slots__ = ("parameters", "receive", "scope")
+    __slots__ = ("caller", "parameters", "receive", "scope")
 
     def __init__(self, scope: Scope, receive: Receive, parameters: Mapping[str, Any]) -> None:
         self.scope = scope
         self.receive = receive
         self.parameters = parameters
+        self.caller: Principal = ANYBODY
 
     @property
     def request_id(self) -> UUID:

@@ -1,6 +1,7 @@
 """The route table."""
 
 from collections.abc import Awaitable, Callable
+from enum import StrEnum
 from typing import Any
 
 from attrs import frozen
@@ -13,6 +14,25 @@ from entrypoints.http.endpoints.sessions import SessionEndpoints
 from entrypoints.http.request import Request
 
 Endpoint = Callable[[Request], Awaitable[Answer]]
+
+
+class Access(StrEnum):
+    """Who may ask: anybody, every known caller, or those with certain scopes."""
+
+    OPEN = "open"
+    OWNER = "owner"
+    EXECUTE = "execute"
+    READ_FUNCTIONS = "read-functions"
+    WRITE_FUNCTIONS = "write-functions"
+    ADMIN = "admin"
+
+
+class RouteClass(StrEnum):
+    """What an operation counts as where rates are limited."""
+
+    SESSIONS = "sessions"
+    EXECUTE = "execute"
+    FUNCTIONS = "functions"
 
 
 @frozen
@@ -31,6 +51,8 @@ class Operation:
     gives: type[Any] | None = None
     status: int = 200
     exempt: bool = False
+    access: Access = Access.OWNER
+    route_class: RouteClass | None = RouteClass.SESSIONS
 
 
 def operations(
@@ -45,6 +67,7 @@ def operations(
             sessions.initialize,
             "initialize",
             "Initialize a session",
+            access=Access.EXECUTE,
             takes=payloads.InitializeBody,
             gives=payloads.Initialized,
         ),
@@ -54,6 +77,8 @@ def operations(
             executions.execute,
             "execute",
             "Execute a session's script",
+            access=Access.EXECUTE,
+            route_class=RouteClass.EXECUTE,
             takes=payloads.ExecuteBody,
             gives=payloads.Executed,
         ),
@@ -77,7 +102,34 @@ def operations(
             "List a session's executions",
             gives=payloads.ExecutionPage,
         ),
-        Operation("GET", "/livez", process.livez, "livez", "Tell that the process runs", exempt=True),
-        Operation("GET", "/readyz", process.readyz, "readyz", "Tell whether to send work here", exempt=True),
-        Operation("GET", "/health", process.health, "health", "Describe all parts", exempt=True),
+        Operation(
+            "GET",
+            "/livez",
+            process.livez,
+            "livez",
+            "Tell that the process runs",
+            exempt=True,
+            access=Access.OPEN,
+            route_class=None,
+        ),
+        Operation(
+            "GET",
+            "/readyz",
+            process.readyz,
+            "readyz",
+            "Tell whether to send work here",
+            exempt=True,
+            access=Access.OPEN,
+            route_class=None,
+        ),
+        Operation(
+            "GET",
+            "/health",
+            process.health,
+            "health",
+            "Describe all parts",
+            exempt=True,
+            access=Access.OPEN,
+            route_class=None,
+        ),
     )
