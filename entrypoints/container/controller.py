@@ -16,7 +16,7 @@ from entrypoints.container.health import Health
 from entrypoints.container.life import Life
 from entrypoints.container.options import execution_policy, http_options, session_policy
 from entrypoints.container.runners import Runners
-from entrypoints.http.application import Application, Hooks
+from entrypoints.http.application import Application, Hooks, Services
 from entrypoints.settings import Settings
 
 _EXECUTIONS_MAX = 1024
@@ -79,9 +79,7 @@ class Controller(containers.DeclarativeContainer):
     )
     application = providers.Singleton(
         Application,
-        sessions,
-        executions,
-        health,
+        providers.Singleton(Services, sessions=sessions, executions=executions, process=health),
         providers.Callable(http_options, settings),
         providers.Singleton(Hooks, life.provided.start, life.provided.end),
     )

@@ -8,6 +8,9 @@ from attrs import define
 from msgspec import Struct, structs
 from starlette.types import Send
 
+from entrypoints.http.lingering import finish_body
+from entrypoints.http.request import Request
+
 Headers = tuple[tuple[bytes, bytes], ...]
 
 _JSON = (b"content-type", b"application/json")
@@ -25,13 +28,16 @@ class Answer:
     headers: Headers = ()
     ahead: bool = False
 
-    async def send(self, send: Send, *, last: bool = True) -> None:
-        """Send it whole; `last` is whether that ends the exchange."""
+    async def send(self, request: Request, send: Send) -> None:
+        """Send it whole, in one piece where the server can."""
         headers = [*self.headers]
         if self.status != HTTPStatus.NO_CONTENT:
             headers += (_JSON, (b"content-length", b"%d" % len(self.body)))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.body, "more_body": not last})
+        await send({"type": "http.response.body", "body": self.body, "more_body": self.ahead})
+        if self.ahead:
+            await finish_body(request)
+            await send({"type": "http.response.body", "body": b""})
 
 
 _encoder = msgspec.json.Encoder(enc_hook=str)

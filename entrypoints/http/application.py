@@ -1,25 +1,27 @@
 """The ASGI application of the controller."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import structlog
 from attrs import frozen
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.types import Receive, Scope, Send
+from structlog.typing import FilteringBoundLogger
 
 from domain.execution_service import ExecutionService
 from domain.session_service import SessionService
-from entrypoints.http.dispatch import Dispatch, RouteTable
+from entrypoints.http.access_log import AccessLog
 from entrypoints.http.endpoints.executions import ExecutionEndpoints
 from entrypoints.http.endpoints.operations import OperationsEndpoints
 from entrypoints.http.endpoints.sessions import SessionEndpoints
-from entrypoints.http.middleware.admission import Admission, Gate
-from entrypoints.http.middleware.tracing import Tracing
+from entrypoints.http.gate import Gate
+from entrypoints.http.guards import Guard, Observer
 from entrypoints.http.operations import Inquiry, Operations
 from entrypoints.http.options import HttpOptions
-from entrypoints.http.routes import Operation, operations
+from entrypoints.http.pipeline import Pipeline
+from entrypoints.http.route_table import RouteTable
+from entrypoints.http.routes import Endpoints, Operation, operations
 from entrypoints.http.rules import BodyForms
 
 Hook = Callable[[], Awaitable[None]]
@@ -30,36 +32,36 @@ async def _nothing() -> None:
 
 
 @frozen
+class Services:
+    """The use cases that are served, and what the process tells of its parts."""
+
+    sessions: SessionService
+    executions: ExecutionService
+    process: Operations
+
+
+@frozen
 class Hooks:
-    """What is awaited before the first request and after the last."""
+    """What is awaited before the first request and after the last; what is asked before each, and told after it."""
 
     startup: Hook = _nothing
     shutdown: Hook = _nothing
+    guards: Sequence[Guard] = ()
+    observers: Sequence[Observer] = ()
 
 
 class Application:
-    """Serves the HTTP API."""
+    """Serves the HTTP API: a pipeline for requests; Starlette keeps the rest of the protocol, which is its life."""
 
-    def __init__(
-        self,
-        sessions: SessionService,
-        executions: ExecutionService,
-        process: Operations,
-        options: HttpOptions,
-        hooks: Hooks | None = None,
-    ) -> None:
-        forms = BodyForms.of(options)
+    def __init__(self, services: Services, options: HttpOptions, hooks: Hooks | None = None) -> None:
         self._gate = Gate(options.inside_max)
         self._hooks = hooks or Hooks()
-        self.operations: tuple[Operation, ...] = operations(
-            SessionEndpoints(sessions, forms),
-            ExecutionEndpoints(executions, sessions, forms),
-            OperationsEndpoints(process, Inquiry(options.probe_timeout_s), self._gate),
-        )
-        self._app = self._starlette()
+        self.operations: tuple[Operation, ...] = operations(self._endpoints(services, options))
+        self._pipeline = self._piped(structlog.get_logger())
+        self._app = Starlette(lifespan=self._lifespan)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
+        await (self._pipeline if scope["type"] == "http" else self._app)(scope, receive, send)
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Return the application's life, for a server that speaks no lifespan protocol."""
@@ -73,15 +75,18 @@ class Application:
         """Refuse new work, wait for what is under way, and return how many requests are still inside."""
         return await self._gate.drain(timeout_s)
 
-    def _starlette(self) -> Starlette:
-        log = structlog.get_logger()
-        exempt = frozenset(operation.path for operation in self.operations if operation.exempt)
-        middleware = [
-            Middleware(Tracing, log.bind(logger="http.access")),
-            Middleware(Admission, self._gate, exempt),
-            Middleware(Dispatch, RouteTable(self.operations), log.bind(logger="http")),
-        ]
-        return Starlette(middleware=middleware, lifespan=self._lifespan)
+    def _endpoints(self, services: Services, options: HttpOptions) -> Endpoints:
+        forms = BodyForms.of(options)
+        return Endpoints(
+            sessions=SessionEndpoints(services.sessions, forms),
+            executions=ExecutionEndpoints(services.executions, services.sessions, forms),
+            process=OperationsEndpoints(services.process, Inquiry(options.probe_timeout_s), self._gate),
+        )
+
+    def _piped(self, log: FilteringBoundLogger) -> Pipeline:
+        observers = (AccessLog(log.bind(logger="http.access")), *self._hooks.observers)
+        table = RouteTable(self.operations)
+        return Pipeline(table, self._gate, log.bind(logger="http"), self._hooks.guards, observers)
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:

@@ -1,31 +1,26 @@
-"""Answers that are sent before the body of their request has come."""
+"""What happens to a body that is on its way when its request has been answered."""
 
 import asyncio
 import contextlib
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive
 
-from entrypoints.http.answer import Answer
+from entrypoints.http.request import Request
 
 _SIZE_MAX = 16 * 1024 * 1024
 _TIMEOUT_S = 2.0
 
 
-async def send_ahead(answer: Answer, scope: Scope, receive: Receive, send: Send, timeout_s: float = _TIMEOUT_S) -> None:
-    """Send the answer, then let the client finish its body, within bounds; nothing of it is kept.
+async def finish_body(request: Request, timeout_s: float = _TIMEOUT_S) -> None:
+    """Let the client finish its body, within bounds; nothing of it is kept.
 
-    Hanging up on a client that still sends resets the connection, and most clients lose the answer with it.
+    Hanging up on a client that still sends resets the connection, and most clients lose the answer with it. One that
+    waits to be asked for its body sends none.
     """
-    await answer.send(send, last=False)
-    if not _waits_to_be_asked(scope):
+    if request.raw_header(b"expect") is None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                await _discard(receive)
-    await send({"type": "http.response.body", "body": b""})
-
-
-def _waits_to_be_asked(scope: Scope) -> bool:
-    return any(name == b"expect" for name, _ in scope["headers"])
+                await _discard(request.receive)
 
 
 async def _discard(receive: Receive) -> None:

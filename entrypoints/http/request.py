@@ -1,6 +1,6 @@
 """One HTTP request as endpoints see it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -10,15 +10,34 @@ from domain.principal import ANYBODY, Principal
 
 
 class Request:
-    """The scope of a request, its receive channel, the parameters of its path, already parsed, and who is calling."""
+    """A request: its id, its channels, and what becomes known of it on the way.
 
-    __slots__ = ("caller", "parameters", "receive", "scope")
+    `parameters` are those of its path, already parsed; `caller` is who is calling; `answer_headers` go with its answer,
+    whatever that will be; `inside` is whether it holds a place.
+    """
 
-    def __init__(self, scope: Scope, receive: Receive, parameters: Mapping[str, Any]) -> None:
+    __slots__ = (
+        "_headers",
+        "answer_headers",
+        "caller",
+        "identifier",
+        "inside",
+        "operation",
+        "parameters",
+        "receive",
+        "scope",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
         self.receive = receive
-        self.parameters = parameters
+        self.parameters: dict[str, Any] = {}
         self.caller: Principal = ANYBODY
+        self.identifier = b""
+        self.operation: Any = None
+        self.answer_headers: tuple[tuple[bytes, bytes], ...] = ()
+        self.inside = False
+        self._headers = _by_name(scope["headers"])
 
     @property
     def request_id(self) -> UUID:
@@ -39,7 +58,29 @@ class Request:
         path: str = self.scope["path"]
         return path if path.startswith(prefix) else prefix + path
 
+    @property
+    def route_path(self) -> str:
+        """The path without the prefix under which the application is mounted."""
+        path: str = self.scope["path"]
+        prefix = self.scope.get("root_path", "")
+        return path.removeprefix(prefix) if prefix else path
+
     def header(self, name: bytes) -> str | None:
         """Return the value of a header (name in lower case); several of one name are one list, joined by commas."""
-        values = [value for key, value in self.scope["headers"] if key == name]
-        return b", ".join(values).decode("latin-1") if values else None
+        value = self._headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    def raw_header(self, name: bytes) -> bytes | None:
+        """Return the value of a header as it came."""
+        return self._headers.get(name)
+
+
+def _by_name(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
+    headers = list(headers)
+    table = dict(headers)
+    if len(table) == len(headers):
+        return table
+    joined: dict[bytes, bytes] = {}
+    for name, value in headers:
+        joined[name] = joined[name] + b", " + value if name in joined else value
+    return joined

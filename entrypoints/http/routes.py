@@ -55,10 +55,18 @@ class Operation:
     route_class: RouteClass | None = RouteClass.SESSIONS
 
 
-def operations(
-    sessions: SessionEndpoints, executions: ExecutionEndpoints, process: OperationsEndpoints
-) -> tuple[Operation, ...]:
+@frozen
+class Endpoints:
+    """What answers the operations."""
+
+    sessions: SessionEndpoints
+    executions: ExecutionEndpoints
+    process: OperationsEndpoints
+
+
+def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
     """Return everything that can be asked for."""
+    sessions, executions, process = endpoints.sessions, endpoints.executions, endpoints.process
     session = "/api/v1/sessions/{request_id}"
     return (
         Operation(

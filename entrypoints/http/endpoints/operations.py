@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 from entrypoints.http.answer import Answer, json_answer
-from entrypoints.http.middleware.admission import Gate
+from entrypoints.http.gate import Gate
 from entrypoints.http.operations import Inquiry, Operations, status_of, worst
 from entrypoints.http.request import Request
 

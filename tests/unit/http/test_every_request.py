@@ -10,8 +10,8 @@ import structlog
 
 from domain.errors import DomainError
 from domain.execution import ExecutionFailed, Failure, FailureCode, ScriptReport
-from entrypoints.http.dispatch import RouteTable
 from entrypoints.http.errors import error_answer, status_of
+from entrypoints.http.route_table import RouteTable
 from entrypoints.http.routes import Operation
 from tests.unit.http.world import Exchange, World, error_of, initialized
 

@@ -20,7 +20,7 @@ from domain.limits import Isolation, Limits, LimitsPolicy
 from domain.session import LifetimePolicy
 from domain.session_service import SessionPolicy, SessionService
 from domain.tasks import Places, Tasks
-from entrypoints.http.application import Application, Hooks
+from entrypoints.http.application import Application, Hooks, Services
 from entrypoints.http.operations import Operations, Probe
 from entrypoints.http.options import HttpOptions
 
@@ -79,7 +79,7 @@ class World:
             Places("recording", 4),
             tasks,
         )
-        app = Application(session_service, execution_service, process, options, hooks)
+        app = Application(Services(session_service, execution_service, process), options, hooks)
         return cls(clock, store, runner, process, inside, tasks, app)
 
     def client(self) -> httpx2.AsyncClient:

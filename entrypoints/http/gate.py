@@ -3,10 +3,7 @@
 import asyncio
 import contextlib
 
-from starlette.types import ASGIApp, Receive, Scope, Send
-
 from domain.errors import Overloaded, ShuttingDown
-from entrypoints.http.errors import error_answer
 
 
 class Gate:
@@ -41,26 +38,3 @@ class Gate:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), timeout_s)
         return self.inside
-
-
-class Admission:
-    """Lets requests through the gate; exempt paths pass beside it."""
-
-    def __init__(self, app: ASGIApp, gate: Gate, exempt: frozenset[str]) -> None:
-        self._app = app
-        self._gate = gate
-        self._exempt = exempt
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].removeprefix(scope.get("root_path", "")) in self._exempt:
-            await self._app(scope, receive, send)
-            return
-        try:
-            self._gate.enter()
-        except (Overloaded, ShuttingDown) as error:
-            await error_answer(error, None).send(send)
-            return
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            self._gate.exit()
