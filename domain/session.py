@@ -126,6 +126,7 @@ class Session:
 
     Instants are aware and in UTC. `expires_at` never moves back and never passes `expires_max_at`, the absolute
     maximum that was set when the session was opened. `script_hash` is None once the session has been emptied.
+    `function_version` is the version of the function that was pinned; None when the script is the session's own.
     """
 
     key: SessionKey
@@ -142,6 +143,7 @@ class Session:
     last_executed_at: datetime | None = None
     execution_count: int = 0
     version: int = 1
+    function_version: int | None = None
 
     @property
     def created_at(self) -> datetime:

@@ -7,24 +7,25 @@
 -- answered as such, unless `:waits`. The planner knows nothing of a batch's size, so that a join of two parts of one
 -- could take the square of it: each part carries on what the next ones need, and `NOT IN` is a hash table.
 
--- name: insert_sessions(request_ids, owners, languages, titles, script_hashes, timeouts_ms, memories_mb, isolations, renewals, ttls_seconds, expiries, expiries_max, contexts, metadatas, scripts)!
+-- name: insert_sessions(request_ids, owners, languages, titles, script_hashes, timeouts_ms, memories_mb, isolations, renewals, ttls_seconds, expiries, expiries_max, contexts, metadatas, scripts, function_versions)!
 -- Adding the same session again changes nothing.
 INSERT INTO meta.sessions (
     request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
-    expires_at, expires_max_at, context, metadata, script
+    expires_at, expires_max_at, context, metadata, script, function_version
 )
 SELECT
     c.request_id, c.owner, c.language, c.title, c.script_hash, c.timeout_ms, c.memory_mb, c.isolation, c.renewal,
-    c.ttl_seconds, c.expires_at, c.expires_max_at, c.context::jsonb, c.metadata::jsonb, c.script
+    c.ttl_seconds, c.expires_at, c.expires_max_at, c.context::jsonb, c.metadata::jsonb, c.script,
+    c.function_version
 FROM
     unnest(
         :request_ids::uuid[], :owners::text[], :languages::text[], :titles::text[], :script_hashes::text[],
         :timeouts_ms::integer[], :memories_mb::integer[], :isolations::text[], :renewals::text[],
         :ttls_seconds::integer[], :expiries::timestamptz[], :expiries_max::timestamptz[], :contexts::text[],
-        :metadatas::text[], :scripts::text[]
+        :metadatas::text[], :scripts::text[], :function_versions::bigint[]
     ) AS c (
         request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
-        expires_at, expires_max_at, context, metadata, script
+        expires_at, expires_max_at, context, metadata, script, function_version
     )
 ORDER BY c.request_id
 ON CONFLICT (request_id) DO NOTHING;
@@ -33,7 +34,7 @@ ON CONFLICT (request_id) DO NOTHING;
 SELECT
     c.ordinal, s.request_id, s.owner, s.language, s.title, s.script_hash, s.context::text, s.metadata::text,
     s.timeout_ms, s.memory_mb, s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at,
-    s.last_executed_at, s.execution_count, s.version
+    s.last_executed_at, s.execution_count, s.version, s.function_version
 FROM unnest(:request_ids::uuid[], :owners::text[]) WITH ORDINALITY AS c (request_id, owner, ordinal)
 INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner;
 
@@ -142,6 +143,7 @@ measured AS (
         s.request_id, s.owner, s.language, s.title, s.script_hash, s.context::text AS context,
         s.metadata::text AS metadata, s.timeout_ms, s.memory_mb, s.isolation, s.renewal, s.ttl_seconds, s.expires_at,
         s.expires_max_at, s.closed_at, s.last_executed_at, s.execution_count, s.version,
+        s.function_version,
         row_number() OVER (ORDER BY s.request_id DESC) AS nth,
         sum(octet_length(s.context::text) + octet_length(s.metadata::text)) OVER (ORDER BY s.request_id DESC) AS bytes
     FROM matching AS m
@@ -160,7 +162,7 @@ SELECT
     END AS next_after,
     s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
     s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
-    s.execution_count, s.version
+    s.execution_count, s.version, s.function_version
 FROM (SELECT 1) AS page
 LEFT JOIN shown AS s ON TRUE
 ORDER BY s.nth;

@@ -65,6 +65,7 @@ def new_session_columns(calls: Sequence[tuple[Session, Script]]) -> Mapping[str,
         "contexts": array_text.texts(session.context for session in sessions),
         "metadatas": array_text.texts(session.metadata for session in sessions),
         "scripts": array_text.texts(script.source for _, script in calls),
+        "function_versions": array_text.numbers(session.function_version for session in sessions),
     }
 
 

@@ -26,7 +26,7 @@ class ExecutionRepositoryContract(ABC):
 
     @pytest.fixture
     async def session(self, storage) -> Session:
-        return await storage.add()
+        return await storage.add(function_version=3)
 
     async def test_an_execution_is_admitted_with_the_session_as_it_is(self, storage, session):
         request = storage.request(session.key)
@@ -85,7 +85,7 @@ class ExecutionRepositoryContract(ABC):
         assert (await storage.executions.page(session.key, None, 5)).items == []
 
     async def test_an_execution_renews_a_sliding_session_when_due(self, storage):
-        session = await storage.add(renewal=Renewal.SLIDING)
+        session = await storage.add(renewal=Renewal.SLIDING, function_version=3)
         storage.clock.advance(timedelta(seconds=50))
         admission = await storage.begin(session.key)
         assert admission.session == session.admit(storage.clock.now())

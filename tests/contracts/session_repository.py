@@ -45,8 +45,10 @@ class SessionRepositoryContract(ABC):
             context=JsonText('{"none": null, "quoted": "\\"{}\\\\,ä\\n"}'),
             limits=Limits(60_000, 512, Isolation.PROCESS),
             renewal=Renewal.SLIDING,
+            function_version=2**40,
         )
         assert await storage.sessions.get(session.key) == session
+        assert await storage.listed(BOB) == [session]
 
     async def test_adding_a_session_again_changes_nothing(self, storage):
         session = await storage.add()

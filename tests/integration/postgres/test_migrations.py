@@ -148,8 +148,8 @@ class TestDown:
         before = [await storage.sessions.get(session.key) for session in sessions]
         runner = runner_on(database_url)
         await runner.down(1)
-        assert [await storage.sessions.get(session.key) for session in sessions] == before
         await runner.up()
+        assert [await storage.sessions.get(session.key) for session in sessions] == before
         assert [await storage.execute(session.key) for session in sessions] == [count + 1 for count in counts]
 
     async def test_the_first_step_is_kept_while_there_are_sessions(self, storage: Storage, database_url, runner_on):
