@@ -33,6 +33,9 @@ class Answer:
         headers = [*self.headers]
         if self.status != HTTPStatus.NO_CONTENT:
             headers += (_JSON, (b"content-length", b"%d" % len(self.body)))
+        whole = request.whole_answer
+        if whole is not None and not self.ahead and whole(self.status, headers, self.body):
+            return
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": self.ahead})
         if self.ahead:

@@ -1,12 +1,20 @@
 """One HTTP request as endpoints see it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
 from starlette.types import Receive, Scope
 
 from domain.principal import ANYBODY, Principal
+
+Header = tuple[bytes, bytes]
+
+WHOLE_ANSWER = "pglambda.whole_answer"
+"""The name of an ASGI extension: a function of status, headers (names in lower case) and body that sends all at once.
+
+It returns False where that is not possible, and then nothing was sent.
+"""
 
 
 class Request:
@@ -35,9 +43,15 @@ class Request:
         self.caller: Principal = ANYBODY
         self.identifier = b""
         self.operation: Any = None
-        self.answer_headers: tuple[tuple[bytes, bytes], ...] = ()
+        self.answer_headers: tuple[Header, ...] = ()
         self.inside = False
         self._headers = _by_name(scope["headers"])
+
+    @property
+    def whole_answer(self) -> Callable[[int, Iterable[Header], bytes], bool] | None:
+        """What the server offers for sending an answer in one piece; None where it offers nothing."""
+        extensions = self.scope.get("extensions")
+        return extensions and extensions.get(WHOLE_ANSWER)
 
     @property
     def request_id(self) -> UUID:
@@ -75,7 +89,7 @@ class Request:
         return self._headers.get(name)
 
 
-def _by_name(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
+def _by_name(headers: Iterable[Header]) -> Mapping[bytes, bytes]:
     headers = list(headers)
     table = dict(headers)
     if len(table) == len(headers):

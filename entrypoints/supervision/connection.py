@@ -2,45 +2,17 @@
 
 import asyncio
 from http import HTTPStatus
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import msgspec
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from entrypoints.http.request import WHOLE_ANSWER
+from entrypoints.supervision.whole_answer import WholeAnswer
+
 _NOT_HTTP = "This is not a request of HTTP/1.1 that can be read. Nothing was done; correct it and send it again."
 _LARGE_HEAD = "The request's line and headers take more than the {} bytes that are allowed. Send less."
-
-
-class JoinedWrites:
-    """A transport that sends what is written in one turn of the event loop by one call of the system.
-
-    uvicorn writes the head and the body of an answer apart, and the second call costs a tenth of a request.
-    """
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._written: list[bytes] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        """Send the data at the end of this turn."""
-        if not self._written:
-            self._loop.call_soon(self._send)
-        self._written.append(data)
-
-    def close(self) -> None:
-        """Close once everything that was written is sent."""
-        self._send()
-        self._transport.close()
-
-    def _send(self) -> None:
-        if self._written:
-            written, self._written = b"".join(self._written), []
-            self._transport.write(written)
 
 
 class BoundedConnection(HttpToolsProtocol):
@@ -60,7 +32,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn types it
-        super().connection_made(cast("asyncio.Transport", JoinedWrites(transport, self.loop)))
+        super().connection_made(transport)
         self._wait(self.timeout_keep_alive)
 
     @override
@@ -82,6 +54,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._end_wait()
         self._in_head = False
         super().on_headers_complete()
+        extensions: dict[str, Any] = {WHOLE_ANSWER: WholeAnswer(self.cycle)}
+        self.cycle.scope["extensions"] = extensions
 
     @override
     def on_message_complete(self) -> None:

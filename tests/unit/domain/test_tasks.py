@@ -76,3 +76,28 @@ async def test_a_timeout_of_the_work_itself_is_not_the_budgets() -> None:
 
     with pytest.raises(TimeoutError):
         await Budget(10).spend(late(), StorageUnavailable)
+
+
+async def test_a_call_that_is_cancelled_by_others_stays_cancelled_whatever_its_budget_says() -> None:
+    begun = asyncio.Event()
+
+    async def stubborn() -> None:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ended.cancel()
+            await asyncio.Event().wait()
+
+    ended: asyncio.Task[None] = asyncio.create_task(Budget(0.001).spend(stubborn(), StorageUnavailable))
+    await begun.wait()
+    with pytest.raises(asyncio.CancelledError):
+        await ended
+
+
+async def test_a_call_whose_budget_ended_is_not_cancelled_any_more() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    with pytest.raises(StorageUnavailable):
+        await Budget(0.001).spend(asyncio.Event().wait(), StorageUnavailable)
+    assert task.cancelling() == 0
