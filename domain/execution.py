@@ -149,6 +149,7 @@ class ExecutionFailed(ScriptFailed):
     execution_count: int
     report: ScriptReport
     failure: Failure
+    replayed: bool = False
 
     @property
     def code(self) -> str:  # type: ignore[override]  # the failure's own code, one of FailureCode

@@ -10,8 +10,8 @@ from attrs import define, field, frozen
 
 from domain.budget import Budget
 from domain.errors import DomainError, Overloaded, StorageUnavailable
+from domain.executed import Executed
 from domain.execution import (
-    ExecutionFailed,
     ExecutionLost,
     ExecutionNotStored,
     ExecutionUnknown,
@@ -33,7 +33,7 @@ from domain.ports import (
     Worker,
 )
 from domain.script import Script
-from domain.session import Session, SessionNotFound
+from domain.session import SessionNotFound
 from domain.tasks import Places, Tasks
 
 
@@ -50,16 +50,6 @@ class ExecutionPolicy:
     def allowance(self) -> timedelta:
         """What an open record may live beyond the script's own time limit."""
         return timedelta(seconds=self.request_timeout_s + self.run_overhead_s + self.grace_s)
-
-
-@frozen
-class Executed:
-    """An execution that ended well: its session, its report and the session's count with it."""
-
-    execution_id: UUID
-    session: Session
-    report: ScriptReport
-    execution_count: int
 
 
 @define(eq=False)
@@ -115,9 +105,8 @@ class ExecutionService:
             finally:
                 await worker.release()
             count = await self._finish(call, admission, report)
-        if report.failure is not None:
-            raise ExecutionFailed(call.key.request_id, call.execution_id, count, report, report.failure)
-        return Executed(call.execution_id, admission.session, report, count)
+        title = admission.session.language_title
+        return Executed(call.key, call.execution_id, title, report, count).require_success()
 
     async def _begin(self, call: _Call) -> Admission:
         request = ExecutionRequest(call.key, call.execution_id, call.admitted_at, self._policy.allowance)

@@ -1,7 +1,8 @@
 """Endpoints of executions."""
 
 from domain import execution
-from domain.execution_service import Executed, ExecutionService
+from domain.executed import Executed
+from domain.execution_service import ExecutionService
 from domain.ports import Page
 from domain.session_service import SessionService
 from entrypoints.http import paging, payloads
@@ -52,11 +53,11 @@ def _next_cursor(request: Request, page: Page[execution.Execution]) -> str | Non
 
 
 def _payload(executed: Executed) -> payloads.Executed:
-    session, report = executed.session, executed.report
+    report = executed.report
     return payloads.Executed(
-        request_id=session.key.request_id,
+        request_id=executed.key.request_id,
         execution_id=executed.execution_id,
-        language_title=str(session.language_title),
+        language_title=str(executed.language_title),
         result=embedded(report.result or "null"),
         execution_time_ms=report.execution_time_ms,
         memory_usage_bytes=report.memory_usage_bytes,
