@@ -9,8 +9,13 @@ from attrs import define, field, frozen
 
 from domain.errors import Invalid, NotFound
 
-_GRAMMAR = re.compile(r"[a-z][a-z0-9]*-[A-Za-z0-9][A-Za-z0-9._-]*")
-_SIZE_MAX = 128
+TITLE_PATTERN = "^[a-z][a-z0-9]*-[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""The grammar of language-titles, in the dialect that JSON Schema shares."""
+
+TITLE_SIZE_MAX = 128
+"""How many characters a language-title has at most."""
+
+_GRAMMAR = re.compile(TITLE_PATTERN)
 
 
 class Language(StrEnum):
@@ -34,12 +39,12 @@ class InvalidLanguageTitle(Invalid):
     def message(self) -> str:
         return (
             "The header Language-Title must be <language>-<title>, like nodejs-calculator: lower-case letters and "
-            f"digits, a hyphen, then letters, digits, '.', '_' or '-', at most {_SIZE_MAX} characters in all."
+            f"digits, a hyphen, then letters, digits, '.', '_' or '-', at most {TITLE_SIZE_MAX} characters in all."
         )
 
     @property
     def details(self) -> Mapping[str, object]:
-        return {"value": self.value if self.value is None else self.value[:_SIZE_MAX]}
+        return {"value": self.value if self.value is None else self.value[:TITLE_SIZE_MAX]}
 
 
 @define(eq=False)
@@ -88,7 +93,7 @@ class LanguageMapping:
 
     def resolve(self, value: str | None) -> LanguageTitle:
         """Return the canonical title; raises InvalidLanguageTitle or LanguageNotServed."""
-        if value is None or len(value) > _SIZE_MAX or not _GRAMMAR.fullmatch(value):
+        if value is None or len(value) > TITLE_SIZE_MAX or not _GRAMMAR.fullmatch(value):
             raise InvalidLanguageTitle(value)
         return (self._by_language(value) or self._by_prefix(value) or self._by_pattern(value)) or _refuse(value)
 

@@ -1,110 +1,102 @@
 """Bodies of requests and responses, by their field names in JSON."""
 
-from datetime import datetime
-from typing import Annotated, Any
-from uuid import UUID
+from typing import Any
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
+from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from domain import execution, session
 from domain.json_text import EMPTY_OBJECT, JsonText
-from domain.limits import Isolation
 from domain.session import Renewal, Status
-
-JsonObject = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
-"""A JSON object that nobody decodes on its way."""
-
-TtlSeconds = Annotated[int, Meta(ge=1, le=86_400)]
-AtLeastOne = Annotated[int, Meta(ge=1)]
+from entrypoints.http import fields
 
 
 class LimitsBody(Struct, forbid_unknown_fields=True):
     """Limits that a caller asks for; what is left out takes the server's default."""
 
-    timeout_ms: AtLeastOne | UnsetType = UNSET
-    memory_mb: AtLeastOne | UnsetType = UNSET
-    isolation: Isolation | UnsetType = UNSET
+    timeout_ms: fields.TimeoutMs | UnsetType = UNSET
+    memory_mb: fields.MemoryMb | UnsetType = UNSET
+    isolation: fields.IsolationField | UnsetType = UNSET
 
 
 class InitializeBody(Struct, forbid_unknown_fields=True):
     """A session to initialize."""
 
-    context: JsonObject | UnsetType = UNSET
-    script_content: str | UnsetType = UNSET
-    ttl_seconds: TtlSeconds | UnsetType = UNSET
-    renewal: Renewal = Renewal.FIXED
+    context: fields.Context | UnsetType = UNSET
+    script_content: fields.ScriptContent | UnsetType = UNSET
+    ttl_seconds: fields.TtlSeconds | UnsetType = UNSET
+    renewal: fields.RenewalField = Renewal.FIXED
     limits: LimitsBody = field(default_factory=LimitsBody)
-    metadata: JsonObject | UnsetType = UNSET
+    metadata: fields.Metadata | UnsetType = UNSET
 
 
 class ExecuteBody(Struct, forbid_unknown_fields=True):
     """What a script is executed with."""
 
-    params: Raw | UnsetType = UNSET
+    params: fields.Params | UnsetType = UNSET
 
 
 class PatchBody(Struct, forbid_unknown_fields=True):
     """What to replace in a session; what is left out stays."""
 
-    context: JsonObject | UnsetType = UNSET
-    metadata: JsonObject | UnsetType = UNSET
-    ttl_seconds: TtlSeconds | UnsetType = UNSET
-    renewal: Renewal | UnsetType = UNSET
+    context: fields.Context | UnsetType = UNSET
+    metadata: fields.Metadata | UnsetType = UNSET
+    ttl_seconds: fields.TtlSeconds | UnsetType = UNSET
+    renewal: fields.RenewalField | UnsetType = UNSET
 
 
 class Initialized(Struct, kw_only=True):
     """A new session."""
 
-    request_id: UUID
-    status: str = "initialized"
-    language_title: str
-    expires_at: datetime
-    script_hash: str | None
-    syntax_checked: bool
+    request_id: fields.RequestId
+    status: fields.InitializedStatus
+    language_title: fields.Title
+    expires_at: fields.ExpiresAt
+    script_hash: fields.ScriptHash
+    syntax_checked: fields.SyntaxChecked
 
 
 class Executed(Struct):
     """The answer of a script that ended well."""
 
-    request_id: UUID
-    execution_id: UUID
-    language_title: str
-    result: Raw
-    execution_time_ms: float
-    memory_usage_bytes: int | None
-    cpu_time_ms: float | None
-    queue_time_ms: float | None
-    cold_start: bool | None
-    execution_count: int
-    stdout: str
-    stderr: str
+    request_id: fields.RequestId
+    execution_id: fields.ExecutionId
+    language_title: fields.Title
+    result: fields.Result
+    execution_time_ms: fields.ExecutionTimeMs
+    memory_usage_bytes: fields.MemoryUsageBytes
+    cpu_time_ms: fields.CpuTimeMs
+    queue_time_ms: fields.QueueTimeMs
+    cold_start: fields.ColdStart
+    execution_count: fields.ExecutionCount
+    stdout: fields.Stdout
+    stderr: fields.Stderr
 
 
 class Limits(Struct):
     """The limits that a session was granted."""
 
-    timeout_ms: int
-    memory_mb: int
-    isolation: Isolation
+    timeout_ms: fields.TimeoutMs
+    memory_mb: fields.MemoryMb
+    isolation: fields.IsolationField
 
 
 class Session(Struct):
     """A session without its script."""
 
-    request_id: UUID
-    language_title: str
-    user_id: str
-    status: Status
-    created_at: datetime
-    expires_at: datetime
-    last_executed_at: datetime | None
-    execution_count: int
-    renewal: Renewal
+    request_id: fields.RequestId
+    language_title: fields.Title
+    user_id: fields.Owner
+    status: fields.StatusField
+    created_at: fields.CreatedAt
+    expires_at: fields.ExpiresAt
+    last_executed_at: fields.LastExecutedAt
+    execution_count: fields.ExecutionCount
+    renewal: fields.RenewalField
     limits: Limits
-    context: JsonObject
-    metadata: JsonObject
-    script_hash: str | None
-    version: int
+    context: fields.Context
+    metadata: fields.Metadata
+    script_hash: fields.ScriptHash
+    version: fields.Version
 
     @classmethod
     def of(cls, kept: session.Session, status: Status) -> "Session":
@@ -131,8 +123,8 @@ class Session(Struct):
 class SessionPage(Struct):
     """A page of sessions; `next_cursor` is null on the last one."""
 
-    sessions: list[Session]
-    next_cursor: str | None
+    sessions: fields.Sessions[Session]
+    next_cursor: fields.NextCursor
 
 
 class Execution(Struct):
@@ -141,20 +133,20 @@ class Execution(Struct):
     A field that was too large to keep whole is a string with its beginning; `truncated` has its length in characters.
     """
 
-    execution_id: UUID
-    started_at: datetime
-    outcome: execution.Outcome
-    execution_count: int | None
-    execution_time_ms: float | None
-    cpu_time_ms: float | None
-    memory_usage_bytes: int | None
-    cold_start: bool | None
-    params: Any
-    result: Any
-    error: Any
-    stdout: str | None
-    stderr: str | None
-    truncated: dict[str, int]
+    execution_id: fields.ExecutionId
+    started_at: fields.StartedAt
+    outcome: fields.OutcomeField
+    execution_count: fields.CountThen
+    execution_time_ms: fields.KeptTimeMs
+    cpu_time_ms: fields.CpuTimeMs
+    memory_usage_bytes: fields.MemoryUsageBytes
+    cold_start: fields.ColdStart
+    params: fields.KeptParams
+    result: fields.KeptResult
+    error: fields.KeptError
+    stdout: fields.KeptOutput
+    stderr: fields.KeptOutput
+    truncated: fields.Truncated
 
     @classmethod
     def of(cls, kept: execution.Execution) -> "Execution":
@@ -180,23 +172,23 @@ class Execution(Struct):
 class ExecutionPage(Struct):
     """A page of a session's history; `next_cursor` is null on the last one."""
 
-    executions: list[Execution]
-    next_cursor: str | None
+    executions: fields.Executions[Execution]
+    next_cursor: fields.NextCursor
 
 
 class Error(Struct):
     """What went wrong: a code for programs, a message for people, details for both."""
 
-    code: str
-    message: str
-    details: dict[str, Any]
+    code: fields.Code
+    message: fields.Message
+    details: fields.Details
 
 
 class ErrorBody(Struct, omit_defaults=True):
     """The one shape of every error; `request_id` is the session's."""
 
     error: Error
-    request_id: UUID | UnsetType = UNSET
+    request_id: fields.RequestId | UnsetType = UNSET
 
 
 def embedded(text: str) -> Raw:
