@@ -47,6 +47,7 @@ class SessionEndpoints:
         session = made.session
         payload = Initialized(
             request_id=session.key.request_id,
+            status="initialized",
             language_title=str(session.language_title),
             expires_at=session.expires_at,
             script_hash=session.script_hash,
