@@ -11,12 +11,38 @@ Owner = NewType("Owner", str)
 ANONYMOUS = Owner("anonymous")
 """The owner of everything while authentication is off; never the owner of a token."""
 
+EVERY_OWNER = Owner("*")
+"""Takes an owner's place where an admin reads, lists or closes across owners; never an owner itself."""
+
+OWNER_SIZE_MAX = 255
+"""Bytes of UTF-8; what OpenID Connect allows a subject to have."""
+
+_RESERVED = frozenset({ANONYMOUS, EVERY_OWNER})
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICKS_PER_MS = 4096
 _US_PER_MS = 1000
 
 
-@frozen
+class OwnerRefused(ValueError):
+    """The text cannot be the owner of a token, a key or a session; the error's text says why."""
+
+
+def parse_owner(text: str) -> Owner:
+    """Return the text as an owner that somebody may act as; raises OwnerRefused.
+
+    An owner is 1 to 255 bytes of printable Unicode that does not begin or end with a space, and no reserved name.
+    """
+    if not text or not text.isprintable() or text != text.strip():
+        raise OwnerRefused("an owner has printable characters only, and no space at its ends")
+    if len(text.encode()) > OWNER_SIZE_MAX:
+        raise OwnerRefused(f"an owner has at most {OWNER_SIZE_MAX} bytes of UTF-8")
+    if text.casefold() in _RESERVED:
+        raise OwnerRefused(f"{text!r} is reserved")
+    return Owner(text)
+
+
+@frozen(cache_hash=True)  # a key is looked up several times on its way to the database and back
 class SessionKey:
     """What every statement about a session is scoped to."""
 

@@ -7,11 +7,13 @@ from uuid import UUID
 
 from attrs import field, frozen
 
+from domain.api_key import ApiKey
 from domain.execution import Execution, OpenExecution, ScriptReport
 from domain.identity import Owner, SessionKey
 from domain.json_text import JsonText
 from domain.language import Language
 from domain.limits import Limits
+from domain.principal import Principal
 from domain.script import Script
 from domain.session import Session, Status
 
@@ -90,7 +92,8 @@ class SessionRepository(Protocol):
     """Keeps sessions and their scripts.
 
     Any method may raise StorageUnavailable or Overloaded; for a write that may yet be stored, StorageUnavailable says
-    `stored="unknown"`. A session of another owner is exactly as absent.
+    `stored="unknown"`. A session of another owner is exactly as absent; EVERY_OWNER in the owner's place stands for
+    whoever it belongs to.
     """
 
     async def add(self, session: Session, script: Script) -> None:
@@ -219,4 +222,91 @@ class ScriptRunner(Protocol):
 
     async def health(self) -> Mapping[str, object]:
         """Describe the runtime for people; `status` is "ok", "degraded" or "failing". Ends within a second."""
+        ...
+
+
+class TokenVerifier(Protocol):
+    """Tells by whom a signed token was made out, and to whom."""
+
+    async def verify(self, token: str) -> Principal:
+        """Return the caller that the token names.
+
+        Raises CredentialRefused, StorageUnavailable as long as the common time is not known, and KeysUnavailable as
+        long as no key to verify with has ever been fetched.
+        """
+        ...
+
+
+class ApiKeyRepository(Protocol):
+    """Keeps API keys; any method may raise StorageUnavailable or Overloaded, as in SessionRepository."""
+
+    async def add(self, key: ApiKey) -> None:
+        """Store a new key durably. Adding the same key again changes nothing."""
+        ...
+
+    async def find(self, key_id: UUID) -> ApiKey | None:
+        """Return the key, whatever its state, as all acknowledged writes left it; None when there is none."""
+        ...
+
+    async def revoke(self, key_id: UUID, now: datetime) -> ApiKey:
+        """Revoke the key at `now` and return it; the first revocation stays. Raises ApiKeyNotFound."""
+        ...
+
+    async def page(self, owner: Owner | None, after: UUID | None, size: int) -> Page[ApiKey]:
+        """Return at most `size` keys of one owner, or of all, newest first, older than `after`."""
+        ...
+
+
+@frozen
+class RateCharge:
+    """What calls of one kind of one owner cost since the last charge: `spent` in time, the first of them at `first_at`.
+
+    A charge of nothing asks for the state alone.
+    """
+
+    owner: Owner
+    policy: str
+    first_at: datetime
+    spent: timedelta
+
+
+class RateLedger(Protocol):
+    """Adds up what all controllers of one database admit. Any method may raise StorageUnavailable or Overloaded."""
+
+    async def settle(self, charges: Sequence[RateCharge]) -> Sequence[datetime]:
+        """Add the charges, and return for each the instant at which its owner's whole quota is there again.
+
+        That instant is what it was, or `first_at` if that is later, and `spent` on top. Concurrent charges are all
+        added. Owner and policy of the charges are distinct.
+        """
+        ...
+
+    async def forget(self, full_before: datetime, after: tuple[Owner, str] | None) -> tuple[Owner, str] | None:
+        """Remove owners whose whole quota was there before `full_before`, in a bounded number that follow `after`.
+
+        Returns where to go on, None when all have been seen.
+        """
+        ...
+
+
+@frozen
+class OwnerUsage:
+    """What an owner has: sessions that are live, and bytes that all their sessions take."""
+
+    live_sessions: int
+    stored_bytes: int
+
+
+class UsageReader(Protocol):
+    """Counts what owners have. Any method may raise StorageUnavailable or Overloaded."""
+
+    async def usage(self, owners: Sequence[Owner], now: datetime) -> Sequence[OwnerUsage]:
+        """Return what each owner has at `now`.
+
+        A bounded number of an owner's newest sessions is looked at; older ones are not counted.
+        """
+        ...
+
+    async def open_executions(self, owners: Sequence[Owner], now: datetime) -> Sequence[int]:
+        """Return how many executions of each owner are open in all controllers, those past their deadline left out."""
         ...

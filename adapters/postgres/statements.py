@@ -57,6 +57,16 @@ class ExecutionStatements:
 
 
 @frozen
+class ApiKeyStatements:
+    """Statements of `api_keys.sql`."""
+
+    insert_api_key: Statement
+    select_api_keys: Statement
+    revoke_api_key: Statement
+    select_api_key_page: Statement
+
+
+@frozen
 class CleanupStatements:
     """Statements of `cleanup.sql`."""
 
@@ -65,6 +75,19 @@ class CleanupStatements:
     move_overdue_executions: Statement
     select_filled_slots: Statement = field(metadata=_UNPREPARED)
     empty_slot: Statement = field(metadata=_UNPREPARED)
+
+
+@frozen
+class StorageStatements:
+    """Statements of `storage.sql`."""
+
+    select_table_sizes: Statement
+    select_first_executions: Statement = field(metadata=_UNPREPARED)
+    upsert_shortened_day: Statement
+    select_shortened_days: Statement
+    select_oldest_session: Statement
+    select_recent_sessions: Statement
+    select_oldest_open_execution: Statement
 
 
 @frozen
@@ -91,7 +114,9 @@ class Statements:
     server: ServerStatements
     sessions: SessionStatements
     executions: ExecutionStatements
+    api_keys: ApiKeyStatements
     cleanup: CleanupStatements
+    storage: StorageStatements
     migrations: MigrationStatements
 
 
@@ -102,7 +127,9 @@ def load_statements() -> Statements:
         server=load(ServerStatements, "server.sql"),
         sessions=load(SessionStatements, "sessions.sql"),
         executions=load(ExecutionStatements, "executions.sql"),
+        api_keys=load(ApiKeyStatements, "api_keys.sql"),
         cleanup=load(CleanupStatements, "cleanup.sql"),
+        storage=load(StorageStatements, "storage.sql"),
         migrations=load(MigrationStatements, "migrations.sql"),
     )
 

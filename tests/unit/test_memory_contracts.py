@@ -2,6 +2,7 @@
 
 import pytest
 
+from adapters.memory.api_keys import MemoryApiKeyRepository
 from adapters.memory.executions import MemoryExecutionRepository
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sessions import MemorySessionRepository
@@ -9,6 +10,7 @@ from adapters.memory.store import MemoryStore
 from domain.errors import StorageUnavailable
 from domain.identity import ANONYMOUS
 from domain.ports import SessionFilter
+from tests.contracts.api_key_repository import ApiKeyRepositoryContract
 from tests.contracts.execution_repository import ExecutionRepositoryContract
 from tests.contracts.session_repository import EXAMINED_MAX, SessionRepositoryContract, same
 from tests.contracts.storage import Storage
@@ -29,6 +31,12 @@ class TestMemoryExecutionRepository(ExecutionRepositoryContract):
     @pytest.fixture
     def storage(self) -> Storage:
         return memory_storage(MemoryStore())
+
+
+class TestMemoryApiKeyRepository(ApiKeyRepositoryContract):
+    @pytest.fixture
+    def keys(self) -> MemoryApiKeyRepository:
+        return MemoryApiKeyRepository()
 
 
 async def test_a_store_that_is_switched_off_fails_every_call():

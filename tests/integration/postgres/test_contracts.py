@@ -2,6 +2,10 @@
 
 import pytest
 
+from adapters.postgres.api_keys import PostgresApiKeyRepository
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.statements import Statements
+from tests.contracts.api_key_repository import ApiKeyRepositoryContract
 from tests.contracts.execution_repository import ExecutionRepositoryContract
 from tests.contracts.session_repository import SessionRepositoryContract
 from tests.contracts.storage import Storage
@@ -17,3 +21,9 @@ class TestPostgresExecutionRepository(ExecutionRepositoryContract):
     @pytest.fixture
     def storage(self, storage: Storage) -> Storage:
         return storage
+
+
+class TestPostgresApiKeyRepository(ApiKeyRepositoryContract):
+    @pytest.fixture
+    def keys(self, gateway: Gateway, statements: Statements) -> PostgresApiKeyRepository:
+        return PostgresApiKeyRepository(gateway, statements.api_keys)

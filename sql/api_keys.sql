@@ -1,0 +1,28 @@
+-- Statements about API keys; sessions.sql says how to read them.
+
+-- name: insert_api_key(key_id, owner, scopes, secret_hash, expires_at)!
+-- Adding the same key again changes nothing.
+INSERT INTO meta.api_keys (key_id, owner, scopes, secret_hash, expires_at)
+VALUES (:key_id::uuid, :owner::text, :scopes::text[], :secret_hash::bytea, :expires_at::timestamptz)
+ON CONFLICT (key_id) DO NOTHING;
+
+-- name: select_api_keys(key_ids)
+SELECT c.ordinal, k.key_id, k.owner, k.scopes, k.secret_hash, k.expires_at, k.revoked_at
+FROM unnest(:key_ids::uuid[]) WITH ORDINALITY AS c (key_id, ordinal)
+INNER JOIN meta.api_keys AS k ON c.key_id = k.key_id;
+
+-- name: revoke_api_key(key_id, now)
+-- The first revocation stays.
+UPDATE meta.api_keys AS k
+SET revoked_at = coalesce(k.revoked_at, :now::timestamptz)
+WHERE k.key_id = :key_id::uuid
+RETURNING k.key_id, k.owner, k.scopes, k.secret_hash, k.expires_at, k.revoked_at;
+
+-- name: select_api_key_page(owner, after, rows_max)
+SELECT k.key_id, k.owner, k.scopes, k.secret_hash, k.expires_at, k.revoked_at
+FROM meta.api_keys AS k
+WHERE
+    (:owner::text IS NULL OR k.owner = :owner::text)
+    AND k.key_id < coalesce(:after::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+ORDER BY k.key_id DESC
+LIMIT :rows_max::bigint;
