@@ -1,12 +1,24 @@
-"""Functions: scripts registered under their language-title."""
+"""Functions: scripts registered under their language-title, version after version."""
 
 from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
 from typing import ClassVar
 
-from attrs import define
+from attrs import define, evolve, field, frozen
+from typing_extensions import override
 
-from domain.errors import NotFound
+from domain.errors import Conflict, InvalidRequest, NotFound, PreconditionFailed, Problem
+from domain.json_text import JsonText
 from domain.language import LanguageTitle
+from domain.script import Script
+
+
+class FunctionType(StrEnum):
+    """Where a version comes from: installed with the schema, or registered by a caller."""
+
+    PREDEFINED = "predefined"
+    DYNAMIC = "dynamic"
 
 
 @define(eq=False)
@@ -17,9 +29,203 @@ class FunctionNotFound(NotFound):
     language_title: LanguageTitle
 
     @property
+    @override
     def message(self) -> str:
-        return f"No function is registered as {self.language_title}. Send the script as script_content."
+        return (
+            f"No function is registered as {self.language_title}. Register one with PUT "
+            f"/api/v1/functions/{self.language_title}; a session takes a script of its own as script_content."
+        )
 
     @property
+    @override
     def details(self) -> Mapping[str, object]:
         return {"language_title": str(self.language_title)}
+
+
+@define(eq=False)
+class FunctionVersionNotFound(NotFound):
+    """A session is pinned to a version that is no longer kept, so its params cannot be judged."""
+
+    code: ClassVar[str] = "FUNCTION_NOT_FOUND"
+    language_title: LanguageTitle
+    version: int
+
+    @property
+    @override
+    def message(self) -> str:
+        return (
+            f"The session is pinned to version {self.version} of {self.language_title}, which is no longer kept: its "
+            "params cannot be checked, and nothing was run. Initialize a new session."
+        )
+
+    @property
+    @override
+    def details(self) -> Mapping[str, object]:
+        return {"language_title": str(self.language_title), "version": self.version, "executed": "no"}
+
+
+@define(eq=False)
+class FunctionConditionFailed(PreconditionFailed):
+    """The function is not in the state that the caller requires; `version` is None when it is not registered."""
+
+    code: ClassVar[str] = "PRECONDITION_FAILED"
+    language_title: LanguageTitle
+    version: int | None
+
+    @property
+    @override
+    def message(self) -> str:
+        if self.version is None:
+            return f"No function is registered as {self.language_title}. Repeat without If-Match to register it."
+        return f"{self.language_title} is at version {self.version}. Read it again and repeat with its ETag."
+
+    @property
+    @override
+    def details(self) -> Mapping[str, object]:
+        return {"language_title": str(self.language_title), "version": self.version, "stored": "no"}
+
+
+@define(eq=False)
+class FunctionConflict(Conflict):
+    """Other writers of the same function were faster until the time for the call was over."""
+
+    code: ClassVar[str] = "CONFLICT"
+
+    @property
+    @override
+    def message(self) -> str:
+        return "The function is being changed by others all the time; nothing was stored. Repeat the call."
+
+    @property
+    @override
+    def details(self) -> Mapping[str, object]:
+        return {"stored": "no", "retry_after_ms": 1000}
+
+
+@define(eq=False)
+class ParamsRefused(InvalidRequest):
+    """The params do not fit the schema of the function that the session is pinned to; nothing was run."""
+
+    code: ClassVar[str] = "INVALID_PARAMS"
+    language_title: LanguageTitle
+    version: int
+
+    @property
+    @override
+    def message(self) -> str:
+        found = "; ".join(f"{problem.pointer}: {problem.message}" for problem in self.problems)
+        return f"The params do not fit the schema of {self.language_title}, version {self.version}. Nothing was run. {found}"
+
+    @property
+    @override
+    def details(self) -> Mapping[str, object]:
+        facts = {"language_title": str(self.language_title), "version": self.version, "executed": "no"}
+        return {**super().details, **facts}
+
+
+@define(eq=False)
+class SchemaRefused(InvalidRequest):
+    """A JSON Schema is wrong, or is of a kind that is not taken."""
+
+
+@frozen
+class FunctionSchema:
+    """JSON Schemas (draft 2020-12) of params and result; None fits everything."""
+
+    params: JsonText | None = field(default=None, repr=False)
+    result: JsonText | None = field(default=None, repr=False)
+
+
+@frozen
+class Example:
+    """Params, and the result that they must give."""
+
+    params: JsonText = field(repr=False)
+    result: JsonText = field(repr=False)
+
+
+@frozen
+class Definition:
+    """What one version of a function is."""
+
+    script: Script
+    description: str = field(default="", repr=False)
+    schema: FunctionSchema = field(factory=FunctionSchema)
+    examples: tuple[Example, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+@frozen
+class Function:
+    """A registered script; of its versions this is the current one.
+
+    `version` counts from 1 and never goes back, also over a deactivation. Instants are aware and in UTC; `updated_at`
+    is when this version was registered.
+    """
+
+    language_title: LanguageTitle
+    definition: Definition
+    created_at: datetime
+    updated_at: datetime
+    version: int = 1
+    type: FunctionType = FunctionType.DYNAMIC
+    deactivated_at: datetime | None = None
+
+    def require_registered(self) -> None:
+        """Raise FunctionNotFound when the function has been deactivated."""
+        if self.deactivated_at is not None:
+            raise FunctionNotFound(self.language_title)
+
+    def replace(self, definition: Definition, now: datetime) -> "Function":
+        """Return the next version; a registered function that is so already is returned as it is."""
+        if self.deactivated_at is None and definition == self.definition:
+            return self
+        return evolve(
+            self,
+            definition=definition,
+            updated_at=now,
+            version=self.version + 1,
+            type=FunctionType.DYNAMIC,
+            deactivated_at=None,
+        )
+
+    def deactivate(self, now: datetime) -> "Function":
+        """Return the function deactivated; deactivating again changes nothing."""
+        return self if self.deactivated_at is not None else evolve(self, deactivated_at=now)
+
+
+@frozen
+class FunctionSummary:
+    """A function as lists show it."""
+
+    language_title: LanguageTitle
+    version: int
+    type: FunctionType
+    description: str = field(repr=False)
+    tags: tuple[str, ...]
+    created_at: datetime
+    updated_at: datetime
+
+
+@frozen
+class Precondition:
+    """What a caller requires of a function: one of these versions, that it is registered, or that it is not.
+
+    None requires nothing.
+    """
+
+    versions: frozenset[int] | None = None
+    registered: bool | None = None
+
+    def require(self, title: LanguageTitle, stored: Function | None) -> None:
+        """Raise FunctionConditionFailed unless the condition holds of what is stored."""
+        version = None if stored is None or stored.deactivated_at is not None else stored.version
+        wrong_state = self.registered is not None and self.registered != (version is not None)
+        wrong_version = self.versions is not None and version not in self.versions
+        if wrong_state or wrong_version:
+            raise FunctionConditionFailed(title, version)
+
+
+def within(problems: tuple[Problem, ...], pointer: str) -> tuple[Problem, ...]:
+    """Return problems of a part as problems of the whole: `pointer` leads to the part."""
+    return tuple(Problem(pointer + problem.pointer, problem.message) for problem in problems)

@@ -10,8 +10,8 @@ from uuid import UUID
 from attrs import define, field
 from typing_extensions import override
 
+from adapters.bounded_cache import BoundedCache
 from adapters.sandbox.blueprint import LAUNCHERS
-from adapters.sandbox.bounded_cache import BoundedCache
 from adapters.sandbox.checker import TOO_HARD
 from adapters.sandbox.control_group import GroupLimits, NoControlGroup, make_control_group
 from adapters.sandbox.execution import ScriptTask, execute
