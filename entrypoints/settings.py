@@ -86,6 +86,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Lifetime, Meta(description="Absolute maximum of a session's life, renewals included.")
     ] = 2_592_000
     history_retention_days: Annotated[int, Meta(ge=1, le=30, description="Days that executions are kept.")] = 7
+    storage_max_gb: Annotated[
+        Annotated[float, Meta(gt=0, le=1_048_576)] | None,
+        Meta(description="What may be stored, in GiB; over it the oldest history goes first. Left out: any size."),
+    ] = None
 
     max_script_size: Annotated[Bytes, Meta(description="Script, in bytes of UTF-8.")] = MEBI
     max_context_size: Annotated[Bytes, Meta(description="Context, in bytes of JSON.")] = 256 * KIBI

@@ -10,8 +10,9 @@ from attrs import define, evolve, field, frozen, validators
 
 from adapters.postgres import array_text
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.slots import SLOTS, day_at, first_of
+from adapters.postgres.slots import SLOTS, day_at
 from adapters.postgres.statements import CleanupStatements
+from adapters.postgres.storage_keeper import StorageKeeper, empty_slot
 from domain.errors import StorageUnavailable, Unavailable
 from domain.ports import Clock
 
@@ -62,6 +63,7 @@ class Cleanup:
     _statements: CleanupStatements
     _clock: Clock
     _retention: Retention
+    _storage: StorageKeeper
     _options: CleanupOptions = field(factory=CleanupOptions)
     _sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _batch: int = field(init=False)
@@ -87,6 +89,7 @@ class Cleanup:
         self._stats.sessions_removed += await self._in_batches(self._remove_sessions)
         self._stats.executions_overdue += await self._in_batches(self._move_overdue)
         self._stats.slots_emptied += await self._empty_slots(now)
+        await self._storage.keep(now)
         self._stats.lag_s = await self._lag_s(now)
         self._stats.sweeps += 1
         self._stats.swept_at = now
@@ -138,17 +141,14 @@ class Cleanup:
         emptied = 0
         for (slot,) in found:
             try:
-                emptied += await self._empty_slot(slot)
+                emptied += await empty_slot(self._gateway, self._statements, slot, self._first_day_kept())
             except StorageUnavailable:
                 _log.info("slot_in_use", slot=slot)
         return emptied
 
-    async def _empty_slot(self, slot: int) -> bool:
-        kept_from = first_of(day_at(self._clock.now() - self._retention.history))
-        ((emptied,),) = await self._gateway.fetch(
-            self._statements.empty_slot, {"slot": slot, "kept_from": kept_from}, repeatable=False
-        )
-        return bool(emptied)
+    def _first_day_kept(self) -> int:
+        """Return the first day whose history is kept, counted from 1970-01-01."""
+        return day_at(self._clock.now() - self._retention.history)
 
     def _slots_due(self, now: datetime) -> Iterator[int]:
         """Yield the slots whose latest day is past retention, save the one that is about to be written."""

@@ -64,6 +64,7 @@ class Controller(containers.DeclarativeContainer):
         clock=database.clock,
         schema=database.schema,
         cleanup=database.cleanup,
+        storage=database.storage,
         runners=runners,
         connections=settings.provided.database_connections,
     )

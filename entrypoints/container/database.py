@@ -11,7 +11,8 @@ from adapters.postgres.schema import Schema
 from adapters.postgres.sessions import PostgresSessionRepository
 from adapters.postgres.statement import Statement
 from adapters.postgres.statements import load_statements
-from entrypoints.container.options import gateway_options, retention
+from adapters.postgres.storage_keeper import StorageKeeper
+from entrypoints.container.options import gateway_options, retention, storage_budget
 from entrypoints.settings import Settings
 
 
@@ -34,6 +35,7 @@ class Database(containers.DeclarativeContainer):
         PostgresExecutionRepository, gateway, statements.provided.executions, clock, writing
     )
     schema = providers.Singleton(Schema, gateway, statements.provided.migrations)
+    storage = providers.Singleton(StorageKeeper.of, gateway, statements, providers.Callable(storage_budget, settings))
     cleanup = providers.Singleton(
-        Cleanup, gateway, statements.provided.cleanup, clock, providers.Callable(retention, settings)
+        Cleanup, gateway, statements.provided.cleanup, clock, providers.Callable(retention, settings), storage
     )

@@ -11,8 +11,10 @@ from adapters.postgres.clock import DisciplinedClock
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.schema import Schema
 from adapters.postgres.statements import Statements
+from adapters.postgres.storage_keeper import StorageKeeper
 from domain.errors import DomainError
 from entrypoints.container.runners import Runners
+from entrypoints.container.storage_facts import storage_facts
 from entrypoints.http.operations import Operations, Probe
 from entrypoints.version import VERSION
 
@@ -28,6 +30,7 @@ class Health(Operations):
     _clock: DisciplinedClock
     _schema: Schema
     _cleanup: Cleanup
+    _storage: StorageKeeper
     _runners: Runners
     _connections: int
     """What all processes may open together."""
@@ -47,7 +50,13 @@ class Health(Operations):
     def components(self) -> Mapping[str, Probe]:
         runtimes = {f"runtimes.{language}": runner.health for language, runner in self._runners.by_language.items()}
         sandbox = self._runners.sandbox.health if self._runners.sandbox else _sandbox_elsewhere
-        return {**self.required, **runtimes, "sandbox": sandbox, "cleanup": self._ask_cleanup}
+        return {
+            **self.required,
+            **runtimes,
+            "sandbox": sandbox,
+            "cleanup": self._ask_cleanup,
+            "storage": self._ask_storage,
+        }
 
     async def _ask_database(self) -> Mapping[str, object]:
         pool = self._gateway.stats()
@@ -84,6 +93,9 @@ class Health(Operations):
     async def _ask_cleanup(self) -> Mapping[str, object]:
         stats = self._cleanup.stats()
         return {"status": "ok", "oldest_expired_seconds": stats.lag_s}
+
+    async def _ask_storage(self) -> Mapping[str, object]:
+        return storage_facts(self._storage)
 
 
 async def _sandbox_elsewhere() -> Mapping[str, object]:

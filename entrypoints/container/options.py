@@ -15,6 +15,7 @@ from domain.language import Language
 from domain.limits import Limits, LimitsPolicy
 from domain.session import LifetimePolicy
 from domain.session_service import SessionPolicy
+from domain.storage import StorageBudget
 from entrypoints.host.options import RuntimeHostOptions
 from entrypoints.http.options import HttpOptions
 from entrypoints.settings import Settings
@@ -26,6 +27,7 @@ _OUTPUT_SIZE_MAX = 256 * 1024
 """Bytes of stdout and stderr, each, that one execution may write."""
 
 _WAITING_CONNECTIONS = 2
+_GIBI = 1024**3
 
 
 def gateway_options(settings: Settings) -> GatewayOptions:
@@ -47,6 +49,15 @@ def retention(settings: Settings) -> Retention:
     return Retention(
         sessions=timedelta(seconds=settings.session_retention_seconds),
         history=timedelta(days=settings.history_retention_days),
+    )
+
+
+def storage_budget(settings: Settings) -> StorageBudget:
+    """Return what may be stored, and how long the history is kept within that."""
+    size_max_gb = settings.storage_max_gb
+    return StorageBudget(
+        size_max_bytes=None if size_max_gb is None else int(size_max_gb * _GIBI),
+        history_days=settings.history_retention_days,
     )
 
 

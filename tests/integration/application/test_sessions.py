@@ -69,7 +69,8 @@ async def test_the_process_says_how_it_is(api: Api) -> None:
     assert (await api.client.get("/readyz")).status_code == 200
     health = (await api.client.get("/health")).json()
     assert health["status"] == "ok"
-    assert set(health["components"]) == {"postgres", "migrations", "clock", "runtimes", "sandbox", "cleanup"}
+    parts = {"postgres", "migrations", "clock", "runtimes", "sandbox", "cleanup", "storage"}
+    assert set(health["components"]) == parts
     assert set(health["components"]["runtimes"]) == {"nodejs", "python"}
     assert health["components"]["postgres"]["latency_ms"] > 0
 

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from adapters.postgres.migration import load_migrations
 from entrypoints.configuration.environment import SettingsError
 from entrypoints.container.commands import migrations
 from entrypoints.container.controller import create_controller
 from tests.integration.application.conftest import serving, settings_for
+
+FIRST, *FURTHER = [str(step) for step in load_migrations()]
 
 
 async def test_a_mapping_file_adds_spellings(database_url: str, data_dir: Path, tmp_path: Path) -> None:
@@ -37,23 +40,23 @@ async def test_a_database_without_schema_is_not_ready_and_says_what_to_do(
         component = (await api.client.get("/health")).json()["components"]["migrations"]
     assert component["status"] == "failing"
     assert "pglambda migrate up" in component["reason"]
-    assert component["pending"] == ["0001_sessions", "0002_executions"]
+    assert component["pending"] == [FIRST, *FURTHER]
 
 
 async def test_migrations_go_up_and_down_by_name_and_refuse_to_destroy(empty_database_url: str, data_dir: Path) -> None:
     settings = settings_for(empty_database_url, data_dir)
     steps = migrations(settings)
-    assert await steps.up(dry_run=True) == ["0001_sessions", "0002_executions"]
-    assert await steps.up(1) == ["0001_sessions"]
-    assert await steps.up() == ["0002_executions"]
+    assert await steps.up(dry_run=True) == [FIRST, *FURTHER]
+    assert await steps.up(1) == [FIRST]
+    assert await steps.up() == FURTHER
     async with serving(create_controller(settings)) as api:
         await api.initialize("python-x", "result = 1")
-    assert await steps.down(1) == ["0002_executions"]
+    assert await steps.down(1) == FURTHER[::-1]
     with pytest.raises(RuntimeError, match="session"):
         await steps.down(0)
     status = [(step.name, step.applied_at is not None) for step in await steps.status()]
-    assert status == [("0001_sessions", True), ("0002_executions", False)]
-    assert await steps.down(0, destroy_sessions=True) == ["0001_sessions"]
+    assert status == [(FIRST, True), *((name, False) for name in FURTHER)]
+    assert await steps.down(0, destroy_sessions=True) == [FIRST]
 
 
 async def test_more_connections_than_the_server_grants_are_told(database_url: str, data_dir: Path) -> None:

@@ -9,9 +9,11 @@ import pytest
 
 from adapters.postgres.cleanup import Cleanup, CleanupOptions, Retention
 from adapters.postgres.slots import day_at, first_of
+from adapters.postgres.storage_keeper import StorageKeeper
 from domain.errors import StorageUnavailable
 from domain.execution import ExecutionLost, Outcome
 from domain.session import Session, SessionNotFound
+from domain.storage import StorageBudget
 from tests.contracts.storage import Storage
 from tests.integration.postgres.conftest import storage_on
 from tests.integration.postgres.gateways import LedGateway, time_out
@@ -42,7 +44,9 @@ NewCleanup = Callable[..., Cleanup]
 @pytest.fixture
 def new_cleanup(led, statements, storage) -> NewCleanup:
     def new(retention: Retention = RETENTION, **options: object) -> Cleanup:
-        return Cleanup(led, statements.cleanup, storage.clock, retention, CleanupOptions(**options), sleep=no_pause)
+        keeper = StorageKeeper.of(led, statements, StorageBudget(None, retention.history.days))
+        told = CleanupOptions(**options)
+        return Cleanup(led, statements.cleanup, storage.clock, retention, keeper, told, sleep=no_pause)
 
     return new
 

@@ -64,6 +64,7 @@ def test_statements_that_name_slots_are_never_prepared(statements):
         "select_execution_page",
         "select_filled_slots",
         "empty_slot",
+        "select_first_executions",
     }
 
 

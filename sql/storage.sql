@@ -1,0 +1,41 @@
+-- Statements about how much is stored; sessions.sql says how to read them. None is on the path of a request.
+
+-- name: select_table_sizes()
+-- With indexes and all; the rows are the statistics' estimate.
+SELECT
+    c.relname AS table_name, pg_total_relation_size(c.oid) AS size_bytes,
+    coalesce(nullif(pg_stat_get_live_tuples(c.oid), 0), greatest(c.reltuples::bigint, 0)) AS rows_estimated
+FROM pg_class AS c
+INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
+WHERE n.nspname = 'meta' AND c.relkind = 'r'
+ORDER BY c.relname;
+
+-- name: select_first_executions(slots)
+-- Any row of a slot tells its day. Never prepared: planned for its own slots, it locks only their partitions.
+SELECT d.slot, e.execution_id
+FROM unnest(:slots::smallint[]) AS d (slot)
+CROSS JOIN LATERAL (
+    SELECT e.execution_id
+    FROM meta.executions AS e
+    WHERE e.slot = d.slot AND e.slot = any(:slots::smallint[])
+    LIMIT 1
+) AS e;
+
+-- name: upsert_shortened_day(slot, day, shortened_at, size_bytes)!
+INSERT INTO meta.shortened_days AS s (slot, day, shortened_at, size_bytes)
+VALUES (:slot::smallint, :day::date, :shortened_at::timestamptz, :size_bytes::bigint)
+ON CONFLICT (slot) DO UPDATE
+SET day = excluded.day, shortened_at = excluded.shortened_at, size_bytes = excluded.size_bytes
+WHERE s.day <= excluded.day;
+
+-- name: select_shortened_days()
+SELECT s.day, s.shortened_at, s.size_bytes FROM meta.shortened_days AS s ORDER BY s.day;
+
+-- name: select_oldest_session()
+SELECT s.request_id FROM meta.sessions AS s ORDER BY s.request_id LIMIT 1;
+
+-- name: select_recent_sessions(rows_max)
+SELECT s.request_id, s.expires_at FROM meta.sessions AS s ORDER BY s.request_id DESC LIMIT :rows_max::bigint;
+
+-- name: select_oldest_open_execution()
+SELECT o.execution_id FROM meta.open_executions AS o ORDER BY o.execution_id LIMIT 1;

@@ -1,0 +1,178 @@
+"""What is over the budget goes: the oldest day of the history first, never today's, and never a session."""
+
+import asyncio
+from datetime import timedelta
+
+import psycopg
+import pytest
+from structlog.testing import capture_logs
+
+from adapters.postgres.slots import day_at
+from adapters.postgres.storage import StorageGauge
+from adapters.postgres.storage_keeper import StorageKeeper, empty_slot
+from domain.session import Session
+from domain.storage import Part, StorageBudget
+from tests.contracts.storage import Storage
+from tests.integration.postgres.conftest import storage_on
+from tests.integration.postgres.gateways import LedGateway, time_out
+
+DAY = timedelta(days=1)
+_FILL = """
+INSERT INTO meta.executions (slot, request_id, execution_id, owner, outcome, params, params_length)
+SELECT
+    e.slot, e.request_id, (left(e.execution_id::text, 24) || lpad(to_hex(n), 12, 'f'))::uuid, e.owner, 'succeeded',
+    repeat('x', 1900), 1900
+FROM (SELECT * FROM meta.executions WHERE slot = %s LIMIT 1) AS e, generate_series(1, 200) AS n
+"""
+
+
+@pytest.fixture
+def led(gateway) -> LedGateway:
+    return LedGateway(gateway)
+
+
+@pytest.fixture
+def storage(led, statements) -> Storage:
+    return storage_on(led, statements)
+
+
+@pytest.fixture
+def gauge(gateway, statements) -> StorageGauge:
+    return StorageGauge(gateway, statements.storage)
+
+
+@pytest.fixture
+async def session(storage) -> Session:
+    return await storage.add(ttl_seconds=10**7, lifetime_seconds_max=10**7)
+
+
+@pytest.fixture
+def days(storage, session, database_url):
+    """Fill so many days of the history, the last of which is today, with some 450 kB each."""
+
+    async def fill(count: int) -> None:
+        for number in range(count):
+            if number:
+                storage.clock.advance(DAY)
+            await storage.execute(session.key)
+            with psycopg.connect(database_url, autocommit=True) as connection:
+                connection.execute(_FILL, [day_at(storage.clock.now()) % 32])
+
+    return fill
+
+
+@pytest.fixture
+def keeper(led, statements):
+    def new(size_max_bytes: int | None) -> StorageKeeper:
+        return StorageKeeper.of(led, statements, StorageBudget(size_max_bytes, 7))
+
+    return new
+
+
+async def test_what_is_stored_is_told_by_part_and_day(storage, session, days, gauge):
+    await storage.begin(session.key)
+    await days(2)
+    stored = await gauge.stored()
+    today = storage.clock.now().date()
+    assert [each.day for each in stored.history] == [today - DAY, today]
+    assert all(each.amount.size_bytes > 400_000 for each in stored.history)
+    assert stored.parts[Part.HISTORY].size_bytes > sum(each.amount.size_bytes for each in stored.history)
+    assert stored.parts[Part.SESSIONS].size_bytes > 0
+    assert stored.parts[Part.OPEN_EXECUTIONS].size_bytes > 0
+    assert stored.parts[Part.OTHER].size_bytes > 0
+
+
+async def test_the_oldest_days_go_until_the_rest_is_within_the_budget(storage, days, gauge, keeper):
+    await days(4)
+    now, before = storage.clock.now(), await gauge.stored()
+    budget = keeper(before.size_bytes - before.history[0].amount.size_bytes - 1)
+    with capture_logs() as lines:
+        await budget.keep(now)
+    assert [each.day for each in budget.state.stored.history] == [now.date() - DAY, now.date()]
+    assert [each.day for each in budget.state.shortened] == [now.date() - 3 * DAY, now.date() - 2 * DAY]
+    assert not budget.state.is_exceeded
+    told = [line["day"] for line in lines if line["event"] == "history_shortened"]
+    assert told == [str(now.date() - 3 * DAY), str(now.date() - 2 * DAY)]
+
+
+async def test_within_the_budget_or_without_one_nothing_goes(storage, days, gauge, keeper):
+    await days(3)
+    for size_max_bytes in (None, (await gauge.stored()).size_bytes):
+        budget = keeper(size_max_bytes)
+        await budget.keep(storage.clock.now())
+        assert len(budget.state.stored.history) == 3
+        assert not budget.state.shortened
+
+
+async def test_a_budget_that_cannot_be_kept_costs_neither_todays_history_nor_sessions(storage, session, days, keeper):
+    await days(3)
+    budget = keeper(1)
+    with capture_logs() as lines:
+        await budget.keep(storage.clock.now())
+        await budget.keep(storage.clock.now())
+    assert [each.day for each in budget.state.stored.history] == [storage.clock.now().date()]
+    assert budget.state.is_exceeded
+    assert [line["event"] for line in lines].count("storage_budget_exceeded") == 1
+    assert (await storage.sessions.get(session.key)).execution_count == 3
+
+
+async def test_controllers_that_look_at_once_take_no_day_too_many(storage, days, gauge, keeper):
+    await days(4)
+    before = await gauge.stored()
+    budgets = [keeper(before.size_bytes - 1) for _ in range(4)]
+    await asyncio.gather(*(budget.keep(storage.clock.now()) for budget in budgets))
+    assert len((await gauge.stored()).history) == 3
+
+
+async def test_what_one_controller_did_the_others_know(storage, days, gauge, keeper):
+    await days(3)
+    size_max_bytes = (await gauge.stored()).size_bytes - 1
+    await keeper(size_max_bytes).keep(storage.clock.now())
+    other = keeper(size_max_bytes)
+    await other.keep(storage.clock.now())
+    assert len(other.state.shortened) == 1
+
+
+async def test_a_day_that_has_come_round_is_not_taken_for_the_one_that_was_chosen(storage, days, gateway, statements):
+    await days(1)
+    today = day_at(storage.clock.now())
+    assert not await empty_slot(gateway, statements.cleanup, today % 32, today - 32 + 1)
+    assert await empty_slot(gateway, statements.cleanup, today % 32, today + 1)
+
+
+async def test_a_day_that_is_being_read_is_left_for_the_next_sweep(storage, days, gauge, keeper, database_url):
+    await days(2)
+    budget = keeper((await gauge.stored()).size_bytes - 1)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SELECT FROM meta.executions")
+        with capture_logs() as lines:
+            await budget.keep(storage.clock.now())
+    assert len((await gauge.stored()).history) == 2
+    assert not budget.state.is_exceeded
+    assert "slot_in_use" in [line["event"] for line in lines]
+    await budget.keep(storage.clock.now())
+    assert len((await gauge.stored()).history) == 1
+
+
+async def test_a_day_shortened_long_ago_is_replaced_when_its_place_is_shortened_again(
+    storage, session, days, gauge, keeper
+):
+    await days(2)
+    budget = keeper(1)
+    await budget.keep(storage.clock.now())
+    storage.clock.advance(31 * DAY)
+    await days(1)
+    storage.clock.advance(DAY)
+    await budget.keep(storage.clock.now())
+    (shortened,) = await gauge.shortened()
+    assert shortened.day == storage.clock.now().date() - DAY
+
+
+async def test_a_database_that_does_not_answer_leaves_what_was_known(storage, days, keeper, led):
+    await days(2)
+    budget = keeper(None)
+    await budget.keep(storage.clock.now())
+    led.lead["select_table_sizes"] = [time_out]
+    with pytest.raises(Exception, match="cannot be reached"):
+        await budget.keep(storage.clock.now())
+    assert budget.state is not None
