@@ -140,6 +140,7 @@ def _values(sessions: SessionSet, now: datetime) -> dict[str, str]:
         "timeouts_ms": "'{5000}'",
         "memories_mb": "'{128}'",
         "isolations": "'{session}'",
+        "function_versions": _NULL,
     }
 
 
