@@ -12,11 +12,12 @@ Answer = TypeVar("Answer")
 
 @define(eq=False)
 class Slot(Generic[Call, Answer]):
-    """A call of `size` bytes, and the futures of those who wait for its answer."""
+    """A call of `size` bytes, the futures of those who wait for its answer, and since when the first of them does."""
 
     call: Call
     size: int
     futures: list[asyncio.Future[Answer]]
+    asked_s: float = 0.0
 
     @property
     def wanted(self) -> bool:

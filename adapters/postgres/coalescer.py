@@ -1,6 +1,7 @@
 """Gathers calls of one kind into few statements."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextvars import Context
 from typing import Generic
@@ -11,9 +12,13 @@ from adapters.postgres.batch import Answer, Batch, Call, Slot
 from adapters.postgres.call_queue import CallQueue, QueueBounds
 from adapters.postgres.errors import Refused
 from adapters.postgres.key_set import KeySet
+from adapters.postgres.observing import tell_caller
+from adapters.postgres.tally import Tally
 from domain.errors import Overloaded, ShuttingDown
 
 _MIB = 1024 * 1024
+_SIZES = tuple(2**n for n in range(9))
+_WAITS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _positive = validators.ge(1)
 
 
@@ -35,7 +40,10 @@ class CoalescerOptions:
 
 @frozen
 class CoalescerStats:
-    """What waits and what is under way now, and counts since the start."""
+    """What waits and what is under way now, and counts since the start.
+
+    `sizes` are the calls in each batch; `waits` are the seconds that the oldest call of each has waited to leave.
+    """
 
     waiting: int
     waiting_bytes: int
@@ -43,6 +51,8 @@ class CoalescerStats:
     calls: int
     batches: int
     overloaded: int
+    sizes: Tally
+    waits: Tally
 
 
 class Coalescer(Generic[Call, Answer]):
@@ -75,6 +85,8 @@ class Coalescer(Generic[Call, Answer]):
         self._calls = 0
         self._batches = 0
         self._overloaded = 0
+        self._sizes = Tally(_SIZES)
+        self._waits = Tally(_WAITS_S)
         self._tasks: set[asyncio.Task[None]] = set()
         self._departing = False
         self._closed = False
@@ -89,8 +101,12 @@ class Coalescer(Generic[Call, Answer]):
         waiting, ShuttingDown after `close`.
         """
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._enqueue(call, future)
-        return await future
+        asked_s = time.monotonic()
+        self._enqueue(call, future, asked_s)
+        try:
+            return await future
+        finally:
+            tell_caller(self.name, time.monotonic() - asked_s)
 
     def stats(self) -> CoalescerStats:
         """Return the present figures."""
@@ -101,6 +117,8 @@ class Coalescer(Generic[Call, Answer]):
             calls=self._calls,
             batches=self._batches,
             overloaded=self._overloaded,
+            sizes=self._sizes,
+            waits=self._waits,
         )
 
     async def drain(self) -> None:
@@ -115,12 +133,12 @@ class Coalescer(Generic[Call, Answer]):
         self._closed = True
         await self.drain()
 
-    def _enqueue(self, call: Call, future: asyncio.Future[Answer]) -> None:
+    def _enqueue(self, call: Call, future: asyncio.Future[Answer], asked_s: float) -> None:
         if self._closed:
             raise ShuttingDown
         key = self._key(call)
         if not (self._share and self._queue.join(key, future)):
-            self._add(key, Slot(call, self._size(call), [future]))
+            self._add(key, Slot(call, self._size(call), [future], asked_s))
         self._calls += 1
 
     def _add(self, key: Hashable, slot: Slot[Call, Answer]) -> None:
@@ -146,6 +164,8 @@ class Coalescer(Generic[Call, Answer]):
 
     def _start(self, batch: Batch[Call, Answer]) -> None:
         self._batches += 1
+        self._sizes.add(len(batch.slots))
+        self._waits.add(time.monotonic() - batch.slots[0].asked_s)
         task = asyncio.get_running_loop().create_task(self._run(batch), name=self.name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)

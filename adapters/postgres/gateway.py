@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from attrs import frozen
@@ -11,6 +11,7 @@ from attrs import frozen
 from adapters.postgres.errors import Refused
 from adapters.postgres.gateway_options import GatewayOptions
 from adapters.postgres.lane import AttemptFailed, Lane
+from adapters.postgres.observing import StatementObserver, tell_caller
 from adapters.postgres.pool_log import thin_pool_log
 from adapters.postgres.statement import Statement
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
@@ -39,10 +40,10 @@ class GatewayStats:
 class Gateway:
     """Runs single autocommit statements on PostgreSQL within hard deadlines.
 
-    `observe` is told each statement's name and duration in seconds.
+    `observe` is told of each statement that has ended.
     """
 
-    def __init__(self, options: GatewayOptions, observe: Callable[[str, float], None] | None = None) -> None:
+    def __init__(self, options: GatewayOptions, observe: StatementObserver | None = None) -> None:
         self._options = options
         self._left_at_s = float("-inf")
         sizes: dict[LaneName, int] = {"main": options.pool_size_max, "waiting": options.waiting_lane_size_max}
@@ -75,7 +76,39 @@ class Gateway:
         Raises StorageUnavailable (`stored` is None for a read, "no" or "unknown" for a write), Overloaded,
         ShuttingDown, Refused when PostgreSQL will never take the values; any other error is a bug.
         """
-        until_s = time.monotonic() + (timeout_s or self._options.request_timeout_s)
+        started_s = time.monotonic()
+        until_s = started_s + (timeout_s or self._options.request_timeout_s)
+        try:
+            return await self._fetch(statement, parameters, until_s, lane, repeatable=repeatable)
+        finally:
+            tell_caller(statement.name, time.monotonic() - started_s)
+
+    async def ping(self, timeout_s: float) -> float:
+        """Return the seconds that a round trip takes, with the wait for a connection; raises as `fetch` does."""
+        started_s = time.monotonic()
+        await self.fetch(_PING, {}, timeout_s=timeout_s, repeatable=False)
+        return time.monotonic() - started_s
+
+    def stats(self) -> GatewayStats:
+        """Return the present figures."""
+        pool = self._lanes["main"].pool_stats()
+        return GatewayStats(
+            pool_size=pool.get("pool_size", 0),
+            pool_size_max=self._options.pool_size_max,
+            pool_idle=pool.get("pool_available", 0),
+            pool_waiting=pool.get("requests_waiting", 0),
+            in_flight=sum(lane.in_flight for lane in self._lanes.values()),
+        )
+
+    async def _fetch(
+        self,
+        statement: Statement,
+        parameters: Mapping[str, object],
+        until_s: float,
+        lane: LaneName,
+        *,
+        repeatable: bool,
+    ) -> list[tuple[Any, ...]]:
         sent, attempt = False, 0
         while True:
             attempt += 1
@@ -94,23 +127,6 @@ class Gateway:
                     raise _unavailable(statement, sent=sent) from refusal
                 raise
             await asyncio.sleep(pause_s)
-
-    async def ping(self, timeout_s: float) -> float:
-        """Return the seconds that a round trip takes, with the wait for a connection; raises as `fetch` does."""
-        started_s = time.monotonic()
-        await self.fetch(_PING, {}, timeout_s=timeout_s, repeatable=False)
-        return time.monotonic() - started_s
-
-    def stats(self) -> GatewayStats:
-        """Return the present figures."""
-        pool = self._lanes["main"].pool_stats()
-        return GatewayStats(
-            pool_size=pool.get("pool_size", 0),
-            pool_size_max=self._options.pool_size_max,
-            pool_idle=pool.get("pool_available", 0),
-            pool_waiting=pool.get("requests_waiting", 0),
-            in_flight=sum(lane.in_flight for lane in self._lanes.values()),
-        )
 
     def _may_try_again(self, attempt: int, until_s: float) -> bool:
         """Whether another attempt is allowed, and has time to end by its socket deadline."""

@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRe
 from adapters.postgres.connection import GatewayConnection, Rows
 from adapters.postgres.errors import CUT, CUT_SHORT, NO_CONNECTION, Verdict, judge
 from adapters.postgres.gateway_options import GatewayOptions
+from adapters.postgres.observing import StatementObserver, failure_class
 from adapters.postgres.socket_deadline import SocketDeadline, looks_alive
 from adapters.postgres.statement import Statement
 from domain.errors import Overloaded, ShuttingDown
@@ -39,7 +40,7 @@ class Lane:
         name: str,
         size_max: int,
         options: GatewayOptions,
-        observe: Callable[[str, float], None] | None,
+        observe: StatementObserver | None,
         on_server_left: Callable[[float], Awaitable[None]],
     ) -> None:
         self._options = options
@@ -138,20 +139,21 @@ class Lane:
         """Return rows or the failure: nobody may be left to raise it to."""
         started_s = time.monotonic()
         spent = True
+        failure: str | None = None
         try:
             with SocketDeadline(connection, timeout_s) as deadline:
                 rows = await connection.run(statement, parameters)
             spent = False
         except Exception as error:  # noqa: BLE001  # judged, and raised to the caller
             verdict = self._judge(error, timeout_s if deadline.passed else None)
-            spent = verdict.connection_spent
+            spent, failure = verdict.connection_spent, failure_class(error, verdict)
             if verdict.server_left:
                 await self._on_server_left(started_s)
             return _failure(verdict, error)
         else:
             return rows
         finally:
-            self._note(statement, time.monotonic() - started_s, answered=not spent)
+            self._note(statement, time.monotonic() - started_s, failure, answered=not spent)
             await self._give_back(connection, spent=spent)
 
     def _judge(self, error: Exception, cut_after_s: float | None) -> Verdict:
@@ -159,11 +161,11 @@ class Lane:
             return judge(error)
         return CUT if cut_after_s >= self._options.socket_timeout_s else CUT_SHORT
 
-    def _note(self, statement: Statement, duration_s: float, *, answered: bool) -> None:
+    def _note(self, statement: Statement, duration_s: float, failure: str | None, *, answered: bool) -> None:
         if answered:
             self._answered_at_s = time.monotonic()
         if self._observe is not None:
-            self._observe(statement.name, duration_s)
+            self._observe(statement.name, duration_s, failure)
         if duration_s >= self._options.slow_statement_s:
             _log.warning("slow_statement", statement=statement.name, duration_ms=round(duration_s * 1000, 1))
 

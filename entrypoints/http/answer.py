@@ -13,12 +13,12 @@ from entrypoints.http.request import Request
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
-_JSON = (b"content-type", b"application/json")
+_JSON = b"application/json"
 
 
 @define(eq=False)
 class Answer:
-    """A status, headers with names in lower case, and a body of JSON; an empty body has no content type.
+    """A status, headers with names in lower case, and a body, which is JSON unless its type is said.
 
     `ahead` says that the body of the request is still on its way.
     """
@@ -27,12 +27,13 @@ class Answer:
     body: bytes = b""
     headers: Headers = ()
     ahead: bool = False
+    content_type: bytes = _JSON
 
     async def send(self, request: Request, send: Send) -> None:
         """Send it whole, in one piece where the server can."""
         headers = [*self.headers]
         if self.status != HTTPStatus.NO_CONTENT:
-            headers += (_JSON, (b"content-length", b"%d" % len(self.body)))
+            headers += ((b"content-type", self.content_type), (b"content-length", b"%d" % len(self.body)))
         whole = request.whole_answer
         if whole is not None and not self.ahead and whole(self.status, headers, self.body):
             return

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from adapters.postgres.errors import Refused
 from adapters.postgres.gateway import Gateway, GatewayOptions
+from adapters.postgres.observing import CALLER, Caller
 from adapters.postgres.statement import Statement
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 from tests.integration.postgres.waiting import eventually, within
@@ -83,11 +84,37 @@ async def test_statements_are_prepared_unless_told_otherwise(database_url, other
 
 async def test_each_statement_is_observed_by_its_name(database_url, other):
     observed = []
-    async with opened(database_url, lambda name, duration_s: observed.append((name, duration_s))) as gateway:
+    async with opened(database_url, lambda *noted: observed.append(noted)) as gateway:
         await gateway.fetch(SLEEP, {"seconds": 0.02})
-    ((name, duration_s),) = observed
-    assert name == "select_sleep"
+    ((name, duration_s, failure),) = observed
+    assert (name, failure) == ("select_sleep", None)
     assert 0.02 <= duration_s < 2
+
+
+@pytest.mark.parametrize(
+    ("sql", "failure"), [("SELECT 1 / 0", "22"), ("SELECT nothing", "42"), ("SELECT %(x)s::text", "driver")]
+)
+async def test_a_statement_that_fails_is_observed_with_the_class_of_its_failure(database_url, other, sql, failure):
+    observed = []
+    async with opened(database_url, lambda *noted: observed.append(noted), attempts_max=1) as gateway:
+        with pytest.raises((Refused, StorageUnavailable)):
+            await gateway.fetch(Statement("select_it", sql), {"x": "\0"})
+    assert [(name, noted) for name, _, noted in observed] == [("select_it", failure)]
+
+
+async def test_a_caller_is_told_what_they_have_waited_and_background_work_tells_nobody(database_url, other):
+    waits = []
+
+    class Waiting(Caller):
+        def waited(self, name, duration_s):
+            waits.append((name, duration_s > 0.02))
+
+    async with opened(database_url) as gateway:
+        CALLER.set(Waiting())
+        await gateway.fetch(SLEEP, {"seconds": 0.02})
+        CALLER.set(None)
+        await gateway.fetch(SLEEP, {"seconds": 0.02})
+    assert waits == [("select_sleep", True)]
 
 
 async def test_a_slow_statement_is_logged_by_its_name(database_url, other):

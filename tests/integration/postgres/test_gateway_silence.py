@@ -78,9 +78,9 @@ async def test_a_write_that_was_sent_may_be_stored(server, gateway):
 async def test_a_statement_is_repeated_once_within_its_time(server):
     server.silent = True
     observed = []
-    async with opened(server.dsn, lambda name, duration_s: observed.append(name)) as gateway:
+    async with opened(server.dsn, lambda name, _, failure: observed.append((name, failure))) as gateway:
         await fail(gateway, READ)
-    assert observed == ["select_something"] * 2
+    assert observed == [("select_something", "deadline")] * 2
 
 
 async def test_what_is_not_repeatable_is_sent_once(server, gateway):

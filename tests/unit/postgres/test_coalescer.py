@@ -8,6 +8,7 @@ import pytest
 from adapters.postgres.coalescer import Coalescer, CoalescerOptions
 from adapters.postgres.errors import Refused
 from adapters.postgres.key_set import KeySet
+from adapters.postgres.observing import CALLER, Caller
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 from tests.unit.postgres.manual_send import ManualSend, turns
 
@@ -425,3 +426,35 @@ async def test_the_figures_tell_what_waits_and_what_was_done(send):
     await turns()
     stats = calls.stats()
     assert (stats.waiting, stats.waiting_bytes, stats.under_way, stats.calls, stats.batches) == (2, 5, 1, 3, 1)
+
+
+async def test_sizes_of_batches_and_the_wait_of_their_oldest_call_are_counted(send):
+    calls = coalescer(send, concurrency=1)
+    asked = ask(calls, "a")
+    await turns()
+    asked += ask(calls, "b", "c", "d")
+    await turns()
+    send.answer()
+    await turns()
+    send.answer()
+    await asyncio.gather(*asked)
+    sizes, waits = calls.stats().sizes, calls.stats().waits
+    assert {bound: count for bound, count in zip(sizes.bounds, sizes.counts, strict=False) if count} == {1: 1, 4: 1}
+    assert sum(waits.counts) == 2
+    assert waits.total > 0
+
+
+async def test_a_caller_is_told_what_they_waited_whatever_came_of_it(send):
+    waits = []
+
+    class Waiting(Caller):
+        def waited(self, name, duration_s):
+            waits.append((name, duration_s >= 0))
+
+    calls = coalescer(send)
+    CALLER.set(Waiting())
+    asked = [*ask(calls, "a"), asyncio.create_task(calls.ask("b"), context=contextvars.Context())]
+    await turns()
+    send.fail(Overloaded("x"))
+    assert len(await asyncio.gather(*asked, return_exceptions=True)) == 2
+    assert waits == [("calls", True)]

@@ -1,0 +1,20 @@
+"""How many values fell into which bucket."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+
+class Tally:
+    """Counts values by buckets: the first whose bound is not below the value; what is above all has the last."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = tuple(bounds)
+        self.counts = [0] * (len(self.bounds) + 1)
+        self.total = 0.0
+
+    def add(self, value: float) -> None:
+        """Take a value in."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value

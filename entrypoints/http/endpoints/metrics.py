@@ -1,0 +1,17 @@
+"""The endpoint that Prometheus asks."""
+
+from entrypoints.http.answer import Answer
+from entrypoints.http.request import Request
+from entrypoints.metrics.scrape import Scrape
+
+
+class MetricsEndpoint:
+    """Answers with the figures of every process of the service."""
+
+    def __init__(self, scrape: Scrape) -> None:
+        self._scrape = scrape
+
+    async def metrics(self, request: Request) -> Answer:
+        """Tell all figures, in the format that is asked for."""
+        exposition = await self._scrape.exposition(request.header(b"accept") or "")
+        return Answer(200, exposition.body, content_type=exposition.content_type.encode())
