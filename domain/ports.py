@@ -8,10 +8,15 @@ from uuid import UUID
 from attrs import field, frozen
 
 from domain.api_key import ApiKey
-from domain.execution import Execution, OpenExecution, ScriptReport
+from domain.errors import Problem
+from domain.executed import Executed
+from domain.execution import Execution, OpenExecution, Outcome, ScriptReport
+from domain.function import Function, FunctionSchema, FunctionSummary, FunctionType
+from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionKey
+from domain.initialized import Initialized
 from domain.json_text import JsonText
-from domain.language import Language
+from domain.language import Language, LanguageTitle
 from domain.limits import Limits
 from domain.principal import Principal
 from domain.script import Script
@@ -45,6 +50,16 @@ class SessionFilter:
     status: Status | None = None
     language: Language | None = None
 
+
+@frozen
+class ExecutionFilter:
+    """Which executions a history shows; None shows all. `since` is the earliest instant of admission."""
+
+    outcome: Outcome | None = None
+    since: datetime | None = None
+
+
+EVERY_EXECUTION = ExecutionFilter()
 
 Item = TypeVar("Item")
 
@@ -156,11 +171,137 @@ class ExecutionRepository(Protocol):
         """
         ...
 
-    async def page(self, key: SessionKey, after: UUID | None, size: int) -> Page[Execution]:
+    async def page(
+        self, key: SessionKey, after: UUID | None, size: int, wanted: ExecutionFilter = EVERY_EXECUTION
+    ) -> Page[Execution]:
         """Return at most `size` executions of the session, newest first, older than `after`.
 
         Open records past their deadline are among them, with outcome `unknown`. An unknown session has none.
         """
+        ...
+
+    async def get(self, owner: Owner, execution_id: UUID) -> Execution:
+        """Return an execution of the owner; an open record past its deadline has outcome `unknown`.
+
+        Raises ExecutionNotFound, also while the execution is under way.
+        """
+        ...
+
+
+class KeyedCallRepository(Protocol):
+    """Keeps calls under the keys that callers gave them, for KEPT_FOR; a key is an owner's and a session's own.
+
+    Any method may raise StorageUnavailable or Overloaded, as in SessionRepository. Of concurrent calls with one key
+    one wins, whichever process it is in.
+    """
+
+    async def begin(self, request: ExecutionRequest, key: IdempotencyKey) -> Admission | Executed:
+        """Admit an execution under a key, as ExecutionRepository does; or return what the first one's caller was told.
+
+        The key is judged first, whatever has become of the session since. What is refused takes no key. Beginning the
+        same execution again changes nothing more. Raises IdempotencyConflict, KeyInFlight, KeyInterrupted, and what
+        ExecutionRepository.begin raises.
+        """
+        ...
+
+    async def withdraw(self, execution_id: UUID, key: SessionKey, name: str) -> None:
+        """Forget an execution that no worker took, and free the key `name` if the execution has it. Absent is fine."""
+        ...
+
+    async def finish(self, finished: FinishedExecution, name: str) -> int:
+        """Record the end as ExecutionRepository does, and keep in the same write what the caller is told.
+
+        Raises ExecutionLost.
+        """
+        ...
+
+    async def initialize(self, made: Initialized, session: Session, script: Script, key: IdempotencyKey) -> Initialized:
+        """Store a new session, and in the same write what its caller is told; or return what the first one was told.
+
+        Raises IdempotencyConflict.
+        """
+        ...
+
+    async def initialized(self, owner: Owner, key: IdempotencyKey, now: datetime) -> Initialized | None:
+        """Return what the first caller with this key was told; None when there was none.
+
+        Raises IdempotencyConflict.
+        """
+        ...
+
+
+@frozen
+class FunctionFilter:
+    """Which functions a list shows; None shows all."""
+
+    language: Language | None = None
+    type: FunctionType | None = None
+
+    def shows(self, function: Function) -> bool:
+        """Tell whether a function is in the list; one that has been deactivated is in none."""
+        by_language = self.language in (None, function.language_title.language)
+        return function.deactivated_at is None and by_language and self.type in (None, function.type)
+
+
+@frozen
+class FunctionPage:
+    """Functions in the order of their language-titles, and how many there are on all pages."""
+
+    total: int
+    items: Sequence[FunctionSummary]
+
+
+class FunctionRepository(Protocol):
+    """Keeps functions with all of their versions.
+
+    Any method may raise StorageUnavailable or Overloaded, as in SessionRepository.
+    """
+
+    async def get(self, title: LanguageTitle) -> Function:
+        """Return the function, deactivated or not, as all acknowledged writes left it.
+
+        Raises FunctionNotFound when nothing was ever registered under the title.
+        """
+        ...
+
+    async def schema(self, title: LanguageTitle, version: int) -> FunctionSchema:
+        """Return the schema of a version, be it current or not; it never changes, so an adapter may keep it.
+
+        Raises FunctionVersionNotFound.
+        """
+        ...
+
+    async def update(self, title: LanguageTitle, change: Callable[[Function | None], Function]) -> Function:
+        """Replace the stored function, or None where there is none, with `change(stored)` and return it.
+
+        `change` is pure and may be called several times. Of concurrent updates each sees the one before it. If
+        `change` raises, or returns what it was given, nothing is stored. Every version stays readable by `schema`.
+        Raises FunctionConflict when races do not end in time.
+        """
+        ...
+
+    async def page(self, wanted: FunctionFilter, offset: int, size: int) -> FunctionPage:
+        """Return at most `size` functions that are not deactivated, after the first `offset` of them."""
+        ...
+
+
+class Schema(Protocol):
+    """A JSON Schema that is ready to check with."""
+
+    def problems(self, value: JsonText) -> tuple[Problem, ...]:
+        """Return what in the value does not fit, by JSON pointer into it; no problem means that it fits.
+
+        The number of problems is bounded, and so is the work: a value that is too large for a schema of this weight
+        does not fit, and the problem says so.
+        """
+        ...
+
+
+class SchemaCompiler(Protocol):
+    """Makes JSON Schemas of draft 2020-12 ready; never fetches anything from anywhere."""
+
+    async def compile(self, text: JsonText) -> Schema:
+        """Return the schema ready to use; raises SchemaRefused with every reason, by JSON pointer into it."""
         ...
 
 

@@ -91,6 +91,16 @@ class StorageStatements:
 
 
 @frozen
+class LimitStatements:
+    """Statements of `limits.sql`."""
+
+    settle_rates: Statement
+    forget_rates: Statement
+    select_usage: Statement
+    select_open_executions: Statement
+
+
+@frozen
 class MigrationStatements:
     """Statements of `migrations.sql`."""
 
@@ -117,6 +127,7 @@ class Statements:
     api_keys: ApiKeyStatements
     cleanup: CleanupStatements
     storage: StorageStatements
+    limits: LimitStatements
     migrations: MigrationStatements
 
 
@@ -130,6 +141,7 @@ def load_statements() -> Statements:
         api_keys=load(ApiKeyStatements, "api_keys.sql"),
         cleanup=load(CleanupStatements, "cleanup.sql"),
         storage=load(StorageStatements, "storage.sql"),
+        limits=load(LimitStatements, "limits.sql"),
         migrations=load(MigrationStatements, "migrations.sql"),
     )
 

@@ -1,0 +1,75 @@
+"""The fake ledger of rates, and the fake count of what owners have."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from attrs import define, field
+from typing_extensions import override
+
+from adapters.memory.store import MemoryStore
+from domain.identity import Owner
+from domain.ports import OwnerUsage, RateCharge, RateLedger, UsageReader
+from domain.session import Status
+
+
+@define(eq=False)
+class MemoryRateLedger(RateLedger):
+    """Keeps rates in a dict; while `failure` is set, every call raises it."""
+
+    looked_at_max: int = 1000
+    full_at: dict[tuple[Owner, str], datetime] = field(factory=dict)
+    failure: Exception | None = None
+
+    @override
+    async def settle(self, charges: Sequence[RateCharge]) -> Sequence[datetime]:
+        self._require_available()
+        for charge in charges:
+            key = charge.owner, charge.policy
+            self.full_at[key] = max(self.full_at.get(key, charge.first_at), charge.first_at) + charge.spent
+        return [self.full_at[charge.owner, charge.policy] for charge in charges]
+
+    @override
+    async def forget(self, full_before: datetime, after: tuple[Owner, str] | None) -> tuple[Owner, str] | None:
+        self._require_available()
+        looked_at = sorted(key for key in self.full_at if after is None or key > after)[: self.looked_at_max]
+        for key in looked_at:
+            if self.full_at[key] < full_before:
+                del self.full_at[key]
+        return looked_at[-1] if len(looked_at) == self.looked_at_max else None
+
+    def _require_available(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+
+@define(eq=False)
+class MemoryUsageReader(UsageReader):
+    """Counts what the fake repositories hold."""
+
+    _store: MemoryStore
+    examined_max: int = 1000
+
+    @override
+    async def usage(self, owners: Sequence[Owner], now: datetime) -> Sequence[OwnerUsage]:
+        self._store.require_available()
+        return [self._usage(owner, now) for owner in owners]
+
+    @override
+    async def open_executions(self, owners: Sequence[Owner], now: datetime) -> Sequence[int]:
+        self._store.require_available()
+        count = Counter(each.key.owner for each in self._store.open_executions.values() if each.deadline_at > now)
+        return [count[owner] for owner in owners]
+
+    def _usage(self, owner: Owner, now: datetime) -> OwnerUsage:
+        own = sorted(
+            (session for session in self._store.sessions.values() if session.key.owner == owner),
+            key=lambda session: session.key.request_id,
+            reverse=True,
+        )[: self.examined_max]
+        scripts = [self._store.scripts.get(session.key.request_id) for session in own]
+        return OwnerUsage(
+            sum(session.status(now) is Status.ACTIVE for session in own),
+            sum(len(session.context) + len(session.metadata) for session in own)
+            + sum(len(script.source) for script in scripts if script is not None),
+        )

@@ -1,0 +1,99 @@
+"""How often an owner may ask: the generic cell rate algorithm, as a rule of (policy, state, now)."""
+
+from collections.abc import Mapping
+from typing import ClassVar, NamedTuple
+
+from attrs import define, field, frozen
+from attrs.validators import ge
+
+from domain.errors import LimitReached
+
+_NS_PER_S = 1_000_000_000
+_NS_PER_MS = 1_000_000
+
+
+@frozen
+class RatePolicy:
+    """At most `count` calls at once, and as many again over each `window_s`, evenly as time passes.
+
+    Times of the rule are whole nanoseconds, so that no call is won or lost by rounding: `interval_ns` is what one call
+    costs (rounded up), `quota_ns` what all of them cost.
+    """
+
+    name: str
+    count: int = field(validator=ge(1))
+    window_s: int = field(validator=ge(1))
+    interval_ns: int = field(init=False)
+    quota_ns: int = field(init=False)
+
+    @interval_ns.default
+    def _interval_ns(self) -> int:
+        return -(-self.window_s * _NS_PER_S // self.count)
+
+    @quota_ns.default
+    def _quota_ns(self) -> int:
+        return self.count * self.interval_ns
+
+
+class RateVerdict(NamedTuple):
+    """Whether a call is within the policy, and where that leaves its owner.
+
+    `full_at_ns` is the new state: the instant at which the whole quota is there again. `remaining` calls may follow at
+    once; `wait_ns` is until one more than these may, or, when the call is refused, until it would be allowed.
+    """
+
+    allowed: bool
+    full_at_ns: int
+    remaining: int
+    wait_ns: int
+
+
+def judge(policy: RatePolicy, full_at_ns: int, now_ns: int, cost: int = 1) -> RateVerdict:
+    """Judge a call that counts as `cost` calls; one that is refused costs nothing.
+
+    The state is one number, the instant at which the whole quota is there again: the theoretical arrival time of the
+    generic cell rate algorithm (ITU-T I.371). A state that lies in the past is the same as none.
+    """
+    quota_ns, interval_ns = policy.quota_ns, policy.interval_ns
+    used_ns = max(0, full_at_ns - now_ns)
+    left_ns = quota_ns - used_ns - cost * interval_ns
+    if left_ns >= 0:
+        remaining, over_ns = divmod(left_ns, interval_ns)
+        wait_ns = interval_ns - over_ns if remaining < policy.count else 0
+        return RateVerdict(True, now_ns + quota_ns - left_ns, remaining, wait_ns)
+    remaining = max(0, quota_ns - used_ns) // interval_ns
+    return RateVerdict(False, full_at_ns, remaining, -left_ns)
+
+
+@define(eq=False)
+class RateLimited(LimitReached):
+    """The owner asks more often than the policy grants; `retry_after_ms` is None when waiting would not help."""
+
+    code: ClassVar[str] = "RATE_LIMITED"
+    policy: RatePolicy
+    verdict: RateVerdict
+    cost: int = 1
+
+    @property
+    def retry_after_ms(self) -> int | None:
+        """Milliseconds until the same call would be allowed; None for one that counts as more than the quota."""
+        return None if self.cost > self.policy.count else -(-self.verdict.wait_ns // _NS_PER_MS)
+
+    @property
+    def message(self) -> str:
+        quota = f"{self.policy.count} calls of {self.policy.name} in {self.policy.window_s} s"
+        if self.retry_after_ms is None:
+            return f"The call counts as {self.cost}, and an owner may make {quota}. Send it in smaller parts."
+        return f"An owner may make {quota}, and these are used up. Repeat the call after {self.retry_after_ms} ms."
+
+    @property
+    def details(self) -> Mapping[str, object]:
+        facts: dict[str, object] = {
+            "limit": "rate",
+            "policy": self.policy.name,
+            "allowed": self.policy.count,
+            "window_seconds": self.policy.window_s,
+            "cost": self.cost,
+            "remaining": self.verdict.remaining,
+        }
+        return facts if self.retry_after_ms is None else facts | {"retry_after_ms": self.retry_after_ms}

@@ -1,0 +1,25 @@
+"""Rates and usage in PostgreSQL keep their contracts."""
+
+import pytest
+
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.limits import PostgresRateLedger, PostgresUsageReader
+from adapters.postgres.statements import Statements
+from tests.contracts.limits import LOOKED_AT_MAX, RateLedgerContract, UsageReaderContract
+from tests.contracts.storage import Storage
+
+
+class TestPostgresRateLedger(RateLedgerContract):
+    @pytest.fixture
+    def ledger(self, gateway: Gateway, statements: Statements) -> PostgresRateLedger:
+        return PostgresRateLedger(gateway, statements.limits, LOOKED_AT_MAX)
+
+
+class TestPostgresUsageReader(UsageReaderContract):
+    @pytest.fixture
+    def storage(self, storage: Storage) -> Storage:
+        return storage
+
+    @pytest.fixture
+    def reader(self, gateway: Gateway, statements: Statements) -> PostgresUsageReader:
+        return PostgresUsageReader(gateway, statements.limits, self.EXAMINED_MAX)
