@@ -12,7 +12,9 @@ from msgspec.structs import replace
 from domain.errors import RuntimeUnavailable, StorageUnavailable
 from domain.language import Language
 from entrypoints.commands.database import command_database
-from entrypoints.commands.selftest import Output, all_held, attack, told
+from entrypoints.commands.output import Output
+from entrypoints.commands.selftest import all_held, attack, told
+from entrypoints.commands.storage import storage_told
 from entrypoints.commands.wiring import Migrations, Wiring, container
 from entrypoints.configuration.checks import RUNTIME_HOST_CHECKS
 from entrypoints.configuration.environment import SettingsError
@@ -121,6 +123,15 @@ def status(context: click.Context, dry_run: bool) -> None:  # noqa: ARG001  # ac
         click.echo(f"{each.name}  {each.applied_at.isoformat() if each.applied_at else 'not applied'}")
 
 
+_output = click.option(
+    "--output",
+    type=click.Choice([each.value for each in Output]),
+    default=Output.TABLE.value,
+    show_default=True,
+    help="A table for people, or JSON for programs.",
+)
+
+
 @cli.command()
 @click.option(
     "--language",
@@ -129,13 +140,7 @@ def status(context: click.Context, dry_run: bool) -> None:  # noqa: ARG001  # ac
     multiple=True,
     help="Only this language.",
 )
-@click.option(
-    "--output",
-    type=click.Choice([each.value for each in Output]),
-    default=Output.TABLE.value,
-    show_default=True,
-    help="Form of the verdicts.",
-)
+@_output
 @click.pass_context
 def selftest(context: click.Context, languages: tuple[str, ...], output: str) -> None:
     """Attack this host's sandbox by every known way out; the exit status is 1 when any attack succeeds."""
@@ -146,6 +151,19 @@ def selftest(context: click.Context, languages: tuple[str, ...], output: str) ->
     click.echo(told(trials, Output(output)))
     if not all_held(trials):
         context.exit(1)
+
+
+@cli.command()
+@_output
+@click.pass_context
+def storage(context: click.Context, output: str) -> None:
+    """Show how much is stored in which part, since when, how fast it grows, and for how long there is room."""
+    with _told():
+        settings, wiring = _settings(), _wiring(context)
+        disk = settings.data_dir if settings.embedded else None
+        with command_database(settings, wiring) as found:
+            report = asyncio.run(wiring.storage(found, disk).report())
+    click.echo(storage_told(report, Output(output)))
 
 
 @cli.group()

@@ -4,24 +4,17 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from enum import StrEnum
 
 import click
 
 from domain.language import Language
+from entrypoints.commands.output import Output
 from entrypoints.commands.wiring import AttackTrial, SelfTests
 from entrypoints.settings import Settings
 
 _EVIDENCE_LENGTH = 70
 _HELD = "held"
 _COLOURS = {"held": "green", "succeeded": "red", "unclear": "yellow"}
-
-
-class Output(StrEnum):
-    """How the verdicts are told."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 async def attack(tests: SelfTests, settings: Settings, languages: Sequence[Language]) -> Sequence[AttackTrial]:

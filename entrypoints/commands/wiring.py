@@ -3,9 +3,11 @@
 import importlib
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol, cast
 
 from domain.language import Language
+from domain.storage_growth import StorageReport
 from entrypoints.settings import Settings
 from entrypoints.supervision.database_server import DatabaseServer
 
@@ -110,6 +112,18 @@ class SelfTests(Protocol):
         ...
 
 
+class Storage(Protocol):
+    """Looks at what one database stores."""
+
+    async def report(self) -> StorageReport:
+        """Return the report.
+
+        Raises StorageUnavailable when the database cannot be reached, RuntimeError with an operator's text when it has
+        no schema that could be looked at.
+        """
+        ...
+
+
 class Wiring(SelfTests, Protocol):
     """Makes adapters out of settings; `entrypoints.container.commands` is one."""
 
@@ -119,6 +133,10 @@ class Wiring(SelfTests, Protocol):
 
     def migrations(self, settings: Settings) -> Migrations:
         """Return the migrations of the settings' database."""
+        ...
+
+    def storage(self, settings: Settings, disk: Path | None) -> Storage:
+        """Return what looks at the settings' database; `disk` is a folder on its disk, where that is this host's."""
         ...
 
 

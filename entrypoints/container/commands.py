@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 
 from attrs import define, frozen
 
@@ -14,7 +15,8 @@ from adapters.sandbox.selftest.corpus import load_attacks
 from adapters.sandbox.selftest.trials import SelfTest
 from adapters.system_clock import SystemClock
 from domain.language import Language
-from entrypoints.commands.wiring import Migrations, MigrationState
+from entrypoints.commands.wiring import Migrations, MigrationState, Storage
+from entrypoints.container.command_storage import CommandStorage
 from entrypoints.container.options import embedded_options, sandbox_options
 from entrypoints.settings import Settings
 from entrypoints.supervision.database_server import DatabaseServer
@@ -34,6 +36,11 @@ def migrations(settings: Settings) -> Migrations:
     return CommandMigrations(
         MigrationRunner(settings.database_url.reveal(), load_statements().migrations, SystemClock())
     )
+
+
+def storage(settings: Settings, disk: Path | None) -> Storage:
+    """Return what looks at the settings' database."""
+    return CommandStorage(settings, disk)
 
 
 def self_test(settings: Settings, languages: Sequence[Language]) -> SelfTest:

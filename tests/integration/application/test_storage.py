@@ -7,6 +7,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from domain.storage import Part
+from entrypoints.container.commands import storage
 from entrypoints.container.controller import create_controller
 from tests.integration.application.conftest import Api, serving, settings_for
 
@@ -35,7 +37,7 @@ async def storage_of(api: Api) -> dict:
     """Return the component once a sweep has looked."""
     async with asyncio.timeout(30):
         while True:
-            component = (await api.client.get("/health")).json()["components"]["storage"]
+            component: dict = (await api.client.get("/health")).json()["components"]["storage"]
             if component["measured_at"] is not None:
                 return component
 
@@ -44,27 +46,45 @@ async def test_history_is_shortened_to_the_budget_and_health_says_so(database_ur
     for age_days in (4, 3, 2):
         fill(database_url, age_days)
     async with serving(create_controller(settings_for(database_url, data_dir, STORAGE_MAX_GB="0.007"))) as api:
-        storage = await storage_of(api)
-    assert storage["status"] == "degraded"
-    assert "STORAGE_MAX_GB" in storage["reason"]
-    assert storage["budget_bytes"] == int(0.007 * 1024**3)
-    assert storage["stored_bytes"] == sum(storage["parts_bytes"].values()) <= storage["budget_bytes"]
-    assert storage["history_kept_days"] == 3
-    assert storage["history_retention_days"] == 7
+        found = await storage_of(api)
+    assert found["status"] == "degraded"
+    assert "STORAGE_MAX_GB" in found["reason"]
+    assert found["budget_bytes"] == int(0.007 * 1024**3)
+    assert found["stored_bytes"] == sum(found["parts_bytes"].values()) <= found["budget_bytes"]
+    assert found["history_kept_days"] == 3
+    assert found["history_retention_days"] == 7
     days = [datetime.now(UTC).date() - timedelta(days=age_days) for age_days in (4, 3)]
-    assert [each["day"] for each in storage["shortened"]] == [str(day) for day in days]
+    assert [each["day"] for each in found["shortened"]] == [str(day) for day in days]
 
 
 async def test_a_budget_that_cannot_be_kept_is_told_with_what_to_do(database_url: str, data_dir: Path) -> None:
     async with serving(create_controller(settings_for(database_url, data_dir, STORAGE_MAX_GB="0.0001"))) as api:
         request_id = await api.initialize("python-x", "result = 1")
-        storage = await storage_of(api)
+        found = await storage_of(api)
         assert (await api.session(request_id)).status_code == 200
-    assert storage["status"] == "degraded"
-    assert "cannot be kept" in storage["reason"]
+    assert found["status"] == "degraded"
+    assert "cannot be kept" in found["reason"]
+
+
+async def test_the_command_tells_sizes_days_and_room(database_url: str, data_dir: Path) -> None:
+    fill(database_url, 2)
+    settings = settings_for(database_url, data_dir, STORAGE_MAX_GB="1")
+    report = await storage(settings, data_dir).report()
+    assert report.budget_bytes == 1024**3
+    assert report.disk_free_bytes is not None
+    assert report.facts.stored.history[0].amount.size_bytes > 4_000_000
+    growth = report.growths[Part.HISTORY]
+    assert growth.bytes_per_day > 2_000_000
+    assert growth.kept_days == 7
+    assert report.days_until_budget is None
+
+
+async def test_the_command_says_what_an_empty_database_needs(empty_database_url: str, data_dir: Path) -> None:
+    with pytest.raises(RuntimeError, match="Run `pglambda migrate up`"):
+        await storage(settings_for(empty_database_url, data_dir), None).report()
 
 
 async def test_without_a_budget_the_sizes_are_told(api: Api) -> None:
-    storage = await storage_of(api)
-    assert (storage["status"], storage["budget_bytes"]) == ("ok", None)
-    assert storage["parts_bytes"]["sessions"] > 0
+    found = await storage_of(api)
+    assert (found["status"], found["budget_bytes"]) == ("ok", None)
+    assert found["parts_bytes"]["sessions"] > 0

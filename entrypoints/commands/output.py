@@ -1,0 +1,25 @@
+"""How commands tell what they found: tables for people, JSON for programs."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+
+class Output(StrEnum):
+    """The form of what is told."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+def table(rows: Sequence[Sequence[str]], numbers: frozenset[int] = frozenset()) -> str:
+    """Return rows of one length as lines with aligned columns; those whose places are `numbers` end together."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(_line(row, widths, numbers) for row in rows)
+
+
+def _line(row: Sequence[str], widths: Sequence[int], numbers: frozenset[int]) -> str:
+    cells = [
+        cell.rjust(width) if column in numbers else cell.ljust(width)
+        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    return "  ".join(cells).rstrip()

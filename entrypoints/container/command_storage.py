@@ -1,0 +1,47 @@
+"""The report of what is stored, made for a command."""
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+from attrs import define
+from typing_extensions import override
+
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.schema import Schema
+from adapters.postgres.statements import load_statements
+from adapters.postgres.storage_survey import StorageSurvey
+from domain.storage_growth import StorageReport
+from entrypoints.commands.wiring import Storage
+from entrypoints.container.options import gateway_options, retention, storage_budget
+from entrypoints.settings import Settings
+
+_KEY_LIFETIME = timedelta(hours=24)
+
+
+@define
+class CommandStorage(Storage):
+    """Connects for one report; `disk` is a folder on the database's disk, None when that is elsewhere."""
+
+    _settings: Settings
+    _disk: Path | None
+
+    @override
+    async def report(self) -> StorageReport:
+        gateway = Gateway(gateway_options(self._settings))
+        await gateway.open()
+        try:
+            return await self._report(gateway)
+        finally:
+            await gateway.close()
+
+    async def _report(self, gateway: Gateway) -> StorageReport:
+        statements, budget = load_statements(), storage_budget(self._settings)
+        pending = await Schema(gateway, statements.migrations).pending()
+        if pending:
+            raise RuntimeError(f"The schema lacks {', '.join(pending)}. Run `pglambda migrate up` first.")
+        survey = StorageSurvey(
+            gateway, statements, retention(self._settings).sessions, budget.history_days, _KEY_LIFETIME
+        )
+        free_bytes = None if self._disk is None else shutil.disk_usage(self._disk).free
+        return StorageReport(await survey.facts(), budget.size_max_bytes, free_bytes)

@@ -1,0 +1,34 @@
+"""What is known of what is stored: since when, and for how long it stays."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from adapters.postgres.storage_survey import StorageSurvey
+from domain.storage import Part
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def survey(gateway, statements) -> StorageSurvey:
+    return StorageSurvey(gateway, statements, 2 * DAY, 7, DAY)
+
+
+async def test_the_oldest_rows_and_the_life_of_sessions_are_told(storage, survey):
+    began_at = storage.clock.now()
+    session = await storage.add(ttl_seconds=86_400, lifetime_seconds_max=10**7)
+    storage.clock.advance(DAY / 2)
+    await storage.begin(session.key)
+    await storage.add(ttl_seconds=3 * 86_400, lifetime_seconds_max=10**7)
+    facts = await survey.facts()
+    assert facts.oldest == {Part.SESSIONS: began_at, Part.OPEN_EXECUTIONS: began_at + DAY / 2}
+    assert facts.session_days == pytest.approx((1 + 3) / 2 + 2)
+    assert (facts.history_days, facts.key_days) == (7, 1)
+    assert abs(facts.measured_at - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+async def test_an_empty_database_tells_its_sizes(survey):
+    facts = await survey.facts()
+    assert (facts.oldest, facts.session_days) == ({}, None)
+    assert facts.stored.size_bytes > 0

@@ -1,0 +1,107 @@
+"""Rates out of what is stored, and the days for which there is room."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from domain.storage import Amount, HistoryDay, Part, Stored
+from domain.storage_growth import Growth, StorageFacts, StorageReport, days_until
+
+NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def facts(
+    parts: dict[Part, Amount] | None = None,
+    history: dict[int, Amount] | None = None,
+    oldest: dict[Part, timedelta] | None = None,
+    session_days: float | None = 2.0,
+) -> StorageFacts:
+    """Return facts as of noon; days and ages count back from there."""
+    days = [HistoryDay(NOON.date() - age * DAY, amount) for age, amount in sorted((history or {}).items())[::-1]]
+    amounts = dict.fromkeys(Part, Amount()) | (parts or {})
+    return StorageFacts(
+        stored=Stored(amounts, days),
+        measured_at=NOON,
+        oldest={part: NOON - age for part, age in (oldest or {}).items()},
+        session_days=session_days,
+        history_days=7,
+        key_days=1.0,
+    )
+
+
+def growth_of(part: Part, of: StorageFacts) -> Growth:
+    return StorageReport(of).growths[part]
+
+
+def test_a_part_has_come_together_since_its_oldest_row():
+    found = growth_of(Part.SESSIONS, facts({Part.SESSIONS: Amount(5000, 10)}, oldest={Part.SESSIONS: DAY / 2}))
+    assert found == Growth(DAY / 2, rows_per_day=20, bytes_per_day=10_000, kept_days=2)
+
+
+def test_keys_stay_for_a_day():
+    of = facts({Part.IDEMPOTENCY_KEYS: Amount(100, 1)}, oldest={Part.IDEMPOTENCY_KEYS: DAY})
+    assert growth_of(Part.IDEMPOTENCY_KEYS, of).kept_days == 1
+
+
+def test_the_history_grows_by_the_mean_of_the_days_that_are_over():
+    found = growth_of(Part.HISTORY, facts(history={3: Amount(300, 3), 1: Amount(600, 6), 0: Amount(9, 9)}))
+    assert found == Growth(3 * DAY, rows_per_day=3, bytes_per_day=300, kept_days=7)
+
+
+@pytest.mark.parametrize(("first_session", "share"), [(DAY, 0.5), (DAY / 4, 0.25)])
+def test_on_its_first_day_the_history_grows_as_it_has_so_far(first_session, share):
+    found = growth_of(Part.HISTORY, facts(history={0: Amount(300, 3)}, oldest={Part.SESSIONS: first_session}))
+    assert found.bytes_per_day == 300 / share
+
+
+def test_a_moment_tells_nothing():
+    of = facts({Part.SESSIONS: Amount(5000, 10)}, oldest={Part.SESSIONS: timedelta(seconds=59)})
+    assert not StorageReport(of).growths
+
+
+def test_nothing_tells_nothing():
+    assert not StorageReport(facts()).growths
+
+
+def until(size_max_bytes: int, stored_bytes: int, **growing: Growth) -> float | None:
+    stored = facts({Part.SESSIONS: Amount(stored_bytes)}).stored
+    return days_until(size_max_bytes, stored, {Part[name.upper()]: each for name, each in growing.items()})
+
+
+def grows(bytes_per_day: float, kept_days: float | None = None) -> Growth:
+    return Growth(DAY, 1, bytes_per_day, kept_days)
+
+
+def test_what_is_full_is_full_now():
+    assert until(100, 100, sessions=grows(1)) == 0
+
+
+def test_parts_that_grow_for_ever_fill_the_room_together():
+    assert until(200, 100, sessions=grows(4), history=grows(6)) == 10
+
+
+def test_a_part_grows_until_as_much_goes_as_comes():
+    assert until(200, 100, sessions=grows(10, kept_days=15)) is None
+    assert until(140, 100, sessions=grows(10, kept_days=15)) == 4
+    assert until(200, 100, sessions=grows(10, kept_days=15), history=grows(5)) == 5 + 25 / 5
+
+
+def test_a_part_that_has_its_full_size_grows_no_more():
+    assert until(200, 100, sessions=grows(10, kept_days=5), history=grows(10)) == 10
+
+
+@pytest.mark.parametrize("growing", [{}, {"sessions": grows(0, 2)}])
+def test_without_growth_there_is_room_for_ever(growing):
+    assert until(200, 100, **growing) is None
+
+
+def test_a_report_tells_the_days_until_the_budget_and_until_the_disk_is_full():
+    of = facts({Part.SESSIONS: Amount(100, 1)}, oldest={Part.SESSIONS: DAY}, session_days=None)
+    report = StorageReport(of, budget_bytes=300, disk_free_bytes=1000)
+    assert (report.days_until_budget, report.days_until_disk) == (2, 10)
+
+
+def test_without_a_budget_and_a_known_disk_no_days_are_told():
+    report = StorageReport(facts())
+    assert (report.days_until_budget, report.days_until_disk) == (None, None)

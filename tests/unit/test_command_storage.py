@@ -1,0 +1,117 @@
+"""The command that shows what is stored: its tables and its document."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from attrs import define, field
+from click.testing import CliRunner
+
+from domain.errors import StorageUnavailable
+from domain.storage import Amount, HistoryDay, Part, Stored
+from domain.storage_growth import StorageFacts, StorageReport
+from entrypoints.cli import cli
+
+NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+MIB = 1024**2
+STORED = Stored(
+    dict.fromkeys(Part, Amount())
+    | {Part.SESSIONS: Amount(3 * MIB, 1200), Part.HISTORY: Amount(10 * MIB, 40), Part.FUNCTIONS: Amount(512, 2)},
+    [HistoryDay(NOON.date() - DAY, Amount(8 * MIB, 30)), HistoryDay(NOON.date(), Amount(2 * MIB, 10))],
+)
+FACTS = StorageFacts(STORED, NOON, {Part.SESSIONS: NOON - 3 * DAY}, None, 7, 1.0)
+
+
+@define
+class ManualStorage:
+    answer: StorageReport
+    failure: Exception | None = None
+
+    async def report(self) -> StorageReport:
+        if self.failure is not None:
+            raise self.failure
+        return self.answer
+
+
+@define
+class ManualWiring:
+    of: ManualStorage
+    disks: list[Path | None] = field(factory=list)
+
+    def storage(self, settings, disk):
+        self.disks.append(disk)
+        return self.of
+
+
+def run(report=None, *arguments, failure=None, env=None):
+    wiring = ManualWiring(ManualStorage(report or StorageReport(FACTS), failure))
+    database = {"DATABASE_URL": "postgresql://nobody/nothing"}
+    return CliRunner().invoke(cli, ["storage", *arguments], obj=wiring, env=database | (env or {})), wiring
+
+
+def test_people_get_tables():
+    answer, _ = run(StorageReport(FACTS, budget_bytes=100 * MIB, disk_free_bytes=5 * 1024**5))
+    assert answer.exit_code == 0
+    lines = [line.split() for line in answer.output.splitlines()]
+    sessions = "sessions 3.0 MiB 1,200 2026-11-07 12:00:00Z 400 1.0 MiB 3.0 days"
+    assert sessions.split() in lines
+    assert ["functions", "512", "B", "2"] in lines
+    assert ["all", "13.0", "MiB"] in lines
+    assert ["2026-11-09", "8.0", "MiB", "30"] in lines
+    # 87 MiB are left, 9 a day come in for 5.75 days until the history has its seven days, and then 1 a day.
+    assert "Budget (STORAGE_MAX_GB): 100.0 MiB; exceeded in 41.0 days at the present rates." in answer.output
+    assert "Free on the disk: 5,120.0 TiB; never full at the present rates." in answer.output
+
+
+def test_what_is_full_is_said():
+    answer, _ = run(StorageReport(FACTS, budget_bytes=MIB))
+    assert "exceeded now." in answer.output
+
+
+def test_without_a_budget_that_is_said():
+    answer, _ = run()
+    assert "STORAGE_MAX_GB is not set" in answer.output
+    assert "Free on the disk" not in answer.output
+
+
+@pytest.mark.parametrize(("age", "told"), [(timedelta(minutes=90), "1.5 hours"), (timedelta(minutes=5), "5 minutes")])
+def test_a_short_past_is_told_as_such(age, told):
+    facts = StorageFacts(STORED, NOON, {Part.SESSIONS: NOON - age}, None, 7, 1.0)
+    assert told in run(StorageReport(facts))[0].output
+
+
+def test_where_nothing_tells_a_rate_that_is_said():
+    empty = Stored(dict.fromkeys(Part, Amount()), [])
+    answer, _ = run(StorageReport(StorageFacts(empty, NOON, {}, None, 7, 1.0)))
+    assert "long enough to tell a rate" in answer.output
+    assert "history of" not in answer.output
+
+
+def test_programs_get_json():
+    answer, _ = run(StorageReport(FACTS, budget_bytes=MIB), "--output", "json")
+    document = json.loads(answer.output)
+    assert document["size_bytes"] == 13 * MIB + 512
+    assert (document["budget_bytes"], document["days_until_budget"], document["days_until_disk"]) == (MIB, 0, None)
+    assert document["history_days"][0] == {"day": "2026-11-09", "size_bytes": 8 * MIB, "rows_estimated": 30}
+    assert document["parts"]["sessions"] == {
+        "size_bytes": 3 * MIB,
+        "rows_estimated": 1200,
+        "oldest_at": "2026-11-07T12:00:00+00:00",
+        "rows_per_day": 400.0,
+        "bytes_per_day": float(MIB),
+        "seen_for_seconds": 3 * 86_400.0,
+        "kept_days": None,
+    }
+    assert document["parts"]["functions"]["rows_per_day"] is None
+
+
+def test_the_disk_of_a_database_elsewhere_is_not_known():
+    assert run()[1].disks == [None]
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("The schema lacks 0001."), StorageUnavailable()])
+def test_a_failure_is_told_in_one_line(failure):
+    answer, _ = run(failure=failure)
+    assert (answer.exit_code, answer.output) == (1, f"Error: {failure}\n")
