@@ -29,16 +29,21 @@ class OwnerRefused(ValueError):
 
 
 def parse_owner(text: str) -> Owner:
-    """Return the text as an owner that somebody may act as; raises OwnerRefused.
+    """Return the text as an owner that somebody may act as, which no reserved name is; raises OwnerRefused."""
+    if text.casefold() in _RESERVED:
+        raise OwnerRefused(f"{text!r} is reserved")
+    return named_owner(text)
 
-    An owner is 1 to 255 bytes of printable Unicode that does not begin or end with a space, and no reserved name.
+
+def named_owner(text: str) -> Owner:
+    """Return the text as an owner whose things are asked for, reserved names included; raises OwnerRefused.
+
+    An owner is 1 to 255 bytes of printable Unicode that does not begin or end with a space.
     """
     if not text or not text.isprintable() or text != text.strip():
         raise OwnerRefused("an owner has printable characters only, and no space at its ends")
     if len(text.encode()) > OWNER_SIZE_MAX:
         raise OwnerRefused(f"an owner has at most {OWNER_SIZE_MAX} bytes of UTF-8")
-    if text.casefold() in _RESERVED:
-        raise OwnerRefused(f"{text!r} is reserved")
     return Owner(text)
 
 

@@ -34,7 +34,7 @@ ANY_EXECUTE = frozenset({Scope.EXECUTE_ALL, *EXECUTE.values()})
 
 @define(eq=False)
 class ScopeMissing(Forbidden):
-    """The caller is known, and their token or key does not have the scope; any one of `needed` would do."""
+    """The caller is known, and their token or key lacks the scope; any one of `needed` would do, the first at best."""
 
     code: ClassVar[str] = "FORBIDDEN"
     needed: tuple[Scope, ...]
@@ -63,6 +63,12 @@ class Principal:
         """
         return EVERY_OWNER if Scope.ADMIN in self.scopes and self.owner != ANONYMOUS else self.owner
 
+    def may_list(self, owner: Owner) -> Owner:
+        """Return the owner again, EVERY_OWNER included, if the caller may list their sessions; raises ScopeMissing."""
+        if owner != self.owner and self.reach != EVERY_OWNER:
+            raise ScopeMissing((Scope.ADMIN,))
+        return owner
+
     def require_any(self, needed: frozenset[Scope]) -> None:
         """Raise ScopeMissing unless the caller has one of these scopes."""
         if self.scopes.isdisjoint(needed):
@@ -71,7 +77,7 @@ class Principal:
     def require_language(self, language: Language) -> None:
         """Raise ScopeMissing unless the caller may run scripts of this language."""
         if Scope.EXECUTE_ALL not in self.scopes and EXECUTE[language] not in self.scopes:
-            raise ScopeMissing((Scope.EXECUTE_ALL, EXECUTE[language]))
+            raise ScopeMissing((EXECUTE[language], Scope.EXECUTE_ALL))
 
 
 ANYBODY = Principal(ANONYMOUS, frozenset(Scope))

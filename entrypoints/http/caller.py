@@ -1,6 +1,7 @@
 """Who is calling."""
 
 from domain.identity import Owner, SessionKey
+from domain.principal import Scope
 from entrypoints.http.request import Request
 
 
@@ -10,5 +11,15 @@ def owner_of(request: Request) -> Owner:
 
 
 def session_key(request: Request) -> SessionKey:
-    """Return the key of the session in the path, as far as this caller may see it."""
+    """Return the key of the caller's own session in the path."""
     return SessionKey(owner_of(request), request.request_id)
+
+
+def reached_key(request: Request) -> SessionKey:
+    """Return the key of the session in the path for what an admin may do across owners: read and close."""
+    return SessionKey(request.caller.reach, request.request_id)
+
+
+def told_all(request: Request) -> bool:
+    """Tell whether the caller may see the details of the process."""
+    return Scope.ADMIN in request.caller.scopes

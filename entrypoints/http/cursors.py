@@ -4,6 +4,7 @@ They are not signed: every statement is scoped by owner, so that a forged cursor
 """
 
 import binascii
+import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, TypeVar
@@ -16,7 +17,8 @@ from domain.language import Language
 from domain.session import Status
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LENGTH_MAX = 512
+CURSOR_LENGTH_MAX = 512
+CURSOR_PATTERN = "^[A-Za-z0-9_-]+$"
 _YEAR_9999_US = 253_402_300_799_999_999
 
 
@@ -27,6 +29,8 @@ class SessionCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="s"
     judged_at_us: Annotated[int, Meta(ge=0, le=_YEAR_9999_US)]
     status: Status | None
     language: Language | None
+    listed: str | None = None
+    """Digest of the owner whose sessions are listed; None for the caller's own."""
 
     @property
     def judged_at(self) -> datetime:
@@ -48,6 +52,11 @@ class InvalidCursor(ValueError):
     """The text is no cursor of this list."""
 
 
+def owner_digest(owner: str) -> str:
+    """Return what tells the lists of two owners apart in a cursor, which has no room for names."""
+    return hashlib.sha256(owner.encode()).hexdigest()[:16]
+
+
 def microseconds(instant: datetime) -> int:
     """Return an instant as a cursor carries it."""
     return (instant - _EPOCH) // timedelta(microseconds=1)
@@ -60,7 +69,7 @@ def write_cursor(cursor: SessionCursor | ExecutionCursor) -> str:
 
 def read_cursor(text: str, kind: type[Cursor]) -> Cursor:
     """Return the cursor; raises InvalidCursor unless the text is exactly what `write_cursor` gives."""
-    if len(text) > _LENGTH_MAX:
+    if len(text) > CURSOR_LENGTH_MAX:
         raise InvalidCursor
     try:
         cursor = msgspec.json.decode(urlsafe_b64decode(text.encode("ascii") + b"=="), type=kind)

@@ -24,6 +24,7 @@ from domain.errors import (
 )
 from domain.execution import FailureCode
 from entrypoints.http.answer import Answer, Headers, json_answer
+from entrypoints.http.challenges import challenge
 from entrypoints.http.payloads import Error, ErrorBody, embedded
 from entrypoints.http.refusals import MethodNotAllowed, SlowBody, UnsupportedMediaType
 
@@ -78,6 +79,8 @@ def _headers(error: DomainError, details: Mapping[str, object]) -> Headers:
         headers.append((b"retry-after", b"%d" % -(-retry_after_ms // 1000)))
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", ", ".join(error.allowed).encode()))
+    if isinstance(error, Unauthorized | Forbidden):
+        headers.append(challenge(error))
     if _leaves_body_unread(error) or isinstance(error, ShuttingDown):
         headers.append((b"connection", b"close"))
     return tuple(headers)

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 from entrypoints.http.answer import Answer, json_answer
+from entrypoints.http.caller import told_all
 from entrypoints.http.gate import Gate
 from entrypoints.http.operations import Inquiry, Operations, status_of, worst
 from entrypoints.http.request import Request
@@ -22,22 +23,25 @@ class OperationsEndpoints:
         """Tell that the process runs."""
         return json_answer({"status": "ok"})
 
-    async def readyz(self, _request: Request) -> Answer:
-        """Tell whether work should be sent here: 200 or 503."""
+    async def readyz(self, request: Request) -> Answer:
+        """Tell whether work should be sent here: 200 or 503; why is told to those who may see details."""
         components = await self._inquiry.ask(self._operations.required)
         failing = any(status_of(facts) == "failing" for facts in components.values())
         ready = not failing and not self._gate.leaving
-        payload = {
-            "status": "ready" if ready else "not_ready",
-            "draining": self._gate.leaving,
-            "components": _grouped(components),
-        }
+        payload: dict[str, Any] = {"status": "ready" if ready else "not_ready", "draining": self._gate.leaving}
+        if told_all(request):
+            payload |= {"components": _grouped(components)}
         return json_answer(payload, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
-    async def health(self, _request: Request) -> Answer:
-        """Describe all parts for people: failing where a required part is, degraded where another is not well."""
+    async def health(self, request: Request) -> Answer:
+        """Describe all parts for people: failing where a required part is, degraded where another is not well.
+
+        Those who may not see details are told the status alone.
+        """
         probes = {**self._operations.required, **self._operations.components}
         components = await self._inquiry.ask(probes)
+        if not told_all(request):
+            return json_answer({"status": self._summary(components)})
         payload = {
             "status": self._summary(components),
             "version": self._operations.version,

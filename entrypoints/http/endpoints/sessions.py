@@ -4,15 +4,16 @@ from typing import Any
 
 import msgspec
 
+from domain.identity import Owner, OwnerRefused, named_owner
 from domain.language import Language
 from domain.session import Session as StoredSession
 from domain.session import SessionPatch, Status, VersionMismatch
 from domain.session_service import ListRequest, SessionList, SessionRequest, SessionService
 from entrypoints.http import paging
 from entrypoints.http.answer import Answer, Headers, json_answer
-from entrypoints.http.caller import owner_of, session_key
+from entrypoints.http.caller import owner_of, reached_key, session_key
 from entrypoints.http.conditions import etag, versions_wanted
-from entrypoints.http.cursors import SessionCursor, microseconds, write_cursor
+from entrypoints.http.cursors import SessionCursor, microseconds, owner_digest, write_cursor
 from entrypoints.http.idempotency import refuse_idempotency_key
 from entrypoints.http.payloads import Initialized, Session, SessionPage, given, json_text
 from entrypoints.http.queries import Query
@@ -58,13 +59,13 @@ class SessionEndpoints:
     async def get(self, request: Request) -> Answer:
         """Return a live session, or the fields of it that are asked for."""
         fields = _fields(request.query_string) if request.query_string else None
-        session = await self._service.get(session_key(request))
+        session = await self._service.get(reached_key(request))
         payload = Session.of(session, Status.ACTIVE)
         if fields is None:
             return json_answer(payload, headers=(etag(session.version),))
         picked: dict[str, Any] = {name: getattr(payload, name) for name in fields if name != _SCRIPT}
         if _SCRIPT in fields:
-            script = await self._service.script(session_key(request))
+            script = await self._service.script(reached_key(request))
             picked[_SCRIPT] = script and script.source
         return json_answer(picked, headers=(etag(session.version),))
 
@@ -83,25 +84,27 @@ class SessionEndpoints:
 
     async def delete(self, request: Request) -> Answer:
         """Close a session."""
-        await self._service.close(session_key(request))
+        await self._service.close(reached_key(request))
         return Answer(204)
 
     async def list(self, request: Request) -> Answer:
-        """Return a page of the caller's sessions."""
-        query = Query(request.query_string, paging.PARAMETERS | {"status", "language"})
+        """Return a page of the caller's sessions; an admin may ask for those of another owner, or of all."""
+        query = Query(request.query_string, paging.PARAMETERS | {"status", "language", "owner"})
         size, cursor = paging.page_size(query), paging.page_cursor(query, SessionCursor)
         status, language = query.choice("status", Status), query.choice("language", Language)
+        owner = _listed_owner(request, query)
         if cursor is not None:
-            _require_filters(query, cursor)
+            _require_filters(query, cursor, _listed(request, owner))
             status, language = cursor.status, cursor.language
         query.require()
         after, judged_at = (cursor.after, cursor.judged_at) if cursor else (None, None)
-        found = await self._service.list(ListRequest(owner_of(request), size, after, status, language, judged_at))
-        following = _next_cursor(found, status, language)
+        found = await self._service.list(ListRequest(owner, size, after, status, language, judged_at))
+        following = _next_cursor(found, status, language, _listed(request, owner))
         sessions = [Session.of(session, session.status(found.judged_at)) for session in found.page.items]
         headers: Headers = ()
         if following is not None:
             parameters = {"status": status, "language": language, "limit": size, "cursor": following}
+            parameters |= {"owner": query.text("owner")}
             headers = paging.next_link(request, parameters)
         return json_answer(SessionPage(sessions, following), headers=headers)
 
@@ -128,15 +131,35 @@ def _fields(query_string: bytes) -> tuple[str, ...] | None:
     return names or None
 
 
-def _require_filters(query: Query, cursor: SessionCursor) -> None:
+def _listed_owner(request: Request, query: Query) -> Owner:
+    """Return whose sessions to list; raises ScopeMissing."""
+    named = query.text("owner")
+    if named is None:
+        return owner_of(request)
+    try:
+        return request.caller.may_list(named_owner(named))
+    except OwnerRefused as error:
+        query.refuse("owner", f"is no owner: {error}")
+        return owner_of(request)
+
+
+def _listed(request: Request, owner: Owner) -> str | None:
+    return None if owner == owner_of(request) else owner_digest(owner)
+
+
+def _require_filters(query: Query, cursor: SessionCursor, listed: str | None) -> None:
     kept = {"status": cursor.status, "language": cursor.language}
     for name, value in kept.items():
         if query.text(name) not in (None, value):
             query.refuse(name, "must be what it was on the page that gave the cursor, or left out")
+    if cursor.listed != listed:
+        query.refuse("owner", "must be what it was on the page that gave the cursor")
 
 
-def _next_cursor(found: SessionList, status: Status | None, language: Language | None) -> str | None:
+def _next_cursor(
+    found: SessionList, status: Status | None, language: Language | None, listed: str | None
+) -> str | None:
     after = found.page.next_after
     if after is None:
         return None
-    return write_cursor(SessionCursor(after, microseconds(found.judged_at), status, language))
+    return write_cursor(SessionCursor(after, microseconds(found.judged_at), status, language, listed))

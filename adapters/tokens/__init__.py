@@ -1,0 +1,1 @@
+"""Signed tokens: JSON Web Tokens verified by keys that fix their algorithm."""

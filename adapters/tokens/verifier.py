@@ -1,0 +1,74 @@
+"""Verified tokens."""
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+
+from attrs import define, field
+from typing_extensions import override
+
+from adapters.tokens.claims import ClaimRules, judge
+from adapters.tokens.compact import SignedToken, read_token
+from adapters.tokens.jwks import Jwks
+from adapters.tokens.keys import VerificationKey
+from domain.credentials import CredentialRefused
+from domain.ports import Clock, TokenVerifier
+from domain.principal import Principal
+from domain.timed_cache import TimedCache
+
+_TRIES_MAX = 4
+"""Signatures that one token may cost."""
+_REMEMBERED_MAX = 10_000
+
+
+@define
+class JwtVerifier(TokenVerifier):
+    """Verifies JSON Web Tokens by fixed keys and by published ones.
+
+    A verified token is remembered by its SHA-256, never beyond its own end and never beyond a change of the keys.
+    """
+
+    _clock: Clock
+    _rules: ClaimRules
+    _keys: Sequence[VerificationKey] = ()
+    _jwks: Jwks | None = None
+    _remembered: TimedCache[bytes, Principal] = field(factory=lambda: TimedCache(_REMEMBERED_MAX), init=False)
+    _generation: int = field(default=0, init=False)
+
+    @override
+    async def verify(self, token: str) -> Principal:
+        now = self._clock.now()
+        digest = hashlib.sha256(token.encode()).digest()
+        self._forget_after_change()
+        known = self._remembered.get(digest, now)
+        if known is not None:
+            return known
+        read = read_token(token)
+        await self._require_signature(read)
+        verdict = judge(read.claims, self._rules, now)
+        # The keys may have changed in the wait for them, and those that verified are those of now.
+        self._forget_after_change()
+        self._remembered.put(digest, verdict.principal, verdict.until)
+        return verdict.principal
+
+    def _forget_after_change(self) -> None:
+        if self._jwks is not None and self._jwks.generation != self._generation:
+            self._remembered.clear()
+            self._generation = self._jwks.generation
+
+    async def _require_signature(self, token: SignedToken) -> None:
+        tries = 0
+        async for key in self._candidates(token):
+            tries += 1
+            if key.verifies(token):
+                return
+            if tries >= _TRIES_MAX:
+                break
+        raise CredentialRefused("no key that is known here has signed it")
+
+    async def _candidates(self, token: SignedToken) -> AsyncIterator[VerificationKey]:
+        for key in self._keys:
+            if key.fits(token):
+                yield key
+        if self._jwks is not None:
+            for key in await self._jwks.candidates(token):
+                yield key
