@@ -14,6 +14,7 @@ from entrypoints.http.request import Request
 Headers = tuple[tuple[bytes, bytes], ...]
 
 _JSON = b"application/json"
+_WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
 @define(eq=False)
@@ -32,7 +33,7 @@ class Answer:
     async def send(self, request: Request, send: Send) -> None:
         """Send it whole, in one piece where the server can."""
         headers = [*self.headers]
-        if self.status != HTTPStatus.NO_CONTENT:
+        if self.status not in _WITHOUT_BODY:
             headers += ((b"content-type", self.content_type), (b"content-length", b"%d" % len(self.body)))
         whole = request.whole_answer
         if whole is not None and not self.ahead and whole(self.status, headers, self.body):

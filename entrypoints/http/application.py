@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import structlog
-from attrs import frozen
+from attrs import field, frozen
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
@@ -12,17 +12,25 @@ from structlog.typing import FilteringBoundLogger
 from domain.execution_service import ExecutionService
 from domain.session_service import SessionService
 from entrypoints.http.access_log import AccessLog
+from entrypoints.http.endpoints.documents import DocumentEndpoints
 from entrypoints.http.endpoints.executions import ExecutionEndpoints
+from entrypoints.http.endpoints.metrics import MetricsEndpoint
 from entrypoints.http.endpoints.operations import OperationsEndpoints
 from entrypoints.http.endpoints.sessions import SessionEndpoints
 from entrypoints.http.gate import Gate
 from entrypoints.http.guards import Guard, Observer
+from entrypoints.http.openapi.document import compact, document
 from entrypoints.http.operations import Inquiry, Operations
 from entrypoints.http.options import HttpOptions
 from entrypoints.http.pipeline import Pipeline
 from entrypoints.http.route_table import RouteTable
 from entrypoints.http.routes import Endpoints, Operation, operations
 from entrypoints.http.rules import BodyForms
+from entrypoints.metrics.loop_lag import LoopLag
+from entrypoints.metrics.process import ProcessMetrics
+from entrypoints.metrics.registry import Registry
+from entrypoints.metrics.requests import RequestMetrics
+from entrypoints.metrics.scrape import Scrape
 
 Hook = Callable[[], Awaitable[None]]
 
@@ -38,6 +46,8 @@ class Services:
     sessions: SessionService
     executions: ExecutionService
     process: Operations
+    figures: Registry = field(factory=Registry)
+    """What else is told to Prometheus."""
 
 
 @frozen
@@ -56,7 +66,12 @@ class Application:
     def __init__(self, services: Services, options: HttpOptions, hooks: Hooks | None = None) -> None:
         self._gate = Gate(options.inside_max)
         self._hooks = hooks or Hooks()
+        self._lag = LoopLag()
+        self.scrape = Scrape(services.figures)
         self.operations: tuple[Operation, ...] = operations(self._endpoints(services, options))
+        self._requests = RequestMetrics(self.operations, lambda: self._gate.inside)
+        for source in (self._requests.read, self._lag.read, ProcessMetrics().read):
+            services.figures.add(source)
         self._pipeline = self._piped(structlog.get_logger())
         self._app = Starlette(lifespan=self._lifespan)
 
@@ -81,17 +96,21 @@ class Application:
             sessions=SessionEndpoints(services.sessions, forms),
             executions=ExecutionEndpoints(services.executions, services.sessions, forms),
             process=OperationsEndpoints(services.process, Inquiry(options.probe_timeout_s), self._gate),
+            documents=DocumentEndpoints(lambda: compact(document(self.operations, options, services.process.version))),
+            metrics=MetricsEndpoint(self.scrape),
         )
 
     def _piped(self, log: FilteringBoundLogger) -> Pipeline:
-        observers = (AccessLog(log.bind(logger="http.access")), *self._hooks.observers)
+        observers = (self._requests, AccessLog(log.bind(logger="http.access")), *self._hooks.observers)
         table = RouteTable(self.operations)
         return Pipeline(table, self._gate, log.bind(logger="http"), self._hooks.guards, observers)
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         await self._hooks.startup()
+        self._lag.start()
         try:
             yield
         finally:
+            self._lag.stop()
             await self._hooks.shutdown()

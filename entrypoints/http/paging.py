@@ -9,7 +9,6 @@ from entrypoints.http.request import Request
 
 SIZE = 50
 SIZE_MAX = 200
-PARAMETERS = frozenset({"limit", "cursor"})
 
 
 def page_size(query: Query) -> int:

@@ -6,9 +6,16 @@ from typing import Any
 
 from attrs import frozen
 
-from entrypoints.http import payloads
+from entrypoints.http import payloads, payloads_operations
 from entrypoints.http.answer import Answer
+from entrypoints.http.contract import Contract
+from entrypoints.http.contracts import executions as of_executions
+from entrypoints.http.contracts import operations as of_operations
+from entrypoints.http.contracts import sessions as of_sessions
+from entrypoints.http.docs_ui.page import ASSETS
+from entrypoints.http.endpoints.documents import DocumentEndpoints
 from entrypoints.http.endpoints.executions import ExecutionEndpoints
+from entrypoints.http.endpoints.metrics import MetricsEndpoint
 from entrypoints.http.endpoints.operations import OperationsEndpoints
 from entrypoints.http.endpoints.sessions import SessionEndpoints
 from entrypoints.http.request import Request
@@ -17,9 +24,10 @@ Endpoint = Callable[[Request], Awaitable[Answer]]
 
 
 class Access(StrEnum):
-    """Who may ask: anybody, every known caller, or those with certain scopes."""
+    """Who may ask: anybody, anybody who is told less than an admin, every known caller, or those with certain scopes."""
 
     OPEN = "open"
+    DETAIL = "detail"
     OWNER = "owner"
     EXECUTE = "execute"
     READ_FUNCTIONS = "read-functions"
@@ -39,7 +47,8 @@ class RouteClass(StrEnum):
 class Operation:
     """A method on a path, what answers it, and the types of the bodies on either side.
 
-    An `exempt` operation is answered however many requests are inside, and while the server drains.
+    An `exempt` operation is answered however many requests are inside, and while the server drains. Its `contract` is
+    what callers are told; one that is not `shown` is not in the document.
     """
 
     method: str
@@ -53,6 +62,8 @@ class Operation:
     exempt: bool = False
     access: Access = Access.OWNER
     route_class: RouteClass | None = RouteClass.SESSIONS
+    contract: Contract | None = None
+    shown: bool = True
 
 
 @frozen
@@ -62,6 +73,8 @@ class Endpoints:
     sessions: SessionEndpoints
     executions: ExecutionEndpoints
     process: OperationsEndpoints
+    documents: DocumentEndpoints
+    metrics: MetricsEndpoint
 
 
 def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
@@ -78,6 +91,7 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             access=Access.EXECUTE,
             takes=payloads.InitializeBody,
             gives=payloads.Initialized,
+            contract=of_sessions.INITIALIZE,
         ),
         Operation(
             "POST",
@@ -89,9 +103,26 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             route_class=RouteClass.EXECUTE,
             takes=payloads.ExecuteBody,
             gives=payloads.Executed,
+            contract=of_executions.EXECUTE,
         ),
-        Operation("GET", "/api/v1/sessions", sessions.list, "list", "List sessions", gives=payloads.SessionPage),
-        Operation("GET", session, sessions.get, "get", "Read a session", gives=payloads.Session),
+        Operation(
+            "GET",
+            "/api/v1/sessions",
+            sessions.list,
+            "list",
+            "List sessions",
+            gives=payloads.SessionPage,
+            contract=of_sessions.LIST,
+        ),
+        Operation(
+            "GET",
+            session,
+            sessions.get,
+            "get",
+            "Read a session",
+            gives=payloads.Session,
+            contract=of_sessions.GET,
+        ),
         Operation(
             "PATCH",
             session,
@@ -100,8 +131,17 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             "Change a session",
             takes=payloads.PatchBody,
             gives=payloads.Session,
+            contract=of_sessions.PATCH,
         ),
-        Operation("DELETE", session, sessions.delete, "delete", "Close a session", status=204),
+        Operation(
+            "DELETE",
+            session,
+            sessions.delete,
+            "delete",
+            "Close a session",
+            status=204,
+            contract=of_sessions.DELETE,
+        ),
         Operation(
             "GET",
             session + "/executions",
@@ -109,6 +149,7 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             "history",
             "List a session's executions",
             gives=payloads.ExecutionPage,
+            contract=of_executions.HISTORY,
         ),
         Operation(
             "GET",
@@ -116,6 +157,8 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             process.livez,
             "livez",
             "Tell that the process runs",
+            gives=payloads_operations.Liveness,
+            contract=of_operations.LIVEZ,
             exempt=True,
             access=Access.OPEN,
             route_class=None,
@@ -126,8 +169,10 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             process.readyz,
             "readyz",
             "Tell whether to send work here",
+            gives=payloads_operations.Readiness,
+            contract=of_operations.READYZ,
             exempt=True,
-            access=Access.OPEN,
+            access=Access.DETAIL,
             route_class=None,
         ),
         Operation(
@@ -136,8 +181,38 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             process.health,
             "health",
             "Describe all parts",
+            gives=payloads_operations.Health,
+            contract=of_operations.HEALTH,
             exempt=True,
-            access=Access.OPEN,
+            access=Access.DETAIL,
             route_class=None,
+        ),
+        Operation(
+            "GET",
+            "/metrics",
+            endpoints.metrics.metrics,
+            "metrics",
+            "Tell figures to Prometheus",
+            exempt=True,
+            access=Access.ADMIN,
+            route_class=None,
+            shown=False,
+        ),
+        *_documents(endpoints.documents),
+    )
+
+
+def _documents(documents: DocumentEndpoints) -> tuple[Operation, ...]:
+    """Return what is no part of the API: the document that describes it, and the page that shows the document."""
+
+    def shown_by_page(path: str, endpoint: Endpoint, name: str, summary: str) -> Operation:
+        return Operation("GET", path, endpoint, name, summary, access=Access.OPEN, route_class=None, shown=False)
+
+    return (
+        shown_by_page("/openapi.json", documents.document, "openapi", "Describe the API"),
+        shown_by_page("/docs", documents.page, "docs", "Show the description"),
+        *(
+            shown_by_page(f"/docs/{asset.name}", documents.asset(asset), asset.file, "A file of the page")
+            for asset in ASSETS
         ),
     )

@@ -8,6 +8,8 @@ from domain.session_service import SessionService
 from entrypoints.http import paging, payloads
 from entrypoints.http.answer import Answer, Headers, json_answer
 from entrypoints.http.caller import session_key
+from entrypoints.http.contract import query_names
+from entrypoints.http.contracts.executions import HISTORY
 from entrypoints.http.cursors import ExecutionCursor, write_cursor
 from entrypoints.http.hang_up import until_hang_up
 from entrypoints.http.idempotency import refuse_idempotency_key
@@ -15,6 +17,8 @@ from entrypoints.http.payloads import Execution, ExecutionPage, embedded, json_t
 from entrypoints.http.queries import Query
 from entrypoints.http.request import Request
 from entrypoints.http.rules import BodyForms
+
+_PARAMETERS = query_names(HISTORY.parameters)
 
 
 class ExecutionEndpoints:
@@ -34,7 +38,7 @@ class ExecutionEndpoints:
 
     async def list(self, request: Request) -> Answer:
         """Return a page of the session's history."""
-        query = Query(request.query_string, paging.PARAMETERS)
+        query = Query(request.query_string, _PARAMETERS)
         size, cursor = paging.page_size(query), paging.page_cursor(query, ExecutionCursor)
         if cursor is not None and cursor.request_id != request.request_id:
             query.refuse("cursor", "is of another session")

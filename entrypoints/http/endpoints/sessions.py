@@ -13,6 +13,8 @@ from entrypoints.http import paging
 from entrypoints.http.answer import Answer, Headers, json_answer
 from entrypoints.http.caller import owner_of, reached_key, session_key
 from entrypoints.http.conditions import etag, versions_wanted
+from entrypoints.http.contract import query_names
+from entrypoints.http.contracts.sessions import FIELD_NAMES, GET, LIST, SCRIPT_CONTENT
 from entrypoints.http.cursors import SessionCursor, microseconds, owner_digest, write_cursor
 from entrypoints.http.idempotency import refuse_idempotency_key
 from entrypoints.http.payloads import Initialized, Session, SessionPage, given, json_text
@@ -20,8 +22,8 @@ from entrypoints.http.queries import Query
 from entrypoints.http.request import Request
 from entrypoints.http.rules import BodyForms, limits_request
 
-_FIELDS = tuple(member.name for member in msgspec.structs.fields(Session))
-_SCRIPT = "script_content"
+_FILTERS = query_names(LIST.parameters)
+_PICKS = query_names(GET.parameters)
 
 
 class SessionEndpoints:
@@ -63,10 +65,10 @@ class SessionEndpoints:
         payload = Session.of(session, Status.ACTIVE)
         if fields is None:
             return json_answer(payload, headers=(etag(session.version),))
-        picked: dict[str, Any] = {name: getattr(payload, name) for name in fields if name != _SCRIPT}
-        if _SCRIPT in fields:
+        picked: dict[str, Any] = {name: getattr(payload, name) for name in fields if name != SCRIPT_CONTENT}
+        if SCRIPT_CONTENT in fields:
             script = await self._service.script(reached_key(request))
-            picked[_SCRIPT] = script and script.source
+            picked[SCRIPT_CONTENT] = script and script.source
         return json_answer(picked, headers=(etag(session.version),))
 
     async def patch(self, request: Request) -> Answer:
@@ -89,7 +91,7 @@ class SessionEndpoints:
 
     async def list(self, request: Request) -> Answer:
         """Return a page of the caller's sessions; an admin may ask for those of another owner, or of all."""
-        query = Query(request.query_string, paging.PARAMETERS | {"status", "language", "owner"})
+        query = Query(request.query_string, _FILTERS)
         size, cursor = paging.page_size(query), paging.page_cursor(query, SessionCursor)
         status, language = query.choice("status", Status), query.choice("language", Language)
         owner = _listed_owner(request, query)
@@ -120,12 +122,12 @@ class SessionEndpoints:
 
 
 def _fields(query_string: bytes) -> tuple[str, ...] | None:
-    query = Query(query_string, frozenset({"fields"}))
+    query = Query(query_string, _PICKS)
     text = query.text("fields")
     names = tuple(dict.fromkeys(text.split(","))) if text is not None else ()
-    unknown = [name for name in names if name not in _FIELDS and name != _SCRIPT]
+    unknown = [name for name in names if name not in FIELD_NAMES and name != SCRIPT_CONTENT]
     if unknown:
-        known = ", ".join((*_FIELDS, _SCRIPT))
+        known = ", ".join((*FIELD_NAMES, SCRIPT_CONTENT))
         query.refuse("fields", f"names {', '.join(map(repr, unknown))}; the fields are: {known}")
     query.require()
     return names or None

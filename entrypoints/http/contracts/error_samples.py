@@ -1,0 +1,95 @@
+"""One of each kind of error, as callers may get it."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from uuid import UUID
+
+from domain.credentials import CredentialMissing, CredentialRefused, KeysUnavailable
+from domain.errors import (
+    DomainError,
+    FieldTooLarge,
+    Overloaded,
+    Problem,
+    RuntimeUnavailable,
+    ShuttingDown,
+    StorageUnavailable,
+)
+from domain.execution import (
+    ExecutionFailed,
+    ExecutionLost,
+    ExecutionNotStored,
+    ExecutionUnknown,
+    Failure,
+    FailureCode,
+    ScriptReport,
+)
+from domain.function import FunctionNotFound
+from domain.json_text import JsonText
+from domain.language import InvalidLanguageTitle, Language, LanguageNotServed, LanguageTitle
+from domain.principal import Scope, ScopeMissing
+from domain.rate import RateLimited, RatePolicy, RateVerdict
+from domain.script import ScriptSyntaxError, SyntaxFault
+from domain.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict, VersionMismatch
+from entrypoints.http.contracts.error_codes import MEANINGS
+from entrypoints.http.refusals import InvalidParams, UnsupportedMediaType, invalid
+
+_ID = UUID("01a2101f-9ff2-79ec-8000-000000000001")
+_RUN = UUID("01a2101f-a3da-7b64-8000-000000000002")
+_AT = datetime(2026, 11, 25, 13, tzinfo=UTC)
+_POLICY = RatePolicy("execute", 100, 60)
+_REPORT = ScriptReport(JsonText("8"), None, 0.9, memory_usage_bytes=11_534_336, cpu_time_ms=0.6)
+_LIMITS = {
+    FailureCode.EXECUTION_TIMEOUT: (5000, 5003),
+    FailureCode.CPU_LIMIT: (5000, 5001),
+    FailureCode.MEMORY_LIMIT: (134_217_728, 134_217_728),
+    FailureCode.OUTPUT_LIMIT: (1_048_576, 1_048_577),
+    FailureCode.RESULT_TOO_LARGE: (1_048_576, 2_097_152),
+}
+
+
+def _failed(code: FailureCode) -> ExecutionFailed:
+    limit, observed = _LIMITS.get(code, (None, None))
+    name = "ZeroDivisionError" if code is FailureCode.SCRIPT_ERROR else None
+    message = "division by zero" if name else MEANINGS[code]
+    failure = Failure(code, message, name, line=2 if name else None, limit=limit, observed=observed)
+    return ExecutionFailed(_ID, _RUN, 1, ScriptReport(None, failure, 5.2, stdout="so far"), failure)
+
+
+SAMPLES: tuple[DomainError, ...] = (
+    invalid([Problem("/context", "must be an object"), Problem("/ttl_seconds", "must be at most 86400")]),
+    invalid([Problem("/params/a", "is not a number that a double holds")], InvalidParams),
+    InvalidLanguageTitle("calculator"),
+    ScriptSyntaxError(SyntaxFault("invalid syntax", 3, 7)),
+    CredentialMissing(),
+    CredentialRefused("it has expired"),
+    ScopeMissing((Scope.EXECUTE_ALL, Scope.EXECUTE_PYTHON)),
+    SessionNotFound(),
+    LanguageNotServed("ruby-adder"),
+    FunctionNotFound(LanguageTitle(Language.PYTHON, "adder")),
+    UpdateConflict(),
+    SessionExpired(_AT, _AT),
+    SessionClosed(_AT),
+    VersionMismatch(2),
+    FieldTooLarge("/script_content", 1_048_576, 1_048_577),
+    UnsupportedMediaType("content-type", "text/plain"),
+    *(_failed(code) for code in FailureCode),
+    RateLimited(_POLICY, RateVerdict(False, 0, 0, 600_000_000)),
+    KeysUnavailable(),
+    StorageUnavailable(stored="no", executed="no"),
+    ExecutionLost(),
+    ExecutionNotStored(_RUN, _REPORT),
+    RuntimeUnavailable("python", "the sandbox is not there. Ask the operator to run `pglambda selftest`."),
+    ExecutionUnknown("the runtime did not answer in time", _RUN),
+    Overloaded("a worker"),
+    ShuttingDown(),
+)
+"""One of each kind of error, as callers may get it."""
+
+
+def samples_of(kinds: Iterable[type[DomainError]]) -> tuple[DomainError, ...]:
+    """Return the samples of these kinds of errors; raises LookupError, saying what to add, where there is none."""
+    wanted = tuple(dict.fromkeys(kinds))
+    missing = [kind.__name__ for kind in wanted if not any(type(sample) is kind for sample in SAMPLES)]
+    if missing:
+        raise LookupError(f"Add a sample of {', '.join(missing)} to SAMPLES in {__name__}.")
+    return tuple(sample for sample in SAMPLES if type(sample) in wanted)

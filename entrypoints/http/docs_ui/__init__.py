@@ -1,0 +1,1 @@
+"""The page that shows the OpenAPI document: Swagger UI, vendored whole, so that it works offline."""

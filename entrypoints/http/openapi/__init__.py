@@ -1,0 +1,1 @@
+"""The OpenAPI document, made out of the route table."""
