@@ -38,6 +38,10 @@ SELECT
 FROM unnest(:request_ids::uuid[], :owners::text[]) WITH ORDINALITY AS c (request_id, owner, ordinal)
 INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner;
 
+-- name: select_session_owner(request_id)
+-- Only for an admin, who does not know it; all other statements are scoped.
+SELECT s.owner FROM meta.sessions AS s WHERE s.request_id = :request_id::uuid;
+
 -- name: select_scripts(request_ids, owners)
 SELECT c.ordinal, s.script, s.script_hash
 FROM unnest(:request_ids::uuid[], :owners::text[]) WITH ORDINALITY AS c (request_id, owner, ordinal)
@@ -107,7 +111,8 @@ WHERE
 -- name: select_session_page(owner, after, language, status, judged_at, rows_max, size, bytes_max)
 -- Newest first: request_id begins with the time. The filters look only at the rows that the index gives, which are
 -- bounded, so one plan is right whichever of them are null. A page ends early when contexts and metadata become too
--- large together. `next_after` is the same in every row; a page without sessions is one row of nulls beside it.
+-- large together. `next_after` is the same in every row; a page without sessions is one row of nulls beside it. The owner
+-- "*" is every one: nobody's own sessions are his, and the other half is not begun for anybody else.
 WITH examined AS (
     SELECT
         e.request_id,
@@ -119,13 +124,27 @@ WITH examined AS (
         END AS status,
         row_number() OVER (ORDER BY e.request_id DESC) AS place
     FROM (
-        SELECT s.request_id, s.language, s.closed_at, s.expires_at
-        FROM meta.sessions AS s
-        WHERE
-            s.owner = :owner::text
-            AND s.request_id < coalesce(:after::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-        ORDER BY s.request_id DESC
-        LIMIT :rows_max::bigint + 1
+        SELECT o.request_id, o.language, o.closed_at, o.expires_at
+        FROM (
+            SELECT s.request_id, s.language, s.closed_at, s.expires_at
+            FROM meta.sessions AS s
+            WHERE
+                s.owner = :owner::text
+                AND s.request_id < coalesce(:after::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+            ORDER BY s.request_id DESC
+            LIMIT :rows_max::bigint + 1
+        ) AS o
+        UNION ALL
+        SELECT a.request_id, a.language, a.closed_at, a.expires_at
+        FROM (
+            SELECT s.request_id, s.language, s.closed_at, s.expires_at
+            FROM meta.sessions AS s
+            WHERE
+                :owner::text = '*'
+                AND s.request_id < coalesce(:after::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+            ORDER BY s.request_id DESC
+            LIMIT :rows_max::bigint + 1
+        ) AS a
     ) AS e
 ),
 matching AS (

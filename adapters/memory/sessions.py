@@ -7,7 +7,7 @@ from attrs import define, evolve
 from typing_extensions import override
 
 from adapters.memory.store import MemoryStore, newest_first, page_of
-from domain.identity import Owner, SessionKey
+from domain.identity import EVERY_OWNER, Owner, SessionKey
 from domain.ports import Page, SessionFilter, SessionRepository
 from domain.script import Script
 from domain.session import Session
@@ -29,16 +29,16 @@ class MemorySessionRepository(SessionRepository):
 
     @override
     async def get(self, key: SessionKey) -> Session:
-        return self._store.session(key)
+        return self._store.session(self._owned(key))
 
     @override
     async def script(self, key: SessionKey) -> Script | None:
-        self._store.session(key)
+        self._store.session(self._owned(key))
         return self._store.scripts.get(key.request_id)
 
     @override
     async def update(self, key: SessionKey, change: Callable[[Session], Session]) -> Session:
-        stored = self._store.session(key)
+        stored = self._store.session(self._owned(key))
         changed = change(stored)
         if changed is stored:
             return stored
@@ -56,13 +56,18 @@ class MemorySessionRepository(SessionRepository):
     @override
     async def page(self, owner: Owner, wanted: SessionFilter, after: UUID | None, size: int) -> Page[Session]:
         self._store.require_available()
-        own = ((s.key.request_id, s) for s in self._store.sessions.values() if s.key.owner == owner)
+        own = ((s.key.request_id, s) for s in self._store.sessions.values() if owner in (s.key.owner, EVERY_OWNER))
         rows = newest_first(own, after)
         if wanted.status is None and wanted.language is None:
             return page_of(rows, size)
         examined = rows[: max(size, self._examined_max)]
         beyond = examined[-1][0] if len(rows) > len(examined) else None
         return page_of([row for row in examined if _is_wanted(row[1], wanted)], size, beyond)
+
+    def _owned(self, key: SessionKey) -> SessionKey:
+        """Return the key with the session's own owner where every one is meant."""
+        session = self._store.sessions.get(key.request_id)
+        return key if session is None or key.owner != EVERY_OWNER else session.key
 
 
 def _is_wanted(session: Session, wanted: SessionFilter) -> bool:

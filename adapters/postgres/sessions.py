@@ -18,7 +18,7 @@ from adapters.postgres.locking_writes import SKIPPED, LockingWrites, Skipped
 from adapters.postgres.statements import SessionStatements
 from adapters.postgres.turns import Turns
 from domain.errors import DomainError, StorageUnavailable
-from domain.identity import Owner, SessionKey
+from domain.identity import EVERY_OWNER, Owner, SessionKey
 from domain.ports import Page, SessionFilter, SessionRepository
 from domain.script import Script
 from domain.session import Session, SessionNotFound, UpdateConflict
@@ -83,14 +83,15 @@ class PostgresSessionRepository(SessionRepository):
 
     @override
     async def get(self, key: SessionKey) -> Session:
-        return await self._reads.ask(key)
+        return await self._reads.ask(key if key.owner != EVERY_OWNER else await self._owned(key))
 
     @override
     async def script(self, key: SessionKey) -> Script | None:
-        return await self._scripts.ask(key)
+        return await self._scripts.ask(key if key.owner != EVERY_OWNER else await self._owned(key))
 
     @override
     async def update(self, key: SessionKey, change: Callable[[Session], Session]) -> Session:
+        key = key if key.owner != EVERY_OWNER else await self._owned(key)
         async with self._turns.take(key):
             try:
                 return await self._race(key, change)
@@ -121,6 +122,13 @@ class PostgresSessionRepository(SessionRepository):
         )
         next_after = found[0][0]
         return Page([rows.session_of(row[1:]) for row in found if row[1] is not None], next_after)
+
+    async def _owned(self, key: SessionKey) -> SessionKey:
+        """Return the key with the session's own owner, for one who reaches across owners."""
+        found = await self._gateway.fetch(self._statements.select_session_owner, {"request_id": key.request_id})
+        if not found:
+            raise SessionNotFound
+        return SessionKey(Owner(found[0][0]), key.request_id)
 
     async def _race(self, key: SessionKey, change: Callable[[Session], Session]) -> Session:
         """Read, apply the rule and write, until nobody else has written in between."""

@@ -40,6 +40,7 @@ class SessionStatements:
 
     insert_sessions: Statement
     select_sessions: Statement
+    select_session_owner: Statement
     select_scripts: Statement
     update_sessions: Statement
     select_session_page: Statement
@@ -54,6 +55,17 @@ class ExecutionStatements:
     finish_executions: Statement
     select_execution_counts: Statement = field(metadata=_UNPREPARED)
     select_execution_page: Statement = field(metadata=_UNPREPARED)
+
+
+@frozen
+class FunctionStatements:
+    """Statements of `functions.sql`."""
+
+    select_functions: Statement
+    select_function_schemas: Statement
+    upsert_function: Statement
+    deactivate_function: Statement
+    select_function_page: Statement
 
 
 @frozen
@@ -124,6 +136,7 @@ class Statements:
     server: ServerStatements
     sessions: SessionStatements
     executions: ExecutionStatements
+    functions: FunctionStatements
     api_keys: ApiKeyStatements
     cleanup: CleanupStatements
     storage: StorageStatements
@@ -138,6 +151,7 @@ def load_statements() -> Statements:
         server=load(ServerStatements, "server.sql"),
         sessions=load(SessionStatements, "sessions.sql"),
         executions=load(ExecutionStatements, "executions.sql"),
+        functions=load(FunctionStatements, "functions.sql"),
         api_keys=load(ApiKeyStatements, "api_keys.sql"),
         cleanup=load(CleanupStatements, "cleanup.sql"),
         storage=load(StorageStatements, "storage.sql"),

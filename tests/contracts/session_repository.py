@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
-from domain.identity import ANONYMOUS, SessionKey
+from domain.identity import ANONYMOUS, EVERY_OWNER, SessionKey
 from domain.json_text import JsonText
 from domain.language import Language, LanguageTitle
 from domain.limits import Isolation, Limits
@@ -67,6 +67,21 @@ class SessionRepositoryContract(ABC):
 
     async def test_an_unknown_session_is_not_found(self, storage):
         await self._assert_absent(storage, storage.new_session().key)
+
+    async def test_every_owners_sessions_are_read_changed_and_listed_by_who_reaches_across(self, storage):
+        sessions = [await storage.add(owner) for owner in (ALICE, BOB)]
+        for session in sessions:
+            key = SessionKey(EVERY_OWNER, session.key.request_id)
+            assert await storage.sessions.get(key) == session
+            assert await storage.sessions.script(key) == SCRIPT
+            closed = await storage.sessions.update(key, lambda stored: stored.close(storage.clock.now()))
+            assert closed.key == session.key
+            assert await storage.sessions.get(session.key) == closed
+        assert [each.key for each in await storage.listed(EVERY_OWNER, 1)] == [each.key for each in sessions[::-1]]
+        assert [each.key for each in await storage.listed(ALICE)] == [sessions[0].key]
+
+    async def test_what_is_absent_is_absent_for_who_reaches_across_too(self, storage):
+        await self._assert_absent(storage, SessionKey(EVERY_OWNER, storage.new_session().key.request_id))
 
     async def test_a_session_of_another_owner_is_exactly_as_absent(self, storage):
         session = await storage.add(ALICE)

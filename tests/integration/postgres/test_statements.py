@@ -96,8 +96,11 @@ async def test_a_page_of_sessions_reads_its_index(database_url, statements):
     with psycopg.connect(database_url, autocommit=True) as connection:
         _fill(connection)
         plan = _plan(connection, statements.sessions.select_session_page, {**page, **bounds})
+        every = _plan(connection, statements.sessions.select_session_page, {**page, **bounds, "owner": "*"})
     assert "sessions_by_owner" in plan
-    assert "Seq Scan on" not in plan
+    assert "Scan Backward using sessions_pkey" not in plan
+    assert "Scan Backward using sessions_pkey" in every
+    assert "Seq Scan on" not in plan + every
 
 
 async def test_a_page_of_the_history_touches_its_own_slots_only(database_url, statements):
