@@ -57,19 +57,29 @@ def status_of(error: DomainError) -> HTTPStatus:
 
 def error_answer(error: DomainError, request_id: UUID | None) -> Answer:
     """Return the answer that tells of an error; `request_id` is the session's, where it is known."""
-    details = dict(error.details)
-    headers = _headers(error, details)
-    if isinstance(details.get("result"), str):
-        details["result"] = embedded(str(details["result"]))
-    body = ErrorBody(Error(error.code, error.message, details), request_id or msgspec.UNSET)
-    return json_answer(body, status_of(error), headers, ahead=_is_of_body(error))
+    told = told_of(error)
+    body = ErrorBody(told, request_id or msgspec.UNSET)
+    return json_answer(body, status_of(error), _headers(error, told.details), ahead=_is_of_body(error))
 
 
 def internal_error_answer(error_id: UUID, request_id: UUID | None) -> Answer:
     """Return the answer to a bug: no internals, and the id to find it by."""
-    message = "This is an error of the server. The log has the cause under the error_id in the details."
-    body = ErrorBody(Error("INTERNAL_ERROR", message, {"error_id": error_id}), request_id or msgspec.UNSET)
+    body = ErrorBody(told_of_bug(error_id), request_id or msgspec.UNSET)
     return json_answer(body, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def told_of(error: DomainError) -> Error:
+    """Return what is told of an error, whatever it is told in."""
+    details = dict(error.details)
+    if isinstance(details.get("result"), str):
+        details["result"] = embedded(str(details["result"]))
+    return Error(error.code, error.message, details)
+
+
+def told_of_bug(error_id: UUID) -> Error:
+    """Return what is told of a bug: no internals, and the id to find it by."""
+    message = "This is an error of the server. The log has the cause under the error_id in the details."
+    return Error("INTERNAL_ERROR", message, {"error_id": error_id})
 
 
 def _headers(error: DomainError, details: Mapping[str, object]) -> Headers:

@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
-from domain import execution, session
+from domain import executed, execution, session
 from domain.json_text import EMPTY_OBJECT, JsonText
 from domain.session import Renewal, Status
 from entrypoints.http import fields
@@ -70,6 +70,25 @@ class Executed(Struct):
     execution_count: fields.ExecutionCount
     stdout: fields.Stdout
     stderr: fields.Stderr
+
+    @classmethod
+    def of(cls, ended: executed.Executed) -> "Executed":
+        """Return the payload of an execution that ended well."""
+        report = ended.report
+        return cls(
+            request_id=ended.key.request_id,
+            execution_id=ended.execution_id,
+            language_title=str(ended.language_title),
+            result=embedded(report.result or "null"),
+            execution_time_ms=report.execution_time_ms,
+            memory_usage_bytes=report.memory_usage_bytes,
+            cpu_time_ms=report.cpu_time_ms,
+            queue_time_ms=report.queue_time_ms,
+            cold_start=report.cold_start,
+            execution_count=ended.execution_count,
+            stdout=report.stdout,
+            stderr=report.stderr,
+        )
 
 
 class Limits(Struct):

@@ -71,6 +71,11 @@ class BodyForm(Generic[Body]):
         # A second of Python over a hostile body must not stop everybody else's event loop.
         return await asyncio.to_thread(self._examined, content)
 
+    def parsed(self, content: bytes) -> Body:
+        """Return what a body that has been read stands for; raises as `read` does."""
+        body = self._plain(content)
+        return self._examined(content) if body is None else body
+
     def _plain(self, content: bytes) -> Body | None:
         """Return the body if one glance shows that all is well."""
         if not is_plain(content, self._names):

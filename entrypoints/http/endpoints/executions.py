@@ -1,7 +1,6 @@
 """Endpoints of executions."""
 
 from domain import execution
-from domain.executed import Executed
 from domain.execution_service import ExecutionService
 from domain.ports import Page
 from domain.session_service import SessionService
@@ -13,7 +12,7 @@ from entrypoints.http.contracts.executions import HISTORY
 from entrypoints.http.cursors import ExecutionCursor, write_cursor
 from entrypoints.http.hang_up import until_hang_up
 from entrypoints.http.idempotency import refuse_idempotency_key
-from entrypoints.http.payloads import Execution, ExecutionPage, embedded, json_text
+from entrypoints.http.payloads import Execution, ExecutionPage, json_text
 from entrypoints.http.queries import Query
 from entrypoints.http.request import Request
 from entrypoints.http.rules import BodyForms
@@ -34,7 +33,7 @@ class ExecutionEndpoints:
         refuse_idempotency_key(request)
         body = await self._forms.execute.read(request)
         call = self._service.execute(session_key(request), json_text(body.params))
-        return json_answer(_payload(await until_hang_up(request.receive, call)))
+        return json_answer(payloads.Executed.of(await until_hang_up(request.receive, call)))
 
     async def list(self, request: Request) -> Answer:
         """Return a page of the session's history."""
@@ -54,21 +53,3 @@ class ExecutionEndpoints:
 def _next_cursor(request: Request, page: Page[execution.Execution]) -> str | None:
     after = page.next_after
     return None if after is None else write_cursor(ExecutionCursor(request.request_id, after))
-
-
-def _payload(executed: Executed) -> payloads.Executed:
-    report = executed.report
-    return payloads.Executed(
-        request_id=executed.key.request_id,
-        execution_id=executed.execution_id,
-        language_title=str(executed.language_title),
-        result=embedded(report.result or "null"),
-        execution_time_ms=report.execution_time_ms,
-        memory_usage_bytes=report.memory_usage_bytes,
-        cpu_time_ms=report.cpu_time_ms,
-        queue_time_ms=report.queue_time_ms,
-        cold_start=report.cold_start,
-        execution_count=executed.execution_count,
-        stdout=report.stdout,
-        stderr=report.stderr,
-    )
