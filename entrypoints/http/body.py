@@ -1,10 +1,10 @@
 """Reading a request's body, bounded in size and in time."""
 
-import asyncio
 import re
 
 from starlette.types import Receive
 
+from domain.budget import Budget
 from domain.errors import FieldTooLarge
 from entrypoints.http.refusals import ClientGone, SlowBody, UnsupportedMediaType
 from entrypoints.http.request import Request
@@ -23,11 +23,7 @@ async def read_body(request: Request, size_max: int, timeout_s: float) -> bytes:
     if media_type is not None:
         _require_json(request, media_type)
     _require_length(request.header(b"content-length"), size_max)
-    try:
-        async with asyncio.timeout(timeout_s):
-            content = await _received(request.receive, size_max)
-    except TimeoutError:
-        raise SlowBody(timeout_s) from None
+    content = await Budget(timeout_s).spend(_received(request.receive, size_max), lambda: SlowBody(timeout_s))
     if content and media_type is None:
         raise UnsupportedMediaType("content-type", None)
     return content

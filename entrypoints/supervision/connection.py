@@ -9,6 +9,7 @@ from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from entrypoints.http.request import WHOLE_ANSWER
+from entrypoints.supervision.patience import Patience
 from entrypoints.supervision.whole_answer import WholeAnswer
 
 _NOT_HTTP = "This is not a request of HTTP/1.1 that can be read. Nothing was done; correct it and send it again."
@@ -28,16 +29,16 @@ class BoundedConnection(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._in_head = True
         self._head_bytes = 0
-        self._patience: asyncio.TimerHandle | None = None
+        self._patience = Patience(self.loop, self.timeout_keep_alive_handler)
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn types it
         super().connection_made(transport)
-        self._wait(self.timeout_keep_alive)
+        self._patience.last(self.timeout_keep_alive)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        self._end_wait()
+        self._patience.close()
         super().connection_lost(exc)
 
     @override
@@ -51,7 +52,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     @override
     def on_headers_complete(self) -> None:
-        self._end_wait()
+        self._patience.rest()
         self._in_head = False
         super().on_headers_complete()
         extensions: dict[str, Any] = {WHOLE_ANSWER: WholeAnswer(self.cycle)}
@@ -63,6 +64,18 @@ class BoundedConnection(HttpToolsProtocol):
         self._in_head, self._head_bytes = True, 0
 
     @override
+    def on_response_complete(self) -> None:
+        """Do as uvicorn does, save for its timer for idle connections."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._patience.last(self.timeout_keep_alive)
+
+    @override
     def send_400_response(self, msg: str) -> None:
         self._refuse(HTTPStatus.BAD_REQUEST, _NOT_HTTP)
 
@@ -71,16 +84,7 @@ class BoundedConnection(HttpToolsProtocol):
             message = _LARGE_HEAD.format(self.head_bytes_max)
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message)
         elif is_first:
-            self._wait(self.head_timeout_s)
-
-    def _wait(self, timeout_s: float) -> None:
-        self._end_wait()
-        self._patience = self.loop.call_later(timeout_s, self.timeout_keep_alive_handler)
-
-    def _end_wait(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+            self._patience.last(self.head_timeout_s)
 
     def _owes_an_answer(self) -> bool:
         """Whether a whole request has come and is not answered: what comes now would be taken for its answer."""
