@@ -28,7 +28,7 @@ class RatePolicy:
 
     @interval_ns.default
     def _interval_ns(self) -> int:
-        return -(-self.window_s * _NS_PER_S // self.count)
+        return -(-self.window_s * _NS_PER_S // max(1, self.count))  # validators judge after defaults
 
     @quota_ns.default
     def _quota_ns(self) -> int:

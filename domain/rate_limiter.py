@@ -53,10 +53,11 @@ def _by_name(policies: Iterable[RatePolicy]) -> Mapping[str, RatePolicy]:
 class RateLimiter:
     """Judges every call at once, and settles with a ledger in the background, all owners in one statement.
 
-    In any span of t seconds all controllers together admit at most `count` calls, those that come back in t, and those
-    that the other controllers admit in two settlements (one until they tell, one until this one asks). What was
-    admitted too much is paid back: nobody is admitted until it has. While the ledger is away each controller judges
-    alone, and tells what is still owed afterwards.
+    In any span of t seconds one controller alone admits at most `count` calls and those that come back in t. Several
+    together exceed that by no more than what each of the others admits before it has heard of the rest: what comes to
+    it in two settlements (one until it is told, one until it asks), and at most `count`. What was admitted too much is
+    paid back: whoever has heard of it admits nobody until it is. While the ledger is away each controller judges alone,
+    and tells what is still owed afterwards.
     """
 
     _policies: Mapping[str, RatePolicy] = field(converter=_by_name)

@@ -168,7 +168,8 @@ class UsageLimiter(Quotas):
         try:
             found = await self._reader.usage(owners, self._clock.now())
         except BaseException:
-            self._makers.update(dict.fromkeys(owners))
+            for owner in owners:
+                self._want(self._makers, owner)
             raise
         for figures, usage, (sessions, size) in zip(counting, found, before, strict=True):
             figures.counted, figures.counted_at_s = usage, self._monotonic_s()

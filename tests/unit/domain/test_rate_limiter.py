@@ -1,0 +1,309 @@
+"""One limiter at the call, several limiters over one ledger, and what becomes of both when the ledger is away."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from attrs import define, field
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.memory.limits import MemoryRateLedger
+from adapters.memory.manual_clock import ManualClock
+from domain.errors import StorageUnavailable
+from domain.identity import Owner
+from domain.ports import RateCharge
+from domain.rate import RateLimited, RatePolicy
+from domain.rate_limiter import RateLimiter, RateLimiterOptions
+
+ALICE, BOB = Owner("alice"), Owner("bob")
+MS = 1_000_000
+PAUSE_MS = 200
+
+
+@define(eq=False)
+class Fleet:
+    """Controllers over one ledger, in a time that the test drives; milliseconds."""
+
+    policy: RatePolicy
+    size: int = 1
+    options: RateLimiterOptions = field(factory=RateLimiterOptions)
+    ledger: MemoryRateLedger = field(factory=MemoryRateLedger)
+    clock: ManualClock = field(factory=ManualClock)
+    now_ms: int = 0
+    limiters: list[RateLimiter] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.limiters = [
+            RateLimiter(
+                [self.policy],
+                self.ledger,
+                self.clock,
+                self.options,
+                # Each process has a monotonic clock of its own.
+                lambda start_ns=i * 10**12: start_ns + self.now_ms * MS,
+            )
+            for i in range(self.size)
+        ]
+
+    def advance(self, span_ms: int) -> None:
+        self.now_ms += span_ms
+        self.clock.advance(timedelta(milliseconds=span_ms))
+
+    def admitted(self, limiter: int = 0, calls: int = 1, owner: Owner = ALICE) -> int:
+        """Return how many of these calls one controller admits."""
+        count = 0
+        for _ in range(calls):
+            try:
+                self.limiters[limiter].charge(owner, self.policy.name)
+            except RateLimited:
+                continue
+            count += 1
+        return count
+
+    async def settle(self, *limiters: int) -> None:
+        for limiter in limiters or range(self.size):
+            await self.limiters[limiter].settle()
+
+
+def fleet_of(count: int = 10, window_s: int = 10, size: int = 1, **options: float) -> Fleet:
+    return Fleet(RatePolicy("execute", count, window_s), size, RateLimiterOptions(**options))
+
+
+def test_what_has_no_policy_is_not_limited():
+    assert fleet_of().limiters[0].charge(ALICE, "sessions") is None
+
+
+def test_owners_do_not_share_a_quota():
+    fleet = fleet_of(3)
+    assert (fleet.admitted(calls=9), fleet.admitted(calls=9, owner=BOB)) == (3, 3)
+
+
+def test_a_call_that_counts_as_many_takes_as_many():
+    limiter = fleet_of(10).limiters[0]
+    assert limiter.charge(ALICE, "execute", 8).remaining == 2
+    with pytest.raises(RateLimited):
+        limiter.charge(ALICE, "execute", 3)
+    assert limiter.charge(ALICE, "execute", 2).remaining == 0
+
+
+async def test_what_one_controller_admits_the_others_know_after_the_next_settlement():
+    fleet = fleet_of(10, size=3)
+    assert fleet.admitted(0, calls=8) == 8
+    await fleet.settle()
+    assert fleet.admitted(1, calls=1) == 1, "a controller that knows nothing of the owner"
+    await fleet.settle()
+    assert fleet.admitted(1, calls=9) == 1
+    await fleet.settle()
+    assert fleet.admitted(0, calls=9) == 2, "what the first one knows is as old as its last question"
+    await fleet.settle()
+    assert [fleet.admitted(i, calls=9) for i in (0, 1)] == [0, 0]
+
+
+async def test_what_was_admitted_too_much_is_paid_back():
+    fleet = fleet_of(10, 10, size=2)
+    assert fleet.admitted(0, calls=20) + fleet.admitted(1, calls=20) == 20
+    await fleet.settle()
+    total = 20
+    for _ in range(20):
+        fleet.advance(1000)
+        await fleet.settle()
+        total += fleet.admitted(0, calls=9)
+        await fleet.settle()
+    assert total == 10 + 20
+
+
+async def test_a_controller_goes_on_alone_while_the_ledger_is_away_and_tells_afterwards():
+    fleet = fleet_of(10, 10, size=2)
+    fleet.ledger.failure = StorageUnavailable(stored="no")
+    assert fleet.admitted(0, calls=20) == 10
+    with pytest.raises(StorageUnavailable):
+        await fleet.settle(0)
+    fleet.advance(1000)
+    assert fleet.admitted(0, calls=20) == 1
+    fleet.ledger.failure = None
+    await fleet.settle(0)
+    assert fleet.admitted(1, calls=1) == 1
+    await fleet.settle(1)
+    assert fleet.admitted(1, calls=20) == 0
+
+
+async def test_what_came_back_while_the_ledger_was_away_is_not_owed():
+    fleet = fleet_of(10, 10, size=2)
+    fleet.ledger.failure = StorageUnavailable(stored="no")
+    fleet.admitted(0, calls=10)
+    fleet.advance(60_000)
+    with pytest.raises(StorageUnavailable):
+        await fleet.settle(0)
+    assert fleet.admitted(0, calls=4) == 4
+    fleet.ledger.failure = None
+    await fleet.settle(0)
+    fleet.admitted(1)
+    await fleet.settle(1)
+    assert fleet.admitted(1, calls=20) == 5
+
+
+async def test_what_may_have_been_told_is_not_told_again():
+    fleet = fleet_of(10, 10)
+    fleet.admitted(calls=3)
+    fleet.ledger.failure = StorageUnavailable(stored="unknown")
+    with pytest.raises(StorageUnavailable):
+        await fleet.settle()
+    fleet.ledger.failure = None
+    fleet.admitted(calls=1)
+    await fleet.settle()
+    now = fleet.clock.now()
+    assert fleet.ledger.full_at == {(ALICE, "execute"): now + timedelta(seconds=1)}
+
+
+@define(eq=False)
+class HeldLedger(MemoryRateLedger):
+    """Answers when the test lets it, and then fails if it is told to."""
+
+    arrived: asyncio.Event = field(factory=asyncio.Event)
+    answer: asyncio.Event = field(factory=asyncio.Event)
+    late_failure: Exception | None = None
+    settlements: list[int] = field(factory=list)
+
+    async def settle(self, charges: list[RateCharge]):
+        self.settlements.append(len(charges))
+        answer = await super().settle(charges)
+        self.arrived.set()
+        await self.answer.wait()
+        if self.late_failure is not None:
+            raise self.late_failure
+        return answer
+
+
+@pytest.mark.parametrize("failure", [None, StorageUnavailable(stored="no")])
+async def test_calls_that_come_during_a_settlement_are_told_with_the_next(failure):
+    fleet = Fleet(RatePolicy("execute", 10, 10), ledger=HeldLedger())
+    ledger = fleet.ledger
+    fleet.admitted(calls=2)
+    settling = asyncio.create_task(fleet.settle())
+    await ledger.arrived.wait()
+    fleet.admitted(calls=3)
+    if failure is not None:
+        ledger.full_at.clear()
+    ledger.late_failure = failure
+    ledger.answer.set()
+    await asyncio.wait([settling])
+    assert (settling.exception() is None) == (failure is None)
+    assert fleet.admitted(calls=10) == 5
+    ledger.late_failure = None
+    await fleet.settle()
+    assert ledger.full_at[ALICE, "execute"] == fleet.clock.now() + timedelta(seconds=10)
+
+
+async def test_settlements_are_bounded_in_owners():
+    fleet = Fleet(RatePolicy("execute", 10, 10), options=RateLimiterOptions(batch_max=2), ledger=HeldLedger())
+    fleet.ledger.answer.set()
+    for i in range(5):
+        fleet.admitted(owner=Owner(f"owner-{i}"))
+    await fleet.settle()
+    assert fleet.ledger.settlements == [2, 2, 1]
+
+
+async def test_owners_in_memory_are_bounded_and_the_idle_ones_go():
+    fleet = fleet_of(10, 10, accounts_max=3)
+    for i in range(5):
+        fleet.admitted(owner=Owner(f"owner-{i}"))
+    assert len(fleet.limiters[0]) == 3
+    await fleet.settle()
+    assert len(fleet.limiters[0]) == 3
+    fleet.advance(1000)
+    fleet.admitted(owner=ALICE)
+    await fleet.settle()
+    assert len(fleet.limiters[0]) == 1
+
+
+async def test_whoever_was_dropped_from_memory_is_known_again_after_the_next_settlement():
+    fleet = fleet_of(10, 10, accounts_max=1)
+    fleet.admitted(calls=9)
+    await fleet.settle()
+    fleet.admitted(owner=BOB)
+    fleet.admitted()
+    await fleet.settle()
+    assert fleet.admitted(calls=9) == 0
+
+
+async def test_the_ledger_is_cleared_little_by_little():
+    fleet = fleet_of(10, 10, forget_pause_s=5)
+    fleet.ledger.looked_at_max = 2
+    for i in range(3):
+        fleet.admitted(owner=Owner(f"owner-{i}"))
+    await fleet.settle()
+    fleet.advance(7000)
+    for left in (1, 0):
+        await fleet.limiters[0].forget_idle()
+        assert len(fleet.ledger.full_at) == left
+
+
+async def until(holds) -> None:
+    async with asyncio.timeout(5):
+        while not holds():  # noqa: ASYNC110  # the loop has no event for each of its states
+            await asyncio.sleep(0.001)
+
+
+async def test_the_loop_settles_forgets_and_outlives_failures():
+    fleet = fleet_of(10, 10, settle_pause_s=0.001, retry_pause_s=0.001, forget_pause_s=0.001)
+    (limiter,) = fleet.limiters
+    fleet.ledger.failure = StorageUnavailable(stored="no")
+    running = asyncio.create_task(limiter.run())
+    try:
+        fleet.admitted()
+        await until(lambda: limiter.failed)
+        fleet.ledger.failure = None
+        await until(lambda: limiter.settled)
+        assert (ALICE, "execute") in fleet.ledger.full_at
+        fleet.advance(5000)
+        fleet.admitted(owner=BOB)
+        await until(lambda: (ALICE, "execute") not in fleet.ledger.full_at)
+    finally:
+        running.cancel()
+
+
+@st.composite
+def timetables(draw):
+    size = draw(st.integers(1, 4))
+    steps = st.tuples(st.integers(0, size - 1), st.integers(1, 30), st.integers(0, 3))
+    return size, draw(st.lists(steps, max_size=60))
+
+
+async def test_the_loop_settles_each_owner_after_a_pause_and_forgets_now_and_then_only():
+    fleet = fleet_of(10, 10, settle_pause_s=0.001)
+    (limiter,) = fleet.limiters
+    running = asyncio.create_task(limiter.run())
+    try:
+        for settled in (1, 2):
+            fleet.admitted()
+            await until(lambda settled=settled: limiter.settled == settled)
+    finally:
+        running.cancel()
+
+
+def heaviest(instants_ms: list[int]) -> int:
+    """Return how many of these lie within two settlements at most."""
+    return max((sum(at_ms - 2 * PAUSE_MS < each <= at_ms for each in instants_ms) for at_ms in instants_ms), default=0)
+
+
+@settings(max_examples=300)
+@given(st.integers(1, 20), st.integers(1, 10), timetables())
+def test_controllers_exceed_a_policy_by_no_more_than_what_the_others_admit_in_two_settlements(
+    count, window_s, timetable
+):
+    """Every controller settles in each pause; calls come in any number at any of them."""
+    size, steps = timetable
+    fleet = fleet_of(count, window_s, size)
+    admitted: list[tuple[int, int]] = []
+    for limiter, calls, pauses in steps:
+        admitted += [(fleet.now_ms, limiter)] * fleet.admitted(limiter, calls)
+        for _ in range(pauses):
+            asyncio.run(fleet.settle())
+            fleet.advance(PAUSE_MS)
+    unheard = [heaviest([at_ms for at_ms, by in admitted if by == limiter]) for limiter in range(size)]
+    excess = sum(min(count, each) for each in unheard) - min(unheard)
+    for last, (until_ms, _) in enumerate(admitted):
+        for first, (from_ms, _) in enumerate(admitted[: last + 1]):
+            back = (until_ms - from_ms + PAUSE_MS) * MS / fleet.policy.interval_ns
+            assert last + 1 - first <= count + back + excess + 1e-9

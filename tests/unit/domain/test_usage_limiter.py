@@ -1,0 +1,203 @@
+"""Quotas of what is stored, held by counts that are taken now and then."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+from attrs import define, field
+
+from adapters.memory.manual_clock import ManualClock
+from domain.errors import StorageUnavailable
+from domain.identity import Owner
+from domain.ports import OwnerUsage, UsageReader
+from domain.quota import QuotaReached, Unlimited
+from domain.usage_limiter import UsageLimiter, UsageLimiterOptions, UsagePolicy
+
+ALICE, BOB = Owner("alice"), Owner("bob")
+
+
+@define(eq=False)
+class ManualReader(UsageReader):
+    """Tells what the test says."""
+
+    stored: dict[Owner, OwnerUsage] = field(factory=dict)
+    open: dict[Owner, int] = field(factory=dict)
+    failure: Exception | None = None
+    counted: list[list[Owner]] = field(factory=list)
+
+    async def usage(self, owners: Sequence[Owner], now) -> Sequence[OwnerUsage]:
+        self.counted.append(list(owners))
+        await asyncio.sleep(0)
+        if self.failure is not None:
+            raise self.failure
+        return [self.stored.get(owner, OwnerUsage(0, 0)) for owner in owners]
+
+    async def open_executions(self, owners: Sequence[Owner], now) -> Sequence[int]:
+        if self.failure is not None:
+            raise self.failure
+        return [self.open.get(owner, 0) for owner in owners]
+
+
+@define(eq=False)
+class World:
+    policy: UsagePolicy = field(factory=lambda: UsagePolicy(3, 1000))
+    options: UsageLimiterOptions = field(factory=UsageLimiterOptions)
+    reader: ManualReader = field(factory=ManualReader)
+    calls_here: Counter[Owner] = field(factory=Counter)
+    now_s: float = 1000.0
+    limiter: UsageLimiter = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.limiter = UsageLimiter(
+            self.policy,
+            self.reader,
+            ManualClock(),
+            lambda owner: self.calls_here[owner],
+            self.options,
+            lambda: self.now_s,
+        )
+
+    async def add(self, owner: Owner = ALICE, size: int = 10) -> None:
+        async with self.limiter.adding(owner, size):
+            stored = self.reader.stored.get(owner, OwnerUsage(0, 0))
+            self.reader.stored[owner] = OwnerUsage(stored.live_sessions + 1, stored.stored_bytes + size)
+
+
+async def test_an_owner_is_counted_once_and_then_added_up():
+    world = World()
+    world.reader.stored[ALICE] = OwnerUsage(1, 100)
+    for _ in range(2):
+        await world.add()
+    with pytest.raises(QuotaReached) as refusal:
+        await world.add()
+    assert refusal.value.details == {"limit": "live_sessions", "allowed": 3, "observed": 3}
+    assert "Close sessions" in refusal.value.message
+    await world.add(BOB)
+    assert world.reader.counted == [[ALICE], [BOB]]
+
+
+async def test_bytes_are_limited_by_what_a_session_would_add():
+    world = World(UsagePolicy(stored_bytes_max=100))
+    await world.add(size=60)
+    with pytest.raises(QuotaReached) as refusal:
+        await world.add(size=41)
+    assert refusal.value.details == {"limit": "stored_bytes", "allowed": 100, "observed": 60}
+    await world.add(size=40)
+
+
+async def test_sessions_that_are_being_made_count_and_failed_ones_do_not():
+    world = World(UsagePolicy(live_sessions_max=1))
+    with contextlib.suppress(KeyError):
+        async with world.limiter.adding(ALICE, 1):
+            with pytest.raises(QuotaReached):
+                await world.add()
+            raise KeyError
+    await world.add()
+
+
+async def test_a_session_that_is_closed_makes_room_at_once():
+    world = World(UsagePolicy(live_sessions_max=1))
+    await world.add()
+    world.limiter.closed(BOB)
+    world.limiter.closed(ALICE)
+    await world.add()
+
+
+async def test_what_others_made_and_what_has_expired_is_seen_at_the_next_count():
+    world = World()
+    await world.add()
+    world.reader.stored[ALICE] = OwnerUsage(3, 30)
+    await world.add()
+    await world.limiter.count()
+    assert world.reader.counted == [[ALICE]], "not before the pause is over"
+    world.now_s += 2
+    await world.limiter.count()
+    with pytest.raises(QuotaReached):
+        await world.add()
+    world.reader.stored[ALICE] = OwnerUsage(2, 20)
+    world.now_s += 2
+    await world.limiter.count()
+    await world.add()
+
+
+async def test_what_is_made_while_it_is_counted_is_not_lost():
+    world = World(UsagePolicy(live_sessions_max=2))
+    await world.add()
+    world.now_s += 2
+    counting = asyncio.create_task(world.limiter.count())
+    await asyncio.sleep(0)
+    world.reader.stored[ALICE] = OwnerUsage(1, 10)
+    async with world.limiter.adding(ALICE, 10):
+        await counting
+    with pytest.raises(QuotaReached):
+        await world.add()
+
+
+async def test_when_counting_fails_the_last_count_stands():
+    world = World(UsagePolicy(live_sessions_max=2))
+    world.reader.failure = StorageUnavailable()
+    await world.add()
+    await world.add()
+    with pytest.raises(QuotaReached):
+        await world.add()
+    with pytest.raises(StorageUnavailable):
+        await world.limiter.count()
+    world.reader.failure = None
+    world.reader.stored[ALICE] = OwnerUsage(1, 10)
+    await world.limiter.count()
+    await world.add()
+
+
+async def test_calls_at_other_controllers_are_those_that_are_not_here():
+    world = World(UsagePolicy(calls=True))
+    assert world.limiter.calls_elsewhere(ALICE) == 0
+    world.reader.open[ALICE], world.calls_here[ALICE] = 5, 2
+    await world.limiter.count()
+    assert world.limiter.calls_elsewhere(ALICE) == 3
+    world.now_s += 3
+    assert world.limiter.calls_elsewhere(ALICE) == 0, "nobody knows any more"
+    async with world.limiter.adding(ALICE, 1):
+        assert world.reader.counted == [], "nothing that is stored is limited"
+
+
+async def test_owners_in_memory_are_bounded_and_the_idle_ones_go():
+    world = World(options=UsageLimiterOptions(owners_max=2))
+    for name in "abc":
+        await world.add(Owner(name))
+    assert len(world.limiter) == 2
+    world.now_s += 30
+    await world.limiter.count()
+    await world.add(Owner("c"))
+    world.now_s += 60
+    await world.limiter.count()
+    await world.limiter.count()
+    world.now_s += 61
+    async with world.limiter.adding(ALICE, 1):
+        await world.limiter.count()
+        assert len(world.limiter) == 1
+
+
+async def test_the_loop_counts_and_outlives_failures():
+    world = World(options=UsageLimiterOptions(pause_s=0.001, recount_pause_s=0.001))
+    world.reader.failure = StorageUnavailable()
+    running = asyncio.create_task(world.limiter.run())
+    try:
+        await world.add()
+        async with asyncio.timeout(5):
+            while len(world.reader.counted) < 2:
+                world.now_s += 1
+                await asyncio.sleep(0.001)
+            world.reader.failure = None
+            while world.limiter._makers:
+                world.now_s += 1
+                await asyncio.sleep(0.001)
+    finally:
+        running.cancel()
+
+
+async def test_without_quotas_everything_is_granted():
+    unlimited = Unlimited()
+    async with unlimited.adding(ALICE, 10**12):
+        unlimited.closed(ALICE)
