@@ -8,7 +8,7 @@ from typing import ClassVar
 from attrs import define, evolve, field, frozen
 from typing_extensions import override
 
-from domain.errors import Conflict, InvalidRequest, NotFound, PreconditionFailed, Problem
+from domain.errors import Conflict, InvalidRequest, NotFound, PreconditionFailed, Problem, Unavailable
 from domain.json_text import JsonText
 from domain.language import LanguageTitle
 from domain.script import Script
@@ -113,8 +113,8 @@ class ParamsRefused(InvalidRequest):
     @property
     @override
     def message(self) -> str:
-        found = "; ".join(f"{problem.pointer}: {problem.message}" for problem in self.problems)
-        return f"The params do not fit the schema of {self.language_title}, version {self.version}. Nothing was run. {found}"
+        what = f"{self.language_title}, version {self.version}"
+        return f"The params do not fit the schema of {what}. Nothing was run. {told(self.problems)}"
 
     @property
     @override
@@ -126,6 +126,31 @@ class ParamsRefused(InvalidRequest):
 @define(eq=False)
 class SchemaRefused(InvalidRequest):
     """A JSON Schema is wrong, or is of a kind that is not taken."""
+
+    @property
+    def told(self) -> str:
+        """Every problem in one line."""
+        return told(self.problems)
+
+
+@define(eq=False)
+class SchemaUnusable(Unavailable):
+    """A session is pinned to a schema that this release does not take any more."""
+
+    code: ClassVar[str] = "RUNTIME_UNAVAILABLE"
+    language_title: LanguageTitle
+    version: int
+    reason: str
+    stored: str | None = "no"
+    executed: str | None = "no"
+
+    @property
+    @override
+    def message(self) -> str:
+        return (
+            f"The schema of {self.language_title}, version {self.version}, cannot be used: {self.reason}. Nothing was "
+            "run. Register the function with another schema, and initialize a new session."
+        )
 
 
 @frozen
@@ -206,6 +231,20 @@ class FunctionSummary:
     created_at: datetime
     updated_at: datetime
 
+    @classmethod
+    def of(cls, function: Function) -> "FunctionSummary":
+        """Return the summary of a function."""
+        made = function.definition
+        return cls(
+            language_title=function.language_title,
+            version=function.version,
+            type=function.type,
+            description=made.description,
+            tags=made.tags,
+            created_at=function.created_at,
+            updated_at=function.updated_at,
+        )
+
 
 @frozen
 class Precondition:
@@ -224,6 +263,11 @@ class Precondition:
         wrong_version = self.versions is not None and version not in self.versions
         if wrong_state or wrong_version:
             raise FunctionConditionFailed(title, version)
+
+
+def told(problems: tuple[Problem, ...]) -> str:
+    """Return every problem in one line."""
+    return "; ".join(f"{problem.pointer or '/'}: {problem.message}" for problem in problems)
 
 
 def within(problems: tuple[Problem, ...], pointer: str) -> tuple[Problem, ...]:

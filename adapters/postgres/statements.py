@@ -55,6 +55,19 @@ class ExecutionStatements:
     finish_executions: Statement
     select_execution_counts: Statement = field(metadata=_UNPREPARED)
     select_execution_page: Statement = field(metadata=_UNPREPARED)
+    select_execution: Statement = field(metadata=_UNPREPARED)
+    select_overdue_execution: Statement
+
+
+@frozen
+class KeyedCallStatements:
+    """Statements of `keyed_calls.sql`."""
+
+    begin_keyed_executions: Statement
+    withdraw_keyed_executions: Statement
+    finish_keyed_executions: Statement
+    insert_keyed_sessions: Statement
+    select_keyed_sessions: Statement
 
 
 @frozen
@@ -76,6 +89,18 @@ class ApiKeyStatements:
     select_api_keys: Statement
     revoke_api_key: Statement
     select_api_key_page: Statement
+
+
+@frozen
+class OwnerStatements:
+    """Statements of `owners.sql`."""
+
+    select_session_count: Statement
+    select_key_count: Statement
+    select_history_count: Statement = field(metadata=_UNPREPARED)
+    move_sessions: Statement
+    move_initialize_keys: Statement
+    move_history: Statement = field(metadata=_UNPREPARED)
 
 
 @frozen
@@ -136,8 +161,10 @@ class Statements:
     server: ServerStatements
     sessions: SessionStatements
     executions: ExecutionStatements
+    keyed_calls: KeyedCallStatements
     functions: FunctionStatements
     api_keys: ApiKeyStatements
+    owners: OwnerStatements
     cleanup: CleanupStatements
     storage: StorageStatements
     limits: LimitStatements
@@ -151,8 +178,10 @@ def load_statements() -> Statements:
         server=load(ServerStatements, "server.sql"),
         sessions=load(SessionStatements, "sessions.sql"),
         executions=load(ExecutionStatements, "executions.sql"),
+        keyed_calls=load(KeyedCallStatements, "keyed_calls.sql"),
         functions=load(FunctionStatements, "functions.sql"),
         api_keys=load(ApiKeyStatements, "api_keys.sql"),
+        owners=load(OwnerStatements, "owners.sql"),
         cleanup=load(CleanupStatements, "cleanup.sql"),
         storage=load(StorageStatements, "storage.sql"),
         limits=load(LimitStatements, "limits.sql"),

@@ -4,6 +4,7 @@ import pytest
 
 from adapters.memory.api_keys import MemoryApiKeyRepository
 from adapters.memory.executions import MemoryExecutionRepository
+from adapters.memory.functions import MemoryFunctionRepository
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sessions import MemorySessionRepository
 from adapters.memory.store import MemoryStore
@@ -12,6 +13,7 @@ from domain.identity import ANONYMOUS
 from domain.ports import SessionFilter
 from tests.contracts.api_key_repository import ApiKeyRepositoryContract
 from tests.contracts.execution_repository import ExecutionRepositoryContract
+from tests.contracts.function_repository import FunctionRepositoryContract
 from tests.contracts.session_repository import EXAMINED_MAX, SessionRepositoryContract, same
 from tests.contracts.storage import Storage
 
@@ -59,3 +61,9 @@ async def test_a_store_that_is_switched_off_fails_every_call():
     ):
         with pytest.raises(StorageUnavailable):
             await call
+
+
+class TestMemoryFunctionRepository(FunctionRepositoryContract):
+    @pytest.fixture
+    def functions(self) -> MemoryFunctionRepository:
+        return MemoryFunctionRepository()

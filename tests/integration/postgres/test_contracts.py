@@ -1,12 +1,15 @@
 """The repositories in PostgreSQL keep the contracts."""
 
+import psycopg
 import pytest
 
 from adapters.postgres.api_keys import PostgresApiKeyRepository
+from adapters.postgres.functions import PostgresFunctionRepository
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements import Statements
 from tests.contracts.api_key_repository import ApiKeyRepositoryContract
 from tests.contracts.execution_repository import ExecutionRepositoryContract
+from tests.contracts.function_repository import FunctionRepositoryContract
 from tests.contracts.session_repository import SessionRepositoryContract
 from tests.contracts.storage import Storage
 
@@ -21,6 +24,14 @@ class TestPostgresExecutionRepository(ExecutionRepositoryContract):
     @pytest.fixture
     def storage(self, storage: Storage) -> Storage:
         return storage
+
+
+class TestPostgresFunctionRepository(FunctionRepositoryContract):
+    @pytest.fixture
+    def functions(self, database_url: str, gateway: Gateway, statements: Statements) -> PostgresFunctionRepository:
+        with psycopg.connect(database_url) as connection:
+            connection.execute("TRUNCATE meta.functions, meta.function_versions")
+        return PostgresFunctionRepository(gateway, statements.functions)
 
 
 class TestPostgresApiKeyRepository(ApiKeyRepositoryContract):

@@ -1,0 +1,1 @@
+"""JSON Schemas of callers, checked with jsonschema-rs."""
