@@ -2,9 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from adapters.postgres.clock import DisciplinedClock, database_time
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.statement import Statement
+from domain.session import SessionExpired
 
 CLOCK = Statement("select_clock", "SELECT clock_timestamp()")
 
@@ -29,3 +32,26 @@ async def test_controllers_whose_clocks_are_five_minutes_apart_agree_on_the_time
     assert late.ready
     assert before - bound <= between <= after + bound
     assert late.offset_ms - early.offset_ms < -299_000
+
+
+@pytest.mark.parametrize(
+    ("left", "live"),
+    [(timedelta(minutes=1), True), (timedelta(minutes=-1), False)],
+    ids=["a minute before its end", "a minute after its end"],
+)
+async def test_controllers_whose_clocks_are_five_minutes_apart_agree_on_the_expiry_of_one_session(
+    gateway, storage, left, live
+):
+    early = await clock_of(gateway, timedelta(minutes=-2.5))
+    late = await clock_of(gateway, timedelta(minutes=2.5))
+    session = await storage.add(expires_at=early.now() + left)
+
+    async def is_live(clock):
+        stored = await storage.sessions.get(session.key)
+        try:
+            stored.require_live(clock.now())
+        except SessionExpired:
+            return False
+        return True
+
+    assert (await is_live(early), await is_live(late)) == (live, live)
