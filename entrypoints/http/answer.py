@@ -14,6 +14,9 @@ from entrypoints.http.request import Request
 Headers = tuple[tuple[bytes, bytes], ...]
 
 _JSON = b"application/json"
+_PRIVATE: Headers = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+"""Answers are for their caller alone, and no browser takes what a script gave back for a page."""
+
 _WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
@@ -50,10 +53,11 @@ _encoder = msgspec.json.Encoder(enc_hook=str)
 
 def json_answer(payload: Any, status: int = HTTPStatus.OK, headers: Headers = (), *, ahead: bool = False) -> Answer:
     """Return the answer with this payload as JSON; times in UTC become RFC 3339 with `Z`."""
-    return Answer(int(status), _encoded(payload), headers, ahead)
+    return Answer(int(status), encoded(payload), headers + _PRIVATE, ahead)
 
 
-def _encoded(payload: Any) -> bytes:
+def encoded(payload: Any) -> bytes:
+    """Return a payload as JSON in one line."""
     try:
         return _encoder.encode(payload)
     except UnicodeEncodeError:
@@ -65,7 +69,7 @@ def _unicode(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode(errors="replace").decode()
     if isinstance(value, Struct):
-        return _unicode(structs.asdict(value))
+        return _unicode({name: each for name, each in structs.asdict(value).items() if each is not msgspec.UNSET})
     if isinstance(value, dict):
         return {_unicode(name): _unicode(member) for name, member in value.items()}
     return [_unicode(item) for item in value] if isinstance(value, (list, tuple)) else value

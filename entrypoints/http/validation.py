@@ -93,7 +93,7 @@ class BodyForm(Generic[Body]):
         except ValueError as error:
             raise invalid([Problem("", str(error))]) from None
         problems = tuple(islice(self._problems(value), _PROBLEMS_MAX))
-        _refuse((*problems, *self.rules(_salvaged(self.form, _ESCAPE.sub(_without_surrogate, content)))))
+        refuse((*problems, *self.rules(_salvaged(self.form, _ESCAPE.sub(_without_surrogate, content)))))
         try:
             return self._decoder.decode(content)
         except _REFUSED as error:
@@ -130,7 +130,7 @@ def _value(content: bytes) -> Any:
         raise ValueError(f"is not valid JSON: {error}") from None
 
 
-def _refuse(flaws_found: Iterable[Flaw]) -> None:
+def refuse(flaws_found: Iterable[Flaw]) -> None:
     """Raise what was found, if anything: problems first, each field once; only sizes alone are FieldTooLarge."""
     found = {flaw.pointer: flaw for flaw in reversed(tuple(flaws_found))}
     ordered = sorted(found.values(), key=lambda flaw: flaw.pointer)

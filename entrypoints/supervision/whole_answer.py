@@ -37,6 +37,11 @@ class WholeAnswer:
         _complete(cycle)
         return True
 
+    def hang_up(self) -> None:
+        """Break the connection off; what was not sent is lost."""
+        if self._cycle is not None:
+            self._cycle.transport.abort()
+
 
 def _complete(cycle: RequestResponseCycle) -> None:
     """Leave the cycle as its own `send` leaves it after the last message."""

@@ -1,0 +1,92 @@
+"""The body of a batch: each item is held to what the body of an execute is held to."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+from attrs import define, field
+from msgspec import Raw, UnsetType
+
+from domain.batch_service import Batch
+from domain.errors import FieldTooLarge, InvalidRequest, Problem
+from domain.json_text import JsonText
+from entrypoints.http.body import read_body
+from entrypoints.http.options import HttpOptions
+from entrypoints.http.payloads import json_text
+from entrypoints.http.payloads_batch import BatchEnvelope
+from entrypoints.http.pointers import pointer
+from entrypoints.http.request import Request
+from entrypoints.http.rules import BodyForms
+from entrypoints.http.validation import BodyForm, Flaw, refuse
+
+_PROBLEMS_MAX = 100
+_THREAD_FROM_SIZE = 64 * 1024
+
+
+@define
+class BatchForm:
+    """Reads batches; the whole is bounded in bytes and in items, every item like a call of its own."""
+
+    _size_max: int
+    _timeout_s: float
+    _envelopes: BodyForm[BatchEnvelope]
+    _item: Callable[[bytes], JsonText] = field(repr=False)
+
+    @classmethod
+    def of(cls, options: HttpOptions, forms: BodyForms) -> "BatchForm":
+        """Return the form for these options, whose items have the form of `forms.execute`."""
+        rules = partial(_envelope_rules, options.batch_items_max, options.batch_parallel_max)
+        size_max, timeout_s = options.batch_size_max, options.body_timeout_s
+        return cls(
+            size_max,
+            timeout_s,
+            BodyForm(BatchEnvelope, size_max, timeout_s, rules),
+            lambda content: json_text(forms.execute.parsed(content).params),
+        )
+
+    async def read(self, request: Request) -> Batch:
+        """Return the request's batch.
+
+        Raises InvalidRequest with every problem at once, FieldTooLarge, UnsupportedMediaType, SlowBody or ClientGone.
+        """
+        content = await read_body(request, self._size_max, self._timeout_s)
+        if len(content) < _THREAD_FROM_SIZE:
+            return self._batch(content)
+        return await asyncio.to_thread(self._batch, content)
+
+    def _batch(self, content: bytes) -> Batch:
+        envelope = self._envelopes.parsed(content)
+        assert not isinstance(envelope.items, UnsetType), "the rules require items"
+        return Batch(self._parsed(envelope.items), envelope.parallel)
+
+    def _parsed(self, items: Iterable[Raw]) -> list[JsonText]:
+        parsed: list[JsonText] = []
+        flaws: list[Flaw] = []
+        for index, item in enumerate(items):
+            try:
+                parsed.append(self._item(bytes(item)))
+            except (InvalidRequest, FieldTooLarge) as refusal:
+                flaws += _placed(refusal, index)
+                if len(flaws) >= _PROBLEMS_MAX:
+                    break
+        refuse(flaws[:_PROBLEMS_MAX])
+        return parsed
+
+
+def _envelope_rules(items_max: int, parallel_max: int, envelope: BatchEnvelope) -> Iterator[Problem]:
+    if isinstance(envelope.items, UnsetType):
+        yield Problem("/items", "must be given: a list of objects with params")
+    elif not 1 <= len(envelope.items) <= items_max:
+        yield Problem("/items", f"must have 1 to {items_max} items")
+    if envelope.parallel > parallel_max:
+        yield Problem("/parallel", f"must be at most {parallel_max}")
+
+
+def _placed(refusal: InvalidRequest | FieldTooLarge, index: int) -> Iterator[Flaw]:
+    """Yield what is wrong with an item, with pointers into the batch."""
+    place = pointer(("items", index))
+    if isinstance(refusal, FieldTooLarge):
+        yield FieldTooLarge(place + refusal.pointer, refusal.size_max, refusal.size)
+        return
+    for problem in refusal.problems:
+        yield Problem(place + problem.pointer, problem.message)

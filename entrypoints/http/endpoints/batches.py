@@ -1,0 +1,77 @@
+"""Endpoints of batches."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from http import HTTPStatus
+from uuid import uuid4
+
+from attrs import define
+from structlog.typing import FilteringBoundLogger
+
+from domain.batch_service import Batch, BatchService, ItemEnded
+from domain.errors import DomainError, Problem
+from domain.session_service import SessionService
+from entrypoints.http.answer import encoded
+from entrypoints.http.batch_form import BatchForm
+from entrypoints.http.caller import session_key
+from entrypoints.http.errors import status_of, told_of, told_of_bug
+from entrypoints.http.gate import Gate
+from entrypoints.http.payloads_batch import BatchLine
+from entrypoints.http.refusals import invalid
+from entrypoints.http.request import Request
+from entrypoints.http.streamed_answer import SendLine, StreamedAnswer
+
+Charge = Callable[[Request, int], Awaitable[None]]
+"""Is told how many items a batch has, before any of them is begun; raises LimitReached to refuse it."""
+
+
+async def charge_nothing(_request: Request, _items: int) -> None:
+    """Let every batch pass."""
+
+
+@define(eq=False)
+class BatchEndpoints:
+    """Execute a session's script many times, and tell of each as it ends.
+
+    A client that takes nothing for `stall_s` is hung up on. Once the gate is closed no further item is begun.
+    """
+
+    _service: BatchService
+    _sessions: SessionService
+    _form: BatchForm
+    _gate: Gate
+    _log: FilteringBoundLogger
+    _stall_s: float
+    _charge: Charge = charge_nothing
+
+    async def execute(self, request: Request) -> StreamedAnswer:
+        """Run the items, once the session is known to live."""
+        _refuse_idempotency_key(request)
+        batch = await self._form.read(request)
+        await self._charge(request, len(batch.items))
+        await self._sessions.get(session_key(request))
+        return StreamedAnswer(HTTPStatus.OK, produce=partial(self._run, request, batch), stall_s=self._stall_s)
+
+    async def _run(self, request: Request, batch: Batch, send_line: SendLine) -> None:
+        async def tell(ended: ItemEnded) -> None:
+            await send_line(encoded(self._line(request, ended)))
+
+        await self._service.run(session_key(request), batch, tell, lambda: self._gate.closed)
+
+    def _line(self, request: Request, ended: ItemEnded) -> BatchLine:
+        if ended.executed is not None:
+            return BatchLine.of(ended.index, HTTPStatus.OK, ended.executed)
+        if isinstance(ended.error, DomainError):
+            return BatchLine(ended.index, status_of(ended.error), error=told_of(ended.error))
+        error_id = uuid4()
+        x_request_id = request.identifier.decode()
+        self._log.error(
+            "internal error", error_id=str(error_id), x_request_id=x_request_id, item=ended.index, exc_info=ended.error
+        )
+        return BatchLine(ended.index, HTTPStatus.INTERNAL_SERVER_ERROR, error=told_of_bug(error_id))
+
+
+def _refuse_idempotency_key(request: Request) -> None:
+    if request.header(b"idempotency-key") is not None:
+        message = "is for single calls: a batch has none. Execute the items one by one, each with a key of its own."
+        raise invalid([Problem("/headers/Idempotency-Key", message)])
