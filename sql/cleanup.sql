@@ -43,6 +43,26 @@ recorded AS (
 )
 SELECT count(*) FROM removed;
 
+-- name: delete_expired_keys(now, rows_max)
+-- A key that a call has taken anew meanwhile has a later expiry, which the lock rechecks.
+WITH picked AS MATERIALIZED (
+    SELECT k.request_id, k.owner, k.key
+    FROM meta.idempotency_keys AS k
+    WHERE k.expires_at <= :now::timestamptz
+    ORDER BY k.expires_at
+    LIMIT :rows_max::bigint
+    FOR UPDATE SKIP LOCKED
+),
+removed AS (
+    DELETE FROM meta.idempotency_keys AS k
+    USING picked AS p
+    WHERE
+        k.request_id = p.request_id AND k.owner = p.owner AND k.key = p.key
+        AND k.expires_at <= :now::timestamptz
+    RETURNING k.key
+)
+SELECT count(*) FROM removed;
+
 -- name: select_filled_slots(slots)
 -- Never prepared: planned for its own slots, it locks only their partitions.
 SELECT d.slot

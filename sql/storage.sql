@@ -39,3 +39,6 @@ SELECT s.request_id, s.expires_at FROM meta.sessions AS s ORDER BY s.request_id 
 
 -- name: select_oldest_open_execution()
 SELECT o.execution_id FROM meta.open_executions AS o ORDER BY o.execution_id LIMIT 1;
+
+-- name: select_oldest_key_expiry()
+SELECT k.expires_at FROM meta.idempotency_keys AS k ORDER BY k.expires_at LIMIT 1;

@@ -48,6 +48,7 @@ class CleanupStats:
 
     sessions_removed: int = 0
     executions_overdue: int = 0
+    keys_removed: int = 0
     slots_emptied: int = 0
     sweeps: int = 0
     sweeps_failed: int = 0
@@ -88,6 +89,7 @@ class Cleanup:
         self._stats.lag_s = await self._lag_s(now)
         self._stats.sessions_removed += await self._in_batches(self._remove_sessions)
         self._stats.executions_overdue += await self._in_batches(self._move_overdue)
+        self._stats.keys_removed += await self._in_batches(self._remove_keys)
         self._stats.slots_emptied += await self._empty_slots(now)
         await self._storage.keep(now)
         self._stats.lag_s = await self._lag_s(now)
@@ -134,6 +136,12 @@ class Cleanup:
             self._statements.move_overdue_executions, {"now": self._clock.now(), "rows_max": rows_max}
         )
         return int(moved)
+
+    async def _remove_keys(self, rows_max: int) -> int:
+        ((removed,),) = await self._gateway.fetch(
+            self._statements.delete_expired_keys, {"now": self._clock.now(), "rows_max": rows_max}
+        )
+        return int(removed)
 
     async def _empty_slots(self, now: datetime) -> int:
         due = sorted(self._slots_due(now))

@@ -110,6 +110,7 @@ class CleanupStatements:
     delete_expired_sessions: Statement
     select_oldest_expiry: Statement
     move_overdue_executions: Statement
+    delete_expired_keys: Statement
     select_filled_slots: Statement = field(metadata=_UNPREPARED)
     empty_slot: Statement = field(metadata=_UNPREPARED)
 
@@ -125,6 +126,7 @@ class StorageStatements:
     select_oldest_session: Statement
     select_recent_sessions: Statement
     select_oldest_open_execution: Statement
+    select_oldest_key_expiry: Statement
 
 
 @frozen

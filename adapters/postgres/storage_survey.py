@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from uuid import UUID
+from typing import Any
 
 from attrs import define
 
@@ -44,13 +44,17 @@ class StorageSurvey:
 
     async def _oldest(self) -> Mapping[Part, datetime]:
         storage = self._statements.storage
+        session = await self._first(storage.select_oldest_session)
+        execution = await self._first(storage.select_oldest_open_execution)
+        expiry = await self._first(storage.select_oldest_key_expiry)
         found = {
-            Part.SESSIONS: await self._first_id(storage.select_oldest_session),
-            Part.OPEN_EXECUTIONS: await self._first_id(storage.select_oldest_open_execution),
+            Part.SESSIONS: session and uuid7_time(session),
+            Part.OPEN_EXECUTIONS: execution and uuid7_time(execution),
+            Part.IDEMPOTENCY_KEYS: expiry and expiry - self._key_lifetime,
         }
-        return {part: uuid7_time(identifier) for part, identifier in found.items() if identifier is not None}
+        return {part: at for part, at in found.items() if at is not None}
 
-    async def _first_id(self, statement: Statement) -> UUID | None:
+    async def _first(self, statement: Statement) -> Any:
         rows = await self._gateway.fetch(statement, {})
         return rows[0][0] if rows else None
 

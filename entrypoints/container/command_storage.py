@@ -1,7 +1,6 @@
 """The report of what is stored, made for a command."""
 
 import shutil
-from datetime import timedelta
 from pathlib import Path
 
 from attrs import define
@@ -11,12 +10,11 @@ from adapters.postgres.gateway import Gateway
 from adapters.postgres.schema import Schema
 from adapters.postgres.statements import load_statements
 from adapters.postgres.storage_survey import StorageSurvey
+from domain.idempotency import KEPT_FOR
 from domain.storage_growth import StorageReport
 from entrypoints.commands.wiring import Storage
 from entrypoints.container.options import gateway_options, retention, storage_budget
 from entrypoints.settings import Settings
-
-_KEY_LIFETIME = timedelta(hours=24)
 
 
 @define
@@ -40,8 +38,6 @@ class CommandStorage(Storage):
         pending = await Schema(gateway, statements.migrations).pending()
         if pending:
             raise RuntimeError(f"The schema lacks {', '.join(pending)}. Run `pglambda migrate up` first.")
-        survey = StorageSurvey(
-            gateway, statements, retention(self._settings).sessions, budget.history_days, _KEY_LIFETIME
-        )
+        survey = StorageSurvey(gateway, statements, retention(self._settings).sessions, budget.history_days, KEPT_FOR)
         free_bytes = None if self._disk is None else shutil.disk_usage(self._disk).free
         return StorageReport(await survey.facts(), budget.size_max_bytes, free_bytes)

@@ -22,6 +22,13 @@ from tests.integration.postgres.waiting import eventually
 MOMENT = timedelta(microseconds=1)
 DAY = timedelta(days=1)
 RETENTION = Retention(sessions=DAY, history=7 * DAY)
+_ADD_KEYS = """
+INSERT INTO meta.idempotency_keys (
+    request_id, owner, key, payload_hash, winner, language_title, deadline_at, expires_at
+)
+SELECT gen_random_uuid(), 'alice', 'k', sha256(''), gen_random_uuid(), 'python-x', %s, %s
+FROM generate_series(1, %s)
+"""
 
 
 async def no_pause(_: float) -> None:
@@ -175,6 +182,49 @@ class TestOverdueExecutions:
         await new_cleanup().sweep()
         with pytest.raises(ExecutionLost):
             await storage.executions.finish(storage.finished(execution))
+
+
+class TestIdempotencyKeys:
+    @pytest.fixture
+    def add(self, storage, database_url):
+        """Store so many keys that are free again after a day."""
+
+        def add(count: int) -> None:
+            facts = [storage.clock.now(), storage.clock.now() + DAY, count]
+            with psycopg.connect(database_url, autocommit=True) as connection:
+                connection.execute(_ADD_KEYS, facts)
+
+        return add
+
+    async def test_a_key_goes_when_it_is_free_again_and_not_before(self, storage, add, new_cleanup):
+        add(1)
+        cleanup = new_cleanup()
+        storage.clock.advance(DAY - MOMENT)
+        await cleanup.sweep()
+        assert cleanup.stats().keys_removed == 0
+        storage.clock.advance(MOMENT)
+        await cleanup.sweep()
+        assert cleanup.stats().keys_removed == 1
+
+    async def test_many_go_in_batches(self, storage, add, led, new_cleanup):
+        add(25)
+        storage.clock.advance(DAY)
+        add(5)
+        cleanup = new_cleanup(batch_max=10)
+        await cleanup.sweep()
+        assert cleanup.stats().keys_removed == 25
+        assert led.asked.count("delete_expired_keys") == 3
+
+    async def test_a_key_in_use_is_left_for_the_next_sweep(self, storage, add, new_cleanup, database_url):
+        add(1)
+        storage.clock.advance(DAY)
+        cleanup = new_cleanup()
+        with psycopg.connect(database_url) as connection:
+            connection.execute("SELECT FROM meta.idempotency_keys FOR UPDATE")
+            await cleanup.sweep()
+            assert cleanup.stats().keys_removed == 0
+        await cleanup.sweep()
+        assert cleanup.stats().keys_removed == 1
 
 
 class TestHistory:

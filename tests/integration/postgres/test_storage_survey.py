@@ -2,12 +2,19 @@
 
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 
 from adapters.postgres.storage_survey import StorageSurvey
 from domain.storage import Part
 
 DAY = timedelta(days=1)
+_ADD_KEY = """
+INSERT INTO meta.idempotency_keys (
+    request_id, owner, key, payload_hash, winner, language_title, deadline_at, expires_at
+)
+VALUES (gen_random_uuid(), 'alice', 'k', sha256(''), gen_random_uuid(), 'python-x', %(expires_at)s, %(expires_at)s)
+"""
 
 
 @pytest.fixture
@@ -15,14 +22,20 @@ def survey(gateway, statements) -> StorageSurvey:
     return StorageSurvey(gateway, statements, 2 * DAY, 7, DAY)
 
 
-async def test_the_oldest_rows_and_the_life_of_sessions_are_told(storage, survey):
+async def test_the_oldest_rows_and_the_life_of_sessions_are_told(storage, survey, database_url):
     began_at = storage.clock.now()
     session = await storage.add(ttl_seconds=86_400, lifetime_seconds_max=10**7)
     storage.clock.advance(DAY / 2)
     await storage.begin(session.key)
     await storage.add(ttl_seconds=3 * 86_400, lifetime_seconds_max=10**7)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(_ADD_KEY, {"expires_at": began_at + 2 * DAY})
     facts = await survey.facts()
-    assert facts.oldest == {Part.SESSIONS: began_at, Part.OPEN_EXECUTIONS: began_at + DAY / 2}
+    assert facts.oldest == {
+        Part.SESSIONS: began_at,
+        Part.OPEN_EXECUTIONS: began_at + DAY / 2,
+        Part.IDEMPOTENCY_KEYS: began_at + DAY,
+    }
     assert facts.session_days == pytest.approx((1 + 3) / 2 + 2)
     assert (facts.history_days, facts.key_days) == (7, 1)
     assert abs(facts.measured_at - datetime.now(UTC)) < timedelta(minutes=1)
