@@ -2,54 +2,32 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import click
 from msgspec.structs import replace
 
-from domain.errors import RuntimeUnavailable, StorageUnavailable
 from domain.language import Language
 from entrypoints.commands.database import command_database
-from entrypoints.commands.output import Output
+from entrypoints.commands.invocation import failures_told, settings_in_force, wiring_of
+from entrypoints.commands.keys import keys
+from entrypoints.commands.output import Output, output_option
+from entrypoints.commands.owners import owners
 from entrypoints.commands.selftest import all_held, attack, told
 from entrypoints.commands.storage import storage_told
-from entrypoints.commands.wiring import Migrations, Wiring, container
+from entrypoints.commands.token import token
+from entrypoints.commands.wiring import Migrations
 from entrypoints.configuration.checks import RUNTIME_HOST_CHECKS
-from entrypoints.configuration.environment import SettingsError
 from entrypoints.configuration.listing import setting_lines
 from entrypoints.logs import configure_logs
 from entrypoints.settings import Settings
 from entrypoints.supervision.announcement import announce, announce_runtime_host
-from entrypoints.supervision.data_dir import DataDirError
-from entrypoints.supervision.database_server import ServerFailed
-from entrypoints.supervision.listener import CannotListen
-from entrypoints.supervision.process import StartFailed
 from entrypoints.supervision.supervisor import Supervisor
 from entrypoints.supervision.targets import Targets
 from entrypoints.version import VERSION
 
-_FAILURES = (StartFailed, DataDirError, CannotListen, ServerFailed, StorageUnavailable, RuntimeUnavailable)
-
 Answer = TypeVar("Answer")
-
-
-class WrongSettings(click.ClickException):
-    """Settings that a person has to correct first; the exit status is that of a wrong usage."""
-
-    exit_code = 2
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Turn what a person can act on into a message and an exit status."""
-    try:
-        yield
-    except SettingsError as error:
-        raise WrongSettings(str(error)) from error
-    except (*_FAILURES, RuntimeError) as error:
-        raise click.ClickException(str(error)) from error
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -65,9 +43,9 @@ def cli() -> None:
 @click.pass_context
 def serve(context: click.Context) -> None:
     """Serve the HTTP API until Ctrl-C or SIGTERM; a second one skips the wait for running work."""
-    with _told():
-        settings = _settings()
-        server = _wiring(context).embedded_postgres(settings) if settings.embedded else None
+    with failures_told():
+        settings = settings_in_force()
+        server = wiring_of(context).embedded_postgres(settings) if settings.embedded else None
         targets = Targets()
         asyncio.run(Supervisor(settings, targets.controller, targets, server, announce).run())
 
@@ -75,7 +53,7 @@ def serve(context: click.Context) -> None:
 @cli.command("runtime-host")
 def runtime_host() -> None:
     """Run scripts for controllers elsewhere, on HOST and PORT; RUNTIME_TOKEN must be set off loopback."""
-    with _told():
+    with failures_told():
         settings = replace(Settings.load(os.environ, RUNTIME_HOST_CHECKS), web_concurrency=1, auto_migrate=False)
         configure_logs(settings.log_level, settings.log_format)
         targets = Targets()
@@ -123,15 +101,6 @@ def status(context: click.Context, dry_run: bool) -> None:  # noqa: ARG001  # ac
         click.echo(f"{each.name}  {each.applied_at.isoformat() if each.applied_at else 'not applied'}")
 
 
-_output = click.option(
-    "--output",
-    type=click.Choice([each.value for each in Output]),
-    default=Output.TABLE.value,
-    show_default=True,
-    help="A table for people, or JSON for programs.",
-)
-
-
 @cli.command()
 @click.option(
     "--language",
@@ -140,13 +109,13 @@ _output = click.option(
     multiple=True,
     help="Only this language.",
 )
-@_output
+@output_option
 @click.pass_context
 def selftest(context: click.Context, languages: tuple[str, ...], output: str) -> None:
     """Attack this host's sandbox by every known way out; the exit status is 1 when any attack succeeds."""
-    with _told():
+    with failures_told():
         trials = asyncio.run(
-            attack(_wiring(context), _settings(), [Language(each) for each in languages] or list(Language))
+            attack(wiring_of(context), settings_in_force(), [Language(each) for each in languages] or list(Language))
         )
     click.echo(told(trials, Output(output)))
     if not all_held(trials):
@@ -154,16 +123,24 @@ def selftest(context: click.Context, languages: tuple[str, ...], output: str) ->
 
 
 @cli.command()
-@_output
+@output_option
 @click.pass_context
 def storage(context: click.Context, output: str) -> None:
     """Show how much is stored in which part, since when, how fast it grows, and for how long there is room."""
-    with _told():
-        settings, wiring = _settings(), _wiring(context)
+    with failures_told():
+        settings, wiring = settings_in_force(), wiring_of(context)
         disk = settings.data_dir if settings.embedded else None
         with command_database(settings, wiring) as found:
             report = asyncio.run(wiring.storage(found, disk).report())
     click.echo(storage_told(report, Output(output)))
+
+
+@cli.command()
+@click.pass_context
+def openapi(context: click.Context) -> None:
+    """Print the OpenAPI document of the API, with the bounds of these settings."""
+    with failures_told():
+        click.echo(wiring_of(context).document(settings_in_force()), nl=False)
 
 
 @cli.group()
@@ -175,9 +152,14 @@ def config() -> None:
 @click.option("--describe", is_flag=True, help="Say what each setting means.")
 def show(describe: bool) -> None:
     """Print every setting as it is in force; secrets are masked."""
-    with _told():
+    with failures_told():
         for line in setting_lines(Settings.load(os.environ), describe=describe):
             click.echo(line)
+
+
+cli.add_command(token)
+cli.add_command(keys)
+cli.add_command(owners)
 
 
 def main() -> None:
@@ -185,22 +167,12 @@ def main() -> None:
     cli.main(prog_name="pglambda")
 
 
-def _settings() -> Settings:
-    settings = Settings.load(os.environ)
-    configure_logs(settings.log_level, settings.log_format)
-    return settings
-
-
-def _wiring(context: click.Context) -> Wiring:
-    return context.obj or container()
-
-
 def _on_migrations(context: click.Context, ask: Callable[[Migrations], Awaitable[Answer]]) -> Answer:
     async def answer(migrations: Migrations) -> Answer:
         return await ask(migrations)
 
-    with _told(), command_database(_settings(), _wiring(context)) as settings:
-        return asyncio.run(answer(_wiring(context).migrations(settings)))
+    with failures_told(), command_database(settings_in_force(), wiring_of(context)) as settings:
+        return asyncio.run(answer(wiring_of(context).migrations(settings)))
 
 
 def _tell(direction: str, dry_run: bool, names: Sequence[str]) -> None:

@@ -3,12 +3,23 @@
 from collections.abc import Sequence
 from enum import StrEnum
 
+import click
+
 
 class Output(StrEnum):
     """The form of what is told."""
 
     TABLE = "table"
     JSON = "json"
+
+
+output_option = click.option(
+    "--output",
+    type=click.Choice([each.value for each in Output]),
+    default=Output.TABLE.value,
+    show_default=True,
+    help="A table for people, or JSON for programs.",
+)
 
 
 def table(rows: Sequence[Sequence[str]], numbers: frozenset[int] = frozenset()) -> str:

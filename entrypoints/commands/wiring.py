@@ -2,11 +2,16 @@
 
 import importlib
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol, cast
 
+from domain.api_key_service import ApiKeyService
+from domain.identity import Owner
 from domain.language import Language
+from domain.owner_move import OwnerMover
+from domain.principal import Scope
 from domain.storage_growth import StorageReport
 from entrypoints.settings import Settings
 from entrypoints.supervision.database_server import DatabaseServer
@@ -137,6 +142,22 @@ class Wiring(SelfTests, Protocol):
 
     def storage(self, settings: Settings, disk: Path | None) -> Storage:
         """Return what looks at the settings' database; `disk` is a folder on its disk, where that is this host's."""
+        ...
+
+    def token(self, settings: Settings, owner: Owner, scopes: frozenset[Scope], lifetime: timedelta) -> str:
+        """Return a token that JWT_SECRET signs; raises RuntimeError with an operator's text when it cannot."""
+        ...
+
+    def keys(self, settings: Settings) -> AbstractAsyncContextManager[ApiKeyService]:
+        """Return the API keys of the settings' database, while they are looked at; entering raises as `report` does."""
+        ...
+
+    def owners(self, settings: Settings) -> AbstractAsyncContextManager[OwnerMover]:
+        """Return what moves the belongings of owners in the settings' database; entering raises as `report` does."""
+        ...
+
+    def document(self, settings: Settings) -> str:
+        """Return the OpenAPI document of a controller with these settings, as text."""
         ...
 
 

@@ -2,8 +2,11 @@
 
 import ipaddress
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from entrypoints.configuration.edge import edge_lists_fit, rates_can_be_read
 
 if TYPE_CHECKING:
     from entrypoints.settings import Settings
@@ -18,6 +21,10 @@ DEADLINE_MARGIN_SECONDS = 60
 
 EMBEDDED_CONNECTIONS_MAX = 1000
 URL_COUNT_MAX = 32
+JWT_SECRET_SIZE_MIN = 32
+"""As many bytes as the digest of HS256 has (RFC 7518, section 3.2)."""
+
+_OTLP = "opentelemetry.exporter.otlp.proto.http"
 
 
 def defaults_within_maxima(settings: "Settings") -> Iterator[str]:
@@ -79,8 +86,26 @@ def runtime_token_off_loopback(settings: "Settings") -> Iterator[str]:
 
 def authentication_said_off_loopback(settings: "Settings") -> Iterator[str]:
     """Being open to a network without authentication is a decision, not an accident."""
-    if settings.auth is None and not is_loopback(settings.host):
-        yield f"AUTH: must be set to none, because HOST {settings.host!r} is off loopback and lets everybody in"
+    if settings.auth is None and not settings.verifies_tokens and not is_loopback(settings.host):
+        yield (
+            f"AUTH: must be set, because HOST {settings.host!r} is off loopback: required (with API keys, or with "
+            "JWT_SECRET, JWT_PUBLIC_KEY or JWT_JWKS_URL for tokens), or none, which lets everybody in"
+        )
+
+
+def token_keys_fit(settings: "Settings") -> Iterator[str]:
+    """Keys for tokens are such, and are there where they are needed."""
+    if settings.auth == "none" and settings.verifies_tokens:
+        yield "AUTH: is none, and there are keys to verify tokens with; unset AUTH or the JWT_ settings"
+    secret = settings.jwt_secret.reveal() if settings.jwt_secret else None
+    if secret is not None and len(secret.encode()) < JWT_SECRET_SIZE_MIN:
+        yield f"JWT_SECRET: must have at least {JWT_SECRET_SIZE_MIN} bytes; try: openssl rand -base64 48"
+    if settings.jwt_jwks_url is not None and not _is_key_url(settings.jwt_jwks_url):
+        yield "JWT_JWKS_URL: must be https://..., or http:// on loopback; else anybody on the way can replace the keys"
+    if not settings.verifies_tokens:
+        for name, value in {"JWT_ISSUER": settings.jwt_issuer, "JWT_AUDIENCE": settings.jwt_audience}.items():
+            if value is not None:
+                yield f"{name}: needs JWT_SECRET, JWT_PUBLIC_KEY or JWT_JWKS_URL beside it"
 
 
 def host_token_off_loopback(settings: "Settings") -> Iterator[str]:
@@ -93,6 +118,18 @@ def database_url_is_postgresql(settings: "Settings") -> Iterator[str]:
     """The database is PostgreSQL, named by a URL."""
     if settings.database_url and not settings.database_url.reveal().startswith(("postgresql://", "postgres://")):
         yield "DATABASE_URL: must begin with postgresql://"
+
+
+def metrics_have_their_own_port(settings: "Settings") -> Iterator[str]:
+    """Metrics, where they have a port, do not take that of the API."""
+    if settings.metrics_port == settings.port:
+        yield f"METRICS_PORT: must differ from PORT, which is {settings.port} too"
+
+
+def traces_can_be_sent(settings: "Settings") -> Iterator[str]:
+    """Whoever wants spans has the packages that send them."""
+    if settings.traces == "otlp" and not (_is_there("opentelemetry.sdk") and _is_there(_OTLP)):
+        yield "TRACES: otlp needs packages that are not installed: pip install 'pglambda[otel]'"
 
 
 def files_exist(settings: "Settings") -> Iterator[str]:
@@ -111,6 +148,13 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # nor is the package that it would be in
+        return False
+
+
 def _runtime_urls(settings: "Settings") -> dict[str, tuple[str, ...]]:
     named = {"NODEJS_RUNTIME_URL": settings.nodejs_runtime_url, "PYTHON_RUNTIME_URL": settings.python_runtime_url}
     return {name: urls for name, urls in named.items() if urls}
@@ -127,12 +171,19 @@ def _is_runtime_url(url: str) -> bool:
     return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
+def _is_key_url(url: str) -> bool:
+    if not _is_runtime_url(url):
+        return False
+    parts = urlsplit(url)
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+
+
 def _is_near(url: str) -> bool:
     parts = urlsplit(url)
     return parts.scheme == "unix" or is_loopback(parts.hostname or "")
 
 
-_COMMON: tuple[Check, ...] = (defaults_within_maxima, files_exist)
+_COMMON: tuple[Check, ...] = (defaults_within_maxima, files_exist, metrics_have_their_own_port, traces_can_be_sent)
 
 CONTROLLER_CHECKS: tuple[Check, ...] = (
     *_COMMON,
@@ -142,6 +193,9 @@ CONTROLLER_CHECKS: tuple[Check, ...] = (
     runtime_urls_are_urls,
     runtime_token_off_loopback,
     authentication_said_off_loopback,
+    token_keys_fit,
+    rates_can_be_read,
+    edge_lists_fit,
 )
 """What holds for a service with sessions."""
 

@@ -1,11 +1,12 @@
 """What the commands of an operator work with."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime
+from contextlib import AbstractAsyncContextManager, contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from attrs import define, frozen
+from msgspec.structs import replace
 
 from adapters.embedded_postgres.server import EmbeddedPostgres
 from adapters.postgres.migration import Migration, MigrationsDiffer, SessionsExist, UnknownMigration, UnsupportedServer
@@ -14,10 +15,21 @@ from adapters.postgres.statements import load_statements
 from adapters.sandbox.selftest.corpus import load_attacks
 from adapters.sandbox.selftest.trials import SelfTest
 from adapters.system_clock import SystemClock
+from adapters.tokens.issuer import issue_token
+from adapters.tokens.keys import WrongKey
+from domain.api_key_service import ApiKeyService
+from domain.identity import Owner
 from domain.language import Language
+from domain.owner_move import OwnerMover
+from domain.principal import Scope
 from entrypoints.commands.wiring import Migrations, MigrationState, Storage
+from entrypoints.configuration.secret import Secret
+from entrypoints.container.command_access import command_keys, command_owners
 from entrypoints.container.command_storage import CommandStorage
+from entrypoints.container.controller import create_controller
 from entrypoints.container.options import embedded_options, sandbox_options
+from entrypoints.container.tokens import claim_rules
+from entrypoints.http.openapi.document import rendered
 from entrypoints.settings import Settings
 from entrypoints.supervision.database_server import DatabaseServer
 from entrypoints.supervision.launcher import launch
@@ -41,6 +53,32 @@ def migrations(settings: Settings) -> Migrations:
 def storage(settings: Settings, disk: Path | None) -> Storage:
     """Return what looks at the settings' database."""
     return CommandStorage(settings, disk)
+
+
+def token(settings: Settings, owner: Owner, scopes: frozenset[Scope], lifetime: timedelta) -> str:
+    """Return a token that JWT_SECRET signs; raises RuntimeError when that is no secret to sign with."""
+    assert settings.jwt_secret is not None
+    span = SystemClock().now(), lifetime
+    try:
+        return issue_token(settings.jwt_secret.reveal(), owner, scopes, claim_rules(settings), span)
+    except WrongKey as error:
+        raise RuntimeError(f"JWT_SECRET: {error}") from error
+
+
+def keys(settings: Settings) -> AbstractAsyncContextManager[ApiKeyService]:
+    """Return the API keys of the settings' database, while they are looked at."""
+    return command_keys(settings)
+
+
+def owners(settings: Settings) -> AbstractAsyncContextManager[OwnerMover]:
+    """Return what moves the belongings of owners in the settings' database."""
+    return command_owners(settings)
+
+
+def document(settings: Settings) -> str:
+    """Return the OpenAPI document of a controller with these settings, as text; nothing is connected for it."""
+    reachable = settings.database_url or Secret("postgresql:///")
+    return rendered(create_controller(replace(settings, database_url=reachable)).document())
 
 
 def self_test(settings: Settings, languages: Sequence[Language]) -> SelfTest:

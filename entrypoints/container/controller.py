@@ -4,23 +4,31 @@ from pathlib import Path
 
 from dependency_injector import containers, providers
 
+from adapters.json_schema.compiler import JsonSchemaCompiler
 from adapters.mapping_file import WrongMappingFile, read_mapping
 from adapters.random_ids import RandomIds
 from domain.execution_service import ExecutionService
 from domain.language import LanguageMapping
+from domain.params_check import ParamsCheck
 from domain.session_service import SessionService
 from domain.tasks import Places, Tasks
 from entrypoints.configuration.environment import SettingsError
 from entrypoints.container.database import Database
+from entrypoints.container.entrance import Entrance
+from entrypoints.container.figures import DatabaseFigures, all_coalescers
 from entrypoints.container.health import Health
 from entrypoints.container.life import Life
+from entrypoints.container.limiting import Limiting
+from entrypoints.container.observation import Observation, observed, trace_headers
 from entrypoints.container.options import execution_policy, http_options, session_policy
 from entrypoints.container.runners import Runners
+from entrypoints.container.tokens import published_keys, token_verifier
 from entrypoints.http.application import Application, Hooks, Services
+from entrypoints.metrics.registry import Registry
 from entrypoints.settings import Settings
 
-_EXECUTIONS_MAX = 1024
-"""Executions inside one controller at once, queued ones included."""
+_UNRECORDED_MAX = 1024
+"""Executions of one controller whose end is still to be recorded."""
 
 
 class Controller(containers.DeclarativeContainer):
@@ -28,22 +36,29 @@ class Controller(containers.DeclarativeContainer):
 
     settings = providers.Dependency(instance_of=Settings)
 
-    database = providers.Container(Database, settings=settings)
-    runners = providers.Singleton(Runners.of, settings)
+    observation = providers.Container(Observation, settings=settings)
+    database = providers.Container(Database, settings=settings, observe=observation.statements.provided.ended)
+    runners = providers.Singleton(Runners.of, settings, providers.Object(trace_headers))
+    running = providers.Singleton(observed, runners.provided.by_language, observation.executions)
     tasks = providers.Singleton(Tasks)
     ids = providers.Singleton(RandomIds)
+    schemas = providers.Singleton(JsonSchemaCompiler)
     mapping = providers.Singleton(lambda settings: _mapping(settings.runtime_mappings_file), settings)
 
+    limiting = providers.Singleton(Limiting, settings, database.clock, database.rates, database.usage)
     sessions = providers.Singleton(
         SessionService,
         clock=database.clock,
         ids=ids,
         sessions=database.sessions,
         executions=database.executions,
-        runners=runners.provided.by_language,
+        keyed=database.keyed,
+        runners=running,
         mapping=mapping,
         policy=providers.Callable(session_policy, settings),
         tasks=tasks,
+        functions=database.functions,
+        quotas=limiting.provided.quotas,
     )
     executions = providers.Singleton(
         ExecutionService,
@@ -51,11 +66,26 @@ class Controller(containers.DeclarativeContainer):
         ids=ids,
         sessions=database.sessions,
         executions=database.executions,
-        runners=runners.provided.by_language,
+        keyed=database.keyed,
+        runners=running,
         policy=providers.Callable(execution_policy, settings),
-        inside=providers.Singleton(Places, "an execution", _EXECUTIONS_MAX),
-        unrecorded=providers.Singleton(Places, "the recording of an execution", _EXECUTIONS_MAX),
+        inside=limiting.provided.inside,
+        unrecorded=providers.Singleton(Places, "the recording of an execution", _UNRECORDED_MAX),
         tasks=tasks,
+        params=providers.Singleton(ParamsCheck, database.functions, schemas),
+    )
+    token_keys = providers.Singleton(published_keys, settings)
+    entrance = providers.Singleton(
+        Entrance,
+        authenticated=settings.provided.authenticated,
+        gateway=database.gateway,
+        clock=database.clock,
+        keys=database.api_keys,
+        tokens=providers.Singleton(token_verifier, settings, database.clock, token_keys),
+        jwks=token_keys,
+        sessions=database.sessions,
+        mapping=mapping,
+        count=database.statements.provided.owners.select_session_count,
     )
     health = providers.Singleton(
         Health,
@@ -67,6 +97,25 @@ class Controller(containers.DeclarativeContainer):
         storage=database.storage,
         runners=runners,
         connections=settings.provided.database_connections,
+        entrance=entrance,
+    )
+    figures = providers.Singleton(
+        Registry,
+        observation.executions.provided.read,
+        observation.statements.provided.read,
+        providers.Singleton(
+            DatabaseFigures,
+            database.gateway,
+            providers.Callable(
+                all_coalescers,
+                database.sessions.provided.coalescers,
+                database.executions.provided.coalescers,
+                database.keyed.provided.coalescers,
+                entrance.provided.coalescers,
+            ),
+            database.clock,
+            database.cleanup,
+        ).provided.read,
     )
     life = providers.Singleton(
         Life,
@@ -77,17 +126,26 @@ class Controller(containers.DeclarativeContainer):
         tasks=tasks,
         sessions=database.sessions,
         executions=database.executions,
+        keyed=database.keyed,
+        entrance=entrance,
+        tracing=observation.tracing,
     )
     application = providers.Singleton(
         Application,
-        providers.Singleton(Services, sessions=sessions, executions=executions, process=health),
+        providers.Singleton(Services, sessions=sessions, executions=executions, process=health, figures=figures),
         providers.Callable(http_options, settings),
-        providers.Singleton(Hooks, life.provided.start, life.provided.end),
+        providers.Singleton(
+            Hooks,
+            life.provided.start,
+            life.provided.end,
+            entrance.provided.guards,
+            providers.List(observation.requests),
+        ),
     )
 
 
 def create_controller(settings: Settings) -> Application:
-    """Return the ASGI application of one HTTP worker; raises SettingsError for a mapping file that is wrong."""
+    """Return the ASGI application of one HTTP worker; raises SettingsError for a mapping file or a key that is wrong."""
     application: Application = Controller(settings=settings).application()
     return application
 

@@ -2,21 +2,27 @@
 
 from dependency_injector import containers, providers
 
+from adapters.postgres.api_keys import PostgresApiKeyRepository
 from adapters.postgres.cleanup import Cleanup
 from adapters.postgres.clock import ClockOptions, DisciplinedClock, database_time
 from adapters.postgres.executions import PostgresExecutionRepository
+from adapters.postgres.functions import PostgresFunctionRepository
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.key_set import KeySet
+from adapters.postgres.keyed_calls import PostgresKeyedCallRepository
+from adapters.postgres.observing import StatementObserver
+from adapters.postgres.limits import PostgresRateLedger, PostgresUsageReader
 from adapters.postgres.schema import Schema
 from adapters.postgres.sessions import PostgresSessionRepository
 from adapters.postgres.statement import Statement
 from adapters.postgres.statements import load_statements
 from adapters.postgres.storage_keeper import StorageKeeper
-from entrypoints.container.options import gateway_options, retention, storage_budget
+from entrypoints.container.options import execution_options, gateway_options, retention, storage_budget
 from entrypoints.settings import Settings
 
 
-def _clock(gateway: Gateway, statement: Statement) -> DisciplinedClock:
+def disciplined_clock(gateway: Gateway, statement: Statement) -> DisciplinedClock:
+    """Return the clock of the gateway's database, not read yet."""
     options = ClockOptions()
     return DisciplinedClock(database_time(gateway.fetch, statement, options.probe_timeout_s), options)
 
@@ -25,17 +31,30 @@ class Database(containers.DeclarativeContainer):
     """The gateway, what is kept behind it, and the clock that is kept by it."""
 
     settings = providers.Dependency(instance_of=Settings)
+    observe: providers.Dependency[StatementObserver] = providers.Dependency()
 
     statements = providers.Singleton(load_statements)
-    gateway = providers.Singleton(Gateway, providers.Callable(gateway_options, settings))
-    clock = providers.Singleton(_clock, gateway, statements.provided.clock.select_clock)
+    gateway = providers.Singleton(Gateway, providers.Callable(gateway_options, settings), observe)
+    clock = providers.Singleton(disciplined_clock, gateway, statements.provided.clock.select_clock)
     writing = providers.Singleton(KeySet)
     sessions = providers.Singleton(PostgresSessionRepository, gateway, statements.provided.sessions, writing)
     executions = providers.Singleton(
-        PostgresExecutionRepository, gateway, statements.provided.executions, clock, writing
+        PostgresExecutionRepository,
+        gateway,
+        statements.provided.executions,
+        clock,
+        writing,
+        providers.Callable(execution_options, settings),
     )
+    keyed = providers.Singleton(
+        PostgresKeyedCallRepository, gateway, statements.provided.keyed_calls, executions, writing
+    )
+    functions = providers.Singleton(PostgresFunctionRepository, gateway, statements.provided.functions)
+    api_keys = providers.Singleton(PostgresApiKeyRepository, gateway, statements.provided.api_keys)
     schema = providers.Singleton(Schema, gateway, statements.provided.migrations)
     storage = providers.Singleton(StorageKeeper.of, gateway, statements, providers.Callable(storage_budget, settings))
     cleanup = providers.Singleton(
         Cleanup, gateway, statements.provided.cleanup, clock, providers.Callable(retention, settings), storage
     )
+    rates = providers.Singleton(PostgresRateLedger, gateway, statements.provided.limits)
+    usage = providers.Singleton(PostgresUsageReader, gateway, statements.provided.limits)

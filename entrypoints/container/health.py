@@ -13,6 +13,7 @@ from adapters.postgres.schema import Schema
 from adapters.postgres.statements import Statements
 from adapters.postgres.storage_keeper import StorageKeeper
 from domain.errors import DomainError
+from entrypoints.container.entrance import Entrance
 from entrypoints.container.runners import Runners
 from entrypoints.container.storage_facts import storage_facts
 from entrypoints.http.operations import Operations, Probe
@@ -34,6 +35,7 @@ class Health(Operations):
     _runners: Runners
     _connections: int
     """What all processes may open together."""
+    _entrance: Entrance
 
     @property
     @override
@@ -56,6 +58,7 @@ class Health(Operations):
             "sandbox": sandbox,
             "cleanup": self._ask_cleanup,
             "storage": self._ask_storage,
+            **self._entrance.components,
         }
 
     async def _ask_database(self) -> Mapping[str, object]:

@@ -11,9 +11,12 @@ from adapters.postgres.cleanup import Cleanup
 from adapters.postgres.clock import DisciplinedClock
 from adapters.postgres.executions import PostgresExecutionRepository
 from adapters.postgres.gateway import Gateway
+from adapters.postgres.keyed_calls import PostgresKeyedCallRepository
 from adapters.postgres.sessions import PostgresSessionRepository
 from domain.tasks import Tasks
+from entrypoints.container.entrance import Entrance
 from entrypoints.container.runners import Runners
+from entrypoints.tracing.trace import Tracing
 
 _RECORDING_TIMEOUT_S = 5.0
 """What recording the ends of executions may take once no request is inside any more."""
@@ -30,13 +33,16 @@ class Life:
     _tasks: Tasks
     _sessions: PostgresSessionRepository
     _executions: PostgresExecutionRepository
+    _keyed: PostgresKeyedCallRepository
+    _entrance: Entrance
+    _tracing: Tracing
     _beside: list[asyncio.Task[None]] = field(factory=list, init=False)
 
     async def start(self) -> None:
         """Begin to connect, read the database's clock if it answers, start workers and what runs beside requests."""
         await self._gateway.open()
         await asyncio.gather(self._clock.measure(), self._runners.open())
-        self._beside = [self._run(work) for work in (self._clock.run(), self._cleanup.run())]
+        self._beside = [self._run(work) for work in (self._clock.run(), self._cleanup.run(), *self._entrance.works())]
 
     async def end(self) -> None:
         """Let what was run be recorded, then end every worker and connection."""
@@ -45,10 +51,17 @@ class Life:
         for task in self._beside:
             task.cancel()
         await asyncio.gather(*self._beside, return_exceptions=True)
-        for coalescer in (*self._sessions.coalescers, *self._executions.coalescers):
+        await self._entrance.close()
+        for coalescer in (
+            *self._entrance.coalescers,
+            *self._sessions.coalescers,
+            *self._executions.coalescers,
+            *self._keyed.coalescers,
+        ):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(coalescer.close(), _RECORDING_TIMEOUT_S)
         await self._gateway.close()
+        await asyncio.to_thread(self._tracing.close)
 
     def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return asyncio.get_running_loop().create_task(work)

@@ -7,6 +7,7 @@ from entrypoints.configuration.secret import Secret
 from entrypoints.settings import Settings
 
 HUSH = "postgresql://u:hush@db/x"
+SECRET = "s" * 32
 
 
 def problems(**environ):
@@ -69,7 +70,7 @@ def test_every_wrong_setting_is_told_at_once_by_its_name():
         ("MAX_SCRIPT_SIZE", "0"),
         ("SANDBOX_UID", "0"),
         ("AUTO_MIGRATE", "perhaps"),
-        ("AUTH", "required"),
+        ("AUTH", "perhaps"),
         ("SESSION_EXPIRY_SECONDS", "86401"),
     ],
 )
@@ -80,7 +81,7 @@ def test_a_value_outside_its_bounds_is_refused(name, value):
 
 @pytest.mark.parametrize(
     ("name", "choices"),
-    [("LOG_LEVEL", "debug, info, warning, error"), ("ISOLATION", "session, process"), ("AUTH", "none")],
+    [("LOG_LEVEL", "debug, info, warning, error"), ("ISOLATION", "session, process"), ("AUTH", "none, required")],
 )
 def test_a_value_that_is_no_choice_is_told_the_choices(name, choices):
     (problem,) = problems(**{name: "loud"})
@@ -98,6 +99,13 @@ def test_a_value_that_is_no_choice_is_told_the_choices(name, choices):
         ({"DATABASE_URL": "mysql://x"}, "DATABASE_URL"),
         ({"HOST": "0.0.0.0"}, "AUTH"),
         ({"HOST": "example.org"}, "AUTH"),
+        ({"AUTH": "none", "JWT_SECRET": SECRET}, "AUTH"),
+        ({"JWT_SECRET": "x" * 31}, "JWT_SECRET"),
+        ({"JWT_JWKS_URL": "http://10.0.0.1/keys"}, "JWT_JWKS_URL"),
+        ({"JWT_JWKS_URL": "ftp://localhost/keys"}, "JWT_JWKS_URL"),
+        ({"JWT_JWKS_URL": "https:///keys"}, "JWT_JWKS_URL"),
+        ({"JWT_ISSUER": "https://issuer"}, "JWT_ISSUER"),
+        ({"JWT_AUDIENCE": "pglambda", "AUTH": "required"}, "JWT_AUDIENCE"),
         ({"NODEJS_RUNTIME_URL": "ftp://localhost"}, "NODEJS_RUNTIME_URL"),
         ({"NODEJS_RUNTIME_URL": "http://localhost:x"}, "NODEJS_RUNTIME_URL"),
         ({"NODEJS_RUNTIME_URL": "unix:relative"}, "NODEJS_RUNTIME_URL"),
@@ -119,6 +127,10 @@ def test_settings_that_contradict_each_other_are_refused(environ, named):
         {"DB_POOL_MAX": "200", "WEB_CONCURRENCY": "5"},
         {"DB_POOL_MAX": "200", "WEB_CONCURRENCY": "6", "DATABASE_URL": HUSH},
         {"HOST": "0.0.0.0", "AUTH": "none"},
+        {"HOST": "0.0.0.0", "AUTH": "required"},
+        {"HOST": "0.0.0.0", "JWT_SECRET": SECRET},
+        {"JWT_JWKS_URL": "https://issuer.example/keys", "JWT_ISSUER": "https://issuer.example"},
+        {"JWT_JWKS_URL": "http://127.0.0.1:9/keys", "JWT_AUDIENCE": "pglambda"},
         {"HOST": "::1"},
         {"HOST": "localhost"},
         {"PYTHON_RUNTIME_URL": "https://10.0.0.1:1", "RUNTIME_TOKEN": "t"},
@@ -126,6 +138,21 @@ def test_settings_that_contradict_each_other_are_refused(environ, named):
 )
 def test_settings_that_fit_together_are_taken(environ):
     Settings.load(environ)
+
+
+@pytest.mark.parametrize(
+    ("environ", "authenticated"),
+    [
+        ({}, False),
+        ({"AUTH": "none"}, False),
+        ({"AUTH": "required"}, True),
+        ({"JWT_SECRET": SECRET}, True),
+        ({"JWT_PUBLIC_KEY": "pem"}, True),
+        ({"JWT_JWKS_URL": "https://issuer.example/keys"}, True),
+    ],
+)
+def test_callers_must_be_known_once_a_key_is_set_or_that_is_said(environ, authenticated):
+    assert Settings.load(environ).authenticated is authenticated
 
 
 def test_what_a_runtime_host_may_add_counts_towards_the_retention():

@@ -1,0 +1,29 @@
+"""Tokens for local use."""
+
+from datetime import timedelta
+
+import click
+
+from domain.identity import Owner
+from domain.principal import Scope
+from entrypoints.commands.arguments import owner_option, scopes_option, span
+from entrypoints.commands.invocation import failures_told, settings_in_force, wiring_of
+
+_UNSIGNED = (
+    "There is no JWT_SECRET to sign with. Set it here as for the service; tokens for JWT_PUBLIC_KEY and JWT_JWKS_URL "
+    "are made by whoever has the private key. `pglambda keys create` makes an API key instead."
+)
+
+
+@click.command()
+@owner_option
+@scopes_option
+@click.option("--expires-in", "lifetime", type=span, default="1h", show_default=True, help="How long it holds.")
+@click.pass_context
+def token(context: click.Context, owner: Owner, scopes: tuple[str, ...], lifetime: timedelta) -> None:
+    """Print a token signed with JWT_SECRET, and nothing else."""
+    with failures_told():
+        settings = settings_in_force()
+        if settings.jwt_secret is None:
+            raise click.ClickException(_UNSIGNED)
+        click.echo(wiring_of(context).token(settings, owner, frozenset(map(Scope, scopes)), lifetime))

@@ -1,0 +1,91 @@
+"""Who is let in: the guards of a controller, and what runs beside them."""
+
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any
+
+import structlog
+from attrs import define, field
+
+from adapters.postgres.api_keys import PostgresApiKeyRepository
+from adapters.postgres.coalescer import Coalescer
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.statement import Statement
+from adapters.tokens.jwks import Jwks
+from domain.authentication import Authentication, KeyRing
+from domain.errors import DomainError
+from domain.identity import ANONYMOUS
+from domain.language import LanguageMapping
+from domain.ports import Clock, SessionRepository, TokenVerifier
+from domain.session_languages import SessionLanguages
+from entrypoints.http.authentication import AuthenticationGuard
+from entrypoints.http.guards import Guard
+from entrypoints.http.language_scopes import LanguageGuard
+from entrypoints.http.operations import Probe
+
+_COUNTED_MAX = 100_000
+_RETRY_S = 5.0
+_TRIES = 60
+
+_log = structlog.get_logger(__name__)
+
+
+@define(eq=False)
+class Entrance:
+    """Guards for where callers have to be known; no guard, and nothing beside, where `authenticated` is false."""
+
+    authenticated: bool
+    _gateway: Gateway
+    _clock: Clock
+    _keys: PostgresApiKeyRepository
+    _tokens: TokenVerifier | None
+    _jwks: Jwks | None
+    _sessions: SessionRepository
+    _mapping: LanguageMapping
+    _count: Statement
+    guards: Sequence[Guard] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        knowing = AuthenticationGuard(Authentication(KeyRing(self._clock, self._keys), self._tokens))
+        speaking = LanguageGuard(self._mapping, SessionLanguages(self._sessions))
+        self.guards = (knowing, speaking) if self.authenticated else ()
+
+    @property
+    def coalescers(self) -> Sequence[Coalescer[Any, Any]]:
+        """What is to be closed at the end."""
+        return self._keys.coalescers
+
+    @property
+    def components(self) -> Mapping[str, Probe]:
+        """What the health summary shows."""
+        return {} if self._jwks is None else {"token_keys": self._jwks.health}
+
+    def works(self) -> Sequence[Coroutine[Any, Any, None]]:
+        """Return what is to run beside requests."""
+        if not self.authenticated:
+            return ()
+        return (self._tell_of_anonymous(), *(() if self._jwks is None else (self._jwks.run(),)))
+
+    async def close(self) -> None:
+        """End what was begun beside requests."""
+        if self._jwks is not None:
+            await self._jwks.close()
+
+    async def _tell_of_anonymous(self) -> None:
+        """Say how many sessions nobody reaches any more, once the database answers."""
+        for _ in range(_TRIES):
+            try:
+                rows = await self._gateway.fetch(self._count, {"owner": ANONYMOUS, "rows_max": _COUNTED_MAX + 1})
+            except DomainError:
+                await asyncio.sleep(_RETRY_S)
+                continue
+            if rows[0][0]:
+                _log.warning("sessions_of_anonymous", sessions=_counted(rows[0][0]), remedy=_REMEDY)
+            return
+
+
+_REMEDY = "Authentication is on, and nobody reaches them. Hand them over: pglambda owners move anonymous OWNER"
+
+
+def _counted(number: int) -> str:
+    return f"more than {_COUNTED_MAX}" if number > _COUNTED_MAX else str(number)

@@ -1,0 +1,137 @@
+-- Statements about what belongs to an owner; sessions.sql says how to read them.
+
+-- name: select_session_count(owner, rows_max)
+-- Counts no further than it is asked to.
+SELECT count(*) FROM (SELECT FROM meta.sessions AS s WHERE s.owner = :owner::text LIMIT :rows_max::bigint) AS counted;
+
+-- name: select_key_count(owner)
+SELECT count(*) FROM meta.idempotency_keys AS k WHERE k.owner = :owner::text;
+
+-- name: select_history_count(slot, owner)
+-- Never prepared: planned for its own slot, it locks only its partition.
+SELECT count(*) FROM meta.executions AS e WHERE e.slot = :slot::smallint AND e.owner = :owner::text;
+
+-- name: move_sessions(owner_from, owner_to, after, now, rows_max)
+-- A session goes with the keys of its calls, so that none runs twice; one that is executing, or written by somebody,
+-- stays until it is asked for again. Each statement looks at a bounded number of sessions, those after a given one.
+WITH examined AS MATERIALIZED (
+    SELECT s.request_id
+    FROM meta.sessions AS s
+    WHERE
+        s.owner = :owner_from::text
+        AND s.request_id > coalesce(:after::uuid, '00000000-0000-0000-0000-000000000000')
+    ORDER BY s.request_id
+    LIMIT :rows_max::bigint
+),
+picked AS MATERIALIZED (
+    SELECT s.request_id
+    FROM examined AS e
+    INNER JOIN meta.sessions AS s ON e.request_id = s.request_id
+    WHERE
+        s.owner = :owner_from::text
+        AND NOT EXISTS (
+            SELECT FROM meta.open_executions AS o
+            WHERE o.request_id = s.request_id AND o.deadline_at > :now::timestamptz
+        )
+    ORDER BY s.request_id
+    FOR NO KEY UPDATE OF s SKIP LOCKED
+),
+moved AS (
+    UPDATE meta.sessions AS s
+    SET owner = :owner_to::text
+    FROM picked AS p
+    WHERE s.request_id = p.request_id
+    RETURNING s.request_id
+),
+overdue AS (
+    UPDATE meta.open_executions AS o
+    SET owner = :owner_to::text
+    FROM picked AS p
+    WHERE o.request_id = p.request_id
+),
+keyed AS (
+    UPDATE meta.idempotency_keys AS k
+    SET owner = :owner_to::text
+    FROM picked AS p
+    WHERE
+        k.request_id = p.request_id
+        AND k.owner = :owner_from::text
+        AND NOT EXISTS (
+            SELECT FROM meta.idempotency_keys AS t
+            WHERE t.request_id = k.request_id AND t.owner = :owner_to::text AND t.key = k.key
+        )
+)
+SELECT
+    (SELECT e.request_id FROM examined AS e ORDER BY e.request_id DESC LIMIT 1) AS last_request_id,
+    (SELECT count(*) FROM examined) AS examined,
+    (SELECT count(*) FROM moved) AS moved;
+
+-- name: move_initialize_keys(owner_from, owner_to, after, rows_max)
+-- Keys of calls that initialize have no session before they run. One that the new owner has too stays behind until its
+-- time is over: it is another call's.
+WITH examined AS MATERIALIZED (
+    SELECT k.key
+    FROM meta.idempotency_keys AS k
+    WHERE
+        k.request_id = '00000000-0000-0000-0000-000000000000'
+        AND k.owner = :owner_from::text
+        AND k.key > :after::text
+    ORDER BY k.key
+    LIMIT :rows_max::bigint
+),
+moved AS (
+    UPDATE meta.idempotency_keys AS k
+    SET owner = :owner_to::text
+    FROM examined AS e
+    WHERE
+        k.request_id = '00000000-0000-0000-0000-000000000000'
+        AND k.owner = :owner_from::text
+        AND k.key = e.key
+        AND NOT EXISTS (
+            SELECT FROM meta.idempotency_keys AS t
+            WHERE t.request_id = k.request_id AND t.owner = :owner_to::text AND t.key = k.key
+        )
+    RETURNING k.key
+)
+SELECT
+    (SELECT e.key FROM examined AS e ORDER BY e.key DESC LIMIT 1) AS last_key,
+    (SELECT count(*) FROM examined) AS examined,
+    (SELECT count(*) FROM moved) AS moved;
+
+-- name: move_history(slot, owner_from, owner_to, after_request_id, after_execution_id, rows_max)
+-- Never prepared: planned for its own slot, it locks only its partition. What belongs to a session that was not moved
+-- stays with it; what belongs to one that has been removed goes along.
+WITH examined AS MATERIALIZED (
+    SELECT e.request_id, e.execution_id, e.owner
+    FROM meta.executions AS e
+    WHERE
+        e.slot = :slot::smallint
+        AND (e.request_id, e.execution_id) > (:after_request_id::uuid, :after_execution_id::uuid)
+    ORDER BY e.request_id, e.execution_id
+    LIMIT :rows_max::bigint
+),
+picked AS MATERIALIZED (
+    SELECT x.request_id, x.execution_id
+    FROM examined AS x
+    LEFT JOIN meta.sessions AS s ON x.request_id = s.request_id AND s.owner = :owner_from::text
+    WHERE x.owner = :owner_from::text AND s.request_id IS NULL
+),
+moved AS (
+    UPDATE meta.executions AS e
+    SET owner = :owner_to::text
+    FROM picked AS p
+    WHERE
+        e.slot = :slot::smallint
+        AND e.request_id = p.request_id
+        AND e.execution_id = p.execution_id
+        AND e.owner = :owner_from::text
+    RETURNING e.execution_id
+),
+final AS (
+    SELECT x.request_id, x.execution_id FROM examined AS x ORDER BY x.request_id DESC, x.execution_id DESC LIMIT 1
+)
+SELECT
+    (SELECT f.request_id FROM final AS f) AS last_request_id,
+    (SELECT f.execution_id FROM final AS f) AS last_execution_id,
+    (SELECT count(*) FROM examined) AS examined,
+    (SELECT count(*) FROM moved) AS moved;
