@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 
 import msgspec
@@ -74,12 +74,15 @@ class RuntimeHost:
             Route("/health", self.health, methods=["GET"]),
         ]
 
-    def app(self) -> Starlette:
-        """Return the ASGI application; it leaves opening and closing the runner to its caller."""
+    def app(self, around: Sequence[Middleware] = (), routes: Sequence[Route] = ()) -> Starlette:
+        """Return the ASGI application, with `around` it and further `routes` in it.
+
+        It leaves opening and closing the runner to its caller.
+        """
         gate = Middleware(Gate, token=self._options.token, requests_max=self._options.requests_max)
         return Starlette(
-            routes=self.routes(),
-            middleware=[gate],
+            routes=[*self.routes(), *routes],
+            middleware=[*around, gate],
             exception_handlers={
                 Refusal: answer_refusal,
                 HTTPException: answer_http_error,

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from adapters.postgres.errors import Refused
 from adapters.postgres.gateway_options import GatewayOptions
-from adapters.postgres.lane import AttemptFailed, Lane
+from adapters.postgres.lane import AttemptFailed, Lane, LaneStats
 from adapters.postgres.observing import StatementObserver, tell_caller
 from adapters.postgres.pool_log import thin_pool_log
 from adapters.postgres.statement import Statement
@@ -91,14 +91,19 @@ class Gateway:
 
     def stats(self) -> GatewayStats:
         """Return the present figures."""
-        pool = self._lanes["main"].pool_stats()
+        lanes = self.lanes()
+        main = lanes["main"]
         return GatewayStats(
-            pool_size=pool.get("pool_size", 0),
-            pool_size_max=self._options.pool_size_max,
-            pool_idle=pool.get("pool_available", 0),
-            pool_waiting=pool.get("requests_waiting", 0),
-            in_flight=sum(lane.in_flight for lane in self._lanes.values()),
+            pool_size=main.pool_size,
+            pool_size_max=main.pool_size_max,
+            pool_idle=main.pool_idle,
+            pool_waiting=main.pool_waiting,
+            in_flight=sum(lane.in_flight for lane in lanes.values()),
         )
+
+    def lanes(self) -> Mapping[LaneName, LaneStats]:
+        """Return the present figures of each lane."""
+        return {name: lane.stats() for name, lane in self._lanes.items()}
 
     async def _fetch(
         self,

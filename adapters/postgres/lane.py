@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
+from attrs import frozen
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from adapters.postgres.connection import GatewayConnection, Rows
@@ -22,6 +23,22 @@ _RECONNECT_PAUSE_S = 0.25
 _UTC = (b"UTC", b"Etc/UTC")
 
 _log = structlog.get_logger(__name__)
+
+
+@frozen
+class LaneStats:
+    """Connections (open or being opened, at most, idle), calls waiting for one, statements under way.
+
+    `connects` are the attempts to connect since the start, `connect_errors` those that failed.
+    """
+
+    pool_size: int
+    pool_size_max: int
+    pool_idle: int
+    pool_waiting: int
+    in_flight: int
+    connects: int
+    connect_errors: int
 
 
 class AttemptFailed(Exception):
@@ -69,14 +86,18 @@ class Lane:
             reconnect_failed=_persist,
         )
 
-    @property
-    def in_flight(self) -> int:
-        """Statements under way."""
-        return len(self._tasks)
-
-    def pool_stats(self) -> Mapping[str, int]:
-        """Return the pool's own figures; a counter that is zero may be missing."""
-        return self._pool.get_stats()
+    def stats(self) -> LaneStats:
+        """Return the present figures."""
+        pool = self._pool.get_stats()  # a counter that is zero may be missing
+        return LaneStats(
+            pool_size=pool.get("pool_size", 0),
+            pool_size_max=self._pool.max_size,
+            pool_idle=pool.get("pool_available", 0),
+            pool_waiting=pool.get("requests_waiting", 0),
+            in_flight=len(self._tasks),
+            connects=pool.get("connections_num", 0),
+            connect_errors=pool.get("connections_errors", 0),
+        )
 
     async def open(self) -> None:
         """Begin to connect, and return."""

@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 from attrs import define, field
 from typing_extensions import override
 
 from adapters.runtimes.answers import Refused
-from adapters.runtimes.connection import Connection
+from adapters.runtimes.connection import Connection, no_headers
 from adapters.runtimes.host import Host
 from adapters.runtimes.options import RuntimeOptions
 from adapters.runtimes.places import Places
@@ -33,6 +33,8 @@ class HttpScriptRunner(ScriptRunner):
 
     _options: RuntimeOptions
     _urls: Mapping[Language, Sequence[str]]
+    _more_headers: Callable[[], Mapping[str, str]] = no_headers
+    """What each request carries besides: the place of its caller in a trace."""
     _hosts: dict[str, Host] = field(init=False)
     _places: dict[Language, Places] = field(init=False)
 
@@ -40,7 +42,7 @@ class HttpScriptRunner(ScriptRunner):
         options = self._options
         distinct = dict.fromkeys(url for urls in self._urls.values() for url in urls)
         self._hosts = {
-            url: Host(f"runtime host {number}", Connection(url, options), options)
+            url: Host(f"runtime host {number}", Connection(url, options, self._more_headers), options)
             for number, url in enumerate(distinct, start=1)
         }
         self._places = {

@@ -1,28 +1,55 @@
 """The runtime host: this host's sandbox, served over HTTP."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 
+import structlog
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.system_clock import SystemClock
 from domain.language import Language
 from entrypoints.container.options import host_options, sandbox_options
+from entrypoints.container.tracing import tracing_of
+from entrypoints.host.observation import HostCall, HostFigures, Observed
+from entrypoints.metrics.executions import ExecutionMetrics
+from entrypoints.metrics.loop_lag import LoopLag
+from entrypoints.metrics.process import ProcessMetrics
+from entrypoints.metrics.registry import Registry
+from entrypoints.metrics.scrape import Scrape
+from entrypoints.observed_runner import ObservedRunner
 from entrypoints.runtime_host import RuntimeHost
 from entrypoints.settings import Settings
 
 _CLOSE_GRACE_S = 2.0
+_FIGURES_PREFIX = "pglambda_host"
+"""Controllers count the same executions, which a sum must not count twice."""
 
 
 class HostApplication:
     """The ASGI application that runs scripts of every language in this host's sandbox."""
 
     def __init__(self, settings: Settings) -> None:
+        call: ContextVar[HostCall | None] = ContextVar("call", default=None)
+        executions = ExecutionMetrics(_FIGURES_PREFIX)
         self._runner = SandboxScriptRunner(sandbox_options(settings, tuple(Language)))
-        self._host = RuntimeHost(self._runner, SystemClock(), host_options(settings))
-        self._app = self._host.app()
+        observed = ObservedRunner(self._runner, executions, call.get)
+        self._host = RuntimeHost(observed, SystemClock(), host_options(settings))
+        self._lag = LoopLag()
+        self._tracing = tracing_of(settings)
+        metrics = Route("/metrics", self._metrics, methods=["GET"])
+        figures = HostFigures(frozenset(route.path for route in (*self._host.routes(), metrics)))
+        self.scrape = Scrape(Registry(executions.read, figures.read, self._lag.read, ProcessMetrics().read))
+        log = structlog.get_logger().bind(logger="host.access")
+        around = Middleware(Observed, figures, self._tracing, log, call.set)
+        self._app = self._host.app([around], [metrics])
         self._app.router.lifespan_context = self._lifespan
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -32,13 +59,20 @@ class HostApplication:
         """Refuse new work, wait for what is under way, and return how many runs have not ended."""
         return await self._host.drain(timeout_s)
 
+    async def _metrics(self, request: Request) -> Response:
+        exposition = await self.scrape.exposition(request.headers.get("accept", ""))
+        return Response(exposition.body, headers={"content-type": exposition.content_type})
+
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         await self._runner.open()
+        self._lag.start()
         try:
             yield
         finally:
+            self._lag.stop()
             await self._runner.close(_CLOSE_GRACE_S)
+            await asyncio.to_thread(self._tracing.close)
 
 
 def create_runtime_host(settings: Settings) -> HostApplication:

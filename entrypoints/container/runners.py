@@ -1,6 +1,6 @@
 """Which runner runs which language."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from attrs import define, field
 
@@ -23,13 +23,13 @@ class Runners:
     by_language: Mapping[Language, ScriptRunner] = field()
 
     @classmethod
-    def of(cls, settings: Settings) -> "Runners":
-        """Choose by NODEJS_RUNTIME_URL and PYTHON_RUNTIME_URL."""
+    def of(cls, settings: Settings, more_headers: Callable[[], Mapping[str, str]] = dict) -> "Runners":
+        """Choose by NODEJS_RUNTIME_URL and PYTHON_RUNTIME_URL; calls to those hosts carry `more_headers`."""
         urls = {Language.NODEJS: settings.nodejs_runtime_url, Language.PYTHON: settings.python_runtime_url}
         far = {language: listed for language, listed in urls.items() if listed}
         near = tuple(language for language, listed in urls.items() if not listed)
         sandbox = SandboxScriptRunner(sandbox_options(settings, near)) if near else None
-        remote = HttpScriptRunner(runtime_options(settings), far) if far else None
+        remote = HttpScriptRunner(runtime_options(settings), far, more_headers) if far else None
         by_language = {language: remote if language in far else sandbox for language in urls}
         return cls(sandbox, remote, {language: runner for language, runner in by_language.items() if runner})
 

@@ -9,16 +9,25 @@ from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
+from domain.batch_service import BatchService
 from domain.execution_service import ExecutionService
+from domain.function_service import FunctionService
 from domain.session_service import SessionService
 from entrypoints.http.access_log import AccessLog
+from entrypoints.http.batch_form import BatchForm
+from entrypoints.http.cors import Cors
+from entrypoints.http.endpoints.batches import BatchEndpoints, Charge, charge_nothing
 from entrypoints.http.endpoints.documents import DocumentEndpoints
 from entrypoints.http.endpoints.executions import ExecutionEndpoints
+from entrypoints.http.endpoints.functions import FunctionEndpoints
 from entrypoints.http.endpoints.metrics import MetricsEndpoint
 from entrypoints.http.endpoints.operations import OperationsEndpoints
 from entrypoints.http.endpoints.sessions import SessionEndpoints
+from entrypoints.http.function_form import FunctionForm
 from entrypoints.http.gate import Gate
 from entrypoints.http.guards import Guard, Observer
+from entrypoints.http.idempotency import IdempotencyKeys
+from entrypoints.http.openapi.components import Json
 from entrypoints.http.openapi.document import compact, document
 from entrypoints.http.operations import Inquiry, Operations
 from entrypoints.http.options import HttpOptions
@@ -45,6 +54,7 @@ class Services:
 
     sessions: SessionService
     executions: ExecutionService
+    functions: FunctionService
     process: Operations
     figures: Registry = field(factory=Registry)
     """What else is told to Prometheus."""
@@ -58,6 +68,7 @@ class Hooks:
     shutdown: Hook = _nothing
     guards: Sequence[Guard] = ()
     observers: Sequence[Observer] = ()
+    charge: Charge = charge_nothing
 
 
 class Application:
@@ -65,6 +76,8 @@ class Application:
 
     def __init__(self, services: Services, options: HttpOptions, hooks: Hooks | None = None) -> None:
         self._gate = Gate(options.inside_max)
+        self._options = options
+        self._version = services.process.version
         self._hooks = hooks or Hooks()
         self._lag = LoopLag()
         self.scrape = Scrape(services.figures)
@@ -72,7 +85,8 @@ class Application:
         self._requests = RequestMetrics(self.operations, lambda: self._gate.inside)
         for source in (self._requests.read, self._lag.read, ProcessMetrics().read):
             services.figures.add(source)
-        self._pipeline = self._piped(structlog.get_logger())
+        pipeline = self._piped(structlog.get_logger())
+        self._pipeline = Cors(pipeline, options.cors_origins) if options.cors_origins else pipeline
         self._app = Starlette(lifespan=self._lifespan)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,6 +95,10 @@ class Application:
     def running(self) -> AbstractAsyncContextManager[None]:
         """Return the application's life, for a server that speaks no lifespan protocol."""
         return self._lifespan(self._app)
+
+    def document(self) -> Json:
+        """Return the OpenAPI document of the operations, with the bounds of the options."""
+        return document(self.operations, self._options, self._version)
 
     def leave(self) -> None:
         """Tell `/readyz` to send work elsewhere; what comes all the same is still taken."""
@@ -91,17 +109,25 @@ class Application:
         return await self._gate.drain(timeout_s)
 
     def _endpoints(self, services: Services, options: HttpOptions) -> Endpoints:
-        forms = BodyForms.of(options)
+        forms, keys = BodyForms.of(options), IdempotencyKeys(options.idempotency)
         return Endpoints(
-            sessions=SessionEndpoints(services.sessions, forms),
-            executions=ExecutionEndpoints(services.executions, services.sessions, forms),
+            sessions=SessionEndpoints(services.sessions, forms, keys),
+            executions=ExecutionEndpoints(services.executions, services.sessions, forms, keys),
+            batches=self._batches(services, options, forms),
+            functions=FunctionEndpoints(services.functions, FunctionForm.of(options)),
             process=OperationsEndpoints(services.process, Inquiry(options.probe_timeout_s), self._gate),
-            documents=DocumentEndpoints(lambda: compact(document(self.operations, options, services.process.version))),
+            documents=DocumentEndpoints(lambda: compact(self.document())),
             metrics=MetricsEndpoint(self.scrape),
         )
 
+    def _batches(self, services: Services, options: HttpOptions, forms: BodyForms) -> BatchEndpoints:
+        form, log = BatchForm.of(options, forms), structlog.get_logger().bind(logger="http")
+        service = BatchService(services.executions)
+        charge = self._hooks.charge
+        return BatchEndpoints(service, services.sessions, form, self._gate, log, options.stall_s, charge)
+
     def _piped(self, log: FilteringBoundLogger) -> Pipeline:
-        observers = (self._requests, AccessLog(log.bind(logger="http.access")), *self._hooks.observers)
+        observers = (self._requests, AccessLog(log), *self._hooks.observers)
         table = RouteTable(self.operations)
         return Pipeline(table, self._gate, log.bind(logger="http"), self._hooks.guards, observers)
 

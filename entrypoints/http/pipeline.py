@@ -41,12 +41,15 @@ class Pipeline:
         self._log = log
         self._guards = tuple(guards)
         self._observers = tuple(observers)
+        self._beginners = [each.begun for each in observers if type(each).begun is not Observer.begun]
         self._ids = RequestIds()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started_s = time.perf_counter()
         request = Request(scope, receive)
         request.identifier = self._ids.of(request)
+        for begun in self._beginners:
+            begun(request)
         status = CLIENT_GONE
         try:
             answer = await self._answer(request)
@@ -54,9 +57,11 @@ class Pipeline:
                 answer.headers += (*request.answer_headers, (HEADER, request.identifier))
                 await answer.send(request, send)
                 status = answer.status
+        except ClientGone:
+            status = CLIENT_GONE
         finally:
             if request.inside:
-                self._gate.exit()
+                self._gate.exit(request.caller.owner)
             duration_s = time.perf_counter() - started_s
             for observer in self._observers:
                 observer.seen(request, request.operation, status, duration_s)
@@ -81,7 +86,7 @@ class Pipeline:
             for guard in self._guards:
                 request.answer_headers += await guard.admit(request, operation)
             if not operation.exempt:
-                self._gate.enter()
+                self._gate.enter(request.caller.owner)
                 request.inside = True
             return await operation.endpoint(request)
         except DomainError as error:

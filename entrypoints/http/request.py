@@ -6,14 +6,16 @@ from uuid import UUID
 
 from starlette.types import Receive, Scope
 
+from domain.execution import OpenExecution
 from domain.principal import ANYBODY, Principal
+from entrypoints.tracing.trace import Trace
 
 Header = tuple[bytes, bytes]
 
 WHOLE_ANSWER = "pglambda.whole_answer"
 """The name of an ASGI extension: a function of status, headers (names in lower case) and body that sends all at once.
 
-It returns False where that is not possible, and then nothing was sent.
+It returns False where that is not possible, and then nothing was sent. Its method `hang_up` breaks the connection off.
 """
 
 
@@ -21,19 +23,23 @@ class Request:
     """A request: its id, its channels, and what becomes known of it on the way.
 
     `parameters` are those of its path, already parsed; `caller` is who is calling; `answer_headers` go with its answer,
-    whatever that will be; `inside` is whether it holds a place.
+    whatever that will be; `inside` is whether it holds a place; `execution_id` is that of the execution that it made,
+    `database_s` the seconds that it has waited for the database, `trace` its place in a trace.
     """
 
     __slots__ = (
         "_headers",
         "answer_headers",
         "caller",
+        "database_s",
+        "execution_id",
         "identifier",
         "inside",
         "operation",
         "parameters",
         "receive",
         "scope",
+        "trace",
     )
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
@@ -45,6 +51,9 @@ class Request:
         self.operation: Any = None
         self.answer_headers: tuple[Header, ...] = ()
         self.inside = False
+        self.execution_id: UUID | None = None
+        self.database_s = 0.0
+        self.trace: Trace | None = None
         self._headers = _by_name(scope["headers"])
 
     @property
@@ -52,6 +61,16 @@ class Request:
         """What the server offers for sending an answer in one piece; None where it offers nothing."""
         extensions = self.scope.get("extensions")
         return extensions and extensions.get(WHOLE_ANSWER)
+
+    def waited(self, name: str, duration_s: float) -> None:
+        """Take note of a wait for the database that has ended; `name` says for what."""
+        self.database_s += duration_s
+        if self.trace is not None:
+            self.trace.waited(name, duration_s)
+
+    def noted(self, execution: OpenExecution) -> None:
+        """Take note of an execution that is made for this request; of several, the first."""
+        self.execution_id = self.execution_id or execution.execution_id
 
     @property
     def request_id(self) -> UUID:

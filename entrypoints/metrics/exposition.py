@@ -1,6 +1,6 @@
 """The figures of several processes as Prometheus reads them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 from attrs import frozen
@@ -34,6 +34,13 @@ def expose(readings: Mapping[str, Sequence[Reading]], accept: str) -> Exposition
     return Exposition(content_type, encode(_Gathered(tuple(_families(readings)))))
 
 
+_METRICS: Mapping[Kind, Callable[[str, str], Metric]] = {
+    Kind.COUNTER: CounterMetricFamily,
+    Kind.GAUGE: GaugeMetricFamily,
+    Kind.HISTOGRAM: HistogramMetricFamily,
+}
+
+
 @frozen
 class _Gathered(Collector):
     metrics: tuple[Metric, ...]
@@ -57,12 +64,7 @@ def _families(readings: Mapping[str, Sequence[Reading]]) -> Iterable[Metric]:
 
 
 def _metric(family: Family) -> Metric:
-    kinds = {
-        Kind.COUNTER: CounterMetricFamily,
-        Kind.GAUGE: GaugeMetricFamily,
-        Kind.HISTOGRAM: HistogramMetricFamily,
-    }
-    return kinds[family.kind](family.name, family.says, labels=(*family.labels, WORKER))
+    return _METRICS[family.kind](family.name, family.says)
 
 
 def _add(metric: Metric, family: Family, sample: Sample, worker: str) -> None:

@@ -57,4 +57,4 @@ def histogram(name: str, says: str, *labels: str, bounds: tuple[float, ...]) -> 
 
 def single(family: Family, value: float | None) -> Reading:
     """Return the reading of a family without labels; what is not known has no sample."""
-    return Reading(family, [] if value is None else [Sample((), value)])
+    return Reading(family, [] if value is None else [Sample((), float(value))])

@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from entrypoints.configuration.environment import SettingsError
 from entrypoints.logs import configure_logs
+from entrypoints.metrics.siblings import FiguresServer
 from entrypoints.supervision.connection import BoundedConnection
 from entrypoints.supervision.control import SENDING_TIMEOUT_S, UP, Assignment, Order, receive
 
@@ -71,6 +72,7 @@ class ChildServer(uvicorn.Server):
         self._settings = assignment.settings
         self._channel = channel
         self._drainable = hasattr(app, "drain")
+        self._figures = _figures(app, assignment)
         shutdown_s = SENDING_TIMEOUT_S if self._drainable else math.ceil(self._settings.shutdown_timeout_seconds)
         super().__init__(
             uvicorn.Config(
@@ -97,10 +99,19 @@ class ChildServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to serve, then say so and wait for orders."""
         await super().startup(sockets)
+        if self._figures is not None:
+            await self._figures.open()
         _settle_memory()
         reader, self._writer = await asyncio.open_connection(sock=self._channel.dup())
         self._writer.write(UP)
         self._orders = asyncio.create_task(Orders(self).follow(reader))
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close connections and the application, and tell figures to the last."""
+        await super().shutdown(sockets)
+        if self._figures is not None:
+            await self._figures.close()
 
     async def drain(self) -> None:
         """Refuse new work while running work ends within its time; only then stop listening."""
@@ -119,6 +130,14 @@ class ChildServer(uvicorn.Server):
             task.cancel()
         for connection in self.server_state.connections:
             connection.transport.abort()
+
+
+def _figures(app: Any, assignment: Assignment) -> FiguresServer | None:
+    """Return what tells the application's figures, where there is anybody to tell and something to be told."""
+    if assignment.siblings is None or not hasattr(app, "scrape"):
+        return None
+    app.scrape.siblings = assignment.siblings
+    return FiguresServer(assignment.siblings, app.scrape.registry)
 
 
 def _settle_memory() -> None:

@@ -6,6 +6,7 @@ from enum import StrEnum
 import msgspec
 
 from entrypoints.configuration.environment import decode_foreign, encode_foreign
+from entrypoints.metrics.siblings import Siblings
 from entrypoints.settings import Settings
 
 LINE_BYTES_MAX = 1024 * 1024
@@ -26,11 +27,13 @@ class Assignment(msgspec.Struct, frozen=True):
 
     `target` is `module:function`: for a server, (settings) to an ASGI application, served on the inherited
     descriptor `listener`; without a listener, an async function of the settings that does one thing and ends.
+    `siblings` are the processes that a server tells its figures to, and asks for theirs.
     """
 
     target: str
     settings: Settings
     listener: int | None = None
+    siblings: Siblings | None = None
 
 
 UP = b"up\n"

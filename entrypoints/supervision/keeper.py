@@ -24,6 +24,8 @@ class Keeper:
 
     name: str
     spawn: Callable[[], Awaitable[Process]]
+    restarts: int = field(default=0, init=False)
+    """How often it has ended by itself and was started again."""
     _process: Process | None = field(default=None, init=False)
     _watch: asyncio.Task[None] | None = field(default=None, init=False)
     _log: structlog.typing.FilteringBoundLogger = field(factory=structlog.get_logger, init=False)
@@ -64,6 +66,7 @@ class Keeper:
                 delay_s = _DELAY_FIRST_S
             self._log.warning("child ended", child=self.name, status=spoken(status), restart_in_s=delay_s)
             process, delay_s = await self._begin_again(delay_s)
+            self.restarts += 1
 
     async def _begin_again(self, delay_s: float) -> tuple[Process, float]:
         while True:

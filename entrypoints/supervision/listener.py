@@ -5,8 +5,8 @@ import socket
 
 _BACKLOG = 2048
 _REASONS = {
-    errno.EADDRINUSE: "something else listens there already. Stop it, or set PORT to another port.",
-    errno.EACCES: "this user may not use that port. Set PORT to one above 1023.",
+    errno.EADDRINUSE: "something else listens there already. Stop it, or set {} to another port.",
+    errno.EACCES: "this user may not use that port. Set {} to one above 1023.",
     errno.EADDRNOTAVAIL: "this machine has no such address. Set HOST to one that it has.",
 }
 
@@ -15,8 +15,8 @@ class CannotListen(Exception):
     """The address cannot be listened on; the text says why and what to do."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on host and port; raises CannotListen."""
+def listen(host: str, port: int, setting: str = "PORT") -> socket.socket:
+    """Return a socket that listens on host and port, which that setting says; raises CannotListen."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -30,7 +30,7 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        reason = _REASONS.get(error.errno or 0, f"{error.strerror}.")
+        reason = _REASONS.get(error.errno or 0, f"{error.strerror}.").format(setting)
         raise CannotListen(f"Cannot listen on {host} port {port}: {reason}") from None
     return listener
 

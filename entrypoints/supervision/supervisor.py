@@ -14,12 +14,14 @@ from attrs import define, field
 from msgspec.structs import replace
 
 from entrypoints.configuration.secret import Secret
+from entrypoints.metrics.siblings import Siblings
 from entrypoints.settings import Settings
 from entrypoints.supervision.announcement import announce
 from entrypoints.supervision.control import SENDING_TIMEOUT_S, Assignment
 from entrypoints.supervision.data_dir import DataDir
 from entrypoints.supervision.database_process import DatabaseProcess
 from entrypoints.supervision.database_server import FAST_STOP_TIMEOUT_S, IMMEDIATE_STOP_TIMEOUT_S, DatabaseServer
+from entrypoints.supervision.figures import SupervisorFigures
 from entrypoints.supervision.keeper import Keeper
 from entrypoints.supervision.listener import listen, listen_on_path, url_of
 from entrypoints.supervision.process import StartFailed
@@ -33,6 +35,8 @@ _RECORDING_TIMEOUT_S = 10.0
 _STOP_TIMEOUT_S = 3.0
 _MIGRATION_DELAY_FIRST_S = 0.5
 _MIGRATION_DELAY_MAX_S = 30.0
+_RUNTIME_HOST = "runtime-host"
+_SUPERVISOR = "supervisor"
 
 
 @define(eq=False)
@@ -54,7 +58,10 @@ class Supervisor:
     _others: list[Keeper] = field(factory=list, init=False)
     _database: Keeper | None = field(default=None, init=False)
     _listener: socket.socket | None = field(default=None, init=False)
+    _metrics_listener: socket.socket | None = field(default=None, init=False)
     _private: Path | None = field(default=None, init=False)
+    _names: tuple[str, ...] = field(default=(), init=False)
+    _figures: SupervisorFigures | None = field(default=None, init=False)
     _log: structlog.typing.FilteringBoundLogger = field(factory=structlog.get_logger, init=False)
 
     async def run(self) -> None:
@@ -62,6 +69,8 @@ class Supervisor:
         data_dir = DataDir.hold(self.settings.data_dir) if self.server else None
         try:
             self._listener = listen(self.settings.host, self.settings.port)
+            if self.settings.metrics_port is not None:
+                self._metrics_listener = listen(self.settings.host, self.settings.metrics_port, "METRICS_PORT")
             self._take_signals()
             await self._serve(data_dir)
         finally:
@@ -84,6 +93,7 @@ class Supervisor:
         return [self.announce(url_of(self._listener)), *late]
 
     async def _start(self, data_dir: DataDir | None) -> None:
+        await self._open_figures()
         if self.server is not None and data_dir is not None:
             await self._start_database(self.server, data_dir)
         await self._start_runtime_host()
@@ -98,20 +108,45 @@ class Supervisor:
 
     async def _start_runtime_host(self) -> None:
         """Let several HTTP workers share one sandbox, through a socket that only they can reach."""
-        own = [name for name in ("nodejs_runtime_url", "python_runtime_url") if not getattr(self.settings, name)]
-        if self.settings.web_concurrency == 1 or not own:
+        own = self._own_languages()
+        if not own:
             return
-        self._private = Path(tempfile.mkdtemp(prefix="pglambda-"))
+        assert self._private is not None
         path = str(self._private / "runtime")
-        assignment = Assignment(self.targets.runtime_host, self.settings)
+        assignment = Assignment(self.targets.runtime_host, self.settings, siblings=self._siblings(_RUNTIME_HOST))
         keeper = self._keep_python("runtime host", assignment, listen_on_path(path))
         self._others.append(keeper)
         await keeper.start()
         self.settings = replace(self.settings, **dict.fromkeys(own, (f"unix:{path}",)))
 
+    def _own_languages(self) -> list[str]:
+        """Return the settings of the languages for which several HTTP workers share this host's sandbox."""
+        if self.settings.web_concurrency == 1:
+            return []
+        return [name for name in ("nodejs_runtime_url", "python_runtime_url") if not getattr(self.settings, name)]
+
+    async def _open_figures(self) -> None:
+        """Let the processes tell each other their figures, in a folder that only they can enter."""
+        if self.settings.web_concurrency == 1 and self._metrics_listener is None:
+            return
+        self._private = Path(tempfile.mkdtemp(prefix="pglambda-"))
+        workers = map(str, range(self.settings.web_concurrency))
+        self._names = (*workers, *([_RUNTIME_HOST] if self._own_languages() else []), _SUPERVISOR)
+        siblings = self._siblings(_SUPERVISOR)
+        assert siblings is not None
+        self._figures = SupervisorFigures(siblings, self._metrics_listener, self._children)
+        await self._figures.open()
+
+    def _children(self) -> list[Keeper]:
+        return [*self._workers, *self._others, *([] if self._database is None else [self._database])]
+
+    def _siblings(self, own: str) -> Siblings | None:
+        return None if self._private is None else Siblings(str(self._private), own, self._names)
+
     async def _start_worker(self, number: int) -> None:
         assert self._listener is not None
-        keeper = self._keep_python(f"HTTP worker {number}", Assignment(self.target, self.settings), self._listener)
+        assignment = Assignment(self.target, self.settings, siblings=self._siblings(str(number)))
+        keeper = self._keep_python(f"HTTP worker {number}", assignment, self._listener)
         self._workers.append(keeper)
         await keeper.start()
 
@@ -172,5 +207,7 @@ class Supervisor:
         if self._database is not None and self.server is not None:
             await self._database.end(FAST_STOP_TIMEOUT_S, IMMEDIATE_STOP_TIMEOUT_S, asyncio.Event())
             self.server.forget()
+        if self._figures is not None:
+            await self._figures.close()
         if self._private is not None:
             shutil.rmtree(self._private, ignore_errors=True)

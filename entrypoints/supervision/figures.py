@@ -1,0 +1,100 @@
+"""What the supervisor tells Prometheus: of its children, and for all of them on a port of their own."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable, Iterable, Iterator
+
+import uvicorn
+from attrs import define, field
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from typing_extensions import override
+
+from entrypoints.metrics.process import ProcessMetrics
+from entrypoints.metrics.readings import Reading, Sample, counter
+from entrypoints.metrics.registry import Registry
+from entrypoints.metrics.scrape import Scrape
+from entrypoints.metrics.siblings import FiguresServer, Siblings
+from entrypoints.supervision.connection import BoundedConnection
+from entrypoints.supervision.keeper import Keeper
+
+RESTARTS = counter(
+    "pglambda_child_restarts_total", "Children that ended by themselves and were started again.", "child"
+)
+
+_KEEP_ALIVE_S = 75
+_CONNECTIONS_MAX = 32
+_CLOSE_TIMEOUT_S = 1
+
+
+@define(eq=False)
+class SupervisorFigures:
+    """Serves the figures of all processes on a listener, if there is one, and the supervisor's own to its children.
+
+    `children` are those of the moment.
+    """
+
+    siblings: Siblings
+    listener: socket.socket | None
+    children: Callable[[], Iterable[Keeper]]
+    _server: FiguresServer = field(init=False)
+    _port: "_PortServer | None" = field(default=None, init=False)
+    _serving: asyncio.Task[None] | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        registry = Registry(self._read, ProcessMetrics().read)
+        self._server = FiguresServer(self.siblings, registry)
+        if self.listener is not None:
+            self._port = _PortServer(Scrape(registry, self.siblings))
+
+    async def open(self) -> None:
+        """Begin to serve."""
+        await self._server.open()
+        if self._port is not None and self.listener is not None:
+            self._serving = asyncio.create_task(self._port.serve(sockets=[self.listener]))
+
+    async def close(self) -> None:
+        """Serve no more; what is under way has a second to end."""
+        if self._port is not None and self._serving is not None:
+            self._port.should_exit = True
+            await asyncio.wait([self._serving])
+        await self._server.close()
+
+    def _read(self) -> Iterator[Reading]:
+        yield Reading(RESTARTS, [Sample((keeper.name,), keeper.restarts) for keeper in self.children()])
+
+
+class _PortServer(uvicorn.Server):
+    """Answers `GET /metrics`, and nothing else."""
+
+    def __init__(self, scrape: Scrape) -> None:
+        async def metrics(request: Request) -> Response:
+            exposition = await scrape.exposition(request.headers.get("accept", ""))
+            return Response(exposition.body, headers={"content-type": exposition.content_type})
+
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its starts and ends are the supervisor's to tell
+        super().__init__(
+            uvicorn.Config(
+                Starlette(routes=[Route("/metrics", metrics)]),
+                http=BoundedConnection,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                limit_concurrency=_CONNECTIONS_MAX,
+                timeout_keep_alive=_KEEP_ALIVE_S,
+                timeout_graceful_shutdown=_CLOSE_TIMEOUT_S,
+            )
+        )
+
+    @override
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the supervisor."""
+        yield
