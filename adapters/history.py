@@ -2,7 +2,7 @@
 
 import json
 
-from attrs import asdict
+from attrs import asdict, evolve
 
 from domain.execution import Execution, Failure, Payload
 from domain.ports import FinishedExecution
@@ -11,10 +11,13 @@ PAYLOAD_LENGTH_MAX = 64 * 1024
 """Characters of each payload that the history keeps."""
 
 
-def history_of(finished: FinishedExecution, execution_count: int | None = None) -> Execution:
-    """Return the row: payloads as their beginnings, the failure as JSON text with the facts that are known."""
+def history_of(finished: FinishedExecution, execution_count: int | None = None, *, full: bool = True) -> Execution:
+    """Return the row: payloads as their beginnings, the failure as JSON text with the facts that are known.
+
+    A history that is not `full` has no payloads.
+    """
     report = finished.report
-    return Execution(
+    summary = Execution(
         key=finished.execution.key,
         execution_id=finished.execution.execution_id,
         outcome=report.outcome,
@@ -23,6 +26,11 @@ def history_of(finished: FinishedExecution, execution_count: int | None = None) 
         cpu_time_ms=report.cpu_time_ms,
         memory_usage_bytes=report.memory_usage_bytes,
         cold_start=report.cold_start,
+    )
+    if not full:
+        return summary
+    return evolve(
+        summary,
         params=_payload(finished.params),
         result=_payload(report.result),
         error=None if report.failure is None else _payload(_failure_json(report.failure)),

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from attrs import define, field, frozen
 
-from domain.errors import ScriptFailed, Unavailable
+from domain.errors import NotFound, ScriptFailed, Unavailable
 from domain.identity import SessionKey, uuid7_time
 from domain.json_text import JsonText
 
@@ -138,6 +138,20 @@ class Execution:
     def started_at(self) -> datetime:
         """The instant of admission, in the execution's id."""
         return uuid7_time(self.execution_id)
+
+
+@define(eq=False)
+class ExecutionNotFound(NotFound):
+    """No end of such an execution is recorded."""
+
+    code: ClassVar[str] = "EXECUTION_NOT_FOUND"
+
+    @property
+    def message(self) -> str:
+        return (
+            "No execution with this id is recorded: it is still under way, was never made here, belongs to someone "
+            "else, or is so old that it has been removed."
+        )
 
 
 @define(eq=False)

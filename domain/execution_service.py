@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -17,9 +17,11 @@ from domain.execution import (
     ExecutionUnknown,
     ScriptReport,
 )
+from domain.idempotency import IdempotencyKey
 from domain.identity import SessionKey
 from domain.json_text import JsonText
 from domain.language import Language
+from domain.ledger import KeyedLedger, Ledger
 from domain.ports import (
     Admission,
     Clock,
@@ -27,6 +29,7 @@ from domain.ports import (
     ExecutionRequest,
     FinishedExecution,
     IdGenerator,
+    KeyedCallRepository,
     ScriptRun,
     ScriptRunner,
     SessionRepository,
@@ -35,6 +38,8 @@ from domain.ports import (
 from domain.script import Script
 from domain.session import SessionNotFound
 from domain.tasks import Places, Tasks
+
+_WITHDRAWALS_MAX = 1024
 
 
 @frozen
@@ -60,6 +65,7 @@ class _Call:
     params: JsonText = field(repr=False)
     execution_id: UUID
     admitted_at: datetime
+    ledger: Ledger
     budget: Budget
     started: bool = False
 
@@ -72,22 +78,28 @@ class ExecutionService:
     _ids: IdGenerator
     _sessions: SessionRepository
     _executions: ExecutionRepository
+    _keyed: KeyedCallRepository
     _runners: Mapping[Language, ScriptRunner]
     _policy: ExecutionPolicy
     _inside: Places
     _unrecorded: Places
     _tasks: Tasks
+    _withdrawals: Places = field(factory=lambda: Places("the withdrawal of an execution", _WITHDRAWALS_MAX))
 
-    async def execute(self, key: SessionKey, params: JsonText) -> Executed:
+    async def execute(
+        self, key: SessionKey, params: JsonText, idempotency_key: IdempotencyKey | None = None
+    ) -> Executed:
         """Run the session's script once with `params` and count it.
 
-        Cancelling the call withdraws it while it is queued; once the script has started it goes on to its end and is
-        recorded. Raises SessionNotFound, SessionExpired, SessionClosed, Overloaded, RuntimeUnavailable,
+        With an idempotency key, a repeated call is told what the first one was, and nothing runs; then also raises
+        IdempotencyConflict, KeyInFlight or KeyInterrupted. Cancelling the call withdraws it while it is queued; once
+        the script has started it goes on to its end and is recorded. Raises SessionNotFound, SessionExpired, SessionClosed, Overloaded, RuntimeUnavailable,
         StorageUnavailable (nothing ran), ExecutionFailed (it ran and failed), ExecutionNotStored (it ran; recording
         goes on in the background) or ExecutionUnknown.
         """
         now = self._clock.now()
-        call = _Call(key, params, self._ids.new(now), now, Budget(self._policy.request_timeout_s))
+        ledger = self._executions if idempotency_key is None else KeyedLedger(self._keyed, idempotency_key)
+        call = _Call(key, params, self._ids.new(now), now, ledger, Budget(self._policy.request_timeout_s))
         task = self._tasks.spawn(self._in_place(call))
         try:
             return await asyncio.shield(task)
@@ -99,6 +111,8 @@ class ExecutionService:
     async def _in_place(self, call: _Call) -> Executed:
         with self._inside.hold():
             admission = await self._begin(call)
+            if isinstance(admission, Executed):
+                return admission.require_success()
             worker = await self._acquire(call, admission)
             try:
                 report = await self._run(call, admission, worker)
@@ -108,15 +122,16 @@ class ExecutionService:
         title = admission.session.language_title
         return Executed(call.key, call.execution_id, title, report, count).require_success()
 
-    async def _begin(self, call: _Call) -> Admission:
+    async def _begin(self, call: _Call) -> Admission | Executed:
         request = ExecutionRequest(call.key, call.execution_id, call.admitted_at, self._policy.allowance)
         try:
-            return await call.budget.spend(self._executions.begin(request), StorageUnavailable)
+            return await call.budget.spend(call.ledger.begin(request), StorageUnavailable)
         except asyncio.CancelledError:
             self._withdraw(call)
             raise
         except StorageUnavailable as error:
-            # What may be stored is only the open record, which is withdrawn: for the caller nothing has happened.
+            # What may be stored is only the open record and the key, which are withdrawn: for the caller nothing has
+            # happened.
             self._withdraw(call)
             raise StorageUnavailable(stored="no", executed="no") from error
 
@@ -146,24 +161,36 @@ class ExecutionService:
     async def _finish(self, call: _Call, admission: Admission, report: ScriptReport) -> int:
         finished = FinishedExecution(admission.execution, self._clock.now(), call.params, report)
         try:
-            return await call.budget.spend(self._executions.finish(finished), StorageUnavailable)
+            return await call.budget.spend(call.ledger.finish(finished), StorageUnavailable)
         except ExecutionLost as error:
             raise ExecutionNotStored(call.execution_id, report, stored="no") from error
         except (StorageUnavailable, Overloaded) as error:
-            self._tasks.spawn(self._finish_later(finished))
+            self._tasks.spawn(self._finish_later(call.ledger, finished))
             raise ExecutionNotStored(call.execution_id, report) from error
 
-    async def _finish_later(self, finished: FinishedExecution) -> None:
+    async def _finish_later(self, ledger: Ledger, finished: FinishedExecution) -> None:
         """Go on recording until the open record's deadline, when it reads as unknown."""
-        with contextlib.suppress(Overloaded), self._unrecorded.hold():
-            while self._clock.now() < finished.execution.deadline_at:
-                await asyncio.sleep(self._policy.finish_retry_s)
-                with contextlib.suppress(StorageUnavailable, Overloaded):
-                    await self._executions.finish(finished)
-                    return
+        await self._go_on(lambda: ledger.finish(finished), finished.execution.deadline_at, self._unrecorded)
 
     def _withdraw(self, call: _Call) -> None:
-        self._tasks.spawn(self._executions.withdraw(call.execution_id, call.key))
+        self._tasks.spawn(self._forget(call))
+
+    async def _forget(self, call: _Call) -> None:
+        """Withdraw, and go on trying: a record that is left would read as unknown, and its key would not be free."""
+        try:
+            await call.ledger.withdraw(call.execution_id, call.key)
+        except (StorageUnavailable, Overloaded):
+            until = call.admitted_at + self._policy.allowance
+            await self._go_on(lambda: call.ledger.withdraw(call.execution_id, call.key), until, self._withdrawals)
+
+    async def _go_on(self, write: Callable[[], Awaitable[object]], until: datetime, places: Places) -> None:
+        """Write as soon as the database takes it, until that instant."""
+        with contextlib.suppress(Overloaded), places.hold():
+            while self._clock.now() < until:
+                await asyncio.sleep(self._policy.finish_retry_s)
+                with contextlib.suppress(StorageUnavailable, Overloaded):
+                    await write()
+                    return
 
     def _script_run(self, call: _Call, admission: Admission) -> ScriptRun:
         async def source() -> Script:

@@ -8,15 +8,28 @@ from attrs import define, field, frozen
 
 from domain.budget import Budget
 from domain.errors import RuntimeUnavailable, StorageUnavailable
-from domain.execution import Execution
+from domain.execution import Execution, ExecutionNotFound
 from domain.function import FunctionNotFound
+from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionKey
+from domain.initialized import Initialized
 from domain.json_text import EMPTY_OBJECT, JsonText
 from domain.language import Language, LanguageMapping, LanguageTitle
 from domain.limits import LimitsPolicy, LimitsRequest
-from domain.ports import Clock, ExecutionRepository, IdGenerator, Page, ScriptRunner, SessionFilter, SessionRepository
+from domain.ports import (
+    EVERY_EXECUTION,
+    Clock,
+    ExecutionFilter,
+    ExecutionRepository,
+    IdGenerator,
+    KeyedCallRepository,
+    Page,
+    ScriptRunner,
+    SessionFilter,
+    SessionRepository,
+)
 from domain.script import Script
-from domain.session import LifetimePolicy, Renewal, Session, SessionClosed, SessionPatch, Status
+from domain.session import LifetimePolicy, Renewal, Session, SessionClosed, SessionNotFound, SessionPatch, Status
 from domain.tasks import Tasks
 
 
@@ -41,14 +54,6 @@ class SessionRequest:
     ttl_seconds: int | None = None
     renewal: Renewal = Renewal.FIXED
     limits: LimitsRequest = field(factory=LimitsRequest)
-
-
-@frozen
-class Initialized:
-    """A new session, and whether its script was parsed."""
-
-    session: Session
-    syntax_checked: bool
 
 
 @frozen
@@ -82,26 +87,37 @@ class SessionService:
     _ids: IdGenerator
     _sessions: SessionRepository
     _executions: ExecutionRepository
+    _keyed: KeyedCallRepository
     _runners: Mapping[Language, ScriptRunner]
     _mapping: LanguageMapping
     _policy: SessionPolicy
     _tasks: Tasks
 
-    async def initialize(self, owner: Owner, request: SessionRequest) -> Initialized:
+    async def initialize(
+        self, owner: Owner, request: SessionRequest, idempotency_key: IdempotencyKey | None = None
+    ) -> Initialized:
         """Check the script and store a new session.
 
-        Raises InvalidLanguageTitle, LanguageNotServed, FunctionNotFound, FieldTooLarge, ScriptSyntaxError or
-        RuntimeUnavailable.
+        With an idempotency key, a repeated call is told what the first one was, and no session is made; then also
+        raises IdempotencyConflict. Raises InvalidLanguageTitle, LanguageNotServed, FunctionNotFound, FieldTooLarge,
+        ScriptSyntaxError or RuntimeUnavailable.
         """
+        budget = self._budget()
+        if idempotency_key is not None:
+            told = await budget.spend(self._told(owner, idempotency_key), StorageUnavailable)
+            if told is not None:
+                return told
         title = self._mapping.resolve(request.language_title)
         script = self._script(title, request)
-        budget = self._budget()
         checked = await budget.spend(
             self._runners[title.language].check(title.language, script, owner), lambda: _check_late(title)
         )
         session = self._open(owner, title, script, request)
+        made = Initialized(session.key, title, session.expires_at, script.hash, checked)
+        if idempotency_key is not None:
+            return await budget.spend(self._keyed.initialize(made, session, script, idempotency_key), _write_late)
         await budget.spend(self._sessions.add(session, script), _write_late)
-        return Initialized(session, checked)
+        return made
 
     async def get(self, key: SessionKey) -> Session:
         """Return a live session; raises SessionNotFound, SessionExpired or SessionClosed."""
@@ -141,16 +157,37 @@ class SessionService:
         reading = self._sessions.page(request.owner, wanted, request.after, request.size)
         return SessionList(await self._budget().spend(reading, StorageUnavailable), judged_at)
 
-    async def executions(self, key: SessionKey, after: UUID | None, size: int) -> Page[Execution]:
+    async def executions(
+        self, key: SessionKey, after: UUID | None, size: int, wanted: ExecutionFilter = EVERY_EXECUTION
+    ) -> Page[Execution]:
         """Return a page of a session's history, also of an expired one.
 
         Raises SessionNotFound or SessionClosed.
         """
         budget = self._budget()
-        session = await budget.spend(self._sessions.get(key), StorageUnavailable)
+        await budget.spend(self._require_open(key), StorageUnavailable)
+        return await budget.spend(self._executions.page(key, after, size, wanted), StorageUnavailable)
+
+    async def execution(self, owner: Owner, execution_id: UUID) -> Execution:
+        """Return one execution, also of an expired session.
+
+        Raises ExecutionNotFound, also when its session has been removed, or SessionClosed.
+        """
+        budget = self._budget()
+        execution = await budget.spend(self._executions.get(owner, execution_id), StorageUnavailable)
+        try:
+            await budget.spend(self._require_open(execution.key), StorageUnavailable)
+        except SessionNotFound:
+            raise ExecutionNotFound from None
+        return execution
+
+    async def _told(self, owner: Owner, key: IdempotencyKey) -> Initialized | None:
+        return await self._keyed.initialized(owner, key, self._clock.now())
+
+    async def _require_open(self, key: SessionKey) -> None:
+        session = await self._sessions.get(key)
         if session.closed_at is not None:
             raise SessionClosed(session.closed_at)
-        return await budget.spend(self._executions.page(key, after, size), StorageUnavailable)
 
     def _budget(self) -> Budget:
         return Budget(self._policy.request_timeout_s)

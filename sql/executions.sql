@@ -216,16 +216,16 @@ INNER JOIN meta.executions AS e
     ON c.slot = e.slot AND c.request_id = e.request_id AND c.owner = e.owner AND c.execution_id = e.execution_id
 WHERE e.slot = any(:named_slots::smallint[]) AND e.execution_count IS NOT NULL;
 
--- name: select_execution_page(slots, request_id, owner, after, size, bytes_max, now)
+-- name: select_execution_page(slots, request_id, owner, after, since, outcome, rows_max, size, bytes_max, now)
 -- Never prepared: planned for its own slots, it locks only their partitions. Each slot is read from its index,
--- newest first. A page ends early when its payloads become too large together. `next_after` is the same in every
--- row; a page without executions is one row of nulls beside it.
+-- newest first; the outcome is looked for in a bounded number of rows. A page ends early when its payloads become too
+-- large together. `next_after` is the same in every row; a page without executions is one row of nulls beside it.
 WITH candidate AS (
-    SELECT e.execution_id, e.slot, e.bytes
+    SELECT e.execution_id, e.slot, e.outcome, e.bytes
     FROM unnest(:slots::smallint[]) AS d (slot)
     CROSS JOIN LATERAL (
         SELECT
-            e.execution_id, e.slot,
+            e.execution_id, e.slot, e.outcome,
             coalesce(octet_length(e.params), 0) + coalesce(octet_length(e.result), 0)
             + coalesce(octet_length(e.error), 0) + coalesce(octet_length(e.stdout), 0)
             + coalesce(octet_length(e.stderr), 0) AS bytes
@@ -236,21 +236,35 @@ WITH candidate AS (
             AND e.request_id = :request_id::uuid
             AND e.owner = :owner::text
             AND e.execution_id < coalesce(:after::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+            AND e.execution_id >= coalesce(:since::uuid, '00000000-0000-0000-0000-000000000000')
         ORDER BY e.execution_id DESC
-        LIMIT :size::bigint + 1
+        LIMIT :rows_max::bigint + 1
     ) AS e
     UNION ALL
-    SELECT o.execution_id, NULL AS slot, 0 AS bytes
+    SELECT o.execution_id, NULL AS slot, 'unknown' AS outcome, 0 AS bytes
     FROM meta.open_executions AS o
     WHERE
         o.request_id = :request_id::uuid
         AND o.owner = :owner::text
         AND o.deadline_at <= :now::timestamptz
         AND o.execution_id < coalesce(:after::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+        AND o.execution_id >= coalesce(:since::uuid, '00000000-0000-0000-0000-000000000000')
+),
+examined AS (
+    SELECT
+        c.execution_id, c.slot, c.outcome, c.bytes,
+        row_number() OVER (ORDER BY c.execution_id DESC) AS place
+    FROM candidate AS c
+    ORDER BY c.execution_id DESC
+    LIMIT :rows_max::bigint + 1
 ),
 matching AS (
-    SELECT c.execution_id, c.slot, c.bytes FROM candidate AS c
-    ORDER BY c.execution_id DESC
+    SELECT e.execution_id, e.slot, e.bytes
+    FROM examined AS e
+    WHERE
+        (e.place <= :rows_max::bigint OR :outcome::text IS NULL)
+        AND (:outcome::text IS NULL OR e.outcome = :outcome::text)
+    ORDER BY e.execution_id DESC
     LIMIT :size::bigint + 1
 ),
 measured AS (
@@ -269,6 +283,8 @@ SELECT
     CASE
         WHEN (SELECT count(*) FROM matching) > (SELECT count(*) FROM shown)
             THEN (SELECT s.execution_id FROM shown AS s ORDER BY s.nth DESC LIMIT 1)
+        WHEN (SELECT count(*) FROM examined) > :rows_max::bigint
+            THEN (SELECT e.execution_id FROM examined AS e WHERE e.place = :rows_max::bigint)
     END AS next_after,
     s.execution_id, coalesce(e.outcome, 'unknown') AS outcome, e.execution_count, e.execution_time_ms, e.cpu_time_ms,
     e.memory_usage_bytes, e.cold_start, e.params, e.params_length, e.result, e.result_length, e.error,
@@ -282,3 +298,22 @@ LEFT JOIN meta.executions AS e
         AND e.request_id = :request_id::uuid
         AND s.execution_id = e.execution_id
 ORDER BY s.nth;
+
+-- name: select_execution(slot, owner, execution_id)
+-- Never prepared: planned for its own slot, it locks only that partition.
+SELECT
+    e.request_id, e.execution_id, e.outcome, e.execution_count, e.execution_time_ms, e.cpu_time_ms,
+    e.memory_usage_bytes, e.cold_start, e.params, e.params_length, e.result, e.result_length, e.error,
+    e.error_length, e.stdout, e.stdout_length, e.stderr, e.stderr_length
+FROM meta.executions AS e
+WHERE e.slot = :slot::smallint AND e.execution_id = :execution_id::uuid AND e.owner = :owner::text;
+
+-- name: select_overdue_execution(owner, execution_id, now)
+-- Asked for what is in no history; without an index: the table holds what is under way.
+SELECT
+    o.request_id, o.execution_id, 'unknown' AS outcome, NULL AS execution_count, NULL AS execution_time_ms,
+    NULL AS cpu_time_ms, NULL AS memory_usage_bytes, NULL AS cold_start, NULL AS params, NULL AS params_length,
+    NULL AS result, NULL AS result_length, NULL AS error, NULL AS error_length, NULL AS stdout,
+    NULL AS stdout_length, NULL AS stderr, NULL AS stderr_length
+FROM meta.open_executions AS o
+WHERE o.execution_id = :execution_id::uuid AND o.owner = :owner::text AND o.deadline_at <= :now::timestamptz;

@@ -9,17 +9,31 @@ from typing_extensions import override
 
 from adapters.history import history_of
 from adapters.memory.store import MemoryStore, newest_first, page_of
-from domain.execution import Execution, ExecutionLost, OpenExecution, Outcome
-from domain.identity import SessionKey
-from domain.ports import Admission, Clock, ExecutionRepository, ExecutionRequest, FinishedExecution, Page
+from domain.execution import Execution, ExecutionLost, ExecutionNotFound, OpenExecution, Outcome
+from domain.identity import Owner, SessionKey
+from domain.ports import (
+    EVERY_EXECUTION,
+    Admission,
+    Clock,
+    ExecutionFilter,
+    ExecutionRepository,
+    ExecutionRequest,
+    FinishedExecution,
+    Page,
+)
 
 
 @define
 class MemoryExecutionRepository(ExecutionRepository):
-    """Keeps executions in a store that it shares with the sessions' repository."""
+    """Keeps executions in a store that it shares with the sessions' repository.
+
+    A page of one outcome looks at `examined_max` executions at most. The history keeps payloads if it is `full`.
+    """
 
     _store: MemoryStore
     _clock: Clock
+    _examined_max: int = 1000
+    _full: bool = True
 
     @override
     async def begin(self, request: ExecutionRequest) -> Admission:
@@ -46,10 +60,25 @@ class MemoryExecutionRepository(ExecutionRepository):
         return self._count(finished)
 
     @override
-    async def page(self, key: SessionKey, after: UUID | None, size: int) -> Page[Execution]:
+    async def page(
+        self, key: SessionKey, after: UUID | None, size: int, wanted: ExecutionFilter = EVERY_EXECUTION
+    ) -> Page[Execution]:
         self._store.require_available()
-        rows = [(row.execution_id, row) for row in (*self._ended(key), *self._overdue(key))]
-        return page_of(newest_first(rows, after), size)
+        known = (row for row in self._known() if row.key == key)
+        rows = newest_first(((row.execution_id, row) for row in known if _is_since(row, wanted)), after)
+        if wanted.outcome is None:
+            return page_of(rows, size)
+        examined = rows[: max(size, self._examined_max)]
+        beyond = examined[-1][0] if len(rows) > len(examined) else None
+        return page_of([row for row in examined if row[1].outcome is wanted.outcome], size, beyond)
+
+    @override
+    async def get(self, owner: Owner, execution_id: UUID) -> Execution:
+        self._store.require_available()
+        for row in self._known():
+            if row.execution_id == execution_id and row.key.owner == owner:
+                return row
+        raise ExecutionNotFound
 
     def _is_open(self, execution_id: UUID, key: SessionKey) -> bool:
         execution = self._store.open_executions.get(execution_id)
@@ -66,14 +95,17 @@ class MemoryExecutionRepository(ExecutionRepository):
         count = session.execution_count + 1
         ended_at = max(session.last_executed_at or finished.finished_at, finished.finished_at)
         self._store.put(evolve(session, execution_count=count, last_executed_at=ended_at))
-        self._store.history[finished.execution.execution_id] = history_of(finished, count)
+        self._store.history[finished.execution.execution_id] = history_of(finished, count, full=self._full)
         return count
 
-    def _ended(self, key: SessionKey) -> Iterator[Execution]:
-        return (row for row in self._store.history.values() if row.key == key)
-
-    def _overdue(self, key: SessionKey) -> Iterator[Execution]:
+    def _known(self) -> Iterator[Execution]:
+        """Yield what has ended, and what is past its deadline."""
         now = self._clock.now()
+        yield from self._store.history.values()
         for execution in self._store.open_executions.values():
-            if execution.key == key and execution.deadline_at <= now:
-                yield Execution(key, execution.execution_id, Outcome.UNKNOWN)
+            if execution.deadline_at <= now:
+                yield Execution(execution.key, execution.execution_id, Outcome.UNKNOWN)
+
+
+def _is_since(row: Execution, wanted: ExecutionFilter) -> bool:
+    return wanted.since is None or row.started_at >= wanted.since

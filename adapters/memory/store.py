@@ -1,28 +1,31 @@
 """What the fake repositories have in common: the rows."""
 
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from attrs import define, field
 
 from domain.execution import Execution, OpenExecution
-from domain.identity import SessionKey
+from domain.idempotency import KeptCall
+from domain.identity import Owner, SessionKey
 from domain.ports import Page
 from domain.script import Script
 from domain.session import Session, SessionNotFound
 
 Item = TypeVar("Item")
+KeyName = tuple[Owner, UUID, str]
 
 
 @define
 class MemoryStore:
-    """Sessions, scripts and executions; while `failure` is set, every call of a repository raises it."""
+    """Sessions, scripts, executions and idempotency keys; while `failure` is set, every call of a repository raises it."""
 
     sessions: dict[UUID, Session] = field(factory=dict)
     scripts: dict[UUID, Script] = field(factory=dict)
     open_executions: dict[UUID, OpenExecution] = field(factory=dict)
     history: dict[UUID, Execution] = field(factory=dict)
+    keys: dict[KeyName, KeptCall[Any]] = field(factory=dict)
     failure: Exception | None = None
 
     def require_available(self) -> None:

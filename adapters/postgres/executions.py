@@ -12,14 +12,23 @@ from adapters.postgres import array_text, rows
 from adapters.postgres.answer_size import AnswerSize
 from adapters.postgres.coalescer import Coalescer, CoalescerOptions
 from adapters.postgres.gateway import Gateway, LaneName
+from adapters.postgres.history import History, HistoryOptions
 from adapters.postgres.key_set import KeySet
 from adapters.postgres.locking_writes import SKIPPED, LockingWrites, Skipped
-from adapters.postgres.slots import SLOTS, day_at, day_of, slot_of, slots_between
+from adapters.postgres.slots import slot_of
 from adapters.postgres.statements import ExecutionStatements
-from domain.errors import Gone, StorageUnavailable
-from domain.execution import Execution, ExecutionLost, OpenExecution
-from domain.identity import SessionKey
-from domain.ports import Admission, Clock, ExecutionRepository, ExecutionRequest, FinishedExecution, Page
+from domain.execution import Execution
+from domain.identity import Owner, SessionKey
+from domain.ports import (
+    EVERY_EXECUTION,
+    Admission,
+    Clock,
+    ExecutionFilter,
+    ExecutionRepository,
+    ExecutionRequest,
+    FinishedExecution,
+    Page,
+)
 from domain.session import SessionNotFound
 
 _Fated = tuple[SessionKey, UUID]
@@ -27,16 +36,14 @@ _Fated = tuple[SessionKey, UUID]
 _ROW_BYTES = 512
 """What an execution or a session takes beside its texts, about."""
 _KEY_BYTES = 96
-_LOOKS = 2
-"""Statements that look for a count: the first one's snapshot may be older than the commit that it looks for."""
 
 
 @frozen
 class ExecutionRepositoryOptions:
-    """Bounds of batches, and of the bytes on a page of the history."""
+    """Bounds of batches; what the history keeps, and its bounds."""
 
     batches: CoalescerOptions = field(factory=CoalescerOptions)
-    page_bytes_max: int = 8 * 1024 * 1024
+    history: HistoryOptions = field(factory=HistoryOptions)
 
 
 class PostgresExecutionRepository(ExecutionRepository):
@@ -52,10 +59,10 @@ class PostgresExecutionRepository(ExecutionRepository):
     ) -> None:
         self._gateway = gateway
         self._statements = statements
-        self._clock = clock
-        self._options = options or ExecutionRepositoryOptions()
+        self.options = options or ExecutionRepositoryOptions()
+        self.history = History(gateway, statements, clock, self.options.history)
         self._session_bytes = AnswerSize(_ROW_BYTES)
-        batches = self._options.batches
+        batches = self.options.batches
         self._begins: LockingWrites[ExecutionRequest, Admission] = LockingWrites(
             "begin", self._begin, key=_begin_key, size=self._session_bytes.expect, options=batches, exclusive=writing
         )
@@ -65,14 +72,11 @@ class PostgresExecutionRepository(ExecutionRepository):
         self._finishes: LockingWrites[FinishedExecution, int | None] = LockingWrites(
             "finish", self._finish, key=_finish_key, size=_finish_size, options=batches, exclusive=writing
         )
-        self._counts: Coalescer[OpenExecution, int | None] = Coalescer(
-            "count", self._count, key=_execution_id, size=_key_size, options=batches, share=True
-        )
 
     @property
     def coalescers(self) -> Sequence[Coalescer[Any, Any]]:
         """All of this repository's, to be watched and closed."""
-        return *self._begins.coalescers, self._withdrawals, *self._finishes.coalescers, self._counts
+        return *self._begins.coalescers, self._withdrawals, *self._finishes.coalescers, self.history.counts
 
     @override
     async def begin(self, request: ExecutionRequest) -> Admission:
@@ -85,38 +89,27 @@ class PostgresExecutionRepository(ExecutionRepository):
     @override
     async def finish(self, finished: FinishedExecution) -> int:
         count = await self._finishes.ask(finished)
-        return await self._stored_count(finished.execution) if count is None else count
+        return await self.history.stored_count(finished.execution) if count is None else count
 
     @override
-    async def page(self, key: SessionKey, after: UUID | None, size: int) -> Page[Execution]:
-        now = self._clock.now()
-        last_day = day_at(now) + 1 if after is None else day_of(after)
-        slots = list(slots_between(max(day_of(key.request_id), day_at(now) - SLOTS + 2), last_day))
-        found = await self._gateway.fetch(
-            self._statements.select_execution_page,
-            {
-                "slots": array_text.numbers(slots),
-                "request_id": key.request_id,
-                "owner": key.owner,
-                "after": after,
-                "size": size,
-                "bytes_max": self._options.page_bytes_max,
-                "now": now,
-            },
-        )
-        next_after = found[0][0]
-        return Page([rows.execution_of(key, row[1:]) for row in found if row[1] is not None], next_after)
+    async def page(
+        self, key: SessionKey, after: UUID | None, size: int, wanted: ExecutionFilter = EVERY_EXECUTION
+    ) -> Page[Execution]:
+        return await self.history.page(key, after, size, wanted)
 
-    async def _stored_count(self, execution: OpenExecution) -> int:
-        """Return the count of an execution whose open record is gone; raises ExecutionLost."""
-        try:
-            for _ in range(_LOOKS):
-                count = await self._counts.ask(execution)
-                if count is not None:
-                    return count
-        except StorageUnavailable as error:
-            raise StorageUnavailable(stored="unknown", retry_after_ms=None) from error
-        raise ExecutionLost
+    @override
+    async def get(self, owner: Owner, execution_id: UUID) -> Execution:
+        return await self.history.get(owner, execution_id)
+
+    def finish_columns(self, calls: Sequence[FinishedExecution]) -> dict[str, object]:
+        """Return the parameters that record ends."""
+        full = self.options.history.full
+        return {
+            **_execution_keys([(call.execution.key, call.execution.execution_id) for call in calls]),
+            "slots": array_text.numbers(slot_of(call.execution.execution_id) for call in calls),
+            "finished_ats": array_text.instants(call.finished_at for call in calls),
+            **rows.execution_columns([history_of(call, full=full) for call in calls]),
+        }
 
     async def _begin(
         self, calls: Sequence[ExecutionRequest], lane: LaneName
@@ -135,7 +128,7 @@ class PostgresExecutionRepository(ExecutionRepository):
         answers: list[Admission | Exception | Literal[Skipped.SKIPPED]] = [SessionNotFound()] * len(calls)
         for ordinal, deadline_at, *facts in found:
             skipped = deadline_at is None
-            answers[ordinal - 1] = SKIPPED if skipped else _admission(calls[ordinal - 1], deadline_at, *facts)
+            answers[ordinal - 1] = SKIPPED if skipped else rows.admission_of(calls[ordinal - 1], deadline_at, facts)
         self._session_bytes.learn(len(calls), sum(_admission_size(answer) for answer in answers))
         return answers
 
@@ -149,44 +142,13 @@ class PostgresExecutionRepository(ExecutionRepository):
         """Record the ends; None is the answer to a call whose open record is gone."""
         found = await self._gateway.fetch(
             self._statements.finish_executions,
-            {
-                **_execution_keys([(call.execution.key, call.execution.execution_id) for call in calls]),
-                "slots": array_text.numbers(slot_of(call.execution.execution_id) for call in calls),
-                "finished_ats": array_text.instants(call.finished_at for call in calls),
-                **rows.execution_columns([history_of(call) for call in calls]),
-                "waits": lane == "waiting",
-            },
+            {**self.finish_columns(calls), "waits": lane == "waiting"},
             lane=lane,
         )
         answers: list[int | Literal[Skipped.SKIPPED] | None] = [None] * len(calls)
         for ordinal, count in found:
             answers[ordinal - 1] = SKIPPED if count is None else count
         return answers
-
-    async def _count(self, calls: Sequence[OpenExecution]) -> Sequence[int | None]:
-        slots = [slot_of(call.execution_id) for call in calls]
-        found = await self._gateway.fetch(
-            self._statements.select_execution_counts,
-            {
-                **_execution_keys([(call.key, call.execution_id) for call in calls]),
-                "slots": array_text.numbers(slots),
-                "named_slots": array_text.numbers(sorted(set(slots))),
-            },
-        )
-        answers: list[int | None] = [None] * len(calls)
-        for ordinal, count in found:
-            answers[ordinal - 1] = count
-        return answers
-
-
-def _admission(call: ExecutionRequest, deadline_at: Any, *facts: Any) -> Admission | Exception:
-    """Return the admission, or what the domain's rule says of the session as it was judged."""
-    session = rows.session_of(facts)
-    try:
-        session.require_live(call.started_at)
-    except Gone as verdict:
-        return verdict
-    return Admission(OpenExecution(call.key, call.execution_id, deadline_at), session)
 
 
 def _execution_keys(calls: Sequence[_Fated]) -> dict[str, object]:
@@ -206,10 +168,6 @@ def _fated_key(call: _Fated) -> UUID:
 
 def _finish_key(call: FinishedExecution) -> UUID:
     return call.execution.key.request_id
-
-
-def _execution_id(call: OpenExecution) -> UUID:
-    return call.execution_id
 
 
 def _key_size(_: object) -> int:

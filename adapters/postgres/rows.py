@@ -1,18 +1,21 @@
 """Sessions and executions as rows of the database."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from adapters.postgres import array_text
-from domain.execution import Execution, Outcome, Payload
+from domain.errors import Gone
+from domain.execution import Execution, OpenExecution, Outcome, Payload
 from domain.identity import Owner, SessionKey
 from domain.json_text import JsonText
 from domain.language import Language, LanguageTitle
 from domain.limits import Isolation, Limits
+from domain.ports import Admission, ExecutionRequest
 from domain.script import Script
 from domain.session import Renewal, Session
 
-Row = tuple[Any, ...]
+Row = Sequence[Any]
 
 _LANGUAGES = {str(language): language for language in Language}
 _ISOLATIONS = {str(isolation): isolation for isolation in Isolation}
@@ -45,6 +48,16 @@ def session_of(row: Row) -> Session:
         _RENEWALS[renewal],
         *lifetime,
     )
+
+
+def admission_of(call: ExecutionRequest, deadline_at: datetime, row: Row) -> Admission | Exception:
+    """Return the admission, or what the domain's rule says of the session as it was judged."""
+    session = session_of(row)
+    try:
+        session.require_live(call.started_at)
+    except Gone as verdict:
+        return verdict
+    return Admission(OpenExecution(call.key, call.execution_id, deadline_at), session)
 
 
 def new_session_columns(calls: Sequence[tuple[Session, Script]]) -> Mapping[str, object]:

@@ -7,7 +7,9 @@ from dependency_injector import containers, providers
 from adapters.json_schema.compiler import JsonSchemaCompiler
 from adapters.mapping_file import WrongMappingFile, read_mapping
 from adapters.random_ids import RandomIds
+from domain.example_runs import ExampleRuns
 from domain.execution_service import ExecutionService
+from domain.function_service import FunctionService
 from domain.language import LanguageMapping
 from domain.params_check import ParamsCheck
 from domain.session_service import SessionService
@@ -20,7 +22,13 @@ from entrypoints.container.health import Health
 from entrypoints.container.life import Life
 from entrypoints.container.limiting import Limiting
 from entrypoints.container.observation import Observation, observed, trace_headers
-from entrypoints.container.options import execution_policy, http_options, session_policy
+from entrypoints.container.options import (
+    example_policy,
+    execution_policy,
+    function_policy,
+    http_options,
+    session_policy,
+)
 from entrypoints.container.runners import Runners
 from entrypoints.container.tokens import published_keys, token_verifier
 from entrypoints.http.application import Application, Hooks, Services
@@ -87,6 +95,24 @@ class Controller(containers.DeclarativeContainer):
         mapping=mapping,
         count=database.statements.provided.owners.select_session_count,
     )
+    functions = providers.Singleton(
+        FunctionService,
+        clock=database.clock,
+        functions=database.functions,
+        schemas=schemas,
+        runners=runners.provided.by_language,
+        examples=providers.Singleton(
+            ExampleRuns,
+            clock=database.clock,
+            ids=ids,
+            schemas=schemas,
+            runners=runners.provided.by_language,
+            policy=providers.Callable(example_policy, settings),
+            tasks=tasks,
+        ),
+        mapping=mapping,
+        policy=providers.Callable(function_policy, settings),
+    )
     health = providers.Singleton(
         Health,
         gateway=database.gateway,
@@ -128,18 +154,20 @@ class Controller(containers.DeclarativeContainer):
         executions=database.executions,
         keyed=database.keyed,
         entrance=entrance,
+        limiting=limiting,
         tracing=observation.tracing,
     )
     application = providers.Singleton(
         Application,
-        providers.Singleton(Services, sessions=sessions, executions=executions, process=health, figures=figures),
+        providers.Singleton(Services, sessions=sessions, executions=executions, functions=functions, process=health, figures=figures),
         providers.Callable(http_options, settings),
         providers.Singleton(
             Hooks,
             life.provided.start,
             life.provided.end,
-            entrance.provided.guards,
+            limiting.provided.around.call(entrance.provided.guards),
             providers.List(observation.requests),
+            limiting.provided.charge,
         ),
     )
 

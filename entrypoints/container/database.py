@@ -10,8 +10,8 @@ from adapters.postgres.functions import PostgresFunctionRepository
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.key_set import KeySet
 from adapters.postgres.keyed_calls import PostgresKeyedCallRepository
-from adapters.postgres.observing import StatementObserver
 from adapters.postgres.limits import PostgresRateLedger, PostgresUsageReader
+from adapters.postgres.observing import StatementObserver
 from adapters.postgres.schema import Schema
 from adapters.postgres.sessions import PostgresSessionRepository
 from adapters.postgres.statement import Statement

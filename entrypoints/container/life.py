@@ -15,6 +15,7 @@ from adapters.postgres.keyed_calls import PostgresKeyedCallRepository
 from adapters.postgres.sessions import PostgresSessionRepository
 from domain.tasks import Tasks
 from entrypoints.container.entrance import Entrance
+from entrypoints.container.limiting import Limiting
 from entrypoints.container.runners import Runners
 from entrypoints.tracing.trace import Tracing
 
@@ -35,6 +36,7 @@ class Life:
     _executions: PostgresExecutionRepository
     _keyed: PostgresKeyedCallRepository
     _entrance: Entrance
+    _limiting: Limiting
     _tracing: Tracing
     _beside: list[asyncio.Task[None]] = field(factory=list, init=False)
 
@@ -42,7 +44,8 @@ class Life:
         """Begin to connect, read the database's clock if it answers, start workers and what runs beside requests."""
         await self._gateway.open()
         await asyncio.gather(self._clock.measure(), self._runners.open())
-        self._beside = [self._run(work) for work in (self._clock.run(), self._cleanup.run(), *self._entrance.works())]
+        works = (self._clock.run(), self._cleanup.run(), *self._entrance.works(), *self._limiting.works())
+        self._beside = [self._run(work) for work in works]
 
     async def end(self) -> None:
         """Let what was run be recorded, then end every worker and connection."""

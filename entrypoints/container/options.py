@@ -7,7 +7,9 @@ from attrs import evolve
 
 from adapters.embedded_postgres.server import EmbeddedPostgresOptions
 from adapters.postgres.cleanup import Retention
+from adapters.postgres.executions import ExecutionRepositoryOptions
 from adapters.postgres.gateway_options import GatewayOptions
+from adapters.postgres.history import HistoryOptions
 from adapters.runtimes.options import RuntimeOptions
 from adapters.sandbox.options import SandboxLevel, SandboxOptions
 from domain.execution_service import ExecutionPolicy
@@ -18,7 +20,7 @@ from domain.session_service import SessionPolicy
 from domain.storage import StorageBudget
 from entrypoints.host.options import RuntimeHostOptions
 from entrypoints.http.options import HttpOptions
-from entrypoints.settings import Settings
+from entrypoints.settings import History, Idempotency, Settings
 
 _KILL_S = 0.5
 """What ending a sandbox may take beyond the script's own limit."""
@@ -61,6 +63,11 @@ def storage_budget(settings: Settings) -> StorageBudget:
     )
 
 
+def execution_options(settings: Settings) -> ExecutionRepositoryOptions:
+    """Return what is kept of executions."""
+    return ExecutionRepositoryOptions(history=HistoryOptions(full=settings.history is History.FULL))
+
+
 def embedded_options(settings: Settings) -> EmbeddedPostgresOptions:
     """Return where the embedded server lives, with room for every process's connections."""
     return EmbeddedPostgresOptions(data_dir=settings.data_dir, connections_max=settings.database_connections)
@@ -100,6 +107,7 @@ def http_options(settings: Settings) -> HttpOptions:
         script_size_max=settings.max_script_size,
         context_size_max=settings.max_context_size,
         params_size_max=settings.max_params_size,
+        idempotency=settings.idempotency is Idempotency.ON,
     )
 
 

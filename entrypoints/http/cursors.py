@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct
 
+from domain.execution import Outcome
 from domain.language import Language
 from domain.session import Status
 
@@ -20,13 +21,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CURSOR_LENGTH_MAX = 512
 CURSOR_PATTERN = "^[A-Za-z0-9_-]+$"
 _YEAR_9999_US = 253_402_300_799_999_999
+InstantUs = Annotated[int, Meta(ge=0, le=_YEAR_9999_US)]
 
 
 class SessionCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="s", frozen=True):
     """Where a list of sessions goes on, for which filters, judged at which instant."""
 
     after: UUID
-    judged_at_us: Annotated[int, Meta(ge=0, le=_YEAR_9999_US)]
+    judged_at_us: InstantUs
     status: Status | None
     language: Language | None
     listed: str | None = None
@@ -35,14 +37,16 @@ class SessionCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="s"
     @property
     def judged_at(self) -> datetime:
         """The instant at which status is judged on all pages."""
-        return _EPOCH + timedelta(microseconds=self.judged_at_us)
+        return instant_of(self.judged_at_us)
 
 
 class ExecutionCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="e", frozen=True):
-    """Where the history of a session goes on."""
+    """Where the history of a session goes on, for which filters."""
 
     request_id: UUID
     after: UUID
+    outcome: Outcome | None
+    since_us: InstantUs | None
 
 
 Cursor = TypeVar("Cursor", SessionCursor, ExecutionCursor)
@@ -60,6 +64,11 @@ def owner_digest(owner: str) -> str:
 def microseconds(instant: datetime) -> int:
     """Return an instant as a cursor carries it."""
     return (instant - _EPOCH) // timedelta(microseconds=1)
+
+
+def instant_of(since_epoch_us: int) -> datetime:
+    """Return an instant that a cursor carries."""
+    return _EPOCH + timedelta(microseconds=since_epoch_us)
 
 
 def write_cursor(cursor: SessionCursor | ExecutionCursor) -> str:

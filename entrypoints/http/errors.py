@@ -22,9 +22,10 @@ from domain.errors import (
     Unauthorized,
     Unavailable,
 )
-from domain.execution import FailureCode
+from domain.execution import ExecutionFailed, FailureCode
 from entrypoints.http.answer import Answer, Headers, json_answer
 from entrypoints.http.challenges import challenge
+from entrypoints.http.idempotency import REPLAYED
 from entrypoints.http.payloads import Error, ErrorBody, embedded
 from entrypoints.http.refusals import MethodNotAllowed, SlowBody, UnsupportedMediaType
 
@@ -87,6 +88,8 @@ def _headers(error: DomainError, details: Mapping[str, object]) -> Headers:
     retry_after_ms = details.get("retry_after_ms")
     if isinstance(retry_after_ms, int):
         headers.append((b"retry-after", b"%d" % -(-retry_after_ms // 1000)))
+    if isinstance(error, ExecutionFailed) and error.replayed:
+        headers += REPLAYED
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", ", ".join(error.allowed).encode()))
     if isinstance(error, Unauthorized | Forbidden):

@@ -1,5 +1,7 @@
 """The numbers that the HTTP API works with."""
 
+from collections.abc import Sequence
+
 from attrs import frozen
 
 from domain.limits import LimitsPolicy
@@ -7,13 +9,24 @@ from domain.limits import LimitsPolicy
 
 @frozen
 class HttpOptions:
-    """Sizes in bytes, times in seconds; `inside_max` requests are worked on at once, the rest is refused."""
+    """Sizes in bytes, times in seconds; `inside_max` requests are worked on at once, the rest is refused.
+
+    `stall_s` is how long the client of a streamed answer may take none of it. Without `idempotency` no
+    call may have a key. Pages of `cors_origins` may call and read answers; "*" is any.
+    """
 
     limits: LimitsPolicy
     script_size_max: int = 1024 * 1024
     context_size_max: int = 256 * 1024
     metadata_size_max: int = 16 * 1024
     params_size_max: int = 1024 * 1024
+    schema_size_max: int = 64 * 1024
+    batch_size_max: int = 8 * 1024 * 1024
+    batch_items_max: int = 1000
+    batch_parallel_max: int = 4
+    stall_s: float = 30.0
     inside_max: int = 1024
     body_timeout_s: float = 10.0
     probe_timeout_s: float = 0.8
+    idempotency: bool = True
+    cors_origins: Sequence[str] = ()

@@ -1,5 +1,6 @@
 """Pages of lists: size, cursor, and the link to the next one."""
 
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from entrypoints.http.answer import Headers
@@ -24,6 +25,13 @@ def page_cursor(query: Query, kind: type[Cursor]) -> Cursor | None:
     except InvalidCursor:
         query.refuse("cursor", "must be the next_cursor of an earlier answer to the same list, unchanged")
         return None
+
+
+def require_same(query: Query, filters: Mapping[str, tuple[object, object]]) -> None:
+    """Note as a problem every filter that is given and is not what its cursor has: (given, the cursor's) by name."""
+    for name, (value, kept) in filters.items():
+        if query.text(name) is not None and value != kept:
+            query.refuse(name, "must be what it was on the page that gave the cursor, or left out")
 
 
 def next_link(request: Request, parameters: dict[str, str | int | None]) -> Headers:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
+from domain.execution import ExecutionNotFound
 from domain.session import SessionNotFound
 
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII)
@@ -17,5 +18,12 @@ def parse_request_id(text: str) -> UUID:
     return UUID(text)
 
 
-PARSERS: Mapping[str, Callable[[str], Any]] = {"request_id": parse_request_id}
+def parse_execution_id(text: str) -> UUID:
+    """Return the id; a text that is no UUID names no execution: raises ExecutionNotFound."""
+    if not _UUID.fullmatch(text):
+        raise ExecutionNotFound
+    return UUID(text)
+
+
+PARSERS: Mapping[str, Callable[[str], Any]] = {"request_id": parse_request_id, "execution_id": parse_execution_id}
 """How each parameter is read, by its name in path templates."""

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from msgspec import UNSET, Raw, Struct, UnsetType, field
+from msgspec import UNSET, Raw, Struct, UnsetType, field, structs
+from typing_extensions import override
 
 from domain import executed, execution, session
 from domain.json_text import EMPTY_OBJECT, JsonText
@@ -186,6 +187,18 @@ class Execution(Struct):
             stderr=_kept_text(kept.stderr),
             truncated=_truncated(kept),
         )
+
+
+class SingleExecution(Execution):
+    """A row of a history by itself, with the id of its session."""
+
+    request_id: fields.RequestId
+
+    @classmethod
+    @override
+    def of(cls, kept: execution.Execution) -> "SingleExecution":
+        """Return the payload of a history row."""
+        return cls(**structs.asdict(Execution.of(kept)), request_id=kept.key.request_id)
 
 
 class ExecutionPage(Struct):

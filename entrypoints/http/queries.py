@@ -1,8 +1,12 @@
 """Parameters of a query string, with every problem told at once."""
 
+from datetime import UTC, datetime
 from enum import Enum
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import Meta
 
 from domain.errors import Problem
 from entrypoints.http.pointers import pointer
@@ -10,6 +14,9 @@ from entrypoints.http.refusals import invalid
 
 Choice = TypeVar("Choice", bound=Enum)
 
+Instant = Annotated[datetime, Meta(tz=True)]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIELDS_MAX = 32
 _INTEGER_LENGTH_MAX = 9
 
@@ -58,6 +65,15 @@ class Query:
         if not 1 <= number <= value_max:
             self.refuse(name, f"must be an integer of 1 to {value_max}")
         return number
+
+    def instant(self, name: str) -> datetime | None:
+        """Return a parameter as an instant in UTC, written as RFC 3339 has it and not before 1970."""
+        value = self._values.get(name)
+        try:
+            return None if value is None else max(_EPOCH, msgspec.convert(value, Instant).astimezone(UTC))
+        except (msgspec.ValidationError, OverflowError):
+            self.refuse(name, "must be an instant like 2026-11-25T12:00:00Z; a + before an offset is written %2B")
+            return None
 
     def _pairs(self, raw: bytes) -> list[tuple[str, str]]:
         try:

@@ -153,6 +153,15 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
         ),
         Operation(
             "GET",
+            "/api/v1/executions/{execution_id}",
+            executions.get,
+            "execution",
+            "Read an execution",
+            gives=payloads.SingleExecution,
+            contract=of_executions.EXECUTION,
+        ),
+        Operation(
+            "GET",
             "/livez",
             process.livez,
             "livez",

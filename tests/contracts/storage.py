@@ -37,6 +37,7 @@ class Storage:
     executions: ExecutionRepository
     clock: ManualClock = field(factory=ManualClock)
     ids: SequentialIds = field(factory=SequentialIds)
+    keyed: Any = None
 
     def new_session(self, owner: Owner = ANONYMOUS, **fields: Any) -> Session:
         now = self.clock.now()

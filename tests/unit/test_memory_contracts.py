@@ -1,10 +1,12 @@
 """The fake repositories keep the contracts; the switch does what tests rely on."""
 
 import pytest
+from hypothesis import given, settings
 
 from adapters.memory.api_keys import MemoryApiKeyRepository
 from adapters.memory.executions import MemoryExecutionRepository
 from adapters.memory.functions import MemoryFunctionRepository
+from adapters.memory.keyed_calls import MemoryKeyedCallRepository
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sessions import MemorySessionRepository
 from adapters.memory.store import MemoryStore
@@ -14,13 +16,16 @@ from domain.ports import SessionFilter
 from tests.contracts.api_key_repository import ApiKeyRepositoryContract
 from tests.contracts.execution_repository import ExecutionRepositoryContract
 from tests.contracts.function_repository import FunctionRepositoryContract
+from tests.contracts.key_histories import KeyHistory, steps
+from tests.contracts.keyed_call_repository import KEY, KeyedCallRepositoryContract, made_of
 from tests.contracts.session_repository import EXAMINED_MAX, SessionRepositoryContract, same
-from tests.contracts.storage import Storage
+from tests.contracts.storage import SCRIPT, Storage
 
 
 def memory_storage(store: MemoryStore) -> Storage:
     clock = ManualClock()
-    return Storage(MemorySessionRepository(store, EXAMINED_MAX), MemoryExecutionRepository(store, clock), clock)
+    sessions, executions = MemorySessionRepository(store, EXAMINED_MAX), MemoryExecutionRepository(store, clock)
+    return Storage(sessions, executions, clock, keyed=MemoryKeyedCallRepository(store, sessions, executions))
 
 
 class TestMemorySessionRepository(SessionRepositoryContract):
@@ -41,6 +46,18 @@ class TestMemoryApiKeyRepository(ApiKeyRepositoryContract):
         return MemoryApiKeyRepository()
 
 
+class TestMemoryKeyedCallRepository(KeyedCallRepositoryContract):
+    @pytest.fixture
+    def storage(self) -> Storage:
+        return memory_storage(MemoryStore())
+
+
+@settings(max_examples=200, deadline=None)
+@given(history=steps)
+async def test_a_key_is_what_the_rules_say_after_any_history(history):
+    await (await KeyHistory.of(memory_storage(MemoryStore()))).follow(history)
+
+
 async def test_a_store_that_is_switched_off_fails_every_call():
     store = MemoryStore()
     storage = memory_storage(store)
@@ -58,6 +75,12 @@ async def test_a_store_that_is_switched_off_fails_every_call():
         storage.executions.withdraw(execution.execution_id, session.key),
         storage.executions.finish(storage.finished(execution)),
         storage.executions.page(session.key, None, 1),
+        storage.executions.get(ANONYMOUS, execution.execution_id),
+        storage.keyed.begin(storage.request(session.key), KEY),
+        storage.keyed.withdraw(execution.execution_id, session.key, KEY.value),
+        storage.keyed.finish(storage.finished(execution), KEY.value),
+        storage.keyed.initialize(made_of(session), session, SCRIPT, KEY),
+        storage.keyed.initialized(ANONYMOUS, KEY, now),
     ):
         with pytest.raises(StorageUnavailable):
             await call

@@ -7,9 +7,11 @@ INTERNAL_ERROR = "INTERNAL_ERROR"
 MEANINGS: Mapping[str, str] = {
     "CONFLICT": "others were faster, or the first call is still under way",
     "CPU_LIMIT": "the script used up its CPU time",
+    "EXECUTION_NOT_FOUND": "no such execution is recorded, or it is somebody else's, or it was removed after retention",
     "EXECUTION_TIMEOUT": "the script reached its wall limit, and its sandbox was killed",
     "FORBIDDEN": "the token or key does not have the scope",
     "FUNCTION_NOT_FOUND": "no script came along, and no function is registered under the title",
+    "IDEMPOTENCY_CONFLICT": "the Idempotency-Key was used for a call with another payload",
     INTERNAL_ERROR: "a bug; the log has its cause under the error_id",
     "INVALID_LANGUAGE_TITLE": "the language-title does not follow the grammar",
     "INVALID_PARAMS": "the params are not what the script takes",

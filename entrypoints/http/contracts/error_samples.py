@@ -17,6 +17,7 @@ from domain.errors import (
 from domain.execution import (
     ExecutionFailed,
     ExecutionLost,
+    ExecutionNotFound,
     ExecutionNotStored,
     ExecutionUnknown,
     Failure,
@@ -24,6 +25,7 @@ from domain.execution import (
     ScriptReport,
 )
 from domain.function import FunctionNotFound
+from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
 from domain.json_text import JsonText
 from domain.language import InvalidLanguageTitle, Language, LanguageNotServed, LanguageTitle
 from domain.principal import Scope, ScopeMissing
@@ -66,7 +68,11 @@ SAMPLES: tuple[DomainError, ...] = (
     SessionNotFound(),
     LanguageNotServed("ruby-adder"),
     FunctionNotFound(LanguageTitle(Language.PYTHON, "adder")),
+    ExecutionNotFound(),
     UpdateConflict(),
+    KeyInFlight(),
+    KeyInterrupted(_RUN),
+    IdempotencyConflict(),
     SessionExpired(_AT, _AT),
     SessionClosed(_AT),
     VersionMismatch(2),

@@ -1,10 +1,27 @@
 """What callers are told of the operations on executions."""
 
 from domain.errors import InvalidRequest, RuntimeUnavailable, StorageUnavailable
-from domain.execution import ExecutionFailed, ExecutionLost, ExecutionNotStored, ExecutionUnknown
+from domain.execution import (
+    ExecutionFailed,
+    ExecutionLost,
+    ExecutionNotFound,
+    ExecutionNotStored,
+    ExecutionUnknown,
+)
+from domain.function import FunctionVersionNotFound, ParamsRefused, SchemaUnusable
+from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
 from domain.session import SessionClosed, SessionExpired, SessionNotFound
 from entrypoints.http.contract import Contract, Example, Link, Tag
-from entrypoints.http.contracts.parameters import CURSOR, LIMIT, LINK, REQUEST_ID
+from entrypoints.http.contracts.parameters import (
+    CURSOR,
+    IDEMPOTENCY_KEY,
+    LIMIT,
+    LINK,
+    OUTCOME,
+    REPLAYED_HEADER,
+    REQUEST_ID,
+    SINCE,
+)
 from entrypoints.http.refusals import InvalidParams
 
 EXECUTION_ID = "01a2101f-a3da-7b64-8000-000000000002"
@@ -46,17 +63,27 @@ EXECUTE = Contract(
     Tag.EXECUTIONS,
     "Runs the session's script once and counts it. Every execution that reached a worker and ended counts, failed or "
     "not. Scripts are never repeated by the server: where it is not known whether one has run, the error says so in "
-    "details.executed, and Retry-After stands only where repeating is safe.",
+    "details.executed, and Retry-After stands only where repeating is safe. With an Idempotency-Key a repeated call "
+    "gets the first one's answer, failures of the script too, and the script does not run again. Params of a session "
+    "that was initialized from a function are held to its schema before anything runs.",
+    parameters=(IDEMPOTENCY_KEY,),
+    headers=(REPLAYED_HEADER,),
     errors=(
         InvalidParams,
+        ParamsRefused,
         SessionNotFound,
+        FunctionVersionNotFound,
         SessionExpired,
         SessionClosed,
+        IdempotencyConflict,
+        KeyInFlight,
+        KeyInterrupted,
         ExecutionFailed,
         StorageUnavailable,
         ExecutionLost,
         ExecutionNotStored,
         RuntimeUnavailable,
+        SchemaUnusable,
         ExecutionUnknown,
     ),
     examples=(Example("sum", "Add two numbers", body=_PARAMS, answer=_EXECUTED),),
@@ -73,7 +100,7 @@ HISTORY = Contract(
     Tag.EXECUTIONS,
     "Lists a session's executions, newest first, those of an expired session too until retention ends. A field that "
     "is too large to keep is cut short.",
-    parameters=(LIMIT, CURSOR),
+    parameters=(OUTCOME, SINCE, LIMIT, CURSOR),
     errors=(InvalidRequest, SessionNotFound, SessionClosed, StorageUnavailable),
     headers=(LINK,),
     examples=(
@@ -88,4 +115,11 @@ HISTORY = Contract(
         Link("history", "The next page.", _OF_SESSION | {"query.cursor": "$response.body#/next_cursor"}),
         Link("get", "Read the session.", _OF_SESSION),
     ),
+)
+
+EXECUTION = Contract(
+    Tag.EXECUTIONS,
+    "Answers one execution as the history has it. One that is still under way is not there yet: 404.",
+    errors=(ExecutionNotFound, SessionClosed, StorageUnavailable),
+    examples=(Example("ended", "The execution", answer=_KEPT | {"request_id": REQUEST_ID.example}),),
 )

@@ -5,13 +5,16 @@ from uuid import UUID
 
 from msgspec import Meta
 
+from domain.execution import Outcome
 from domain.identity import OWNER_SIZE_MAX
 from domain.language import TITLE_PATTERN, TITLE_SIZE_MAX, Language
 from domain.session import Status
 from entrypoints.http.conditions import TAGS_PATTERN
 from entrypoints.http.contract import AnswerHeader, Parameter, Place
 from entrypoints.http.cursors import CURSOR_LENGTH_MAX, CURSOR_PATTERN
+from entrypoints.http.idempotency import KEY_PATTERN
 from entrypoints.http.paging import SIZE, SIZE_MAX
+from entrypoints.http.queries import Instant
 
 REQUEST_ID = Parameter(
     "request_id",
@@ -21,7 +24,15 @@ REQUEST_ID = Parameter(
     "01a2101f-9ff2-79ec-8000-000000000001",
     required=True,
 )
-PATH_PARAMETERS = {parameter.name: parameter for parameter in (REQUEST_ID,)}
+EXECUTION_ID = Parameter(
+    "execution_id",
+    Place.PATH,
+    UUID,
+    "The execution's id, as execute gave it. What is no UUID names no execution: 404.",
+    "01a2101f-a3da-7b64-8000-000000000002",
+    required=True,
+)
+PATH_PARAMETERS = {parameter.name: parameter for parameter in (REQUEST_ID, EXECUTION_ID)}
 """The parameters of path templates by name."""
 
 LANGUAGE_TITLE = Parameter(
@@ -38,6 +49,14 @@ IF_MATCH = Parameter(
     Annotated[str, Meta(pattern=TAGS_PATTERN)],
     'Change it only if it has one of these versions: the ETag of an answer, up to eight of them, or "*".',
     '"1"',
+)
+IDEMPOTENCY_KEY = Parameter(
+    "Idempotency-Key",
+    Place.HEADER,
+    Annotated[str, Meta(pattern=KEY_PATTERN)],
+    "The caller's own name for this call: whoever repeats the call with it gets the first one's answer, and nothing "
+    "is done twice. Remembered for 24 hours.",
+    "order-4711",
 )
 X_REQUEST_ID = Parameter(
     "X-Request-ID",
@@ -61,6 +80,14 @@ CURSOR = Parameter(
     "The next_cursor of the page before, unchanged; it belongs to one list and its filters.",
     None,
 )
+OUTCOME = Parameter("outcome", Place.QUERY, Outcome, "Executions that ended so only.", "failed")
+SINCE = Parameter(
+    "since",
+    Place.QUERY,
+    Instant,
+    "Executions that began at this instant or later; RFC 3339.",
+    "2026-11-25T12:00:00Z",
+)
 STATUS = Parameter("status", Place.QUERY, Status, "Sessions of this status only.", "active")
 LANGUAGE = Parameter("language", Place.QUERY, Language, "Scripts in this language only.", "python")
 
@@ -78,6 +105,13 @@ LINK = AnswerHeader(
     str,
     "The next page (RFC 8288), where there is one.",
     '</api/v1/sessions?limit=50&cursor=WyJzIl0>; rel="next"',
+    always=False,
+)
+REPLAYED_HEADER = AnswerHeader(
+    "Idempotent-Replayed",
+    Annotated[str, Meta(pattern="^true$")],
+    "The answer is the first one's with this Idempotency-Key, told again.",
+    "true",
     always=False,
 )
 REQUEST_ID_HEADER = AnswerHeader("X-Request-ID", str, "The id to find the call by in the logs.", "7f3a-1")

@@ -6,6 +6,7 @@ import msgspec
 
 from domain.errors import InvalidRequest, RuntimeUnavailable, StorageUnavailable
 from domain.function import FunctionNotFound
+from domain.idempotency import IdempotencyConflict, KeyInFlight
 from domain.language import InvalidLanguageTitle, LanguageNotServed
 from domain.script import ScriptSyntaxError
 from domain.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict, VersionMismatch
@@ -14,12 +15,14 @@ from entrypoints.http.contract import Contract, Example, Link, Parameter, Place,
 from entrypoints.http.contracts.parameters import (
     CURSOR,
     ETAG,
+    IDEMPOTENCY_KEY,
     IF_MATCH,
     LANGUAGE,
     LANGUAGE_TITLE,
     LIMIT,
     LINK,
     OWNER,
+    REPLAYED_HEADER,
     REQUEST_ID,
     STATUS,
 )
@@ -93,12 +96,15 @@ INITIALIZE = Contract(
     Tag.SESSIONS,
     "Stores a script with its context, to be executed until the session expires or is closed. The script is parsed "
     "here: a bad one is refused with line and column, and no session is made.",
-    parameters=(LANGUAGE_TITLE,),
+    parameters=(LANGUAGE_TITLE, IDEMPOTENCY_KEY),
+    headers=(REPLAYED_HEADER,),
     errors=(
         InvalidLanguageTitle,
         ScriptSyntaxError,
         LanguageNotServed,
         FunctionNotFound,
+        IdempotencyConflict,
+        KeyInFlight,
         StorageUnavailable,
         RuntimeUnavailable,
     ),

@@ -1,18 +1,19 @@
 """Endpoints of executions."""
 
-from domain import execution
+from domain.execution import Execution as KeptExecution
+from domain.execution import Outcome
 from domain.execution_service import ExecutionService
-from domain.ports import Page
+from domain.ports import ExecutionFilter, Page
 from domain.session_service import SessionService
 from entrypoints.http import paging, payloads
 from entrypoints.http.answer import Answer, Headers, json_answer
-from entrypoints.http.caller import session_key
+from entrypoints.http.caller import owner_of, session_key
 from entrypoints.http.contract import query_names
 from entrypoints.http.contracts.executions import HISTORY
-from entrypoints.http.cursors import ExecutionCursor, write_cursor
+from entrypoints.http.cursors import ExecutionCursor, instant_of, microseconds, write_cursor
 from entrypoints.http.hang_up import until_hang_up
-from entrypoints.http.idempotency import refuse_idempotency_key
-from entrypoints.http.payloads import Execution, ExecutionPage, json_text
+from entrypoints.http.idempotency import REPLAYED, IdempotencyKeys, idempotency_key
+from entrypoints.http.payloads import Execution, ExecutionPage, SingleExecution, embedded, json_text
 from entrypoints.http.queries import Query
 from entrypoints.http.request import Request
 from entrypoints.http.rules import BodyForms
@@ -23,33 +24,62 @@ _PARAMETERS = query_names(HISTORY.parameters)
 class ExecutionEndpoints:
     """Execute a session's script, and list what was executed."""
 
-    def __init__(self, service: ExecutionService, sessions: SessionService, forms: BodyForms) -> None:
+    def __init__(
+        self, service: ExecutionService, sessions: SessionService, forms: BodyForms, keys: IdempotencyKeys
+    ) -> None:
         self._service = service
         self._sessions = sessions
         self._forms = forms
+        self._keys = keys
 
     async def execute(self, request: Request) -> Answer:
         """Run the session's script once."""
-        refuse_idempotency_key(request)
+        name = self._keys.name(request)
         body = await self._forms.execute.read(request)
-        call = self._service.execute(session_key(request), json_text(body.params))
-        return json_answer(payloads.Executed.of(await until_hang_up(request.receive, call)))
+        params = json_text(body.params)
+        key = None if name is None else idempotency_key(name, embedded(params))
+        executed = await until_hang_up(request.receive, self._service.execute(session_key(request), params, key))
+        return json_answer(payloads.Executed.of(executed), headers=REPLAYED if executed.replayed else ())
 
     async def list(self, request: Request) -> Answer:
         """Return a page of the session's history."""
         query = Query(request.query_string, _PARAMETERS)
         size, cursor = paging.page_size(query), paging.page_cursor(query, ExecutionCursor)
-        if cursor is not None and cursor.request_id != request.request_id:
-            query.refuse("cursor", "is of another session")
+        wanted = _wanted(request, query, cursor)
         query.require()
-        page = await self._sessions.executions(session_key(request), cursor.after if cursor else None, size)
-        following = _next_cursor(request, page)
+        page = await self._sessions.executions(session_key(request), cursor.after if cursor else None, size, wanted)
+        following = _next_cursor(request, page, wanted)
         headers: Headers = ()
         if following is not None:
-            headers = paging.next_link(request, {"limit": size, "cursor": following})
+            headers = paging.next_link(request, _filters(wanted) | {"limit": size, "cursor": following})
         return json_answer(ExecutionPage([Execution.of(row) for row in page.items], following), headers=headers)
 
+    async def get(self, request: Request) -> Answer:
+        """Return one execution of the caller."""
+        kept = await self._sessions.execution(owner_of(request), request.parameters["execution_id"])
+        return json_answer(SingleExecution.of(kept))
 
-def _next_cursor(request: Request, page: Page[execution.Execution]) -> str | None:
+
+def _wanted(request: Request, query: Query, cursor: ExecutionCursor | None) -> ExecutionFilter:
+    """Return the filters, which a cursor brings along; noted as a problem is a cursor that is of another list."""
+    outcome, since = query.choice("outcome", Outcome), query.instant("since")
+    if cursor is None:
+        return ExecutionFilter(outcome, since)
+    if cursor.request_id != request.request_id:
+        query.refuse("cursor", "is of another session")
+    kept_since = None if cursor.since_us is None else instant_of(cursor.since_us)
+    paging.require_same(query, {"outcome": (outcome, cursor.outcome), "since": (since, kept_since)})
+    return ExecutionFilter(cursor.outcome, kept_since)
+
+
+def _filters(wanted: ExecutionFilter) -> dict[str, str | int | None]:
+    since = None if wanted.since is None else wanted.since.isoformat().replace("+00:00", "Z")
+    return {"outcome": wanted.outcome, "since": since}
+
+
+def _next_cursor(request: Request, page: Page[KeptExecution], wanted: ExecutionFilter) -> str | None:
     after = page.next_after
-    return None if after is None else write_cursor(ExecutionCursor(request.request_id, after))
+    if after is None:
+        return None
+    since_us = None if wanted.since is None else microseconds(wanted.since)
+    return write_cursor(ExecutionCursor(request.request_id, after, wanted.outcome, since_us))

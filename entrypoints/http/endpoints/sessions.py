@@ -16,7 +16,7 @@ from entrypoints.http.conditions import etag, versions_wanted
 from entrypoints.http.contract import query_names
 from entrypoints.http.contracts.sessions import FIELD_NAMES, GET, LIST, SCRIPT_CONTENT
 from entrypoints.http.cursors import SessionCursor, microseconds, owner_digest, write_cursor
-from entrypoints.http.idempotency import refuse_idempotency_key
+from entrypoints.http.idempotency import REPLAYED, IdempotencyKeys, idempotency_key
 from entrypoints.http.payloads import Initialized, Session, SessionPage, given, json_text
 from entrypoints.http.queries import Query
 from entrypoints.http.request import Request
@@ -29,13 +29,14 @@ _PICKS = query_names(GET.parameters)
 class SessionEndpoints:
     """Initialize, read, change, close and list sessions."""
 
-    def __init__(self, service: SessionService, forms: BodyForms) -> None:
+    def __init__(self, service: SessionService, forms: BodyForms, keys: IdempotencyKeys) -> None:
         self._service = service
         self._forms = forms
+        self._keys = keys
 
     async def initialize(self, request: Request) -> Answer:
         """Store a new session."""
-        refuse_idempotency_key(request)
+        name = self._keys.name(request)
         body = await self._forms.initialize.read(request)
         wanted = SessionRequest(
             language_title=request.header(b"language-title"),
@@ -46,17 +47,17 @@ class SessionEndpoints:
             renewal=body.renewal,
             limits=limits_request(body.limits),
         )
-        made = await self._service.initialize(owner_of(request), wanted)
-        session = made.session
+        key = None if name is None else idempotency_key(name, (wanted.language_title, body))
+        made = await self._service.initialize(owner_of(request), wanted, key)
         payload = Initialized(
-            request_id=session.key.request_id,
+            request_id=made.key.request_id,
             status="initialized",
-            language_title=str(session.language_title),
-            expires_at=session.expires_at,
-            script_hash=session.script_hash,
+            language_title=str(made.language_title),
+            expires_at=made.expires_at,
+            script_hash=made.script_hash,
             syntax_checked=made.syntax_checked,
         )
-        return json_answer(payload)
+        return json_answer(payload, headers=REPLAYED if made.replayed else ())
 
     async def get(self, request: Request) -> Answer:
         """Return a live session, or the fields of it that are asked for."""

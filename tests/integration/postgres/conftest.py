@@ -6,6 +6,7 @@ from adapters.memory.manual_clock import ManualClock
 from adapters.postgres.executions import PostgresExecutionRepository
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.key_set import KeySet
+from adapters.postgres.keyed_calls import PostgresKeyedCallRepository
 from adapters.postgres.sessions import PostgresSessionRepository, SessionRepositoryOptions
 from adapters.postgres.statements import Statements
 from tests.contracts.session_repository import EXAMINED_MAX
@@ -15,12 +16,14 @@ from tests.contracts.storage import Storage
 def storage_on(gateway: Gateway, statements: Statements, **options: object) -> Storage:
     """Return repositories as one process has them: they share what is being written."""
     writing, clock = KeySet(), ManualClock()
+    executions = PostgresExecutionRepository(gateway, statements.executions, clock, writing)
     return Storage(
         PostgresSessionRepository(
             gateway, statements.sessions, writing, SessionRepositoryOptions(**{"examined_max": EXAMINED_MAX} | options)
         ),
-        PostgresExecutionRepository(gateway, statements.executions, clock, writing),
+        executions,
         clock,
+        keyed=PostgresKeyedCallRepository(gateway, statements.keyed_calls, executions, writing),
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 from adapters.postgres.errors import Refused
 from adapters.postgres.executions import ExecutionRepositoryOptions, PostgresExecutionRepository
 from adapters.postgres.gateway import Gateway, GatewayOptions
+from adapters.postgres.history import HistoryOptions
 from adapters.postgres.key_set import KeySet
 from adapters.postgres.turns import Turns
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
@@ -319,7 +320,7 @@ class TestBounds:
         for _ in range(5):
             execution = (await storage.begin(session.key)).execution
             await storage.executions.finish(storage.finished(execution, report_of(stdout="x" * 1000)))
-        options = ExecutionRepositoryOptions(page_bytes_max=2500)
+        options = ExecutionRepositoryOptions(history=HistoryOptions(page_bytes_max=2500))
         narrow = PostgresExecutionRepository(gateway, statements.executions, storage.clock, KeySet(), options)
         found, after = [], None
         for size in (2, 2, 1):

@@ -10,11 +10,18 @@ from adapters.postgres.statements import Statements
 from tests.contracts.api_key_repository import ApiKeyRepositoryContract
 from tests.contracts.execution_repository import ExecutionRepositoryContract
 from tests.contracts.function_repository import FunctionRepositoryContract
+from tests.contracts.keyed_call_repository import KeyedCallRepositoryContract
 from tests.contracts.session_repository import SessionRepositoryContract
 from tests.contracts.storage import Storage
 
 
 class TestPostgresSessionRepository(SessionRepositoryContract):
+    @pytest.fixture
+    def storage(self, storage: Storage) -> Storage:
+        return storage
+
+
+class TestPostgresKeyedCallRepository(KeyedCallRepositoryContract):
     @pytest.fixture
     def storage(self, storage: Storage) -> Storage:
         return storage

@@ -62,6 +62,7 @@ def test_statements_that_name_slots_are_never_prepared(statements):
     assert {statement.name for statement in _all(statements) if not statement.prepare} == {
         "select_execution_counts",
         "select_execution_page",
+        "select_execution",
         "select_filled_slots",
         "empty_slot",
         "select_first_executions",
@@ -104,13 +105,18 @@ async def test_a_page_of_sessions_reads_its_index(database_url, statements):
 
 
 async def test_a_page_of_the_history_touches_its_own_slots_only(database_url, statements):
-    page = {"slots": "{3,4}", "request_id": SOME_ID, "owner": "alice", "after": None, "size": 10, "bytes_max": 1000}
+    page = {"slots": "{3,4}", "request_id": SOME_ID, "owner": "alice", "after": None, "since": None, "outcome": None}
+    bounds = {"rows_max": 10, "size": 10, "bytes_max": 1000, "now": _CLOCK.now()}
     with psycopg.connect(database_url, autocommit=True) as connection:
-        plan = _plan(connection, statements.executions.select_execution_page, {**page, "now": _CLOCK.now()})
+        plan = _plan(connection, statements.executions.select_execution_page, {**page, **bounds})
         assert set(re.findall(r"on executions_(\d\d)", plan)) == {"03", "04"}
         look = {**SOME_KEY, "execution_ids": array_text.uuids([SOME_ID]), "slots": "{5}", "named_slots": "{5}"}
         plan = _plan(connection, statements.executions.select_execution_counts, look)
         assert set(re.findall(r"on executions_(\d\d)", plan)) == {"05"}
+        one = {"slot": 6, "owner": "alice", "execution_id": SOME_ID}
+        assert set(
+            re.findall(r"on executions_(\d\d)", _plan(connection, statements.executions.select_execution, one))
+        ) == {"06"}
 
 
 def test_slots_are_days_in_a_ring():

@@ -9,6 +9,7 @@ import httpx2
 from attrs import define, field, frozen
 
 from adapters.memory.executions import MemoryExecutionRepository
+from adapters.memory.keyed_calls import MemoryKeyedCallRepository
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.script_runner import MemoryScriptRunner
 from adapters.memory.sequential_ids import SequentialIds
@@ -64,15 +65,17 @@ class World:
     def of(cls, options: HttpOptions = OPTIONS, hooks: Hooks | None = None) -> "World":
         clock, store, ids, runner = ManualClock(), MemoryStore(), SequentialIds(), MemoryScriptRunner()
         sessions, executions = MemorySessionRepository(store), MemoryExecutionRepository(store, clock)
+        keyed = MemoryKeyedCallRepository(store, sessions, executions)
         runners, tasks, process = dict.fromkeys(Language, runner), Tasks(), ManualOperations()
         inside = Places("an execution", 4)
         policy = SessionPolicy(LifetimePolicy(3600, 86_400 * 30), options.limits, options.script_size_max, 1.0)
-        session_service = SessionService(clock, ids, sessions, executions, runners, LanguageMapping(), policy, tasks)
+        session_service = SessionService(clock, ids, sessions, executions, keyed, runners, LanguageMapping(), policy, tasks)
         execution_service = ExecutionService(
             clock,
             ids,
             sessions,
             executions,
+            keyed,
             runners,
             ExecutionPolicy(1.0, 1.0),
             inside,

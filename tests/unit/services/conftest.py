@@ -7,6 +7,7 @@ import pytest
 from attrs import define, field
 
 from adapters.memory.executions import MemoryExecutionRepository
+from adapters.memory.keyed_calls import MemoryKeyedCallRepository
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.script_runner import MemoryScriptRunner
 from adapters.memory.sequential_ids import SequentialIds
@@ -69,12 +70,17 @@ class World:
         self.executions = ObservedExecutions(self.store, self.clock)
 
     @property
+    def keyed(self) -> MemoryKeyedCallRepository:
+        return MemoryKeyedCallRepository(self.store, MemorySessionRepository(self.store), self.executions)
+
+    @property
     def session_service(self) -> SessionService:
         return SessionService(
             clock=self.clock,
             ids=self.ids,
             sessions=MemorySessionRepository(self.store),
             executions=self.executions,
+            keyed=self.keyed,
             runners=dict.fromkeys(Language, self.runner),
             mapping=LanguageMapping(),
             policy=SessionPolicy(
@@ -93,6 +99,7 @@ class World:
             ids=self.ids,
             sessions=MemorySessionRepository(self.store),
             executions=self.executions,
+            keyed=self.keyed,
             runners=dict.fromkeys(Language, self.runner),
             policy=ExecutionPolicy(self.request_timeout_s, self.run_overhead_s, finish_retry_s=0),
             inside=self.inside,
@@ -103,7 +110,7 @@ class World:
     async def session(self, source: str = "result = params['a'] + 1", **fields) -> SessionKey:
         request = SessionRequest("python-x", source, **fields)
         initialized = await self.session_service.initialize(ANONYMOUS, request)
-        return initialized.session.key
+        return initialized.key
 
     def let_expire(self) -> None:
         self.clock.advance(timedelta(seconds=100))

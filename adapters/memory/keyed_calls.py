@@ -1,0 +1,93 @@
+"""Calls under idempotency keys, in memory."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from attrs import define, evolve
+from typing_extensions import override
+
+from adapters.memory.store import KeyName, MemoryStore
+from domain.executed import Executed
+from domain.idempotency import KEPT_FOR, NO_SESSION, IdempotencyKey, KeptCall
+from domain.identity import Owner, SessionKey
+from domain.initialized import Initialized
+from domain.ports import (
+    Admission,
+    ExecutionRepository,
+    ExecutionRequest,
+    FinishedExecution,
+    KeyedCallRepository,
+    SessionRepository,
+)
+from domain.script import Script
+from domain.session import Session
+
+
+@define
+class MemoryKeyedCallRepository(KeyedCallRepository):
+    """Keeps keys in a store that it shares with the repositories that do the rest."""
+
+    _store: MemoryStore
+    _sessions: SessionRepository
+    _executions: ExecutionRepository
+
+    @override
+    async def begin(self, request: ExecutionRequest, key: IdempotencyKey) -> Admission | Executed:
+        self._store.require_available()
+        name = (request.key.owner, request.key.request_id, key.value)
+        kept = self._kept(name, request.started_at)
+        if kept is not None and kept.winner != request.execution_id:
+            executed: Executed = kept.replay(key, request.started_at)
+            return evolve(executed, replayed=True)
+        admission = await self._executions.begin(request)
+        if kept is None:
+            deadline_at, expires_at = admission.execution.deadline_at, request.started_at + KEPT_FOR
+            self._store.keys[name] = KeptCall(key.payload_hash, request.execution_id, deadline_at, expires_at)
+        return admission
+
+    @override
+    async def withdraw(self, execution_id: UUID, key: SessionKey, name: str) -> None:
+        await self._executions.withdraw(execution_id, key)
+        kept = self._won(execution_id, key, name)
+        if kept is not None and kept.answer is None:
+            del self._store.keys[key.owner, key.request_id, name]
+
+    @override
+    async def finish(self, finished: FinishedExecution, name: str) -> int:
+        count = await self._executions.finish(finished)
+        key, execution_id = finished.execution.key, finished.execution.execution_id
+        kept = self._won(execution_id, key, name)
+        if kept is not None and kept.answer is None:
+            title = self._store.session(key).language_title
+            told = Executed(key, execution_id, title, finished.report, count)
+            self._store.keys[key.owner, key.request_id, name] = evolve(kept, answer=told)
+        return count
+
+    @override
+    async def initialize(self, made: Initialized, session: Session, script: Script, key: IdempotencyKey) -> Initialized:
+        told = await self.initialized(session.key.owner, key, session.created_at)
+        if told is not None:
+            return told
+        await self._sessions.add(session, script)
+        now = session.created_at
+        name = (session.key.owner, NO_SESSION, key.value)
+        self._store.keys[name] = KeptCall(key.payload_hash, session.key.request_id, now, now + KEPT_FOR, made)
+        return made
+
+    @override
+    async def initialized(self, owner: Owner, key: IdempotencyKey, now: datetime) -> Initialized | None:
+        self._store.require_available()
+        kept = self._kept((owner, NO_SESSION, key.value), now)
+        if kept is None:
+            return None
+        made: Initialized = kept.replay(key, now)
+        return evolve(made, replayed=True)
+
+    def _kept(self, name: KeyName, now: datetime) -> KeptCall[Any] | None:
+        kept = self._store.keys.get(name)
+        return None if kept is None or kept.is_over(now) else kept
+
+    def _won(self, execution_id: UUID, key: SessionKey, name: str) -> KeptCall[Any] | None:
+        kept = self._store.keys.get((key.owner, key.request_id, name))
+        return kept if kept is not None and kept.winner == execution_id else None
