@@ -74,8 +74,8 @@ class Places:
             del self._held[owner]
 
     @contextlib.contextmanager
-    def hold(self, owner: Owner) -> Iterator[None]:
-        """Hold a place meanwhile; raises as `enter` does."""
+    def hold(self, owner: Owner = ANONYMOUS) -> Iterator[None]:
+        """Hold a place meanwhile, for nobody in particular or for an owner; raises as `enter` does."""
         self.enter(owner)
         try:
             yield

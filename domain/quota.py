@@ -1,7 +1,7 @@
 """How much an owner may have: sessions, bytes and calls."""
 
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import ClassVar, Protocol
 
 from attrs import define
@@ -45,8 +45,12 @@ class QuotaReached(LimitReached):
 class Quotas(Protocol):
     """Grants owners what they may have."""
 
-    def adding(self, owner: Owner, size: int) -> AbstractAsyncContextManager[None]:
-        """Return what to be in while a session of about `size` bytes is made; entering raises QuotaReached."""
+    async def require_room(self, owner: Owner, size: int) -> None:
+        """Raise QuotaReached unless the owner may have one more session, of about `size` bytes."""
+        ...
+
+    def adding(self, owner: Owner, size: int) -> AbstractContextManager[None]:
+        """Return what to be in while the session is made; it counts from the beginning, unless making it fails."""
         ...
 
     def closed(self, owner: Owner) -> None:
@@ -57,7 +61,10 @@ class Quotas(Protocol):
 class Unlimited(Quotas):
     """Grants everything."""
 
-    def adding(self, owner: Owner, size: int) -> AbstractAsyncContextManager[None]:  # noqa: ARG002  # nobody is counted
+    async def require_room(self, owner: Owner, size: int) -> None:  # noqa: ARG002  # there is room for all
+        return
+
+    def adding(self, owner: Owner, size: int) -> AbstractContextManager[None]:  # noqa: ARG002  # nobody is counted
         return nullcontext()
 
     def closed(self, owner: Owner) -> None:  # noqa: ARG002  # nobody is counted

@@ -1,33 +1,15 @@
 """Work that goes on after its caller has left, bounded and drained at the end."""
 
 import asyncio
-import contextlib
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from domain.errors import DomainError, Overloaded
+from domain.errors import DomainError
+from domain.places import Places
+
+__all__ = ["Places", "Tasks"]
 
 Answer = TypeVar("Answer")
-
-
-class Places:
-    """A bounded number of calls that may be inside at once."""
-
-    def __init__(self, name: str, size_max: int) -> None:
-        self._name = name
-        self._size_max = size_max
-        self.taken = 0
-
-    @contextlib.contextmanager
-    def hold(self) -> Iterator[None]:
-        """Hold a place; raises Overloaded when there is none."""
-        if self.taken >= self._size_max:
-            raise Overloaded(self._name)
-        self.taken += 1
-        try:
-            yield
-        finally:
-            self.taken -= 1
 
 
 class Tasks:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from attrs import define, field, frozen
@@ -17,14 +17,10 @@ from domain.quota import QuotaReached, Quotas
 
 @frozen
 class UsagePolicy:
-    """What each owner may have: live sessions, and bytes that their sessions take; None does not limit it.
-
-    `calls` is whether executions of other controllers are counted.
-    """
+    """What each owner may have: live sessions, and bytes that their sessions take; None does not limit it."""
 
     live_sessions_max: int | None = None
     stored_bytes_max: int | None = None
-    calls: bool = False
 
     @property
     def counts_stored(self) -> bool:
@@ -98,15 +94,23 @@ class UsageLimiter(Quotas):
         """Return how many owners are in memory."""
         return len(self._figures)
 
-    @contextlib.asynccontextmanager
-    async def adding(self, owner: Owner, size: int) -> AsyncIterator[None]:
+    async def require_room(self, owner: Owner, size: int) -> None:
+        if not self._policy.counts_stored:
+            return
         figures = self._of(owner)
-        if self._policy.counts_stored:
-            self._want(self._makers, owner)
-            if figures.counted_at_s < 0:
-                with contextlib.suppress(Unavailable):
-                    await self._count_sessions([owner])
-            self._require_room(figures, size)
+        self._want(self._makers, owner)
+        if figures.counted_at_s < 0:
+            with contextlib.suppress(Unavailable):
+                await self._count_sessions([owner])
+        sessions_max, bytes_max = self._policy.live_sessions_max, self._policy.stored_bytes_max
+        if sessions_max is not None and figures.live_sessions >= sessions_max:
+            raise QuotaReached("live_sessions", sessions_max, figures.live_sessions)
+        if bytes_max is not None and figures.stored_bytes + size > bytes_max:
+            raise QuotaReached("stored_bytes", bytes_max, figures.stored_bytes)
+
+    @contextlib.contextmanager
+    def adding(self, owner: Owner, size: int) -> Iterator[None]:
+        figures = self._of(owner)
         figures.sessions_under_way += 1
         figures.bytes_under_way += size
         try:
@@ -145,13 +149,6 @@ class UsageLimiter(Quotas):
         finally:
             if not (self._makers or self._callers):
                 self._asked.clear()
-
-    def _require_room(self, figures: _Figures, size: int) -> None:
-        sessions_max, bytes_max = self._policy.live_sessions_max, self._policy.stored_bytes_max
-        if sessions_max is not None and figures.live_sessions >= sessions_max:
-            raise QuotaReached("live_sessions", sessions_max, figures.live_sessions)
-        if bytes_max is not None and figures.stored_bytes + size > bytes_max:
-            raise QuotaReached("stored_bytes", bytes_max, figures.stored_bytes)
 
     def _due(self) -> list[Owner]:
         before_s = self._monotonic_s() - self._options.recount_pause_s

@@ -3,30 +3,34 @@
 import asyncio
 import contextlib
 
-from domain.errors import Overloaded, ShuttingDown
+from domain.errors import ShuttingDown
+from domain.identity import Owner
+from domain.places import Places
 
 
 class Gate:
-    """Counts the requests inside, at most `inside_max`, and closes for good at the end."""
+    """Counts the requests inside, at most `inside_max` and fairly by owner, and closes for good at the end."""
 
     def __init__(self, inside_max: int) -> None:
-        self._inside_max = inside_max
+        self._places = Places("a place in this server", inside_max)
         self._empty = asyncio.Event()
-        self.inside = 0
         self.leaving = False
         self.closed = False
 
-    def enter(self) -> None:
-        """Take a place. Raises ShuttingDown or Overloaded."""
+    @property
+    def inside(self) -> int:
+        """How many requests are inside."""
+        return self._places.taken
+
+    def enter(self, owner: Owner) -> None:
+        """Take a place. Raises ShuttingDown, Overloaded, or QuotaReached when the owner has their share."""
         if self.closed:
             raise ShuttingDown
-        if self.inside >= self._inside_max:
-            raise Overloaded("a place in this server")
-        self.inside += 1
+        self._places.enter(owner)
 
-    def exit(self) -> None:
+    def exit(self, owner: Owner) -> None:
         """Give the place back."""
-        self.inside -= 1
+        self._places.exit(owner)
         if self.inside == 0:
             self._empty.set()
 

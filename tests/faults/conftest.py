@@ -122,7 +122,7 @@ async def serving(settings, *, sandboxed=False):
     application = controller.application()
     async with application.running():
         transport = httpx2.ASGITransport(app=application)
-        async with httpx2.AsyncClient(transport=transport, base_url="http://testserver", timeout=None) as client:
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=None) as client:
             yield client
 
 

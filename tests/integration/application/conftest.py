@@ -57,7 +57,7 @@ async def serving(application: Application) -> AsyncIterator[Api]:
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(application.running())
         transport = httpx2.ASGITransport(app=application)
-        client = httpx2.AsyncClient(transport=transport, base_url="http://testserver", timeout=60)
+        client = httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=60)
         yield Api(await stack.enter_async_context(client))
 
 

@@ -1,4 +1,4 @@
-"""Bounded places, owned tasks and shared budgets."""
+"""Owned tasks and shared budgets."""
 
 import asyncio
 from typing import Any
@@ -6,18 +6,8 @@ from typing import Any
 import pytest
 
 from domain.budget import Budget
-from domain.errors import Overloaded, StorageUnavailable
-from domain.tasks import Places, Tasks
-
-
-def test_places_are_bounded_and_come_back() -> None:
-    places = Places("a worker", 1)
-    with places.hold():
-        with pytest.raises(Overloaded, match="a worker"), places.hold():
-            pass
-        assert places.taken == 1
-    with places.hold():
-        assert places.taken == 1
+from domain.errors import StorageUnavailable
+from domain.tasks import Tasks
 
 
 async def test_draining_waits_for_what_ends_in_time() -> None:

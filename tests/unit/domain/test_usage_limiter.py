@@ -60,7 +60,8 @@ class World:
         )
 
     async def add(self, owner: Owner = ALICE, size: int = 10) -> None:
-        async with self.limiter.adding(owner, size):
+        await self.limiter.require_room(owner, size)
+        with self.limiter.adding(owner, size):
             stored = self.reader.stored.get(owner, OwnerUsage(0, 0))
             self.reader.stored[owner] = OwnerUsage(stored.live_sessions + 1, stored.stored_bytes + size)
 
@@ -89,11 +90,10 @@ async def test_bytes_are_limited_by_what_a_session_would_add():
 
 async def test_sessions_that_are_being_made_count_and_failed_ones_do_not():
     world = World(UsagePolicy(live_sessions_max=1))
-    with contextlib.suppress(KeyError):
-        async with world.limiter.adding(ALICE, 1):
-            with pytest.raises(QuotaReached):
-                await world.add()
-            raise KeyError
+    with contextlib.suppress(KeyError), world.limiter.adding(ALICE, 1):
+        with pytest.raises(QuotaReached):
+            await world.add()
+        raise KeyError
     await world.add()
 
 
@@ -129,7 +129,7 @@ async def test_what_is_made_while_it_is_counted_is_not_lost():
     counting = asyncio.create_task(world.limiter.count())
     await asyncio.sleep(0)
     world.reader.stored[ALICE] = OwnerUsage(1, 10)
-    async with world.limiter.adding(ALICE, 10):
+    with world.limiter.adding(ALICE, 10):
         await counting
     with pytest.raises(QuotaReached):
         await world.add()
@@ -151,15 +151,15 @@ async def test_when_counting_fails_the_last_count_stands():
 
 
 async def test_calls_at_other_controllers_are_those_that_are_not_here():
-    world = World(UsagePolicy(calls=True))
+    world = World(UsagePolicy())
     assert world.limiter.calls_elsewhere(ALICE) == 0
     world.reader.open[ALICE], world.calls_here[ALICE] = 5, 2
     await world.limiter.count()
     assert world.limiter.calls_elsewhere(ALICE) == 3
     world.now_s += 3
     assert world.limiter.calls_elsewhere(ALICE) == 0, "nobody knows any more"
-    async with world.limiter.adding(ALICE, 1):
-        assert world.reader.counted == [], "nothing that is stored is limited"
+    await world.limiter.require_room(ALICE, 10**12)
+    assert world.reader.counted == [], "nothing that is stored is limited"
 
 
 async def test_owners_in_memory_are_bounded_and_the_idle_ones_go():
@@ -174,7 +174,7 @@ async def test_owners_in_memory_are_bounded_and_the_idle_ones_go():
     await world.limiter.count()
     await world.limiter.count()
     world.now_s += 61
-    async with world.limiter.adding(ALICE, 1):
+    with world.limiter.adding(ALICE, 1):
         await world.limiter.count()
         assert len(world.limiter) == 1
 
@@ -199,5 +199,6 @@ async def test_the_loop_counts_and_outlives_failures():
 
 async def test_without_quotas_everything_is_granted():
     unlimited = Unlimited()
-    async with unlimited.adding(ALICE, 10**12):
+    await unlimited.require_room(ALICE, 10**12)
+    with unlimited.adding(ALICE, 10**12):
         unlimited.closed(ALICE)

@@ -1,0 +1,82 @@
+"""What owners are held to: rates, quotas and places, and who is let through the door at all."""
+
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from attrs import define, field
+
+from domain.identity import Owner
+from domain.places import Places
+from domain.ports import Clock, RateLedger, UsageReader
+from domain.quota import Quotas, Unlimited
+from domain.rate_limiter import RateLimiter
+from domain.usage_limiter import UsageLimiter, UsagePolicy
+from entrypoints.configuration.checks import is_loopback
+from entrypoints.configuration.edge import allowed_hosts, rate_policies
+from entrypoints.http.endpoints.batches import Charge, charge_nothing
+from entrypoints.http.guards import Guard
+from entrypoints.http.hosts import HostGuard
+from entrypoints.http.rates import RateGuard
+from entrypoints.settings import Settings
+
+_EXECUTIONS_MAX = 1024
+"""Executions inside one controller at once, queued ones included."""
+
+_MIB = 1024 * 1024
+
+
+@define(eq=False)
+class Limiting:
+    """Limits as the settings have them; what is not limited has no guard, and nothing runs beside requests for it."""
+
+    _settings: Settings
+    _clock: Clock
+    _ledger: RateLedger
+    _reader: UsageReader
+    inside: Places = field(init=False)
+    rates: RateGuard | None = field(default=None, init=False)
+    _limiter: RateLimiter | None = field(default=None, init=False)
+    _usage: UsageLimiter | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.inside = Places("an execution", _EXECUTIONS_MAX)
+        self._limit_rates()
+        self._limit_usage()
+
+    @property
+    def quotas(self) -> Quotas:
+        """What sessions are made within."""
+        return Unlimited() if self._usage is None else self._usage
+
+    @property
+    def charge(self) -> Charge:
+        """What batches are charged by."""
+        return charge_nothing if self.rates is None else self.rates.charge
+
+    def around(self, knowing: Sequence[Guard]) -> Sequence[Guard]:
+        """Return all guards; those of `knowing` find out who calls."""
+        hosts = allowed_hosts(self._settings, is_near=is_loopback(self._settings.host))
+        outer = (HostGuard(hosts),) if hosts else ()
+        inner = () if self.rates is None else (self.rates,)
+        return (*outer, *knowing, *inner)
+
+    def _inside_here(self, owner: Owner) -> int:
+        return self.inside.held_by(owner)
+
+    def works(self) -> Sequence[Coroutine[Any, Any, None]]:
+        """Return what is to run beside requests."""
+        return [each.run() for each in (self._limiter, self._usage) if each is not None]
+
+    def _limit_rates(self) -> None:
+        policies = rate_policies(self._settings.rate_limits)
+        if policies:
+            self._limiter = RateLimiter(policies, self._ledger, self._clock)
+            self.rates = RateGuard(self._limiter, policies)
+
+    def _limit_usage(self) -> None:
+        settings = self._settings
+        stored_mb, concurrent = settings.max_stored_mb_per_owner, settings.max_concurrent_per_owner
+        policy = UsagePolicy(settings.max_sessions_per_owner, stored_mb and stored_mb * _MIB)
+        if policy.counts_stored or concurrent is not None:
+            self._usage = UsageLimiter(policy, self._reader, self._clock, self._inside_here)
+            self.inside = Places("an execution", _EXECUTIONS_MAX, concurrent, self._usage.calls_elsewhere)

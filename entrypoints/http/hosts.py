@@ -1,0 +1,59 @@
+"""Which names of this server are answered to."""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from attrs import define
+from typing_extensions import override
+
+from domain.errors import Invalid
+from entrypoints.http.answer import Headers
+from entrypoints.http.guards import Guard
+from entrypoints.http.request import Request
+from entrypoints.http.routes import Operation
+
+ANY_HOST = "*"
+_SHOWN_MAX = 128
+
+
+@define(eq=False)
+class HostNotAllowed(Invalid):
+    """The request was meant for another server, or brought here by a name that somebody else made up."""
+
+    code: ClassVar[str] = "INVALID_REQUEST"
+    host: str | None
+
+    @property
+    @override
+    def message(self) -> str:
+        named = "no host" if self.host is None else f"the host {self.host[:_SHOWN_MAX]!r}"
+        return (
+            f"The request names {named}, which is no name of this server. Use one of its names; whoever runs it can add "
+            "one by ALLOWED_HOSTS."
+        )
+
+
+class HostGuard(Guard):
+    """Holds the `Host` header to names: a page of somebody's can point a name of its own here (DNS rebinding)."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        """Take names without port in lower case; `*.example.com` stands for every name below."""
+        names = tuple(names)
+        self._names = frozenset(name.encode() for name in names)
+        self._endings = tuple(name[1:].encode() for name in names if name.startswith("*."))
+
+    @override
+    async def admit(self, request: Request, operation: Operation) -> Headers:
+        host = request.raw_header(b"host")
+        if host is None or not self._allows(_name(host.lower())):
+            raise HostNotAllowed(None if host is None else host.decode("latin-1"))
+        return ()
+
+    def _allows(self, name: bytes) -> bool:
+        return name in self._names or (bool(self._endings) and name.endswith(self._endings))
+
+
+def _name(host: bytes) -> bytes:
+    """Return the host without its port; an IPv6 address keeps its brackets."""
+    name, separator, port = host.rpartition(b":")
+    return name if separator and port.isdigit() else host
