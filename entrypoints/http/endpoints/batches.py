@@ -50,7 +50,7 @@ class BatchEndpoints:
         batch = await self._form.read(request)
         await self._charge(request, len(batch.items))
         await self._sessions.get(session_key(request))
-        return StreamedAnswer(HTTPStatus.OK, produce=partial(self._run, request, batch), stall_s=self._stall_s)
+        return StreamedAnswer(int(HTTPStatus.OK), produce=partial(self._run, request, batch), stall_s=self._stall_s)
 
     async def _run(self, request: Request, batch: Batch, send_line: SendLine) -> None:
         async def tell(ended: ItemEnded) -> None:

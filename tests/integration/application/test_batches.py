@@ -1,0 +1,163 @@
+"""Batches end to end: real scripts, real counts, and a client that leaves in the middle."""
+
+import asyncio
+import json
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from attrs import define
+from uvicorn.server import ServerState
+
+from entrypoints.container.controller import create_controller
+from entrypoints.http.application import Application
+from entrypoints.supervision.connection import BoundedConnection
+from tests.integration.application.conftest import Api, serving, settings_for
+
+pytestmark = pytest.mark.timeout(120)
+
+ADD = "return event.params.a + event.params.b;"
+POISON = """
+if params == "exit":
+    import os
+    os._exit(3)
+if params == "loop":
+    while True:
+        pass
+result = params * 2
+"""
+SLOW = """
+import time
+time.sleep(params)
+result = params
+"""
+
+
+async def batch(api: Api, request_id: str, *params: Any, **more: Any) -> list[dict[str, Any]]:
+    body = {"items": [{"params": each} for each in params], **more}
+    answer = await api.client.post(f"/api/v1/execute/{request_id}/batch", json=body)
+    assert answer.status_code == 200, answer.text
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+async def history(api: Api, request_id: str) -> list[dict[str, Any]]:
+    answer = await api.client.get(f"/api/v1/sessions/{request_id}/executions?limit=200")
+    found: list[dict[str, Any]] = answer.json()["executions"]
+    return found
+
+
+async def test_a_hundred_items_run_in_order_on_one_warm_worker(api: Api) -> None:
+    request_id = await api.initialize("nodejs-adder", ADD)
+    lines = await batch(api, request_id, *({"a": n, "b": 1} for n in range(100)))
+    assert [(line["index"], line["result"]) for line in lines] == [(n, n + 1) for n in range(100)]
+    assert [line["execution_count"] for line in lines] == list(range(1, 101))
+    assert sum(line["cold_start"] for line in lines) <= 1
+    assert len(await history(api, request_id)) == 100
+
+
+async def test_several_workers_share_the_items(api: Api) -> None:
+    request_id = await api.initialize("python-slow", SLOW)
+    lines = await batch(api, request_id, *[0.05] * 12, parallel=3)
+    assert sorted(line["index"] for line in lines) == list(range(12))
+    assert sorted(line["execution_count"] for line in lines) == list(range(1, 13))
+
+
+async def test_poison_stops_nothing_but_itself(api: Api) -> None:
+    request_id = await api.initialize("python-poison", POISON, limits={"timeout_ms": 500})
+    lines = await batch(api, request_id, 1, "exit", 2, "loop", 3)
+    assert [line["status"] for line in lines] == [200, 422, 200, 504, 200]
+    assert [line.get("result") for line in lines] == [2, None, 4, None, 6]
+    assert [line["error"]["code"] for line in lines if "error" in line] == ["SCRIPT_EXITED", "EXECUTION_TIMEOUT"]
+    outcomes = Counter(row["outcome"] for row in await history(api, request_id))
+    assert outcomes == {"succeeded": 3, "failed": 2}
+    assert (await api.session(request_id)).json()["execution_count"] == 5
+
+
+@define
+class Service:
+    """The application behind real sockets with small buffers."""
+
+    application: Application
+    api: Api
+    port: int
+
+    def lose_patience(self) -> None:
+        """Wait for clients that do not read for a moment only."""
+        (operation,) = [each for each in self.application.operations if each.name == "execute_batch"]
+        operation.endpoint.__self__._stall_s = 0.1  # type: ignore[attr-defined]  # the endpoint is a bound method
+
+    async def post(self, request_id: str, *params: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Send a batch on a connection of its own, and return that when the head of the answer is there."""
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", self.port))
+        reader, writer = await asyncio.open_connection(sock=client, limit=4096)
+        body = json.dumps({"items": [{"params": each} for each in params]}).encode()
+        head = (
+            f"POST /api/v1/execute/{request_id}/batch HTTP/1.1\r\nhost: localhost\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        )
+        writer.write(head.encode() + body)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        while (await reader.readline()).strip():
+            pass
+        return reader, writer
+
+    async def settled(self) -> None:
+        """Wait until no request is inside."""
+        async with asyncio.timeout(30):
+            while self.application._gate.inside:  # noqa: ASYNC110  # the gate has no event for it
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def service(database_url: str, data_dir: Path) -> AsyncIterator[Service]:
+    application = create_controller(settings_for(database_url, data_dir))
+    async with serving(application) as api:
+        config = uvicorn.Config(application, log_config=None, access_log=False)
+        listening = socket.create_server(("127.0.0.1", 0))
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        server = await asyncio.get_running_loop().create_server(
+            lambda: BoundedConnection(config=config, server_state=ServerState(), app_state={}), sock=listening
+        )
+        yield Service(application, api, listening.getsockname()[1])
+        server.close()
+
+
+async def test_a_client_that_hangs_up_ends_the_rest_and_what_has_started_is_recorded(service: Service) -> None:
+    request_id = await service.api.initialize("python-slow", SLOW)
+    reader, writer = await service.post(request_id, *[0.05] * 200)
+    await reader.readuntil(b"\n")
+    writer.transport.abort()
+    await service.settled()
+    rows = await history(service.api, request_id)
+    assert 0 < len(rows) < 50
+
+
+async def test_a_client_that_reads_nothing_is_hung_up_on_and_the_rest_is_not_begun(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.lose_patience()
+    request_id = await service.api.initialize("python-loud", "print('x' * 100_000)\nresult = params")
+    reader, writer = await service.post(request_id, *range(200))
+    await service.settled()
+    assert 0 < len(await history(service.api, request_id)) < 100
+    assert not (await reader.read()).endswith(b"\r\n0\r\n\r\n")
+    assert not [record for record in caplog.records if record.name.startswith("uvicorn")]
+    writer.close()
+
+
+async def test_a_server_that_drains_tells_the_rest_and_leaves_nothing_open(service: Service) -> None:
+    request_id = await service.api.initialize("python-slow", SLOW)
+    reader, writer = await service.post(request_id, *[0.1] * 10)
+    await reader.readuntil(b'"index":0')
+    assert await service.application.drain(30) == 0
+    rest = (await reader.readuntil(b"\r\n0\r\n\r\n")).decode()
+    assert '"SHUTTING_DOWN"' in rest
+    assert rest.count('"index"') == 9
+    writer.close()
