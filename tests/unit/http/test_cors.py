@@ -1,0 +1,115 @@
+"""Pages of other origins."""
+
+from collections.abc import Iterable
+
+import pytest
+from attrs import evolve
+
+from entrypoints.http.cors import Cors
+from entrypoints.http.request import WHOLE_ANSWER
+from tests.unit.http.world import OPTIONS, Exchange, World
+
+OURS, OTHER = b"https://app.example.com", b"https://evil.test"
+
+
+@pytest.fixture
+def world(log_lines) -> World:
+    return World.of(evolve(OPTIONS, cors_origins=(OURS.decode(),)))
+
+
+async def asked(world: World, method: str, path: str, **headers: bytes):
+    named = [(name.replace("_", "-").encode(), value) for name, value in headers.items()]
+    return await Exchange(world.app, method, path, named).run()
+
+
+@pytest.mark.parametrize("path", ["/api/v1/initialize", "/api/v1/sessions", "/nowhere", "/livez"])
+async def test_a_preflight_of_any_path_is_answered(world, path):
+    reply = await asked(world, "OPTIONS", path, origin=OURS, access_control_request_method=b"PATCH")
+    assert (reply.status, reply.body) == (204, b"")
+    assert reply.headers["access-control-allow-origin"] == OURS.decode()
+    assert "PATCH" in reply.headers["access-control-allow-methods"]
+    allowed = reply.headers["access-control-allow-headers"].split(", ")
+    assert {"Authorization", "Content-Type", "Language-Title", "Idempotency-Key", "If-Match", "traceparent"} <= {
+        *allowed
+    }
+    assert reply.headers["access-control-max-age"] == "7200"
+    assert reply.headers["vary"] == "Origin"
+    assert "access-control-allow-credentials" not in reply.headers
+
+
+async def test_a_preflight_of_another_origin_grants_nothing(world):
+    reply = await asked(world, "OPTIONS", "/livez", origin=OTHER, access_control_request_method=b"GET")
+    assert reply.status == 204
+    assert reply.headers == {"vary": "Origin"}
+
+
+@pytest.mark.parametrize(("path", "status"), [("/livez", 200), ("/nowhere", 404), ("/api/v1/sessions?limit=0", 404)])
+async def test_every_answer_can_be_read_errors_included(world, path, status):
+    reply = await asked(world, "GET", path, origin=OURS)
+    assert reply.status == status
+    assert reply.headers["access-control-allow-origin"] == OURS.decode()
+    exposed = reply.headers["access-control-expose-headers"].split(", ")
+    assert {"ETag", "Link", "Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-ID", "Idempotent-Replayed"} <= {
+        *exposed
+    }
+    assert "x-request-id" in reply.headers
+
+
+async def test_another_origin_is_answered_and_may_not_read_it(world):
+    reply = await asked(world, "GET", "/livez", origin=OTHER)
+    assert reply.status == 200
+    assert reply.headers["vary"] == "Origin"
+    assert not [name for name in reply.headers if name.startswith("access-control")]
+
+
+async def test_who_names_no_origin_is_told_nothing(world):
+    reply = await asked(world, "GET", "/livez")
+    assert not {"vary", "access-control-allow-origin"} & {*reply.headers}
+
+
+async def test_a_plain_options_is_a_method_like_others(world):
+    assert (await asked(world, "OPTIONS", "/livez", origin=OURS)).status == 405
+
+
+async def test_any_origin_may_be_let_in(log_lines):
+    reply = await asked(World.of(evolve(OPTIONS, cors_origins=("*",))), "GET", "/livez", origin=OTHER)
+    assert reply.headers["access-control-allow-origin"] == "*"
+
+
+async def test_without_origins_nothing_is_in_between(log_lines):
+    assert not isinstance(World.of().app._pipeline, Cors)
+
+
+class ManualWhole:
+    """A server that sends answers whole."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[bytes, bytes]] = []
+        self.hung_up = False
+
+    def __call__(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
+        self.sent.append(dict(headers))
+        return True
+
+    def hang_up(self) -> None:
+        self.hung_up = True
+
+
+async def test_an_answer_that_the_server_sends_whole_has_the_headers_too(world):
+    whole = ManualWhole()
+    exchange = Exchange(world.app, "GET", "/livez", [(b"origin", OURS)])
+    scope = exchange._scope() | {"extensions": {WHOLE_ANSWER: whole}}
+    await world.app(scope, exchange._receive, exchange._send)
+    assert exchange.sent == []
+    assert whole.sent[0][b"access-control-allow-origin"] == OURS
+
+
+async def test_a_connection_can_still_be_broken_off():
+    whole = ManualWhole()
+
+    async def hang_up(scope, receive, send):
+        scope["extensions"][WHOLE_ANSWER].hang_up()
+
+    scope = {"headers": [(b"origin", OURS)], "method": "GET", "extensions": {WHOLE_ANSWER: whole}}
+    await Cors(hang_up, ("*",))(scope, None, None)  # type: ignore[arg-type]
+    assert whole.hung_up

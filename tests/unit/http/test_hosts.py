@@ -1,0 +1,51 @@
+"""Requests that name another server."""
+
+import pytest
+
+from entrypoints.http.application import Hooks
+from entrypoints.http.hosts import HostGuard
+from tests.unit.http.world import Exchange, World
+
+NAMES = ("localhost", "127.0.0.1", "[::1]", "*.example.com")
+
+
+@pytest.fixture
+def world(log_lines) -> World:
+    return World.of(hooks=Hooks(guards=(HostGuard(NAMES),)))
+
+
+async def asked(world: World, *hosts: bytes):
+    return await Exchange(world.app, "GET", "/livez", [(b"host", host) for host in hosts]).run()
+
+
+@pytest.mark.parametrize(
+    "host",
+    [b"localhost", b"LOCALHOST:8080", b"127.0.0.1:1", b"[::1]", b"[::1]:80", b"a.example.com", b"a.b.Example.com:443"],
+)
+async def test_its_own_names_are_answered_to_with_any_port(world, host):
+    assert (await asked(world, host)).status == 200
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        [],
+        [b""],
+        [b"evil.test"],
+        [b"localhost.evil.test"],
+        [b"example.com"],
+        [b"evilexample.com"],
+        [b"::1"],
+        [b"localhost", b"evil.test"],
+        [b"localhost:80:80"],
+        [b"localhost:"],
+        [b"\xff" * 300],
+    ],
+)
+async def test_other_names_are_refused(world, hosts):
+    reply = await asked(world, *hosts)
+    assert reply.status == 400
+    error = reply.json()["error"]
+    assert error["code"] == "INVALID_REQUEST"
+    assert "ALLOWED_HOSTS" in error["message"]
+    assert len(error["message"]) < 800
