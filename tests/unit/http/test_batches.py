@@ -9,6 +9,7 @@ import pytest
 from attrs import define, evolve
 
 from domain.errors import LimitReached
+from entrypoints.http.application import Hooks
 from entrypoints.http.streamed_answer import MEDIA_TYPE
 from tests.unit.http.world import OPTIONS, Exchange, World, chunks, error_of, initialized, problems_of, until
 
@@ -280,7 +281,7 @@ async def test_a_server_that_drains_ends_what_runs_and_refuses_the_rest(client, 
     assert await draining == 0
 
 
-async def test_a_batch_is_charged_by_its_items_before_anything_runs(client, world):
+async def test_a_batch_is_charged_by_its_items_before_anything_runs(log_lines):
     class TooMany(LimitReached):
         code = "RATE_LIMITED"
         message = "Wait."
@@ -291,10 +292,10 @@ async def test_a_batch_is_charged_by_its_items_before_anything_runs(client, worl
         charged.append(count)
         raise TooMany
 
-    request_id = await initialized(client)
-    (operation,) = [each for each in world.app.operations if each.path.endswith("/batch")]
-    operation.endpoint.__self__._charge = charge
-    answer = await client.post(f"/api/v1/execute/{request_id}/batch", json=items(1, 2, 3))
+    world = World.of(hooks=Hooks(charge=charge))
+    async with world.client() as client:
+        request_id = await initialized(client)
+        answer = await client.post(f"/api/v1/execute/{request_id}/batch", json=items(1, 2, 3))
     assert error_of(answer, 429)["code"] == "RATE_LIMITED"
     assert charged == [3]
     assert not world.runner.ran
