@@ -1,0 +1,98 @@
+"""Limiters of several controllers on one database, settling while calls come."""
+
+import asyncio
+import random
+import time
+
+from attrs import define, field
+
+from adapters.postgres.gateway import Gateway, GatewayOptions
+from adapters.postgres.limits import PostgresRateLedger
+from adapters.postgres.statements import Statements
+from adapters.system_clock import SystemClock
+from domain.identity import Owner
+from domain.ports import RateCharge
+from domain.rate import RateLimited, RatePolicy
+from domain.rate_limiter import RateLimiter, RateLimiterOptions
+
+ALICE, BOB = Owner("alice"), Owner("bob")
+POLICY = RatePolicy("execute", 40, 20)
+PAUSE_S = 0.02
+
+
+@define(eq=False)
+class TimedLedger(PostgresRateLedger):
+    """Takes note of how long settlements take."""
+
+    slowest_s: float = field(default=0.0, init=False)
+
+    async def settle(self, charges: list[RateCharge]):
+        started_s = time.monotonic()
+        answer = await super().settle(charges)
+        self.slowest_s = max(self.slowest_s, time.monotonic() - started_s)
+        return answer
+
+
+@define(eq=False)
+class Controller:
+    """One process's limiter, and when it admitted calls."""
+
+    limiter: RateLimiter
+    ledger: TimedLedger
+    admitted_s: list[float] = field(factory=list)
+
+    async def ask(self, until_s: float, random_: random.Random) -> None:
+        """Ask more often than is granted until the time is over."""
+        while time.monotonic() < until_s:
+            for owner in (ALICE, BOB):
+                try:
+                    self.limiter.charge(owner, POLICY.name)
+                except RateLimited:
+                    continue
+                if owner == ALICE:
+                    self.admitted_s.append(time.monotonic())
+            await asyncio.sleep(random_.uniform(0, 0.01))
+
+
+def controller(gateway: Gateway, statements: Statements) -> Controller:
+    ledger = TimedLedger(gateway, statements.limits)
+    options = RateLimiterOptions(settle_pause_s=PAUSE_S)
+    return Controller(RateLimiter([POLICY], ledger, SystemClock(), options), ledger)
+
+
+async def test_three_controllers_together_keep_a_policy_within_what_two_settlements_let_through(
+    database_url: str, statements: Statements
+):
+    gateways = [Gateway(GatewayOptions(database_url, request_timeout_s=10)) for _ in range(3)]
+    for gateway in gateways:
+        await gateway.open()
+    fleet = [controller(gateway, statements) for gateway in gateways]
+    running = [asyncio.create_task(each.limiter.run()) for each in fleet]
+    try:
+        until_s = time.monotonic() + 3.0
+        asking = [each.ask(until_s, random.Random(i)) for i, each in enumerate(fleet)]
+        await asyncio.gather(*asking)
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        for gateway in gateways:
+            await gateway.close()
+    # What one controller admits in the time until another has heard of it: a pause and a statement to tell, and as
+    # much to ask; a loop that is late counts as the statement does.
+    unheard_s = 2 * (PAUSE_S + max(each.ledger.slowest_s for each in fleet)) + 0.1
+    unheard = [heaviest(each.admitted_s, unheard_s) for each in fleet]
+    excess = sum(unheard) - min(unheard)
+    everything = sorted(at_s for each in fleet for at_s in each.admitted_s)
+    for first, from_s in enumerate(everything):
+        for last in range(first, len(everything)):
+            back = (everything[last] - from_s + unheard_s) * POLICY.count / POLICY.window_s
+            assert last + 1 - first <= POLICY.count + back + excess
+    assert len(everything) >= POLICY.count + 2.5 * POLICY.count / POLICY.window_s, "no more is held back than must be"
+    assert all(len(each.admitted_s) > 5 for each in fleet), "all of them took part"
+    assert all(each.limiter.settled > 10 for each in fleet)
+
+
+def heaviest(instants_s: list[float], span_s: float) -> int:
+    """Return how many of these lie within the span at most."""
+    return max((sum(at_s - span_s < each <= at_s for each in instants_s) for at_s in instants_s), default=0)
