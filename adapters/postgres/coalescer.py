@@ -13,7 +13,7 @@ from adapters.postgres.call_queue import CallQueue, QueueBounds
 from adapters.postgres.errors import Refused
 from adapters.postgres.key_set import KeySet
 from adapters.postgres.observing import tell_caller
-from adapters.postgres.tally import Tally
+from adapters.tally import Tally
 from domain.errors import Overloaded, ShuttingDown
 
 _MIB = 1024 * 1024

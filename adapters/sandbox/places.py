@@ -11,6 +11,7 @@ from uuid import UUID
 from attrs import define, field, frozen
 
 from adapters.sandbox.spares import Startable
+from adapters.sandbox.stats import Eviction
 from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
 from domain.language import Language
@@ -95,6 +96,7 @@ class Places(Generic[Process]):
 
     limits: PlaceLimits
     now: Callable[[], float] = time.monotonic
+    evictions: Counter[Eviction] = field(factory=Counter, init=False)
     _places: dict[UUID, list[Place[Process]]] = field(factory=dict, init=False)
     _count: int = field(default=0, init=False)
     _idle: dict[Place[Process], None] = field(factory=dict, init=False)
@@ -152,6 +154,7 @@ class Places(Generic[Process]):
         """Give up what the session keeps warm, now if idle and otherwise after the run."""
         for place in list(self._places.get(session, ())):
             place.ended = True
+            self.evictions[Eviction.ENDED] += 1
             if place in self._idle:
                 self._give_up(place)
         self._serve_queue()
@@ -160,6 +163,7 @@ class Places(Generic[Process]):
         """Give up places that have been idle for so long, and those of sessions whose time is over."""
         now = self.now()
         for place in [place for place in self._idle if now - place.idle_since > idle_s or now > place.useful_until]:
+            self.evictions[Eviction.IDLE] += 1
             self._give_up(place)
         self._serve_queue()
 
@@ -268,6 +272,7 @@ class Places(Generic[Process]):
         process.when_dead(lambda: self._lose(place))
 
     def _lose(self, place: Place[Process]) -> None:
+        self.evictions[Eviction.DIED] += 1
         self._give_up(place)
         self._serve_queue()
 
@@ -275,6 +280,7 @@ class Places(Generic[Process]):
         """Give up the idle place among these that was used least recently; return whether there was one."""
         idle = next((place for place in self._idle if place in places), None)
         if idle is not None:
+            self.evictions[Eviction.PRESSURE] += 1
             self._give_up(idle)
         return idle is not None
 

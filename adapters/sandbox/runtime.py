@@ -12,8 +12,10 @@ from adapters.sandbox.nursery import Nursery
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.process import WorkerProcess
 from adapters.sandbox.remedies import with_remedy
-from adapters.sandbox.spares import SpareShelf
+from adapters.sandbox.spares import STARTS_S, SpareShelf
+from adapters.sandbox.stats import StartStats
 from adapters.sandbox.workshop import Unprepared, Workshop
+from adapters.tally import Tally
 from domain.errors import RuntimeUnavailable
 from domain.identity import Owner
 from domain.language import Language
@@ -101,6 +103,19 @@ class LanguageRuntime:
         if failure is not None:
             return {"status": "degraded", "reason": failure}
         return {"status": "ok", "version": self.version, "spares": self._shelves[self.options.memory_mb].ready}
+
+    def stats(self) -> StartStats:
+        """Return the present figures."""
+        shelves, durations = self._shelves.values(), Tally(STARTS_S)
+        for shelf in shelves:
+            durations.include(shelf.starts_s)
+        return StartStats(
+            spares=sum(shelf.ready for shelf in shelves),
+            starts=sum(durations.counts),
+            start_failures=sum(shelf.start_failures for shelf in shelves),
+            durations=durations,
+            available=self.failure is None,
+        )
 
     def _shelf(self, memory_mb: int) -> SpareShelf[WorkerProcess]:
         if self._blueprint is None:

@@ -1,6 +1,7 @@
 """Workers that are started ahead of need and have not seen any script."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Generic, Protocol, TypeVar
@@ -8,6 +9,7 @@ from typing import Generic, Protocol, TypeVar
 from attrs import define, field
 
 from adapters.sandbox.launch import LaunchFailed
+from adapters.tally import Tally
 
 
 class Startable(Protocol):
@@ -28,6 +30,9 @@ class Startable(Protocol):
 
 
 _STOPPING = "the service is stopping"
+STARTS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Bounds of the buckets into which durations of starts are counted."""
+
 Process = TypeVar("Process", bound=Startable)
 
 
@@ -43,6 +48,8 @@ class SpareShelf(Generic[Process]):
     starting_max: int
     retry_s: float
     failure: str | None = field(default=None, init=False)
+    starts_s: Tally = field(factory=lambda: Tally(STARTS_S), init=False)
+    start_failures: int = field(default=0, init=False)
     _ready: deque[Process] = field(factory=deque, init=False)
     _takers: deque[asyncio.Future[Process]] = field(factory=deque, init=False)
     _starts: set[asyncio.Task[None]] = field(factory=set, init=False)
@@ -118,13 +125,16 @@ class SpareShelf(Generic[Process]):
             worker.kill()
 
     async def _start_one(self) -> None:
+        started_s = time.monotonic()
         try:
             worker = await self.start()
         except LaunchFailed as error:
+            self.start_failures += 1
             self.failure = str(error)
             self._fail(error)
             self._retry_later()
         else:
+            self.starts_s.add(time.monotonic() - started_s)
             self.failure = None
             self.put(worker)
 

@@ -9,7 +9,7 @@ from adapters.postgres.cleanup import Cleanup
 from adapters.postgres.clock import DisciplinedClock
 from adapters.postgres.coalescer import Coalescer, CoalescerStats
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.tally import Tally
+from adapters.tally import Tally
 from entrypoints.metrics.readings import Family, Reading, Sample, counter, gauge, histogram, single
 
 _MS_PER_S = 1000

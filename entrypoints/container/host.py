@@ -17,6 +17,7 @@ from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.system_clock import SystemClock
 from domain.language import Language
 from entrypoints.container.options import host_options, sandbox_options
+from entrypoints.container.sandbox_figures import SandboxFigures
 from entrypoints.container.tracing import tracing_of
 from entrypoints.host.observation import HostCall, HostFigures, Observed
 from entrypoints.metrics.executions import ExecutionMetrics
@@ -46,7 +47,15 @@ class HostApplication:
         self._tracing = tracing_of(settings)
         metrics = Route("/metrics", self._metrics, methods=["GET"])
         figures = HostFigures(frozenset(route.path for route in (*self._host.routes(), metrics)))
-        self.scrape = Scrape(Registry(executions.read, figures.read, self._lag.read, ProcessMetrics().read))
+        self.scrape = Scrape(
+            Registry(
+                executions.read,
+                figures.read,
+                SandboxFigures(self._runner).read,
+                self._lag.read,
+                ProcessMetrics().read,
+            )
+        )
         log = structlog.get_logger().bind(logger="host.access")
         around = Middleware(Observed, figures, self._tracing, log, call.set)
         self._app = self._host.app([around], [metrics])

@@ -18,3 +18,8 @@ class Tally:
         """Take a value in."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
+
+    def include(self, other: "Tally") -> None:
+        """Take in what another one with the same bounds has counted."""
+        self.counts = [own + its for own, its in zip(self.counts, other.counts, strict=True)]
+        self.total += other.total
