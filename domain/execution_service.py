@@ -22,6 +22,7 @@ from domain.identity import SessionKey
 from domain.json_text import JsonText
 from domain.language import Language
 from domain.ledger import KeyedLedger, Ledger
+from domain.params_check import ParamsCheck
 from domain.ports import (
     Admission,
     Clock,
@@ -84,6 +85,7 @@ class ExecutionService:
     _inside: Places
     _unrecorded: Places
     _tasks: Tasks
+    _params: ParamsCheck
     _withdrawals: Places = field(factory=lambda: Places("the withdrawal of an execution", _WITHDRAWALS_MAX))
 
     async def execute(
@@ -109,10 +111,12 @@ class ExecutionService:
             raise
 
     async def _in_place(self, call: _Call) -> Executed:
-        with self._inside.hold():
+        with self._inside.hold(call.key.owner):
             admission = await self._begin(call)
             if isinstance(admission, Executed):
                 return admission.require_success()
+            if admission.session.function_version is not None:
+                await self._require_params(call, admission)
             worker = await self._acquire(call, admission)
             try:
                 report = await self._run(call, admission, worker)
@@ -134,6 +138,17 @@ class ExecutionService:
             # happened.
             self._withdraw(call)
             raise StorageUnavailable(stored="no", executed="no") from error
+
+    async def _require_params(self, call: _Call, admission: Admission) -> None:
+        """Hold the params to the pinned schema; refused ones leave nothing behind."""
+        try:
+            await call.budget.spend(self._params.require(admission.session, call.params), StorageUnavailable)
+        except StorageUnavailable as error:
+            self._withdraw(call)
+            raise StorageUnavailable(stored="no", executed="no") from error
+        except (asyncio.CancelledError, DomainError):
+            self._withdraw(call)
+            raise
 
     async def _acquire(self, call: _Call, admission: Admission) -> Worker:
         session = admission.session

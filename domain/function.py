@@ -1,6 +1,6 @@
 """Functions: scripts registered under their language-title, version after version."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
@@ -9,6 +9,7 @@ from attrs import define, evolve, field, frozen
 from typing_extensions import override
 
 from domain.errors import Conflict, InvalidRequest, NotFound, PreconditionFailed, Problem, Unavailable
+from domain.json_equality import same_json
 from domain.json_text import JsonText
 from domain.language import LanguageTitle
 from domain.script import Script
@@ -82,7 +83,8 @@ class FunctionConditionFailed(PreconditionFailed):
     @property
     @override
     def details(self) -> Mapping[str, object]:
-        return {"language_title": str(self.language_title), "version": self.version, "stored": "no"}
+        facts = {"language_title": str(self.language_title), "version": self.version, "stored": "no"}
+        return {name: fact for name, fact in facts.items() if fact is not None}
 
 
 @define(eq=False)
@@ -179,6 +181,18 @@ class Definition:
     examples: tuple[Example, ...] = ()
     tags: tuple[str, ...] = ()
 
+    def same(self, other: "Definition") -> bool:
+        """Tell whether another definition says the same, however its JSON is written."""
+        plain = (self.script, self.description, self.tags) == (other.script, other.description, other.tags)
+        texts, others = list(self.texts()), list(other.texts())
+        return plain and len(texts) == len(others) and all(map(_same, texts, others))
+
+    def texts(self) -> Iterator[JsonText | None]:
+        """Yield its schemas and what its examples say; None for what is not told."""
+        yield from (self.schema.params, self.schema.result)
+        for example in self.examples:
+            yield from (example.params, example.result)
+
 
 @frozen
 class Function:
@@ -203,7 +217,7 @@ class Function:
 
     def replace(self, definition: Definition, now: datetime) -> "Function":
         """Return the next version; a registered function that is so already is returned as it is."""
-        if self.deactivated_at is None and definition == self.definition:
+        if self.deactivated_at is None and definition.same(self.definition):
             return self
         return evolve(
             self,
@@ -263,6 +277,10 @@ class Precondition:
         wrong_version = self.versions is not None and version not in self.versions
         if wrong_state or wrong_version:
             raise FunctionConditionFailed(title, version)
+
+
+def _same(one: JsonText | None, other: JsonText | None) -> bool:
+    return one == other or (one is not None and other is not None and same_json(one, other))
 
 
 def told(problems: tuple[Problem, ...]) -> str:

@@ -38,7 +38,7 @@ class InvalidLanguageTitle(Invalid):
     @property
     def message(self) -> str:
         return (
-            "The header Language-Title must be <language>-<title>, like nodejs-calculator: lower-case letters and "
+            "A language-title must be <language>-<title>, like nodejs-calculator: lower-case letters and "
             f"digits, a hyphen, then letters, digits, '.', '_' or '-', at most {TITLE_SIZE_MAX} characters in all."
         )
 

@@ -9,7 +9,6 @@ from attrs import define, field, frozen
 from domain.budget import Budget
 from domain.errors import RuntimeUnavailable, StorageUnavailable
 from domain.execution import Execution, ExecutionNotFound
-from domain.function import FunctionNotFound
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionKey
 from domain.initialized import Initialized
@@ -21,6 +20,7 @@ from domain.ports import (
     Clock,
     ExecutionFilter,
     ExecutionRepository,
+    FunctionRepository,
     IdGenerator,
     KeyedCallRepository,
     Page,
@@ -28,6 +28,7 @@ from domain.ports import (
     SessionFilter,
     SessionRepository,
 )
+from domain.quota import Quotas, Unlimited
 from domain.script import Script
 from domain.session import LifetimePolicy, Renewal, Session, SessionClosed, SessionNotFound, SessionPatch, Status
 from domain.tasks import Tasks
@@ -92,6 +93,8 @@ class SessionService:
     _mapping: LanguageMapping
     _policy: SessionPolicy
     _tasks: Tasks
+    _functions: FunctionRepository
+    _quotas: Quotas = field(factory=Unlimited)
 
     async def initialize(
         self, owner: Owner, request: SessionRequest, idempotency_key: IdempotencyKey | None = None
@@ -100,7 +103,7 @@ class SessionService:
 
         With an idempotency key, a repeated call is told what the first one was, and no session is made; then also
         raises IdempotencyConflict. Raises InvalidLanguageTitle, LanguageNotServed, FunctionNotFound, FieldTooLarge,
-        ScriptSyntaxError or RuntimeUnavailable.
+        QuotaReached, ScriptSyntaxError or RuntimeUnavailable.
         """
         budget = self._budget()
         if idempotency_key is not None:
@@ -108,16 +111,19 @@ class SessionService:
             if told is not None:
                 return told
         title = self._mapping.resolve(request.language_title)
-        script = self._script(title, request)
-        checked = await budget.spend(
-            self._runners[title.language].check(title.language, script, owner), lambda: _check_late(title)
-        )
-        session = self._open(owner, title, script, request)
-        made = Initialized(session.key, title, session.expires_at, script.hash, checked)
-        if idempotency_key is not None:
-            return await budget.spend(self._keyed.initialize(made, session, script, idempotency_key), _write_late)
-        await budget.spend(self._sessions.add(session, script), _write_late)
-        return made
+        script, function_version = await self._script(title, request, budget)
+        size = len(script.source) + len(request.context) + len(request.metadata)
+        await budget.spend(self._quotas.require_room(owner, size), StorageUnavailable)
+        with self._quotas.adding(owner, size):
+            checked = await budget.spend(
+                self._runners[title.language].check(title.language, script, owner), lambda: _check_late(title)
+            )
+            session = self._open(owner, title, script, request, function_version)
+            made = Initialized(session.key, title, session.expires_at, script.hash, checked)
+            if idempotency_key is not None:
+                return await budget.spend(self._keyed.initialize(made, session, script, idempotency_key), _write_late)
+            await budget.spend(self._sessions.add(session, script), _write_late)
+            return made
 
     async def get(self, key: SessionKey) -> Session:
         """Return a live session; raises SessionNotFound, SessionExpired or SessionClosed."""
@@ -148,6 +154,8 @@ class SessionService:
         now = self._clock.now()
         closing = self._sessions.update(key, lambda session: session.close(now))
         session = await self._budget().spend(closing, _write_late)
+        if session.closed_at == now:
+            self._quotas.closed(session.key.owner)
         self._tasks.spawn(self._runners[session.language_title.language].evict(key.request_id))
 
     async def list(self, request: ListRequest) -> SessionList:
@@ -192,12 +200,22 @@ class SessionService:
     def _budget(self) -> Budget:
         return Budget(self._policy.request_timeout_s)
 
-    def _script(self, title: LanguageTitle, request: SessionRequest) -> Script:
-        if request.script_content is None:
-            raise FunctionNotFound(title)
-        return Script.of(request.script_content, self._policy.script_size_max)
+    async def _script(self, title: LanguageTitle, request: SessionRequest, budget: Budget) -> tuple[Script, int | None]:
+        """Return the session's own script; or the registered one, and the version of it that is pinned."""
+        if request.script_content is not None:
+            return Script.of(request.script_content, self._policy.script_size_max), None
+        function = await budget.spend(self._functions.get(title), StorageUnavailable)
+        function.require_registered()
+        return function.definition.script, function.version
 
-    def _open(self, owner: Owner, title: LanguageTitle, script: Script, request: SessionRequest) -> Session:
+    def _open(
+        self,
+        owner: Owner,
+        title: LanguageTitle,
+        script: Script,
+        request: SessionRequest,
+        function_version: int | None,
+    ) -> Session:
         now = self._clock.now()
         length, expires_at, expires_max_at = self._policy.lifetime.span(now, request.ttl_seconds)
         return Session(
@@ -211,6 +229,7 @@ class SessionService:
             ttl_seconds=length,
             expires_at=expires_at,
             expires_max_at=expires_max_at,
+            function_version=function_version,
         )
 
 

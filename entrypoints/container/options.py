@@ -12,7 +12,9 @@ from adapters.postgres.gateway_options import GatewayOptions
 from adapters.postgres.history import HistoryOptions
 from adapters.runtimes.options import RuntimeOptions
 from adapters.sandbox.options import SandboxLevel, SandboxOptions
+from domain.example_runs import ExamplePolicy
 from domain.execution_service import ExecutionPolicy
+from domain.function_service import FunctionPolicy
 from domain.language import Language
 from domain.limits import Limits, LimitsPolicy
 from domain.session import LifetimePolicy
@@ -27,6 +29,9 @@ _KILL_S = 0.5
 
 _OUTPUT_SIZE_MAX = 256 * 1024
 """Bytes of stdout and stderr, each, that one execution may write."""
+
+_EXAMPLES_S = 10.0
+"""What all examples of a function may take together."""
 
 _WAITING_CONNECTIONS = 2
 _GIBI = 1024**3
@@ -100,6 +105,17 @@ def execution_policy(settings: Settings) -> ExecutionPolicy:
     return ExecutionPolicy(request_timeout_s=settings.request_timeout_ms / 1000, run_overhead_s=overhead_s)
 
 
+def function_policy(settings: Settings) -> FunctionPolicy:
+    """Return the bounds of functions."""
+    return FunctionPolicy(settings.max_script_size, settings.request_timeout_ms / 1000)
+
+
+def example_policy(settings: Settings) -> ExamplePolicy:
+    """Return the limits under which examples run."""
+    overhead_s = execution_policy(settings).run_overhead_s
+    return ExamplePolicy(limits_policy(settings).default, _EXAMPLES_S, overhead_s)
+
+
 def http_options(settings: Settings) -> HttpOptions:
     """Return the sizes that requests are held to."""
     return HttpOptions(
@@ -107,7 +123,10 @@ def http_options(settings: Settings) -> HttpOptions:
         script_size_max=settings.max_script_size,
         context_size_max=settings.max_context_size,
         params_size_max=settings.max_params_size,
+        batch_size_max=settings.max_batch_size,
+        batch_items_max=settings.max_batch_items,
         idempotency=settings.idempotency is Idempotency.ON,
+        cors_origins=settings.cors_origins,
     )
 
 

@@ -3,10 +3,11 @@
 import re
 
 from domain.errors import Problem
+from domain.function import Precondition
 from entrypoints.http.refusals import invalid
 from entrypoints.http.request import Request
 
-_TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
+_TAG = '(?:W/)?"[!#-~]*"'
 _VERSION = re.compile(r'(?:^|(?<=[ \t,]))"([1-9][0-9]{0,17})"')
 _TAGS_MAX = 8
 
@@ -36,3 +37,15 @@ def versions_wanted(request: Request) -> tuple[int | None, ...]:
         message = f'must be "*" or at most {_TAGS_MAX} entity tags like "3", in double quotes'
         raise invalid([Problem("/headers/If-Match", message)])
     return tuple(int(version) for version in _VERSION.findall(header)) or (NO_VERSION,)
+
+
+def function_condition(request: Request) -> Precondition:
+    """Return what `If-Match` and `If-None-Match` require of a function; raises InvalidRequest."""
+    match, none_match = request.header(b"if-match"), request.header(b"if-none-match")
+    if none_match is not None and none_match.strip() != "*":
+        raise invalid([Problem("/headers/If-None-Match", 'must be "*": the function must not be registered')])
+    if match is None:
+        return Precondition(registered=None if none_match is None else False)
+    versions = [version for version in versions_wanted(request) if version is not None]
+    registered = none_match is None
+    return Precondition(frozenset(versions) if versions else None, registered)

@@ -25,5 +25,9 @@ def parse_execution_id(text: str) -> UUID:
     return UUID(text)
 
 
-PARSERS: Mapping[str, Callable[[str], Any]] = {"request_id": parse_request_id, "execution_id": parse_execution_id}
+PARSERS: Mapping[str, Callable[[str], Any]] = {
+    "request_id": parse_request_id,
+    "execution_id": parse_execution_id,
+    "language_title": str,
+}
 """How each parameter is read, by its name in path templates."""

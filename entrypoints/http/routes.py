@@ -6,15 +6,19 @@ from typing import Any
 
 from attrs import frozen
 
-from entrypoints.http import payloads, payloads_operations
+from entrypoints.http import payloads, payloads_batch, payloads_functions, payloads_operations
 from entrypoints.http.answer import Answer
 from entrypoints.http.contract import Contract
+from entrypoints.http.contracts import batches as of_batches
 from entrypoints.http.contracts import executions as of_executions
+from entrypoints.http.contracts import functions as of_functions
 from entrypoints.http.contracts import operations as of_operations
 from entrypoints.http.contracts import sessions as of_sessions
 from entrypoints.http.docs_ui.page import ASSETS
+from entrypoints.http.endpoints.batches import BatchEndpoints
 from entrypoints.http.endpoints.documents import DocumentEndpoints
 from entrypoints.http.endpoints.executions import ExecutionEndpoints
+from entrypoints.http.endpoints.functions import FunctionEndpoints
 from entrypoints.http.endpoints.metrics import MetricsEndpoint
 from entrypoints.http.endpoints.operations import OperationsEndpoints
 from entrypoints.http.endpoints.sessions import SessionEndpoints
@@ -72,6 +76,8 @@ class Endpoints:
 
     sessions: SessionEndpoints
     executions: ExecutionEndpoints
+    batches: BatchEndpoints
+    functions: FunctionEndpoints
     process: OperationsEndpoints
     documents: DocumentEndpoints
     metrics: MetricsEndpoint
@@ -104,6 +110,18 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             takes=payloads.ExecuteBody,
             gives=payloads.Executed,
             contract=of_executions.EXECUTE,
+        ),
+        Operation(
+            "POST",
+            "/api/v1/execute/{request_id}/batch",
+            endpoints.batches.execute,
+            "execute_batch",
+            "Execute a session's script many times",
+            access=Access.EXECUTE,
+            route_class=RouteClass.EXECUTE,
+            takes=payloads_batch.BatchBody,
+            gives=payloads_batch.BatchLine,
+            contract=of_batches.EXECUTE_BATCH,
         ),
         Operation(
             "GET",
@@ -160,6 +178,7 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             gives=payloads.SingleExecution,
             contract=of_executions.EXECUTION,
         ),
+        *_of_functions(endpoints.functions),
         Operation(
             "GET",
             "/livez",
@@ -223,5 +242,67 @@ def _documents(documents: DocumentEndpoints) -> tuple[Operation, ...]:
         *(
             shown_by_page(f"/docs/{asset.name}", documents.asset(asset), asset.file, "A file of the page")
             for asset in ASSETS
+        ),
+    )
+
+
+def _of_functions(functions: FunctionEndpoints) -> tuple[Operation, ...]:
+    function = "/api/v1/functions/{language_title}"
+    return (
+        Operation(
+            "GET",
+            "/api/v1/functions",
+            functions.list,
+            "functions",
+            "List functions",
+            gives=payloads_functions.FunctionList,
+            access=Access.READ_FUNCTIONS,
+            route_class=RouteClass.FUNCTIONS,
+            contract=of_functions.LIST_FUNCTIONS,
+        ),
+        Operation(
+            "GET",
+            function,
+            functions.get,
+            "function",
+            "Read a function",
+            gives=payloads_functions.Function,
+            access=Access.READ_FUNCTIONS,
+            route_class=RouteClass.FUNCTIONS,
+            contract=of_functions.GET_FUNCTION,
+        ),
+        Operation(
+            "PUT",
+            function,
+            functions.put,
+            "put_function",
+            "Register or replace a function",
+            takes=payloads_functions.FunctionBody,
+            gives=payloads_functions.Function,
+            access=Access.WRITE_FUNCTIONS,
+            route_class=RouteClass.FUNCTIONS,
+            contract=of_functions.PUT_FUNCTION,
+        ),
+        Operation(
+            "DELETE",
+            function,
+            functions.delete,
+            "delete_function",
+            "Deactivate a function",
+            status=204,
+            access=Access.WRITE_FUNCTIONS,
+            route_class=RouteClass.FUNCTIONS,
+            contract=of_functions.DELETE_FUNCTION,
+        ),
+        Operation(
+            "POST",
+            function + "/check",
+            functions.check,
+            "check_function",
+            "Run a function's examples",
+            gives=payloads_functions.FunctionCheck,
+            access=Access.WRITE_FUNCTIONS,
+            route_class=RouteClass.FUNCTIONS,
+            contract=of_functions.CHECK_FUNCTION,
         ),
     )

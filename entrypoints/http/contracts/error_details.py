@@ -34,13 +34,13 @@ class ErrorDetails(Struct):
     value: Annotated[str | UnsetType | None, Meta(description="What was refused.")] = UNSET
     header: Annotated[_Text, Meta(description="The header that was refused.")] = UNSET
     languages: Annotated[list[str] | UnsetType, Meta(description="The languages that are served.")] = UNSET
-    language_title: Annotated[_Text, Meta(description="The title that nothing is registered under.")] = UNSET
+    language_title: Annotated[_Text, Meta(description="The function by its title.")] = UNSET
     allowed: Annotated[
         list[str] | int | UnsetType, Meta(description="The methods of the path, or the calls of a quota.")
     ] = UNSET
     needed_scopes: Annotated[list[Scope] | UnsetType, Meta(description="Scopes of which one is needed.")] = UNSET
     reason: Annotated[_Text, Meta(description="Why, as far as it can be told.")] = UNSET
-    version: Annotated[_Count, Meta(description="The version that it is at.")] = UNSET
+    version: Annotated[_Count, Meta(description="The version that it is at, or that the session is pinned to.")] = UNSET
     expired_at: Annotated[_Text, Meta(description="When the session expired.")] = UNSET
     closed_at: Annotated[_Text, Meta(description="When the session was closed.")] = UNSET
     now: Annotated[_Text, Meta(description="The instant at which that was judged.")] = UNSET

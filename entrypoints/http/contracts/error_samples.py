@@ -24,7 +24,14 @@ from domain.execution import (
     FailureCode,
     ScriptReport,
 )
-from domain.function import FunctionNotFound
+from domain.function import (
+    FunctionConditionFailed,
+    FunctionConflict,
+    FunctionNotFound,
+    FunctionVersionNotFound,
+    ParamsRefused,
+    SchemaUnusable,
+)
 from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
 from domain.json_text import JsonText
 from domain.language import InvalidLanguageTitle, Language, LanguageNotServed, LanguageTitle
@@ -38,6 +45,7 @@ from entrypoints.http.refusals import InvalidParams, UnsupportedMediaType, inval
 _ID = UUID("01a2101f-9ff2-79ec-8000-000000000001")
 _RUN = UUID("01a2101f-a3da-7b64-8000-000000000002")
 _AT = datetime(2026, 11, 25, 13, tzinfo=UTC)
+_ADDER = LanguageTitle(Language.PYTHON, "adder")
 _POLICY = RatePolicy("execute", 100, 60)
 _REPORT = ScriptReport(JsonText("8"), None, 0.9, memory_usage_bytes=11_534_336, cpu_time_ms=0.6)
 _LIMITS = {
@@ -67,7 +75,12 @@ SAMPLES: tuple[DomainError, ...] = (
     ScopeMissing((Scope.EXECUTE_ALL, Scope.EXECUTE_PYTHON)),
     SessionNotFound(),
     LanguageNotServed("ruby-adder"),
-    FunctionNotFound(LanguageTitle(Language.PYTHON, "adder")),
+    FunctionNotFound(_ADDER),
+    FunctionVersionNotFound(_ADDER, 1),
+    FunctionConditionFailed(_ADDER, 2),
+    FunctionConflict(),
+    ParamsRefused((Problem("/params/a", "must be of type number"),), _ADDER, 1),  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
+    SchemaUnusable(_ADDER, 1, "/pattern: is no pattern that is taken here"),
     ExecutionNotFound(),
     UpdateConflict(),
     KeyInFlight(),

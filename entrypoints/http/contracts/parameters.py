@@ -32,7 +32,15 @@ EXECUTION_ID = Parameter(
     "01a2101f-a3da-7b64-8000-000000000002",
     required=True,
 )
-PATH_PARAMETERS = {parameter.name: parameter for parameter in (REQUEST_ID, EXECUTION_ID)}
+FUNCTION_NAME = Parameter(
+    "language_title",
+    Place.PATH,
+    Annotated[str, Meta(pattern=TITLE_PATTERN, max_length=TITLE_SIZE_MAX)],
+    "Language and title of the function, as in nodejs-calculator.",
+    "python-adder",
+    required=True,
+)
+PATH_PARAMETERS = {parameter.name: parameter for parameter in (REQUEST_ID, EXECUTION_ID, FUNCTION_NAME)}
 """The parameters of path templates by name."""
 
 LANGUAGE_TITLE = Parameter(

@@ -1,13 +1,15 @@
 """What callers are told of the operations on sessions."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from domain.errors import InvalidRequest, RuntimeUnavailable, StorageUnavailable
 from domain.function import FunctionNotFound
 from domain.idempotency import IdempotencyConflict, KeyInFlight
 from domain.language import InvalidLanguageTitle, LanguageNotServed
+from domain.principal import ScopeMissing
 from domain.script import ScriptSyntaxError
 from domain.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict, VersionMismatch
 from entrypoints.http import fields
@@ -35,7 +37,7 @@ FIELD_NAMES = tuple(member.name for member in msgspec.structs.fields(Session))
 FIELDS = Parameter(
     "fields",
     Place.QUERY,
-    list[Literal[(*FIELD_NAMES, SCRIPT_CONTENT)]],  # type: ignore[valid-type]  # the names of another type's fields
+    Annotated[list[Literal[(*FIELD_NAMES, SCRIPT_CONTENT)]], Meta(min_length=1)],  # type: ignore[valid-type]  # names
     f"Only these fields, separated by commas; {SCRIPT_CONTENT} is given only on demand.",
     ["status", "script_content"],
 )
@@ -175,7 +177,7 @@ LIST = Contract(
     "Lists the caller's sessions, newest first. A page may be shorter than its limit while there is a next one: only "
     "next_cursor tells. Status is judged on all pages at the instant of the first.",
     parameters=(STATUS, LANGUAGE, OWNER, LIMIT, CURSOR),
-    errors=(InvalidRequest, StorageUnavailable),
+    errors=(InvalidRequest, ScopeMissing, StorageUnavailable),
     headers=(LINK,),
     examples=(
         Example(

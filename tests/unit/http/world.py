@@ -8,16 +8,21 @@ from typing import Any
 import httpx2
 from attrs import define, field, frozen
 
+from adapters.json_schema.compiler import JsonSchemaCompiler
 from adapters.memory.executions import MemoryExecutionRepository
+from adapters.memory.functions import MemoryFunctionRepository
 from adapters.memory.keyed_calls import MemoryKeyedCallRepository
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.script_runner import MemoryScriptRunner
 from adapters.memory.sequential_ids import SequentialIds
 from adapters.memory.sessions import MemorySessionRepository
 from adapters.memory.store import MemoryStore
+from domain.example_runs import ExamplePolicy, ExampleRuns
 from domain.execution_service import ExecutionPolicy, ExecutionService
+from domain.function_service import FunctionPolicy, FunctionService
 from domain.language import Language, LanguageMapping
 from domain.limits import Isolation, Limits, LimitsPolicy
+from domain.params_check import ParamsCheck
 from domain.session import LifetimePolicy
 from domain.session_service import SessionPolicy, SessionService
 from domain.tasks import Places, Tasks
@@ -59,6 +64,7 @@ class World:
     process: ManualOperations
     executions_inside: Places
     tasks: Tasks
+    functions: MemoryFunctionRepository
     app: Application
 
     @classmethod
@@ -66,10 +72,13 @@ class World:
         clock, store, ids, runner = ManualClock(), MemoryStore(), SequentialIds(), MemoryScriptRunner()
         sessions, executions = MemorySessionRepository(store), MemoryExecutionRepository(store, clock)
         keyed = MemoryKeyedCallRepository(store, sessions, executions)
+        functions, schemas = MemoryFunctionRepository(), JsonSchemaCompiler()
         runners, tasks, process = dict.fromkeys(Language, runner), Tasks(), ManualOperations()
         inside = Places("an execution", 4)
         policy = SessionPolicy(LifetimePolicy(3600, 86_400 * 30), options.limits, options.script_size_max, 1.0)
-        session_service = SessionService(clock, ids, sessions, executions, keyed, runners, LanguageMapping(), policy, tasks)
+        session_service = SessionService(
+            clock, ids, sessions, executions, keyed, runners, LanguageMapping(), policy, tasks, functions
+        )
         execution_service = ExecutionService(
             clock,
             ids,
@@ -81,9 +90,20 @@ class World:
             inside,
             Places("recording", 4),
             tasks,
+            ParamsCheck(functions, schemas),
         )
-        app = Application(Services(session_service, execution_service, process), options, hooks)
-        return cls(clock, store, runner, process, inside, tasks, app)
+        examples = ExampleRuns(clock, ids, schemas, runners, ExamplePolicy(options.limits.default, 5.0, 1.0), tasks)
+        function_service = FunctionService(
+            clock,
+            functions,
+            schemas,
+            runners,
+            examples,
+            LanguageMapping(),
+            FunctionPolicy(options.script_size_max, 1.0),
+        )
+        app = Application(Services(session_service, execution_service, function_service, process), options, hooks)
+        return cls(clock, store, runner, process, inside, tasks, functions, app)
 
     def client(self) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=self.app), base_url="http://pglambda")

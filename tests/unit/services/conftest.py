@@ -6,7 +6,9 @@ from datetime import timedelta
 import pytest
 from attrs import define, field
 
+from adapters.json_schema.compiler import JsonSchemaCompiler
 from adapters.memory.executions import MemoryExecutionRepository
+from adapters.memory.functions import MemoryFunctionRepository
 from adapters.memory.keyed_calls import MemoryKeyedCallRepository
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.script_runner import MemoryScriptRunner
@@ -17,6 +19,7 @@ from domain.execution_service import ExecutionPolicy, ExecutionService
 from domain.identity import ANONYMOUS, SessionKey
 from domain.language import Language, LanguageMapping
 from domain.limits import Isolation, Limits, LimitsPolicy
+from domain.params_check import ParamsCheck
 from domain.ports import FinishedExecution
 from domain.session import LifetimePolicy
 from domain.session_service import SessionPolicy, SessionRequest, SessionService
@@ -59,6 +62,8 @@ class World:
     clock: ManualClock = field(factory=ManualClock)
     ids: SequentialIds = field(factory=SequentialIds)
     runner: MemoryScriptRunner = field(factory=MemoryScriptRunner)
+    functions: MemoryFunctionRepository = field(factory=MemoryFunctionRepository)
+    schemas: JsonSchemaCompiler = field(factory=JsonSchemaCompiler)
     tasks: Tasks = field(factory=Tasks)
     inside: Places = field(factory=lambda: Places("an execution", 8))
     unrecorded: Places = field(factory=lambda: Places("a recording", 8))
@@ -90,6 +95,7 @@ class World:
                 request_timeout_s=self.request_timeout_s,
             ),
             tasks=self.tasks,
+            functions=self.functions,
         )
 
     @property
@@ -105,6 +111,7 @@ class World:
             inside=self.inside,
             unrecorded=self.unrecorded,
             tasks=self.tasks,
+            params=ParamsCheck(self.functions, self.schemas),
         )
 
     async def session(self, source: str = "result = params['a'] + 1", **fields) -> SessionKey:

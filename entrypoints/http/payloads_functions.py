@@ -1,0 +1,267 @@
+"""Bodies of functions, by their field names in JSON."""
+
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
+
+from domain import function
+from domain.example_runs import Verdict
+from domain.execution import Failure, FailureCode
+from domain.function import FunctionType
+from domain.function_service import Checked
+from domain.json_text import JsonText
+from domain.language import Language
+from domain.ports import FunctionPage
+from entrypoints.http import fields
+from entrypoints.http.payloads import embedded
+
+DESCRIPTION_SIZE_MAX = 4096
+TAGS_MAX = 16
+TAG_LENGTH_MAX = 64
+EXAMPLES_MAX = 16
+EXAMPLES_SIZE_MAX = 256 * 1024
+
+_QUOTED_LENGTH_MAX = 64 * 1024
+
+_JSON_SCHEMA: dict[str, Any] = {"type": ["object", "boolean", "null"]}
+
+Description = Annotated[
+    str, Meta(description=f"What the function does, for people; at most {DESCRIPTION_SIZE_MAX} bytes of UTF-8.")
+]
+Source = Annotated[str, Meta(description="The script's source.")]
+SourceHash = Annotated[str, Meta(description="SHA-256 of the script's UTF-8 bytes in hexadecimal.")]
+ParamsSchema = Annotated[
+    Raw,
+    Meta(
+        description="JSON Schema (draft 2020-12) that params must fit before anything runs; null fits everything. "
+        "References stay within it, and patterns have neither look-around nor back-references.",
+        extra_json_schema=_JSON_SCHEMA,
+    ),
+]
+ResultSchema = Annotated[
+    Raw,
+    Meta(
+        description="JSON Schema of results: what callers may expect. Examples are held to it, executions are not.",
+        extra_json_schema=_JSON_SCHEMA,
+    ),
+]
+ExampleParams = Annotated[Raw, Meta(description="What the script is executed with: any JSON value, by default {}.")]
+ExampleResult = Annotated[Raw, Meta(description="The result that these params must give.")]
+TagField = Annotated[str, Meta(min_length=1, max_length=TAG_LENGTH_MAX)]
+Tags = Annotated[list[TagField], Meta(max_length=TAGS_MAX, description="Words to find it by.")]
+Type = Annotated[
+    FunctionType, Meta(description="predefined: as it came with the service; dynamic: registered by a caller.")
+]
+LanguageField = Annotated[Language, Meta(description="The language of the script.")]
+TitleField = Annotated[str, Meta(description="What follows the language in the language-title.")]
+FunctionVersion = Annotated[
+    int, Meta(ge=1, description="Moves with every replacement, also over a deactivation; its number is the ETag.")
+]
+RegisteredAt = Annotated[fields.Instant, Meta(description="When the first version was registered.")]
+UpdatedAt = Annotated[fields.Instant, Meta(description="When this version was registered.")]
+
+
+class FunctionSchemaBody(Struct, forbid_unknown_fields=True):
+    """What params and result must be."""
+
+    params: ParamsSchema | UnsetType = UNSET
+    result: ResultSchema | UnsetType = UNSET
+
+
+class ExampleBody(Struct, forbid_unknown_fields=True):
+    """An execution that shows what the function does."""
+
+    result: ExampleResult
+    params: ExampleParams | UnsetType = UNSET
+
+
+class FunctionBody(Struct, forbid_unknown_fields=True):
+    """A function to register."""
+
+    script_content: Source
+    description: Description = ""
+    schema: FunctionSchemaBody = field(default_factory=FunctionSchemaBody)
+    examples: Annotated[list[ExampleBody], Meta(max_length=EXAMPLES_MAX, description="Runnable examples.")] = field(
+        default_factory=list
+    )
+    tags: Tags = field(default_factory=list)
+
+
+class FunctionEnvelope(Struct, forbid_unknown_fields=True):
+    """A function to register, whose lists have not been looked at."""
+
+    script_content: str | UnsetType = UNSET
+    description: str = ""
+    schema: FunctionSchemaBody = field(default_factory=FunctionSchemaBody)
+    examples: list[Raw] = field(default_factory=list)
+    tags: list[Raw] = field(default_factory=list)
+
+
+class ExampleEnvelope(Struct, forbid_unknown_fields=True):
+    """An example that may lack its result."""
+
+    params: Raw | UnsetType = UNSET
+    result: Raw | UnsetType = UNSET
+
+
+class FunctionSummary(Struct, kw_only=True):
+    """A function as lists show it."""
+
+    language: LanguageField
+    title: TitleField
+    language_title: fields.Title
+    description: Description
+    type: Type
+    version: FunctionVersion
+    tags: Tags
+    created_at: RegisteredAt
+    updated_at: UpdatedAt
+
+    @classmethod
+    def of(cls, kept: function.FunctionSummary) -> "FunctionSummary":
+        """Return the payload of a function's summary."""
+        return cls(**_summary(kept))
+
+
+class FunctionSchemas(Struct):
+    """What params must be, and what results are; null where nothing is said."""
+
+    params: ParamsSchema
+    result: ResultSchema
+
+
+class FunctionExample(Struct):
+    """Params, and the result that they must give."""
+
+    params: ExampleParams
+    result: ExampleResult
+
+
+class Function(FunctionSummary, kw_only=True):
+    """A function with its script, schemas and examples."""
+
+    script_hash: SourceHash
+    script_content: Source
+    schema: FunctionSchemas
+    examples: Annotated[list[FunctionExample], Meta(description="Runnable examples.")]
+
+    @classmethod
+    def whole(cls, kept: function.Function) -> "Function":
+        """Return the payload of a function."""
+        made = kept.definition
+        return cls(
+            **_summary(function.FunctionSummary.of(kept)),
+            script_hash=made.script.hash,
+            script_content=made.script.source,
+            schema=FunctionSchemas(_or_null(made.schema.params), _or_null(made.schema.result)),
+            examples=[FunctionExample(embedded(one.params), embedded(one.result)) for one in made.examples],
+        )
+
+
+class FunctionList(Struct):
+    """A page of functions, and how many there are on all pages."""
+
+    total: Annotated[int, Meta(ge=0, description="Functions on all pages.")]
+    page: Annotated[int, Meta(ge=1, description="Which page this is, from 1 on.")]
+    per_page: Annotated[int, Meta(ge=1, description="How many functions a page has at most.")]
+    functions: Annotated[list[FunctionSummary], Meta(description="In the order of their language-titles.")]
+
+    @classmethod
+    def of(cls, found: FunctionPage, page: int, per_page: int) -> "FunctionList":
+        """Return the payload of a page."""
+        return cls(found.total, page, per_page, [FunctionSummary.of(one) for one in found.items])
+
+
+class ExampleError(Struct):
+    """How an example's script failed."""
+
+    code: Annotated[FailureCode, Meta(description="Which way.")]
+    message: Annotated[str, Meta(description="The error, as its language prints it.")]
+    line: Annotated[int | None, Meta(description="The line in the script, from 1; null if unknown.")]
+    column: Annotated[int | None, Meta(description="The column in that line, from 1; null if unknown.")]
+
+    @classmethod
+    def of(cls, failure: Failure) -> "ExampleError":
+        """Return the payload of a failure."""
+        return cls(failure.code, failure.summary, failure.line, failure.column)
+
+
+class CheckedExample(Struct, kw_only=True):
+    """What became of an example."""
+
+    index: Annotated[int, Meta(ge=0, description="Its place among the examples, from 0 on.")]
+    holds: Annotated[bool, Meta(description="Whether it gave the result that it says.")]
+    reason: Annotated[str | None, Meta(description="Why it does not hold; null when it does.")]
+    params: ExampleParams
+    expected: ExampleResult
+    result: Annotated[
+        Any,
+        Meta(
+            description="What it gave; null where it failed or was not run. One of more than "
+            f"{_QUOTED_LENGTH_MAX} characters is a string with its beginning."
+        ),
+    ]
+    error: Annotated[ExampleError | None, Meta(description="How the script failed; null where it did not.")]
+    stdout: fields.Stdout
+    stderr: fields.Stderr
+    execution_time_ms: Annotated[float | None, Meta(description="Wall time in milliseconds; null if it was not run.")]
+
+    @classmethod
+    def of(cls, index: int, verdict: Verdict) -> "CheckedExample":
+        """Return the payload of a verdict."""
+        report = verdict.report
+        failure = None if report is None else report.failure
+        return cls(
+            index=index,
+            holds=verdict.holds,
+            reason=verdict.reason,
+            params=embedded(verdict.example.params),
+            expected=embedded(verdict.example.result),
+            result=None if report is None or report.result is None else _shown(report.result),
+            error=None if failure is None else ExampleError.of(failure),
+            stdout="" if report is None else report.stdout,
+            stderr="" if report is None else report.stderr,
+            execution_time_ms=None if report is None else report.execution_time_ms,
+        )
+
+
+class FunctionCheck(Struct):
+    """Which examples of a function hold."""
+
+    language_title: fields.Title
+    version: FunctionVersion
+    holds: Annotated[bool, Meta(description="Whether all examples hold.")]
+    examples: Annotated[list[CheckedExample], Meta(description="What became of each, in their order.")]
+
+    @classmethod
+    def of(cls, checked: Checked) -> "FunctionCheck":
+        """Return the payload of a check."""
+        verdicts = checked.verdicts
+        return cls(
+            language_title=str(checked.function.language_title),
+            version=checked.function.version,
+            holds=all(verdict.holds for verdict in verdicts),
+            examples=[CheckedExample.of(index, verdict) for index, verdict in enumerate(verdicts)],
+        )
+
+
+def _summary(kept: function.FunctionSummary) -> dict[str, Any]:
+    return {
+        "language": kept.language_title.language,
+        "title": kept.language_title.title,
+        "language_title": str(kept.language_title),
+        "description": kept.description,
+        "type": kept.type,
+        "version": kept.version,
+        "tags": list(kept.tags),
+        "created_at": kept.created_at,
+        "updated_at": kept.updated_at,
+    }
+
+
+def _or_null(text: JsonText | None) -> Raw:
+    return embedded("null" if text is None else text)
+
+
+def _shown(result: JsonText) -> Any:
+    return embedded(result) if len(result) <= _QUOTED_LENGTH_MAX else result[:_QUOTED_LENGTH_MAX]
