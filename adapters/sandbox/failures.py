@@ -19,6 +19,9 @@ _ENGINE_NOISE = re.compile(
 _SIGNALLED = 128
 _PROCESSORS = os.cpu_count() or 1
 
+PROTOCOL_BROKEN = "ProtocolBroken"
+"""The name of the failure of a script that spoke on its worker's channel."""
+
 
 @frozen
 class FailureRules:
@@ -126,7 +129,7 @@ class FailureRules:
 def protocol_failure(observed: str) -> Failure:
     """Return the failure of a script that spoke on its worker's channel."""
     message = f"The script wrote to the channel of its own worker ({observed}): protocol broken, worker stopped."
-    return Failure(FailureCode.SCRIPT_ERROR, message, name="ProtocolBroken")
+    return Failure(FailureCode.SCRIPT_ERROR, message, name=PROTOCOL_BROKEN)
 
 
 def too_deep() -> Failure:

@@ -14,13 +14,15 @@ from adapters.bounded_cache import BoundedCache
 from adapters.sandbox.blueprint import LAUNCHERS
 from adapters.sandbox.checker import TOO_HARD
 from adapters.sandbox.control_group import GroupLimits, NoControlGroup, make_control_group
-from adapters.sandbox.execution import ScriptTask, execute
+from adapters.sandbox.execution import Executed, ScriptTask, execute
+from adapters.sandbox.failures import PROTOCOL_BROKEN
 from adapters.sandbox.host_memory import memory_of_host
 from adapters.sandbox.nursery import Nursery
 from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.places import Kind, Place, PlaceLimits, PlaceRequest, Places
 from adapters.sandbox.process import WorkerProcess
 from adapters.sandbox.runtime import LanguageRuntime
+from adapters.sandbox.stats import SandboxStats
 from adapters.sandbox.workshop import Workshop
 from domain.errors import Overloaded, RuntimeUnavailable
 from domain.execution import ScriptReport
@@ -68,6 +70,7 @@ class SandboxWorker(Worker):
         self._reusable = False
         executed = await execute(self._process, self._task, self._runner.options)
         self._reusable = executed.reusable
+        self._runner.note(executed)
         self._memory_bytes = executed.report.memory_usage_bytes
         return executed.report
 
@@ -93,6 +96,7 @@ class SandboxScriptRunner(ScriptRunner):
     _verdicts: BoundedCache[tuple[Language, str, str], _Verdict] = field(init=False)
     _tending: asyncio.Task[None] | None = field(default=None, init=False)
     _no_group: str = field(default="", init=False)
+    _protocol_breaks: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
         options = self.options
@@ -218,6 +222,28 @@ class SandboxScriptRunner(ScriptRunner):
             },
             "queue": {"length": self._places.waiting, "length_max": self.options.queue_length_max},
         }
+
+    def note(self, executed: Executed) -> None:
+        """Take note of a run that has ended."""
+        failure = executed.report.failure
+        if failure is not None and failure.name == PROTOCOL_BROKEN and not executed.reusable:
+            self._protocol_breaks += 1
+
+    def stats(self) -> SandboxStats:
+        """Return the present figures."""
+        places = self._places
+        return SandboxStats(
+            running=places.count - places.idle,
+            idle=places.idle,
+            bound_max=self.options.warm_workers_max,
+            waiting=places.waiting,
+            processes=self._nursery.count,
+            memory_bytes=places.memory_bytes,
+            memory_bytes_max=self._memory_bytes_max,
+            evictions=dict(places.evictions),
+            protocol_breaks=self._protocol_breaks,
+            languages={language: runtime.stats() for language, runtime in self._runtimes.items()},
+        )
 
     def take_back(self, place: Place[WorkerProcess], *, reusable: bool, memory_bytes: int | None = None) -> None:
         """Give a place back; a worker that has seen no script goes to whoever needs one next."""
