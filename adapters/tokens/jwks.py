@@ -44,6 +44,7 @@ class Jwks:
     _url: str
     _options: JwksOptions = field(factory=JwksOptions)
     _sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    _transport: httpx2.AsyncBaseTransport | None = None
     _keys: tuple[VerificationKey, ...] | None = field(default=None, init=False)
     _seen: bytes = field(default=b"", init=False)
     _failure: str | None = field(default=None, init=False)
@@ -120,7 +121,7 @@ class Jwks:
 
     async def _download(self) -> bytes:
         # Kept, because making its TLS context takes longer than a request may be held up.
-        self._client = self._client or httpx2.AsyncClient(timeout=self._options.timeout_s)
+        self._client = self._client or httpx2.AsyncClient(timeout=self._options.timeout_s, transport=self._transport)
         async with self._client.stream("GET", self._url, headers=_HEADERS) as response:
             if response.status_code != httpx2.codes.OK:
                 raise NoKeys(f"JWT_JWKS_URL answers with status {response.status_code}")

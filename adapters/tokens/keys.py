@@ -17,6 +17,7 @@ from adapters.tokens.compact import SignedToken
 SECRET_SIZE_MIN = 32
 """Bytes of an HS256 secret: as many as its digest has (RFC 7518, section 3.2)."""
 
+_PUBLIC_MARKERS = ("-- BEGIN ", "--BEGIN ", "ssh-", "ecdsa-sha2-")
 _RSA_BITS_MIN = 2048
 _RSA_BITS_MAX = 8192
 _EXPONENT_MAX = 2**32
@@ -60,12 +61,12 @@ def secret_key(secret: str) -> VerificationKey:
     raw = secret.encode()
     if len(raw) < SECRET_SIZE_MIN:
         raise WrongKey(f"must have at least {SECRET_SIZE_MIN} bytes")
-    if "-----BEGIN" in secret:
-        raise WrongKey("must be a secret, not a key in PEM: what is public signs nothing")
+    if any(marker in secret for marker in _PUBLIC_MARKERS):
+        raise WrongKey("must be a secret, not a public key: what everybody has signs nothing")
     try:
         return VerificationKey(frozenset({"HS256"}), "HS256", OctKey.import_key(raw))
     except ValueError as error:
-        raise WrongKey("must be a secret, not a public key") from error
+        raise WrongKey("must be a secret, not a public key: what everybody has signs nothing") from error
 
 
 def pem_key(text: str) -> VerificationKey:
