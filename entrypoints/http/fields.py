@@ -38,6 +38,10 @@ Owner = Annotated[str, Meta(description="Whose session it is.")]
 ScriptHash = Annotated[
     str | None, Meta(description="SHA-256 of the script's UTF-8 bytes in hexadecimal; null once the session has ended.")
 ]
+PinnedVersion = Annotated[
+    int | None,
+    Meta(description="The version of the function that it was initialized from; null where the script is its own."),
+]
 Version = Annotated[
     int, Meta(description="Moves with context, metadata, length and renewal; its number is the ETag.", ge=1)
 ]

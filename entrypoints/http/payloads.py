@@ -116,6 +116,7 @@ class Session(Struct):
     context: fields.Context
     metadata: fields.Metadata
     script_hash: fields.ScriptHash
+    function_version: fields.PinnedVersion
     version: fields.Version
 
     @classmethod
@@ -136,6 +137,7 @@ class Session(Struct):
             context=embedded(kept.context),
             metadata=embedded(kept.metadata),
             script_hash=kept.script_hash,
+            function_version=kept.function_version,
             version=kept.version,
         )
 

@@ -61,14 +61,14 @@ RegisteredAt = Annotated[fields.Instant, Meta(description="When the first versio
 UpdatedAt = Annotated[fields.Instant, Meta(description="When this version was registered.")]
 
 
-class FunctionSchemaBody(Struct, forbid_unknown_fields=True):
+class NewSchemas(Struct, forbid_unknown_fields=True):
     """What params and result must be."""
 
     params: ParamsSchema | UnsetType = UNSET
     result: ResultSchema | UnsetType = UNSET
 
 
-class ExampleBody(Struct, forbid_unknown_fields=True):
+class NewExample(Struct, forbid_unknown_fields=True):
     """An execution that shows what the function does."""
 
     result: ExampleResult
@@ -80,8 +80,8 @@ class FunctionBody(Struct, forbid_unknown_fields=True):
 
     script_content: Source
     description: Description = ""
-    schema: FunctionSchemaBody = field(default_factory=FunctionSchemaBody)
-    examples: Annotated[list[ExampleBody], Meta(max_length=EXAMPLES_MAX, description="Runnable examples.")] = field(
+    schema: NewSchemas = field(default_factory=NewSchemas)
+    examples: Annotated[list[NewExample], Meta(max_length=EXAMPLES_MAX, description="Runnable examples.")] = field(
         default_factory=list
     )
     tags: Tags = field(default_factory=list)
@@ -92,7 +92,7 @@ class FunctionEnvelope(Struct, forbid_unknown_fields=True):
 
     script_content: str | UnsetType = UNSET
     description: str = ""
-    schema: FunctionSchemaBody = field(default_factory=FunctionSchemaBody)
+    schema: NewSchemas = field(default_factory=NewSchemas)
     examples: list[Raw] = field(default_factory=list)
     tags: list[Raw] = field(default_factory=list)
 

@@ -91,6 +91,7 @@ _SESSION = {
     "context": {},
     "metadata": {},
     "script_hash": _INITIALIZED["script_hash"],
+    "function_version": None,
     "version": 1,
 }
 
