@@ -149,14 +149,19 @@ class SessionService:
 
         return await self._budget().spend(self._sessions.update(key, change), _write_late)
 
-    async def close(self, key: SessionKey) -> None:
-        """Close and empty the session; closing again changes nothing. Raises SessionNotFound or UpdateConflict."""
+    async def close(self, key: SessionKey) -> bool:
+        """Close and empty the session, and return whether it was open; closing again changes nothing.
+
+        Raises SessionNotFound or UpdateConflict.
+        """
         now = self._clock.now()
         closing = self._sessions.update(key, lambda session: session.close(now))
         session = await self._budget().spend(closing, _write_late)
-        if session.closed_at == now:
+        was_open = session.closed_at == now
+        if was_open:
             self._quotas.closed(session.key.owner)
         self._tasks.spawn(self._runners[session.language_title.language].evict(key.request_id))
+        return was_open
 
     async def list(self, request: ListRequest) -> SessionList:
         """Return a page of the owner's sessions."""

@@ -12,7 +12,6 @@ from domain.execution_service import ExecutionService
 from domain.function_service import FunctionService
 from domain.language import LanguageMapping
 from domain.params_check import ParamsCheck
-from domain.session_service import SessionService
 from domain.tasks import Places, Tasks
 from entrypoints.configuration.environment import SettingsError
 from entrypoints.container.database import Database
@@ -30,9 +29,11 @@ from entrypoints.container.options import (
     session_policy,
 )
 from entrypoints.container.runners import Runners
+from entrypoints.container.sandbox_figures import SandboxFigures
 from entrypoints.container.tokens import published_keys, token_verifier
 from entrypoints.http.application import Application, Hooks, Services
 from entrypoints.metrics.registry import Registry
+from entrypoints.metrics.sessions import CountedSessions
 from entrypoints.settings import Settings
 
 _UNRECORDED_MAX = 1024
@@ -55,7 +56,7 @@ class Controller(containers.DeclarativeContainer):
 
     limiting = providers.Singleton(Limiting, settings, database.clock, database.rates, database.usage)
     sessions = providers.Singleton(
-        SessionService,
+        CountedSessions,
         clock=database.clock,
         ids=ids,
         sessions=database.sessions,
@@ -128,6 +129,7 @@ class Controller(containers.DeclarativeContainer):
     figures = providers.Singleton(
         Registry,
         observation.executions.provided.read,
+        sessions.provided.read,
         observation.statements.provided.read,
         providers.Singleton(
             DatabaseFigures,
@@ -142,6 +144,7 @@ class Controller(containers.DeclarativeContainer):
             database.clock,
             database.cleanup,
         ).provided.read,
+        providers.Singleton(SandboxFigures, runners.provided.sandbox).provided.read,
     )
     life = providers.Singleton(
         Life,
@@ -159,7 +162,9 @@ class Controller(containers.DeclarativeContainer):
     )
     application = providers.Singleton(
         Application,
-        providers.Singleton(Services, sessions=sessions, executions=executions, functions=functions, process=health, figures=figures),
+        providers.Singleton(
+            Services, sessions=sessions, executions=executions, functions=functions, process=health, figures=figures
+        ),
         providers.Callable(http_options, settings),
         providers.Singleton(
             Hooks,
