@@ -1,0 +1,188 @@
+"""Limits of owners in the real application, of one controller and of two."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psycopg
+import pytest
+from attrs import frozen
+
+from domain.identity import Owner
+from domain.principal import Scope
+from entrypoints.container.commands import token
+from entrypoints.container.controller import create_controller
+from entrypoints.settings import Settings
+from tests.integration.application.conftest import Api, serving, settings_for
+
+SECRET = "a secret of thirty-two bytes, or more"
+DEADLINE_S = 30.0
+
+
+@frozen
+class Served:
+    """An application, and its callers."""
+
+    api: Api
+    settings: Settings
+
+    def headers(self, owner: str) -> dict[str, str]:
+        signed = token(self.settings, Owner(owner), frozenset({Scope.EXECUTE_ALL}), timedelta(hours=1))
+        return {"Authorization": f"Bearer {signed}"}
+
+    async def initialize(self, owner: str, script: str = "result = 1", **fields: Any) -> httpx2.Response:
+        headers = self.headers(owner) | {"Language-Title": "python-x"}
+        return await self.api.client.post(
+            "/api/v1/initialize", headers=headers, json={"script_content": script} | fields
+        )
+
+    async def list(self, owner: str) -> httpx2.Response:
+        return await self.api.client.get("/api/v1/sessions", headers=self.headers(owner))
+
+    async def execute(self, owner: str, request_id: str) -> httpx2.Response:
+        path = f"/api/v1/execute/{request_id}"
+        return await self.api.client.post(path, headers=self.headers(owner), json={})
+
+
+Serve = Callable[..., Any]
+
+
+@pytest.fixture
+async def serve(database_url: str, data_dir: Path) -> AsyncIterator[Serve]:
+    async with AsyncExitStack() as stack:
+
+        async def begin(**variables: str) -> Served:
+            settings = settings_for(database_url, data_dir, JWT_SECRET=SECRET, **variables)
+            return Served(await stack.enter_async_context(serving(create_controller(settings))), settings)
+
+        yield begin
+
+
+async def until(what: str, holds: Callable[[], Any]) -> None:
+    deadline_s = time.monotonic() + DEADLINE_S
+    while not await holds():
+        assert time.monotonic() < deadline_s, what
+        await asyncio.sleep(0.02)
+
+
+async def opened(database_url: str) -> bool:
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        found = await connection.execute("SELECT FROM meta.open_executions")
+        return await found.fetchone() is not None
+
+
+async def test_an_owner_is_limited_and_nobody_else(serve):
+    served = await serve(RATE_LIMITS="sessions=3/3600,execute=100/60")
+    answers = [await served.list("alice") for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert answers[2].headers["ratelimit"].startswith('"sessions";r=0;t=')
+    assert answers[3].headers["ratelimit-policy"] == '"sessions";q=3;w=3600'
+    assert 0 < int(answers[3].headers["retry-after"]) <= 1200
+    assert answers[3].json()["error"]["code"] == "RATE_LIMITED"
+    assert (await served.list("bob")).status_code == 200
+
+
+async def test_whoever_is_not_known_costs_nobody_anything(serve):
+    served = await serve(RATE_LIMITS="sessions=1/3600")
+    for _ in range(3):
+        answer = await served.api.client.get("/api/v1/sessions")
+        assert answer.status_code == 401
+        assert "ratelimit" not in answer.headers
+    assert (await served.list("alice")).status_code == 200
+
+
+async def test_what_one_controller_admits_counts_at_the_other(serve):
+    one, other = [await serve(RATE_LIMITS="sessions=10/3600") for _ in range(2)]
+    assert [(await one.list("alice")).status_code for _ in range(10)] == [200] * 10
+    admitted = 0
+
+    async def refused() -> bool:
+        nonlocal admitted
+        refusal = (await other.list("alice")).status_code == 429
+        admitted += not refusal
+        return refusal
+
+    await until("the other controller hears of it", refused)
+    assert admitted <= 10
+    assert (await one.list("alice")).status_code == 429
+
+
+async def test_live_sessions_are_limited_and_closing_one_makes_room(serve):
+    served = await serve(MAX_SESSIONS_PER_OWNER="2")
+    made = [await served.initialize("alice") for _ in range(3)]
+    assert [answer.status_code for answer in made] == [200, 200, 429]
+    assert made[2].json()["error"]["details"] == {"limit": "live_sessions", "allowed": 2, "observed": 2}
+    assert (await served.initialize("bob")).status_code == 200
+    path = f"/api/v1/sessions/{made[0].json()['request_id']}"
+    for _ in range(2):
+        assert (await served.api.client.delete(path, headers=served.headers("alice"))).status_code == 204
+    made = [await served.initialize("alice") for _ in range(2)]
+    assert [answer.status_code for answer in made] == [200, 429]
+
+
+async def test_a_controller_that_starts_knows_what_is_there(serve):
+    one = await serve()
+    assert (await one.initialize("alice")).status_code == 200
+    other = await serve(MAX_SESSIONS_PER_OWNER="1")
+    assert (await other.initialize("alice")).status_code == 429
+
+
+async def test_sessions_that_the_other_controller_makes_are_seen_soon(serve):
+    one, other = [await serve(MAX_SESSIONS_PER_OWNER="3") for _ in range(2)]
+    assert (await one.initialize("alice")).status_code == 200
+    for _ in range(2):
+        assert (await other.initialize("alice")).status_code == 200
+
+    async def refused() -> bool:
+        return (await one.initialize("alice")).status_code == 429
+
+    await until("the count of the other's", refused)
+
+
+async def test_stored_bytes_are_limited(serve):
+    served = await serve(MAX_STORED_MB_PER_OWNER="1")
+    large = "x = 1 #" + "x" * 600_000
+    made = [await served.initialize("alice", large) for _ in range(2)]
+    assert [answer.status_code for answer in made] == [200, 429]
+    details = made[1].json()["error"]["details"]
+    assert (details["limit"], details["allowed"]) == ("stored_bytes", 1024 * 1024)
+    assert 600_000 < details["observed"] < 700_000
+    assert (await served.initialize("alice")).status_code == 200
+
+
+async def test_executions_of_an_owner_are_limited_over_all_controllers(serve, database_url):
+    one, other = [await serve(MAX_CONCURRENT_PER_OWNER="1") for _ in range(2)]
+    script = "import time\ntime.sleep(params.get('s', 0))"
+    made = await one.initialize("alice", script, limits={"timeout_ms": 60_000})
+    request_id = made.json()["request_id"]
+    path = f"/api/v1/execute/{request_id}"
+    running = asyncio.create_task(
+        one.api.client.post(path, headers=one.headers("alice"), json={"params": {"s": 4}}, timeout=60)
+    )
+    try:
+        await until("it runs", lambda: opened(database_url))
+        refused = await one.execute("alice", request_id)
+        assert refused.json()["error"]["details"] == {
+            "limit": "concurrent_calls",
+            "allowed": 1,
+            "observed": 1,
+            "retry_after_ms": 1000,
+        }
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+
+        async def refused_there() -> bool:
+            return (await other.execute("alice", request_id)).status_code == 429
+
+        await until("a refusal at the other controller", refused_there)
+    finally:
+        assert (await running).status_code == 200
+
+    async def executed() -> bool:
+        return (await other.execute("alice", request_id)).status_code == 200
+
+    await until("it ended", executed)
