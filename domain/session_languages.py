@@ -10,8 +10,6 @@ from domain.identity import Owner, SessionKey
 from domain.language import Language
 from domain.ports import SessionRepository
 
-_REMEMBERED_MAX = 10_000
-
 
 @define
 class SessionLanguages:
@@ -19,6 +17,7 @@ class SessionLanguages:
 
     _sessions: SessionRepository
     _lookup_timeout_s: float = 0.5
+    _remembered_max: int = 10_000
     _known: dict[UUID, tuple[Owner, Language]] = field(factory=dict, init=False)
 
     async def of(self, key: SessionKey) -> Language:
@@ -27,7 +26,7 @@ class SessionLanguages:
         if owner == key.owner and language is not None:
             return language
         session = await Budget(self._lookup_timeout_s).spend(self._sessions.get(key), StorageUnavailable)
-        while len(self._known) >= _REMEMBERED_MAX:
+        while len(self._known) >= self._remembered_max:
             del self._known[next(iter(self._known))]
         found = session.language_title.language
         self._known[key.request_id] = session.key.owner, found

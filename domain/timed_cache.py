@@ -17,9 +17,6 @@ class TimedCache(Generic[Key, Value]):
     size_max: int
     _entries: dict[Key, tuple[Value, datetime]] = field(factory=dict, init=False)
 
-    def __len__(self) -> int:
-        return len(self._entries)
-
     def get(self, key: Key, now: datetime) -> Value | None:
         """Return the value, unless its time is over or it was forgotten."""
         entry = self._entries.get(key)

@@ -230,6 +230,7 @@ HEAD, BODY, SIGNATURE = GOOD.split(".")
         f"{HEAD}.{BODY}.{SIGNATURE[:-1]}/",
         f"{HEAD}.{BODY}.{SIGNATURE[:-1]}ä",
         f"{HEAD}.{BODY}.{SIGNATURE}A",
+        f"{HEAD}.{BODY}.{SIGNATURE}AA",
         f"{HEAD[:-1]}.{BODY}.{SIGNATURE}",
         f"{part('[]')}.{BODY}.{SIGNATURE}",
         f"{part('null')}.{BODY}.{SIGNATURE}",

@@ -1,0 +1,88 @@
+"""Keys: their text, their digest, and how long they hold."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from adapters.memory.manual_clock import ManualClock
+from domain.api_key import ApiKey, ApiKeyNotFound, ApiKeyText, split_key
+from domain.credentials import CredentialRefused
+from domain.identity import Owner, uuid7_at
+from domain.principal import Principal, Scope
+
+NOW = ManualClock().now()
+HOUR = timedelta(hours=1)
+SECRET = "Ab-_" * 10 + "xyz"
+TEXT = ApiKeyText(uuid7_at(NOW, 7), SECRET)
+KEY = ApiKey(TEXT.key_id, Owner("alice"), frozenset({Scope.EXECUTE_ALL}), TEXT.secret_hash, NOW + HOUR)
+
+
+def test_a_key_is_recognised_by_its_prefix_and_taken_apart() -> None:
+    assert str(TEXT).startswith(f"pgl_{TEXT.key_id.hex}_")
+    assert split_key(str(TEXT)) == (TEXT.key_id.hex, SECRET)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pgl_",
+        f"pgl_{TEXT.key_id.hex}",
+        f"pgl_{TEXT.key_id.hex}_",
+        f"pgl_{TEXT.key_id}_{SECRET}",
+        f"pgl_{TEXT.key_id.hex.upper()}_{SECRET}",
+        f"PGL_{TEXT.key_id.hex}_{SECRET}",
+        f"{TEXT}x",
+        f"{TEXT}\n",
+        f"{TEXT}"[:-1],
+        f"pgl_{TEXT.key_id.hex}_{SECRET[:-1]}ä",
+    ],
+)
+def test_anything_else_is_no_key(text: str) -> None:
+    with pytest.raises(CredentialRefused):
+        split_key(text)
+
+
+def test_neither_secret_nor_digest_is_shown() -> None:
+    assert SECRET not in repr(TEXT)
+    assert "secret" not in repr(KEY)
+
+
+def test_the_holder_of_the_secret_acts_as_the_owner_until_the_key_ends() -> None:
+    assert KEY.admit(SECRET, NOW + HOUR - timedelta(microseconds=1)) == Principal(Owner("alice"), KEY.scopes)
+    with pytest.raises(CredentialRefused, match="expired"):
+        KEY.admit(SECRET, NOW + HOUR)
+
+
+def test_a_key_without_an_end_holds_until_it_is_revoked() -> None:
+    endless = ApiKey(TEXT.key_id, Owner("alice"), frozenset(), TEXT.secret_hash)
+    assert endless.admit(SECRET, NOW + 10_000 * HOUR).owner == "alice"
+    with pytest.raises(CredentialRefused, match="revoked"):
+        endless.revoke(NOW).admit(SECRET, NOW)
+
+
+def test_the_first_revocation_stays() -> None:
+    revoked = KEY.revoke(NOW)
+    assert revoked.revoked_at == NOW
+    assert revoked.revoke(NOW + HOUR) is revoked
+
+
+@pytest.mark.parametrize("key", [KEY, KEY.revoke(NOW)])
+@pytest.mark.parametrize("secret", ["", SECRET[:-1] + "A", SECRET + "A"])
+def test_who_has_not_the_secret_learns_nothing_of_the_key(key: ApiKey, secret: str) -> None:
+    with pytest.raises(CredentialRefused) as caught:
+        key.admit(secret, NOW + 2 * HOUR)
+    assert caught.value.reason == "the API key is not known here"
+
+
+def test_a_key_tells_when_it_was_made() -> None:
+    assert KEY.created_at == NOW
+
+
+def test_an_unknown_id_is_told_with_what_to_do() -> None:
+    assert "pglambda keys list" in ApiKeyNotFound().message
+    assert ApiKeyNotFound().details == {}
+
+
+def test_an_id_is_a_version_7() -> None:
+    assert UUID(split_key(str(TEXT))[0]).version == 7

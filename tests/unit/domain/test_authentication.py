@@ -1,0 +1,190 @@
+"""Credentials become callers, with few lookups and a bound on what is remembered."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from attrs import define, evolve, field
+
+from adapters.memory.api_keys import MemoryApiKeyRepository
+from adapters.memory.manual_clock import ManualClock
+from adapters.memory.sequential_ids import SequentialIds
+from domain.api_key import ApiKeyNotFound
+from domain.api_key_service import ApiKeyService
+from domain.authentication import Authentication, KeyMemory, KeyRing
+from domain.credentials import CREDENTIAL_SIZE_MAX, CredentialMissing, CredentialRefused, KeysUnavailable
+from domain.errors import Overloaded, StorageUnavailable, Unauthorized, Unavailable
+from domain.identity import Owner
+from domain.ports import TokenVerifier
+from domain.principal import Principal, Scope
+
+ALICE = Principal(Owner("alice"), frozenset({Scope.EXECUTE_PYTHON}))
+TTL = KeyMemory().remembered
+TICK = timedelta(microseconds=1)
+
+
+class ManualTokens(TokenVerifier):
+    async def verify(self, token: str) -> Principal:
+        if token != "token":
+            raise CredentialRefused("no")
+        return ALICE
+
+
+@define(eq=False)
+class World:
+    clock: ManualClock = field(factory=ManualClock)
+    keys: MemoryApiKeyRepository = field(factory=MemoryApiKeyRepository)
+    memory: KeyMemory = field(factory=KeyMemory)
+    made: int = 0
+    service: ApiKeyService = field(init=False)
+    door: Authentication = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.service = ApiKeyService(self.clock, SequentialIds(), self.keys, self._secret)
+        self.door = Authentication(KeyRing(self.clock, self.keys, self.memory), ManualTokens())
+
+    def _secret(self) -> str:
+        self.made += 1
+        return f"{self.made:043}"
+
+    async def issue(self, lifetime: timedelta | None = None) -> str:
+        return str((await self.service.create(ALICE.owner, ALICE.scopes, lifetime)).text)
+
+    async def refused(self, credential: str) -> str:
+        with pytest.raises(CredentialRefused) as caught:
+            await self.door.principal(credential)
+        return caught.value.reason
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def test_a_key_and_a_token_name_their_caller(world: World) -> None:
+    assert await world.door.principal(await world.issue()) == ALICE
+    assert await world.door.principal("token") == ALICE
+    assert await world.refused("other") == "no"
+
+
+async def test_without_keys_for_tokens_only_api_keys_are_taken(world: World) -> None:
+    alone = Authentication(KeyRing(world.clock, world.keys))
+    assert await alone.principal(await world.issue()) == ALICE
+    with pytest.raises(CredentialRefused, match="API keys alone"):
+        await alone.principal("token")
+
+
+async def test_what_is_huge_is_refused_unread(world: World) -> None:
+    assert "longer" in await world.refused("pgl_" + "x" * CREDENTIAL_SIZE_MAX)
+    assert "longer" in await world.refused("x" * (CREDENTIAL_SIZE_MAX + 1))
+
+
+async def test_a_key_in_use_costs_one_lookup_for_as_long_as_it_is_remembered(world: World) -> None:
+    key = await world.issue()
+    for _ in range(10):
+        await world.door.principal(key)
+    assert world.keys.lookups == 1
+    world.clock.advance(TTL - TICK)
+    await world.door.principal(key)
+    assert world.keys.lookups == 1
+    world.clock.advance(TICK)
+    await world.door.principal(key)
+    assert world.keys.lookups == 2
+
+
+async def test_a_revoked_key_is_refused_once_it_is_no_longer_remembered(world: World) -> None:
+    issued = await world.service.create(ALICE.owner, ALICE.scopes, None)
+    await world.door.principal(str(issued.text))
+    await world.service.revoke(issued.key.key_id)
+    world.clock.advance(TTL)
+    assert await world.refused(str(issued.text)) == "the API key was revoked"
+
+
+async def test_a_remembered_key_ends_at_its_own_instant(world: World) -> None:
+    key = await world.issue(timedelta(seconds=2))
+    await world.door.principal(key)
+    world.clock.advance(timedelta(seconds=2))
+    assert await world.refused(key) == "the API key has expired"
+    assert world.keys.lookups == 1
+
+
+async def test_a_remembered_key_does_not_vouch_for_a_wrong_secret(world: World) -> None:
+    key = await world.issue()
+    await world.door.principal(key)
+    assert await world.refused(key[:-1] + "x") == "the API key is not known here"
+    assert world.keys.lookups == 1
+
+
+async def test_an_unknown_key_is_looked_up_once_for_as_long_as_that_is_remembered(world: World) -> None:
+    unknown = f"pgl_{7:032x}_{'x' * 43}"
+    for _ in range(5):
+        assert await world.refused(unknown) == "the API key is not known here"
+    assert world.keys.lookups == 1
+    world.clock.advance(TTL)
+    await world.refused(unknown)
+    assert world.keys.lookups == 2
+
+
+async def test_guesses_displace_no_key_that_is_in_use() -> None:
+    world = World(memory=KeyMemory(size_max=3))
+    key = await world.issue()
+    await world.door.principal(key)
+    for n in range(10):
+        await world.refused(f"pgl_{n:032x}_{'x' * 43}")
+    before = world.keys.lookups
+    await world.door.principal(key)
+    assert world.keys.lookups == before
+
+
+async def test_more_keys_than_are_remembered_are_looked_up_again() -> None:
+    world = World(memory=KeyMemory(size_max=2))
+    keys = [await world.issue() for _ in range(3)]
+    for key in (*keys, *keys):
+        await world.door.principal(key)
+    assert world.keys.lookups == 6
+
+
+async def test_what_is_no_key_is_never_looked_up(world: World) -> None:
+    await world.refused("pgl_x")
+    assert world.keys.lookups == 0
+
+
+@pytest.mark.parametrize("failure", [StorageUnavailable(), Overloaded("api keys")])
+async def test_a_key_that_cannot_be_looked_up_is_not_refused_for_good(world: World, failure: Exception) -> None:
+    key = await world.issue()
+    world.keys.failure = failure
+    with pytest.raises(type(failure)):
+        await world.door.principal(key)
+    world.keys.failure = None
+    assert await world.door.principal(key) == ALICE
+
+
+async def test_a_lookup_that_hangs_is_given_up() -> None:
+    class Hanging(MemoryApiKeyRepository):
+        async def find(self, key_id: Any) -> Any:
+            await asyncio.Event().wait()
+
+    world = World()
+    ring = KeyRing(world.clock, Hanging(), evolve(world.memory, lookup_timeout_s=0.01))
+    with pytest.raises(StorageUnavailable):
+        await ring.principal(await world.issue())
+
+
+async def test_keys_are_listed_and_revoked(world: World) -> None:
+    issued = [await world.service.create(ALICE.owner, ALICE.scopes, None) for _ in range(3)]
+    page = await world.service.page(ALICE.owner, None, 2)
+    assert [key.key_id for key in page.items] == [each.key.key_id for each in issued[:0:-1]]
+    assert (await world.service.revoke(issued[0].key.key_id)).revoked_at == world.clock.now()
+    with pytest.raises(ApiKeyNotFound):
+        await world.service.revoke(SequentialIds().new(world.clock.now() + TTL))
+
+
+def test_refusals_say_what_to_do() -> None:
+    assert "Authorization: Bearer" in CredentialMissing().message
+    assert CredentialRefused("it has expired").details == {"reason": "it has expired"}
+    assert "not accepted: it has expired" in str(CredentialRefused("it has expired"))
+    assert isinstance(CredentialMissing(), Unauthorized)
+    assert isinstance(KeysUnavailable(), Unavailable)
+    assert KeysUnavailable().details == {"stored": "no", "executed": "no", "retry_after_ms": 1000}
+    assert "Repeat the call" in KeysUnavailable().message

@@ -1,0 +1,81 @@
+"""Who may do what."""
+
+import pytest
+
+from domain.identity import ANONYMOUS, EVERY_OWNER, Owner, OwnerRefused, named_owner, parse_owner
+from domain.language import Language
+from domain.principal import ANY_EXECUTE, ANYBODY, EXECUTE, NOBODY, Principal, Scope, ScopeMissing
+
+ALICE, BOB = Owner("alice"), Owner("bob")
+
+
+def caller(*scopes: Scope, owner: Owner = ALICE) -> Principal:
+    return Principal(owner, frozenset(scopes))
+
+
+def test_every_language_has_its_scope() -> None:
+    assert set(EXECUTE) == set(Language)
+    assert {Scope.EXECUTE_ALL, *EXECUTE.values()} == ANY_EXECUTE
+
+
+@pytest.mark.parametrize("language", Language)
+def test_scripts_of_a_language_need_its_scope_or_that_for_all(language: Language) -> None:
+    caller(Scope.EXECUTE_ALL).require_language(language)
+    caller(EXECUTE[language]).require_language(language)
+    others = set(Scope) - {Scope.EXECUTE_ALL, EXECUTE[language]}
+    with pytest.raises(ScopeMissing) as caught:
+        caller(*others).require_language(language)
+    assert caught.value.needed[0] == EXECUTE[language]
+    assert str(EXECUTE[language]) in caught.value.message
+    assert caught.value.details == {"needed_scopes": [EXECUTE[language], "execute:all"]}
+
+
+def test_one_of_several_scopes_is_enough() -> None:
+    caller(Scope.ADMIN).require_any(frozenset({Scope.ADMIN, Scope.EXECUTE_ALL}))
+    with pytest.raises(ScopeMissing):
+        caller(Scope.READ_FUNCTIONS).require_any(frozenset({Scope.ADMIN}))
+
+
+def test_an_admin_reaches_every_owner_and_nobody_else_does() -> None:
+    assert caller(Scope.ADMIN).reach == EVERY_OWNER
+    assert caller(*set(Scope) - {Scope.ADMIN}).reach == ALICE
+    assert NOBODY.reach == ANONYMOUS
+
+
+def test_while_authentication_is_off_nobody_reaches_what_belongs_to_others() -> None:
+    assert Scope.ADMIN in ANYBODY.scopes
+    assert ANYBODY.reach == ANONYMOUS
+    with pytest.raises(ScopeMissing):
+        ANYBODY.may_list(ALICE)
+
+
+def test_everybody_lists_their_own_and_an_admin_others_too() -> None:
+    assert caller().may_list(ALICE) == ALICE
+    for owner in (BOB, ANONYMOUS, EVERY_OWNER):
+        assert caller(Scope.ADMIN).may_list(owner) == owner
+        with pytest.raises(ScopeMissing):
+            caller(Scope.EXECUTE_ALL).may_list(owner)
+
+
+@pytest.mark.parametrize(
+    "text", ["alice", "auth0|5f7c", "https://issuer/users/1", "a b", "ä" * 127, "x" * 255, "anonymous2"]
+)
+def test_an_owner_is_a_printable_name(text: str) -> None:
+    assert parse_owner(text) == named_owner(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", " a", "a ", "a\n", "\ta", "a\0b", "\ud800", "\u200b", "\u2028", "ä" * 128, "x" * 256]
+)
+def test_what_cannot_be_printed_or_is_too_long_is_no_owner(text: str) -> None:
+    with pytest.raises(OwnerRefused):
+        named_owner(text)
+    with pytest.raises(OwnerRefused):
+        parse_owner(text)
+
+
+@pytest.mark.parametrize("text", ["anonymous", "ANONYMOUS", "Anonymous", "*"])
+def test_reserved_names_are_nobodys(text: str) -> None:
+    with pytest.raises(OwnerRefused, match="reserved"):
+        parse_owner(text)
+    assert named_owner(text) == text

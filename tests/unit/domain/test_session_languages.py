@@ -1,0 +1,63 @@
+"""The language of a session is read once."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from adapters.memory.executions import MemoryExecutionRepository
+from adapters.memory.manual_clock import ManualClock
+from adapters.memory.sessions import MemorySessionRepository
+from adapters.memory.store import MemoryStore
+from domain.errors import StorageUnavailable
+from domain.identity import SessionKey
+from domain.session import SessionNotFound
+from domain.session_languages import SessionLanguages
+from tests.contracts.storage import ALICE, BOB, Storage
+
+
+def memory() -> tuple[MemoryStore, Storage]:
+    store, clock = MemoryStore(), ManualClock()
+    return store, Storage(MemorySessionRepository(store), MemoryExecutionRepository(store, clock), clock)
+
+
+async def test_a_language_is_read_once_and_told_ever_after() -> None:
+    store, storage = memory()
+    session = await storage.add(ALICE)
+    languages = SessionLanguages(storage.sessions)
+    assert await languages.of(session.key) is session.language_title.language
+    store.failure = StorageUnavailable()
+    assert await languages.of(session.key) is session.language_title.language
+
+
+async def test_what_is_known_of_a_session_is_told_to_its_owner_alone() -> None:
+    _, storage = memory()
+    session = await storage.add(ALICE)
+    languages = SessionLanguages(storage.sessions)
+    await languages.of(session.key)
+    with pytest.raises(SessionNotFound):
+        await languages.of(SessionKey(BOB, session.key.request_id))
+    with pytest.raises(SessionNotFound):
+        await languages.of(storage.new_session(ALICE).key)
+
+
+async def test_the_oldest_are_forgotten() -> None:
+    store, storage = memory()
+    sessions = [await storage.add(ALICE) for _ in range(3)]
+    languages = SessionLanguages(storage.sessions, remembered_max=2)
+    for session in sessions:
+        await languages.of(session.key)
+    store.failure = StorageUnavailable()
+    assert [await languages.of(session.key) for session in sessions[1:]]
+    with pytest.raises(StorageUnavailable):
+        await languages.of(sessions[0].key)
+
+
+async def test_a_read_that_hangs_is_given_up() -> None:
+    class Hanging(MemorySessionRepository):
+        async def get(self, key: SessionKey) -> Any:
+            await asyncio.Event().wait()
+
+    _, storage = memory()
+    with pytest.raises(StorageUnavailable):
+        await SessionLanguages(Hanging(MemoryStore()), 0.01).of(storage.new_session(ALICE).key)
