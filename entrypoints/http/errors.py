@@ -23,10 +23,12 @@ from domain.errors import (
     Unavailable,
 )
 from domain.execution import ExecutionFailed, FailureCode
+from domain.rate import RateLimited
 from entrypoints.http.answer import Answer, Headers, json_answer
 from entrypoints.http.challenges import challenge
 from entrypoints.http.idempotency import REPLAYED
 from entrypoints.http.payloads import Error, ErrorBody, embedded
+from entrypoints.http.rate_headers import rate_headers
 from entrypoints.http.refusals import MethodNotAllowed, SlowBody, UnsupportedMediaType
 
 STATUS: tuple[tuple[type[DomainError], HTTPStatus], ...] = (
@@ -90,6 +92,8 @@ def _headers(error: DomainError, details: Mapping[str, object]) -> Headers:
         headers.append((b"retry-after", b"%d" % -(-retry_after_ms // 1000)))
     if isinstance(error, ExecutionFailed) and error.replayed:
         headers += REPLAYED
+    if isinstance(error, RateLimited):
+        headers += rate_headers(error.policy, error.verdict)
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", ", ".join(error.allowed).encode()))
     if isinstance(error, Unauthorized | Forbidden):

@@ -60,7 +60,7 @@ class Request:
     def whole_answer(self) -> Callable[[int, Iterable[Header], bytes], bool] | None:
         """What the server offers for sending an answer in one piece; None where it offers nothing."""
         extensions = self.scope.get("extensions")
-        return extensions and extensions.get(WHOLE_ANSWER)
+        return extensions.get(WHOLE_ANSWER) if extensions else None
 
     def waited(self, name: str, duration_s: float) -> None:
         """Take note of a wait for the database that has ended; `name` says for what."""
