@@ -79,7 +79,9 @@ class Document:
         path = subschema.path
         self.problems.extend(_refused(schema, path))
         if "$anchor" in schema:
-            self._anchors.setdefault(schema["$anchor"], schema)
+            if schema["$anchor"] in self._anchors:
+                self.problems.append(Problem(pointer((*path, "$anchor")), "is the name of another part as well"))
+            self._anchors[schema["$anchor"]] = schema
         if "$ref" in schema:
             self._references.append((subschema, schema["$ref"]))
         subschema.beside += self._parts(schema, path, _IN_PLACE, _IN_PLACE_LISTS, _IN_PLACE_MAPS)
@@ -123,7 +125,7 @@ class Document:
             subschema, reference = self._references.pop()
             try:
                 target = self._target(reference)
-            except LookupError:
+            except (LookupError, TypeError, ValueError):
                 self.problems.append(Problem(pointer((*subschema.path, "$ref")), "refers to nothing in this schema"))
                 continue
             subschema.beside.append(self._add(target, (*subschema.path, "$ref")))

@@ -33,16 +33,13 @@ class CompiledSchema(Schema):
             message = f"takes up to {work} steps to check with this schema, and {self._work_max} are allowed; send less"
             return (Problem("", message),)
         try:
-            found = json.loads(value)
-            if self._validator.is_valid(found):
-                return ()
+            return self._found(json.loads(value), work)
         except (ValueError, RecursionError) as error:
             return (Problem("", f"cannot be checked with a schema: {error}"),)
-        return self._found(found, work)
 
     def _found(self, value: Any, work: int) -> tuple[Problem, ...]:
         if work <= _ALL_ERRORS_WORK_MAX:
-            return broken_by(self._validator, value)
+            return () if self._validator.is_valid(value) else broken_by(self._validator, value)
         try:
             self._validator.validate(value)
         except ValidationError as error:

@@ -1,0 +1,206 @@
+"""Functions and the rules of their versions."""
+
+from datetime import timedelta
+
+import pytest
+from attrs import evolve
+
+from domain.errors import Problem
+from domain.function import (
+    Definition,
+    Example,
+    Function,
+    FunctionConditionFailed,
+    FunctionConflict,
+    FunctionNotFound,
+    FunctionSchema,
+    FunctionSummary,
+    FunctionType,
+    FunctionVersionNotFound,
+    ParamsRefused,
+    Precondition,
+    SchemaUnusable,
+    told,
+    within,
+)
+from domain.json_equality import same_json
+from domain.json_text import JsonText
+from domain.language import LanguageTitle
+from domain.ports import FunctionFilter
+from domain.script import Script
+from tests.unit.domain.builders import START
+
+ADDER = LanguageTitle.of("python-adder")
+MADE = Definition(
+    Script.of("result = 1", 100),
+    "One",
+    FunctionSchema(params=JsonText('{"type": "object"}')),
+    (Example(JsonText("{}"), JsonText("1")),),
+    ("one",),
+)
+FUNCTION = Function(ADDER, MADE, START, START)
+LATER = START + timedelta(hours=1)
+OTHER = evolve(MADE, description="Two")
+
+
+def test_a_replacement_is_the_next_version():
+    replaced = evolve(FUNCTION, type=FunctionType.PREDEFINED).replace(OTHER, LATER)
+    assert replaced == Function(ADDER, OTHER, START, LATER, version=2, type=FunctionType.DYNAMIC)
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        MADE,
+        evolve(MADE, schema=FunctionSchema(JsonText('{"type":"object"}'))),
+        evolve(MADE, examples=(Example(JsonText("{ }"), JsonText("1.0")),)),
+    ],
+)
+def test_what_is_so_already_stays_as_it_is(same):
+    assert FUNCTION.replace(same, LATER) is FUNCTION
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        OTHER,
+        evolve(MADE, script=Script.of("result = 2", 100)),
+        evolve(MADE, tags=()),
+        evolve(MADE, schema=FunctionSchema()),
+        evolve(MADE, schema=FunctionSchema(JsonText("true"))),
+        evolve(MADE, examples=()),
+        evolve(MADE, examples=(Example(JsonText("{}"), JsonText("true")),)),
+    ],
+)
+def test_whatever_differs_is_another_version(other):
+    assert FUNCTION.replace(other, LATER).version == 2
+
+
+def test_deactivating_again_changes_nothing():
+    deactivated = FUNCTION.deactivate(LATER)
+    assert deactivated == evolve(FUNCTION, deactivated_at=LATER)
+    assert deactivated.deactivate(LATER + timedelta(hours=1)) is deactivated
+
+
+def test_a_deactivated_function_is_not_found_until_it_is_registered_again():
+    deactivated = FUNCTION.deactivate(LATER)
+    with pytest.raises(FunctionNotFound):
+        deactivated.require_registered()
+    again = deactivated.replace(MADE, LATER)
+    assert (again.version, again.deactivated_at) == (2, None)
+    again.require_registered()
+
+
+@pytest.mark.parametrize("condition", [Precondition(), Precondition(frozenset({1, 7})), Precondition(registered=True)])
+def test_a_condition_that_holds_of_a_registered_function(condition):
+    condition.require(ADDER, FUNCTION)
+
+
+@pytest.mark.parametrize("stored", [None, FUNCTION.deactivate(LATER)])
+@pytest.mark.parametrize("condition", [Precondition(), Precondition(registered=False)])
+def test_a_condition_that_holds_of_no_function(condition, stored):
+    condition.require(ADDER, stored)
+
+
+@pytest.mark.parametrize(
+    ("condition", "stored", "version"),
+    [
+        (Precondition(frozenset({2})), FUNCTION, 1),
+        (Precondition(registered=False), FUNCTION, 1),
+        (Precondition(frozenset({1})), None, None),
+        (Precondition(frozenset({1})), FUNCTION.deactivate(LATER), None),
+        (Precondition(registered=True), None, None),
+    ],
+)
+def test_a_condition_that_does_not_hold(condition, stored, version):
+    with pytest.raises(FunctionConditionFailed) as caught:
+        condition.require(ADDER, stored)
+    assert caught.value.version == version
+
+
+def test_lists_show_what_is_registered():
+    summary = FunctionSummary(ADDER, 1, FunctionType.DYNAMIC, "One", ("one",), START, START)
+    assert FunctionSummary.of(FUNCTION) == summary
+    assert FunctionFilter().shows(FUNCTION)
+    assert FunctionFilter(ADDER.language, FunctionType.DYNAMIC).shows(FUNCTION)
+    assert not FunctionFilter(type=FunctionType.PREDEFINED).shows(FUNCTION)
+    assert not FunctionFilter(LanguageTitle.of("nodejs-x").language).shows(FUNCTION)
+    assert not FunctionFilter().shows(FUNCTION.deactivate(LATER))
+
+
+def test_problems_of_a_part_are_problems_of_the_whole():
+    problems = within((Problem("/a", "is wrong"), Problem("", "is odd")), "/params")
+    assert problems == (Problem("/params/a", "is wrong"), Problem("/params", "is odd"))
+    assert told((*problems, Problem("", "is large"))) == "/params/a: is wrong; /params: is odd; /: is large"
+
+
+@pytest.mark.parametrize(
+    ("error", "part", "details"),
+    [
+        (FunctionNotFound(ADDER), "PUT /api/v1/functions/python-adder", {"language_title": "python-adder"}),
+        (
+            FunctionVersionNotFound(ADDER, 3),
+            "version 3 of python-adder",
+            {"language_title": "python-adder", "version": 3, "executed": "no"},
+        ),
+        (
+            FunctionConditionFailed(ADDER, 3),
+            "at version 3",
+            {"language_title": "python-adder", "version": 3, "stored": "no"},
+        ),
+        (FunctionConditionFailed(ADDER, None), "without If-Match", {"language_title": "python-adder", "stored": "no"}),
+        (FunctionConflict(), "Repeat", {"stored": "no", "retry_after_ms": 1000}),
+        (
+            ParamsRefused((Problem("/params/a", "is wrong"),), ADDER, 3),
+            "Nothing was run. /params/a: is wrong",
+            {
+                "problems": [{"pointer": "/params/a", "message": "is wrong"}],
+                "language_title": "python-adder",
+                "version": 3,
+                "executed": "no",
+            },
+        ),
+        (SchemaUnusable(ADDER, 3, "/: is odd"), "cannot be used: /: is odd", {"stored": "no", "executed": "no"}),
+    ],
+)
+def test_errors_say_what_is_true(error, part, details):
+    assert part in str(error)
+    assert error.details == details
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("1", "1.0"),
+        ("-0.0", "0"),
+        ("1e3", "1000"),
+        ('{"a": [1, {"b": null}], "c": 2}', '{"c":2,"a":[1,{"b":null}]}'),
+        ('"ä"', '"\\u00e4"'),
+        ("9" * 5000, "9" * 5000),
+        ("[" * 100_000, "[" * 100_000),
+    ],
+)
+def test_json_is_the_same_however_it_is_written(one, other):
+    assert same_json(JsonText(one), JsonText(other))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("1", "true"),
+        ("0", "false"),
+        ("[0]", "[false]"),
+        ("1", '"1"'),
+        ("null", "0"),
+        ("[]", "{}"),
+        ("[1, 2]", "[2, 1]"),
+        ("[1]", "[1, 1]"),
+        ('{"a": 1}', '{"a": 1, "b": 1}'),
+        ('{"a": 1}', '{"a": 2}'),
+        ("9" * 5000, "8" * 5000),
+        ("9007199254740993", "9007199254740992.0"),
+        ("[" * 100_000, "[" * 99_999),
+    ],
+)
+def test_json_that_differs_is_not_the_same(one, other):
+    assert not same_json(JsonText(one), JsonText(other))

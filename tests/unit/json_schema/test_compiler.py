@@ -1,0 +1,224 @@
+"""Schemas are taken or refused, checked with, and bounded in what they cost."""
+
+import json
+
+import pytest
+
+from adapters.json_schema.compiler import JsonSchemaCompiler, SchemaOptions
+from domain.function import SchemaRefused
+from domain.json_text import JsonText
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+CALCULATOR = {
+    "$schema": DIALECT,
+    "$id": "https://example.com/calculator",
+    "type": "object",
+    "properties": {"operation": {"enum": ["add", "to divide"]}, "a": {"$ref": "#/$defs/number"}},
+    "required": ["operation", "a"],
+    "additionalProperties": False,
+    "$defs": {"number": {"$anchor": "n", "type": "number", "minimum": 0, "maximum": 10}},
+}
+
+
+async def problems(schema: object, value: object, compiler: JsonSchemaCompiler | None = None) -> dict[str, str]:
+    compiled = await (compiler or JsonSchemaCompiler()).compile(JsonText(json.dumps(schema)))
+    text = value if isinstance(value, str) else json.dumps(value)
+    return {problem.pointer: problem.message for problem in compiled.problems(JsonText(text))}
+
+
+async def refusal(schema: object) -> dict[str, str]:
+    with pytest.raises(SchemaRefused) as caught:
+        await JsonSchemaCompiler().compile(JsonText(json.dumps(schema)))
+    return {problem.pointer: problem.message for problem in caught.value.problems}
+
+
+async def test_what_fits_has_no_problem():
+    assert await problems(CALCULATOR, {"operation": "add", "a": 3}) == {}
+
+
+async def test_everything_that_does_not_fit_is_told_with_its_pointer():
+    found = await problems(CALCULATOR, {"operation": "x", "a": "1", "b~/": 1})
+    assert found == {
+        "/operation": "must be one of: add, 'to divide'",
+        "/a": "must be of type number",
+        "": "has members that are not known here: 'b~/'",
+    }
+    assert await problems(CALCULATOR, {"a": 11}) == {"": "lacks the member operation", "/a": "must be at most 10"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "message"),
+    [
+        ({"const": "on"}, 1, "must be on"),
+        (False, 1, "must not be there"),
+        ({"minimum": 3}, 1, "must be at least 3"),
+        ({"pattern": "^a+$"}, '"b"', "must match the pattern ^a+$"),
+        ({"format": "date"}, '"yesterday"', "must have the format date"),
+        ({"anyOf": [{"type": "null"}, {"type": "string"}]}, 1, "does not fit any of the schemas under anyOf"),
+        ({"oneOf": [True, True]}, 1, "does not fit exactly one of the schemas under oneOf"),
+        ({"minItems": 2}, [1], "does not fit minItems: value has less than 2 items"),
+        ({"unevaluatedProperties": False}, {"a": 1}, "has members that are not known here: a"),
+    ],
+)
+async def test_a_problem_says_what_the_value_must_be(schema, value, message):
+    assert await problems(schema, value) == {"": message}
+
+
+async def test_a_long_message_is_cut():
+    (message,) = (await problems({"enum": ["x" * 1000]}, 1)).values()
+    assert len(message) < 400
+    assert message.endswith("…")
+
+
+async def test_a_long_name_is_cut_in_pointers():
+    (where,) = await problems({"additionalProperties": False, "propertyNames": True}, {"a": 1})
+    assert where == ""
+    (where,) = await problems({"additionalProperties": {"type": "null"}}, {"x" * 1000: 1})
+    assert len(where) < 200
+
+
+async def test_problems_are_bounded():
+    assert len(await problems({"items": {"type": "null"}}, list(range(1000)))) == 50
+
+
+async def test_of_a_large_value_the_first_problem_is_told():
+    assert await problems({"items": {"type": "null"}}, list(range(5000))) == {"/0": "must be of type null"}
+
+
+async def test_formats_that_nobody_knows_are_notes():
+    assert await problems({"format": "int64"}, '"x"') == {}
+
+
+@pytest.mark.parametrize("value", ['"\\ud800"', "9" * 5000, "[" * 100_000])
+async def test_what_cannot_be_read_does_not_fit(value):
+    (message,) = (await problems({"type": "string"}, value)).values()
+    assert message.startswith("cannot be checked with a schema")
+
+
+async def test_a_schema_may_refer_to_itself_below():
+    tree = {"properties": {"left": {"$ref": "#"}, "right": {"$ref": "#"}, "value": {"type": "integer"}}}
+    assert await problems(tree, {"left": {"right": {"value": "x"}}}) == {"/left/right/value": "must be of type integer"}
+
+
+async def test_a_list_of_parts_that_lead_on_is_taken():
+    node = {"allOf": [{"properties": {"next": {"$ref": "#"}}}, {"properties": {"value": {"type": "integer"}}}]}
+    assert await problems(node, {"next": {"next": {"value": "x"}}}) == {"/next/next/value": "must be of type integer"}
+
+
+async def test_a_pattern_may_be_long_and_come_twice():
+    long = {"pattern": "x" * 2000}
+    assert await problems({"items": long, "contains": long}, ["x" * 2000]) == {}
+
+
+@pytest.mark.parametrize("reference", ["#n", "#/$defs/number", "#/%24defs/a~1b", "#/x-parts/0"])
+async def test_references_stay_within_the_schema(reference):
+    number = {"type": "number"}
+    schema = {"$defs": {"number": {"$anchor": "n", **number}, "a/b": number}, "x-parts": [number], "$ref": reference}
+    assert await problems(schema, '"x"') == {"": "must be of type number"}
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["https://example.com/other.json", "file:///etc/passwd", "other", DIALECT, "urn:example:x", "json-schema:///x"],
+)
+async def test_references_to_elsewhere_are_refused(reference):
+    found = await refusal({"properties": {"a": {"$ref": reference}}})
+    assert found == {"/properties/a/$ref": "must stay within this schema (#/...): nothing is fetched"}
+
+
+@pytest.mark.parametrize(
+    "reference", ["#/$defs/nothing", "#nothing", "#/type", "#/allOf/7", "#/allOf/x", "#/allOf/" + "9" * 5000]
+)
+async def test_references_to_nothing_are_refused(reference):
+    found = await refusal({"type": "object", "allOf": [True], "properties": {"a": {"$ref": reference}}})
+    assert found == {"/properties/a/$ref": "refers to nothing in this schema"}
+
+
+@pytest.mark.parametrize("pattern", ["(a)\\1", "(?=a)b", "(?<!a)b", "(", "a{1000}{1000}", "\\p{L}{100}"])
+async def test_patterns_that_cannot_be_matched_in_linear_time_and_space_are_refused(pattern):
+    assert list(await refusal({"properties": {"a": {"pattern": pattern}}})) == ["/properties/a/pattern"]
+    (where,) = await refusal({"patternProperties": {pattern: True}})
+    assert where.startswith("/patternProperties/")
+
+
+@pytest.mark.parametrize(
+    ("schema", "where"),
+    [
+        ({"type": "text"}, "/type"),
+        ({"properties": {"a": {"minimum": "1"}}}, "/properties/a/minimum"),
+        ({"items": [{"type": "string"}]}, "/items"),
+        (["type"], ""),
+        ({"$schema": "http://json-schema.org/draft-07/schema#"}, "/$schema"),
+        ({"properties": {"a": {"$id": "b"}}}, "/properties/a/$id"),
+        ({"$id": "http://["}, ""),
+        ({"$anchor": "a", "properties": {"b": {"$anchor": "a"}}}, "/properties/b/$anchor"),
+        ({"$dynamicRef": "#x"}, "/$dynamicRef"),
+        ({"items": {"$dynamicAnchor": "x"}}, "/items/$dynamicAnchor"),
+        ({"format": "regex"}, "/format"),
+        ({"$ref": "#"}, ""),
+        ({"$defs": {"a": {"not": {"$ref": "#/$defs/a"}}}}, ""),
+        ({"properties": {f"p{n}": {"pattern": f"^{n}$"} for n in range(200)}}, ""),
+        ({"properties": {f"p{n}": {"pattern": f"^\\p{{L}}{{{n}}}$"} for n in range(1, 6)}}, ""),
+        ({"const": "x" * 70_000}, ""),
+        (json.loads('{"not":' * 80 + "{}" + "}" * 80), ""),
+    ],
+)
+async def test_schemas_that_are_not_taken(schema, where):
+    assert where in await refusal(schema)
+
+
+def doubled(levels: int) -> object:
+    steps = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(levels)}
+    return {"$defs": steps | {f"d{levels}": {"type": "integer"}}, "$ref": "#/$defs/d0"}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        doubled(30),
+        {"allOf": [{"properties": {"x": {"$ref": "#"}}}] * 2},
+        {"allOf": [{"items": {"$ref": "#"}}] * 2},
+        {"items": {"anyOf": [{}] * 12_000}},
+    ],
+)
+async def test_schemas_that_look_too_often_are_refused(schema):
+    (message,) = (await refusal(schema)).values()
+    assert message.startswith("may look at one value more than")
+
+
+async def test_a_schema_that_is_not_so_heavy_is_taken():
+    assert await problems(doubled(8), '"x"') == {"": "must be of type integer"}
+
+
+async def test_a_value_that_is_too_large_for_a_heavy_schema_does_not_fit():
+    heavy = {"items": {"enum": list(range(5000))}}
+    assert await problems(heavy, [1] * 1000) == {}
+    (message,) = (await problems(heavy, [1] * 3000)).values()
+    assert "send less" in message
+
+
+async def test_text_is_no_value_and_costs_nothing_where_no_pattern_reads_it():
+    schema = {"items": {"anyOf": [{"type": "string"}, {"enum": list(range(5000))}]}}
+    assert await problems(schema, [",[{:" * 10_000]) == {}
+
+
+async def test_a_string_that_is_too_large_for_a_costly_pattern_does_not_fit():
+    email = {"pattern": r"^[^\s@]+@[^\s@]+\.[^\s@]+$"}
+    assert await problems(email, json.dumps("a@" + "b" * 10_000 + ".c")) == {}
+    assert "send less" in (await problems(email, json.dumps("a@" + "b" * 100_000 + ".c")))[""]
+    assert await problems({"pattern": "^[a-z]+$"}, json.dumps("b" * 1_000_000)) == {}
+
+
+async def test_a_schema_is_compiled_once():
+    compiler, text = JsonSchemaCompiler(), JsonText('{"type": "object"}')
+    first = await compiler.compile(text)
+    assert await compiler.compile(JsonText("".join(text))) is first
+    assert await JsonSchemaCompiler().compile(text) is not first
+
+
+async def test_compiled_schemas_are_kept_up_to_a_bound():
+    compiler = JsonSchemaCompiler(SchemaOptions(cache_size_max=40_000))
+    texts = [JsonText(f'{{"minimum": {n}}}') for n in range(3)]
+    kept = [await compiler.compile(text) for text in texts]
+    assert await compiler.compile(texts[2]) is kept[2]
+    assert await compiler.compile(texts[0]) is not kept[0]
