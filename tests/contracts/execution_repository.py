@@ -9,14 +9,28 @@ import pytest
 from attrs import evolve
 
 from adapters.history import PAYLOAD_LENGTH_MAX
-from domain.execution import Execution, ExecutionLost, Failure, FailureCode, Outcome, Payload
-from domain.identity import SessionKey
+from domain.execution import Execution, ExecutionLost, ExecutionNotFound, Failure, FailureCode, Outcome, Payload
+from domain.identity import EVERY_OWNER, SessionKey
 from domain.json_text import JsonText
+from domain.ports import ExecutionFilter
 from domain.session import Renewal, Session, SessionClosed, SessionExpired, SessionNotFound
 from tests.contracts.storage import ALICE, ALLOWANCE, BOB, Storage, report_of
 
 MOMENT = timedelta(microseconds=1)
 UNKNOWN = Outcome.UNKNOWN
+
+
+async def keeps_no_payloads(storage: Storage) -> None:
+    """Check the history of a storage that keeps a summary only."""
+    session = await storage.add()
+    failure = Failure(FailureCode.SCRIPT_ERROR, "secret")
+    for report in (report_of(stdout="secret"), report_of(result=None, failure=failure, stderr="secret")):
+        await storage.executions.finish(storage.finished((await storage.begin(session.key)).execution, report))
+    failed, succeeded = (await storage.executions.page(session.key, None, 5)).items
+    assert (failed.outcome, failed.execution_count) == (Outcome.FAILED, 2)
+    assert (succeeded.outcome, succeeded.execution_count, succeeded.execution_time_ms) == (Outcome.SUCCEEDED, 1, 1.25)
+    for row in (failed, succeeded):
+        assert {row.params, row.result, row.error, row.stdout, row.stderr} == {None}
 
 
 class ExecutionRepositoryContract(ABC):
@@ -287,6 +301,65 @@ class ExecutionRepositoryContract(ABC):
         first = await storage.executions.page(session.key, None, 3)
         rest = await storage.executions.page(session.key, first.next_after, 3)
         assert [row.execution_count for row in (*first.items, *rest.items)] == [4, 3, 2, 1]
+
+    async def test_a_page_of_one_outcome_holds_that_alone(self, storage, session):
+        failure = Failure(FailureCode.SCRIPT_ERROR, "bad")
+        overdue = (await storage.begin(session.key)).execution
+        for n in range(6):
+            execution = (await storage.begin(session.key)).execution
+            report = report_of(result=None, failure=failure) if n % 2 else report_of()
+            await storage.executions.finish(storage.finished(execution, report))
+        storage.clock.advance(overdue.deadline_at - storage.clock.now())
+        counts = {"succeeded": [5, 3, 1], "failed": [6, 4, 2], "unknown": [None]}
+        for outcome, expected in counts.items():
+            wanted = ExecutionFilter(outcome=Outcome(outcome))
+            page = await storage.executions.page(session.key, None, 5, wanted)
+            assert [row.execution_count for row in page.items] == expected
+            assert page.next_after is None
+        wanted = ExecutionFilter(outcome=Outcome.FAILED)
+        first = await storage.executions.page(session.key, None, 2, wanted)
+        rest = await storage.executions.page(session.key, first.next_after, 2, wanted)
+        assert [row.execution_count for row in (*first.items, *rest.items)] == [6, 4, 2]
+
+    async def test_a_page_since_an_instant_holds_what_began_then_or_later(self, storage):
+        session = await storage.add(ttl_seconds=10**6, lifetime_seconds_max=10**6)
+        began_at = []
+        for span in (timedelta(days=1), MOMENT, MOMENT, timedelta(days=2)):
+            began_at.append(storage.clock.now())
+            await storage.execute(session.key)
+            storage.clock.advance(span)
+        for n, since in enumerate(began_at):
+            page = await storage.executions.page(session.key, None, 5, ExecutionFilter(since=since))
+            assert [row.started_at for row in page.items] == began_at[n:][::-1]
+        later = ExecutionFilter(since=storage.clock.now() + timedelta(days=1000))
+        assert (await storage.executions.page(session.key, None, 5, later)).items == []
+        both = ExecutionFilter(Outcome.SUCCEEDED, began_at[1])
+        first = await storage.executions.page(session.key, None, 2, both)
+        rest = await storage.executions.page(session.key, first.next_after, 2, both)
+        assert [row.execution_count for row in (*first.items, *rest.items)] == [4, 3, 2]
+
+    async def test_an_execution_is_found_by_its_id(self, storage):
+        session = await storage.add(ALICE)
+        execution = (await storage.begin(session.key)).execution
+        with pytest.raises(ExecutionNotFound):
+            await storage.executions.get(ALICE, execution.execution_id)
+        await storage.executions.finish(storage.finished(execution))
+        (row,) = (await storage.executions.page(session.key, None, 5)).items
+        assert await storage.executions.get(ALICE, execution.execution_id) == row
+        anyones = evolve(row, key=SessionKey(EVERY_OWNER, session.key.request_id))
+        assert await storage.executions.get(EVERY_OWNER, execution.execution_id) == anyones
+        for owner, execution_id in ((BOB, execution.execution_id), (ALICE, storage.ids.new(storage.clock.now()))):
+            with pytest.raises(ExecutionNotFound):
+                await storage.executions.get(owner, execution_id)
+
+    async def test_an_open_execution_is_found_from_its_deadline_on(self, storage, session):
+        execution = (await storage.begin(session.key)).execution
+        storage.clock.advance(execution.deadline_at - storage.clock.now() - MOMENT)
+        with pytest.raises(ExecutionNotFound):
+            await storage.executions.get(session.key.owner, execution.execution_id)
+        storage.clock.advance(MOMENT)
+        row = await storage.executions.get(session.key.owner, execution.execution_id)
+        assert row == Execution(session.key, execution.execution_id, UNKNOWN)
 
     async def test_an_open_execution_reads_as_unknown_from_its_deadline_on(self, storage, session):
         execution = (await storage.begin(session.key)).execution

@@ -14,7 +14,7 @@ from domain.errors import StorageUnavailable
 from domain.identity import ANONYMOUS
 from domain.ports import SessionFilter
 from tests.contracts.api_key_repository import ApiKeyRepositoryContract
-from tests.contracts.execution_repository import ExecutionRepositoryContract
+from tests.contracts.execution_repository import ExecutionRepositoryContract, keeps_no_payloads
 from tests.contracts.function_repository import FunctionRepositoryContract
 from tests.contracts.key_histories import KeyHistory, steps
 from tests.contracts.keyed_call_repository import KEY, KeyedCallRepositoryContract, made_of
@@ -56,6 +56,12 @@ class TestMemoryKeyedCallRepository(KeyedCallRepositoryContract):
 @given(history=steps)
 async def test_a_key_is_what_the_rules_say_after_any_history(history):
     await (await KeyHistory.of(memory_storage(MemoryStore()))).follow(history)
+
+
+async def test_a_history_in_summary_keeps_no_payloads():
+    store, clock = MemoryStore(), ManualClock()
+    sessions, executions = MemorySessionRepository(store), MemoryExecutionRepository(store, clock, full=False)
+    await keeps_no_payloads(Storage(sessions, executions, clock))
 
 
 async def test_a_store_that_is_switched_off_fails_every_call():

@@ -15,10 +15,11 @@ from adapters.postgres.history import HistoryOptions
 from adapters.postgres.key_set import KeySet
 from adapters.postgres.turns import Turns
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
-from domain.execution import ExecutionLost
+from domain.execution import ExecutionLost, Outcome
 from domain.json_text import JsonText
-from domain.ports import SessionFilter
+from domain.ports import ExecutionFilter, SessionFilter
 from domain.session import Renewal, Session, SessionNotFound, SessionPatch, UpdateConflict
+from tests.contracts.execution_repository import keeps_no_payloads
 from tests.contracts.storage import SCRIPT, Storage, report_of
 from tests.integration.postgres.conftest import storage_on
 from tests.integration.postgres.gateways import (
@@ -330,6 +331,26 @@ class TestBounds:
             after = page.next_after
         assert [row.execution_count for row in found] == [5, 4, 3, 2, 1]
         assert after is None
+
+    async def test_a_page_of_one_outcome_looks_at_so_many_rows(self, storage, gateway, statements):
+        session = await storage.add()
+        for _ in range(7):
+            await storage.execute(session.key)
+        options = ExecutionRepositoryOptions(history=HistoryOptions(examined_max=3))
+        narrow = PostgresExecutionRepository(gateway, statements.executions, storage.clock, KeySet(), options)
+        pages, after = 0, None
+        while pages == 0 or after is not None:
+            page = await narrow.page(session.key, after, 2, ExecutionFilter(Outcome.FAILED))
+            assert page.items == []
+            pages, after = pages + 1, page.next_after
+        assert pages == 3
+
+    async def test_a_history_in_summary_keeps_no_payloads(self, storage, gateway, statements):
+        options = ExecutionRepositoryOptions(history=HistoryOptions(full=False))
+        storage.executions = PostgresExecutionRepository(
+            gateway, statements.executions, storage.clock, KeySet(), options
+        )
+        await keeps_no_payloads(storage)
 
     async def test_a_page_holds_one_session_however_large(self, gateway, statements):
         storage = storage_on(gateway, statements, page_bytes_max=1)

@@ -122,13 +122,6 @@ async def test_too_many_executions_are_refused(client, world):
     assert answer.headers["retry-after"] == "1"
 
 
-async def test_an_idempotency_key_is_refused_rather_than_ignored(client, world):
-    request_id = await initialized(client)
-    answer = await client.post(f"/api/v1/execute/{request_id}", headers={"Idempotency-Key": "k"})
-    assert set(problems_of(answer)) == {"/headers/Idempotency-Key"}
-    assert world.runner.ran == []
-
-
 @pytest.mark.parametrize(
     ("params", "pointer"),
     [

@@ -1,0 +1,252 @@
+"""Idempotency keys among several processes, rows that are not seen yet, locks of others, answers that are lost."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from adapters.postgres import array_text
+from adapters.postgres.gateway import Gateway, GatewayOptions
+from domain.errors import ShuttingDown, StorageUnavailable
+from domain.executed import Executed
+from domain.idempotency import KEPT_FOR, NO_SESSION, IdempotencyKey, KeyInFlight
+from domain.ports import Admission
+from domain.session import Renewal
+from tests.contracts.keyed_call_repository import KEY, SAME_NAME, made_of
+from tests.contracts.storage import SCRIPT, Storage
+from tests.integration.postgres.conftest import storage_on
+from tests.integration.postgres.gateways import LedGateway, lose_the_answer, skip
+from tests.integration.postgres.test_concurrency import _waits_for_a_lock, locked
+from tests.integration.postgres.waiting import eventually
+
+INSERT = (
+    "INSERT INTO meta.idempotency_keys VALUES "
+    "(%s, %s, %s, decode(%s, 'hex'), gen_random_uuid(), 'python-x', %s, %s, NULL, %s, NULL)"
+)
+
+
+@pytest.fixture
+def led(gateway) -> LedGateway:
+    return LedGateway(gateway)
+
+
+@pytest.fixture
+def storage(led, statements) -> Storage:
+    return storage_on(led, statements)
+
+
+@pytest.fixture
+async def other_storage(database_url, statements, storage) -> AsyncIterator[Storage]:
+    """The repositories of another process."""
+    gateway = Gateway(GatewayOptions(database_url, request_timeout_s=10))
+    await gateway.open()
+    other = storage_on(gateway, statements)
+    other.ids = storage.ids
+    yield other
+    await gateway.close()
+
+
+def somebody_elses(connection, storage: Storage, request_id: UUID, answer: str | None = None) -> None:
+    """Let somebody else have the key."""
+    now = storage.clock.now()
+    values = [request_id, "anonymous", KEY.value, KEY.payload_hash, now + timedelta(hours=1), now + KEPT_FOR, answer]
+    connection.execute(INSERT, values)
+
+
+async def test_of_the_calls_of_two_processes_with_one_key_one_runs(storage, other_storage):
+    sessions = [await storage.add() for _ in range(5)]
+    requests = [(one, one.request(session.key)) for session in sessions for one in (storage, other_storage) * 10]
+    answers = await asyncio.gather(
+        *(one.keyed.begin(request, KEY) for one, request in requests), return_exceptions=True
+    )
+    begun = [answer for answer in answers if isinstance(answer, Admission)]
+    assert {admission.session.key for admission in begun} == {session.key for session in sessions}
+    assert len(begun) == len(sessions)
+    assert {type(answer) for answer in answers} == {Admission, KeyInFlight}
+    told = await asyncio.gather(
+        *(storage.keyed.finish(storage.finished(admission.execution), KEY.value) for admission in begun)
+    )
+    assert told == [1] * 5
+    for session in sessions:
+        assert isinstance(await other_storage.keyed.begin(other_storage.request(session.key), KEY), Executed)
+
+
+async def test_of_the_initializations_of_two_processes_with_one_key_one_makes_a_session(storage, other_storage):
+    pairs = [(one, storage.new_session()) for one in (storage, other_storage) * 10]
+    told = await asyncio.gather(*(one.keyed.initialize(made_of(new), new, SCRIPT, KEY) for one, new in pairs))
+    assert len({each.key for each in told}) == 1
+    assert len(await storage.listed(size=50)) == 1
+
+
+async def test_keys_in_any_order_do_not_block_each_other(storage, other_storage):
+    sessions = [await storage.add() for _ in range(20)]
+    keys = [IdempotencyKey(f"key {n}", "0" * 64) for n in range(5)]
+    calls = [(session, key) for session in sessions for key in keys]
+    answers = await asyncio.gather(
+        *(storage.keyed.begin(storage.request(session.key), key) for session, key in calls),
+        *(other_storage.keyed.begin(storage.request(session.key), key) for session, key in reversed(calls)),
+        return_exceptions=True,
+    )
+    assert {type(answer) for answer in answers} == {Admission, KeyInFlight}
+    assert sum(isinstance(answer, Admission) for answer in answers) == len(calls)
+
+
+async def test_a_call_that_waits_for_a_row_that_it_does_not_see_asks_again(storage, led, database_url):
+    session = await storage.add()
+    with psycopg.connect(database_url) as connection:
+        somebody_elses(connection, storage, session.key.request_id)
+        begin = asyncio.create_task(storage.keyed.begin(storage.request(session.key), KEY))
+        await eventually(lambda: _waits_for_a_lock(database_url))
+    with pytest.raises(KeyInFlight):
+        await begin
+    assert led.asked.count("begin_keyed_executions") == 2
+
+
+async def test_a_call_that_waits_for_a_row_that_is_taken_back_has_the_key(storage, database_url):
+    session = await storage.add()
+    with psycopg.connect(database_url) as connection:
+        somebody_elses(connection, storage, session.key.request_id)
+        begin = asyncio.create_task(storage.keyed.begin(storage.request(session.key), KEY))
+        await eventually(lambda: _waits_for_a_lock(database_url))
+        connection.rollback()
+    assert isinstance(await begin, Admission)
+
+
+async def test_an_initialize_that_waits_for_a_row_that_it_does_not_see_asks_again(storage, led, database_url):
+    session = storage.new_session()
+    answer = '{"expires_at": "2026-01-01T00:00:00Z", "script_hash": "a", "syntax_checked": true, "later": 1}'
+    with psycopg.connect(database_url) as connection:
+        somebody_elses(connection, storage, NO_SESSION, answer)
+        making = asyncio.create_task(storage.keyed.initialize(made_of(session), session, SCRIPT, KEY))
+        await eventually(lambda: _waits_for_a_lock(database_url))
+    told = await making
+    assert (told.replayed, told.script_hash) == (True, "a")
+    assert led.asked.count("insert_keyed_sessions") == 2
+    assert await storage.listed() == []
+
+
+async def test_a_call_that_loses_every_race_is_told_that_another_is_under_way(storage, led):
+    session = await storage.add()
+
+    async def miss(_):
+        return [(1, "missed", None)]
+
+    led.lead["begin_keyed_executions"] = [miss] * 3
+    with pytest.raises(KeyInFlight):
+        await storage.keyed.begin(storage.request(session.key), KEY)
+    assert isinstance(await storage.keyed.begin(storage.request(session.key), KEY), Admission)
+
+
+async def test_an_execution_whose_begin_lost_its_answer_is_begun_again_as_the_same(storage, led):
+    session = await storage.add()
+    led.lead["begin_keyed_executions"] = [lose_the_answer]
+    request = storage.request(session.key)
+    with pytest.raises(StorageUnavailable):
+        await storage.keyed.begin(request, KEY)
+    with pytest.raises(KeyInFlight):
+        await storage.keyed.begin(storage.request(session.key), KEY)
+    assert (await storage.keyed.begin(request, KEY)).execution.execution_id == request.execution_id
+
+
+async def test_an_end_whose_answer_was_lost_is_told_all_the_same(storage, led):
+    session = await storage.add()
+    execution = (await storage.keyed.begin(storage.request(session.key), KEY)).execution
+    led.lead["finish_keyed_executions"] = [lose_the_answer]
+    finished = storage.finished(execution)
+    with pytest.raises(StorageUnavailable):
+        await storage.keyed.finish(finished, KEY.value)
+    assert (await storage.keyed.begin(storage.request(session.key), KEY)).execution_count == 1
+    assert await storage.keyed.finish(finished, KEY.value) == 1
+    assert (await storage.sessions.get(session.key)).execution_count == 1
+
+
+async def test_a_begin_that_has_to_renew_waits_alone(storage, database_url):
+    sessions = [await storage.add(renewal=Renewal.SLIDING) for _ in range(3)]
+    storage.clock.advance(timedelta(seconds=50))
+    with locked(database_url, sessions[1]):
+        tasks = [asyncio.create_task(storage.keyed.begin(storage.request(each.key), KEY)) for each in sessions]
+        await asyncio.wait_for(asyncio.gather(tasks[0], tasks[2]), 5)
+        assert not tasks[1].done()
+    admission = await tasks[1]
+    assert admission.session == sessions[1].admit(storage.clock.now())
+
+
+async def test_a_replay_does_not_wait_for_anybody(storage, database_url):
+    session = await storage.add(renewal=Renewal.SLIDING)
+    execution = (await storage.keyed.begin(storage.request(session.key), KEY)).execution
+    await storage.keyed.finish(storage.finished(execution), KEY.value)
+    storage.clock.advance(timedelta(seconds=50))
+    with locked(database_url, session):
+        assert isinstance(await storage.keyed.begin(storage.request(session.key), KEY), Executed)
+
+
+async def test_a_finish_waits_alone(storage, database_url):
+    sessions = [await storage.add() for _ in range(3)]
+    begun = [await storage.keyed.begin(storage.request(session.key), KEY) for session in sessions]
+    with locked(database_url, sessions[1]):
+        tasks = [
+            asyncio.create_task(storage.keyed.finish(storage.finished(admission.execution), KEY.value))
+            for admission in begun
+        ]
+        assert await asyncio.wait_for(asyncio.gather(tasks[0], tasks[2]), 5) == [1, 1]
+        assert not tasks[1].done()
+    assert await tasks[1] == 1
+
+
+async def test_a_finish_that_is_skipped_even_by_a_statement_that_waits_was_not_stored(storage, led):
+    session = await storage.add()
+    execution = (await storage.keyed.begin(storage.request(session.key), KEY)).execution
+    led.lead["finish_keyed_executions"] = [skip, skip]
+    with pytest.raises(StorageUnavailable) as caught:
+        await storage.keyed.finish(storage.finished(execution), KEY.value)
+    assert caught.value.stored == "no"
+    assert await storage.keyed.finish(storage.finished(execution), KEY.value) == 1
+
+
+async def test_calls_without_keys_ask_nothing_about_keys(storage, led):
+    session = await storage.add()
+    await storage.execute(session.key)
+    assert led.asked == ["insert_sessions", "begin_executions", "finish_executions"]
+
+
+async def test_a_closed_repository_takes_nothing_more(storage):
+    session = await storage.add()
+    execution = (await storage.keyed.begin(storage.request(session.key), KEY)).execution
+    coalescers = (*storage.sessions.coalescers, *storage.executions.coalescers, *storage.keyed.coalescers)
+    assert len({coalescer.name for coalescer in coalescers}) == len(coalescers)
+    await asyncio.gather(*(coalescer.close() for coalescer in coalescers))
+    new = storage.new_session()
+    for call in (
+        storage.keyed.begin(storage.request(session.key), SAME_NAME),
+        storage.keyed.withdraw(execution.execution_id, session.key, KEY.value),
+        storage.keyed.finish(storage.finished(execution), KEY.value),
+        storage.keyed.initialize(made_of(new), new, SCRIPT, KEY),
+        storage.keyed.initialized(new.key.owner, KEY, storage.clock.now()),
+    ):
+        with pytest.raises(ShuttingDown):
+            await call
+
+
+async def test_statements_by_key_use_an_index_whatever_the_size(storage, database_url, statements):
+    session = await storage.add()
+    ids = {"request_ids": array_text.uuids([session.key.request_id]), "owners": array_text.texts(["anonymous"])}
+    keys = {**ids, "keys": array_text.texts([KEY.value]), "execution_ids": ids["request_ids"]}
+    begin = {"payload_hashes": "{00}", "slots": "{1}", "started_ats": "{2026-01-01}", "allowances": "{1 s}"}
+    look = {"owners": ids["owners"], "keys": keys["keys"], "nows": "{2026-01-01}", "no_session": NO_SESSION}
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO meta.idempotency_keys SELECT gen_random_uuid(), 'anonymous', n::text, sha256(n::text::bytea), "
+            "gen_random_uuid(), 'python-x', '2026-01-01', '2026-01-02' FROM generate_series(1, 5000) AS n"
+        )
+        connection.execute("ANALYZE meta.idempotency_keys")
+        for statement, parameters in (
+            (statements.keyed_calls.begin_keyed_executions, {**keys, **begin, "kept_for": KEPT_FOR, "waits": False}),
+            (statements.keyed_calls.withdraw_keyed_executions, keys),
+            (statements.keyed_calls.select_keyed_sessions, look),
+        ):
+            rows = connection.execute(f"EXPLAIN {statement.sql}", parameters).fetchall()
+            plan = "\n".join(row[0] for row in rows)
+            assert "Seq Scan on idempotency_keys" not in plan

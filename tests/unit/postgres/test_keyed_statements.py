@@ -1,0 +1,39 @@
+"""What the statements with and without keys have in common is the same in both."""
+
+import re
+
+import pytest
+
+from adapters.postgres.statements import load_statements
+
+STATEMENTS = load_statements()
+OF_KEYS = re.compile(
+    r"\bc\.key, c\.payload_hash,\s*|, key, answer, whole_result\b|, :keys\S+ :answers\S+ :whole_results\S+"
+)
+
+
+def parts(statement):
+    """Return the parts of a WITH by name, without what there is of keys in them."""
+    found = re.split(r"(?m)^(?:WITH )?(\w+) AS \($", statement.sql)
+    return {name: OF_KEYS.sub("", text) for name, text in zip(found[1::2], found[2::2], strict=True)}
+
+
+@pytest.mark.parametrize(
+    ("plain", "keyed", "names"),
+    [
+        (
+            STATEMENTS.executions.begin_executions,
+            STATEMENTS.keyed_calls.begin_keyed_executions,
+            {"seen", "passing", "waiting", "held", "judged"},
+        ),
+        (
+            STATEMENTS.executions.finish_executions,
+            STATEMENTS.keyed_calls.finish_keyed_executions,
+            {"passing", "waiting", "held", "removed", "counted", "stored"},
+        ),
+    ],
+)
+def test_the_same_rules_hold_with_and_without_a_key(plain, keyed, names):
+    without, under = parts(plain), parts(keyed)
+    for name in names:
+        assert under[name] == without[name], name

@@ -1,0 +1,48 @@
+"""What callers were told is kept exactly, and read by other releases."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.postgres.told import report_of, report_text
+from domain.execution import Failure, FailureCode, ScriptReport
+from domain.json_text import JsonText
+
+texts = st.text(max_size=20) | st.sampled_from(["\0", "\ud800", "\udfff\\", '"'])
+times = st.floats(0, 1e9)
+failures = st.builds(
+    Failure,
+    code=st.sampled_from(FailureCode),
+    message=texts,
+    stack=st.none() | texts,
+    line=st.none() | st.integers(1, 10**6),
+    observed=st.none() | st.integers(0, 1 << 60),
+)
+reports = st.builds(
+    ScriptReport,
+    result=st.none() | st.just(JsonText('{"a": 1.50}')),
+    failure=st.none() | failures,
+    execution_time_ms=times,
+    stdout=texts,
+    stderr=texts,
+    memory_usage_bytes=st.none() | st.integers(0, 1 << 60),
+    cpu_time_ms=st.none() | times,
+    cold_start=st.none() | st.booleans(),
+)
+
+
+@given(report=reports)
+def test_a_report_is_read_as_it_was_written_in_plain_ascii(report):
+    text = report_text(report)
+    assert text.isascii()
+    assert "\0" not in text
+    assert report_of(text, report.result) == report
+
+
+@pytest.mark.parametrize("failure", [None, {"code": "SCRIPT_ERROR", "message": "bad", "hint": "later"}])
+def test_facts_of_another_release_are_left_out(failure):
+    report = report_of(json.dumps({"execution_time_ms": 1.5, "failure": failure, "gpu_time_ms": 3}), None)
+    assert report.execution_time_ms == 1.5
+    assert (report.failure and report.failure.message) == (failure and failure["message"])

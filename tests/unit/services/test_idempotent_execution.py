@@ -1,0 +1,184 @@
+"""A call with a key runs once, whatever happens to its caller or to the database."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from adapters.memory.executions import MemoryExecutionRepository
+from domain.errors import Overloaded, RuntimeUnavailable, StorageUnavailable
+from domain.execution import ExecutionFailed, ExecutionNotStored, ExecutionUnknown
+from domain.idempotency import IdempotencyConflict, IdempotencyKey, KeyInFlight, KeyInterrupted
+from domain.json_text import JsonText
+from domain.session import SessionExpired
+from domain.session_service import SessionRequest
+from tests.unit.services.conftest import ANONYMOUS, World
+from tests.unit.services.test_execution_service import settled, until
+
+PARAMS = JsonText('{"a": 1}')
+KEY = IdempotencyKey("k", "0" * 64)
+OTHER_PAYLOAD = IdempotencyKey("k", "1" * 64)
+
+
+async def test_a_repeated_call_is_told_what_the_first_one_was_and_runs_nothing(world: World) -> None:
+    key = await world.session()
+    first = await world.execution_service.execute(key, PARAMS, KEY)
+    again = await world.execution_service.execute(key, PARAMS, KEY)
+    assert (first.replayed, again.replayed) == (False, True)
+    assert (again.execution_id, again.report, again.execution_count) == (first.execution_id, first.report, 1)
+    assert len(world.runner.ran) == 1
+    assert world.inside.taken == 0
+
+
+async def test_a_failure_of_the_script_is_told_again_and_not_tried_again(world: World) -> None:
+    key = await world.session("result = 1 / 0")
+    told = []
+    for _ in range(2):
+        with pytest.raises(ExecutionFailed) as caught:
+            await world.execution_service.execute(key, PARAMS, KEY)
+        told.append(caught.value)
+    assert [error.replayed for error in told] == [False, True]
+    assert told[0].details == told[1].details
+    assert len(world.runner.ran) == 1
+
+
+async def test_a_duplicate_of_a_call_under_way_is_told_so_at_once(world: World) -> None:
+    key = await world.session()
+    world.runner.hold()
+    task = asyncio.create_task(world.execution_service.execute(key, PARAMS, KEY))
+    await until(lambda: world.runner.running)
+    with pytest.raises(KeyInFlight) as caught:
+        await world.execution_service.execute(key, PARAMS, KEY)
+    assert caught.value.details == {"retry_after_ms": 1000}
+    with pytest.raises(IdempotencyConflict):
+        await world.execution_service.execute(key, PARAMS, OTHER_PAYLOAD)
+    world.runner.let_go()
+    assert (await task).execution_count == 1
+
+
+async def test_a_replay_is_answered_although_the_session_has_ended(world: World) -> None:
+    key = await world.session()
+    await world.execution_service.execute(key, PARAMS, KEY)
+    world.let_expire()
+    assert (await world.execution_service.execute(key, PARAMS, KEY)).replayed
+    with pytest.raises(SessionExpired):
+        await world.execution_service.execute(key, PARAMS, IdempotencyKey("another", "0" * 64))
+
+
+async def test_a_refusal_before_the_start_frees_the_key(world: World) -> None:
+    key = await world.session()
+    world.runner.unavailable = "install it."
+    with pytest.raises(RuntimeUnavailable):
+        await world.execution_service.execute(key, PARAMS, KEY)
+    await settled(world)
+    assert not world.store.keys
+    world.runner.unavailable = None
+    assert not (await world.execution_service.execute(key, PARAMS, KEY)).replayed
+
+
+async def test_a_caller_that_leaves_the_queue_frees_the_key(world: World) -> None:
+    key = await world.session()
+    world.runner.hold()
+    running = [asyncio.create_task(world.execution_service.execute(key, PARAMS)) for _ in range(4)]
+    await until(lambda: world.runner.running == 4)
+    queued = asyncio.create_task(world.execution_service.execute(key, PARAMS, KEY))
+    await until(lambda: world.runner.queued)
+    queued.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await queued
+    await until(lambda: not world.store.keys)
+    world.runner.let_go()
+    await asyncio.gather(*running)
+    assert len(world.runner.ran) == 4
+
+
+async def test_a_caller_that_leaves_a_running_script_gets_its_answer_by_calling_again(world: World) -> None:
+    key = await world.session()
+    world.runner.hold()
+    task = asyncio.create_task(world.execution_service.execute(key, PARAMS, KEY))
+    await until(lambda: world.runner.running)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    world.runner.let_go()
+    await settled(world)
+    again = await world.execution_service.execute(key, PARAMS, KEY)
+    assert (again.replayed, again.execution_count) == (True, 1)
+
+
+async def test_a_begin_that_may_be_stored_frees_the_key_as_soon_as_the_database_takes_it(world: World) -> None:
+    key = await world.session()
+
+    async def store_and_lose(request):
+        await MemoryExecutionRepository.begin(world.executions, request)
+        raise StorageUnavailable(stored="unknown", retry_after_ms=None)
+
+    world.executions.begin = store_and_lose
+    world.executions.failures["withdraw"] = Overloaded("the database")
+    with pytest.raises(StorageUnavailable) as caught:
+        await world.execution_service.execute(key, PARAMS, KEY)
+    assert caught.value.details["executed"] == "no"
+    await settled(world)
+    assert world.executions.called == ["withdraw", "withdraw"]
+    assert not world.store.open_executions
+
+
+async def test_a_withdrawal_is_given_up_when_its_record_reads_as_unknown(world: World) -> None:
+    key = await world.session()
+    world.runner.unavailable = "install it."
+
+    async def fail(execution_id, key):
+        world.executions.called.append("withdraw")
+        world.clock.advance(timedelta(seconds=40))
+        raise StorageUnavailable(stored="unknown")
+
+    world.executions.withdraw = fail
+    with pytest.raises(RuntimeUnavailable):
+        await world.execution_service.execute(key, PARAMS, KEY)
+    await settled(world)
+    assert world.executions.called == ["begin", "withdraw", "withdraw"]
+
+
+async def test_an_end_that_is_recorded_later_is_told_to_whoever_calls_again(world: World) -> None:
+    key = await world.session()
+    world.executions.failures["finish"] = StorageUnavailable(stored="unknown")
+    with pytest.raises(ExecutionNotStored):
+        await world.execution_service.execute(key, PARAMS, KEY)
+    await settled(world)
+    again = await world.execution_service.execute(key, PARAMS, KEY)
+    assert (again.replayed, again.report.result, again.execution_count) == (True, "2", 1)
+    assert len(world.runner.ran) == 1
+
+
+async def test_a_run_whose_end_is_unknown_never_runs_again(world: World) -> None:
+    key = await world.session()
+    world.runner.unknown_next = "the host is gone"
+    with pytest.raises(ExecutionUnknown) as caught:
+        await world.execution_service.execute(key, PARAMS, KEY)
+    with pytest.raises(KeyInFlight):
+        await world.execution_service.execute(key, PARAMS, KEY)
+    world.clock.advance(timedelta(hours=1))
+    with pytest.raises(KeyInterrupted) as interrupted:
+        await world.execution_service.execute(key, PARAMS, KEY)
+    assert interrupted.value.details == {"executed": "unknown", "execution_id": caught.value.execution_id}
+    assert len(world.runner.ran) == 1
+
+
+async def test_a_repeated_initialize_makes_no_session_and_checks_no_script(world: World) -> None:
+    request = SessionRequest("python-x", "result = 1")
+    first = await world.session_service.initialize(ANONYMOUS, request, KEY)
+    world.runner.unavailable = "install it."
+    again = await world.session_service.initialize(ANONYMOUS, request, KEY)
+    assert (first.replayed, again.replayed, again.key) == (False, True, first.key)
+    with pytest.raises(IdempotencyConflict):
+        await world.session_service.initialize(ANONYMOUS, request, OTHER_PAYLOAD)
+    assert list(world.store.sessions) == [first.key.request_id]
+
+
+async def test_an_initialize_that_is_refused_takes_no_key(world: World) -> None:
+    world.runner.unavailable = "install it."
+    with pytest.raises(RuntimeUnavailable):
+        await world.session_service.initialize(ANONYMOUS, SessionRequest("python-x", "result = 1"), KEY)
+    world.runner.unavailable = None
+    made = await world.session_service.initialize(ANONYMOUS, SessionRequest("python-x", "result = 2"), OTHER_PAYLOAD)
+    assert not made.replayed
