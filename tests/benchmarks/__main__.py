@@ -1,4 +1,4 @@
-"""Benchmarks: `python -m tests.benchmarks run` and `cleanup`; one run, one machine."""
+"""Benchmarks: `python -m tests.benchmarks run`, `cleanup` and `history`; one run, one machine."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ import click
 
 from entrypoints.logs import configure_logs
 from entrypoints.settings import LogFormat, LogLevel
-from tests.benchmarks import cleanup, plot, report
+from tests.benchmarks import cleanup, history, plot, report
 from tests.benchmarks.database import Database, database, migrate
 from tests.benchmarks.http_runs import Times
 from tests.benchmarks.load import LoadFailed
@@ -78,6 +78,34 @@ def sweep(sessions: int, seconds: float, rate: int) -> None:
     click.echo(f"removed per second without reads: {swept.rows_alone_per_s:,.0f}")
     click.echo(
         f"p99 during / quiet: {ratio:.2f} (at most {cleanup.P99_RATIO_MAX:g}): {_met(ratio <= cleanup.P99_RATIO_MAX)}"
+    )
+    for note in seen:
+        click.echo(note)
+
+
+@cli.command("history")
+@click.option("--rows", default=5_000_000, show_default=True, help="Rows of the large history.")
+@click.option("--beside", default=50_000, show_default=True, help="Rows of the small one.")
+@click.option("--emptied", default=1_000_000, show_default=True, help="Rows of the day that is emptied under load.")
+@click.option("--seconds", default=3.0, show_default=True, help="Measured, for each line of a round.")
+@click.option("--rounds", default=3, show_default=True, help="Turns of the two histories.")
+def large_history(*, rows: int, beside: int, emptied: int, seconds: float, rounds: int) -> None:
+    """Record and page through a history of millions of rows, in turns with a small one; empty a day of it."""
+    work = history.Work(beside, rows, emptied, seconds, rounds)
+    with _bench() as (postgres, cores, folder), _strangers() as seen:
+        found = history.run(postgres, cores, folder, work)
+    day = found.emptied
+    click.echo(report.measurement_table([*found.lines, day.quiet, day.during]))
+    click.echo()
+    for text, ratio, met in (
+        ("begin and finish per second", found.finish_rate, found.finish_rate >= history.RATE_RATIO_MIN),
+        ("p50 of a page", found.page_p50, found.page_p50 <= history.PAGE_RATIO_MAX),
+        ("p99 of a page", found.page_p99, found.page_p99 <= history.PAGE_RATIO_MAX),
+    ):
+        click.echo(f"{text}, {rows:,} rows / {beside:,} rows: {ratio:.2f}: {_met(met)}")
+    click.echo(
+        f"emptying {emptied:,} rows took {day.took_ms:.0f} ms; the worst finish that met it {day.worst_during_ms:.0f} ms, "
+        f"in quiet {day.worst_quiet_ms:.0f} ms"
     )
     for note in seen:
         click.echo(note)
