@@ -1,0 +1,34 @@
+"""The document as it is committed: of the real wiring, with the default settings."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrypoints.container.commands import document
+from entrypoints.container.controller import create_controller
+from entrypoints.http.routes import Operation
+from entrypoints.settings import Settings
+
+NOWHERE = {"DATABASE_URL": "postgresql:///", "DATA_DIR": "/nonexistent"}
+
+
+@pytest.fixture(scope="session")
+def text() -> str:
+    return document(Settings.load(NOWHERE))
+
+
+@pytest.fixture
+def whole(text: str) -> Any:
+    return json.loads(text)
+
+
+@pytest.fixture(scope="session")
+def operations() -> tuple[Operation, ...]:
+    return create_controller(Settings.load(NOWHERE)).operations
+
+
+@pytest.fixture(scope="session")
+def committed() -> str:
+    return (Path(__file__).parents[4] / "docs/openapi.json").read_text()

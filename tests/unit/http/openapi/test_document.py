@@ -1,0 +1,254 @@
+"""The OpenAPI document, which the route table and the payload types give."""
+
+import json
+import re
+from itertools import chain
+
+import pytest
+from jsonschema_rs import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from entrypoints.container.commands import document
+from entrypoints.http.contract import Contract, Example, Tag
+from entrypoints.http.contracts.parameters import LIMIT
+from entrypoints.http.openapi.components import Components
+from entrypoints.http.openapi.gaps import gaps
+from entrypoints.http.payloads import ExecuteBody, Executed
+from entrypoints.http.routes import Operation
+from entrypoints.settings import Settings
+from tests.unit.http.openapi.conftest import NOWHERE
+
+
+def items(whole):
+    return [(path, method, item) for path, methods in whole["paths"].items() for method, item in methods.items()]
+
+
+def resolved(whole, part):
+    while "$ref" in part:
+        section, name = part["$ref"].removeprefix("#/components/").split("/")
+        part = whole["components"][section][name]
+    return part
+
+
+def validator(whole, schema):
+    return Draft202012Validator(schema | {"components": whole["components"]}, validate_formats=True)
+
+
+def parts(value, path=()):
+    yield path, value
+    below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, member in below:
+        yield from parts(member, (*path, name))
+
+
+def test_every_operation_tells_what_the_document_needs(operations):
+    missing = [gap for operation in operations for gap in gaps(operation)]
+    assert not missing, "\n" + "\n".join(missing)
+
+
+def test_the_committed_document_is_what_the_route_table_gives(text, committed):
+    assert text == committed, "docs/openapi.json has drifted. Run: make openapi"
+
+
+def test_the_document_is_openapi_3_1(whole):
+    assert [error.message for error in OpenAPIV31SpecValidator(whole).iter_errors()] == []
+
+
+def test_every_operation_of_the_api_is_in_the_document_and_nothing_else(whole, operations):
+    shown = {(each.path, each.method.lower(), each.name) for each in operations if each.shown}
+    assert {(path, method, item["operationId"]) for path, method, item in items(whole)} == shown
+    assert all(each.path.startswith(("/docs", "/openapi.json", "/metrics")) for each in operations if not each.shown)
+
+
+def test_names_of_operations_are_unique(operations):
+    names = [operation.name for operation in operations]
+    assert len(names) == len(set(names))
+
+
+def test_every_member_of_every_schema_is_described(whole):
+    silent = [
+        f"{name}.{member}"
+        for name, schema in whole["components"]["schemas"].items()
+        for member, part in schema.get("properties", {}).items()
+        if not resolved(whole, part).get("description") and not part.get("description")
+    ]
+    assert not silent, f"add Meta(description=...) to these fields: {', '.join(silent)}"
+
+
+def test_examples_are_what_their_schemas_say(whole):
+    contents = [
+        media
+        for _, _, item in items(whole)
+        for body in (item.get("requestBody", {}), *(resolved(whole, each) for each in item["responses"].values()))
+        for media in body.get("content", {}).values()
+        if isinstance(media["schema"], dict)
+    ]
+    assert contents
+    for media in contents:
+        check = validator(whole, media["schema"])
+        for name, example in media.get("examples", {}).items():
+            assert [str(error) for error in check.iter_errors(example["value"])] == [], name
+
+
+def test_examples_of_parameters_and_headers_are_what_their_schemas_say(whole):
+    shared = whole["components"]
+    inline = [each for _, _, item in items(whole) for each in item["parameters"] if "$ref" not in each]
+    for part in chain(shared["parameters"].values(), shared["headers"].values(), inline):
+        values = [example["value"] for example in part.get("examples", {}).values()]
+        values += [part["example"]] if "example" in part else []
+        for value in values:
+            assert validator(whole, part["schema"]).is_valid(value), (part, value)
+
+
+def test_details_of_every_error_are_described(whole):
+    known = set(whole["components"]["schemas"]["ErrorDetails"]["properties"])
+    examples = [
+        (name, example["value"]["error"]["details"])
+        for response in whole["components"]["responses"].values()
+        for name, example in response["content"]["application/json"]["examples"].items()
+    ]
+    unknown = [f"{name}: {set(details) - known}" for name, details in examples if set(details) - known]
+    assert not unknown, f"add these to ErrorDetails in entrypoints/http/contracts/error_details.py: {unknown}"
+
+
+def test_links_lead_to_operations_and_name_their_parameters(whole):
+    parameters = {
+        item["operationId"]: {
+            key
+            for each in (resolved(whole, part) for part in item["parameters"])
+            for key in (each["name"], f"{each['in']}.{each['name']}")
+        }
+        for _, _, item in items(whole)
+    }
+    for _, _, item in items(whole):
+        for response in item["responses"].values():
+            for link in resolved(whole, response).get("links", {}).values():
+                assert set(link["parameters"]) <= parameters[link["operationId"]], link
+
+
+def test_every_answer_has_the_id_of_its_request(whole):
+    for _, _, item in items(whole):
+        for status, response in item["responses"].items():
+            assert "X-Request-ID" in resolved(whole, response)["headers"], (item["operationId"], status)
+
+
+def test_an_error_says_when_to_repeat_and_what_is_missing(whole):
+    responses = whole["components"]["responses"]
+    refused = next(part for name, part in responses.items() if name.startswith("401"))
+    busy = next(part for name, part in responses.items() if name.startswith("503"))
+    limited = next(part for name, part in responses.items() if name.startswith("429"))
+    assert "WWW-Authenticate" in refused["headers"]
+    assert "Retry-After" in busy["headers"]
+    assert {"Retry-After", "RateLimit", "RateLimit-Policy"} <= set(limited["headers"])
+
+
+def test_scopes_are_told_as_alternatives(whole):
+    execute = whole["paths"]["/api/v1/execute/{request_id}"]["post"]
+    scopes = [scope for each in execute["security"] for scope in each.get("token", ())]
+    assert scopes == ["execute:all", "execute:nodejs", "execute:python"]
+    assert "`execute:python`" in execute["description"]
+    assert whole["paths"]["/livez"]["get"]["security"] == []
+    assert {} in whole["paths"]["/health"]["get"]["security"]
+
+
+def test_servers_are_relative_so_that_a_prefix_is_kept(whole):
+    assert [server["url"] for server in whole["servers"]] == ["."]
+
+
+def test_the_protocol_of_runtime_hosts_is_not_in_it(whole):
+    assert all(re.match(r"/(api/v1/|livez|readyz|health|metrics)", path) for path in whole["paths"])
+
+
+def test_settings_are_told_as_bounds():
+    set_lower = Settings.load(NOWHERE | {"SCRIPT_TIMEOUT_MAX_MS": "7000", "MAX_SCRIPT_SIZE": "1234"})
+    schemas = json.loads(document(set_lower))["components"]["schemas"]
+    assert schemas["LimitsBody"]["properties"]["timeout_ms"]["maximum"] == 7000
+    assert "At most 1234 bytes" in schemas["InitializeBody"]["properties"]["script_content"]["description"]
+    assert "maximum" not in schemas["Limits"]["properties"]["timeout_ms"]
+
+
+async def _endpoint(_):
+    raise NotImplementedError
+
+
+BARE = Contract(Tag.OPERATIONS, "Does nothing.", examples=(Example("only", "The only one", answer={}),))
+
+
+@pytest.mark.parametrize(
+    ("operation", "told"),
+    [
+        (Operation("GET", "/x", _endpoint, "x", ""), "has no contract"),
+        (Operation("GET", "/x", _endpoint, "x", "", contract=Contract(Tag.OPERATIONS, "")), "no example"),
+        (Operation("GET", "/x", _endpoint, "x", "", contract=BARE), "no type that it gives"),
+        (Operation("GET", "/x/{y}", _endpoint, "x", "", gives=Executed, contract=BARE), "path parameter 'y'"),
+        (
+            Operation("POST", "/x", _endpoint, "x", "", takes=ExecuteBody, gives=Executed, contract=BARE),
+            "has no body",
+        ),
+        (
+            Operation(
+                "GET",
+                "/x",
+                _endpoint,
+                "x",
+                "",
+                gives=Executed,
+                contract=Contract(Tag.OPERATIONS, "", examples=(Example("only", "", parameters={"limit": 1}),)),
+            ),
+            "has no answer",
+        ),
+        (
+            Operation(
+                "GET",
+                "/x",
+                _endpoint,
+                "x",
+                "",
+                status=204,
+                contract=Contract(Tag.OPERATIONS, "", examples=(Example("only", "", parameters={"limit": 1}),)),
+            ),
+            "sets limit",
+        ),
+        (
+            Operation(
+                "GET",
+                "/x",
+                _endpoint,
+                "x",
+                "",
+                status=204,
+                contract=Contract(Tag.OPERATIONS, "", errors=(NotImplementedError,), examples=BARE.examples),
+            ),
+            "Add a sample of NotImplementedError",
+        ),
+    ],
+)
+def test_what_an_operation_lacks_is_said(operation, told):
+    assert any(told in gap for gap in gaps(operation)), list(gaps(operation))
+
+
+def test_what_is_not_shown_needs_no_contract():
+    assert list(gaps(Operation("GET", "/x", _endpoint, "x", "", shown=False))) == []
+
+
+def test_equal_parts_are_one_and_others_are_numbered():
+    components = Components()
+    first = components.put("headers", "X", {"a": 1})
+    assert components.put("headers", "X", {"a": 1}) == first
+    assert components.put("headers", "X", {"a": 2}) == {"$ref": "#/components/headers/X-2"}
+
+
+def test_two_payload_types_of_one_name_are_refused():
+    other = type("Executed", (ExecuteBody,), {})
+    components = Components()
+    components.schema(Executed)
+    with pytest.raises(AssertionError, match="two|Two"):
+        components.schema(other)
+
+
+def test_a_list_in_a_query_is_written_with_commas(whole):
+    fields = next(
+        each for each in whole["paths"]["/api/v1/sessions/{request_id}"]["get"]["parameters"] if "$ref" not in each
+    )
+    assert (fields["name"], fields["style"], fields["explode"]) == ("fields", "form", False)
+    assert LIMIT.name == "limit"
