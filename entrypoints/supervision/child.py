@@ -7,6 +7,7 @@ import importlib
 import logging
 import math
 import os
+import resource
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -28,6 +29,8 @@ _STOPPING_TIMEOUT_S = 1
 _ORPHANED_STATUS = 70
 _WRONG_SETTING_STATUS = 2
 _KEEP_ALIVE_S = 75
+_DESCRIPTORS_BESIDE = 256
+"""Descriptors that are no connections of clients: the database's, workers' and files."""
 _COLLECTION_THRESHOLDS = (10_000, 20, 20)
 
 
@@ -77,13 +80,14 @@ class ChildServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=BoundedConnection,
+                http=_connection(self._settings.max_connections),
                 ws="none",
                 lifespan="on",
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                proxy_headers=False,
+                proxy_headers=bool(self._settings.trusted_proxies),
+                forwarded_allow_ips=list(self._settings.trusted_proxies),
                 timeout_keep_alive=_KEEP_ALIVE_S,
                 timeout_graceful_shutdown=shutdown_s,
             )
@@ -138,6 +142,13 @@ def _figures(app: Any, assignment: Assignment) -> FiguresServer | None:
         return None
     app.scrape.siblings = assignment.siblings
     return FiguresServer(assignment.siblings, app.scrape.registry)
+
+
+def _connection(connections_max: int) -> type[BoundedConnection]:
+    """Return connections that leave room for the other descriptors of this process."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    room = max(1, descriptors - _DESCRIPTORS_BESIDE) if descriptors != resource.RLIM_INFINITY else connections_max
+    return type("Connection", (BoundedConnection,), {"connections_max": min(connections_max, room)})
 
 
 def _settle_memory() -> None:

@@ -1,6 +1,7 @@
-"""An HTTP connection whose requests begin within a bounded size and time."""
+"""An HTTP connection with a limit on what its client may send, hold open and leave unread."""
 
 import asyncio
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -11,38 +12,57 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from entrypoints.http.request import WHOLE_ANSWER
 from entrypoints.supervision.patience import Patience
 from entrypoints.supervision.whole_answer import WholeAnswer
+from entrypoints.supervision.write_watch import WriteLimits, WriteWatch
 
 _NOT_HTTP = "This is not a request of HTTP/1.1 that can be read. Nothing was done; correct it and send it again."
 _LARGE_HEAD = "The request's line and headers take more than the {} bytes that are allowed. Send less."
+_MANY_HEADERS = "The request has more than the {} headers that are allowed. Send fewer."
+_CROWDED = "Too many connections are open. Close those that are idle, and repeat the call after a moment."
+_TURNING_AWAY_S = 1.0
+"""How long a surplus connection may take to get its answer: one that is closed at once loses it."""
 
 
 class BoundedConnection(HttpToolsProtocol):
     """A connection of uvicorn, which by itself would wait for ever for a request's head, and gather it without end.
 
-    `head_bytes_max` is looked at after each read. A connection on which nothing comes has the time of an idle one.
+    `head_bytes_max` is looked at after each read. A connection on which nothing comes has the time of an idle one. Of
+    more than `connections_max` in one process those that come last are turned away. A client that does not read is
+    hung up on.
     """
 
+    connections_max: ClassVar[int] = 4096
     head_bytes_max: ClassVar[int] = 64 * 1024
     head_timeout_s: ClassVar[float] = 10.0
+    headers_max: ClassVar[int] = 100
+    write_limits: ClassVar[WriteLimits] = WriteLimits()
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._in_head = True
         self._head_bytes = 0
+        self._turned_away = False
+        self._refusal = HTTPStatus.BAD_REQUEST, _NOT_HTTP
         self._patience = Patience(self.loop, self.timeout_keep_alive_handler)
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn types it
         super().connection_made(transport)
-        self._patience.last(self.timeout_keep_alive)
+        self._writing = WriteWatch(self.loop, transport, self.write_limits)
+        if len(self.connections) > self.connections_max:
+            self._turn_away()
+        else:
+            self._patience.last(self.timeout_keep_alive)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._patience.close()
+        self._writing.stop()
         super().connection_lost(exc)
 
     @override
     def data_received(self, data: bytes) -> None:
+        if self._turned_away:
+            return
         if self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
@@ -52,6 +72,9 @@ class BoundedConnection(HttpToolsProtocol):
 
     @override
     def on_headers_complete(self) -> None:
+        if len(self.headers) > self.headers_max:
+            self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _MANY_HEADERS.format(self.headers_max)
+            raise ValueError  # which the parser passes on as a request that cannot be read
         self._patience.rest()
         self._in_head = False
         super().on_headers_complete()
@@ -68,6 +91,7 @@ class BoundedConnection(HttpToolsProtocol):
         """Do as uvicorn does, save for its timer for idle connections."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
+            self._writing.start()
             return
         self.flow.resume_reading()
         if self.pipeline:
@@ -76,8 +100,24 @@ class BoundedConnection(HttpToolsProtocol):
             self._patience.last(self.timeout_keep_alive)
 
     @override
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._writing.start()
+
+    @override
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if not self.transport.is_closing():
+            self._writing.stop()
+
+    @override
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._writing.start()
+
+    @override
     def send_400_response(self, msg: str) -> None:
-        self._refuse(HTTPStatus.BAD_REQUEST, _NOT_HTTP)
+        self._refuse(*self._refusal)
 
     def _await_head(self, *, is_first: bool) -> None:
         if self._head_bytes > self.head_bytes_max:
@@ -98,12 +138,23 @@ class BoundedConnection(HttpToolsProtocol):
         if not self._owes_an_answer():
             self.transport.write(_answer(status, message))
         self.transport.close()
+        self._writing.start()
+
+    def _turn_away(self) -> None:
+        """Answer before anything is asked, read nothing, and hang up once the answer has had time to arrive."""
+        self._turned_away = True
+        details = {"stored": "no", "executed": "no", "retry_after_ms": 1000}
+        self.transport.write(_answer(HTTPStatus.SERVICE_UNAVAILABLE, _CROWDED, "OVERLOADED", details))
+        self._patience.last(_TURNING_AWAY_S)
 
 
-def _answer(status: HTTPStatus, message: str) -> bytes:
-    body = msgspec.json.encode({"error": {"code": "INVALID_REQUEST", "message": message, "details": {}}})
+def _answer(
+    status: HTTPStatus, message: str, code: str = "INVALID_REQUEST", details: Mapping[str, object] | None = None
+) -> bytes:
+    body = msgspec.json.encode({"error": {"code": code, "message": message, "details": details or {}}})
+    retry_after = "retry-after: 1\r\n" if details else ""
     head = (
-        f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
+        f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n{retry_after}"
         f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
     )
     return head.encode() + body

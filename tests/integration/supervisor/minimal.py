@@ -101,6 +101,15 @@ def create_plain(settings: Settings) -> Any:
     return Starlette(routes=[Route("/readyz", ready), slow])
 
 
+def create_mirror(settings: Settings) -> Any:
+    """An application that tells who it takes its callers for."""
+
+    async def mirror(request: Request) -> Response:
+        return JSONResponse({"client": request.client and request.client.host, "scheme": request.url.scheme})
+
+    return Starlette(routes=[Route("/", mirror)])
+
+
 def create_unready(settings: Settings) -> Any:
     async def ready(request: Request) -> Response:
         return PlainTextResponse("no database", 503)

@@ -1,5 +1,6 @@
 """A child of the supervisor, spoken to directly."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -18,7 +19,7 @@ from tests.integration.supervisor.conftest import ROOT, TIMEOUT_S
 
 
 class Child:
-    def __init__(self, target: str, listener: socket.socket | None = None) -> None:
+    def __init__(self, target: str, listener: socket.socket | None = None, **variables: str) -> None:
         self.channel, theirs = socket.socketpair()
         fds = [theirs.fileno(), *([listener.fileno()] if listener else [])]
         self.process = subprocess.Popen(
@@ -29,7 +30,7 @@ class Child:
         )
         theirs.close()
         if target:
-            settings = Settings.load({"SHUTDOWN_TIMEOUT_SECONDS": "1"})
+            settings = Settings.load({"SHUTDOWN_TIMEOUT_SECONDS": "1"} | variables)
             number = listener.fileno() if listener else None
             self.channel.sendall(encode(Assignment(f"{minimal.HERE}:{target}", settings, number)))
 
@@ -67,6 +68,36 @@ def test_a_server_ends_when_it_is_told_and_when_nobody_is_there_to_tell(listener
     child.channel.sendall(orders)
     if not orders:
         child.channel.shutdown(socket.SHUT_RDWR)
+    assert child.ended() == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("trusted", "told"),
+    [
+        ("", {"client": "127.0.0.1", "scheme": "http"}),
+        ("10.0.0.0/8", {"client": "127.0.0.1", "scheme": "http"}),
+        ("127.0.0.0/8", {"client": "192.0.2.7", "scheme": "https"}),
+        ("127.0.0.1,192.0.2.7", {"client": "203.0.113.9", "scheme": "https"}),
+    ],
+)
+def test_what_proxies_say_of_callers_is_believed_of_those_that_are_trusted(listener, trusted, told):
+    child = Child("create_mirror", listener, TRUSTED_PROXIES=trusted)
+    assert child.channel.recv(len(UP)) == UP
+    headers = {"X-Forwarded-For": "198.51.100.1, 203.0.113.9, 192.0.2.7", "X-Forwarded-Proto": "https"}
+    assert httpx2.get(url_of(listener), headers=headers).json() == told
+    child.channel.sendall(b"stop\n")
+    assert child.ended() == (0, "")
+
+
+def test_connections_of_a_process_are_bounded(listener):
+    child = Child("create_mirror", listener, MAX_CONNECTIONS="16")
+    assert child.channel.recv(len(UP)) == UP
+    with contextlib.ExitStack() as stack:
+        for _ in range(16):
+            client = stack.enter_context(httpx2.Client())
+            assert client.get(url_of(listener)).status_code == 200
+        assert httpx2.get(url_of(listener)).json()["error"]["code"] == "OVERLOADED"
+    child.channel.sendall(b"stop\n")
     assert child.ended() == (0, "")
 
 

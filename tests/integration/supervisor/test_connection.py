@@ -1,16 +1,18 @@
 """Connections whose clients are slow, endless, or speak something else."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
 from entrypoints.supervision.connection import BoundedConnection
+from entrypoints.supervision.write_watch import WriteLimits
 
 TIMEOUT_S = 5.0
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -145,3 +147,84 @@ async def test_rubbish_behind_a_request_is_not_taken_for_its_answer():
         await begun.wait()
         writer.write(b"\x00\x01\r\n\r\n")
         assert await reader.read() == b""
+
+
+async def test_more_headers_than_are_allowed_are_refused():
+    async with connected(Patient) as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\n" + b"a:b\r\n" * 101 + b"\r\n")
+        status, body = await answered(reader)
+        assert status.startswith(b"HTTP/1.1 431 ")
+        assert "more than the 100 headers" in message_of(body)
+        assert await reader.read() == b""
+
+
+async def test_as_many_headers_as_are_allowed_are_taken():
+    async with connected(Patient) as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\n" + b"a:b\r\n" * 100 + b"\r\n")
+        assert await answered(reader) == (b"HTTP/1.1 200 OK", b"0")
+
+
+class Crowded(BoundedConnection):
+    connections_max = 1
+
+
+async def test_connections_beyond_the_limit_are_turned_away_and_the_others_served():
+    async with connected(Crowded) as (reader, writer):
+        writer.write(REQUEST)
+        await answered(reader)
+        surplus_reader, surplus = await asyncio.open_connection(*writer.get_extra_info("peername"))
+        surplus.write(REQUEST)
+        status, body = await answered(surplus_reader)
+        assert status == b"HTTP/1.1 503 Service Unavailable"
+        error = json.loads(body)["error"]
+        assert error["code"] == "OVERLOADED"
+        assert error["details"] == {"stored": "no", "executed": "no", "retry_after_ms": 1000}
+        assert await surplus_reader.read() == b"", "it is hung up on"
+        surplus.close()
+        writer.write(REQUEST)
+        assert await answered(reader) == (b"HTTP/1.1 200 OK", b"0")
+
+
+SIZE = 64 * 1024 * 1024
+"""More than the system keeps for a connection."""
+
+
+class Watchful(BoundedConnection):
+    write_limits = WriteLimits(span_s=0.1)
+    lost: ClassVar[asyncio.Event]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.lost.set()
+
+
+async def huge(scope: Any, _receive: Any, send: Any) -> None:
+    """Answer with so much that it takes a client that reads."""
+    headers = [(b"content-length", str(SIZE).encode()), *((b"connection", b"close") for _ in scope["query_string"][:1])]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"x" * SIZE})
+
+
+@pytest.mark.parametrize("path", [b"/", b"/?close"], ids=["kept alive", "closed after it"])
+async def test_a_client_that_does_not_read_its_answer_is_hung_up_on(path):
+    Watchful.lost = asyncio.Event()
+    async with connected(Watchful, huge) as (reader, writer):
+        writer.transport.pause_reading()
+        writer.write(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+        await Watchful.lost.wait()
+        writer.transport.resume_reading()
+        with contextlib.suppress(ConnectionError):
+            assert len(await reader.read(2 * SIZE)) < SIZE
+
+
+async def test_a_client_that_reads_slowly_gets_all_of_it():
+    Watchful.lost = asyncio.Event()
+    async with connected(Watchful, huge) as (reader, writer):
+        writer.write(REQUEST)
+        await reader.readuntil(b"\r\n\r\n")
+        left = SIZE
+        while left:
+            left -= len(await reader.read(1024 * 1024))
+            await asyncio.sleep(0)
+        writer.write(REQUEST)
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
