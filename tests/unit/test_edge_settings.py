@@ -1,0 +1,102 @@
+"""Settings of the edge: rates, origins, hosts and proxies."""
+
+import pytest
+
+from domain.rate import RatePolicy
+from entrypoints.configuration.checks import is_loopback
+from entrypoints.configuration.edge import ROUTE_CLASSES, allowed_hosts, rate_policies
+from entrypoints.configuration.environment import SettingsError
+from entrypoints.container.options import http_options
+from entrypoints.http.routes import RouteClass
+from entrypoints.settings import Settings
+
+
+def hosts_of(**variables: str) -> tuple[str, ...]:
+    settings = Settings.load({"AUTH": "none"} | variables)
+    return allowed_hosts(settings, is_near=is_loopback(settings.host))
+
+
+def test_rates_are_set_for_the_classes_that_routes_have():
+    assert set(ROUTE_CLASSES) == {str(route_class) for route_class in RouteClass}
+
+
+def test_rates_are_read_by_class():
+    settings = Settings.load({"RATE_LIMITS": "execute=100/60, functions=60/60"})
+    assert rate_policies(settings.rate_limits) == (RatePolicy("execute", 100, 60), RatePolicy("functions", 60, 60))
+    assert rate_policies(Settings.load({}).rate_limits) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("execute", "'execute' is not CLASS=CALLS/SECONDS, such as execute=100/60"),
+        ("execute=100", "is not CLASS=CALLS/SECONDS"),
+        ("execute=-1/60", "is not CLASS=CALLS/SECONDS"),
+        ("execute=100/60s", "is not CLASS=CALLS/SECONDS"),
+        ("read=1/1", "'read=1/1' names no class of calls; expected one of sessions, execute, functions"),
+        ("execute=0/60", "must allow 1 to 1000000 calls in 1 to 86400 seconds"),
+        ("execute=1/0", "must allow"),
+        ("execute=1000001/1", "must allow"),
+        ("execute=1/86401", "must allow"),
+        ("execute=1/1,execute=2/1", "names a class twice"),
+    ],
+)
+def test_a_rate_that_cannot_be_read_is_told(text, told):
+    with pytest.raises(SettingsError) as refusal:
+        Settings.load({"RATE_LIMITS": text})
+    (problem,) = refusal.value.problems
+    assert problem.startswith("RATE_LIMITS: ")
+    assert told in problem
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("CORS_ORIGINS", "app.example.com"),
+        ("CORS_ORIGINS", "https://app.example.com/"),
+        ("CORS_ORIGINS", "https://App.example.com"),
+        ("CORS_ORIGINS", "https://app.example.com:port"),
+        ("CORS_ORIGINS", "null"),
+        ("ALLOWED_HOSTS", "api.example.com:8080"),
+        ("ALLOWED_HOSTS", "https://api.example.com"),
+        ("ALLOWED_HOSTS", "*.*.example.com"),
+        ("ALLOWED_HOSTS", "::1"),
+        ("TRUSTED_PROXIES", "proxy.example.com"),
+        ("TRUSTED_PROXIES", "*"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TRUSTED_PROXIES", ",".join(f"10.0.0.{i}" for i in range(65))),
+    ],
+)
+def test_a_list_with_something_else_in_it_is_refused(name, text):
+    with pytest.raises(SettingsError) as refusal:
+        Settings.load({name: text})
+    (problem,) = refusal.value.problems
+    assert problem.startswith(f"{name}: ")
+
+
+def test_lists_that_fit_are_taken():
+    settings = Settings.load(
+        {
+            "CORS_ORIGINS": "https://app.example.com,http://localhost:3000,http://[::1]:3000",
+            "ALLOWED_HOSTS": "api.example.com,*.example.org,[::1],API",
+            "TRUSTED_PROXIES": "10.0.0.0/8,127.0.0.1,fd00::/8",
+        }
+    )
+    assert http_options(settings).cors_origins == settings.cors_origins
+    assert Settings.load({"CORS_ORIGINS": "*"}).cors_origins == ("*",)
+
+
+def test_a_server_on_loopback_answers_to_the_names_of_this_machine():
+    assert hosts_of() == ("localhost", "127.0.0.1", "[::1]", "127.0.0.1")
+    assert "127.0.0.2" in hosts_of(HOST="127.0.0.2")
+    assert hosts_of(HOST="::1")[-1] == "[::1]"
+
+
+def test_a_server_on_a_network_answers_to_any_name():
+    assert hosts_of(HOST="0.0.0.0") == ()
+
+
+def test_names_that_are_given_are_all_there_are():
+    assert hosts_of(ALLOWED_HOSTS="API.example.com") == ("api.example.com",)
+    assert hosts_of(ALLOWED_HOSTS="*") == ()
+    assert hosts_of(HOST="0.0.0.0", ALLOWED_HOSTS="*.example.com") == ("*.example.com",)
