@@ -26,7 +26,6 @@ def test_the_api_is_what_the_document_says(service, token, tmp_path):
         timeout=400,
         check=False,
     )
-    print(run.stdout[-2000:])
     assert run.returncode == 0, run.stdout
     assert service.program.poll() is None
     assert "internal error" not in service.said

@@ -242,7 +242,7 @@ def test_two_payload_types_of_one_name_are_refused():
     other = type("Executed", (ExecuteBody,), {})
     components = Components()
     components.schema(Executed)
-    with pytest.raises(AssertionError, match="two|Two"):
+    with pytest.raises(AssertionError, match="Two payload types"):
         components.schema(other)
 
 
