@@ -183,6 +183,7 @@ class ExecutionRepository(Protocol):
     async def get(self, owner: Owner, execution_id: UUID) -> Execution:
         """Return an execution of the owner; an open record past its deadline has outcome `unknown`.
 
+        EVERY_OWNER stands for whoever it belongs to, in the answer's key too.
         Raises ExecutionNotFound, also while the execution is under way.
         """
         ...

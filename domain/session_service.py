@@ -178,8 +178,8 @@ class SessionService:
         Raises SessionNotFound or SessionClosed.
         """
         budget = self._budget()
-        await budget.spend(self._require_open(key), StorageUnavailable)
-        return await budget.spend(self._executions.page(key, after, size, wanted), StorageUnavailable)
+        session = await budget.spend(self._require_open(key), StorageUnavailable)
+        return await budget.spend(self._executions.page(session.key, after, size, wanted), StorageUnavailable)
 
     async def execution(self, owner: Owner, execution_id: UUID) -> Execution:
         """Return one execution, also of an expired session.
@@ -197,10 +197,11 @@ class SessionService:
     async def _told(self, owner: Owner, key: IdempotencyKey) -> Initialized | None:
         return await self._keyed.initialized(owner, key, self._clock.now())
 
-    async def _require_open(self, key: SessionKey) -> None:
+    async def _require_open(self, key: SessionKey) -> Session:
         session = await self._sessions.get(key)
         if session.closed_at is not None:
             raise SessionClosed(session.closed_at)
+        return session
 
     def _budget(self) -> Budget:
         return Budget(self._policy.request_timeout_s)

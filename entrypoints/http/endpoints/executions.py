@@ -7,7 +7,7 @@ from domain.ports import ExecutionFilter, Page
 from domain.session_service import SessionService
 from entrypoints.http import paging, payloads
 from entrypoints.http.answer import Answer, Headers, json_answer
-from entrypoints.http.caller import owner_of, session_key
+from entrypoints.http.caller import reached_key, session_key
 from entrypoints.http.contract import query_names
 from entrypoints.http.contracts.executions import HISTORY
 from entrypoints.http.cursors import ExecutionCursor, instant_of, microseconds, write_cursor
@@ -47,7 +47,7 @@ class ExecutionEndpoints:
         size, cursor = paging.page_size(query), paging.page_cursor(query, ExecutionCursor)
         wanted = _wanted(request, query, cursor)
         query.require()
-        page = await self._sessions.executions(session_key(request), cursor.after if cursor else None, size, wanted)
+        page = await self._sessions.executions(reached_key(request), cursor.after if cursor else None, size, wanted)
         following = _next_cursor(request, page, wanted)
         headers: Headers = ()
         if following is not None:
@@ -56,7 +56,7 @@ class ExecutionEndpoints:
 
     async def get(self, request: Request) -> Answer:
         """Return one execution of the caller."""
-        kept = await self._sessions.execution(owner_of(request), request.parameters["execution_id"])
+        kept = await self._sessions.execution(request.caller.reach, request.parameters["execution_id"])
         return json_answer(SingleExecution.of(kept))
 
 
