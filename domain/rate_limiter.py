@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import islice
 
@@ -45,10 +45,6 @@ class _Account:
 _Key = tuple[str, Owner]
 
 
-def _by_name(policies: Iterable[RatePolicy]) -> Mapping[str, RatePolicy]:
-    return {policy.name: policy for policy in policies}
-
-
 @define(eq=False)
 class RateLimiter:
     """Judges every call at once, and settles with a ledger in the background, all owners in one statement.
@@ -60,7 +56,6 @@ class RateLimiter:
     and tells what is still owed afterwards.
     """
 
-    _policies: Mapping[str, RatePolicy] = field(converter=_by_name)
     _ledger: RateLedger
     _clock: Clock
     _options: RateLimiterOptions = field(factory=RateLimiterOptions)
@@ -76,16 +71,10 @@ class RateLimiter:
         """Return how many accounts are in memory."""
         return len(self._accounts)
 
-    def charge(self, owner: Owner, name: str, cost: int = 1) -> RateVerdict | None:
-        """Count a call as `cost` calls of the policy `name`; None when there is no such policy.
-
-        Raises RateLimited, and then nothing was counted.
-        """
-        policy = self._policies.get(name)
-        if policy is None:
-            return None
+    def charge(self, owner: Owner, policy: RatePolicy, cost: int = 1) -> RateVerdict:
+        """Count a call as `cost` calls under the policy; raises RateLimited, and then nothing was counted."""
         now_ns = self._monotonic_ns()
-        account = self._accounts.get((name, owner)) or self._opened(owner, policy, now_ns)
+        account = self._accounts.get((policy.name, owner)) or self._opened(owner, policy, now_ns)
         verdict = judge(policy, account.full_at_ns, now_ns, cost)
         if not account.to_settle:
             account.to_settle, account.first_ns = True, now_ns

@@ -70,7 +70,7 @@ class Limiting:
     def _limit_rates(self) -> None:
         policies = rate_policies(self._settings.rate_limits)
         if policies:
-            self._limiter = RateLimiter(policies, self._ledger, self._clock)
+            self._limiter = RateLimiter(self._ledger, self._clock)
             self.rates = RateGuard(self._limiter, policies)
 
     def _limit_usage(self) -> None:

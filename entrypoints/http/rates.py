@@ -2,17 +2,31 @@
 
 from collections.abc import Mapping, Sequence
 
+from attrs import frozen
 from typing_extensions import override
 
 from domain.rate import RatePolicy
 from domain.rate_limiter import RateLimiter
 from entrypoints.http.answer import Headers
 from entrypoints.http.guards import Guard
-from entrypoints.http.rate_headers import rate_headers
-from entrypoints.http.request import Request
+from entrypoints.http.rate_headers import limit_header, policy_header
+from entrypoints.http.request import Header, Request
 from entrypoints.http.routes import Operation
 
 _NAMES = frozenset({b"ratelimit", b"ratelimit-policy"})
+
+
+@frozen
+class _Rate:
+    """A policy, and what is always the same when it is told of."""
+
+    policy: RatePolicy
+    name: bytes
+    header: Header
+
+    @classmethod
+    def of(cls, policy: RatePolicy) -> "_Rate":
+        return cls(policy, policy.name.encode(), policy_header(policy))
 
 
 class RateGuard(Guard):
@@ -20,23 +34,23 @@ class RateGuard(Guard):
 
     def __init__(self, limiter: RateLimiter, policies: Sequence[RatePolicy]) -> None:
         self._limiter = limiter
-        self._policies: Mapping[str | None, RatePolicy] = {policy.name: policy for policy in policies}
+        self._rates: Mapping[str | None, _Rate] = {policy.name: _Rate.of(policy) for policy in policies}
 
     @override
     async def admit(self, request: Request, operation: Operation) -> Headers:
-        policy = self._policies.get(operation.route_class)
-        return () if policy is None else self._charged(policy, request, 1)
+        rate = self._rates.get(operation.route_class)
+        return () if rate is None else self._charged(rate, request, 1)
 
     async def charge(self, request: Request, items: int) -> None:
         """Count a request that was admitted as one call for each of its items.
 
         Raises RateLimited, and then it stays one call.
         """
-        policy = self._policies.get(request.operation.route_class)
-        if policy is not None and items > 1:
+        rate = self._rates.get(request.operation.route_class)
+        if rate is not None and items > 1:
             request.answer_headers = tuple(header for header in request.answer_headers if header[0] not in _NAMES)
-            request.answer_headers += self._charged(policy, request, items - 1)
+            request.answer_headers += self._charged(rate, request, items - 1)
 
-    def _charged(self, policy: RatePolicy, request: Request, count: int) -> Headers:
-        verdict = self._limiter.charge(request.caller.owner, policy.name, count)
-        return () if verdict is None else rate_headers(policy, verdict)
+    def _charged(self, rate: _Rate, request: Request, count: int) -> Headers:
+        verdict = self._limiter.charge(request.caller.owner, rate.policy, count)
+        return rate.header, limit_header(rate.name, verdict)

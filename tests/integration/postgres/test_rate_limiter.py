@@ -46,7 +46,7 @@ class Controller:
         while time.monotonic() < until_s:
             for owner in (ALICE, BOB):
                 try:
-                    self.limiter.charge(owner, POLICY.name)
+                    self.limiter.charge(owner, POLICY)
                 except RateLimited:
                     continue
                 if owner == ALICE:
@@ -57,7 +57,7 @@ class Controller:
 def controller(gateway: Gateway, statements: Statements) -> Controller:
     ledger = TimedLedger(gateway, statements.limits)
     options = RateLimiterOptions(settle_pause_s=PAUSE_S)
-    return Controller(RateLimiter([POLICY], ledger, SystemClock(), options), ledger)
+    return Controller(RateLimiter(ledger, SystemClock(), options), ledger)
 
 
 async def test_three_controllers_together_keep_a_policy_within_what_two_settlements_let_through(

@@ -36,7 +36,6 @@ class Fleet:
     def __attrs_post_init__(self) -> None:
         self.limiters = [
             RateLimiter(
-                [self.policy],
                 self.ledger,
                 self.clock,
                 self.options,
@@ -55,7 +54,7 @@ class Fleet:
         count = 0
         for _ in range(calls):
             try:
-                self.limiters[limiter].charge(owner, self.policy.name)
+                self.limiters[limiter].charge(owner, self.policy)
             except RateLimited:
                 continue
             count += 1
@@ -70,21 +69,18 @@ def fleet_of(count: int = 10, window_s: int = 10, size: int = 1, **options: floa
     return Fleet(RatePolicy("execute", count, window_s), size, RateLimiterOptions(**options))
 
 
-def test_what_has_no_policy_is_not_limited():
-    assert fleet_of().limiters[0].charge(ALICE, "sessions") is None
-
-
 def test_owners_do_not_share_a_quota():
     fleet = fleet_of(3)
     assert (fleet.admitted(calls=9), fleet.admitted(calls=9, owner=BOB)) == (3, 3)
 
 
 def test_a_call_that_counts_as_many_takes_as_many():
-    limiter = fleet_of(10).limiters[0]
-    assert limiter.charge(ALICE, "execute", 8).remaining == 2
+    fleet = fleet_of(10)
+    (limiter,) = fleet.limiters
+    assert limiter.charge(ALICE, fleet.policy, 8).remaining == 2
     with pytest.raises(RateLimited):
-        limiter.charge(ALICE, "execute", 3)
-    assert limiter.charge(ALICE, "execute", 2).remaining == 0
+        limiter.charge(ALICE, fleet.policy, 3)
+    assert limiter.charge(ALICE, fleet.policy, 2).remaining == 0
 
 
 async def test_what_one_controller_admits_the_others_know_after_the_next_settlement():

@@ -18,7 +18,7 @@ POLICIES = (RatePolicy("execute", 3, 3600), RatePolicy("sessions", 100, 60))
 
 
 def limited(*policies: RatePolicy) -> World:
-    guard = RateGuard(RateLimiter(policies, MemoryRateLedger(), ManualClock()), policies)
+    guard = RateGuard(RateLimiter(MemoryRateLedger(), ManualClock()), policies)
     return World.of(hooks=Hooks(guards=(guard,), charge=guard.charge))
 
 
