@@ -1,6 +1,6 @@
-"""How a sandbox for one interpreter and one memory limit is built: its command line and its limits."""
+"""How a room for workers of one interpreter is built, and what each worker in it is granted."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from attrs import frozen
@@ -9,48 +9,58 @@ from adapters.sandbox.interpreters import Interpreter
 from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.programs import Programs
 
-INNER_UID = 65534
-LAUNCHERS = 3
+ROOM_PROCESSES = 4
+"""Of a room itself: its launchers, and its keeper."""
+_INNER_UID = 65534
+_INNER_CHANNEL = 3
+_ROOM = "/room"
 _SCRATCH = "/tmp"  # noqa: S108  # the sandbox's own
-_MOUNT_THEN_RUN = '"$1" -t tmpfs -o "$2" tmpfs "$3" && shift 3 && exec "$@"'
-
-
-@frozen
-class Descriptors:
-    """Numbers, in the child, of what it inherits."""
-
-    channel: int
-    filter: int
 
 
 @frozen
 class Blueprint:
-    """Everything that a worker's sandbox is made of.
+    """Everything that a room and a worker in it are made of.
 
-    `scratch` and `nothing` are empty folders of the host that the workers' uid can reach: the first is where, in a
-    mount namespace of its own, each sandbox mounts its private tmpfs; the second covers what must not be seen.
+    The keeper is a Python interpreter of which each worker is a fork. `nothing` is an empty folder of the host that
+    the workers' uid can reach: it covers what must not be seen.
     """
 
     interpreter: Interpreter
+    keeper: Interpreter
     programs: Programs
-    scratch: Path
     nothing: Path
     filter_program: bytes
     uid: int | None
     memory_mb: int
     options: SandboxOptions
 
-    def command(self, descriptors: Descriptors) -> list[str]:
-        """Return the whole command line: the launcher, bubblewrap, the interpreter."""
-        inside = self.interpreter.command(descriptors.channel, self.memory_mb)
-        return [*self._launcher(), *self._bubblewrap(descriptors), *self._files(), "--", *inside]
+    def command(self, control: int) -> list[str]:
+        """Return the command line of a room whose keeper is told by the descriptor `control` what to do."""
+        files = [*self._files("", self.keeper), *self._files(_ROOM, self.interpreter)]
+        # A mount for the keeper's own use, in a root that no worker keeps; nothing can be mounted after the last.
+        files += ["--dir", f"{_ROOM}{_SCRATCH}", "--proc", "/proc", "--remount-ro", "/"]
+        inside = self.keeper.command(control, self.memory_mb)
+        return [*self._launcher(), *self._bubblewrap(), *files, "--", *inside]
+
+    def setup(self) -> Mapping[str, object]:
+        """Return what a keeper is told once."""
+        scratch = f"size={self.options.tmp_size_max},nr_inodes={self.options.tmp_files_max},mode=0700"
+        program = str(self.interpreter.bootstrap_target) if self.interpreter.is_forked else None
+        return {"filter": self.filter_program.hex(), "scratch": scratch, "program": program}
+
+    def order(self) -> Mapping[str, object]:
+        """Return what a keeper is told of each worker."""
+        forked = self.interpreter.is_forked
+        return {
+            "limits": self.limits(),
+            "command": None if forked else self.interpreter.command(_INNER_CHANNEL, self.memory_mb),
+        }
 
     def limits(self) -> Mapping[str, int]:
-        """Return the resource limits, soft and hard alike, by their names in prlimit(1)."""
+        """Return the resource limits of a worker, soft and hard alike, by their names in prlimit(1)."""
         memory_mb = max(self.memory_mb, self.interpreter.memory_min_mb)
         limits = {
-            # The launcher, bubblewrap and the interpreter count as well, in the sandbox's own user namespace.
-            "nproc": self.options.processes_max + LAUNCHERS,
+            "nproc": self.options.processes_max,
             "data": (memory_mb + self.interpreter.data_base_mb) * MIB,
             "fsize": self.options.tmp_size_max,
             "nofile": self.options.files_max,
@@ -64,35 +74,23 @@ class Blueprint:
         return limits
 
     def _launcher(self) -> list[str]:
-        # bubblewrap's own tmpfs bounds bytes, not inodes; this one bounds both, without any privilege.
-        mount_options = (
-            f"size={self.options.tmp_size_max},nr_inodes={self.options.tmp_files_max},mode=0700,nosuid,nodev,noexec"
-        )
         programs = self.programs
-        unshare = [str(programs.unshare), "--user", "--map-root-user", "--mount", "--propagation", "private"]
+        unshare = [str(programs.unshare), "--user", "--map-root-user"]
         # Whoever dies, and whenever: the service takes this process with it, this one the process namespace that it
         # makes, and that one everything inside, so that no half-built sandbox stays. (Entering a user namespace clears
         # the parent-death signal, so it is set afterwards; bubblewrap alone sets it too late.)
         unshare += [str(programs.setpriv), "--pdeathsig", "KILL"]
-        unshare += [str(programs.unshare), "--pid", "--fork", "--kill-child"]
-        shell = [str(programs.shell), "-c", _MOUNT_THEN_RUN, "sh"]
-        limits = [f"--{name}={limit}:{limit}" for name, limit in self.limits().items()]
-        mount = [str(programs.mount), mount_options, str(self.scratch)]
-        return [*unshare, *shell, *mount, str(programs.prlimit), *limits, "--"]
+        return [*unshare, str(programs.unshare), "--pid", "--fork", "--kill-child"]
 
-    def _bubblewrap(self, descriptors: Descriptors) -> list[str]:
-        isolation = ["--unshare-all", "--unshare-user", "--disable-userns", "--cap-drop", "ALL", "--new-session"]
-        # As process 1 the interpreter is what the service sees: its clock, its memory, its death.
-        life = ["--die-with-parent", "--as-pid-1", "--hostname", "sandbox", "--chdir", _SCRATCH]
-        user = ["--uid", str(INNER_UID), "--gid", str(INNER_UID)]
-        return [str(self.programs.bwrap), *isolation, *life, *user, "--seccomp", str(descriptors.filter)]
+    def _bubblewrap(self) -> list[str]:
+        # The keeper's one right counts in the room's own user namespace: to make process namespaces.
+        isolation = ["--unshare-all", "--unshare-user", "--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN"]
+        # Not as process 1: libraries know a fork by its number, and each worker is a process 1.
+        life = ["--new-session", "--die-with-parent", "--hostname", "room"]
+        return [str(self.programs.bwrap), *isolation, *life, "--uid", str(_INNER_UID), "--gid", str(_INNER_UID)]
 
-    def _files(self) -> list[str]:
-        arguments: list[str] = []
-        for bind in self.interpreter.binds:
+    def _files(self, root: str, interpreter: Interpreter) -> Iterator[str]:
+        for bind in interpreter.binds:
             source = self.nothing if bind.hidden else bind.source
-            arguments += ["--ro-bind", str(source), str(bind.target)]
-        arguments += ["--ro-bind", str(self.interpreter.bootstrap), str(self.interpreter.bootstrap_target)]
-        arguments += ["--bind", str(self.scratch), _SCRATCH]
-        # Last: nothing can be mounted after it.
-        return [*arguments, "--remount-ro", "/"]
+            yield from ("--ro-bind", str(source), f"{root}{bind.target}")
+        yield from ("--ro-bind", str(interpreter.bootstrap), f"{root}{interpreter.bootstrap_target}")

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import struct
 from collections.abc import Callable
 
 from attrs import define, field
@@ -11,8 +10,6 @@ from adapters.sandbox.exchange import Ending, Exchange
 from adapters.sandbox.frames import FrameReader, ProtocolBroken
 
 _PIECE_SIZE = 256 * 1024
-_SCM_CREDENTIALS = 2  # unix(7); the socket module has no name for it on every version
-_CREDENTIALS = struct.Struct("=iII")
 
 
 @define(eq=False)
@@ -22,8 +19,6 @@ class Channel:
     connection: socket.socket
     frames: FrameReader
     tell: Callable[[Exchange], None]
-    peer_pid: int | None = field(default=None, init=False)
-    """Who sent the first bytes, as the kernel says: its number here, whatever it is in its own namespace."""
     _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop, init=False)
     _unwritten: memoryview = field(default=memoryview(b""), init=False)
 
@@ -61,7 +56,7 @@ class Channel:
 
     def _on_readable(self) -> None:
         try:
-            piece = self._read()
+            piece = self.connection.recv(_PIECE_SIZE)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
@@ -71,16 +66,6 @@ class Channel:
         else:
             self.close()
             self.tell(Exchange(Ending.DIED))
-
-    def _read(self) -> bytes:
-        if self.peer_pid is not None:
-            return self.connection.recv(_PIECE_SIZE)
-        piece, ancillary, _, _ = self.connection.recvmsg(_PIECE_SIZE, socket.CMSG_SPACE(_CREDENTIALS.size))
-        for level, kind, content in ancillary:
-            if (level, kind) == (socket.SOL_SOCKET, _SCM_CREDENTIALS):
-                self.peer_pid = _CREDENTIALS.unpack(content)[0]
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
-        return piece
 
     def _take(self, piece: bytes) -> None:
         try:

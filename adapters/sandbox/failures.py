@@ -16,7 +16,6 @@ _OUT_OF_MEMORY = re.compile(r"out of memory|OOM error|Zone Allocation failed", r
 _ENGINE_NOISE = re.compile(
     r"(?:\n?<--- Last few GCs --->|\n?\n#\n# Fatal|FATAL ERROR: |\n?----- Native stack trace).*", re.DOTALL
 )
-_SIGNALLED = 128
 _PROCESSORS = os.cpu_count() or 1
 
 PROTOCOL_BROKEN = "ProtocolBroken"
@@ -143,10 +142,10 @@ def without_engine_noise(stderr: str) -> str:
 
 
 def _signal_of(exit_status: int | None) -> int | None:
-    """Return the signal in an exit status: bubblewrap tells its child's as 128 + n, Python its own child's as -n."""
-    if exit_status is None or exit_status < 0:
-        return -(exit_status or -signal.SIGKILL)
-    return exit_status - _SIGNALLED if exit_status > _SIGNALLED else None
+    """Return the signal that ended a process with this status; the one that is not known was ours."""
+    if exit_status is None:
+        return signal.SIGKILL
+    return -exit_status if exit_status < 0 else None
 
 
 def _name_of(number: int) -> str:

@@ -8,7 +8,7 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from adapters.sandbox.elf import libraries_of
 from domain.language import Language
@@ -71,6 +71,11 @@ class Interpreter:
         return [str(self.program), *flags, str(self.bootstrap_target), str(channel)]
 
     @property
+    def is_forked(self) -> bool:
+        """Whether a worker can be a fork of the room's keeper, which is an interpreter of the same kind."""
+        return self.language is Language.PYTHON
+
+    @property
     def bootstrap_target(self) -> Path:
         """Where the sandbox has the bootstrap."""
         return Path("/pglambda") / self.bootstrap.name
@@ -87,6 +92,11 @@ def _node_flags(memory_mb: int) -> list[str]:
         "--v8-pool-size=1",
         "--disable-warning=ExperimentalWarning",
     ]
+
+
+def find_keeper() -> Interpreter:
+    """Return the interpreter of rooms' keepers; raises InterpreterMissing."""
+    return evolve(find_interpreter(Language.PYTHON, None), bootstrap=_BOOTSTRAP / "keeper.py")
 
 
 def find_interpreter(language: Language, node_path: Path | None) -> Interpreter:

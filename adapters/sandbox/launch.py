@@ -1,16 +1,17 @@
-"""Starts a sandbox process and holds on to its ends of the pipes."""
+"""Starts programs in a sandbox, and holds on to the service's ends of what they are given."""
 
+import asyncio
 import contextlib
 import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import partial
 
-from attrs import define
+from attrs import define, field
 
-from adapters.sandbox.blueprint import Blueprint, Descriptors
+from adapters.sandbox.blueprint import Blueprint
 from adapters.sandbox.control_group import ControlGroup
 
 _WAIT_THEN_RUN = 'read -r _ && exec "$@" < /dev/null'
@@ -20,77 +21,98 @@ class LaunchFailed(Exception):
     """The sandbox did not come up; the text is what its launcher said."""
 
 
+class RoomLost(LaunchFailed):
+    """The room ended while a worker was being started in it; another one will do."""
+
+
 @define(eq=False)
 class Launched:
-    """A process that was started: the service's ends, all non-blocking, and the processes by descriptor.
+    """A worker that was started: the service's ends, all non-blocking, and the process by number and descriptor."""
 
-    `inner_pid` is the interpreter's, known once it has said that it is ready.
-    """
-
-    outer: subprocess.Popen[bytes]
-    outer_fd: int
     channel: socket.socket
     stdout: int
     stderr: int
-    inner_pid: int | None = None
-    inner_fd: int | None = None
-
-    def identify(self, pid: int) -> None:
-        """Take note of the interpreter; raises ProcessLookupError when it has gone."""
-        self.inner_fd, self.inner_pid = os.pidfd_open(pid), pid
+    pid: int | None
+    pid_fd: int
+    exited: "asyncio.Future[int]" = field(factory=lambda: asyncio.get_running_loop().create_future())
+    """Its exit code, or the negative number of the signal that ended it, once it has left the process table."""
 
     def kill(self) -> None:
-        """Kill the interpreter, whose launchers then collect it and end; before it is known, the launcher.
-
-        The launcher alone would leave zombies for the system's first process to collect.
-        """
-        _kill(self.outer_fd if self.inner_fd is None else self.inner_fd)
-
-    def kill_launcher(self) -> None:
-        """Kill the launcher as well, when it does not end by itself."""
-        _kill(self.outer_fd)
+        """Kill it, and with it everything in its process namespace."""
+        kill(self.pid_fd)
 
     def close(self) -> None:
         """Close every descriptor."""
         self.channel.close()
-        _close(self.stdout, self.stderr, self.outer_fd, self.inner_fd)
-        self.stdout = self.stderr = self.outer_fd = -1
-        self.inner_fd = None
+        for descriptor in (self.stdout, self.stderr, self.pid_fd):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.stdout = self.stderr = self.pid_fd = -1
 
 
-def launch(blueprint: Blueprint, group: ControlGroup | None = None) -> Launched:
-    """Start a sandbox, all of it in the control group where there is one.
+@define(eq=False)
+class Ends:
+    """A worker's channel and streams before it has been started: ours, and those that it is to have."""
 
-    Call it from a thread that lives as long as the service: the sandbox dies with the thread that started it. Raises
+    channel: socket.socket
+    stdout: int
+    stderr: int
+    theirs: tuple[int, int, int]
+    _closing: contextlib.ExitStack
+
+    @classmethod
+    def make(cls) -> "Ends":
+        """Make them; raises OSError."""
+        with contextlib.ExitStack() as ours:
+            channel, their_channel = socket.socketpair()
+            ours.callback(channel.close)
+            theirs = contextlib.ExitStack()
+            theirs.callback(their_channel.close)
+            ours.push(theirs)
+            stdout, their_stdout = pipe(ours, theirs)
+            stderr, their_stderr = pipe(ours, theirs)
+            channel.setblocking(False)
+            os.set_blocking(stdout, False)
+            os.set_blocking(stderr, False)
+            ours.pop_all()
+            return cls(channel, stdout, stderr, (their_channel.fileno(), their_stdout, their_stderr), theirs)
+
+    def close_theirs(self) -> None:
+        """Close what the worker has by now, or will never have."""
+        self._closing.close()
+
+    def close(self) -> None:
+        """Close everything."""
+        self.close_theirs()
+        self.channel.close()
+        os.close(self.stdout)
+        os.close(self.stderr)
+
+    def launched(self, pid_fd: int) -> Launched:
+        """Return the worker that has been started on them."""
+        return Launched(self.channel, self.stdout, self.stderr, pid_of(pid_fd), pid_fd)
+
+
+def start_room(
+    blueprint: Blueprint, control: int, stderr: int, group: ControlGroup | None = None
+) -> "subprocess.Popen[bytes]":
+    """Start the launcher of a room, all of it in the control group where there is one.
+
+    Call it from a thread that lives as long as the service: the room dies with the thread that started it. Raises
     OSError.
     """
-    with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
-        channel, their_channel = socket.socketpair()
-        ours.callback(channel.close)
-        channel.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        theirs.callback(their_channel.close)
-        stdout, their_stdout = _pipe(ours, theirs)
-        stderr, their_stderr = _pipe(ours, theirs)
-        their_filter = _filled_pipe(blueprint.filter_program, theirs)
-        descriptors = Descriptors(their_channel.fileno(), their_filter)
-        start = _start if group is None else partial(_start_in, group)
-        outer = start(blueprint, blueprint.command(descriptors), descriptors, (their_stdout, their_stderr))
-        for descriptor in (stdout, stderr):
-            os.set_blocking(descriptor, False)
-        channel.setblocking(False)
-        launched = Launched(outer, os.pidfd_open(outer.pid), channel, stdout, stderr)
-        ours.pop_all()
-        return launched
+    start: Callable[..., subprocess.Popen[bytes]] = _start if group is None else partial(_start_in, group)
+    return start(blueprint, blueprint.command(control), control, stderr)
 
 
 def _start_in(
-    group: ControlGroup, blueprint: Blueprint, command: list[str], inherited: Descriptors, streams: tuple[int, int]
+    group: ControlGroup, blueprint: Blueprint, command: list[str], control: int, stderr: int
 ) -> "subprocess.Popen[bytes]":
     """Put the launcher into the group before it starts anything; raises OSError."""
     with contextlib.ExitStack() as closing:
-        waiting, go = _pipe(closing, closing)
+        waiting, go = pipe(closing, closing)
         command = [str(blueprint.programs.shell), "-c", _WAIT_THEN_RUN, "sh", *command]
-        outer = _start(blueprint, command, inherited, streams, stdin=waiting)
+        outer = _start(blueprint, command, control, stderr, stdin=waiting)
         try:
             group.admit(outer.pid)
         except OSError:
@@ -102,55 +124,44 @@ def _start_in(
 
 
 def _start(
-    blueprint: Blueprint,
-    command: list[str],
-    inherited: Descriptors,
-    streams: tuple[int, int],
-    stdin: int = subprocess.DEVNULL,
+    blueprint: Blueprint, command: list[str], control: int, stderr: int, stdin: int = subprocess.DEVNULL
 ) -> "subprocess.Popen[bytes]":
-    stdout, stderr = streams
     return subprocess.Popen(  # noqa: S603  # our own command line
         command,
         stdin=stdin,
-        stdout=stdout,
+        stdout=stderr,  # a pipe as well: of its kind are the streams that workers will have
         stderr=stderr,
         env={},
         cwd="/",
         user=blueprint.uid,
         group=blueprint.uid,
         extra_groups=None if blueprint.uid is None else [],
-        pass_fds=(inherited.channel, inherited.filter),
+        pass_fds=(control,),
         start_new_session=True,
     )
 
 
-def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[int, int]:
+def pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[int, int]:
+    """Return the ends of a new pipe, each to be closed by its stack."""
     read_end, write_end = os.pipe()
     reader.callback(os.close, read_end)
     writer.callback(os.close, write_end)
     return read_end, write_end
 
 
-def _filled_pipe(content: bytes, reader: contextlib.ExitStack) -> int:
-    read_end, write_end = os.pipe()
-    reader.callback(os.close, read_end)
+def pid_of(pid_fd: int) -> int | None:
+    """Return the number that a process has here; None when it has left the process table."""
+    descriptor = os.open(f"/proc/self/fdinfo/{pid_fd}", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.write(write_end, content)
+        fields = dict(line.split(b":", 1) for line in os.read(descriptor, 4096).splitlines())
     finally:
-        os.close(write_end)
-    return read_end
-
-
-def _kill(descriptor: int) -> None:
-    if descriptor >= 0:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-
-
-def _close(*descriptors: int | None) -> None:
-    for descriptor in _open(descriptors):
         os.close(descriptor)
+    pid = int(fields[b"Pid"])
+    return pid if pid > 0 else None
 
 
-def _open(descriptors: tuple[int | None, ...]) -> Iterator[int]:
-    return (descriptor for descriptor in descriptors if descriptor is not None and descriptor >= 0)
+def kill(pid_fd: int) -> None:
+    """Kill a process, if it lives."""
+    if pid_fd >= 0:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pid_fd, signal.SIGKILL)

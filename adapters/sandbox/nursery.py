@@ -5,10 +5,11 @@ import asyncio
 from attrs import define, field
 
 from adapters.sandbox.blueprint import Blueprint
-from adapters.sandbox.control_group import ControlGroup
-from adapters.sandbox.launch import LaunchFailed, launch
+from adapters.sandbox.launch import LaunchFailed, RoomLost
 from adapters.sandbox.layers import observe_layers
 from adapters.sandbox.process import WorkerProcess
+from adapters.sandbox.room import Room
+from adapters.sandbox.rooms import Rooms
 
 
 @define(eq=False)
@@ -16,8 +17,7 @@ class Nursery:
     """Starts workers and remembers those that live."""
 
     start_timeout_s: float
-    group: ControlGroup | None = None
-    """Where every worker is put, where there is one."""
+    rooms: Rooms = field(factory=Rooms)
     _living: set[WorkerProcess] = field(factory=set, init=False)
     _closed: bool = field(default=False, init=False)
 
@@ -30,14 +30,17 @@ class Nursery:
         """Start a worker and make sure that it is isolated; raises LaunchFailed."""
         if self._closed:
             raise LaunchFailed("the service is stopping")
-        process = await self._start_worker(blueprint)
         try:
-            _require_isolation(process)
-        except LaunchFailed:
-            process.kill()
-            await process.gone()
-            raise
-        return process
+            async with asyncio.timeout(self.start_timeout_s):
+                try:
+                    return await self._start(blueprint)
+                except RoomLost:
+                    if self._closed:
+                        raise
+                return await self._start(blueprint)
+        except TimeoutError:
+            self.rooms.retire(blueprint)
+            raise LaunchFailed(f"it was not ready within {self.start_timeout_s:g} s") from None
 
     async def close(self, grace_s: float) -> None:
         """Kill every worker and wait, at most `grace_s`, until they have left the process table."""
@@ -47,13 +50,11 @@ class Nursery:
             process.kill()
         if living:
             await asyncio.wait([asyncio.ensure_future(process.gone()) for process in living], timeout=grace_s)
+        await self.rooms.close(grace_s)
 
-    async def _start_worker(self, blueprint: Blueprint) -> WorkerProcess:
+    async def _start(self, blueprint: Blueprint) -> WorkerProcess:
         """Start a worker, remember it at once, and wait until it is ready; raises LaunchFailed."""
-        try:
-            launched = launch(blueprint, self.group)
-        except (OSError, KeyError) as error:
-            raise LaunchFailed(f"its launcher cannot be started: {error}") from error
+        room, launched = await self.rooms.start(blueprint)
         options = blueprint.options
         process = WorkerProcess(
             launched,
@@ -64,14 +65,14 @@ class Nursery:
         )
         self._adopt(process)
         try:
-            async with asyncio.timeout(self.start_timeout_s):
-                await process.start()
-        except TimeoutError:
-            raise LaunchFailed(f"it was not ready within {self.start_timeout_s:g} s") from None
-        finally:
-            if not process.is_ready:
-                process.kill()
-                await process.gone()
+            await process.start()
+            _require_isolation(process, room)
+        except BaseException as error:
+            process.kill()
+            await process.gone()
+            if isinstance(error, LaunchFailed) and room.is_lost:
+                raise RoomLost(str(error)) from error
+            raise
         return process
 
     def _adopt(self, process: WorkerProcess) -> None:
@@ -79,9 +80,9 @@ class Nursery:
         process.when_gone(lambda: self._living.discard(process))
 
 
-def _require_isolation(process: WorkerProcess) -> None:
+def _require_isolation(process: WorkerProcess, room: Room) -> None:
     try:
-        missing = observe_layers(process.launched.inner_pid or 0).missing
+        missing = observe_layers(process.launched.pid or 0, room.keeper_pid or 0).missing
     except OSError as error:
         raise LaunchFailed(f"the worker's isolation cannot be observed: {error}") from error
     if missing:

@@ -30,7 +30,8 @@ class SandboxOptions:
     counts only as root; otherwise workers have the service's own uid. `node_path` is a system Node (>= 20) to use in
     place of the one from the wheel; `bwrap_path` likewise for bubblewrap. `cpu_per_wall` times its wall limit is the CPU
     time of one execution, `cpu_s_max` that of a worker's whole life. `memory_budget_mb` is what all workers of sessions may take together, half of the
-    host's memory when it is None; `owner_running_max` bounds the executions of one owner that run at once.
+    host's memory when it is None; `owner_running_max` bounds the executions of one owner that run at once. After `forks_max` workers a room
+    is replaced by a new one: forks of one interpreter share the layout of its memory and the secret of its hashes.
     """
 
     runtimes_dir: Path
@@ -51,6 +52,7 @@ class SandboxOptions:
     idle_s: float = field(default=600.0, validator=gt(0))
     start_timeout_s: float = field(default=10.0, validator=gt(0))
     retry_s: float = field(default=5.0, validator=gt(0))
+    forks_max: int = field(default=1000, validator=ge(1))
     kill_s: float = field(default=0.5, validator=gt(0))
 
     memory_mb: int = field(default=128, validator=ge(16))

@@ -72,12 +72,8 @@ class WorkerProcess:
             self._waiting = None
         if exchange.ending is not Ending.ANSWERED:
             raise LaunchFailed(await self._last_words())
-        try:
-            self.launched.identify(self._channel.peer_pid or 0)
-        except OSError as error:
-            raise LaunchFailed(f"the interpreter cannot be found among the processes: {error}") from error
-        self.meter = UsageMeter.of(self.launched.inner_pid)
-        self._priority = Priority(self.launched.inner_pid)
+        self.meter = UsageMeter.of(self.launched.pid)
+        self._priority = Priority(self.launched.pid)
         self._threads_max = (self.meter.footprint().threads or 0) + self.threads_later_max
         self.is_ready = True
 
@@ -123,7 +119,6 @@ class WorkerProcess:
         """Kill the whole sandbox at once."""
         self._broken = True
         self.launched.kill()
-        self._loop.call_later(self.kill_s / 2, self.launched.kill_launcher)
 
     async def gone(self) -> bool:
         """Wait until it has left the process table, at most `kill_s`; return whether it has."""
@@ -150,12 +145,12 @@ class WorkerProcess:
     async def _last_words(self) -> str:
         self.kill()
         await self.gone()
-        return self.stderr.text().strip() or f"the launcher ended with status {self.exit_status}"
+        return self.stderr.text().strip() or f"it ended with status {self.exit_status}"
 
     # Starting.
 
     def _listen(self) -> None:
-        self._loop.add_reader(self.launched.outer_fd, self._on_exit)
+        self.launched.exited.add_done_callback(self._on_exit)
         self._channel.listen()
         self._loop.add_reader(self.launched.stdout, self._on_output, self.launched.stdout, self.stdout)
         self._loop.add_reader(self.launched.stderr, self._on_output, self.launched.stderr, self.stderr)
@@ -203,17 +198,13 @@ class WorkerProcess:
     def _output_exceeded(self) -> bool:
         return self.stdout.is_exceeded or self.stderr.is_exceeded
 
-    def _on_exit(self) -> None:
-        self.exit_status = self.launched.outer.poll()
-        if self.exit_status is None:
-            return
+    def _on_exit(self, exited: "asyncio.Future[int]") -> None:
+        self.exit_status = exited.result()
         self._drain()
         launched = self.launched
-        for descriptor in (launched.outer_fd, launched.stdout, launched.stderr):
+        for descriptor in (launched.stdout, launched.stderr):
             self._forget(descriptor)
         self._channel.close()
-        # A launcher that was killed alone must not leave its sandbox.
-        launched.kill()
         launched.close()
         self.meter.close()
         self._gone.set_result(None)

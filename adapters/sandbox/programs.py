@@ -1,4 +1,4 @@
-"""The system's programs that build a sandbox: bubblewrap, and what mounts the private scratch folder."""
+"""The system's programs that build a sandbox: bubblewrap, and what ties its life to the service's."""
 
 import importlib.util
 import shutil
@@ -19,8 +19,6 @@ class Programs:
 
     bwrap: Path
     unshare: Path
-    mount: Path
-    prlimit: Path
     setpriv: Path
     shell: Path
 
@@ -30,8 +28,6 @@ def find_programs(bwrap: Path | None) -> Programs:
     return Programs(
         bwrap=bwrap or _system("bwrap") or _bwrap_of_wheel(),
         unshare=_needed("unshare", "util-linux"),
-        mount=_needed("mount", "mount"),
-        prlimit=_needed("prlimit", "util-linux"),
         setpriv=_needed("setpriv", "util-linux"),
         shell=_needed("sh", "dash"),
     )

@@ -11,7 +11,7 @@ from attrs import define, field
 from typing_extensions import override
 
 from adapters.bounded_cache import BoundedCache
-from adapters.sandbox.blueprint import LAUNCHERS
+from adapters.sandbox.blueprint import ROOM_PROCESSES
 from adapters.sandbox.checker import TOO_HARD
 from adapters.sandbox.control_group import GroupLimits, NoControlGroup, make_control_group
 from adapters.sandbox.execution import Executed, ScriptTask, execute
@@ -21,6 +21,7 @@ from adapters.sandbox.nursery import Nursery
 from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.places import Kind, Place, PlaceLimits, PlaceRequest, Places
 from adapters.sandbox.process import WorkerProcess
+from adapters.sandbox.rooms import ROOM_MEMORY_MB, ROOMS_MAX
 from adapters.sandbox.runtime import LanguageRuntime
 from adapters.sandbox.stats import SandboxStats
 from adapters.sandbox.workshop import Workshop
@@ -132,12 +133,14 @@ class SandboxScriptRunner(ScriptRunner):
         checkers = 2 * len(options.languages)
         memory_mb = beside * options.memory_mb + checkers * options.check_memory_mb
         workers = options.warm_workers_max + beside + checkers
-        return GroupLimits(self._memory_bytes_max + memory_mb * MIB, workers * (options.processes_max + LAUNCHERS))
+        rooms = len(options.languages) * (ROOMS_MAX + 1)
+        memory_bytes = self._memory_bytes_max + (memory_mb + rooms * ROOM_MEMORY_MB) * MIB
+        return GroupLimits(memory_bytes, workers * options.processes_max + rooms * ROOM_PROCESSES)
 
     async def open(self) -> None:
         """Try the sandbox and start spare workers; what cannot be had is told by `health` and tried again."""
         try:
-            self._nursery.group = make_control_group(self._group_limits)
+            self._nursery.rooms.group = make_control_group(self._group_limits)
         except NoControlGroup as error:
             self._no_group = str(error)
         await asyncio.gather(*(runtime.open() for runtime in self._runtimes.values()))
@@ -153,8 +156,8 @@ class SandboxScriptRunner(ScriptRunner):
         for runtime in self._runtimes.values():
             await runtime.close()
         await self._nursery.close(grace_s)
-        if self._nursery.group is not None:
-            self._nursery.group.close()
+        if self._nursery.rooms.group is not None:
+            self._nursery.rooms.group.close()
 
     @override
     async def acquire(self, run: ScriptRun) -> Worker:
@@ -286,9 +289,9 @@ class SandboxScriptRunner(ScriptRunner):
             "seccomp": granted,
             "rlimits": granted,
             "tmpfs_limits": granted,
-            "cgroup": self._nursery.group is not None,
+            "cgroup": self._nursery.rooms.group is not None,
             "landlock": False,
-            "not_used": _NOT_USED | ({} if self._nursery.group else {"cgroup": self._no_group}),
+            "not_used": _NOT_USED | ({} if self._nursery.rooms.group else {"cgroup": self._no_group}),
             "refused_calls": "named by the interpreter's own error (no notifier)",
             "separate_uid": separate is not None,
             "uid": "workers share the service's uid" if separate is None else separate,

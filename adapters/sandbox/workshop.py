@@ -7,7 +7,7 @@ from attrs import evolve, frozen
 
 from adapters.sandbox.blueprint import Blueprint
 from adapters.sandbox.copies import Copies, Unreachable
-from adapters.sandbox.interpreters import InterpreterMissing, find_interpreter
+from adapters.sandbox.interpreters import InterpreterMissing, find_interpreter, find_keeper
 from adapters.sandbox.options import SandboxLevel, SandboxOptions
 from adapters.sandbox.programs import ProgramMissing, Programs, find_programs
 from adapters.sandbox.seccomp import MACHINES, filter_program
@@ -53,15 +53,16 @@ class Workshop:
 
     def _blueprint(self, language: Language) -> Blueprint:
         programs = find_programs(self.options.bwrap_path)
-        interpreter = find_interpreter(language, self.options.node_path)
+        interpreter, keeper = find_interpreter(language, self.options.node_path), find_keeper()
         copies = Copies(self.options.runtimes_dir / "copies")
         if self.uid is not None:
             copies.prepare()
-            interpreter, programs = copies.interpreter(interpreter), _reachable_programs(copies, programs)
+            interpreter, keeper = copies.interpreter(interpreter), copies.interpreter(keeper)
+            programs = _reachable_programs(copies, programs)
         return Blueprint(
             interpreter=interpreter,
+            keeper=keeper,
             programs=programs,
-            scratch=self._folder("scratch"),
             nothing=self._folder("nothing"),
             filter_program=filter_program(),
             uid=self.uid,

@@ -186,7 +186,7 @@ def namespace_of(pid, name):
 async def test_the_workers_uid_is_not_root_on_the_host(shared):
     worker = await shared.acquire(run_of("result = 1"))
     try:
-        pid = worker._process.launched.inner_pid
+        pid = worker._process.launched.pid
         assert kernel_text(pid, "uid_map").split() == ["65534", str(shared.options.sandbox_uid), "1"]
     finally:
         await worker.release()
@@ -195,7 +195,7 @@ async def test_the_workers_uid_is_not_root_on_the_host(shared):
 async def test_the_kernel_confirms_every_layer(shared):
     worker = await shared.acquire(run_of("result = 1"))
     try:
-        pid = worker._process.launched.inner_pid
+        pid = worker._process.launched.pid
         for namespace in ("user", "pid", "mnt", "net", "ipc", "uts", "cgroup"):
             assert namespace_of("self", namespace) != namespace_of(pid, namespace)
     finally:
@@ -252,24 +252,21 @@ result = 1
 
 async def test_a_worker_leaves_no_process_when_it_is_killed(shared):
     worker = await shared.acquire(run_of("while True: pass", limits=SHORT))
-    pids = (worker._process.launched.inner_pid, worker._process.launched.outer.pid)
+    pid = worker._process.launched.pid
     await worker.run()
     await worker.release()
-    await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+    await until(lambda: not Path(f"/proc/{pid}").exists())
 
 
-def launcher_environment(pid):
-    """Return what root, and any process of the launcher's uid outside, can read."""
+def environment_of(pid):
+    """Return what root, and any process of the same uid outside, can read."""
     try:
         return Path(f"/proc/{pid}/environ").read_bytes()
     except PermissionError:
         return b""
 
 
-async def test_no_secret_of_the_service_is_in_the_launchers_environment(shared):
-    worker = await shared.acquire(run_of("result = 1"))
-    try:
-        pid = worker._process.launched.outer.pid
-        assert all(name not in launcher_environment(pid) for name in (b"PATH", b"HOME"))
-    finally:
-        await worker.release()
+async def test_no_secret_of_the_service_is_in_the_environment_of_launchers_and_keepers(shared):
+    for room in shared._nursery.rooms._living:
+        for pid in (room._outer.pid, room.keeper_pid):
+            assert all(name not in environment_of(pid) for name in (b"PATH", b"HOME"))

@@ -30,9 +30,13 @@ PYTHON = [Language.PYTHON]
 
 
 def processes_of(runner):
-    living = list(runner._nursery._living)
-    pids = [pid for process in living for pid in (process.launched.inner_pid, process.launched.outer.pid)]
+    pids = [process.launched.pid for process in runner._nursery._living]
+    pids += [pid for room in rooms_of(runner) for pid in (room._outer.pid, room.keeper_pid)]
     return [pid for pid in pids if pid is not None]
+
+
+def rooms_of(runner):
+    return list(runner._nursery.rooms._living)
 
 
 def exists(pid):
@@ -46,7 +50,7 @@ async def test_closing_leaves_no_process(opened):
         await runner.check(Language.PYTHON, script_of("a = 1"), ANONYMOUS)
         await until(lambda: runner._nursery.count >= 4)
         pids = processes_of(runner)
-    assert len(pids) >= 8
+    assert len(pids) >= 6
     assert [pid for pid in pids if exists(pid)] == []
     assert (await running).failure is not None
 
@@ -55,8 +59,8 @@ async def test_every_worker_is_in_the_services_control_group_where_there_is_one(
     async with opened(languages=PYTHON) as runner:
         health = await runner.health()
         worker = await runner.acquire(run_of("result = 1"))
-        pid = worker._process.launched.inner_pid
-        group = runner._nursery.group
+        pid = worker._process.launched.pid
+        group = runner._nursery.rooms.group
         if group is None:
             assert health["layers"]["cgroup"] is False
             assert health["layers"]["not_used"]["cgroup"]
@@ -70,10 +74,10 @@ async def test_every_worker_is_in_the_services_control_group_where_there_is_one(
 
 async def test_a_control_group_that_cannot_be_entered_starts_nothing(opened, tmp_path):
     async with opened(languages=PYTHON, spares=0) as runner:
-        runner._nursery.group = ControlGroup(1, (tmp_path / "gone",))
+        runner._nursery.rooms.group = ControlGroup(1, (tmp_path / "gone",))
         with pytest.raises(RuntimeUnavailable, match="launcher cannot be started"):
             await runner.acquire(run_of("result = 1"))
-        runner._nursery.group = None
+        runner._nursery.rooms.group = None
         assert await result_of(runner, run_of("result = 1")) == "1"
 
 
@@ -110,7 +114,7 @@ async def test_an_ended_session_leaves_no_worker(opened):
     async with opened(languages=PYTHON, spares=0) as runner:
         key = new_session()
         await report_of(runner, run_of("result = 1", key=key))
-        pids = processes_of(runner)
+        pids = [process.launched.pid for process in runner._nursery._living]
         await runner.evict(key.request_id)
         await until(lambda: not any(map(exists, pids)))
 
@@ -120,7 +124,7 @@ async def test_a_worker_that_died_between_two_runs_is_replaced(opened):
         key = new_session()
         await report_of(runner, run_of("result = 1", key=key))
         (place,) = runner._places._idle
-        os.kill(place.process.launched.outer.pid, signal.SIGKILL)
+        os.kill(place.process.launched.pid, signal.SIGKILL)
         await until(lambda: runner._places.count == 0)
         assert (await report_of(runner, run_of("result = 2", key=key))).cold_start is True
 
@@ -128,7 +132,7 @@ async def test_a_worker_that_died_between_two_runs_is_replaced(opened):
 async def test_a_worker_that_died_before_its_run_has_started_nothing(opened):
     async with opened(languages=PYTHON) as runner:
         worker = await runner.acquire(run_of("result = 1"))
-        os.kill(worker._process.launched.outer.pid, signal.SIGKILL)
+        os.kill(worker._process.launched.pid, signal.SIGKILL)
         await until(lambda: not worker._process.is_alive)
         with pytest.raises(RuntimeUnavailable):
             await worker.run()
@@ -138,7 +142,7 @@ async def test_a_worker_that_died_before_its_run_has_started_nothing(opened):
 async def test_a_run_that_is_cancelled_takes_its_worker_with_it(opened):
     async with opened(languages=PYTHON, spares=0) as runner:
         worker = await runner.acquire(run_of("while True: pass"))
-        pids = processes_of(runner)
+        pids = [worker._process.launched.pid]
         running = asyncio.ensure_future(worker.run())
         await asyncio.sleep(0)
         running.cancel()
@@ -197,7 +201,7 @@ def niceness_of(pid):
 async def test_a_script_that_computes_lets_others_go_first_with_all_its_threads(opened, source, language):
     async with opened(languages=[language]) as runner:
         worker = await runner.acquire(run_of(source, language=language))
-        pid = worker._process.launched.inner_pid
+        pid = worker._process.launched.pid
         assert niceness_of(pid) == {0}
         running = asyncio.ensure_future(worker.run())
         await until(lambda: niceness_of(pid) == {10})
@@ -212,7 +216,7 @@ async def test_after_it_has_computed_a_worker_is_like_the_others(opened):
         key, source = new_session(), "import time\nwhile time.process_time() < 0.3: pass"
         await report_of(runner, run_of(source, key=key))
         (place,) = runner._places._idle
-        assert niceness_of(place.process.launched.inner_pid) == {0}
+        assert niceness_of(place.process.launched.pid) == {0}
 
 
 async def test_waiting_uses_no_cpu_time(opened):
@@ -267,10 +271,14 @@ async def test_without_a_sandbox_nothing_runs_and_the_remedy_is_told(opened, opt
 
 
 FAKE_BWRAP = """#!/usr/bin/python3
-import os, struct, sys
-channel = int(sys.argv[-1])
+import json, os, socket, struct, sys
+control = socket.socket(fileno=int(sys.argv[-1]))
+control.recv(65536)
+socket.send_fds(control, [b'{"ready": true}'], [os.pidfd_open(os.getpid())])
+order, (channel, *_), _, _ = socket.recv_fds(control, 65536, 3)
 header = b'{"kind":"ready","nonce":""}'
 os.write(channel, struct.pack("<II", len(header), 0) + header)
+socket.send_fds(control, [json.dumps({"id": json.loads(order)["id"]}).encode()], [os.pidfd_open(os.getpid())])
 os.read(channel, 1)
 """
 
@@ -410,15 +418,16 @@ async def test_a_service_that_is_killed_leaves_no_orphan(runtimes_dir):
 
 
 LAUNCH_AND_DIE = """
-import os, signal, sys, threading
+import os, signal, socket, sys, threading
 from pathlib import Path
-from adapters.sandbox.launch import launch
+from adapters.sandbox.launch import start_room
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.workshop import Workshop
 from domain.language import Language
 
 blueprint = Workshop(SandboxOptions(Path(sys.argv[1]))).blueprint(Language.PYTHON)
-launched = [launch(blueprint) for _ in range(4)]
+controls = [socket.socketpair() for _ in range(4)]
+started = [start_room(blueprint, theirs.fileno(), 2) for _, theirs in controls]
 print(os.getpid(), flush=True)
 threading.Event().wait(float(sys.argv[2]))
 os.kill(os.getpid(), signal.SIGKILL)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def test_the_user_inside_is_not_root_outside(shared):
     worker = await shared.acquire(run_of("result = 1"))
     try:
-        inner = Path(f"/proc/{worker._process.launched.inner_pid}")
+        inner = Path(f"/proc/{worker._process.launched.pid}")
         inside, outside, count = map(int, (inner / "uid_map").read_text().split())
         assert (inside, count) == (65534, 1)
         assert outside == shared.options.sandbox_uid != 0

@@ -1,16 +1,19 @@
 """A runner without a sandbox, to show what attacks do where nothing holds them."""
 
+import asyncio
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from uuid import UUID
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
-from adapters.sandbox.blueprint import Blueprint, Descriptors
+from adapters.sandbox.blueprint import Blueprint
 from adapters.sandbox.execution import ScriptTask, execute
-from adapters.sandbox.launch import launch
+from adapters.sandbox.launch import Ends, Launched
 from adapters.sandbox.process import WorkerProcess
 from domain.identity import Owner
 from domain.language import Language
@@ -24,8 +27,30 @@ class BareBlueprint(Blueprint):
 
     folder: Path = field(kw_only=True)
 
-    def command(self, descriptors: Descriptors) -> list[str]:
-        return [str(self._program), str(self._bootstrap()), str(descriptors.channel)]
+    def launch(self) -> Launched:
+        ends = Ends.make()
+        channel, stdout, stderr = ends.theirs
+        os.set_inheritable(channel, True)
+        process = subprocess.Popen(
+            [self._program, self._bootstrap(), str(channel)],
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            env={},
+            cwd="/",
+            close_fds=False,
+            start_new_session=True,
+        )
+        ends.close_theirs()
+        launched = ends.launched(os.pidfd_open(process.pid))
+        loop = asyncio.get_running_loop()
+
+        def collect() -> None:
+            loop.remove_reader(launched.pid_fd)
+            launched.exited.set_result(process.wait())
+
+        loop.add_reader(launched.pid_fd, collect)
+        return launched
 
     @property
     def _program(self) -> Path:
@@ -71,7 +96,7 @@ class UnconfinedRunner(ScriptRunner):
         blueprint = self.blueprints[run.language]
         bare = BareBlueprint(**{name: getattr(blueprint, name) for name in _FIELDS}, folder=self.folder)
         process = WorkerProcess(
-            launch(evolve(bare, uid=None)),
+            bare.launch(),
             output_size_max=blueprint.options.output_size_max,
             answer_size_max=blueprint.options.result_size_max,
             kill_s=blueprint.options.kill_s,
@@ -91,4 +116,4 @@ class UnconfinedRunner(ScriptRunner):
         raise NotImplementedError
 
 
-_FIELDS = ("interpreter", "programs", "scratch", "nothing", "filter_program", "uid", "memory_mb", "options")
+_FIELDS = ("interpreter", "keeper", "programs", "nothing", "filter_program", "uid", "memory_mb", "options")

@@ -1,12 +1,14 @@
 """Workers' answers are read with distrust; every other ending is explained."""
 
+import os
+
 import pytest
 
 from adapters.sandbox.answers import FailureTold, read_answer, read_result
 from adapters.sandbox.exchange import Ending, Exchange
 from adapters.sandbox.failures import FailureRules, without_engine_noise
 from adapters.sandbox.frames import Frame, ProtocolBroken
-from adapters.sandbox.layers import layers_in
+from adapters.sandbox.layers import layers_in, shared_namespaces
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.output import Output
 from adapters.sandbox.usage import Footprint, UsageMeter
@@ -78,13 +80,13 @@ def test_an_error_without_a_text_of_its_own_is_told_by_its_name(rules):
         (Exchange(Ending.PROTOCOL_BROKEN, observed="x"), None, "", FailureCode.SCRIPT_ERROR),
         (Exchange(Ending.DIED), 3, "", FailureCode.SCRIPT_EXITED),
         (Exchange(Ending.DIED), 0, "", FailureCode.SCRIPT_EXITED),
-        (Exchange(Ending.DIED), 139, "", FailureCode.SCRIPT_EXITED),
-        (Exchange(Ending.DIED), 128 + 63, "", FailureCode.SCRIPT_EXITED),
-        (Exchange(Ending.DIED), 133, "Fatal process out of memory: Zone", FailureCode.MEMORY_LIMIT),
-        (Exchange(Ending.DIED), 137, "", FailureCode.MEMORY_LIMIT),
+        (Exchange(Ending.DIED), -11, "", FailureCode.SCRIPT_EXITED),
+        (Exchange(Ending.DIED), -63, "", FailureCode.SCRIPT_EXITED),
+        (Exchange(Ending.DIED), -5, "Fatal process out of memory: Zone", FailureCode.MEMORY_LIMIT),
+        (Exchange(Ending.DIED), 137, "", FailureCode.SCRIPT_EXITED),
         (Exchange(Ending.DIED), -9, "", FailureCode.MEMORY_LIMIT),
         (Exchange(Ending.DIED), None, "", FailureCode.MEMORY_LIMIT),
-        (Exchange(Ending.DIED, elapsed_s=100), 137, "", FailureCode.CPU_LIMIT),
+        (Exchange(Ending.DIED, elapsed_s=100), -9, "", FailureCode.CPU_LIMIT),
     ],
 )
 def test_every_ending_without_an_answer_has_its_code(rules, exchange, status, stderr, code):
@@ -113,6 +115,12 @@ def test_layers_are_read_from_what_the_kernel_says():
     status = "NSpid:\t10\t1\nCapEff:\t0000\nCapBnd:\t0000\nNoNewPrivs:\t1\nSeccomp:\t2\n"
     assert layers_in(status).missing == []
     assert len(layers_in("").missing) == 4
+    assert layers_in(status.replace("\t1\nCap", "\t7\nCap")).missing == ["a process namespace"]
+    assert layers_in(status, ("net", "ipc")).missing == ["namespaces of its own (net, ipc)"]
+
+
+def test_a_process_shares_every_namespace_with_itself():
+    assert len(shared_namespaces(os.getpid(), os.getpid())) == 7
 
 
 def test_a_meter_of_nothing_reads_nothing():

@@ -1,7 +1,6 @@
 """The channel sends what there is room for, and tells of everything that it reads."""
 
 import asyncio
-import os
 import socket
 import struct
 
@@ -44,16 +43,6 @@ async def test_a_frame_that_is_too_large_is_told_as_a_breach(ends):
     worker.send(struct.pack("<II", 0, 101))
     await until(lambda: told)
     assert told[0].ending is Ending.PROTOCOL_BROKEN
-
-
-async def test_the_kernel_tells_who_sends(ends):
-    channel, told, worker = ends
-    channel.connection.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-    worker.send(encode_frame(b"header"))
-    await until(lambda: told)
-    assert channel.peer_pid == os.getpid()
-    worker.send(encode_frame(b"header"))
-    await until(lambda: len(told) == 2)
 
 
 async def test_the_end_is_told_once(ends):

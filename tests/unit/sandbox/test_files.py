@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from adapters.sandbox import copies as copies_module
-from adapters.sandbox.blueprint import Blueprint, Descriptors
+from adapters.sandbox.blueprint import Blueprint
 from adapters.sandbox.copies import Copies, Unreachable, is_reachable
 from adapters.sandbox.elf import libraries_of, loader_of
 from adapters.sandbox.interpreters import Bind, Interpreter, InterpreterMissing, find_interpreter
@@ -192,7 +192,8 @@ def test_a_configured_bubblewrap_comes_first():
 
 def blueprint_of(interpreter, tmp_path, memory_mb):
     programs = find_programs(Path("/opt/bwrap"))
-    return Blueprint(interpreter, programs, tmp_path, tmp_path, b"", None, memory_mb, SandboxOptions(tmp_path))
+    keeper = evolve(interpreter, bootstrap=tmp_path / "keeper.py")
+    return Blueprint(interpreter, keeper, programs, tmp_path, b"", None, memory_mb, SandboxOptions(tmp_path))
 
 
 def test_an_interpreter_is_given_no_less_memory_than_it_needs_to_start(interpreter, tmp_path):
@@ -209,11 +210,30 @@ def test_the_limit_of_mapped_memory_is_set_only_where_it_suits(interpreter, tmp_
 
 
 def test_the_root_is_made_read_only_last_and_hidden_folders_are_covered(interpreter, tmp_path):
-    command = blueprint_of(interpreter, tmp_path, 64).command(Descriptors(3, 4))
+    command = blueprint_of(interpreter, tmp_path, 64).command(7)
     inside = command.index("/opt/bwrap")
     end = command.index("--", inside)
     assert command[end - 2 : end] == ["--remount-ro", "/"]
     assert command[end + 1] == "/usr/bin/program"
-    covered = command.index("/usr/lib/program/site-packages")
-    assert command[covered - 1] == str(tmp_path)
-    assert {"--unshare-all", "--disable-userns", "--die-with-parent", "--as-pid-1"} <= set(command)
+    assert command[-1] == "7"
+    for covered in ("/usr/lib/program/site-packages", "/room/usr/lib/program/site-packages"):
+        assert command[command.index(covered) - 1] == str(tmp_path)
+    assert {"--unshare-all", "--die-with-parent"} <= set(command)
+
+
+def test_the_roots_of_workers_hold_their_own_interpreter_and_nothing_of_the_keeper(interpreter, tmp_path):
+    other = Bind(tmp_path, Path("/usr/lib/other"))
+    blueprint = evolve(blueprint_of(interpreter, tmp_path, 64), keeper=evolve(interpreter, binds=[other]))
+    command = blueprint.command(7)
+    assert "/usr/lib/other" in command
+    assert "/room/usr/lib/other" not in command
+    assert "/room/usr/bin/program" in command
+
+
+@pytest.mark.parametrize(("language", "program"), [(Language.PYTHON, "/pglambda/bootstrap"), (Language.NODEJS, None)])
+def test_workers_of_the_keepers_own_language_are_forks_and_others_are_programs(
+    interpreter, tmp_path, language, program
+):
+    blueprint = blueprint_of(evolve(interpreter, language=language), tmp_path, 64)
+    assert blueprint.setup()["program"] == program
+    assert (blueprint.order()["command"] is None) == (program is not None)

@@ -1,0 +1,177 @@
+"""Rooms: workers are forks of a keeper, apart from each other and from it, and end with it."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from adapters.sandbox.layers import shared_namespaces
+from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.rooms import ROOMS_MAX, Rooms
+from adapters.sandbox.workshop import Workshop
+from domain.errors import RuntimeUnavailable
+from domain.language import Language
+from tests.contracts.script_runs import new_session, report_of, result_of, run_of, until
+
+PYTHON = [Language.PYTHON]
+RANDOM = """
+import random, ssl, uuid
+result = [random.random(), ssl.RAND_bytes(8).hex(), str(uuid.uuid4()), str(uuid.uuid1())]
+"""
+
+
+def rooms_of(runner):
+    return list(runner._nursery.rooms._living)
+
+
+def is_there(pid):
+    return Path(f"/proc/{pid}").exists()
+
+
+def told_of(pid, name):
+    return Path(f"/proc/{pid}/{name}").read_text()
+
+
+@pytest.mark.parametrize(("language", "source"), [(Language.PYTHON, "result = 1"), (Language.NODEJS, "return 1")])
+async def test_a_worker_has_every_namespace_for_itself(opened, language, source):
+    async with opened(languages=[language]) as runner:
+        workers = [await runner.acquire(run_of(source, language=language)) for _ in range(2)]
+        (room,) = rooms_of(runner)
+        first, second = (worker._process.launched.pid for worker in workers)
+        assert shared_namespaces(first, room.keeper_pid) == ()
+        assert shared_namespaces(first, second) == ()
+        assert set(shared_namespaces(first, first)) == {"user", "pid", "mnt", "net", "ipc", "uts", "cgroup"}
+        for worker in workers:
+            await worker.release()
+
+
+async def test_nothing_of_the_room_is_mounted_in_a_worker(opened):
+    async with opened(languages=PYTHON) as runner:
+        worker = await runner.acquire(run_of("result = 1"))
+        lines = told_of(worker._process.launched.pid, "mountinfo").splitlines()
+        mounted = {line.split()[4]: line.split()[5].split(",") for line in lines}
+        assert "/proc" not in mounted
+        assert not any(path.startswith("/room") or path.endswith("keeper.py") for path in mounted)
+        assert {path for path, options in mounted.items() if "rw" in options} == {"/tmp"}
+        await worker.release()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can enter a worker's user namespace")
+async def test_no_user_namespace_can_be_made_in_a_workers_whatever_its_filter_says(opened):
+    async with opened(languages=PYTHON) as runner:
+        worker = await runner.acquire(run_of("result = 1"))
+        enter = ("nsenter", "--target", str(worker._process.launched.pid), "--user", "--preserve-credentials")
+        tried = await asyncio.create_subprocess_exec(*enter, "unshare", "--user", "true", stderr=subprocess.PIPE)
+        _, said = await tried.communicate()
+        assert b"No space left on device" in said
+        await worker.release()
+
+
+async def test_forks_of_one_interpreter_have_random_numbers_of_their_own(opened):
+    async with opened(languages=PYTHON) as runner:
+        drawn = [json.loads(await result_of(runner, run_of(RANDOM))) for _ in range(3)]
+        assert all(len(set(numbers)) == 3 for numbers in zip(*drawn, strict=True))
+
+
+async def test_when_memory_is_short_workers_go_before_keepers_and_the_service(opened):
+    async with opened(languages=PYTHON) as runner:
+        worker = await runner.acquire(run_of("result = 1"))
+        own, inside, keeper = (
+            int(told_of(pid, "oom_score_adj"))
+            for pid in ("self", worker._process.launched.pid, rooms_of(runner)[0].keeper_pid)
+        )
+        assert inside > max(own, keeper)
+        await worker.release()
+
+
+async def test_a_keeper_that_dies_takes_its_workers_along_and_is_replaced(opened):
+    async with opened(languages=PYTHON) as runner:
+        key = new_session()
+        worker = await runner.acquire(run_of("import time; time.sleep(60)"))
+        await report_of(runner, run_of("result = 1", key=key))
+        pids = [process.launched.pid for process in runner._nursery._living]
+        running = asyncio.ensure_future(worker.run())
+        await asyncio.sleep(0)
+        os.kill(rooms_of(runner)[0].keeper_pid, signal.SIGKILL)
+        assert (await running).failure is not None
+        await worker.release()
+        await until(lambda: not any(map(is_there, pids)))
+        assert (await report_of(runner, run_of("result = 2", key=key))).cold_start is True
+
+
+async def test_a_launcher_that_is_killed_takes_the_whole_room_along(opened):
+    async with opened(languages=PYTHON) as runner:
+        await report_of(runner, run_of("result = 1"))
+        (room,) = rooms_of(runner)
+        pids = [room.keeper_pid, *(process.launched.pid for process in runner._nursery._living)]
+        os.kill(room._outer.pid, signal.SIGKILL)
+        await until(lambda: not any(map(is_there, pids)))
+        assert await result_of(runner, run_of("result = 2")) == "2"
+
+
+async def test_after_so_many_forks_there_is_a_new_room_and_the_old_one_ends_with_its_last_worker(opened):
+    async with opened(languages=PYTHON, spares=0, forks_max=2) as runner:
+        keys = [new_session() for _ in range(3)]
+        for key in keys:
+            await report_of(runner, run_of("result = 1", key=key))
+        first, second = rooms_of(runner)
+        assert (first.started, second.started) == (2, 1)
+        assert (await report_of(runner, run_of("result = 1", key=keys[0]))).cold_start is False
+        for key in keys:
+            await runner.evict(key.request_id)
+        await until(lambda: rooms_of(runner) == [second])
+
+
+async def test_there_are_only_so_many_rooms_however_long_workers_live(opened):
+    async with opened(languages=PYTHON, spares=0, forks_max=1) as runner:
+        for _ in range(ROOMS_MAX + 2):
+            await report_of(runner, run_of("result = 1"))
+        assert len(rooms_of(runner)) == ROOMS_MAX
+
+
+@pytest.fixture
+def blueprint(runtimes_dir):
+    return Workshop(SandboxOptions(runtimes_dir)).blueprint(Language.PYTHON)
+
+
+async def test_a_start_that_is_given_up_leaves_no_worker(blueprint):
+    rooms = Rooms()
+    room, launched = await rooms.start(blueprint)
+    for turns in range(4):
+        start = asyncio.ensure_future(rooms.start(blueprint))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        start.cancel()
+        await asyncio.wait([start])
+    await until(lambda: not room._orders and set(room._workers.values()) == {launched})
+    await rooms.close(5)
+    assert launched.exited.done()
+    launched.close()
+
+
+FAKE_BWRAP = """#!/usr/bin/python3
+import json, os, socket, sys
+control = socket.socket(fileno=int(sys.argv[-1]))
+control.recv(65536)
+socket.send_fds(control, [b'{"ready": true}'], [os.pidfd_open(os.getpid())])
+while order := control.recv(65536):
+    control.send(json.dumps({"id": json.loads(order)["id"], "failed": "fork failed"}).encode())
+"""
+
+
+@pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="the double is a program for the system's Python")
+async def test_a_keeper_that_cannot_fork_says_so_and_goes_on(opened, runtimes_dir):
+    fake = runtimes_dir / "fake-bwrap-that-fails"
+    fake.write_text(FAKE_BWRAP)
+    fake.chmod(0o755)
+    async with opened(languages=PYTHON, bwrap_path=fake) as runner:
+        assert "fork failed" in (await runner.health())["languages"]["python"]["reason"]
+        for _ in range(2):
+            with pytest.raises(RuntimeUnavailable, match="fork failed"):
+                await runner.acquire(run_of("result = 1"))
+        (room,) = rooms_of(runner)
+        await until(lambda: not room._orders)
