@@ -1,0 +1,388 @@
+"""Who is let in where, for every operation of the route table and every set of scopes."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from itertools import combinations
+from typing import Any
+
+import httpx2
+import pytest
+from attrs import define, field
+
+from adapters.memory.api_keys import MemoryApiKeyRepository
+from adapters.memory.sessions import MemorySessionRepository
+from domain.authentication import Authentication, KeyRing
+from domain.credentials import CredentialRefused, KeysUnavailable
+from domain.errors import StorageUnavailable
+from domain.identity import ANONYMOUS, Owner
+from domain.language import LanguageMapping
+from domain.ports import TokenVerifier
+from domain.principal import ANYBODY, Principal, Scope
+from domain.session_languages import SessionLanguages
+from entrypoints.http.answer import Headers
+from entrypoints.http.application import Hooks
+from entrypoints.http.authentication import AuthenticationGuard
+from entrypoints.http.guards import Guard
+from entrypoints.http.language_scopes import LanguageGuard
+from entrypoints.http.request import Request
+from entrypoints.http.routes import Access, Operation
+from tests.unit.http.world import OPTIONS, SCRIPT, TITLE, Exchange, World, error_of, initialized
+
+ANYONE: frozenset[Scope] | None = None
+"""The decision that no scope is needed, nor a caller to be known."""
+KNOWN: frozenset[Scope] = frozenset()
+"""The decision that every known caller may."""
+EXECUTE = frozenset({Scope.EXECUTE_ALL, Scope.EXECUTE_NODEJS, Scope.EXECUTE_PYTHON})
+READ = frozenset({Scope.READ_FUNCTIONS, Scope.WRITE_FUNCTIONS})
+WRITE = frozenset({Scope.WRITE_FUNCTIONS})
+ADMIN = frozenset({Scope.ADMIN})
+
+DECISIONS: dict[str, frozenset[Scope] | None] = {
+    "initialize": EXECUTE,
+    "execute": EXECUTE,
+    "execute_batch": EXECUTE,
+    "list": KNOWN,
+    "get": KNOWN,
+    "patch": KNOWN,
+    "delete": KNOWN,
+    "history": KNOWN,
+    "execution": KNOWN,
+    "functions": READ,
+    "function": READ,
+    "put_function": WRITE,
+    "delete_function": WRITE,
+    "check_function": WRITE,
+    "metrics": ADMIN,
+    "livez": ANYONE,
+    "readyz": ANYONE,
+    "health": ANYONE,
+    "openapi": ANYONE,
+    "docs": ANYONE,
+    "swagger-ui-bundle.js": ANYONE,
+    "swagger-ui.css": ANYONE,
+    "start.js": ANYONE,
+}
+"""Of which scopes one is needed, by operation: whoever adds a route decides here."""
+
+SUBSETS = [frozenset(chosen) for size in range(len(Scope) + 1) for chosen in combinations(Scope, size)]
+
+
+@define(eq=False)
+class ManualTokens(TokenVerifier):
+    """Takes `owner:scope,scope` for a token."""
+
+    failure: Exception | None = None
+
+    async def verify(self, token: str) -> Principal:
+        if self.failure is not None:
+            raise self.failure
+        owner, colon, scopes = token.partition("/")
+        if not colon:
+            raise CredentialRefused("it is none")
+        return Principal(Owner(owner), frozenset(Scope(scope) for scope in scopes.split(",") if scope))
+
+
+class LateGuards(Guard):
+    """Guards that need what is made together with the application."""
+
+    guards: Sequence[Guard] = ()
+
+    async def admit(self, request: Request, operation: Operation) -> Headers:
+        for guard in self.guards:
+            await guard.admit(request, operation)
+        return ()
+
+
+@define(eq=False)
+class Guarded:
+    """The application with its guards, and a client for callers with scopes."""
+
+    world: World = field(init=False)
+    tokens: ManualTokens = field(factory=ManualTokens)
+    keys: MemoryApiKeyRepository = field(factory=MemoryApiKeyRepository)
+    client: httpx2.AsyncClient = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        late = LateGuards()
+        self.world = World.of(OPTIONS, Hooks(guards=[late]))
+        door = Authentication(KeyRing(self.world.clock, self.keys), self.tokens)
+        languages = SessionLanguages(MemorySessionRepository(self.world.store))
+        late.guards = [AuthenticationGuard(door), LanguageGuard(LanguageMapping(), languages)]
+        self.client = self.world.client()
+
+    async def ask(self, method: str, path: str, scopes: Iterable[Scope], owner: str = "alice", **rest: Any) -> Any:
+        headers = {**credential(scopes, owner), **rest.pop("headers", {})}
+        return await self.client.request(method, path, headers=headers, **rest)
+
+
+def credential(scopes: Iterable[Scope], owner: str = "alice") -> dict[str, str]:
+    return {"Authorization": f"Bearer {owner}/{','.join(scopes)}"}
+
+
+@pytest.fixture
+async def guarded(log_lines: Any) -> AsyncIterator[Guarded]:
+    guarded = Guarded()
+    async with guarded.client:
+        yield guarded
+
+
+def operations() -> tuple[Operation, ...]:
+    return World.of().app.operations
+
+
+def path_of(operation: Operation) -> str:
+    ids = {"request_id": "01890000-0000-7000-8000-000000000000", "execution_id": "01890000-0000-7000-8000-000000000001"}
+    return operation.path.format(**ids, language_title="python-none")
+
+
+def test_every_operation_has_its_decision() -> None:
+    assert {operation.name for operation in operations()} == set(DECISIONS)
+
+
+def test_every_kind_of_access_means_what_was_decided() -> None:
+    means = {
+        Access.OPEN: ANYONE,
+        Access.DETAIL: ANYONE,
+        Access.OWNER: KNOWN,
+        Access.EXECUTE: EXECUTE,
+        Access.READ_FUNCTIONS: READ,
+        Access.WRITE_FUNCTIONS: WRITE,
+        Access.ADMIN: ADMIN,
+    }
+    assert set(means) == set(Access)
+    for operation in operations():
+        assert means[operation.access] == DECISIONS[operation.name], operation.name
+
+
+@pytest.mark.parametrize("name", [operation.name for operation in operations()])
+async def test_an_operation_lets_in_those_with_its_scope_and_nobody_else(guarded: Guarded, name: str) -> None:
+    (operation,) = (each for each in guarded.world.app.operations if each.name == name)
+    needed = DECISIONS[name]
+    for scopes in SUBSETS:
+        answer = await guarded.ask(operation.method, path_of(operation), scopes)
+        expected = needed in (ANYONE, KNOWN) or not scopes.isdisjoint(needed or ())
+        assert (answer.status_code not in (401, 403)) == expected or _language_is_missing(name, scopes, answer), scopes
+        if answer.status_code == 403:
+            error_of(answer, 403)
+            assert answer.headers["www-authenticate"].startswith(
+                'Bearer realm="pglambda", error="insufficient_scope", scope="'
+            )
+
+
+def _language_is_missing(name: str, scopes: frozenset[Scope], answer: Any) -> bool:
+    """Whether an operation was refused for its language alone, which has tests of its own."""
+    return name == "initialize" and Scope.EXECUTE_ALL not in scopes and answer.status_code == 403
+
+
+@pytest.mark.parametrize("name", [operation.name for operation in operations()])
+async def test_without_a_credential_only_open_operations_answer(guarded: Guarded, name: str) -> None:
+    (operation,) = (each for each in guarded.world.app.operations if each.name == name)
+    for headers in ({}, {"Authorization": "Bearer none"}):
+        answer = await guarded.client.request(operation.method, path_of(operation), headers=headers)
+        assert (answer.status_code == 401) == (DECISIONS[name] is not ANYONE)
+
+
+@pytest.mark.parametrize(
+    ("header", "challenge"),
+    [
+        (None, 'Bearer realm="pglambda"'),
+        ("Basic YWxpY2U6c2VjcmV0", 'Bearer realm="pglambda"'),
+        ("Bearer", 'Bearer realm="pglambda"'),
+        ("alice/admin", 'Bearer realm="pglambda"'),
+        ("BearerX alice/admin", 'Bearer realm="pglambda"'),
+        ("Bearer none", 'Bearer realm="pglambda", error="invalid_token"'),
+        ("Bearer " + "x" * 9000, 'Bearer realm="pglambda", error="invalid_token"'),
+        ("Bearer pgl_unknown", 'Bearer realm="pglambda", error="invalid_token"'),
+        (f"Bearer pgl_{7:032x}_{'x' * 43}", 'Bearer realm="pglambda", error="invalid_token"'),
+    ],
+)
+async def test_who_is_not_known_is_told_how_to_be(guarded: Guarded, header: str | None, challenge: str) -> None:
+    headers = {} if header is None else {"Authorization": header}
+    answer = await guarded.client.get("/api/v1/sessions", headers=headers)
+    assert error_of(answer, 401)["code"] == "UNAUTHORIZED"
+    assert answer.headers["www-authenticate"] == challenge
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer "])
+async def test_the_scheme_is_written_in_any_case(guarded: Guarded, scheme: str) -> None:
+    answer = await guarded.client.get("/api/v1/sessions", headers={"Authorization": f"{scheme} alice/"})
+    assert answer.status_code == 200
+
+
+async def test_two_credentials_are_none(guarded: Guarded) -> None:
+    header = (b"authorization", b"Bearer pgl_x")
+    reply = await Exchange(guarded.world.app, "GET", "/api/v1/sessions", [header, header]).run()
+    assert reply.status == 401
+
+
+async def test_a_refusal_reads_nothing_of_the_body(guarded: Guarded) -> None:
+    exchange = Exchange(
+        guarded.world.app, "POST", "/api/v1/initialize", messages=[{"type": "http.request", "body": b"x"}]
+    )
+    reply = await exchange.run()
+    assert (reply.status, exchange.received) == (401, 0)
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"), [(KeysUnavailable(), "KEYS_UNAVAILABLE"), (StorageUnavailable(), "STORAGE_UNAVAILABLE")]
+)
+async def test_who_cannot_be_known_now_is_not_refused_for_good(guarded: Guarded, failure: Exception, code: str) -> None:
+    guarded.tokens.failure = failure
+    answer = await guarded.ask("GET", "/api/v1/sessions", ())
+    assert error_of(answer, 503)["code"] == code
+    assert answer.headers["retry-after"] == "1"
+    assert "www-authenticate" not in answer.headers
+
+
+async def test_sessions_belong_to_the_caller_whatever_their_credential(guarded: Guarded) -> None:
+    made = await guarded.ask("POST", "/api/v1/initialize", EXECUTE, headers=TITLE, json={"script_content": SCRIPT})
+    path = f"/api/v1/sessions/{made.json()['request_id']}"
+    assert (await guarded.ask("GET", path, ())).json()["user_id"] == "alice"
+    assert error_of(await guarded.ask("GET", path, EXECUTE, "bob"), 404)["code"] == "SESSION_NOT_FOUND"
+    assert (await guarded.ask("GET", "/api/v1/sessions", (), "bob")).json()["sessions"] == []
+
+
+LANGUAGES = {"python": Scope.EXECUTE_PYTHON, "nodejs": Scope.EXECUTE_NODEJS}
+EXECUTE_SUBSETS = [scopes for scopes in SUBSETS if scopes <= EXECUTE | ADMIN]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_scripts_of_a_language_run_for_those_with_its_scope(guarded: Guarded, language: str) -> None:
+    title, body = {"Language-Title": f"{language}-x"}, {"script_content": SCRIPT}
+    made = await guarded.ask("POST", "/api/v1/initialize", {Scope.EXECUTE_ALL}, headers=title, json=body)
+    path = f"/api/v1/execute/{made.json()['request_id']}"
+    store = guarded.world.store
+    for scopes in EXECUTE_SUBSETS:
+        before = len(store.history), len(store.sessions)
+        answers = [
+            await guarded.ask("POST", "/api/v1/initialize", scopes, headers=title, json=body),
+            await guarded.ask("POST", path, scopes, json={"params": 1}),
+            await guarded.ask("POST", f"{path}/batch", scopes, json={"items": [{"params": 1}]}),
+        ]
+        refused = scopes.isdisjoint({Scope.EXECUTE_ALL, LANGUAGES[language]})
+        assert [answer.status_code == 403 for answer in answers] == [refused] * 3, scopes
+        if refused:
+            assert (len(store.history), len(store.sessions)) == before
+            assert not store.open_executions
+
+
+async def test_whose_language_is_not_allowed_learns_nothing_of_foreign_sessions(guarded: Guarded) -> None:
+    made = await guarded.ask("POST", "/api/v1/initialize", EXECUTE, headers=TITLE, json={"script_content": SCRIPT})
+    request_id = made.json()["request_id"]
+    for path in (f"/api/v1/execute/{request_id}", f"/api/v1/execute/{request_id}/batch"):
+        answer = await guarded.ask("POST", path, {Scope.EXECUTE_NODEJS}, "bob", json={"params": 1})
+        assert error_of(answer, 404)["code"] == "SESSION_NOT_FOUND"
+        assert (await guarded.ask("POST", path, {Scope.READ_FUNCTIONS}, "bob", json={})).status_code == 403
+
+
+@pytest.mark.parametrize("title", [None, "nothing", "ruby-x"])
+async def test_a_title_of_no_language_is_told_to_everybody_alike(guarded: Guarded, title: str | None) -> None:
+    headers = {} if title is None else {"Language-Title": title}
+    told = [
+        await guarded.ask("POST", "/api/v1/initialize", scopes, headers=headers, json={"script_content": SCRIPT})
+        for scopes in ({Scope.EXECUTE_ALL}, {Scope.EXECUTE_PYTHON})
+    ]
+    assert told[0].json() == told[1].json()
+    assert told[0].status_code == told[1].status_code
+
+
+async def test_an_admin_reads_lists_and_closes_across_owners_and_does_no_more(guarded: Guarded) -> None:
+    made = await guarded.ask("POST", "/api/v1/initialize", EXECUTE, headers=TITLE, json={"script_content": SCRIPT})
+    request_id = made.json()["request_id"]
+    path = f"/api/v1/sessions/{request_id}"
+    ran = await guarded.ask("POST", f"/api/v1/execute/{request_id}", EXECUTE, json={"params": 1})
+    powerful = set(Scope)
+    assert (await guarded.ask("GET", path, {Scope.ADMIN}, "root")).json()["user_id"] == "alice"
+    script = await guarded.ask("GET", f"{path}?fields=script_content", {Scope.ADMIN}, "root")
+    assert script.json() == {"script_content": SCRIPT}
+    history = await guarded.ask("GET", f"{path}/executions", {Scope.ADMIN}, "root")
+    assert [row["execution_id"] for row in history.json()["executions"]] == [ran.json()["execution_id"]]
+    one = await guarded.ask("GET", f"/api/v1/executions/{ran.json()['execution_id']}", {Scope.ADMIN}, "root")
+    assert one.status_code == 200
+    assert (await guarded.ask("PATCH", path, powerful, "root", json={"context": {}})).status_code == 404
+    assert (await guarded.ask("POST", f"/api/v1/execute/{request_id}", powerful, "root", json={})).status_code == 404
+    assert (await guarded.ask("DELETE", path, {Scope.ADMIN}, "root")).status_code == 204
+    assert (await guarded.ask("GET", path, ())).status_code == 410
+
+
+async def test_an_admin_lists_their_own_another_owners_or_all_sessions(guarded: Guarded) -> None:
+    for owner in ("alice", "alice", "bob", "root"):
+        await guarded.ask("POST", "/api/v1/initialize", EXECUTE, owner, headers=TITLE, json={"script_content": SCRIPT})
+
+    async def owners(query: str) -> list[str]:
+        found: list[str] = []
+        path: str | None = f"/api/v1/sessions?limit=1{query}"
+        while path is not None:
+            answer = await guarded.ask("GET", path, {Scope.ADMIN}, "root")
+            assert answer.status_code == 200, answer.text
+            found += [session["user_id"] for session in answer.json()["sessions"]]
+            path = answer.links.get("next", {}).get("url")
+        return found
+
+    assert await owners("") == ["root"]
+    assert await owners("&owner=alice") == ["alice", "alice"]
+    assert await owners("&owner=*") == ["root", "bob", "alice", "alice"]
+    assert await owners("&owner=nobody") == []
+    assert await owners("&owner=anonymous") == []
+
+
+async def test_who_is_no_admin_lists_their_own_sessions_alone(guarded: Guarded) -> None:
+    for owner in ("bob", "*", "anonymous"):
+        answer = await guarded.ask("GET", f"/api/v1/sessions?owner={owner}", EXECUTE)
+        assert error_of(answer, 403)["code"] == "FORBIDDEN"
+        assert 'scope="admin"' in answer.headers["www-authenticate"]
+    assert (await guarded.ask("GET", "/api/v1/sessions?owner=alice", EXECUTE)).status_code == 200
+
+
+@pytest.mark.parametrize("owner", ["", "%00", "%20x", "x" * 300])
+async def test_what_cannot_be_an_owner_is_refused_as_a_parameter(guarded: Guarded, owner: str) -> None:
+    answer = await guarded.ask("GET", f"/api/v1/sessions?owner={owner}", {Scope.ADMIN})
+    assert error_of(answer, 400)["details"]["problems"][0]["pointer"] == "/query/owner"
+
+
+async def test_a_cursor_of_one_owners_list_does_not_go_on_in_anothers(guarded: Guarded) -> None:
+    for owner in ("alice", "alice", "bob", "bob"):
+        await guarded.ask("POST", "/api/v1/initialize", EXECUTE, owner, headers=TITLE, json={"script_content": SCRIPT})
+    page = await guarded.ask("GET", "/api/v1/sessions?limit=1&owner=alice", {Scope.ADMIN}, "root")
+    cursor = page.json()["next_cursor"]
+    for query in (f"cursor={cursor}", f"cursor={cursor}&owner=bob", f"cursor={cursor}&owner=*"):
+        answer = await guarded.ask("GET", f"/api/v1/sessions?{query}", {Scope.ADMIN}, "root")
+        assert error_of(answer, 400)["details"]["problems"][0]["pointer"] == "/query/owner"
+    assert (await guarded.ask("GET", f"/api/v1/sessions?cursor={cursor}", (), "bob")).status_code == 400
+
+
+async def test_the_details_of_health_are_for_an_admin(guarded: Guarded) -> None:
+    async def well() -> dict[str, object]:
+        return {"status": "ok", "secret": "detail"}
+
+    guarded.world.process.required["postgres"] = well
+    for path, told in (("/health", {"status"}), ("/readyz", {"status", "draining"})):
+        for headers in ({}, credential({*Scope} - {Scope.ADMIN}), {"Authorization": "Bearer none"}):
+            answer = await guarded.client.get(path, headers=headers)
+            assert answer.status_code == 200
+            assert set(answer.json()) == told
+        detailed = await guarded.client.get(path, headers=credential({Scope.ADMIN}))
+        assert detailed.json()["components"]["postgres"] == {"status": "ok", "secret": "detail"}
+
+
+async def test_health_is_told_in_every_state_of_who_asks(guarded: Guarded) -> None:
+    guarded.tokens.failure = StorageUnavailable()
+    assert (await guarded.client.get("/health", headers=credential({Scope.ADMIN}))).json() == {"status": "ok"}
+
+
+async def test_while_authentication_is_off_everybody_acts_as_anonymous_and_sees_the_details() -> None:
+    world = World.of()
+    async with world.client() as client:
+        request_id = await initialized(client)
+        seen = await client.get(f"/api/v1/sessions/{request_id}", headers={"Authorization": "Bearer whatever"})
+        assert seen.json()["user_id"] == ANONYMOUS == ANYBODY.owner
+        assert set((await client.get("/health")).json()) == {"status", "version", "draining", "components"}
+        assert (await client.get("/api/v1/sessions?owner=*")).status_code == 403
+
+
+async def test_no_credential_is_logged(guarded: Guarded, log_lines: list[Any]) -> None:
+    for header in ("Bearer none-of-your-business", "Bearer alice/", f"Bearer pgl_{7:032x}_{'q' * 43}"):
+        await guarded.client.get("/api/v1/sessions", headers={"Authorization": header})
+    assert len(log_lines) >= 3
+    told = repr(log_lines)
+    assert "none-of-your-business" not in told
+    assert "q" * 43 not in told
