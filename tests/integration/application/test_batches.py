@@ -1,6 +1,7 @@
 """Batches end to end: real scripts, real counts, and a client that leaves in the middle."""
 
 import asyncio
+import contextlib
 import json
 import socket
 from collections import Counter
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from attrs import define
+from attrs import define, field
 from uvicorn.server import ServerState
 
 from entrypoints.container.controller import create_controller
@@ -84,6 +85,7 @@ class Service:
     application: Application
     api: Api
     port: int
+    writers: list[asyncio.StreamWriter] = field(factory=list)
 
     def lose_patience(self) -> None:
         """Wait for clients that do not read for a moment only."""
@@ -97,6 +99,7 @@ class Service:
         client.setblocking(False)
         await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", self.port))
         reader, writer = await asyncio.open_connection(sock=client, limit=4096)
+        self.writers.append(writer)
         body = json.dumps({"items": [{"params": each} for each in params]}).encode()
         head = (
             f"POST /api/v1/execute/{request_id}/batch HTTP/1.1\r\nhost: localhost\r\n"
@@ -107,6 +110,13 @@ class Service:
         while (await reader.readline()).strip():
             pass
         return reader, writer
+
+    async def close(self) -> None:
+        """Close what clients have left open."""
+        for writer in self.writers:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
     async def settled(self) -> None:
         """Wait until no request is inside."""
@@ -125,7 +135,9 @@ async def service(database_url: str, data_dir: Path) -> AsyncIterator[Service]:
         server = await asyncio.get_running_loop().create_server(
             lambda: BoundedConnection(config=config, server_state=ServerState(), app_state={}), sock=listening
         )
-        yield Service(application, api, listening.getsockname()[1])
+        service = Service(application, api, listening.getsockname()[1])
+        yield service
+        await service.close()
         server.close()
 
 
@@ -144,20 +156,18 @@ async def test_a_client_that_reads_nothing_is_hung_up_on_and_the_rest_is_not_beg
 ) -> None:
     service.lose_patience()
     request_id = await service.api.initialize("python-loud", "print('x' * 100_000)\nresult = params")
-    reader, writer = await service.post(request_id, *range(200))
+    reader, _ = await service.post(request_id, *range(200))
     await service.settled()
     assert 0 < len(await history(service.api, request_id)) < 100
     assert not (await reader.read()).endswith(b"\r\n0\r\n\r\n")
     assert not [record for record in caplog.records if record.name.startswith("uvicorn")]
-    writer.close()
 
 
 async def test_a_server_that_drains_tells_the_rest_and_leaves_nothing_open(service: Service) -> None:
     request_id = await service.api.initialize("python-slow", SLOW)
-    reader, writer = await service.post(request_id, *[0.1] * 10)
+    reader, _ = await service.post(request_id, *[0.1] * 10)
     await reader.readuntil(b'"index":0')
     assert await service.application.drain(30) == 0
     rest = (await reader.readuntil(b"\r\n0\r\n\r\n")).decode()
     assert '"SHUTTING_DOWN"' in rest
     assert rest.count('"index"') == 9
-    writer.close()
