@@ -15,7 +15,9 @@ from adapters.memory.script_runner import MemoryScriptRunner
 from adapters.memory.sequential_ids import SequentialIds
 from adapters.memory.sessions import MemorySessionRepository
 from adapters.memory.store import MemoryStore
+from domain.example_runs import ExamplePolicy, ExampleRuns
 from domain.execution_service import ExecutionPolicy, ExecutionService
+from domain.function_service import FunctionPolicy, FunctionService
 from domain.identity import ANONYMOUS, SessionKey
 from domain.language import Language, LanguageMapping
 from domain.limits import Isolation, Limits, LimitsPolicy
@@ -69,6 +71,8 @@ class World:
     unrecorded: Places = field(factory=lambda: Places("a recording", 8))
     request_timeout_s: float = 5.0
     run_overhead_s: float = 5.0
+    examples_s: float = 5.0
+    example_timeout_ms: int = 1000
     executions: ObservedExecutions = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -112,6 +116,21 @@ class World:
             unrecorded=self.unrecorded,
             tasks=self.tasks,
             params=ParamsCheck(self.functions, self.schemas),
+        )
+
+    @property
+    def function_service(self) -> FunctionService:
+        runners = dict.fromkeys(Language, self.runner)
+        limits = Limits(self.example_timeout_ms, 128, Isolation.SESSION)
+        policy = ExamplePolicy(limits, self.examples_s, self.run_overhead_s)
+        return FunctionService(
+            clock=self.clock,
+            functions=self.functions,
+            schemas=self.schemas,
+            runners=runners,
+            examples=ExampleRuns(self.clock, self.ids, self.schemas, runners, policy, self.tasks),
+            mapping=LanguageMapping({"py-": Language.PYTHON}),
+            policy=FunctionPolicy(script_size_max=1000, request_timeout_s=self.request_timeout_s),
         )
 
     async def session(self, source: str = "result = params['a'] + 1", **fields) -> SessionKey:

@@ -1,0 +1,285 @@
+"""Functions over HTTP."""
+
+import asyncio
+import hashlib
+
+import pytest
+
+from domain.function import FunctionType
+from domain.language import LanguageTitle
+from tests.unit.http.world import TITLE, Exchange, World, chunks, error_of, problems_of, until
+
+URL = "/api/v1/functions/python-adder"
+SOURCE = "result = params['a'] + params['b']"
+BODY = {
+    "script_content": SOURCE,
+    "description": "Adds two numbers",
+    "schema": {
+        "params": {"type": "object", "properties": {"a": {"type": "number"}, "b": {"type": "number"}}},
+        "result": {"type": "number"},
+    },
+    "examples": [{"params": {"a": 1, "b": 2}, "result": 3}],
+    "tags": ["arithmetic", "ä"],
+}
+
+
+async def put(client, body=BODY, url=URL, **headers):
+    return await client.put(url, json=body, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+async def test_a_function_is_read_as_it_was_registered(client, world):
+    answer = await put(client)
+    assert (answer.status_code, answer.headers["etag"]) == (201, '"1"')
+    registered_at = world.clock.now().isoformat().replace("+00:00", "Z")
+    function = {
+        "language": "python",
+        "title": "adder",
+        "language_title": "python-adder",
+        "type": "dynamic",
+        "version": 1,
+        "created_at": registered_at,
+        "updated_at": registered_at,
+        "script_hash": hashlib.sha256(SOURCE.encode()).hexdigest(),
+        **BODY,
+    }
+    assert answer.json() == function
+    read = await client.get(URL)
+    assert (read.status_code, read.headers["etag"], read.json()) == (200, '"1"', function)
+
+
+async def test_a_function_needs_no_more_than_a_script(client):
+    function = (await put(client, {"script_content": SOURCE})).json()
+    assert (function["description"], function["tags"], function["examples"]) == ("", [], [])
+    assert function["schema"] == {"params": None, "result": None}
+
+
+async def test_what_was_read_can_be_sent_back(client):
+    read = (await put(client, {"script_content": SOURCE})).json()
+    body = {name: read[name] for name in BODY}
+    again = await put(client, body)
+    assert (again.status_code, again.json()) == (200, read)
+
+
+async def test_a_replacement_has_the_next_version(client):
+    await put(client)
+    replaced = await put(client, BODY | {"description": "Other"}, If_Match='"7", "1"')
+    assert (replaced.status_code, replaced.headers["etag"], replaced.json()["version"]) == (200, '"2"', 2)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"If_Match": '"2"'},
+        {"If_Match": 'W/"1"'},
+        {"If_Match": '"x"'},
+        {"If_None_Match": "*"},
+        {"If_None_Match": "*", "If_Match": '"1"'},
+    ],
+)
+async def test_a_condition_that_does_not_hold_is_412(client, headers):
+    await put(client)
+    error = error_of(await put(client, BODY | {"description": "Other"}, **headers), 412)
+    assert (error["code"], error["details"]["version"]) == ("PRECONDITION_FAILED", 1)
+    assert (await client.get(URL)).json()["description"] == BODY["description"]
+
+
+@pytest.mark.parametrize("value", ["*", '"1"'])
+async def test_only_what_is_registered_can_match(client, value):
+    error = error_of(await put(client, If_Match=value), 412)
+    assert error["details"] == {"language_title": "python-adder", "stored": "no"}
+
+
+async def test_any_version_matches_a_star(client):
+    await put(client)
+    assert (await put(client, BODY | {"tags": []}, If_Match="*")).status_code == 200
+
+
+@pytest.mark.parametrize("headers", [{"If_None_Match": '"1"'}, {"If_Match": "1"}])
+async def test_a_condition_that_is_none_is_400(client, headers):
+    (where,) = problems_of(await put(client, **headers))
+    assert where.startswith("/headers/If-")
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"script_content": 1}, {"/script_content"}),
+        ({"description": None}, {"/description"}),
+        ({"schema": []}, {"/schema"}),
+        (
+            {"schema": {"params": "x", "result": 1, "other": True}},
+            {"/schema/params", "/schema/result", "/schema/other"},
+        ),
+        ({"schema": {"params": {"type": "text"}}}, {"/schema/params/type"}),
+        ({"examples": {}}, {"/examples"}),
+        ({"examples": [{}, {"result": 1}, 7]}, {"/examples/0/result", "/examples/2", "/examples/2/result"}),
+        ({"examples": [{"result": 1, "other": 1}]}, {"/examples/0/other"}),
+        ({"examples": [{"result": 1}] * 17}, {"/examples"}),
+        ({"examples": [{"params": {"a": "x"}, "result": 1}]}, {"/examples/0/params/a"}),
+        ({"tags": "x"}, {"/tags"}),
+        ({"tags": ["", 1, "x" * 65, "ok"]}, {"/tags/0", "/tags/1", "/tags/2"}),
+        ({"tags": ["x"] * 17}, {"/tags"}),
+        ({"tags": ["\0"]}, {"/tags/0"}),
+        ({"description": "\0"}, {"/description"}),
+        ({"more": 1}, {"/more"}),
+    ],
+)
+async def test_everything_that_is_wrong_is_told_where_it_is(client, world, change, found):
+    assert set(problems_of(await put(client, BODY | change))) == found
+    assert not world.functions.functions
+
+
+async def test_a_script_must_be_given(client):
+    assert set(problems_of(await put(client, {}))) == {"/script_content"}
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"script_content": "#" * 2001}, "/script_content"),
+        ({"description": "ä" * 2049}, "/description"),
+        ({"schema": {"params": {"const": "x" * 65_536}}}, "/schema/params"),
+        ({"schema": {"result": {"const": "x" * 65_536}}}, "/schema/result"),
+        ({"examples": [{"result": "x" * 262_144}]}, "/examples"),
+    ],
+)
+async def test_a_field_over_its_size_is_413(client, change, pointer):
+    error = error_of(await put(client, BODY | change), 413)
+    assert error["details"]["pointer"] == pointer
+
+
+async def test_a_script_that_does_not_parse_is_not_registered(client):
+    assert error_of(await put(client, BODY | {"script_content": "result ="}), 400)["code"] == "SCRIPT_SYNTAX_ERROR"
+
+
+async def test_examples_are_run_first_where_that_is_wanted(client):
+    wrong = BODY | {"examples": [*BODY["examples"], {"params": {"a": 1, "b": 1}, "result": 3}]}
+    assert problems_of(await put(client, wrong, URL + "?check=true")) == {"/examples/1": "gave 2, not 3"}
+    assert (await client.get(URL)).status_code == 404
+    assert (await put(client, wrong, URL + "?check=false")).status_code == 201
+    assert (await put(client, BODY, URL + "?check=true")).status_code == 200
+
+
+@pytest.mark.parametrize("query", ["check=yes", "check=", "check=true&check=true", "more=1"])
+async def test_a_bad_query_is_400(client, query):
+    (where,) = problems_of(await put(client, url=f"{URL}?{query}"))
+    assert where.startswith("/query/")
+
+
+async def test_a_check_tells_what_became_of_each_example(client, world):
+    await put(client)
+    stored = world.functions.functions[LanguageTitle.of("python-adder")]
+    await put(
+        client,
+        {
+            "script_content": "print('hi')\nresult = params['a']",
+            "examples": [
+                {"params": {"a": 1}, "result": 1},
+                {"params": {"a": 1}, "result": 2},
+                {"params": {}, "result": 1},
+                {"params": {"a": "x" * 70_000}, "result": 1},
+            ],
+        },
+    )
+    assert stored.version == 1
+    answer = await client.post(URL + "/check")
+    assert answer.status_code == 200
+    body = answer.json()
+    assert (body["language_title"], body["version"], body["holds"]) == ("python-adder", 2, False)
+    assert [(one["index"], one["holds"]) for one in body["examples"]] == [(0, True), (1, False), (2, False), (3, False)]
+    good, wrong, failed, long = body["examples"]
+    assert (good["params"], good["expected"], good["result"], good["stdout"]) == ({"a": 1}, 1, 1, "hi\n")
+    assert (good["reason"], good["error"]) == (None, None)
+    assert good["execution_time_ms"] >= 0
+    assert (wrong["reason"], wrong["expected"], wrong["result"]) == ("gave 1, not 2", 2, 1)
+    assert failed["result"] is None
+    assert failed["error"] == {"code": "SCRIPT_ERROR", "message": "KeyError: 'a'", "line": 2, "column": None}
+    assert long["result"] == '"' + "x" * (64 * 1024 - 1)
+
+
+async def test_who_hangs_up_ends_a_check(client, world):
+    await put(client)
+    world.runner.hold()
+    exchange = Exchange(world.app, "POST", URL + "/check", messages=chunks(b""))
+    call = asyncio.create_task(exchange.run())
+    await until(lambda: world.runner.running)
+    exchange.hang_up()
+    assert (await call).status is None
+    await until(lambda: world.runner.evicted)
+    assert world.runner.running == 0
+
+
+async def test_a_function_that_is_not_there_is_404(client):
+    for answer in (await client.get(URL), await client.delete(URL), await client.post(URL + "/check")):
+        assert error_of(answer, 404)["code"] == "FUNCTION_NOT_FOUND"
+
+
+async def test_a_deactivated_function_goes_on_with_the_next_version(client):
+    await put(client)
+    assert error_of(await client.delete(URL, headers={"If-Match": '"2"'}), 412)
+    assert (await client.delete(URL, headers={"If-Match": '"1"'})).status_code == 204
+    assert (await client.delete(URL)).status_code == 204
+    assert error_of(await client.get(URL), 404)["code"] == "FUNCTION_NOT_FOUND"
+    again = await put(client, If_None_Match="*")
+    assert (again.status_code, again.headers["etag"]) == (201, '"2"')
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "code"), [("adder", 400, "INVALID_LANGUAGE_TITLE"), ("ruby-adder", 404, "RUNTIME_NOT_FOUND")]
+)
+async def test_a_name_must_be_a_language_title(client, name, status, code):
+    assert error_of(await client.get(f"/api/v1/functions/{name}"), status)["code"] == code
+
+
+async def test_lists_are_paged_and_filtered(client, world):
+    for name in ("python-b", "nodejs-a", "python-a"):
+        await put(client, {"script_content": "result = 1"}, f"/api/v1/functions/{name}")
+    first = await client.get("/api/v1/functions", params={"per_page": 2})
+    body = first.json()
+    assert (body["total"], body["page"], body["per_page"]) == (3, 1, 2)
+    assert [one["language_title"] for one in body["functions"]] == ["nodejs-a", "python-a"]
+    assert set(body["functions"][0]) == {
+        "language",
+        "title",
+        "language_title",
+        "description",
+        "type",
+        "version",
+        "tags",
+        "created_at",
+        "updated_at",
+    }
+    assert first.headers["link"] == '</api/v1/functions?page=2&per_page=2>; rel="next"'
+    last = await client.get("/api/v1/functions?page=2&per_page=2")
+    assert [one["language_title"] for one in last.json()["functions"]] == ["python-b"]
+    assert "link" not in last.headers
+    beyond = (await client.get("/api/v1/functions?page=9")).json()
+    assert (beyond["total"], beyond["functions"]) == (3, [])
+    python = await client.get("/api/v1/functions?language=python&type=dynamic&per_page=1")
+    assert python.json()["total"] == 2
+    assert "language=python&type=dynamic&page=2" in python.headers["link"]
+    assert (await client.get("/api/v1/functions", params={"type": FunctionType.PREDEFINED})).json()["total"] == 0
+
+
+@pytest.mark.parametrize("query", ["language=ruby", "type=x", "page=0", "per_page=201", "cursor=x"])
+async def test_a_bad_list_is_400(client, query):
+    assert list(problems_of(await client.get(f"/api/v1/functions?{query}"))) == [f"/query/{query.split('=')[0]}"]
+
+
+async def test_a_session_pins_the_function_and_its_schema(client):
+    await put(client)
+    made = await client.post("/api/v1/initialize", headers=TITLE)
+    assert made.status_code == 200, made.text
+    session = f"/api/v1/sessions/{made.json()['request_id']}"
+    assert made.json()["script_hash"] == hashlib.sha256(SOURCE.encode()).hexdigest()
+    assert (await client.get(session)).json()["function_version"] == 1
+    execute = f"/api/v1/execute/{made.json()['request_id']}"
+    assert (await client.post(execute, json={"params": {"a": 1, "b": 2}})).json()["result"] == 3
+    answer = await client.post(execute, json={"params": {"a": "1", "b": None}})
+    assert set(problems_of(answer, "INVALID_PARAMS")) == {"/params/a", "/params/b"}
+    assert answer.json()["error"]["details"]["executed"] == "no"
+
+
+async def test_a_world_without_functions_says_how_to_get_one(client, world: World):
+    error = error_of(await client.post("/api/v1/initialize", headers=TITLE), 404)
+    assert (error["code"], error["details"]) == ("FUNCTION_NOT_FOUND", {"language_title": "python-adder"})

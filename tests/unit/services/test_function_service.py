@@ -1,0 +1,341 @@
+"""What callers do with functions, and what that means for sessions."""
+
+import asyncio
+
+import pytest
+from attrs import evolve
+
+from domain.errors import FieldTooLarge, InvalidRequest, RuntimeUnavailable, StorageUnavailable
+from domain.execution import ExecutionFailed, ExecutionUnknown
+from domain.function import (
+    Example,
+    FunctionConditionFailed,
+    FunctionNotFound,
+    FunctionSchema,
+    FunctionVersionNotFound,
+    ParamsRefused,
+    Precondition,
+    SchemaUnusable,
+)
+from domain.function_service import ExamplesFailed, FunctionRequest, Registered
+from domain.identity import ANONYMOUS, SessionKey
+from domain.json_text import JsonText
+from domain.language import InvalidLanguageTitle, LanguageTitle
+from domain.limits import Isolation, LimitsRequest
+from domain.params_check import ParamsCheck
+from domain.ports import FunctionFilter
+from domain.script import ScriptSyntaxError
+from domain.session_service import SessionRequest
+from tests.unit.domain.builders import session_at
+from tests.unit.services.conftest import World
+from tests.unit.services.test_execution_service import settled, until
+
+ANY = Precondition()
+ABSENT = Precondition(registered=False)
+NAME = "python-adder"
+ADDER = LanguageTitle.of(NAME)
+NUMBERS = JsonText('{"type": "object", "additionalProperties": {"type": "number"}}')
+
+
+def example(params: str, result: str) -> Example:
+    return Example(JsonText(params), JsonText(result))
+
+
+REQUEST = FunctionRequest(
+    "result = params['a'] + 1",
+    "Adds one",
+    FunctionSchema(NUMBERS, JsonText('{"type": "number"}')),
+    (example('{"a": 1}', "2"), example('{"a": 1.5}', "2.5")),
+    ("arithmetic",),
+)
+
+
+async def register(
+    world: World, request: FunctionRequest = REQUEST, condition: Precondition = ANY, *, check: bool = False
+) -> Registered:
+    return await world.function_service.register(ANONYMOUS, NAME, request, condition, check=check)
+
+
+async def pinned(world: World, **fields: object) -> SessionKey:
+    made = await world.session_service.initialize(ANONYMOUS, SessionRequest(NAME, **fields))
+    return made.key
+
+
+async def test_a_function_is_found_as_it_was_registered(world: World) -> None:
+    registered = await register(world, condition=ABSENT, check=True)
+    assert registered.created
+    function = await world.function_service.get("py-adder")
+    assert function == registered.function
+    assert (function.language_title, function.version, function.created_at) == (ADDER, 1, world.clock.now())
+    made = function.definition
+    assert made.script.source == REQUEST.script_content
+    assert (made.description, made.schema, made.examples, made.tags) == (
+        REQUEST.description,
+        REQUEST.schema,
+        REQUEST.examples,
+        REQUEST.tags,
+    )
+
+
+async def test_a_replacement_is_told_from_a_registration(world: World) -> None:
+    await register(world)
+    replaced = await register(world, evolve(REQUEST, description="Other"), Precondition(frozenset({1})))
+    assert (replaced.created, replaced.function.version) == (False, 2)
+    await world.function_service.deactivate(NAME, ANY)
+    again = await register(world)
+    assert (again.created, again.function.version) == (True, 3)
+
+
+async def test_what_is_registered_so_already_changes_nothing(world: World) -> None:
+    first = await register(world)
+    again = await register(world)
+    assert (again.function, again.created) == (first.function, False)
+
+
+async def test_a_condition_that_does_not_hold_stores_nothing(world: World) -> None:
+    await register(world)
+    for condition in (ABSENT, Precondition(frozenset({2}))):
+        with pytest.raises(FunctionConditionFailed):
+            await register(world, evolve(REQUEST, description="Other"), condition)
+    with pytest.raises(FunctionConditionFailed):
+        await world.function_service.deactivate(NAME, Precondition(frozenset({2})))
+    assert (await world.function_service.get(NAME)).version == 1
+
+
+async def test_bad_schemas_and_examples_are_told_together(world: World) -> None:
+    schema = FunctionSchema(JsonText('{"type": "text"}'), JsonText('{"type": "string"}'))
+    with pytest.raises(InvalidRequest) as caught:
+        await register(world, evolve(REQUEST, schema=schema))
+    assert {problem.pointer for problem in caught.value.problems} == {
+        "/schema/params/type",
+        "/examples/0/result",
+        "/examples/1/result",
+    }
+    assert not world.functions.functions
+
+
+async def test_examples_must_fit_their_schemas(world: World) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await register(world, evolve(REQUEST, examples=(example('{"a": "x"}', "2"),)))
+    assert [problem.pointer for problem in caught.value.problems] == ["/examples/0/params/a"]
+
+
+@pytest.mark.parametrize(("source", "error"), [("result = = 1", ScriptSyntaxError), ("#" * 1001, FieldTooLarge)])
+async def test_a_bad_script_is_not_registered(world: World, source: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        await register(world, evolve(REQUEST, script_content=source))
+    assert not world.functions.functions
+
+
+async def test_a_bad_name_is_refused(world: World) -> None:
+    with pytest.raises(InvalidLanguageTitle):
+        await world.function_service.get("python")
+
+
+async def test_examples_that_do_not_hold_are_told_and_nothing_is_registered(world: World) -> None:
+    examples = (
+        example('{"a": 1}', "2"),
+        example('{"a": 1}', "3"),
+        example('{"b": 1}', "2"),
+        example('{"a": 1}', "2.0"),
+    )
+    with pytest.raises(ExamplesFailed) as caught:
+        await register(world, evolve(REQUEST, examples=examples), check=True)
+    assert {problem.pointer: problem.message for problem in caught.value.problems} == {
+        "/examples/1": "gave 2, not 3",
+        "/examples/2": "failed with SCRIPT_ERROR: KeyError: 'a'",
+    }
+    assert not world.functions.functions
+    await register(world, evolve(REQUEST, examples=examples))
+    checked = await world.function_service.check(ANONYMOUS, NAME)
+    assert [verdict.holds for verdict in checked.verdicts] == [True, False, False, True]
+
+
+async def test_a_result_that_does_not_fit_the_schema_does_not_hold(world: World) -> None:
+    request = evolve(REQUEST, schema=FunctionSchema(), script_content="result = 'x' * 300", examples=())
+    registered = await register(world, request)
+    made = evolve(
+        registered.function.definition,
+        schema=FunctionSchema(result=JsonText('{"type": "null"}')),
+        examples=(example("{}", f'"{"x" * 300}"'), example("{}", "1")),
+    )
+    world.functions.functions[ADDER] = evolve(registered.function, definition=made)
+    checked = await world.function_service.check(ANONYMOUS, NAME)
+    assert checked.verdicts[0].reason == "gave a result that does not fit the schema: /: must be of type null"
+    assert checked.verdicts[1].reason == f'gave "{"x" * 199}…, not 1'
+
+
+async def test_examples_leave_nothing_behind(world: World) -> None:
+    await register(world, check=True)
+    await settled(world)
+    assert len(world.runner.ran) == 2
+    assert len(world.runner.evicted) == 1
+    assert not world.store.sessions
+    assert not world.store.history
+    assert not world.store.open_executions
+
+
+async def test_examples_have_a_time_together(world: World) -> None:
+    await register(world)
+    world.examples_s = 0
+    checked = await world.function_service.check(ANONYMOUS, NAME)
+    assert {verdict.reason for verdict in checked.verdicts} == {"was not run: the examples together may take 0 seconds"}
+    assert not world.runner.ran
+
+
+async def test_a_runtime_that_does_not_answer_ends_a_check(world: World) -> None:
+    await register(world)
+    world.runner.hold()
+    world.run_overhead_s, world.example_timeout_ms = 0.01, 1
+    with pytest.raises(ExecutionUnknown):
+        await world.function_service.check(ANONYMOUS, NAME)
+    await settled(world)
+    assert len(world.runner.evicted) == 1
+
+
+async def test_a_check_that_is_cancelled_leaves_nothing(world: World) -> None:
+    await register(world)
+    world.runner.hold()
+    call = asyncio.create_task(world.function_service.check(ANONYMOUS, NAME))
+    await until(lambda: world.runner.running)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await settled(world)
+    assert (world.runner.running, len(world.runner.evicted)) == (0, 1)
+
+
+async def test_a_runtime_that_is_away_is_told(world: World) -> None:
+    await register(world)
+    world.runner.unavailable = "it is away"
+    with pytest.raises(RuntimeUnavailable):
+        await world.function_service.check(ANONYMOUS, NAME)
+    with pytest.raises(RuntimeUnavailable):
+        await register(world, evolve(REQUEST, description="Other"))
+
+
+async def test_a_checker_that_does_not_answer_ends_with_the_budget(world: World) -> None:
+    class SilentRunner:
+        async def check(self, *_: object) -> bool:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    world.runner = SilentRunner()  # type: ignore[assignment]  # what is not called need not be there
+    world.request_timeout_s = 0.01
+    with pytest.raises(RuntimeUnavailable):
+        await register(world)
+
+
+async def test_a_write_that_does_not_end_in_time_may_be_stored(world: World) -> None:
+    class SilentFunctions:
+        async def update(self, *_: object) -> None:
+            await asyncio.Event().wait()
+
+    world.functions = SilentFunctions()  # type: ignore[assignment]  # what is not called need not be there
+    world.request_timeout_s = 0.05
+    with pytest.raises(StorageUnavailable) as caught:
+        await register(world)
+    assert (caught.value.stored, caught.value.retry_after_ms) == ("unknown", None)
+
+
+async def test_a_deactivated_function_is_not_found(world: World) -> None:
+    await register(world)
+    await world.function_service.deactivate(NAME, Precondition(frozenset({1})))
+    await world.function_service.deactivate(NAME, ANY)
+    with pytest.raises(FunctionNotFound):
+        await world.function_service.get(NAME)
+    with pytest.raises(FunctionNotFound):
+        await world.function_service.check(ANONYMOUS, NAME)
+    with pytest.raises(FunctionNotFound):
+        await pinned(world)
+    assert (await world.function_service.list(FunctionFilter(), 0, 10)).total == 0
+    with pytest.raises(FunctionNotFound):
+        await world.function_service.deactivate("python-other", ANY)
+
+
+async def test_lists_show_what_is_registered(world: World) -> None:
+    await register(world)
+    page = await world.function_service.list(FunctionFilter(), 0, 10)
+    assert (page.total, [summary.language_title for summary in page.items]) == (1, [ADDER])
+
+
+class TestPinnedSessions:
+    async def test_it_runs_the_version_that_was_current(self, world: World) -> None:
+        await register(world)
+        key = await pinned(world)
+        await register(world, FunctionRequest("result = 'new'"))
+        newer = await pinned(world)
+        await world.function_service.deactivate(NAME, ANY)
+        executed = await world.execution_service.execute(key, JsonText('{"a": 1}'))
+        assert executed.report.result == "2"
+        assert (await world.session_service.get(key)).function_version == 1
+        assert (await world.execution_service.execute(newer, JsonText('"anything"'))).report.result == '"new"'
+        assert (await world.session_service.get(newer)).function_version == 2
+
+    async def test_params_that_do_not_fit_run_nothing_and_leave_nothing(self, world: World) -> None:
+        await register(world)
+        key = await pinned(world)
+        with pytest.raises(ParamsRefused) as caught:
+            await world.execution_service.execute(key, JsonText('{"a": "x", "b": null}'))
+        assert {problem.pointer for problem in caught.value.problems} == {"/params/a", "/params/b"}
+        assert (caught.value.language_title, caught.value.version) == (ADDER, 1)
+        await settled(world)
+        assert world.executions.called == ["begin", "withdraw"]
+        assert not world.runner.ran
+        assert (await world.session_service.get(key)).execution_count == 0
+        assert not world.store.open_executions
+        assert not world.store.history
+
+    async def test_params_that_fit_the_schema_may_still_fail(self, world: World) -> None:
+        await register(world)
+        with pytest.raises(ExecutionFailed):
+            await world.execution_service.execute(await pinned(world), JsonText("{}"))
+
+    async def test_results_are_not_held_to_the_schema(self, world: World) -> None:
+        await register(world, evolve(REQUEST, script_content="result = 'text'", examples=()))
+        executed = await world.execution_service.execute(await pinned(world), JsonText("{}"))
+        assert executed.report.result == '"text"'
+
+    async def test_a_script_of_its_own_has_no_relation_to_a_function(self, world: World) -> None:
+        await register(world)
+        key = await pinned(world, script_content="result = params")
+        world.functions.failure = AssertionError("a session of its own asks for no function")
+        assert (await world.execution_service.execute(key, JsonText('"x"'))).report.result == '"x"'
+
+    async def test_it_takes_the_limits_that_it_was_given(self, world: World) -> None:
+        await register(world)
+        key = await pinned(world, limits=LimitsRequest(timeout_ms=77, isolation=Isolation.PROCESS))
+        limits = (await world.session_service.get(key)).limits
+        assert (limits.timeout_ms, limits.isolation) == (77, Isolation.PROCESS)
+
+    async def test_a_schema_that_cannot_be_read_is_told_as_such(self, world: World) -> None:
+        await register(world)
+        key = await pinned(world)
+        world.functions.failure = StorageUnavailable()
+        with pytest.raises(StorageUnavailable) as caught:
+            await world.execution_service.execute(key, JsonText("{}"))
+        assert (caught.value.stored, caught.value.executed) == ("no", "no")
+        await settled(world)
+        assert not world.store.open_executions
+
+    async def test_a_version_that_is_no_longer_kept_is_told_as_such(self, world: World) -> None:
+        await register(world)
+        key = await pinned(world)
+        world.functions.schemas.clear()
+        with pytest.raises(FunctionVersionNotFound):
+            await world.execution_service.execute(key, JsonText("{}"))
+        await settled(world)
+        assert not world.store.open_executions
+
+    async def test_a_schema_that_is_no_longer_taken_is_told_as_such(self, world: World) -> None:
+        await register(world)
+        key = await pinned(world)
+        world.functions.schemas[ADDER, 1] = FunctionSchema(JsonText('{"pattern": "(?=a)"}'))
+        with pytest.raises(SchemaUnusable, match="/pattern: is no pattern"):
+            await world.execution_service.execute(key, JsonText("{}"))
+        await settled(world)
+        assert not world.store.open_executions
+
+    async def test_params_of_other_sessions_are_nobodys_business(self, world: World) -> None:
+        world.functions.failure = AssertionError("nothing is asked for")
+        await ParamsCheck(world.functions, world.schemas).require(session_at(), JsonText("1"))
