@@ -1,0 +1,1 @@
+DROP INDEX meta.executions_by_id;
