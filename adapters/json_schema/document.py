@@ -26,6 +26,8 @@ _EVERY_MEMBER = (
 _ELSEWHERE = ("$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$recursiveAnchor", "$vocabulary")
 _UNEVALUATED = ("unevaluatedProperties", "unevaluatedItems")
 _SCHEMAS_APART = frozenset({"$defs", "definitions", "contentSchema"})
+_COSTLY = {"multipleOf": 300, "uniqueItems": 100}
+"""Steps of keywords that compute: exact division, and hashes of all items."""
 _Path = tuple[str | int, ...]
 
 
@@ -33,9 +35,9 @@ _Path = tuple[str | int, ...]
 class Subschema:
     """One schema of a document.
 
-    `literals` is how many values it compares with, `scan` what it does to each byte of a string, in steps. `beside`
-    are schemas of the same value; of the members of a value one of `named` and all of `every` may see the same one.
-    `repeats` is how often those beside it may be asked.
+    `literals` is what it costs for each value, `scan` for each byte of a string, in steps. `beside` are schemas of the
+    same value; one member of a value is seen by one of `named` or of `listed`, and by all of `every`. `repeats` is how
+    often others may be asked.
     """
 
     path: _Path
@@ -89,7 +91,7 @@ class Document:
         subschema.listed += self._parts(schema, path, lists=("prefixItems",))
         subschema.every += self._parts(schema, path, _EVERY_MEMBER, maps=("patternProperties",))
         self._parts(schema, path, maps=("$defs", "definitions"))
-        subschema.literals += sum(_size(value) for name, value in schema.items() if name not in _SCHEMAS_APART)
+        subschema.literals += sum(_steps(name, value) for name, value in schema.items() if name not in _SCHEMAS_APART)
         subschema.scan += self._scan(schema, path)
         subschema.repeats += sum(name in schema for name in _UNEVALUATED)
 
@@ -159,6 +161,6 @@ def _refused(schema: Mapping[str, Any], path: _Path) -> Iterator[Problem]:
             yield Problem(pointer((*path, name)), "is not taken here; use $ref with #/$defs/...")
 
 
-def _size(value: Any) -> int:
-    """Return how many values there are on the first two levels."""
-    return 1 + len(value) if isinstance(value, (dict, list)) else 1
+def _steps(name: str, value: Any) -> int:
+    """Return what a keyword costs: as much as it names, or what was measured of it."""
+    return _COSTLY.get(name, 1) + (len(value) if isinstance(value, (dict, list)) else 0)
