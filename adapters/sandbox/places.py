@@ -15,9 +15,11 @@ from adapters.sandbox.stats import Eviction
 from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
 from domain.language import Language
+from domain.places import is_fair
 
 QUEUE = "a worker"
 Process = TypeVar("Process", bound=Startable)
+Key = TypeVar("Key")
 
 
 @frozen
@@ -89,9 +91,9 @@ class _Waiting(Generic[Process]):
 class Places(Generic[Process]):
     """Gives places to sessions; idle ones stay warm, the least recently used go first.
 
-    Who waits is served by a warm worker of its own session as soon as one is free; otherwise those whose patience is
-    over come first, then those of whose owner little runs, then in order. Calls whose own session or owner is at its
-    limit hold up nobody else.
+    Owners of whom least runs are served first, and in turn where that is the same; of one owner's calls, those of the
+    session whose warm worker has become free, unless somebody's patience is over, and then in order. Calls whose own
+    session or owner is at its limit hold up nobody else. Of the queue every owner has a fair share.
     """
 
     limits: PlaceLimits
@@ -103,6 +105,8 @@ class Places(Generic[Process]):
     _queue: dict[_Waiting[Process], None] = field(factory=dict, init=False)
     _lines: dict[UUID, dict[_Waiting[Process], None]] = field(factory=dict, init=False)
     """Who waits, by session."""
+    _turns: dict[Owner, dict[_Waiting[Process], None]] = field(factory=dict, init=False)
+    """Who waits, by owner; whoever was served last stands last."""
     _running: Counter[Owner] = field(factory=Counter, init=False)
     _memory_bytes: int = field(default=0, init=False)
 
@@ -134,8 +138,7 @@ class Places(Generic[Process]):
         place = self._try(request, is_patient=True)
         if place is not None:
             return place
-        if len(self._queue) >= self.limits.queue_length_max:
-            raise Overloaded(QUEUE)
+        self._require_room(request.owner)
         return await self._wait(request)
 
     def release(self, place: Place[Process], *, reusable: bool, memory_bytes: int | None = None) -> None:
@@ -181,6 +184,7 @@ class Places(Generic[Process]):
         waiting: _Waiting[Process] = _Waiting(request, loop.create_future())
         self._queue[waiting] = None
         self._lines.setdefault(request.session, {})[waiting] = None
+        self._turns.setdefault(request.owner, {})[waiting] = None
         patience = loop.call_later(self.limits.patience_s, self._lose_patience, waiting)
         try:
             async with asyncio.timeout(self.limits.queue_timeout_s):
@@ -207,10 +211,8 @@ class Places(Generic[Process]):
 
     def _unqueue(self, waiting: _Waiting[Process]) -> None:
         del self._queue[waiting]
-        line = self._lines[waiting.request.session]
-        del line[waiting]
-        if not line:
-            del self._lines[waiting.request.session]
+        _leave_line(self._lines, waiting.request.session, waiting)
+        _leave_line(self._turns, waiting.request.owner, waiting)
 
     def _try(self, request: PlaceRequest, *, is_patient: bool) -> Place[Process] | None:
         if self._owner_is_at_its_limit(request.owner):
@@ -317,12 +319,34 @@ class Places(Generic[Process]):
             place = None if waiting.granted.done() else self._try(waiting.request, is_patient=waiting.is_patient)
             if place is not None:
                 self._unqueue(waiting)
+                self._end_turn(waiting.request.owner)
                 waiting.granted.set_result(place)
                 return True
         return False
 
     def _in_fair_order(self, freed: UUID | None) -> Iterator[_Waiting[Process]]:
-        first = next(iter(self._queue))
-        if first.is_patient and freed is not None:
-            yield from tuple(self._lines.get(freed, ()))
-        yield from sorted(self._queue, key=lambda each: (each.is_patient, self._running[each.request.owner]))
+        for owner in sorted(self._turns, key=lambda each: self._running[each]):
+            if self._owner_is_at_its_limit(owner):
+                continue
+            turn = self._turns[owner]
+            # Patience is the same for all, so who has lost it stands in front.
+            if freed is not None and next(iter(turn)).is_patient:
+                yield from (each for each in self._lines.get(freed, ()) if each in turn)
+            yield from turn
+
+    def _end_turn(self, owner: Owner) -> None:
+        if owner in self._turns:
+            self._turns[owner] = self._turns.pop(owner)
+
+    def _require_room(self, owner: Owner) -> None:
+        waiting, length_max = len(self._queue), self.limits.queue_length_max
+        own = len(self._turns.get(owner, ()))
+        if waiting >= length_max or (owner != ANONYMOUS and not is_fair(own, waiting, length_max)):
+            raise Overloaded(QUEUE)
+
+
+def _leave_line(lines: dict[Key, dict[_Waiting[Process], None]], key: Key, waiting: _Waiting[Process]) -> None:
+    line = lines[key]
+    del line[waiting]
+    if not line:
+        del lines[key]

@@ -357,3 +357,57 @@ async def test_the_place_of_a_worker_that_dies_idle_goes_to_who_waits():
     waiting = await queued(places, 1)
     other.process.die()
     assert await waiting not in (own, other)
+
+
+async def test_a_newcomer_of_whom_nothing_runs_comes_before_a_flood_that_has_lost_patience():
+    places = places_of(places_max=2, queue_length_max=100, patience_s=0)
+    first, _ = await taken(places, 1, owner="flooder"), await taken(places, 2, owner="flooder")
+    flood = [await queued(places, 3 + i, owner="flooder") for i in range(20)]
+    await asyncio.sleep(0.001)
+    newcomer = await queued(places, 99, owner="neighbour")
+    places.release(first, reusable=True)
+    await newcomer
+    assert not any(each.done() for each in flood)
+    for each in flood:
+        each.cancel()
+
+
+async def test_owners_of_whom_as_much_runs_are_served_in_turn():
+    places = places_of(places_max=1, queue_length_max=100)
+    place = await taken(places, 1, owner="somebody")
+    waiting = [await queued(places, 10 * i + j, owner=owner) for i, owner in enumerate("ab", 1) for j in range(2)]
+    served = []
+    for _ in range(4):
+        places.release(place, reusable=False)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        (ended,) = [each for each in waiting if each.done() and each.result() not in served]
+        place = ended.result()
+        served.append(place)
+    assert [each.request.owner for each in served] == ["a", "b", "a", "b"]
+
+
+async def test_of_the_queue_an_owner_gets_a_share():
+    places = places_of(places_max=1, queue_length_max=5)
+    await taken(places, 1, owner="flooder")
+    flood = [await queued(places, 2, owner="flooder") for _ in range(4)]
+    with pytest.raises(Overloaded):
+        await taken(places, 2, owner="flooder")
+    newcomer = await queued(places, 3, owner="neighbour")
+    assert places.waiting == 5
+    with pytest.raises(Overloaded):
+        await taken(places, 4, owner="third")
+    for each in (*flood, newcomer):
+        each.cancel()
+
+
+async def test_who_is_at_the_limit_is_passed_over():
+    places = places_of(places_max=2, queue_length_max=9, owner_running_max=1)
+    first, _ = await taken(places, 1, owner="a"), await taken(places, 2, owner="b")
+    waiting = [await queued(places, 3 + i, owner="b") for i in range(3)]
+    other = await queued(places, 9, owner="a")
+    places.release(first, reusable=True)
+    await other
+    assert not any(each.done() for each in waiting)
+    for each in waiting:
+        each.cancel()
