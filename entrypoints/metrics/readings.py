@@ -1,6 +1,5 @@
 """What was measured, as it travels between processes."""
 
-from collections.abc import Sequence
 from enum import StrEnum
 
 from msgspec import Struct
@@ -29,7 +28,7 @@ class Sample(Struct, frozen=True, array_like=True):
 
     labels: tuple[str, ...]
     value: float
-    counts: Sequence[int] = ()
+    counts: tuple[int, ...] = ()
 
 
 class Reading(Struct, frozen=True, array_like=True):

@@ -2,18 +2,22 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-from attrs import define, field
+from attrs import define, field, frozen
 from msgspec import Struct
 
 from entrypoints.metrics.readings import Reading
 from entrypoints.metrics.registry import Registry
 
-_ANSWER_TIMEOUT_S = 0.5
-_ANSWER_BYTES_MAX = 16 * 1024 * 1024
+
+@frozen
+class Patience:
+    """How long an answer of a sibling may take, and how large it may be."""
+
+    timeout_s: float = 0.5
+    bytes_max: int = 16 * 1024 * 1024
 
 
 class Siblings(Struct, frozen=True):
@@ -53,32 +57,28 @@ class FiguresServer:
             await writer.wait_closed()
 
 
-async def ask(siblings: Siblings) -> dict[str, list[Reading] | None]:
+async def ask(siblings: Siblings, patience: Patience | None = None) -> dict[str, list[Reading] | None]:
     """Return what each other process tells; None of one that does not answer in time."""
     names = [name for name in siblings.names if name != siblings.own]
-    answers = await asyncio.gather(*(_answer(siblings.path(name)) for name in names))
+    patience = patience or Patience()
+    answers = await asyncio.gather(*(_answer(siblings.path(name), patience) for name in names))
     return dict(zip(names, answers, strict=True))
 
 
-async def _answer(path: str) -> list[Reading] | None:
+async def _answer(path: str, patience: Patience) -> list[Reading] | None:
     try:
-        async with asyncio.timeout(_ANSWER_TIMEOUT_S):
-            return msgspec.msgpack.decode(await _received(path), type=list[Reading])
+        async with asyncio.timeout(patience.timeout_s):
+            return msgspec.msgpack.decode(await _received(path, patience.bytes_max), type=list[Reading])
     except (OSError, TimeoutError, msgspec.MsgspecError):
         return None
 
 
-async def _received(path: str) -> bytes:
+async def _received(path: str, bytes_max: int) -> bytes:
     reader, writer = await asyncio.open_unix_connection(path)
     try:
         received = bytearray()
-        while (part := await reader.read(_ANSWER_BYTES_MAX)) and len(received) <= _ANSWER_BYTES_MAX:
+        while (part := await reader.read(bytes_max)) and len(received) <= bytes_max:
             received += part
         return bytes(received)
     finally:
         writer.close()
-
-
-def names_of(workers: int, *others: str) -> Sequence[str]:
-    """Return the names of HTTP workers, which are their numbers, and of the processes beside them."""
-    return (*map(str, range(workers)), *others)

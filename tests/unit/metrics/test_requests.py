@@ -1,0 +1,71 @@
+"""What is counted of requests."""
+
+import pytest
+
+from entrypoints.http.routes import Operation, RouteClass
+from entrypoints.metrics.requests import RequestMetrics
+
+GET = Operation("GET", "/things/{thing}", None, "get", "")
+PUT = Operation("PUT", "/things/{thing}", None, "put", "", route_class=RouteClass.FUNCTIONS)
+LIVEZ = Operation("GET", "/livez", None, "livez", "", route_class=None)
+
+
+class Asked:
+    def __init__(self, method):
+        self.scope = {"method": method}
+
+
+@pytest.fixture
+def metrics():
+    return RequestMetrics([GET, PUT, LIVEZ], lambda: 7)
+
+
+def told(metrics):
+    return {reading.family.name: reading.samples for reading in metrics.read()}
+
+
+def test_requests_are_counted_by_method_route_and_status(metrics):
+    for operation, status in ((GET, 200), (GET, 200), (GET, 404), (PUT, 200)):
+        metrics.seen(Asked(operation.method), operation, status, 0.004)
+    counted = {each.labels: each.value for each in told(metrics)["pglambda_http_requests_total"]}
+    assert counted == {
+        ("GET", "/things/{thing}", "200"): 2,
+        ("GET", "/things/{thing}", "404"): 1,
+        ("PUT", "/things/{thing}", "200"): 1,
+    }
+
+
+def test_durations_are_spread_over_buckets(metrics):
+    for duration_s in (0.001, 0.0011, 120.0):
+        metrics.seen(Asked("GET"), GET, 200, duration_s)
+    (durations,) = told(metrics)["pglambda_http_request_duration_seconds"]
+    assert durations.labels == ("GET", "/things/{thing}")
+    assert (durations.counts[0], durations.counts[1], durations.counts[-1]) == (1, 1, 1)
+    assert durations.value == pytest.approx(120.0021)
+
+
+def test_paths_that_there_are_not_are_one_route_and_odd_methods_one_method(metrics):
+    for method in ("GET", "BREW", "X" * 1000):
+        metrics.seen(Asked(method), None, 404, 0.001)
+    counted = {each.labels: each.value for each in told(metrics)["pglambda_http_requests_total"]}
+    assert counted == {("GET", "unmatched", "404"): 1, ("OTHER", "unmatched", "404"): 2}
+
+
+def test_a_head_counts_as_the_get_that_it_is(metrics):
+    metrics.seen(Asked("HEAD"), GET, 200, 0.001)
+    (counted,) = told(metrics)["pglambda_http_requests_total"]
+    assert counted.labels == ("GET", "/things/{thing}", "200")
+
+
+def test_refusals_by_rate_are_counted_by_what_the_route_counts_as(metrics):
+    for operation in (GET, PUT, PUT, LIVEZ):
+        metrics.seen(Asked(operation.method), operation, 429, 0.001)
+    assert {each.labels: each.value for each in told(metrics)["pglambda_rate_limited_total"]} == {
+        ("sessions",): 1,
+        ("functions",): 2,
+    }
+
+
+def test_what_is_inside_is_told_as_it_is(metrics):
+    (inside,) = told(metrics)["pglambda_http_requests_inside"]
+    assert inside.value == 7

@@ -1,0 +1,124 @@
+"""Traces recorded with OpenTelemetry."""
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import SpanKind, StatusCode
+
+from domain.execution import Failure, FailureCode, ScriptReport
+from entrypoints.tracing.otel import OtelTracing, exporting
+from entrypoints.tracing.traceparent import TraceContext
+from tests.contracts.script_runs import run_of
+
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+PARENT = f"00-{TRACE}-{SPAN}-01".encode()
+FAILED = ScriptReport(None, Failure(FailureCode.MEMORY_LIMIT, "too much"), 5.0)
+
+
+@pytest.fixture
+def exporter():
+    return InMemorySpanExporter()
+
+
+@pytest.fixture
+def tracing(exporter):
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracing = OtelTracing(provider)
+    yield tracing
+    tracing.close()
+
+
+def spans(exporter):
+    return {span.name: span for span in exporter.get_finished_spans()}
+
+
+def test_a_request_is_a_span_under_its_callers(tracing, exporter):
+    trace = tracing.begin(PARENT, b"vendor=1", "GET")
+    tracing.end(trace, "/things/{thing}", 200)
+    span = spans(exporter)["GET /things/{thing}"]
+    assert span.kind is SpanKind.SERVER
+    assert f"{span.context.trace_id:032x}" == TRACE
+    assert f"{span.parent.span_id:016x}" == SPAN
+    assert dict(span.attributes) == {
+        "http.request.method": "GET",
+        "http.route": "/things/{thing}",
+        "http.response.status_code": 200,
+    }
+    assert trace.context == TraceContext(TRACE, f"{span.context.span_id:016x}", 1, "vendor=1")
+
+
+@pytest.mark.parametrize("parent", [None, b"rubbish"])
+def test_a_request_without_a_caller_begins_a_trace(tracing, exporter, parent):
+    tracing.end(tracing.begin(parent, None, "GET"), None, 404)
+    span = spans(exporter)["GET"]
+    assert span.parent is None
+    assert span.status.status_code is StatusCode.UNSET
+
+
+def test_an_error_of_the_server_is_an_error_of_the_span(tracing, exporter):
+    tracing.end(tracing.begin(None, None, "GET"), "/x", 503)
+    assert spans(exporter)["GET /x"].status.status_code is StatusCode.ERROR
+
+
+def test_waits_for_the_database_are_spans_of_their_length(tracing, exporter):
+    trace = tracing.begin(None, None, "GET")
+    trace.waited("get", 0.25)
+    tracing.end(trace, "/x", 200)
+    wait, request = spans(exporter)["postgres get"], spans(exporter)["GET /x"]
+    assert wait.kind is SpanKind.CLIENT
+    assert wait.parent.span_id == request.context.span_id
+    assert wait.end_time - wait.start_time == 250_000_000
+    assert dict(wait.attributes) == {"db.system.name": "postgresql", "db.operation.name": "get"}
+
+
+def test_an_execution_is_a_span_and_calls_from_it_are_below_it(tracing, exporter):
+    trace, run = tracing.begin(PARENT, None, "POST"), run_of("result = 1")
+    span = trace.executing(run)
+    sent = trace.headers["traceparent"]
+    span.ended(ScriptReport("1", None, 5.0, cold_start=True))
+    tracing.end(trace, "/x", 200)
+    execution, request = spans(exporter)["execution"], spans(exporter)["POST /x"]
+    assert execution.parent.span_id == request.context.span_id
+    assert sent == f"00-{TRACE}-{execution.context.span_id:016x}-01"
+    assert dict(execution.attributes) == {
+        "pglambda.language": "python",
+        "pglambda.execution_id": str(run.execution.execution_id),
+        "pglambda.outcome": "succeeded",
+        "pglambda.cold_start": True,
+    }
+
+
+def test_how_an_execution_failed_is_told(tracing, exporter):
+    trace = tracing.begin(None, None, "POST")
+    trace.executing(run_of("result = 1")).ended(FAILED)
+    trace.executing(run_of("result = 1")).failed("OVERLOADED")
+    failed, refused = exporter.get_finished_spans()
+    assert failed.attributes["error.type"] == "MEMORY_LIMIT"
+    assert refused.attributes["error.type"] == "OVERLOADED"
+    assert {failed.status.status_code, refused.status.status_code} == {StatusCode.ERROR}
+
+
+def test_what_is_not_sampled_is_passed_on_and_not_recorded(exporter):
+    provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracing = OtelTracing(provider)
+    trace = tracing.begin(PARENT, None, "GET")
+    trace.waited("get", 0.25)
+    sent = TraceContext.read(trace.headers["traceparent"].encode(), None)
+    tracing.end(trace, "/x", 200)
+    tracing.close()
+    assert (sent.trace_id, sent.flags) == (TRACE, 0)
+    assert exporter.get_finished_spans() == ()
+
+
+def test_spans_are_sent_under_the_services_name_unless_the_environment_has_another(monkeypatch):
+    tracing = exporting()
+    assert tracing._provider.resource.attributes["service.name"] == "pglambda"
+    tracing.close()
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "mine")
+    named = exporting()
+    assert named._provider.resource.attributes["service.name"] == "mine"
+    named.close()
