@@ -5,9 +5,11 @@ import re
 from itertools import chain
 
 import pytest
+from click.testing import CliRunner
 from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from entrypoints.cli import cli
 from entrypoints.container.commands import document
 from entrypoints.http.contract import Contract, Example, Tag
 from entrypoints.http.contracts.parameters import LIMIT
@@ -252,3 +254,8 @@ def test_a_list_in_a_query_is_written_with_commas(whole):
     )
     assert (fields["name"], fields["style"], fields["explode"]) == ("fields", "form", False)
     assert LIMIT.name == "limit"
+
+
+def test_the_command_prints_the_document(text):
+    printed = CliRunner().invoke(cli, ["openapi"], env=NOWHERE)
+    assert (printed.exit_code, printed.stdout) == (0, text)
