@@ -62,20 +62,6 @@ class Idempotency(StrEnum):
     OFF = "off"
 
 
-class History(StrEnum):
-    """What is kept of executions: payloads too, or ids, instants, outcomes, figures and counts alone."""
-
-    FULL = "full"
-    SUMMARY = "summary"
-
-
-class Idempotency(StrEnum):
-    """Whether calls may have keys; their answers are kept for that."""
-
-    ON = "on"
-    OFF = "off"
-
-
 class Authentication(StrEnum):
     """Who may call: everybody, or those with a token or an API key."""
 
@@ -166,12 +152,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     session_max_lifetime_seconds: Annotated[
         Lifetime, Meta(description="Absolute maximum of a session's life, renewals included.")
     ] = 2_592_000
-    history: Annotated[
-        History, Meta(description="What the history keeps of executions: all, or a summary without payloads.")
-    ] = History.FULL
-    idempotency: Annotated[
-        Idempotency, Meta(description="Whether calls may have an Idempotency-Key; off, no answers are kept.")
-    ] = Idempotency.ON
     history: Annotated[
         History, Meta(description="What the history keeps of executions: all, or a summary without payloads.")
     ] = History.FULL
