@@ -1,3 +1,5 @@
+import asyncio
+import io
 import json
 import logging
 from collections.abc import Iterator
@@ -5,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from entrypoints.logs import configure_logs
+from entrypoints.logs import JsonLines, configure_logs, json_lines
 from entrypoints.settings import LogFormat, LogLevel
 
 REASON = "ValueError: invalid literal for int() with base 10: 'lost'"
@@ -54,3 +56,42 @@ def test_what_is_less_severe_than_asked_for_is_left_out(capsys):
     for log in (logging.getLogger("somebody"), structlog.get_logger("somebody")):
         log.info("a detail")
     assert capsys.readouterr().err == ""
+
+
+async def test_lines_of_one_turn_leave_in_pieces_that_a_pipe_keeps_whole():
+    class Stream(io.StringIO):
+        def __init__(self):
+            super().__init__()
+            self.pieces = []
+
+        def write(self, text):
+            self.pieces.append(text)
+
+    stream = Stream()
+    lines = JsonLines(stream)
+    written = [b"%05d" % number * 20 for number in range(100)]
+    for line in [*written, b"x" * 9000, b"last"]:
+        lines.write(line)
+    assert stream.pieces == []
+    await asyncio.sleep(0)
+    assert "".join(stream.pieces).encode().splitlines() == [*written, b"x" * 9000, b"last"]
+    assert all(piece.endswith("\n") for piece in stream.pieces)
+    assert [len(piece) > 4096 for piece in stream.pieces] == [False, False, False, True, False]
+
+
+async def test_a_reader_that_has_gone_breaks_nothing():
+    class Broken(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    lines = JsonLines(Broken())
+    lines.write(b"a")
+    await asyncio.sleep(0)
+    lines.write(b"b")
+    await asyncio.sleep(0)
+
+
+def test_lines_are_written_past_the_logger_only_where_they_are_json():
+    for look, is_json in ((LogFormat.JSON, True), (LogFormat.CONSOLE, False)):
+        configure_logs(LogLevel.INFO, look)
+        assert (json_lines() is not None) is is_json

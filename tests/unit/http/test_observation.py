@@ -1,0 +1,203 @@
+"""What an operator sees of requests: lines, figures, traces."""
+
+import asyncio
+import json
+import logging
+from contextvars import ContextVar
+
+import pytest
+import structlog
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+from domain.identity import Owner
+from domain.principal import ANYBODY
+from entrypoints.http.access_log import AccessLog, owner_hash
+from entrypoints.http.application import Hooks
+from entrypoints.http.guards import Guard, Observer
+from entrypoints.http.request import Request
+from entrypoints.http.routes import Access
+from entrypoints.http.tracing import RequestTraces
+from entrypoints.logs import configure_logs
+from entrypoints.settings import LogFormat, LogLevel
+from entrypoints.tracing.passing import Passing
+from tests.contracts.script_runs import run_of
+from tests.unit.http.world import Exchange, World, initialized
+
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+PARENT = {"traceparent": f"00-{TRACE}-{SPAN}-01", "tracestate": "vendor=1"}
+
+
+class Somebody(Guard):
+    """Lets everybody in as one owner."""
+
+    async def admit(self, request, operation):
+        request.caller = type(ANYBODY)(Owner("alice@example.com"), ANYBODY.scopes)
+        return ()
+
+
+def line_of(lines):
+    (line,) = [line for line in lines if line["event"] == "request"]
+    return line
+
+
+def configured(look):
+    """Configure logs for the rest of the test, which the suite's fixture takes back."""
+    handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
+    configure_logs(LogLevel.INFO, look)
+    logging.getLogger().handlers[:] = handlers
+    logging.getLogger().setLevel(level)
+
+
+async def test_the_owner_is_in_the_line_as_a_hash_alone(log_lines):
+    world = World.of(hooks=Hooks(guards=[Somebody()]))
+    async with world.client() as client:
+        await client.get("/livez")
+    line = line_of(log_lines)
+    assert line["owner_hash"] == owner_hash(Owner("alice@example.com"))
+    assert "alice" not in str(line)
+    assert owner_hash(Owner("bob")) != line["owner_hash"]
+
+
+async def test_hashes_are_remembered_of_a_bounded_number_of_owners(log_lines):
+    log = AccessLog(structlog.get_logger())
+    hashes = {log._hash(Owner(f"owner-{number}")) for number in range(5000)}
+    assert len(hashes) == 5000
+    assert len(log._owners) <= 4096
+
+
+async def test_the_line_tells_the_execution_and_what_was_waited_for_the_database(log_lines):
+    class Waiting(Observer):
+        def begun(self, request: Request):
+            request.waited("begin", 0.25)
+            request.waited("finish", 0.5)
+            request.noted(run_of("result = 1").execution)
+            request.noted(run_of("result = 1").execution)
+            self.first = request.execution_id
+
+        def seen(self, *_):
+            return
+
+    waiting = Waiting()
+    world = World.of(hooks=Hooks(observers=[waiting]))
+    async with world.client() as client:
+        await client.get("/livez")
+    line = line_of(log_lines)
+    assert line["db_ms"] == 750
+    assert line["execution_id"] == str(waiting.first)
+
+
+async def test_an_execution_in_the_path_is_in_the_line(client, log_lines):
+    execution_id = "01a2101f-9ff2-79ec-8000-000000000009"
+    await client.get(f"/api/v1/executions/{execution_id}")
+    assert line_of(log_lines)["execution_id"] == execution_id
+
+
+async def test_a_client_that_has_gone_is_499_in_the_line(world, log_lines):
+    exchange = Exchange(world.app, "POST", "/api/v1/initialize", [(b"content-type", b"application/json")])
+    asking = asyncio.create_task(exchange.run())
+    exchange.hang_up()
+    await asking
+    assert line_of(log_lines)["status"] == 499
+
+
+async def test_as_json_the_line_is_written_with_the_same_facts(capsys):
+    configured(LogFormat.JSON)
+    world = World.of(hooks=Hooks(observers=[RequestTraces(Passing(), lambda _: None)]))
+    async with world.client() as client:
+        request_id = await initialized(client)
+        await client.get(f"/api/v1/sessions/{request_id}", headers={"X-Request-ID": "mine"} | PARENT)
+    await asyncio.sleep(0)
+    line = json.loads(capsys.readouterr().err.splitlines()[-1])
+    assert line.pop("timestamp").endswith("Z")
+    assert line.pop("duration_ms") >= 0
+    assert line.pop("span_id") not in (SPAN, "")
+    assert line == {
+        "level": "info",
+        "logger": "http.access",
+        "event": "request",
+        "method": "GET",
+        "status": 200,
+        "db_ms": 0.0,
+        "x_request_id": "mine",
+        "owner_hash": owner_hash(ANYBODY.owner),
+        "route": "/api/v1/sessions/{request_id}",
+        "client": "127.0.0.1",
+        "request_id": request_id,
+        "trace_id": TRACE,
+    }
+
+
+async def test_the_callers_trace_goes_on_in_the_line(log_lines):
+    world = World.of(hooks=Hooks(observers=[RequestTraces(Passing(), lambda _: None)]))
+    async with world.client() as client:
+        await client.get("/livez", headers=PARENT)
+        await client.get("/readyz")
+    traced, plain = (line for line in log_lines if line["event"] == "request")
+    assert traced["trace_id"] == TRACE
+    assert traced["span_id"] != SPAN
+    assert {"trace_id", "span_id"}.isdisjoint(plain)
+
+
+async def test_the_request_is_the_current_one_while_it_is_answered():
+    current = ContextVar("current", default=None)
+    seen = []
+
+    class Asking(Guard):
+        async def admit(self, request, operation):
+            seen.append(current.get() is request)
+            return ()
+
+    hooks = Hooks(guards=[Asking()], observers=[RequestTraces(Passing(), current.set)])
+    async with World.of(hooks=hooks).client() as client:
+        await client.get("/livez")
+    assert seen == [True]
+
+
+def figures(answer):
+    return {
+        (sample.name, *(sample.labels[name] for name in ("route", "status") if name in sample.labels)): sample.value
+        for family in parse(answer.text)
+        for sample in family.samples
+    }
+
+
+async def test_figures_are_told_in_the_format_of_prometheus(client):
+    await client.get("/livez")
+    await client.get("/nowhere")
+    answer = await client.get("/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    told = figures(answer)
+    assert told[("pglambda_http_requests_total", "/livez", "200")] == 1
+    assert told[("pglambda_http_requests_total", "unmatched", "404")] == 1
+    assert told[("pglambda_worker_up",)] == 1
+    assert told[("process_resident_memory_bytes",)] > 0
+
+
+async def test_figures_can_be_had_as_openmetrics(client):
+    answer = await client.get("/metrics", headers={"Accept": "application/openmetrics-text;version=1.0.0"})
+    assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert answer.text.endswith("# EOF\n")
+
+
+async def test_figures_are_told_while_the_server_drains_and_to_admins_alone(client, world):
+    await world.app.drain(0)
+    assert (await client.get("/metrics")).status_code == 200
+    (operation,) = [each for each in world.app.operations if each.path == "/metrics"]
+    assert (operation.access, operation.route_class) == (Access.ADMIN, None)
+
+
+async def test_the_event_loop_is_watched_as_long_as_the_application_runs(world, client):
+    async with world.app.running():
+        assert world.app._lag._timer is not None
+        assert ("pglambda_event_loop_lag_seconds_count",) in figures(await client.get("/metrics"))
+    assert world.app._lag._timer is None
+
+
+@pytest.mark.parametrize("look", list(LogFormat))
+async def test_nothing_of_a_line_is_lost_whatever_its_look(look, capsys):
+    configured(look)
+    async with World.of().client() as client:
+        for _ in range(30):
+            await client.get("/livez")
+    await asyncio.sleep(0)
+    assert capsys.readouterr().err.count("/livez") == 30
