@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from attrs import define, field, frozen
+from typing_extensions import override
 
 from domain.budget import Budget
 from domain.errors import InvalidRequest, Problem, RuntimeUnavailable, StorageUnavailable
@@ -15,6 +16,7 @@ from domain.function import (
     FunctionSchema,
     Precondition,
     SchemaRefused,
+    told,
     within,
 )
 from domain.identity import Owner
@@ -62,6 +64,11 @@ class Checked:
 @define(eq=False)
 class ExamplesFailed(InvalidRequest):
     """Examples do not hold, and it was asked for that they do; nothing was registered."""
+
+    @property
+    @override
+    def message(self) -> str:
+        return f"Examples do not hold, so nothing was registered. {told(self.problems)}"
 
 
 @define

@@ -36,7 +36,7 @@ class SyntaxFault:
 
 @define(eq=False)
 class ScriptSyntaxError(Invalid):
-    """The script does not parse, so no session is made."""
+    """The script does not parse, so nothing is made of it."""
 
     code: ClassVar[str] = "SCRIPT_SYNTAX_ERROR"
     fault: SyntaxFault
@@ -44,7 +44,7 @@ class ScriptSyntaxError(Invalid):
     @property
     def message(self) -> str:
         where = f" (line {self.fault.line}, column {self.fault.column})" if self.fault.line else ""
-        return f"The script does not parse: {self.fault.message}{where}. Correct it and initialize again."
+        return f"The script does not parse: {self.fault.message}{where}. Correct it and send it again."
 
     @property
     def details(self) -> Mapping[str, object]:
