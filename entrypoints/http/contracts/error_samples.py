@@ -40,6 +40,7 @@ from domain.rate import RateLimited, RatePolicy, RateVerdict
 from domain.script import ScriptSyntaxError, SyntaxFault
 from domain.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict, VersionMismatch
 from entrypoints.http.contracts.error_codes import MEANINGS
+from entrypoints.http.hosts import HostNotAllowed
 from entrypoints.http.refusals import InvalidParams, UnsupportedMediaType, invalid
 
 _ID = UUID("01a2101f-9ff2-79ec-8000-000000000001")
@@ -66,6 +67,7 @@ def _failed(code: FailureCode) -> ExecutionFailed:
 
 
 SAMPLES: tuple[DomainError, ...] = (
+    HostNotAllowed("elsewhere.example"),
     invalid([Problem("/context", "must be an object"), Problem("/ttl_seconds", "must be at most 86400")]),
     invalid([Problem("/params/a", "is not a number that a double holds")], InvalidParams),
     InvalidLanguageTitle("calculator"),

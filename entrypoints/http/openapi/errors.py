@@ -32,6 +32,7 @@ from entrypoints.http.contracts.parameters import (
     WWW_AUTHENTICATE,
 )
 from entrypoints.http.errors import error_answer, internal_error_answer
+from entrypoints.http.hosts import HostNotAllowed
 from entrypoints.http.openapi.components import Components, Json
 from entrypoints.http.openapi.security import needed_scopes
 from entrypoints.http.payloads import Error, ErrorBody
@@ -71,6 +72,7 @@ def _told(operation: Operation) -> Iterator[_Told]:
 
 def _implied(operation: Operation) -> Iterator[type[DomainError]]:
     """Yield what follows from the row in the route table."""
+    yield HostNotAllowed
     if operation.access not in {Access.OPEN, Access.DETAIL}:
         yield from (CredentialMissing, CredentialRefused, KeysUnavailable, StorageUnavailable)
     if needed_scopes(operation.access):
