@@ -36,7 +36,7 @@ class ErrorDetails(Struct):
     languages: Annotated[list[str] | UnsetType, Meta(description="The languages that are served.")] = UNSET
     language_title: Annotated[_Text, Meta(description="The function by its title.")] = UNSET
     allowed: Annotated[
-        list[str] | int | UnsetType, Meta(description="The methods of the path, or the calls of a quota.")
+        list[str] | int | UnsetType, Meta(description="The methods of the path, or what a quota grants.")
     ] = UNSET
     needed_scopes: Annotated[list[Scope] | UnsetType, Meta(description="Scopes of which one is needed.")] = UNSET
     reason: Annotated[_Text, Meta(description="Why, as far as it can be told.")] = UNSET

@@ -36,6 +36,7 @@ from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
 from domain.json_text import JsonText
 from domain.language import InvalidLanguageTitle, Language, LanguageNotServed, LanguageTitle
 from domain.principal import Scope, ScopeMissing
+from domain.quota import QuotaReached
 from domain.rate import RateLimited, RatePolicy, RateVerdict
 from domain.script import ScriptSyntaxError, SyntaxFault
 from domain.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict, VersionMismatch
@@ -94,6 +95,8 @@ SAMPLES: tuple[DomainError, ...] = (
     FieldTooLarge("/script_content", 1_048_576, 1_048_577),
     UnsupportedMediaType("content-type", "text/plain"),
     *(_failed(code) for code in FailureCode),
+    QuotaReached("live_sessions", 1000, 1000),
+    QuotaReached("concurrent_calls", 16, 16, "the sandbox", retry_after_ms=1000),
     RateLimited(_POLICY, RateVerdict(False, 0, 0, 600_000_000)),
     KeysUnavailable(),
     StorageUnavailable(stored="no", executed="no"),

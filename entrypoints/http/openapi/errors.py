@@ -1,6 +1,7 @@
 """The errors of an operation: by status, with every code that it may have, and an example of each."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from itertools import groupby
@@ -19,6 +20,7 @@ from domain.errors import (
 )
 from domain.execution import ExecutionFailed
 from domain.principal import ScopeMissing
+from domain.quota import QuotaReached
 from domain.rate import RateLimited
 from entrypoints.http.answer import Answer
 from entrypoints.http.contract import AnswerHeader
@@ -80,7 +82,7 @@ def _implied(operation: Operation) -> Iterator[type[DomainError]]:
     if operation.takes is not None:
         yield from (InvalidRequest, FieldTooLarge, UnsupportedMediaType)
     if operation.route_class is not None:
-        yield RateLimited
+        yield from (RateLimited, QuotaReached)
     if not operation.exempt:
         yield from (Overloaded, ShuttingDown)
 
@@ -90,13 +92,27 @@ def _response(operation: Operation, errors: tuple[_Told, ...], components: Compo
     meanings = "; ".join(f"`{code}`: {MEANINGS[code]}" for code in codes)
     media: Json = {
         "schema": _schema(codes, components),
-        "examples": {
-            error.name: {"summary": _message(error.answer), "value": json.loads(error.answer.body)} for error in errors
-        },
+        "examples": dict(_examples(errors)),
     }
     headers = {header.name: components.header(header) for header in _headers(operation, errors)}
     part = {"description": f"{meanings}.", "headers": headers, "content": {"application/json": media}}
     return components.put("responses", f"{errors[0].answer.status}.{'.'.join(codes)}", part)
+
+
+def _examples(errors: Iterable[_Told]) -> Iterator[tuple[str, Json]]:
+    """Yield an example of each error by a name of its own."""
+    seen: Counter[str] = Counter()
+    for error in errors:
+        seen[error.name] += 1
+        number = seen[error.name]
+        example = json.loads(error.answer.body)
+        yield (
+            error.name if number == 1 else f"{error.name}-{number}",
+            {
+                "summary": example["error"]["message"],
+                "value": example,
+            },
+        )
 
 
 def _schema(codes: Iterable[str], components: Components) -> Json:
@@ -115,8 +131,3 @@ def _headers(operation: Operation, errors: Iterable[_Told]) -> Iterator[AnswerHe
         yield WWW_AUTHENTICATE
     if operation.route_class is not None:
         yield from (RATE_LIMIT, RATE_LIMIT_POLICY)
-
-
-def _message(answer: Answer) -> str:
-    message: str = json.loads(answer.body)["error"]["message"]
-    return message

@@ -12,6 +12,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from entrypoints.cli import cli
 from entrypoints.container.commands import document
 from entrypoints.http.contract import Contract, Example, Tag
+from entrypoints.http.contracts.error_samples import samples_of
 from entrypoints.http.contracts.parameters import LIMIT
 from entrypoints.http.openapi.components import Components
 from entrypoints.http.openapi.gaps import gaps
@@ -19,6 +20,14 @@ from entrypoints.http.payloads import ExecuteBody, Executed
 from entrypoints.http.routes import Operation
 from entrypoints.settings import Settings
 from tests.unit.http.openapi.conftest import NOWHERE
+from tests.unit.http.test_every_request import leaf_errors
+
+TOLD_ELSEWHERE = {
+    "ApiKeyNotFound",  # by the command alone
+    "MethodNotAllowed",  # in the description of the API: no operation has it
+    "RouteNotFound",
+    "SlowBody",  # like InvalidRequest, and of the connection more than of the operation
+}
 
 
 def items(whole):
@@ -259,3 +268,15 @@ def test_a_list_in_a_query_is_written_with_commas(whole):
 def test_the_command_prints_the_document(text):
     printed = CliRunner().invoke(cli, ["openapi"], env=NOWHERE)
     assert (printed.exit_code, printed.stdout) == (0, text)
+
+
+@pytest.mark.parametrize("kind", leaf_errors(), ids=lambda kind: kind.__name__)
+def test_every_error_that_callers_may_get_has_a_sample(kind):
+    if kind.__name__ not in TOLD_ELSEWHERE:
+        assert samples_of([kind])
+
+
+def test_two_samples_of_one_error_are_two_examples(whole):
+    limited = next(part for name, part in whole["components"]["responses"].items() if name.startswith("429"))
+    examples = limited["content"]["application/json"]["examples"]
+    assert {"RateLimited", "QuotaReached", "QuotaReached-2"} <= set(examples)
