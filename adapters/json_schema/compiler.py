@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from functools import partial
 from typing import Any
 
 from attrs import define, field, frozen
@@ -49,6 +50,7 @@ class JsonSchemaCompiler(SchemaCompiler):
 
     _options: SchemaOptions = field(factory=SchemaOptions)
     _kept: BoundedCache[JsonText, CompiledSchema] = field(init=False)
+    _under_way: dict[JsonText, asyncio.Task[CompiledSchema]] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._kept = BoundedCache(self._options.cache_size_max, lambda schema: schema.size)
@@ -56,11 +58,22 @@ class JsonSchemaCompiler(SchemaCompiler):
     @override
     async def compile(self, text: JsonText) -> Schema:
         kept = self._kept.get(text)
-        if kept is None:
-            # Up to a quarter of a second of Python must not stop everybody else's event loop.
-            kept = await asyncio.to_thread(self._compiled, text)
-            self._kept.put(text, kept)
-        return kept
+        if kept is not None:
+            return kept
+        # Callers that come together share one compilation, which does not end with any of them.
+        return await asyncio.shield(self._under_way.get(text) or self._begin(text))
+
+    def _begin(self, text: JsonText) -> asyncio.Task[CompiledSchema]:
+        # Up to a quarter of a second of Python must not stop everybody else's event loop.
+        task = asyncio.get_running_loop().create_task(asyncio.to_thread(self._compiled, text))
+        self._under_way[text] = task
+        task.add_done_callback(partial(self._ended, text))
+        return task
+
+    def _ended(self, text: JsonText, task: asyncio.Task[CompiledSchema]) -> None:
+        del self._under_way[text]
+        if not task.cancelled() and task.exception() is None:
+            self._kept.put(text, task.result())
 
     def _compiled(self, text: JsonText) -> CompiledSchema:
         document, root = self._document(text)

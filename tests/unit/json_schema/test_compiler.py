@@ -1,5 +1,6 @@
 """Schemas are taken or refused, checked with, and bounded in what they cost."""
 
+import asyncio
 import json
 
 import pytest
@@ -221,6 +222,20 @@ async def test_a_schema_is_compiled_once():
     first = await compiler.compile(text)
     assert await compiler.compile(JsonText("".join(text))) is first
     assert await JsonSchemaCompiler().compile(text) is not first
+
+
+async def test_callers_that_come_together_share_one_compilation():
+    compiler, text = JsonSchemaCompiler(), JsonText('{"type": "object"}')
+    leaving, *others = [asyncio.create_task(compiler.compile(text)) for _ in range(3)]
+    await asyncio.sleep(0)
+    leaving.cancel()
+    one, other = await asyncio.gather(*others)
+    assert one is other
+    refused = [compiler.compile(JsonText('{"type": 1}')) for _ in range(3)]
+    answers = await asyncio.gather(*refused, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [SchemaRefused] * 3
+    with pytest.raises(SchemaRefused):
+        await compiler.compile(JsonText('{"type": 1}'))
 
 
 async def test_compiled_schemas_are_kept_up_to_a_bound():
