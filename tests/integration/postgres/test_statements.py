@@ -66,6 +66,8 @@ def test_statements_that_name_slots_are_never_prepared(statements):
         "select_filled_slots",
         "empty_slot",
         "select_first_executions",
+        "select_history_count",
+        "move_history",
     }
 
 

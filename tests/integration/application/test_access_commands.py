@@ -1,0 +1,110 @@
+"""Commands for tokens, keys and owners, run as an operator runs them, against the application that they are for."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from entrypoints.container.controller import create_controller
+from entrypoints.settings import Settings
+from tests.integration.application.conftest import serving, settings_for
+
+ROOT = Path(__file__).parents[3]
+SECRET = "a secret of thirty-two bytes or more"
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def settings(database_url: str, data_dir: Path) -> Settings:
+    return settings_for(database_url, data_dir, JWT_SECRET=SECRET, JWT_ISSUER="here", JWT_AUDIENCE="pglambda")
+
+
+@pytest.fixture
+def run(settings: Settings) -> Run:
+    assert settings.database_url is not None
+    given = {"JWT_SECRET": SECRET, "JWT_ISSUER": "here", "JWT_AUDIENCE": "pglambda"}
+    env = {**os.environ, "DATABASE_URL": settings.database_url.reveal(), "DATA_DIR": str(settings.data_dir), **given}
+
+    def run(*arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "entrypoints", *arguments]
+        return subprocess.run(
+            command, env={**env, **changed}, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False
+        )
+
+    return run
+
+
+def bearer(credential: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {credential}"}
+
+
+async def test_a_token_that_the_command_prints_is_taken_by_the_service(run: Run, settings: Settings) -> None:
+    made = run("token", "--owner", "alice", "--scope", "execute:all", "--expires-in", "5m")
+    assert (made.returncode, made.stderr) == (0, "")
+    async with serving(create_controller(settings)) as api:
+        assert (await api.client.get("/api/v1/sessions", headers=bearer(made.stdout.strip()))).status_code == 200
+        assert (await api.client.get("/api/v1/sessions", headers=bearer(made.stdout.strip()[:-2]))).status_code == 401
+
+
+def test_without_a_secret_there_is_no_token(run: Run) -> None:
+    made = run("token", "--owner", "alice", "--scope", "admin", JWT_SECRET="", JWT_ISSUER="", JWT_AUDIENCE="")
+    assert made.returncode == 1
+    assert made.stdout == ""
+    assert "There is no JWT_SECRET to sign with" in made.stderr
+
+
+async def test_a_key_is_created_listed_used_and_revoked(run: Run, settings: Settings) -> None:
+    made = run(
+        "keys", "create", "--owner", "alice", "--scope", "execute:python", "--expires-in", "1d", "--output", "json"
+    )
+    assert made.returncode == 0, made.stderr
+    facts = json.loads(made.stdout)
+    async with serving(create_controller(settings)) as api:
+        assert (await api.client.get("/api/v1/sessions", headers=bearer(facts["key"]))).status_code == 200
+    listed = run("keys", "list")
+    assert facts["id"] in listed.stdout
+    secret = facts["key"].rpartition("_")[2]
+    revoked = run("keys", "revoke", facts["id"])
+    assert revoked.stdout.startswith(f"Revoked: {facts['id']} of alice.")
+    assert secret not in listed.stdout + listed.stderr + revoked.stdout + revoked.stderr
+    async with serving(create_controller(settings)) as api:
+        answer = await api.client.get("/api/v1/sessions", headers=bearer(facts["key"]))
+    assert (answer.status_code, answer.json()["error"]["details"]["reason"]) == (401, "the API key was revoked")
+    again = run("keys", "revoke", "0" * 32)
+    assert again.returncode == 1
+    assert "There is no API key with this id" in again.stderr
+
+
+async def test_turning_authentication_on_loses_no_session(run: Run, settings: Settings, database_url: str) -> None:
+    async with serving(create_controller(settings_for(database_url, settings.data_dir))) as api:
+        request_id = await api.initialize("python-x", "result = params['a'] * 2")
+        assert (await api.execute(request_id, a=1)).json()["result"] == 2
+    counted = run("owners", "move", "anonymous", "alice", "--dry-run")
+    assert counted.stdout == "Would move 1 sessions, 0 idempotency keys, 1 executions in the history.\n"
+    token = run("token", "--owner", "alice", "--scope", "execute:python").stdout.strip()
+    async with serving(create_controller(settings)) as api:
+        path = f"/api/v1/execute/{request_id}"
+        assert (await api.client.post(path, headers=bearer(token), json={"params": {"a": 2}})).status_code == 404
+        moved = run("owners", "move", "anonymous", "alice")
+        assert moved.returncode == 0, moved.stderr
+        assert moved.stdout == "Moved 1 sessions, 0 idempotency keys, 1 executions in the history.\n"
+        ran = await api.client.post(path, headers=bearer(token), json={"params": {"a": 2}})
+        assert (ran.json()["result"], ran.json()["execution_count"]) == (4, 2)
+        history = await api.client.get(f"/api/v1/sessions/{request_id}/executions", headers=bearer(token))
+        assert len(history.json()["executions"]) == 2
+
+
+def test_a_database_without_the_tables_is_told(run: Run, empty_database_url: str, settings: Settings) -> None:
+    assert settings.database_url is not None
+    empty = settings_for(empty_database_url, settings.data_dir)
+    assert empty.database_url is not None
+    for arguments in (("keys", "list"), ("owners", "move", "anonymous", "alice")):
+        told = run(*arguments, DATABASE_URL=empty.database_url.reveal())
+        assert told.returncode == 1
+        assert "pglambda migrate up" in told.stderr
+        assert "Traceback" not in told.stderr

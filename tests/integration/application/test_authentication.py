@@ -1,0 +1,197 @@
+"""Tokens, API keys and published keys at the door of the real application."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from attrs import define, field
+
+from adapters.tokens.claims import ClaimRules
+from adapters.tokens.issuer import issue_token
+from domain.identity import Owner
+from domain.principal import Scope
+from entrypoints.configuration.environment import SettingsError
+from entrypoints.container.command_access import command_keys
+from entrypoints.container.controller import create_controller
+from entrypoints.settings import Settings
+from tests.integration.application.conftest import Api, serving, settings_for
+from tests.unit.tokens.forge import ED, RSA, claims, eddsa, pem, rs256, token
+from tests.unit.tokens.test_keys import ED_JWK, RSA_JWK
+
+SECRET = "a secret of thirty-two bytes or more"
+ALL = frozenset(Scope)
+
+
+def bearer(credential: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {credential}"}
+
+
+def signed(owner: str = "alice", scopes: frozenset[Scope] = ALL) -> str:
+    span = datetime.now(UTC), timedelta(minutes=10)
+    return issue_token(SECRET, Owner(owner), scopes, ClaimRules(), span)
+
+
+async def status(api: Api, credential: str | None, path: str = "/api/v1/sessions") -> int:
+    headers = {} if credential is None else bearer(credential)
+    return (await api.client.get(path, headers=headers)).status_code
+
+
+async def eventually(api: Api, credential: str, wanted: int) -> None:
+    async with asyncio.timeout(30):
+        while await status(api, credential) != wanted:  # noqa: ASYNC110  # only the application knows when
+            await asyncio.sleep(0.05)
+
+
+async def issue(settings: Settings, lifetime: timedelta | None = None) -> Any:
+    async with command_keys(settings) as keys:
+        return await keys.create(Owner("alice"), frozenset({Scope.EXECUTE_ALL}), lifetime)
+
+
+async def test_a_secret_turns_authentication_on(database_url: str, data_dir: Path) -> None:
+    async with serving(create_controller(settings_for(database_url, data_dir, JWT_SECRET=SECRET))) as api:
+        assert await status(api, None) == 401
+        assert await status(api, signed()) == 200
+        headers = {"Language-Title": "python-x", **bearer(signed())}
+        made = await api.client.post("/api/v1/initialize", headers=headers, json={"script_content": "result = 41 + 1"})
+        path = f"/api/v1/execute/{made.json()['request_id']}"
+        ran = await api.client.post(path, headers=bearer(signed()), json={})
+        assert ran.json()["result"] == 42
+        for open_path in ("/livez", "/readyz", "/health"):
+            assert await status(api, None, open_path) == 200
+        assert await status(api, None, "/metrics") == 401
+        assert await status(api, signed(scopes=ALL - {Scope.ADMIN}), "/metrics") == 403
+        assert await status(api, signed(), "/metrics") == 200
+
+
+@pytest.mark.parametrize(("key", "header", "sign"), [(RSA, {"alg": "RS256"}, rs256()), (ED, {"alg": "EdDSA"}, eddsa())])
+async def test_a_public_key_verifies_what_its_holder_signs(
+    database_url: str, data_dir: Path, key: Any, header: Any, sign: Any
+) -> None:
+    settings = settings_for(database_url, data_dir, JWT_PUBLIC_KEY=pem(key), JWT_AUDIENCE="pglambda")
+    async with serving(create_controller(settings)) as api:
+        good = token(claims(datetime.now(UTC), aud="pglambda"), header, sign)
+        assert await status(api, good) == 200
+        assert await status(api, token(claims(datetime.now(UTC)), header, sign)) == 401
+        assert await status(api, signed()) == 401
+
+
+async def test_api_keys_alone_are_asked_for_by_name(database_url: str, data_dir: Path) -> None:
+    settings = settings_for(database_url, data_dir, AUTH="required")
+    issued = await issue(settings)
+    brief = await issue(settings, timedelta(seconds=1))
+    async with serving(create_controller(settings)) as api:
+        assert await status(api, str(issued.text)) == 200
+        assert await status(api, str(issued.text)[:-1] + "x") == 401
+        assert await status(api, signed()) == 401
+        await eventually(api, str(brief.text), 401)
+        async with command_keys(settings) as keys:
+            await keys.revoke(issued.key.key_id)
+        await eventually(api, str(issued.text), 401)
+
+
+async def test_the_keys_of_requests_are_looked_up_now_and_then_only(database_url: str, data_dir: Path) -> None:
+    settings = settings_for(database_url, data_dir, AUTH="required")
+    issued = await issue(settings)
+    application = create_controller(settings)
+    async with serving(application) as api:
+        started_s = asyncio.get_running_loop().time()
+        for _ in range(50):
+            assert await status(api, str(issued.text)) == 200
+        periods = (asyncio.get_running_loop().time() - started_s) // 5 + 2
+        figures = await api.client.get("/metrics", headers=bearer(str((await _admin(settings)).text)))
+    lookups = [line for line in figures.text.splitlines() if "select_api_keys" in line and "_count" in line]
+    assert 1 <= float(lookups[0].rpartition(" ")[2]) <= periods
+
+
+async def _admin(settings: Settings) -> Any:
+    async with command_keys(settings) as keys:
+        return await keys.create(Owner("root"), frozenset({Scope.ADMIN}), None)
+
+
+@define(eq=False)
+class Issuer:
+    """Publishes keys over HTTP."""
+
+    keys: list[Any] = field(factory=list)
+    url: str = ""
+
+    @contextlib.asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
+        async with server:
+            self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/keys"
+            yield
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        body = json.dumps({"keys": self.keys}).encode()
+        writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        writer.close()
+
+
+async def test_published_keys_are_fetched_and_followed(database_url: str, data_dir: Path) -> None:
+    issuer = Issuer([RSA_JWK])
+    async with issuer.serving():
+        settings = settings_for(database_url, data_dir, JWT_JWKS_URL=issuer.url)
+        async with serving(create_controller(settings)) as api:
+            now = datetime.now(UTC)
+            old = token(claims(now), {"alg": "RS256", "kid": "r"}, rs256())
+            new = token(claims(now, scope="admin"), {"alg": "EdDSA", "kid": "o"}, eddsa())
+            await eventually(api, old, 200)
+            issuer.keys = [ED_JWK]
+            await eventually(api, new, 200)
+            assert await status(api, old) == 401
+            health = (await api.client.get("/health", headers=bearer(new))).json()
+            assert health["components"]["token_keys"] == {"status": "ok", "keys": 1}
+
+
+async def test_an_issuer_that_is_away_stops_no_start_and_refuses_nobody_for_good(
+    database_url: str, data_dir: Path
+) -> None:
+    settings = settings_for(database_url, data_dir, JWT_JWKS_URL="http://127.0.0.1:1/keys")
+    async with serving(create_controller(settings)) as api:
+        assert await status(api, None, "/readyz") == 200
+        answer = await api.client.get(
+            "/api/v1/sessions", headers=bearer(token(claims(datetime.now(UTC)), {"alg": "RS256"}, rs256()))
+        )
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "KEYS_UNAVAILABLE")
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"JWT_PUBLIC_KEY": "no key"}, "JWT_PUBLIC_KEY: must be a public key in PEM"),
+        ({"JWT_SECRET": pem(RSA)}, "JWT_SECRET: must be a secret, not a public key"),
+    ],
+    ids=["no key", "no secret"],
+)
+def test_a_key_that_is_none_stops_the_start_and_is_not_shown(
+    database_url: str, data_dir: Path, variables: dict[str, str], named: str
+) -> None:
+    with pytest.raises(SettingsError, match=named) as caught:
+        create_controller(settings_for(database_url, data_dir, **variables))
+    assert next(iter(variables.values())) not in str(caught.value)
+
+
+async def test_the_start_tells_of_sessions_that_nobody_reaches_any_more(database_url: str, data_dir: Path) -> None:
+    async with serving(create_controller(settings_for(database_url, data_dir))) as api:
+        for _ in range(3):
+            await api.initialize("python-x", "result = 1")
+    with structlog.testing.capture_logs() as lines:
+        async with (
+            serving(create_controller(settings_for(database_url, data_dir, JWT_SECRET=SECRET))),
+            asyncio.timeout(30),
+        ):
+            while not (  # noqa: ASYNC110  # the log has no event for its lines
+                told := [line for line in lines if line["event"] == "sessions_of_anonymous"]
+            ):
+                await asyncio.sleep(0.02)
+    assert told[0]["sessions"] == "3"
+    assert "pglambda owners move anonymous" in told[0]["remedy"]
+    assert SECRET not in repr(lines)

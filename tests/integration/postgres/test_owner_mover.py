@@ -1,0 +1,154 @@
+"""What belongs to an owner is handed over whole, in steps, beside those who use it."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.owner_mover import OwnerMoverOptions, PostgresOwnerMover
+from adapters.postgres.statements import Statements
+from domain.errors import StorageUnavailable
+from domain.identity import ANONYMOUS, Owner, SessionKey
+from domain.owner_move import Belonging, MoveStep
+from domain.session import SessionNotFound
+from tests.contracts.storage import ALICE, BOB, Storage
+
+NIL = UUID(int=0)
+SMALL = OwnerMoverOptions(sessions_max=2, rows_max=3)
+
+
+@pytest.fixture
+def mover(gateway: Gateway, statements: Statements, storage: Storage) -> PostgresOwnerMover:
+    return PostgresOwnerMover(gateway, statements.owners, storage.clock, SMALL)
+
+
+@pytest.fixture
+def add_key(database_url: str, storage: Storage) -> Callable[..., None]:
+    """Store a key of a call that has ended, or of one under way."""
+
+    def add(owner: Owner, key: str, request_id: UUID = NIL) -> None:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            now = storage.clock.now()
+            connection.execute(
+                "INSERT INTO meta.idempotency_keys (request_id, owner, key, payload_hash, winner, language_title,"
+                " deadline_at, expires_at, answer) VALUES (%s, %s, %s, %s, %s, 'python-x', %s, %s, '{}')",
+                [request_id, owner, key, b"x" * 32, storage.ids.new(now), now, now + timedelta(days=1)],
+            )
+
+    return add
+
+
+def rows(database_url: str, query: str) -> list[Any]:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        return connection.execute(query).fetchall()
+
+
+async def walked(mover: PostgresOwnerMover, source: Owner = ANONYMOUS, target: Owner = ALICE) -> list[MoveStep]:
+    return [step async for step in mover.move(source, target)]
+
+
+async def test_sessions_go_with_their_history_and_keys(mover, storage, add_key, database_url):
+    mine = [await storage.add() for _ in range(5)]
+    others = await storage.add(BOB)
+    for session in (*mine, others):
+        for _ in range(3):
+            await storage.execute(session.key)
+        add_key(session.key.owner, "k", session.key.request_id)
+    add_key(ANONYMOUS, "i")
+    assert await mover.count(ANONYMOUS) == {Belonging.SESSIONS: 5, Belonging.KEYS: 6, Belonging.HISTORY: 15}
+    steps = await walked(mover)
+    assert max(step.examined for step in steps) <= 3
+    moved = {part: sum(step.moved for step in steps if step.part is part) for part in Belonging}
+    assert moved == {Belonging.SESSIONS: 5, Belonging.KEYS: 1, Belonging.HISTORY: 15}
+    assert await mover.count(ANONYMOUS) == dict.fromkeys(Belonging, 0)
+    assert await mover.count(ALICE) == {Belonging.SESSIONS: 5, Belonging.KEYS: 6, Belonging.HISTORY: 15}
+    assert await mover.count(BOB) == {Belonging.SESSIONS: 1, Belonging.KEYS: 1, Belonging.HISTORY: 3}
+    for session in mine:
+        key = SessionKey(ALICE, session.key.request_id)
+        assert (await storage.sessions.get(key)).execution_count == 3
+        assert len((await storage.executions.page(key, None, 10)).items) == 3
+        assert await storage.execute(key) == 4
+        with pytest.raises(SessionNotFound):
+            await storage.sessions.get(session.key)
+
+
+async def test_a_session_that_is_executing_stays_until_it_is_asked_for_again(mover, storage, add_key):
+    busy, idle = await storage.add(), await storage.add()
+    await storage.execute(busy.key)
+    add_key(ANONYMOUS, "k", busy.key.request_id)
+    execution = (await storage.begin(busy.key)).execution
+    await walked(mover)
+    assert await mover.count(ANONYMOUS) == {Belonging.SESSIONS: 1, Belonging.KEYS: 1, Belonging.HISTORY: 1}
+    assert await storage.executions.finish(storage.finished(execution)) == 2
+    await walked(mover)
+    assert await mover.count(ANONYMOUS) == dict.fromkeys(Belonging, 0)
+    assert (await storage.sessions.get(SessionKey(ALICE, busy.key.request_id))).execution_count == 2
+    assert (await storage.sessions.get(SessionKey(ALICE, idle.key.request_id))).key.owner == ALICE
+
+
+async def test_an_execution_that_nobody_ends_any_more_goes_along(mover, storage, database_url):
+    session = await storage.add()
+    execution = (await storage.begin(session.key)).execution
+    storage.clock.advance(execution.deadline_at - storage.clock.now())
+    await walked(mover)
+    assert rows(database_url, "SELECT owner FROM meta.open_executions") == [("alice",)]
+    (row,) = (await storage.executions.page(SessionKey(ALICE, session.key.request_id), None, 5)).items
+    assert row.execution_id == execution.execution_id
+
+
+async def test_the_history_of_a_removed_session_goes_along(mover, storage, database_url):
+    session = await storage.add()
+    await storage.execute(session.key)
+    rows(database_url, "DELETE FROM meta.sessions RETURNING 1")
+    await walked(mover)
+    assert await mover.count(ALICE) == {Belonging.SESSIONS: 0, Belonging.KEYS: 0, Belonging.HISTORY: 1}
+
+
+async def test_a_key_that_the_new_owner_has_too_stays_behind(mover, add_key):
+    for owner, key in ((ANONYMOUS, "a"), (ANONYMOUS, "b"), (ALICE, "b"), (ANONYMOUS, "c"), (ANONYMOUS, "d")):
+        add_key(owner, key)
+    await walked(mover)
+    assert (await mover.count(ANONYMOUS))[Belonging.KEYS] == 1
+    assert (await mover.count(ALICE))[Belonging.KEYS] == 4
+
+
+async def test_a_move_that_was_stopped_is_taken_up_again(mover, storage):
+    for _ in range(5):
+        await storage.execute((await storage.add()).key)
+    async for _ in mover.move(ANONYMOUS, ALICE):
+        break
+    left = (await mover.count(ANONYMOUS))[Belonging.SESSIONS]
+    assert 0 < left < 5
+    await walked(mover)
+    assert await mover.count(ANONYMOUS) == dict.fromkeys(Belonging, 0)
+    assert await mover.count(ALICE) == {Belonging.SESSIONS: 5, Belonging.KEYS: 0, Belonging.HISTORY: 5}
+
+
+async def test_moving_what_is_not_there_does_nothing(mover):
+    assert await walked(mover) == []
+
+
+async def test_a_step_that_takes_too_long_is_tried_with_fewer_rows(statements, storage):
+    class Slow:
+        def __init__(self) -> None:
+            self.asked: list[int] = []
+
+        async def fetch(self, _statement: Any, parameters: Any) -> list[tuple[Any, ...]]:
+            self.asked.append(parameters["rows_max"])
+            if parameters["rows_max"] > 30:
+                raise StorageUnavailable(stored="unknown")
+            return [(*[None] * (len(parameters) - 4), 0, 0)]
+
+    slow = Slow()
+    mover = PostgresOwnerMover(slow, statements.owners, storage.clock, OwnerMoverOptions(100, 10))
+    assert await walked(mover) == []
+    assert slow.asked[:3] == [100, 50, 25]
+    too_slow = PostgresOwnerMover(slow, statements.owners, storage.clock, OwnerMoverOptions(1000, 10))
+    slow.asked.clear()
+    with pytest.raises(StorageUnavailable):
+        await walked(too_slow)
+    assert slow.asked == [1000, 500, 250, 125, 63, 32]

@@ -1,0 +1,235 @@
+"""Tokens, keys and owners, as commands."""
+
+import json
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from attrs import define, field
+from click.testing import CliRunner
+
+from adapters.memory.api_keys import MemoryApiKeyRepository
+from adapters.memory.manual_clock import ManualClock
+from adapters.memory.sequential_ids import SequentialIds
+from domain.api_key_service import ApiKeyService
+from domain.errors import StorageUnavailable
+from domain.identity import Owner
+from domain.owner_move import Belonging, MoveStep
+from domain.principal import Scope
+from entrypoints.cli import cli
+
+SECRET = "s" * 32
+ENV = {"DATABASE_URL": "postgresql://nobody/nothing", "HOST": None, "PORT": None, "JWT_SECRET": SECRET, "AUTH": None}
+
+
+@define
+class ManualMover:
+    left: dict[Belonging, int] = field(
+        factory=lambda: {Belonging.SESSIONS: 3, Belonging.KEYS: 1, Belonging.HISTORY: 20}
+    )
+    busy: int = 0
+    asked: list[tuple[Owner, ...]] = field(factory=list)
+    failure: Exception | None = None
+
+    async def count(self, owner):
+        if self.failure is not None:
+            raise self.failure
+        self.asked.append((owner,))
+        return dict(self.left)
+
+    async def move(self, source, target):
+        self.asked.append((source, target))
+        for part, number in self.left.items():
+            yield MoveStep(part, number, number)
+        self.left = dict.fromkeys(Belonging, 0) | {Belonging.SESSIONS: self.busy}
+
+
+@define
+class ManualWiring:
+    clock: ManualClock = field(factory=ManualClock)
+    repository: MemoryApiKeyRepository = field(factory=MemoryApiKeyRepository)
+    mover: ManualMover = field(factory=ManualMover)
+    tokens: list[tuple[Any, ...]] = field(factory=list)
+    ids: SequentialIds = field(factory=SequentialIds)
+
+    def token(self, settings, owner, scopes, lifetime):
+        self.tokens.append((settings.jwt_secret.reveal(), owner, scopes, lifetime))
+        return "the-token"
+
+    @asynccontextmanager
+    async def keys(self, _settings):
+        yield ApiKeyService(self.clock, self.ids, self.repository, lambda: "s3cret" + "x" * 37)
+
+    @asynccontextmanager
+    async def owners(self, _settings):
+        yield self.mover
+
+
+@pytest.fixture
+def wiring() -> ManualWiring:
+    return ManualWiring()
+
+
+@pytest.fixture
+def run(wiring: ManualWiring):
+    return lambda *arguments, env=ENV: CliRunner().invoke(cli, arguments, obj=wiring, env=env)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("token",), ("keys",), ("keys", "create"), ("keys", "list"), ("keys", "revoke"), ("owners",), ("owners", "move")],
+)
+def test_every_command_explains_itself(run, command):
+    answer = run(*command, "--help")
+    assert answer.exit_code == 0
+    assert "Usage:" in answer.output
+
+
+def test_a_token_is_printed_alone(run, wiring):
+    answer = run("token", "--owner", "alice", "--scope", "admin", "--scope", "execute:python", "--expires-in", "15m")
+    assert answer.stdout == "the-token\n"
+    assert wiring.tokens == [
+        (SECRET, "alice", frozenset({Scope.ADMIN, Scope.EXECUTE_PYTHON}), timedelta(minutes=15)),
+    ]
+
+
+def test_a_token_holds_for_an_hour_unless_another_time_is_said(run, wiring):
+    run("token", "--owner", "alice", "--scope", "admin")
+    assert wiring.tokens[0][3] == timedelta(hours=1)
+
+
+def test_without_a_secret_no_token_is_made_and_that_is_said(run, wiring):
+    answer = run("token", "--owner", "alice", "--scope", "admin", env={**ENV, "JWT_SECRET": None})
+    assert answer.exit_code == 1
+    assert "There is no JWT_SECRET to sign with" in answer.stderr
+    assert answer.stdout == ""
+    assert wiring.tokens == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--owner", "anonymous", "--scope", "admin"), "'anonymous' is reserved"),
+        (("--owner", "*", "--scope", "admin"), "'*' is reserved"),
+        (("--owner", "a\nb", "--scope", "admin"), "printable"),
+        (("--owner", "x" * 256, "--scope", "admin"), "at most 255 bytes"),
+        (("--owner", "alice"), "Missing option '--scope'"),
+        (("--owner", "alice", "--scope", "root"), "Invalid value for '--scope'"),
+        (("--owner", "alice", "--scope", "admin", "--expires-in", "soon"), "no time like 30m"),
+        (("--owner", "alice", "--scope", "admin", "--expires-in", "0m"), "no time like 30m"),
+        (("--owner", "alice", "--scope", "admin", "--expires-in", "3661d"), "at most ten years"),
+    ],
+)
+@pytest.mark.parametrize("command", [("token",), ("keys", "create")], ids=" ".join)
+def test_wrong_arguments_are_told(run, command, arguments, said):
+    answer = run(*command, *arguments)
+    assert answer.exit_code == 2
+    assert said in answer.stderr
+
+
+def test_a_key_is_shown_once_and_its_secret_never_again(run, wiring):
+    made = run("keys", "create", "--owner", "alice", "--scope", "execute:all", "--expires-in", "90d")
+    (key,) = wiring.repository.keys.values()
+    text = f"pgl_{key.key_id.hex}_s3cret"
+    assert text in made.stdout
+    assert "kept nowhere" in made.stderr
+    assert "expires at  2026-04-02T03:04:05Z" in made.stdout
+    for arguments in (("list",), ("list", "--output", "json"), ("revoke", key.key_id.hex)):
+        shown = run("keys", *arguments)
+        assert shown.exit_code == 0
+        assert "s3cret" not in shown.output
+        assert key.secret_hash.hex() not in shown.output
+
+
+def test_a_key_is_told_as_json(run, wiring):
+    made = run("keys", "create", "--owner", "alice", "--scope", "admin", "--output", "json")
+    facts = json.loads(made.stdout)
+    (key,) = wiring.repository.keys.values()
+    assert facts == {
+        "key": f"pgl_{key.key_id.hex}_s3cret{'x' * 37}",
+        "id": key.key_id.hex,
+        "owner": "alice",
+        "scopes": ["admin"],
+        "created_at": "2026-01-02T03:04:05Z",
+        "expires_at": None,
+        "revoked_at": None,
+    }
+
+
+def test_keys_are_listed_newest_first_of_all_owners_or_of_one(run, wiring):
+    for owner in ("alice", "bob", "alice"):
+        run("keys", "create", "--owner", owner, "--scope", "admin")
+        wiring.clock.advance(timedelta(seconds=1))
+    listed = json.loads(run("keys", "list", "--output", "json").stdout)
+    assert [each["owner"] for each in listed] == ["alice", "bob", "alice"]
+    assert [each["created_at"][-3:] for each in listed] == ["07Z", "06Z", "05Z"]
+    table = run("keys", "list", "--owner", "bob").stdout.splitlines()
+    assert table[0].split() == ["id", "owner", "scopes", "created", "at", "expires", "at", "revoked", "at"]
+    assert len(table) == 2
+    assert run("keys", "list", "--owner", "carol").stdout == "There are no keys.\n"
+
+
+def test_every_page_of_keys_is_listed(run, wiring):
+    for n in range(203):
+        run("keys", "create", "--owner", f"o{n}", "--scope", "admin")
+    assert len(json.loads(run("keys", "list", "--output", "json").stdout)) == 203
+
+
+@pytest.mark.parametrize("spell", ["{0.hex}", "{0}", "pgl_{0.hex}_secret", "pgl_{0.hex}"])
+def test_a_key_is_revoked_by_its_id_or_by_its_text(run, wiring, spell):
+    run("keys", "create", "--owner", "alice", "--scope", "admin")
+    (key_id,) = wiring.repository.keys
+    answer = run("keys", "revoke", spell.format(key_id))
+    assert answer.stdout == f"Revoked: {key_id.hex} of alice. Running servers refuse it within 5 seconds.\n"
+    assert wiring.repository.keys[key_id].revoked_at == wiring.clock.now()
+    assert json.loads(run("keys", "revoke", key_id.hex, "--output", "json").stdout)["revoked_at"]
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "said"), [("0" * 32, 1, "pglambda keys list"), ("what", 2, "must be the id")]
+)
+def test_a_key_that_is_not_there_is_told(run, text, status, said):
+    answer = run("keys", "revoke", text)
+    assert answer.exit_code == status
+    assert said in answer.stderr
+
+
+def test_owners_are_moved_with_a_summary(run, wiring):
+    answer = run("owners", "move", "anonymous", "alice")
+    assert answer.exit_code == 0
+    assert answer.stdout == "Moved 3 sessions, 1 idempotency keys, 20 executions in the history.\n"
+    assert ("anonymous", "alice") in wiring.mover.asked
+
+
+def test_a_dry_run_counts_and_moves_nothing(run, wiring):
+    answer = run("owners", "move", "anonymous", "alice", "--dry-run")
+    assert answer.stdout == "Would move 3 sessions, 1 idempotency keys, 20 executions in the history.\n"
+    assert wiring.mover.asked == [("anonymous",)]
+    counted = json.loads(run("owners", "move", "anonymous", "alice", "--dry-run", "--output", "json").stdout)
+    assert counted == {"before": {"sessions": 3, "idempotency_keys": 1, "history": 20}}
+
+
+def test_what_was_left_is_told_and_is_the_exit_status(run, wiring):
+    wiring.mover.busy = 2
+    answer = run("owners", "move", "anonymous", "alice")
+    assert answer.exit_code == 1
+    assert "Left: 2 sessions" in answer.stdout
+    assert "Run the command again" in answer.stdout
+    wiring.mover.busy = 0
+    moved = json.loads(run("owners", "move", "anonymous", "alice", "--output", "json").stdout)
+    assert moved["after"] == {"sessions": 0, "idempotency_keys": 0, "history": 0}
+
+
+@pytest.mark.parametrize("target", ["anonymous", "*", ""])
+def test_nothing_is_moved_to_a_reserved_owner(run, wiring, target):
+    assert run("owners", "move", "alice", target).exit_code == 2
+    assert wiring.mover.asked == []
+
+
+def test_a_database_that_is_away_is_told_in_one_line(run, wiring):
+    wiring.mover.failure = wiring.repository.failure = StorageUnavailable()
+    for arguments in (("owners", "move", "anonymous", "alice"), ("keys", "list")):
+        answer = run(*arguments)
+        assert answer.exit_code == 1
+        assert answer.stderr == f"Error: {StorageUnavailable()}\n"
