@@ -143,6 +143,7 @@ class Controller(containers.DeclarativeContainer):
             ),
             database.clock,
             database.cleanup,
+            database.storage,
         ).provided.read,
         providers.Singleton(SandboxFigures, runners.provided.sandbox).provided.read,
     )

@@ -9,6 +9,7 @@ from adapters.postgres.cleanup import Cleanup
 from adapters.postgres.clock import DisciplinedClock
 from adapters.postgres.coalescer import Coalescer, CoalescerStats
 from adapters.postgres.gateway import Gateway
+from adapters.postgres.storage_keeper import StorageKeeper
 from adapters.tally import Tally
 from entrypoints.metrics.readings import Family, Reading, Sample, counter, gauge, histogram, single
 
@@ -38,15 +39,20 @@ EMPTIED = counter("pglambda_cleanup_history_days_emptied_total", "Days of histor
 SWEEPS = counter("pglambda_cleanup_sweeps_total", "Rounds of cleaning up, by how they ended.", "outcome")
 SWEPT_AT = gauge("pglambda_cleanup_last_sweep_timestamp_seconds", "When the last whole round began.")
 
+STORED = gauge("pglambda_stored_bytes", "What is stored, with its indexes, when it was last looked at.", "part")
+STORED_MAX = gauge("pglambda_stored_budget_bytes", "What may be stored; history gives way beyond it.")
+SHORTENED = gauge("pglambda_history_shortened_days", "Days of history that the budget has cost.")
+
 
 @define(eq=False)
 class DatabaseFigures:
-    """Reads the gateway, the coalescers of all repositories, the clock and the cleanup."""
+    """Reads the gateway, the coalescers of all repositories, the clock, the cleanup and the keeper of the storage."""
 
     _gateway: Gateway
     _coalescers: Sequence[Coalescer[Any, Any]]
     _clock: DisciplinedClock
     _cleanup: Cleanup
+    _storage: StorageKeeper
 
     def read(self) -> Iterator[Reading]:
         """Yield the present figures."""
@@ -56,6 +62,7 @@ class DatabaseFigures:
         yield single(ERROR_BOUND, _seconds(self._clock.error_bound_ms))
         yield single(CLOCK_READY, self._clock.ready)
         yield from self._sweeping()
+        yield from self._keeping()
 
     def _pool(self) -> Iterator[Reading]:
         lanes = self._gateway.lanes()
@@ -101,6 +108,13 @@ class DatabaseFigures:
         yield single(EMPTIED, stats.slots_emptied)
         yield Reading(SWEEPS, [Sample(("whole",), stats.sweeps), Sample(("failed",), stats.sweeps_failed)])
         yield single(SWEPT_AT, None if stats.swept_at is None else stats.swept_at.timestamp())
+
+    def _keeping(self) -> Iterator[Reading]:
+        state = self._storage.state
+        parts = {} if state is None else state.stored.parts
+        yield Reading(STORED, [Sample((part.value,), amount.size_bytes) for part, amount in parts.items()])
+        yield single(STORED_MAX, self._storage.budget.size_max_bytes)
+        yield single(SHORTENED, None if state is None else len(state.shortened))
 
 
 def all_coalescers(*groups: Iterable[Coalescer[Any, Any]]) -> tuple[Coalescer[Any, Any], ...]:
