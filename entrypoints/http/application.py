@@ -12,6 +12,7 @@ from structlog.typing import FilteringBoundLogger
 from domain.batch_service import BatchService
 from domain.execution_service import ExecutionService
 from domain.function_service import FunctionService
+from domain.places import Places
 from domain.session_service import SessionService
 from entrypoints.http.access_log import AccessLog
 from entrypoints.http.batch_form import BatchForm
@@ -123,8 +124,16 @@ class Application:
     def _batches(self, services: Services, options: HttpOptions, forms: BodyForms) -> BatchEndpoints:
         form, log = BatchForm.of(options, forms), structlog.get_logger().bind(logger="http")
         service = BatchService(services.executions)
-        charge = self._hooks.charge
-        return BatchEndpoints(service, services.sessions, form, self._gate, log, options.stall_s, charge)
+        return BatchEndpoints(
+            service,
+            services.sessions,
+            form,
+            self._gate,
+            Places("a batch", options.batches_max),
+            log,
+            options.stall_s,
+            self._hooks.charge,
+        )
 
     def _piped(self, log: FilteringBoundLogger) -> Pipeline:
         observers = (self._requests, AccessLog(log), *self._hooks.observers)

@@ -11,7 +11,8 @@ from domain.limits import LimitsPolicy
 class HttpOptions:
     """Sizes in bytes, times in seconds; `inside_max` requests are worked on at once, the rest is refused.
 
-    `stall_s` is how long the client of a streamed answer may take none of it. Without `idempotency` no
+    `batches_max` batches are held at once, each as large as `batch_size_max` allows. `stall_s` is how long the client
+    of a streamed answer may take none of it. Without `idempotency` no
     call may have a key. Pages of `cors_origins` may call and read answers; "*" is any.
     """
 
@@ -24,6 +25,7 @@ class HttpOptions:
     batch_size_max: int = 8 * 1024 * 1024
     batch_items_max: int = 1000
     batch_parallel_max: int = 4
+    batches_max: int = 32
     stall_s: float = 30.0
     inside_max: int = 1024
     body_timeout_s: float = 10.0

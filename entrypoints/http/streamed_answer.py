@@ -38,10 +38,11 @@ class StreamedAnswer(Answer):
     """Lines of JSON (NDJSON) as `produce` sends them, from several tasks if it likes.
 
     `produce` is cancelled when the client hangs up, or takes nothing for `stall_s`; then the client is hung up on. An
-    answer that breaks off has no end, so that no client takes it for whole.
+    answer that breaks off has no end, so that no client takes it for whole. `ended` is called at the end, whatever that is.
     """
 
     produce: Callable[[SendLine], Coroutine[Any, Any, None]]
+    ended: Callable[[], None]
     stall_s: float
 
     @override
@@ -52,6 +53,8 @@ class StreamedAnswer(Answer):
         except SlowReader:
             await _hang_up(request)
             raise ClientGone from None
+        finally:
+            self.ended()
 
     async def _stream(self, send: Send) -> None:
         turn = asyncio.Lock()

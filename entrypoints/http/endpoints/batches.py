@@ -1,5 +1,6 @@
 """Endpoints of batches."""
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
@@ -10,10 +11,11 @@ from structlog.typing import FilteringBoundLogger
 
 from domain.batch_service import Batch, BatchService, ItemEnded
 from domain.errors import DomainError, Problem
+from domain.places import Places
 from domain.session_service import SessionService
 from entrypoints.http.answer import encoded
 from entrypoints.http.batch_form import BatchForm
-from entrypoints.http.caller import session_key
+from entrypoints.http.caller import owner_of, session_key
 from entrypoints.http.errors import status_of, told_of, told_of_bug
 from entrypoints.http.gate import Gate
 from entrypoints.http.payloads_batch import BatchLine
@@ -33,13 +35,15 @@ async def charge_nothing(_request: Request, _items: int) -> None:
 class BatchEndpoints:
     """Execute a session's script many times, and tell of each as it ends.
 
-    A client that takes nothing for `stall_s` is hung up on. Once the gate is closed no further item is begun.
+    A batch has one of the `places` from before it is read until its answer has ended. A client that takes nothing for
+    `stall_s` is hung up on. Once the gate is closed no further item is begun.
     """
 
     _service: BatchService
     _sessions: SessionService
     _form: BatchForm
     _gate: Gate
+    _places: Places
     _log: FilteringBoundLogger
     _stall_s: float
     _charge: Charge = charge_nothing
@@ -47,10 +51,13 @@ class BatchEndpoints:
     async def execute(self, request: Request) -> StreamedAnswer:
         """Run the items, once the session is known to live."""
         _refuse_idempotency_key(request)
-        batch = await self._form.read(request)
-        await self._charge(request, len(batch.items))
-        await self._sessions.get(session_key(request))
-        return StreamedAnswer(int(HTTPStatus.OK), produce=partial(self._run, request, batch), stall_s=self._stall_s)
+        with contextlib.ExitStack() as place:
+            place.enter_context(self._places.hold(owner_of(request)))
+            batch = await self._form.read(request)
+            await self._charge(request, len(batch.items))
+            await self._sessions.get(session_key(request))
+            produce, leave = partial(self._run, request, batch), place.pop_all().close
+            return StreamedAnswer(int(HTTPStatus.OK), produce=produce, ended=leave, stall_s=self._stall_s)
 
     async def _run(self, request: Request, batch: Batch, send_line: SendLine) -> None:
         async def tell(ended: ItemEnded) -> None:

@@ -267,6 +267,24 @@ async def test_a_client_that_does_not_read_is_dropped_and_the_rest_is_not_begun(
     assert [line["status"] for line in log_lines if "/batch" in (line.get("route") or "")] == [499]
 
 
+async def test_so_many_batches_are_held_at_once_and_each_gives_its_place_back(log_lines):
+    world = World.of(evolve(OPTIONS, batches_max=1))
+    async with world.client() as client:
+        request_id = await initialized(client, script_content=DIVIDE)
+        world.runner.hold()
+        first = streaming(world, request_id, 1, 2)
+        running = asyncio.create_task(first.run())
+        await until(lambda: world.runner.running)
+        answer = await client.post(f"/api/v1/execute/{request_id}/batch", json=items(1))
+        assert error_of(answer, 503)["code"] == "OVERLOADED"
+        first.hang_up()
+        await running
+        world.runner.let_go()
+        refused = await client.post(f"/api/v1/execute/{request_id}/batch", json={})
+        assert "/items" in problems_of(refused)
+        assert len(await execute(client, request_id, 1, 2)) == 2
+
+
 async def test_a_server_that_drains_ends_what_runs_and_refuses_the_rest(client, world):
     request_id = await initialized(client, script_content=DIVIDE)
     world.runner.hold()
