@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 import click
@@ -47,7 +48,8 @@ def serve(context: click.Context) -> None:
         settings = settings_in_force()
         server = wiring_of(context).embedded_postgres(settings) if settings.embedded else None
         targets = Targets()
-        asyncio.run(Supervisor(settings, targets.controller, targets, server, announce).run())
+        greeting = partial(announce, authenticated=settings.authenticated)
+        asyncio.run(Supervisor(settings, targets.controller, targets, server, greeting).run())
 
 
 @cli.command("runtime-host")

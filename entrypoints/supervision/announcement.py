@@ -13,17 +13,24 @@ _PATIENCE_S = 5.0
 
 _READY = """pglambda serves on {url}
 
-Try it: 5 + 3 in Node.js
-  id=$(curl -s {url}/api/v1/initialize -H 'Language-Title: nodejs-calculator' -H 'Content-Type: application/json' \\
+{credential}Try it: 5 + 3 in Node.js
+  id=$(curl -s {url}/api/v1/initialize {header}-H 'Language-Title: nodejs-calculator' -H 'Content-Type: application/json' \\
     -d '{{"script_content": "return event.params.a + event.params.b;"}}' | sed 's/.*"request_id": *"\\([^"]*\\)".*/\\1/')
-  curl -s {url}/api/v1/execute/$id -H 'Content-Type: application/json' -d '{{"params": {{"a": 5, "b": 3}}}}'
+  curl -s {url}/api/v1/execute/$id {header}-H 'Content-Type: application/json' -d '{{"params": {{"a": 5, "b": 3}}}}'
 
 Ctrl-C stops it."""
+
+_CREDENTIAL = """Callers need a token or an API key, in TOKEN here. One of these makes it, with the settings of the service:
+  pglambda token --owner me --scope execute:all
+  pglambda keys create --owner me --scope execute:all
+
+"""
+_HEADER = '-H "Authorization: Bearer $TOKEN" '
 
 _WAITING = "pglambda listens on {url} and is not ready yet. It says: {answer}"
 
 
-async def announce(url: str) -> None:
+async def announce(url: str, *, authenticated: bool = False) -> None:
     """Print the address and an example as soon as the service is ready, and a word while that takes long."""
     waited_s, delay_s, told = 0.0, _DELAY_FIRST_S, False
     while True:
@@ -35,7 +42,8 @@ async def announce(url: str) -> None:
             told = True
         await asyncio.sleep(delay_s)
         waited_s, delay_s = waited_s + delay_s, min(delay_s * 1.5, _DELAY_MAX_S)
-    _print(_READY.format(url=url))
+    shown = (_CREDENTIAL, _HEADER) if authenticated else ("", "")
+    _print(_READY.format(url=url, credential=shown[0], header=shown[1]))
 
 
 async def announce_runtime_host(url: str) -> None:

@@ -58,3 +58,11 @@ async def test_the_address_is_told_once_the_service_is_ready(capsys):
 async def test_a_runtime_host_tells_its_address(capsys):
     await announce_runtime_host("http://here:1")
     assert "scripts for controllers on http://here:1" in capsys.readouterr().out
+
+
+async def test_where_callers_must_be_known_the_example_shows_how(capsys):
+    async with ManualServer(READY) as url:
+        await announce(url, authenticated=True)
+    said = capsys.readouterr().out
+    assert "pglambda keys create --owner me" in said
+    assert said.count('-H "Authorization: Bearer $TOKEN"') == 2
