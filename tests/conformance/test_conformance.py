@@ -1,6 +1,7 @@
 """Requests that schemathesis makes out of the document, alone and in sequences, held against the document."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,16 @@ from tests.integration.supervisor.conftest import ROOT
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 SCOPES = ("execute:all", "read:functions", "write:functions")
+
+
+def tested(report: str) -> int:
+    """Return how many operations were asked."""
+    return int(re.findall(r"Tested: +(\d+)", report)[0])
+
+
+def scenarios(report: str) -> int:
+    """Return how many sequences of calls were made."""
+    return int(re.findall(r"Scenarios: +(\d+)", report)[0])
 
 
 @pytest.mark.timeout(420)
@@ -27,5 +38,8 @@ def test_the_api_is_what_the_document_says(service, token, tmp_path):
         check=False,
     )
     assert run.returncode == 0, run.stdout
+    shown = sum(len(methods) for methods in service.get("/openapi.json").json()["paths"].values())
+    assert tested(run.stdout) == shown, run.stdout
+    assert scenarios(run.stdout) > 0, run.stdout
     assert service.program.poll() is None
     assert "internal error" not in service.said

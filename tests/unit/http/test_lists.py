@@ -130,7 +130,7 @@ async def test_cursors_of_nobody_are_refused(client, cursor):
 
 
 def test_a_cursor_reads_as_what_it_was_written_from():
-    assert read_cursor(forged(f'["s","{ID}",1500000,"active","nodejs"]'), SessionCursor).judged_at.second == 1
+    assert read_cursor(forged(f'["s","{ID}",1500000,"active","nodejs",null]'), SessionCursor).judged_at.second == 1
 
 
 async def test_the_link_keeps_the_prefix_that_the_application_is_mounted_under(client, world):
