@@ -41,15 +41,16 @@ class SupervisorFigures:
     siblings: Siblings
     listener: socket.socket | None
     children: Callable[[], Iterable[Keeper]]
+    registry: Registry = field(init=False)
     _server: FiguresServer = field(init=False)
     _port: "_PortServer | None" = field(default=None, init=False)
     _serving: asyncio.Task[None] | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        registry = Registry(self._read, ProcessMetrics().read)
-        self._server = FiguresServer(self.siblings, registry)
+        self.registry = Registry(self._read, ProcessMetrics().read)
+        self._server = FiguresServer(self.siblings, self.registry)
         if self.listener is not None:
-            self._port = _PortServer(Scrape(registry, self.siblings))
+            self._port = _PortServer(Scrape(self.registry, self.siblings))
 
     async def open(self) -> None:
         """Begin to serve."""

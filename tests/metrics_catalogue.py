@@ -1,0 +1,33 @@
+"""Every metric that the processes of a service have, as they are wired; nothing is opened or connected."""
+
+import tempfile
+from pathlib import Path
+
+from entrypoints.container.controller import create_controller
+from entrypoints.container.host import create_runtime_host
+from entrypoints.metrics.readings import Family
+from entrypoints.metrics.registry import Registry
+from entrypoints.metrics.scrape import UP
+from entrypoints.metrics.siblings import Siblings
+from entrypoints.settings import Settings
+from entrypoints.supervision.figures import SupervisorFigures
+
+COMMON = {"worker", "job", "instance"}
+"""Labels that every sample has: ours, and those of a scrape."""
+
+
+def families() -> dict[str, Family]:
+    """Return the families by name, in the order in which they are told."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings.load({"DATABASE_URL": "postgresql:///none", "DATA_DIR": str(Path(folder) / "data")})
+        registries = (
+            create_controller(settings).scrape.registry,
+            create_runtime_host(settings).scrape.registry,
+            _of_supervisor(folder),
+        )
+        told = [reading.family for registry in registries for reading in registry.read()]
+    return {family.name: family for family in (*told, UP)}
+
+
+def _of_supervisor(folder: str) -> Registry:
+    return SupervisorFigures(Siblings(folder, "supervisor", ()), None, list).registry

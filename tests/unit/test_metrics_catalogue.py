@@ -1,0 +1,150 @@
+"""Dashboard, alert rules and documents name the metrics that there are."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from entrypoints.http.access_log import AccessLine
+from entrypoints.metrics.readings import Family, Kind
+from tests.metrics_catalogue import COMMON, families
+from tests.promql import Mentioned, mentioned
+
+ROOT = Path(__file__).parents[2]
+ALERTS = ROOT / "deploy/prometheus/alerts.yml"
+DASHBOARD = ROOT / "deploy/grafana/pglambda.json"
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
+FAMILIES = families()
+FROM_PROMETHEUS = {"up"}
+SUFFIXES = ("_bucket", "_count", "_sum")
+
+
+def rules():
+    for group in yaml.safe_load(ALERTS.read_text())["groups"]:
+        yield from group["rules"]
+
+
+def panels():
+    for panel in json.loads(DASHBOARD.read_text())["panels"]:
+        for target in panel.get("targets", ()):
+            yield panel["title"], target
+
+
+def family_of(metric: str) -> Family:
+    if metric in FAMILIES:
+        assert FAMILIES[metric].kind is not Kind.HISTOGRAM, f"{metric} has buckets, a count and a sum"
+        return FAMILIES[metric]
+    base = next(metric.removesuffix(suffix) for suffix in SUFFIXES if metric.endswith(suffix))
+    assert FAMILIES[base].kind is Kind.HISTOGRAM
+    return FAMILIES[base]
+
+
+def known_labels(found: Mentioned) -> set[str]:
+    told = [set(family_of(metric).labels) for metric in found.metrics - FROM_PROMETHEUS]
+    return COMMON | {"le"} | set().union(*told)
+
+
+@pytest.mark.parametrize("expression", [pytest.param(rule["expr"], id=rule["alert"]) for rule in rules()])
+def test_alerts_are_about_metrics_and_labels_that_there_are(expression):
+    found = mentioned(expression)
+    assert found.metrics
+    assert found.labels <= known_labels(found)
+
+
+@pytest.mark.parametrize(
+    "target", [pytest.param(target, id=f"{title} {target['refId']}") for title, target in panels()]
+)
+def test_panels_are_about_metrics_and_labels_that_there_are(target):
+    found = mentioned(target["expr"])
+    assert found.metrics
+    shown = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
+    assert found.labels | shown <= known_labels(found)
+
+
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule["alert"]) for rule in rules()])
+def test_each_alert_says_what_to_do(rule):
+    assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
+    assert rule["labels"]["severity"] in ("page", "ticket")
+    assert rule["annotations"]["summary"].endswith(".")
+    assert len(rule["annotations"]["runbook"]) > 80
+    shown = set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"])))
+    assert shown <= mentioned(rule["expr"]).labels | COMMON | _kept(rule["expr"])
+    for metric in re.findall(r"`(pglambda_\w+|process_\w+)", rule["annotations"]["runbook"]):
+        assert metric in FAMILIES
+
+
+def _kept(expression: str) -> set[str]:
+    """Return the labels that are left where nothing is added up."""
+    return set() if "sum" in expression else set().union(*_labels_of(expression))
+
+
+def _labels_of(expression: str) -> Iterator[set[str]]:
+    yield from (set(family_of(metric).labels) for metric in mentioned(expression).metrics - FROM_PROMETHEUS)
+
+
+def test_alerts_have_names_of_their_own():
+    names = [rule["alert"] for rule in rules()]
+    assert len(names) == len(set(names))
+
+
+def test_the_rules_are_what_prometheus_takes():
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed; the rules' form and names are checked all the same")
+    checked = subprocess.run([promtool, "check", "rules", str(ALERTS)], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_panels_have_places_of_their_own():
+    listed = json.loads(DASHBOARD.read_text())["panels"]
+    assert len({panel["id"] for panel in listed}) == len(listed)
+    cells = [
+        (x, y)
+        for panel in listed
+        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert all(x < 24 for x, _ in cells)
+
+
+def test_every_metric_is_in_the_document_with_what_it_says():
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([^|]*) \| (.*) \|$", OPERATIONS, re.MULTILINE)
+    told = {name: (kind, tuple(re.findall(r"`(\w+)`", labels)), says) for name, kind, labels, says in rows}
+    assert told == {name: (family.kind, family.labels, family.says) for name, family in FAMILIES.items()}
+
+
+def test_every_field_of_the_access_line_is_in_the_document():
+    section = OPERATIONS[OPERATIONS.index("## Logs") : OPERATIONS.index("## Traces")]
+    cells = re.findall(r"^\| ((?:`\w+` ?)+)\|", section, re.MULTILINE)
+    assert {name for cell in cells for name in re.findall(r"`(\w+)`", cell)} == set(AccessLine.__struct_fields__)
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+def test_names_follow_the_conventions(family):
+    assert re.fullmatch("(pglambda|process)_[a-z_]+", family.name)
+    assert family.name.endswith("_total") is (family.kind is Kind.COUNTER)
+    assert not re.search("_(ms|milliseconds|minutes|kb|mb|kilobytes)(_|$)", family.name)
+    assert not COMMON & set(family.labels)
+    assert list(family.bounds) == sorted(set(family.bounds))
+    assert bool(family.bounds) is (family.kind is Kind.HISTOGRAM)
+    assert family.says.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("expression", "metrics", "labels"),
+    [
+        ("a_total", {"a_total"}, set()),
+        ('sum by (x, y) (rate(a_total{z=~"q{}",w!="b"}[5m])) > 0', {"a_total"}, {"x", "y", "z", "w"}),
+        ("time() - max by (x) (b) / ignoring (y) group_left c", {"b", "c"}, {"x", "y"}),
+        ("histogram_quantile(0.99, sum by (le) (rate(d_bucket[$__rate_interval])))", {"d_bucket"}, {"le"}),
+        ("a == 0 or b > 0.25", {"a", "b"}, set()),
+    ],
+)
+def test_expressions_are_understood(expression, metrics, labels):
+    assert mentioned(expression) == Mentioned(frozenset(metrics), frozenset(labels))
