@@ -171,7 +171,7 @@ class Controller(containers.DeclarativeContainer):
             Hooks,
             life.provided.start,
             life.provided.end,
-            limiting.provided.around.call(entrance.provided.guards),
+            limiting.provided.around.call(entrance.provided.knowing, entrance.provided.asking),
             providers.List(observation.requests),
             limiting.provided.charge,
         ),

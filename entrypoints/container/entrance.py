@@ -43,12 +43,16 @@ class Entrance:
     _sessions: SessionRepository
     _mapping: LanguageMapping
     _count: Statement
-    guards: Sequence[Guard] = field(init=False)
+    knowing: Sequence[Guard] = field(init=False)
+    """Guards that find out who calls."""
+    asking: Sequence[Guard] = field(init=False)
+    """Guards that may ask the database, so that what limits callers is to come before them."""
 
     def __attrs_post_init__(self) -> None:
-        knowing = AuthenticationGuard(Authentication(KeyRing(self._clock, self._keys), self._tokens))
-        speaking = LanguageGuard(self._mapping, SessionLanguages(self._sessions))
-        self.guards = (knowing, speaking) if self.authenticated else ()
+        known = AuthenticationGuard(Authentication(KeyRing(self._clock, self._keys), self._tokens))
+        languages = LanguageGuard(self._mapping, SessionLanguages(self._sessions))
+        self.knowing = (known,) if self.authenticated else ()
+        self.asking = (languages,) if self.authenticated else ()
 
     @property
     def coalescers(self) -> Sequence[Coalescer[Any, Any]]:

@@ -53,12 +53,12 @@ class Limiting:
         """What batches are charged by."""
         return charge_nothing if self.rates is None else self.rates.charge
 
-    def around(self, knowing: Sequence[Guard]) -> Sequence[Guard]:
-        """Return all guards; those of `knowing` find out who calls."""
+    def around(self, knowing: Sequence[Guard], asking: Sequence[Guard] = ()) -> Sequence[Guard]:
+        """Return all guards; those of `knowing` find out who calls, those of `asking` may ask the database."""
         hosts = allowed_hosts(self._settings, is_near=is_loopback(self._settings.host))
         outer = (HostGuard(hosts),) if hosts else ()
         inner = () if self.rates is None else (self.rates,)
-        return (*outer, *knowing, *inner)
+        return (*outer, *knowing, *inner, *asking)
 
     def _inside_here(self, owner: Owner) -> int:
         return self.inside.held_by(owner)
