@@ -7,7 +7,8 @@ from datetime import timedelta
 from attrs import define, evolve, frozen
 
 from domain.execution import ExecutionUnknown, OpenExecution, ScriptReport
-from domain.function import Definition, Example, told
+from domain.function import Definition, Example
+from domain.function_schema import told
 from domain.identity import Owner, SessionKey
 from domain.json_equality import same_json
 from domain.json_text import EMPTY_OBJECT, JsonText

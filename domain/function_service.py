@@ -8,17 +8,8 @@ from typing_extensions import override
 from domain.budget import Budget
 from domain.errors import InvalidRequest, Problem, RuntimeUnavailable, StorageUnavailable
 from domain.example_runs import ExampleRuns, Verdict
-from domain.function import (
-    Definition,
-    Example,
-    Function,
-    FunctionNotFound,
-    FunctionSchema,
-    Precondition,
-    SchemaRefused,
-    told,
-    within,
-)
+from domain.function import Definition, Example, Function, FunctionNotFound, Precondition
+from domain.function_schema import FunctionSchema, SchemaRefused, told, within
 from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.language import Language, LanguageMapping, LanguageTitle

@@ -2,7 +2,7 @@
 
 from attrs import define
 
-from domain.function import ParamsRefused, SchemaRefused, SchemaUnusable, within
+from domain.function_schema import ParamsRefused, SchemaRefused, SchemaUnusable, within
 from domain.json_text import JsonText
 from domain.ports import FunctionRepository, SchemaCompiler
 from domain.session import Session

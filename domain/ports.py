@@ -11,7 +11,8 @@ from domain.api_key import ApiKey
 from domain.errors import Problem
 from domain.executed import Executed
 from domain.execution import Execution, OpenExecution, Outcome, ScriptReport
-from domain.function import Function, FunctionSchema, FunctionSummary, FunctionType
+from domain.function import Function, FunctionSummary, FunctionType
+from domain.function_schema import FunctionSchema
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionKey
 from domain.initialized import Initialized

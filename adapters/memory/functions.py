@@ -5,7 +5,8 @@ from collections.abc import Callable
 from attrs import define, field
 from typing_extensions import override
 
-from domain.function import Function, FunctionNotFound, FunctionSchema, FunctionSummary, FunctionVersionNotFound
+from domain.function import Function, FunctionNotFound, FunctionSummary
+from domain.function_schema import FunctionSchema, FunctionVersionNotFound
 from domain.language import LanguageTitle
 from domain.ports import FunctionFilter, FunctionPage, FunctionRepository
 

@@ -22,11 +22,10 @@ from domain.function import (
     Function,
     FunctionConflict,
     FunctionNotFound,
-    FunctionSchema,
     FunctionSummary,
     FunctionType,
-    FunctionVersionNotFound,
 )
+from domain.function_schema import FunctionSchema, FunctionVersionNotFound
 from domain.json_text import JsonText
 from domain.language import Language, LanguageTitle
 from domain.ports import FunctionFilter, FunctionPage, FunctionRepository

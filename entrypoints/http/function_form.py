@@ -8,7 +8,8 @@ from attrs import define
 from msgspec import Raw, UnsetType
 
 from domain.errors import FieldTooLarge, InvalidRequest, Problem
-from domain.function import Example, FunctionSchema
+from domain.function import Example
+from domain.function_schema import FunctionSchema
 from domain.function_service import FunctionRequest
 from domain.json_text import JsonText
 from entrypoints.http.body import read_body

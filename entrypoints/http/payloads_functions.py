@@ -5,10 +5,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from domain import function
-from domain.example_runs import Verdict
-from domain.execution import Failure, FailureCode
 from domain.function import FunctionType
-from domain.function_service import Checked
 from domain.json_text import JsonText
 from domain.language import Language
 from domain.ports import FunctionPage
@@ -20,8 +17,6 @@ TAGS_MAX = 16
 TAG_LENGTH_MAX = 64
 EXAMPLES_MAX = 16
 EXAMPLES_SIZE_MAX = 256 * 1024
-
-_QUOTED_LENGTH_MAX = 64 * 1024
 
 _JSON_SCHEMA: dict[str, Any] = {"type": ["object", "boolean", "null"]}
 
@@ -172,79 +167,6 @@ class FunctionList(Struct):
         return cls(found.total, page, per_page, [FunctionSummary.of(one) for one in found.items])
 
 
-class ExampleError(Struct):
-    """How an example's script failed."""
-
-    code: Annotated[FailureCode, Meta(description="Which way.")]
-    message: Annotated[str, Meta(description="The error, as its language prints it.")]
-    line: Annotated[int | None, Meta(description="The line in the script, from 1; null if unknown.")]
-    column: Annotated[int | None, Meta(description="The column in that line, from 1; null if unknown.")]
-
-    @classmethod
-    def of(cls, failure: Failure) -> "ExampleError":
-        """Return the payload of a failure."""
-        return cls(failure.code, failure.summary, failure.line, failure.column)
-
-
-class CheckedExample(Struct, kw_only=True):
-    """What became of an example."""
-
-    index: Annotated[int, Meta(ge=0, description="Its place among the examples, from 0 on.")]
-    holds: Annotated[bool, Meta(description="Whether it gave the result that it says.")]
-    reason: Annotated[str | None, Meta(description="Why it does not hold; null when it does.")]
-    params: ExampleParams
-    expected: ExampleResult
-    result: Annotated[
-        Any,
-        Meta(
-            description="What it gave; null where it failed or was not run. One of more than "
-            f"{_QUOTED_LENGTH_MAX} characters is a string with its beginning."
-        ),
-    ]
-    error: Annotated[ExampleError | None, Meta(description="How the script failed; null where it did not.")]
-    stdout: fields.Stdout
-    stderr: fields.Stderr
-    execution_time_ms: Annotated[float | None, Meta(description="Wall time in milliseconds; null if it was not run.")]
-
-    @classmethod
-    def of(cls, index: int, verdict: Verdict) -> "CheckedExample":
-        """Return the payload of a verdict."""
-        report = verdict.report
-        failure = None if report is None else report.failure
-        return cls(
-            index=index,
-            holds=verdict.holds,
-            reason=verdict.reason,
-            params=embedded(verdict.example.params),
-            expected=embedded(verdict.example.result),
-            result=None if report is None or report.result is None else _shown(report.result),
-            error=None if failure is None else ExampleError.of(failure),
-            stdout="" if report is None else report.stdout,
-            stderr="" if report is None else report.stderr,
-            execution_time_ms=None if report is None else report.execution_time_ms,
-        )
-
-
-class FunctionCheck(Struct):
-    """Which examples of a function hold."""
-
-    language_title: fields.Title
-    version: FunctionVersion
-    holds: Annotated[bool, Meta(description="Whether all examples hold.")]
-    examples: Annotated[list[CheckedExample], Meta(description="What became of each, in their order.")]
-
-    @classmethod
-    def of(cls, checked: Checked) -> "FunctionCheck":
-        """Return the payload of a check."""
-        verdicts = checked.verdicts
-        return cls(
-            language_title=str(checked.function.language_title),
-            version=checked.function.version,
-            holds=all(verdict.holds for verdict in verdicts),
-            examples=[CheckedExample.of(index, verdict) for index, verdict in enumerate(verdicts)],
-        )
-
-
 def _summary(kept: function.FunctionSummary) -> dict[str, Any]:
     return {
         "language": kept.language_title.language,
@@ -261,7 +183,3 @@ def _summary(kept: function.FunctionSummary) -> dict[str, Any]:
 
 def _or_null(text: JsonText | None) -> Raw:
     return embedded("null" if text is None else text)
-
-
-def _shown(result: JsonText) -> Any:
-    return embedded(result) if len(result) <= _QUOTED_LENGTH_MAX else result[:_QUOTED_LENGTH_MAX]

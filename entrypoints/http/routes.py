@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import frozen
 
-from entrypoints.http import payloads, payloads_batch, payloads_functions, payloads_operations
+from entrypoints.http import payloads, payloads_batch, payloads_function_checks, payloads_functions, payloads_operations
 from entrypoints.http.answer import Answer
 from entrypoints.http.contract import Contract
 from entrypoints.http.contracts import batches as of_batches
@@ -300,7 +300,7 @@ def _of_functions(functions: FunctionEndpoints) -> tuple[Operation, ...]:
             functions.check,
             "check_function",
             "Run a function's examples",
-            gives=payloads_functions.FunctionCheck,
+            gives=payloads_function_checks.FunctionCheck,
             access=Access.WRITE_FUNCTIONS,
             route_class=RouteClass.FUNCTIONS,
             contract=of_functions.CHECK_FUNCTION,

@@ -7,16 +7,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from adapters.memory.manual_clock import ManualClock
-from domain.function import (
-    Definition,
-    Example,
-    Function,
-    FunctionNotFound,
-    FunctionSchema,
-    FunctionSummary,
-    FunctionType,
-    FunctionVersionNotFound,
-)
+from domain.function import Definition, Example, Function, FunctionNotFound, FunctionSummary, FunctionType
+from domain.function_schema import FunctionSchema, FunctionVersionNotFound
 from domain.json_text import JsonText
 from domain.language import Language, LanguageTitle
 from domain.ports import FunctionFilter, FunctionPage, FunctionRepository

@@ -24,14 +24,8 @@ from domain.execution import (
     FailureCode,
     ScriptReport,
 )
-from domain.function import (
-    FunctionConditionFailed,
-    FunctionConflict,
-    FunctionNotFound,
-    FunctionVersionNotFound,
-    ParamsRefused,
-    SchemaUnusable,
-)
+from domain.function import FunctionConditionFailed, FunctionConflict, FunctionNotFound
+from domain.function_schema import FunctionVersionNotFound, ParamsRefused, SchemaUnusable
 from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
 from domain.json_text import JsonText
 from domain.language import InvalidLanguageTitle, Language, LanguageNotServed, LanguageTitle

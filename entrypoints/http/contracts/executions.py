@@ -8,7 +8,7 @@ from domain.execution import (
     ExecutionNotStored,
     ExecutionUnknown,
 )
-from domain.function import FunctionVersionNotFound, ParamsRefused, SchemaUnusable
+from domain.function_schema import FunctionVersionNotFound, ParamsRefused, SchemaUnusable
 from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
 from domain.session import SessionClosed, SessionExpired, SessionNotFound
 from entrypoints.http.contract import Contract, Example, Link, Tag

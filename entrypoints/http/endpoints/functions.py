@@ -13,7 +13,8 @@ from entrypoints.http.caller import owner_of
 from entrypoints.http.conditions import etag, function_condition
 from entrypoints.http.function_form import FunctionForm
 from entrypoints.http.hang_up import until_hang_up
-from entrypoints.http.payloads_functions import Function, FunctionCheck, FunctionList
+from entrypoints.http.payloads_function_checks import FunctionCheck
+from entrypoints.http.payloads_functions import Function, FunctionList
 from entrypoints.http.queries import Query
 from entrypoints.http.request import Request
 

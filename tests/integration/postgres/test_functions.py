@@ -14,14 +14,8 @@ from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.migrations import MigrationRunner
 from adapters.postgres.statements import Statements
 from domain.errors import StorageUnavailable
-from domain.function import (
-    Definition,
-    Function,
-    FunctionConflict,
-    FunctionNotFound,
-    FunctionSchema,
-    FunctionType,
-)
+from domain.function import Definition, Function, FunctionConflict, FunctionNotFound, FunctionType
+from domain.function_schema import FunctionSchema
 from domain.json_text import JsonText
 from domain.language import Language, LanguageTitle
 from domain.ports import FunctionFilter

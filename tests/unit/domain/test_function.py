@@ -13,16 +13,11 @@ from domain.function import (
     FunctionConditionFailed,
     FunctionConflict,
     FunctionNotFound,
-    FunctionSchema,
     FunctionSummary,
     FunctionType,
-    FunctionVersionNotFound,
-    ParamsRefused,
     Precondition,
-    SchemaUnusable,
-    told,
-    within,
 )
+from domain.function_schema import FunctionSchema, FunctionVersionNotFound, ParamsRefused, SchemaUnusable, told, within
 from domain.json_equality import same_json
 from domain.json_text import JsonText
 from domain.language import LanguageTitle

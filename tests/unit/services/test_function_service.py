@@ -7,16 +7,8 @@ from attrs import evolve
 
 from domain.errors import FieldTooLarge, InvalidRequest, RuntimeUnavailable, StorageUnavailable
 from domain.execution import ExecutionFailed, ExecutionUnknown
-from domain.function import (
-    Example,
-    FunctionConditionFailed,
-    FunctionNotFound,
-    FunctionSchema,
-    FunctionVersionNotFound,
-    ParamsRefused,
-    Precondition,
-    SchemaUnusable,
-)
+from domain.function import Example, FunctionConditionFailed, FunctionNotFound, Precondition
+from domain.function_schema import FunctionSchema, FunctionVersionNotFound, ParamsRefused, SchemaUnusable
 from domain.function_service import ExamplesFailed, FunctionRequest, Registered
 from domain.identity import ANONYMOUS, SessionKey
 from domain.json_text import JsonText
