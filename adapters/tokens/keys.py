@@ -60,10 +60,7 @@ def secret_key(secret: str) -> VerificationKey:
         raise WrongKey(f"must have at least {SECRET_SIZE_MIN} bytes")
     if any(marker in secret for marker in _PUBLIC_MARKERS):
         raise WrongKey("must be a secret, not a public key: what everybody has signs nothing")
-    try:
-        return VerificationKey(frozenset({"HS256"}), "HS256", OctKey.import_key(raw))
-    except ValueError as error:
-        raise WrongKey("must be a secret, not a public key: what everybody has signs nothing") from error
+    return VerificationKey(frozenset({"HS256"}), "HS256", OctKey.import_key(raw))
 
 
 def pem_key(text: str) -> VerificationKey:

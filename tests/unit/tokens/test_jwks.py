@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx2
 import pytest
+import structlog
 from attrs import define, field
 
 from adapters.memory.manual_clock import ManualClock
@@ -173,6 +174,17 @@ async def test_the_last_good_keys_are_kept_whatever_comes_instead(issuer, jwks_o
     health = await jwks.health()
     assert (health["status"], health["keys"]) == ("degraded", 1)
     assert health["reason"]
+
+
+async def test_a_failure_that_goes_on_is_told_once(issuer, jwks_of):
+    issuer.status = 500
+    jwks = jwks_of(issuer)
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(3):
+            await jwks.refresh()
+        issuer.status = 200
+        await jwks.refresh()
+    assert [line["event"] for line in lines] == ["token_keys_not_refreshed", "token_keys_changed"]
 
 
 async def test_an_issuer_that_does_not_answer_is_given_up(issuer, jwks_of):
