@@ -71,7 +71,7 @@ X_REQUEST_ID = Parameter(
     Place.HEADER,
     str,
     "An id to find the call by in the logs; one is made where it is missing, or is not of 1 to 128 letters, digits "
-    "and . _ : + / = @ -",
+    "and `._:+/=@-`.",
     "7f3a-1",
 )
 LIMIT = Parameter(

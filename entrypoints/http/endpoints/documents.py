@@ -29,7 +29,7 @@ class DocumentEndpoints:
     async def document(self, request: Request) -> Answer:
         """Return the OpenAPI document, or 304 to those who have it."""
         content, tag = self._tagged
-        headers: Headers = ((b"etag", tag), _ASK_AGAIN)
+        headers: Headers = ((b"etag", tag), _ASK_AGAIN, _NO_GUESSING)
         if tag in (request.raw_header(b"if-none-match") or b""):
             return Answer(_NOT_MODIFIED, headers=headers)
         return Answer(200, content, headers)
