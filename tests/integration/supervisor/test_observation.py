@@ -1,0 +1,164 @@
+"""What an operator sees of a service of several processes."""
+
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+from tests.integration.embedded.conftest import seed
+from tests.integration.supervisor.conftest import Service, free_port, processes, wait_until
+from tests.integration.supervisor.test_serve import execute, initialize
+
+SECRET = "swordfish"
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+PARENT = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
+
+
+@pytest.fixture
+def command(folder, made):
+    seed(made, folder)
+    started = []
+
+    def begin(name="serve", **settings):
+        started.append(Service(folder, program=("entrypoints", name), **settings))
+        return started[-1]
+
+    yield begin
+    for each in started:
+        each.end()
+
+
+def samples(url) -> Iterator:
+    answer = httpx2.get(f"{url}/metrics", timeout=10)
+    assert answer.status_code == 200, answer.text
+    for family in parse(answer.text):
+        yield from family.samples
+
+
+def total(url, name, **labels):
+    """Return the sum of a metric over all processes."""
+    found = [each.value for each in samples(url) if each.name == name and labels.items() <= each.labels.items()]
+    return sum(found) if found else None
+
+
+def up(url):
+    return {each.labels["worker"]: each.value for each in samples(url) if each.name == "pglambda_worker_up"}
+
+
+def everybody_tells(url):
+    return up(url) == dict.fromkeys(("0", "1", "runtime-host", "supervisor"), 1)
+
+
+def worker_of(service, number):
+    """Return the id of an HTTP worker, by the start that its figures tell."""
+    started = next(
+        each.value
+        for each in samples(service.metrics)
+        if each.name == "process_start_time_seconds" and each.labels["worker"] == number
+    )
+    ticks = os.sysconf("SC_CLK_TCK")
+    boot = next(float(line.split()[1]) for line in Path("/proc/stat").read_text().splitlines() if "btime" in line)
+    for pid, (parent, start) in processes().items():
+        if parent == service.program.pid and abs(int(start) / ticks + boot - started) < 0.5 / ticks:
+            with contextlib.suppress(OSError):
+                return pid
+    raise LookupError(number)
+
+
+@pytest.fixture
+def service(command):
+    port = free_port()
+    service = command(WEB_CONCURRENCY="2", METRICS_PORT=str(port), LOG_FORMAT="json").ready()
+    service.metrics = f"http://127.0.0.1:{port}"
+    wait_until(lambda: everybody_tells(service.metrics))
+    return service
+
+
+def test_any_process_tells_the_figures_of_all(service):
+    adds = initialize(service, "nodejs-calculator", "return event.params.a + event.params.b;")
+    for number in range(12):
+        # A connection each, so that both workers have their share.
+        assert execute(service, adds, a=number, b=1)[0] == number + 1
+    for url in (service.metrics, service.url, service.url):
+        wait_until(lambda url=url: everybody_tells(url))
+        assert total(url, "pglambda_executions_total", outcome="succeeded") == 12
+        assert total(url, "pglambda_host_executions_total", outcome="succeeded") == 12
+        assert total(url, "pglambda_sessions_total", change="initialized") == 1
+        assert total(url, "pglambda_execution_cold_starts_total") == 1
+        assert total(url, "pglambda_sandbox_available", worker="runtime-host") == 2
+        assert total(url, "pglambda_child_restarts_total", worker="supervisor") == 0
+    assert httpx2.get(f"{service.metrics}/livez", timeout=5).status_code == 404
+
+
+def test_a_worker_that_is_gone_is_told_and_comes_back_with_counts_of_its_own(service):
+    initialize(service, "python-a", "result = 1")
+    os.kill(worker_of(service, "0"), signal.SIGKILL)
+    wait_until(lambda: total(service.metrics, "pglambda_child_restarts_total") == 1)
+    wait_until(lambda: everybody_tells(service.metrics))
+    assert total(service.metrics, "process_resident_memory_bytes", worker="0") > 1_000_000
+
+
+def test_a_worker_that_is_stuck_is_told_within_the_second(service):
+    stuck = worker_of(service, "1")
+    os.kill(stuck, signal.SIGSTOP)
+    try:
+        assert up(service.metrics) == {"0": 1, "1": 0, "runtime-host": 1, "supervisor": 1}
+    finally:
+        os.kill(stuck, signal.SIGCONT)
+    wait_until(lambda: everybody_tells(service.metrics))
+
+
+def test_one_trace_leads_through_all_processes_and_no_payload_is_in_their_lines(service):
+    headers = {"Language-Title": "python-a", "Authorization": f"Bearer {SECRET}"}
+    script = {"script_content": f"result = params['{SECRET}']", "context": {"a": SECRET}}
+    made = httpx2.post(f"{service.url}/api/v1/initialize", json=script, headers=headers, timeout=10).json()
+    url = f"{service.url}/api/v1/execute/{made['request_id']}"
+    answers = [
+        httpx2.post(url, json={"params": params}, headers=headers | PARENT, timeout=10)
+        for params in ({SECRET: SECRET}, {"other": SECRET})
+    ]
+    assert [answer.status_code for answer in answers] == [200, 422]
+
+    def lines():
+        return [line for line in service.lines() if line.get("trace_id") == TRACE]
+
+    wait_until(lambda: len(lines()) == 4)
+    assert sorted((line["logger"], line["route"], line["status"]) for line in lines()) == [
+        ("host.access", "/execute", 200),
+        ("host.access", "/execute", 200),
+        ("http.access", "/api/v1/execute/{request_id}", 200),
+        ("http.access", "/api/v1/execute/{request_id}", 422),
+    ]
+    for line in lines():
+        assert line["request_id"] == made["request_id"]
+    executions = [line["execution_id"] for line in lines()]
+    assert len(set(executions)) == 2
+    assert len({line["span_id"] for line in lines()}) == 4
+    service.tell(signal.SIGTERM)
+    assert service.ended() == 0
+    assert SECRET not in service.said
+    for line in service.said.splitlines():
+        if line.startswith("{"):
+            json.loads(line)
+
+
+def test_a_runtime_host_tells_its_own_figures(command):
+    service = command("runtime-host", RUNTIME_TOKEN="s3cret")
+    wait_until(lambda: service.status("/health") == 401)
+    assert service.status("/metrics") == 401
+    told = httpx2.get(f"{service.url}/metrics", headers={"Authorization": "Bearer s3cret"}, timeout=5)
+    assert 'pglambda_host_requests_total{route="/metrics",status="401",worker="0"} 1.0' in told.text
+    assert "pglambda_sandbox_available" in told.text
+
+
+def test_a_port_for_metrics_that_is_taken_stops_the_start_and_is_named(command):
+    first = command().ready()
+    second = command(METRICS_PORT=str(first.port), DATABASE_URL="postgresql://127.0.0.1:1/none", PORT=str(free_port()))
+    assert second.ended() == 1
+    assert "set METRICS_PORT to another port" in second.said
