@@ -71,7 +71,7 @@ class Jwks:
         Raises KeysUnavailable when no keys were ever fetched.
         """
         found = self._fitting(token)
-        if not found and self._may_ask():
+        if not found and (self._is_first_refresh or self._may_ask()):
             await asyncio.wait({self._start()}, timeout=self._options.wait_s)
             found = self._fitting(token)
         if self._keys is None:
@@ -98,6 +98,11 @@ class Jwks:
             self._refresh = asyncio.get_running_loop().create_task(self._fetch())
             self._refresh.add_done_callback(self._refreshed)
         return self._refresh
+
+    @property
+    def _is_first_refresh(self) -> bool:
+        """Whether the very first keys are on their way, for which everybody may wait a moment."""
+        return self._keys is None and self._refresh is not None
 
     def _fitting(self, token: SignedToken) -> list[VerificationKey]:
         return [key for key in self._keys or () if key.fits(token)]

@@ -146,6 +146,16 @@ async def test_as_long_as_no_keys_were_fetched_nobody_is_refused_for_good(issuer
     assert await jwks.health() == {"status": "ok", "keys": 1}
 
 
+async def test_everybody_waits_a_moment_for_the_first_keys(issuer, jwks_of):
+    issuer.answers.clear()
+    known = verifier(jwks_of(issuer, JwksOptions(wait_s=5.0)))
+    waiting = [asyncio.create_task(known.verify(signed(iat=None, jti=str(n)))) for n in range(5)]
+    await asyncio.wait_for(issuer.reached.wait(), 5)
+    issuer.answers.set()
+    assert len(await asyncio.gather(*waiting)) == 5
+    assert issuer.asked == 1
+
+
 @pytest.mark.parametrize(
     "break_it",
     [
