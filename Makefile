@@ -20,7 +20,7 @@ export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults quick unit soak check format lint types imports sql scripts bench bench-cleanup bench-history lock clean openapi openapi-lint conformance
+.PHONY: help run test faults quick unit soak check format lint types imports sql scripts bench bench-cleanup bench-fairness bench-history lock clean openapi openapi-lint conformance
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
@@ -86,6 +86,9 @@ bench: $(BENCH_STAMP) ## Compare with others in about 7 minutes; BENCH="--grid" 
 
 bench-cleanup: $(BENCH_STAMP) ## Remove a million expired sessions beside a million live ones; takes BENCH as well.
 	@$(PYTHON) -m tests.benchmarks cleanup $(BENCH)
+
+bench-fairness: $(BENCH_STAMP) ## What a neighbour notices of one owner's flood; under a minute.
+	@$(PYTHON) -m tests.benchmarks fairness $(BENCH)
 
 bench-history: $(BENCH_STAMP) ## Record and page at 5 million rows of history beside 50 thousand; takes BENCH as well.
 	@$(PYTHON) -m tests.benchmarks history $(BENCH)

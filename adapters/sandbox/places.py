@@ -15,7 +15,7 @@ from adapters.sandbox.stats import Eviction
 from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
 from domain.language import Language
-from domain.places import is_fair
+from domain.places import SHARE, is_fair
 
 QUEUE = "a worker"
 Process = TypeVar("Process", bound=Startable)
@@ -220,27 +220,36 @@ class Places(Generic[Process]):
         places = self._places.get(request.session, [])
         for place in reversed(places):
             if place in self._idle and place.request == request:
-                return self._wake(place) if self._make_room(request.kind.memory_bytes, place) else None
+                return self._wake(place) if self._make_room(request, place) else None
         if len(places) >= self.limits.session_places_max and not self._give_up_one_of(places):
             return None
         if self._count >= self.limits.places_max:
             waits_for_its_own = is_patient and any(place.is_running and place.request == request for place in places)
-            if waits_for_its_own or not self._give_up_one_of(self._idle):
+            if waits_for_its_own or not self._give_up_one_of(self._endable(request.owner)):
                 return None
-        return self._new(request) if self._make_room(request.kind.memory_bytes) else None
+        return self._new(request) if self._make_room(request) else None
 
     def _owner_is_at_its_limit(self, owner: Owner) -> bool:
         limit = self.limits.owner_running_max
         return limit is not None and self._running[owner] >= limit
 
-    def _make_room(self, memory_bytes: int, own: Place[Process] | None = None) -> bool:
-        """Give up idle places until so much more fits; return whether it does. A lone call always fits."""
+    def _endable(self, owner: Owner) -> "list[Place[Process]] | dict[Place[Process], None]":
+        """Return the idle places that the owner may end for a new one: only their own, if much of theirs runs.
+
+        So the workers that others keep warm outlast a flood: they are what is free, of which everybody has a share.
+        """
+        if owner == ANONYMOUS or self._running[owner] < SHARE * len(self._idle):
+            return self._idle
+        return [place for place in self._idle if place.request.owner == owner]
+
+    def _make_room(self, request: PlaceRequest, own: Place[Process] | None = None) -> bool:
+        """Give up idle places until the request fits; return whether it does. A lone call always fits."""
         limit = self.limits.memory_bytes_max
         if limit is None:
             return True
         present = 0 if own is None else own.memory_bytes
-        while self._memory_bytes - present + memory_bytes > limit:
-            others = [place for place in self._idle if place is not own]
+        while self._memory_bytes - present + request.kind.memory_bytes > limit:
+            others = [place for place in self._endable(request.owner) if place is not own]
             if not self._give_up_one_of(others):
                 return not self._running
         return True
@@ -326,7 +335,9 @@ class Places(Generic[Process]):
 
     def _in_fair_order(self, freed: UUID | None) -> Iterator[_Waiting[Process]]:
         for owner in sorted(self._turns, key=lambda each: self._running[each]):
-            if self._owner_is_at_its_limit(owner):
+            # Nobody in a long line is looked at where nobody in it can be served.
+            is_full = self._count >= self.limits.places_max and not self._endable(owner)
+            if is_full or self._owner_is_at_its_limit(owner):
                 continue
             turn = self._turns[owner]
             # Patience is the same for all, so who has lost it stands in front.

@@ -275,7 +275,7 @@ class SandboxScriptRunner(ScriptRunner):
         if place.process is None:
             try:
                 async with asyncio.timeout(self.options.queue_timeout_s):
-                    place.process = await runtime.take(place.request.kind.memory_mb)
+                    place.process = await runtime.take(place.request.kind.memory_mb, place.request.owner)
             except TimeoutError:
                 raise Overloaded("a worker") from None
         return place.process

@@ -73,10 +73,10 @@ class LanguageRuntime:
         for shelf in self._shelves.values():
             await shelf.close()
 
-    async def take(self, memory_mb: int) -> WorkerProcess:
+    async def take(self, memory_mb: int, owner: Owner) -> WorkerProcess:
         """Return a worker that nobody has used; raises RuntimeUnavailable."""
         try:
-            return await self._shelf(memory_mb).take()
+            return await self._shelf(memory_mb).take(owner)
         except LaunchFailed as error:
             raise self.unavailable(with_remedy(str(error))) from error
 

@@ -10,6 +10,8 @@ from attrs import define, field
 
 from adapters.sandbox.launch import LaunchFailed
 from adapters.tally import Tally
+from domain.fair_queue import FairQueue
+from domain.identity import Owner
 
 
 class Startable(Protocol):
@@ -40,6 +42,7 @@ Process = TypeVar("Process", bound=Startable)
 class SpareShelf(Generic[Process]):
     """Keeps `kept` workers of one kind ready, and starts more while takers wait; at most `starting_max` at a time.
 
+    Takers of several owners are served in turn.
     After a failed start everyone who waits is told, and the next try comes when someone asks, or `retry_s` later.
     """
 
@@ -51,7 +54,7 @@ class SpareShelf(Generic[Process]):
     starts_s: Tally = field(factory=lambda: Tally(STARTS_S), init=False)
     start_failures: int = field(default=0, init=False)
     _ready: deque[Process] = field(factory=deque, init=False)
-    _takers: deque[asyncio.Future[Process]] = field(factory=deque, init=False)
+    _takers: FairQueue[asyncio.Future[Process]] = field(factory=FairQueue, init=False)
     _starts: set[asyncio.Task[None]] = field(factory=set, init=False)
     _retry: asyncio.TimerHandle | None = field(default=None, init=False)
     _closed: bool = field(default=False, init=False)
@@ -61,7 +64,7 @@ class SpareShelf(Generic[Process]):
         """How many are ready."""
         return len(self._ready)
 
-    async def take(self) -> Process:
+    async def take(self, owner: Owner) -> Process:
         """Return a worker that nobody has used; raises LaunchFailed. Cancelling leaves the queue."""
         if self._closed:
             raise LaunchFailed(_STOPPING)
@@ -71,18 +74,18 @@ class SpareShelf(Generic[Process]):
             self.refill()
             return worker
         taker: asyncio.Future[Process] = asyncio.get_running_loop().create_future()
-        self._takers.append(taker)
+        self._takers.add(owner, taker)
         self.refill()
         try:
             return await taker
         except asyncio.CancelledError:
-            self._leave(taker)
+            self._leave(owner, taker)
             raise
 
     def put(self, worker: Process) -> None:
         """Take a worker that nobody has used (any more), for the next taker."""
         while self._takers:
-            taker = self._takers.popleft()
+            taker = self._takers.pop()
             if not taker.done():
                 taker.set_result(worker)
                 return
@@ -159,12 +162,15 @@ class SpareShelf(Generic[Process]):
 
     def _fail(self, error: LaunchFailed) -> None:
         while self._takers:
-            taker = self._takers.popleft()
+            taker = self._takers.pop()
             if not taker.done():
                 taker.set_exception(LaunchFailed(str(error)))
 
-    def _leave(self, taker: "asyncio.Future[Process]") -> None:
-        if taker in self._takers:
-            self._takers.remove(taker)
-        elif taker.done() and not taker.cancelled() and taker.exception() is None:
+    def _leave(self, owner: Owner, taker: "asyncio.Future[Process]") -> None:
+        if (
+            not self._takers.discard(owner, taker)
+            and taker.done()
+            and not taker.cancelled()
+            and taker.exception() is None
+        ):
             self.put(taker.result())

@@ -13,7 +13,7 @@ import click
 
 from entrypoints.logs import configure_logs
 from entrypoints.settings import LogFormat, LogLevel
-from tests.benchmarks import cleanup, history, plot, report
+from tests.benchmarks import cleanup, fairness, history, plot, report
 from tests.benchmarks.database import Database, database, migrate
 from tests.benchmarks.http_runs import Times
 from tests.benchmarks.load import LoadFailed
@@ -107,6 +107,16 @@ def large_history(*, rows: int, beside: int, emptied: int, seconds: float, round
         f"emptying {emptied:,} rows took {day.took_ms:.0f} ms; the worst finish that met it {day.worst_during_ms:.0f} ms, "
         f"in quiet {day.worst_quiet_ms:.0f} ms"
     )
+    for note in seen:
+        click.echo(note)
+
+
+@cli.command("fairness")
+@click.option("--seconds", default=5.0, show_default=True, help="Measured, for each line.")
+def fair(*, seconds: float) -> None:
+    """Let one owner flood the service, and tell what a neighbour notices; well under a minute."""
+    with _bench() as (postgres, cores, folder), _strangers() as seen:
+        click.echo(fairness.table(*fairness.run(postgres, cores, folder, seconds)))
     for note in seen:
         click.echo(note)
 

@@ -411,3 +411,37 @@ async def test_who_is_at_the_limit_is_passed_over():
     assert not any(each.done() for each in waiting)
     for each in waiting:
         each.cancel()
+
+
+async def test_a_flood_does_not_end_the_workers_that_others_keep_warm():
+    places = places_of(places_max=10, queue_length_max=100)
+    warm = [await taken(places, i, owner="neighbour") for i in range(2)]
+    for place in warm:
+        places.release(place, reusable=True)
+    flood = [await taken(places, 10 + i, owner="flooder") for i in range(8)]
+    waiting = await queued(places, 90, owner="flooder")
+    assert not waiting.done()
+    assert all(place.process.alive for place in warm)
+    assert [await taken(places, i, owner="neighbour") for i in range(2)] == warm
+    places.release(flood[0], reusable=True)
+    assert (await waiting).request.session == UUID(int=90), "their own are theirs to end"
+
+
+async def test_an_owner_of_whom_little_runs_may_end_the_idle_workers_of_others():
+    places = places_of(places_max=3)
+    for i in range(3):
+        places.release(await taken(places, i, owner="a"), reusable=True)
+    assert [(await taken(places, 10 + i, owner="b")).request.owner for i in range(3)] == ["b"] * 3
+
+
+async def test_memory_is_not_taken_from_the_workers_that_others_keep_warm_either():
+    places = places_of(places_max=100, queue_length_max=100, memory_bytes_max=10 * KIND.memory_bytes)
+    warm = [await taken(places, i, owner="neighbour") for i in range(2)]
+    for place in warm:
+        places.release(place, reusable=True)
+    for i in range(8):
+        await taken(places, 10 + i, owner="flooder")
+    waiting = await queued(places, 90, owner="flooder")
+    assert not waiting.done()
+    assert all(place.process.alive for place in warm)
+    waiting.cancel()
