@@ -30,9 +30,9 @@ _STORED = "SELECT request_id, execution_count, closed_at IS NOT NULL, context ->
 
 
 def pytest_terminal_summary(terminalreporter):
-    if report.ROWS:
+    if report.ROWS or report.NOTES:
         terminalreporter.section("faults")
-        for line in report.lines():
+        for line in (*report.lines(), *report.NOTES):
             terminalreporter.write_line(line)
 
 

@@ -24,6 +24,9 @@ class Row:
 ROWS: list[Row] = []
 """What this run has measured."""
 
+NOTES: list[str] = []
+"""What else it has to tell."""
+
 
 def row_of(fault: str, calls: list[Call], during_s: tuple[float, float] | None, recovery_s: float) -> Row:
     """Return the row of a fault that lasted from one instant to another, or of one whose calls are not told."""

@@ -1,0 +1,142 @@
+"""Clients that repeat calls under keys that they share, at several controllers, and what their answers must add up to."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import Counter, defaultdict
+
+import httpx2
+from attrs import define, field, frozen
+
+SETTLED_S = 20.0
+HUNG_S = 10.0
+KEYS_PER_S = 25
+WINDOW = 25
+"""A key is called for about a second, by about all clients."""
+OTHER_PAYLOAD = 0.1
+INITIALIZES = 0.1
+CODES = {"CONFLICT", "IDEMPOTENCY_CONFLICT", "STORAGE_UNAVAILABLE", "RUNTIME_UNAVAILABLE", "OVERLOADED"}
+
+
+@frozen
+class Call:
+    """A call under a key: its number, and which of two payloads it has; an initialize, or an execute."""
+
+    number: int
+    other: bool
+    initializes: bool
+
+
+@define(eq=False)
+class KeyedCallers:
+    """Executes sessions that are there, and initializes more; every call has a key."""
+
+    clients: list[httpx2.AsyncClient]
+    sessions: list[str]
+    random: random.Random
+    answers: dict[Call, list[httpx2.Response]] = field(factory=lambda: defaultdict(list))
+    lost: int = 0
+    _began_s: float = 0.0
+    _stopping: bool = False
+
+    def start(self, clients):
+        """Begin; the tasks end after `stop`."""
+        self._began_s = time.monotonic()
+        return [asyncio.ensure_future(self._live_on()) for _ in range(clients)]
+
+    def stop(self):
+        self._stopping = True
+
+    async def settle(self):
+        """Repeat every call for as long as it is advised, and return the last answers."""
+        calls = list(self.answers)
+        return dict(zip(calls, await asyncio.gather(*map(self._settled, calls)), strict=True))
+
+    async def _live_on(self):
+        while not self._stopping:
+            newest = int((time.monotonic() - self._began_s) * KEYS_PER_S)
+            number = self.random.randint(max(0, newest - WINDOW), newest)
+            other, initializes = self.random.random() < OTHER_PAYLOAD, number % int(1 / INITIALIZES) == 0
+            await self._call(Call(number, other, initializes))
+            await asyncio.sleep(self.random.uniform(0, 0.05))
+
+    async def _settled(self, call):
+        async with asyncio.timeout(SETTLED_S):
+            while True:
+                answer = await self._call(call)
+                if answer is not None and "retry-after" not in answer.headers:
+                    return answer
+                await asyncio.sleep(self.random.uniform(0.1, 0.3))
+
+    async def _call(self, call):
+        path, body, headers = self._request(call)
+        client = self.random.choice(self.clients)
+        answer = None
+        with contextlib.suppress(httpx2.TransportError):
+            async with asyncio.timeout(HUNG_S):
+                answer = await client.post(path, json=body, headers=headers)
+        # Its place is kept when there is no answer: what became of the call is asked in the end.
+        known = self.answers[call]
+        if answer is None:
+            self.lost += 1
+        else:
+            known.append(answer)
+        return answer
+
+    def _request(self, call):
+        key = {"Idempotency-Key": f"call {call.number}"}
+        payload = {"n": call.number, "other": call.other}
+        if call.initializes:
+            body = {"script_content": "result = 1", "metadata": payload}
+            return "/api/v1/initialize", body, key | {"Language-Title": "python-x"}
+        return f"/api/v1/execute/{self.sessions[call.number % len(self.sessions)]}", {"params": payload}, key
+
+
+def problems(answers, settled, ran, made):
+    """Yield what is not once or unknown: `ran` counts runs, `made` counts sessions that are stored, by number."""
+    for call, each in answers.items():
+        yield from _of_answers(call, each)
+    numbers = defaultdict(dict)
+    for call, answer in settled.items():
+        numbers[call.number][call.other] = answer
+    for number, by_payload in numbers.items():
+        told = [answer for call, each in answers.items() if call.number == number for answer in each]
+        yield from _of_key(number, by_payload, told, max(ran[number], made[number]))
+
+
+def _of_answers(call, answers):
+    for answer in answers:
+        error = answer.json().get("error")
+        if error is not None and error["code"] not in CODES:
+            yield f"{call} was answered {answer.status_code} {answer.text}"
+        if error is None and not call.initializes and answer.json()["result"] != _payload(call):
+            yield f"{call} was answered with the result of another"
+
+
+def _of_key(number, by_payload, told, times):
+    if times > 1:
+        yield f"call {number} took effect {times} times"
+    good = {answer.content for answer in told if answer.status_code == 200}
+    if len(good) > 1:
+        yield f"call {number} was answered in {len(good)} ways"
+    if good and times != 1:
+        yield f"call {number} was answered, and took effect {times} times"
+    ends = Counter(map(_end, by_payload.values()))
+    if ends["once"] + ends["unknown"] != 1 or ends["other payload"] != len(by_payload) - 1:
+        yield f"call {number} ended as {dict(ends)}"
+    if good and not ends["once"]:
+        yield f"call {number} was answered before, and is not any more"
+
+
+def _end(answer):
+    if answer.status_code == 200:
+        return "once"
+    error = answer.json()["error"]
+    if error["code"] == "IDEMPOTENCY_CONFLICT":
+        return "other payload"
+    return "unknown" if error["details"].get("executed") == "unknown" else error["code"]
+
+
+def _payload(call):
+    return {"n": call.number, "other": call.other}

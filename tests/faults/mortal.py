@@ -1,0 +1,158 @@
+"""Controllers, each a process of its own, whose scripts leave a line each in a file, and that die at a chosen step."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import httpx2
+import structlog
+import uvicorn
+from attrs import define, evolve, field
+from dependency_injector import providers
+
+from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
+from domain.language import Language
+from entrypoints.container.controller import Controller
+from entrypoints.container.runners import Runners
+from entrypoints.settings import Settings
+from tests.integration.postgres.silent_server import free_port
+from tests.integration.postgres.waiting import eventually
+
+TIMEOUT_S = 30.0
+STEPS = (
+    "before begin",
+    "in begin",
+    "after begin",
+    "before run",
+    "in run",
+    "after run",
+    "before finish",
+    "in finish",
+    "after finish",
+)
+STEPS_OF_INITIALIZE = ("before initialize", "in initialize", "after initialize")
+_UNDER_WAY_S = 0.0005
+"""About as long as a statement takes to be on its way."""
+
+
+@define
+class Death:
+    """Comes at one step, without notice."""
+
+    at: str | None = None
+
+    def step(self, name):
+        if name == self.at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    async def during(self, name, call):
+        """Await the call, or be dead in its midst."""
+        self.step(f"before {name}")
+        if self.at == f"in {name}":
+            asyncio.get_running_loop().call_later(_UNDER_WAY_S, self.step, self.at)
+        answer = await call
+        self.step(f"after {name}")
+        return answer
+
+
+class MortalCalls:
+    """The real repository of keyed calls, and death at its steps."""
+
+    def __init__(self, calls, death):
+        self._calls, self._death = calls, death
+
+    async def begin(self, request, key):
+        return await self._death.during("begin", self._calls.begin(request, key))
+
+    async def finish(self, finished, name):
+        return await self._death.during("finish", self._calls.finish(finished, name))
+
+    async def initialize(self, made, session, script, key):
+        return await self._death.during("initialize", self._calls.initialize(made, session, script, key))
+
+    def __getattr__(self, name):
+        return getattr(self._calls, name)
+
+
+@define(eq=False)
+class CountingRunner(MemoryScriptRunner):
+    """Writes down every run before it runs; the file outlives the process."""
+
+    runs: Path = field(kw_only=True)
+    death: Death = field(factory=Death, kw_only=True)
+
+    async def execute(self, run, function):
+        self.death.step("before run")
+        with self.runs.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"execution_id": str(run.execution.execution_id), "params": run.params}) + "\n")
+        self.death.step("in run")
+        ended = await super().execute(run, function)
+        self.death.step("after run")
+        return ended
+
+
+def runs_in(path):
+    """Return what was written down, as (execution_id, params)."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [(line["execution_id"], json.loads(line["params"])) for line in map(json.loads, lines)]
+
+
+def application_of(settings, runs, kill_at=None):
+    """Return the application; an execution's deadline has no grace, so that what is interrupted is soon unknown."""
+    death = Death(kill_at)
+    controller = Controller(settings=settings)
+    runner = CountingRunner(MemoryRunnerOptions(workers_max=64, queue_max=64), runs=runs, death=death)
+    controller.runners.override(providers.Object(Runners(None, None, dict.fromkeys(Language, runner))))
+    calls = MortalCalls(controller.database.keyed(), death)
+    for service in (controller.sessions(), controller.executions()):
+        service._keyed = calls
+    executions = controller.executions()
+    executions._policy = evolve(executions._policy, grace_s=0)
+    return controller.application()
+
+
+def serve(variables, runs, port, kill_at):
+    """Be the process; it tells of nothing, whatever happens to it."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    logging.disable()
+    application = application_of(Settings.load(variables), runs, kill_at)
+    uvicorn.run(application, host="127.0.0.1", port=port, log_config=None, access_log=False, ws="none")
+
+
+class Mortal:
+    """A controller that can be killed from outside as well, and started again on its port."""
+
+    _processes = multiprocessing.get_context("forkserver")
+    _processes.set_forkserver_preload([__name__])
+
+    def __init__(self, variables, runs, kill_at=None):
+        self._arguments = (variables, runs, free_port(), kill_at)
+        self.url = f"http://127.0.0.1:{self._arguments[2]}"
+        self.start()
+
+    def start(self):
+        self._process = self._processes.Process(target=serve, args=self._arguments)
+        self._process.start()
+
+    def kill(self):
+        self._process.kill()
+        self._process.join(TIMEOUT_S)
+
+    async def ready(self):
+        await eventually(self._is_ready, TIMEOUT_S)
+
+    async def has_died(self):
+        """Whether it was killed, within a moment."""
+        await eventually(lambda: self._process.exitcode is not None)
+        return self._process.exitcode == -signal.SIGKILL
+
+    async def _is_ready(self):
+        with contextlib.suppress(httpx2.TransportError):
+            async with httpx2.AsyncClient() as client:
+                return (await client.get(f"{self.url}/readyz")).status_code == 200
+        return False

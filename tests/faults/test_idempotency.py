@@ -1,0 +1,136 @@
+"""Calls with an Idempotency-Key whose controller is killed: once, or unknown; never twice."""
+
+import asyncio
+
+import httpx2
+import pytest
+
+from tests.faults.mortal import STEPS, STEPS_OF_INITIALIZE, Mortal, application_of, runs_in
+from tests.faults.server import SERVICE_ROLE
+
+pytestmark = pytest.mark.timeout(120)
+
+QUICK = {"REQUEST_TIMEOUT_MS": "1000", "QUEUE_TIMEOUT_MS": "100", "LOG_LEVEL": "error"}
+SETTLED_S = 10.0
+SCRIPT = {"script_content": "result = params", "limits": {"timeout_ms": 300}}
+TITLE = {"Language-Title": "python-echo"}
+KEY = {"Idempotency-Key": "order 4711"}
+ONCE, NEVER, UNKNOWN = {"once"}, {"never"}, {"unknown"}
+ENDS = {
+    "before begin": ONCE,
+    "in begin": ONCE | NEVER,
+    "after begin": NEVER,
+    "before run": NEVER,
+    "in run": UNKNOWN,
+    "after run": UNKNOWN,
+    "before finish": UNKNOWN,
+    "in finish": ONCE | UNKNOWN,
+    "after finish": ONCE,
+}
+"""What each death may end in: the script has run once and that is told, has not run, or may have; it is told which."""
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def url(server, database):
+    return server.dsn(database, SERVICE_ROLE)
+
+
+@pytest.fixture
+def mortals(data_dir, runs):
+    """Start controllers that die at a step, or live."""
+    started = []
+
+    def begin(url, kill_at=None):
+        variables = {"DATABASE_URL": url, "DATA_DIR": str(data_dir), **QUICK}
+        started.append(Mortal(variables, runs, kill_at))
+        return started[-1]
+
+    yield begin
+    for each in started:
+        each.kill()
+
+
+@pytest.fixture
+async def survivor(settings_for, url, runs):
+    """A client of another controller, in this process."""
+    application = application_of(settings_for(url, **QUICK), runs)
+    async with application.running():
+        transport = httpx2.ASGITransport(app=application)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=None) as client:
+            yield client
+
+
+async def dies(mortal, path, **call):
+    """Make a call that its controller does not survive."""
+    await mortal.ready()
+    async with httpx2.AsyncClient(base_url=mortal.url, timeout=10) as client:
+        with pytest.raises(httpx2.TransportError):
+            await client.post(path, headers=TITLE | KEY, **call)
+    assert await mortal.has_died()
+
+
+async def settled(client, path, **call):
+    """Repeat the call for as long as it is advised, and return the last answer."""
+    async with asyncio.timeout(SETTLED_S):
+        while True:
+            answer = await client.post(path, headers=TITLE | KEY, **call)
+            if "retry-after" not in answer.headers:
+                return answer
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_controller_that_is_killed_at_a_step_of_an_execution(mortals, survivor, url, runs, step):
+    made = await survivor.post("/api/v1/initialize", headers=TITLE, json=SCRIPT)
+    request_id = made.json()["request_id"]
+    path, call = f"/api/v1/execute/{request_id}", {"json": {"params": {"n": 1}}}
+    await dies(mortals(url, step), path, **call)
+    answer = await settled(survivor, path, **call)
+    again = await settled(survivor, path, **call)
+    ran = runs_in(runs)
+    assert len(ran) <= 1
+    assert _end(answer, ran) in ENDS[step]
+    assert (again.status_code, again.json()) == (answer.status_code, answer.json())
+    await _tells_the_same(survivor, request_id, answer)
+
+
+def _end(answer, ran):
+    """Return what the call has come to; the answer must say so."""
+    if answer.status_code == 200:
+        assert answer.json()["result"] == {"n": 1}
+        assert [execution_id for execution_id, _ in ran] == [answer.json()["execution_id"]]
+        return "once"
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["details"]["executed"]) == (409, "CONFLICT", "unknown")
+    return "unknown" if ran else "never"
+
+
+async def _tells_the_same(client, request_id, answer):
+    """The count and the history agree with the answer: nothing is missing, nothing is counted twice."""
+    counted = answer.status_code == 200
+    session = (await client.get(f"/api/v1/sessions/{request_id}")).json()
+    assert session["execution_count"] == int(counted)
+    told = answer.json() if counted else answer.json()["error"]["details"]
+    outcome = "succeeded" if counted else "unknown"
+    listed = (await client.get(f"/api/v1/sessions/{request_id}/executions?outcome={outcome}")).json()["executions"]
+    assert [row["execution_id"] for row in listed] == [told["execution_id"]]
+    kept = (await client.get(f"/api/v1/executions/{told['execution_id']}")).json()
+    assert (kept["outcome"], kept["request_id"]) == (outcome, request_id)
+
+
+@pytest.mark.parametrize("step", STEPS_OF_INITIALIZE)
+async def test_a_controller_that_is_killed_at_a_step_of_an_initialize(mortals, survivor, url, step):
+    await dies(mortals(url, step), "/api/v1/initialize", json=SCRIPT)
+    answer = await settled(survivor, "/api/v1/initialize", json=SCRIPT)
+    again = await settled(survivor, "/api/v1/initialize", json=SCRIPT)
+    listed = (await survivor.get("/api/v1/sessions")).json()["sessions"]
+    assert [session["request_id"] for session in listed] == [answer.json()["request_id"]]
+    assert again.json() == answer.json()
+    assert again.headers["idempotent-replayed"] == "true"
+    if step != "in initialize":
+        assert ("idempotent-replayed" in answer.headers) == (step == "after initialize")

@@ -1,0 +1,139 @@
+"""Two controllers, one database, 64 clients, random faults: nothing that has a key takes effect twice."""
+
+import asyncio
+import contextlib
+import random
+from collections import Counter
+
+import httpx2
+import pytest
+
+from tests.faults.keyed_callers import KeyedCallers, problems
+from tests.faults.mortal import Mortal, runs_in
+from tests.faults.proxy import Mode, Proxy
+from tests.faults.report import NOTES
+from tests.faults.server import SERVICE_ROLE
+from tests.faults.test_idempotency import QUICK, SCRIPT, TITLE
+
+pytestmark = pytest.mark.timeout(180)
+
+CLIENTS = 64
+SESSIONS = 16
+LASTING_S = 25.0
+PROBLEMS_SHOWN = 20
+MADE = "SELECT metadata -> 'n', count(*) FROM meta.sessions WHERE metadata ? 'n' GROUP BY 1"
+COUNTED = "SELECT sum(execution_count), (SELECT count(*) FROM meta.executions WHERE execution_count IS NOT NULL)"
+KEPT = "SELECT count(*) FROM meta.idempotency_keys WHERE answer IS NOT NULL AND execution_count IS NOT NULL"
+
+
+@pytest.fixture
+async def proxies(server):
+    """A proxy to the database for each controller."""
+    proxies = [await Proxy("127.0.0.1", server.port).start() for _ in range(2)]
+    yield proxies
+    for proxy in proxies:
+        await proxy.stop()
+
+
+@pytest.fixture
+def controllers(server, database, proxies, data_dir, tmp_path):
+    def mortal(proxy):
+        url = server.dsn(database, SERVICE_ROLE, proxy.port)
+        return Mortal({"DATABASE_URL": url, "DATA_DIR": str(data_dir), **QUICK}, tmp_path / "runs")
+
+    controllers = [mortal(proxy) for proxy in proxies]
+    yield controllers
+    for controller in controllers:
+        controller.kill()
+
+
+@pytest.fixture
+async def clients(controllers):
+    async with contextlib.AsyncExitStack() as stack:
+        limits = httpx2.Limits(max_connections=CLIENTS)
+        yield [
+            await stack.enter_async_context(httpx2.AsyncClient(base_url=each.url, timeout=None, limits=limits))
+            for each in controllers
+        ]
+
+
+async def disturb(chance, server, proxies, controllers):
+    """Bring about one fault after the other, for as long as it takes; the last one ends."""
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + LASTING_S
+
+    async def proxied(proxy, mode, lasting_s, hold_s=0.0):
+        proxy.mode, proxy.hold_s = mode, hold_s
+        await asyncio.sleep(lasting_s)
+        proxy.mode, proxy.hold_s = Mode.PASS, 0.0
+
+    async def killed(controller):
+        controller.kill()
+        await asyncio.sleep(0.2)
+        controller.start()
+
+    async def restarted():
+        server.kill()
+        await asyncio.to_thread(server.start)
+
+    while loop.time() < until_s:
+        at = chance.randrange(2)
+        fault = chance.choice(
+            [
+                lambda at=at: proxied(proxies[at], Mode.RESET, 0.4),
+                lambda at=at: proxied(proxies[at], Mode.CUT, 0.4, hold_s=0.1),
+                lambda at=at: proxied(proxies[at], Mode.SILENT, 0.6),
+                lambda at=at: proxied(proxies[at], Mode.PASS, 0.6, hold_s=0.2),
+                lambda at=at: killed(controllers[at]),
+                lambda at=at: killed(controllers[at]),
+                restarted,
+            ]
+        )
+        await fault()
+        await asyncio.sleep(chance.uniform(0.2, 0.8))
+
+
+async def test_no_key_takes_effect_twice(  # noqa: PLR0917  # fixtures, given by name
+    server, database, proxies, controllers, clients, tmp_path
+):
+    chance = random.Random("two controllers")
+    for controller in controllers:
+        await controller.ready()
+    sessions = [
+        (await clients[0].post("/api/v1/initialize", headers=TITLE, json=SCRIPT)).json()["request_id"]
+        for _ in range(SESSIONS)
+    ]
+    callers = KeyedCallers(clients, sessions, chance)
+    tasks = callers.start(CLIENTS)
+    await disturb(chance, server, proxies, controllers)
+    callers.stop()
+    await asyncio.gather(*tasks)
+    for controller in controllers:
+        await controller.ready()
+    settled = await callers.settle()
+    with server.admin(database) as admin:
+        made = Counter({int(number): times for number, times in admin.execute(MADE).fetchall()})
+        ((counted, recorded),) = admin.execute(COUNTED + " FROM meta.sessions").fetchall()
+        ((kept,),) = admin.execute(KEPT).fetchall()
+    ran = Counter(params["n"] for _, params in runs_in(tmp_path / "runs"))
+    found = list(problems(callers.answers, settled, ran, made))
+    assert not found, "\n".join([f"{len(found)} problems", *found[:PROBLEMS_SHOWN]])
+    assert counted == recorded == kept, "each execution is counted once, recorded once, and kept once"
+    _note(callers, settled, ran)
+
+
+def _note(callers, settled, ran):
+    """Tell what has happened; all that is promised must have been put to the test."""
+    told = Counter()
+    for answers in callers.answers.values():
+        for answer in answers:
+            replayed = "idempotent-replayed" in answer.headers
+            told["replayed" if replayed else answer.json().get("error", {}).get("code", "done")] += 1
+    unknown = sum(answer.status_code == 409 and "IDEMPOTENCY" not in answer.text for answer in settled.values())
+    NOTES.append(
+        f"two controllers, random faults: {len(ran)} keys ran, {unknown} are unknown; {callers.lost} calls broke off, "
+        f"the others got {dict(told)}"
+    )
+    assert all(told[code] for code in ("done", "replayed", "CONFLICT", "IDEMPOTENCY_CONFLICT", "STORAGE_UNAVAILABLE"))
+    assert unknown
+    assert callers.lost
