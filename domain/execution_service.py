@@ -23,6 +23,7 @@ from domain.json_text import JsonText
 from domain.language import Language
 from domain.ledger import KeyedLedger, Ledger
 from domain.params_check import ParamsCheck
+from domain.places import Places
 from domain.ports import (
     Admission,
     Clock,
@@ -38,7 +39,7 @@ from domain.ports import (
 )
 from domain.script import Script
 from domain.session import SessionNotFound
-from domain.tasks import Places, Tasks
+from domain.tasks import Tasks
 
 _WITHDRAWALS_MAX = 1024
 

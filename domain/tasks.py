@@ -5,9 +5,6 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from domain.errors import DomainError
-from domain.places import Places
-
-__all__ = ["Places", "Tasks"]
 
 Answer = TypeVar("Answer")
 

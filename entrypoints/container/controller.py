@@ -12,7 +12,8 @@ from domain.execution_service import ExecutionService
 from domain.function_service import FunctionService
 from domain.language import LanguageMapping
 from domain.params_check import ParamsCheck
-from domain.tasks import Places, Tasks
+from domain.places import Places
+from domain.tasks import Tasks
 from entrypoints.configuration.environment import SettingsError
 from entrypoints.container.database import Database
 from entrypoints.container.entrance import Entrance

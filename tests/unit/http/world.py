@@ -23,9 +23,10 @@ from domain.function_service import FunctionPolicy, FunctionService
 from domain.language import Language, LanguageMapping
 from domain.limits import Isolation, Limits, LimitsPolicy
 from domain.params_check import ParamsCheck
+from domain.places import Places
 from domain.session import LifetimePolicy
 from domain.session_service import SessionPolicy, SessionService
-from domain.tasks import Places, Tasks
+from domain.tasks import Tasks
 from entrypoints.http.application import Application, Hooks, Services
 from entrypoints.http.operations import Operations, Probe
 from entrypoints.http.options import HttpOptions

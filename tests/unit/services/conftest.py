@@ -22,10 +22,11 @@ from domain.identity import ANONYMOUS, SessionKey
 from domain.language import Language, LanguageMapping
 from domain.limits import Isolation, Limits, LimitsPolicy
 from domain.params_check import ParamsCheck
+from domain.places import Places
 from domain.ports import FinishedExecution
 from domain.session import LifetimePolicy
 from domain.session_service import SessionPolicy, SessionRequest, SessionService
-from domain.tasks import Places, Tasks
+from domain.tasks import Tasks
 
 
 @define

@@ -8,8 +8,8 @@ from domain.batch_service import Batch, BatchService, ItemEnded
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 from domain.execution import ExecutionFailed, Outcome
 from domain.json_text import JsonText
+from domain.places import Places
 from domain.session import SessionClosed
-from domain.tasks import Places
 from tests.unit.services.conftest import World
 
 COUNT = "result = 10 / params"

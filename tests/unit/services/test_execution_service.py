@@ -10,8 +10,8 @@ from domain.errors import Overloaded, RuntimeUnavailable, StorageUnavailable
 from domain.execution import ExecutionFailed, ExecutionLost, ExecutionNotStored, ExecutionUnknown, Outcome
 from domain.json_text import JsonText
 from domain.language import Language
+from domain.places import Places
 from domain.session import SessionClosed, SessionExpired, SessionNotFound
-from domain.tasks import Places
 from tests.unit.services.conftest import World
 
 PARAMS = JsonText('{"a": 1}')
