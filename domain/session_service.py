@@ -155,9 +155,14 @@ class SessionService:
         Raises SessionNotFound or UpdateConflict.
         """
         now = self._clock.now()
-        closing = self._sessions.update(key, lambda session: session.close(now))
-        session = await self._budget().spend(closing, _write_late)
-        was_open = session.closed_at == now
+        was_open = False
+
+        def change(session: Session) -> Session:
+            nonlocal was_open
+            was_open = session.status(now) is Status.ACTIVE
+            return session.close(now)
+
+        session = await self._budget().spend(self._sessions.update(key, change), _write_late)
         if was_open:
             self._quotas.closed(session.key.owner)
         self._tasks.spawn(self._runners[session.language_title.language].evict(key.request_id))

@@ -1,0 +1,76 @@
+"""Sessions within their owner's quotas, and executions within their owner's share."""
+
+import asyncio
+
+import pytest
+from attrs import evolve
+
+from adapters.memory.limits import MemoryUsageReader
+from domain.errors import StorageUnavailable
+from domain.identity import ANONYMOUS, Owner, SessionKey
+from domain.places import Places
+from domain.quota import QuotaReached
+from domain.script import ScriptSyntaxError
+from domain.session_service import SessionRequest, SessionService
+from domain.usage_limiter import UsageLimiter, UsagePolicy
+from tests.unit.services.conftest import World
+
+ALICE = Owner("alice")
+GOOD, BAD = SessionRequest("python-x", "result = 1"), SessionRequest("python-x", "result = = 1")
+
+
+def limited(world: World, **policy: int) -> SessionService:
+    """Return the service with quotas that are counted in the world's store."""
+    reader = MemoryUsageReader(world.store)
+    quotas = UsageLimiter(UsagePolicy(**policy), reader, world.clock, lambda _: 0)
+    return evolve(world.session_service, quotas=quotas)
+
+
+async def test_a_session_over_the_quota_is_refused_before_its_script_is_checked(world: World) -> None:
+    service = limited(world, live_sessions_max=1)
+    await service.initialize(ALICE, GOOD)
+    with pytest.raises(QuotaReached):
+        await service.initialize(ALICE, BAD)
+    await service.initialize(Owner("bob"), GOOD)
+    assert len(world.store.sessions) == 2
+
+
+async def test_a_session_that_is_not_made_takes_nothing(world: World) -> None:
+    service = limited(world, live_sessions_max=1)
+    with pytest.raises(ScriptSyntaxError):
+        await service.initialize(ALICE, BAD)
+    await service.initialize(ALICE, GOOD)
+
+
+async def test_closing_makes_room_once(world: World) -> None:
+    service = limited(world, live_sessions_max=2)
+    first = await service.initialize(ALICE, GOOD)
+    await service.initialize(ALICE, GOOD)
+    await service.close(first.key)
+    await service.close(first.key)
+    await service.initialize(ALICE, GOOD)
+    with pytest.raises(QuotaReached):
+        await service.initialize(ALICE, GOOD)
+
+
+async def test_a_count_that_does_not_come_ends_with_the_budget(world: World) -> None:
+    class SilentReader(MemoryUsageReader):
+        async def usage(self, *_):
+            return await asyncio.Event().wait()
+
+    world.request_timeout_s = 0.01
+    quotas = UsageLimiter(UsagePolicy(1), SilentReader(world.store), world.clock, lambda _: 0)
+    service = evolve(world.session_service, quotas=quotas)
+    with pytest.raises(StorageUnavailable):
+        await service.initialize(ALICE, GOOD)
+
+
+async def test_an_execution_takes_a_place_of_its_sessions_owner(world: World) -> None:
+    inside = Places("an execution", 10, owner_max=1)
+    service = evolve(world.execution_service, inside=inside)
+    key = await world.session("result = 1")
+    with inside.hold(ANONYMOUS), pytest.raises(QuotaReached):
+        await service.execute(key, "{}")
+    with inside.hold(ALICE):
+        assert (await service.execute(key, "{}")).execution_count == 1
+    assert isinstance(key, SessionKey)
