@@ -147,8 +147,11 @@ class ExecutionService:
         except StorageUnavailable as error:
             self._withdraw(call)
             raise StorageUnavailable(stored="no", executed="no") from error
-        except (asyncio.CancelledError, DomainError):
+        except asyncio.CancelledError:
             self._withdraw(call)
+            raise
+        except DomainError:
+            await self._give_back(call)
             raise
 
     async def _acquire(self, call: _Call, admission: Admission) -> Worker:
@@ -156,8 +159,11 @@ class ExecutionService:
         runner = self._runners[session.language_title.language]
         try:
             return await runner.acquire(self._script_run(call, admission))
-        except (asyncio.CancelledError, DomainError):
+        except asyncio.CancelledError:
             self._withdraw(call)
+            raise
+        except DomainError:
+            await self._give_back(call)
             raise
 
     async def _run(self, call: _Call, admission: Admission, worker: Worker) -> ScriptReport:
@@ -171,7 +177,7 @@ class ExecutionService:
         except ExecutionUnknown as error:
             raise ExecutionUnknown(error.reason, call.execution_id) from error
         except DomainError:
-            self._withdraw(call)
+            await self._give_back(call)
             raise
 
     async def _finish(self, call: _Call, admission: Admission, report: ScriptReport) -> int:
@@ -188,8 +194,15 @@ class ExecutionService:
         """Go on recording until the open record's deadline, when it reads as unknown."""
         await self._go_on(lambda: ledger.finish(finished), finished.execution.deadline_at, self._unrecorded)
 
-    def _withdraw(self, call: _Call) -> None:
-        self._tasks.spawn(self._forget(call))
+    def _withdraw(self, call: _Call) -> asyncio.Task[None]:
+        return self._tasks.spawn(self._forget(call))
+
+    async def _give_back(self, call: _Call) -> None:
+        """Withdraw what is refused; whoever sent a key is answered when it is free, if the database is there."""
+        withdrawal = self._withdraw(call)
+        if isinstance(call.ledger, KeyedLedger):
+            with contextlib.suppress(StorageUnavailable):
+                await call.budget.spend(asyncio.shield(withdrawal), StorageUnavailable)
 
     async def _forget(self, call: _Call) -> None:
         """Withdraw, and go on trying: a record that is left would read as unknown, and its key would not be free."""

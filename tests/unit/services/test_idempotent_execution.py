@@ -70,10 +70,27 @@ async def test_a_refusal_before_the_start_frees_the_key(world: World) -> None:
     world.runner.unavailable = "install it."
     with pytest.raises(RuntimeUnavailable):
         await world.execution_service.execute(key, PARAMS, KEY)
-    await settled(world)
     assert not world.store.keys
     world.runner.unavailable = None
     assert not (await world.execution_service.execute(key, PARAMS, KEY)).replayed
+
+
+async def test_a_refusal_is_told_in_time_although_the_key_cannot_be_freed(world: World) -> None:
+    world.request_timeout_s = 0.05
+    key = await world.session()
+    world.runner.unavailable = "install it."
+    freed = asyncio.Event()
+
+    async def wait(execution_id, key):
+        await freed.wait()
+
+    world.executions.withdraw = wait
+    with pytest.raises(RuntimeUnavailable):
+        await world.execution_service.execute(key, PARAMS, KEY)
+    assert world.store.keys
+    freed.set()
+    await settled(world)
+    assert not world.store.keys
 
 
 async def test_a_caller_that_leaves_the_queue_frees_the_key(world: World) -> None:

@@ -1,0 +1,41 @@
+"""Executions whose controller died are in the history as unknown, by outcome and by id, before and after a sweep."""
+
+from datetime import timedelta
+
+import pytest
+
+from adapters.postgres.cleanup import Cleanup, CleanupOptions, Retention
+from adapters.postgres.storage_keeper import StorageKeeper
+from domain.execution import Execution, ExecutionLost, Outcome
+from domain.idempotency import KeyInterrupted
+from domain.ports import ExecutionFilter
+from domain.storage import StorageBudget
+from tests.contracts.keyed_call_repository import KEY
+
+UNKNOWN = ExecutionFilter(outcome=Outcome.UNKNOWN)
+
+
+@pytest.fixture
+def cleanup(gateway, statements, storage) -> Cleanup:
+    retention = Retention(sessions=timedelta(days=1), history=timedelta(days=7))
+    keeper = StorageKeeper.of(gateway, statements, StorageBudget(None, 7))
+    return Cleanup(gateway, statements.cleanup, storage.clock, retention, keeper, CleanupOptions())
+
+
+async def test_an_overdue_execution_reads_the_same_before_and_after_it_is_moved(storage, cleanup):
+    session = await storage.add()
+    await storage.execute(session.key)
+    execution = (await storage.keyed.begin(storage.request(session.key), KEY)).execution
+    storage.clock.advance(execution.deadline_at - storage.clock.now())
+    expected = Execution(session.key, execution.execution_id, Outcome.UNKNOWN)
+    for _ in range(2):
+        assert (await storage.executions.page(session.key, None, 5, UNKNOWN)).items == [expected]
+        assert await storage.executions.get(session.key.owner, execution.execution_id) == expected
+        with pytest.raises(KeyInterrupted):
+            await storage.keyed.begin(storage.request(session.key), KEY)
+        await cleanup.sweep()
+    assert cleanup.stats().executions_overdue == 1
+    with pytest.raises(ExecutionLost):
+        await storage.keyed.finish(storage.finished(execution), KEY.value)
+    with pytest.raises(KeyInterrupted):
+        await storage.keyed.begin(storage.request(session.key), KEY)
