@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from entrypoints.configuration.checks import RUNTIME_HOST_CHECKS
@@ -113,6 +115,7 @@ def test_a_value_that_is_no_choice_is_told_the_choices(name, choices):
         ({"PYTHON_RUNTIME_URL": "http://10.0.0.1"}, "RUNTIME_TOKEN"),
         ({"RUNTIME_MAPPINGS_FILE": "/no/such/file"}, "RUNTIME_MAPPINGS_FILE"),
         ({"NODEJS_PATH": "/no/such/node"}, "NODEJS_PATH"),
+        ({"PORT": "9000", "METRICS_PORT": "9000"}, "METRICS_PORT"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(environ, named):
@@ -133,6 +136,7 @@ def test_settings_that_contradict_each_other_are_refused(environ, named):
         {"JWT_JWKS_URL": "http://127.0.0.1:9/keys", "JWT_AUDIENCE": "pglambda"},
         {"HOST": "::1"},
         {"HOST": "localhost"},
+        {"METRICS_PORT": "9000", "TRACES": "otlp"},
         {"PYTHON_RUNTIME_URL": "https://10.0.0.1:1", "RUNTIME_TOKEN": "t"},
     ],
 )
@@ -230,3 +234,11 @@ def test_the_data_folder_is_the_systems_for_root_and_the_users_own_otherwise(mon
 def test_a_relative_folder_is_where_the_start_was(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert Settings.load({"DATA_DIR": "here"}).data_dir == tmp_path / "here"
+
+
+def test_spans_cannot_be_wanted_where_nothing_can_send_them(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("opentelemetry")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    (problem,) = problems(TRACES="otlp")
+    assert problem == "TRACES: otlp needs packages that are not installed: pip install 'pglambda[otel]'"

@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from adapters.sandbox.places import Kind, PlaceLimits, PlaceRequest, Places
+from adapters.sandbox.stats import Eviction
 from domain.errors import Overloaded
 from domain.identity import Owner
 from domain.language import Language
@@ -445,3 +446,18 @@ async def test_memory_is_not_taken_from_the_workers_that_others_keep_warm_either
     assert not waiting.done()
     assert all(place.process.alive for place in warm)
     waiting.cancel()
+
+
+async def test_why_workers_were_taken_from_their_sessions_is_counted():
+    places = places_of(places_max=1)
+    for session in (1, 2):
+        places.release(await taken(places, session), reusable=True)
+    assert places.evictions == {Eviction.PRESSURE: 1}
+    places.evict_idle(idle_s=-1)
+    running = await taken(places, 3)
+    places.evict(UUID(int=3))
+    places.release(running, reusable=True)
+    dying = await taken(places, 4)
+    places.release(dying, reusable=True)
+    dying.process.die()
+    assert places.evictions == dict.fromkeys(Eviction, 1)

@@ -163,3 +163,14 @@ async def test_owners_are_served_in_turn():
     assert not any(each.done() for each in flood[1:])
     await shelf.close()
     await asyncio.gather(*flood, return_exceptions=True)
+
+
+async def test_starts_are_counted_and_timed_and_failures_apart():
+    starter = ManualStarter()
+    shelf = await opened(starter)
+    assert (sum(shelf.starts_s.counts), shelf.start_failures) == (2, 0)
+    starter.failure = "no room"
+    await shelf.take(ALICE)
+    await until(lambda: shelf.start_failures == 1)
+    assert sum(shelf.starts_s.counts) == 2
+    await shelf.close()

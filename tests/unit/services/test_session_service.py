@@ -1,6 +1,7 @@
 """What callers do with sessions."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -100,8 +101,9 @@ async def test_a_patch_holds_only_at_the_version_that_is_asked_for(world: World)
 
 async def test_a_closed_session_is_gone_and_its_workers_too(world: World) -> None:
     key = await world.session()
-    await world.session_service.close(key)
-    await world.session_service.close(key)
+    assert await world.session_service.close(key)
+    world.clock.advance(timedelta(seconds=1))
+    assert not await world.session_service.close(key)
     await world.tasks.drain(timeout_s=5)
     with pytest.raises(SessionClosed):
         await world.session_service.get(key)

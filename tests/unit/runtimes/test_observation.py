@@ -1,0 +1,113 @@
+"""What an operator sees of a runtime host."""
+
+import json
+
+import httpx2
+import pytest
+import structlog
+from prometheus_client.parser import text_string_to_metric_families as parse
+from starlette.middleware import Middleware
+
+from adapters.memory.script_runner import MemoryScriptRunner
+from adapters.runtimes.options import RuntimeOptions
+from adapters.runtimes.script_runner import HttpScriptRunner
+from domain.language import Language
+from entrypoints.container.host import create_runtime_host
+from entrypoints.host.observation import HostCall, HostFigures, Observed
+from entrypoints.host.options import RuntimeHostOptions
+from entrypoints.metrics.executions import ExecutionMetrics
+from entrypoints.observed_runner import ObservedRunner
+from entrypoints.runtime_host import RuntimeHost
+from entrypoints.settings import Settings
+from entrypoints.tracing.passing import Passing
+from tests.contracts.script_runs import run_of
+from tests.unit.runtimes.answers import own
+from tests.unit.runtimes.conftest import HOST
+from tests.unit.runtimes.test_runtime_host import FixedClock, execute_body
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
+
+
+class Current:
+    """The call that is answered."""
+
+    def __init__(self):
+        self.call: HostCall | None = None
+
+    def enter(self, call):
+        self.call = call
+
+
+@pytest.fixture
+def figures():
+    return HostFigures(frozenset({"/execute", "/health"}))
+
+
+@pytest.fixture
+async def client(figures):
+    current = Current()
+    runner = ObservedRunner(MemoryScriptRunner(), ExecutionMetrics(), lambda: current.call)
+    host = RuntimeHost(runner, FixedClock(), RuntimeHostOptions())
+    around = Middleware(Observed, figures, Passing(), structlog.get_logger(), current.enter)
+    transport = httpx2.ASGITransport(app=host.app([around]))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://host") as client:
+        yield client
+
+
+async def test_each_request_leaves_one_line_with_its_ids_and_its_trace(client):
+    body = execute_body()
+    with structlog.testing.capture_logs() as lines:
+        answer = await client.post("/execute", json=body, headers={"traceparent": PARENT})
+        assert answer.status_code == 200
+        await client.get("/health")
+    executed, asked = lines
+    assert executed.pop("duration_ms") >= 0
+    assert executed.pop("span_id") != PARENT.split("-")[2]
+    assert executed == {
+        "event": "request",
+        "log_level": "info",
+        "method": "POST",
+        "route": "/execute",
+        "status": 200,
+        "request_id": body["request_id"],
+        "execution_id": body["execution_id"],
+        "trace_id": TRACE,
+    }
+    assert {"trace_id", "execution_id"}.isdisjoint(asked)
+
+
+async def test_requests_are_counted_by_path_and_paths_that_there_are_not_are_one(client, figures):
+    for path in ("/health", "/a", "/b"):
+        await client.get(path)
+    requests, durations = figures.read()
+    assert {each.labels: each.value for each in requests.samples} == {
+        ("/health", "200"): 1,
+        ("unmatched", "404"): 2,
+    }
+    assert {each.labels: sum(each.counts) for each in durations.samples} == {("/health",): 1, ("unmatched",): 2}
+
+
+async def test_a_host_tells_its_figures_to_who_has_its_token(tmp_path):
+    settings = Settings.load({"DATA_DIR": str(tmp_path), "RUNTIME_TOKEN": "s3cret"})
+    transport = httpx2.ASGITransport(app=create_runtime_host(settings))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://host") as client:
+        assert (await client.get("/metrics")).status_code == 401
+        told = await client.get("/metrics", headers={"Authorization": "Bearer s3cret"})
+    names = {family.name for family in parse(told.text)}
+    assert {"pglambda_host_requests", "pglambda_sandbox_available", "pglambda_worker_up"} <= names
+
+
+async def test_calls_to_a_host_carry_what_the_caller_has_for_it(httpx2_mock):
+    httpx2_mock.route().respond(content=own())
+    headers = {"traceparent": PARENT, "tracestate": "vendor=1"}
+    runner = HttpScriptRunner(RuntimeOptions(token="s3cret"), {Language.PYTHON: [HOST]}, lambda: headers)
+    await runner.open()
+    worker = await runner.acquire(run_of("result = 1"))
+    await worker.run()
+    await worker.release()
+    await runner.close()
+    sent = httpx2_mock.calls[0].request
+    assert {name: sent.headers[name] for name in headers} == headers
+    assert sent.headers["authorization"] == "Bearer s3cret"
+    assert json.loads(sent.content)["language"] == "python"
