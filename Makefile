@@ -36,7 +36,7 @@ test: $(DEV_STAMP) ## Unit and integration tests on a real PostgreSQL, with bran
 	    || { echo 'domain/ is not covered whole'; exit 1; }
 	$(COVERAGE) report --fail-under=95 --format=total > /dev/null || { echo 'less than 95 % is covered'; exit 1; }
 
-faults: $(DEV_STAMP) ## Faults of server, network and controller under load, with a table of them; about five minutes.
+faults: $(DEV_STAMP) ## Faults of server, network and controller under load, with a table of them; about six minutes.
 	$(PYTEST) --show-capture=no --durations=0 --durations-min=20 tests/faults
 
 quick: $(DEV_STAMP) ## Rules and use cases over fakes that the contracts verify; about a second.
