@@ -39,6 +39,10 @@ async def test_what_is_done_is_counted(api: Api) -> None:
     assert (await api.session("01a2101f-9ff2-79ec-8000-000000000001")).status_code == 404
     for _ in range(2):
         assert (await api.client.delete(f"/api/v1/sessions/{request_id}")).status_code == 204
+    for _ in range(2):
+        keyed = {"Language-Title": "python-sum", "Idempotency-Key": "once"}
+        again = await api.client.post("/api/v1/initialize", headers=keyed, json={"script_content": "result = 1"})
+        assert again.status_code == 200
     figures = await told(api)
     route = "/api/v1/sessions/{request_id}"
     expected = {
@@ -46,14 +50,14 @@ async def test_what_is_done_is_counted(api: Api) -> None:
         ("pglambda_http_requests_total", "GET", route, "404"): 1,
         ("pglambda_http_requests_total", "DELETE", route, "204"): 2,
         ("pglambda_http_request_duration_seconds_count", "GET", route): 2,
-        ("pglambda_sessions_total", "initialized"): 1,
+        ("pglambda_sessions_total", "initialized"): 2,
         ("pglambda_sessions_total", "patched"): 1,
         ("pglambda_sessions_total", "closed"): 1,
         ("pglambda_executions_total", "", "python", "succeeded"): 1,
         ("pglambda_executions_total", "SCRIPT_ERROR", "python", "failed"): 1,
         ("pglambda_execution_cold_starts_total", "python"): 1,
         ("pglambda_execution_duration_seconds_count", "python"): 2,
-        ("pglambda_db_statement_duration_seconds_count", "insert_sessions"): 1,
+        ("pglambda_db_statement_duration_seconds_count", "insert_sessions"): 1,  # the other one came with its key
         ("pglambda_db_statement_duration_seconds_count", "begin_executions"): 2,
         ("pglambda_coalescer_calls_total", "finish"): 2,
         ("pglambda_coalescer_batch_calls_sum", "finish"): 2,
@@ -66,6 +70,11 @@ async def test_what_is_done_is_counted(api: Api) -> None:
     assert {name: figures.get(name) for name in expected} == expected
     assert figures[("pglambda_db_pool_connections", "main", "idle")] >= 1
     assert figures[("pglambda_sandbox_worker_starts_total", "python")] >= 1
+
+
+async def test_with_authentication_figures_are_for_admins(database_url: str, data_dir: Path) -> None:
+    async with serving(create_controller(settings_for(database_url, data_dir, JWT_SECRET="s" * 32))) as api:
+        assert (await api.client.get("/metrics")).status_code == 401
 
 
 async def test_a_statement_that_fails_is_counted_by_its_class(empty_database_url: str, data_dir: Path) -> None:

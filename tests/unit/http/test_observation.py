@@ -1,6 +1,7 @@
 """What an operator sees of requests: lines, figures, traces."""
 
 import asyncio
+import contextvars
 import json
 import logging
 from contextvars import ContextVar
@@ -9,8 +10,10 @@ import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families as parse
 
+from adapters.postgres.observing import CALLER
 from domain.identity import Owner
 from domain.principal import ANYBODY
+from entrypoints.container.observation import trace_headers
 from entrypoints.http.access_log import AccessLog, owner_hash
 from entrypoints.http.application import Hooks
 from entrypoints.http.guards import Guard, Observer
@@ -201,3 +204,18 @@ async def test_nothing_of_a_line_is_lost_whatever_its_look(look, capsys):
             await client.get("/livez")
     await asyncio.sleep(0)
     assert capsys.readouterr().err.count("/livez") == 30
+
+
+def test_a_call_to_a_runtime_host_begins_a_trace_where_the_caller_had_none():
+    def headers_for(request):
+        CALLER.set(request)
+        return trace_headers()
+
+    def in_its_own_context(request):
+        return contextvars.Context().run(headers_for, request)
+
+    request = Request({"headers": []}, None)
+    sent = in_its_own_context(request)
+    assert sent == {"traceparent": f"00-{request.trace.context.trace_id}-{request.trace.context.span_id}-02"}
+    assert in_its_own_context(request) == sent
+    assert in_its_own_context(None) == {}

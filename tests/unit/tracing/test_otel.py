@@ -8,7 +8,10 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
 from domain.execution import Failure, FailureCode, ScriptReport
+from entrypoints.container.tracing import tracing_of
+from entrypoints.settings import Settings
 from entrypoints.tracing.otel import OtelTracing, exporting
+from entrypoints.tracing.passing import Passing
 from entrypoints.tracing.traceparent import TraceContext
 from tests.contracts.script_runs import run_of
 
@@ -122,3 +125,10 @@ def test_spans_are_sent_under_the_services_name_unless_the_environment_has_anoth
     named = exporting()
     assert named._provider.resource.attributes["service.name"] == "mine"
     named.close()
+
+
+@pytest.mark.parametrize(("traces", "kind"), [("none", Passing), ("otlp", OtelTracing)])
+def test_the_setting_says_whether_spans_are_recorded(traces, kind, tmp_path):
+    tracing = tracing_of(Settings.load({"TRACES": traces, "DATA_DIR": str(tmp_path)}))
+    assert isinstance(tracing, kind)
+    tracing.close()
