@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import islice
@@ -60,8 +61,10 @@ class RateLimiter:
     _clock: Clock
     _options: RateLimiterOptions = field(factory=RateLimiterOptions)
     _monotonic_ns: Callable[[], int] = time.monotonic_ns
-    settled: int = field(default=0, init=False)
-    failed: int = field(default=0, init=False)
+    settlements: int = field(default=0, init=False)
+    failures: int = field(default=0, init=False)
+    refusals: Counter[str] = field(factory=Counter, init=False)
+    """Calls that were refused, by policy."""
     _accounts: dict[_Key, _Account] = field(factory=dict, init=False)
     _to_settle: list[_Account] = field(factory=list, init=False)
     _asked: asyncio.Event = field(factory=asyncio.Event, init=False)
@@ -81,6 +84,7 @@ class RateLimiter:
             self._to_settle.append(account)
             self._asked.set()
         if not verdict.allowed:
+            self.refusals[policy.name] += 1
             raise RateLimited(policy, verdict, cost)
         account.full_at_ns = verdict.full_at_ns
         account.spent_ns += cost * policy.interval_ns
@@ -97,7 +101,7 @@ class RateLimiter:
                     await self.forget_idle()
                     forget_at_s = time.monotonic() + self._spread_s(self._options.forget_pause_s)
             except Unavailable:
-                self.failed += 1
+                self.failures += 1
                 await asyncio.sleep(self._spread_s(self._options.retry_pause_s))
             else:
                 await asyncio.sleep(self._options.settle_pause_s)
@@ -138,7 +142,7 @@ class RateLimiter:
             raise
         for account, instant in zip(accounts, full_at, strict=True):
             self._take_over(account, now_ns + _ns(instant - now))
-        self.settled += len(accounts)
+        self.settlements += 1
 
     def _take_over(self, account: _Account, full_at_ns: int) -> None:
         """Begin from what all controllers know, with what came meanwhile on top."""

@@ -132,6 +132,7 @@ class Controller(containers.DeclarativeContainer):
         observation.executions.provided.read,
         sessions.provided.read,
         observation.statements.provided.read,
+        limiting.provided.read,
         providers.Singleton(
             DatabaseFigures,
             database.gateway,

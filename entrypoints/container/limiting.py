@@ -1,6 +1,6 @@
 """What owners are held to: rates, quotas and places, and who is let through the door at all."""
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any
 
 from attrs import define, field
@@ -17,12 +17,17 @@ from entrypoints.http.endpoints.batches import Charge, charge_nothing
 from entrypoints.http.guards import Guard
 from entrypoints.http.hosts import HostGuard
 from entrypoints.http.rates import RateGuard
+from entrypoints.metrics.readings import Reading, Sample, counter, gauge, single
 from entrypoints.settings import Settings
 
 _EXECUTIONS_MAX = 1024
 """Executions inside one controller at once, queued ones included."""
 
 _MIB = 1024 * 1024
+
+ACCOUNTS = gauge("pglambda_rate_accounts", "Owners and classes of calls whose rates are in memory.")
+SETTLEMENTS = counter("pglambda_rate_settlements_total", "Settlements of rates with the database.", "outcome")
+REFUSALS = counter("pglambda_rate_refusals_total", "Calls refused because their owner asks too often.", "policy")
 
 
 @define(eq=False)
@@ -62,6 +67,15 @@ class Limiting:
 
     def _inside_here(self, owner: Owner) -> int:
         return self.inside.held_by(owner)
+
+    def read(self) -> Iterator[Reading]:
+        """Yield the present figures of rates; without rates they have no samples."""
+        limiter = self._limiter
+        outcomes = {} if limiter is None else {"succeeded": limiter.settlements, "failed": limiter.failures}
+        refusals = {} if limiter is None else limiter.refusals
+        yield single(ACCOUNTS, None if limiter is None else len(limiter))
+        yield Reading(SETTLEMENTS, [Sample((outcome,), count) for outcome, count in outcomes.items()])
+        yield Reading(REFUSALS, [Sample((policy,), count) for policy, count in refusals.items()])
 
     def works(self) -> Sequence[Coroutine[Any, Any, None]]:
         """Return what is to run beside requests."""

@@ -1,6 +1,7 @@
 """Limits of owners in the real application, of one controller and of two."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -31,8 +32,8 @@ class Served:
     api: Api
     settings: Settings
 
-    def headers(self, owner: str) -> dict[str, str]:
-        signed = token(self.settings, Owner(owner), frozenset({Scope.EXECUTE_ALL}), timedelta(hours=1))
+    def headers(self, owner: str, scope: Scope = Scope.EXECUTE_ALL) -> dict[str, str]:
+        signed = token(self.settings, Owner(owner), frozenset({scope}), timedelta(hours=1))
         return {"Authorization": f"Bearer {signed}"}
 
     async def initialize(self, owner: str, script: str = "result = 1", **fields: Any) -> httpx2.Response:
@@ -85,6 +86,8 @@ async def test_an_owner_is_limited_and_nobody_else(serve):
     assert 0 < int(answers[3].headers["retry-after"]) <= 1200
     assert answers[3].json()["error"]["code"] == "RATE_LIMITED"
     assert (await served.list("bob")).status_code == 200
+    told = (await served.api.client.get("/metrics", headers=served.headers("root", Scope.ADMIN))).text
+    assert re.search(r'^pglambda_rate_refusals_total\{[^}]*policy="sessions"[^}]*\} 1.0$', told, re.MULTILINE), told
 
 
 async def test_whoever_is_not_known_costs_nobody_anything(serve):

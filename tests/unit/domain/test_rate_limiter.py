@@ -72,6 +72,7 @@ def fleet_of(count: int = 10, window_s: int = 10, size: int = 1, **options: floa
 def test_owners_do_not_share_a_quota():
     fleet = fleet_of(3)
     assert (fleet.admitted(calls=9), fleet.admitted(calls=9, owner=BOB)) == (3, 3)
+    assert fleet.limiters[0].refusals == {"execute": 12}
 
 
 def test_a_call_that_counts_as_many_takes_as_many():
@@ -248,9 +249,9 @@ async def test_the_loop_settles_forgets_and_outlives_failures():
     running = asyncio.create_task(limiter.run())
     try:
         fleet.admitted()
-        await until(lambda: limiter.failed)
+        await until(lambda: limiter.failures)
         fleet.ledger.failure = None
-        await until(lambda: limiter.settled)
+        await until(lambda: limiter.settlements)
         assert (ALICE, "execute") in fleet.ledger.full_at
         fleet.advance(5000)
         fleet.admitted(owner=BOB)
@@ -273,7 +274,7 @@ async def test_the_loop_settles_each_owner_after_a_pause_and_forgets_now_and_the
     try:
         for settled in (1, 2):
             fleet.admitted()
-            await until(lambda settled=settled: limiter.settled == settled)
+            await until(lambda settled=settled: limiter.settlements == settled)
     finally:
         running.cancel()
 
