@@ -141,7 +141,7 @@ class StorageUnavailable(Unavailable):
 
     @property
     def message(self) -> str:
-        if self.stored == "unknown":
+        if self.stored == "unknown" and self.retry_after_ms is None:
             return (
                 "The database did not confirm the write: it may or may not be stored. Read the state before repeating."
             )

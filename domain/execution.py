@@ -205,17 +205,19 @@ class ExecutionNotStored(Unavailable):
 
     @property
     def message(self) -> str:
+        advice = (
+            "Do not repeat the call unless the script may run twice."
+            if self.retry_after_ms is None
+            else "Repeating the call with its Idempotency-Key is safe: the script does not run again."
+        )
         return (
             "The script has run; its end could not be recorded in the database, which is tried on in the background. "
-            "Its answer is in the details. Do not repeat the call unless the script may run twice."
+            f"Its answer is in the details. {advice}"
         )
 
     @property
     def details(self) -> Mapping[str, object]:
-        return execution_facts(self.execution_id, self.report, self.report.failure) | {
-            "stored": self.stored,
-            "executed": self.executed,
-        }
+        return execution_facts(self.execution_id, self.report, self.report.failure) | super().details
 
 
 @define(eq=False)

@@ -188,7 +188,8 @@ class ExecutionService:
             raise ExecutionNotStored(call.execution_id, report, stored="no") from error
         except (StorageUnavailable, Overloaded) as error:
             self._tasks.spawn(self._finish_later(call.ledger, finished))
-            raise ExecutionNotStored(call.execution_id, report) from error
+            repeatable = isinstance(call.ledger, KeyedLedger)
+            raise ExecutionNotStored(call.execution_id, report, retry_after_ms=1000 if repeatable else None) from error
 
     async def _finish_later(self, ledger: Ledger, finished: FinishedExecution) -> None:
         """Go on recording until the open record's deadline, when it reads as unknown."""

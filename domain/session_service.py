@@ -121,7 +121,7 @@ class SessionService:
             session = self._open(owner, title, script, request, function_version)
             made = Initialized(session.key, title, session.expires_at, script.hash, checked)
             if idempotency_key is not None:
-                return await budget.spend(self._keyed.initialize(made, session, script, idempotency_key), _write_late)
+                return await self._keep(made, session, script, idempotency_key, budget)
             await budget.spend(self._sessions.add(session, script), _write_late)
             return made
 
@@ -198,6 +198,15 @@ class SessionService:
         except SessionNotFound:
             raise ExecutionNotFound from None
         return execution
+
+    async def _keep(
+        self, made: Initialized, session: Session, script: Script, key: IdempotencyKey, budget: Budget
+    ) -> Initialized:
+        """Store the session under its key; whatever the database tells, the call may be repeated with that."""
+        try:
+            return await budget.spend(self._keyed.initialize(made, session, script, key), _write_late)
+        except StorageUnavailable as error:
+            raise StorageUnavailable(stored=error.stored) from error
 
     async def _told(self, owner: Owner, key: IdempotencyKey) -> Initialized | None:
         return await self._keyed.initialized(owner, key, self._clock.now())

@@ -273,7 +273,6 @@ answered AS (
     FROM counted AS c
     WHERE
         k.request_id = c.request_id AND k.owner = c.owner AND k.key = c.key AND k.winner = c.execution_id
-        AND k.answer IS NULL
 )
 SELECT c.ordinal, c.count_with_it AS execution_count FROM counted AS c
 UNION ALL

@@ -163,6 +163,8 @@ class KeyedCallRepositoryContract(ABC):
             *(storage.keyed.begin(request, KEY) for request in requests), return_exceptions=True
         )
         assert sorted(type(answer).__name__ for answer in answers) == ["Admission"] + ["KeyInFlight"] * 19
+        storage.clock.advance(timedelta(days=1))
+        assert len((await storage.executions.page(session.key, None, 50)).items) == 1, "the others leave no record"
 
     async def test_of_concurrent_calls_with_different_payloads_one_is_admitted(self, storage, session):
         answers = await asyncio.gather(

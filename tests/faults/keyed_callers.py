@@ -49,7 +49,7 @@ class KeyedCallers:
         self._stopping = True
 
     async def settle(self):
-        """Repeat every call for as long as it is advised, and return the last answers."""
+        """Repeat every call until its end is known, and return the last answers."""
         calls = list(self.answers)
         return dict(zip(calls, await asyncio.gather(*map(self._settled, calls)), strict=True))
 
@@ -65,7 +65,7 @@ class KeyedCallers:
         async with asyncio.timeout(SETTLED_S):
             while True:
                 answer = await self._call(call)
-                if answer is not None and "retry-after" not in answer.headers:
+                if answer is not None and answer.status_code != 503 and "retry-after" not in answer.headers:
                     return answer
                 await asyncio.sleep(self.random.uniform(0.1, 0.3))
 

@@ -168,7 +168,9 @@ async def test_an_answer_that_could_not_be_stored_is_told_later(client, world):
     await until(lambda: world.runner.running)
     world.store.failure = StorageUnavailable()
     world.runner.let_go()
-    assert error_of(await call, 503)["details"]["executed"] == "yes"
+    stored_not = await call
+    assert error_of(stored_not, 503)["details"]["executed"] == "yes"
+    assert stored_not.headers["retry-after"] == "1"
     world.store.failure = None
     await until(lambda: world.store.history)
     again = await client.post(path, json={"params": 7}, headers=KEY)

@@ -159,8 +159,9 @@ async def test_a_withdrawal_is_given_up_when_its_record_reads_as_unknown(world: 
 async def test_an_end_that_is_recorded_later_is_told_to_whoever_calls_again(world: World) -> None:
     key = await world.session()
     world.executions.failures["finish"] = StorageUnavailable(stored="unknown")
-    with pytest.raises(ExecutionNotStored):
+    with pytest.raises(ExecutionNotStored, match="Repeating the call with its Idempotency-Key is safe") as caught:
         await world.execution_service.execute(key, PARAMS, KEY)
+    assert caught.value.details["retry_after_ms"] == 1000
     await settled(world)
     again = await world.execution_service.execute(key, PARAMS, KEY)
     assert (again.replayed, again.report.result, again.execution_count) == (True, "2", 1)
@@ -199,3 +200,22 @@ async def test_an_initialize_that_is_refused_takes_no_key(world: World) -> None:
     world.runner.unavailable = None
     made = await world.session_service.initialize(ANONYMOUS, SessionRequest("python-x", "result = 2"), OTHER_PAYLOAD)
     assert not made.replayed
+
+
+async def test_an_initialize_that_may_be_stored_may_be_repeated_with_its_key(world: World) -> None:
+    service, lost = world.session_service, world.keyed
+    lost_answer = StorageUnavailable(stored="unknown", retry_after_ms=None)
+
+    class Losing:
+        initialized = staticmethod(lost.initialized)
+
+        async def initialize(self, *made):
+            await lost.initialize(*made)
+            raise lost_answer
+
+    service._keyed = Losing()
+    request = SessionRequest("python-x", "result = 1")
+    with pytest.raises(StorageUnavailable, match="Repeat the call") as caught:
+        await service.initialize(ANONYMOUS, request, KEY)
+    assert caught.value.details == {"stored": "unknown", "retry_after_ms": 1000}
+    assert (await world.session_service.initialize(ANONYMOUS, request, KEY)).replayed
