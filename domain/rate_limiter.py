@@ -40,7 +40,6 @@ class _Account:
     full_at_ns: int
     first_ns: int = 0
     spent_ns: int = 0
-    to_settle: bool = False
 
 
 _Key = tuple[str, Owner]
@@ -54,7 +53,8 @@ class RateLimiter:
     together exceed that by no more than what each of the others admits before it has heard of the rest: what comes to
     it in two settlements (one until it is told, one until it asks), and at most `count`. What was admitted too much is
     paid back: whoever has heard of it admits nobody until it is. While the ledger is away each controller judges alone,
-    and tells what is still owed afterwards.
+    and tells what is still owed afterwards. Of more owners than there is memory for, those who asked least recently are
+    forgotten with what they owe.
     """
 
     _ledger: RateLedger
@@ -66,7 +66,7 @@ class RateLimiter:
     refusals: Counter[str] = field(factory=Counter, init=False)
     """Calls that were refused, by policy."""
     _accounts: dict[_Key, _Account] = field(factory=dict, init=False)
-    _to_settle: list[_Account] = field(factory=list, init=False)
+    _to_settle: dict[_Account, None] = field(factory=dict, init=False)
     _asked: asyncio.Event = field(factory=asyncio.Event, init=False)
     _forgotten_until: tuple[Owner, str] | None = field(default=None, init=False)
 
@@ -79,9 +79,9 @@ class RateLimiter:
         now_ns = self._monotonic_ns()
         account = self._accounts.get((policy.name, owner)) or self._opened(owner, policy, now_ns)
         verdict = judge(policy, account.full_at_ns, now_ns, cost)
-        if not account.to_settle:
-            account.to_settle, account.first_ns = True, now_ns
-            self._to_settle.append(account)
+        if account not in self._to_settle:
+            account.first_ns = now_ns
+            self._to_settle[account] = None
             self._asked.set()
         if not verdict.allowed:
             self.refusals[policy.name] += 1
@@ -112,9 +112,7 @@ class RateLimiter:
         Raises StorageUnavailable or Overloaded; what could not be told is kept for the next time.
         """
         while self._to_settle:
-            accounts = self._to_settle[: self._options.batch_max]
-            del self._to_settle[: len(accounts)]
-            await self._settle(accounts)
+            await self._settle(list(islice(self._to_settle, self._options.batch_max)))
         self._asked.clear()
         self._drop_idle()
 
@@ -126,7 +124,8 @@ class RateLimiter:
     async def _settle(self, accounts: Sequence[_Account]) -> None:
         told = [(account.first_ns, account.spent_ns) for account in accounts]
         for account in accounts:
-            account.to_settle, account.spent_ns = False, 0
+            del self._to_settle[account]
+            account.spent_ns = 0
         try:
             now, now_ns = self._clock.now(), self._monotonic_ns()
             charges = [
@@ -149,26 +148,30 @@ class RateLimiter:
         if account.spent_ns:
             full_at_ns = max(full_at_ns, account.first_ns) + account.spent_ns
         account.full_at_ns = full_at_ns
-        key = (account.policy.name, account.owner)
-        if self._accounts.get(key) is account:
+        if self._is_known(account):
             # Those who asked last stand last, so that idle ones are found in front.
+            key = account.policy.name, account.owner
             self._accounts[key] = self._accounts.pop(key)
+
+    def _is_known(self, account: _Account) -> bool:
+        """Whether the account is still in memory."""
+        return self._accounts.get((account.policy.name, account.owner)) is account
 
     def _keep(self, account: _Account, first_ns: int, spent_ns: int) -> None:
         """Put back what could not be told, as far as it has not come back to the owner meanwhile."""
         own_full_ns = first_ns + spent_ns
-        if account.to_settle:
+        if account in self._to_settle:
             own_full_ns = max(own_full_ns, account.first_ns) + account.spent_ns
         now_ns = self._monotonic_ns()
         account.spent_ns = account.spent_ns + spent_ns if own_full_ns > now_ns else 0
         account.first_ns = max(own_full_ns, now_ns) - account.spent_ns
-        if not account.to_settle:
-            account.to_settle = True
-            self._to_settle.append(account)
+        if self._is_known(account):
+            self._to_settle[account] = None
 
     def _opened(self, owner: Owner, policy: RatePolicy, now_ns: int) -> _Account:
         if len(self._accounts) >= self._options.accounts_max:
-            del self._accounts[next(iter(self._accounts))]
+            dropped = self._accounts.pop(next(iter(self._accounts)))
+            self._to_settle.pop(dropped, None)
         account = _Account(owner, policy, now_ns)
         self._accounts[policy.name, owner] = account
         return account
@@ -178,7 +181,7 @@ class RateLimiter:
         now_ns = self._monotonic_ns()
         looked_at = list(islice(self._accounts.items(), self._options.idle_batch_max))
         for key, account in looked_at:
-            if account.full_at_ns <= now_ns and not account.to_settle:
+            if account.full_at_ns <= now_ns and account not in self._to_settle:
                 del self._accounts[key]
 
     def _spread_s(self, pause_s: float) -> float:

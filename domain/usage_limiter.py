@@ -30,7 +30,7 @@ class UsagePolicy:
 
 @frozen
 class UsageLimiterOptions:
-    """Bounds: pauses in seconds, owners in memory and in one statement.
+    """Bounds: pauses in seconds, owners in memory and in one statement, which are fewer after one that failed.
 
     An owner's sessions are counted again after `recount_pause_s`, their executions after `pause_s`, both only while
     they make any; who has made none for `idle_s` is forgotten.
@@ -89,6 +89,10 @@ class UsageLimiter(Quotas):
     _callers: dict[Owner, None] = field(factory=dict, init=False)
     """Whose executions are to be counted again."""
     _asked: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _batch: int = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._batch = self._options.batch_max
 
     def __len__(self) -> int:
         """Return how many owners are in memory."""
@@ -136,9 +140,12 @@ class UsageLimiter(Quotas):
         """Count for ever those who make something, each after its pause."""
         while True:
             await self._asked.wait()
-            with contextlib.suppress(Unavailable):
+            pause_s = self._options.pause_s
+            try:
                 await self.count()
-            await asyncio.sleep(self._options.pause_s)
+            except Unavailable:
+                pause_s = self._options.recount_pause_s
+            await asyncio.sleep(pause_s)
 
     async def count(self) -> None:
         """Count whom it is time to count; raises StorageUnavailable or Overloaded."""
@@ -153,7 +160,7 @@ class UsageLimiter(Quotas):
     def _due(self) -> list[Owner]:
         before_s = self._monotonic_s() - self._options.recount_pause_s
         due = (owner for owner in self._makers if self._of(owner).counted_at_s <= before_s)
-        return list(islice(due, self._options.batch_max))
+        return list(islice(due, self._batch))
 
     async def _count_sessions(self, owners: Sequence[Owner]) -> None:
         if not owners:
@@ -165,9 +172,12 @@ class UsageLimiter(Quotas):
         try:
             found = await self._reader.usage(owners, self._clock.now())
         except BaseException:
+            # So many may be too much for one statement.
+            self._batch = max(1, self._batch // 2)
             for owner in owners:
                 self._want(self._makers, owner)
             raise
+        self._batch = min(self._options.batch_max, self._batch * 2)
         for figures, usage, (sessions, size) in zip(counting, found, before, strict=True):
             figures.counted, figures.counted_at_s = usage, self._monotonic_s()
             figures.sessions_since -= sessions

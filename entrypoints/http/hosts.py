@@ -14,6 +14,7 @@ from entrypoints.http.routes import Operation
 
 ANY_HOST = "*"
 _SHOWN_MAX = 128
+_SEEN_MAX = 64
 
 
 @define(eq=False)
@@ -41,13 +42,20 @@ class HostGuard(Guard):
         names = tuple(names)
         self._names = frozenset(name.encode() for name in names)
         self._endings = tuple(name[1:].encode() for name in names if name.startswith("*."))
+        self._seen: set[bytes | None] = set()
 
     @override
     async def admit(self, request: Request, operation: Operation) -> Headers:
         host = request.raw_header(b"host")
+        if host not in self._seen:
+            self._require(host)
+        return ()
+
+    def _require(self, host: bytes | None) -> None:
         if host is None or not self._allows(_name(host.lower())):
             raise HostNotAllowed(None if host is None else host.decode("latin-1"))
-        return ()
+        if len(self._seen) < _SEEN_MAX:
+            self._seen.add(host)
 
     def _allows(self, name: bytes) -> bool:
         return name in self._names or (bool(self._endings) and name.endswith(self._endings))

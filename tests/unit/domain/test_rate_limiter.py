@@ -192,6 +192,21 @@ async def test_calls_that_come_during_a_settlement_are_told_with_the_next(failur
     assert ledger.full_at[ALICE, "execute"] == fleet.clock.now() + timedelta(seconds=10)
 
 
+@pytest.mark.parametrize("failure", [None, StorageUnavailable(stored="no")])
+async def test_whoever_is_dropped_during_a_settlement_stays_dropped(failure):
+    options = RateLimiterOptions(accounts_max=1)
+    fleet = Fleet(RatePolicy("execute", 10, 10), options=options, ledger=HeldLedger(late_failure=failure))
+    fleet.admitted()
+    settling = asyncio.create_task(fleet.limiters[0]._settle(list(fleet.limiters[0]._to_settle)))
+    await fleet.ledger.arrived.wait()
+    fleet.admitted(owner=BOB)
+    fleet.ledger.answer.set()
+    await asyncio.wait([settling])
+    assert (settling.exception() is None) == (failure is None)
+    assert [owner for _, owner in fleet.limiters[0]._accounts] == [BOB]
+    assert [account.owner for account in fleet.limiters[0]._to_settle] == [BOB]
+
+
 async def test_settlements_are_bounded_in_owners():
     fleet = Fleet(RatePolicy("execute", 10, 10), options=RateLimiterOptions(batch_max=2), ledger=HeldLedger())
     fleet.ledger.answer.set()
@@ -222,6 +237,18 @@ async def test_whoever_was_dropped_from_memory_is_known_again_after_the_next_set
     fleet.admitted()
     await fleet.settle()
     assert fleet.admitted(calls=9) == 0
+
+
+async def test_whoever_is_dropped_from_memory_is_not_kept_by_a_ledger_that_is_away():
+    fleet = fleet_of(10, 10, accounts_max=2)
+    fleet.ledger.failure = StorageUnavailable(stored="no")
+    for i in range(5):
+        fleet.admitted(owner=Owner(f"owner-{i}"))
+        with pytest.raises(StorageUnavailable):
+            await fleet.settle()
+    fleet.ledger.failure = None
+    await fleet.settle()
+    assert {owner for owner, _ in fleet.ledger.full_at} == {"owner-3", "owner-4"}
 
 
 async def test_the_ledger_is_cleared_little_by_little():

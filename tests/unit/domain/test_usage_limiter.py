@@ -150,6 +150,21 @@ async def test_when_counting_fails_the_last_count_stands():
     await world.add()
 
 
+async def test_after_a_count_that_failed_fewer_are_counted_at_once():
+    world = World(options=UsageLimiterOptions(batch_max=4))
+    for name in "abcdabcd":
+        await world.add(Owner(name))
+    world.reader.counted.clear()
+    world.now_s += 2
+    world.reader.failure = StorageUnavailable()
+    with pytest.raises(StorageUnavailable):
+        await world.limiter.count()
+    world.reader.failure = None
+    for _ in range(2):
+        await world.limiter.count()
+    assert [len(counted) for counted in world.reader.counted] == [4, 2, 2]
+
+
 async def test_calls_at_other_controllers_are_those_that_are_not_here():
     world = World(UsagePolicy())
     assert world.limiter.calls_elsewhere(ALICE) == 0
@@ -186,7 +201,7 @@ async def test_the_loop_counts_and_outlives_failures():
     try:
         await world.add()
         async with asyncio.timeout(5):
-            while len(world.reader.counted) < 2:
+            while len(world.reader.counted) < 3:
                 world.now_s += 1
                 await asyncio.sleep(0.001)
             world.reader.failure = None
