@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -19,7 +20,8 @@ from adapters.sandbox.failures import PROTOCOL_BROKEN
 from adapters.sandbox.host_memory import memory_of_host
 from adapters.sandbox.nursery import Nursery
 from adapters.sandbox.options import MIB, SandboxOptions
-from adapters.sandbox.places import Kind, Place, PlaceLimits, PlaceRequest, Places
+from adapters.sandbox.place import Kind, Place, PlaceLimits, PlaceRequest
+from adapters.sandbox.places import Places
 from adapters.sandbox.process import WorkerProcess
 from adapters.sandbox.rooms import ROOM_MEMORY_MB, ROOMS_MAX
 from adapters.sandbox.runtime import LanguageRuntime
@@ -37,6 +39,8 @@ _TEND_EVERY_S = 5.0
 _SHARE_OF_HOST = 0.5
 """How much of the host's memory workers may take when no setting says."""
 
+BURSTS_PER_PROCESSOR = 2
+"""How many executions are in their first moments at once: one computes, while another's answer is read."""
 _NOT_USED = {
     "landlock": "the root holds nothing but the interpreter's own files, read-only, and it would have to be loaded "
     "inside the sandbox by a library that is not there",
@@ -114,6 +118,7 @@ class SandboxScriptRunner(ScriptRunner):
                 options.queue_timeout_s,
                 options.owner_running_max,
                 self._memory_bytes_max,
+                bursts_max=BURSTS_PER_PROCESSOR * len(os.sched_getaffinity(0)),
             )
         )
         self._scripts = BoundedCache(options.script_cache_bytes_max, lambda script: len(script.source))
@@ -216,11 +221,11 @@ class SandboxScriptRunner(ScriptRunner):
             "layers": self._layers(),
             "level": str(self.options.level),
             "workers": {
-                "places": self._places.count,
-                "idle": self._places.idle,
+                "places": self._places.ledger.count,
+                "idle": len(self._places.ledger.idle),
                 "places_max": self.options.warm_workers_max,
                 "processes": self._nursery.count,
-                "memory_bytes": self._places.memory_bytes,
+                "memory_bytes": self._places.ledger.memory_bytes,
                 "memory_bytes_max": self._places.limits.memory_bytes_max,
             },
             "queue": {"length": self._places.waiting, "length_max": self.options.queue_length_max},
@@ -234,16 +239,16 @@ class SandboxScriptRunner(ScriptRunner):
 
     def stats(self) -> SandboxStats:
         """Return the present figures."""
-        places = self._places
+        ledger = self._places.ledger
         return SandboxStats(
-            running=places.count - places.idle,
-            idle=places.idle,
+            running=ledger.count - len(ledger.idle),
+            idle=len(ledger.idle),
             bound_max=self.options.warm_workers_max,
-            waiting=places.waiting,
+            waiting=self._places.waiting,
             processes=self._nursery.count,
-            memory_bytes=places.memory_bytes,
+            memory_bytes=ledger.memory_bytes,
             memory_bytes_max=self._memory_bytes_max,
-            evictions=dict(places.evictions),
+            evictions=dict(ledger.evictions),
             protocol_breaks=self._protocol_breaks,
             languages={language: runtime.stats() for language, runtime in self._runtimes.items()},
         )

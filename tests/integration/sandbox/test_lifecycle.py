@@ -123,9 +123,9 @@ async def test_a_worker_that_died_between_two_runs_is_replaced(opened):
     async with opened(languages=PYTHON) as runner:
         key = new_session()
         await report_of(runner, run_of("result = 1", key=key))
-        (place,) = runner._places._idle
+        (place,) = runner._places.ledger.idle
         os.kill(place.process.launched.pid, signal.SIGKILL)
-        await until(lambda: runner._places.count == 0)
+        await until(lambda: runner._places.ledger.count == 0)
         assert (await report_of(runner, run_of("result = 2", key=key))).cold_start is True
 
 
@@ -215,7 +215,7 @@ async def test_after_it_has_computed_a_worker_is_like_the_others(opened):
     async with opened(languages=PYTHON) as runner:
         key, source = new_session(), "import time\nwhile time.process_time() < 0.3: pass"
         await report_of(runner, run_of(source, key=key))
-        (place,) = runner._places._idle
+        (place,) = runner._places.ledger.idle
         assert niceness_of(place.process.launched.pid) == {0}
 
 
@@ -386,7 +386,7 @@ async def main():
     print(health["layers"]["uid"], flush=True)
     running = [asyncio.ensure_future(report_of(runner, run_of("while True: pass", limits=limits))),
                asyncio.ensure_future(report_of(runner, run_of("for (;;);", language=Language.NODEJS, limits=limits)))]
-    await until(lambda: runner._places.count - runner._places.idle == 2)
+    await until(lambda: runner._places.ledger.count - len(runner._places.ledger.idle) == 2)
     print(*processes_of(runner), flush=True)
     sys.stdin.read()
     await runner.close(5)

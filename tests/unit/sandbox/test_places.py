@@ -5,7 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from adapters.sandbox.places import Kind, PlaceLimits, PlaceRequest, Places
+from adapters.sandbox.place import Kind, PlaceLimits, PlaceRequest
+from adapters.sandbox.places import Places
 from adapters.sandbox.stats import Eviction
 from domain.errors import Overloaded
 from domain.identity import Owner
@@ -63,7 +64,7 @@ async def test_what_is_not_reusable_is_killed_and_leaves():
     place = await taken(places, 1)
     places.release(place, reusable=False)
     assert place.process.killed
-    assert places.count == 0
+    assert places.ledger.count == 0
 
 
 async def test_a_dead_worker_is_not_kept():
@@ -71,7 +72,7 @@ async def test_a_dead_worker_is_not_kept():
     place = await taken(places, 1)
     place.process.alive = False
     places.release(place, reusable=True)
-    assert places.count == 0
+    assert places.ledger.count == 0
 
 
 async def test_without_keeping_every_run_has_a_place_of_its_own():
@@ -155,7 +156,7 @@ async def test_a_cancelled_wait_leaves_the_queue():
     await asyncio.wait([waiting])
     assert places.waiting == 0
     places.release(place, reusable=True)
-    assert places.idle == 1
+    assert len(places.ledger.idle) == 1
 
 
 async def test_a_wait_cancelled_in_the_moment_of_its_grant_gives_the_place_back():
@@ -166,7 +167,7 @@ async def test_a_wait_cancelled_in_the_moment_of_its_grant_gives_the_place_back(
     waiting.cancel()
     await asyncio.wait([waiting])
     assert waiting.cancelled()
-    assert places.count == 0
+    assert places.ledger.count == 0
 
 
 async def test_an_ended_session_loses_idle_places_now_and_busy_ones_after_the_run():
@@ -177,7 +178,7 @@ async def test_an_ended_session_loses_idle_places_now_and_busy_ones_after_the_ru
     assert (idle.process.killed, busy.process.killed) == (True, False)
     places.release(busy, reusable=True)
     assert busy.process.killed
-    assert places.count == 0
+    assert places.ledger.count == 0
 
 
 async def test_idle_places_go_with_time():
@@ -209,7 +210,7 @@ async def test_a_worker_that_dies_idle_frees_its_place():
     place = await taken(places, 1)
     places.release(place, reusable=True)
     place.process.die()
-    assert (places.count, places.idle) == (0, 0)
+    assert (places.ledger.count, len(places.ledger.idle)) == (0, 0)
 
 
 async def test_a_worker_that_is_in_use_again_is_not_watched_any_more():
@@ -231,9 +232,9 @@ async def test_clearing_kills_everything_and_turns_everybody_away():
         await waiting
     assert busy.process.killed
     assert idle.process.killed
-    assert places.count == 0
+    assert places.ledger.count == 0
     places.release(busy, reusable=True)
-    assert places.count == 0
+    assert places.ledger.count == 0
 
 
 async def test_an_owner_at_its_limit_waits_without_holding_up_others():
@@ -266,13 +267,13 @@ MIB = 1 << 20
 async def test_running_places_count_all_that_they_may_take_and_idle_ones_what_they_hold():
     places = places_of(memory_bytes_max=1000 * MIB)
     place = await taken(places, 1)
-    assert places.memory_bytes == 128 * MIB
+    assert places.ledger.memory_bytes == 128 * MIB
     places.release(place, reusable=True, memory_bytes=20 * MIB)
-    assert places.memory_bytes == 20 * MIB
+    assert places.ledger.memory_bytes == 20 * MIB
     await taken(places, 1)
-    assert places.memory_bytes == 128 * MIB
+    assert places.ledger.memory_bytes == 128 * MIB
     places.clear()
-    assert places.memory_bytes == 0
+    assert places.ledger.memory_bytes == 0
 
 
 async def test_idle_places_make_room_within_the_memory_of_all():
@@ -284,7 +285,7 @@ async def test_idle_places_make_room_within_the_memory_of_all():
         idle.append(place.process)
     await taken(places, 3)
     assert [process.killed for process in idle] == [True, False]
-    assert places.memory_bytes == 140 * MIB
+    assert places.ledger.memory_bytes == 140 * MIB
 
 
 async def test_who_finds_no_memory_waits_for_it():
@@ -452,7 +453,7 @@ async def test_why_workers_were_taken_from_their_sessions_is_counted():
     places = places_of(places_max=1)
     for session in (1, 2):
         places.release(await taken(places, session), reusable=True)
-    assert places.evictions == {Eviction.PRESSURE: 1}
+    assert places.ledger.evictions == {Eviction.PRESSURE: 1}
     places.evict_idle(idle_s=-1)
     running = await taken(places, 3)
     places.evict(UUID(int=3))
@@ -460,4 +461,4 @@ async def test_why_workers_were_taken_from_their_sessions_is_counted():
     dying = await taken(places, 4)
     places.release(dying, reusable=True)
     dying.process.die()
-    assert places.evictions == dict.fromkeys(Eviction, 1)
+    assert places.ledger.evictions == dict.fromkeys(Eviction, 1)
