@@ -44,6 +44,7 @@ from entrypoints.host.refusals import (
     too_large,
 )
 from entrypoints.host.sources import SourceCache
+from entrypoints.version import VERSION
 
 _NOTHING_STARTED = (Refusal, Overloaded, RuntimeUnavailable, ShuttingDown)
 
@@ -132,7 +133,7 @@ class RuntimeHost:
 
     async def health(self, _request: Request) -> Response:
         """Describe the runner."""
-        health = {**await self._runner.health(), "draining": self._draining}
+        health = {"version": VERSION, **await self._runner.health(), "draining": self._draining}
         return Response(msgspec.json.encode(health, enc_hook=str), media_type=JSON)
 
     @contextlib.contextmanager

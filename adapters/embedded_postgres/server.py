@@ -49,6 +49,11 @@ class EmbeddedPostgres:
     _programs: Binaries | None = None
     _socket_folder: Path | None = None
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is a data folder; `prepare` makes one where there is none."""
+        return (self._cluster_folder / "PG_VERSION").exists()
+
     def prepare(self) -> None:
         """Make the data folder if there is none, and end what an earlier server left; takes seconds the first time.
 

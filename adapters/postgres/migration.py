@@ -66,6 +66,16 @@ class UnsupportedServer(Exception):
     """The server is older than what the statements need, or keeps text in an encoding that cannot hold every script."""
 
 
+_INDEX = re.compile(r"^CREATE (?:UNIQUE )?INDEX (\w+) ON", re.MULTILINE)
+_TABLE = re.compile(r"^CREATE TABLE meta\.(\w+) \(", re.MULTILINE)
+
+
+def indexes_of(steps: Sequence[Migration]) -> Sequence[str]:
+    """Return the names of the indexes that these steps make, in order; each of their tables has a primary key."""
+    made = [f"{table}_pkey" for step in steps for table in _TABLE.findall(step.up)]
+    return sorted([*made, *(index for step in steps for index in _INDEX.findall(step.up)), "migrations_pkey"])
+
+
 def load_migrations(package: str = "sql.migrations") -> Sequence[Migration]:
     """Read the steps, in order; raises FileNotFoundError when one has no way back."""
     folder = files(package)

@@ -140,6 +140,34 @@ class LimitStatements:
 
 
 @frozen
+class ExplainStatements:
+    """Statements of `explain.sql`."""
+
+    select_session_trace: Statement
+    select_open_traces: Statement
+    select_open_trace: Statement
+    select_execution_trace: Statement = field(metadata=_UNPREPARED)
+    select_history_trace: Statement = field(metadata=_UNPREPARED)
+    select_key_traces: Statement
+    select_taken_key: Statement
+    select_function_trace: Statement
+
+
+@frozen
+class ExaminationStatements:
+    """Statements of `examination.sql`."""
+
+    select_server_facts: Statement
+    select_indexes: Statement
+    select_table_health: Statement
+    select_standbys: Statement
+    select_idle_slots: Statement
+    select_oldest_transaction: Statement
+    select_prepared_names: Statement
+    select_api_keys_exist: Statement
+
+
+@frozen
 class MigrationStatements:
     """Statements of `migrations.sql`."""
 
@@ -170,6 +198,8 @@ class Statements:
     cleanup: CleanupStatements
     storage: StorageStatements
     limits: LimitStatements
+    explain: ExplainStatements
+    examination: ExaminationStatements
     migrations: MigrationStatements
 
 
@@ -187,6 +217,8 @@ def load_statements() -> Statements:
         cleanup=load(CleanupStatements, "cleanup.sql"),
         storage=load(StorageStatements, "storage.sql"),
         limits=load(LimitStatements, "limits.sql"),
+        explain=load(ExplainStatements, "explain.sql"),
+        examination=load(ExaminationStatements, "examination.sql"),
         migrations=load(MigrationStatements, "migrations.sql"),
     )
 

@@ -16,6 +16,7 @@ from domain.principal import Scope
 from entrypoints.commands.arguments import any_owner, owner_option, scopes_option, span
 from entrypoints.commands.database import command_database
 from entrypoints.commands.invocation import failures_told, settings_in_force, wiring_of
+from entrypoints.commands.lazy_group import examples
 from entrypoints.commands.output import Output, output_option, table
 
 _PAGE = 200
@@ -27,10 +28,13 @@ Answer = TypeVar("Answer")
 
 @click.group()
 def keys() -> None:
-    """Make, list and revoke API keys."""
+    """Make, list and revoke API keys.
+
+    A key stands for its owner until it expires or is revoked. Only a digest of it is stored.
+    """
 
 
-@keys.command()
+@keys.command(epilog=examples("pglambda keys create --owner alice --scope execute:all --expires-in 90d"))
 @owner_option
 @scopes_option
 @click.option("--expires-in", "lifetime", type=span, help="How long it holds; left out: until it is revoked.")
@@ -47,7 +51,7 @@ def create(
     click.echo(_ONCE, err=True)
 
 
-@keys.command("list")
+@keys.command("list", epilog=examples("pglambda keys list --owner alice"))
 @click.option("--owner", type=any_owner, help="Only keys of this owner.")
 @output_option
 @click.pass_context
@@ -62,7 +66,7 @@ def list_keys(context: click.Context, owner: Owner | None, output: str) -> None:
         click.echo("There are no keys.")
 
 
-@keys.command()
+@keys.command(epilog=examples("pglambda keys revoke 019a6c1e3f4b7c2d8e9f0a1b2c3d4e5f"))
 @click.argument("key")
 @output_option
 @click.pass_context

@@ -14,6 +14,7 @@ from domain.owner_move import Belonging, OwnerMover
 from entrypoints.commands.arguments import any_owner, owner
 from entrypoints.commands.database import command_database
 from entrypoints.commands.invocation import failures_told, settings_in_force, wiring_of
+from entrypoints.commands.lazy_group import examples
 from entrypoints.commands.output import Output, output_option
 
 _BUSY = "What is left was executing, or is new. Run the command again to take it along."
@@ -32,7 +33,9 @@ def owners() -> None:
     """Hand over what belongs to an owner."""
 
 
-@owners.command()
+@owners.command(
+    epilog=examples("pglambda owners move anonymous alice --dry-run", "pglambda owners move anonymous alice")
+)
 @click.argument("source", type=any_owner)
 @click.argument("target", type=owner)
 @click.option("--dry-run", is_flag=True, help="Count what would be moved, and move nothing.")

@@ -1,5 +1,6 @@
 """The attacks on this host's sandbox, as an operator sees them: a progress bar, a table, a verdict."""
 
+import asyncio
 import json
 import sys
 from collections import Counter
@@ -8,13 +9,39 @@ from collections.abc import Sequence
 import click
 
 from domain.language import Language
-from entrypoints.commands.output import Output
+from entrypoints.commands.invocation import failures_told, settings_in_force, wiring_of
+from entrypoints.commands.lazy_group import examples
+from entrypoints.commands.output import Output, output_option
 from entrypoints.commands.wiring import AttackTrial, SelfTests
 from entrypoints.settings import Settings
 
 _EVIDENCE_LENGTH = 70
 _HELD = "held"
 _COLOURS = {"held": "green", "succeeded": "red", "unclear": "yellow"}
+
+
+@click.command(epilog=examples("pglambda selftest", "pglambda selftest --language python --output json"))
+@click.option(
+    "--language",
+    "languages",
+    type=click.Choice([each.value for each in Language]),
+    multiple=True,
+    help="Only this language.",
+)
+@output_option
+@click.pass_context
+def selftest(context: click.Context, languages: tuple[str, ...], output: str) -> None:
+    """Attack this host's sandbox by every known way out.
+
+    Each attack is expected to fail. The exit status is 1 when any succeeds, or could not really be made.
+    """
+    with failures_told():
+        trials = asyncio.run(
+            attack(wiring_of(context), settings_in_force(), [Language(each) for each in languages] or list(Language))
+        )
+    click.echo(told(trials, Output(output)))
+    if not all_held(trials):
+        context.exit(1)
 
 
 async def attack(tests: SelfTests, settings: Settings, languages: Sequence[Language]) -> Sequence[AttackTrial]:

@@ -1,5 +1,6 @@
 """What is stored, as an operator sees it."""
 
+import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -9,7 +10,10 @@ import click
 
 from domain.storage import Part
 from domain.storage_growth import Growth, StorageReport
-from entrypoints.commands.output import Output, table
+from entrypoints.commands.database import command_database
+from entrypoints.commands.invocation import failures_told, settings_in_force, wiring_of
+from entrypoints.commands.lazy_group import examples
+from entrypoints.commands.output import Output, output_option, table
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _UNIT = 1024
@@ -17,6 +21,23 @@ _DAY = timedelta(days=1)
 _MINUTES_PER_DAY = 24 * 60
 _LONG_DAYS = 3650
 _NUMBERS = frozenset({1, 2, 4, 5})
+
+
+@click.command(epilog=examples("pglambda storage", "pglambda storage --output json"))
+@output_option
+@click.pass_context
+def storage(context: click.Context, output: str) -> None:
+    """Show what is stored, and how long there is room.
+
+    That is how much there is in which part, since when, how fast it grows, and when STORAGE_MAX_GB or the disk are
+    reached at these rates.
+    """
+    with failures_told():
+        settings, wiring = settings_in_force(), wiring_of(context)
+        disk = settings.data_dir if settings.embedded else None
+        with command_database(settings, wiring) as found:
+            report = asyncio.run(wiring.storage(found, disk).report())
+    click.echo(storage_told(report, Output(output)))
 
 
 def storage_told(report: StorageReport, output: Output) -> str:

@@ -8,6 +8,7 @@ from domain.identity import Owner
 from domain.principal import Scope
 from entrypoints.commands.arguments import owner_option, scopes_option, span
 from entrypoints.commands.invocation import failures_told, settings_in_force, wiring_of
+from entrypoints.commands.lazy_group import examples
 
 _UNSIGNED = (
     "There is no JWT_SECRET to sign with. Set it here as for the service; tokens for JWT_PUBLIC_KEY and JWT_JWKS_URL "
@@ -15,13 +16,21 @@ _UNSIGNED = (
 )
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "pglambda token --owner alice --scope execute:all",
+        "pglambda token --owner ops --scope admin --expires-in 15m",
+    )
+)
 @owner_option
 @scopes_option
 @click.option("--expires-in", "lifetime", type=span, default="1h", show_default=True, help="How long it holds.")
 @click.pass_context
 def token(context: click.Context, owner: Owner, scopes: tuple[str, ...], lifetime: timedelta) -> None:
-    """Print a token signed with JWT_SECRET, and nothing else."""
+    """Print a token signed with JWT_SECRET.
+
+    It is for local use, and printed alone: nothing is stored.
+    """
     with failures_told():
         settings = settings_in_force()
         if settings.jwt_secret is None:

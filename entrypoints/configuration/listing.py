@@ -1,6 +1,6 @@
 """The settings as a list for people."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, get_type_hints
 
 import msgspec
@@ -14,6 +14,18 @@ def setting_lines(settings: Settings, *, describe: bool = False) -> Iterator[str
         if describe:
             yield f"# {_description(kind)}"
         yield f"{name.upper()}={_shown(getattr(settings, name))}"
+
+
+def setting_document(settings: Settings) -> Mapping[str, Any]:
+    """Return `{NAME: {"value", "description"}}`, for programs; secrets are masked, and what is not set is None."""
+    return {
+        name.upper(): {"value": _plain(getattr(settings, name)), "description": _description(kind)}
+        for name, kind in get_type_hints(Settings, include_extras=True).items()
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, (bool, int, float, tuple, type(None))) else str(value)
 
 
 def _shown(value: Any) -> str:

@@ -18,13 +18,18 @@ from adapters.system_clock import SystemClock
 from adapters.tokens.issuer import issue_token
 from adapters.tokens.keys import WrongKey
 from domain.api_key_service import ApiKeyService
+from domain.chronicle import Chronicler, Keeping
 from domain.identity import Owner
 from domain.language import Language
 from domain.owner_move import OwnerMover
 from domain.principal import Scope
-from entrypoints.commands.wiring import Migrations, MigrationState, Storage
+from entrypoints.commands.wiring import DatabaseExamination, HostExamination, Migrations, MigrationState, Storage
 from entrypoints.configuration.secret import Secret
 from entrypoints.container.command_access import command_keys, command_owners
+from entrypoints.container.command_examination import command_database_examination
+from entrypoints.container.command_explain import command_chronicler
+from entrypoints.container.command_explain import keeping as explained_keeping
+from entrypoints.container.command_host import CommandHostExamination
 from entrypoints.container.command_storage import CommandStorage
 from entrypoints.container.controller import create_controller
 from entrypoints.container.options import embedded_options, sandbox_options
@@ -73,6 +78,26 @@ def keys(settings: Settings) -> AbstractAsyncContextManager[ApiKeyService]:
 def owners(settings: Settings) -> AbstractAsyncContextManager[OwnerMover]:
     """Return what moves the belongings of owners in the settings' database."""
     return command_owners(settings)
+
+
+def database_examination(settings: Settings) -> AbstractAsyncContextManager[DatabaseExamination]:
+    """Return what looks at the settings' database, while it is looked at."""
+    return command_database_examination(settings)
+
+
+def host_examination(settings: Settings) -> HostExamination:
+    """Return what looks at this machine."""
+    return CommandHostExamination(settings)
+
+
+def chronicler(settings: Settings) -> AbstractAsyncContextManager[Chronicler]:
+    """Return what reads the stories of ids in the settings' database."""
+    return command_chronicler(settings)
+
+
+def keeping(settings: Settings) -> Keeping:
+    """Return how long what has ended is kept."""
+    return explained_keeping(settings)
 
 
 def document(settings: Settings) -> str:

@@ -25,6 +25,11 @@ class DatabaseServer(Protocol):
     fast_stop: ClassVar[Signals]
     immediate_stop: ClassVar[Signals]
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is a data folder, which `prepare` makes where there is none."""
+        ...
+
     def prepare(self) -> None:
         """Get everything ready for a start, seconds long the first time; raises RuntimeError with an operator's text."""
         ...

@@ -68,6 +68,8 @@ def test_statements_that_name_slots_are_never_prepared(statements):
         "select_first_executions",
         "select_history_count",
         "move_history",
+        "select_execution_trace",
+        "select_history_trace",
     }
 
 

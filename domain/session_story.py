@@ -1,0 +1,177 @@
+"""The story of a session that is stored."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from domain.chronicle import Chronicle, Explanation, Keeping, Source, Statement, Verdict, span, written
+from domain.session import Renewal, Session, Status
+
+_VERDICTS = {Status.ACTIVE: Verdict.ACTIVE, Status.EXPIRED: Verdict.EXPIRED, Status.CLOSED: Verdict.CLOSED}
+_INSTANT = timedelta(milliseconds=1)
+
+
+def explain_session(chronicle: Chronicle, keeping: Keeping, session: Session) -> Explanation:
+    """Return the story of the session with the chronicle's id."""
+    status = session.status(chronicle.clock.now)
+    return Explanation(
+        _VERDICTS[status],
+        _summary(chronicle, session, status),
+        [
+            *_making(chronicle, session),
+            *_executions(chronicle, keeping, session),
+            *_under_way(chronicle),
+            *_keys(chronicle),
+            *_prolongation(session),
+            *_changes(session),
+            *_end(session, status),
+            _removal(chronicle, keeping, session),
+            chronicle.clock.told,
+        ],
+    )
+
+
+def _summary(chronicle: Chronicle, session: Session, status: Status) -> str:
+    now, expires_at = chronicle.clock.now, session.expires_at
+    if status is Status.CLOSED:
+        assert session.closed_at is not None
+        return f"The session was closed by its owner on {written(session.closed_at)}, while it was live."
+    doubt = ""
+    if abs(now - expires_at) <= chronicle.clock.error_bound:
+        doubt = " That is closer than the clock is known, so another controller may see it the other way for a moment."
+    if status is Status.ACTIVE:
+        return f"The session is live, for {span(expires_at - now)} more, until {written(expires_at)}.{doubt}"
+    return f"The session expired {span(now - expires_at)} ago, on {written(expires_at)}.{doubt}"
+
+
+def _making(chronicle: Chronicle, session: Session) -> Iterator[Statement]:
+    made_at = session.created_at
+    yield Statement(
+        "made",
+        f"It was made on {written(made_at)}, by the database's clock as the controller kept it.",
+        Source.ID,
+        made_at,
+    )
+    yield Statement("owner", f"It belongs to {session.key.owner} and runs {session.language_title}.", Source.SESSION)
+    if chronicle.taken is not None:
+        name = chronicle.taken.name
+        yield Statement("made", f"The call that made it had the Idempotency-Key {name!r}.", Source.KEYS)
+    yield _script(chronicle, session)
+
+
+def _script(chronicle: Chronicle, session: Session) -> Statement:
+    if session.function_version is None:
+        return Statement("script", "Its script came with it.", Source.SESSION)
+    pinned, function = f"It is pinned to version {session.function_version} of the function", chronicle.function
+    if function is None:
+        return Statement("script", f"{pinned}, of which nothing is left.", Source.FUNCTION)
+    if function.deactivated_at is not None:
+        return Statement(
+            "script",
+            f"{pinned}, which was deactivated on {written(function.deactivated_at)}; the session goes on with it.",
+            Source.FUNCTION,
+            function.deactivated_at,
+        )
+    newer = "" if function.version == session.function_version else f"; the current one is {function.version}"
+    return Statement("script", f"{pinned}{newer}.", Source.FUNCTION)
+
+
+def _executions(chronicle: Chronicle, keeping: Keeping, session: Session) -> Iterator[Statement]:
+    count, last_at, history = session.execution_count, session.last_executed_at, chronicle.history
+    if last_at is None:
+        yield Statement("executed", "No execution of it has reached a worker and ended.", Source.SESSION)
+    else:
+        text = f"{count} executions reached a worker and ended, the latest on {written(last_at)}."
+        yield Statement("executed", text, Source.SESSION, last_at)
+    if history.total:
+        yield Statement("history", history.told, Source.HISTORY, history.last_at)
+    if count > history.total:
+        yield Statement("history", _missing(chronicle, keeping, count - history.total), Source.RETENTION)
+
+
+def _missing(chronicle: Chronicle, keeping: Keeping, number: int) -> str:
+    made_on = chronicle.made_at.date()
+    emptied = [f"{each.day}" for each in chronicle.shortened if each.day >= made_on]
+    for_size = f" STORAGE_MAX_GB has cost these days: {', '.join(emptied)}." if emptied else ""
+    return f"{number} of them are in the history no more, which is kept for {keeping.history_days} days.{for_size}"
+
+
+def _under_way(chronicle: Chronicle) -> Iterator[Statement]:
+    now = chronicle.clock.now
+    for each in chronicle.open:
+        begun = f"Execution {each.execution_id} was admitted on {written(each.started_at)}"
+        state = (
+            f"and may end until {written(each.deadline_at)}."
+            if now < each.deadline_at
+            else f"and nobody recorded its end by {written(each.deadline_at)}: its outcome is unknown."
+        )
+        yield Statement("open", f"{begun} {state}", Source.OPEN, each.started_at)
+
+
+def _keys(chronicle: Chronicle) -> Iterator[Statement]:
+    if not chronicle.keys:
+        return
+    answered = sum(key.is_answered for key in chronicle.keys)
+    yield Statement(
+        "keys",
+        f"{len(chronicle.keys)} executions had an Idempotency-Key that is remembered; the answers of {answered} are "
+        "kept.",
+        Source.KEYS,
+    )
+
+
+def _prolongation(session: Session) -> Iterator[Statement]:
+    """Yield what the expiry proves: it is the making, or the latest renewal, and a length."""
+    length = timedelta(seconds=session.ttl_seconds)
+    first_until = min(session.created_at + length, session.expires_max_at)
+    if session.expires_at <= first_until + _INSTANT:
+        text = f"It was never prolonged: its life of {span(session.expires_at - session.created_at)} is its length."
+        yield Statement("renewed", text, Source.SESSION)
+    elif session.expires_at == session.expires_max_at:
+        text = f"It was prolonged up to the most that it may live, until {written(session.expires_max_at)}."
+        yield Statement("renewed", text, Source.SESSION)
+    else:
+        renewed_at = session.expires_at - length
+        yield Statement("renewed", _renewal(session, renewed_at, first_until), Source.SESSION, renewed_at)
+
+
+def _renewal(session: Session, renewed_at: datetime, first_until: datetime) -> str:
+    by = "by an execution that was admitted then" if session.renewal is Renewal.SLIDING else "by a change of its length"
+    doubt = " That holds unless its length was another before: it was changed." if session.version > 1 else ""
+    return (
+        f"It was prolonged: it ends {span(session.expires_at - first_until)} later than {session.ttl_seconds} s, its "
+        f"length, after its making. The latest time was on {written(renewed_at)}, {by}; that is its expiry less its "
+        f"length.{doubt}"
+    )
+
+
+def _changes(session: Session) -> Iterator[Statement]:
+    if session.version > 1:
+        yield Statement(
+            "changed",
+            f"Its version is {session.version}, so it was changed or closed {session.version - 1} times.",
+            Source.SESSION,
+        )
+
+
+def _end(session: Session, status: Status) -> Iterator[Statement]:
+    if session.closed_at is not None:
+        yield Statement(
+            "closed",
+            f"It was closed on {written(session.closed_at)}, by the database's clock as the controller kept it.",
+            Source.SESSION,
+            session.closed_at,
+        )
+    if status is not Status.ACTIVE and session.script_hash is None:
+        yield Statement("emptied", "Its script, context and metadata were removed at its owner's word.", Source.SESSION)
+    ends = "expires" if status is Status.ACTIVE else "expired" if status is Status.EXPIRED else "would have expired"
+    yield Statement("expires", f"It {ends} on {written(session.expires_at)}.", Source.SESSION, session.expires_at)
+
+
+def _removal(chronicle: Chronicle, keeping: Keeping, session: Session) -> Statement:
+    removed_at = session.expires_at + keeping.sessions
+    text = (
+        f"Its row is kept until {written(removed_at)}; until then it can be told from one that was never here."
+        if chronicle.clock.now < removed_at
+        else f"It could have been removed since {written(removed_at)}; the next sweep of a running service does it."
+    )
+    return Statement("removal", text, Source.RETENTION, removed_at)

@@ -1,0 +1,1 @@
+"""A benchmark of a service that runs, made from where its callers are."""

@@ -1,0 +1,60 @@
+"""The examination of an installation, as an operator asks for it."""
+
+import asyncio
+from collections.abc import Sequence
+
+import click
+
+from entrypoints.commands.database import command_database
+from entrypoints.commands.examination.database_looks import examine_database, unstarted
+from entrypoints.commands.examination.finding import Finding, Level, note, worst
+from entrypoints.commands.examination.host_looks import examine_host
+from entrypoints.commands.examination.telling import as_json, as_table
+from entrypoints.commands.invocation import failures_told, settings_in_force, wiring_of
+from entrypoints.commands.lazy_group import examples
+from entrypoints.commands.output import Output, output_option
+from entrypoints.commands.wiring import Wiring
+from entrypoints.settings import Settings
+from entrypoints.supervision.data_dir import DataDirError
+from entrypoints.supervision.database_server import ServerFailed
+
+_UNMADE = "there is no database under {} yet"
+
+
+@click.command(
+    epilog=examples(
+        "pglambda doctor",
+        "pglambda doctor --output json",
+        "DATABASE_URL=postgresql://app@db.example.com/pglambda pglambda doctor",
+    )
+)
+@output_option
+@click.pass_context
+def doctor(context: click.Context, output: str) -> None:
+    """Examine the installation, and say what to do.
+
+    It looks at the database (reached how, its server, schema, indexes, tables, clock, standbys), at this host (the
+    sandbox and its layers, interpreters, disk), at runtime hosts, and at what the settings mean. Each finding is ok, a
+    note, a warning or a problem, with the reason and the remedy. Nothing is changed. The exit status is 1 when there
+    is a problem, and 2 when the settings are wrong.
+
+    The embedded server is started for the look when no service runs. A look has seconds to end, whatever keeps silent.
+    """
+    with failures_told():
+        settings, wiring = settings_in_force(), wiring_of(context)
+    found = [*_of_database(settings, wiring), *asyncio.run(examine_host(wiring.host_examination(settings), settings))]
+    click.echo(as_json(found) if Output(output) is Output.JSON else as_table(found))
+    if worst(found) is Level.PROBLEM:
+        context.exit(1)
+
+
+def _of_database(settings: Settings, wiring: Wiring) -> Sequence[Finding]:
+    if settings.embedded and not wiring.embedded_postgres(settings).exists:
+        return [
+            note("database", _UNMADE.format(settings.data_dir), remedy="`pglambda serve` makes it at its first start.")
+        ]
+    try:
+        with command_database(settings, wiring) as found:
+            return asyncio.run(examine_database(wiring.database_examination(found), found))
+    except (DataDirError, ServerFailed) as error:
+        return [unstarted(str(error))]

@@ -1,0 +1,39 @@
+"""A gateway to the database, for commands that connect for one task."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from attrs import evolve, frozen
+
+from adapters.postgres.clock import DisciplinedClock
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.schema import Schema
+from adapters.postgres.statements import Statements, load_statements
+from entrypoints.container.database import disciplined_clock
+from entrypoints.container.options import gateway_options
+from entrypoints.settings import Settings
+
+
+@frozen
+class Connected:
+    """A gateway to a database of this release's schema, and the database's clock."""
+
+    gateway: Gateway
+    statements: Statements
+    clock: DisciplinedClock
+
+
+@asynccontextmanager
+async def connected(settings: Settings, timeout_s: float) -> AsyncIterator[Connected]:
+    """Yield the database; raises StorageUnavailable, or RuntimeError when it has not this release's schema."""
+    gateway, statements = Gateway(evolve(gateway_options(settings), request_timeout_s=timeout_s)), load_statements()
+    await gateway.open()
+    try:
+        pending = await Schema(gateway, statements.migrations).pending()
+        if pending:
+            raise RuntimeError(f"The schema lacks {', '.join(pending)}. Run `pglambda migrate up` first.")
+        clock = disciplined_clock(gateway, statements.clock.select_clock)
+        await clock.measure()
+        yield Connected(gateway, statements, clock)
+    finally:
+        await gateway.close()

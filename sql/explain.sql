@@ -1,0 +1,59 @@
+-- Statements about everything that is stored of one id; sessions.sql says how to read them. All of them read, for an
+-- operator: none is scoped to an owner, and none is on the path of a request.
+
+-- name: select_session_trace(request_id)
+-- The columns of a session, without what its owner has put into it.
+SELECT
+    s.request_id, s.owner, s.language, s.title, s.script_hash, '{}' AS context, '{}' AS metadata, s.timeout_ms,
+    s.memory_mb, s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at,
+    s.last_executed_at, s.execution_count, s.version, s.function_version
+FROM meta.sessions AS s
+WHERE s.request_id = :request_id::uuid;
+
+-- name: select_open_traces(request_id, rows_max)
+SELECT o.request_id, o.owner, o.execution_id, o.deadline_at
+FROM meta.open_executions AS o
+WHERE o.request_id = :request_id::uuid
+ORDER BY o.execution_id
+LIMIT :rows_max::bigint;
+
+-- name: select_open_trace(execution_id)
+-- Without an index: the table holds what is under way.
+SELECT o.request_id, o.owner, o.execution_id, o.deadline_at
+FROM meta.open_executions AS o
+WHERE o.execution_id = :execution_id::uuid;
+
+-- name: select_execution_trace(slot, execution_id)
+-- Never prepared: planned for its own slot, it locks only that partition.
+SELECT
+    e.request_id, e.owner, e.execution_id, e.outcome, e.execution_count, e.execution_time_ms, e.cpu_time_ms,
+    e.memory_usage_bytes, e.cold_start
+FROM meta.executions AS e
+WHERE e.slot = :slot::smallint AND e.execution_id = :execution_id::uuid;
+
+-- name: select_history_trace(slots, request_id)
+-- Never prepared: planned for its own slots, it locks only their partitions.
+SELECT
+    e.outcome, count(*) AS executions, min(e.owner) AS owner, min(e.execution_id::text)::uuid AS first,
+    max(e.execution_id::text)::uuid AS last
+FROM meta.executions AS e
+WHERE e.slot = any(:slots::smallint[]) AND e.request_id = :request_id::uuid
+GROUP BY e.outcome
+ORDER BY e.outcome;
+
+-- name: select_key_traces(request_id, rows_max)
+SELECT k.key, k.winner, k.deadline_at, k.expires_at, k.answer IS NOT NULL AS is_answered
+FROM meta.idempotency_keys AS k
+WHERE k.request_id = :request_id::uuid
+ORDER BY k.owner, k.key
+LIMIT :rows_max::bigint;
+
+-- name: select_taken_key(winner, expires_at)
+-- A key is remembered for as long from the instant in its winner's id, so the index of expiries finds it.
+SELECT k.key, k.winner, k.deadline_at, k.expires_at, k.answer IS NOT NULL AS is_answered
+FROM meta.idempotency_keys AS k
+WHERE k.expires_at = :expires_at::timestamptz AND k.winner = :winner::uuid
+LIMIT 1;
+
+-- name: select_function_trace(language, title)
+SELECT f.version, f.deactivated_at FROM meta.functions AS f WHERE f.language = :language::text AND f.title = :title::text;
