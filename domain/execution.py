@@ -217,7 +217,7 @@ class ExecutionNotStored(Unavailable):
 
     @property
     def details(self) -> Mapping[str, object]:
-        return execution_facts(self.execution_id, self.report, self.report.failure) | super().details
+        return execution_facts(self.execution_id, self.report, self.report.failure) | dict(super().details)
 
 
 @define(eq=False)

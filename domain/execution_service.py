@@ -147,10 +147,7 @@ class ExecutionService:
         except StorageUnavailable as error:
             self._withdraw(call)
             raise StorageUnavailable(stored="no", executed="no") from error
-        except asyncio.CancelledError:
-            self._withdraw(call)
-            raise
-        except DomainError:
+        except (asyncio.CancelledError, DomainError):
             await self._give_back(call)
             raise
 
@@ -159,10 +156,7 @@ class ExecutionService:
         runner = self._runners[session.language_title.language]
         try:
             return await runner.acquire(self._script_run(call, admission))
-        except asyncio.CancelledError:
-            self._withdraw(call)
-            raise
-        except DomainError:
+        except (asyncio.CancelledError, DomainError):
             await self._give_back(call)
             raise
 
@@ -199,7 +193,7 @@ class ExecutionService:
         return self._tasks.spawn(self._forget(call))
 
     async def _give_back(self, call: _Call) -> None:
-        """Withdraw what is refused; whoever sent a key is answered when it is free, if the database is there."""
+        """Withdraw what does not start; whoever sent a key is answered when it is free, if the database is there."""
         withdrawal = self._withdraw(call)
         if isinstance(call.ledger, KeyedLedger):
             with contextlib.suppress(StorageUnavailable):
