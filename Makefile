@@ -20,7 +20,7 @@ export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults quick unit soak check format lint types imports sql scripts bench bench-cleanup bench-fairness bench-history lock clean openapi openapi-lint conformance
+.PHONY: commands help run test faults quick unit soak check format lint types imports sql scripts bench bench-cleanup bench-fairness bench-history lock clean openapi openapi-lint conformance
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
@@ -47,6 +47,9 @@ unit: $(DEV_STAMP) ## Unit tests alone: no database, no network, no sandbox; a f
 
 soak: $(DEV_STAMP) ## Leaks over many executions, and what neighbours of attackers notice; SOAK=--help lists options.
 	$(PYTHON) -m tests.soak $(SOAK)
+
+commands: $(DEV_STAMP) ## Write docs/commands.md anew, out of the commands' own help.
+	$(PYTHON) -m tests.commands_page
 
 check: format lint types imports sql scripts test ## All that must hold before a change is taken.
 

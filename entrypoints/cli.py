@@ -48,10 +48,10 @@ def cli() -> None:
     """
 
 
-def main() -> None:
+def main(command: click.Command = cli) -> None:
     """Run the command with the process's arguments, and exit."""
     try:
-        sys.exit(cli.main(prog_name="pglambda", standalone_mode=False))
+        sys.exit(command.main(prog_name="pglambda", standalone_mode=False))
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

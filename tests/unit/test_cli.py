@@ -1,13 +1,21 @@
+import json
+import subprocess
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
+import click
 import pytest
 from attrs import define, field, frozen
 from click.testing import CliRunner
 
 from domain.errors import StorageUnavailable
-from entrypoints.cli import cli
+from entrypoints.cli import INTERRUPTED, cli, main
 from entrypoints.commands.migration import DATABASE_AWAY, DONE, REFUSED, bring_up
 from entrypoints.version import VERSION
+from tests.commands_page import PAGE, commands, page
+
+ROOT = Path(__file__).parents[2]
 
 ENV = {"DATABASE_URL": "postgresql://nobody/nothing", "HOST": None, "PORT": None}
 
@@ -63,24 +71,81 @@ def test_the_version_is_that_of_the_project():
     assert run("--version").output == f"pglambda, version {VERSION}\n"
 
 
+COMMANDS = dict(commands(cli, None, "pglambda"))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name):
+    answer = run(*name.split()[1:], "--help")
+    assert answer.exit_code == 0
+    assert answer.output.startswith("Usage: ")
+    is_group = any(other.startswith(f"{name} ") for other in COMMANDS)
+    assert is_group or "Examples:\n    " in COMMANDS[name]
+
+
+def test_the_list_says_of_each_command_what_the_command_says():
+    for name, (_, told) in cli.deferred.items():
+        assert cli.get_command(click.Context(cli), name).get_short_help_str(limit=200) == told
+
+
+def test_the_page_of_the_commands_is_that_of_their_help():
+    assert PAGE.read_text() == page(), "make commands"
+
+
+def test_a_command_that_is_not_there_is_a_wrong_usage():
+    answer = run("fly")
+    assert answer.exit_code == 2
+    assert "No such command 'fly'" in answer.output
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_completion_of_a_shell_is_printed(shell):
+    answer = run("completion", shell)
+    assert answer.exit_code == 0
+    assert "_PGLAMBDA_COMPLETE" in answer.output
+
+
+def test_commands_are_completed_without_being_imported():
+    completed = cli.shell_complete(click.Context(cli), "s")
+    assert [(each.value, each.help) for each in completed][:2] == [
+        ("serve", "Serve the HTTP API until Ctrl-C or SIGTERM."),
+        ("selftest", "Attack this host's sandbox by every known way out."),
+    ]
+
+
+def test_help_imports_no_command():
+    asked = "import sys; from entrypoints.cli import cli; cli(['--help'], standalone_mode=False); print(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, cwd=ROOT)
+    modules = set(told.stdout.splitlines()[-1].split())
+    assert modules.isdisjoint({"asyncio", "structlog", "msgspec", "psycopg", "entrypoints.settings"})
+
+
+@define
+class Commands:
+    """Stands for the command where `main` is looked at: it ends as a test says."""
+
+    ends: object
+
+    def main(self, **_):
+        if isinstance(self.ends, BaseException):
+            raise self.ends
+        return self.ends
+
+
 @pytest.mark.parametrize(
-    "command",
+    ("ends", "status"),
     [
-        (),
-        ("serve",),
-        ("selftest",),
-        ("runtime-host",),
-        ("migrate",),
-        ("migrate", "up"),
-        ("migrate", "down"),
-        ("migrate", "status"),
-        ("config", "show"),
+        (None, None),
+        (1, 1),
+        (click.ClickException("no"), 1),
+        (click.UsageError("no"), 2),
+        (click.Abort(), INTERRUPTED),
     ],
 )
-def test_every_command_explains_itself(command):
-    answer = run(*command, "--help")
-    assert answer.exit_code == 0
-    assert "Usage:" in answer.output
+def test_how_a_command_ends_is_the_exit_status(ends, status):
+    with pytest.raises(SystemExit) as ended:
+        main(Commands(ends))
+    assert ended.value.code == status
 
 
 @pytest.mark.parametrize("command", [("serve",), ("runtime-host",), ("migrate", "up"), ("config", "show")])
@@ -98,11 +163,25 @@ def test_settings_are_shown_with_secrets_masked():
     assert "# Address to listen on.\nHOST=127.0.0.1\n" in run("config", "show", "--describe").output
 
 
+def test_settings_are_told_as_json():
+    told = json.loads(run("config", "show", "--output", "json", env={**ENV, "RUNTIME_TOKEN": "hush"}).output)
+    assert told["PORT"] == {"value": 8080, "description": "TCP port to listen on; 0 takes a free one."}
+    assert told["RUNTIME_TOKEN"]["value"] == "********"
+    assert (told["JWT_ISSUER"]["value"], told["CORS_ORIGINS"]["value"]) == (None, [])
+    assert told["ISOLATION"]["value"] == "session"
+
+
 def test_what_is_missing_is_applied_and_told():
     migrations = ManualMigrations(names=("0001_sessions", "0002_history"))
     answer = run("migrate", "up", migrations=migrations)
     assert answer.output == "went up: 0001_sessions\nwent up: 0002_history\n"
     assert migrations.asked == [("up", None, False)]
+
+
+def test_steps_are_told_as_json():
+    told = json.loads(run("migrate", "up", "--dry-run", "--output", "json").output)
+    assert told == {"direction": "up", "dry_run": True, "migrations": ["0001_sessions"]}
+    assert json.loads(run("migrate", "down", "--output", "json").output)["direction"] == "down"
 
 
 def test_a_dry_run_says_what_would_be_done():
@@ -126,6 +205,13 @@ def test_nothing_to_do_is_said():
 
 def test_migrations_are_listed_with_their_instants():
     assert run("migrate", "status").output == "0001_sessions  2026-01-02T00:00:00+00:00\n0002_history  not applied\n"
+
+
+def test_migrations_are_listed_as_json():
+    assert json.loads(run("migrate", "status", "--output", "json").output) == [
+        {"name": "0001_sessions", "applied_at": "2026-01-02T00:00:00+00:00"},
+        {"name": "0002_history", "applied_at": None},
+    ]
 
 
 @pytest.mark.parametrize("failure", [RuntimeError("sessions exist"), StorageUnavailable()])

@@ -37,7 +37,9 @@ def as_json(findings: Sequence[Finding]) -> str:
 def _lines(findings: Sequence[Finding]) -> Iterator[str]:
     width = max((len(each.subject) for each in findings), default=0)
     for each in findings:
-        level = click.style(f"{each.level:<{_INDENT - 1}}", fg=_COLOURS[each.level], bold=each.level is Level.PROBLEM)
+        level = click.style(
+            f"{each.level:<{_INDENT - 1}}", fg=_COLOURS[each.level], bold=each.level is Level.PROBLEM or None
+        )
         yield f"{level} {each.subject:<{width}}  {each.seen}"
         beneath = " " * (_INDENT + width + 2)
         if each.why:

@@ -13,6 +13,7 @@ from domain.errors import RuntimeUnavailable
 from domain.identity import ANONYMOUS
 from entrypoints.host.options import RuntimeHostOptions
 from entrypoints.runtime_host import RuntimeHost
+from entrypoints.version import VERSION
 from tests.contracts.script_runs import new_id, script_of, until
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -260,7 +261,8 @@ class TestOtherPaths:
         assert runner.evicted == [request_id]
 
     async def test_the_health_of_the_runner(self, client, runner):
-        assert (await client.get("/health")).json() == {"status": "ok", "running": 0, "draining": False}
+        told = (await client.get("/health")).json()
+        assert told == {"version": VERSION, "status": "ok", "running": 0, "draining": False}
         runner.unavailable = "off"
         assert (await client.get("/health")).json()["status"] == "failing"
 

@@ -1,0 +1,152 @@
+"""Facts of an installation that is well, each of which a test changes."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from attrs import define, evolve, field
+
+from entrypoints.commands.examination.facts import (
+    AccessFacts,
+    ClockFacts,
+    ConnectionFacts,
+    HostFacts,
+    IndexFacts,
+    LanguageFacts,
+    LayerFacts,
+    ReplicationFacts,
+    RuntimeHostFacts,
+    SandboxFacts,
+    SchemaFacts,
+    ServerFacts,
+    StandbyFacts,
+    StoredFacts,
+    TableFacts,
+)
+from entrypoints.commands.examination.finding import Finding, Level
+from entrypoints.settings import Settings
+
+NOW = datetime(2026, 11, 10, 12, tzinfo=UTC)
+GIB = 1024**3
+
+CONNECTION = ConnectionFacts("db.example.com", is_encrypted=True, is_pooled=False, keeps_prepared=False)
+SERVER = ServerFacts(
+    version="18.6",
+    version_number=180_006,
+    encoding="UTF8",
+    role="app",
+    database="pglambda",
+    process_id=7,
+    connections_max=97,
+    role_connections_max=-1,
+    database_connections_max=-1,
+    connections=3,
+    lock_timeout_ms=300,
+    statement_timeout_ms=500,
+    is_standby=False,
+    is_read_only=False,
+    has_fsync=True,
+    has_full_page_writes=True,
+    synchronous_commit="on",
+    waits_for_standbys=True,
+    has_autovacuum=True,
+    transactions_unfrozen=1000,
+    size_bytes=GIB,
+)
+SCHEMA = SchemaFacts([], [], [], 8)
+INDEXES = IndexFacts({"sessions_pkey": True}, ["sessions_pkey"])
+SESSIONS = TableFacts("sessions", 1000, 10, 5000, 4900, NOW, "fillfactor=80")
+CLOCK = ClockFacts(NOW, offset_ms=1.0, error_bound_ms=0.2, round_trip_ms=0.4)
+REPLICATION = ReplicationFacts([StandbyFacts("second", "sync")], [])
+SANDBOX = SandboxFacts(
+    [LanguageFacts("python", "3.13.1", "/usr/bin/python3", None)],
+    [LayerFacts("seccomp", True, True), LayerFacts("a control group", True, False)],
+    uid=64137,
+)
+RUNTIME_HOST = RuntimeHostFacts("http://runner:8081", "ok", ["python"])
+HOST = HostFacts("/var/lib/pglambda", 100 * GIB, 200 * GIB, 65_536)
+
+
+def settings_of(**variables: str) -> Settings:
+    return Settings.load({"DATABASE_URL": "postgresql://app@db.example.com/pglambda", **variables})
+
+
+def seen(findings: list[Finding], level: Level) -> list[str]:
+    """Return what was seen at a level; each finding that is not ok or a note says why, and what to do."""
+    for each in findings:
+        assert each.level in (Level.OK, Level.NOTE) or (each.why and each.remedy)
+    return [each.seen for each in findings if each.level is level]
+
+
+def levels(findings: list[Finding]) -> set[Level]:
+    return {each.level for each in findings}
+
+
+def changed(facts: Any, **fields: Any) -> Any:
+    return evolve(facts, **fields)
+
+
+@define
+class ManualDatabase:
+    """A database that is as a test says; a fact that is an exception is raised."""
+
+    facts: dict[str, Any] = field(factory=dict)
+    asked: list[str] = field(factory=list)
+
+    async def connection(self):
+        return self._fact("connection", CONNECTION)
+
+    async def server(self):
+        return self._fact("server", SERVER)
+
+    async def schema(self):
+        return self._fact("schema", SCHEMA)
+
+    async def indexes(self):
+        return self._fact("indexes", INDEXES)
+
+    async def tables(self):
+        return self._fact("tables", [SESSIONS])
+
+    async def oldest_transaction(self):
+        return self._fact("oldest_transaction", NOW)
+
+    async def clock(self):
+        return self._fact("clock", CLOCK)
+
+    async def replication(self):
+        return self._fact("replication", REPLICATION)
+
+    async def access(self, counted_max):
+        return self._fact("access", AccessFacts(0, has_api_keys=True))
+
+    async def stored(self):
+        return self._fact("stored", StoredFacts(GIB))
+
+    def _fact(self, name, default):
+        self.asked.append(name)
+        fact = self.facts.get(name, default)
+        if isinstance(fact, Exception):
+            raise fact
+        return fact
+
+
+@define
+class ManualHost:
+    """A machine that is as a test says."""
+
+    facts: dict[str, Any] = field(factory=dict)
+
+    async def sandbox(self):
+        return self._fact("sandbox", SANDBOX)
+
+    async def runtime_hosts(self):
+        return self._fact("runtime_hosts", [])
+
+    async def host(self):
+        return self._fact("host", HOST)
+
+    def _fact(self, name, default):
+        fact = self.facts.get(name, default)
+        if isinstance(fact, Exception):
+            raise fact
+        return fact

@@ -1,0 +1,159 @@
+"""The command that examines an installation."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+
+import pytest
+from attrs import define, field
+from click.testing import CliRunner
+
+from entrypoints.cli import cli
+from entrypoints.commands.examination.check import Check
+from entrypoints.commands.examination.facts import Unreached, Unseen
+from entrypoints.commands.examination.finding import Level, worst
+from entrypoints.supervision.data_dir import DataDir
+from tests.unit.examination.facts import HOST, SCHEMA, ManualDatabase, ManualHost, changed
+
+ENV = {"DATABASE_URL": "postgresql://app@db.example.com/x", "HOST": None, "PORT": None, "JWT_SECRET": None}
+
+
+@define
+class ManualServer:
+    exists: bool
+
+
+@define
+class ManualWiring:
+    database: ManualDatabase = field(factory=ManualDatabase)
+    host: ManualHost = field(factory=ManualHost)
+    failure: Exception | None = None
+    is_made: bool = False
+
+    def embedded_postgres(self, _settings):
+        return ManualServer(self.is_made)
+
+    @asynccontextmanager
+    async def database_examination(self, _settings):
+        if self.failure is not None:
+            raise self.failure
+        yield self.database
+
+    def host_examination(self, _settings):
+        return self.host
+
+
+def run(wiring, *arguments, color=False, **env):
+    return CliRunner().invoke(cli, ["doctor", *arguments], obj=wiring, env=ENV | env, color=color)
+
+
+def findings(answer):
+    return [(each["subject"], each["status"]) for each in json.loads(answer.stdout)["findings"]]
+
+
+def test_an_installation_that_is_well():
+    answer = run(ManualWiring())
+    assert answer.exit_code == 0
+    assert "ok        server       PostgreSQL 18.6, database pglambda, role app\n" in answer.stdout
+    assert answer.stdout.endswith("ok, 2 notes.\n")
+
+
+def test_a_problem_is_told_with_reason_and_remedy_and_is_the_exit_status():
+    wiring = ManualWiring(ManualDatabase({"schema": changed(SCHEMA, pending=["0009_more"])}))
+    answer = run(wiring)
+    assert answer.exit_code == 1
+    lines = [line.strip() for line in answer.stdout.splitlines()]
+    found = lines.index("problem   schema       not taken yet: 0009_more")
+    assert lines[found + 1 : found + 3] == ["The service is not ready without them.", "-> pglambda migrate up"]
+    assert "1 problem." in answer.stdout
+    assert "access" not in wiring.database.asked
+
+
+def test_levels_have_colours_on_a_terminal():
+    assert "\x1b[32mok" in run(ManualWiring(), color=True).stdout
+    assert "\x1b" not in run(ManualWiring()).stdout
+
+
+def test_programs_get_json():
+    document = json.loads(run(ManualWiring(), "--output", "json").stdout)
+    assert document["status"] == "note"
+    assert document["counts"]["problem"] == 0
+    assert document["findings"][0] == {
+        "subject": "database",
+        "status": "ok",
+        "seen": "connected to db.example.com, encrypted",
+        "why": None,
+        "remedy": None,
+    }
+
+
+def test_a_database_that_cannot_be_reached_hides_nothing_else():
+    answer = run(ManualWiring(failure=Unreached("login", "wrong password")), "--output", "json")
+    assert answer.exit_code == 1
+    assert ("database", "problem") in findings(answer)
+    assert ("sandbox", "ok") in findings(answer)
+
+
+@pytest.mark.parametrize("failure", [Unseen("permission denied"), ZeroDivisionError("a bug")])
+def test_a_look_that_fails_is_a_warning_and_hides_no_other(failure):
+    wiring = ManualWiring(ManualDatabase({"tables": failure}), ManualHost({"sandbox": failure}))
+    answer = run(wiring, "--output", "json")
+    assert answer.exit_code == 0
+    assert [each for each in findings(answer) if each[1] == "warning"] == [
+        ("tables", "warning"),
+        ("sandbox", "warning"),
+    ]
+    assert str(failure) in answer.stdout
+
+
+def test_where_every_language_runs_elsewhere_that_is_said():
+    assert "every language runs on runtime hosts" in run(ManualWiring(host=ManualHost({"sandbox": None}))).stdout
+
+
+def test_a_host_without_room_is_a_problem():
+    full = ManualHost({"host": changed(HOST, disk_free_bytes=0)})
+    assert run(ManualWiring(host=full)).exit_code == 1
+
+
+def test_wrong_settings_are_told_first():
+    answer = run(ManualWiring(), PORT="x")
+    assert (answer.exit_code, answer.stdout) == (2, "")
+    assert "PORT: 'x' does not fit" in answer.stderr
+
+
+def test_where_nothing_was_ever_served_nothing_is_made(tmp_path):
+    folder = tmp_path / "data"
+    answer = run(ManualWiring(), DATABASE_URL=None, DATA_DIR=str(folder))
+    assert answer.exit_code == 0
+    assert f"there is no database under {folder} yet" in answer.stdout
+    assert not folder.exists()
+
+
+def test_an_embedded_server_that_cannot_be_had_is_a_problem(tmp_path):
+    unusable = tmp_path / "file"
+    unusable.write_text("")
+    answer = run(ManualWiring(is_made=True), DATABASE_URL=None, DATA_DIR=str(unusable))
+    assert answer.exit_code == 1
+    assert f"DATA_DIR {unusable} cannot be used" in answer.stdout
+
+
+def test_the_database_of_a_running_service_is_looked_at(tmp_path):
+    held = DataDir.hold(tmp_path)
+    held.publish("postgresql:///pglambda?host=/there")
+    assert run(ManualWiring(is_made=True), DATABASE_URL=None, DATA_DIR=str(tmp_path)).exit_code == 0
+    held.release()
+
+
+async def test_a_look_that_does_not_end_is_given_up():
+    async def for_ever():
+        await asyncio.Event().wait()
+
+    (finding,) = await Check("clock", for_ever, timeout_s=0.01).findings()
+    assert (finding.level, finding.seen) == (
+        Level.WARNING,
+        "could not be looked at: the look did not end within 0.01 s",
+    )
+
+
+def test_where_nothing_was_found_nothing_is_wrong():
+    assert worst([]) is Level.OK

@@ -1,0 +1,87 @@
+"""The command that tells the story of an id."""
+
+import json
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import uuid4
+
+from attrs import define, field
+from click.testing import CliRunner
+
+from domain.chronicle import Chronicle, ClockReading, Keeping
+from domain.errors import StorageUnavailable
+from domain.identity import uuid7_at
+from entrypoints.cli import cli
+from tests.unit.domain.builders import START, session_at
+
+ID = uuid7_at(START, 0)
+CHRONICLE = Chronicle(ID, ClockReading(START + timedelta(seconds=1), 0.25, 12.5), session=session_at())
+ENV = {"DATABASE_URL": "postgresql://nobody/nothing", "HOST": None, "PORT": None}
+
+
+@define
+class ManualWiring:
+    chronicle: Chronicle = CHRONICLE
+    failure: Exception | None = None
+    asked: list = field(factory=list)
+
+    def keeping(self, _settings):
+        return Keeping(timedelta(days=1), 7, timedelta(days=30))
+
+    @asynccontextmanager
+    async def chronicler(self, _settings):
+        yield self
+
+    async def read(self, identifier):
+        self.asked.append(identifier)
+        if self.failure is not None:
+            raise self.failure
+        return self.chronicle
+
+
+def run(*arguments, wiring=None):
+    return CliRunner().invoke(cli, ["explain", *arguments], obj=wiring or ManualWiring(), env=ENV)
+
+
+def test_people_get_sentences_with_their_sources():
+    answer = run(str(ID))
+    assert answer.exit_code == 0
+    lines = answer.stdout.splitlines()
+    assert lines[0].startswith("The session is live, for 1 min 39 s more")
+    assert "owner     It belongs to anonymous and runs nodejs-calculator. [the session's row]" in lines
+
+
+def test_programs_get_json():
+    document = json.loads(run(str(ID), "--output", "json").stdout)
+    assert (document["id"], document["verdict"]) == (str(ID), "active")
+    assert document["clock"] == {
+        "now": "2026-01-02T03:04:06.678901+00:00",
+        "offset_ms": 12.5,
+        "error_bound_ms": 0.25,
+    }
+    assert document["statements"][0] == {
+        "topic": "made",
+        "text": "It was made on 2026-01-02 03:04:05.678901Z, by the database's clock as the controller kept it.",
+        "source": "the id",
+        "at": "2026-01-02T03:04:05.678901+00:00",
+    }
+
+
+def test_an_id_that_the_service_does_not_make_is_told_without_asking_the_database():
+    wiring = ManualWiring()
+    foreign = uuid4()
+    assert "was not made by this service" in run(str(foreign), wiring=wiring).stdout
+    document = json.loads(run(str(foreign), "--output", "json", wiring=wiring).stdout)
+    assert (document["verdict"], document["clock"]) == ("foreign", None)
+    assert wiring.asked == []
+
+
+def test_what_is_no_id_is_a_wrong_usage():
+    answer = run("nonsense")
+    assert answer.exit_code == 2
+    assert "'nonsense' is not a valid UUID" in answer.stderr
+
+
+def test_a_database_that_is_away_is_told_in_one_line():
+    answer = run(str(ID), wiring=ManualWiring(failure=StorageUnavailable()))
+    assert (answer.exit_code, answer.stderr) == (1, f"Error: {StorageUnavailable()}\n")
