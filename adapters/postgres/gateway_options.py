@@ -21,6 +21,15 @@ def _a_dsn(_options: object, _attribute: object, dsn: str) -> None:
         raise ValueError("the address of the database is neither a PostgreSQL URL nor a list of key=value") from None
 
 
+_PLANS = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off"
+"""One plan for a statement, by index, whatever its values and however large the tables are.
+
+The first batches may be small ones, and then a plan of its own for each batch would look cheaper than the one for all,
+and be made anew for ever. The first tables are empty ones, and their plan, which reads all there is, is kept until the
+server has counted the rows: a read among 100,000 took 6.5 ms in place of 0.1.
+"""
+
+
 @frozen
 class GatewayOptions:
     """Where the database is, and a limit on every wait; the time limits follow from `request_timeout_s`.
@@ -83,6 +92,4 @@ class GatewayOptions:
     def _server_options(self) -> str:
         lock_ms, statement_ms = round(self.lock_timeout_s * 1000), round(self.statement_timeout_s * 1000)
         timeouts = f"-c lock_timeout={max(1, lock_ms)} -c statement_timeout={max(1, statement_ms)}"
-        # Plans do not hang on the values. The first batches may be small ones, and then a plan of its own for each
-        # batch would look cheaper than the one for all, and be made anew for ever.
-        return f"-c TimeZone=UTC {timeouts} -c plan_cache_mode=force_generic_plan"
+        return f"-c TimeZone=UTC {timeouts} {_PLANS}"

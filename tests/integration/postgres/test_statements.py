@@ -11,6 +11,7 @@ import sql
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sequential_ids import SequentialIds
 from adapters.postgres import array_text
+from adapters.postgres.gateway_options import GatewayOptions
 from adapters.postgres.slots import first_of, slots_between
 from adapters.postgres.statement import Statement
 from adapters.postgres.statements import Statements, StatementsDiffer, load
@@ -79,9 +80,11 @@ def test_the_clock_statement_tells_the_databases_time(database_url, statements):
     assert rows[0][0].tzinfo is not None
 
 
-async def test_statements_by_key_use_an_index_whatever_the_size(database_url, statements):
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        _fill(connection)
+@pytest.mark.parametrize("filled", [True, False], ids=["many rows", "no rows yet"])
+async def test_statements_by_key_use_an_index_whatever_the_size(database_url, statements, filled):
+    with psycopg.connect(GatewayOptions(database_url).conninfo, autocommit=True) as connection:
+        if filled:
+            _fill(connection)
         sessions, executions = statements.sessions, statements.executions
         ids = {**SOME_KEY, "execution_ids": array_text.uuids([SOME_ID])}
         begin = {"slots": "{1}", "started_ats": "{2026-01-01}", "allowances": "{1 s}", "waits": False}

@@ -23,9 +23,10 @@ def test_connecting_is_bounded_whatever_the_budget(request_s, connect_s):
 
 
 def test_the_server_gets_its_time_limits_in_the_connection_options():
-    options = conninfo_to_dict(GatewayOptions("dbname=x options='-c jit=off'").conninfo)["options"]
+    options = conninfo_to_dict(GatewayOptions("dbname=x options='-c work_mem=8MB'").conninfo)["options"]
     timeouts = "-c lock_timeout=300 -c statement_timeout=500"
-    assert options == f"-c jit=off -c TimeZone=UTC {timeouts} -c plan_cache_mode=force_generic_plan"
+    plans = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off"
+    assert options == f"-c work_mem=8MB -c TimeZone=UTC {timeouts} {plans}"
 
 
 def test_behind_a_pooler_no_options_are_sent():
