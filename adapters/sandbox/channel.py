@@ -9,7 +9,7 @@ from attrs import define, field
 from adapters.sandbox.exchange import Ending, Exchange
 from adapters.sandbox.frames import FrameReader, ProtocolBroken
 
-_PIECE_SIZE = 256 * 1024
+_PIECE_SIZE = 64 * 1024
 
 
 @define(eq=False)

@@ -26,8 +26,9 @@ class Deadline:
     cpu_s_max: float
     cpu_s: Callable[[], float | None]
     end: Callable[[Exchange], None]
+    cpu_before_s: float = 0.0
+    """What was used before it begins to count."""
     wait_behind: Callable[[], None] = lambda: None
-    _cpu_before_s: float = field(default=0.0, init=False)
     _started_s: float = field(default=0.0, init=False)
     _looks: int = field(default=0, init=False)
     _timer: asyncio.TimerHandle | None = field(default=None, init=False)
@@ -35,7 +36,6 @@ class Deadline:
     def start(self) -> None:
         """Begin to count."""
         self._started_s = self.loop.time()
-        self._cpu_before_s = self.cpu_s() or 0.0
         if self.timeout_s > _LOOKS * _EARLY_S:
             self._look_after(_EARLY_S)
         else:
@@ -57,7 +57,7 @@ class Deadline:
         if self._looks >= _LOOKS:
             self.end(Exchange(Ending.TIMED_OUT))
             return
-        used_s = (self.cpu_s() or 0.0) - self._cpu_before_s
+        used_s = (self.cpu_s() or 0.0) - self.cpu_before_s
         if used_s > self.cpu_s_max:
             self.end(Exchange(Ending.CPU_LIMIT))
             return

@@ -27,5 +27,7 @@ class Exchange:
     frame: Frame | None = None
     observed: str = ""
     elapsed_s: float = 0.0
+    cpu_before_s: float = 0.0
+    """CPU time of the worker's life before."""
     cpu_s: float | None = None
     footprint: Footprint = field(factory=Footprint)

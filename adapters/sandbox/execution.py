@@ -1,6 +1,6 @@
 """One execution of a script in a worker process, from the operation to the report."""
 
-import secrets
+import os
 from uuid import UUID
 
 from attrs import evolve, field, frozen
@@ -57,16 +57,15 @@ class Result:
 
 async def execute(process: WorkerProcess, task: ScriptTask, options: SandboxOptions) -> Executed:
     """Run the task to its end and return what came out. A process that misbehaves is killed on the way."""
-    nonce = secrets.token_hex(_NONCE_SIZE)
-    cpu_before_s = process.meter.cpu_s() or 0.0
+    nonce = os.urandom(_NONCE_SIZE).hex()
     rules = FailureRules(options, task.limits)
     timeout_s = task.limits.timeout_ms / 1000
     exchange = await process.exchange(_operations(task, nonce, options), timeout_s, rules.cpu_ms_max / 1000)
     if exchange.ending is Ending.ANSWERED and exchange.frame is not None:
         result = _with_memory(_answered(exchange.frame, nonce, rules), exchange)
     else:
-        result = Result(None, rules.ended(exchange, process.exit_status, cpu_before_s, process.stderr.text()))
-    is_fresh = cpu_before_s + (exchange.cpu_s or 0) < _RETIRE_AT * options.cpu_s_max
+        result = Result(None, rules.ended(exchange, process.exit_status, exchange.cpu_before_s, process.stderr.text()))
+    is_fresh = exchange.cpu_before_s + (exchange.cpu_s or 0) < _RETIRE_AT * options.cpu_s_max
     reusable = result.reusable and is_fresh and not process.has_left_threads(exchange)
     if not reusable:
         process.kill()

@@ -38,6 +38,13 @@ class FrameReader:
         Raises ProtocolBroken for a frame that is too large, and for bytes beyond the end of a frame: nobody sends
         two in a row.
         """
+        if not self._pending and len(piece) >= _LENGTHS.size:
+            header_size, body_size = _LENGTHS.unpack_from(piece)
+            if len(piece) == _LENGTHS.size + header_size + body_size:
+                # A frame in one piece, as most are.
+                self._judge(header_size, body_size)
+                end = _LENGTHS.size + header_size
+                return Frame(piece[_LENGTHS.size : end], piece[end:])
         self._pending += piece
         if len(self._pending) < _LENGTHS.size:
             return None

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import time
 from collections.abc import Callable
 from math import inf
@@ -17,7 +18,7 @@ from adapters.sandbox.output import Output
 from adapters.sandbox.priority import Priority
 from adapters.sandbox.usage import UsageMeter
 
-_PIECE_SIZE = 256 * 1024
+_PIECE_SIZE = 64 * 1024
 
 
 @define(eq=False)
@@ -42,6 +43,8 @@ class WorkerProcess:
     _broken: bool = field(default=False, init=False)
     _threads_max: int = field(default=0, init=False)
     _priority: Priority = field(factory=Priority, init=False)
+    _filled: "select.poll | None" = field(default=None, init=False)
+    """Tells whether there is any output, in less time than it takes to find that there is none."""
 
     def __attrs_post_init__(self) -> None:
         self._gone = self._loop.create_future()
@@ -90,19 +93,26 @@ class WorkerProcess:
             return await self._died(Exchange(Ending.DIED))
         self.stdout.clear()
         self.stderr.clear()
-        started_at, cpu_before_s = time.perf_counter(), self.meter.cpu_s()
-        exchange = await self._answer_to(operations, timeout_s, cpu_s_max)
-        exchange = evolve(
-            exchange,
-            elapsed_s=time.perf_counter() - started_at,
-            cpu_s=_difference(self.meter.cpu_s(), cpu_before_s),
-            footprint=self.meter.footprint(),
+        started_at, cpu_before_s = time.perf_counter(), self.meter.cpu_s() or 0.0
+        ended = await self._answer_to(
+            operations,
+            Deadline(self._loop, timeout_s, cpu_s_max, self.meter.cpu_s, self._end, cpu_before_s, self._priority.lower),
         )
-        return await self._settled(exchange)
+        cpu_after_s = self.meter.cpu_s()
+        return await self._settled(
+            Exchange(
+                ended.ending,
+                ended.frame,
+                ended.observed,
+                elapsed_s=time.perf_counter() - started_at,
+                cpu_before_s=cpu_before_s,
+                cpu_s=None if cpu_after_s is None else cpu_after_s - cpu_before_s,
+                footprint=self.meter.footprint(),
+            )
+        )
 
-    async def _answer_to(self, operations: bytes, timeout_s: float, cpu_s_max: float) -> Exchange:
+    async def _answer_to(self, operations: bytes, deadline: Deadline) -> Exchange:
         self._waiting = self._loop.create_future()
-        deadline = Deadline(self._loop, timeout_s, cpu_s_max, self.meter.cpu_s, self._end, self._priority.lower)
         deadline.start()
         self._channel.send(operations)
         try:
@@ -150,6 +160,9 @@ class WorkerProcess:
     # Starting.
 
     def _listen(self) -> None:
+        self._filled = select.poll()
+        for descriptor in (self.launched.stdout, self.launched.stderr):
+            self._filled.register(descriptor, select.POLLIN)
         self.launched.exited.add_done_callback(self._on_exit)
         self._channel.listen()
         self._loop.add_reader(self.launched.stdout, self._on_output, self.launched.stdout, self.stdout)
@@ -189,6 +202,8 @@ class WorkerProcess:
 
     def _drain(self) -> None:
         """Take what the pipes hold: the worker wrote it before its answer."""
+        if self._filled is not None and not self._filled.poll(0):
+            return
         for descriptor, output in ((self.launched.stdout, self.stdout), (self.launched.stderr, self.stderr)):
             size = -1
             while size < output.size and not output.is_exceeded and descriptor >= 0:
@@ -218,7 +233,3 @@ class WorkerProcess:
         callback, self._on_death = self._on_death, None
         if callback is not None:
             callback()
-
-
-def _difference(after: float | None, before: float | None) -> float | None:
-    return None if after is None or before is None else after - before

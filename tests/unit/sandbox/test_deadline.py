@@ -12,7 +12,7 @@ async def ending_of(cpu_s, timeout_s=0.02, cpu_s_max=1.0):
     loop = asyncio.get_running_loop()
     ended = loop.create_future()
     started_s = loop.time()
-    deadline = Deadline(loop, timeout_s, cpu_s_max, cpu_s, ended.set_result)
+    deadline = Deadline(loop, timeout_s, cpu_s_max, cpu_s, ended.set_result, cpu_before_s=5.0)
     deadline.start()
     return (await ended).ending, loop.time() - started_s
 
@@ -25,7 +25,7 @@ async def test_at_its_wall_time_it_ends():
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
 async def test_it_ends_at_the_first_quarter_at_which_its_cpu_time_is_used(quarters):
-    readings = iter([5.0] + [5.5] * (quarters - 1) + [6.5])
+    readings = iter([5.5] * (quarters - 1) + [6.5])
     ending, elapsed_s = await ending_of(lambda: next(readings))
     assert ending is Ending.CPU_LIMIT
     assert elapsed_s >= 0.02 * quarters / 4
@@ -50,8 +50,8 @@ async def test_after_it_is_called_off_nothing_ends():
 @pytest.mark.parametrize(("used_s", "told"), [(0.001, 0), (0.015, 1)])
 async def test_who_computes_is_told_early_to_wait_behind_others(used_s, told):
     loop = asyncio.get_running_loop()
-    ended, calls, readings = loop.create_future(), [], iter([1.0, 1.0 + used_s] + [1.0 + used_s] * 9)
-    deadline = Deadline(loop, 0.1, 50.0, lambda: next(readings), ended.set_result, lambda: calls.append(1))
+    ended, calls = loop.create_future(), []
+    deadline = Deadline(loop, 0.1, 50.0, lambda: 1.0 + used_s, ended.set_result, 1.0, lambda: calls.append(1))
     deadline.start()
     assert (await ended).ending is Ending.TIMED_OUT
     assert bool(calls) == bool(told)
