@@ -1,7 +1,7 @@
 """Who is let in: the guards of a controller, and what runs beside them."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -18,6 +18,7 @@ from domain.identity import ANONYMOUS
 from domain.language import LanguageMapping
 from domain.ports import Clock, SessionRepository, TokenVerifier
 from domain.session_languages import SessionLanguages
+from entrypoints.container.beside import Work
 from entrypoints.http.authentication import AuthenticationGuard
 from entrypoints.http.guards import Guard
 from entrypoints.http.language_scopes import LanguageGuard
@@ -64,11 +65,11 @@ class Entrance:
         """What the health summary shows."""
         return {} if self._jwks is None else {"token_keys": self._jwks.health}
 
-    def works(self) -> Sequence[Coroutine[Any, Any, None]]:
+    def works(self) -> Sequence[Work]:
         """Return what is to run beside requests."""
         if not self.authenticated:
             return ()
-        return (self._tell_of_anonymous(), *(() if self._jwks is None else (self._jwks.run(),)))
+        return (self._tell_of_anonymous, *(() if self._jwks is None else (self._jwks.run,)))
 
     async def close(self) -> None:
         """End what was begun beside requests."""

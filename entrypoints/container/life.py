@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
-from typing import Any
 
 from attrs import define, field
 
@@ -14,6 +12,7 @@ from adapters.postgres.gateway import Gateway
 from adapters.postgres.keyed_calls import PostgresKeyedCallRepository
 from adapters.postgres.sessions import PostgresSessionRepository
 from domain.tasks import Tasks
+from entrypoints.container.beside import keep_going
 from entrypoints.container.entrance import Entrance
 from entrypoints.container.limiting import Limiting
 from entrypoints.container.runners import Runners
@@ -44,8 +43,8 @@ class Life:
         """Begin to connect, read the database's clock if it answers, start workers and what runs beside requests."""
         await self._gateway.open()
         await asyncio.gather(self._clock.measure(), self._runners.open())
-        works = (self._clock.run(), self._cleanup.run(), *self._entrance.works(), *self._limiting.works())
-        self._beside = [self._run(work) for work in works]
+        works = (self._clock.run, self._cleanup.run, *self._entrance.works(), *self._limiting.works())
+        self._beside = [asyncio.create_task(keep_going(work)) for work in works]
 
     async def end(self) -> None:
         """Let what was run be recorded, then end every worker and connection."""
@@ -65,6 +64,3 @@ class Life:
                 await asyncio.wait_for(coalescer.close(), _RECORDING_TIMEOUT_S)
         await self._gateway.close()
         await asyncio.to_thread(self._tracing.close)
-
-    def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        return asyncio.get_running_loop().create_task(work)

@@ -1,7 +1,6 @@
 """What owners are held to: rates, quotas and places, and who is let through the door at all."""
 
-from collections.abc import Coroutine, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from attrs import define, field
 
@@ -13,6 +12,7 @@ from domain.rate_limiter import RateLimiter
 from domain.usage_limiter import UsageLimiter, UsagePolicy
 from entrypoints.configuration.checks import is_loopback
 from entrypoints.configuration.edge import allowed_hosts, rate_policies
+from entrypoints.container.beside import Work
 from entrypoints.http.endpoints.batches import Charge, charge_nothing
 from entrypoints.http.guards import Guard
 from entrypoints.http.hosts import HostGuard
@@ -77,9 +77,9 @@ class Limiting:
         yield Reading(SETTLEMENTS, [Sample((outcome,), count) for outcome, count in outcomes.items()])
         yield Reading(REFUSALS, [Sample((policy,), count) for policy, count in refusals.items()])
 
-    def works(self) -> Sequence[Coroutine[Any, Any, None]]:
+    def works(self) -> Sequence[Work]:
         """Return what is to run beside requests."""
-        return [each.run() for each in (self._limiter, self._usage) if each is not None]
+        return [each.run for each in (self._limiter, self._usage) if each is not None]
 
     def _limit_rates(self) -> None:
         policies = rate_policies(self._settings.rate_limits)
