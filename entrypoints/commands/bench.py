@@ -69,9 +69,9 @@ def bench(  # noqa: PLR0913, PLR0917  # one for each option
     """Measure a running service from here.
 
     Callers make sessions, read them, and execute a script that adds one, each as fast as it is answered. The figures
-    are those of the service, of the way to it, and of this client together, which needs one core for some ten thousand
+    are those of the service, of the way to it, and of this client together, which needs a core for some twenty thousand
     calls a second: run it where your callers are, and beside nothing else. It is real work, in the history too; the
-    sessions are closed at the end. The exit status is 1 when any call failed.
+    sessions are closed at the end, or expire within ten minutes. The exit status is 1 when any call failed.
     """
     chosen = [Language(each) for each in languages] or list(Language)
     with failures_told():

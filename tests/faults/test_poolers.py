@@ -4,7 +4,11 @@ import asyncio
 import contextlib
 
 import pytest
+from msgspec.structs import replace
 
+from entrypoints.commands.examination.database_looks import examine_database
+from entrypoints.commands.examination.finding import Level
+from entrypoints.container.command_examination import command_database_examination
 from tests.faults.conftest import execute, serving
 from tests.faults.pgbouncer import find_pgbouncer, running_pgbouncer
 from tests.faults.server import SERVICE_ROLE, running_server
@@ -50,6 +54,27 @@ async def test_it_works_through_pgbouncer_in_transaction_mode(pooled, pooled_set
         async with serving(pooled_settings(port, DB_PREPARE=str(prepares).lower())) as client:
             name = f"none, through PgBouncer, {'prepared' if prepares else 'not prepared'}"
             await Trial(name, errors=USUAL, bites=False).run(client, nothing, stored)
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "not kept"])
+async def test_the_doctor_sees_the_pooler_and_whether_it_keeps_prepared_statements(pooled, pooled_settings, kept):
+    with pooled(prepared_statements_max=100 if kept else 0) as port:
+        settings = pooled_settings(port)
+        found = {each.seen: each.level for each in await _examined(settings)}
+        (pooler,) = [seen for seen in found if seen.startswith("a pooler is between")]
+        assert found[pooler] is (Level.OK if kept else Level.WARNING)
+        assert found["lock_timeout 300 ms, statement_timeout 500 ms, below the socket deadline of 700 ms"] is Level.OK
+
+
+async def test_the_doctor_says_that_a_pooler_takes_no_options(pooled, pooled_settings):
+    with pooled(prepared_statements_max=100) as port:
+        (found,) = await _examined(replace(pooled_settings(port), db_server_timeouts=True))
+    assert found.seen.startswith("no connection (options)")
+    assert "DB_SERVER_TIMEOUTS=false" in found.remedy
+
+
+async def _examined(settings):
+    return await examine_database(command_database_examination(settings), settings)
 
 
 async def test_a_server_behind_pgbouncer_that_is_killed_and_restarted(server, pooled, pooled_settings, stored):

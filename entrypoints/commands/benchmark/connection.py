@@ -1,6 +1,7 @@
 """One kept connection to the service: as little client as there can be, so that the service is what is measured."""
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Mapping, Sequence
 from typing import Self
@@ -80,6 +81,8 @@ class Connection:
     async def close(self) -> None:
         """End the connection."""
         self._writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
 
     async def _answer(self) -> Answer:
         head = await self._reader.readuntil(b"\r\n\r\n")

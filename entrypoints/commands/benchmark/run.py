@@ -1,6 +1,7 @@
 """Sessions that are made, read and executed for a while, and removed again."""
 
 import asyncio
+import contextlib
 import itertools
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -125,13 +126,13 @@ class Benchmark:
             await asyncio.gather(*removers)
 
     async def _remover(self, ids: Iterator[str]) -> None:
-        try:
+        with contextlib.suppress(Unanswered):  # they expire by themselves
             connection = await Connection.to(self.plan.url, self.plan.token, _TIMEOUT_S)
-            for each in ids:
-                await connection.send("DELETE", f"/api/v1/sessions/{each}")
-            await connection.close()
-        except Unanswered:
-            return  # they expire by themselves
+            try:
+                for each in ids:
+                    await connection.send("DELETE", f"/api/v1/sessions/{each}")
+            finally:
+                await connection.close()
 
 
 async def _caller(

@@ -1,0 +1,52 @@
+"""Commands, run as an operator runs them."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from entrypoints.settings import Settings
+from tests.integration.application.conftest import settings_for
+
+ROOT = Path(__file__).parents[3]
+QUIET = {"HOST": "", "PORT": "", "AUTH": "", "JWT_SECRET": "", "NODEJS_RUNTIME_URL": "", "PYTHON_RUNTIME_URL": ""}
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pglambda(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "entrypoints", *arguments],
+        env={**os.environ, **QUIET, **variables},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Iterator[Path]:
+    """A folder that workers of another user can reach, kept for the whole run: copies of interpreters are made once."""
+    with tempfile.TemporaryDirectory(prefix="pglambda-commands-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.fixture
+def settings(database_url: str, data_dir: Path) -> Settings:
+    return settings_for(database_url, data_dir)
+
+
+@pytest.fixture
+def run(settings: Settings) -> Run:
+    """Runs a command on the test's own database."""
+    assert settings.database_url is not None
+    given = {"DATABASE_URL": settings.database_url.reveal(), "DATA_DIR": str(settings.data_dir)}
+    return lambda *arguments, **variables: pglambda(*arguments, **{**given, **variables})

@@ -1,0 +1,114 @@
+"""The command among other programs: signals, pipes, and a service that it measures."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from entrypoints.settings import Settings
+from tests.integration.commands.conftest import QUIET, ROOT, Run
+from tests.integration.postgres.silent_server import free_port
+
+COMMAND = [sys.executable, "-m", "entrypoints"]
+SERVICE_S = 40.0
+
+
+@pytest.fixture
+def service(settings: Settings) -> Iterator[str]:
+    """The URL of a service on the test's own database."""
+    assert settings.database_url is not None
+    port = free_port()
+    given = {"DATABASE_URL": settings.database_url.reveal(), "DATA_DIR": str(settings.data_dir), "PORT": str(port)}
+    server = subprocess.Popen(
+        [*COMMAND, "serve"],
+        env={**os.environ, **QUIET, **given, "REQUEST_TIMEOUT_MS": "10000"},
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _await_ready(f"{url}/readyz")
+        yield url
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(SERVICE_S)
+
+
+def _await_ready(url: str) -> None:
+    until_s = time.monotonic() + SERVICE_S
+    while time.monotonic() < until_s:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError(f"{url} was not ready")
+
+
+def test_a_service_is_measured_and_its_sessions_are_closed(run: Run, service: str, database_url: str) -> None:
+    answer = run("bench", "--url", service, "--seconds", "0.5", "--connections", "2", "--output", "json")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    calls = {each["name"]: each for each in json.loads(answer.stdout)["calls"]}
+    assert list(calls) == ["initialize", "get", "execute nodejs", "execute python"]
+    for each in calls.values():
+        assert each["answered"] > 0
+        assert 0 < each["p50_ms"] <= each["p99_ms"]
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute("SELECT count(*), count(closed_at) FROM meta.sessions").fetchall()
+    assert rows[0][0] == rows[0][1] >= calls["initialize"]["answered"]
+    table = run("bench", "--url", service, "--seconds", "0.2", "--connections", "1", "--language", "python")
+    assert "execute python" in table.stdout
+    assert "execute nodejs" not in table.stdout
+
+
+def test_ctrl_c_ends_a_benchmark_and_closes_its_sessions(service: str, database_url: str) -> None:
+    measuring = subprocess.Popen(
+        [*COMMAND, "bench", "--url", service, "--seconds", "60", "--connections", "1", "--language", "python"],
+        env={**os.environ, **QUIET},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert measuring.stderr is not None
+    assert measuring.stderr.readline() == "initialize ...\n"
+    measuring.send_signal(signal.SIGINT)
+    told, said = measuring.communicate(timeout=40)
+    assert (measuring.returncode, told) == (130, "")
+    assert said.endswith("Interrupted.\n")
+    assert "Traceback" not in said
+    with psycopg.connect(database_url) as connection:
+        (counts,) = connection.execute("SELECT count(*), count(closed_at) FROM meta.sessions").fetchall()
+    # The one whose answer nobody waited for any more has ten minutes to live.
+    assert counts[0] - counts[1] <= 1 < counts[0]
+
+
+def test_a_reader_that_has_had_enough_is_no_error(run: Run) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    try:
+        answer = subprocess.run(
+            [*COMMAND, "config", "show", "--describe"],
+            env={**os.environ, **QUIET},
+            cwd=ROOT,
+            stdout=write_end,
+            stderr=subprocess.PIPE,
+            timeout=50,
+            check=False,
+        )
+    finally:
+        os.close(write_end)
+    assert answer.stderr == b""
+
+
+def test_steps_of_the_schema_are_told_as_json(run: Run) -> None:
+    assert json.loads(run("migrate", "up", "--output", "json").stdout)["migrations"] == []
+    assert json.loads(run("migrate", "status", "--output", "json").stdout)[0]["name"] == "0001_sessions"

@@ -1,0 +1,354 @@
+"""An installation is examined: what is well, what is wrong with its database, and the way to it."""
+
+import contextlib
+import json
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+
+import psycopg
+import pytest
+from msgspec.structs import replace
+from psycopg.conninfo import conninfo_to_dict
+
+from adapters.memory.script_runner import MemoryScriptRunner
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.key_set import KeySet
+from adapters.postgres.sessions import PostgresSessionRepository
+from adapters.postgres.statements import Statements
+from domain.script import Script
+from entrypoints.commands.examination.database_looks import examine_database
+from entrypoints.commands.examination.finding import Finding, Level
+from entrypoints.commands.examination.host_looks import HostLooks
+from entrypoints.configuration.secret import Secret
+from entrypoints.container.command_examination import command_database_examination
+from entrypoints.container.command_host import CommandHostExamination
+from entrypoints.container.commands import embedded_postgres
+from entrypoints.host.options import RuntimeHostOptions
+from entrypoints.runtime_host import RuntimeHost
+from entrypoints.settings import Settings
+from entrypoints.supervision.database_server import running
+from entrypoints.version import VERSION
+from tests.contracts.served_hosts import WallClock, loopback_socket, served
+from tests.integration.application.conftest import settings_for
+from tests.integration.commands.conftest import Run, pglambda
+from tests.integration.postgres.silent_server import SilentServer, free_port
+from tests.integration.postgres.waiting import within
+from tests.unit.domain.builders import session_at
+
+Change = Callable[..., None]
+
+
+async def examine(settings: Settings) -> Sequence[Finding]:
+    return await examine_database(command_database_examination(settings), settings)
+
+
+async def seen_of(settings: Settings, *given: Level) -> list[str]:
+    return [each.seen for each in await examine(settings) if each.level in given]
+
+
+def at(settings: Settings, url: str) -> Settings:
+    return replace(settings, database_url=Secret(url))
+
+
+@pytest.fixture
+def change(database_url: str) -> Change:
+    def run(*statements: str) -> None:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    return run
+
+
+def test_an_installation_that_is_well_by_the_command_itself(run: Run) -> None:
+    answer = run("doctor", "--output", "json")
+    assert answer.returncode == 0, answer.stdout
+    document = json.loads(answer.stdout)
+    told = {(each["subject"], each["status"]) for each in document["findings"]}
+    assert {("database", "ok"), ("server", "ok"), ("clock", "ok"), ("schema", "ok"), ("sandbox", "ok")} <= told
+    # The server of the tests does not sync; nothing else is wrong.
+    wrong = [each["seen"] for each in document["findings"] if each["status"] in {"warning", "problem"}]
+    assert wrong in ([], ["fsync is off"])
+
+
+def test_a_schema_that_is_not_there_by_the_command_itself(empty_database_url: str, settings: Settings) -> None:
+    empty = settings_for(empty_database_url, settings.data_dir).database_url
+    assert empty is not None
+    answer = pglambda("doctor", DATABASE_URL=empty.reveal(), DATA_DIR=str(settings.data_dir))
+    assert answer.returncode == 1
+    assert "problem   schema" in answer.stdout
+    assert "-> pglambda migrate up" in answer.stdout
+    assert "could not be looked at" not in answer.stdout
+
+
+def test_wrong_settings_by_the_command_itself(run: Run) -> None:
+    answer = run("doctor", WEB_CONCURRENCY="none")
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert "WEB_CONCURRENCY" in answer.stderr
+
+
+async def test_the_indexes_that_are_expected_are_those_that_the_migrations_make(settings: Settings) -> None:
+    assert "all 14 indexes are there and valid" in await seen_of(settings, Level.OK)
+    assert not [each for each in await seen_of(settings, Level.NOTE) if "indexes" in each]
+
+
+async def test_indexes_that_are_missing_invalid_or_strange(settings: Settings, change: Change) -> None:
+    change(
+        "DROP INDEX meta.sessions_by_owner",
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'meta.sessions_by_expiry'::regclass",
+        "CREATE INDEX own ON meta.sessions (last_executed_at)",
+    )
+    assert await seen_of(settings, Level.PROBLEM) == [
+        "indexes are missing: sessions_by_owner",
+        "indexes are not valid: sessions_by_expiry",
+    ]
+    assert "indexes that are not the service's: own" in await seen_of(settings, Level.NOTE)
+
+
+async def test_migrations_that_differ_or_are_not_known(settings: Settings, change: Change) -> None:
+    change(
+        "UPDATE meta.migrations SET checksum = 'another' WHERE version = 2",
+        "UPDATE meta.migrations SET version = 99, name = 'future' WHERE version = 7",
+    )
+    assert await seen_of(settings, Level.PROBLEM) == [
+        "the database has taken 0099_future, which this release does not have",
+        "0002_executions differ from what the database has taken",
+        "not taken yet: 0007_shortened_days",
+    ]
+
+
+async def test_updates_that_are_not_hot(settings: Settings, change: Change, gateway: Gateway, statements: Statements):
+    sessions = PostgresSessionRepository(gateway, statements.sessions, KeySet())
+    await sessions.add(session_at(), Script.of("1", 100))
+    change(
+        "CREATE INDEX own ON meta.sessions (execution_count)",
+        *["UPDATE meta.sessions SET execution_count = execution_count + 1"] * 1100,
+        "SELECT pg_stat_force_next_flush()",
+    )
+    await _statistics(settings)
+    assert "meta.sessions: 0% of 1,100 updates are HOT" in await seen_of(settings, Level.WARNING)
+
+
+async def _statistics(settings: Settings) -> None:
+    """Wait until the server has counted; a session that ends has told what it did."""
+    until_s = time.monotonic() + 10
+    async with command_database_examination(settings) as database:
+        while not any(table.updates >= 1100 for table in await database.tables()):
+            assert time.monotonic() < until_s
+
+
+async def test_a_table_without_its_options(settings: Settings, change: Change) -> None:
+    change("ALTER TABLE meta.sessions RESET (fillfactor)", "ALTER TABLE meta.rates SET (autovacuum_enabled = false)")
+    assert {"meta.sessions has lost its fillfactor", "autovacuum is off for meta.rates"} <= set(
+        await seen_of(settings, Level.WARNING)
+    )
+
+
+async def test_a_database_that_takes_no_writes(settings: Settings, change: Change, database_url: str) -> None:
+    name = conninfo_to_dict(database_url)["dbname"]
+    change(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    assert await seen_of(settings, Level.PROBLEM) == ["transactions are read-only by default"]
+
+
+async def test_time_limits_that_nobody_set(settings: Settings) -> None:
+    unlimited = replace(settings, db_server_timeouts=False)
+    assert "no lock_timeout, no statement_timeout; the service gives up after 3500 ms" in await seen_of(
+        unlimited, Level.WARNING
+    )
+
+
+async def test_sessions_of_nobody_once_callers_have_to_authenticate(
+    settings: Settings, gateway: Gateway, statements: Statements
+) -> None:
+    sessions = PostgresSessionRepository(gateway, statements.sessions, KeySet())
+    await sessions.add(session_at(), Script.of("1", 100))
+    required = replace(settings, jwt_secret=Secret("s" * 32))
+    assert "1 sessions belong to `anonymous`" in await seen_of(required, Level.WARNING)
+
+
+async def test_a_slot_that_nobody_reads(settings: Settings, server_url: str) -> None:
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute("SELECT pg_create_physical_replication_slot('doctors', true)")
+        try:
+            seen = await seen_of(settings, Level.WARNING)
+        finally:
+            connection.execute("SELECT pg_drop_replication_slot('doctors')")
+    assert "replication slots that nobody reads: doctors" in seen
+
+
+@pytest.fixture
+def role(server_url: str) -> Iterator[Callable[[str], str]]:
+    """Makes a role with these properties and returns its name."""
+    made: list[str] = []
+
+    def make(properties: str) -> str:
+        made.append(f"doctor_{len(made)}")
+        with psycopg.connect(server_url, autocommit=True) as connection:
+            connection.execute(f"CREATE ROLE {made[-1]} {properties}")
+        return made[-1]
+
+    yield make
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        for name in made:
+            connection.execute(f"DROP ROLE {name}")
+
+
+class TestTheWayToTheDatabase:
+    """Each obstacle is told apart, and ends the look at the database alone."""
+
+    @staticmethod
+    async def obstacle(settings: Settings, **changed: str) -> str:
+        assert settings.database_url is not None
+        given = conninfo_to_dict(settings.database_url.reveal()) | changed
+        (finding,) = await examine(at(settings, psycopg.conninfo.make_conninfo(**given)))
+        assert finding.level is Level.PROBLEM
+        return finding.seen
+
+    async def test_a_name_that_is_nobodys(self, settings: Settings) -> None:
+        seen = await self.obstacle(settings, host="nobody.invalid")
+        assert seen.startswith("no connection (name): the name 'nobody.invalid' cannot be resolved")
+
+    async def test_a_port_where_nobody_listens(self, settings: Settings) -> None:
+        port = free_port()
+        seen = await self.obstacle(settings, host="127.0.0.1", port=str(port))
+        assert seen == f"no connection (network): 127.0.0.1 port {port}: Connection refused"
+
+    async def test_a_socket_that_is_not_there(self, settings: Settings) -> None:
+        seen = await self.obstacle(settings, host="/nowhere")
+        assert seen == "no connection (network): /nowhere/.s.PGSQL.5432: No such file or directory"
+
+    async def test_the_first_of_several_hosts_is_told_when_none_answers(self, settings: Settings) -> None:
+        seen = await self.obstacle(settings, host="/nowhere,/elsewhere", port="")
+        assert "/nowhere/.s.PGSQL.5432" in seen
+
+    async def test_one_host_of_several_is_enough(self, settings: Settings) -> None:
+        assert settings.database_url is not None
+        given = conninfo_to_dict(settings.database_url.reveal())
+        given["host"] = f"/nowhere,{given['host']}"
+        found = await examine(at(settings, psycopg.conninfo.make_conninfo(**given)))
+        assert found[0].level is Level.OK
+
+    async def test_a_database_that_is_not_there(self, settings: Settings) -> None:
+        assert "no connection (database): " in await self.obstacle(settings, dbname="nothing")
+
+    async def test_a_role_that_is_not_there(self, settings: Settings) -> None:
+        assert "no connection (login): " in await self.obstacle(settings, user="stranger")
+
+    async def test_a_role_that_may_not_log_in(self, settings: Settings, role: Callable[[str], str]) -> None:
+        assert "no connection (login): " in await self.obstacle(settings, user=role("NOLOGIN"))
+
+    async def test_a_role_that_has_no_connections_left(self, settings: Settings, role: Callable[[str], str]) -> None:
+        assert "no connection (full): " in await self.obstacle(settings, user=role("LOGIN CONNECTION LIMIT 0"))
+
+    async def test_an_address_that_is_none(self, settings: Settings) -> None:
+        (finding,) = await examine(at(settings, "postgresql://user:pass word@host/x"))
+        assert finding.seen.startswith("no connection (address): ")
+        assert "pass word" not in finding.seen
+
+    async def test_a_server_without_encryption_that_is_asked_for_it(self, silent: SilentServer, settings: Settings):
+        seen = await self.obstacle(settings, **conninfo_to_dict(silent.dsn) | {"sslmode": "require"})
+        assert seen.startswith("no connection (tls): ")
+
+    async def test_a_server_that_does_not_greet(self, silent: SilentServer, settings: Settings) -> None:
+        silent.mute = True
+        with within(4):
+            seen = await self.obstacle(settings, **conninfo_to_dict(silent.dsn))
+        assert seen.startswith("no connection (silence): ")
+
+    @pytest.fixture
+    async def silent(self) -> AsyncIterator[SilentServer]:
+        server = SilentServer()
+        await server.start()
+        yield server
+        await server.stop()
+
+    async def test_a_server_that_falls_silent_is_asked_no_more(self, silent: SilentServer, settings: Settings) -> None:
+        silent.silent = True
+        with within(4):
+            found = await examine(at(settings, silent.dsn))
+        assert {each.level for each in found} == {Level.WARNING}
+        assert found[0].seen == "could not be looked at: the server was silent for 3 s"
+        assert {each.seen for each in found[1:]} == {"could not be looked at: the server has fallen silent"}
+
+
+def test_the_embedded_server_is_started_for_the_look_and_its_password_is_asked_for() -> None:
+    with _short_folder() as folder:
+        settings = Settings.load({"DATA_DIR": str(folder)})
+        with running(embedded_postgres(settings)) as url:
+            pgpass = folder / "wrong"
+            pgpass.write_text("*:*:*:*:wrong\n")
+            pgpass.chmod(0o600)
+            wrong = url.replace(str(folder / "pgpass").replace("/", "%2F"), str(pgpass).replace("/", "%2F"))
+            answer = pglambda("doctor", DATABASE_URL=wrong, DATA_DIR=str(folder))
+        assert answer.returncode == 1
+        assert "no connection (login): " in answer.stdout
+        assert "password authentication failed" in answer.stdout
+        alone = pglambda("doctor", DATABASE_URL="", DATA_DIR=str(folder))
+        assert alone.returncode == 0, alone.stdout
+        assert "to be taken: 0001_sessions" in alone.stdout
+        assert not (folder / "postgres" / "postmaster.pid").exists()
+
+
+@contextlib.contextmanager
+def _short_folder() -> Iterator[Path]:
+    """A path that is short enough for a socket, and that the server's user may enter."""
+    with tempfile.TemporaryDirectory(prefix="pgl-", dir="/tmp", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        yield folder
+
+
+class TestRuntimeHosts:
+    @staticmethod
+    async def seen_of(settings: Settings) -> list[tuple[Level, str]]:
+        looks = HostLooks(CommandHostExamination(settings), settings)
+        check = next(each for each in looks.checks if each.subject == "runtime hosts")
+        return [(each.level, each.seen) for each in await check.findings()]
+
+    async def test_one_that_is_well_and_one_that_has_another_token(self, settings: Settings) -> None:
+        listening, url = loopback_socket()
+        host = RuntimeHost(MemoryScriptRunner(), WallClock(), RuntimeHostOptions(bind="127.0.0.1", token="t" * 16))
+        remote = replace(settings, python_runtime_url=(url,), runtime_token=Secret("t" * 16))
+        async with served(host.app(), listening):
+            assert await self.seen_of(remote) == [
+                (Level.OK, f"{url} (python) is well, release {VERSION}"),
+            ]
+            other = replace(remote, runtime_token=Secret("other"))
+            ((level, seen),) = await self.seen_of(other)
+        assert level is Level.PROBLEM
+        assert "401" in seen
+
+    async def test_one_that_is_not_there(self, settings: Settings) -> None:
+        url = f"http://127.0.0.1:{free_port()}"
+        remote = replace(settings, python_runtime_url=(url,), nodejs_runtime_url=(url,))
+        ((level, seen),) = await self.seen_of(remote)
+        assert level is Level.PROBLEM
+        assert seen.startswith(f"{url} (nodejs, python) is failing: ")
+
+    async def test_with_every_language_elsewhere_there_is_no_sandbox(self, settings: Settings) -> None:
+        remote = replace(settings, python_runtime_url=("http://a",), nodejs_runtime_url=("http://b",))
+        assert await CommandHostExamination(remote).sandbox() is None
+
+    async def test_without_runtime_hosts_there_is_nothing_to_say(self, settings: Settings) -> None:
+        assert await self.seen_of(settings) == []
+
+
+async def test_a_language_without_its_interpreter(settings: Settings, tmp_path: Path) -> None:
+    node = tmp_path / "node"
+    node.write_text("#!/bin/sh\necho v18.0.0\n")
+    node.chmod(0o755)
+    facts = await CommandHostExamination(replace(settings, nodejs_path=node)).sandbox()
+    assert facts is not None
+    (nodejs,) = [each for each in facts.languages if each.language == "nodejs"]
+    assert (nodejs.program, nodejs.version) == ("", "")
+    assert "at least Node 20 is needed" in str(nodejs.failure)
+
+
+async def test_to_look_at_a_host_makes_no_folder(settings: Settings, tmp_path: Path) -> None:
+    absent = replace(settings, data_dir=tmp_path / "absent", python_runtime_url=("http://a",))
+    host = CommandHostExamination(absent)
+    assert (await host.host()).disk_free_bytes > 0
+    assert await host.sandbox() is not None
+    assert not (tmp_path / "absent").exists()

@@ -1,0 +1,138 @@
+"""The stories of sessions and executions that really were, or never."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from domain.chronicle import Chronicle, Explanation, Verdict
+from domain.explanation import explain
+from domain.identity import uuid7_at, uuid7_time
+from entrypoints.container.command_explain import command_chronicler, keeping
+from entrypoints.container.controller import create_controller
+from entrypoints.settings import Settings
+from tests.integration.application.conftest import Api, serving
+from tests.integration.commands.conftest import Run
+
+Write = Callable[..., None]
+
+
+@pytest.fixture
+async def api(settings: Settings) -> AsyncIterator[Api]:
+    async with serving(create_controller(settings)) as api:
+        yield api
+
+
+@pytest.fixture
+def write(database_url: str) -> Write:
+    def run(statement: str, **values: Any) -> None:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            assert connection.execute(statement, values).rowcount
+
+    return run
+
+
+async def read(settings: Settings, identifier: UUID | str) -> Chronicle:
+    async with command_chronicler(settings) as chronicler:
+        return await chronicler.read(UUID(str(identifier)))
+
+
+async def story(settings: Settings, identifier: UUID | str) -> Explanation:
+    return explain(await read(settings, identifier), keeping(settings))
+
+
+def told(found: Explanation, topic: str) -> list[str]:
+    return [each.text for each in found.statements if each.topic == topic]
+
+
+async def keyed(api: Api, request_id: str, key: str) -> str:
+    answer = await api.client.post(
+        f"/api/v1/execute/{request_id}", headers={"Idempotency-Key": key}, json={"params": {}}
+    )
+    return str(answer.json()["execution_id"])
+
+
+async def test_the_life_of_a_session_by_the_command_itself(api: Api, run: Run) -> None:
+    request_id = await api.initialize("python-x", "result = 1", renewal="sliding", ttl_seconds=1000)
+    execution_id = await keyed(api, request_id, "order-1")
+    await api.execute(request_id)
+    await api.client.delete(f"/api/v1/sessions/{request_id}")
+    session = run("explain", request_id)
+    assert session.returncode == 0, session.stderr
+    for said in (
+        "The session was closed by its owner on ",
+        "It belongs to anonymous and runs python-x. [the session's row]",
+        "2 executions reached a worker and ended",
+        "The history keeps 2 of its executions",
+        "1 executions had an Idempotency-Key",
+        "It is ",
+    ):
+        assert said in session.stdout
+    document = json.loads(run("explain", execution_id, "--output", "json").stdout)
+    assert (document["id"], document["verdict"]) == (execution_id, "ended")
+    texts = {each["topic"]: each["text"] for each in document["statements"]}
+    assert texts["key"].startswith("It had the Idempotency-Key 'order-1'")
+    assert f"to the session {request_id}, which is closed" in texts["session"]
+    assert abs(document["clock"]["offset_ms"]) < 1000
+
+
+async def test_a_session_that_was_made_under_a_key_and_with_a_function(api: Api, settings: Settings) -> None:
+    headers = {"Language-Title": "nodejs-calculator", "Idempotency-Key": "first"}
+    made = await api.client.post("/api/v1/initialize", headers=headers, json={})
+    found = await story(settings, made.json()["request_id"])
+    assert found.verdict is Verdict.ACTIVE
+    assert "The call that made it had the Idempotency-Key 'first'." in told(found, "made")
+    assert told(found, "script") == ["It is pinned to version 1 of the function."]
+    assert told(found, "renewed")[0].startswith("It was never prolonged")
+
+
+async def test_a_session_whose_row_is_gone_is_proved_by_its_history(api: Api, settings: Settings, write: Write) -> None:
+    request_id = await api.initialize("python-x", "result = 1")
+    await api.execute(request_id)
+    write("DELETE FROM meta.sessions WHERE request_id = %(id)s", id=request_id)
+    found = await story(settings, request_id)
+    assert found.verdict is Verdict.REMOVED
+    assert "1 executions of it are kept; they belong to anonymous." in told(found, "executed")
+
+
+async def test_executions_that_are_open(api: Api, settings: Settings, write: Write) -> None:
+    request_id = await api.initialize("python-x", "result = 1")
+    now = uuid7_time(UUID(request_id))
+    running, overdue = uuid7_at(now, 1), uuid7_at(now, 2)
+    for execution_id, deadline_at in ((running, now + timedelta(hours=1)), (overdue, now)):
+        write(
+            "INSERT INTO meta.open_executions VALUES (%(request_id)s, %(id)s, 'anonymous', 0, %(until)s)",
+            request_id=request_id,
+            id=execution_id,
+            until=deadline_at,
+        )
+    assert len(told(await story(settings, request_id), "open")) == 2
+    assert (await story(settings, running)).verdict is Verdict.UNDER_WAY
+    assert (await story(settings, overdue)).verdict is Verdict.UNKNOWN
+
+
+async def test_an_id_that_was_never_here(settings: Settings, run: Run) -> None:
+    now = (await read(settings, uuid7_at(datetime.fromisoformat("2026-01-01T00:00:00Z"), 0))).clock.now
+    assert (await story(settings, uuid7_at(now, 7))).verdict is Verdict.NEVER_HERE
+    assert (await story(settings, uuid7_at(now + timedelta(days=40), 7))).verdict is Verdict.NEVER_HERE
+    assert (await story(settings, uuid7_at(now - timedelta(days=2), 7))).verdict is Verdict.REMOVED_OR_NEVER_HERE
+    foreign = run("explain", "00000000-0000-4000-8000-000000000000")
+    assert (foreign.returncode, "was not made by this service" in foreign.stdout) == (0, True)
+    assert run("explain", "nonsense").returncode == 2
+
+
+async def test_a_function_of_which_nothing_is_left(api: Api, settings: Settings, write: Write) -> None:
+    made = await api.client.post("/api/v1/initialize", headers={"Language-Title": "nodejs-calculator"}, json={})
+    write("DELETE FROM meta.functions WHERE title = 'calculator'")
+    found = await story(settings, made.json()["request_id"])
+    assert told(found, "script") == ["It is pinned to version 1 of the function, of which nothing is left."]
+
+
+async def test_reading_a_story_changes_nothing(api: Api, settings: Settings) -> None:
+    request_id = await api.initialize("python-x", "result = 1", renewal="sliding", ttl_seconds=1)
+    before = (await read(settings, request_id)).session
+    assert (await read(settings, request_id)).session == before
