@@ -24,6 +24,7 @@ from domain.ports import Clock, ExecutionRepository, ExecutionRequest, FinishedE
 from entrypoints.configuration.secret import Secret
 from entrypoints.container.database import Database as Parts
 from entrypoints.logs import configure_logs
+from entrypoints.metrics.statements import StatementMetrics
 from entrypoints.settings import LogFormat, LogLevel, Settings
 from tests.benchmarks.database import Database
 from tests.benchmarks.machine import pinned
@@ -151,7 +152,7 @@ class Callers:
 async def measure(task: Task) -> list[Measurement]:
     """Build what a controller has for the database, and let the callers at it."""
     settings = Settings(data_dir=Path("/"), auto_migrate=False, database_url=Secret(task.database_url))
-    parts = Parts(settings=settings)
+    parts = Parts(settings=settings, observe=StatementMetrics().ended)
     await parts.gateway().open()
     try:
         await parts.clock().measure()
