@@ -16,6 +16,7 @@ from entrypoints.supervision.write_watch import WriteLimits, WriteWatch
 
 _NOT_HTTP = "This is not a request of HTTP/1.1 that can be read. Nothing was done; correct it and send it again."
 _LARGE_HEAD = "The request's line and headers take more than the {} bytes that are allowed. Send less."
+_LARGE_FRAME = "What frames the body, or follows it, takes more than the {} bytes that are allowed. Send less."
 _MANY_HEADERS = "The request has more than the {} headers that are allowed. Send fewer."
 _CROWDED = "Too many connections are open. Close those that are idle, and repeat the call after a moment."
 _TURNING_AWAY_S = 1.0
@@ -25,7 +26,8 @@ _TURNING_AWAY_S = 1.0
 class BoundedConnection(HttpToolsProtocol):
     """A connection of uvicorn, which by itself would wait for ever for a request's head, and gather it without end.
 
-    `head_bytes_max` is looked at after each read. A connection on which nothing comes has the time of an idle one. Of
+    `head_bytes_max` is looked at after each read, and holds for what follows a body too; of trailers nothing is taken
+    over, as they would pass for headers. A connection on which nothing comes has the time of an idle one. Of
     more than `connections_max` in one process those that come last are turned away. A client that does not read is
     hung up on.
     """
@@ -39,7 +41,7 @@ class BoundedConnection(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._in_head = True
-        self._head_bytes = 0
+        self._bare_bytes = 0
         self._turned_away = False
         self._refusal = HTTPStatus.BAD_REQUEST, _NOT_HTTP
         self._patience = Patience(self.loop, self.timeout_keep_alive_handler)
@@ -63,12 +65,11 @@ class BoundedConnection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._turned_away:
             return
-        if self._in_head:
-            self._head_bytes += len(data)
+        self._bare_bytes += len(data)
         super().data_received(data)
         # Nearly every head comes whole, and then there is nothing to wait for.
-        if self._in_head and self._head_bytes:
-            self._await_head(is_first=self._head_bytes == len(data))
+        if self._bare_bytes and not self.transport.is_closing():
+            self._look_at_bare(is_first=self._bare_bytes == len(data))
 
     @override
     def on_headers_complete(self) -> None:
@@ -76,15 +77,21 @@ class BoundedConnection(HttpToolsProtocol):
             self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _MANY_HEADERS.format(self.headers_max)
             raise ValueError  # which the parser passes on as a request that cannot be read
         self._patience.rest()
-        self._in_head = False
+        self._in_head, self._bare_bytes = False, 0
         super().on_headers_complete()
+        self.headers = []  # what comes now is a trailer, and none of what the application gets
         extensions: dict[str, Any] = {WHOLE_ANSWER: WholeAnswer(self.cycle)}
         self.cycle.scope["extensions"] = extensions
 
     @override
+    def on_body(self, body: bytes) -> None:
+        self._bare_bytes = 0
+        super().on_body(body)
+
+    @override
     def on_message_complete(self) -> None:
         super().on_message_complete()
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._bare_bytes = True, 0
 
     @override
     def on_response_complete(self) -> None:
@@ -116,26 +123,33 @@ class BoundedConnection(HttpToolsProtocol):
         self._writing.start()
 
     @override
+    def _unsupported_upgrade_warning(self) -> None:
+        """Be silent: whoever asks for another protocol is answered in this one, and nothing is to be installed."""
+
+    @override
     def send_400_response(self, msg: str) -> None:
         self._refuse(*self._refusal)
 
-    def _await_head(self, *, is_first: bool) -> None:
-        if self._head_bytes > self.head_bytes_max:
-            message = _LARGE_HEAD.format(self.head_bytes_max)
-            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message)
-        elif is_first:
+    def _look_at_bare(self, *, is_first: bool) -> None:
+        """Bound what has come of a request and is no body: the parser gathers each header until it ends."""
+        if self._bare_bytes > self.head_bytes_max:
+            message = _LARGE_HEAD if self._in_head else _LARGE_FRAME
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message.format(self.head_bytes_max))
+        elif self._in_head and is_first:
             self._patience.last(self.head_timeout_s)
 
-    def _owes_an_answer(self) -> bool:
-        """Whether a whole request has come and is not answered: what comes now would be taken for its answer."""
+    def _may_answer(self) -> bool:
+        """Whether what is written now would be taken for the answer to what has just come, and not to an earlier one."""
         cycle: RequestResponseCycle | None = self.cycle
-        if cycle is None or cycle.response_complete:
-            return False
-        return cycle.response_started or not cycle.more_body or bool(self.pipeline)
+        if cycle is None:
+            return True
+        if self._in_head:
+            return cycle.response_complete
+        return not (cycle.response_started or self.pipeline)
 
     def _refuse(self, status: HTTPStatus, message: str) -> None:
-        """Answer in the shape of all errors, unless an earlier answer is still under way, and hang up."""
-        if not self._owes_an_answer():
+        """Answer in the shape of all errors, unless that would be taken for another answer, and hang up."""
+        if self._may_answer():
             self.transport.write(_answer(status, message))
         self.transport.close()
         self._writing.start()

@@ -164,6 +164,83 @@ async def test_as_many_headers_as_are_allowed_are_taken():
         assert await answered(reader) == (b"HTTP/1.1 200 OK", b"0")
 
 
+CHUNKED = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+async def test_trailers_are_not_taken_for_headers():
+    seen: list[Any] = []
+
+    async def noting(scope, receive, send):
+        await length(scope, receive, send)
+        seen.extend(scope["headers"])
+
+    async with connected(Patient, noting) as (reader, writer):
+        for _ in range(2):
+            writer.write(CHUNKED + b"3\r\nabc\r\n0\r\nAuthorization: Bearer x\r\nHost: y\r\n\r\n")
+            assert await answered(reader) == (b"HTTP/1.1 200 OK", b"3")
+        assert seen == [(b"transfer-encoding", b"chunked")] * 2
+
+
+ENDLESS = {
+    "one trailer": (b"0\r\nx: ", b"a" * 100),
+    "many trailers": (b"0\r\n", b"a: b\r\n" * 20),
+    "an extension of a chunk": (b"5;x=", b"a" * 100),
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+async def test_what_follows_a_body_without_an_end_is_refused(kind):
+    first, piece = ENDLESS[kind]
+    begun = asyncio.Event()
+
+    async def reading(_scope, receive, _send):
+        await receive()
+        begun.set()
+        assert (await receive())["type"] == "http.disconnect"
+
+    async with connected(Patient, reading) as (reader, writer):
+        writer.write(CHUNKED + b"3\r\nabc\r\n")
+        await begun.wait()
+        writer.write(first)
+        for _ in range(15):
+            writer.write(piece)
+            await writer.drain()
+        status, body = await answered(reader)
+        assert status.startswith(b"HTTP/1.1 431 ")
+        assert "more than the 1000 bytes" in message_of(body)
+        assert await reader.read() == b""
+
+
+@pytest.mark.parametrize("rest", [b"zz\r\n", b"0\r\nx: " + b"a" * 2000], ids=["not framed", "without an end"])
+async def test_a_request_that_was_answered_early_gets_no_second_answer(rest):
+    async def early(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with connected(Patient, early) as (reader, writer):
+        writer.write(CHUNKED)
+        assert await answered(reader) == (b"HTTP/1.1 401 Unauthorized", b"")
+        writer.write(rest)
+        assert await reader.read() == b""
+
+
+async def test_many_small_chunks_are_a_body_as_any():
+    async with connected(Patient) as (reader, writer):
+        writer.write(CHUNKED)
+        for _ in range(500):
+            writer.write(b"1;x=y\r\na\r\n")
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+        assert await answered(reader) == (b"HTTP/1.1 200 OK", b"500")
+
+
+async def test_another_protocol_is_not_spoken_and_nothing_is_advised_to_be_installed(caplog):
+    async with connected(Patient) as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+        assert await answered(reader) == (b"HTTP/1.1 200 OK", b"0")
+    assert not caplog.records
+
+
 class Crowded(BoundedConnection):
     connections_max = 1
 
