@@ -139,7 +139,8 @@ function check(source) {
 
 // What a script finds: the names that Node has and plain JavaScript has not, each looked up when it is used.
 
-const plain = new Set(Object.getOwnPropertyNames(vm.runInNewContext('globalThis')));
+const firstContext = vm.createContext(vm.constants.DONT_CONTEXTIFY);
+const plain = new Set(Object.getOwnPropertyNames(firstContext));
 const withheld = new Set(['global', 'globalThis', 'console', 'setTimeout', 'setInterval', 'setImmediate']);
 const hostNames = Object.getOwnPropertyNames(globalThis).filter((name) => !plain.has(name) && !withheld.has(name));
 const hostGlobals = Object.fromEntries(hostNames.map((name) => [name, lazily(() => globalThis[name], name)]));
@@ -304,6 +305,13 @@ function safely(describe, error) {
 
 let script = null;
 let current = null;
+// Made while nothing is asked: it takes longer than most scripts.
+let unused = Object.defineProperties(firstContext, hostGlobals);
+
+function freshContext() {
+  const context = vm.createContext(vm.constants.DONT_CONTEXTIFY);
+  return Object.defineProperties(context, hostGlobals);
+}
 
 class Execution {
   constructor(operation, eventText) {
@@ -316,8 +324,9 @@ class Execution {
 
   run() {
     if (script instanceof Error) return this.fail(script);
-    const context = vm.createContext(vm.constants.DONT_CONTEXTIFY);
-    Object.defineProperties(context, { ...hostGlobals, ...this.ownGlobals(context) });
+    const context = unused ?? freshContext();
+    unused = null;
+    Object.defineProperties(context, this.ownGlobals(context));
     try {
       const main = script.runInContext(context);
       const host = { succeed: (text) => this.succeed(text), fail: (error) => this.fail(error) };
@@ -409,6 +418,7 @@ function nothingIsLeft() {
 
 function serve() {
   for (;;) {
+    if (buffered.length === 0) unused ??= freshContext();
     const [operation, body] = readFrame();
     if (operation.op === 'check') {
       writeFrame({ nonce: operation.nonce, kind: 'checked', fault: check(body) });
@@ -416,7 +426,7 @@ function serve() {
       load(body);
     } else {
       current = new Execution(operation, body);
-      setImmediate(() => current.run());
+      current.run();
       return;
     }
   }
