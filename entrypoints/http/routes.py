@@ -234,7 +234,10 @@ def _documents(documents: DocumentEndpoints) -> tuple[Operation, ...]:
     """Return what is no part of the API: the document that describes it, and the page that shows the document."""
 
     def shown_by_page(path: str, endpoint: Endpoint, name: str, summary: str) -> Operation:
-        return Operation("GET", path, endpoint, name, summary, access=Access.OPEN, route_class=None, shown=False)
+        # Exempt, because those who are not known and leave answers unread would hold places that others need.
+        return Operation(
+            "GET", path, endpoint, name, summary, exempt=True, access=Access.OPEN, route_class=None, shown=False
+        )
 
     return (
         shown_by_page("/openapi.json", documents.document, "openapi", "Describe the API"),

@@ -12,7 +12,7 @@ from domain.errors import DomainError
 from domain.execution import ExecutionFailed, Failure, FailureCode, ScriptReport
 from entrypoints.http.errors import error_answer, status_of
 from entrypoints.http.route_table import RouteTable
-from entrypoints.http.routes import Operation
+from entrypoints.http.routes import Access, Operation
 from tests.unit.http.world import Exchange, World, error_of, initialized
 
 ID = "01a2101f-9ff2-79ec-8000-000000000001"
@@ -49,6 +49,14 @@ async def test_every_operation_refuses_other_methods_and_tells_which_there_are(c
             assert answer.headers["allow"] == ", ".join(sorted(allowed))
             if method != "HEAD":
                 assert error_of(answer, 405)["code"] == "METHOD_NOT_ALLOWED"
+
+
+async def test_whoever_needs_not_be_known_takes_no_place_from_those_who_call(client, world):
+    await world.app.drain(0)  # there is no place for anybody
+    for operation in world.app.operations:
+        if operation.access in (Access.OPEN, Access.DETAIL):
+            answer = await client.request(operation.method, operation.path)
+            assert "SHUTTING_DOWN" not in answer.text, operation.path
 
 
 async def test_head_is_answered_where_get_is(client):
