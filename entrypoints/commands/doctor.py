@@ -49,12 +49,13 @@ def doctor(context: click.Context, output: str) -> None:
 
 
 def _of_database(settings: Settings, wiring: Wiring) -> Sequence[Finding]:
-    if settings.embedded and not wiring.embedded_postgres(settings).exists:
-        return [
-            note("database", _UNMADE.format(settings.data_dir), remedy="`pglambda serve` makes it at its first start.")
-        ]
     try:
+        if settings.embedded and not wiring.embedded_postgres(settings).exists:
+            unmade = _UNMADE.format(settings.data_dir)
+            return [note("database", unmade, remedy="`pglambda serve` makes it at its first start.")]
         with command_database(settings, wiring) as found:
             return asyncio.run(examine_database(wiring.database_examination(found), found))
     except (DataDirError, ServerFailed) as error:
         return [unstarted(str(error))]
+    except PermissionError as error:
+        return [unstarted(f"{error.filename} may not be looked into by this user. Run it as the service's own user.")]

@@ -20,7 +20,13 @@ ENV = {"DATABASE_URL": "postgresql://app@db.example.com/x", "HOST": None, "PORT"
 
 @define
 class ManualServer:
-    exists: bool
+    answer: bool | Exception
+
+    @property
+    def exists(self):
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
 
 
 @define
@@ -28,7 +34,7 @@ class ManualWiring:
     database: ManualDatabase = field(factory=ManualDatabase)
     host: ManualHost = field(factory=ManualHost)
     failure: Exception | None = None
-    is_made: bool = False
+    is_made: bool | Exception = False
 
     def embedded_postgres(self, _settings):
         return ManualServer(self.is_made)
@@ -135,6 +141,13 @@ def test_an_embedded_server_that_cannot_be_had_is_a_problem(tmp_path):
     answer = run(ManualWiring(is_made=True), DATABASE_URL=None, DATA_DIR=str(unusable))
     assert answer.exit_code == 1
     assert f"DATA_DIR {unusable} cannot be used" in answer.stdout
+
+
+def test_a_folder_of_another_user_is_a_problem(tmp_path):
+    foreign = PermissionError(13, "Permission denied", "/var/lib/pglambda/postgres")
+    answer = run(ManualWiring(is_made=foreign), DATABASE_URL=None, DATA_DIR=str(tmp_path))
+    assert answer.exit_code == 1
+    assert "/var/lib/pglambda/postgres may not be looked into by this user" in answer.stdout
 
 
 def test_the_database_of_a_running_service_is_looked_at(tmp_path):

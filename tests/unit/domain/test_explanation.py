@@ -52,6 +52,11 @@ class TestAnIdOfSomebodyElse:
         assert "not made by this service" in found.summary
         assert told(found, "id") == ["Its version is none, not 7."]
 
+    def test_an_id_of_a_time_that_no_clock_has_was_never_made_here(self):
+        beyond = UUID("ffffffff-ffff-7fff-bfff-ffffffffffff")
+        assert not is_own(beyond)
+        assert told(explain_foreign(beyond), "id") == ["The time in it lies beyond the year 3000."]
+
     def test_every_id_of_the_service_is_its_own(self):
         assert is_own(ID)
 
