@@ -7,8 +7,8 @@ from urllib.parse import unquote
 from attrs import define, field
 
 from adapters.json_schema.patterns import SCAN_OF_FORMAT, Patterns
-from adapters.json_schema.pointers import pointer
 from domain.errors import Problem
+from domain.json_pointer import pointer
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from jsonschema_rs import Draft202012Validator, ValidationError
 
-from adapters.json_schema.pointers import pointer
 from domain.errors import Problem
+from domain.json_pointer import pointer
 
 PROBLEMS_MAX = 50
 _MESSAGE_LENGTH_MAX = 300

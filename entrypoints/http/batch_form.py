@@ -9,12 +9,12 @@ from msgspec import Raw, UnsetType
 
 from domain.batch_service import Batch
 from domain.errors import FieldTooLarge, InvalidRequest, Problem
+from domain.json_pointer import pointer
 from domain.json_text import JsonText
 from entrypoints.http.body import read_body
 from entrypoints.http.options import HttpOptions
 from entrypoints.http.payloads import json_text
 from entrypoints.http.payloads_batch import BatchEnvelope
-from entrypoints.http.pointers import pointer
 from entrypoints.http.request import Request
 from entrypoints.http.rules import BodyForms
 from entrypoints.http.validation import BodyForm, Flaw, refuse

@@ -7,8 +7,8 @@ import msgspec
 from jsonschema_rs import Draft202012Validator, ValidationError
 
 from domain.errors import Problem
+from domain.json_pointer import pointer
 from entrypoints.http.json_values import NumberText
-from entrypoints.http.pointers import pointer
 
 _ENVELOPE_DEPTH = 2
 _ARTICLES = {"integer": "an integer", "object": "an object", "array": "an array"}

@@ -11,6 +11,7 @@ from domain.errors import FieldTooLarge, InvalidRequest, Problem
 from domain.function import Example
 from domain.function_schema import FunctionSchema
 from domain.function_service import FunctionRequest
+from domain.json_pointer import pointer
 from domain.json_text import JsonText
 from entrypoints.http.body import read_body
 from entrypoints.http.options import HttpOptions
@@ -24,7 +25,6 @@ from entrypoints.http.payloads_functions import (
     ExampleEnvelope,
     FunctionEnvelope,
 )
-from entrypoints.http.pointers import pointer
 from entrypoints.http.request import Request
 from entrypoints.http.validation import BodyForm, Flaw, refuse
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from domain.errors import Problem
+from domain.json_pointer import pointer
 from entrypoints.http.plain_json import DIGITS_MAX, FRACTION_DIGITS_MAX
-from entrypoints.http.pointers import pointer
 
 _NUMBER = re.compile(r"-?[0-9]+(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
 _EXPONENT_LENGTH_MAX = 12

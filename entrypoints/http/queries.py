@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from domain.errors import Problem
-from entrypoints.http.pointers import pointer
+from domain.json_pointer import pointer
 from entrypoints.http.refusals import invalid
 
 Choice = TypeVar("Choice", bound=Enum)
