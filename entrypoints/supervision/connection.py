@@ -29,13 +29,15 @@ class BoundedConnection(HttpToolsProtocol):
     `head_bytes_max` is looked at after each read, and holds for what follows a body too; of trailers nothing is taken
     over, as they would pass for headers. A connection on which nothing comes has the time of an idle one. Of
     more than `connections_max` in one process those that come last are turned away. A client that does not read is
-    hung up on.
+    hung up on, as is one that asks more than `waiting_max` times ahead of an answer: what waits takes a hundred times
+    the memory that it took to be sent.
     """
 
     connections_max: ClassVar[int] = 4096
     head_bytes_max: ClassVar[int] = 64 * 1024
     head_timeout_s: ClassVar[float] = 10.0
     headers_max: ClassVar[int] = 100
+    waiting_max: ClassVar[int] = 64
     write_limits: ClassVar[WriteLimits] = WriteLimits()
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -76,6 +78,8 @@ class BoundedConnection(HttpToolsProtocol):
         if len(self.headers) > self.headers_max:
             self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _MANY_HEADERS.format(self.headers_max)
             raise ValueError  # which the parser passes on as a request that cannot be read
+        if len(self.pipeline) >= self.waiting_max:
+            raise ValueError  # there is no answer to it that would not be taken for an earlier one
         self._patience.rest()
         self._in_head, self._bare_bytes = False, 0
         super().on_headers_complete()

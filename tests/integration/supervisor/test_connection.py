@@ -241,6 +241,27 @@ async def test_another_protocol_is_not_spoken_and_nothing_is_advised_to_be_insta
     assert not caplog.records
 
 
+class Ahead(BoundedConnection):
+    waiting_max = 3
+
+
+async def test_as_many_requests_as_are_allowed_may_wait_for_an_answer():
+    async with connected(Ahead) as (reader, writer):
+        writer.write(REQUEST * 4)
+        for _ in range(4):
+            assert await answered(reader) == (b"HTTP/1.1 200 OK", b"0")
+
+
+async def test_a_client_that_asks_too_far_ahead_is_hung_up_on():
+    async def stuck(_scope, receive, _send):
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async with connected(Ahead, stuck) as (reader, writer):
+        writer.write(REQUEST * 5)
+        assert await reader.read() == b""
+
+
 class Crowded(BoundedConnection):
     connections_max = 1
 
