@@ -84,7 +84,9 @@ class RateLimited(LimitReached):
         quota = f"{self.policy.count} calls of {self.policy.name} in {self.policy.window_s} s"
         if self.retry_after_ms is None:
             return f"The call counts as {self.cost}, and an owner may make {quota}. Send it in smaller parts."
-        return f"An owner may make {quota}, and these are used up. Repeat the call after {self.retry_after_ms} ms."
+        left = self.verdict.remaining
+        state = f"the call counts as {self.cost} where {left} are left" if left else "these are used up"
+        return f"An owner may make {quota}, and {state}. Repeat the call after {self.retry_after_ms} ms."
 
     @property
     def details(self) -> Mapping[str, object]:

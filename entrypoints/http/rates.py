@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from attrs import frozen
 from typing_extensions import override
 
-from domain.rate import RatePolicy
+from domain.rate import RateLimited, RatePolicy
 from domain.rate_limiter import RateLimiter
 from entrypoints.http.answer import Headers
 from entrypoints.http.guards import Guard
@@ -44,12 +44,16 @@ class RateGuard(Guard):
     async def charge(self, request: Request, items: int) -> None:
         """Count a request that was admitted as one call for each of its items.
 
-        Raises RateLimited, and then it stays one call.
+        Raises RateLimited, and then it stays one call; sent again, it is to be granted that one anew.
         """
         rate = self._rates.get(request.operation.route_class)
         if rate is not None and items > 1:
             request.answer_headers = tuple(header for header in request.answer_headers if header[0] not in _NAMES)
-            request.answer_headers += self._charged(rate, request, items - 1)
+            try:
+                request.answer_headers += self._charged(rate, request, items - 1)
+            except RateLimited as refused:
+                wait_ns = refused.verdict.wait_ns + rate.policy.interval_ns
+                raise RateLimited(rate.policy, refused.verdict._replace(wait_ns=wait_ns), items) from None
 
     def _charged(self, rate: _Rate, request: Request, count: int) -> Headers:
         verdict = self._limiter.charge(request.caller.owner, rate.policy, count)

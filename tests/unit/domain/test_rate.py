@@ -66,6 +66,12 @@ def test_whoever_is_refused_is_told_which_limit_and_when_to_come_back():
     assert "1 calls of execute in 3 s" in error.message
 
 
+def test_whoever_has_some_calls_left_and_not_enough_is_told_of_both():
+    policy = RatePolicy("execute", 3, 3)
+    error = RateLimited(policy, judge(policy, 2 * S, 0, 2), 2)
+    assert "3 calls of execute in 3 s, and the call counts as 2 where 1 are left." in error.message
+
+
 @pytest.mark.parametrize(("count", "window_s"), [(0, 1), (1, 0)])
 def test_a_policy_grants_something_in_some_time(count, window_s):
     with pytest.raises(ValueError, match="must be >= 1"):

@@ -88,13 +88,30 @@ async def test_a_batch_is_charged_for_each_of_its_items(client):
     assert answer.headers.get_list("ratelimit") == [answer.headers["ratelimit"]]
     assert answer.headers["ratelimit"].startswith('"execute";r=1;')
     refused = await batched(client, request_id, 2)
-    assert error_of(refused, 429)["details"]["cost"] == 1
+    assert error_of(refused, 429)["details"]["cost"] == 2
     assert refused.headers.get_list("ratelimit") == [refused.headers["ratelimit"]]
 
 
-async def test_a_batch_that_is_larger_than_the_quota_is_told_to_be_smaller(client):
+async def test_a_batch_that_comes_back_when_it_is_told_to_is_granted(log_lines):
+    now_s = 1000
+    limiter = RateLimiter(MemoryRateLedger(), ManualClock(), monotonic_ns=lambda: now_s * 1_000_000_000)
+    guard = RateGuard(limiter, POLICIES)
+    async with World.of(hooks=Hooks(guards=(guard,), charge=guard.charge)).client() as client:
+        request_id = await initialized(client)
+        await executed(client, request_id)
+        refused = await batched(client, request_id, 3)
+        assert refused.status_code == 429
+        now_s += int(refused.headers["retry-after"]) - 1
+        again = await batched(client, request_id, 3)
+        assert again.status_code == 429
+        now_s += int(again.headers["retry-after"])
+        assert (await batched(client, request_id, 3)).status_code == 200
+
+
+@pytest.mark.parametrize("items", [4, 5])
+async def test_a_batch_that_is_larger_than_the_quota_is_told_to_be_smaller(client, items):
     request_id = await initialized(client)
-    refused = await batched(client, request_id, 5)
+    refused = await batched(client, request_id, items)
     assert "smaller parts" in error_of(refused, 429)["message"]
     assert "retry-after" not in refused.headers
 
