@@ -1,6 +1,7 @@
 """From a credential to the caller who shows it."""
 
-from datetime import timedelta
+from contextlib import nullcontext
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from attrs import define, field, frozen
@@ -9,6 +10,7 @@ from domain.api_key import PREFIX, ApiKey, split_key, unknown_key
 from domain.budget import Budget
 from domain.credentials import CREDENTIAL_SIZE_MAX, CredentialRefused
 from domain.errors import StorageUnavailable
+from domain.places import Places
 from domain.ports import ApiKeyRepository, Clock, TokenVerifier
 from domain.principal import Principal
 from domain.timed_cache import TimedCache
@@ -18,11 +20,14 @@ from domain.timed_cache import TimedCache
 class KeyMemory:
     """How API keys are remembered: for how long, how many, and what looking one up may take, in seconds.
 
-    A key that was revoked is refused `remembered` later at the latest.
+    A key that was revoked is refused `remembered` later at the latest. At most `strangers_max` are looked up at once of
+    those that were not found within the time `familiar`: they may be guesses.
     """
 
     remembered: timedelta = timedelta(seconds=5)
+    familiar: timedelta = timedelta(days=1)
     size_max: int = 10_000
+    strangers_max: int = 256
     lookup_timeout_s: float = 0.5
 
 
@@ -30,7 +35,8 @@ class KeyMemory:
 class KeyRing:
     """Knows the holders of API keys without a statement per request.
 
-    Ids that are not kept here are remembered apart: who guesses keys displaces none of those in use.
+    Ids that are not kept here are remembered apart, and bounded in number while they are looked up: who guesses keys
+    displaces none of those in use, and keeps none of them waiting.
     """
 
     _clock: Clock
@@ -38,30 +44,38 @@ class KeyRing:
     _memory: KeyMemory = field(factory=KeyMemory)
     _known: TimedCache[str, ApiKey] = field(init=False)
     _unknown: TimedCache[str, bool] = field(init=False)
+    _familiar: TimedCache[str, bool] = field(init=False)
+    _strangers: Places = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._known = TimedCache(self._memory.size_max)
         self._unknown = TimedCache(self._memory.size_max)
+        self._familiar = TimedCache(self._memory.size_max)
+        self._strangers = Places("the lookup of a key that was not in use", self._memory.strangers_max)
 
     async def principal(self, text: str) -> Principal:
         """Return who holds this key; raises CredentialRefused, StorageUnavailable or Overloaded."""
         key_id, secret = split_key(text)
         now = self._clock.now()
         key = self._known.get(key_id, now)
-        if key is None:
-            if self._unknown.get(key_id, now):
-                raise unknown_key()
-            # What was stored before `now` is seen by the lookup, so that nothing is remembered for longer than said.
-            key = await self._look_up(key_id)
-            until = now + self._memory.remembered
-            if key is None:
-                self._unknown.put(key_id, value=True, until=until)
-                raise unknown_key()
-            self._known.put(key_id, key, until)
-        return key.admit(secret, now)
+        if key is not None:
+            return key.admit(secret, now)
+        if self._unknown.get(key_id, now):
+            raise unknown_key()
+        return (await self._learned(key_id, now)).admit(secret, now)
 
-    async def _look_up(self, key_id: str) -> ApiKey | None:
-        return await Budget(self._memory.lookup_timeout_s).spend(self._keys.find(UUID(key_id)), StorageUnavailable)
+    async def _learned(self, key_id: str, now: datetime) -> ApiKey:
+        # What was stored before `now` is seen by the lookup, so that nothing is remembered for longer than said.
+        with nullcontext() if self._familiar.get(key_id, now) else self._strangers.hold():
+            finding = self._keys.find(UUID(key_id))
+            key = await Budget(self._memory.lookup_timeout_s).spend(finding, StorageUnavailable)
+        until = now + self._memory.remembered
+        if key is None:
+            self._unknown.put(key_id, value=True, until=until)
+            raise unknown_key()
+        self._known.put(key_id, key, until)
+        self._familiar.put(key_id, value=True, until=now + self._memory.familiar)
+        return key
 
 
 @define

@@ -137,6 +137,54 @@ async def test_guesses_displace_no_key_that_is_in_use() -> None:
     assert world.keys.lookups == before
 
 
+class Slow(MemoryApiKeyRepository):
+    """Finds nothing before it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let_go = asyncio.Event()
+
+    async def find(self, key_id: Any) -> Any:
+        await self.let_go.wait()
+        return await super().find(key_id)
+
+
+async def test_guesses_keep_no_key_that_is_in_use_waiting() -> None:
+    slow = Slow()
+    world = World(keys=slow, memory=KeyMemory(strangers_max=2, lookup_timeout_s=60))
+    key, other = await world.issue(), await world.issue()
+    slow.let_go.set()
+    await world.door.principal(key)
+    slow.let_go.clear()
+    world.clock.advance(TTL)
+    guesses = [asyncio.create_task(world.refused(f"pgl_{n:032x}_{'x' * 43}")) for n in range(2)]
+    in_use = asyncio.create_task(world.door.principal(key))
+    await asyncio.sleep(0)
+    for stranger in (other, f"pgl_{9:032x}_{'x' * 43}"):
+        with pytest.raises(Overloaded, match="not in use"):
+            await world.door.principal(stranger)
+    slow.let_go.set()
+    assert await in_use == ALICE
+    assert await asyncio.gather(*guesses) == ["the API key is not known here"] * 2
+    assert await world.door.principal(other) == ALICE, "their places are free again"
+
+
+async def test_a_key_that_was_long_unused_is_looked_up_among_guesses() -> None:
+    slow = Slow()
+    world = World(keys=slow, memory=KeyMemory(strangers_max=1, lookup_timeout_s=60))
+    key = await world.issue()
+    slow.let_go.set()
+    await world.door.principal(key)
+    slow.let_go.clear()
+    world.clock.advance(world.memory.familiar)
+    guess = asyncio.create_task(world.refused(f"pgl_{1:032x}_{'x' * 43}"))
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await world.door.principal(key)
+    slow.let_go.set()
+    await guess
+
+
 async def test_more_keys_than_are_remembered_are_looked_up_again() -> None:
     world = World(memory=KeyMemory(size_max=2))
     keys = [await world.issue() for _ in range(3)]
