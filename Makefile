@@ -45,7 +45,7 @@ quick: $(DEV_STAMP) ## Rules and use cases over fakes that the contracts verify;
 unit: $(DEV_STAMP) ## Unit tests alone: no database, no network, no sandbox; a few seconds.
 	$(PYTEST) tests/unit
 
-soak: $(DEV_STAMP) ## Leaks over many executions, and what neighbours of attackers notice; SOAK=--help lists options.
+soak: $(DEV_STAMP) ## Leaks over many executions, what neighbours of attackers notice, sessions in turn; SOAK=--help for options.
 	$(PYTHON) -m tests.soak $(SOAK)
 
 commands: $(DEV_STAMP) ## Write docs/commands.md anew, out of the commands' own help.

@@ -37,8 +37,9 @@ class Blueprint:
     def command(self, control: int) -> list[str]:
         """Return the command line of a room whose keeper is told by the descriptor `control` what to do."""
         files = [*self._files("", self.keeper), *self._files(_ROOM, self.interpreter)]
-        # A mount for the keeper's own use, in a root that no worker keeps; nothing can be mounted after the last.
-        files += ["--dir", f"{_ROOM}{_SCRATCH}", "--proc", "/proc", "--remount-ro", "/"]
+        # For the keeper's own use, in a root that no worker keeps: the service's own, as containers that hide parts of
+        # theirs let nobody mount a new one. Nothing can be mounted after the last.
+        files += ["--dir", f"{_ROOM}{_SCRATCH}", "--bind", "/proc", "/proc", "--remount-ro", "/"]
         inside = self.keeper.command(control, self.memory_mb)
         return [*self._launcher(), *self._bubblewrap(), *files, "--", *inside]
 

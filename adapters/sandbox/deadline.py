@@ -8,7 +8,7 @@ from attrs import define, field
 from adapters.sandbox.exchange import Ending, Exchange
 
 _LOOKS = 4
-_EARLY_S = 0.02
+_EARLY_S = 0.01
 _BUSY = 0.2
 """The part of its time on a processor that marks a script as one that computes."""
 

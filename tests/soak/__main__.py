@@ -14,19 +14,30 @@ from domain.language import Language
 from tests.soak.census import take_census
 from tests.soak.endurance import Endurance, Soak
 from tests.soak.neighbours import FACTOR_MAX, Neighbour, Neighbours, quantile
+from tests.soak.rotation import Rotating
+
+_PARTS = ("neighbours", "endurance", "rotation")
+_NEVER = 1 << 30
 
 
 @click.command()
 @click.option("--executions", default=15_000, show_default=True, help="How many; 100000 is a day's worth.")
 @click.option("--attackers", default=4, show_default=True, help="How many burn their limits at once.")
 @click.option("--seconds", default=8.0, show_default=True, help="How long each neighbour calls, quiet and not.")
-def main(executions: int, attackers: int, seconds: float) -> None:
-    """Look for leaks and for what neighbours notice."""
+@click.option("--rotation", default=1000, show_default=True, help="How many sessions in turn; 10000 is a good many.")
+@click.option("--only", type=click.Choice(_PARTS), help="Leave the others out.")
+def main(executions: int, attackers: int, seconds: float, rotation: int, only: str | None) -> None:
+    """Look for leaks, for what neighbours notice, and for what many sessions in turn take."""
     folder = Path(tempfile.mkdtemp(prefix="pglambda-soak-"))
     folder.chmod(0o755)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-            problems = loop.run(_neighbours(folder, attackers, seconds)) + loop.run(_endurance(folder, executions))
+            parts = {
+                "neighbours": lambda: _neighbours(folder, attackers, seconds),
+                "endurance": lambda: _endurance(folder, executions),
+                "rotation": lambda: _rotation(folder, rotation),
+            }
+            problems = [found for part in (parts if only is None else [only]) for found in loop.run(parts[part]())]
     finally:
         shutil.rmtree(folder)
     for problem in problems:
@@ -35,7 +46,8 @@ def main(executions: int, attackers: int, seconds: float) -> None:
 
 
 async def _endurance(folder: Path, executions: int) -> list[str]:
-    runner = SandboxScriptRunner(SandboxOptions(folder, memory_mb=64))
+    # Rooms are replaced in the rotation; here what one more of them has would look like a leak.
+    runner = SandboxScriptRunner(SandboxOptions(folder, memory_mb=64, forks_max=_NEVER))
     await runner.open()
     soak = Soak(runner, executions)
     before, after, elapsed_s = await soak.run()
@@ -52,6 +64,16 @@ def _tell_endurance(endured: Endurance) -> None:
     click.echo(f"  after a tenth: {endured.before.told()}")
     click.echo(f"  after all:     {endured.after.told()}")
     click.echo(f"  closed:        {endured.closed.told()}")
+
+
+async def _rotation(folder: Path, sessions: int) -> list[str]:
+    options = SandboxOptions(folder, memory_mb=64, warm_workers_max=64, memory_budget_mb=2048, queue_timeout_s=30)
+    runner = SandboxScriptRunner(options)
+    await runner.open()
+    rotated = await Rotating(runner, sessions).run()
+    await runner.close(5)
+    click.echo(rotated.told())
+    return rotated.problems()
 
 
 async def _neighbours(folder: Path, attackers: int, seconds: float) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from attrs import asdict, frozen
 
 _KIB = 1024
-_WORKER = (b"/pglambda/worker.", b"bwrap")
+_WORKER = (b"/pglambda/", b"bwrap")
 
 
 @frozen
@@ -35,14 +35,14 @@ class Census:
 def take_census() -> Census:
     """Count now."""
     gc.collect()
-    descendants = _descendants(os.getpid())
+    own = descendants()
     return Census(
-        processes=len(descendants),
+        processes=len(own),
         orphans=len(_orphans()),
         zombies=zombies(),
         descriptors=len(list(Path("/proc/self/fd").iterdir())),
         mounts=len(Path("/proc/self/mountinfo").read_text().splitlines()),
-        namespaces=len(set(_mount_namespaces(descendants))),
+        namespaces=len(set(_mount_namespaces(own))),
         memory=_kib("/proc/self/status", "VmRSS") * _KIB,
         scratch_memory=_kib("/proc/meminfo", "Shmem") * _KIB,
     )
@@ -64,7 +64,9 @@ def _parents() -> dict[int, int]:
     return {int(head.split(b" ", 1)[0]): int(rest.split()[1]) for head, _, rest in fields}
 
 
-def _descendants(root: int) -> set[int]:
+def descendants() -> set[int]:
+    """Return the processes below this one."""
+    root = os.getpid()
     parents, found = _parents(), {root}
     while grown := {pid for pid, parent in parents.items() if parent in found} - found:
         found |= grown

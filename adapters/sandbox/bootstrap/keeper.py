@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import gc
 import json
 import os
@@ -144,10 +145,19 @@ def enter_namespaces() -> None:
     write("/proc/self/setgroups", "deny")
     write("/proc/self/uid_map", f"{UID} {uid} 1")
     write("/proc/self/gid_map", f"{UID} {gid} 1")
-    write("/proc/sys/user/max_user_namespaces", "0")
+    refuse_user_namespaces()
     with contextlib.suppress(PermissionError):  # where the service itself is to go sooner
         write("/proc/self/oom_score_adj", "500")
     socket.sethostname("sandbox")
+
+
+def refuse_user_namespaces() -> None:
+    try:
+        write("/proc/sys/user/max_user_namespaces", "0")
+    except OSError as error:
+        # In many containers this is read-only; then the filter alone refuses every call that makes one.
+        if error.errno != errno.EROFS:
+            raise
 
 
 def write(path: str, text: str) -> None:
