@@ -231,6 +231,8 @@ def main() -> None:
     gc.freeze()
     keeper.say({"ready": True}, keeper.own)
     order, descriptors = keeper.serve()
+    # Its number may be another's soon.
+    control.detach()
     try:
         lock_up(setup, order, descriptors)
         if program is None:
