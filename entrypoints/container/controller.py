@@ -176,6 +176,7 @@ class Controller(containers.DeclarativeContainer):
             limiting.provided.around.call(entrance.provided.knowing, entrance.provided.asking),
             providers.List(observation.requests),
             limiting.provided.charge,
+            entrance.provided.caller,
         ),
     )
 

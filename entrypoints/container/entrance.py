@@ -17,6 +17,7 @@ from domain.errors import DomainError
 from domain.identity import ANONYMOUS
 from domain.language import LanguageMapping
 from domain.ports import Clock, SessionRepository, TokenVerifier
+from domain.principal import ANYBODY, NOBODY, Principal
 from domain.session_languages import SessionLanguages
 from entrypoints.container.beside import Work
 from entrypoints.http.authentication import AuthenticationGuard
@@ -49,11 +50,15 @@ class Entrance:
     asking: Sequence[Guard] = field(init=False)
     """Guards that may ask the database, so that what limits callers is to come before them."""
 
+    caller: Principal = field(init=False)
+    """Who calls where no guard says otherwise."""
+
     def __attrs_post_init__(self) -> None:
         known = AuthenticationGuard(Authentication(KeyRing(self._clock, self._keys), self._tokens))
         languages = LanguageGuard(self._mapping, SessionLanguages(self._sessions))
         self.knowing = (known,) if self.authenticated else ()
         self.asking = (languages,) if self.authenticated else ()
+        self.caller = NOBODY if self.authenticated else ANYBODY
 
     @property
     def coalescers(self) -> Sequence[Coalescer[Any, Any]]:

@@ -13,6 +13,7 @@ from domain.batch_service import BatchService
 from domain.execution_service import ExecutionService
 from domain.function_service import FunctionService
 from domain.places import Places
+from domain.principal import NOBODY, Principal
 from domain.session_service import SessionService
 from entrypoints.http.access_log import AccessLog
 from entrypoints.http.batch_form import BatchForm
@@ -70,6 +71,8 @@ class Hooks:
     guards: Sequence[Guard] = ()
     observers: Sequence[Observer] = ()
     charge: Charge = charge_nothing
+    caller: Principal = NOBODY
+    """Who calls where no guard says otherwise."""
 
 
 class Application:
@@ -138,7 +141,8 @@ class Application:
     def _piped(self, log: FilteringBoundLogger) -> Pipeline:
         observers = (self._requests, AccessLog(log), *self._hooks.observers)
         table = RouteTable(self.operations)
-        return Pipeline(table, self._gate, log.bind(logger="http"), self._hooks.guards, observers)
+        hooks = self._hooks
+        return Pipeline(table, self._gate, log.bind(logger="http"), hooks.guards, observers, hooks.caller)
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:

@@ -1,13 +1,16 @@
 """What happens to every HTTP request, in order."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import uuid4
 
+from attrs import define, field
 from starlette.types import Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
+from domain.credentials import CredentialMissing
 from domain.errors import DomainError
+from domain.principal import NOBODY, Principal
 from entrypoints.http.answer import Answer
 from entrypoints.http.errors import error_answer, internal_error_answer
 from entrypoints.http.gate import Gate
@@ -17,36 +20,36 @@ from entrypoints.http.refusals import ClientGone
 from entrypoints.http.request import Request
 from entrypoints.http.request_ids import HEADER, RequestIds
 from entrypoints.http.route_table import RouteTable
+from entrypoints.http.routes import TO_NOBODY
 
 CLIENT_GONE = 499
 """What stands in for a status when nobody was left to be answered."""
 
 
+@define(eq=False)
 class Pipeline:
     """Finds the operation, takes a place, asks the guards, calls the endpoint, answers, and tells the observers.
 
-    It is an ASGI application for HTTP alone, and every request gets an answer, whatever is raised on the way.
+    It is an ASGI application for HTTP alone, and every request gets an answer, whatever is raised on the way. Each
+    request is `caller`'s until a guard says otherwise; nobody gets what is not for everybody, guarded or not.
     """
 
-    def __init__(
-        self,
-        table: RouteTable,
-        gate: Gate,
-        log: FilteringBoundLogger,
-        guards: Sequence[Guard] = (),
-        observers: Sequence[Observer] = (),
-    ) -> None:
-        self._table = table
-        self._gate = gate
-        self._log = log
-        self._guards = tuple(guards)
-        self._observers = tuple(observers)
-        self._beginners = [each.begun for each in observers if type(each).begun is not Observer.begun]
-        self._ids = RequestIds()
+    _table: RouteTable
+    _gate: Gate
+    _log: FilteringBoundLogger
+    _guards: Sequence[Guard] = ()
+    _observers: Sequence[Observer] = ()
+    _caller: Principal = NOBODY
+    _ids: RequestIds = field(factory=RequestIds, init=False)
+    _beginners: Sequence[Callable[[Request], None]] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._beginners = [each.begun for each in self._observers if type(each).begun is not Observer.begun]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started_s = time.perf_counter()
         request = Request(scope, receive)
+        request.caller = self._caller
         request.identifier = self._ids.of(request)
         for begun in self._beginners:
             begun(request)
@@ -85,6 +88,8 @@ class Pipeline:
                 request.parameters[name] = PARSERS[name](text)
             for guard in self._guards:
                 request.answer_headers += await guard.admit(request, operation)
+            if request.caller is NOBODY and operation.access not in TO_NOBODY:
+                raise CredentialMissing
             if not operation.exempt:
                 self._gate.enter(request.caller.owner)
                 request.inside = True

@@ -7,7 +7,7 @@ from uuid import UUID
 from starlette.types import Receive, Scope
 
 from domain.execution import OpenExecution
-from domain.principal import ANYBODY, Principal
+from domain.principal import NOBODY, Principal
 from entrypoints.tracing.trace import Trace
 
 Header = tuple[bytes, bytes]
@@ -46,7 +46,7 @@ class Request:
         self.scope = scope
         self.receive = receive
         self.parameters: dict[str, Any] = {}
-        self.caller: Principal = ANYBODY
+        self.caller: Principal = NOBODY
         self.identifier = b""
         self.operation: Any = None
         self.answer_headers: tuple[Header, ...] = ()

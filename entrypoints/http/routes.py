@@ -39,6 +39,10 @@ class Access(StrEnum):
     ADMIN = "admin"
 
 
+TO_NOBODY = frozenset({Access.OPEN, Access.DETAIL})
+"""What those are answered too who have not said who they are."""
+
+
 class RouteClass(StrEnum):
     """What an operation counts as where rates are limited."""
 

@@ -9,6 +9,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from entrypoints.http.request import Header
 
+_SIZE_MAX = 64 * 1024
+"""Larger bodies are written as they are: joining them to their head would copy them."""
+
 
 class WholeAnswer:
     """What one cycle of uvicorn offers beside its `send`."""
@@ -21,6 +24,8 @@ class WholeAnswer:
     def __call__(self, status: int, headers: Iterable[Header], body: bytes) -> bool:
         cycle = self._cycle
         if cycle is None or cycle.flow.write_paused or cycle.disconnected or cycle.response_started:
+            return False
+        if len(body) > _SIZE_MAX:
             return False
         content = [STATUS_LINE[status]]
         for name, value in (*cycle.default_headers, *headers):

@@ -10,9 +10,10 @@ import structlog
 
 from domain.errors import DomainError
 from domain.execution import ExecutionFailed, Failure, FailureCode, ScriptReport
+from domain.principal import NOBODY
 from entrypoints.http.errors import error_answer, status_of
 from entrypoints.http.route_table import RouteTable
-from entrypoints.http.routes import Access, Operation
+from entrypoints.http.routes import TO_NOBODY, Access, Operation
 from tests.unit.http.world import Exchange, World, error_of, initialized
 
 ID = "01a2101f-9ff2-79ec-8000-000000000001"
@@ -178,3 +179,15 @@ def test_one_path_cannot_be_taken_twice():
         RouteTable([one, other])
     with pytest.raises(AssertionError, match="two names"):
         RouteTable([one, Operation("GET", "/x/{b}", endpoint, "third", "")])
+
+
+async def test_without_any_guard_nobody_gets_what_is_not_for_everybody():
+    world = World.of(caller=NOBODY)
+    async with world.client() as client:
+        for operation in world.app.operations:
+            path = operation.path.replace("{request_id}", ID).replace("{execution_id}", ID)
+            answer = await client.request(operation.method, path.replace("{language_title}", "python-adder"))
+            if operation.access in TO_NOBODY:
+                assert answer.status_code in {200, 503}, operation.path
+            else:
+                assert error_of(answer, 401)["code"] == "UNAUTHORIZED"

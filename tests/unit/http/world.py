@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 import httpx2
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from adapters.json_schema.compiler import JsonSchemaCompiler
 from adapters.memory.executions import MemoryExecutionRepository
@@ -24,6 +24,7 @@ from domain.language import Language, LanguageMapping
 from domain.limits import Isolation, Limits, LimitsPolicy
 from domain.params_check import ParamsCheck
 from domain.places import Places
+from domain.principal import ANYBODY, Principal
 from domain.session import LifetimePolicy
 from domain.session_service import SessionPolicy, SessionService
 from domain.tasks import Tasks
@@ -69,7 +70,7 @@ class World:
     app: Application
 
     @classmethod
-    def of(cls, options: HttpOptions = OPTIONS, hooks: Hooks | None = None) -> "World":
+    def of(cls, options: HttpOptions = OPTIONS, hooks: Hooks | None = None, caller: Principal = ANYBODY) -> "World":
         clock, store, ids, runner = ManualClock(), MemoryStore(), SequentialIds(), MemoryScriptRunner()
         sessions, executions = MemorySessionRepository(store), MemoryExecutionRepository(store, clock)
         keyed = MemoryKeyedCallRepository(store, sessions, executions)
@@ -103,7 +104,8 @@ class World:
             LanguageMapping(),
             FunctionPolicy(options.script_size_max, 1.0),
         )
-        app = Application(Services(session_service, execution_service, function_service, process), options, hooks)
+        services = Services(session_service, execution_service, function_service, process)
+        app = Application(services, options, evolve(hooks or Hooks(), caller=caller))
         return cls(clock, store, runner, process, inside, tasks, functions, app)
 
     def client(self) -> httpx2.AsyncClient:
