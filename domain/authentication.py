@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 from domain.api_key import PREFIX, ApiKey, split_key, unknown_key
 from domain.budget import Budget
 from domain.credentials import CREDENTIAL_SIZE_MAX, CredentialRefused
-from domain.errors import StorageUnavailable
+from domain.errors import Overloaded, StorageUnavailable
 from domain.places import Places
 from domain.ports import ApiKeyRepository, Clock, TokenVerifier
 from domain.principal import Principal
@@ -20,15 +20,23 @@ from domain.timed_cache import TimedCache
 class KeyMemory:
     """How API keys are remembered: for how long, how many, and what looking one up may take, in seconds.
 
-    A key that was revoked is refused `remembered` later at the latest. At most `strangers_max` are looked up at once of
-    those that were not found within the time `familiar`: they may be guesses.
+    A key that was revoked is refused `remembered` later at the latest, and `standing` later where the database does not
+    answer meanwhile. At most `strangers_max` are looked up at once of those that were not found within the time
+    `familiar`: they may be guesses.
     """
 
     remembered: timedelta = timedelta(seconds=5)
+    standing: timedelta = timedelta(seconds=30)
     familiar: timedelta = timedelta(days=1)
     size_max: int = 10_000
     strangers_max: int = 256
     lookup_timeout_s: float = 0.5
+
+
+@frozen
+class _Finding:
+    key: ApiKey
+    found_at: datetime
 
 
 @define
@@ -44,7 +52,7 @@ class KeyRing:
     _memory: KeyMemory = field(factory=KeyMemory)
     _known: TimedCache[str, ApiKey] = field(init=False)
     _unknown: TimedCache[str, bool] = field(init=False)
-    _familiar: TimedCache[str, bool] = field(init=False)
+    _familiar: TimedCache[str, _Finding] = field(init=False)
     _strangers: Places = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -66,16 +74,24 @@ class KeyRing:
 
     async def _learned(self, key_id: str, now: datetime) -> ApiKey:
         # What was stored before `now` is seen by the lookup, so that nothing is remembered for longer than said.
-        with nullcontext() if self._familiar.get(key_id, now) else self._strangers.hold():
-            finding = self._keys.find(UUID(key_id))
-            key = await Budget(self._memory.lookup_timeout_s).spend(finding, StorageUnavailable)
+        found = self._familiar.get(key_id, now)
+        try:
+            with self._strangers.hold() if found is None else nullcontext():
+                key = await self._looked_up(key_id)
+        except (StorageUnavailable, Overloaded):
+            if found is not None and now < found.found_at + self._memory.standing:
+                return found.key
+            raise
         until = now + self._memory.remembered
         if key is None:
             self._unknown.put(key_id, value=True, until=until)
             raise unknown_key()
         self._known.put(key_id, key, until)
-        self._familiar.put(key_id, value=True, until=now + self._memory.familiar)
+        self._familiar.put(key_id, _Finding(key, now), now + self._memory.familiar)
         return key
+
+    async def _looked_up(self, key_id: str) -> ApiKey | None:
+        return await Budget(self._memory.lookup_timeout_s).spend(self._keys.find(UUID(key_id)), StorageUnavailable)
 
 
 @define

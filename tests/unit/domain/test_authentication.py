@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from attrs import define, evolve, field
@@ -10,7 +11,7 @@ from attrs import define, evolve, field
 from adapters.memory.api_keys import MemoryApiKeyRepository
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sequential_ids import SequentialIds
-from domain.api_key import ApiKeyNotFound
+from domain.api_key import ApiKeyNotFound, split_key
 from domain.api_key_service import ApiKeyService
 from domain.authentication import Authentication, KeyMemory, KeyRing
 from domain.credentials import CREDENTIAL_SIZE_MAX, CredentialMissing, CredentialRefused, KeysUnavailable
@@ -236,3 +237,43 @@ def test_refusals_say_what_to_do() -> None:
     assert isinstance(KeysUnavailable(), Unavailable)
     assert KeysUnavailable().details == {"stored": "no", "executed": "no", "retry_after_ms": 1000}
     assert "Repeat the call" in KeysUnavailable().message
+
+
+class Away(MemoryApiKeyRepository):
+    """Answers until it is told to be away."""
+
+    away = False
+
+    async def find(self, key_id: Any) -> Any:
+        if self.away:
+            raise StorageUnavailable
+        return await super().find(key_id)
+
+
+async def test_a_key_in_use_stands_for_a_while_when_it_cannot_be_looked_up() -> None:
+    keys = Away()
+    world = World(keys=keys)
+    key, unused = await world.issue(), await world.issue()
+    await world.door.principal(key)
+    keys.away = True
+    world.clock.advance(world.memory.standing - timedelta(seconds=1))
+    assert await world.door.principal(key) == ALICE
+    assert await world.refused(key[:-1] + "x") == "the API key is not known here"
+    with pytest.raises(StorageUnavailable):
+        await world.door.principal(unused)
+    world.clock.advance(timedelta(seconds=1))
+    with pytest.raises(StorageUnavailable):
+        await world.door.principal(key)
+
+
+async def test_a_key_that_was_revoked_meanwhile_is_refused_once_it_can_be_looked_up() -> None:
+    keys = Away()
+    world = World(keys=keys)
+    key = await world.issue()
+    await world.door.principal(key)
+    await world.service.revoke(UUID(split_key(key)[0]))
+    keys.away = True
+    world.clock.advance(TTL)
+    assert await world.door.principal(key) == ALICE
+    keys.away = False
+    assert "revoked" in await world.refused(key)
