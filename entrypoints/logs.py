@@ -5,18 +5,52 @@ import contextlib
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 import structlog
 
+from entrypoints.detached_stream import DetachedStream
 from entrypoints.settings import LogFormat, LogLevel
 
 _PIECE_BYTES_MAX = 4096
 """What a pipe takes in one piece (PIPE_BUF), so that lines of several processes are not mixed up."""
 
 
-def configure_logs(level: LogLevel, look: LogFormat) -> None:
-    """Send structlog's and the standard library's lines through one renderer to standard error."""
+class Stream(Protocol):
+    """Where lines go."""
+
+    def write(self, text: str, /) -> int:
+        """Take whole lines."""
+        ...
+
+    def flush(self) -> None:
+        """See that they get there."""
+        ...
+
+
+class _Lines(structlog.WriteLoggerFactory):
+    """Makes structlog's loggers, and knows their stream."""
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self.stream: Stream = stream
+
+
+def configure_service_logs(level: LogLevel, look: LogFormat) -> None:
+    """Like `configure_logs`, for a process that serves: a reader that is stuck or gone does not hold it up."""
+    configure_logs(level, look, DetachedStream(sys.stderr.fileno(), _tell_of_dropping))
+
+
+def dropped_lines() -> int:
+    """Return how many lines this process has dropped because nobody read them."""
+    factory = structlog.get_config()["logger_factory"]
+    stream = factory.stream if isinstance(factory, _Lines) else None
+    return stream.dropped if isinstance(stream, DetachedStream) else 0
+
+
+def configure_logs(level: LogLevel, look: LogFormat, stream: Stream | None = None) -> None:
+    """Send structlog's and the standard library's lines through one renderer to a stream, or to standard error."""
+    stream = stream or sys.stderr
     shared: list[Callable[..., Any]] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -28,10 +62,10 @@ def configure_logs(level: LogLevel, look: LogFormat) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=_Lines(stream),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
     logging.basicConfig(handlers=[handler], level=number, force=True)
 
@@ -46,7 +80,7 @@ def _renderer(look: LogFormat) -> Callable[..., Any]:
 class JsonLines:
     """Lines of JSON, gathered for a turn of the event loop: writing each by itself would cost as much as making it."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._gathered: list[bytes] = []
 
@@ -66,8 +100,13 @@ class JsonLines:
 
 def json_lines() -> JsonLines | None:
     """Return where lines go that are JSON already; None when lines look otherwise."""
-    is_json = isinstance(structlog.get_config()["processors"][-1], structlog.processors.JSONRenderer)
-    return JsonLines(sys.stderr) if is_json else None
+    config = structlog.get_config()
+    is_json = isinstance(config["processors"][-1], structlog.processors.JSONRenderer)
+    return JsonLines(config["logger_factory"].stream) if is_json else None
+
+
+def _tell_of_dropping(count: int) -> None:
+    structlog.get_logger().warning("log_lines_dropped", count=count, reason="nobody read them in time")
 
 
 def _pieces(lines: list[bytes]) -> Iterator[bytes]:

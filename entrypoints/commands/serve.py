@@ -7,10 +7,10 @@ from functools import partial
 import click
 from msgspec.structs import replace
 
-from entrypoints.commands.invocation import failures_told, settings_in_force, wiring_of
+from entrypoints.commands.invocation import failures_told, wiring_of
 from entrypoints.commands.lazy_group import examples
 from entrypoints.configuration.checks import RUNTIME_HOST_CHECKS
-from entrypoints.logs import configure_logs
+from entrypoints.logs import configure_service_logs
 from entrypoints.settings import Settings
 from entrypoints.supervision.announcement import announce, announce_runtime_host
 from entrypoints.supervision.supervisor import Supervisor
@@ -32,7 +32,8 @@ def serve(context: click.Context) -> None:
     DATA_DIR.
     """
     with failures_told():
-        settings = settings_in_force()
+        settings = Settings.load(os.environ)
+        configure_service_logs(settings.log_level, settings.log_format)
         server = wiring_of(context).embedded_postgres(settings) if settings.embedded else None
         targets = Targets()
         greeting = partial(announce, authenticated=settings.authenticated)
@@ -50,6 +51,6 @@ def runtime_host() -> None:
     """
     with failures_told():
         settings = replace(Settings.load(os.environ, RUNTIME_HOST_CHECKS), web_concurrency=1, auto_migrate=False)
-        configure_logs(settings.log_level, settings.log_format)
+        configure_service_logs(settings.log_level, settings.log_format)
         targets = Targets()
         asyncio.run(Supervisor(settings, targets.runtime_host, targets, None, announce_runtime_host).run())

@@ -5,12 +5,15 @@ from collections.abc import Iterator
 
 from prometheus_client import ProcessCollector
 
-from entrypoints.metrics.readings import Family, Kind, Reading, Sample, gauge
+from entrypoints.logs import dropped_lines
+from entrypoints.metrics.readings import Family, Kind, Reading, Sample, counter, gauge, single
 from entrypoints.version import VERSION
 
 BUILD = gauge(
     "pglambda_build_info", "Always 1; the release and the interpreter are in the labels.", "version", "python"
 )
+
+DROPPED = counter("pglambda_log_lines_dropped_total", "Lines of the log that were dropped because nobody read them.")
 
 
 class ProcessMetrics:
@@ -22,6 +25,7 @@ class ProcessMetrics:
     def read(self) -> Iterator[Reading]:
         """Yield the present figures; on a system without /proc there is the release alone."""
         yield Reading(BUILD, [Sample((VERSION, platform.python_version()), 1)])
+        yield single(DROPPED, dropped_lines())
         for metric in self._collector.collect():
             (sample,) = metric.samples
             family = Family(name=sample.name, kind=Kind(metric.type), says=metric.documentation)

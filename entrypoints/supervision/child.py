@@ -19,7 +19,7 @@ from attrs import define
 from typing_extensions import override
 
 from entrypoints.configuration.environment import SettingsError
-from entrypoints.logs import configure_logs
+from entrypoints.logs import configure_service_logs
 from entrypoints.metrics.siblings import FiguresServer
 from entrypoints.supervision.connection import BoundedConnection
 from entrypoints.supervision.control import SENDING_TIMEOUT_S, UP, Assignment, Order, receive
@@ -47,7 +47,7 @@ def main(descriptor: int) -> int:
 
 
 def _follow(assignment: Assignment, channel: socket.socket) -> int:
-    configure_logs(assignment.settings.log_level, assignment.settings.log_format)
+    configure_service_logs(assignment.settings.log_level, assignment.settings.log_format)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its starts and ends are the supervisor's to tell
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_perform(assignment, channel))

@@ -51,14 +51,16 @@ def processes() -> dict[int, tuple[int, str]]:
 class Service:
     """A supervisor that runs as a program of its own."""
 
-    def __init__(self, data_dir: Path, *, program: tuple[str, ...] = (minimal.HERE,), **settings: str) -> None:
+    def __init__(
+        self, data_dir: Path, *, program: tuple[str, ...] = (minimal.HERE,), stderr: int | None = None, **settings: str
+    ) -> None:
         self.port = int(settings.get("PORT") or free_port())
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = Path(tempfile.mkstemp(prefix="pgl-log-")[1])
         environ = {**os.environ, "DATA_DIR": str(data_dir), **settings, "PORT": str(self.port)}
         with self.log.open("wb") as log:
             self.program = subprocess.Popen(
-                [sys.executable, "-m", *program], env=environ, cwd=ROOT, stdout=log, stderr=log
+                [sys.executable, "-m", *program], env=environ, cwd=ROOT, stdout=log, stderr=stderr or log
             )
 
     def get(self, path: str) -> httpx2.Response:

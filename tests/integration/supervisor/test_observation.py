@@ -1,5 +1,6 @@
 """What an operator sees of a service of several processes."""
 
+import fcntl
 import json
 import os
 import signal
@@ -155,3 +156,23 @@ def test_a_port_for_metrics_that_is_taken_stops_the_start_and_is_named(command):
     second = command(METRICS_PORT=str(first.port), DATABASE_URL="postgresql://127.0.0.1:1/none", PORT=str(free_port()))
     assert second.ended() == 1
     assert "set METRICS_PORT to another port" in second.said
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["is stuck", "has gone"])
+@pytest.mark.parametrize("look", ["json", "console"])
+def test_a_service_whose_log_nobody_reads_works_and_stops_as_ever(command, look, gone):
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    try:
+        service = command(stderr=writer, LOG_FORMAT=look)
+        os.close(writer)
+        service.ready()
+        if gone:
+            os.close(reader)
+        for _ in range(50):  # some 10 KB of lines
+            assert service.status("/livez") == 200
+        service.tell(signal.SIGTERM)
+        assert service.ended() == 0
+    finally:
+        if not gone:
+            os.close(reader)
