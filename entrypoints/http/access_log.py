@@ -39,6 +39,7 @@ class AccessLine(Struct, omit_defaults=True):
     owner_hash: str
     route: str | None = None
     client: str | None = None
+    code: str | None = None
     request_id: UUID | None = None
     execution_id: UUID | None = None
     trace_id: str | None = None
@@ -86,7 +87,8 @@ class AccessLog(Observer):
             self._hash(request.caller.owner),
             operation.path if operation is not None else None,
             client[0] if client else None,
-            request.parameters.get("request_id"),
+            request.error_code,
+            request.made_session_id or request.parameters.get("request_id"),
             request.execution_id or request.parameters.get("execution_id"),
             place.trace_id if place is not None else None,
             place.span_id if place is not None else None,

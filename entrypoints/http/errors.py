@@ -26,6 +26,7 @@ from domain.execution import ExecutionFailed, FailureCode
 from domain.rate import RateLimited
 from entrypoints.http.answer import Answer, Headers, json_answer
 from entrypoints.http.challenges import challenge
+from entrypoints.http.contracts.error_codes import INTERNAL_ERROR
 from entrypoints.http.idempotency import REPLAYED
 from entrypoints.http.payloads import Error, ErrorBody, embedded
 from entrypoints.http.rate_headers import rate_headers
@@ -82,7 +83,7 @@ def told_of(error: DomainError) -> Error:
 def told_of_bug(error_id: UUID) -> Error:
     """Return what is told of a bug: no internals, and the id to find it by."""
     message = "This is an error of the server. The log has the cause under the error_id in the details."
-    return Error("INTERNAL_ERROR", message, {"error_id": error_id})
+    return Error(INTERNAL_ERROR, message, {"error_id": error_id})
 
 
 def _headers(error: DomainError, details: Mapping[str, object]) -> Headers:

@@ -12,6 +12,7 @@ from domain.credentials import CredentialMissing
 from domain.errors import DomainError
 from domain.principal import NOBODY, Principal
 from entrypoints.http.answer import Answer
+from entrypoints.http.contracts.error_codes import INTERNAL_ERROR
 from entrypoints.http.errors import error_answer, internal_error_answer
 from entrypoints.http.gate import Gate
 from entrypoints.http.guards import Guard, Observer
@@ -77,6 +78,7 @@ class Pipeline:
         except Exception:  # noqa: BLE001  # whatever it is, the caller gets an answer and the log the traceback
             error_id = uuid4()
             x_request_id = request.identifier.decode()
+            request.error_code = INTERNAL_ERROR
             self._log.exception("internal error", error_id=str(error_id), x_request_id=x_request_id)
             return internal_error_answer(error_id, request.parameters.get("request_id"))
 
@@ -95,4 +97,5 @@ class Pipeline:
                 request.inside = True
             return await operation.endpoint(request)
         except DomainError as error:
+            request.error_code = error.code
             return error_answer(error, request.parameters.get("request_id"))

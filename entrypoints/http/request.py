@@ -23,7 +23,8 @@ class Request:
     """A request: its id, its channels, and what becomes known of it on the way.
 
     `parameters` are those of its path, already parsed; `caller` is who is calling; `answer_headers` go with its answer,
-    whatever that will be; `inside` is whether it holds a place; `execution_id` is that of the execution that it made,
+    whatever that will be; `inside` is whether it holds a place; `made_session_id` and `execution_id` are those of the
+    session and of the execution that it made, `error_code` that of the error it is answered with,
     `database_s` the seconds that it has waited for the database, `trace` its place in a trace.
     """
 
@@ -32,9 +33,11 @@ class Request:
         "answer_headers",
         "caller",
         "database_s",
+        "error_code",
         "execution_id",
         "identifier",
         "inside",
+        "made_session_id",
         "operation",
         "parameters",
         "receive",
@@ -51,7 +54,9 @@ class Request:
         self.operation: Any = None
         self.answer_headers: tuple[Header, ...] = ()
         self.inside = False
+        self.made_session_id: UUID | None = None
         self.execution_id: UUID | None = None
+        self.error_code: str | None = None
         self.database_s = 0.0
         self.trace: Trace | None = None
         self._headers = _by_name(scope["headers"])

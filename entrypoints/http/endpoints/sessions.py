@@ -49,6 +49,7 @@ class SessionEndpoints:
         )
         key = None if name is None else idempotency_key(name, (wanted.language_title, body))
         made = await self._service.initialize(owner_of(request), wanted, key)
+        request.made_session_id = made.key.request_id
         payload = Initialized(
             request_id=made.key.request_id,
             status="initialized",

@@ -95,6 +95,29 @@ async def test_an_execution_in_the_path_is_in_the_line(client, log_lines):
     assert line_of(log_lines)["execution_id"] == execution_id
 
 
+async def test_a_session_that_was_made_is_in_the_line(client, log_lines):
+    request_id = await initialized(client)
+    assert line_of(log_lines)["request_id"] == request_id
+
+
+async def test_an_error_is_in_the_line_by_its_code(client, log_lines):
+    await client.get("/livez")
+    await client.get("/api/v1/sessions/01a2101f-9ff2-79ec-8000-000000000009")
+    good, bad = log_lines
+    assert "code" not in good
+    assert (bad["status"], bad["code"]) == (404, "SESSION_NOT_FOUND")
+
+
+async def test_a_bug_is_in_the_line_too(log_lines):
+    class Broken(Guard):
+        async def admit(self, request, operation):
+            raise ValueError
+
+    async with World.of(hooks=Hooks(guards=[Broken()])).client() as client:
+        await client.get("/livez")
+    assert line_of(log_lines)["code"] == "INTERNAL_ERROR"
+
+
 async def test_a_client_that_has_gone_is_499_in_the_line(world, log_lines):
     exchange = Exchange(world.app, "POST", "/api/v1/initialize", [(b"content-type", b"application/json")])
     asking = asyncio.create_task(exchange.run())
