@@ -20,6 +20,10 @@ _TIMEOUT_S = 30.0
 _LIFE_S = 600
 """What cannot be removed at the end expires by itself soon after."""
 
+_REMOVERS = 16
+_REMOVAL_S = 20.0
+"""Connections and seconds for removing sessions, also after Ctrl-C."""
+
 _MADE_MAX = 50_000
 _RUN_SESSIONS = 8
 """Sessions that are executed: few, so that each keeps its warm worker on a small host too."""
@@ -122,8 +126,9 @@ class Benchmark:
         ids = [each for made in self._made.values() for each in made]
         if ids:
             self.progress("closing sessions")
-            removers = [self._remover(iter(ids[n :: self.plan.connections])) for n in range(self.plan.connections)]
-            await asyncio.gather(*removers)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_REMOVAL_S):
+                    await asyncio.gather(*(self._remover(iter(ids[n::_REMOVERS])) for n in range(_REMOVERS)))
 
     async def _remover(self, ids: Iterator[str]) -> None:
         with contextlib.suppress(Unanswered):  # they expire by themselves
