@@ -21,12 +21,21 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) AS e;
 
--- name: upsert_shortened_day(slot, day, shortened_at, size_bytes)!
-INSERT INTO meta.shortened_days AS s (slot, day, shortened_at, size_bytes)
-VALUES (:slot::smallint, :day::date, :shortened_at::timestamptz, :size_bytes::bigint)
-ON CONFLICT (slot) DO UPDATE
-SET day = excluded.day, shortened_at = excluded.shortened_at, size_bytes = excluded.size_bytes
-WHERE s.day <= excluded.day;
+-- name: shorten_history(slot, kept_from, day, shortened_at, size_bytes)
+-- The day goes and is noted together, whoever is killed meanwhile and whatever answer is lost.
+WITH emptied AS (
+    SELECT meta.empty_slot(:slot::smallint, :kept_from::uuid) AS is_done
+),
+noted AS (
+    INSERT INTO meta.shortened_days AS s (slot, day, shortened_at, size_bytes)
+    SELECT :slot::smallint, :day::date, :shortened_at::timestamptz, :size_bytes::bigint
+    FROM emptied AS e
+    WHERE e.is_done
+    ON CONFLICT (slot) DO UPDATE
+        SET day = excluded.day, shortened_at = excluded.shortened_at, size_bytes = excluded.size_bytes
+        WHERE s.day <= excluded.day
+)
+SELECT e.is_done FROM emptied AS e;
 
 -- name: select_shortened_days()
 SELECT s.day, s.shortened_at, s.size_bytes FROM meta.shortened_days AS s ORDER BY s.day;

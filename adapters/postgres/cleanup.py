@@ -10,9 +10,9 @@ from attrs import define, evolve, field, frozen, validators
 
 from adapters.postgres import array_text
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.slots import SLOTS, day_at
+from adapters.postgres.slots import SLOTS, day_at, first_of
 from adapters.postgres.statements import CleanupStatements
-from adapters.postgres.storage_keeper import StorageKeeper, empty_slot
+from adapters.postgres.storage_keeper import StorageKeeper
 from domain.errors import StorageUnavailable, Unavailable
 from domain.ports import Clock
 
@@ -165,3 +165,13 @@ class Cleanup:
 
     async def _pause(self, pause_s: float) -> None:
         await self._sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311  # keeps controllers apart
+
+
+async def empty_slot(gateway: Gateway, statements: CleanupStatements, slot: int, kept_day: int) -> bool:
+    """Empty a slot unless it has rows of `kept_day` (counted from 1970-01-01) or later; tell whether it was emptied.
+
+    Raises StorageUnavailable when somebody has it in use for longer than the server waits.
+    """
+    facts = {"slot": slot, "kept_from": first_of(kept_day)}
+    ((emptied,),) = await gateway.fetch(statements.empty_slot, facts, repeatable=False)
+    return bool(emptied)

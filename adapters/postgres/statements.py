@@ -121,7 +121,7 @@ class StorageStatements:
 
     select_table_sizes: Statement
     select_first_executions: Statement = field(metadata=_UNPREPARED)
-    upsert_shortened_day: Statement
+    shorten_history: Statement = field(metadata=_UNPREPARED)
     select_shortened_days: Statement
     select_oldest_session: Statement
     select_recent_sessions: Statement

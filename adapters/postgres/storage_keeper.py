@@ -8,7 +8,7 @@ from attrs import define, field, frozen
 
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.slots import SLOTS, first_of
-from adapters.postgres.statements import CleanupStatements, Statements, StorageStatements
+from adapters.postgres.statements import Statements, StorageStatements
 from adapters.postgres.storage import StorageGauge, day_number
 from domain.errors import StorageUnavailable
 from domain.storage import HistoryDay, ShortenedDay, StorageBudget, Stored
@@ -35,7 +35,6 @@ class StorageKeeper:
     """Any number of controllers may look at any time: a day that was chosen is judged again under its lock."""
 
     _gateway: Gateway
-    _cleanup: CleanupStatements
     _storage: StorageStatements
     _gauge: StorageGauge
     budget: StorageBudget
@@ -44,7 +43,7 @@ class StorageKeeper:
     @classmethod
     def of(cls, gateway: Gateway, statements: Statements, budget: StorageBudget) -> "StorageKeeper":
         """Return the keeper of what is behind this gateway."""
-        return cls(gateway, statements.cleanup, statements.storage, StorageGauge(gateway, statements.storage), budget)
+        return cls(gateway, statements.storage, StorageGauge(gateway, statements.storage), budget)
 
     async def keep(self, now: datetime) -> None:
         """Look how much is stored, and empty days of the history until it is within the budget or none is left.
@@ -67,8 +66,15 @@ class StorageKeeper:
         """Empty the day, unless somebody reads it; tell whether to look again."""
         number = day_number(day.day)
         slot = number % SLOTS
+        facts = {
+            "slot": slot,
+            "kept_from": first_of(number + 1),
+            "day": day.day,
+            "shortened_at": now,
+            "size_bytes": day.amount.size_bytes,
+        }
         try:
-            emptied = await empty_slot(self._gateway, self._cleanup, slot, number + 1)
+            ((emptied,),) = await self._gateway.fetch(self._storage.shorten_history, facts, repeatable=False)
         except StorageUnavailable:
             _log.info("slot_in_use", slot=slot)
             return False
@@ -76,20 +82,8 @@ class StorageKeeper:
             _log.warning(
                 "history_shortened", day=str(day.day), freed_bytes=day.amount.size_bytes, **self._sizes(stored)
             )
-            facts = {"slot": slot, "day": day.day, "shortened_at": now, "size_bytes": day.amount.size_bytes}
-            await self._gateway.fetch(self._storage.upsert_shortened_day, facts)
         return True
 
     def _sizes(self, stored: Stored) -> dict[str, object]:
         parts = {part.value: amount.size_bytes for part, amount in stored.parts.items()}
         return {"stored_bytes": stored.size_bytes, "budget_bytes": self.budget.size_max_bytes, "parts_bytes": parts}
-
-
-async def empty_slot(gateway: Gateway, statements: CleanupStatements, slot: int, kept_day: int) -> bool:
-    """Empty a slot unless it has rows of `kept_day` (counted from 1970-01-01) or later; tell whether it was emptied.
-
-    Raises StorageUnavailable when somebody has it in use for longer than the server waits.
-    """
-    facts = {"slot": slot, "kept_from": first_of(kept_day)}
-    ((emptied,),) = await gateway.fetch(statements.empty_slot, facts, repeatable=False)
-    return bool(emptied)

@@ -66,6 +66,7 @@ def test_statements_that_name_slots_are_never_prepared(statements):
         "select_execution",
         "select_filled_slots",
         "empty_slot",
+        "shorten_history",
         "select_first_executions",
         "select_history_count",
         "move_history",

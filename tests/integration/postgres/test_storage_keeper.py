@@ -7,14 +7,15 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
+from adapters.postgres.cleanup import empty_slot
 from adapters.postgres.slots import day_at
 from adapters.postgres.storage import StorageGauge
-from adapters.postgres.storage_keeper import StorageKeeper, empty_slot
+from adapters.postgres.storage_keeper import StorageKeeper
 from domain.session import Session
 from domain.storage import Part, StorageBudget
 from tests.contracts.storage import Storage
 from tests.integration.postgres.conftest import storage_on
-from tests.integration.postgres.gateways import LedGateway, time_out
+from tests.integration.postgres.gateways import LedGateway, lose_the_answer, time_out
 
 DAY = timedelta(days=1)
 _FILL = """
@@ -131,6 +132,15 @@ async def test_what_one_controller_did_the_others_know(storage, days, gauge, kee
     other = keeper(size_max_bytes)
     await other.keep(storage.clock.now())
     assert len(other.state.shortened) == 1
+
+
+async def test_a_day_is_told_of_also_when_nobody_learns_that_it_went(storage, days, gauge, keeper, led):
+    await days(2)
+    budget = keeper((await gauge.stored()).size_bytes - 1)
+    led.lead["shorten_history"] = [lose_the_answer]
+    await budget.keep(storage.clock.now())
+    assert len((await gauge.stored()).history) == 1
+    assert [each.day for each in budget.state.shortened] == [storage.clock.now().date() - DAY]
 
 
 async def test_a_day_that_has_come_round_is_not_taken_for_the_one_that_was_chosen(storage, days, gateway, statements):
