@@ -19,8 +19,10 @@ class LimitsBody(Struct, forbid_unknown_fields=True):
     isolation: fields.IsolationField | UnsetType = UNSET
 
 
-class InitializeBody(Struct, forbid_unknown_fields=True):
+class InitializeBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """A session to initialize."""
+
+    # Written without its defaults: the payload of an idempotency key is the same to a release that knows more members.
 
     context: fields.Context | UnsetType = UNSET
     script_content: fields.ScriptContent | UnsetType = UNSET

@@ -7,7 +7,7 @@ from attrs import evolve
 
 from domain.errors import StorageUnavailable
 from entrypoints.http.idempotency import payload_hash
-from entrypoints.http.payloads import embedded
+from entrypoints.http.payloads import InitializeBody, embedded
 from tests.unit.http.world import (
     OPTIONS,
     SCRIPT,
@@ -125,6 +125,10 @@ def test_payloads_that_differ_have_different_hashes(one, other):
 )
 def test_payloads_that_are_spelled_differently_have_one_hash(one, other):
     assert payload_hash(embedded(one)) == payload_hash(embedded(other))
+
+
+def test_the_payload_of_an_initialize_has_nothing_that_a_release_fills_in():
+    assert payload_hash(InitializeBody(script_content=SCRIPT)) == payload_hash({"script_content": SCRIPT, "limits": {}})
 
 
 async def test_a_replay_is_answered_when_the_session_is_closed(client):
