@@ -151,6 +151,16 @@ async def test_an_execution_whose_begin_lost_its_answer_is_begun_again_as_the_sa
     assert (await storage.keyed.begin(request, KEY)).execution.execution_id == request.execution_id
 
 
+async def test_a_session_whose_initialize_lost_its_answer_is_made_again_as_the_same_and_no_replay(storage, led):
+    session, other = storage.new_session(), storage.new_session()
+    led.lead["insert_keyed_sessions"] = [lose_the_answer]
+    with pytest.raises(StorageUnavailable):
+        await storage.keyed.initialize(made_of(session), session, SCRIPT, KEY)
+    assert await storage.keyed.initialize(made_of(session), session, SCRIPT, KEY) == made_of(session)
+    assert (await storage.keyed.initialize(made_of(other), other, SCRIPT, KEY)).key == session.key
+    assert len(await storage.listed()) == 1
+
+
 async def test_an_end_whose_answer_was_lost_is_told_all_the_same(storage, led):
     session = await storage.add()
     execution = (await storage.keyed.begin(storage.request(session.key), KEY)).execution
