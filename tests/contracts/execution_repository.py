@@ -10,7 +10,7 @@ from attrs import evolve
 
 from adapters.history import PAYLOAD_LENGTH_MAX
 from domain.execution import Execution, ExecutionLost, ExecutionNotFound, Failure, FailureCode, Outcome, Payload
-from domain.identity import EVERY_OWNER, SessionKey
+from domain.identity import EVERY_OWNER, SessionKey, uuid7_time
 from domain.json_text import JsonText
 from domain.ports import ExecutionFilter
 from domain.session import Renewal, Session, SessionClosed, SessionExpired, SessionNotFound
@@ -371,6 +371,19 @@ class ExecutionRepositoryContract(ABC):
         rows = (await storage.executions.page(session.key, None, 5)).items
         assert rows[1] == Execution(session.key, execution.execution_id, UNKNOWN)
         assert (await storage.executions.page(session.key, execution.execution_id, 5)).items == []
+
+    async def test_an_overdue_execution_is_its_owners_and_of_its_time_like_any_other(self, storage):
+        session = await storage.add(ALICE)
+        execution = (await storage.begin(session.key)).execution
+        storage.clock.advance(execution.deadline_at - storage.clock.now())
+        foreign = SessionKey(BOB, session.key.request_id)
+        assert (await storage.executions.page(foreign, None, 5)).items == []
+        with pytest.raises(ExecutionNotFound):
+            await storage.executions.get(BOB, execution.execution_id)
+        began_at = uuid7_time(execution.execution_id)
+        for since, count in ((began_at, 1), (began_at + MOMENT, 0)):
+            page = await storage.executions.page(session.key, None, 5, ExecutionFilter(since=since))
+            assert len(page.items) == count
 
     async def test_an_unknown_session_has_no_history(self, storage):
         page = await storage.executions.page(storage.new_session().key, None, 5)

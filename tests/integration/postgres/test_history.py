@@ -11,6 +11,8 @@ from domain.idempotency import KeyInterrupted
 from domain.ports import ExecutionFilter
 from domain.storage import StorageBudget
 from tests.contracts.keyed_call_repository import KEY
+from tests.integration.postgres.conftest import storage_on
+from tests.integration.postgres.gateways import LedGateway
 
 UNKNOWN = ExecutionFilter(outcome=Outcome.UNKNOWN)
 
@@ -39,3 +41,22 @@ async def test_an_overdue_execution_reads_the_same_before_and_after_it_is_moved(
         await storage.keyed.finish(storage.finished(execution), KEY.value)
     with pytest.raises(KeyInterrupted):
         await storage.keyed.begin(storage.request(session.key), KEY)
+
+
+async def test_an_execution_that_is_moved_into_the_history_between_two_looks_is_found(
+    storage, cleanup, gateway, statements
+):
+    session = await storage.add()
+    execution = (await storage.begin(session.key)).execution
+    storage.clock.advance(execution.deadline_at - storage.clock.now())
+
+    async def move_first(run):
+        await cleanup.sweep()
+        return await run()
+
+    led = LedGateway(gateway)
+    led.lead["select_overdue_execution"] = [move_first]
+    reading = storage_on(led, statements)
+    reading.clock.advance(storage.clock.now() - reading.clock.now())
+    expected = Execution(session.key, execution.execution_id, Outcome.UNKNOWN)
+    assert await reading.executions.get(session.key.owner, execution.execution_id) == expected
