@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -73,7 +74,8 @@ def configure_logs(level: LogLevel, look: LogFormat, stream: Stream | None = Non
 def _renderer(look: LogFormat) -> Callable[..., Any]:
     console = sys.stderr.isatty() if look is LogFormat.AUTO else look is LogFormat.CONSOLE
     if console:
-        return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        colours = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+        return structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=structlog.dev.plain_traceback)
     return structlog.processors.JSONRenderer()
 
 

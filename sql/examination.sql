@@ -66,5 +66,26 @@ WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend
 -- A pooler that keeps prepared statements for its clients gives them names of its own.
 SELECT p.name FROM pg_prepared_statements AS p;
 
+-- name: select_rights()
+-- What this role may not do: a right and the object, the schema first, tables by name. `truncate` empties old days, and
+-- only the table of migrations is not written by the service. A database without the schema needs the right to make it.
+SELECT 'CREATE' AS missing_right, 'DATABASE ' || quote_ident(current_database()) AS of_what, '' AS table_name
+WHERE to_regnamespace('meta') IS NULL AND NOT has_database_privilege(current_database(), 'CREATE')
+UNION ALL
+SELECT 'USAGE' AS missing_right, 'SCHEMA meta' AS of_what, '' AS table_name
+FROM pg_namespace AS n
+WHERE n.nspname = 'meta' AND NOT has_schema_privilege(n.oid, 'USAGE')
+UNION ALL
+SELECT r.name AS missing_right, 'ALL TABLES IN SCHEMA meta' AS of_what, c.relname::text AS table_name
+FROM pg_class AS c
+INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
+CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) AS r (name)
+WHERE
+    n.nspname = 'meta' AND c.relkind IN ('r', 'p')
+    AND (r.name = 'SELECT' OR c.relname <> 'migrations')
+    AND (r.name <> 'TRUNCATE' OR c.relispartition)
+    AND NOT has_table_privilege(c.oid, r.name)
+ORDER BY table_name, missing_right;
+
 -- name: select_api_keys_exist()
 SELECT exists(SELECT FROM meta.api_keys AS k WHERE k.revoked_at IS NULL);

@@ -62,6 +62,10 @@ class UnknownMigration(Exception):
     """There is no step of this version."""
 
 
+class StepForbidden(Exception):
+    """The role or the server may not take a step; the text is the server's, with what to do."""
+
+
 class UnsupportedServer(Exception):
     """The server is older than what the statements need, or keeps text in an encoding that cannot hold every script."""
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from adapters.postgres.migration import (
     Migration,
     MigrationStatus,
     SessionsExist,
+    StepForbidden,
     UnknownMigration,
     UnsupportedServer,
     load_migrations,
@@ -57,7 +58,8 @@ class MigrationOptions:
 class MigrationRunner:
     """Takes steps, each in a transaction of its own; of several runners at once one takes a step, the others see it taken.
 
-    Every method may raise StorageUnavailable, UnsupportedServer or MigrationsDiffer; with a version also UnknownMigration.
+    Every method may raise StorageUnavailable, UnsupportedServer, StepForbidden or MigrationsDiffer; with a version also
+    UnknownMigration.
     """
 
     _dsn: str = field(repr=False)
@@ -193,13 +195,33 @@ class MigrationRunner:
             async with connection:
                 _require_usable(connection)
                 await _fetch(connection, self._statements.set_timeouts, self._timeouts())
-                yield connection
+                with _forbidden():
+                    yield connection
 
     def _timeouts(self) -> Mapping[str, str]:
         return {
             "lock_timeout": str(round(self._options.lock_timeout_s * 1000)),
             "statement_timeout": str(round(self._options.statement_timeout_s * 1000)),
         }
+
+
+@contextmanager
+def _forbidden() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise StepForbidden(
+            f"PostgreSQL refused it: {_told(error)}. Migrate as the role that owns the database, or grant it to this one."
+        ) from error
+    except psycopg.errors.ReadOnlySqlTransaction as error:
+        raise StepForbidden(
+            f"PostgreSQL refused it: {_told(error)}. Name a server that takes writes in DATABASE_URL; "
+            "`pglambda doctor` tells why this one takes none."
+        ) from error
+
+
+def _told(error: psycopg.Error) -> str:
+    return error.diag.message_primary or type(error).__name__
 
 
 def _require_usable(connection: Connection) -> None:

@@ -164,6 +164,7 @@ class ExaminationStatements:
     select_idle_slots: Statement
     select_oldest_transaction: Statement
     select_prepared_names: Statement
+    select_rights: Statement
     select_api_keys_exist: Statement
 
 

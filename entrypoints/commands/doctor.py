@@ -33,10 +33,10 @@ _UNMADE = "there is no database under {} yet"
 def doctor(context: click.Context, output: str) -> None:
     """Examine the installation, and say what to do.
 
-    It looks at the database (reached how, its server, schema, indexes, tables, clock, standbys), at this host (the
-    sandbox and its layers, interpreters, disk), at runtime hosts, and at what the settings mean. Each finding is ok, a
-    note, a warning or a problem, with the reason and the remedy. Nothing is changed. The exit status is 1 when there
-    is a problem, and 2 when the settings are wrong.
+    It looks at the database (reached how, its server, rights, schema, indexes, tables, clock, standbys), at this host
+    (the sandbox and its layers, interpreters, disk), at runtime hosts, and at what the settings mean. Each finding is
+    ok, a note, a warning or a problem, with the reason and the remedy. Nothing is changed. The exit status is 1 when
+    there is a problem, and 2 when the settings are wrong.
 
     The embedded server is started for the look when no service runs. A look has seconds to end, whatever keeps silent.
     """

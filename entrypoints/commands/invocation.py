@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import click
 
-from domain.errors import DomainError
+from domain.errors import DomainError, StorageUnavailable
 from entrypoints.commands.wiring import Wiring, container
 from entrypoints.configuration.environment import SettingsError
 from entrypoints.logs import configure_logs
@@ -32,6 +32,8 @@ def failures_told() -> Iterator[None]:
         yield
     except SettingsError as error:
         raise WrongSettings(str(error)) from error
+    except StorageUnavailable as error:
+        raise click.ClickException(f"{error} `pglambda doctor` tells why.") from error
     except _FAILURES as error:
         raise click.ClickException(str(error)) from error
 

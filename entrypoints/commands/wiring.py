@@ -20,6 +20,7 @@ from entrypoints.commands.examination.facts import (
     ConnectionFacts,
     HostFacts,
     IndexFacts,
+    MissingRight,
     ReplicationFacts,
     RuntimeHostFacts,
     SandboxFacts,
@@ -153,6 +154,10 @@ class DatabaseExamination(Protocol):
 
     async def server(self) -> ServerFacts:
         """Return how the server is."""
+        ...
+
+    async def missing_rights(self) -> Sequence[MissingRight]:
+        """Return what this role may not do with the schema, and has to."""
         ...
 
     async def schema(self) -> SchemaFacts:

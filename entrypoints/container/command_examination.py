@@ -20,6 +20,7 @@ from entrypoints.commands.examination.facts import (
     ClockFacts,
     ConnectionFacts,
     IndexFacts,
+    MissingRight,
     ReplicationFacts,
     SchemaFacts,
     ServerFacts,
@@ -80,6 +81,10 @@ class CommandDatabaseExamination(DatabaseExamination):
     async def server(self) -> ServerFacts:
         (row,) = await self._rows(self._statements.examination.select_server_facts)
         return ServerFacts(*row)
+
+    @override
+    async def missing_rights(self) -> Sequence[MissingRight]:
+        return [MissingRight(*row) for row in await self._rows(self._statements.examination.select_rights)]
 
     @override
     async def schema(self) -> SchemaFacts:

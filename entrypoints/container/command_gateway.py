@@ -1,8 +1,9 @@
 """A gateway to the database, for commands that connect for one task."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
+import psycopg
 from attrs import evolve, frozen
 
 from adapters.postgres.clock import DisciplinedClock
@@ -25,15 +26,31 @@ class Connected:
 
 @asynccontextmanager
 async def connected(settings: Settings, timeout_s: float) -> AsyncIterator[Connected]:
-    """Yield the database; raises StorageUnavailable, or RuntimeError when it has not this release's schema."""
+    """Yield the database; raises StorageUnavailable, or RuntimeError without this release's schema or the right to it."""
     gateway, statements = Gateway(evolve(gateway_options(settings), request_timeout_s=timeout_s)), load_statements()
     await gateway.open()
     try:
-        pending = await Schema(gateway, statements.migrations).pending()
-        if pending:
-            raise RuntimeError(f"The schema lacks {', '.join(pending)}. Run `pglambda migrate up` first.")
-        clock = disciplined_clock(gateway, statements.clock.select_clock)
-        await clock.measure()
-        yield Connected(gateway, statements, clock)
+        with rights_told():
+            await require_schema(gateway, statements)
+            clock = disciplined_clock(gateway, statements.clock.select_clock)
+            await clock.measure()
+            yield Connected(gateway, statements, clock)
     finally:
         await gateway.close()
+
+
+async def require_schema(gateway: Gateway, statements: Statements) -> None:
+    """Raise RuntimeError when the database has not this release's schema."""
+    pending = await Schema(gateway, statements.migrations).pending()
+    if pending:
+        raise RuntimeError(f"The schema lacks {', '.join(pending)}. Run `pglambda migrate up` first.")
+
+
+@contextmanager
+def rights_told() -> Iterator[None]:
+    """Turn a right that the role lacks into a text for operators."""
+    try:
+        yield
+    except psycopg.errors.InsufficientPrivilege as error:
+        told = error.diag.message_primary
+        raise RuntimeError(f"PostgreSQL refused it: {told}. `pglambda doctor` says what to grant.") from error

@@ -7,12 +7,12 @@ from attrs import define
 from typing_extensions import override
 
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.schema import Schema
 from adapters.postgres.statements import load_statements
 from adapters.postgres.storage_survey import StorageSurvey
 from domain.idempotency import KEPT_FOR
 from domain.storage_growth import StorageReport
 from entrypoints.commands.wiring import Storage
+from entrypoints.container.command_gateway import require_schema, rights_told
 from entrypoints.container.options import gateway_options, retention, storage_budget
 from entrypoints.settings import Settings
 
@@ -29,15 +29,14 @@ class CommandStorage(Storage):
         gateway = Gateway(gateway_options(self._settings))
         await gateway.open()
         try:
-            return await self._report(gateway)
+            with rights_told():
+                return await self._report(gateway)
         finally:
             await gateway.close()
 
     async def _report(self, gateway: Gateway) -> StorageReport:
         statements, budget = load_statements(), storage_budget(self._settings)
-        pending = await Schema(gateway, statements.migrations).pending()
-        if pending:
-            raise RuntimeError(f"The schema lacks {', '.join(pending)}. Run `pglambda migrate up` first.")
+        await require_schema(gateway, statements)
         survey = StorageSurvey(gateway, statements, retention(self._settings).sessions, budget.history_days, KEPT_FOR)
         free_bytes = None if self._disk is None else shutil.disk_usage(self._disk).free
         return StorageReport(await survey.facts(), budget.size_max_bytes, free_bytes)

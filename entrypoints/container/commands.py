@@ -9,7 +9,14 @@ from attrs import define, frozen
 from msgspec.structs import replace
 
 from adapters.embedded_postgres.server import EmbeddedPostgres
-from adapters.postgres.migration import Migration, MigrationsDiffer, SessionsExist, UnknownMigration, UnsupportedServer
+from adapters.postgres.migration import (
+    Migration,
+    MigrationsDiffer,
+    SessionsExist,
+    StepForbidden,
+    UnknownMigration,
+    UnsupportedServer,
+)
 from adapters.postgres.migrations import MigrationRunner
 from adapters.postgres.statements import load_statements
 from adapters.sandbox.selftest.corpus import load_attacks
@@ -39,7 +46,7 @@ from entrypoints.settings import Settings
 from entrypoints.supervision.database_server import DatabaseServer
 from entrypoints.supervision.launcher import launch
 
-_REFUSALS = (MigrationsDiffer, SessionsExist, UnknownMigration, UnsupportedServer)
+_REFUSALS = (MigrationsDiffer, SessionsExist, StepForbidden, UnknownMigration, UnsupportedServer)
 
 
 def embedded_postgres(settings: Settings) -> DatabaseServer:

@@ -214,11 +214,13 @@ def test_migrations_are_listed_as_json():
     ]
 
 
-@pytest.mark.parametrize("failure", [RuntimeError("sessions exist"), StorageUnavailable()])
-def test_a_migration_that_fails_is_told_in_one_line(failure):
+@pytest.mark.parametrize(
+    ("failure", "more"), [(RuntimeError("sessions exist"), ""), (StorageUnavailable(), " `pglambda doctor` tells why.")]
+)
+def test_a_migration_that_fails_is_told_in_one_line(failure, more):
     answer = run("migrate", "up", migrations=ManualMigrations(failure))
     assert answer.exit_code == 1
-    assert answer.output == f"Error: {failure}\n"
+    assert answer.output == f"Error: {failure}{more}\n"
 
 
 @pytest.mark.parametrize(

@@ -232,4 +232,4 @@ def test_a_database_that_is_away_is_told_in_one_line(run, wiring):
     for arguments in (("owners", "move", "anonymous", "alice"), ("keys", "list")):
         answer = run(*arguments)
         assert answer.exit_code == 1
-        assert answer.stderr == f"Error: {StorageUnavailable()}\n"
+        assert answer.stderr == f"Error: {StorageUnavailable()} `pglambda doctor` tells why.\n"

@@ -111,7 +111,10 @@ def test_the_disk_of_a_database_elsewhere_is_not_known():
     assert run()[1].disks == [None]
 
 
-@pytest.mark.parametrize("failure", [RuntimeError("The schema lacks 0001."), StorageUnavailable()])
-def test_a_failure_is_told_in_one_line(failure):
+@pytest.mark.parametrize(
+    ("failure", "more"),
+    [(RuntimeError("The schema lacks 0001."), ""), (StorageUnavailable(), " `pglambda doctor` tells why.")],
+)
+def test_a_failure_is_told_in_one_line(failure, more):
     answer, _ = run(failure=failure)
-    assert (answer.exit_code, answer.output) == (1, f"Error: {failure}\n")
+    assert (answer.exit_code, answer.output) == (1, f"Error: {failure}{more}\n")

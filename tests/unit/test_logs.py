@@ -51,6 +51,12 @@ def test_a_console_shows_the_traceback_on_lines_of_its_own(logger, capsys):
     assert shown[-1] == REASON
 
 
+def test_only_a_terminal_has_colours(capsys):
+    configure_logs(LogLevel.INFO, LogFormat.CONSOLE)
+    structlog.get_logger("somebody").info("told", why="because")
+    assert "\x1b" not in capsys.readouterr().err
+
+
 def test_what_is_less_severe_than_asked_for_is_left_out(capsys):
     configure_logs(LogLevel.WARNING, LogFormat.JSON)
     for log in (logging.getLogger("somebody"), structlog.get_logger("somebody")):

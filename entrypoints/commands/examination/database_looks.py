@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 
 from attrs import frozen
 
-from entrypoints.commands.examination import access, clocks, reach, room, schema, server, standbys, tables
+from entrypoints.commands.examination import access, clocks, reach, rights, room, schema, server, standbys, tables
 from entrypoints.commands.examination.check import Check, in_order
 from entrypoints.commands.examination.finding import Finding, problem
 from entrypoints.commands.wiring import DatabaseExamination
@@ -46,6 +46,7 @@ class DatabaseLooks:
             Check(reach.SUBJECT, self._connection),
             Check(server.SUBJECT, self._server),
             Check(clocks.SUBJECT, self._clock),
+            Check(rights.SUBJECT, self._rights),
             Check(schema.SUBJECT, self._schema),
             Check(schema.SUBJECT, self._indexes),
             Check(tables.SUBJECT, self._tables),
@@ -64,6 +65,9 @@ class DatabaseLooks:
         facts = await self._database.clock()
         oldest_at = await self._database.oldest_transaction()
         return [*clocks.judge_clock(facts, self._settings), *tables.judge_transactions(oldest_at, facts.now)]
+
+    async def _rights(self) -> Sequence[Finding]:
+        return rights.judge_rights(await self._database.missing_rights(), (await self._database.server()).role)
 
     async def _schema(self) -> Sequence[Finding]:
         return schema.judge_schema(await self._database.schema(), self._settings)

@@ -66,6 +66,15 @@ class ServerFacts:
 
 
 @frozen
+class MissingRight:
+    """What the role may not do: the right, what it has to be granted on, and the table that lacks it, if it is one."""
+
+    right: str
+    of_what: str
+    table: str
+
+
+@frozen
 class SchemaFacts:
     """The migrations: to be taken, taken otherwise than they are here, and not known here."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from msgspec.structs import replace
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters.memory.script_runner import MemoryScriptRunner
 from adapters.postgres.gateway import Gateway
@@ -193,6 +193,39 @@ def role(server_url: str) -> Iterator[Callable[[str], str]]:
     with psycopg.connect(server_url, autocommit=True) as connection:
         for name in made:
             connection.execute(f"DROP ROLE {name}")
+
+
+class TestARoleWithoutRights:
+    async def test_on_the_tables(
+        self, settings: Settings, change: Change, role: Callable[[str], str], run: Run, database_url: str
+    ) -> None:
+        name = role("LOGIN")
+        weak = settings_for(make_conninfo(database_url, user=name), settings.data_dir)
+        (found,) = await self.of_rights(weak)
+        assert found.level is Level.PROBLEM
+        assert found.seen.startswith(f"the role {name} lacks USAGE, DELETE, INSERT, SELECT, UPDATE, TRUNCATE on meta.")
+        for command in (("storage",), ("explain", str(session_at().key.request_id))):
+            assert weak.database_url is not None
+            told = run(*command, DATABASE_URL=weak.database_url.reveal())
+            assert (told.returncode, told.stdout) == (1, "")
+            assert "permission denied for schema meta. `pglambda doctor` says what to grant." in told.stderr
+            assert "Traceback" not in told.stderr
+        change(*found.remedy.partition(" (")[0].split("; "))
+        (found,) = await self.of_rights(weak)
+        change(f"DROP OWNED BY {name}")
+        assert found.level is Level.OK
+
+    async def test_to_make_the_schema(
+        self, settings: Settings, role: Callable[[str], str], empty_database_url: str
+    ) -> None:
+        name = role("LOGIN")
+        (found,) = await self.of_rights(at(settings, make_conninfo(empty_database_url, user=name)))
+        database = conninfo_to_dict(empty_database_url)["dbname"]
+        assert found.seen == f"the role {name} lacks CREATE on DATABASE {database}"
+
+    @staticmethod
+    async def of_rights(settings: Settings) -> list[Finding]:
+        return [each for each in await examine(settings) if each.subject == "rights"]
 
 
 class TestTheWayToTheDatabase:

@@ -16,6 +16,7 @@ from adapters.postgres.migration import (
     Migration,
     MigrationsDiffer,
     SessionsExist,
+    StepForbidden,
     UnknownMigration,
     UnsupportedServer,
     load_migrations,
@@ -193,6 +194,22 @@ class TestRefusals:
             connection.execute(create.format(sql.Identifier(name)))
         with pytest.raises(UnsupportedServer, match="keeps text as SQL_ASCII"):
             await runner_on(make_conninfo(server_url, dbname=name)).up()
+
+    async def test_a_role_that_may_not_make_the_schema(self, empty_database_url, runner_on):
+        role = f"role_{uuid4().hex}"
+        with psycopg.connect(empty_database_url, autocommit=True) as connection:
+            connection.execute(f"CREATE ROLE {role}")
+            try:
+                runner = runner_on(make_conninfo(empty_database_url, options=f"-c role={role}"))
+                with pytest.raises(StepForbidden, match=r"permission denied for database .* grant it"):
+                    await runner.up()
+            finally:
+                connection.execute(f"DROP ROLE {role}")
+
+    async def test_a_server_that_takes_no_writes(self, empty_database_url, runner_on):
+        runner = runner_on(make_conninfo(empty_database_url, options="-c default_transaction_read_only=on"))
+        with pytest.raises(StepForbidden, match=r"read-only transaction.* takes writes"):
+            await runner.up()
 
     async def test_a_version_that_is_not_there(self, runner):
         for call in (runner.up, runner.down):

@@ -98,6 +98,9 @@ class ManualDatabase:
     async def server(self):
         return self._fact("server", SERVER)
 
+    async def missing_rights(self):
+        return self._fact("missing_rights", [])
+
     async def schema(self):
         return self._fact("schema", SCHEMA)
 

@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 
 from entrypoints.commands.examination.clocks import judge_clock
-from entrypoints.commands.examination.facts import IndexFacts, StandbyFacts, Unreached
+from entrypoints.commands.examination.facts import IndexFacts, MissingRight, StandbyFacts, Unreached
 from entrypoints.commands.examination.finding import Level
 from entrypoints.commands.examination.reach import judge_connection, judge_unreached
+from entrypoints.commands.examination.rights import judge_rights
 from entrypoints.commands.examination.schema import judge_indexes, judge_schema
 from entrypoints.commands.examination.server import judge_server
 from entrypoints.commands.examination.standbys import judge_replication
@@ -160,6 +161,29 @@ class TestTheSchema:
 
     def test_without_a_schema_there_is_nothing_to_say_of_indexes(self):
         assert judge_indexes(IndexFacts({}, [])) == []
+
+
+class TestTheRights:
+    def test_that_are_all_there(self):
+        assert seen(judge_rights([], "app"), Level.OK) == ["the role app may do what the service does"]
+
+    def test_that_are_missing_on_many_tables(self):
+        of_tables = "ALL TABLES IN SCHEMA meta"
+        missing = [MissingRight(right, of_tables, table) for table in "abcde" for right in ("INSERT", "SELECT")]
+        (found,) = judge_rights([MissingRight("USAGE", "SCHEMA meta", ""), *missing], "app")
+        assert found.level is Level.PROBLEM
+        assert found.seen == "the role app lacks USAGE, INSERT, SELECT on meta.a, meta.b, meta.c and 2 more"
+        assert found.remedy.startswith(
+            "GRANT USAGE ON SCHEMA meta TO app; GRANT INSERT, SELECT ON ALL TABLES IN SCHEMA meta TO app ("
+        )
+
+    def test_that_is_missing_on_one_table(self):
+        missing = [MissingRight("SELECT", "ALL TABLES IN SCHEMA meta", "sessions")]
+        assert seen(judge_rights(missing, "app"), Level.PROBLEM) == ["the role app lacks SELECT on meta.sessions"]
+
+    def test_to_make_the_schema(self):
+        missing = [MissingRight("CREATE", "DATABASE pglambda", "")]
+        assert seen(judge_rights(missing, "app"), Level.PROBLEM) == ["the role app lacks CREATE on DATABASE pglambda"]
 
 
 class TestTheTables:
