@@ -45,8 +45,8 @@ class VerificationKey:
     kid: str | None = None
 
     def fits(self, token: SignedToken) -> bool:
-        """Whether the token claims to be signed by such a key; a key without `kid` fits every one."""
-        return token.algorithm in self.names and self.kid in (None, token.kid)
+        """Whether the token may be signed by this key, by its algorithm and, where both have one, its `kid`."""
+        return token.algorithm in self.names and (None in (self.kid, token.kid) or self.kid == token.kid)
 
     def verifies(self, token: SignedToken) -> bool:
         """Whether this key's holder has signed the token."""

@@ -62,7 +62,7 @@ class JwtVerifier(TokenVerifier):
             if key.verifies(token):
                 return
             if tries >= _TRIES_MAX:
-                break
+                raise CredentialRefused(f"none of the {tries} keys that were tried has signed it; let its kid name one")
         raise CredentialRefused("no key that is known here has signed it")
 
     async def _candidates(self, token: SignedToken) -> AsyncIterator[VerificationKey]:

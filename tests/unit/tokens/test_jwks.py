@@ -84,9 +84,10 @@ def verifier(jwks: Jwks, *keys: Any) -> JwtVerifier:
     return JwtVerifier(ManualClock(), ClaimRules(), keys, jwks)
 
 
-async def refused(jwks: Jwks, text: str) -> None:
-    with pytest.raises(CredentialRefused):
+async def refused(jwks: Jwks, text: str) -> str:
+    with pytest.raises(CredentialRefused) as caught:
         await verifier(jwks).verify(text)
+    return caught.value.reason
 
 
 async def test_a_token_is_verified_by_the_key_that_it_names(issuer, jwks_of):
@@ -101,16 +102,32 @@ async def test_a_token_is_verified_by_the_key_that_it_names(issuer, jwks_of):
     await refused(jwks, signed("e"))
 
 
-async def test_keys_without_a_name_are_tried_and_never_more_than_four(issuer, jwks_of):
-    other, good = ({name: value for name, value in jwk.items() if name != "kid"} for jwk in (OTHER_JWK, RSA_JWK))
-    issuer.keys = [other, other, other, good]
+UNNAMED, UNNAMED_OTHER = ({name: value for name, value in jwk.items() if name != "kid"} for jwk in (RSA_JWK, OTHER_JWK))
+
+
+@pytest.mark.parametrize(
+    ("good", "other", "kids"),
+    [(UNNAMED, UNNAMED_OTHER, (None, "any")), (RSA_JWK, OTHER_JWK, (None,))],
+    ids=["keys without a name", "tokens without a name"],
+)
+async def test_where_a_name_is_missing_keys_are_tried_and_never_more_than_four(issuer, jwks_of, good, other, kids):
+    issuer.keys = [EC_JWK, other, other, other, good]
     jwks = jwks_of(issuer)
     await jwks.refresh()
-    assert await verifier(jwks).verify(signed(None))
-    assert await verifier(jwks).verify(signed("any"))
+    for kid in kids:
+        assert await verifier(jwks).verify(signed(kid))
     issuer.keys = [other, other, other, other, good]
     await jwks.refresh()
-    await refused(jwks, signed(None))
+    for kid in kids:
+        assert "let its kid name one" in await refused(jwks, signed(kid))
+
+
+async def test_a_token_without_a_name_is_verified_by_keys_of_its_algorithm_alone(issuer, jwks_of):
+    issuer.keys = [EC_JWK, ED_JWK]
+    jwks = jwks_of(issuer)
+    await jwks.refresh()
+    assert (await verifier(jwks).verify(token(header={"alg": "EdDSA"}, sign=eddsa()))).owner == Owner("alice")
+    assert await refused(jwks, signed(None)) == "no key that is known here has signed it"
 
 
 async def test_a_fixed_key_needs_no_published_one(issuer, jwks_of):
