@@ -16,18 +16,21 @@ from entrypoints.supervision.write_watch import WriteLimits, WriteWatch
 
 _NOT_HTTP = "This is not a request of HTTP/1.1 that can be read. Nothing was done; correct it and send it again."
 _LARGE_HEAD = "The request's line and headers take more than the {} bytes that are allowed. Send less."
+_LARGE_TARGET = (
+    "The request's path and query leave no room in the {} bytes that are allowed with its headers. Send less."
+)
 _LARGE_FRAME = "What frames the body, or follows it, takes more than the {} bytes that are allowed. Send less."
 _MANY_HEADERS = "The request has more than the {} headers that are allowed. Send fewer."
 _CROWDED = "Too many connections are open. Close those that are idle, and repeat the call after a moment."
-_TURNING_AWAY_S = 1.0
-"""How long a surplus connection may take to get its answer: one that is closed at once loses it."""
+_LINGERING_S = 1.0
+"""How long whoever is hung up on may take to get the answer: a client that still sends to a closed one loses it."""
 
 
 class BoundedConnection(HttpToolsProtocol):
     """A connection of uvicorn, which by itself would wait for ever for a request's head, and gather it without end.
 
-    `head_bytes_max` is looked at after each read, and holds for what follows a body too; of trailers nothing is taken
-    over, as they would pass for headers. A connection on which nothing comes has the time of an idle one. Of
+    `head_bytes_max` is looked at after each read and for each head, and holds for what follows a body too; of trailers
+    nothing is taken over, as they would pass for headers. A connection on which nothing comes has the time of an idle one. Of
     more than `connections_max` in one process those that come last are turned away. A client that does not read is
     hung up on, as is one that asks more than `waiting_max` times ahead of an answer: what waits takes a hundred times
     the memory that it took to be sent.
@@ -44,7 +47,9 @@ class BoundedConnection(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._in_head = True
         self._bare_bytes = 0
-        self._turned_away = False
+        self._read_bytes = 0
+        self._lingers = False
+        self.url = b""
         self._refusal = HTTPStatus.BAD_REQUEST, _NOT_HTTP
         self._patience = Patience(self.loop, self.timeout_keep_alive_handler)
 
@@ -65,8 +70,9 @@ class BoundedConnection(HttpToolsProtocol):
 
     @override
     def data_received(self, data: bytes) -> None:
-        if self._turned_away:
+        if self._lingers:
             return
+        self._read_bytes = len(data)
         self._bare_bytes += len(data)
         super().data_received(data)
         # Nearly every head comes whole, and then there is nothing to wait for.
@@ -75,9 +81,13 @@ class BoundedConnection(HttpToolsProtocol):
 
     @override
     def on_headers_complete(self) -> None:
+        # One read may bring a whole head that is too large, also behind another request.
+        if max(self._bare_bytes, self._read_bytes) > self.head_bytes_max and self._head_bytes() > self.head_bytes_max:
+            self._refusal = self._large_head()
+            raise ValueError  # which the parser passes on as a request that cannot be read
         if len(self.headers) > self.headers_max:
             self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _MANY_HEADERS.format(self.headers_max)
-            raise ValueError  # which the parser passes on as a request that cannot be read
+            raise ValueError
         if len(self.pipeline) >= self.waiting_max:
             raise ValueError  # there is no answer to it that would not be taken for an earlier one
         self._patience.rest()
@@ -137,10 +147,20 @@ class BoundedConnection(HttpToolsProtocol):
     def _look_at_bare(self, *, is_first: bool) -> None:
         """Bound what has come of a request and is no body: the parser gathers each header until it ends."""
         if self._bare_bytes > self.head_bytes_max:
-            message = _LARGE_HEAD if self._in_head else _LARGE_FRAME
-            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message.format(self.head_bytes_max))
+            frame = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _LARGE_FRAME.format(self.head_bytes_max)
+            self._refuse(*(self._large_head() if self._in_head else frame))
         elif self._in_head and is_first:
             self._patience.last(self.head_timeout_s)
+
+    def _head_bytes(self) -> int:
+        """Return about what the head has taken: its target, and its headers with what is between them."""
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _large_head(self) -> tuple[HTTPStatus, str]:
+        """Return what is told of a head that is too large, by what takes most of it."""
+        if 2 * len(self.url) > self.head_bytes_max:
+            return HTTPStatus.REQUEST_URI_TOO_LONG, _LARGE_TARGET.format(self.head_bytes_max)
+        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _LARGE_HEAD.format(self.head_bytes_max)
 
     def _may_answer(self) -> bool:
         """Whether what is written now would be taken for the answer to what has just come, and not to an earlier one."""
@@ -153,17 +173,33 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _refuse(self, status: HTTPStatus, message: str) -> None:
         """Answer in the shape of all errors, unless that would be taken for another answer, and hang up."""
+        self._bare_bytes = 0  # nothing more is to be said of them
         if self._may_answer():
             self.transport.write(_answer(status, message))
-        self.transport.close()
+            self._end_request()
+            self.transport.write_eof()
+            self._linger()
+        else:
+            self.transport.close()
         self._writing.start()
 
+    def _end_request(self) -> None:
+        """Let the application know, as if its client had gone, and say nothing of what it may answer yet."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None:
+            cycle.disconnected = True
+            cycle.message_event.set()
+
     def _turn_away(self) -> None:
-        """Answer before anything is asked, read nothing, and hang up once the answer has had time to arrive."""
-        self._turned_away = True
+        """Answer before anything is asked, and hang up."""
         details = {"stored": "no", "executed": "no", "retry_after_ms": 1000}
         self.transport.write(_answer(HTTPStatus.SERVICE_UNAVAILABLE, _CROWDED, "OVERLOADED", details))
-        self._patience.last(_TURNING_AWAY_S)
+        self._linger()
+
+    def _linger(self) -> None:
+        """Take no more notice of what comes, and hang up once the answer has had time to arrive (RFC 9112, 9.6)."""
+        self._lingers = True
+        self._patience.last(_LINGERING_S)
 
 
 def _answer(

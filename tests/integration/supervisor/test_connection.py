@@ -86,6 +86,48 @@ async def test_a_head_without_an_end_is_refused(piece):
         assert await reader.read() == b""
 
 
+LARGE = {
+    "one header": (b"GET / HTTP/1.1\r\nx: " + b"a" * 1001, 431),
+    "many headers": (b"GET / HTTP/1.1" + b"\r\nab: cde" * 99 + b"\r\nx: " + b"a" * 200, 431),
+    "path": (b"GET /" + b"a" * 1001 + b" HTTP/1.1", 414),
+    "path beyond what can be parsed": (b"GET /" + b"a" * 70_000 + b" HTTP/1.1", 414),
+    "query": (b"GET /?" + b"a" * 1001 + b" HTTP/1.1\r\nHost: x", 414),
+}
+
+
+@pytest.mark.parametrize("kind", LARGE)
+@pytest.mark.parametrize("ahead", [b"", REQUEST], ids=["alone", "behind another"])
+async def test_a_whole_head_that_is_too_large_is_refused_by_what_is_large(kind, ahead):
+    head, expected = LARGE[kind]
+    async with connected(Patient) as (reader, writer):
+        writer.write(ahead)
+        if ahead:
+            assert await answered(reader) == (b"HTTP/1.1 200 OK", b"0")
+        writer.write(head + b"\r\n\r\n")
+        status, body = await answered(reader)
+        assert status.startswith(b"HTTP/1.1 %d " % expected)
+        assert "the 1000 bytes" in message_of(body)
+        assert await reader.read() == b""
+
+
+async def test_a_large_head_that_comes_with_the_request_before_is_not_taken():
+    async with connected(Patient) as (reader, writer):
+        writer.write(REQUEST + LARGE["one header"][0] + b"\r\n\r\n")
+        assert REQUEST not in await reader.read()
+
+
+async def test_a_path_without_an_end_is_refused():
+    async with connected(Patient) as (reader, writer):
+        writer.write(b"GET /")
+        for _ in range(11):
+            writer.write(b"a" * 100)
+            await writer.drain()
+        status, body = await answered(reader)
+        assert status.startswith(b"HTTP/1.1 414 ")
+        assert "the 1000 bytes" in message_of(body)
+        assert await reader.read() == b""
+
+
 async def test_a_head_that_does_not_end_in_time_is_hung_up_on():
     async with connected(Hurried) as (reader, writer):
         writer.write(b"GET / HTTP/1.1\r\n")
@@ -133,6 +175,35 @@ async def test_a_body_that_breaks_its_framing_is_answered():
         status, body = await answered(reader)
         assert status == b"HTTP/1.1 400 Bad Request"
         assert message_of(body)
+
+
+async def test_what_the_application_answers_after_a_refusal_is_not_sent():
+    ended = asyncio.Event()
+
+    async def late(_scope, receive, send):
+        assert (await receive())["type"] == "http.disconnect"
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+        ended.set()
+
+    async with connected(Patient, late) as (reader, writer):
+        writer.write(CHUNKED + b"zz\r\n")
+        assert (await answered(reader))[0] == b"HTTP/1.1 400 Bad Request"
+        await ended.wait()
+        assert await reader.read() == b""
+
+
+async def test_a_client_that_still_sends_gets_its_refusal_and_is_hung_up_on():
+    async with connected(Patient) as (reader, writer):
+        writer.write(b"GET /" + b"a" * 2000)
+        status, _ = await answered(reader)
+        assert status.startswith(b"HTTP/1.1 414 ")
+        assert await reader.read() == b""
+        with pytest.raises(ConnectionError):  # noqa: PT012  # who goes on is waited for no longer than a moment
+            while True:
+                writer.write(b"a" * 1000)
+                await writer.drain()
+                await asyncio.sleep(0.05)
 
 
 async def test_rubbish_behind_a_request_is_not_taken_for_its_answer():
