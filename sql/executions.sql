@@ -218,8 +218,9 @@ WHERE e.slot = any(:named_slots::smallint[]) AND e.execution_count IS NOT NULL;
 
 -- name: select_execution_page(slots, request_id, owner, after, since, outcome, rows_max, size, bytes_max, now)
 -- Never prepared: planned for its own slots, it locks only their partitions. Each slot is read from its index,
--- newest first; the outcome is looked for in a bounded number of rows. A page ends early when its payloads become too
--- large together. `next_after` is the same in every row; a page without executions is one row of nulls beside it.
+-- newest first; the outcome is looked for in a bounded number of rows. An open record may outlive its execution, if the
+-- statement that opened it was sent twice and arrived again late. A page ends early when its payloads become too large
+-- together. `next_after` is the same in every row; a page without executions is one row of nulls beside it.
 WITH candidate AS (
     SELECT e.execution_id, e.slot, e.outcome, e.bytes
     FROM unnest(:slots::smallint[]) AS d (slot)
@@ -249,6 +250,14 @@ WITH candidate AS (
         AND o.deadline_at <= :now::timestamptz
         AND o.execution_id < coalesce(:after::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
         AND o.execution_id >= coalesce(:since::uuid, '00000000-0000-0000-0000-000000000000')
+        AND NOT EXISTS (
+            SELECT FROM meta.executions AS e
+            WHERE
+                e.slot = o.slot
+                AND e.slot = any(:slots::smallint[])
+                AND e.request_id = o.request_id
+                AND e.execution_id = o.execution_id
+        )
 ),
 examined AS (
     SELECT

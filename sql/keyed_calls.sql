@@ -8,7 +8,8 @@
 -- is large.
 
 -- name: begin_keyed_executions(request_ids, owners, keys, payload_hashes, execution_ids, slots, started_ats, allowances, kept_for, waits)
--- The parts `seen` to `judged` are those of begin_executions, to which a test holds them.
+-- The parts `seen` to `judged` are those of begin_executions, to which a test holds them. A statement that was sent
+-- again, and whose first copy arrives when the execution has ended, is answered like any other call that repeats it.
 WITH asked AS (
     SELECT *
     FROM
@@ -30,7 +31,7 @@ kept AS (
         WHERE k.request_id = a.request_id AND k.owner = a.owner AND k.key = a.key
         LIMIT 1
     ) AS k
-    WHERE a.started_at < k.expires_at AND a.execution_id <> k.winner
+    WHERE a.started_at < k.expires_at AND (a.execution_id <> k.winner OR k.answer IS NOT NULL)
 ),
 call AS (
     SELECT a.* FROM asked AS a WHERE a.ordinal NOT IN (SELECT k.ordinal FROM kept AS k)
@@ -121,7 +122,9 @@ taken AS (
         execution_count = NULL,
         answer = NULL,
         result = NULL
-    WHERE k.winner = excluded.winner OR k.expires_at <= excluded.expires_at - :kept_for::interval
+    WHERE
+        (k.winner = excluded.winner AND k.answer IS NULL)
+        OR k.expires_at <= excluded.expires_at - :kept_for::interval
     RETURNING k.winner
 ),
 decided AS (

@@ -41,7 +41,8 @@ class MemoryExecutionRepository(ExecutionRepository):
         self._store.put(session)
         allowed = timedelta(milliseconds=session.limits.timeout_ms) + request.allowance
         execution = OpenExecution(request.key, request.execution_id, request.started_at + allowed)
-        self._store.open_executions.setdefault(request.execution_id, execution)
+        if request.execution_id not in self._store.history:
+            self._store.open_executions.setdefault(request.execution_id, execution)
         return Admission(execution, session)
 
     @override

@@ -37,7 +37,7 @@ class MemoryKeyedCallRepository(KeyedCallRepository):
         self._store.require_available()
         name = (request.key.owner, request.key.request_id, key.value)
         kept = self._kept(name, request.started_at)
-        if kept is not None and kept.winner != request.execution_id:
+        if kept is not None and (kept.winner != request.execution_id or kept.answer is not None):
             executed: Executed = kept.replay(key, request.started_at)
             return evolve(executed, replayed=True)
         admission = await self._executions.begin(request)

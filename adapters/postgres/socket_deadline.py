@@ -4,12 +4,16 @@ import asyncio
 import os
 import select
 import socket
+import struct
 from types import TracebackType
 from typing import Any, Self
 
 import psycopg
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+_RESET_AT_CLOSE = struct.pack("ii", 1, 0)
+"""SO_LINGER: what was not delivered when the socket is closed is thrown away."""
 
 _LOOKS_MAX = 3
 """A lost connection shows a last message and then its end; what still talks after that is not idle."""
@@ -18,7 +22,9 @@ _LOOKS_MAX = 3
 class SocketDeadline:
     """Shuts the connection's socket down when its time is over, so that the statement fails at once.
 
-    Cancelling a statement does not end it: the driver then waits for the server, which may never answer.
+    Cancelling a statement does not end it: the driver then waits for the server, which may never answer. What is still
+    on its way to the server when the connection is closed is not delivered any more: it would be executed after
+    whatever was made of its failure.
     """
 
     def __init__(self, connection: Connection, timeout_s: float) -> None:
@@ -42,6 +48,7 @@ class SocketDeadline:
         # The driver owns the descriptor; a duplicate shuts down the same socket and can be closed.
         with socket.socket(fileno=os.dup(self._connection.pgconn.socket)) as duplicate:
             try:
+                duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
                 duplicate.shutdown(socket.SHUT_RDWR)
             except OSError:
                 return  # the other side was faster

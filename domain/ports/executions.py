@@ -62,7 +62,8 @@ class ExecutionRepository(Protocol):
         """Admit an execution: judge the session live at `started_at`, renew it if due, keep an open record.
 
         The open record's deadline is `started_at`, the session's time limit and the allowance together. Beginning the
-        same execution again changes nothing more. Raises SessionNotFound, SessionExpired or SessionClosed.
+        same execution again changes nothing more; when it has ended since, the history shows its end all the same.
+        Raises SessionNotFound, SessionExpired or SessionClosed.
         """
         ...
 

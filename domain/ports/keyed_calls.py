@@ -24,8 +24,8 @@ class KeyedCallRepository(Protocol):
         """Admit an execution under a key, as ExecutionRepository does; or return what the first one's caller was told.
 
         The key is judged first, whatever has become of the session since. What is refused takes no key. Beginning the
-        same execution again changes nothing more. Raises IdempotencyConflict, KeyInFlight, KeyInterrupted, and what
-        ExecutionRepository.begin raises.
+        same execution again changes nothing more, also when it has ended since. Raises IdempotencyConflict,
+        KeyInFlight, KeyInterrupted, and what ExecutionRepository.begin raises.
         """
         ...
 

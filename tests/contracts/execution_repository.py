@@ -12,7 +12,7 @@ from adapters.history import PAYLOAD_LENGTH_MAX
 from domain.execution import Execution, ExecutionLost, ExecutionNotFound, Failure, FailureCode, Outcome, Payload
 from domain.identity import EVERY_OWNER, SessionKey, uuid7_time
 from domain.json_text import JsonText
-from domain.ports import ExecutionFilter
+from domain.ports import EVERY_EXECUTION, ExecutionFilter
 from domain.session import Renewal, Session, SessionClosed, SessionExpired, SessionNotFound
 from tests.contracts.storage import ALICE, ALLOWANCE, BOB, Storage, report_of
 
@@ -154,6 +154,17 @@ class ExecutionRepositoryContract(ABC):
         assert await storage.executions.finish(storage.finished(first.execution)) == 1
         assert await storage.executions.finish(storage.finished(first.execution)) == 1
         assert (await storage.sessions.get(session.key)).execution_count == 1
+
+    async def test_a_begin_that_arrives_again_when_its_execution_has_ended_leaves_one_row(self, storage, session):
+        request = storage.request(session.key)
+        execution = (await storage.executions.begin(request)).execution
+        await storage.executions.finish(storage.finished(execution))
+        await storage.executions.begin(request)
+        storage.clock.advance(execution.deadline_at - storage.clock.now())
+        for wanted in (EVERY_EXECUTION, ExecutionFilter(Outcome.SUCCEEDED)):
+            page = await storage.executions.page(session.key, None, 5, wanted)
+            assert [row.execution_count for row in page.items] == [1]
+        assert (await storage.executions.page(session.key, None, 5, ExecutionFilter(UNKNOWN))).items == []
 
     async def test_a_withdrawn_execution_leaves_nothing(self, storage, session):
         admission = await storage.begin(session.key)

@@ -157,6 +157,17 @@ class KeyedCallRepositoryContract(ABC):
         assert await storage.keyed.finish(storage.finished(first.execution), KEY.value) == 1
         assert (await storage.keyed.begin(storage.request(session.key), KEY)).execution_count == 1
 
+    async def test_a_begin_that_arrives_again_when_its_execution_has_ended_changes_nothing(self, storage, session):
+        request = storage.request(session.key)
+        execution = (await storage.keyed.begin(request, KEY)).execution
+        await storage.keyed.finish(storage.finished(execution), KEY.value)
+        told = await storage.keyed.begin(storage.request(session.key), KEY)
+        assert await storage.keyed.begin(request, KEY) == told
+        assert await storage.keyed.begin(storage.request(session.key), KEY) == told
+        assert await storage.keyed.finish(storage.finished(execution), KEY.value) == 1
+        storage.clock.advance(execution.deadline_at - storage.clock.now())
+        assert [row.execution_count for row in (await storage.executions.page(session.key, None, 5)).items] == [1]
+
     async def test_of_concurrent_calls_with_one_key_one_is_admitted(self, storage, session):
         requests = [storage.request(session.key) for _ in range(20)]
         answers = await asyncio.gather(

@@ -10,13 +10,14 @@ import pytest
 
 from adapters.postgres import array_text
 from adapters.postgres.gateway import Gateway, GatewayOptions
+from adapters.postgres.told import report_text
 from domain.errors import ShuttingDown, StorageUnavailable
 from domain.executed import Executed
 from domain.idempotency import KEPT_FOR, NO_SESSION, IdempotencyKey, KeyInFlight
 from domain.ports import Admission
 from domain.session import Renewal
 from tests.contracts.keyed_call_repository import KEY, SAME_NAME, made_of
-from tests.contracts.storage import SCRIPT, Storage
+from tests.contracts.storage import SCRIPT, Storage, report_of
 from tests.integration.postgres.conftest import storage_on
 from tests.integration.postgres.gateways import LedGateway, lose_the_answer, skip
 from tests.integration.postgres.test_concurrency import _waits_for_a_lock, locked
@@ -26,6 +27,7 @@ INSERT = (
     "INSERT INTO meta.idempotency_keys VALUES "
     "(%s, %s, %s, decode(%s, 'hex'), gen_random_uuid(), 'python-x', %s, %s, NULL, %s, NULL)"
 )
+END = "UPDATE meta.idempotency_keys SET execution_count = 1, answer = %s, result = '8'"
 
 
 @pytest.fixture
@@ -113,6 +115,20 @@ async def test_a_call_that_waits_for_a_row_that_is_taken_back_has_the_key(storag
         await eventually(lambda: _waits_for_a_lock(database_url))
         connection.rollback()
     assert isinstance(await begin, Admission)
+
+
+async def test_a_begin_that_arrives_again_while_its_execution_ends_leaves_the_answer(storage, led, database_url):
+    session = await storage.add()
+    request = storage.request(session.key)
+    await storage.keyed.begin(request, KEY)
+    with psycopg.connect(database_url) as connection:
+        connection.execute(END, [report_text(report_of())])
+        again = asyncio.create_task(storage.keyed.begin(request, KEY))
+        await eventually(lambda: _waits_for_a_lock(database_url))
+    told = await again
+    assert (told.replayed, told.execution_count, told.report) == (True, 1, report_of())
+    assert led.asked.count("begin_keyed_executions") == 3
+    assert await storage.keyed.begin(storage.request(session.key), KEY) == told
 
 
 async def test_an_initialize_that_waits_for_a_row_that_it_does_not_see_asks_again(storage, led, database_url):

@@ -33,6 +33,19 @@ async def test_a_statement_fails_at_its_deadline(server, connection):
     assert deadline.passed
 
 
+async def test_a_statement_that_was_cut_off_on_its_way_does_not_arrive_later(server, connection):
+    server.silent = True
+    for writer in server.connections:
+        writer.transport.pause_reading()
+    with SocketDeadline(connection, 0.05), pytest.raises(psycopg.OperationalError):
+        await connection.execute("SELECT %s", ["more than the server's kernel takes" * 30_000])
+    await connection.close()
+    for writer in server.connections:
+        writer.transport.resume_reading()
+    await eventually(lambda: not server.connections)
+    assert server.statements == 0
+
+
 async def test_a_statement_that_ends_in_time_keeps_its_connection(connection):
     with SocketDeadline(connection, 30.0) as deadline:
         await connection.execute("SELECT 1")
