@@ -13,12 +13,16 @@ _positive = validators.gt(0.0)
 _at_least_one = validators.ge(1)
 
 
+class WrongAddress(ValueError):
+    """What should name a database does not; the text has nothing of it, as a password may be in it."""
+
+
 def _a_dsn(_options: object, _attribute: object, dsn: str) -> None:
     try:
         conninfo_to_dict(dsn)
     except ProgrammingError:
         # The driver quotes the part that it does not understand, which may be the password.
-        raise ValueError("the address of the database is neither a PostgreSQL URL nor a list of key=value") from None
+        raise WrongAddress("the address of the database is neither a PostgreSQL URL nor a list of key=value") from None
 
 
 _PLANS = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off"

@@ -14,7 +14,7 @@ from entrypoints.settings import Settings
 from entrypoints.supervision.data_dir import DataDirError
 from entrypoints.supervision.database_server import ServerFailed
 from entrypoints.supervision.listener import CannotListen
-from entrypoints.supervision.process import StartFailed
+from entrypoints.supervision.process import StartFailed, WronglySet
 
 _FAILURES = (StartFailed, DataDirError, CannotListen, ServerFailed, DomainError, RuntimeError)
 
@@ -30,7 +30,7 @@ def failures_told() -> Iterator[None]:
     """Turn what a person can act on into a message and an exit status."""
     try:
         yield
-    except SettingsError as error:
+    except (SettingsError, WronglySet) as error:
         raise WrongSettings(str(error)) from error
     except StorageUnavailable as error:
         raise click.ClickException(f"{error} `pglambda doctor` tells why.") from error

@@ -31,6 +31,7 @@ from entrypoints.commands.examination.facts import (
     Unseen,
 )
 from entrypoints.commands.wiring import DatabaseExamination
+from entrypoints.configuration.environment import SettingsError
 from entrypoints.container.options import gateway_options
 from entrypoints.settings import Settings
 
@@ -47,7 +48,7 @@ async def command_database_examination(settings: Settings) -> AsyncIterator[Data
     """Yield what looks at the database; raises Unreached."""
     try:
         options = gateway_options(settings)
-    except ValueError as error:
+    except SettingsError as error:
         raise Unreached("address", str(error)) from error
     try:
         async with Inspection.connected(options, _TIMEOUT_S) as inspection:

@@ -14,6 +14,9 @@ from entrypoints.container.database import disciplined_clock
 from entrypoints.container.options import gateway_options
 from entrypoints.settings import Settings
 
+_REACH_TIMEOUT_S = 10.0
+"""After that a database is away, however long the task itself may take."""
+
 
 @frozen
 class Connected:
@@ -25,12 +28,18 @@ class Connected:
 
 
 @asynccontextmanager
-async def connected(settings: Settings, timeout_s: float) -> AsyncIterator[Connected]:
-    """Yield the database; raises StorageUnavailable, or RuntimeError without this release's schema or the right to it."""
+async def connected(
+    settings: Settings, timeout_s: float, reach_timeout_s: float = _REACH_TIMEOUT_S
+) -> AsyncIterator[Connected]:
+    """Yield the database; raises StorageUnavailable, or RuntimeError without this release's schema or the right to it.
+
+    A statement may take `timeout_s`; that the database is away is known sooner, after `reach_timeout_s`.
+    """
     gateway, statements = Gateway(evolve(gateway_options(settings), request_timeout_s=timeout_s)), load_statements()
     await gateway.open()
     try:
         with rights_told():
+            await gateway.fetch(statements.migrations.select_migrations_exist, {}, timeout_s=reach_timeout_s)
             await require_schema(gateway, statements)
             clock = disciplined_clock(gateway, statements.clock.select_clock)
             await clock.measure()

@@ -39,7 +39,7 @@ from entrypoints.container.command_explain import keeping as explained_keeping
 from entrypoints.container.command_host import CommandHostExamination
 from entrypoints.container.command_storage import CommandStorage
 from entrypoints.container.controller import create_controller
-from entrypoints.container.options import embedded_options, sandbox_options
+from entrypoints.container.options import embedded_options, gateway_options, sandbox_options
 from entrypoints.container.tokens import claim_rules
 from entrypoints.http.openapi.document import rendered
 from entrypoints.settings import Settings
@@ -55,11 +55,9 @@ def embedded_postgres(settings: Settings) -> DatabaseServer:
 
 
 def migrations(settings: Settings) -> Migrations:
-    """Return the migrations of the settings' database."""
-    assert settings.database_url is not None
-    return CommandMigrations(
-        MigrationRunner(settings.database_url.reveal(), load_statements().migrations, SystemClock())
-    )
+    """Return the migrations of the settings' database; raises SettingsError when DATABASE_URL is no address."""
+    dsn = gateway_options(settings).dsn
+    return CommandMigrations(MigrationRunner(dsn, load_statements().migrations, SystemClock()))
 
 
 def storage(settings: Settings, disk: Path | None) -> Storage:

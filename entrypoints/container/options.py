@@ -8,7 +8,7 @@ from attrs import evolve
 from adapters.embedded_postgres.server import EmbeddedPostgresOptions
 from adapters.postgres.cleanup import Retention
 from adapters.postgres.executions import ExecutionRepositoryOptions
-from adapters.postgres.gateway_options import GatewayOptions
+from adapters.postgres.gateway_options import GatewayOptions, WrongAddress
 from adapters.postgres.history import HistoryOptions
 from adapters.runtimes.options import RuntimeOptions
 from adapters.sandbox.options import SandboxLevel, SandboxOptions
@@ -20,6 +20,7 @@ from domain.limits import Limits, LimitsPolicy
 from domain.session import LifetimePolicy
 from domain.session_service import SessionPolicy
 from domain.storage import StorageBudget
+from entrypoints.configuration.environment import SettingsError
 from entrypoints.host.options import RuntimeHostOptions
 from entrypoints.http.options import HttpOptions
 from entrypoints.settings import History, Idempotency, Settings
@@ -35,20 +36,30 @@ _EXAMPLES_S = 10.0
 
 _WAITING_CONNECTIONS = 2
 _GIBI = 1024**3
+_WRONG_URL = (
+    "DATABASE_URL: does not fit: expected postgresql://user:password@host:5432/database, with special characters of the "
+    "password percent-encoded, and with no parameters behind it but PostgreSQL's own"
+)
 
 
 def gateway_options(settings: Settings) -> GatewayOptions:
-    """Return the database and the limits of every wait for it; DB_POOL_MAX counts all connections of a process."""
+    """Return the database and the limits of every wait for it; DB_POOL_MAX counts all connections of a process.
+
+    Raises SettingsError when DATABASE_URL is no address.
+    """
     assert settings.database_url is not None, "the embedded server's URL is put in before anything connects"
     waiting = min(_WAITING_CONNECTIONS, settings.db_pool_max // 2)
-    return GatewayOptions(
-        dsn=settings.database_url.reveal(),
-        pool_size_max=settings.db_pool_max - waiting,
-        waiting_lane_size_max=waiting,
-        request_timeout_s=settings.request_timeout_ms / 1000,
-        prepares=settings.db_prepare,
-        server_timeouts=settings.db_server_timeouts,
-    )
+    try:
+        return GatewayOptions(
+            dsn=settings.database_url.reveal(),
+            pool_size_max=settings.db_pool_max - waiting,
+            waiting_lane_size_max=waiting,
+            request_timeout_s=settings.request_timeout_ms / 1000,
+            prepares=settings.db_prepare,
+            server_timeouts=settings.db_server_timeouts,
+        )
+    except WrongAddress as error:
+        raise SettingsError([_WRONG_URL]) from error
 
 
 def retention(settings: Settings) -> Retention:

@@ -8,9 +8,16 @@ from contextlib import suppress
 
 from attrs import define, field
 
+WRONG_SETTING_STATUS = 2
+"""What a child ends with that has named a setting which is wrong."""
+
 
 class StartFailed(Exception):
     """A part of the service did not come up; the text says what to do about it."""
+
+
+class WronglySet(StartFailed):
+    """A part of the service did not come up because of a setting, which it has named."""
 
 
 @define(eq=False)

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from entrypoints.supervision.control import UP, Assignment, Order, encode
 from entrypoints.supervision.launcher import launch
-from entrypoints.supervision.process import Process, StartFailed
+from entrypoints.supervision.process import WRONG_SETTING_STATUS, Process, StartFailed, WronglySet
 
 _UP_TIMEOUT_S = 60.0
 _ROOT = str(Path(__file__).resolve().parents[2])
@@ -50,7 +50,9 @@ class PythonProcess(Process):
         except TimeoutError:
             raise StartFailed(f"The {self.name} did not come up within {_UP_TIMEOUT_S:.0f} s.") from None
         if not said:
-            raise StartFailed(f"The {self.name} ended ({spoken(await self.ended())}); its reason stands above.")
+            status = await self.ended()
+            failure = WronglySet if status == WRONG_SETTING_STATUS else StartFailed
+            raise failure(f"The {self.name} ended ({spoken(status)}); its reason stands above.")
         self._is_up = True
 
     @override

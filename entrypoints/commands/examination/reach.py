@@ -6,6 +6,7 @@ from entrypoints.settings import Settings
 
 SUBJECT = "database"
 _WHY = "Without its database the service answers every call with 503 STORAGE_UNAVAILABLE."
+_NOT_STARTED = "With such an address the service does not start."
 _REMEDIES = {
     "address": "Correct DATABASE_URL: postgresql://user:password@host:5432/database.",
     "name": "Correct the host in DATABASE_URL, or the name service of this machine.",
@@ -37,7 +38,8 @@ _REMEDIES = {
 
 def judge_unreached(failure: Unreached) -> Finding:
     """Return that there is no connection, and what to do."""
-    return problem(SUBJECT, f"no connection ({failure.obstacle}): {failure}", _WHY, _REMEDIES[failure.obstacle])
+    why = _NOT_STARTED if failure.obstacle == "address" else _WHY
+    return problem(SUBJECT, f"no connection ({failure.obstacle}): {failure}", why, _REMEDIES[failure.obstacle])
 
 
 def judge_connection(facts: ConnectionFacts, settings: Settings) -> list[Finding]:

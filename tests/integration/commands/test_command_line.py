@@ -1,5 +1,6 @@
 """The command among other programs: signals, pipes, and a service that it measures."""
 
+import asyncio
 import json
 import os
 import signal
@@ -11,7 +12,11 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
+from domain.errors import StorageUnavailable
+from entrypoints.configuration.secret import Secret
+from entrypoints.container.command_gateway import connected
 from entrypoints.settings import Settings
 from tests.integration.commands.conftest import QUIET, ROOT, Run
 from tests.integration.postgres.silent_server import free_port
@@ -112,3 +117,20 @@ def test_a_reader_that_has_had_enough_is_no_error(run: Run) -> None:
 def test_steps_of_the_schema_are_told_as_json(run: Run) -> None:
     assert json.loads(run("migrate", "up", "--output", "json").stdout)["migrations"] == []
     assert json.loads(run("migrate", "status", "--output", "json").stdout)[0]["name"] == "0001_sessions"
+
+
+@pytest.mark.parametrize("command", ["serve", "migrate status", "storage", "keys list", "openapi"])
+def test_an_address_that_is_none_is_a_wrong_setting(run: Run, command: str) -> None:
+    answer = run(*command.split(), DATABASE_URL="postgresql://u:sesame@127.0.0.1:1/d?sslmod=require", PORT="0")
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert "DATABASE_URL: does not fit: " in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert "sesame" not in answer.stderr
+
+
+async def test_that_a_database_is_away_is_told_long_before_the_time_of_a_task(settings: Settings) -> None:
+    away = replace(settings, database_url=Secret(f"postgresql://u@127.0.0.1:{free_port()}/d"))
+    async with asyncio.timeout(30):
+        with pytest.raises(StorageUnavailable):
+            async with connected(away, timeout_s=120.0, reach_timeout_s=0.2):
+                raise AssertionError("there is no database")

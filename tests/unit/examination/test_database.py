@@ -54,6 +54,7 @@ class TestTheWay:
         assert finding.level is Level.PROBLEM
         assert finding.seen == f"no connection ({obstacle}): it said no"
         assert re.search(remedy, finding.remedy)
+        assert finding.why.endswith("does not start." if obstacle == "address" else "503 STORAGE_UNAVAILABLE.")
 
     def test_an_encrypted_connection_is_well(self):
         assert levels(judge_connection(CONNECTION, SETTINGS)) == {Level.OK}
