@@ -23,6 +23,7 @@ from entrypoints.logs import configure_service_logs
 from entrypoints.metrics.siblings import FiguresServer
 from entrypoints.supervision.connection import BoundedConnection
 from entrypoints.supervision.control import SENDING_TIMEOUT_S, UP, Assignment, Order, receive
+from entrypoints.supervision.doorway import Doorway
 
 _ORPHAN_TIMEOUT_S = 3
 _STOPPING_TIMEOUT_S = 1
@@ -57,8 +58,8 @@ async def _perform(assignment: Assignment, channel: socket.socket) -> int:
     target = _load(assignment.target)
     if assignment.listener is None:
         return int(await target(assignment.settings))
-    server = ChildServer(target(assignment.settings), assignment, channel)
-    await server.serve(sockets=[socket.socket(fileno=assignment.listener)])
+    server = ChildServer(target(assignment.settings), assignment, channel, socket.socket(fileno=assignment.listener))
+    await server.serve(sockets=[])
     return 0
 
 
@@ -70,17 +71,20 @@ def _load(target: str) -> Callable[..., Any]:
 class ChildServer(uvicorn.Server):
     """A uvicorn server that listens to its supervisor instead of signals."""
 
-    def __init__(self, app: Any, assignment: Assignment, channel: socket.socket) -> None:
+    def __init__(self, app: Any, assignment: Assignment, channel: socket.socket, listener: socket.socket) -> None:
         self._app = app
         self._settings = assignment.settings
         self._channel = channel
         self._drainable = hasattr(app, "drain")
         self._figures = _figures(app, assignment)
+        connection = _connection(self._settings.max_connections)
+        shared_max = connection.connections_max if assignment.shared else None
+        self._doorway = Doorway(listener, self._connected, lambda: len(self.server_state.connections), shared_max)
         shutdown_s = SENDING_TIMEOUT_S if self._drainable else math.ceil(self._settings.shutdown_timeout_seconds)
         super().__init__(
             uvicorn.Config(
                 app,
-                http=_connection(self._settings.max_connections),
+                http=connection,
                 ws="none",
                 lifespan="on",
                 log_config=None,
@@ -103,6 +107,8 @@ class ChildServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to serve, then say so and wait for orders."""
         await super().startup(sockets)
+        await self._doorway.open()
+        self.servers = self._doorway.servers
         if self._figures is not None:
             await self._figures.open()
         _settle_memory()
@@ -111,8 +117,15 @@ class ChildServer(uvicorn.Server):
         self._orders = asyncio.create_task(Orders(self).follow(reader))
 
     @override
+    async def on_tick(self, counter: int) -> bool:
+        """Do as uvicorn does, ten times a second, and look who wants to connect."""
+        await self._doorway.look()
+        return await super().on_tick(counter)
+
+    @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close connections and the application, and tell figures to the last."""
+        self._doorway.close()
         await super().shutdown(sockets)
         if self._figures is not None:
             await self._figures.close()
@@ -134,6 +147,11 @@ class ChildServer(uvicorn.Server):
             task.cancel()
         for connection in self.server_state.connections:
             connection.transport.abort()
+
+    def _connected(self) -> asyncio.Protocol:
+        return self.config.http_protocol_class(  # type: ignore[call-arg]  # as uvicorn itself does
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
 
 def _figures(app: Any, assignment: Assignment) -> FiguresServer | None:

@@ -27,12 +27,14 @@ class Assignment(msgspec.Struct, frozen=True):
 
     `target` is `module:function`: for a server, (settings) to an ASGI application, served on the inherited
     descriptor `listener`; without a listener, an async function of the settings that does one thing and ends.
-    `siblings` are the processes that a server tells its figures to, and asks for theirs.
+    `shared` is whether other processes serve on that listener too; `siblings` are the processes that a server tells its
+    figures to, and asks for theirs.
     """
 
     target: str
     settings: Settings
     listener: int | None = None
+    shared: bool = False
     siblings: Siblings | None = None
 
 

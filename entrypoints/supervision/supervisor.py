@@ -145,7 +145,8 @@ class Supervisor:
 
     async def _start_worker(self, number: int) -> None:
         assert self._listener is not None
-        assignment = Assignment(self.target, self.settings, siblings=self._siblings(str(number)))
+        shared = self.settings.web_concurrency > 1
+        assignment = Assignment(self.target, self.settings, shared=shared, siblings=self._siblings(str(number)))
         keeper = self._keep_python(f"HTTP worker {number}", assignment, self._listener)
         self._workers.append(keeper)
         await keeper.start()

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import httpx2
 import pytest
@@ -19,7 +20,9 @@ from tests.integration.supervisor.conftest import ROOT, TIMEOUT_S
 
 
 class Child:
-    def __init__(self, target: str, listener: socket.socket | None = None, **variables: str) -> None:
+    def __init__(
+        self, target: str, listener: socket.socket | None = None, *, shared: bool = False, **variables: str
+    ) -> None:
         self.channel, theirs = socket.socketpair()
         fds = [theirs.fileno(), *([listener.fileno()] if listener else [])]
         self.process = subprocess.Popen(
@@ -32,7 +35,7 @@ class Child:
         if target:
             settings = Settings.load({"SHUTDOWN_TIMEOUT_SECONDS": "1"} | variables)
             number = listener.fileno() if listener else None
-            self.channel.sendall(encode(Assignment(f"{minimal.HERE}:{target}", settings, number)))
+            self.channel.sendall(encode(Assignment(f"{minimal.HERE}:{target}", settings, number, shared)))
 
     def ended(self) -> tuple[int, str]:
         _, said = self.process.communicate(timeout=TIMEOUT_S)
@@ -99,6 +102,24 @@ def test_connections_of_a_process_are_bounded(listener):
         assert httpx2.get(url_of(listener)).json()["error"]["code"] == "OVERLOADED"
     child.channel.sendall(b"stop\n")
     assert child.ended() == (0, "")
+
+
+def test_processes_at_one_socket_take_all_that_they_keep_together_and_no_more(listener):
+    """Whoever wakes first takes what comes, so that one would be full and refuse while the other is nearly idle."""
+    children = [Child("create_mirror", listener, shared=True, MAX_CONNECTIONS="16") for _ in range(2)]
+    for child in children:
+        assert child.channel.recv(len(UP)) == UP
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(httpx2.Client(timeout=TIMEOUT_S)) for _ in range(32)]
+        assert [client.get(url_of(listener)).status_code for client in clients] == [200] * 32
+        assert httpx2.get(url_of(listener), timeout=TIMEOUT_S).json()["error"]["code"] == "OVERLOADED"
+    with httpx2.Client(timeout=TIMEOUT_S) as client:
+        until_s = time.monotonic() + TIMEOUT_S
+        while client.get(url_of(listener)).status_code != 200:
+            assert time.monotonic() < until_s
+    for child in children:
+        child.channel.sendall(b"stop\n")
+        assert child.ended() == (0, "")
 
 
 def test_a_program_ends_with_its_parent_even_before_it_has_begun():
