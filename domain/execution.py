@@ -205,6 +205,11 @@ class ExecutionNotStored(Unavailable):
 
     @property
     def message(self) -> str:
+        if self.stored == "no":
+            return (
+                "The script has run, and the database no longer has a record of it, so it was not counted. Its answer "
+                "is in the details. Do not repeat the call unless the script may run twice."
+            )
         advice = (
             "Do not repeat the call unless the script may run twice."
             if self.retry_after_ms is None

@@ -15,6 +15,10 @@ KEPT_FOR = timedelta(hours=24)
 NO_SESSION = UUID(int=0)
 """Stands for the session among the keys of calls that make one."""
 
+_RETRY_MIN = timedelta(seconds=1)
+_RETRY_MAX = timedelta(seconds=10)
+_MILLISECOND = timedelta(milliseconds=1)
+
 Answer = TypeVar("Answer")
 
 
@@ -45,6 +49,7 @@ class KeyInFlight(Conflict):
     """The call that took the key has not ended."""
 
     code: ClassVar[str] = "CONFLICT"
+    retry_after_ms: int = 1000
 
     @property
     def message(self) -> str:
@@ -52,7 +57,7 @@ class KeyInFlight(Conflict):
 
     @property
     def details(self) -> Mapping[str, object]:
-        return {"retry_after_ms": 1000}
+        return {"retry_after_ms": self.retry_after_ms}
 
 
 @define(eq=False)
@@ -98,5 +103,14 @@ class KeptCall(Generic[Answer]):
         if self.answer is not None:
             return self.answer
         if now < self.deadline_at:
-            raise KeyInFlight
+            raise KeyInFlight(self._retry_after_ms(now))
         raise KeyInterrupted(self.winner)
+
+    def _retry_after_ms(self, now: datetime) -> int:
+        """Return as long again as the call has been under way, within bounds, and no longer than to its deadline.
+
+        So a call that ends soon is not waited for long, and one that was interrupted is not asked for every second.
+        """
+        under_way = now - (self.expires_at - KEPT_FOR)
+        wait = min(max(under_way, _RETRY_MIN), _RETRY_MAX, self.deadline_at - now)
+        return -(-wait // _MILLISECOND)

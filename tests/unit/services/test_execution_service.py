@@ -190,7 +190,10 @@ async def test_an_execution_without_any_record_is_told_as_not_stored(world: Worl
     world.executions.failures["finish"] = ExecutionLost()
     with pytest.raises(ExecutionNotStored) as caught:
         await world.execution_service.execute(key, PARAMS)
-    assert caught.value.details["stored"] == "no"
+    assert (caught.value.details["stored"], caught.value.details["result"]) == ("no", "2")
+    assert "no longer has a record" in caught.value.message
+    await settled(world)
+    assert world.executions.called == ["begin", "finish"], "nothing is tried on"
 
 
 async def test_an_unknown_end_is_told_and_never_run_again(world: World) -> None:
