@@ -63,6 +63,35 @@ removed AS (
 )
 SELECT count(*) FROM removed;
 
+-- name: select_oldest_session()
+SELECT s.request_id FROM meta.sessions AS s ORDER BY s.request_id LIMIT 1;
+
+-- name: delete_replaced_versions(replaced_before, rows_max)
+-- Whatever version came after one tells when that one was replaced at the latest. The current one has none after it.
+WITH picked AS MATERIALIZED (
+    SELECT v.language, v.title, v.version
+    FROM meta.functions AS f
+    INNER JOIN meta.function_versions AS v
+        ON f.language = v.language AND f.title = v.title AND f.version > v.version
+    WHERE
+        f.version > 1
+        AND EXISTS (
+            SELECT FROM meta.function_versions AS n
+            WHERE
+                n.language = v.language AND n.title = v.title AND n.version > v.version
+                AND n.registered_at < :replaced_before::timestamptz
+        )
+    LIMIT :rows_max::bigint
+    FOR UPDATE OF v SKIP LOCKED
+),
+removed AS (
+    DELETE FROM meta.function_versions AS v
+    USING picked AS p
+    WHERE v.language = p.language AND v.title = p.title AND v.version = p.version
+    RETURNING v.version
+)
+SELECT count(*) FROM removed;
+
 -- name: select_filled_slots(slots)
 -- Never prepared: planned for its own slots, it locks only their partitions.
 SELECT d.slot

@@ -31,11 +31,12 @@ WITH named AS (
     RETURNING f.language, f.title, f.version
 )
 INSERT INTO meta.function_versions (
-    language, title, version, type, description, tags, script, script_hash, params_schema, result_schema, examples
+    language, title, version, type, description, tags, script, script_hash, params_schema, result_schema, examples,
+    registered_at
 )
 SELECT
     n.language, n.title, n.version, :type::text, :description::text, :tags::text[], :script::text,
-    :script_hash::text, :params_schema::text, :result_schema::text, :examples::text
+    :script_hash::text, :params_schema::text, :result_schema::text, :examples::text, :updated_at::timestamptz
 FROM named AS n
 RETURNING version;
 

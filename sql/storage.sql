@@ -40,9 +40,6 @@ SELECT e.is_done FROM emptied AS e;
 -- name: select_shortened_days()
 SELECT s.day, s.shortened_at, s.size_bytes FROM meta.shortened_days AS s ORDER BY s.day;
 
--- name: select_oldest_session()
-SELECT s.request_id FROM meta.sessions AS s ORDER BY s.request_id LIMIT 1;
-
 -- name: select_recent_sessions(rows_max)
 SELECT s.request_id, s.expires_at FROM meta.sessions AS s ORDER BY s.request_id DESC LIMIT :rows_max::bigint;
 

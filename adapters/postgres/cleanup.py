@@ -14,11 +14,15 @@ from adapters.postgres.slots import SLOTS, day_at, first_of
 from adapters.postgres.statements import CleanupStatements
 from adapters.postgres.storage_keeper import StorageKeeper
 from domain.errors import StorageUnavailable, Unavailable
+from domain.identity import uuid7_time
 from domain.ports import Clock
 
 _HISTORY_DAYS_MAX = SLOTS - 2
 _NEXT_DAY_MARGIN = timedelta(hours=1)
 """So long before a day begins its slot is left alone, whatever the clocks of other controllers say."""
+
+_PINNING_MAX = timedelta(hours=1)
+"""So long after a version was replaced a session may still come to be pinned to it, with a wide margin."""
 
 _log = structlog.get_logger(__name__)
 
@@ -49,6 +53,7 @@ class CleanupStats:
     sessions_removed: int = 0
     executions_overdue: int = 0
     keys_removed: int = 0
+    versions_removed: int = 0
     slots_emptied: int = 0
     sweeps: int = 0
     sweeps_failed: int = 0
@@ -90,6 +95,7 @@ class Cleanup:
         self._stats.sessions_removed += await self._in_batches(self._remove_sessions)
         self._stats.executions_overdue += await self._in_batches(self._move_overdue)
         self._stats.keys_removed += await self._in_batches(self._remove_keys)
+        self._stats.versions_removed += await self._in_batches(self._remove_versions)
         self._stats.slots_emptied += await self._empty_slots(now)
         await self._storage.keep(now)
         self._stats.lag_s = await self._lag_s(now)
@@ -140,6 +146,16 @@ class Cleanup:
     async def _remove_keys(self, rows_max: int) -> int:
         ((removed,),) = await self._gateway.fetch(
             self._statements.delete_expired_keys, {"now": self._clock.now(), "rows_max": rows_max}
+        )
+        return int(removed)
+
+    async def _remove_versions(self, rows_max: int) -> int:
+        """Remove versions of functions that were replaced before the oldest session began: none can be pinned to them."""
+        rows = await self._gateway.fetch(self._statements.select_oldest_session, {})
+        oldest_at = min([self._clock.now(), *(uuid7_time(request_id) for (request_id,) in rows)])
+        ((removed,),) = await self._gateway.fetch(
+            self._statements.delete_replaced_versions,
+            {"replaced_before": oldest_at - _PINNING_MAX, "rows_max": rows_max},
         )
         return int(removed)
 

@@ -111,6 +111,8 @@ class CleanupStatements:
     select_oldest_expiry: Statement
     move_overdue_executions: Statement
     delete_expired_keys: Statement
+    select_oldest_session: Statement
+    delete_replaced_versions: Statement
     select_filled_slots: Statement = field(metadata=_UNPREPARED)
     empty_slot: Statement = field(metadata=_UNPREPARED)
 
@@ -123,7 +125,6 @@ class StorageStatements:
     select_first_executions: Statement = field(metadata=_UNPREPARED)
     shorten_history: Statement = field(metadata=_UNPREPARED)
     select_shortened_days: Statement
-    select_oldest_session: Statement
     select_recent_sessions: Statement
     select_oldest_open_execution: Statement
     select_oldest_key_expiry: Statement

@@ -44,7 +44,7 @@ class StorageSurvey:
 
     async def _oldest(self) -> Mapping[Part, datetime]:
         storage = self._statements.storage
-        session = await self._first(storage.select_oldest_session)
+        session = await self._first(self._statements.cleanup.select_oldest_session)
         execution = await self._first(storage.select_oldest_open_execution)
         expiry = await self._first(storage.select_oldest_key_expiry)
         found = {

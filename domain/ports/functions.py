@@ -32,7 +32,7 @@ class FunctionPage:
 
 
 class FunctionRepository(Protocol):
-    """Keeps functions with all of their versions.
+    """Keeps functions, and their versions for as long as sessions may be pinned to them.
 
     Any method may raise StorageUnavailable or Overloaded, as in SessionRepository.
     """
@@ -55,8 +55,8 @@ class FunctionRepository(Protocol):
         """Replace the stored function, or None where there is none, with `change(stored)` and return it.
 
         `change` is pure and may be called several times. Of concurrent updates each sees the one before it. If
-        `change` raises, or returns what it was given, nothing is stored. Every version stays readable by `schema`.
-        Raises FunctionConflict when races do not end in time.
+        `change` raises, or returns what it was given, nothing is stored. A version that is replaced stays readable by
+        `schema` while a session may be pinned to it. Raises FunctionConflict when races do not end in time.
         """
         ...
 

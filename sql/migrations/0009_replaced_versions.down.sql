@@ -1,0 +1,1 @@
+ALTER TABLE meta.function_versions DROP COLUMN registered_at;

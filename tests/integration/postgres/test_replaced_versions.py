@@ -1,0 +1,150 @@
+"""Versions of functions that were replaced go when no session can be pinned to them, and not before."""
+
+import asyncio
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from adapters.postgres.cleanup import Cleanup, CleanupOptions, Retention
+from adapters.postgres.functions import PostgresFunctionRepository
+from adapters.postgres.storage_keeper import StorageKeeper
+from domain.function import Definition, Function
+from domain.function_schema import FunctionSchema, FunctionVersionNotFound
+from domain.json_text import JsonText
+from domain.language import Language, LanguageTitle
+from domain.script import Script
+from domain.storage import StorageBudget
+from tests.integration.postgres.conftest import storage_on
+
+ADDER = LanguageTitle(Language.NODEJS, "adder")
+MOMENT = timedelta(microseconds=1)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def storage(gateway, statements):
+    return storage_on(gateway, statements)
+
+
+@pytest.fixture
+def functions(gateway, statements):
+    return PostgresFunctionRepository(gateway, statements.functions)
+
+
+@pytest.fixture
+def new_cleanup(gateway, statements, storage):
+    def new(**options: int) -> Cleanup:
+        keeper = StorageKeeper.of(gateway, statements, StorageBudget(None, 7))
+        retention = Retention(sessions=DAY, history=7 * DAY)
+        return Cleanup(gateway, statements.cleanup, storage.clock, retention, keeper, CleanupOptions(**options))
+
+    return new
+
+
+@pytest.fixture
+def register(functions, storage):
+    """Register the next version, which differs from all others."""
+
+    async def register(title: LanguageTitle = ADDER) -> Function:
+        now = storage.clock.now()
+
+        def change(stored: Function | None) -> Function:
+            number = 1 if stored is None else stored.version + 1
+            schema = FunctionSchema(JsonText(f'{{"const": {number}}}'))
+            made = Definition(Script.of(f"return {number};", 1000), schema=schema)
+            return Function(title, made, now, now) if stored is None else stored.replace(made, now)
+
+        return await functions.update(title, change)
+
+    return register
+
+
+async def kept(functions: PostgresFunctionRepository, title: LanguageTitle = ADDER) -> list[int]:
+    found = []
+    for version in range(1, 1 + (await functions.get(title)).version):
+        try:
+            await functions.schema(title, version)
+        except FunctionVersionNotFound:
+            continue
+        found.append(version)
+    return found
+
+
+@pytest.fixture
+def fresh(gateway, statements):
+    """Make a repository that has read nothing yet, as after a restart."""
+    return lambda: PostgresFunctionRepository(gateway, statements.functions)
+
+
+async def test_a_version_that_was_replaced_goes_after_an_hour(storage, register, fresh, new_cleanup):
+    await register()
+    await register()
+    cleanup = new_cleanup()
+    storage.clock.advance(HOUR)
+    await cleanup.sweep()
+    assert await kept(fresh()) == [1, 2]
+    storage.clock.advance(MOMENT)
+    await cleanup.sweep()
+    assert await kept(fresh()) == [2]
+    assert cleanup.stats().versions_removed == 1
+
+
+async def test_it_stays_while_a_session_is_there_that_is_as_old(storage, register, fresh, new_cleanup):
+    await register()
+    pinned = await storage.add(ttl_seconds=10**7, lifetime_seconds_max=10**7, function_version=1)
+    storage.clock.advance(HOUR)
+    await register()
+    storage.clock.advance(90 * DAY)
+    await register()
+    await storage.add(ttl_seconds=10**7, lifetime_seconds_max=10**7, function_version=3)
+    storage.clock.advance(2 * HOUR)
+    await new_cleanup().sweep()
+    assert (await storage.sessions.get(pinned.key)).function_version == 1
+    assert await kept(fresh()) == [1, 2, 3]
+    storage.clock.advance(timedelta(seconds=10**7) - 89 * DAY)
+    await new_cleanup().sweep()
+    assert await kept(fresh()) == [2, 3]
+
+
+async def test_the_current_version_stays_also_of_a_function_that_was_deactivated(
+    storage, register, functions, fresh, new_cleanup
+):
+    await register()
+    await register()
+    await functions.update(ADDER, lambda stored: stored.deactivate(storage.clock.now()))
+    storage.clock.advance(100 * DAY)
+    await new_cleanup().sweep()
+    assert await kept(fresh()) == [2]
+    assert (await register()).version == 3
+
+
+async def test_versions_from_before_this_was_noted_go_after_a_later_one(
+    storage, register, fresh, new_cleanup, database_url
+):
+    await register()
+    await register()
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE meta.function_versions SET registered_at = NULL")
+    storage.clock.advance(DAY)
+    await new_cleanup().sweep()
+    assert await kept(fresh()) == [1, 2]
+    await register()
+    storage.clock.advance(DAY)
+    await new_cleanup().sweep()
+    assert await kept(fresh()) == [3]
+
+
+async def test_many_go_in_batches_and_of_several_sweeps_at_once_each_takes_its_own(
+    storage, register, fresh, new_cleanup
+):
+    other = LanguageTitle(Language.PYTHON, "adder")
+    for _ in range(13):
+        await register()
+    await register(other)
+    storage.clock.advance(DAY)
+    cleanups = [new_cleanup(batch_max=5), new_cleanup(batch_max=5)]
+    await asyncio.gather(*(cleanup.sweep() for cleanup in cleanups))
+    assert sum(cleanup.stats().versions_removed for cleanup in cleanups) == 12
+    assert (await kept(fresh()), await kept(fresh(), other)) == ([13], [1])
