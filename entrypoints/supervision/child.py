@@ -24,11 +24,11 @@ from entrypoints.metrics.siblings import FiguresServer
 from entrypoints.supervision.connection import BoundedConnection
 from entrypoints.supervision.control import SENDING_TIMEOUT_S, UP, Assignment, Order, receive
 from entrypoints.supervision.doorway import Doorway
+from entrypoints.supervision.process import WRONG_SETTING_STATUS
 
 _ORPHAN_TIMEOUT_S = 3
 _STOPPING_TIMEOUT_S = 1
 _ORPHANED_STATUS = 70
-_WRONG_SETTING_STATUS = 2
 _KEEP_ALIVE_S = 75
 _DESCRIPTORS_BESIDE = 256
 """Descriptors that are no connections of clients: the database's, workers' and files."""
@@ -44,7 +44,7 @@ def main(descriptor: int) -> int:
             return _ORPHANED_STATUS
         except SettingsError as error:
             sys.stderr.write(f"{error}\n")
-            return _WRONG_SETTING_STATUS
+            return WRONG_SETTING_STATUS
 
 
 def _follow(assignment: Assignment, channel: socket.socket) -> int:
