@@ -5,7 +5,7 @@ from pathlib import Path
 
 from entrypoints.container.controller import create_controller
 from entrypoints.container.host import create_runtime_host
-from entrypoints.metrics.readings import Family
+from entrypoints.metrics.readings import Family, Reading
 from entrypoints.metrics.registry import Registry
 from entrypoints.metrics.scrape import UP
 from entrypoints.metrics.siblings import Siblings
@@ -18,6 +18,11 @@ COMMON = {"worker", "job", "instance"}
 
 def families() -> dict[str, Family]:
     """Return the families by name, in the order in which they are told."""
+    return {family.name: family for family in (*(reading.family for reading in readings()), UP)}
+
+
+def readings() -> list[Reading]:
+    """Return what is told before anything has happened."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings.load({"DATABASE_URL": "postgresql:///none", "DATA_DIR": str(Path(folder) / "data")})
         registries = (
@@ -25,8 +30,7 @@ def families() -> dict[str, Family]:
             create_runtime_host(settings).scrape.registry,
             _of_supervisor(folder),
         )
-        told = [reading.family for registry in registries for reading in registry.read()]
-    return {family.name: family for family in (*told, UP)}
+        return [reading for registry in registries for reading in registry.read()]
 
 
 def _of_supervisor(folder: str) -> Registry:

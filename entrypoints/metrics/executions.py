@@ -25,6 +25,8 @@ class ExecutionMetrics:
                 "code",
             )
         )
+        for language in Language:
+            self._ended.tell(language, Outcome.UNKNOWN, "")
         self._refused = Counts(
             counter(
                 f"{prefix}_execution_refusals_total",

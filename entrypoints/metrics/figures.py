@@ -37,6 +37,10 @@ class Counts:
         self._series_max = series_max
         self._values: dict[tuple[str, ...], int] = {}
 
+    def tell(self, *labels: str) -> None:
+        """Tell of these from now on, though nothing was counted: Prometheus sees no growth in a first value."""
+        self._values.setdefault(labels, 0)
+
     def add(self, *labels: str) -> None:
         """Count one more."""
         if labels not in self._values and len(self._values) >= self._series_max:

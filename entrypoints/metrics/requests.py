@@ -50,8 +50,10 @@ class _Figures:
 
     @classmethod
     def of(cls, operation: Operation) -> "_Figures":
-        """Return figures with nothing in them."""
-        return cls(operation.method, operation.path, operation.route_class)
+        """Return figures with nothing in them but that no bug was seen yet: Prometheus sees no growth in a first value."""
+        figures = cls(operation.method, operation.path, operation.route_class)
+        figures.statuses[int(HTTPStatus.INTERNAL_SERVER_ERROR)] = 0
+        return figures
 
 
 class RequestMetrics(Observer):
@@ -72,12 +74,13 @@ class RequestMetrics(Observer):
 
     def read(self) -> Iterator[Reading]:
         """Yield the present figures."""
-        seen = [each for each in (*self._by_operation.values(), *self._unmatched.values()) if each.statuses]
+        every = (*self._by_operation.values(), *self._unmatched.values())
         statuses = [
-            Sample((*each.labels, str(status)), count) for each in seen for status, count in each.statuses.items()
+            Sample((*each.labels, str(status)), count) for each in every for status, count in each.statuses.items()
         ]
         yield Reading(REQUESTS, statuses)
-        yield Reading(DURATIONS, [Sample(each.labels, each.total_s, tuple(each.counts)) for each in seen])
+        durations = [Sample(each.labels, each.total_s, tuple(each.counts)) for each in every if any(each.counts)]
+        yield Reading(DURATIONS, durations)
         yield single(INSIDE, self._inside())
         yield Reading(LIMITED, [Sample((name,), count) for name, count in self._limited().items()])
 

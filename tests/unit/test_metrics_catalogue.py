@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from entrypoints.http.access_log import AccessLine
-from entrypoints.metrics.readings import Family, Kind
-from tests.metrics_catalogue import COMMON, families
+from entrypoints.metrics.readings import Family, Kind, Reading
+from tests.metrics_catalogue import COMMON, families, readings
 from tests.promql import Mentioned, mentioned
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +85,26 @@ def _kept(expression: str) -> set[str]:
 
 def _labels_of(expression: str) -> Iterator[set[str]]:
     yield from (set(family_of(metric).labels) for metric in mentioned(expression).metrics - FROM_PROMETHEUS)
+
+
+_GROWTH = re.compile(r"increase\((?P<metric>\w+)(\{(?P<wanted>[^}]*)\})?\[\w+\]\)+ > 0")
+
+
+@pytest.mark.parametrize(
+    "growth",
+    [pytest.param(found, id=rule["alert"]) for rule in rules() if (found := _GROWTH.search(rule["expr"])) is not None],
+)
+def test_the_first_of_what_an_alert_is_about_is_growth(growth):
+    """Prometheus sees none where a series begins with it, so it has to be there before."""
+    told = [
+        dict(zip(each.family.labels, sample.labels, strict=True)) for each in _told(growth) for sample in each.samples
+    ]
+    wanted = set(re.findall(r'(\w+)="([^"]*)"', growth["wanted"] or "")) - {("job", "pglambda")}
+    assert any(wanted <= set(labels.items()) for labels in told)
+
+
+def _told(growth: re.Match[str]) -> list[Reading]:
+    return [each for each in readings() if each.family.name == growth["metric"]]
 
 
 def test_alerts_have_names_of_their_own():

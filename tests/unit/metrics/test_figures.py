@@ -23,6 +23,15 @@ def test_counts_are_kept_for_each_combination_of_labels():
     assert counts.reading().samples == [Sample(("x", "1"), 2), Sample(("x", "2"), 1)]
 
 
+def test_what_is_told_from_the_start_is_zero_until_it_is_counted():
+    counts = Counts(SEEN)
+    counts.tell("x", "1")
+    assert counts.reading().samples == [Sample(("x", "1"), 0)]
+    counts.add("x", "1")
+    counts.tell("x", "1")
+    assert counts.reading().samples == [Sample(("x", "1"), 1)]
+
+
 def test_beyond_their_bound_combinations_are_one():
     counts = Counts(SEEN, series_max=2)
     for number in "1233":

@@ -24,15 +24,27 @@ def told(metrics):
     return {reading.family.name: reading.samples for reading in metrics.read()}
 
 
+def counted(metrics):
+    return {each.labels: each.value for each in told(metrics)["pglambda_http_requests_total"] if each.value}
+
+
 def test_requests_are_counted_by_method_route_and_status(metrics):
     for operation, status in ((GET, 200), (GET, 200), (GET, 404), (PUT, 200)):
         metrics.seen(Asked(operation.method), operation, status, 0.004)
-    counted = {each.labels: each.value for each in told(metrics)["pglambda_http_requests_total"]}
-    assert counted == {
+    assert counted(metrics) == {
         ("GET", "/things/{thing}", "200"): 2,
         ("GET", "/things/{thing}", "404"): 1,
         ("PUT", "/things/{thing}", "200"): 1,
     }
+
+
+def test_bugs_are_told_from_the_start_as_none(metrics):
+    assert [(each.labels, each.value) for each in told(metrics)["pglambda_http_requests_total"]] == [
+        (("GET", "/things/{thing}", "500"), 0),
+        (("PUT", "/things/{thing}", "500"), 0),
+        (("GET", "/livez", "500"), 0),
+    ]
+    assert told(metrics)["pglambda_http_request_duration_seconds"] == []
 
 
 def test_durations_are_spread_over_buckets(metrics):
@@ -47,14 +59,12 @@ def test_durations_are_spread_over_buckets(metrics):
 def test_paths_that_there_are_not_are_one_route_and_odd_methods_one_method(metrics):
     for method in ("GET", "BREW", "X" * 1000):
         metrics.seen(Asked(method), None, 404, 0.001)
-    counted = {each.labels: each.value for each in told(metrics)["pglambda_http_requests_total"]}
-    assert counted == {("GET", "unmatched", "404"): 1, ("OTHER", "unmatched", "404"): 2}
+    assert counted(metrics) == {("GET", "unmatched", "404"): 1, ("OTHER", "unmatched", "404"): 2}
 
 
 def test_a_head_counts_as_the_get_that_it_is(metrics):
     metrics.seen(Asked("HEAD"), GET, 200, 0.001)
-    (counted,) = told(metrics)["pglambda_http_requests_total"]
-    assert counted.labels == ("GET", "/things/{thing}", "200")
+    assert counted(metrics) == {("GET", "/things/{thing}", "200"): 1}
 
 
 def test_refusals_by_rate_are_counted_by_what_the_route_counts_as(metrics):
