@@ -15,6 +15,9 @@ _INNER_UID = 65534
 _INNER_CHANNEL = 3
 _ROOM = "/room"
 _SCRATCH = "/tmp"  # noqa: S108  # the sandbox's own
+_STACK_MB = 8
+_NO_CORE = 1
+"""With 0 the kernel would still start the host's program for crashes (`core_pattern`, coredump.c), as the host's root."""
 
 
 @frozen
@@ -65,10 +68,14 @@ class Blueprint:
             "data": (memory_mb + self.interpreter.data_base_mb) * MIB,
             "fsize": self.options.tmp_size_max,
             "nofile": self.options.files_max,
-            "core": 0,
+            "core": _NO_CORE,
             "cpu": self.options.cpu_s_max,
+            "stack": _STACK_MB * MIB,
+            "sigpending": self.options.processes_max,
             "memlock": 0,
             "msgqueue": 0,
+            "nice": 0,
+            "rtprio": 0,
         }
         if self.interpreter.mapped_base_mb is not None:
             limits["as"] = (memory_mb + self.interpreter.mapped_base_mb) * MIB

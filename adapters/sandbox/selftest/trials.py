@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 from attrs import define, field
 
+from adapters.sandbox.calls import MACHINES
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
-from adapters.sandbox.seccomp import MACHINES
 from adapters.sandbox.selftest.bait import Bait
 from adapters.sandbox.selftest.corpus import Attack
 from adapters.sandbox.selftest.verdicts import Judge, Trial
@@ -106,7 +106,7 @@ class Attacker:
     def _facts(self) -> Mapping[str, object]:
         options = self.options
         machine = MACHINES.get(os.uname().machine)
-        calls = {} if machine is None else {**machine.denied, "clone": machine.clone, "clone3": machine.clone3}
+        calls = {} if machine is None else {**machine.denied, **machine.idle, **machine.decided}
         return {
             "calls": calls,
             "memory_mb": options.memory_mb,
