@@ -1,6 +1,7 @@
 """The gateway's connection: opened within a bounded time, and with no round trip spent on preparing."""
 
 import asyncio
+import math
 import socket
 from collections.abc import Mapping
 from typing import Any, Self, cast
@@ -14,6 +15,9 @@ from adapters.postgres.statement import Statement
 
 Rows = list[tuple[Any, ...]]
 
+_DRIVER_TIMEOUT_MIN_S = 2
+"""The driver gives no address less."""
+
 
 class GatewayConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
     """A connection that remembers which statements it has run."""
@@ -25,16 +29,18 @@ class GatewayConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
     @classmethod
     @override
     async def connect(cls, conninfo: str = "", **options: Any) -> Self:
-        """Connect within `address_timeout_s` for each address that the hosts have; names are resolved within it too.
+        """Connect to the first address that answers; names are resolved within `address_timeout_s`, as for the last.
 
-        The driver's own limit is two seconds at least, and it resolves names without any. Raises psycopg.Error.
+        The driver tries one address after the other, each for whole seconds and for two of them at least, and resolves
+        names without a limit. However many are silent, the last one has its time. Raises psycopg.Error.
         """
         address_timeout_s: float = options.pop("address_timeout_s")
+        driver_timeout_s = max(_DRIVER_TIMEOUT_MIN_S, math.ceil(address_timeout_s))
         try:
             async with asyncio.timeout(address_timeout_s):
                 addresses = await _count_addresses(conninfo)
-            async with asyncio.timeout(address_timeout_s * addresses):
-                return await super().connect(conninfo, **options)
+            async with asyncio.timeout(driver_timeout_s * (addresses - 1) + address_timeout_s):
+                return await super().connect(conninfo, **options, connect_timeout=driver_timeout_s)
         except TimeoutError:
             raise psycopg.errors.ConnectionTimeout("the server did not greet in time") from None
 

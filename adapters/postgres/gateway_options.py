@@ -25,6 +25,15 @@ def _a_dsn(_options: object, _attribute: object, dsn: str) -> None:
         raise WrongAddress("the address of the database is neither a PostgreSQL URL nor a list of key=value") from None
 
 
+def to_primary(dsn: str) -> str:
+    """Return the DSN so that of several hosts the one that takes writes is connected to, unless it says otherwise."""
+    given = conninfo_to_dict(dsn)
+    several = any("," in str(given.get(name, "")) for name in ("host", "hostaddr"))
+    if not several or "target_session_attrs" in given:
+        return dsn
+    return make_conninfo(dsn, target_session_attrs="read-write")
+
+
 _PLANS = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off"
 """One plan for a statement, by index, whatever its values and however large the tables are.
 
@@ -86,11 +95,9 @@ class GatewayOptions:
             "connect_timeout": math.ceil(self.connect_timeout_s),
             "fallback_application_name": "pglambda",
         }
-        if "," in str(given.get("host", "")):
-            settings["target_session_attrs"] = str(given.get("target_session_attrs", "read-write"))
         if self.server_timeouts:
             settings["options"] = f"{given.get('options', '')} {self._server_options}".strip()
-        return make_conninfo(self.dsn, **settings)
+        return make_conninfo(to_primary(self.dsn), **settings)
 
     @property
     def _server_options(self) -> str:

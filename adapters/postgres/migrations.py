@@ -12,6 +12,8 @@ import structlog
 from attrs import define, field, frozen
 from psycopg.abc import QueryNoTemplate
 
+from adapters.postgres.connection import GatewayConnection
+from adapters.postgres.gateway_options import to_primary
 from adapters.postgres.migration import (
     AppliedMigration,
     Migration,
@@ -46,7 +48,7 @@ class MigrationOptions:
     meanwhile is not held up behind it, and is tried again.
     """
 
-    connect_timeout_s: int = 5
+    connect_timeout_s: float = 5.0
     lock_timeout_s: float = 2.0
     statement_timeout_s: float = 300.0
     socket_timeout_s: float = 310.0
@@ -190,7 +192,7 @@ class MigrationRunner:
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Connection]:
         options = self._options
-        connection = await psycopg.AsyncConnection.connect(self._dsn, connect_timeout=options.connect_timeout_s)
+        connection = await GatewayConnection.connect(to_primary(self._dsn), address_timeout_s=options.connect_timeout_s)
         with SocketDeadline(connection, options.socket_timeout_s):
             async with connection:
                 _require_usable(connection)

@@ -49,6 +49,19 @@ async def test_the_next_host_is_tried_when_one_refuses(server, hosts):
     await connection.close()
 
 
+async def test_the_last_host_has_its_time_when_all_before_it_are_silent(server):
+    silent = SilentServer()
+    await silent.start()
+    silent.mute = True
+    try:
+        dsn = f"host=127.0.0.1,127.0.0.1 port={silent.port},{server.port} user=u dbname=d sslmode=disable"
+        connection = await connect(f"{dsn} gssencmode=disable", 1.0)
+        assert connection.info.port == server.port
+        await connection.close()
+    finally:
+        await silent.stop()
+
+
 @pytest.mark.parametrize("host", ["host=/nowhere", "host=", "host=no-such-host.invalid"])
 async def test_what_cannot_be_reached_fails_as_the_driver_says(host):
     with pytest.raises(psycopg.OperationalError):

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from attrs import evolve
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters.memory.manual_clock import ManualClock
 from adapters.postgres.gateway import Gateway, GatewayOptions
@@ -29,6 +29,7 @@ from tests.integration.postgres.silent_server import SilentServer, free_port
 from tests.integration.postgres.waiting import within
 
 STEPS = load_migrations()
+READ_ONLY = "-c default_transaction_read_only=on"
 QUICK = MigrationOptions(connect_timeout_s=2, lock_timeout_s=0.05, attempts_max=3, pause_s=0.01)
 
 
@@ -207,8 +208,14 @@ class TestRefusals:
                 connection.execute(f"DROP ROLE {role}")
 
     async def test_a_server_that_takes_no_writes(self, empty_database_url, runner_on):
-        runner = runner_on(make_conninfo(empty_database_url, options="-c default_transaction_read_only=on"))
+        runner = runner_on(make_conninfo(empty_database_url, options=READ_ONLY))
         with pytest.raises(StepForbidden, match=r"read-only transaction.* takes writes"):
+            await runner.up()
+
+    async def test_of_several_hosts_the_one_that_takes_no_writes_is_passed_over(self, empty_database_url, runner_on):
+        host = conninfo_to_dict(empty_database_url)["host"]
+        runner = runner_on(make_conninfo(empty_database_url, host=f"{host},{host}", options=READ_ONLY))
+        with pytest.raises(StorageUnavailable):
             await runner.up()
 
     async def test_a_version_that_is_not_there(self, runner):

@@ -33,8 +33,12 @@ def test_behind_a_pooler_no_options_are_sent():
     assert "options" not in conninfo_to_dict(GatewayOptions("dbname=x", server_timeouts=False).conninfo)
 
 
-def test_of_several_hosts_only_the_primary_is_taken():
-    assert conninfo_to_dict(GatewayOptions("host=a,b").conninfo)["target_session_attrs"] == "read-write"
+@pytest.mark.parametrize("hosts", ["host=a,b", "hostaddr=10.0.0.1,10.0.0.2"])
+def test_of_several_hosts_only_the_primary_is_taken(hosts):
+    assert conninfo_to_dict(GatewayOptions(hosts).conninfo)["target_session_attrs"] == "read-write"
+
+
+def test_whoever_says_which_host_to_take_gets_it():
     assert (
         conninfo_to_dict(GatewayOptions("host=a,b target_session_attrs=any").conninfo)["target_session_attrs"] == "any"
     )
