@@ -35,6 +35,7 @@ STEPS = (
     "in finish",
     "after finish",
 )
+STEPS_OF_WITHDRAWAL = ("before withdraw", "in withdraw", "after withdraw")
 STEPS_OF_INITIALIZE = ("before initialize", "in initialize", "after initialize")
 _UNDER_WAY_S = 0.0005
 """About as long as a statement takes to be on its way."""
@@ -68,6 +69,9 @@ class MortalCalls:
 
     async def begin(self, request, key):
         return await self._death.during("begin", self._calls.begin(request, key))
+
+    async def withdraw(self, execution_id, key, name):
+        return await self._death.during("withdraw", self._calls.withdraw(execution_id, key, name))
 
     async def finish(self, finished, name):
         return await self._death.during("finish", self._calls.finish(finished, name))

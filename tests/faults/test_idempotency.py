@@ -5,7 +5,14 @@ import asyncio
 import httpx2
 import pytest
 
-from tests.faults.mortal import STEPS, STEPS_OF_INITIALIZE, Mortal, application_of, runs_in
+from tests.faults.mortal import (
+    STEPS,
+    STEPS_OF_INITIALIZE,
+    STEPS_OF_WITHDRAWAL,
+    Mortal,
+    application_of,
+    runs_in,
+)
 from tests.faults.server import SERVICE_ROLE
 
 pytestmark = pytest.mark.timeout(120)
@@ -121,6 +128,20 @@ async def _tells_the_same(client, request_id, answer):
     assert [row["execution_id"] for row in listed] == [told["execution_id"]]
     kept = (await client.get(f"/api/v1/executions/{told['execution_id']}")).json()
     assert (kept["outcome"], kept["request_id"]) == (outcome, request_id)
+
+
+@pytest.mark.parametrize("step", STEPS_OF_WITHDRAWAL)
+async def test_a_controller_that_is_killed_at_a_step_of_a_refusal(mortals, survivor, url, runs, step):
+    function, limits = {"Language-Title": "python-text_processor"}, {"limits": SCRIPT["limits"]}
+    made = await survivor.post("/api/v1/initialize", headers=function, json=limits)
+    path, call = f"/api/v1/execute/{made.json()['request_id']}", {"json": {"params": {"action": "shout"}}}
+    await dies(mortals(url, step), path, **call)
+    answer = await settled(survivor, path, **call)
+    error = answer.json()["error"]
+    freed = (answer.status_code, error["code"]) == (400, "INVALID_PARAMS")
+    assert freed or (answer.status_code, error["details"]["executed"]) == (409, "unknown")
+    assert freed == (step == "after withdraw") or step == "in withdraw"
+    assert runs_in(runs) == []
 
 
 @pytest.mark.parametrize("step", STEPS_OF_INITIALIZE)

@@ -12,8 +12,10 @@ from adapters.postgres.slots import day_at, first_of
 from adapters.postgres.storage_keeper import StorageKeeper
 from domain.errors import StorageUnavailable
 from domain.execution import ExecutionLost, Outcome
+from domain.idempotency import IdempotencyConflict
 from domain.session import Session, SessionNotFound
 from domain.storage import StorageBudget
+from tests.contracts.keyed_call_repository import KEY, OTHER, SAME_NAME
 from tests.contracts.storage import Storage
 from tests.integration.postgres.conftest import storage_on
 from tests.integration.postgres.gateways import LedGateway, time_out
@@ -214,6 +216,20 @@ class TestIdempotencyKeys:
         await cleanup.sweep()
         assert cleanup.stats().keys_removed == 25
         assert led.asked.count("delete_expired_keys") == 3
+
+    async def test_an_answer_is_told_again_when_its_session_has_been_removed(self, storage, new_cleanup):
+        session = await storage.add()
+        execution = (await storage.keyed.begin(storage.request(session.key), KEY)).execution
+        await storage.keyed.finish(storage.finished(execution), KEY.value)
+        retention = timedelta(hours=1)
+        storage.clock.advance(session.expires_at + retention - storage.clock.now())
+        await new_cleanup(Retention(sessions=retention, history=7 * DAY)).sweep()
+        assert not await is_there(storage, session)
+        assert (await storage.keyed.begin(storage.request(session.key), KEY)).execution_count == 1
+        with pytest.raises(IdempotencyConflict):
+            await storage.keyed.begin(storage.request(session.key), SAME_NAME)
+        with pytest.raises(SessionNotFound):
+            await storage.keyed.begin(storage.request(session.key), OTHER)
 
     async def test_a_key_in_use_is_left_for_the_next_sweep(self, storage, add, new_cleanup, database_url):
         add(1)

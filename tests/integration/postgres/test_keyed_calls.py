@@ -9,11 +9,16 @@ import psycopg
 import pytest
 
 from adapters.postgres import array_text
+from adapters.postgres.executions import ExecutionRepositoryOptions, PostgresExecutionRepository
 from adapters.postgres.gateway import Gateway, GatewayOptions
+from adapters.postgres.history import HistoryOptions
+from adapters.postgres.key_set import KeySet
+from adapters.postgres.keyed_calls import PostgresKeyedCallRepository
 from adapters.postgres.told import report_text
 from domain.errors import ShuttingDown, StorageUnavailable
 from domain.executed import Executed
 from domain.idempotency import KEPT_FOR, NO_SESSION, IdempotencyKey, KeyInFlight
+from domain.json_text import JsonText
 from domain.ports import Admission
 from domain.session import Renewal
 from tests.contracts.keyed_call_repository import KEY, SAME_NAME, made_of
@@ -236,6 +241,18 @@ async def test_calls_without_keys_ask_nothing_about_keys(storage, led):
     session = await storage.add()
     await storage.execute(session.key)
     assert led.asked == ["insert_sessions", "begin_executions", "finish_executions"]
+
+
+async def test_an_answer_is_told_whole_where_the_history_is_a_summary(storage, gateway, statements):
+    options, writing = ExecutionRepositoryOptions(history=HistoryOptions(full=False)), KeySet()
+    executions = PostgresExecutionRepository(gateway, statements.executions, storage.clock, writing, options)
+    keyed = PostgresKeyedCallRepository(gateway, statements.keyed_calls, executions, writing)
+    session, report = await storage.add(), report_of(result=JsonText(f'"{"x" * 70_000}"'), stdout="y" * 70_000)
+    execution = (await keyed.begin(storage.request(session.key), KEY)).execution
+    await keyed.finish(storage.finished(execution, report), KEY.value)
+    assert (await keyed.begin(storage.request(session.key), KEY)).report == report
+    (row,) = (await executions.page(session.key, None, 5)).items
+    assert {row.params, row.result, row.error, row.stdout, row.stderr} == {None}
 
 
 async def test_a_closed_repository_takes_nothing_more(storage):
