@@ -107,5 +107,5 @@ def _key_of(trace: ExecutionTrace) -> SessionKey:
 def _removal(chronicle: Chronicle, keeping: Keeping, trace: ExecutionTrace) -> Statement:
     kept_until = chronicle.made_at + timedelta(days=keeping.history_days)
     what = "It is kept" if trace.ended is not None else "Its end will be kept"
-    text = f"{what} until {written(kept_until)} at least; its day goes as a whole."
+    text = f"{what} until {written(kept_until)}, unless its day goes before for STORAGE_MAX_GB; days go as a whole."
     return Statement("removal", text, Source.RETENTION, kept_until)

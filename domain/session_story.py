@@ -1,10 +1,10 @@
 """The story of a session that is stored."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from domain.chronicle import Chronicle, Explanation, Keeping, Source, Statement, Verdict, span, written
-from domain.session import Renewal, Session, Status
+from domain.session import Session, Status
 
 _VERDICTS = {Status.ACTIVE: Verdict.ACTIVE, Status.EXPIRED: Verdict.EXPIRED, Status.CLOSED: Verdict.CLOSED}
 _INSTANT = timedelta(milliseconds=1)
@@ -34,7 +34,7 @@ def _summary(chronicle: Chronicle, session: Session, status: Status) -> str:
     now, expires_at = chronicle.clock.now, session.expires_at
     if status is Status.CLOSED:
         assert session.closed_at is not None
-        return f"The session was closed by its owner on {written(session.closed_at)}, while it was live."
+        return f"The session was closed on {written(session.closed_at)}, by its owner or an admin, while it was live."
     doubt = ""
     if abs(now - expires_at) <= chronicle.clock.error_bound:
         doubt = " That is closer than the clock is known, so another controller may see it the other way for a moment."
@@ -129,19 +129,26 @@ def _prolongation(session: Session) -> Iterator[Statement]:
     elif session.expires_at == session.expires_max_at:
         text = f"It was prolonged up to the most that it may live, until {written(session.expires_max_at)}."
         yield Statement("renewed", text, Source.SESSION)
+    elif _was_patched(session):
+        text = (
+            f"It ends {span(session.expires_at - session.created_at)} after its making, and its length is now "
+            f"{session.ttl_seconds} s. It was changed, so its row does not tell whether that or an execution has "
+            "prolonged it, or when."
+        )
+        yield Statement("renewed", text, Source.SESSION)
     else:
         renewed_at = session.expires_at - length
-        yield Statement("renewed", _renewal(session, renewed_at, first_until), Source.SESSION, renewed_at)
+        text = (
+            f"It was prolonged: it ends {span(session.expires_at - first_until)} later than {session.ttl_seconds} s, its "
+            f"length, after its making. The latest time was on {written(renewed_at)}, by an execution that was admitted "
+            "then; that is its expiry less its length."
+        )
+        yield Statement("renewed", text, Source.SESSION, renewed_at)
 
 
-def _renewal(session: Session, renewed_at: datetime, first_until: datetime) -> str:
-    by = "by an execution that was admitted then" if session.renewal is Renewal.SLIDING else "by a change of its length"
-    doubt = " That holds unless its length was another before: it was changed." if session.version > 1 else ""
-    return (
-        f"It was prolonged: it ends {span(session.expires_at - first_until)} later than {session.ttl_seconds} s, its "
-        f"length, after its making. The latest time was on {written(renewed_at)}, {by}; that is its expiry less its "
-        f"length.{doubt}"
-    )
+def _was_patched(session: Session) -> bool:
+    """Tell whether the session was changed in another way than by its deletion."""
+    return session.version - (session.script_hash is None) > 1
 
 
 def _changes(session: Session) -> Iterator[Statement]:
@@ -162,7 +169,7 @@ def _end(session: Session, status: Status) -> Iterator[Statement]:
             session.closed_at,
         )
     if status is not Status.ACTIVE and session.script_hash is None:
-        yield Statement("emptied", "Its script, context and metadata were removed at its owner's word.", Source.SESSION)
+        yield Statement("emptied", "Its script, context and metadata were removed when it was deleted.", Source.SESSION)
     ends = "expires" if status is Status.ACTIVE else "expired" if status is Status.EXPIRED else "would have expired"
     yield Statement("expires", f"It {ends} on {written(session.expires_at)}.", Source.SESSION, session.expires_at)
 

@@ -84,4 +84,4 @@ def test_what_is_no_id_is_a_wrong_usage():
 
 def test_a_database_that_is_away_is_told_in_one_line():
     answer = run(str(ID), wiring=ManualWiring(failure=StorageUnavailable()))
-    assert (answer.exit_code, answer.stderr) == (1, f"Error: {StorageUnavailable()}\n")
+    assert (answer.exit_code, answer.stderr) == (1, f"Error: {StorageUnavailable()} `pglambda doctor` tells why.\n")

@@ -64,7 +64,7 @@ async def test_the_life_of_a_session_by_the_command_itself(api: Api, run: Run) -
     session = run("explain", request_id)
     assert session.returncode == 0, session.stderr
     for said in (
-        "The session was closed by its owner on ",
+        "The session was closed on ",
         "It belongs to anonymous and runs python-x. [the session's row]",
         "2 executions reached a worker and ended",
         "The history keeps 2 of its executions",

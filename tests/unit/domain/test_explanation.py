@@ -151,7 +151,7 @@ class TestASession:
         closed = evolve(session_at(), closed_at=START + SECOND, script_hash=None, version=2)
         found = story(session=closed)
         assert found.verdict is Verdict.CLOSED
-        assert "closed by its owner on 2026-01-02 03:04:06.678901Z" in found.summary
+        assert "closed on 2026-01-02 03:04:06.678901Z, by its owner or an admin" in found.summary
         assert told(found, "closed")
         assert told(found, "emptied")
         assert told(found, "changed") == ["Its version is 2, so it was changed or closed 1 times."]
@@ -169,11 +169,20 @@ class TestASession:
             )
         ]
 
-    def test_a_length_that_may_have_been_another_is_doubted(self):
-        changed = evolve(session_at(), version=2, expires_at=START + SECOND * 142)
-        (text,) = told(story(session=changed), "renewed")
-        assert "by a change of its length" in text
-        assert "unless its length was another before" in text
+    @pytest.mark.parametrize("renewal", Renewal)
+    def test_of_one_that_was_changed_nobody_knows_what_has_prolonged_it(self, renewal):
+        changed = evolve(session_at(), renewal=renewal, version=2, ttl_seconds=10, expires_at=START + SECOND * 142)
+        assert told(story(session=changed), "renewed") == [
+            (
+                "It ends 2 min 22 s after its making, and its length is now 10 s. It was changed, so its row does not tell "
+                "whether that or an execution has prolonged it, or when."
+            )
+        ]
+
+    def test_a_deletion_is_no_change_of_the_length(self):
+        closed = evolve(session_at(), closed_at=START + SECOND * 60, script_hash=None, version=2)
+        renewed = evolve(closed, renewal=Renewal.SLIDING, expires_at=START + SECOND * 142)
+        assert "by an execution that was admitted then" in told(story(session=renewed), "renewed")[0]
 
     def test_one_that_may_live_no_longer_says_so(self):
         longest = evolve(session_at(), expires_at=START + SECOND * 1000)
