@@ -4,11 +4,21 @@ from collections.abc import Mapping
 from enum import Enum
 
 import psycopg
-from attrs import frozen
+from attrs import define, frozen
+
+from domain.errors import StorageUnavailable
 
 
 class Refused(Exception):
     """PostgreSQL will never take this value; nothing was stored. The cause is the driver's error."""
+
+
+@define(eq=False)
+class StillLocked(StorageUnavailable):
+    """A statement that waits for locks had one not in time; nothing was stored. Looking again after `pause_s` is fair."""
+
+    stored: str | None = "no"
+    pause_s: float = 0.0
 
 
 class Category(Enum):

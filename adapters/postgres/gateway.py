@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from attrs import frozen
 
-from adapters.postgres.errors import Refused
+from adapters.postgres.errors import Category, Refused, StillLocked
 from adapters.postgres.gateway_options import GatewayOptions
 from adapters.postgres.lane import AttemptFailed, Lane, LaneStats
 from adapters.postgres.observing import StatementObserver, tell_caller
@@ -74,7 +74,8 @@ class Gateway:
         was sent goes on to its own end. The lane "waiting" is for statements that wait for locks of others.
 
         Raises StorageUnavailable (`stored` is None for a read, "no" or "unknown" for a write), Overloaded,
-        ShuttingDown, Refused when PostgreSQL will never take the values; any other error is a bug.
+        ShuttingDown, Refused when PostgreSQL will never take the values; any other error is a bug. On the lane
+        "waiting", where others wait for its connections, a wait that was too long is not repeated: StillLocked.
         """
         started_s = time.monotonic()
         until_s = started_s + (timeout_s or self._options.request_timeout_s)
@@ -123,6 +124,8 @@ class Gateway:
                 if failed.verdict.refused:
                     raise Refused(str(failed.__cause__)) from failed.__cause__
                 sent = sent or failed.verdict.sent
+                if lane == "waiting" and failed.verdict.category is Category.TIMEOUT and not sent:
+                    raise StillLocked(pause_s=self._options.look_pause_s) from failed.__cause__
                 pause_s = _pause_s(attempt)
                 if not (repeatable and self._may_try_again(attempt, until_s - pause_s)):
                     raise _unavailable(statement, sent=sent) from failed.__cause__

@@ -67,6 +67,11 @@ class GatewayOptions:
         return self.request_timeout_s * 0.15
 
     @property
+    def look_pause_s(self) -> float:
+        """The pause between looks at a row whose lock was not to be had by waiting."""
+        return self.lock_timeout_s / 6
+
+    @property
     def statement_timeout_s(self) -> float:
         """The server's limit on a statement."""
         return self.request_timeout_s * 0.25

@@ -5,7 +5,7 @@ import time
 import pytest
 from psycopg import errors
 
-from adapters.postgres.errors import CUT, NO_CONNECTION, Refused, judge
+from adapters.postgres.errors import CUT, NO_CONNECTION, Refused, StillLocked, judge
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.lane import AttemptFailed
 from adapters.postgres.statement import Statement
@@ -15,6 +15,7 @@ READ = Statement("select_something", "SELECT 1")
 WRITE = Statement("insert_something", "INSERT INTO something VALUES (1)")
 LOST = judge(errors.AdminShutdown())
 ROLLED_BACK = judge(errors.SerializationFailure())
+LOCKED = judge(errors.LockNotAvailable())
 REFUSED = judge(errors.UniqueViolation())
 
 
@@ -72,6 +73,19 @@ async def test_there_is_no_attempt_that_could_not_end_in_time():
 async def test_what_is_not_repeatable_is_tried_once():
     _, left = await outcome_of(READ, *failed(ROLLED_BACK, ROLLED_BACK), repeatable=False)
     assert left == 1
+
+
+@pytest.mark.parametrize("timed_out", [errors.LockNotAvailable(), errors.QueryCanceled()])
+async def test_a_wait_for_locks_on_the_lane_for_it_is_not_repeated(timed_out):
+    error, left = await outcome_of(WRITE, *failed(judge(timed_out)), [(1,)], lane="waiting")
+    assert isinstance(error, StillLocked)
+    assert (error.stored, left) == ("no", 1)
+
+
+async def test_a_wait_for_locks_is_repeated_where_an_earlier_statement_may_be_stored_or_nobody_else_waits():
+    for verdicts, lane in (((LOST, LOCKED), "waiting"), ((LOCKED,), "main")):
+        made, _ = gateway(*failed(*verdicts), [(1,)])
+        assert await made.fetch(WRITE, {}, lane=lane) == [(1,)]
 
 
 @pytest.mark.parametrize(
