@@ -1,7 +1,6 @@
 """The end of patience with a silent server, and a look at a connection that costs no round trip."""
 
 import asyncio
-import os
 import select
 import socket
 import struct
@@ -45,13 +44,15 @@ class SocketDeadline:
         self.passed = True
         if self._connection.closed:
             return
-        # The driver owns the descriptor; a duplicate shuts down the same socket and can be closed.
-        with socket.socket(fileno=os.dup(self._connection.pgconn.socket)) as duplicate:
-            try:
-                duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
-                duplicate.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                return  # the other side was faster
+        # The driver owns the descriptor; a duplicate would need a free one, and the process may have none left.
+        borrowed = socket.socket(fileno=self._connection.pgconn.socket)
+        try:
+            borrowed.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
+            borrowed.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # the other side was faster
+        finally:
+            borrowed.detach()
 
 
 def looks_alive(connection: Connection) -> bool:

@@ -1,6 +1,8 @@
 """Deadlines and looks at a connection's socket."""
 
 import asyncio
+import os
+import resource
 import socket
 import struct
 
@@ -31,6 +33,26 @@ async def test_a_statement_fails_at_its_deadline(server, connection):
     with SocketDeadline(connection, 0.05) as deadline, pytest.raises(psycopg.OperationalError):
         await connection.execute("SELECT 1")
     assert deadline.passed
+
+
+@pytest.fixture
+def no_descriptors():
+    """Let the process have as many descriptors as it has open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_a_deadline_needs_no_descriptor(server, connection, no_descriptors):
+    server.silent = True
+    with pytest.raises(OSError, match="Too many open files"):
+        os.dup(0)
+    with SocketDeadline(connection, 0.05), pytest.raises(psycopg.OperationalError):
+        async with asyncio.timeout(5):
+            await connection.execute("SELECT 1")
 
 
 async def test_a_statement_that_was_cut_off_on_its_way_does_not_arrive_later(server, connection):
