@@ -146,3 +146,85 @@ def test_every_call_gets_its_own_answer_once(schedule, exclusive):
         world.check()
 
     asyncio.run(live())
+
+
+class Readers:
+    """A coalescer that shares equal reads, statements that end when the test says so, and the callers.
+
+    A statement answers each key with its own number; so an answer tells which statement a caller was given.
+    """
+
+    def __init__(self):
+        self.statements = []
+        self.under_way = []
+        self.callers = []
+        self.reads = Coalescer(
+            "reads",
+            self.send,
+            key=lambda key: key,
+            size=lambda key: 1,
+            options=CoalescerOptions(concurrency=CONCURRENCY, batch_max=BATCH_MAX),
+            share=True,
+        )
+        self.violations = []
+
+    async def send(self, keys):
+        number = len(self.statements)
+        self.statements.append(keys)
+        if len(set(keys)) < len(keys):
+            self.violations.append("equal reads in one statement")
+        if any(not self.wanted(key) for key in keys):
+            self.violations.append("a read that nobody waits for")
+        self.under_way.append(asyncio.get_running_loop().create_future())
+        if await self.under_way[number] == "fail":
+            raise StorageUnavailable
+        return [(key, number) for key in keys]
+
+    def wanted(self, key):
+        return any(asked == key and not task.done() for asked, _, task in self.callers)
+
+    def ask(self, _kind, key, _bad):
+        asked_at = len(self.statements)
+        self.callers.append((key, asked_at, asyncio.ensure_future(self.reads.ask(key))))
+
+    def cancel(self, number):
+        waiting = [task for _, _, task in self.callers if not task.done()]
+        if waiting:
+            waiting[number % len(waiting)].cancel()
+
+    def end(self, number, how):
+        open_ones = [future for future in self.under_way if not future.done()]
+        if open_ones:
+            open_ones[number % len(open_ones)].set_result(how)
+
+    async def play(self, schedule):
+        for step, *details in schedule:
+            if step == "turn":
+                await turns(1)
+            else:
+                getattr(self, step)(*details)
+        drain = asyncio.ensure_future(self.reads.drain())
+        while not drain.done():
+            self.end(0, "answer")
+            await turns(1)
+        await turns()
+
+    def check(self):
+        assert self.violations == []
+        for key, asked_at, task in self.callers:
+            assert task.done(), "a read was lost"
+            if not task.cancelled() and task.exception() is None:
+                told, number = task.result()
+                assert told == key, "somebody else's answer"
+                assert number >= asked_at, "an answer from before the question"
+        assert self.reads.stats().waiting == 0 == self.reads.stats().under_way
+
+
+@given(schedules)
+def test_equal_reads_share_an_answer_that_is_never_older_than_any_of_their_questions(schedule):
+    async def live():
+        readers = Readers()
+        await readers.play(schedule)
+        readers.check()
+
+    asyncio.run(live())
