@@ -75,6 +75,12 @@ class Ledger(Generic[Process]):
             self.evictions[Eviction.IDLE] += 1
             self.give_up(place)
 
+    def evict_restless(self) -> None:
+        """Give up idle places whose worker does not rest: what a script has left there works at everybody's cost."""
+        for place in [place for place in self.idle if place.process is not None and place.process.is_restless]:
+            self.evictions[Eviction.RESTLESS] += 1
+            self.give_up(place)
+
     def clear(self) -> None:
         """Give up everything, running or not."""
         for place in [place for places in self._places.values() for place in places]:

@@ -69,6 +69,11 @@ class Places(Generic[Process]):
         self.ledger.evict_idle(idle_s)
         self._serve()
 
+    def evict_restless(self) -> None:
+        """Give up idle places whose worker goes on after its answer."""
+        self.ledger.evict_restless()
+        self._serve()
+
     def clear(self) -> None:
         """Give up everything, running or not, and turn away whoever waits."""
         self.ledger.clear()

@@ -41,7 +41,7 @@ class WorkerProcess:
     _gone: asyncio.Future[None] = field(init=False)
     _on_death: Callable[[], None] | None = field(default=None, init=False)
     _broken: bool = field(default=False, init=False)
-    _threads_max: int = field(default=0, init=False)
+    _threads_max: int | None = field(default=None, init=False)
     _priority: Priority = field(factory=Priority, init=False)
     _filled: "select.poll | None" = field(default=None, init=False)
     """Tells whether there is any output, in less time than it takes to find that there is none."""
@@ -56,6 +56,11 @@ class WorkerProcess:
     def is_alive(self) -> bool:
         """Whether it can take another operation."""
         return not self._broken and not self._gone.done()
+
+    @property
+    def is_restless(self) -> bool:
+        """Whether something goes on in it though nothing is asked of it."""
+        return self.meter.is_restless
 
     def when_dead(self, callback: Callable[[], None] | None) -> None:
         """Call back, once, when it dies or breaks the protocol while nothing is asked of it."""
@@ -77,12 +82,17 @@ class WorkerProcess:
             raise LaunchFailed(await self._last_words())
         self.meter = UsageMeter.of(self.launched.pid)
         self._priority = Priority(self.launched.pid)
-        self._threads_max = (self.meter.footprint().threads or 0) + self.threads_later_max
+        threads = self.meter.footprint().threads
+        self._threads_max = None if threads is None else threads + self.threads_later_max
         self.is_ready = True
 
     def has_left_threads(self, exchange: Exchange) -> bool:
-        """Tell whether there were more threads after this exchange than the interpreter has of its own."""
-        return (exchange.footprint.threads or 0) > self._threads_max
+        """Tell whether there were more threads after this exchange than the interpreter has of its own.
+
+        Once its first thread has ended, nobody can say how many others there are: then there are too many.
+        """
+        threads = exchange.footprint.threads
+        return self._threads_max is not None and (threads is None or threads > self._threads_max)
 
     async def exchange(self, operations: bytes, timeout_s: float, cpu_s_max: float = inf) -> Exchange:
         """Send operations of which the last one is answered, and wait for its answer or another end.
@@ -98,7 +108,8 @@ class WorkerProcess:
             operations,
             Deadline(self._loop, timeout_s, cpu_s_max, self.meter.cpu_s, self._end, cpu_before_s, self._priority.lower),
         )
-        cpu_after_s = self.meter.cpu_s()
+        cpu_after_s, footprint = self.meter.cpu_s(), self.meter.footprint()
+        self.meter.rest(cpu_after_s, footprint)
         return await self._settled(
             Exchange(
                 ended.ending,
@@ -107,7 +118,7 @@ class WorkerProcess:
                 elapsed_s=time.perf_counter() - started_at,
                 cpu_before_s=cpu_before_s,
                 cpu_s=None if cpu_after_s is None else cpu_after_s - cpu_before_s,
-                footprint=self.meter.footprint(),
+                footprint=footprint,
             )
         )
 

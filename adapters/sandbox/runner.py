@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import time
 from collections.abc import Mapping
@@ -35,7 +36,9 @@ from domain.limits import Isolation
 from domain.ports import ScriptRun, ScriptRunner, Worker
 from domain.script import Script, ScriptSyntaxError, SyntaxFault
 
-_TEND_EVERY_S = 5.0
+_LOOK_EVERY_S = 1.0
+_TEND_AT_EACH = 5
+"""At which of the looks what takes longer is done as well."""
 _SHARE_OF_HOST = 0.5
 """How much of the host's memory workers may take when no setting says."""
 
@@ -303,9 +306,12 @@ class SandboxScriptRunner(ScriptRunner):
         }
 
     async def _tend(self) -> None:
-        """Let idle workers go, and try again what could not be prepared."""
-        while True:
-            await asyncio.sleep(_TEND_EVERY_S)
+        """Let workers go that are idle, or ought to be and are not; try again what could not be prepared."""
+        for look in itertools.count(1):
+            await asyncio.sleep(_LOOK_EVERY_S)
+            self._places.evict_restless()
+            if look % _TEND_AT_EACH:
+                continue
             self._places.evict_idle(self.options.idle_s)
             for runtime in self._runtimes.values():
                 if not runtime.is_prepared:

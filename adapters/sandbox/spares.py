@@ -22,6 +22,11 @@ class Startable(Protocol):
         """Whether it can be used."""
         ...
 
+    @property
+    def is_restless(self) -> bool:
+        """Whether something goes on in it though nothing is asked of it."""
+        ...
+
     def when_dead(self, callback: Callable[[], None] | None) -> None:
         """Call back when it dies unused."""
         ...

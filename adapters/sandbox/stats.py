@@ -18,6 +18,8 @@ class Eviction(StrEnum):
     """It was not used for long, or its session's time is over."""
     ENDED = "ended"
     """Its session was closed."""
+    RESTLESS = "restless"
+    """It went on computing, or took memory, after its answer."""
     DIED = "died"
     """It died while it was idle."""
 

@@ -9,6 +9,11 @@ from attrs import define, frozen
 _PEAK, _THREADS = b"\nVmHWM:", b"\nThreads:"
 _STATUS_SIZE_MAX = 4096
 _CLOCK_OF_ALL_THREADS = 2
+_QUIET_CPU_S = 0.002
+"""Less than it takes to occupy `_REST_MEMORY`."""
+_REST_CPU_S = 0.25
+_REST_MEMORY = 32 << 20
+"""What an interpreter may use for itself after an answer: it collects garbage, compiles, makes ready for the next."""
 
 
 @frozen
@@ -25,6 +30,8 @@ class UsageMeter:
 
     _clock: int | None = None
     _status: int | None = None
+    _rest_cpu_s: float = 0.0
+    _rest_memory_bytes: int = 0
 
     @classmethod
     def of(cls, pid: int | None) -> "UsageMeter":
@@ -55,6 +62,18 @@ class UsageMeter:
             return Footprint(_field(status, _PEAK, b" kB") * 1024, _field(status, _THREADS, b"\n"))
         except (OSError, ValueError):
             return Footprint()
+
+    def rest(self, cpu_s: float | None, footprint: Footprint) -> None:
+        """Remember what it has used by now, when nothing more is asked of it."""
+        self._rest_cpu_s, self._rest_memory_bytes = cpu_s or 0.0, footprint.memory_bytes or 0
+
+    @property
+    def is_restless(self) -> bool:
+        """Whether it has computed, or taken memory, since it was to rest: something of a script goes on in it."""
+        used_s = (self.cpu_s() or 0.0) - self._rest_cpu_s
+        if used_s < _QUIET_CPU_S:
+            return False
+        return used_s > _REST_CPU_S or (self.footprint().memory_bytes or 0) > self._rest_memory_bytes + _REST_MEMORY
 
     def close(self) -> None:
         """Let go of the process."""

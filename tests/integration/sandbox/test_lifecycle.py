@@ -18,6 +18,7 @@ import uvloop
 from adapters.sandbox.control_group import ControlGroup
 from adapters.sandbox.options import SandboxLevel, SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
+from adapters.sandbox.stats import Eviction
 from domain.errors import Overloaded, RuntimeUnavailable
 from domain.execution import FailureCode
 from domain.identity import ANONYMOUS
@@ -127,6 +128,74 @@ async def test_a_worker_that_died_between_two_runs_is_replaced(opened):
         os.kill(place.process.launched.pid, signal.SIGKILL)
         await until(lambda: runner._places.ledger.count == 0)
         assert (await report_of(runner, run_of("result = 2", key=key))).cold_start is True
+
+
+STAYS_AT_WORK = """
+import os
+def never_asks(*_):
+    while True: pass
+os.read = never_asks
+result = 1
+"""
+TAKES_MEMORY = """
+import os, time
+def never_asks(*_):
+    held = b"x" * (80 << 20)
+    time.sleep(3600)
+os.read = never_asks
+result = 1
+"""
+STAYS_AT_WORK_IN_NODE = "require('fs').readSync = () => { for (;;); }; return 1"
+
+
+@pytest.mark.parametrize(
+    ("source", "language"),
+    [
+        (STAYS_AT_WORK, Language.PYTHON),
+        (TAKES_MEMORY, Language.PYTHON),
+        (STAYS_AT_WORK_IN_NODE, Language.NODEJS),
+    ],
+    ids=["processor", "memory", "processor (nodejs)"],
+)
+async def test_a_worker_that_goes_on_after_its_answer_is_ended(opened, source, language):
+    async with opened(languages=[language], spares=0) as runner:
+        assert await result_of(runner, run_of(source, language=language)) == "1"
+        (place,) = runner._places.ledger.idle
+        await until(lambda: not exists(place.process.launched.pid) and runner._nursery.count == 0)
+        assert runner.stats().evictions == {Eviction.RESTLESS: 1}
+
+
+async def test_a_worker_that_rests_is_kept(opened):
+    async with opened(languages=PYTHON, spares=0) as runner:
+        key = new_session()
+        await report_of(runner, run_of("held = 'x' * (60 << 20)\nresult = 1", key=key))
+        runner._places.evict_restless()
+        assert (await report_of(runner, run_of("result = 1", key=key))).cold_start is False
+
+
+LEAVES_ITS_FIRST_THREAD = """
+import ctypes, sys, threading
+frame = sys._getframe()
+while "nonce" not in frame.f_locals:
+    frame = frame.f_back
+def stay(serve=frame.f_globals["serve"], write=frame.f_globals["write_frame"], known=frame.f_locals):
+    main.join(0.2)
+    write(known["channel"], {"nonce": known["nonce"], "kind": "result", "reusable": True}, b'"stayed"')
+    serve(known["channel"])
+main = threading.main_thread()
+threading.Thread(target=stay).start()
+exit_of_one_thread = params
+ctypes.CDLL(None).syscall(ctypes.c_long(exit_of_one_thread), ctypes.c_long(0))
+"""
+
+
+async def test_threads_that_cannot_be_counted_any_more_end_with_the_execution(opened):
+    number = {"x86_64": 60, "aarch64": 93}[os.uname().machine]
+    async with opened(languages=PYTHON, spares=0) as runner:
+        key = new_session()
+        report = await report_of(runner, run_of(LEAVES_ITS_FIRST_THREAD, str(number), key=key))
+        assert report.result == '"stayed"'
+        assert (await report_of(runner, run_of("result = 1", key=key))).cold_start is True
 
 
 async def test_a_worker_that_died_before_its_run_has_started_nothing(opened):

@@ -14,6 +14,7 @@ class ManualProcess:
 
     alive: bool = True
     killed: bool = False
+    is_restless: bool = False
     on_death: Callable[[], None] | None = None
 
     @property

@@ -205,6 +205,24 @@ async def test_idle_places_go_with_their_sessions_time():
     assert place.process.killed
 
 
+async def test_idle_places_go_whose_worker_does_not_rest():
+    places = places_of()
+    quiet, restless = await taken(places, 1), await taken(places, 2)
+    for place in (quiet, restless):
+        places.release(place, reusable=True)
+    restless.process.is_restless = True
+    places.evict_restless()
+    assert (quiet.process.killed, restless.process.killed) == (False, True)
+
+
+async def test_whoever_runs_need_not_rest():
+    places = places_of()
+    place = await taken(places, 1)
+    place.process.is_restless = True
+    places.evict_restless()
+    assert not place.process.killed
+
+
 async def test_a_worker_that_dies_idle_frees_its_place():
     places = places_of()
     place = await taken(places, 1)
@@ -458,6 +476,10 @@ async def test_why_workers_were_taken_from_their_sessions_is_counted():
     running = await taken(places, 3)
     places.evict(UUID(int=3))
     places.release(running, reusable=True)
+    restless = await taken(places, 5)
+    places.release(restless, reusable=True)
+    restless.process.is_restless = True
+    places.evict_restless()
     dying = await taken(places, 4)
     places.release(dying, reusable=True)
     dying.process.die()
