@@ -74,6 +74,16 @@ def test_a_service_is_measured_and_its_sessions_are_closed(run: Run, service: st
     assert "execute nodejs" not in table.stdout
 
 
+@pytest.fixture
+def _attended() -> Iterator[None]:
+    """As in the foreground of a terminal: a suite that was started in the background ignores Ctrl-C, and so would its
+    children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_attended")
 def test_ctrl_c_ends_a_benchmark_and_closes_its_sessions(service: str, database_url: str) -> None:
     measuring = subprocess.Popen(
         [*COMMAND, "bench", "--url", service, "--seconds", "60", "--connections", "1", "--language", "python"],
