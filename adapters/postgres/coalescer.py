@@ -10,7 +10,7 @@ from attrs import field, frozen, validators
 
 from adapters.postgres.batch import Answer, Batch, Call, Slot
 from adapters.postgres.call_queue import CallQueue, QueueBounds
-from adapters.postgres.errors import Refused
+from adapters.postgres.errors import Refused, TookTooLong
 from adapters.postgres.key_set import KeySet
 from adapters.postgres.observing import tell_caller
 from adapters.tally import Tally
@@ -194,15 +194,19 @@ class Coalescer(Generic[Call, Answer]):
             self._queue.release(batch)
 
     async def _deliver(self, slots: Sequence[Slot[Call, Answer]]) -> None:
-        """Send, and settle each slot; a refused batch is sent again in halves, until the bad value stands alone."""
+        """Send, and settle each slot.
+
+        A batch that is refused, or took too long, is sent again in halves: until the bad value stands alone, or the
+        statement is small enough.
+        """
         slots = [slot for slot in slots if slot.wanted]  # callers may have left since the batch was made up
         if not slots:
             return
         try:
             await self._exchange(slots)
-        except Refused as refusal:
+        except (Refused, TookTooLong) as failure:
             if len(slots) == 1:
-                slots[0].settle(refusal)
+                slots[0].settle(failure)
                 return
             half = len(slots) // 2
             await self._deliver(slots[:half])

@@ -21,6 +21,13 @@ class StillLocked(StorageUnavailable):
     pause_s: float = 0.0
 
 
+class TookTooLong(StorageUnavailable):
+    """The server ended a statement of several calls at its time limit, and nothing was stored; parts of it may do."""
+
+    def __init__(self) -> None:
+        super().__init__(stored="no")
+
+
 class Category(Enum):
     """What can be done about a failure."""
 

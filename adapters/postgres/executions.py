@@ -124,6 +124,7 @@ class PostgresExecutionRepository(ExecutionRepository):
                 "waits": lane == "waiting",
             },
             lane=lane,
+            parts=len(calls),
         )
         answers: list[Admission | Exception | Literal[Skipped.SKIPPED]] = [SessionNotFound()] * len(calls)
         for ordinal, deadline_at, *facts in found:

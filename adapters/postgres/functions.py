@@ -131,7 +131,7 @@ class PostgresFunctionRepository(FunctionRepository):
         return bool(await self._gateway.fetch(statement, {**of_row, **facts}, repeatable=False))
 
     async def _get(self, titles: Sequence[LanguageTitle]) -> Sequence[Function | Exception]:
-        found = await self._gateway.fetch(self._statements.select_functions, _title_columns(titles))
+        found = await self._gateway.fetch(self._statements.select_functions, _title_columns(titles), parts=len(titles))
         answers: list[Function | Exception] = [FunctionNotFound(title) for title in titles]
         for ordinal, *row in found:
             answers[ordinal - 1] = _function_of(tuple(row))
@@ -145,6 +145,7 @@ class PostgresFunctionRepository(FunctionRepository):
                 **_title_columns([title for title, _ in versions]),
                 "versions": array_text.numbers(version for _, version in versions),
             },
+            parts=len(versions),
         )
         answers: list[FunctionSchema | Exception] = [FunctionVersionNotFound(*version) for version in versions]
         for ordinal, params, result in found:

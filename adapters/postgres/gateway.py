@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from attrs import frozen
+from psycopg.errors import QueryCanceled
 
-from adapters.postgres.errors import Category, Refused, StillLocked
+from adapters.postgres.errors import Category, Refused, StillLocked, TookTooLong
 from adapters.postgres.gateway_options import GatewayOptions
 from adapters.postgres.lane import AttemptFailed, Lane, LaneStats
 from adapters.postgres.observing import StatementObserver, tell_caller
@@ -59,7 +60,7 @@ class Gateway:
         """Take no more statements, wait for those under way (bounded), close the connections."""
         await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
 
-    async def fetch(
+    async def fetch(  # noqa: PLR0913  # each says one thing about how the statement may be run
         self,
         statement: Statement,
         parameters: Mapping[str, object],
@@ -67,6 +68,7 @@ class Gateway:
         timeout_s: float | None = None,
         repeatable: bool = True,
         lane: LaneName = "main",
+        parts: int = 1,
     ) -> list[tuple[Any, ...]]:
         """Run the statement and return its rows, within `timeout_s` (default: the request timeout) whatever happens.
 
@@ -75,12 +77,13 @@ class Gateway:
 
         Raises StorageUnavailable (`stored` is None for a read, "no" or "unknown" for a write), Overloaded,
         ShuttingDown, Refused when PostgreSQL will never take the values; any other error is a bug. On the lane
-        "waiting", where others wait for its connections, a wait that was too long is not repeated: StillLocked.
+        "waiting", where others wait for its connections, a wait that was too long is not repeated: StillLocked. Nor is
+        what took too long where `parts` says that it can be done in several: TookTooLong.
         """
         started_s = time.monotonic()
         until_s = started_s + (timeout_s or self._options.request_timeout_s)
         try:
-            return await self._fetch(statement, parameters, until_s, lane, repeatable=repeatable)
+            return await self._fetch(statement, parameters, until_s, lane, repeatable=repeatable, parts=parts)
         finally:
             tell_caller(statement.name, time.monotonic() - started_s)
 
@@ -106,7 +109,7 @@ class Gateway:
         """Return the present figures of each lane."""
         return {name: lane.stats() for name, lane in self._lanes.items()}
 
-    async def _fetch(
+    async def _fetch(  # noqa: PLR0913  # as `fetch`
         self,
         statement: Statement,
         parameters: Mapping[str, object],
@@ -114,6 +117,7 @@ class Gateway:
         lane: LaneName,
         *,
         repeatable: bool,
+        parts: int,
     ) -> list[tuple[Any, ...]]:
         sent, attempt = False, 0
         while True:
@@ -126,6 +130,8 @@ class Gateway:
                 sent = sent or failed.verdict.sent
                 if lane == "waiting" and failed.verdict.category is Category.TIMEOUT and not sent:
                     raise StillLocked(pause_s=self._options.look_pause_s) from failed.__cause__
+                if parts > 1 and isinstance(failed.__cause__, QueryCanceled) and not sent:
+                    raise TookTooLong from failed.__cause__
                 pause_s = _pause_s(attempt)
                 if not (repeatable and self._may_try_again(attempt, until_s - pause_s)):
                     raise _unavailable(statement, sent=sent) from failed.__cause__

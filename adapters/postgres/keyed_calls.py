@@ -132,6 +132,7 @@ class PostgresKeyedCallRepository(KeyedCallRepository):
                 "waits": lane == "waiting",
             },
             lane=lane,
+            parts=len(calls),
         )
         answers: list[_Begun | Exception | Literal[Skipped.SKIPPED] | None] = [SessionNotFound()] * len(calls)
         for ordinal, fate, *facts in found:

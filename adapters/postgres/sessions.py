@@ -156,7 +156,7 @@ class PostgresSessionRepository(SessionRepository):
         return [None] * len(calls)
 
     async def _get(self, keys: Sequence[SessionKey]) -> Sequence[Session | Exception]:
-        found = await self._gateway.fetch(self._statements.select_sessions, rows.key_columns(keys))
+        found = await self._gateway.fetch(self._statements.select_sessions, rows.key_columns(keys), parts=len(keys))
         answers: list[Session | Exception] = [SessionNotFound()] * len(keys)
         for ordinal, *row in found:
             answers[ordinal - 1] = rows.session_of(tuple(row))

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from adapters.postgres.errors import Refused
+from adapters.postgres.errors import Refused, TookTooLong
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.observing import CALLER, Caller
 from adapters.postgres.statement import Statement
@@ -169,6 +169,11 @@ async def test_a_long_statement_is_ended_by_the_server(gateway):
         await gateway.fetch(Statement("insert_slowly", SLEEP.sql), {"seconds": 30})
     assert isinstance(caught.value.__cause__, psycopg.errors.QueryCanceled)
     assert caught.value.stored == "no"
+
+
+async def test_a_long_statement_of_several_calls_is_ended_once(gateway):
+    with within(gateway._options.statement_timeout_s), pytest.raises(TookTooLong):
+        await gateway.fetch(SLEEP, {"seconds": 9}, parts=2)
 
 
 async def test_without_the_servers_timeouts_the_socket_deadline_ends_a_long_statement(database_url, other):

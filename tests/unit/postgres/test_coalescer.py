@@ -6,7 +6,7 @@ import contextvars
 import pytest
 
 from adapters.postgres.coalescer import Coalescer, CoalescerOptions
-from adapters.postgres.errors import Refused
+from adapters.postgres.errors import Refused, TookTooLong
 from adapters.postgres.key_set import KeySet
 from adapters.postgres.observing import CALLER, Caller
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
@@ -254,6 +254,23 @@ async def test_one_refused_value_in_a_full_batch_costs_few_statements():
     asked = ask(coalescer(send, size=lambda call: 1), *range(256))
     await asyncio.gather(*asked, return_exceptions=True)
     assert len(statements) <= 17
+
+
+async def test_a_batch_that_takes_too_long_is_done_in_smaller_ones_and_one_call_alone_fails_with_that():
+    statements = []
+
+    async def send(calls):
+        statements.append(len(calls))
+        if len(calls) > 2 or "endless" in calls:
+            raise TookTooLong
+        return calls
+
+    asked = ask(coalescer(send), *"abcdefg", "endless")
+    *answers, failure = await asyncio.gather(*asked, return_exceptions=True)
+    assert answers == [*"abcdefg"]
+    assert isinstance(failure, TookTooLong)
+    assert failure.stored == "no"
+    assert statements == [8, 4, 2, 2, 4, 2, 2, 1, 1]
 
 
 async def test_a_failure_while_a_refused_batch_is_taken_apart_goes_to_those_not_answered(send):

@@ -5,7 +5,7 @@ import time
 import pytest
 from psycopg import errors
 
-from adapters.postgres.errors import CUT, NO_CONNECTION, Refused, StillLocked, judge
+from adapters.postgres.errors import CUT, NO_CONNECTION, Refused, StillLocked, TookTooLong, judge
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.lane import AttemptFailed
 from adapters.postgres.statement import Statement
@@ -86,6 +86,24 @@ async def test_a_wait_for_locks_is_repeated_where_an_earlier_statement_may_be_st
     for verdicts, lane in (((LOST, LOCKED), "waiting"), ((LOCKED,), "main")):
         made, _ = gateway(*failed(*verdicts), [(1,)])
         assert await made.fetch(WRITE, {}, lane=lane) == [(1,)]
+
+
+def too_long():
+    failure = AttemptFailed(judge(errors.QueryCanceled()))
+    failure.__cause__ = errors.QueryCanceled()
+    return failure
+
+
+async def test_what_takes_too_long_is_not_repeated_as_it_is_where_it_can_be_done_in_parts():
+    error, left = await outcome_of(READ, too_long(), [(1,)], parts=2)
+    assert isinstance(error, TookTooLong)
+    assert left == 1
+
+
+async def test_what_takes_too_long_is_repeated_where_it_has_no_parts_or_may_be_stored():
+    for outcomes, parts in (([too_long()], 1), ([*failed(LOST), too_long()], 2)):
+        made, _ = gateway(*outcomes, [(1,)])
+        assert await made.fetch(WRITE, {}, parts=parts) == [(1,)]
 
 
 @pytest.mark.parametrize(
