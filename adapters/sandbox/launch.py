@@ -88,9 +88,9 @@ class Ends:
         os.close(self.stdout)
         os.close(self.stderr)
 
-    def launched(self, pid_fd: int) -> Launched:
+    def launched(self, pid_fd: int, pid: int | None) -> Launched:
         """Return the worker that has been started on them."""
-        return Launched(self.channel, self.stdout, self.stderr, pid_of(pid_fd), pid_fd)
+        return Launched(self.channel, self.stdout, self.stderr, pid, pid_fd)
 
 
 def start_room(

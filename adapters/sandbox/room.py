@@ -100,7 +100,8 @@ class Room:
     def retire(self) -> None:
         """Start no more workers, and end with the last of them."""
         self._is_retired = True
-        if not self._workers and not self._orders:
+        # An order that nobody waits for any more does not keep it: a keeper that is stuck would never answer it.
+        if not self._workers and all(order.launched.done() for order in self._orders.values()):
             self.close()
 
     def close(self) -> None:
@@ -126,33 +127,55 @@ class Room:
             self.close()
 
     def _take(self, told: dict[str, Any], descriptors: list[int]) -> None:
-        if "ready" in told:
-            self._become_ready(descriptors[0])
-        elif "status" in told:
+        if "status" in told:
             self._ended(told["id"], told["status"])
         elif "failed" in told:
             self._drop(told["id"], LaunchFailed(told["failed"]))
         else:
-            self._began(told["id"], descriptors[0])
+            self._take_in(told, descriptors)
 
-    def _become_ready(self, keeper_fd: int) -> None:
-        self._keeper_fd = keeper_fd
+    def _take_in(self, told: dict[str, Any], descriptors: list[int]) -> None:
+        """Hold on to a process that has been started."""
+        try:
+            (pid_fd,) = descriptors
+            os.set_inheritable(pid_fd, False)
+            pid = pid_of(pid_fd)
+        except (ValueError, OSError):
+            self._cannot_hold(told, descriptors)
+            return
+        if "ready" in told:
+            self._become_ready(pid_fd, pid)
+        else:
+            self._began(told["id"], pid_fd, pid)
+
+    def _cannot_hold(self, told: dict[str, Any], descriptors: list[int]) -> None:
+        """Give up what this process has no descriptor left for; a worker ends when its channel is closed."""
+        for descriptor in descriptors:
+            os.close(descriptor)
+        if "ready" in told:
+            self.close()
+        else:
+            self._drop(told["id"], LaunchFailed("the service has no descriptors left"))
+
+    def _become_ready(self, keeper_fd: int, keeper_pid: int | None) -> None:
+        self._keeper_fd, self.keeper_pid = keeper_fd, keeper_pid
         if self._is_retired:
             self.close()
-        self.keeper_pid = pid_of(keeper_fd)
         if not self.ready.done():
             self.ready.set_result(None)
 
-    def _began(self, number: int, pid_fd: int) -> None:
+    def _began(self, number: int, pid_fd: int, pid: int | None) -> None:
         order = self._orders.pop(number)
-        self._workers[number] = launched = order.ends.launched(pid_fd)
+        self._workers[number] = launched = order.ends.launched(pid_fd, pid)
         if order.launched.cancelled():
             _discard(launched)
         else:
             order.launched.set_result(launched)
 
     def _ended(self, number: int, status: int) -> None:
-        self._workers.pop(number).exited.set_result(status)
+        launched = self._workers.pop(number, None)
+        if launched is not None:
+            launched.exited.set_result(status)
         if self._is_retired:
             self.retire()
 

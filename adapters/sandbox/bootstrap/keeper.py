@@ -114,14 +114,17 @@ class Keeper:
 
     def watch(self, number: int, pid: int) -> None:
         """Tell of a worker; one that cannot be told of is ended, and raises OSError."""
+        worker = -1
         try:
             worker = os.pidfd_open(pid)
-            self.workers[worker] = (number, pid)
             self.say({"id": number}, worker)
         except OSError:
             os.kill(pid, KILL)
             os.waitpid(pid, 0)
+            if worker >= 0:
+                os.close(worker)
             raise
+        self.workers[worker] = (number, pid)
         self.poll.register(worker, select.POLLIN)
 
     def collect(self, worker: int) -> None:

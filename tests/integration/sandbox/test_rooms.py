@@ -1,14 +1,17 @@
 """Rooms: workers are forks of a keeper, apart from each other and from it, and end with it."""
 
 import asyncio
+import errno
 import json
 import os
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from adapters.sandbox.bootstrap.keeper import Keeper
 from adapters.sandbox.layers import shared_namespaces
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.rooms import ROOMS_MAX, Rooms
@@ -153,25 +156,89 @@ async def test_a_start_that_is_given_up_leaves_no_worker(blueprint):
     launched.close()
 
 
+async def test_a_start_that_is_given_up_does_not_keep_a_room_whose_keeper_is_stuck(opened):
+    async with opened(languages=PYTHON, spares=0, start_timeout_s=5) as runner:
+        key = new_session()
+        await report_of(runner, run_of("result = 1", key=key))
+        (room,) = rooms_of(runner)
+        await runner.evict(key.request_id)
+        await until(lambda: not room._workers)
+        runner._nursery.start_timeout_s = 0.2
+        os.kill(room.keeper_pid, signal.SIGSTOP)
+        with pytest.raises(RuntimeUnavailable, match="not ready within"):
+            await runner.acquire(run_of("result = 1"))
+        await until(room.gone.done)
+
+
+async def test_what_a_room_hands_out_is_not_inherited_by_other_programs(opened):
+    async with opened(languages=PYTHON) as runner:
+        worker = await runner.acquire(run_of("result = 1"))
+        launched, (room,) = worker._process.launched, rooms_of(runner)
+        held = (launched.pid_fd, launched.stdout, launched.stderr, launched.channel.fileno(), room._keeper_fd)
+        assert not any(map(os.get_inheritable, held))
+        await worker.release()
+
+
+class UntellingKeeper(Keeper):
+    """A keeper that gets no descriptor across; its workers are other programs."""
+
+    def __init__(self, control):
+        super().__init__(control)
+        self.forked, self.said = [], []
+
+    def fork(self):
+        self.forked.append(subprocess.Popen(["/bin/sleep", "60"]))
+        return self.forked[-1].pid
+
+    def say(self, message, *descriptors):
+        if descriptors:
+            raise OSError(errno.ETOOMANYREFS, "too many are on their way")
+        self.said.append(message)
+
+
+def test_a_worker_of_which_the_keeper_cannot_tell_is_ended():
+    control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with control, theirs:
+        keeper = UntellingKeeper(theirs)
+        for number in (1, 2):
+            control.send(b'{"id": %d}' % number)
+            assert keeper.take() is None
+        assert [(told["id"], "too many" in told["failed"]) for told in keeper.said] == [(1, True), (2, True)]
+        assert keeper.workers == {}
+        for worker in keeper.forked:
+            assert not is_there(worker.pid)
+            worker.wait()
+        os.close(keeper.own)
+
+
 FAKE_BWRAP = """#!/usr/bin/python3
 import json, os, socket, sys
 control = socket.socket(fileno=int(sys.argv[-1]))
 control.recv(65536)
 socket.send_fds(control, [b'{"ready": true}'], [os.pidfd_open(os.getpid())])
 while order := control.recv(65536):
-    control.send(json.dumps({"id": json.loads(order)["id"], "failed": "fork failed"}).encode())
+    for answer in ANSWERS:
+        control.send(json.dumps({"id": json.loads(order)["id"], **answer}).encode())
 """
 
 
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ([{"failed": "fork failed"}], "fork failed"),
+        # As if the descriptors that came along had not been let in.
+        ([{}, {"status": 0}], "no descriptors left"),
+    ],
+)
 @pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="the double is a program for the system's Python")
-async def test_a_keeper_that_cannot_fork_says_so_and_goes_on(opened, runtimes_dir):
+async def test_a_room_in_which_no_worker_comes_up_goes_on(opened, runtimes_dir, answers, said):
     fake = runtimes_dir / "fake-bwrap-that-fails"
-    fake.write_text(FAKE_BWRAP)
+    fake.write_text(FAKE_BWRAP.replace("ANSWERS", repr(answers)))
     fake.chmod(0o755)
     async with opened(languages=PYTHON, bwrap_path=fake) as runner:
-        assert "fork failed" in (await runner.health())["languages"]["python"]["reason"]
+        assert said in (await runner.health())["languages"]["python"]["reason"]
         for _ in range(2):
-            with pytest.raises(RuntimeUnavailable, match="fork failed"):
+            with pytest.raises(RuntimeUnavailable, match=said):
                 await runner.acquire(run_of("result = 1"))
         (room,) = rooms_of(runner)
         await until(lambda: not room._orders)

@@ -42,7 +42,7 @@ class BareBlueprint(Blueprint):
             start_new_session=True,
         )
         ends.close_theirs()
-        launched = ends.launched(os.pidfd_open(process.pid))
+        launched = ends.launched(os.pidfd_open(process.pid), process.pid)
         loop = asyncio.get_running_loop()
 
         def collect() -> None:
