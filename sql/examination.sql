@@ -87,5 +87,11 @@ WHERE
     AND NOT has_table_privilege(c.oid, r.name)
 ORDER BY table_name, missing_right;
 
+-- name: select_other_owner()
+-- Whose the schema is, where this role has not the rights of that one: only then can it take no migration.
+SELECT pg_get_userbyid(n.nspowner) AS owner
+FROM pg_namespace AS n
+WHERE n.nspname = 'meta' AND NOT pg_has_role(n.nspowner, 'USAGE');
+
 -- name: select_api_keys_exist()
 SELECT exists(SELECT FROM meta.api_keys AS k WHERE k.revoked_at IS NULL);

@@ -166,6 +166,7 @@ class ExaminationStatements:
     select_oldest_transaction: Statement
     select_prepared_names: Statement
     select_rights: Statement
+    select_other_owner: Statement
     select_api_keys_exist: Statement
 
 

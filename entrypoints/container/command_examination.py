@@ -90,6 +90,7 @@ class CommandDatabaseExamination(DatabaseExamination):
     @override
     async def schema(self) -> SchemaFacts:
         applied, known = await self._applied(), {step.version: step for step in self._steps}
+        owners = await self._rows(self._statements.examination.select_other_owner)
         versions = {taken.version for taken in applied}
         return SchemaFacts(
             pending=[str(step) for step in self._steps if step.version not in versions],
@@ -100,6 +101,7 @@ class CommandDatabaseExamination(DatabaseExamination):
             ],
             unknown=[f"{taken.version:04d}_{taken.name}" for taken in applied if taken.version not in known],
             taken=len(applied),
+            other_owner=owners[0][0] if owners else None,
         )
 
     @override

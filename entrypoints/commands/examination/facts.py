@@ -82,6 +82,8 @@ class SchemaFacts:
     differing: Sequence[str]
     unknown: Sequence[str]
     taken: int
+    other_owner: str | None = None
+    """Whose the schema is, where this role has not the rights of that one."""
 
 
 @frozen

@@ -29,7 +29,14 @@ def _migrations(facts: SchemaFacts, settings: Settings) -> Iterator[Finding]:
             "A service of this release is not ready: the schema is not what its statements were written for.",
             "Restore those files; a change of the schema needs a migration of its own.",
         )
-    if facts.pending and settings.auto_migrate:
+    if facts.pending and facts.other_owner is not None:
+        yield problem(
+            SUBJECT,
+            f"not taken yet: {', '.join(facts.pending)}, and the schema is that of another role",
+            "The service is not ready without them, and only the role that owns the schema may take them.",
+            f"pglambda migrate up, with the role {facts.other_owner} in DATABASE_URL",
+        )
+    elif facts.pending and settings.auto_migrate:
         yield note(
             SUBJECT, f"to be taken: {', '.join(facts.pending)}", remedy="`pglambda serve` takes them at its start."
         )

@@ -223,6 +223,21 @@ class TestARoleWithoutRights:
         database = conninfo_to_dict(empty_database_url)["dbname"]
         assert found.seen == f"the role {name} lacks CREATE on DATABASE {database}"
 
+    async def test_that_may_not_take_what_is_to_be_taken(
+        self, settings: Settings, change: Change, role: Callable[[str], str], database_url: str
+    ) -> None:
+        weak = settings_for(make_conninfo(database_url, user=(name := role("LOGIN"))), settings.data_dir)
+        rights = "SELECT, INSERT, UPDATE, DELETE, TRUNCATE"
+        change(
+            "DELETE FROM meta.migrations WHERE version = 7",
+            f"GRANT USAGE ON SCHEMA meta TO {name}; GRANT {rights} ON ALL TABLES IN SCHEMA meta TO {name}",
+        )
+        (found,) = [each for each in await examine(weak) if each.subject == "schema" and each.level is Level.PROBLEM]
+        assert found.seen == "not taken yet: 0007_shortened_days, and the schema is that of another role"
+        owner = conninfo_to_dict(database_url)["user"]
+        assert found.remedy == f"pglambda migrate up, with the role {owner} in DATABASE_URL"
+        change(f"DROP OWNED BY {name}")
+
     @staticmethod
     async def of_rights(settings: Settings) -> list[Finding]:
         return [each for each in await examine(settings) if each.subject == "rights"]

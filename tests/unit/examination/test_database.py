@@ -150,6 +150,19 @@ class TestTheSchema:
         assert seen(judge_schema(pending, SETTINGS), Level.PROBLEM) == ["not taken yet: 0009_more"]
         assert levels(judge_schema(pending, settings_of(AUTO_MIGRATE="true"))) == {Level.NOTE}
 
+    @pytest.mark.parametrize("auto", ["true", "false"])
+    def test_what_only_another_role_may_take_is_a_problem_with_its_name(self, auto):
+        (found,) = judge_schema(
+            changed(SCHEMA, pending=["0009_more"], other_owner="boss"), settings_of(AUTO_MIGRATE=auto)
+        )
+        assert (found.level, found.remedy) == (
+            Level.PROBLEM,
+            "pglambda migrate up, with the role boss in DATABASE_URL",
+        )
+
+    def test_a_schema_of_another_role_that_lacks_nothing_is_well(self):
+        assert levels(judge_schema(changed(SCHEMA, other_owner="boss"), SETTINGS)) == {Level.OK}
+
     def test_what_differs_and_what_is_newer_are_problems(self):
         found = judge_schema(changed(SCHEMA, differing=["0002_a"], unknown=["0099_b"]), SETTINGS)
         assert len(seen(found, Level.PROBLEM)) == 2
