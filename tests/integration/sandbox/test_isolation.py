@@ -178,6 +178,22 @@ def kernel_text(pid, name):
     return Path(f"/proc/{pid}/{name}").read_text()
 
 
+async def test_no_limit_of_a_worker_is_left_to_whoever_started_the_service(shared):
+    worker = await shared.acquire(run_of("result = 1"))
+    try:
+        lines = kernel_text(worker._process.launched.pid, "limits").splitlines()[1:]
+    finally:
+        await worker.release()
+    limits = {line[:26].strip(): line[26:].split()[:2] for line in lines}
+    # Address space has one in Python alone; locks are refused; the resident set's does nothing.
+    without = {name for name, values in limits.items() if "unlimited" in values}
+    assert without <= {"Max file locks", "Max resident set", "Max realtime timeout"}
+    # With 1 the kernel starts no program for crashes; a service without rights cannot raise a 0.
+    assert limits["Max core file size"] in (["1", "1"], ["0", "0"])
+    assert limits["Max realtime priority"] == limits["Max nice priority"] == ["0", "0"]
+    assert limits["Max pending signals"] == [str(shared.options.processes_max)] * 2
+
+
 def namespace_of(pid, name):
     return Path(f"/proc/{pid}/ns/{name}").readlink()
 
