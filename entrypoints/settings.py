@@ -1,6 +1,5 @@
 """Every setting of the service: its name, type, bounds, default and meaning."""
 
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,9 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from domain.limits import Isolation
-from entrypoints.configuration.checks import CONTROLLER_CHECKS, Check
-from entrypoints.configuration.environment import SettingsError, read_environment
-from entrypoints.configuration.secret import Secret
+from entrypoints.secret import Secret
 
 KIBI = 1024
 MEBI = 1024 * KIBI
@@ -224,18 +221,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = Traces.NONE
     drain_delay_seconds: Annotated[Wait, Meta(description="From not ready to taking no new work.")] = 0
     shutdown_timeout_seconds: Annotated[Wait, Meta(description="How long running work may take to end.")] = 30
-
-    @classmethod
-    def load(cls, environ: Mapping[str, str], checks: tuple[Check, ...] = CONTROLLER_CHECKS) -> "Settings":
-        """Read the settings from variables; unknown ones are ignored and empty ones left out.
-
-        Raises SettingsError with every problem at once.
-        """
-        settings = read_environment(cls, environ)
-        problems = [problem for check in checks for problem in check(settings)]
-        if problems:
-            raise SettingsError(problems)
-        return settings
 
     @property
     def authenticated(self) -> bool:

@@ -3,13 +3,13 @@
 import tempfile
 from pathlib import Path
 
+from entrypoints.configuration.loading import load_settings
 from entrypoints.container.controller import create_controller
 from entrypoints.container.host import create_runtime_host
 from entrypoints.metrics.readings import Family, Reading
 from entrypoints.metrics.registry import Registry
 from entrypoints.metrics.scrape import UP
 from entrypoints.metrics.siblings import Siblings
-from entrypoints.settings import Settings
 from entrypoints.supervision.figures import SupervisorFigures
 
 COMMON = {"worker", "job", "instance"}
@@ -24,7 +24,7 @@ def families() -> dict[str, Family]:
 def readings() -> list[Reading]:
     """Return what is told before anything has happened."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings.load({"DATABASE_URL": "postgresql:///none", "DATA_DIR": str(Path(folder) / "data")})
+        settings = load_settings({"DATABASE_URL": "postgresql:///none", "DATA_DIR": str(Path(folder) / "data")})
         registries = (
             create_controller(settings).scrape.registry,
             create_runtime_host(settings).scrape.registry,

@@ -9,7 +9,7 @@ from entrypoints.commands.invocation import failures_told
 from entrypoints.commands.lazy_group import examples
 from entrypoints.commands.output import Output, output_option
 from entrypoints.configuration.listing import setting_document, setting_lines
-from entrypoints.settings import Settings
+from entrypoints.configuration.loading import load_settings
 
 
 @click.group()
@@ -33,7 +33,7 @@ def config() -> None:
 def show(describe: bool, output: str) -> None:
     """Print every setting as it is in force; secrets are masked."""
     with failures_told():
-        settings = Settings.load(os.environ)
+        settings = load_settings(os.environ)
     if Output(output) is Output.JSON:
         click.echo(json.dumps(setting_document(settings), indent=2))
         return

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from msgspec.structs import replace
 
 from entrypoints.commands.wiring import Wiring
-from entrypoints.configuration.secret import Secret
+from entrypoints.secret import Secret
 from entrypoints.settings import Settings
 from entrypoints.supervision.data_dir import DataDir, DataDirError, DataDirInUse, published_url
 from entrypoints.supervision.database_server import running

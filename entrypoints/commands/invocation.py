@@ -7,8 +7,10 @@ from contextlib import contextmanager
 import click
 
 from domain.errors import DomainError, StorageUnavailable
-from entrypoints.commands.wiring import Wiring, container
+from entrypoints.commands.composition import container
+from entrypoints.commands.wiring import Wiring
 from entrypoints.configuration.environment import SettingsError
+from entrypoints.configuration.loading import load_settings
 from entrypoints.logs import configure_logs
 from entrypoints.settings import Settings
 from entrypoints.supervision.data_dir import DataDirError
@@ -40,7 +42,7 @@ def failures_told() -> Iterator[None]:
 
 def settings_in_force() -> Settings:
     """Return the settings of the environment, with logs as they say; raises SettingsError."""
-    settings = Settings.load(os.environ)
+    settings = load_settings(os.environ)
     configure_logs(settings.log_level, settings.log_format)
     return settings
 

@@ -3,7 +3,8 @@
 import sys
 
 from domain.errors import StorageUnavailable
-from entrypoints.commands.wiring import Migrations, container
+from entrypoints.commands.composition import container
+from entrypoints.commands.wiring import Migrations
 from entrypoints.settings import Settings
 
 DONE = 0

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from entrypoints.commands.invocation import failures_told, wiring_of
 from entrypoints.commands.lazy_group import examples
 from entrypoints.configuration.checks import RUNTIME_HOST_CHECKS
+from entrypoints.configuration.loading import load_settings
 from entrypoints.logs import configure_service_logs
-from entrypoints.settings import Settings
 from entrypoints.supervision.announcement import announce, announce_runtime_host
 from entrypoints.supervision.supervisor import Supervisor
 from entrypoints.supervision.targets import Targets
@@ -32,7 +32,7 @@ def serve(context: click.Context) -> None:
     DATA_DIR.
     """
     with failures_told():
-        settings = Settings.load(os.environ)
+        settings = load_settings(os.environ)
         configure_service_logs(settings.log_level, settings.log_format)
         server = wiring_of(context).embedded_postgres(settings) if settings.embedded else None
         targets = Targets()
@@ -50,7 +50,7 @@ def runtime_host() -> None:
     PYTHON_RUNTIME_URL.
     """
     with failures_told():
-        settings = replace(Settings.load(os.environ, RUNTIME_HOST_CHECKS), web_concurrency=1, auto_migrate=False)
+        settings = replace(load_settings(os.environ, RUNTIME_HOST_CHECKS), web_concurrency=1, auto_migrate=False)
         configure_service_logs(settings.log_level, settings.log_format)
         targets = Targets()
         asyncio.run(Supervisor(settings, targets.runtime_host, targets, None, announce_runtime_host).run())

@@ -1,11 +1,10 @@
 """What the command needs of the composition root."""
 
-import importlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol
 
 from domain.api_key_service import ApiKeyService
 from domain.chronicle import Chronicler, Keeping
@@ -14,21 +13,7 @@ from domain.language import Language
 from domain.owner_move import OwnerMover
 from domain.principal import Scope
 from domain.storage_growth import StorageReport
-from entrypoints.commands.examination.facts import (
-    AccessFacts,
-    ClockFacts,
-    ConnectionFacts,
-    HostFacts,
-    IndexFacts,
-    MissingRight,
-    ReplicationFacts,
-    RuntimeHostFacts,
-    SandboxFacts,
-    SchemaFacts,
-    ServerFacts,
-    StoredFacts,
-    TableFacts,
-)
+from entrypoints.commands.examination.ports import DatabaseExamination, HostExamination
 from entrypoints.settings import Settings
 from entrypoints.supervision.database_server import DatabaseServer
 
@@ -145,70 +130,6 @@ class Storage(Protocol):
         ...
 
 
-class DatabaseExamination(Protocol):
-    """Looks at one database, over one connection; each look ends within seconds, and may raise Unseen."""
-
-    async def connection(self) -> ConnectionFacts:
-        """Return where the connection leads."""
-        ...
-
-    async def server(self) -> ServerFacts:
-        """Return how the server is."""
-        ...
-
-    async def missing_rights(self) -> Sequence[MissingRight]:
-        """Return what this role may not do with the schema, and has to."""
-        ...
-
-    async def schema(self) -> SchemaFacts:
-        """Return which migrations are taken."""
-        ...
-
-    async def indexes(self) -> IndexFacts:
-        """Return which indexes there are, and which there should be by the migrations that are taken."""
-        ...
-
-    async def tables(self) -> Sequence[TableFacts]:
-        """Return the statistics of the tables."""
-        ...
-
-    async def oldest_transaction(self) -> datetime | None:
-        """Return since when the oldest transaction of this database is open, as far as this role may see."""
-        ...
-
-    async def clock(self) -> ClockFacts:
-        """Measure the database's clock."""
-        ...
-
-    async def replication(self) -> ReplicationFacts:
-        """Return the standbys."""
-        ...
-
-    async def access(self, counted_max: int) -> AccessFacts:
-        """Return whose sessions there are, counted up to a bound, and whether there are keys."""
-        ...
-
-    async def stored(self) -> StoredFacts:
-        """Return how much is stored."""
-        ...
-
-
-class HostExamination(Protocol):
-    """Looks at this machine, and at those that run scripts for it; each look may raise Unseen."""
-
-    async def sandbox(self) -> SandboxFacts | None:
-        """Try the sandbox of this host; None when every language runs elsewhere."""
-        ...
-
-    async def runtime_hosts(self) -> Sequence[RuntimeHostFacts]:
-        """Ask each runtime host how it is."""
-        ...
-
-    async def host(self) -> HostFacts:
-        """Return the room that this machine has."""
-        ...
-
-
 class Wiring(SelfTests, Protocol):
     """Makes adapters out of settings; `entrypoints.container.commands` is one."""
 
@@ -255,8 +176,3 @@ class Wiring(SelfTests, Protocol):
     def document(self, settings: Settings) -> str:
         """Return the OpenAPI document of a controller with these settings, as text."""
         ...
-
-
-def container() -> Wiring:
-    """Return the composition root, imported only when it is needed: it is most of the start-up time."""
-    return cast("Wiring", importlib.import_module("entrypoints.container.commands"))

@@ -3,15 +3,12 @@
 import ipaddress
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from entrypoints.configuration.edge import edge_lists_fit, rates_can_be_read
+from entrypoints.settings import Settings
 
-if TYPE_CHECKING:
-    from entrypoints.settings import Settings
-
-Check = Callable[["Settings"], Iterator[str]]
+Check = Callable[[Settings], Iterator[str]]
 
 KILL_ALLOWANCE_MS = 500
 """What ending a sandbox may take after the script's wall limit."""
@@ -27,7 +24,7 @@ JWT_SECRET_SIZE_MIN = 32
 _OTLP = "opentelemetry.exporter.otlp.proto.http"
 
 
-def defaults_within_maxima(settings: "Settings") -> Iterator[str]:
+def defaults_within_maxima(settings: Settings) -> Iterator[str]:
     """A default is never over its own maximum."""
     if settings.script_timeout_ms > settings.script_timeout_max_ms:
         yield f"SCRIPT_TIMEOUT_MS: must be at most SCRIPT_TIMEOUT_MAX_MS ({settings.script_timeout_max_ms})"
@@ -40,14 +37,14 @@ def defaults_within_maxima(settings: "Settings") -> Iterator[str]:
         )
 
 
-def retention_covers_executions(settings: "Settings") -> Iterator[str]:
+def retention_covers_executions(settings: Settings) -> Iterator[str]:
     """A row outlives every execution that was admitted while its session lived."""
     least = execution_deadline_seconds(settings)
     if settings.session_retention_seconds < least:
         yield f"SESSION_RETENTION_SECONDS: must be at least {least}, the deadline of the longest execute"
 
 
-def execution_deadline_seconds(settings: "Settings") -> int:
+def execution_deadline_seconds(settings: Settings) -> int:
     """Return the longest time from an execute's admission to its deadline, rounded up."""
     around_ms = max(
         settings.queue_timeout_ms + KILL_ALLOWANCE_MS,
@@ -57,7 +54,7 @@ def execution_deadline_seconds(settings: "Settings") -> int:
     return -(-budget_ms // 1000) + DEADLINE_MARGIN_SECONDS
 
 
-def connections_within_server(settings: "Settings") -> Iterator[str]:
+def connections_within_server(settings: Settings) -> Iterator[str]:
     """The embedded server can be made large enough for every pool."""
     if settings.embedded and settings.database_connections > EMBEDDED_CONNECTIONS_MAX:
         yield (
@@ -66,7 +63,7 @@ def connections_within_server(settings: "Settings") -> Iterator[str]:
         )
 
 
-def runtime_urls_are_urls(settings: "Settings") -> Iterator[str]:
+def runtime_urls_are_urls(settings: Settings) -> Iterator[str]:
     """Runtime hosts are named by http, https or Unix socket addresses."""
     for name, urls in _runtime_urls(settings).items():
         if len(urls) > URL_COUNT_MAX:
@@ -76,7 +73,7 @@ def runtime_urls_are_urls(settings: "Settings") -> Iterator[str]:
                 yield f"{name}: {url!r} is not http://host:port, https://host:port or unix:/path"
 
 
-def runtime_token_off_loopback(settings: "Settings") -> Iterator[str]:
+def runtime_token_off_loopback(settings: Settings) -> Iterator[str]:
     """A runtime host that others can reach knows its callers by the token."""
     for name, urls in _runtime_urls(settings).items():
         far = [url for url in urls if _is_runtime_url(url) and not _is_near(url)]
@@ -84,7 +81,7 @@ def runtime_token_off_loopback(settings: "Settings") -> Iterator[str]:
             yield f"RUNTIME_TOKEN: must be set, because {name} has {far[0]!r}, which is off loopback"
 
 
-def authentication_said_off_loopback(settings: "Settings") -> Iterator[str]:
+def authentication_said_off_loopback(settings: Settings) -> Iterator[str]:
     """Being open to a network without authentication is a decision, not an accident."""
     if settings.auth is None and not settings.verifies_tokens and not is_loopback(settings.host):
         yield (
@@ -93,7 +90,7 @@ def authentication_said_off_loopback(settings: "Settings") -> Iterator[str]:
         )
 
 
-def token_keys_fit(settings: "Settings") -> Iterator[str]:
+def token_keys_fit(settings: Settings) -> Iterator[str]:
     """Keys for tokens are such, and are there where they are needed."""
     if settings.auth == "none" and settings.verifies_tokens:
         yield "AUTH: is none, and there are keys to verify tokens with; unset AUTH or the JWT_ settings"
@@ -108,31 +105,31 @@ def token_keys_fit(settings: "Settings") -> Iterator[str]:
                 yield f"{name}: needs JWT_SECRET, JWT_PUBLIC_KEY or JWT_JWKS_URL beside it"
 
 
-def host_token_off_loopback(settings: "Settings") -> Iterator[str]:
+def host_token_off_loopback(settings: Settings) -> Iterator[str]:
     """A runtime host that listens to a network requires its token."""
     if settings.runtime_token is None and not is_loopback(settings.host):
         yield f"RUNTIME_TOKEN: must be set, because HOST {settings.host!r} is off loopback"
 
 
-def database_url_is_postgresql(settings: "Settings") -> Iterator[str]:
+def database_url_is_postgresql(settings: Settings) -> Iterator[str]:
     """The database is PostgreSQL, named by a URL."""
     if settings.database_url and not settings.database_url.reveal().startswith(("postgresql://", "postgres://")):
         yield "DATABASE_URL: must begin with postgresql://"
 
 
-def metrics_have_their_own_port(settings: "Settings") -> Iterator[str]:
+def metrics_have_their_own_port(settings: Settings) -> Iterator[str]:
     """Metrics, where they have a port, do not take that of the API."""
     if settings.metrics_port == settings.port:
         yield f"METRICS_PORT: must differ from PORT, which is {settings.port} too"
 
 
-def traces_can_be_sent(settings: "Settings") -> Iterator[str]:
+def traces_can_be_sent(settings: Settings) -> Iterator[str]:
     """Whoever wants spans has the packages that send them."""
     if settings.traces == "otlp" and not (_is_there("opentelemetry.sdk") and _is_there(_OTLP)):
         yield "TRACES: otlp needs packages that are not installed: pip install 'pglambda[otel]'"
 
 
-def files_exist(settings: "Settings") -> Iterator[str]:
+def files_exist(settings: Settings) -> Iterator[str]:
     """Files that are named are there."""
     named = {"RUNTIME_MAPPINGS_FILE": settings.runtime_mappings_file, "NODEJS_PATH": settings.nodejs_path}
     for name, path in named.items():
@@ -155,7 +152,7 @@ def _is_there(module: str) -> bool:
         return False
 
 
-def _runtime_urls(settings: "Settings") -> dict[str, tuple[str, ...]]:
+def _runtime_urls(settings: Settings) -> dict[str, tuple[str, ...]]:
     named = {"NODEJS_RUNTIME_URL": settings.nodejs_runtime_url, "PYTHON_RUNTIME_URL": settings.python_runtime_url}
     return {name: urls for name, urls in named.items() if urls}
 

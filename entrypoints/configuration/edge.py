@@ -3,13 +3,10 @@
 import ipaddress
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from domain.rate import RatePolicy
-
-if TYPE_CHECKING:
-    from entrypoints.settings import Settings
+from entrypoints.settings import Settings
 
 ROUTE_CLASSES = ("sessions", "execute", "functions")
 """What a rate can be set for."""
@@ -43,7 +40,7 @@ def _rate_policy(text: str) -> RatePolicy:
     return RatePolicy(name, count, window_s)
 
 
-def allowed_hosts(settings: "Settings", *, is_near: bool) -> tuple[str, ...]:
+def allowed_hosts(settings: Settings, *, is_near: bool) -> tuple[str, ...]:
     """Return the names that are answered to, in lower case; none means any.
 
     A server that only this machine reaches (`is_near`) has the names of this machine, unless others are given: any page
@@ -57,7 +54,7 @@ def allowed_hosts(settings: "Settings", *, is_near: bool) -> tuple[str, ...]:
     return "localhost", "127.0.0.1", "[::1]", f"[{host}]" if ":" in host else host
 
 
-def rates_can_be_read(settings: "Settings") -> Iterator[str]:
+def rates_can_be_read(settings: Settings) -> Iterator[str]:
     """Rates have their form."""
     try:
         rate_policies(settings.rate_limits)
@@ -65,7 +62,7 @@ def rates_can_be_read(settings: "Settings") -> Iterator[str]:
         yield f"RATE_LIMITS: {error}"
 
 
-def edge_lists_fit(settings: "Settings") -> Iterator[str]:
+def edge_lists_fit(settings: Settings) -> Iterator[str]:
     """Origins, hosts and proxies are what they are called."""
     lists: tuple[tuple[str, Sequence[str], Callable[[str], bool], str], ...] = (
         (

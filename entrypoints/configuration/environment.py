@@ -8,7 +8,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from entrypoints.configuration.secret import Secret
+from entrypoints.secret import Secret
 
 _FILE_SIZE_MAX = 64 * 1024
 

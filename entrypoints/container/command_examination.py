@@ -30,7 +30,7 @@ from entrypoints.commands.examination.facts import (
     Unreached,
     Unseen,
 )
-from entrypoints.commands.wiring import DatabaseExamination
+from entrypoints.commands.examination.ports import DatabaseExamination
 from entrypoints.configuration.environment import SettingsError
 from entrypoints.container.options import gateway_options
 from entrypoints.settings import Settings

@@ -16,7 +16,7 @@ from typing_extensions import override
 from adapters.sandbox.interpreters import InterpreterMissing, find_interpreter
 from domain.language import Language
 from entrypoints.commands.examination.facts import HostFacts, LanguageFacts, LayerFacts, RuntimeHostFacts, SandboxFacts
-from entrypoints.commands.wiring import HostExamination
+from entrypoints.commands.examination.ports import HostExamination
 from entrypoints.container.runners import Runners
 from entrypoints.settings import Settings
 

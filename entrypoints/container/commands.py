@@ -30,8 +30,8 @@ from domain.identity import Owner
 from domain.language import Language
 from domain.owner_move import OwnerMover
 from domain.principal import Scope
-from entrypoints.commands.wiring import DatabaseExamination, HostExamination, Migrations, MigrationState, Storage
-from entrypoints.configuration.secret import Secret
+from entrypoints.commands.examination.ports import DatabaseExamination, HostExamination
+from entrypoints.commands.wiring import Migrations, MigrationState, Storage
 from entrypoints.container.command_access import command_keys, command_owners
 from entrypoints.container.command_examination import command_database_examination
 from entrypoints.container.command_explain import command_chronicler
@@ -42,6 +42,7 @@ from entrypoints.container.controller import create_controller
 from entrypoints.container.options import embedded_options, gateway_options, sandbox_options
 from entrypoints.container.tokens import claim_rules
 from entrypoints.http.openapi.document import rendered
+from entrypoints.secret import Secret
 from entrypoints.settings import Settings
 from entrypoints.supervision.database_server import DatabaseServer
 from entrypoints.supervision.launcher import launch

@@ -20,10 +20,10 @@ from domain.ports import Clock, SessionRepository, TokenVerifier
 from domain.principal import ANYBODY, NOBODY, Principal
 from domain.session_languages import SessionLanguages
 from entrypoints.container.beside import Work
-from entrypoints.http.authentication import AuthenticationGuard
-from entrypoints.http.guards import Guard
-from entrypoints.http.language_scopes import LanguageGuard
-from entrypoints.http.operations import Probe
+from entrypoints.http.door.authentication import AuthenticationGuard
+from entrypoints.http.door.guard import Guard
+from entrypoints.http.door.language_scopes import LanguageGuard
+from entrypoints.http.inquiry import Probe
 
 _COUNTED_MAX = 100_000
 _RETRY_S = 5.0

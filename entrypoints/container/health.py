@@ -16,7 +16,7 @@ from domain.errors import DomainError
 from entrypoints.container.entrance import Entrance
 from entrypoints.container.runners import Runners
 from entrypoints.container.storage_facts import storage_facts
-from entrypoints.http.operations import Operations, Probe
+from entrypoints.http.inquiry import Operations, Probe
 from entrypoints.version import VERSION
 
 _PROBE_TIMEOUT_S = 0.7

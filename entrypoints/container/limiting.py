@@ -13,10 +13,10 @@ from domain.usage_limiter import UsageLimiter, UsagePolicy
 from entrypoints.configuration.checks import is_loopback
 from entrypoints.configuration.edge import allowed_hosts, rate_policies
 from entrypoints.container.beside import Work
+from entrypoints.http.door.guard import Guard
+from entrypoints.http.door.hosts import HostGuard
+from entrypoints.http.door.rates import RateGuard
 from entrypoints.http.endpoints.batches import Charge, charge_nothing
-from entrypoints.http.guards import Guard
-from entrypoints.http.hosts import HostGuard
-from entrypoints.http.rates import RateGuard
 from entrypoints.metrics.readings import Reading, Sample, counter, gauge, single
 from entrypoints.settings import Settings
 

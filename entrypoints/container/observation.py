@@ -8,8 +8,8 @@ from adapters.postgres.observing import CALLER
 from domain.language import Language
 from domain.ports import ScriptRunner
 from entrypoints.container.tracing import tracing_of
+from entrypoints.http.observers.tracing import RequestTraces
 from entrypoints.http.request import Request
-from entrypoints.http.tracing import RequestTraces
 from entrypoints.metrics.executions import ExecutionMetrics
 from entrypoints.metrics.statements import StatementMetrics
 from entrypoints.observed_runner import ObservedRunner

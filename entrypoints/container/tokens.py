@@ -8,7 +8,7 @@ from adapters.tokens.keys import VerificationKey, WrongKey, pem_key, secret_key
 from adapters.tokens.verifier import JwtVerifier
 from domain.ports import Clock, TokenVerifier
 from entrypoints.configuration.environment import SettingsError
-from entrypoints.configuration.secret import Secret
+from entrypoints.secret import Secret
 from entrypoints.settings import Settings
 
 

@@ -15,9 +15,12 @@ from domain.function_service import FunctionService
 from domain.places import Places
 from domain.principal import NOBODY, Principal
 from domain.session_service import SessionService
-from entrypoints.http.access_log import AccessLog
-from entrypoints.http.batch_form import BatchForm
-from entrypoints.http.cors import Cors
+from entrypoints.http.bodies.batch_form import BatchForm
+from entrypoints.http.bodies.forms import BodyForms
+from entrypoints.http.bodies.function_form import FunctionForm
+from entrypoints.http.door.cors import Cors
+from entrypoints.http.door.gate import Gate
+from entrypoints.http.door.guard import Guard
 from entrypoints.http.endpoints.batches import BatchEndpoints, Charge, charge_nothing
 from entrypoints.http.endpoints.documents import DocumentEndpoints
 from entrypoints.http.endpoints.executions import ExecutionEndpoints
@@ -25,22 +28,21 @@ from entrypoints.http.endpoints.functions import FunctionEndpoints
 from entrypoints.http.endpoints.metrics import MetricsEndpoint
 from entrypoints.http.endpoints.operations import OperationsEndpoints
 from entrypoints.http.endpoints.sessions import SessionEndpoints
-from entrypoints.http.function_form import FunctionForm
-from entrypoints.http.gate import Gate
-from entrypoints.http.guards import Guard, Observer
-from entrypoints.http.idempotency import IdempotencyKeys
+from entrypoints.http.inquiry import Inquiry, Operations
+from entrypoints.http.observers.access_log import AccessLog
+from entrypoints.http.observers.metrics import RequestMetrics
+from entrypoints.http.observers.observer import Observer
 from entrypoints.http.openapi.components import Json
 from entrypoints.http.openapi.document import compact, document
-from entrypoints.http.operations import Inquiry, Operations
+from entrypoints.http.operation import Operation
 from entrypoints.http.options import HttpOptions
+from entrypoints.http.parameters.idempotency import IdempotencyKeys
 from entrypoints.http.pipeline import Pipeline
 from entrypoints.http.route_table import RouteTable
-from entrypoints.http.routes import Endpoints, Operation, operations
-from entrypoints.http.rules import BodyForms
+from entrypoints.http.routes import Endpoints, operations
 from entrypoints.metrics.loop_lag import LoopLag
 from entrypoints.metrics.process import ProcessMetrics
 from entrypoints.metrics.registry import Registry
-from entrypoints.metrics.requests import RequestMetrics
 from entrypoints.metrics.scrape import Scrape
 
 Hook = Callable[[], Awaitable[None]]

@@ -25,11 +25,12 @@ from domain.errors import (
 from domain.execution import ExecutionFailed, FailureCode
 from domain.rate import RateLimited
 from entrypoints.http.answer import Answer, Headers, json_answer
-from entrypoints.http.challenges import challenge
 from entrypoints.http.contracts.error_codes import INTERNAL_ERROR
-from entrypoints.http.idempotency import REPLAYED
-from entrypoints.http.payloads import Error, ErrorBody, embedded
-from entrypoints.http.rate_headers import rate_headers
+from entrypoints.http.door.challenges import challenge
+from entrypoints.http.door.rate_headers import rate_headers
+from entrypoints.http.parameters.idempotency import REPLAYED
+from entrypoints.http.payloads.errors import Error, ErrorBody
+from entrypoints.http.payloads.values import embedded
 from entrypoints.http.refusals import MethodNotAllowed, SlowBody, UnsupportedMediaType
 
 STATUS: tuple[tuple[type[DomainError], HTTPStatus], ...] = (

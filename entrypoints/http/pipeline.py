@@ -13,15 +13,16 @@ from domain.errors import DomainError
 from domain.principal import NOBODY, Principal
 from entrypoints.http.answer import Answer
 from entrypoints.http.contracts.error_codes import INTERNAL_ERROR
+from entrypoints.http.door.gate import Gate
+from entrypoints.http.door.guard import Guard
 from entrypoints.http.errors import error_answer, internal_error_answer
-from entrypoints.http.gate import Gate
-from entrypoints.http.guards import Guard, Observer
-from entrypoints.http.path_parameters import PARSERS
+from entrypoints.http.observers.observer import Observer
+from entrypoints.http.operation import TO_NOBODY
+from entrypoints.http.parameters.paths import PARSERS
 from entrypoints.http.refusals import ClientGone
 from entrypoints.http.request import Request
 from entrypoints.http.request_ids import HEADER, RequestIds
 from entrypoints.http.route_table import RouteTable
-from entrypoints.http.routes import TO_NOBODY
 
 CLIENT_GONE = 499
 """What stands in for a status when nobody was left to be answered."""

@@ -8,9 +8,28 @@ from typing_extensions import override
 
 from domain.errors import DomainError, Invalid, InvalidRequest, NotFound, Problem
 
+_SHOWN_MAX = 128
+
 
 class ClientGone(Exception):
     """The client has hung up: nobody is left to answer."""
+
+
+@define(eq=False)
+class HostNotAllowed(Invalid):
+    """The request was meant for another server, or brought here by a name that somebody else made up."""
+
+    code: ClassVar[str] = "INVALID_REQUEST"
+    host: str | None
+
+    @property
+    @override
+    def message(self) -> str:
+        named = "no host" if self.host is None else f"the host {self.host[:_SHOWN_MAX]!r}"
+        return (
+            f"The request names {named}, which is no name of this server. Use one of its names; whoever runs it can add "
+            "one by ALLOWED_HOSTS."
+        )
 
 
 @define(eq=False)
@@ -59,7 +78,7 @@ class UnsupportedMediaType(DomainError):
     @property
     @override
     def details(self) -> Mapping[str, object]:
-        return {"header": self.header, "value": self.value if self.value is None else self.value[:128]}
+        return {"header": self.header, "value": self.value if self.value is None else self.value[:_SHOWN_MAX]}
 
 
 @define(eq=False)

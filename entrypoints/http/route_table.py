@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from attrs import define, field
 
+from entrypoints.http.operation import Operation
 from entrypoints.http.refusals import MethodNotAllowed, RouteNotFound
-from entrypoints.http.routes import Operation
 
 
 @define

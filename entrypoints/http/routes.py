@@ -1,14 +1,7 @@
 """The route table."""
 
-from collections.abc import Awaitable, Callable
-from enum import StrEnum
-from typing import Any
-
 from attrs import frozen
 
-from entrypoints.http import payloads, payloads_batch, payloads_function_checks, payloads_functions, payloads_operations
-from entrypoints.http.answer import Answer
-from entrypoints.http.contract import Contract
 from entrypoints.http.contracts import batches as of_batches
 from entrypoints.http.contracts import executions as of_executions
 from entrypoints.http.contracts import functions as of_functions
@@ -22,56 +15,13 @@ from entrypoints.http.endpoints.functions import FunctionEndpoints
 from entrypoints.http.endpoints.metrics import MetricsEndpoint
 from entrypoints.http.endpoints.operations import OperationsEndpoints
 from entrypoints.http.endpoints.sessions import SessionEndpoints
-from entrypoints.http.request import Request
-
-Endpoint = Callable[[Request], Awaitable[Answer]]
-
-
-class Access(StrEnum):
-    """Who may ask: anybody, anybody who is told less than an admin, every known caller, or those with certain scopes."""
-
-    OPEN = "open"
-    DETAIL = "detail"
-    OWNER = "owner"
-    EXECUTE = "execute"
-    READ_FUNCTIONS = "read-functions"
-    WRITE_FUNCTIONS = "write-functions"
-    ADMIN = "admin"
-
-
-TO_NOBODY = frozenset({Access.OPEN, Access.DETAIL})
-"""What those are answered too who have not said who they are."""
-
-
-class RouteClass(StrEnum):
-    """What an operation counts as where rates are limited."""
-
-    SESSIONS = "sessions"
-    EXECUTE = "execute"
-    FUNCTIONS = "functions"
-
-
-@frozen
-class Operation:
-    """A method on a path, what answers it, and the types of the bodies on either side.
-
-    An `exempt` operation is answered however many requests are inside, and while the server drains. Its `contract` is
-    what callers are told; one that is not `shown` is not in the document.
-    """
-
-    method: str
-    path: str
-    endpoint: Endpoint
-    name: str
-    summary: str
-    takes: type[Any] | None = None
-    gives: type[Any] | None = None
-    status: int = 200
-    exempt: bool = False
-    access: Access = Access.OWNER
-    route_class: RouteClass | None = RouteClass.SESSIONS
-    contract: Contract | None = None
-    shown: bool = True
+from entrypoints.http.operation import Access, Endpoint, Operation, RouteClass
+from entrypoints.http.payloads.batches import BatchBody, BatchLine
+from entrypoints.http.payloads.executions import ExecuteBody, Executed, ExecutionPage, SingleExecution
+from entrypoints.http.payloads.function_checks import FunctionCheck
+from entrypoints.http.payloads.functions import Function, FunctionBody, FunctionList
+from entrypoints.http.payloads.operations import Health, Liveness, Readiness
+from entrypoints.http.payloads.sessions import InitializeBody, Initialized, PatchBody, Session, SessionPage
 
 
 @frozen
@@ -99,8 +49,8 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             "initialize",
             "Initialize a session",
             access=Access.EXECUTE,
-            takes=payloads.InitializeBody,
-            gives=payloads.Initialized,
+            takes=InitializeBody,
+            gives=Initialized,
             contract=of_sessions.INITIALIZE,
         ),
         Operation(
@@ -111,8 +61,8 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             "Execute a session's script",
             access=Access.EXECUTE,
             route_class=RouteClass.EXECUTE,
-            takes=payloads.ExecuteBody,
-            gives=payloads.Executed,
+            takes=ExecuteBody,
+            gives=Executed,
             contract=of_executions.EXECUTE,
         ),
         Operation(
@@ -123,8 +73,8 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             "Execute a session's script many times",
             access=Access.EXECUTE,
             route_class=RouteClass.EXECUTE,
-            takes=payloads_batch.BatchBody,
-            gives=payloads_batch.BatchLine,
+            takes=BatchBody,
+            gives=BatchLine,
             contract=of_batches.EXECUTE_BATCH,
         ),
         Operation(
@@ -133,7 +83,7 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             sessions.list,
             "list",
             "List sessions",
-            gives=payloads.SessionPage,
+            gives=SessionPage,
             contract=of_sessions.LIST,
         ),
         Operation(
@@ -142,7 +92,7 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             sessions.get,
             "get",
             "Read a session",
-            gives=payloads.Session,
+            gives=Session,
             contract=of_sessions.GET,
         ),
         Operation(
@@ -151,8 +101,8 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             sessions.patch,
             "patch",
             "Change a session",
-            takes=payloads.PatchBody,
-            gives=payloads.Session,
+            takes=PatchBody,
+            gives=Session,
             contract=of_sessions.PATCH,
         ),
         Operation(
@@ -170,7 +120,7 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             executions.list,
             "history",
             "List a session's executions",
-            gives=payloads.ExecutionPage,
+            gives=ExecutionPage,
             contract=of_executions.HISTORY,
         ),
         Operation(
@@ -179,7 +129,7 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             executions.get,
             "execution",
             "Read an execution",
-            gives=payloads.SingleExecution,
+            gives=SingleExecution,
             contract=of_executions.EXECUTION,
         ),
         *_of_functions(endpoints.functions),
@@ -189,7 +139,7 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             process.livez,
             "livez",
             "Tell that the process runs",
-            gives=payloads_operations.Liveness,
+            gives=Liveness,
             contract=of_operations.LIVEZ,
             exempt=True,
             access=Access.OPEN,
@@ -201,7 +151,7 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             process.readyz,
             "readyz",
             "Tell whether to send work here",
-            gives=payloads_operations.Readiness,
+            gives=Readiness,
             contract=of_operations.READYZ,
             exempt=True,
             access=Access.DETAIL,
@@ -213,7 +163,7 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             process.health,
             "health",
             "Describe all parts",
-            gives=payloads_operations.Health,
+            gives=Health,
             contract=of_operations.HEALTH,
             exempt=True,
             access=Access.DETAIL,
@@ -262,7 +212,7 @@ def _of_functions(functions: FunctionEndpoints) -> tuple[Operation, ...]:
             functions.list,
             "functions",
             "List functions",
-            gives=payloads_functions.FunctionList,
+            gives=FunctionList,
             access=Access.READ_FUNCTIONS,
             route_class=RouteClass.FUNCTIONS,
             contract=of_functions.LIST_FUNCTIONS,
@@ -273,7 +223,7 @@ def _of_functions(functions: FunctionEndpoints) -> tuple[Operation, ...]:
             functions.get,
             "function",
             "Read a function",
-            gives=payloads_functions.Function,
+            gives=Function,
             access=Access.READ_FUNCTIONS,
             route_class=RouteClass.FUNCTIONS,
             contract=of_functions.GET_FUNCTION,
@@ -284,8 +234,8 @@ def _of_functions(functions: FunctionEndpoints) -> tuple[Operation, ...]:
             functions.put,
             "put_function",
             "Register or replace a function",
-            takes=payloads_functions.FunctionBody,
-            gives=payloads_functions.Function,
+            takes=FunctionBody,
+            gives=Function,
             access=Access.WRITE_FUNCTIONS,
             route_class=RouteClass.FUNCTIONS,
             contract=of_functions.PUT_FUNCTION,
@@ -307,7 +257,7 @@ def _of_functions(functions: FunctionEndpoints) -> tuple[Operation, ...]:
             functions.check,
             "check_function",
             "Run a function's examples",
-            gives=payloads_function_checks.FunctionCheck,
+            gives=FunctionCheck,
             access=Access.WRITE_FUNCTIONS,
             route_class=RouteClass.FUNCTIONS,
             contract=of_functions.CHECK_FUNCTION,

@@ -13,8 +13,8 @@ import structlog
 from attrs import define, field
 from msgspec.structs import replace
 
-from entrypoints.configuration.secret import Secret
 from entrypoints.metrics.siblings import Siblings
+from entrypoints.secret import Secret
 from entrypoints.settings import Settings
 from entrypoints.supervision.announcement import announce
 from entrypoints.supervision.control import SENDING_TIMEOUT_S, Assignment

@@ -21,10 +21,10 @@ from adapters.random_ids import RandomIds
 from domain.execution import OpenExecution, ScriptReport
 from domain.json_text import JsonText
 from domain.ports import Clock, ExecutionRepository, ExecutionRequest, FinishedExecution
-from entrypoints.configuration.secret import Secret
 from entrypoints.container.database import Database as Parts
 from entrypoints.logs import configure_logs
 from entrypoints.metrics.statements import StatementMetrics
+from entrypoints.secret import Secret
 from entrypoints.settings import LogFormat, LogLevel, Settings
 from tests.benchmarks.database import Database
 from tests.benchmarks.machine import pinned

@@ -13,8 +13,8 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from adapters.embedded_postgres.binaries import find_binaries
-from entrypoints.configuration.secret import Secret
 from entrypoints.container.commands import embedded_postgres, migrations
+from entrypoints.secret import Secret
 from entrypoints.settings import Settings
 from entrypoints.supervision.database_server import running
 from tests.benchmarks.machine import pinned

@@ -19,9 +19,9 @@ from domain.api_key_service import ApiKeyService
 from domain.authentication import Authentication, KeyRing
 from domain.identity import Owner
 from domain.principal import Scope
-from entrypoints.http.authentication import AuthenticationGuard
+from entrypoints.http.door.authentication import AuthenticationGuard
+from entrypoints.http.operation import Access, Operation, RouteClass
 from entrypoints.http.request import Request
-from entrypoints.http.routes import Access, Operation, RouteClass
 
 _ROUNDS = 20
 _CALLS = 5_000

@@ -18,9 +18,9 @@ from adapters.postgres.migrations import MigrationRunner
 from adapters.postgres.statements import load_statements
 from adapters.system_clock import SystemClock
 from domain.language import Language
+from entrypoints.configuration.loading import load_settings
 from entrypoints.container.controller import Controller
 from entrypoints.container.runners import Runners
-from entrypoints.settings import Settings
 from tests.faults import report
 from tests.faults.history import Stored
 from tests.faults.proxy import Proxy
@@ -87,7 +87,7 @@ def data_dir():
 @pytest.fixture
 def settings_for(data_dir):
     def load(url, **variables):
-        return Settings.load({"DATABASE_URL": url, "DATA_DIR": str(data_dir), **variables})
+        return load_settings({"DATABASE_URL": url, "DATA_DIR": str(data_dir), **variables})
 
     return load
 

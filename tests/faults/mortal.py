@@ -17,9 +17,9 @@ from dependency_injector import providers
 
 from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
 from domain.language import Language
+from entrypoints.configuration.loading import load_settings
 from entrypoints.container.controller import Controller
 from entrypoints.container.runners import Runners
-from entrypoints.settings import Settings
 from tests.integration.postgres.silent_server import free_port
 from tests.integration.postgres.waiting import eventually
 
@@ -124,7 +124,7 @@ def serve(variables, runs, port, kill_at):
     """Be the process; it tells of nothing, whatever happens to it."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.disable()
-    application = application_of(Settings.load(variables), runs, kill_at)
+    application = application_of(load_settings(variables), runs, kill_at)
     uvicorn.run(application, host="127.0.0.1", port=port, log_config=None, access_log=False, ws="none")
 
 

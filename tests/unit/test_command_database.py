@@ -3,13 +3,13 @@ import threading
 import pytest
 
 from entrypoints.commands.database import command_database
-from entrypoints.settings import Settings
+from entrypoints.configuration.loading import load_settings
 from entrypoints.supervision.data_dir import DataDir, DataDirError
 
 
 def test_a_service_that_is_starting_is_waited_for(tmp_path):
     held = DataDir.hold(tmp_path)
-    settings = Settings.load({"DATA_DIR": str(tmp_path)})
+    settings = load_settings({"DATA_DIR": str(tmp_path)})
     starting = threading.Timer(0.02, held.publish, ["postgresql://here"])
     starting.start()
     with command_database(settings, wiring=None) as found:
@@ -20,7 +20,7 @@ def test_a_service_that_is_starting_is_waited_for(tmp_path):
 
 def test_a_service_whose_database_takes_no_connections_is_told(tmp_path):
     held = DataDir.hold(tmp_path)
-    settings = Settings.load({"DATA_DIR": str(tmp_path)})
+    settings = load_settings({"DATA_DIR": str(tmp_path)})
     with (
         pytest.raises(DataDirError, match=r"in use by .* Its database takes no connections"),
         command_database(settings, wiring=None, start_timeout_s=0),

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from domain.errors import RuntimeUnavailable
 from domain.language import Language
 from entrypoints.cli import cli
+from entrypoints.configuration.loading import load_settings
 from entrypoints.container import commands
-from entrypoints.settings import Settings
 
 
 @frozen
@@ -117,6 +117,6 @@ def test_the_command_explains_itself():
 
 
 def test_the_sandbox_that_is_attacked_is_the_services_own(tmp_path):
-    test = commands.self_test(Settings.load({"DATA_DIR": str(tmp_path), "SCRIPT_MEMORY_MB": "77"}), [Language.PYTHON])
+    test = commands.self_test(load_settings({"DATA_DIR": str(tmp_path), "SCRIPT_MEMORY_MB": "77"}), [Language.PYTHON])
     assert test.options.memory_mb == 77
     assert 0 < test.attacks_count == len([each for each in test.attacks if each.language is Language.PYTHON])

@@ -3,25 +3,25 @@
 import pytest
 
 from entrypoints.configuration.environment import SettingsError
+from entrypoints.configuration.loading import load_settings
 from entrypoints.container.options import gateway_options
-from entrypoints.settings import Settings
 
 
 @pytest.mark.parametrize(("said", "told"), [("", True), ("true", True), ("false", False)])
 def test_what_a_pooler_cannot_bear_can_be_switched_off(said, told):
     url = "postgresql://u@h/d"
-    settings = Settings.load({"DATABASE_URL": url, "DB_PREPARE": said, "DB_SERVER_TIMEOUTS": said})
+    settings = load_settings({"DATABASE_URL": url, "DB_PREPARE": said, "DB_SERVER_TIMEOUTS": said})
     options = gateway_options(settings)
     assert (options.prepares, options.server_timeouts) == (told, told)
 
 
 def test_the_connections_of_a_process_are_shared_out():
-    options = gateway_options(Settings.load({"DATABASE_URL": "postgresql://u@h/d", "DB_POOL_MAX": "3"}))
+    options = gateway_options(load_settings({"DATABASE_URL": "postgresql://u@h/d", "DB_POOL_MAX": "3"}))
     assert (options.pool_size_max, options.waiting_lane_size_max) == (2, 1)
 
 
 @pytest.mark.parametrize("behind", ["@[h/d", "@h/d?sslmod=require", " word@h/d"])
 def test_an_address_that_is_none_is_told_by_its_setting_without_the_password(behind):
     with pytest.raises(SettingsError, match=r"^DATABASE_URL: does not fit: ") as refusal:
-        gateway_options(Settings.load({"DATABASE_URL": f"postgresql://u:sesame{behind}"}))
+        gateway_options(load_settings({"DATABASE_URL": f"postgresql://u:sesame{behind}"}))
     assert "sesame" not in str(refusal.value)

@@ -6,13 +6,13 @@ from domain.rate import RatePolicy
 from entrypoints.configuration.checks import is_loopback
 from entrypoints.configuration.edge import ROUTE_CLASSES, allowed_hosts, rate_policies
 from entrypoints.configuration.environment import SettingsError
+from entrypoints.configuration.loading import load_settings
 from entrypoints.container.options import http_options
-from entrypoints.http.routes import RouteClass
-from entrypoints.settings import Settings
+from entrypoints.http.operation import RouteClass
 
 
 def hosts_of(**variables: str) -> tuple[str, ...]:
-    settings = Settings.load({"AUTH": "none"} | variables)
+    settings = load_settings({"AUTH": "none"} | variables)
     return allowed_hosts(settings, is_near=is_loopback(settings.host))
 
 
@@ -21,9 +21,9 @@ def test_rates_are_set_for_the_classes_that_routes_have():
 
 
 def test_rates_are_read_by_class():
-    settings = Settings.load({"RATE_LIMITS": "execute=100/60, functions=60/60"})
+    settings = load_settings({"RATE_LIMITS": "execute=100/60, functions=60/60"})
     assert rate_policies(settings.rate_limits) == (RatePolicy("execute", 100, 60), RatePolicy("functions", 60, 60))
-    assert rate_policies(Settings.load({}).rate_limits) == ()
+    assert rate_policies(load_settings({}).rate_limits) == ()
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_rates_are_read_by_class():
 )
 def test_a_rate_that_cannot_be_read_is_told(text, told):
     with pytest.raises(SettingsError) as refusal:
-        Settings.load({"RATE_LIMITS": text})
+        load_settings({"RATE_LIMITS": text})
     (problem,) = refusal.value.problems
     assert problem.startswith("RATE_LIMITS: ")
     assert told in problem
@@ -69,13 +69,13 @@ def test_a_rate_that_cannot_be_read_is_told(text, told):
 )
 def test_a_list_with_something_else_in_it_is_refused(name, text):
     with pytest.raises(SettingsError) as refusal:
-        Settings.load({name: text})
+        load_settings({name: text})
     (problem,) = refusal.value.problems
     assert problem.startswith(f"{name}: ")
 
 
 def test_lists_that_fit_are_taken():
-    settings = Settings.load(
+    settings = load_settings(
         {
             "CORS_ORIGINS": "https://app.example.com,http://localhost:3000,http://[::1]:3000",
             "ALLOWED_HOSTS": "api.example.com,*.example.org,[::1],API",
@@ -83,7 +83,7 @@ def test_lists_that_fit_are_taken():
         }
     )
     assert http_options(settings).cors_origins == settings.cors_origins
-    assert Settings.load({"CORS_ORIGINS": "*"}).cors_origins == ("*",)
+    assert load_settings({"CORS_ORIGINS": "*"}).cors_origins == ("*",)
 
 
 def test_a_server_on_loopback_answers_to_the_names_of_this_machine():

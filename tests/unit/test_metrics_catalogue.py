@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from entrypoints.http.access_log import AccessLine
+from entrypoints.http.observers.access_log import AccessLine
 from entrypoints.metrics.readings import Family, Kind, Reading
 from tests.metrics_catalogue import COMMON, families, readings
 from tests.promql import Mentioned, mentioned

@@ -5,7 +5,8 @@ import pytest
 from entrypoints.configuration.checks import RUNTIME_HOST_CHECKS
 from entrypoints.configuration.environment import SettingsError
 from entrypoints.configuration.listing import setting_lines
-from entrypoints.configuration.secret import Secret
+from entrypoints.configuration.loading import load_settings
+from entrypoints.secret import Secret
 from entrypoints.settings import Settings
 
 HUSH = "postgresql://u:hush@db/x"
@@ -14,23 +15,23 @@ SECRET = "s" * 32
 
 def problems(**environ):
     with pytest.raises(SettingsError) as caught:
-        Settings.load(environ)
+        load_settings(environ)
     return caught.value.problems
 
 
 def test_without_any_variable_every_setting_has_its_default():
-    settings = Settings.load({})
+    settings = load_settings({})
     assert (settings.host, settings.port) == ("127.0.0.1", 8080)
     assert settings.embedded
     assert settings.auto_migrate
 
 
 def test_unknown_variables_are_ignored_and_empty_ones_left_out():
-    assert Settings.load({"NONSENSE": "1", "PORT": "", "RUNTIME_TOKEN": ""}) == Settings.load({})
+    assert load_settings({"NONSENSE": "1", "PORT": "", "RUNTIME_TOKEN": ""}) == load_settings({})
 
 
 def test_texts_become_what_their_settings_are():
-    settings = Settings.load(
+    settings = load_settings(
         {
             "PORT": " 9000 ",
             "AUTO_MIGRATE": "false",
@@ -49,8 +50,8 @@ def test_texts_become_what_their_settings_are():
 
 
 def test_a_given_database_is_not_migrated_unless_that_is_said():
-    assert Settings.load({"DATABASE_URL": HUSH}).auto_migrate is False
-    assert Settings.load({"DATABASE_URL": HUSH, "AUTO_MIGRATE": "1"}).auto_migrate is True
+    assert load_settings({"DATABASE_URL": HUSH}).auto_migrate is False
+    assert load_settings({"DATABASE_URL": HUSH, "AUTO_MIGRATE": "1"}).auto_migrate is True
 
 
 def test_every_wrong_setting_is_told_at_once_by_its_name():
@@ -141,7 +142,7 @@ def test_settings_that_contradict_each_other_are_refused(environ, named):
     ],
 )
 def test_settings_that_fit_together_are_taken(environ):
-    Settings.load(environ)
+    load_settings(environ)
 
 
 @pytest.mark.parametrize(
@@ -156,26 +157,26 @@ def test_settings_that_fit_together_are_taken(environ):
     ],
 )
 def test_callers_must_be_known_once_a_key_is_set_or_that_is_said(environ, authenticated):
-    assert Settings.load(environ).authenticated is authenticated
+    assert load_settings(environ).authenticated is authenticated
 
 
 def test_what_a_runtime_host_may_add_counts_towards_the_retention():
     far = {"RUNTIME_TIMEOUT_SECONDS": "600", "PYTHON_RUNTIME_URL": "http://localhost:1"}
     (problem,) = problems(**far, SESSION_RETENTION_SECONDS="721")
     assert "at least 722" in problem
-    Settings.load({**far, "SESSION_RETENTION_SECONDS": "722"})
-    Settings.load({"RUNTIME_TIMEOUT_SECONDS": "600", "SESSION_RETENTION_SECONDS": "125"})
+    load_settings({**far, "SESSION_RETENTION_SECONDS": "722"})
+    load_settings({"RUNTIME_TIMEOUT_SECONDS": "600", "SESSION_RETENTION_SECONDS": "125"})
 
 
 def test_a_runtime_host_off_loopback_must_have_its_token():
     with pytest.raises(SettingsError, match="RUNTIME_TOKEN"):
-        Settings.load({"HOST": "0.0.0.0"}, RUNTIME_HOST_CHECKS)
-    Settings.load({"HOST": "0.0.0.0", "RUNTIME_TOKEN": "t"}, RUNTIME_HOST_CHECKS)
+        load_settings({"HOST": "0.0.0.0"}, RUNTIME_HOST_CHECKS)
+    load_settings({"HOST": "0.0.0.0", "RUNTIME_TOKEN": "t"}, RUNTIME_HOST_CHECKS)
 
 
 def test_a_secret_comes_from_a_file(tmp_path):
     (tmp_path / "url").write_text(f"{HUSH}\n")
-    settings = Settings.load({"DATABASE_URL_FILE": str(tmp_path / "url")})
+    settings = load_settings({"DATABASE_URL_FILE": str(tmp_path / "url")})
     assert settings.database_url == Secret(HUSH)
     assert settings.auto_migrate is False
 
@@ -198,11 +199,11 @@ def test_a_secret_is_set_in_one_way_only(tmp_path):
 
 
 def test_only_secrets_have_a_file_variant():
-    assert Settings.load({"PORT_FILE": "/no/such"}).port == 8080
+    assert load_settings({"PORT_FILE": "/no/such"}).port == 8080
 
 
 def test_secrets_are_never_shown(tmp_path):
-    settings = Settings.load({"DATABASE_URL": HUSH, "RUNTIME_TOKEN": "hush"})
+    settings = load_settings({"DATABASE_URL": HUSH, "RUNTIME_TOKEN": "hush"})
     assert "hush" not in repr(settings)
     assert "hush" not in "\n".join(setting_lines(settings, describe=True))
     assert "hush" not in "".join(problems(DATABASE_URL="mysql://hush"))
@@ -214,7 +215,7 @@ def test_a_secret_is_what_it_holds():
 
 
 def test_every_setting_is_listed_with_its_meaning():
-    lines = list(setting_lines(Settings.load({"PYTHON_RUNTIME_URL": "unix:/a,unix:/b"}), describe=True))
+    lines = list(setting_lines(load_settings({"PYTHON_RUNTIME_URL": "unix:/a,unix:/b"}), describe=True))
     assert lines[:2] == ["# Address to listen on.", "HOST=127.0.0.1"]
     assert "PYTHON_RUNTIME_URL=unix:/a,unix:/b" in lines
     assert "AUTO_MIGRATE=true" in lines
@@ -224,16 +225,16 @@ def test_every_setting_is_listed_with_its_meaning():
 
 def test_the_data_folder_is_the_systems_for_root_and_the_users_own_otherwise(monkeypatch, tmp_path):
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    assert str(Settings.load({}).data_dir) == "/var/lib/pglambda"
+    assert str(load_settings({}).data_dir) == "/var/lib/pglambda"
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    assert Settings.load({"XDG_DATA_HOME": str(tmp_path)}).data_dir == tmp_path / "pglambda"
+    assert load_settings({"XDG_DATA_HOME": str(tmp_path)}).data_dir == tmp_path / "pglambda"
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert Settings.load({}).data_dir == tmp_path / ".local/share/pglambda"
+    assert load_settings({}).data_dir == tmp_path / ".local/share/pglambda"
 
 
 def test_a_relative_folder_is_where_the_start_was(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    assert Settings.load({"DATA_DIR": "here"}).data_dir == tmp_path / "here"
+    assert load_settings({"DATA_DIR": "here"}).data_dir == tmp_path / "here"
 
 
 def test_spans_cannot_be_wanted_where_nothing_can_send_them(monkeypatch):

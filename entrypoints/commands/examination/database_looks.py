@@ -8,7 +8,7 @@ from attrs import frozen
 from entrypoints.commands.examination import access, clocks, reach, rights, room, schema, server, standbys, tables
 from entrypoints.commands.examination.check import Check, in_order
 from entrypoints.commands.examination.finding import Finding, problem
-from entrypoints.commands.wiring import DatabaseExamination
+from entrypoints.commands.examination.ports import DatabaseExamination
 from entrypoints.settings import Settings
 
 _TIMEOUT_S = 60.0

@@ -7,7 +7,7 @@ from attrs import frozen
 from entrypoints.commands.examination import access, room, scripts
 from entrypoints.commands.examination.check import Check, together
 from entrypoints.commands.examination.finding import Finding, ok
-from entrypoints.commands.wiring import HostExamination
+from entrypoints.commands.examination.ports import HostExamination
 from entrypoints.settings import Settings
 
 _SANDBOX_TIMEOUT_S = 40.0

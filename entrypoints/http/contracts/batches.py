@@ -2,7 +2,7 @@
 
 from domain.errors import InvalidRequest, StorageUnavailable
 from domain.session import SessionClosed, SessionExpired, SessionNotFound
-from entrypoints.http.contract import Contract, Example, Link, Tag
+from entrypoints.http.contracts.contract import Contract, Example, Link, Tag
 from entrypoints.http.contracts.executions import EXECUTION_ID
 from entrypoints.http.contracts.parameters import REQUEST_ID
 from entrypoints.http.streamed_answer import MEDIA_TYPE

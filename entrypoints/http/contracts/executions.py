@@ -11,7 +11,7 @@ from domain.execution import (
 from domain.function_schema import FunctionVersionNotFound, ParamsRefused, SchemaUnusable
 from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
 from domain.session import SessionClosed, SessionExpired, SessionNotFound
-from entrypoints.http.contract import Contract, Example, Link, Tag
+from entrypoints.http.contracts.contract import Contract, Example, Link, Tag
 from entrypoints.http.contracts.parameters import (
     CURSOR,
     IDEMPOTENCY_KEY,

@@ -9,10 +9,10 @@ from domain.execution import ExecutionUnknown
 from domain.function import FunctionConditionFailed, FunctionConflict, FunctionNotFound, FunctionType
 from domain.language import InvalidLanguageTitle, LanguageNotServed
 from domain.script import ScriptSyntaxError
-from entrypoints.http import paging
-from entrypoints.http.contract import Contract, Example, Link, Parameter, Place, Tag
+from entrypoints.http.contracts.contract import Contract, Example, Link, Parameter, Place, Tag
 from entrypoints.http.contracts.parameters import ETAG, FUNCTION_NAME, IF_MATCH, LANGUAGE, LINK
-from entrypoints.http.payloads_functions import Function
+from entrypoints.http.parameters import paging
+from entrypoints.http.payloads.functions import Function
 
 TYPE = Parameter(
     "type", Place.QUERY, FunctionType, "Functions that came with the service, or that callers registered.", "predefined"

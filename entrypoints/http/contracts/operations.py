@@ -1,7 +1,7 @@
 """What callers are told of the operations that tell about the process."""
 
-from entrypoints.http.contract import Contract, Example, Tag
-from entrypoints.http.payloads_operations import Readiness
+from entrypoints.http.contracts.contract import Contract, Example, Tag
+from entrypoints.http.payloads.operations import Readiness
 
 _POSTGRES = {"postgres": {"status": "ok", "latency_ms": 0.4}}
 

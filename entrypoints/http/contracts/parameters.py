@@ -9,12 +9,12 @@ from domain.execution import Outcome
 from domain.identity import OWNER_SIZE_MAX
 from domain.language import TITLE_PATTERN, TITLE_SIZE_MAX, Language
 from domain.session import Status
-from entrypoints.http.conditions import TAGS_PATTERN
-from entrypoints.http.contract import AnswerHeader, Parameter, Place
-from entrypoints.http.cursors import CURSOR_LENGTH_MAX, CURSOR_PATTERN
-from entrypoints.http.idempotency import KEY_PATTERN
-from entrypoints.http.paging import SIZE, SIZE_MAX
-from entrypoints.http.queries import Instant
+from entrypoints.http.contracts.contract import AnswerHeader, Parameter, Place
+from entrypoints.http.parameters.conditions import TAGS_PATTERN
+from entrypoints.http.parameters.cursors import CURSOR_LENGTH_MAX, CURSOR_PATTERN
+from entrypoints.http.parameters.idempotency import KEY_PATTERN
+from entrypoints.http.parameters.paging import SIZE, SIZE_MAX
+from entrypoints.http.parameters.queries import Instant
 
 REQUEST_ID = Parameter(
     "request_id",

@@ -12,8 +12,7 @@ from domain.language import InvalidLanguageTitle, LanguageNotServed
 from domain.principal import ScopeMissing
 from domain.script import ScriptSyntaxError
 from domain.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict, VersionMismatch
-from entrypoints.http import fields
-from entrypoints.http.contract import Contract, Example, Link, Parameter, Place, Tag
+from entrypoints.http.contracts.contract import Contract, Example, Link, Parameter, Place, Tag
 from entrypoints.http.contracts.parameters import (
     CURSOR,
     ETAG,
@@ -28,7 +27,8 @@ from entrypoints.http.contracts.parameters import (
     REQUEST_ID,
     STATUS,
 )
-from entrypoints.http.payloads import Session
+from entrypoints.http.payloads import fields
+from entrypoints.http.payloads.sessions import Session
 
 SCRIPT_CONTENT = "script_content"
 FIELD_NAMES = tuple(member.name for member in msgspec.structs.fields(Session))

@@ -14,11 +14,11 @@ from domain.errors import DomainError, Problem
 from domain.places import Places
 from domain.session_service import SessionService
 from entrypoints.http.answer import encoded
-from entrypoints.http.batch_form import BatchForm
-from entrypoints.http.caller import owner_of, session_key
+from entrypoints.http.bodies.batch_form import BatchForm
+from entrypoints.http.door.caller import owner_of, session_key
+from entrypoints.http.door.gate import Gate
 from entrypoints.http.errors import status_of, told_of, told_of_bug
-from entrypoints.http.gate import Gate
-from entrypoints.http.payloads_batch import BatchLine
+from entrypoints.http.payloads.batches import BatchLine
 from entrypoints.http.refusals import invalid
 from entrypoints.http.request import Request
 from entrypoints.http.streamed_answer import SendLine, StreamedAnswer

@@ -5,18 +5,19 @@ from domain.execution import Outcome
 from domain.execution_service import ExecutionService
 from domain.ports import ExecutionFilter, Page
 from domain.session_service import SessionService
-from entrypoints.http import paging, payloads
 from entrypoints.http.answer import Answer, Headers, json_answer
-from entrypoints.http.caller import reached_key, session_key
-from entrypoints.http.contract import query_names
+from entrypoints.http.bodies.forms import BodyForms
+from entrypoints.http.contracts.contract import query_names
 from entrypoints.http.contracts.executions import HISTORY
-from entrypoints.http.cursors import ExecutionCursor, instant_of, microseconds, write_cursor
+from entrypoints.http.door.caller import reached_key, session_key
 from entrypoints.http.hang_up import until_hang_up
-from entrypoints.http.idempotency import REPLAYED, IdempotencyKeys, idempotency_key
-from entrypoints.http.payloads import Execution, ExecutionPage, SingleExecution, embedded, json_text
-from entrypoints.http.queries import Query
+from entrypoints.http.parameters import paging
+from entrypoints.http.parameters.cursors import ExecutionCursor, instant_of, microseconds, write_cursor
+from entrypoints.http.parameters.idempotency import REPLAYED, IdempotencyKeys, idempotency_key
+from entrypoints.http.parameters.queries import Query
+from entrypoints.http.payloads.executions import Executed, Execution, ExecutionPage, SingleExecution
+from entrypoints.http.payloads.values import embedded, json_text
 from entrypoints.http.request import Request
-from entrypoints.http.rules import BodyForms
 
 _PARAMETERS = query_names(HISTORY.parameters)
 
@@ -39,7 +40,7 @@ class ExecutionEndpoints:
         params = json_text(body.params)
         key = None if name is None else idempotency_key(name, embedded(params))
         executed = await until_hang_up(request.receive, self._service.execute(session_key(request), params, key))
-        return json_answer(payloads.Executed.of(executed), headers=REPLAYED if executed.replayed else ())
+        return json_answer(Executed.of(executed), headers=REPLAYED if executed.replayed else ())
 
     async def list(self, request: Request) -> Answer:
         """Return a page of the session's history."""

@@ -7,15 +7,15 @@ from domain.function import FunctionType, Precondition
 from domain.function_service import FunctionService
 from domain.language import Language
 from domain.ports import FunctionFilter
-from entrypoints.http import paging
 from entrypoints.http.answer import Answer, Headers, json_answer
-from entrypoints.http.caller import owner_of
-from entrypoints.http.conditions import etag, function_condition
-from entrypoints.http.function_form import FunctionForm
+from entrypoints.http.bodies.function_form import FunctionForm
+from entrypoints.http.door.caller import owner_of
 from entrypoints.http.hang_up import until_hang_up
-from entrypoints.http.payloads_function_checks import FunctionCheck
-from entrypoints.http.payloads_functions import Function, FunctionList
-from entrypoints.http.queries import Query
+from entrypoints.http.parameters import paging
+from entrypoints.http.parameters.conditions import etag, function_condition
+from entrypoints.http.parameters.queries import Query
+from entrypoints.http.payloads.function_checks import FunctionCheck
+from entrypoints.http.payloads.functions import Function, FunctionList
 from entrypoints.http.request import Request
 
 PAGES_MAX = 100_000

@@ -5,9 +5,9 @@ from http import HTTPStatus
 from typing import Any
 
 from entrypoints.http.answer import Answer, json_answer
-from entrypoints.http.caller import told_all
-from entrypoints.http.gate import Gate
-from entrypoints.http.operations import Inquiry, Operations, status_of, worst
+from entrypoints.http.door.caller import told_all
+from entrypoints.http.door.gate import Gate
+from entrypoints.http.inquiry import Inquiry, Operations, status_of, worst
 from entrypoints.http.request import Request
 
 

@@ -9,18 +9,19 @@ from domain.language import Language
 from domain.session import Session as StoredSession
 from domain.session import SessionPatch, Status, VersionMismatch
 from domain.session_service import ListRequest, SessionList, SessionRequest, SessionService
-from entrypoints.http import paging
 from entrypoints.http.answer import Answer, Headers, json_answer
-from entrypoints.http.caller import owner_of, reached_key, session_key
-from entrypoints.http.conditions import etag, versions_wanted
-from entrypoints.http.contract import query_names
+from entrypoints.http.bodies.forms import BodyForms, limits_request
+from entrypoints.http.contracts.contract import query_names
 from entrypoints.http.contracts.sessions import FIELD_NAMES, GET, LIST, SCRIPT_CONTENT
-from entrypoints.http.cursors import SessionCursor, microseconds, owner_digest, write_cursor
-from entrypoints.http.idempotency import REPLAYED, IdempotencyKeys, idempotency_key
-from entrypoints.http.payloads import Initialized, Session, SessionPage, given, json_text
-from entrypoints.http.queries import Query
+from entrypoints.http.door.caller import owner_of, reached_key, session_key
+from entrypoints.http.parameters import paging
+from entrypoints.http.parameters.conditions import etag, versions_wanted
+from entrypoints.http.parameters.cursors import SessionCursor, microseconds, owner_digest, write_cursor
+from entrypoints.http.parameters.idempotency import REPLAYED, IdempotencyKeys, idempotency_key
+from entrypoints.http.parameters.queries import Query
+from entrypoints.http.payloads.sessions import Initialized, Session, SessionPage
+from entrypoints.http.payloads.values import given, json_text
 from entrypoints.http.request import Request
-from entrypoints.http.rules import BodyForms, limits_request
 
 _FILTERS = query_names(LIST.parameters)
 _PICKS = query_names(GET.parameters)

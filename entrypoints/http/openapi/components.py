@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from entrypoints.http.contract import AnswerHeader, Parameter, Place
+from entrypoints.http.contracts.contract import AnswerHeader, Parameter, Place
 
 Json = dict[str, Any]
 

@@ -3,13 +3,13 @@
 import json
 from collections.abc import Iterable
 
-from entrypoints.http.contract import Tag
+from entrypoints.http.contracts.contract import Tag
 from entrypoints.http.contracts.error_details import ErrorDetails
 from entrypoints.http.openapi.bounds import bounded
 from entrypoints.http.openapi.components import Components, Json
 from entrypoints.http.openapi.paths import path_item
+from entrypoints.http.operation import Operation
 from entrypoints.http.options import HttpOptions
-from entrypoints.http.routes import Operation
 
 _DESCRIPTION = """\
 A session is a script with a language and a context: initialize it once, execute it many times.

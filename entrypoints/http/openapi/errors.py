@@ -23,7 +23,7 @@ from domain.principal import ScopeMissing
 from domain.quota import QuotaReached
 from domain.rate import RateLimited
 from entrypoints.http.answer import Answer
-from entrypoints.http.contract import AnswerHeader
+from entrypoints.http.contracts.contract import AnswerHeader
 from entrypoints.http.contracts.error_codes import INTERNAL_ERROR, MEANINGS
 from entrypoints.http.contracts.error_samples import samples_of
 from entrypoints.http.contracts.parameters import (
@@ -34,12 +34,11 @@ from entrypoints.http.contracts.parameters import (
     WWW_AUTHENTICATE,
 )
 from entrypoints.http.errors import error_answer, internal_error_answer
-from entrypoints.http.hosts import HostNotAllowed
 from entrypoints.http.openapi.components import Components, Json
 from entrypoints.http.openapi.security import needed_scopes
-from entrypoints.http.payloads import Error, ErrorBody
-from entrypoints.http.refusals import UnsupportedMediaType
-from entrypoints.http.routes import Access, Operation
+from entrypoints.http.operation import Access, Operation
+from entrypoints.http.payloads.errors import Error, ErrorBody
+from entrypoints.http.refusals import HostNotAllowed, UnsupportedMediaType
 
 _ERROR_ID = UUID("5b0f3f0c-6f0a-4f5e-9a3c-2d1e0f9a8b7c")
 _CHALLENGED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)

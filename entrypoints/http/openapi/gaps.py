@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from entrypoints.http.contract import Contract
+from entrypoints.http.contracts.contract import Contract
 from entrypoints.http.contracts.error_samples import samples_of
 from entrypoints.http.openapi.paths import path_parameters
-from entrypoints.http.routes import Operation
+from entrypoints.http.operation import Operation
 
 
 def gaps(operation: Operation) -> Iterator[str]:
@@ -27,7 +27,7 @@ def _parts(operation: Operation, contract: Contract) -> Iterator[str]:
     if operation.gives is not None and any(example.answer is None for example in contract.examples):
         yield "an example has no answer, and the operation gives one."
     if operation.gives is None and operation.status not in {204, 304}:
-        yield "its row has no type that it gives: add one to entrypoints/http/payloads*.py."
+        yield "its row has no type that it gives: add one to entrypoints/http/payloads/."
     for name in {name for example in contract.examples for name in example.parameters}:
         if name not in {parameter.name for parameter in contract.parameters}:
             yield f"an example sets {name}, which is not among the contract's parameters."

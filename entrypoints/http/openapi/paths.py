@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from entrypoints.http.contract import AnswerHeader, Contract, Link, Parameter
+from entrypoints.http.contracts.contract import AnswerHeader, Contract, Link, Parameter
 from entrypoints.http.contracts.parameters import (
     PATH_PARAMETERS,
     RATE_LIMIT,
@@ -14,7 +14,7 @@ from entrypoints.http.contracts.parameters import (
 from entrypoints.http.openapi.components import Components, Json
 from entrypoints.http.openapi.errors import error_responses
 from entrypoints.http.openapi.security import needed_scopes, requirements
-from entrypoints.http.routes import Operation
+from entrypoints.http.operation import Operation
 
 _NAMES = re.compile(r"\{(\w+)\}")
 

@@ -12,6 +12,7 @@ import pytest
 from attrs import define
 from psycopg.conninfo import conninfo_to_dict
 
+from entrypoints.configuration.loading import load_settings
 from entrypoints.container.controller import create_controller
 from entrypoints.http.application import Application
 from entrypoints.settings import Settings
@@ -48,7 +49,7 @@ def settings_for(database_url: str, data_dir: Path, **variables: str) -> Setting
     patient = {"REQUEST_TIMEOUT_MS": "10000", "QUEUE_TIMEOUT_MS": "10000", "MAX_WARM_WORKERS": "4"}
     facts = {name: str(value) for name, value in conninfo_to_dict(database_url).items()}
     url = f"postgresql:///?{urlencode(facts)}"
-    return Settings.load({"DATABASE_URL": url, "DATA_DIR": str(data_dir), **patient, **variables})
+    return load_settings({"DATABASE_URL": url, "DATA_DIR": str(data_dir), **patient, **variables})
 
 
 @contextlib.asynccontextmanager

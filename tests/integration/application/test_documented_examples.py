@@ -6,7 +6,7 @@ import re
 import pytest
 from jsonschema_rs import Draft202012Validator
 
-from entrypoints.http.contract import Place
+from entrypoints.http.contracts.contract import Place
 from entrypoints.http.contracts.parameters import PATH_PARAMETERS
 
 

@@ -17,7 +17,7 @@ from adapters.tokens.issuer import issue_token
 from domain.identity import Owner
 from domain.principal import Scope
 from entrypoints.container.controller import create_controller
-from entrypoints.http.routes import Operation
+from entrypoints.http.operation import Operation
 from tests.integration.application.conftest import Api, serving, settings_for
 
 SECRET = "a secret of thirty-two bytes or more"

@@ -15,8 +15,8 @@ import pytest
 from msgspec.structs import replace
 
 from domain.errors import StorageUnavailable
-from entrypoints.configuration.secret import Secret
 from entrypoints.container.command_gateway import connected
+from entrypoints.secret import Secret
 from entrypoints.settings import Settings
 from tests.integration.commands.conftest import QUIET, ROOT, Run
 from tests.integration.postgres.silent_server import free_port

@@ -21,12 +21,13 @@ from domain.script import Script
 from entrypoints.commands.examination.database_looks import examine_database
 from entrypoints.commands.examination.finding import Finding, Level
 from entrypoints.commands.examination.host_looks import HostLooks
-from entrypoints.configuration.secret import Secret
+from entrypoints.configuration.loading import load_settings
 from entrypoints.container.command_examination import command_database_examination
 from entrypoints.container.command_host import CommandHostExamination
 from entrypoints.container.commands import embedded_postgres
 from entrypoints.host.options import RuntimeHostOptions
 from entrypoints.runtime_host import RuntimeHost
+from entrypoints.secret import Secret
 from entrypoints.settings import Settings
 from entrypoints.supervision.database_server import running
 from entrypoints.version import VERSION
@@ -323,7 +324,7 @@ class TestTheWayToTheDatabase:
 
 def test_the_embedded_server_is_started_for_the_look_and_its_password_is_asked_for() -> None:
     with _short_folder() as folder:
-        settings = Settings.load({"DATA_DIR": str(folder)})
+        settings = load_settings({"DATA_DIR": str(folder)})
         with running(embedded_postgres(settings)) as url:
             pgpass = folder / "wrong"
             pgpass.write_text("*:*:*:*:wrong\n")

@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresOptions
 from entrypoints.configuration.environment import SettingsError
+from entrypoints.configuration.loading import load_settings
 from entrypoints.logs import configure_logs
 from entrypoints.settings import Settings
 from entrypoints.supervision.data_dir import DataDirError
@@ -176,7 +177,7 @@ async def migrate(settings: Settings) -> int:
 
 
 def main() -> None:
-    settings = Settings.load(os.environ)
+    settings = load_settings(os.environ)
     configure_logs(settings.log_level, settings.log_format)
     options = EmbeddedPostgresOptions(settings.data_dir, settings.database_connections)
     server = EmbeddedPostgres(options, launch) if settings.embedded else None

@@ -11,7 +11,7 @@ import time
 import httpx2
 import pytest
 
-from entrypoints.settings import Settings
+from entrypoints.configuration.loading import load_settings
 from entrypoints.supervision.control import UP, Assignment, encode
 from entrypoints.supervision.launcher import launch
 from entrypoints.supervision.listener import listen, url_of
@@ -33,7 +33,7 @@ class Child:
         )
         theirs.close()
         if target:
-            settings = Settings.load({"SHUTDOWN_TIMEOUT_SECONDS": "1"} | variables)
+            settings = load_settings({"SHUTDOWN_TIMEOUT_SECONDS": "1"} | variables)
             number = listener.fileno() if listener else None
             self.channel.sendall(encode(Assignment(f"{minimal.HERE}:{target}", settings, number, shared)))
 

@@ -23,6 +23,7 @@ from entrypoints.commands.examination.facts import (
     TableFacts,
 )
 from entrypoints.commands.examination.finding import Finding, Level
+from entrypoints.configuration.loading import load_settings
 from entrypoints.settings import Settings
 
 NOW = datetime(2026, 11, 10, 12, tzinfo=UTC)
@@ -67,7 +68,7 @@ HOST = HostFacts("/var/lib/pglambda", 100 * GIB, 200 * GIB, 65_536)
 
 
 def settings_of(**variables: str) -> Settings:
-    return Settings.load({"DATABASE_URL": "postgresql://app@db.example.com/pglambda", **variables})
+    return load_settings({"DATABASE_URL": "postgresql://app@db.example.com/pglambda", **variables})
 
 
 def seen(findings: list[Finding], level: Level) -> list[str]:

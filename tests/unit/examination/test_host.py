@@ -7,7 +7,7 @@ from entrypoints.commands.examination.facts import AccessFacts, LanguageFacts, L
 from entrypoints.commands.examination.finding import Level
 from entrypoints.commands.examination.room import judge_host, judge_stored
 from entrypoints.commands.examination.scripts import judge_runtime_hosts, judge_sandbox
-from entrypoints.settings import Settings
+from entrypoints.configuration.loading import load_settings
 from entrypoints.version import VERSION
 from tests.unit.examination.facts import GIB, HOST, RUNTIME_HOST, SANDBOX, changed, levels, seen, settings_of
 
@@ -79,7 +79,7 @@ class TestRuntimeHosts:
 
 
 class TestRoom:
-    SETTINGS = Settings.load({"DATA_DIR": "/var/lib/pglambda"})
+    SETTINGS = load_settings({"DATA_DIR": "/var/lib/pglambda"})
 
     @pytest.mark.parametrize(
         ("free", "level"),

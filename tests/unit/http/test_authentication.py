@@ -20,11 +20,11 @@ from domain.principal import ANYBODY, Principal, Scope
 from domain.session_languages import SessionLanguages
 from entrypoints.http.answer import Headers
 from entrypoints.http.application import Hooks
-from entrypoints.http.authentication import AuthenticationGuard
-from entrypoints.http.guards import Guard
-from entrypoints.http.language_scopes import LanguageGuard
+from entrypoints.http.door.authentication import AuthenticationGuard
+from entrypoints.http.door.guard import Guard
+from entrypoints.http.door.language_scopes import LanguageGuard
+from entrypoints.http.operation import Access, Operation
 from entrypoints.http.request import Request
-from entrypoints.http.routes import Access, Operation
 from tests.unit.http.world import OPTIONS, SCRIPT, TITLE, Exchange, World, error_of, initialized
 
 ANYONE: frozenset[Scope] | None = None

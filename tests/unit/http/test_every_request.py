@@ -12,8 +12,8 @@ from domain.errors import DomainError
 from domain.execution import ExecutionFailed, Failure, FailureCode, ScriptReport
 from domain.principal import NOBODY
 from entrypoints.http.errors import error_answer, status_of
+from entrypoints.http.operation import TO_NOBODY, Access, Operation
 from entrypoints.http.route_table import RouteTable
-from entrypoints.http.routes import TO_NOBODY, Access, Operation
 from tests.unit.http.world import Exchange, World, error_of, initialized
 
 ID = "01a2101f-9ff2-79ec-8000-000000000001"

@@ -9,7 +9,7 @@ from domain.identity import Owner
 from domain.principal import Principal, Scope
 from entrypoints.http.answer import Headers
 from entrypoints.http.application import Hooks
-from entrypoints.http.guards import Guard
+from entrypoints.http.door.guard import Guard
 from entrypoints.http.request import Request
 from tests.unit.http.world import OPTIONS, Exchange, World, until
 

@@ -6,8 +6,9 @@ import pytest
 from attrs import evolve
 
 from domain.errors import StorageUnavailable
-from entrypoints.http.idempotency import payload_hash
-from entrypoints.http.payloads import InitializeBody, embedded
+from entrypoints.http.parameters.idempotency import payload_hash
+from entrypoints.http.payloads.sessions import InitializeBody
+from entrypoints.http.payloads.values import embedded
 from tests.unit.http.world import (
     OPTIONS,
     SCRIPT,

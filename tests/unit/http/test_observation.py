@@ -14,12 +14,13 @@ from adapters.postgres.observing import CALLER
 from domain.identity import Owner
 from domain.principal import ANYBODY
 from entrypoints.container.observation import trace_headers
-from entrypoints.http.access_log import AccessLog, owner_hash
 from entrypoints.http.application import Hooks
-from entrypoints.http.guards import Guard, Observer
+from entrypoints.http.door.guard import Guard
+from entrypoints.http.observers.access_log import AccessLog, owner_hash
+from entrypoints.http.observers.observer import Observer
+from entrypoints.http.observers.tracing import RequestTraces
+from entrypoints.http.operation import Access
 from entrypoints.http.request import Request
-from entrypoints.http.routes import Access
-from entrypoints.http.tracing import RequestTraces
 from entrypoints.logs import configure_logs
 from entrypoints.settings import LogFormat, LogLevel
 from entrypoints.tracing.passing import Passing

@@ -11,10 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.errors import DomainError, InvalidRequest, Problem
-from entrypoints.http.body_schema import BodySchema
+from entrypoints.http.bodies.forms import BodyForms
+from entrypoints.http.bodies.schema import BodySchema
+from entrypoints.http.bodies.validation import BodyForm
 from entrypoints.http.errors import error_answer
-from entrypoints.http.rules import BodyForms
-from entrypoints.http.validation import BodyForm
 from tests.unit.http.world import OPTIONS, SCRIPT, TITLE, Exchange, chunks, error_of, initialized, problems_of, stream
 
 INITIALIZE = "/api/v1/initialize"

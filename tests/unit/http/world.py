@@ -29,7 +29,7 @@ from domain.session import LifetimePolicy
 from domain.session_service import SessionPolicy, SessionService
 from domain.tasks import Tasks
 from entrypoints.http.application import Application, Hooks, Services
-from entrypoints.http.operations import Operations, Probe
+from entrypoints.http.inquiry import Operations, Probe
 from entrypoints.http.options import HttpOptions
 
 POLICY = LimitsPolicy(Limits(5000, 128, Isolation.SESSION), timeout_ms_max=60_000, memory_mb_max=512)

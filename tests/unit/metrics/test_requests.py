@@ -2,8 +2,8 @@
 
 import pytest
 
-from entrypoints.http.routes import Operation, RouteClass
-from entrypoints.metrics.requests import RequestMetrics
+from entrypoints.http.observers.metrics import RequestMetrics
+from entrypoints.http.operation import Operation, RouteClass
 
 GET = Operation("GET", "/things/{thing}", None, "get", "")
 PUT = Operation("PUT", "/things/{thing}", None, "put", "", route_class=RouteClass.FUNCTIONS)

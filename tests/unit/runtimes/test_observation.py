@@ -12,13 +12,13 @@ from adapters.memory.script_runner import MemoryScriptRunner
 from adapters.runtimes.options import RuntimeOptions
 from adapters.runtimes.script_runner import HttpScriptRunner
 from domain.language import Language
+from entrypoints.configuration.loading import load_settings
 from entrypoints.container.host import create_runtime_host
 from entrypoints.host.observation import HostCall, HostFigures, Observed
 from entrypoints.host.options import RuntimeHostOptions
 from entrypoints.metrics.executions import ExecutionMetrics
 from entrypoints.observed_runner import ObservedRunner
 from entrypoints.runtime_host import RuntimeHost
-from entrypoints.settings import Settings
 from entrypoints.tracing.passing import Passing
 from tests.contracts.script_runs import run_of
 from tests.unit.runtimes.answers import own
@@ -89,7 +89,7 @@ async def test_requests_are_counted_by_path_and_paths_that_there_are_not_are_one
 
 
 async def test_a_host_tells_its_figures_to_who_has_its_token(tmp_path):
-    settings = Settings.load({"DATA_DIR": str(tmp_path), "RUNTIME_TOKEN": "s3cret"})
+    settings = load_settings({"DATA_DIR": str(tmp_path), "RUNTIME_TOKEN": "s3cret"})
     transport = httpx2.ASGITransport(app=create_runtime_host(settings))
     async with httpx2.AsyncClient(transport=transport, base_url="http://host") as client:
         assert (await client.get("/metrics")).status_code == 401

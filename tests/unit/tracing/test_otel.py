@@ -8,8 +8,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
 from domain.execution import Failure, FailureCode, ScriptReport
+from entrypoints.configuration.loading import load_settings
 from entrypoints.container.tracing import tracing_of
-from entrypoints.settings import Settings
 from entrypoints.tracing.otel import OtelTracing, exporting
 from entrypoints.tracing.passing import Passing
 from entrypoints.tracing.traceparent import TraceContext
@@ -129,6 +129,6 @@ def test_spans_are_sent_under_the_services_name_unless_the_environment_has_anoth
 
 @pytest.mark.parametrize(("traces", "kind"), [("none", Passing), ("otlp", OtelTracing)])
 def test_the_setting_says_whether_spans_are_recorded(traces, kind, tmp_path):
-    tracing = tracing_of(Settings.load({"TRACES": traces, "DATA_DIR": str(tmp_path)}))
+    tracing = tracing_of(load_settings({"TRACES": traces, "DATA_DIR": str(tmp_path)}))
     assert isinstance(tracing, kind)
     tracing.close()

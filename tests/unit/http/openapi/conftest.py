@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
+from entrypoints.configuration.loading import load_settings
 from entrypoints.container.commands import document
 from entrypoints.container.controller import create_controller
-from entrypoints.http.routes import Operation
-from entrypoints.settings import Settings
+from entrypoints.http.operation import Operation
 
 NOWHERE = {"DATABASE_URL": "postgresql:///", "DATA_DIR": "/nonexistent"}
 
 
 @pytest.fixture(scope="session")
 def text() -> str:
-    return document(Settings.load(NOWHERE))
+    return document(load_settings(NOWHERE))
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def whole(text: str) -> Any:
 
 @pytest.fixture(scope="session")
 def operations() -> tuple[Operation, ...]:
-    return create_controller(Settings.load(NOWHERE)).operations
+    return create_controller(load_settings(NOWHERE)).operations
 
 
 @pytest.fixture(scope="session")

@@ -10,15 +10,15 @@ from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from entrypoints.cli import cli
+from entrypoints.configuration.loading import load_settings
 from entrypoints.container.commands import document
-from entrypoints.http.contract import Contract, Example, Tag
+from entrypoints.http.contracts.contract import Contract, Example, Tag
 from entrypoints.http.contracts.error_samples import samples_of
 from entrypoints.http.contracts.parameters import LIMIT
 from entrypoints.http.openapi.components import Components
 from entrypoints.http.openapi.gaps import gaps
-from entrypoints.http.payloads import ExecuteBody, Executed
-from entrypoints.http.routes import Operation
-from entrypoints.settings import Settings
+from entrypoints.http.operation import Operation
+from entrypoints.http.payloads.executions import ExecuteBody, Executed
 from tests.unit.http.openapi.conftest import NOWHERE
 from tests.unit.http.test_every_request import leaf_errors
 
@@ -171,7 +171,7 @@ def test_the_protocol_of_runtime_hosts_is_not_in_it(whole):
 
 
 def test_settings_are_told_as_bounds():
-    set_lower = Settings.load(NOWHERE | {"SCRIPT_TIMEOUT_MAX_MS": "7000", "MAX_SCRIPT_SIZE": "1234"})
+    set_lower = load_settings(NOWHERE | {"SCRIPT_TIMEOUT_MAX_MS": "7000", "MAX_SCRIPT_SIZE": "1234"})
     schemas = json.loads(document(set_lower))["components"]["schemas"]
     assert schemas["LimitsBody"]["properties"]["timeout_ms"]["maximum"] == 7000
     assert "At most 1234 bytes" in schemas["InitializeBody"]["properties"]["script_content"]["description"]

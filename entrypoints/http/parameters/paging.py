@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from entrypoints.http.answer import Headers
-from entrypoints.http.cursors import Cursor, InvalidCursor, read_cursor
-from entrypoints.http.queries import Query
+from entrypoints.http.parameters.cursors import Cursor, InvalidCursor, read_cursor
+from entrypoints.http.parameters.queries import Query
 from entrypoints.http.request import Request
 
 SIZE = 50

@@ -13,10 +13,10 @@ from msgspec import Raw, Struct
 from domain.errors import FieldTooLarge, InvalidRequest, Problem
 from domain.json_pointer import pointer
 from domain.json_text import is_deeper
-from entrypoints.http.body import read_body
-from entrypoints.http.body_schema import BodySchema
-from entrypoints.http.json_values import Members, flaws, read_json
-from entrypoints.http.plain_json import DEPTH_MAX, is_plain
+from entrypoints.http.bodies.json_values import Members, flaws, read_json
+from entrypoints.http.bodies.plain_json import DEPTH_MAX, is_plain
+from entrypoints.http.bodies.reading import read_body
+from entrypoints.http.bodies.schema import BodySchema
 from entrypoints.http.refusals import InvalidParams, invalid
 from entrypoints.http.request import Request
 

@@ -9,8 +9,8 @@ from domain.function import FunctionType
 from domain.json_text import JsonText
 from domain.language import Language
 from domain.ports import FunctionPage
-from entrypoints.http import fields
-from entrypoints.http.payloads import embedded
+from entrypoints.http.payloads import fields
+from entrypoints.http.payloads.values import embedded
 
 DESCRIPTION_SIZE_MAX = 4096
 TAGS_MAX = 16

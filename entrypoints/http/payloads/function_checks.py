@@ -8,9 +8,9 @@ from domain.example_runs import Verdict
 from domain.execution import Failure, FailureCode
 from domain.function_service import Checked
 from domain.json_text import JsonText
-from entrypoints.http import fields
-from entrypoints.http.payloads import embedded
-from entrypoints.http.payloads_functions import ExampleParams, ExampleResult, FunctionVersion
+from entrypoints.http.payloads import fields
+from entrypoints.http.payloads.functions import ExampleParams, ExampleResult, FunctionVersion
+from entrypoints.http.payloads.values import embedded
 
 _QUOTED_LENGTH_MAX = 64 * 1024
 

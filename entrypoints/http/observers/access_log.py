@@ -12,9 +12,9 @@ from structlog.typing import FilteringBoundLogger
 from typing_extensions import override
 
 from domain.identity import Owner
-from entrypoints.http.guards import Observer
+from entrypoints.http.observers.observer import Observer
+from entrypoints.http.operation import Operation
 from entrypoints.http.request import Request
-from entrypoints.http.routes import Operation
 from entrypoints.logs import json_lines
 
 _LOGGER = "http.access"

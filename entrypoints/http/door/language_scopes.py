@@ -6,10 +6,10 @@ from domain.language import Language, LanguageMapping
 from domain.principal import Scope
 from domain.session_languages import SessionLanguages
 from entrypoints.http.answer import Headers
-from entrypoints.http.caller import session_key
-from entrypoints.http.guards import Guard
+from entrypoints.http.door.caller import session_key
+from entrypoints.http.door.guard import Guard
+from entrypoints.http.operation import Access, Operation
 from entrypoints.http.request import Request
-from entrypoints.http.routes import Access, Operation
 
 
 class LanguageGuard(Guard):

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from domain.errors import Problem
 from domain.json_pointer import pointer
-from entrypoints.http.plain_json import DIGITS_MAX, FRACTION_DIGITS_MAX
+from entrypoints.http.bodies.plain_json import DIGITS_MAX, FRACTION_DIGITS_MAX
 
 _NUMBER = re.compile(r"-?[0-9]+(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
 _EXPONENT_LENGTH_MAX = 12

@@ -1,37 +1,17 @@
 """Which names of this server are answered to."""
 
 from collections.abc import Iterable
-from typing import ClassVar
 
-from attrs import define
 from typing_extensions import override
 
-from domain.errors import Invalid
 from entrypoints.http.answer import Headers
-from entrypoints.http.guards import Guard
+from entrypoints.http.door.guard import Guard
+from entrypoints.http.operation import Operation
+from entrypoints.http.refusals import HostNotAllowed
 from entrypoints.http.request import Request
-from entrypoints.http.routes import Operation
 
 ANY_HOST = "*"
-_SHOWN_MAX = 128
 _SEEN_MAX = 64
-
-
-@define(eq=False)
-class HostNotAllowed(Invalid):
-    """The request was meant for another server, or brought here by a name that somebody else made up."""
-
-    code: ClassVar[str] = "INVALID_REQUEST"
-    host: str | None
-
-    @property
-    @override
-    def message(self) -> str:
-        named = "no host" if self.host is None else f"the host {self.host[:_SHOWN_MAX]!r}"
-        return (
-            f"The request names {named}, which is no name of this server. Use one of its names; whoever runs it can add "
-            "one by ALLOWED_HOSTS."
-        )
 
 
 class HostGuard(Guard):

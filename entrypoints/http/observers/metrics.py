@@ -6,9 +6,9 @@ from http import HTTPStatus
 
 from typing_extensions import override
 
-from entrypoints.http.guards import Observer
+from entrypoints.http.observers.observer import Observer
+from entrypoints.http.operation import Operation
 from entrypoints.http.request import Request
-from entrypoints.http.routes import Operation
 from entrypoints.metrics.readings import Reading, Sample, counter, gauge, histogram, single
 
 _BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)

@@ -1,21 +1,9 @@
-"""What is asked before an endpoint, and what is told after it."""
+"""What is told of every request."""
 
 from typing import Protocol
 
-from entrypoints.http.answer import Headers
+from entrypoints.http.operation import Operation
 from entrypoints.http.request import Request
-from entrypoints.http.routes import Operation
-
-
-class Guard(Protocol):
-    """Judges a request whose operation is known, before anything of its body is read."""
-
-    async def admit(self, request: Request, operation: Operation) -> Headers:
-        """Return headers for the answer, whatever it will be; raises a DomainError to refuse.
-
-        A guard may set `request.caller`; guards are asked in order.
-        """
-        ...
 
 
 class Observer(Protocol):

@@ -8,7 +8,7 @@ from jsonschema_rs import Draft202012Validator, ValidationError
 
 from domain.errors import Problem
 from domain.json_pointer import pointer
-from entrypoints.http.json_values import NumberText
+from entrypoints.http.bodies.json_values import NumberText
 
 _ENVELOPE_DEPTH = 2
 _ARTICLES = {"integer": "an integer", "object": "an object", "array": "an array"}

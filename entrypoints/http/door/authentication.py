@@ -10,9 +10,9 @@ from domain.credentials import CredentialMissing
 from domain.errors import DomainError
 from domain.principal import ANY_EXECUTE, NOBODY, Principal, Scope
 from entrypoints.http.answer import Headers
-from entrypoints.http.guards import Guard
+from entrypoints.http.door.guard import Guard
+from entrypoints.http.operation import Access, Operation
 from entrypoints.http.request import Request
-from entrypoints.http.routes import Access, Operation
 
 SCOPES: Mapping[Access, frozenset[Scope]] = {
     Access.EXECUTE: ANY_EXECUTE,

@@ -8,10 +8,10 @@ from typing_extensions import override
 from domain.rate import RateLimited, RatePolicy
 from domain.rate_limiter import RateLimiter
 from entrypoints.http.answer import Headers
-from entrypoints.http.guards import Guard
-from entrypoints.http.rate_headers import limit_header, policy_header
+from entrypoints.http.door.guard import Guard
+from entrypoints.http.door.rate_headers import limit_header, policy_header
+from entrypoints.http.operation import Operation
 from entrypoints.http.request import Header, Request
-from entrypoints.http.routes import Operation
 
 _NAMES = frozenset({b"ratelimit", b"ratelimit-policy"})
 

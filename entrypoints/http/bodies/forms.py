@@ -7,10 +7,12 @@ from msgspec import Raw, UnsetType
 
 from domain.errors import FieldTooLarge, Problem
 from domain.limits import LimitsRequest
+from entrypoints.http.bodies.plain_json import written_size
+from entrypoints.http.bodies.validation import BodyForm, Flaw
 from entrypoints.http.options import HttpOptions
-from entrypoints.http.payloads import ExecuteBody, InitializeBody, LimitsBody, PatchBody, given
-from entrypoints.http.plain_json import written_size
-from entrypoints.http.validation import BodyForm, Flaw
+from entrypoints.http.payloads.executions import ExecuteBody
+from entrypoints.http.payloads.sessions import InitializeBody, LimitsBody, PatchBody
+from entrypoints.http.payloads.values import given
 
 _ENVELOPE_SIZE = 64 * 1024
 _ESCAPED = 3

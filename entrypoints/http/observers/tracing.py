@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from typing_extensions import override
 
-from entrypoints.http.guards import Observer
+from entrypoints.http.observers.observer import Observer
+from entrypoints.http.operation import Operation
 from entrypoints.http.request import Request
-from entrypoints.http.routes import Operation
 from entrypoints.tracing.trace import Tracing
 from entrypoints.tracing.traceparent import PARENT, STATE
 

@@ -11,13 +11,13 @@ from domain.batch_service import Batch
 from domain.errors import FieldTooLarge, InvalidRequest, Problem
 from domain.json_pointer import pointer
 from domain.json_text import JsonText
-from entrypoints.http.body import read_body
+from entrypoints.http.bodies.forms import BodyForms
+from entrypoints.http.bodies.reading import read_body
+from entrypoints.http.bodies.validation import BodyForm, Flaw, refuse
 from entrypoints.http.options import HttpOptions
-from entrypoints.http.payloads import json_text
-from entrypoints.http.payloads_batch import BatchEnvelope
+from entrypoints.http.payloads.batches import BatchEnvelope
+from entrypoints.http.payloads.values import json_text
 from entrypoints.http.request import Request
-from entrypoints.http.rules import BodyForms
-from entrypoints.http.validation import BodyForm, Flaw, refuse
 
 _PROBLEMS_MAX = 100
 _THREAD_FROM_SIZE = 64 * 1024

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from domain.executed import Executed
-from entrypoints.http import fields, payloads
+from entrypoints.http.payloads import executions, fields
+from entrypoints.http.payloads.errors import Error
+from entrypoints.http.payloads.executions import ExecuteBody
 
-Items = Annotated[
-    list[payloads.ExecuteBody], Meta(description="What the script is executed with, item by item, in order.")
-]
+Items = Annotated[list[ExecuteBody], Meta(description="What the script is executed with, item by item, in order.")]
 Parallel = Annotated[int, Meta(ge=1, description="How many items may run at once; 1 runs them one after the other.")]
 Index = Annotated[int, Meta(ge=0, description="The item's place in the batch, from 0 on.")]
 ItemStatus = Annotated[int, Meta(description="The HTTP status that the item would have had as a call of its own.")]
@@ -46,12 +46,12 @@ class BatchLine(Struct, omit_defaults=True):
     execution_count: fields.ExecutionCount | UnsetType = UNSET
     stdout: fields.Stdout | UnsetType = UNSET
     stderr: fields.Stderr | UnsetType = UNSET
-    error: payloads.Error | UnsetType = UNSET
+    error: Error | UnsetType = UNSET
 
     @classmethod
     def of(cls, index: int, status: int, ended: Executed) -> "BatchLine":
         """Return the line of an item that ended well."""
-        return cls(index, status, **_members(payloads.Executed.of(ended)))
+        return cls(index, status, **_members(executions.Executed.of(ended)))
 
 
 def _members(payload: Struct) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from domain.function_schema import FunctionSchema
 from domain.function_service import FunctionRequest
 from domain.json_pointer import pointer
 from domain.json_text import JsonText
-from entrypoints.http.body import read_body
+from entrypoints.http.bodies.reading import read_body
+from entrypoints.http.bodies.validation import BodyForm, Flaw, refuse
 from entrypoints.http.options import HttpOptions
-from entrypoints.http.payloads import json_text
-from entrypoints.http.payloads_functions import (
+from entrypoints.http.payloads.functions import (
     DESCRIPTION_SIZE_MAX,
     EXAMPLES_MAX,
     EXAMPLES_SIZE_MAX,
@@ -25,8 +25,8 @@ from entrypoints.http.payloads_functions import (
     ExampleEnvelope,
     FunctionEnvelope,
 )
+from entrypoints.http.payloads.values import json_text
 from entrypoints.http.request import Request
-from entrypoints.http.validation import BodyForm, Flaw, refuse
 
 _ENVELOPE_SIZE = 64 * 1024
 _ESCAPED = 3

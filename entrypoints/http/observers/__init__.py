@@ -1,0 +1,1 @@
+"""What is told of every request once it has been answered."""

@@ -1,0 +1,1 @@
+"""What comes in paths, query strings and headers, parsed once."""
