@@ -33,7 +33,8 @@ def _no_standby(server: ServerFacts) -> Finding:
         return warning(
             SUBJECT,
             "the server waits for synchronous standbys, and there is none",
-            "Every write waits for ever: calls answer 503 at their time limit.",
+            "Every write waits for ever: calls answer 503 at their time limit, and the server's ends of their "
+            "connections, which wait on, take its places until reads fail too.",
             "Bring a standby back, or empty synchronous_standby_names.",
         )
     return note(
