@@ -12,6 +12,7 @@ from adapters.postgres.coalescer import Coalescer, CoalescerOptions
 from adapters.postgres.errors import StillLocked
 from adapters.postgres.gateway import LaneName
 from adapters.postgres.key_set import KeySet
+from adapters.postgres.observing import tell_caller
 from domain.errors import StorageUnavailable
 
 Call = TypeVar("Call")
@@ -109,7 +110,7 @@ class LockingWrites(Generic[Call, Answer]):
         row.callers += 1
         try:
             for _ in range(_LOOKS_MAX):
-                await asyncio.sleep(random.uniform(row.pause_s / 2, row.pause_s))  # noqa: S311  # keeps processes apart
+                await self._pause(row.pause_s)
                 answer = await self._passing.ask(call)
                 if answer is not SKIPPED:
                     return answer
@@ -118,6 +119,11 @@ class LockingWrites(Generic[Call, Answer]):
             if not row.callers:
                 del self._stuck[key]
         return SKIPPED
+
+    async def _pause(self, longest_s: float) -> None:
+        pause_s = random.uniform(longest_s / 2, longest_s)  # noqa: S311  # keeps processes apart
+        await asyncio.sleep(pause_s)
+        tell_caller(f"{self._passing.name}_locked", pause_s)
 
 
 _WAITING_MAX = 2

@@ -8,6 +8,7 @@ from adapters.postgres.coalescer import CoalescerOptions
 from adapters.postgres.errors import StillLocked
 from adapters.postgres.key_set import KeySet
 from adapters.postgres.locking_writes import SKIPPED, LockingWrites
+from adapters.postgres.observing import CALLER
 from domain.errors import StorageUnavailable
 
 
@@ -67,6 +68,26 @@ async def test_a_row_that_stays_locked_is_waited_for_once_looked_at_for_a_while_
     assert rows.on("waiting") == [["a"]]
     assert 1 < len(rows.on("main")) < 50
     assert not writes._stuck
+
+
+class Waiting:
+    """Notes the waits of one caller."""
+
+    def __init__(self):
+        self.names = []
+
+    def waited(self, name, duration_s):
+        self.names.append(name)
+
+
+async def test_pauses_between_looks_are_waits_of_the_caller():
+    caller = Waiting()
+    CALLER.set(caller)
+    with pytest.raises(StorageUnavailable):
+        await writes_to(Rows("a")).ask("a")
+    CALLER.set(None)
+    looks = caller.names.count("write") - 1
+    assert caller.names.count("write_locked") == looks > 1
 
 
 async def test_a_row_that_is_let_go_later_is_written():
