@@ -26,7 +26,7 @@ INSERT INTO meta.sessions (
     expires_at, expires_max_at, context, metadata, script
 )
 SELECT
-    (%(prefix)s || lpad(to_hex(n), 12, '0'))::uuid, 'anonymous', 'nodejs', 'calculator', %(script_hash)s, 5000, 128,
+    (%(prefix)s || lpad(to_hex(n), 12, '0'))::uuid, %(owner)s, 'nodejs', 'calculator', %(script_hash)s, 5000, 128,
     'session', 'fixed', %(lifetime_s)s,
     now() + make_interval(secs => CASE WHEN n %% 2 < %(expired)s::int THEN -7200 ELSE %(lifetime_s)s::int END),
     now() + interval '30 days', %(context)s::jsonb, '{}', %(script)s
@@ -108,6 +108,7 @@ def program(name: str) -> str:
 def _fill_parameters(sessions: SessionSet, first: int, last: int, *, expired: bool) -> dict[str, object]:
     return {
         "prefix": sessions.prefix,
+        "owner": sessions.owner,
         "script_hash": hashlib.sha256(SCRIPT.encode()).hexdigest(),
         "lifetime_s": LIFETIME_S,
         "expired": int(expired),

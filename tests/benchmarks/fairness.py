@@ -6,7 +6,6 @@ import multiprocessing
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from itertools import cycle
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -14,18 +13,15 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
-from adapters.tokens.claims import ClaimRules
-from adapters.tokens.issuer import issue_token
 from domain.identity import Owner
-from domain.principal import Scope
 from tests.benchmarks.database import Database
 from tests.benchmarks.load import Load, LoadFailed, LoadGenerator
 from tests.benchmarks.machine import Cores
 from tests.benchmarks.measurement import quantile_ms
 from tests.benchmarks.requests import request
 from tests.benchmarks.servers import Server, pglambda, serving
+from tests.benchmarks.watched import SECRET, bearer
 
-_SECRET = "a secret for this benchmark alone"
 _FLOODER, _NEIGHBOUR = Owner("flooder"), Owner("neighbour")
 _FLOOD_CONNECTIONS = 600
 _FLOOD_SESSIONS = 40
@@ -60,20 +56,16 @@ class Flooded:
 
 @frozen
 class Caller:
-    """An owner at a server; without a token everybody is one owner."""
+    """An owner at a server; without a token in `headers` everybody is one owner."""
 
     server: Server
-    token: str | None
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {} if self.token is None else {"authorization": f"Bearer {self.token}"}
+    headers: Mapping[str, str]
 
     def initialize(self, script: str, count: int) -> list[str]:
         """Make sessions and return their ids."""
         where = urlsplit(self.server.url)
         connection = http.client.HTTPConnection(str(where.hostname), where.port, timeout=_TIMEOUT_S)
-        headers = self.headers | {"language-title": "python-x", "content-type": "application/json"}
+        headers = {**self.headers, "language-title": "python-x", "content-type": "application/json"}
         found = []
         for _ in range(count):
             connection.request("POST", "/api/v1/initialize", json.dumps({"script_content": script}), headers)
@@ -95,14 +87,14 @@ def run(database: Database, cores: Cores, folder: Path, seconds: float) -> tuple
     """Measure a neighbour in quiet and under the flood: as an owner of their own, and as one with the flooder."""
     noticed: list[Noticed] = []
     flooded: list[Flooded] = []
-    for title, secret in (("owners apart", _SECRET), ("one owner", "")):
+    for title, secret in (("owners apart", SECRET), ("one owner", "")):
         auth = {"JWT_SECRET": secret} if secret else {"AUTH": "none"}
         with serving(pglambda(database.url, folder, **auth), cores.server) as server:
-            neighbour = Caller(server, _token(_NEIGHBOUR) if secret else None)
+            neighbour = Caller(server, bearer(_NEIGHBOUR) if secret else {})
             sessions = neighbour.initialize(_NEIGHBOUR_SCRIPT, 2)
             if secret:
                 noticed += _notice("quiet", neighbour, sessions, seconds)
-            with _flood(Caller(server, _token(_FLOODER) if secret else None), 2 * seconds + 2 * _SETTLE_S) as ended:
+            with _flood(Caller(server, bearer(_FLOODER) if secret else {}), 2 * seconds + 2 * _SETTLE_S) as ended:
                 time.sleep(_SETTLE_S)
                 noticed += _notice(f"flood, {title}", neighbour, sessions, seconds)
             load = ended.recv()
@@ -158,11 +150,6 @@ def _send_flood(said: Connection, caller: Caller, sessions: list[str], seconds: 
         except (LoadFailed, OSError):
             load = Load([], {0: 1}, seconds, 0.0)
     said.send(load)
-
-
-def _token(owner: Owner) -> str:
-    span = datetime.now(UTC), timedelta(hours=1)
-    return issue_token(_SECRET, owner, (Scope.EXECUTE_ALL,), ClaimRules(), span)
 
 
 def _spoken(statuses: Mapping[int, int]) -> str:

@@ -5,6 +5,8 @@ PLAIN = "pool per request"
 EXPRESS = "express-session"
 PGBENCH = "pgbench"
 PGLAMBDA = "pglambda"
+PGLAMBDA_WATCHED = "pglambda, all on"
+"""Callers known and limited, requests logged, figures asked for: see `watched`."""
 PGLAMBDA_REMOTE = "pglambda, runtime host"
 
 GET = "get"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
-from tests.benchmarks import callers, executions, http_runs, peer, pgbench, requests, servers
+from tests.benchmarks import callers, executions, http_runs, peer, pgbench, requests, servers, watched
 from tests.benchmarks.database import Database
 from tests.benchmarks.http_runs import Case, Times
 from tests.benchmarks.machine import Cores
@@ -23,6 +23,7 @@ from tests.benchmarks.names import (
     PATCH,
     PGLAMBDA,
     PGLAMBDA_REMOTE,
+    PGLAMBDA_WATCHED,
     PLAIN,
     WARM,
 )
@@ -81,12 +82,14 @@ class Plan:
         yield self._bare()
         for size in self.scope.sizes:
             sessions = SessionSet(size)
-            yield self._filling(sessions)
             if size in self.scope.sizes_peers:
+                yield self._filling(sessions)
                 yield self._pgbench(sessions)
                 yield self._express(sessions)
                 yield self._plain(sessions)
-                yield self._filling(sessions)
+            if size == self.scope.sizes[0]:
+                yield from self._all_on(SessionSet(size, owner=watched.CALLER))
+            yield self._filling(sessions)
             yield self._pglambda(sessions)
         yield self._filling(SessionSet(self.scope.sizes[0]))
         yield from (self._executions(language) for language in _LANGUAGES)
@@ -157,6 +160,18 @@ class Plan:
             ]
 
         return work
+
+    def _all_on(self, sessions: SessionSet) -> Iterator[Stage]:
+        case = Case(PGLAMBDA_WATCHED, GET, self.scope.connections, sessions.count)
+        program = partial(servers.pglambda, self.database.url, self.folder / "service", **watched.SETTINGS)
+
+        def work(server: Server) -> Sequence[Measurement]:
+            load = requests.gets(sessions, **watched.bearer(sessions.owner))
+            with watched.scraped(server.url):
+                return [http_runs.run(server, self.database.pid, case, load, self.scope.times)]
+
+        yield self._filling(sessions)
+        yield Stage(partial(self._serving, program), [self._step(case, work)])
 
     def _pglambda(self, sessions: SessionSet) -> Stage:
         scope, count = self.scope, sessions.count
@@ -241,6 +256,10 @@ class Plan:
         def work(server: Server) -> Sequence[Measurement]:
             return [http_runs.run(server, self.database.pid, case, load(), self.scope.times)]
 
+        return self._step(case, work)
+
+    @staticmethod
+    def _step(case: Case, work: Callable[[Server], Sequence[Measurement]]) -> Step:
         among = f", {case.sessions:,} sessions" if case.sessions else ""
         return Step(f"{case.system}: {case.operation}, {case.connections} connections{among}", work)
 

@@ -16,9 +16,9 @@ _PATCH = {"context": json.loads(CONTEXT) | {"env": "live"}}
 _PARAMS = {"params": {"a": 5, "b": 3}}
 
 
-def gets(sessions: SessionSet) -> Iterator[bytes]:
+def gets(sessions: SessionSet, **headers: str) -> Iterator[bytes]:
     """Read sessions in random order."""
-    return cycle([request("GET", f"/api/v1/sessions/{each}") for each in _ids(sessions)])
+    return cycle([request("GET", f"/api/v1/sessions/{each}", **headers) for each in _ids(sessions)])
 
 
 def patches(sessions: SessionSet) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from attrs import field, frozen
 
-from domain.identity import ANONYMOUS, SessionKey
+from domain.identity import ANONYMOUS, Owner, SessionKey
 
 SCRIPT = "return event.params.a + event.params.b;"
 CONTEXT = '{"env": "test", "tenant": "acme", "limits": {"rows": 1000, "depth": 3}}'
@@ -21,6 +21,7 @@ class SessionSet:
 
     count: int
     first: UUID = field(factory=lambda: _id_at(time.time()))
+    owner: Owner = ANONYMOUS
 
     @property
     def prefix(self) -> str:
@@ -29,7 +30,7 @@ class SessionSet:
 
     def key(self, number: int) -> SessionKey:
         """Return the key of one session."""
-        return SessionKey(ANONYMOUS, UUID(int=self.first.int | number))
+        return SessionKey(self.owner, UUID(int=self.first.int | number))
 
     def sample(self, size_max: int = _SAMPLE_MAX) -> list[int]:
         """Return numbers of sessions in random order, each at most once; the same ones in every run."""

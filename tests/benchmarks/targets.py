@@ -14,6 +14,7 @@ from tests.benchmarks.names import (
     INITIALIZE,
     PGBENCH,
     PGLAMBDA,
+    PGLAMBDA_WATCHED,
     PLAIN,
     UPDATE,
     WARM,
@@ -65,6 +66,9 @@ def verdicts(facts: Facts) -> Iterator[Verdict]:
     yield _at_least("get / bare Starlette", 0.70, _rates(get, bare_get))
     yield _at_least("get / pool per request", 4, _rates(get, find(PLAIN, GET)))
     yield _at_least("get / express-session", 5, _rates(get, find(EXPRESS, GET)))
+    yield _at_least(
+        "get, authentication, limits, metrics and log on / off", 0.75, _rates(find(PGLAMBDA_WATCHED, GET), get)
+    )
     yield _at_least("initialize / bare Starlette POST", 0.45, _rates(initialize, bare_post))
     yield _at_least("initialize / express-session create", 3.5, _rates(initialize, find(EXPRESS, INITIALIZE)))
     yield _at_least("finish, in process / pgbench's UPDATE", 0.7, _rates(find(PGLAMBDA, FINISH), find(PGBENCH, UPDATE)))
