@@ -103,6 +103,7 @@ class WorkerProcess:
             return await self._died(Exchange(Ending.DIED))
         self.stdout.clear()
         self.stderr.clear()
+        self.meter.forget_peak()
         started_at, cpu_before_s = time.perf_counter(), self.meter.cpu_s() or 0.0
         ended = await self._answer_to(
             operations,

@@ -8,6 +8,7 @@ from attrs import define, frozen
 
 _PEAK, _THREADS = b"\nVmHWM:", b"\nThreads:"
 _STATUS_SIZE_MAX = 4096
+_FORGET_PEAK = b"5"  # proc(5), clear_refs
 _CLOCK_OF_ALL_THREADS = 2
 _QUIET_CPU_S = 0.002
 """Less than it takes to occupy `_REST_MEMORY`."""
@@ -18,7 +19,10 @@ _REST_MEMORY = 32 << 20
 
 @frozen
 class Footprint:
-    """The peak of a process's resident memory, and its threads now; None where they cannot be read."""
+    """The peak of a process's resident memory, and its threads now; None where they cannot be read.
+
+    The peak is that since the meter was told to forget it, and that of the process's life where the kernel cannot.
+    """
 
     memory_bytes: int | None = None
     threads: int | None = None
@@ -30,6 +34,7 @@ class UsageMeter:
 
     _clock: int | None = None
     _status: int | None = None
+    _peak: int | None = None
     _rest_cpu_s: float = 0.0
     _rest_memory_bytes: int = 0
 
@@ -38,11 +43,9 @@ class UsageMeter:
         """Return the meter of a living process."""
         if pid is None:
             return cls()
-        status = None
-        with contextlib.suppress(OSError):
-            status = os.open(f"/proc/{pid}/status", os.O_RDONLY | os.O_CLOEXEC)
+        status, peak = _opened(f"/proc/{pid}/status", os.O_RDONLY), _opened(f"/proc/{pid}/clear_refs", os.O_WRONLY)
         # clock_getcpuclockid(3): the kernel's number for the CPU clock of a process.
-        return cls(~pid << 3 | _CLOCK_OF_ALL_THREADS, status)
+        return cls(~pid << 3 | _CLOCK_OF_ALL_THREADS, status, peak)
 
     def cpu_s(self) -> float | None:
         """Return the CPU time of all its threads so far, in seconds; None once it cannot be read."""
@@ -63,6 +66,12 @@ class UsageMeter:
         except (OSError, ValueError):
             return Footprint()
 
+    def forget_peak(self) -> None:
+        """Let the peak of memory be what is held now: what it was in earlier executions is none of the next one's."""
+        if self._peak is not None:
+            with contextlib.suppress(OSError):
+                os.pwrite(self._peak, _FORGET_PEAK, 0)
+
     def rest(self, cpu_s: float | None, footprint: Footprint) -> None:
         """Remember what it has used by now, when nothing more is asked of it."""
         self._rest_cpu_s, self._rest_memory_bytes = cpu_s or 0.0, footprint.memory_bytes or 0
@@ -77,9 +86,16 @@ class UsageMeter:
 
     def close(self) -> None:
         """Let go of the process."""
-        if self._status is not None:
-            os.close(self._status)
-            self._status = None
+        for descriptor in (self._status, self._peak):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._status = self._peak = None
+
+
+def _opened(path: str, flags: int) -> int | None:
+    with contextlib.suppress(OSError):
+        return os.open(path, flags | os.O_CLOEXEC)
+    return None
 
 
 def _field(status: bytes, name: bytes, end: bytes) -> int:

@@ -173,6 +173,16 @@ async def test_a_worker_that_rests_is_kept(opened):
         assert (await report_of(runner, run_of("result = 1", key=key))).cold_start is False
 
 
+async def test_the_memory_of_an_execution_is_not_that_of_earlier_ones(opened):
+    async with opened(languages=PYTHON, spares=0) as runner:
+        key = new_session()
+        much = await report_of(runner, run_of("held = 'x' * (64 << 20)", key=key))
+        little = await report_of(runner, run_of("result = 1", key=key))
+        assert little.cold_start is False
+        assert much.memory_usage_bytes > 64 << 20
+        assert little.memory_usage_bytes < 64 << 20
+
+
 LEAVES_ITS_FIRST_THREAD = """
 import ctypes, sys, threading
 frame = sys._getframe()
