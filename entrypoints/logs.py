@@ -5,7 +5,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any, Protocol
 
 import structlog
@@ -29,12 +29,22 @@ class Stream(Protocol):
         ...
 
 
-class _Lines(structlog.WriteLoggerFactory):
+class _NamedLogger(structlog.WriteLogger):
+    """A logger of structlog's that knows by which name it was asked for."""
+
+    def __init__(self, stream: Any, name: str | None) -> None:
+        super().__init__(stream)
+        self.name = name
+
+
+class _Lines:
     """Makes structlog's loggers, and knows their stream."""
 
     def __init__(self, stream: Any) -> None:
-        super().__init__(stream)
         self.stream: Stream = stream
+
+    def __call__(self, name: str | None = None, *_more: Any) -> _NamedLogger:
+        return _NamedLogger(self.stream, name)
 
 
 def configure_service_logs(level: LogLevel, look: LogFormat) -> None:
@@ -54,6 +64,7 @@ def configure_logs(level: LogLevel, look: LogFormat, stream: Stream | None = Non
     stream = stream or sys.stderr
     shared: list[Callable[..., Any]] = [
         structlog.contextvars.merge_contextvars,
+        _add_logger_name,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -69,6 +80,15 @@ def configure_logs(level: LogLevel, look: LogFormat, stream: Stream | None = Non
     handler = logging.StreamHandler(stream)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
     logging.basicConfig(handlers=[handler], level=number, force=True)
+
+
+def _add_logger_name(logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Add the logger's name, unless the line has one: structlog's own processor knows the standard library's alone."""
+    record = event.get("_record")
+    name = getattr(logger, "name", None) if record is None else record.name
+    if name is not None:
+        event.setdefault("logger", name)
+    return event
 
 
 def _renderer(look: LogFormat) -> Callable[..., Any]:
@@ -108,7 +128,7 @@ def json_lines() -> JsonLines | None:
 
 
 def _tell_of_dropping(count: int) -> None:
-    structlog.get_logger().warning("log_lines_dropped", count=count, reason="nobody read them in time")
+    structlog.get_logger(__name__).warning("log_lines_dropped", count=count, reason="nobody read them in time")
 
 
 def _pieces(lines: list[bytes]) -> Iterator[bytes]:

@@ -28,7 +28,7 @@ class Keeper:
     """How often it has ended by itself and was started again."""
     _process: Process | None = field(default=None, init=False)
     _watch: asyncio.Task[None] | None = field(default=None, init=False)
-    _log: structlog.typing.FilteringBoundLogger = field(factory=structlog.get_logger, init=False)
+    _log: structlog.typing.FilteringBoundLogger = field(factory=lambda: structlog.get_logger(__name__), init=False)
 
     async def start(self) -> None:
         """Start the child for the first time and wait until it serves; raises StartFailed."""

@@ -62,7 +62,7 @@ class Supervisor:
     _private: Path | None = field(default=None, init=False)
     _names: tuple[str, ...] = field(default=(), init=False)
     _figures: SupervisorFigures | None = field(default=None, init=False)
-    _log: structlog.typing.FilteringBoundLogger = field(factory=structlog.get_logger, init=False)
+    _log: structlog.typing.FilteringBoundLogger = field(factory=lambda: structlog.get_logger(__name__), init=False)
 
     async def run(self) -> None:
         """Serve until a signal; raises StartFailed, DataDirError or CannotListen when the service cannot start."""

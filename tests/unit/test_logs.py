@@ -39,6 +39,14 @@ def test_a_line_of_json_has_the_traceback_whoever_wrote_it(logger, capsys):
     assert line["exception"].startswith("Traceback (most recent call last):")
     assert line["exception"].endswith(REASON)
     assert "exc_info" not in line
+    assert line["logger"] == "somebody"
+
+
+def test_a_line_keeps_the_logger_that_it_was_given(capsys):
+    configure_logs(LogLevel.INFO, LogFormat.JSON)
+    structlog.get_logger().bind(logger="http").info("asked")
+    structlog.get_logger("module").bind(logger="http").info("asked")
+    assert [json.loads(line)["logger"] for line in capsys.readouterr().err.splitlines()] == ["http", "http"]
 
 
 @pytest.mark.parametrize("logger", [logging.getLogger, structlog.get_logger])
