@@ -22,8 +22,8 @@ SCOPES: Mapping[Access, frozenset[Scope]] = {
 }
 """Scopes of which one is needed; every known caller has what is not named here."""
 
-_DETAIL_TIMEOUT_S = 0.2
-"""What learning who asks about the process may take, which is to be told in every state."""
+DETAIL_TIMEOUT_S = 0.15
+"""What learning who asks about the process may take, which is to be told in every state and within a second."""
 
 
 class AuthenticationGuard(Guard):
@@ -49,7 +49,7 @@ class AuthenticationGuard(Guard):
     async def _perhaps(self, request: Request) -> Principal:
         """Return who is calling, or nobody where that cannot be told at once."""
         try:
-            async with asyncio.timeout(_DETAIL_TIMEOUT_S):
+            async with asyncio.timeout(DETAIL_TIMEOUT_S):
                 return await self._authentication.principal(_credential(request))
         except (DomainError, TimeoutError):
             return NOBODY

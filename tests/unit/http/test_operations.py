@@ -6,7 +6,9 @@ import time
 import pytest
 
 from entrypoints.http.application import Hooks
-from tests.unit.http.world import Exchange, World, error_of, initialized, until
+from entrypoints.http.door.authentication import DETAIL_TIMEOUT_S
+from entrypoints.http.options import HttpOptions
+from tests.unit.http.world import POLICY, Exchange, World, error_of, initialized, until
 
 
 def probe(status, **facts):
@@ -22,6 +24,10 @@ async def broken():
 
 async def silent():
     await asyncio.Event().wait()
+
+
+def test_knowing_who_asks_and_asking_the_parts_take_less_than_a_second_together():
+    assert DETAIL_TIMEOUT_S + HttpOptions(POLICY).probe_timeout_s <= 0.95
 
 
 async def test_livez_tells_of_the_process_alone(client, world):
