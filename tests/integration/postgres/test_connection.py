@@ -32,6 +32,15 @@ async def test_a_server_that_does_not_greet_is_left_in_time(server):
     await eventually(lambda: not server.connections)
 
 
+async def test_a_name_that_nobody_resolves_is_left_in_time(monkeypatch):
+    async def silence(*_, **__):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", silence)
+    with within(0.2), pytest.raises(psycopg.errors.ConnectionTimeout):
+        await connect("host=db.example.com user=u dbname=d")
+
+
 async def test_a_caller_may_stop_waiting_for_a_greeting(server):
     server.mute = True
     asked = asyncio.ensure_future(connect(server.dsn, 30.0))
