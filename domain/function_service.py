@@ -1,6 +1,7 @@
 """What callers do with functions: register, read, list, check and deactivate them."""
 
-from collections.abc import Iterator, Mapping
+import asyncio
+from collections.abc import Mapping
 
 from attrs import define, field, frozen
 from typing_extensions import override
@@ -145,7 +146,7 @@ class FunctionService:
         params, problems = await self._compiled(request.schema.params, "/schema/params")
         result, more = await self._compiled(request.schema.result, "/schema/result")
         problems += more
-        problems += tuple(_misfits(request.examples, params, result))
+        problems += await _misfits(request.examples, params, result)
         if problems:
             raise InvalidRequest(problems)  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
         return Definition(script, request.description, request.schema, request.examples, request.tags)
@@ -163,11 +164,14 @@ class FunctionService:
             raise ExamplesFailed(problems)  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
 
 
-def _misfits(examples: tuple[Example, ...], params: Schema | None, result: Schema | None) -> Iterator[Problem]:
-    """Yield what in examples does not fit their schemas."""
+async def _misfits(examples: tuple[Example, ...], params: Schema | None, result: Schema | None) -> tuple[Problem, ...]:
+    """Return what in examples does not fit their schemas; others get their turn after each, which may take its time."""
+    found: list[Problem] = []
     for n, example in enumerate(examples):
         for schema, part, text in ((params, "params", example.params), (result, "result", example.result)):
-            yield from within(() if schema is None else schema.problems(text), f"/examples/{n}/{part}")
+            found += within(() if schema is None else schema.problems(text), f"/examples/{n}/{part}")
+            await asyncio.sleep(0)
+    return tuple(found)
 
 
 def _write_late() -> StorageUnavailable:

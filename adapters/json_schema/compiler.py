@@ -81,9 +81,10 @@ class JsonSchemaCompiler(SchemaCompiler):
             weight = Weight.of(document)
         except Endless:
             raise _refusal(Problem("", "refers to itself without looking deeper into the value")) from None
-        if max(weight.value, weight.byte) > WEIGHT_MAX:
+        if weight.is_excessive:
             message = (
-                f"may look at one value more than {WEIGHT_MAX} times; combine fewer subschemas and shorter patterns"
+                f"may take more than {WEIGHT_MAX} steps to check one value; combine fewer subschemas, fractions and "
+                "shorter patterns"
             )
             raise _refusal(Problem("", message))
         try:

@@ -6,6 +6,8 @@ from urllib.parse import unquote
 
 from attrs import define, field
 
+from adapters.json_schema import numbers
+from adapters.json_schema.numbers import Operands
 from adapters.json_schema.patterns import SCAN_OF_FORMAT, Patterns
 from domain.errors import Problem
 from domain.json_pointer import pointer
@@ -26,8 +28,8 @@ _EVERY_MEMBER = (
 _ELSEWHERE = ("$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$recursiveAnchor", "$vocabulary")
 _UNEVALUATED = ("unevaluatedProperties", "unevaluatedItems")
 _SCHEMAS_APART = frozenset({"$defs", "definitions", "contentSchema"})
-_COSTLY = {"multipleOf": 300, "uniqueItems": 100}
-"""Steps of keywords that compute: exact division, and hashes of all items."""
+_UNIQUE_ITEM = 100
+"""Steps of the hash of an item."""
 _Path = tuple[str | int, ...]
 
 
@@ -35,13 +37,16 @@ _Path = tuple[str | int, ...]
 class Subschema:
     """One schema of a document.
 
-    `literals` is what it costs for each value, `scan` for each byte of a string, in steps. `beside` are schemas of the
-    same value; one member of a value is seen by one of `named` or of `listed`, and by all of `every`. `repeats` is how
-    often others may be asked.
+    `literals` is what it costs for each value, `fractions` for each number in a value that is no small integer, `scan`
+    for each byte of a string, in steps; `unique` is how often it compares the items of a value. `beside` are schemas of
+    the same value; one member of a value is seen by one of `named` or of `listed`, and by all of `every`. `repeats` is
+    how often others may be asked.
     """
 
     path: _Path
     literals: int = 1
+    fractions: int = 0
+    unique: int = 0
     scan: int = 0
     repeats: int = 1
     beside: list["Subschema"] = field(factory=list)
@@ -91,7 +96,11 @@ class Document:
         subschema.listed += self._parts(schema, path, lists=("prefixItems",))
         subschema.every += self._parts(schema, path, _EVERY_MEMBER, maps=("patternProperties",))
         self._parts(schema, path, maps=("$defs", "definitions"))
-        subschema.literals += sum(_steps(name, value) for name, value in schema.items() if name not in _SCHEMAS_APART)
+        for name, value in schema.items():
+            operands = _operands(name, value)
+            subschema.literals += operands.value
+            subschema.fractions += operands.fraction
+        subschema.unique += schema.get("uniqueItems") is True
         subschema.scan += self._scan(schema, path)
         subschema.repeats += sum(name in schema for name in _UNEVALUATED)
 
@@ -161,6 +170,14 @@ def _refused(schema: Mapping[str, Any], path: _Path) -> Iterator[Problem]:
             yield Problem(pointer((*path, name)), "is not taken here; use $ref with #/$defs/...")
 
 
-def _steps(name: str, value: Any) -> int:
+def _operands(name: str, value: Any) -> Operands:
     """Return what a keyword costs: as much as it names, or what was measured of it."""
-    return _COSTLY.get(name, 1) + (len(value) if isinstance(value, (dict, list)) else 0)
+    if name in _SCHEMAS_APART:
+        return Operands(0, 0)
+    if numbers.is_bound(name):
+        return numbers.of_bound(name, value)
+    if name in {"enum", "const"}:
+        return numbers.of_options(value if name == "enum" else [value])
+    if name == "uniqueItems" and value:
+        return Operands(_UNIQUE_ITEM, numbers.UNIQUE)
+    return Operands(1 + (len(value) if isinstance(value, (dict, list)) else 0), 0)

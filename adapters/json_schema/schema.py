@@ -48,12 +48,6 @@ class CompiledSchema(Schema):
 
     def _work(self, text: JsonText) -> int:
         """Return the steps at worst; what stands in strings is told from values only where that matters."""
-        scanned = len(text) * self._weight.byte
-        work = scanned + self._weight.value * _values(text)
-        if work <= self._work_max:
-            return work
-        return scanned + self._weight.value * _values(without_strings(text.encode()).decode())
-
-
-def _values(text: str) -> int:
-    return 1 + sum(map(text.count, "[{,:"))
+        encoded = text.encode(errors="replace")
+        work = self._weight.work(encoded, len(text))
+        return work if work <= self._work_max else self._weight.work(without_strings(encoded), len(text))

@@ -179,12 +179,14 @@ def doubled(levels: int) -> object:
         doubled(30),
         {"allOf": [{"properties": {"x": {"$ref": "#"}}}] * 2},
         {"allOf": [{"items": {"$ref": "#"}}] * 2},
-        {"items": {"anyOf": [{}] * 12_000}},
+        {"items": {"enum": [number + 0.5 for number in range(700)]}},
+        {"enum": [[10**20 + number] for number in range(100)]},
+        {"allOf": [{"minimum": 1e-300}] * 130},
     ],
 )
 async def test_schemas_that_look_too_often_are_refused(schema):
     (message,) = (await refusal(schema)).values()
-    assert message.startswith("may look at one value more than")
+    assert message.startswith("may take more than 100000 steps to check one value")
 
 
 async def test_a_schema_that_is_not_so_heavy_is_taken():
@@ -215,6 +217,36 @@ async def test_keywords_that_compute_weigh_more_than_others():
     assert await problems({"items": {"multipleOf": 0.5}}, values[:100]) == {}
     assert "send less" in (await problems({"items": {"multipleOf": 0.5}}, values))[""]
     assert await problems({"items": {"minimum": 0.5}}, values) == {}
+
+
+@pytest.mark.parametrize(
+    ("schema", "few", "many"),
+    [
+        ({"enum": [number + 0.5 for number in range(100)]}, [99.5] * 100, [99.5] * 1000),
+        ({"enum": list(range(5000))}, [1] * 500 + [2.0] * 5, [1] * 500 + [2.0] * 50),
+        ({"minimum": 1e-300}, [1e-300] * 100, [1e-300] * 5000),
+        ({"minimum": 0.5, "maximum": 10**20}, [1, 1.5] * 1000, [1e19] * 10_000),
+        ({"multipleOf": 0.1}, [10**300] * 10, [10**300] * 1000),
+        ({"allOf": [{"maxLength": 10**6 + number} for number in range(2000)]}, ["x" * 1000], ["x" * 200_000] * 5),
+    ],
+)
+async def test_numbers_cost_by_their_digits_and_strings_by_their_length(schema, few, many):
+    assert "send less" not in str(await problems({"items": schema}, few))
+    assert "send less" in (await problems({"items": schema}, many))[""]
+
+
+@pytest.mark.parametrize("item", [lambda number: number, lambda number: {"a": [number]}])
+async def test_long_integers_among_unique_items_cost_the_square_of_their_count(item):
+    unique = {"uniqueItems": True}
+    assert await problems(unique, [item(10**30 + number) for number in range(20)]) == {}
+    assert await problems(unique, [item(10**18 + number) for number in range(200)]) == {}
+    assert await problems(unique, [item(number) for number in range(20_000)]) == {}
+    assert "send less" in (await problems(unique, [item(10**30 + number) for number in range(400)]))[""]
+
+
+async def test_digits_in_strings_are_no_numbers():
+    schema = {"items": {"anyOf": [{"type": "string"}, {"minimum": 0.5}]}}
+    assert await problems(schema, ["123456789012345678901234567890.5e-300"] * 5000) == {}
 
 
 async def test_a_schema_is_compiled_once():

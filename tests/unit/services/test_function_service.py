@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from attrs import evolve
 
-from domain.errors import FieldTooLarge, InvalidRequest, RuntimeUnavailable, StorageUnavailable
+from domain.errors import FieldTooLarge, InvalidRequest, Problem, RuntimeUnavailable, StorageUnavailable
 from domain.execution import ExecutionFailed, ExecutionUnknown
 from domain.function import Example, FunctionConditionFailed, FunctionNotFound, Precondition
 from domain.function_schema import FunctionSchema, FunctionVersionNotFound, ParamsRefused, SchemaUnusable
@@ -110,6 +110,31 @@ async def test_examples_must_fit_their_schemas(world: World) -> None:
     with pytest.raises(InvalidRequest) as caught:
         await register(world, evolve(REQUEST, examples=(example('{"a": "x"}', "2"),)))
     assert [problem.pointer for problem in caught.value.problems] == ["/examples/0/params/a"]
+
+
+async def test_others_have_their_turn_between_the_checks_of_examples(world: World) -> None:
+    turns, checked = 0, []
+
+    class NotingSchema:
+        def problems(self, value: JsonText) -> tuple[Problem, ...]:
+            checked.append(turns)
+            return ()
+
+    class NotingCompiler:
+        async def compile(self, text: JsonText) -> NotingSchema:
+            return NotingSchema()
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    world.schemas = NotingCompiler()  # type: ignore[assignment]  # the same methods
+    other = asyncio.create_task(take_turns())
+    await register(world)
+    other.cancel()
+    assert len(set(checked)) == len(checked) == 4
 
 
 @pytest.mark.parametrize(("source", "error"), [("result = = 1", ScriptSyntaxError), ("#" * 1001, FieldTooLarge)])
