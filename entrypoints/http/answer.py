@@ -57,7 +57,7 @@ def json_answer(payload: Any, status: int = HTTPStatus.OK, headers: Headers = ()
 
 
 def encoded(payload: Any) -> bytes:
-    """Return a payload as JSON in one line."""
+    """Return a payload as JSON; what is embedded in it stays as it is written."""
     try:
         return _encoder.encode(payload)
     except UnicodeEncodeError:

@@ -83,6 +83,19 @@ async def test_a_line_break_in_a_result_does_not_break_its_line(client):
     assert (await execute(client, request_id, 1))[0]["result"] == "a\nb"
 
 
+async def test_a_result_that_a_runtime_writes_in_several_lines_is_one_line(client, world):
+    request_id = await initialized(client, script_content="result = params")
+    execute_one = world.runner.execute
+
+    async def execute_for_people(run, function):
+        ended = await execute_one(run, function)
+        return evolve(ended, result='{\r\n  "a": [\n    "b\\n"\n  ]\n}')
+
+    world.runner.execute = execute_for_people
+    lines = await execute(client, request_id, 1, 2)
+    assert [line["result"] for line in lines] == [{"a": ["b\n"]}] * 2
+
+
 async def test_before_anything_runs_a_session_that_does_not_live_is_a_plain_answer(client, world):
     absent = "019b7ca9-8f2e-7e6b-8000-0000000000ff"
     closed, expired = await initialized(client), await initialized(client, ttl_seconds=1)
