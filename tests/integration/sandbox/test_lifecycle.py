@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from adapters.sandbox.blueprint import ROOM_PROCESSES
 from adapters.sandbox.control_group import ControlGroup
 from adapters.sandbox.options import SandboxLevel, SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
@@ -554,6 +555,66 @@ def mentioning(text):
             if text.encode() in path.read_bytes():
                 found.append(path)
     return found
+
+
+ORDER_AND_DIE = """
+import asyncio, os, signal, sys, threading
+from pathlib import Path
+from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.runner import SandboxScriptRunner
+from domain.language import Language
+from tests.contracts.script_runs import run_of
+
+async def main():
+    folder, uid, after_s = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    runner = SandboxScriptRunner(SandboxOptions(folder, [Language.PYTHON], uid, spares=0, spawning_max=8))
+    await runner.open()
+    await runner.acquire(run_of("result = 1"))
+    threading.Timer(after_s, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    await asyncio.gather(*(runner.acquire(run_of("result = 1")) for _ in range(16)))
+    print("all have been started", flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+def running_as(uid):
+    """Return the processes of this user, zombies apart."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_uid == uid and is_running(path.name):
+                found.append(path.name)
+    return found
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives workers a uid by which they can be found")
+@pytest.mark.parametrize("after_ms", [1, 5, 10, 20])
+async def test_a_service_that_is_killed_while_a_keeper_forks_leaves_no_orphan(runtimes_dir, after_ms):
+    uid = 61_000 + after_ms
+    arguments = [sys.executable, "-c", ORDER_AND_DIE, str(runtimes_dir), str(uid), str(after_ms / 1000)]
+    process = await asyncio.create_subprocess_exec(*arguments, cwd=ROOT, env={"PYTHONPATH": str(ROOT)})
+    assert await process.wait() == -signal.SIGKILL
+    await until(lambda: not running_as(uid))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives workers a uid by which they can be found")
+async def test_a_keeper_that_is_killed_while_it_forks_takes_all_along_and_the_starts_go_on_in_another_room(opened):
+    uid = 61_100
+    async with opened(languages=PYTHON, spares=0, spawning_max=8, sandbox_uid=uid) as runner:
+        await report_of(runner, run_of("result = 1"))
+        (room,) = rooms_of(runner)
+        starts = [asyncio.ensure_future(runner.acquire(run_of("result = 1"))) for _ in range(8)]
+        await until(lambda: room._orders)
+        os.kill(room.keeper_pid, signal.SIGKILL)
+        for worker in await asyncio.gather(*starts):
+            assert (await worker.run()).result == "1"
+            await worker.release()
+        # Those of the new room, its keeper and what has launched it.
+        (another,) = rooms_of(runner)
+        await until(lambda: len(running_as(uid)) == len(another._workers) + ROOM_PROCESSES)
+    await until(lambda: not running_as(uid))
 
 
 async def test_a_start_that_is_given_up_at_any_moment_leaves_no_orphan(opened, runtimes_dir):

@@ -18,6 +18,7 @@ from adapters.sandbox.rooms import ROOMS_MAX, Rooms
 from adapters.sandbox.workshop import Workshop
 from domain.errors import RuntimeUnavailable
 from domain.language import Language
+from domain.limits import Isolation, Limits
 from tests.contracts.script_runs import new_session, report_of, result_of, run_of, until
 
 PYTHON = [Language.PYTHON]
@@ -78,6 +79,37 @@ async def test_forks_of_one_interpreter_have_random_numbers_of_their_own(opened)
     async with opened(languages=PYTHON) as runner:
         drawn = [json.loads(await result_of(runner, run_of(RANDOM))) for _ in range(3)]
         assert all(len(set(numbers)) == 3 for numbers in zip(*drawn, strict=True))
+
+
+TAKES_WHAT_IS_COUNTED_BY_USER = """
+import ctypes, os, signal, threading, time
+signal.pthread_sigmask(signal.SIG_BLOCK, [40])
+ending = threading.Event()
+threads = 0
+try:
+    while True:
+        threading.Thread(target=ending.wait, args=(10,)).start()
+        threads += 1
+except RuntimeError:
+    pass
+libc = ctypes.CDLL(None)
+signals = 0
+while libc.sigqueue(os.getpid(), 40, ctypes.c_void_p()) == 0:
+    signals += 1
+time.sleep(params)
+ending.set()
+result = [threads, signals]
+"""
+
+
+async def test_what_the_kernel_counts_by_user_is_each_workers_own(opened):
+    async with opened(languages=PYTHON, spares=0) as runner:
+        # Threads reserve more memory than they use.
+        limits = Limits(10_000, 1024, Isolation.SESSION)
+        alone, *together = [run_of(TAKES_WHAT_IS_COUNTED_BY_USER, text, limits=limits) for text in "0111"]
+        expected = await result_of(runner, alone)
+        assert json.loads(expected) == [runner.options.processes_max - 1, runner.options.processes_max]
+        assert await asyncio.gather(*(result_of(runner, run) for run in together)) == [expected] * 3
 
 
 async def test_when_memory_is_short_workers_go_before_keepers_and_the_service(opened):
