@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 from uuid import UUID
 
@@ -91,7 +92,9 @@ class PostgresSessionRepository(SessionRepository):
 
     @override
     async def update(self, key: SessionKey, change: Callable[[Session], Session]) -> Session:
-        key = key if key.owner != EVERY_OWNER else await self._owned(key)
+        if key.owner == EVERY_OWNER:
+            with _before_the_write():
+                key = await self._owned(key)
         async with self._turns.take(key):
             try:
                 return await self._race(key, change)
@@ -133,7 +136,8 @@ class PostgresSessionRepository(SessionRepository):
     async def _race(self, key: SessionKey, change: Callable[[Session], Session]) -> Session:
         """Read, apply the rule and write, until nobody else has written in between."""
         for _ in range(self._options.races_max):
-            read = await self._read(key)
+            with _before_the_write():
+                read = await self.get(key)
             changed = change(read)
             if changed is read:
                 return read
@@ -143,13 +147,6 @@ class PostgresSessionRepository(SessionRepository):
             pause_s = self._options.race_pause_s
             await asyncio.sleep(random.uniform(0, pause_s))  # noqa: S311  # keeps the losers of one race apart
         raise UpdateConflict
-
-    async def _read(self, key: SessionKey) -> Session:
-        """Read on behalf of a write, of which nothing is stored yet."""
-        try:
-            return await self.get(key)
-        except StorageUnavailable as error:
-            raise StorageUnavailable(stored="no") from error
 
     async def _add(self, calls: Sequence[_Addition]) -> Sequence[None]:
         await self._gateway.fetch(self._statements.insert_sessions, rows.new_session_columns(calls))
@@ -190,6 +187,15 @@ class PostgresSessionRepository(SessionRepository):
 
     def _script_size(self, _: SessionKey) -> int:
         return self._options.script_size_max
+
+
+@contextmanager
+def _before_the_write() -> Iterator[None]:
+    """What fails to be read on behalf of a write has nothing stored."""
+    try:
+        yield
+    except StorageUnavailable as error:
+        raise StorageUnavailable(stored="no") from error
 
 
 def _written(call: _Change, expires_at: Any, last_executed_at: Any, execution_count: Any) -> Session:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from attrs import evolve
 
 from adapters.postgres.errors import Refused
 from adapters.postgres.executions import ExecutionRepositoryOptions, PostgresExecutionRepository
@@ -16,6 +17,7 @@ from adapters.postgres.key_set import KeySet
 from adapters.postgres.turns import Turns
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 from domain.execution import ExecutionLost, Outcome
+from domain.identity import EVERY_OWNER
 from domain.json_text import JsonText
 from domain.ports import ExecutionFilter, SessionFilter
 from domain.session import Renewal, Session, SessionNotFound, SessionPatch, UpdateConflict
@@ -218,6 +220,13 @@ class TestLostAnswers:
         led.lead["select_sessions"] = [fail_to_read]
         with pytest.raises(StorageUnavailable) as caught:
             await storage.close(session)
+        assert caught.value.stored == "no"
+
+    async def test_an_update_whose_owner_cannot_be_read_is_not_stored(self, storage, led):
+        session = await storage.add()
+        led.lead["select_session_owner"] = [fail_to_read]
+        with pytest.raises(StorageUnavailable) as caught:
+            await storage.sessions.update(evolve(session.key, owner=EVERY_OWNER), lambda stored: stored)
         assert caught.value.stored == "no"
 
     async def test_an_update_that_may_be_what_its_own_rule_refuses_is_unknown(self, storage, led):
