@@ -34,6 +34,8 @@ class WholeAnswer:
             if name == b"connection" and value == b"close":
                 cycle.keep_alive = False
             content += (name, b": ", value, b"\r\n")
+        # Whoever was not asked for a body sends it or does not: the next request could be taken for it (as in Go).
+        cycle.keep_alive = cycle.keep_alive and not cycle.waiting_for_100_continue
         if not cycle.keep_alive:
             content.append(b"connection: close\r\n")
         content += (b"\r\n", b"" if cycle.scope["method"] == "HEAD" else body)

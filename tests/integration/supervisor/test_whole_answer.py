@@ -46,6 +46,14 @@ async def test_head_gets_the_length_and_no_body():
         assert await answered(reader) == (b"HTTP/1.1 200 OK", b"/")
 
 
+async def test_after_a_body_that_was_not_asked_for_nothing_is_read():
+    async with connected(BoundedConnection, Whole()) as (reader, writer):
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+        everything = await reader.read()
+    assert b"connection: close\r\n" in everything
+    assert everything.count(b"HTTP/1.1 ") == 1
+
+
 @pytest.mark.parametrize(
     ("request_head", "headers"),
     [(b"GET / HTTP/1.0\r\n\r\n", ()), (REQUEST, ((b"connection", b"close"),))],
