@@ -43,6 +43,10 @@ SELECT s.day, s.shortened_at, s.size_bytes FROM meta.shortened_days AS s ORDER B
 -- name: select_recent_sessions(rows_max)
 SELECT s.request_id, s.expires_at FROM meta.sessions AS s ORDER BY s.request_id DESC LIMIT :rows_max::bigint;
 
+-- name: select_oldest_execution(slot)
+-- Never prepared, likewise.
+SELECT e.execution_id FROM meta.executions AS e WHERE e.slot = :slot::smallint ORDER BY e.execution_id LIMIT 1;
+
 -- name: select_oldest_open_execution()
 SELECT o.execution_id FROM meta.open_executions AS o ORDER BY o.execution_id LIMIT 1;
 

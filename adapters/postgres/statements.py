@@ -126,6 +126,7 @@ class StorageStatements:
     shorten_history: Statement = field(metadata=_UNPREPARED)
     select_shortened_days: Statement
     select_recent_sessions: Statement
+    select_oldest_execution: Statement = field(metadata=_UNPREPARED)
     select_oldest_open_execution: Statement
     select_oldest_key_expiry: Statement
 

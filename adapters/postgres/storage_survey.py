@@ -7,11 +7,12 @@ from typing import Any
 from attrs import define
 
 from adapters.postgres.gateway import Gateway
+from adapters.postgres.slots import SLOTS
 from adapters.postgres.statement import Statement
 from adapters.postgres.statements import Statements
-from adapters.postgres.storage import StorageGauge
+from adapters.postgres.storage import StorageGauge, day_number
 from domain.identity import uuid7_time
-from domain.storage import Part
+from domain.storage import Part, Stored
 from domain.storage_growth import StorageFacts
 
 _RECENT_MAX = 1000
@@ -36,26 +37,34 @@ class StorageSurvey:
         return StorageFacts(
             stored=stored,
             measured_at=now,
-            oldest=await self._oldest(),
+            oldest=await self._oldest(stored),
             session_days=await self._session_days(),
             history_days=self._history_days,
             key_days=self._key_lifetime / _DAY,
         )
 
-    async def _oldest(self) -> Mapping[Part, datetime]:
+    async def _oldest(self, stored: Stored) -> Mapping[Part, datetime]:
         storage = self._statements.storage
         session = await self._first(self._statements.cleanup.select_oldest_session)
-        execution = await self._first(storage.select_oldest_open_execution)
+        under_way = await self._first(storage.select_oldest_open_execution)
+        ended = await self._oldest_ended(stored)
         expiry = await self._first(storage.select_oldest_key_expiry)
         found = {
             Part.SESSIONS: session and uuid7_time(session),
-            Part.OPEN_EXECUTIONS: execution and uuid7_time(execution),
+            Part.OPEN_EXECUTIONS: under_way and uuid7_time(under_way),
+            Part.HISTORY: ended and uuid7_time(ended),
             Part.IDEMPOTENCY_KEYS: expiry and expiry - self._key_lifetime,
         }
         return {part: at for part, at in found.items() if at is not None}
 
-    async def _first(self, statement: Statement) -> Any:
-        rows = await self._gateway.fetch(statement, {})
+    async def _oldest_ended(self, stored: Stored) -> Any:
+        if not stored.history:
+            return None
+        slot = day_number(stored.history[0].day) % SLOTS
+        return await self._first(self._statements.storage.select_oldest_execution, slot=slot)
+
+    async def _first(self, statement: Statement, **facts: int) -> Any:
+        rows = await self._gateway.fetch(statement, facts)
         return rows[0][0] if rows else None
 
     async def _session_days(self) -> float | None:

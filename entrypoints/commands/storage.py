@@ -73,16 +73,19 @@ def _room(report: StorageReport) -> Iterator[str]:
     if report.budget_bytes is None:
         yield "STORAGE_MAX_GB is not set: nothing is shortened for its size."
     else:
-        yield f"Budget (STORAGE_MAX_GB): {_size(report.budget_bytes)}; {_until(report.days_until_budget, 'exceeded')}"
+        days = _until(report, report.days_until_budget, "exceeded")
+        yield f"Budget (STORAGE_MAX_GB): {_size(report.budget_bytes)}; {days}"
     if report.disk_free_bytes is not None:
-        yield f"Free on the disk: {_size(report.disk_free_bytes)}; {_until(report.days_until_disk, 'full')}"
+        yield f"Free on the disk: {_size(report.disk_free_bytes)}; {_until(report, report.days_until_disk, 'full')}"
     if not report.growths:
         yield "Nothing has been stored for long enough to tell a rate."
 
 
-def _until(days: float | None, what: str) -> str:
+def _until(report: StorageReport, days: float | None, what: str) -> str:
     if days == 0:
         return click.style(f"{what} now.", fg="red")
+    if not report.growths:
+        return f"when it is {what} is not known yet."
     if days is None or days > _LONG_DAYS:
         return f"never {what} at the present rates."
     return click.style(f"{what} in {_days(days)} at the present rates.", fg="yellow")

@@ -84,7 +84,10 @@ def test_a_short_past_is_told_as_such(age, told):
 
 def test_where_nothing_tells_a_rate_that_is_said():
     empty = Stored(dict.fromkeys(Part, Amount()), [])
-    answer, _ = run(StorageReport(StorageFacts(empty, NOON, {}, None, 7, 1.0)))
+    facts = StorageFacts(empty, NOON, {}, None, 7, 1.0)
+    answer, _ = run(StorageReport(facts, budget_bytes=MIB, disk_free_bytes=MIB))
+    assert "never" not in answer.output
+    assert "Free on the disk: 1.0 MiB; when it is full is not known yet." in answer.output
     assert "long enough to tell a rate" in answer.output
     assert "history of" not in answer.output
 

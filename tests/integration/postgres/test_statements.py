@@ -68,6 +68,7 @@ def test_statements_that_name_slots_are_never_prepared(statements):
         "empty_slot",
         "shorten_history",
         "select_first_executions",
+        "select_oldest_execution",
         "select_history_count",
         "move_history",
         "select_execution_trace",

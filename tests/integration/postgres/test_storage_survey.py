@@ -24,9 +24,13 @@ def survey(gateway, statements) -> StorageSurvey:
 
 async def test_the_oldest_rows_and_the_life_of_sessions_are_told(storage, survey, database_url):
     began_at = storage.clock.now()
-    session = await storage.add(ttl_seconds=86_400, lifetime_seconds_max=10**7)
+    session = await storage.add(ttl_seconds=7 * 86_400, lifetime_seconds_max=10**7)
     storage.clock.advance(DAY / 2)
     await storage.begin(session.key)
+    storage.clock.advance(DAY / 24)
+    for _ in range(3):
+        await storage.execute(session.key)
+        storage.clock.advance(DAY)
     await storage.add(ttl_seconds=3 * 86_400, lifetime_seconds_max=10**7)
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(_ADD_KEY, {"expires_at": began_at + 2 * DAY})
@@ -34,9 +38,10 @@ async def test_the_oldest_rows_and_the_life_of_sessions_are_told(storage, survey
     assert facts.oldest == {
         Part.SESSIONS: began_at,
         Part.OPEN_EXECUTIONS: began_at + DAY / 2,
+        Part.HISTORY: began_at + DAY / 2 + DAY / 24,
         Part.IDEMPOTENCY_KEYS: began_at + DAY,
     }
-    assert facts.session_days == pytest.approx((1 + 3) / 2 + 2)
+    assert facts.session_days == pytest.approx((7 + 3) / 2 + 2)
     assert (facts.history_days, facts.key_days) == (7, 1)
     assert abs(facts.measured_at - datetime.now(UTC)) < timedelta(minutes=1)
 
