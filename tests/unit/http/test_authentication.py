@@ -386,3 +386,22 @@ async def test_no_credential_is_logged(guarded: Guarded, log_lines: list[Any]) -
     told = repr(log_lines)
     assert "none-of-your-business" not in told
     assert "q" * 43 not in told
+
+
+async def test_failed_attempts_are_counted_and_told_with_the_address_that_they_came_from(
+    guarded: Guarded, log_lines: list[Any]
+) -> None:
+    for header in ({}, {"Authorization": "Bearer none"}, {"Authorization": "Bearer pgl_unknown"}):
+        assert (await guarded.client.get("/api/v1/sessions", headers=header)).status_code == 401
+    told = [(line["status"], line["code"], line["client"]) for line in log_lines if line["event"] == "request"]
+    assert told == [(401, "UNAUTHORIZED", "127.0.0.1")] * 3
+    figures = (await guarded.ask("GET", "/metrics", {Scope.ADMIN})).text
+    assert 'pglambda_http_requests_total{method="GET",route="/api/v1/sessions",status="401",worker="0"} 3.0' in figures
+
+
+async def test_failed_attempts_need_no_place_and_take_none(guarded: Guarded) -> None:
+    for number in range(OPTIONS.inside_max):
+        guarded.world.app._gate.enter(Owner(f"owner {number}"))
+    refused = await guarded.client.get("/api/v1/sessions", headers={"Authorization": "Bearer none"})
+    assert refused.status_code == 401
+    assert (await guarded.ask("GET", "/api/v1/sessions", ())).status_code == 503
