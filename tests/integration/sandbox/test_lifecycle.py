@@ -502,6 +502,13 @@ async def test_where_parts_of_proc_are_hidden_and_read_only_as_in_containers_the
         process.stdin.close()
 
 
+async def test_a_service_that_was_started_with_lower_limits_has_workers_with_these(runtimes_dir):
+    lowered = ("sh", "-c", 'ulimit -c 0 && ulimit -s 4096 && exec "$@"', "sh", sys.executable)
+    with service(runtimes_dir, python=lowered) as process:
+        assert [process.stdout.readline() for _ in range(2)] == ["42\n", "42\n"]
+        process.stdin.close()
+
+
 async def test_a_service_that_is_killed_leaves_no_orphan(runtimes_dir):
     with service(runtimes_dir) as process:
         lines = [process.stdout.readline() for _ in range(4)]
