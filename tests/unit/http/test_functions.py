@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 
 import pytest
 
@@ -207,6 +208,20 @@ async def test_who_hangs_up_ends_a_check(client, world):
     assert (await call).status is None
     await until(lambda: world.runner.evicted)
     assert world.runner.running == 0
+
+
+async def test_who_hangs_up_while_examples_run_registers_nothing(client, world):
+    world.runner.hold()
+    body = json.dumps(BODY).encode()
+    headers = [(b"content-type", b"application/json")]
+    exchange = Exchange(world.app, "PUT", URL, query=b"check=true", headers=headers, messages=chunks(body))
+    call = asyncio.create_task(exchange.run())
+    await until(lambda: world.runner.running)
+    exchange.hang_up()
+    assert (await call).status is None
+    world.runner.let_go()
+    await until(lambda: world.runner.evicted)
+    assert not world.functions.functions
 
 
 async def test_a_function_that_is_not_there_is_404(client):
