@@ -83,7 +83,10 @@ class Health(Operations):
         return {"status": "ok", **facts}
 
     async def _ask_schema(self) -> Mapping[str, object]:
-        pending = await self._schema.pending()
+        try:
+            pending = await self._schema.pending()
+        except DomainError as error:
+            return {"status": "failing", "reason": error.message}
         if pending:
             return {"status": "failing", "reason": "run `pglambda migrate up`", "pending": pending}
         return {"status": "ok"}
