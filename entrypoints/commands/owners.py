@@ -47,6 +47,8 @@ def move(context: click.Context, source: Owner, target: Owner, dry_run: bool, ou
     It goes in small steps beside running servers, and may be stopped and begun again at any time. Turn authentication
     on first: then nobody acts as `anonymous` any more. The exit status is 1 when something is left.
     """
+    if source == target:
+        raise click.BadParameter("is SOURCE too", param_hint="TARGET")
     wiring = wiring_of(context)
 
     async def moved(settings: Any) -> Moved:

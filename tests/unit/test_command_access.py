@@ -221,6 +221,13 @@ def test_what_was_left_is_told_and_is_the_exit_status(run, wiring):
     assert moved["after"] == {"sessions": 0, "idempotency_keys": 0, "history": 0}
 
 
+def test_nothing_is_moved_from_an_owner_to_the_same(run, wiring):
+    answer = run("owners", "move", "alice", "alice")
+    assert (answer.exit_code, answer.stdout) == (2, "")
+    assert "Invalid value for TARGET: is SOURCE too" in answer.stderr
+    assert wiring.mover.asked == []
+
+
 @pytest.mark.parametrize("target", ["anonymous", "*", ""])
 def test_nothing_is_moved_to_a_reserved_owner(run, wiring, target):
     assert run("owners", "move", "alice", target).exit_code == 2
