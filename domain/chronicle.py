@@ -189,6 +189,11 @@ def written(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S.%f}Z"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things, in English."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def span(length: timedelta) -> str:
     """Return a length of time, for people: its two largest units."""
     seconds = abs(length.total_seconds())

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from domain.chronicle import Chronicle, Explanation, Keeping, Source, Statement, Verdict, span, written
+from domain.chronicle import Chronicle, Explanation, Keeping, Source, Statement, Verdict, counted, span, written
 from domain.execution_story import explain_execution
 from domain.identity import uuid7_at
 from domain.session_story import explain_session
@@ -97,16 +97,18 @@ def _traces(chronicle: Chronicle) -> Iterator[Statement]:
     if chronicle.history.total:
         history = chronicle.history
         yield Statement(
-            "executed", f"{history.total} executions of it are kept; they belong to {history.owner}.", Source.HISTORY
+            "executed",
+            f"The history keeps {counted(history.total, 'execution')} of it, of {history.owner}.",
+            Source.HISTORY,
         )
     else:
         yield Statement("executed", "No execution of a session with this id is kept.", Source.HISTORY)
     if chronicle.taken is not None:
         yield Statement("made", f"The call that made it had the Idempotency-Key {chronicle.taken.name!r}.", Source.KEYS)
     if chronicle.keys:
-        yield Statement("keys", f"{len(chronicle.keys)} keys of its executions are remembered.", Source.KEYS)
+        yield Statement("keys", f"{counted(len(chronicle.keys), 'key')} of its executions can be told.", Source.KEYS)
     if chronicle.open:
-        yield Statement("open", f"{len(chronicle.open)} executions of it have an open record.", Source.OPEN)
+        yield Statement("open", f"There are open records of it: {len(chronicle.open)}.", Source.OPEN)
 
 
 def _as_execution(chronicle: Chronicle, keeping: Keeping) -> Iterator[Statement]:

@@ -3,11 +3,15 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from domain.chronicle import Chronicle, Explanation, Keeping, Source, Statement, Verdict, span, written
-from domain.session import Session, Status
+from domain.chronicle import Chronicle, Explanation, Keeping, Source, Statement, Verdict, counted, span, written
+from domain.session import Renewal, Session, Status
 
 _VERDICTS = {Status.ACTIVE: Verdict.ACTIVE, Status.EXPIRED: Verdict.EXPIRED, Status.CLOSED: Verdict.CLOSED}
 _INSTANT = timedelta(milliseconds=1)
+_RENEWALS = {
+    Renewal.FIXED: "It is fixed, so executions do not prolong it.",
+    Renewal.SLIDING: "It is sliding, so an execution prolongs it once a tenth of its length has passed.",
+}
 
 
 def explain_session(chronicle: Chronicle, keeping: Keeping, session: Session) -> Explanation:
@@ -80,7 +84,7 @@ def _executions(chronicle: Chronicle, keeping: Keeping, session: Session) -> Ite
     if last_at is None:
         yield Statement("executed", "No execution of it has reached a worker and ended.", Source.SESSION)
     else:
-        text = f"{count} executions reached a worker and ended, the latest on {written(last_at)}."
+        text = f"{counted(count, 'execution')} reached a worker and ended, the latest on {written(last_at)}."
         yield Statement("executed", text, Source.SESSION, last_at)
     if history.total:
         yield Statement("history", history.told, Source.HISTORY, history.last_at)
@@ -113,8 +117,8 @@ def _keys(chronicle: Chronicle) -> Iterator[Statement]:
     answered = sum(key.is_answered for key in chronicle.keys)
     yield Statement(
         "keys",
-        f"{len(chronicle.keys)} executions had an Idempotency-Key that is remembered; the answers of {answered} are "
-        "kept.",
+        f"{counted(len(chronicle.keys), 'execution')} had an Idempotency-Key that is remembered; "
+        f"{counted(answered, 'answer')} of theirs can be told again.",
         Source.KEYS,
     )
 
@@ -125,7 +129,7 @@ def _prolongation(session: Session) -> Iterator[Statement]:
     first_until = min(session.created_at + length, session.expires_max_at)
     if session.expires_at <= first_until + _INSTANT:
         text = f"It was never prolonged: its life of {span(session.expires_at - session.created_at)} is its length."
-        yield Statement("renewed", text, Source.SESSION)
+        yield Statement("renewed", f"{text} {_RENEWALS[session.renewal]}", Source.SESSION)
     elif session.expires_at == session.expires_max_at:
         text = f"It was prolonged up to the most that it may live, until {written(session.expires_max_at)}."
         yield Statement("renewed", text, Source.SESSION)
@@ -155,7 +159,7 @@ def _changes(session: Session) -> Iterator[Statement]:
     if session.version > 1:
         yield Statement(
             "changed",
-            f"Its version is {session.version}, so it was changed or closed {session.version - 1} times.",
+            f"Its version is {session.version}, so it was changed or closed {counted(session.version - 1, 'time')}.",
             Source.SESSION,
         )
 

@@ -68,7 +68,7 @@ async def test_the_life_of_a_session_by_the_command_itself(api: Api, run: Run) -
         "It belongs to anonymous and runs python-x. [the session's row]",
         "2 executions reached a worker and ended",
         "The history keeps 2 of its executions",
-        "1 executions had an Idempotency-Key",
+        "1 execution had an Idempotency-Key",
         "It is ",
     ):
         assert said in session.stdout
@@ -96,7 +96,7 @@ async def test_a_session_whose_row_is_gone_is_proved_by_its_history(api: Api, se
     write("DELETE FROM meta.sessions WHERE request_id = %(id)s", id=request_id)
     found = await story(settings, request_id)
     assert found.verdict is Verdict.REMOVED
-    assert "1 executions of it are kept; they belong to anonymous." in told(found, "executed")
+    assert "The history keeps 1 execution of it, of anonymous." in told(found, "executed")
 
 
 async def test_executions_that_are_open(settings: Settings, write: Write) -> None:

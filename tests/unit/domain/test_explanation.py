@@ -94,7 +94,7 @@ class TestAbsence:
             (
                 {"history": HistoryTrace({Outcome.FAILED: 2}, Owner("alice"), ID, ID)},
                 "executed",
-                "2 executions of it are kept; they belong to alice.",
+                "The history keeps 2 executions of it, of alice.",
             ),
             (
                 {"taken": KeyTrace("k", ID, START, START, is_answered=True)},
@@ -104,9 +104,9 @@ class TestAbsence:
             (
                 {"keys": [KeyTrace("k", ID, START, START, is_answered=True)]},
                 "keys",
-                "1 keys of its executions are remembered.",
+                "1 key of its executions can be told.",
             ),
-            ({"open": [OpenExecution(KEY, ID, START)]}, "open", "1 executions of it have an open record."),
+            ({"open": [OpenExecution(KEY, ID, START)]}, "open", "There are open records of it: 1."),
         ],
     )
     def test_what_a_session_left_behind_proves_that_it_was_here(self, trace, topic, said):
@@ -125,7 +125,9 @@ class TestASession:
         found = story()
         assert found.verdict is Verdict.ACTIVE
         assert found.summary == "The session is live, for 1 min 30 s more, until 2026-01-02 03:05:45.678901Z."
-        assert told(found, "renewed") == ["It was never prolonged: its life of 1 min 40 s is its length."]
+        assert told(found, "renewed") == [
+            "It was never prolonged: its life of 1 min 40 s is its length. It is fixed, so executions do not prolong it."
+        ]
         assert told(found, "executed") == ["No execution of it has reached a worker and ended."]
         assert told(found, "expires") == ["It expires on 2026-01-02 03:05:45.678901Z."]
         assert told(found, "removal") == [
@@ -154,7 +156,7 @@ class TestASession:
         assert "closed on 2026-01-02 03:04:06.678901Z, by its owner or an admin" in found.summary
         assert told(found, "closed")
         assert told(found, "emptied")
-        assert told(found, "changed") == ["Its version is 2, so it was changed or closed 1 times."]
+        assert told(found, "changed") == ["Its version is 2, so it was changed or closed 1 time."]
         assert told(found, "expires") == ["It would have expired on 2026-01-02 03:05:45.678901Z."]
 
     def test_one_that_could_be_removed_says_so(self):
@@ -168,6 +170,10 @@ class TestASession:
                 "2026-01-02 03:04:47.678901Z, by an execution that was admitted then; that is its expiry less its length."
             )
         ]
+
+    def test_a_sliding_one_that_was_not_prolonged_says_what_would_have_done_it(self):
+        (text,) = told(story(session=evolve(session_at(), renewal=Renewal.SLIDING)), "renewed")
+        assert text.endswith("It is sliding, so an execution prolongs it once a tenth of its length has passed.")
 
     @pytest.mark.parametrize("renewal", Renewal)
     def test_of_one_that_was_changed_nobody_knows_what_has_prolonged_it(self, renewal):
@@ -223,7 +229,7 @@ class TestASession:
         kept = KeyTrace("k", ID, START, START, is_answered=True)
         found = story(taken=kept, keys=[kept, evolve(kept, is_answered=False)])
         assert told(found, "keys") == [
-            "2 executions had an Idempotency-Key that is remembered; the answers of 1 are kept."
+            "2 executions had an Idempotency-Key that is remembered; 1 answer of theirs can be told again."
         ]
         assert "The call that made it had the Idempotency-Key 'k'." in told(found, "made")
 
