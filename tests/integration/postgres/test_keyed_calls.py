@@ -102,7 +102,8 @@ async def test_keys_in_any_order_do_not_block_each_other(storage, other_storage)
 
 
 async def test_a_call_that_waits_for_a_row_that_it_does_not_see_asks_again(storage, led, database_url):
-    session = await storage.add()
+    session = await storage.add(renewal=Renewal.SLIDING)
+    storage.clock.advance(timedelta(seconds=50))
     with psycopg.connect(database_url) as connection:
         somebody_elses(connection, storage, session.key.request_id)
         begin = asyncio.create_task(storage.keyed.begin(storage.request(session.key), KEY))
@@ -110,6 +111,7 @@ async def test_a_call_that_waits_for_a_row_that_it_does_not_see_asks_again(stora
     with pytest.raises(KeyInFlight):
         await begin
     assert led.asked.count("begin_keyed_executions") == 2
+    assert await storage.sessions.get(session.key) == session, "who does not have the key renews nothing"
 
 
 async def test_a_call_that_waits_for_a_row_that_is_taken_back_has_the_key(storage, database_url):

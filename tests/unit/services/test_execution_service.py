@@ -166,6 +166,7 @@ async def test_an_end_that_cannot_be_recorded_is_told_with_its_answer_and_record
         await world.execution_service.execute(key, PARAMS)
     assert caught.value.details["result"] == "2"
     assert caught.value.details["executed"] == "yes"
+    assert "retry_after_ms" not in caught.value.details, "without a key it would run again"
     await settled(world)
     assert (await world.session_service.get(key)).execution_count == 1
     assert len(world.runner.ran) == 1

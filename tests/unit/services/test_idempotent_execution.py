@@ -75,6 +75,26 @@ async def test_a_refusal_before_the_start_frees_the_key(world: World) -> None:
     assert not (await world.execution_service.execute(key, PARAMS, KEY)).replayed
 
 
+async def test_a_refusal_is_told_when_the_key_is_free(world: World) -> None:
+    key = await world.session()
+    world.runner.unavailable = "install it."
+    withdrawing, go_on = asyncio.Event(), asyncio.Event()
+
+    async def withdraw_slowly(execution_id, key):
+        withdrawing.set()
+        await go_on.wait()
+
+    world.executions.withdraw = withdraw_slowly
+    call = asyncio.create_task(world.execution_service.execute(key, PARAMS, KEY))
+    await withdrawing.wait()
+    await asyncio.sleep(0)
+    assert not call.done()
+    go_on.set()
+    with pytest.raises(RuntimeUnavailable):
+        await call
+    assert not world.store.keys
+
+
 async def test_a_refusal_is_told_in_time_although_the_key_cannot_be_freed(world: World) -> None:
     world.request_timeout_s = 0.05
     key = await world.session()
