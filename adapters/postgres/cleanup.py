@@ -95,9 +95,10 @@ class Cleanup:
         self._stats.sessions_removed += await self._in_batches(self._remove_sessions)
         self._stats.executions_overdue += await self._in_batches(self._move_overdue)
         self._stats.keys_removed += await self._in_batches(self._remove_keys)
-        self._stats.versions_removed += await self._in_batches(self._remove_versions)
         self._stats.slots_emptied += await self._empty_slots(now)
         await self._storage.keep(now)
+        # Last, because it looks at all of them: where that takes too long, nothing else waits for it.
+        self._stats.versions_removed += await self._in_batches(self._remove_versions)
         self._stats.lag_s = await self._lag_s(now)
         self._stats.sweeps += 1
         self._stats.swept_at = now
