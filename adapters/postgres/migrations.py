@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import psycopg
 import structlog
-from attrs import define, field, frozen
+from attrs import define, field
 from psycopg.abc import QueryNoTemplate
 
 from adapters.postgres.connection import GatewayConnection
@@ -25,6 +25,7 @@ from adapters.postgres.migration import (
     load_migrations,
     require_same,
 )
+from adapters.postgres.migration_options import MigrationOptions
 from adapters.postgres.socket_deadline import Connection, SocketDeadline
 from adapters.postgres.statement import Statement
 from adapters.postgres.statements import MigrationStatements
@@ -38,22 +39,6 @@ _FIRST = 1
 _LOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
 _log = structlog.get_logger(__name__)
-
-
-@frozen
-class MigrationOptions:
-    """Times of one step in seconds.
-
-    The socket deadline ends a step on a silent server. A step that waits for a lock gives up soon, so that what runs
-    meanwhile is not held up behind it, and is tried again.
-    """
-
-    connect_timeout_s: float = 5.0
-    lock_timeout_s: float = 2.0
-    statement_timeout_s: float = 300.0
-    socket_timeout_s: float = 310.0
-    attempts_max: int = 30
-    pause_s: float = 1.0
 
 
 @define(eq=False)
@@ -92,8 +77,7 @@ class MigrationRunner:
         latest = taken[:1] if to is None else [step for step in taken if step.version > to]
         if latest and latest[-1].version == _FIRST and not destroy_sessions:
             # Looked at before any step is taken back; and once more in the first one's own transaction.
-            async with self._locked() as connection:
-                await self._require_no_sessions(connection)
+            await self._retried(self._refuse_sessions)
         if dry_run:
             return latest
         return [
@@ -116,11 +100,11 @@ class MigrationRunner:
         if to is not None and to > len(self._steps):
             raise UnknownMigration(f"There is no migration {to}: the latest is {self._steps[-1]}.")
 
-    async def _retried(self, work: Callable[[], Awaitable[bool]]) -> bool:
-        """Do the work, again when a lock was not to be had in time."""
+    async def _retried(self, work: Callable[[float], Awaitable[bool]]) -> bool:
+        """Do the work within a lock timeout, again when a lock was not to be had in time."""
         for attempt in range(1, self._options.attempts_max + 1):
             try:
-                return await work()
+                return await work(self._options.lock_timeout_of(attempt))
             except psycopg.OperationalError as error:
                 if not isinstance(error, _LOCKED) or attempt == self._options.attempts_max:
                     raise StorageUnavailable from error
@@ -131,7 +115,7 @@ class MigrationRunner:
 
     async def _applied(self) -> Sequence[AppliedMigration]:
         try:
-            async with self._transaction() as connection:
+            async with self._transaction(self._options.lock_timeout_s) as connection:
                 return await self._applied_in(connection)
         except psycopg.OperationalError as error:
             raise StorageUnavailable from error
@@ -143,8 +127,8 @@ class MigrationRunner:
         require_same(self._steps, applied)
         return applied
 
-    async def _take(self, step: Migration) -> bool:
-        async with self._locked() as connection:
+    async def _take(self, step: Migration, lock_timeout_s: float) -> bool:
+        async with self._locked(lock_timeout_s) as connection:
             if step.version in {taken.version for taken in await self._applied_in(connection)}:
                 return False
             await _run(connection, step.up)
@@ -161,8 +145,8 @@ class MigrationRunner:
         _log.info("migrated_up", migration=str(step))
         return True
 
-    async def _take_back(self, step: Migration, *, destroy_sessions: bool) -> bool:
-        async with self._locked() as connection:
+    async def _take_back(self, step: Migration, lock_timeout_s: float, *, destroy_sessions: bool) -> bool:
+        async with self._locked(lock_timeout_s) as connection:
             if step.version not in {taken.version for taken in await self._applied_in(connection)}:
                 return False
             if step.version == _FIRST and not destroy_sessions:
@@ -170,6 +154,11 @@ class MigrationRunner:
             await _run(connection, step.down)
             await _fetch(connection, self._statements.delete_migration, {"version": step.version})
         _log.info("migrated_down", migration=str(step))
+        return True
+
+    async def _refuse_sessions(self, lock_timeout_s: float) -> bool:
+        async with self._locked(lock_timeout_s) as connection:
+            await self._require_no_sessions(connection)
         return True
 
     async def _require_no_sessions(self, connection: Connection) -> None:
@@ -181,28 +170,28 @@ class MigrationRunner:
             )
 
     @asynccontextmanager
-    async def _locked(self) -> AsyncIterator[Connection]:
+    async def _locked(self, lock_timeout_s: float) -> AsyncIterator[Connection]:
         """Begin a transaction that no other runner has at the same time; the table of steps is there in it."""
-        async with self._transaction() as connection:
+        async with self._transaction(lock_timeout_s) as connection:
             await _fetch(connection, self._statements.lock_migrations, {"key": _LOCK})
             await _fetch(connection, self._statements.create_schema)
             await _fetch(connection, self._statements.create_migrations)
             yield connection
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[Connection]:
+    async def _transaction(self, lock_timeout_s: float) -> AsyncIterator[Connection]:
         options = self._options
         connection = await GatewayConnection.connect(to_primary(self._dsn), address_timeout_s=options.connect_timeout_s)
         with SocketDeadline(connection, options.socket_timeout_s):
             async with connection:
                 _require_usable(connection)
-                await _fetch(connection, self._statements.set_timeouts, self._timeouts())
+                await _fetch(connection, self._statements.set_timeouts, self._timeouts(lock_timeout_s))
                 with _forbidden():
                     yield connection
 
-    def _timeouts(self) -> Mapping[str, str]:
+    def _timeouts(self, lock_timeout_s: float) -> Mapping[str, str]:
         return {
-            "lock_timeout": str(round(self._options.lock_timeout_s * 1000)),
+            "lock_timeout": str(round(lock_timeout_s * 1000)),
             "statement_timeout": str(round(self._options.statement_timeout_s * 1000)),
         }
 

@@ -21,7 +21,8 @@ from adapters.postgres.migration import (
     UnsupportedServer,
     load_migrations,
 )
-from adapters.postgres.migrations import MigrationOptions, MigrationRunner, _require_usable
+from adapters.postgres.migration_options import MigrationOptions
+from adapters.postgres.migrations import MigrationRunner, _require_usable
 from domain.errors import StorageUnavailable
 from tests.contracts.storage import Storage
 from tests.integration.postgres.conftest import storage_on
@@ -112,6 +113,27 @@ class TestUp:
                 await runner.up()
         assert isinstance(caught.value.__cause__, psycopg.errors.LockNotAvailable)
         assert await runner.up() == blocked[1:]
+
+    async def test_calls_are_not_held_up_behind_a_step_that_waits(self, database_url, runner_on):
+        column = "ALTER TABLE meta.sessions {} COLUMN another integer"
+        steps = [*STEPS, Migration(len(STEPS) + 1, "another", column.format("ADD"), column.format("DROP"))]
+        runner = runner_on(database_url, steps, MigrationOptions(pause_s=0.05, long_every=100))
+        with psycopg.connect(database_url, autocommit=True) as calls, psycopg.connect(database_url) as dump:
+            dump.execute("SELECT FROM meta.sessions")
+            calls.execute(f"SET lock_timeout = {int(GatewayOptions('').lock_timeout_s * 1000)}")
+            up = asyncio.create_task(runner.up())
+            for _ in range(10):
+                await asyncio.to_thread(calls.execute, "SELECT FROM meta.sessions")
+                await asyncio.sleep(0.05)
+            assert not up.done()
+            dump.rollback()
+            assert await up == steps[-1:]
+
+    def test_now_and_then_a_step_waits_for_as_long_as_the_server_takes_to_end_a_vacuum(self):
+        options = MigrationOptions()
+        waits_s = [options.lock_timeout_of(attempt) for attempt in range(1, 11)]
+        assert waits_s == ([0.2] * 4 + [1.5]) * 2
+        assert options.lock_timeout_s < GatewayOptions("").lock_timeout_s
 
 
 class TestDown:
