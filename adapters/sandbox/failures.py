@@ -12,7 +12,9 @@ from adapters.sandbox.options import MIB, SandboxOptions
 from domain.execution import Failure, FailureCode
 from domain.limits import Limits
 
-_OUT_OF_MEMORY = re.compile(r"out of memory|OOM error|Zone Allocation failed", re.IGNORECASE)
+_OUT_OF_MEMORY = re.compile(
+    r"out of memory|OOM error|Zone Allocation failed|Check failed: SetPermissions\(", re.IGNORECASE
+)
 _ENGINE_NOISE = re.compile(
     r"(?:\n?<--- Last few GCs --->|\n?\n#\n# Fatal|FATAL ERROR: |\n?----- Native stack trace).*", re.DOTALL
 )

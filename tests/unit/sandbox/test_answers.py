@@ -83,6 +83,7 @@ def test_an_error_without_a_text_of_its_own_is_told_by_its_name(rules):
         (Exchange(Ending.DIED), -11, "", FailureCode.SCRIPT_EXITED),
         (Exchange(Ending.DIED), -63, "", FailureCode.SCRIPT_EXITED),
         (Exchange(Ending.DIED), -5, "Fatal process out of memory: Zone", FailureCode.MEMORY_LIMIT),
+        (Exchange(Ending.DIED), -5, "# Check failed: SetPermissions(GetPlatformPage", FailureCode.MEMORY_LIMIT),
         (Exchange(Ending.DIED), 137, "", FailureCode.SCRIPT_EXITED),
         (Exchange(Ending.DIED), -9, "", FailureCode.MEMORY_LIMIT),
         (Exchange(Ending.DIED), None, "", FailureCode.MEMORY_LIMIT),
