@@ -15,7 +15,8 @@ _DESCRIPTION = """\
 A session is a script with a language and a context: initialize it once, execute it many times.
 
 - Every error has one shape: `error.code` for programs, `error.message` for people, `error.details` for both. What is not
-  told at an operation: 404 `NOT_FOUND` where there is nothing at a path, 405 `METHOD_NOT_ALLOWED` with `Allow`.
+  told at an operation: 404 `NOT_FOUND` where there is nothing at a path, 405 `METHOD_NOT_ALLOWED` with `Allow`, and
+  `INVALID_REQUEST` with 414 or 431 where path and headers take more than 64 KiB, or there are more than 100 headers.
 - `details.stored` and `details.executed` tell what was done where that is not plain; `Retry-After` stands only where
   repeating is safe.
 - Times are RFC 3339 in UTC. JSON is UTF-8, objects nest at most 100 deep, numbers fit a double, and strings that are

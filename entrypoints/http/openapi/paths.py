@@ -78,7 +78,8 @@ def _responses(operation: Operation, contract: Contract, components: Components)
     errors = error_responses(operation, components)
     for status, kind in contract.also.items():
         content = {contract.media_type: {"schema": components.schema(kind)}}
-        also = {"description": kind.__doc__, "headers": _headers((), operation, components), "content": content}
+        headers = _headers(contract.headers, operation, components)
+        also = {"description": kind.__doc__, "headers": headers, "content": content}
         assert str(status) not in errors, f"{operation.name}: {status} is an error as well"
         responses[str(status)] = also
     return dict(sorted((responses | errors).items()))

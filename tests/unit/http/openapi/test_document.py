@@ -143,6 +143,17 @@ def test_every_answer_has_the_id_of_its_request(whole):
             assert "X-Request-ID" in resolved(whole, response)["headers"], (item["operationId"], status)
 
 
+def test_what_was_made_and_what_was_replaced_have_the_same_headers(whole):
+    responses = whole["paths"]["/api/v1/functions/{language_title}"]["put"]["responses"]
+    assert responses["201"]["headers"] == responses["200"]["headers"]
+    assert "ETag" in responses["201"]["headers"]
+
+
+def test_what_no_operation_tells_is_in_the_description(whole):
+    for told in ("404 `NOT_FOUND`", "405 `METHOD_NOT_ALLOWED`", "414 or 431"):
+        assert told in whole["info"]["description"]
+
+
 def test_an_error_says_when_to_repeat_and_what_is_missing(whole):
     responses = whole["components"]["responses"]
     refused = next(part for name, part in responses.items() if name.startswith("401"))
