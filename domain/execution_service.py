@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from attrs import define, field, frozen
@@ -162,12 +163,10 @@ class ExecutionService:
 
     async def _run(self, call: _Call, admission: Admission, worker: Worker) -> ScriptReport:
         limit_s = admission.session.limits.timeout_ms / 1000 + self._policy.run_overhead_s
+        late = partial(ExecutionUnknown, "the runtime did not answer in time")
         call.started = True
         try:
-            async with asyncio.timeout(limit_s):
-                return await worker.run()
-        except TimeoutError:
-            raise ExecutionUnknown("the runtime did not answer in time", call.execution_id) from None
+            return await Budget(limit_s).spend(worker.run(), late)
         except ExecutionUnknown as error:
             raise ExecutionUnknown(error.reason, call.execution_id) from error
         except DomainError:
