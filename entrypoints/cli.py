@@ -1,5 +1,6 @@
 """The command `pglambda`."""
 
+import os
 import sys
 
 import click
@@ -48,10 +49,15 @@ def cli() -> None:
     """
 
 
+def _colour() -> bool | None:
+    """Return that there are to be no colours (https://no-color.org), or None: terminals alone have them."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
 def main(command: click.Command = cli) -> None:
     """Run the command with the process's arguments, and exit."""
     try:
-        sys.exit(command.main(prog_name="pglambda", standalone_mode=False))
+        sys.exit(command.main(prog_name="pglambda", standalone_mode=False, color=_colour()))
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -125,8 +125,10 @@ class Commands:
     """Stands for the command where `main` is looked at: it ends as a test says."""
 
     ends: object
+    told: dict = field(factory=dict)
 
-    def main(self, **_):
+    def main(self, **told):
+        self.told = told
         if isinstance(self.ends, BaseException):
             raise self.ends
         return self.ends
@@ -146,6 +148,15 @@ def test_how_a_command_ends_is_the_exit_status(ends, status):
     with pytest.raises(SystemExit) as ended:
         main(Commands(ends))
     assert ended.value.code == status
+
+
+@pytest.mark.parametrize(("wanted", "colour"), [("1", False), ("", None)])
+def test_who_wants_no_colours_gets_none(monkeypatch, wanted, colour):
+    monkeypatch.setenv("NO_COLOR", wanted)
+    command = Commands(None)
+    with pytest.raises(SystemExit):
+        main(command)
+    assert command.told["color"] is colour
 
 
 @pytest.mark.parametrize("command", [("serve",), ("runtime-host",), ("migrate", "up"), ("config", "show")])
