@@ -87,7 +87,7 @@ def _labels_of(expression: str) -> Iterator[set[str]]:
     yield from (set(family_of(metric).labels) for metric in mentioned(expression).metrics - FROM_PROMETHEUS)
 
 
-_GROWTH = re.compile(r"increase\((?P<metric>\w+)(\{(?P<wanted>[^}]*)\})?\[\w+\]\)+ > 0")
+_GROWTH = re.compile(r"increase\((?P<metric>\w+)(\{(?P<wanted>[^}]*)\})?\[\w+\]\)+ (> 0|== 0)")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ _GROWTH = re.compile(r"increase\((?P<metric>\w+)(\{(?P<wanted>[^}]*)\})?\[\w+\]\
     [pytest.param(found, id=rule["alert"]) for rule in rules() if (found := _GROWTH.search(rule["expr"])) is not None],
 )
 def test_the_first_of_what_an_alert_is_about_is_growth(growth):
-    """Prometheus sees none where a series begins with it, so it has to be there before."""
+    """Prometheus sees none where a series begins with it, and none at all where there is no series: it is there before."""
     told = [
         dict(zip(each.family.labels, sample.labels, strict=True)) for each in _told(growth) for sample in each.samples
     ]
