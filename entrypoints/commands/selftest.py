@@ -26,7 +26,7 @@ _COLOURS = {"held": "green", "succeeded": "red", "unclear": "yellow"}
     "languages",
     type=click.Choice([each.value for each in Language]),
     multiple=True,
-    help="Only this language.",
+    help="Only this language; may be given several times.",
 )
 @output_option
 @click.pass_context
