@@ -177,6 +177,17 @@ class TestOverdueExecutions:
         assert [row.outcome for row in before.items] == [Outcome.UNKNOWN]
         assert (await storage.sessions.get(session.key)).execution_count == 0
 
+    async def test_one_whose_end_is_just_being_recorded_is_left_to_it(self, storage, new_cleanup, database_url):
+        session = await storage.add()
+        execution = (await storage.begin(session.key)).execution
+        storage.clock.advance(execution.deadline_at - storage.clock.now())
+        cleanup = new_cleanup()
+        with psycopg.connect(database_url) as connection:
+            connection.execute("SELECT FROM meta.open_executions FOR UPDATE")
+            await cleanup.sweep()
+        assert (cleanup.stats().executions_overdue, cleanup.stats().sweeps_failed) == (0, 0)
+        assert await storage.executions.finish(storage.finished(execution)) == 1
+
     async def test_a_finish_that_comes_too_late_is_lost(self, storage, new_cleanup):
         session = await storage.add()
         execution = (await storage.begin(session.key)).execution
