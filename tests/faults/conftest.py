@@ -96,15 +96,13 @@ def settings_for(data_dir):
 def stored_in(server):
     """Return a reader of what a database holds in the end, which asks past the proxy."""
 
-    def reader(name):
-        def read():
-            with server.admin(name) as admin:
-                rows = admin.execute(_STORED).fetchall()
-            return {str(UUID(str(row[0]))): Stored(*row[1:]) for row in rows}
+    return lambda name, on=server: lambda: _read(on, name)
 
-        return read
 
-    return reader
+def _read(server, name):
+    with server.admin(name) as admin:
+        rows = admin.execute(_STORED).fetchall()
+    return {str(UUID(str(row[0]))): Stored(*row[1:]) for row in rows}
 
 
 @pytest.fixture
@@ -124,12 +122,6 @@ async def serving(settings, *, sandboxed=False):
         transport = httpx2.ASGITransport(app=application)
         async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=None) as client:
             yield client
-
-
-def execute(server, database, *statements):
-    with server.admin(database) as admin:
-        for statement in statements:
-            admin.execute(statement)
 
 
 def backends(server, database):

@@ -18,22 +18,26 @@ from tests.integration.postgres.silent_server import free_port
 _READY_TIMEOUT_S = 20.0
 _LOCALE = ("--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--encoding=UTF8")
 SERVICE_ROLE = "service"
+STANDBY = "standby"
 CONNECTIONS_MAX = 40
 
 
 class Server:
-    """A server of the suite's own; it is durable against kills, not against the machine."""
+    """A server of the suite's own, new or a standby of another; durable against kills, not against the machine."""
 
-    def __init__(self, folder, account):
+    def __init__(self, folder, account, primary=None):
         self._folder, self._account = folder, account
         self._binaries = find_binaries().reachable_by(account, folder)
         self.port = free_port()
         self._program = None
-        argv = [self._binaries.program("initdb"), "-D", str(folder / "cluster"), "-U", "postgres", "--auth=trust"]
-        subprocess.run([*argv, "--no-sync", *_LOCALE], check=True, capture_output=True, **self._as_user())
+        if primary is None:
+            self._run("initdb", "-U", "postgres", "--auth=trust", *_LOCALE)
+        else:
+            dsn = f"{primary.dsn()}&application_name={STANDBY}"
+            self._run("pg_basebackup", "-d", dsn, "--write-recovery-conf", "--checkpoint=fast")
         self.start()
-        with self.admin() as admin:
-            admin.execute(f"CREATE ROLE {SERVICE_ROLE} LOGIN")
+        if primary is None:
+            execute(self, "postgres", f"CREATE ROLE {SERVICE_ROLE} LOGIN")
 
     def dsn(self, database="postgres", role="postgres", port=None):
         return f"postgresql://{role}@127.0.0.1:{port or self.port}/{database}?sslmode=disable&gssencmode=disable"
@@ -73,7 +77,7 @@ class Server:
         _signal(self._family(), signal.SIGCONT)
 
     def stop(self):
-        if self._program.poll() is None:
+        if self.is_running:
             self.thaw()
             self._program.send_signal(signal.SIGINT)
             try:
@@ -95,6 +99,14 @@ class Server:
     def adopt(self, path):
         """Let the server's user own a folder."""
         self._account.adopt(path)
+
+    @property
+    def is_running(self):
+        return self._program.poll() is None
+
+    def _run(self, program, *options):
+        argv = [self._binaries.program(program), "-D", str(self._folder / "cluster"), "--no-sync", *options]
+        subprocess.run(argv, check=True, capture_output=True, **self._as_user())
 
     def _family(self):
         """Return the postmaster and its children; it is asked first, so that no child is missed."""
@@ -121,18 +133,41 @@ class Server:
         return {"cwd": "/", "env": environment, "start_new_session": True, **user}
 
 
+def execute(server, database, *statements):
+    with server.admin(database) as admin:
+        for statement in statements:
+            admin.execute(statement)
+
+
 @contextlib.contextmanager
-def running_server():
-    """Yield a fresh server, which is gone afterwards."""
+def running_server(primary=None):
+    """Yield a fresh server, or a standby of `primary`, which is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="pgl-", dir="/tmp", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         account = choose_account(folder / "cluster")
         account.adopt(folder)
-        server = Server(folder, account)
+        server = Server(folder, account, primary)
         try:
             yield server
         finally:
             server.stop()
+
+
+@contextlib.contextmanager
+def awaited_standby(primary):
+    """Yield a standby that `primary` waits for before it acknowledges; `primary` runs afterwards, and waits for nobody."""
+    with running_server(primary) as standby:
+        _wait_for(primary, STANDBY)
+        try:
+            yield standby
+        finally:
+            if not primary.is_running:
+                primary.start()
+            _wait_for(primary, "")
+
+
+def _wait_for(primary, name):
+    execute(primary, "postgres", f"ALTER SYSTEM SET synchronous_standby_names = '{name}'", "SELECT pg_reload_conf()")
 
 
 def _children(pid):

@@ -9,9 +9,10 @@ from msgspec.structs import replace
 from entrypoints.commands.examination.database_looks import examine_database
 from entrypoints.commands.examination.finding import Level
 from entrypoints.container.command_examination import command_database_examination
-from tests.faults.conftest import execute, serving
+from tests.faults.conftest import serving
+from tests.faults.history import GET, INITIALIZE
 from tests.faults.pgbouncer import find_pgbouncer, running_pgbouncer
-from tests.faults.server import SERVICE_ROLE, running_server
+from tests.faults.server import SERVICE_ROLE, awaited_standby, execute, running_server
 from tests.faults.trial import USUAL, Trial
 
 pytestmark = pytest.mark.timeout(120)
@@ -110,3 +111,45 @@ async def test_of_several_hosts_the_writable_one_is_taken(server, standby, datab
     async with serving(settings_for(url)) as client:
         trial = Trial("none, a read-only standby named before the primary", errors=USUAL, bites=False)
         await trial.run(client, nothing, stored)
+
+
+@pytest.fixture
+def follower(server, database):
+    """A standby that has every acknowledged write."""
+    with awaited_standby(server) as standby:
+        yield standby
+
+
+@pytest.fixture
+def over_both(server, follower, database, settings_for):
+    hosts = f"127.0.0.1:{server.port},127.0.0.1:{follower.port}"
+    return settings_for(f"postgresql://{SERVICE_ROLE}@{hosts}/{database}?sslmode=disable&gssencmode=disable")
+
+
+async def test_a_primary_that_is_killed_and_whose_standby_takes_over(server, follower, database, over_both, stored_in):
+    @contextlib.asynccontextmanager
+    async def fault():
+        server.kill()
+        yield
+        await asyncio.to_thread(execute, follower, database, "SELECT pg_promote()")
+
+    async with serving(over_both) as client:
+        await Trial("primary killed, its standby promoted", away=True).run(client, fault, stored_in(database, follower))
+
+
+async def test_a_standby_that_is_waited_for_and_away(follower, over_both, stored):
+    @contextlib.asynccontextmanager
+    async def fault():
+        follower.freeze()
+        try:
+            yield
+        finally:
+            follower.thaw()
+
+    def tells(callers, during_s):
+        calls = [call for call in callers.calls if during_s[0] + 0.5 <= call.began_s <= call.ended_s <= during_s[1]]
+        assert not [call for call in calls if call.operation == GET and call.failed], "it can still be read"
+        assert not [call for call in calls if call.operation == INITIALIZE and not call.failed]
+
+    async with serving(over_both) as client:
+        await Trial("the standby that is waited for is away", tells=tells).run(client, fault, stored)

@@ -12,9 +12,9 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from tests.faults.conftest import backends, execute, serving
+from tests.faults.conftest import backends, serving
 from tests.faults.history import DELETE, EXECUTE, GET, INITIALIZE, PATCH
-from tests.faults.server import SERVICE_ROLE
+from tests.faults.server import SERVICE_ROLE, execute
 from tests.faults.trial import Trial
 
 pytestmark = pytest.mark.timeout(120)
