@@ -13,14 +13,21 @@ from entrypoints.supervision.data_dir import DataDir, DataDirError, DataDirInUse
 from entrypoints.supervision.database_server import running
 
 _POLL_S = 0.05
+_UNMADE = (
+    "There is no database under {}. `pglambda serve` makes it at its first start; if there is one elsewhere, set DATA_DIR "
+    "or DATABASE_URL as for the service."
+)
 
 
 @contextmanager
-def command_database(settings: Settings, wiring: Wiring, start_timeout_s: float = 10.0) -> Iterator[Settings]:
+def command_database(
+    settings: Settings, wiring: Wiring, start_timeout_s: float = 10.0, *, may_make: bool = False
+) -> Iterator[Settings]:
     """Yield settings that name a database that takes connections.
 
     That is DATABASE_URL, else the server that a running service keeps under DATA_DIR, else that server started for
-    as long as the command takes; a service that starts is waited for. Raises DataDirError or ServerFailed.
+    as long as the command takes; a service that starts is waited for. Where there is none under DATA_DIR it is made if
+    the command may do that. Raises DataDirError or ServerFailed.
     """
     if not settings.embedded:
         yield settings
@@ -31,7 +38,10 @@ def command_database(settings: Settings, wiring: Wiring, start_timeout_s: float 
         yield _at(settings, _running_url(settings, held, start_timeout_s))
         return
     try:
-        with running(wiring.embedded_postgres(settings)) as url:
+        server = wiring.embedded_postgres(settings)
+        if not (may_make or server.exists):
+            raise DataDirError(_UNMADE.format(settings.data_dir))
+        with running(server) as url:
             yield _at(settings, url)
     finally:
         data_dir.release()

@@ -35,7 +35,7 @@ def migrate() -> None:
 @click.pass_context
 def up(context: click.Context, to: int | None, dry_run: bool, output: str) -> None:
     """Apply the migrations that are missing."""
-    names = _on_migrations(context, lambda each: each.up(to, dry_run=dry_run))
+    names = _on_migrations(context, lambda each: each.up(to, dry_run=dry_run), may_make=not dry_run)
     click.echo(_steps("up", names, Output(output), dry_run=dry_run))
 
 
@@ -64,12 +64,16 @@ def status(context: click.Context, dry_run: bool, output: str) -> None:  # noqa:
     click.echo(_states(states, Output(output)))
 
 
-def _on_migrations(context: click.Context, ask: Callable[[Migrations], Awaitable[Answer]]) -> Answer:
+def _on_migrations(
+    context: click.Context, ask: Callable[[Migrations], Awaitable[Answer]], *, may_make: bool = False
+) -> Answer:
+    wiring = wiring_of(context)
+
     async def answer(migrations: Migrations) -> Answer:
         return await ask(migrations)
 
-    with failures_told(), command_database(settings_in_force(), wiring_of(context)) as settings:
-        return asyncio.run(answer(wiring_of(context).migrations(settings)))
+    with failures_told(), command_database(settings_in_force(), wiring, may_make=may_make) as settings:
+        return asyncio.run(answer(wiring.migrations(settings)))
 
 
 def _steps(direction: str, names: Sequence[str], output: Output, *, dry_run: bool) -> str:

@@ -27,3 +27,22 @@ def test_a_service_whose_database_takes_no_connections_is_told(tmp_path):
     ):
         raise AssertionError("there is no database")
     held.release()
+
+
+class Nothing:
+    """A wiring whose embedded server has no data folder yet."""
+
+    exists = False
+
+    def embedded_postgres(self, _settings):
+        return self
+
+
+def test_no_database_is_made_for_a_command_that_only_looks(tmp_path):
+    settings = load_settings({"DATA_DIR": str(tmp_path)})
+    with (
+        pytest.raises(DataDirError, match=r"^There is no database under .*set DATA_DIR"),
+        command_database(settings, Nothing()),
+    ):
+        raise AssertionError("there is no database")
+    DataDir.hold(tmp_path).release()
