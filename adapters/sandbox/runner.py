@@ -36,8 +36,8 @@ from domain.limits import Isolation
 from domain.ports import ScriptRun, ScriptRunner, Worker
 from domain.script import Script, ScriptSyntaxError, SyntaxFault
 
-_LOOK_EVERY_S = 1.0
-_TEND_AT_EACH = 5
+_LOOK_EVERY_S = 0.25
+_TEND_AT_EACH = 20
 """At which of the looks what takes longer is done as well."""
 _SHARE_OF_HOST = 0.5
 """How much of the host's memory workers may take when no setting says."""

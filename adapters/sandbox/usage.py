@@ -12,7 +12,7 @@ _FORGET_PEAK = b"5"  # proc(5), clear_refs
 _CLOCK_OF_ALL_THREADS = 2
 _QUIET_CPU_S = 0.002
 """Less than it takes to occupy `_REST_MEMORY`."""
-_REST_CPU_S = 0.25
+_REST_CPU_S = 0.1
 _REST_MEMORY = 32 << 20
 """What an interpreter may use for itself after an answer: it collects garbage, compiles, makes ready for the next."""
 
