@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import select
 import socket
 from collections.abc import Callable
 
@@ -9,6 +10,8 @@ from attrs import define, field
 
 _BACKLOG = 2048
 _EIGHTHS_SHARED = 7
+_LOOKS_LEFT_TO_SIBLINGS = 5
+"""How often somebody is seen waiting before a full process takes them: any sibling with room has looked meanwhile."""
 
 
 @define(eq=False)
@@ -18,13 +21,15 @@ class Doorway:
     Whoever of several processes is the first to wake takes all that wait at their socket, so that one can be full while
     another is idle. One that has seven eighths of `kept_max` waits there no more, and takes at each look what none has
     taken since the last (nginx keeps the same eighth); the rest of its places is for what comes before it has stepped
-    aside. Without siblings, which is without `kept_max`, it stays.
+    aside. One that is full leaves whoever waits some looks longer, and then takes them all, to be told so. Without
+    siblings, which is without `kept_max`, a process stays.
     """
 
     _listener: socket.socket
     _connection: Callable[[], asyncio.Protocol]
     _kept: Callable[[], int]
     _kept_max: int | None = None
+    _seen_waiting: int = field(default=0, init=False)
     servers: list[asyncio.Server] = field(factory=list, init=False)
     """What waits at the socket; nothing while this process stands aside."""
 
@@ -39,7 +44,7 @@ class Doorway:
             if self.servers:
                 self._step_aside()
             elif self._is_crowded:
-                await self._take_what_is_left()
+                await self._take(self._left())
             else:
                 await self.open()
 
@@ -66,9 +71,17 @@ class Doorway:
             server.close()
         self.servers.clear()
 
-    async def _take_what_is_left(self) -> None:
+    def _left(self) -> int:
+        """Return how many of those that wait this process is to take now."""
+        room = (self._kept_max or 0) - self._kept()
+        poll = select.poll()
+        poll.register(self._listener, select.POLLIN)
+        self._seen_waiting = self._seen_waiting + 1 if room <= 0 and poll.poll(0) else 0
+        return room if self._seen_waiting < _LOOKS_LEFT_TO_SIBLINGS else _BACKLOG
+
+    async def _take(self, count: int) -> None:
         loop = asyncio.get_running_loop()
-        for _ in range(_BACKLOG):
+        for _ in range(count):
             taken, _ = self._listener.accept()
             taken.setblocking(False)
             await loop.connect_accepted_socket(self._connection, taken)
