@@ -2,12 +2,12 @@
 -- read what the server keeps in its catalogues and statistics; none is on the path of a request.
 
 -- name: select_server_facts()
--- Time limits in milliseconds, as this connection has them.
+-- Time limits in milliseconds, as this connection has them; the role as statements have to name it.
 SELECT
     current_setting('server_version') AS version,
     current_setting('server_version_num')::integer AS version_number,
     current_setting('server_encoding') AS encoding,
-    current_user::text AS role,
+    quote_ident(current_user) AS role,
     current_database()::text AS database,
     pg_backend_pid() AS process_id,
     current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer
@@ -89,7 +89,7 @@ ORDER BY table_name, missing_right;
 
 -- name: select_other_owner()
 -- Whose the schema is, where this role has not the rights of that one: only then can it take no migration.
-SELECT pg_get_userbyid(n.nspowner) AS owner
+SELECT quote_ident(pg_get_userbyid(n.nspowner)) AS owner
 FROM pg_namespace AS n
 WHERE n.nspname = 'meta' AND NOT pg_has_role(n.nspowner, 'USAGE');
 

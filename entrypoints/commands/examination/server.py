@@ -79,12 +79,12 @@ def _timeouts(facts: ServerFacts, settings: Settings) -> Iterator[Finding]:
     if not wrong:
         yield ok(SUBJECT, f"{told}, below the socket deadline of {socket_ms} ms")
         return
-    changes = ", ".join(f"{name} = '{target}ms'" for name, (_, target) in wrong.items())
+    changes = "; ".join(f"ALTER ROLE {facts.role} SET {name} = '{target}ms'" for name, (_, target) in wrong.items())
     yield warning(
         SUBJECT,
         f"{told}; the service gives up after {socket_ms} ms",
         "The server goes on with what nobody waits for, and locks that it holds then delay others.",
-        f"ALTER ROLE {facts.role} SET {changes} (one at a time)"
+        changes
         + (", or DB_SERVER_TIMEOUTS=true where there is no PgBouncer." if not settings.db_server_timeouts else "."),
     )
 

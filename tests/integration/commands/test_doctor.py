@@ -216,6 +216,21 @@ class TestARoleWithoutRights:
         change(f"DROP OWNED BY {name}")
         assert found.level is Level.OK
 
+    async def test_whose_name_has_to_be_quoted(
+        self, settings: Settings, change: Change, server_url: str, database_url: str
+    ) -> None:
+        with psycopg.connect(server_url, autocommit=True) as connection:
+            connection.execute('CREATE ROLE "doctor-Strange" LOGIN')
+            weak = settings_for(make_conninfo(database_url, user="doctor-Strange"), settings.data_dir)
+            try:
+                (found,) = await self.of_rights(weak)
+                change(*found.remedy.partition(" (")[0].split("; "))
+                (well,) = await self.of_rights(weak)
+            finally:
+                change('DROP OWNED BY "doctor-Strange"')
+                connection.execute('DROP ROLE "doctor-Strange"')
+        assert (well.level, well.seen) == (Level.OK, 'the role "doctor-Strange" may do what the service does')
+
     async def test_to_make_the_schema(
         self, settings: Settings, role: Callable[[str], str], empty_database_url: str
     ) -> None:
