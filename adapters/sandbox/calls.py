@@ -38,8 +38,8 @@ _X86_64 = _SAME_EVERYWHERE | {
     "nfsservctl": 180, "io_setup": 206, "io_destroy": 207, "io_getevents": 208, "io_submit": 209, "io_cancel": 210,
     "lookup_dcookie": 212, "remap_file_pages": 216, "semtimedop": 220, "clock_settime": 227, "mbind": 237,
     "set_mempolicy": 238, "mq_open": 240, "kexec_load": 246, "add_key": 248, "request_key": 249, "keyctl": 250,
-    "inotify_init": 253, "inotify_add_watch": 254, "migrate_pages": 256, "unshare": 272, "vmsplice": 278,
-    "move_pages": 279, "inotify_init1": 294, "perf_event_open": 298, "fanotify_init": 300, "name_to_handle_at": 303,
+    "inotify_init": 253, "inotify_add_watch": 254, "migrate_pages": 256, "unshare": 272, "splice": 275,
+    "tee": 276, "vmsplice": 278, "move_pages": 279, "inotify_init1": 294, "perf_event_open": 298, "fanotify_init": 300, "name_to_handle_at": 303,
     "open_by_handle_at": 304, "clock_adjtime": 305, "sendmmsg": 307, "setns": 308, "process_vm_readv": 310,
     "process_vm_writev": 311, "kcmp": 312, "finit_module": 313, "seccomp": 317, "memfd_create": 319,
     "kexec_file_load": 320, "bpf": 321, "userfaultfd": 323, "io_pgetevents": 333,
@@ -48,7 +48,7 @@ _X86_64 = _SAME_EVERYWHERE | {
 _AARCH64 = _SAME_EVERYWHERE | {
     "io_setup": 0, "io_destroy": 1, "io_submit": 2, "io_cancel": 3, "io_getevents": 4, "lookup_dcookie": 18,
     "inotify_init1": 26, "inotify_add_watch": 27, "umount2": 39, "mount": 40, "pivot_root": 41, "nfsservctl": 42,
-    "chroot": 51, "vhangup": 58, "quotactl": 60, "vmsplice": 75, "acct": 89, "personality": 92, "unshare": 97,
+    "chroot": 51, "vhangup": 58, "quotactl": 60, "vmsplice": 75, "splice": 76, "tee": 77, "acct": 89, "personality": 92, "unshare": 97,
     "kexec_load": 104, "init_module": 105, "delete_module": 106, "clock_settime": 112, "syslog": 116, "ptrace": 117,
     "reboot": 142, "sethostname": 161, "setdomainname": 162, "setrlimit": 164, "settimeofday": 170, "adjtimex": 171,
     "mq_open": 180, "msgget": 186, "msgctl": 187, "msgrcv": 188, "msgsnd": 189, "semget": 190, "semctl": 191,
@@ -78,6 +78,7 @@ class Machine:
     fcntl: int
     mmap: int
     socketpair: int
+    sendto: int
     prlimit64: int
     forks: tuple[int, ...]
     has_x32: bool
@@ -86,7 +87,7 @@ class Machine:
     @property
     def decided(self) -> Mapping[str, int]:
         """The numbers of calls that are decided by their arguments, or not there."""
-        names = ("clone", "clone3", "prctl", "ioctl", "fcntl", "mmap", "socketpair", "prlimit64")
+        names = ("clone", "clone3", "prctl", "ioctl", "fcntl", "mmap", "socketpair", "sendto", "prlimit64")
         return {name: getattr(self, name) for name in names}
 
 
@@ -101,6 +102,7 @@ MACHINES: Mapping[str, Machine] = {
         fcntl=72,
         mmap=9,
         socketpair=53,
+        sendto=44,
         prlimit64=302,
         forks=(57, 58),
         has_x32=True,
@@ -115,6 +117,7 @@ MACHINES: Mapping[str, Machine] = {
         fcntl=25,
         mmap=222,
         socketpair=199,
+        sendto=206,
         prlimit64=261,
         forks=(),
         has_x32=False,

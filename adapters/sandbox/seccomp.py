@@ -30,11 +30,11 @@ _X32_BIT = 0x40000000
 
 _NEW_NAMESPACES = 0x7E020080  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET,TIME}
 _CLONE_THREAD = 0x00010000
-_PR_SET_PDEATHSIG, _PR_SET_SECCOMP = 1, 22
+_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SCHED_CORE = 1, 22, 62
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _F_SETLK, _F_SETLKW, _F_OFD_SETLK, _F_OFD_SETLKW = 6, 7, 37, 38
 _F_SETLEASE, _F_NOTIFY, _F_SETPIPE_SZ, _F_SETDELEG = 1024, 1026, 1031, 1040
-_AF_UNIX = 1
+_AF_UNIX, _MSG_OOB = 1, 1
 _MAP_HUGETLB = 0x40000
 
 
@@ -83,8 +83,10 @@ def _decided_by_arguments(machine: Machine) -> Iterator[bytes]:
             _allow(),
         ],
     )
-    # A worker that took its parent-death signal back would survive the service; filters are code in the kernel.
-    yield from _when(machine.prctl, _judge_argument(_ARGUMENT_0, [_PR_SET_PDEATHSIG, _PR_SET_SECCOMP]))
+    # A worker that took its parent-death signal back would survive the service; filters are code in the kernel; with a
+    # core that it does not share, a worker would have two processors for one.
+    denied = [_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SCHED_CORE]
+    yield from _when(machine.prctl, _judge_argument(_ARGUMENT_0, denied))
     yield from _when(machine.ioctl, _judge_argument(_ARGUMENT_1, [_TIOCSTI, _TIOCLINUX]))
     # Notifications and leases tell of files that others open; large pipes, and locks of parts of files, are memory that
     # no limit counts. Such locks never conflict within one process, and nobody else has its files: they are granted.
@@ -100,16 +102,10 @@ def _decided_by_arguments(machine: Machine) -> Iterator[bytes]:
             _fail(errno.EPERM),
         ],
     )
+    # What is sent out of band has led out of other sandboxes (CVE-2025-38236), and nobody reads it.
+    yield from _when(machine.sendto, _fail_if_any_bit(_ARGUMENT_3, _MSG_OOB, errno.EPERM))
     # The host's huge pages are set apart for somebody else, and no limit counts them.
-    yield from _when(
-        machine.mmap,
-        [
-            _instruction(_LOAD, _ARGUMENT_3),
-            _instruction(_JUMP_IF_ANY_BIT, _MAP_HUGETLB, if_false=1),
-            _fail(errno.ENOMEM),
-            _allow(),
-        ],
-    )
+    yield from _when(machine.mmap, _fail_if_any_bit(_ARGUMENT_3, _MAP_HUGETLB, errno.ENOMEM))
     # Limits may be read, not set: the third argument is the new limit.
     yield from _when(
         machine.prlimit64,
@@ -142,6 +138,10 @@ def _judge_argument(argument: int, denied: Iterable[int], idle: Iterable[int] = 
     for value, verdict in verdicts:
         body += [_instruction(_JUMP_IF_EQUAL, value, if_false=1), verdict]
     return [*body, _allow()]
+
+
+def _fail_if_any_bit(argument: int, bits: int, error: int) -> list[bytes]:
+    return [_instruction(_LOAD, argument), _instruction(_JUMP_IF_ANY_BIT, bits, if_false=1), _fail(error), _allow()]
 
 
 def _allow() -> bytes:

@@ -58,7 +58,8 @@ def test_every_call_on_the_list_is_denied(program, machine):
     "name",
     ["ptrace", "mount", "bpf", "keyctl", "userfaultfd", "io_uring_setup", "perf_event_open", "init_module", "unshare",
      "setns", "socket", "memfd_create", "shmget", "msgget", "semget", "process_vm_readv", "pidfd_getfd", "setrlimit",
-     "sendmsg", "sendmmsg", "vmsplice", "io_setup", "seccomp"],
+     "sendmsg", "sendmmsg", "vmsplice", "splice", "tee", "io_setup",
+     "seccomp"],
 )  # fmt: skip
 def test_what_is_dangerous_is_on_the_list_of_every_machine(machine, name):
     assert name in MACHINES[machine].denied
@@ -112,10 +113,11 @@ def test_nothing_waits_for_a_disk(program, machine):
     assert {decide(program, machine, number) for number in MACHINES[machine].idle.values()} == {IDLE}
 
 
-def test_the_parent_death_signal_stays_and_no_filter_is_added(program, machine):
+def test_the_parent_death_signal_stays_no_filter_is_added_and_no_core_is_its_own(program, machine):
     prctl = MACHINES[machine].prctl
     assert decide(program, machine, prctl, [1, 0]) == errno.EPERM
     assert decide(program, machine, prctl, [22, 2]) == errno.EPERM
+    assert decide(program, machine, prctl, [62, 1]) == errno.EPERM
     assert decide(program, machine, prctl, [15]) == 0
 
 
@@ -132,6 +134,11 @@ def test_what_files_can_be_asked_for(program, machine, command, verdict):
 @pytest.mark.parametrize(("family", "error"), [(1, 0), (0, 1), (2, 1), (30, 1), (38, 1)])
 def test_pairs_of_sockets_are_of_the_one_family_that_needs_no_module(program, machine, family, error):
     assert decide(program, machine, MACHINES[machine].socketpair, [family, 1]) == error
+
+
+@pytest.mark.parametrize(("flags", "error"), [(0, 0), (0x4040, 0), (1, 1), (0x4041, 1)])
+def test_nothing_is_sent_out_of_band(program, machine, flags, error):
+    assert decide(program, machine, MACHINES[machine].sendto, [3, 0, 1, flags]) == error
 
 
 @pytest.mark.parametrize(
