@@ -144,15 +144,17 @@ class Lane:
                 if looks_alive(connection):
                     return connection
                 await self._give_back(connection, spent=True)
-        except TooManyRequests:
-            raise Overloaded("the database") from None
         except PoolClosed as error:
             raise (ShuttingDown() if self._closed else AttemptFailed(NO_CONNECTION)) from error
+        except TooManyRequests as error:
+            # The pool counts whoever has given up, too, until it has a connection again.
+            raise self._in_vain(since_s - self._options.pool_timeout_s) from error
         except PoolTimeout as error:
-            # A database that answers others meanwhile is there; it has too much to do.
-            if self._answered_at_s >= since_s:
-                raise Overloaded("the database") from None
-            raise AttemptFailed(NO_CONNECTION) from error
+            raise self._in_vain(since_s) from error
+
+    def _in_vain(self, since_s: float) -> Overloaded | AttemptFailed:
+        """Return what it means to get no connection: a database that has answered others since is there, and busy."""
+        return Overloaded("the database") if self._answered_at_s >= since_s else AttemptFailed(NO_CONNECTION)
 
     async def _run(
         self, connection: GatewayConnection, statement: Statement, parameters: Mapping[str, object], timeout_s: float

@@ -196,6 +196,12 @@ async def test_without_a_database_a_call_ends_in_time():
         assert (await fail(gateway, WRITE)).stored == "no"
 
 
+async def test_a_database_that_is_away_is_not_called_busy_however_many_wait_for_it():
+    async with opened(SilentServer().dsn, pool_queue_max=2) as gateway:
+        failures = await asyncio.gather(*(fail(gateway, WRITE) for _ in range(6)))
+    assert {failure.stored for failure in failures} == {"no"}
+
+
 async def test_closing_is_bounded_while_the_server_is_silent(server):
     async with opened(server.dsn) as gateway:
         await gateway.fetch(READ, VALUE)
