@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from attrs import evolve
 
 from domain.execution import FailureCode
 from domain.language import Language
@@ -154,7 +155,8 @@ async def test_a_script_that_never_settles_with_nothing_to_wait_for_is_told_so(s
     ],
 )
 async def test_every_limit_has_its_code(shared, source, code):
-    assert (await failure_of(shared, node(source, limits=SHORT))).code is code
+    limits = SHORT if code is FailureCode.EXECUTION_TIMEOUT else evolve(SHORT, timeout_ms=20_000)
+    assert (await failure_of(shared, node(source, limits=limits))).code is code
 
 
 @pytest.mark.parametrize(
