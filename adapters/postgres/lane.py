@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRe
 
 from adapters.postgres.connection import GatewayConnection, Rows
 from adapters.postgres.errors import CUT, CUT_SHORT, NO_CONNECTION, Verdict, judge
+from adapters.postgres.failure_log import FailureLog
 from adapters.postgres.gateway_options import GatewayOptions
 from adapters.postgres.observing import StatementObserver, failure_class
 from adapters.postgres.socket_deadline import SocketDeadline, looks_alive
@@ -63,6 +64,7 @@ class Lane:
         self._options = options
         self._observe = observe
         self._on_server_left = on_server_left
+        self._failures = FailureLog()
         self._tasks: set[asyncio.Task[Rows | Exception]] = set()
         self._answered_at_s = float("-inf")
         self._closed = False
@@ -170,6 +172,7 @@ class Lane:
         except Exception as error:  # noqa: BLE001  # judged, and raised to the caller
             verdict = self._judge(error, timeout_s if deadline.passed else None)
             spent, failure = verdict.connection_spent, failure_class(error, verdict)
+            self._failures.note(statement.name, error, verdict)
             if verdict.server_left:
                 await self._on_server_left(started_s)
             return _failure(verdict, error)

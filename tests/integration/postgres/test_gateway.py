@@ -125,6 +125,14 @@ async def test_a_slow_statement_is_logged_by_its_name(database_url, other):
     assert [(line["statement"], line["duration_ms"] >= 120) for line in slow] == [("select_sleep", True)]
 
 
+async def test_a_statement_that_the_database_cannot_carry_out_is_logged_once_with_its_reason(gateway):
+    with capture_logs() as lines, pytest.raises(StorageUnavailable):
+        await gateway.fetch(Statement("select_nowhere", "SELECT 1 FROM nowhere"), {})
+    failed = [line for line in lines if line["event"] == "statement_failed"]
+    told = [(line["statement"], line["sqlstate"], line["reason"]) for line in failed]
+    assert told == [("select_nowhere", "42P01", 'relation "nowhere" does not exist')]
+
+
 @pytest.mark.parametrize("value", ["a\x00b", "\ud800"], ids=["NUL", "lone surrogate"])
 async def test_text_that_postgres_cannot_hold_is_refused(gateway, value):
     with pytest.raises(Refused):

@@ -1,0 +1,85 @@
+"""What the log tells of statements that failed."""
+
+import psycopg
+import pytest
+import structlog
+from psycopg import errors
+
+from adapters.postgres.errors import CUT, CUT_SHORT, judge
+from adapters.postgres.failure_log import FailureLog
+
+
+class Seconds:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def seconds():
+    return Seconds()
+
+
+@pytest.fixture
+def failures(seconds):
+    return FailureLog(interval_s=10.0, monotonic=seconds)
+
+
+@pytest.fixture
+def lines():
+    with structlog.testing.capture_logs() as lines:
+        yield lines
+
+
+def told(lines):
+    return [(line["statement"], line["sqlstate"], line["reason"], line["count"]) for line in lines]
+
+
+def test_why_the_database_did_not_do_it_is_told_by_name(failures, lines):
+    error = errors.UndefinedColumn('column "version" does not exist\nLINE 1: SELECT version')
+    failures.note("select_functions", error, judge(error))
+    assert told(lines) == [("select_functions", "42703", 'column "version" does not exist', 1)]
+    assert (lines[0]["event"], lines[0]["log_level"]) == ("statement_failed", "warning")
+
+
+def test_a_server_that_is_silent_or_has_gone_is_told(failures, lines):
+    failures.note("a", errors.QueryCanceled("canceling statement"), CUT)
+    gone = psycopg.OperationalError("server closed the connection unexpectedly\n\tThis probably means")
+    failures.note("b", gone, judge(gone))
+    assert told(lines) == [
+        ("a", "57014", "the server kept silent", 1),
+        ("b", None, "server closed the connection unexpectedly", 1),
+    ]
+
+
+def test_one_of_a_kind_is_told_in_a_while_with_how_many_there_were(failures, seconds, lines):
+    full = errors.DiskFull("no space left")
+    for _ in range(3):
+        failures.note("a", full, judge(full))
+    failures.note("b", full, judge(full))
+    seconds.now += 10.0
+    failures.note("a", full, judge(full))
+    assert [(line["statement"], line["count"]) for line in lines] == [("a", 1), ("b", 1), ("a", 3)]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.UniqueViolation("Key (owner)=(alice) exists"),
+        errors.InvalidTextRepresentation('invalid input: "swordfish"'),
+        errors.SerializationFailure("could not serialize"),
+        errors.LockNotAvailable("lock timeout"),
+        errors.InsufficientPrivilege("permission denied"),
+        ValueError("a bug"),
+    ],
+)
+def test_callers_values_races_and_bugs_are_not_told_here(failures, lines, error):
+    failures.note("a", error, judge(error))
+    assert lines == []
+
+
+def test_a_caller_with_little_time_is_no_failure_of_the_database(failures, lines):
+    failures.note("a", errors.QueryCanceled("cut"), CUT_SHORT)
+    assert lines == []
