@@ -1,11 +1,15 @@
 """The settings as a list for people."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, get_type_hints
 
 import msgspec
 
 from entrypoints.settings import Settings
+
+_MASK = "********"
+_CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
 
 
 def setting_lines(settings: Settings, *, describe: bool = False) -> Iterator[str]:
@@ -25,7 +29,9 @@ def setting_document(settings: Settings) -> Mapping[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    return value if isinstance(value, (bool, int, float, tuple, type(None))) else str(value)
+    if isinstance(value, tuple):
+        return tuple(map(_masked, value))
+    return value if isinstance(value, (bool, int, float, type(None))) else _masked(str(value))
 
 
 def _shown(value: Any) -> str:
@@ -33,7 +39,12 @@ def _shown(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    return _masked(",".join(value) if isinstance(value, tuple) else str(value))
+
+
+def _masked(text: str) -> str:
+    """Return the text without what stands before the hosts of URLs: a user's name, and perhaps a password."""
+    return _CREDENTIALS.sub(f"{_MASK}@", text)
 
 
 def _description(kind: Any) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from entrypoints.configuration.checks import RUNTIME_HOST_CHECKS
 from entrypoints.configuration.environment import SettingsError
-from entrypoints.configuration.listing import setting_lines
+from entrypoints.configuration.listing import setting_document, setting_lines
 from entrypoints.configuration.loading import load_settings
 from entrypoints.secret import Secret
 from entrypoints.settings import Settings
@@ -243,3 +243,19 @@ def test_spans_cannot_be_wanted_where_nothing_can_send_them(monkeypatch):
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
     (problem,) = problems(TRACES="otlp")
     assert problem == "TRACES: otlp needs packages that are not installed: pip install 'pglambda[otel]'"
+
+
+def test_credentials_in_urls_are_masked_too():
+    settings = load_settings(
+        {
+            "PYTHON_RUNTIME_URL": "http://me:hush@127.0.0.1:1,http://127.0.0.1:2/a@b",
+            "JWT_JWKS_URL": "https://hush@issuer.example.com/keys",
+        }
+    )
+    lines = list(setting_lines(settings))
+    assert "PYTHON_RUNTIME_URL=http://********@127.0.0.1:1,http://127.0.0.1:2/a@b" in lines
+    assert "JWT_JWKS_URL=https://********@issuer.example.com/keys" in lines
+    assert setting_document(settings)["PYTHON_RUNTIME_URL"]["value"] == (
+        "http://********@127.0.0.1:1",
+        "http://127.0.0.1:2/a@b",
+    )
