@@ -1,5 +1,6 @@
 """Tokens for local use."""
 
+import json
 from datetime import timedelta
 
 import click
@@ -9,6 +10,7 @@ from domain.principal import Scope
 from entrypoints.commands.arguments import owner_option, scopes_option, span
 from entrypoints.commands.invocation import failures_told, settings_in_force, wiring_of
 from entrypoints.commands.lazy_group import examples
+from entrypoints.commands.output import Output, output_option
 
 _UNSIGNED = (
     "There is no JWT_SECRET to sign with. Set it here as for the service; tokens for JWT_PUBLIC_KEY and JWT_JWKS_URL "
@@ -25,14 +27,26 @@ _UNSIGNED = (
 @owner_option
 @scopes_option
 @click.option("--expires-in", "lifetime", type=span, default="1h", show_default=True, help="How long it holds.")
+@output_option
 @click.pass_context
-def token(context: click.Context, owner: Owner, scopes: tuple[str, ...], lifetime: timedelta) -> None:
+def token(context: click.Context, owner: Owner, scopes: tuple[str, ...], lifetime: timedelta, output: str) -> None:
     """Print a token signed with JWT_SECRET.
 
-    It is for local use, and printed alone: nothing is stored.
+    It is for local use, and printed alone, unless JSON is asked for: nothing is stored.
     """
     with failures_told():
         settings = settings_in_force()
         if settings.jwt_secret is None:
             raise click.ClickException(_UNSIGNED)
-        click.echo(wiring_of(context).token(settings, owner, frozenset(map(Scope, scopes)), lifetime))
+        wanted = frozenset(map(Scope, scopes))
+        text = wiring_of(context).token(settings, owner, wanted, lifetime)
+    if Output(output) is Output.TABLE:
+        click.echo(text)
+        return
+    facts = {
+        "token": text,
+        "owner": owner,
+        "scopes": sorted(wanted),
+        "expires_in_seconds": int(lifetime.total_seconds()),
+    }
+    click.echo(json.dumps(facts, indent=2))

@@ -94,6 +94,16 @@ def test_a_token_is_printed_alone(run, wiring):
     ]
 
 
+def test_programs_are_told_how_long_a_token_holds(run):
+    answer = run("token", "--owner", "alice", "--scope", "execute:all", "--scope", "admin", "--output", "json")
+    assert json.loads(answer.stdout) == {
+        "token": "the-token",
+        "owner": "alice",
+        "scopes": ["admin", "execute:all"],
+        "expires_in_seconds": 3600,
+    }
+
+
 def test_a_token_holds_for_an_hour_unless_another_time_is_said(run, wiring):
     run("token", "--owner", "alice", "--scope", "admin")
     assert wiring.tokens[0][3] == timedelta(hours=1)
