@@ -30,16 +30,19 @@ class Nursery:
         """Start a worker and make sure that it is isolated; raises LaunchFailed."""
         if self._closed:
             raise LaunchFailed("the service is stopping")
+        room = self.rooms.room(blueprint)
         try:
             async with asyncio.timeout(self.start_timeout_s):
                 try:
-                    return await self._start(blueprint)
+                    return await self._start(blueprint, room)
                 except RoomLost:
                     if self._closed:
                         raise
-                return await self._start(blueprint)
+                room = self.rooms.room(blueprint)
+                return await self._start(blueprint, room)
         except TimeoutError:
-            self.rooms.retire(blueprint)
+            # Another one may be faster.
+            room.retire()
             raise LaunchFailed(f"it was not ready within {self.start_timeout_s:g} s") from None
 
     async def close(self, grace_s: float) -> None:
@@ -52,9 +55,9 @@ class Nursery:
             await asyncio.wait([asyncio.ensure_future(process.gone()) for process in living], timeout=grace_s)
         await self.rooms.close(grace_s)
 
-    async def _start(self, blueprint: Blueprint) -> WorkerProcess:
+    async def _start(self, blueprint: Blueprint, room: Room) -> WorkerProcess:
         """Start a worker, remember it at once, and wait until it is ready; raises LaunchFailed."""
-        room, launched = await self.rooms.start(blueprint)
+        launched = await room.start(blueprint.order())
         options = blueprint.options
         process = WorkerProcess(
             launched,

@@ -76,8 +76,22 @@ class Room:
         return self.gone.done() and self.keeper_pid is not None
 
     async def start(self, order: Mapping[str, object]) -> Launched:
-        """Start a worker by this order; raises LaunchFailed, RoomLost among them, and OSError."""
+        """Start a worker by this order; raises LaunchFailed, RoomLost among them."""
         await asyncio.shield(self.ready)
+        try:
+            launched = self._order(order)
+        except OSError as error:
+            raise LaunchFailed(f"a worker cannot be ordered: {error}") from error
+        try:
+            return await launched
+        except asyncio.CancelledError:
+            if not launched.cancelled() and launched.exception() is None:
+                # Started in the very moment in which the wait ended.
+                _discard(launched.result())
+            self._end_if_unneeded()
+            raise
+
+    def _order(self, order: Mapping[str, object]) -> "asyncio.Future[Launched]":
         self.started += 1
         number, ends = self.started, Ends.make()
         launched: asyncio.Future[Launched] = self._loop.create_future()
@@ -89,19 +103,17 @@ class Room:
             raise
         finally:
             ends.close_theirs()
-        try:
-            return await launched
-        except asyncio.CancelledError:
-            if not launched.cancelled() and launched.exception() is None:
-                # Started in the very moment in which the wait ended.
-                _discard(launched.result())
-            raise
+        return launched
 
     def retire(self) -> None:
         """Start no more workers, and end with the last of them."""
         self._is_retired = True
+        self._end_if_unneeded()
+
+    def _end_if_unneeded(self) -> None:
         # An order that nobody waits for any more does not keep it: a keeper that is stuck would never answer it.
-        if not self._workers and all(order.launched.done() for order in self._orders.values()):
+        is_needed = self._workers or not all(order.launched.done() for order in self._orders.values())
+        if self._is_retired and not is_needed:
             self.close()
 
     def close(self) -> None:
@@ -131,6 +143,7 @@ class Room:
             self._ended(told["id"], told["status"])
         elif "failed" in told:
             self._drop(told["id"], LaunchFailed(told["failed"]))
+            self._end_if_unneeded()
         else:
             self._take_in(told, descriptors)
 
@@ -176,8 +189,7 @@ class Room:
         launched = self._workers.pop(number, None)
         if launched is not None:
             launched.exited.set_result(status)
-        if self._is_retired:
-            self.retire()
+        self._end_if_unneeded()
 
     def _drop(self, number: int, error: LaunchFailed | None = None) -> None:
         order = self._orders.pop(number)

@@ -7,7 +7,7 @@ from attrs import define, field
 
 from adapters.sandbox.blueprint import Blueprint
 from adapters.sandbox.control_group import ControlGroup
-from adapters.sandbox.launch import Launched, LaunchFailed
+from adapters.sandbox.launch import LaunchFailed
 from adapters.sandbox.room import Room
 from domain.language import Language
 
@@ -26,19 +26,12 @@ class Rooms:
     _current: dict[Language, Room] = field(factory=dict, init=False)
     _living: dict[Room, Language] = field(factory=dict, init=False)
 
-    async def start(self, blueprint: Blueprint) -> tuple[Room, Launched]:
-        """Start a worker and return it with its room; raises LaunchFailed."""
+    def room(self, blueprint: Blueprint) -> Room:
+        """Return the room for the next worker, not ready yet where it is a new one; raises LaunchFailed."""
         try:
-            room = self._room(blueprint)
-            return room, await room.start(blueprint.order())
+            return self._room(blueprint)
         except (OSError, KeyError) as error:
             raise LaunchFailed(f"its launcher cannot be started: {error}") from error
-
-    def retire(self, blueprint: Blueprint) -> None:
-        """Replace the room that was too slow."""
-        room = self._current.pop(blueprint.interpreter.language, None)
-        if room is not None:
-            room.retire()
 
     async def close(self, grace_s: float) -> None:
         """End every room and wait, at most `grace_s`, until they have left the process table."""

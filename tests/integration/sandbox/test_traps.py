@@ -1,7 +1,9 @@
 """What sandboxes of this kind get wrong easily, each held shut.
 
-Elsewhere: a start that dies at any moment leaves no orphan (test_lifecycle.py); the launcher's environment, which
-process 1 would show, is empty (test_isolation.py).
+Elsewhere: a start that dies at any moment leaves no orphan, what goes on after an answer is ended, threads that cannot
+be counted are too many (test_lifecycle.py); the launcher's environment, which process 1 would show, is empty
+(test_isolation.py); what forks share, and what is counted by user (test_rooms.py, and the attacks sessions/shared-streams
+and floods/).
 """
 
 import asyncio
