@@ -206,6 +206,7 @@ async def test_threads_that_cannot_be_counted_any_more_end_with_the_execution(op
         key = new_session()
         report = await report_of(runner, run_of(LEAVES_ITS_FIRST_THREAD, str(number), key=key))
         assert report.result == '"stayed"'
+        await until(lambda: runner._nursery.count == 0)
         assert (await report_of(runner, run_of("result = 1", key=key))).cold_start is True
 
 
