@@ -1,1 +1,1 @@
-"""Everything that speaks to PostgreSQL."""
+"""Everything that speaks to PostgreSQL: `gateway.py` runs its statements, `statements.py` names them."""

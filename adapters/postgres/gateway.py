@@ -9,11 +9,11 @@ from typing import Any, Literal
 from attrs import frozen
 from psycopg.errors import QueryCanceled
 
-from adapters.postgres.errors import Category, Refused, StillLocked, TookTooLong
+from adapters.postgres.connections.errors import Category, Refused, StillLocked, TookTooLong
+from adapters.postgres.connections.lane import AttemptFailed, Lane, LaneStats
+from adapters.postgres.connections.observing import StatementObserver, tell_caller
+from adapters.postgres.connections.pool_log import thin_pool_log
 from adapters.postgres.gateway_options import GatewayOptions
-from adapters.postgres.lane import AttemptFailed, Lane, LaneStats
-from adapters.postgres.observing import StatementObserver, tell_caller
-from adapters.postgres.pool_log import thin_pool_log
 from adapters.postgres.statement import Statement
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 

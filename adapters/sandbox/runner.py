@@ -13,21 +13,21 @@ from attrs import define, field
 from typing_extensions import override
 
 from adapters.bounded_cache import BoundedCache
-from adapters.sandbox.blueprint import ROOM_PROCESSES
-from adapters.sandbox.checker import TOO_HARD
-from adapters.sandbox.control_group import GroupLimits, NoControlGroup, make_control_group
-from adapters.sandbox.execution import Executed, ScriptTask, execute
-from adapters.sandbox.failures import PROTOCOL_BROKEN
+from adapters.sandbox.confinement.control_group import GroupLimits, NoControlGroup, make_control_group
 from adapters.sandbox.host_memory import memory_of_host
-from adapters.sandbox.nursery import Nursery
+from adapters.sandbox.operations.checker import TOO_HARD
+from adapters.sandbox.operations.execution import Executed, ScriptTask, execute
+from adapters.sandbox.operations.failures import PROTOCOL_BROKEN
 from adapters.sandbox.options import MIB, SandboxOptions
-from adapters.sandbox.place import Kind, Place, PlaceLimits, PlaceRequest
-from adapters.sandbox.places import Places
-from adapters.sandbox.process import WorkerProcess
-from adapters.sandbox.rooms import ROOM_MEMORY_MB, ROOMS_MAX
+from adapters.sandbox.rooms.blueprint import ROOM_PROCESSES
+from adapters.sandbox.rooms.rotation import ROOM_MEMORY_MB, ROOMS_MAX
+from adapters.sandbox.rooms.workshop import Workshop
 from adapters.sandbox.runtime import LanguageRuntime
+from adapters.sandbox.scheduling.place import Kind, Place, PlaceLimits, PlaceRequest
+from adapters.sandbox.scheduling.places import Places
 from adapters.sandbox.stats import SandboxStats
-from adapters.sandbox.workshop import Workshop
+from adapters.sandbox.workers.nursery import Nursery
+from adapters.sandbox.workers.process import WorkerProcess
 from domain.errors import Overloaded, RuntimeUnavailable
 from domain.execution import ScriptReport
 from domain.identity import Owner

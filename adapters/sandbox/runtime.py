@@ -5,16 +5,16 @@ from collections.abc import Callable, Coroutine, Mapping
 
 from attrs import define, evolve, field
 
-from adapters.sandbox.blueprint import Blueprint
-from adapters.sandbox.checker import CheckDesk, Checker
-from adapters.sandbox.launch import LaunchFailed
-from adapters.sandbox.nursery import Nursery
+from adapters.sandbox.operations.checker import CheckDesk, Checker
 from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.process import WorkerProcess
-from adapters.sandbox.remedies import with_remedy
-from adapters.sandbox.spares import STARTS_S, SpareShelf
+from adapters.sandbox.rooms.blueprint import Blueprint
+from adapters.sandbox.rooms.launch import LaunchFailed
+from adapters.sandbox.rooms.remedies import with_remedy
+from adapters.sandbox.rooms.workshop import Unprepared, Workshop
 from adapters.sandbox.stats import StartStats
-from adapters.sandbox.workshop import Unprepared, Workshop
+from adapters.sandbox.workers.nursery import Nursery
+from adapters.sandbox.workers.process import WorkerProcess
+from adapters.sandbox.workers.spares import STARTS_S, SpareShelf
 from adapters.tally import Tally
 from domain.errors import RuntimeUnavailable
 from domain.identity import Owner

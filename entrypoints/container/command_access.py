@@ -4,8 +4,8 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from adapters.postgres.api_keys import PostgresApiKeyRepository
-from adapters.postgres.owner_mover import PostgresOwnerMover
+from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
+from adapters.postgres.repositories.owner_mover import PostgresOwnerMover
 from adapters.random_ids import RandomIds
 from domain.api_key import SECRET_BYTES
 from domain.api_key_service import ApiKeyService

@@ -8,10 +8,10 @@ from typing import Any
 from attrs import define
 from typing_extensions import override
 
-from adapters.postgres.clock import boottime_ns, host_time
-from adapters.postgres.clock_sample import ClockSample, from_ns, to_ns
-from adapters.postgres.inspection import Inspection, InspectionFailed, Unreachable
-from adapters.postgres.migration import AppliedMigration, Migration, indexes_of, load_migrations
+from adapters.postgres.clock.disciplined import boottime_ns, host_time
+from adapters.postgres.clock.sample import ClockSample, from_ns, to_ns
+from adapters.postgres.connections.inspection import Inspection, InspectionFailed, Unreachable
+from adapters.postgres.migrations.migration import AppliedMigration, Migration, indexes_of, load_migrations
 from adapters.postgres.statement import Statement
 from adapters.postgres.statements import Statements, load_statements
 from domain.identity import ANONYMOUS

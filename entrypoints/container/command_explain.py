@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from adapters.postgres.chronicler import PostgresChronicler
+from adapters.postgres.repositories.chronicler import PostgresChronicler
 from domain.chronicle import Chronicler, Keeping
 from domain.idempotency import KEPT_FOR
 from entrypoints.container.command_gateway import connected

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager, contextmanager
 import psycopg
 from attrs import evolve, frozen
 
-from adapters.postgres.clock import DisciplinedClock
+from adapters.postgres.clock.disciplined import DisciplinedClock
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.schema import Schema
+from adapters.postgres.migrations.schema import Schema
 from adapters.postgres.statements import Statements, load_statements
 from entrypoints.container.database import disciplined_clock
 from entrypoints.container.options import gateway_options

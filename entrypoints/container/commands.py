@@ -9,7 +9,7 @@ from attrs import define, frozen
 from msgspec.structs import replace
 
 from adapters.embedded_postgres.server import EmbeddedPostgres
-from adapters.postgres.migration import (
+from adapters.postgres.migrations.migration import (
     Migration,
     MigrationsDiffer,
     SessionsExist,
@@ -17,7 +17,7 @@ from adapters.postgres.migration import (
     UnknownMigration,
     UnsupportedServer,
 )
-from adapters.postgres.migrations import MigrationRunner
+from adapters.postgres.migrations.runner import MigrationRunner
 from adapters.postgres.statements import load_statements
 from adapters.sandbox.selftest.corpus import load_attacks
 from adapters.sandbox.selftest.trials import SelfTest

@@ -2,21 +2,21 @@
 
 from dependency_injector import containers, providers
 
-from adapters.postgres.api_keys import PostgresApiKeyRepository
-from adapters.postgres.cleanup import Cleanup
-from adapters.postgres.clock import ClockOptions, DisciplinedClock, database_time
-from adapters.postgres.executions import PostgresExecutionRepository
-from adapters.postgres.functions import PostgresFunctionRepository
+from adapters.postgres.clock.disciplined import ClockOptions, DisciplinedClock, database_time
+from adapters.postgres.coalescing.key_set import KeySet
+from adapters.postgres.connections.observing import StatementObserver
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.key_set import KeySet
-from adapters.postgres.keyed_calls import PostgresKeyedCallRepository
-from adapters.postgres.limits import PostgresRateLedger, PostgresUsageReader
-from adapters.postgres.observing import StatementObserver
-from adapters.postgres.schema import Schema
-from adapters.postgres.sessions import PostgresSessionRepository
+from adapters.postgres.migrations.schema import Schema
+from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
+from adapters.postgres.repositories.executions import PostgresExecutionRepository
+from adapters.postgres.repositories.functions import PostgresFunctionRepository
+from adapters.postgres.repositories.keyed_calls import PostgresKeyedCallRepository
+from adapters.postgres.repositories.limits import PostgresRateLedger, PostgresUsageReader
+from adapters.postgres.repositories.sessions import PostgresSessionRepository
 from adapters.postgres.statement import Statement
 from adapters.postgres.statements import load_statements
-from adapters.postgres.storage_keeper import StorageKeeper
+from adapters.postgres.storage.cleanup import Cleanup
+from adapters.postgres.storage.keeper import StorageKeeper
 from entrypoints.container.options import execution_options, gateway_options, retention, storage_budget
 from entrypoints.settings import Settings
 

@@ -7,9 +7,9 @@ from typing import Any
 import structlog
 from attrs import define, field
 
-from adapters.postgres.api_keys import PostgresApiKeyRepository
-from adapters.postgres.coalescer import Coalescer
+from adapters.postgres.coalescing.coalescer import Coalescer
 from adapters.postgres.gateway import Gateway
+from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
 from adapters.postgres.statement import Statement
 from adapters.tokens.jwks import Jwks
 from domain.authentication import Authentication, KeyRing

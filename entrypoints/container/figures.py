@@ -5,11 +5,11 @@ from typing import Any
 
 from attrs import define
 
-from adapters.postgres.cleanup import Cleanup
-from adapters.postgres.clock import DisciplinedClock
-from adapters.postgres.coalescer import Coalescer, CoalescerStats
+from adapters.postgres.clock.disciplined import DisciplinedClock
+from adapters.postgres.coalescing.coalescer import Coalescer, CoalescerStats
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.storage_keeper import StorageKeeper
+from adapters.postgres.storage.cleanup import Cleanup
+from adapters.postgres.storage.keeper import StorageKeeper
 from adapters.tally import Tally
 from entrypoints.metrics.readings import Family, Reading, Sample, counter, gauge, histogram, single
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from attrs import define
 from typing_extensions import override
 
-from adapters.postgres.cleanup import Cleanup
-from adapters.postgres.clock import DisciplinedClock
+from adapters.postgres.clock.disciplined import DisciplinedClock
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.schema import Schema
+from adapters.postgres.migrations.schema import Schema
 from adapters.postgres.statements import Statements
-from adapters.postgres.storage_keeper import StorageKeeper
+from adapters.postgres.storage.cleanup import Cleanup
+from adapters.postgres.storage.keeper import StorageKeeper
 from domain.errors import DomainError
 from entrypoints.container.entrance import Entrance
 from entrypoints.container.runners import Runners

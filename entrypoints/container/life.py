@@ -5,12 +5,12 @@ import contextlib
 
 from attrs import define, field
 
-from adapters.postgres.cleanup import Cleanup
-from adapters.postgres.clock import DisciplinedClock
-from adapters.postgres.executions import PostgresExecutionRepository
+from adapters.postgres.clock.disciplined import DisciplinedClock
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.keyed_calls import PostgresKeyedCallRepository
-from adapters.postgres.sessions import PostgresSessionRepository
+from adapters.postgres.repositories.executions import PostgresExecutionRepository
+from adapters.postgres.repositories.keyed_calls import PostgresKeyedCallRepository
+from adapters.postgres.repositories.sessions import PostgresSessionRepository
+from adapters.postgres.storage.cleanup import Cleanup
 from domain.tasks import Tasks
 from entrypoints.container.beside import keep_going
 from entrypoints.container.entrance import Entrance

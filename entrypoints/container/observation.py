@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from dependency_injector import containers, providers
 
-from adapters.postgres.observing import CALLER
+from adapters.postgres.connections.observing import CALLER
 from domain.language import Language
 from domain.ports import ScriptRunner
 from entrypoints.container.tracing import tracing_of

@@ -6,10 +6,10 @@ from pathlib import Path
 from attrs import evolve
 
 from adapters.embedded_postgres.server import EmbeddedPostgresOptions
-from adapters.postgres.cleanup import Retention
-from adapters.postgres.executions import ExecutionRepositoryOptions
 from adapters.postgres.gateway_options import GatewayOptions, WrongAddress
-from adapters.postgres.history import HistoryOptions
+from adapters.postgres.repositories.executions import ExecutionRepositoryOptions
+from adapters.postgres.repositories.history import HistoryOptions
+from adapters.postgres.storage.cleanup import Retention
 from adapters.runtimes.options import RuntimeOptions
 from adapters.sandbox.options import SandboxLevel, SandboxOptions
 from domain.example_runs import ExamplePolicy

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from adapters.postgres.storage_keeper import StorageKeeper, StorageState
+from adapters.postgres.storage.keeper import StorageKeeper, StorageState
 from domain.storage import StorageBudget
 
 _LEAST = (

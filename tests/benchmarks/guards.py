@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from adapters.memory.api_keys import MemoryApiKeyRepository
-from adapters.postgres.clock import DisciplinedClock
+from adapters.postgres.clock.disciplined import DisciplinedClock
 from adapters.random_ids import RandomIds
 from adapters.tokens.claims import ClaimRules
 from adapters.tokens.issuer import issue_token

@@ -15,11 +15,11 @@ import uvloop
 from attrs import define, field, frozen
 from psycopg import sql
 
-from adapters.postgres.executions import PostgresExecutionRepository
+from adapters.postgres.coalescing.key_set import KeySet
 from adapters.postgres.gateway import Gateway, GatewayOptions
-from adapters.postgres.key_set import KeySet
-from adapters.postgres.slots import SLOTS, day_at, first_of
+from adapters.postgres.repositories.executions import PostgresExecutionRepository
 from adapters.postgres.statements import load_statements
+from adapters.postgres.storage.slots import SLOTS, day_at, first_of
 from adapters.random_ids import RandomIds
 from adapters.system_clock import SystemClock
 from domain.execution import ScriptReport

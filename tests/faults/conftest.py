@@ -14,7 +14,7 @@ import structlog
 from dependency_injector import providers
 
 from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
-from adapters.postgres.migrations import MigrationRunner
+from adapters.postgres.migrations.runner import MigrationRunner
 from adapters.postgres.statements import load_statements
 from adapters.system_clock import SystemClock
 from domain.language import Language

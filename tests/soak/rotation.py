@@ -6,9 +6,9 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
-from adapters.sandbox.blueprint import ROOM_PROCESSES
 from adapters.sandbox.options import MIB
-from adapters.sandbox.rooms import ROOMS_MAX
+from adapters.sandbox.rooms.blueprint import ROOM_PROCESSES
+from adapters.sandbox.rooms.rotation import ROOMS_MAX
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.errors import DomainError
 from domain.language import Language

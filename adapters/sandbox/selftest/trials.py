@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 
 from attrs import define, field
 
-from adapters.sandbox.calls import MACHINES
+from adapters.sandbox.confinement.system_calls import MACHINES
 from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.rooms.workshop import Workshop
 from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.sandbox.selftest.bait import Bait
 from adapters.sandbox.selftest.corpus import Attack
 from adapters.sandbox.selftest.verdicts import Judge, Trial
-from adapters.sandbox.workshop import Workshop
 from domain.errors import DomainError
 from domain.execution import OpenExecution, ScriptReport
 from domain.identity import ANONYMOUS, SessionKey, uuid7_at

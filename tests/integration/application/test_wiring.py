@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.postgres.migration import load_migrations
+from adapters.postgres.migrations.migration import load_migrations
 from entrypoints.configuration.environment import SettingsError
 from entrypoints.container.commands import migrations
 from entrypoints.container.controller import create_controller

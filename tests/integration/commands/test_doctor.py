@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters.memory.script_runner import MemoryScriptRunner
+from adapters.postgres.coalescing.key_set import KeySet
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.key_set import KeySet
-from adapters.postgres.sessions import PostgresSessionRepository
+from adapters.postgres.repositories.sessions import PostgresSessionRepository
 from adapters.postgres.statements import Statements
 from domain.script import Script
 from entrypoints.commands.examination.database_looks import examine_database

@@ -3,11 +3,11 @@
 import pytest
 
 from adapters.memory.manual_clock import ManualClock
-from adapters.postgres.executions import PostgresExecutionRepository
+from adapters.postgres.coalescing.key_set import KeySet
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.key_set import KeySet
-from adapters.postgres.keyed_calls import PostgresKeyedCallRepository
-from adapters.postgres.sessions import PostgresSessionRepository, SessionRepositoryOptions
+from adapters.postgres.repositories.executions import PostgresExecutionRepository
+from adapters.postgres.repositories.keyed_calls import PostgresKeyedCallRepository
+from adapters.postgres.repositories.sessions import PostgresSessionRepository, SessionRepositoryOptions
 from adapters.postgres.statements import Statements
 from tests.contracts.session_repository import EXAMINED_MAX
 from tests.contracts.storage import Storage

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 import psycopg
 import pytest
 
-from adapters.postgres.cleanup import Cleanup, CleanupOptions, Retention
-from adapters.postgres.slots import day_at, first_of
-from adapters.postgres.storage_keeper import StorageKeeper
+from adapters.postgres.storage.cleanup import Cleanup, CleanupOptions, Retention
+from adapters.postgres.storage.keeper import StorageKeeper
+from adapters.postgres.storage.slots import day_at, first_of
 from domain.errors import StorageUnavailable
 from domain.execution import ExecutionLost, Outcome
 from domain.idempotency import IdempotencyConflict

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from adapters.postgres.clock import DisciplinedClock, database_time
+from adapters.postgres.clock.disciplined import DisciplinedClock, database_time
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.statement import Statement
 from domain.session import SessionExpired

@@ -9,12 +9,12 @@ import psycopg
 import pytest
 from attrs import evolve
 
-from adapters.postgres.errors import Refused
-from adapters.postgres.executions import ExecutionRepositoryOptions, PostgresExecutionRepository
+from adapters.postgres.coalescing.key_set import KeySet
+from adapters.postgres.coalescing.turns import Turns
+from adapters.postgres.connections.errors import Refused
 from adapters.postgres.gateway import Gateway, GatewayOptions
-from adapters.postgres.history import HistoryOptions
-from adapters.postgres.key_set import KeySet
-from adapters.postgres.turns import Turns
+from adapters.postgres.repositories.executions import ExecutionRepositoryOptions, PostgresExecutionRepository
+from adapters.postgres.repositories.history import HistoryOptions
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 from domain.execution import ExecutionLost, Outcome
 from domain.identity import EVERY_OWNER

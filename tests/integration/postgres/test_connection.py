@@ -5,7 +5,7 @@ import asyncio
 import psycopg
 import pytest
 
-from adapters.postgres.connection import GatewayConnection
+from adapters.postgres.connections.connection import GatewayConnection
 from adapters.postgres.statement import Statement
 from tests.integration.postgres.silent_server import SilentServer, free_port
 from tests.integration.postgres.waiting import eventually, within

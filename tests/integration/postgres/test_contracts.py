@@ -3,9 +3,9 @@
 import psycopg
 import pytest
 
-from adapters.postgres.api_keys import PostgresApiKeyRepository
-from adapters.postgres.functions import PostgresFunctionRepository
 from adapters.postgres.gateway import Gateway
+from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
+from adapters.postgres.repositories.functions import PostgresFunctionRepository
 from adapters.postgres.statements import Statements
 from tests.contracts.api_key_repository import ApiKeyRepositoryContract
 from tests.contracts.execution_repository import ExecutionRepositoryContract

@@ -9,9 +9,9 @@ import pytest
 
 from adapters.json_schema.compiler import JsonSchemaCompiler
 from adapters.memory.manual_clock import ManualClock
-from adapters.postgres.functions import FunctionRepositoryOptions, PostgresFunctionRepository
 from adapters.postgres.gateway import Gateway, GatewayOptions
-from adapters.postgres.migrations import MigrationRunner
+from adapters.postgres.migrations.runner import MigrationRunner
+from adapters.postgres.repositories.functions import FunctionRepositoryOptions, PostgresFunctionRepository
 from adapters.postgres.statements import Statements
 from domain.errors import StorageUnavailable
 from domain.function import Definition, Function, FunctionConflict, FunctionNotFound, FunctionType

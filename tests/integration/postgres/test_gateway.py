@@ -8,9 +8,9 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from adapters.postgres.errors import Refused, TookTooLong
+from adapters.postgres.connections.errors import Refused, TookTooLong
+from adapters.postgres.connections.observing import CALLER, Caller
 from adapters.postgres.gateway import Gateway, GatewayOptions
-from adapters.postgres.observing import CALLER, Caller
 from adapters.postgres.statement import Statement
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 from tests.integration.postgres.waiting import eventually, within

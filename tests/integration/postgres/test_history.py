@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from adapters.postgres.cleanup import Cleanup, CleanupOptions, Retention
-from adapters.postgres.storage_keeper import StorageKeeper
+from adapters.postgres.storage.cleanup import Cleanup, CleanupOptions, Retention
+from adapters.postgres.storage.keeper import StorageKeeper
 from domain.execution import Execution, ExecutionLost, Outcome
 from domain.idempotency import KeyInterrupted
 from domain.ports import ExecutionFilter

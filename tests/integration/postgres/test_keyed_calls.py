@@ -8,13 +8,13 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from adapters.postgres import array_text
-from adapters.postgres.executions import ExecutionRepositoryOptions, PostgresExecutionRepository
+from adapters.postgres.coalescing.key_set import KeySet
+from adapters.postgres.encoding import array_text
+from adapters.postgres.encoding.told import report_text
 from adapters.postgres.gateway import Gateway, GatewayOptions
-from adapters.postgres.history import HistoryOptions
-from adapters.postgres.key_set import KeySet
-from adapters.postgres.keyed_calls import PostgresKeyedCallRepository
-from adapters.postgres.told import report_text
+from adapters.postgres.repositories.executions import ExecutionRepositoryOptions, PostgresExecutionRepository
+from adapters.postgres.repositories.history import HistoryOptions
+from adapters.postgres.repositories.keyed_calls import PostgresKeyedCallRepository
 from domain.errors import ShuttingDown, StorageUnavailable
 from domain.executed import Executed
 from domain.idempotency import KEPT_FOR, NO_SESSION, IdempotencyKey, KeyInFlight

@@ -3,7 +3,7 @@
 import pytest
 
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.limits import PostgresRateLedger, PostgresUsageReader
+from adapters.postgres.repositories.limits import PostgresRateLedger, PostgresUsageReader
 from adapters.postgres.statements import Statements
 from tests.contracts.limits import LOOKED_AT_MAX, RateLedgerContract, UsageReaderContract
 from tests.contracts.storage import Storage

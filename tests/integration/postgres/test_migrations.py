@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters.memory.manual_clock import ManualClock
 from adapters.postgres.gateway import Gateway, GatewayOptions
-from adapters.postgres.migration import (
+from adapters.postgres.migrations.migration import (
     Migration,
     MigrationsDiffer,
     SessionsExist,
@@ -21,8 +21,8 @@ from adapters.postgres.migration import (
     UnsupportedServer,
     load_migrations,
 )
-from adapters.postgres.migration_options import MigrationOptions
-from adapters.postgres.migrations import MigrationRunner, _require_usable
+from adapters.postgres.migrations.options import MigrationOptions
+from adapters.postgres.migrations.runner import MigrationRunner, _require_usable
 from domain.errors import StorageUnavailable
 from tests.contracts.storage import Storage
 from tests.integration.postgres.conftest import storage_on

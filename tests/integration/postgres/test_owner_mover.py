@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.owner_mover import OwnerMoverOptions, PostgresOwnerMover
+from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
 from adapters.postgres.statements import Statements
 from domain.errors import StorageUnavailable
 from domain.identity import ANONYMOUS, Owner, SessionKey

@@ -7,7 +7,7 @@ import time
 from attrs import define, field
 
 from adapters.postgres.gateway import Gateway, GatewayOptions
-from adapters.postgres.limits import PostgresRateLedger
+from adapters.postgres.repositories.limits import PostgresRateLedger
 from adapters.postgres.statements import Statements
 from adapters.system_clock import SystemClock
 from domain.identity import Owner

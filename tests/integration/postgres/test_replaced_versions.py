@@ -6,9 +6,9 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from adapters.postgres.cleanup import Cleanup, CleanupOptions, Retention
-from adapters.postgres.functions import PostgresFunctionRepository
-from adapters.postgres.storage_keeper import StorageKeeper
+from adapters.postgres.repositories.functions import PostgresFunctionRepository
+from adapters.postgres.storage.cleanup import Cleanup, CleanupOptions, Retention
+from adapters.postgres.storage.keeper import StorageKeeper
 from domain.function import Definition, Function
 from domain.function_schema import FunctionSchema, FunctionVersionNotFound
 from domain.json_text import JsonText

@@ -10,11 +10,11 @@ from attrs import fields, frozen
 import sql
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sequential_ids import SequentialIds
-from adapters.postgres import array_text
+from adapters.postgres.encoding import array_text
 from adapters.postgres.gateway_options import GatewayOptions
-from adapters.postgres.slots import first_of, slots_between
 from adapters.postgres.statement import Statement
 from adapters.postgres.statements import Statements, StatementsDiffer, load
+from adapters.postgres.storage.slots import first_of, slots_between
 
 SQL = Path(sql.__file__).parent
 TELLS_TIME = re.compile(

@@ -7,10 +7,10 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from adapters.postgres.cleanup import empty_slot
-from adapters.postgres.slots import day_at
-from adapters.postgres.storage import StorageGauge
-from adapters.postgres.storage_keeper import StorageKeeper
+from adapters.postgres.storage.cleanup import empty_slot
+from adapters.postgres.storage.gauge import StorageGauge
+from adapters.postgres.storage.keeper import StorageKeeper
+from adapters.postgres.storage.slots import day_at
 from domain.session import Session
 from domain.storage import Part, StorageBudget
 from tests.contracts.storage import Storage

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.rooms.workshop import Workshop
 from adapters.sandbox.selftest.bait import Bait
 from adapters.sandbox.selftest.corpus import load_attacks
 from adapters.sandbox.selftest.trials import Attacker, SelfTest
 from adapters.sandbox.selftest.verdicts import Verdict
-from adapters.sandbox.workshop import Workshop
 from domain.errors import RuntimeUnavailable
 from domain.language import Language
 from tests.integration.sandbox.unconfined import UnconfinedRunner

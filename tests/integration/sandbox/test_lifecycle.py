@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from adapters.sandbox.blueprint import ROOM_PROCESSES
-from adapters.sandbox.control_group import ControlGroup
+from adapters.sandbox.confinement.control_group import ControlGroup
 from adapters.sandbox.options import SandboxLevel, SandboxOptions
+from adapters.sandbox.rooms.blueprint import ROOM_PROCESSES
 from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.sandbox.stats import Eviction
 from domain.errors import Overloaded, RuntimeUnavailable
@@ -523,9 +523,9 @@ async def test_a_service_that_is_killed_leaves_no_orphan(runtimes_dir):
 LAUNCH_AND_DIE = """
 import os, signal, socket, sys, threading
 from pathlib import Path
-from adapters.sandbox.launch import start_room
+from adapters.sandbox.rooms.launch import start_room
 from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.workshop import Workshop
+from adapters.sandbox.rooms.workshop import Workshop
 from domain.language import Language
 
 blueprint = Workshop(SandboxOptions(Path(sys.argv[1]))).blueprint(Language.PYTHON)

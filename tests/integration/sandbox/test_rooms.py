@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from adapters.sandbox.bootstrap.keeper import Keeper
-from adapters.sandbox.layers import shared_namespaces
+from adapters.sandbox.confinement.layers import shared_namespaces
 from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.rooms import ROOMS_MAX, Rooms
-from adapters.sandbox.workshop import Workshop
+from adapters.sandbox.rooms.rotation import ROOMS_MAX, Rooms
+from adapters.sandbox.rooms.workshop import Workshop
 from domain.errors import RuntimeUnavailable
 from domain.language import Language
 from domain.limits import Isolation, Limits

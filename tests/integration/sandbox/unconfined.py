@@ -11,10 +11,10 @@ from uuid import UUID
 
 from attrs import define, field, frozen
 
-from adapters.sandbox.blueprint import Blueprint
-from adapters.sandbox.execution import ScriptTask, execute
-from adapters.sandbox.launch import Ends, Launched
-from adapters.sandbox.process import WorkerProcess
+from adapters.sandbox.operations.execution import ScriptTask, execute
+from adapters.sandbox.rooms.blueprint import Blueprint
+from adapters.sandbox.rooms.launch import Ends, Launched
+from adapters.sandbox.workers.process import WorkerProcess
 from domain.identity import Owner
 from domain.language import Language
 from domain.ports import ScriptRun, ScriptRunner, Worker

@@ -10,7 +10,7 @@ import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from adapters.postgres.observing import CALLER
+from adapters.postgres.connections.observing import CALLER
 from domain.identity import Owner
 from domain.principal import ANYBODY
 from entrypoints.container.observation import trace_headers

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from adapters.postgres.errors import Refused
+from adapters.postgres.connections.errors import Refused
 
 
 class ManualSend:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.postgres.clock import ClockOptions, DisciplinedClock, boottime_ns, database_time, host_time
+from adapters.postgres.clock.disciplined import ClockOptions, DisciplinedClock, boottime_ns, database_time, host_time
 from adapters.postgres.statement import Statement
 from domain.errors import StorageUnavailable
 

@@ -5,10 +5,10 @@ import contextvars
 
 import pytest
 
-from adapters.postgres.coalescer import Coalescer, CoalescerOptions
-from adapters.postgres.errors import Refused, TookTooLong
-from adapters.postgres.key_set import KeySet
-from adapters.postgres.observing import CALLER, Caller
+from adapters.postgres.coalescing.coalescer import Coalescer, CoalescerOptions
+from adapters.postgres.coalescing.key_set import KeySet
+from adapters.postgres.connections.errors import Refused, TookTooLong
+from adapters.postgres.connections.observing import CALLER, Caller
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 from tests.unit.postgres.manual_send import ManualSend, turns
 

@@ -6,9 +6,9 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.postgres.coalescer import Coalescer, CoalescerOptions
-from adapters.postgres.errors import Refused
-from adapters.postgres.key_set import KeySet
+from adapters.postgres.coalescing.coalescer import Coalescer, CoalescerOptions
+from adapters.postgres.coalescing.key_set import KeySet
+from adapters.postgres.connections.errors import Refused
 from domain.errors import StorageUnavailable
 from tests.unit.postgres.manual_send import turns
 

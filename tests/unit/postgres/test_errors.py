@@ -4,7 +4,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from adapters.postgres.errors import Category, judge
+from adapters.postgres.connections.errors import Category, judge
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import pytest
 import structlog
 from psycopg import errors
 
-from adapters.postgres.errors import CUT, CUT_SHORT, judge
-from adapters.postgres.failure_log import FailureLog
+from adapters.postgres.connections.errors import CUT, CUT_SHORT, judge
+from adapters.postgres.connections.failure_log import FailureLog
 
 
 class Seconds:

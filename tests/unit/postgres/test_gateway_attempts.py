@@ -5,9 +5,9 @@ import time
 import pytest
 from psycopg import errors
 
-from adapters.postgres.errors import CUT, NO_CONNECTION, Refused, StillLocked, TookTooLong, judge
+from adapters.postgres.connections.errors import CUT, NO_CONNECTION, Refused, StillLocked, TookTooLong, judge
+from adapters.postgres.connections.lane import AttemptFailed
 from adapters.postgres.gateway import Gateway, GatewayOptions
-from adapters.postgres.lane import AttemptFailed
 from adapters.postgres.statement import Statement
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 

@@ -3,8 +3,8 @@
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from adapters.postgres.coalescing.locking_writes import _LOOKS_MAX
 from adapters.postgres.gateway_options import GatewayOptions
-from adapters.postgres.locking_writes import _LOOKS_MAX
 from adapters.postgres.statement import Statement
 
 

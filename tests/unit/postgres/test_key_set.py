@@ -1,6 +1,6 @@
 """Keys are held by one at a time."""
 
-from adapters.postgres.key_set import KeySet
+from adapters.postgres.coalescing.key_set import KeySet
 
 
 def test_a_free_key_is_taken_at_once():

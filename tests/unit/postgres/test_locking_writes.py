@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from adapters.postgres.coalescer import CoalescerOptions
-from adapters.postgres.errors import StillLocked
-from adapters.postgres.key_set import KeySet
-from adapters.postgres.locking_writes import SKIPPED, LockingWrites
-from adapters.postgres.observing import CALLER
+from adapters.postgres.coalescing.coalescer import CoalescerOptions
+from adapters.postgres.coalescing.key_set import KeySet
+from adapters.postgres.coalescing.locking_writes import SKIPPED, LockingWrites
+from adapters.postgres.connections.errors import StillLocked
+from adapters.postgres.connections.observing import CALLER
 from domain.errors import StorageUnavailable
 
 

@@ -2,7 +2,7 @@
 
 import logging
 
-from adapters.postgres.pool_log import Thinned, thin_pool_log
+from adapters.postgres.connections.pool_log import Thinned, thin_pool_log
 
 
 def record(text):

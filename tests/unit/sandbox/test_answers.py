@@ -4,14 +4,14 @@ import os
 
 import pytest
 
-from adapters.sandbox.answers import FailureTold, read_answer, read_result
-from adapters.sandbox.exchange import Ending, Exchange
-from adapters.sandbox.failures import FailureRules, without_engine_noise
-from adapters.sandbox.frames import Frame, ProtocolBroken
-from adapters.sandbox.layers import layers_in, shared_namespaces
+from adapters.sandbox.confinement.layers import layers_in, shared_namespaces
+from adapters.sandbox.operations.answers import FailureTold, read_answer, read_result
+from adapters.sandbox.operations.failures import FailureRules, without_engine_noise
 from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.output import Output
-from adapters.sandbox.usage import Footprint, UsageMeter
+from adapters.sandbox.workers.exchange import Ending, Exchange
+from adapters.sandbox.workers.frames import Frame, ProtocolBroken
+from adapters.sandbox.workers.output import Output
+from adapters.sandbox.workers.usage import Footprint, UsageMeter
 from domain.execution import FailureCode
 from domain.limits import Isolation, Limits
 

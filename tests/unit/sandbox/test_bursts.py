@@ -3,9 +3,9 @@
 import asyncio
 from uuid import UUID
 
-from adapters.sandbox.bursts import Bursts
-from adapters.sandbox.place import Kind, PlaceLimits, PlaceRequest
-from adapters.sandbox.places import Places
+from adapters.sandbox.scheduling.bursts import Bursts
+from adapters.sandbox.scheduling.place import Kind, PlaceLimits, PlaceRequest
+from adapters.sandbox.scheduling.places import Places
 from domain.language import Language
 
 LONG_S = 60.0

@@ -6,9 +6,9 @@ import struct
 
 import pytest
 
-from adapters.sandbox.channel import Channel
-from adapters.sandbox.exchange import Ending, Exchange
-from adapters.sandbox.frames import Frame, FrameReader, encode_frame
+from adapters.sandbox.workers.channel import Channel
+from adapters.sandbox.workers.exchange import Ending, Exchange
+from adapters.sandbox.workers.frames import Frame, FrameReader, encode_frame
 from tests.contracts.script_runs import until
 
 

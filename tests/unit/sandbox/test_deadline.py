@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from adapters.sandbox.deadline import Deadline
-from adapters.sandbox.exchange import Ending
+from adapters.sandbox.workers.deadline import Deadline
+from adapters.sandbox.workers.exchange import Ending
 
 
 async def ending_of(cpu_s, timeout_s=0.02, cpu_s_max=1.0):

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from adapters.sandbox import copies as copies_module
-from adapters.sandbox.blueprint import Blueprint
-from adapters.sandbox.copies import Copies, Unreachable, is_reachable
-from adapters.sandbox.elf import libraries_of, loader_of
-from adapters.sandbox.interpreters import Bind, Interpreter, InterpreterMissing, find_interpreter
 from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.programs import ProgramMissing, _needed, find_programs
+from adapters.sandbox.programs import copies as copies_module
+from adapters.sandbox.programs.copies import Copies, Unreachable, is_reachable
+from adapters.sandbox.programs.elf import libraries_of, loader_of
+from adapters.sandbox.programs.interpreters import Bind, Interpreter, InterpreterMissing, find_interpreter
+from adapters.sandbox.programs.launchers import ProgramMissing, _needed, find_programs
+from adapters.sandbox.rooms.blueprint import Blueprint
 from domain.language import Language
 
 PROGRAM = Path(sys.executable).resolve()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.sandbox.frames import HEADER_SIZE_MAX, Frame, FrameReader, ProtocolBroken, encode_frame
+from adapters.sandbox.workers.frames import HEADER_SIZE_MAX, Frame, FrameReader, ProtocolBroken, encode_frame
 
 
 @given(header=st.binary(max_size=50), body=st.binary(max_size=50), cuts=st.lists(st.integers(0, 110), max_size=5))

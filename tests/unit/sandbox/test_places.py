@@ -5,8 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from adapters.sandbox.place import Kind, PlaceLimits, PlaceRequest
-from adapters.sandbox.places import Places
+from adapters.sandbox.scheduling.place import Kind, PlaceLimits, PlaceRequest
+from adapters.sandbox.scheduling.places import Places
 from adapters.sandbox.stats import Eviction
 from domain.errors import Overloaded
 from domain.identity import Owner

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from adapters.sandbox.launch import LaunchFailed
-from adapters.sandbox.spares import SpareShelf
+from adapters.sandbox.rooms.launch import LaunchFailed
+from adapters.sandbox.workers.spares import SpareShelf
 from domain.identity import Owner
 from tests.contracts.script_runs import until
 from tests.unit.sandbox.fakes import ManualProcess, ManualStarter

@@ -1,0 +1,221 @@
+"""The time of the database, kept on this host's monotonic clock."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import structlog
+from attrs import field, frozen, validators
+from typing_extensions import override
+
+from adapters.postgres.clock.sample import ClockSample, from_ns, to_ns
+from adapters.postgres.statement import Statement
+from domain.errors import DomainError, StorageUnavailable
+from domain.ports import Clock
+
+_NS_PER_MS = 1_000_000
+_SLOWING_PERCENT = 10
+"""A correction backward lets the clock run this much slower until it is made."""
+_FIRST_SAMPLES = 4
+
+_log = structlog.get_logger(__name__)
+_positive = validators.gt(0.0)
+
+Probe = Callable[[], Awaitable[datetime]]
+
+
+@frozen
+class ClockOptions:
+    """Seconds between probes, in calm and otherwise; the jump that is doubted, and the largest bound to be ready with.
+
+    A doubted offset is taken once `agreeing_probes` in a row agree on it, within `agreement_ms`.
+    """
+
+    interval_s: float = field(default=5.0, validator=_positive)
+    urgent_interval_s: float = field(default=1.0, validator=_positive)
+    probe_timeout_s: float = field(default=1.0, validator=_positive)
+    jump_ms: int = 500
+    agreement_ms: int = 50
+    error_bound_ms_max: int = 500
+    agreeing_probes: int = field(default=5, validator=validators.ge(1))
+
+
+class Fetch(Protocol):
+    """What the probe needs of the gateway."""
+
+    async def __call__(
+        self, statement: Statement, parameters: Mapping[str, object], *, timeout_s: float | None, repeatable: bool
+    ) -> list[tuple[Any, ...]]:
+        """Run a statement."""
+        ...
+
+
+def boottime_ns() -> int:
+    """Return a monotonic clock that counts the time in suspend, where the system has one."""
+    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def host_time() -> datetime:
+    """Return the host's wall clock, in UTC."""
+    return datetime.now(UTC)
+
+
+def database_time(fetch: Fetch, statement: Statement, timeout_s: float) -> Probe:
+    """Return a probe that runs `statement` once and takes the instant in its only row."""
+
+    async def probe() -> datetime:
+        rows = await fetch(statement, {}, timeout_s=timeout_s, repeatable=False)
+        instant: datetime = rows[0][0]
+        return instant
+
+    return probe
+
+
+class DisciplinedClock(Clock):
+    """Tells the database's time without asking it: `run` measures the offset, `now` reads the monotonic clock.
+
+    All controllers of one database agree within their error bounds, whatever their hosts' clocks do. A correction
+    forward applies at once; one backward slows the clock, which never goes back. Before the first contact there is
+    no time to tell: `now` raises StorageUnavailable, since the host's own clock may be off by any amount.
+    """
+
+    def __init__(
+        self,
+        probe: Probe,
+        options: ClockOptions | None = None,
+        *,
+        monotonic_ns: Callable[[], int] = boottime_ns,
+        wall: Callable[[], datetime] = host_time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._probe = probe
+        self._options = options or ClockOptions()
+        self._monotonic_ns = monotonic_ns
+        self._wall = wall
+        self._sleep = sleep
+        self._best: ClockSample | None = None
+        self._doubted: list[ClockSample] = []
+        self._samples = 0
+        self._away = True
+        self._ahead_ns = 0
+        self._ahead_at_ns = 0
+        self._latest_ns = 0
+        self._failure: type[Exception] | None = None
+
+    @override
+    def now(self) -> datetime:
+        if self._best is None:
+            raise StorageUnavailable(stored="no", executed="no")
+        monotonic_ns = self._monotonic_ns()
+        current_ns = monotonic_ns + self._best.offset_ns + self._still_ahead_ns(monotonic_ns)
+        self._latest_ns = max(self._latest_ns, current_ns)
+        return from_ns(self._latest_ns)
+
+    @property
+    def ready(self) -> bool:
+        """Whether `now` may be used to judge sessions."""
+        return self.reason is None
+
+    @property
+    def reason(self) -> str | None:
+        """Why the clock is not ready; None when it is."""
+        if self._best is None:
+            return "the database's clock has not been read yet"
+        if self._doubted:
+            return f"the database's clock has jumped by {self._jump_ms(self._best):.0f} ms, which is being checked"
+        # Standing still after a jump back is no reason: it may last as long as the jump was far.
+        bound_ms = self._best.bound_ns(self._monotonic_ns()) / _NS_PER_MS
+        if bound_ms > self._options.error_bound_ms_max:
+            return f"the time is known to {bound_ms:.0f} ms only: the database's clock has not been read for long"
+        return None
+
+    @property
+    def offset_ms(self) -> float | None:
+        """By how much the database's clock is ahead of the host's; None before the first contact."""
+        if self._best is None:
+            return None
+        return (self._monotonic_ns() + self._best.offset_ns - to_ns(self._wall())) / _NS_PER_MS
+
+    @property
+    def error_bound_ms(self) -> float | None:
+        """How far `now` may be from the database's clock; None before the first contact."""
+        if self._best is None:
+            return None
+        monotonic_ns = self._monotonic_ns()
+        ahead_ns = max(0, self._latest_ns - monotonic_ns - self._best.offset_ns, self._still_ahead_ns(monotonic_ns))
+        return (self._best.bound_ns(monotonic_ns) + ahead_ns) / _NS_PER_MS
+
+    async def run(self) -> None:
+        """Measure for ever; a failure is tried again after the urgent interval."""
+        while True:
+            await self.measure()
+            interval_s = self._options.interval_s if self._calm else self._options.urgent_interval_s
+            await self._sleep(interval_s * random.uniform(0.9, 1.0))  # noqa: S311  # keeps controllers apart
+
+    async def measure(self) -> None:
+        """Probe once, and learn from it."""
+        sent_ns = self._monotonic_ns()
+        try:
+            server_at = await self._probe()
+        except DomainError:
+            self._away = True
+        except Exception as error:  # noqa: BLE001  # without its clock the service would stop, so it goes on
+            self._away = True
+            self._tell(error)
+        else:
+            self._away, self._failure = False, None
+            self._learn(ClockSample.of(sent_ns, server_at, self._monotonic_ns()))
+
+    @property
+    def _calm(self) -> bool:
+        return not self._away and not self._doubted and self._samples >= _FIRST_SAMPLES
+
+    def _tell(self, error: Exception) -> None:
+        if self._failure is not type(error):
+            self._failure = type(error)
+            _log.error("clock_probe_failed", exc_info=error)
+
+    def _learn(self, sample: ClockSample) -> None:
+        self._samples += 1
+        best = self._best
+        if best is None:
+            self._best = sample
+        elif self._doubted or best.differs_ns(sample) > self._options.jump_ms * _NS_PER_MS:
+            self._doubt(sample, best)
+        elif sample.error_ns <= best.bound_ns(sample.taken_ns) or best.differs_ns(sample) > 0:
+            self._correct(sample, best)
+
+    def _correct(self, sample: ClockSample, best: ClockSample) -> None:
+        ahead_ns = self._still_ahead_ns(sample.taken_ns) + best.offset_ns - sample.offset_ns
+        self._best = sample
+        self._ahead_ns, self._ahead_at_ns = max(0, ahead_ns), sample.taken_ns
+
+    def _doubt(self, sample: ClockSample, best: ClockSample) -> None:
+        if self._doubted and self._doubted[0].differs_ns(sample) > self._options.agreement_ms * _NS_PER_MS:
+            self._doubted.clear()
+        if not self._doubted:
+            _log.warning("clock_jumped", jump_ms=round((sample.offset_ns - best.offset_ns) / _NS_PER_MS))
+        self._doubted.append(sample)
+        if len(self._doubted) >= self._options.agreeing_probes:
+            self._take(sample, best)
+
+    def _take(self, sample: ClockSample, best: ClockSample) -> None:
+        """Take the offset that was doubted; back from a jump, `now` stands still until the time has come again."""
+        self._doubted.clear()
+        if best.differs_ns(sample) > self._options.jump_ms * _NS_PER_MS:
+            self._best, self._ahead_ns = sample, 0
+        else:
+            self._correct(sample, best)
+        _log.warning("clock_jump_taken", jump_ms=round((sample.offset_ns - best.offset_ns) / _NS_PER_MS))
+
+    def _still_ahead_ns(self, monotonic_ns: int) -> int:
+        """Return what is left of a correction backward."""
+        if not self._ahead_ns:
+            return 0
+        return max(0, self._ahead_ns - (monotonic_ns - self._ahead_at_ns) * _SLOWING_PERCENT // 100)
+
+    def _jump_ms(self, best: ClockSample) -> float:
+        return (self._doubted[-1].offset_ns - best.offset_ns) / _NS_PER_MS

@@ -1,0 +1,1 @@
+"""Calls of one kind, gathered into few statements."""

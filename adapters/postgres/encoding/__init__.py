@@ -1,0 +1,1 @@
+"""Entities and values as rows and columns: written, and read again."""

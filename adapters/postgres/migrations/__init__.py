@@ -1,0 +1,1 @@
+"""The schema: taken up and down, and compared with what this release needs."""

@@ -1,0 +1,240 @@
+"""Takes a database's schema up and down."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from typing import Any, cast
+
+import psycopg
+import structlog
+from attrs import define, field
+from psycopg.abc import QueryNoTemplate
+
+from adapters.postgres.connections.connection import GatewayConnection
+from adapters.postgres.connections.socket_deadline import Connection, SocketDeadline
+from adapters.postgres.gateway_options import to_primary
+from adapters.postgres.migrations.migration import (
+    AppliedMigration,
+    Migration,
+    MigrationStatus,
+    SessionsExist,
+    StepForbidden,
+    UnknownMigration,
+    UnsupportedServer,
+    load_migrations,
+    require_same,
+)
+from adapters.postgres.migrations.options import MigrationOptions
+from adapters.postgres.statement import Statement
+from adapters.postgres.statements import MigrationStatements
+from domain.errors import StorageUnavailable
+from domain.ports import Clock
+
+_LOCK = 0x70676C616D626461
+"""The key of the lock that every runner takes: "pglambda" in ASCII."""
+_VERSION_MIN = 150000
+_FIRST = 1
+_LOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+
+_log = structlog.get_logger(__name__)
+
+
+@define(eq=False)
+class MigrationRunner:
+    """Takes steps, each in a transaction of its own; of several runners at once one takes a step, the others see it taken.
+
+    Every method may raise StorageUnavailable, UnsupportedServer, StepForbidden or MigrationsDiffer; with a version also
+    UnknownMigration.
+    """
+
+    _dsn: str = field(repr=False)
+    _statements: MigrationStatements
+    _clock: Clock
+    _options: MigrationOptions = field(factory=MigrationOptions)
+    _steps: Sequence[Migration] = field(factory=load_migrations)
+
+    async def up(self, to: int | None = None, *, dry_run: bool = False) -> Sequence[Migration]:
+        """Take the pending steps up to version `to` (all of them), or none in a dry run; return them in order."""
+        self._require_known(to)
+        pending = [step for step in await self.pending() if to is None or step.version <= to]
+        if dry_run:
+            return pending
+        return [step for step in pending if await self._retried(partial(self._take, step))]
+
+    async def down(
+        self, to: int | None = None, *, destroy_sessions: bool = False, dry_run: bool = False
+    ) -> Sequence[Migration]:
+        """Take back the steps above version `to` (the latest alone), or none in a dry run; return them in that order.
+
+        Sessions survive every step back but that of the first. Raises SessionsExist when that one would destroy
+        sessions, unless it is told to.
+        """
+        self._require_known(to)
+        applied = {taken.version for taken in await self._applied()}
+        taken = [step for step in reversed(self._steps) if step.version in applied]
+        latest = taken[:1] if to is None else [step for step in taken if step.version > to]
+        if latest and latest[-1].version == _FIRST and not destroy_sessions:
+            # Looked at before any step is taken back; and once more in the first one's own transaction.
+            await self._retried(self._refuse_sessions)
+        if dry_run:
+            return latest
+        return [
+            step
+            for step in latest
+            if await self._retried(partial(self._take_back, step, destroy_sessions=destroy_sessions))
+        ]
+
+    async def status(self) -> Sequence[MigrationStatus]:
+        """Return every step, in order, and when it was taken."""
+        taken_at = {taken.version: taken.applied_at for taken in await self._applied()}
+        return [MigrationStatus(step.version, step.name, taken_at.get(step.version)) for step in self._steps]
+
+    async def pending(self) -> Sequence[Migration]:
+        """Return the steps that are to be taken, in order; none when the database is ready for this release."""
+        applied = {taken.version for taken in await self._applied()}
+        return [step for step in self._steps if step.version not in applied]
+
+    def _require_known(self, to: int | None) -> None:
+        if to is not None and to > len(self._steps):
+            raise UnknownMigration(f"There is no migration {to}: the latest is {self._steps[-1]}.")
+
+    async def _retried(self, work: Callable[[float], Awaitable[bool]]) -> bool:
+        """Do the work within a lock timeout, again when a lock was not to be had in time."""
+        for attempt in range(1, self._options.attempts_max + 1):
+            try:
+                return await work(self._options.lock_timeout_of(attempt))
+            except psycopg.OperationalError as error:
+                if not isinstance(error, _LOCKED) or attempt == self._options.attempts_max:
+                    raise StorageUnavailable from error
+                _log.warning("migration_waits", attempt=attempt, reason=str(error).strip())
+            pause_s = self._options.pause_s
+            await asyncio.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311  # keeps runners apart
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _applied(self) -> Sequence[AppliedMigration]:
+        try:
+            async with self._transaction(self._options.lock_timeout_s) as connection:
+                return await self._applied_in(connection)
+        except psycopg.OperationalError as error:
+            raise StorageUnavailable from error
+
+    async def _applied_in(self, connection: Connection) -> Sequence[AppliedMigration]:
+        ((there,),) = await _fetch(connection, self._statements.select_migrations_exist)
+        rows = await _fetch(connection, self._statements.select_migrations) if there else []
+        applied = [AppliedMigration(*row) for row in rows]
+        require_same(self._steps, applied)
+        return applied
+
+    async def _take(self, step: Migration, lock_timeout_s: float) -> bool:
+        async with self._locked(lock_timeout_s) as connection:
+            if step.version in {taken.version for taken in await self._applied_in(connection)}:
+                return False
+            await _run(connection, step.up)
+            await _fetch(
+                connection,
+                self._statements.insert_migration,
+                {
+                    "version": step.version,
+                    "name": step.name,
+                    "checksum": step.checksum,
+                    "applied_at": self._clock.now(),
+                },
+            )
+        _log.info("migrated_up", migration=str(step))
+        return True
+
+    async def _take_back(self, step: Migration, lock_timeout_s: float, *, destroy_sessions: bool) -> bool:
+        async with self._locked(lock_timeout_s) as connection:
+            if step.version not in {taken.version for taken in await self._applied_in(connection)}:
+                return False
+            if step.version == _FIRST and not destroy_sessions:
+                await self._require_no_sessions(connection)
+            await _run(connection, step.down)
+            await _fetch(connection, self._statements.delete_migration, {"version": step.version})
+        _log.info("migrated_down", migration=str(step))
+        return True
+
+    async def _refuse_sessions(self, lock_timeout_s: float) -> bool:
+        async with self._locked(lock_timeout_s) as connection:
+            await self._require_no_sessions(connection)
+        return True
+
+    async def _require_no_sessions(self, connection: Connection) -> None:
+        await _fetch(connection, self._statements.lock_sessions)
+        ((exist,),) = await _fetch(connection, self._statements.select_sessions_exist)
+        if exist:
+            raise SessionsExist(
+                "There are sessions, and going back before 0001 destroys them: --destroy-sessions does it."
+            )
+
+    @asynccontextmanager
+    async def _locked(self, lock_timeout_s: float) -> AsyncIterator[Connection]:
+        """Begin a transaction that no other runner has at the same time; the table of steps is there in it."""
+        async with self._transaction(lock_timeout_s) as connection:
+            await _fetch(connection, self._statements.lock_migrations, {"key": _LOCK})
+            await _fetch(connection, self._statements.create_schema)
+            await _fetch(connection, self._statements.create_migrations)
+            yield connection
+
+    @asynccontextmanager
+    async def _transaction(self, lock_timeout_s: float) -> AsyncIterator[Connection]:
+        options = self._options
+        connection = await GatewayConnection.connect(to_primary(self._dsn), address_timeout_s=options.connect_timeout_s)
+        with SocketDeadline(connection, options.socket_timeout_s):
+            async with connection:
+                _require_usable(connection)
+                await _fetch(connection, self._statements.set_timeouts, self._timeouts(lock_timeout_s))
+                with _forbidden():
+                    yield connection
+
+    def _timeouts(self, lock_timeout_s: float) -> Mapping[str, str]:
+        return {
+            "lock_timeout": str(round(lock_timeout_s * 1000)),
+            "statement_timeout": str(round(self._options.statement_timeout_s * 1000)),
+        }
+
+
+@contextmanager
+def _forbidden() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise StepForbidden(
+            f"PostgreSQL refused it: {_told(error)}. Migrate as the role that owns the database, or grant it to this one."
+        ) from error
+    except psycopg.errors.ReadOnlySqlTransaction as error:
+        raise StepForbidden(
+            f"PostgreSQL refused it: {_told(error)}. Name a server that takes writes in DATABASE_URL; "
+            "`pglambda doctor` tells why this one takes none."
+        ) from error
+
+
+def _told(error: psycopg.Error) -> str:
+    return error.diag.message_primary or type(error).__name__
+
+
+def _require_usable(connection: Connection) -> None:
+    found = connection.info.server_version
+    if found < _VERSION_MIN:
+        raise UnsupportedServer(
+            f"The database runs PostgreSQL {found // 10000}, and {_VERSION_MIN // 10000} is the oldest that works here."
+        )
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding not in ("UTF8", None):
+        raise UnsupportedServer(
+            f"The database keeps text as {encoding}, which cannot hold every script: make one with ENCODING 'UTF8'."
+        )
+
+
+async def _fetch(
+    connection: Connection, statement: Statement, parameters: Mapping[str, object] | None = None
+) -> list[tuple[Any, ...]]:
+    cursor = await connection.execute(cast("QueryNoTemplate", statement.sql), parameters, prepare=False)
+    return await cursor.fetchall() if cursor.description is not None else []
+
+
+async def _run(connection: Connection, script: str) -> None:
+    """Run several statements at once; without parameters the server takes them as one message."""
+    await connection.execute(cast("QueryNoTemplate", script))

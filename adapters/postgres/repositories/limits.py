@@ -1,0 +1,85 @@
+"""What owners are granted, and what they have, as PostgreSQL keeps it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from attrs import define
+from typing_extensions import override
+
+from adapters.postgres.encoding import array_text
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.statements import LimitStatements
+from domain.identity import Owner
+from domain.ports import OwnerUsage, RateCharge, RateLedger, UsageReader
+
+_NOBODY = (Owner(""), "")
+"""Comes before every owner."""
+
+_NOTHING = OwnerUsage(0, 0)
+
+
+@define(eq=False)
+class PostgresRateLedger(RateLedger):
+    """Keeps rates in `meta.rates`, one row for each owner and policy."""
+
+    _gateway: Gateway
+    _statements: LimitStatements
+    _looked_at_max: int = 1000
+
+    @override
+    async def settle(self, charges: Sequence[RateCharge]) -> Sequence[datetime]:
+        # Not repeated by itself: it would charge twice.
+        found = await self._gateway.fetch(
+            self._statements.settle_rates,
+            {
+                "owners": array_text.texts(charge.owner for charge in charges),
+                "policies": array_text.texts(charge.policy for charge in charges),
+                "firsts_at": array_text.instants(charge.first_at for charge in charges),
+                "spents": array_text.intervals(charge.spent for charge in charges),
+            },
+            repeatable=False,
+        )
+        full_at = {(owner, policy): instant for owner, policy, instant in found}
+        return [full_at[charge.owner, charge.policy] for charge in charges]
+
+    @override
+    async def forget(self, full_before: datetime, after: tuple[Owner, str] | None) -> tuple[Owner, str] | None:
+        owner, policy = after or _NOBODY
+        found = await self._gateway.fetch(
+            self._statements.forget_rates,
+            {
+                "full_before": full_before,
+                "after_owner": owner,
+                "after_policy": policy,
+                "rows_max": self._looked_at_max,
+            },
+        )
+        if not found or found[0][2] < self._looked_at_max:
+            return None
+        return Owner(found[0][0]), found[0][1]
+
+
+@define(eq=False)
+class PostgresUsageReader(UsageReader):
+    """Counts sessions by their owner's index; at most `examined_max` of each owner are looked at."""
+
+    _gateway: Gateway
+    _statements: LimitStatements
+    _examined_max: int = 20_000
+
+    @override
+    async def usage(self, owners: Sequence[Owner], now: datetime) -> Sequence[OwnerUsage]:
+        found = await self._gateway.fetch(
+            self._statements.select_usage,
+            {"owners": array_text.texts(owners), "now": now, "rows_max": self._examined_max},
+        )
+        usage = {ordinal: OwnerUsage(live, stored) for ordinal, live, stored in found}
+        return [usage.get(ordinal, _NOTHING) for ordinal in range(1, len(owners) + 1)]
+
+    @override
+    async def open_executions(self, owners: Sequence[Owner], now: datetime) -> Sequence[int]:
+        found = await self._gateway.fetch(
+            self._statements.select_open_executions, {"owners": array_text.texts(owners), "now": now}
+        )
+        count: dict[str, int] = dict(found)
+        return [count.get(owner, 0) for owner in owners]

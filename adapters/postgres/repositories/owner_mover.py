@@ -1,0 +1,110 @@
+"""What belongs to an owner, handed over in PostgreSQL."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+from uuid import UUID
+
+from attrs import field, frozen, validators
+from typing_extensions import override
+
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.statement import Statement
+from adapters.postgres.statements import OwnerStatements
+from adapters.postgres.storage.slots import SLOTS
+from domain.errors import StorageUnavailable
+from domain.identity import Owner
+from domain.owner_move import Belonging, MoveStep, OwnerMover
+from domain.ports import Clock
+
+_NIL = UUID(int=0)
+_BIGINT_MAX = 2**63 - 1
+_HALVED_MAX = 16
+"""A step of fewer rows than this part of the usual is not what takes too long."""
+
+
+@frozen
+class OwnerMoverOptions:
+    """Rows that one statement looks at: of sessions, which may bring many keys along, and of the rest."""
+
+    sessions_max: int = field(default=500, validator=validators.ge(1))
+    rows_max: int = field(default=5000, validator=validators.ge(1))
+
+
+@frozen
+class _Walk:
+    """A statement that goes through a table in the order of its key, so many rows at a time."""
+
+    part: Belonging
+    statement: Statement
+    parameters: Mapping[str, object]
+    cursor: Mapping[str, object]
+    rows_max: int
+
+
+class PostgresOwnerMover(OwnerMover):
+    """Updates a bounded number of rows per statement, in the order of the key."""
+
+    def __init__(
+        self, gateway: Gateway, statements: OwnerStatements, clock: Clock, options: OwnerMoverOptions | None = None
+    ) -> None:
+        self._gateway = gateway
+        self._statements = statements
+        self._clock = clock
+        self._options = options or OwnerMoverOptions()
+
+    @override
+    async def count(self, owner: Owner) -> Mapping[Belonging, int]:
+        named = {"owner": owner}
+        sessions = await self._number(self._statements.select_session_count, named | {"rows_max": _BIGINT_MAX})
+        keys = await self._number(self._statements.select_key_count, named)
+        history = 0
+        for slot in range(SLOTS):
+            history += await self._number(self._statements.select_history_count, named | {"slot": slot})
+        return {Belonging.SESSIONS: sessions, Belonging.KEYS: keys, Belonging.HISTORY: history}
+
+    @override
+    async def move(self, source: Owner, target: Owner) -> AsyncIterator[MoveStep]:
+        owners = {"owner_from": source, "owner_to": target}
+        for walk in self._walks(owners):
+            async for step in self._steps(walk):
+                yield step
+
+    def _walks(self, owners: Mapping[str, object]) -> list[_Walk]:
+        """Return the walks in their order: the history goes to where its sessions are."""
+        statements, rows_max = self._statements, self._options.rows_max
+        sessions = {**owners, "now": self._clock.now()}
+        first = {"after_request_id": _NIL, "after_execution_id": _NIL}
+        return [
+            _Walk(Belonging.SESSIONS, statements.move_sessions, sessions, {"after": None}, self._options.sessions_max),
+            _Walk(Belonging.KEYS, statements.move_initialize_keys, owners, {"after": ""}, rows_max),
+            *(
+                _Walk(Belonging.HISTORY, statements.move_history, {**owners, "slot": slot}, first, rows_max)
+                for slot in range(SLOTS)
+            ),
+        ]
+
+    async def _steps(self, walk: _Walk) -> AsyncIterator[MoveStep]:
+        """Go through the table; a step that takes too long is tried with half as many rows."""
+        cursor, rows_max = walk.cursor, walk.rows_max
+        while True:
+            try:
+                row = await self._row(walk.statement, {**walk.parameters, **cursor, "rows_max": rows_max})
+            except StorageUnavailable:
+                if rows_max <= walk.rows_max // _HALVED_MAX:
+                    raise
+                rows_max = -(-rows_max // 2)
+                continue
+            *reached, examined, moved = row
+            if examined:
+                yield MoveStep(walk.part, examined, moved)
+            if examined < rows_max:
+                return
+            cursor = dict(zip(cursor, reached, strict=True))
+
+    async def _number(self, statement: Statement, parameters: Mapping[str, object]) -> int:
+        (number,) = await self._row(statement, parameters)
+        return int(number)
+
+    async def _row(self, statement: Statement, parameters: Mapping[str, object]) -> tuple[Any, ...]:
+        (row,) = await self._gateway.fetch(statement, parameters)
+        return row

@@ -1,0 +1,1 @@
+"""How long things are stored, how much that is, and what is removed."""

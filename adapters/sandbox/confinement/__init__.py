@@ -1,0 +1,1 @@
+"""What the kernel holds a worker to."""

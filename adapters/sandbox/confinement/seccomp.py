@@ -1,0 +1,156 @@
+"""The system call filter of the workers: a classic BPF program that denies what is dangerous (seccomp(2))."""
+
+import errno
+import platform
+import struct
+from collections.abc import Iterable, Iterator
+
+from adapters.sandbox.confinement.system_calls import FIRST_UNKNOWN, MACHINES, Machine
+
+_LOAD = 0x20  # BPF_LD | BPF_W | BPF_ABS
+_JUMP_IF_EQUAL = 0x15  # BPF_JMP | BPF_JEQ | BPF_K
+_JUMP_IF_AT_LEAST = 0x35  # BPF_JMP | BPF_JGE | BPF_K
+_JUMP_IF_ANY_BIT = 0x45  # BPF_JMP | BPF_JSET | BPF_K
+_RETURN = 0x06  # BPF_RET | BPF_K
+
+# Offsets in struct seccomp_data; arguments are 64 bits wide, their low half first on both machines.
+_NUMBER = 0
+_ARCHITECTURE = 4
+_ARGUMENT_0 = 16
+_ARGUMENT_1 = 24
+_ARGUMENT_2 = 32
+_ARGUMENT_3 = 40
+_HIGH_HALF = 4
+
+_ALLOW = 0x7FFF0000
+_ERRNO = 0x00050000
+_DO_NOTHING = _ERRNO
+"""The call is not made, and succeeds."""
+_X32_BIT = 0x40000000
+
+_NEW_NAMESPACES = 0x7E020080  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET,TIME}
+_CLONE_THREAD = 0x00010000
+_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SCHED_CORE = 1, 22, 62
+_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+_F_SETLK, _F_SETLKW, _F_OFD_SETLK, _F_OFD_SETLKW = 6, 7, 37, 38
+_F_SETLEASE, _F_NOTIFY, _F_SETPIPE_SZ, _F_SETDELEG = 1024, 1026, 1031, 1040
+_AF_UNIX, _MSG_OOB = 1, 1
+_MAP_HUGETLB = 0x40000
+
+
+def filter_program(machine_name: str = platform.machine()) -> bytes:
+    """Return the filter as an array of `struct sock_filter`; raises KeyError for a machine that has none.
+
+    Dangerous calls fail with EPERM; new processes (not threads) with EAGAIN, so that limits of one process are limits
+    of the whole worker; clone3, whose flags no filter can see, and calls newer than this list with ENOSYS, after which
+    libraries fall back to older ones.
+    """
+    machine = MACHINES[machine_name]
+    return b"".join([*_only_own_architecture(machine), *_decided_by_arguments(machine), *_denied(machine), _allow()])
+
+
+def _only_own_architecture(machine: Machine) -> Iterator[bytes]:
+    yield _instruction(_LOAD, _ARCHITECTURE)
+    yield _instruction(_JUMP_IF_EQUAL, machine.audit, if_true=1)
+    yield _fail(errno.EPERM)
+    yield _instruction(_LOAD, _NUMBER)
+    if machine.has_x32:
+        yield _instruction(_JUMP_IF_AT_LEAST, _X32_BIT, if_false=1)
+        yield _fail(errno.EPERM)
+    yield _instruction(_JUMP_IF_AT_LEAST, FIRST_UNKNOWN, if_false=1)
+    yield _fail(errno.ENOSYS)
+
+
+def _denied(machine: Machine) -> Iterator[bytes]:
+    for number in sorted(machine.denied.values()):
+        yield from _fail_call(number, errno.EPERM)
+    for number in sorted(machine.idle.values()):
+        yield from _when(number, [_instruction(_RETURN, _DO_NOTHING)])
+    for number in machine.forks:
+        yield from _fail_call(number, errno.EAGAIN)
+    yield from _fail_call(machine.clone3, errno.ENOSYS)
+
+
+def _decided_by_arguments(machine: Machine) -> Iterator[bytes]:
+    yield from _when(
+        machine.clone,
+        [
+            _instruction(_LOAD, _ARGUMENT_0),
+            _instruction(_JUMP_IF_ANY_BIT, _NEW_NAMESPACES, if_false=1),
+            _fail(errno.EPERM),
+            _instruction(_JUMP_IF_ANY_BIT, _CLONE_THREAD, if_true=1),
+            _fail(errno.EAGAIN),
+            _allow(),
+        ],
+    )
+    # A worker that took its parent-death signal back would survive the service; filters are code in the kernel; with a
+    # core that it does not share, a worker would have two processors for one.
+    denied = [_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SCHED_CORE]
+    yield from _when(machine.prctl, _judge_argument(_ARGUMENT_0, denied))
+    yield from _when(machine.ioctl, _judge_argument(_ARGUMENT_1, [_TIOCSTI, _TIOCLINUX]))
+    # Notifications and leases tell of files that others open; large pipes, and locks of parts of files, are memory that
+    # no limit counts. Such locks never conflict within one process, and nobody else has its files: they are granted.
+    denied = [_F_OFD_SETLK, _F_OFD_SETLKW, _F_SETLEASE, _F_NOTIFY, _F_SETPIPE_SZ, _F_SETDELEG]
+    yield from _when(machine.fcntl, _judge_argument(_ARGUMENT_1, denied, idle=[_F_SETLK, _F_SETLKW]))
+    # For any other family the kernel would load a module.
+    yield from _when(
+        machine.socketpair,
+        [
+            _instruction(_LOAD, _ARGUMENT_0),
+            _instruction(_JUMP_IF_EQUAL, _AF_UNIX, if_false=1),
+            _allow(),
+            _fail(errno.EPERM),
+        ],
+    )
+    # What is sent out of band has led out of other sandboxes (CVE-2025-38236), and nobody reads it.
+    yield from _when(machine.sendto, _fail_if_any_bit(_ARGUMENT_3, _MSG_OOB, errno.EPERM))
+    # The host's huge pages are set apart for somebody else, and no limit counts them.
+    yield from _when(machine.mmap, _fail_if_any_bit(_ARGUMENT_3, _MAP_HUGETLB, errno.ENOMEM))
+    # Limits may be read, not set: the third argument is the new limit.
+    yield from _when(
+        machine.prlimit64,
+        [
+            _instruction(_LOAD, _ARGUMENT_2),
+            _instruction(_JUMP_IF_EQUAL, 0, if_true=1),
+            _fail(errno.EPERM),
+            _instruction(_LOAD, _ARGUMENT_2 + _HIGH_HALF),
+            _instruction(_JUMP_IF_EQUAL, 0, if_true=1),
+            _fail(errno.EPERM),
+            _allow(),
+        ],
+    )
+
+
+def _when(number: int, body: list[bytes]) -> Iterator[bytes]:
+    """Run `body`, which always returns, for this call only; afterwards the call's number is still loaded."""
+    yield _instruction(_JUMP_IF_EQUAL, number, if_false=len(body))
+    yield from body
+
+
+def _fail_call(number: int, error: int) -> Iterator[bytes]:
+    yield from _when(number, [_fail(error)])
+
+
+def _judge_argument(argument: int, denied: Iterable[int], idle: Iterable[int] = ()) -> list[bytes]:
+    verdicts = [(value, _fail(errno.EPERM)) for value in denied]
+    verdicts += [(value, _instruction(_RETURN, _DO_NOTHING)) for value in idle]
+    body = [_instruction(_LOAD, argument)]
+    for value, verdict in verdicts:
+        body += [_instruction(_JUMP_IF_EQUAL, value, if_false=1), verdict]
+    return [*body, _allow()]
+
+
+def _fail_if_any_bit(argument: int, bits: int, error: int) -> list[bytes]:
+    return [_instruction(_LOAD, argument), _instruction(_JUMP_IF_ANY_BIT, bits, if_false=1), _fail(error), _allow()]
+
+
+def _allow() -> bytes:
+    return _instruction(_RETURN, _ALLOW)
+
+
+def _fail(error: int) -> bytes:
+    return _instruction(_RETURN, _ERRNO | error)
+
+
+def _instruction(code: int, operand: int, *, if_true: int = 0, if_false: int = 0) -> bytes:
+    return struct.pack("=HBBI", code, if_true, if_false, operand)

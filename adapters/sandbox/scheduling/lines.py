@@ -1,0 +1,97 @@
+"""Who waits for a place, in which order."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from attrs import define, field
+
+from adapters.sandbox.scheduling.place import Place, PlaceRequest, Process
+from domain.errors import Overloaded
+from domain.identity import ANONYMOUS, Owner
+from domain.places import is_fair
+
+QUEUE = "a worker"
+Key = TypeVar("Key")
+
+
+@define(eq=False)
+class Waiting(Generic[Process]):
+    """A call that waits."""
+
+    request: PlaceRequest
+    granted: "asyncio.Future[Place[Process]]"
+    is_patient: bool = True
+
+
+@define(eq=False)
+class Lines(Generic[Process]):
+    """Everybody who waits: in the order of coming, by session, and by owner; of at most `length_max` in all.
+
+    Of the whole every owner has a fair share.
+    """
+
+    length_max: int
+    _everybody: dict[Waiting[Process], None] = field(factory=dict, init=False)
+    _sessions: dict[UUID, dict[Waiting[Process], None]] = field(factory=dict, init=False)
+    _owners: dict[Owner, dict[Waiting[Process], None]] = field(factory=dict, init=False)
+    """Whoever was served last stands last."""
+
+    def __len__(self) -> int:
+        """Return how many calls wait."""
+        return len(self._everybody)
+
+    def __contains__(self, waiting: Waiting[Process]) -> bool:
+        """Tell whether it still waits."""
+        return waiting in self._everybody
+
+    def join(self, request: PlaceRequest) -> Waiting[Process]:
+        """Begin to wait; raises Overloaded when there is no room for one more, or for one more of this owner."""
+        waits, own = len(self._everybody), len(self._owners.get(request.owner, ()))
+        if waits >= self.length_max or (request.owner != ANONYMOUS and not is_fair(own, waits, self.length_max)):
+            raise Overloaded(QUEUE)
+        waiting: Waiting[Process] = Waiting(request, asyncio.get_running_loop().create_future())
+        self._everybody[waiting] = None
+        self._sessions.setdefault(request.session, {})[waiting] = None
+        self._owners.setdefault(request.owner, {})[waiting] = None
+        return waiting
+
+    def leave(self, waiting: Waiting[Process]) -> None:
+        """Wait no more."""
+        del self._everybody[waiting]
+        _leave(self._sessions, waiting.request.session, waiting)
+        _leave(self._owners, waiting.request.owner, waiting)
+
+    def end_turn(self, owner: Owner) -> None:
+        """Put the owner behind the others."""
+        if owner in self._owners:
+            self._owners[owner] = self._owners.pop(owner)
+
+    def turn_away(self) -> None:
+        """Tell everybody that there will be no place."""
+        for waiting in list(self._everybody):
+            self.leave(waiting)
+            if not waiting.granted.done():
+                waiting.granted.set_exception(Overloaded(QUEUE))
+
+    def in_fair_order(
+        self, running: Callable[[Owner], int], is_blocked: Callable[[Owner], bool], freed: UUID | None
+    ) -> Iterator[Waiting[Process]]:
+        """Yield who may be served: owners of whom less runs first, and those of the session that has freed a place."""
+        for owner in sorted(self._owners, key=running) if len(self._owners) > 1 else tuple(self._owners):
+            # Nobody in a long line is looked at where nobody in it can be served.
+            if is_blocked(owner):
+                continue
+            turn = self._owners[owner]
+            # Patience is the same for all, so who has lost it stands in front.
+            if freed is not None and next(iter(turn)).is_patient:
+                yield from (each for each in self._sessions.get(freed, ()) if each in turn)
+            yield from turn
+
+
+def _leave(lines: dict[Key, dict[Waiting[Process], None]], key: Key, waiting: Waiting[Process]) -> None:
+    line = lines[key]
+    del line[waiting]
+    if not line:
+        del lines[key]

@@ -1,0 +1,158 @@
+"""Gives places to sessions, and lets calls wait for one."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Generic
+from uuid import UUID
+
+from attrs import define, field
+
+from adapters.sandbox.scheduling.bursts import Bursts
+from adapters.sandbox.scheduling.ledger import Ledger
+from adapters.sandbox.scheduling.lines import QUEUE, Lines, Waiting
+from adapters.sandbox.scheduling.place import Place, PlaceLimits, PlaceRequest, Process
+from domain.errors import Overloaded
+from domain.identity import Owner
+
+
+@define(eq=False)
+class Places(Generic[Process]):
+    """Gives places to sessions; idle ones stay warm, the least recently used go first.
+
+    Owners of whom least runs are served first, and in turn where that is the same; of one owner's calls, those of the
+    session whose warm worker has become free, unless somebody's patience is over, and then in order. Calls whose own
+    session or owner is at its limit hold up nobody else. Of the queue every owner has a fair share.
+    """
+
+    limits: PlaceLimits
+    now: Callable[[], float] = time.monotonic
+    ledger: Ledger[Process] = field(init=False)
+    _lines: Lines[Process] = field(init=False)
+    _bursts: Bursts = field(init=False)
+    _next_burst: asyncio.TimerHandle | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.ledger = Ledger(self.limits, self.now, self._serve)
+        self._lines = Lines(self.limits.queue_length_max)
+        self._bursts = Bursts(self.limits.bursts_max, self.limits.burst_s)
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait."""
+        return len(self._lines)
+
+    async def acquire(self, request: PlaceRequest) -> Place[Process]:
+        """Return a place: one with a warm worker, or a new one to put a worker into.
+
+        Raises Overloaded when the queue is full or the wait too long; cancelling leaves the queue.
+        """
+        if self._next_burst is not None:
+            # Who waits for no more than others' first moments is not overtaken.
+            self._serve()
+        place = None if self._bursts_are_full() else self._grant(request, is_patient=True)
+        return await self._wait(self._lines.join(request)) if place is None else place
+
+    def release(self, place: Place[Process], *, reusable: bool, memory_bytes: int | None = None) -> None:
+        """Give a place back; its worker is kept only when it may be used again, and then counts `memory_bytes`."""
+        self._bursts.end(place)
+        self.ledger.settle(place, reusable=reusable, memory_bytes=memory_bytes)
+        self._serve(place.request.session)
+
+    def evict(self, session: UUID) -> None:
+        """Give up what the session keeps warm, now if idle and otherwise after the run."""
+        self.ledger.evict(session)
+        self._serve()
+
+    def evict_idle(self, idle_s: float) -> None:
+        """Give up places that have been idle for so long, and those of sessions whose time is over."""
+        self.ledger.evict_idle(idle_s)
+        self._serve()
+
+    def evict_restless(self) -> None:
+        """Give up idle places whose worker goes on after its answer."""
+        self.ledger.evict_restless()
+        self._serve()
+
+    def clear(self) -> None:
+        """Give up everything, running or not, and turn away whoever waits."""
+        self.ledger.clear()
+        self._lines.turn_away()
+        if self._next_burst is not None:
+            self._next_burst.cancel()
+            self._next_burst = None
+
+    # Waiting.
+
+    async def _wait(self, waiting: Waiting[Process]) -> Place[Process]:
+        loop, limits = asyncio.get_running_loop(), self.limits
+        ends = loop.call_later(limits.queue_timeout_s, self._expire, waiting)
+        patience = loop.call_later(limits.patience_s, self._lose_patience, waiting)
+        try:
+            return await waiting.granted
+        except asyncio.CancelledError:
+            self._leave(waiting)
+            raise
+        finally:
+            ends.cancel()
+            patience.cancel()
+
+    def _expire(self, waiting: Waiting[Process]) -> None:
+        if waiting in self._lines and not waiting.granted.done():
+            self._lines.leave(waiting)
+            waiting.granted.set_exception(Overloaded(QUEUE))
+
+    def _lose_patience(self, waiting: Waiting[Process]) -> None:
+        waiting.is_patient = False
+        self._serve()
+
+    def _leave(self, waiting: Waiting[Process]) -> None:
+        if waiting in self._lines:
+            self._lines.leave(waiting)
+        elif not waiting.granted.cancelled() and waiting.granted.exception() is None:
+            # Granted in the very moment in which the wait ended.
+            self.release(waiting.granted.result(), reusable=True)
+
+    # Serving.
+
+    def _serve(self, freed: UUID | None = None) -> None:
+        """Serve who can be served; `freed` is the session of whose places one has become free."""
+        in_vain: set[PlaceRequest] = set()
+        while self._lines and (self.ledger.idle or not self.ledger.is_full) and not self._bursts_are_full():
+            if not self._serve_one(freed, in_vain):
+                return
+
+    def _serve_one(self, freed: UUID | None, in_vain: set[PlaceRequest]) -> bool:
+        for waiting in self._lines.in_fair_order(self.ledger.running.__getitem__, self._is_blocked, freed):
+            request = waiting.request
+            # Nobody behind a call that finds no place finds one for the same.
+            if request in in_vain or waiting.granted.done():
+                continue
+            place = self._grant(request, is_patient=waiting.is_patient)
+            if place is not None:
+                self._lines.leave(waiting)
+                self._lines.end_turn(request.owner)
+                waiting.granted.set_result(place)
+                return True
+            in_vain.add(request)
+        return False
+
+    def _grant(self, request: PlaceRequest, *, is_patient: bool) -> Place[Process] | None:
+        place = self.ledger.grant(request, is_patient=is_patient)
+        if place is not None:
+            self._bursts.begin(place, self.now())
+        return place
+
+    def _is_blocked(self, owner: Owner) -> bool:
+        return (self.ledger.is_full and not self.ledger.endable(owner)) or self.ledger.is_at_limit(owner)
+
+    def _bursts_are_full(self) -> bool:
+        """Tell whether nobody may begin now; if so, who waits is served when the next one may."""
+        full_for_s = self._bursts.full_for_s(self.now())
+        if full_for_s and self._next_burst is None:
+            self._next_burst = asyncio.get_running_loop().call_later(full_for_s, self._begin_next)
+        return full_for_s > 0
+
+    def _begin_next(self) -> None:
+        self._next_burst = None
+        self._serve()

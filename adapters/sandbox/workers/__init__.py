@@ -1,0 +1,1 @@
+"""Worker processes: started, spoken with, measured from outside, and ended."""
