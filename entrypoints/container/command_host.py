@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import pwd
 import resource
 import shutil
 import tempfile
@@ -96,7 +97,14 @@ def _sandbox_facts(health: Mapping[str, Any], settings: Settings) -> SandboxFact
             ),
         ],
         uid=uid if isinstance(uid, int) else None,
+        account=_account_of(uid) if isinstance(uid, int) else "",
     )
+
+
+def _account_of(uid: int) -> str:
+    with contextlib.suppress(KeyError):
+        return pwd.getpwuid(uid).pw_name
+    return ""
 
 
 def _language_facts(name: str, state: Mapping[str, Any], settings: Settings) -> LanguageFacts:

@@ -176,6 +176,8 @@ class SandboxFacts:
     layers: Sequence[LayerFacts] = ()
     uid: int | None = None
     """Under which user id workers run; None: under the service's own."""
+    account: str = ""
+    """The account of this host whose user id that is."""
 
 
 @frozen

@@ -48,6 +48,13 @@ def _user(facts: SandboxFacts) -> Iterator[Finding]:
             "Should a script get out of its sandbox, it could read what the service can.",
             "Run the service as root: PostgreSQL and workers then get unprivileged users of their own.",
         )
+    elif facts.account:
+        yield warning(
+            SANDBOX,
+            f"workers run under user id {facts.uid}, which is that of {facts.account}",
+            f"Should a script get out of its sandbox, it could read what {facts.account} can.",
+            "Set SANDBOX_UID to a number that no account has, or leave it out.",
+        )
     else:
         yield ok(SANDBOX, f"workers run under user id {facts.uid}, which is nobody else's")
 

@@ -60,6 +60,10 @@ class TestTheSandbox:
     def test_workers_under_the_services_own_user_are_noted(self):
         assert "normal user" in seen(judge_sandbox(changed(SANDBOX, uid=None)), Level.NOTE)[0]
 
+    def test_a_user_id_of_somebody_else_is_told(self):
+        found = judge_sandbox(changed(SANDBOX, uid=70, account="postgres"))
+        assert seen(found, Level.WARNING) == ["workers run under user id 70, which is that of postgres"]
+
 
 class TestRuntimeHosts:
     def test_one_that_is_well(self):
