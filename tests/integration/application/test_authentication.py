@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import structlog
@@ -19,9 +20,10 @@ from domain.principal import Scope
 from entrypoints.configuration.environment import SettingsError
 from entrypoints.container.command_access import command_keys
 from entrypoints.container.controller import create_controller
+from entrypoints.http.operation import TO_NOBODY
 from entrypoints.settings import Settings
 from tests.integration.application.conftest import Api, serving, settings_for
-from tests.unit.tokens.forge import ED, RSA, claims, eddsa, pem, rs256, token
+from tests.unit.tokens.forge import ED, RSA, RSA_OTHER, b64, claims, eddsa, hs256, part, pem, rs256, token
 from tests.unit.tokens.test_keys import ED_JWK, RSA_JWK
 
 SECRET = "a secret of thirty-two bytes or more"
@@ -79,6 +81,50 @@ async def test_a_public_key_verifies_what_its_holder_signs(
         assert await status(api, good) == 200
         assert await status(api, token(claims(datetime.now(UTC)), header, sign)) == 401
         assert await status(api, signed()) == 401
+
+
+def forged(now: datetime) -> dict[str, str]:
+    """Return what is shown in place of a good token of RS256 for this server."""
+    good = claims(now, aud="pglambda", scope="admin")
+    head, body, signature = token(good, {"alg": "RS256"}, rs256()).split(".")
+    return {
+        "no signature": token(good, {"alg": "none"}, lambda _: b""),
+        "its own signature taken off": f"{head}.{body}.",
+        "the public key as a secret": token(good, {"alg": "HS256"}, hs256(pem(RSA))),
+        "another key": token(good, {"alg": "RS256"}, rs256(RSA_OTHER)),
+        "a key that it brings along": token(good, {"alg": "RS256", "jwk": other_jwk()}, rs256(RSA_OTHER)),
+        "other claims": f"{head}.{part(good | {'sub': 'bob'})}.{signature}",
+        "padded": f"{head}.{body}.{signature}==",
+        "expired": token(claims(now, aud="pglambda", exp=int(now.timestamp()) - 31), {"alg": "RS256"}, rs256()),
+        "without an end": token(claims(now, aud="pglambda", exp=None), {"alg": "RS256"}, rs256()),
+        "not yet valid": token(good | {"nbf": int(now.timestamp()) + 300}, {"alg": "RS256"}, rs256()),
+        "for another audience": token(good | {"aud": "other"}, {"alg": "RS256"}, rs256()),
+        "for nobody": token(claims(now), {"alg": "RS256"}, rs256()),
+        "huge": token(good | {"x": "x" * 9000}, {"alg": "RS256"}, rs256()),
+        "of the name of everybody": token(good | {"sub": "*"}, {"alg": "RS256"}, rs256()),
+        "of the name of nobody": token(good | {"sub": "anonymous"}, {"alg": "RS256"}, rs256()),
+    }
+
+
+def other_jwk() -> dict[str, str]:
+    number = RSA_OTHER.public_key().public_numbers().n
+    return {"kty": "RSA", "n": b64(number.to_bytes(256, "big")), "e": "AQAB"}
+
+
+async def test_forged_tokens_are_refused_at_every_door(database_url: str, data_dir: Path) -> None:
+    settings = settings_for(database_url, data_dir, JWT_PUBLIC_KEY=pem(RSA), JWT_AUDIENCE="pglambda")
+    application = create_controller(settings)
+    async with serving(application) as api:
+        now = datetime.now(UTC)
+        assert await status(api, token(claims(now, aud="pglambda"), {"alg": "RS256"}, rs256())) == 200
+        closed = [each for each in application.operations if each.access not in TO_NOBODY]
+        ids = dict.fromkeys(("request_id", "execution_id"), str(uuid4())) | {"language_title": "python-x"}
+        for kind, text in forged(now).items():
+            for operation in closed:
+                answer = await api.client.request(operation.method, operation.path.format(**ids), headers=bearer(text))
+                assert answer.status_code == 401, (kind, operation.name)
+                assert answer.headers["www-authenticate"] == 'Bearer realm="pglambda", error="invalid_token"'
+                assert text not in answer.text
 
 
 async def test_api_keys_alone_are_asked_for_by_name(database_url: str, data_dir: Path) -> None:
