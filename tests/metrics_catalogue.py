@@ -6,6 +6,7 @@ from pathlib import Path
 from entrypoints.configuration.loading import load_settings
 from entrypoints.container.controller import create_controller
 from entrypoints.container.host import create_runtime_host
+from entrypoints.metrics.connections import ConnectionMetrics
 from entrypoints.metrics.readings import Family, Reading
 from entrypoints.metrics.registry import Registry
 from entrypoints.metrics.scrape import UP
@@ -30,7 +31,8 @@ def readings() -> list[Reading]:
             create_runtime_host(settings).scrape.registry,
             _of_supervisor(folder),
         )
-        return [reading for registry in registries for reading in registry.read()]
+        told = [reading for registry in registries for reading in registry.read()]
+        return [*told, *ConnectionMetrics(lambda: 0, 1).read()]
 
 
 def _of_supervisor(folder: str) -> Registry:

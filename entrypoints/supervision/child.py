@@ -11,6 +11,7 @@ import resource
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from typing import Any
 
 import uvicorn
@@ -20,6 +21,7 @@ from typing_extensions import override
 
 from entrypoints.configuration.environment import SettingsError
 from entrypoints.logs import configure_service_logs
+from entrypoints.metrics.connections import ConnectionMetrics
 from entrypoints.metrics.siblings import FiguresServer
 from entrypoints.supervision.connection import BoundedConnection
 from entrypoints.supervision.control import SENDING_TIMEOUT_S, UP, Assignment, Order, receive
@@ -77,14 +79,17 @@ class ChildServer(uvicorn.Server):
         self._channel = channel
         self._drainable = hasattr(app, "drain")
         self._figures = _figures(app, assignment)
-        connection = _connection(self._settings.max_connections)
-        shared_max = connection.connections_max if assignment.shared else None
+        connections_max = _room_for_connections(self._settings.max_connections)
+        connections = ConnectionMetrics(lambda: len(self.server_state.connections), connections_max)
+        if hasattr(app, "scrape"):
+            app.scrape.registry.add(connections.read)
+        shared_max = connections_max if assignment.shared else None
         self._doorway = Doorway(listener, self._connected, lambda: len(self.server_state.connections), shared_max)
         shutdown_s = SENDING_TIMEOUT_S if self._drainable else math.ceil(self._settings.shutdown_timeout_seconds)
         super().__init__(
             uvicorn.Config(
                 app,
-                http=connection,
+                http=_connection(connections_max, connections.refused),
                 ws="none",
                 lifespan="on",
                 log_config=None,
@@ -162,11 +167,18 @@ def _figures(app: Any, assignment: Assignment) -> FiguresServer | None:
     return FiguresServer(assignment.siblings, app.scrape.registry)
 
 
-def _connection(connections_max: int) -> type[BoundedConnection]:
-    """Return connections that leave room for the other descriptors of this process."""
+def _room_for_connections(connections_max: int) -> int:
+    """Return how many connections leave room for the other descriptors of this process."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     room = max(1, descriptors - _DESCRIPTORS_BESIDE) if descriptors != resource.RLIM_INFINITY else connections_max
-    return type("Connection", (BoundedConnection,), {"connections_max": min(connections_max, room)})
+    return min(connections_max, room)
+
+
+def _connection(connections_max: int, refused: Callable[[HTTPStatus], None]) -> type[BoundedConnection]:
+    """Return connections that are so many at most, and tell of refusals."""
+    return type(
+        "Connection", (BoundedConnection,), {"connections_max": connections_max, "refused": staticmethod(refused)}
+    )
 
 
 def _settle_memory() -> None:

@@ -53,6 +53,10 @@ class BoundedConnection(HttpToolsProtocol):
         self._refusal = HTTPStatus.BAD_REQUEST, _NOT_HTTP
         self._patience = Patience(self.loop, self.timeout_keep_alive_handler)
 
+    @staticmethod
+    def refused(status: HTTPStatus) -> None:
+        """Take note of a refusal that no request has come to; who wants to know of them has this in another way."""
+
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn types it
         super().connection_made(transport)
@@ -174,6 +178,7 @@ class BoundedConnection(HttpToolsProtocol):
     def _refuse(self, status: HTTPStatus, message: str) -> None:
         """Answer in the shape of all errors, unless that would be taken for another answer, and hang up."""
         self._bare_bytes = 0  # nothing more is to be said of them
+        self.refused(status)
         if self._may_answer():
             self.transport.write(_answer(status, message))
             self._end_request()
@@ -193,6 +198,7 @@ class BoundedConnection(HttpToolsProtocol):
     def _turn_away(self) -> None:
         """Answer before anything is asked, and hang up."""
         details = {"stored": "no", "executed": "no", "retry_after_ms": 1000}
+        self.refused(HTTPStatus.SERVICE_UNAVAILABLE)
         self.transport.write(_answer(HTTPStatus.SERVICE_UNAVAILABLE, _CROWDED, "OVERLOADED", details))
         self._linger()
 

@@ -5,6 +5,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any, ClassVar
 
 import pytest
@@ -335,6 +336,11 @@ async def test_a_client_that_asks_too_far_ahead_is_hung_up_on():
 
 class Crowded(BoundedConnection):
     connections_max = 1
+    told: ClassVar[list[int]] = []
+
+    @staticmethod
+    def refused(status: HTTPStatus) -> None:
+        Crowded.told.append(status.value)
 
 
 async def test_connections_beyond_the_limit_are_turned_away_and_the_others_served():
@@ -352,6 +358,9 @@ async def test_connections_beyond_the_limit_are_turned_away_and_the_others_serve
         surplus.close()
         writer.write(REQUEST)
         assert await answered(reader) == (b"HTTP/1.1 200 OK", b"0")
+        writer.write(b"nonsense\r\n\r\n")
+        assert (await answered(reader))[0] == b"HTTP/1.1 400 Bad Request"
+    assert Crowded.told == [503, 400]
 
 
 SIZE = 64 * 1024 * 1024

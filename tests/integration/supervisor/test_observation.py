@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,6 +87,16 @@ def test_any_process_tells_the_figures_of_all(service):
         assert total(url, "pglambda_sandbox_available", worker="runtime-host") == 2
         assert total(url, "pglambda_child_restarts_total", worker="supervisor") == 0
     assert httpx2.get(f"{service.metrics}/livez", timeout=5).status_code == 404
+
+
+def test_what_no_request_tells_is_told_of_connections(service):
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as client:
+        client.sendall(b"nonsense\r\n\r\n")
+        assert client.recv(1000).startswith(b"HTTP/1.1 400 ")
+    assert total(service.metrics, "pglambda_http_refusals_total", status="400") == 1
+    assert total(service.metrics, "pglambda_http_refusals_total", status="503", worker="runtime-host") == 0
+    assert total(service.metrics, "pglambda_http_connections_max", worker="0") == 4096
+    assert total(service.metrics, "pglambda_http_connections") is not None
 
 
 def test_a_worker_that_is_gone_is_told_and_comes_back_with_counts_of_its_own(service):
