@@ -204,6 +204,11 @@ def _forbidden() -> Iterator[None]:
         raise StepForbidden(
             f"PostgreSQL refused it: {_told(error)}. Migrate as the role that owns the database, or grant it to this one."
         ) from error
+    except (psycopg.errors.DuplicateTable, psycopg.errors.DuplicateObject) as error:
+        raise StepForbidden(
+            f"PostgreSQL refused it: {_told(error)}. The schema `meta` has it already, and not from these migrations: give the "
+            "service a database of its own."
+        ) from error
     except psycopg.errors.ReadOnlySqlTransaction as error:
         raise StepForbidden(
             f"PostgreSQL refused it: {_told(error)}. Name a server that takes writes in DATABASE_URL; "

@@ -229,6 +229,13 @@ class TestRefusals:
             finally:
                 connection.execute(f"DROP ROLE {role}")
 
+    async def test_a_database_in_which_somebody_else_has_the_schema(self, empty_database_url, runner):
+        with psycopg.connect(empty_database_url, autocommit=True) as connection:
+            connection.execute("CREATE SCHEMA meta")
+            connection.execute("CREATE TABLE meta.sessions (theirs int)")
+        with pytest.raises(StepForbidden, match=r"\"sessions\" already exists.* a database of its own"):
+            await runner.up()
+
     async def test_a_server_that_takes_no_writes(self, empty_database_url, runner_on):
         runner = runner_on(make_conninfo(empty_database_url, options=READ_ONLY))
         with pytest.raises(StepForbidden, match=r"read-only transaction.* takes writes"):
