@@ -42,8 +42,8 @@ _TEND_AT_EACH = 20
 _SHARE_OF_HOST = 0.5
 """How much of the host's memory workers may take when no setting says."""
 
-BURSTS_PER_PROCESSOR = 2
-"""How many executions are in their first moments at once: one computes, while another's answer is read."""
+BURSTS_PER_PROCESSOR = 16
+"""How many executions are in their first moments at once: enough for statements and answers to be served together."""
 _NOT_USED = {
     "landlock": "the root holds nothing but the interpreter's own files, read-only, and it would have to be loaded "
     "inside the sandbox by a library that is not there",
