@@ -53,6 +53,15 @@ async def test_a_worker_has_every_namespace_for_itself(opened, language, source)
             await worker.release()
 
 
+@pytest.mark.parametrize(("language", "source"), [(Language.PYTHON, "result = 1"), (Language.NODEJS, "return 1")])
+async def test_a_worker_that_wakes_up_interrupts_nobody(opened, language, source):
+    async with opened(languages=[language]) as runner:
+        worker = await runner.acquire(run_of(source, language=language))
+        threads = Path(f"/proc/{worker._process.launched.pid}/task").iterdir()
+        assert {os.sched_getscheduler(int(thread.name)) for thread in threads} == {os.SCHED_BATCH}
+        await worker.release()
+
+
 async def test_nothing_of_the_room_is_mounted_in_a_worker(opened):
     async with opened(languages=PYTHON) as runner:
         worker = await runner.acquire(run_of("result = 1"))
