@@ -36,6 +36,10 @@ def is_there(pid):
     return Path(f"/proc/{pid}").exists()
 
 
+def policies_of(pid):
+    return {os.sched_getscheduler(int(thread.name)) for thread in Path(f"/proc/{pid}/task").iterdir()}
+
+
 def told_of(pid, name):
     return Path(f"/proc/{pid}/{name}").read_text()
 
@@ -57,8 +61,7 @@ async def test_a_worker_has_every_namespace_for_itself(opened, language, source)
 async def test_a_worker_that_wakes_up_interrupts_nobody(opened, language, source):
     async with opened(languages=[language]) as runner:
         worker = await runner.acquire(run_of(source, language=language))
-        threads = Path(f"/proc/{worker._process.launched.pid}/task").iterdir()
-        assert {os.sched_getscheduler(int(thread.name)) for thread in threads} == {os.SCHED_BATCH}
+        assert policies_of(worker._process.launched.pid) == {os.SCHED_BATCH}
         await worker.release()
 
 
