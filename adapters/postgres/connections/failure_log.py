@@ -6,14 +6,13 @@ from collections.abc import Callable
 import psycopg
 import structlog
 from attrs import define, field
+from structlog.typing import FilteringBoundLogger
 
 from adapters.postgres.connections.errors import CUT, CUT_SHORT, Verdict
 
 _INTERVAL_S = 10.0
 _ORDINARY = frozenset({"0A000", "26000", "40001", "40P01", "42P05", "55P03"})
 """What becomes of racing writes, rows that others hold, poolers and migrations: it is tried again, and nobody need know."""
-
-_log = structlog.get_logger(__name__)
 
 
 @define
@@ -35,6 +34,7 @@ class FailureLog:
     interval_s: float = _INTERVAL_S
     _monotonic: Callable[[], float] = time.monotonic
     _kinds: dict[tuple[str, str | None], _Kind] = field(factory=dict, init=False)
+    _log: FilteringBoundLogger = field(factory=lambda: structlog.get_logger(__name__), init=False)
 
     def note(self, statement: str, error: Exception, verdict: Verdict) -> None:
         """Take note of a statement's failure."""
@@ -45,7 +45,7 @@ class FailureLog:
         kind.count += 1
         now_s = self._monotonic()
         if now_s - kind.told_at_s >= self.interval_s:
-            _log.warning(
+            self._log.warning(
                 "statement_failed",
                 statement=statement,
                 sqlstate=state,
