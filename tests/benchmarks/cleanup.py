@@ -97,7 +97,9 @@ def _read(server: servers.Server, database: Database, work: Work, operation: str
     with LoadGenerator(server.url, _CONNECTIONS) as generator:
         _load(generator, reads, work.rate, _WARMUP_S)
         meter = Meter(server, database.pid)
-        return meter.measurement(case, _load(generator, reads, work.rate, work.duration_s))
+        with meter.running():
+            load = _load(generator, reads, work.rate, work.duration_s)
+        return meter.measurement(case, load)
 
 
 def _load(generator: LoadGenerator, reads: Iterator[bytes], rate: float | None, duration_s: float) -> Load:

@@ -73,6 +73,10 @@ class Database:
     def fill(self, sessions: SessionSet, *, expired: bool = False) -> Iterator[int]:
         """Replace all sessions by these, alive (with `expired`: every other one is over), and yield how many are in."""
         self.execute("TRUNCATE meta.sessions, meta.open_executions, meta.executions")
+        yield from self.add(sessions, expired=expired)
+
+    def add(self, sessions: SessionSet, *, expired: bool = False) -> Iterator[int]:
+        """Put these beside what is there."""
         for first in range(0, sessions.count, _FILL_ROWS):
             last = min(first + _FILL_ROWS, sessions.count) - 1
             self.execute(_FILL, _fill_parameters(sessions, first, last, expired=expired))

@@ -7,7 +7,7 @@ from itertools import cycle
 from urllib.parse import urlsplit
 
 from tests.benchmarks import requests
-from tests.benchmarks.http_runs import Case, Meter, Times
+from tests.benchmarks.http_runs import Case, Contender, Meter
 from tests.benchmarks.load import LoadGenerator
 from tests.benchmarks.measurement import Measurement
 from tests.benchmarks.servers import Server
@@ -24,13 +24,10 @@ _COLD_CONNECTIONS = 64
 _TIMEOUT_S = 30.0
 
 
-def warm(server: Server, database_pid: int, case: Case, language: str, times: Times) -> Measurement:
-    """Execute a few sessions again and again, whose workers are kept."""
+def warm(server: Server, case: Case, language: str) -> Contender:
+    """Return the contender that executes a few sessions again and again, whose workers are kept."""
     calls = cycle([requests.execute(each) for each in _initialized(server, language, case.sessions)])
-    with LoadGenerator(server.url, case.connections) as generator:
-        generator.keep_busy(calls, times.warmup_s)
-        meter = Meter(server, database_pid)
-        return meter.measurement(case, generator.keep_busy(calls, times.measured_s))
+    return Contender(case, server, calls)
 
 
 def refill_rate(server: Server, language: str) -> float:
@@ -48,7 +45,9 @@ def cold(
     calls = [requests.execute(each) for each in _initialized(server, language, count)]
     with LoadGenerator(server.url, _COLD_CONNECTIONS) as generator:
         meter = Meter(server, database_pid)
-        return meter.measurement(case, generator.at_rate(iter(calls), rate, (count - 1) / rate))
+        with meter.running():
+            load = generator.at_rate(iter(calls), rate, (count - 1) / rate)
+        return meter.measurement(case, load)
 
 
 def _initialized(server: Server, language: str, count: int) -> list[str]:

@@ -1,13 +1,16 @@
-"""Measuring one operation of one HTTP server."""
+"""Measuring operations of HTTP servers, in turns where they are compared."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
-from attrs import frozen
+from attrs import field, frozen
 
 from tests.benchmarks.load import Load, LoadGenerator
 from tests.benchmarks.measurement import Measurement, quantile_ms
 from tests.benchmarks.process_table import memory, processor_s
 from tests.benchmarks.servers import Server
+
+_TURNS = 6
 
 
 @frozen
@@ -28,13 +31,58 @@ class Case:
     sessions: int
 
 
-def run(server: Server, database_pid: int, case: Case, requests: Iterator[bytes], times: Times) -> Measurement:
-    """Keep so many connections busy with these requests."""
-    with LoadGenerator(server.url, case.connections) as generator:
-        generator.keep_busy(requests, times.warmup_s)
-        meter = Meter(server, database_pid)
-        load = generator.keep_busy(requests, times.measured_s)
-        return meter.measurement(case, load)
+@frozen
+class Contender:
+    """What is measured at a server, and the requests that it is kept busy with."""
+
+    case: Case
+    server: Server
+    requests: Iterator[bytes]
+
+
+def run(contender: Contender, database_pid: int, times: Times) -> Measurement:
+    """Keep the server busy, and measure it."""
+    (measurement,) = in_turns([contender], database_pid, times, turns=1)
+    return measurement
+
+
+def in_turns(
+    contenders: Sequence[Contender], database_pid: int, times: Times, *, turns: int = _TURNS
+) -> list[Measurement]:
+    """Measure them in turns, forth and back, so that a machine that is slower for a while is so for all of them."""
+    with ExitStack() as stack:
+        lines = [_Line.of(each, stack, database_pid) for each in contenders]
+        for line in lines:
+            line.warm_up(times.warmup_s)
+        for turn in range(turns):
+            for line in lines if turn % 2 == 0 else reversed(lines):
+                line.measure(times.measured_s / turns)
+        return [line.measurement() for line in lines]
+
+
+@frozen
+class _Line:
+    """A contender, with its connections and what came of its turns."""
+
+    contender: Contender
+    generator: LoadGenerator
+    meter: "Meter"
+    loads: list[Load] = field(factory=list)
+
+    @classmethod
+    def of(cls, contender: Contender, stack: ExitStack, database_pid: int) -> "_Line":
+        generator = stack.enter_context(LoadGenerator(contender.server.url, contender.case.connections))
+        return cls(contender, generator, Meter(contender.server, database_pid))
+
+    def warm_up(self, duration_s: float) -> None:
+        self.generator.keep_busy(self.contender.requests, duration_s)
+
+    def measure(self, duration_s: float) -> None:
+        with self.meter.running():
+            self.loads.append(self.generator.keep_busy(self.contender.requests, duration_s))
+
+    def measurement(self) -> Measurement:
+        return self.meter.measurement(self.contender.case, Load.joined(self.loads))
 
 
 class Meter:
@@ -43,13 +91,19 @@ class Meter:
     def __init__(self, server: Server, database_pid: int) -> None:
         self._server = server
         self._database_pid = database_pid
-        self._server_s = processor_s(server.pid)
-        self._database_s = processor_s(database_pid)
+        self._used_s = (0.0, 0.0)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count what is used meanwhile."""
+        before = self._read()
+        yield
+        after = self._read()
+        self._used_s = (self._used_s[0] + after[0] - before[0], self._used_s[1] + after[1] - before[1])
 
     def measurement(self, case: Case, load: Load) -> Measurement:
-        """Return the line of the report for what was sent since this meter was made."""
-        server_s = processor_s(self._server.pid) - self._server_s
-        database_s = processor_s(self._database_pid) - self._database_s
+        """Return the line of the report for what was sent while it was running."""
+        server_s, database_s = self._used_s
         used = memory(self._server.pid)
         done = max(1, len(load.latencies_s))
         return Measurement(
@@ -67,3 +121,6 @@ class Meter:
             load_share=load.share,
             errors=sum(load.errors.values()),
         )
+
+    def _read(self) -> tuple[float, float]:
+        return processor_s(self._server.pid), processor_s(self._database_pid)

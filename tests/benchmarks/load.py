@@ -4,8 +4,8 @@ import gc
 import select
 import socket
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Self
 from urllib.parse import urlsplit
@@ -34,6 +34,15 @@ class Load:
     errors: dict[int, int]
     duration_s: float
     processor_s: float
+
+    @classmethod
+    def joined(cls, parts: Sequence["Load"]) -> "Load":
+        """Return several loads as one."""
+        errors: Counter[int] = Counter()
+        for part in parts:
+            errors.update(part.errors)
+        latencies_s = [latency_s for part in parts for latency_s in part.latencies_s]
+        return cls(latencies_s, errors, sum(part.duration_s for part in parts), sum(part.processor_s for part in parts))
 
     @property
     def rate(self) -> float:

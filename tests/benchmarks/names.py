@@ -20,3 +20,5 @@ UPDATE = "update of a count"
 BEGIN_AND_FINISH = "begin and finish"
 WARM = {"python": "execute, warm python", "nodejs": "execute, warm nodejs"}
 COLD = {"python": "execute, cold python", "nodejs": "execute, cold nodejs"}
+POST_BESIDE = {"python": "POST beside warm python", "nodejs": "POST beside warm nodejs"}
+"""What bare Starlette does in the turns between executions."""

@@ -1,7 +1,7 @@
 """What is measured, in which order."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 
 from tests.benchmarks import callers, executions, http_runs, peer, pgbench, requests, servers, watched
 from tests.benchmarks.database import Database
-from tests.benchmarks.http_runs import Case, Times
+from tests.benchmarks.http_runs import Case, Contender, Times
 from tests.benchmarks.machine import Cores
 from tests.benchmarks.measurement import Measurement
 from tests.benchmarks.names import (
@@ -25,9 +25,10 @@ from tests.benchmarks.names import (
     PGLAMBDA_REMOTE,
     PGLAMBDA_WATCHED,
     PLAIN,
+    POST_BESIDE,
     WARM,
 )
-from tests.benchmarks.servers import Program, Server
+from tests.benchmarks.servers import NotServing, Program, Server
 from tests.benchmarks.sessions import SessionSet
 
 Loads = Mapping[str, Callable[[], Iterator[bytes]]]
@@ -79,7 +80,6 @@ class Plan:
 
     def stages(self) -> Iterator[Stage]:
         """Yield the stages in order."""
-        yield self._bare()
         for size in self.scope.sizes:
             sessions = SessionSet(size)
             if size in self.scope.sizes_peers:
@@ -87,42 +87,85 @@ class Plan:
                 yield self._pgbench(sessions)
                 yield self._express(sessions)
                 yield self._plain(sessions)
-            if size == self.scope.sizes[0]:
-                yield from self._all_on(SessionSet(size, owner=watched.CALLER))
+                yield self._comparison(sessions)
             yield self._filling(sessions)
             yield self._pglambda(sessions)
         yield self._filling(SessionSet(self.scope.sizes[0]))
         yield from (self._executions(language) for language in _LANGUAGES)
         yield self._remote_executions()
 
-    def _bare(self) -> Stage:
-        gets = partial(requests.gets, SessionSet(self.scope.sizes[0]))
+    def _comparison(self, sessions: SessionSet) -> Stage:
         steps = [
-            step
-            for connections in self.scope.connections_peers
-            for step in (
-                self._http(Case(BARE, GET, connections, 0), gets),
-                self._http(Case(BARE, INITIALIZE, connections, 0), requests.initializes),
+            Step(
+                f"all in turns: get and initialize, {connections} connections, {sessions.count:,} sessions",
+                partial(self._compare, sessions, connections),
             )
+            for connections in self.scope.connections_peers
         ]
-        return Stage(partial(self._serving, servers.bare), steps)
+        return Stage(_no_server, steps)
+
+    def _compare(self, sessions: SessionSet, connections: int, _: Server) -> Sequence[Measurement]:
+        """Measure what is compared with others, with all of them there at once."""
+        known = SessionSet(sessions.count, owner=watched.CALLER)
+        self._fill(sessions)
+        for _rows in self.database.add(known):
+            pass
+        with ExitStack() as stack:
+            there = self._rivals(stack, sessions)
+            watching = partial(servers.pglambda, self.database.url, self.folder / "watched", **watched.SETTINGS)
+            there[PGLAMBDA_WATCHED] = stack.enter_context(self._serving(watching))
+            reads = {
+                BARE: requests.gets(sessions),
+                PLAIN: requests.gets(sessions),
+                EXPRESS: requests.express_gets(sessions),
+                PGLAMBDA: requests.gets(sessions),
+                PGLAMBDA_WATCHED: requests.gets(known, **watched.bearer(known.owner)),
+            }
+            creations = {
+                BARE: requests.initializes(),
+                PLAIN: requests.initializes(),
+                EXPRESS: requests.express_creates(),
+                PGLAMBDA: requests.initializes(),
+            }
+            with watched.scraped(there[PGLAMBDA_WATCHED].url):
+                got = self._in_turns(GET, connections, sessions, there, reads)
+            return [*got, *self._in_turns(INITIALIZE, connections, sessions, there, creations)]
+
+    def _rivals(self, stack: ExitStack, sessions: SessionSet) -> dict[str, Server]:
+        """Start everybody; that a peer cannot be had is told by the stage that measures it alone."""
+        programs = {BARE: servers.bare, PLAIN: partial(servers.plain, self.database.url), PGLAMBDA: self._program}
+        there = {system: stack.enter_context(self._serving(program)) for system, program in programs.items()}
+        with suppress(NotServing):
+            there[EXPRESS] = stack.enter_context(self._serving_express(sessions))
+        return there
+
+    def _in_turns(
+        self,
+        operation: str,
+        connections: int,
+        sessions: SessionSet,
+        there: Mapping[str, Server],
+        loads: Mapping[str, Iterator[bytes]],
+    ) -> Sequence[Measurement]:
+        contenders = [
+            Contender(Case(system, operation, connections, sessions.count), there[system], load)
+            for system, load in loads.items()
+            if system in there
+        ]
+        return http_runs.in_turns(contenders, self.database.pid, self.scope.times)
 
     def _plain(self, sessions: SessionSet) -> Stage:
         loads: Loads = {
-            GET: partial(requests.gets, sessions),
             PATCH: partial(requests.patches, sessions),
             COUNT: partial(requests.counts, sessions),
-            INITIALIZE: requests.initializes,
         }
         program = partial(servers.plain, self.database.url)
         return Stage(partial(self._serving, program), list(self._peer_steps(PLAIN, sessions, loads)))
 
     def _express(self, sessions: SessionSet) -> Stage:
         loads: Loads = {
-            GET: partial(requests.express_gets, sessions),
             PATCH: partial(requests.express_patches, sessions),
             COUNT: partial(requests.express_counts, sessions),
-            INITIALIZE: requests.express_creates,
         }
         return Stage(partial(self._serving_express, sessions), list(self._peer_steps(EXPRESS, sessions, loads)))
 
@@ -161,18 +204,6 @@ class Plan:
 
         return work
 
-    def _all_on(self, sessions: SessionSet) -> Iterator[Stage]:
-        case = Case(PGLAMBDA_WATCHED, GET, self.scope.connections, sessions.count)
-        program = partial(servers.pglambda, self.database.url, self.folder / "service", **watched.SETTINGS)
-
-        def work(server: Server) -> Sequence[Measurement]:
-            load = requests.gets(sessions, **watched.bearer(sessions.owner))
-            with watched.scraped(server.url):
-                return [http_runs.run(server, self.database.pid, case, load, self.scope.times)]
-
-        yield self._filling(sessions)
-        yield Stage(partial(self._serving, program), [self._step(case, work)])
-
     def _pglambda(self, sessions: SessionSet) -> Stage:
         scope, count = self.scope, sessions.count
         all_connections = scope.connections_small if count == scope.sizes[0] else scope.connections_large
@@ -182,7 +213,11 @@ class Plan:
             INITIALIZE: requests.initializes,
         }
         steps = {
-            operation: [self._http(Case(PGLAMBDA, operation, each, count), load) for each in all_connections]
+            operation: [
+                self._http(Case(PGLAMBDA, operation, each, count), load)
+                for each in all_connections
+                if operation == PATCH or not self._is_compared(count, each)
+            ]
             for operation, load in loads.items()
         }
         inner = [
@@ -196,6 +231,10 @@ class Plan:
         return Stage(
             partial(self._serving, self._program), [*steps[GET], *inner, *steps[PATCH], *steps[INITIALIZE], *once]
         )
+
+    def _is_compared(self, count: int, connections: int) -> bool:
+        """Whether reads and creations were measured beside those of others."""
+        return count in self.scope.sizes_peers and connections in self.scope.connections_peers
 
     def _callers(self, sessions: SessionSet, count: int) -> Callable[[Server], Sequence[Measurement]]:
         times_s = (self.scope.times.warmup_s, self.scope.times.measured_s)
@@ -213,7 +252,7 @@ class Plan:
         return Stage(
             partial(self._serving, self._program),
             [
-                self._warm(PGLAMBDA, language),
+                self._warm_beside_bare(language),
                 Step(f"pglambda: {COLD[language]}", partial(self._cold, language)),
                 self._warm(PGLAMBDA, language, executions.CROWDED_SESSIONS),
             ],
@@ -231,9 +270,23 @@ class Plan:
         case = Case(system, WARM[language], self.scope.connections, sessions)
 
         def work(server: Server) -> Sequence[Measurement]:
-            return [executions.warm(server, self.database.pid, case, language, self.scope.times)]
+            return [http_runs.run(executions.warm(server, case, language), self.database.pid, self.scope.times)]
 
         return Step(f"{system}: {case.operation}, {sessions} sessions", work)
+
+    def _warm_beside_bare(self, language: str) -> Step:
+        case = Case(PGLAMBDA, WARM[language], self.scope.connections, executions.WARM_SESSIONS)
+        bare_case = Case(BARE, POST_BESIDE[language], self.scope.connections, 0)
+
+        def work(server: Server) -> Sequence[Measurement]:
+            with self._serving(servers.bare) as bare:
+                rivals = [
+                    Contender(bare_case, bare, requests.initializes()),
+                    executions.warm(server, case, language),
+                ]
+                return http_runs.in_turns(rivals, self.database.pid, self.scope.times)
+
+        return Step(f"in turns with bare Starlette: {case.operation}", work)
 
     def _cold(self, language: str, server: Server) -> Sequence[Measurement]:
         refilled = executions.refill_rate(server, language)
@@ -244,17 +297,20 @@ class Plan:
         case = Case(PGLAMBDA, COLD[language], self.scope.connections, 0)
         return [executions.cold(server, self.database.pid, case, language, rate=rate, duration_s=self._cold_s)]
 
+    def _fill(self, sessions: SessionSet) -> None:
+        for _rows in self.database.fill(sessions):
+            pass
+
     def _filling(self, sessions: SessionSet) -> Stage:
         def work(_: Server) -> Sequence[Measurement]:
-            for _rows in self.database.fill(sessions):
-                pass
+            self._fill(sessions)
             return ()
 
         return Stage(_no_server, [Step(f"filling in {sessions.count:,} sessions", work)])
 
     def _http(self, case: Case, load: Callable[[], Iterator[bytes]]) -> Step:
         def work(server: Server) -> Sequence[Measurement]:
-            return [http_runs.run(server, self.database.pid, case, load(), self.scope.times)]
+            return [http_runs.run(Contender(case, server, load()), self.database.pid, self.scope.times)]
 
         return self._step(case, work)
 

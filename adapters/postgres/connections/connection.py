@@ -53,7 +53,8 @@ class GatewayConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
             async with self.pipeline():
                 cursor = await self._send(statement, parameters)
             self._known.add(statement.name)
-        return await cursor.fetchall() if cursor.description is not None else []
+        # Its `description` would tell as well, by an object for each column.
+        return [] if cursor.rownumber is None else await cursor.fetchall()
 
     async def _send(
         self, statement: Statement, parameters: Mapping[str, object]
