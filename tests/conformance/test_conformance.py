@@ -14,7 +14,7 @@ CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 SCOPES = ("execute:all", "read:functions", "write:functions")
 
 
-def tested(report: str) -> int:
+def operations_in(report: str) -> int:
     """Return how many operations were asked."""
     return int(re.findall(r"Tested: +(\d+)", report)[0])
 
@@ -39,7 +39,7 @@ def test_the_api_is_what_the_document_says(service, token, tmp_path):
     )
     assert run.returncode == 0, run.stdout
     shown = sum(len(methods) for methods in service.get("/openapi.json").json()["paths"].values())
-    assert tested(run.stdout) == shown, run.stdout
+    assert operations_in(run.stdout) == shown, run.stdout
     assert scenarios(run.stdout) > 0, run.stdout
     assert service.program.poll() is None
     assert "internal error" not in service.said
