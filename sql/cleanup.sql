@@ -1,4 +1,5 @@
--- Statements of the cleanup; sessions.sql says how to read them. Any number of controllers may run them at once.
+-- Statements of the cleanup; sessions.sql says how to read them. Any number of controllers may run them at once. Those that
+-- work in batches are never prepared: a plan for any number of rows at once reads whole indexes to remove a few.
 
 -- name: delete_expired_sessions(expired_before, rows_max)
 -- The lock rechecks the expiry; a row that is in use is left for the next sweep.

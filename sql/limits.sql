@@ -15,6 +15,7 @@ RETURNING r.owner, r.policy, r.full_at;
 
 -- name: forget_rates(full_before, after_owner, after_policy, rows_max)
 -- Walks the key, so that one statement looks at a bounded number of rows; answers the last one, and how many they were.
+-- Never prepared, so that it is planned for few rows.
 WITH looked_at AS MATERIALIZED (
     SELECT r.owner, r.policy, r.full_at
     FROM meta.rates AS r

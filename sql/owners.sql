@@ -1,4 +1,5 @@
--- Statements about what belongs to an owner; sessions.sql says how to read them.
+-- Statements about what belongs to an owner; sessions.sql says how to read them. Those that work in batches are never
+-- prepared, so that they are planned for few rows.
 
 -- name: select_session_count(owner, rows_max)
 -- Counts no further than it is asked to.

@@ -98,8 +98,8 @@ class OwnerStatements:
     select_session_count: Statement
     select_key_count: Statement
     select_history_count: Statement = field(metadata=_UNPREPARED)
-    move_sessions: Statement
-    move_initialize_keys: Statement
+    move_sessions: Statement = field(metadata=_UNPREPARED)
+    move_initialize_keys: Statement = field(metadata=_UNPREPARED)
     move_history: Statement = field(metadata=_UNPREPARED)
 
 
@@ -107,12 +107,12 @@ class OwnerStatements:
 class CleanupStatements:
     """Statements of `cleanup.sql`."""
 
-    delete_expired_sessions: Statement
+    delete_expired_sessions: Statement = field(metadata=_UNPREPARED)
     select_oldest_expiry: Statement
-    move_overdue_executions: Statement
-    delete_expired_keys: Statement
+    move_overdue_executions: Statement = field(metadata=_UNPREPARED)
+    delete_expired_keys: Statement = field(metadata=_UNPREPARED)
     select_oldest_session: Statement
-    delete_replaced_versions: Statement
+    delete_replaced_versions: Statement = field(metadata=_UNPREPARED)
     select_filled_slots: Statement = field(metadata=_UNPREPARED)
     empty_slot: Statement = field(metadata=_UNPREPARED)
 
@@ -136,7 +136,7 @@ class LimitStatements:
     """Statements of `limits.sql`."""
 
     settle_rates: Statement
-    forget_rates: Statement
+    forget_rates: Statement = field(metadata=_UNPREPARED)
     select_usage: Statement
     select_open_executions: Statement
 

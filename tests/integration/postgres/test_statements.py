@@ -10,6 +10,7 @@ from attrs import fields, frozen
 import sql
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sequential_ids import SequentialIds
+from adapters.postgres.connections.connection import GatewayConnection
 from adapters.postgres.encoding import array_text
 from adapters.postgres.gateway_options import GatewayOptions
 from adapters.postgres.statement import Statement
@@ -23,6 +24,7 @@ TELLS_TIME = re.compile(
 )
 _IDS, _CLOCK = SequentialIds(), ManualClock()
 SOME_ID = _IDS.new(_CLOCK.now())
+_ROWS_READ = "SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables"
 SOME_KEY = {"request_ids": array_text.uuids([SOME_ID]), "owners": array_text.texts(["alice"])}
 
 
@@ -59,7 +61,7 @@ def test_every_file_of_statements_is_loaded(statements):
     assert names == {path.name for path in SQL.glob("*.sql")}
 
 
-def test_statements_that_name_slots_are_never_prepared(statements):
+def test_statements_that_name_slots_or_work_in_batches_are_never_prepared(statements):
     assert {statement.name for statement in _all(statements) if not statement.prepare} == {
         "select_execution_counts",
         "select_execution_page",
@@ -73,6 +75,13 @@ def test_statements_that_name_slots_are_never_prepared(statements):
         "move_history",
         "select_execution_trace",
         "select_history_trace",
+        "delete_expired_sessions",
+        "delete_expired_keys",
+        "delete_replaced_versions",
+        "move_overdue_executions",
+        "move_sessions",
+        "move_initialize_keys",
+        "forget_rates",
     }
 
 
@@ -98,6 +107,32 @@ async def test_statements_by_key_use_an_index_whatever_the_size(database_url, st
         ):
             plan = _plan(connection, statement, parameters)
             assert "Seq Scan on" not in plan, f"{statement.name}\n{plan}"
+
+
+@pytest.mark.parametrize(
+    ("room", "name", "parameters"),
+    [
+        ("cleanup", "delete_expired_sessions", {"expired_before": "2026-02-01"}),
+        ("cleanup", "move_overdue_executions", {"now": "2026-02-01"}),
+        ("cleanup", "delete_expired_keys", {"now": "2026-02-01"}),
+        (
+            "owners",
+            "move_sessions",
+            {"owner_from": "owner 7", "owner_to": "bob", "after": None, "now": "2026-02-01"},
+        ),
+    ],
+)
+async def test_work_in_batches_looks_at_few_rows_of_many(database_url, statements, room, name, parameters):
+    rows_max = 10
+    statement = getattr(getattr(statements, room), name)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        _fill(connection, 50_000)
+    conninfo = GatewayOptions(database_url).conninfo
+    connection = await GatewayConnection.connect(conninfo, autocommit=True, prepare_threshold=0, address_timeout_s=10)
+    async with connection, connection.transaction():
+        await connection.run(statement, {**parameters, "rows_max": rows_max})
+        cursor = await connection.execute(_ROWS_READ)
+        assert 0 < (await cursor.fetchall())[0][0] <= 20 * rows_max
 
 
 async def test_a_page_of_sessions_reads_its_index(database_url, statements):
@@ -165,18 +200,27 @@ def _plan(connection: psycopg.Connection, statement: Statement, parameters: dict
     return "\n".join(row[0] for row in rows)
 
 
-def _fill(connection: psycopg.Connection) -> None:
+def _fill(connection: psycopg.Connection, count: int = 5000) -> None:
     connection.execute(
         """
         INSERT INTO meta.sessions (request_id, owner, language, title, script_hash, script, timeout_ms, memory_mb,
             isolation, renewal, ttl_seconds, expires_at, expires_max_at, context, metadata)
-        SELECT gen_random_uuid(), 'owner ' || n % 10, 'python', 't', repeat('a', 64), 'x', 1, 1, 'session', 'sliding',
+        SELECT gen_random_uuid(), 'owner ' || n %% 10, 'python', 't', repeat('a', 64), 'x', 1, 1, 'session', 'sliding',
             1, '2026-01-01', '2026-01-02', '{}', '{}'
-        FROM generate_series(1, 5000) AS n
-        """
+        FROM generate_series(1, %s) AS n
+        """,
+        [count],
     )
     connection.execute(
-        "INSERT INTO meta.open_executions SELECT gen_random_uuid(), gen_random_uuid(), 'alice', 1, '2026-01-01' "
-        "FROM generate_series(1, 5000)"
+        "INSERT INTO meta.open_executions SELECT gen_random_uuid(), gen_random_uuid(), 'alice', 1, "
+        "'2026-01-01' FROM generate_series(1, %s) AS n",
+        [count],
     )
-    connection.execute("ANALYZE meta.sessions, meta.open_executions")
+    connection.execute(
+        "INSERT INTO meta.idempotency_keys (request_id, owner, key, payload_hash, winner, language_title, deadline_at, expires_at) "
+        ""
+        "SELECT gen_random_uuid(), 'alice', 'k', decode(repeat('00', 32), 'hex'), gen_random_uuid(), 'python-t', '2026-01-01', "
+        "'2026-01-02' FROM generate_series(1, %s) AS n",
+        [count],
+    )
+    connection.execute("ANALYZE meta.sessions, meta.open_executions, meta.idempotency_keys")
