@@ -31,9 +31,9 @@ _log = structlog.get_logger(__name__)
 class CleanupOptions:
     """Rows in one statement, statements in one sweep, and pauses in seconds."""
 
-    batch_max: int = field(default=1000, validator=validators.ge(1))
+    batch_max: int = field(default=400, validator=validators.ge(1))
     batch_min: int = field(default=10, validator=validators.ge(1))
-    batches_max: int = 1000
+    batches_max: int = 2500
     batch_pause_s: float = 0.01
     pause_s: float = 30.0
 
