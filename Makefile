@@ -36,7 +36,7 @@ test: $(DEV_STAMP) ## Unit and integration tests on a real PostgreSQL, with bran
 	    || { echo 'domain/ is not covered whole'; exit 1; }
 	$(COVERAGE) report --fail-under=95 --format=total > /dev/null || { echo 'less than 95 % is covered'; exit 1; }
 
-faults: $(DEV_STAMP) ## Faults of server, network and controller under load, with a table of them; about six minutes.
+faults: $(DEV_STAMP) ## Faults of server, network and controller under load, with a table of them; about five minutes.
 	$(PYTEST) --show-capture=no --durations=0 --durations-min=20 tests/faults
 
 quick: $(DEV_STAMP) ## Rules and use cases over fakes that the contracts verify; about a second.
@@ -84,7 +84,7 @@ openapi-lint: $(REDOCLY_STAMP) ## Lint docs/openapi.json with Redocly; every war
 conformance: $(DEV_STAMP) ## Requests made out of the OpenAPI document, against the real service; about three minutes.
 	$(PYTEST) --show-capture=no tests/conformance
 
-bench: $(BENCH_STAMP) ## Compare with others in about 7 minutes; BENCH="--grid" for all of it, BENCH="--help" for more.
+bench: $(BENCH_STAMP) ## Compare with others in about 5 minutes; BENCH="--grid" for all of it, BENCH="--help" for more.
 	@$(PYTHON) -m tests.benchmarks run $(BENCH)
 
 bench-cleanup: $(BENCH_STAMP) ## Remove a million expired sessions beside a million live ones; takes BENCH as well.
