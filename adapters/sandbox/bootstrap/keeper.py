@@ -226,14 +226,6 @@ def lock_up(setup: dict[str, Any], order: dict[str, Any], descriptors: list[int]
     filter_calls(bytes.fromhex(setup["filter"]))
 
 
-def let_others_go_first() -> None:
-    """Have no worker interrupt the service by waking up: it hands out its work, then they all compute."""
-    try:
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    except OSError:
-        return  # a kernel without it is slower, and as safe
-
-
 def prepared(path: str) -> types.ModuleType:
     """Return the program of the workers as a module, under the path that it has in their root."""
     program = types.ModuleType("__main__")
@@ -250,7 +242,6 @@ def main() -> types.ModuleType:
     """Return, in a new worker only, the program that it is to be."""
     control = socket.socket(fileno=int(sys.argv[1]))
     control.set_inheritable(False)
-    let_others_go_first()
     setup = json.loads(control.recv(MESSAGE_SIZE_MAX))
     program = prepared(setup["program"]) if setup["program"] else None
     keeper = Keeper(control)

@@ -36,10 +36,6 @@ def is_there(pid):
     return Path(f"/proc/{pid}").exists()
 
 
-def policies_of(pid):
-    return {os.sched_getscheduler(int(thread.name)) for thread in Path(f"/proc/{pid}/task").iterdir()}
-
-
 def told_of(pid, name):
     return Path(f"/proc/{pid}/{name}").read_text()
 
@@ -55,14 +51,6 @@ async def test_a_worker_has_every_namespace_for_itself(opened, language, source)
         assert set(shared_namespaces(first, first)) == {"user", "pid", "mnt", "net", "ipc", "uts", "cgroup"}
         for worker in workers:
             await worker.release()
-
-
-@pytest.mark.parametrize(("language", "source"), [(Language.PYTHON, "result = 1"), (Language.NODEJS, "return 1")])
-async def test_a_worker_that_wakes_up_interrupts_nobody(opened, language, source):
-    async with opened(languages=[language]) as runner:
-        worker = await runner.acquire(run_of(source, language=language))
-        assert policies_of(worker._process.launched.pid) == {os.SCHED_BATCH}
-        await worker.release()
 
 
 async def test_nothing_of_the_room_is_mounted_in_a_worker(opened):
