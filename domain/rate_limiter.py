@@ -92,14 +92,14 @@ class RateLimiter:
 
     async def run(self) -> None:
         """Settle for ever: at once after a quiet time, then with a pause between; and clear the ledger of idle owners."""
-        forget_at_s = time.monotonic() + self._spread_s(self._options.forget_pause_s)
+        forget_at_ns = self._next_forgetting_ns()
         while True:
             await self._asked.wait()
             try:
                 await self.settle()
-                if time.monotonic() >= forget_at_s:
+                if self._monotonic_ns() >= forget_at_ns:
                     await self.forget_idle()
-                    forget_at_s = time.monotonic() + self._spread_s(self._options.forget_pause_s)
+                    forget_at_ns = self._next_forgetting_ns()
             except Unavailable:
                 self.failures += 1
                 await asyncio.sleep(self._spread_s(self._options.retry_pause_s))
@@ -183,6 +183,9 @@ class RateLimiter:
         for key, account in looked_at:
             if account.full_at_ns <= now_ns and account not in self._to_settle:
                 del self._accounts[key]
+
+    def _next_forgetting_ns(self) -> int:
+        return self._monotonic_ns() + int(self._spread_s(self._options.forget_pause_s) * 1e9)
 
     def _spread_s(self, pause_s: float) -> float:
         return random.uniform(pause_s / 2, pause_s)  # noqa: S311  # keeps controllers apart

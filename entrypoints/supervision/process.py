@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
+from abc import ABC, abstractmethod
 from contextlib import suppress
 
 from attrs import define, field
@@ -21,7 +22,7 @@ class WronglySet(StartFailed):
 
 
 @define(eq=False)
-class Process:
+class Process(ABC):
     """A process in a session of its own; to be made on the event loop that waits for it."""
 
     popen: "subprocess.Popen[bytes]"
@@ -33,17 +34,17 @@ class Process:
         descriptor = os.pidfd_open(self.popen.pid)
         loop.add_reader(descriptor, self._reap, descriptor)
 
+    @abstractmethod
     async def up(self) -> None:
         """Wait until the process serves; raises StartFailed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def drain(self) -> None:
         """Ask the process to end its work and itself."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stop(self) -> None:
         """Ask the process to end at once."""
-        raise NotImplementedError
 
     @property
     def status(self) -> int | None:
