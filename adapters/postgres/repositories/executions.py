@@ -47,7 +47,10 @@ class ExecutionRepositoryOptions:
 
 
 class PostgresExecutionRepository(ExecutionRepository):
-    """Keeps executions; `writing` is shared by all writers of sessions in this process."""
+    """Keeps executions; `writing` is shared by all writers of sessions in this process.
+
+    Begins are not among them: few of them lock a session, to renew it, and those that find it locked ask again.
+    """
 
     def __init__(
         self,
@@ -62,12 +65,13 @@ class PostgresExecutionRepository(ExecutionRepository):
         self.options = options or ExecutionRepositoryOptions()
         self.history = History(gateway, statements, clock, self.options.history)
         self._session_bytes = AnswerSize(_ROW_BYTES)
-        batches = self.options.batches
+        batches, opening = self.options.batches, KeySet()
         self._begins: LockingWrites[ExecutionRequest, Admission] = LockingWrites(
-            "begin", self._begin, key=_begin_key, size=self._session_bytes.expect, options=batches, exclusive=writing
+            "begin", self._begin, key=_begin_key, size=self._session_bytes.expect, options=batches, exclusive=opening
         )
+        # What is withdrawn may still be on its way.
         self._withdrawals: Coalescer[_Fated, None] = Coalescer(
-            "withdraw", self._withdraw, key=_fated_key, size=_key_size, options=batches, exclusive=writing
+            "withdraw", self._withdraw, key=_fated_key, size=_key_size, options=batches, exclusive=opening
         )
         self._finishes: LockingWrites[FinishedExecution, int | None] = LockingWrites(
             "finish", self._finish, key=_finish_key, size=_finish_size, options=batches, exclusive=writing
