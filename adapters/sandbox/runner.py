@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from adapters.bounded_cache import BoundedCache
 from adapters.sandbox.confinement.control_group import GroupLimits, NoControlGroup, make_control_group
+from adapters.sandbox.confinement.processors import why_none_is_free
 from adapters.sandbox.host_memory import memory_of_host
 from adapters.sandbox.operations.checker import TOO_HARD
 from adapters.sandbox.operations.execution import Executed, ScriptTask, execute
@@ -290,6 +291,8 @@ class SandboxScriptRunner(ScriptRunner):
 
     def _layers(self) -> Mapping[str, object]:
         separate = Workshop(self.options).uid
+        no_processor = why_none_is_free(separate)
+        reasons = {"cgroup": "" if self._nursery.rooms.group else self._no_group, "free_processor": no_processor}
         # A worker without any of these is never used, so one language that runs shows that the host grants them.
         granted = any(runtime.failure is None for runtime in self._runtimes.values())
         return {
@@ -298,8 +301,9 @@ class SandboxScriptRunner(ScriptRunner):
             "rlimits": granted,
             "tmpfs_limits": granted,
             "cgroup": self._nursery.rooms.group is not None,
+            "free_processor": not no_processor,
             "landlock": False,
-            "not_used": _NOT_USED | ({} if self._nursery.rooms.group else {"cgroup": self._no_group}),
+            "not_used": _NOT_USED | {name: reason for name, reason in reasons.items() if reason},
             "refused_calls": "named by the interpreter's own error (no notifier)",
             "separate_uid": separate is not None,
             "uid": "workers share the service's uid" if separate is None else separate,

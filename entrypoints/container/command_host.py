@@ -28,7 +28,10 @@ _NEEDED = {
     "rlimits": "resource limits",
     "tmpfs_limits": "a private file system with limits",
 }
-_WELCOME = {"cgroup": "a control group (memory and processes of all workers together)"}
+_WELCOME = {
+    "cgroup": "a control group (memory and processes of all workers together)",
+    "free_processor": "a processor kept free of scripts that compute for long",
+}
 
 
 @define(eq=False)

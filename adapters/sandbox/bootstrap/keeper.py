@@ -218,6 +218,8 @@ def filter_calls(instructions: bytes) -> None:
 
 
 def lock_up(setup: dict[str, Any], order: dict[str, Any], descriptors: list[int]) -> None:
+    with contextlib.suppress(OSError):  # one that has been taken offline
+        os.sched_setaffinity(0, order["processors"])
     take_descriptors(*descriptors)
     enter_namespaces()
     enter_root(setup["scratch"])

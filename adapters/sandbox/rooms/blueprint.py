@@ -5,6 +5,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from adapters.sandbox.confinement.processors import starting_processors
 from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.programs.interpreters import Interpreter
 from adapters.sandbox.programs.launchers import Programs
@@ -57,6 +58,7 @@ class Blueprint:
         forked = self.interpreter.is_forked
         return {
             "limits": self.limits(),
+            "processors": sorted(starting_processors(self.uid)),
             "command": None if forked else self.interpreter.command(_INNER_CHANNEL, self.memory_mb),
         }
 

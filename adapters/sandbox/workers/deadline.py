@@ -1,14 +1,14 @@
 """When an execution has had its time: on the wall clock, and on the processors."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from attrs import define, field
 
 from adapters.sandbox.workers.exchange import Ending, Exchange
 
 _LOOKS = 4
-_EARLY_S = 0.01
+_EARLY_S = 0.005
 _BUSY = 0.2
 """The part of its time on a processor that marks a script as one that computes."""
 
@@ -17,7 +17,7 @@ _BUSY = 0.2
 class Deadline:
     """Ends an exchange after `timeout_s`, or at a quarter of it once it has used `cpu_s_max` of CPU time.
 
-    CPU time is read from outside, so that every thread counts. The first look comes early. Who is found to keep a
+    CPU time is read from outside, so that every thread counts. The first looks come early: who is found to keep a
     processor busy is told to `wait_behind` others, once at each look.
     """
 
@@ -30,31 +30,26 @@ class Deadline:
     """What was used before it begins to count."""
     wait_behind: Callable[[], None] = lambda: None
     _started_s: float = field(default=0.0, init=False)
-    _looks: int = field(default=0, init=False)
+    _looks_s: Iterator[float] = field(init=False)
     _timer: asyncio.TimerHandle | None = field(default=None, init=False)
 
     def start(self) -> None:
         """Begin to count."""
         self._started_s = self.loop.time()
-        if self.timeout_s > _LOOKS * _EARLY_S:
-            self._look_after(_EARLY_S)
-        else:
-            self._wait()
+        self._looks_s = _looks_s(self.timeout_s)
+        self._wait(next(self._looks_s))
 
     def cancel(self) -> None:
         """Count no more."""
         if self._timer is not None:
             self._timer.cancel()
 
-    def _wait(self) -> None:
-        self._looks += 1
-        self._look_after(self.timeout_s * self._looks / _LOOKS)
-
-    def _look_after(self, elapsed_s: float) -> None:
+    def _wait(self, elapsed_s: float) -> None:
         self._timer = self.loop.call_at(self._started_s + elapsed_s, self._look)
 
     def _look(self) -> None:
-        if self._looks >= _LOOKS:
+        next_s = next(self._looks_s, None)
+        if next_s is None:
             self.end(Exchange(Ending.TIMED_OUT))
             return
         used_s = (self.cpu_s() or 0.0) - self.cpu_before_s
@@ -63,4 +58,14 @@ class Deadline:
             return
         if used_s > _BUSY * (self.loop.time() - self._started_s):
             self.wait_behind()
-        self._wait()
+        self._wait(next_s)
+
+
+def _looks_s(timeout_s: float) -> Iterator[float]:
+    """Yield when to look: soon, after ever longer pauses, and at each quarter; the last one is the end."""
+    early_s = _EARLY_S
+    while early_s < timeout_s / _LOOKS:
+        yield early_s
+        early_s *= 2
+    for quarter in range(1, _LOOKS + 1):
+        yield timeout_s * quarter / _LOOKS

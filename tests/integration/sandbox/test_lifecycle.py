@@ -16,6 +16,7 @@ import pytest
 import uvloop
 
 from adapters.sandbox.confinement.control_group import ControlGroup
+from adapters.sandbox.confinement.processors import all_processors, busy_processors
 from adapters.sandbox.options import SandboxLevel, SandboxOptions
 from adapters.sandbox.rooms.blueprint import ROOM_PROCESSES
 from adapters.sandbox.runner import SandboxScriptRunner
@@ -264,6 +265,11 @@ burn()
         assert report.execution_time_ms < 4000
 
 
+def processors_of(pid):
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return {frozenset(os.sched_getaffinity(int(thread.name))) for thread in threads}
+
+
 def niceness_of(pid):
     threads = Path(f"/proc/{pid}/task").iterdir()
     return {int((thread / "stat").read_text().rpartition(")")[2].split()[16]) for thread in threads}
@@ -284,8 +290,10 @@ async def test_a_script_that_computes_lets_others_go_first_with_all_its_threads(
         worker = await runner.acquire(run_of(source, language=language))
         pid = worker._process.launched.pid
         assert niceness_of(pid) == {0}
+        assert processors_of(pid) == {frozenset(all_processors())}
         running = asyncio.ensure_future(worker.run())
         await until(lambda: niceness_of(pid) == {10})
+        assert processors_of(pid) == {frozenset(busy_processors())}
         running.cancel()
         await asyncio.wait([running])
         await worker.release()
@@ -299,6 +307,7 @@ async def test_after_it_has_computed_a_worker_is_like_the_others(opened):
         await report_of(runner, run_of(source, key=key, limits=Limits(60_000, 128, Isolation.SESSION)))
         (place,) = runner._places.ledger.idle
         assert niceness_of(place.process.launched.pid) == {0}
+        assert processors_of(place.process.launched.pid) == {frozenset(all_processors())}
 
 
 async def test_waiting_uses_no_cpu_time(opened):

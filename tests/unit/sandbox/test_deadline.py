@@ -55,3 +55,23 @@ async def test_who_computes_is_told_early_to_wait_behind_others(used_s, told):
     deadline.start()
     assert (await ended).ending is Ending.TIMED_OUT
     assert bool(calls) == bool(told)
+
+
+async def test_who_had_no_processor_at_the_first_look_is_looked_at_again_soon():
+    loop = asyncio.get_running_loop()
+    ended, readings, told_s = loop.create_future(), iter([1.0]), []
+    started_s = loop.time()
+
+    def cpu_s():
+        return next(readings, 100.0)
+
+    def tell():
+        told_s.append(loop.time() - started_s)
+        ended.set_result(None)
+
+    deadline = Deadline(loop, 60.0, 1000.0, cpu_s, ended.set_result, 1.0, tell)
+    deadline.start()
+    await ended
+    deadline.cancel()
+    # The first of the quarters would be after 15 s.
+    assert told_s[0] < 5
