@@ -24,9 +24,14 @@ _positive = validators.ge(1)
 
 @frozen
 class CoalescerOptions:
-    """Bounds of one coalescer: statements under way at once, calls and bytes in one, calls and bytes waiting."""
+    """Bounds of one coalescer: statements under way at once, calls and bytes in one, calls and bytes waiting.
+
+    A statement leaves beside others only when the latest of them has been under way for `overlap_s`: calls that have
+    other work behind them are gathered into half as many so, and those that have none would wait for it.
+    """
 
     concurrency: int = field(default=2, validator=_positive)
+    overlap_s: float = field(default=0.0, validator=validators.ge(0))
     batch_max: int = field(default=256, validator=_positive)
     batch_bytes_max: int = field(default=8 * _MIB, validator=_positive)
     queue_max: int = field(default=4096, validator=_positive)
@@ -58,7 +63,7 @@ class CoalescerStats:
 class Coalescer(Generic[Call, Answer]):
     """Sends the calls that arrive in one turn of the event loop, or while statements are under way, together.
 
-    A lone call leaves at once. `send` gets the calls of a batch and returns their answers in the same order; an
+    A lone call leaves at once; see CoalescerOptions for the next ones. `send` gets the calls of a batch and returns their answers in the same order; an
     answer that is an Exception is raised to its own caller. With `share`, calls of equal keys that have not left yet
     are one call. With `exclusive`, a key is in one batch at a time among all coalescers with that KeySet; its further
     calls wait for a later batch, in the order of arrival, and delay nobody else. Calls of one key may be in one batch.
@@ -89,6 +94,8 @@ class Coalescer(Generic[Call, Answer]):
         self._waits = Tally(_WAITS_S)
         self._tasks: set[asyncio.Task[None]] = set()
         self._departing = False
+        self._left_at_s = 0.0
+        self._next: asyncio.TimerHandle | None = None
         self._closed = False
         self._drained: list[asyncio.Future[None]] = []
         # A statement belongs to all of its callers, so it runs in the context of none.
@@ -157,15 +164,32 @@ class Coalescer(Generic[Call, Answer]):
     def _depart(self) -> None:
         self._departing = False
         while self._queue.ready and len(self._tasks) < self._options.concurrency:
+            pause_s = self._pause_s()
+            if pause_s > 0:
+                self._depart_after(pause_s)
+                break
             batch = self._queue.next_batch()
             if batch.slots:
                 self._start(batch)
         self._tell_drained()
 
+    def _pause_s(self) -> float:
+        """Return for how long what waits is not to leave beside what is under way."""
+        return self._left_at_s + self._options.overlap_s - time.monotonic() if self._tasks else 0.0
+
+    def _depart_after(self, pause_s: float) -> None:
+        if self._next is None:
+            self._next = asyncio.get_running_loop().call_later(pause_s, self._depart_next, context=self._context)
+
+    def _depart_next(self) -> None:
+        self._next = None
+        self._depart()
+
     def _start(self, batch: Batch[Call, Answer]) -> None:
+        self._left_at_s = time.monotonic()
         self._batches += 1
         self._sizes.add(len(batch.slots))
-        self._waits.add(time.monotonic() - batch.slots[0].asked_s)
+        self._waits.add(self._left_at_s - batch.slots[0].asked_s)
         task = asyncio.get_running_loop().create_task(self._run(batch), name=self.name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)

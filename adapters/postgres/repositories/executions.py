@@ -1,6 +1,7 @@
 """Executions in PostgreSQL."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 
@@ -36,13 +37,15 @@ _Fated = tuple[SessionKey, UUID]
 _ROW_BYTES = 512
 """What an execution or a session takes beside its texts, about."""
 _KEY_BYTES = 96
+_OVERLAP_S = 0.005
+"""Few commits take longer; meanwhile there are scripts to run."""
 
 
 @frozen
 class ExecutionRepositoryOptions:
     """Bounds of batches; what the history keeps, and its bounds."""
 
-    batches: CoalescerOptions = field(factory=CoalescerOptions)
+    batches: CoalescerOptions = field(factory=partial(CoalescerOptions, overlap_s=_OVERLAP_S))
     history: HistoryOptions = field(factory=HistoryOptions)
 
 

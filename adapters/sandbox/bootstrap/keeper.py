@@ -138,6 +138,13 @@ class Keeper:
 # What a worker does to itself.
 
 
+def schedule(processors: list[int]) -> None:
+    with contextlib.suppress(OSError):  # one that has been taken offline
+        os.sched_setaffinity(0, processors)
+    # So that no worker interrupts the service by waking up: it has more to send, or goes to sleep by itself.
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 def take_descriptors(channel: int, stdout: int, stderr: int) -> None:
     """Keep nothing but the streams and the channel."""
     # Opened anew: the keeper's own is one open file for all workers, and its flags and owner tell each of the others.
@@ -218,8 +225,7 @@ def filter_calls(instructions: bytes) -> None:
 
 
 def lock_up(setup: dict[str, Any], order: dict[str, Any], descriptors: list[int]) -> None:
-    with contextlib.suppress(OSError):  # one that has been taken offline
-        os.sched_setaffinity(0, order["processors"])
+    schedule(order["processors"])
     take_descriptors(*descriptors)
     enter_namespaces()
     enter_root(setup["scratch"])

@@ -10,6 +10,7 @@ from adapters.postgres.coalescing.key_set import KeySet
 from adapters.postgres.connections.errors import Refused, TookTooLong
 from adapters.postgres.connections.observing import CALLER, Caller
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
+from tests.contracts.script_runs import until
 from tests.unit.postgres.manual_send import ManualSend, turns
 
 
@@ -475,3 +476,35 @@ async def test_a_caller_is_told_what_they_waited_whatever_came_of_it(send):
     send.fail(Overloaded("x"))
     assert len(await asyncio.gather(*asked, return_exceptions=True)) == 2
     assert waits == [("calls", True)]
+
+
+async def test_the_next_statement_leaves_beside_another_once_that_has_been_under_way_for_a_while(send):
+    calls = coalescer(send, overlap_s=0.02)
+    loop = asyncio.get_running_loop()
+    ask(calls, "a")
+    await turns()
+    began_s = loop.time()
+    ask(calls, "b")
+    await turns()
+    ask(calls, "c")
+    await turns()
+    assert send.batches == [["a"]]
+    await until(lambda: len(send.batches) == 2)
+    assert send.batches == [["a"], ["b", "c"]]
+    assert loop.time() - began_s >= 0.01
+    send.answer(0)
+    send.answer(1)
+    await calls.drain()
+
+
+async def test_the_next_statement_leaves_at_once_when_none_is_under_way_any_more(send):
+    calls = coalescer(send, overlap_s=3600)
+    ask(calls, "a")
+    await turns()
+    ask(calls, "b")
+    await turns()
+    send.answer()
+    await turns()
+    assert send.batches == [["a"], ["b"]]
+    send.answer()
+    await calls.drain()

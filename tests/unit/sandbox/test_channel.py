@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from adapters.sandbox.workers.channel import Channel
+from adapters.sandbox.workers.channel import Channel, Outbox
 from adapters.sandbox.workers.exchange import Ending, Exchange
 from adapters.sandbox.workers.frames import Frame, FrameReader, encode_frame
 from tests.contracts.script_runs import until
@@ -70,3 +70,27 @@ async def test_what_is_sent_to_a_dead_worker_is_dropped(ends):
     channel.send(b"operation")
     await until(lambda: told)
     assert told[-1].ending is Ending.DIED
+
+
+async def test_what_is_sent_in_one_turn_leaves_at_its_end_and_in_order():
+    loop, left = asyncio.get_running_loop(), []
+    outbox = Outbox.of(loop)
+    outbox.add(lambda: left.append("first"))
+    outbox.add(lambda: left.append("second"))
+    assert left == []
+    await asyncio.sleep(0)
+    assert left == ["first", "second"]
+    outbox.add(lambda: left.append("of the next turn"))
+    await asyncio.sleep(0)
+    assert left[2:] == ["of the next turn"]
+
+
+async def test_what_was_sent_before_the_channel_was_closed_by_its_process_goes_nowhere(ends):
+    channel, told, worker = ends
+    channel.send(b"operation")
+    channel.close()
+    channel.connection.close()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert worker.recv(100) == b""
+    assert told == []
