@@ -20,6 +20,8 @@ _MIB = 1024 * 1024
 _SIZES = tuple(2**n for n in range(9))
 _WAITS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _positive = validators.ge(1)
+_PAUSE_MIN_S = 0.001
+"""uvloop counts in these: its timers may be so much early, and less than half of it is no pause but the next turn."""
 
 
 @frozen
@@ -63,10 +65,11 @@ class CoalescerStats:
 class Coalescer(Generic[Call, Answer]):
     """Sends the calls that arrive in one turn of the event loop, or while statements are under way, together.
 
-    A lone call leaves at once; see CoalescerOptions for the next ones. `send` gets the calls of a batch and returns their answers in the same order; an
-    answer that is an Exception is raised to its own caller. With `share`, calls of equal keys that have not left yet
-    are one call. With `exclusive`, a key is in one batch at a time among all coalescers with that KeySet; its further
-    calls wait for a later batch, in the order of arrival, and delay nobody else. Calls of one key may be in one batch.
+    A lone call leaves at once; see CoalescerOptions for the next ones. `send` gets the calls of a batch and returns
+    their answers in the same order; an answer that is an Exception is raised to its own caller. With `share`, calls of
+    equal keys that have not left yet are one call. With `exclusive`, a key is in one batch at a time among all
+    coalescers with that KeySet; its further calls wait for a later batch, in the order of arrival, and delay nobody
+    else. Calls of one key may be in one batch.
     """
 
     def __init__(  # noqa: PLR0913  # each is one property of the kind of call
@@ -179,6 +182,7 @@ class Coalescer(Generic[Call, Answer]):
 
     def _depart_after(self, pause_s: float) -> None:
         if self._next is None:
+            pause_s = max(pause_s, _PAUSE_MIN_S)
             self._next = asyncio.get_running_loop().call_later(pause_s, self._depart_next, context=self._context)
 
     def _depart_next(self) -> None:

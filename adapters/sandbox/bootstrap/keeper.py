@@ -142,7 +142,8 @@ def schedule(processors: list[int]) -> None:
     with contextlib.suppress(OSError):  # one that has been taken offline
         os.sched_setaffinity(0, processors)
     # So that no worker interrupts the service by waking up: it has more to send, or goes to sleep by itself.
-    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    with contextlib.suppress(OSError):  # where the service is SCHED_IDLE, which only its user's limits let go
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def take_descriptors(channel: int, stdout: int, stderr: int) -> None:

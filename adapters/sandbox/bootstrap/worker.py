@@ -374,7 +374,7 @@ class Room:
         self.modules = set(sys.modules)
         self.descriptors = OwnDescriptors()
         self.environment = os.environ
-        self.scratch_size = os.stat(SCRATCH).st_size
+        self.scratch = os.stat(SCRATCH)
         self.recursion_limit = sys.getrecursionlimit()
 
     def tidy(self) -> bool:
@@ -389,12 +389,16 @@ class Room:
         signal.alarm(0)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.setitimer(signal.ITIMER_PROF, 0)
+        os.environ = self.environment  # noqa: B003  # the same one, should there be another in its place
         if self.environment:
             self.environment.clear()
         os.chdir(SCRATCH)
         self._forget_modules()
+        scratch = os.stat(SCRATCH)
+        if scratch.st_mode != self.scratch.st_mode:
+            os.chmod(SCRATCH, self.scratch.st_mode & 0o7777)
         # That of a tmpfs' folder is the number of its entries, which takes a fifth of looking for them.
-        if os.stat(SCRATCH).st_size != self.scratch_size:
+        if scratch.st_size != self.scratch.st_size:
             empty(SCRATCH)
         # Threads are counted from outside.
         return self._descriptors_are_closed()

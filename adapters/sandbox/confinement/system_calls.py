@@ -36,10 +36,11 @@ _X86_64 = _SAME_EVERYWHERE | {
     "umount2": 166, "swapon": 167, "swapoff": 168, "reboot": 169, "sethostname": 170, "setdomainname": 171,
     "iopl": 172, "ioperm": 173, "create_module": 174, "init_module": 175, "delete_module": 176, "quotactl": 179,
     "nfsservctl": 180, "io_setup": 206, "io_destroy": 207, "io_getevents": 208, "io_submit": 209, "io_cancel": 210,
-    "lookup_dcookie": 212, "remap_file_pages": 216, "sched_setaffinity": 203, "semtimedop": 220, "clock_settime": 227, "mbind": 237,
+    "sched_setparam": 142, "sched_setscheduler": 144, "sched_setaffinity": 203, "sched_setattr": 314,
+    "lookup_dcookie": 212, "remap_file_pages": 216, "semtimedop": 220, "clock_settime": 227, "mbind": 237,
     "set_mempolicy": 238, "mq_open": 240, "kexec_load": 246, "add_key": 248, "request_key": 249, "keyctl": 250,
     "inotify_init": 253, "inotify_add_watch": 254, "migrate_pages": 256, "unshare": 272, "splice": 275,
-    "tee": 276, "vmsplice": 278, "move_pages": 279, "inotify_init1": 294, "perf_event_open": 298, "sched_setattr": 314, "fanotify_init": 300, "name_to_handle_at": 303,
+    "tee": 276, "vmsplice": 278, "move_pages": 279, "inotify_init1": 294, "perf_event_open": 298, "fanotify_init": 300, "name_to_handle_at": 303,
     "open_by_handle_at": 304, "clock_adjtime": 305, "sendmmsg": 307, "setns": 308, "process_vm_readv": 310,
     "process_vm_writev": 311, "kcmp": 312, "finit_module": 313, "seccomp": 317, "memfd_create": 319,
     "kexec_file_load": 320, "bpf": 321, "userfaultfd": 323, "io_pgetevents": 333,
@@ -49,7 +50,8 @@ _AARCH64 = _SAME_EVERYWHERE | {
     "io_setup": 0, "io_destroy": 1, "io_submit": 2, "io_cancel": 3, "io_getevents": 4, "lookup_dcookie": 18,
     "inotify_init1": 26, "inotify_add_watch": 27, "umount2": 39, "mount": 40, "pivot_root": 41, "nfsservctl": 42,
     "chroot": 51, "vhangup": 58, "quotactl": 60, "vmsplice": 75, "splice": 76, "tee": 77, "acct": 89, "personality": 92, "unshare": 97,
-    "kexec_load": 104, "init_module": 105, "delete_module": 106, "clock_settime": 112, "syslog": 116, "ptrace": 117, "sched_setaffinity": 122,
+    "kexec_load": 104, "init_module": 105, "delete_module": 106, "clock_settime": 112, "syslog": 116, "ptrace": 117,
+    "sched_setparam": 118, "sched_setscheduler": 119, "sched_setaffinity": 122, "sched_setattr": 274,
     "reboot": 142, "sethostname": 161, "setdomainname": 162, "setrlimit": 164, "settimeofday": 170, "adjtimex": 171,
     "mq_open": 180, "msgget": 186, "msgctl": 187, "msgrcv": 188, "msgsnd": 189, "semget": 190, "semctl": 191,
     "semtimedop": 192, "semop": 193, "shmget": 194, "shmctl": 195, "shmat": 196, "socket": 198, "sendmsg": 211,
@@ -57,7 +59,7 @@ _AARCH64 = _SAME_EVERYWHERE | {
     "mbind": 235, "set_mempolicy": 237, "migrate_pages": 238, "move_pages": 239, "perf_event_open": 241,
     "fanotify_init": 262, "name_to_handle_at": 264, "open_by_handle_at": 265, "clock_adjtime": 266, "setns": 268,
     "sendmmsg": 269, "process_vm_readv": 270, "process_vm_writev": 271, "kcmp": 272, "finit_module": 273,
-    "sched_setattr": 274, "seccomp": 277, "memfd_create": 279, "bpf": 280, "userfaultfd": 282, "io_pgetevents": 292, "kexec_file_load": 294,
+    "seccomp": 277, "memfd_create": 279, "bpf": 280, "userfaultfd": 282, "io_pgetevents": 292, "kexec_file_load": 294,
 }  # fmt: skip
 
 

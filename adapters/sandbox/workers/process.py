@@ -81,9 +81,8 @@ class WorkerProcess:
         if exchange.ending is not Ending.ANSWERED:
             raise LaunchFailed(await self._last_words())
         self.meter = UsageMeter.of(self.launched.pid)
-        # As starting is work for long, it was done behind the others.
-        self._priority = Priority(self.launched.pid, is_lowered=True)
-        self._priority.restore()
+        self._priority = Priority(self.launched.pid)
+        self._priority.start()
         threads = self.meter.footprint().threads
         self._threads_max = None if threads is None else threads + self.threads_later_max
         self.is_ready = True

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -102,6 +103,32 @@ class TestSeveralProcesses:
         assert changed.last_executed_at == other_storage.clock.now()
         assert changed.expires_at == session.expires_at + timedelta(seconds=50)
         assert await storage.sessions.get(session.key) == changed
+
+    async def test_a_begin_does_not_wait_for_a_finish_of_its_session(self, storage, led):
+        session = await storage.add()
+        execution, begun = (await storage.begin(session.key)).execution, []
+
+        async def begin_meanwhile(run):
+            begun.append(await asyncio.wait_for(storage.begin(session.key), 5))
+            return await run()
+
+        led.lead["finish_executions"] = [begin_meanwhile]
+        assert await storage.executions.finish(storage.finished(execution)) == 1
+        assert begun
+
+    async def test_a_withdrawal_waits_for_a_begin_of_its_session_that_is_under_way(self, storage, led):
+        session, withdrawals = await storage.add(), []
+
+        async def withdraw_meanwhile(run):
+            withdrawals.append(asyncio.create_task(storage.executions.withdraw(uuid4(), session.key)))
+            await asyncio.sleep(0.05)
+            assert "delete_open_executions" not in led.asked
+            return await run()
+
+        led.lead["begin_executions"] = [withdraw_meanwhile]
+        await storage.begin(session.key)
+        await asyncio.gather(*withdrawals)
+        assert led.asked[-1] == "delete_open_executions"
 
     async def test_an_update_that_loses_every_race_is_a_conflict(self, led, statements, other_storage):
         storage = storage_on(led, statements, races_max=3)

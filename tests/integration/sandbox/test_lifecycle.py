@@ -16,11 +16,13 @@ import pytest
 import uvloop
 
 from adapters.sandbox.confinement.control_group import ControlGroup
-from adapters.sandbox.confinement.processors import all_processors, busy_processors
+from adapters.sandbox.confinement.processors import all_processors, busy_processors, starting_processors
 from adapters.sandbox.options import SandboxLevel, SandboxOptions
 from adapters.sandbox.rooms.blueprint import ROOM_PROCESSES
+from adapters.sandbox.rooms.workshop import Workshop
 from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.sandbox.stats import Eviction
+from adapters.sandbox.workers.priority import Priority
 from domain.errors import Overloaded, RuntimeUnavailable
 from domain.execution import FailureCode
 from domain.identity import ANONYMOUS
@@ -270,6 +272,11 @@ def processors_of(pid):
     return {frozenset(os.sched_getaffinity(int(thread.name))) for thread in threads}
 
 
+def policies_of(pid):
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return {os.sched_getscheduler(int(thread.name)) for thread in threads}
+
+
 def niceness_of(pid):
     threads = Path(f"/proc/{pid}/task").iterdir()
     return {int((thread / "stat").read_text().rpartition(")")[2].split()[16]) for thread in threads}
@@ -291,11 +298,21 @@ async def test_a_script_that_computes_lets_others_go_first_with_all_its_threads(
         pid = worker._process.launched.pid
         assert niceness_of(pid) == {0}
         assert processors_of(pid) == {frozenset(all_processors())}
+        assert policies_of(pid) == {os.SCHED_BATCH}
         running = asyncio.ensure_future(worker.run())
         await until(lambda: niceness_of(pid) == {10})
         assert processors_of(pid) == {frozenset(busy_processors())}
         running.cancel()
         await asyncio.wait([running])
+        await worker.release()
+
+
+async def test_while_it_starts_a_worker_leaves_the_free_processor_to_others(opened, monkeypatch):
+    monkeypatch.setattr(Priority, "start", lambda _: None)
+    async with opened(languages=PYTHON) as runner:
+        worker = await runner.acquire(run_of("result = 1"))
+        starting = starting_processors(Workshop(runner.options).uid)
+        assert processors_of(worker._process.launched.pid) == {frozenset(starting)}
         await worker.release()
 
 
@@ -434,6 +451,7 @@ async def test_health_names_the_layers(opened):
         assert health["status"] == "ok"
         assert health["layers"]["seccomp"] is True
         assert health["layers"]["separate_uid"] is (os.geteuid() == 0)
+        assert health["layers"]["free_processor"] is ("free_processor" not in health["layers"]["not_used"])
 
 
 def test_everything_works_on_uvloop(runtimes_dir):
@@ -458,6 +476,7 @@ SERVICE = """
 import asyncio, sys
 from pathlib import Path
 from adapters.sandbox.options import SandboxLevel, SandboxOptions
+from adapters.sandbox.rooms.workshop import Workshop
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.language import Language
 from domain.limits import Isolation, Limits
@@ -578,6 +597,7 @@ ORDER_AND_DIE = """
 import asyncio, os, signal, sys, threading
 from pathlib import Path
 from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.rooms.workshop import Workshop
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.language import Language
 from tests.contracts.script_runs import run_of

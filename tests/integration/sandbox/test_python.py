@@ -103,6 +103,8 @@ async def test_the_column_is_told_in_the_scripts_own_text(shared):
         ("open('/tmp/mark', 'w').close()", "import os\nresult = os.listdir('/tmp') or None"),
         ("import os\nos.makedirs('/tmp/a/b')\nos.chmod('/tmp/a', 0)", "import os\nresult = os.listdir('/tmp') or None"),
         ("import os\nos.environ['MARK'] = '1'", "import os\nresult = os.environ.get('MARK')"),
+        ("import os\nos.environ = {'MARK': '1'}", "import os\nresult = os.environ.get('MARK')"),
+        ("import os\nos.chmod('/tmp', 0o300)", "import os\nresult = os.listdir('/tmp') or None"),
         ("import sys\nsys.path.append('/tmp')\nopen('/tmp/own.py', 'w').write('x = 1')\nimport own",
          "import sys\nresult = 'own' in sys.modules or '/tmp' in sys.path or None"),
         ("import sys\nsys.stdout = None", "print('heard')"),
@@ -124,6 +126,7 @@ async def test_nothing_of_one_execution_reaches_the_next(shared, first, second):
         "import threading, time\nthreading.Thread(target=time.sleep, args=(9,)).start()",
         "import _thread, time\n_thread.start_new_thread(time.sleep, (9,))",
         "import os\nos.open('/tmp', os.O_RDONLY)",
+        "import os\nos.close(0)",
         "import os\nos.close(1)",
     ],
 )

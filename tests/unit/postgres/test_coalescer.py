@@ -497,6 +497,23 @@ async def test_the_next_statement_leaves_beside_another_once_that_has_been_under
     await calls.drain()
 
 
+async def test_what_is_left_of_a_pause_is_not_spent_by_asking_again_in_every_turn(send, monkeypatch):
+    loop, pauses_s = asyncio.get_running_loop(), []
+    monkeypatch.setattr(loop, "call_later", lambda pause_s, *_, **__: pauses_s.append(pause_s))
+    monkeypatch.setattr("adapters.postgres.coalescing.coalescer.time.monotonic", lambda: 1.0)
+    calls = coalescer(send, overlap_s=0.0001)
+    ask(calls, "a")
+    await turns()
+    ask(calls, "b")
+    await turns()
+    monkeypatch.undo()
+    assert pauses_s == [0.001]
+    send.answer(0)
+    await turns()
+    send.answer(1)
+    await calls.drain()
+
+
 async def test_the_next_statement_leaves_at_once_when_none_is_under_way_any_more(send):
     calls = coalescer(send, overlap_s=3600)
     ask(calls, "a")

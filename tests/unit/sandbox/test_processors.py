@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from adapters.sandbox.bootstrap import keeper
 from adapters.sandbox.confinement import processors
 
 SYS_NICE = 1 << 23
@@ -43,3 +44,20 @@ def test_who_may_not_move_them_starts_them_anywhere_and_is_told_the_remedy(grant
     grant({0, 1}, SYS_NICE - 1)
     assert set(processors.starting_processors(1000)) == {0, 1}
     assert "CAP_SYS_NICE" in processors.why_none_is_free(1000)
+
+
+def test_a_worker_starts_on_the_processors_of_its_order_and_interrupts_nobody(monkeypatch):
+    asked = []
+    monkeypatch.setattr(os, "sched_setaffinity", lambda *arguments: asked.append(arguments))
+    monkeypatch.setattr(os, "sched_setscheduler", lambda pid, policy, _: asked.append((pid, policy)))
+    keeper.schedule([1, 2])
+    assert asked == [(0, [1, 2]), (0, os.SCHED_BATCH)]
+
+
+def test_a_worker_that_may_choose_nothing_starts_as_it_is(monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setaffinity", refuse)
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
+    keeper.schedule([1, 2])

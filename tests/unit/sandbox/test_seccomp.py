@@ -59,7 +59,7 @@ def test_every_call_on_the_list_is_denied(program, machine):
     ["ptrace", "mount", "bpf", "keyctl", "userfaultfd", "io_uring_setup", "perf_event_open", "init_module", "unshare",
      "setns", "socket", "memfd_create", "shmget", "msgget", "semget", "process_vm_readv", "pidfd_getfd", "setrlimit",
      "sendmsg", "sendmmsg", "vmsplice", "splice", "tee", "io_setup",
-     "seccomp"],
+     "seccomp", "sched_setaffinity", "sched_setattr", "sched_setscheduler", "sched_setparam"],
 )  # fmt: skip
 def test_what_is_dangerous_is_on_the_list_of_every_machine(machine, name):
     assert name in MACHINES[machine].denied
