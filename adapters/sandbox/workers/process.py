@@ -90,10 +90,11 @@ class WorkerProcess:
     def has_left_threads(self, exchange: Exchange) -> bool:
         """Tell whether there were more threads after this exchange than the interpreter has of its own.
 
-        Once its first thread has ended, nobody can say how many others there are: then there are too many.
+        Once its first thread has ended, nobody can say how many others there are: then, and where they could not be
+        counted at all, there are too many.
         """
         threads = exchange.footprint.threads
-        return self._threads_max is not None and (threads is None or threads > self._threads_max)
+        return threads is None or self._threads_max is None or threads > self._threads_max
 
     async def exchange(self, operations: bytes, timeout_s: float, cpu_s_max: float = inf) -> Exchange:
         """Send operations of which the last one is answered, and wait for its answer or another end.
