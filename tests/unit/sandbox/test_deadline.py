@@ -1,6 +1,7 @@
 """An execution ends at its wall time, or at a quarter of it once its CPU time is used."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -33,6 +34,21 @@ async def test_it_ends_at_the_first_quarter_at_which_its_cpu_time_is_used(quarte
 
 async def test_a_clock_that_cannot_be_read_ends_nothing_early():
     assert (await ending_of(lambda: None))[0] is Ending.TIMED_OUT
+
+
+class EarlyLoop:
+    """Its timers come at once, as those of a loop do whose clock has fallen behind."""
+
+    def call_later(self, _delay_s, callback):
+        return asyncio.get_running_loop().call_soon(callback)
+
+
+async def test_a_timer_that_comes_early_ends_nothing():
+    ended = asyncio.get_running_loop().create_future()
+    started_s = time.monotonic()
+    Deadline(EarlyLoop(), 0.02, 1.0, lambda: 0.0, ended.set_result).start()
+    assert (await ended).ending is Ending.TIMED_OUT
+    assert time.monotonic() - started_s >= 0.02
 
 
 async def test_after_it_is_called_off_nothing_ends():
