@@ -59,9 +59,9 @@ class GatewayConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
     async def _send(
         self, statement: Statement, parameters: Mapping[str, object]
     ) -> psycopg.AsyncCursor[tuple[Any, ...]]:
-        text = cast("QueryNoTemplate", statement.sql)  # from a file of the project, never assembled
         if statement.prepare:
-            return await self.execute(text, parameters)
+            return await psycopg.AsyncRawCursor(self).execute(statement.numbered, statement.values(parameters))
+        text = cast("QueryNoTemplate", statement.sql)  # from a file of the project, never assembled
         # With its values in its text the statement is planned for them, whatever the mode of the plan cache.
         return await psycopg.AsyncClientCursor(self).execute(text, parameters)
 

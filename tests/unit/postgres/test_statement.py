@@ -1,0 +1,29 @@
+"""Statements have named placeholders as they are written, and numbered ones as they are sent."""
+
+import pytest
+
+from adapters.postgres.statement import Statement
+from adapters.postgres.statements import load_statements
+
+TWICE = Statement("select_it", "SELECT %(a)s::text[], %(b)s, %(a)s || '100 %%'")
+
+
+def test_placeholders_are_numbered_in_the_order_of_their_first_use():
+    assert TWICE.numbered == b"SELECT $1::text[], $2, $1 || '100 %'"
+    assert TWICE.values({"b": 2, "a": 1, "unused": 3}) == [1, 2]
+
+
+def test_a_value_that_is_missing_is_an_error():
+    with pytest.raises(KeyError, match="b"):
+        TWICE.values({"a": 1})
+
+
+def test_without_placeholders_there_are_no_values():
+    assert Statement("select_nothing", "SELECT 1").numbered == b"SELECT 1"
+    assert Statement("select_nothing", "SELECT 1").values({}) == []
+
+
+def test_no_statement_has_a_mark_left():
+    statements = load_statements()
+    assert b"%(" not in statements.executions.begin_executions.numbered
+    assert b"%(" not in statements.keyed_calls.begin_keyed_executions.numbered
