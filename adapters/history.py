@@ -1,8 +1,9 @@
 """A finished execution as its row in the history."""
 
 import json
+from collections.abc import Sequence
 
-from attrs import asdict, evolve
+from attrs import asdict
 
 from domain.execution import Execution, Failure, Payload
 from domain.ports import FinishedExecution
@@ -17,25 +18,28 @@ def history_of(finished: FinishedExecution, execution_count: int | None = None, 
     A history that is not `full` has no payloads.
     """
     report = finished.report
-    summary = Execution(
-        key=finished.execution.key,
-        execution_id=finished.execution.execution_id,
-        outcome=report.outcome,
-        execution_count=execution_count,
-        execution_time_ms=report.execution_time_ms,
-        cpu_time_ms=report.cpu_time_ms,
-        memory_usage_bytes=report.memory_usage_bytes,
-        cold_start=report.cold_start,
+    return Execution(
+        finished.execution.key,
+        finished.execution.execution_id,
+        report.outcome,
+        execution_count,
+        report.execution_time_ms,
+        report.cpu_time_ms,
+        report.memory_usage_bytes,
+        report.cold_start,
+        *(_payloads(finished) if full else ()),
     )
-    if not full:
-        return summary
-    return evolve(
-        summary,
-        params=_payload(finished.params),
-        result=_payload(report.result),
-        error=None if report.failure is None else _payload(_failure_json(report.failure)),
-        stdout=_payload(_storable(report.stdout)),
-        stderr=_payload(_storable(report.stderr)),
+
+
+def _payloads(finished: FinishedExecution) -> Sequence[Payload | None]:
+    """Return params, result, error, stdout and stderr."""
+    report = finished.report
+    return (
+        _payload(finished.params),
+        _payload(report.result),
+        None if report.failure is None else _payload(_failure_json(report.failure)),
+        _payload(_storable(report.stdout)),
+        _payload(_storable(report.stderr)),
     )
 
 

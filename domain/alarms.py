@@ -1,7 +1,15 @@
 """Many alarms for few timers."""
 
 import asyncio
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
+
+
+class Rings(Protocol):
+    """What can be rung."""
+
+    def ring(self) -> None:
+        """Do what was to be done then."""
+        ...
 
 
 class Alarm:
@@ -36,7 +44,7 @@ class Alarms:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._periods: dict[int, set[Alarm]] = {}
+        self._periods: dict[int, set[Rings]] = {}
 
     @classmethod
     def of(cls, loop: asyncio.AbstractEventLoop) -> "Alarms":
@@ -46,7 +54,7 @@ class Alarms:
             latest = cls._latest = cls(loop)
         return latest
 
-    def set(self, alarm: Alarm, at_s: float) -> set[Alarm]:
+    def set(self, alarm: Rings, at_s: float) -> set[Rings]:
         """Have the alarm ring at this time of the loop, or up to a period later, while it is in the returned set."""
         number = int(at_s / self.PERIOD_S) + 1
         period = self._periods.get(number)

@@ -45,6 +45,11 @@ _SHARE_OF_HOST = 0.5
 
 BURSTS_PER_PROCESSOR = 16
 """How many executions are in their first moments at once: enough for statements and answers to be served together."""
+SESSION_BURSTS_PER_PROCESSOR = {Language.PYTHON: 2, Language.NODEJS: 1}
+"""How many of them are of one session: with fewer workers taking turns each finds more of its own in the caches.
+
+One alone would do for Python as well, but its runs are so short that the service would then wake for a few at a time.
+"""
 _NOT_USED = {
     "landlock": "the root holds nothing but the interpreter's own files, read-only, and it would have to be loaded "
     "inside the sandbox by a library that is not there",
@@ -108,7 +113,7 @@ class SandboxScriptRunner(ScriptRunner):
     _protocol_breaks: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        options = self.options
+        options, processors = self.options, len(os.sched_getaffinity(0))
         self._nursery = Nursery(options.start_timeout_s)
         self._runtimes = {
             language: LanguageRuntime(language, options, Workshop(options), self._nursery)
@@ -122,7 +127,10 @@ class SandboxScriptRunner(ScriptRunner):
                 options.queue_timeout_s,
                 options.owner_running_max,
                 self._memory_bytes_max,
-                bursts_max=BURSTS_PER_PROCESSOR * len(os.sched_getaffinity(0)),
+                bursts_max=BURSTS_PER_PROCESSOR * processors,
+                session_bursts_max={
+                    language: most * processors for language, most in SESSION_BURSTS_PER_PROCESSOR.items()
+                },
             )
         )
         self._scripts = BoundedCache(options.script_cache_bytes_max, lambda script: len(script.source))
@@ -173,7 +181,7 @@ class SandboxScriptRunner(ScriptRunner):
         asked_at = time.perf_counter()
         runtime = self._runtime(run.language)
         request = PlaceRequest(
-            run.execution.key.request_id,
+            run.execution.key.request_id.int,
             Kind(run.language, run.limits.memory_mb),
             keeps=run.limits.isolation is Isolation.SESSION,
             owner=run.execution.key.owner,
@@ -213,7 +221,7 @@ class SandboxScriptRunner(ScriptRunner):
 
     @override
     async def evict(self, request_id: UUID) -> None:
-        self._places.evict(request_id)
+        self._places.evict(request_id.int)
 
     @override
     async def health(self) -> Mapping[str, object]:

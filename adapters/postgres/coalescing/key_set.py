@@ -1,4 +1,4 @@
-"""Keys of which each is held by one batch at a time."""
+"""Keys of which each is held by one batch at a time; a session's is the number of its id, which hashes fast."""
 
 from collections import deque
 from collections.abc import Callable, Hashable

@@ -166,16 +166,16 @@ def _execution_keys(calls: Sequence[_Fated]) -> dict[str, object]:
     }
 
 
-def _begin_key(call: ExecutionRequest) -> UUID:
-    return call.key.request_id
+def _begin_key(call: ExecutionRequest) -> int:
+    return call.key.request_id.int
 
 
-def _fated_key(call: _Fated) -> UUID:
-    return call[0].request_id
+def _fated_key(call: _Fated) -> int:
+    return call[0].request_id.int
 
 
-def _finish_key(call: FinishedExecution) -> UUID:
-    return call.execution.key.request_id
+def _finish_key(call: FinishedExecution) -> int:
+    return call.execution.key.request_id.int
 
 
 def _key_size(_: object) -> int:

@@ -207,16 +207,16 @@ def _itself(key: SessionKey) -> SessionKey:
     return key
 
 
-def _addition_key(call: _Addition) -> UUID:
-    return call[0].key.request_id
+def _addition_key(call: _Addition) -> int:
+    return call[0].key.request_id.int
 
 
 def _addition_size(call: _Addition) -> int:
     return _session_size(call[0]) + len(call[1].source)
 
 
-def _change_key(call: _Change) -> UUID:
-    return call[1].key.request_id
+def _change_key(call: _Change) -> int:
+    return call[1].key.request_id.int
 
 
 def _change_size(call: _Change) -> int:

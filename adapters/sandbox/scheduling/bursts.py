@@ -1,39 +1,54 @@
 """How many executions are in their first moments at once."""
 
+from collections import Counter
 from collections.abc import Hashable
-from math import inf
 
 from attrs import define, field
 
 
 @define
 class Bursts:
-    """Lets in no more than `size_max` executions that have begun within `burst_s`; None: as many as come.
+    """Counts executions that have begun within `burst_s` and are not over, for each of the groups that they are in.
 
-    Most are over by then. Many at once would only take the processors' caches from each other: a run costs half as
-    much in a worker that has run just before. Those that take longer, or wait for something, hold up nobody.
+    Where no more than so many may begin, most are over by then; many at once would only take the processors' caches
+    from each other: a run costs half as much in a worker that has run just before. Those that take longer, or wait for
+    something, hold up nobody.
     """
 
-    size_max: int | None
     burst_s: float
-    _begun: dict[Hashable, float] = field(factory=dict, init=False)
+    _begun: dict[Hashable, tuple[Hashable, float]] = field(factory=dict, init=False)
+    _counts: Counter[Hashable] = field(factory=Counter, init=False)
 
-    def begin(self, execution: Hashable, now: float) -> None:
+    def count(self, group: Hashable) -> int:
+        """Return how many of the group count now."""
+        return self._counts[group]
+
+    def begin(self, execution: Hashable, group: Hashable, now: float) -> None:
         """Count it until it ends or has run for so long."""
-        if self.size_max is not None:
-            self._begun[execution] = now
+        self._begun[execution] = group, now
+        self._counts[group] += 1
 
     def end(self, execution: Hashable) -> None:
         """Count it no more."""
-        self._begun.pop(execution, None)
+        group, begun = self._begun.pop(execution, (None, None))
+        if begun is None:
+            return
+        self._counts[group] -= 1
+        if not self._counts[group]:
+            del self._counts[group]
 
-    def full_for_s(self, now: float) -> float:
-        """Return how long, at most, nobody else may begin; 0 when somebody may."""
-        if self.size_max is None:
-            return 0
-        while len(self._begun) >= self.size_max:
-            execution, begun = next(iter(self._begun.items()), (None, inf))
+    def expire(self, now: float) -> bool:
+        """Count those no more that have run for so long; return whether there were any."""
+        over = False
+        while self._begun:
+            execution, (_, begun) = next(iter(self._begun.items()))
             if begun + self.burst_s > now:
-                return begun + self.burst_s - now
-            del self._begun[execution]
-        return 0
+                break
+            self.end(execution)
+            over = True
+        return over
+
+    def next_end(self) -> float | None:
+        """Return when the next one counts no more at the latest; None where there is none."""
+        _, begun = next(iter(self._begun.values()), (None, None))
+        return None if begun is None else begun + self.burst_s

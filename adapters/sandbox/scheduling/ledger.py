@@ -4,7 +4,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Generic
-from uuid import UUID
 
 from attrs import define, field
 
@@ -27,7 +26,7 @@ class Ledger(Generic[Process]):
     running: Counter[Owner] = field(factory=Counter, init=False)
     count: int = field(default=0, init=False)
     memory_bytes: int = field(default=0, init=False)
-    _places: dict[UUID, list[Place[Process]]] = field(factory=dict, init=False)
+    _places: dict[int, list[Place[Process]]] = field(factory=dict, init=False)
 
     @property
     def is_full(self) -> bool:
@@ -60,7 +59,7 @@ class Ledger(Generic[Process]):
         else:
             self.give_up(place)
 
-    def evict(self, session: UUID) -> None:
+    def evict(self, session: int) -> None:
         """Give up what the session keeps warm, now if idle and otherwise after the run."""
         for place in list(self._places.get(session, ())):
             place.ended = True

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
-from uuid import UUID
 
 from attrs import define, field
 
@@ -34,7 +33,7 @@ class Lines(Generic[Process]):
 
     length_max: int
     _everybody: dict[Waiting[Process], None] = field(factory=dict, init=False)
-    _sessions: dict[UUID, dict[Waiting[Process], None]] = field(factory=dict, init=False)
+    _sessions: dict[int, dict[Waiting[Process], None]] = field(factory=dict, init=False)
     _owners: dict[Owner, dict[Waiting[Process], None]] = field(factory=dict, init=False)
     """Whoever was served last stands last."""
 
@@ -76,7 +75,7 @@ class Lines(Generic[Process]):
                 waiting.granted.set_exception(Overloaded(QUEUE))
 
     def in_fair_order(
-        self, running: Callable[[Owner], int], is_blocked: Callable[[Owner], bool], freed: UUID | None
+        self, running: Callable[[Owner], int], is_blocked: Callable[[Owner], bool], freed: int | None
     ) -> Iterator[Waiting[Process]]:
         """Yield who may be served: owners of whom less runs first, and those of the session that has freed a place."""
         for owner in sorted(self._owners, key=running) if len(self._owners) > 1 else tuple(self._owners):

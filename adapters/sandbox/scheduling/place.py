@@ -1,10 +1,10 @@
 """A place: what belongs to one session, with a worker in it; and how many places there may be."""
 
+from collections.abc import Mapping
 from math import inf
 from typing import Generic, TypeVar
-from uuid import UUID
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from adapters.sandbox.workers.spares import Startable
 from domain.identity import ANONYMOUS, Owner
@@ -13,7 +13,7 @@ from domain.language import Language
 Process = TypeVar("Process", bound=Startable)
 
 
-@frozen
+@frozen(cache_hash=True)
 class Kind:
     """Workers of one kind can stand in for each other."""
 
@@ -26,11 +26,12 @@ class Kind:
         return self.memory_mb << 20
 
 
-@frozen
+@frozen(cache_hash=True)
 class PlaceRequest:
     """Who asks, and for what; `keeps` is whether a worker may be kept warm and used again."""
 
-    session: UUID
+    session: int
+    """The number of its id, which hashes fast."""
     kind: Kind
     keeps: bool
     owner: Owner = ANONYMOUS
@@ -60,7 +61,8 @@ class PlaceLimits:
     `owner_running_max` is how many executions of one owner may run at once, `memory_bytes_max` what all places may
     take together; None leaves it to `places_max`. For `patience_s` a call rather waits for its session's own warm
     worker than takes the place of another session's: a start costs a hundred times what a warm run does. Of the runs
-    that have begun within `burst_s` there are `bursts_max` at once (see Bursts).
+    that have begun within `burst_s` there are `bursts_max` at once, and of those of one session that have begun within
+    `session_burst_s` as many as `session_bursts_max` says for its language (see Bursts).
     """
 
     places_max: int
@@ -72,3 +74,5 @@ class PlaceLimits:
     patience_s: float = 0.25
     bursts_max: int | None = None
     burst_s: float = 0.002
+    session_bursts_max: Mapping[Language, int] = field(factory=dict)
+    session_burst_s: float = 0.02

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from typing import Generic
-from uuid import UUID
 
 from attrs import define, field
 
@@ -14,6 +13,9 @@ from adapters.sandbox.scheduling.lines import QUEUE, Lines, Waiting
 from adapters.sandbox.scheduling.place import Place, PlaceLimits, PlaceRequest, Process
 from domain.errors import Overloaded
 from domain.identity import Owner
+
+_PAUSE_MIN_S = 0.001
+"""Timers may be so much early; what is left then is no pause but the next turn of the loop."""
 
 
 @define(eq=False)
@@ -29,13 +31,15 @@ class Places(Generic[Process]):
     now: Callable[[], float] = time.monotonic
     ledger: Ledger[Process] = field(init=False)
     _lines: Lines[Process] = field(init=False)
-    _bursts: Bursts = field(init=False)
+    _beginning: Bursts = field(init=False)
+    _beginning_of_session: Bursts = field(init=False)
     _next_burst: asyncio.TimerHandle | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.ledger = Ledger(self.limits, self.now, self._serve)
         self._lines = Lines(self.limits.queue_length_max)
-        self._bursts = Bursts(self.limits.bursts_max, self.limits.burst_s)
+        self._beginning = Bursts(self.limits.burst_s)
+        self._beginning_of_session = Bursts(self.limits.session_burst_s)
 
     @property
     def waiting(self) -> int:
@@ -47,19 +51,20 @@ class Places(Generic[Process]):
 
         Raises Overloaded when the queue is full or the wait too long; cancelling leaves the queue.
         """
-        if self._next_burst is not None:
+        if self._first_moments_are_over():
             # Who waits for no more than others' first moments is not overtaken.
             self._serve()
-        place = None if self._bursts_are_full() else self._grant(request, is_patient=True)
+        place = self._grant(request, is_patient=True)
         return await self._wait(self._lines.join(request)) if place is None else place
 
     def release(self, place: Place[Process], *, reusable: bool, memory_bytes: int | None = None) -> None:
         """Give a place back; its worker is kept only when it may be used again, and then counts `memory_bytes`."""
-        self._bursts.end(place)
+        self._beginning.end(place)
+        self._beginning_of_session.end(place)
         self.ledger.settle(place, reusable=reusable, memory_bytes=memory_bytes)
         self._serve(place.request.session)
 
-    def evict(self, session: UUID) -> None:
+    def evict(self, session: int) -> None:
         """Give up what the session keeps warm, now if idle and otherwise after the run."""
         self.ledger.evict(session)
         self._serve()
@@ -86,6 +91,7 @@ class Places(Generic[Process]):
 
     async def _wait(self, waiting: Waiting[Process]) -> Place[Process]:
         loop, limits = asyncio.get_running_loop(), self.limits
+        self._await_bursts()
         ends = loop.call_later(limits.queue_timeout_s, self._expire, waiting)
         patience = loop.call_later(limits.patience_s, self._lose_patience, waiting)
         try:
@@ -115,14 +121,18 @@ class Places(Generic[Process]):
 
     # Serving.
 
-    def _serve(self, freed: UUID | None = None) -> None:
+    def _serve(self, freed: int | None = None) -> None:
         """Serve who can be served; `freed` is the session of whose places one has become free."""
         in_vain: set[PlaceRequest] = set()
-        while self._lines and (self.ledger.idle or not self.ledger.is_full) and not self._bursts_are_full():
-            if not self._serve_one(freed, in_vain):
-                return
+        while self._lines and (self.ledger.idle or not self.ledger.is_full) and not self._are_too_many_beginning:
+            served = self._serve_one(freed, in_vain)
+            # Where the place that has become free is taken again, everybody else stands where they stood.
+            if served is None or served == freed:
+                break
+        self._await_bursts()
 
-    def _serve_one(self, freed: UUID | None, in_vain: set[PlaceRequest]) -> bool:
+    def _serve_one(self, freed: int | None, in_vain: set[PlaceRequest]) -> int | None:
+        """Serve whoever comes first, and return the session; None when nobody can be served."""
         for waiting in self._lines.in_fair_order(self.ledger.running.__getitem__, self._is_blocked, freed):
             request = waiting.request
             # Nobody behind a call that finds no place finds one for the same.
@@ -133,26 +143,52 @@ class Places(Generic[Process]):
                 self._lines.leave(waiting)
                 self._lines.end_turn(request.owner)
                 waiting.granted.set_result(place)
-                return True
+                return request.session
             in_vain.add(request)
-        return False
+        return None
 
     def _grant(self, request: PlaceRequest, *, is_patient: bool) -> Place[Process] | None:
+        if self._are_too_many_beginning or self._are_too_many_beginning_of(request):
+            return None
         place = self.ledger.grant(request, is_patient=is_patient)
         if place is not None:
-            self._bursts.begin(place, self.now())
+            now = self.now()
+            self._beginning.begin(place, None, now)
+            self._beginning_of_session.begin(place, request.session, now)
         return place
 
     def _is_blocked(self, owner: Owner) -> bool:
         return (self.ledger.is_full and not self.ledger.endable(owner)) or self.ledger.is_at_limit(owner)
 
-    def _bursts_are_full(self) -> bool:
-        """Tell whether nobody may begin now; if so, who waits is served when the next one may."""
-        full_for_s = self._bursts.full_for_s(self.now())
-        if full_for_s and self._next_burst is None:
-            self._next_burst = asyncio.get_running_loop().call_later(full_for_s, self._begin_next)
-        return full_for_s > 0
+    # First moments.
 
-    def _begin_next(self) -> None:
+    @property
+    def _are_too_many_beginning(self) -> bool:
+        most = self.limits.bursts_max
+        return most is not None and self._beginning.count(None) >= most
+
+    def _are_too_many_beginning_of(self, request: PlaceRequest) -> bool:
+        most = self.limits.session_bursts_max.get(request.kind.language)
+        return most is not None and self._beginning_of_session.count(request.session) >= most
+
+    def _first_moments_are_over(self) -> bool:
+        """Let go of those that have run for long enough, and tell whether there were any."""
+        now = self.now()
+        of_all, of_session = self._beginning.expire(now), self._beginning_of_session.expire(now)
+        return of_all or of_session
+
+    def _await_bursts(self) -> None:
+        """Have those who wait served when the next first moments are over."""
+        if not self._lines or self._next_burst is not None:
+            return
+        ends = [end for end in (self._beginning.next_end(), self._beginning_of_session.next_end()) if end is not None]
+        if ends:
+            pause_s = max(min(ends) - self.now(), _PAUSE_MIN_S)
+            self._next_burst = asyncio.get_running_loop().call_later(pause_s, self._look_at_bursts)
+
+    def _look_at_bursts(self) -> None:
         self._next_burst = None
-        self._serve()
+        if self._first_moments_are_over():
+            self._serve()
+        else:
+            self._await_bursts()

@@ -1,7 +1,6 @@
 """Only so many executions are in their first moments at once; those that take longer hold up nobody."""
 
 import asyncio
-from uuid import UUID
 
 from adapters.sandbox.scheduling.bursts import Bursts
 from adapters.sandbox.scheduling.place import Kind, PlaceLimits, PlaceRequest
@@ -11,38 +10,43 @@ from domain.language import Language
 LONG_S = 60.0
 
 
-def test_nobody_begins_while_as_many_have_just_begun():
-    bursts = Bursts(2, burst_s=1.0)
-    bursts.begin("a", 10.0)
-    assert bursts.full_for_s(10.2) == 0
-    bursts.begin("b", 10.2)
-    assert bursts.full_for_s(10.5) == 0.5
+def test_what_has_begun_counts_for_its_group_until_it_ends():
+    bursts = Bursts(burst_s=1.0)
+    bursts.begin("a", 1, 10.0)
+    bursts.begin("b", 1, 10.2)
+    bursts.begin("c", 2, 10.4)
+    assert (bursts.count(1), bursts.count(2), bursts.count(3)) == (2, 1, 0)
     bursts.end("b")
-    assert bursts.full_for_s(10.5) == 0
+    assert bursts.count(1) == 1
+    bursts.end("b")
+    assert bursts.count(1) == 1
 
 
 def test_who_has_begun_long_ago_counts_no_more():
-    bursts = Bursts(1, burst_s=1.0)
-    bursts.begin("a", 10.0)
-    assert bursts.full_for_s(11.0) == 0
-    bursts.begin("b", 11.0)
-    bursts.end("a")
-    assert bursts.full_for_s(11.5) == 0.5
+    bursts = Bursts(burst_s=1.0)
+    assert bursts.next_end() is None
+    bursts.begin("a", 1, 10.0)
+    bursts.begin("b", 1, 10.5)
+    assert bursts.next_end() == 11.0
+    assert not bursts.expire(10.9)
+    assert bursts.expire(11.0)
+    assert bursts.count(1) == 1
+    assert bursts.next_end() == 11.5
+    assert bursts.expire(20.0)
+    assert bursts.count(1) == 0
+    assert not bursts.expire(20.0)
 
 
-def test_without_a_limit_everybody_begins():
-    bursts = Bursts(None, burst_s=1.0)
-    for each in range(1000):
-        bursts.begin(each, 0.0)
-    assert bursts.full_for_s(0.0) == 0
+def places_of(now, bursts_max=1, **limits):
+    return Places(PlaceLimits(9, 9, 9, 5.0, bursts_max=bursts_max, **limits), now=lambda: now[0])
 
 
-def places_of(now, **limits):
-    return Places(PlaceLimits(9, 9, 9, 5.0, bursts_max=1, **limits), now=lambda: now[0])
+def places_by_session(now, **limits):
+    return places_of(now, bursts_max=None, session_bursts_max={Language.PYTHON: 2}, **limits)
 
 
-def request(session):
-    return PlaceRequest(UUID(int=session), Kind(Language.PYTHON, 128), keeps=True)
+def request(session, language=Language.PYTHON):
+    return PlaceRequest(session, Kind(language, 128), keeps=True)
 
 
 async def queued(places, session):
@@ -57,7 +61,7 @@ async def test_a_call_begins_when_another_run_is_over():
     waiting = await queued(places, 2)
     assert not waiting.done()
     places.release(place, reusable=True)
-    assert (await waiting).request.session == UUID(int=2)
+    assert (await waiting).request.session == 2
     places.clear()
 
 
@@ -69,7 +73,7 @@ async def test_a_call_begins_when_another_run_takes_long():
     assert not waiting.done()
     now[0] = 0.01
     async with asyncio.timeout(5):
-        assert (await waiting).request.session == UUID(int=2)
+        assert (await waiting).request.session == 2
 
 
 async def test_who_waits_to_begin_is_not_overtaken():
@@ -79,8 +83,50 @@ async def test_who_waits_to_begin_is_not_overtaken():
     first = await queued(places, 2)
     now[0] = LONG_S
     late = await queued(places, 3)
-    assert (await first).request.session == UUID(int=2)
+    assert (await first).request.session == 2
     assert not late.done()
     places.clear()
     await asyncio.wait([late])
     assert late.exception() is not None
+
+
+async def test_a_session_begins_so_many_at_once_and_others_do_not_wait_for_it():
+    places = places_by_session([0.0], session_burst_s=LONG_S)
+    first, _ = await places.acquire(request(1)), await places.acquire(request(1))
+    waiting = await queued(places, 1)
+    assert not waiting.done()
+    assert (await places.acquire(request(2))).request.session == 2
+    places.release(first, reusable=True)
+    assert (await waiting).request.session == 1
+    places.clear()
+
+
+async def test_a_session_begins_one_more_when_its_runs_take_long():
+    now = [0.0]
+    places = places_by_session(now, session_burst_s=0.01)
+    for _ in range(2):
+        await places.acquire(request(1))
+    waiting = await queued(places, 1)
+    assert not waiting.done()
+    now[0] = 0.01
+    async with asyncio.timeout(5):
+        assert (await waiting).request.session == 1
+
+
+async def test_a_language_without_a_number_begins_as_many_as_come():
+    places = places_by_session([0.0], session_burst_s=LONG_S)
+    for _ in range(3):
+        await places.acquire(request(1, Language.NODEJS))
+
+
+async def test_each_run_that_is_over_lets_one_of_its_session_begin():
+    places = places_by_session([0.0], session_burst_s=LONG_S)
+    running = [await places.acquire(request(session)) for session in (1, 1, 2, 2)]
+    waiting = [await queued(places, session) for session in (2, 1, 2, 1)]
+    begun = []
+    for place in running:
+        places.release(place, reusable=True)
+        await asyncio.sleep(0)
+        begun.append([number for number, each in enumerate(waiting) if each.done()])
+    assert begun == [[1], [1, 3], [0, 1, 3], [0, 1, 2, 3]]
+    places.clear()

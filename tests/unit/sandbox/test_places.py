@@ -1,7 +1,6 @@
 """Places: one session each, warm ones first, the least recently used go, and waits are bounded and fair."""
 
 import asyncio
-from uuid import UUID
 
 import pytest
 
@@ -17,7 +16,7 @@ KIND = Kind(Language.PYTHON, 128)
 
 
 def request(session, *, keeps=True, kind=KIND, owner="anonymous"):
-    return PlaceRequest(UUID(int=session), kind, keeps, Owner(owner))
+    return PlaceRequest(session, kind, keeps, Owner(owner))
 
 
 def places_of(places_max=2, session_places_max=2, queue_length_max=2, queue_timeout_s=5.0, **more):
@@ -107,7 +106,7 @@ async def test_who_waits_gets_the_place_that_is_given_back():
     waiting = await queued(places, 2)
     assert places.waiting == 1
     places.release(place, reusable=True)
-    assert (await waiting).request.session == UUID(int=2)
+    assert (await waiting).request.session == 2
     assert place.process.killed
 
 
@@ -118,7 +117,7 @@ async def test_waiters_are_served_in_their_order():
     for task in tasks:
         places.release(place, reusable=True)
         place = await task
-        served.append(place.request.session.int)
+        served.append(place.request.session)
     assert served == [2, 3]
 
 
@@ -174,7 +173,7 @@ async def test_an_ended_session_loses_idle_places_now_and_busy_ones_after_the_ru
     places = places_of()
     idle, busy = await taken(places, 1), await taken(places, 1)
     places.release(idle, reusable=True)
-    places.evict(UUID(int=1))
+    places.evict(1)
     assert (idle.process.killed, busy.process.killed) == (True, False)
     places.release(busy, reusable=True)
     assert busy.process.killed
@@ -262,7 +261,7 @@ async def test_an_owner_at_its_limit_waits_without_holding_up_others():
     await taken(places, 3, owner="b")
     assert not waiting.done()
     places.release(place, reusable=True)
-    assert (await waiting).request.session == UUID(int=2)
+    assert (await waiting).request.session == 2
 
 
 async def test_whose_owner_has_less_running_is_served_first():
@@ -274,7 +273,7 @@ async def test_whose_owner_has_less_running_is_served_first():
     assert (await other).request.owner == "few"
     assert not any(task.done() for task in late)
     places.release(running[1], reusable=False)
-    assert (await late[0]).request.session == UUID(int=10)
+    assert (await late[0]).request.session == 10
     late[1].cancel()
     await asyncio.wait([late[1]])
 
@@ -312,7 +311,7 @@ async def test_who_finds_no_memory_waits_for_it():
     waiting = await queued(places, 2)
     assert not waiting.done()
     places.release(place, reusable=False)
-    assert (await waiting).request.session == UUID(int=2)
+    assert (await waiting).request.session == 2
 
 
 async def test_an_own_warm_place_is_not_given_up_for_its_own_session():
@@ -354,7 +353,7 @@ async def test_a_place_goes_to_its_own_session_before_it_is_ended_for_another():
     assert await own is place
     assert not other.done()
     places.release(place, reusable=True)
-    assert (await other).request.session == UUID(int=2)
+    assert (await other).request.session == 2
     assert place.process.killed
 
 
@@ -365,7 +364,7 @@ async def test_who_has_lost_patience_is_served_before_the_session_of_the_free_pl
     await asyncio.sleep(0)
     own = await queued(places, 1)
     places.release(place, reusable=True)
-    assert (await other).request.session == UUID(int=2)
+    assert (await other).request.session == 2
     assert not own.done()
     own.cancel()
 
@@ -444,7 +443,7 @@ async def test_a_flood_does_not_end_the_workers_that_others_keep_warm():
     assert all(place.process.alive for place in warm)
     assert [await taken(places, i, owner="neighbour") for i in range(2)] == warm
     places.release(flood[0], reusable=True)
-    assert (await waiting).request.session == UUID(int=90), "their own are theirs to end"
+    assert (await waiting).request.session == 90, "their own are theirs to end"
 
 
 async def test_an_owner_of_whom_little_runs_may_end_the_idle_workers_of_others():
@@ -474,7 +473,7 @@ async def test_why_workers_were_taken_from_their_sessions_is_counted():
     assert places.ledger.evictions == {Eviction.PRESSURE: 1}
     places.evict_idle(idle_s=-1)
     running = await taken(places, 3)
-    places.evict(UUID(int=3))
+    places.evict(3)
     places.release(running, reusable=True)
     restless = await taken(places, 5)
     places.release(restless, reusable=True)
