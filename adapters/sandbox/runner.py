@@ -43,12 +43,11 @@ _TEND_AT_EACH = 20
 _SHARE_OF_HOST = 0.5
 """How much of the host's memory workers may take when no setting says."""
 
-BURSTS_PER_PROCESSOR = 16
-"""How many executions are in their first moments at once: enough for statements and answers to be served together."""
-SESSION_BURSTS_PER_PROCESSOR = {Language.PYTHON: 2, Language.NODEJS: 1}
-"""How many of them are of one session: with fewer workers taking turns each finds more of its own in the caches.
+BURSTS_PER_PROCESSOR = {Language.PYTHON: 2, Language.NODEJS: 1}
+"""How many of a session's executions are in their first moments at once.
 
-One alone would do for Python as well, but its runs are so short that the service would then wake for a few at a time.
+With fewer workers taking turns each finds more of its own in the caches. One alone would do for Python as well, but its
+runs are so short that the service would then wake for a few at a time.
 """
 _NOT_USED = {
     "landlock": "the root holds nothing but the interpreter's own files, read-only, and it would have to be loaded "
@@ -127,10 +126,7 @@ class SandboxScriptRunner(ScriptRunner):
                 options.queue_timeout_s,
                 options.owner_running_max,
                 self._memory_bytes_max,
-                bursts_max=BURSTS_PER_PROCESSOR * processors,
-                session_bursts_max={
-                    language: most * processors for language, most in SESSION_BURSTS_PER_PROCESSOR.items()
-                },
+                bursts_max={language: most * processors for language, most in BURSTS_PER_PROCESSOR.items()},
             )
         )
         self._scripts = BoundedCache(options.script_cache_bytes_max, lambda script: len(script.source))

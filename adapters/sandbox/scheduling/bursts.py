@@ -1,4 +1,4 @@
-"""How many executions are in their first moments at once."""
+"""How many of a session's executions are in their first moments at once."""
 
 from collections import Counter
 from collections.abc import Hashable
@@ -8,7 +8,7 @@ from attrs import define, field
 
 @define
 class Bursts:
-    """Counts executions that have begun within `burst_s` and are not over, for each of the groups that they are in.
+    """Counts a session's executions that have begun within `burst_s` and are not over.
 
     Where no more than so many may begin, most are over by then; many at once would only take the processors' caches
     from each other: a run costs half as much in a worker that has run just before. Those that take longer, or wait for
@@ -16,26 +16,27 @@ class Bursts:
     """
 
     burst_s: float
-    _begun: dict[Hashable, tuple[Hashable, float]] = field(factory=dict, init=False)
-    _counts: Counter[Hashable] = field(factory=Counter, init=False)
+    _begun: dict[Hashable, tuple[int, float]] = field(factory=dict, init=False)
+    _counts: Counter[int] = field(factory=Counter, init=False)
 
-    def count(self, group: Hashable) -> int:
-        """Return how many of the group count now."""
-        return self._counts[group]
+    def count(self, session: int) -> int:
+        """Return how many of the session count now."""
+        return self._counts[session]
 
-    def begin(self, execution: Hashable, group: Hashable, now: float) -> None:
+    def begin(self, execution: Hashable, session: int, now: float) -> None:
         """Count it until it ends or has run for so long."""
-        self._begun[execution] = group, now
-        self._counts[group] += 1
+        self._begun[execution] = session, now
+        self._counts[session] += 1
 
     def end(self, execution: Hashable) -> None:
         """Count it no more."""
-        group, begun = self._begun.pop(execution, (None, None))
+        begun = self._begun.pop(execution, None)
         if begun is None:
             return
-        self._counts[group] -= 1
-        if not self._counts[group]:
-            del self._counts[group]
+        session, _ = begun
+        self._counts[session] -= 1
+        if not self._counts[session]:
+            del self._counts[session]
 
     def expire(self, now: float) -> bool:
         """Count those no more that have run for so long; return whether there were any."""

@@ -60,9 +60,9 @@ class PlaceLimits:
 
     `owner_running_max` is how many executions of one owner may run at once, `memory_bytes_max` what all places may
     take together; None leaves it to `places_max`. For `patience_s` a call rather waits for its session's own warm
-    worker than takes the place of another session's: a start costs a hundred times what a warm run does. Of the runs
-    that have begun within `burst_s` there are `bursts_max` at once, and of those of one session that have begun within
-    `session_burst_s` as many as `session_bursts_max` says for its language (see Bursts).
+    worker than takes the place of another session's: a start costs a hundred times what a warm run does. Of a
+    session's runs that have begun within `burst_s` there are at most as many at once as `bursts_max` says for its
+    language (see Bursts).
     """
 
     places_max: int
@@ -72,7 +72,5 @@ class PlaceLimits:
     owner_running_max: int | None = None
     memory_bytes_max: int | None = None
     patience_s: float = 0.25
-    bursts_max: int | None = None
-    burst_s: float = 0.002
-    session_bursts_max: Mapping[Language, int] = field(factory=dict)
-    session_burst_s: float = 0.02
+    bursts_max: Mapping[Language, int] = field(factory=dict)
+    burst_s: float = 0.02

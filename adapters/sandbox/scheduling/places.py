@@ -32,14 +32,12 @@ class Places(Generic[Process]):
     ledger: Ledger[Process] = field(init=False)
     _lines: Lines[Process] = field(init=False)
     _beginning: Bursts = field(init=False)
-    _beginning_of_session: Bursts = field(init=False)
     _next_burst: asyncio.TimerHandle | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.ledger = Ledger(self.limits, self.now, self._serve)
         self._lines = Lines(self.limits.queue_length_max)
         self._beginning = Bursts(self.limits.burst_s)
-        self._beginning_of_session = Bursts(self.limits.session_burst_s)
 
     @property
     def waiting(self) -> int:
@@ -51,7 +49,7 @@ class Places(Generic[Process]):
 
         Raises Overloaded when the queue is full or the wait too long; cancelling leaves the queue.
         """
-        if self._first_moments_are_over():
+        if self._beginning.expire(self.now()):
             # Who waits for no more than others' first moments is not overtaken.
             self._serve()
         place = self._grant(request, is_patient=True)
@@ -60,7 +58,6 @@ class Places(Generic[Process]):
     def release(self, place: Place[Process], *, reusable: bool, memory_bytes: int | None = None) -> None:
         """Give a place back; its worker is kept only when it may be used again, and then counts `memory_bytes`."""
         self._beginning.end(place)
-        self._beginning_of_session.end(place)
         self.ledger.settle(place, reusable=reusable, memory_bytes=memory_bytes)
         self._serve(place.request.session)
 
@@ -124,7 +121,7 @@ class Places(Generic[Process]):
     def _serve(self, freed: int | None = None) -> None:
         """Serve who can be served; `freed` is the session of whose places one has become free."""
         in_vain: set[PlaceRequest] = set()
-        while self._lines and (self.ledger.idle or not self.ledger.is_full) and not self._are_too_many_beginning:
+        while self._lines and (self.ledger.idle or not self.ledger.is_full):
             served = self._serve_one(freed, in_vain)
             # Where the place that has become free is taken again, everybody else stands where they stood.
             if served is None or served == freed:
@@ -148,47 +145,27 @@ class Places(Generic[Process]):
         return None
 
     def _grant(self, request: PlaceRequest, *, is_patient: bool) -> Place[Process] | None:
-        if self._are_too_many_beginning or self._are_too_many_beginning_of(request):
+        bursts_max = self.limits.bursts_max.get(request.kind.language)
+        if bursts_max is not None and self._beginning.count(request.session) >= bursts_max:
             return None
         place = self.ledger.grant(request, is_patient=is_patient)
         if place is not None:
-            now = self.now()
-            self._beginning.begin(place, None, now)
-            self._beginning_of_session.begin(place, request.session, now)
+            self._beginning.begin(place, request.session, self.now())
         return place
 
     def _is_blocked(self, owner: Owner) -> bool:
         return (self.ledger.is_full and not self.ledger.endable(owner)) or self.ledger.is_at_limit(owner)
 
-    # First moments.
-
-    @property
-    def _are_too_many_beginning(self) -> bool:
-        most = self.limits.bursts_max
-        return most is not None and self._beginning.count(None) >= most
-
-    def _are_too_many_beginning_of(self, request: PlaceRequest) -> bool:
-        most = self.limits.session_bursts_max.get(request.kind.language)
-        return most is not None and self._beginning_of_session.count(request.session) >= most
-
-    def _first_moments_are_over(self) -> bool:
-        """Let go of those that have run for long enough, and tell whether there were any."""
-        now = self.now()
-        of_all, of_session = self._beginning.expire(now), self._beginning_of_session.expire(now)
-        return of_all or of_session
-
     def _await_bursts(self) -> None:
         """Have those who wait served when the next first moments are over."""
-        if not self._lines or self._next_burst is not None:
-            return
-        ends = [end for end in (self._beginning.next_end(), self._beginning_of_session.next_end()) if end is not None]
-        if ends:
-            pause_s = max(min(ends) - self.now(), _PAUSE_MIN_S)
+        over_at = self._beginning.next_end() if self._lines and self._next_burst is None else None
+        if over_at is not None:
+            pause_s = max(over_at - self.now(), _PAUSE_MIN_S)
             self._next_burst = asyncio.get_running_loop().call_later(pause_s, self._look_at_bursts)
 
     def _look_at_bursts(self) -> None:
         self._next_burst = None
-        if self._first_moments_are_over():
+        if self._beginning.expire(self.now()):
             self._serve()
         else:
             self._await_bursts()
