@@ -22,6 +22,7 @@ class Waiting(Generic[Process]):
     request: PlaceRequest
     granted: "asyncio.Future[Place[Process]]"
     is_patient: bool = True
+    timer: asyncio.TimerHandle | None = None
 
 
 @define(eq=False)

@@ -89,25 +89,25 @@ class Places(Generic[Process]):
     async def _wait(self, waiting: Waiting[Process]) -> Place[Process]:
         loop, limits = asyncio.get_running_loop(), self.limits
         self._await_bursts()
-        ends = loop.call_later(limits.queue_timeout_s, self._expire, waiting)
-        patience = loop.call_later(limits.patience_s, self._lose_patience, waiting)
+        waiting.timer = loop.call_later(min(limits.patience_s, limits.queue_timeout_s), self._tire, waiting)
         try:
             return await waiting.granted
         except asyncio.CancelledError:
             self._leave(waiting)
             raise
         finally:
-            ends.cancel()
-            patience.cancel()
+            waiting.timer.cancel()
 
-    def _expire(self, waiting: Waiting[Process]) -> None:
-        if waiting in self._lines and not waiting.granted.done():
+    def _tire(self, waiting: Waiting[Process]) -> None:
+        """Let it lose its patience, and the next time all hope."""
+        left_s = self.limits.queue_timeout_s - self.limits.patience_s
+        if waiting.is_patient and left_s > 0:
+            waiting.is_patient = False
+            waiting.timer = asyncio.get_running_loop().call_later(left_s, self._tire, waiting)
+            self._serve()
+        elif waiting in self._lines and not waiting.granted.done():
             self._lines.leave(waiting)
             waiting.granted.set_exception(Overloaded(QUEUE))
-
-    def _lose_patience(self, waiting: Waiting[Process]) -> None:
-        waiting.is_patient = False
-        self._serve()
 
     def _leave(self, waiting: Waiting[Process]) -> None:
         if waiting in self._lines:
