@@ -397,7 +397,7 @@ class Room:
         scratch = os.stat(SCRATCH)
         if scratch.st_mode != self.scratch.st_mode:
             os.chmod(SCRATCH, self.scratch.st_mode & 0o7777)
-        # That of a tmpfs' folder is the number of its entries, which takes a fifth of looking for them.
+        # That of a tmpfs' folder is the number of its entries, which takes a quarter of looking for them.
         if scratch.st_size != self.scratch.st_size:
             empty(SCRATCH)
         # Threads are counted from outside.

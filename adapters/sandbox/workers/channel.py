@@ -3,47 +3,14 @@
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import ClassVar
 
 from attrs import define, field
 
 from adapters.sandbox.workers.exchange import Ending, Exchange
 from adapters.sandbox.workers.frames import FrameReader, ProtocolBroken
+from adapters.sandbox.workers.outbox import Outbox
 
 _PIECE_SIZE = 64 * 1024
-
-
-class Outbox:
-    """Lets what is sent in one turn of the loop leave together, at its end.
-
-    Then the workers run one after the other, and the service goes on when all have answered. Each by each they take
-    the processor's caches from the service and from each other, at a tenth of an execution's time.
-    """
-
-    _latest: ClassVar["Outbox | None"] = None
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._letters: list[Callable[[], None]] = []
-
-    @classmethod
-    def of(cls, loop: asyncio.AbstractEventLoop) -> "Outbox":
-        """Return that of the loop; one loop runs at a time in a process."""
-        latest = cls._latest
-        if latest is None or latest._loop is not loop:  # noqa: SLF001  # its own class
-            latest = cls._latest = cls(loop)
-        return latest
-
-    def add(self, send: Callable[[], None]) -> None:
-        """Have this called at the end of the turn."""
-        if not self._letters:
-            self._loop.call_soon(self._leave)
-        self._letters.append(send)
-
-    def _leave(self) -> None:
-        letters, self._letters = self._letters, []
-        for send in letters:
-            send()
 
 
 @define(eq=False)
@@ -53,6 +20,7 @@ class Channel:
     connection: socket.socket
     frames: FrameReader
     tell: Callable[[Exchange], None]
+    outbox: Outbox
     _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop, init=False)
     _unwritten: memoryview = field(default=memoryview(b""), init=False)
 
@@ -63,7 +31,7 @@ class Channel:
     def send(self, operations: bytes) -> None:
         """Send these bytes at the end of this turn of the loop, as far as there is room then."""
         self._unwritten = memoryview(operations)
-        Outbox.of(self._loop).add(self._leave)
+        self.outbox.add(self._leave)
 
     def _leave(self) -> None:
         if self.connection.fileno() < 0:

@@ -9,6 +9,7 @@ from adapters.sandbox.rooms.blueprint import Blueprint
 from adapters.sandbox.rooms.launch import LaunchFailed, RoomLost
 from adapters.sandbox.rooms.room import Room
 from adapters.sandbox.rooms.rotation import Rooms
+from adapters.sandbox.workers.outbox import Outbox
 from adapters.sandbox.workers.process import WorkerProcess
 
 
@@ -19,6 +20,7 @@ class Nursery:
     start_timeout_s: float
     rooms: Rooms = field(factory=Rooms)
     _living: set[WorkerProcess] = field(factory=set, init=False)
+    _outbox: Outbox = field(factory=Outbox, init=False)
     _closed: bool = field(default=False, init=False)
 
     @property
@@ -65,6 +67,7 @@ class Nursery:
             answer_size_max=options.result_size_max,
             kill_s=options.kill_s,
             threads_later_max=blueprint.interpreter.threads_later_max,
+            outbox=self._outbox,
         )
         self._adopt(process)
         try:

@@ -14,6 +14,7 @@ from adapters.sandbox.workers.channel import Channel
 from adapters.sandbox.workers.deadline import Deadline
 from adapters.sandbox.workers.exchange import Ending, Exchange
 from adapters.sandbox.workers.frames import FrameReader
+from adapters.sandbox.workers.outbox import Outbox
 from adapters.sandbox.workers.output import Output
 from adapters.sandbox.workers.priority import Priority
 from adapters.sandbox.workers.usage import UsageMeter
@@ -30,6 +31,8 @@ class WorkerProcess:
     answer_size_max: int
     kill_s: float
     threads_later_max: int
+    outbox: Outbox = field(factory=Outbox)
+    """What it shares with other workers of its loop."""
     is_ready: bool = field(default=False, init=False)
     meter: UsageMeter = field(factory=UsageMeter, init=False)
     stdout: Output = field(init=False)
@@ -48,7 +51,7 @@ class WorkerProcess:
 
     def __attrs_post_init__(self) -> None:
         self._gone = self._loop.create_future()
-        self._channel = Channel(self.launched.channel, FrameReader(self.answer_size_max), self._on_channel)
+        self._channel = Channel(self.launched.channel, FrameReader(self.answer_size_max), self._on_channel, self.outbox)
         self.stdout = Output(self.output_size_max)
         self.stderr = Output(self.output_size_max)
 

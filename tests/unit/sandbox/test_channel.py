@@ -6,9 +6,10 @@ import struct
 
 import pytest
 
-from adapters.sandbox.workers.channel import Channel, Outbox
+from adapters.sandbox.workers.channel import Channel
 from adapters.sandbox.workers.exchange import Ending, Exchange
 from adapters.sandbox.workers.frames import Frame, FrameReader, encode_frame
+from adapters.sandbox.workers.outbox import Outbox
 from tests.contracts.script_runs import until
 
 
@@ -19,7 +20,7 @@ async def ends():
     ours.setblocking(False)
     theirs.setblocking(False)
     told: list[Exchange] = []
-    channel = Channel(ours, FrameReader(100), told.append)
+    channel = Channel(ours, FrameReader(100), told.append, Outbox())
     channel.listen()
     yield channel, told, theirs
     channel.close()
@@ -73,8 +74,7 @@ async def test_what_is_sent_to_a_dead_worker_is_dropped(ends):
 
 
 async def test_what_is_sent_in_one_turn_leaves_at_its_end_and_in_order():
-    loop, left = asyncio.get_running_loop(), []
-    outbox = Outbox.of(loop)
+    outbox, left = Outbox(), []
     outbox.add(lambda: left.append("first"))
     outbox.add(lambda: left.append("second"))
     assert left == []
