@@ -43,11 +43,11 @@ _TEND_AT_EACH = 20
 _SHARE_OF_HOST = 0.5
 """How much of the host's memory workers may take when no setting says."""
 
-BURSTS_PER_PROCESSOR = {Language.PYTHON: 2, Language.NODEJS: 1}
+BURSTS_PER_PROCESSOR = 2
 """How many of a session's executions are in their first moments at once.
 
-With fewer workers taking turns each finds more of its own in the caches. One alone would do for Python as well, but its
-runs are so short that the service would then wake for a few at a time.
+With few workers taking turns each finds more of its own in the caches; with one alone the service would wake for a few
+answers at a time.
 """
 _NOT_USED = {
     "landlock": "the root holds nothing but the interpreter's own files, read-only, and it would have to be loaded "
@@ -112,7 +112,7 @@ class SandboxScriptRunner(ScriptRunner):
     _protocol_breaks: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        options, processors = self.options, len(os.sched_getaffinity(0))
+        options = self.options
         self._nursery = Nursery(options.start_timeout_s)
         self._runtimes = {
             language: LanguageRuntime(language, options, Workshop(options), self._nursery)
@@ -126,7 +126,7 @@ class SandboxScriptRunner(ScriptRunner):
                 options.queue_timeout_s,
                 options.owner_running_max,
                 self._memory_bytes_max,
-                bursts_max={language: most * processors for language, most in BURSTS_PER_PROCESSOR.items()},
+                bursts_max=BURSTS_PER_PROCESSOR * len(os.sched_getaffinity(0)),
             )
         )
         self._scripts = BoundedCache(options.script_cache_bytes_max, lambda script: len(script.source))

@@ -49,6 +49,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._bare_bytes = 0
         self._read_bytes = 0
         self._lingers = False
+        self._answered: RequestResponseCycle | None = None
         self.url = b""
         self._refusal = HTTPStatus.BAD_REQUEST, _NOT_HTTP
         self._patience = Patience(self.loop, self.timeout_keep_alive_handler)
@@ -71,6 +72,13 @@ class BoundedConnection(HttpToolsProtocol):
         self._patience.close()
         self._writing.stop()
         super().connection_lost(exc)
+        # The last request has been told; the one that is being answered may be an earlier one.
+        _tell_gone(self._answered)
+
+    @override
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -190,10 +198,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _end_request(self) -> None:
         """Let the application know, as if its client had gone, and say nothing of what it may answer yet."""
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is not None:
-            cycle.disconnected = True
-            cycle.message_event.set()
+        _tell_gone(self.cycle)
 
     def _turn_away(self) -> None:
         """Answer before anything is asked, and hang up."""
@@ -206,6 +211,13 @@ class BoundedConnection(HttpToolsProtocol):
         """Take no more notice of what comes, and hang up once the answer has had time to arrive (RFC 9112, 9.6)."""
         self._lingers = True
         self._patience.last(_LINGERING_S)
+
+
+def _tell_gone(cycle: RequestResponseCycle | None) -> None:
+    """Let the application know that its client is gone, unless the answer is complete."""
+    if cycle is not None and not cycle.response_complete:
+        cycle.disconnected = True
+        cycle.message_event.set()
 
 
 def _answer(

@@ -1,10 +1,9 @@
 """A place: what belongs to one session, with a worker in it; and how many places there may be."""
 
-from collections.abc import Mapping
 from math import inf
 from typing import Generic, TypeVar
 
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 from adapters.sandbox.workers.spares import Startable
 from domain.identity import ANONYMOUS, Owner
@@ -61,8 +60,7 @@ class PlaceLimits:
     `owner_running_max` is how many executions of one owner may run at once, `memory_bytes_max` what all places may
     take together; None leaves it to `places_max`. For `patience_s` a call rather waits for its session's own warm
     worker than takes the place of another session's: a start costs a hundred times what a warm run does. Of a
-    session's runs that have begun within `burst_s` there are at most as many at once as `bursts_max` says for its
-    language (see Bursts).
+    session's runs that have begun within `burst_s` there are `bursts_max` at once (see Bursts).
     """
 
     places_max: int
@@ -72,5 +70,5 @@ class PlaceLimits:
     owner_running_max: int | None = None
     memory_bytes_max: int | None = None
     patience_s: float = 0.25
-    bursts_max: Mapping[Language, int] = field(factory=dict)
+    bursts_max: int | None = None
     burst_s: float = 0.02

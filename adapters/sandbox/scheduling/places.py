@@ -59,7 +59,7 @@ class Places(Generic[Process]):
         """Give a place back; its worker is kept only when it may be used again, and then counts `memory_bytes`."""
         self._beginning.end(place)
         self.ledger.settle(place, reusable=reusable, memory_bytes=memory_bytes)
-        self._serve(place.request.session)
+        self._serve(place.request.session if place in self.ledger.idle else None)
 
     def evict(self, session: int) -> None:
         """Give up what the session keeps warm, now if idle and otherwise after the run."""
@@ -119,11 +119,11 @@ class Places(Generic[Process]):
     # Serving.
 
     def _serve(self, freed: int | None = None) -> None:
-        """Serve who can be served; `freed` is the session of whose places one has become free."""
+        """Serve who can be served; `freed` is the session whose warm worker has become free."""
         in_vain: set[PlaceRequest] = set()
         while self._lines and (self.ledger.idle or not self.ledger.is_full):
             served = self._serve_one(freed, in_vain)
-            # Where the place that has become free is taken again, everybody else stands where they stood.
+            # Where that worker is taken again, everybody else stands where they stood.
             if served is None or served == freed:
                 break
         self._await_bursts()
@@ -145,7 +145,7 @@ class Places(Generic[Process]):
         return None
 
     def _grant(self, request: PlaceRequest, *, is_patient: bool) -> Place[Process] | None:
-        bursts_max = self.limits.bursts_max.get(request.kind.language)
+        bursts_max = self.limits.bursts_max
         if bursts_max is not None and self._beginning.count(request.session) >= bursts_max:
             return None
         place = self.ledger.grant(request, is_patient=is_patient)

@@ -51,7 +51,7 @@ class Deadline:
 
     def _look(self) -> None:
         elapsed_s = time.monotonic() - self._started_s
-        if elapsed_s >= self._next_s:
+        while elapsed_s >= self._next_s:
             next_s = next(self._looks_s, None)
             if next_s is None:
                 self.end(Exchange(Ending.TIMED_OUT))

@@ -406,3 +406,19 @@ async def test_a_client_that_reads_slowly_gets_all_of_it():
             await asyncio.sleep(0)
         writer.write(REQUEST)
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
+
+
+async def test_whoever_is_answered_is_told_that_the_client_is_gone_though_more_was_asked():
+    begun, told = asyncio.Event(), asyncio.Event()
+
+    async def app(_scope: Any, receive: Any, _send: Any) -> None:
+        await receive()
+        begun.set()
+        if (await receive())["type"] == "http.disconnect":
+            told.set()
+
+    async with connected(BoundedConnection, app) as (_, writer):
+        writer.write(REQUEST + REQUEST)
+        await begun.wait()
+        writer.close()
+        await told.wait()

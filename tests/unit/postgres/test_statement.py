@@ -1,5 +1,6 @@
 """Statements have named placeholders as they are written, and numbered ones as they are sent."""
 
+import attrs
 import pytest
 
 from adapters.postgres.statement import Statement
@@ -23,7 +24,8 @@ def test_without_placeholders_there_are_no_values():
     assert Statement("select_nothing", "SELECT 1").values({}) == []
 
 
-def test_no_statement_has_a_mark_left():
-    statements = load_statements()
-    assert b"%(" not in statements.executions.begin_executions.numbered
-    assert b"%(" not in statements.keyed_calls.begin_keyed_executions.numbered
+def test_every_statement_is_translated_to_its_end():
+    for holder in attrs.astuple(load_statements(), recurse=False):
+        for statement in attrs.astuple(holder, recurse=False):
+            assert b"%(" not in statement.numbered, statement
+            assert statement.numbered.count(b"%") == statement.sql.count("%%"), statement

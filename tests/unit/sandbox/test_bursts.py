@@ -6,6 +6,7 @@ from adapters.sandbox.scheduling.bursts import Bursts
 from adapters.sandbox.scheduling.place import Kind, PlaceLimits, PlaceRequest
 from adapters.sandbox.scheduling.places import Places
 from domain.language import Language
+from tests.unit.sandbox.fakes import ManualProcess
 
 LONG_S = 60.0
 
@@ -38,11 +39,11 @@ def test_who_has_begun_long_ago_counts_no_more():
 
 
 def places_of(now, **limits):
-    return Places(PlaceLimits(9, 9, 9, 5.0, bursts_max={Language.PYTHON: 2}, **limits), now=lambda: now[0])
+    return Places(PlaceLimits(9, 9, 9, 5.0, bursts_max=2, **limits), now=lambda: now[0])
 
 
-def request(session, language=Language.PYTHON):
-    return PlaceRequest(session, Kind(language, 128), keeps=True)
+def request(session):
+    return PlaceRequest(session, Kind(Language.PYTHON, 128), keeps=True)
 
 
 async def queued(places, session):
@@ -88,10 +89,10 @@ async def test_a_session_begins_one_more_when_its_runs_take_long():
         assert (await waiting).request.session == 1
 
 
-async def test_a_language_without_a_number_begins_as_many_as_come():
-    places = places_of([0.0], burst_s=LONG_S)
-    for _ in range(3):
-        await places.acquire(request(1, Language.NODEJS))
+async def test_without_a_number_as_many_begin_as_come():
+    places = Places(PlaceLimits(9, 9, 9, 5.0))
+    for _ in range(9):
+        await places.acquire(request(1))
 
 
 async def test_each_run_that_is_over_lets_one_of_its_session_begin():
@@ -105,3 +106,33 @@ async def test_each_run_that_is_over_lets_one_of_its_session_begin():
         begun.append([number for number, each in enumerate(waiting) if each.done()])
     assert begun == [[1], [1, 3], [0, 1, 3], [0, 1, 2, 3]]
     places.clear()
+
+
+async def test_a_place_whose_worker_is_gone_goes_to_others_when_its_own_session_has_taken_an_idle_one():
+    now = [0.0]
+    places = Places(PlaceLimits(3, 2, 9, 5.0, bursts_max=1, burst_s=LONG_S), now=lambda: now[0])
+    old, _ = await places.acquire(request(1)), await places.acquire(request(2))
+    old.process = ManualProcess()
+    now[0] = LONG_S
+    young = await places.acquire(request(1))
+    other, own = await queued(places, 2), await queued(places, 1)
+    places.release(old, reusable=True)
+    await asyncio.sleep(0)
+    assert [other.done(), own.done()] == [False, False]
+    places.release(young, reusable=False)
+    await asyncio.sleep(0)
+    assert own.result() is old
+    assert other.done(), "two of three places are taken"
+    places.clear()
+
+
+async def test_first_moments_that_are_over_are_enough_to_be_served():
+    loop = asyncio.get_running_loop()
+    behind = loop.time() + 0.02
+    # Timers come early, as measured by it: those who wait are served all the same, two at a time.
+    places = Places(
+        PlaceLimits(9, 9, 9, LONG_S, patience_s=LONG_S, bursts_max=2, burst_s=0.01),
+        now=lambda: max(0.0, loop.time() - behind),
+    )
+    async with asyncio.timeout(3):
+        await asyncio.gather(*(places.acquire(request(1)) for _ in range(7)))

@@ -91,3 +91,16 @@ async def test_who_had_no_processor_at_the_first_look_is_looked_at_again_soon():
     deadline.cancel()
     # The first of the quarters would be after 15 s.
     assert told_s[0] < 5
+
+
+async def test_what_is_over_at_the_next_look_ends_with_it():
+    timers, endings = [], []
+
+    class LateLoop:
+        def call_later(self, _delay_s, callback):
+            timers.append(callback)
+
+    Deadline(LateLoop(), 0.0, 1.0, lambda: 0.0, endings.append).start()
+    timers.pop()()
+    assert [each.ending for each in endings] == [Ending.TIMED_OUT]
+    assert not timers

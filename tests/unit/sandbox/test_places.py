@@ -483,3 +483,28 @@ async def test_why_workers_were_taken_from_their_sessions_is_counted():
     places.release(dying, reusable=True)
     dying.process.die()
     assert places.ledger.evictions == dict.fromkeys(Eviction, 1)
+
+
+async def test_who_has_lost_patience_still_waits_for_no_longer_than_the_queue_allows():
+    places = places_of(places_max=1, queue_timeout_s=0.02, patience_s=0.01)
+    await taken(places, 1)
+    async with asyncio.timeout(3):
+        with pytest.raises(Overloaded):
+            await places.acquire(request(2))
+    assert places.waiting == 0
+
+
+async def test_a_wait_ends_in_time_however_long_its_patience():
+    places = places_of(places_max=1, queue_timeout_s=0.01, patience_s=60.0)
+    await taken(places, 1)
+    async with asyncio.timeout(3):
+        with pytest.raises(Overloaded):
+            await places.acquire(request(2))
+
+
+async def test_losing_patience_is_enough_to_be_served():
+    places = places_of(patience_s=0.01, queue_timeout_s=60.0, burst_s=60.0)
+    own, other = await taken(places, 1), await taken(places, 2)
+    places.release(other, reusable=True)
+    async with asyncio.timeout(3):
+        assert await taken(places, 1) not in (own, other)
