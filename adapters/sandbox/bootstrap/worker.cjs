@@ -264,25 +264,8 @@ const changesBuiltIns = new RegExp([
 const harden = new vm.Script(
   `(function () {
   'use strict';
-  const { freeze, getPrototypeOf, getOwnPropertyDescriptor, defineProperty } = Object;
+  const { freeze, seal, getPrototypeOf, getOwnPropertyDescriptor, defineProperty } = Object;
   const { ownKeys } = Reflect;
-
-  // What an object inherits cannot be assigned to while that is frozen, but a script gives its errors names.
-  function letOverride(holder) {
-    for (const key of ownKeys(holder)) {
-      const { value, writable } = getOwnPropertyDescriptor(holder, key);
-      if (writable !== true) continue;
-      defineProperty(holder, key, {
-        get: () => value,
-        set(given) {
-          if (this === holder) throw new TypeError('Cannot change ' + String(key) + ' of a built-in object');
-          if (this === Object(this)) {
-            defineProperty(this, key, { value: given, writable: true, enumerable: true, configurable: true });
-          }
-        },
-      });
-    }
-  }
 
   const found = new Set();
   const left = [];
@@ -304,14 +287,24 @@ const harden = new vm.Script(
       const next = left.pop();
       reach(getPrototypeOf(next));
       reachAll(next);
-      freeze(next);
+      if (inherited.has(next)) seal(next);
+      else freeze(next);
     }
   }
 
-  letOverride(Object.prototype);
+  // Where a name is inherited that cannot be changed, nothing else can be set under it either, but objects get a
+  // toString and errors a name. So these can be changed, and are set again.
+  const inherited = new Set([Object.prototype, Function.prototype]);
   for (const key of ownKeys(globalThis)) {
     const { value } = getOwnPropertyDescriptor(globalThis, key);
-    if (value?.prototype instanceof Error || value === Error) letOverride(value.prototype);
+    if (value === Error || value?.prototype instanceof Error) inherited.add(value.prototype);
+  }
+  const names = [];
+  for (const holder of inherited) {
+    for (const key of ownKeys(holder)) {
+      const { value, writable } = getOwnPropertyDescriptor(holder, key);
+      if (writable === true) names.push([holder, key, value]);
+    }
   }
   reachAll(globalThis);
   // What syntax and calls make, and no name leads to.
@@ -340,6 +333,7 @@ const harden = new vm.Script(
   }
   const { exec } = RegExp.prototype;
   return () => {
+    for (const [holder, key, value] of names) holder[key] = value; // an error where that is not allowed any more
     RegExp.input = '';
     exec.call(/(?:)/, '');
   };
@@ -362,16 +356,20 @@ class Realm {
 class KeptRealm extends Realm {
   constructor(context) {
     for (const name of Object.keys(made)) delete context[name];
-    const forgetMatches = harden.runInContext(context)();
+    const restore = harden.runInContext(context)();
     super(context);
-    this.forgetMatches = forgetMatches;
+    this.restore = restore;
     for (const name of hostNames) Object.defineProperty(context, name, { configurable: false });
     this.names = new Set(Reflect.ownKeys(context));
     this.prototype = Object.getPrototypeOf(context);
   }
 
   clear() {
-    this.forgetMatches();
+    try {
+      this.restore();
+    } catch {
+      return false;
+    }
     for (const name of Reflect.ownKeys(this.context)) {
       if (!this.names.has(name) && !Reflect.deleteProperty(this.context, name)) return false;
     }

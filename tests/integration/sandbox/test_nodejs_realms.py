@@ -93,6 +93,29 @@ async def test_built_in_objects_hold_nothing_from_one_execution_to_the_next(shar
     assert await values_of(shared, source) == ["undefined"] * 3
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "above(of({})).toString = () => 'other'",
+        "Object['defineProp' + 'erty'](above(of({})), 'toString', { value: () => 'other', writable: false })",
+        "Object['defineProp' + 'erty'](above(of({})), 'toString', { writable: false })",
+        "Object.freeze(above(of({})))",
+        "above(of(new Error())).name = 'other'",
+        "above(of(new TypeError())).message = 'other'",
+        "above(of(() => 1)).call = 'other'",
+        "above(of({}))['const' + 'ructor'] = class other {}",
+    ],
+)
+async def test_names_that_are_inherited_are_as_they_were_in_the_next_execution(shared, change):
+    source = f"""{FIND} const own = {{}}; own.toString = 1;
+    const seen = [`${{{{}}}}`, String(new Error('x')), String(new TypeError()), typeof (() => 1).call, of({{}}).name,
+      own.toString];
+    try {{ {change} }} catch {{}}
+    return seen"""
+    expected = ["[object Object]", "Error: x", "TypeError", "function", "Object", 1]
+    assert await values_of(shared, source) == [expected] * 3
+
+
 async def test_nothing_that_a_built_in_object_makes_leads_to_one_that_can_be_changed(shared):
     # Every function that can be reached is called and constructed, with values of several kinds.
     source = """
@@ -106,9 +129,12 @@ async def test_nothing_that_a_built_in_object_makes_leads_to_one_that_can_be_cha
       seen.add(value);
       left.push([value, path]);
     };
+    const restored = [Object.prototype, Function.prototype, Error.prototype];
+    const isClosed = (value) => Object.isFrozen(value)
+      || Object.isSealed(value) && (restored.includes(value) || value instanceof Error);
     const look = (value, path) => {
       for (let above = value; above !== null; above = Object.getPrototypeOf(above)) {
-        if (above !== value && !Object.isFrozen(above)) open.add(path);
+        if (above !== value && !isClosed(above)) open.add(path);
         see(above, path);
       }
     };
@@ -148,8 +174,6 @@ async def test_a_change_of_a_built_in_object_that_has_no_effect_says_so_in_stric
     failure = await failure_of(shared, node(source, key=key))
     assert failure.name == "TypeError"
     assert "object is not extensible" in failure.message
-    failure = await failure_of(shared, node("'use strict'; ({})['__pro' + 'to__'].toString = 1", key=key))
-    assert "toString" in failure.message
 
 
 @pytest.mark.parametrize(
