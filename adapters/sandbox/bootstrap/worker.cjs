@@ -146,19 +146,20 @@ const stdout = { write: (text) => writeAll(1, Buffer.from(text)) };
 const stderr = { write: (text) => writeAll(2, Buffer.from(text)) };
 // What each execution has of its own.
 const made = {
-  global: () => realm.context,
+  global: (execution) => execution.realm.context,
   console: () => new Console({ stdout, stderr, colorMode: false, ignoreErrors: false }),
   setTimeout: (execution) => (...given) => execution.keep(setTimeout(...given)),
   setInterval: (execution) => (...given) => execution.keep(setInterval(...given)),
   setImmediate: (execution) => (...given) => execution.keep(setImmediate(...given)),
 };
 const hostNames = Object.getOwnPropertyNames(globalThis).filter((name) => !plain.has(name) || Object.hasOwn(made, name));
-const hostGlobals = Object.fromEntries(hostNames.map((name) => [name, {
-  get: () => current.global(name),
-  set: (value) => current.globals.set(name, value),
-  enumerable: false,
-  configurable: true,
-}]));
+// Names and modules by which nothing of an execution can call back when it is over.
+const QUIET = new Set([
+  ...Object.keys(made), 'clearTimeout', 'clearInterval', 'clearImmediate', 'queueMicrotask', 'structuredClone', 'Buffer',
+  'URL', 'URLSearchParams', 'TextEncoder', 'TextDecoder', 'atob', 'btoa', 'Event', 'EventTarget', 'AbortController',
+  'DOMException', 'Headers', 'FormData',
+]);
+const QUIET_MODULES = new Set(['path', 'util', 'assert', 'url', 'querystring', 'buffer', 'string_decoder', 'events', 'os']);
 
 const hostRequire = createRequire('/script.js');
 
@@ -244,69 +245,70 @@ const glue = new vm.Script(
 
 // Realms.
 //
-// An execution finds globals and built-in objects that no other has changed. A realm of its own takes eight times as
-// long as the rest of a run. So one realm is kept for all executions, whose built-in objects cannot be changed and whose
-// globals are cleared. Only a script that looks as if it changed built-in objects has a new realm each time, where it
-// can; what is kept apart does not depend on the look of it.
+// An execution finds globals and built-in objects that no other has changed. A new realm takes eight times as long as
+// the rest of a run. So one realm is kept for all executions: nothing can be added to its built-in objects or taken
+// away, and what is changed is found afterwards. A script that looks as if it added something has a new realm each time,
+// where it can, and so has one that has once left something behind, or may be called back when its execution is over.
 
-const CHANGE = String.raw`\s*(?:[-+*/%&|^?<>]{0,3}=(?![=>])|\+\+|--)`;
-const MEMBER = String.raw`(?:\s*\.\s*\w+|\s*\[[^\]]*\])`;
-const changesBuiltIns = new RegExp([
-  String.raw`\b(?:prototype|__\w+__|defineProperty|defineProperties|setPrototypeOf|Reflect|Proxy|eval|Function)\b`,
-  String.raw`[.['"\x60]\s*constructor\b`,
-  String.raw`\b(?:assign\s*\(|delete)\s*(?:global|globalThis|[A-Z])`,
-  // A member of what may be built in, a built-in name (declared or not), and what is called when others are forgotten.
-  String.raw`\b(?:[A-Z]\w*${MEMBER}+|(?:global|globalThis)${MEMBER}*${MEMBER})${CHANGE}`,
-  String.raw`(?<![.\w$])(?:${[...plain].join('|')})${CHANGE}`,
-  String.raw`\b(?:WeakRef|FinalizationRegistry)\b`,
+const CHANGE = String.raw`\s{0,9}(?:[-+*/%&|^?<>]{0,3}=(?![=>])|\+\+|--)`;
+const MEMBER = String.raw`\s{0,9}(?:\.\s{0,9}\w{1,60}|\[[^\]]{0,60}\])`;
+// Nothing in it is repeated without a bound: a script may be long, and hostile.
+const looksLikeMore = new RegExp([
+  String.raw`\b(?:prototype|__\w{1,60}__|defineProperty|defineProperties|[gs]etPrototypeOf|Reflect|Proxy|eval|Function)\b`,
+  String.raw`[.['"\x60]\s{0,9}constructor\b`,
+  String.raw`\b(?:assign\s{0,9}\(|delete)\s{0,9}(?:global|[A-Z])`,
+  String.raw`\b(?:[A-Z]\w{0,60}|global|globalThis)(?:${MEMBER}){1,4}${CHANGE}`,
+  String.raw`\b(?:import\s{0,9}\(|WeakRef\b|FinalizationRegistry\b|waitAsync\b)`,
 ].join('|'));
 
 const harden = new vm.Script(
   `(function () {
   'use strict';
-  const { freeze, seal, getPrototypeOf, getOwnPropertyDescriptor, defineProperty } = Object;
+  const { seal, isExtensible, getPrototypeOf, getOwnPropertyDescriptor, defineProperty } = Object;
   const { ownKeys } = Reflect;
+
+  // They call back later.
+  delete globalThis.FinalizationRegistry;
+  delete globalThis.WeakRef;
+  delete Atomics.waitAsync;
 
   const found = new Set();
   const left = [];
+  const holders = [], names = [], values = []; // of what could be changed, as it is now
+  const untouched = new Set([RegExp.prototype, Promise.prototype]); // else they would be slow
   function reach(value) {
     if (value !== Object(value) || value === globalThis || found.has(value)) return;
     found.add(value);
     left.push(value);
   }
-  function reachAll(holder) {
+  function watch(holder) {
     const keys = ownKeys(holder);
     if (typeof holder === 'function' && keys.length === 2) return; // its name and its length
     for (const key of keys) {
-      const { value, get, set } = getOwnPropertyDescriptor(holder, key);
+      const { value, writable, get, set } = getOwnPropertyDescriptor(holder, key);
+      if (writable === true) holders.push(holder), names.push(key), values.push(value);
       reach(value), reach(get), reach(set);
     }
   }
-  function freezeAll() {
+  function sealAll() {
     while (left.length > 0) {
       const next = left.pop();
       reach(getPrototypeOf(next));
-      reachAll(next);
-      if (inherited.has(next)) seal(next);
-      else freeze(next);
+      watch(next);
+      if (!untouched.has(next)) seal(next);
     }
+  }
+  function shapeOf(holder) {
+    const keys = ownKeys(holder);
+    return [isExtensible(holder), getPrototypeOf(holder), keys.length, ...keys.flatMap((key) => {
+      const { get, set, configurable, writable } = getOwnPropertyDescriptor(holder, key);
+      return [key, get, set, configurable, writable];
+    })];
   }
 
-  // Where a name is inherited that cannot be changed, nothing else can be set under it either, but objects get a
-  // toString and errors a name. So these can be changed, and are set again.
-  const inherited = new Set([Object.prototype, Function.prototype]);
-  for (const key of ownKeys(globalThis)) {
-    const { value } = getOwnPropertyDescriptor(globalThis, key);
-    if (value === Error || value?.prototype instanceof Error) inherited.add(value.prototype);
-  }
-  const names = [];
-  for (const holder of inherited) {
-    for (const key of ownKeys(holder)) {
-      const { value, writable } = getOwnPropertyDescriptor(holder, key);
-      if (writable === true) names.push([holder, key, value]);
-    }
-  }
-  reachAll(globalThis);
+  watch(globalThis);
+  reach(getPrototypeOf(globalThis));
+  for (const key of ownKeys(globalThis)) defineProperty(globalThis, key, { configurable: false });
   // What syntax and calls make, and no name leads to.
   [
     async function () {}, function* () {}, async function* () {},
@@ -322,20 +324,27 @@ const harden = new vm.Script(
       const segments = segment(this, text);
       reach(getPrototypeOf(segments));
       reach(getPrototypeOf(segments[Symbol.iterator]()));
-      freezeAll();
+      sealAll();
       return segments;
     } }.segment;
   }
-  freezeAll();
-  for (const key of ownKeys(globalThis)) {
-    const { writable } = getOwnPropertyDescriptor(globalThis, key);
-    defineProperty(globalThis, key, writable ? { writable: false, configurable: false } : { configurable: false });
-  }
+  sealAll();
+
   const { exec } = RegExp.prototype;
+  const shapes = [...untouched].map((holder) => [holder, shapeOf(holder)]);
+  // Whether everything is as it was.
   return () => {
-    for (const [holder, key, value] of names) holder[key] = value; // an error where that is not allowed any more
+    for (let at = 0; at < holders.length; at += 1) {
+      const member = getOwnPropertyDescriptor(holders[at], names[at]);
+      if (member === undefined || member.value !== values[at] || member.writable !== true) return false;
+    }
+    for (const [holder, shape] of shapes) {
+      const now = shapeOf(holder);
+      if (now.length !== shape.length || now.some((each, at) => each !== shape[at])) return false;
+    }
     RegExp.input = '';
     exec.call(/(?:)/, '');
+    return true;
   };
 })`,
   { filename: GLUE_NAME },
@@ -343,7 +352,16 @@ const harden = new vm.Script(
 
 class Realm {
   constructor(context) {
-    this.context = Object.defineProperties(context, hostGlobals);
+    this.context = context;
+    this.execution = null;
+    for (const name of hostNames) {
+      Object.defineProperty(context, name, {
+        get: () => this.execution.global(name),
+        set: (value) => this.execution.globals.set(name, value),
+        enumerable: false,
+        configurable: true,
+      });
+    }
     this.start = glue.runInContext(context);
   }
 
@@ -356,24 +374,20 @@ class Realm {
 class KeptRealm extends Realm {
   constructor(context) {
     for (const name of Object.keys(made)) delete context[name];
-    const restore = harden.runInContext(context)();
+    const isAsItWas = harden.runInContext(context)();
     super(context);
-    this.restore = restore;
+    this.isAsItWas = isAsItWas;
     for (const name of hostNames) Object.defineProperty(context, name, { configurable: false });
     this.names = new Set(Reflect.ownKeys(context));
     this.prototype = Object.getPrototypeOf(context);
   }
 
   clear() {
-    try {
-      this.restore();
-    } catch {
-      return false;
-    }
     for (const name of Reflect.ownKeys(this.context)) {
       if (!this.names.has(name) && !Reflect.deleteProperty(this.context, name)) return false;
     }
-    return Object.getPrototypeOf(this.context) === this.prototype && Object.isExtensible(this.context);
+    const isItself = Object.getPrototypeOf(this.context) === this.prototype && Object.isExtensible(this.context);
+    return isItself && this.isAsItWas();
   }
 }
 
@@ -440,13 +454,13 @@ function safely(describe, error) {
 // One execution and what it leaves behind.
 
 let script = null;
-let wantsOwnRealm = false;
+let wantsNewRealms = false;
 let current = null;
 // Made while nothing is asked: it takes longer than most scripts.
 let realm = new KeptRealm(firstContext);
 
 function makeReady() {
-  const kind = wantsOwnRealm ? Realm : KeptRealm;
+  const kind = wantsNewRealms ? Realm : KeptRealm;
   if (realm?.constructor !== kind) realm = new kind(vm.createContext(vm.constants.DONT_CONTEXTIFY));
   return realm;
 }
@@ -459,11 +473,14 @@ class Execution {
     this.timers = new Set();
     this.reusable = true;
     this.settled = false;
+    this.realm = makeReady();
+    this.realm.execution = this;
+    this.isQuiet = true; // nothing of it can call back when it is over
   }
 
   run() {
     if (script instanceof Error) return this.fail(script);
-    const { context, start } = makeReady();
+    const { context, start } = this.realm;
     try {
       const main = script.runInContext(context);
       const host = { succeed: (text) => this.succeed(text), fail: (error) => this.fail(error) };
@@ -475,6 +492,7 @@ class Execution {
 
   // What the script finds under a name of Node's.
   global(name) {
+    this.isQuiet &&= QUIET.has(name);
     if (!this.globals.has(name)) this.globals.set(name, Object.hasOwn(made, name) ? made[name](this) : globalThis[name]);
     return this.globals.get(name);
   }
@@ -489,7 +507,9 @@ class Execution {
       const error = new Error(`Cannot find module '${name}': only Node's own modules are here`);
       throw Object.assign(error, { code: 'MODULE_NOT_FOUND' });
     }
-    if (LASTING.has(String(name).replace(/^node:/, ''))) this.reusable = false;
+    const plainName = String(name).replace(/^node:/, '');
+    if (LASTING.has(plainName)) this.reusable = false;
+    this.isQuiet &&= QUIET_MODULES.has(plainName);
     return hostRequire(name);
   }
 
@@ -525,7 +545,10 @@ class Execution {
       process.exitCode = undefined;
       process.chdir(SCRATCH);
       for (const name of fs.readdirSync(SCRATCH)) fs.rmSync(path.join(SCRATCH, name), { recursive: true, force: true });
-      if (!realm.clear()) realm = null;
+      if (!this.isQuiet || !this.realm.clear()) {
+        realm = null;
+        wantsNewRealms = true;
+      }
       return this.reusable && nothingIsLeft();
     } catch {
       return false;
@@ -571,7 +594,7 @@ function load(source) {
   } catch (error) {
     script = error;
   }
-  wantsOwnRealm = changesBuiltIns.test(source);
+  wantsNewRealms = looksLikeMore.test(source);
 }
 
 process.on('uncaughtException', (error) => current?.fail(error));
