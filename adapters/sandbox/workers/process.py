@@ -114,7 +114,9 @@ class WorkerProcess:
             operations,
             Deadline(self._loop, timeout_s, cpu_s_max, self.meter.cpu_s, self._end, cpu_before_s, self._priority.lower),
         )
-        cpu_after_s, footprint = self.meter.cpu_s(), self.meter.footprint()
+        cpu_after_s = self.meter.cpu_s()
+        cpu_s = None if cpu_after_s is None else cpu_after_s - cpu_before_s
+        footprint = self.meter.footprint(cpu_s)
         self.meter.rest(cpu_after_s, footprint)
         return await self._settled(
             Exchange(
@@ -123,7 +125,7 @@ class WorkerProcess:
                 ended.observed,
                 elapsed_s=time.perf_counter() - started_at,
                 cpu_before_s=cpu_before_s,
-                cpu_s=None if cpu_after_s is None else cpu_after_s - cpu_before_s,
+                cpu_s=cpu_s,
                 footprint=footprint,
             )
         )
