@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from functools import partial
 from pathlib import Path
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from tests.benchmarks import callers, executions, http_runs, peer, pgbench, requests, servers, watched
 from tests.benchmarks.database import Database
@@ -266,11 +266,16 @@ class Plan:
         """Workers come so slowly that a few of them take longer than other measurements."""
         return self.scope.times.measured_s * 3
 
+    @property
+    def _warm_times(self) -> Times:
+        """Each of the interpreters is warm after some hundred executions, not only the service."""
+        return evolve(self.scope.times, warmup_s=self.scope.times.warmup_s * 4)
+
     def _warm(self, system: str, language: str, sessions: int = executions.WARM_SESSIONS) -> Step:
         case = Case(system, WARM[language], self.scope.connections, sessions)
 
         def work(server: Server) -> Sequence[Measurement]:
-            return [http_runs.run(executions.warm(server, case, language), self.database.pid, self.scope.times)]
+            return [http_runs.run(executions.warm(server, case, language), self.database.pid, self._warm_times)]
 
         return Step(f"{system}: {case.operation}, {sessions} sessions", work)
 
@@ -284,7 +289,7 @@ class Plan:
                     Contender(bare_case, bare, requests.initializes()),
                     executions.warm(server, case, language),
                 ]
-                return http_runs.in_turns(rivals, self.database.pid, self.scope.times)
+                return http_runs.in_turns(rivals, self.database.pid, self._warm_times)
 
         return Step(f"in turns with bare Starlette: {case.operation}", work)
 
