@@ -42,7 +42,12 @@ def cli() -> None:
 
 @cli.command()
 @click.option("--seconds", default=3.0, show_default=True, help="Measured, for each line.")
-@click.option("--warmup", default=1.0, show_default=True, help="Seconds of load before that; four times as many where interpreters have to be warm.")
+@click.option(
+    "--warmup",
+    default=1.0,
+    show_default=True,
+    help="Seconds of load before that; four times as many where interpreters have to be warm.",
+)
 @click.option("--sizes", default=",".join(map(str, _SIZES)), show_default=True, help="Numbers of sessions.")
 @click.option("--connections", default=",".join(map(str, _CONNECTIONS)), show_default=True)
 @click.option("--grid", is_flag=True, help="Every number of connections on every number of sessions, peers too.")
