@@ -253,7 +253,7 @@ const glue = new vm.Script(
 const CHANGE = String.raw`\s{0,9}(?:[-+*/%&|^?<>]{0,3}=(?![=>])|\+\+|--)`;
 const MEMBER = String.raw`\s{0,9}(?:\.\s{0,9}\w{1,60}|\[[^\]]{0,60}\])`;
 // Nothing in it is repeated without a bound: a script may be long, and hostile.
-const looksLikeMore = new RegExp([
+const looksLikeAdding = new RegExp([
   String.raw`\b(?:prototype|__\w{1,60}__|defineProperty|defineProperties|[gs]etPrototypeOf|Reflect|Proxy|eval|Function)\b`,
   String.raw`[.['"\x60]\s{0,9}constructor\b`,
   String.raw`\b(?:assign\s{0,9}\(|delete)\s{0,9}(?:global|[A-Z])`,
@@ -286,7 +286,7 @@ const harden = new vm.Script(
     if (typeof holder === 'function' && keys.length === 2) return; // its name and its length
     for (const key of keys) {
       const { value, writable, get, set } = getOwnPropertyDescriptor(holder, key);
-      if (writable === true) holders.push(holder), names.push(key), values.push(value);
+      if (writable === true && !untouched.has(holder)) holders.push(holder), names.push(key), values.push(value);
       reach(value), reach(get), reach(set);
     }
   }
@@ -301,8 +301,8 @@ const harden = new vm.Script(
   function shapeOf(holder) {
     const keys = ownKeys(holder);
     return [isExtensible(holder), getPrototypeOf(holder), keys.length, ...keys.flatMap((key) => {
-      const { get, set, configurable, writable } = getOwnPropertyDescriptor(holder, key);
-      return [key, get, set, configurable, writable];
+      const { value, get, set, configurable, writable } = getOwnPropertyDescriptor(holder, key);
+      return [key, value, get, set, configurable, writable];
     })];
   }
 
@@ -340,6 +340,7 @@ const harden = new vm.Script(
       // Who freezes an object freezes its first member.
       if (holders[at] !== holders[at - 1] && !getOwnPropertyDescriptor(holders[at], names[at]).writable) return false;
     }
+    // What this calls has just been found to be as it was.
     for (const [holder, shape] of shapes) {
       const now = shapeOf(holder);
       if (now.length !== shape.length || now.some((each, at) => each !== shape[at])) return false;
@@ -596,7 +597,7 @@ function load(source) {
   } catch (error) {
     script = error;
   }
-  wantsNewRealms = looksLikeMore.test(source);
+  wantsNewRealms = looksLikeAdding.test(source);
 }
 
 process.on('uncaughtException', (error) => current?.fail(error));

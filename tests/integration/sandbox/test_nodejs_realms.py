@@ -268,6 +268,22 @@ async def test_a_worker_that_shares_its_realm_is_used_again(shared):
     assert [report.cold_start for report in reports] == [True, False, False]
 
 
+@pytest.mark.parametrize("type_of", ["/./", "Promise.resolve()"])
+async def test_nothing_of_a_script_runs_when_its_changes_are_looked_for(shared, type_of):
+    key = new_session()
+    define = f"Object['defineProp' + 'erty'](above(of({type_of})), name, {{ get() {{ throw new Error('late') }} }})"
+    source = f"{FIND} for (const name of ['test', 'finally']) {define}; return 1"
+    reports = [await report_of(shared, node(source, key=key)) for _ in range(2)]
+    assert [(report.result, report.cold_start) for report in reports] == [("1", True), ("1", False)]
+
+
+async def test_who_changes_what_the_look_is_made_with_is_found_all_the_same(shared):
+    source = f"""{FIND} const list = above(of([])), seen = typeof of(/./).mark + typeof (/./).mark;
+    list.some = () => false; list.every = () => true; list.flatMap = () => []; above(of(/./)).mark = 1;
+    return seen"""
+    assert await values_of(shared, source) == ["undefinedundefined"] * 3
+
+
 async def test_another_script_of_the_session_has_the_realm_that_it_needs(shared):
     key = new_session()
     sources = ("return [].mark ?? 0", "Array.prototype.mark = 1; return [].mark", "return [].mark ?? 0")
