@@ -146,11 +146,14 @@ async def test_a_violated_constraint_is_refused(gateway):
     assert isinstance(caught.value.__cause__, psycopg.errors.UniqueViolation)
 
 
-async def test_a_bug_surfaces_as_it_is_and_costs_no_connection(gateway):
-    before = await backend_of(gateway)
-    with pytest.raises(psycopg.errors.UndefinedFunction):
-        await gateway.fetch(Statement("select_nothing", "SELECT nothing_of_this_name()"), {})
-    assert await backend_of(gateway) == before
+@pytest.mark.parametrize("prepares", [True, False], ids=["in preparing", "in carrying out"])
+async def test_a_bug_surfaces_as_it_is_and_costs_no_connection(database_url, other, prepares):
+    async with opened(database_url, pool_size_max=1, prepares=prepares) as gateway:
+        before = await backend_of(gateway)
+        for _ in range(2):
+            with pytest.raises(psycopg.errors.UndefinedFunction):
+                await gateway.fetch(Statement("select_no_function", "SELECT no_function(%(x)s)"), {"x": 1})
+        assert await backend_of(gateway) == before
 
 
 async def test_a_row_locked_by_another_ends_the_wait_and_nothing_is_stored(gateway, other):
@@ -248,15 +251,6 @@ async def test_what_is_not_repeatable_is_tried_once(gateway, other):
     with pytest.raises(StorageUnavailable):
         await gateway.fetch(failing(other, 1, "40001"), {}, repeatable=False)
     assert other.execute("SELECT last_value FROM calls").fetchone() == (1,)
-
-
-async def test_a_bug_that_is_found_in_preparing_surfaces_and_costs_no_connection(database_url, other):
-    async with opened(database_url, pool_size_max=1) as gateway:
-        before = await backend_of(gateway)
-        for _ in range(2):
-            with pytest.raises(psycopg.errors.UndefinedFunction):
-                await gateway.fetch(Statement("select_no_function", "SELECT no_function(%(x)s)"), {"x": 1})
-        assert await backend_of(gateway) == before
 
 
 async def test_a_plan_that_a_migration_has_made_stale_is_made_anew(database_url, other):
