@@ -14,14 +14,13 @@ from adapters.postgres.coalescing.key_set import KeySet
 from adapters.postgres.connections.errors import Refused, TookTooLong
 from adapters.postgres.connections.observing import tell_caller
 from adapters.tally import Tally
+from adapters.timers import call_later
 from domain.errors import Overloaded, ShuttingDown
 
 _MIB = 1024 * 1024
 _SIZES = tuple(2**n for n in range(9))
 _WAITS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _positive = validators.ge(1)
-_PAUSE_MIN_S = 0.001
-"""uvloop counts in these: its timers may be so much early, and less than half of it is no pause but the next turn."""
 
 
 @frozen
@@ -182,8 +181,7 @@ class Coalescer(Generic[Call, Answer]):
 
     def _depart_after(self, pause_s: float) -> None:
         if self._next is None:
-            pause_s = max(pause_s, _PAUSE_MIN_S)
-            self._next = asyncio.get_running_loop().call_later(pause_s, self._depart_next, context=self._context)
+            self._next = call_later(asyncio.get_running_loop(), pause_s, self._depart_next, self._context)
 
     def _depart_next(self) -> None:
         self._next = None

@@ -11,11 +11,9 @@ from adapters.sandbox.scheduling.bursts import Bursts
 from adapters.sandbox.scheduling.ledger import Ledger
 from adapters.sandbox.scheduling.lines import QUEUE, Lines, Waiting
 from adapters.sandbox.scheduling.place import Place, PlaceLimits, PlaceRequest, Process
+from adapters.timers import call_later
 from domain.errors import Overloaded
 from domain.identity import Owner
-
-_PAUSE_MIN_S = 0.001
-"""Timers may be so much early; what is left then is no pause but the next turn of the loop."""
 
 
 @define(eq=False)
@@ -160,8 +158,8 @@ class Places(Generic[Process]):
         """Have those who wait served when the next first moments are over."""
         over_at = self._beginning.next_end() if self._lines and self._next_burst is None else None
         if over_at is not None:
-            pause_s = max(over_at - self.now(), _PAUSE_MIN_S)
-            self._next_burst = asyncio.get_running_loop().call_later(pause_s, self._look_at_bursts)
+            loop = asyncio.get_running_loop()
+            self._next_burst = call_later(loop, over_at - self.now(), self._look_at_bursts)
 
     def _look_at_bursts(self) -> None:
         self._next_burst = None

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 from attrs import define, field
 
 from adapters.sandbox.workers.exchange import Ending, Exchange
+from adapters.timers import call_later
 
 _LOOKS = 4
 _EARLY_S = 0.005
-_REST_MIN_S = 0.001
-"""Timers of an event loop whose clock stands still during a turn come early by as much as the turn took until then."""
 _BUSY = 0.2
 """The part of its time on a processor that marks a script as one that computes."""
 
@@ -42,7 +41,7 @@ class Deadline:
         self._started_s = time.monotonic()
         self._looks_s = _looks_s(self.timeout_s)
         self._next_s = next(self._looks_s)
-        self._timer = self.loop.call_later(self._next_s, self._look)
+        self._timer = call_later(self.loop, self._next_s, self._look)
 
     def cancel(self) -> None:
         """Count no more."""
@@ -60,7 +59,7 @@ class Deadline:
                 self.end(Exchange(Ending.CPU_LIMIT))
                 return
             self._next_s = next_s
-        self._timer = self.loop.call_later(max(self._next_s - elapsed_s, _REST_MIN_S), self._look)
+        self._timer = call_later(self.loop, self._next_s - elapsed_s, self._look)
 
     def _has_computed_too_much(self, elapsed_s: float) -> bool:
         """Look at the CPU time, and have who computes wait behind others."""

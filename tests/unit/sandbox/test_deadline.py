@@ -39,7 +39,7 @@ async def test_a_clock_that_cannot_be_read_ends_nothing_early():
 class EarlyLoop:
     """Its timers come at once, as those of a loop do whose clock has fallen behind."""
 
-    def call_later(self, _delay_s, callback):
+    def call_later(self, _delay_s, callback, context):
         return asyncio.get_running_loop().call_soon(callback)
 
 
@@ -97,7 +97,7 @@ async def test_what_is_over_at_the_next_look_ends_with_it():
     timers, endings = [], []
 
     class LateLoop:
-        def call_later(self, _delay_s, callback):
+        def call_later(self, _delay_s, callback, context):
             timers.append(callback)
 
     Deadline(LateLoop(), 0.0, 1.0, lambda: 0.0, endings.append).start()
