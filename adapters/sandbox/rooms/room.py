@@ -80,6 +80,10 @@ class Room:
         await asyncio.shield(self.ready)
         try:
             launched = self._order(order)
+        except ConnectionError as error:
+            # The keeper has ended, before its end was told.
+            self.close()
+            raise RoomLost(f"the keeper takes no orders: {error}") from error
         except OSError as error:
             raise LaunchFailed(f"a worker cannot be ordered: {error}") from error
         try:

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -145,6 +146,16 @@ async def test_a_launcher_that_is_killed_takes_the_whole_room_along(opened):
         pids = [room.keeper_pid, *(process.launched.pid for process in runner._nursery._living)]
         os.kill(room._outer.pid, signal.SIGKILL)
         await until(lambda: not any(map(is_there, pids)))
+        assert await result_of(runner, run_of("result = 2")) == "2"
+
+
+async def test_a_room_whose_end_has_not_been_noticed_yet_costs_nobody_their_worker(opened):
+    async with opened(languages=PYTHON, spares=0) as runner:
+        await report_of(runner, run_of("result = 1"))
+        (room,) = rooms_of(runner)
+        os.kill(room.keeper_pid, signal.SIGKILL)
+        # Waits outside the event loop, which would notice.
+        assert select.select([room._outer_fd], [], [], 30)[0]
         assert await result_of(runner, run_of("result = 2")) == "2"
 
 
