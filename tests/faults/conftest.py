@@ -122,10 +122,3 @@ async def serving(settings, *, sandboxed=False):
         transport = httpx2.ASGITransport(app=application)
         async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=None) as client:
             yield client
-
-
-def backends(server, database):
-    """Return how many connections of the service there are."""
-    with server.admin(database) as admin:
-        query = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s AND datname = %s"
-        return admin.execute(query, (SERVICE_ROLE, database)).fetchone()[0]

@@ -10,6 +10,8 @@ import httpx2
 from attrs import define, field, frozen
 
 SETTLED_S = 20.0
+SETTLING = 64
+"""So many calls are repeated at once: the time of each is its own."""
 HUNG_S = 10.0
 KEYS_PER_S = 25
 WINDOW = 25
@@ -50,8 +52,13 @@ class KeyedCallers:
 
     async def settle(self):
         """Repeat every call until its end is known, and return the last answers."""
-        calls = list(self.answers)
-        return dict(zip(calls, await asyncio.gather(*map(self._settled, calls)), strict=True))
+        calls, places = list(self.answers), asyncio.Semaphore(SETTLING)
+
+        async def settled(call):
+            async with places:
+                return await self._settled(call)
+
+        return dict(zip(calls, await asyncio.gather(*map(settled, calls)), strict=True))
 
     async def _live_on(self):
         while not self._stopping:

@@ -7,6 +7,8 @@ import logging
 import multiprocessing
 import os
 import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
@@ -46,6 +48,7 @@ class Death:
     """Comes at one step, without notice."""
 
     at: str | None = None
+    in_flight: Callable[[], int] = lambda: 0
 
     def step(self, name):
         if name == self.at:
@@ -55,10 +58,21 @@ class Death:
         """Await the call, or be dead in its midst."""
         self.step(f"before {name}")
         if self.at == f"in {name}":
-            asyncio.get_running_loop().call_later(_UNDER_WAY_S, self.step, self.at)
+            await self._is_under_way(asyncio.ensure_future(call))
+            self.step(self.at)
         answer = await call
         self.step(f"after {name}")
         return answer
+
+    async def _is_under_way(self, task):
+        await _turns(lambda: self.in_flight() or task.done())
+        until_s = time.monotonic() + _UNDER_WAY_S
+        await _turns(lambda: time.monotonic() >= until_s)
+
+
+async def _turns(until):
+    while not until():  # noqa: ASYNC110  # nobody tells of it
+        await asyncio.sleep(0)
 
 
 class MortalCalls:
@@ -108,8 +122,8 @@ def runs_in(path):
 
 def application_of(settings, runs, kill_at=None):
     """Return the application; an execution's deadline has no grace, so that what is interrupted is soon unknown."""
-    death = Death(kill_at)
     controller = Controller(settings=settings)
+    death = Death(kill_at, lambda: controller.database.gateway().stats().in_flight)
     runner = CountingRunner(MemoryRunnerOptions(workers_max=64, queue_max=64), runs=runs, death=death)
     controller.runners.override(providers.Object(Runners(None, None, dict.fromkeys(Language, runner))))
     calls = MortalCalls(controller.database.keyed(), death)

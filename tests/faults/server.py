@@ -14,6 +14,7 @@ from psycopg import sql
 from adapters.embedded_postgres.account import choose_account
 from adapters.embedded_postgres.binaries import find_binaries
 from tests.integration.postgres.silent_server import free_port
+from tests.integration.supervisor.conftest import gone, processes, wait_until
 
 _READY_TIMEOUT_S = 20.0
 _LOCALE = ("--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--encoding=UTF8")
@@ -65,10 +66,11 @@ class Server:
         self._await_ready()
 
     def kill(self):
-        """Kill the postmaster and all that it has started."""
+        """Kill the postmaster and all that it has started, and see them gone: while one has its memory, none starts."""
         family = self._family()
         _signal(family, signal.SIGKILL)
         self._program.wait(10)
+        wait_until(lambda: gone(family))
 
     def freeze(self):
         _signal(self._family(), signal.SIGSTOP)
@@ -109,9 +111,11 @@ class Server:
         subprocess.run(argv, check=True, capture_output=True, **self._as_user())
 
     def _family(self):
-        """Return the postmaster and its children; it is asked first, so that no child is missed."""
+        """Stop the postmaster, so that it starts nobody more, and return it and its children, each as (id, start)."""
         pid = self._program.pid
-        return [pid, *_children(pid)]
+        os.kill(pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        return {(each, start) for each, (parent, start) in processes().items() if pid in (each, parent)}
 
     def _await_ready(self):
         until_s = time.monotonic() + _READY_TIMEOUT_S
@@ -170,14 +174,7 @@ def _wait_for(primary, name):
     execute(primary, "postgres", f"ALTER SYSTEM SET synchronous_standby_names = '{name}'", "SELECT pg_reload_conf()")
 
 
-def _children(pid):
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            if entry.name.isdigit() and (entry / "stat").read_text().rpartition(")")[2].split()[1] == str(pid):
-                yield int(entry.name)
-
-
-def _signal(pids, number):
-    for pid in pids:
+def _signal(family, number):
+    for pid, _ in family:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)

@@ -15,9 +15,9 @@ from tests.integration.supervisor.conftest import Service, gone, wait_until
 
 pytestmark = pytest.mark.timeout(120)
 
-START_S = 3.0
-"""What starting a program may take on a busy machine, beside the recovery proper."""
-RECOVERY_S = START_S + trial.RECOVERY_S
+START_S = 6.0
+"""What starting a program may take on a busy machine, beside the recovery proper; whoever connects meanwhile waits."""
+STARTING = {"recovery_s": START_S + trial.RECOVERY_S, "slack_s": START_S + trial.SLACK_S}
 MAYBE = USUAL | {"STORAGE_UNAVAILABLE", "SHUTTING_DOWN"}
 
 
@@ -61,9 +61,7 @@ async def test_a_controller_that_is_killed_and_started_again(served, stored):
 
     async with calling(service) as client:
         name = "controller killed and started again"
-        await Trial(name, clients=16, lasting_s=1.0, recovery_s=RECOVERY_S, errors=MAYBE, settles=False).run(
-            client, fault, stored
-        )
+        await Trial(name, clients=16, lasting_s=1.0, errors=MAYBE, settles=False, **STARTING).run(client, fault, stored)
 
 
 async def test_an_http_worker_that_is_killed(served, stored):
@@ -76,6 +74,4 @@ async def test_an_http_worker_that_is_killed(served, stored):
 
     async with calling(service) as client:
         name = "HTTP worker killed"
-        await Trial(name, clients=16, lasting_s=0.0, recovery_s=RECOVERY_S, errors=MAYBE, settles=False).run(
-            client, fault, stored
-        )
+        await Trial(name, clients=16, lasting_s=0.0, errors=MAYBE, settles=False, **STARTING).run(client, fault, stored)

@@ -12,13 +12,15 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from tests.faults.conftest import backends, serving
+from tests.faults.conftest import serving
 from tests.faults.history import DELETE, EXECUTE, GET, INITIALIZE, PATCH
-from tests.faults.server import SERVICE_ROLE, execute
+from tests.faults.server import CONNECTIONS_MAX, SERVICE_ROLE, execute
 from tests.faults.trial import Trial
 
 pytestmark = pytest.mark.timeout(120)
 
+RESERVED = 3
+"""Connections that PostgreSQL keeps for superusers."""
 TABLESPACE_MIB = 96
 PADDING = 50_000
 
@@ -101,17 +103,17 @@ async def test_a_pool_that_is_exhausted(server, database, settings_for, stored):
         await Trial("pool exhausted, its statements blocked", clients=64).run(client, fault, stored)
 
 
-async def test_a_server_that_has_too_many_connections(server, database, settings, stored):
+async def test_a_server_that_has_too_many_connections(server, settings, stored):
     @contextlib.asynccontextmanager
     async def fault():
-        with contextlib.ExitStack() as others:
-            while backends(server, database):
-                execute(
-                    server,
-                    "postgres",
-                    f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{SERVICE_ROLE}'",
+        with server.admin() as admin, contextlib.ExitStack() as others:
+            taken = []
+            # One is the admin's; who has been terminated may hold a place for a moment yet.
+            while len(taken) < CONNECTIONS_MAX - RESERVED - 1:
+                admin.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [SERVICE_ROLE]
                 )
-                _take_all(server, others)
+                _take_all(server, others, taken)
                 await asyncio.sleep(0)
             yield
 
@@ -119,10 +121,11 @@ async def test_a_server_that_has_too_many_connections(server, database, settings
         await Trial("too many connections", away=True).run(client, fault, stored)
 
 
-def _take_all(server, others):
+def _take_all(server, others, taken):
     with contextlib.suppress(psycopg.OperationalError):
         while True:
-            others.enter_context(psycopg.connect(server.dsn("postgres", "somebody"), connect_timeout=2))
+            connection = psycopg.connect(server.dsn("postgres", "somebody"), connect_timeout=2)
+            taken.append(others.enter_context(connection))
 
 
 @pytest.fixture(autouse=True)

@@ -30,7 +30,8 @@ Fault = Callable[[], AbstractAsyncContextManager[None]]
 class Trial:
     """One fault and what it may do: the error codes that may be seen, and whether `/readyz` must tell of it.
 
-    Calls that are made `recovery_s` after its end, or later, succeed.
+    Calls that are made `recovery_s` after its end, or later, succeed. No answer is later than promised by more than
+    `slack_s`.
 
     `bites` says that some calls must fail, or the fault was none; `settles`, that the process lives on and records in
     the end what has run.
@@ -40,6 +41,7 @@ class Trial:
     clients: int = 32
     lasting_s: float = 3.0
     recovery_s: float = RECOVERY_S
+    slack_s: float = SLACK_S
     errors: frozenset[str] = FAULTY
     away: bool = False
     bites: bool = True
@@ -73,7 +75,7 @@ class Trial:
         began_s, over_s, ended_s = at_s
         recovery_s = _recovery_s(callers.calls, ended_s)
         ROWS.append(row_of(self.name, callers.calls, (began_s, ended_s), recovery_s))
-        found = [*problems(callers.calls, stored, SLACK_S, self.errors), *watch.problems(SLACK_S)]
+        found = [*problems(callers.calls, stored, self.slack_s, self.errors), *watch.problems(self.slack_s)]
         if self.settles:
             found += unrecorded(callers.calls, stored)
         if recovery_s > self.recovery_s + SLACK_S:

@@ -140,6 +140,8 @@ def test_a_socket_whose_reader_is_stuck_holds_nobody_up():
         assert stream.dropped > 0
         theirs.setblocking(False)
         assert theirs.recv(100) == line(0).encode()
+        theirs.close()
+        assert stream.settle(PATIENCE_S)
 
 
 def test_who_is_told_of_dropped_lines_may_fail(pipe):

@@ -1,8 +1,16 @@
+import contextlib
 import socket
 
 import pytest
 
 from entrypoints.supervision.listener import CannotListen, listen, listen_on_path, url_of
+
+
+def _has_ipv6() -> bool:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as probe:
+        probe.bind(("::1", 0))
+        return True
+    return False
 
 
 def test_a_free_port_is_found_and_told():
@@ -16,7 +24,7 @@ def test_an_address_that_is_every_address_is_reached_at_this_one():
         assert url_of(listener).startswith("http://127.0.0.1:")
 
 
-@pytest.mark.skipif(not socket.has_ipv6, reason="needs IPv6")
+@pytest.mark.skipif(not _has_ipv6(), reason="needs IPv6")
 def test_an_address_of_version_6_is_put_in_brackets():
     with listen("::1", 0) as listener:
         assert url_of(listener) == f"http://[::1]:{listener.getsockname()[1]}"

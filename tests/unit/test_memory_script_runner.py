@@ -18,7 +18,7 @@ class TestMemoryScriptRunner(ScriptRunnerContract):
     @pytest.fixture
     def runner(self) -> MemoryScriptRunner:
         return MemoryScriptRunner(
-            MemoryRunnerOptions(workers_max=self.places, queue_max=self.queue_places, queue_timeout_s=0.02)
+            MemoryRunnerOptions(workers_max=self.places, queue_max=self.queue_places, queue_timeout_s=0.2)
         )
 
 

@@ -4,11 +4,12 @@ import asyncio
 import time
 
 import pytest
+from attrs import evolve
 
 from entrypoints.http.application import Hooks
 from entrypoints.http.door.authentication import DETAIL_TIMEOUT_S
 from entrypoints.http.options import HttpOptions
-from tests.unit.http.world import POLICY, Exchange, World, error_of, initialized, until
+from tests.unit.http.world import OPTIONS, POLICY, Exchange, World, error_of, initialized, until
 
 
 def probe(status, **facts):
@@ -105,19 +106,24 @@ async def test_a_part_that_was_stopped_counts_as_failing(client, world):
     }
 
 
-async def test_beyond_the_bound_a_call_is_refused_at_once_and_operations_are_not(client, world):
-    request_id = await initialized(client)
-    calls = [asyncio.create_task(unsent(world).run()) for _ in range(8)]
-    await asyncio.sleep(0)
-    answer = await client.get(f"/api/v1/sessions/{request_id}")
-    error = error_of(answer, 503)
-    assert error["code"] == "OVERLOADED"
-    assert error["details"] == {"stored": "no", "executed": "no", "retry_after_ms": 1000}
-    assert answer.headers["retry-after"] == "1"
-    for path in ("/livez", "/readyz", "/health"):
-        assert (await client.get(path)).status_code == 200
-    await asyncio.gather(*calls)
-    assert (await client.get(f"/api/v1/sessions/{request_id}")).status_code == 200
+async def test_beyond_the_bound_a_call_is_refused_at_once_and_operations_are_not(log_lines):
+    world = World.of(evolve(OPTIONS, body_timeout_s=10.0))
+    async with world.client() as client:
+        request_id = await initialized(client)
+        inside = [unsent(world) for _ in range(8)]
+        calls = [asyncio.create_task(each.run()) for each in inside]
+        await asyncio.sleep(0)
+        answer = await client.get(f"/api/v1/sessions/{request_id}")
+        error = error_of(answer, 503)
+        assert error["code"] == "OVERLOADED"
+        assert error["details"] == {"stored": "no", "executed": "no", "retry_after_ms": 1000}
+        assert answer.headers["retry-after"] == "1"
+        for path in ("/livez", "/readyz", "/health"):
+            assert (await client.get(path)).status_code == 200
+        for each in inside:
+            each.hang_up()
+        await asyncio.gather(*calls)
+        assert (await client.get(f"/api/v1/sessions/{request_id}")).status_code == 200
 
 
 async def test_before_the_drain_work_is_taken_and_readyz_is_503(client, world):

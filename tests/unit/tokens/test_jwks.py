@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 import structlog
-from attrs import define, field
+from attrs import define, evolve, field
 
 from adapters.memory.manual_clock import ManualClock
 from adapters.tokens.claims import ClaimRules
@@ -21,7 +21,7 @@ from tests.unit.tokens.forge import RSA, RSA_OTHER, SECRET, claims, eddsa, hs256
 from tests.unit.tokens.test_keys import EC_JWK, ED_JWK, RSA_JWK, numbers
 
 OTHER_JWK = RSA_JWK | {"n": numbers(256, RSA_OTHER.public_key().public_numbers().n)[0], "kid": "other"}
-OPTIONS = JwksOptions(asked_interval_s=0.0, wait_s=5.0, timeout_s=0.2, size_max=4096, keys_max=5)
+OPTIONS = JwksOptions(asked_interval_s=0.0, wait_s=5.0, timeout_s=5.0, size_max=4096, keys_max=5)
 
 
 @define(eq=False)
@@ -216,7 +216,7 @@ async def test_a_failure_that_goes_on_is_told_once(issuer, jwks_of):
 
 async def test_an_issuer_that_does_not_answer_is_given_up(issuer, jwks_of):
     issuer.answers.clear()
-    jwks = jwks_of(issuer)
+    jwks = jwks_of(issuer, evolve(OPTIONS, timeout_s=0.01))
     await jwks.refresh()
     assert (await jwks.health())["status"] == "degraded"
 
