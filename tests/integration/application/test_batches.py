@@ -69,7 +69,7 @@ async def test_several_workers_share_the_items(api: Api) -> None:
 
 
 async def test_poison_stops_nothing_but_itself(api: Api) -> None:
-    request_id = await api.initialize("python-poison", POISON, limits={"timeout_ms": 500})
+    request_id = await api.initialize("python-poison", POISON, limits={"timeout_ms": 2000})
     lines = await batch(api, request_id, 1, "exit", 2, "loop", 3)
     assert [line["status"] for line in lines] == [200, 422, 200, 504, 200]
     assert [line.get("result") for line in lines] == [2, None, 4, None, 6]

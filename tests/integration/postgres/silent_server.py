@@ -49,9 +49,13 @@ class SilentServer:
 
     async def stop(self):
         self._server.close()
+        await eventually(self._has_hung_up)
+
+    def _has_hung_up(self):
+        """Hang up, also on who came while the server was closed; tell whether nobody is left."""
         for writer in list(self.connections):
             writer.transport.abort()
-        await eventually(lambda: not self.connections)
+        return not self.connections
 
     async def _serve(self, reader, writer):
         self.connections.add(writer)
@@ -97,6 +101,10 @@ class SilentServer:
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Return a port that nobody has who does not ask for it by number, for as long as this process lives."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a server that does the same may have it
+    held.bind(("127.0.0.1", 0))
+    port = held.getsockname()[1]
+    held.detach()
+    return port

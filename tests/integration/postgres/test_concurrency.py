@@ -396,4 +396,5 @@ class TestBounds:
 
 def _waits_for_a_lock(database_url: str) -> bool:
     with psycopg.connect(database_url) as connection:
-        return bool(connection.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall())
+        waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        return bool(connection.execute(waiting).fetchall())

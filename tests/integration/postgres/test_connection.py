@@ -64,7 +64,7 @@ async def test_the_last_host_has_its_time_when_all_before_it_are_silent(server):
     silent.mute = True
     try:
         dsn = f"host=127.0.0.1,127.0.0.1 port={silent.port},{server.port} user=u dbname=d sslmode=disable"
-        connection = await connect(f"{dsn} gssencmode=disable", 1.0)
+        connection = await connect(f"{dsn} gssencmode=disable", 2.0)
         assert connection.info.port == server.port
         await connection.close()
     finally:

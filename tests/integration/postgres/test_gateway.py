@@ -15,12 +15,13 @@ from adapters.postgres.statement import Statement
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 from tests.integration.postgres.waiting import eventually, within
 
-TIMEOUT_S = 2.0
+TIMEOUT_S = 10.0
 SLEEP = Statement("select_sleep", "SELECT pg_sleep(%(seconds)s)")
 BACKEND = Statement("select_backend", "SELECT pg_backend_pid()")
 INSERT = Statement("insert_thing", "INSERT INTO things (name) VALUES (%(name)s)")
 COUNT = Statement("select_count", "SELECT count(*) FROM things")
 CLOCK = Statement("select_clock", "SELECT clock_timestamp()")
+WAIT = Statement("select_wait", "SELECT pg_advisory_lock_shared(1)")
 
 
 @contextlib.asynccontextmanager
@@ -39,6 +40,16 @@ def other(database_url):
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS things (name text UNIQUE)")
         yield connection
+
+
+@contextlib.contextmanager
+def held_up(other):
+    """Keep `WAIT` from ending."""
+    other.execute("SELECT pg_advisory_lock(1)")
+    try:
+        yield
+    finally:
+        other.execute("SELECT pg_advisory_unlock(1)")
 
 
 @pytest.fixture
@@ -156,12 +167,13 @@ async def test_a_bug_surfaces_as_it_is_and_costs_no_connection(database_url, oth
         assert await backend_of(gateway) == before
 
 
-async def test_a_row_locked_by_another_ends_the_wait_and_nothing_is_stored(gateway, other):
+async def test_a_row_locked_by_another_ends_the_wait_and_nothing_is_stored(database_url, other):
     other.execute("INSERT INTO things VALUES ('locked')")
-    with other.transaction():
-        other.execute("UPDATE things SET name = 'locked' WHERE name = 'locked'")
-        with within(TIMEOUT_S), pytest.raises(StorageUnavailable) as caught:
-            await gateway.fetch(Statement("delete_things", "DELETE FROM things"), {})
+    async with opened(database_url, attempts_max=1) as gateway:
+        with other.transaction():
+            other.execute("UPDATE things SET name = 'locked' WHERE name = 'locked'")
+            with within(TIMEOUT_S), pytest.raises(StorageUnavailable) as caught:
+                await gateway.fetch(Statement("delete_things", "DELETE FROM things"), {})
     assert caught.value.stored == "no"
     assert isinstance(caught.value.__cause__, psycopg.errors.LockNotAvailable)
 
@@ -175,22 +187,23 @@ async def test_a_lock_that_is_let_go_in_time_is_waited_for(gateway, other):
     assert await asked == []
 
 
-async def test_a_long_statement_is_ended_by_the_server(gateway):
-    with within(TIMEOUT_S), pytest.raises(StorageUnavailable) as caught:
-        await gateway.fetch(Statement("insert_slowly", SLEEP.sql), {"seconds": 30})
+async def test_a_long_statement_is_ended_by_the_server(database_url, other):
+    async with opened(database_url, attempts_max=1) as gateway:
+        with within(TIMEOUT_S), pytest.raises(StorageUnavailable) as caught:
+            await gateway.fetch(Statement("insert_slowly", SLEEP.sql), {"seconds": 30})
     assert isinstance(caught.value.__cause__, psycopg.errors.QueryCanceled)
     assert caught.value.stored == "no"
 
 
 async def test_a_long_statement_of_several_calls_is_ended_once(gateway):
     with within(gateway._options.statement_timeout_s), pytest.raises(TookTooLong):
-        await gateway.fetch(SLEEP, {"seconds": 9}, parts=2)
+        await gateway.fetch(SLEEP, {"seconds": 30}, parts=2)
 
 
 async def test_without_the_servers_timeouts_the_socket_deadline_ends_a_long_statement(database_url, other):
-    async with opened(database_url, server_timeouts=False) as gateway:
-        with within(TIMEOUT_S), pytest.raises(StorageUnavailable) as caught:
-            await gateway.fetch(Statement("insert_slowly", SLEEP.sql), {"seconds": 4})
+    async with opened(database_url, server_timeouts=False, request_timeout_s=2.0) as gateway:
+        with within(2.0), pytest.raises(StorageUnavailable) as caught:
+            await gateway.fetch(Statement("insert_slowly", SLEEP.sql), {"seconds": 30})
     assert caught.value.stored == "unknown"
 
 
@@ -204,23 +217,26 @@ async def test_idle_connections_that_the_server_has_ended_are_found_before_use(g
         assert await gateway.fetch(INSERT, {"name": "a"}, repeatable=False) == []
 
 
-async def kill_in_the_middle(gateway, other, asked):
-    running = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%%pg_sleep(%%' AND state = 'active' AND pid <> pg_backend_pid() AND datname = current_database()"
-    await eventually(lambda: other.execute(running).fetchall())
-    other.execute(f"SELECT pg_terminate_backend(pid) FROM ({running}) it")
-    return await asked
+async def kill_in_the_middle(other):
+    waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()"
+    await eventually(lambda: other.execute(waiting).fetchall())
+    other.execute(f"SELECT pg_terminate_backend(pid) FROM ({waiting}) it")
 
 
 async def test_a_read_whose_connection_is_ended_is_repeated(gateway, other):
-    asked = asyncio.ensure_future(gateway.fetch(SLEEP, {"seconds": 0.3}))
-    assert await kill_in_the_middle(gateway, other, asked) == [("",)]
+    with held_up(other):
+        asked = asyncio.ensure_future(gateway.fetch(WAIT, {}))
+        await kill_in_the_middle(other)
+    assert await asked == [("",)]
 
 
 async def test_a_write_whose_connection_is_ended_and_that_may_not_be_repeated_may_be_stored(gateway, other):
-    slow = Statement("insert_slowly", SLEEP.sql)
-    asked = asyncio.ensure_future(gateway.fetch(slow, {"seconds": 0.4}, repeatable=False))
-    with within(TIMEOUT_S), pytest.raises(StorageUnavailable) as caught:
-        await kill_in_the_middle(gateway, other, asked)
+    slow = Statement("insert_slowly", WAIT.sql)
+    with held_up(other), within(TIMEOUT_S):
+        asked = asyncio.ensure_future(gateway.fetch(slow, {}, repeatable=False))
+        await kill_in_the_middle(other)
+        with pytest.raises(StorageUnavailable) as caught:
+            await asked
     assert caught.value.stored == "unknown"
 
 
@@ -268,9 +284,9 @@ async def test_a_server_that_became_read_only_is_left_for_a_new_connection(datab
 
 
 async def test_while_others_are_answered_a_wait_for_a_connection_means_overload(database_url, other):
-    async with opened(database_url, pool_size_max=1) as gateway:
+    async with opened(database_url, pool_size_max=1, request_timeout_s=2.0) as gateway:
         asked = [gateway.fetch(SLEEP, {"seconds": 0.1}) for _ in range(20)]
-        with within(TIMEOUT_S):
+        with within(2.0):
             outcomes = await asyncio.gather(*asked, return_exceptions=True)
     assert [("",)] in outcomes
     assert {type(outcome) for outcome in outcomes if outcome != [("",)]} == {Overloaded}
@@ -279,34 +295,37 @@ async def test_while_others_are_answered_a_wait_for_a_connection_means_overload(
 async def test_beyond_the_pools_queue_a_call_is_refused_at_once(database_url, other):
     async with opened(database_url, pool_size_max=1, pool_queue_max=1) as gateway:
         await gateway.fetch(COUNT, {})
-        asked = [asyncio.ensure_future(gateway.fetch(SLEEP, {"seconds": 0.2})) for _ in range(2)]
-        await eventually(lambda: gateway.stats().pool_waiting == gateway.stats().in_flight == 1)
-        with pytest.raises(Overloaded):
-            await gateway.fetch(COUNT, {})
+        with held_up(other):
+            asked = [asyncio.ensure_future(gateway.fetch(WAIT, {})) for _ in range(2)]
+            await eventually(lambda: gateway.stats().pool_waiting == gateway.stats().in_flight == 1)
+            with pytest.raises(Overloaded):
+                await gateway.fetch(COUNT, {})
         await asyncio.gather(*asked)
 
 
 async def test_the_waiting_lane_does_not_hold_up_the_main_one(database_url, other):
     async with opened(database_url, pool_size_max=1, waiting_lane_size_max=1) as gateway:
-        asked = asyncio.ensure_future(gateway.fetch(SLEEP, {"seconds": 0.4}, lane="waiting"))
-        await eventually(lambda: gateway.stats().in_flight == 1)
-        assert await gateway.fetch(COUNT, {}) == [(0,)]
-        assert not asked.done()
+        with held_up(other):
+            asked = asyncio.ensure_future(gateway.fetch(WAIT, {}, lane="waiting"))
+            await eventually(lambda: gateway.stats().in_flight == 1)
+            assert await gateway.fetch(COUNT, {}) == [(0,)]
+            assert not asked.done()
         assert await asked == [("",)]
 
 
-async def test_the_figures_tell_what_the_pool_does(gateway):
+async def test_the_figures_tell_what_the_pool_does(gateway, other):
     await gateway.fetch(COUNT, {})
-    asked = asyncio.ensure_future(gateway.fetch(SLEEP, {"seconds": 0.1}))
-    await eventually(lambda: gateway.stats().in_flight == 1)
-    stats = gateway.stats()
+    with held_up(other):
+        asked = asyncio.ensure_future(gateway.fetch(WAIT, {}))
+        await eventually(lambda: gateway.stats().in_flight == 1)
+        stats = gateway.stats()
     assert 1 <= stats.pool_size <= stats.pool_size_max == 8
     assert stats.pool_waiting == 0
     await asked
 
 
 async def test_a_ping_tells_the_time_of_a_round_trip(gateway):
-    assert 0 < await gateway.ping(1.0) < 1.0
+    assert 0 < await gateway.ping(TIMEOUT_S) < TIMEOUT_S
 
 
 async def test_before_it_is_opened_there_is_no_database(database_url):
@@ -318,9 +337,12 @@ async def test_before_it_is_opened_there_is_no_database(database_url):
 
 async def test_closing_waits_for_what_is_under_way_and_takes_nothing_more(database_url, other):
     async with opened(database_url) as gateway:
-        asked = asyncio.ensure_future(gateway.fetch(SLEEP, {"seconds": 0.2}))
-        await eventually(lambda: gateway.stats().in_flight == 1)
-        await gateway.close()
+        with held_up(other):
+            asked = asyncio.ensure_future(gateway.fetch(WAIT, {}))
+            await eventually(lambda: gateway.stats().in_flight == 1)
+            closing = asyncio.ensure_future(gateway.close())
+            await asyncio.sleep(0)
+        await closing
         assert await asked == [("",)]
         with pytest.raises(ShuttingDown):
             await gateway.fetch(COUNT, {})

@@ -58,7 +58,7 @@ async def answers(gateway):
 
 
 async def fail(gateway, statement, **options):
-    with within(TIMEOUT_S), pytest.raises(StorageUnavailable) as caught:
+    with within(gateway._options.request_timeout_s), pytest.raises(StorageUnavailable) as caught:
         await gateway.fetch(statement, VALUE, **options)
     return caught.value
 
@@ -78,7 +78,8 @@ async def test_a_write_that_was_sent_may_be_stored(server, gateway):
 async def test_a_statement_is_repeated_once_within_its_time(server):
     server.silent = True
     observed = []
-    async with opened(server.dsn, lambda name, _, failure: observed.append((name, failure))) as gateway:
+    note = lambda name, _, failure: observed.append((name, failure))  # noqa: E731
+    async with opened(server.dsn, note, request_timeout_s=4.0) as gateway:
         await fail(gateway, READ)
     assert observed == [("select_something", "deadline")] * 2
 
@@ -105,7 +106,7 @@ async def test_it_works_again_as_soon_as_the_server_does(server, gateway):
 
 
 async def test_idle_connections_are_dropped_with_the_silent_one(server):
-    async with opened(server.dsn) as gateway:
+    async with opened(server.dsn, request_timeout_s=4.0) as gateway:
         await asyncio.gather(*(gateway.fetch(READ, VALUE) for _ in range(20)))
         await eventually(lambda: gateway.stats().pool_idle == gateway.stats().pool_size)
         before = set(server.connections)
@@ -145,10 +146,12 @@ async def test_a_caller_can_leave_while_it_waits_for_a_connection(server):
             await asked
 
 
-async def test_a_ping_never_takes_longer_than_its_timeout(server, gateway):
-    server.silent = True
-    with within(0.1), pytest.raises(StorageUnavailable):
-        await gateway.ping(0.1)
+async def test_a_ping_never_takes_longer_than_its_timeout(server):
+    async with opened(server.dsn, request_timeout_s=30.0) as gateway:
+        await gateway.fetch(READ, VALUE)
+        server.silent = True
+        with within(0.1), pytest.raises(StorageUnavailable):
+            await gateway.ping(0.1)
 
 
 async def test_an_impatient_ping_leaves_the_other_connections_alone(server):

@@ -120,7 +120,7 @@ class TestUp:
         runner = runner_on(database_url, steps, MigrationOptions(pause_s=0.05, long_every=100))
         with psycopg.connect(database_url, autocommit=True) as calls, psycopg.connect(database_url) as dump:
             dump.execute("SELECT FROM meta.sessions")
-            calls.execute(f"SET lock_timeout = {int(GatewayOptions('').lock_timeout_s * 1000)}")
+            calls.execute("SET lock_timeout = '10s'")
             up = asyncio.create_task(runner.up())
             for _ in range(10):
                 await asyncio.to_thread(calls.execute, "SELECT FROM meta.sessions")

@@ -82,10 +82,11 @@ async def test_a_warning_of_the_compiler_is_no_fault(shared):
 
 
 async def test_what_takes_too_long_is_refused_and_others_are_still_checked(opened):
-    async with opened(check_timeout_s=0.3, large_script_size=1 << 30, spares=0, languages=[PYTHON]) as runner:
+    limits = {"check_timeout_s": 0.5, "check_memory_mb": 1024, "large_script_size": 1 << 30}
+    async with opened(**limits, spares=0, languages=[PYTHON]) as runner:
         await runner.check(PYTHON, script_of("a = 0"), ANONYMOUS)
         slow, quick = await asyncio.gather(
-            runner.check(PYTHON, script_of("a=1\n" * 250000), ANONYMOUS),
+            runner.check(PYTHON, script_of("a=1\n" * 500_000), ANONYMOUS),
             runner.check(PYTHON, script_of("a = 2"), ANONYMOUS),
             return_exceptions=True,
         )

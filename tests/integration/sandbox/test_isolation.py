@@ -256,7 +256,7 @@ def late(*_):
         try: os.write(descriptor, b'late')
         except OSError: pass
 signal.signal(signal.SIGALRM, late)
-signal.setitimer(signal.ITIMER_REAL, 0.1)
+signal.setitimer(signal.ITIMER_REAL, 0.3)
 signal.setitimer = signal.alarm = lambda *_: 0
 result = 1
 """

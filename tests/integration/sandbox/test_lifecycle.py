@@ -260,11 +260,11 @@ def burn():
 for _ in range(4): threading.Thread(target=burn).start()
 burn()
 """
-    async with opened(languages=PYTHON, cpu_per_wall=0.02) as runner:
-        report = await report_of(runner, run_of(source, limits=Limits(4000, 128, Isolation.SESSION)))
+    async with opened(languages=PYTHON, cpu_per_wall=0.004) as runner:
+        report = await report_of(runner, run_of(source, limits=Limits(20_000, 128, Isolation.SESSION)))
         assert (report.failure.code, report.failure.limit) == (FailureCode.CPU_LIMIT, 80)
         assert report.failure.observed > 80
-        assert report.execution_time_ms < 4000
+        assert report.execution_time_ms < 20_000
 
 
 def processors_of(pid):
@@ -296,11 +296,11 @@ async def test_a_script_that_computes_lets_others_go_first_with_all_its_threads(
     async with opened(languages=[language]) as runner:
         worker = await runner.acquire(run_of(source, language=language))
         pid = worker._process.launched.pid
-        assert niceness_of(pid) == {0}
+        assert niceness_of(pid) == {os.nice(0)}
         assert processors_of(pid) == {frozenset(all_processors())}
         assert policies_of(pid) == {os.SCHED_BATCH}
         running = asyncio.ensure_future(worker.run())
-        await until(lambda: niceness_of(pid) == {10})
+        await until(lambda: niceness_of(pid) == {min(os.nice(0) + 10, 19)})
         assert processors_of(pid) == {frozenset(busy_processors())}
         running.cancel()
         await asyncio.wait([running])
@@ -323,20 +323,21 @@ async def test_after_it_has_computed_a_worker_is_like_the_others(opened):
         # On a busy machine a third of a second of CPU takes a while.
         await report_of(runner, run_of(source, key=key, limits=Limits(60_000, 128, Isolation.SESSION)))
         (place,) = runner._places.ledger.idle
-        assert niceness_of(place.process.launched.pid) == {0}
+        assert niceness_of(place.process.launched.pid) == {os.nice(0)}
         assert processors_of(place.process.launched.pid) == {frozenset(all_processors())}
 
 
 async def test_waiting_uses_no_cpu_time(opened):
-    async with opened(languages=PYTHON, cpu_per_wall=0.2) as runner:
-        run = run_of("import time\ntime.sleep(0.5)\nresult = 1", limits=Limits(800, 128, Isolation.SESSION))
+    async with opened(languages=PYTHON, cpu_per_wall=0.02) as runner:
+        run = run_of("import time\ntime.sleep(0.5)\nresult = 1", limits=Limits(20_000, 128, Isolation.SESSION))
         assert await result_of(runner, run) == "1"
 
 
 async def test_a_worker_is_retired_before_it_has_used_its_cpu_time(opened):
     async with opened(languages=PYTHON, cpu_s_max=1) as runner:
         key, source = new_session(), "import time\nwhile time.process_time() < 0.6: pass"
-        await report_of(runner, run_of(source, key=key))
+        # As above.
+        await report_of(runner, run_of(source, key=key, limits=Limits(60_000, 128, Isolation.SESSION)))
         assert (await report_of(runner, run_of("result = 1", key=key))).cold_start is True
 
 
@@ -643,7 +644,8 @@ async def test_a_keeper_that_is_killed_while_it_forks_takes_all_along_and_the_st
         await report_of(runner, run_of("result = 1"))
         (room,) = rooms_of(runner)
         starts = [asyncio.ensure_future(runner.acquire(run_of("result = 1"))) for _ in range(8)]
-        await until(lambda: room._orders)
+        while not room._orders:  # noqa: ASYNC110  # at every turn of the loop: they are answered soon
+            await asyncio.sleep(0)
         os.kill(room.keeper_pid, signal.SIGKILL)
         for worker in await asyncio.gather(*starts):
             assert (await worker.run()).result == "1"

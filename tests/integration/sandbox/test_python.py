@@ -111,7 +111,7 @@ async def test_the_column_is_told_in_the_scripts_own_text(shared):
         ("import os\nos.chdir('/')", "import os\nresult = None if os.getcwd() == '/tmp' else os.getcwd()"),
         ("__builtins__['len'] = None", "result = None if len('') == 0 else 1"),
         ("import builtins\nbuiltins.mark = 1\nbuiltins.len = None", "result = None if len('') == 0 == ('mark' in dir(__import__('builtins'))) else 1"),
-        ("import signal\nsignal.setitimer(signal.ITIMER_REAL, 0.01)", "import time\ntime.sleep(0.05)"),
+        ("import signal\nsignal.setitimer(signal.ITIMER_REAL, 0.5)", "import time\ntime.sleep(0.7)"),
     ],
 )  # fmt: skip
 async def test_nothing_of_one_execution_reaches_the_next(shared, first, second):

@@ -129,23 +129,24 @@ async def test_a_keeper_that_dies_takes_its_workers_along_and_is_replaced(opened
         key = new_session()
         worker = await runner.acquire(run_of("import time; time.sleep(60)"))
         await report_of(runner, run_of("result = 1", key=key))
-        pids = [process.launched.pid for process in runner._nursery._living]
+        workers = list(runner._nursery._living)
+        pids = [process.launched.pid for process in workers]
         running = asyncio.ensure_future(worker.run())
         await asyncio.sleep(0)
         os.kill(rooms_of(runner)[0].keeper_pid, signal.SIGKILL)
         assert (await running).failure is not None
         await worker.release()
-        await until(lambda: not any(map(is_there, pids)))
+        await until(lambda: not any(map(is_there, pids)) and not any(each.is_alive for each in workers))
         assert (await report_of(runner, run_of("result = 2", key=key))).cold_start is True
 
 
 async def test_a_launcher_that_is_killed_takes_the_whole_room_along(opened):
     async with opened(languages=PYTHON) as runner:
         await report_of(runner, run_of("result = 1"))
-        (room,) = rooms_of(runner)
-        pids = [room.keeper_pid, *(process.launched.pid for process in runner._nursery._living)]
+        (room,), workers = rooms_of(runner), list(runner._nursery._living)
+        pids = [room.keeper_pid, *(process.launched.pid for process in workers)]
         os.kill(room._outer.pid, signal.SIGKILL)
-        await until(lambda: not any(map(is_there, pids)))
+        await until(lambda: not any(map(is_there, pids)) and not any(each.is_alive for each in workers))
         assert await result_of(runner, run_of("result = 2")) == "2"
 
 

@@ -3,7 +3,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,16 +15,11 @@ import httpx2
 import pytest
 
 from tests.integration.embedded.conftest import folder, made, seed  # noqa: F401  # fixtures of both suites
+from tests.integration.postgres.silent_server import free_port
 from tests.integration.supervisor import minimal
 
 TIMEOUT_S = 30.0
 ROOT = Path(__file__).parents[3]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_until(condition: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> Any:

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -13,7 +12,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from tests.integration.embedded.conftest import seed
-from tests.integration.supervisor.conftest import Service, free_port, processes, wait_until
+from tests.integration.postgres.silent_server import free_port
+from tests.integration.supervisor.conftest import Service, processes, wait_until
 from tests.integration.supervisor.test_serve import execute, initialize
 
 SECRET = "swordfish"
@@ -35,25 +35,30 @@ def command(folder, made):
         each.end()
 
 
-def samples(url) -> Iterator:
+def samples(url):
     answer = httpx2.get(f"{url}/metrics", timeout=10)
     assert answer.status_code == 200, answer.text
-    for family in parse(answer.text):
-        yield from family.samples
+    return [sample for family in parse(answer.text) for sample in family.samples]
+
+
+def up(found):
+    return {each.labels["worker"]: each.value for each in found if each.name == "pglambda_worker_up"}
+
+
+def everything(url):
+    """Return what all processes tell, once each of them has been heard: on a busy machine one may be too slow."""
+
+    def heard():
+        found = samples(url)
+        return found if up(found) == dict.fromkeys(("0", "1", "runtime-host", "supervisor"), 1) else None
+
+    return wait_until(heard)
 
 
 def total(url, name, **labels):
     """Return the sum of a metric over all processes."""
-    found = [each.value for each in samples(url) if each.name == name and labels.items() <= each.labels.items()]
+    found = [each.value for each in everything(url) if each.name == name and labels.items() <= each.labels.items()]
     return sum(found) if found else None
-
-
-def up(url):
-    return {each.labels["worker"]: each.value for each in samples(url) if each.name == "pglambda_worker_up"}
-
-
-def everybody_tells(url):
-    return up(url) == dict.fromkeys(("0", "1", "runtime-host", "supervisor"), 1)
 
 
 def a_worker(service):
@@ -69,7 +74,7 @@ def service(command):
     port = free_port()
     service = command(WEB_CONCURRENCY="2", METRICS_PORT=str(port), LOG_FORMAT="json").ready()
     service.metrics = f"http://127.0.0.1:{port}"
-    wait_until(lambda: everybody_tells(service.metrics))
+    everything(service.metrics)
     return service
 
 
@@ -79,7 +84,6 @@ def test_any_process_tells_the_figures_of_all(service):
         # A connection each, so that both workers have their share.
         assert execute(service, adds, a=number, b=1)[0] == number + 1
     for url in (service.metrics, service.url, service.url):
-        wait_until(lambda url=url: everybody_tells(url))
         assert total(url, "pglambda_executions_total", outcome="succeeded") == 12
         assert total(url, "pglambda_host_executions_total", outcome="succeeded") == 12
         assert total(url, "pglambda_sessions_total", change="initialized") == 1
@@ -103,20 +107,22 @@ def test_a_worker_that_is_gone_is_told_and_comes_back_with_counts_of_its_own(ser
     initialize(service, "python-a", "result = 1")
     os.kill(a_worker(service), signal.SIGKILL)
     wait_until(lambda: total(service.metrics, "pglambda_child_restarts_total") == 1)
-    wait_until(lambda: everybody_tells(service.metrics))
-    started = [each.value for each in samples(service.metrics) if each.name == "process_start_time_seconds"]
+    started = [each.value for each in everything(service.metrics) if each.name == "process_start_time_seconds"]
     assert len(started) == 4
 
 
 def test_a_worker_that_is_stuck_is_told_within_the_second(service):
+    def is_told():
+        told = up(samples(service.metrics))
+        return (told["0"] + told["1"], told["runtime-host"], told["supervisor"]) == (1, 1, 1)
+
     stuck = a_worker(service)
     os.kill(stuck, signal.SIGSTOP)
     try:
-        told = up(service.metrics)
-        assert (told["0"] + told["1"], told["runtime-host"], told["supervisor"]) == (1, 1, 1)
+        wait_until(is_told)
     finally:
         os.kill(stuck, signal.SIGCONT)
-    wait_until(lambda: everybody_tells(service.metrics))
+    everything(service.metrics)
 
 
 def test_one_trace_leads_through_all_processes_and_no_payload_is_in_their_lines(service):

@@ -42,6 +42,7 @@ def execute(service, request_id, **params):
     return answer.json()["result"], answer.json()["execution_count"]
 
 
+@pytest.mark.timeout(120)
 def test_sessions_in_both_languages_outlive_a_stop_and_a_kill(command):
     first = command().ready()
     adds = initialize(first, "nodejs-calculator", "return event.params.a + event.params.b;")
