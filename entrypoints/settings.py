@@ -191,7 +191,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sandbox_level: Annotated[SandboxLevel, Meta(description="Least isolation that is acceptable.")] = (
         SandboxLevel.STANDARD
     )
-    max_warm_workers: Annotated[int, Meta(ge=1, le=4096, description="Workers kept for their sessions.")] = 32
+    max_warm_workers: Annotated[int, Meta(ge=1, le=4096, description="Workers kept for their sessions.")] = 128
+    max_executions: Annotated[int, Meta(ge=1, le=4096, description="Executions that run at once on a host.")] = 32
     max_executions_per_owner: Annotated[
         Annotated[int, Meta(ge=1, le=4096)] | None,
         Meta(description="Executions of one owner that run at once on a host; more wait. Left out: one per worker."),

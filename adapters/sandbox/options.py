@@ -29,9 +29,10 @@ class SandboxOptions:
     `runtimes_dir` holds copies of interpreters and, as root, must lie where `sandbox_uid` can reach it. `sandbox_uid`
     counts only as root; otherwise workers have the service's own uid. `node_path` is a system Node (>= 20) to use in
     place of the one from the wheel; `bwrap_path` likewise for bubblewrap. `cpu_per_wall` times its wall limit is the CPU
-    time of one execution, `cpu_s_max` that of a worker's whole life. `memory_budget_mb` is what all workers of sessions may take together, half of the
-    host's memory when it is None; `owner_running_max` bounds the executions of one owner that run at once. After `forks_max` workers a room
-    is replaced by a new one: forks of one interpreter share the layout of its memory and the secret of its hashes.
+    time of one execution, `cpu_s_max` that of a worker's whole life. `memory_budget_mb` is what all workers of sessions
+    may take together, half of the host's memory when it is None. `running_max` bounds the executions that run at once,
+    of which every owner has a fair share, `owner_running_max` those of one owner. After `forks_max` workers a room is
+    replaced by a new one: forks of one interpreter share the layout of its memory and the secret of its hashes.
     """
 
     runtimes_dir: Path
@@ -45,6 +46,7 @@ class SandboxOptions:
     queue_length_max: int = field(default=1024, validator=ge(1))
     warm_workers_max: int = field(default=64, validator=ge(1))
     session_workers_max: int = field(default=4, validator=ge(1))
+    running_max: int | None = field(default=None, validator=optional(ge(1)))
     owner_running_max: int | None = field(default=None, validator=optional(ge(1)))
     memory_budget_mb: int | None = field(default=None, validator=optional(ge(16)))
     spares: int = field(default=2, validator=ge(0))

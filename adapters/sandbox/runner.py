@@ -124,6 +124,7 @@ class SandboxScriptRunner(ScriptRunner):
                 options.session_workers_max,
                 options.queue_length_max,
                 options.queue_timeout_s,
+                options.running_max,
                 options.owner_running_max,
                 self._memory_bytes_max,
                 bursts_max=BURSTS_PER_PROCESSOR * len(os.sched_getaffinity(0)),
@@ -131,6 +132,11 @@ class SandboxScriptRunner(ScriptRunner):
         )
         self._scripts = BoundedCache(options.script_cache_bytes_max, lambda script: len(script.source))
         self._verdicts = BoundedCache(options.verdicts_max, lambda _: 1)
+
+    @property
+    def _running_max(self) -> int:
+        """How many executions run at once."""
+        return min(self.options.running_max or self.options.warm_workers_max, self.options.warm_workers_max)
 
     @property
     def _memory_bytes_max(self) -> int:
@@ -232,6 +238,7 @@ class SandboxScriptRunner(ScriptRunner):
                 "places": self._places.ledger.count,
                 "idle": len(self._places.ledger.idle),
                 "places_max": self.options.warm_workers_max,
+                "running_max": self._running_max,
                 "processes": self._nursery.count,
                 "memory_bytes": self._places.ledger.memory_bytes,
                 "memory_bytes_max": self._places.limits.memory_bytes_max,
@@ -252,6 +259,7 @@ class SandboxScriptRunner(ScriptRunner):
             running=ledger.count - len(ledger.idle),
             idle=len(ledger.idle),
             bound_max=self.options.warm_workers_max,
+            running_max=self._running_max,
             waiting=self._places.waiting,
             processes=self._nursery.count,
             memory_bytes=ledger.memory_bytes,

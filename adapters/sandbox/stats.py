@@ -45,6 +45,7 @@ class SandboxStats:
     running: int
     idle: int
     bound_max: int
+    running_max: int
     waiting: int
     processes: int
     memory_bytes: int

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import pwd
-import resource
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from domain.language import Language
 from entrypoints.commands.examination.facts import HostFacts, LanguageFacts, LayerFacts, RuntimeHostFacts, SandboxFacts
 from entrypoints.commands.examination.ports import HostExamination
 from entrypoints.container.runners import Runners
+from entrypoints.descriptors import attainable
 from entrypoints.settings import Settings
 
 _CLOSE_S = 2.0
@@ -68,12 +68,12 @@ class CommandHostExamination(HostExamination):
     @override
     async def host(self) -> HostFacts:
         folder = next(path for path in (self._settings.data_dir, *self._settings.data_dir.parents) if path.exists())
-        disk, (descriptors, _) = shutil.disk_usage(folder), resource.getrlimit(resource.RLIMIT_NOFILE)
+        disk = shutil.disk_usage(folder)
         return HostFacts(
             data_dir=str(self._settings.data_dir),
             disk_free_bytes=disk.free,
             disk_size_bytes=disk.total,
-            descriptors_max=None if descriptors == resource.RLIM_INFINITY else descriptors,
+            descriptors_max=attainable(),
         )
 
 

@@ -150,6 +150,7 @@ def sandbox_options(settings: Settings, languages: tuple[Language, ...]) -> Sand
         node_path=settings.nodejs_path,
         queue_timeout_s=settings.queue_timeout_ms / 1000,
         warm_workers_max=settings.max_warm_workers,
+        running_max=settings.max_executions,
         owner_running_max=settings.max_executions_per_owner,
         memory_budget_mb=settings.sandbox_memory_mb,
         kill_s=_KILL_S,

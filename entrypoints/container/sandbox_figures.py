@@ -11,6 +11,7 @@ from entrypoints.metrics.readings import Family, Reading, Sample, counter, gauge
 
 BOUND = gauge("pglambda_sandbox_bound_workers", "Workers that are bound to a session.", "state")
 BOUND_MAX = gauge("pglambda_sandbox_bound_workers_max", "Workers that may be bound to sessions at once.")
+RUNNING_MAX = gauge("pglambda_sandbox_running_workers_max", "Workers that may run at once.")
 QUEUE = gauge("pglambda_sandbox_queue_length", "Executions that wait for a worker.")
 PROCESSES = gauge("pglambda_sandbox_processes", "Worker processes that live, checkers and spares included.")
 MEMORY = gauge("pglambda_sandbox_memory_bytes", "Memory that bound workers count for.")
@@ -42,6 +43,7 @@ class SandboxFigures:
         stats = self._runner.stats()
         yield Reading(BOUND, [Sample(("running",), stats.running), Sample(("idle",), stats.idle)])
         yield single(BOUND_MAX, stats.bound_max)
+        yield single(RUNNING_MAX, stats.running_max)
         yield single(QUEUE, stats.waiting)
         yield single(PROCESSES, stats.processes)
         yield single(MEMORY, stats.memory_bytes)

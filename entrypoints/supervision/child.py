@@ -7,7 +7,6 @@ import importlib
 import logging
 import math
 import os
-import resource
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from attrs import define
 from typing_extensions import override
 
 from entrypoints.configuration.environment import SettingsError
+from entrypoints.descriptors import room_for_connections
 from entrypoints.logs import configure_service_logs
 from entrypoints.metrics.connections import ConnectionMetrics
 from entrypoints.metrics.siblings import FiguresServer
@@ -32,8 +32,6 @@ _ORPHAN_TIMEOUT_S = 3
 _STOPPING_TIMEOUT_S = 1
 _ORPHANED_STATUS = 70
 _KEEP_ALIVE_S = 75
-_DESCRIPTORS_BESIDE = 256
-"""Descriptors that are no connections of clients: the database's, workers' and files."""
 _COLLECTION_THRESHOLDS = (10_000, 20, 20)
 
 
@@ -79,7 +77,7 @@ class ChildServer(uvicorn.Server):
         self._channel = channel
         self._drainable = hasattr(app, "drain")
         self._figures = _figures(app, assignment)
-        connections_max = _room_for_connections(self._settings.max_connections)
+        connections_max = room_for_connections(self._settings.max_connections, self._settings.max_warm_workers)
         connections = ConnectionMetrics(lambda: len(self.server_state.connections), connections_max)
         if hasattr(app, "scrape"):
             app.scrape.registry.add(connections.read)
@@ -165,13 +163,6 @@ def _figures(app: Any, assignment: Assignment) -> FiguresServer | None:
         return None
     app.scrape.siblings = assignment.siblings
     return FiguresServer(assignment.siblings, app.scrape.registry)
-
-
-def _room_for_connections(connections_max: int) -> int:
-    """Return how many connections leave room for the other descriptors of this process."""
-    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    room = max(1, descriptors - _DESCRIPTORS_BESIDE) if descriptors != resource.RLIM_INFINITY else connections_max
-    return min(connections_max, room)
 
 
 def _connection(connections_max: int, refused: Callable[[HTTPStatus], None]) -> type[BoundedConnection]:

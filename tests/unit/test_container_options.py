@@ -2,9 +2,10 @@
 
 import pytest
 
+from domain.language import Language
 from entrypoints.configuration.environment import SettingsError
 from entrypoints.configuration.loading import load_settings
-from entrypoints.container.options import gateway_options
+from entrypoints.container.options import gateway_options, sandbox_options
 
 
 @pytest.mark.parametrize(("said", "told"), [("", True), ("true", True), ("false", False)])
@@ -25,3 +26,12 @@ def test_an_address_that_is_none_is_told_by_its_setting_without_the_password(beh
     with pytest.raises(SettingsError, match=r"^DATABASE_URL: does not fit: ") as refusal:
         gateway_options(load_settings({"DATABASE_URL": f"postgresql://u:sesame{behind}"}))
     assert "sesame" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [({}, (128, 32)), ({"MAX_WARM_WORKERS": "8"}, (8, 32)), ({"MAX_EXECUTIONS": "64"}, (128, 64))],
+)
+def test_workers_that_are_kept_and_executions_that_run_at_once_are_bounded_apart(said, told):
+    options = sandbox_options(load_settings(said), (Language.PYTHON,))
+    assert (options.warm_workers_max, options.running_max) == told

@@ -10,7 +10,7 @@ from attrs import define, field
 from adapters.sandbox.scheduling.place import Place, PlaceLimits, PlaceRequest, Process
 from adapters.sandbox.stats import Eviction
 from domain.identity import ANONYMOUS, Owner
-from domain.places import SHARE
+from domain.places import SHARE, is_fair
 
 
 @define(eq=False)
@@ -27,6 +27,11 @@ class Ledger(Generic[Process]):
     count: int = field(default=0, init=False)
     memory_bytes: int = field(default=0, init=False)
     _places: dict[int, list[Place[Process]]] = field(factory=dict, init=False)
+
+    @property
+    def running_count(self) -> int:
+        """How many run."""
+        return self.count - len(self.idle)
 
     @property
     def is_full(self) -> bool:
@@ -86,9 +91,14 @@ class Ledger(Generic[Process]):
             self.give_up(place)
 
     def is_at_limit(self, owner: Owner) -> bool:
-        """Tell whether as many executions of the owner run as may."""
-        limit = self.limits.owner_running_max
-        return limit is not None and self.running[owner] >= limit
+        """Tell whether as many executions run as may, of the owner or of all."""
+        own, limit, limit_of_all = self.running[owner], self.limits.owner_running_max, self.limits.running_max
+        if limit is not None and own >= limit:
+            return True
+        if limit_of_all is None:
+            return False
+        running = self.running_count
+        return running >= limit_of_all or (owner != ANONYMOUS and not is_fair(own, running, limit_of_all))
 
     def endable(self, owner: Owner) -> Collection[Place[Process]]:
         """Return the idle places that the owner may end for a new one: only their own, if much of theirs runs.

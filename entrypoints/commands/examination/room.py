@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from entrypoints.commands.examination.facts import HostFacts, StoredFacts
 from entrypoints.commands.examination.finding import Finding, note, ok, problem, warning
+from entrypoints.descriptors import wanted
 from entrypoints.settings import Settings
 
 DISK, PROCESS = "disk", "process"
@@ -12,8 +13,6 @@ _FREE_MIN = 256 * _MIB
 _FREE_LOW = 2 * _GIB
 _FREE_SHARE_LOW = 0.05
 _BUDGET_SHARE_HIGH = 0.9
-_BESIDE_CONNECTIONS = 256
-"""Descriptors that a worker process needs for other things."""
 
 
 def judge_host(facts: HostFacts, settings: Settings) -> list[Finding]:
@@ -37,13 +36,13 @@ def _disk(facts: HostFacts, settings: Settings) -> Iterator[Finding]:
 
 
 def _descriptors(facts: HostFacts, settings: Settings) -> Iterator[Finding]:
-    wanted, granted = settings.max_connections + _BESIDE_CONNECTIONS, facts.descriptors_max
-    if granted is not None and granted < wanted:
+    needed, granted = wanted(settings.max_connections, settings.max_warm_workers), facts.descriptors_max
+    if granted is not None and granted < needed:
         yield note(
             PROCESS,
             f"a process may open {granted} files here, and MAX_CONNECTIONS is {settings.max_connections}",
             "A worker process keeps fewer connections than that, to have some files left for other things.",
-            f"Raise the limit to {wanted} (LimitNOFILE in systemd, ulimit -n), or lower MAX_CONNECTIONS.",
+            f"Raise the limit to {needed} (LimitNOFILE in systemd, ulimit -n), or lower MAX_CONNECTIONS.",
         )
     else:
         yield ok(PROCESS, f"a process may open {granted or 'any number of'} files")

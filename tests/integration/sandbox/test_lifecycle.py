@@ -115,6 +115,21 @@ async def test_one_session_has_so_many_workers_and_no_more(opened):
             await worker.release()
 
 
+async def test_more_workers_are_kept_warm_than_run_at_once(opened):
+    async with opened(languages=PYTHON, warm_workers_max=3, running_max=1, queue_timeout_s=1.0) as runner:
+        keys = [new_session() for _ in range(3)]
+        for key in keys:
+            await report_of(runner, run_of("result = 1", key=key))
+        running = await runner.acquire(run_of("result = 1", key=keys[0]))
+        with pytest.raises(Overloaded):
+            await runner.acquire(run_of("result = 1", key=keys[1]))
+        assert runner.stats().running == runner.stats().running_max == 1
+        assert (await runner.health())["workers"]["running_max"] == 1
+        await running.release()
+        again = [await report_of(runner, run_of("result = 1", key=key)) for key in keys[1:]]
+        assert [report.cold_start for report in again] == [False, False]
+
+
 async def test_an_ended_session_leaves_no_worker(opened):
     async with opened(languages=PYTHON, spares=0) as runner:
         key = new_session()

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import threading
@@ -54,6 +55,18 @@ def test_a_signal_ends_everything_cleanly(service, number):
     running.tell(number)
     assert running.ended() == 0
     assert gone(family)
+
+
+def test_a_low_limit_of_descriptors_is_raised_for_every_process(service):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+    try:
+        running = service()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    running.ready()
+    for pid in (running.program.pid, running.child("supervision.child")):
+        assert resource.prlimit(pid, resource.RLIMIT_NOFILE)[0] == min(hard, 65_536)
 
 
 def test_counts_go_on_after_a_stop_and_a_start(service):

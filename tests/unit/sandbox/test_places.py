@@ -264,6 +264,33 @@ async def test_an_owner_at_its_limit_waits_without_holding_up_others():
     assert (await waiting).request.session == 2
 
 
+async def test_warm_places_are_more_than_run_at_once():
+    places = places_of(places_max=9, running_max=2)
+    warm = [await taken(places, n) for n in (1, 2)]
+    waiting = await queued(places, 3)
+    assert not waiting.done()
+    places.release(warm[0], reusable=True)
+    third = await waiting
+    assert warm[0] in places.ledger.idle
+    own = await queued(places, 1)
+    assert not own.done(), "a warm place does not run beyond the bound either"
+    places.release(third, reusable=True)
+    assert await own is warm[0]
+    assert not warm[1].process.killed
+
+
+async def test_of_what_runs_at_once_an_owner_has_a_fair_share():
+    places = places_of(places_max=20, session_places_max=9, running_max=5, queue_length_max=9)
+    many = [await taken(places, n, owner="many") for n in range(4)]
+    waiting = await queued(places, 9, owner="many")
+    assert not waiting.done(), "four times as many as are free"
+    other = await taken(places, 20, owner="few")
+    places.release(other, reusable=True)
+    assert not waiting.done()
+    places.release(many[0], reusable=True)
+    assert (await waiting).request.owner == "many"
+
+
 async def test_whose_owner_has_less_running_is_served_first():
     places = places_of(places_max=3, queue_length_max=5)
     running = [await taken(places, n, owner="many") for n in range(3)]
