@@ -195,7 +195,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_executions: Annotated[int, Meta(ge=1, le=4096, description="Executions that run at once on a host.")] = 32
     max_executions_per_owner: Annotated[
         Annotated[int, Meta(ge=1, le=4096)] | None,
-        Meta(description="Executions of one owner that run at once on a host; more wait. Left out: one per worker."),
+        Meta(
+            description="Executions of one owner that run at once on a host; more wait. Left out: a fair share of all."
+        ),
     ] = None
     sandbox_memory_mb: Annotated[
         Annotated[int, Meta(ge=64, le=16_777_216)] | None,

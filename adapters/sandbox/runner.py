@@ -124,7 +124,7 @@ class SandboxScriptRunner(ScriptRunner):
                 options.session_workers_max,
                 options.queue_length_max,
                 options.queue_timeout_s,
-                options.running_max,
+                self._running_max,
                 options.owner_running_max,
                 self._memory_bytes_max,
                 bursts_max=BURSTS_PER_PROCESSOR * len(os.sched_getaffinity(0)),

@@ -18,7 +18,7 @@ from domain.language import Language
 from entrypoints.commands.examination.facts import HostFacts, LanguageFacts, LayerFacts, RuntimeHostFacts, SandboxFacts
 from entrypoints.commands.examination.ports import HostExamination
 from entrypoints.container.runners import Runners
-from entrypoints.descriptors import attainable
+from entrypoints.descriptors import attainable, wanted
 from entrypoints.settings import Settings
 
 _CLOSE_S = 2.0
@@ -73,7 +73,7 @@ class CommandHostExamination(HostExamination):
             data_dir=str(self._settings.data_dir),
             disk_free_bytes=disk.free,
             disk_size_bytes=disk.total,
-            descriptors_max=attainable(),
+            descriptors_max=attainable(wanted(self._settings.max_connections, self._settings.max_warm_workers)),
         )
 
 

@@ -21,6 +21,7 @@ from domain.session import LifetimePolicy
 from domain.session_service import SessionPolicy
 from domain.storage import StorageBudget
 from entrypoints.configuration.environment import SettingsError
+from entrypoints.descriptors import room_for_workers
 from entrypoints.host.options import RuntimeHostOptions
 from entrypoints.http.options import HttpOptions
 from entrypoints.settings import History, Idempotency, Settings
@@ -149,7 +150,7 @@ def sandbox_options(settings: Settings, languages: tuple[Language, ...]) -> Sand
         level=SandboxLevel(settings.sandbox_level),
         node_path=settings.nodejs_path,
         queue_timeout_s=settings.queue_timeout_ms / 1000,
-        warm_workers_max=settings.max_warm_workers,
+        warm_workers_max=room_for_workers(settings.max_warm_workers),
         running_max=settings.max_executions,
         owner_running_max=settings.max_executions_per_owner,
         memory_budget_mb=settings.sandbox_memory_mb,

@@ -13,7 +13,7 @@ import structlog
 from attrs import define, field
 from msgspec.structs import replace
 
-from entrypoints.descriptors import raise_limit
+from entrypoints.descriptors import raise_limit, wanted
 from entrypoints.metrics.siblings import Siblings
 from entrypoints.secret import Secret
 from entrypoints.settings import Settings
@@ -67,7 +67,7 @@ class Supervisor:
 
     async def run(self) -> None:
         """Serve until a signal; raises StartFailed, DataDirError or CannotListen when the service cannot start."""
-        raise_limit()
+        raise_limit(wanted(self.settings.max_connections, self.settings.max_warm_workers))
         data_dir = DataDir.hold(self.settings.data_dir) if self.server else None
         try:
             self._listener = listen(self.settings.host, self.settings.port)

@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from entrypoints.descriptors import attainable, raise_limit, room_for_connections, wanted
+from entrypoints.descriptors import attainable, raise_limit, room_for_connections, room_for_workers, wanted
 
 UNLIMITED = resource.RLIM_INFINITY
 
@@ -27,36 +27,38 @@ def limits(monkeypatch):
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ((1024, 524_288), (65_536, 524_288)),
+        ((1024, 524_288), (5376, 524_288)),
         ((1024, 4096), (4096, 4096)),
-        ((100_000, 524_288), (100_000, 524_288)),
-        ((1024, UNLIMITED), (1024, UNLIMITED)),
+        ((20_000, 524_288), (20_000, 524_288)),
+        ((1024, UNLIMITED), (5376, UNLIMITED)),
         ((UNLIMITED, UNLIMITED), (UNLIMITED, UNLIMITED)),
     ],
 )
 def test_the_limit_is_raised_as_far_as_is_needed_and_never_lowered(limits, before, after):
     limits["now"] = before
-    raise_limit()
+    told = attainable(5376)
+    raise_limit(5376)
     assert limits["now"] == after
-
-
-def test_what_is_attainable_is_told_before_it_is_taken(limits):
-    assert attainable() == 65_536
-    limits["now"] = (1024, 2048)
-    assert attainable() == 2048
+    assert told == (None if after[0] == UNLIMITED else after[0])
 
 
 def test_a_limit_that_must_not_be_raised_stays(limits):
     limits["refused"] = True
-    raise_limit()
+    raise_limit(5376)
     assert limits["now"] == (1024, 524_288)
 
 
 @pytest.mark.parametrize(
-    ("limit", "room"),
-    [(65_536, 4096), (4608, 4096), (4607, 4095), (1024, 512), (600, 150), (1, 1), (UNLIMITED, 4096)],
+    ("limit", "workers", "connections"),
+    [(65_536, 128, 4096), (5376, 128, 4096), (5375, 128, 4095), (1024, 64, 256), (400, 5, 104), (1, 1, 1)],
 )
-def test_connections_leave_room_for_workers_and_have_a_quarter_at_least(limits, limit, room):
+def test_workers_and_connections_share_what_there_is(limits, limit, workers, connections):
     limits["now"] = (limit, limit)
-    assert wanted(4096, 32) == 4608
-    assert room_for_connections(4096, 32) == room
+    assert (room_for_workers(128), room_for_connections(4096, 128)) == (workers, connections)
+    if limit > 1:
+        assert wanted(connections, workers) <= limit
+
+
+def test_without_a_limit_there_is_room_for_all(limits):
+    limits["now"] = (UNLIMITED, UNLIMITED)
+    assert (room_for_workers(128), room_for_connections(4096, 128)) == (128, 4096)

@@ -78,6 +78,8 @@ class Room:
     async def start(self, order: Mapping[str, object]) -> Launched:
         """Start a worker by this order; raises LaunchFailed, RoomLost among them."""
         await asyncio.shield(self.ready)
+        if self.gone.done():
+            raise RoomLost("the room ended as soon as it was ready")
         try:
             launched = self._order(order)
         except ConnectionError as error:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic
 
 from attrs import define, field
@@ -10,7 +10,10 @@ from attrs import define, field
 from adapters.sandbox.scheduling.place import Place, PlaceLimits, PlaceRequest, Process
 from adapters.sandbox.stats import Eviction
 from domain.identity import ANONYMOUS, Owner
-from domain.places import SHARE, is_fair
+from domain.places import is_fair
+
+_FRESH_S = 60.0
+"""A warm worker that has not been used for so long is missed by nobody who has few."""
 
 
 @define(eq=False)
@@ -24,6 +27,8 @@ class Ledger(Generic[Process]):
     idle: dict[Place[Process], None] = field(factory=dict, init=False)
     """Idle places, the least recently used first."""
     running: Counter[Owner] = field(factory=Counter, init=False)
+    held: Counter[Owner] = field(factory=Counter, init=False)
+    """Places of each owner, running or idle."""
     count: int = field(default=0, init=False)
     memory_bytes: int = field(default=0, init=False)
     _places: dict[int, list[Place[Process]]] = field(factory=dict, init=False)
@@ -45,14 +50,9 @@ class Ledger(Generic[Process]):
         places = self._places.get(request.session, [])
         for place in reversed(places):
             if not place.is_running and place.request == request:
-                return self._wake(place) if self._make_room(request, place) else None
-        if len(places) >= self.limits.session_places_max and not self._give_up_one_of(places):
-            return None
-        if self.is_full:
-            waits_for_its_own = is_patient and any(place.is_running and place.request == request for place in places)
-            if waits_for_its_own or not self._give_up_one_of(self.endable(request.owner)):
-                return None
-        return self._new(request) if self._make_room(request) else None
+                return self._wake(place) if self._make_room(request, [], place) else None
+        leaving = self._leaving(request, places, is_patient=is_patient)
+        return self._new(request) if leaving is not None and self._make_room(request, leaving) else None
 
     def settle(self, place: Place[Process], *, reusable: bool, memory_bytes: int | None) -> None:
         """End a place's run; its worker is kept only when it may be used again, and then counts `memory_bytes`."""
@@ -100,14 +100,27 @@ class Ledger(Generic[Process]):
         running = self.running_count
         return running >= limit_of_all or (owner != ANONYMOUS and not is_fair(own, running, limit_of_all))
 
-    def endable(self, owner: Owner) -> Collection[Place[Process]]:
-        """Return the idle places that the owner may end for a new one: only their own, if much of theirs runs.
+    def endable(self, owner: Owner) -> Iterator[Place[Process]]:
+        """Yield the idle places that the owner may end for a new one, those first that are missed least.
 
-        So the workers that others keep warm outlast a flood: they are what is free, of which everybody has a share.
+        First those of owners who have more than an equal part, and what has not been used for a while; then the
+        owner's own; then all others, unless as many of the owner run as are idle in all. Of each the least recently
+        used go first. So the workers that others keep warm outlast a flood.
         """
-        if owner == ANONYMOUS or self.running[owner] < SHARE * len(self.idle):
-            return self.idle
-        return [place for place in self.idle if place.request.owner == owner]
+        if owner == ANONYMOUS:
+            yield from self.idle
+            return
+        part = self.count / (len(self.held) + (owner not in self.held))
+        stale_at = self.now() - _FRESH_S
+        spared = []
+        for place in self.idle:
+            if self.held[place.request.owner] > part or place.idle_since <= stale_at:
+                yield place
+            else:
+                spared.append(place)
+        yield from (place for place in spared if place.request.owner == owner)
+        if self.running[owner] < len(self.idle):
+            yield from (place for place in spared if place.request.owner != owner)
 
     def give_up(self, place: Place[Process]) -> None:
         """End a place's worker and forget the place."""
@@ -118,6 +131,9 @@ class Ledger(Generic[Process]):
         if not places:
             del self._places[place.request.session]
         self.count -= 1
+        self.held[place.request.owner] -= 1
+        if not self.held[place.request.owner]:
+            del self.held[place.request.owner]
         self._stop(place)
         self._count_memory(place, 0)
         self.idle.pop(place, None)
@@ -125,31 +141,48 @@ class Ledger(Generic[Process]):
             place.process.when_dead(None)
             place.process.kill()
 
-    def _make_room(self, request: PlaceRequest, own: Place[Process] | None = None) -> bool:
-        """Give up idle places until the request fits; return whether it does. A lone call always fits."""
-        limit = self.limits.memory_bytes_max
-        if limit is None:
-            return True
-        present = 0 if own is None else own.memory_bytes
-        while self.memory_bytes - present + request.kind.memory_bytes > limit:
-            others = [place for place in self.endable(request.owner) if place is not own]
-            if not self._give_up_one_of(others):
-                return not self.running
-        return True
+    def _leaving(
+        self, request: PlaceRequest, places: list[Place[Process]], *, is_patient: bool
+    ) -> list[Place[Process]] | None:
+        """Return the idle places that go for a new one beside the session's `places`; None when that cannot be."""
+        if len(places) >= self.limits.session_places_max:
+            candidates: Iterable[Place[Process]] = (place for place in self.idle if place in places)
+        elif not self.is_full:
+            return []
+        elif is_patient and any(place.is_running and place.request == request for place in places):
+            return None  # it waits for its own
+        else:
+            candidates = self.endable(request.owner)
+        place = next(iter(candidates), None)
+        return None if place is None else [place]
 
-    def _give_up_one_of(self, places: Collection[Place[Process]]) -> bool:
-        """Give up the idle place among these that was used least recently; return whether there was one."""
-        idle = next((place for place in self.idle if place in places), None)
-        if idle is not None:
+    def _make_room(
+        self, request: PlaceRequest, leaving: list[Place[Process]], own: Place[Process] | None = None
+    ) -> bool:
+        """Give up these idle places and as many others as the request's memory needs, or none; return whether it fits.
+
+        A lone call always fits.
+        """
+        if self.limits.memory_bytes_max is not None:
+            present = sum(place.memory_bytes for place in leaving) + (0 if own is None else own.memory_bytes)
+            missing = self.memory_bytes - present + request.kind.memory_bytes - self.limits.memory_bytes_max
+            others = (place for place in self.endable(request.owner) if place is not own and place not in leaving)
+            while missing > 0 and (place := next(others, None)) is not None:
+                leaving.append(place)
+                missing -= place.memory_bytes
+            if missing > 0 and self.running:
+                return False
+        for place in leaving:
             self.evictions[Eviction.PRESSURE] += 1
-            self.give_up(idle)
-        return idle is not None
+            self.give_up(place)
+        return True
 
     def _new(self, request: PlaceRequest) -> Place[Process]:
         place: Place[Process] = Place(request, memory_bytes=0)
         self._start(place)
         self._places.setdefault(request.session, []).append(place)
         self.count += 1
+        self.held[request.owner] += 1
         return place
 
     def _wake(self, place: Place[Process]) -> Place[Process]:

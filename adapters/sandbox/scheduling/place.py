@@ -58,9 +58,10 @@ class PlaceLimits:
     """How many places there are in all and for each session, and how many calls may wait for one.
 
     `running_max` is how many executions may run at once, of which every owner has a fair share, `owner_running_max`
-    how many of one owner; `memory_bytes_max` is what all places may take together. None leaves it to `places_max`. For `patience_s` a call rather waits for its session's own warm
-    worker than takes the place of another session's: a start costs a hundred times what a warm run does. Of a
-    session's runs that have begun within `burst_s` there are `bursts_max` at once (see Bursts).
+    how many of one owner; `memory_bytes_max` is what all places may take together. None leaves it to `places_max`.
+    For `patience_s` a call rather waits for its session's own warm worker than takes the place of another session's: a
+    start costs a hundred times what a warm run does. Of a session's runs that have begun within `burst_s` there are
+    `bursts_max` at once (see Bursts).
     """
 
     places_max: int

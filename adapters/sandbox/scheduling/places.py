@@ -57,7 +57,8 @@ class Places(Generic[Process]):
         """Give a place back; its worker is kept only when it may be used again, and then counts `memory_bytes`."""
         self._beginning.end(place)
         self.ledger.settle(place, reusable=reusable, memory_bytes=memory_bytes)
-        self._serve(place.request.session if place in self.ledger.idle else None)
+        # While there are places for others it has no need to be taken by its own session first.
+        self._serve(place if self.ledger.is_full and place in self.ledger.idle else None)
 
     def evict(self, session: int) -> None:
         """Give up what the session keeps warm, now if idle and otherwise after the run."""
@@ -116,19 +117,20 @@ class Places(Generic[Process]):
 
     # Serving.
 
-    def _serve(self, freed: int | None = None) -> None:
-        """Serve who can be served; `freed` is the session whose warm worker has become free."""
+    def _serve(self, freed: Place[Process] | None = None) -> None:
+        """Serve who can be served; `freed` is the place whose warm worker is to be taken by its session first."""
         in_vain: set[PlaceRequest] = set()
         while self._lines and (self.ledger.idle or not self.ledger.is_full):
             served = self._serve_one(freed, in_vain)
             # Where that worker is taken again, everybody else stands where they stood.
-            if served is None or served == freed:
+            if served is None or served is freed:
                 break
         self._await_bursts()
 
-    def _serve_one(self, freed: int | None, in_vain: set[PlaceRequest]) -> int | None:
-        """Serve whoever comes first, and return the session; None when nobody can be served."""
-        for waiting in self._lines.in_fair_order(self.ledger.running.__getitem__, self._is_blocked, freed):
+    def _serve_one(self, freed: Place[Process] | None, in_vain: set[PlaceRequest]) -> Place[Process] | None:
+        """Serve whoever comes first, and return their place; None when nobody can be served."""
+        first = None if freed is None else freed.request.session
+        for waiting in self._lines.in_fair_order(self.ledger.running.__getitem__, self._is_blocked, first):
             request = waiting.request
             # Nobody behind a call that finds no place finds one for the same.
             if request in in_vain or waiting.granted.done():
@@ -138,7 +140,7 @@ class Places(Generic[Process]):
                 self._lines.leave(waiting)
                 self._lines.end_turn(request.owner)
                 waiting.granted.set_result(place)
-                return request.session
+                return place
             in_vain.add(request)
         return None
 
@@ -152,7 +154,8 @@ class Places(Generic[Process]):
         return place
 
     def _is_blocked(self, owner: Owner) -> bool:
-        return (self.ledger.is_full and not self.ledger.endable(owner)) or self.ledger.is_at_limit(owner)
+        ledger = self.ledger
+        return ledger.is_at_limit(owner) or (ledger.is_full and next(ledger.endable(owner), None) is None)
 
     def _await_bursts(self) -> None:
         """Have those who wait served when the next first moments are over."""

@@ -40,9 +40,10 @@ def _descriptors(facts: HostFacts, settings: Settings) -> Iterator[Finding]:
     if granted is not None and granted < needed:
         yield note(
             PROCESS,
-            f"a process may open {granted} files here, and MAX_CONNECTIONS is {settings.max_connections}",
-            "A worker process keeps fewer connections than that, to have some files left for other things.",
-            f"Raise the limit to {needed} (LimitNOFILE in systemd, ulimit -n), or lower MAX_CONNECTIONS.",
+            f"a process may open {granted} files here; MAX_CONNECTIONS ({settings.max_connections}) and MAX_WARM_WORKERS"
+            f" ({settings.max_warm_workers}) need {needed}",
+            "An HTTP worker keeps fewer connections than that, and the sandbox fewer warm workers.",
+            f"Raise the hard limit to {needed} (LimitNOFILE in systemd, ulimit -Hn), or lower these settings.",
         )
     else:
         yield ok(PROCESS, f"a process may open {granted or 'any number of'} files")

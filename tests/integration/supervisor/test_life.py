@@ -66,7 +66,7 @@ def test_a_low_limit_of_descriptors_is_raised_for_every_process(service):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     running.ready()
     for pid in (running.program.pid, running.child("supervision.child")):
-        assert resource.prlimit(pid, resource.RLIMIT_NOFILE)[0] == min(hard, 65_536)
+        assert resource.prlimit(pid, resource.RLIMIT_NOFILE)[0] == min(hard, 4096 + 8 * 128 + 256)
 
 
 def test_counts_go_on_after_a_stop_and_a_start(service):

@@ -476,8 +476,56 @@ async def test_a_flood_does_not_end_the_workers_that_others_keep_warm():
 async def test_an_owner_of_whom_little_runs_may_end_the_idle_workers_of_others():
     places = places_of(places_max=3)
     for i in range(3):
-        places.release(await taken(places, i, owner="a"), reusable=True)
-    assert [(await taken(places, 10 + i, owner="b")).request.owner for i in range(3)] == ["b"] * 3
+        places.release(await taken(places, i, owner="abc"[i]), reusable=True)
+    for i in range(2):
+        await taken(places, 10 + i, owner="d")
+    late = await queued(places, 12, owner="d")
+    assert not late.done(), "as much of theirs runs as is idle"
+    late.cancel()
+
+
+async def test_an_owner_who_has_few_warm_workers_loses_them_to_nobody_who_has_many():
+    places = places_of(places_max=8)
+    few = [await taken(places, i, owner="few") for i in range(2)]
+    for place in few:
+        places.release(place, reusable=True)
+    for i in range(20):
+        places.release(await taken(places, 10 + i, owner="many"), reusable=True)
+    assert await taken(places, 0, owner="few") is few[0]
+    await taken(places, 2, owner="few")
+    assert [place.request.session for place in places.ledger.idle] == [1, *range(25, 30)]
+
+
+async def test_a_warm_worker_that_is_not_used_any_more_is_kept_for_nobody():
+    now = [0.0]
+    places = Places(PlaceLimits(4, 2, 9, 5.0), now=lambda: now[0])
+    places.release(await taken(places, 0, owner="few"), reusable=True)
+    now[0] = 61.0
+    for i in range(4):
+        places.release(await taken(places, 10 + i, owner="many"), reusable=True)
+    assert [place.request.session for place in places.ledger.idle] == [10, 11, 12, 13]
+
+
+async def test_what_would_not_be_enough_is_not_ended():
+    places = places_of(places_max=9, memory_bytes_max=2 * KIND.memory_bytes)
+    await taken(places, 1)
+    idle = await taken(places, 2)
+    places.release(idle, reusable=True, memory_bytes=20 << 20)
+    late = await queued(places, 3, kind=Kind(Language.PYTHON, 512))
+    assert not late.done()
+    assert idle.process.alive
+    late.cancel()
+
+
+async def test_while_there_is_room_a_call_takes_its_idle_warm_worker_before_later_calls_of_a_busy_session():
+    places = places_of(places_max=9, running_max=1, queue_length_max=9)
+    places.release(await taken(places, 1), reusable=True)
+    hot = await taken(places, 2)
+    waiting, later = await queued(places, 1), await queued(places, 2)
+    places.release(hot, reusable=True)
+    assert (await waiting).request.session == 1
+    assert not later.done()
+    later.cancel()
 
 
 async def test_memory_is_not_taken_from_the_workers_that_others_keep_warm_either():
