@@ -81,7 +81,7 @@ class World:
             await asyncio.sleep(0)
         check(self.places)
 
-    def call(self, count, first, kind, keeps, held_s, memory_mb):
+    def call(self, count, first, kind, keeps, held_s, memory_mb):  # noqa: PLR0917  # as they are drawn
         """Call so many sessions at once."""
         for number in range(first, first + count):
             session = number % SESSIONS
