@@ -15,6 +15,7 @@ import pytest
 from adapters.sandbox.bootstrap.keeper import Keeper
 from adapters.sandbox.confinement.layers import shared_namespaces
 from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.rooms.launch import RoomLost
 from adapters.sandbox.rooms.rotation import ROOMS_MAX, Rooms
 from adapters.sandbox.rooms.workshop import Workshop
 from domain.errors import RuntimeUnavailable
@@ -199,6 +200,18 @@ async def test_a_start_that_is_given_up_leaves_no_worker(blueprint):
     await rooms.close(5)
     assert launched.exited.done()
     launched.close()
+
+
+async def test_a_start_in_a_room_that_has_ended_may_be_made_in_another(blueprint):
+    rooms = Rooms()
+    room = rooms.room(blueprint)
+    await room.ready
+    room.close()
+    await room.gone
+    with pytest.raises(RoomLost):
+        await room.start(blueprint.order())
+    assert rooms.room(blueprint) is not room
+    await rooms.close(5)
 
 
 async def test_starts_that_are_given_up_do_not_keep_a_room_whose_keeper_is_stuck(opened):
