@@ -76,16 +76,27 @@ class Lines(Generic[Process]):
                 waiting.granted.set_exception(Overloaded(QUEUE))
 
     def in_fair_order(
-        self, running: Callable[[Owner], int], is_blocked: Callable[[Owner], bool], freed: int | None
+        self,
+        running: Callable[[Owner], int],
+        is_blocked: Callable[[Owner], bool],
+        freed: int | None,
+        *,
+        is_full: bool,
     ) -> Iterator[Waiting[Process]]:
-        """Yield who may be served: owners of whom less runs first, and those of the session that has freed a place."""
+        """Yield who may be served: owners of whom less runs first, and those of the session that has freed a place.
+
+        While there are places left, who stands in front comes before these: nobody's worker would end for them.
+        """
         for owner in sorted(self._owners, key=running) if len(self._owners) > 1 else tuple(self._owners):
             # Nobody in a long line is looked at where nobody in it can be served.
             if is_blocked(owner):
                 continue
             turn = self._owners[owner]
+            front = next(iter(turn))
             # Patience is the same for all, so who has lost it stands in front.
-            if freed is not None and next(iter(turn)).is_patient:
+            if freed is not None and front.is_patient:
+                if not is_full:
+                    yield front
                 yield from (each for each in self._sessions.get(freed, ()) if each in turn)
             yield from turn
 

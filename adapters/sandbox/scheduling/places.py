@@ -57,8 +57,7 @@ class Places(Generic[Process]):
         """Give a place back; its worker is kept only when it may be used again, and then counts `memory_bytes`."""
         self._beginning.end(place)
         self.ledger.settle(place, reusable=reusable, memory_bytes=memory_bytes)
-        # While there are places for others it has no need to be taken by its own session first.
-        self._serve(place if self.ledger.is_full and place in self.ledger.idle else None)
+        self._serve(place if place in self.ledger.idle else None)
 
     def evict(self, session: int) -> None:
         """Give up what the session keeps warm, now if idle and otherwise after the run."""
@@ -118,7 +117,7 @@ class Places(Generic[Process]):
     # Serving.
 
     def _serve(self, freed: Place[Process] | None = None) -> None:
-        """Serve who can be served; `freed` is the place whose warm worker is to be taken by its session first."""
+        """Serve who can be served; `freed` is the place whose warm worker has become free."""
         in_vain: set[PlaceRequest] = set()
         while self._lines and (self.ledger.idle or not self.ledger.is_full):
             served = self._serve_one(freed, in_vain)
@@ -129,8 +128,10 @@ class Places(Generic[Process]):
 
     def _serve_one(self, freed: Place[Process] | None, in_vain: set[PlaceRequest]) -> Place[Process] | None:
         """Serve whoever comes first, and return their place; None when nobody can be served."""
-        first = None if freed is None else freed.request.session
-        for waiting in self._lines.in_fair_order(self.ledger.running.__getitem__, self._is_blocked, first):
+        session = None if freed is None else freed.request.session
+        for waiting in self._lines.in_fair_order(
+            self.ledger.running.__getitem__, self._is_blocked, session, is_full=self.ledger.is_full
+        ):
             request = waiting.request
             # Nobody behind a call that finds no place finds one for the same.
             if request in in_vain or waiting.granted.done():
