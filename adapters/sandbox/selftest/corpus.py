@@ -13,7 +13,7 @@ from domain.language import Language
 _FOLDER = Path(__file__).parents[1] / "attacks"
 _ATTACK = re.compile(r"^### ", re.MULTILINE)
 _STEP = re.compile(r"^---(?P<where> next execution| another session)?\n", re.MULTILINE)
-_TIMEOUT_MS = 2000
+_TIMEOUT_MS = 10_000
 
 
 @frozen

@@ -61,7 +61,7 @@ async def test_the_self_test_makes_every_attack_it_is_given(runtimes_dir):
     test = SelfTest(SandboxOptions(runtimes_dir, spares=1), attacks)
     trials = [trial async for trial in test.trials()]
     assert test.attacks_count == len(trials) == len(attacks)
-    assert {trial.verdict for trial in trials} == {Verdict.HELD}
+    assert [(str(trial.attack), trial.evidence) for trial in trials if trial.verdict is not Verdict.HELD] == []
 
 
 async def test_without_a_sandbox_there_is_no_self_test(runtimes_dir):
