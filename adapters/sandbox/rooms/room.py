@@ -79,7 +79,7 @@ class Room:
         """Start a worker by this order; raises LaunchFailed, RoomLost among them."""
         await asyncio.shield(self.ready)
         if self.gone.done():
-            raise RoomLost("the room ended as soon as it was ready")
+            raise RoomLost("the room has ended")
         try:
             launched = self._order(order)
         except ConnectionError as error:
