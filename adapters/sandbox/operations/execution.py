@@ -62,7 +62,7 @@ async def execute(process: WorkerProcess, task: ScriptTask, options: SandboxOpti
     timeout_s = task.limits.timeout_ms / 1000
     exchange = await process.exchange(_operations(task, nonce, options), timeout_s, rules.cpu_ms_max / 1000)
     if exchange.ending is Ending.ANSWERED and exchange.frame is not None:
-        result = _with_memory(_answered(exchange.frame, nonce, rules), exchange)
+        result = _answered(exchange.frame, nonce, rules)
     else:
         result = Result(None, rules.ended(exchange, process.exit_status, exchange.cpu_before_s, process.stderr.text()))
     is_fresh = exchange.cpu_before_s + (exchange.cpu_s or 0) < _RETIRE_AT * options.cpu_s_max
@@ -70,7 +70,7 @@ async def execute(process: WorkerProcess, task: ScriptTask, options: SandboxOpti
     if not reusable:
         process.kill()
         await process.gone()
-    return Executed(_report(process, task, exchange, result), reusable)
+    return Executed(_report(process, task, exchange, _with_observed(result, process, exchange)), reusable)
 
 
 def _operations(task: ScriptTask, nonce: str, options: SandboxOptions) -> bytes:
@@ -81,11 +81,17 @@ def _operations(task: ScriptTask, nonce: str, options: SandboxOptions) -> bytes:
     return encode_frame(b'{"op":"load","nonce":""}', task.script.source.encode()) + operations
 
 
-def _with_memory(result: Result, exchange: Exchange) -> Result:
-    """Add what was observed, which the worker does not know, to a failure for memory."""
-    if result.failure is None or result.failure.code is not FailureCode.MEMORY_LIMIT:
+def _with_observed(result: Result, process: WorkerProcess, exchange: Exchange) -> Result:
+    """Add what was observed from outside to a failure for memory or output."""
+    if result.failure is None:
         return result
-    return evolve(result, failure=evolve(result.failure, observed=exchange.footprint.memory_bytes))
+    if result.failure.code is FailureCode.MEMORY_LIMIT:
+        observed = exchange.footprint.memory_bytes
+    elif result.failure.code is FailureCode.OUTPUT_LIMIT:
+        observed = max(process.stdout.size, process.stderr.size)
+    else:
+        return result
+    return evolve(result, failure=evolve(result.failure, observed=observed))
 
 
 def _answered(frame: Frame, nonce: str, rules: FailureRules) -> Result:

@@ -90,6 +90,13 @@ async def test_every_limit_has_its_code(shared, source, code):
     assert (await failure_of(shared, run_of(source, limits=limits))).code is code
 
 
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+async def test_how_much_was_written_is_told_with_the_limit(shared, stream):
+    failure = await failure_of(shared, run_of(f"import sys\nwhile True: sys.{stream}.write('x' * 1000)"))
+    assert failure.code is FailureCode.OUTPUT_LIMIT
+    assert failure.limit == shared.options.output_size_max < failure.observed
+
+
 async def test_the_column_is_told_in_the_scripts_own_text(shared):
     failure = await failure_of(shared, run_of("def f(x):\n    return 1 + x.nothing\nf(1)"))
     assert (failure.line, failure.column) == (2, 16)
