@@ -1,6 +1,7 @@
-"""JSON as text: it travels through the service as it came and is decoded by nobody on the way."""
+"""JSON as text: the service passes it on as it came, and decodes it nowhere on the way."""
 
 import re
+from collections.abc import Iterator
 from itertools import accumulate
 from typing import NewType
 
@@ -9,24 +10,65 @@ JsonText = NewType("JsonText", str)
 
 EMPTY_OBJECT = JsonText("{}")
 
-# A string without an end goes to the end of the text: were it no match, each of its quotes would be tried in vain.
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_SLICE_SIZE = 16 * 1024
+"""A long text is read in slices of about this many bytes: between two of them other threads can run."""
+
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_TOKENS = re.compile(rb'(?:[^"]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+', re.DOTALL)
+_INSIDE = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_NUMBER_END = re.compile(rb"[0-9eE+.\-]*+")
 _OTHER_THAN_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS = bytes.maketrans(b"[]{}", b"\x01\xff\x01\xff")
 
 
+def outside_strings(text: bytes) -> Iterator[bytes]:
+    """Yield a JSON text without its strings, in slices of bounded size; no slice ends within a number.
+
+    No Python object is made for each value, and a string without an end goes to the end of the text.
+    """
+    start = 0
+    while start < len(text):
+        end = _end(_TOKENS, text, start)
+        end = _NUMBER_END.match(text, end).end()  # type: ignore[union-attr]  # it matches the empty string
+        if end > start:
+            yield _STRING.sub(b"", text[start:end])
+            start = end
+        else:
+            start = _string_end(text, start)
+
+
 def without_strings(text: bytes) -> bytes:
     """Return a JSON text without its strings."""
-    return _STRING.sub(b"", text)
-
-
-def levels(outside: bytes) -> int:
-    """Return how deep the brackets of a JSON text without strings are nested."""
-    brackets = outside.translate(_STEPS, _OTHER_THAN_BRACKETS)
-    return max(accumulate(memoryview(brackets).cast("b")), default=0)
+    return b"".join(outside_strings(text))
 
 
 def is_deeper(text: bytes, depth_max: int) -> bool:
-    """Tell whether a JSON text is nested deeper than `depth_max`; decoders differ in what they bear."""
-    opened = text.count(b"[") + text.count(b"{")
-    return opened > depth_max and levels(without_strings(text)) > depth_max
+    """Return whether a JSON text is nested deeper than `depth_max`; decoders differ in the depth that they accept."""
+    if text.count(b"[") + text.count(b"{") <= depth_max:
+        return False
+    depth = 0
+    for part in outside_strings(text):
+        steps = memoryview(part.translate(_STEPS, _OTHER_THAN_BRACKETS)).cast("b")
+        depths = list(accumulate(steps, initial=depth))
+        if max(depths) > depth_max:
+            return True
+        depth = depths[-1]
+    return False
+
+
+def _string_end(text: bytes, start: int) -> int:
+    """Return where the string that begins at `start` ends; a slice is too short for it."""
+    end = start + 1
+    while end < len(text):
+        end = _end(_INSIDE, text, end)
+        if text[end : end + 1] == b'"':
+            return end + 1
+        if end >= len(text) - 1:  # a backslash is the last character
+            break
+    return len(text)
+
+
+def _end(pattern: re.Pattern[bytes], text: bytes, start: int) -> int:
+    match = pattern.match(text, start, start + _SLICE_SIZE)
+    assert match is not None, "the pattern matches the empty string"
+    return match.end()

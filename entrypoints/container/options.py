@@ -137,6 +137,7 @@ def http_options(settings: Settings) -> HttpOptions:
         params_size_max=settings.max_params_size,
         batch_size_max=settings.max_batch_size,
         batch_items_max=settings.max_batch_items,
+        examination_wait_s=settings.request_timeout_ms / 1000,
         idempotency=settings.idempotency is Idempotency.ON,
         cors_origins=settings.cors_origins,
     )

@@ -120,7 +120,7 @@ class Application:
             sessions=SessionEndpoints(services.sessions, forms, keys),
             executions=ExecutionEndpoints(services.executions, services.sessions, forms, keys),
             batches=self._batches(services, options, forms),
-            functions=FunctionEndpoints(services.functions, FunctionForm.of(options)),
+            functions=FunctionEndpoints(services.functions, FunctionForm.of(options, forms.examiner)),
             process=OperationsEndpoints(services.process, Inquiry(options.probe_timeout_s), self._gate),
             documents=DocumentEndpoints(lambda: compact(self.document())),
             metrics=MetricsEndpoint(self.scrape),

@@ -172,11 +172,16 @@ def _connection(connections_max: int, refused: Callable[[HTTPStatus], None]) -> 
     )
 
 
+_SWITCH_INTERVAL_S = 0.0005
+"""How long a thread that reads a large body keeps the event loop waiting; the default is ten times this."""
+
+
 def _settle_memory() -> None:
     """Spare the collector what lives as long as the process: walking it stops every request for tens of ms."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECTION_THRESHOLDS)
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
 
 
 @define

@@ -1,6 +1,5 @@
 """The body of a batch: each item is held to what the body of an execute is held to."""
 
-import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
@@ -11,16 +10,19 @@ from domain.batch_service import Batch
 from domain.errors import FieldTooLarge, InvalidRequest, Problem
 from domain.json_pointer import pointer
 from domain.json_text import JsonText
+from entrypoints.http.bodies.examiner import Examiner
 from entrypoints.http.bodies.forms import BodyForms
+from entrypoints.http.bodies.members import elements, starts_with
 from entrypoints.http.bodies.reading import read_body
 from entrypoints.http.bodies.validation import BodyForm, Flaw, refuse
 from entrypoints.http.options import HttpOptions
 from entrypoints.http.payloads.batches import BatchEnvelope
 from entrypoints.http.payloads.values import json_text
+from entrypoints.http.refusals import invalid
 from entrypoints.http.request import Request
 
 _PROBLEMS_MAX = 100
-_THREAD_FROM_SIZE = 64 * 1024
+_EXAMINED_SIZE_MAX = 16 * 1024
 
 
 @define
@@ -28,36 +30,44 @@ class BatchForm:
     """Reads batches; the whole is bounded in bytes and in items, every item like a call of its own."""
 
     _size_max: int
+    _items_max: int
     _timeout_s: float
+    _examiner: Examiner
     _envelopes: BodyForm[BatchEnvelope]
     _item: Callable[[bytes], JsonText] = field(repr=False)
 
     @classmethod
     def of(cls, options: HttpOptions, forms: BodyForms) -> "BatchForm":
         """Return the form for these options, whose items have the form of `forms.execute`."""
-        rules = partial(_envelope_rules, options.batch_items_max, options.batch_parallel_max)
-        size_max, timeout_s = options.batch_size_max, options.body_timeout_s
+        rules = partial(_envelope_rules, options.batch_parallel_max)
+        size_max, timeout_s, examiner = options.batch_size_max, options.body_timeout_s, forms.examiner
         return cls(
             size_max,
+            options.batch_items_max,
             timeout_s,
-            BodyForm(BatchEnvelope, size_max, timeout_s, rules),
+            examiner,
+            BodyForm(BatchEnvelope, size_max, timeout_s, rules, examiner, apart=frozenset({"items"})),
             lambda content: json_text(forms.execute.parsed(content).params),
         )
 
     async def read(self, request: Request) -> Batch:
         """Return the request's batch.
 
-        Raises InvalidRequest with every problem at once, FieldTooLarge, UnsupportedMediaType, SlowBody or ClientGone.
+        Raises InvalidRequest with every problem at once, FieldTooLarge, UnsupportedMediaType, SlowBody,
+        Overloaded or ClientGone.
         """
         content = await read_body(request, self._size_max, self._timeout_s)
-        if len(content) < _THREAD_FROM_SIZE:
+        if len(content) < _EXAMINED_SIZE_MAX:
             return self._batch(content)
-        return await asyncio.to_thread(self._batch, content)
+        return await self._examiner.run(request.caller.owner, lambda: self._batch(content))
 
     def _batch(self, content: bytes) -> Batch:
         envelope = self._envelopes.parsed(content)
         assert not isinstance(envelope.items, UnsetType), "the rules require items"
-        return Batch(self._parsed(envelope.items), envelope.parallel)
+        items = elements(envelope.items, self._items_max)
+        if not items:
+            raise invalid([Problem("/items", f"must have 1 to {self._items_max} items")])
+        return Batch(self._parsed(items), envelope.parallel)
 
     def _parsed(self, items: Iterable[Raw]) -> list[JsonText]:
         parsed: list[JsonText] = []
@@ -73,11 +83,11 @@ class BatchForm:
         return parsed
 
 
-def _envelope_rules(items_max: int, parallel_max: int, envelope: BatchEnvelope) -> Iterator[Problem]:
+def _envelope_rules(parallel_max: int, envelope: BatchEnvelope) -> Iterator[Problem]:
     if isinstance(envelope.items, UnsetType):
         yield Problem("/items", "must be given: a list of objects with params")
-    elif not 1 <= len(envelope.items) <= items_max:
-        yield Problem("/items", f"must have 1 to {items_max} items")
+    elif not starts_with(envelope.items, b"["):
+        yield Problem("/items", "must be an array")
     if envelope.parallel > parallel_max:
         yield Problem("/parallel", f"must be at most {parallel_max}")
 

@@ -7,6 +7,7 @@ from msgspec import Raw, UnsetType
 
 from domain.errors import FieldTooLarge, Problem
 from domain.limits import LimitsRequest
+from entrypoints.http.bodies.examiner import Examiner
 from entrypoints.http.bodies.plain_json import written_size
 from entrypoints.http.bodies.validation import BodyForm, Flaw
 from entrypoints.http.options import HttpOptions
@@ -21,8 +22,9 @@ _ESCAPED = 3
 
 @frozen
 class BodyForms:
-    """The forms of all bodies, with the server's bounds."""
+    """The forms of all bodies, with the server's bounds, and the examiner that reads the large ones."""
 
+    examiner: Examiner
     initialize: BodyForm[InitializeBody]
     execute: BodyForm[ExecuteBody]
     patch: BodyForm[PatchBody]
@@ -32,13 +34,15 @@ class BodyForms:
         """Return the forms for these options."""
         stored = frozenset({"context", "metadata", "script_content"})
         objects = options.context_size_max + options.metadata_size_max + _ENVELOPE_SIZE
-        timeout_s = options.body_timeout_s
+        timeout_s, examiner = options.body_timeout_s, Examiner(options.examination_wait_s)
         return cls(
+            examiner,
             BodyForm(
                 InitializeBody,
                 options.script_size_max * _ESCAPED + objects,
                 timeout_s,
                 _initialize_rules(options),
+                examiner,
                 stored,
                 optional=True,
             ),
@@ -47,9 +51,10 @@ class BodyForms:
                 options.params_size_max + _ENVELOPE_SIZE,
                 timeout_s,
                 _execute_rules(options),
+                examiner,
                 optional=True,
             ),
-            BodyForm(PatchBody, objects, timeout_s, _patch_rules(options), stored),
+            BodyForm(PatchBody, objects, timeout_s, _patch_rules(options), examiner, stored),
         )
 
 
@@ -102,6 +107,6 @@ def _object_flaws(pointer: str, raw: Raw | UnsetType, size_max: int) -> Iterator
     content = bytes(raw)
     if not content.startswith(b"{"):
         yield Problem(pointer, "must be an object")
-    size = written_size(content)
+    size = len(content) if len(content) > size_max else written_size(content)
     if size > size_max:
         yield FieldTooLarge(pointer, size_max, size)

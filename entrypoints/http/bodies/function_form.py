@@ -1,6 +1,5 @@
 """The body of a function: its lists are looked at one by one, so that each problem is told where it is."""
 
-import asyncio
 from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
@@ -13,6 +12,8 @@ from domain.function_schema import FunctionSchema
 from domain.function_service import FunctionRequest
 from domain.json_pointer import pointer
 from domain.json_text import JsonText
+from entrypoints.http.bodies.examiner import Examiner
+from entrypoints.http.bodies.members import elements, starts_with
 from entrypoints.http.bodies.reading import read_body
 from entrypoints.http.bodies.validation import BodyForm, Flaw, refuse
 from entrypoints.http.options import HttpOptions
@@ -42,11 +43,12 @@ class FunctionForm:
 
     _size_max: int
     _timeout_s: float
+    _examiner: Examiner
     _envelopes: BodyForm[FunctionEnvelope]
     _examples: BodyForm[ExampleEnvelope]
 
     @classmethod
-    def of(cls, options: HttpOptions) -> "FunctionForm":
+    def of(cls, options: HttpOptions, examiner: Examiner) -> "FunctionForm":
         """Return the form for these options."""
         size_max = options.script_size_max * _ESCAPED + 2 * options.schema_size_max + EXAMPLES_SIZE_MAX + _ENVELOPE_SIZE
         stored = frozenset({"script_content", "description", "tags"})
@@ -54,17 +56,27 @@ class FunctionForm:
         return cls(
             size_max,
             timeout_s,
-            BodyForm(FunctionEnvelope, size_max, timeout_s, _function_rules(options), stored),
-            BodyForm(ExampleEnvelope, EXAMPLES_SIZE_MAX, timeout_s, _example_rules),
+            examiner,
+            BodyForm(
+                FunctionEnvelope,
+                size_max,
+                timeout_s,
+                _function_rules(options),
+                examiner,
+                stored,
+                frozenset({"examples"}),
+            ),
+            BodyForm(ExampleEnvelope, EXAMPLES_SIZE_MAX, timeout_s, _example_rules, examiner),
         )
 
     async def read(self, request: Request) -> FunctionRequest:
         """Return the request's function.
 
-        Raises InvalidRequest with every problem at once, FieldTooLarge, UnsupportedMediaType, SlowBody or ClientGone.
+        Raises InvalidRequest with every problem at once, FieldTooLarge, UnsupportedMediaType, SlowBody,
+        Overloaded or ClientGone.
         """
         content = await read_body(request, self._size_max, self._timeout_s)
-        return await asyncio.to_thread(self._function, content)
+        return await self._examiner.run(request.caller.owner, lambda: self._function(content))
 
     def _function(self, content: bytes) -> FunctionRequest:
         body = self._envelopes.parsed(content)
@@ -73,8 +85,8 @@ class FunctionForm:
             script_content=body.script_content,
             description=body.description,
             schema=FunctionSchema(_schema(body.schema.params), _schema(body.schema.result)),
-            examples=tuple(self._parsed(body.examples)),
-            tags=tuple(msgspec.json.decode(tag, type=str) for tag in body.tags),
+            examples=tuple(self._parsed(_listed(body.examples, EXAMPLES_MAX) or ())),
+            tags=tuple(msgspec.json.decode(tag, type=str) for tag in _listed(body.tags, TAGS_MAX) or ()),
         )
 
     def _parsed(self, examples: Iterable[Raw]) -> list[Example]:
@@ -100,9 +112,9 @@ def _function_rules(options: HttpOptions) -> Callable[[FunctionEnvelope], Iterat
         yield from _oversized("/description", body.description.encode(), DESCRIPTION_SIZE_MAX)
         yield from _schema_flaws("/schema/params", body.schema.params, options.schema_size_max)
         yield from _schema_flaws("/schema/result", body.schema.result, options.schema_size_max)
-        if len(body.examples) > EXAMPLES_MAX:
-            yield Problem("/examples", f"must have at most {EXAMPLES_MAX} items")
-        yield from _oversized("/examples", b"".join(map(bytes, body.examples)), EXAMPLES_SIZE_MAX)
+        yield from _array_flaws("/examples", body.examples, EXAMPLES_MAX)
+        if not isinstance(body.examples, UnsetType):
+            yield from _oversized("/examples", bytes(body.examples), EXAMPLES_SIZE_MAX)
         yield from _tag_flaws(body.tags)
 
     return rules
@@ -121,11 +133,25 @@ def _schema_flaws(where: str, raw: Raw | UnsetType, size_max: int) -> Iterator[F
     yield from _oversized(where, bytes(raw), size_max)
 
 
-def _tag_flaws(tags: Iterable[Raw]) -> Iterator[Flaw]:
-    for index, raw in enumerate(tags):
-        if index == TAGS_MAX:
-            yield Problem("/tags", f"must have at most {TAGS_MAX} items")
-            return
+def _array_flaws(where: str, raw: Raw | UnsetType, count_max: int) -> Iterator[Flaw]:
+    if isinstance(raw, UnsetType):
+        return
+    if not starts_with(raw, b"["):
+        yield Problem(where, "must be an array")
+    elif elements(raw, count_max) is None:
+        yield Problem(where, f"must have at most {count_max} items")
+
+
+def _listed(raw: Raw | UnsetType, count_max: int) -> list[Raw] | None:
+    """Return the elements of an array; None where it is none, or too long."""
+    if isinstance(raw, UnsetType):
+        return []
+    return elements(raw, count_max) if starts_with(raw, b"[") else None
+
+
+def _tag_flaws(tags: Raw | UnsetType) -> Iterator[Flaw]:
+    yield from _array_flaws("/tags", tags, TAGS_MAX)
+    for index, raw in enumerate(_listed(tags, TAGS_MAX) or ()):
         if not _is_tag(raw):
             yield Problem(pointer(("tags", index)), f"must be a string of 1 to {TAG_LENGTH_MAX} characters")
 

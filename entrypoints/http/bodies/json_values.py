@@ -1,4 +1,4 @@
-"""JSON read for examination: everything that came is kept, be it right or wrong."""
+"""What PostgreSQL or a double cannot hold, found in JSON text; and JSON read into objects to say where it is."""
 
 import json
 import re
@@ -7,10 +7,22 @@ from typing import Any, NoReturn
 
 from domain.errors import Problem
 from domain.json_pointer import pointer
-from entrypoints.http.bodies.plain_json import DIGITS_MAX, FRACTION_DIGITS_MAX
+from domain.json_text import outside_strings
+from entrypoints.http.bodies.plain_json import DIGITS_MAX, FRACTION_DIGITS_MAX, has_unusual_numbers
 
 _NUMBER = re.compile(r"-?[0-9]+(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
 _EXPONENT_LENGTH_MAX = 12
+# Numbers with less than 150 digits and an exponent below 100 are within a double, and short.
+_DOUBTFUL = re.compile(rb"(?<![0-9.])-?(?:[0-9.]{150,}+(?:[eE][+-]?[0-9]+)?|[0-9.]++[eE][+-]?0*+[1-9][0-9]{2,}+)")
+_HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_HALF_PAIR = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (_HIGH, _LOW, _HIGH, _LOW))
+_SOUND_OR_HALF = re.compile(
+    rb"((?:[^\\]++|\\[^u]|%b%b|\\u(?![dD][89a-fA-F]))++)|\\u[dD][89a-fA-F][0-9a-fA-F]{2}" % (_HIGH, _LOW), re.DOTALL
+)
+_PAIR_SIZE = 12
+_SLICE_SIZE = 64 * 1024
+_NUL = "must not contain NUL (\\u0000), which PostgreSQL cannot hold"
+HALF_PAIR = "must not contain half of a surrogate pair"
 
 
 class NumberText(str):
@@ -19,8 +31,10 @@ class NumberText(str):
     __slots__ = ()
 
 
-class Members(dict[str, Any]):
+class Object(dict[str, Any]):
     """An object, and the names that came more than once in it."""
+
+    __slots__ = ("repeated",)
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
@@ -32,28 +46,71 @@ def read_json(text: str) -> Any:
     return _decoder.decode(text)
 
 
+def has_half_pair(text: bytes) -> bool:
+    """Return whether a JSON text escapes half of a surrogate pair; decoders refuse it without saying so."""
+    escapes = text.replace(rb"\\", b"__")
+    for start in range(0, len(escapes), _SLICE_SIZE):
+        end = start + _SLICE_SIZE
+        found = _HALF_PAIR.search(escapes, start, end + _PAIR_SIZE)
+        if found and found.start() < end:
+            return True
+    return False
+
+
+def without_half_pairs(text: bytes) -> bytes:
+    """Return a JSON text with the replacement character in place of each half of a surrogate pair."""
+    return _SOUND_OR_HALF.sub(lambda match: match[1] or rb"\ufffd", text) if has_half_pair(text) else text
+
+
+def is_of_more_values(text: bytes, values_max: int) -> bool:
+    """Return whether a JSON text may have more than `values_max` values."""
+    if _values(text) <= values_max:
+        return False
+    return sum(map(_values, outside_strings(text))) > values_max
+
+
+def _values(text: bytes) -> int:
+    empty = text.count(b"{}") + text.count(b"[]")
+    return text.count(b",") + text.count(b"[") + text.count(b"{") - empty
+
+
+def fault(text: bytes, *, stored: bool) -> str | None:
+    """Return what is wrong somewhere in valid JSON text, found without an object for each value.
+
+    Finds what `flaws` finds, half pairs apart, which no decoder accepts.
+    """
+    if stored and rb"\u0000" in text.replace(rb"\\", b"__"):
+        return _NUL
+    if not has_unusual_numbers(text):
+        return None
+    doubtful = (match[0].decode() for part in outside_strings(text) for match in _DOUBTFUL.finditer(part))
+    return next((found for number in doubtful if (found := _number_fault(number, stored=stored))), None)
+
+
 def flaws(value: Any, path: tuple[str | int, ...], *, stored: bool) -> Iterator[Problem]:
-    """Yield what is wrong inside a value; `stored` holds it to what PostgreSQL can keep."""
-    todo: list[tuple[Any, Any]] = [(value, None)]
+    """Yield what is wrong inside a value that stands at `path`; `stored` holds it to what PostgreSQL can keep.
+
+    One iterator for each level is all that is kept, so that the garbage collector has nothing to go through.
+    """
+    above = list(path[:-1])
+    todo: list[Iterator[tuple[str | int, Any]]] = [iter([(path[-1], value)])]
     while todo:
-        item, place = todo.pop()
-        if isinstance(item, dict):
-            for name, member in item.items():
-                todo.append((member, (name, place)))
-                if fault := _string_fault(name, stored=stored):
-                    yield Problem(_pointer(path, (name, place)), f"its name {fault}")
+        segment, item = next(todo[-1], (None, None))
+        if segment is None:
+            todo.pop()
+            if todo:
+                above.pop()
+        elif isinstance(item, dict):
+            above.append(segment)
+            todo.append(iter(item.items()))
+            for name in item:
+                if found := _string_fault(name, stored=stored):
+                    yield Problem(pointer((*above, name)), f"its name {found}")
         elif isinstance(item, list):
-            todo.extend((member, (index, place)) for index, member in enumerate(item))
-        elif fault := _scalar_fault(item, stored=stored):
-            yield Problem(_pointer(path, place), fault)
-
-
-def _pointer(path: tuple[str | int, ...], place: Any) -> str:
-    inner = []
-    while place is not None:
-        segment, place = place
-        inner.append(segment)
-    return pointer((*path, *reversed(inner)))
+            above.append(segment)
+            todo.append(enumerate(item))
+        elif found := _scalar_fault(item, stored=stored):
+            yield Problem(pointer((*above, segment)), found)
 
 
 def _scalar_fault(item: Any, *, stored: bool) -> str | None:
@@ -64,8 +121,8 @@ def _scalar_fault(item: Any, *, stored: bool) -> str | None:
 
 def _string_fault(text: str, *, stored: bool) -> str | None:
     if stored and "\0" in text:
-        return "must not contain NUL (\\u0000), which PostgreSQL cannot hold"
-    return None if text.isascii() or _is_unicode(text) else "must not contain half of a surrogate pair"
+        return _NUL
+    return None if text.isascii() or _is_unicode(text) else HALF_PAIR
 
 
 def _is_unicode(text: str) -> bool:
@@ -106,5 +163,5 @@ def _repeated(pairs: list[tuple[str, Any]]) -> tuple[str, ...]:
 
 
 _decoder = json.JSONDecoder(
-    object_pairs_hook=Members, parse_int=_integer, parse_float=NumberText, parse_constant=_refuse_constant
+    object_pairs_hook=Object, parse_int=_integer, parse_float=NumberText, parse_constant=_refuse_constant
 )

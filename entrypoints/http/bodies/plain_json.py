@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from domain.json_text import levels, without_strings
+from domain.json_text import is_deeper, outside_strings
 
 DEPTH_MAX = 100
 """How deep objects and arrays may be nested in a body, the body itself included."""
@@ -30,19 +30,26 @@ def is_plain(text: bytes, names: Iterable[bytes]) -> bool:
     shape = text.translate(_SHAPE)
     if b"\\ud" in shape or _ASCII_ESCAPE.search(text) or any(text.count(name) > 1 for name in names):
         return False
-    if shape.count(b"[") > DEPTH_MAX or b"0e" in shape or _LONG in shape:
-        shape = without_strings(shape)
-        if b"0e" in shape or _LONG in shape or levels(shape) > DEPTH_MAX:
-            return False
-    return text.isascii() or _is_utf8(text)
+    if _is_unusual(shape) and any(map(_is_unusual, outside_strings(shape))):
+        return False
+    return not is_deeper(text, DEPTH_MAX) and is_utf8(text)
+
+
+def has_unusual_numbers(text: bytes) -> bool:
+    """Return whether a number may be outside of a double or too long to store; texts in strings count as well."""
+    return _is_unusual(text.translate(_SHAPE))
 
 
 def written_size(text: bytes) -> int:
     """Return the size in bytes when numbers are written without exponents, as PostgreSQL keeps them."""
     if b"0e" not in text.translate(_SHAPE):
         return len(text)
-    exponents = _EXPONENT.findall(without_strings(text))
+    exponents = (match.groups(b"") for part in outside_strings(text) for match in _EXPONENT.finditer(part))
     return len(text) + sum(_digits(up, DIGITS_MAX) + _digits(down, FRACTION_DIGITS_MAX) for up, down in exponents)
+
+
+def _is_unusual(shape: bytes) -> bool:
+    return b"0e" in shape or _LONG in shape
 
 
 def _digits(exponent: bytes, digits_max: int) -> int:
@@ -50,7 +57,10 @@ def _digits(exponent: bytes, digits_max: int) -> int:
     return min(int(exponent[:_EXPONENT_DIGITS_MAX] or 0), digits_max)
 
 
-def _is_utf8(text: bytes) -> bool:
+def is_utf8(text: bytes) -> bool:
+    """Return whether the bytes are UTF-8."""
+    if text.isascii():
+        return True
     try:
         text.decode()
     except UnicodeDecodeError:

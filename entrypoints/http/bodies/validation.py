@@ -1,8 +1,6 @@
 """Bodies of requests, parsed into what is right by construction."""
 
-import asyncio
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
@@ -13,8 +11,19 @@ from msgspec import Raw, Struct
 from domain.errors import FieldTooLarge, InvalidRequest, Problem
 from domain.json_pointer import pointer
 from domain.json_text import is_deeper
-from entrypoints.http.bodies.json_values import Members, flaws, read_json
-from entrypoints.http.bodies.plain_json import DEPTH_MAX, is_plain
+from entrypoints.http.bodies.examiner import Examiner
+from entrypoints.http.bodies.json_values import (
+    HALF_PAIR,
+    Object,
+    fault,
+    flaws,
+    has_half_pair,
+    is_of_more_values,
+    read_json,
+    without_half_pairs,
+)
+from entrypoints.http.bodies.members import MEMBERS_MAX, Members, members, starts_with
+from entrypoints.http.bodies.plain_json import DEPTH_MAX, is_plain, is_utf8
 from entrypoints.http.bodies.reading import read_body
 from entrypoints.http.bodies.schema import BodySchema
 from entrypoints.http.refusals import InvalidParams, invalid
@@ -24,10 +33,12 @@ Body = TypeVar("Body", bound=Struct)
 Flaw = Problem | FieldTooLarge
 
 _PROBLEMS_MAX = 100
-_THREAD_FROM_SIZE = 64 * 1024
-_ESCAPE = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
-)
+_PLAIN_SIZE_MAX = 64 * 1024
+_EXAMINED_SIZE_MAX = 16 * 1024
+"""A larger body goes to a thread: up to these sizes a look takes a millisecond at most, and a thread a tenth of that."""
+
+_NOT_LOCATED = "(the body has too many values to say where)"
+_REPEATED = "is given more than once"
 _REFUSED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -35,45 +46,54 @@ _REFUSED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 class BodyForm(Generic[Body]):
     """What the body of an operation must be.
 
-    `rules` yields what types cannot say; `stored` names the fields whose strings PostgreSQL must hold. An empty body
-    stands for an empty object where it is `optional`.
+    `rules` yields what types cannot say; `stored` names the fields whose strings PostgreSQL must hold, `apart` those
+    whose values have a form of their own, which is not looked at here. An empty body stands for an empty object where
+    it is `optional`. Large bodies are read by the `examiner`. Of a body with more than `located_values_max` values the
+    refusal says what is wrong, not where: that takes a Python object for each value.
     """
 
     form: type[Body]
     size_max: int
     timeout_s: float
     rules: Callable[[Body], Iterable[Flaw]]
+    examiner: Examiner
     stored: frozenset[str] = frozenset()
+    apart: frozenset[str] = frozenset()
     optional: bool = False
+    located_values_max: int = 50_000
     _decoder: msgspec.json.Decoder[Body] = field(init=False)
     _schema: BodySchema = field(init=False)
     _names: tuple[bytes, ...] = field(init=False)
+    _structs: frozenset[str] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._decoder = msgspec.json.Decoder(self.form)
         self._schema = BodySchema(self.form)
         self._names = tuple(f'"{name}"'.encode() for name in _names(self.form))
+        self._structs = frozenset(each.name for each in msgspec.structs.fields(self.form) if _is_struct(each.type))
 
     async def read(self, request: Request) -> Body:
         """Return the request's body.
 
         Raises InvalidRequest or InvalidParams with every problem at once, FieldTooLarge, UnsupportedMediaType,
-        SlowBody or ClientGone.
+        SlowBody, Overloaded or ClientGone.
         """
         content = await read_body(request, self.size_max, self.timeout_s)
         if not content and self.optional and request.header(b"content-type") is None:
             return self.form()
-        body = self._plain(content)
-        if body is not None:
-            return body
-        if len(content) < _THREAD_FROM_SIZE:
-            return self._examined(content)
-        # A second of Python over a hostile body must not stop everybody else's event loop.
-        return await asyncio.to_thread(self._examined, content)
+        if len(content) < _PLAIN_SIZE_MAX:
+            body = self._plain(content)
+            if body is not None:
+                return body
+            if len(content) < _EXAMINED_SIZE_MAX:
+                return self._examined(content)
+        return await self.examiner.run(request.caller.owner, lambda: self.parsed(content))
 
     def parsed(self, content: bytes) -> Body:
         """Return what a body that has been read stands for; raises as `read` does."""
-        body = self._plain(content)
+        if len(content) > self.size_max:
+            raise FieldTooLarge("", self.size_max, len(content))
+        body = None if self.apart else self._plain(content)
         return self._examined(content) if body is None else body
 
     def _plain(self, content: bytes) -> Body | None:
@@ -87,35 +107,115 @@ class BodyForm(Generic[Body]):
         return None if any(True for _ in self.rules(body)) else body
 
     def _examined(self, content: bytes) -> Body:
-        """Return the body, or raise with everything that is wrong."""
-        try:
-            value = _value(content)
-        except ValueError as error:
-            raise invalid([Problem("", str(error))]) from None
-        problems = tuple(islice(self._problems(value), _PROBLEMS_MAX))
-        refuse((*problems, *self.rules(_salvaged(self.form, _ESCAPE.sub(_without_surrogate, content)))))
+        """Return the body, or raise with what is wrong."""
+        body = self._sound(content)
+        if body is not None:
+            return body
+        refuse(islice(self._flaws(content), _PROBLEMS_MAX))
         try:
             return self._decoder.decode(content)
         except _REFUSED as error:
             raise invalid([_problem(error)]) from None
 
-    def _problems(self, value: Any) -> Iterator[Problem]:
+    def _sound(self, content: bytes) -> Body | None:
+        """Return the body if nothing is wrong with it, without an object for each value in it."""
+        if not is_utf8(content) or (not self.apart and is_deeper(content, DEPTH_MAX)):
+            return None
+        try:
+            body = self._decoder.decode(content)
+            outermost = members(content)
+            if any(each.repeated for _, each in self._envelopes(outermost)) or any(self._faults(outermost)):
+                return None
+        except _REFUSED:
+            return None
+        return None if any(True for _ in self.rules(body)) else body
+
+    def _envelopes(self, outermost: Members) -> Iterator[tuple[tuple[str, ...], Members]]:
+        """Yield the members of the body, and of those of its fields that have fields of their own, with their path."""
+        yield (), outermost
+        for name, value in outermost.values.items():
+            if name in self._structs and starts_with(value, b"{"):
+                yield (name,), members(value)
+
+    def _faults(self, outermost: Members) -> Iterator[Problem]:
+        """Yield what no value may contain, by field."""
+        for name, value in outermost.values.items():
+            found = None if name in self.apart else fault(bytes(value), stored=name in self.stored)
+            if found:
+                yield Problem(pointer((name,)), f"{found} {_NOT_LOCATED}")
+
+    def _flaws(self, content: bytes) -> Iterator[Flaw]:
+        """Yield what is wrong with a body, and where, unless it has too many values to look at each."""
+        try:
+            _require_text(content)
+            if is_of_more_values(content, self.located_values_max):
+                yield from self._summary(content)
+                return
+            value = _value(content)
+        except ValueError as error:
+            yield Problem("", str(error))
+            return
         yield from self._repeated(value)
         yield from self._schema.problems(value)
         for name, member in value.items() if isinstance(value, dict) else ():
             yield from flaws(member, (name,), stored=name in self.stored)
+        yield from self.rules(_salvaged(self.form, without_half_pairs(content)))
 
     def _repeated(self, value: Any) -> Iterator[Problem]:
         envelopes: list[tuple[tuple[str, ...], Any]] = [((), value)]
-        if isinstance(value, Members):
-            envelopes += [((name,), value[name]) for name in value if _is_struct(self.form, name)]
+        if isinstance(value, Object):
+            envelopes += [((name,), value[name]) for name in value if name in self._structs]
         for path, envelope in envelopes:
-            for name in envelope.repeated if isinstance(envelope, Members) else ():
-                yield Problem(pointer((*path, name)), "is given more than once")
+            for name in envelope.repeated if isinstance(envelope, Object) else ():
+                yield Problem(pointer((*path, name)), _REPEATED)
+
+    def _summary(self, content: bytes) -> Iterator[Flaw]:
+        """Yield what is wrong with a body, by field: its values are too many to look at each."""
+        try:
+            outermost = members(content)
+            envelopes = dict(self._envelopes(outermost))
+        except msgspec.ValidationError:
+            yield Problem("", "must be an object")
+            return
+        except _REFUSED as error:
+            yield Problem(
+                "", f"{HALF_PAIR} {_NOT_LOCATED}" if has_half_pair(content) else f"is not valid JSON: {error}"
+            )
+            return
+        for path, envelope in envelopes.items():
+            yield from (Problem(pointer((*path, name)), _REPEATED) for name in envelope.repeated)
+            if envelope.is_cut:
+                yield Problem(pointer(path), f"must not have more than {MEMBERS_MAX} fields")
+                return
+        yield from self._schema.problems(_outline(envelopes))
+        yield from self._faults(outermost)
+        yield from self.rules(_salvaged(self.form, content))
+
+
+def _outline(envelopes: Mapping[tuple[str, ...], Members]) -> Any:
+    """Return what a schema of envelopes looks at: nothing inside of objects and arrays."""
+    outline = {name: _shallow(bytes(value)) for name, value in envelopes[()].values.items()}
+    for path, inner in envelopes.items():
+        for name in path:
+            outline[name] = {each: _shallow(bytes(value)) for each, value in inner.values.items()}
+    return outline
+
+
+def _shallow(text: bytes) -> Any:
+    if text.startswith(b"{"):
+        return {}
+    return [] if text.startswith(b"[") else read_json(text.decode())
 
 
 def _value(content: bytes) -> Any:
-    """Return the value of a body; raises ValueError with what is wrong with the body as a whole."""
+    try:
+        return read_json(content.decode())
+    except ValueError as error:
+        raise ValueError(f"is not valid JSON: {error}") from None
+
+
+def _require_text(content: bytes) -> None:
+    """Raise ValueError with what is wrong with a body as a whole."""
     if not content:
         raise ValueError("is empty; send a JSON object")
     if content.startswith(b"\xef\xbb\xbf"):
@@ -123,11 +223,9 @@ def _value(content: bytes) -> Any:
     if is_deeper(content, DEPTH_MAX):
         raise ValueError(f"is nested deeper than {DEPTH_MAX} levels")
     try:
-        return read_json(content.decode())
+        content.decode()
     except UnicodeDecodeError as error:
         raise ValueError(f"is not UTF-8 at byte {error.start}") from None
-    except ValueError as error:
-        raise ValueError(f"is not valid JSON: {error}") from None
 
 
 def refuse(flaws_found: Iterable[Flaw]) -> None:
@@ -165,16 +263,12 @@ def _salvaged(form: type[Any], content: bytes | Raw) -> Any:
 
 
 def _member(kind: Any, content: Raw) -> Any:
-    if isinstance(kind, type) and issubclass(kind, Struct):
+    if _is_struct(kind):
         return _salvaged(kind, content)
     try:
         return msgspec.json.decode(content, type=kind)
     except _REFUSED:
         return None
-
-
-def _without_surrogate(escape: re.Match[bytes]) -> bytes:
-    return b"\\ufffd" if escape[1] else escape[0]
 
 
 def _problem(error: Exception) -> Problem:
@@ -186,11 +280,9 @@ def _problem(error: Exception) -> Problem:
 def _names(form: type[Struct]) -> Iterator[str]:
     for member in msgspec.structs.fields(form):
         yield member.name
-        if _is_struct(form, member.name):
+        if _is_struct(member.type):
             yield from _names(member.type)
 
 
-def _is_struct(form: type[Struct], name: str) -> bool:
-    kinds = {member.name: member.type for member in msgspec.structs.fields(form)}
-    kind = kinds.get(name)
+def _is_struct(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, Struct)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from domain.executed import Executed
 from entrypoints.http.payloads import executions, fields
@@ -25,7 +25,7 @@ class BatchBody(Struct, forbid_unknown_fields=True):
 class BatchEnvelope(Struct, forbid_unknown_fields=True):
     """A batch whose items have not been looked at."""
 
-    items: list[Raw] | UnsetType = UNSET
+    items: fields.RawArray | UnsetType = UNSET
     parallel: Parallel = 1
 
 

@@ -16,6 +16,9 @@ Item = TypeVar("Item")
 JsonObject = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
 """A JSON object that nobody decodes on its way."""
 
+RawArray = Annotated[Raw, Meta(extra_json_schema={"type": "array"})]
+"""An array whose elements are decoded one by one, by a form of their own."""
+
 Context = Annotated[JsonObject, Meta(description="What every execution is given beside its parameters.")]
 Metadata = Annotated[JsonObject, Meta(description="Notes of the caller's own; scripts do not see them.")]
 ScriptContent = Annotated[

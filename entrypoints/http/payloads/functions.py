@@ -88,8 +88,8 @@ class FunctionEnvelope(Struct, forbid_unknown_fields=True):
     script_content: str | UnsetType = UNSET
     description: str = ""
     schema: NewSchemas = field(default_factory=NewSchemas)
-    examples: list[Raw] = field(default_factory=list)
-    tags: list[Raw] = field(default_factory=list)
+    examples: fields.RawArray | UnsetType = UNSET
+    tags: fields.RawArray | UnsetType = UNSET
 
 
 class ExampleEnvelope(Struct, forbid_unknown_fields=True):

@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.errors import DomainError, InvalidRequest, Problem
+from entrypoints.http.bodies.examiner import Examiner
 from entrypoints.http.bodies.forms import BodyForms
 from entrypoints.http.bodies.schema import BodySchema
 from entrypoints.http.bodies.validation import BodyForm
@@ -242,7 +243,7 @@ def test_what_only_the_decoder_refuses_is_told_with_its_pointer():
     class Loose(msgspec.Struct):
         limits: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
-    form = BodyForm(Loose, 100, 1.0, rules=lambda _: ())
+    form = BodyForm(Loose, 100, 1.0, lambda _: (), Examiner(1.0))
     with pytest.raises(InvalidRequest) as refusal:
         form._examined(b'{"limits": "2026-01-01T00:00:00"}')
     assert [problem.pointer for problem in refusal.value.problems] == ["/limits"]

@@ -1,0 +1,254 @@
+"""Bodies of very many values: they are examined without an object for each, one at a time, and fairly."""
+
+import asyncio
+import json
+import threading
+import tracemalloc
+
+import pytest
+from attrs import evolve
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from domain.errors import DomainError, FieldTooLarge, Overloaded
+from entrypoints.http.bodies.batch_form import BatchForm
+from entrypoints.http.bodies.examiner import Examiner
+from entrypoints.http.bodies.forms import BodyForms
+from entrypoints.http.bodies.function_form import FunctionForm
+from entrypoints.http.bodies.json_values import has_half_pair, without_half_pairs
+from entrypoints.http.bodies.members import elements, members
+from entrypoints.http.options import HttpOptions
+from entrypoints.http.payloads.values import json_text
+from tests.unit.http.test_validation import JSON_VALUES
+from tests.unit.http.world import OPTIONS
+
+MIB = 1024 * 1024
+EMOJI = b'"\\ud83d\\ude00"'
+DEFAULTS = HttpOptions(OPTIONS.limits)
+FORMS = BodyForms.of(DEFAULTS)
+
+
+def params_of(inside: bytes) -> bytes:
+    return b'{"params": {"x": ' + EMOJI + b', "a": [' + inside + b"]}}"
+
+
+def problems_of(form, content) -> dict[str, str]:
+    with pytest.raises(DomainError) as refusal:
+        form.parsed(content)
+    return {problem["pointer"]: problem["message"] for problem in refusal.value.details["problems"]}
+
+
+def peak_of(work) -> int:
+    """Return how many bytes Python's allocators held at most, beyond what they held before."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def quietly(work) -> None:
+    try:
+        work()
+    except DomainError:
+        return
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        b"{}," * 345_000 + b"1",
+        b'"",' * 345_000 + b"1",
+        b'{"a":0},' * 125_000 + b"1",
+        b"1e9," * 250_000 + b"1",
+        b"1e100," * 170_000 + b"1",
+        b'"' + b"\\n" * 500_000 + b'"',
+        b'"' + b"\\u2e00" * 170_000 + b'"',
+    ],
+)
+def test_a_valid_body_is_taken_however_many_values_it_has(inside):
+    content = params_of(inside)
+    bodies = []
+    peak = peak_of(lambda: bodies.append(FORMS.execute.parsed(content)))
+    assert json_text(bodies[0].params) == content[len(b'{"params": ') : -1].decode()
+    assert peak < 12 * MIB
+
+
+@pytest.mark.parametrize(
+    ("content", "problems"),
+    [
+        (params_of(b"{}," * 60_000 + b"1e999"), {"/params": "must be a number within the range of a double"}),
+        (params_of(b"{}," * 60_000 + b'"\\udead"'), {"": "must not contain half of a surrogate pair"}),
+        (params_of(b"{}," * 60_000 + b"}"), {"": "is not valid JSON: JSON is malformed: invalid character"}),
+        (params_of(b"{}," * 60_000 + b"1")[:-1] + b',"x":1}', {"/x": "is not a field that is known here"}),
+        (params_of(b"{}," * 60_000 + b"1")[:-1] + b',"params":1}', {"/params": "is given more than once"}),
+        (b"[" + b"{}," * 60_000 + b"1]", {"": "must be an object"}),
+        (params_of(b"{}," * 60_000 + b"\xff"), {"": f"is not UTF-8 at byte {len(params_of(b'{},' * 60_000)) - 3}"}),
+        (params_of(b"[" * 200 + b"{}," * 60_000), {"": "is nested deeper than 100 levels"}),
+        (b'{"a":0' + b',"a":0' * 100_000 + b"}", {"": "must not have more than 100 fields", "/a": "is given"}),
+    ],
+)
+def test_what_is_wrong_with_very_many_values_is_said_by_field(content, problems):
+    found = problems_of(FORMS.execute, content)
+    assert set(found) == set(problems)
+    assert all(found[where].startswith(message) for where, message in problems.items())
+
+
+def test_a_fault_among_few_values_is_said_with_its_place():
+    assert set(problems_of(FORMS.execute, params_of(b"{}," * 40_000 + b"1e999"))) == {"/params/a/40000"}
+
+
+def test_nul_in_what_is_stored_is_found_among_very_many_values():
+    content = b'{"context": {"a": [' + b"1," * 60_000 + b'"\\u0000"]}}'
+    assert set(problems_of(FORMS.initialize, content)) == {"/context"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"items":[{"params":{"x":' + EMOJI + b',"a":[' + b"{}," * 2_600_000 + b"1]}}]}",
+        b'{"items":[' + b"{}," * 2_600_000 + b"{}]}",
+        b'{"items":[{"params":["' + b"\\n" * 3_900_000 + b'"]}]}',
+        b'{"items":[' + b"[" * 2_000_000 + b"]" * 2_000_000 + b"]}",
+        b'{"x":[' + b'"",' * 2_000_000 + b"1]}",
+        b"{" + b'"a":{},' * 1_000_000 + b'"b":1}',
+        b'{"items":[1e5' + b",1e5" * 1_900_000 + b',"\\ud800"]}',
+    ],
+)
+def test_a_hostile_batch_takes_little_memory(content):
+    form = BatchForm.of(DEFAULTS, FORMS)
+    assert peak_of(lambda: quietly(lambda: form._batch(content))) < 48 * MIB
+
+
+@pytest.mark.parametrize("field", [b"tags", b"examples"])
+def test_a_function_with_very_many_elements_takes_little_memory(field):
+    content = b'{"script_content":"1","%b":[' % field + b"0," * 1_500_000 + b"0]}"
+    form = FunctionForm.of(DEFAULTS, Examiner(1.0))
+    assert peak_of(lambda: quietly(lambda: form._function(content))) < 24 * MIB
+
+
+def test_an_item_that_is_larger_than_a_call_of_its_own_may_be_is_not_looked_at():
+    size_max = FORMS.execute.size_max
+    content = b'{"items":[{"params":1},{"params":"' + b"x" * size_max + b'"}]}'
+    with pytest.raises(FieldTooLarge) as refusal:
+        BatchForm.of(DEFAULTS, FORMS)._batch(content)
+    assert (refusal.value.pointer, refusal.value.size_max) == ("/items/1", size_max)
+
+
+PIECES = st.sampled_from(
+    [
+        b'"\\u0000"', b'"\\ud800"', b'"\\udc00"', b'"\\ud83d\\ude00"', b'"\\\\ud800"', b'"\\\\u0000"', b"1e309", b"-1e400",
+        b"1e-16384", b"1e308", b"9" * 309, b"1" + b"0" * 309, b"0." + b"1" * 16_400, b"1e99", b'{"a":1,"a":2}', b"[]", b"{}",
+        b'"1e999"', b'"\xc3\xa9"', b'"\xff"', b"[" * 98 + b"]" * 98, b"[" * 120 + b"]" * 120, b"nul", b"null", b"",
+    ]
+)  # fmt: skip
+VALUES = st.one_of(
+    PIECES,
+    JSON_VALUES.map(lambda value: json.dumps(value).encode()),
+    st.lists(PIECES, max_size=4).map(lambda pieces: b"[" + b",".join(pieces) + b"]"),
+    PIECES.map(lambda piece: b'{"a":' + piece + b"}"),
+)
+FIELDS = [b"context", b"metadata", b"limits", b"params", b"ttl_seconds", b"script_content", b"x", b"c\\u006fntext"]
+BODIES = st.lists(st.tuples(st.sampled_from(FIELDS), VALUES), max_size=4).map(
+    lambda pairs: b"{" + b",".join(b'"%b":%b' % pair for pair in pairs) + b"}"
+)
+
+
+@given(BODIES)
+@example(b'{"limits":{"memory_mb":1,"memory_mb":2}}')
+@example(b'{"context":{},"c\\u006fntext":{}}')
+@example(b'{"context":{"\\u0000":1}}')
+def test_bodies_are_refused_whether_or_not_their_values_are_looked_at_one_by_one(content):
+    for form in (FORMS.initialize, FORMS.execute, FORMS.patch):
+        sound = form._sound(content)
+        located = list(form._flaws(content))
+        summarized = list(evolve(form, located_values_max=-1)._flaws(content))
+        assert (sound is None) == bool(located) == bool(summarized)
+        if form._plain(content) is not None:
+            assert sound is not None
+
+
+@given(
+    st.lists(st.sampled_from([b"\\ud83d", b"\\ude00", b"\\\\", b"\\n", b"a", b"\\u0041", b"\\\\ud83d"])), st.booleans()
+)
+def test_halves_of_surrogate_pairs_are_found_wherever_they_stand(letters, across):
+    text = b'"' + (b"x" * (64 * 1024 - 9) if across else b"") + b"".join(letters) + b'"'
+    expected = any("\ud800" <= letter <= "\udfff" for letter in json.loads(text))
+    assert has_half_pair(text) == expected
+    assert not any("\ud800" <= letter <= "\udfff" for letter in json.loads(without_half_pairs(text)))
+
+
+def test_the_names_of_an_object_are_known_without_its_values():
+    found = members(b'{"a": [1, {"b": 2}], "\\u0061": {}, "c": "x"}')
+    assert (found.names, found.repeated, bytes(found.values["a"])) == (("a", "a", "c"), ("a",), b"{}")
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [(b"[]", 0), (b"[1, [2, 3]]", 2), (b"[1, 2, 3]", 3), (b"[1, 2, 3, 4]", None)]
+)
+def test_the_elements_of_an_array_are_counted_as_far_as_they_are_allowed(text, count):
+    found = elements(text, 3)
+    assert (None if found is None else len(found)) == count
+
+
+class Work:
+    """Work in a thread that lasts until the test lets it end."""
+
+    def __init__(self, order: list[str], name: str) -> None:
+        self.begun = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._end = threading.Event()
+        self._order, self._name = order, name
+
+    def __call__(self) -> str:
+        self._order.append(self._name)
+        self._loop.call_soon_threadsafe(self.begun.set)
+        assert self._end.wait(30)
+        return self._name
+
+    def end(self) -> None:
+        self._end.set()
+
+
+async def test_large_bodies_are_examined_one_at_a_time_and_owners_follow_each_other():
+    examiner, order = Examiner(10.0), []
+    works = {name: Work(order, name) for name in ("a1", "a2", "a3", "b1")}
+    tasks = [asyncio.create_task(examiner.run(name[0], work)) for name, work in works.items()]
+    await works["a1"].begun.wait()
+    assert order == ["a1"]
+    for work in works.values():
+        work.end()
+    assert await asyncio.gather(*tasks) == ["a1", "a2", "a3", "b1"]
+    assert order == ["a1", "a2", "b1", "a3"]
+
+
+async def test_a_call_whose_turn_does_not_come_in_time_is_refused_and_may_be_repeated():
+    examiner, order = Examiner(0.01), []
+    first = Work(order, "first")
+    task = asyncio.create_task(examiner.run("a", first))
+    await first.begun.wait()
+    with pytest.raises(Overloaded) as refusal:
+        await examiner.run("b", lambda: "second")
+    assert refusal.value.details == {"stored": "no", "executed": "no", "retry_after_ms": 1000}
+    first.end()
+    assert await task == "first"
+    assert await examiner.run("b", lambda: "second") == "second"
+
+
+async def test_a_caller_that_leaves_gives_up_its_turn_only_when_its_thread_has_ended():
+    examiner, order = Examiner(10.0), []
+    left, waiting, last = Work(order, "left"), Work(order, "waiting"), Work(order, "last")
+    leaver = asyncio.create_task(examiner.run("a", left))
+    await left.begun.wait()
+    waiter = asyncio.create_task(examiner.run("a", waiting))
+    task = asyncio.create_task(examiner.run("b", last))
+    await asyncio.sleep(0)
+    for each in (leaver, waiter):
+        each.cancel()
+    await asyncio.gather(leaver, waiter, return_exceptions=True)
+    assert order == ["left"]
+    left.end()
+    last.end()
+    assert await task == "last"
+    assert order == ["left", "last"]
