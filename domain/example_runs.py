@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from attrs import define, evolve, frozen
 
-from domain.execution import ExecutionUnknown, OpenExecution, ScriptReport
+from domain.execution import ExecutionUnknown, ScriptReport
 from domain.function import Definition, Example
 from domain.function_schema import told
 from domain.identity import Owner, SessionKey
@@ -81,18 +81,17 @@ class ExampleRuns:
         """Return the run, within the time that is left; None when there is none."""
         if left_s <= 0:
             return None
-        now = self._clock.now()
         limits = evolve(self._policy.limits, timeout_ms=max(1, min(self._policy.limits.timeout_ms, int(left_s * 1000))))
-        over_at = now + timedelta(seconds=self._policy.total_s + self._policy.run_overhead_s)
 
         async def source() -> Script:
             return script
 
         return ScriptRun(
-            execution=OpenExecution(key, self._ids.new(now), over_at),
+            key=key,
+            execution_id=self._ids.new(self._clock.now()),
             language=title.language,
             limits=limits,
-            expires_at=over_at,
+            session_left=timedelta(seconds=self._policy.total_s + self._policy.run_overhead_s),
             script_hash=script.hash,
             context=EMPTY_OBJECT,
             params=example.params,

@@ -221,10 +221,11 @@ class ExecutionService:
 
         session = admission.session
         return ScriptRun(
-            execution=admission.execution,
+            key=call.key,
+            execution_id=call.execution_id,
             language=session.language_title.language,
             limits=session.limits,
-            expires_at=session.expires_at,
+            session_left=session.expires_at - call.admitted_at,
             script_hash=session.script_hash or "",
             context=session.context,
             params=call.params,

@@ -8,7 +8,7 @@ from attrs import define
 from typing_extensions import override
 
 from domain.errors import DomainError
-from domain.execution import ExecutionUnknown, OpenExecution, ScriptReport
+from domain.execution import ExecutionUnknown, ScriptReport
 from domain.identity import Owner
 from domain.language import Language
 from domain.ports import ScriptRun, ScriptRunner, Worker
@@ -26,8 +26,8 @@ class Caller(Protocol):
         """Their place in a trace, if they have one."""
         ...
 
-    def noted(self, execution: OpenExecution) -> None:
-        """Take note of an execution that is about to be made."""
+    def noted(self, run: ScriptRun) -> None:
+        """Take note of a run that is about to be made."""
         ...
 
 
@@ -43,7 +43,7 @@ class ObservedRunner(ScriptRunner):
     async def acquire(self, run: ScriptRun) -> Worker:
         caller = self._caller()
         if caller is not None:
-            caller.noted(run.execution)
+            caller.noted(run)
         try:
             worker = await self._inner.acquire(run)
         except DomainError as error:

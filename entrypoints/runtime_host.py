@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
 
 import msgspec
@@ -18,10 +19,10 @@ from starlette.types import Receive
 from domain.errors import FieldTooLarge, Overloaded, RuntimeUnavailable, ShuttingDown, Unavailable
 from domain.execution import ScriptReport
 from domain.identity import Owner
-from domain.ports import Clock, ScriptRun, ScriptRunner
+from domain.ports import ScriptRun, ScriptRunner
 from domain.script import Script, ScriptSyntaxError
 from entrypoints.host.bodies import read_body
-from entrypoints.host.executions import SeenExecutions
+from entrypoints.host.executions import Deadline, SeenExecutions
 from entrypoints.host.gate import Gate
 from entrypoints.host.messages import (
     CheckRequest,
@@ -29,7 +30,6 @@ from entrypoints.host.messages import (
     ExecuteRequest,
     read_message,
     script_run,
-    span_s,
     write_report,
 )
 from entrypoints.host.options import ENVELOPE_SIZE_MAX, RuntimeHostOptions
@@ -47,15 +47,23 @@ from entrypoints.host.sources import SourceCache
 from entrypoints.version import VERSION
 
 _NOTHING_STARTED = (Refusal, Overloaded, RuntimeUnavailable, ShuttingDown)
+_COPIES_S = 60.0
+"""How long after the deadline of an execution a copy of its request is still refused.
+
+A copy that something on the way has held back arrives with the time that was left when it was sent.
+"""
 
 
 @define(eq=False)
 class RuntimeHost:
-    """Serves a script runner: a 4xx or 503 means that nothing was started, 200 that a run has ended."""
+    """Serves a script runner: a 4xx or 503 means that nothing was started, 200 that a run has ended.
+
+    It judges time on its monotonic clock alone, so a wrong wall clock of this machine changes nothing.
+    """
 
     _runner: ScriptRunner
-    _clock: Clock
     _options: RuntimeHostOptions
+    _monotonic: Callable[[], float] = time.monotonic
     _sources: SourceCache = field(init=False)
     _seen: SeenExecutions = field(init=False)
     _draining: bool = field(default=False, init=False)
@@ -64,7 +72,7 @@ class RuntimeHost:
 
     def __attrs_post_init__(self) -> None:
         self._sources = SourceCache(self._options.sources_size_max)
-        self._seen = SeenExecutions(self._options.executions_max)
+        self._seen = SeenExecutions(self._options.executions_max, self._monotonic)
 
     def routes(self) -> list[Route]:
         """Return what is served."""
@@ -103,14 +111,16 @@ class RuntimeHost:
 
     async def execute(self, request: Request) -> Response:
         """Run a script to its end; closing the connection withdraws it while it is queued, and never later."""
+        arrived_at_s = self._monotonic()
         self._require_open()
         asked = read_message(ExecuteRequest, await self._body(request, self._options.execute_body_size_max))
+        deadline = Deadline(asked.time_left_ms, arrived_at_s, self._monotonic)
         run = script_run(asked, _Held(self._script_of(asked)))
-        self._require_time(run)
-        self._seen.add(asked.execution_id, span_s(run.execution))
+        deadline.require_left()
+        self._seen.add(asked.execution_id, asked.time_left_ms / 1000 + _COPIES_S)
         try:
             with self._counted():
-                report = await self._report(run, request.receive)
+                report = await self._report(run, deadline, request.receive)
         except _NOTHING_STARTED:
             self._seen.forget(asked.execution_id)
             raise
@@ -150,10 +160,6 @@ class RuntimeHost:
         if self._draining:
             raise ShuttingDown
 
-    def _require_time(self, run: ScriptRun) -> None:
-        if self._clock.now() >= run.execution.deadline_at:
-            raise Refusal(HTTPStatus.CONFLICT, "DEADLINE_PASSED", "the deadline of this execution has passed")
-
     async def _body(self, request: Request, size_max: int) -> bytes:
         return await read_body(request, size_max, self._options.body_timeout_s)
 
@@ -177,17 +183,18 @@ class RuntimeHost:
         except FieldTooLarge as error:
             raise too_large(error.size_max) from error
 
-    async def _report(self, run: ScriptRun, receive: Receive) -> ScriptReport:
+    async def _report(self, run: ScriptRun, deadline: Deadline, receive: Receive) -> ScriptReport:
         worker = await acquire_while_connected(self._runner, run, receive)
         try:
+            deadline.require_left()
             return await worker.run()
         finally:
             await worker.release()
 
 
-def create_host(runner: ScriptRunner, clock: Clock, options: RuntimeHostOptions) -> Starlette:
+def create_host(runner: ScriptRunner, options: RuntimeHostOptions) -> Starlette:
     """Return the ASGI application that serves this runner."""
-    return RuntimeHost(runner, clock, options).app()
+    return RuntimeHost(runner, options).app()
 
 
 @frozen

@@ -99,16 +99,16 @@ class MemoryScriptRunner(ScriptRunner):
         """Run the script once the gate is open; raises ExecutionUnknown when the test wants that."""
         with self._counted():
             await self._open_gate.wait()
-            self.ran.append(run.execution.execution_id)
+            self.ran.append(run.execution_id)
             ended = await evaluate(function, _event(run))
         if self.unknown_next is not None:
             reason, self.unknown_next = self.unknown_next, None
-            raise ExecutionUnknown(reason, run.execution.execution_id)
+            raise ExecutionUnknown(reason, run.execution_id)
         return self._bounded(ended)
 
     def warm_up(self, run: ScriptRun) -> bool:
         """Bind a worker to the session; return whether there was none yet."""
-        request_id = run.execution.key.request_id
+        request_id = run.key.request_id
         cold = request_id not in self._warm
         if run.limits.isolation is Isolation.SESSION:
             self._warm.add(request_id)
@@ -205,5 +205,5 @@ def _event(run: ScriptRun) -> dict[str, object]:
     return {
         "params": json.loads(run.params),
         "context": json.loads(run.context),
-        "request_id": str(run.execution.key.request_id),
+        "request_id": str(run.key.request_id),
     }

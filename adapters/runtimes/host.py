@@ -1,5 +1,6 @@
 """One runtime host: what is known of it, and what it is asked."""
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -65,8 +66,9 @@ class Host:
         Raises Overloaded, Refused or ScriptNeeded when nothing was started, and ExecutionUnknown.
         """
         started_at = time.monotonic()
+        body = write_execute(run, script, ends_at - asyncio.get_running_loop().time())
         try:
-            answer = await self._post("/execute", write_execute(run, script), ends_at, self._options.answer_size_max)
+            answer = await self._post("/execute", body, ends_at, self._options.answer_size_max)
             ended = read_execute(answer, self.form)
             self._learn(Form.OWN if ended.is_own_form else Form.OLD, run.script_hash)
             return self._reports.read(ended, _since_ms(started_at), waited_ms)
@@ -135,7 +137,7 @@ class Host:
             self._held.popitem(last=False)
 
     def _unknown(self, run: ScriptRun, reason: str) -> ExecutionUnknown:
-        return ExecutionUnknown(f"{self.name}: {reason}", run.execution.execution_id)
+        return ExecutionUnknown(f"{self.name}: {reason}", run.execution_id)
 
 
 def _described(answer: Answer) -> dict[str, object]:

@@ -1,6 +1,5 @@
 """The messages of runtime hosts, in JSON."""
 
-from datetime import datetime
 from typing import Annotated, TypeVar
 from uuid import UUID
 
@@ -30,7 +29,11 @@ class LimitFields(Struct, frozen=True):
 
 
 class ExecuteRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One execution; hosts of the old form read `request_id`, `params`, `context` and `script_content` alone."""
+    """One execution; hosts of the old form read `request_id`, `params`, `context` and `script_content` alone.
+
+    Times are what is left at the moment of sending, because the clocks of two machines need not agree: `time_left_ms`
+    until the sender stops waiting for an answer, `session_left_ms` until the session expires.
+    """
 
     request_id: UUID
     params: Raw
@@ -41,8 +44,8 @@ class ExecuteRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     language: Language
     isolation: Isolation
     limits: LimitFields
-    deadline_at: datetime
-    expires_at: datetime
+    time_left_ms: int
+    session_left_ms: int
     script_hash: str
 
 
@@ -125,24 +128,28 @@ class RefusalAnswer(Struct, frozen=True):
     error: RefusalFields
 
 
-def write_execute(run: ScriptRun, script: Script | None) -> bytes:
+def write_execute(run: ScriptRun, script: Script | None, time_left_s: float) -> bytes:
     """Return the body of an execute, with the script's source if it is given."""
     return msgspec.json.encode(
         ExecuteRequest(
-            request_id=run.execution.key.request_id,
+            request_id=run.key.request_id,
             params=Raw(run.params.encode()),
             context=Raw(run.context.encode()),
             script_content=None if script is None else script.source,
-            execution_id=run.execution.execution_id,
-            owner=run.execution.key.owner,
+            execution_id=run.execution_id,
+            owner=run.key.owner,
             language=run.language,
             isolation=run.limits.isolation,
             limits=LimitFields(run.limits.timeout_ms, run.limits.memory_mb),
-            deadline_at=run.execution.deadline_at,
-            expires_at=run.expires_at,
+            time_left_ms=_whole_ms(time_left_s),
+            session_left_ms=_whole_ms(run.session_left.total_seconds()),
             script_hash=run.script_hash,
         )
     )
+
+
+def _whole_ms(time_s: float) -> int:
+    return max(0, int(time_s * 1000))
 
 
 def read_message(message_type: type[_Message], body: bytes | Raw) -> _Message:

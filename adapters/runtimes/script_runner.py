@@ -61,7 +61,7 @@ class HttpScriptRunner(ScriptRunner):
 
     @override
     async def acquire(self, run: ScriptRun) -> Worker:
-        hosts = self._ranked(run.language, run.execution.key.request_id.bytes)
+        hosts = self._ranked(run.language, run.key.request_id.bytes)
         places, asked_at = self._places[run.language], time.monotonic()
         await places.take()
         try:

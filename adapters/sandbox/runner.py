@@ -6,7 +6,6 @@ import itertools
 import os
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from uuid import UUID
 
 from attrs import define, field
@@ -181,15 +180,16 @@ class SandboxScriptRunner(ScriptRunner):
     @override
     async def acquire(self, run: ScriptRun) -> Worker:
         asked_at = time.perf_counter()
+        useful_until = time.monotonic() + run.session_left.total_seconds()
         runtime = self._runtime(run.language)
         request = PlaceRequest(
-            run.execution.key.request_id.int,
+            run.key.request_id.int,
             Kind(run.language, run.limits.memory_mb),
             keeps=run.limits.isolation is Isolation.SESSION,
-            owner=run.execution.key.owner,
+            owner=run.key.owner,
         )
         place = await self._places.acquire(request)
-        place.useful_until = time.monotonic() + (run.expires_at - datetime.now(UTC)).total_seconds()
+        place.useful_until = useful_until
         try:
             script = None if place.script_hash == run.script_hash else await self._script(run)
             process = await self._process(place, runtime)
@@ -198,7 +198,7 @@ class SandboxScriptRunner(ScriptRunner):
             raise
         task = ScriptTask(
             script=script,
-            request_id=run.execution.key.request_id,
+            request_id=run.key.request_id,
             params=run.params,
             context=run.context,
             limits=run.limits,

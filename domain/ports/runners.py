@@ -1,14 +1,14 @@
 """What runs scripts."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
 from attrs import field, frozen
 
-from domain.execution import OpenExecution, ScriptReport
-from domain.identity import Owner
+from domain.execution import ScriptReport
+from domain.identity import Owner, SessionKey
 from domain.json_text import JsonText
 from domain.language import Language
 from domain.limits import Limits
@@ -19,13 +19,16 @@ from domain.script import Script
 class ScriptRun:
     """One run to make.
 
-    `source` is asked for only when no worker holds the script yet; it raises what reading the script raises.
+    It holds no instants, because a runner has no clock that agrees with the database's: `session_left` is the time
+    until the session expires, counted from the making of this run. `source` is asked for only when no worker holds the
+    script yet; it raises what reading the script raises.
     """
 
-    execution: OpenExecution
+    key: SessionKey
+    execution_id: UUID
     language: Language
     limits: Limits
-    expires_at: datetime
+    session_left: timedelta
     script_hash: str
     context: JsonText = field(repr=False)
     params: JsonText = field(repr=False)

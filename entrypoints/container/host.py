@@ -14,7 +14,6 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from adapters.sandbox.runner import SandboxScriptRunner
-from adapters.system_clock import SystemClock
 from domain.language import Language
 from entrypoints.container.options import host_options, sandbox_options
 from entrypoints.container.sandbox_figures import SandboxFigures
@@ -42,7 +41,7 @@ class HostApplication:
         executions = ExecutionMetrics(_FIGURES_PREFIX)
         self._runner = SandboxScriptRunner(sandbox_options(settings, tuple(Language)))
         observed = ObservedRunner(self._runner, executions, call.get)
-        self._host = RuntimeHost(observed, SystemClock(), host_options(settings))
+        self._host = RuntimeHost(observed, host_options(settings))
         self._lag = LoopLag()
         self._tracing = tracing_of(settings)
         metrics = Route("/metrics", self._metrics, methods=["GET"])

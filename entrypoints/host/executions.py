@@ -1,4 +1,4 @@
-"""The executions that a runtime host has started, so that none starts twice."""
+"""When an execution may start on a runtime host: before its deadline, and once."""
 
 import heapq
 import time
@@ -6,10 +6,29 @@ from collections.abc import Callable
 from http import HTTPStatus
 from uuid import UUID
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from domain.errors import Overloaded
 from entrypoints.host.refusals import Refusal
+
+
+@frozen
+class Deadline:
+    """The end of the time that a controller has left for an execution, on this host's monotonic clock."""
+
+    time_left_ms: int
+    arrived_at_s: float
+    _monotonic: Callable[[], float]
+
+    def require_left(self) -> None:
+        """Raise Refusal (409 DEADLINE_PASSED) if no time is left."""
+        passed_ms = (self._monotonic() - self.arrived_at_s) * 1000
+        if passed_ms >= self.time_left_ms:
+            message = (
+                f"no time is left: the request arrived with time_left_ms {self.time_left_ms}, and {passed_ms:.0f} ms "
+                "have passed since; nothing was started"
+            )
+            raise Refusal(HTTPStatus.CONFLICT, "DEADLINE_PASSED", message)
 
 
 @define(eq=False)
@@ -34,7 +53,7 @@ class SeenExecutions:
 
     def forget(self, execution_id: UUID) -> None:
         """Take the id back: nothing was started."""
-        del self._until[execution_id]
+        self._until.pop(execution_id, None)
 
     def _drop_ended(self, now: float) -> None:
         while self._by_end and self._by_end[0][0] <= now:

@@ -1,14 +1,14 @@
 """The messages of a runtime host, in JSON."""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, TypeVar
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from domain.execution import Failure, OpenExecution, ScriptReport
+from domain.execution import Failure, ScriptReport
 from domain.identity import Owner, SessionKey
 from domain.json_text import JsonText
 from domain.language import Language
@@ -17,10 +17,11 @@ from domain.ports import ScriptRun
 from domain.script import Script
 from entrypoints.host.refusals import invalid
 
-_SPAN_MAX = timedelta(hours=1)
-_UUID_VERSION = 7
+TIME_LEFT_MS_MAX = 4_200_000
+"""What a controller waits at most: SCRIPT_TIMEOUT_MAX_MS and RUNTIME_TIMEOUT_SECONDS, both at their upper limits."""
 
-_Instant = Annotated[datetime, Meta(tz=True)]
+_TimeLeft = Annotated[int, Meta(ge=0, le=TIME_LEFT_MS_MAX)]
+_SessionLeft = Annotated[int, Meta(ge=0, le=1 << 53)]
 _Positive = Annotated[int, Meta(ge=1, le=1 << 31)]
 _OwnerName = Annotated[str, Meta(min_length=1, max_length=512)]
 _Message = TypeVar("_Message", bound=Struct)
@@ -34,7 +35,11 @@ class LimitFields(Struct, frozen=True):
 
 
 class ExecuteRequest(Struct, frozen=True, kw_only=True):
-    """One execution to run; `script_content` only where the host may lack the script of this hash."""
+    """One execution to run; `script_content` only where the host may lack the script of this hash.
+
+    `time_left_ms` is how long the controller still waits for the answer, `session_left_ms` how long the session still
+    lives. The host counts both on its own monotonic clock, from the arrival of the request.
+    """
 
     request_id: UUID
     execution_id: UUID
@@ -42,8 +47,8 @@ class ExecuteRequest(Struct, frozen=True, kw_only=True):
     language: Language
     isolation: Isolation
     limits: LimitFields
-    deadline_at: _Instant
-    expires_at: _Instant
+    time_left_ms: _TimeLeft
+    session_left_ms: _SessionLeft
     script_hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     params: Raw
     context: Raw
@@ -99,24 +104,14 @@ def read_message(message_type: type[_Message], body: bytes) -> _Message:
         raise invalid(str(error)) from error
 
 
-def span_s(execution: OpenExecution) -> float:
-    """Return the time from admission to deadline in seconds; raises Refusal (400) when it is not within an hour."""
-    if execution.execution_id.version != _UUID_VERSION:
-        raise invalid("execution_id must be a UUIDv7")
-    span = execution.deadline_at - execution.started_at
-    if not timedelta() < span <= _SPAN_MAX:
-        raise invalid(f"deadline_at must be after the admission and within {_SPAN_MAX}")
-    return span.total_seconds()
-
-
 def script_run(request: ExecuteRequest, source: Callable[[], Awaitable[Script]]) -> ScriptRun:
     """Return the run that was asked for; raises Refusal (400)."""
-    key = SessionKey(Owner(request.owner), request.request_id)
     return ScriptRun(
-        execution=OpenExecution(key, request.execution_id, request.deadline_at),
+        key=SessionKey(Owner(request.owner), request.request_id),
+        execution_id=request.execution_id,
         language=request.language,
         limits=Limits(request.limits.timeout_ms, request.limits.memory_mb, request.isolation),
-        expires_at=request.expires_at,
+        session_left=timedelta(milliseconds=request.session_left_ms),
         script_hash=request.script_hash,
         context=_json_text(request.context),
         params=_json_text(request.params),

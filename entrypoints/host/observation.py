@@ -9,7 +9,7 @@ from attrs import define, field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
-from domain.execution import OpenExecution
+from domain.ports import ScriptRun
 from entrypoints.metrics.figures import Counts, Distributions
 from entrypoints.metrics.readings import Reading, counter, histogram
 from entrypoints.tracing.trace import Trace, Tracing
@@ -36,9 +36,9 @@ class HostCall:
     trace: Trace | None
     ids: dict[str, str] = field(factory=dict)
 
-    def noted(self, execution: OpenExecution) -> None:
-        """Take note of the execution that is asked for."""
-        self.ids = {"request_id": str(execution.key.request_id), "execution_id": str(execution.execution_id)}
+    def noted(self, run: ScriptRun) -> None:
+        """Take note of the run that is asked for."""
+        self.ids = {"request_id": str(run.key.request_id), "execution_id": str(run.execution_id)}
 
 
 class HostFigures:

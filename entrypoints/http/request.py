@@ -6,7 +6,7 @@ from uuid import UUID
 
 from starlette.types import Receive, Scope
 
-from domain.execution import OpenExecution
+from domain.ports import ScriptRun
 from domain.principal import NOBODY, Principal
 from entrypoints.tracing.trace import Trace
 
@@ -73,9 +73,9 @@ class Request:
         if self.trace is not None:
             self.trace.waited(name, duration_s)
 
-    def noted(self, execution: OpenExecution) -> None:
-        """Take note of an execution that is made for this request; of several, the first."""
-        self.execution_id = self.execution_id or execution.execution_id
+    def noted(self, run: ScriptRun) -> None:
+        """Take note of a run that is made for this request; of several, the first."""
+        self.execution_id = self.execution_id or run.execution_id
 
     @property
     def request_id(self) -> UUID:

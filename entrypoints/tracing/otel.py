@@ -117,7 +117,7 @@ class OtelTrace(Trace):
 
     @override
     def executing(self, run: ScriptRun) -> ExecutionSpan:
-        attributes = {"pglambda.language": str(run.language), "pglambda.execution_id": str(run.execution.execution_id)}
+        attributes = {"pglambda.language": str(run.language), "pglambda.execution_id": str(run.execution_id)}
         self._innermost = self._tracer.start_span("execution", _below(self.span), attributes=attributes)
         return OtelExecutionSpan(self._innermost)
 

@@ -126,7 +126,7 @@ class ScriptRunnerContract:
 
     async def test_a_script_knows_its_session(self, runner):
         run = run_of("def handler(request_id, event): return [request_id, event['request_id']]")
-        assert json.loads(await result_of(runner, run)) == [str(run.execution.key.request_id)] * 2
+        assert json.loads(await result_of(runner, run)) == [str(run.key.request_id)] * 2
 
     # Failures.
 

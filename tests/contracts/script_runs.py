@@ -8,7 +8,7 @@ from uuid import UUID
 
 from attrs import define
 
-from domain.execution import Failure, OpenExecution, ScriptReport
+from domain.execution import Failure, ScriptReport
 from domain.identity import ANONYMOUS, Owner, SessionKey, uuid7_at
 from domain.json_text import JsonText
 from domain.language import Language
@@ -57,16 +57,16 @@ def run_of(
     key: SessionKey | None = None,
     limits: Limits = LIMITS,
     execution_id: UUID | None = None,
-    deadline_in: timedelta = timedelta(seconds=70),
+    session_left: timedelta = timedelta(hours=1),
 ) -> ScriptRun:
     """Return a run of this source, in a session of its own unless `key` says which."""
     asked = source if isinstance(source, Source) else Source(script_of(source))
-    now = datetime.now(UTC)
     return ScriptRun(
-        execution=OpenExecution(key or new_session(), execution_id or new_id(now), now + deadline_in),
+        key=key or new_session(),
+        execution_id=execution_id or new_id(),
         language=language,
         limits=limits,
-        expires_at=now + timedelta(hours=1),
+        session_left=session_left,
         script_hash=asked.script.hash,
         context=JsonText(context),
         params=JsonText(params),

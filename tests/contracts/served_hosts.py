@@ -3,23 +3,12 @@
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
-from typing_extensions import override
 
-from domain.ports import Clock
 from tests.contracts.script_runs import until
-
-
-class WallClock(Clock):
-    """The clock of this machine."""
-
-    @override
-    def now(self) -> datetime:
-        return datetime.now(UTC)
 
 
 @asynccontextmanager

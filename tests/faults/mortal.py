@@ -107,7 +107,7 @@ class CountingRunner(MemoryScriptRunner):
     async def execute(self, run, function):
         self.death.step("before run")
         with self.runs.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"execution_id": str(run.execution.execution_id), "params": run.params}) + "\n")
+            file.write(json.dumps({"execution_id": str(run.execution_id), "params": run.params}) + "\n")
         self.death.step("in run")
         ended = await super().execute(run, function)
         self.death.step("after run")

@@ -41,7 +41,7 @@ class TestSwitches:
         run = run_of("result = 1")
         with pytest.raises(ExecutionUnknown, match="the wire was cut"):
             await report_of(runner, run)
-        assert runner.ran == [run.execution.execution_id]
+        assert runner.ran == [run.execution_id]
         assert await result_of(runner, run_of("result = 2")) == "2"
 
     async def test_a_held_run_ends_when_it_is_let_go(self, runner):

@@ -70,8 +70,8 @@ class NotingCaller(Caller):
     trace: NotingTrace | None = field(factory=NotingTrace)
     executions: list = field(factory=list)
 
-    def noted(self, execution):
-        self.executions.append(execution)
+    def noted(self, run):
+        self.executions.append(run)
 
 
 @pytest.fixture

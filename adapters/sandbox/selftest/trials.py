@@ -3,10 +3,10 @@
 import asyncio
 import json
 import os
-import secrets
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from uuid import uuid4
 
 from attrs import define, field
 
@@ -18,8 +18,8 @@ from adapters.sandbox.selftest.bait import Bait
 from adapters.sandbox.selftest.corpus import Attack
 from adapters.sandbox.selftest.verdicts import Judge, Trial
 from domain.errors import DomainError
-from domain.execution import OpenExecution, ScriptReport
-from domain.identity import ANONYMOUS, SessionKey, uuid7_at
+from domain.execution import ScriptReport
+from domain.identity import ANONYMOUS, SessionKey
 from domain.json_text import JsonText
 from domain.language import Language
 from domain.limits import Isolation, Limits
@@ -87,16 +87,16 @@ class Attacker:
 
     def _script_run(self, language: Language, source: str, session: SessionKey, timeout_ms: int) -> ScriptRun:
         script = Script.of(source, _SOURCE_SIZE_MAX)
-        now = datetime.now(UTC)
 
         async def read() -> Script:
             return script
 
         return ScriptRun(
-            execution=OpenExecution(session, _new_session().request_id, now + timedelta(minutes=2)),
+            key=session,
+            execution_id=uuid4(),
             language=language,
             limits=Limits(timeout_ms, self.options.memory_mb, Isolation.SESSION),
-            expires_at=now + timedelta(hours=1),
+            session_left=timedelta(hours=1),
             script_hash=script.hash,
             context=JsonText("{}"),
             params=JsonText(json.dumps({**self.bait.params(), **self._facts()})),
@@ -145,4 +145,4 @@ class SelfTest:
 
 
 def _new_session() -> SessionKey:
-    return SessionKey(ANONYMOUS, uuid7_at(datetime.now(UTC), secrets.randbits(62)))
+    return SessionKey(ANONYMOUS, uuid4())

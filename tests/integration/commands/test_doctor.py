@@ -31,7 +31,7 @@ from entrypoints.secret import Secret
 from entrypoints.settings import Settings
 from entrypoints.supervision.database_server import running
 from entrypoints.version import VERSION
-from tests.contracts.served_hosts import WallClock, loopback_socket, served
+from tests.contracts.served_hosts import loopback_socket, served
 from tests.integration.application.conftest import settings_for
 from tests.integration.commands.conftest import Run, pglambda
 from tests.integration.postgres.silent_server import SilentServer, free_port
@@ -373,7 +373,7 @@ class TestRuntimeHosts:
 
     async def test_one_that_is_well_and_one_that_has_another_token(self, settings: Settings) -> None:
         listening, url = loopback_socket()
-        host = RuntimeHost(MemoryScriptRunner(), WallClock(), RuntimeHostOptions(bind="127.0.0.1", token="t" * 16))
+        host = RuntimeHost(MemoryScriptRunner(), RuntimeHostOptions(bind="127.0.0.1", token="t" * 16))
         remote = replace(settings, python_runtime_url=(url,), runtime_token=Secret("t" * 16))
         async with served(host.app(), listening):
             assert await self.seen_of(remote) == [

@@ -9,7 +9,7 @@ from domain.language import Language
 from entrypoints.host.options import RuntimeHostOptions
 from entrypoints.runtime_host import create_host
 from tests.contracts.script_runner import ScriptRunnerContract
-from tests.contracts.served_hosts import WallClock, loopback_socket, served, unix_socket
+from tests.contracts.served_hosts import loopback_socket, served, unix_socket
 
 TOKEN = "a token for tests"
 
@@ -17,7 +17,7 @@ TOKEN = "a token for tests"
 class TestOverAUnixSocket(ScriptRunnerContract):
     @pytest.fixture
     async def runner(self, tmp_path):
-        app = create_host(MemoryScriptRunner(), WallClock(), RuntimeHostOptions(bind="unix:/tmp/host.sock"))
+        app = create_host(MemoryScriptRunner(), RuntimeHostOptions(bind="unix:/tmp/host.sock"))
         options = RuntimeOptions(runs_max=self.places, queue_max=self.queue_places, queue_timeout_s=0.5)
         path = tmp_path / "host.sock"
         runner = HttpScriptRunner(options, {Language.PYTHON: [f"unix:{path}"]})
@@ -30,7 +30,7 @@ class TestOverAUnixSocket(ScriptRunnerContract):
 class TestOverLoopback(ScriptRunnerContract):
     @pytest.fixture
     async def runner(self):
-        app = create_host(MemoryScriptRunner(), WallClock(), RuntimeHostOptions(token=TOKEN))
+        app = create_host(MemoryScriptRunner(), RuntimeHostOptions(token=TOKEN))
         options = RuntimeOptions(token=TOKEN, runs_max=self.places, queue_max=self.queue_places, queue_timeout_s=0.5)
         listening, url = loopback_socket()
         runner = HttpScriptRunner(options, {Language.PYTHON: [url]})

@@ -17,7 +17,7 @@ from entrypoints.host.options import RuntimeHostOptions
 from entrypoints.runtime_host import create_host
 from tests.contracts.node_script_runner import NodeScriptRunnerContract
 from tests.contracts.script_runner import ScriptLimitsContract, ScriptRunnerContract
-from tests.contracts.served_hosts import WallClock, served, unix_socket
+from tests.contracts.served_hosts import served, unix_socket
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -38,7 +38,7 @@ async def url(folder: Path) -> AsyncIterator[str]:
     await sandbox.open()
     path = folder / "host.sock"
     options = RuntimeHostOptions(bind=f"unix:{path}")
-    async with served(create_host(sandbox, WallClock(), options), unix_socket(path)):
+    async with served(create_host(sandbox, options), unix_socket(path)):
         yield f"unix:{path}"
     await sandbox.close(5)
 

@@ -14,7 +14,7 @@ from domain.language import Language
 from entrypoints.host.options import RuntimeHostOptions
 from entrypoints.runtime_host import RuntimeHost
 from tests.contracts.script_runs import report_of, result_of, run_of, until
-from tests.contracts.served_hosts import WallClock, loopback_socket, served
+from tests.contracts.served_hosts import loopback_socket, served
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def behind():
 
 @pytest.fixture
 def host(behind):
-    return RuntimeHost(behind, WallClock(), RuntimeHostOptions())
+    return RuntimeHost(behind, RuntimeHostOptions())
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ async def test_a_queued_run_that_is_cancelled_leaves_the_hosts_queue_and_never_r
     await until(lambda: not behind.queued)
     behind.let_go()
     assert await running == "1"
-    assert behind.ran == [first.execution.execution_id]
+    assert behind.ran == [first.execution_id]
 
 
 async def test_a_withdrawn_execution_may_come_again(runner, behind):
@@ -78,7 +78,7 @@ async def test_a_running_run_goes_on_when_its_caller_leaves_and_never_runs_again
     await until(lambda: behind.ran)
     with pytest.raises(ExecutionUnknown, match="reached it before"):
         await report_of(runner, run)
-    assert behind.ran == [run.execution.execution_id]
+    assert behind.ran == [run.execution_id]
 
 
 async def test_an_end_that_the_host_does_not_know_is_unknown(runner, behind):
@@ -119,4 +119,4 @@ async def test_many_executions_at_once_each_run_once(behind, runner):
     behind.options = MemoryRunnerOptions(workers_max=8, queue_max=100)
     runs = [run_of("result = params", str(n)) for n in range(60)]
     assert await asyncio.gather(*(result_of(runner, run) for run in runs)) == [str(n) for n in range(60)]
-    assert sorted(behind.ran) == sorted(run.execution.execution_id for run in runs)
+    assert sorted(behind.ran) == sorted(run.execution_id for run in runs)

@@ -74,8 +74,8 @@ async def test_the_line_tells_the_execution_and_what_was_waited_for_the_database
         def begun(self, request: Request):
             request.waited("begin", 0.25)
             request.waited("finish", 0.5)
-            request.noted(run_of("result = 1").execution)
-            request.noted(run_of("result = 1").execution)
+            request.noted(run_of("result = 1"))
+            request.noted(run_of("result = 1"))
             self.first = request.execution_id
 
         def seen(self, *_):

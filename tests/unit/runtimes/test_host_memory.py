@@ -56,6 +56,14 @@ class TestSeenExecutions:
         with pytest.raises(Refusal):
             seen.add(execution_id, 10)
 
+    def test_an_id_whose_time_is_over_can_be_forgotten(self, seen, monotonic):
+        execution_id = new_id()
+        seen.add(execution_id, 5)
+        monotonic.now_s += 5
+        seen.add(new_id(), 5)
+        seen.forget(execution_id)
+        seen.add(execution_id, 5)
+
     def test_forgotten_ids_take_no_room(self, seen):
         kept = new_id()
         seen.add(kept, 10)

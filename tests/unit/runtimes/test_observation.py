@@ -23,7 +23,7 @@ from entrypoints.tracing.passing import Passing
 from tests.contracts.script_runs import run_of
 from tests.unit.runtimes.answers import own
 from tests.unit.runtimes.conftest import HOST
-from tests.unit.runtimes.test_runtime_host import FixedClock, execute_body
+from tests.unit.runtimes.test_runtime_host import execute_body
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
@@ -48,7 +48,7 @@ def figures():
 async def client(figures):
     current = Current()
     runner = ObservedRunner(MemoryScriptRunner(), ExecutionMetrics(), lambda: current.call)
-    host = RuntimeHost(runner, FixedClock(), RuntimeHostOptions())
+    host = RuntimeHost(runner, RuntimeHostOptions())
     around = Middleware(Observed, figures, Passing(), structlog.get_logger(), current.enter)
     transport = httpx2.ASGITransport(app=host.app([around]))
     async with httpx2.AsyncClient(transport=transport, base_url="http://host") as client:

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime, timedelta
-from uuid import uuid4
 
 import httpx2
 import pytest
@@ -11,29 +9,36 @@ import pytest
 from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
 from domain.errors import RuntimeUnavailable
 from domain.identity import ANONYMOUS
+from entrypoints.configuration.loading import load_settings
+from entrypoints.container.options import runtime_options
 from entrypoints.host.options import RuntimeHostOptions
 from entrypoints.runtime_host import RuntimeHost
 from entrypoints.version import VERSION
 from tests.contracts.script_runs import new_id, script_of, until
 
-NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+TIME_LEFT_MS = 6000
 
 
-class FixedClock:
-    def now(self) -> datetime:
-        return NOW
+class ManualMonotonic:
+    """A monotonic clock that a test moves on."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
 
 
 def execute_body(source: str = "result = 1", **changes) -> dict:
     return {
-        "request_id": str(new_id(NOW)),
-        "execution_id": str(new_id(NOW)),
+        "request_id": str(new_id()),
+        "execution_id": str(new_id()),
         "owner": ANONYMOUS,
         "language": "python",
         "isolation": "session",
         "limits": {"timeout_ms": 1000, "memory_mb": 64},
-        "deadline_at": (NOW + timedelta(seconds=70)).isoformat(),
-        "expires_at": (NOW + timedelta(hours=1)).isoformat(),
+        "time_left_ms": TIME_LEFT_MS,
+        "session_left_ms": 3_600_000,
         "script_hash": script_of(source).hash,
         "params": {},
         "context": {},
@@ -56,8 +61,13 @@ def options():
 
 
 @pytest.fixture
-def host(runner, options):
-    return RuntimeHost(runner, FixedClock(), options)
+def monotonic():
+    return ManualMonotonic()
+
+
+@pytest.fixture
+def host(runner, options, monotonic):
+    return RuntimeHost(runner, options, monotonic)
 
 
 @pytest.fixture
@@ -134,28 +144,68 @@ class TestExecute:
             async def acquire(self, run):
                 raise RuntimeUnavailable("python", "switched off for good", retry_after_ms=None)
 
-        async with client_of(RuntimeHost(Refusing(), FixedClock(), RuntimeHostOptions())) as client:
+        async with client_of(RuntimeHost(Refusing(), RuntimeHostOptions())) as client:
             answer = await client.post("/execute", json=execute_body())
         assert answer.status_code == 503
         assert "retry-after" not in answer.headers
 
-    async def test_a_deadline_that_has_passed_is_refused(self, client, runner):
-        for deadline_at in (NOW, NOW - timedelta(seconds=1)):
-            body = execute_body(
-                execution_id=str(new_id(NOW - timedelta(minutes=5))), deadline_at=deadline_at.isoformat()
-            )
-            answer = await client.post("/execute", json=body)
-            assert (answer.status_code, error_of(answer)) == (409, "DEADLINE_PASSED")
+    async def test_an_execution_without_time_is_refused(self, client, runner):
+        answer = await client.post("/execute", json=execute_body(time_left_ms=0))
+        assert (answer.status_code, error_of(answer)) == (409, "DEADLINE_PASSED")
+        assert "time_left_ms 0" in answer.json()["error"]["message"]
         assert runner.ran == []
+
+    @pytest.mark.parametrize(("passed_s", "status"), [(5.9, 200), (6.0, 409)])
+    async def test_time_counts_from_the_head_of_the_request(self, client, runner, monotonic, passed_s, status):
+        async def slow():
+            yield b" "
+            monotonic.now_s += passed_s
+            yield json.dumps(execute_body()).encode()
+
+        answer = await client.post("/execute", content=slow(), headers={"content-type": "application/json"})
+        assert answer.status_code == status
+        assert len(runner.ran) == (status == 200)
+
+    async def test_time_that_ends_in_the_queue_is_refused_and_gives_the_place_back(self, client, runner, monotonic):
+        runner.hold()
+        inside, queued = [asyncio.ensure_future(client.post("/execute", json=execute_body())) for _ in range(2)]
+        await until(lambda: runner.running and runner.queued)
+        monotonic.now_s += TIME_LEFT_MS / 1000
+        runner.let_go()
+        assert (await inside).status_code == 200
+        late = await queued
+        assert (late.status_code, error_of(late)) == (409, "DEADLINE_PASSED")
+        assert len(runner.ran) == 1
+        assert (await client.post("/execute", json=execute_body())).status_code == 200
+
+    async def test_a_copy_that_comes_after_the_deadline_is_refused_for_another_minute(self, client, runner, monotonic):
+        body = execute_body()
+        assert (await client.post("/execute", json=body)).status_code == 200
+        monotonic.now_s += TIME_LEFT_MS / 1000 + 59.9
+        copy = await client.post("/execute", json=body)
+        assert (copy.status_code, error_of(copy)) == (409, "EXECUTION_SEEN")
+        assert len(runner.ran) == 1
+
+    async def test_the_longest_time_that_settings_allow_is_accepted(self, client, tmp_path):
+        longest = {"SCRIPT_TIMEOUT_MAX_MS": "3600000", "RUNTIME_TIMEOUT_SECONDS": "600", "DATA_DIR": str(tmp_path)}
+        settings = load_settings(longest)
+        left_ms = settings.script_timeout_max_ms + int(runtime_options(settings).runtime_timeout_s * 1000)
+        assert (await client.post("/execute", json=execute_body(time_left_ms=left_ms))).status_code == 200
+        answer = await client.post("/execute", json=execute_body(time_left_ms=left_ms + 1))
+        assert (answer.status_code, error_of(answer)) == (400, "INVALID_REQUEST")
 
     @pytest.mark.parametrize(
         "changes",
         [
             {"request_id": "no uuid"},
-            {"execution_id": str(uuid4())},
-            {"execution_id": str(new_id(NOW + timedelta(minutes=5)))},
-            {"deadline_at": "2026-03-04T05:07:17"},
-            {"deadline_at": (NOW + timedelta(hours=2)).isoformat()},
+            {"execution_id": "no uuid"},
+            {"time_left_ms": -1},
+            {"time_left_ms": 0.5},
+            {"time_left_ms": "6000"},
+            {"time_left_ms": None},
+            {"session_left_ms": -1},
+            {"session_left_ms": 1 << 54},
+            {"session_left_ms": "2026-03-04T05:07:17Z"},
             {"language": "cobol"},
             {"isolation": "none"},
             {"owner": ""},
@@ -168,6 +218,15 @@ class TestExecute:
     async def test_a_field_that_is_wrong_is_refused(self, client, runner, changes):
         answer = await client.post("/execute", json=execute_body(**changes))
         assert (answer.status_code, error_of(answer)) == (400, "INVALID_REQUEST")
+        assert runner.ran == []
+
+    @pytest.mark.parametrize("name", ["time_left_ms", "session_left_ms"])
+    async def test_a_time_that_is_missing_is_named(self, client, runner, name):
+        body = execute_body()
+        del body[name]
+        answer = await client.post("/execute", json=body)
+        assert (answer.status_code, error_of(answer)) == (400, "INVALID_REQUEST")
+        assert name in answer.json()["error"]["message"]
         assert runner.ran == []
 
     @pytest.mark.parametrize(
@@ -239,7 +298,7 @@ class TestBodies:
             yield b"{"
             await asyncio.Event().wait()
 
-        async with client_of(RuntimeHost(runner, FixedClock(), RuntimeHostOptions(body_timeout_s=0.01))) as client:
+        async with client_of(RuntimeHost(runner, RuntimeHostOptions(body_timeout_s=0.01))) as client:
             answer = await client.post("/execute", content=stalled(), headers={"content-type": "application/json"})
         assert (answer.status_code, error_of(answer)) == (408, "REQUEST_TIMEOUT")
 
@@ -255,7 +314,7 @@ class TestOtherPaths:
         assert answer.json()["error"]["details"]["line"] == 2
 
     async def test_an_eviction(self, client, runner):
-        request_id = new_id(NOW)
+        request_id = new_id()
         answer = await client.post("/evict", json={"request_id": str(request_id)})
         assert (answer.status_code, answer.content) == (204, b"")
         assert runner.evicted == [request_id]
@@ -276,7 +335,7 @@ class TestOtherPaths:
             async def health(self):
                 raise LookupError("secret detail")
 
-        async with client_of(RuntimeHost(Broken(), FixedClock(), RuntimeHostOptions())) as client:
+        async with client_of(RuntimeHost(Broken(), RuntimeHostOptions())) as client:
             answer = await client.get("/health")
         assert answer.status_code == 500
         assert "secret" not in answer.text
@@ -358,7 +417,7 @@ class TestGate:
 
     async def test_more_requests_than_fit_are_refused_at_once(self, runner):
         runner.hold()
-        async with client_of(RuntimeHost(runner, FixedClock(), RuntimeHostOptions(requests_max=1))) as client:
+        async with client_of(RuntimeHost(runner, RuntimeHostOptions(requests_max=1))) as client:
             inside = asyncio.ensure_future(client.post("/execute", json=execute_body()))
             await until(lambda: runner.running)
             answer = await client.get("/health")

@@ -4,8 +4,9 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from attrs import evolve
+from attrs import define, evolve, field
 
+from adapters.memory.script_runner import MemoryScriptRunner
 from domain.errors import Overloaded, RuntimeUnavailable, StorageUnavailable
 from domain.execution import ExecutionFailed, ExecutionLost, ExecutionNotStored, ExecutionUnknown, Outcome
 from domain.json_text import JsonText
@@ -15,6 +16,17 @@ from domain.session import SessionClosed, SessionExpired, SessionNotFound
 from tests.unit.services.conftest import World
 
 PARAMS = JsonText('{"a": 1}')
+
+
+@define(eq=False)
+class NotingRunner(MemoryScriptRunner):
+    """Keeps the runs that it is given."""
+
+    runs: list = field(factory=list)
+
+    async def acquire(self, run):
+        self.runs.append(run)
+        return await super().acquire(run)
 
 
 async def until(condition) -> None:
@@ -36,6 +48,16 @@ async def test_an_execution_is_run_counted_and_kept(world: World) -> None:
     assert not world.store.open_executions
     rows = [row.started_at for row in world.store.history.values()]
     assert rows == [world.clock.now()] * 2
+
+
+async def test_a_run_carries_the_time_that_its_session_has_left(world: World) -> None:
+    runner = world.runner = NotingRunner()
+    key = await world.session()
+    world.clock.advance(timedelta(seconds=40))
+    await world.execution_service.execute(key, PARAMS)
+    (run,) = runner.runs
+    assert (run.key, run.session_left) == (key, timedelta(seconds=60))
+    assert run.execution_id in world.store.history
 
 
 async def test_twenty_at_once_have_twenty_counts(world: World) -> None:

@@ -88,7 +88,7 @@ def test_an_execution_is_a_span_and_calls_from_it_are_below_it(tracing, exporter
     assert sent == f"00-{TRACE}-{execution.context.span_id:016x}-01"
     assert dict(execution.attributes) == {
         "pglambda.language": "python",
-        "pglambda.execution_id": str(run.execution.execution_id),
+        "pglambda.execution_id": str(run.execution_id),
         "pglambda.outcome": "succeeded",
         "pglambda.cold_start": True,
     }

@@ -1,0 +1,105 @@
+"""A wall clock that is an hour ahead or behind changes nothing, neither on a runtime host nor in a whole service."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from adapters.runtimes.options import RuntimeOptions
+from adapters.runtimes.script_runner import HttpScriptRunner
+from domain.language import Language
+from tests.contracts.script_runs import new_session, report_of, result_of, run_of
+from tests.integration.embedded.conftest import seed
+from tests.integration.supervisor.conftest import TIMEOUT_S, Service, wait_until
+
+WRONG_CLOCK = Path(__file__).parent / "wrong_clock"
+HOUR_S = 3600
+CLOCKS = pytest.mark.parametrize("off_s", [HOUR_S, -HOUR_S], ids=["an hour ahead", "an hour behind"])
+
+
+@pytest.fixture
+def with_wrong_clock(folder: Path) -> Iterator[Callable[..., Service]]:
+    """Starts programs in which every Python process has a wall clock that is off (see `wrong_clock`)."""
+    started: list[Service] = []
+
+    def begin(name: str, off_s: int, **settings: str) -> Service:
+        clock = {"PYTHONPATH": str(WRONG_CLOCK), "WRONG_CLOCK_SECONDS": str(off_s)}
+        started.append(Service(folder, program=("entrypoints", name), LOG_FORMAT="json", **clock, **settings))
+        return started[-1]
+
+    yield begin
+    for each in started:
+        each.end()
+
+
+@pytest.fixture
+def wrong_host(with_wrong_clock: Callable[..., Service], off_s: int) -> Service:
+    host = with_wrong_clock("runtime-host", off_s)
+    wait_until(lambda: host.status("/health") == 200)
+    assert abs(_clock_of(host) - datetime.now(UTC) - timedelta(seconds=off_s)) < timedelta(minutes=10)
+    return host
+
+
+@CLOCKS
+async def test_a_host_with_a_wrong_clock_runs_scripts_of_both_languages(wrong_host):
+    async with _controller_of(wrong_host) as runner:
+        assert await result_of(runner, run_of("result = params", "7")) == "7"
+        nodejs = run_of("return event.params", "8", language=Language.NODEJS)
+        assert await result_of(runner, nodejs) == "8"
+
+
+@CLOCKS
+async def test_a_host_with_a_wrong_clock_keeps_workers_for_as_long_as_their_sessions_live(wrong_host):
+    lasting, ending = new_session(), new_session()
+    async with _controller_of(wrong_host) as runner:
+        await report_of(runner, run_of("result = 1", key=lasting, session_left=timedelta(minutes=30)))
+        await report_of(runner, run_of("result = 1", key=ending, session_left=timedelta(0)))
+        async with asyncio.timeout(TIMEOUT_S):
+            while await _places(runner) > 1:  # noqa: ASYNC110  # the host tells nobody that it ends an idle worker
+                await asyncio.sleep(0.05)
+        assert (await report_of(runner, run_of("result = 1", key=lasting))).cold_start is False
+
+
+@CLOCKS
+@pytest.mark.timeout(120)
+def test_a_service_of_several_processes_with_a_wrong_clock_runs_scripts(with_wrong_clock, folder, made, off_s):
+    seed(made, folder)
+    service = with_wrong_clock("serve", off_s, WEB_CONCURRENCY="2").ready()
+    for title, script in (("python-adder", "result = params['n'] + 1"), ("nodejs-adder", "return event.params.n + 1")):
+        created = _post(service, "initialize", {"script_content": script}, {"Language-Title": title})
+        assert abs(datetime.fromisoformat(created["expires_at"]) - datetime.now(UTC)) < timedelta(hours=1, minutes=1)
+        for count in (1, 2):
+            executed = _post(service, f"execute/{created['request_id']}", {"params": {"n": count}}, {})
+            assert (executed["result"], executed["execution_count"]) == (count + 1, count)
+    assert abs(_clock_of(service) - datetime.now(UTC) - timedelta(seconds=off_s)) < timedelta(minutes=10)
+
+
+@asynccontextmanager
+async def _controller_of(host: Service) -> AsyncIterator[HttpScriptRunner]:
+    """A controller's client of this host, in this process, whose clock is right."""
+    runner = HttpScriptRunner(RuntimeOptions(), {language: [host.url] for language in Language})
+    await runner.open()
+    try:
+        yield runner
+    finally:
+        await runner.close()
+
+
+async def _places(runner: HttpScriptRunner) -> int:
+    (host,) = (await runner.health())["languages"][Language.PYTHON]["hosts"]
+    return host["workers"]["places"]
+
+
+def _clock_of(service: Service) -> datetime:
+    """The wall clock of the program, as its log shows it."""
+    return datetime.fromisoformat(wait_until(service.lines)[-1]["timestamp"])
+
+
+def _post(service: Service, path: str, body: dict, headers: dict) -> dict:
+    answer = httpx2.post(f"{service.url}/api/v1/{path}", json=body, headers=headers, timeout=20)
+    assert answer.status_code == 200, answer.text
+    return answer.json()

@@ -1,0 +1,49 @@
+"""A wall clock that is wrong by WRONG_CLOCK_SECONDS, for every Python process that finds this module at its start.
+
+Python imports `sitecustomize` before any program. So the program runs as it is, on a machine whose wall clock seems to
+be off: what reads the wall clock through `time` or `datetime` reads the wrong one. Monotonic clocks are left alone.
+"""
+
+import ctypes
+import datetime as dt
+import gc
+import os
+import time
+
+_OFF_S = int(os.environ["WRONG_CLOCK_SECONDS"])
+_OFF = dt.timedelta(seconds=_OFF_S)
+_NS_PER_S = 1_000_000_000
+
+
+def _set_time_functions() -> None:
+    true_time, true_time_ns = time.time, time.time_ns
+    true_gettime, true_gettime_ns = time.clock_gettime, time.clock_gettime_ns
+    true_localtime, true_gmtime = time.localtime, time.gmtime
+    time.time = lambda: true_time() + _OFF_S
+    time.time_ns = lambda: true_time_ns() + _OFF_S * _NS_PER_S
+    time.clock_gettime = lambda clock: true_gettime(clock) + _OFF_S * (clock == time.CLOCK_REALTIME)
+    time.clock_gettime_ns = lambda clock: true_gettime_ns(clock) + _OFF_S * _NS_PER_S * (clock == time.CLOCK_REALTIME)
+    time.localtime = lambda seconds=None: true_localtime(time.time() if seconds is None else seconds)
+    time.gmtime = lambda seconds=None: true_gmtime(time.time() if seconds is None else seconds)
+
+
+def _set_class_methods(of: type, **methods: object) -> None:
+    """Replace methods of a class written in C; a subclass in its place would not be the type that libraries look for."""
+    (attributes,) = gc.get_referents(of.__dict__)
+    attributes.update({name: classmethod(method) for name, method in methods.items()})
+    ctypes.pythonapi.PyType_Modified(ctypes.py_object(of))
+
+
+def _set_datetime_methods() -> None:
+    true_now = dt.datetime.now
+    _set_class_methods(
+        dt.datetime,
+        now=lambda _cls, tz=None: true_now(tz) + _OFF,
+        utcnow=lambda _cls: true_now(dt.UTC).replace(tzinfo=None) + _OFF,
+        today=lambda _cls: true_now() + _OFF,
+    )
+    _set_class_methods(dt.date, today=lambda _cls: (true_now() + _OFF).date())
+
+
+_set_time_functions()
+_set_datetime_methods()
