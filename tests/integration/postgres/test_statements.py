@@ -16,12 +16,25 @@ from adapters.postgres.gateway_options import GatewayOptions
 from adapters.postgres.statement import Statement
 from adapters.postgres.statements import Statements, StatementsDiffer, load
 from adapters.postgres.storage.slots import first_of, slots_between
+from tests.sql_clocks import clock_reads
 
 SQL = Path(sql.__file__).parent
-TELLS_TIME = re.compile(
-    r"\b(now\s*\(|current_timestamp|current_date|current_time|localtime|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday)",
-    re.IGNORECASE,
+TIMES = (
+    "now()",
+    "'now'::timestamptz",
+    "timestamp 'NOW'",
+    "date 'today'",
+    "CAST(' tomorrow ' AS date)",
+    "E'yesterday'::date",
+    "$$now$$::timestamptz",
+    "'to'\n'day'::date",
+    "'Today 12:00'::timestamptz",
+    "'04:05 yesterday'::timestamp",
+    "'tomorrow allballs'::timestamptz",
+    "lower(tstzrange('now', NULL))",
+    "greatest('-infinity'::timestamptz, 'now')",
 )
+"""Expressions that PostgreSQL evaluates to an instant within two days."""
 _IDS, _CLOCK = SequentialIds(), ManualClock()
 SOME_ID = _IDS.new(_CLOCK.now())
 _ROWS_READ = "SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables"
@@ -52,8 +65,19 @@ def test_a_spare_statement_stops_the_start():
 
 
 def test_no_statement_tells_the_time_but_one():
-    told = {path.name: TELLS_TIME.findall(path.read_text()) for path in SQL.rglob("*.sql")}
-    assert {name: found for name, found in told.items() if found} == {"clock.sql": ["clock_timestamp"]}
+    told = {path.name: clock_reads(path.read_text()) for path in SQL.rglob("*.sql")}
+    assert {name: found for name, found in told.items() if found} == {
+        "clock.sql": ["clock_timestamp("],
+        "examination.sql": ["age(d.datfrozenxid)"],  # of a transaction id: it counts transactions
+    }
+
+
+def test_what_the_server_reads_as_the_present_time_is_found(database_url):
+    near = "SELECT abs(extract(epoch FROM ({})::timestamptz - clock_timestamp())) < 172800"
+    with psycopg.connect(database_url) as connection:
+        for time in TIMES:
+            assert connection.execute(near.format(time)).fetchall() == [(True,)], time
+            assert len(clock_reads(time)) == 1, time
 
 
 def test_every_file_of_statements_is_loaded(statements):
