@@ -20,7 +20,7 @@ export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: commands help run test faults quick unit soak check format lint types imports sql scripts bench bench-cleanup bench-fairness bench-history lock clean openapi openapi-lint conformance
+.PHONY: commands help run test faults quick unit soak check format lint types imports sql scripts bench bench-cleanup bench-fairness bench-history compare lock clean openapi openapi-lint conformance
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
@@ -95,6 +95,10 @@ bench-fairness: $(BENCH_STAMP) ## What a neighbour notices of one owner's flood;
 
 bench-history: $(BENCH_STAMP) ## Record and page at 5 million rows of history beside 50 thousand; takes BENCH as well.
 	@$(PYTHON) -m tests.benchmarks history $(BENCH)
+
+compare: $(BENCH_STAMP) ## Compare processor time per request with the commit BASE, in turns; up to ten minutes.
+	@test -n '$(BASE)' || { echo 'make compare needs a commit: make compare BASE=HEAD~1'; exit 1; }
+	@$(PYTHON) -m tests.benchmarks compare $(BASE)
 
 lock: ## Write the locks anew with uv: every platform, with hashes.
 	@test -n '$(UV)' || { echo 'make lock needs uv: set UV to its path'; exit 1; }

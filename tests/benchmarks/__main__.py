@@ -13,7 +13,7 @@ import click
 
 from entrypoints.logs import configure_logs
 from entrypoints.settings import LogFormat, LogLevel
-from tests.benchmarks import cleanup, fairness, history, plot, report
+from tests.benchmarks import cleanup, compare, fairness, history, plot, report
 from tests.benchmarks.database import Database, database, migrate
 from tests.benchmarks.http_runs import Times
 from tests.benchmarks.load import LoadFailed
@@ -122,6 +122,18 @@ def fair(*, seconds: float) -> None:
     """Let one owner flood the service, and tell what a neighbour notices; well under a minute."""
     with _bench() as (postgres, cores, folder), _strangers() as seen:
         click.echo(fairness.table(*fairness.run(postgres, cores, folder, seconds)))
+    for note in seen:
+        click.echo(note)
+
+
+@cli.command("compare")
+@click.argument("base")
+@click.option("--seconds", default=600.0, show_default=True, help="After this long no further round is begun.")
+def two_commits(*, base: str, seconds: float) -> None:
+    """Compare the working tree with the commit BASE: processor time per request, in turns."""
+    with _strangers() as seen:
+        compared = compare.run(base, seconds, lambda text: click.echo(text, err=True))
+    click.echo(compare.table(compared))
     for note in seen:
         click.echo(note)
 

@@ -26,13 +26,13 @@ _TIMEOUT_S = 30.0
 
 def warm(server: Server, case: Case, language: str) -> Contender:
     """Return the contender that executes a few sessions again and again, whose workers are kept."""
-    calls = cycle([requests.execute(each) for each in _initialized(server, language, case.sessions)])
+    calls = cycle([requests.execute(each) for each in initialized(server, language, case.sessions)])
     return Contender(case, server, calls)
 
 
 def refill_rate(server: Server, language: str) -> float:
     """Return how many first executions a second there can be, which is how fast workers are started."""
-    calls = [requests.execute(each) for each in _initialized(server, language, _REFILLS)]
+    calls = [requests.execute(each) for each in initialized(server, language, _REFILLS)]
     with LoadGenerator(server.url, _REFILL_CONNECTIONS) as generator:
         return generator.each_once(calls).rate
 
@@ -42,7 +42,7 @@ def cold(
 ) -> Measurement:
     """Execute new sessions once, so many of them a second."""
     count = int(rate * duration_s) + 1
-    calls = [requests.execute(each) for each in _initialized(server, language, count)]
+    calls = [requests.execute(each) for each in initialized(server, language, count)]
     with LoadGenerator(server.url, _COLD_CONNECTIONS) as generator:
         meter = Meter(server, database_pid)
         with meter.running():
@@ -50,7 +50,8 @@ def cold(
         return meter.measurement(case, load)
 
 
-def _initialized(server: Server, language: str, count: int) -> list[str]:
+def initialized(server: Server, language: str, count: int) -> list[str]:
+    """Make sessions and return their ids."""
     return list(_initialize(server, requests.initialize(language), count))
 
 

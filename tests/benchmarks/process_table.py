@@ -53,6 +53,24 @@ def processor_s(root: int) -> float:
     return sum(table[pid].own_s + table[pid].buried_s for pid in _tree(table, root))
 
 
+KINDS = ("service", "PostgreSQL", "workers")
+_KINDS_BY_NAME = {"postgres": "PostgreSQL", "bwrap": "workers"}
+
+
+def processor_s_by_kind(root: int) -> Mapping[str, float]:
+    """Return the processor seconds of a service and all that descends from it, by kind of process."""
+    table = _read_table()
+    seconds = dict.fromkeys(KINDS, 0.0)
+    kinds: dict[int, str] = {}
+    for pid in _tree(table, root):
+        facts = table[pid]
+        kinds[pid] = _KINDS_BY_NAME.get(facts.name, kinds.get(facts.parent, KINDS[0]))
+        seconds[kinds[pid]] += facts.own_s
+        # A keeper of workers buries them; a service buries what it has started, workers included.
+        seconds[kinds[pid] if kinds[pid] != KINDS[0] else KINDS[2]] += facts.buried_s
+    return seconds
+
+
 def memory(root: int) -> Memory:
     """Return the memory of a process and all that descends from it."""
     tree = _tree(_read_table(), root)
