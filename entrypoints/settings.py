@@ -97,7 +97,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     web_concurrency: Annotated[int, Meta(ge=1, le=64, description="HTTP worker processes.")] = 1
     max_connections: Annotated[
-        int, Meta(ge=16, le=65_536, description="Connections that one HTTP worker process keeps.")
+        int,
+        Meta(
+            ge=16,
+            le=65_536,
+            description="Connections that one HTTP worker process keeps; then new ones replace unused ones.",
+        ),
     ] = 4096
     allowed_hosts: Annotated[
         Texts,

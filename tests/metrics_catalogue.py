@@ -32,7 +32,7 @@ def readings() -> list[Reading]:
             _of_supervisor(folder),
         )
         told = [reading for registry in registries for reading in registry.read()]
-        return [*told, *ConnectionMetrics(lambda: 0, 1).read()]
+        return [*told, *ConnectionMetrics(lambda: 0, 1, lambda: 0).read()]
 
 
 def _of_supervisor(folder: str) -> Registry:

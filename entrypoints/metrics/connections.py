@@ -9,7 +9,14 @@ from entrypoints.metrics.figures import Counts
 from entrypoints.metrics.readings import Reading, counter, gauge, single
 
 OPEN = gauge("pglambda_http_connections", "Connections of clients that are open.")
-OPEN_MAX = gauge("pglambda_http_connections_max", "Connections that the process keeps; those beyond are turned away.")
+OPEN_MAX = gauge(
+    "pglambda_http_connections_max",
+    "Connections that the process keeps. A further one replaces one without a request, or is refused if all have one.",
+)
+EVICTED = counter(
+    "pglambda_http_connections_evicted_total",
+    "Connections without a request that were closed to make room for new ones.",
+)
 REFUSALS = counter(
     "pglambda_http_refusals_total",
     "Refusals before there was a request: of connections (503), of what cannot be read (400) or is too large (414, 431).",
@@ -33,10 +40,11 @@ def _none_yet() -> Counts:
 
 @define(eq=False)
 class ConnectionMetrics:
-    """Is told of refusals, and asks how many connections are open."""
+    """Counts refusals, and reads how many connections are open and how many were closed to make room."""
 
     _opened: Callable[[], int]
     _opened_max: int
+    _evicted: Callable[[], int]
     _refusals: Counts = field(factory=_none_yet, init=False)
 
     def refused(self, status: HTTPStatus) -> None:
@@ -47,4 +55,5 @@ class ConnectionMetrics:
         """Yield the present figures."""
         yield single(OPEN, self._opened())
         yield single(OPEN_MAX, self._opened_max)
+        yield single(EVICTED, self._evicted())
         yield self._refusals.reading()

@@ -26,6 +26,7 @@ from entrypoints.metrics.siblings import FiguresServer
 from entrypoints.supervision.connection import BoundedConnection
 from entrypoints.supervision.control import SENDING_TIMEOUT_S, UP, Assignment, Order, receive
 from entrypoints.supervision.doorway import Doorway
+from entrypoints.supervision.open_connections import OpenConnections
 from entrypoints.supervision.process import WRONG_SETTING_STATUS
 
 _ORPHAN_TIMEOUT_S = 3
@@ -77,17 +78,20 @@ class ChildServer(uvicorn.Server):
         self._channel = channel
         self._drainable = hasattr(app, "drain")
         self._figures = _figures(app, assignment)
-        connections_max = room_for_connections(self._settings.max_connections, self._settings.max_warm_workers)
-        connections = ConnectionMetrics(lambda: len(self.server_state.connections), connections_max)
+        connections = OpenConnections(
+            room_for_connections(self._settings.max_connections, self._settings.max_warm_workers)
+        )
+        metrics = ConnectionMetrics(
+            lambda: len(self.server_state.connections), connections.kept_max, lambda: connections.evicted
+        )
         if hasattr(app, "scrape"):
-            app.scrape.registry.add(connections.read)
-        shared_max = connections_max if assignment.shared else None
-        self._doorway = Doorway(listener, self._connected, lambda: len(self.server_state.connections), shared_max)
+            app.scrape.registry.add(metrics.read)
+        self._doorway = Doorway(listener, self._connected, connections, is_shared=assignment.shared)
         shutdown_s = SENDING_TIMEOUT_S if self._drainable else math.ceil(self._settings.shutdown_timeout_seconds)
         super().__init__(
             uvicorn.Config(
                 app,
-                http=_connection(connections_max, connections.refused),
+                http=_connection(connections, metrics.refused),
                 ws="none",
                 lifespan="on",
                 log_config=None,
@@ -165,11 +169,9 @@ def _figures(app: Any, assignment: Assignment) -> FiguresServer | None:
     return FiguresServer(assignment.siblings, app.scrape.registry)
 
 
-def _connection(connections_max: int, refused: Callable[[HTTPStatus], None]) -> type[BoundedConnection]:
-    """Return connections that are so many at most, and tell of refusals."""
-    return type(
-        "Connection", (BoundedConnection,), {"connections_max": connections_max, "refused": staticmethod(refused)}
-    )
+def _connection(connections: OpenConnections, refused: Callable[[HTTPStatus], None]) -> type[BoundedConnection]:
+    """Return the class of connections that are counted among these, and report refusals."""
+    return type("Connection", (BoundedConnection,), {"open_connections": connections, "refused": staticmethod(refused)})
 
 
 _SWITCH_INTERVAL_S = 0.0005

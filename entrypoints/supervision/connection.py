@@ -1,6 +1,9 @@
 """An HTTP connection with a limit on what its client may send, hold open and leave unread."""
 
 import asyncio
+import fcntl
+import sys
+import termios
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -10,6 +13,7 @@ from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from entrypoints.http.request import WHOLE_ANSWER
+from entrypoints.supervision.open_connections import OpenConnections
 from entrypoints.supervision.patience import Patience
 from entrypoints.supervision.whole_answer import WholeAnswer
 from entrypoints.supervision.write_watch import WriteLimits, WriteWatch
@@ -21,7 +25,10 @@ _LARGE_TARGET = (
 )
 _LARGE_FRAME = "What frames the body, or follows it, takes more than the {} bytes that are allowed. Send less."
 _MANY_HEADERS = "The request has more than the {} headers that are allowed. Send fewer."
-_CROWDED = "Too many connections are open. Close those that are idle, and repeat the call after a moment."
+_CROWDED = (
+    "All {} connections that this process keeps (MAX_CONNECTIONS) have a request under way. Nothing was done; repeat the "
+    "call after a moment, or let calls share connections."
+)
 _LINGERING_S = 1.0
 """How long whoever is hung up on may take to get the answer: a client that still sends to a closed one loses it."""
 
@@ -30,16 +37,16 @@ class BoundedConnection(HttpToolsProtocol):
     """A connection of uvicorn, which by itself would wait for ever for a request's head, and gather it without end.
 
     `head_bytes_max` is looked at after each read and for each head, and holds for what follows a body too; of trailers
-    nothing is taken over, as they would pass for headers. A connection on which nothing comes has the time of an idle one. Of
-    more than `connections_max` in one process those that come last are turned away. A client that does not read is
+    nothing is taken over, as they would pass for headers. A new connection has the time of a head; one that has been
+    served has `timeout_keep_alive`. `open_connections` limits how many there are. A client that does not read is
     hung up on, as is one that asks more than `waiting_max` times ahead of an answer: what waits takes a hundred times
     the memory that it took to be sent.
     """
 
-    connections_max: ClassVar[int] = 4096
     head_bytes_max: ClassVar[int] = 64 * 1024
     head_timeout_s: ClassVar[float] = 10.0
     headers_max: ClassVar[int] = 100
+    open_connections: ClassVar[OpenConnections] = OpenConnections()
     waiting_max: ClassVar[int] = 64
     write_limits: ClassVar[WriteLimits] = WriteLimits()
 
@@ -62,13 +69,14 @@ class BoundedConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn types it
         super().connection_made(transport)
         self._writing = WriteWatch(self.loop, transport, self.write_limits)
-        if len(self.connections) > self.connections_max:
-            self._turn_away()
+        if self.open_connections.add(self):
+            self._patience.last(self.head_timeout_s)
         else:
-            self._patience.last(self.timeout_keep_alive)
+            self._turn_away()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
+        self.open_connections.remove(self)
         self._patience.close()
         self._writing.stop()
         super().connection_lost(exc)
@@ -103,6 +111,7 @@ class BoundedConnection(HttpToolsProtocol):
         if len(self.pipeline) >= self.waiting_max:
             raise ValueError  # there is no answer to it that would not be taken for an earlier one
         self._patience.rest()
+        self.open_connections.serve(self)
         self._in_head, self._bare_bytes = False, 0
         super().on_headers_complete()
         self.headers = []  # what comes now is a trailer, and none of what the application gets
@@ -130,7 +139,25 @@ class BoundedConnection(HttpToolsProtocol):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         else:
-            self._patience.last(self.timeout_keep_alive)
+            self.open_connections.wait(self)
+            if not (self._in_head and self._bare_bytes):  # a head that has begun keeps its own time
+                self._patience.last(self.timeout_keep_alive)
+
+    def close_if_unused(self) -> bool:
+        """Close the connection unless bytes are under way: a client that sends its request now would lose it.
+
+        Unread bytes of a head that has begun do not count. Otherwise a slow head could keep its place for ever.
+        """
+        if self.transport.get_write_buffer_size():
+            return False
+        if not (self._bare_bytes or self.transport.is_closing()) and self._has_unread_bytes():
+            return False
+        self.transport.close()
+        return True
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self.transport.abort()
 
     @override
     def pause_writing(self) -> None:
@@ -163,6 +190,13 @@ class BoundedConnection(HttpToolsProtocol):
             self._refuse(*(self._large_head() if self._in_head else frame))
         elif self._in_head and is_first:
             self._patience.last(self.head_timeout_s)
+            if self._may_answer():  # else a request is under way
+                self.open_connections.wait(self)
+
+    def _has_unread_bytes(self) -> bool:
+        """Whether the system holds bytes of the client that the event loop has not read yet."""
+        descriptor = self.transport.get_extra_info("socket").fileno()
+        return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder) > 0
 
     def _head_bytes(self) -> int:
         """Return about what the head has taken: its target, and its headers with what is between them."""
@@ -204,12 +238,14 @@ class BoundedConnection(HttpToolsProtocol):
         """Answer before anything is asked, and hang up."""
         details = {"stored": "no", "executed": "no", "retry_after_ms": 1000}
         self.refused(HTTPStatus.SERVICE_UNAVAILABLE)
-        self.transport.write(_answer(HTTPStatus.SERVICE_UNAVAILABLE, _CROWDED, "OVERLOADED", details))
+        message = _CROWDED.format(self.open_connections.kept_max)
+        self.transport.write(_answer(HTTPStatus.SERVICE_UNAVAILABLE, message, "OVERLOADED", details))
         self._linger()
 
     def _linger(self) -> None:
         """Take no more notice of what comes, and hang up once the answer has had time to arrive (RFC 9112, 9.6)."""
         self._lingers = True
+        self.open_connections.linger(self)
         self._patience.last(_LINGERING_S)
 
 

@@ -21,6 +21,7 @@ from entrypoints.metrics.scrape import Scrape
 from entrypoints.metrics.siblings import FiguresServer, Siblings
 from entrypoints.supervision.connection import BoundedConnection
 from entrypoints.supervision.keeper import Keeper
+from entrypoints.supervision.open_connections import OpenConnections
 
 RESTARTS = counter(
     "pglambda_child_restarts_total", "Children that ended by themselves and were started again.", "child"
@@ -28,6 +29,7 @@ RESTARTS = counter(
 
 _KEEP_ALIVE_S = 75
 _CONNECTIONS_MAX = 32
+"""How many connections the port keeps: one for each Prometheus, and some for people."""
 _CLOSE_TIMEOUT_S = 1
 
 
@@ -81,14 +83,13 @@ class _PortServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 Starlette(routes=[Route("/metrics", metrics)]),
-                http=BoundedConnection,
+                http=type("Connection", (BoundedConnection,), {"open_connections": OpenConnections(_CONNECTIONS_MAX)}),
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                limit_concurrency=_CONNECTIONS_MAX,
                 timeout_keep_alive=_KEEP_ALIVE_S,
                 timeout_graceful_shutdown=_CLOSE_TIMEOUT_S,
             )

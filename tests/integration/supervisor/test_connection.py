@@ -13,6 +13,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from entrypoints.supervision.connection import BoundedConnection
+from entrypoints.supervision.open_connections import OpenConnections
 from entrypoints.supervision.write_watch import WriteLimits
 
 TIMEOUT_S = 5.0
@@ -135,8 +136,37 @@ async def test_a_head_that_does_not_end_in_time_is_hung_up_on():
         assert await reader.read() == b""
 
 
-async def test_a_client_that_says_nothing_has_the_time_of_an_idle_one():
-    async with connected(Patient, idle_timeout_s=0.05) as (reader, _):
+async def test_a_client_that_says_nothing_has_the_time_of_a_head():
+    async with connected(Hurried) as (reader, _):
+        assert await reader.read() == b""
+
+
+async def test_a_client_that_was_answered_has_the_time_of_an_idle_one():
+    async with connected(Patient, idle_timeout_s=0.05) as (reader, writer):
+        writer.write(REQUEST)
+        assert await answered(reader) == (b"HTTP/1.1 200 OK", b"0")
+        assert await reader.read() == b""
+
+
+async def test_a_head_that_has_begun_before_the_answer_keeps_the_time_of_a_head():
+    begun, may_answer = asyncio.Event(), asyncio.Event()
+
+    class Noting(Hurried):
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if not data.endswith(b"\r\n\r\n"):
+                may_answer.set()
+
+    async def app(scope, receive, send):
+        begun.set()
+        await may_answer.wait()
+        await length(scope, receive, send)
+
+    async with connected(Noting, app) as (reader, writer):
+        writer.write(REQUEST)
+        await begun.wait()
+        writer.write(REQUEST[:10])
+        assert await answered(reader) == (b"HTTP/1.1 200 OK", b"0")
         assert await reader.read() == b""
 
 
@@ -334,33 +364,209 @@ async def test_a_client_that_asks_too_far_ahead_is_hung_up_on():
         assert await reader.read() == b""
 
 
-class Crowded(BoundedConnection):
-    connections_max = 1
-    told: ClassVar[list[int]] = []
-
-    @staticmethod
-    def refused(status: HTTPStatus) -> None:
-        Crowded.told.append(status.value)
+ANSWER = (b"HTTP/1.1 200 OK", b"0")
 
 
-async def test_connections_beyond_the_limit_are_turned_away_and_the_others_served():
-    async with connected(Crowded) as (reader, writer):
-        writer.write(REQUEST)
-        await answered(reader)
-        surplus_reader, surplus = await asyncio.open_connection(*writer.get_extra_info("peername"))
-        surplus.write(REQUEST)
-        status, body = await answered(surplus_reader)
+async def asked(client: Client) -> tuple[bytes, bytes]:
+    """Return what is answered to one request."""
+    reader, writer = client
+    writer.write(REQUEST)
+    return await answered(reader)
+
+
+class Clients:
+    """Clients of one server, and what the server has seen of them."""
+
+    def __init__(
+        self, first: Client, refusals: list[int], accepted: list[BoundedConnection], received: asyncio.Queue[bytes]
+    ) -> None:
+        self.first = first
+        self.refusals = refusals
+        self.accepted = accepted
+        self.received = received
+        self._address = first[1].get_extra_info("peername")
+        self._opened: list[asyncio.StreamWriter] = []
+
+    async def another(self) -> Client:
+        reader, writer = await asyncio.open_connection(*self._address)
+        self._opened.append(writer)
+        return reader, writer
+
+    def close(self) -> None:
+        for writer in self._opened:
+            writer.close()
+
+
+@asynccontextmanager
+async def crowded(app: Any = length, kept_max: int = 2) -> AsyncIterator[Clients]:
+    """Yield the first client of a server that keeps so many connections; no timeout ends one during the test."""
+    refusals: list[int] = []
+    accepted: list[BoundedConnection] = []
+    received = asyncio.Queue[bytes]()
+
+    class Crowded(BoundedConnection):
+        head_timeout_s = 60.0
+        open_connections = OpenConnections(kept_max)
+
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            accepted.append(self)
+            super().connection_made(transport)
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            received.put_nowait(data)
+
+        @staticmethod
+        def refused(status: HTTPStatus) -> None:
+            refusals.append(status.value)
+
+    async with connected(Crowded, app) as first:
+        clients = Clients(first, refusals, accepted, received)
+        try:
+            yield clients
+        finally:
+            clients.close()
+
+
+async def test_a_new_connection_replaces_the_one_that_has_sent_nothing_for_longest():
+    async with crowded() as clients:
+        silent = [clients.first, await clients.another()]
+        # A connection is accepted in order, so that the answer to the third tells that all three were.
+        assert await asked(await clients.another()) == ANSWER
+        assert await silent[0][0].read() == b"", "the first is closed without an answer"
+        assert await asked(silent[1]) == ANSWER
+        assert not clients.refusals
+
+
+async def test_silent_clients_that_come_again_keep_nobody_out():
+    async with crowded() as clients:
+        for _ in range(10):
+            for _ in range(3):
+                await clients.another()
+            assert await asked(await clients.another()) == ANSWER
+        assert not clients.refusals
+
+
+async def test_clients_that_have_sent_a_byte_keep_nobody_out():
+    async with crowded() as clients:
+        for _ in range(10):
+            for _ in range(3):
+                _, writer = await clients.another()
+                writer.write(b"G")
+            assert await asked(await clients.another()) == ANSWER
+        assert not clients.refusals
+
+
+async def test_a_head_that_has_begun_is_replaced_after_connections_that_were_silent_then():
+    async with crowded() as clients:
+        second = await clients.another()
+        clients.first[1].write(REQUEST[:1])
+        await clients.received.get()
+        assert await asked(await clients.another()) == ANSWER
+        assert await second[0].read() == b""
+        clients.first[1].write(REQUEST[1:])
+        assert await answered(clients.first[0]) == ANSWER
+
+
+async def test_further_bytes_of_a_head_do_not_keep_its_place():
+    async with crowded() as clients:
+        clients.first[1].write(REQUEST[:1])
+        await clients.received.get()
+        second = await clients.another()
+        clients.first[1].write(REQUEST[1:2])
+        await clients.received.get()
+        assert await asked(await clients.another()) == ANSWER
+        assert await clients.first[0].read() == b""
+        assert await asked(second) == ANSWER
+
+
+async def test_an_answered_connection_is_replaced_after_those_that_have_waited_longer():
+    async with crowded() as clients:
+        assert await asked(clients.first) == ANSWER
+        second = await clients.another()
+        assert await asked(second) == ANSWER
+        assert await asked(clients.first) == ANSWER
+        assert await asked(await clients.another()) == ANSWER
+        assert await second[0].read() == b""
+        assert await asked(clients.first) == ANSWER
+
+
+async def test_connections_with_a_request_are_kept_and_a_further_one_is_refused():
+    begun, may_answer = asyncio.Queue[None](), asyncio.Event()
+
+    async def slow(scope, receive, send):
+        begun.put_nowait(None)
+        await may_answer.wait()
+        await length(scope, receive, send)
+
+    async with crowded(slow) as clients:
+        held = [clients.first, await clients.another()]
+        for _, writer in held:
+            writer.write(REQUEST)
+            await begun.get()
+        surplus = await clients.another()
+        status, body = await asked(surplus)
         assert status == b"HTTP/1.1 503 Service Unavailable"
         error = json.loads(body)["error"]
         assert error["code"] == "OVERLOADED"
+        assert error["message"].startswith("All 2 connections that this process keeps (MAX_CONNECTIONS) have a request")
         assert error["details"] == {"stored": "no", "executed": "no", "retry_after_ms": 1000}
-        assert await surplus_reader.read() == b"", "it is hung up on"
-        surplus.close()
+        assert await surplus[0].read() == b"", "it is closed"
+        assert clients.refusals == [503]
+        may_answer.set()
+        for reader, _ in held:
+            assert await answered(reader) == ANSWER
+        assert await asked(held[1]) == ANSWER
+
+
+async def test_a_refused_connection_takes_no_place_while_it_lingers():
+    async with crowded() as clients:
+        assert await asked(clients.first) == ANSWER
+        refused_reader, refused = await clients.another()
+        refused.write(b"nonsense\r\n\r\n")
+        assert (await answered(refused_reader))[0] == b"HTTP/1.1 400 Bad Request"
+        assert await asked(await clients.another()) == ANSWER
+        assert await asked(clients.first) == ANSWER
+        assert clients.refusals == [400]
+
+
+async def test_unread_bytes_of_a_head_that_has_begun_do_not_keep_its_place():
+    async with crowded() as clients:
+        clients.first[1].write(REQUEST[:1])
+        await clients.received.get()
+        clients.accepted[0].transport.pause_reading()
+        clients.first[1].write(REQUEST[1:2])
+        second = await clients.another()
+        assert await asked(await clients.another()) == ANSWER
+        assert await asked(second) == ANSWER
+
+
+async def test_a_connection_whose_next_request_has_arrived_is_not_replaced():
+    async with crowded() as clients:
+        assert await asked(clients.first) == ANSWER
+        clients.accepted[0].transport.pause_reading()
+        clients.first[1].write(REQUEST)
+        second = await clients.another()
+        assert await asked(second) == ANSWER
+        assert await asked(await clients.another()) == ANSWER
+        assert await second[0].read() == b""
+        clients.accepted[0].transport.resume_reading()
+        assert await answered(clients.first[0]) == ANSWER
+
+
+async def test_a_connection_whose_answer_is_not_read_yet_is_not_replaced():
+    async with crowded(huge) as clients:
+        reader, writer = clients.first
         writer.write(REQUEST)
-        assert await answered(reader) == (b"HTTP/1.1 200 OK", b"0")
-        writer.write(b"nonsense\r\n\r\n")
-        assert (await answered(reader))[0] == b"HTTP/1.1 400 Bad Request"
-    assert Crowded.told == [503, 400]
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.pause_reading()
+        second = await clients.another()
+        third = await clients.another()
+        third[1].write(REQUEST)
+        assert (await third[0].readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
+        assert await second[0].read() == b""
+        writer.transport.resume_reading()
+        assert len(await reader.readexactly(SIZE)) == SIZE
 
 
 SIZE = 64 * 1024 * 1024

@@ -1,5 +1,6 @@
 """What an operator sees of a service of several processes."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -101,6 +102,13 @@ def test_what_no_request_tells_is_told_of_connections(service):
     assert total(service.metrics, "pglambda_http_refusals_total", status="503", worker="runtime-host") == 0
     assert total(service.metrics, "pglambda_http_connections_max", worker="0") == 4096
     assert total(service.metrics, "pglambda_http_connections") is not None
+
+
+def test_silent_connections_to_the_metrics_port_do_not_keep_prometheus_out(service):
+    with contextlib.ExitStack() as stack:
+        for _ in range(40):
+            stack.enter_context(socket.create_connection(("127.0.0.1", httpx2.URL(service.metrics).port), timeout=10))
+        assert samples(service.metrics)
 
 
 def test_a_worker_that_is_gone_is_told_and_comes_back_with_counts_of_its_own(service):
