@@ -77,9 +77,10 @@ class Cluster:
         found = (self.folder / "PG_VERSION").read_text().strip()
         if found != self.binaries.major:
             raise EmbeddedPostgresError(
-                f"The data folder {self.folder} was made by PostgreSQL {found}, and this is PostgreSQL "
-                f"{self.binaries.major}. With the release that made it, run `pglambda backup`; move the folder away; "
-                "with this release, run `pglambda restore`."
+                f"PostgreSQL {found} made the data folder {self.folder}, and this is PostgreSQL {self.binaries.major}, "
+                "which cannot read it. Write a dump with pg_dump while the release that made the folder serves; move the "
+                "folder away; load the dump with pg_restore while this release serves. docs/operations.md has the commands, "
+                'under "A new major version of the embedded PostgreSQL".'
             )
 
     @contextmanager

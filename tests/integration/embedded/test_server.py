@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -148,8 +149,10 @@ def test_a_lost_password_file_is_replaced(start, folder):
 def test_a_data_folder_of_another_major_is_refused_with_the_way_out(start, folder):
     start().stop()
     (folder / "postgres" / "PG_VERSION").write_text("17\n")
-    with pytest.raises(EmbeddedPostgresError, match=r"PostgreSQL 17, and this is PostgreSQL 18.*pglambda backup"):
+    with pytest.raises(EmbeddedPostgresError, match=r"PostgreSQL 17 made.* this is PostgreSQL 18") as refused:
         unstarted(folder).prepare()
+    (title,) = re.findall('under "(.*)"', str(refused.value))
+    assert f"\n## {title}\n" in (Path(__file__).parents[3] / "docs/operations.md").read_text()
 
 
 def test_a_path_too_long_for_a_socket_is_linked_to_a_short_one(start, folder):
