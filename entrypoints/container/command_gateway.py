@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-import psycopg
 from attrs import evolve, frozen
 
 from adapters.postgres.clock.disciplined import DisciplinedClock
+from adapters.postgres.connections.errors import missing_right
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.migrations.schema import Schema
 from adapters.postgres.statements import Statements, load_statements
@@ -60,6 +60,8 @@ def rights_told() -> Iterator[None]:
     """Turn a right that the role lacks into a text for operators."""
     try:
         yield
-    except psycopg.errors.InsufficientPrivilege as error:
-        told = error.diag.message_primary
-        raise RuntimeError(f"PostgreSQL refused it: {told}. `pglambda doctor` says what to grant.") from error
+    except Exception as error:
+        refusal = missing_right(error)
+        if refusal is None:
+            raise
+        raise RuntimeError(f"PostgreSQL refused it: {refusal}. `pglambda doctor` says what to grant.") from error

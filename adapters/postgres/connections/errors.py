@@ -128,3 +128,8 @@ def _judge_stateless(error: psycopg.Error) -> Verdict:
     if isinstance(error, psycopg.DataError):
         return _REFUSED  # found by the driver: NUL in text
     return _LOST if isinstance(error, psycopg.OperationalError) else _BUG
+
+
+def missing_right(error: Exception) -> str | None:
+    """Return PostgreSQL's words for a right that the role lacks, or None for any other error."""
+    return error.diag.message_primary if isinstance(error, psycopg.errors.InsufficientPrivilege) else None
