@@ -28,13 +28,6 @@ VALUES (:version, :name, :checksum, :applied_at);
 -- name: delete_migration(version)!
 DELETE FROM meta.migrations AS m WHERE m.version = :version;
 
--- name: lock_sessions()!
--- Nobody adds a session between the look and the drop.
-LOCK TABLE meta.sessions IN ACCESS EXCLUSIVE MODE;
-
--- name: select_sessions_exist()
-SELECT exists(SELECT FROM meta.sessions);
-
 -- name: set_timeouts(lock_timeout, statement_timeout)
 -- For this transaction only, in milliseconds as text.
 SELECT set_config('lock_timeout', :lock_timeout, TRUE), set_config('statement_timeout', :statement_timeout, TRUE);

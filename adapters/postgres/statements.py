@@ -182,8 +182,6 @@ class MigrationStatements:
     select_migrations: Statement
     insert_migration: Statement
     delete_migration: Statement
-    lock_sessions: Statement
-    select_sessions_exist: Statement
     set_timeouts: Statement
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TypeVar
 
 import click
@@ -11,9 +11,21 @@ from entrypoints.commands.database import command_database
 from entrypoints.commands.invocation import failures_told, settings_in_force, wiring_of
 from entrypoints.commands.lazy_group import examples
 from entrypoints.commands.output import Output, output_option
-from entrypoints.commands.wiring import Migrations, MigrationState
+from entrypoints.commands.wiring import Migrations, MigrationState, StepBack
 
 Answer = TypeVar("Answer")
+
+DESTROYED = {
+    "sessions": "every session, with its script and context (migration 1).",
+    "history": "the history, and the records of executions under way (migration 2).",
+    "functions": "registered functions with all versions, and which version a session is pinned to (migration 3).",
+    "idempotency": "idempotency keys with their kept answers, so that a repeated call runs again (migration 4).",
+    "keys": "API keys (migration 5).",
+    "rates": "what owners have used of their rates (migration 6).",
+    "shortened-days": "the record of days that the storage budget has removed from the history (migration 7).",
+    "registration-times": "the times at which versions of functions became current (migration 9).",
+}
+"""The kinds of data that migrations delete on their way down, as `-- destroys KIND` in the .down.sql files has them."""
 
 _to = click.option("--to", type=click.IntRange(min=0), metavar="N", help="The migration to arrive at.")
 _dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
@@ -23,8 +35,8 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done,
 def migrate() -> None:
     """Bring the database's schema up or down.
 
-    A step works beside the previous release, so controllers of two releases may run while it is taken. The embedded
-    server is migrated by `pglambda serve` itself, and any other one where AUTO_MIGRATE is on.
+    Up to 0.2.0 a migration may need the service stopped. The embedded server is migrated by `pglambda serve` itself,
+    and any other one where AUTO_MIGRATE is on.
     """
 
 
@@ -36,22 +48,35 @@ def migrate() -> None:
 def up(context: click.Context, to: int | None, dry_run: bool, output: str) -> None:
     """Apply the migrations that are missing."""
     names = _on_migrations(context, lambda each: each.up(to, dry_run=dry_run), may_make=not dry_run)
-    click.echo(_steps("up", names, Output(output), dry_run=dry_run))
+    click.echo(_steps_up(names, Output(output), dry_run=dry_run))
 
 
-@migrate.command(epilog=examples("pglambda migrate down --dry-run", "pglambda migrate down --to 3"))
+def _destroy_options(command: Callable[..., None]) -> Callable[..., None]:
+    for kind, told in reversed(DESTROYED.items()):
+        command = click.option(f"--destroy-{kind}", is_flag=True, help=f"Allow the deletion of {told}")(command)
+    return command
+
+
+@migrate.command(
+    epilog=examples(
+        "pglambda migrate down --to 4 --dry-run", "pglambda migrate down --to 4 --destroy-keys --destroy-rates"
+    )
+)
 @_to
 @_dry_run
-@click.option("--destroy-sessions", is_flag=True, help="Let the first migration go, and every session with it.")
+@_destroy_options
 @output_option
 @click.pass_context
-def down(context: click.Context, to: int | None, dry_run: bool, destroy_sessions: bool, output: str) -> None:
+def down(context: click.Context, /, to: int | None, dry_run: bool, output: str, **destroy: bool) -> None:
     """Take migrations back: the newest, or all above N.
 
-    Sessions stay, unless the first migration goes too.
+    A step deletes the data that its migration made room for. Each kind of data has an option that allows this. The
+    command changes nothing and fails if a kind that has rows is not allowed; a kind without rows needs no option.
+    --dry-run prints what each step would delete.
     """
-    names = _on_migrations(context, lambda each: each.down(to, dry_run=dry_run, destroy_sessions=destroy_sessions))
-    click.echo(_steps("down", names, Output(output), dry_run=dry_run))
+    allowed = frozenset(kind for kind in DESTROYED if destroy[f"destroy_{kind.replace('-', '_')}"])
+    steps = _on_migrations(context, lambda each: each.down(to, dry_run=dry_run, destroy=allowed))
+    click.echo(_steps_back(steps, allowed, Output(output), dry_run=dry_run))
 
 
 @migrate.command(epilog=examples("pglambda migrate status", "pglambda migrate status --output json"))
@@ -76,11 +101,31 @@ def _on_migrations(
         return asyncio.run(answer(wiring.migrations(settings)))
 
 
-def _steps(direction: str, names: Sequence[str], output: Output, *, dry_run: bool) -> str:
+def _steps_up(names: Sequence[str], output: Output, *, dry_run: bool) -> str:
     if output is Output.JSON:
-        return json.dumps({"direction": direction, "dry_run": dry_run, "migrations": list(names)}, indent=2)
+        return json.dumps({"direction": "up", "dry_run": dry_run, "migrations": list(names)}, indent=2)
     went = "would go" if dry_run else "went"
-    return "\n".join(f"{went} {direction}: {name}" for name in names) or "Nothing to do."
+    return "\n".join(f"{went} up: {name}" for name in names) or "Nothing to do."
+
+
+def _steps_back(steps: Sequence[StepBack], allowed: Collection[str], output: Output, *, dry_run: bool) -> str:
+    if output is Output.JSON:
+        deletes = [
+            {"migration": step.name, "kind": loss.kind, "option": f"--destroy-{loss.kind}", "counts": dict(loss.counts)}
+            for step in steps
+            for loss in step.losses
+        ]
+        names = [step.name for step in steps]
+        return json.dumps({"direction": "down", "dry_run": dry_run, "migrations": names, "deletes": deletes}, indent=2)
+    lines = [f"{step.name}: {_deleted(step, dry_run=dry_run)}" for step in steps]
+    missing = dict.fromkeys(loss.kind for step in steps for loss in step.losses if loss.kind not in allowed)
+    needs = [f"To allow this, add {' '.join(f'--destroy-{kind}' for kind in missing)}"] if missing else []
+    return "\n".join([*lines, *needs]) or "Nothing to do."
+
+
+def _deleted(step: StepBack, *, dry_run: bool) -> str:
+    losses = ", ".join(loss.text for loss in step.losses) or "no data"
+    return f"would delete {losses}" if dry_run else f"went down, deleted {losses}"
 
 
 def _states(states: Sequence[MigrationState], output: Output) -> str:

@@ -1,6 +1,6 @@
 """What the command needs of the composition root."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -32,6 +32,39 @@ class MigrationState(Protocol):
         ...
 
 
+class Loss(Protocol):
+    """The rows of one kind of data that a migration deletes on its way down."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of data, as in the option `--destroy-KIND`."""
+        ...
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many rows there are, by what they are."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """The counts in words."""
+        ...
+
+
+class StepBack(Protocol):
+    """A migration that is taken back."""
+
+    @property
+    def name(self) -> str:
+        """The name with its number, like `0001_sessions`."""
+        ...
+
+    @property
+    def losses(self) -> Sequence[Loss]:
+        """What it deletes: kinds of data that have rows."""
+        ...
+
+
 class Migrations(Protocol):
     """Migrates one database.
 
@@ -47,9 +80,12 @@ class Migrations(Protocol):
         ...
 
     async def down(
-        self, to: int | None = None, *, dry_run: bool = False, destroy_sessions: bool = False
-    ) -> Sequence[str]:
-        """Take back what is above a number, or the newest alone; return the names, also of a dry run."""
+        self, to: int | None = None, *, dry_run: bool = False, destroy: Collection[str] = ()
+    ) -> Sequence[StepBack]:
+        """Take back what is above a number, or the newest alone; return the steps, also of a dry run.
+
+        Refuses before the first step when one would delete data of a kind that is not in `destroy`.
+        """
         ...
 
 

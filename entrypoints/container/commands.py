@@ -1,6 +1,6 @@
 """What the commands of an operator work with."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,12 +12,12 @@ from adapters.embedded_postgres.server import EmbeddedPostgres
 from adapters.postgres.migrations.migration import (
     Migration,
     MigrationsDiffer,
-    SessionsExist,
     StepForbidden,
     UnknownMigration,
     UnsupportedServer,
 )
 from adapters.postgres.migrations.runner import MigrationRunner
+from adapters.postgres.migrations.way_back import DestructionRefused
 from adapters.postgres.statements import load_statements
 from adapters.sandbox.selftest.corpus import load_attacks
 from adapters.sandbox.selftest.trials import SelfTest
@@ -31,7 +31,7 @@ from domain.language import Language
 from domain.owner_move import OwnerMover
 from domain.principal import Scope
 from entrypoints.commands.examination.ports import DatabaseExamination, HostExamination
-from entrypoints.commands.wiring import Migrations, MigrationState, Storage
+from entrypoints.commands.wiring import Migrations, MigrationState, StepBack, Storage
 from entrypoints.container.command_access import command_keys, command_owners
 from entrypoints.container.command_examination import command_database_examination
 from entrypoints.container.command_explain import command_chronicler
@@ -47,7 +47,7 @@ from entrypoints.settings import Settings
 from entrypoints.supervision.database_server import DatabaseServer
 from entrypoints.supervision.launcher import launch
 
-_REFUSALS = (MigrationsDiffer, SessionsExist, StepForbidden, UnknownMigration, UnsupportedServer)
+_REFUSALS = (DestructionRefused, MigrationsDiffer, StepForbidden, UnknownMigration, UnsupportedServer)
 
 
 def embedded_postgres(settings: Settings) -> DatabaseServer:
@@ -145,11 +145,11 @@ class CommandMigrations:
             return _names(await self._runner.up(to, dry_run=dry_run))
 
     async def down(
-        self, to: int | None = None, *, dry_run: bool = False, destroy_sessions: bool = False
-    ) -> Sequence[str]:
-        """Take back what is above a number, or the newest alone; return the names, also of a dry run."""
+        self, to: int | None = None, *, dry_run: bool = False, destroy: Collection[str] = ()
+    ) -> Sequence[StepBack]:
+        """Take back what is above a number, or the newest alone; return the steps, also of a dry run."""
         with _told():
-            return _names(await self._runner.down(to, dry_run=dry_run, destroy_sessions=destroy_sessions))
+            return await self._runner.down(to, dry_run=dry_run, destroy=destroy)
 
 
 def _names(steps: Sequence[Migration]) -> Sequence[str]:

@@ -1,1 +1,8 @@
+-- lock
+LOCK TABLE meta.idempotency_keys IN ACCESS EXCLUSIVE MODE;
+
+-- destroys idempotency
+SELECT count(*) AS idempotency_keys, count(k.answer) AS answers FROM meta.idempotency_keys AS k;
+
+-- way back
 DROP TABLE meta.idempotency_keys;

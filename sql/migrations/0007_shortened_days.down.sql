@@ -1,1 +1,8 @@
+-- lock
+LOCK TABLE meta.shortened_days IN ACCESS EXCLUSIVE MODE;
+
+-- destroys shortened-days
+SELECT count(*) AS shortened_days FROM meta.shortened_days;
+
+-- way back
 DROP TABLE meta.shortened_days;

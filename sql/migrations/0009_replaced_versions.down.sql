@@ -1,1 +1,8 @@
+-- lock
+LOCK TABLE meta.function_versions IN ACCESS EXCLUSIVE MODE;
+
+-- destroys registration-times
+SELECT count(v.registered_at) AS registration_times FROM meta.function_versions AS v;
+
+-- way back
 ALTER TABLE meta.function_versions DROP COLUMN registered_at;

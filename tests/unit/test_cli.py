@@ -9,8 +9,11 @@ import pytest
 from attrs import define, field, frozen
 from click.testing import CliRunner
 
+from adapters.postgres.migrations.migration import load_migrations
+from adapters.postgres.migrations.way_back import Loss, StepBack
 from domain.errors import StorageUnavailable
 from entrypoints.cli import INTERRUPTED, cli, main
+from entrypoints.commands.migrate import DESTROYED
 from entrypoints.commands.migration import DATABASE_AWAY, DONE, REFUSED, bring_up
 from entrypoints.version import VERSION
 from tests.commands_page import PAGE, commands, page
@@ -32,6 +35,7 @@ class ManualMigrations:
 
     failure: Exception | None = None
     names: tuple[str, ...] = ("0001_sessions",)
+    back: tuple[StepBack, ...] = (StepBack("0001_sessions", []),)
     asked: list[tuple] = field(factory=list)
 
     async def status(self):
@@ -40,8 +44,9 @@ class ManualMigrations:
     async def up(self, to=None, *, dry_run=False):
         return self._answer("up", to, dry_run)
 
-    async def down(self, to=None, *, dry_run=False, destroy_sessions=False):
-        return self._answer("down", to, dry_run, destroy_sessions)
+    async def down(self, to=None, *, dry_run=False, destroy=()):
+        self._answer("down", to, dry_run, set(destroy))
+        return self.back
 
     def _answer(self, *asked):
         self.asked.append(asked)
@@ -203,15 +208,62 @@ def test_a_dry_run_says_what_would_be_done():
     assert migrations.asked == [("up", 1, True)]
 
 
-def test_sessions_are_destroyed_only_when_that_is_said():
+FUNCTIONS = Loss("functions", {"functions": 37, "versions": 52, "session_pins": 1})
+BACK = (StepBack("0003_functions", [FUNCTIONS]), StepBack("0002_history", []))
+
+
+def test_the_way_down_deletes_no_data_unless_the_kind_of_data_is_named():
     migrations = ManualMigrations()
     run("migrate", "down", migrations=migrations)
-    run("migrate", "down", "--to", "0", "--destroy-sessions", migrations=migrations)
-    assert migrations.asked == [("down", None, False, False), ("down", 0, False, True)]
+    run("migrate", "down", "--to", "0", "--destroy-sessions", "--destroy-shortened-days", migrations=migrations)
+    assert migrations.asked == [("down", None, False, set()), ("down", 0, False, {"sessions", "shortened-days"})]
+
+
+def test_every_kind_of_data_that_a_migration_deletes_has_its_option():
+    declared = {kind for step in load_migrations() for kind in step.way_back.counts}
+    assert set(DESTROYED) == declared
+    described = run("migrate", "down", "--help").output, (ROOT / "docs/operations.md").read_text()
+    assert all(f"--destroy-{kind}" in text for kind in declared for text in described)
+
+
+def test_a_dry_run_down_says_what_each_step_would_delete_and_which_option_is_missing():
+    migrations = ManualMigrations(back=BACK)
+    steps = (
+        "0003_functions: would delete 37 functions (52 versions, 1 session pin)\n0002_history: would delete no data\n"
+    )
+    answer = run("migrate", "down", "--to", "1", "--dry-run", migrations=migrations)
+    assert answer.output == f"{steps}To allow this, add --destroy-functions\n"
+    answer = run("migrate", "down", "--to", "1", "--dry-run", "--destroy-functions", migrations=migrations)
+    assert answer.output == steps
+
+
+def test_the_way_down_says_what_each_step_deleted():
+    assert run("migrate", "down", "--destroy-functions", migrations=ManualMigrations(back=BACK)).output == (
+        "0003_functions: went down, deleted 37 functions (52 versions, 1 session pin)\n"
+        "0002_history: went down, deleted no data\n"
+    )
+
+
+def test_what_is_deleted_is_told_as_json():
+    told = json.loads(run("migrate", "down", "--output", "json", migrations=ManualMigrations(back=BACK)).output)
+    assert told == {
+        "direction": "down",
+        "dry_run": False,
+        "migrations": ["0003_functions", "0002_history"],
+        "deletes": [
+            {
+                "migration": "0003_functions",
+                "kind": "functions",
+                "option": "--destroy-functions",
+                "counts": {"functions": 37, "versions": 52, "session_pins": 1},
+            }
+        ],
+    }
 
 
 def test_nothing_to_do_is_said():
     assert run("migrate", "up", migrations=ManualMigrations(names=())).output == "Nothing to do.\n"
+    assert run("migrate", "down", migrations=ManualMigrations(back=())).output == "Nothing to do.\n"
 
 
 def test_migrations_are_listed_with_their_instants():

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from importlib.resources import files
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 from typing_extensions import override
+
+from adapters.postgres.migrations.way_back import WayBack, parse_way_back
 
 _NAME = re.compile(r"(?P<version>\d{4})_(?P<name>[a-z0-9_]+)\.up\.sql")
 
@@ -20,6 +22,10 @@ class Migration:
     name: str
     up: str = field(repr=False)
     down: str = field(repr=False)
+    way_back: WayBack = field(
+        init=False, repr=False, eq=False, default=Factory(lambda self: parse_way_back(self.down), takes_self=True)
+    )
+    """What `down` says, taken apart."""
 
     @property
     def checksum(self) -> str:
@@ -52,10 +58,6 @@ class MigrationStatus:
 
 class MigrationsDiffer(Exception):
     """The database has taken a step that this release does not have, or has otherwise."""
-
-
-class SessionsExist(Exception):
-    """The step back would destroy sessions, and nobody said that it may."""
 
 
 class UnknownMigration(Exception):

@@ -2,10 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import psycopg
 import structlog
@@ -19,7 +19,6 @@ from adapters.postgres.migrations.migration import (
     AppliedMigration,
     Migration,
     MigrationStatus,
-    SessionsExist,
     StepForbidden,
     UnknownMigration,
     UnsupportedServer,
@@ -27,6 +26,7 @@ from adapters.postgres.migrations.migration import (
     require_same,
 )
 from adapters.postgres.migrations.options import MigrationOptions
+from adapters.postgres.migrations.way_back import Loss, StepBack, require_allowed
 from adapters.postgres.statement import Statement
 from adapters.postgres.statements import MigrationStatements
 from domain.errors import StorageUnavailable
@@ -35,8 +35,9 @@ from domain.ports import Clock
 _LOCK = 0x70676C616D626461
 """The key of the lock that every runner takes: "pglambda" in ASCII."""
 _VERSION_MIN = 150000
-_FIRST = 1
 _LOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+
+Done = TypeVar("Done")
 
 _log = structlog.get_logger(__name__)
 
@@ -64,27 +65,24 @@ class MigrationRunner:
         return [step for step in pending if await self._retried(partial(self._take, step))]
 
     async def down(
-        self, to: int | None = None, *, destroy_sessions: bool = False, dry_run: bool = False
-    ) -> Sequence[Migration]:
+        self, to: int | None = None, *, destroy: Collection[str] = (), dry_run: bool = False
+    ) -> Sequence[StepBack]:
         """Take back the steps above version `to` (the latest alone), or none in a dry run; return them in that order.
 
-        Sessions survive every step back but that of the first. Raises SessionsExist when that one would destroy
-        sessions, unless it is told to.
+        Each step is returned with the data that it deletes. Raises DestructionRefused when a step would delete data of
+        a kind that is not in `destroy`: before the first step is taken back, and again for rows that appear later,
+        in the step's own transaction.
         """
         self._require_known(to)
-        applied = {taken.version for taken in await self._applied()}
-        taken = [step for step in reversed(self._steps) if step.version in applied]
-        latest = taken[:1] if to is None else [step for step in taken if step.version > to]
-        if latest and latest[-1].version == _FIRST and not destroy_sessions:
-            # Looked at before any step is taken back; and once more in the first one's own transaction.
-            await self._retried(self._refuse_sessions)
+        planned = await self._retried(partial(self._plan_down, to))
         if dry_run:
-            return latest
-        return [
-            step
-            for step in latest
-            if await self._retried(partial(self._take_back, step, destroy_sessions=destroy_sessions))
-        ]
+            return [back for _, back in planned]
+        require_allowed([back for _, back in planned], destroy)
+        taken: list[StepBack] = []
+        for step, _ in planned:
+            back = await self._retried(partial(self._take_back, step, destroy, tuple(taken)))
+            taken.extend([back] if back is not None else [])
+        return taken
 
     async def status(self) -> Sequence[MigrationStatus]:
         """Return every step, in order, and when it was taken."""
@@ -100,7 +98,7 @@ class MigrationRunner:
         if to is not None and to > len(self._steps):
             raise UnknownMigration(f"There is no migration {to}: the latest is {self._steps[-1]}.")
 
-    async def _retried(self, work: Callable[[float], Awaitable[bool]]) -> bool:
+    async def _retried(self, work: Callable[[float], Awaitable[Done]]) -> Done:
         """Do the work within a lock timeout, again when a lock was not to be had in time."""
         for attempt in range(1, self._options.attempts_max + 1):
             try:
@@ -145,29 +143,28 @@ class MigrationRunner:
         _log.info("migrated_up", migration=str(step))
         return True
 
-    async def _take_back(self, step: Migration, lock_timeout_s: float, *, destroy_sessions: bool) -> bool:
+    async def _plan_down(self, to: int | None, lock_timeout_s: float) -> Sequence[tuple[Migration, StepBack]]:
+        async with self._transaction(lock_timeout_s) as connection:
+            await _fetch(connection, self._statements.lock_migrations, {"key": _LOCK})
+            applied = {taken.version for taken in await self._applied_in(connection)}
+            taken = [step for step in reversed(self._steps) if step.version in applied]
+            latest = taken[:1] if to is None else [step for step in taken if step.version > to]
+            return [(step, await _step_back(connection, step)) for step in latest]
+
+    async def _take_back(
+        self, step: Migration, destroy: Collection[str], before: Sequence[StepBack], lock_timeout_s: float
+    ) -> StepBack | None:
         async with self._locked(lock_timeout_s) as connection:
             if step.version not in {taken.version for taken in await self._applied_in(connection)}:
-                return False
-            if step.version == _FIRST and not destroy_sessions:
-                await self._require_no_sessions(connection)
-            await _run(connection, step.down)
+                return None
+            # Under the lock no row appears between the count and the deletion.
+            await _run(connection, step.way_back.lock)
+            back = await _step_back(connection, step)
+            require_allowed([back], destroy, before)
+            await _run(connection, step.way_back.statements)
             await _fetch(connection, self._statements.delete_migration, {"version": step.version})
-        _log.info("migrated_down", migration=str(step))
-        return True
-
-    async def _refuse_sessions(self, lock_timeout_s: float) -> bool:
-        async with self._locked(lock_timeout_s) as connection:
-            await self._require_no_sessions(connection)
-        return True
-
-    async def _require_no_sessions(self, connection: Connection) -> None:
-        await _fetch(connection, self._statements.lock_sessions)
-        ((exist,),) = await _fetch(connection, self._statements.select_sessions_exist)
-        if exist:
-            raise SessionsExist(
-                "There are sessions, and going back before 0001 destroys them: --destroy-sessions does it."
-            )
+        _log.info("migrated_down", migration=str(step), deleted=", ".join(loss.text for loss in back.losses))
+        return back
 
     @asynccontextmanager
     async def _locked(self, lock_timeout_s: float) -> AsyncIterator[Connection]:
@@ -243,3 +240,15 @@ async def _fetch(
 async def _run(connection: Connection, script: str) -> None:
     """Run several statements at once; without parameters the server takes them as one message."""
     await connection.execute(cast("QueryNoTemplate", script))
+
+
+async def _step_back(connection: Connection, step: Migration) -> StepBack:
+    losses = [await _loss(connection, kind, count) for kind, count in step.way_back.counts.items()]
+    return StepBack(str(step), [loss for loss in losses if loss])
+
+
+async def _loss(connection: Connection, kind: str, count: str) -> Loss:
+    cursor = await connection.execute(cast("QueryNoTemplate", count))
+    names = [column.name for column in cursor.description or ()]
+    (counts,) = await cursor.fetchall()
+    return Loss(kind, dict(zip(names, counts, strict=True)))

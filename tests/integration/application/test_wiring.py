@@ -61,12 +61,12 @@ async def test_migrations_go_up_and_down_by_name_and_refuse_to_destroy(empty_dat
     assert await steps.up() == FURTHER
     async with serving(create_controller(settings)) as api:
         await api.initialize("python-x", "result = 1")
-    assert await steps.down(1) == FURTHER[::-1]
-    with pytest.raises(RuntimeError, match="session"):
+    assert [step.name for step in await steps.down(1)] == FURTHER[::-1]
+    with pytest.raises(RuntimeError, match="0001_sessions would delete 1 session: add --destroy-sessions"):
         await steps.down(0)
     status = [(step.name, step.applied_at is not None) for step in await steps.status()]
     assert status == [(FIRST, True), *((name, False) for name in FURTHER)]
-    assert await steps.down(0, destroy_sessions=True) == [FIRST]
+    assert [step.name for step in await steps.down(0, destroy={"sessions"})] == [FIRST]
 
 
 async def test_more_connections_than_the_server_grants_are_told(database_url: str, data_dir: Path) -> None:

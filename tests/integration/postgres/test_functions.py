@@ -166,7 +166,7 @@ class TestPredefined:
         before = await functions.get(CALCULATOR)
         await functions.update(ADDER, registered)
         runner = MigrationRunner(database_url, statements.migrations, ManualClock())
-        await runner.down(2)
+        await runner.down(2, destroy={"functions", "registration-times"})
         await runner.up()
         assert await functions.get(CALCULATOR) == before
         with pytest.raises(FunctionNotFound):

@@ -1,0 +1,159 @@
+"""The way down deletes no data of a kind that was not allowed, and counts what it deletes."""
+
+import asyncio
+
+import psycopg
+import pytest
+
+from adapters.memory.manual_clock import ManualClock
+from adapters.postgres.migrations.migration import load_migrations
+from adapters.postgres.migrations.options import MigrationOptions
+from adapters.postgres.migrations.runner import MigrationRunner
+from adapters.postgres.migrations.way_back import DestructionRefused
+from tests.integration.postgres.waiting import eventually
+
+STEPS = load_migrations()
+
+FILL = """
+INSERT INTO meta.sessions (
+    request_id, owner, language, title, timeout_ms, memory_mb, isolation, renewal, ttl_seconds, expires_at,
+    expires_max_at, context, metadata, function_version
+)
+SELECT
+    gen_random_uuid(), 'alice', 'python', 'x', 1, 1, 'session', 'fixed', 1, now(), now(), '{}', '{}',
+    CASE WHEN n = 1 THEN 1 END
+FROM generate_series(1, 4) AS n;
+INSERT INTO meta.executions (slot, request_id, execution_id, owner, outcome)
+SELECT n, gen_random_uuid(), gen_random_uuid(), 'alice', 'unknown' FROM generate_series(0, 31) AS n;
+INSERT INTO meta.open_executions SELECT gen_random_uuid(), gen_random_uuid(), 'alice', 0, now();
+INSERT INTO meta.functions (language, title, version, created_at, updated_at)
+VALUES ('python', 'mine', 2, now(), now()), ('nodejs', 'mine', 1, now(), now());
+UPDATE meta.functions SET deactivated_at = now() WHERE title = 'text_processor';
+INSERT INTO meta.function_versions (
+    language, title, version, type, description, tags, script, script_hash, examples, registered_at
+)
+SELECT language, 'mine', version, 'dynamic', '', '{}', '', repeat('0', 64), '[]', now()
+FROM (VALUES ('python', 1), ('python', 2), ('nodejs', 1)) AS v (language, version);
+INSERT INTO meta.idempotency_keys (
+    request_id, owner, key, payload_hash, winner, language_title, deadline_at, expires_at, answer
+)
+SELECT
+    gen_random_uuid(), 'alice', 'k', sha256(''), gen_random_uuid(), 'python-x', now(), now(),
+    CASE WHEN n > 1 THEN '{}' END
+FROM generate_series(1, 3) AS n;
+INSERT INTO meta.rates VALUES ('alice', 'execute', now(), interval '1 s');
+INSERT INTO meta.shortened_days VALUES (1, now(), now(), 1), (2, now(), now(), 1);
+"""
+ADD_KEY = "INSERT INTO meta.api_keys VALUES (gen_random_uuid(), 'alice', ARRAY['admin'], sha256(''))"
+WAITING = """
+SELECT exists(
+    SELECT FROM pg_locks AS l INNER JOIN pg_database AS d ON l.database = d.oid
+    WHERE d.datname = current_database() AND NOT l.granted
+)
+"""
+LOSSES = {
+    "registration-times": "3 registration times",
+    "shortened-days": "2 shortened days",
+    "rates": "1 rate account",
+    "keys": "1 API key",
+    "idempotency": "3 idempotency keys (2 answers)",
+    "functions": "3 functions (3 versions, 1 session pin)",
+    "history": "32 executions (1 open execution)",
+    "sessions": "4 sessions",
+}
+
+
+@pytest.fixture
+def runner(database_url, statements) -> MigrationRunner:
+    options = MigrationOptions(connect_timeout_s=2, lock_timeout_s=0.05, pause_s=0.01)
+    return MigrationRunner(database_url, statements.migrations, ManualClock(), options, STEPS)
+
+
+@pytest.fixture
+def filled(database_url: str) -> str:
+    """The address of the test's database, with rows of every kind."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute(FILL)
+        connection.execute(ADD_KEY)
+    return database_url
+
+
+def contents_of(url: str) -> dict[str, list[str]]:
+    """Return every row of every table."""
+    with psycopg.connect(url) as connection:
+        tables = connection.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'meta'::regnamespace AND relkind = 'r' ORDER BY 1"
+        ).fetchall()
+        return {
+            name: [str(row) for row in connection.execute(f"SELECT t::text FROM meta.{name} AS t ORDER BY 1")]
+            for (name,) in tables
+        }
+
+
+@pytest.mark.usefixtures("filled")
+async def test_a_dry_run_counts_what_each_step_would_delete(runner):
+    steps = await runner.down(0, dry_run=True)
+    assert {loss.kind: loss.text for step in steps for loss in step.losses} == LOSSES
+    assert [step.name for step in steps if not step.losses] == ["0008_execution_ids"]
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+async def test_one_kind_that_is_not_allowed_leaves_everything_as_it_is(runner, filled, kind):
+    before = contents_of(filled)
+    with pytest.raises(DestructionRefused) as refused:
+        await runner.down(0, destroy=LOSSES.keys() - {kind})
+    step = next(step for step in STEPS if kind in step.way_back.counts)
+    would = f"{step} would delete {LOSSES[kind]}: add --destroy-{kind} to allow it."
+    assert str(refused.value).splitlines()[1:] == [would, "Nothing was changed."]
+    assert contents_of(filled) == before
+
+
+@pytest.mark.usefixtures("filled")
+async def test_kinds_that_are_allowed_are_deleted_and_counted(runner):
+    steps = await runner.down(0, destroy=LOSSES)
+    assert {loss.kind: loss.text for step in steps for loss in step.losses} == LOSSES
+    assert await runner.pending() == STEPS
+
+
+async def test_a_kind_without_rows_needs_no_leave(runner):
+    assert [step.losses for step in await runner.down(0)] == [[]] * len(STEPS)
+    assert await runner.pending() == STEPS
+
+
+async def test_functions_that_came_with_the_schema_need_leave_once_they_were_changed(runner, database_url):
+    await runner.down(3, destroy=LOSSES)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE meta.functions SET deactivated_at = now() WHERE title = 'calculator'")
+    with pytest.raises(DestructionRefused, match=r"0003_functions would delete 1 function:"):
+        await runner.down(2)
+
+
+async def test_rows_that_appear_after_the_first_look_are_not_deleted_unannounced(runner, database_url):
+    async with await psycopg.AsyncConnection.connect(database_url) as caller:
+        await caller.execute(ADD_KEY)
+        down = asyncio.create_task(runner.down(4))
+        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as watcher:
+
+            async def waits_for_the_lock() -> bool:
+                found = await watcher.execute(WAITING)
+                return await found.fetchone() == (True,)
+
+            await eventually(waits_for_the_lock, limit_s=30)
+        await caller.commit()
+        with pytest.raises(DestructionRefused) as refused:
+            await down
+    assert str(refused.value).splitlines()[1:] == [
+        "0005_api_keys would delete 1 API key: add --destroy-keys to allow it.",
+        f"Taken back before: {', '.join(str(step) for step in STEPS[:4:-1])}.",
+    ]
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT count(*) FROM meta.api_keys").fetchall() == [(1,)]
+
+
+async def test_no_step_changes_a_row_that_it_has_not_counted(runner, filled):
+    for step in reversed(STEPS):
+        before = contents_of(filled)
+        (back,) = await runner.down(step.version - 1, destroy=LOSSES)
+        after = contents_of(filled)
+        changed = [name for name in before if name != "migrations" and after.get(name) != before[name]]
+        assert bool(back.losses) == bool(changed), (str(step), changed)

@@ -1,0 +1,114 @@
+"""Every way back of the schema declares the data that it deletes."""
+
+import re
+
+import pytest
+
+from adapters.postgres.migrations.migration import Migration, load_migrations
+from adapters.postgres.migrations.way_back import (
+    DestructionRefused,
+    Loss,
+    StepBack,
+    WayBack,
+    parse_way_back,
+    require_allowed,
+)
+
+STEPS = load_migrations()
+
+_COMMENT = re.compile(r"--[^\n]*")
+_NO_DATA = re.compile(r"(DROP (INDEX|FUNCTION)|CREATE|COMMENT ON|ALTER TABLE meta\.\w+ (ADD|ALTER)) ")
+_TABLES = re.compile(r"(?:DROP TABLE|DELETE FROM|TRUNCATE|UPDATE) (meta\.\w+)(?: |$)")
+_COLUMN = re.compile(r"ALTER TABLE (meta\.\w+) DROP COLUMN (\w+)")
+_CHOSEN = re.compile(r"meta\.\w+")
+
+
+def undeclared_in(way_back: WayBack) -> list[str]:
+    """Return the statements that may delete data which no section counts, or counts without a lock."""
+    return [each for each in statements_of(way_back.statements) if not is_declared(each, way_back)]
+
+
+def statements_of(text: str) -> list[str]:
+    plain = " ".join(_COMMENT.sub("", text).split())
+    return [each.strip() for each in plain.split(";") if each.strip()]
+
+
+def is_declared(statement: str, way_back: WayBack) -> bool:
+    if _NO_DATA.match(statement):
+        return True
+    if column := _COLUMN.fullmatch(statement):
+        named = [column[1], column[2]]
+    elif table := _TABLES.match(statement):
+        named = [table[1]]
+    else:
+        return False
+    counted = any(all(re.search(rf"\b{name}\b", count) for name in named) for count in way_back.counts.values())
+    return counted and bool(re.search(rf"\b{named[0]}\b", way_back.lock))
+
+
+@pytest.mark.parametrize("step", STEPS, ids=str)
+def test_every_way_back_declares_the_data_that_it_deletes(step: Migration):
+    assert undeclared_in(step.way_back) == []
+
+
+@pytest.mark.parametrize("step", STEPS, ids=str)
+def test_every_table_whose_rows_are_counted_is_locked_before(step: Migration):
+    counted = {table for count in step.way_back.counts.values() for table in _CHOSEN.findall(count)}
+    assert counted <= set(_CHOSEN.findall(step.way_back.lock))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TABLE meta.things",
+        "DROP TABLE meta.counted, meta.things",
+        "ALTER TABLE meta.counted DROP COLUMN more",
+        "ALTER TABLE meta.counted DROP COLUMN kept, DROP COLUMN more",
+        "DELETE FROM meta.things WHERE true",
+        "TRUNCATE meta.things",
+        "UPDATE meta.things SET more = NULL",
+        "DROP SCHEMA meta CASCADE",
+    ],
+)
+def test_a_deletion_that_is_not_declared_is_found(statement: str):
+    counted = "-- lock\nLOCK TABLE meta.counted;\n-- destroys things\nSELECT count(kept) FROM meta.counted;\n"
+    assert undeclared_in(parse_way_back(f"{counted}-- way back\n{statement};\n")) == [statement]
+
+
+def test_a_file_without_sections_is_all_way_back():
+    assert parse_way_back("DROP INDEX meta.i;\n") == WayBack("", {}, "DROP INDEX meta.i;\n")
+
+
+def test_a_file_whose_sections_lack_the_way_back_is_refused():
+    with pytest.raises(ValueError, match="way back"):
+        parse_way_back("-- lock\nLOCK TABLE meta.counted;\n")
+
+
+@pytest.mark.parametrize(
+    ("counts", "text"),
+    [
+        ({"API_keys": 2}, "2 API keys"),
+        ({"sessions": 1}, "1 session"),
+        ({"executions": 3, "open_executions": 0}, "3 executions"),
+        ({"functions": 0, "versions": 3, "session_pins": 1}, "0 functions (3 versions, 1 session pin)"),
+    ],
+)
+def test_a_loss_is_told_in_words(counts: dict[str, int], text: str):
+    assert Loss("kind", counts).text == text
+
+
+def test_a_kind_without_rows_is_no_loss():
+    assert not Loss("functions", {"functions": 0, "versions": 0})
+    assert Loss("functions", {"functions": 0, "versions": 1})
+
+
+def test_a_refusal_names_each_step_with_what_it_would_delete_and_its_option():
+    steps = [StepBack("0002_b", [Loss("b", {"bees": 2}), Loss("c", {"cats": 1})]), StepBack("0001_a", [])]
+    with pytest.raises(DestructionRefused) as refused:
+        require_allowed(steps, {"c"})
+    assert str(refused.value) == (
+        "Going down would delete data.\n0002_b would delete 2 bees: add --destroy-b to allow it.\nNothing was changed."
+    )
+    with pytest.raises(DestructionRefused, match=r"Taken back before: 0003_d\.$"):
+        require_allowed(steps, {"c"}, [StepBack("0003_d", [])])
+    require_allowed(steps, {"b", "c"})
