@@ -1,28 +1,26 @@
 """The story of an id, as far as stored facts prove it."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from domain.chronicle import Chronicle, Explanation, Keeping, Source, Statement, Verdict, counted, span, written
 from domain.execution_story import explain_execution
-from domain.identity import uuid7_at
+from domain.identity import INSTANT_MAX, uuid7_time
 from domain.session_story import explain_session
 
 _UUID7 = 7
-_LATEST = uuid7_at(datetime(3000, 1, 1, tzinfo=UTC), 0)
-"""No clock is that far ahead; beyond, there are instants that nobody can reckon with."""
 
 
 def is_own(identifier: UUID) -> bool:
     """Tell whether an id can be one of this service's: all of them are UUIDv7 with a time of the present."""
-    return identifier.version == _UUID7 and identifier < _LATEST
+    return identifier.version == _UUID7 and uuid7_time(identifier) < INSTANT_MAX
 
 
 def explain_foreign(identifier: UUID) -> Explanation:
     """Return what is to be said of an id that cannot be one of this service's."""
     reason = (
-        "The time in it lies beyond the year 3000."
+        f"The time in it lies beyond the year {INSTANT_MAX.year}."
         if identifier.version == _UUID7
         else f"Its version is {identifier.version or 'none'}, not {_UUID7}."
     )

@@ -19,7 +19,11 @@ OWNER_SIZE_MAX = 255
 
 _RESERVED = frozenset({ANONYMOUS, EVERY_OWNER})
 
+INSTANT_MAX = datetime(3000, 1, 1, tzinfo=UTC)
+"""The latest time that an id stands for: no clock is that far ahead, and lengths of time can still be added to it."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS_MAX = (INSTANT_MAX - _EPOCH) // timedelta(milliseconds=1)
 _TICKS_PER_MS = 4096
 _US_PER_MS = 1000
 
@@ -67,8 +71,17 @@ def uuid7_at(now: datetime, random_bits: int) -> UUID:
     return UUID(int=since_ms << 80 | 0x7 << 76 | ticks << 64 | 0b10 << 62 | random_bits)
 
 
+def uuid7_ms(identifier: UUID) -> int:
+    """Return the time in an id in whole milliseconds since 1970-01-01; that of INSTANT_MAX when it lies beyond.
+
+    A caller may send any id. One that `uuid7_at` did not make has a time too: it says nothing, and is within bounds.
+    """
+    return min(identifier.int >> 80, _MS_MAX)
+
+
 def uuid7_time(identifier: UUID) -> datetime:
-    """Return the instant at which `uuid7_at` made this identifier."""
-    since_ms = identifier.int >> 80
+    """Return the instant at which `uuid7_at` made this identifier; of any other id an instant as `uuid7_ms` bounds it."""
+    since_ms = uuid7_ms(identifier)
     ticks = identifier.int >> 64 & 0xFFF
-    return _EPOCH + timedelta(milliseconds=since_ms, microseconds=ticks * _US_PER_MS // _TICKS_PER_MS)
+    at = _EPOCH + timedelta(milliseconds=since_ms, microseconds=ticks * _US_PER_MS // _TICKS_PER_MS)
+    return min(at, INSTANT_MAX)

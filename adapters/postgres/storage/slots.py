@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
-from domain.identity import uuid7_at
+from domain.identity import uuid7_at, uuid7_ms
 
 SLOTS = 32
 """Days in the ring; the table has a partition for each."""
@@ -13,8 +13,8 @@ _MS_PER_DAY = 86_400_000
 
 
 def day_of(identifier: UUID) -> int:
-    """Return the day, in UTC since 1970-01-01, of the time in a UUIDv7."""
-    return (identifier.int >> 80) // _MS_PER_DAY
+    """Return the day, in UTC since 1970-01-01, of the time in an id."""
+    return uuid7_ms(identifier) // _MS_PER_DAY
 
 
 def day_at(now: datetime) -> int:

@@ -6,16 +6,20 @@ from typing import Any
 from uuid import UUID
 
 from domain.execution import ExecutionNotFound
+from domain.idempotency import NO_SESSION
 from domain.session import SessionNotFound
 
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII)
 
 
 def parse_request_id(text: str) -> UUID:
-    """Return the id; a text that is no UUID names no session: raises SessionNotFound."""
-    if not _UUID.fullmatch(text):
+    """Return the id; a text that is no UUID names no session: raises SessionNotFound.
+
+    Nor does the nil UUID, which has the idempotency keys of calls that make sessions.
+    """
+    if not _UUID.fullmatch(text) or (request_id := UUID(text)) == NO_SESSION:
         raise SessionNotFound
-    return UUID(text)
+    return request_id
 
 
 def parse_execution_id(text: str) -> UUID:

@@ -15,6 +15,7 @@ from domain.identity import uuid7_at, uuid7_time
 from entrypoints.container.command_explain import command_chronicler, keeping
 from entrypoints.container.controller import create_controller
 from entrypoints.settings import Settings
+from tests.foreign_ids import EXTREMES, random_v4, uuid_of
 from tests.integration.application.conftest import Api, serving
 from tests.integration.commands.conftest import Run
 
@@ -125,6 +126,22 @@ async def test_an_id_that_was_never_here(settings: Settings, run: Run) -> None:
     foreign = run("explain", "00000000-0000-4000-8000-000000000000")
     assert (foreign.returncode, "was not made by this service" in foreign.stdout) == (0, True)
     assert run("explain", "nonsense").returncode == 2
+
+
+async def test_any_id_has_a_story(settings: Settings) -> None:
+    absent = {Verdict.NEVER_HERE, Verdict.REMOVED_OR_NEVER_HERE}
+    sevens = [uuid_of(7, each.int >> 80) for each in random_v4(100)]
+    async with command_chronicler(settings) as chronicler:
+        for identifier in [*EXTREMES, *random_v4(100), *sevens]:
+            found = await chronicler.read(identifier)
+            assert explain(found, keeping(settings)).verdict in absent
+
+
+async def test_the_command_has_a_story_of_any_id(run: Run) -> None:
+    for identifier in (UUID(int=0), UUID(int=(1 << 128) - 1), uuid_of(7, 0), uuid_of(7, (1 << 48) - 1), *random_v4(2)):
+        answer = run("explain", str(identifier))
+        assert (answer.returncode, answer.stderr) == (0, "")
+        assert "never" in answer.stdout
 
 
 async def test_a_function_of_which_nothing_is_left(api: Api, settings: Settings, write: Write) -> None:

@@ -24,6 +24,7 @@ from domain.explanation import explain, explain_foreign, is_own
 from domain.identity import ANONYMOUS, Owner, SessionKey, uuid7_at
 from domain.session import Renewal
 from domain.storage import ShortenedDay
+from tests.foreign_ids import EXTREMES, random_v4
 from tests.unit.domain.builders import START, session_at
 
 ID = uuid7_at(START, 0)
@@ -56,6 +57,16 @@ class TestAnIdOfSomebodyElse:
         beyond = UUID("ffffffff-ffff-7fff-bfff-ffffffffffff")
         assert not is_own(beyond)
         assert told(explain_foreign(beyond), "id") == ["The time in it lies beyond the year 3000."]
+
+    @pytest.mark.parametrize("identifiers", [EXTREMES, random_v4(10_000)], ids=["extreme", "random"])
+    def test_no_id_is_without_a_story(self, identifiers):
+        absent = {Verdict.FOREIGN, Verdict.NEVER_HERE, Verdict.REMOVED_OR_NEVER_HERE}
+        for identifier in identifiers:
+            empty = evolve(chronicle(), identifier=identifier)
+            found = explain(empty, KEEPING) if is_own(identifier) else explain_foreign(identifier)
+            assert found.verdict in absent
+            assert "never" in found.summary
+            assert explain(empty, KEEPING).verdict in absent
 
     def test_every_id_of_the_service_is_its_own(self):
         assert is_own(ID)

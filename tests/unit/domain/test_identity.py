@@ -2,12 +2,16 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.identity import uuid7_at, uuid7_time
+from domain.identity import INSTANT_MAX, uuid7_at, uuid7_ms, uuid7_time
+from tests.foreign_ids import EXTREMES, random_v4, uuid_of
 
-_MICROSECONDS_MAX = 8000 * 365 * 24 * 3600 * 10**6
+_MICROSECONDS_MAX = 1000 * 365 * 24 * 3600 * 10**6
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CENTURY = timedelta(days=36_525)
 instants = st.integers(min_value=0, max_value=_MICROSECONDS_MAX).map(
     lambda us: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
 )
@@ -31,3 +35,25 @@ def test_an_id_is_a_version_7_of_the_standard_variant(now: datetime, random_bits
 def test_ids_of_different_instants_sort_by_them(a: datetime, b: datetime, one: int, two: int) -> None:
     if a != b:
         assert (uuid7_at(a, one) < uuid7_at(b, two)) == (a < b)
+
+
+@pytest.mark.parametrize("identifiers", [EXTREMES, random_v4(10_000)], ids=["extreme", "random"])
+def test_every_id_has_a_time_that_can_be_reckoned_with(identifiers) -> None:
+    for identifier in identifiers:
+        at = uuid7_time(identifier)
+        assert _EPOCH <= at <= INSTANT_MAX
+        assert at - _CENTURY < at < at + _CENTURY
+        assert (at - _EPOCH) // timedelta(milliseconds=1) == uuid7_ms(identifier)
+
+
+@given(st.uuids(), st.uuids())
+def test_an_id_that_sorts_later_has_no_earlier_time(a, b) -> None:
+    earlier, later = sorted([a, b])
+    assert uuid7_ms(earlier) <= uuid7_ms(later)
+
+
+def test_a_time_beyond_the_latest_is_the_latest() -> None:
+    latest = uuid7_at(INSTANT_MAX, 0)
+    just_before = uuid7_at(INSTANT_MAX - timedelta(microseconds=1), 0)
+    assert uuid7_time(just_before) == INSTANT_MAX - timedelta(microseconds=1)
+    assert uuid7_time(latest) == uuid7_time(uuid_of(7, (1 << 48) - 1)) == INSTANT_MAX

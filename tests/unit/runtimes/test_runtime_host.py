@@ -15,6 +15,7 @@ from entrypoints.host.options import RuntimeHostOptions
 from entrypoints.runtime_host import RuntimeHost
 from entrypoints.version import VERSION
 from tests.contracts.script_runs import new_id, script_of, until
+from tests.foreign_ids import EXTREMES
 
 TIME_LEFT_MS = 6000
 
@@ -117,6 +118,14 @@ class TestExecute:
         answer = await client.post("/execute", json=execute_body(script_hash="0" * 64))
         assert (answer.status_code, error_of(answer)) == (400, "INVALID_REQUEST")
         assert runner.ran == []
+
+    @pytest.mark.parametrize("identifier", EXTREMES, ids=str)
+    async def test_an_execution_of_any_id_is_run_or_refused_and_never_an_error_of_the_host(self, client, identifier):
+        answer = await client.post("/execute", json=execute_body(execution_id=str(identifier)))
+        assert (answer.status_code, error_of(answer)) == (400, "INVALID_REQUEST")
+        answer = await client.post("/execute", json=execute_body(request_id=str(identifier)))
+        assert answer.status_code == 200
+        assert (await client.post("/evict", json={"request_id": str(identifier)})).status_code == 204
 
     async def test_an_execution_runs_once(self, client, runner):
         body = execute_body()
