@@ -20,7 +20,7 @@ export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: commands help run test faults quick unit soak check format lint types imports sql scripts bench bench-cleanup bench-fairness bench-history compare lock clean openapi openapi-lint conformance
+.PHONY: commands help run test faults quick unit soak check commits format lint types imports sql scripts bench bench-cleanup bench-fairness bench-history compare lock clean openapi openapi-lint conformance
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
@@ -51,7 +51,10 @@ soak: $(DEV_STAMP) ## Leaks over many executions, what neighbours of attackers n
 commands: $(DEV_STAMP) ## Write docs/commands.md anew, out of the commands' own help.
 	$(PYTHON) -m tests.commands_page
 
-check: format lint types imports sql scripts test ## All that must hold before a change is taken.
+check: commits format lint types imports sql scripts test ## All that must hold before a change is taken.
+
+commits:
+	@sh .ci/commits
 
 format: $(DEV_STAMP)
 	$(VENV)/bin/ruff format --check $(SOURCES)
