@@ -13,7 +13,7 @@ from entrypoints.cli import cli
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [path for package in ("domain", "adapters", "entrypoints") for path in (ROOT / package).rglob("*.py")]
-DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 OTHERS = [*(ROOT / "deploy").rglob("*.yml"), ROOT / "docs/openapi.json", ROOT / "Makefile"]
 
 QUOTED = re.compile(r"`((?:[A-Z_]+=\S+ )*pglambda [^`]+)`")
