@@ -29,12 +29,21 @@ _DO_NOTHING = _ERRNO
 _X32_BIT = 0x40000000
 
 _NEW_NAMESPACES = 0x7E020080  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET,TIME}
-_CLONE_THREAD = 0x00010000
+_CLONE_FILES, _CLONE_THREAD = 0x00000400, 0x00010000
+_CLOSE_RANGE_UNSHARE = 2
 _PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SCHED_CORE = 1, 22, 62
+_PR_FIRST_UNKNOWN = 67
+"""The first option of prctl that nobody here has judged; names of mappings and what Yama adds are above it as well."""
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _F_SETLK, _F_SETLKW, _F_OFD_SETLK, _F_OFD_SETLKW = 6, 7, 37, 38
 _F_SETLEASE, _F_NOTIFY, _F_SETPIPE_SZ, _F_SETDELEG = 1024, 1026, 1031, 1040
 _AF_UNIX, _MSG_OOB = 1, 1
+_SOCK_DATAGRAM = 2
+"""A bit of SOCK_DGRAM and SOCK_RAW that SOCK_STREAM and SOCK_SEQPACKET do not have."""
+_SOL_SOCKET = 1
+_SO_SNDBUF, _SO_RCVBUF = 7, 8
+_SO_ATTACH_FILTER, _SO_SNDBUFFORCE, _SO_RCVBUFFORCE, _SO_LOCK_FILTER = 26, 32, 33, 44
+_SO_ATTACH_BPF, _SO_ATTACH_REUSEPORT_CBPF, _SO_ATTACH_REUSEPORT_EBPF, _SO_RESERVE_MEM = 50, 51, 52, 73
 _MAP_HUGETLB = 0x40000
 
 
@@ -80,28 +89,36 @@ def _decided_by_arguments(machine: Machine) -> Iterator[bytes]:
             _fail(errno.EPERM),
             _instruction(_JUMP_IF_ANY_BIT, _CLONE_THREAD, if_true=1),
             _fail(errno.EAGAIN),
+            # The limit of open files counts for each table: a thread with one of its own would have as many again.
+            _instruction(_JUMP_IF_ANY_BIT, _CLONE_FILES, if_true=1),
+            _fail(errno.EAGAIN),
             _allow(),
         ],
     )
+    yield from _when(machine.close_range, _fail_if_any_bit(_ARGUMENT_2, _CLOSE_RANGE_UNSHARE, errno.EPERM))
     # A worker that took its parent-death signal back would survive the service; filters are code in the kernel; with a
     # core that it does not share, a worker would have two processors for one.
     denied = [_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SCHED_CORE]
-    yield from _when(machine.prctl, _judge_argument(_ARGUMENT_0, denied))
+    # Options that are newer do not exist here: one of them (PR_FUTEX_HASH) takes gigabytes of kernel memory at once.
+    newer = [_instruction(_JUMP_IF_AT_LEAST, _PR_FIRST_UNKNOWN, if_false=1), _fail(errno.EINVAL)]
+    yield from _when(machine.prctl, _judge_argument(_ARGUMENT_0, denied, more=newer))
     yield from _when(machine.ioctl, _judge_argument(_ARGUMENT_1, [_TIOCSTI, _TIOCLINUX]))
     # Notifications and leases tell of files that others open; large pipes, and locks of parts of files, are memory that
     # no limit counts. Such locks never conflict within one process, and nobody else has its files: they are granted.
     denied = [_F_OFD_SETLK, _F_OFD_SETLKW, _F_SETLEASE, _F_NOTIFY, _F_SETPIPE_SZ, _F_SETDELEG]
     yield from _when(machine.fcntl, _judge_argument(_ARGUMENT_1, denied, idle=[_F_SETLK, _F_SETLKW]))
-    # For any other family the kernel would load a module.
+    # For any other family the kernel would load a module. A socket for datagrams would hold what many others sent that
+    # have been closed: ten times what a stream holds.
     yield from _when(
         machine.socketpair,
         [
             _instruction(_LOAD, _ARGUMENT_0),
-            _instruction(_JUMP_IF_EQUAL, _AF_UNIX, if_false=1),
-            _allow(),
+            _instruction(_JUMP_IF_EQUAL, _AF_UNIX, if_true=1),
             _fail(errno.EPERM),
+            *_fail_if_any_bit(_ARGUMENT_1, _SOCK_DATAGRAM, errno.EPERM),
         ],
     )
+    yield from _when(machine.setsockopt, _judge_socket_option())
     # What is sent out of band has led out of other sandboxes (CVE-2025-38236), and nobody reads it.
     yield from _when(machine.sendto, _fail_if_any_bit(_ARGUMENT_3, _MSG_OOB, errno.EPERM))
     # The host's huge pages are set apart for somebody else, and no limit counts them.
@@ -131,13 +148,31 @@ def _fail_call(number: int, error: int) -> Iterator[bytes]:
     yield from _when(number, [_fail(error)])
 
 
-def _judge_argument(argument: int, denied: Iterable[int], idle: Iterable[int] = ()) -> list[bytes]:
+def _judge_argument(
+    argument: int, denied: Iterable[int], idle: Iterable[int] = (), more: Iterable[bytes] = ()
+) -> list[bytes]:
     verdicts = [(value, _fail(errno.EPERM)) for value in denied]
     verdicts += [(value, _instruction(_RETURN, _DO_NOTHING)) for value in idle]
     body = [_instruction(_LOAD, argument)]
     for value, verdict in verdicts:
         body += [_instruction(_JUMP_IF_EQUAL, value, if_false=1), verdict]
-    return [*body, _allow()]
+    return [*body, *more, _allow()]
+
+
+def _judge_socket_option() -> list[bytes]:
+    """Leave buffers at their default size, since no limit counts them; a program that sets one goes on as if it had.
+
+    Filters are code in the kernel, and no limit counts reserved memory either.
+    """
+    denied = [_SO_ATTACH_FILTER, _SO_SNDBUFFORCE, _SO_RCVBUFFORCE, _SO_LOCK_FILTER]
+    denied += [_SO_ATTACH_BPF, _SO_ATTACH_REUSEPORT_CBPF, _SO_ATTACH_REUSEPORT_EBPF, _SO_RESERVE_MEM]
+    judged = _judge_argument(_ARGUMENT_2, denied, idle=[_SO_SNDBUF, _SO_RCVBUF])
+    return [
+        _instruction(_LOAD, _ARGUMENT_1),
+        _instruction(_JUMP_IF_EQUAL, _SOL_SOCKET, if_true=1),
+        _allow(),
+        *judged,
+    ]
 
 
 def _fail_if_any_bit(argument: int, bits: int, error: int) -> list[bytes]:

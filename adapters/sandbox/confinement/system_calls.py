@@ -22,6 +22,9 @@ _SAME_EVERYWHERE = {
     "process_madvise": 440,
     "mount_setattr": 442,
     "quotactl_fd": 443,
+    "landlock_create_ruleset": 444,
+    "landlock_add_rule": 445,
+    "landlock_restrict_self": 446,
     "memfd_secret": 447,
     "statmount": 457,
     "listmount": 458,
@@ -80,16 +83,21 @@ class Machine:
     fcntl: int
     mmap: int
     socketpair: int
+    setsockopt: int
     sendto: int
     prlimit64: int
     forks: tuple[int, ...]
     has_x32: bool
     clone3: int = 435
+    close_range: int = 436
 
     @property
     def decided(self) -> Mapping[str, int]:
         """The numbers of calls that are decided by their arguments, or not there."""
-        names = ("clone", "clone3", "prctl", "ioctl", "fcntl", "mmap", "socketpair", "sendto", "prlimit64")
+        names = (
+            "clone", "clone3", "close_range", "prctl", "ioctl", "fcntl", "mmap", "socketpair", "setsockopt", "sendto",
+            "prlimit64",
+        )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
 
@@ -104,6 +112,7 @@ MACHINES: Mapping[str, Machine] = {
         fcntl=72,
         mmap=9,
         socketpair=53,
+        setsockopt=54,
         sendto=44,
         prlimit64=302,
         forks=(57, 58),
@@ -119,6 +128,7 @@ MACHINES: Mapping[str, Machine] = {
         fcntl=25,
         mmap=222,
         socketpair=199,
+        setsockopt=208,
         sendto=206,
         prlimit64=261,
         forks=(),

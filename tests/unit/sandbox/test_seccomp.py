@@ -58,7 +58,7 @@ def test_every_call_on_the_list_is_denied(program, machine):
     "name",
     ["ptrace", "mount", "bpf", "keyctl", "userfaultfd", "io_uring_setup", "perf_event_open", "init_module", "unshare",
      "setns", "socket", "memfd_create", "shmget", "msgget", "semget", "process_vm_readv", "pidfd_getfd", "setrlimit",
-     "sendmsg", "sendmmsg", "vmsplice", "splice", "tee", "io_setup",
+     "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "sendmsg", "sendmmsg", "vmsplice", "splice", "tee", "io_setup",
      "seccomp", "sched_setaffinity", "sched_setattr", "sched_setscheduler", "sched_setparam"],
 )  # fmt: skip
 def test_what_is_dangerous_is_on_the_list_of_every_machine(machine, name):
@@ -82,6 +82,12 @@ def test_a_thread_may_be_started_and_a_process_may_not(program, machine):
     clone = MACHINES[machine].clone
     assert decide(program, machine, clone, [0x003D0F00]) == 0
     assert decide(program, machine, clone, [0x11]) == errno.EAGAIN
+
+
+def test_every_thread_has_the_one_table_of_open_files(program, machine):
+    assert decide(program, machine, MACHINES[machine].clone, [0x003D0F00 & ~0x400]) == errno.EAGAIN
+    close_range = MACHINES[machine].close_range
+    assert [decide(program, machine, close_range, [3, 9, flags]) for flags in (0, 4, 2, 6)] == [0, 0, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -122,6 +128,15 @@ def test_the_parent_death_signal_stays_no_filter_is_added_and_no_core_is_its_own
 
 
 @pytest.mark.parametrize(
+    ("option", "error"),
+    [(66, 0), (67, errno.EINVAL), (78, errno.EINVAL), (0x53564D41, errno.EINVAL)],
+    ids=["the last one that is known", "merged memory", "a table for futexes", "names of mappings"],
+)
+def test_newer_options_of_processes_are_not_there(program, machine, option, error):
+    assert decide(program, machine, MACHINES[machine].prctl, [option, 1]) == error
+
+
+@pytest.mark.parametrize(
     ("command", "verdict"),
     [(1024, 1), (1026, 1), (1031, 1), (1040, 1), (37, 1), (38, 1), (6, IDLE), (7, IDLE), (5, 0), (3, 0), (4, 0), (1030, 0)],
     ids=["lease", "notify", "pipe size", "delegation", "file lock", "file lock wait", "lock", "lock wait", "get lock",
@@ -134,6 +149,27 @@ def test_what_files_can_be_asked_for(program, machine, command, verdict):
 @pytest.mark.parametrize(("family", "error"), [(1, 0), (0, 1), (2, 1), (30, 1), (38, 1)])
 def test_pairs_of_sockets_are_of_the_one_family_that_needs_no_module(program, machine, family, error):
     assert decide(program, machine, MACHINES[machine].socketpair, [family, 1]) == error
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [(1, 0), (5, 0), (0x80801, 0), (0x80805, 0), (2, 1), (3, 1), (0x80802, 1)],
+    ids=["stream", "seqpacket", "stream with flags", "seqpacket with flags", "datagram", "raw", "datagram with flags"],
+)
+def test_pairs_of_sockets_have_no_other_senders(program, machine, kind, error):
+    assert decide(program, machine, MACHINES[machine].socketpair, [1, kind]) == error
+
+
+@pytest.mark.parametrize(
+    ("option", "verdict"),
+    [(7, IDLE), (8, IDLE), (32, 1), (33, 1), (26, 1), (44, 1), (50, 1), (51, 1), (52, 1), (73, 1), (2, 0), (9, 0), (20, 0)],
+    ids=["send buffer", "receive buffer", "forced send buffer", "forced receive buffer", "filter", "locked filter", "bpf",
+         "reuseport filter", "reuseport bpf", "reserved memory", "reuse of addresses", "keepalive", "timeout"],
+)  # fmt: skip
+def test_sockets_keep_their_buffers_and_take_no_programs(program, machine, option, verdict):
+    setsockopt = MACHINES[machine].setsockopt
+    assert decide(program, machine, setsockopt, [3, 1, option]) == verdict
+    assert decide(program, machine, setsockopt, [3, 6, option]) == 0
 
 
 @pytest.mark.parametrize(("flags", "error"), [(0, 0), (0x4040, 0), (1, 1), (0x4041, 1)])
