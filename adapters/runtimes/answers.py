@@ -108,6 +108,8 @@ def _parsed(answer: Answer) -> bool:
 def _own_refusal(status: int, refusal: RefusalFields | None) -> Exception:
     if refusal is not None and refusal.code == "EXECUTION_SEEN":
         return Uncertain("this execution had reached it before")
+    if refusal is not None and refusal.code == "EXECUTION_UNKNOWN":
+        return Uncertain(refusal.message)
     if refusal is not None and refusal.code == "SCRIPT_NEEDED":
         return ScriptNeeded()
     if 400 <= status < 500 or status == _SERVICE_UNAVAILABLE:

@@ -131,8 +131,9 @@ class Keeper:
         number, pid = self.workers.pop(worker)
         self.poll.unregister(worker)
         os.close(worker)
-        _, status = os.waitpid(pid, 0)
-        self.say({"id": number, "status": os.waitstatus_to_exitcode(status)})
+        _, status, used = os.wait4(pid, 0)
+        peak = used.ru_maxrss * 1024
+        self.say({"id": number, "status": os.waitstatus_to_exitcode(status), "memory_bytes": peak})
 
 
 # What a worker does to itself.

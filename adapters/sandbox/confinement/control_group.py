@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -10,6 +11,10 @@ from attrs import frozen
 _PREFIX = "pglambda-"
 _PROCESSES = "cgroup.procs"
 _CONTROLLERS = ("memory", "pids")
+_KILLS_FILES = {1: "memory.oom_control", 2: "memory.events"}
+_KILLS = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
+
+USED_UP = "the memory for all scripts of the host together (SANDBOX_MEMORY_MB and a reserve) was used up"
 
 
 class NoControlGroup(Exception):
@@ -27,6 +32,13 @@ class ControlGroup:
         """Put a process in, and all that it will start; raises OSError."""
         for folder in self.folders:
             (folder / _PROCESSES).write_text(str(pid), encoding="ascii")
+
+    def memory_kills(self) -> int | None:
+        """Return how many of its processes the kernel has killed because memory was short; None where it does not say."""
+        with contextlib.suppress(OSError):
+            told = _KILLS.search((self.folders[0] / _KILLS_FILES[self.version]).read_text(encoding="ascii"))
+            return int(told[1]) if told else None
+        return None
 
     def close(self) -> None:
         """Remove the group once nobody is in it; a later start removes what is left."""

@@ -56,7 +56,10 @@ class Result:
 
 
 async def execute(process: WorkerProcess, task: ScriptTask, options: SandboxOptions) -> Executed:
-    """Run the task to its end and return what came out. A process that misbehaves is killed on the way."""
+    """Run the task to its end and return what came out. A process that misbehaves is killed on the way.
+
+    Raises ExecutionUnknown when the host has killed the process.
+    """
     nonce = os.urandom(_NONCE_SIZE).hex()
     rules = FailureRules(options, task.limits)
     timeout_s = task.limits.timeout_ms / 1000
@@ -64,7 +67,7 @@ async def execute(process: WorkerProcess, task: ScriptTask, options: SandboxOpti
     if exchange.ending is Ending.ANSWERED and exchange.frame is not None:
         result = _answered(exchange.frame, nonce, rules)
     else:
-        result = Result(None, rules.ended(exchange, process.exit_status, exchange.cpu_before_s, process.stderr.text()))
+        result = Result(None, rules.ended(exchange, process.stderr.text()))
     is_fresh = exchange.cpu_before_s + (exchange.cpu_s or 0) < _RETIRE_AT * options.cpu_s_max
     reusable = result.reusable and is_fresh and not process.has_left_threads(exchange)
     if not reusable:

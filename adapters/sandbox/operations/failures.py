@@ -6,10 +6,11 @@ import signal
 
 from attrs import frozen
 
+from adapters.sandbox.confinement.control_group import USED_UP
 from adapters.sandbox.operations.answers import FailureTold
 from adapters.sandbox.options import MIB, SandboxOptions
-from adapters.sandbox.workers.exchange import Ending, Exchange
-from domain.execution import Failure, FailureCode
+from adapters.sandbox.workers.exchange import Death, Ending, Exchange
+from domain.execution import ExecutionUnknown, Failure, FailureCode
 from domain.limits import Limits
 
 _OUT_OF_MEMORY = re.compile(
@@ -21,7 +22,7 @@ _ENGINE_NOISE = re.compile(
 _PROCESSORS = os.cpu_count() or 1
 
 PROTOCOL_BROKEN = "ProtocolBroken"
-"""The name of the failure of a script that spoke on its worker's channel."""
+"""The name of the failure of a script that used its worker's channel."""
 
 
 @frozen
@@ -56,8 +57,11 @@ class FailureRules:
             return limit, f"The result has {told.observed} bytes as JSON; at most {limit} are allowed. Return less."
         return None, told.message
 
-    def ended(self, exchange: Exchange, exit_status: int | None, cpu_spent_s: float, stderr: str) -> Failure:
-        """Return the failure of an execution that gave no answer."""
+    def ended(self, exchange: Exchange, stderr: str) -> Failure:
+        """Return the failure of an execution that gave no answer.
+
+        Raises ExecutionUnknown when its worker was killed for no reason that lies in the script.
+        """
         if exchange.ending is Ending.TIMED_OUT:
             return self._timed_out(exchange)
         if exchange.ending is Ending.CPU_LIMIT:
@@ -66,7 +70,7 @@ class FailureRules:
             return self._output_limit()
         if exchange.ending is Ending.PROTOCOL_BROKEN:
             return protocol_failure(exchange.observed)
-        return self._died(exchange, exit_status, cpu_spent_s, stderr)
+        return self._died(exchange, exchange.death or Death(None), stderr)
 
     def _timed_out(self, exchange: Exchange) -> Failure:
         limit = self.limits.timeout_ms
@@ -99,24 +103,39 @@ class FailureRules:
             limit=limit,
         )
 
-    def _died(self, exchange: Exchange, exit_status: int | None, cpu_spent_s: float, stderr: str) -> Failure:
-        number = _signal_of(exit_status)
+    def _died(self, exchange: Exchange, death: Death, stderr: str) -> Failure:
+        number = _signal_of(death.status)
         if number is None:
-            return Failure(FailureCode.SCRIPT_EXITED, f"The script ended its process with exit code {exit_status}.")
+            return Failure(FailureCode.SCRIPT_EXITED, f"The script ended its process with exit code {death.status}.")
         if _OUT_OF_MEMORY.search(stderr):
             return self._memory_limit()
         if number == signal.SIGKILL:
-            return self._killed(exchange, cpu_spent_s)
+            return self._killed(exchange, death)
         return Failure(FailureCode.SCRIPT_EXITED, f"The script's process was ended by {_name_of(number)}.")
 
-    def _killed(self, exchange: Exchange, cpu_spent_s: float) -> Failure:
-        """Tell the two reasons of the kernel to kill a worker apart: CPU time, and memory."""
-        limit_s = self.options.cpu_s_max
-        if cpu_spent_s + exchange.elapsed_s * _PROCESSORS < limit_s:
+    def _killed(self, exchange: Exchange, death: Death) -> Failure:
+        """Return which of its limits the killed worker had reached; raises ExecutionUnknown when it was none.
+
+        A script cannot have its own worker killed: as the first process of its namespace it ignores its own SIGKILL.
+        """
+        if death.closed_channel:
+            return protocol_failure("it was closed")
+        if exchange.cpu_before_s + exchange.elapsed_s * _PROCESSORS >= self.options.cpu_s_max:
+            limit_ms = self.options.cpu_s_max * 1000
+            message = f"The worker has used its {limit_ms} ms of CPU time and was stopped."
+            return Failure(FailureCode.CPU_LIMIT, message, limit=limit_ms)
+        if (death.script_bytes or 0) >= self._memory:
             return self._memory_limit()
-        limit_ms = limit_s * 1000
-        message = f"The worker has used its {limit_ms} ms of CPU time and was stopped."
-        return Failure(FailureCode.CPU_LIMIT, message, limit=limit_ms)
+        raise ExecutionUnknown(self._reason_outside(death))
+
+    def _reason_outside(self, death: Death) -> str:
+        """Say why the host has killed a worker that was within its limits."""
+        held = (
+            "" if death.script_bytes is None else f", at {death.script_bytes // MIB} of its {self.limits.memory_mb} MiB"
+        )
+        if death.memory_was_short:
+            return f"{USED_UP}, and the kernel killed this one's worker{held}"
+        return f"its worker was killed from outside (SIGKILL){held}; the host may be short of memory"
 
     def _memory_limit(self) -> Failure:
         message = f"The script needed more memory than its {self.limits.memory_mb} MiB and was stopped."
@@ -128,8 +147,8 @@ class FailureRules:
 
 
 def protocol_failure(observed: str) -> Failure:
-    """Return the failure of a script that spoke on its worker's channel."""
-    message = f"The script wrote to the channel of its own worker ({observed}): protocol broken, worker stopped."
+    """Return the failure of a script that wrote to its worker's channel, or closed it."""
+    message = f"The script used the channel of its own worker ({observed}): protocol broken, worker stopped."
     return Failure(FailureCode.SCRIPT_ERROR, message, name=PROTOCOL_BROKEN)
 
 
@@ -144,7 +163,7 @@ def without_engine_noise(stderr: str) -> str:
 
 
 def _signal_of(exit_status: int | None) -> int | None:
-    """Return the signal that ended a process with this status; the one that is not known was ours."""
+    """Return the signal that ended a process with this status; one that has been killed may not have ended yet."""
     if exit_status is None:
         return signal.SIGKILL
     return -exit_status if exit_status < 0 else None

@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
 from collections.abc import Callable
 from functools import partial
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from adapters.sandbox.confinement.control_group import ControlGroup
 from adapters.sandbox.rooms.blueprint import Blueprint
@@ -25,6 +26,17 @@ class RoomLost(LaunchFailed):
     """The room ended while a worker was being started in it; another one will do."""
 
 
+@frozen
+class Exit:
+    """How a process ended: its exit code, or the negative number of the signal; None while it has not.
+
+    `memory_bytes` is the most memory that it held at once, None where that is not known.
+    """
+
+    status: int | None = None
+    memory_bytes: int | None = None
+
+
 @define(eq=False)
 class Launched:
     """A worker that was started: the service's ends, all non-blocking, and the process by number and descriptor."""
@@ -34,8 +46,17 @@ class Launched:
     stderr: int
     pid: int | None
     pid_fd: int
-    exited: "asyncio.Future[int]" = field(factory=lambda: asyncio.get_running_loop().create_future())
-    """Its exit code, or the negative number of the signal that ended it, once it has left the process table."""
+    exited: "asyncio.Future[Exit]" = field(factory=lambda: asyncio.get_running_loop().create_future())
+    """Done once it has left the process table."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has ended, though it may still be in the process table."""
+        if self.exited.done():
+            return True
+        end = select.poll()
+        end.register(self.pid_fd, select.POLLIN)
+        return bool(end.poll(0))
 
     def kill(self) -> None:
         """Kill it, and with it everything in its process namespace."""

@@ -13,7 +13,7 @@ from attrs import define, field
 
 from adapters.sandbox.confinement.control_group import ControlGroup
 from adapters.sandbox.rooms.blueprint import Blueprint
-from adapters.sandbox.rooms.launch import Ends, Launched, LaunchFailed, RoomLost, kill, pid_of, pipe, start_room
+from adapters.sandbox.rooms.launch import Ends, Exit, Launched, LaunchFailed, RoomLost, kill, pid_of, pipe, start_room
 
 _MESSAGE_SIZE_MAX = 65_536
 _LAST_WORDS_MAX = 4096
@@ -146,7 +146,7 @@ class Room:
 
     def _take(self, told: dict[str, Any], descriptors: list[int]) -> None:
         if "status" in told:
-            self._ended(told["id"], told["status"])
+            self._ended(told["id"], Exit(told["status"], told["memory_bytes"]))
         elif "failed" in told:
             self._drop(told["id"], LaunchFailed(told["failed"]))
             self._end_if_unneeded()
@@ -191,10 +191,10 @@ class Room:
         else:
             order.launched.set_result(launched)
 
-    def _ended(self, number: int, status: int) -> None:
+    def _ended(self, number: int, end: Exit) -> None:
         launched = self._workers.pop(number, None)
         if launched is not None:
-            launched.exited.set_result(status)
+            launched.exited.set_result(end)
         self._end_if_unneeded()
 
     def _drop(self, number: int, error: LaunchFailed | None = None) -> None:
@@ -231,7 +231,7 @@ class Room:
     def _on_orphan(self, number: int) -> None:
         launched = self._workers.pop(number)
         self._loop.remove_reader(launched.pid_fd)
-        launched.exited.set_result(_KILLED)
+        launched.exited.set_result(Exit(_KILLED))
 
     def _last_words(self) -> str:
         with contextlib.suppress(BlockingIOError):

@@ -20,6 +20,22 @@ class Ending(Enum):
 
 
 @frozen
+class Death:
+    """How a worker ended while an answer was awaited.
+
+    `status` is its exit code, or the negative number of the signal; None when it has not left the process table.
+    `script_bytes` is the most memory that it held at once beyond its interpreter's own, None where nobody knows.
+    """
+
+    status: int | None
+    closed_channel: bool = False
+    """It had closed its channel and went on, and the service killed it."""
+    script_bytes: int | None = None
+    memory_was_short: bool = False
+    """In its lifetime the kernel has killed workers because all of them together had used up their memory."""
+
+
+@frozen
 class Exchange:
     """The end of an exchange: the answer where there is one, else what was observed, and what was used."""
 
@@ -31,3 +47,5 @@ class Exchange:
     """CPU time of the worker's life before."""
     cpu_s: float | None = None
     footprint: Footprint = field(factory=Footprint)
+    death: Death | None = None
+    """Of a worker that died."""

@@ -68,6 +68,7 @@ class Nursery:
             kill_s=options.kill_s,
             threads_later_max=blueprint.interpreter.threads_later_max,
             outbox=self._outbox,
+            group=self.rooms.group,
         )
         self._adopt(process)
         try:

@@ -9,10 +9,11 @@ from math import inf
 
 from attrs import define, evolve, field
 
-from adapters.sandbox.rooms.launch import Launched, LaunchFailed
+from adapters.sandbox.confinement.control_group import USED_UP, ControlGroup
+from adapters.sandbox.rooms.launch import Exit, Launched, LaunchFailed
 from adapters.sandbox.workers.channel import Channel
 from adapters.sandbox.workers.deadline import Deadline
-from adapters.sandbox.workers.exchange import Ending, Exchange
+from adapters.sandbox.workers.exchange import Death, Ending, Exchange
 from adapters.sandbox.workers.frames import FrameReader
 from adapters.sandbox.workers.outbox import Outbox
 from adapters.sandbox.workers.output import Output
@@ -33,18 +34,22 @@ class WorkerProcess:
     threads_later_max: int
     outbox: Outbox = field(factory=Outbox)
     """What it shares with other workers of its loop."""
+    group: ControlGroup | None = None
+    """What it is in with all other workers, where there is one."""
     is_ready: bool = field(default=False, init=False)
     meter: UsageMeter = field(factory=UsageMeter, init=False)
     stdout: Output = field(init=False)
     stderr: Output = field(init=False)
-    exit_status: int | None = field(default=None, init=False)
     _channel: Channel = field(init=False)
     _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop, init=False)
     _waiting: asyncio.Future[Exchange] | None = field(default=None, init=False)
     _gone: asyncio.Future[None] = field(init=False)
+    _exit: Exit = field(default=Exit(), init=False)
     _on_death: Callable[[], None] | None = field(default=None, init=False)
     _broken: bool = field(default=False, init=False)
     _threads_max: int | None = field(default=None, init=False)
+    _interpreter_bytes: int = field(default=0, init=False)
+    _kills_before: int = field(default=0, init=False)
     _priority: Priority = field(factory=Priority, init=False)
     _filled: "select.poll | None" = field(default=None, init=False)
     """Tells whether there is any output, in less time than it takes to find that there is none."""
@@ -76,6 +81,7 @@ class WorkerProcess:
     async def start(self) -> None:
         """Wait for the sandbox, and for the interpreter in it to be ready; raises LaunchFailed with what was said."""
         self._waiting = self._loop.create_future()
+        self._kills_before = self._memory_kills()
         self._listen()
         try:
             exchange = await self._waiting
@@ -86,8 +92,9 @@ class WorkerProcess:
         self.meter = UsageMeter.of(self.launched.pid)
         self._priority = Priority(self.launched.pid)
         self._priority.start()
-        threads = self.meter.footprint().threads
-        self._threads_max = None if threads is None else threads + self.threads_later_max
+        held = self.meter.footprint()
+        self._threads_max = None if held.threads is None else held.threads + self.threads_later_max
+        self._interpreter_bytes = held.memory_bytes or 0
         self.is_ready = True
 
     def has_left_threads(self, exchange: Exchange) -> bool:
@@ -166,15 +173,40 @@ class WorkerProcess:
         return exchange
 
     async def _died(self, exchange: Exchange) -> Exchange:
-        if not await self.gone():
+        closed_channel = not await self.gone() and self._lives_on(exchange)
+        if not self._gone.done():
             self.kill()
             await self.gone()
-        return evolve(exchange, ending=Ending.OUTPUT_LIMIT) if self._output_exceeded() else exchange
+        if self._output_exceeded():
+            return evolve(exchange, ending=Ending.OUTPUT_LIMIT)
+        peak = self._exit.memory_bytes
+        script_bytes = None if peak is None else max(0, peak - self._interpreter_bytes)
+        death = Death(self._exit.status, closed_channel, script_bytes, self._memory_was_short)
+        return evolve(exchange, death=death, footprint=evolve(exchange.footprint, memory_bytes=peak))
+
+    def _lives_on(self, exchange: Exchange) -> bool:
+        """Return whether a worker that has closed its channel is still running.
+
+        A process that ends frees its memory before it closes its descriptors, so that one with memory runs. One whose
+        first thread has ended shows none either. It counts as running, unless memory is short: an end may then take
+        this long.
+        """
+        if self.launched.has_ended:
+            return False
+        return exchange.footprint.memory_bytes is not None or not self._memory_was_short
+
+    @property
+    def _memory_was_short(self) -> bool:
+        return self._memory_kills() > self._kills_before
+
+    def _memory_kills(self) -> int:
+        return 0 if self.group is None else self.group.memory_kills() or 0
 
     async def _last_words(self) -> str:
         self.kill()
         await self.gone()
-        return self.stderr.text().strip() or f"it ended with status {self.exit_status}"
+        because = f": {USED_UP}" if self._memory_was_short else ""
+        return self.stderr.text().strip() or f"it ended with status {self._exit.status}{because}"
 
     # Starting.
 
@@ -232,8 +264,8 @@ class WorkerProcess:
     def _output_exceeded(self) -> bool:
         return self.stdout.is_exceeded or self.stderr.is_exceeded
 
-    def _on_exit(self, exited: "asyncio.Future[int]") -> None:
-        self.exit_status = exited.result()
+    def _on_exit(self, exited: "asyncio.Future[Exit]") -> None:
+        self._exit = exited.result()
         self._drain()
         launched = self.launched
         for descriptor in (launched.stdout, launched.stderr):

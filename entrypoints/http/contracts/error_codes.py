@@ -29,7 +29,7 @@ MEANINGS: Mapping[str, str] = {
     "RESULT_NOT_SERIALIZABLE": "the result cannot be written as JSON",
     "RESULT_TOO_LARGE": "the result is over its size",
     "RUNTIME_NOT_FOUND": "no runtime serves the language",
-    "RUNTIME_UNAVAILABLE": "no sandbox or runtime host can run it now; details.executed tells whether it may have run",
+    "RUNTIME_UNAVAILABLE": "no sandbox or runtime host can run it, or the host ended its worker; details.executed tells whether it may have run",
     "SCRIPT_ERROR": "the script raised an error",
     "SCRIPT_EXITED": "the script ended its process",
     "SCRIPT_SYNTAX_ERROR": "the script does not parse",

@@ -172,6 +172,7 @@ async def test_memory_ends_at_its_limit(shared, source):
     limits = Limits(timeout_ms=10000, memory_mb=64, isolation=Isolation.SESSION)
     failure = await failure_of(shared, node(source, limits=limits))
     assert (failure.code, failure.limit) == (FailureCode.MEMORY_LIMIT, 64 << 20)
+    assert failure.observed is not None
 
 
 async def test_partial_output_comes_back_from_a_script_that_was_killed(shared):

@@ -19,6 +19,7 @@ from adapters.sandbox.rooms.launch import RoomLost
 from adapters.sandbox.rooms.rotation import ROOMS_MAX, Rooms
 from adapters.sandbox.rooms.workshop import Workshop
 from domain.errors import RuntimeUnavailable
+from domain.execution import ExecutionUnknown
 from domain.language import Language
 from domain.limits import Isolation, Limits
 from tests.contracts.script_runs import new_session, report_of, result_of, run_of, until
@@ -135,7 +136,8 @@ async def test_a_keeper_that_dies_takes_its_workers_along_and_is_replaced(opened
         running = asyncio.ensure_future(worker.run())
         await asyncio.sleep(0)
         os.kill(rooms_of(runner)[0].keeper_pid, signal.SIGKILL)
-        assert (await running).failure is not None
+        with pytest.raises(ExecutionUnknown):
+            await running
         await worker.release()
         await until(lambda: not any(map(is_there, pids)) and not any(each.is_alive for each in workers))
         assert (await report_of(runner, run_of("result = 2", key=key))).cold_start is True

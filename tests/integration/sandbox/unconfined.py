@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 
 from adapters.sandbox.operations.execution import ScriptTask, execute
 from adapters.sandbox.rooms.blueprint import Blueprint
-from adapters.sandbox.rooms.launch import Ends, Launched
+from adapters.sandbox.rooms.launch import Ends, Exit, Launched
 from adapters.sandbox.workers.process import WorkerProcess
 from domain.identity import Owner
 from domain.language import Language
@@ -47,7 +47,7 @@ class BareBlueprint(Blueprint):
 
         def collect() -> None:
             loop.remove_reader(launched.pid_fd)
-            launched.exited.set_result(process.wait())
+            launched.exited.set_result(Exit(process.wait()))
 
         loop.add_reader(launched.pid_fd, collect)
         return launched
@@ -94,9 +94,8 @@ class UnconfinedRunner(ScriptRunner):
     async def acquire(self, run: ScriptRun) -> Worker:
         shutil.rmtree(self.folder / "scratch", ignore_errors=True)
         blueprint = self.blueprints[run.language]
-        bare = BareBlueprint(**{name: getattr(blueprint, name) for name in _FIELDS}, folder=self.folder)
         process = WorkerProcess(
-            bare.launch(),
+            launched_bare(blueprint, self.folder),
             output_size_max=blueprint.options.output_size_max,
             answer_size_max=blueprint.options.result_size_max,
             kill_s=blueprint.options.kill_s,
@@ -114,6 +113,11 @@ class UnconfinedRunner(ScriptRunner):
 
     async def health(self) -> Mapping[str, object]:
         raise NotImplementedError
+
+
+def launched_bare(blueprint: Blueprint, folder: Path) -> Launched:
+    """Start the interpreter of this blueprint with nothing around it."""
+    return BareBlueprint(**{name: getattr(blueprint, name) for name in _FIELDS}, folder=folder).launch()
 
 
 _FIELDS = ("interpreter", "keeper", "programs", "nothing", "filter_program", "uid", "memory_mb", "options")

@@ -214,6 +214,13 @@ class TestUnknown:
         with pytest.raises(ExecutionUnknown):
             await report_of(runner, run_of("result = 1"))
 
+    async def test_why_the_host_does_not_know_the_end_is_told_in_its_words(self, runner, host):
+        reason = "the memory for all scripts of the host together was used up"
+        host.post(EXECUTE).respond(500, content=refusal("EXECUTION_UNKNOWN", reason))
+        with pytest.raises(ExecutionUnknown) as caught:
+            await report_of(runner, run_of("result = 1"))
+        assert caught.value.reason == f"runtime host 1: {reason}"
+
     async def test_an_execution_that_the_host_has_seen_is_unknown(self, runner, host):
         host.post(EXECUTE).respond(409, content=refusal("EXECUTION_SEEN"))
         with pytest.raises(ExecutionUnknown, match="reached it before"):

@@ -5,19 +5,24 @@ import subprocess
 import sys
 
 import pytest
+from attrs import evolve
 
 from adapters.sandbox.confinement.layers import layers_in, shared_namespaces
 from adapters.sandbox.operations.answers import FailureTold, read_answer, read_result
 from adapters.sandbox.operations.failures import FailureRules, without_engine_noise
 from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.workers.exchange import Ending, Exchange
+from adapters.sandbox.workers.exchange import Death, Ending, Exchange
 from adapters.sandbox.workers.frames import Frame, ProtocolBroken
 from adapters.sandbox.workers.output import Output
 from adapters.sandbox.workers.usage import Footprint, UsageMeter
-from domain.execution import FailureCode
+from domain.execution import ExecutionUnknown, FailureCode
 from domain.limits import Isolation, Limits
 
 LIMITS = Limits(timeout_ms=500, memory_mb=64, isolation=Isolation.SESSION)
+
+
+def died(death, **observed):
+    return Exchange(Ending.DIED, death=death, **observed)
 
 
 @pytest.fixture
@@ -75,27 +80,57 @@ def test_an_error_without_a_text_of_its_own_is_told_by_its_name(rules):
 
 
 @pytest.mark.parametrize(
-    ("exchange", "status", "stderr", "code"),
+    ("exchange", "stderr", "code"),
     [
-        (Exchange(Ending.TIMED_OUT, elapsed_s=0.6), None, "", FailureCode.EXECUTION_TIMEOUT),
-        (Exchange(Ending.OUTPUT_LIMIT), None, "", FailureCode.OUTPUT_LIMIT),
-        (Exchange(Ending.PROTOCOL_BROKEN, observed="x"), None, "", FailureCode.SCRIPT_ERROR),
-        (Exchange(Ending.DIED), 3, "", FailureCode.SCRIPT_EXITED),
-        (Exchange(Ending.DIED), 0, "", FailureCode.SCRIPT_EXITED),
-        (Exchange(Ending.DIED), -11, "", FailureCode.SCRIPT_EXITED),
-        (Exchange(Ending.DIED), -63, "", FailureCode.SCRIPT_EXITED),
-        (Exchange(Ending.DIED), -5, "Fatal process out of memory: Zone", FailureCode.MEMORY_LIMIT),
-        (Exchange(Ending.DIED), -5, "# Check failed: SetPermissions(GetPlatformPage", FailureCode.MEMORY_LIMIT),
-        (Exchange(Ending.DIED), 137, "", FailureCode.SCRIPT_EXITED),
-        (Exchange(Ending.DIED), -9, "", FailureCode.MEMORY_LIMIT),
-        (Exchange(Ending.DIED), None, "", FailureCode.MEMORY_LIMIT),
-        (Exchange(Ending.DIED, elapsed_s=100), -9, "", FailureCode.CPU_LIMIT),
+        (Exchange(Ending.TIMED_OUT, elapsed_s=0.6), "", FailureCode.EXECUTION_TIMEOUT),
+        (Exchange(Ending.OUTPUT_LIMIT), "", FailureCode.OUTPUT_LIMIT),
+        (Exchange(Ending.PROTOCOL_BROKEN, observed="x"), "", FailureCode.SCRIPT_ERROR),
+        (died(Death(3)), "", FailureCode.SCRIPT_EXITED),
+        (died(Death(0)), "", FailureCode.SCRIPT_EXITED),
+        (died(Death(-11)), "", FailureCode.SCRIPT_EXITED),
+        (died(Death(-63)), "", FailureCode.SCRIPT_EXITED),
+        (died(Death(-5)), "Fatal process out of memory: Zone", FailureCode.MEMORY_LIMIT),
+        (died(Death(-5)), "# Check failed: SetPermissions(GetPlatformPage", FailureCode.MEMORY_LIMIT),
+        (died(Death(137)), "", FailureCode.SCRIPT_EXITED),
+        (died(Death(-9, closed_channel=True)), "", FailureCode.SCRIPT_ERROR),
+        (died(Death(None, closed_channel=True)), "", FailureCode.SCRIPT_ERROR),
+        (died(Death(-9), elapsed_s=100), "", FailureCode.CPU_LIMIT),
+        (died(Death(-9), cpu_before_s=100), "", FailureCode.CPU_LIMIT),
     ],
 )
-def test_every_ending_without_an_answer_has_its_code(rules, exchange, status, stderr, code):
-    failure = rules.ended(exchange, status, 0.0, stderr)
+def test_every_ending_without_an_answer_has_its_code(rules, exchange, stderr, code):
+    failure = rules.ended(exchange, stderr)
     assert failure.code is code
     assert failure.message
+
+
+@pytest.mark.parametrize(
+    "death",
+    [Death(-9), Death(None), Death(-9, script_bytes=(64 << 20) - 1), Death(-9, memory_was_short=True)],
+    ids=["nothing known", "not ended", "just below its limit", "memory was short"],
+)
+def test_a_worker_that_was_killed_within_its_limits_has_an_unknown_end(rules, death):
+    with pytest.raises(ExecutionUnknown) as caught:
+        rules.ended(died(death), "")
+    assert (caught.value.executed, caught.value.retry_after_ms) == ("unknown", None)
+
+
+def test_the_memory_of_the_host_is_the_reason_when_the_kernel_says_so(rules):
+    with pytest.raises(ExecutionUnknown, match=r"SANDBOX_MEMORY_MB.* was used up.* at 5 of its 64 MiB"):
+        rules.ended(died(Death(-9, script_bytes=5 << 20, memory_was_short=True)), "")
+    with pytest.raises(ExecutionUnknown, match=r"killed from outside \(SIGKILL\)"):
+        rules.ended(died(Death(-9)), "")
+
+
+@pytest.mark.parametrize("memory_was_short", [True, False])
+@pytest.mark.parametrize(
+    ("death", "stderr"),
+    [(Death(-9, script_bytes=64 << 20), ""), (Death(-9, script_bytes=0), "Fatal process out of memory")],
+    ids=["it held as much as its limit", "its interpreter said so"],
+)
+def test_its_own_limit_is_the_reason_also_while_others_are_killed(rules, death, stderr, memory_was_short):
+    failure = rules.ended(died(evolve(death, memory_was_short=memory_was_short)), stderr)
+    assert (failure.code, failure.limit) == (FailureCode.MEMORY_LIMIT, 64 << 20)
 
 
 def test_the_engines_last_words_are_not_the_scripts():

@@ -63,6 +63,21 @@ def test_where_none_can_be_made_the_reason_is_told(tmp_path, files, reason):
         make_control_group(LIMITS, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("version", "file", "text", "kills"),
+    [
+        (1, "memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 14\n", 14),
+        (1, "memory.oom_control", "oom_kill_disable 0\nunder_oom 0\n", None),
+        (2, "memory.events", "low 0\nhigh 0\nmax 9\noom 3\noom_kill 2\noom_group_kill 0\n", 2),
+        (2, "memory.oom_control", "oom_kill 14\n", None),
+    ],
+    ids=["version 1", "a kernel that does not count", "version 2", "no such file"],
+)
+def test_it_says_how_many_of_its_processes_were_killed_for_memory(tmp_path, version, file, text, kills):
+    laid_out(tmp_path, {file: text})
+    assert ControlGroup(version, (tmp_path, tmp_path / "pids")).memory_kills() == kills
+
+
 def test_groups_of_services_that_have_ended_are_removed_and_others_stay(tmp_path):
     laid_out(tmp_path, {"proc/self/cgroup": "4:memory:/\n8:pids:/\n"})
     folders = [tmp_path / "sys/fs/cgroup" / controller for controller in ("memory", "pids")]
