@@ -1,6 +1,6 @@
 """A queue that serves owners in turn."""
 
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from typing import Generic, TypeVar
 
 from domain.identity import Owner
@@ -28,12 +28,16 @@ class FairQueue(Generic[Item]):
 
     def pop(self) -> Item:
         """Return the next item; there must be one."""
-        owner, line = next(iter(self._lines.items()))
-        item = next(iter(line))
-        self.discard(owner, item)
-        if owner in self._lines:
-            self._lines[owner] = self._lines.pop(owner)
+        _, item = self._pop(next(iter(self._lines)))
         return item
+
+    def pop_without(self, blocked: Collection[Owner]) -> tuple[Owner, Item] | None:
+        """Return the next item of an owner who is not blocked, and the owner; None when there is none.
+
+        Blocked owners keep their turn.
+        """
+        owner = next((owner for owner in self._lines if owner not in blocked), None)
+        return None if owner is None else self._pop(owner)
 
     def discard(self, owner: Owner, item: Item) -> bool:
         """Let an item wait no more; return whether it did."""
@@ -45,3 +49,10 @@ class FairQueue(Generic[Item]):
         if not line:
             del self._lines[owner]
         return True
+
+    def _pop(self, owner: Owner) -> tuple[Owner, Item]:
+        item = next(iter(self._lines[owner]))
+        self.discard(owner, item)
+        if owner in self._lines:
+            self._lines[owner] = self._lines.pop(owner)
+        return owner, item
