@@ -1,5 +1,6 @@
 """Explains every way in which a worker can end other than with a result."""
 
+import math
 import os
 import re
 import signal
@@ -92,7 +93,7 @@ class FailureRules:
             FailureCode.CPU_LIMIT,
             f"The script's threads had used more than {limit} ms of CPU time together, and it was stopped.",
             limit=limit,
-            observed=int((exchange.cpu_s or 0.0) * 1000),
+            observed=math.ceil((exchange.cpu_s or 0.0) * 1000),
         )
 
     def _output_limit(self) -> Failure:

@@ -17,10 +17,11 @@ _BUSY = 0.2
 
 @define(eq=False)
 class Deadline:
-    """Ends an exchange after `timeout_s`, or at a quarter of it once it has used `cpu_s_max` of CPU time.
+    """Ends an exchange after `timeout_s`, or once it has used `cpu_s_max` of CPU time.
 
-    CPU time is read from outside, so that every thread counts. The first looks come early: who is found to keep a
-    processor busy is told to `wait_behind` others, once at each look.
+    CPU time is read from outside, so that every thread counts: early, after ever longer pauses, at each quarter of
+    `timeout_s`, and when one thread alone could have used it up. A worker that is found to keep a processor busy is told
+    to `wait_behind` others, once at each look.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -31,14 +32,17 @@ class Deadline:
     cpu_before_s: float = 0.0
     """What was used before it begins to count."""
     wait_behind: Callable[[], None] = lambda: None
+    now: Callable[[], float] = time.monotonic
     _started_s: float = field(default=0.0, init=False)
     _looks_s: Iterator[float] = field(init=False)
     _next_s: float = field(default=0.0, init=False)
+    _planned_s: float | None = field(default=None, init=False)
+    """The look that was planned, where one comes before it."""
     _timer: asyncio.TimerHandle | None = field(default=None, init=False)
 
     def start(self) -> None:
         """Begin to count."""
-        self._started_s = time.monotonic()
+        self._started_s = self.now()
         self._looks_s = _looks_s(self.timeout_s)
         self._next_s = next(self._looks_s)
         self._timer = call_later(self.loop, self._next_s, self._look)
@@ -49,24 +53,26 @@ class Deadline:
             self._timer.cancel()
 
     def _look(self) -> None:
-        elapsed_s = time.monotonic() - self._started_s
+        elapsed_s = self.now() - self._started_s
         while elapsed_s >= self._next_s:
-            next_s = next(self._looks_s, None)
+            next_s = next(self._looks_s, None) if self._planned_s is None else self._planned_s
             if next_s is None:
                 self.end(Exchange(Ending.TIMED_OUT))
                 return
-            if self._has_computed_too_much(elapsed_s):
+            left_s = self._cpu_left_s(elapsed_s)
+            if left_s < 0:
                 self.end(Exchange(Ending.CPU_LIMIT))
                 return
-            self._next_s = next_s
+            soon_s = elapsed_s + max(left_s, _EARLY_S)
+            self._next_s, self._planned_s = (soon_s, next_s) if soon_s < next_s else (next_s, None)
         self._timer = call_later(self.loop, self._next_s - elapsed_s, self._look)
 
-    def _has_computed_too_much(self, elapsed_s: float) -> bool:
-        """Look at the CPU time, and have who computes wait behind others."""
+    def _cpu_left_s(self, elapsed_s: float) -> float:
+        """Look at the CPU time, have a worker that computes wait behind others, and return what it may still use."""
         used_s = (self.cpu_s() or 0.0) - self.cpu_before_s
         if used_s <= self.cpu_s_max and used_s > _BUSY * elapsed_s:
             self.wait_behind()
-        return used_s > self.cpu_s_max
+        return self.cpu_s_max - used_s
 
 
 def _looks_s(timeout_s: float) -> Iterator[float]:

@@ -1,4 +1,4 @@
-"""An execution ends at its wall time, or at a quarter of it once its CPU time is used."""
+"""An execution ends at its wall time, or once its CPU time is used."""
 
 import asyncio
 import time
@@ -104,3 +104,49 @@ async def test_what_is_over_at_the_next_look_ends_with_it():
     timers.pop()()
     assert [each.ending for each in endings] == [Ending.TIMED_OUT]
     assert not timers
+
+
+class ManualTime:
+    """Timers of a loop whose time passes when it is told to."""
+
+    def __init__(self):
+        self.now_s = 0.0
+        self.timer = None
+
+    def now(self):
+        return self.now_s
+
+    def call_later(self, delay_s, callback, context):
+        self.timer = delay_s, callback
+
+    def pass_time(self):
+        (delay_s, callback), self.timer = self.timer, None
+        self.now_s += delay_s
+        callback()
+
+
+@pytest.mark.parametrize("part", [1.0, 0.5, 0.9])
+def test_a_worker_that_computes_all_the_time_ends_within_5_ms_of_its_cpu_time(part):
+    times, endings = ManualTime(), []
+    # The early looks are 0.16, 0.32 and 0.64 s after the start, and the first quarter comes after 15 minutes.
+    deadline = Deadline(times, 3600.0, 0.2, lambda: 1.0 + part * times.now(), endings.append, 1.0, now=times.now)
+    deadline.start()
+    while times.timer:
+        times.pass_time()
+    assert [each.ending for each in endings] == [Ending.CPU_LIMIT]
+    assert 0.2 < part * times.now() < 0.2 + 0.0055
+
+
+def test_a_worker_that_stops_computing_just_before_its_limit_has_its_wall_time():
+    times, endings, looks = ManualTime(), [], []
+
+    def cpu_s():
+        looks.append(times.now())
+        return 0.199
+
+    Deadline(times, 1.0, 0.2, cpu_s, endings.append, now=times.now).start()
+    while times.timer:
+        times.pass_time()
+    assert [each.ending for each in endings] == [Ending.TIMED_OUT]
+    assert times.now() == pytest.approx(1.0)
+    assert len(looks) <= 1.0 / 0.005 + 10
