@@ -17,12 +17,12 @@ class Budget:
     def __init__(self, total_s: float) -> None:
         self._left_s = total_s
 
-    async def spend(self, work: Awaitable[Answer], late: Callable[[], Exception]) -> Answer:
-        """Await `work` for as long as time is left; raises `late()` when it is over."""
+    async def spend(self, work: Awaitable[Answer], late: Callable[[], Exception], share: float = 1.0) -> Answer:
+        """Await `work` for as long as time is left, or for a share of that; raises `late()` when it is over."""
         loop = asyncio.get_running_loop()
         alarm = Alarm(asyncio.current_task(loop))
         started_s = loop.time()
-        others = Alarms.of(loop).set(alarm, started_s + self._left_s)
+        others = Alarms.of(loop).set(alarm, started_s + share * self._left_s)
         try:
             return await work
         except asyncio.CancelledError:

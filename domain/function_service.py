@@ -7,7 +7,7 @@ from attrs import define, field, frozen
 from typing_extensions import override
 
 from domain.budget import Budget
-from domain.errors import InvalidRequest, Problem, RuntimeUnavailable, StorageUnavailable
+from domain.errors import InvalidRequest, Problem, StorageUnavailable
 from domain.example_runs import ExampleRuns, Verdict
 from domain.function import Definition, Example, Function, FunctionNotFound, Precondition
 from domain.function_schema import FunctionSchema, SchemaRefused, told, within
@@ -16,6 +16,7 @@ from domain.json_text import JsonText
 from domain.language import Language, LanguageMapping, LanguageTitle
 from domain.ports import Clock, FunctionFilter, FunctionPage, FunctionRepository, Schema, SchemaCompiler, ScriptRunner
 from domain.script import Script
+from domain.script_check import parsed
 
 
 @frozen
@@ -89,9 +90,7 @@ class FunctionService:
         """
         title, budget = self._mapping.resolve(name), self._budget()
         made = await self._definition(request)
-        await budget.spend(
-            self._runners[title.language].check(title.language, made.script, owner), lambda: _check_late(title)
-        )
+        await parsed(self._runners[title.language], title.language, made.script, owner, budget)
         if check:
             await self._require_examples(owner, title, made)
         now, created = self._clock.now(), False
@@ -176,7 +175,3 @@ async def _misfits(examples: tuple[Example, ...], params: Schema | None, result:
 
 def _write_late() -> StorageUnavailable:
     return StorageUnavailable(stored="unknown", retry_after_ms=None)
-
-
-def _check_late(title: LanguageTitle) -> RuntimeUnavailable:
-    return RuntimeUnavailable(title.language, "its syntax checker did not answer in time. Repeat the call.")

@@ -7,7 +7,7 @@ from uuid import UUID
 from attrs import define, field, frozen
 
 from domain.budget import Budget
-from domain.errors import RuntimeUnavailable, StorageUnavailable
+from domain.errors import StorageUnavailable
 from domain.execution import Execution, ExecutionNotFound
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionKey
@@ -30,6 +30,7 @@ from domain.ports import (
 )
 from domain.quota import Quotas, Unlimited
 from domain.script import Script
+from domain.script_check import parsed
 from domain.session import LifetimePolicy, Renewal, Session, SessionClosed, SessionNotFound, SessionPatch, Status
 from domain.tasks import Tasks
 
@@ -115,9 +116,7 @@ class SessionService:
         size = len(script.source) + len(request.context) + len(request.metadata)
         await budget.spend(self._quotas.require_room(owner, size), StorageUnavailable)
         with self._quotas.adding(owner, size):
-            checked = await budget.spend(
-                self._runners[title.language].check(title.language, script, owner), lambda: _check_late(title)
-            )
+            checked = await parsed(self._runners[title.language], title.language, script, owner, budget)
             session = self._open(owner, title, script, request, function_version)
             made = Initialized(session.key, title, session.expires_at, script.hash, checked)
             if idempotency_key is not None:
@@ -255,7 +254,3 @@ class SessionService:
 
 def _write_late() -> StorageUnavailable:
     return StorageUnavailable(stored="unknown", retry_after_ms=None)
-
-
-def _check_late(title: LanguageTitle) -> RuntimeUnavailable:
-    return RuntimeUnavailable(title.language, "its syntax checker did not answer in time. Repeat the call.")
