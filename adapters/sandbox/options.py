@@ -33,6 +33,11 @@ class SandboxOptions:
     may take together, half of the host's memory when it is None. `running_max` bounds the executions that run at once,
     of which every owner has a fair share, `owner_running_max` those of one owner. After `forks_max` workers a room is
     replaced by a new one: forks of one interpreter share the layout of its memory and the secret of its hashes.
+
+    A syntax check may use `check_cpu_s` of CPU time, and `check_cpu_s_per_mb` for each MiB of its script; `check_timeout_s`
+    is its wall time on a host that has no processor for it. After a check that used more than `slow_check_share` of that,
+    an owner's scripts are checked apart from those of others for `slow_owner_s`. `checks_waiting_bytes_max` bounds the
+    scripts that wait for checkers of one kind, each of which counts 16 KiB at least.
     """
 
     runtimes_dir: Path
@@ -68,10 +73,23 @@ class SandboxOptions:
     cpu_s_max: int = field(default=3600, validator=ge(1))
     cpu_per_wall: float = field(default=2.0, validator=gt(0))
 
-    check_memory_mb: int = field(default=256, validator=ge(16))
-    check_timeout_s: float = field(default=1.0, validator=gt(0))
+    check_memory_mb: int = field(default=320, validator=ge(16))
+    check_timeout_s: float = field(default=5.0, validator=gt(0))
+    check_cpu_s: float = field(default=0.15, validator=gt(0))
+    check_cpu_s_per_mb: float = field(default=2.0, validator=ge(0))
+    slow_check_share: float = field(default=1 / 3, validator=gt(0))
+    slow_owner_s: float = field(default=60.0, validator=gt(0))
     checks_per_checker_max: int = field(default=1000, validator=ge(1))
-    checks_queued_max: int = field(default=256, validator=ge(1))
-    checks_queued_per_owner_max: int = field(default=16, validator=ge(1))
-    verdicts_max: int = field(default=4096, validator=ge(1))
+    checks_waiting_bytes_max: int = field(default=64 * MIB, validator=ge(1))
+    small_script_checkers: int = field(default=2, validator=ge(1))
     large_script_size: int = field(default=64 * KIB, validator=ge(1))
+    verdicts_max: int = field(default=4096, validator=ge(1))
+
+    @property
+    def checkers_max(self) -> int:
+        """How many processes may check scripts of one language: small ones, large ones, those of slow owners."""
+        return self.small_script_checkers + 2
+
+    def check_cpu_s_max(self, size: int) -> float:
+        """Return the CPU time that the check of a script of this size may use."""
+        return self.check_cpu_s + self.check_cpu_s_per_mb * size / MIB

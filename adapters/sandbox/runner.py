@@ -15,7 +15,6 @@ from adapters.bounded_cache import BoundedCache
 from adapters.sandbox.confinement.control_group import GroupLimits, NoControlGroup, make_control_group
 from adapters.sandbox.confinement.processors import why_none_is_free
 from adapters.sandbox.host_memory import memory_of_host
-from adapters.sandbox.operations.checker import TOO_HARD
 from adapters.sandbox.operations.execution import Executed, ScriptTask, execute
 from adapters.sandbox.operations.failures import PROTOCOL_BROKEN
 from adapters.sandbox.options import MIB, SandboxOptions
@@ -34,7 +33,7 @@ from domain.identity import Owner
 from domain.language import Language
 from domain.limits import Isolation
 from domain.ports import ScriptRun, ScriptRunner, Worker
-from domain.script import Script, ScriptSyntaxError, SyntaxFault
+from domain.script import Script, ScriptSyntaxError
 
 _LOOK_EVERY_S = 0.25
 _TEND_AT_EACH = 20
@@ -52,11 +51,6 @@ _NOT_USED = {
     "landlock": "the root holds nothing but the interpreter's own files, read-only, and it would have to be loaded "
     "inside the sandbox by a library that is not there",
 }
-
-
-@define
-class _Verdict:
-    fault: SyntaxFault | None
 
 
 @define(eq=False)
@@ -105,7 +99,6 @@ class SandboxScriptRunner(ScriptRunner):
     _runtimes: dict[Language, LanguageRuntime] = field(init=False)
     _places: Places[WorkerProcess] = field(init=False)
     _scripts: BoundedCache[str, Script] = field(init=False)
-    _verdicts: BoundedCache[tuple[Language, str, str], _Verdict] = field(init=False)
     _tending: asyncio.Task[None] | None = field(default=None, init=False)
     _no_group: str = field(default="", init=False)
     _protocol_breaks: int = field(default=0, init=False)
@@ -130,7 +123,6 @@ class SandboxScriptRunner(ScriptRunner):
             )
         )
         self._scripts = BoundedCache(options.script_cache_bytes_max, lambda script: len(script.source))
-        self._verdicts = BoundedCache(options.verdicts_max, lambda _: 1)
 
     @property
     def _running_max(self) -> int:
@@ -148,7 +140,7 @@ class SandboxScriptRunner(ScriptRunner):
         """What workers of sessions may have, and those beside them: spare ones, and those that check scripts."""
         options = self.options
         beside = len(options.languages) * (options.spares + options.spawning_max)
-        checkers = 2 * len(options.languages)
+        checkers = options.checkers_max * len(options.languages)
         memory_mb = beside * options.memory_mb + checkers * options.check_memory_mb
         workers = options.warm_workers_max + beside + checkers
         rooms = len(options.languages) * (ROOMS_MAX + 1)
@@ -209,16 +201,9 @@ class SandboxScriptRunner(ScriptRunner):
 
     @override
     async def check(self, language: Language, script: Script, owner: Owner) -> bool:
-        runtime = self._runtime(language)
-        key = (language, runtime.version, script.hash)
-        verdict = self._verdicts.get(key)
-        if verdict is None:
-            verdict = _Verdict(await runtime.check(script, owner))
-            # A host under load may be too slow for what it can do at another time.
-            if verdict.fault != TOO_HARD:
-                self._verdicts.put(key, verdict)
-        if verdict.fault is not None:
-            raise ScriptSyntaxError(verdict.fault)
+        fault = await self._runtime(language).check(script, owner)
+        if fault is not None:
+            raise ScriptSyntaxError(fault)
         return True
 
     @override

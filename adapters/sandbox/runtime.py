@@ -5,7 +5,8 @@ from collections.abc import Callable, Coroutine, Mapping
 
 from attrs import define, evolve, field
 
-from adapters.sandbox.operations.checker import CheckDesk, Checker
+from adapters.sandbox.operations.check_desk import CheckDesk
+from adapters.sandbox.operations.checker import Checker
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.rooms.blueprint import Blueprint
 from adapters.sandbox.rooms.launch import LaunchFailed
@@ -65,11 +66,13 @@ class LanguageRuntime:
             return
         self._blueprint = blueprint
         checking = self._starter(evolve(blueprint, memory_mb=self.options.check_memory_mb))
-        self._desk = CheckDesk(Checker(checking, self.options), Checker(checking, self.options), self.options)
+        self._desk = CheckDesk(lambda: Checker(checking, self.options), self.options)
         await self._shelf(self.options.memory_mb).open()
 
     async def close(self) -> None:
-        """Start nothing more, and end the spare workers."""
+        """Start nothing more, and end the checks and the spare workers."""
+        if self._desk is not None:
+            await self._desk.close()
         for shelf in self._shelves.values():
             await shelf.close()
 

@@ -1,52 +1,63 @@
-"""Parses scripts in sandboxed processes that never run them."""
+"""Parses scripts in a sandboxed process that never runs them."""
 
-import asyncio
 import secrets
-from collections import Counter
 from collections.abc import Awaitable, Callable
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from adapters.sandbox.operations.answers import FaultTold, read_answer
-from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.workers.exchange import Ending
+from adapters.sandbox.options import MIB, SandboxOptions
+from adapters.sandbox.workers.exchange import Ending, Exchange
 from adapters.sandbox.workers.frames import ProtocolBroken, encode_frame
 from adapters.sandbox.workers.process import WorkerProcess
-from domain.errors import Overloaded
-from domain.identity import Owner
-from domain.script import Script, SyntaxFault
+from domain.script import SyntaxFault
 
-QUEUE = "the syntax check"
 TOO_HARD = SyntaxFault("too large or too deep to check")
+_MEMORY_SHARE = 0.5
+
+
+@frozen
+class Checked:
+    """Why a script does not parse, None when it does, and the CPU time of the check.
+
+    A check that is not `in_time` has no verdict: the processors were too busy for it.
+    """
+
+    fault: SyntaxFault | None
+    cpu_s: float
+    in_time: bool = True
 
 
 @define(eq=False)
 class Checker:
-    """One process that parses one script at a time; replaced after a crash, a timeout, or enough checks."""
+    """One process that parses one script at a time.
+
+    It is replaced after a crash, a check over a limit, a check that took much memory (the next script would find less),
+    or enough checks.
+    """
 
     start: Callable[[], Awaitable[WorkerProcess]]
     options: SandboxOptions
-    _turn: asyncio.Lock = field(factory=asyncio.Lock, init=False)
     _process: WorkerProcess | None = field(default=None, init=False)
     _checks: int = field(default=0, init=False)
 
-    async def check(self, source: bytes) -> SyntaxFault | None:
-        """Return why the script does not parse, None when it does.
-
-        Raises LaunchFailed when there is no process to be had.
-        """
-        async with self._turn:
-            process = await self._ready()
-            nonce = secrets.token_hex(12)
-            operation = encode_frame(b'{"op":"check","nonce":"%s"}' % nonce.encode(), source)
-            exchange = await process.exchange(operation, self.options.check_timeout_s)
-            if exchange.ending is not Ending.ANSWERED or exchange.frame is None:
-                return TOO_HARD
-            try:
-                return _fault(read_answer(exchange.frame, nonce).fault)
-            except ProtocolBroken:
-                process.kill()
-                return TOO_HARD
+    async def check(self, source: bytes) -> Checked:
+        """Parse a script, within a CPU time that grows with its size; raises LaunchFailed."""
+        process = await self._ready()
+        nonce = secrets.token_hex(12)
+        operation = encode_frame(b'{"op":"check","nonce":"%s"}' % nonce.encode(), source)
+        cpu_s_max = self.options.check_cpu_s_max(len(source))
+        exchange = await process.exchange(operation, self.options.check_timeout_s, cpu_s_max)
+        cpu_s = exchange.elapsed_s if exchange.cpu_s is None else exchange.cpu_s
+        if (exchange.footprint.memory_bytes or 0) > _MEMORY_SHARE * self.options.check_memory_mb * MIB:
+            process.kill()
+        if exchange.ending is Ending.TIMED_OUT:
+            return Checked(None, cpu_s, in_time=False)
+        try:
+            return Checked(_fault(exchange, nonce), cpu_s)
+        except ProtocolBroken:
+            process.kill()
+            return Checked(TOO_HARD, cpu_s)
 
     async def _ready(self) -> WorkerProcess:
         process = self._process
@@ -59,37 +70,9 @@ class Checker:
         return process
 
 
-def _fault(told: FaultTold | None) -> SyntaxFault | None:
+def _fault(exchange: Exchange, nonce: str) -> SyntaxFault | None:
+    """Return what the checker found; raises ProtocolBroken."""
+    if exchange.ending is not Ending.ANSWERED or exchange.frame is None:
+        return TOO_HARD
+    told: FaultTold | None = read_answer(exchange.frame, nonce).fault
     return None if told is None else SyntaxFault(told.message.replace("\0", "\ufffd"), told.line, told.column)
-
-
-@define(eq=False)
-class CheckDesk:
-    """The checkers of one language: one for ordinary scripts, one that large ones keep to themselves."""
-
-    ordinary: Checker
-    large: Checker
-    options: SandboxOptions
-    _waiting: Counter[Owner] = field(factory=Counter, init=False)
-
-    async def check(self, script: Script, owner: Owner) -> SyntaxFault | None:
-        """Return why the script does not parse; raises Overloaded and LaunchFailed."""
-        options = self.options
-        if self._waiting[owner] >= options.checks_queued_per_owner_max:
-            raise Overloaded(QUEUE)
-        if self._waiting.total() >= options.checks_queued_max:
-            raise Overloaded(QUEUE)
-        self._waiting[owner] += 1
-        try:
-            return await self._check(script.source.encode())
-        finally:
-            self._waiting[owner] -= 1
-            self._waiting += Counter()
-
-    async def _check(self, source: bytes) -> SyntaxFault | None:
-        checker = self.large if len(source) > self.options.large_script_size else self.ordinary
-        try:
-            async with asyncio.timeout(self.options.queue_timeout_s + self.options.check_timeout_s):
-                return await checker.check(source)
-        except TimeoutError:
-            raise Overloaded(QUEUE) from None

@@ -1,0 +1,319 @@
+"""Checks are shared fairly among owners, equal ones are made once, and none waits for ever."""
+
+import asyncio
+from collections.abc import Awaitable
+
+import pytest
+from attrs import define, field
+
+from adapters.sandbox.operations.check_desk import CheckDesk
+from adapters.sandbox.operations.checker import TOO_HARD, Checked
+from adapters.sandbox.options import KIB, SandboxOptions
+from adapters.sandbox.rooms.launch import LaunchFailed
+from domain.errors import Overloaded
+from domain.identity import ANONYMOUS, Owner
+from domain.script import SyntaxFault
+from tests.contracts.script_runs import script_of
+
+NEIGHBOUR, ALICE, BOB = Owner("neighbour"), Owner("alice"), Owner("bob")
+HOSTILE = [Owner(f"hostile {n}") for n in range(3)]
+QUICK, SLOW = Checked(None, 0.001), Checked(None, 0.15)
+LARGE = 100 * KIB
+
+
+@define(eq=False)
+class ManualCheckers:
+    """Checkers whose checks end when the test says so."""
+
+    under_way: dict[str, asyncio.Future[Checked]] = field(factory=dict)
+    begun: list[str] = field(factory=list)
+
+    async def check(self, source: bytes) -> Checked:
+        text = source.decode().strip()
+        assert text not in self.under_way
+        self.begun.append(text)
+        self.under_way[text] = ended = asyncio.get_running_loop().create_future()
+        try:
+            return await ended
+        finally:
+            del self.under_way[text]
+
+    async def end(self, text: str, checked: Checked | Exception = QUICK) -> None:
+        if isinstance(checked, Exception):
+            self.under_way[text].set_exception(checked)
+        else:
+            self.under_way[text].set_result(checked)
+        await settle()
+
+    async def end_all(self, checked: Checked = QUICK) -> None:
+        while self.under_way:
+            await self.end(next(iter(self.under_way)), checked)
+
+
+class ManualNow:
+    now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def checkers() -> ManualCheckers:
+    return ManualCheckers()
+
+
+@pytest.fixture
+def now() -> ManualNow:
+    return ManualNow()
+
+
+@pytest.fixture
+def open_desk(checkers, now, tmp_path):
+    def open_desk(**options: object) -> CheckDesk:
+        return CheckDesk(lambda: checkers, SandboxOptions(runtimes_dir=tmp_path, **options), now)
+
+    return open_desk
+
+
+@pytest.fixture
+def desk(open_desk) -> CheckDesk:
+    return open_desk()
+
+
+async def started(check: Awaitable[SyntaxFault | None]) -> "asyncio.Future[SyntaxFault | None]":
+    future = asyncio.ensure_future(check)
+    await settle()
+    return future
+
+
+async def asked(desk: CheckDesk, owner: Owner, text: str, size: int = 0) -> "asyncio.Future[SyntaxFault | None]":
+    return await started(desk.check(script_of(text + " " * (size - len(text))), owner))
+
+
+class TestFairness:
+    async def test_at_most_one_check_of_each_other_owner_goes_before_a_neighbours(self, desk, checkers):
+        for n in range(14):
+            for owner in HOSTILE:
+                await asked(desk, owner, f"{owner} {n}")
+        asked_after = len(checkers.begun)
+        neighbour = await asked(desk, NEIGHBOUR, "small")
+        while "small" not in checkers.under_way:
+            await checkers.end(next(iter(checkers.under_way)))
+        assert checkers.begun.index("small") - asked_after <= len(HOSTILE)
+        await checkers.end("small")
+        assert await neighbour is None
+
+    async def test_an_owner_has_one_check_at_a_time_and_holds_no_second_checker(self, desk, checkers):
+        for n in range(5):
+            await asked(desk, ALICE, f"alice {n}")
+        await asked(desk, BOB, "bob")
+        assert list(checkers.under_way) == ["alice 0", "bob"]
+        await checkers.end_all()
+        assert checkers.begun == ["alice 0", "bob", "alice 1", "alice 2", "alice 3", "alice 4"]
+
+    async def test_small_scripts_do_not_wait_for_large_ones(self, desk, checkers):
+        for owner in (ALICE, BOB, *HOSTILE):
+            await asked(desk, owner, f"large {owner}", LARGE)
+        assert list(checkers.under_way) == ["large alice"]
+        await asked(desk, ALICE, "small")
+        assert list(checkers.under_way) == ["large alice", "small"]
+
+    async def test_after_a_slow_check_an_owners_scripts_wait_for_each_other_alone(self, desk, checkers):
+        for n in range(3):
+            for owner in HOSTILE:
+                await asked(desk, owner, f"{owner} {n}")
+        # The first of each show what they are; all others are checked one at a time, also those that waited already.
+        for owner in HOSTILE:
+            await checkers.end(f"{owner} 0", SLOW)
+        assert list(checkers.under_way) == [f"{HOSTILE[0]} 1"]
+        for owner in (NEIGHBOUR, ALICE):
+            await asked(desk, owner, f"small {owner}")
+        await asked(desk, BOB, "large", LARGE)
+        assert list(checkers.under_way) == [f"{HOSTILE[0]} 1", "small neighbour", "small alice", "large"]
+
+    async def test_slow_owners_take_turns(self, desk, checkers):
+        for owner in HOSTILE:
+            slow = await asked(desk, owner, f"{owner} first")
+            await checkers.end(f"{owner} first", SLOW)
+            assert await slow is None
+        for n in range(2):
+            for owner in HOSTILE[::-1]:
+                await asked(desk, owner, f"{owner} {n}")
+        await checkers.end_all()
+        assert checkers.begun[3:] == [f"{owner} {n}" for n in range(2) for owner in HOSTILE[::-1]]
+
+    async def test_after_a_minute_an_owner_is_like_the_others_again(self, desk, checkers, now):
+        await asked(desk, ALICE, "slow")
+        await checkers.end("slow", SLOW)
+        await asked(desk, ALICE, "second")
+        await asked(desk, ALICE, "large", LARGE)
+        assert list(checkers.under_way) == ["second"]
+        await checkers.end_all()
+        now.now_s += 60
+        await asked(desk, ALICE, "third")
+        await asked(desk, ALICE, "large again", LARGE)
+        assert list(checkers.under_way) == ["third", "large again"]
+
+    async def test_what_is_slow_depends_on_the_size(self, desk, checkers):
+        await asked(desk, ALICE, "large", LARGE)
+        await checkers.end("large", Checked(None, 0.1))
+        await asked(desk, ALICE, "small")
+        await asked(desk, ALICE, "second large", LARGE)
+        assert list(checkers.under_way) == ["small", "second large"]
+
+
+class TestSharing:
+    async def test_equal_scripts_of_an_owner_share_a_check(self, desk, checkers):
+        calls = [await asked(desk, ALICE, "same") for _ in range(200)]
+        fault = SyntaxFault("invalid syntax", 1, 2)
+        await checkers.end("same", Checked(fault, 0.001))
+        assert await asyncio.gather(*calls) == [fault] * 200
+        assert checkers.begun == ["same"]
+
+    async def test_equal_scripts_of_two_owners_do_not(self, desk, checkers):
+        first = await asked(desk, ALICE, "same")
+        await checkers.end("same")
+        second = await asked(desk, BOB, "same")
+        assert first.done()
+        assert not second.done()
+        await checkers.end("same")
+        assert await second is None
+        assert checkers.begun == ["same", "same"]
+
+    async def test_a_verdict_is_remembered_for_its_owner(self, desk, checkers):
+        first = await asked(desk, ALICE, "same")
+        await checkers.end("same", Checked(SyntaxFault("no"), 0.001))
+        assert await desk.check(script_of("same"), ALICE) == await first
+        assert checkers.begun == ["same"]
+
+    async def test_a_script_that_was_too_hard_is_checked_again(self, desk, checkers):
+        first = await asked(desk, ALICE, "hard")
+        await checkers.end("hard", Checked(TOO_HARD, 0.2))
+        assert await first == TOO_HARD
+        await asked(desk, ALICE, "hard")
+        assert checkers.begun == ["hard", "hard"]
+
+    @pytest.mark.parametrize("is_waiting", [True, False])
+    async def test_when_the_first_caller_hangs_up_the_others_have_their_verdict(self, desk, checkers, is_waiting):
+        if is_waiting:
+            await asked(desk, ALICE, "before")
+        first, second = await asked(desk, ALICE, "same"), await asked(desk, ALICE, "same")
+        first.cancel()
+        await settle()
+        assert first.cancelled()
+        await checkers.end_all()
+        assert await second is None
+        assert checkers.begun.count("same") == 1
+
+    async def test_when_the_first_caller_has_no_more_time_the_others_have_their_verdict(self, desk, checkers):
+        await asked(desk, ALICE, "before")
+        first = await started(asyncio.wait_for(desk.check(script_of("same"), ALICE), 0.01))
+        second = await asked(desk, ALICE, "same")
+        with pytest.raises(TimeoutError):
+            await first
+        await checkers.end_all()
+        assert await second is None
+
+    async def test_a_check_that_nobody_waits_for_does_not_begin(self, desk, checkers):
+        await asked(desk, ALICE, "before")
+        calls = [await asked(desk, ALICE, "same") for _ in range(2)]
+        for call in calls:
+            call.cancel()
+        await settle()
+        assert desk.waiting == 0
+        await checkers.end_all()
+        assert checkers.begun == ["before"]
+
+    async def test_a_script_whose_check_was_withdrawn_is_checked_when_it_comes_again(self, desk, checkers):
+        await asked(desk, ALICE, "before")
+        withdrawn = await asked(desk, ALICE, "same")
+        withdrawn.cancel()
+        again = asyncio.ensure_future(desk.check(script_of("same"), ALICE))
+        await settle()
+        await checkers.end_all()
+        assert await again is None
+        assert checkers.begun == ["before", "same"]
+
+    async def test_a_check_that_has_begun_goes_on_without_callers_and_is_remembered(self, desk, checkers):
+        call = await asked(desk, ALICE, "same")
+        call.cancel()
+        await settle()
+        assert list(checkers.under_way) == ["same"]
+        await checkers.end("same")
+        assert await desk.check(script_of("same"), ALICE) is None
+        assert checkers.begun == ["same"]
+
+    async def test_a_failed_start_is_told_to_all_callers_and_the_next_one_tries_again(self, desk, checkers):
+        calls = [await asked(desk, ALICE, "same") for _ in range(2)]
+        await checkers.end("same", LaunchFailed("no namespaces"))
+        for call in calls:
+            with pytest.raises(LaunchFailed, match="no namespaces"):
+                await call
+        again = await asked(desk, ALICE, "same")
+        await checkers.end("same")
+        assert await again is None
+
+
+class TestBounds:
+    async def test_a_check_waits_as_long_as_it_may_and_no_longer(self, open_desk, checkers):
+        desk = open_desk(queue_timeout_s=0.01)
+        running = await asked(desk, ALICE, "first")
+        with pytest.raises(Overloaded, match="the syntax check"):
+            await desk.check(script_of("second"), ALICE)
+        await settle()
+        assert desk.waiting == 0
+        # What has begun is not cut short by the bound of the wait.
+        await checkers.end("first")
+        assert await running is None
+        assert checkers.begun == ["first"]
+
+    async def test_many_checks_of_an_owner_wait(self, desk, checkers):
+        calls = [await asked(desk, ANONYMOUS, f"script {n}") for n in range(300)]
+        await checkers.end_all()
+        assert await asyncio.gather(*calls) == [None] * 300
+
+    async def test_scripts_that_wait_are_bounded_by_their_bytes(self, open_desk, checkers):
+        desk = open_desk(checks_waiting_bytes_max=300 * KIB)
+        calls = [await asked(desk, ANONYMOUS, f"large {n}", LARGE) for n in range(4)]
+        with pytest.raises(Overloaded):
+            await desk.check(script_of("one more" + " " * LARGE), ANONYMOUS)
+        small = await asked(desk, ANONYMOUS, "small")
+        await checkers.end_all()
+        assert await asyncio.gather(*calls, small) == [None] * 5
+
+    async def test_small_scripts_that_wait_are_bounded_in_number(self, open_desk):
+        desk = open_desk(checks_waiting_bytes_max=64 * KIB)
+        for n in range(5):
+            await asked(desk, ANONYMOUS, f"script {n}")
+        with pytest.raises(Overloaded):
+            await desk.check(script_of("one more"), ANONYMOUS)
+
+    async def test_a_flood_of_one_owner_leaves_room_for_others(self, open_desk):
+        desk = open_desk(checks_waiting_bytes_max=160 * KIB)
+        flood = [await asked(desk, ALICE, f"script {n}") for n in range(20)]
+        assert [call.done() for call in flood] == [False] * 9 + [True] * 11
+        assert all(isinstance(call.exception(), Overloaded) for call in flood if call.done())
+        await asked(desk, BOB, "bob 1")
+        assert not (await asked(desk, BOB, "bob 2")).done()
+
+    async def test_a_check_for_which_the_host_had_no_time_says_nothing_about_the_script(self, desk, checkers):
+        call = await asked(desk, ALICE, "same")
+        await checkers.end("same", Checked(None, 0.001, in_time=False))
+        with pytest.raises(Overloaded):
+            await call
+        again = await asked(desk, ALICE, "same")
+        await checkers.end("same")
+        assert await again is None
+
+    async def test_at_the_end_callers_are_refused(self, desk, checkers):
+        calls = [await asked(desk, ALICE, f"script {n}") for n in range(3)]
+        await desk.close()
+        for call in calls:
+            with pytest.raises(LaunchFailed, match="stopping"):
+                await call
+        assert checkers.begun == ["script 0"]
