@@ -33,7 +33,7 @@ from entrypoints.host.messages import (
     write_report,
 )
 from entrypoints.host.options import ENVELOPE_SIZE_MAX, RuntimeHostOptions
-from entrypoints.host.queueing import acquire_while_connected
+from entrypoints.host.queueing import acquire_while_connected, check_while_connected
 from entrypoints.host.refusals import (
     JSON,
     Refusal,
@@ -127,11 +127,12 @@ class RuntimeHost:
         return Response(write_report(report), media_type=JSON)
 
     async def check(self, request: Request) -> Response:
-        """Parse a script without running it."""
+        """Parse a script without running it; closing the connection withdraws it."""
         self._require_open()
         asked = read_message(CheckRequest, await self._body(request, self._options.script_body_size_max))
         script = self._script(asked.script_content)
-        parsed = await self._runner.check(asked.language, script, Owner(asked.owner))
+        checking = self._runner.check(asked.language, script, Owner(asked.owner))
+        parsed = await check_while_connected(checking, request.receive)
         self._sources.put(script)
         return Response(msgspec.json.encode({"parsed": parsed}), media_type=JSON)
 

@@ -13,7 +13,7 @@ _UNIX = "unix:"
 _KEEPALIVE_S = 3.0
 """Less than servers keep an idle connection, so that none is used in the moment in which it is closed."""
 _SPARE_CONNECTIONS = 16
-"""For checks, evictions and health beside the runs."""
+"""For evictions and health beside the runs and checks."""
 
 
 def no_headers() -> Mapping[str, str]:
@@ -66,7 +66,8 @@ class Connection:
 
     async def open(self) -> None:
         """Get ready; nothing is connected yet."""
-        connections_max = self._options.runs_max * len(Language) + _SPARE_CONNECTIONS
+        options = self._options
+        connections_max = options.runs_max * len(Language) + options.checks_max + _SPARE_CONNECTIONS
         self._transport = httpx2.AsyncHTTPTransport(
             verify=self.url.startswith("https:"),
             trust_env=False,

@@ -23,7 +23,9 @@ from adapters.runtimes.connection import Answer, AnswerTooLarge, Connection, Una
 from adapters.runtimes.messages import CheckRequest, EvictRequest, Rubbish, write_execute
 from adapters.runtimes.options import RuntimeOptions
 from adapters.runtimes.reports import ReportReader
+from domain.errors import Overloaded
 from domain.execution import ExecutionUnknown, ScriptReport
+from domain.fair_turns import FairTurns
 from domain.identity import Owner
 from domain.language import Language
 from domain.ports import ScriptRun
@@ -31,6 +33,7 @@ from domain.script import Script
 
 _OK = 200
 _SMALL_ANSWER_SIZE_MAX = 262_144
+_CHECKS = "the syntax check"
 
 
 @define(eq=False)
@@ -45,11 +48,16 @@ class Host:
     _options: RuntimeOptions
     form: Form = field(default=Form.UNKNOWN, init=False)
     _reports: ReportReader = field(init=False)
+    _checks: FairTurns = field(init=False)
     _held: OrderedDict[str, None] = field(factory=OrderedDict, init=False)
     _unreached_until: float = field(default=0.0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._reports = ReportReader(self._options.result_size_max, self._options.output_size_max)
+        options = self._options
+        self._reports = ReportReader(options.result_size_max, options.output_size_max)
+        self._checks = FairTurns(
+            _CHECKS, options.checks_max, options.owner_checks_max, options.checks_waiting_bytes_max
+        )
 
     @property
     def is_cooling(self) -> bool:
@@ -87,11 +95,15 @@ class Host:
 
     async def check(self, language: Language, script: Script, owner: Owner, ends_at: float) -> bool:
         """Parse the script; raises ScriptSyntaxError, Overloaded or Refused."""
-        body = msgspec.json.encode(CheckRequest(language, owner, script.source))
         try:
-            answer = await self._post("/check", body, ends_at, _SMALL_ANSWER_SIZE_MAX)
-        except (Unanswered, AnswerTooLarge) as error:
-            raise Refused(str(error)) from error
+            async with asyncio.timeout_at(ends_at):
+                await self._checks.take(owner, len(script.source))
+        except TimeoutError:
+            raise Overloaded(_CHECKS) from None
+        try:
+            answer = await self._sent_check(CheckRequest(language, owner, script.source), ends_at)
+        finally:
+            self._checks.give_back(owner)
         parsed = read_check(answer)
         if answer.status == _OK:
             self._learn(Form.OWN, script.hash)
@@ -117,6 +129,12 @@ class Host:
         if self.form is Form.OLD and answer.status in NO_SUCH_PATH:
             return self._identity | {"status": "ok", "reason": "it answers, and has no health to tell"}
         return _described(answer) | self._identity
+
+    async def _sent_check(self, request: CheckRequest, ends_at: float) -> Answer:
+        try:
+            return await self._post("/check", msgspec.json.encode(request), ends_at, _SMALL_ANSWER_SIZE_MAX)
+        except (Unanswered, AnswerTooLarge) as error:
+            raise Refused(str(error)) from error
 
     async def _post(self, path: str, body: bytes, ends_at: float, size_max: int) -> Answer:
         try:

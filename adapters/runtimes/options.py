@@ -16,6 +16,9 @@ class RuntimeOptions:
     `runtime_timeout_s` is what a host may add to a script's own time limit; `cooldown_s` is how long a host that
     could not be reached is tried last. `output_size_max` bounds stdout and stderr, each. `held_max` hashes of scripts
     are remembered per host; of a forgotten one the source is sent once more.
+
+    A host is sent `checks_max` syntax checks at once, `owner_checks_max` of them for one owner; the scripts of others wait
+    and take `checks_waiting_bytes_max` in all, each of which counts 16 KiB at least.
     """
 
     token: str | None = field(default=None, repr=False)
@@ -28,6 +31,9 @@ class RuntimeOptions:
     evict_timeout_s: float = 1.0
     health_timeout_s: float = 0.8
     cooldown_s: float = 1.0
+    checks_max: int = 64
+    owner_checks_max: int = 8
+    checks_waiting_bytes_max: int = 67_108_864
     result_size_max: int = 1_048_576
     output_size_max: int = 262_144
     held_max: int = 10_000

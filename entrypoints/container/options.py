@@ -169,6 +169,7 @@ def runtime_options(settings: Settings) -> RuntimeOptions:
         token=settings.runtime_token.reveal() if settings.runtime_token else None,
         queue_timeout_s=settings.queue_timeout_ms / 1000,
         runtime_timeout_s=settings.runtime_timeout_seconds,
+        check_timeout_s=settings.request_timeout_ms / 1000,
         result_size_max=settings.max_result_size,
         output_size_max=_OUTPUT_SIZE_MAX,
     )

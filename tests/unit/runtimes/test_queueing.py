@@ -1,11 +1,11 @@
-"""Who waits for a worker leaves the queue with its client, and gives back what it was given too late."""
+"""Calls that wait for a worker or a check leave the queue with their client, and give back what came too late."""
 
 import asyncio
 
 import pytest
 
 from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
-from entrypoints.host.queueing import acquire_while_connected
+from entrypoints.host.queueing import acquire_while_connected, check_while_connected
 from entrypoints.host.refusals import Refusal
 from tests.contracts.script_runs import result_of, run_of, until
 
@@ -62,3 +62,32 @@ async def test_a_cancelled_wait_leaves_the_queue(runner):
     assert waiting.cancelled()
     assert runner.queued == 0
     await taken.release()
+
+
+async def test_a_check_is_answered_while_the_client_is_there():
+    async def parsed():
+        return True
+
+    assert await check_while_connected(parsed(), ManualConnection().receive) is True
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False])
+async def test_a_check_without_its_client_is_cancelled(is_cancelled):
+    begun, cancelled, connection = asyncio.Event(), asyncio.Event(), ManualConnection()
+
+    async def parsed():
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    waiting = asyncio.ensure_future(check_while_connected(parsed(), connection.receive))
+    await begun.wait()
+    if is_cancelled:
+        waiting.cancel()
+    else:
+        connection.closed.set()
+    with pytest.raises(asyncio.CancelledError if is_cancelled else Refusal):
+        await waiting
+    assert cancelled.is_set()

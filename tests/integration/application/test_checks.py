@@ -1,0 +1,70 @@
+"""Bursts of new scripts are checked whole, by this host's sandbox and by a runtime host's."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.runner import SandboxScriptRunner
+from entrypoints.container.controller import create_controller
+from entrypoints.host.options import RuntimeHostOptions
+from entrypoints.runtime_host import create_host
+from tests.contracts.served_hosts import WallClock, served, unix_socket
+from tests.integration.application.conftest import Api, serving, settings_for
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(params=["sandbox", "runtime host"])
+async def checked_at(request, database_url: str, data_dir: Path, tmp_path: Path) -> AsyncIterator[Api]:
+    """An application whose scripts are checked here, or by a host on a Unix socket."""
+    if request.param == "sandbox":
+        async with serving(create_controller(settings_for(database_url, data_dir))) as api:
+            yield api
+        return
+    sandbox = SandboxScriptRunner(SandboxOptions(runtimes_dir=data_dir / "runtimes", queue_timeout_s=10.0))
+    await sandbox.open()
+    path = tmp_path / "host.sock"
+    host = create_host(sandbox, WallClock(), RuntimeHostOptions(bind=f"unix:{path}"))
+    urls = dict.fromkeys(("NODEJS_RUNTIME_URL", "PYTHON_RUNTIME_URL"), f"unix:{path}")
+    application = create_controller(settings_for(database_url, data_dir, **urls))
+    async with served(host, unix_socket(path)), serving(application) as api:
+        yield api
+    await sandbox.close(5)
+
+
+async def statuses(api: Api, language: str, scripts: list[str]) -> set[int]:
+    answers = await asyncio.gather(
+        *(
+            api.client.post(
+                "/api/v1/initialize", headers={"Language-Title": f"{language}-x"}, json={"script_content": script}
+            )
+            for script in scripts
+        )
+    )
+    return {answer.status_code for answer in answers}
+
+
+@pytest.mark.parametrize("language", ["nodejs", "python"])
+async def test_200_different_new_scripts_at_once_are_all_taken(checked_at: Api, language) -> None:
+    scripts = [f"a = '{secrets.token_hex(8)}'" for _ in range(200)]
+    assert await statuses(checked_at, language, scripts) == {200}
+
+
+@pytest.mark.parametrize("language", ["nodejs", "python"])
+async def test_200_times_the_same_new_script_at_once_is_always_taken(checked_at: Api, language) -> None:
+    assert await statuses(checked_at, language, [f"a = '{secrets.token_hex(8)}'"] * 200) == {200}
+
+
+@pytest.mark.parametrize("language", ["nodejs", "python"])
+async def test_40_functions_at_once_are_all_registered(checked_at: Api, language) -> None:
+    answers = await asyncio.gather(
+        *(
+            checked_at.client.put(f"/api/v1/functions/{language}-f{n}", json={"script_content": f"a = {n}"})
+            for n in range(40)
+        )
+    )
+    assert {answer.status_code for answer in answers} == {201}

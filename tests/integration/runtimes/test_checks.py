@@ -1,0 +1,133 @@
+"""Syntax checks by a runtime host: all of a burst, fairly among owners, and none for a client that has left."""
+
+import asyncio
+from collections import Counter
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+from typing_extensions import override
+
+from adapters.memory.script_runner import MemoryScriptRunner
+from adapters.runtimes.connection import Connection
+from adapters.runtimes.host import Host
+from adapters.runtimes.options import RuntimeOptions
+from adapters.runtimes.script_runner import HttpScriptRunner
+from domain.errors import Overloaded
+from domain.identity import ANONYMOUS, Owner
+from domain.language import Language
+from entrypoints.host.options import RuntimeHostOptions
+from entrypoints.runtime_host import RuntimeHost
+from tests.contracts.script_runs import script_of, until
+from tests.contracts.served_hosts import WallClock, loopback_socket, served
+
+ALICE, BOB = Owner("alice"), Owner("bob")
+
+
+class HeldChecks(MemoryScriptRunner):
+    """Parses nothing of an owner until it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside: Counter[Owner] = Counter()
+        self.open: dict[Owner, asyncio.Event] = {ALICE: asyncio.Event(), BOB: asyncio.Event()}
+
+    @override
+    async def check(self, language, script, owner):
+        self.inside[owner] += 1
+        try:
+            await self.open[owner].wait()
+            return True
+        finally:
+            self.inside[owner] -= 1
+
+
+@pytest.fixture
+def behind():
+    return HeldChecks()
+
+
+@pytest.fixture
+def client(behind):
+    """Opens a client of a host with these options."""
+
+    @asynccontextmanager
+    async def open_client(**options):
+        listening, url = loopback_socket()
+        host = RuntimeHost(behind, WallClock(), RuntimeHostOptions())
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(served(host.app(), listening))
+            runner = HttpScriptRunner(RuntimeOptions(**options), {Language.PYTHON: [url]})
+            await runner.open()
+            stack.push_async_callback(runner.close)
+            yield runner
+
+    return open_client
+
+
+def asked(runner, owner, n):
+    return asyncio.ensure_future(runner.check(Language.PYTHON, script_of(f"a = {n}"), owner))
+
+
+async def test_a_flood_of_one_owner_has_a_part_of_the_host_and_a_neighbour_is_served(client, behind):
+    async with client(check_timeout_s=60.0) as runner:
+        flood = [asked(runner, ALICE, n) for n in range(200)]
+        await until(lambda: behind.inside[ALICE] == RuntimeOptions().owner_checks_max)
+        behind.open[BOB].set()
+        assert await asyncio.gather(*(asked(runner, BOB, n) for n in range(50))) == [True] * 50
+        assert behind.inside[ALICE] == RuntimeOptions().owner_checks_max
+        behind.open[ALICE].set()
+        assert await asyncio.gather(*flood) == [True] * 200
+
+
+async def test_a_check_whose_time_is_over_before_its_turn_is_overload(behind):
+    listening, url = loopback_socket()
+    options = RuntimeOptions(owner_checks_max=1)
+    async with served(RuntimeHost(behind, WallClock(), RuntimeHostOptions()).app(), listening):
+        host = Host("host", Connection(url, options), options)
+        await host.connection.open()
+        ends_at = asyncio.get_running_loop().time() + 60
+        first = asyncio.ensure_future(host.check(Language.PYTHON, script_of("a = 1"), ALICE, ends_at))
+        await until(lambda: behind.inside[ALICE])
+        with pytest.raises(Overloaded, match="the syntax check"):
+            await host.check(Language.PYTHON, script_of("a = 2"), ALICE, asyncio.get_running_loop().time() + 0.01)
+        behind.open[ALICE].set()
+        assert await first is True
+        await host.connection.close()
+
+
+async def test_scripts_that_wait_are_bounded(client, behind):
+    async with client(check_timeout_s=60.0, owner_checks_max=1, checks_waiting_bytes_max=65_536) as runner:
+        calls = [asked(runner, ALICE, 1)]
+        await until(lambda: behind.inside[ALICE] == 1)
+        calls += [asked(runner, ALICE, n) for n in range(2, 30)]
+        ended, waiting = await asyncio.wait(calls, return_when=asyncio.FIRST_EXCEPTION)
+        assert all(isinstance(call.exception(), Overloaded) for call in ended)
+        behind.open[ALICE].set()
+        assert await asyncio.gather(*waiting) == [True] * 5
+
+
+async def test_a_client_that_leaves_withdraws_its_check_from_the_host(client, behind):
+    async with client(check_timeout_s=60.0) as runner:
+        leaving = asked(runner, ALICE, 1)
+        await until(lambda: behind.inside[ALICE])
+        leaving.cancel()
+        await until(lambda: not behind.inside[ALICE])
+
+
+async def test_a_turn_whose_check_was_withdrawn_goes_to_the_next(client, behind):
+    async with client(check_timeout_s=60.0, owner_checks_max=1) as runner:
+        leaving, _, next_one = (asked(runner, ALICE, n) for n in range(3))
+        await until(lambda: behind.inside[ALICE])
+        leaving.cancel()
+        behind.open[ALICE].set()
+        assert await next_one is True
+
+
+async def test_no_check_waits_for_a_connection(client, behind):
+    behind.open[ANONYMOUS] = asyncio.Event()
+    options = RuntimeOptions()
+    async with client(check_timeout_s=60.0, runs_max=1, owner_checks_max=options.checks_max) as runner:
+        calls = [asked(runner, ANONYMOUS, n) for n in range(200)]
+        await until(lambda: behind.inside[ANONYMOUS] == options.checks_max)
+        behind.open[ANONYMOUS].set()
+        assert await asyncio.gather(*calls) == [True] * 200
