@@ -35,9 +35,10 @@ class SandboxOptions:
     replaced by a new one: forks of one interpreter share the layout of its memory and the secret of its hashes.
 
     A syntax check may use `check_cpu_s` of CPU time, and `check_cpu_s_per_mb` for each MiB of its script; `check_timeout_s`
-    is its wall time on a host that has no processor for it. After a check that used more than `slow_check_share` of that,
-    an owner's scripts are checked apart from those of others for `slow_owner_s`. `checks_waiting_bytes_max` bounds the
-    scripts that wait for checkers of one kind, each of which counts 16 KiB at least.
+    is its wall time on a host that has no processor for it. A check that uses more than `brief_check_cpu_s` and
+    `brief_check_cpu_s_per_mb` is slow: it is repeated apart from those of other owners, and so are all checks of its owner
+    for `slow_owner_s`. `checks_waiting_bytes_max` bounds the scripts that wait for checkers of one kind, each of which
+    counts 16 KiB at least.
     """
 
     runtimes_dir: Path
@@ -77,7 +78,8 @@ class SandboxOptions:
     check_timeout_s: float = field(default=5.0, validator=gt(0))
     check_cpu_s: float = field(default=0.15, validator=gt(0))
     check_cpu_s_per_mb: float = field(default=2.0, validator=ge(0))
-    slow_check_share: float = field(default=1 / 3, validator=gt(0))
+    brief_check_cpu_s: float = field(default=0.01, validator=gt(0))
+    brief_check_cpu_s_per_mb: float = field(default=1.0, validator=ge(0))
     slow_owner_s: float = field(default=60.0, validator=gt(0))
     checks_per_checker_max: int = field(default=1000, validator=ge(1))
     checks_waiting_bytes_max: int = field(default=64 * MIB, validator=ge(1))
@@ -93,3 +95,7 @@ class SandboxOptions:
     def check_cpu_s_max(self, size: int) -> float:
         """Return the CPU time that the check of a script of this size may use."""
         return self.check_cpu_s + self.check_cpu_s_per_mb * size / MIB
+
+    def brief_check_cpu_s_max(self, size: int) -> float:
+        """Return the CPU time beyond which the check of a script of this size is slow."""
+        return self.brief_check_cpu_s + self.brief_check_cpu_s_per_mb * size / MIB

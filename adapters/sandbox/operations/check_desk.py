@@ -12,6 +12,7 @@ from adapters.bounded_cache import BoundedCache
 from adapters.sandbox.operations.checker import TOO_HARD, Checked
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.rooms.launch import LaunchFailed
+from adapters.sandbox.workers.exchange import Ending
 from domain.errors import Overloaded
 from domain.fair_turns import FairTurns
 from domain.identity import Owner
@@ -25,8 +26,13 @@ _SLOW_OWNERS_MAX = 4096
 class ScriptChecker(Protocol):
     """Parses one script at a time."""
 
-    async def check(self, source: bytes) -> Checked:
-        """Parse a script; raises LaunchFailed."""
+    @property
+    def is_warm(self) -> bool:
+        """Whether the next check begins at once."""
+        ...
+
+    async def check(self, source: bytes, cpu_s_max: float) -> Checked:
+        """Parse a script within this CPU time; raises LaunchFailed."""
         ...
 
 
@@ -39,9 +45,11 @@ class _Verdict:
 class _Flight:
     """A check that is waiting or running, for all who wait for its verdict."""
 
-    verdict: asyncio.Task[SyntaxFault | None]
-    started: asyncio.Event
+    script: bytes
+    owner: Owner
     callers: int = 0
+    running: asyncio.Event = field(factory=asyncio.Event, init=False)
+    verdict: asyncio.Task[SyntaxFault | None] = field(init=False)
 
 
 @define(eq=False)
@@ -52,15 +60,16 @@ class _Lane:
     turns: FairTurns
 
     @asynccontextmanager
-    async def turn(self, owner: Owner, source: bytes) -> AsyncIterator[ScriptChecker]:
-        """Wait for a checker, the one that was used last if several are idle; raises Overloaded."""
-        await self.turns.take(owner, len(source))
-        checker = self.idle.pop()
+    async def turn(self, flight: _Flight) -> AsyncIterator[ScriptChecker]:
+        """Wait for a checker, the one of the warm ones that was used last; raises Overloaded."""
+        await self.turns.take(flight.owner, len(flight.script))
+        checker = max(reversed(self.idle), key=lambda idle: idle.is_warm)
+        self.idle.remove(checker)
         try:
             yield checker
         finally:
             self.idle.append(checker)
-            self.turns.give_back(owner)
+            self.turns.give_back(flight.owner)
 
 
 @define(eq=False)
@@ -68,8 +77,10 @@ class CheckDesk:
     """Checks the scripts of one language.
 
     Small scripts, large scripts, and the scripts of owners whose checks were slow have checkers of their own: none of
-    them waits for another kind. Equal scripts of one owner that wait or are parsed at the same time share one check, and
-    its verdict is kept for that owner alone: the time of an answer does not tell what other owners have.
+    them waits for another kind. The check of a small script that is slow is ended, and repeated among the slow ones.
+
+    Equal scripts of one owner that wait or are parsed at the same time share one check, and its verdict is kept for that
+    owner alone: the time of an answer does not tell what other owners have.
     """
 
     make_checker: Callable[[], ScriptChecker]
@@ -103,13 +114,13 @@ class CheckDesk:
         known = self._verdicts.get(key)
         if known is not None:
             return known.fault
-        flight = self._flights.get(key) or self._begin(key, script.source.encode())
+        flight = self._flights.get(key) or self._begin(key, script)
         flight.callers += 1
         try:
             return await self._verdict(flight)
         finally:
             flight.callers -= 1
-            if not flight.callers and not flight.started.is_set():
+            if not flight.callers and not flight.running.is_set():
                 flight.verdict.cancel()
                 self._forget(key, flight)
 
@@ -123,27 +134,29 @@ class CheckDesk:
 
     # One check, and those who wait for it.
 
-    def _begin(self, key: tuple[Owner, str], source: bytes) -> _Flight:
-        started = asyncio.Event()
-        task = asyncio.get_running_loop().create_task(self._judge(key, source, started))
-        self._flights[key] = flight = _Flight(task, started)
-        task.add_done_callback(lambda _: self._end(key, flight))
+    def _begin(self, key: tuple[Owner, str], script: Script) -> _Flight:
+        flight = self._flights[key] = _Flight(script.source.encode(), key[0])
+        flight.verdict = asyncio.get_running_loop().create_task(self._judge(key, flight))
+        flight.verdict.add_done_callback(lambda _: self._end(key, flight))
         return flight
 
     async def _verdict(self, flight: _Flight) -> SyntaxFault | None:
         try:
             async with asyncio.timeout(self.options.queue_timeout_s):
-                await flight.started.wait()
+                await flight.running.wait()
         except TimeoutError:
             raise Overloaded(QUEUE) from None
-        # Unlike the task itself, this can be cancelled without an end to the check.
-        await asyncio.wait([flight.verdict])
+        # Unlike a wait for the task itself, this can end without an end to the check.
+        patience_s = self.options.queue_timeout_s + self.options.check_timeout_s
+        ended, _ = await asyncio.wait([flight.verdict], timeout=patience_s)
+        if not ended:
+            raise Overloaded(QUEUE)
         if flight.verdict.cancelled():
             raise LaunchFailed("the service is stopping")
         return flight.verdict.result()
 
     def _end(self, key: tuple[Owner, str], flight: _Flight) -> None:
-        flight.started.set()
+        flight.running.set()
         self._forget(key, flight)
         if not flight.verdict.cancelled():
             flight.verdict.exception()  # perhaps nobody waits for it any more
@@ -154,30 +167,49 @@ class CheckDesk:
 
     # Which checker, and what its verdict means.
 
-    async def _judge(self, key: tuple[Owner, str], source: bytes, started: asyncio.Event) -> SyntaxFault | None:
-        checked = await self._checked(source, key[0], started)
-        if not checked.in_time:
+    async def _judge(self, key: tuple[Owner, str], flight: _Flight) -> SyntaxFault | None:
+        checked = await self._checked(flight)
+        if checked.ending is Ending.TIMED_OUT:
             raise Overloaded(QUEUE)
         # A host under load may be too slow for what it can do at another time.
         if checked.fault != TOO_HARD:
             self._verdicts.put(key, _Verdict(checked.fault))
         return checked.fault
 
-    async def _checked(self, source: bytes, owner: Owner, started: asyncio.Event) -> Checked:
-        lane = self._large if len(source) > self.options.large_script_size else self._small
-        if not self._is_slow(owner):
-            async with lane.turn(owner, source) as checker:
-                # Another check of this owner may have been slow while this one waited.
-                if not self._is_slow(owner):
-                    return await self._use(checker, source, owner, started)
-        async with self._slow.turn(owner, source) as checker:
-            return await self._use(checker, source, owner, started)
+    async def _checked(self, flight: _Flight) -> Checked:
+        if not self._is_slow(flight.owner):
+            is_large = len(flight.script) > self.options.large_script_size
+            checked = await (self._as_large(flight) if is_large else self._as_small(flight))
+            if checked is not None:
+                return checked
+        async with self._slow.turn(flight) as checker:
+            return await self._use(checker, flight, self.options.check_cpu_s_max(len(flight.script)))
 
-    async def _use(self, checker: ScriptChecker, source: bytes, owner: Owner, started: asyncio.Event) -> Checked:
-        started.set()
-        checked = await checker.check(source)
-        if checked.cpu_s > self.options.slow_check_share * self.options.check_cpu_s_max(len(source)):
-            self._slow_until.put(owner, self.now() + self.options.slow_owner_s)
+    async def _as_large(self, flight: _Flight) -> Checked | None:
+        """Return None when another check of this owner was slow while this one waited."""
+        async with self._large.turn(flight) as checker:
+            if self._is_slow(flight.owner):
+                return None
+            return await self._use(checker, flight, self.options.check_cpu_s_max(len(flight.script)))
+
+    async def _as_small(self, flight: _Flight) -> Checked | None:
+        """Return None when another check of this owner was slow while this one waited, or this one is."""
+        async with self._small.turn(flight) as checker:
+            if self._is_slow(flight.owner):
+                return None
+            checked = await self._use(checker, flight, self.options.brief_check_cpu_s_max(len(flight.script)))
+        if checked.ending is not Ending.CPU_LIMIT:
+            return checked
+        flight.running.clear()
+        if not flight.callers:
+            raise Overloaded(QUEUE)
+        return None
+
+    async def _use(self, checker: ScriptChecker, flight: _Flight, cpu_s_max: float) -> Checked:
+        flight.running.set()
+        checked = await checker.check(flight.script, cpu_s_max)
+        if checked.cpu_s > self.options.brief_check_cpu_s_max(len(flight.script)):
+            self._slow_until.put(flight.owner, self.now() + self.options.slow_owner_s)
         return checked
 
     def _is_slow(self, owner: Owner) -> bool:

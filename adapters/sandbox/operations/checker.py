@@ -18,14 +18,14 @@ _MEMORY_SHARE = 0.5
 
 @frozen
 class Checked:
-    """Why a script does not parse, None when it does, and the CPU time of the check.
+    """Why a script does not parse, None when it does; the CPU time of the check, and how it ended.
 
-    A check that is not `in_time` has no verdict: the processors were too busy for it.
+    A check that was `TIMED_OUT` has no verdict: the processors were too busy for it.
     """
 
     fault: SyntaxFault | None
     cpu_s: float
-    in_time: bool = True
+    ending: Ending = Ending.ANSWERED
 
 
 @define(eq=False)
@@ -41,23 +41,25 @@ class Checker:
     _process: WorkerProcess | None = field(default=None, init=False)
     _checks: int = field(default=0, init=False)
 
-    async def check(self, source: bytes) -> Checked:
-        """Parse a script, within a CPU time that grows with its size; raises LaunchFailed."""
+    @property
+    def is_warm(self) -> bool:
+        """Whether the next check needs no new process."""
+        return self._process is not None and self._process.is_alive
+
+    async def check(self, source: bytes, cpu_s_max: float) -> Checked:
+        """Parse a script within this CPU time; raises LaunchFailed."""
         process = await self._ready()
         nonce = secrets.token_hex(12)
         operation = encode_frame(b'{"op":"check","nonce":"%s"}' % nonce.encode(), source)
-        cpu_s_max = self.options.check_cpu_s_max(len(source))
         exchange = await process.exchange(operation, self.options.check_timeout_s, cpu_s_max)
         cpu_s = exchange.elapsed_s if exchange.cpu_s is None else exchange.cpu_s
         if (exchange.footprint.memory_bytes or 0) > _MEMORY_SHARE * self.options.check_memory_mb * MIB:
             process.kill()
-        if exchange.ending is Ending.TIMED_OUT:
-            return Checked(None, cpu_s, in_time=False)
         try:
-            return Checked(_fault(exchange, nonce), cpu_s)
+            return Checked(_fault(exchange, nonce), cpu_s, exchange.ending)
         except ProtocolBroken:
             process.kill()
-            return Checked(TOO_HARD, cpu_s)
+            return Checked(TOO_HARD, cpu_s, Ending.PROTOCOL_BROKEN)
 
     async def _ready(self) -> WorkerProcess:
         process = self._process

@@ -10,6 +10,7 @@ from adapters.sandbox.operations.check_desk import CheckDesk
 from adapters.sandbox.operations.checker import TOO_HARD, Checked
 from adapters.sandbox.options import KIB, SandboxOptions
 from adapters.sandbox.rooms.launch import LaunchFailed
+from adapters.sandbox.workers.exchange import Ending
 from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
 from domain.script import SyntaxFault
@@ -17,7 +18,7 @@ from tests.contracts.script_runs import script_of
 
 NEIGHBOUR, ALICE, BOB = Owner("neighbour"), Owner("alice"), Owner("bob")
 HOSTILE = [Owner(f"hostile {n}") for n in range(3)]
-QUICK, SLOW = Checked(None, 0.001), Checked(None, 0.15)
+QUICK, SLOW, OVER = Checked(None, 0.001), Checked(None, 0.3), Checked(TOO_HARD, 0.3, Ending.CPU_LIMIT)
 LARGE = 100 * KIB
 
 
@@ -25,12 +26,15 @@ LARGE = 100 * KIB
 class ManualCheckers:
     """Checkers whose checks end when the test says so."""
 
+    is_warm: bool = True
+    limits_s: list[float] = field(factory=list)
     under_way: dict[str, asyncio.Future[Checked]] = field(factory=dict)
     begun: list[str] = field(factory=list)
 
-    async def check(self, source: bytes) -> Checked:
+    async def check(self, source: bytes, cpu_s_max: float) -> Checked:
         text = source.decode().strip()
         assert text not in self.under_way
+        self.limits_s.append(cpu_s_max)
         self.begun.append(text)
         self.under_way[text] = ended = asyncio.get_running_loop().create_future()
         try:
@@ -123,18 +127,33 @@ class TestFairness:
         await asked(desk, ALICE, "small")
         assert list(checkers.under_way) == ["large alice", "small"]
 
-    async def test_after_a_slow_check_an_owners_scripts_wait_for_each_other_alone(self, desk, checkers):
+    async def test_slow_owners_wait_for_each_other_alone(self, desk, checkers):
         for n in range(3):
             for owner in HOSTILE:
                 await asked(desk, owner, f"{owner} {n}")
-        # The first of each show what they are; all others are checked one at a time, also those that waited already.
+        # The first of each show what they are. All others are checked one at a time, also those that waited already.
         for owner in HOSTILE:
-            await checkers.end(f"{owner} 0", SLOW)
-        assert list(checkers.under_way) == [f"{HOSTILE[0]} 1"]
+            await checkers.end(f"{owner} 0", OVER)
+        assert list(checkers.under_way) == [f"{HOSTILE[0]} 0"]
         for owner in (NEIGHBOUR, ALICE):
             await asked(desk, owner, f"small {owner}")
         await asked(desk, BOB, "large", LARGE)
-        assert list(checkers.under_way) == [f"{HOSTILE[0]} 1", "small neighbour", "small alice", "large"]
+        assert list(checkers.under_way) == [f"{HOSTILE[0]} 0", "small neighbour", "small alice", "large"]
+
+    async def test_a_slow_check_of_a_small_script_is_repeated_with_all_its_time(self, desk, checkers):
+        call = await asked(desk, ALICE, "slow")
+        await checkers.end("slow", OVER)
+        assert not call.done()
+        await checkers.end("slow", SLOW)
+        assert await call is None
+        brief_s, whole_s = checkers.limits_s
+        assert (round(brief_s, 3), round(whole_s, 3)) == (0.01, 0.15)
+
+    async def test_what_is_too_slow_among_the_slow_ones_is_refused(self, desk, checkers):
+        call = await asked(desk, ALICE, "slow")
+        for _ in range(2):
+            await checkers.end("slow", OVER)
+        assert await call == TOO_HARD
 
     async def test_slow_owners_take_turns(self, desk, checkers):
         for owner in HOSTILE:
@@ -161,10 +180,26 @@ class TestFairness:
 
     async def test_what_is_slow_depends_on_the_size(self, desk, checkers):
         await asked(desk, ALICE, "large", LARGE)
-        await checkers.end("large", Checked(None, 0.1))
+        await checkers.end("large", Checked(None, 0.05))
         await asked(desk, ALICE, "small")
         await asked(desk, ALICE, "second large", LARGE)
         assert list(checkers.under_way) == ["small", "second large"]
+
+    async def test_a_large_script_has_all_its_time_at_once(self, desk, checkers):
+        call = await asked(desk, ALICE, "large", LARGE)
+        await checkers.end("large", OVER)
+        assert await call == TOO_HARD
+        assert [round(limit_s, 2) for limit_s in checkers.limits_s] == [0.35]
+
+    async def test_a_warm_checker_is_preferred(self, tmp_path):
+        cold, warm = ManualCheckers(is_warm=False), ManualCheckers()
+        made = iter([warm, cold, cold, cold])
+        desk = CheckDesk(lambda: next(made), SandboxOptions(runtimes_dir=tmp_path))
+        for text in "abc":
+            call = await asked(desk, ALICE, text)
+            await warm.end_all()
+            assert await call is None
+        assert (warm.begun, cold.begun) == (["a", "b", "c"], [])
 
 
 class TestSharing:
@@ -193,7 +228,7 @@ class TestSharing:
 
     async def test_a_script_that_was_too_hard_is_checked_again(self, desk, checkers):
         first = await asked(desk, ALICE, "hard")
-        await checkers.end("hard", Checked(TOO_HARD, 0.2))
+        await checkers.end("hard", Checked(TOO_HARD, 0.001, Ending.DIED))
         assert await first == TOO_HARD
         await asked(desk, ALICE, "hard")
         assert checkers.begun == ["hard", "hard"]
@@ -248,6 +283,25 @@ class TestSharing:
         assert await desk.check(script_of("same"), ALICE) is None
         assert checkers.begun == ["same"]
 
+    async def test_a_slow_check_is_not_repeated_for_nobody(self, desk, checkers):
+        call = await asked(desk, ALICE, "same")
+        call.cancel()
+        await settle()
+        await checkers.end("same", OVER)
+        assert checkers.begun == ["same"]
+
+    async def test_a_slow_check_that_waits_again_is_withdrawn_with_its_last_caller(self, desk, checkers):
+        slow = await asked(desk, BOB, "slow")
+        call = await asked(desk, ALICE, "same")
+        for text in ("slow", "same"):
+            await checkers.end(text, OVER)
+        assert list(checkers.under_way) == ["slow"]
+        call.cancel()
+        await settle()
+        await checkers.end_all()
+        assert slow.done()
+        assert checkers.begun == ["slow", "same", "slow"]
+
     async def test_a_failed_start_is_told_to_all_callers_and_the_next_one_tries_again(self, desk, checkers):
         calls = [await asked(desk, ALICE, "same") for _ in range(2)]
         await checkers.end("same", LaunchFailed("no namespaces"))
@@ -271,6 +325,15 @@ class TestBounds:
         await checkers.end("first")
         assert await running is None
         assert checkers.begun == ["first"]
+
+    async def test_a_check_that_is_repeated_has_an_end_to_its_wait_as_well(self, open_desk, checkers):
+        desk = open_desk(queue_timeout_s=0.01, check_timeout_s=0.01)
+        await asked(desk, BOB, "slow")
+        call = await asked(desk, ALICE, "same")
+        for text in ("slow", "same"):
+            await checkers.end(text, OVER)
+        with pytest.raises(Overloaded):
+            await call
 
     async def test_many_checks_of_an_owner_wait(self, desk, checkers):
         calls = [await asked(desk, ANONYMOUS, f"script {n}") for n in range(300)]
@@ -303,7 +366,7 @@ class TestBounds:
 
     async def test_a_check_for_which_the_host_had_no_time_says_nothing_about_the_script(self, desk, checkers):
         call = await asked(desk, ALICE, "same")
-        await checkers.end("same", Checked(None, 0.001, in_time=False))
+        await checkers.end("same", Checked(None, 0.001, Ending.TIMED_OUT))
         with pytest.raises(Overloaded):
             await call
         again = await asked(desk, ALICE, "same")
