@@ -59,7 +59,7 @@ class BatchForm:
         content = await read_body(request, self._size_max, self._timeout_s)
         if len(content) < _EXAMINED_SIZE_MAX:
             return self._batch(content)
-        return await self._examiner.run(request.caller.owner, lambda: self._batch(content))
+        return await self._examiner.run(request.caller.owner, len(content), lambda: self._batch(content))
 
     def _batch(self, content: bytes) -> Batch:
         envelope = self._envelopes.parsed(content)

@@ -34,7 +34,10 @@ class BodyForms:
         """Return the forms for these options."""
         stored = frozenset({"context", "metadata", "script_content"})
         objects = options.context_size_max + options.metadata_size_max + _ENVELOPE_SIZE
-        timeout_s, examiner = options.body_timeout_s, Examiner(options.examination_wait_s)
+        timeout_s, examiner = (
+            options.body_timeout_s,
+            Examiner(options.examination_wait_s, options.examination_bytes_max),
+        )
         return cls(
             examiner,
             BodyForm(

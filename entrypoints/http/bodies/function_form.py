@@ -76,7 +76,7 @@ class FunctionForm:
         Overloaded or ClientGone.
         """
         content = await read_body(request, self._size_max, self._timeout_s)
-        return await self._examiner.run(request.caller.owner, lambda: self._function(content))
+        return await self._examiner.run(request.caller.owner, len(content), lambda: self._function(content))
 
     def _function(self, content: bytes) -> FunctionRequest:
         body = self._envelopes.parsed(content)

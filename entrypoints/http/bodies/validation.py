@@ -87,7 +87,7 @@ class BodyForm(Generic[Body]):
                 return body
             if len(content) < _EXAMINED_SIZE_MAX:
                 return self._examined(content)
-        return await self.examiner.run(request.caller.owner, lambda: self.parsed(content))
+        return await self.examiner.run(request.caller.owner, len(content), lambda: self.parsed(content))
 
     def parsed(self, content: bytes) -> Body:
         """Return what a body that has been read stands for; raises as `read` does."""

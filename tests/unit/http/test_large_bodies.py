@@ -22,6 +22,7 @@ from entrypoints.http.payloads.values import json_text
 from tests.unit.http.test_validation import JSON_VALUES
 from tests.unit.http.world import OPTIONS
 
+MIB = 1024 * 1024
 EMOJI = b'"\\ud83d\\ude00"'
 DEFAULTS = HttpOptions(OPTIONS.limits)
 FORMS = BodyForms.of(DEFAULTS)
@@ -123,7 +124,7 @@ def test_a_hostile_batch_takes_a_few_times_its_size(content):
 @pytest.mark.parametrize("field", [b"tags", b"examples"])
 def test_a_function_with_very_many_elements_takes_a_few_times_its_size(field):
     content = b'{"script_content":"1","%b":[' % field + b"0," * 500_000 + b"0]}"
-    form = FunctionForm.of(DEFAULTS, Examiner(1.0))
+    form = FunctionForm.of(DEFAULTS, Examiner(1.0, MIB))
     assert peak_of(lambda: quietly(lambda: form._function(content))) < 6 * len(content)
 
 
@@ -211,9 +212,9 @@ class Work:
 
 
 async def test_large_bodies_are_examined_one_at_a_time_and_owners_follow_each_other():
-    examiner, order = Examiner(10.0), []
+    examiner, order = Examiner(10.0, MIB), []
     works = {name: Work(order, name) for name in ("a1", "a2", "a3", "b1")}
-    tasks = [asyncio.create_task(examiner.run(name[0], work)) for name, work in works.items()]
+    tasks = [asyncio.create_task(examiner.run(name[0], 1, work)) for name, work in works.items()]
     await works["a1"].begun.wait()
     assert order == ["a1"]
     for work in works.values():
@@ -223,25 +224,40 @@ async def test_large_bodies_are_examined_one_at_a_time_and_owners_follow_each_ot
 
 
 async def test_a_call_whose_turn_does_not_come_in_time_is_refused_and_may_be_repeated():
-    examiner, order = Examiner(0.01), []
+    examiner, order = Examiner(0.01, MIB), []
     first = Work(order, "first")
-    task = asyncio.create_task(examiner.run("a", first))
+    task = asyncio.create_task(examiner.run("a", 1, first))
     await first.begun.wait()
     with pytest.raises(Overloaded) as refusal:
-        await examiner.run("b", lambda: "second")
+        await examiner.run("b", 1, lambda: "second")
     assert refusal.value.details == {"stored": "no", "executed": "no", "retry_after_ms": 1000}
     first.end()
     assert await task == "first"
-    assert await examiner.run("b", lambda: "second") == "second"
+    assert await examiner.run("b", 1, lambda: "second") == "second"
+
+
+async def test_bodies_that_wait_hold_a_bounded_number_of_bytes_with_a_fair_share_for_each_owner():
+    examiner, order = Examiner(10.0, 10 * MIB), []
+    first = Work(order, "first")
+    tasks = [asyncio.create_task(examiner.run("a", MIB, first))]
+    await first.begun.wait()
+    tasks += [asyncio.create_task(examiner.run("a", 4 * MIB, lambda: "second")) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await examiner.run("a", MIB, lambda: "third")
+    assert [task.done() for task in tasks] == [False, False, False, True]
+    first.end()
+    assert await asyncio.gather(*tasks[:3]) == ["first", "second", "second"]
+    assert isinstance(tasks[3].exception(), Overloaded)
 
 
 async def test_a_caller_that_leaves_gives_up_its_turn_only_when_its_thread_has_ended():
-    examiner, order = Examiner(10.0), []
+    examiner, order = Examiner(10.0, MIB), []
     left, waiting, last = Work(order, "left"), Work(order, "waiting"), Work(order, "last")
-    leaver = asyncio.create_task(examiner.run("a", left))
+    leaver = asyncio.create_task(examiner.run("a", 1, left))
     await left.begun.wait()
-    waiter = asyncio.create_task(examiner.run("a", waiting))
-    task = asyncio.create_task(examiner.run("b", last))
+    waiter = asyncio.create_task(examiner.run("a", 1, waiting))
+    task = asyncio.create_task(examiner.run("b", 1, last))
     await asyncio.sleep(0)
     for each in (leaver, waiter):
         each.cancel()

@@ -243,7 +243,7 @@ def test_what_only_the_decoder_refuses_is_told_with_its_pointer():
     class Loose(msgspec.Struct):
         limits: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
-    form = BodyForm(Loose, 100, 1.0, lambda _: (), Examiner(1.0))
+    form = BodyForm(Loose, 100, 1.0, lambda _: (), Examiner(1.0, 100))
     with pytest.raises(InvalidRequest) as refusal:
         form._examined(b'{"limits": "2026-01-01T00:00:00"}')
     assert [problem.pointer for problem in refusal.value.problems] == ["/limits"]
