@@ -28,11 +28,16 @@ def is_plain(text: bytes, names: Iterable[bytes]) -> bool:
     `names` come twice. False means only that it must be examined.
     """
     shape = text.translate(_SHAPE)
-    if b"\\ud" in shape or _ASCII_ESCAPE.search(text) or any(text.count(name) > 1 for name in names):
+    if b"\\ud" in shape or _may_hide_name(text, names):
         return False
     if _is_unusual(shape) and any(map(_is_unusual, outside_strings(shape))):
         return False
     return not is_deeper(text, DEPTH_MAX) and is_utf8(text)
+
+
+def may_hide_fault(text: bytes, names: Iterable[bytes]) -> bool:
+    """Return whether a body that its decoder accepts may still have NUL, a bad number, or one of the `names` twice."""
+    return _may_hide_name(text, names) or has_unusual_numbers(text)
 
 
 def has_unusual_numbers(text: bytes) -> bool:
@@ -46,6 +51,11 @@ def written_size(text: bytes) -> int:
         return len(text)
     exponents = (match.groups(b"") for part in outside_strings(text) for match in _EXPONENT.finditer(part))
     return len(text) + sum(_digits(up, DIGITS_MAX) + _digits(down, FRACTION_DIGITS_MAX) for up, down in exponents)
+
+
+def _may_hide_name(text: bytes, names: Iterable[bytes]) -> bool:
+    """Return whether one of the names may come twice; an escape of an ASCII character may be a part of one, or NUL."""
+    return _ASCII_ESCAPE.search(text) is not None or any(text.count(name) > 1 for name in names)
 
 
 def _is_unusual(shape: bytes) -> bool:

@@ -23,7 +23,7 @@ from entrypoints.http.bodies.json_values import (
     without_half_pairs,
 )
 from entrypoints.http.bodies.members import MEMBERS_MAX, Members, members, starts_with
-from entrypoints.http.bodies.plain_json import DEPTH_MAX, is_plain, is_utf8
+from entrypoints.http.bodies.plain_json import DEPTH_MAX, is_plain, is_utf8, may_hide_fault
 from entrypoints.http.bodies.reading import read_body
 from entrypoints.http.bodies.schema import BodySchema
 from entrypoints.http.refusals import InvalidParams, invalid
@@ -123,12 +123,14 @@ class BodyForm(Generic[Body]):
             return None
         try:
             body = self._decoder.decode(content)
-            outermost = members(content)
-            if any(each.repeated for _, each in self._envelopes(outermost)) or any(self._faults(outermost)):
+            if may_hide_fault(content, self._names) and self._is_faulty(members(content)):
                 return None
         except _REFUSED:
             return None
         return None if any(True for _ in self.rules(body)) else body
+
+    def _is_faulty(self, outermost: Members) -> bool:
+        return any(each.repeated for _, each in self._envelopes(outermost)) or any(self._faults(outermost))
 
     def _envelopes(self, outermost: Members) -> Iterator[tuple[tuple[str, ...], Members]]:
         """Yield the members of the body, and of those of its fields that have fields of their own, with their path."""
