@@ -12,7 +12,7 @@ from adapters.sandbox.runner import SandboxScriptRunner
 from entrypoints.container.controller import create_controller
 from entrypoints.host.options import RuntimeHostOptions
 from entrypoints.runtime_host import create_host
-from tests.contracts.served_hosts import WallClock, served, unix_socket
+from tests.contracts.served_hosts import served, unix_socket
 from tests.integration.application.conftest import Api, serving, settings_for
 
 pytestmark = pytest.mark.timeout(120)
@@ -28,7 +28,7 @@ async def checked_at(request, database_url: str, data_dir: Path, tmp_path: Path)
     sandbox = SandboxScriptRunner(SandboxOptions(runtimes_dir=data_dir / "runtimes", queue_timeout_s=10.0))
     await sandbox.open()
     path = tmp_path / "host.sock"
-    host = create_host(sandbox, WallClock(), RuntimeHostOptions(bind=f"unix:{path}"))
+    host = create_host(sandbox, RuntimeHostOptions(bind=f"unix:{path}"))
     urls = dict.fromkeys(("NODEJS_RUNTIME_URL", "PYTHON_RUNTIME_URL"), f"unix:{path}")
     application = create_controller(settings_for(database_url, data_dir, **urls))
     async with served(host, unix_socket(path)), serving(application) as api:

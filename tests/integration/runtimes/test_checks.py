@@ -18,7 +18,7 @@ from domain.language import Language
 from entrypoints.host.options import RuntimeHostOptions
 from entrypoints.runtime_host import RuntimeHost
 from tests.contracts.script_runs import script_of, until
-from tests.contracts.served_hosts import WallClock, loopback_socket, served
+from tests.contracts.served_hosts import loopback_socket, served
 
 ALICE, BOB = Owner("alice"), Owner("bob")
 
@@ -53,7 +53,7 @@ def client(behind):
     @asynccontextmanager
     async def open_client(**options):
         listening, url = loopback_socket()
-        host = RuntimeHost(behind, WallClock(), RuntimeHostOptions())
+        host = RuntimeHost(behind, RuntimeHostOptions())
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(served(host.app(), listening))
             runner = HttpScriptRunner(RuntimeOptions(**options), {Language.PYTHON: [url]})
@@ -82,7 +82,7 @@ async def test_a_flood_of_one_owner_has_a_part_of_the_host_and_a_neighbour_is_se
 async def test_a_check_whose_time_is_over_before_its_turn_is_overload(behind):
     listening, url = loopback_socket()
     options = RuntimeOptions(owner_checks_max=1)
-    async with served(RuntimeHost(behind, WallClock(), RuntimeHostOptions()).app(), listening):
+    async with served(RuntimeHost(behind, RuntimeHostOptions()).app(), listening):
         host = Host("host", Connection(url, options), options)
         await host.connection.open()
         ends_at = asyncio.get_running_loop().time() + 60

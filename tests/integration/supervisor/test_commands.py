@@ -69,4 +69,4 @@ def test_a_folder_that_cannot_be_used_is_told(run, folder):
     (folder / "postgres" / "PG_VERSION").write_text("17")
     answer = run()
     assert answer.exit_code == 1
-    assert answer.output.startswith("Error: The data folder")
+    assert answer.output.startswith("Error: PostgreSQL 17 made the data folder")
