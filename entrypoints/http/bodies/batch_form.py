@@ -18,7 +18,6 @@ from entrypoints.http.bodies.validation import BodyForm, Flaw, refuse
 from entrypoints.http.options import HttpOptions
 from entrypoints.http.payloads.batches import BatchEnvelope
 from entrypoints.http.payloads.values import json_text
-from entrypoints.http.refusals import invalid
 from entrypoints.http.request import Request
 
 _PROBLEMS_MAX = 100
@@ -39,7 +38,7 @@ class BatchForm:
     @classmethod
     def of(cls, options: HttpOptions, forms: BodyForms) -> "BatchForm":
         """Return the form for these options, whose items have the form of `forms.execute`."""
-        rules = partial(_envelope_rules, options.batch_parallel_max)
+        rules = partial(_envelope_rules, options.batch_items_max, options.batch_parallel_max)
         size_max, timeout_s, examiner = options.batch_size_max, options.body_timeout_s, forms.examiner
         return cls(
             size_max,
@@ -64,10 +63,7 @@ class BatchForm:
     def _batch(self, content: bytes) -> Batch:
         envelope = self._envelopes.parsed(content)
         assert not isinstance(envelope.items, UnsetType), "the rules require items"
-        items = elements(envelope.items, self._items_max)
-        if not items:
-            raise invalid([Problem("/items", f"must have 1 to {self._items_max} items")])
-        return Batch(self._parsed(items), envelope.parallel)
+        return Batch(self._parsed(elements(envelope.items, self._items_max) or ()), envelope.parallel)
 
     def _parsed(self, items: Iterable[Raw]) -> list[JsonText]:
         parsed: list[JsonText] = []
@@ -83,11 +79,13 @@ class BatchForm:
         return parsed
 
 
-def _envelope_rules(parallel_max: int, envelope: BatchEnvelope) -> Iterator[Problem]:
+def _envelope_rules(items_max: int, parallel_max: int, envelope: BatchEnvelope) -> Iterator[Problem]:
     if isinstance(envelope.items, UnsetType):
         yield Problem("/items", "must be given: a list of objects with params")
     elif not starts_with(envelope.items, b"["):
         yield Problem("/items", "must be an array")
+    elif not elements(envelope.items, items_max):
+        yield Problem("/items", f"must have 1 to {items_max} items")
     if envelope.parallel > parallel_max:
         yield Problem("/parallel", f"must be at most {parallel_max}")
 

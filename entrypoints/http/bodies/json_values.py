@@ -16,10 +16,8 @@ _EXPONENT_LENGTH_MAX = 12
 _DOUBTFUL = re.compile(rb"(?<![0-9.])-?(?:[0-9.]{150,}+(?:[eE][+-]?[0-9]+)?|[0-9.]++[eE][+-]?0*+[1-9][0-9]{2,}+)")
 _HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _HALF_PAIR = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (_HIGH, _LOW, _HIGH, _LOW))
-_SOUND_OR_HALF = re.compile(
-    rb"((?:[^\\]++|\\[^u]|%b%b|\\u(?![dD][89a-fA-F]))++)|\\u[dD][89a-fA-F][0-9a-fA-F]{2}" % (_HIGH, _LOW), re.DOTALL
-)
 _PAIR_SIZE = 12
+_REPLACEMENT = rb"\ufffd"  # as long as the half that it replaces
 _SLICE_SIZE = 64 * 1024
 _NUL = "must not contain NUL (\\u0000), which PostgreSQL cannot hold"
 HALF_PAIR = "must not contain half of a surrogate pair"
@@ -48,18 +46,28 @@ def read_json(text: str) -> Any:
 
 def has_half_pair(text: bytes) -> bool:
     """Return whether a JSON text escapes half of a surrogate pair; decoders refuse it without saying so."""
-    escapes = text.replace(rb"\\", b"__")
-    for start in range(0, len(escapes), _SLICE_SIZE):
-        end = start + _SLICE_SIZE
-        found = _HALF_PAIR.search(escapes, start, end + _PAIR_SIZE)
-        if found and found.start() < end:
-            return True
-    return False
+    return any(True for _ in _half_pairs(text))
 
 
 def without_half_pairs(text: bytes) -> bytes:
     """Return a JSON text with the replacement character in place of each half of a surrogate pair."""
-    return _SOUND_OR_HALF.sub(lambda match: match[1] or rb"\ufffd", text) if has_half_pair(text) else text
+    replaced = bytearray()
+    for start, end in _half_pairs(text):
+        replaced = replaced or bytearray(text)
+        replaced[start:end] = _REPLACEMENT
+    return bytes(replaced) or text
+
+
+def _half_pairs(text: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where halves of surrogate pairs are escaped; between two slices other threads can run."""
+    if b"\\ud" not in text and b"\\uD" not in text:
+        return
+    escapes = text.replace(rb"\\", b"__")
+    for start in range(0, len(escapes), _SLICE_SIZE):
+        end = start + _SLICE_SIZE
+        for found in _HALF_PAIR.finditer(escapes, start, end + _PAIR_SIZE):
+            if found.start() < end:
+                yield found.span()
 
 
 def is_of_more_values(text: bytes, values_max: int) -> bool:

@@ -11,6 +11,7 @@ from domain.json_pointer import pointer
 from entrypoints.http.bodies.json_values import NumberText
 
 _ENVELOPE_DEPTH = 2
+_TEXT_LENGTH = 64
 _ARTICLES = {"integer": "an integer", "object": "an object", "array": "an array"}
 
 
@@ -27,18 +28,23 @@ class BodySchema:
 
 
 def _outline(value: Any, depth: int) -> Any:
-    """Return what a schema of envelopes looks at: nothing below `depth`, and no text that is not Unicode.
+    """Return what a schema of envelopes looks at: nothing below `depth`, and no text that is long or not Unicode.
 
-    No field of an envelope is a fraction, so None stands for all of them: neither is an integer.
+    No envelope limits the length of a text, and the first characters tell it from what an enum allows. No field of an
+    envelope is a fraction, so None stands for all of them: neither is an integer.
     """
     if isinstance(value, NumberText):
         return None
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
+        return _unicode(value[:_TEXT_LENGTH])
     if isinstance(value, dict):
         members = value.items() if depth else ()
-        return {_outline(name, 0): _outline(member, depth - 1) for name, member in members}
+        return {_unicode(name): _outline(member, depth - 1) for name, member in members}
     return [] if isinstance(value, list) else value
+
+
+def _unicode(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
 
 
 def _problems(error: ValidationError) -> Iterator[Problem]:

@@ -1,6 +1,6 @@
 """Bodies of requests, parsed into what is right by construction."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
@@ -36,6 +36,9 @@ _PROBLEMS_MAX = 100
 _PLAIN_SIZE_MAX = 64 * 1024
 _EXAMINED_SIZE_MAX = 16 * 1024
 """A larger body goes to a thread: up to these sizes a look takes a millisecond at most, and a thread a tenth of that."""
+
+_APART_LEVELS = 2
+"""A value with a form of its own may have all levels; it stands below the body and an array."""
 
 _NOT_LOCATED = "(the body has too many values to say where)"
 _REPEATED = "is given more than once"
@@ -123,11 +126,11 @@ class BodyForm(Generic[Body]):
             return None
         try:
             body = self._decoder.decode(content)
-            if may_hide_fault(content, self._names) and self._is_faulty(members(content)):
+            if any(self.rules(body)) or (may_hide_fault(content, self._names) and self._is_faulty(members(content))):
                 return None
         except _REFUSED:
             return None
-        return None if any(True for _ in self.rules(body)) else body
+        return body
 
     def _is_faulty(self, outermost: Members) -> bool:
         return any(each.repeated for _, each in self._envelopes(outermost)) or any(self._faults(outermost))
@@ -139,17 +142,19 @@ class BodyForm(Generic[Body]):
             if name in self._structs and starts_with(value, b"{"):
                 yield (name,), members(value)
 
-    def _faults(self, outermost: Members) -> Iterator[Problem]:
-        """Yield what no value may contain, by field."""
+    def _faults(self, outermost: Members, refused: Collection[str] = ()) -> Iterator[Problem]:
+        """Yield what no value may contain, by field; `refused` are pointers to fields that are not searched."""
         for name, value in outermost.values.items():
-            found = None if name in self.apart else fault(bytes(value), stored=name in self.stored)
-            if found:
-                yield Problem(pointer((name,)), f"{found} {_NOT_LOCATED}")
+            where = pointer((name,))
+            if name in self.apart or where in refused:
+                continue
+            if found := fault(bytes(value), stored=name in self.stored):
+                yield Problem(where, f"{found} {_NOT_LOCATED}")
 
     def _flaws(self, content: bytes) -> Iterator[Flaw]:
         """Yield what is wrong with a body, and where, unless it has too many values to look at each."""
         try:
-            _require_text(content)
+            _require_text(content, DEPTH_MAX + (_APART_LEVELS if self.apart else 0))
             if is_of_more_values(content, self.located_values_max):
                 yield from self._summary(content)
                 return
@@ -189,9 +194,10 @@ class BodyForm(Generic[Body]):
             if envelope.is_cut:
                 yield Problem(pointer(path), f"must not have more than {MEMBERS_MAX} fields")
                 return
-        yield from self._schema.problems(_outline(envelopes))
-        yield from self._faults(outermost)
-        yield from self.rules(_salvaged(self.form, content))
+        found = [*self._schema.problems(_outline(envelopes)), *self.rules(_salvaged(self.form, content))]
+        yield from found
+        # A field that is wrong as a whole is not searched, because a search takes far longer than all the rest.
+        yield from self._faults(outermost, {"/" + flaw.pointer.split("/")[1] for flaw in found if flaw.pointer})
 
 
 def _outline(envelopes: Mapping[tuple[str, ...], Members]) -> Any:
@@ -216,14 +222,14 @@ def _value(content: bytes) -> Any:
         raise ValueError(f"is not valid JSON: {error}") from None
 
 
-def _require_text(content: bytes) -> None:
+def _require_text(content: bytes, depth_max: int) -> None:
     """Raise ValueError with what is wrong with a body as a whole."""
     if not content:
         raise ValueError("is empty; send a JSON object")
     if content.startswith(b"\xef\xbb\xbf"):
         raise ValueError("begins with a byte order mark; send it without")
-    if is_deeper(content, DEPTH_MAX):
-        raise ValueError(f"is nested deeper than {DEPTH_MAX} levels")
+    if is_deeper(content, depth_max):
+        raise ValueError(f"is nested deeper than {depth_max} levels")
     try:
         content.decode()
     except UnicodeDecodeError as error:

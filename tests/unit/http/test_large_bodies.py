@@ -10,7 +10,7 @@ from attrs import evolve
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domain.errors import DomainError, FieldTooLarge, Overloaded
+from domain.errors import DomainError, FieldTooLarge, InvalidRequest, Overloaded
 from entrypoints.http.bodies.batch_form import BatchForm
 from entrypoints.http.bodies.examiner import Examiner
 from entrypoints.http.bodies.forms import BodyForms
@@ -119,6 +119,43 @@ def test_nul_in_what_is_stored_is_found_among_very_many_values():
 def test_a_hostile_batch_takes_a_few_times_its_size(content):
     form = BatchForm.of(DEFAULTS, FORMS)
     assert peak_of(lambda: quietly(lambda: form._batch(content))) < 6 * len(content)
+
+
+@pytest.mark.parametrize(
+    "text", [b"\\ud800aa" * 970_000, b"\\u0041\\ud800" * 650_000, b"\xf0\x9f\x98\x80" + b"a" * 7_800_000]
+)
+@pytest.mark.parametrize("around", [b'{"items":"%b"}', b'{"items":[{"params":"%b"}]}', b'{"items":[],"x":"%b"}'])
+def test_a_batch_with_one_long_text_takes_a_few_times_its_size(around, text):
+    form = BatchForm.of(DEFAULTS, FORMS)
+    assert peak_of(lambda: quietly(lambda: form._batch(around % text))) < 80 * MIB
+
+
+def test_a_field_that_is_too_large_is_not_searched_for_faults_among_very_many_values():
+    content = b'{"context": {"a": [' + b"1e100," * 60_000 + b"1e999]}}"
+    with pytest.raises(FieldTooLarge) as refusal:
+        FORMS.initialize.parsed(content)
+    assert refusal.value.pointer == "/context"
+
+
+@pytest.mark.parametrize(
+    ("content", "problems"),
+    [
+        (b'{"items":[],"x":1}', {"/items": "must have 1 to 1000 items", "/x": "is not a field that is known here"}),
+        (
+            b'{"items":[' + b"1," * 1000 + b'1],"parallel":0}',
+            {"/items": "must have 1 to 1000 items", "/parallel": "must be at least 1"},
+        ),
+        (
+            b'{"items":[{"params":' + b"[" * 99 + b"]" * 99 + b'}],"x":1}',
+            {"/x": "is not a field that is known here"},
+        ),
+        (b'{"items":[{"params":' + b"[" * 100 + b"]" * 100 + b"}]}", {"/items/0": "is nested deeper than 100 levels"}),
+    ],
+)
+def test_all_that_is_wrong_with_a_batch_is_said_at_once(content, problems):
+    with pytest.raises(InvalidRequest) as refusal:
+        BatchForm.of(DEFAULTS, FORMS)._batch(content)
+    assert {problem.pointer: problem.message for problem in refusal.value.problems} == problems
 
 
 @pytest.mark.parametrize("field", [b"tags", b"examples"])
