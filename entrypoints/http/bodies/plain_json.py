@@ -1,5 +1,6 @@
 """Cheap scans that tell whether a JSON text needs a closer look."""
 
+import codecs
 import re
 from collections.abc import Iterable
 
@@ -17,6 +18,8 @@ _EXPONENT = re.compile(rb"[0-9][eE](?:\+?0*([0-9]+)|-0*([0-9]+))")
 _ASCII_ESCAPE = re.compile(rb"\\u00[0-7]")
 _LONG = b"0" * (DIGITS_MAX + 1)
 _EXPONENT_DIGITS_MAX = 6
+_SLICE_SIZE = 64 * 1024
+_Decoder = codecs.getincrementaldecoder("utf-8")
 FRACTION_DIGITS_MAX = 16_383
 """What PostgreSQL's numeric holds after the point."""
 
@@ -69,10 +72,17 @@ def _digits(exponent: bytes, digits_max: int) -> int:
 
 def is_utf8(text: bytes) -> bool:
     """Return whether the bytes are UTF-8."""
-    if text.isascii():
-        return True
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+    return text.isascii() or utf8_fault_at(text) is None
+
+
+def utf8_fault_at(text: bytes) -> int | None:
+    """Return the first byte that is not UTF-8, or None; decoded text can take four times the memory, so it is sliced."""
+    decoder = _Decoder()
+    for start in range(0, len(text), _SLICE_SIZE):
+        end = start + _SLICE_SIZE
+        begun, _ = decoder.getstate()
+        try:
+            decoder.decode(text[start:end], final=end >= len(text))
+        except UnicodeDecodeError as error:
+            return start - len(begun) + error.start
+    return None

@@ -23,7 +23,7 @@ from entrypoints.http.bodies.json_values import (
     without_half_pairs,
 )
 from entrypoints.http.bodies.members import MEMBERS_MAX, Members, members, starts_with
-from entrypoints.http.bodies.plain_json import DEPTH_MAX, is_plain, is_utf8, may_hide_fault
+from entrypoints.http.bodies.plain_json import DEPTH_MAX, is_plain, is_utf8, may_hide_fault, utf8_fault_at
 from entrypoints.http.bodies.reading import read_body
 from entrypoints.http.bodies.schema import BodySchema
 from entrypoints.http.refusals import InvalidParams, invalid
@@ -230,10 +230,9 @@ def _require_text(content: bytes, depth_max: int) -> None:
         raise ValueError("begins with a byte order mark; send it without")
     if is_deeper(content, depth_max):
         raise ValueError(f"is nested deeper than {depth_max} levels")
-    try:
-        content.decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"is not UTF-8 at byte {error.start}") from None
+    fault_at = utf8_fault_at(content)
+    if fault_at is not None:
+        raise ValueError(f"is not UTF-8 at byte {fault_at}")
 
 
 def refuse(flaws_found: Iterable[Flaw]) -> None:

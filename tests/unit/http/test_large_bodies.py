@@ -17,6 +17,7 @@ from entrypoints.http.bodies.forms import BodyForms
 from entrypoints.http.bodies.function_form import FunctionForm
 from entrypoints.http.bodies.json_values import has_half_pair, without_half_pairs
 from entrypoints.http.bodies.members import elements, members
+from entrypoints.http.bodies.plain_json import utf8_fault_at
 from entrypoints.http.options import HttpOptions
 from entrypoints.http.payloads.values import json_text
 from tests.unit.http.test_validation import JSON_VALUES
@@ -114,6 +115,7 @@ def test_nul_in_what_is_stored_is_found_among_very_many_values():
         b'{"x":[' + b'"",' * 500_000 + b"1]}",
         b"{" + b'"a":{},' * 200_000 + b'"b":1}',
         b'{"items":[1e5' + b",1e5" * 375_000 + b',"\\ud800"]}',
+        b'"' + b"\xf0\x9f\x98\x80" * 375_000 + b"\xff",
     ],
 )
 def test_a_hostile_batch_takes_a_few_times_its_size(content):
@@ -214,6 +216,24 @@ def test_halves_of_surrogate_pairs_are_found_wherever_they_stand(letters, across
     expected = any("\ud800" <= letter <= "\udfff" for letter in json.loads(text))
     assert has_half_pair(text) == expected
     assert not any("\ud800" <= letter <= "\udfff" for letter in json.loads(without_half_pairs(text)))
+
+
+def fault_at(text: bytes) -> int | None:
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return None
+
+
+@pytest.mark.parametrize("before", [0, 1, 64 * 1024 - 3, 64 * 1024 - 2, 64 * 1024 - 1, 64 * 1024])
+@pytest.mark.parametrize(
+    "letters",
+    [b"\xf0\x9f\x98\x80", b"\xf0\x9f\x98", b"\xf0\x9f\x98a", b"\xc3\xa9\x80", b"\xed\xa0\x80", b"\xff", b"ab"],
+)
+def test_bytes_that_are_not_utf8_are_found_wherever_they_stand(before, letters):
+    text = b"x" * before + letters
+    assert utf8_fault_at(text) == fault_at(text)
 
 
 def test_the_names_of_an_object_are_known_without_its_values():
