@@ -1,12 +1,13 @@
 """How deep a JSON text is nested, whatever stands in its strings."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.json_text import is_deeper, without_strings
+from domain.json_text import is_deeper, outside_strings, without_strings
 
 values = st.recursive(
     st.none() | st.text(alphabet='[]{}"\\a') | st.integers(),
@@ -32,3 +33,30 @@ def test_the_depth_is_that_of_the_value(value) -> None:
 @pytest.mark.parametrize("text", [b'["[[[[', b'["\\', b'["[\\"[['])
 def test_a_string_without_an_end_goes_to_the_end(text: bytes) -> None:
     assert without_strings(text) == b"["
+
+
+SLICE_SIZE = 16 * 1024
+
+
+@pytest.mark.parametrize("missing", [0, 1, 2, 5])
+@pytest.mark.parametrize(
+    "value", [b'"a"', b'"\\"]"', b"-12.5e-300", b"[[1]]", b'{"a":[]}', b'"' + b"x" * 40_000 + b'"']
+)
+def test_a_value_at_the_end_of_a_slice_is_read_as_any_other(value: bytes, missing: int) -> None:
+    text = b"[[" + b" " * (SLICE_SIZE - 2 - missing) + value + b"," + value + b"]]"
+    assert without_strings(text) == re.sub(rb'"(?:[^"\\]|\\.)*"', b"", text)
+    depth = depth_of(json.loads(text))
+    assert is_deeper(text, depth - 1)
+    assert not is_deeper(text, depth)
+
+
+@pytest.mark.parametrize("missing", range(1, 12))
+def test_no_slice_ends_within_a_number(missing: int) -> None:
+    text = b"[" + b" " * (SLICE_SIZE - 1 - missing) + b"-12.5e-300,1]"
+    assert sum(part.count(b"-12.5e-300") for part in outside_strings(text)) == 1
+
+
+def test_brackets_are_counted_through_all_slices() -> None:
+    text = b"[" * 60 + b'"[",' * SLICE_SIZE + b"[" * 40 + b"]" * 100
+    assert is_deeper(text, 99)
+    assert not is_deeper(text, 100)
