@@ -100,3 +100,7 @@ def test_names_that_are_given_are_all_there_are():
     assert hosts_of(ALLOWED_HOSTS="API.example.com") == ("api.example.com",)
     assert hosts_of(ALLOWED_HOSTS="*") == ()
     assert hosts_of(HOST="0.0.0.0", ALLOWED_HOSTS="*.example.com") == ("*.example.com",)
+
+
+def test_a_large_body_waits_for_its_examination_as_long_as_a_request_may_take():
+    assert http_options(load_settings({"REQUEST_TIMEOUT_MS": "700"})).examination_wait_s == 0.7

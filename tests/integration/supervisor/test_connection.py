@@ -378,12 +378,18 @@ class Clients:
     """Clients of one server, and what the server has seen of them."""
 
     def __init__(
-        self, first: Client, refusals: list[int], accepted: list[BoundedConnection], received: asyncio.Queue[bytes]
+        self,
+        first: Client,
+        refusals: list[int],
+        accepted: list[BoundedConnection],
+        received: asyncio.Queue[bytes],
+        lost: asyncio.Queue[None],
     ) -> None:
         self.first = first
         self.refusals = refusals
         self.accepted = accepted
         self.received = received
+        self.lost = lost
         self._address = first[1].get_extra_info("peername")
         self._opened: list[asyncio.StreamWriter] = []
 
@@ -403,6 +409,7 @@ async def crowded(app: Any = length, kept_max: int = 2) -> AsyncIterator[Clients
     refusals: list[int] = []
     accepted: list[BoundedConnection] = []
     received = asyncio.Queue[bytes]()
+    lost = asyncio.Queue[None]()
 
     class Crowded(BoundedConnection):
         head_timeout_s = 60.0
@@ -416,12 +423,16 @@ async def crowded(app: Any = length, kept_max: int = 2) -> AsyncIterator[Clients
             super().data_received(data)
             received.put_nowait(data)
 
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            lost.put_nowait(None)
+
         @staticmethod
         def refused(status: HTTPStatus) -> None:
             refusals.append(status.value)
 
     async with connected(Crowded, app) as first:
-        clients = Clients(first, refusals, accepted, received)
+        clients = Clients(first, refusals, accepted, received, lost)
         try:
             yield clients
         finally:
@@ -517,6 +528,43 @@ async def test_connections_with_a_request_are_kept_and_a_further_one_is_refused(
         for reader, _ in held:
             assert await answered(reader) == ANSWER
         assert await asked(held[1]) == ANSWER
+
+
+async def test_a_connection_that_has_begun_its_next_head_is_kept_until_its_answer():
+    begun, may_answer = asyncio.Queue[None](), asyncio.Event()
+
+    async def slow(scope, receive, send):
+        begun.put_nowait(None)
+        await may_answer.wait()
+        await length(scope, receive, send)
+
+    async with crowded(slow, kept_max=1) as clients:
+        reader, writer = clients.first
+        for sent in (REQUEST, REQUEST[:1]):
+            writer.write(sent)
+            assert await clients.received.get() == sent
+        await begun.get()
+        assert (await asked(await clients.another()))[0] == b"HTTP/1.1 503 Service Unavailable"
+        may_answer.set()
+        assert await answered(reader) == ANSWER
+
+
+async def test_a_client_that_leaves_during_its_request_frees_its_place():
+    begun = asyncio.Queue[None]()
+
+    async def endless(_scope, _receive, _send):
+        begun.put_nowait(None)
+        await asyncio.Event().wait()
+
+    async with crowded(endless) as clients:
+        for _, writer in [clients.first, await clients.another()]:
+            writer.write(REQUEST)
+            await begun.get()
+        connections = clients.accepted[0].open_connections
+        assert (connections.kept, connections.busy) == (2, 2)
+        clients.first[1].close()
+        await clients.lost.get()
+        assert (connections.kept, connections.busy, connections.evicted) == (1, 1, 0)
 
 
 async def test_a_refused_connection_takes_no_place_while_it_lingers():

@@ -1,8 +1,6 @@
-"""Bodies of very many values: they are examined without an object for each, one at a time, and fairly."""
+"""Bodies of very many values: they are examined without an object for each."""
 
-import asyncio
 import json
-import threading
 import tracemalloc
 
 import pytest
@@ -10,14 +8,11 @@ from attrs import evolve
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domain.errors import DomainError, FieldTooLarge, InvalidRequest, Overloaded
+from domain.errors import DomainError, FieldTooLarge, InvalidRequest
 from entrypoints.http.bodies.batch_form import BatchForm
 from entrypoints.http.bodies.examiner import Examiner
 from entrypoints.http.bodies.forms import BodyForms
 from entrypoints.http.bodies.function_form import FunctionForm
-from entrypoints.http.bodies.json_values import has_half_pair, without_half_pairs
-from entrypoints.http.bodies.members import elements, members
-from entrypoints.http.bodies.plain_json import utf8_fault_at
 from entrypoints.http.options import HttpOptions
 from entrypoints.http.payloads.values import json_text
 from tests.unit.http.test_validation import JSON_VALUES
@@ -206,121 +201,3 @@ def test_bodies_are_refused_whether_or_not_their_values_are_looked_at_one_by_one
         assert (sound is None) == bool(located) == bool(summarized)
         if form._plain(content) is not None:
             assert sound is not None
-
-
-@given(
-    st.lists(st.sampled_from([b"\\ud83d", b"\\ude00", b"\\\\", b"\\n", b"a", b"\\u0041", b"\\\\ud83d"])), st.booleans()
-)
-def test_halves_of_surrogate_pairs_are_found_wherever_they_stand(letters, across):
-    text = b'"' + (b"x" * (64 * 1024 - 9) if across else b"") + b"".join(letters) + b'"'
-    expected = any("\ud800" <= letter <= "\udfff" for letter in json.loads(text))
-    assert has_half_pair(text) == expected
-    assert not any("\ud800" <= letter <= "\udfff" for letter in json.loads(without_half_pairs(text)))
-
-
-def fault_at(text: bytes) -> int | None:
-    try:
-        text.decode()
-    except UnicodeDecodeError as error:
-        return error.start
-    return None
-
-
-@pytest.mark.parametrize("before", [0, 1, 64 * 1024 - 3, 64 * 1024 - 2, 64 * 1024 - 1, 64 * 1024])
-@pytest.mark.parametrize(
-    "letters",
-    [b"\xf0\x9f\x98\x80", b"\xf0\x9f\x98", b"\xf0\x9f\x98a", b"\xc3\xa9\x80", b"\xed\xa0\x80", b"\xff", b"ab"],
-)
-def test_bytes_that_are_not_utf8_are_found_wherever_they_stand(before, letters):
-    text = b"x" * before + letters
-    assert utf8_fault_at(text) == fault_at(text)
-
-
-def test_the_names_of_an_object_are_known_without_its_values():
-    found = members(b'{"a": [1, {"b": 2}], "\\u0061": {}, "c": "x"}')
-    assert (found.names, found.repeated, bytes(found.values["a"])) == (("a", "a", "c"), ("a",), b"{}")
-
-
-@pytest.mark.parametrize(
-    ("text", "count"), [(b"[]", 0), (b"[1, [2, 3]]", 2), (b"[1, 2, 3]", 3), (b"[1, 2, 3, 4]", None)]
-)
-def test_the_elements_of_an_array_are_counted_as_far_as_they_are_allowed(text, count):
-    found = elements(text, 3)
-    assert (None if found is None else len(found)) == count
-
-
-class Work:
-    """Work in a thread that lasts until the test lets it end."""
-
-    def __init__(self, order: list[str], name: str) -> None:
-        self.begun = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-        self._end = threading.Event()
-        self._order, self._name = order, name
-
-    def __call__(self) -> str:
-        self._order.append(self._name)
-        self._loop.call_soon_threadsafe(self.begun.set)
-        assert self._end.wait(30)
-        return self._name
-
-    def end(self) -> None:
-        self._end.set()
-
-
-async def test_large_bodies_are_examined_one_at_a_time_and_owners_follow_each_other():
-    examiner, order = Examiner(10.0, MIB), []
-    works = {name: Work(order, name) for name in ("a1", "a2", "a3", "b1")}
-    tasks = [asyncio.create_task(examiner.run(name[0], 1, work)) for name, work in works.items()]
-    await works["a1"].begun.wait()
-    assert order == ["a1"]
-    for work in works.values():
-        work.end()
-    assert await asyncio.gather(*tasks) == ["a1", "a2", "a3", "b1"]
-    assert order == ["a1", "a2", "b1", "a3"]
-
-
-async def test_a_call_whose_turn_does_not_come_in_time_is_refused_and_may_be_repeated():
-    examiner, order = Examiner(0.01, MIB), []
-    first = Work(order, "first")
-    task = asyncio.create_task(examiner.run("a", 1, first))
-    await first.begun.wait()
-    with pytest.raises(Overloaded) as refusal:
-        await examiner.run("b", 1, lambda: "second")
-    assert refusal.value.details == {"stored": "no", "executed": "no", "retry_after_ms": 1000}
-    first.end()
-    assert await task == "first"
-    assert await examiner.run("b", 1, lambda: "second") == "second"
-
-
-async def test_bodies_that_wait_hold_a_bounded_number_of_bytes_with_a_fair_share_for_each_owner():
-    examiner, order = Examiner(10.0, 10 * MIB), []
-    first = Work(order, "first")
-    tasks = [asyncio.create_task(examiner.run("a", MIB, first))]
-    await first.begun.wait()
-    tasks += [asyncio.create_task(examiner.run("a", 4 * MIB, lambda: "second")) for _ in range(3)]
-    await asyncio.sleep(0)
-    with pytest.raises(Overloaded):
-        await examiner.run("a", MIB, lambda: "third")
-    assert [task.done() for task in tasks] == [False, False, False, True]
-    first.end()
-    assert await asyncio.gather(*tasks[:3]) == ["first", "second", "second"]
-    assert isinstance(tasks[3].exception(), Overloaded)
-
-
-async def test_a_caller_that_leaves_gives_up_its_turn_only_when_its_thread_has_ended():
-    examiner, order = Examiner(10.0, MIB), []
-    left, waiting, last = Work(order, "left"), Work(order, "waiting"), Work(order, "last")
-    leaver = asyncio.create_task(examiner.run("a", 1, left))
-    await left.begun.wait()
-    waiter = asyncio.create_task(examiner.run("a", 1, waiting))
-    task = asyncio.create_task(examiner.run("b", 1, last))
-    await asyncio.sleep(0)
-    for each in (leaver, waiter):
-        each.cancel()
-    await asyncio.gather(leaver, waiter, return_exceptions=True)
-    assert order == ["left"]
-    left.end()
-    last.end()
-    assert await task == "last"
-    assert order == ["left", "last"]

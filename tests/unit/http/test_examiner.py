@@ -1,0 +1,139 @@
+"""Large bodies are examined beside the event loop, one at a time, and fairly."""
+
+import asyncio
+import threading
+
+import pytest
+
+from domain.errors import Overloaded
+from domain.principal import ANYBODY
+from entrypoints.http.bodies.batch_form import BatchForm
+from entrypoints.http.bodies.examiner import Examiner
+from entrypoints.http.bodies.forms import BodyForms
+from entrypoints.http.bodies.function_form import FunctionForm
+from entrypoints.http.options import HttpOptions
+from entrypoints.http.request import Request
+from tests.unit.http.world import OPTIONS
+
+MIB = 1024 * 1024
+
+
+class Work:
+    """Work in a thread that lasts until the test lets it end."""
+
+    def __init__(self, order: list[str], name: str) -> None:
+        self.begun = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._end = threading.Event()
+        self._order, self._name = order, name
+
+    def __call__(self) -> str:
+        self._order.append(self._name)
+        self._loop.call_soon_threadsafe(self.begun.set)
+        assert self._end.wait(30)
+        return self._name
+
+    def end(self) -> None:
+        self._end.set()
+
+
+async def test_large_bodies_are_examined_one_at_a_time_and_owners_follow_each_other():
+    examiner, order = Examiner(10.0, MIB), []
+    works = {name: Work(order, name) for name in ("a1", "a2", "a3", "b1")}
+    tasks = [asyncio.create_task(examiner.run(name[0], 1, work)) for name, work in works.items()]
+    await works["a1"].begun.wait()
+    assert order == ["a1"]
+    for work in works.values():
+        work.end()
+    assert await asyncio.gather(*tasks) == ["a1", "a2", "a3", "b1"]
+    assert order == ["a1", "a2", "b1", "a3"]
+
+
+async def test_a_call_whose_turn_does_not_come_in_time_is_refused_and_may_be_repeated():
+    examiner, order = Examiner(0.01, MIB), []
+    first = Work(order, "first")
+    task = asyncio.create_task(examiner.run("a", 1, first))
+    await first.begun.wait()
+    with pytest.raises(Overloaded) as refusal:
+        await examiner.run("b", 1, lambda: "second")
+    assert refusal.value.details == {"stored": "no", "executed": "no", "retry_after_ms": 1000}
+    first.end()
+    assert await task == "first"
+    assert await examiner.run("b", 1, lambda: "second") == "second"
+
+
+async def test_bodies_that_wait_hold_a_bounded_number_of_bytes_with_a_fair_share_for_each_owner():
+    examiner, order = Examiner(10.0, 10 * MIB), []
+    first = Work(order, "first")
+    tasks = [asyncio.create_task(examiner.run("a", MIB, first))]
+    await first.begun.wait()
+    tasks += [asyncio.create_task(examiner.run("a", 4 * MIB, lambda: "second")) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await examiner.run("a", MIB, lambda: "third")
+    assert [task.done() for task in tasks] == [False, False, False, True]
+    first.end()
+    assert await asyncio.gather(*tasks[:3]) == ["first", "second", "second"]
+    assert isinstance(tasks[3].exception(), Overloaded)
+
+
+async def test_a_caller_that_leaves_gives_up_its_turn_only_when_its_thread_has_ended():
+    examiner, order = Examiner(10.0, MIB), []
+    left, waiting, last = Work(order, "left"), Work(order, "waiting"), Work(order, "last")
+    leaver = asyncio.create_task(examiner.run("a", 1, left))
+    await left.begun.wait()
+    waiter = asyncio.create_task(examiner.run("a", 1, waiting))
+    task = asyncio.create_task(examiner.run("b", 1, last))
+    await asyncio.sleep(0)
+    for each in (leaver, waiter):
+        each.cancel()
+    await asyncio.gather(leaver, waiter, return_exceptions=True)
+    assert order == ["left"]
+    left.end()
+    last.end()
+    assert await task == "last"
+    assert order == ["left", "last"]
+
+
+def request_with(content: bytes) -> Request:
+    async def receive():
+        return {"type": "http.request", "body": content, "more_body": False}
+
+    request = Request({"type": "http", "headers": [(b"content-type", b"application/json")]}, receive)
+    request.caller = ANYBODY
+    return request
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "is_large"),
+    [
+        ("execute", b'{"params":"' + b"x" * 60_000 + b'"}', False),
+        ("execute", b'{"params":"' + b"x" * 70_000 + b'"}', True),
+        ("execute", b'{"params":"' + b"x" * 10_000 + b'\\ud83d\\ude00"}', False),
+        ("execute", b'{"params":"' + b"x" * 20_000 + b'\\ud83d\\ude00"}', True),
+        ("batch", b'{"items":[{"params":"' + b"x" * 10_000 + b'"}]}', False),
+        ("batch", b'{"items":[{"params":"' + b"x" * 20_000 + b'"}]}', True),
+        ("function", b'{"script_content":"1"}', True),
+    ],
+)
+async def test_a_large_body_waits_until_the_one_before_is_read(name, content, is_large):
+    options = HttpOptions(OPTIONS.limits, examination_wait_s=0.01)
+    forms = BodyForms.of(options)
+    form = {
+        "execute": forms.execute,
+        "batch": BatchForm.of(options, forms),
+        "function": FunctionForm.of(options, forms.examiner),
+    }[name]
+    before = Work([], "before")
+    task = asyncio.create_task(forms.examiner.run("a", 1, before))
+    await before.begun.wait()
+    try:
+        if is_large:
+            with pytest.raises(Overloaded):
+                await form.read(request_with(content))
+        else:
+            await form.read(request_with(content))
+    finally:
+        before.end()
+        await task
+    await form.read(request_with(content))
