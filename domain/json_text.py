@@ -10,7 +10,7 @@ JsonText = NewType("JsonText", str)
 
 EMPTY_OBJECT = JsonText("{}")
 
-_SLICE_SIZE = 16 * 1024
+_SLICE_SIZE = 4 * 1024
 """A long text is read in slices of about this many bytes: between two of them other threads can run."""
 
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
@@ -19,6 +19,7 @@ _INSIDE = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _NUMBER_END = re.compile(rb"[0-9eE+.\-]*+")
 _OTHER_THAN_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS = bytes.maketrans(b"[]{}", b"\x01\xff\x01\xff")
+_PAIR = b"\x01\xff"
 
 
 def outside_strings(text: bytes) -> Iterator[bytes]:
@@ -48,12 +49,17 @@ def is_deeper(text: bytes, depth_max: int) -> bool:
         return False
     depth = 0
     for part in outside_strings(text):
-        steps = memoryview(part.translate(_STEPS, _OTHER_THAN_BRACKETS)).cast("b")
-        depths = list(accumulate(steps, initial=depth))
-        if max(depths) > depth_max:
+        steps = part.translate(_STEPS, _OTHER_THAN_BRACKETS)
+        # Without its innermost pairs the text is one level less deep at most, and mostly much shorter.
+        depths = _depths(steps.replace(_PAIR, b""), depth)
+        if max(depths) >= depth_max and max(_depths(steps, depth)) > depth_max:
             return True
         depth = depths[-1]
     return False
+
+
+def _depths(steps: bytes, depth: int) -> list[int]:
+    return list(accumulate(memoryview(steps).cast("b"), initial=depth))
 
 
 def _string_end(text: bytes, start: int) -> int:

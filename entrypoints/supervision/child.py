@@ -174,7 +174,7 @@ def _connection(connections: OpenConnections, refused: Callable[[HTTPStatus], No
     return type("Connection", (BoundedConnection,), {"open_connections": connections, "refused": staticmethod(refused)})
 
 
-_SWITCH_INTERVAL_S = 0.0005
+_SWITCH_INTERVAL_S = 0.0001
 """How long a thread that reads a large body keeps the event loop waiting; the default is ten times this."""
 
 
