@@ -30,7 +30,7 @@ def test_the_depth_is_that_of_the_value(value) -> None:
     assert depth_of(value) == 0 or is_deeper(text, depth_of(value) - 1)
 
 
-@pytest.mark.parametrize("text", [b'["[[[[', b'["\\', b'["[\\"[['])
+@pytest.mark.parametrize("text", [b'["', b'["[[[[', b'["\\', b'["[\\"[['])
 def test_a_string_without_an_end_goes_to_the_end(text: bytes) -> None:
     assert without_strings(text) == b"["
 
