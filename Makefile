@@ -39,10 +39,10 @@ test: $(DEV_STAMP) ## Unit and integration tests on a real PostgreSQL, with bran
 faults: $(DEV_STAMP) ## Faults of server, network and controller under load, with a table of them; about five minutes.
 	$(PYTEST) --show-capture=no --durations=0 --durations-min=20 tests/faults
 
-quick: $(DEV_STAMP) ## Rules and use cases over fakes that the contracts verify; about a second.
+quick: $(DEV_STAMP) ## Rules and use cases over fakes that the contracts verify; about four seconds.
 	$(PYTEST) tests/unit/domain tests/unit/services tests/unit/test_memory_contracts.py tests/unit/test_memory_script_runner.py
 
-unit: $(DEV_STAMP) ## Unit tests alone: no database, no network, no sandbox; a few seconds.
+unit: $(DEV_STAMP) ## Unit tests alone: no database, no network, no sandbox; half a minute.
 	$(PYTEST) tests/unit
 
 soak: $(DEV_STAMP) ## Leaks over many executions, what neighbours of attackers notice, sessions in turn; SOAK=--help for options.
