@@ -20,8 +20,8 @@ class Deadline:
     """Ends an exchange after `timeout_s`, or once it has used `cpu_s_max` of CPU time.
 
     CPU time is read from outside, so that every thread counts: early, after ever longer pauses, at each quarter of
-    `timeout_s`, and when one thread alone could have used it up. A worker that is found to keep a processor busy is told
-    to `wait_behind` others, once at each look.
+    `timeout_s`, and when one thread alone could have used it up. A worker that keeps a processor busy has
+    to `wait_behind` others; that is called once at each look.
     """
 
     loop: asyncio.AbstractEventLoop

@@ -19,7 +19,7 @@ def turns_of(turns_max=1, owner_max=1, sizes_max=1000):
 
 
 class Callers:
-    """Callers that keep their turns until they are told to end them."""
+    """Callers that keep their turns until the test ends them."""
 
     def __init__(self, turns: FairTurns) -> None:
         self.turns = turns

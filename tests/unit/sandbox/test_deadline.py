@@ -107,7 +107,7 @@ async def test_what_is_over_at_the_next_look_ends_with_it():
 
 
 class ManualTime:
-    """Timers of a loop whose time passes when it is told to."""
+    """Timers of a loop whose time the test advances."""
 
     def __init__(self):
         self.now_s = 0.0
