@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from attrs import asdict
 
-from domain.execution import Execution, Failure, Payload
-from domain.ports import FinishedExecution
+from domain.executions.execution import Execution, Failure, Payload
+from domain.executions.ports import FinishedExecution
 
 PAYLOAD_LENGTH_MAX = 64 * 1024
 """Characters of each payload that the history keeps."""

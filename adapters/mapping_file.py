@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from domain.language import Language, LanguageMapping
+from domain.scripts.language import Language, LanguageMapping
 
 _SIZE_MAX = 64 * 1024
 

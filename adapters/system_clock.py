@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from typing_extensions import override
 
-from domain.ports import Clock
+from domain.clock import Clock
 
 
 class SystemClock(Clock):

@@ -3,19 +3,28 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from domain.chronicle import Chronicle, ExecutionTrace, Explanation, Keeping, Source, Statement, Verdict, written
-from domain.execution import Execution, Outcome
-from domain.identity import SessionKey
+from domain.executions.execution import Execution, Outcome
+from domain.identity import SessionRef
+from domain.timeline import (
+    Evidence,
+    ExecutionTrace,
+    ExplainedState,
+    Explanation,
+    RetentionTimes,
+    Source,
+    Timeline,
+    written,
+)
 
 
-def explain_execution(chronicle: Chronicle, keeping: Keeping, trace: ExecutionTrace) -> Explanation:
+def explain_execution(chronicle: Timeline, keeping: RetentionTimes, trace: ExecutionTrace) -> Explanation:
     """Return the story of the execution with the chronicle's id."""
     verdict, summary = _summary(chronicle, trace)
     return Explanation(
         verdict,
         summary,
         [
-            Statement(
+            Evidence(
                 "admitted",
                 f"It was admitted on {written(chronicle.made_at)}, by the database's clock as the controller kept it.",
                 Source.ID,
@@ -30,27 +39,27 @@ def explain_execution(chronicle: Chronicle, keeping: Keeping, trace: ExecutionTr
     )
 
 
-def _summary(chronicle: Chronicle, trace: ExecutionTrace) -> tuple[Verdict, str]:
+def _summary(chronicle: Timeline, trace: ExecutionTrace) -> tuple[ExplainedState, str]:
     if trace.ended is not None:
         if trace.ended.outcome is Outcome.UNKNOWN:
-            return Verdict.UNKNOWN, (
+            return ExplainedState.UNKNOWN, (
                 "Nobody recorded the end of this execution by its deadline: its script may have run, in part or whole."
             )
-        return Verdict.ENDED, f"This execution has ended: it {trace.ended.outcome}."
+        return ExplainedState.ENDED, f"This execution has ended: it {trace.ended.outcome}."
     assert trace.open is not None
     if chronicle.clock.now < trace.open.deadline_at:
-        return Verdict.UNDER_WAY, (
+        return ExplainedState.UNDER_WAY, (
             f"This execution is under way, or its end is still to be recorded, until {written(trace.open.deadline_at)}."
         )
-    return Verdict.UNKNOWN, (
+    return ExplainedState.UNKNOWN, (
         f"Nobody recorded the end of this execution by {written(trace.open.deadline_at)}: its script may have run, in "
         "part or whole."
     )
 
 
-def _records(trace: ExecutionTrace) -> Iterator[Statement]:
+def _records(trace: ExecutionTrace) -> Iterator[Evidence]:
     if trace.open is not None:
-        yield Statement(
+        yield Evidence(
             "open",
             f"Its open record has the deadline {written(trace.open.deadline_at)}; it goes when the end is recorded, or "
             "moves into the history as unknown.",
@@ -58,8 +67,8 @@ def _records(trace: ExecutionTrace) -> Iterator[Statement]:
             trace.open.deadline_at,
         )
     if trace.ended is not None:
-        yield Statement("ended", _figures(trace.ended), Source.HISTORY)
-    yield Statement("slot", f"Its place in the history is slot {trace.slot}, that of its day.", Source.ID)
+        yield Evidence("ended", _figures(trace.ended), Source.HISTORY)
+    yield Evidence("slot", f"Its place in the history is slot {trace.slot}, that of its day.", Source.ID)
 
 
 def _figures(execution: Execution) -> str:
@@ -76,11 +85,11 @@ def _figures(execution: Execution) -> str:
     return f"{count}{f' It used {used}.' if used else ''}{start}"
 
 
-def _key(chronicle: Chronicle) -> Iterator[Statement]:
+def _key(chronicle: Timeline) -> Iterator[Evidence]:
     key = chronicle.taken
     if key is not None:
         state = "its answer is kept for whoever repeats the call" if key.is_answered else "no answer is kept"
-        yield Statement(
+        yield Evidence(
             "key",
             f"It had the Idempotency-Key {key.name!r} until {written(key.expires_at)}; {state}.",
             Source.KEYS,
@@ -88,24 +97,24 @@ def _key(chronicle: Chronicle) -> Iterator[Statement]:
         )
 
 
-def _session(chronicle: Chronicle, trace: ExecutionTrace) -> Iterator[Statement]:
+def _session(chronicle: Timeline, trace: ExecutionTrace) -> Iterator[Evidence]:
     key = _key_of(trace)
     belongs = f"It belongs to {key.owner}, and to the session {key.request_id}"
     if chronicle.session is None:
-        yield Statement("session", f"{belongs}, which has been removed.", Source.HISTORY)
+        yield Evidence("session", f"{belongs}, which has been removed.", Source.HISTORY)
     else:
         status = chronicle.session.status(chronicle.clock.now)
-        yield Statement("session", f"{belongs}, which is {status}. Ask for that id to hear more.", Source.SESSION)
+        yield Evidence("session", f"{belongs}, which is {status}. Ask for that id to hear more.", Source.SESSION)
 
 
-def _key_of(trace: ExecutionTrace) -> SessionKey:
+def _key_of(trace: ExecutionTrace) -> SessionRef:
     known = trace.open or trace.ended
     assert known is not None
     return known.key
 
 
-def _removal(chronicle: Chronicle, keeping: Keeping, trace: ExecutionTrace) -> Statement:
+def _removal(chronicle: Timeline, keeping: RetentionTimes, trace: ExecutionTrace) -> Evidence:
     kept_until = chronicle.made_at + timedelta(days=keeping.history_days)
     what = "It is kept" if trace.ended is not None else "Its end will be kept"
     text = f"{what} until {written(kept_until)}, unless its day goes before for STORAGE_MAX_GB; days go as a whole."
-    return Statement("removal", text, Source.RETENTION, kept_until)
+    return Evidence("removal", text, Source.RETENTION, kept_until)

@@ -4,10 +4,20 @@ from collections.abc import Iterator
 from datetime import timedelta
 from uuid import UUID
 
-from domain.chronicle import Chronicle, Explanation, Keeping, Source, Statement, Verdict, counted, span, written
 from domain.execution_story import explain_execution
 from domain.identity import INSTANT_MAX, uuid7_time
 from domain.session_story import explain_session
+from domain.timeline import (
+    Evidence,
+    ExplainedState,
+    Explanation,
+    RetentionTimes,
+    Source,
+    Timeline,
+    counted,
+    span,
+    written,
+)
 
 _UUID7 = 7
 
@@ -25,14 +35,14 @@ def explain_foreign(identifier: UUID) -> Explanation:
         else f"Its version is {identifier.version or 'none'}, not {_UUID7}."
     )
     return Explanation(
-        Verdict.FOREIGN,
+        ExplainedState.FOREIGN,
         f"{identifier} was not made by this service: every id of its sessions and executions is a UUIDv7 of the present, "
         "and this one is not. It was never in this database, nor in any other of the service.",
-        [Statement("id", reason, Source.ID)],
+        [Evidence("id", reason, Source.ID)],
     )
 
 
-def explain(chronicle: Chronicle, keeping: Keeping) -> Explanation:
+def explain(chronicle: Timeline, keeping: RetentionTimes) -> Explanation:
     """Return the story of a UUIDv7."""
     if chronicle.execution is not None:
         return explain_execution(chronicle, keeping, chronicle.execution)
@@ -41,14 +51,14 @@ def explain(chronicle: Chronicle, keeping: Keeping) -> Explanation:
     return _explain_absence(chronicle, keeping)
 
 
-def _explain_absence(chronicle: Chronicle, keeping: Keeping) -> Explanation:
+def _explain_absence(chronicle: Timeline, keeping: RetentionTimes) -> Explanation:
     verdict, summary = _absence(chronicle, keeping)
     return Explanation(
         verdict,
         summary,
         [
-            Statement("made", f"The time in the id is {written(chronicle.made_at)}.", Source.ID, chronicle.made_at),
-            Statement("session", "There is no session with this id.", Source.SESSION),
+            Evidence("made", f"The time in the id is {written(chronicle.made_at)}.", Source.ID, chronicle.made_at),
+            Evidence("session", "There is no session with this id.", Source.SESSION),
             *_traces(chronicle),
             *_as_execution(chronicle, keeping),
             chronicle.clock.told,
@@ -56,28 +66,28 @@ def _explain_absence(chronicle: Chronicle, keeping: Keeping) -> Explanation:
     )
 
 
-def _absence(chronicle: Chronicle, keeping: Keeping) -> tuple[Verdict, str]:
+def _absence(chronicle: Timeline, keeping: RetentionTimes) -> tuple[ExplainedState, str]:
     clock, made_at = chronicle.clock, chronicle.made_at
     if chronicle.history.total or chronicle.taken or chronicle.keys or chronicle.open:
-        return Verdict.REMOVED, (
+        return ExplainedState.REMOVED, (
             "The session was here and has been removed: what it left behind proves it. The cleanup removes a session "
             f"{span(keeping.sessions)} after it has expired."
         )
     if made_at > clock.now + clock.error_bound:
-        return Verdict.NEVER_HERE, (
+        return ExplainedState.NEVER_HERE, (
             f"This id was never in this database: its time lies {span(made_at - clock.now)} ahead of the database's "
             "clock, by which ids are made here. It is from a service on another database."
         )
     if clock.now < made_at + keeping.sessions:
-        return Verdict.NEVER_HERE, (
+        return ExplainedState.NEVER_HERE, (
             "No session with this id was ever stored in this database: its row would still be here. A caller who was "
             "given the id with status 200 was given it by a service on another database, or somebody has removed rows "
             "by hand."
         )
-    return Verdict.REMOVED_OR_NEVER_HERE, _either(chronicle, keeping)
+    return ExplainedState.REMOVED_OR_NEVER_HERE, _either(chronicle, keeping)
 
 
-def _either(chronicle: Chronicle, keeping: Keeping) -> str:
+def _either(chronicle: Timeline, keeping: RetentionTimes) -> str:
     longest_at = chronicle.made_at + keeping.lifetime_max + keeping.sessions
     certain = (
         f" Had it lived here, it would have been removed by {written(longest_at)} at the latest."
@@ -91,25 +101,25 @@ def _either(chronicle: Chronicle, keeping: Keeping) -> str:
     )
 
 
-def _traces(chronicle: Chronicle) -> Iterator[Statement]:
+def _traces(chronicle: Timeline) -> Iterator[Evidence]:
     if chronicle.history.total:
         history = chronicle.history
-        yield Statement(
+        yield Evidence(
             "executed",
             f"The history keeps {counted(history.total, 'execution')} of it, of {history.owner}.",
             Source.HISTORY,
         )
     else:
-        yield Statement("executed", "No execution of a session with this id is kept.", Source.HISTORY)
+        yield Evidence("executed", "No execution of a session with this id is kept.", Source.HISTORY)
     if chronicle.taken is not None:
-        yield Statement("made", f"The call that made it had the Idempotency-Key {chronicle.taken.name!r}.", Source.KEYS)
+        yield Evidence("made", f"The call that made it had the Idempotency-Key {chronicle.taken.name!r}.", Source.KEYS)
     if chronicle.keys:
-        yield Statement("keys", f"{counted(len(chronicle.keys), 'key')} of its executions can be told.", Source.KEYS)
+        yield Evidence("keys", f"{counted(len(chronicle.keys), 'key')} of its executions can be told.", Source.KEYS)
     if chronicle.open:
-        yield Statement("open", f"There are open records of it: {len(chronicle.open)}.", Source.OPEN)
+        yield Evidence("open", f"There are open records of it: {len(chronicle.open)}.", Source.OPEN)
 
 
-def _as_execution(chronicle: Chronicle, keeping: Keeping) -> Iterator[Statement]:
+def _as_execution(chronicle: Timeline, keeping: RetentionTimes) -> Iterator[Evidence]:
     """Yield what can be said of an execution with this id, whoever asks may mean one."""
     if chronicle.made_at.date() in [each.day for each in chronicle.shortened]:
         text = "The day's history was emptied for STORAGE_MAX_GB, so whether an execution had this id cannot be told."
@@ -122,4 +132,4 @@ def _as_execution(chronicle: Chronicle, keeping: Keeping) -> Iterator[Statement]
         text = (
             f"Nor is there an execution with this id; after {keeping.history_days} days executions are no longer kept."
         )
-    yield Statement("execution", text, Source.HISTORY)
+    yield Evidence("execution", text, Source.HISTORY)

@@ -52,7 +52,7 @@ def named_owner(text: str) -> Owner:
 
 
 @frozen(cache_hash=True)  # a key is looked up several times on its way to the database and back
-class SessionKey:
+class SessionRef:
     """What every statement about a session is scoped to."""
 
     owner: Owner

@@ -8,11 +8,11 @@ from attrs import define
 from typing_extensions import override
 
 from domain.errors import DomainError
-from domain.execution import ExecutionUnknown, ScriptReport
+from domain.executions.execution import ExecutionUnknown, ScriptReport
 from domain.identity import Owner
-from domain.language import Language
-from domain.ports import ScriptRun, ScriptRunner, Worker
-from domain.script import Script
+from domain.scripts.language import Language
+from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
+from domain.scripts.script import Script
 from entrypoints.metrics.executions import ExecutionMetrics
 from entrypoints.tracing.passing import NO_SPAN
 from entrypoints.tracing.trace import ExecutionSpan, Trace

@@ -17,21 +17,14 @@ from starlette.routing import Route
 from starlette.types import Receive
 
 from domain.errors import FieldTooLarge, Overloaded, RuntimeUnavailable, ShuttingDown, Unavailable
-from domain.execution import ScriptReport
+from domain.executions.execution import ScriptReport
 from domain.identity import Owner
-from domain.ports import ScriptRun, ScriptRunner
-from domain.script import Script, ScriptSyntaxError
+from domain.scripts.ports import ScriptRun, ScriptRunner
+from domain.scripts.script import Script, ScriptSyntaxError
 from entrypoints.host.bodies import read_body
 from entrypoints.host.executions import Deadline, SeenExecutions
 from entrypoints.host.gate import Gate
-from entrypoints.host.messages import (
-    CheckRequest,
-    EvictRequest,
-    ExecuteRequest,
-    read_message,
-    script_run,
-    write_report,
-)
+from entrypoints.host.messages import CheckRequest, EvictRequest, ExecuteRequest, read_message, script_run, write_report
 from entrypoints.host.options import ENVELOPE_SIZE_MAX, RuntimeHostOptions
 from entrypoints.host.queueing import acquire_while_connected, check_while_connected
 from entrypoints.host.refusals import (

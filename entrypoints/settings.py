@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from domain.limits import Isolation
+from domain.scripts.limits import Isolation
 from entrypoints.secret import Secret
 
 KIBI = 1024

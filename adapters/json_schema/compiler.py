@@ -16,9 +16,9 @@ from adapters.json_schema.problems import PROBLEMS_MAX, broken_by, problem_of
 from adapters.json_schema.schema import CompiledSchema
 from adapters.json_schema.weight import WEIGHT_MAX, Endless, Weight
 from domain.errors import Problem
-from domain.function_schema import SchemaRefused
+from domain.functions.schema import SchemaRefused
+from domain.functions.schema_ports import Schema, SchemaCompiler
 from domain.json_text import JsonText, is_deeper
-from domain.ports import Schema, SchemaCompiler
 
 _MASK = "value"
 _DIALECT = Draft202012Validator({"$ref": DIALECT}, mask=_MASK, offline=True)

@@ -10,8 +10,8 @@ from typing_extensions import override
 from adapters.json_schema.problems import broken_by, problem_of
 from adapters.json_schema.weight import Weight
 from domain.errors import Problem
+from domain.functions.schema_ports import Schema
 from domain.json_text import JsonText, without_strings
-from domain.ports import Schema
 
 _ALL_ERRORS_WORK_MAX = 5_000
 """Work up to which everything is told: the library finds all errors at once, and each takes some microseconds."""

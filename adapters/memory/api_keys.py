@@ -7,9 +7,10 @@ from attrs import define, field
 from typing_extensions import override
 
 from adapters.memory.store import newest_first, page_of
-from domain.api_key import ApiKey, ApiKeyNotFound
+from domain.access.api_key import ApiKey, ApiKeyNotFound
+from domain.access.ports import ApiKeyRepository
 from domain.identity import Owner
-from domain.ports import ApiKeyRepository, Page
+from domain.paging import Page
 
 
 @define

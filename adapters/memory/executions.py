@@ -9,18 +9,18 @@ from typing_extensions import override
 
 from adapters.history import history_of
 from adapters.memory.store import MemoryStore, newest_first, page_of
-from domain.execution import Execution, ExecutionLost, ExecutionNotFound, OpenExecution, Outcome
-from domain.identity import EVERY_OWNER, Owner, SessionKey
-from domain.ports import (
+from domain.clock import Clock
+from domain.executions.execution import Execution, ExecutionLost, ExecutionNotFound, OpenExecution, Outcome
+from domain.executions.ports import (
     EVERY_EXECUTION,
     Admission,
-    Clock,
     ExecutionFilter,
     ExecutionRepository,
     ExecutionRequest,
     FinishedExecution,
-    Page,
 )
+from domain.identity import EVERY_OWNER, Owner, SessionRef
+from domain.paging import Page
 
 
 @define
@@ -46,7 +46,7 @@ class MemoryExecutionRepository(ExecutionRepository):
         return Admission(execution, session)
 
     @override
-    async def withdraw(self, execution_id: UUID, key: SessionKey) -> None:
+    async def withdraw(self, execution_id: UUID, key: SessionRef) -> None:
         self._store.require_available()
         if self._is_open(execution_id, key):
             del self._store.open_executions[execution_id]
@@ -62,7 +62,7 @@ class MemoryExecutionRepository(ExecutionRepository):
 
     @override
     async def page(
-        self, key: SessionKey, after: UUID | None, size: int, wanted: ExecutionFilter = EVERY_EXECUTION
+        self, key: SessionRef, after: UUID | None, size: int, wanted: ExecutionFilter = EVERY_EXECUTION
     ) -> Page[Execution]:
         self._store.require_available()
         known = (row for row in self._known() if row.key == key)
@@ -78,10 +78,10 @@ class MemoryExecutionRepository(ExecutionRepository):
         self._store.require_available()
         for row in self._known():
             if row.execution_id == execution_id and owner in (row.key.owner, EVERY_OWNER):
-                return evolve(row, key=SessionKey(owner, row.key.request_id))
+                return evolve(row, key=SessionRef(owner, row.key.request_id))
         raise ExecutionNotFound
 
-    def _is_open(self, execution_id: UUID, key: SessionKey) -> bool:
+    def _is_open(self, execution_id: UUID, key: SessionRef) -> bool:
         execution = self._store.open_executions.get(execution_id)
         return execution is not None and execution.key == key
 

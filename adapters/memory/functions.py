@@ -5,10 +5,10 @@ from collections.abc import Callable
 from attrs import define, field
 from typing_extensions import override
 
-from domain.function import Function, FunctionNotFound, FunctionSummary
-from domain.function_schema import FunctionSchema, FunctionVersionNotFound
-from domain.language import LanguageTitle
-from domain.ports import FunctionFilter, FunctionPage, FunctionRepository
+from domain.functions.function import Function, FunctionNotFound, FunctionSummary
+from domain.functions.ports import FunctionFilter, FunctionPage, FunctionRepository
+from domain.functions.schema import FunctionSchema, FunctionVersionNotFound
+from domain.scripts.language import LanguageTitle
 
 
 @define

@@ -8,20 +8,15 @@ from attrs import define, evolve
 from typing_extensions import override
 
 from adapters.memory.store import KeyName, MemoryStore
-from domain.executed import Executed
+from domain.executions.executed import Executed
+from domain.executions.keyed_ports import KeyedCallRepository
+from domain.executions.ports import Admission, ExecutionRepository, ExecutionRequest, FinishedExecution
 from domain.idempotency import KEPT_FOR, NO_SESSION, IdempotencyKey, KeptCall
-from domain.identity import Owner, SessionKey
-from domain.initialized import Initialized
-from domain.ports import (
-    Admission,
-    ExecutionRepository,
-    ExecutionRequest,
-    FinishedExecution,
-    KeyedCallRepository,
-    SessionRepository,
-)
-from domain.script import Script
-from domain.session import Session
+from domain.identity import Owner, SessionRef
+from domain.scripts.script import Script
+from domain.sessions.initialized import Initialized
+from domain.sessions.ports import SessionRepository
+from domain.sessions.session import Session
 
 
 @define
@@ -47,7 +42,7 @@ class MemoryKeyedCallRepository(KeyedCallRepository):
         return admission
 
     @override
-    async def withdraw(self, execution_id: UUID, key: SessionKey, name: str) -> None:
+    async def withdraw(self, execution_id: UUID, key: SessionRef, name: str) -> None:
         await self._executions.withdraw(execution_id, key)
         kept = self._won(execution_id, key, name)
         if kept is not None and kept.answer is None:
@@ -88,6 +83,6 @@ class MemoryKeyedCallRepository(KeyedCallRepository):
         kept = self._store.keys.get(name)
         return None if kept is None or kept.is_over(now) else kept
 
-    def _won(self, execution_id: UUID, key: SessionKey, name: str) -> KeptCall[Any] | None:
+    def _won(self, execution_id: UUID, key: SessionRef, name: str) -> KeptCall[Any] | None:
         kept = self._store.keys.get((key.owner, key.request_id, name))
         return kept if kept is not None and kept.winner == execution_id else None

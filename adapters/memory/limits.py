@@ -9,12 +9,12 @@ from typing_extensions import override
 
 from adapters.memory.store import MemoryStore
 from domain.identity import Owner
-from domain.ports import OwnerUsage, RateCharge, RateLedger, UsageReader
-from domain.session import Status
+from domain.limits.ports import OwnerUsage, RateCharge, RateStore, UsageReader
+from domain.sessions.session import Status
 
 
 @define(eq=False)
-class MemoryRateLedger(RateLedger):
+class MemoryRateLedger(RateStore):
     """Keeps rates in a dict; while `failure` is set, every call raises it."""
 
     looked_at_max: int = 1000

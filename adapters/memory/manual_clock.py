@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from attrs import define
 from typing_extensions import override
 
-from domain.ports import Clock
+from domain.clock import Clock
 
 
 @define

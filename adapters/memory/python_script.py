@@ -11,9 +11,9 @@ from collections.abc import Callable, Coroutine, Mapping
 
 from attrs import field, frozen
 
-from domain.execution import Failure, FailureCode
+from domain.executions.execution import Failure, FailureCode
 from domain.json_text import JsonText
-from domain.script import ScriptSyntaxError, SyntaxFault
+from domain.scripts.script import ScriptSyntaxError, SyntaxFault
 
 _FILE = "<script>"
 _ENTRY_POINTS = ("handler", "handle")

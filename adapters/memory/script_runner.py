@@ -12,12 +12,12 @@ from typing_extensions import override
 
 from adapters.memory.python_script import Ended, evaluate, parse, python_function
 from domain.errors import Overloaded, RuntimeUnavailable
-from domain.execution import ExecutionUnknown, Failure, FailureCode, ScriptReport
+from domain.executions.execution import ExecutionUnknown, Failure, FailureCode, ScriptReport
 from domain.identity import Owner
-from domain.language import Language
-from domain.limits import Isolation
-from domain.ports import ScriptRun, ScriptRunner, Worker
-from domain.script import Script
+from domain.scripts.language import Language
+from domain.scripts.limits import Isolation
+from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
+from domain.scripts.script import Script
 
 _Function = Callable[[Mapping[str, object]], object]
 

@@ -6,8 +6,8 @@ from uuid import UUID
 from attrs import define
 from typing_extensions import override
 
+from domain.clock import IdGenerator
 from domain.identity import uuid7_at
-from domain.ports import IdGenerator
 
 
 @define

@@ -7,10 +7,11 @@ from attrs import define, evolve
 from typing_extensions import override
 
 from adapters.memory.store import MemoryStore, newest_first, page_of
-from domain.identity import EVERY_OWNER, Owner, SessionKey
-from domain.ports import Page, SessionFilter, SessionRepository
-from domain.script import Script
-from domain.session import Session
+from domain.identity import EVERY_OWNER, Owner, SessionRef
+from domain.paging import Page
+from domain.scripts.script import Script
+from domain.sessions.ports import SessionFilter, SessionRepository
+from domain.sessions.session import Session
 
 
 @define
@@ -28,16 +29,16 @@ class MemorySessionRepository(SessionRepository):
             self._store.scripts[session.key.request_id] = script
 
     @override
-    async def get(self, key: SessionKey) -> Session:
+    async def get(self, key: SessionRef) -> Session:
         return self._store.session(self._owned(key))
 
     @override
-    async def script(self, key: SessionKey) -> Script | None:
+    async def script(self, key: SessionRef) -> Script | None:
         self._store.session(self._owned(key))
         return self._store.scripts.get(key.request_id)
 
     @override
-    async def update(self, key: SessionKey, change: Callable[[Session], Session]) -> Session:
+    async def update(self, key: SessionRef, change: Callable[[Session], Session]) -> Session:
         stored = self._store.session(self._owned(key))
         changed = change(stored)
         if changed is stored:
@@ -64,7 +65,7 @@ class MemorySessionRepository(SessionRepository):
         beyond = examined[-1][0] if len(rows) > len(examined) else None
         return page_of([row for row in examined if _is_wanted(row[1], wanted)], size, beyond)
 
-    def _owned(self, key: SessionKey) -> SessionKey:
+    def _owned(self, key: SessionRef) -> SessionRef:
         """Return the key with the session's own owner where every one is meant."""
         session = self._store.sessions.get(key.request_id)
         return key if session is None or key.owner != EVERY_OWNER else session.key

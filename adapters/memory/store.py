@@ -6,12 +6,12 @@ from uuid import UUID
 
 from attrs import define, field
 
-from domain.execution import Execution, OpenExecution
+from domain.executions.execution import Execution, OpenExecution
 from domain.idempotency import KeptCall
-from domain.identity import Owner, SessionKey
-from domain.ports import Page
-from domain.script import Script
-from domain.session import Session, SessionNotFound
+from domain.identity import Owner, SessionRef
+from domain.paging import Page
+from domain.scripts.script import Script
+from domain.sessions.session import Session, SessionNotFound
 
 Item = TypeVar("Item")
 KeyName = tuple[Owner, UUID, str]
@@ -33,7 +33,7 @@ class MemoryStore:
         if self.failure is not None:
             raise self.failure
 
-    def session(self, key: SessionKey) -> Session:
+    def session(self, key: SessionRef) -> Session:
         """Return the session; raises SessionNotFound, also when it is another owner's."""
         self.require_available()
         session = self.sessions.get(key.request_id)

@@ -3,17 +3,10 @@
 from enum import Enum
 
 from adapters.runtimes.connection import Answer
-from adapters.runtimes.messages import (
-    CheckAnswer,
-    ExecuteAnswer,
-    RefusalFields,
-    Rubbish,
-    read_message,
-    read_refusal,
-)
+from adapters.runtimes.messages import CheckAnswer, ExecuteAnswer, RefusalFields, Rubbish, read_message, read_refusal
 from adapters.runtimes.old_form import error_message, refuses_before_the_run, tells_failure
 from domain.errors import Overloaded
-from domain.script import ScriptSyntaxError, SyntaxFault
+from domain.scripts.script import ScriptSyntaxError, SyntaxFault
 
 _OK = 200
 _BAD_REQUEST = 400

@@ -7,7 +7,7 @@ import httpx2
 from attrs import define, field, frozen
 
 from adapters.runtimes.options import RuntimeOptions
-from domain.language import Language
+from domain.scripts.language import Language
 
 _UNIX = "unix:"
 _KEEPALIVE_S = 3.0

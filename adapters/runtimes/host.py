@@ -23,13 +23,13 @@ from adapters.runtimes.connection import Answer, AnswerTooLarge, Connection, Una
 from adapters.runtimes.messages import CheckRequest, EvictRequest, Rubbish, write_execute
 from adapters.runtimes.options import RuntimeOptions
 from adapters.runtimes.reports import ReportReader
+from domain.concurrency.fair_turns import FairTurns
 from domain.errors import Overloaded
-from domain.execution import ExecutionUnknown, ScriptReport
-from domain.fair_turns import FairTurns
+from domain.executions.execution import ExecutionUnknown, ScriptReport
 from domain.identity import Owner
-from domain.language import Language
-from domain.ports import ScriptRun
-from domain.script import Script
+from domain.scripts.language import Language
+from domain.scripts.ports import ScriptRun
+from domain.scripts.script import Script
 
 _OK = 200
 _SMALL_ANSWER_SIZE_MAX = 262_144

@@ -8,10 +8,10 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from domain.identity import Owner
 from domain.json_text import JsonText
-from domain.language import Language
-from domain.limits import Isolation
-from domain.ports import ScriptRun
-from domain.script import Script
+from domain.scripts.language import Language
+from domain.scripts.limits import Isolation
+from domain.scripts.ports import ScriptRun
+from domain.scripts.script import Script
 
 _Figure = Annotated[float, Meta(ge=0)]
 _Message = TypeVar("_Message", bound=Struct)

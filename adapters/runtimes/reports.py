@@ -7,7 +7,7 @@ from msgspec import UnsetType
 
 from adapters.runtimes.messages import ErrorFields, ExecuteAnswer, Rubbish, json_text, read_message
 from adapters.runtimes.old_form import error_message
-from domain.execution import Failure, FailureCode, ScriptReport
+from domain.executions.execution import Failure, FailureCode, ScriptReport
 from domain.json_text import JsonText
 
 _NO_ANSWER = ExecuteAnswer()

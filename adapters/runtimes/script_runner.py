@@ -17,9 +17,9 @@ from adapters.runtimes.rendezvous import ranked
 from adapters.runtimes.worker import HttpWorker
 from domain.errors import RuntimeUnavailable
 from domain.identity import Owner
-from domain.language import Language
-from domain.ports import ScriptRun, ScriptRunner, Worker
-from domain.script import Script
+from domain.scripts.language import Language
+from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
+from domain.scripts.script import Script
 
 
 @define(eq=False)

@@ -11,9 +11,9 @@ from adapters.runtimes.host import Host
 from adapters.runtimes.options import RuntimeOptions
 from adapters.runtimes.places import Places
 from domain.errors import RuntimeUnavailable
-from domain.execution import ScriptReport
-from domain.ports import ScriptRun, Worker
-from domain.script import Script
+from domain.executions.execution import ScriptReport
+from domain.scripts.ports import ScriptRun, Worker
+from domain.scripts.script import Script
 
 _SENDS_MAX = 2
 """To one host: once by hash, and once with the source if the host has lost it."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from attrs import field, frozen
 from attrs.validators import ge, gt, optional
 
-from domain.language import Language
+from domain.scripts.language import Language
 
 KIB = 1024
 MIB = 1024 * KIB

@@ -28,12 +28,12 @@ from adapters.sandbox.stats import SandboxStats
 from adapters.sandbox.workers.nursery import Nursery
 from adapters.sandbox.workers.process import WorkerProcess
 from domain.errors import Overloaded, RuntimeUnavailable
-from domain.execution import ScriptReport
+from domain.executions.execution import ScriptReport
 from domain.identity import Owner
-from domain.language import Language
-from domain.limits import Isolation
-from domain.ports import ScriptRun, ScriptRunner, Worker
-from domain.script import Script, ScriptSyntaxError
+from domain.scripts.language import Language
+from domain.scripts.limits import Isolation
+from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
+from domain.scripts.script import Script, ScriptSyntaxError
 
 _LOOK_EVERY_S = 0.25
 _TEND_AT_EACH = 20

@@ -19,8 +19,8 @@ from adapters.sandbox.workers.spares import STARTS_S, SpareShelf
 from adapters.tally import Tally
 from domain.errors import RuntimeUnavailable
 from domain.identity import Owner
-from domain.language import Language
-from domain.script import Script, SyntaxFault
+from domain.scripts.language import Language
+from domain.scripts.script import Script, SyntaxFault
 
 
 @define(eq=False)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from attrs import frozen
 
 from adapters.tally import Tally
-from domain.language import Language
+from domain.scripts.language import Language
 
 
 class Eviction(StrEnum):

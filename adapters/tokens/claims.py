@@ -7,9 +7,9 @@ from typing import Any
 
 from attrs import field, frozen, validators
 
-from domain.credentials import CredentialRefused
+from domain.access.credentials import CredentialRefused
+from domain.access.principal import Principal, Scope
 from domain.identity import Owner, OwnerRefused, parse_owner
-from domain.principal import Principal, Scope
 
 LEEWAY_S_MAX = 60
 

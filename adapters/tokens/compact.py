@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from attrs import field, frozen
 
-from domain.credentials import CREDENTIAL_SIZE_MAX, CredentialRefused
+from domain.access.credentials import CREDENTIAL_SIZE_MAX, CredentialRefused
 
 _GRAMMAR = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 _TYPES = frozenset({"jwt", "at+jwt"})

@@ -10,8 +10,8 @@ from joserfc.jws import JWSRegistry
 from adapters.tokens.claims import ClaimRules
 from adapters.tokens.compact import encode_base64
 from adapters.tokens.keys import secret_key
+from domain.access.principal import Scope
 from domain.identity import Owner
-from domain.principal import Scope
 
 
 def issue_token(

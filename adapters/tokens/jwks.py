@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 
 from adapters.tokens.compact import SignedToken, read_object
 from adapters.tokens.keys import VerificationKey, WrongKey, jwk_key
-from domain.credentials import KeysUnavailable
+from domain.access.credentials import JwksUnavailable
 
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 
@@ -68,14 +68,14 @@ class Jwks:
     async def candidates(self, token: SignedToken) -> Sequence[VerificationKey]:
         """Return the keys that may have signed the token; an unknown one may be new, so that it asks for a refresh.
 
-        Raises KeysUnavailable when no keys were ever fetched.
+        Raises JwksUnavailable when no keys were ever fetched.
         """
         found = self._fitting(token)
         if not found and (self._is_first_refresh or self._may_ask()):
             await asyncio.wait({self._start()}, timeout=self._options.wait_s)
             found = self._fitting(token)
         if self._keys is None:
-            raise KeysUnavailable
+            raise JwksUnavailable
         return found
 
     async def health(self) -> Mapping[str, object]:

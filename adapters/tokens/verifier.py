@@ -10,10 +10,11 @@ from adapters.tokens.claims import ClaimRules, judge
 from adapters.tokens.compact import SignedToken, read_token
 from adapters.tokens.jwks import Jwks
 from adapters.tokens.keys import VerificationKey
-from domain.credentials import CredentialRefused
-from domain.ports import Clock, TokenVerifier
-from domain.principal import Principal
-from domain.timed_cache import TimedCache
+from domain.access.credentials import CredentialRefused
+from domain.access.ports import TokenVerifier
+from domain.access.principal import Principal
+from domain.clock import Clock
+from domain.concurrency.ttl_cache import TtlCache
 
 _TRIES_MAX = 4
 """Signatures that one token may cost."""
@@ -31,7 +32,7 @@ class JwtVerifier(TokenVerifier):
     _rules: ClaimRules
     _keys: Sequence[VerificationKey] = ()
     _jwks: Jwks | None = None
-    _remembered: TimedCache[bytes, Principal] = field(factory=lambda: TimedCache(_REMEMBERED_MAX), init=False)
+    _remembered: TtlCache[bytes, Principal] = field(factory=lambda: TtlCache(_REMEMBERED_MAX), init=False)
     _generation: int = field(default=0, init=False)
 
     @override

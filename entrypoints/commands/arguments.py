@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import click
 
+from domain.access.principal import Scope
 from domain.identity import Owner, OwnerRefused, named_owner, parse_owner
-from domain.principal import Scope
 
 _SPAN = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}

@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import click
 
-from domain.language import Language
+from domain.scripts.language import Language
 from entrypoints.commands.benchmark.measurement import Measurement
 from entrypoints.commands.benchmark.run import Benchmark, CannotMeasure, Plan
 from entrypoints.commands.invocation import failures_told, settings_in_force

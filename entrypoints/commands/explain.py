@@ -7,9 +7,9 @@ from uuid import UUID
 
 import click
 
-from domain.chronicle import Chronicle, Explanation, Statement, Verdict
 from domain.explanation import explain as explained
 from domain.explanation import explain_foreign, is_own
+from domain.timeline import Evidence, ExplainedState, Explanation, Timeline
 from entrypoints.commands.database import command_database
 from entrypoints.commands.invocation import failures_told, settings_in_force, wiring_of
 from entrypoints.commands.lazy_group import examples
@@ -18,11 +18,11 @@ from entrypoints.commands.wiring import Wiring
 from entrypoints.settings import Settings
 
 _COLOURS = {
-    Verdict.ACTIVE: "green",
-    Verdict.ENDED: "green",
-    Verdict.UNDER_WAY: "green",
-    Verdict.NEVER_HERE: "red",
-    Verdict.FOREIGN: "red",
+    ExplainedState.ACTIVE: "green",
+    ExplainedState.ENDED: "green",
+    ExplainedState.UNDER_WAY: "green",
+    ExplainedState.NEVER_HERE: "red",
+    ExplainedState.FOREIGN: "red",
 }
 
 
@@ -53,8 +53,8 @@ def explain(context: click.Context, identifier: UUID, output: str) -> None:
     click.echo(_document(identifier, found, chronicle) if Output(output) is Output.JSON else _text(found))
 
 
-def _read(settings: Settings, wiring: Wiring, identifier: UUID) -> Chronicle:
-    async def read(found: Settings) -> Chronicle:
+def _read(settings: Settings, wiring: Wiring, identifier: UUID) -> Timeline:
+    async def read(found: Settings) -> Timeline:
         async with wiring.chronicler(found) as chronicler:
             return await chronicler.read(identifier)
 
@@ -68,7 +68,7 @@ def _text(found: Explanation) -> str:
     return "\n".join((click.style(found.summary, fg=_COLOURS.get(found.verdict, "yellow")), "", *lines))
 
 
-def _document(identifier: UUID, found: Explanation, chronicle: Chronicle | None) -> str:
+def _document(identifier: UUID, found: Explanation, chronicle: Timeline | None) -> str:
     clock = chronicle and {
         "now": chronicle.clock.now.isoformat(),
         "offset_ms": round(chronicle.clock.offset_ms, 3),
@@ -86,7 +86,7 @@ def _document(identifier: UUID, found: Explanation, chronicle: Chronicle | None)
     )
 
 
-def _statement(each: Statement) -> dict[str, Any]:
+def _statement(each: Evidence) -> dict[str, Any]:
     return {
         "topic": each.topic,
         "text": each.text,

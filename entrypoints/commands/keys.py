@@ -9,10 +9,10 @@ from uuid import UUID
 
 import click
 
-from domain.api_key import PREFIX, ApiKey
-from domain.api_key_service import ApiKeyService
+from domain.access.api_key import PREFIX, ApiKey
+from domain.access.api_key_service import ApiKeyService
+from domain.access.principal import Scope
 from domain.identity import Owner
-from domain.principal import Scope
 from entrypoints.commands.arguments import any_owner, owner_option, scopes_option, span
 from entrypoints.commands.database import command_database
 from entrypoints.commands.invocation import failures_told, settings_in_force, wiring_of

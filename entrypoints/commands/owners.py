@@ -9,8 +9,8 @@ from typing import Any
 import click
 from attrs import frozen
 
+from domain.access.owner_move import Belonging, OwnerMover
 from domain.identity import Owner
-from domain.owner_move import Belonging, OwnerMover
 from entrypoints.commands.arguments import any_owner, owner
 from entrypoints.commands.database import command_database
 from entrypoints.commands.invocation import failures_told, settings_in_force, wiring_of

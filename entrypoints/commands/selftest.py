@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 
-from domain.language import Language
+from domain.scripts.language import Language
 from entrypoints.commands.invocation import failures_told, settings_in_force, wiring_of
 from entrypoints.commands.lazy_group import examples
 from entrypoints.commands.output import Output, output_option

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from domain.storage import Part
-from domain.storage_growth import Growth, StorageReport
+from domain.storage.growth import Growth, StorageReport
+from domain.storage.storage import Part
 from entrypoints.commands.database import command_database
 from entrypoints.commands.invocation import failures_told, settings_in_force, wiring_of
 from entrypoints.commands.lazy_group import examples

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import click
 
+from domain.access.principal import Scope
 from domain.identity import Owner
-from domain.principal import Scope
 from entrypoints.commands.arguments import owner_option, scopes_option, span
 from entrypoints.commands.invocation import failures_told, settings_in_force, wiring_of
 from entrypoints.commands.lazy_group import examples

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from domain.api_key_service import ApiKeyService
-from domain.chronicle import Chronicler, Keeping
+from domain.access.api_key_service import ApiKeyService
+from domain.access.owner_move import OwnerMover
+from domain.access.principal import Scope
 from domain.identity import Owner
-from domain.language import Language
-from domain.owner_move import OwnerMover
-from domain.principal import Scope
-from domain.storage_growth import StorageReport
+from domain.scripts.language import Language
+from domain.storage.growth import StorageReport
+from domain.timeline import RetentionTimes, TimelineReader
 from entrypoints.commands.examination.ports import DatabaseExamination, HostExamination
 from entrypoints.settings import Settings
 from entrypoints.supervision.database_server import DatabaseServer
@@ -201,11 +201,11 @@ class Wiring(SelfTests, Protocol):
         """Return what looks at this machine."""
         ...
 
-    def chronicler(self, settings: Settings) -> AbstractAsyncContextManager[Chronicler]:
+    def chronicler(self, settings: Settings) -> AbstractAsyncContextManager[TimelineReader]:
         """Return what reads the stories of ids in the settings' database; entering raises as `report` does."""
         ...
 
-    def keeping(self, settings: Settings) -> Keeping:
+    def keeping(self, settings: Settings) -> RetentionTimes:
         """Return how long what has ended is kept."""
         ...
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import urlsplit
 
-from domain.rate import RatePolicy
+from domain.limits.rate import RatePolicy
 from entrypoints.settings import Settings
 
 ROUTE_CLASSES = ("sessions", "execute", "functions")

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
 from adapters.postgres.repositories.owner_mover import PostgresOwnerMover
 from adapters.random_ids import RandomIds
-from domain.api_key import SECRET_BYTES
-from domain.api_key_service import ApiKeyService
-from domain.owner_move import OwnerMover
+from domain.access.api_key import SECRET_BYTES
+from domain.access.api_key_service import ApiKeyService
+from domain.access.owner_move import OwnerMover
 from entrypoints.container.command_gateway import connected
 from entrypoints.settings import Settings
 

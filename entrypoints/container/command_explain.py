@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from adapters.postgres.repositories.chronicler import PostgresChronicler
-from domain.chronicle import Chronicler, Keeping
 from domain.idempotency import KEPT_FOR
+from domain.timeline import RetentionTimes, TimelineReader
 from entrypoints.container.command_gateway import connected
 from entrypoints.settings import Settings
 
@@ -18,7 +18,7 @@ _MORE_SAMPLES = 4
 
 
 @asynccontextmanager
-async def command_chronicler(settings: Settings) -> AsyncIterator[Chronicler]:
+async def command_chronicler(settings: Settings) -> AsyncIterator[TimelineReader]:
     """Yield what reads the stories; raises as `connected` does."""
     async with connected(settings, _TIMEOUT_S) as database:
         for _ in range(_MORE_SAMPLES):
@@ -26,9 +26,9 @@ async def command_chronicler(settings: Settings) -> AsyncIterator[Chronicler]:
         yield PostgresChronicler(database.gateway, database.statements, database.clock, KEPT_FOR)
 
 
-def keeping(settings: Settings) -> Keeping:
+def keeping(settings: Settings) -> RetentionTimes:
     """Return how long what has ended is kept."""
-    return Keeping(
+    return RetentionTimes(
         sessions=timedelta(seconds=settings.session_retention_seconds),
         history_days=settings.history_retention_days,
         lifetime_max=timedelta(seconds=settings.session_max_lifetime_seconds),

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from typing_extensions import override
 
 from adapters.sandbox.programs.interpreters import InterpreterMissing, find_interpreter
-from domain.language import Language
+from domain.scripts.language import Language
 from entrypoints.commands.examination.facts import HostFacts, LanguageFacts, LayerFacts, RuntimeHostFacts, SandboxFacts
 from entrypoints.commands.examination.ports import HostExamination
 from entrypoints.container.runners import Runners

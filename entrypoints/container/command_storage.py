@@ -10,7 +10,7 @@ from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements import load_statements
 from adapters.postgres.storage.survey import StorageSurvey
 from domain.idempotency import KEPT_FOR
-from domain.storage_growth import StorageReport
+from domain.storage.growth import StorageReport
 from entrypoints.commands.wiring import Storage
 from entrypoints.container.command_gateway import require_schema, rights_told
 from entrypoints.container.options import gateway_options, retention, storage_budget

@@ -24,12 +24,12 @@ from adapters.sandbox.selftest.trials import SelfTest
 from adapters.system_clock import SystemClock
 from adapters.tokens.issuer import issue_token
 from adapters.tokens.keys import WrongKey
-from domain.api_key_service import ApiKeyService
-from domain.chronicle import Chronicler, Keeping
+from domain.access.api_key_service import ApiKeyService
+from domain.access.owner_move import OwnerMover
+from domain.access.principal import Scope
 from domain.identity import Owner
-from domain.language import Language
-from domain.owner_move import OwnerMover
-from domain.principal import Scope
+from domain.scripts.language import Language
+from domain.timeline import RetentionTimes, TimelineReader
 from entrypoints.commands.examination.ports import DatabaseExamination, HostExamination
 from entrypoints.commands.wiring import Migrations, MigrationState, StepBack, Storage
 from entrypoints.container.command_access import command_keys, command_owners
@@ -96,12 +96,12 @@ def host_examination(settings: Settings) -> HostExamination:
     return CommandHostExamination(settings)
 
 
-def chronicler(settings: Settings) -> AbstractAsyncContextManager[Chronicler]:
+def chronicler(settings: Settings) -> AbstractAsyncContextManager[TimelineReader]:
     """Return what reads the stories of ids in the settings' database."""
     return command_chronicler(settings)
 
 
-def keeping(settings: Settings) -> Keeping:
+def keeping(settings: Settings) -> RetentionTimes:
     """Return how long what has ended is kept."""
     return explained_keeping(settings)
 

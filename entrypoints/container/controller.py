@@ -7,13 +7,13 @@ from dependency_injector import containers, providers
 from adapters.json_schema.compiler import JsonSchemaCompiler
 from adapters.mapping_file import WrongMappingFile, read_mapping
 from adapters.random_ids import RandomIds
-from domain.example_runs import ExampleRuns
-from domain.execution_service import ExecutionService
-from domain.function_service import FunctionService
-from domain.language import LanguageMapping
-from domain.params_check import ParamsCheck
-from domain.places import Places
-from domain.tasks import Tasks
+from domain.concurrency.background_tasks import BackgroundTasks
+from domain.concurrency.capacity_limiter import CapacityLimiter
+from domain.executions.params_check import ParamsCheck
+from domain.executions.service import ExecutionService
+from domain.functions.examples import ExampleRuns
+from domain.functions.service import FunctionService
+from domain.scripts.language import LanguageMapping
 from entrypoints.configuration.environment import SettingsError
 from entrypoints.container.database import Database
 from entrypoints.container.entrance import Entrance
@@ -50,7 +50,7 @@ class Controller(containers.DeclarativeContainer):
     database = providers.Container(Database, settings=settings, observe=observation.statements.provided.ended)
     runners = providers.Singleton(Runners.of, settings, providers.Object(trace_headers))
     running = providers.Singleton(observed, runners.provided.by_language, observation.executions)
-    tasks = providers.Singleton(Tasks)
+    tasks = providers.Singleton(BackgroundTasks)
     ids = providers.Singleton(RandomIds)
     schemas = providers.Singleton(JsonSchemaCompiler)
     mapping = providers.Singleton(lambda settings: _mapping(settings.runtime_mappings_file), settings)
@@ -80,7 +80,7 @@ class Controller(containers.DeclarativeContainer):
         runners=running,
         policy=providers.Callable(execution_policy, settings),
         inside=limiting.provided.inside,
-        unrecorded=providers.Singleton(Places, "the recording of an execution", _UNRECORDED_MAX),
+        unrecorded=providers.Singleton(CapacityLimiter, "the recording of an execution", _UNRECORDED_MAX),
         tasks=tasks,
         params=providers.Singleton(ParamsCheck, database.functions, schemas),
     )

@@ -12,13 +12,15 @@ from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
 from adapters.postgres.statement import Statement
 from adapters.tokens.jwks import Jwks
-from domain.authentication import Authentication, KeyRing
+from domain.access.authentication import Authentication, KeyRing
+from domain.access.ports import TokenVerifier
+from domain.access.principal import ANYBODY, NOBODY, Principal
+from domain.clock import Clock
 from domain.errors import DomainError
 from domain.identity import ANONYMOUS
-from domain.language import LanguageMapping
-from domain.ports import Clock, SessionRepository, TokenVerifier
-from domain.principal import ANYBODY, NOBODY, Principal
-from domain.session_languages import SessionLanguages
+from domain.scripts.language import LanguageMapping
+from domain.sessions.languages import SessionLanguages
+from domain.sessions.ports import SessionRepository
 from entrypoints.container.beside import Work
 from entrypoints.http.door.authentication import AuthenticationGuard
 from entrypoints.http.door.guard import Guard

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from adapters.sandbox.runner import SandboxScriptRunner
-from domain.language import Language
+from domain.scripts.language import Language
 from entrypoints.container.options import host_options, sandbox_options
 from entrypoints.container.sandbox_figures import SandboxFigures
 from entrypoints.container.tracing import tracing_of

@@ -11,7 +11,7 @@ from adapters.postgres.repositories.executions import PostgresExecutionRepositor
 from adapters.postgres.repositories.keyed_calls import PostgresKeyedCallRepository
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
 from adapters.postgres.storage.cleanup import Cleanup
-from domain.tasks import Tasks
+from domain.concurrency.background_tasks import BackgroundTasks
 from entrypoints.container.beside import keep_going
 from entrypoints.container.entrance import Entrance
 from entrypoints.container.limiting import Limiting
@@ -30,7 +30,7 @@ class Life:
     _clock: DisciplinedClock
     _cleanup: Cleanup
     _runners: Runners
-    _tasks: Tasks
+    _tasks: BackgroundTasks
     _sessions: PostgresSessionRepository
     _executions: PostgresExecutionRepository
     _keyed: PostgresKeyedCallRepository

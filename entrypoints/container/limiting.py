@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 
 from attrs import define, field
 
+from domain.clock import Clock
+from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.identity import Owner
-from domain.places import Places
-from domain.ports import Clock, RateLedger, UsageReader
-from domain.quota import Quotas, Unlimited
-from domain.rate_limiter import RateLimiter
-from domain.usage_limiter import UsageLimiter, UsagePolicy
+from domain.limits.ports import RateStore, UsageReader
+from domain.limits.quota import Quotas, Unlimited
+from domain.limits.rate_limiter import RateLimiter
+from domain.limits.usage_limiter import UsageLimiter, UsagePolicy
 from entrypoints.configuration.checks import is_loopback
 from entrypoints.configuration.edge import allowed_hosts, rate_policies
 from entrypoints.container.beside import Work
@@ -36,15 +37,15 @@ class Limiting:
 
     _settings: Settings
     _clock: Clock
-    _ledger: RateLedger
+    _ledger: RateStore
     _reader: UsageReader
-    inside: Places = field(init=False)
+    inside: CapacityLimiter = field(init=False)
     rates: RateGuard | None = field(default=None, init=False)
     _limiter: RateLimiter | None = field(default=None, init=False)
     _usage: UsageLimiter | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.inside = Places("an execution", _EXECUTIONS_MAX)
+        self.inside = CapacityLimiter("an execution", _EXECUTIONS_MAX)
         self._limit_rates()
         self._limit_usage()
 
@@ -93,4 +94,4 @@ class Limiting:
         policy = UsagePolicy(settings.max_sessions_per_owner, stored_mb and stored_mb * _MIB)
         if policy.counts_stored or concurrent is not None:
             self._usage = UsageLimiter(policy, self._reader, self._clock, self._inside_here)
-            self.inside = Places("an execution", _EXECUTIONS_MAX, concurrent, self._usage.calls_elsewhere)
+            self.inside = CapacityLimiter("an execution", _EXECUTIONS_MAX, concurrent, self._usage.calls_elsewhere)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dependency_injector import containers, providers
 
 from adapters.postgres.connections.observing import CALLER
-from domain.language import Language
-from domain.ports import ScriptRunner
+from domain.scripts.language import Language
+from domain.scripts.ports import ScriptRunner
 from entrypoints.container.tracing import tracing_of
 from entrypoints.http.observers.tracing import RequestTraces
 from entrypoints.http.request import Request

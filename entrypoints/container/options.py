@@ -12,14 +12,14 @@ from adapters.postgres.repositories.history import HistoryOptions
 from adapters.postgres.storage.cleanup import Retention
 from adapters.runtimes.options import RuntimeOptions
 from adapters.sandbox.options import SandboxLevel, SandboxOptions
-from domain.example_runs import ExamplePolicy
-from domain.execution_service import ExecutionPolicy
-from domain.function_service import FunctionPolicy
-from domain.language import Language
-from domain.limits import Limits, LimitsPolicy
-from domain.session import LifetimePolicy
-from domain.session_service import SessionPolicy
-from domain.storage import StorageBudget
+from domain.executions.service import ExecutionPolicy
+from domain.functions.examples import ExamplePolicy
+from domain.functions.service import FunctionPolicy
+from domain.scripts.language import Language
+from domain.scripts.limits import Limits, LimitsPolicy
+from domain.sessions.service import SessionPolicy
+from domain.sessions.session import LifetimePolicy
+from domain.storage.storage import StorageBudget
 from entrypoints.configuration.environment import SettingsError
 from entrypoints.descriptors import room_for_workers
 from entrypoints.host.options import RuntimeHostOptions

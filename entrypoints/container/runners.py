@@ -6,8 +6,8 @@ from attrs import define, field
 
 from adapters.runtimes.script_runner import HttpScriptRunner
 from adapters.sandbox.runner import SandboxScriptRunner
-from domain.language import Language
-from domain.ports import ScriptRunner
+from domain.scripts.language import Language
+from domain.scripts.ports import ScriptRunner
 from entrypoints.container.options import runtime_options, sandbox_options
 from entrypoints.settings import Settings
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from adapters.postgres.storage.keeper import StorageKeeper, StorageState
-from domain.storage import StorageBudget
+from domain.storage.storage import StorageBudget
 
 _LEAST = (
     "STORAGE_MAX_GB cannot be kept: the history is down to the days that are still written, and live sessions are "

@@ -6,7 +6,8 @@ from adapters.tokens.claims import ClaimRules
 from adapters.tokens.jwks import Jwks
 from adapters.tokens.keys import VerificationKey, WrongKey, pem_key, secret_key
 from adapters.tokens.verifier import JwtVerifier
-from domain.ports import Clock, TokenVerifier
+from domain.access.ports import TokenVerifier
+from domain.clock import Clock
 from entrypoints.configuration.environment import SettingsError
 from entrypoints.secret import Secret
 from entrypoints.settings import Settings

@@ -8,13 +8,13 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from domain.execution import Failure, ScriptReport
-from domain.identity import Owner, SessionKey
+from domain.executions.execution import Failure, ScriptReport
+from domain.identity import Owner, SessionRef
 from domain.json_text import JsonText
-from domain.language import Language
-from domain.limits import Isolation, Limits
-from domain.ports import ScriptRun
-from domain.script import Script
+from domain.scripts.language import Language
+from domain.scripts.limits import Isolation, Limits
+from domain.scripts.ports import ScriptRun
+from domain.scripts.script import Script
 from entrypoints.host.refusals import invalid
 
 TIME_LEFT_MS_MAX = 4_200_000
@@ -70,7 +70,7 @@ class EvictRequest(Struct, frozen=True):
 
 
 class ErrorFields(Struct, frozen=True):
-    """Why a script failed; field by field `domain.execution.Failure`."""
+    """Why a script failed; field by field `domain.executions.execution.Failure`."""
 
     code: str
     message: str
@@ -107,7 +107,7 @@ def read_message(message_type: type[_Message], body: bytes) -> _Message:
 def script_run(request: ExecuteRequest, source: Callable[[], Awaitable[Script]]) -> ScriptRun:
     """Return the run that was asked for; raises Refusal (400)."""
     return ScriptRun(
-        key=SessionKey(Owner(request.owner), request.request_id),
+        key=SessionRef(Owner(request.owner), request.request_id),
         execution_id=request.execution_id,
         language=request.language,
         limits=Limits(request.limits.timeout_ms, request.limits.memory_mb, request.isolation),

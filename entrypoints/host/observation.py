@@ -9,7 +9,7 @@ from attrs import define, field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
-from domain.ports import ScriptRun
+from domain.scripts.ports import ScriptRun
 from entrypoints.metrics.figures import Counts, Distributions
 from entrypoints.metrics.readings import Reading, counter, histogram
 from entrypoints.tracing.trace import Trace, Tracing

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from starlette.types import Receive
 
-from domain.ports import ScriptRun, ScriptRunner, Worker
+from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from entrypoints.host.refusals import client_gone
 
 Answer = TypeVar("Answer")

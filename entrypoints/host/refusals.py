@@ -12,8 +12,8 @@ from starlette.responses import Response
 from typing_extensions import override
 
 from domain.errors import DomainError, Unavailable
-from domain.execution import ExecutionUnknown
-from domain.script import ScriptSyntaxError
+from domain.executions.execution import ExecutionUnknown
+from domain.scripts.script import ScriptSyntaxError
 
 JSON = "application/json"
 

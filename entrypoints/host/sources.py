@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 from attrs import define, field
 
-from domain.script import Script
+from domain.scripts.script import Script
 
 
 @define(eq=False)

@@ -9,12 +9,12 @@ from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
-from domain.batch_service import BatchService
-from domain.execution_service import ExecutionService
-from domain.function_service import FunctionService
-from domain.places import Places
-from domain.principal import NOBODY, Principal
-from domain.session_service import SessionService
+from domain.access.principal import NOBODY, Principal
+from domain.concurrency.capacity_limiter import CapacityLimiter
+from domain.executions.batches import BatchService
+from domain.executions.service import ExecutionService
+from domain.functions.service import FunctionService
+from domain.sessions.service import SessionService
 from entrypoints.http.bodies.batch_form import BatchForm
 from entrypoints.http.bodies.forms import BodyForms
 from entrypoints.http.bodies.function_form import FunctionForm
@@ -134,7 +134,7 @@ class Application:
             services.sessions,
             form,
             self._gate,
-            Places("a batch", options.batches_max),
+            CapacityLimiter("a batch", options.batches_max),
             log,
             options.stall_s,
             self._hooks.charge,

@@ -22,8 +22,8 @@ from domain.errors import (
     Unauthorized,
     Unavailable,
 )
-from domain.execution import ExecutionFailed, FailureCode
-from domain.rate import RateLimited
+from domain.executions.execution import ExecutionFailed, FailureCode
+from domain.limits.rate import RateLimited
 from entrypoints.http.answer import Answer, Headers, json_answer
 from entrypoints.http.contracts.error_codes import INTERNAL_ERROR
 from entrypoints.http.door.challenges import challenge

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from attrs import define, field
 from starlette.types import Receive
 
-from domain.alarms import Alarms
+from domain.concurrency.timer_wheel import TimerWheel
 from entrypoints.http.refusals import ClientGone
 
 Reply = TypeVar("Reply")
@@ -25,7 +25,7 @@ async def until_hang_up(receive: Receive, call: Coroutine[Any, Any, Reply]) -> R
     caller = asyncio.current_task(loop)
     assert caller is not None
     watch = _Watch(receive, caller)
-    soon = Alarms.of(loop).set(watch, loop.time() + _LATE_S)
+    soon = TimerWheel.of(loop).set(watch, loop.time() + _LATE_S)
     try:
         return await call
     except asyncio.CancelledError:

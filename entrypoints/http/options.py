@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from domain.limits import LimitsPolicy
+from domain.scripts.limits import LimitsPolicy
 
 
 @frozen

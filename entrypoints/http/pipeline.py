@@ -8,9 +8,9 @@ from attrs import define, field
 from starlette.types import Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
-from domain.credentials import CredentialMissing
+from domain.access.credentials import CredentialMissing
+from domain.access.principal import NOBODY, Principal
 from domain.errors import DomainError
-from domain.principal import NOBODY, Principal
 from entrypoints.http.answer import Answer
 from entrypoints.http.contracts.error_codes import INTERNAL_ERROR
 from entrypoints.http.door.gate import Gate

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from starlette.types import Receive, Scope
 
-from domain.ports import ScriptRun
-from domain.principal import NOBODY, Principal
+from domain.access.principal import NOBODY, Principal
+from domain.scripts.ports import ScriptRun
 from entrypoints.tracing.trace import Trace
 
 Header = tuple[bytes, bytes]

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from domain.errors import DomainError
-from domain.execution import Outcome, ScriptReport
-from domain.language import Language
+from domain.executions.execution import Outcome, ScriptReport
+from domain.scripts.language import Language
 from entrypoints.metrics.figures import Counts, Distributions
 from entrypoints.metrics.readings import Reading, Sample, counter, histogram
 

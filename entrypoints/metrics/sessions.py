@@ -6,10 +6,10 @@ from attrs import define, field
 from typing_extensions import override
 
 from domain.idempotency import IdempotencyKey
-from domain.identity import Owner, SessionKey
-from domain.initialized import Initialized
-from domain.session import Session, SessionPatch
-from domain.session_service import SessionRequest, SessionService
+from domain.identity import Owner, SessionRef
+from domain.sessions.initialized import Initialized
+from domain.sessions.service import SessionRequest, SessionService
+from domain.sessions.session import Session, SessionPatch
 from entrypoints.metrics.figures import Counts
 from entrypoints.metrics.readings import Reading, counter
 
@@ -34,13 +34,13 @@ class CountedSessions(SessionService):
         return made
 
     @override
-    async def patch(self, key: SessionKey, patch: SessionPatch, version: int | None) -> Session:
+    async def patch(self, key: SessionRef, patch: SessionPatch, version: int | None) -> Session:
         session = await super().patch(key, patch, version)
         self._counts.add("patched")
         return session
 
     @override
-    async def close(self, key: SessionKey) -> bool:
+    async def close(self, key: SessionRef) -> bool:
         closed = await super().close(key)
         if closed:
             self._counts.add("closed")

@@ -22,8 +22,8 @@ from opentelemetry.trace import (
 )
 from typing_extensions import override
 
-from domain.execution import ScriptReport
-from domain.ports import ScriptRun
+from domain.executions.execution import ScriptReport
+from domain.scripts.ports import ScriptRun
 from entrypoints.tracing.trace import ExecutionSpan, Trace, Tracing
 from entrypoints.tracing.traceparent import TraceContext
 from entrypoints.version import VERSION

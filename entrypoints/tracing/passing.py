@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from attrs import frozen
 from typing_extensions import override
 
-from domain.execution import ScriptReport
-from domain.ports import ScriptRun
+from domain.executions.execution import ScriptReport
+from domain.scripts.ports import ScriptRun
 from entrypoints.tracing.trace import ExecutionSpan, Trace, Tracing
 from entrypoints.tracing.traceparent import TraceContext
 

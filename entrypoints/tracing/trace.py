@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from domain.execution import ScriptReport
-from domain.ports import ScriptRun
+from domain.executions.execution import ScriptReport
+from domain.scripts.ports import ScriptRun
 from entrypoints.tracing.traceparent import TraceContext
 
 

@@ -18,9 +18,10 @@ import uvloop
 from attrs import asdict, define, field, frozen
 
 from adapters.random_ids import RandomIds
-from domain.execution import OpenExecution, ScriptReport
+from domain.clock import Clock
+from domain.executions.execution import OpenExecution, ScriptReport
+from domain.executions.ports import ExecutionRepository, ExecutionRequest, FinishedExecution
 from domain.json_text import JsonText
-from domain.ports import Clock, ExecutionRepository, ExecutionRequest, FinishedExecution
 from entrypoints.container.database import Database as Parts
 from entrypoints.logs import configure_logs
 from entrypoints.metrics.statements import StatementMetrics

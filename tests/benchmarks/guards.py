@@ -15,10 +15,10 @@ from adapters.tokens.claims import ClaimRules
 from adapters.tokens.issuer import issue_token
 from adapters.tokens.keys import secret_key
 from adapters.tokens.verifier import JwtVerifier
-from domain.api_key_service import ApiKeyService
-from domain.authentication import Authentication, KeyRing
+from domain.access.api_key_service import ApiKeyService
+from domain.access.authentication import Authentication, KeyRing
+from domain.access.principal import Scope
 from domain.identity import Owner
-from domain.principal import Scope
 from entrypoints.http.door.authentication import AuthenticationGuard
 from entrypoints.http.operation import Access, Operation, RouteClass
 from entrypoints.http.request import Request

@@ -22,10 +22,10 @@ from adapters.postgres.statements import load_statements
 from adapters.postgres.storage.slots import SLOTS, day_at, first_of
 from adapters.random_ids import RandomIds
 from adapters.system_clock import SystemClock
-from domain.execution import ScriptReport
-from domain.identity import SessionKey
+from domain.executions.execution import ScriptReport
+from domain.executions.ports import ExecutionRequest, FinishedExecution
+from domain.identity import SessionRef
 from domain.json_text import JsonText
-from domain.ports import ExecutionRequest, FinishedExecution
 from tests.benchmarks.database import Database, database, migrate
 from tests.benchmarks.machine import Cores, pinned
 from tests.benchmarks.measurement import Measurement, quantile_ms
@@ -126,7 +126,7 @@ class History:
         """How many sessions have rows: each the same number."""
         return min(self.sessions.count, max(1, self.rows // _ROWS_OF_SESSION))
 
-    def key(self) -> SessionKey:
+    def key(self) -> SessionRef:
         """Return any session that has rows."""
         return self.sessions.key(self._random.randrange(self.busy_sessions))
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from attrs import field, frozen
 
-from domain.identity import ANONYMOUS, Owner, SessionKey
+from domain.identity import ANONYMOUS, Owner, SessionRef
 
 SCRIPT = "return event.params.a + event.params.b;"
 CONTEXT = '{"env": "test", "tenant": "acme", "limits": {"rows": 1000, "depth": 3}}'
@@ -28,9 +28,9 @@ class SessionSet:
         """What all ids begin with."""
         return str(self.first)[:-12]
 
-    def key(self, number: int) -> SessionKey:
+    def key(self, number: int) -> SessionRef:
         """Return the key of one session."""
-        return SessionKey(self.owner, UUID(int=self.first.int | number))
+        return SessionRef(self.owner, UUID(int=self.first.int | number))
 
     def sample(self, size_max: int = _SAMPLE_MAX) -> list[int]:
         """Return numbers of sessions in random order, each at most once; the same ones in every run."""

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 from adapters.tokens.claims import ClaimRules
 from adapters.tokens.issuer import issue_token
+from domain.access.principal import Scope
 from domain.identity import Owner
-from domain.principal import Scope
 from tests.benchmarks.servers import NotServing
 
 SECRET = "a secret for this benchmark alone"

@@ -7,10 +7,10 @@ import pytest
 
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sequential_ids import SequentialIds
-from domain.api_key import ApiKey, ApiKeyNotFound
+from domain.access.api_key import ApiKey, ApiKeyNotFound
+from domain.access.ports import ApiKeyRepository
+from domain.access.principal import Scope
 from domain.identity import Owner
-from domain.ports import ApiKeyRepository
-from domain.principal import Scope
 
 ALICE = Owner("alice")
 BOB = Owner('bob, "the\\builder" ä')

@@ -9,11 +9,19 @@ import pytest
 from attrs import evolve
 
 from adapters.history import PAYLOAD_LENGTH_MAX
-from domain.execution import Execution, ExecutionLost, ExecutionNotFound, Failure, FailureCode, Outcome, Payload
-from domain.identity import EVERY_OWNER, SessionKey, uuid7_time
+from domain.executions.execution import (
+    Execution,
+    ExecutionLost,
+    ExecutionNotFound,
+    Failure,
+    FailureCode,
+    Outcome,
+    Payload,
+)
+from domain.executions.ports import EVERY_EXECUTION, ExecutionFilter
+from domain.identity import EVERY_OWNER, SessionRef, uuid7_time
 from domain.json_text import JsonText
-from domain.ports import EVERY_EXECUTION, ExecutionFilter
-from domain.session import Renewal, Session, SessionClosed, SessionExpired, SessionNotFound
+from domain.sessions.session import Renewal, Session, SessionClosed, SessionExpired, SessionNotFound
 from tests.contracts.storage import ALICE, ALLOWANCE, BOB, Storage, report_of
 
 MOMENT = timedelta(microseconds=1)
@@ -77,7 +85,7 @@ class ExecutionRepositoryContract(ABC):
 
     async def test_a_session_of_another_owner_is_exactly_as_absent(self, storage):
         session = await storage.add(ALICE)
-        foreign = SessionKey(BOB, session.key.request_id)
+        foreign = SessionRef(BOB, session.key.request_id)
         with pytest.raises(SessionNotFound):
             await storage.begin(foreign)
         admission = await storage.begin(session.key)
@@ -357,7 +365,7 @@ class ExecutionRepositoryContract(ABC):
         await storage.executions.finish(storage.finished(execution))
         (row,) = (await storage.executions.page(session.key, None, 5)).items
         assert await storage.executions.get(ALICE, execution.execution_id) == row
-        anyones = evolve(row, key=SessionKey(EVERY_OWNER, session.key.request_id))
+        anyones = evolve(row, key=SessionRef(EVERY_OWNER, session.key.request_id))
         assert await storage.executions.get(EVERY_OWNER, execution.execution_id) == anyones
         for owner, execution_id in ((BOB, execution.execution_id), (ALICE, storage.ids.new(storage.clock.now()))):
             with pytest.raises(ExecutionNotFound):
@@ -387,7 +395,7 @@ class ExecutionRepositoryContract(ABC):
         session = await storage.add(ALICE)
         execution = (await storage.begin(session.key)).execution
         storage.clock.advance(execution.deadline_at - storage.clock.now())
-        foreign = SessionKey(BOB, session.key.request_id)
+        foreign = SessionRef(BOB, session.key.request_id)
         assert (await storage.executions.page(foreign, None, 5)).items == []
         with pytest.raises(ExecutionNotFound):
             await storage.executions.get(BOB, execution.execution_id)

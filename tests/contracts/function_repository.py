@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 import pytest
 
 from adapters.memory.manual_clock import ManualClock
-from domain.function import Definition, Example, Function, FunctionNotFound, FunctionSummary, FunctionType
-from domain.function_schema import FunctionSchema, FunctionVersionNotFound
+from domain.functions.function import Definition, Example, Function, FunctionNotFound, FunctionSummary, FunctionType
+from domain.functions.ports import FunctionFilter, FunctionPage, FunctionRepository
+from domain.functions.schema import FunctionSchema, FunctionVersionNotFound
 from domain.json_text import JsonText
-from domain.language import Language, LanguageTitle
-from domain.ports import FunctionFilter, FunctionPage, FunctionRepository
-from domain.script import Script
+from domain.scripts.language import Language, LanguageTitle
+from domain.scripts.script import Script
 
 ADDER = LanguageTitle(Language.NODEJS, "adder")
 HOUR = timedelta(hours=1)

@@ -1,7 +1,7 @@
 """Small scripts that take their interpreter long to parse."""
 
-from domain.language import Language
-from domain.script import Script
+from domain.scripts.language import Language
+from domain.scripts.script import Script
 from tests.contracts.script_runs import script_of
 
 _CLASSES = "/\\p{RGI_Emoji}/v;" * 440

@@ -8,12 +8,12 @@ from attrs import define, field, frozen
 from hypothesis import strategies as st
 
 from domain.errors import DomainError
-from domain.executed import Executed
-from domain.execution import ExecutionLost, OpenExecution, ScriptReport
+from domain.executions.executed import Executed
+from domain.executions.execution import ExecutionLost, OpenExecution, ScriptReport
+from domain.executions.ports import Admission
 from domain.idempotency import KEPT_FOR, IdempotencyConflict, IdempotencyKey, KeyInFlight, KeyInterrupted
 from domain.json_text import JsonText
-from domain.ports import Admission
-from domain.session import Session, SessionClosed, SessionExpired
+from domain.sessions.session import Session, SessionClosed, SessionExpired
 from tests.contracts.storage import Storage, report_of
 
 NAMES = ("a", "b")

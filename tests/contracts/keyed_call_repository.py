@@ -7,14 +7,14 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
-from domain.executed import Executed
-from domain.execution import ExecutionLost, Failure, FailureCode
+from domain.executions.executed import Executed
+from domain.executions.execution import ExecutionLost, Failure, FailureCode
+from domain.executions.ports import Admission
 from domain.idempotency import KEPT_FOR, IdempotencyConflict, IdempotencyKey, KeyInFlight, KeyInterrupted
-from domain.identity import SessionKey
-from domain.initialized import Initialized
+from domain.identity import SessionRef
 from domain.json_text import JsonText
-from domain.ports import Admission
-from domain.session import Renewal, Session, SessionClosed, SessionExpired, SessionNotFound
+from domain.sessions.initialized import Initialized
+from domain.sessions.session import Renewal, Session, SessionClosed, SessionExpired, SessionNotFound
 from tests.contracts.storage import ALICE, BOB, SCRIPT, Storage, report_of
 
 MOMENT = timedelta(microseconds=1)
@@ -123,7 +123,7 @@ class KeyedCallRepositoryContract(ABC):
         for session in sessions:
             assert isinstance(await storage.keyed.begin(storage.request(session.key), KEY), Admission)
         with pytest.raises(SessionNotFound):
-            await storage.keyed.begin(storage.request(SessionKey(BOB, sessions[0].key.request_id)), KEY)
+            await storage.keyed.begin(storage.request(SessionRef(BOB, sessions[0].key.request_id)), KEY)
         assert isinstance(await storage.keyed.begin(storage.request(sessions[0].key), OTHER), Admission)
 
     async def test_a_key_is_free_again_after_its_time(self, storage):

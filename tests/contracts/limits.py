@@ -7,7 +7,7 @@ import pytest
 
 from adapters.memory.manual_clock import ManualClock
 from domain.identity import Owner
-from domain.ports import OwnerUsage, RateCharge, RateLedger, UsageReader
+from domain.limits.ports import OwnerUsage, RateCharge, RateStore, UsageReader
 from tests.contracts.storage import ALICE, BOB, SCRIPT, Storage
 
 LOOKED_AT_MAX = 3
@@ -23,7 +23,7 @@ class RateLedgerContract:
     """Inherited with a fixture `ledger`, which looks at LOOKED_AT_MAX rows when it forgets."""
 
     @pytest.fixture
-    def ledger(self) -> RateLedger:
+    def ledger(self) -> RateStore:
         raise NotImplementedError
 
     async def test_the_first_charge_counts_from_its_first_call(self, ledger):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from domain.language import Language
+from domain.scripts.language import Language
 
 _PYTHON_FUNCTIONS = '''
 def compute_total_{n}(items, rate=0.2, *, currency="EUR"):

@@ -8,21 +8,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from domain.errors import Overloaded, StorageUnavailable
-from domain.execution import FailureCode, Outcome
+from domain.executions.execution import FailureCode, Outcome
 from domain.identity import ANONYMOUS
-from domain.language import Language
-from domain.limits import Isolation, Limits
-from domain.ports import ScriptRunner, Worker
-from domain.script import ScriptSyntaxError
-from tests.contracts.script_runs import (
-    Source,
-    failure_of,
-    new_session,
-    report_of,
-    result_of,
-    run_of,
-    script_of,
-)
+from domain.scripts.language import Language
+from domain.scripts.limits import Isolation, Limits
+from domain.scripts.ports import ScriptRunner, Worker
+from domain.scripts.script import ScriptSyntaxError
+from tests.contracts.script_runs import Source, failure_of, new_session, report_of, result_of, run_of, script_of
 
 DEEP = "[" * 100 + "]" * 100
 

@@ -8,13 +8,13 @@ from uuid import UUID
 
 from attrs import define
 
-from domain.execution import Failure, ScriptReport
-from domain.identity import ANONYMOUS, Owner, SessionKey, uuid7_at
+from domain.executions.execution import Failure, ScriptReport
+from domain.identity import ANONYMOUS, Owner, SessionRef, uuid7_at
 from domain.json_text import JsonText
-from domain.language import Language
-from domain.limits import Isolation, Limits
-from domain.ports import ScriptRun, ScriptRunner
-from domain.script import Script
+from domain.scripts.language import Language
+from domain.scripts.limits import Isolation, Limits
+from domain.scripts.ports import ScriptRun, ScriptRunner
+from domain.scripts.script import Script
 
 LIMITS = Limits(timeout_ms=5000, memory_mb=128, isolation=Isolation.SESSION)
 
@@ -24,9 +24,9 @@ def new_id(now: datetime | None = None) -> UUID:
     return uuid7_at(now or datetime.now(UTC), secrets.randbits(62))
 
 
-def new_session(owner: Owner = ANONYMOUS) -> SessionKey:
+def new_session(owner: Owner = ANONYMOUS) -> SessionRef:
     """Return the key of a session that nobody has used."""
-    return SessionKey(owner, new_id())
+    return SessionRef(owner, new_id())
 
 
 def script_of(source: str) -> Script:
@@ -54,7 +54,7 @@ def run_of(
     *,
     context: str = "{}",
     language: Language = Language.PYTHON,
-    key: SessionKey | None = None,
+    key: SessionRef | None = None,
     limits: Limits = LIMITS,
     execution_id: UUID | None = None,
     session_left: timedelta = timedelta(hours=1),

@@ -7,13 +7,13 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
-from domain.identity import ANONYMOUS, EVERY_OWNER, SessionKey
+from domain.identity import ANONYMOUS, EVERY_OWNER, SessionRef
 from domain.json_text import JsonText
-from domain.language import Language, LanguageTitle
-from domain.limits import Isolation, Limits
-from domain.ports import SessionFilter
-from domain.script import Script
-from domain.session import Renewal, Session, SessionNotFound, SessionPatch, Status
+from domain.scripts.language import Language, LanguageTitle
+from domain.scripts.limits import Isolation, Limits
+from domain.scripts.script import Script
+from domain.sessions.ports import SessionFilter
+from domain.sessions.session import Renewal, Session, SessionNotFound, SessionPatch, Status
 from tests.contracts.storage import ALICE, BOB, SCRIPT, Storage
 
 MOMENT = timedelta(microseconds=1)
@@ -71,7 +71,7 @@ class SessionRepositoryContract(ABC):
     async def test_every_owners_sessions_are_read_changed_and_listed_by_who_reaches_across(self, storage):
         sessions = [await storage.add(owner) for owner in (ALICE, BOB)]
         for session in sessions:
-            key = SessionKey(EVERY_OWNER, session.key.request_id)
+            key = SessionRef(EVERY_OWNER, session.key.request_id)
             assert await storage.sessions.get(key) == session
             assert await storage.sessions.script(key) == SCRIPT
             closed = await storage.sessions.update(key, lambda stored: stored.close(storage.clock.now()))
@@ -81,18 +81,18 @@ class SessionRepositoryContract(ABC):
         assert [each.key for each in await storage.listed(ALICE)] == [sessions[0].key]
 
     async def test_what_is_absent_is_absent_for_who_reaches_across_too(self, storage):
-        await self._assert_absent(storage, SessionKey(EVERY_OWNER, storage.new_session().key.request_id))
+        await self._assert_absent(storage, SessionRef(EVERY_OWNER, storage.new_session().key.request_id))
 
     async def test_a_session_of_another_owner_is_exactly_as_absent(self, storage):
         session = await storage.add(ALICE)
-        await self._assert_absent(storage, SessionKey(BOB, session.key.request_id))
-        await storage.sessions.add(evolve(session, key=SessionKey(BOB, session.key.request_id)), SCRIPT)
-        await self._assert_absent(storage, SessionKey(BOB, session.key.request_id))
+        await self._assert_absent(storage, SessionRef(BOB, session.key.request_id))
+        await storage.sessions.add(evolve(session, key=SessionRef(BOB, session.key.request_id)), SCRIPT)
+        await self._assert_absent(storage, SessionRef(BOB, session.key.request_id))
         assert await storage.sessions.get(session.key) == session
 
     async def test_reads_of_several_owners_at_once_do_not_mix(self, storage):
         session = await storage.add(ALICE)
-        foreign = SessionKey(BOB, session.key.request_id)
+        foreign = SessionRef(BOB, session.key.request_id)
         found = await asyncio.gather(
             storage.sessions.get(session.key), storage.sessions.get(foreign), return_exceptions=True
         )
@@ -269,7 +269,7 @@ class SessionRepositoryContract(ABC):
         assert page.next_after == newer[EXAMINED_MAX].key.request_id
         assert await storage.listed(status=Status.CLOSED, size=2) == [oldest]
 
-    async def _assert_absent(self, storage: Storage, key: SessionKey) -> None:
+    async def _assert_absent(self, storage: Storage, key: SessionRef) -> None:
         with pytest.raises(SessionNotFound):
             await storage.sessions.get(key)
         with pytest.raises(SessionNotFound):

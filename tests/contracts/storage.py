@@ -8,19 +8,13 @@ from attrs import define, field
 
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sequential_ids import SequentialIds
-from domain.execution import OpenExecution, ScriptReport
-from domain.identity import ANONYMOUS, Owner, SessionKey
+from domain.executions.execution import OpenExecution, ScriptReport
+from domain.executions.ports import Admission, ExecutionRepository, ExecutionRequest, FinishedExecution
+from domain.identity import ANONYMOUS, Owner, SessionRef
 from domain.json_text import JsonText
-from domain.ports import (
-    Admission,
-    ExecutionRepository,
-    ExecutionRequest,
-    FinishedExecution,
-    SessionFilter,
-    SessionRepository,
-)
-from domain.script import Script
-from domain.session import Session, Status
+from domain.scripts.script import Script
+from domain.sessions.ports import SessionFilter, SessionRepository
+from domain.sessions.session import Session, Status
 from tests.unit.domain.builders import session_at
 
 SCRIPT = Script.of('return "ä\\n{,}" + event.params.a;', 1000)
@@ -41,7 +35,7 @@ class Storage:
 
     def new_session(self, owner: Owner = ANONYMOUS, **fields: Any) -> Session:
         now = self.clock.now()
-        key = SessionKey(owner, self.ids.new(now))
+        key = SessionRef(owner, self.ids.new(now))
         return session_at(now, **{"key": key, "script_hash": SCRIPT.hash} | fields)
 
     async def add(self, owner: Owner = ANONYMOUS, **fields: Any) -> Session:
@@ -53,17 +47,17 @@ class Storage:
         now = self.clock.now()
         return await self.sessions.update(session.key, lambda stored: stored.close(now))
 
-    def request(self, key: SessionKey) -> ExecutionRequest:
+    def request(self, key: SessionRef) -> ExecutionRequest:
         now = self.clock.now()
         return ExecutionRequest(key, self.ids.new(now), now, ALLOWANCE)
 
-    async def begin(self, key: SessionKey) -> Admission:
+    async def begin(self, key: SessionRef) -> Admission:
         return await self.executions.begin(self.request(key))
 
     def finished(self, execution: OpenExecution, report: ScriptReport | None = None) -> FinishedExecution:
         return FinishedExecution(execution, self.clock.now(), JsonText('{"a": 5}'), report or report_of())
 
-    async def execute(self, key: SessionKey) -> int:
+    async def execute(self, key: SessionRef) -> int:
         admission = await self.begin(key)
         return await self.executions.finish(self.finished(admission.execution))
 

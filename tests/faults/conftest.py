@@ -17,7 +17,7 @@ from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunne
 from adapters.postgres.migrations.runner import MigrationRunner
 from adapters.postgres.statements import load_statements
 from adapters.system_clock import SystemClock
-from domain.language import Language
+from domain.scripts.language import Language
 from entrypoints.configuration.loading import load_settings
 from entrypoints.container.controller import Controller
 from entrypoints.container.runners import Runners

@@ -18,7 +18,7 @@ from attrs import define, evolve, field
 from dependency_injector import providers
 
 from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
-from domain.language import Language
+from domain.scripts.language import Language
 from entrypoints.configuration.loading import load_settings
 from entrypoints.container.controller import Controller
 from entrypoints.container.runners import Runners

@@ -5,14 +5,7 @@ import asyncio
 import httpx2
 import pytest
 
-from tests.faults.mortal import (
-    STEPS,
-    STEPS_OF_INITIALIZE,
-    STEPS_OF_WITHDRAWAL,
-    Mortal,
-    application_of,
-    runs_in,
-)
+from tests.faults.mortal import STEPS, STEPS_OF_INITIALIZE, STEPS_OF_WITHDRAWAL, Mortal, application_of, runs_in
 from tests.faults.server import SERVICE_ROLE
 
 pytestmark = pytest.mark.timeout(120)

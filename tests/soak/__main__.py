@@ -10,7 +10,7 @@ import uvloop
 
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
-from domain.language import Language
+from domain.scripts.language import Language
 from tests.soak.census import take_census
 from tests.soak.endurance import Endurance, Soak
 from tests.soak.neighbours import FACTOR_MAX, Neighbour, Neighbours, quantile

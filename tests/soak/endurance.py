@@ -9,7 +9,7 @@ from collections import Counter
 from attrs import define, field, frozen
 
 from adapters.sandbox.runner import SandboxScriptRunner
-from domain.limits import Isolation, Limits
+from domain.scripts.limits import Isolation, Limits
 from tests.contracts.script_runs import new_session, report_of, run_of, until
 from tests.soak.census import Census, take_census, zombies
 from tests.soak.scripts import drawn

@@ -9,8 +9,8 @@ from attrs import define, frozen
 
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.errors import DomainError
-from domain.language import Language
-from domain.limits import Isolation, Limits
+from domain.scripts.language import Language
+from domain.scripts.limits import Isolation, Limits
 from tests.contracts.script_runs import new_session, report_of, run_of
 from tests.soak.scripts import ATTACKS
 

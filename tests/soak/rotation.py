@@ -11,8 +11,8 @@ from adapters.sandbox.rooms.blueprint import ROOM_PROCESSES
 from adapters.sandbox.rooms.rotation import ROOMS_MAX
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.errors import DomainError
-from domain.language import Language
-from domain.limits import Isolation, Limits
+from domain.scripts.language import Language
+from domain.scripts.limits import Isolation, Limits
 from tests.contracts.script_runs import new_session, report_of, run_of
 from tests.soak.census import descendants
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from domain.language import Language
+from domain.scripts.language import Language
 
 
 @frozen

@@ -12,11 +12,11 @@ from click.testing import CliRunner
 from adapters.memory.api_keys import MemoryApiKeyRepository
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sequential_ids import SequentialIds
-from domain.api_key_service import ApiKeyService
+from domain.access.api_key_service import ApiKeyService
+from domain.access.owner_move import Belonging, MoveStep
+from domain.access.principal import Scope
 from domain.errors import StorageUnavailable
 from domain.identity import Owner
-from domain.owner_move import Belonging, MoveStep
-from domain.principal import Scope
 from entrypoints.cli import cli
 
 SECRET = "s" * 32

@@ -12,7 +12,7 @@ import pytest
 from attrs import define, field
 from click.testing import CliRunner
 
-from domain.language import Language
+from domain.scripts.language import Language
 from entrypoints.cli import cli
 from entrypoints.commands.bench import bench
 from entrypoints.commands.benchmark.connection import Answer, Connection, Unanswered

@@ -8,25 +8,25 @@ from uuid import uuid4
 from attrs import define, field
 from click.testing import CliRunner
 
-from domain.chronicle import Chronicle, ClockReading, Keeping
 from domain.errors import StorageUnavailable
 from domain.identity import uuid7_at
+from domain.timeline import ClockReading, RetentionTimes, Timeline
 from entrypoints.cli import cli
 from tests.unit.domain.builders import START, session_at
 
 ID = uuid7_at(START, 0)
-CHRONICLE = Chronicle(ID, ClockReading(START + timedelta(seconds=1), 0.25, 12.5), session=session_at())
+CHRONICLE = Timeline(ID, ClockReading(START + timedelta(seconds=1), 0.25, 12.5), session=session_at())
 ENV = {"DATABASE_URL": "postgresql://nobody/nothing", "HOST": None, "PORT": None}
 
 
 @define
 class ManualWiring:
-    chronicle: Chronicle = CHRONICLE
+    chronicle: Timeline = CHRONICLE
     failure: Exception | None = None
     asked: list = field(factory=list)
 
     def keeping(self, _settings):
-        return Keeping(timedelta(days=1), 7, timedelta(days=30))
+        return RetentionTimes(timedelta(days=1), 7, timedelta(days=30))
 
     @asynccontextmanager
     async def chronicler(self, _settings):

@@ -7,7 +7,7 @@ from attrs import define, frozen
 from click.testing import CliRunner
 
 from domain.errors import RuntimeUnavailable
-from domain.language import Language
+from domain.scripts.language import Language
 from entrypoints.cli import cli
 from entrypoints.configuration.loading import load_settings
 from entrypoints.container import commands

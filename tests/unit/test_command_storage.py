@@ -9,8 +9,8 @@ from attrs import define, field
 from click.testing import CliRunner
 
 from domain.errors import StorageUnavailable
-from domain.storage import Amount, HistoryDay, Part, Stored
-from domain.storage_growth import StorageFacts, StorageReport
+from domain.storage.growth import StorageFacts, StorageReport
+from domain.storage.storage import Amount, HistoryDay, Part, Stored
 from entrypoints.cli import cli
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.language import Language
+from domain.scripts.language import Language
 from entrypoints.configuration.environment import SettingsError
 from entrypoints.configuration.loading import load_settings
 from entrypoints.container.options import gateway_options, sandbox_options

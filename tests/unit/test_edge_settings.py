@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.rate import RatePolicy
+from domain.limits.rate import RatePolicy
 from entrypoints.configuration.checks import is_loopback
 from entrypoints.configuration.edge import ROUTE_CLASSES, allowed_hosts, rate_policies
 from entrypoints.configuration.environment import SettingsError

@@ -12,7 +12,7 @@ from adapters.memory.sessions import MemorySessionRepository
 from adapters.memory.store import MemoryStore
 from domain.errors import StorageUnavailable
 from domain.identity import ANONYMOUS
-from domain.ports import SessionFilter
+from domain.sessions.ports import SessionFilter
 from tests.contracts.api_key_repository import ApiKeyRepositoryContract
 from tests.contracts.execution_repository import ExecutionRepositoryContract, keeps_no_payloads
 from tests.contracts.function_repository import FunctionRepositoryContract

@@ -8,9 +8,9 @@ from attrs import define, field
 
 from adapters.memory.script_runner import MemoryScriptRunner
 from domain.errors import DomainError, Overloaded, RuntimeUnavailable
-from domain.execution import ExecutionUnknown, Failure, FailureCode, ScriptReport
-from domain.language import Language
-from domain.ports import ScriptRunner, Worker
+from domain.executions.execution import ExecutionUnknown, Failure, FailureCode, ScriptReport
+from domain.scripts.language import Language
+from domain.scripts.ports import ScriptRunner, Worker
 from entrypoints.metrics.executions import ExecutionMetrics
 from entrypoints.observed_runner import Caller, ObservedRunner
 from entrypoints.tracing.trace import ExecutionSpan, Trace

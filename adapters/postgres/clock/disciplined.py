@@ -13,8 +13,8 @@ from typing_extensions import override
 
 from adapters.postgres.clock.sample import ClockSample, from_ns, to_ns
 from adapters.postgres.statement import Statement
+from domain.clock import Clock
 from domain.errors import DomainError, StorageUnavailable
-from domain.ports import Clock
 
 _NS_PER_MS = 1_000_000
 _SLOWING_PERCENT = 10

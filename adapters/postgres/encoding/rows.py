@@ -6,14 +6,14 @@ from typing import Any
 
 from adapters.postgres.encoding import array_text
 from domain.errors import Gone
-from domain.execution import Execution, OpenExecution, Outcome, Payload
-from domain.identity import Owner, SessionKey
+from domain.executions.execution import Execution, OpenExecution, Outcome, Payload
+from domain.executions.ports import Admission, ExecutionRequest
+from domain.identity import Owner, SessionRef
 from domain.json_text import JsonText
-from domain.language import Language, LanguageTitle
-from domain.limits import Isolation, Limits
-from domain.ports import Admission, ExecutionRequest
-from domain.script import Script
-from domain.session import Renewal, Session
+from domain.scripts.language import Language, LanguageTitle
+from domain.scripts.limits import Isolation, Limits
+from domain.scripts.script import Script
+from domain.sessions.session import Renewal, Session
 
 Row = Sequence[Any]
 
@@ -39,7 +39,7 @@ def session_of(row: Row) -> Session:
         *lifetime,
     ) = row
     return Session(
-        SessionKey(Owner(owner), request_id),
+        SessionRef(Owner(owner), request_id),
         LanguageTitle(_LANGUAGES[language], title),
         script_hash,
         JsonText(context),
@@ -99,7 +99,7 @@ def changed_session_columns(calls: Sequence[tuple[Session, Session]]) -> Mapping
     }
 
 
-def key_columns(keys: Sequence[SessionKey]) -> Mapping[str, object]:
+def key_columns(keys: Sequence[SessionRef]) -> Mapping[str, object]:
     """Return the parameters that say which sessions are meant."""
     return {
         "request_ids": array_text.uuids(key.request_id for key in keys),
@@ -123,7 +123,7 @@ def execution_columns(executions: Sequence[Execution]) -> Mapping[str, object]:
     }
 
 
-def execution_of(key: SessionKey, row: Row) -> Execution:
+def execution_of(key: SessionRef, row: Row) -> Execution:
     """Return the execution in a row of a history page."""
     execution_id, outcome, count, execution_time_ms, cpu_time_ms, memory_usage_bytes, cold_start, *payloads = row
     texts, lengths = payloads[::2], payloads[1::2]

@@ -7,11 +7,11 @@ from typing import Any
 
 from attrs import asdict, fields
 
-from domain.execution import Failure, FailureCode, ScriptReport
-from domain.identity import SessionKey
-from domain.initialized import Initialized
+from domain.executions.execution import Failure, FailureCode, ScriptReport
+from domain.identity import SessionRef
 from domain.json_text import JsonText
-from domain.language import LanguageTitle
+from domain.scripts.language import LanguageTitle
+from domain.sessions.initialized import Initialized
 
 # ASCII holds what a script may print and PostgreSQL's text cannot: NUL, and halves of surrogate pairs.
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -45,7 +45,7 @@ def initialized_text(made: Initialized) -> str:
     return _encode(facts)
 
 
-def initialized_of(text: str, key: SessionKey, title: LanguageTitle) -> Initialized:
+def initialized_of(text: str, key: SessionRef, title: LanguageTitle) -> Initialized:
     """Return what is told of a new session again."""
     facts = json.loads(text)
     expires_at = datetime.fromisoformat(facts["expires_at"])

@@ -29,8 +29,8 @@ from adapters.postgres.migrations.options import MigrationOptions
 from adapters.postgres.migrations.way_back import Loss, StepBack, require_allowed
 from adapters.postgres.statement import Statement
 from adapters.postgres.statements import MigrationStatements
+from domain.clock import Clock
 from domain.errors import StorageUnavailable
-from domain.ports import Clock
 
 _LOCK = 0x70676C616D626461
 """The key of the lock that every runner takes: "pglambda" in ASCII."""

@@ -11,10 +11,11 @@ from adapters.postgres.coalescing.coalescer import Coalescer, CoalescerOptions
 from adapters.postgres.encoding import array_text
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements import ApiKeyStatements
-from domain.api_key import ApiKey, ApiKeyNotFound
+from domain.access.api_key import ApiKey, ApiKeyNotFound
+from domain.access.ports import ApiKeyRepository
+from domain.access.principal import Scope
 from domain.identity import Owner
-from domain.ports import ApiKeyRepository, Page
-from domain.principal import Scope
+from domain.paging import Page
 
 LOOKUPS = CoalescerOptions(concurrency=1, queue_max=1024)
 """One statement at a time, whoever guesses keys: the other connections are for those who are known."""

@@ -16,25 +16,25 @@ from adapters.postgres.statement import Statement
 from adapters.postgres.statements import Statements
 from adapters.postgres.storage.gauge import StorageGauge
 from adapters.postgres.storage.slots import day_at, day_of, slot_of, slots_between
-from domain.chronicle import (
-    Chronicle,
-    Chronicler,
+from domain.executions.execution import Execution, OpenExecution, Outcome
+from domain.identity import Owner, SessionRef, uuid7_time
+from domain.sessions.session import Session
+from domain.timeline import (
     ClockReading,
     ExecutionTrace,
     FunctionTrace,
     HistoryTrace,
     KeyTrace,
+    Timeline,
+    TimelineReader,
 )
-from domain.execution import Execution, OpenExecution, Outcome
-from domain.identity import Owner, SessionKey, uuid7_time
-from domain.session import Session
 
 _OPEN_MAX = 20
 _KEYS_MAX = 100_000
 
 
 @define(eq=False)
-class PostgresChronicler(Chronicler):
+class PostgresChronicler(TimelineReader):
     """Looks into every table by its index; `key_lifetime` is how long idempotency keys are remembered."""
 
     _gateway: Gateway
@@ -43,11 +43,11 @@ class PostgresChronicler(Chronicler):
     _key_lifetime: timedelta
 
     @override
-    async def read(self, identifier: UUID) -> Chronicle:
+    async def read(self, identifier: UUID) -> Timeline:
         execution = await self._execution(identifier)
         request_id = identifier if execution is None else _session_of(execution)
         session = await self._session(request_id)
-        return Chronicle(
+        return Timeline(
             identifier=identifier,
             clock=self._reading(),
             session=session,
@@ -124,9 +124,9 @@ def _session_of(trace: ExecutionTrace) -> UUID:
 
 def _open_execution(row: tuple[Any, ...]) -> OpenExecution:
     request_id, owner, execution_id, deadline_at = row
-    return OpenExecution(SessionKey(Owner(owner), request_id), execution_id, deadline_at)
+    return OpenExecution(SessionRef(Owner(owner), request_id), execution_id, deadline_at)
 
 
 def _execution(row: tuple[Any, ...]) -> Execution:
     request_id, owner, execution_id, outcome, *figures = row
-    return Execution(SessionKey(Owner(owner), request_id), execution_id, Outcome(outcome), *figures)
+    return Execution(SessionRef(Owner(owner), request_id), execution_id, Outcome(outcome), *figures)

@@ -18,21 +18,21 @@ from adapters.postgres.gateway import Gateway, LaneName
 from adapters.postgres.repositories.history import History, HistoryOptions
 from adapters.postgres.statements import ExecutionStatements
 from adapters.postgres.storage.slots import slot_of
-from domain.execution import Execution
-from domain.identity import Owner, SessionKey
-from domain.ports import (
+from domain.clock import Clock
+from domain.executions.execution import Execution
+from domain.executions.ports import (
     EVERY_EXECUTION,
     Admission,
-    Clock,
     ExecutionFilter,
     ExecutionRepository,
     ExecutionRequest,
     FinishedExecution,
-    Page,
 )
-from domain.session import SessionNotFound
+from domain.identity import Owner, SessionRef
+from domain.paging import Page
+from domain.sessions.session import SessionNotFound
 
-_Fated = tuple[SessionKey, UUID]
+_Fated = tuple[SessionRef, UUID]
 
 _ROW_BYTES = 512
 """What an execution or a session takes beside its texts, about."""
@@ -90,7 +90,7 @@ class PostgresExecutionRepository(ExecutionRepository):
         return await self._begins.ask(request)
 
     @override
-    async def withdraw(self, execution_id: UUID, key: SessionKey) -> None:
+    async def withdraw(self, execution_id: UUID, key: SessionRef) -> None:
         await self._withdrawals.ask((key, execution_id))
 
     @override
@@ -100,7 +100,7 @@ class PostgresExecutionRepository(ExecutionRepository):
 
     @override
     async def page(
-        self, key: SessionKey, after: UUID | None, size: int, wanted: ExecutionFilter = EVERY_EXECUTION
+        self, key: SessionRef, after: UUID | None, size: int, wanted: ExecutionFilter = EVERY_EXECUTION
     ) -> Page[Execution]:
         return await self.history.page(key, after, size, wanted)
 

@@ -16,7 +16,7 @@ from adapters.postgres.encoding import array_text
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements import FunctionStatements
 from domain.errors import StorageUnavailable
-from domain.function import (
+from domain.functions.function import (
     Definition,
     Example,
     Function,
@@ -25,11 +25,11 @@ from domain.function import (
     FunctionSummary,
     FunctionType,
 )
-from domain.function_schema import FunctionSchema, FunctionVersionNotFound
+from domain.functions.ports import FunctionFilter, FunctionPage, FunctionRepository
+from domain.functions.schema import FunctionSchema, FunctionVersionNotFound
 from domain.json_text import JsonText
-from domain.language import Language, LanguageTitle
-from domain.ports import FunctionFilter, FunctionPage, FunctionRepository
-from domain.script import Script
+from domain.scripts.language import Language, LanguageTitle
+from domain.scripts.script import Script
 
 Row = tuple[Any, ...]
 _Version = tuple[LanguageTitle, int]

@@ -11,10 +11,12 @@ from adapters.postgres.encoding import array_text, rows
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements import ExecutionStatements
 from adapters.postgres.storage.slots import SLOTS, day_at, day_of, slot_of, slots_between
+from domain.clock import Clock
 from domain.errors import StorageUnavailable
-from domain.execution import Execution, ExecutionLost, ExecutionNotFound, OpenExecution
-from domain.identity import Owner, SessionKey, uuid7_at
-from domain.ports import Clock, ExecutionFilter, Page
+from domain.executions.execution import Execution, ExecutionLost, ExecutionNotFound, OpenExecution
+from domain.executions.ports import ExecutionFilter
+from domain.identity import Owner, SessionRef, uuid7_at
+from domain.paging import Page
 
 _KEY_BYTES = 96
 _LOOKS = 2
@@ -45,7 +47,7 @@ class History:
             "count", self._count, key=_execution_id, size=_key_size, options=options.batches, share=True
         )
 
-    async def page(self, key: SessionKey, after: UUID | None, size: int, wanted: ExecutionFilter) -> Page[Execution]:
+    async def page(self, key: SessionRef, after: UUID | None, size: int, wanted: ExecutionFilter) -> Page[Execution]:
         """Return a page as ExecutionRepository promises."""
         now = self._clock.now()
         last_day = day_at(now) + 1 if after is None else day_of(after)
@@ -79,7 +81,7 @@ class History:
         if not found:
             raise ExecutionNotFound
         request_id, *row = found[0]
-        return rows.execution_of(SessionKey(owner, request_id), tuple(row))
+        return rows.execution_of(SessionRef(owner, request_id), tuple(row))
 
     async def stored_count(self, execution: OpenExecution) -> int:
         """Return the count of an execution whose open record is gone; raises ExecutionLost."""
@@ -109,7 +111,7 @@ class History:
         return answers
 
 
-def _first_day(key: SessionKey, now: datetime, since: UUID | None) -> int:
+def _first_day(key: SessionRef, now: datetime, since: UUID | None) -> int:
     """Return the first day on which the wanted executions can have been admitted and still be kept."""
     days = [day_of(key.request_id), day_at(now) - SLOTS + 2]
     return max(days if since is None else [*days, day_of(since)])

@@ -19,17 +19,18 @@ from adapters.postgres.repositories.executions import PostgresExecutionRepositor
 from adapters.postgres.statements import KeyedCallStatements
 from adapters.postgres.storage.slots import slot_of
 from domain.errors import DomainError
-from domain.executed import Executed
+from domain.executions.executed import Executed
+from domain.executions.keyed_ports import KeyedCallRepository
+from domain.executions.ports import Admission, ExecutionRequest, FinishedExecution
 from domain.idempotency import KEPT_FOR, NO_SESSION, IdempotencyKey, KeptCall, KeyInFlight
-from domain.identity import Owner, SessionKey
-from domain.initialized import Initialized
-from domain.language import LanguageTitle
-from domain.ports import Admission, ExecutionRequest, FinishedExecution, KeyedCallRepository
-from domain.script import Script
-from domain.session import Session, SessionNotFound
+from domain.identity import Owner, SessionRef
+from domain.scripts.language import LanguageTitle
+from domain.scripts.script import Script
+from domain.sessions.initialized import Initialized
+from domain.sessions.session import Session, SessionNotFound
 
 _Beginning = tuple[ExecutionRequest, IdempotencyKey]
-_Withdrawal = tuple[SessionKey, UUID, str]
+_Withdrawal = tuple[SessionRef, UUID, str]
 _Ending = tuple[FinishedExecution, str]
 _Making = tuple[Initialized, Session, Script, IdempotencyKey]
 _Question = tuple[Owner, IdempotencyKey, datetime]
@@ -98,7 +99,7 @@ class PostgresKeyedCallRepository(KeyedCallRepository):
         return await _settled(lambda: self._begins.ask((request, key)))
 
     @override
-    async def withdraw(self, execution_id: UUID, key: SessionKey, name: str) -> None:
+    async def withdraw(self, execution_id: UUID, key: SessionRef, name: str) -> None:
         await self._withdrawals.ask((key, execution_id, name))
 
     @override
@@ -241,7 +242,7 @@ def _executed(
 
 def _told(owner: Owner, key: IdempotencyKey, now: datetime, kept: Sequence[Any]) -> Initialized | Exception:
     payload_hash, winner, deadline_at, expires_at, title, text = kept
-    made = initialized_of(text, SessionKey(owner, winner), LanguageTitle.of(title))
+    made = initialized_of(text, SessionRef(owner, winner), LanguageTitle.of(title))
     answer = evolve(made, replayed=True)
     return _replayed(KeptCall(payload_hash, winner, deadline_at, expires_at, answer), key, now)
 

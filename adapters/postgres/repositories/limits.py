@@ -10,7 +10,7 @@ from adapters.postgres.encoding import array_text
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements import LimitStatements
 from domain.identity import Owner
-from domain.ports import OwnerUsage, RateCharge, RateLedger, UsageReader
+from domain.limits.ports import OwnerUsage, RateCharge, RateStore, UsageReader
 
 _NOBODY = (Owner(""), "")
 """Comes before every owner."""
@@ -19,7 +19,7 @@ _NOTHING = OwnerUsage(0, 0)
 
 
 @define(eq=False)
-class PostgresRateLedger(RateLedger):
+class PostgresRateLedger(RateStore):
     """Keeps rates in `meta.rates`, one row for each owner and policy."""
 
     _gateway: Gateway

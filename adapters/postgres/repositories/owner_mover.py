@@ -11,10 +11,10 @@ from adapters.postgres.gateway import Gateway
 from adapters.postgres.statement import Statement
 from adapters.postgres.statements import OwnerStatements
 from adapters.postgres.storage.slots import SLOTS
+from domain.access.owner_move import Belonging, MoveStep, OwnerMover
+from domain.clock import Clock
 from domain.errors import StorageUnavailable
 from domain.identity import Owner
-from domain.owner_move import Belonging, MoveStep, OwnerMover
-from domain.ports import Clock
 
 _NIL = UUID(int=0)
 _BIGINT_MAX = 2**63 - 1

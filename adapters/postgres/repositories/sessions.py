@@ -19,10 +19,11 @@ from adapters.postgres.encoding import rows
 from adapters.postgres.gateway import Gateway, LaneName
 from adapters.postgres.statements import SessionStatements
 from domain.errors import DomainError, StorageUnavailable
-from domain.identity import EVERY_OWNER, Owner, SessionKey
-from domain.ports import Page, SessionFilter, SessionRepository
-from domain.script import Script
-from domain.session import Session, SessionNotFound, UpdateConflict
+from domain.identity import EVERY_OWNER, Owner, SessionRef
+from domain.paging import Page
+from domain.scripts.script import Script
+from domain.sessions.ports import SessionFilter, SessionRepository
+from domain.sessions.session import Session, SessionNotFound, UpdateConflict
 
 _Addition = tuple[Session, Script]
 _Change = tuple[Session, Session]
@@ -63,10 +64,10 @@ class PostgresSessionRepository(SessionRepository):
         self._additions: Coalescer[_Addition, None] = Coalescer(
             "add", self._add, key=_addition_key, size=_addition_size, options=batches, exclusive=writing
         )
-        self._reads: Coalescer[SessionKey, Session] = Coalescer(
+        self._reads: Coalescer[SessionRef, Session] = Coalescer(
             "get", self._get, key=_itself, size=self._session_bytes.expect, options=batches, share=True
         )
-        self._scripts: Coalescer[SessionKey, Script | None] = Coalescer(
+        self._scripts: Coalescer[SessionRef, Script | None] = Coalescer(
             "script", self._script, key=_itself, size=self._script_size, options=batches, share=True
         )
         self._changes: LockingWrites[_Change, Session | None] = LockingWrites(
@@ -83,15 +84,15 @@ class PostgresSessionRepository(SessionRepository):
         await self._additions.ask((session, script))
 
     @override
-    async def get(self, key: SessionKey) -> Session:
+    async def get(self, key: SessionRef) -> Session:
         return await self._reads.ask(key if key.owner != EVERY_OWNER else await self._owned(key))
 
     @override
-    async def script(self, key: SessionKey) -> Script | None:
+    async def script(self, key: SessionRef) -> Script | None:
         return await self._scripts.ask(key if key.owner != EVERY_OWNER else await self._owned(key))
 
     @override
-    async def update(self, key: SessionKey, change: Callable[[Session], Session]) -> Session:
+    async def update(self, key: SessionRef, change: Callable[[Session], Session]) -> Session:
         if key.owner == EVERY_OWNER:
             with _before_the_write():
                 key = await self._owned(key)
@@ -126,14 +127,14 @@ class PostgresSessionRepository(SessionRepository):
         next_after = found[0][0]
         return Page([rows.session_of(row[1:]) for row in found if row[1] is not None], next_after)
 
-    async def _owned(self, key: SessionKey) -> SessionKey:
+    async def _owned(self, key: SessionRef) -> SessionRef:
         """Return the key with the session's own owner, for one who reaches across owners."""
         found = await self._gateway.fetch(self._statements.select_session_owner, {"request_id": key.request_id})
         if not found:
             raise SessionNotFound
-        return SessionKey(Owner(found[0][0]), key.request_id)
+        return SessionRef(Owner(found[0][0]), key.request_id)
 
-    async def _race(self, key: SessionKey, change: Callable[[Session], Session]) -> Session:
+    async def _race(self, key: SessionRef, change: Callable[[Session], Session]) -> Session:
         """Read, apply the rule and write, until nobody else has written in between."""
         for _ in range(self._options.races_max):
             with _before_the_write():
@@ -152,7 +153,7 @@ class PostgresSessionRepository(SessionRepository):
         await self._gateway.fetch(self._statements.insert_sessions, rows.new_session_columns(calls))
         return [None] * len(calls)
 
-    async def _get(self, keys: Sequence[SessionKey]) -> Sequence[Session | Exception]:
+    async def _get(self, keys: Sequence[SessionRef]) -> Sequence[Session | Exception]:
         found = await self._gateway.fetch(self._statements.select_sessions, rows.key_columns(keys), parts=len(keys))
         answers: list[Session | Exception] = [SessionNotFound()] * len(keys)
         for ordinal, *row in found:
@@ -160,7 +161,7 @@ class PostgresSessionRepository(SessionRepository):
         self._session_bytes.learn(len(keys), sum(_session_size(answer) for answer in answers))
         return answers
 
-    async def _script(self, keys: Sequence[SessionKey]) -> Sequence[Script | Exception | None]:
+    async def _script(self, keys: Sequence[SessionRef]) -> Sequence[Script | Exception | None]:
         found = await self._gateway.fetch(self._statements.select_scripts, rows.key_columns(keys))
         answers: list[Script | Exception | None] = [SessionNotFound()] * len(keys)
         for ordinal, source, script_hash in found:
@@ -185,7 +186,7 @@ class PostgresSessionRepository(SessionRepository):
             answers[ordinal - 1] = _written(calls[ordinal - 1], *facts) if changed else SKIPPED
         return answers
 
-    def _script_size(self, _: SessionKey) -> int:
+    def _script_size(self, _: SessionRef) -> int:
         return self._options.script_size_max
 
 
@@ -203,7 +204,7 @@ def _written(call: _Change, expires_at: Any, last_executed_at: Any, execution_co
     return evolve(call[1], expires_at=expires_at, last_executed_at=last_executed_at, execution_count=execution_count)
 
 
-def _itself(key: SessionKey) -> SessionKey:
+def _itself(key: SessionRef) -> SessionRef:
     return key
 
 

@@ -13,9 +13,9 @@ from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements import CleanupStatements
 from adapters.postgres.storage.keeper import StorageKeeper
 from adapters.postgres.storage.slots import SLOTS, day_at, first_of
+from domain.clock import Clock
 from domain.errors import StorageUnavailable, Unavailable
 from domain.identity import uuid7_time
-from domain.ports import Clock
 
 _HISTORY_DAYS_MAX = SLOTS - 2
 _NEXT_DAY_MARGIN = timedelta(hours=1)

@@ -11,7 +11,7 @@ from adapters.postgres.encoding import array_text
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements import StorageStatements
 from adapters.postgres.storage.slots import SLOTS, day_of
-from domain.storage import Amount, HistoryDay, Part, ShortenedDay, Stored
+from domain.storage.storage import Amount, HistoryDay, Part, ShortenedDay, Stored
 
 _EPOCH = date(1970, 1, 1)
 _HISTORY_TABLE = re.compile(r"executions_(\d\d)")

@@ -11,7 +11,7 @@ from adapters.postgres.statements import Statements, StorageStatements
 from adapters.postgres.storage.gauge import StorageGauge, day_number
 from adapters.postgres.storage.slots import SLOTS, first_of
 from domain.errors import StorageUnavailable
-from domain.storage import HistoryDay, ShortenedDay, StorageBudget, Stored
+from domain.storage.storage import HistoryDay, ShortenedDay, StorageBudget, Stored
 
 _log = structlog.get_logger(__name__)
 

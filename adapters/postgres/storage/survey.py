@@ -12,8 +12,8 @@ from adapters.postgres.statements import Statements
 from adapters.postgres.storage.gauge import StorageGauge, day_number
 from adapters.postgres.storage.slots import SLOTS
 from domain.identity import uuid7_time
-from domain.storage import Part, Stored
-from domain.storage_growth import StorageFacts
+from domain.storage.growth import StorageFacts
+from domain.storage.storage import Part, Stored
 
 _RECENT_MAX = 1000
 """So many of the newest sessions tell how long sessions live."""

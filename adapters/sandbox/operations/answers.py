@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from adapters.sandbox.workers.frames import Frame, ProtocolBroken
-from domain.execution import FailureCode
+from domain.executions.execution import FailureCode
 from domain.json_text import JsonText, is_deeper
 
 

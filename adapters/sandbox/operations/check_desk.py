@@ -13,10 +13,10 @@ from adapters.sandbox.operations.checker import TOO_HARD, Checked
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.rooms.launch import LaunchFailed
 from adapters.sandbox.workers.exchange import Ending
+from domain.concurrency.fair_turns import FairTurns
 from domain.errors import Overloaded
-from domain.fair_turns import FairTurns
 from domain.identity import Owner
-from domain.script import Script, SyntaxFault
+from domain.scripts.script import Script, SyntaxFault
 
 QUEUE = "the syntax check"
 _CHECKS_AT_ONCE_PER_OWNER = 1

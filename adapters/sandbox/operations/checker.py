@@ -10,7 +10,7 @@ from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.workers.exchange import Ending, Exchange
 from adapters.sandbox.workers.frames import ProtocolBroken, encode_frame
 from adapters.sandbox.workers.process import WorkerProcess
-from domain.script import SyntaxFault
+from domain.scripts.script import SyntaxFault
 
 TOO_HARD = SyntaxFault("too large or too deep to check")
 _MEMORY_SHARE = 0.5

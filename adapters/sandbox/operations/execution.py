@@ -11,10 +11,10 @@ from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.workers.exchange import Ending, Exchange
 from adapters.sandbox.workers.frames import Frame, ProtocolBroken, encode_frame
 from adapters.sandbox.workers.process import WorkerProcess
-from domain.execution import Failure, FailureCode, ScriptReport
+from domain.executions.execution import Failure, FailureCode, ScriptReport
 from domain.json_text import JsonText
-from domain.limits import Limits
-from domain.script import Script
+from domain.scripts.limits import Limits
+from domain.scripts.script import Script
 
 _NONCE_SIZE = 12
 _RETIRE_AT = 0.5

@@ -11,8 +11,8 @@ from adapters.sandbox.confinement.control_group import USED_UP
 from adapters.sandbox.operations.answers import FailureTold
 from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.workers.exchange import Death, Ending, Exchange
-from domain.execution import ExecutionUnknown, Failure, FailureCode
-from domain.limits import Limits
+from domain.executions.execution import ExecutionUnknown, Failure, FailureCode
+from domain.scripts.limits import Limits
 
 _OUT_OF_MEMORY = re.compile(
     r"out of memory|OOM error|Zone Allocation failed|Check failed: SetPermissions\(", re.IGNORECASE

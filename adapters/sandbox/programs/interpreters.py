@@ -11,7 +11,7 @@ from pathlib import Path
 from attrs import evolve, frozen
 
 from adapters.sandbox.programs.elf import libraries_of
-from domain.language import Language
+from domain.scripts.language import Language
 
 _BOOTSTRAP = Path(__file__).parents[1] / "bootstrap"
 _ZONES = Path("/usr/share/zoneinfo")

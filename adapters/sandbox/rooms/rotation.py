@@ -9,7 +9,7 @@ from adapters.sandbox.confinement.control_group import ControlGroup
 from adapters.sandbox.rooms.blueprint import Blueprint
 from adapters.sandbox.rooms.launch import LaunchFailed
 from adapters.sandbox.rooms.room import Room
-from domain.language import Language
+from domain.scripts.language import Language
 
 ROOMS_MAX = 4
 """How many rooms a language may have: one that starts workers, others whose last workers still live."""

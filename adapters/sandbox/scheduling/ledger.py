@@ -9,8 +9,8 @@ from attrs import define, field
 
 from adapters.sandbox.scheduling.place import Place, PlaceLimits, PlaceRequest, Process
 from adapters.sandbox.stats import Eviction
+from domain.concurrency.capacity_limiter import is_fair
 from domain.identity import ANONYMOUS, Owner
-from domain.places import is_fair
 
 _FRESH_S = 60.0
 """A warm worker that has not been used for so long is missed by nobody who has few."""

@@ -7,9 +7,9 @@ from typing import Generic, TypeVar
 from attrs import define, field
 
 from adapters.sandbox.scheduling.place import Place, PlaceRequest, Process
+from domain.concurrency.capacity_limiter import is_fair
 from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
-from domain.places import is_fair
 
 QUEUE = "a worker"
 Key = TypeVar("Key")

@@ -7,7 +7,7 @@ from attrs import define, frozen
 
 from adapters.sandbox.workers.spares import Startable
 from domain.identity import ANONYMOUS, Owner
-from domain.language import Language
+from domain.scripts.language import Language
 
 Process = TypeVar("Process", bound=Startable)
 

@@ -18,13 +18,13 @@ from adapters.sandbox.selftest.bait import Bait
 from adapters.sandbox.selftest.corpus import Attack
 from adapters.sandbox.selftest.verdicts import Judge, Trial
 from domain.errors import DomainError
-from domain.execution import ScriptReport
-from domain.identity import ANONYMOUS, SessionKey
+from domain.executions.execution import ScriptReport
+from domain.identity import ANONYMOUS, SessionRef
 from domain.json_text import JsonText
-from domain.language import Language
-from domain.limits import Isolation, Limits
-from domain.ports import ScriptRun, ScriptRunner
-from domain.script import Script
+from domain.scripts.language import Language
+from domain.scripts.limits import Isolation, Limits
+from domain.scripts.ports import ScriptRun, ScriptRunner
+from domain.scripts.script import Script
 
 _SOURCE_SIZE_MAX = 1 << 20
 _END_S = 2.0
@@ -40,7 +40,7 @@ class Attacker:
     runner: ScriptRunner
     bait: Bait
     options: SandboxOptions
-    _neighbours: dict[Language, SessionKey] = field(factory=dict, init=False)
+    _neighbours: dict[Language, SessionRef] = field(factory=dict, init=False)
 
     async def attack(self, attack: Attack) -> Trial:
         """Make the attack to its end and judge it; raises what keeps a script from being run at all."""
@@ -78,14 +78,14 @@ class Attacker:
             return f"another session's call was refused: {error}"
         return None if report.result == "42" else "another session's call failed"
 
-    async def _run(self, language: Language, source: str, session: SessionKey, timeout_ms: int) -> ScriptReport:
+    async def _run(self, language: Language, source: str, session: SessionRef, timeout_ms: int) -> ScriptReport:
         worker = await self.runner.acquire(self._script_run(language, source, session, timeout_ms))
         try:
             return await worker.run()
         finally:
             await worker.release()
 
-    def _script_run(self, language: Language, source: str, session: SessionKey, timeout_ms: int) -> ScriptRun:
+    def _script_run(self, language: Language, source: str, session: SessionRef, timeout_ms: int) -> ScriptRun:
         script = Script.of(source, _SOURCE_SIZE_MAX)
 
         async def read() -> Script:
@@ -144,5 +144,5 @@ class SelfTest:
             await runner.close(_END_S)
 
 
-def _new_session() -> SessionKey:
-    return SessionKey(ANONYMOUS, uuid4())
+def _new_session() -> SessionRef:
+    return SessionRef(ANONYMOUS, uuid4())

@@ -10,7 +10,7 @@ from attrs import define, field
 
 from adapters.sandbox.rooms.launch import LaunchFailed
 from adapters.tally import Tally
-from domain.fair_queue import FairQueue
+from domain.concurrency.fair_queue import FairQueue
 from domain.identity import Owner
 
 

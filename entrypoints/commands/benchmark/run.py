@@ -12,7 +12,7 @@ from urllib.parse import SplitResult
 import msgspec
 from attrs import define, field, frozen
 
-from domain.language import Language
+from domain.scripts.language import Language
 from entrypoints.commands.benchmark.connection import Answer, Connection, Unanswered
 from entrypoints.commands.benchmark.measurement import Measurement
 

@@ -6,8 +6,8 @@ from functools import partial
 from attrs import define, field
 from msgspec import Raw, UnsetType
 
-from domain.batch_service import Batch
 from domain.errors import FieldTooLarge, InvalidRequest, Problem
+from domain.executions.batches import Batch
 from domain.json_pointer import pointer
 from domain.json_text import JsonText
 from entrypoints.http.bodies.examiner import Examiner

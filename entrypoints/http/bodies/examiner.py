@@ -7,9 +7,9 @@ from typing import TypeVar
 
 from attrs import define, field
 
-from domain.budget import Budget
+from domain.concurrency.budget import Budget
+from domain.concurrency.fair_turns import FairTurns
 from domain.errors import Overloaded
-from domain.fair_turns import FairTurns
 from domain.identity import Owner
 
 Result = TypeVar("Result")

@@ -6,7 +6,7 @@ from attrs import frozen
 from msgspec import Raw, UnsetType
 
 from domain.errors import FieldTooLarge, Problem
-from domain.limits import LimitsRequest
+from domain.scripts.limits import LimitsRequest
 from entrypoints.http.bodies.examiner import Examiner
 from entrypoints.http.bodies.plain_json import written_size
 from entrypoints.http.bodies.validation import BodyForm, Flaw

@@ -7,9 +7,9 @@ from attrs import define
 from msgspec import Raw, UnsetType
 
 from domain.errors import FieldTooLarge, InvalidRequest, Problem
-from domain.function import Example
-from domain.function_schema import FunctionSchema
-from domain.function_service import FunctionRequest
+from domain.functions.function import Example
+from domain.functions.schema import FunctionSchema
+from domain.functions.service import FunctionRequest
 from domain.json_pointer import pointer
 from domain.json_text import JsonText
 from entrypoints.http.bodies.examiner import Examiner

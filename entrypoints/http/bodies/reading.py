@@ -4,7 +4,7 @@ import re
 
 from starlette.types import Receive
 
-from domain.budget import Budget
+from domain.concurrency.budget import Budget
 from domain.errors import FieldTooLarge
 from entrypoints.http.refusals import ClientGone, SlowBody, UnsupportedMediaType
 from entrypoints.http.request import Request

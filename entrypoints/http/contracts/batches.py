@@ -1,7 +1,7 @@
 """What callers are told of the operations on batches."""
 
 from domain.errors import InvalidRequest, StorageUnavailable
-from domain.session import SessionClosed, SessionExpired, SessionNotFound
+from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound
 from entrypoints.http.contracts.contract import Contract, Example, Link, Tag
 from entrypoints.http.contracts.executions import EXECUTION_ID
 from entrypoints.http.contracts.parameters import REQUEST_ID

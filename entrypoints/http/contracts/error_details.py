@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from domain.execution import FailureCode
-from domain.principal import Scope
+from domain.access.principal import Scope
+from domain.executions.execution import FailureCode
 
 _Text = str | UnsetType
 _Count = int | UnsetType

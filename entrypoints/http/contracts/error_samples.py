@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from uuid import UUID
 
-from domain.credentials import CredentialMissing, CredentialRefused, KeysUnavailable
+from domain.access.credentials import CredentialMissing, CredentialRefused, JwksUnavailable
+from domain.access.principal import Scope, ScopeMissing
 from domain.errors import (
     DomainError,
     FieldTooLarge,
@@ -14,7 +15,7 @@ from domain.errors import (
     ShuttingDown,
     StorageUnavailable,
 )
-from domain.execution import (
+from domain.executions.execution import (
     ExecutionFailed,
     ExecutionLost,
     ExecutionNotFound,
@@ -24,16 +25,15 @@ from domain.execution import (
     FailureCode,
     ScriptReport,
 )
-from domain.function import FunctionConditionFailed, FunctionConflict, FunctionNotFound
-from domain.function_schema import FunctionVersionNotFound, ParamsRefused, SchemaUnusable
+from domain.functions.function import FunctionConditionFailed, FunctionConflict, FunctionNotFound
+from domain.functions.schema import FunctionVersionNotFound, ParamsRefused, SchemaUnusable
 from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
 from domain.json_text import JsonText
-from domain.language import InvalidLanguageTitle, Language, LanguageNotServed, LanguageTitle
-from domain.principal import Scope, ScopeMissing
-from domain.quota import QuotaReached
-from domain.rate import RateLimited, RatePolicy, RateVerdict
-from domain.script import ScriptSyntaxError, SyntaxFault
-from domain.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict, VersionMismatch
+from domain.limits.quota import QuotaReached
+from domain.limits.rate import RateLimited, RatePolicy, RateVerdict
+from domain.scripts.language import InvalidLanguageTitle, Language, LanguageNotServed, LanguageTitle
+from domain.scripts.script import ScriptSyntaxError, SyntaxFault
+from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict, VersionMismatch
 from entrypoints.http.contracts.error_codes import MEANINGS
 from entrypoints.http.refusals import HostNotAllowed, InvalidParams, UnsupportedMediaType, invalid
 
@@ -91,7 +91,7 @@ SAMPLES: tuple[DomainError, ...] = (
     QuotaReached("live_sessions", 1000, 1000),
     QuotaReached("concurrent_calls", 16, 16, "the sandbox", retry_after_ms=1000),
     RateLimited(_POLICY, RateVerdict(False, 0, 0, 600_000_000)),
-    KeysUnavailable(),
+    JwksUnavailable(),
     StorageUnavailable(stored="no", executed="no"),
     ExecutionLost(),
     ExecutionNotStored(_RUN, _REPORT),

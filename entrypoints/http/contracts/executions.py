@@ -1,16 +1,16 @@
 """What callers are told of the operations on executions."""
 
 from domain.errors import InvalidRequest, RuntimeUnavailable, StorageUnavailable
-from domain.execution import (
+from domain.executions.execution import (
     ExecutionFailed,
     ExecutionLost,
     ExecutionNotFound,
     ExecutionNotStored,
     ExecutionUnknown,
 )
-from domain.function_schema import FunctionVersionNotFound, ParamsRefused, SchemaUnusable
+from domain.functions.schema import FunctionVersionNotFound, ParamsRefused, SchemaUnusable
 from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
-from domain.session import SessionClosed, SessionExpired, SessionNotFound
+from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound
 from entrypoints.http.contracts.contract import Contract, Example, Link, Tag
 from entrypoints.http.contracts.parameters import (
     CURSOR,

@@ -5,10 +5,10 @@ from typing import Annotated
 from msgspec import Meta
 
 from domain.errors import InvalidRequest, RuntimeUnavailable, StorageUnavailable
-from domain.execution import ExecutionUnknown
-from domain.function import FunctionConditionFailed, FunctionConflict, FunctionNotFound, FunctionType
-from domain.language import InvalidLanguageTitle, LanguageNotServed
-from domain.script import ScriptSyntaxError
+from domain.executions.execution import ExecutionUnknown
+from domain.functions.function import FunctionConditionFailed, FunctionConflict, FunctionNotFound, FunctionType
+from domain.scripts.language import InvalidLanguageTitle, LanguageNotServed
+from domain.scripts.script import ScriptSyntaxError
 from entrypoints.http.contracts.contract import Contract, Example, Link, Parameter, Place, Tag
 from entrypoints.http.contracts.parameters import ETAG, FUNCTION_NAME, IF_MATCH, LANGUAGE, LINK
 from entrypoints.http.parameters import paging

@@ -5,10 +5,10 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from domain.execution import Outcome
+from domain.executions.execution import Outcome
 from domain.identity import OWNER_SIZE_MAX
-from domain.language import TITLE_PATTERN, TITLE_SIZE_MAX, Language
-from domain.session import Status
+from domain.scripts.language import TITLE_PATTERN, TITLE_SIZE_MAX, Language
+from domain.sessions.session import Status
 from entrypoints.http.contracts.contract import AnswerHeader, Parameter, Place
 from entrypoints.http.parameters.conditions import TAGS_PATTERN
 from entrypoints.http.parameters.cursors import CURSOR_LENGTH_MAX, CURSOR_PATTERN

@@ -5,13 +5,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from domain.access.principal import ScopeMissing
 from domain.errors import InvalidRequest, RuntimeUnavailable, StorageUnavailable
-from domain.function import FunctionNotFound
+from domain.functions.function import FunctionNotFound
 from domain.idempotency import IdempotencyConflict, KeyInFlight
-from domain.language import InvalidLanguageTitle, LanguageNotServed
-from domain.principal import ScopeMissing
-from domain.script import ScriptSyntaxError
-from domain.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict, VersionMismatch
+from domain.scripts.language import InvalidLanguageTitle, LanguageNotServed
+from domain.scripts.script import ScriptSyntaxError
+from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict, VersionMismatch
 from entrypoints.http.contracts.contract import Contract, Example, Link, Parameter, Place, Tag
 from entrypoints.http.contracts.parameters import (
     CURSOR,

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 
 from typing_extensions import override
 
-from domain.authentication import Authentication
-from domain.credentials import CredentialMissing
+from domain.access.authentication import Authentication
+from domain.access.credentials import CredentialMissing
+from domain.access.principal import ANY_EXECUTE, NOBODY, Principal, Scope
 from domain.errors import DomainError
-from domain.principal import ANY_EXECUTE, NOBODY, Principal, Scope
 from entrypoints.http.answer import Headers
 from entrypoints.http.door.guard import Guard
 from entrypoints.http.operation import Access, Operation

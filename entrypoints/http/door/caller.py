@@ -1,7 +1,7 @@
 """Who is calling."""
 
-from domain.identity import Owner, SessionKey
-from domain.principal import Scope
+from domain.access.principal import Scope
+from domain.identity import Owner, SessionRef
 from entrypoints.http.request import Request
 
 
@@ -10,14 +10,14 @@ def owner_of(request: Request) -> Owner:
     return request.caller.owner
 
 
-def session_key(request: Request) -> SessionKey:
+def session_key(request: Request) -> SessionRef:
     """Return the key of the caller's own session in the path."""
-    return SessionKey(owner_of(request), request.request_id)
+    return SessionRef(owner_of(request), request.request_id)
 
 
-def reached_key(request: Request) -> SessionKey:
+def reached_key(request: Request) -> SessionRef:
     """Return the key of the session in the path for what an admin may do across owners: read and close."""
-    return SessionKey(request.caller.reach, request.request_id)
+    return SessionRef(request.caller.reach, request.request_id)
 
 
 def told_all(request: Request) -> bool:

@@ -1,8 +1,8 @@
 """What a caller who is not let in is told by header, after RFC 6750."""
 
-from domain.credentials import CredentialRefused
+from domain.access.credentials import CredentialRefused
+from domain.access.principal import ScopeMissing
 from domain.errors import Forbidden, Unauthorized
-from domain.principal import ScopeMissing
 
 _REALM = b'Bearer realm="pglambda"'
 

@@ -3,16 +3,16 @@
 import asyncio
 import contextlib
 
+from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.errors import ShuttingDown
 from domain.identity import Owner
-from domain.places import Places
 
 
 class Gate:
     """Counts the requests inside, at most `inside_max` and fairly by owner, and closes for good at the end."""
 
     def __init__(self, inside_max: int) -> None:
-        self._places = Places("a place in this server", inside_max)
+        self._places = CapacityLimiter("a place in this server", inside_max)
         self._empty = asyncio.Event()
         self.leaving = False
         self.closed = False

@@ -2,9 +2,9 @@
 
 from typing_extensions import override
 
-from domain.language import Language, LanguageMapping
-from domain.principal import Scope
-from domain.session_languages import SessionLanguages
+from domain.access.principal import Scope
+from domain.scripts.language import Language, LanguageMapping
+from domain.sessions.languages import SessionLanguages
 from entrypoints.http.answer import Headers
 from entrypoints.http.door.caller import session_key
 from entrypoints.http.door.guard import Guard

@@ -1,6 +1,6 @@
 """What callers are told of limits of rate (draft-ietf-httpapi-ratelimit-headers, lists of structured fields)."""
 
-from domain.rate import RatePolicy, RateVerdict
+from domain.limits.rate import RatePolicy, RateVerdict
 from entrypoints.http.answer import Headers
 from entrypoints.http.request import Header
 

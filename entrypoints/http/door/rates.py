@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from attrs import frozen
 from typing_extensions import override
 
-from domain.rate import RateLimited, RatePolicy
-from domain.rate_limiter import RateLimiter
+from domain.limits.rate import RateLimited, RatePolicy
+from domain.limits.rate_limiter import RateLimiter
 from entrypoints.http.answer import Headers
 from entrypoints.http.door.guard import Guard
 from entrypoints.http.door.rate_headers import limit_header, policy_header

@@ -9,10 +9,10 @@ from uuid import uuid4
 from attrs import define
 from structlog.typing import FilteringBoundLogger
 
-from domain.batch_service import Batch, BatchService, ItemEnded
+from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.errors import DomainError, Problem
-from domain.places import Places
-from domain.session_service import SessionService
+from domain.executions.batches import Batch, BatchService, ItemEnded
+from domain.sessions.service import SessionService
 from entrypoints.http.answer import encoded
 from entrypoints.http.bodies.batch_form import BatchForm
 from entrypoints.http.door.caller import owner_of, session_key
@@ -43,7 +43,7 @@ class BatchEndpoints:
     _sessions: SessionService
     _form: BatchForm
     _gate: Gate
-    _places: Places
+    _places: CapacityLimiter
     _log: FilteringBoundLogger
     _stall_s: float
     _charge: Charge = charge_nothing

@@ -1,10 +1,11 @@
 """Endpoints of executions."""
 
-from domain.execution import Execution as KeptExecution
-from domain.execution import Outcome
-from domain.execution_service import ExecutionService
-from domain.ports import ExecutionFilter, Page
-from domain.session_service import SessionService
+from domain.executions.execution import Execution as KeptExecution
+from domain.executions.execution import Outcome
+from domain.executions.ports import ExecutionFilter
+from domain.executions.service import ExecutionService
+from domain.paging import Page
+from domain.sessions.service import SessionService
 from entrypoints.http.answer import Answer, Headers, json_answer
 from entrypoints.http.bodies.forms import BodyForms
 from entrypoints.http.contracts.contract import query_names

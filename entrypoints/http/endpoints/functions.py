@@ -3,10 +3,10 @@
 from enum import StrEnum
 from http import HTTPStatus
 
-from domain.function import FunctionType, Precondition
-from domain.function_service import FunctionService
-from domain.language import Language
-from domain.ports import FunctionFilter
+from domain.functions.function import FunctionType, Precondition
+from domain.functions.ports import FunctionFilter
+from domain.functions.service import FunctionService
+from domain.scripts.language import Language
 from entrypoints.http.answer import Answer, Headers, json_answer
 from entrypoints.http.bodies.function_form import FunctionForm
 from entrypoints.http.door.caller import owner_of

@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 
 from domain.identity import Owner, OwnerRefused, named_owner
-from domain.language import Language
-from domain.session import Session as StoredSession
-from domain.session import SessionPatch, Status, VersionMismatch
-from domain.session_service import ListRequest, SessionList, SessionRequest, SessionService
+from domain.scripts.language import Language
+from domain.sessions.service import ListRequest, SessionList, SessionRequest, SessionService
+from domain.sessions.session import Session as StoredSession
+from domain.sessions.session import SessionPatch, Status, VersionMismatch
 from entrypoints.http.answer import Answer, Headers, json_answer
 from entrypoints.http.bodies.forms import BodyForms, limits_request
 from entrypoints.http.contracts.contract import query_names

@@ -9,19 +9,12 @@ from uuid import UUID
 
 from attrs import frozen
 
-from domain.credentials import CredentialMissing, CredentialRefused, KeysUnavailable
-from domain.errors import (
-    DomainError,
-    FieldTooLarge,
-    InvalidRequest,
-    Overloaded,
-    ShuttingDown,
-    StorageUnavailable,
-)
-from domain.execution import ExecutionFailed
-from domain.principal import ScopeMissing
-from domain.quota import QuotaReached
-from domain.rate import RateLimited
+from domain.access.credentials import CredentialMissing, CredentialRefused, JwksUnavailable
+from domain.access.principal import ScopeMissing
+from domain.errors import DomainError, FieldTooLarge, InvalidRequest, Overloaded, ShuttingDown, StorageUnavailable
+from domain.executions.execution import ExecutionFailed
+from domain.limits.quota import QuotaReached
+from domain.limits.rate import RateLimited
 from entrypoints.http.answer import Answer
 from entrypoints.http.contracts.contract import AnswerHeader
 from entrypoints.http.contracts.error_codes import INTERNAL_ERROR, MEANINGS
@@ -75,7 +68,7 @@ def _implied(operation: Operation) -> Iterator[type[DomainError]]:
     """Yield what follows from the row in the route table."""
     yield HostNotAllowed
     if operation.access not in {Access.OPEN, Access.DETAIL}:
-        yield from (CredentialMissing, CredentialRefused, KeysUnavailable, StorageUnavailable)
+        yield from (CredentialMissing, CredentialRefused, JwksUnavailable, StorageUnavailable)
     if needed_scopes(operation.access):
         yield ScopeMissing
     if operation.takes is not None:

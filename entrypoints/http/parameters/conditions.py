@@ -3,7 +3,7 @@
 import re
 
 from domain.errors import Problem
-from domain.function import Precondition
+from domain.functions.function import Precondition
 from entrypoints.http.refusals import invalid
 from entrypoints.http.request import Request
 

@@ -13,9 +13,9 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct
 
-from domain.execution import Outcome
-from domain.language import Language
-from domain.session import Status
+from domain.executions.execution import Outcome
+from domain.scripts.language import Language
+from domain.sessions.session import Status
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CURSOR_LENGTH_MAX = 512

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
-from domain.execution import ExecutionNotFound
+from domain.executions.execution import ExecutionNotFound
 from domain.idempotency import NO_SESSION
-from domain.session import SessionNotFound
+from domain.sessions.session import SessionNotFound
 
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII)
 

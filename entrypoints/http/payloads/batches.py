@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from domain.executed import Executed
+from domain.executions.executed import Executed
 from entrypoints.http.payloads import executions, fields
 from entrypoints.http.payloads.errors import Error
 from entrypoints.http.payloads.executions import ExecuteBody

@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType, structs
 from typing_extensions import override
 
-from domain import executed, execution
+from domain.executions import executed, execution
 from entrypoints.http.payloads import fields
 from entrypoints.http.payloads.values import embedded
 

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from msgspec import Meta, Raw
 
-from domain.execution import Outcome
-from domain.language import TITLE_PATTERN, TITLE_SIZE_MAX
-from domain.limits import Isolation
-from domain.session import Renewal, Status
+from domain.executions.execution import Outcome
+from domain.scripts.language import TITLE_PATTERN, TITLE_SIZE_MAX
+from domain.scripts.limits import Isolation
+from domain.sessions.session import Renewal, Status
 
 Item = TypeVar("Item")
 

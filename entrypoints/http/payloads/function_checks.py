@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from domain.example_runs import Verdict
-from domain.execution import Failure, FailureCode
-from domain.function_service import Checked
+from domain.executions.execution import Failure, FailureCode
+from domain.functions.examples import ExampleOutcome
+from domain.functions.service import CheckedFunction
 from domain.json_text import JsonText
 from entrypoints.http.payloads import fields
 from entrypoints.http.payloads.functions import ExampleParams, ExampleResult, FunctionVersion
@@ -50,7 +50,7 @@ class CheckedExample(Struct, kw_only=True):
     execution_time_ms: Annotated[float | None, Meta(description="Wall time in milliseconds; null if it was not run.")]
 
     @classmethod
-    def of(cls, index: int, verdict: Verdict) -> "CheckedExample":
+    def of(cls, index: int, verdict: ExampleOutcome) -> "CheckedExample":
         """Return the payload of a verdict."""
         report = verdict.report
         failure = None if report is None else report.failure
@@ -77,7 +77,7 @@ class FunctionCheck(Struct):
     examples: Annotated[list[CheckedExample], Meta(description="What became of each, in their order.")]
 
     @classmethod
-    def of(cls, checked: Checked) -> "FunctionCheck":
+    def of(cls, checked: CheckedFunction) -> "FunctionCheck":
         """Return the payload of a check."""
         verdicts = checked.verdicts
         return cls(

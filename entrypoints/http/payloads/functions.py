@@ -4,11 +4,11 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
-from domain import function
-from domain.function import FunctionType
+from domain.functions import function
+from domain.functions.function import FunctionType
+from domain.functions.ports import FunctionPage
 from domain.json_text import JsonText
-from domain.language import Language
-from domain.ports import FunctionPage
+from domain.scripts.language import Language
 from entrypoints.http.payloads import fields
 from entrypoints.http.payloads.values import embedded
 

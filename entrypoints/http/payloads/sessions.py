@@ -2,8 +2,8 @@
 
 from msgspec import UNSET, Struct, UnsetType, field
 
-from domain import session
-from domain.session import Renewal, Status
+from domain.sessions import session
+from domain.sessions.session import Renewal, Status
 from entrypoints.http.payloads import fields
 from entrypoints.http.payloads.values import embedded
 

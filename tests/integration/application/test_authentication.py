@@ -15,8 +15,8 @@ from attrs import define, field
 
 from adapters.tokens.claims import ClaimRules
 from adapters.tokens.issuer import issue_token
+from domain.access.principal import Scope
 from domain.identity import Owner
-from domain.principal import Scope
 from entrypoints.configuration.environment import SettingsError
 from entrypoints.container.command_access import command_keys
 from entrypoints.container.controller import create_controller

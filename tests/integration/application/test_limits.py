@@ -14,8 +14,8 @@ import psycopg
 import pytest
 from attrs import frozen
 
+from domain.access.principal import Scope
 from domain.identity import Owner
-from domain.principal import Scope
 from entrypoints.container.commands import token
 from entrypoints.container.controller import create_controller
 from entrypoints.settings import Settings

@@ -14,8 +14,8 @@ import pytest
 from adapters.random_ids import RandomIds
 from adapters.tokens.claims import ClaimRules
 from adapters.tokens.issuer import issue_token
+from domain.access.principal import Scope
 from domain.identity import Owner
-from domain.principal import Scope
 from entrypoints.container.controller import create_controller
 from entrypoints.http.operation import Operation
 from tests.integration.application.conftest import Api, serving, settings_for

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from domain.storage import Part
+from domain.storage.storage import Part
 from entrypoints.container.commands import storage
 from entrypoints.container.controller import create_controller
 from tests.integration.application.conftest import Api, serving, settings_for

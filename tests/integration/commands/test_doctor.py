@@ -17,7 +17,7 @@ from adapters.postgres.coalescing.key_set import KeySet
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
 from adapters.postgres.statements import Statements
-from domain.script import Script
+from domain.scripts.script import Script
 from entrypoints.commands.examination.database_looks import examine_database
 from entrypoints.commands.examination.finding import Finding, Level
 from entrypoints.commands.examination.host_looks import HostLooks

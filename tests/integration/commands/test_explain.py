@@ -9,9 +9,9 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from domain.chronicle import Chronicle, Explanation, Verdict
 from domain.explanation import explain
 from domain.identity import uuid7_at, uuid7_time
+from domain.timeline import ExplainedState, Explanation, Timeline
 from entrypoints.container.command_explain import command_chronicler, keeping
 from entrypoints.container.controller import create_controller
 from entrypoints.settings import Settings
@@ -37,7 +37,7 @@ def write(database_url: str) -> Write:
     return run
 
 
-async def read(settings: Settings, identifier: UUID | str) -> Chronicle:
+async def read(settings: Settings, identifier: UUID | str) -> Timeline:
     async with command_chronicler(settings) as chronicler:
         return await chronicler.read(UUID(str(identifier)))
 
@@ -85,7 +85,7 @@ async def test_a_session_that_was_made_under_a_key_and_with_a_function(api: Api,
     headers = {"Language-Title": "nodejs-calculator", "Idempotency-Key": "first"}
     made = await api.client.post("/api/v1/initialize", headers=headers, json={})
     found = await story(settings, made.json()["request_id"])
-    assert found.verdict is Verdict.ACTIVE
+    assert found.verdict is ExplainedState.ACTIVE
     assert "The call that made it had the Idempotency-Key 'first'." in told(found, "made")
     assert told(found, "script") == ["It is pinned to version 1 of the function."]
     assert told(found, "renewed")[0].startswith("It was never prolonged")
@@ -96,7 +96,7 @@ async def test_a_session_whose_row_is_gone_is_proved_by_its_history(api: Api, se
     await api.execute(request_id)
     write("DELETE FROM meta.sessions WHERE request_id = %(id)s", id=request_id)
     found = await story(settings, request_id)
-    assert found.verdict is Verdict.REMOVED
+    assert found.verdict is ExplainedState.REMOVED
     assert "The history keeps 1 execution of it, of anonymous." in told(found, "executed")
 
 
@@ -114,22 +114,22 @@ async def test_executions_that_are_open(settings: Settings, write: Write) -> Non
             until=deadline_at,
         )
     assert len(told(await story(settings, request_id), "open")) == 2
-    assert (await story(settings, running)).verdict is Verdict.UNDER_WAY
-    assert (await story(settings, overdue)).verdict is Verdict.UNKNOWN
+    assert (await story(settings, running)).verdict is ExplainedState.UNDER_WAY
+    assert (await story(settings, overdue)).verdict is ExplainedState.UNKNOWN
 
 
 async def test_an_id_that_was_never_here(settings: Settings, run: Run) -> None:
     now = (await read(settings, uuid7_at(datetime.fromisoformat("2026-01-01T00:00:00Z"), 0))).clock.now
-    assert (await story(settings, uuid7_at(now, 7))).verdict is Verdict.NEVER_HERE
-    assert (await story(settings, uuid7_at(now + timedelta(days=40), 7))).verdict is Verdict.NEVER_HERE
-    assert (await story(settings, uuid7_at(now - timedelta(days=2), 7))).verdict is Verdict.REMOVED_OR_NEVER_HERE
+    assert (await story(settings, uuid7_at(now, 7))).verdict is ExplainedState.NEVER_HERE
+    assert (await story(settings, uuid7_at(now + timedelta(days=40), 7))).verdict is ExplainedState.NEVER_HERE
+    assert (await story(settings, uuid7_at(now - timedelta(days=2), 7))).verdict is ExplainedState.REMOVED_OR_NEVER_HERE
     foreign = run("explain", "00000000-0000-4000-8000-000000000000")
     assert (foreign.returncode, "was not made by this service" in foreign.stdout) == (0, True)
     assert run("explain", "nonsense").returncode == 2
 
 
 async def test_any_id_has_a_story(settings: Settings) -> None:
-    absent = {Verdict.NEVER_HERE, Verdict.REMOVED_OR_NEVER_HERE}
+    absent = {ExplainedState.NEVER_HERE, ExplainedState.REMOVED_OR_NEVER_HERE}
     sevens = [uuid_of(7, each.int >> 80) for each in random_v4(100)]
     async with command_chronicler(settings) as chronicler:
         for identifier in [*EXTREMES, *random_v4(100), *sevens]:

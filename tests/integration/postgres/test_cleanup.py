@@ -11,10 +11,10 @@ from adapters.postgres.storage.cleanup import Cleanup, CleanupOptions, Retention
 from adapters.postgres.storage.keeper import StorageKeeper
 from adapters.postgres.storage.slots import day_at, first_of
 from domain.errors import StorageUnavailable
-from domain.execution import ExecutionLost, Outcome
+from domain.executions.execution import ExecutionLost, Outcome
 from domain.idempotency import IdempotencyConflict
-from domain.session import Session, SessionNotFound
-from domain.storage import StorageBudget
+from domain.sessions.session import Session, SessionNotFound
+from domain.storage.storage import StorageBudget
 from tests.contracts.keyed_call_repository import KEY, OTHER, SAME_NAME
 from tests.contracts.storage import Storage
 from tests.integration.postgres.conftest import storage_on

@@ -7,7 +7,7 @@ import pytest
 from adapters.postgres.clock.disciplined import DisciplinedClock, database_time
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.statement import Statement
-from domain.session import SessionExpired
+from domain.sessions.session import SessionExpired
 
 CLOCK = Statement("select_clock", "SELECT clock_timestamp()")
 

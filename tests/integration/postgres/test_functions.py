@@ -14,12 +14,12 @@ from adapters.postgres.migrations.runner import MigrationRunner
 from adapters.postgres.repositories.functions import FunctionRepositoryOptions, PostgresFunctionRepository
 from adapters.postgres.statements import Statements
 from domain.errors import StorageUnavailable
-from domain.function import Definition, Function, FunctionConflict, FunctionNotFound, FunctionType
-from domain.function_schema import FunctionSchema
+from domain.functions.function import Definition, Function, FunctionConflict, FunctionNotFound, FunctionType
+from domain.functions.ports import FunctionFilter
+from domain.functions.schema import FunctionSchema
 from domain.json_text import JsonText
-from domain.language import Language, LanguageTitle
-from domain.ports import FunctionFilter
-from domain.script import Script
+from domain.scripts.language import Language, LanguageTitle
+from domain.scripts.script import Script
 from tests.integration.postgres.silent_server import free_port
 from tests.integration.postgres.waiting import eventually
 

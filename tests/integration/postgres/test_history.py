@@ -6,10 +6,10 @@ import pytest
 
 from adapters.postgres.storage.cleanup import Cleanup, CleanupOptions, Retention
 from adapters.postgres.storage.keeper import StorageKeeper
-from domain.execution import Execution, ExecutionLost, Outcome
+from domain.executions.execution import Execution, ExecutionLost, Outcome
+from domain.executions.ports import ExecutionFilter
 from domain.idempotency import KeyInterrupted
-from domain.ports import ExecutionFilter
-from domain.storage import StorageBudget
+from domain.storage.storage import StorageBudget
 from tests.contracts.keyed_call_repository import KEY
 from tests.integration.postgres.conftest import storage_on
 from tests.integration.postgres.gateways import LedGateway

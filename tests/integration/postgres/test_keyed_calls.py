@@ -16,11 +16,11 @@ from adapters.postgres.repositories.executions import ExecutionRepositoryOptions
 from adapters.postgres.repositories.history import HistoryOptions
 from adapters.postgres.repositories.keyed_calls import PostgresKeyedCallRepository
 from domain.errors import ShuttingDown, StorageUnavailable
-from domain.executed import Executed
+from domain.executions.executed import Executed
+from domain.executions.ports import Admission
 from domain.idempotency import KEPT_FOR, NO_SESSION, IdempotencyKey, KeyInFlight
 from domain.json_text import JsonText
-from domain.ports import Admission
-from domain.session import Renewal
+from domain.sessions.session import Renewal
 from tests.contracts.keyed_call_repository import KEY, SAME_NAME, made_of
 from tests.contracts.storage import SCRIPT, Storage, report_of
 from tests.integration.postgres.conftest import storage_on

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.errors import Gone
-from domain.ports import ExecutionRequest
-from domain.session import Renewal, Session
+from domain.executions.ports import ExecutionRequest
+from domain.sessions.session import Renewal, Session
 from tests.contracts.storage import ALLOWANCE, SCRIPT, Storage
 
 _us = timedelta(microseconds=1)

@@ -11,10 +11,10 @@ import pytest
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
 from adapters.postgres.statements import Statements
+from domain.access.owner_move import Belonging, MoveStep
 from domain.errors import StorageUnavailable
-from domain.identity import ANONYMOUS, Owner, SessionKey
-from domain.owner_move import Belonging, MoveStep
-from domain.session import SessionNotFound
+from domain.identity import ANONYMOUS, Owner, SessionRef
+from domain.sessions.session import SessionNotFound
 from tests.contracts.storage import ALICE, BOB, Storage
 
 NIL = UUID(int=0)
@@ -68,7 +68,7 @@ async def test_sessions_go_with_their_history_and_keys(mover, storage, add_key, 
     assert await mover.count(ALICE) == {Belonging.SESSIONS: 5, Belonging.KEYS: 6, Belonging.HISTORY: 15}
     assert await mover.count(BOB) == {Belonging.SESSIONS: 1, Belonging.KEYS: 1, Belonging.HISTORY: 3}
     for session in mine:
-        key = SessionKey(ALICE, session.key.request_id)
+        key = SessionRef(ALICE, session.key.request_id)
         assert (await storage.sessions.get(key)).execution_count == 3
         assert len((await storage.executions.page(key, None, 10)).items) == 3
         assert await storage.execute(key) == 4
@@ -86,8 +86,8 @@ async def test_a_session_that_is_executing_stays_until_it_is_asked_for_again(mov
     assert await storage.executions.finish(storage.finished(execution)) == 2
     await walked(mover)
     assert await mover.count(ANONYMOUS) == dict.fromkeys(Belonging, 0)
-    assert (await storage.sessions.get(SessionKey(ALICE, busy.key.request_id))).execution_count == 2
-    assert (await storage.sessions.get(SessionKey(ALICE, idle.key.request_id))).key.owner == ALICE
+    assert (await storage.sessions.get(SessionRef(ALICE, busy.key.request_id))).execution_count == 2
+    assert (await storage.sessions.get(SessionRef(ALICE, idle.key.request_id))).key.owner == ALICE
 
 
 async def test_an_execution_that_nobody_ends_any_more_goes_along(mover, storage, database_url):
@@ -96,7 +96,7 @@ async def test_an_execution_that_nobody_ends_any_more_goes_along(mover, storage,
     storage.clock.advance(execution.deadline_at - storage.clock.now())
     await walked(mover)
     assert rows(database_url, "SELECT owner FROM meta.open_executions") == [("alice",)]
-    (row,) = (await storage.executions.page(SessionKey(ALICE, session.key.request_id), None, 5)).items
+    (row,) = (await storage.executions.page(SessionRef(ALICE, session.key.request_id), None, 5)).items
     assert row.execution_id == execution.execution_id
 
 

@@ -11,9 +11,9 @@ from adapters.postgres.repositories.limits import PostgresRateLedger
 from adapters.postgres.statements import Statements
 from adapters.system_clock import SystemClock
 from domain.identity import Owner
-from domain.ports import RateCharge
-from domain.rate import RateLimited, RatePolicy
-from domain.rate_limiter import RateLimiter, RateLimiterOptions
+from domain.limits.ports import RateCharge
+from domain.limits.rate import RateLimited, RatePolicy
+from domain.limits.rate_limiter import RateLimiter, RateLimiterOptions
 
 ALICE, BOB = Owner("alice"), Owner("bob")
 POLICY = RatePolicy("execute", 40, 20)

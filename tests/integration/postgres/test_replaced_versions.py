@@ -9,12 +9,12 @@ import pytest
 from adapters.postgres.repositories.functions import PostgresFunctionRepository
 from adapters.postgres.storage.cleanup import Cleanup, CleanupOptions, Retention
 from adapters.postgres.storage.keeper import StorageKeeper
-from domain.function import Definition, Function
-from domain.function_schema import FunctionSchema, FunctionVersionNotFound
+from domain.functions.function import Definition, Function
+from domain.functions.schema import FunctionSchema, FunctionVersionNotFound
 from domain.json_text import JsonText
-from domain.language import Language, LanguageTitle
-from domain.script import Script
-from domain.storage import StorageBudget
+from domain.scripts.language import Language, LanguageTitle
+from domain.scripts.script import Script
+from domain.storage.storage import StorageBudget
 from tests.integration.postgres.conftest import storage_on
 
 ADDER = LanguageTitle(Language.NODEJS, "adder")

@@ -11,8 +11,8 @@ from adapters.postgres.storage.cleanup import empty_slot
 from adapters.postgres.storage.gauge import StorageGauge
 from adapters.postgres.storage.keeper import StorageKeeper
 from adapters.postgres.storage.slots import day_at
-from domain.session import Session
-from domain.storage import Part, StorageBudget
+from domain.sessions.session import Session
+from domain.storage.storage import Part, StorageBudget
 from tests.contracts.storage import Storage
 from tests.integration.postgres.conftest import storage_on
 from tests.integration.postgres.gateways import LedGateway, lose_the_answer, time_out

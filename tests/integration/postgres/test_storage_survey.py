@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from adapters.postgres.storage.survey import StorageSurvey
-from domain.storage import Part
+from domain.storage.storage import Part
 
 DAY = timedelta(days=1)
 _ADD_KEY = """

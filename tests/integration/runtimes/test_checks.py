@@ -14,7 +14,7 @@ from adapters.runtimes.options import RuntimeOptions
 from adapters.runtimes.script_runner import HttpScriptRunner
 from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
-from domain.language import Language
+from domain.scripts.language import Language
 from entrypoints.host.options import RuntimeHostOptions
 from entrypoints.runtime_host import RuntimeHost
 from tests.contracts.script_runs import script_of, until

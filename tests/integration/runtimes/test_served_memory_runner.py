@@ -5,7 +5,7 @@ import pytest
 from adapters.memory.script_runner import MemoryScriptRunner
 from adapters.runtimes.options import RuntimeOptions
 from adapters.runtimes.script_runner import HttpScriptRunner
-from domain.language import Language
+from domain.scripts.language import Language
 from entrypoints.host.options import RuntimeHostOptions
 from entrypoints.runtime_host import create_host
 from tests.contracts.script_runner import ScriptRunnerContract

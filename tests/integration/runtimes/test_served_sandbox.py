@@ -12,7 +12,7 @@ from adapters.runtimes.options import RuntimeOptions
 from adapters.runtimes.script_runner import HttpScriptRunner
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
-from domain.language import Language
+from domain.scripts.language import Language
 from entrypoints.host.options import RuntimeHostOptions
 from entrypoints.runtime_host import create_host
 from tests.contracts.node_script_runner import NodeScriptRunnerContract

@@ -9,8 +9,8 @@ from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunne
 from adapters.runtimes.options import RuntimeOptions
 from adapters.runtimes.script_runner import HttpScriptRunner
 from domain.errors import Overloaded, RuntimeUnavailable
-from domain.execution import ExecutionUnknown
-from domain.language import Language
+from domain.executions.execution import ExecutionUnknown
+from domain.scripts.language import Language
 from entrypoints.host.options import RuntimeHostOptions
 from entrypoints.runtime_host import RuntimeHost
 from tests.contracts.script_runs import report_of, result_of, run_of, until

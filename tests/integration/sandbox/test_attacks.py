@@ -12,7 +12,7 @@ from adapters.sandbox.selftest.corpus import load_attacks
 from adapters.sandbox.selftest.trials import Attacker, SelfTest
 from adapters.sandbox.selftest.verdicts import Verdict
 from domain.errors import RuntimeUnavailable
-from domain.language import Language
+from domain.scripts.language import Language
 from tests.integration.sandbox.unconfined import UnconfinedRunner
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -9,8 +9,8 @@ import pytest
 from adapters.sandbox.options import KIB, MIB
 from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
-from domain.language import Language
-from domain.script import ScriptSyntaxError
+from domain.scripts.language import Language
+from domain.scripts.script import ScriptSyntaxError
 from tests.contracts.hostile_scripts import hostile_script
 from tests.contracts.ordinary_scripts import ORDINARY_SCRIPTS
 from tests.contracts.script_runs import script_of

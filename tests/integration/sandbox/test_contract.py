@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from adapters.sandbox.runner import SandboxScriptRunner
-from domain.language import Language
+from domain.scripts.language import Language
 from tests.contracts.script_runner import ScriptLimitsContract, ScriptRunnerContract
 from tests.integration.sandbox.conftest import Opened
 

@@ -14,9 +14,9 @@ from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.rooms.workshop import Workshop
 from adapters.sandbox.workers.exchange import Ending
 from adapters.sandbox.workers.process import WorkerProcess
-from domain.execution import ExecutionUnknown, FailureCode
-from domain.language import Language
-from domain.limits import Isolation, Limits
+from domain.executions.execution import ExecutionUnknown, FailureCode
+from domain.scripts.language import Language
+from domain.scripts.limits import Isolation, Limits
 from tests.contracts.script_runs import new_session, report_of, result_of, run_of, until
 from tests.integration.sandbox.unconfined import launched_bare
 

@@ -24,10 +24,10 @@ from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.sandbox.stats import Eviction
 from adapters.sandbox.workers.priority import Priority
 from domain.errors import Overloaded, RuntimeUnavailable
-from domain.execution import ExecutionUnknown, FailureCode
+from domain.executions.execution import ExecutionUnknown, FailureCode
 from domain.identity import ANONYMOUS
-from domain.language import Language
-from domain.limits import Isolation, Limits
+from domain.scripts.language import Language
+from domain.scripts.limits import Isolation, Limits
 from tests.contracts.script_runs import failure_of, new_session, report_of, result_of, run_of, script_of, until
 
 ROOT = Path(__file__).parents[3]
@@ -495,8 +495,8 @@ from pathlib import Path
 from adapters.sandbox.options import SandboxLevel, SandboxOptions
 from adapters.sandbox.rooms.workshop import Workshop
 from adapters.sandbox.runner import SandboxScriptRunner
-from domain.language import Language
-from domain.limits import Isolation, Limits
+from domain.scripts.language import Language
+from domain.scripts.limits import Isolation, Limits
 from tests.contracts.script_runs import report_of, run_of, until
 from tests.integration.sandbox.test_lifecycle import processes_of
 
@@ -571,7 +571,7 @@ from pathlib import Path
 from adapters.sandbox.rooms.launch import start_room
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.rooms.workshop import Workshop
-from domain.language import Language
+from domain.scripts.language import Language
 
 blueprint = Workshop(SandboxOptions(Path(sys.argv[1]))).blueprint(Language.PYTHON)
 controls = [socket.socketpair() for _ in range(4)]
@@ -616,7 +616,7 @@ from pathlib import Path
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.rooms.workshop import Workshop
 from adapters.sandbox.runner import SandboxScriptRunner
-from domain.language import Language
+from domain.scripts.language import Language
 from tests.contracts.script_runs import run_of
 
 async def main():

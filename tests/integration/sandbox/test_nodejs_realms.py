@@ -5,7 +5,7 @@ from base64 import b64encode
 
 import pytest
 
-from domain.language import Language
+from domain.scripts.language import Language
 from tests.contracts.script_runs import failure_of, new_session, report_of, result_of, run_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -19,9 +19,9 @@ from adapters.sandbox.rooms.launch import RoomLost
 from adapters.sandbox.rooms.rotation import ROOMS_MAX, Rooms
 from adapters.sandbox.rooms.workshop import Workshop
 from domain.errors import RuntimeUnavailable
-from domain.execution import ExecutionUnknown
-from domain.language import Language
-from domain.limits import Isolation, Limits
+from domain.executions.execution import ExecutionUnknown
+from domain.scripts.language import Language
+from domain.scripts.limits import Isolation, Limits
 from tests.contracts.script_runs import new_session, report_of, result_of, run_of, until
 
 PYTHON = [Language.PYTHON]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.language import Language
+from domain.scripts.language import Language
 from tests.contracts.script_runs import report_of, result_of, run_of
 from tests.integration.sandbox.test_isolation import value_of
 

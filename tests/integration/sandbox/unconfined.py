@@ -16,9 +16,9 @@ from adapters.sandbox.rooms.blueprint import Blueprint
 from adapters.sandbox.rooms.launch import Ends, Exit, Launched
 from adapters.sandbox.workers.process import WorkerProcess
 from domain.identity import Owner
-from domain.language import Language
-from domain.ports import ScriptRun, ScriptRunner, Worker
-from domain.script import Script
+from domain.scripts.language import Language
+from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
+from domain.scripts.script import Script
 
 
 @frozen

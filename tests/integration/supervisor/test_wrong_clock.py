@@ -11,7 +11,7 @@ import pytest
 
 from adapters.runtimes.options import RuntimeOptions
 from adapters.runtimes.script_runner import HttpScriptRunner
-from domain.language import Language
+from domain.scripts.language import Language
 from tests.contracts.script_runs import new_session, report_of, result_of, run_of
 from tests.integration.embedded.conftest import seed
 from tests.integration.supervisor.conftest import TIMEOUT_S, Service, wait_until

@@ -6,10 +6,10 @@ from uuid import UUID
 import pytest
 
 from adapters.memory.manual_clock import ManualClock
-from domain.api_key import ApiKey, ApiKeyNotFound, ApiKeyText, split_key
-from domain.credentials import CredentialRefused
+from domain.access.api_key import ApiKey, ApiKeyNotFound, ApiKeyText, split_key
+from domain.access.credentials import CredentialRefused
+from domain.access.principal import Principal, Scope
 from domain.identity import Owner, uuid7_at
-from domain.principal import Principal, Scope
 
 NOW = ManualClock().now()
 HOUR = timedelta(hours=1)

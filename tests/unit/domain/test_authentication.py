@@ -11,14 +11,14 @@ from attrs import define, evolve, field
 from adapters.memory.api_keys import MemoryApiKeyRepository
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sequential_ids import SequentialIds
-from domain.api_key import ApiKeyNotFound, split_key
-from domain.api_key_service import ApiKeyService
-from domain.authentication import Authentication, KeyMemory, KeyRing
-from domain.credentials import CREDENTIAL_SIZE_MAX, CredentialMissing, CredentialRefused, KeysUnavailable
+from domain.access.api_key import ApiKeyNotFound, split_key
+from domain.access.api_key_service import ApiKeyService
+from domain.access.authentication import Authentication, KeyMemory, KeyRing
+from domain.access.credentials import CREDENTIAL_SIZE_MAX, CredentialMissing, CredentialRefused, JwksUnavailable
+from domain.access.ports import TokenVerifier
+from domain.access.principal import Principal, Scope
 from domain.errors import Overloaded, StorageUnavailable, Unauthorized, Unavailable
 from domain.identity import Owner
-from domain.ports import TokenVerifier
-from domain.principal import Principal, Scope
 
 ALICE = Principal(Owner("alice"), frozenset({Scope.EXECUTE_PYTHON}))
 TTL = KeyMemory().remembered
@@ -234,9 +234,9 @@ def test_refusals_say_what_to_do() -> None:
     assert CredentialRefused("it has expired").details == {"reason": "it has expired"}
     assert "not accepted: it has expired" in str(CredentialRefused("it has expired"))
     assert isinstance(CredentialMissing(), Unauthorized)
-    assert isinstance(KeysUnavailable(), Unavailable)
-    assert KeysUnavailable().details == {"stored": "no", "executed": "no", "retry_after_ms": 1000}
-    assert "Repeat the call" in KeysUnavailable().message
+    assert isinstance(JwksUnavailable(), Unavailable)
+    assert JwksUnavailable().details == {"stored": "no", "executed": "no", "retry_after_ms": 1000}
+    assert "Repeat the call" in JwksUnavailable().message
 
 
 class Away(MemoryApiKeyRepository):

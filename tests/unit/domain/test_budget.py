@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from domain.budget import Budget
+from domain.concurrency.budget import Budget
 
 
 class Late(Exception):

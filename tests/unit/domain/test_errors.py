@@ -12,7 +12,7 @@ from domain.errors import (
     ShuttingDown,
     StorageUnavailable,
 )
-from domain.execution import (
+from domain.executions.execution import (
     ExecutionFailed,
     ExecutionLost,
     ExecutionNotStored,
@@ -24,11 +24,11 @@ from domain.execution import (
     Payload,
     ScriptReport,
 )
-from domain.function import FunctionNotFound
-from domain.identity import ANONYMOUS, SessionKey, uuid7_at
+from domain.functions.function import FunctionNotFound
+from domain.identity import ANONYMOUS, SessionRef, uuid7_at
 from domain.json_text import JsonText
-from domain.language import LanguageTitle
-from domain.session import UpdateConflict
+from domain.scripts.language import LanguageTitle
+from domain.sessions.session import UpdateConflict
 from tests.unit.domain.builders import START
 
 ID = uuid7_at(START, 1)
@@ -112,7 +112,7 @@ def test_a_lost_race_stores_nothing_and_may_be_repeated() -> None:
 
 
 def test_an_open_execution_was_started_at_the_instant_in_its_id() -> None:
-    execution = OpenExecution(SessionKey(ANONYMOUS, ID), ID, START)
+    execution = OpenExecution(SessionRef(ANONYMOUS, ID), ID, START)
     assert execution.started_at == START
 
 

@@ -6,35 +6,35 @@ from uuid import UUID, uuid4
 import pytest
 from attrs import evolve
 
-from domain.chronicle import (
-    Chronicle,
+from domain.executions.execution import Execution, OpenExecution, Outcome
+from domain.explanation import explain, explain_foreign, is_own
+from domain.identity import ANONYMOUS, Owner, SessionRef, uuid7_at
+from domain.sessions.session import Renewal
+from domain.storage.storage import ShortenedDay
+from domain.timeline import (
     ClockReading,
     ExecutionTrace,
+    ExplainedState,
     FunctionTrace,
     HistoryTrace,
-    Keeping,
     KeyTrace,
+    RetentionTimes,
     Source,
-    Verdict,
+    Timeline,
     span,
     written,
 )
-from domain.execution import Execution, OpenExecution, Outcome
-from domain.explanation import explain, explain_foreign, is_own
-from domain.identity import ANONYMOUS, Owner, SessionKey, uuid7_at
-from domain.session import Renewal
-from domain.storage import ShortenedDay
 from tests.foreign_ids import EXTREMES, random_v4
 from tests.unit.domain.builders import START, session_at
 
 ID = uuid7_at(START, 0)
-KEY = SessionKey(ANONYMOUS, ID)
-KEEPING = Keeping(sessions=timedelta(days=1), history_days=7, lifetime_max=timedelta(days=30))
+KEY = SessionRef(ANONYMOUS, ID)
+KEEPING = RetentionTimes(sessions=timedelta(days=1), history_days=7, lifetime_max=timedelta(days=30))
 SECOND = timedelta(seconds=1)
 
 
 def chronicle(after=SECOND * 10, **facts):
-    return Chronicle(ID, ClockReading(START + after, error_bound_ms=2.0, offset_ms=-3.5), **facts)
+    return Timeline(ID, ClockReading(START + after, error_bound_ms=2.0, offset_ms=-3.5), **facts)
 
 
 def told(found, topic):
@@ -49,7 +49,7 @@ class TestAnIdOfSomebodyElse:
     def test_an_id_that_is_no_uuid7_was_never_made_here(self):
         assert not is_own(uuid4())
         found = explain_foreign(UUID(int=0))
-        assert found.verdict is Verdict.FOREIGN
+        assert found.verdict is ExplainedState.FOREIGN
         assert "not made by this service" in found.summary
         assert told(found, "id") == ["Its version is none, not 7."]
 
@@ -60,7 +60,7 @@ class TestAnIdOfSomebodyElse:
 
     @pytest.mark.parametrize("identifiers", [EXTREMES, random_v4(10_000)], ids=["extreme", "random"])
     def test_no_id_is_without_a_story(self, identifiers):
-        absent = {Verdict.FOREIGN, Verdict.NEVER_HERE, Verdict.REMOVED_OR_NEVER_HERE}
+        absent = {ExplainedState.FOREIGN, ExplainedState.NEVER_HERE, ExplainedState.REMOVED_OR_NEVER_HERE}
         for identifier in identifiers:
             empty = evolve(chronicle(), identifier=identifier)
             found = explain(empty, KEEPING) if is_own(identifier) else explain_foreign(identifier)
@@ -75,13 +75,13 @@ class TestAnIdOfSomebodyElse:
 class TestAbsence:
     def test_a_young_id_without_a_row_was_never_here(self):
         found = explain(chronicle(timedelta(hours=23)), KEEPING)
-        assert found.verdict is Verdict.NEVER_HERE
+        assert found.verdict is ExplainedState.NEVER_HERE
         assert "its row would still be here" in found.summary
         assert "refused or withdrawn before a worker took it leaves no trace" in told(found, "execution")[0]
 
     def test_an_id_from_the_future_was_never_here(self):
         found = explain(chronicle(-SECOND), KEEPING)
-        assert found.verdict is Verdict.NEVER_HERE
+        assert found.verdict is ExplainedState.NEVER_HERE
         assert "1.000 s ahead of the database's clock" in found.summary
 
     def test_an_id_that_is_ahead_within_the_error_is_not_called_foreign(self):
@@ -89,7 +89,7 @@ class TestAbsence:
 
     def test_an_id_past_retention_may_have_been_here(self):
         found = explain(chronicle(timedelta(days=2)), KEEPING)
-        assert found.verdict is Verdict.REMOVED_OR_NEVER_HERE
+        assert found.verdict is ExplainedState.REMOVED_OR_NEVER_HERE
         assert "A session that is still live" in found.summary
 
     def test_an_id_past_any_life_would_be_gone_for_certain(self):
@@ -122,7 +122,7 @@ class TestAbsence:
     )
     def test_what_a_session_left_behind_proves_that_it_was_here(self, trace, topic, said):
         found = explain(chronicle(timedelta(days=2), **trace), KEEPING)
-        assert found.verdict is Verdict.REMOVED
+        assert found.verdict is ExplainedState.REMOVED
         assert said in told(found, topic)
 
     def test_a_day_that_was_emptied_for_its_size_tells_nothing(self):
@@ -134,7 +134,7 @@ class TestAbsence:
 class TestASession:
     def test_a_live_one_says_for_how_long(self):
         found = story()
-        assert found.verdict is Verdict.ACTIVE
+        assert found.verdict is ExplainedState.ACTIVE
         assert found.summary == "The session is live, for 1 min 30 s more, until 2026-01-02 03:05:45.678901Z."
         assert told(found, "renewed") == [
             "It was never prolonged: its life of 1 min 40 s is its length. It is fixed, so executions do not prolong it."
@@ -147,7 +147,7 @@ class TestASession:
 
     def test_an_expired_one_says_since_when_by_the_databases_clock(self):
         found = story(SECOND * 130)
-        assert found.verdict is Verdict.EXPIRED
+        assert found.verdict is ExplainedState.EXPIRED
         assert found.summary.startswith("The session expired 30.000 s ago")
         assert told(found, "clock") == [
             (
@@ -163,7 +163,7 @@ class TestASession:
     def test_a_closed_one_says_when_it_was_closed_and_emptied(self):
         closed = evolve(session_at(), closed_at=START + SECOND, script_hash=None, version=2)
         found = story(session=closed)
-        assert found.verdict is Verdict.CLOSED
+        assert found.verdict is ExplainedState.CLOSED
         assert "closed on 2026-01-02 03:04:06.678901Z, by its owner or an admin" in found.summary
         assert told(found, "closed")
         assert told(found, "emptied")
@@ -271,20 +271,20 @@ class TestAnExecution:
 
     def test_one_under_way_says_until_when_it_may_end(self):
         found = self.story(open=OpenExecution(KEY, ID, START + SECOND * 9), session=session_at())
-        assert found.verdict is Verdict.UNDER_WAY
+        assert found.verdict is ExplainedState.UNDER_WAY
         assert "is active" in told(found, "session")[0]
         assert told(found, "slot") == ["Its place in the history is slot 3, that of its day."]
         assert told(found, "removal")[0].startswith("Its end will be kept until")
 
     def test_one_past_its_deadline_is_unknown(self):
         found = self.story(SECOND * 9, open=OpenExecution(KEY, ID, START + SECOND * 9))
-        assert found.verdict is Verdict.UNKNOWN
+        assert found.verdict is ExplainedState.UNKNOWN
         assert told(found, "open")
 
     def test_one_that_ended_says_how_and_with_what(self):
         ended = Execution(KEY, ID, Outcome.SUCCEEDED, 4, 1.5, 0.5, 1024, cold_start=True)
         found = self.story(ended=ended)
-        assert (found.verdict, found.summary) == (Verdict.ENDED, "This execution has ended: it succeeded.")
+        assert (found.verdict, found.summary) == (ExplainedState.ENDED, "This execution has ended: it succeeded.")
         assert told(found, "ended") == [
             (
                 "It is the session's number 4. It used 1.5 ms of wall time, 0.5 ms of processor time, 1024 bytes of memory. "
@@ -295,7 +295,7 @@ class TestAnExecution:
 
     def test_one_in_the_history_may_be_unknown_too(self):
         found = self.story(ended=Execution(KEY, ID, Outcome.UNKNOWN))
-        assert found.verdict is Verdict.UNKNOWN
+        assert found.verdict is ExplainedState.UNKNOWN
         assert told(found, "ended") == ["It was not counted."]
 
     @pytest.mark.parametrize(("answered", "said"), [(True, "is kept for whoever"), (False, "no answer is kept")])

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.fair_queue import FairQueue
+from domain.concurrency.fair_queue import FairQueue
 from domain.identity import Owner
 
 OWNERS = [Owner(name) for name in "abcd"]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.concurrency.fair_turns import SIZE_MIN, FairTurns
 from domain.errors import Overloaded
-from domain.fair_turns import SIZE_MIN, FairTurns
 from domain.identity import ANONYMOUS, Owner
 
 ALICE, BOB, CAROL = Owner("alice"), Owner("bob"), Owner("carol")

@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from domain.errors import Problem
-from domain.function import (
+from domain.functions.function import (
     Definition,
     Example,
     Function,
@@ -17,12 +17,12 @@ from domain.function import (
     FunctionType,
     Precondition,
 )
-from domain.function_schema import FunctionSchema, FunctionVersionNotFound, ParamsRefused, SchemaUnusable, told, within
+from domain.functions.ports import FunctionFilter
+from domain.functions.schema import FunctionSchema, FunctionVersionNotFound, ParamsRefused, SchemaUnusable, told, within
 from domain.json_equality import same_json
 from domain.json_text import JsonText
-from domain.language import LanguageTitle
-from domain.ports import FunctionFilter
-from domain.script import Script
+from domain.scripts.language import LanguageTitle
+from domain.scripts.script import Script
 from tests.unit.domain.builders import START
 
 ADDER = LanguageTitle.of("python-adder")

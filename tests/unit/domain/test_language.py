@@ -8,13 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import DomainError
-from domain.language import (
-    InvalidLanguageTitle,
-    Language,
-    LanguageMapping,
-    LanguageNotServed,
-    LanguageTitle,
-)
+from domain.scripts.language import InvalidLanguageTitle, Language, LanguageMapping, LanguageNotServed, LanguageTitle
 
 MAPPING = LanguageMapping(prefixes={"js-": Language.NODEJS}, patterns=((re.compile(r"ml-.+"), Language.PYTHON),))
 

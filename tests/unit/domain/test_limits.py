@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.limits import Isolation, Limits, LimitsPolicy, LimitsRequest
+from domain.scripts.limits import Isolation, Limits, LimitsPolicy, LimitsRequest
 
 POLICY = LimitsPolicy(Limits(5000, 128, Isolation.SESSION), timeout_ms_max=60000, memory_mb_max=512)
 

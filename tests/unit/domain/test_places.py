@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.concurrency.capacity_limiter import SHARE, CapacityLimiter
 from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
-from domain.places import SHARE, Places
-from domain.quota import QuotaReached
+from domain.limits.quota import QuotaReached
 
 ALICE, BOB = Owner("alice"), Owner("bob")
 OWNERS = [Owner(f"owner-{i}") for i in range(8)]
 
 
-def filled(places: Places, owner: Owner) -> int:
+def filled(places: CapacityLimiter, owner: Owner) -> int:
     """Let the owner take what they can get, and return how many that was."""
     count = 0
     while True:
@@ -27,7 +27,7 @@ def filled(places: Places, owner: Owner) -> int:
 
 
 def test_places_are_bounded_and_come_back():
-    places = Places("a worker", 1)
+    places = CapacityLimiter("a worker", 1)
     with places.hold(ANONYMOUS):
         with pytest.raises(Overloaded, match="a worker"), places.hold(ANONYMOUS):
             pass
@@ -36,7 +36,7 @@ def test_places_are_bounded_and_come_back():
 
 
 def test_an_owner_alone_leaves_a_fifth_to_others():
-    places = Places("a worker", 100)
+    places = CapacityLimiter("a worker", 100)
     assert filled(places, ALICE) == 80
     with pytest.raises(QuotaReached) as refusal, places.hold(ALICE):
         pass
@@ -46,11 +46,11 @@ def test_an_owner_alone_leaves_a_fifth_to_others():
 
 
 def test_while_everybody_is_one_owner_there_is_nobody_to_share_with():
-    assert filled(Places("a worker", 100), ANONYMOUS) == 100
+    assert filled(CapacityLimiter("a worker", 100), ANONYMOUS) == 100
 
 
 def test_whoever_holds_more_than_their_share_keeps_it_and_gets_no_more():
-    places = Places("a worker", 100)
+    places = CapacityLimiter("a worker", 100)
     held = filled(places, ALICE)
     filled(places, BOB)
     for _ in range(10):
@@ -62,7 +62,7 @@ def test_whoever_holds_more_than_their_share_keeps_it_and_gets_no_more():
 
 def test_a_quota_counts_what_the_owner_holds_elsewhere():
     elsewhere = {ALICE: 2}
-    places = Places("a worker", 100, owner_max=3, elsewhere=lambda owner: elsewhere.get(owner, 0))
+    places = CapacityLimiter("a worker", 100, owner_max=3, elsewhere=lambda owner: elsewhere.get(owner, 0))
     with places.hold(ALICE):
         with pytest.raises(QuotaReached) as refusal, places.hold(ALICE):
             pass
@@ -79,7 +79,7 @@ def test_a_quota_counts_what_the_owner_holds_elsewhere():
 
 
 def test_a_quota_may_count_what_is_here_alone():
-    places = Places("a worker", 100, owner_max=3)
+    places = CapacityLimiter("a worker", 100, owner_max=3)
     assert (filled(places, ALICE), filled(places, ANONYMOUS)) == (3, 3)
 
 
@@ -88,7 +88,7 @@ def test_a_quota_may_count_what_is_here_alone():
     st.lists(st.tuples(st.sampled_from(OWNERS), st.booleans()), max_size=300),
 )
 def test_whoever_holds_nothing_gets_a_place_if_there_is_one_and_nobody_passes_their_share(size, steps):
-    places = Places("a worker", size)
+    places = CapacityLimiter("a worker", size)
     for owner, enters in steps:
         held, free = places.held_by(owner), size - places.taken
         if not enters:
@@ -109,7 +109,7 @@ def test_whoever_holds_nothing_gets_a_place_if_there_is_one_and_nobody_passes_th
 
 @given(st.integers(40, 400), st.integers(2, 8))
 def test_owners_who_take_what_they_can_get_end_with_the_same(size, count):
-    places = Places("a worker", size)
+    places = CapacityLimiter("a worker", size)
     filled(places, OWNERS[0])
     for _, owner in zip(range(20 * size), cycle(OWNERS[:count]), strict=False):
         # Each ends one of theirs and asks for two.

@@ -2,9 +2,9 @@
 
 import pytest
 
+from domain.access.principal import ANY_EXECUTE, ANYBODY, EXECUTE, NOBODY, Principal, Scope, ScopeMissing
 from domain.identity import ANONYMOUS, EVERY_OWNER, Owner, OwnerRefused, named_owner, parse_owner
-from domain.language import Language
-from domain.principal import ANY_EXECUTE, ANYBODY, EXECUTE, NOBODY, Principal, Scope, ScopeMissing
+from domain.scripts.language import Language
 
 ALICE, BOB = Owner("alice"), Owner("bob")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.rate import RateLimited, RatePolicy, RateVerdict, judge
+from domain.limits.rate import RateLimited, RatePolicy, RateVerdict, judge
 
 S = 1_000_000_000
 

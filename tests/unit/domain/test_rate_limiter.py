@@ -12,9 +12,9 @@ from adapters.memory.limits import MemoryRateLedger
 from adapters.memory.manual_clock import ManualClock
 from domain.errors import StorageUnavailable
 from domain.identity import Owner
-from domain.ports import RateCharge
-from domain.rate import RateLimited, RatePolicy
-from domain.rate_limiter import RateLimiter, RateLimiterOptions
+from domain.limits.ports import RateCharge
+from domain.limits.rate import RateLimited, RatePolicy
+from domain.limits.rate_limiter import RateLimiter, RateLimiterOptions
 
 ALICE, BOB = Owner("alice"), Owner("bob")
 MS = 1_000_000

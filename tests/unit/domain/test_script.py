@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from domain.errors import FieldTooLarge
-from domain.script import Script, ScriptSyntaxError, SyntaxFault
+from domain.scripts.script import Script, ScriptSyntaxError, SyntaxFault
 
 
 def test_the_hash_is_over_the_utf8_bytes() -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain.session import (
+from domain.sessions.session import (
     LifetimePolicy,
     Renewal,
     SessionClosed,

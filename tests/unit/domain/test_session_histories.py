@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from domain.errors import DomainError
-from domain.session import Renewal, Session, SessionPatch, Status
+from domain.sessions.session import Renewal, Session, SessionPatch, Status
 from tests.unit.domain.builders import START, session_at
 
 spans = st.integers(min_value=0, max_value=200_000_000).map(lambda us: timedelta(microseconds=us))

@@ -10,9 +10,9 @@ from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sessions import MemorySessionRepository
 from adapters.memory.store import MemoryStore
 from domain.errors import StorageUnavailable
-from domain.identity import SessionKey
-from domain.session import SessionNotFound
-from domain.session_languages import SessionLanguages
+from domain.identity import SessionRef
+from domain.sessions.languages import SessionLanguages
+from domain.sessions.session import SessionNotFound
 from tests.contracts.storage import ALICE, BOB, Storage
 
 
@@ -36,7 +36,7 @@ async def test_what_is_known_of_a_session_is_told_to_its_owner_alone() -> None:
     languages = SessionLanguages(storage.sessions)
     await languages.of(session.key)
     with pytest.raises(SessionNotFound):
-        await languages.of(SessionKey(BOB, session.key.request_id))
+        await languages.of(SessionRef(BOB, session.key.request_id))
     with pytest.raises(SessionNotFound):
         await languages.of(storage.new_session(ALICE).key)
 
@@ -55,7 +55,7 @@ async def test_the_oldest_are_forgotten() -> None:
 
 async def test_a_read_that_hangs_is_given_up() -> None:
     class Hanging(MemorySessionRepository):
-        async def get(self, key: SessionKey) -> Any:
+        async def get(self, key: SessionRef) -> Any:
             await asyncio.Event().wait()
 
     _, storage = memory()

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from domain.storage import Amount, HistoryDay, Part, ShortenedDay, StorageBudget, Stored
+from domain.storage.storage import Amount, HistoryDay, Part, ShortenedDay, StorageBudget, Stored
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
 TODAY = NOON.date()

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.storage import Amount, HistoryDay, Part, Stored
-from domain.storage_growth import Growth, StorageFacts, StorageReport, days_until
+from domain.storage.growth import Growth, StorageFacts, StorageReport, days_until
+from domain.storage.storage import Amount, HistoryDay, Part, Stored
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from domain.budget import Budget
+from domain.concurrency.background_tasks import BackgroundTasks
+from domain.concurrency.budget import Budget
 from domain.errors import StorageUnavailable
-from domain.tasks import Tasks
 
 
 async def test_draining_waits_for_what_ends_in_time() -> None:
-    tasks = Tasks()
+    tasks = BackgroundTasks()
     ended = asyncio.Event()
 
     async def work() -> None:
@@ -25,7 +25,7 @@ async def test_draining_waits_for_what_ends_in_time() -> None:
 
 
 async def test_draining_cancels_what_does_not_end() -> None:
-    tasks = Tasks()
+    tasks = BackgroundTasks()
     task = tasks.spawn(asyncio.Event().wait())
     assert await tasks.drain(timeout_s=0) == 1
     assert task.cancelled()
@@ -38,7 +38,7 @@ async def test_a_failure_that_is_a_bug_is_reported_and_one_for_callers_is_not() 
     async def fail(error: Exception) -> None:
         raise error
 
-    tasks = Tasks()
+    tasks = BackgroundTasks()
     tasks.spawn(fail(StorageUnavailable()))
     tasks.spawn(fail(KeyError("bug")))
     await tasks.drain(timeout_s=10)

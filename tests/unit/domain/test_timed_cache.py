@@ -3,14 +3,14 @@
 from datetime import timedelta
 
 from adapters.memory.manual_clock import ManualClock
-from domain.timed_cache import TimedCache
+from domain.concurrency.ttl_cache import TtlCache
 
 NOW = ManualClock().now()
 SECOND = timedelta(seconds=1)
 
 
 def test_a_value_is_remembered_until_its_instant() -> None:
-    cache: TimedCache[str, int] = TimedCache(2)
+    cache: TtlCache[str, int] = TtlCache(2)
     cache.put("a", 1, NOW + SECOND)
     assert cache.get("a", NOW) == 1
     assert cache.get("b", NOW) is None
@@ -19,14 +19,14 @@ def test_a_value_is_remembered_until_its_instant() -> None:
 
 
 def test_the_oldest_makes_room_and_a_renewed_one_is_young() -> None:
-    cache: TimedCache[str, int] = TimedCache(2)
+    cache: TtlCache[str, int] = TtlCache(2)
     for key, value in (("a", 1), ("b", 2), ("a", 3), ("c", 4)):
         cache.put(key, value, NOW + SECOND)
     assert [cache.get(key, NOW) for key in "abc"] == [3, None, 4]
 
 
 def test_everything_can_be_forgotten() -> None:
-    cache: TimedCache[str, int] = TimedCache(2)
+    cache: TtlCache[str, int] = TtlCache(2)
     cache.put("a", 1, NOW + SECOND)
     cache.clear()
     assert cache.get("a", NOW) is None

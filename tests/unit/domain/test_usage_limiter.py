@@ -11,9 +11,9 @@ from attrs import define, field
 from adapters.memory.manual_clock import ManualClock
 from domain.errors import StorageUnavailable
 from domain.identity import Owner
-from domain.ports import OwnerUsage, UsageReader
-from domain.quota import QuotaReached, Unlimited
-from domain.usage_limiter import UsageLimiter, UsageLimiterOptions, UsagePolicy
+from domain.limits.ports import OwnerUsage, UsageReader
+from domain.limits.quota import QuotaReached, Unlimited
+from domain.limits.usage_limiter import UsageLimiter, UsageLimiterOptions, UsagePolicy
 
 ALICE, BOB = Owner("alice"), Owner("bob")
 

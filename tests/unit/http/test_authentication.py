@@ -10,14 +10,14 @@ from attrs import define, field
 
 from adapters.memory.api_keys import MemoryApiKeyRepository
 from adapters.memory.sessions import MemorySessionRepository
-from domain.authentication import Authentication, KeyRing
-from domain.credentials import CredentialRefused, KeysUnavailable
+from domain.access.authentication import Authentication, KeyRing
+from domain.access.credentials import CredentialRefused, JwksUnavailable
+from domain.access.ports import TokenVerifier
+from domain.access.principal import ANYBODY, Principal, Scope
 from domain.errors import StorageUnavailable
 from domain.identity import ANONYMOUS, Owner
-from domain.language import LanguageMapping
-from domain.ports import TokenVerifier
-from domain.principal import ANYBODY, Principal, Scope
-from domain.session_languages import SessionLanguages
+from domain.scripts.language import LanguageMapping
+from domain.sessions.languages import SessionLanguages
 from entrypoints.http.answer import Headers
 from entrypoints.http.application import Hooks
 from entrypoints.http.door.authentication import AuthenticationGuard
@@ -223,7 +223,7 @@ async def test_a_refusal_reads_nothing_of_the_body(guarded: Guarded) -> None:
 
 
 @pytest.mark.parametrize(
-    ("failure", "code"), [(KeysUnavailable(), "KEYS_UNAVAILABLE"), (StorageUnavailable(), "STORAGE_UNAVAILABLE")]
+    ("failure", "code"), [(JwksUnavailable(), "KEYS_UNAVAILABLE"), (StorageUnavailable(), "STORAGE_UNAVAILABLE")]
 )
 async def test_who_cannot_be_known_now_is_not_refused_for_good(guarded: Guarded, failure: Exception, code: str) -> None:
     guarded.tokens.failure = failure

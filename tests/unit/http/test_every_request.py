@@ -8,9 +8,9 @@ import httpx2
 import pytest
 import structlog
 
+from domain.access.principal import NOBODY
 from domain.errors import DomainError
-from domain.execution import ExecutionFailed, Failure, FailureCode, ScriptReport
-from domain.principal import NOBODY
+from domain.executions.execution import ExecutionFailed, Failure, FailureCode, ScriptReport
 from entrypoints.http.errors import error_answer, status_of
 from entrypoints.http.operation import TO_NOBODY, Access, Operation
 from entrypoints.http.route_table import RouteTable

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
+from domain.access.principal import ANYBODY
 from domain.errors import Overloaded
-from domain.principal import ANYBODY
 from entrypoints.http.bodies.batch_form import BatchForm
 from entrypoints.http.bodies.examiner import Examiner
 from entrypoints.http.bodies.forms import BodyForms

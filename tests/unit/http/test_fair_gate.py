@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from attrs import evolve
 
+from domain.access.principal import Principal, Scope
 from domain.identity import Owner
-from domain.principal import Principal, Scope
 from entrypoints.http.answer import Headers
 from entrypoints.http.application import Hooks
 from entrypoints.http.door.guard import Guard

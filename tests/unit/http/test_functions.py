@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from domain.function import FunctionType
-from domain.language import LanguageTitle
+from domain.functions.function import FunctionType
+from domain.scripts.language import LanguageTitle
 from tests.unit.http.world import TITLE, Exchange, World, chunks, error_of, problems_of, until
 
 URL = "/api/v1/functions/python-adder"

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from domain.alarms import Alarms
+from domain.concurrency.timer_wheel import TimerWheel
 from entrypoints.http.hang_up import until_hang_up
 from entrypoints.http.refusals import ClientGone
 
@@ -30,7 +30,7 @@ class Bell(asyncio.Event):
 async def test_a_call_that_is_soon_over_is_never_watched():
     client, loop, bell = Client(), asyncio.get_running_loop(), Bell()
     await until_hang_up(client.receive, asyncio.sleep(0))
-    Alarms.of(loop).set(bell, loop.time() + 0.15)
+    TimerWheel.of(loop).set(bell, loop.time() + 0.15)
     await bell.wait()
     await asyncio.sleep(0)
     assert not client.watched.is_set()

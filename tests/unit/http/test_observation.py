@@ -11,8 +11,8 @@ import structlog
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from adapters.postgres.connections.observing import CALLER
+from domain.access.principal import ANYBODY
 from domain.identity import Owner
-from domain.principal import ANYBODY
 from entrypoints.container.observation import trace_headers
 from entrypoints.http.application import Hooks
 from entrypoints.http.door.guard import Guard

@@ -7,8 +7,8 @@ import pytest
 
 from adapters.memory.limits import MemoryRateLedger
 from adapters.memory.manual_clock import ManualClock
-from domain.rate import RatePolicy, RateVerdict
-from domain.rate_limiter import RateLimiter
+from domain.limits.rate import RatePolicy, RateVerdict
+from domain.limits.rate_limiter import RateLimiter
 from entrypoints.http.application import Hooks
 from entrypoints.http.door.rate_headers import rate_headers
 from entrypoints.http.door.rates import RateGuard

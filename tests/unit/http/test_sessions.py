@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 
 from domain.errors import StorageUnavailable
-from domain.identity import Owner, SessionKey
-from domain.session import UpdateConflict
+from domain.identity import Owner, SessionRef
+from domain.sessions.session import UpdateConflict
 from tests.unit.domain.builders import session_at
 from tests.unit.http.world import SCRIPT, TITLE, error_of, initialized, problems_of
 
@@ -191,7 +191,7 @@ async def test_an_id_in_capitals_is_the_same_id(client):
 
 
 async def test_a_session_of_somebody_else_is_not_found(client, world):
-    key = SessionKey(Owner("somebody"), UUID(NOBODY))
+    key = SessionRef(Owner("somebody"), UUID(NOBODY))
     world.store.put(session_at(world.clock.now(), key=key))
     assert error_of(await client.get(f"/api/v1/sessions/{NOBODY}"), 404)["code"] == "SESSION_NOT_FOUND"
 

@@ -17,17 +17,17 @@ from adapters.memory.script_runner import MemoryScriptRunner
 from adapters.memory.sequential_ids import SequentialIds
 from adapters.memory.sessions import MemorySessionRepository
 from adapters.memory.store import MemoryStore
-from domain.example_runs import ExamplePolicy, ExampleRuns
-from domain.execution_service import ExecutionPolicy, ExecutionService
-from domain.function_service import FunctionPolicy, FunctionService
-from domain.language import Language, LanguageMapping
-from domain.limits import Isolation, Limits, LimitsPolicy
-from domain.params_check import ParamsCheck
-from domain.places import Places
-from domain.principal import ANYBODY, Principal
-from domain.session import LifetimePolicy
-from domain.session_service import SessionPolicy, SessionService
-from domain.tasks import Tasks
+from domain.access.principal import ANYBODY, Principal
+from domain.concurrency.background_tasks import BackgroundTasks
+from domain.concurrency.capacity_limiter import CapacityLimiter
+from domain.executions.params_check import ParamsCheck
+from domain.executions.service import ExecutionPolicy, ExecutionService
+from domain.functions.examples import ExamplePolicy, ExampleRuns
+from domain.functions.service import FunctionPolicy, FunctionService
+from domain.scripts.language import Language, LanguageMapping
+from domain.scripts.limits import Isolation, Limits, LimitsPolicy
+from domain.sessions.service import SessionPolicy, SessionService
+from domain.sessions.session import LifetimePolicy
 from entrypoints.http.application import Application, Hooks, Services
 from entrypoints.http.inquiry import Operations, Probe
 from entrypoints.http.options import HttpOptions
@@ -64,8 +64,8 @@ class World:
     store: MemoryStore
     runner: MemoryScriptRunner
     process: ManualOperations
-    executions_inside: Places
-    tasks: Tasks
+    executions_inside: CapacityLimiter
+    tasks: BackgroundTasks
     functions: MemoryFunctionRepository
     app: Application
 
@@ -75,8 +75,8 @@ class World:
         sessions, executions = MemorySessionRepository(store), MemoryExecutionRepository(store, clock)
         keyed = MemoryKeyedCallRepository(store, sessions, executions)
         functions, schemas = MemoryFunctionRepository(), JsonSchemaCompiler()
-        runners, tasks, process = dict.fromkeys(Language, runner), Tasks(), ManualOperations()
-        inside = Places("an execution", 4)
+        runners, tasks, process = dict.fromkeys(Language, runner), BackgroundTasks(), ManualOperations()
+        inside = CapacityLimiter("an execution", 4)
         policy = SessionPolicy(LifetimePolicy(3600, 86_400 * 30), options.limits, options.script_size_max, 1.0)
         session_service = SessionService(
             clock, ids, sessions, executions, keyed, runners, LanguageMapping(), policy, tasks, functions
@@ -90,7 +90,7 @@ class World:
             runners,
             ExecutionPolicy(1.0, 1.0),
             inside,
-            Places("recording", 4),
+            CapacityLimiter("recording", 4),
             tasks,
             ParamsCheck(functions, schemas),
         )

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from adapters.json_schema.compiler import JsonSchemaCompiler, SchemaOptions
-from domain.function_schema import SchemaRefused
+from domain.functions.schema import SchemaRefused
 from domain.json_text import JsonText
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

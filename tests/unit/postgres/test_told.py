@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.postgres.encoding.told import report_of, report_text
-from domain.execution import Failure, FailureCode, ScriptReport
+from domain.executions.execution import Failure, FailureCode, ScriptReport
 from domain.json_text import JsonText
 
 texts = st.text(max_size=20) | st.sampled_from(["\0", "\ud800", "\udfff\\", '"'])

@@ -4,7 +4,7 @@ import pytest
 
 from adapters.runtimes.options import RuntimeOptions
 from adapters.runtimes.script_runner import HttpScriptRunner
-from domain.language import Language
+from domain.scripts.language import Language
 
 HOST = "http://one.test"
 

@@ -11,10 +11,10 @@ from adapters.runtimes.options import RuntimeOptions
 from adapters.runtimes.rendezvous import ranked
 from adapters.runtimes.script_runner import HttpScriptRunner
 from domain.errors import Overloaded, RuntimeUnavailable, StorageUnavailable
-from domain.execution import ExecutionUnknown
-from domain.identity import ANONYMOUS, SessionKey
-from domain.language import Language
-from domain.script import ScriptSyntaxError
+from domain.executions.execution import ExecutionUnknown
+from domain.identity import ANONYMOUS, SessionRef
+from domain.scripts.language import Language
+from domain.scripts.script import ScriptSyntaxError
 from tests.contracts.script_runs import Source, new_session, report_of, result_of, run_of, script_of
 from tests.unit.runtimes.answers import OLD, own, refusal
 from tests.unit.runtimes.conftest import HOST
@@ -31,7 +31,7 @@ async def cluster():
     await runner.close()
 
 
-def order_for(key: SessionKey) -> list[str]:
+def order_for(key: SessionRef) -> list[str]:
     return ranked(key.request_id.bytes, HOSTS)
 
 

@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from adapters.memory.script_runner import MemoryScriptRunner
 from adapters.runtimes.options import RuntimeOptions
 from adapters.runtimes.script_runner import HttpScriptRunner
-from domain.language import Language
+from domain.scripts.language import Language
 from entrypoints.configuration.loading import load_settings
 from entrypoints.container.host import create_runtime_host
 from entrypoints.host.observation import HostCall, HostFigures, Observed

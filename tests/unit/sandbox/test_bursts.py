@@ -5,7 +5,7 @@ import asyncio
 from adapters.sandbox.scheduling.bursts import Bursts
 from adapters.sandbox.scheduling.place import Kind, PlaceLimits, PlaceRequest
 from adapters.sandbox.scheduling.places import Places
-from domain.language import Language
+from domain.scripts.language import Language
 from tests.unit.sandbox.fakes import ManualProcess
 
 LONG_S = 60.0

@@ -13,7 +13,7 @@ from adapters.sandbox.rooms.launch import LaunchFailed
 from adapters.sandbox.workers.exchange import Ending
 from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
-from domain.script import SyntaxFault
+from domain.scripts.script import SyntaxFault
 from tests.contracts.script_runs import script_of
 
 NEIGHBOUR, ALICE, BOB = Owner("neighbour"), Owner("alice"), Owner("bob")

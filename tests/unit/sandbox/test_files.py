@@ -15,7 +15,7 @@ from adapters.sandbox.programs.elf import libraries_of, loader_of
 from adapters.sandbox.programs.interpreters import Bind, Interpreter, InterpreterMissing, find_interpreter
 from adapters.sandbox.programs.launchers import ProgramMissing, _needed, find_programs
 from adapters.sandbox.rooms.blueprint import Blueprint
-from domain.language import Language
+from domain.scripts.language import Language
 
 PROGRAM = Path(sys.executable).resolve()
 

@@ -9,7 +9,7 @@ from adapters.sandbox.scheduling.places import Places
 from adapters.sandbox.stats import Eviction
 from domain.errors import Overloaded
 from domain.identity import Owner
-from domain.language import Language
+from domain.scripts.language import Language
 from tests.unit.sandbox.fakes import ManualProcess
 
 KIND = Kind(Language.PYTHON, 128)

@@ -14,7 +14,7 @@ from adapters.sandbox.scheduling.place import Kind, PlaceLimits, PlaceRequest
 from adapters.sandbox.scheduling.places import Places
 from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
-from domain.language import Language
+from domain.scripts.language import Language
 from tests.unit.sandbox.fakes import ManualProcess
 
 KINDS = (Kind(Language.PYTHON, 128), Kind(Language.NODEJS, 256))

@@ -6,9 +6,9 @@ from attrs import evolve
 from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.selftest.corpus import load_attacks, read_attack
 from adapters.sandbox.selftest.verdicts import Judge, Trial, Verdict
-from domain.execution import Failure, FailureCode, ScriptReport
+from domain.executions.execution import Failure, FailureCode, ScriptReport
 from domain.json_text import JsonText
-from domain.language import Language
+from domain.scripts.language import Language
 
 TEXT = "tries: a\nsucceeds: b\nends: CPU_LIMIT\ntimeout: 100\n---\nresult = 1\n"
 ATTACK = read_attack(Language.PYTHON, "category", "name", TEXT, "")

@@ -15,18 +15,18 @@ from adapters.memory.script_runner import MemoryScriptRunner
 from adapters.memory.sequential_ids import SequentialIds
 from adapters.memory.sessions import MemorySessionRepository
 from adapters.memory.store import MemoryStore
-from domain.example_runs import ExamplePolicy, ExampleRuns
-from domain.execution_service import ExecutionPolicy, ExecutionService
-from domain.function_service import FunctionPolicy, FunctionService
-from domain.identity import ANONYMOUS, SessionKey
-from domain.language import Language, LanguageMapping
-from domain.limits import Isolation, Limits, LimitsPolicy
-from domain.params_check import ParamsCheck
-from domain.places import Places
-from domain.ports import FinishedExecution
-from domain.session import LifetimePolicy
-from domain.session_service import SessionPolicy, SessionRequest, SessionService
-from domain.tasks import Tasks
+from domain.concurrency.background_tasks import BackgroundTasks
+from domain.concurrency.capacity_limiter import CapacityLimiter
+from domain.executions.params_check import ParamsCheck
+from domain.executions.ports import FinishedExecution
+from domain.executions.service import ExecutionPolicy, ExecutionService
+from domain.functions.examples import ExamplePolicy, ExampleRuns
+from domain.functions.service import FunctionPolicy, FunctionService
+from domain.identity import ANONYMOUS, SessionRef
+from domain.scripts.language import Language, LanguageMapping
+from domain.scripts.limits import Isolation, Limits, LimitsPolicy
+from domain.sessions.service import SessionPolicy, SessionRequest, SessionService
+from domain.sessions.session import LifetimePolicy
 
 
 @define
@@ -67,9 +67,9 @@ class World:
     runner: MemoryScriptRunner = field(factory=MemoryScriptRunner)
     functions: MemoryFunctionRepository = field(factory=MemoryFunctionRepository)
     schemas: JsonSchemaCompiler = field(factory=JsonSchemaCompiler)
-    tasks: Tasks = field(factory=Tasks)
-    inside: Places = field(factory=lambda: Places("an execution", 8))
-    unrecorded: Places = field(factory=lambda: Places("a recording", 8))
+    tasks: BackgroundTasks = field(factory=BackgroundTasks)
+    inside: CapacityLimiter = field(factory=lambda: CapacityLimiter("an execution", 8))
+    unrecorded: CapacityLimiter = field(factory=lambda: CapacityLimiter("a recording", 8))
     request_timeout_s: float = 5.0
     run_overhead_s: float = 5.0
     examples_s: float = 5.0
@@ -134,7 +134,7 @@ class World:
             policy=FunctionPolicy(script_size_max=1000, request_timeout_s=self.request_timeout_s),
         )
 
-    async def session(self, source: str = "result = params['a'] + 1", **fields) -> SessionKey:
+    async def session(self, source: str = "result = params['a'] + 1", **fields) -> SessionRef:
         request = SessionRequest("python-x", source, **fields)
         initialized = await self.session_service.initialize(ANONYMOUS, request)
         return initialized.key

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from domain.batch_service import Batch, BatchService, ItemEnded
+from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
-from domain.execution import ExecutionFailed, Outcome
+from domain.executions.batches import Batch, BatchService, ItemEnded
+from domain.executions.execution import ExecutionFailed, Outcome
 from domain.json_text import JsonText
-from domain.places import Places
-from domain.session import SessionClosed
+from domain.sessions.session import SessionClosed
 from tests.unit.services.conftest import World
 
 COUNT = "result = 10 / params"
@@ -92,7 +92,7 @@ async def test_so_many_run_at_once_as_are_wanted(world: World) -> None:
 
 async def test_what_ends_first_is_told_first(world: World) -> None:
     key, told = await world.session(COUNT), Told()
-    world.inside = Places("an execution", 1)
+    world.inside = CapacityLimiter("an execution", 1)
     world.runner.hold()
     running = asyncio.create_task(service(world).run(key, batch(1, 2, parallel=2), told, never))
     await until(lambda: told)

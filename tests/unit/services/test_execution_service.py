@@ -7,12 +7,12 @@ import pytest
 from attrs import define, evolve, field
 
 from adapters.memory.script_runner import MemoryScriptRunner
+from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.errors import Overloaded, RuntimeUnavailable, StorageUnavailable
-from domain.execution import ExecutionFailed, ExecutionLost, ExecutionNotStored, ExecutionUnknown, Outcome
+from domain.executions.execution import ExecutionFailed, ExecutionLost, ExecutionNotStored, ExecutionUnknown, Outcome
 from domain.json_text import JsonText
-from domain.language import Language
-from domain.places import Places
-from domain.session import SessionClosed, SessionExpired, SessionNotFound
+from domain.scripts.language import Language
+from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound
 from tests.unit.services.conftest import World
 
 PARAMS = JsonText('{"a": 1}')
@@ -61,7 +61,7 @@ async def test_a_run_carries_the_time_that_its_session_has_left(world: World) ->
 
 
 async def test_twenty_at_once_have_twenty_counts(world: World) -> None:
-    world.inside = Places("an execution", 20)
+    world.inside = CapacityLimiter("an execution", 20)
     key = await world.session()
     service = world.execution_service
     executed = await asyncio.gather(*(service.execute(key, PARAMS) for _ in range(20)))
@@ -97,7 +97,7 @@ async def test_a_session_that_expires_meanwhile_is_counted_all_the_same(world: W
 
 
 async def test_too_many_inside_are_refused_without_a_statement(world: World) -> None:
-    world.inside = Places("an execution", 1)
+    world.inside = CapacityLimiter("an execution", 1)
     key = await world.session()
     world.runner.hold()
     service = world.execution_service

@@ -6,18 +6,18 @@ import pytest
 from attrs import evolve
 
 from domain.errors import FieldTooLarge, InvalidRequest, Problem, RuntimeUnavailable, StorageUnavailable
-from domain.execution import ExecutionFailed, ExecutionUnknown
-from domain.function import Example, FunctionConditionFailed, FunctionNotFound, Precondition
-from domain.function_schema import FunctionSchema, FunctionVersionNotFound, ParamsRefused, SchemaUnusable
-from domain.function_service import ExamplesFailed, FunctionRequest, Registered
-from domain.identity import ANONYMOUS, SessionKey
+from domain.executions.execution import ExecutionFailed, ExecutionUnknown
+from domain.executions.params_check import ParamsCheck
+from domain.functions.function import Example, FunctionConditionFailed, FunctionNotFound, Precondition
+from domain.functions.ports import FunctionFilter
+from domain.functions.schema import FunctionSchema, FunctionVersionNotFound, ParamsRefused, SchemaUnusable
+from domain.functions.service import ExamplesFailed, FunctionRequest, Registered
+from domain.identity import ANONYMOUS, SessionRef
 from domain.json_text import JsonText
-from domain.language import InvalidLanguageTitle, LanguageTitle
-from domain.limits import Isolation, LimitsRequest
-from domain.params_check import ParamsCheck
-from domain.ports import FunctionFilter
-from domain.script import ScriptSyntaxError
-from domain.session_service import SessionRequest
+from domain.scripts.language import InvalidLanguageTitle, LanguageTitle
+from domain.scripts.limits import Isolation, LimitsRequest
+from domain.scripts.script import ScriptSyntaxError
+from domain.sessions.service import SessionRequest
 from tests.unit.domain.builders import session_at
 from tests.unit.services.conftest import World
 from tests.unit.services.test_execution_service import settled, until
@@ -48,7 +48,7 @@ async def register(
     return await world.function_service.register(ANONYMOUS, NAME, request, condition, check=check)
 
 
-async def pinned(world: World, **fields: object) -> SessionKey:
+async def pinned(world: World, **fields: object) -> SessionRef:
     made = await world.session_service.initialize(ANONYMOUS, SessionRequest(NAME, **fields))
     return made.key
 

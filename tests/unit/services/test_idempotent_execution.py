@@ -7,11 +7,11 @@ import pytest
 
 from adapters.memory.executions import MemoryExecutionRepository
 from domain.errors import Overloaded, RuntimeUnavailable, StorageUnavailable
-from domain.execution import ExecutionFailed, ExecutionNotStored, ExecutionUnknown
+from domain.executions.execution import ExecutionFailed, ExecutionNotStored, ExecutionUnknown
 from domain.idempotency import IdempotencyConflict, IdempotencyKey, KeyInFlight, KeyInterrupted
 from domain.json_text import JsonText
-from domain.session import SessionExpired
-from domain.session_service import SessionRequest
+from domain.sessions.service import SessionRequest
+from domain.sessions.session import SessionExpired
 from tests.unit.services.conftest import ANONYMOUS, World
 from tests.unit.services.test_execution_service import settled, until
 

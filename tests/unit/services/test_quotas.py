@@ -6,13 +6,13 @@ import pytest
 from attrs import evolve
 
 from adapters.memory.limits import MemoryUsageReader
+from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.errors import StorageUnavailable
-from domain.identity import ANONYMOUS, Owner, SessionKey
-from domain.places import Places
-from domain.quota import QuotaReached
-from domain.script import ScriptSyntaxError
-from domain.session_service import SessionRequest, SessionService
-from domain.usage_limiter import UsageLimiter, UsagePolicy
+from domain.identity import ANONYMOUS, Owner, SessionRef
+from domain.limits.quota import QuotaReached
+from domain.limits.usage_limiter import UsageLimiter, UsagePolicy
+from domain.scripts.script import ScriptSyntaxError
+from domain.sessions.service import SessionRequest, SessionService
 from tests.unit.services.conftest import World
 
 ALICE = Owner("alice")
@@ -66,11 +66,11 @@ async def test_a_count_that_does_not_come_ends_with_the_budget(world: World) -> 
 
 
 async def test_an_execution_takes_a_place_of_its_sessions_owner(world: World) -> None:
-    inside = Places("an execution", 10, owner_max=1)
+    inside = CapacityLimiter("an execution", 10, owner_max=1)
     service = evolve(world.execution_service, inside=inside)
     key = await world.session("result = 1")
     with inside.hold(ANONYMOUS), pytest.raises(QuotaReached):
         await service.execute(key, "{}")
     with inside.hold(ALICE):
         assert (await service.execute(key, "{}")).execution_count == 1
-    assert isinstance(key, SessionKey)
+    assert isinstance(key, SessionRef)

@@ -6,12 +6,13 @@ from datetime import timedelta
 import pytest
 
 from domain.errors import FieldTooLarge, RuntimeUnavailable, StorageUnavailable
-from domain.function import FunctionNotFound
-from domain.identity import ANONYMOUS, Owner, SessionKey
+from domain.functions.function import FunctionNotFound
+from domain.identity import ANONYMOUS, Owner, SessionRef
 from domain.json_text import JsonText
-from domain.language import InvalidLanguageTitle, Language
-from domain.script import ScriptSyntaxError
-from domain.session import (
+from domain.scripts.language import InvalidLanguageTitle, Language
+from domain.scripts.script import ScriptSyntaxError
+from domain.sessions.service import ListRequest, SessionRequest
+from domain.sessions.session import (
     SessionClosed,
     SessionExpired,
     SessionNotFound,
@@ -19,7 +20,6 @@ from domain.session import (
     Status,
     VersionMismatch,
 )
-from domain.session_service import ListRequest, SessionRequest
 from tests.unit.services.conftest import World
 
 
@@ -87,7 +87,7 @@ async def test_an_expired_session_says_so_and_an_unknown_one_too(world: World) -
     with pytest.raises(SessionExpired):
         await world.session_service.get(key)
     with pytest.raises(SessionNotFound):
-        await world.session_service.get(SessionKey(Owner("somebody-else"), key.request_id))
+        await world.session_service.get(SessionRef(Owner("somebody-else"), key.request_id))
 
 
 async def test_a_patch_holds_only_at_the_version_that_is_asked_for(world: World) -> None:

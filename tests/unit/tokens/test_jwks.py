@@ -15,7 +15,7 @@ from adapters.tokens.claims import ClaimRules
 from adapters.tokens.jwks import Jwks, JwksOptions
 from adapters.tokens.keys import secret_key
 from adapters.tokens.verifier import JwtVerifier
-from domain.credentials import CredentialRefused, KeysUnavailable
+from domain.access.credentials import CredentialRefused, JwksUnavailable
 from domain.identity import Owner
 from tests.unit.tokens.forge import RSA, RSA_OTHER, SECRET, claims, eddsa, hs256, pem, rs256, token
 from tests.unit.tokens.test_keys import EC_JWK, ED_JWK, RSA_JWK, numbers
@@ -155,7 +155,7 @@ async def test_published_secrets_are_left_alone(issuer, jwks_of):
 async def test_as_long_as_no_keys_were_fetched_nobody_is_refused_for_good(issuer, jwks_of):
     issuer.failure = httpx2.ConnectError("away")
     jwks = jwks_of(issuer)
-    with pytest.raises(KeysUnavailable):
+    with pytest.raises(JwksUnavailable):
         await verifier(jwks).verify(signed())
     assert (await jwks.health())["status"] == "degraded"
     issuer.failure = None

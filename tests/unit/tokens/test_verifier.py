@@ -13,9 +13,9 @@ from adapters.tokens.claims import ClaimRules
 from adapters.tokens.issuer import issue_token
 from adapters.tokens.keys import WrongKey, pem_key, secret_key
 from adapters.tokens.verifier import JwtVerifier
-from domain.credentials import CREDENTIAL_SIZE_MAX, CredentialRefused
+from domain.access.credentials import CREDENTIAL_SIZE_MAX, CredentialRefused
+from domain.access.principal import Principal, Scope
 from domain.identity import Owner
-from domain.principal import Principal, Scope
 from tests.unit.tokens.forge import (
     EC,
     ED,

@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
-from domain.execution import Failure, FailureCode, ScriptReport
+from domain.executions.execution import Failure, FailureCode, ScriptReport
 from entrypoints.configuration.loading import load_settings
 from entrypoints.container.tracing import tracing_of
 from entrypoints.tracing.otel import OtelTracing, exporting

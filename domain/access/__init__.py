@@ -1,0 +1,1 @@
+"""Callers: credentials, owners and what each may do."""

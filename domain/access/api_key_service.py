@@ -1,0 +1,49 @@
+"""What an operator does with API keys: create, list and revoke them."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID
+
+from attrs import define, frozen
+
+from domain.access.api_key import ApiKey, ApiKeyText
+from domain.access.ports import ApiKeyRepository
+from domain.access.principal import Scope
+from domain.clock import Clock, IdGenerator
+from domain.identity import Owner
+from domain.paging import Page
+
+
+@frozen
+class IssuedKey:
+    """A new key and its text, which is told once and kept nowhere."""
+
+    key: ApiKey
+    text: ApiKeyText
+
+
+@define
+class ApiKeyService:
+    """The use cases of API keys; `secret` makes a random text of 256 bits. Methods may raise StorageUnavailable."""
+
+    _clock: Clock
+    _ids: IdGenerator
+    _keys: ApiKeyRepository
+    _secret: Callable[[], str]
+
+    async def create(self, owner: Owner, scopes: frozenset[Scope], lifetime: timedelta | None) -> IssuedKey:
+        """Store a new key; without a lifetime it holds until it is revoked."""
+        now = self._clock.now()
+        text = ApiKeyText(self._ids.new(now), self._secret())
+        key = ApiKey(text.key_id, owner, scopes, text.secret_hash, now + lifetime if lifetime else None)
+        await self._keys.add(key)
+        return IssuedKey(key, text)
+
+    async def revoke(self, key_id: UUID) -> ApiKey:
+        """Revoke a key and return it; raises ApiKeyNotFound."""
+        now = self._clock.now()
+        return await self._keys.revoke(key_id, now)
+
+    async def page(self, owner: Owner | None, after: UUID | None, size: int) -> Page[ApiKey]:
+        """Return a page of keys, newest first; of all owners when `owner` is None."""
+        return await self._keys.page(owner, after, size)

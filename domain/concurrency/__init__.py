@@ -1,0 +1,1 @@
+"""Primitives for bounded time, bounded concurrency and fair sharing."""

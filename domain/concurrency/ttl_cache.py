@@ -1,0 +1,40 @@
+"""Values that are remembered for a time, in bounded number."""
+
+from collections.abc import Hashable
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from attrs import define, field
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+@define
+class TtlCache(Generic[Key, Value]):
+    """Remembers `size_max` values, each until an instant of its own; the oldest go first."""
+
+    size_max: int
+    _entries: dict[Key, tuple[Value, datetime]] = field(factory=dict, init=False)
+
+    def get(self, key: Key, now: datetime) -> Value | None:
+        """Return the value, unless its time is over or it was forgotten."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        value, until = entry
+        if now < until:
+            return value
+        del self._entries[key]
+        return None
+
+    def put(self, key: Key, value: Value, until: datetime) -> None:
+        """Remember the value while `now < until`."""
+        self._entries.pop(key, None)
+        while len(self._entries) >= self.size_max:
+            del self._entries[next(iter(self._entries))]
+        self._entries[key] = value, until
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._entries.clear()

@@ -1,0 +1,1 @@
+"""Executions: single runs of a session's script."""

@@ -1,0 +1,1 @@
+"""Functions: scripts that are registered under a language-title."""

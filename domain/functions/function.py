@@ -1,0 +1,203 @@
+"""Functions: scripts registered under their language-title, version after version."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar
+
+from attrs import define, evolve, field, frozen
+from typing_extensions import override
+
+from domain.errors import Conflict, NotFound, PreconditionFailed
+from domain.functions.schema import FunctionSchema
+from domain.json_equality import same_json
+from domain.json_text import JsonText
+from domain.scripts.language import LanguageTitle
+from domain.scripts.script import Script
+
+
+class FunctionType(StrEnum):
+    """Where a version comes from: installed with the schema, or registered by a caller."""
+
+    PREDEFINED = "predefined"
+    DYNAMIC = "dynamic"
+
+
+@define(eq=False)
+class FunctionNotFound(NotFound):
+    """No script came with the call, and none is registered under the title."""
+
+    code: ClassVar[str] = "FUNCTION_NOT_FOUND"
+    language_title: LanguageTitle
+
+    @property
+    @override
+    def message(self) -> str:
+        return (
+            f"No function is registered as {self.language_title}. Register one with PUT "
+            f"/api/v1/functions/{self.language_title}; a session takes a script of its own as script_content."
+        )
+
+    @property
+    @override
+    def details(self) -> Mapping[str, object]:
+        return {"language_title": str(self.language_title)}
+
+
+@define(eq=False)
+class FunctionConditionFailed(PreconditionFailed):
+    """The function is not in the state that the caller requires; `version` is None when it is not registered."""
+
+    code: ClassVar[str] = "PRECONDITION_FAILED"
+    language_title: LanguageTitle
+    version: int | None
+
+    @property
+    @override
+    def message(self) -> str:
+        if self.version is None:
+            return f"No function is registered as {self.language_title}. Repeat without If-Match to register it."
+        return f"{self.language_title} is at version {self.version}. Read it again and repeat with its ETag."
+
+    @property
+    @override
+    def details(self) -> Mapping[str, object]:
+        facts = {"language_title": str(self.language_title), "version": self.version, "stored": "no"}
+        return {name: fact for name, fact in facts.items() if fact is not None}
+
+
+@define(eq=False)
+class FunctionConflict(Conflict):
+    """Other writers of the same function were faster until the time for the call was over."""
+
+    code: ClassVar[str] = "CONFLICT"
+
+    @property
+    @override
+    def message(self) -> str:
+        return "The function is being changed by others all the time; nothing was stored. Repeat the call."
+
+    @property
+    @override
+    def details(self) -> Mapping[str, object]:
+        return {"stored": "no", "retry_after_ms": 1000}
+
+
+@frozen
+class Example:
+    """Params, and the result that they must give."""
+
+    params: JsonText = field(repr=False)
+    result: JsonText = field(repr=False)
+
+
+@frozen
+class Definition:
+    """What one version of a function is."""
+
+    script: Script
+    description: str = field(default="", repr=False)
+    schema: FunctionSchema = field(factory=FunctionSchema)
+    examples: tuple[Example, ...] = ()
+    tags: tuple[str, ...] = ()
+
+    def same(self, other: "Definition") -> bool:
+        """Tell whether another definition says the same, however its JSON is written."""
+        plain = (self.script, self.description, self.tags) == (other.script, other.description, other.tags)
+        texts, others = list(self.texts()), list(other.texts())
+        return plain and len(texts) == len(others) and all(map(_same, texts, others))
+
+    def texts(self) -> Iterator[JsonText | None]:
+        """Yield its schemas and what its examples say; None for what is not told."""
+        yield from (self.schema.params, self.schema.result)
+        for example in self.examples:
+            yield from (example.params, example.result)
+
+
+@frozen
+class Function:
+    """A registered script; of its versions this is the current one.
+
+    `version` counts from 1 and never goes back, also over a deactivation. Instants are aware and in UTC; `updated_at`
+    is when this version was registered.
+    """
+
+    language_title: LanguageTitle
+    definition: Definition
+    created_at: datetime
+    updated_at: datetime
+    version: int = 1
+    type: FunctionType = FunctionType.DYNAMIC
+    deactivated_at: datetime | None = None
+
+    def require_registered(self) -> None:
+        """Raise FunctionNotFound when the function has been deactivated."""
+        if self.deactivated_at is not None:
+            raise FunctionNotFound(self.language_title)
+
+    def replace(self, definition: Definition, now: datetime) -> "Function":
+        """Return the next version; a registered function that is so already is returned as it is."""
+        if self.deactivated_at is None and definition.same(self.definition):
+            return self
+        return evolve(
+            self,
+            definition=definition,
+            updated_at=now,
+            version=self.version + 1,
+            type=FunctionType.DYNAMIC,
+            deactivated_at=None,
+        )
+
+    def deactivate(self, now: datetime) -> "Function":
+        """Return the function deactivated; deactivating again changes nothing."""
+        return self if self.deactivated_at is not None else evolve(self, deactivated_at=now)
+
+
+@frozen
+class FunctionSummary:
+    """A function as lists show it."""
+
+    language_title: LanguageTitle
+    version: int
+    type: FunctionType
+    description: str = field(repr=False)
+    tags: tuple[str, ...]
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, function: Function) -> "FunctionSummary":
+        """Return the summary of a function."""
+        made = function.definition
+        return cls(
+            language_title=function.language_title,
+            version=function.version,
+            type=function.type,
+            description=made.description,
+            tags=made.tags,
+            created_at=function.created_at,
+            updated_at=function.updated_at,
+        )
+
+
+@frozen
+class Precondition:
+    """What a caller requires of a function: one of these versions, that it is registered, or that it is not.
+
+    None requires nothing.
+    """
+
+    versions: frozenset[int] | None = None
+    registered: bool | None = None
+
+    def require(self, title: LanguageTitle, stored: Function | None) -> None:
+        """Raise FunctionConditionFailed unless the condition holds of what is stored."""
+        version = None if stored is None or stored.deactivated_at is not None else stored.version
+        wrong_state = self.registered is not None and self.registered != (version is not None)
+        wrong_version = self.versions is not None and version not in self.versions
+        if wrong_state or wrong_version:
+            raise FunctionConditionFailed(title, version)
+
+
+def _same(one: JsonText | None, other: JsonText | None) -> bool:
+    return one == other or (one is not None and other is not None and same_json(one, other))

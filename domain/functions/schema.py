@@ -1,0 +1,102 @@
+"""What params and results of a function must be, and what is said when they are not."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from attrs import define, field, frozen
+from typing_extensions import override
+
+from domain.errors import InvalidRequest, NotFound, Problem, Unavailable
+from domain.json_text import JsonText
+from domain.scripts.language import LanguageTitle
+
+
+@define(eq=False)
+class FunctionVersionNotFound(NotFound):
+    """A session is pinned to a version that is no longer kept, so its params cannot be judged."""
+
+    code: ClassVar[str] = "FUNCTION_NOT_FOUND"
+    language_title: LanguageTitle
+    version: int
+
+    @property
+    @override
+    def message(self) -> str:
+        return (
+            f"The session is pinned to version {self.version} of {self.language_title}, which is no longer kept: its "
+            "params cannot be checked, and nothing was run. Initialize a new session."
+        )
+
+    @property
+    @override
+    def details(self) -> Mapping[str, object]:
+        return {"language_title": str(self.language_title), "version": self.version, "executed": "no"}
+
+
+@define(eq=False)
+class ParamsRefused(InvalidRequest):
+    """The params do not fit the schema of the function that the session is pinned to; nothing was run."""
+
+    code: ClassVar[str] = "INVALID_PARAMS"
+    language_title: LanguageTitle
+    version: int
+
+    @property
+    @override
+    def message(self) -> str:
+        what = f"{self.language_title}, version {self.version}"
+        return f"The params do not fit the schema of {what}. Nothing was run. {told(self.problems)}"
+
+    @property
+    @override
+    def details(self) -> Mapping[str, object]:
+        facts = {"language_title": str(self.language_title), "version": self.version, "executed": "no"}
+        return {**super().details, **facts}
+
+
+@define(eq=False)
+class SchemaRefused(InvalidRequest):
+    """A JSON Schema is wrong, or is of a kind that is not taken."""
+
+    @property
+    def told(self) -> str:
+        """Every problem in one line."""
+        return told(self.problems)
+
+
+@define(eq=False)
+class SchemaUnusable(Unavailable):
+    """A session is pinned to a schema that this release does not take any more."""
+
+    code: ClassVar[str] = "RUNTIME_UNAVAILABLE"
+    language_title: LanguageTitle
+    version: int
+    reason: str
+    stored: str | None = "no"
+    executed: str | None = "no"
+
+    @property
+    @override
+    def message(self) -> str:
+        return (
+            f"The schema of {self.language_title}, version {self.version}, cannot be used: {self.reason}. Nothing was "
+            "run. Register the function with another schema, and initialize a new session."
+        )
+
+
+@frozen
+class FunctionSchema:
+    """JSON Schemas (draft 2020-12) of params and result; None fits everything."""
+
+    params: JsonText | None = field(default=None, repr=False)
+    result: JsonText | None = field(default=None, repr=False)
+
+
+def told(problems: tuple[Problem, ...]) -> str:
+    """Return every problem in one line."""
+    return "; ".join(f"{problem.pointer or '/'}: {problem.message}" for problem in problems)
+
+
+def within(problems: tuple[Problem, ...], pointer: str) -> tuple[Problem, ...]:
+    """Return problems of a part as problems of the whole: `pointer` leads to the part."""
+    return tuple(Problem(pointer + problem.pointer, problem.message) for problem in problems)

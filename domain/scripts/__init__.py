@@ -1,0 +1,1 @@
+"""Scripts: their languages, their limits, and the port of what runs them."""

@@ -1,0 +1,1 @@
+"""Sessions: a language, a script and a context that last."""

@@ -1,0 +1,258 @@
+"""What callers do with sessions: initialize, read, change, close and list them."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+from attrs import define, field, frozen
+
+from domain.clock import Clock, IdGenerator
+from domain.concurrency.background_tasks import BackgroundTasks
+from domain.concurrency.budget import Budget
+from domain.errors import StorageUnavailable
+from domain.executions.execution import Execution, ExecutionNotFound
+from domain.executions.keyed_ports import KeyedCallRepository
+from domain.executions.ports import EVERY_EXECUTION, ExecutionFilter, ExecutionRepository
+from domain.functions.ports import FunctionRepository
+from domain.idempotency import IdempotencyKey
+from domain.identity import Owner, SessionRef
+from domain.json_text import EMPTY_OBJECT, JsonText
+from domain.limits.quota import Quotas, Unlimited
+from domain.paging import Page
+from domain.scripts.language import Language, LanguageMapping, LanguageTitle
+from domain.scripts.limits import LimitsPolicy, LimitsRequest
+from domain.scripts.ports import ScriptRunner
+from domain.scripts.script import Script
+from domain.scripts.syntax_check import parsed
+from domain.sessions.initialized import Initialized
+from domain.sessions.ports import SessionFilter, SessionRepository
+from domain.sessions.session import (
+    LifetimePolicy,
+    Renewal,
+    Session,
+    SessionClosed,
+    SessionNotFound,
+    SessionPatch,
+    Status,
+)
+
+
+@frozen
+class SessionPolicy:
+    """The server's bounds for sessions: sizes in bytes, times in seconds."""
+
+    lifetime: LifetimePolicy
+    limits: LimitsPolicy
+    script_size_max: int
+    request_timeout_s: float
+
+
+@frozen
+class SessionRequest:
+    """A session to initialize; None takes the server's default."""
+
+    language_title: str | None
+    script_content: str | None = field(default=None, repr=False)
+    context: JsonText = field(default=EMPTY_OBJECT, repr=False)
+    metadata: JsonText = field(default=EMPTY_OBJECT, repr=False)
+    ttl_seconds: int | None = None
+    renewal: Renewal = Renewal.FIXED
+    limits: LimitsRequest = field(factory=LimitsRequest)
+
+
+@frozen
+class ListRequest:
+    """Which sessions to list, newest first: at most `size`, older than `after`.
+
+    `judged_at` is the instant at which the first page was asked for; None on that page.
+    """
+
+    owner: Owner
+    size: int
+    after: UUID | None = None
+    status: Status | None = None
+    language: Language | None = None
+    judged_at: datetime | None = None
+
+
+@frozen
+class SessionList:
+    """A page of sessions and the instant at which their status was judged."""
+
+    page: Page[Session]
+    judged_at: datetime
+
+
+@define
+class SessionService:
+    """The use cases of sessions. Every method may raise StorageUnavailable or Overloaded."""
+
+    _clock: Clock
+    _ids: IdGenerator
+    _sessions: SessionRepository
+    _executions: ExecutionRepository
+    _keyed: KeyedCallRepository
+    _runners: Mapping[Language, ScriptRunner]
+    _mapping: LanguageMapping
+    _policy: SessionPolicy
+    _tasks: BackgroundTasks
+    _functions: FunctionRepository
+    _quotas: Quotas = field(factory=Unlimited)
+
+    async def initialize(
+        self, owner: Owner, request: SessionRequest, idempotency_key: IdempotencyKey | None = None
+    ) -> Initialized:
+        """Check the script and store a new session.
+
+        With an idempotency key, a repeated call is told what the first one was, and no session is made; then also
+        raises IdempotencyConflict. Raises InvalidLanguageTitle, LanguageNotServed, FunctionNotFound, FieldTooLarge,
+        QuotaReached, ScriptSyntaxError or RuntimeUnavailable.
+        """
+        budget = self._budget()
+        if idempotency_key is not None:
+            told = await budget.spend(self._told(owner, idempotency_key), StorageUnavailable)
+            if told is not None:
+                return told
+        title = self._mapping.resolve(request.language_title)
+        script, function_version = await self._script(title, request, budget)
+        size = len(script.source) + len(request.context) + len(request.metadata)
+        await budget.spend(self._quotas.require_room(owner, size), StorageUnavailable)
+        with self._quotas.adding(owner, size):
+            checked = await parsed(self._runners[title.language], title.language, script, owner, budget)
+            session = self._open(owner, title, script, request, function_version)
+            made = Initialized(session.key, title, session.expires_at, script.hash, checked)
+            if idempotency_key is not None:
+                return await self._keep(made, session, script, idempotency_key, budget)
+            await budget.spend(self._sessions.add(session, script), _write_late)
+            return made
+
+    async def get(self, key: SessionRef) -> Session:
+        """Return a live session; raises SessionNotFound, SessionExpired or SessionClosed."""
+        session = await self._budget().spend(self._sessions.get(key), StorageUnavailable)
+        session.require_live(self._clock.now())
+        return session
+
+    async def script(self, key: SessionRef) -> Script | None:
+        """Return the session's script; raises SessionNotFound."""
+        return await self._budget().spend(self._sessions.script(key), StorageUnavailable)
+
+    async def patch(self, key: SessionRef, patch: SessionPatch, version: int | None) -> Session:
+        """Replace fields of a live session, if it is at `version` where one is given.
+
+        Raises SessionNotFound, SessionExpired, SessionClosed, VersionMismatch or UpdateConflict.
+        """
+        now = self._clock.now()
+
+        def change(session: Session) -> Session:
+            session.require_live(now)
+            session.require_version(version)
+            return session.patch(patch, now)
+
+        return await self._budget().spend(self._sessions.update(key, change), _write_late)
+
+    async def close(self, key: SessionRef) -> bool:
+        """Close and empty the session, and return whether it was open; closing again changes nothing.
+
+        Raises SessionNotFound or UpdateConflict.
+        """
+        now = self._clock.now()
+        was_open = False
+
+        def change(session: Session) -> Session:
+            nonlocal was_open
+            was_open = session.status(now) is Status.ACTIVE
+            return session.close(now)
+
+        session = await self._budget().spend(self._sessions.update(key, change), _write_late)
+        if was_open:
+            self._quotas.closed(session.key.owner)
+        self._tasks.spawn(self._runners[session.language_title.language].evict(key.request_id))
+        return was_open
+
+    async def list(self, request: ListRequest) -> SessionList:
+        """Return a page of the owner's sessions."""
+        judged_at = request.judged_at or self._clock.now()
+        wanted = SessionFilter(judged_at, request.status, request.language)
+        reading = self._sessions.page(request.owner, wanted, request.after, request.size)
+        return SessionList(await self._budget().spend(reading, StorageUnavailable), judged_at)
+
+    async def executions(
+        self, key: SessionRef, after: UUID | None, size: int, wanted: ExecutionFilter = EVERY_EXECUTION
+    ) -> Page[Execution]:
+        """Return a page of a session's history, also of an expired one.
+
+        Raises SessionNotFound or SessionClosed.
+        """
+        budget = self._budget()
+        session = await budget.spend(self._require_open(key), StorageUnavailable)
+        return await budget.spend(self._executions.page(session.key, after, size, wanted), StorageUnavailable)
+
+    async def execution(self, owner: Owner, execution_id: UUID) -> Execution:
+        """Return one execution, also of an expired session.
+
+        Raises ExecutionNotFound, also when its session has been removed, or SessionClosed.
+        """
+        budget = self._budget()
+        execution = await budget.spend(self._executions.get(owner, execution_id), StorageUnavailable)
+        try:
+            await budget.spend(self._require_open(execution.key), StorageUnavailable)
+        except SessionNotFound:
+            raise ExecutionNotFound from None
+        return execution
+
+    async def _keep(
+        self, made: Initialized, session: Session, script: Script, key: IdempotencyKey, budget: Budget
+    ) -> Initialized:
+        """Store the session under its key; whatever the database tells, the call may be repeated with that."""
+        try:
+            return await budget.spend(self._keyed.initialize(made, session, script, key), _write_late)
+        except StorageUnavailable as error:
+            raise StorageUnavailable(stored=error.stored) from error
+
+    async def _told(self, owner: Owner, key: IdempotencyKey) -> Initialized | None:
+        return await self._keyed.initialized(owner, key, self._clock.now())
+
+    async def _require_open(self, key: SessionRef) -> Session:
+        session = await self._sessions.get(key)
+        if session.closed_at is not None:
+            raise SessionClosed(session.closed_at)
+        return session
+
+    def _budget(self) -> Budget:
+        return Budget(self._policy.request_timeout_s)
+
+    async def _script(self, title: LanguageTitle, request: SessionRequest, budget: Budget) -> tuple[Script, int | None]:
+        """Return the session's own script; or the registered one, and the version of it that is pinned."""
+        if request.script_content is not None:
+            return Script.of(request.script_content, self._policy.script_size_max), None
+        function = await budget.spend(self._functions.get(title), StorageUnavailable)
+        function.require_registered()
+        return function.definition.script, function.version
+
+    def _open(
+        self,
+        owner: Owner,
+        title: LanguageTitle,
+        script: Script,
+        request: SessionRequest,
+        function_version: int | None,
+    ) -> Session:
+        now = self._clock.now()
+        length, expires_at, expires_max_at = self._policy.lifetime.span(now, request.ttl_seconds)
+        return Session(
+            key=SessionRef(owner, self._ids.new(now)),
+            language_title=title,
+            script_hash=script.hash,
+            context=request.context,
+            metadata=request.metadata,
+            limits=self._policy.limits.grant(request.limits),
+            renewal=request.renewal,
+            ttl_seconds=length,
+            expires_at=expires_at,
+            expires_max_at=expires_max_at,
+            function_version=function_version,
+        )
+
+
+def _write_late() -> StorageUnavailable:
+    return StorageUnavailable(stored="unknown", retry_after_ms=None)

@@ -1,0 +1,122 @@
+"""How fast what is stored grows, and for how long there is room."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, time, timedelta
+from math import inf
+
+from attrs import field, frozen
+
+from domain.storage.storage import Amount, HistoryDay, Part, Stored
+
+_DAY = timedelta(days=1)
+_SPAN_MIN = timedelta(minutes=1)
+"""What came in during less than this tells nothing about a day."""
+
+
+@frozen
+class Growth:
+    """What comes in during a day, as seen over a time, and for how many days it stays; None: nobody removes it."""
+
+    seen_for: timedelta
+    rows_per_day: float
+    bytes_per_day: float
+    kept_days: float | None = None
+
+    @classmethod
+    def of(cls, amount: Amount, seen_for: timedelta, kept_days: float | None) -> "Growth | None":
+        """Return the growth by which an amount has come together; None when that was too short a time to tell."""
+        if seen_for < _SPAN_MIN:
+            return None
+        days = seen_for / _DAY
+        return cls(seen_for, amount.rows / days, amount.size_bytes / days, kept_days)
+
+    def ends_after_days(self, size_bytes: int) -> float:
+        """Return when as much goes as comes, counted from now."""
+        return inf if self.kept_days is None else max(0.0, self.kept_days - size_bytes / self.bytes_per_day)
+
+
+@frozen
+class StorageFacts:
+    """What is stored at one moment, since when, and how it comes to be; `session_days` is how long sessions stay."""
+
+    stored: Stored
+    measured_at: datetime
+    oldest: Mapping[Part, datetime]
+    session_days: float | None
+    history_days: int
+    key_days: float
+
+
+@frozen
+class StorageReport:
+    """Facts, what follows from them, and the room there is: the budget, and what the disk has left, where known."""
+
+    facts: StorageFacts
+    budget_bytes: int | None = None
+    disk_free_bytes: int | None = None
+    growths: Mapping[Part, Growth] = field(init=False)
+
+    @growths.default
+    def _growths(self) -> Mapping[Part, Growth]:
+        return growths(self.facts)
+
+    @property
+    def days_until_budget(self) -> float | None:
+        """Days until the budget is exceeded; None for never, at the present rates, or without one."""
+        return None if self.budget_bytes is None else self._days_until(self.budget_bytes)
+
+    @property
+    def days_until_disk(self) -> float | None:
+        """Days until the disk is full; None for never, at the present rates, or when it is not known."""
+        if self.disk_free_bytes is None:
+            return None
+        return self._days_until(self.facts.stored.size_bytes + self.disk_free_bytes)
+
+    def _days_until(self, size_max_bytes: int) -> float | None:
+        return days_until(size_max_bytes, self.facts.stored, self.growths)
+
+
+def growths(facts: StorageFacts) -> Mapping[Part, Growth]:
+    """Return the growth of each part that tells one."""
+    found = {Part.HISTORY: _history_growth(facts)}
+    kept_days = {Part.SESSIONS: facts.session_days, Part.IDEMPOTENCY_KEYS: facts.key_days}
+    for part, days in kept_days.items():
+        if part in facts.oldest:
+            found[part] = Growth.of(facts.stored.parts[part], facts.measured_at - facts.oldest[part], days)
+    return {part: growth for part, growth in found.items() if growth is not None}
+
+
+def days_until(size_max_bytes: int, stored: Stored, growing: Mapping[Part, Growth]) -> float | None:
+    """Return in how many days so much is stored at these rates; None for never.
+
+    Each part grows until as much of it goes as comes.
+    """
+    left, day = float(size_max_bytes - stored.size_bytes), 0.0
+    if left <= 0:
+        return day
+    growing = {part: growth for part, growth in growing.items() if growth.bytes_per_day > 0}
+    ends = sorted((growth.ends_after_days(stored.parts[part].size_bytes), part) for part, growth in growing.items())
+    for nth, (end, _) in enumerate(ends):
+        rate = sum(growing[part].bytes_per_day for _, part in ends[nth:])
+        comes = rate * (end - day)
+        if left < comes:
+            return day + left / rate
+        left, day = left - comes, end
+    return None
+
+
+def _history_growth(facts: StorageFacts) -> Growth | None:
+    """Return the mean of the days that are over; where there is none yet, what today has brought so far."""
+    if not facts.stored.history:
+        return None
+    today = facts.measured_at.date()
+    over = [each for each in facts.stored.history if each.day < today]
+    if over:
+        return Growth.of(_sum(over), today - over[0].day, facts.history_days)
+    midnight = datetime.combine(today, time(), UTC)
+    since = max(midnight, facts.oldest.get(Part.SESSIONS, midnight))
+    return Growth.of(_sum(facts.stored.history), facts.measured_at - since, facts.history_days)
+
+
+def _sum(days: Iterable[HistoryDay]) -> Amount:
+    return sum((each.amount for each in days), Amount())
