@@ -12,21 +12,21 @@ from attrs import define, field
 from typing_extensions import override
 
 from adapters.bounded_cache import BoundedCache
-from adapters.sandbox.confinement.control_group import GroupLimits, NoControlGroup, make_control_group
-from adapters.sandbox.confinement.processors import why_none_is_free
 from adapters.sandbox.host_memory import memory_of_host
-from adapters.sandbox.operations.execution import Executed, ScriptTask, execute
-from adapters.sandbox.operations.failures import PROTOCOL_BROKEN
+from adapters.sandbox.isolation.control_group import GroupLimits, NoControlGroup, make_control_group
+from adapters.sandbox.isolation.cpu_affinity import why_none_is_free
 from adapters.sandbox.options import MIB, SandboxOptions
-from adapters.sandbox.rooms.blueprint import ROOM_PROCESSES
-from adapters.sandbox.rooms.rotation import ROOM_MEMORY_MB, ROOMS_MAX
-from adapters.sandbox.rooms.workshop import Workshop
+from adapters.sandbox.pool.slot import PoolLimits, Slot, SlotKind, SlotRequest
+from adapters.sandbox.pool.worker_pool import WorkerPool
+from adapters.sandbox.protocol.execution import ScriptTask, WorkerRun, execute
+from adapters.sandbox.protocol.failures import PROTOCOL_BROKEN
 from adapters.sandbox.runtime import LanguageRuntime
-from adapters.sandbox.scheduling.place import Kind, Place, PlaceLimits, PlaceRequest
-from adapters.sandbox.scheduling.places import Places
 from adapters.sandbox.stats import SandboxStats
-from adapters.sandbox.workers.nursery import Nursery
 from adapters.sandbox.workers.process import WorkerProcess
+from adapters.sandbox.workers.worker_factory import WorkerFactory
+from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
+from adapters.sandbox.zygote.sandbox_spec import ROOM_PROCESSES
+from adapters.sandbox.zygote.zygote_pool import ROOM_MEMORY_MB, ROOMS_MAX
 from domain.errors import Overloaded, RuntimeUnavailable
 from domain.executions.execution import ScriptReport
 from domain.identity import Owner
@@ -58,7 +58,7 @@ class SandboxWorker(Worker):
     """A place with a worker process in it, for one run."""
 
     _runner: "SandboxScriptRunner"
-    _place: Place[WorkerProcess]
+    _place: Slot[WorkerProcess]
     _process: WorkerProcess
     _task: ScriptTask
     _script_hash: str
@@ -95,9 +95,9 @@ class SandboxScriptRunner(ScriptRunner):
     """
 
     options: SandboxOptions
-    _nursery: Nursery = field(init=False)
+    _nursery: WorkerFactory = field(init=False)
     _runtimes: dict[Language, LanguageRuntime] = field(init=False)
-    _places: Places[WorkerProcess] = field(init=False)
+    _places: WorkerPool[WorkerProcess] = field(init=False)
     _scripts: BoundedCache[str, Script] = field(init=False)
     _tending: asyncio.Task[None] | None = field(default=None, init=False)
     _no_group: str = field(default="", init=False)
@@ -105,13 +105,13 @@ class SandboxScriptRunner(ScriptRunner):
 
     def __attrs_post_init__(self) -> None:
         options = self.options
-        self._nursery = Nursery(options.start_timeout_s)
+        self._nursery = WorkerFactory(options.start_timeout_s)
         self._runtimes = {
-            language: LanguageRuntime(language, options, Workshop(options), self._nursery)
+            language: LanguageRuntime(language, options, SandboxBuilder(options), self._nursery)
             for language in options.languages
         }
-        self._places = Places(
-            PlaceLimits(
+        self._places = WorkerPool(
+            PoolLimits(
                 options.warm_workers_max,
                 options.session_workers_max,
                 options.queue_length_max,
@@ -174,9 +174,9 @@ class SandboxScriptRunner(ScriptRunner):
         asked_at = time.perf_counter()
         useful_until = time.monotonic() + run.session_left.total_seconds()
         runtime = self._runtime(run.language)
-        request = PlaceRequest(
+        request = SlotRequest(
             run.key.request_id.int,
-            Kind(run.language, run.limits.memory_mb),
+            SlotKind(run.language, run.limits.memory_mb),
             keeps=run.limits.isolation is Isolation.SESSION,
             owner=run.key.owner,
         )
@@ -231,7 +231,7 @@ class SandboxScriptRunner(ScriptRunner):
             "queue": {"length": self._places.waiting, "length_max": self.options.queue_length_max},
         }
 
-    def note(self, executed: Executed) -> None:
+    def note(self, executed: WorkerRun) -> None:
         """Take note of a run that has ended."""
         failure = executed.report.failure
         if failure is not None and failure.name == PROTOCOL_BROKEN and not executed.reusable:
@@ -254,7 +254,7 @@ class SandboxScriptRunner(ScriptRunner):
             languages={language: runtime.stats() for language, runtime in self._runtimes.items()},
         )
 
-    def take_back(self, place: Place[WorkerProcess], *, reusable: bool, memory_bytes: int | None = None) -> None:
+    def take_back(self, place: Slot[WorkerProcess], *, reusable: bool, memory_bytes: int | None = None) -> None:
         """Give a place back; a worker that has seen no script goes to whoever needs one next."""
         process = place.process
         if process is not None and place.runs == 0:
@@ -277,7 +277,7 @@ class SandboxScriptRunner(ScriptRunner):
             self._scripts.put(run.script_hash, script)
         return script
 
-    async def _process(self, place: Place[WorkerProcess], runtime: LanguageRuntime) -> WorkerProcess:
+    async def _process(self, place: Slot[WorkerProcess], runtime: LanguageRuntime) -> WorkerProcess:
         if place.process is None:
             try:
                 async with asyncio.timeout(self.options.queue_timeout_s):
@@ -287,7 +287,7 @@ class SandboxScriptRunner(ScriptRunner):
         return place.process
 
     def _layers(self) -> Mapping[str, object]:
-        separate = Workshop(self.options).uid
+        separate = SandboxBuilder(self.options).uid
         no_processor = why_none_is_free(separate)
         reasons = {"cgroup": "" if self._nursery.rooms.group else self._no_group, "free_processor": no_processor}
         # A worker without any of these is never used, so one language that runs shows that the host grants them.

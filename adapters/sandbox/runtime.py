@@ -5,17 +5,17 @@ from collections.abc import Callable, Coroutine, Mapping
 
 from attrs import define, evolve, field
 
-from adapters.sandbox.operations.check_desk import CheckDesk
-from adapters.sandbox.operations.checker import Checker
 from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.rooms.blueprint import Blueprint
-from adapters.sandbox.rooms.launch import LaunchFailed
-from adapters.sandbox.rooms.remedies import with_remedy
-from adapters.sandbox.rooms.workshop import Unprepared, Workshop
+from adapters.sandbox.protocol.syntax_check_queue import SyntaxCheckQueue
+from adapters.sandbox.protocol.syntax_checker import SyntaxChecker
 from adapters.sandbox.stats import StartStats
-from adapters.sandbox.workers.nursery import Nursery
+from adapters.sandbox.workers.prewarm_pool import STARTS_S, PrewarmPool
 from adapters.sandbox.workers.process import WorkerProcess
-from adapters.sandbox.workers.spares import STARTS_S, SpareShelf
+from adapters.sandbox.workers.worker_factory import WorkerFactory
+from adapters.sandbox.zygote.launch import LaunchFailed
+from adapters.sandbox.zygote.remedies import with_remedy
+from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder, Unprepared
+from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
 from adapters.tally import Tally
 from domain.errors import RuntimeUnavailable
 from domain.identity import Owner
@@ -32,12 +32,12 @@ class LanguageRuntime:
 
     language: Language
     options: SandboxOptions
-    workshop: Workshop
-    nursery: Nursery
-    _blueprint: Blueprint | None = field(default=None, init=False)
+    workshop: SandboxBuilder
+    nursery: WorkerFactory
+    _blueprint: SandboxSpec | None = field(default=None, init=False)
     _reason: str | None = field(default="it has not been opened", init=False)
-    _shelves: dict[int, SpareShelf[WorkerProcess]] = field(factory=dict, init=False)
-    _desk: CheckDesk | None = field(default=None, init=False)
+    _shelves: dict[int, PrewarmPool[WorkerProcess]] = field(factory=dict, init=False)
+    _desk: SyntaxCheckQueue | None = field(default=None, init=False)
 
     @property
     def version(self) -> str:
@@ -66,7 +66,7 @@ class LanguageRuntime:
             return
         self._blueprint = blueprint
         checking = self._starter(evolve(blueprint, memory_mb=self.options.check_memory_mb))
-        self._desk = CheckDesk(lambda: Checker(checking, self.options), self.options)
+        self._desk = SyntaxCheckQueue(lambda: SyntaxChecker(checking, self.options), self.options)
         await self._shelf(self.options.memory_mb).open()
 
     async def close(self) -> None:
@@ -120,7 +120,7 @@ class LanguageRuntime:
             available=self.failure is None,
         )
 
-    def _shelf(self, memory_mb: int) -> SpareShelf[WorkerProcess]:
+    def _shelf(self, memory_mb: int) -> PrewarmPool[WorkerProcess]:
         if self._blueprint is None:
             raise self.unavailable(self._reason or "")
         shelf = self._shelves.get(memory_mb)
@@ -128,9 +128,9 @@ class LanguageRuntime:
             # Ahead of need only with the default limit; there are as many limits as MiB that a server grants.
             kept = self.options.spares if memory_mb == self.options.memory_mb else 0
             start = self._starter(evolve(self._blueprint, memory_mb=memory_mb))
-            shelf = SpareShelf(start, kept, self.options.spawning_max, self.options.retry_s)
+            shelf = PrewarmPool(start, kept, self.options.spawning_max, self.options.retry_s)
             self._shelves[memory_mb] = shelf
         return shelf
 
-    def _starter(self, blueprint: Blueprint) -> Callable[[], Coroutine[None, None, WorkerProcess]]:
+    def _starter(self, blueprint: SandboxSpec) -> Callable[[], Coroutine[None, None, WorkerProcess]]:
         return lambda: self.nursery.start(blueprint)

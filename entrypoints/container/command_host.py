@@ -13,7 +13,7 @@ from attrs import define
 from msgspec.structs import replace
 from typing_extensions import override
 
-from adapters.sandbox.programs.interpreters import InterpreterMissing, find_interpreter
+from adapters.sandbox.runtimes.interpreters import InterpreterMissing, find_interpreter
 from domain.scripts.language import Language
 from entrypoints.commands.examination.facts import HostFacts, LanguageFacts, LayerFacts, RuntimeHostFacts, SandboxFacts
 from entrypoints.commands.examination.ports import HostExamination

@@ -6,7 +6,7 @@ from attrs import define
 
 from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.sandbox.stats import Eviction, SandboxStats, StartStats
-from adapters.sandbox.workers.spares import STARTS_S
+from adapters.sandbox.workers.prewarm_pool import STARTS_S
 from entrypoints.metrics.readings import Family, Reading, Sample, counter, gauge, histogram, single
 
 BOUND = gauge("pglambda_sandbox_bound_workers", "Workers that are bound to a session.", "state")

@@ -7,9 +7,9 @@ from pathlib import Path
 from attrs import define, field, frozen
 
 from adapters.sandbox.options import MIB
-from adapters.sandbox.rooms.blueprint import ROOM_PROCESSES
-from adapters.sandbox.rooms.rotation import ROOMS_MAX
 from adapters.sandbox.runner import SandboxScriptRunner
+from adapters.sandbox.zygote.sandbox_spec import ROOM_PROCESSES
+from adapters.sandbox.zygote.zygote_pool import ROOMS_MAX
 from domain.errors import DomainError
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits

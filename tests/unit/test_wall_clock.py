@@ -74,7 +74,7 @@ def test_the_list_of_those_who_may_read_the_wall_clock_is_exact():
 
 
 def test_the_program_in_node_reads_no_wall_clock():
-    source = (ROOT / "adapters/sandbox/bootstrap/worker.cjs").read_text()
+    source = (ROOT / "adapters/sandbox/guest/worker.cjs").read_text()
     assert re.findall(r"\bDate\b|\btimeOrigin\b", source) == []
 
 

@@ -10,13 +10,13 @@ from uuid import uuid4
 
 from attrs import define, field
 
-from adapters.sandbox.confinement.system_calls import MACHINES
+from adapters.sandbox.isolation.system_calls import MACHINES
 from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.rooms.workshop import Workshop
 from adapters.sandbox.runner import SandboxScriptRunner
-from adapters.sandbox.selftest.bait import Bait
+from adapters.sandbox.selftest.canaries import Canaries
 from adapters.sandbox.selftest.corpus import Attack
-from adapters.sandbox.selftest.verdicts import Judge, Trial
+from adapters.sandbox.selftest.results import Judge, Trial
+from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from domain.errors import DomainError
 from domain.executions.execution import ScriptReport
 from domain.identity import ANONYMOUS, SessionRef
@@ -38,7 +38,7 @@ class Attacker:
     """Makes attacks on one runner; the bait lies open while it does."""
 
     runner: ScriptRunner
-    bait: Bait
+    bait: Canaries
     options: SandboxOptions
     _neighbours: dict[Language, SessionRef] = field(factory=dict, init=False)
 
@@ -133,7 +133,7 @@ class SelfTest:
         """Make the attacks in their order; raises RuntimeUnavailable when there is no sandbox to attack."""
         runner = SandboxScriptRunner(self.options)
         await runner.open()
-        bait = Bait(Workshop(self.options).uid)
+        bait = Canaries(SandboxBuilder(self.options).uid)
         try:
             bait.open()
             attacker = Attacker(runner, bait, self.options)

@@ -16,7 +16,7 @@ _BUSY = 0.2
 
 
 @define(eq=False)
-class Deadline:
+class ExecutionDeadline:
     """Ends an exchange after `timeout_s`, or once it has used `cpu_s_max` of CPU time.
 
     CPU time is read from outside, so that every thread counts: early, after ever longer pauses, at each quarter of

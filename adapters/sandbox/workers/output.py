@@ -4,7 +4,7 @@ from attrs import define, field
 
 
 @define
-class Output:
+class CapturedOutput:
     """Collects the first `size_max` bytes of a stream, and knows when there were more."""
 
     size_max: int

@@ -9,16 +9,16 @@ from math import inf
 
 from attrs import define, evolve, field
 
-from adapters.sandbox.confinement.control_group import USED_UP, ControlGroup
-from adapters.sandbox.rooms.launch import Exit, Launched, LaunchFailed
+from adapters.sandbox.isolation.control_group import USED_UP, ControlGroup
+from adapters.sandbox.isolation.cpu_priority import CpuPriority
 from adapters.sandbox.workers.channel import Channel
-from adapters.sandbox.workers.deadline import Deadline
+from adapters.sandbox.workers.deadline import ExecutionDeadline
 from adapters.sandbox.workers.exchange import Death, Ending, Exchange
 from adapters.sandbox.workers.frames import FrameReader
 from adapters.sandbox.workers.outbox import Outbox
-from adapters.sandbox.workers.output import Output
-from adapters.sandbox.workers.priority import Priority
+from adapters.sandbox.workers.output import CapturedOutput
 from adapters.sandbox.workers.usage import UsageMeter
+from adapters.sandbox.zygote.launch import Exit, Launched, LaunchFailed
 
 _PIECE_SIZE = 64 * 1024
 
@@ -38,8 +38,8 @@ class WorkerProcess:
     """What it is in with all other workers, where there is one."""
     is_ready: bool = field(default=False, init=False)
     meter: UsageMeter = field(factory=UsageMeter, init=False)
-    stdout: Output = field(init=False)
-    stderr: Output = field(init=False)
+    stdout: CapturedOutput = field(init=False)
+    stderr: CapturedOutput = field(init=False)
     _channel: Channel = field(init=False)
     _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop, init=False)
     _waiting: asyncio.Future[Exchange] | None = field(default=None, init=False)
@@ -50,15 +50,15 @@ class WorkerProcess:
     _threads_max: int | None = field(default=None, init=False)
     _interpreter_bytes: int = field(default=0, init=False)
     _kills_before: int = field(default=0, init=False)
-    _priority: Priority = field(factory=Priority, init=False)
+    _priority: CpuPriority = field(factory=CpuPriority, init=False)
     _filled: "select.poll | None" = field(default=None, init=False)
     """Tells whether there is any output, in less time than it takes to find that there is none."""
 
     def __attrs_post_init__(self) -> None:
         self._gone = self._loop.create_future()
         self._channel = Channel(self.launched.channel, FrameReader(self.answer_size_max), self._on_channel, self.outbox)
-        self.stdout = Output(self.output_size_max)
-        self.stderr = Output(self.output_size_max)
+        self.stdout = CapturedOutput(self.output_size_max)
+        self.stderr = CapturedOutput(self.output_size_max)
 
     @property
     def is_alive(self) -> bool:
@@ -90,7 +90,7 @@ class WorkerProcess:
         if exchange.ending is not Ending.ANSWERED:
             raise LaunchFailed(await self._last_words())
         self.meter = UsageMeter.of(self.launched.pid)
-        self._priority = Priority(self.launched.pid)
+        self._priority = CpuPriority(self.launched.pid)
         self._priority.start()
         held = self.meter.footprint()
         self._threads_max = None if held.threads is None else held.threads + self.threads_later_max
@@ -119,7 +119,9 @@ class WorkerProcess:
         started_at, cpu_before_s = time.perf_counter(), self.meter.cpu_s() or 0.0
         ended = await self._answer_to(
             operations,
-            Deadline(self._loop, timeout_s, cpu_s_max, self.meter.cpu_s, self._end, cpu_before_s, self._priority.lower),
+            ExecutionDeadline(
+                self._loop, timeout_s, cpu_s_max, self.meter.cpu_s, self._end, cpu_before_s, self._priority.lower
+            ),
         )
         cpu_after_s = self.meter.cpu_s()
         cpu_s = None if cpu_after_s is None else cpu_after_s - cpu_before_s
@@ -137,7 +139,7 @@ class WorkerProcess:
             )
         )
 
-    async def _answer_to(self, operations: bytes, deadline: Deadline) -> Exchange:
+    async def _answer_to(self, operations: bytes, deadline: ExecutionDeadline) -> Exchange:
         self._waiting = self._loop.create_future()
         deadline.start()
         self._channel.send(operations)
@@ -236,13 +238,13 @@ class WorkerProcess:
 
     # Output.
 
-    def _on_output(self, descriptor: int, output: Output) -> None:
+    def _on_output(self, descriptor: int, output: CapturedOutput) -> None:
         if not self._read_output(descriptor, output):
             self._loop.remove_reader(descriptor)
         if output.is_exceeded:
             self._end(Exchange(Ending.OUTPUT_LIMIT))
 
-    def _read_output(self, descriptor: int, output: Output) -> bool:
+    def _read_output(self, descriptor: int, output: CapturedOutput) -> bool:
         """Read what is there, at most one piece; return whether more may come."""
         try:
             piece = os.read(descriptor, _PIECE_SIZE)

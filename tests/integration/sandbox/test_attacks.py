@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.rooms.workshop import Workshop
-from adapters.sandbox.selftest.bait import Bait
+from adapters.sandbox.selftest.canaries import Canaries
 from adapters.sandbox.selftest.corpus import load_attacks
+from adapters.sandbox.selftest.results import AttackResult
 from adapters.sandbox.selftest.trials import Attacker, SelfTest
-from adapters.sandbox.selftest.verdicts import Verdict
+from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from domain.errors import RuntimeUnavailable
 from domain.scripts.language import Language
 from tests.integration.sandbox.unconfined import UnconfinedRunner
@@ -28,7 +28,7 @@ OFTEN_REFUSED = {
 
 @pytest.fixture
 def bait():
-    bait = Bait(Workshop(SandboxOptions("/nowhere")).uid)
+    bait = Canaries(SandboxBuilder(SandboxOptions("/nowhere")).uid)
     bait.open()
     yield bait
     bait.close()
@@ -37,12 +37,12 @@ def bait():
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)
 async def test_no_attack_succeeds(shared, bait, attack):
     trial = await Attacker(shared, bait, shared.options).attack(attack)
-    assert (trial.verdict, trial.evidence) == (Verdict.HELD, trial.evidence)
+    assert (trial.verdict, trial.evidence) == (AttackResult.HELD, trial.evidence)
 
 
 @pytest.fixture(scope="module")
 def blueprints(runtimes_dir):
-    workshop = Workshop(SandboxOptions(runtimes_dir))
+    workshop = SandboxBuilder(SandboxOptions(runtimes_dir))
     return {language: workshop.blueprint(language) for language in Language}
 
 
@@ -51,9 +51,9 @@ def blueprints(runtimes_dir):
 async def test_without_the_sandbox_the_same_attack_succeeds(blueprints, bait, tmp_path, attack):
     options = blueprints[attack.language].options
     trial = await Attacker(UnconfinedRunner(blueprints, tmp_path), bait, options).attack(attack)
-    if f"{attack.category}/{attack.name}" in OFTEN_REFUSED and trial.verdict is not Verdict.SUCCEEDED:
+    if f"{attack.category}/{attack.name}" in OFTEN_REFUSED and trial.verdict is not AttackResult.SUCCEEDED:
         pytest.skip(f"this host refuses it by itself: {trial.evidence}")
-    assert (trial.verdict, trial.evidence) == (Verdict.SUCCEEDED, trial.evidence)
+    assert (trial.verdict, trial.evidence) == (AttackResult.SUCCEEDED, trial.evidence)
 
 
 async def test_the_self_test_makes_every_attack_it_is_given(runtimes_dir):
@@ -61,7 +61,7 @@ async def test_the_self_test_makes_every_attack_it_is_given(runtimes_dir):
     test = SelfTest(SandboxOptions(runtimes_dir, spares=1), attacks)
     trials = [trial async for trial in test.trials()]
     assert test.attacks_count == len(trials) == len(attacks)
-    assert [(str(trial.attack), trial.evidence) for trial in trials if trial.verdict is not Verdict.HELD] == []
+    assert [(str(trial.attack), trial.evidence) for trial in trials if trial.verdict is not AttackResult.HELD] == []
 
 
 async def test_without_a_sandbox_there_is_no_self_test(runtimes_dir):

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from attrs import define
 
-from adapters.sandbox.confinement.control_group import ControlGroup
-from adapters.sandbox.operations.failures import PROTOCOL_BROKEN
+from adapters.sandbox.isolation.control_group import ControlGroup
 from adapters.sandbox.options import MIB, SandboxOptions
-from adapters.sandbox.rooms.workshop import Workshop
+from adapters.sandbox.protocol.failures import PROTOCOL_BROKEN
 from adapters.sandbox.workers.exchange import Ending
 from adapters.sandbox.workers.process import WorkerProcess
+from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from domain.executions.execution import ExecutionUnknown, FailureCode
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
@@ -140,7 +140,7 @@ async def test_a_script_that_closes_its_channel_is_told_that(opened, source):
 async def test_a_kill_is_seen_that_came_before_the_operation_that_it_ends(runtimes_dir, tmp_path):
     kills = tmp_path / "memory.events"
     kills.write_text("oom 5\noom_kill 3\n")
-    blueprint = Workshop(SandboxOptions(runtimes_dir)).blueprint(Language.PYTHON)
+    blueprint = SandboxBuilder(SandboxOptions(runtimes_dir)).blueprint(Language.PYTHON)
     process = WorkerProcess(
         launched_bare(blueprint, tmp_path), 1000, 1000, 0.5, 1000, group=ControlGroup(2, (tmp_path,))
     )

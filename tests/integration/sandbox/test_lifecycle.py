@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from adapters.sandbox.confinement.control_group import ControlGroup
-from adapters.sandbox.confinement.processors import all_processors, busy_processors, starting_processors
+from adapters.sandbox.isolation.control_group import ControlGroup
+from adapters.sandbox.isolation.cpu_affinity import all_processors, busy_processors, starting_processors
+from adapters.sandbox.isolation.cpu_priority import CpuPriority
 from adapters.sandbox.options import SandboxLevel, SandboxOptions
-from adapters.sandbox.rooms.blueprint import ROOM_PROCESSES
-from adapters.sandbox.rooms.workshop import Workshop
 from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.sandbox.stats import Eviction
-from adapters.sandbox.workers.priority import Priority
+from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
+from adapters.sandbox.zygote.sandbox_spec import ROOM_PROCESSES
 from domain.errors import Overloaded, RuntimeUnavailable
 from domain.executions.execution import ExecutionUnknown, FailureCode
 from domain.identity import ANONYMOUS
@@ -324,10 +324,10 @@ async def test_a_script_that_computes_lets_others_go_first_with_all_its_threads(
 
 
 async def test_while_it_starts_a_worker_leaves_the_free_processor_to_others(opened, monkeypatch):
-    monkeypatch.setattr(Priority, "start", lambda _: None)
+    monkeypatch.setattr(CpuPriority, "start", lambda _: None)
     async with opened(languages=PYTHON) as runner:
         worker = await runner.acquire(run_of("result = 1"))
-        starting = starting_processors(Workshop(runner.options).uid)
+        starting = starting_processors(SandboxBuilder(runner.options).uid)
         assert processors_of(worker._process.launched.pid) == {frozenset(starting)}
         await worker.release()
 
@@ -493,7 +493,7 @@ SERVICE = """
 import asyncio, sys
 from pathlib import Path
 from adapters.sandbox.options import SandboxLevel, SandboxOptions
-from adapters.sandbox.rooms.workshop import Workshop
+from adapters.sandbox.zygote.sandbox_builder import Workshop
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
@@ -568,9 +568,9 @@ async def test_a_service_that_is_killed_leaves_no_orphan(runtimes_dir):
 LAUNCH_AND_DIE = """
 import os, signal, socket, sys, threading
 from pathlib import Path
-from adapters.sandbox.rooms.launch import start_room
+from adapters.sandbox.zygote.launch import start_room
 from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.rooms.workshop import Workshop
+from adapters.sandbox.zygote.sandbox_builder import Workshop
 from domain.scripts.language import Language
 
 blueprint = Workshop(SandboxOptions(Path(sys.argv[1]))).blueprint(Language.PYTHON)
@@ -614,7 +614,7 @@ ORDER_AND_DIE = """
 import asyncio, os, signal, sys, threading
 from pathlib import Path
 from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.rooms.workshop import Workshop
+from adapters.sandbox.zygote.sandbox_builder import Workshop
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.scripts.language import Language
 from tests.contracts.script_runs import run_of

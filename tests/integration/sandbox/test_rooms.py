@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from adapters.sandbox.bootstrap.keeper import Keeper
-from adapters.sandbox.confinement.layers import shared_namespaces
+from adapters.sandbox.guest.zygote import ForkServer
+from adapters.sandbox.isolation.layers import shared_namespaces
 from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.rooms.launch import RoomLost
-from adapters.sandbox.rooms.rotation import ROOMS_MAX, Rooms
-from adapters.sandbox.rooms.workshop import Workshop
+from adapters.sandbox.zygote.launch import ZygoteLost
+from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
+from adapters.sandbox.zygote.zygote_pool import ROOMS_MAX, ZygotePool
 from domain.errors import RuntimeUnavailable
 from domain.executions.execution import ExecutionUnknown
 from domain.scripts.language import Language
@@ -185,11 +185,11 @@ async def test_there_are_only_so_many_rooms_however_long_workers_live(opened):
 
 @pytest.fixture
 def blueprint(runtimes_dir):
-    return Workshop(SandboxOptions(runtimes_dir)).blueprint(Language.PYTHON)
+    return SandboxBuilder(SandboxOptions(runtimes_dir)).blueprint(Language.PYTHON)
 
 
 async def test_a_start_that_is_given_up_leaves_no_worker(blueprint):
-    rooms = Rooms()
+    rooms = ZygotePool()
     room = rooms.room(blueprint)
     launched = await room.start(blueprint.order())
     for turns in range(4):
@@ -205,12 +205,12 @@ async def test_a_start_that_is_given_up_leaves_no_worker(blueprint):
 
 
 async def test_a_start_in_a_room_that_has_ended_may_be_made_in_another(blueprint):
-    rooms = Rooms()
+    rooms = ZygotePool()
     room = rooms.room(blueprint)
     await room.ready
     room.close()
     await room.gone
-    with pytest.raises(RoomLost):
+    with pytest.raises(ZygoteLost):
         await room.start(blueprint.order())
     assert rooms.room(blueprint) is not room
     await rooms.close(5)
@@ -243,7 +243,7 @@ async def test_what_a_room_hands_out_is_not_inherited_by_other_programs(opened):
         await worker.release()
 
 
-class UntellingKeeper(Keeper):
+class UntellingKeeper(ForkServer):
     """A keeper that gets no descriptor across; its workers are other programs."""
 
     def __init__(self, control):

@@ -11,10 +11,10 @@ from uuid import UUID
 
 from attrs import define, field, frozen
 
-from adapters.sandbox.operations.execution import ScriptTask, execute
-from adapters.sandbox.rooms.blueprint import Blueprint
-from adapters.sandbox.rooms.launch import Ends, Exit, Launched
+from adapters.sandbox.protocol.execution import ScriptTask, execute
 from adapters.sandbox.workers.process import WorkerProcess
+from adapters.sandbox.zygote.launch import DescriptorEnds, Exit, Launched
+from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
 from domain.identity import Owner
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
@@ -22,13 +22,13 @@ from domain.scripts.script import Script
 
 
 @frozen
-class BareBlueprint(Blueprint):
+class BareBlueprint(SandboxSpec):
     """The interpreter and its program alone, on the host itself."""
 
     folder: Path = field(kw_only=True)
 
     def launch(self) -> Launched:
-        ends = Ends.make()
+        ends = DescriptorEnds.make()
         channel, stdout, stderr = ends.theirs
         os.set_inheritable(channel, True)
         process = subprocess.Popen(
@@ -74,7 +74,7 @@ class BareBlueprint(Blueprint):
 class UnconfinedWorker(Worker):
     process: WorkerProcess
     task: ScriptTask
-    blueprint: Blueprint
+    blueprint: SandboxSpec
 
     async def run(self):
         return (await execute(self.process, self.task, self.blueprint.options)).report
@@ -88,7 +88,7 @@ class UnconfinedWorker(Worker):
 class UnconfinedRunner(ScriptRunner):
     """Gives every run an interpreter of its own that nothing confines."""
 
-    blueprints: Mapping[Language, Blueprint]
+    blueprints: Mapping[Language, SandboxSpec]
     folder: Path
 
     async def acquire(self, run: ScriptRun) -> Worker:
@@ -115,7 +115,7 @@ class UnconfinedRunner(ScriptRunner):
         raise NotImplementedError
 
 
-def launched_bare(blueprint: Blueprint, folder: Path) -> Launched:
+def launched_bare(blueprint: SandboxSpec, folder: Path) -> Launched:
     """Start the interpreter of this blueprint with nothing around it."""
     return BareBlueprint(**{name: getattr(blueprint, name) for name in _FIELDS}, folder=folder).launch()
 

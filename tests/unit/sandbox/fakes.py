@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from adapters.sandbox.rooms.launch import LaunchFailed
+from adapters.sandbox.zygote.launch import LaunchFailed
 
 
 @define(eq=False)

@@ -7,13 +7,13 @@ import sys
 import pytest
 from attrs import evolve
 
-from adapters.sandbox.confinement.layers import layers_in, shared_namespaces
-from adapters.sandbox.operations.answers import FailureTold, read_answer, read_result
-from adapters.sandbox.operations.failures import FailureRules, without_engine_noise
+from adapters.sandbox.isolation.layers import layers_in, shared_namespaces
 from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.protocol.failures import FailureRules, without_engine_noise
+from adapters.sandbox.protocol.replies import ReportedFailure, read_answer, read_result
 from adapters.sandbox.workers.exchange import Death, Ending, Exchange
 from adapters.sandbox.workers.frames import Frame, ProtocolBroken
-from adapters.sandbox.workers.output import Output
+from adapters.sandbox.workers.output import CapturedOutput
 from adapters.sandbox.workers.usage import Footprint, UsageMeter
 from domain.executions.execution import ExecutionUnknown, FailureCode
 from domain.scripts.limits import Isolation, Limits
@@ -58,24 +58,24 @@ def test_a_result_that_is_no_json_breaks_the_protocol(body):
 
 
 def test_a_failure_carries_the_limit_that_it_ran_into(rules):
-    told = rules.told(FailureTold(FailureCode.MEMORY_LIMIT, "MemoryError"))
+    told = rules.told(ReportedFailure(FailureCode.MEMORY_LIMIT, "MemoryError"))
     assert told.limit == 64 << 20
-    assert rules.told(FailureTold(FailureCode.PROCESS_LIMIT, "")).limit == 32
-    too_large = rules.told(FailureTold(FailureCode.RESULT_TOO_LARGE, "", observed=2_000_000))
+    assert rules.told(ReportedFailure(FailureCode.PROCESS_LIMIT, "")).limit == 32
+    too_large = rules.told(ReportedFailure(FailureCode.RESULT_TOO_LARGE, "", observed=2_000_000))
     assert (too_large.limit, too_large.observed) == (1 << 20, 2_000_000)
 
 
 def test_a_failure_is_cleaned_of_what_no_worker_of_ours_tells(rules):
-    told = rules.told(FailureTold(FailureCode.SCRIPT_ERROR, "a\0b", line=-1, column=1 << 40, observed=-5))
+    told = rules.told(ReportedFailure(FailureCode.SCRIPT_ERROR, "a\0b", line=-1, column=1 << 40, observed=-5))
     assert (told.message, told.line, told.column, told.observed) == ("a\ufffdb", None, None, None)
 
 
 def test_a_failure_always_has_a_message(rules):
-    assert rules.told(FailureTold(FailureCode.SCRIPT_ERROR, "")).message == "SCRIPT_ERROR"
+    assert rules.told(ReportedFailure(FailureCode.SCRIPT_ERROR, "")).message == "SCRIPT_ERROR"
 
 
 def test_an_error_without_a_text_of_its_own_is_told_by_its_name(rules):
-    failure = rules.told(FailureTold(FailureCode.SCRIPT_ERROR, "", name="ValueError"))
+    failure = rules.told(ReportedFailure(FailureCode.SCRIPT_ERROR, "", name="ValueError"))
     assert (failure.name, failure.message) == ("ValueError", "")
 
 
@@ -139,7 +139,7 @@ def test_the_engines_last_words_are_not_the_scripts():
 
 
 def test_output_is_kept_up_to_its_bound():
-    output = Output(5)
+    output = CapturedOutput(5)
     output.add(b"abc")
     output.add(b"de\xff")
     output.add(b"more")

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from adapters.sandbox.scheduling.bursts import Bursts
-from adapters.sandbox.scheduling.place import Kind, PlaceLimits, PlaceRequest
-from adapters.sandbox.scheduling.places import Places
+from adapters.sandbox.pool.slot import PoolLimits, SlotKind, SlotRequest
+from adapters.sandbox.pool.start_stagger import StartStagger
+from adapters.sandbox.pool.worker_pool import WorkerPool
 from domain.scripts.language import Language
 from tests.unit.sandbox.fakes import ManualProcess
 
@@ -12,7 +12,7 @@ LONG_S = 60.0
 
 
 def test_what_has_begun_counts_for_its_session_until_it_ends():
-    bursts = Bursts(burst_s=1.0)
+    bursts = StartStagger(burst_s=1.0)
     bursts.begin("a", 1, 10.0)
     bursts.begin("b", 1, 10.2)
     bursts.begin("c", 2, 10.4)
@@ -24,7 +24,7 @@ def test_what_has_begun_counts_for_its_session_until_it_ends():
 
 
 def test_who_has_begun_long_ago_counts_no_more():
-    bursts = Bursts(burst_s=1.0)
+    bursts = StartStagger(burst_s=1.0)
     assert bursts.next_end() is None
     bursts.begin("a", 1, 10.0)
     bursts.begin("b", 1, 10.5)
@@ -39,11 +39,11 @@ def test_who_has_begun_long_ago_counts_no_more():
 
 
 def places_of(now, **limits):
-    return Places(PlaceLimits(9, 9, 9, 5.0, bursts_max=2, **limits), now=lambda: now[0])
+    return WorkerPool(PoolLimits(9, 9, 9, 5.0, bursts_max=2, **limits), now=lambda: now[0])
 
 
 def request(session):
-    return PlaceRequest(session, Kind(Language.PYTHON, 128), keeps=True)
+    return SlotRequest(session, SlotKind(Language.PYTHON, 128), keeps=True)
 
 
 async def queued(places, session):
@@ -90,7 +90,7 @@ async def test_a_session_begins_one_more_when_its_runs_take_long():
 
 
 async def test_without_a_number_as_many_begin_as_come():
-    places = Places(PlaceLimits(9, 9, 9, 5.0))
+    places = WorkerPool(PoolLimits(9, 9, 9, 5.0))
     for _ in range(9):
         await places.acquire(request(1))
 
@@ -110,7 +110,7 @@ async def test_each_run_that_is_over_lets_one_of_its_session_begin():
 
 async def test_a_place_whose_worker_is_gone_goes_to_others_when_its_own_session_has_taken_an_idle_one():
     now = [0.0]
-    places = Places(PlaceLimits(3, 2, 9, 5.0, bursts_max=1, burst_s=LONG_S), now=lambda: now[0])
+    places = WorkerPool(PoolLimits(3, 2, 9, 5.0, bursts_max=1, burst_s=LONG_S), now=lambda: now[0])
     old, _ = await places.acquire(request(1)), await places.acquire(request(2))
     old.process = ManualProcess()
     now[0] = LONG_S
@@ -130,8 +130,8 @@ async def test_first_moments_that_are_over_are_enough_to_be_served():
     loop = asyncio.get_running_loop()
     behind = loop.time() + 0.02
     # Timers come early, as measured by it: those who wait are served all the same, two at a time.
-    places = Places(
-        PlaceLimits(9, 9, 9, LONG_S, patience_s=LONG_S, bursts_max=2, burst_s=0.01),
+    places = WorkerPool(
+        PoolLimits(9, 9, 9, LONG_S, patience_s=LONG_S, bursts_max=2, burst_s=0.01),
         now=lambda: max(0.0, loop.time() - behind),
     )
     async with asyncio.timeout(3):

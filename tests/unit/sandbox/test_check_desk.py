@@ -6,11 +6,11 @@ from collections.abc import Awaitable
 import pytest
 from attrs import define, field
 
-from adapters.sandbox.operations.check_desk import CheckDesk
-from adapters.sandbox.operations.checker import TOO_HARD, Checked
 from adapters.sandbox.options import KIB, SandboxOptions
-from adapters.sandbox.rooms.launch import LaunchFailed
+from adapters.sandbox.protocol.syntax_check_queue import SyntaxCheckQueue
+from adapters.sandbox.protocol.syntax_checker import TOO_HARD, SyntaxCheckResult
 from adapters.sandbox.workers.exchange import Ending
+from adapters.sandbox.zygote.launch import LaunchFailed
 from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
 from domain.scripts.script import SyntaxFault
@@ -18,7 +18,11 @@ from tests.contracts.script_runs import script_of
 
 NEIGHBOUR, ALICE, BOB = Owner("neighbour"), Owner("alice"), Owner("bob")
 HOSTILE = [Owner(f"hostile {n}") for n in range(3)]
-QUICK, SLOW, OVER = Checked(None, 0.001), Checked(None, 0.3), Checked(TOO_HARD, 0.3, Ending.CPU_LIMIT)
+QUICK, SLOW, OVER = (
+    SyntaxCheckResult(None, 0.001),
+    SyntaxCheckResult(None, 0.3),
+    SyntaxCheckResult(TOO_HARD, 0.3, Ending.CPU_LIMIT),
+)
 LARGE = 100 * KIB
 
 
@@ -28,10 +32,10 @@ class ManualCheckers:
 
     is_warm: bool = True
     limits_s: list[float] = field(factory=list)
-    under_way: dict[str, asyncio.Future[Checked]] = field(factory=dict)
+    under_way: dict[str, asyncio.Future[SyntaxCheckResult]] = field(factory=dict)
     begun: list[str] = field(factory=list)
 
-    async def check(self, source: bytes, cpu_s_max: float) -> Checked:
+    async def check(self, source: bytes, cpu_s_max: float) -> SyntaxCheckResult:
         text = source.decode().strip()
         assert text not in self.under_way
         self.limits_s.append(cpu_s_max)
@@ -42,14 +46,14 @@ class ManualCheckers:
         finally:
             del self.under_way[text]
 
-    async def end(self, text: str, checked: Checked | Exception = QUICK) -> None:
+    async def end(self, text: str, checked: SyntaxCheckResult | Exception = QUICK) -> None:
         if isinstance(checked, Exception):
             self.under_way[text].set_exception(checked)
         else:
             self.under_way[text].set_result(checked)
         await settle()
 
-    async def end_all(self, checked: Checked = QUICK) -> None:
+    async def end_all(self, checked: SyntaxCheckResult = QUICK) -> None:
         while self.under_way:
             await self.end(next(iter(self.under_way)), checked)
 
@@ -78,14 +82,14 @@ def now() -> ManualNow:
 
 @pytest.fixture
 def open_desk(checkers, now, tmp_path):
-    def open_desk(**options: object) -> CheckDesk:
-        return CheckDesk(lambda: checkers, SandboxOptions(runtimes_dir=tmp_path, **options), now)
+    def open_desk(**options: object) -> SyntaxCheckQueue:
+        return SyntaxCheckQueue(lambda: checkers, SandboxOptions(runtimes_dir=tmp_path, **options), now)
 
     return open_desk
 
 
 @pytest.fixture
-def desk(open_desk) -> CheckDesk:
+def desk(open_desk) -> SyntaxCheckQueue:
     return open_desk()
 
 
@@ -95,7 +99,7 @@ async def started(check: Awaitable[SyntaxFault | None]) -> "asyncio.Future[Synta
     return future
 
 
-async def asked(desk: CheckDesk, owner: Owner, text: str, size: int = 0) -> "asyncio.Future[SyntaxFault | None]":
+async def asked(desk: SyntaxCheckQueue, owner: Owner, text: str, size: int = 0) -> "asyncio.Future[SyntaxFault | None]":
     return await started(desk.check(script_of(text + " " * (size - len(text))), owner))
 
 
@@ -180,7 +184,7 @@ class TestFairness:
 
     async def test_what_is_slow_depends_on_the_size(self, desk, checkers):
         await asked(desk, ALICE, "large", LARGE)
-        await checkers.end("large", Checked(None, 0.05))
+        await checkers.end("large", SyntaxCheckResult(None, 0.05))
         await asked(desk, ALICE, "small")
         await asked(desk, ALICE, "second large", LARGE)
         assert list(checkers.under_way) == ["small", "second large"]
@@ -194,7 +198,7 @@ class TestFairness:
     async def test_a_warm_checker_is_preferred(self, tmp_path):
         cold, warm = ManualCheckers(is_warm=False), ManualCheckers()
         made = iter([warm, cold, cold, cold])
-        desk = CheckDesk(lambda: next(made), SandboxOptions(runtimes_dir=tmp_path))
+        desk = SyntaxCheckQueue(lambda: next(made), SandboxOptions(runtimes_dir=tmp_path))
         for text in "abc":
             call = await asked(desk, ALICE, text)
             await warm.end_all()
@@ -206,7 +210,7 @@ class TestSharing:
     async def test_equal_scripts_of_an_owner_share_a_check(self, desk, checkers):
         calls = [await asked(desk, ALICE, "same") for _ in range(200)]
         fault = SyntaxFault("invalid syntax", 1, 2)
-        await checkers.end("same", Checked(fault, 0.001))
+        await checkers.end("same", SyntaxCheckResult(fault, 0.001))
         assert await asyncio.gather(*calls) == [fault] * 200
         assert checkers.begun == ["same"]
 
@@ -222,13 +226,13 @@ class TestSharing:
 
     async def test_a_verdict_is_remembered_for_its_owner(self, desk, checkers):
         first = await asked(desk, ALICE, "same")
-        await checkers.end("same", Checked(SyntaxFault("no"), 0.001))
+        await checkers.end("same", SyntaxCheckResult(SyntaxFault("no"), 0.001))
         assert await desk.check(script_of("same"), ALICE) == await first
         assert checkers.begun == ["same"]
 
     async def test_a_script_that_was_too_hard_is_checked_again(self, desk, checkers):
         first = await asked(desk, ALICE, "hard")
-        await checkers.end("hard", Checked(TOO_HARD, 0.001, Ending.DIED))
+        await checkers.end("hard", SyntaxCheckResult(TOO_HARD, 0.001, Ending.DIED))
         assert await first == TOO_HARD
         await asked(desk, ALICE, "hard")
         assert checkers.begun == ["hard", "hard"]
@@ -366,7 +370,7 @@ class TestBounds:
 
     async def test_a_check_for_which_the_host_had_no_time_says_nothing_about_the_script(self, desk, checkers):
         call = await asked(desk, ALICE, "same")
-        await checkers.end("same", Checked(None, 0.001, Ending.TIMED_OUT))
+        await checkers.end("same", SyntaxCheckResult(None, 0.001, Ending.TIMED_OUT))
         with pytest.raises(Overloaded):
             await call
         again = await asked(desk, ALICE, "same")

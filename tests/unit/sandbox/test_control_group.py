@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from adapters.sandbox.confinement.control_group import ControlGroup, GroupLimits, NoControlGroup, make_control_group
+from adapters.sandbox.isolation.control_group import ControlGroup, GroupLimits, NoControlGroup, make_control_group
 
 LIMITS = GroupLimits(1 << 30, 100)
 NAME = f"pglambda-{os.getpid()}"

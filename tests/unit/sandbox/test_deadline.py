@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from adapters.sandbox.workers.deadline import Deadline
+from adapters.sandbox.workers.deadline import ExecutionDeadline
 from adapters.sandbox.workers.exchange import Ending
 
 
@@ -13,7 +13,7 @@ async def ending_of(cpu_s, timeout_s=0.02, cpu_s_max=1.0):
     loop = asyncio.get_running_loop()
     ended = loop.create_future()
     started_s = loop.time()
-    deadline = Deadline(loop, timeout_s, cpu_s_max, cpu_s, ended.set_result, cpu_before_s=5.0)
+    deadline = ExecutionDeadline(loop, timeout_s, cpu_s_max, cpu_s, ended.set_result, cpu_before_s=5.0)
     deadline.start()
     return (await ended).ending, loop.time() - started_s
 
@@ -46,7 +46,7 @@ class EarlyLoop:
 async def test_a_timer_that_comes_early_ends_nothing():
     ended = asyncio.get_running_loop().create_future()
     started_s = time.monotonic()
-    Deadline(EarlyLoop(), 0.02, 1.0, lambda: 0.0, ended.set_result).start()
+    ExecutionDeadline(EarlyLoop(), 0.02, 1.0, lambda: 0.0, ended.set_result).start()
     assert (await ended).ending is Ending.TIMED_OUT
     assert time.monotonic() - started_s >= 0.02
 
@@ -54,7 +54,7 @@ async def test_a_timer_that_comes_early_ends_nothing():
 async def test_after_it_is_called_off_nothing_ends():
     loop = asyncio.get_running_loop()
     ended = loop.create_future()
-    deadline = Deadline(loop, 0.0, 1.0, lambda: 0.0, ended.set_result)
+    deadline = ExecutionDeadline(loop, 0.0, 1.0, lambda: 0.0, ended.set_result)
     deadline.cancel()
     deadline.start()
     deadline.cancel()
@@ -67,7 +67,7 @@ async def test_after_it_is_called_off_nothing_ends():
 async def test_who_computes_is_told_early_to_wait_behind_others(used_s, told):
     loop = asyncio.get_running_loop()
     ended, calls = loop.create_future(), []
-    deadline = Deadline(loop, 0.1, 50.0, lambda: 1.0 + used_s, ended.set_result, 1.0, lambda: calls.append(1))
+    deadline = ExecutionDeadline(loop, 0.1, 50.0, lambda: 1.0 + used_s, ended.set_result, 1.0, lambda: calls.append(1))
     deadline.start()
     assert (await ended).ending is Ending.TIMED_OUT
     assert bool(calls) == bool(told)
@@ -85,7 +85,7 @@ async def test_who_had_no_processor_at_the_first_look_is_looked_at_again_soon():
         told_s.append(loop.time() - started_s)
         ended.set_result(None)
 
-    deadline = Deadline(loop, 60.0, 1000.0, cpu_s, ended.set_result, 1.0, tell)
+    deadline = ExecutionDeadline(loop, 60.0, 1000.0, cpu_s, ended.set_result, 1.0, tell)
     deadline.start()
     await ended
     deadline.cancel()
@@ -100,7 +100,7 @@ async def test_what_is_over_at_the_next_look_ends_with_it():
         def call_later(self, _delay_s, callback, context):
             timers.append(callback)
 
-    Deadline(LateLoop(), 0.0, 1.0, lambda: 0.0, endings.append).start()
+    ExecutionDeadline(LateLoop(), 0.0, 1.0, lambda: 0.0, endings.append).start()
     timers.pop()()
     assert [each.ending for each in endings] == [Ending.TIMED_OUT]
     assert not timers
@@ -129,7 +129,9 @@ class ManualTime:
 def test_a_worker_that_computes_all_the_time_ends_within_5_ms_of_its_cpu_time(part):
     times, endings = ManualTime(), []
     # The early looks are 0.16, 0.32 and 0.64 s after the start, and the first quarter comes after 15 minutes.
-    deadline = Deadline(times, 3600.0, 0.2, lambda: 1.0 + part * times.now(), endings.append, 1.0, now=times.now)
+    deadline = ExecutionDeadline(
+        times, 3600.0, 0.2, lambda: 1.0 + part * times.now(), endings.append, 1.0, now=times.now
+    )
     deadline.start()
     while times.timer:
         times.pass_time()
@@ -144,7 +146,7 @@ def test_a_worker_that_stops_computing_just_before_its_limit_has_its_wall_time()
         looks.append(times.now())
         return 0.199
 
-    Deadline(times, 1.0, 0.2, cpu_s, endings.append, now=times.now).start()
+    ExecutionDeadline(times, 1.0, 0.2, cpu_s, endings.append, now=times.now).start()
     while times.timer:
         times.pass_time()
     assert [each.ending for each in endings] == [Ending.TIMED_OUT]

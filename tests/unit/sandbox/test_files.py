@@ -9,12 +9,12 @@ import pytest
 from attrs import evolve
 
 from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.programs import copies as copies_module
-from adapters.sandbox.programs.copies import Copies, Unreachable, is_reachable
-from adapters.sandbox.programs.elf import libraries_of, loader_of
-from adapters.sandbox.programs.interpreters import Bind, Interpreter, InterpreterMissing, find_interpreter
-from adapters.sandbox.programs.launchers import ProgramMissing, _needed, find_programs
-from adapters.sandbox.rooms.blueprint import Blueprint
+from adapters.sandbox.runtimes import copies as copies_module
+from adapters.sandbox.runtimes.copies import Copies, ProgramUnreachable, is_reachable
+from adapters.sandbox.runtimes.elf import libraries_of, loader_of
+from adapters.sandbox.runtimes.interpreters import Bind, Interpreter, InterpreterMissing, find_interpreter
+from adapters.sandbox.runtimes.launchers import ProgramMissing, _needed, find_programs
+from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
 from domain.scripts.language import Language
 
 PROGRAM = Path(sys.executable).resolve()
@@ -141,7 +141,7 @@ def test_copies_of_older_versions_go_unless_somebody_uses_them(copies, tmp_path)
 
 def test_copies_in_a_folder_that_nobody_can_reach_are_refused(copies, tmp_path):
     tmp_path.chmod(0o700)
-    with pytest.raises(Unreachable, match="other users"):
+    with pytest.raises(ProgramUnreachable, match="other users"):
         copies.prepare()
 
 
@@ -193,7 +193,7 @@ def test_a_configured_bubblewrap_comes_first():
 def blueprint_of(interpreter, tmp_path, memory_mb):
     programs = find_programs(Path("/opt/bwrap"))
     keeper = evolve(interpreter, bootstrap=tmp_path / "keeper.py")
-    return Blueprint(interpreter, keeper, programs, tmp_path, b"", None, memory_mb, SandboxOptions(tmp_path))
+    return SandboxSpec(interpreter, keeper, programs, tmp_path, b"", None, memory_mb, SandboxOptions(tmp_path))
 
 
 def test_an_interpreter_is_given_no_less_memory_than_it_needs_to_start(interpreter, tmp_path):

@@ -4,23 +4,23 @@ import asyncio
 
 import pytest
 
-from adapters.sandbox.scheduling.place import Kind, PlaceLimits, PlaceRequest
-from adapters.sandbox.scheduling.places import Places
+from adapters.sandbox.pool.slot import PoolLimits, SlotKind, SlotRequest
+from adapters.sandbox.pool.worker_pool import WorkerPool
 from adapters.sandbox.stats import Eviction
 from domain.errors import Overloaded
 from domain.identity import Owner
 from domain.scripts.language import Language
 from tests.unit.sandbox.fakes import ManualProcess
 
-KIND = Kind(Language.PYTHON, 128)
+KIND = SlotKind(Language.PYTHON, 128)
 
 
 def request(session, *, keeps=True, kind=KIND, owner="anonymous"):
-    return PlaceRequest(session, kind, keeps, Owner(owner))
+    return SlotRequest(session, kind, keeps, Owner(owner))
 
 
 def places_of(places_max=2, session_places_max=2, queue_length_max=2, queue_timeout_s=5.0, **more):
-    return Places(PlaceLimits(places_max, session_places_max, queue_length_max, queue_timeout_s, **more))
+    return WorkerPool(PoolLimits(places_max, session_places_max, queue_length_max, queue_timeout_s, **more))
 
 
 async def taken(places, session, **wanted):
@@ -50,7 +50,7 @@ async def test_a_warm_place_is_never_given_to_another_session():
     assert place.process.alive
 
 
-@pytest.mark.parametrize("kind", [Kind(Language.PYTHON, 64), Kind(Language.NODEJS, 128)])
+@pytest.mark.parametrize("kind", [SlotKind(Language.PYTHON, 64), SlotKind(Language.NODEJS, 128)])
 async def test_a_place_of_another_kind_is_not_used(kind):
     places = places_of()
     place = await taken(places, 1)
@@ -96,7 +96,7 @@ async def test_an_own_idle_place_of_another_kind_makes_room_at_the_sessions_limi
     places = places_of(places_max=5, session_places_max=1)
     old = await taken(places, 1)
     places.release(old, reusable=True)
-    await taken(places, 1, kind=Kind(Language.PYTHON, 64))
+    await taken(places, 1, kind=SlotKind(Language.PYTHON, 64))
     assert old.process.killed
 
 
@@ -182,7 +182,7 @@ async def test_an_ended_session_loses_idle_places_now_and_busy_ones_after_the_ru
 
 async def test_idle_places_go_with_time():
     now = [0.0]
-    places = Places(PlaceLimits(2, 2, 2, 1.0), now=lambda: now[0])
+    places = WorkerPool(PoolLimits(2, 2, 2, 1.0), now=lambda: now[0])
     old, young = await taken(places, 1), await taken(places, 2)
     places.release(old, reusable=True)
     now[0] = 7.0
@@ -193,7 +193,7 @@ async def test_idle_places_go_with_time():
 
 async def test_idle_places_go_with_their_sessions_time():
     now = [0.0]
-    places = Places(PlaceLimits(2, 2, 2, 1.0), now=lambda: now[0])
+    places = WorkerPool(PoolLimits(2, 2, 2, 1.0), now=lambda: now[0])
     place = await taken(places, 1)
     place.useful_until = 1.0
     places.release(place, reusable=True)
@@ -498,7 +498,7 @@ async def test_an_owner_who_has_few_warm_workers_loses_them_to_nobody_who_has_ma
 
 async def test_a_warm_worker_that_is_not_used_any_more_is_kept_for_nobody():
     now = [0.0]
-    places = Places(PlaceLimits(4, 2, 9, 5.0), now=lambda: now[0])
+    places = WorkerPool(PoolLimits(4, 2, 9, 5.0), now=lambda: now[0])
     places.release(await taken(places, 0, owner="few"), reusable=True)
     now[0] = 61.0
     for i in range(4):
@@ -511,7 +511,7 @@ async def test_what_would_not_be_enough_is_not_ended():
     await taken(places, 1)
     idle = await taken(places, 2)
     places.release(idle, reusable=True, memory_bytes=20 << 20)
-    late = await queued(places, 3, kind=Kind(Language.PYTHON, 512))
+    late = await queued(places, 3, kind=SlotKind(Language.PYTHON, 512))
     assert not late.done()
     assert idle.process.alive
     late.cancel()

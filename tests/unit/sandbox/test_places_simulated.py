@@ -9,19 +9,19 @@ from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.sandbox.scheduling.ledger import Ledger
-from adapters.sandbox.scheduling.place import Kind, PlaceLimits, PlaceRequest
-from adapters.sandbox.scheduling.places import Places
+from adapters.sandbox.pool.slot import PoolLimits, SlotKind, SlotRequest
+from adapters.sandbox.pool.slot_table import SlotTable
+from adapters.sandbox.pool.worker_pool import WorkerPool
 from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
 from domain.scripts.language import Language
 from tests.unit.sandbox.fakes import ManualProcess
 
-KINDS = (Kind(Language.PYTHON, 128), Kind(Language.NODEJS, 256))
+KINDS = (SlotKind(Language.PYTHON, 128), SlotKind(Language.NODEJS, 256))
 OWNERS = (ANONYMOUS, Owner("a"), Owner("b"), Owner("c"))
 SESSIONS = 9
 LIMITS = st.builds(
-    PlaceLimits,
+    PoolLimits,
     places_max=st.sampled_from((1, 2, 3, 5, 12)),
     session_places_max=st.integers(1, 4),
     queue_length_max=st.sampled_from((2, 30)),
@@ -69,7 +69,7 @@ class HurriedLoop(asyncio.SelectorEventLoop):
 
 @define
 class World:
-    places: Places
+    places: WorkerPool
     calls: list = field(factory=list)
 
     async def take(self, step):
@@ -85,7 +85,7 @@ class World:
         """Call so many sessions at once."""
         for number in range(first, first + count):
             session = number % SESSIONS
-            request = PlaceRequest(session, kind, keeps, OWNERS[session % len(OWNERS)])
+            request = SlotRequest(session, kind, keeps, OWNERS[session % len(OWNERS)])
             self.calls.append(asyncio.ensure_future(self._run(request, held_s, memory_mb << 20)))
 
     async def _run(self, request, held_s, memory_bytes):
@@ -147,7 +147,7 @@ def could_be_served(places, waiting):
     if places._beginning.count(waiting.request.session) >= (places.limits.bursts_max or places.limits.places_max):
         return False
     now = places.ledger
-    then = Ledger(now.limits, now.now)
+    then = SlotTable(now.limits, now.now)
     then.idle, then._places = copy.deepcopy((now.idle, now._places))
     then.running, then.held = now.running.copy(), now.held.copy()
     then.count, then.memory_bytes = now.count, now.memory_bytes
@@ -157,7 +157,7 @@ def could_be_served(places, waiting):
 @given(LIMITS, st.lists(STEP, min_size=5, max_size=40))
 def test_bounds_hold_nobody_waits_in_vain_and_everything_ends(limits, steps):
     async def live():
-        world = World(Places(limits, now=asyncio.get_running_loop().time))
+        world = World(WorkerPool(limits, now=asyncio.get_running_loop().time))
         for step in steps:
             await world.take(step)
         await world.end()

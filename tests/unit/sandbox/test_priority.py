@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from adapters.sandbox.workers.priority import Priority
+from adapters.sandbox.isolation.cpu_priority import CpuPriority
 
 
 class Calls(list):
@@ -40,18 +40,18 @@ def worker():
 
 
 def test_a_worker_that_has_started_keeps_the_niceness_of_the_service(asked, worker):
-    Priority(worker).start()
+    CpuPriority(worker).start()
     assert set(asked) == {"sched_setaffinity"}
 
 
 def test_who_may_not_choose_processors_lets_others_go_first_all_the_same(asked, worker):
     asked.refused = {"sched_setaffinity"}
-    Priority(worker).lower()
+    CpuPriority(worker).lower()
     assert asked == ["sched_setaffinity", "setpriority"]
 
 
 def test_what_was_lowered_is_restored_once_even_where_that_is_refused(asked, worker):
-    priority = Priority(worker)
+    priority = CpuPriority(worker)
     priority.restore()
     assert asked == []
     priority.lower()
@@ -69,14 +69,14 @@ def test_no_worker_goes_before_a_service_that_is_nice(monkeypatch, worker, own, 
     niceness = []
     monkeypatch.setattr(os, "getpriority", lambda *_: own)
     monkeypatch.setattr(os, "setpriority", lambda _, group, value: niceness.append((group, value)))
-    priority = Priority(worker)
+    priority = CpuPriority(worker)
     priority.lower()
     priority.restore()
     assert niceness == [(worker, lowered), (worker, restored)]
 
 
 def test_a_worker_of_no_number_is_left_alone(asked):
-    priority = Priority()
+    priority = CpuPriority()
     priority.lower()
     priority.restore()
     assert asked == []

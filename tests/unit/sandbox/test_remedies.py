@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.sandbox.rooms.remedies import with_remedy
+from adapters.sandbox.zygote.remedies import with_remedy
 
 REFUSED = "unshare: unshare failed: Operation not permitted"
 

@@ -5,8 +5,8 @@ import struct
 
 import pytest
 
-from adapters.sandbox.confinement.seccomp import filter_program
-from adapters.sandbox.confinement.system_calls import MACHINES
+from adapters.sandbox.isolation.seccomp import filter_program
+from adapters.sandbox.isolation.system_calls import MACHINES
 
 ALLOW, DO_NOTHING = 0x7FFF0000, 0x00050000
 IDLE = "succeeds without being made"

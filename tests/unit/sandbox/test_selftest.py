@@ -5,7 +5,7 @@ from attrs import evolve
 
 from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.selftest.corpus import load_attacks, read_attack
-from adapters.sandbox.selftest.verdicts import Judge, Trial, Verdict
+from adapters.sandbox.selftest.results import AttackResult, Judge, Trial
 from domain.executions.execution import Failure, FailureCode, ScriptReport
 from domain.json_text import JsonText
 from domain.scripts.language import Language
@@ -88,22 +88,22 @@ def test_an_attack_without_scripts_or_with_odd_facts_is_no_attack(text):
     ],
 )
 def test_what_an_attack_gets_is_a_success(judge, found, evidence):
-    assert judge.judge(ATTACK, [found], None) == (Verdict.SUCCEEDED, evidence)
+    assert judge.judge(ATTACK, [found], None) == (AttackResult.SUCCEEDED, evidence)
 
 
 def test_harm_to_the_host_is_a_success_whatever_the_script_says(judge):
-    assert judge.judge(ATTACK, [NOTHING], "a process was ended") == (Verdict.SUCCEEDED, "a process was ended")
+    assert judge.judge(ATTACK, [NOTHING], "a process was ended") == (AttackResult.SUCCEEDED, "a process was ended")
 
 
 def test_a_trace_in_the_last_output_is_a_success(judge):
     attack = evolve(ATTACK, trace="seen")
-    assert judge.judge(attack, [NOTHING, report(stderr="is seen")], None)[0] is Verdict.SUCCEEDED
-    assert judge.judge(attack, [report(stdout="seen"), NOTHING], None)[0] is Verdict.HELD
+    assert judge.judge(attack, [NOTHING, report(stderr="is seen")], None)[0] is AttackResult.SUCCEEDED
+    assert judge.judge(attack, [report(stdout="seen"), NOTHING], None)[0] is AttackResult.HELD
 
 
 def test_an_attack_that_ends_as_none_should_is_unclear(judge):
     verdict = judge.judge(ATTACK, [failed(FailureCode.SCRIPT_ERROR, "x is not defined", "NameError")], None)
-    assert verdict == (Verdict.UNCLEAR, "SCRIPT_ERROR: NameError: x is not defined")
+    assert verdict == (AttackResult.UNCLEAR, "SCRIPT_ERROR: NameError: x is not defined")
 
 
 @pytest.mark.parametrize(
@@ -115,15 +115,15 @@ def test_an_attack_that_ends_as_none_should_is_unclear(judge):
     ],
 )
 def test_what_stopped_an_attack_is_told(judge, reports, evidence):
-    assert judge.judge(ATTACK, reports, None) == (Verdict.HELD, evidence)
+    assert judge.judge(ATTACK, reports, None) == (AttackResult.HELD, evidence)
 
 
 def test_the_scripts_own_error_is_told_where_it_may_end_an_attack(judge):
     attack = evolve(ATTACK, ends=frozenset({FailureCode.SCRIPT_ERROR}))
-    assert judge.judge(attack, [failed(FailureCode.SCRIPT_ERROR)], None) == (Verdict.HELD, "why")
+    assert judge.judge(attack, [failed(FailureCode.SCRIPT_ERROR)], None) == (AttackResult.HELD, "why")
 
 
 def test_a_trial_tells_of_its_attack():
-    trial = Trial(ATTACK, Verdict.HELD, "evidence", 1.0)
+    trial = Trial(ATTACK, AttackResult.HELD, "evidence", 1.0)
     told = (trial.language, trial.category, trial.name, trial.tries, trial.succeeds)
     assert told == ("python", "category", "name", "a", "b")

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from adapters.sandbox.rooms.launch import LaunchFailed
-from adapters.sandbox.workers.spares import SpareShelf
+from adapters.sandbox.workers.prewarm_pool import PrewarmPool
+from adapters.sandbox.zygote.launch import LaunchFailed
 from domain.identity import Owner
 from tests.contracts.script_runs import until
 from tests.unit.sandbox.fakes import ManualProcess, ManualStarter
@@ -14,7 +14,7 @@ ALICE, BOB = Owner("alice"), Owner("bob")
 
 
 def shelf_of(starter, kept=2, starting_max=2, retry_s=60.0):
-    return SpareShelf(starter, kept, starting_max, retry_s)
+    return PrewarmPool(starter, kept, starting_max, retry_s)
 
 
 async def opened(starter, **options):

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from attrs import define, field
 
-from adapters.sandbox.scheduling.place import Place, PlaceRequest, Process
+from adapters.sandbox.pool.slot import Process, Slot, SlotRequest
 from domain.concurrency.capacity_limiter import is_fair
 from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
@@ -16,48 +16,48 @@ Key = TypeVar("Key")
 
 
 @define(eq=False)
-class Waiting(Generic[Process]):
+class WaitingCall(Generic[Process]):
     """A call that waits."""
 
-    request: PlaceRequest
-    granted: "asyncio.Future[Place[Process]]"
+    request: SlotRequest
+    granted: "asyncio.Future[Slot[Process]]"
     is_patient: bool = True
     timer: asyncio.TimerHandle | None = None
 
 
 @define(eq=False)
-class Lines(Generic[Process]):
+class WaitQueue(Generic[Process]):
     """Everybody who waits: in the order of coming, by session, and by owner; of at most `length_max` in all.
 
     Of the whole every owner has a fair share.
     """
 
     length_max: int
-    _everybody: dict[Waiting[Process], None] = field(factory=dict, init=False)
-    _sessions: dict[int, dict[Waiting[Process], None]] = field(factory=dict, init=False)
-    _owners: dict[Owner, dict[Waiting[Process], None]] = field(factory=dict, init=False)
+    _everybody: dict[WaitingCall[Process], None] = field(factory=dict, init=False)
+    _sessions: dict[int, dict[WaitingCall[Process], None]] = field(factory=dict, init=False)
+    _owners: dict[Owner, dict[WaitingCall[Process], None]] = field(factory=dict, init=False)
     """Whoever was served last stands last."""
 
     def __len__(self) -> int:
         """Return how many calls wait."""
         return len(self._everybody)
 
-    def __contains__(self, waiting: Waiting[Process]) -> bool:
+    def __contains__(self, waiting: WaitingCall[Process]) -> bool:
         """Tell whether it still waits."""
         return waiting in self._everybody
 
-    def join(self, request: PlaceRequest) -> Waiting[Process]:
+    def join(self, request: SlotRequest) -> WaitingCall[Process]:
         """Begin to wait; raises Overloaded when there is no room for one more, or for one more of this owner."""
         waits, own = len(self._everybody), len(self._owners.get(request.owner, ()))
         if waits >= self.length_max or (request.owner != ANONYMOUS and not is_fair(own, waits, self.length_max)):
             raise Overloaded(QUEUE)
-        waiting: Waiting[Process] = Waiting(request, asyncio.get_running_loop().create_future())
+        waiting: WaitingCall[Process] = WaitingCall(request, asyncio.get_running_loop().create_future())
         self._everybody[waiting] = None
         self._sessions.setdefault(request.session, {})[waiting] = None
         self._owners.setdefault(request.owner, {})[waiting] = None
         return waiting
 
-    def leave(self, waiting: Waiting[Process]) -> None:
+    def leave(self, waiting: WaitingCall[Process]) -> None:
         """Wait no more."""
         del self._everybody[waiting]
         _leave(self._sessions, waiting.request.session, waiting)
@@ -82,7 +82,7 @@ class Lines(Generic[Process]):
         freed: int | None,
         *,
         is_full: bool,
-    ) -> Iterator[Waiting[Process]]:
+    ) -> Iterator[WaitingCall[Process]]:
         """Yield who may be served: owners of whom less runs first, and those of the session that has freed a place.
 
         While there are places left, who stands in front comes before these: nobody's worker would end for them.
@@ -101,7 +101,7 @@ class Lines(Generic[Process]):
             yield from turn
 
 
-def _leave(lines: dict[Key, dict[Waiting[Process], None]], key: Key, waiting: Waiting[Process]) -> None:
+def _leave(lines: dict[Key, dict[WaitingCall[Process], None]], key: Key, waiting: WaitingCall[Process]) -> None:
     line = lines[key]
     del line[waiting]
     if not line:

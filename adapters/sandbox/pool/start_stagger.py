@@ -7,7 +7,7 @@ from attrs import define, field
 
 
 @define
-class Bursts:
+class StartStagger:
     """Counts a session's executions that have begun within `burst_s` and are not over.
 
     Where no more than so many may begin, most are over by then; many at once would only take the processors' caches

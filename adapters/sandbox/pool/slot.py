@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 from attrs import define, frozen
 
-from adapters.sandbox.workers.spares import Startable
+from adapters.sandbox.workers.prewarm_pool import Startable
 from domain.identity import ANONYMOUS, Owner
 from domain.scripts.language import Language
 
@@ -13,7 +13,7 @@ Process = TypeVar("Process", bound=Startable)
 
 
 @frozen(cache_hash=True)
-class Kind:
+class SlotKind:
     """Workers of one kind can stand in for each other."""
 
     language: Language
@@ -26,21 +26,21 @@ class Kind:
 
 
 @frozen(cache_hash=True)
-class PlaceRequest:
+class SlotRequest:
     """Who asks, and for what; `keeps` is whether a worker may be kept warm and used again."""
 
     session: int
     """The number of its id, which hashes fast."""
-    kind: Kind
+    kind: SlotKind
     keeps: bool
     owner: Owner = ANONYMOUS
 
 
 @define(eq=False)
-class Place(Generic[Process]):
+class Slot(Generic[Process]):
     """A place that belongs to one session, with the worker that was put into it."""
 
-    request: PlaceRequest
+    request: SlotRequest
     memory_bytes: int
     """What it counts for: all that it may take while it runs, what it was seen to hold while it is idle."""
     is_running: bool = True
@@ -54,7 +54,7 @@ class Place(Generic[Process]):
 
 
 @frozen
-class PlaceLimits:
+class PoolLimits:
     """How many places there are in all and for each session, and how many calls may wait for one.
 
     `running_max` is how many executions may run at once, of which every owner has a fair share, `owner_running_max`

@@ -17,7 +17,7 @@ _VARIABLE = "PGLAMBDA_BAIT"
 
 
 @define(eq=False)
-class Bait:
+class Canaries:
     """A file and a folder open to everybody, listening sockets, a process of the workers' own user, a descriptor."""
 
     uid: int | None

@@ -11,9 +11,19 @@ from typing import Any
 
 from attrs import define, field
 
-from adapters.sandbox.confinement.control_group import ControlGroup
-from adapters.sandbox.rooms.blueprint import Blueprint
-from adapters.sandbox.rooms.launch import Ends, Exit, Launched, LaunchFailed, RoomLost, kill, pid_of, pipe, start_room
+from adapters.sandbox.isolation.control_group import ControlGroup
+from adapters.sandbox.zygote.launch import (
+    DescriptorEnds,
+    Exit,
+    Launched,
+    LaunchFailed,
+    ZygoteLost,
+    kill,
+    pid_of,
+    pipe,
+    start_room,
+)
+from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
 
 _MESSAGE_SIZE_MAX = 65_536
 _LAST_WORDS_MAX = 4096
@@ -22,12 +32,12 @@ _KILLED = -9
 
 @define
 class _Order:
-    ends: Ends
+    ends: DescriptorEnds
     launched: "asyncio.Future[Launched]"
 
 
 @define(eq=False)
-class Room:
+class Zygote:
     """One keeper and its workers; all of them end with it. Belongs to one event loop."""
 
     ready: "asyncio.Future[None]"
@@ -47,7 +57,7 @@ class Room:
     _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop, init=False)
 
     @classmethod
-    def open(cls, blueprint: Blueprint, group: ControlGroup | None) -> "Room":
+    def open(cls, blueprint: SandboxSpec, group: ControlGroup | None) -> "Zygote":
         """Begin to build a room; raises OSError. See `start_room` for the thread to do it from."""
         loop = asyncio.get_running_loop()
         with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
@@ -76,16 +86,16 @@ class Room:
         return self.gone.done() and self.keeper_pid is not None
 
     async def start(self, order: Mapping[str, object]) -> Launched:
-        """Start a worker by this order; raises LaunchFailed, RoomLost among them."""
+        """Start a worker by this order; raises LaunchFailed, ZygoteLost among them."""
         await asyncio.shield(self.ready)
         if self.gone.done():
-            raise RoomLost("the room has ended")
+            raise ZygoteLost("the room has ended")
         try:
             launched = self._order(order)
         except ConnectionError as error:
             # The keeper has ended, before its end was told.
             self.close()
-            raise RoomLost(f"the keeper takes no orders: {error}") from error
+            raise ZygoteLost(f"the keeper takes no orders: {error}") from error
         except OSError as error:
             raise LaunchFailed(f"a worker cannot be ordered: {error}") from error
         try:
@@ -99,7 +109,7 @@ class Room:
 
     def _order(self, order: Mapping[str, object]) -> "asyncio.Future[Launched]":
         self.started += 1
-        number, ends = self.started, Ends.make()
+        number, ends = self.started, DescriptorEnds.make()
         launched: asyncio.Future[Launched] = self._loop.create_future()
         self._orders[number] = _Order(ends, launched)
         try:
@@ -211,7 +221,7 @@ class Room:
             return
         self._loop.remove_reader(self._outer_fd)
         self._loop.remove_reader(self._control.fileno())
-        kind = LaunchFailed if self.keeper_pid is None else RoomLost
+        kind = LaunchFailed if self.keeper_pid is None else ZygoteLost
         error = kind(self._last_words() or f"the launcher ended with status {status}")
         if not self.ready.done():
             self.ready.set_exception(error)

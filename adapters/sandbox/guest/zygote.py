@@ -60,7 +60,7 @@ def call(name: str, *arguments: Any) -> None:
         raise OSError(number, f"{name} failed: {os.strerror(number)}")
 
 
-class Keeper:
+class ForkServer:
     """Takes orders, and tells of each worker when it starts and when it has ended."""
 
     def __init__(self, control: socket.socket) -> None:
@@ -254,7 +254,7 @@ def main() -> types.ModuleType:
     control.set_inheritable(False)
     setup = json.loads(control.recv(MESSAGE_SIZE_MAX))
     program = prepared(setup["program"]) if setup["program"] else None
-    keeper = Keeper(control)
+    keeper = ForkServer(control)
     # What is here now is shared with every worker, as long as neither collects garbage in it.
     gc.collect()
     gc.freeze()

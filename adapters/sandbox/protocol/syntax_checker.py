@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 
 from attrs import define, field, frozen
 
-from adapters.sandbox.operations.answers import FaultTold, read_answer
 from adapters.sandbox.options import MIB, SandboxOptions
+from adapters.sandbox.protocol.replies import ReportedFault, read_answer
 from adapters.sandbox.workers.exchange import Ending, Exchange
 from adapters.sandbox.workers.frames import ProtocolBroken, encode_frame
 from adapters.sandbox.workers.process import WorkerProcess
@@ -17,7 +17,7 @@ _MEMORY_SHARE = 0.5
 
 
 @frozen
-class Checked:
+class SyntaxCheckResult:
     """Why a script does not parse, None when it does; the CPU time of the check, and how it ended.
 
     A check that was `TIMED_OUT` has no verdict: the processors were too busy for it.
@@ -29,7 +29,7 @@ class Checked:
 
 
 @define(eq=False)
-class Checker:
+class SyntaxChecker:
     """One process that parses one script at a time.
 
     It is replaced after a crash, a check over a limit, a check that took much memory (the next script would find less),
@@ -46,7 +46,7 @@ class Checker:
         """Whether the next check needs no new process."""
         return self._process is not None and self._process.is_alive
 
-    async def check(self, source: bytes, cpu_s_max: float) -> Checked:
+    async def check(self, source: bytes, cpu_s_max: float) -> SyntaxCheckResult:
         """Parse a script within this CPU time; raises LaunchFailed."""
         process = await self._ready()
         nonce = secrets.token_hex(12)
@@ -56,10 +56,10 @@ class Checker:
         if (exchange.footprint.memory_bytes or 0) > _MEMORY_SHARE * self.options.check_memory_mb * MIB:
             process.kill()
         try:
-            return Checked(_fault(exchange, nonce), cpu_s, exchange.ending)
+            return SyntaxCheckResult(_fault(exchange, nonce), cpu_s, exchange.ending)
         except ProtocolBroken:
             process.kill()
-            return Checked(TOO_HARD, cpu_s, Ending.PROTOCOL_BROKEN)
+            return SyntaxCheckResult(TOO_HARD, cpu_s, Ending.PROTOCOL_BROKEN)
 
     async def _ready(self) -> WorkerProcess:
         process = self._process
@@ -76,5 +76,5 @@ def _fault(exchange: Exchange, nonce: str) -> SyntaxFault | None:
     """Return what the checker found; raises ProtocolBroken."""
     if exchange.ending is not Ending.ANSWERED or exchange.frame is None:
         return TOO_HARD
-    told: FaultTold | None = read_answer(exchange.frame, nonce).fault
+    told: ReportedFault | None = read_answer(exchange.frame, nonce).fault
     return None if told is None else SyntaxFault(told.message.replace("\0", "\ufffd"), told.line, told.column)

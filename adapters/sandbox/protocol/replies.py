@@ -9,7 +9,7 @@ from domain.executions.execution import FailureCode
 from domain.json_text import JsonText, is_deeper
 
 
-class FailureTold(msgspec.Struct):
+class ReportedFailure(msgspec.Struct):
     """A failure as the worker tells it; its limit is the service's to add."""
 
     code: FailureCode
@@ -21,7 +21,7 @@ class FailureTold(msgspec.Struct):
     observed: int | None = None
 
 
-class FaultTold(msgspec.Struct):
+class ReportedFault(msgspec.Struct):
     """Why a script does not parse."""
 
     message: str
@@ -29,24 +29,24 @@ class FaultTold(msgspec.Struct):
     column: int | None = None
 
 
-class Answer(msgspec.Struct):
+class WorkerReply(msgspec.Struct):
     """The header of an answer."""
 
     nonce: str
     kind: Literal["ready", "result", "failure", "checked"]
     reusable: bool = False
-    failure: FailureTold | None = None
-    fault: FaultTold | None = None
+    failure: ReportedFailure | None = None
+    fault: ReportedFault | None = None
 
 
 RESULT_DEPTH_MAX = 512
 """How deep a result may be nested: less than what decoders of every language bear."""
 
-_ANSWERS = msgspec.json.Decoder(Answer)
+_ANSWERS = msgspec.json.Decoder(WorkerReply)
 _ANY_JSON = msgspec.json.Decoder(msgspec.Raw)
 
 
-def read_answer(frame: Frame, nonce: str) -> Answer:
+def read_answer(frame: Frame, nonce: str) -> WorkerReply:
     """Return the answer's header; raises ProtocolBroken when it does not answer the operation with this nonce."""
     try:
         answer = _ANSWERS.decode(frame.header)

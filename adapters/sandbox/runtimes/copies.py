@@ -14,7 +14,7 @@ from pathlib import Path
 
 from attrs import evolve, frozen
 
-from adapters.sandbox.programs.interpreters import Interpreter
+from adapters.sandbox.runtimes.interpreters import Interpreter
 
 _LEFT_OUT = shutil.ignore_patterns(
     "site-packages", "dist-packages", "test", "tests", "idlelib", "turtledemo", "ensurepip", "config-*"
@@ -23,7 +23,7 @@ _PARTIAL = ".partial"
 _ABANDONED_S = 600
 
 
-class Unreachable(Exception):
+class ProgramUnreachable(Exception):
     """The workers' uid cannot reach a folder that it must reach; the text says what to do."""
 
 
@@ -51,7 +51,7 @@ class Copies:
         self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         self.folder.chmod(0o755)
         if not is_reachable(self.folder):
-            raise Unreachable(
+            raise ProgramUnreachable(
                 f"the workers' user cannot reach {self.folder}: keep the data in a folder that other users may traverse"
             )
 

@@ -7,7 +7,7 @@ from typing import Generic
 
 from attrs import define, field
 
-from adapters.sandbox.scheduling.place import Place, PlaceLimits, PlaceRequest, Process
+from adapters.sandbox.pool.slot import PoolLimits, Process, Slot, SlotRequest
 from adapters.sandbox.stats import Eviction
 from domain.concurrency.capacity_limiter import is_fair
 from domain.identity import ANONYMOUS, Owner
@@ -17,21 +17,21 @@ _FRESH_S = 60.0
 
 
 @define(eq=False)
-class Ledger(Generic[Process]):
+class SlotTable(Generic[Process]):
     """Every place, running or idle, within the limits; `lost` is called when an idle one's worker has died."""
 
-    limits: PlaceLimits
+    limits: PoolLimits
     now: Callable[[], float] = time.monotonic
     lost: Callable[[], None] = lambda: None
     evictions: Counter[Eviction] = field(factory=Counter, init=False)
-    idle: dict[Place[Process], None] = field(factory=dict, init=False)
+    idle: dict[Slot[Process], None] = field(factory=dict, init=False)
     """Idle places, the least recently used first."""
     running: Counter[Owner] = field(factory=Counter, init=False)
     held: Counter[Owner] = field(factory=Counter, init=False)
     """Places of each owner, running or idle."""
     count: int = field(default=0, init=False)
     memory_bytes: int = field(default=0, init=False)
-    _places: dict[int, list[Place[Process]]] = field(factory=dict, init=False)
+    _places: dict[int, list[Slot[Process]]] = field(factory=dict, init=False)
 
     @property
     def running_count(self) -> int:
@@ -43,7 +43,7 @@ class Ledger(Generic[Process]):
         """Whether a new place takes that of another."""
         return self.count >= self.limits.places_max
 
-    def grant(self, request: PlaceRequest, *, is_patient: bool) -> Place[Process] | None:
+    def grant(self, request: SlotRequest, *, is_patient: bool) -> Slot[Process] | None:
         """Return a place that now runs: the session's own warm one, or a new one; None when there is none now."""
         if self.is_at_limit(request.owner):
             return None
@@ -54,7 +54,7 @@ class Ledger(Generic[Process]):
         leaving = self._leaving(request, places, is_patient=is_patient)
         return self._new(request) if leaving is not None and self._make_room(request, leaving) else None
 
-    def settle(self, place: Place[Process], *, reusable: bool, memory_bytes: int | None) -> None:
+    def settle(self, place: Slot[Process], *, reusable: bool, memory_bytes: int | None) -> None:
         """End a place's run; its worker is kept only when it may be used again, and then counts `memory_bytes`."""
         self._stop(place)
         process = place.process
@@ -100,7 +100,7 @@ class Ledger(Generic[Process]):
         running = self.running_count
         return running >= limit_of_all or (owner != ANONYMOUS and not is_fair(own, running, limit_of_all))
 
-    def endable(self, owner: Owner) -> Iterator[Place[Process]]:
+    def endable(self, owner: Owner) -> Iterator[Slot[Process]]:
         """Yield the idle places that the owner may end for a new one, those first that are missed least.
 
         First those of owners who have more than an equal part, and what has not been used for a while; then the
@@ -122,7 +122,7 @@ class Ledger(Generic[Process]):
         if self.running[owner] < len(self.idle):
             yield from (place for place in spared if place.request.owner != owner)
 
-    def give_up(self, place: Place[Process]) -> None:
+    def give_up(self, place: Slot[Process]) -> None:
         """End a place's worker and forget the place."""
         places = self._places.get(place.request.session, [])
         if place not in places:
@@ -142,11 +142,11 @@ class Ledger(Generic[Process]):
             place.process.kill()
 
     def _leaving(
-        self, request: PlaceRequest, places: list[Place[Process]], *, is_patient: bool
-    ) -> list[Place[Process]] | None:
+        self, request: SlotRequest, places: list[Slot[Process]], *, is_patient: bool
+    ) -> list[Slot[Process]] | None:
         """Return the idle places that go for a new one beside the session's `places`; None when that cannot be."""
         if len(places) >= self.limits.session_places_max:
-            candidates: Iterable[Place[Process]] = (place for place in self.idle if place in places)
+            candidates: Iterable[Slot[Process]] = (place for place in self.idle if place in places)
         elif not self.is_full:
             return []
         elif is_patient and any(place.is_running and place.request == request for place in places):
@@ -156,9 +156,7 @@ class Ledger(Generic[Process]):
         place = next(iter(candidates), None)
         return None if place is None else [place]
 
-    def _make_room(
-        self, request: PlaceRequest, leaving: list[Place[Process]], own: Place[Process] | None = None
-    ) -> bool:
+    def _make_room(self, request: SlotRequest, leaving: list[Slot[Process]], own: Slot[Process] | None = None) -> bool:
         """Give up these idle places and as many others as the request's memory needs, or none; return whether it fits.
 
         A lone call always fits.
@@ -177,37 +175,37 @@ class Ledger(Generic[Process]):
             self.give_up(place)
         return True
 
-    def _new(self, request: PlaceRequest) -> Place[Process]:
-        place: Place[Process] = Place(request, memory_bytes=0)
+    def _new(self, request: SlotRequest) -> Slot[Process]:
+        place: Slot[Process] = Slot(request, memory_bytes=0)
         self._start(place)
         self._places.setdefault(request.session, []).append(place)
         self.count += 1
         self.held[request.owner] += 1
         return place
 
-    def _wake(self, place: Place[Process]) -> Place[Process]:
+    def _wake(self, place: Slot[Process]) -> Slot[Process]:
         del self.idle[place]
         self._start(place)
         if place.process is not None:
             place.process.when_dead(None)
         return place
 
-    def _rest(self, place: Place[Process], process: Process) -> None:
+    def _rest(self, place: Slot[Process], process: Process) -> None:
         place.idle_since = self.now()
         self.idle[place] = None
         process.when_dead(lambda: self._lose(place))
 
-    def _lose(self, place: Place[Process]) -> None:
+    def _lose(self, place: Slot[Process]) -> None:
         self.evictions[Eviction.DIED] += 1
         self.give_up(place)
         self.lost()
 
-    def _start(self, place: Place[Process]) -> None:
+    def _start(self, place: Slot[Process]) -> None:
         place.is_running = True
         self.running[place.request.owner] += 1
         self._count_memory(place, place.request.kind.memory_bytes)
 
-    def _stop(self, place: Place[Process]) -> None:
+    def _stop(self, place: Slot[Process]) -> None:
         if place.is_running:
             place.is_running = False
             owner = place.request.owner
@@ -215,6 +213,6 @@ class Ledger(Generic[Process]):
             if not self.running[owner]:
                 del self.running[owner]
 
-    def _count_memory(self, place: Place[Process], memory_bytes: int) -> None:
+    def _count_memory(self, place: Slot[Process], memory_bytes: int) -> None:
         self.memory_bytes += memory_bytes - place.memory_bytes
         place.memory_bytes = memory_bytes

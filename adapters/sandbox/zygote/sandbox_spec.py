@@ -5,10 +5,10 @@ from pathlib import Path
 
 from attrs import frozen
 
-from adapters.sandbox.confinement.processors import starting_processors
+from adapters.sandbox.isolation.cpu_affinity import starting_processors
 from adapters.sandbox.options import MIB, SandboxOptions
-from adapters.sandbox.programs.interpreters import Interpreter
-from adapters.sandbox.programs.launchers import Programs
+from adapters.sandbox.runtimes.interpreters import Interpreter
+from adapters.sandbox.runtimes.launchers import Programs
 
 ROOM_PROCESSES = 4
 """Of a room itself: its launchers, and its keeper."""
@@ -22,7 +22,7 @@ _NO_CORE = 1
 
 
 @frozen
-class Blueprint:
+class SandboxSpec:
     """Everything that a room and a worker in it are made of.
 
     The keeper is a Python interpreter of which each worker is a fork. `nothing` is an empty folder of the host that

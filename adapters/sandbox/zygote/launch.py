@@ -12,8 +12,8 @@ from functools import partial
 
 from attrs import define, field, frozen
 
-from adapters.sandbox.confinement.control_group import ControlGroup
-from adapters.sandbox.rooms.blueprint import Blueprint
+from adapters.sandbox.isolation.control_group import ControlGroup
+from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
 
 _WAIT_THEN_RUN = 'read -r _ && exec "$@" < /dev/null'
 
@@ -22,7 +22,7 @@ class LaunchFailed(Exception):
     """The sandbox did not come up; the text is what its launcher said."""
 
 
-class RoomLost(LaunchFailed):
+class ZygoteLost(LaunchFailed):
     """The room ended while a worker was being started in it; another one will do."""
 
 
@@ -72,7 +72,7 @@ class Launched:
 
 
 @define(eq=False)
-class Ends:
+class DescriptorEnds:
     """A worker's channel and streams before it has been started: ours, and those that it is to have."""
 
     channel: socket.socket
@@ -82,7 +82,7 @@ class Ends:
     _closing: contextlib.ExitStack
 
     @classmethod
-    def make(cls) -> "Ends":
+    def make(cls) -> "DescriptorEnds":
         """Make them; raises OSError."""
         with contextlib.ExitStack() as ours:
             channel, their_channel = socket.socketpair()
@@ -115,7 +115,7 @@ class Ends:
 
 
 def start_room(
-    blueprint: Blueprint, control: int, stderr: int, group: ControlGroup | None = None
+    blueprint: SandboxSpec, control: int, stderr: int, group: ControlGroup | None = None
 ) -> "subprocess.Popen[bytes]":
     """Start the launcher of a room, all of it in the control group where there is one.
 
@@ -127,7 +127,7 @@ def start_room(
 
 
 def _start_in(
-    group: ControlGroup, blueprint: Blueprint, command: list[str], control: int, stderr: int
+    group: ControlGroup, blueprint: SandboxSpec, command: list[str], control: int, stderr: int
 ) -> "subprocess.Popen[bytes]":
     """Put the launcher into the group before it starts anything; raises OSError."""
     with contextlib.ExitStack() as closing:
@@ -145,7 +145,7 @@ def _start_in(
 
 
 def _start(
-    blueprint: Blueprint, command: list[str], control: int, stderr: int, stdin: int = subprocess.DEVNULL
+    blueprint: SandboxSpec, command: list[str], control: int, stderr: int, stdin: int = subprocess.DEVNULL
 ) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(  # noqa: S603  # our own command line
         command,

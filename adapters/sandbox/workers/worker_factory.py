@@ -4,21 +4,21 @@ import asyncio
 
 from attrs import define, field
 
-from adapters.sandbox.confinement.layers import observe_layers
-from adapters.sandbox.rooms.blueprint import Blueprint
-from adapters.sandbox.rooms.launch import LaunchFailed, RoomLost
-from adapters.sandbox.rooms.room import Room
-from adapters.sandbox.rooms.rotation import Rooms
+from adapters.sandbox.isolation.layers import observe_layers
 from adapters.sandbox.workers.outbox import Outbox
 from adapters.sandbox.workers.process import WorkerProcess
+from adapters.sandbox.zygote.launch import LaunchFailed, ZygoteLost
+from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
+from adapters.sandbox.zygote.zygote import Zygote
+from adapters.sandbox.zygote.zygote_pool import ZygotePool
 
 
 @define(eq=False)
-class Nursery:
+class WorkerFactory:
     """Starts workers and remembers those that live."""
 
     start_timeout_s: float
-    rooms: Rooms = field(factory=Rooms)
+    rooms: ZygotePool = field(factory=ZygotePool)
     _living: set[WorkerProcess] = field(factory=set, init=False)
     _outbox: Outbox = field(factory=Outbox, init=False)
     _closed: bool = field(default=False, init=False)
@@ -28,7 +28,7 @@ class Nursery:
         """How many processes live."""
         return len(self._living)
 
-    async def start(self, blueprint: Blueprint) -> WorkerProcess:
+    async def start(self, blueprint: SandboxSpec) -> WorkerProcess:
         """Start a worker and make sure that it is isolated; raises LaunchFailed."""
         if self._closed:
             raise LaunchFailed("the service is stopping")
@@ -37,7 +37,7 @@ class Nursery:
             async with asyncio.timeout(self.start_timeout_s):
                 try:
                     return await self._start(blueprint, room)
-                except RoomLost:
+                except ZygoteLost:
                     if self._closed:
                         raise
                 room = self.rooms.room(blueprint)
@@ -57,7 +57,7 @@ class Nursery:
             await asyncio.wait([asyncio.ensure_future(process.gone()) for process in living], timeout=grace_s)
         await self.rooms.close(grace_s)
 
-    async def _start(self, blueprint: Blueprint, room: Room) -> WorkerProcess:
+    async def _start(self, blueprint: SandboxSpec, room: Zygote) -> WorkerProcess:
         """Start a worker, remember it at once, and wait until it is ready; raises LaunchFailed."""
         launched = await room.start(blueprint.order())
         options = blueprint.options
@@ -78,7 +78,7 @@ class Nursery:
             process.kill()
             await process.gone()
             if isinstance(error, LaunchFailed) and room.is_lost:
-                raise RoomLost(str(error)) from error
+                raise ZygoteLost(str(error)) from error
             raise
         return process
 
@@ -87,7 +87,7 @@ class Nursery:
         process.when_gone(lambda: self._living.discard(process))
 
 
-def _require_isolation(process: WorkerProcess, room: Room) -> None:
+def _require_isolation(process: WorkerProcess, room: Zygote) -> None:
     try:
         missing = observe_layers(process.launched.pid or 0, room.keeper_pid or 0).missing
     except OSError as error:

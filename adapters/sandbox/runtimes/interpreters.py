@@ -10,10 +10,10 @@ from pathlib import Path
 
 from attrs import evolve, frozen
 
-from adapters.sandbox.programs.elf import libraries_of
+from adapters.sandbox.runtimes.elf import libraries_of
 from domain.scripts.language import Language
 
-_BOOTSTRAP = Path(__file__).parents[1] / "bootstrap"
+_GUEST = Path(__file__).parents[1] / "guest"
 _ZONES = Path("/usr/share/zoneinfo")
 _USR = Path("/usr")
 _PYTHON_NAME = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -100,7 +100,7 @@ def _node_flags(memory_mb: int) -> list[str]:
 
 def find_keeper() -> Interpreter:
     """Return the interpreter of rooms' keepers; raises InterpreterMissing."""
-    return evolve(find_interpreter(Language.PYTHON, None), bootstrap=_BOOTSTRAP / "keeper.py")
+    return evolve(find_interpreter(Language.PYTHON, None), bootstrap=_GUEST / "zygote.py")
 
 
 def find_interpreter(language: Language, node_path: Path | None) -> Interpreter:
@@ -127,7 +127,7 @@ def _find_python() -> Interpreter:
             bind for bind in [*_files(program, _USR / "bin" / _PYTHON_NAME, modules), *folders] if bind.source.exists()
         ],
         program=_USR / "bin" / _PYTHON_NAME,
-        bootstrap=_BOOTSTRAP / "worker.py",
+        bootstrap=_GUEST / "worker.py",
         data_base_mb=_PYTHON_BASE_MB,
         mapped_base_mb=_PYTHON_MAPPED_MB,
         threads_later_max=0,
@@ -152,7 +152,7 @@ def _find_node(configured: Path | None) -> Interpreter:
         version=version,
         binds=_files(program, _USR / "bin" / "node"),
         program=_USR / "bin" / "node",
-        bootstrap=_BOOTSTRAP / "worker.cjs",
+        bootstrap=_GUEST / "worker.cjs",
         data_base_mb=_NODE_BASE_MB,
         mapped_base_mb=None,
         threads_later_max=_NODE_POOL_THREADS,

@@ -7,9 +7,9 @@ import signal
 
 from attrs import frozen
 
-from adapters.sandbox.confinement.control_group import USED_UP
-from adapters.sandbox.operations.answers import FailureTold
+from adapters.sandbox.isolation.control_group import USED_UP
 from adapters.sandbox.options import MIB, SandboxOptions
+from adapters.sandbox.protocol.replies import ReportedFailure
 from adapters.sandbox.workers.exchange import Death, Ending, Exchange
 from domain.executions.execution import ExecutionUnknown, Failure, FailureCode
 from domain.scripts.limits import Limits
@@ -33,7 +33,7 @@ class FailureRules:
     options: SandboxOptions
     limits: Limits
 
-    def told(self, told: FailureTold) -> Failure:
+    def told(self, told: ReportedFailure) -> Failure:
         """Return the failure that the worker tells, with the limit that it ran into."""
         limit, message = self._limit_of(told)
         return Failure(
@@ -47,7 +47,7 @@ class FailureRules:
             observed=_count(told.observed),
         )
 
-    def _limit_of(self, told: FailureTold) -> tuple[int | None, str]:
+    def _limit_of(self, told: ReportedFailure) -> tuple[int | None, str]:
         if told.code is FailureCode.MEMORY_LIMIT:
             return self._memory, f"The script needed more memory than its {self.limits.memory_mb} MiB. {told.message}"
         if told.code is FailureCode.PROCESS_LIMIT:

@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 from attrs import define, field
 
-from adapters.sandbox.rooms.launch import LaunchFailed
+from adapters.sandbox.zygote.launch import LaunchFailed
 from adapters.tally import Tally
 from domain.concurrency.fair_queue import FairQueue
 from domain.identity import Owner
@@ -44,7 +44,7 @@ Process = TypeVar("Process", bound=Startable)
 
 
 @define(eq=False)
-class SpareShelf(Generic[Process]):
+class PrewarmPool(Generic[Process]):
     """Keeps `kept` workers of one kind ready, and starts more while takers wait; at most `starting_max` at a time.
 
     Takers of several owners are served in turn.

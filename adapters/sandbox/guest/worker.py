@@ -122,7 +122,7 @@ def check(source: str) -> dict[str, Any] | None:
     return None
 
 
-class Script:
+class CompiledScript:
     """A source and its code, compiled once."""
 
     def __init__(self, source: str) -> None:
@@ -365,7 +365,7 @@ def cut(text: str, size_max: int) -> str:
 # One execution and what it leaves behind.
 
 
-class Room:
+class ExecutionScope:
     """What an execution finds, and what is put back after it."""
 
     def __init__(self) -> None:
@@ -452,7 +452,7 @@ def empty(folder: str) -> None:
 
 
 def perform(
-    script: Script | Exception, room: Room, event: dict[str, Any], size_max: int
+    script: CompiledScript | Exception, room: ExecutionScope, event: dict[str, Any], size_max: int
 ) -> tuple[dict[str, Any], bytes]:
     try:
         body = result_text(run(script, event), size_max)
@@ -466,7 +466,7 @@ def perform(
     return header, body
 
 
-def run(script: Script | Exception, event: dict[str, Any]) -> Any:
+def run(script: CompiledScript | Exception, event: dict[str, Any]) -> Any:
     if isinstance(script, Exception):
         raise script
     try:
@@ -479,16 +479,16 @@ def run(script: Script | Exception, event: dict[str, Any]) -> Any:
             found.update(BUILTINS)
 
 
-def load(source: str) -> Script | Exception:
+def load(source: str) -> CompiledScript | Exception:
     try:
-        return Script(source)
+        return CompiledScript(source)
     except Exception as error:  # noqa: BLE001  # told when it is run
         return error
 
 
 def serve(channel: int) -> None:
-    script: Script | Exception = RuntimeError("no script was loaded")
-    room, frames = Room(), Frames(channel)
+    script: CompiledScript | Exception = RuntimeError("no script was loaded")
+    room, frames = ExecutionScope(), Frames(channel)
     while True:
         operation, body = frames.next()
         nonce = operation["nonce"]

@@ -15,7 +15,7 @@ _MEMORY_BASE_MB = 256
 """What an interpreter may have beside its scripts' memory, at the most."""
 
 
-class Verdict(StrEnum):
+class AttackResult(StrEnum):
     """How an attack ended; unclear when its script did not do what it was to try."""
 
     HELD = "held"
@@ -28,7 +28,7 @@ class Trial:
     """An attack that was made, and its verdict; the evidence says what stopped it, or what it got."""
 
     attack: Attack
-    verdict: Verdict
+    verdict: AttackResult
     evidence: str
     elapsed_ms: float
 
@@ -65,15 +65,15 @@ class Judge:
     options: SandboxOptions
     memory_mb: int
 
-    def judge(self, attack: Attack, reports: Sequence[ScriptReport], harm: str | None) -> tuple[Verdict, str]:
+    def judge(self, attack: Attack, reports: Sequence[ScriptReport], harm: str | None) -> tuple[AttackResult, str]:
         """Return the verdict and its evidence; there is one report for each of the attack's steps."""
         success = harm or next(self._successes(attack, reports), None)
         if success is not None:
-            return Verdict.SUCCEEDED, success
+            return AttackResult.SUCCEEDED, success
         strange = next(_strange_ends(attack, reports), None)
         if strange is not None:
-            return Verdict.UNCLEAR, strange
-        return Verdict.HELD, _stopped_by(reports)
+            return AttackResult.UNCLEAR, strange
+        return AttackResult.HELD, _stopped_by(reports)
 
     def _successes(self, attack: Attack, reports: Sequence[ScriptReport]) -> Iterator[str]:
         last = reports[-1]

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from attrs import evolve, field, frozen
 
-from adapters.sandbox.operations.answers import Answer, read_answer, read_result
-from adapters.sandbox.operations.failures import FailureRules, protocol_failure, too_deep, without_engine_noise
 from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.protocol.failures import FailureRules, protocol_failure, too_deep, without_engine_noise
+from adapters.sandbox.protocol.replies import WorkerReply, read_answer, read_result
 from adapters.sandbox.workers.exchange import Ending, Exchange
 from adapters.sandbox.workers.frames import Frame, ProtocolBroken, encode_frame
 from adapters.sandbox.workers.process import WorkerProcess
@@ -39,7 +39,7 @@ class ScriptTask:
 
 
 @frozen
-class Executed:
+class WorkerRun:
     """A report, and whether the worker may take another execution of the same session."""
 
     report: ScriptReport
@@ -55,7 +55,7 @@ class Result:
     reusable: bool = False
 
 
-async def execute(process: WorkerProcess, task: ScriptTask, options: SandboxOptions) -> Executed:
+async def execute(process: WorkerProcess, task: ScriptTask, options: SandboxOptions) -> WorkerRun:
     """Run the task to its end and return what came out. A process that misbehaves is killed on the way.
 
     Raises ExecutionUnknown when the host has killed the process.
@@ -73,7 +73,7 @@ async def execute(process: WorkerProcess, task: ScriptTask, options: SandboxOpti
     if not reusable:
         process.kill()
         await process.gone()
-    return Executed(_report(process, task, exchange, _with_observed(result, process, exchange)), reusable)
+    return WorkerRun(_report(process, task, exchange, _with_observed(result, process, exchange)), reusable)
 
 
 def _operations(task: ScriptTask, nonce: str, options: SandboxOptions) -> bytes:
@@ -105,7 +105,7 @@ def _answered(frame: Frame, nonce: str, rules: FailureRules) -> Result:
         return Result(None, protocol_failure(str(error)))
 
 
-def _understood(answer: Answer, frame: Frame, rules: FailureRules) -> Result:
+def _understood(answer: WorkerReply, frame: Frame, rules: FailureRules) -> Result:
     if answer.failure is not None:
         return Result(None, rules.told(answer.failure), answer.reusable)
     if answer.kind != "result":

@@ -7,17 +7,17 @@ from typing import Generic
 
 from attrs import define, field
 
-from adapters.sandbox.scheduling.bursts import Bursts
-from adapters.sandbox.scheduling.ledger import Ledger
-from adapters.sandbox.scheduling.lines import QUEUE, Lines, Waiting
-from adapters.sandbox.scheduling.place import Place, PlaceLimits, PlaceRequest, Process
+from adapters.sandbox.pool.slot import PoolLimits, Process, Slot, SlotRequest
+from adapters.sandbox.pool.slot_table import SlotTable
+from adapters.sandbox.pool.start_stagger import StartStagger
+from adapters.sandbox.pool.wait_queue import QUEUE, WaitingCall, WaitQueue
 from adapters.timers import call_later
 from domain.errors import Overloaded
 from domain.identity import Owner
 
 
 @define(eq=False)
-class Places(Generic[Process]):
+class WorkerPool(Generic[Process]):
     """Gives places to sessions; idle ones stay warm, the least recently used go first.
 
     Owners of whom least runs are served first, and in turn where that is the same; of one owner's calls, those of the
@@ -25,24 +25,24 @@ class Places(Generic[Process]):
     session or owner is at its limit hold up nobody else. Of the queue every owner has a fair share.
     """
 
-    limits: PlaceLimits
+    limits: PoolLimits
     now: Callable[[], float] = time.monotonic
-    ledger: Ledger[Process] = field(init=False)
-    _lines: Lines[Process] = field(init=False)
-    _beginning: Bursts = field(init=False)
+    ledger: SlotTable[Process] = field(init=False)
+    _lines: WaitQueue[Process] = field(init=False)
+    _beginning: StartStagger = field(init=False)
     _next_burst: asyncio.TimerHandle | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.ledger = Ledger(self.limits, self.now, self._serve)
-        self._lines = Lines(self.limits.queue_length_max)
-        self._beginning = Bursts(self.limits.burst_s)
+        self.ledger = SlotTable(self.limits, self.now, self._serve)
+        self._lines = WaitQueue(self.limits.queue_length_max)
+        self._beginning = StartStagger(self.limits.burst_s)
 
     @property
     def waiting(self) -> int:
         """How many calls wait."""
         return len(self._lines)
 
-    async def acquire(self, request: PlaceRequest) -> Place[Process]:
+    async def acquire(self, request: SlotRequest) -> Slot[Process]:
         """Return a place: one with a warm worker, or a new one to put a worker into.
 
         Raises Overloaded when the queue is full or the wait too long; cancelling leaves the queue.
@@ -53,7 +53,7 @@ class Places(Generic[Process]):
         place = self._grant(request, is_patient=True)
         return await self._wait(self._lines.join(request)) if place is None else place
 
-    def release(self, place: Place[Process], *, reusable: bool, memory_bytes: int | None = None) -> None:
+    def release(self, place: Slot[Process], *, reusable: bool, memory_bytes: int | None = None) -> None:
         """Give a place back; its worker is kept only when it may be used again, and then counts `memory_bytes`."""
         self._beginning.end(place)
         self.ledger.settle(place, reusable=reusable, memory_bytes=memory_bytes)
@@ -84,7 +84,7 @@ class Places(Generic[Process]):
 
     # Waiting.
 
-    async def _wait(self, waiting: Waiting[Process]) -> Place[Process]:
+    async def _wait(self, waiting: WaitingCall[Process]) -> Slot[Process]:
         loop, limits = asyncio.get_running_loop(), self.limits
         self._await_bursts()
         waiting.timer = loop.call_later(min(limits.patience_s, limits.queue_timeout_s), self._tire, waiting)
@@ -96,7 +96,7 @@ class Places(Generic[Process]):
         finally:
             waiting.timer.cancel()
 
-    def _tire(self, waiting: Waiting[Process]) -> None:
+    def _tire(self, waiting: WaitingCall[Process]) -> None:
         """Let it lose its patience, and the next time all hope."""
         left_s = self.limits.queue_timeout_s - self.limits.patience_s
         if waiting.is_patient and left_s > 0:
@@ -107,7 +107,7 @@ class Places(Generic[Process]):
             self._lines.leave(waiting)
             waiting.granted.set_exception(Overloaded(QUEUE))
 
-    def _leave(self, waiting: Waiting[Process]) -> None:
+    def _leave(self, waiting: WaitingCall[Process]) -> None:
         if waiting in self._lines:
             self._lines.leave(waiting)
         elif not waiting.granted.cancelled() and waiting.granted.exception() is None:
@@ -116,9 +116,9 @@ class Places(Generic[Process]):
 
     # Serving.
 
-    def _serve(self, freed: Place[Process] | None = None) -> None:
+    def _serve(self, freed: Slot[Process] | None = None) -> None:
         """Serve who can be served; `freed` is the place whose warm worker has become free."""
-        in_vain: set[PlaceRequest] = set()
+        in_vain: set[SlotRequest] = set()
         while self._lines and (self.ledger.idle or not self.ledger.is_full):
             served = self._serve_one(freed, in_vain)
             # Where that worker is taken again, everybody else stands where they stood.
@@ -126,7 +126,7 @@ class Places(Generic[Process]):
                 break
         self._await_bursts()
 
-    def _serve_one(self, freed: Place[Process] | None, in_vain: set[PlaceRequest]) -> Place[Process] | None:
+    def _serve_one(self, freed: Slot[Process] | None, in_vain: set[SlotRequest]) -> Slot[Process] | None:
         """Serve whoever comes first, and return their place; None when nobody can be served."""
         session = None if freed is None else freed.request.session
         for waiting in self._lines.in_fair_order(
@@ -145,7 +145,7 @@ class Places(Generic[Process]):
             in_vain.add(request)
         return None
 
-    def _grant(self, request: PlaceRequest, *, is_patient: bool) -> Place[Process] | None:
+    def _grant(self, request: SlotRequest, *, is_patient: bool) -> Slot[Process] | None:
         bursts_max = self.limits.bursts_max
         if bursts_max is not None and self._beginning.count(request.session) >= bursts_max:
             return None

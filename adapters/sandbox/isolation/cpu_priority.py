@@ -7,13 +7,13 @@ from pathlib import Path
 
 from attrs import define, field
 
-from adapters.sandbox.confinement.processors import all_processors, busy_processors
+from adapters.sandbox.isolation.cpu_affinity import all_processors, busy_processors
 
 _LOWERED, _NICEST = 10, 19
 
 
 @define
-class Priority:
+class CpuPriority:
     """The priority of one worker, all its threads together."""
 
     pid: int | None = None
