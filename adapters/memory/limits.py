@@ -14,7 +14,7 @@ from domain.sessions.session import Status
 
 
 @define(eq=False)
-class MemoryRateLedger(RateStore):
+class MemoryRateStore(RateStore):
     """Keeps rates in a dict; while `failure` is set, every call raises it."""
 
     looked_at_max: int = 1000

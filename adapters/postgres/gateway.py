@@ -9,10 +9,10 @@ from typing import Any, Literal
 from attrs import frozen
 from psycopg.errors import QueryCanceled
 
-from adapters.postgres.connections.errors import Category, Refused, StillLocked, TookTooLong
-from adapters.postgres.connections.lane import AttemptFailed, Lane, LaneStats
-from adapters.postgres.connections.observing import StatementObserver, tell_caller
+from adapters.postgres.connections.errors import Category, StatementRefused, StillLocked, TookTooLong
+from adapters.postgres.connections.observer import StatementObserver, tell_caller
 from adapters.postgres.connections.pool_log import thin_pool_log
+from adapters.postgres.connections.statement_pool import AttemptFailed, StatementPool, StatementPoolStats
 from adapters.postgres.gateway_options import GatewayOptions
 from adapters.postgres.statement import Statement
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
@@ -24,7 +24,7 @@ _BACKOFF_MAX_S = 0.2
 _LEAVE_INTERVAL_S = 1.0
 _PING = Statement("select_nothing", "SELECT 1")
 
-LaneName = Literal["main", "waiting"]
+PoolName = Literal["main", "waiting"]
 
 
 @frozen
@@ -47,8 +47,8 @@ class Gateway:
     def __init__(self, options: GatewayOptions, observe: StatementObserver | None = None) -> None:
         self._options = options
         self._left_at_s = float("-inf")
-        sizes: dict[LaneName, int] = {"main": options.pool_size_max, "waiting": options.waiting_lane_size_max}
-        self._lanes = {name: Lane(name, size, options, observe, self._leave) for name, size in sizes.items()}
+        sizes: dict[PoolName, int] = {"main": options.pool_size_max, "waiting": options.waiting_lane_size_max}
+        self._lanes = {name: StatementPool(name, size, options, observe, self._leave) for name, size in sizes.items()}
 
     async def open(self) -> None:
         """Begin to connect, and go on trying for ever; never fails because the database is away."""
@@ -67,7 +67,7 @@ class Gateway:
         *,
         timeout_s: float | None = None,
         repeatable: bool = True,
-        lane: LaneName = "main",
+        lane: PoolName = "main",
         parts: int = 1,
     ) -> list[tuple[Any, ...]]:
         """Run the statement and return its rows, within `timeout_s` (default: the request timeout) whatever happens.
@@ -105,7 +105,7 @@ class Gateway:
             in_flight=sum(lane.in_flight for lane in lanes.values()),
         )
 
-    def lanes(self) -> Mapping[LaneName, LaneStats]:
+    def lanes(self) -> Mapping[PoolName, StatementPoolStats]:
         """Return the present figures of each lane."""
         return {name: lane.stats() for name, lane in self._lanes.items()}
 
@@ -114,7 +114,7 @@ class Gateway:
         statement: Statement,
         parameters: Mapping[str, object],
         until_s: float,
-        lane: LaneName,
+        lane: PoolName,
         *,
         repeatable: bool,
         parts: int,
@@ -126,7 +126,7 @@ class Gateway:
                 return await self._lanes[lane].attempt(statement, parameters, until_s)
             except AttemptFailed as failed:
                 if failed.verdict.refused:
-                    raise Refused(str(failed.__cause__)) from failed.__cause__
+                    raise StatementRefused(str(failed.__cause__)) from failed.__cause__
                 sent = sent or failed.verdict.sent
                 if lane == "waiting" and failed.verdict.category is Category.TIMEOUT and not sent:
                     raise StillLocked(pause_s=self._options.look_pause_s) from failed.__cause__

@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine, Mapping
 
 from attrs import define, evolve, field
 
+from adapters.histogram import Histogram
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.protocol.syntax_check_queue import SyntaxCheckQueue
 from adapters.sandbox.protocol.syntax_checker import SyntaxChecker
@@ -16,7 +17,6 @@ from adapters.sandbox.zygote.launch import LaunchFailed
 from adapters.sandbox.zygote.remedies import with_remedy
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder, Unprepared
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
-from adapters.tally import Tally
 from domain.errors import RuntimeUnavailable
 from domain.identity import Owner
 from domain.scripts.language import Language
@@ -109,7 +109,7 @@ class LanguageRuntime:
 
     def stats(self) -> StartStats:
         """Return the present figures."""
-        shelves, durations = self._shelves.values(), Tally(STARTS_S)
+        shelves, durations = self._shelves.values(), Histogram(STARTS_S)
         for shelf in shelves:
             durations.include(shelf.starts_s)
         return StartStats(

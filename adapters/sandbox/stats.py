@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from attrs import frozen
 
-from adapters.tally import Tally
+from adapters.histogram import Histogram
 from domain.scripts.language import Language
 
 
@@ -31,7 +31,7 @@ class StartStats:
     spares: int
     starts: int
     start_failures: int
-    durations: Tally
+    durations: Histogram
     available: bool
 
 

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from adapters.postgres.clock.disciplined import boottime_ns, host_time
 from adapters.postgres.clock.sample import ClockSample, from_ns, to_ns
-from adapters.postgres.connections.inspection import Inspection, InspectionFailed, Unreachable
+from adapters.postgres.connections.inspection import Inspection, InspectionFailed, ServerUnreachable
 from adapters.postgres.migrations.migration import AppliedMigration, Migration, indexes_of, load_migrations
 from adapters.postgres.statement import Statement
 from adapters.postgres.statements import Statements, load_statements
@@ -53,7 +53,7 @@ async def command_database_examination(settings: Settings) -> AsyncIterator[Data
     try:
         async with Inspection.connected(options, _TIMEOUT_S) as inspection:
             yield CommandDatabaseExamination(inspection, load_statements(), load_migrations())
-    except Unreachable as error:
+    except ServerUnreachable as error:
         raise Unreached(error.obstacle, str(error)) from error
 
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from adapters.postgres.repositories.chronicler import PostgresChronicler
+from adapters.postgres.repositories.timeline import PostgresTimelineReader
 from domain.idempotency import KEPT_FOR
 from domain.timeline import RetentionTimes, TimelineReader
 from entrypoints.container.command_gateway import connected
@@ -23,7 +23,7 @@ async def command_chronicler(settings: Settings) -> AsyncIterator[TimelineReader
     async with connected(settings, _TIMEOUT_S) as database:
         for _ in range(_MORE_SAMPLES):
             await database.clock.measure()
-        yield PostgresChronicler(database.gateway, database.statements, database.clock, KEPT_FOR)
+        yield PostgresTimelineReader(database.gateway, database.statements, database.clock, KEPT_FOR)
 
 
 def keeping(settings: Settings) -> RetentionTimes:

@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 from adapters.postgres.clock.disciplined import DisciplinedClock
 from adapters.postgres.connections.errors import missing_right
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.migrations.schema import Schema
+from adapters.postgres.migrations.schema import SchemaCheck
 from adapters.postgres.statements import Statements, load_statements
 from entrypoints.container.database import disciplined_clock
 from entrypoints.container.options import gateway_options
@@ -50,7 +50,7 @@ async def connected(
 
 async def require_schema(gateway: Gateway, statements: Statements) -> None:
     """Raise RuntimeError when the database has not this release's schema."""
-    pending = await Schema(gateway, statements.migrations).pending()
+    pending = await SchemaCheck(gateway, statements.migrations).pending()
     if pending:
         raise RuntimeError(f"The schema lacks {', '.join(pending)}. Run `pglambda migrate up` first.")
 

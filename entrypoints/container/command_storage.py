@@ -7,8 +7,8 @@ from attrs import define
 from typing_extensions import override
 
 from adapters.postgres.gateway import Gateway
+from adapters.postgres.retention.survey import StorageSurvey
 from adapters.postgres.statements import load_statements
-from adapters.postgres.storage.survey import StorageSurvey
 from domain.idempotency import KEPT_FOR
 from domain.storage.growth import StorageReport
 from entrypoints.commands.wiring import Storage

@@ -9,6 +9,9 @@ from attrs import define, frozen
 from msgspec.structs import replace
 
 from adapters.embedded_postgres.server import EmbeddedPostgres
+from adapters.jwt.issuer import issue_token
+from adapters.jwt.keys import WrongKey
+from adapters.postgres.migrations.down import DestructionRefused
 from adapters.postgres.migrations.migration import (
     Migration,
     MigrationsDiffer,
@@ -17,13 +20,10 @@ from adapters.postgres.migrations.migration import (
     UnsupportedServer,
 )
 from adapters.postgres.migrations.runner import MigrationRunner
-from adapters.postgres.migrations.way_back import DestructionRefused
 from adapters.postgres.statements import load_statements
 from adapters.sandbox.selftest.corpus import load_attacks
 from adapters.sandbox.selftest.trials import SelfTest
 from adapters.system_clock import SystemClock
-from adapters.tokens.issuer import issue_token
-from adapters.tokens.keys import WrongKey
 from domain.access.api_key_service import ApiKeyService
 from domain.access.owner_move import OwnerMover
 from domain.access.principal import Scope

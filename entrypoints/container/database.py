@@ -2,21 +2,21 @@
 
 from dependency_injector import containers, providers
 
+from adapters.postgres.batching.batch_keys import BatchKeys
 from adapters.postgres.clock.disciplined import ClockOptions, DisciplinedClock, database_time
-from adapters.postgres.coalescing.key_set import KeySet
-from adapters.postgres.connections.observing import StatementObserver
+from adapters.postgres.connections.observer import StatementObserver
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.migrations.schema import Schema
+from adapters.postgres.migrations.schema import SchemaCheck
 from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
 from adapters.postgres.repositories.executions import PostgresExecutionRepository
 from adapters.postgres.repositories.functions import PostgresFunctionRepository
 from adapters.postgres.repositories.keyed_calls import PostgresKeyedCallRepository
-from adapters.postgres.repositories.limits import PostgresRateLedger, PostgresUsageReader
+from adapters.postgres.repositories.limits import PostgresRateStore, PostgresUsageReader
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
+from adapters.postgres.retention.cleanup import Cleanup
+from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.statement import Statement
 from adapters.postgres.statements import load_statements
-from adapters.postgres.storage.cleanup import Cleanup
-from adapters.postgres.storage.keeper import StorageKeeper
 from entrypoints.container.options import execution_options, gateway_options, retention, storage_budget
 from entrypoints.settings import Settings
 
@@ -36,7 +36,7 @@ class Database(containers.DeclarativeContainer):
     statements = providers.Singleton(load_statements)
     gateway = providers.Singleton(Gateway, providers.Callable(gateway_options, settings), observe)
     clock = providers.Singleton(disciplined_clock, gateway, statements.provided.clock.select_clock)
-    writing = providers.Singleton(KeySet)
+    writing = providers.Singleton(BatchKeys)
     sessions = providers.Singleton(PostgresSessionRepository, gateway, statements.provided.sessions, writing)
     executions = providers.Singleton(
         PostgresExecutionRepository,
@@ -51,10 +51,10 @@ class Database(containers.DeclarativeContainer):
     )
     functions = providers.Singleton(PostgresFunctionRepository, gateway, statements.provided.functions)
     api_keys = providers.Singleton(PostgresApiKeyRepository, gateway, statements.provided.api_keys)
-    schema = providers.Singleton(Schema, gateway, statements.provided.migrations)
-    storage = providers.Singleton(StorageKeeper.of, gateway, statements, providers.Callable(storage_budget, settings))
+    schema = providers.Singleton(SchemaCheck, gateway, statements.provided.migrations)
+    storage = providers.Singleton(HistoryBudget.of, gateway, statements, providers.Callable(storage_budget, settings))
     cleanup = providers.Singleton(
         Cleanup, gateway, statements.provided.cleanup, clock, providers.Callable(retention, settings), storage
     )
-    rates = providers.Singleton(PostgresRateLedger, gateway, statements.provided.limits)
+    rates = providers.Singleton(PostgresRateStore, gateway, statements.provided.limits)
     usage = providers.Singleton(PostgresUsageReader, gateway, statements.provided.limits)

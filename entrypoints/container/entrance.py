@@ -7,11 +7,11 @@ from typing import Any
 import structlog
 from attrs import define, field
 
-from adapters.postgres.coalescing.coalescer import Coalescer
+from adapters.jwt.jwks import Jwks
+from adapters.postgres.batching.coalescer import Coalescer
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
 from adapters.postgres.statement import Statement
-from adapters.tokens.jwks import Jwks
 from domain.access.authentication import Authentication, KeyRing
 from domain.access.ports import TokenVerifier
 from domain.access.principal import ANYBODY, NOBODY, Principal

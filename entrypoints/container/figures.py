@@ -5,12 +5,12 @@ from typing import Any
 
 from attrs import define
 
+from adapters.histogram import Histogram
+from adapters.postgres.batching.coalescer import Coalescer, CoalescerStats
 from adapters.postgres.clock.disciplined import DisciplinedClock
-from adapters.postgres.coalescing.coalescer import Coalescer, CoalescerStats
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.storage.cleanup import Cleanup
-from adapters.postgres.storage.keeper import StorageKeeper
-from adapters.tally import Tally
+from adapters.postgres.retention.cleanup import Cleanup
+from adapters.postgres.retention.history_budget import HistoryBudget
 from entrypoints.metrics.readings import Family, Reading, Sample, counter, gauge, histogram, single
 
 _MS_PER_S = 1000
@@ -52,7 +52,7 @@ class DatabaseFigures:
     _coalescers: Sequence[Coalescer[Any, Any]]
     _clock: DisciplinedClock
     _cleanup: Cleanup
-    _storage: StorageKeeper
+    _storage: HistoryBudget
 
     def read(self) -> Iterator[Reading]:
         """Yield the present figures."""
@@ -122,7 +122,7 @@ def all_coalescers(*groups: Iterable[Coalescer[Any, Any]]) -> tuple[Coalescer[An
     return tuple(coalescer for group in groups for coalescer in group)
 
 
-def _tallies(name: str, says: str, tallies: dict[str, Tally]) -> Reading:
+def _tallies(name: str, says: str, tallies: dict[str, Histogram]) -> Reading:
     bounds = next(iter(tallies.values())).bounds if tallies else ()
     # Most kinds of calls are rare, and each would be twenty lines of zeros.
     samples = [

@@ -8,10 +8,10 @@ from typing_extensions import override
 
 from adapters.postgres.clock.disciplined import DisciplinedClock
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.migrations.schema import Schema
+from adapters.postgres.migrations.schema import SchemaCheck
+from adapters.postgres.retention.cleanup import Cleanup
+from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.statements import Statements
-from adapters.postgres.storage.cleanup import Cleanup
-from adapters.postgres.storage.keeper import StorageKeeper
 from domain.errors import DomainError
 from entrypoints.container.entrance import Entrance
 from entrypoints.container.runners import Runners
@@ -29,9 +29,9 @@ class Health(Operations):
     _gateway: Gateway
     _statements: Statements
     _clock: DisciplinedClock
-    _schema: Schema
+    _schema: SchemaCheck
     _cleanup: Cleanup
-    _storage: StorageKeeper
+    _storage: HistoryBudget
     _runners: Runners
     _connections: int
     """What all processes may open together."""

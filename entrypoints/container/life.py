@@ -10,7 +10,7 @@ from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.executions import PostgresExecutionRepository
 from adapters.postgres.repositories.keyed_calls import PostgresKeyedCallRepository
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
-from adapters.postgres.storage.cleanup import Cleanup
+from adapters.postgres.retention.cleanup import Cleanup
 from domain.concurrency.background_tasks import BackgroundTasks
 from entrypoints.container.beside import keep_going
 from entrypoints.container.entrance import Entrance

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from dependency_injector import containers, providers
 
-from adapters.postgres.connections.observing import CALLER
+from adapters.postgres.connections.observer import CALLER
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRunner
 from entrypoints.container.tracing import tracing_of

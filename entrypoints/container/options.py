@@ -9,8 +9,8 @@ from adapters.embedded_postgres.server import EmbeddedPostgresOptions
 from adapters.postgres.gateway_options import GatewayOptions, WrongAddress
 from adapters.postgres.repositories.executions import ExecutionRepositoryOptions
 from adapters.postgres.repositories.history import HistoryOptions
-from adapters.postgres.storage.cleanup import Retention
-from adapters.runtimes.options import RuntimeOptions
+from adapters.postgres.retention.cleanup import Retention
+from adapters.remote_runtime.options import RuntimeOptions
 from adapters.sandbox.options import SandboxLevel, SandboxOptions
 from domain.executions.service import ExecutionPolicy
 from domain.functions.examples import ExamplePolicy

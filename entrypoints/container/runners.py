@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from attrs import define, field
 
-from adapters.runtimes.script_runner import HttpScriptRunner
+from adapters.remote_runtime.script_runner import HttpScriptRunner
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRunner

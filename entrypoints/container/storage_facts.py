@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from adapters.postgres.storage.keeper import StorageKeeper, StorageState
+from adapters.postgres.retention.history_budget import HistoryBudget, StorageState
 from domain.storage.storage import StorageBudget
 
 _LEAST = (
@@ -11,7 +11,7 @@ _LEAST = (
 )
 
 
-def storage_facts(keeper: StorageKeeper) -> Mapping[str, object]:
+def storage_facts(keeper: HistoryBudget) -> Mapping[str, object]:
     """Return the facts as of the latest sweep; before the first one there are none."""
     state, budget = keeper.state, keeper.budget
     if state is None:

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from adapters.tokens.claims import ClaimRules
-from adapters.tokens.jwks import Jwks
-from adapters.tokens.keys import VerificationKey, WrongKey, pem_key, secret_key
-from adapters.tokens.verifier import JwtVerifier
+from adapters.jwt.claims import ClaimRules
+from adapters.jwt.jwks import Jwks
+from adapters.jwt.keys import VerificationKey, WrongKey, pem_key, secret_key
+from adapters.jwt.verifier import JwtVerifier
 from domain.access.ports import TokenVerifier
 from domain.clock import Clock
 from entrypoints.configuration.environment import SettingsError

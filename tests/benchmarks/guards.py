@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from adapters.jwt.claims import ClaimRules
+from adapters.jwt.issuer import issue_token
+from adapters.jwt.keys import secret_key
+from adapters.jwt.verifier import JwtVerifier
 from adapters.memory.api_keys import MemoryApiKeyRepository
 from adapters.postgres.clock.disciplined import DisciplinedClock
 from adapters.random_ids import RandomIds
-from adapters.tokens.claims import ClaimRules
-from adapters.tokens.issuer import issue_token
-from adapters.tokens.keys import secret_key
-from adapters.tokens.verifier import JwtVerifier
 from domain.access.api_key_service import ApiKeyService
 from domain.access.authentication import Authentication, KeyRing
 from domain.access.principal import Scope

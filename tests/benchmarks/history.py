@@ -15,11 +15,11 @@ import uvloop
 from attrs import define, field, frozen
 from psycopg import sql
 
-from adapters.postgres.coalescing.key_set import KeySet
+from adapters.postgres.batching.batch_keys import BatchKeys
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.repositories.executions import PostgresExecutionRepository
+from adapters.postgres.retention.partitions import SLOTS, day_at, first_of
 from adapters.postgres.statements import load_statements
-from adapters.postgres.storage.slots import SLOTS, day_at, first_of
 from adapters.random_ids import RandomIds
 from adapters.system_clock import SystemClock
 from domain.executions.execution import ScriptReport
@@ -235,7 +235,7 @@ async def _keep_busy(call: Callable[[], Awaitable[float]], callers: int, seconds
 async def _connected(history: History) -> AsyncIterator[None]:
     statements, gateway = load_statements(), Gateway(GatewayOptions(history.database.url))
     await gateway.open()
-    history.executions = PostgresExecutionRepository(gateway, statements.executions, SystemClock(), KeySet())
+    history.executions = PostgresExecutionRepository(gateway, statements.executions, SystemClock(), BatchKeys())
     try:
         await _keep_busy(history.finish, _CALLERS, _WARMUP_S)
         yield

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from adapters.postgres.retention.partitions import slot_of
 from adapters.postgres.statement import Statement
 from adapters.postgres.statements import load_statements
-from adapters.postgres.storage.slots import slot_of
 from domain.identity import uuid7_at
 from tests.benchmarks.database import Database, program
 from tests.benchmarks.machine import pinned

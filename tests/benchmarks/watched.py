@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from adapters.tokens.claims import ClaimRules
-from adapters.tokens.issuer import issue_token
+from adapters.jwt.claims import ClaimRules
+from adapters.jwt.issuer import issue_token
 from domain.access.principal import Scope
 from domain.identity import Owner
 from tests.benchmarks.servers import NotServing

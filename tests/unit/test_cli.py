@@ -9,8 +9,8 @@ import pytest
 from attrs import define, field, frozen
 from click.testing import CliRunner
 
+from adapters.postgres.migrations.down import Destruction, PlannedDown
 from adapters.postgres.migrations.migration import load_migrations
-from adapters.postgres.migrations.way_back import Loss, StepBack
 from domain.errors import StorageUnavailable
 from entrypoints.cli import INTERRUPTED, cli, main
 from entrypoints.commands.migrate import DESTROYED
@@ -35,7 +35,7 @@ class ManualMigrations:
 
     failure: Exception | None = None
     names: tuple[str, ...] = ("0001_sessions",)
-    back: tuple[StepBack, ...] = (StepBack("0001_sessions", []),)
+    back: tuple[PlannedDown, ...] = (PlannedDown("0001_sessions", []),)
     asked: list[tuple] = field(factory=list)
 
     async def status(self):
@@ -208,8 +208,8 @@ def test_a_dry_run_says_what_would_be_done():
     assert migrations.asked == [("up", 1, True)]
 
 
-FUNCTIONS = Loss("functions", {"functions": 37, "versions": 52, "session_pins": 1})
-BACK = (StepBack("0003_functions", [FUNCTIONS]), StepBack("0002_history", []))
+FUNCTIONS = Destruction("functions", {"functions": 37, "versions": 52, "session_pins": 1})
+BACK = (PlannedDown("0003_functions", [FUNCTIONS]), PlannedDown("0002_history", []))
 
 
 def test_the_way_down_deletes_no_data_unless_the_kind_of_data_is_named():

@@ -3,7 +3,7 @@
 import pytest
 
 from adapters.memory.executions import MemoryExecutionRepository
-from adapters.memory.limits import MemoryRateLedger, MemoryUsageReader
+from adapters.memory.limits import MemoryRateStore, MemoryUsageReader
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sessions import MemorySessionRepository
 from adapters.memory.store import MemoryStore
@@ -14,8 +14,8 @@ from tests.contracts.storage import ALICE, Storage
 
 class TestMemoryRateLedger(RateLedgerContract):
     @pytest.fixture
-    def ledger(self) -> MemoryRateLedger:
-        return MemoryRateLedger(LOOKED_AT_MAX)
+    def ledger(self) -> MemoryRateStore:
+        return MemoryRateStore(LOOKED_AT_MAX)
 
 
 class TestMemoryUsageReader(UsageReaderContract):
@@ -34,7 +34,7 @@ class TestMemoryUsageReader(UsageReaderContract):
 
 
 async def test_a_ledger_that_is_switched_off_fails_every_call():
-    ledger = MemoryRateLedger(failure=StorageUnavailable())
+    ledger = MemoryRateStore(failure=StorageUnavailable())
     for call in (ledger.settle([charge()]), ledger.forget(NOW, None)):
         with pytest.raises(StorageUnavailable):
             await call

@@ -9,7 +9,7 @@ from attrs import define, frozen
 from domain.errors import StorageUnavailable
 
 
-class Refused(Exception):
+class StatementRefused(Exception):
     """PostgreSQL will never take this value; nothing was stored. The cause is the driver's error."""
 
 
@@ -38,7 +38,7 @@ class Category(Enum):
 
 
 @frozen
-class Verdict:
+class RetryDecision:
     """A judged failure.
 
     `sent` is whether the server may have executed the statement. `connection_spent` is whether this connection is of
@@ -61,25 +61,25 @@ class Verdict:
         return self.category is Category.REFUSED
 
 
-_ROLLED_BACK = Verdict(Category.RETRYABLE, sent=False)
-_LOST = Verdict(Category.RETRYABLE, sent=True, connection_spent=True)
-_TIMED_OUT = Verdict(Category.TIMEOUT, sent=False)
-_REPLAN = Verdict(Category.RETRYABLE, sent=False, connection_spent=True)
-_MOVED = Verdict(Category.RETRYABLE, sent=False, connection_spent=True, server_left=True)
-_UNMIGRATED = Verdict(Category.RETRYABLE, sent=False)
-_REFUSED = Verdict(Category.REFUSED, sent=False)
-_BUG = Verdict(Category.BUG, sent=False)
+_ROLLED_BACK = RetryDecision(Category.RETRYABLE, sent=False)
+_LOST = RetryDecision(Category.RETRYABLE, sent=True, connection_spent=True)
+_TIMED_OUT = RetryDecision(Category.TIMEOUT, sent=False)
+_REPLAN = RetryDecision(Category.RETRYABLE, sent=False, connection_spent=True)
+_MOVED = RetryDecision(Category.RETRYABLE, sent=False, connection_spent=True, server_left=True)
+_UNMIGRATED = RetryDecision(Category.RETRYABLE, sent=False)
+_REFUSED = RetryDecision(Category.REFUSED, sent=False)
+_BUG = RetryDecision(Category.BUG, sent=False)
 
-CUT = Verdict(Category.TIMEOUT, sent=True, connection_spent=True, server_left=True)
+CUT = RetryDecision(Category.TIMEOUT, sent=True, connection_spent=True, server_left=True)
 """The socket deadline passed on a silent server."""
 
-CUT_SHORT = Verdict(Category.TIMEOUT, sent=True, connection_spent=True)
+CUT_SHORT = RetryDecision(Category.TIMEOUT, sent=True, connection_spent=True)
 """The caller's own, shorter time was over; the server may be well."""
 
-NO_CONNECTION = Verdict(Category.RETRYABLE, sent=False)
+NO_CONNECTION = RetryDecision(Category.RETRYABLE, sent=False)
 """There was no connection to be had."""
 
-_BY_CODE: Mapping[str, Verdict] = {
+_BY_CODE: Mapping[str, RetryDecision] = {
     "25006": _MOVED,  # read_only_sql_transaction: the primary is elsewhere now
     "26000": _REPLAN,  # invalid_sql_statement_name: a pooler gave us another backend
     "3F000": _UNMIGRATED,  # invalid_schema_name: the migrations are still to come, as readiness says
@@ -98,7 +98,7 @@ _BY_CODE: Mapping[str, Verdict] = {
     "57P05": _LOST,  # idle_session_timeout
 }
 
-_BY_CLASS: Mapping[str, Verdict] = {
+_BY_CLASS: Mapping[str, RetryDecision] = {
     "08": _LOST,  # connection exception
     "0A": _REFUSED,  # feature not supported
     "22": _REFUSED,  # data exception
@@ -109,7 +109,7 @@ _BY_CLASS: Mapping[str, Verdict] = {
 }
 
 
-def judge(error: Exception) -> Verdict:
+def judge(error: Exception) -> RetryDecision:
     """Return what a failure of a statement on an established connection means."""
     if isinstance(error, psycopg.Error):
         return _judge_state(error) if error.sqlstate else _judge_stateless(error)
@@ -117,14 +117,14 @@ def judge(error: Exception) -> Verdict:
     return _REFUSED if isinstance(error, UnicodeEncodeError) else _BUG
 
 
-def _judge_state(error: psycopg.Error) -> Verdict:
+def _judge_state(error: psycopg.Error) -> RetryDecision:
     if error.diag.source_function == "RevalidateCachedQuery":
         return _REPLAN  # "cached plan must not change result type", after a migration
     state = error.sqlstate or ""
     return _BY_CODE.get(state) or _BY_CLASS.get(state[:2], _BUG)
 
 
-def _judge_stateless(error: psycopg.Error) -> Verdict:
+def _judge_stateless(error: psycopg.Error) -> RetryDecision:
     if isinstance(error, psycopg.DataError):
         return _REFUSED  # found by the driver: NUL in text
     return _LOST if isinstance(error, psycopg.OperationalError) else _BUG

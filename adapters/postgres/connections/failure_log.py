@@ -8,7 +8,7 @@ import structlog
 from attrs import define, field
 from structlog.typing import FilteringBoundLogger
 
-from adapters.postgres.connections.errors import CUT, CUT_SHORT, Verdict
+from adapters.postgres.connections.errors import CUT, CUT_SHORT, RetryDecision
 
 _INTERVAL_S = 10.0
 _ORDINARY = frozenset({"0A000", "26000", "40001", "40P01", "42P05", "55P03"})
@@ -36,7 +36,7 @@ class FailureLog:
     _kinds: dict[tuple[str, str | None], _Kind] = field(factory=dict, init=False)
     _log: FilteringBoundLogger = field(factory=lambda: structlog.get_logger(__name__), init=False)
 
-    def note(self, statement: str, error: Exception, verdict: Verdict) -> None:
+    def note(self, statement: str, error: Exception, verdict: RetryDecision) -> None:
         """Take note of a statement's failure."""
         state = error.sqlstate if isinstance(error, psycopg.Error) else None
         if not verdict.passing or verdict is CUT_SHORT or state in _ORDINARY:
@@ -55,7 +55,7 @@ class FailureLog:
             kind.told_at_s, kind.count = now_s, 0
 
 
-def _reason(error: Exception, verdict: Verdict) -> str:
+def _reason(error: Exception, verdict: RetryDecision) -> str:
     if verdict is CUT:
         return "the server kept silent"
     told = error.diag.message_primary if isinstance(error, psycopg.Error) else None

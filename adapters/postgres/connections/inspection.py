@@ -36,7 +36,7 @@ class Obstacle(StrEnum):
     REFUSED = "refused"
 
 
-class Unreachable(Exception):
+class ServerUnreachable(Exception):
     """There is no connection; the text is what the network or the server said."""
 
     def __init__(self, obstacle: Obstacle, told: str) -> None:
@@ -94,7 +94,7 @@ class Inspection:
             )
         except psycopg.Error as error:
             told = _in_one_line(error)
-            raise Unreachable(obstacle_of(told), told) from error
+            raise ServerUnreachable(obstacle_of(told), told) from error
         try:
             yield cls(connection, timeout_s)
         finally:
@@ -140,7 +140,7 @@ async def _look_at_hosts(given: Mapping[str, object], timeout_s: float) -> None:
     for host, port in zip(hosts, ports, strict=True):
         try:
             return await _knock(host, port or _PORT, timeout_s)
-        except Unreachable as failure:
+        except ServerUnreachable as failure:
             failures.append(failure)
     raise failures[0]
 
@@ -152,7 +152,7 @@ async def _knock(host: str, port: str, timeout_s: float) -> None:
     for family, address in await _addresses(host, port, timeout_s):
         try:
             return await _knock_at(family, address, timeout_s)
-        except Unreachable as failure:
+        except ServerUnreachable as failure:
             refusals.append(failure)
     raise refusals[0]
 
@@ -163,9 +163,9 @@ async def _addresses(host: str, port: str, timeout_s: float) -> list[tuple[int, 
         async with asyncio.timeout(timeout_s):
             found = await loop.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
     except TimeoutError:
-        raise Unreachable(Obstacle.NAME, f"the name {host!r} was not resolved within {timeout_s:g} s") from None
+        raise ServerUnreachable(Obstacle.NAME, f"the name {host!r} was not resolved within {timeout_s:g} s") from None
     except (OSError, UnicodeError) as error:
-        raise Unreachable(Obstacle.NAME, f"the name {host!r} cannot be resolved: {error}") from error
+        raise ServerUnreachable(Obstacle.NAME, f"the name {host!r} cannot be resolved: {error}") from error
     return [(family, address) for family, _, _, _, address in found]
 
 
@@ -177,9 +177,9 @@ async def _knock_at(family: int, address: tuple[Any, ...] | str, timeout_s: floa
         async with asyncio.timeout(timeout_s):
             await asyncio.get_running_loop().sock_connect(door, address)
     except TimeoutError:
-        raise Unreachable(Obstacle.NETWORK, f"{shown} did not answer within {timeout_s:g} s") from None
+        raise ServerUnreachable(Obstacle.NETWORK, f"{shown} did not answer within {timeout_s:g} s") from None
     except OSError as error:
-        raise Unreachable(Obstacle.NETWORK, f"{shown}: {os.strerror(error.errno or 0)}") from error
+        raise ServerUnreachable(Obstacle.NETWORK, f"{shown}: {os.strerror(error.errno or 0)}") from error
     finally:
         door.close()
 

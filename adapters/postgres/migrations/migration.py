@@ -9,7 +9,7 @@ from importlib.resources import files
 from attrs import Factory, field, frozen
 from typing_extensions import override
 
-from adapters.postgres.migrations.way_back import WayBack, parse_way_back
+from adapters.postgres.migrations.down import DownMigration, parse_way_back
 
 _NAME = re.compile(r"(?P<version>\d{4})_(?P<name>[a-z0-9_]+)\.up\.sql")
 
@@ -22,7 +22,7 @@ class Migration:
     name: str
     up: str = field(repr=False)
     down: str = field(repr=False)
-    way_back: WayBack = field(
+    way_back: DownMigration = field(
         init=False, repr=False, eq=False, default=Factory(lambda self: parse_way_back(self.down), takes_self=True)
     )
     """What `down` says, taken apart."""

@@ -15,6 +15,7 @@ from psycopg.abc import QueryNoTemplate
 from adapters.postgres.connections.connection import GatewayConnection
 from adapters.postgres.connections.socket_deadline import Connection, SocketDeadline
 from adapters.postgres.gateway_options import to_primary
+from adapters.postgres.migrations.down import Destruction, PlannedDown, require_allowed
 from adapters.postgres.migrations.migration import (
     AppliedMigration,
     Migration,
@@ -26,7 +27,6 @@ from adapters.postgres.migrations.migration import (
     require_same,
 )
 from adapters.postgres.migrations.options import MigrationOptions
-from adapters.postgres.migrations.way_back import Loss, StepBack, require_allowed
 from adapters.postgres.statement import Statement
 from adapters.postgres.statements import MigrationStatements
 from domain.clock import Clock
@@ -66,7 +66,7 @@ class MigrationRunner:
 
     async def down(
         self, to: int | None = None, *, destroy: Collection[str] = (), dry_run: bool = False
-    ) -> Sequence[StepBack]:
+    ) -> Sequence[PlannedDown]:
         """Take back the steps above version `to` (the latest alone), or none in a dry run; return them in that order.
 
         Each step is returned with the data that it deletes. Raises DestructionRefused when a step would delete data of
@@ -78,7 +78,7 @@ class MigrationRunner:
         if dry_run:
             return [back for _, back in planned]
         require_allowed([back for _, back in planned], destroy)
-        taken: list[StepBack] = []
+        taken: list[PlannedDown] = []
         for step, _ in planned:
             back = await self._retried(partial(self._take_back, step, destroy, tuple(taken)))
             taken.extend([back] if back is not None else [])
@@ -143,7 +143,7 @@ class MigrationRunner:
         _log.info("migrated_up", migration=str(step))
         return True
 
-    async def _plan_down(self, to: int | None, lock_timeout_s: float) -> Sequence[tuple[Migration, StepBack]]:
+    async def _plan_down(self, to: int | None, lock_timeout_s: float) -> Sequence[tuple[Migration, PlannedDown]]:
         async with self._transaction(lock_timeout_s) as connection:
             await _fetch(connection, self._statements.lock_migrations, {"key": _LOCK})
             applied = {taken.version for taken in await self._applied_in(connection)}
@@ -152,8 +152,8 @@ class MigrationRunner:
             return [(step, await _step_back(connection, step)) for step in latest]
 
     async def _take_back(
-        self, step: Migration, destroy: Collection[str], before: Sequence[StepBack], lock_timeout_s: float
-    ) -> StepBack | None:
+        self, step: Migration, destroy: Collection[str], before: Sequence[PlannedDown], lock_timeout_s: float
+    ) -> PlannedDown | None:
         async with self._locked(lock_timeout_s) as connection:
             if step.version not in {taken.version for taken in await self._applied_in(connection)}:
                 return None
@@ -242,13 +242,13 @@ async def _run(connection: Connection, script: str) -> None:
     await connection.execute(cast("QueryNoTemplate", script))
 
 
-async def _step_back(connection: Connection, step: Migration) -> StepBack:
+async def _step_back(connection: Connection, step: Migration) -> PlannedDown:
     losses = [await _loss(connection, kind, count) for kind, count in step.way_back.counts.items()]
-    return StepBack(str(step), [loss for loss in losses if loss])
+    return PlannedDown(str(step), [loss for loss in losses if loss])
 
 
-async def _loss(connection: Connection, kind: str, count: str) -> Loss:
+async def _loss(connection: Connection, kind: str, count: str) -> Destruction:
     cursor = await connection.execute(cast("QueryNoTemplate", count))
     names = [column.name for column in cursor.description or ()]
     (counts,) = await cursor.fetchall()
-    return Loss(kind, dict(zip(names, counts, strict=True)))
+    return Destruction(kind, dict(zip(names, counts, strict=True)))

@@ -10,7 +10,7 @@ from adapters.postgres.statements import MigrationStatements
 
 
 @define(eq=False)
-class Schema:
+class SchemaCheck:
     """Looks at the steps that the database has taken, through the gateway like every statement of a request."""
 
     _gateway: Gateway

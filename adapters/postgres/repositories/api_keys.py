@@ -7,8 +7,8 @@ from uuid import UUID
 
 from typing_extensions import override
 
-from adapters.postgres.coalescing.coalescer import Coalescer, CoalescerOptions
-from adapters.postgres.encoding import array_text
+from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
+from adapters.postgres.codec import array_literals
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements import ApiKeyStatements
 from domain.access.api_key import ApiKey, ApiKeyNotFound
@@ -46,7 +46,7 @@ class PostgresApiKeyRepository(ApiKeyRepository):
             {
                 "key_id": key.key_id,
                 "owner": key.owner,
-                "scopes": array_text.texts(sorted(key.scopes)),
+                "scopes": array_literals.texts(sorted(key.scopes)),
                 "secret_hash": key.secret_hash,
                 "expires_at": key.expires_at,
             },
@@ -72,7 +72,7 @@ class PostgresApiKeyRepository(ApiKeyRepository):
         return Page(keys, keys[-1].key_id if len(found) > size else None)
 
     async def _find(self, key_ids: Sequence[UUID]) -> Sequence[ApiKey | None]:
-        found = await self._gateway.fetch(self._statements.select_api_keys, {"key_ids": array_text.uuids(key_ids)})
+        found = await self._gateway.fetch(self._statements.select_api_keys, {"key_ids": array_literals.uuids(key_ids)})
         answers: list[ApiKey | None] = [None] * len(key_ids)
         for ordinal, *row in found:
             answers[ordinal - 1] = _key_of(*row)

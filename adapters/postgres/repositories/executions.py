@@ -9,15 +9,15 @@ from attrs import field, frozen
 from typing_extensions import override
 
 from adapters.history import PAYLOAD_LENGTH_MAX, history_of
-from adapters.postgres.coalescing.answer_size import AnswerSize
-from adapters.postgres.coalescing.coalescer import Coalescer, CoalescerOptions
-from adapters.postgres.coalescing.key_set import KeySet
-from adapters.postgres.coalescing.locking_writes import SKIPPED, LockingWrites, Skipped
-from adapters.postgres.encoding import array_text, rows
-from adapters.postgres.gateway import Gateway, LaneName
-from adapters.postgres.repositories.history import History, HistoryOptions
+from adapters.postgres.batching.batch_keys import BatchKeys
+from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
+from adapters.postgres.batching.locking_writes import SKIPPED, LockingWrites, Skipped
+from adapters.postgres.batching.response_size import ResponseSize
+from adapters.postgres.codec import array_literals, rows
+from adapters.postgres.gateway import Gateway, PoolName
+from adapters.postgres.repositories.history import HistoryOptions, HistoryReader
+from adapters.postgres.retention.partitions import slot_of
 from adapters.postgres.statements import ExecutionStatements
-from adapters.postgres.storage.slots import slot_of
 from domain.clock import Clock
 from domain.executions.execution import Execution
 from domain.executions.ports import (
@@ -60,15 +60,15 @@ class PostgresExecutionRepository(ExecutionRepository):
         gateway: Gateway,
         statements: ExecutionStatements,
         clock: Clock,
-        writing: KeySet,
+        writing: BatchKeys,
         options: ExecutionRepositoryOptions | None = None,
     ) -> None:
         self._gateway = gateway
         self._statements = statements
         self.options = options or ExecutionRepositoryOptions()
-        self.history = History(gateway, statements, clock, self.options.history)
-        self._session_bytes = AnswerSize(_ROW_BYTES)
-        batches, opening = self.options.batches, KeySet()
+        self.history = HistoryReader(gateway, statements, clock, self.options.history)
+        self._session_bytes = ResponseSize(_ROW_BYTES)
+        batches, opening = self.options.batches, BatchKeys()
         self._begins: LockingWrites[ExecutionRequest, Admission] = LockingWrites(
             "begin", self._begin, key=_begin_key, size=self._session_bytes.expect, options=batches, exclusive=opening
         )
@@ -113,21 +113,21 @@ class PostgresExecutionRepository(ExecutionRepository):
         full = self.options.history.full
         return {
             **_execution_keys([(call.execution.key, call.execution.execution_id) for call in calls]),
-            "slots": array_text.numbers(slot_of(call.execution.execution_id) for call in calls),
-            "finished_ats": array_text.instants(call.finished_at for call in calls),
+            "slots": array_literals.numbers(slot_of(call.execution.execution_id) for call in calls),
+            "finished_ats": array_literals.instants(call.finished_at for call in calls),
             **rows.execution_columns([history_of(call, full=full) for call in calls]),
         }
 
     async def _begin(
-        self, calls: Sequence[ExecutionRequest], lane: LaneName
+        self, calls: Sequence[ExecutionRequest], lane: PoolName
     ) -> Sequence[Admission | Exception | Literal[Skipped.SKIPPED]]:
         found = await self._gateway.fetch(
             self._statements.begin_executions,
             {
                 **_execution_keys([(call.key, call.execution_id) for call in calls]),
-                "slots": array_text.numbers(slot_of(call.execution_id) for call in calls),
-                "started_ats": array_text.instants(call.started_at for call in calls),
-                "allowances": array_text.intervals(call.allowance for call in calls),
+                "slots": array_literals.numbers(slot_of(call.execution_id) for call in calls),
+                "started_ats": array_literals.instants(call.started_at for call in calls),
+                "allowances": array_literals.intervals(call.allowance for call in calls),
                 "waits": lane == "waiting",
             },
             lane=lane,
@@ -145,7 +145,7 @@ class PostgresExecutionRepository(ExecutionRepository):
         return [None] * len(calls)
 
     async def _finish(
-        self, calls: Sequence[FinishedExecution], lane: LaneName
+        self, calls: Sequence[FinishedExecution], lane: PoolName
     ) -> Sequence[int | Literal[Skipped.SKIPPED] | None]:
         """Record the ends; None is the answer to a call whose open record is gone."""
         found = await self._gateway.fetch(
@@ -162,7 +162,7 @@ class PostgresExecutionRepository(ExecutionRepository):
 def _execution_keys(calls: Sequence[_Fated]) -> dict[str, object]:
     return {
         **rows.key_columns([key for key, _ in calls]),
-        "execution_ids": array_text.uuids(execution_id for _, execution_id in calls),
+        "execution_ids": array_literals.uuids(execution_id for _, execution_id in calls),
     }
 
 

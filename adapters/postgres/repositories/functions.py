@@ -10,9 +10,9 @@ from attrs import field, frozen
 from typing_extensions import override
 
 from adapters.bounded_cache import BoundedCache
-from adapters.postgres.coalescing.answer_size import AnswerSize
-from adapters.postgres.coalescing.coalescer import Coalescer, CoalescerOptions
-from adapters.postgres.encoding import array_text
+from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
+from adapters.postgres.batching.response_size import ResponseSize
+from adapters.postgres.codec import array_literals
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements import FunctionStatements
 from domain.errors import StorageUnavailable
@@ -58,8 +58,8 @@ class PostgresFunctionRepository(FunctionRepository):
         self._gateway = gateway
         self._statements = statements
         self._options = options or FunctionRepositoryOptions()
-        self._function_bytes = AnswerSize(_ROW_BYTES)
-        self._schema_bytes = AnswerSize(_ROW_BYTES)
+        self._function_bytes = ResponseSize(_ROW_BYTES)
+        self._schema_bytes = ResponseSize(_ROW_BYTES)
         batches = self._options.batches
         self._reads: Coalescer[LanguageTitle, Function] = Coalescer(
             "function", self._get, key=_itself, size=self._function_bytes.expect, options=batches, share=True
@@ -143,7 +143,7 @@ class PostgresFunctionRepository(FunctionRepository):
             self._statements.select_function_schemas,
             {
                 **_title_columns([title for title, _ in versions]),
-                "versions": array_text.numbers(version for _, version in versions),
+                "versions": array_literals.numbers(version for _, version in versions),
             },
             parts=len(versions),
         )
@@ -163,7 +163,7 @@ def _columns(read: Function | None, changed: Function) -> dict[str, Any]:
         "created_at": changed.created_at,
         "updated_at": changed.updated_at,
         "description": made.description,
-        "tags": array_text.texts(made.tags),
+        "tags": array_literals.texts(made.tags),
         "script": made.script.source,
         "script_hash": made.script.hash,
         "params_schema": made.schema.params,
@@ -174,8 +174,8 @@ def _columns(read: Function | None, changed: Function) -> dict[str, Any]:
 
 def _title_columns(titles: Sequence[LanguageTitle]) -> dict[str, Any]:
     return {
-        "languages": array_text.texts(title.language for title in titles),
-        "titles": array_text.texts(title.title for title in titles),
+        "languages": array_literals.texts(title.language for title in titles),
+        "titles": array_literals.texts(title.title for title in titles),
     }
 
 

@@ -6,11 +6,11 @@ from uuid import UUID
 
 from attrs import field, frozen
 
-from adapters.postgres.coalescing.coalescer import Coalescer, CoalescerOptions
-from adapters.postgres.encoding import array_text, rows
+from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
+from adapters.postgres.codec import array_literals, rows
 from adapters.postgres.gateway import Gateway
+from adapters.postgres.retention.partitions import SLOTS, day_at, day_of, slot_of, slots_between
 from adapters.postgres.statements import ExecutionStatements
-from adapters.postgres.storage.slots import SLOTS, day_at, day_of, slot_of, slots_between
 from domain.clock import Clock
 from domain.errors import StorageUnavailable
 from domain.executions.execution import Execution, ExecutionLost, ExecutionNotFound, OpenExecution
@@ -33,7 +33,7 @@ class HistoryOptions:
     batches: CoalescerOptions = field(factory=CoalescerOptions)
 
 
-class History:
+class HistoryReader:
     """Reads executions that have ended, and open records past their deadline."""
 
     def __init__(
@@ -55,7 +55,7 @@ class History:
         found = await self._gateway.fetch(
             self._statements.select_execution_page,
             {
-                "slots": array_text.numbers(slots_between(_first_day(key, now, since), last_day)),
+                "slots": array_literals.numbers(slots_between(_first_day(key, now, since), last_day)),
                 "request_id": key.request_id,
                 "owner": key.owner,
                 "after": after,
@@ -100,9 +100,9 @@ class History:
             self._statements.select_execution_counts,
             {
                 **rows.key_columns([call.key for call in calls]),
-                "execution_ids": array_text.uuids(call.execution_id for call in calls),
-                "slots": array_text.numbers(slots),
-                "named_slots": array_text.numbers(sorted(set(slots))),
+                "execution_ids": array_literals.uuids(call.execution_id for call in calls),
+                "slots": array_literals.numbers(slots),
+                "named_slots": array_literals.numbers(sorted(set(slots))),
             },
         )
         answers: list[int | None] = [None] * len(calls)

@@ -8,16 +8,16 @@ from uuid import UUID
 from attrs import evolve
 from typing_extensions import override
 
-from adapters.postgres.coalescing.answer_size import AnswerSize
-from adapters.postgres.coalescing.coalescer import Coalescer
-from adapters.postgres.coalescing.key_set import KeySet
-from adapters.postgres.coalescing.locking_writes import SKIPPED, LockingWrites, Skipped
-from adapters.postgres.encoding import array_text, rows
-from adapters.postgres.encoding.told import initialized_of, initialized_text, report_of, report_text
-from adapters.postgres.gateway import Gateway, LaneName
+from adapters.postgres.batching.batch_keys import BatchKeys
+from adapters.postgres.batching.coalescer import Coalescer
+from adapters.postgres.batching.locking_writes import SKIPPED, LockingWrites, Skipped
+from adapters.postgres.batching.response_size import ResponseSize
+from adapters.postgres.codec import array_literals, rows
+from adapters.postgres.codec.stored_responses import initialized_of, initialized_text, report_of, report_text
+from adapters.postgres.gateway import Gateway, PoolName
 from adapters.postgres.repositories.executions import PostgresExecutionRepository
+from adapters.postgres.retention.partitions import slot_of
 from adapters.postgres.statements import KeyedCallStatements
-from adapters.postgres.storage.slots import slot_of
 from domain.errors import DomainError
 from domain.executions.executed import Executed
 from domain.executions.keyed_ports import KeyedCallRepository
@@ -50,12 +50,12 @@ class PostgresKeyedCallRepository(KeyedCallRepository):
         gateway: Gateway,
         statements: KeyedCallStatements,
         executions: PostgresExecutionRepository,
-        writing: KeySet,
+        writing: BatchKeys,
     ) -> None:
         self._gateway = gateway
         self._statements = statements
         self._executions = executions
-        self._answer_bytes = AnswerSize(_ROW_BYTES)
+        self._answer_bytes = ResponseSize(_ROW_BYTES)
         batches = executions.options.batches
         self._begins: LockingWrites[_Beginning, _Begun | None] = LockingWrites(
             "begin_keyed",
@@ -116,7 +116,7 @@ class PostgresKeyedCallRepository(KeyedCallRepository):
         return await self._questions.ask((owner, key, now))
 
     async def _begin(
-        self, calls: Sequence[_Beginning], lane: LaneName
+        self, calls: Sequence[_Beginning], lane: PoolName
     ) -> Sequence[_Begun | Exception | Literal[Skipped.SKIPPED] | None]:
         """Begin; None is the answer to a call that neither took its key nor saw who has it."""
         requests = [request for request, _ in calls]
@@ -125,10 +125,10 @@ class PostgresKeyedCallRepository(KeyedCallRepository):
             {
                 **rows.key_columns([request.key for request in requests]),
                 **_key_columns([key for _, key in calls]),
-                "execution_ids": array_text.uuids(request.execution_id for request in requests),
-                "slots": array_text.numbers(slot_of(request.execution_id) for request in requests),
-                "started_ats": array_text.instants(request.started_at for request in requests),
-                "allowances": array_text.intervals(request.allowance for request in requests),
+                "execution_ids": array_literals.uuids(request.execution_id for request in requests),
+                "slots": array_literals.numbers(slot_of(request.execution_id) for request in requests),
+                "started_ats": array_literals.instants(request.started_at for request in requests),
+                "allowances": array_literals.intervals(request.allowance for request in requests),
                 "kept_for": KEPT_FOR,
                 "waits": lane == "waiting",
             },
@@ -146,14 +146,14 @@ class PostgresKeyedCallRepository(KeyedCallRepository):
             self._statements.withdraw_keyed_executions,
             {
                 **rows.key_columns([key for key, _, _ in calls]),
-                "keys": array_text.texts(name for _, _, name in calls),
-                "execution_ids": array_text.uuids(execution_id for _, execution_id, _ in calls),
+                "keys": array_literals.texts(name for _, _, name in calls),
+                "execution_ids": array_literals.uuids(execution_id for _, execution_id, _ in calls),
             },
         )
         return [None] * len(calls)
 
     async def _finish(
-        self, calls: Sequence[_Ending], lane: LaneName
+        self, calls: Sequence[_Ending], lane: PoolName
     ) -> Sequence[int | Literal[Skipped.SKIPPED] | None]:
         """Record the ends; None is the answer to a call whose open record is gone."""
         ended = [finished for finished, _ in calls]
@@ -161,9 +161,9 @@ class PostgresKeyedCallRepository(KeyedCallRepository):
             self._statements.finish_keyed_executions,
             {
                 **self._executions.finish_columns(ended),
-                "keys": array_text.texts(name for _, name in calls),
-                "answers": array_text.texts(report_text(finished.report) for finished in ended),
-                "whole_results": array_text.texts(finished.report.result for finished in ended),
+                "keys": array_literals.texts(name for _, name in calls),
+                "answers": array_literals.texts(report_text(finished.report) for finished in ended),
+                "whole_results": array_literals.texts(finished.report.result for finished in ended),
                 "waits": lane == "waiting",
             },
             lane=lane,
@@ -179,8 +179,8 @@ class PostgresKeyedCallRepository(KeyedCallRepository):
             {
                 **rows.new_session_columns([(session, script) for _, session, script, _ in calls]),
                 **_key_columns([key for _, _, _, key in calls]),
-                "created_ats": array_text.instants(session.created_at for _, session, _, _ in calls),
-                "answers": array_text.texts(initialized_text(made) for made, _, _, _ in calls),
+                "created_ats": array_literals.instants(session.created_at for _, session, _, _ in calls),
+                "answers": array_literals.texts(initialized_text(made) for made, _, _, _ in calls),
                 "no_session": NO_SESSION,
                 "kept_for": KEPT_FOR,
             },
@@ -196,9 +196,9 @@ class PostgresKeyedCallRepository(KeyedCallRepository):
         found = await self._gateway.fetch(
             self._statements.select_keyed_sessions,
             {
-                "owners": array_text.texts(owner for owner, _, _ in calls),
-                "keys": array_text.texts(key.value for _, key, _ in calls),
-                "nows": array_text.instants(now for _, _, now in calls),
+                "owners": array_literals.texts(owner for owner, _, _ in calls),
+                "keys": array_literals.texts(key.value for _, key, _ in calls),
+                "nows": array_literals.instants(now for _, _, now in calls),
                 "no_session": NO_SESSION,
             },
         )
@@ -256,8 +256,8 @@ def _replayed(kept: KeptCall[Answer], key: IdempotencyKey, now: datetime) -> Ans
 
 def _key_columns(keys: Sequence[IdempotencyKey]) -> dict[str, object]:
     return {
-        "keys": array_text.texts(key.value for key in keys),
-        "payload_hashes": array_text.texts(key.payload_hash for key in keys),
+        "keys": array_literals.texts(key.value for key in keys),
+        "payload_hashes": array_literals.texts(key.payload_hash for key in keys),
     }
 
 

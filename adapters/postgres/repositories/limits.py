@@ -6,7 +6,7 @@ from datetime import datetime
 from attrs import define
 from typing_extensions import override
 
-from adapters.postgres.encoding import array_text
+from adapters.postgres.codec import array_literals
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements import LimitStatements
 from domain.identity import Owner
@@ -19,7 +19,7 @@ _NOTHING = OwnerUsage(0, 0)
 
 
 @define(eq=False)
-class PostgresRateLedger(RateStore):
+class PostgresRateStore(RateStore):
     """Keeps rates in `meta.rates`, one row for each owner and policy."""
 
     _gateway: Gateway
@@ -32,10 +32,10 @@ class PostgresRateLedger(RateStore):
         found = await self._gateway.fetch(
             self._statements.settle_rates,
             {
-                "owners": array_text.texts(charge.owner for charge in charges),
-                "policies": array_text.texts(charge.policy for charge in charges),
-                "firsts_at": array_text.instants(charge.first_at for charge in charges),
-                "spents": array_text.intervals(charge.spent for charge in charges),
+                "owners": array_literals.texts(charge.owner for charge in charges),
+                "policies": array_literals.texts(charge.policy for charge in charges),
+                "firsts_at": array_literals.instants(charge.first_at for charge in charges),
+                "spents": array_literals.intervals(charge.spent for charge in charges),
             },
             repeatable=False,
         )
@@ -71,7 +71,7 @@ class PostgresUsageReader(UsageReader):
     async def usage(self, owners: Sequence[Owner], now: datetime) -> Sequence[OwnerUsage]:
         found = await self._gateway.fetch(
             self._statements.select_usage,
-            {"owners": array_text.texts(owners), "now": now, "rows_max": self._examined_max},
+            {"owners": array_literals.texts(owners), "now": now, "rows_max": self._examined_max},
         )
         usage = {ordinal: OwnerUsage(live, stored) for ordinal, live, stored in found}
         return [usage.get(ordinal, _NOTHING) for ordinal in range(1, len(owners) + 1)]
@@ -79,7 +79,7 @@ class PostgresUsageReader(UsageReader):
     @override
     async def open_executions(self, owners: Sequence[Owner], now: datetime) -> Sequence[int]:
         found = await self._gateway.fetch(
-            self._statements.select_open_executions, {"owners": array_text.texts(owners), "now": now}
+            self._statements.select_open_executions, {"owners": array_literals.texts(owners), "now": now}
         )
         count: dict[str, int] = dict(found)
         return [count.get(owner, 0) for owner in owners]

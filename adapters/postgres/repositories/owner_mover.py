@@ -8,9 +8,9 @@ from attrs import field, frozen, validators
 from typing_extensions import override
 
 from adapters.postgres.gateway import Gateway
+from adapters.postgres.retention.partitions import SLOTS
 from adapters.postgres.statement import Statement
 from adapters.postgres.statements import OwnerStatements
-from adapters.postgres.storage.slots import SLOTS
 from domain.access.owner_move import Belonging, MoveStep, OwnerMover
 from domain.clock import Clock
 from domain.errors import StorageUnavailable

@@ -10,13 +10,13 @@ from uuid import UUID
 from attrs import evolve, field, frozen
 from typing_extensions import override
 
-from adapters.postgres.coalescing.answer_size import AnswerSize
-from adapters.postgres.coalescing.coalescer import Coalescer, CoalescerOptions
-from adapters.postgres.coalescing.key_set import KeySet
-from adapters.postgres.coalescing.locking_writes import SKIPPED, LockingWrites, Skipped
-from adapters.postgres.coalescing.turns import Turns
-from adapters.postgres.encoding import rows
-from adapters.postgres.gateway import Gateway, LaneName
+from adapters.postgres.batching.batch_keys import BatchKeys
+from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
+from adapters.postgres.batching.keyed_lock import KeyedLock
+from adapters.postgres.batching.locking_writes import SKIPPED, LockingWrites, Skipped
+from adapters.postgres.batching.response_size import ResponseSize
+from adapters.postgres.codec import rows
+from adapters.postgres.gateway import Gateway, PoolName
 from adapters.postgres.statements import SessionStatements
 from domain.errors import DomainError, StorageUnavailable
 from domain.identity import EVERY_OWNER, Owner, SessionRef
@@ -52,14 +52,14 @@ class PostgresSessionRepository(SessionRepository):
         self,
         gateway: Gateway,
         statements: SessionStatements,
-        writing: KeySet,
+        writing: BatchKeys,
         options: SessionRepositoryOptions | None = None,
     ) -> None:
         self._gateway = gateway
         self._statements = statements
         self._options = options or SessionRepositoryOptions()
-        self._turns = Turns(self._options.updates_max)
-        self._session_bytes = AnswerSize(_ROW_BYTES)
+        self._turns = KeyedLock(self._options.updates_max)
+        self._session_bytes = ResponseSize(_ROW_BYTES)
         batches = self._options.batches
         self._additions: Coalescer[_Addition, None] = Coalescer(
             "add", self._add, key=_addition_key, size=_addition_size, options=batches, exclusive=writing
@@ -169,7 +169,7 @@ class PostgresSessionRepository(SessionRepository):
         return answers
 
     async def _change(
-        self, calls: Sequence[_Change], lane: LaneName
+        self, calls: Sequence[_Change], lane: PoolName
     ) -> Sequence[Session | Literal[Skipped.SKIPPED] | None]:
         """Write; None is the answer to a call that lost a race.
 

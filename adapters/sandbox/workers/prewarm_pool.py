@@ -8,8 +8,8 @@ from typing import Generic, Protocol, TypeVar
 
 from attrs import define, field
 
+from adapters.histogram import Histogram
 from adapters.sandbox.zygote.launch import LaunchFailed
-from adapters.tally import Tally
 from domain.concurrency.fair_queue import FairQueue
 from domain.identity import Owner
 
@@ -56,7 +56,7 @@ class PrewarmPool(Generic[Process]):
     starting_max: int
     retry_s: float
     failure: str | None = field(default=None, init=False)
-    starts_s: Tally = field(factory=lambda: Tally(STARTS_S), init=False)
+    starts_s: Histogram = field(factory=lambda: Histogram(STARTS_S), init=False)
     start_failures: int = field(default=0, init=False)
     _ready: deque[Process] = field(factory=deque, init=False)
     _takers: FairQueue[asyncio.Future[Process]] = field(factory=FairQueue, init=False)

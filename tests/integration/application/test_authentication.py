@@ -13,8 +13,8 @@ import pytest
 import structlog
 from attrs import define, field
 
-from adapters.tokens.claims import ClaimRules
-from adapters.tokens.issuer import issue_token
+from adapters.jwt.claims import ClaimRules
+from adapters.jwt.issuer import issue_token
 from domain.access.principal import Scope
 from domain.identity import Owner
 from entrypoints.configuration.environment import SettingsError

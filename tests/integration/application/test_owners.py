@@ -11,9 +11,9 @@ from uuid import uuid4
 import httpx2
 import pytest
 
+from adapters.jwt.claims import ClaimRules
+from adapters.jwt.issuer import issue_token
 from adapters.random_ids import RandomIds
-from adapters.tokens.claims import ClaimRules
-from adapters.tokens.issuer import issue_token
 from domain.access.principal import Scope
 from domain.identity import Owner
 from entrypoints.container.controller import create_controller

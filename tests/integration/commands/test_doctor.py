@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters.memory.script_runner import MemoryScriptRunner
-from adapters.postgres.coalescing.key_set import KeySet
+from adapters.postgres.batching.batch_keys import BatchKeys
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
 from adapters.postgres.statements import Statements
@@ -121,7 +121,7 @@ async def test_migrations_that_differ_or_are_not_known(settings: Settings, chang
 
 
 async def test_updates_that_are_not_hot(settings: Settings, change: Change, gateway: Gateway, statements: Statements):
-    sessions = PostgresSessionRepository(gateway, statements.sessions, KeySet())
+    sessions = PostgresSessionRepository(gateway, statements.sessions, BatchKeys())
     await sessions.add(session_at(), Script.of("1", 100))
     change(
         "CREATE INDEX own ON meta.sessions (execution_count)",
@@ -163,7 +163,7 @@ async def test_time_limits_that_nobody_set(settings: Settings) -> None:
 async def test_sessions_of_nobody_once_callers_have_to_authenticate(
     settings: Settings, gateway: Gateway, statements: Statements
 ) -> None:
-    sessions = PostgresSessionRepository(gateway, statements.sessions, KeySet())
+    sessions = PostgresSessionRepository(gateway, statements.sessions, BatchKeys())
     await sessions.add(session_at(), Script.of("1", 100))
     required = replace(settings, jwt_secret=Secret("s" * 32))
     assert "1 sessions belong to `anonymous`" in await seen_of(required, Level.WARNING)

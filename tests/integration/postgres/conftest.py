@@ -3,7 +3,7 @@
 import pytest
 
 from adapters.memory.manual_clock import ManualClock
-from adapters.postgres.coalescing.key_set import KeySet
+from adapters.postgres.batching.batch_keys import BatchKeys
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.executions import PostgresExecutionRepository
 from adapters.postgres.repositories.keyed_calls import PostgresKeyedCallRepository
@@ -15,7 +15,7 @@ from tests.contracts.storage import Storage
 
 def storage_on(gateway: Gateway, statements: Statements, **options: object) -> Storage:
     """Return repositories as one process has them: they share what is being written."""
-    writing, clock = KeySet(), ManualClock()
+    writing, clock = BatchKeys(), ManualClock()
     executions = PostgresExecutionRepository(gateway, statements.executions, clock, writing)
     return Storage(
         PostgresSessionRepository(

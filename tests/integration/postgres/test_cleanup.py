@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 import psycopg
 import pytest
 
-from adapters.postgres.storage.cleanup import Cleanup, CleanupOptions, Retention
-from adapters.postgres.storage.keeper import StorageKeeper
-from adapters.postgres.storage.slots import day_at, first_of
+from adapters.postgres.retention.cleanup import Cleanup, CleanupOptions, Retention
+from adapters.postgres.retention.history_budget import HistoryBudget
+from adapters.postgres.retention.partitions import day_at, first_of
 from domain.errors import StorageUnavailable
 from domain.executions.execution import ExecutionLost, Outcome
 from domain.idempotency import IdempotencyConflict
@@ -53,7 +53,7 @@ NewCleanup = Callable[..., Cleanup]
 @pytest.fixture
 def new_cleanup(led, statements, storage) -> NewCleanup:
     def new(retention: Retention = RETENTION, **options: object) -> Cleanup:
-        keeper = StorageKeeper.of(led, statements, StorageBudget(None, retention.history.days))
+        keeper = HistoryBudget.of(led, statements, StorageBudget(None, retention.history.days))
         told = CleanupOptions(**options)
         return Cleanup(led, statements.cleanup, storage.clock, retention, keeper, told, sleep=no_pause)
 

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 from attrs import evolve
 
-from adapters.postgres.coalescing.key_set import KeySet
-from adapters.postgres.coalescing.turns import Turns
-from adapters.postgres.connections.errors import Refused
+from adapters.postgres.batching.batch_keys import BatchKeys
+from adapters.postgres.batching.keyed_lock import KeyedLock
+from adapters.postgres.connections.errors import StatementRefused
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.repositories.executions import ExecutionRepositoryOptions, PostgresExecutionRepository
 from adapters.postgres.repositories.history import HistoryOptions
@@ -223,7 +223,7 @@ class TestBadValues:
         answers = await asyncio.gather(
             *(storage.sessions.add(session, SCRIPT) for session in (*good[:3], bad, *good[3:])), return_exceptions=True
         )
-        assert isinstance(answers[3], Refused)
+        assert isinstance(answers[3], StatementRefused)
         assert answers[:3] + answers[4:] == [None] * 5
         assert [await storage.sessions.get(session.key) for session in good] == good
 
@@ -337,7 +337,7 @@ class TestBounds:
                 await call
 
     async def test_turns_are_bounded_and_forgotten(self):
-        turns = Turns(2)
+        turns = KeyedLock(2)
         async with turns.take("a"), turns.take("b"):
             with pytest.raises(Overloaded):
                 async with turns.take("c"):
@@ -359,7 +359,7 @@ class TestBounds:
             execution = (await storage.begin(session.key)).execution
             await storage.executions.finish(storage.finished(execution, report_of(stdout="x" * 1000)))
         options = ExecutionRepositoryOptions(history=HistoryOptions(page_bytes_max=2500))
-        narrow = PostgresExecutionRepository(gateway, statements.executions, storage.clock, KeySet(), options)
+        narrow = PostgresExecutionRepository(gateway, statements.executions, storage.clock, BatchKeys(), options)
         found, after = [], None
         for size in (2, 2, 1):
             page = await narrow.page(session.key, after, 5)
@@ -374,7 +374,7 @@ class TestBounds:
         for _ in range(7):
             await storage.execute(session.key)
         options = ExecutionRepositoryOptions(history=HistoryOptions(examined_max=3))
-        narrow = PostgresExecutionRepository(gateway, statements.executions, storage.clock, KeySet(), options)
+        narrow = PostgresExecutionRepository(gateway, statements.executions, storage.clock, BatchKeys(), options)
         pages, after = 0, None
         while pages == 0 or after is not None:
             page = await narrow.page(session.key, after, 2, ExecutionFilter(Outcome.FAILED))
@@ -385,7 +385,7 @@ class TestBounds:
     async def test_a_history_in_summary_keeps_no_payloads(self, storage, gateway, statements):
         options = ExecutionRepositoryOptions(history=HistoryOptions(full=False))
         storage.executions = PostgresExecutionRepository(
-            gateway, statements.executions, storage.clock, KeySet(), options
+            gateway, statements.executions, storage.clock, BatchKeys(), options
         )
         await keeps_no_payloads(storage)
 

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from adapters.postgres.connections.errors import Refused, TookTooLong
-from adapters.postgres.connections.observing import CALLER, Caller
+from adapters.postgres.connections.errors import StatementRefused, TookTooLong
+from adapters.postgres.connections.observer import CALLER, DatabaseWaiter
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.statement import Statement
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
@@ -108,7 +108,7 @@ async def test_each_statement_is_observed_by_its_name(database_url, other):
 async def test_a_statement_that_fails_is_observed_with_the_class_of_its_failure(database_url, other, sql, failure):
     observed = []
     async with opened(database_url, lambda *noted: observed.append(noted), attempts_max=1) as gateway:
-        with pytest.raises((Refused, StorageUnavailable)):
+        with pytest.raises((StatementRefused, StorageUnavailable)):
             await gateway.fetch(Statement("select_it", sql), {"x": "\0"})
     assert [(name, noted) for name, _, noted in observed] == [("select_it", failure)]
 
@@ -116,7 +116,7 @@ async def test_a_statement_that_fails_is_observed_with_the_class_of_its_failure(
 async def test_a_caller_is_told_what_they_have_waited_and_background_work_tells_nobody(database_url, other):
     waits = []
 
-    class Waiting(Caller):
+    class Waiting(DatabaseWaiter):
         def waited(self, name, duration_s):
             waits.append((name, duration_s > 0.02))
 
@@ -146,13 +146,13 @@ async def test_a_statement_that_the_database_cannot_carry_out_is_logged_once_wit
 
 @pytest.mark.parametrize("value", ["a\x00b", "\ud800"], ids=["NUL", "lone surrogate"])
 async def test_text_that_postgres_cannot_hold_is_refused(gateway, value):
-    with pytest.raises(Refused):
+    with pytest.raises(StatementRefused):
         await gateway.fetch(INSERT, {"name": value})
 
 
 async def test_a_violated_constraint_is_refused(gateway):
     await gateway.fetch(INSERT, {"name": "a"})
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(StatementRefused) as caught:
         await gateway.fetch(INSERT, {"name": "a"})
     assert isinstance(caught.value.__cause__, psycopg.errors.UniqueViolation)
 

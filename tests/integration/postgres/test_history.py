@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from adapters.postgres.storage.cleanup import Cleanup, CleanupOptions, Retention
-from adapters.postgres.storage.keeper import StorageKeeper
+from adapters.postgres.retention.cleanup import Cleanup, CleanupOptions, Retention
+from adapters.postgres.retention.history_budget import HistoryBudget
 from domain.executions.execution import Execution, ExecutionLost, Outcome
 from domain.executions.ports import ExecutionFilter
 from domain.idempotency import KeyInterrupted
@@ -20,7 +20,7 @@ UNKNOWN = ExecutionFilter(outcome=Outcome.UNKNOWN)
 @pytest.fixture
 def cleanup(gateway, statements, storage) -> Cleanup:
     retention = Retention(sessions=timedelta(days=1), history=timedelta(days=7))
-    keeper = StorageKeeper.of(gateway, statements, StorageBudget(None, 7))
+    keeper = HistoryBudget.of(gateway, statements, StorageBudget(None, 7))
     return Cleanup(gateway, statements.cleanup, storage.clock, retention, keeper, CleanupOptions())
 
 

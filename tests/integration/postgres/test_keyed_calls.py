@@ -8,9 +8,9 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from adapters.postgres.coalescing.key_set import KeySet
-from adapters.postgres.encoding import array_text
-from adapters.postgres.encoding.told import report_text
+from adapters.postgres.batching.batch_keys import BatchKeys
+from adapters.postgres.codec import array_literals
+from adapters.postgres.codec.stored_responses import report_text
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.repositories.executions import ExecutionRepositoryOptions, PostgresExecutionRepository
 from adapters.postgres.repositories.history import HistoryOptions
@@ -246,7 +246,7 @@ async def test_calls_without_keys_ask_nothing_about_keys(storage, led):
 
 
 async def test_an_answer_is_told_whole_where_the_history_is_a_summary(storage, gateway, statements):
-    options, writing = ExecutionRepositoryOptions(history=HistoryOptions(full=False)), KeySet()
+    options, writing = ExecutionRepositoryOptions(history=HistoryOptions(full=False)), BatchKeys()
     executions = PostgresExecutionRepository(gateway, statements.executions, storage.clock, writing, options)
     keyed = PostgresKeyedCallRepository(gateway, statements.keyed_calls, executions, writing)
     session, report = await storage.add(), report_of(result=JsonText(f'"{"x" * 70_000}"'), stdout="y" * 70_000)
@@ -277,8 +277,8 @@ async def test_a_closed_repository_takes_nothing_more(storage):
 
 async def test_statements_by_key_use_an_index_whatever_the_size(storage, database_url, statements):
     session = await storage.add()
-    ids = {"request_ids": array_text.uuids([session.key.request_id]), "owners": array_text.texts(["anonymous"])}
-    keys = {**ids, "keys": array_text.texts([KEY.value]), "execution_ids": ids["request_ids"]}
+    ids = {"request_ids": array_literals.uuids([session.key.request_id]), "owners": array_literals.texts(["anonymous"])}
+    keys = {**ids, "keys": array_literals.texts([KEY.value]), "execution_ids": ids["request_ids"]}
     begin = {"payload_hashes": "{00}", "slots": "{1}", "started_ats": "{2026-01-01}", "allowances": "{1 s}"}
     look = {"owners": ids["owners"], "keys": keys["keys"], "nows": "{2026-01-01}", "no_session": NO_SESSION}
     with psycopg.connect(database_url, autocommit=True) as connection:

@@ -3,7 +3,7 @@
 import pytest
 
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.repositories.limits import PostgresRateLedger, PostgresUsageReader
+from adapters.postgres.repositories.limits import PostgresRateStore, PostgresUsageReader
 from adapters.postgres.statements import Statements
 from tests.contracts.limits import LOOKED_AT_MAX, RateLedgerContract, UsageReaderContract
 from tests.contracts.storage import Storage
@@ -11,8 +11,8 @@ from tests.contracts.storage import Storage
 
 class TestPostgresRateLedger(RateLedgerContract):
     @pytest.fixture
-    def ledger(self, gateway: Gateway, statements: Statements) -> PostgresRateLedger:
-        return PostgresRateLedger(gateway, statements.limits, LOOKED_AT_MAX)
+    def ledger(self, gateway: Gateway, statements: Statements) -> PostgresRateStore:
+        return PostgresRateStore(gateway, statements.limits, LOOKED_AT_MAX)
 
 
 class TestPostgresUsageReader(UsageReaderContract):

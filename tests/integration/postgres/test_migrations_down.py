@@ -6,10 +6,10 @@ import psycopg
 import pytest
 
 from adapters.memory.manual_clock import ManualClock
+from adapters.postgres.migrations.down import DestructionRefused
 from adapters.postgres.migrations.migration import load_migrations
 from adapters.postgres.migrations.options import MigrationOptions
 from adapters.postgres.migrations.runner import MigrationRunner
-from adapters.postgres.migrations.way_back import DestructionRefused
 from tests.integration.postgres.waiting import eventually
 
 STEPS = load_migrations()

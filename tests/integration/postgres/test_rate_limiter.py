@@ -7,7 +7,7 @@ import time
 from attrs import define, field
 
 from adapters.postgres.gateway import Gateway, GatewayOptions
-from adapters.postgres.repositories.limits import PostgresRateLedger
+from adapters.postgres.repositories.limits import PostgresRateStore
 from adapters.postgres.statements import Statements
 from adapters.system_clock import SystemClock
 from domain.identity import Owner
@@ -21,7 +21,7 @@ PAUSE_S = 0.02
 
 
 @define(eq=False)
-class TimedLedger(PostgresRateLedger):
+class TimedLedger(PostgresRateStore):
     """Takes note of how long settlements take."""
 
     slowest_s: float = field(default=0.0, init=False)

@@ -7,8 +7,8 @@ import psycopg
 import pytest
 
 from adapters.postgres.repositories.functions import PostgresFunctionRepository
-from adapters.postgres.storage.cleanup import Cleanup, CleanupOptions, Retention
-from adapters.postgres.storage.keeper import StorageKeeper
+from adapters.postgres.retention.cleanup import Cleanup, CleanupOptions, Retention
+from adapters.postgres.retention.history_budget import HistoryBudget
 from domain.functions.function import Definition, Function
 from domain.functions.schema import FunctionSchema, FunctionVersionNotFound
 from domain.json_text import JsonText
@@ -36,7 +36,7 @@ def functions(gateway, statements):
 @pytest.fixture
 def new_cleanup(gateway, statements, storage):
     def new(**options: int) -> Cleanup:
-        keeper = StorageKeeper.of(gateway, statements, StorageBudget(None, 7))
+        keeper = HistoryBudget.of(gateway, statements, StorageBudget(None, 7))
         retention = Retention(sessions=DAY, history=7 * DAY)
         return Cleanup(gateway, statements.cleanup, storage.clock, retention, keeper, CleanupOptions(**options))
 

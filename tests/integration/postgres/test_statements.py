@@ -10,12 +10,12 @@ from attrs import fields, frozen
 import sql
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sequential_ids import SequentialIds
+from adapters.postgres.codec import array_literals
 from adapters.postgres.connections.connection import GatewayConnection
-from adapters.postgres.encoding import array_text
 from adapters.postgres.gateway_options import GatewayOptions
+from adapters.postgres.retention.partitions import first_of, slots_between
 from adapters.postgres.statement import Statement
 from adapters.postgres.statements import Statements, StatementsDiffer, load
-from adapters.postgres.storage.slots import first_of, slots_between
 from tests.sql_clocks import clock_reads
 
 SQL = Path(sql.__file__).parent
@@ -38,7 +38,7 @@ TIMES = (
 _IDS, _CLOCK = SequentialIds(), ManualClock()
 SOME_ID = _IDS.new(_CLOCK.now())
 _ROWS_READ = "SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables"
-SOME_KEY = {"request_ids": array_text.uuids([SOME_ID]), "owners": array_text.texts(["alice"])}
+SOME_KEY = {"request_ids": array_literals.uuids([SOME_ID]), "owners": array_literals.texts(["alice"])}
 
 
 @frozen
@@ -121,7 +121,7 @@ async def test_statements_by_key_use_an_index_whatever_the_size(database_url, st
         if filled:
             _fill(connection)
         sessions, executions = statements.sessions, statements.executions
-        ids = {**SOME_KEY, "execution_ids": array_text.uuids([SOME_ID])}
+        ids = {**SOME_KEY, "execution_ids": array_literals.uuids([SOME_ID])}
         begin = {"slots": "{1}", "started_ats": "{2026-01-01}", "allowances": "{1 s}", "waits": False}
         for statement, parameters in (
             (sessions.select_sessions, SOME_KEY),
@@ -178,7 +178,7 @@ async def test_a_page_of_the_history_touches_its_own_slots_only(database_url, st
     with psycopg.connect(database_url, autocommit=True) as connection:
         plan = _plan(connection, statements.executions.select_execution_page, {**page, **bounds})
         assert set(re.findall(r"on executions_(\d\d)", plan)) == {"03", "04"}
-        look = {**SOME_KEY, "execution_ids": array_text.uuids([SOME_ID]), "slots": "{5}", "named_slots": "{5}"}
+        look = {**SOME_KEY, "execution_ids": array_literals.uuids([SOME_ID]), "slots": "{5}", "named_slots": "{5}"}
         plan = _plan(connection, statements.executions.select_execution_counts, look)
         assert set(re.findall(r"on executions_(\d\d)", plan)) == {"05"}
         one = {"slot": 6, "owner": "alice", "execution_id": SOME_ID}
@@ -204,9 +204,9 @@ def test_literals_hold_what_is_hard_to_write(database_url):
         ((found, numbers, flags),) = connection.execute(
             "SELECT %s::text[], %s::double precision[], %s::boolean[]",
             [
-                array_text.texts(values),
-                array_text.numbers([1, None, 0.1, -3e300]),
-                array_text.booleans([True, None, False]),
+                array_literals.texts(values),
+                array_literals.numbers([1, None, 0.1, -3e300]),
+                array_literals.booleans([True, None, False]),
             ],
         ).fetchall()
     assert found == values

@@ -7,10 +7,10 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from adapters.postgres.storage.cleanup import empty_slot
-from adapters.postgres.storage.gauge import StorageGauge
-from adapters.postgres.storage.keeper import StorageKeeper
-from adapters.postgres.storage.slots import day_at
+from adapters.postgres.retention.cleanup import empty_slot
+from adapters.postgres.retention.gauge import StorageGauge
+from adapters.postgres.retention.history_budget import HistoryBudget
+from adapters.postgres.retention.partitions import day_at
 from domain.sessions.session import Session
 from domain.storage.storage import Part, StorageBudget
 from tests.contracts.storage import Storage
@@ -64,8 +64,8 @@ def days(storage, session, database_url):
 
 @pytest.fixture
 def keeper(led, statements):
-    def new(size_max_bytes: int | None) -> StorageKeeper:
-        return StorageKeeper.of(led, statements, StorageBudget(size_max_bytes, 7))
+    def new(size_max_bytes: int | None) -> HistoryBudget:
+        return HistoryBudget.of(led, statements, StorageBudget(size_max_bytes, 7))
 
     return new
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from adapters.postgres.storage.survey import StorageSurvey
+from adapters.postgres.retention.survey import StorageSurvey
 from domain.storage.storage import Part
 
 DAY = timedelta(days=1)

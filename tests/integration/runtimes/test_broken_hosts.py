@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from adapters.runtimes.options import RuntimeOptions
-from adapters.runtimes.script_runner import HttpScriptRunner
+from adapters.remote_runtime.options import RuntimeOptions
+from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.errors import RuntimeUnavailable
 from domain.executions.execution import ExecutionUnknown
 from domain.identity import ANONYMOUS

@@ -8,10 +8,10 @@ import pytest
 from typing_extensions import override
 
 from adapters.memory.script_runner import MemoryScriptRunner
-from adapters.runtimes.connection import Connection
-from adapters.runtimes.host import Host
-from adapters.runtimes.options import RuntimeOptions
-from adapters.runtimes.script_runner import HttpScriptRunner
+from adapters.remote_runtime.connection import HostConnection
+from adapters.remote_runtime.host import RemoteHost
+from adapters.remote_runtime.options import RuntimeOptions
+from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
 from domain.scripts.language import Language
@@ -83,7 +83,7 @@ async def test_a_check_whose_time_is_over_before_its_turn_is_overload(behind):
     listening, url = loopback_socket()
     options = RuntimeOptions(owner_checks_max=1)
     async with served(RuntimeHost(behind, RuntimeHostOptions()).app(), listening):
-        host = Host("host", Connection(url, options), options)
+        host = RemoteHost("host", HostConnection(url, options), options)
         await host.connection.open()
         ends_at = asyncio.get_running_loop().time() + 60
         first = asyncio.ensure_future(host.check(Language.PYTHON, script_of("a = 1"), ALICE, ends_at))

@@ -3,8 +3,8 @@
 import pytest
 
 from adapters.memory.script_runner import MemoryScriptRunner
-from adapters.runtimes.options import RuntimeOptions
-from adapters.runtimes.script_runner import HttpScriptRunner
+from adapters.remote_runtime.options import RuntimeOptions
+from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.scripts.language import Language
 from entrypoints.host.options import RuntimeHostOptions
 from entrypoints.runtime_host import create_host

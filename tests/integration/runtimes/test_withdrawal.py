@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack
 import pytest
 
 from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
-from adapters.runtimes.options import RuntimeOptions
-from adapters.runtimes.script_runner import HttpScriptRunner
+from adapters.remote_runtime.options import RuntimeOptions
+from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.errors import Overloaded, RuntimeUnavailable
 from domain.executions.execution import ExecutionUnknown
 from domain.scripts.language import Language

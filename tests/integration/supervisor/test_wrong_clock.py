@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from adapters.runtimes.options import RuntimeOptions
-from adapters.runtimes.script_runner import HttpScriptRunner
+from adapters.remote_runtime.options import RuntimeOptions
+from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.scripts.language import Language
 from tests.contracts.script_runs import new_session, report_of, result_of, run_of
 from tests.integration.embedded.conftest import seed

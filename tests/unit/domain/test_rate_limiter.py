@@ -8,7 +8,7 @@ from attrs import define, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.memory.limits import MemoryRateLedger
+from adapters.memory.limits import MemoryRateStore
 from adapters.memory.manual_clock import ManualClock
 from domain.errors import StorageUnavailable
 from domain.identity import Owner
@@ -28,7 +28,7 @@ class Fleet:
     policy: RatePolicy
     size: int = 1
     options: RateLimiterOptions = field(factory=RateLimiterOptions)
-    ledger: MemoryRateLedger = field(factory=MemoryRateLedger)
+    ledger: MemoryRateStore = field(factory=MemoryRateStore)
     clock: ManualClock = field(factory=ManualClock)
     now_ms: int = 0
     limiters: list[RateLimiter] = field(init=False)
@@ -154,7 +154,7 @@ async def test_what_may_have_been_told_is_not_told_again():
 
 
 @define(eq=False)
-class HeldLedger(MemoryRateLedger):
+class HeldLedger(MemoryRateStore):
     """Answers when the test lets it, and then fails if it is told to."""
 
     arrived: asyncio.Event = field(factory=asyncio.Event)

@@ -10,7 +10,7 @@ import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from adapters.postgres.connections.observing import CALLER
+from adapters.postgres.connections.observer import CALLER
 from domain.access.principal import ANYBODY
 from domain.identity import Owner
 from entrypoints.container.observation import trace_headers

@@ -5,7 +5,7 @@ import re
 import httpx2
 import pytest
 
-from adapters.memory.limits import MemoryRateLedger
+from adapters.memory.limits import MemoryRateStore
 from adapters.memory.manual_clock import ManualClock
 from domain.limits.rate import RatePolicy, RateVerdict
 from domain.limits.rate_limiter import RateLimiter
@@ -18,7 +18,7 @@ POLICIES = (RatePolicy("execute", 3, 3600), RatePolicy("sessions", 100, 60))
 
 
 def limited(*policies: RatePolicy) -> World:
-    guard = RateGuard(RateLimiter(MemoryRateLedger(), ManualClock()), policies)
+    guard = RateGuard(RateLimiter(MemoryRateStore(), ManualClock()), policies)
     return World.of(hooks=Hooks(guards=(guard,), charge=guard.charge))
 
 
@@ -94,7 +94,7 @@ async def test_a_batch_is_charged_for_each_of_its_items(client):
 
 async def test_a_batch_that_comes_back_when_it_is_told_to_is_granted(log_lines):
     now_s = 1000
-    limiter = RateLimiter(MemoryRateLedger(), ManualClock(), monotonic_ns=lambda: now_s * 1_000_000_000)
+    limiter = RateLimiter(MemoryRateStore(), ManualClock(), monotonic_ns=lambda: now_s * 1_000_000_000)
     guard = RateGuard(limiter, POLICIES)
     async with World.of(hooks=Hooks(guards=(guard,), charge=guard.charge)).client() as client:
         request_id = await initialized(client)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from adapters.postgres.connections.errors import Refused
+from adapters.postgres.connections.errors import StatementRefused
 
 
 class ManualSend:
@@ -28,7 +28,7 @@ class ManualSend:
         self._future(number).set_result(outcome)
 
     def refuse(self, number=None):
-        self.fail(Refused("this value"), number)
+        self.fail(StatementRefused("this value"), number)
 
     def fail(self, error, number=None):
         self._future(number).set_exception(error)

@@ -5,10 +5,10 @@ import contextvars
 
 import pytest
 
-from adapters.postgres.coalescing.coalescer import Coalescer, CoalescerOptions
-from adapters.postgres.coalescing.key_set import KeySet
-from adapters.postgres.connections.errors import Refused, TookTooLong
-from adapters.postgres.connections.observing import CALLER, Caller
+from adapters.postgres.batching.batch_keys import BatchKeys
+from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
+from adapters.postgres.connections.errors import StatementRefused, TookTooLong
+from adapters.postgres.connections.observer import CALLER, DatabaseWaiter
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 from tests.contracts.script_runs import until
 from tests.unit.postgres.manual_send import ManualSend, turns
@@ -88,7 +88,7 @@ async def test_a_batch_is_bounded_in_bytes_but_never_empty(send):
 
 
 async def test_calls_of_one_key_may_be_in_one_batch_and_stay_in_order(send):
-    calls = coalescer(send, key=lambda call: call[0], exclusive=KeySet())
+    calls = coalescer(send, key=lambda call: call[0], exclusive=BatchKeys())
     asked = ask(calls, "a1", "b1", "a2")
     await turns()
     assert send.batches == [["a1", "a2", "b1"]]
@@ -234,12 +234,12 @@ async def test_tracebacks_of_a_shared_failure_do_not_grow(send):
 async def test_a_refused_value_fails_its_own_caller_only(bad):
     async def send(calls):
         if bad in calls:
-            raise Refused(f"{bad} is bad")
+            raise StatementRefused(f"{bad} is bad")
         return [call * 10 for call in calls]
 
     asked = ask(coalescer(send, size=lambda call: 1), *range(7))
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
-    assert isinstance(outcomes.pop(bad), Refused)
+    assert isinstance(outcomes.pop(bad), StatementRefused)
     assert outcomes == [call * 10 for call in range(7) if call != bad]
 
 
@@ -249,7 +249,7 @@ async def test_one_refused_value_in_a_full_batch_costs_few_statements():
     async def send(calls):
         statements.append(calls)
         if 77 in calls:
-            raise Refused
+            raise StatementRefused
         return calls
 
     asked = ask(coalescer(send, size=lambda call: 1), *range(256))
@@ -319,7 +319,7 @@ async def test_a_statement_that_is_cancelled_from_inside_leaves_no_caller_waitin
 
 
 async def test_an_exclusive_key_is_in_one_batch_at_a_time_whatever_the_kind():
-    keys, first, second = KeySet(), ManualSend(), ManualSend()
+    keys, first, second = BatchKeys(), ManualSend(), ManualSend()
     begins = coalescer(first, exclusive=keys, key=lambda call: call[0])
     ends = coalescer(second, exclusive=keys, key=lambda call: call[0])
     ask(begins, "a1")
@@ -337,7 +337,7 @@ async def test_an_exclusive_key_is_in_one_batch_at_a_time_whatever_the_kind():
 
 
 async def test_a_held_key_goes_to_its_waiters_in_the_order_of_arrival():
-    keys, first, second = KeySet(), ManualSend(), ManualSend()
+    keys, first, second = BatchKeys(), ManualSend(), ManualSend()
     begins, ends = coalescer(first, exclusive=keys), coalescer(second, exclusive=keys)
     ask(begins, "a")
     await turns()
@@ -354,7 +354,7 @@ async def test_a_held_key_goes_to_its_waiters_in_the_order_of_arrival():
 
 
 async def test_what_a_full_batch_leaves_behind_of_a_key_waits_for_that_batch(send):
-    calls = coalescer(send, exclusive=KeySet(), key=lambda call: call[0], batch_max=2, concurrency=4)
+    calls = coalescer(send, exclusive=BatchKeys(), key=lambda call: call[0], batch_max=2, concurrency=4)
     ask(calls, "a1", "a2", "a3", "b1")
     await turns()
     assert send.batches == [["a1", "a2"], ["b1"]]
@@ -364,7 +364,7 @@ async def test_what_a_full_batch_leaves_behind_of_a_key_waits_for_that_batch(sen
 
 
 async def test_a_key_whose_waiters_have_all_left_is_free_again():
-    keys, first, second = KeySet(), ManualSend(), ManualSend()
+    keys, first, second = BatchKeys(), ManualSend(), ManualSend()
     begins, ends = coalescer(first, exclusive=keys), coalescer(second, exclusive=keys)
     ask(begins, "a")
     await turns()
@@ -380,7 +380,7 @@ async def test_a_key_whose_waiters_have_all_left_is_free_again():
 
 
 async def test_a_failed_batch_gives_its_keys_back(send):
-    keys = KeySet()
+    keys = BatchKeys()
     calls = coalescer(send, exclusive=keys)
     (asked,) = ask(calls, "a")
     await turns()
@@ -465,7 +465,7 @@ async def test_sizes_of_batches_and_the_wait_of_their_oldest_call_are_counted(se
 async def test_a_caller_is_told_what_they_waited_whatever_came_of_it(send):
     waits = []
 
-    class Waiting(Caller):
+    class Waiting(DatabaseWaiter):
         def waited(self, name, duration_s):
             waits.append((name, duration_s >= 0))
 
@@ -483,7 +483,7 @@ async def test_the_next_statement_leaves_beside_another_once_that_has_been_under
     loop = asyncio.get_running_loop()
     began_s = loop.time()
     with monkeypatch.context() as standing:
-        standing.setattr("adapters.postgres.coalescing.coalescer.time.monotonic", lambda: began_s)
+        standing.setattr("adapters.postgres.batching.coalescer.time.monotonic", lambda: began_s)
         for call in "abc":
             ask(calls, call)
             await turns()
@@ -499,7 +499,7 @@ async def test_the_next_statement_leaves_beside_another_once_that_has_been_under
 async def test_what_is_left_of_a_pause_is_not_spent_by_asking_again_in_every_turn(send, monkeypatch):
     loop, pauses_s = asyncio.get_running_loop(), []
     monkeypatch.setattr(loop, "call_later", lambda pause_s, *_, **__: pauses_s.append(pause_s))
-    monkeypatch.setattr("adapters.postgres.coalescing.coalescer.time.monotonic", lambda: 1.0)
+    monkeypatch.setattr("adapters.postgres.batching.coalescer.time.monotonic", lambda: 1.0)
     calls = coalescer(send, overlap_s=0.0001)
     ask(calls, "a")
     await turns()

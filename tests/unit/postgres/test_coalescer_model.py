@@ -6,9 +6,9 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.postgres.coalescing.coalescer import Coalescer, CoalescerOptions
-from adapters.postgres.coalescing.key_set import KeySet
-from adapters.postgres.connections.errors import Refused
+from adapters.postgres.batching.batch_keys import BatchKeys
+from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
+from adapters.postgres.connections.errors import StatementRefused
 from domain.errors import StorageUnavailable
 from tests.unit.postgres.manual_send import turns
 
@@ -28,7 +28,7 @@ class World:
 
     def __init__(self, *, exclusive):
         self.exclusive = exclusive
-        self.keys = KeySet()
+        self.keys = BatchKeys()
         self.coalescers = [self.coalescer(kind) for kind in range(KINDS)]
         self.callers = {}
         self.cancelled_unsent = set()
@@ -76,7 +76,7 @@ class World:
 
     def outcome(self, calls, how):
         if any(bad for _, _, bad in calls):
-            raise Refused
+            raise StatementRefused
         if how == "fail":
             raise StorageUnavailable
         answers = [("answer", call) for call in calls]
@@ -127,7 +127,7 @@ class World:
 
     def check_outcome(self, call, task):
         error = task.exception()
-        if isinstance(error, Refused):
+        if isinstance(error, StatementRefused):
             assert call[2], "a good value was refused"
         elif isinstance(error, KeyError):
             assert error is self.ended[call]

@@ -5,8 +5,8 @@ import time
 import pytest
 from psycopg import errors
 
-from adapters.postgres.connections.errors import CUT, NO_CONNECTION, Refused, StillLocked, TookTooLong, judge
-from adapters.postgres.connections.lane import AttemptFailed
+from adapters.postgres.connections.errors import CUT, NO_CONNECTION, StatementRefused, StillLocked, TookTooLong, judge
+from adapters.postgres.connections.statement_pool import AttemptFailed
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.statement import Statement
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
@@ -49,7 +49,7 @@ def failed(*verdicts):
 
 async def outcome_of(statement, *outcomes, **options):
     made, lane = gateway(*outcomes, attempts_max=3)  # few, as each is followed by a pause
-    with pytest.raises((StorageUnavailable, Overloaded, ShuttingDown, Refused)) as caught:
+    with pytest.raises((StorageUnavailable, Overloaded, ShuttingDown, StatementRefused)) as caught:
         await made.fetch(statement, {}, **options)
     return caught.value, len(lane.outcomes)
 
@@ -146,7 +146,7 @@ async def test_a_refusal_is_passed_on_where_nothing_was_sent(refusal):
 
 async def test_a_refused_value_is_not_tried_again():
     error, left = await outcome_of(WRITE, *failed(REFUSED, REFUSED))
-    assert isinstance(error, Refused)
+    assert isinstance(error, StatementRefused)
     assert left == 1
 
 

@@ -3,7 +3,7 @@
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from adapters.postgres.coalescing.locking_writes import _LOOKS_MAX
+from adapters.postgres.batching.locking_writes import _LOOKS_MAX
 from adapters.postgres.gateway_options import GatewayOptions
 from adapters.postgres.statement import Statement
 

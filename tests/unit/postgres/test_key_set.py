@@ -1,16 +1,16 @@
 """Keys are held by one at a time."""
 
-from adapters.postgres.coalescing.key_set import KeySet
+from adapters.postgres.batching.batch_keys import BatchKeys
 
 
 def test_a_free_key_is_taken_at_once():
-    keys = KeySet()
+    keys = BatchKeys()
     assert keys.take("a", lambda key: None)
     assert keys.take("b", lambda key: None)
 
 
 def test_a_released_key_goes_to_those_in_line_in_order():
-    keys, granted = KeySet(), []
+    keys, granted = BatchKeys(), []
     assert keys.take("a", granted.append)
     assert not keys.take("a", lambda key: granted.append(("first", key)))
     assert not keys.take("a", lambda key: granted.append(("second", key)))
@@ -21,7 +21,7 @@ def test_a_released_key_goes_to_those_in_line_in_order():
 
 
 def test_a_key_without_a_line_is_forgotten():
-    keys = KeySet()
+    keys = BatchKeys()
     keys.take("a", lambda key: None)
     keys.release("a")
     assert len(keys) == 0

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from adapters.postgres.coalescing.coalescer import CoalescerOptions
-from adapters.postgres.coalescing.key_set import KeySet
-from adapters.postgres.coalescing.locking_writes import SKIPPED, LockingWrites
+from adapters.postgres.batching.batch_keys import BatchKeys
+from adapters.postgres.batching.coalescer import CoalescerOptions
+from adapters.postgres.batching.locking_writes import SKIPPED, LockingWrites
 from adapters.postgres.connections.errors import StillLocked
-from adapters.postgres.connections.observing import CALLER
+from adapters.postgres.connections.observer import CALLER
 from domain.errors import StorageUnavailable
 
 
@@ -34,7 +34,7 @@ class Rows:
 
 def writes_to(rows):
     return LockingWrites(
-        "write", rows.send, key=lambda call: call, size=len, options=CoalescerOptions(), exclusive=KeySet()
+        "write", rows.send, key=lambda call: call, size=len, options=CoalescerOptions(), exclusive=BatchKeys()
     )
 
 
@@ -53,7 +53,7 @@ async def test_a_row_that_is_let_go_is_written_by_the_statement_that_waits():
         return await rows.send(calls, lane)
 
     writes = LockingWrites(
-        "write", send, key=lambda call: call, size=len, options=CoalescerOptions(), exclusive=KeySet()
+        "write", send, key=lambda call: call, size=len, options=CoalescerOptions(), exclusive=BatchKeys()
     )
     assert await writes.ask("a") == "a written"
     assert [lane for lane, _ in rows.statements] == ["main", "waiting"]

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from adapters.postgres.storage.slots import SLOTS, day_of, slot_of, slots_between
+from adapters.postgres.retention.partitions import SLOTS, day_of, slot_of, slots_between
 from tests.foreign_ids import EXTREMES, random_v4
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.postgres.encoding.told import report_of, report_text
+from adapters.postgres.codec.stored_responses import report_of, report_text
 from domain.executions.execution import Failure, FailureCode, ScriptReport
 from domain.json_text import JsonText
 

@@ -4,15 +4,15 @@ import re
 
 import pytest
 
-from adapters.postgres.migrations.migration import Migration, load_migrations
-from adapters.postgres.migrations.way_back import (
+from adapters.postgres.migrations.down import (
+    Destruction,
     DestructionRefused,
-    Loss,
-    StepBack,
-    WayBack,
+    DownMigration,
+    PlannedDown,
     parse_way_back,
     require_allowed,
 )
+from adapters.postgres.migrations.migration import Migration, load_migrations
 
 STEPS = load_migrations()
 
@@ -23,7 +23,7 @@ _COLUMN = re.compile(r"ALTER TABLE (meta\.\w+) DROP COLUMN (\w+)")
 _CHOSEN = re.compile(r"meta\.\w+")
 
 
-def undeclared_in(way_back: WayBack) -> list[str]:
+def undeclared_in(way_back: DownMigration) -> list[str]:
     """Return the statements that may delete data which no section counts, or counts without a lock."""
     return [each for each in statements_of(way_back.statements) if not is_declared(each, way_back)]
 
@@ -33,7 +33,7 @@ def statements_of(text: str) -> list[str]:
     return [each.strip() for each in plain.split(";") if each.strip()]
 
 
-def is_declared(statement: str, way_back: WayBack) -> bool:
+def is_declared(statement: str, way_back: DownMigration) -> bool:
     if _NO_DATA.match(statement):
         return True
     if column := _COLUMN.fullmatch(statement):
@@ -76,7 +76,7 @@ def test_a_deletion_that_is_not_declared_is_found(statement: str):
 
 
 def test_a_file_without_sections_is_all_way_back():
-    assert parse_way_back("DROP INDEX meta.i;\n") == WayBack("", {}, "DROP INDEX meta.i;\n")
+    assert parse_way_back("DROP INDEX meta.i;\n") == DownMigration("", {}, "DROP INDEX meta.i;\n")
 
 
 def test_a_file_whose_sections_lack_the_way_back_is_refused():
@@ -94,21 +94,24 @@ def test_a_file_whose_sections_lack_the_way_back_is_refused():
     ],
 )
 def test_a_loss_is_told_in_words(counts: dict[str, int], text: str):
-    assert Loss("kind", counts).text == text
+    assert Destruction("kind", counts).text == text
 
 
 def test_a_kind_without_rows_is_no_loss():
-    assert not Loss("functions", {"functions": 0, "versions": 0})
-    assert Loss("functions", {"functions": 0, "versions": 1})
+    assert not Destruction("functions", {"functions": 0, "versions": 0})
+    assert Destruction("functions", {"functions": 0, "versions": 1})
 
 
 def test_a_refusal_names_each_step_with_what_it_would_delete_and_its_option():
-    steps = [StepBack("0002_b", [Loss("b", {"bees": 2}), Loss("c", {"cats": 1})]), StepBack("0001_a", [])]
+    steps = [
+        PlannedDown("0002_b", [Destruction("b", {"bees": 2}), Destruction("c", {"cats": 1})]),
+        PlannedDown("0001_a", []),
+    ]
     with pytest.raises(DestructionRefused) as refused:
         require_allowed(steps, {"c"})
     assert str(refused.value) == (
         "Going down would delete data.\n0002_b would delete 2 bees: add --destroy-b to allow it.\nNothing was changed."
     )
     with pytest.raises(DestructionRefused, match=r"Taken back before: 0003_d\.$"):
-        require_allowed(steps, {"c"}, [StepBack("0003_d", [])])
+        require_allowed(steps, {"c"}, [PlannedDown("0003_d", [])])
     require_allowed(steps, {"b", "c"})

@@ -2,8 +2,8 @@
 
 import pytest
 
-from adapters.runtimes.options import RuntimeOptions
-from adapters.runtimes.script_runner import HttpScriptRunner
+from adapters.remote_runtime.options import RuntimeOptions
+from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.scripts.language import Language
 
 HOST = "http://one.test"

@@ -7,8 +7,8 @@ import pytest
 import respx
 from respx import MockResponse
 
-from adapters.runtimes.options import RuntimeOptions
-from adapters.runtimes.script_runner import HttpScriptRunner
+from adapters.remote_runtime.options import RuntimeOptions
+from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.errors import Overloaded, RuntimeUnavailable
 from domain.executions.execution import ExecutionUnknown, FailureCode
 from domain.scripts.language import Language

@@ -7,9 +7,9 @@ import httpx2
 import pytest
 from respx import MockResponse
 
-from adapters.runtimes.options import RuntimeOptions
-from adapters.runtimes.rendezvous import ranked
-from adapters.runtimes.script_runner import HttpScriptRunner
+from adapters.remote_runtime.options import RuntimeOptions
+from adapters.remote_runtime.rendezvous import ranked
+from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.errors import Overloaded, RuntimeUnavailable, StorageUnavailable
 from domain.executions.execution import ExecutionUnknown
 from domain.identity import ANONYMOUS, SessionRef

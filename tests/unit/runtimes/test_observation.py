@@ -9,8 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from starlette.middleware import Middleware
 
 from adapters.memory.script_runner import MemoryScriptRunner
-from adapters.runtimes.options import RuntimeOptions
-from adapters.runtimes.script_runner import HttpScriptRunner
+from adapters.remote_runtime.options import RuntimeOptions
+from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.scripts.language import Language
 from entrypoints.configuration.loading import load_settings
 from entrypoints.container.host import create_runtime_host

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from adapters.runtimes.places import Places
+from adapters.remote_runtime.run_limiter import RunLimiter
 from domain.errors import Overloaded
 
 
 async def test_places_are_given_in_the_order_of_asking():
-    places, order = Places(1, 10, 5), []
+    places, order = RunLimiter(1, 10, 5), []
 
     async def take(name: str) -> None:
         await places.take()
@@ -25,7 +25,7 @@ async def test_places_are_given_in_the_order_of_asking():
 
 
 async def test_a_newcomer_does_not_take_the_place_that_was_handed_over():
-    places = Places(1, 0, 5)
+    places = RunLimiter(1, 0, 5)
     await places.take()
     with pytest.raises(Overloaded):
         await places.take()
@@ -34,7 +34,7 @@ async def test_a_newcomer_does_not_take_the_place_that_was_handed_over():
 
 
 async def test_a_place_handed_to_a_waiter_that_is_cancelled_is_passed_on():
-    places = Places(1, 10, 5)
+    places = RunLimiter(1, 10, 5)
     await places.take()
     first, second = (asyncio.ensure_future(places.take()) for _ in range(2))
     await asyncio.sleep(0)
@@ -45,7 +45,7 @@ async def test_a_place_handed_to_a_waiter_that_is_cancelled_is_passed_on():
 
 
 async def test_a_waiter_that_left_is_skipped():
-    places = Places(1, 10, 5)
+    places = RunLimiter(1, 10, 5)
     await places.take()
     first, second = (asyncio.ensure_future(places.take()) for _ in range(2))
     await asyncio.sleep(0)
@@ -57,7 +57,7 @@ async def test_a_waiter_that_left_is_skipped():
 
 
 async def test_a_wait_ends_in_time():
-    places = Places(1, 10, 0.01)
+    places = RunLimiter(1, 10, 0.01)
     await places.take()
     with pytest.raises(Overloaded):
         await places.take()

@@ -10,11 +10,11 @@ import pytest
 import structlog
 from attrs import define, evolve, field
 
+from adapters.jwt.claims import ClaimRules
+from adapters.jwt.jwks import Jwks, JwksOptions
+from adapters.jwt.keys import secret_key
+from adapters.jwt.verifier import JwtVerifier
 from adapters.memory.manual_clock import ManualClock
-from adapters.tokens.claims import ClaimRules
-from adapters.tokens.jwks import Jwks, JwksOptions
-from adapters.tokens.keys import secret_key
-from adapters.tokens.verifier import JwtVerifier
 from domain.access.credentials import CredentialRefused, JwksUnavailable
 from domain.identity import Owner
 from tests.unit.tokens.forge import RSA, RSA_OTHER, SECRET, claims, eddsa, hs256, pem, rs256, token

@@ -4,7 +4,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from adapters.tokens.keys import WrongKey, jwk_key, pem_key, secret_key
+from adapters.jwt.keys import WrongKey, jwk_key, pem_key, secret_key
 from tests.unit.tokens.forge import EC, ED, RSA, b64, pem
 
 

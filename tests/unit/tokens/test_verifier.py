@@ -8,11 +8,11 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 
+from adapters.jwt.claims import ClaimRules
+from adapters.jwt.issuer import issue_token
+from adapters.jwt.keys import WrongKey, pem_key, secret_key
+from adapters.jwt.verifier import JwtVerifier
 from adapters.memory.manual_clock import ManualClock
-from adapters.tokens.claims import ClaimRules
-from adapters.tokens.issuer import issue_token
-from adapters.tokens.keys import WrongKey, pem_key, secret_key
-from adapters.tokens.verifier import JwtVerifier
 from domain.access.credentials import CREDENTIAL_SIZE_MAX, CredentialRefused
 from domain.access.principal import Principal, Scope
 from domain.identity import Owner

@@ -1,0 +1,220 @@
+"""A bounded set of connections, and one statement on one of them."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import structlog
+from attrs import frozen
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+
+from adapters.postgres.connections.connection import GatewayConnection, Rows
+from adapters.postgres.connections.errors import CUT, CUT_SHORT, NO_CONNECTION, RetryDecision, judge
+from adapters.postgres.connections.failure_log import FailureLog
+from adapters.postgres.connections.observer import StatementObserver, failure_class
+from adapters.postgres.connections.socket_deadline import SocketDeadline, looks_alive
+from adapters.postgres.gateway_options import GatewayOptions
+from adapters.postgres.statement import Statement
+from domain.errors import Overloaded, ShuttingDown
+
+_CLOSE_TIMEOUT_S = 1.0
+_RECONNECT_PAUSE_S = 0.25
+_UTC = (b"UTC", b"Etc/UTC")
+
+_log = structlog.get_logger(__name__)
+
+
+@frozen
+class StatementPoolStats:
+    """Connections (open or being opened, at most, idle), calls waiting for one, statements under way.
+
+    `connects` are the attempts to connect since the start, `connect_errors` those that failed.
+    """
+
+    pool_size: int
+    pool_size_max: int
+    pool_idle: int
+    pool_waiting: int
+    in_flight: int
+    connects: int
+    connect_errors: int
+
+
+class AttemptFailed(Exception):
+    """One attempt at a statement failed; its cause is the driver's error."""
+
+    def __init__(self, verdict: RetryDecision) -> None:
+        super().__init__(verdict)
+        self.verdict = verdict
+
+
+class StatementPool:
+    """Connections that share a bound; a statement on them ends by its socket deadline, whatever the server does."""
+
+    def __init__(
+        self,
+        name: str,
+        size_max: int,
+        options: GatewayOptions,
+        observe: StatementObserver | None,
+        on_server_left: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._options = options
+        self._observe = observe
+        self._on_server_left = on_server_left
+        self._failures = FailureLog()
+        self._tasks: set[asyncio.Task[Rows | Exception]] = set()
+        self._answered_at_s = float("-inf")
+        self._closed = False
+        self._pool: AsyncConnectionPool[GatewayConnection] = AsyncConnectionPool(
+            options.conninfo,
+            connection_class=GatewayConnection,
+            kwargs={
+                "autocommit": True,
+                "prepare_threshold": 0 if options.prepares else None,
+                "address_timeout_s": options.connect_timeout_s,
+            },
+            name=name,
+            min_size=1,
+            max_size=size_max,
+            open=False,
+            configure=self._configure,
+            timeout=options.pool_timeout_s,
+            max_waiting=options.pool_queue_max,
+            # Below the pool's own pause, which doubles, so that each attempt is followed by this one.
+            reconnect_timeout=_RECONNECT_PAUSE_S * random.uniform(0.8, 1.2),  # noqa: S311  # keeps controllers apart
+            reconnect_failed=_persist,
+        )
+
+    def stats(self) -> StatementPoolStats:
+        """Return the present figures."""
+        pool = self._pool.get_stats()  # a counter that is zero may be missing
+        return StatementPoolStats(
+            pool_size=pool.get("pool_size", 0),
+            pool_size_max=self._pool.max_size,
+            pool_idle=pool.get("pool_available", 0),
+            pool_waiting=pool.get("requests_waiting", 0),
+            in_flight=len(self._tasks),
+            connects=pool.get("connections_num", 0),
+            connect_errors=pool.get("connections_errors", 0),
+        )
+
+    async def open(self) -> None:
+        """Begin to connect, and return."""
+        await self._pool.open(wait=False)
+
+    async def close(self) -> None:
+        """Wait for the statements under way, which are bounded, and close the connections."""
+        self._closed = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self._options.socket_timeout_s + _CLOSE_TIMEOUT_S)
+        await self._pool.close(timeout=_CLOSE_TIMEOUT_S)
+
+    async def drop_idle(self) -> None:
+        """Close the idle connections, and those in use as they come back."""
+        await self._pool.drain()
+
+    async def attempt(self, statement: Statement, parameters: Mapping[str, object], until_s: float) -> Rows:
+        """Run the statement once, and end by `until_s` (of `time.monotonic`) at the latest.
+
+        Cancelling the call leaves a statement that was sent to its own end.
+
+        Raises AttemptFailed, Overloaded, ShuttingDown, or the driver's error where it tells of a bug.
+        """
+        connection = await self._connection(self._pool_patience_s(until_s - time.monotonic()))
+        socket_s = min(self._options.socket_timeout_s, until_s - time.monotonic())
+        work = self._run(connection, statement, parameters, socket_s)
+        task = asyncio.get_running_loop().create_task(work, name=statement.name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        outcome = await asyncio.shield(task)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def _pool_patience_s(self, left_s: float) -> float:
+        """Return how long to wait for a connection, so that the statement has its time, or half of what is left."""
+        return min(self._options.pool_timeout_s, max(left_s - self._options.socket_timeout_s, left_s / 2))
+
+    async def _connection(self, timeout_s: float) -> GatewayConnection:
+        since_s = time.monotonic()
+        try:
+            while True:
+                connection = await self._pool.getconn(timeout=since_s + timeout_s - time.monotonic())
+                if looks_alive(connection):
+                    return connection
+                await self._give_back(connection, spent=True)
+        except PoolClosed as error:
+            raise (ShuttingDown() if self._closed else AttemptFailed(NO_CONNECTION)) from error
+        except TooManyRequests as error:
+            # The pool counts whoever has given up, too, until it has a connection again.
+            raise self._in_vain(since_s - self._options.pool_timeout_s) from error
+        except PoolTimeout as error:
+            raise self._in_vain(since_s) from error
+
+    def _in_vain(self, since_s: float) -> Overloaded | AttemptFailed:
+        """Return what it means to get no connection: a database that has answered others since is there, and busy."""
+        return Overloaded("the database") if self._answered_at_s >= since_s else AttemptFailed(NO_CONNECTION)
+
+    async def _run(
+        self, connection: GatewayConnection, statement: Statement, parameters: Mapping[str, object], timeout_s: float
+    ) -> Rows | Exception:
+        """Return rows or the failure: nobody may be left to raise it to."""
+        started_s = time.monotonic()
+        spent = True
+        failure: str | None = None
+        try:
+            with SocketDeadline(connection, timeout_s) as deadline:
+                rows = await connection.run(statement, parameters)
+            spent = False
+        except Exception as error:  # noqa: BLE001  # judged, and raised to the caller
+            verdict = self._judge(error, timeout_s if deadline.passed else None)
+            spent, failure = verdict.connection_spent, failure_class(error, verdict)
+            self._failures.note(statement.name, error, verdict)
+            if verdict.server_left:
+                await self._on_server_left(started_s)
+            return _failure(verdict, error)
+        else:
+            return rows
+        finally:
+            self._note(statement, time.monotonic() - started_s, failure, answered=not spent)
+            await self._give_back(connection, spent=spent)
+
+    def _judge(self, error: Exception, cut_after_s: float | None) -> RetryDecision:
+        if cut_after_s is None:
+            return judge(error)
+        return CUT if cut_after_s >= self._options.socket_timeout_s else CUT_SHORT
+
+    def _note(self, statement: Statement, duration_s: float, failure: str | None, *, answered: bool) -> None:
+        if answered:
+            self._answered_at_s = time.monotonic()
+        if self._observe is not None:
+            self._observe(statement.name, duration_s, failure)
+        if duration_s >= self._options.slow_statement_s:
+            _log.warning("slow_statement", statement=statement.name, duration_ms=round(duration_s * 1000, 1))
+
+    async def _give_back(self, connection: GatewayConnection, *, spent: bool) -> None:
+        if spent:
+            await connection.close()
+        await self._pool.putconn(connection)
+
+    async def _configure(self, connection: GatewayConnection) -> None:
+        if connection.pgconn.parameter_status(b"TimeZone") not in _UTC:
+            with SocketDeadline(connection, self._options.socket_timeout_s):
+                await connection.execute("SET TIME ZONE 'UTC'")
+
+
+def _failure(verdict: RetryDecision, error: Exception) -> Exception:
+    if not (verdict.passing or verdict.refused):
+        return error
+    failed = AttemptFailed(verdict)
+    failed.__cause__ = error
+    return failed
+
+
+async def _persist(pool: AsyncConnectionPool[Any]) -> None:
+    """Go on connecting: the pool gives up for good once its last connection is lost."""
+    if pool.get_stats()["pool_size"] == 0:
+        await pool.check()

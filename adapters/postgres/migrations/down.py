@@ -1,0 +1,83 @@
+"""How a step of the schema is taken back, and what that deletes."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+
+from attrs import field, frozen
+
+_SECTION = re.compile(r"^-- (lock|destroys [a-z-]+|way back)$", re.MULTILINE)
+_DESTROYS = "destroys "
+
+
+@frozen
+class DownMigration:
+    """The sections of a `.down.sql` file.
+
+    Each section begins with a comment on a line of its own. `-- lock` holds the statement that locks the tables whose
+    rows are deleted. `-- destroys KIND` holds the query that counts these rows: one row, whose first column is the
+    main count. `-- way back` holds the statements that change the schema. A file without sections deletes no data.
+    """
+
+    lock: str = field(repr=False)
+    counts: Mapping[str, str] = field(repr=False)
+    """The query that counts the rows to be deleted, by kind of data."""
+    statements: str = field(repr=False)
+
+
+@frozen
+class Destruction:
+    """The rows of one kind of data that a step deletes, by what they are."""
+
+    kind: str
+    counts: Mapping[str, int]
+
+    @property
+    def text(self) -> str:
+        """Say it in words, such as `37 functions (52 versions, 1 session pin)`."""
+        (main, number), *others = self.counts.items()
+        beside = ", ".join(_counted(other, name) for name, other in others if other)
+        return f"{_counted(number, main)} ({beside})" if beside else _counted(number, main)
+
+    def __bool__(self) -> bool:
+        """Whether there are any rows."""
+        return any(self.counts.values())
+
+
+@frozen
+class PlannedDown:
+    """A step by its name, and what taking it back deletes: only kinds of data that have rows."""
+
+    name: str
+    losses: Sequence[Destruction]
+
+
+class DestructionRefused(Exception):
+    """Steps would delete data of kinds that the caller has not allowed."""
+
+
+def parse_way_back(text: str) -> DownMigration:
+    """Take a `.down.sql` file apart; raises ValueError when it has sections, but no `-- way back`."""
+    before, *parts = _SECTION.split(text)
+    sections = dict(zip(parts[::2], parts[1::2], strict=True)) or {"way back": before}
+    if "way back" not in sections:
+        raise ValueError("A .down.sql file with sections needs one that is called `-- way back`.")
+    counts = {name.removeprefix(_DESTROYS): sections[name] for name in sections if name.startswith(_DESTROYS)}
+    return DownMigration(sections.get("lock", ""), counts, sections["way back"])
+
+
+def require_allowed(steps: Sequence[PlannedDown], allowed: Collection[str], taken: Sequence[PlannedDown] = ()) -> None:
+    """Raise DestructionRefused unless all data that these steps delete are of an allowed kind.
+
+    `taken` are the steps that were taken back before, for the message.
+    """
+    refused = [(step, loss) for step in steps for loss in step.losses if loss.kind not in allowed]
+    if not refused:
+        return
+    lines = [f"{step.name} would delete {loss.text}: add --destroy-{loss.kind} to allow it." for step, loss in refused]
+    before = f"Taken back before: {', '.join(step.name for step in taken)}." if taken else "Nothing was changed."
+    raise DestructionRefused("\n".join(["Going down would delete data.", *lines, before]))
+
+
+def _counted(number: int, name: str) -> str:
+    words = name.replace("_", " ")
+    return f"{number} {words.removesuffix('s') if number == 1 else words}"

@@ -1,0 +1,132 @@
+"""Everything that PostgreSQL stores about one id."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from attrs import define
+from typing_extensions import override
+
+from adapters.postgres.clock.disciplined import DisciplinedClock
+from adapters.postgres.codec import array_literals
+from adapters.postgres.codec.rows import session_of
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.retention.gauge import StorageGauge
+from adapters.postgres.retention.partitions import day_at, day_of, slot_of, slots_between
+from adapters.postgres.statement import Statement
+from adapters.postgres.statements import Statements
+from domain.executions.execution import Execution, OpenExecution, Outcome
+from domain.identity import Owner, SessionRef, uuid7_time
+from domain.sessions.session import Session
+from domain.timeline import (
+    ClockReading,
+    ExecutionTrace,
+    FunctionTrace,
+    HistoryTrace,
+    KeyTrace,
+    Timeline,
+    TimelineReader,
+)
+
+_OPEN_MAX = 20
+_KEYS_MAX = 100_000
+
+
+@define(eq=False)
+class PostgresTimelineReader(TimelineReader):
+    """Looks into every table by its index; `key_lifetime` is how long idempotency keys are remembered."""
+
+    _gateway: Gateway
+    _statements: Statements
+    _clock: DisciplinedClock
+    _key_lifetime: timedelta
+
+    @override
+    async def read(self, identifier: UUID) -> Timeline:
+        execution = await self._execution(identifier)
+        request_id = identifier if execution is None else _session_of(execution)
+        session = await self._session(request_id)
+        return Timeline(
+            identifier=identifier,
+            clock=self._reading(),
+            session=session,
+            execution=execution,
+            history=await self._history(request_id),
+            open=await self._open(request_id),
+            keys=await self._keys(request_id),
+            taken=await self._taken(identifier),
+            function=None if session is None else await self._function(session),
+            shortened=await StorageGauge(self._gateway, self._statements.storage).shortened(),
+        )
+
+    def _reading(self) -> ClockReading:
+        return ClockReading(self._clock.now(), self._clock.error_bound_ms or 0.0, self._clock.offset_ms or 0.0)
+
+    async def _execution(self, execution_id: UUID) -> ExecutionTrace | None:
+        named, slot = {"execution_id": execution_id}, slot_of(execution_id)
+        found = await self._rows(self._statements.explain.select_open_trace, named)
+        if found:
+            return ExecutionTrace(slot, open=_open_execution(found[0]))
+        found = await self._rows(self._statements.explain.select_execution_trace, {**named, "slot": slot})
+        return ExecutionTrace(slot, ended=_execution(found[0])) if found else None
+
+    async def _session(self, request_id: UUID) -> Session | None:
+        found = await self._rows(self._statements.explain.select_session_trace, {"request_id": request_id})
+        return session_of(found[0]) if found else None
+
+    async def _history(self, request_id: UUID) -> HistoryTrace:
+        slots = list(slots_between(day_of(request_id), day_at(self._clock.now())))
+        if not slots:
+            return HistoryTrace()
+        rows = await self._rows(
+            self._statements.explain.select_history_trace,
+            {"slots": array_literals.numbers(slots), "request_id": request_id},
+        )
+        return HistoryTrace(
+            counts={Outcome(outcome): count for outcome, count, *_ in rows},
+            owner=Owner(rows[0][2]) if rows else None,
+            first=min((row[3] for row in rows), default=None),
+            last=max((row[4] for row in rows), default=None),
+        )
+
+    async def _open(self, request_id: UUID) -> Sequence[OpenExecution]:
+        asked = {"request_id": request_id, "rows_max": _OPEN_MAX}
+        return [_open_execution(row) for row in await self._rows(self._statements.explain.select_open_traces, asked)]
+
+    async def _keys(self, request_id: UUID) -> Sequence[KeyTrace]:
+        asked = {"request_id": request_id, "rows_max": _KEYS_MAX}
+        return [KeyTrace(*row) for row in await self._rows(self._statements.explain.select_key_traces, asked)]
+
+    async def _taken(self, winner: UUID) -> KeyTrace | None:
+        expires_at = uuid7_time(winner) + self._key_lifetime
+        asked = {"winner": winner, "expires_at": expires_at}
+        rows = await self._rows(self._statements.explain.select_taken_key, asked)
+        return KeyTrace(*rows[0]) if rows else None
+
+    async def _function(self, session: Session) -> FunctionTrace | None:
+        if session.function_version is None:
+            return None
+        title = session.language_title
+        asked = {"language": title.language, "title": title.title}
+        rows = await self._rows(self._statements.explain.select_function_trace, asked)
+        return FunctionTrace(*rows[0]) if rows else None
+
+    async def _rows(self, statement: Statement, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        return await self._gateway.fetch(statement, parameters)
+
+
+def _session_of(trace: ExecutionTrace) -> UUID:
+    known = trace.open or trace.ended
+    assert known is not None
+    return known.key.request_id
+
+
+def _open_execution(row: tuple[Any, ...]) -> OpenExecution:
+    request_id, owner, execution_id, deadline_at = row
+    return OpenExecution(SessionRef(Owner(owner), request_id), execution_id, deadline_at)
+
+
+def _execution(row: tuple[Any, ...]) -> Execution:
+    request_id, owner, execution_id, outcome, *figures = row
+    return Execution(SessionRef(Owner(owner), request_id), execution_id, Outcome(outcome), *figures)

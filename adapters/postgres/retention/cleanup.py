@@ -1,0 +1,194 @@
+"""Removes what is past its retention, little by little."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime, timedelta
+
+import structlog
+from attrs import define, evolve, field, frozen, validators
+
+from adapters.postgres.codec import array_literals
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.retention.history_budget import HistoryBudget
+from adapters.postgres.retention.partitions import SLOTS, day_at, first_of
+from adapters.postgres.statements import CleanupStatements
+from domain.clock import Clock
+from domain.errors import StorageUnavailable, Unavailable
+from domain.identity import uuid7_time
+
+_HISTORY_DAYS_MAX = SLOTS - 2
+_NEXT_DAY_MARGIN = timedelta(hours=1)
+"""So long before a day begins its slot is left alone, whatever the clocks of other controllers say."""
+
+_PINNING_MAX = timedelta(hours=1)
+"""So long after a version was replaced a session may still come to be pinned to it, with a wide margin."""
+
+_log = structlog.get_logger(__name__)
+
+
+@frozen
+class CleanupOptions:
+    """Rows in one statement, statements in one sweep, and pauses in seconds."""
+
+    batch_max: int = field(default=400, validator=validators.ge(1))
+    batch_min: int = field(default=10, validator=validators.ge(1))
+    batches_max: int = 2500
+    batch_pause_s: float = 0.01
+    pause_s: float = 30.0
+
+
+@frozen
+class Retention:
+    """How long an ended session can still be told from one that never was, and how long its history is kept."""
+
+    sessions: timedelta
+    history: timedelta = field(validator=validators.le(timedelta(days=_HISTORY_DAYS_MAX)))
+
+
+@define
+class CleanupStats:
+    """Counts since the start; the lag is how far the oldest session is past its retention, in seconds."""
+
+    sessions_removed: int = 0
+    executions_overdue: int = 0
+    keys_removed: int = 0
+    versions_removed: int = 0
+    slots_emptied: int = 0
+    sweeps: int = 0
+    sweeps_failed: int = 0
+    lag_s: float | None = None
+    swept_at: datetime | None = None
+
+
+@define(eq=False)
+class Cleanup:
+    """Any number of controllers may clean at any time; none takes what another has in hand."""
+
+    _gateway: Gateway
+    _statements: CleanupStatements
+    _clock: Clock
+    _retention: Retention
+    _storage: HistoryBudget
+    _options: CleanupOptions = field(factory=CleanupOptions)
+    _sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    _batch: int = field(init=False)
+    _stats: CleanupStats = field(init=False, factory=CleanupStats)
+
+    def __attrs_post_init__(self) -> None:
+        self._batch = self._options.batch_max
+
+    async def run(self) -> None:
+        """Sweep for ever; a database that is away, or busy, is tried again after the pause."""
+        while True:
+            try:
+                await self.sweep()
+            except Unavailable as error:
+                self._stats.sweeps_failed += 1
+                _log.warning("cleanup_failed", reason=error.message)
+            await self._pause(self._options.pause_s)
+
+    async def sweep(self) -> None:
+        """Remove everything that is due now, in bounded batches; raises StorageUnavailable or Overloaded."""
+        now = self._clock.now()
+        self._stats.lag_s = await self._lag_s(now)
+        self._stats.sessions_removed += await self._in_batches(self._remove_sessions)
+        self._stats.executions_overdue += await self._in_batches(self._move_overdue)
+        self._stats.keys_removed += await self._in_batches(self._remove_keys)
+        self._stats.slots_emptied += await self._empty_slots(now)
+        await self._storage.keep(now)
+        # Last, because it looks at all of them: where that takes too long, nothing else waits for it.
+        self._stats.versions_removed += await self._in_batches(self._remove_versions)
+        self._stats.lag_s = await self._lag_s(now)
+        self._stats.sweeps += 1
+        self._stats.swept_at = now
+
+    def stats(self) -> CleanupStats:
+        """Return the present figures."""
+        return evolve(self._stats)
+
+    async def _lag_s(self, now: datetime) -> float:
+        rows = await self._gateway.fetch(self._statements.select_oldest_expiry, {})
+        due_at = now - self._retention.sessions
+        return max(0.0, (due_at - rows[0][0]).total_seconds()) if rows else 0.0
+
+    async def _in_batches(self, remove: Callable[[int], Awaitable[int]]) -> int:
+        """Repeat until a batch is not full; a batch that the database cannot do in time makes the next one smaller."""
+        removed = 0
+        for _ in range(self._options.batches_max):
+            batch = self._batch
+            try:
+                found = await remove(batch)
+            except StorageUnavailable:
+                if batch == self._options.batch_min:
+                    raise
+                self._batch = max(self._options.batch_min, batch // 2)
+            else:
+                removed += found
+                self._batch = min(self._options.batch_max, batch * 2)
+                if found < batch:
+                    break
+            await self._pause(self._options.batch_pause_s)
+        return removed
+
+    async def _remove_sessions(self, rows_max: int) -> int:
+        expired_before = self._clock.now() - self._retention.sessions
+        ((removed,),) = await self._gateway.fetch(
+            self._statements.delete_expired_sessions, {"expired_before": expired_before, "rows_max": rows_max}
+        )
+        return int(removed)
+
+    async def _move_overdue(self, rows_max: int) -> int:
+        ((moved,),) = await self._gateway.fetch(
+            self._statements.move_overdue_executions, {"now": self._clock.now(), "rows_max": rows_max}
+        )
+        return int(moved)
+
+    async def _remove_keys(self, rows_max: int) -> int:
+        ((removed,),) = await self._gateway.fetch(
+            self._statements.delete_expired_keys, {"now": self._clock.now(), "rows_max": rows_max}
+        )
+        return int(removed)
+
+    async def _remove_versions(self, rows_max: int) -> int:
+        """Remove versions of functions that were replaced before the oldest session began: none can be pinned to them."""
+        rows = await self._gateway.fetch(self._statements.select_oldest_session, {})
+        oldest_at = min([self._clock.now(), *(uuid7_time(request_id) for (request_id,) in rows)])
+        ((removed,),) = await self._gateway.fetch(
+            self._statements.delete_replaced_versions,
+            {"replaced_before": oldest_at - _PINNING_MAX, "rows_max": rows_max},
+        )
+        return int(removed)
+
+    async def _empty_slots(self, now: datetime) -> int:
+        due = sorted(self._slots_due(now))
+        found = await self._gateway.fetch(self._statements.select_filled_slots, {"slots": array_literals.numbers(due)})
+        emptied = 0
+        for (slot,) in found:
+            try:
+                emptied += await empty_slot(self._gateway, self._statements, slot, self._first_day_kept())
+            except StorageUnavailable:
+                _log.info("slot_in_use", slot=slot)
+        return emptied
+
+    def _first_day_kept(self) -> int:
+        """Return the first day whose history is kept, counted from 1970-01-01."""
+        return day_at(self._clock.now() - self._retention.history)
+
+    def _slots_due(self, now: datetime) -> Iterator[int]:
+        """Yield the slots whose latest day is past retention, save the one that is about to be written."""
+        kept = {day % SLOTS for day in range(day_at(now - self._retention.history), day_at(now + _NEXT_DAY_MARGIN) + 1)}
+        yield from (slot for slot in range(SLOTS) if slot not in kept)
+
+    async def _pause(self, pause_s: float) -> None:
+        await self._sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311  # keeps controllers apart
+
+
+async def empty_slot(gateway: Gateway, statements: CleanupStatements, slot: int, kept_day: int) -> bool:
+    """Empty a slot unless it has rows of `kept_day` (counted from 1970-01-01) or later; tell whether it was emptied.
+
+    Raises StorageUnavailable when somebody has it in use for longer than the server waits.
+    """
+    facts = {"slot": slot, "kept_from": first_of(kept_day)}
+    ((emptied,),) = await gateway.fetch(statements.empty_slot, facts, repeatable=False)
+    return bool(emptied)

@@ -1,0 +1,89 @@
+"""Holds what is stored to its budget: the history gives way, oldest day first."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import structlog
+from attrs import define, field, frozen
+
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.retention.gauge import StorageGauge, day_number
+from adapters.postgres.retention.partitions import SLOTS, first_of
+from adapters.postgres.statements import Statements, StorageStatements
+from domain.errors import StorageUnavailable
+from domain.storage.storage import HistoryDay, ShortenedDay, StorageBudget, Stored
+
+_log = structlog.get_logger(__name__)
+
+
+@frozen
+class StorageState:
+    """What was stored when it was last looked at, and what the budget costs at present.
+
+    `shortened` are the days that would be there without it; `is_exceeded` says that it cannot be kept: there is more,
+    and no day of the history is left that could go.
+    """
+
+    measured_at: datetime
+    stored: Stored
+    shortened: Sequence[ShortenedDay]
+    is_exceeded: bool
+
+
+@define(eq=False)
+class HistoryBudget:
+    """Any number of controllers may look at any time: a day that was chosen is judged again under its lock."""
+
+    _gateway: Gateway
+    _storage: StorageStatements
+    _gauge: StorageGauge
+    budget: StorageBudget
+    state: StorageState | None = field(init=False, default=None)
+
+    @classmethod
+    def of(cls, gateway: Gateway, statements: Statements, budget: StorageBudget) -> "HistoryBudget":
+        """Return the keeper of what is behind this gateway."""
+        return cls(gateway, statements.storage, StorageGauge(gateway, statements.storage), budget)
+
+    async def keep(self, now: datetime) -> None:
+        """Look how much is stored, and empty days of the history until it is within the budget or none is left.
+
+        Raises StorageUnavailable or Overloaded.
+        """
+        stored = await self._gauge.stored()
+        for _ in range(SLOTS):
+            day = self.budget.next_to_go(stored, now)
+            if day is None or not await self._shorten(day, stored, now):
+                break
+            stored = await self._gauge.stored()
+        shortened = self.budget.owed(await self._gauge.shortened(), now)
+        is_exceeded = self.budget.exceeded(stored) and self.budget.next_to_go(stored, now) is None
+        if is_exceeded and not (self.state and self.state.is_exceeded):
+            _log.warning("storage_budget_exceeded", **self._sizes(stored))
+        self.state = StorageState(now, stored, shortened, is_exceeded)
+
+    async def _shorten(self, day: HistoryDay, stored: Stored, now: datetime) -> bool:
+        """Empty the day, unless somebody reads it; tell whether to look again."""
+        number = day_number(day.day)
+        slot = number % SLOTS
+        facts = {
+            "slot": slot,
+            "kept_from": first_of(number + 1),
+            "day": day.day,
+            "shortened_at": now,
+            "size_bytes": day.amount.size_bytes,
+        }
+        try:
+            ((emptied,),) = await self._gateway.fetch(self._storage.shorten_history, facts, repeatable=False)
+        except StorageUnavailable:
+            _log.info("slot_in_use", slot=slot)
+            return False
+        if emptied:
+            _log.warning(
+                "history_shortened", day=str(day.day), freed_bytes=day.amount.size_bytes, **self._sizes(stored)
+            )
+        return True
+
+    def _sizes(self, stored: Stored) -> dict[str, object]:
+        parts = {part.value: amount.size_bytes for part, amount in stored.parts.items()}
+        return {"stored_bytes": stored.size_bytes, "budget_bytes": self.budget.size_max_bytes, "parts_bytes": parts}

@@ -1,0 +1,76 @@
+"""Everything that is to be known of what is stored, for people."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from attrs import define
+
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.retention.gauge import StorageGauge, day_number
+from adapters.postgres.retention.partitions import SLOTS
+from adapters.postgres.statement import Statement
+from adapters.postgres.statements import Statements
+from domain.identity import uuid7_time
+from domain.storage.growth import StorageFacts
+from domain.storage.storage import Part, Stored
+
+_RECENT_MAX = 1000
+"""So many of the newest sessions tell how long sessions live."""
+_DAY = timedelta(days=1)
+
+
+@define(eq=False)
+class StorageSurvey:
+    """Looks at sizes, oldest rows and lifetimes; each of its statements reads little, however much there is."""
+
+    _gateway: Gateway
+    _statements: Statements
+    _session_retention: timedelta
+    _history_days: int
+    _key_lifetime: timedelta
+
+    async def facts(self) -> StorageFacts:
+        """Return the facts as of the database's time; raises StorageUnavailable or Overloaded."""
+        stored = await StorageGauge(self._gateway, self._statements.storage).stored()
+        ((now,),) = await self._gateway.fetch(self._statements.clock.select_clock, {})
+        return StorageFacts(
+            stored=stored,
+            measured_at=now,
+            oldest=await self._oldest(stored),
+            session_days=await self._session_days(),
+            history_days=self._history_days,
+            key_days=self._key_lifetime / _DAY,
+        )
+
+    async def _oldest(self, stored: Stored) -> Mapping[Part, datetime]:
+        storage = self._statements.storage
+        session = await self._first(self._statements.cleanup.select_oldest_session)
+        under_way = await self._first(storage.select_oldest_open_execution)
+        ended = await self._oldest_ended(stored)
+        expiry = await self._first(storage.select_oldest_key_expiry)
+        found = {
+            Part.SESSIONS: session and uuid7_time(session),
+            Part.OPEN_EXECUTIONS: under_way and uuid7_time(under_way),
+            Part.HISTORY: ended and uuid7_time(ended),
+            Part.IDEMPOTENCY_KEYS: expiry and expiry - self._key_lifetime,
+        }
+        return {part: at for part, at in found.items() if at is not None}
+
+    async def _oldest_ended(self, stored: Stored) -> Any:
+        if not stored.history:
+            return None
+        slot = day_number(stored.history[0].day) % SLOTS
+        return await self._first(self._statements.storage.select_oldest_execution, slot=slot)
+
+    async def _first(self, statement: Statement, **facts: int) -> Any:
+        rows = await self._gateway.fetch(statement, facts)
+        return rows[0][0] if rows else None
+
+    async def _session_days(self) -> float | None:
+        """Return how long sessions stay, by those that were made last: their life and the retention after it."""
+        rows = await self._gateway.fetch(self._statements.storage.select_recent_sessions, {"rows_max": _RECENT_MAX})
+        if not rows:
+            return None
+        lives = [expires_at - uuid7_time(request_id) for request_id, expires_at in rows]
+        return (sum(lives, timedelta()) / len(lives) + self._session_retention) / _DAY
