@@ -1,6 +1,6 @@
 """Lets `python -m entrypoints` be the command."""
 
-from entrypoints.cli import main
+from entrypoints.cli.main import main
 
 if __name__ == "__main__":
     main()

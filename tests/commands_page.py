@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from entrypoints.cli import cli
+from entrypoints.cli.main import cli
 
 PAGE = Path(__file__).parents[1] / "docs" / "commands.md"
 _WIDTH = 100

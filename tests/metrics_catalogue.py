@@ -3,15 +3,15 @@
 import tempfile
 from pathlib import Path
 
-from entrypoints.configuration.loading import load_settings
-from entrypoints.container.controller import create_controller
-from entrypoints.container.host import create_runtime_host
-from entrypoints.metrics.connections import ConnectionMetrics
-from entrypoints.metrics.readings import Family, Reading
-from entrypoints.metrics.registry import Registry
-from entrypoints.metrics.scrape import UP
-from entrypoints.metrics.siblings import Siblings
-from entrypoints.supervision.figures import SupervisorFigures
+from entrypoints.composition.controller import create_controller
+from entrypoints.composition.runtime_host import create_runtime_host
+from entrypoints.server.metrics import SupervisorMetrics
+from entrypoints.settings.loading import load_settings
+from entrypoints.telemetry.metrics.connections import ConnectionMetrics
+from entrypoints.telemetry.metrics.multiprocess import Siblings
+from entrypoints.telemetry.metrics.registry import Registry
+from entrypoints.telemetry.metrics.samples import Family, Reading
+from entrypoints.telemetry.metrics.scrape import UP
 
 COMMON = {"worker", "job", "instance"}
 """Labels that every sample has: ours, and those of a scrape."""
@@ -36,4 +36,4 @@ def readings() -> list[Reading]:
 
 
 def _of_supervisor(folder: str) -> Registry:
-    return SupervisorFigures(Siblings(folder, "supervisor", ()), None, list).registry
+    return SupervisorMetrics(Siblings(folder, "supervisor", ()), None, list).registry

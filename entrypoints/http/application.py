@@ -18,32 +18,32 @@ from domain.sessions.service import SessionService
 from entrypoints.http.bodies.batch_form import BatchForm
 from entrypoints.http.bodies.forms import BodyForms
 from entrypoints.http.bodies.function_form import FunctionForm
-from entrypoints.http.door.cors import Cors
-from entrypoints.http.door.gate import Gate
-from entrypoints.http.door.guard import Guard
 from entrypoints.http.endpoints.batches import BatchEndpoints, Charge, charge_nothing
 from entrypoints.http.endpoints.documents import DocumentEndpoints
 from entrypoints.http.endpoints.executions import ExecutionEndpoints
 from entrypoints.http.endpoints.functions import FunctionEndpoints
+from entrypoints.http.endpoints.health import HealthEndpoints
 from entrypoints.http.endpoints.metrics import MetricsEndpoint
-from entrypoints.http.endpoints.operations import OperationsEndpoints
 from entrypoints.http.endpoints.sessions import SessionEndpoints
-from entrypoints.http.inquiry import Inquiry, Operations
-from entrypoints.http.observers.access_log import AccessLog
-from entrypoints.http.observers.metrics import RequestMetrics
-from entrypoints.http.observers.observer import Observer
+from entrypoints.http.health_checks import HealthChecks, HealthInquiry
+from entrypoints.http.instrumentation.access_log import AccessLog
+from entrypoints.http.instrumentation.metrics import RequestMetrics
+from entrypoints.http.instrumentation.observer import RequestObserver
+from entrypoints.http.middleware.cors import Cors
+from entrypoints.http.middleware.guard import Guard
+from entrypoints.http.middleware.in_flight_limiter import InFlightLimiter
 from entrypoints.http.openapi.components import Json
 from entrypoints.http.openapi.document import compact, document
-from entrypoints.http.operation import Operation
 from entrypoints.http.options import HttpOptions
 from entrypoints.http.parameters.idempotency import IdempotencyKeys
 from entrypoints.http.pipeline import Pipeline
+from entrypoints.http.route import Route
 from entrypoints.http.route_table import RouteTable
 from entrypoints.http.routes import Endpoints, operations
-from entrypoints.metrics.loop_lag import LoopLag
-from entrypoints.metrics.process import ProcessMetrics
-from entrypoints.metrics.registry import Registry
-from entrypoints.metrics.scrape import Scrape
+from entrypoints.telemetry.metrics.loop_lag import LoopLag
+from entrypoints.telemetry.metrics.process import ProcessMetrics
+from entrypoints.telemetry.metrics.registry import Registry
+from entrypoints.telemetry.metrics.scrape import Scrape
 
 Hook = Callable[[], Awaitable[None]]
 
@@ -59,7 +59,7 @@ class Services:
     sessions: SessionService
     executions: ExecutionService
     functions: FunctionService
-    process: Operations
+    process: HealthChecks
     figures: Registry = field(factory=Registry)
     """What else is told to Prometheus."""
 
@@ -71,7 +71,7 @@ class Hooks:
     startup: Hook = _nothing
     shutdown: Hook = _nothing
     guards: Sequence[Guard] = ()
-    observers: Sequence[Observer] = ()
+    observers: Sequence[RequestObserver] = ()
     charge: Charge = charge_nothing
     caller: Principal = NOBODY
     """Who calls where no guard says otherwise."""
@@ -81,13 +81,13 @@ class Application:
     """Serves the HTTP API: a pipeline for requests; Starlette keeps the rest of the protocol, which is its life."""
 
     def __init__(self, services: Services, options: HttpOptions, hooks: Hooks | None = None) -> None:
-        self._gate = Gate(options.inside_max)
+        self._gate = InFlightLimiter(options.inside_max)
         self._options = options
         self._version = services.process.version
         self._hooks = hooks or Hooks()
         self._lag = LoopLag()
         self.scrape = Scrape(services.figures)
-        self.operations: tuple[Operation, ...] = operations(self._endpoints(services, options))
+        self.operations: tuple[Route, ...] = operations(self._endpoints(services, options))
         self._requests = RequestMetrics(self.operations, lambda: self._gate.inside)
         for source in (self._requests.read, self._lag.read, ProcessMetrics().read):
             services.figures.add(source)
@@ -121,7 +121,7 @@ class Application:
             executions=ExecutionEndpoints(services.executions, services.sessions, forms, keys),
             batches=self._batches(services, options, forms),
             functions=FunctionEndpoints(services.functions, FunctionForm.of(options, forms.examiner)),
-            process=OperationsEndpoints(services.process, Inquiry(options.probe_timeout_s), self._gate),
+            process=HealthEndpoints(services.process, HealthInquiry(options.probe_timeout_s), self._gate),
             documents=DocumentEndpoints(lambda: compact(self.document())),
             metrics=MetricsEndpoint(self.scrape),
         )

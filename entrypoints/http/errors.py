@@ -1,113 +1,106 @@
-"""From errors to HTTP: the one table of status codes, and the one shape."""
+"""Refusals that HTTP alone knows."""
 
-from collections.abc import Mapping
-from http import HTTPStatus
-from uuid import UUID
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
-import msgspec
+from attrs import define
+from typing_extensions import override
 
-from domain.errors import (
-    Conflict,
-    DomainError,
-    FieldTooLarge,
-    Forbidden,
-    Gone,
-    Invalid,
-    LimitReached,
-    NotFound,
-    PreconditionFailed,
-    ScriptFailed,
-    ShuttingDown,
-    TooLarge,
-    Unauthorized,
-    Unavailable,
-)
-from domain.executions.execution import ExecutionFailed, FailureCode
-from domain.limits.rate import RateLimited
-from entrypoints.http.answer import Answer, Headers, json_answer
-from entrypoints.http.contracts.error_codes import INTERNAL_ERROR
-from entrypoints.http.door.challenges import challenge
-from entrypoints.http.door.rate_headers import rate_headers
-from entrypoints.http.parameters.idempotency import REPLAYED
-from entrypoints.http.payloads.errors import Error, ErrorBody
-from entrypoints.http.payloads.values import embedded
-from entrypoints.http.refusals import MethodNotAllowed, SlowBody, UnsupportedMediaType
+from domain.errors import DomainError, Invalid, InvalidRequest, NotFound, Problem
 
-STATUS: tuple[tuple[type[DomainError], HTTPStatus], ...] = (
-    (Invalid, HTTPStatus.BAD_REQUEST),
-    (Unauthorized, HTTPStatus.UNAUTHORIZED),
-    (Forbidden, HTTPStatus.FORBIDDEN),
-    (NotFound, HTTPStatus.NOT_FOUND),
-    (MethodNotAllowed, HTTPStatus.METHOD_NOT_ALLOWED),
-    (Conflict, HTTPStatus.CONFLICT),
-    (Gone, HTTPStatus.GONE),
-    (PreconditionFailed, HTTPStatus.PRECONDITION_FAILED),
-    (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
-    (UnsupportedMediaType, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
-    (LimitReached, HTTPStatus.TOO_MANY_REQUESTS),
-    (ScriptFailed, HTTPStatus.UNPROCESSABLE_ENTITY),
-    (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
-)
-"""The status of each category of errors."""
-
-STATUS_OF_CODE: Mapping[str, HTTPStatus] = {FailureCode.EXECUTION_TIMEOUT: HTTPStatus.GATEWAY_TIMEOUT}
-"""Codes whose status is not their category's."""
+_SHOWN_MAX = 128
 
 
-def status_of(error: DomainError) -> HTTPStatus:
-    """Return the status of an error."""
-    by_category = (status for category, status in STATUS if isinstance(error, category))
-    return STATUS_OF_CODE.get(error.code) or next(by_category)
+class ClientDisconnected(Exception):
+    """The client has hung up: nobody is left to answer."""
 
 
-def error_answer(error: DomainError, request_id: UUID | None) -> Answer:
-    """Return the answer that tells of an error; `request_id` is the session's, where it is known."""
-    told = told_of(error)
-    body = ErrorBody(told, request_id or msgspec.UNSET)
-    return json_answer(body, status_of(error), _headers(error, told.details), ahead=_is_of_body(error))
+@define(eq=False)
+class HostNotAllowed(Invalid):
+    """The request was meant for another server, or brought here by a name that somebody else made up."""
+
+    code: ClassVar[str] = "INVALID_REQUEST"
+    host: str | None
+
+    @property
+    @override
+    def message(self) -> str:
+        named = "no host" if self.host is None else f"the host {self.host[:_SHOWN_MAX]!r}"
+        return (
+            f"The request names {named}, which is no name of this server. Use one of its names; whoever runs it can add "
+            "one by ALLOWED_HOSTS."
+        )
 
 
-def internal_error_answer(error_id: UUID, request_id: UUID | None) -> Answer:
-    """Return the answer to a bug: no internals, and the id to find it by."""
-    body = ErrorBody(told_of_bug(error_id), request_id or msgspec.UNSET)
-    return json_answer(body, HTTPStatus.INTERNAL_SERVER_ERROR)
+@define(eq=False)
+class RouteNotFound(NotFound):
+    """No route has this path."""
+
+    code: ClassVar[str] = "NOT_FOUND"
+
+    @property
+    @override
+    def message(self) -> str:
+        return "There is nothing at this path. The API begins at /api/v1/."
 
 
-def told_of(error: DomainError) -> Error:
-    """Return what is told of an error, whatever it is told in."""
-    details = dict(error.details)
-    if isinstance(details.get("result"), str):
-        details["result"] = embedded(str(details["result"]))
-    return Error(error.code, error.message, details)
+@define(eq=False)
+class MethodNotAllowed(DomainError):
+    """The path is known, the method is not."""
+
+    code: ClassVar[str] = "METHOD_NOT_ALLOWED"
+    allowed: tuple[str, ...]
+
+    @property
+    @override
+    def message(self) -> str:
+        return f"This path does not take the method. Use one of: {', '.join(self.allowed)}."
+
+    @property
+    @override
+    def details(self) -> Mapping[str, object]:
+        return {"allowed": self.allowed}
 
 
-def told_of_bug(error_id: UUID) -> Error:
-    """Return what is told of a bug: no internals, and the id to find it by."""
-    message = "This is an error of the server. The log has the cause under the error_id in the details."
-    return Error(INTERNAL_ERROR, message, {"error_id": error_id})
+@define(eq=False)
+class UnsupportedMediaType(DomainError):
+    """The body is not declared as JSON in UTF-8."""
+
+    code: ClassVar[str] = "UNSUPPORTED_MEDIA_TYPE"
+    header: str
+    value: str | None
+
+    @property
+    @override
+    def message(self) -> str:
+        return "Send the body as JSON in UTF-8, uncompressed, with the header Content-Type: application/json."
+
+    @property
+    @override
+    def details(self) -> Mapping[str, object]:
+        return {"header": self.header, "value": self.value if self.value is None else self.value[:_SHOWN_MAX]}
 
 
-def _headers(error: DomainError, details: Mapping[str, object]) -> Headers:
-    headers: list[tuple[bytes, bytes]] = []
-    retry_after_ms = details.get("retry_after_ms")
-    if isinstance(retry_after_ms, int):
-        headers.append((b"retry-after", b"%d" % -(-retry_after_ms // 1000)))
-    if isinstance(error, ExecutionFailed) and error.replayed:
-        headers += REPLAYED
-    if isinstance(error, RateLimited):
-        headers += rate_headers(error.policy, error.verdict)
-    if isinstance(error, MethodNotAllowed):
-        headers.append((b"allow", ", ".join(error.allowed).encode()))
-    if isinstance(error, Unauthorized | Forbidden):
-        headers.append(challenge(error))
-    if _leaves_body_unread(error) or isinstance(error, ShuttingDown):
-        headers.append((b"connection", b"close"))
-    return tuple(headers)
+@define(eq=False)
+class SlowBody(Invalid):
+    """The body did not arrive in time."""
+
+    code: ClassVar[str] = "INVALID_REQUEST"
+    timeout_s: float
+
+    @property
+    @override
+    def message(self) -> str:
+        return f"The body did not arrive whole within {self.timeout_s:g} seconds. Nothing was done; send it again."
 
 
-def _leaves_body_unread(error: DomainError) -> bool:
-    return isinstance(error, SlowBody) or _is_of_body(error)
+@define(eq=False)
+class InvalidParams(InvalidRequest):
+    """The envelope is right, and the script's parameters are not."""
+
+    code: ClassVar[str] = "INVALID_PARAMS"
 
 
-def _is_of_body(error: DomainError) -> bool:
-    return isinstance(error, FieldTooLarge) and not error.pointer
+def invalid(problems: Iterable[Problem], kind: type[InvalidRequest] = InvalidRequest) -> InvalidRequest:
+    """Return the refusal of a request that has these problems."""
+    return kind(tuple(problems))  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter

@@ -11,17 +11,17 @@ from structlog.typing import FilteringBoundLogger
 from domain.access.credentials import CredentialMissing
 from domain.access.principal import NOBODY, Principal
 from domain.errors import DomainError
-from entrypoints.http.answer import Answer
 from entrypoints.http.contracts.error_codes import INTERNAL_ERROR
-from entrypoints.http.door.gate import Gate
-from entrypoints.http.door.guard import Guard
-from entrypoints.http.errors import error_answer, internal_error_answer
-from entrypoints.http.observers.observer import Observer
-from entrypoints.http.operation import TO_NOBODY
+from entrypoints.http.error_responses import error_answer, internal_error_answer
+from entrypoints.http.errors import ClientDisconnected
+from entrypoints.http.instrumentation.observer import RequestObserver
+from entrypoints.http.middleware.guard import Guard
+from entrypoints.http.middleware.in_flight_limiter import InFlightLimiter
 from entrypoints.http.parameters.paths import PARSERS
-from entrypoints.http.refusals import ClientGone
 from entrypoints.http.request import Request
 from entrypoints.http.request_ids import HEADER, RequestIds
+from entrypoints.http.response import Response
+from entrypoints.http.route import TO_NOBODY
 from entrypoints.http.route_table import RouteTable
 
 CLIENT_GONE = 499
@@ -37,16 +37,16 @@ class Pipeline:
     """
 
     _table: RouteTable
-    _gate: Gate
+    _gate: InFlightLimiter
     _log: FilteringBoundLogger
     _guards: Sequence[Guard] = ()
-    _observers: Sequence[Observer] = ()
+    _observers: Sequence[RequestObserver] = ()
     _caller: Principal = NOBODY
     _ids: RequestIds = field(factory=RequestIds, init=False)
     _beginners: Sequence[Callable[[Request], None]] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._beginners = [each.begun for each in self._observers if type(each).begun is not Observer.begun]
+        self._beginners = [each.begun for each in self._observers if type(each).begun is not RequestObserver.begun]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started_s = time.perf_counter()
@@ -62,7 +62,7 @@ class Pipeline:
                 answer.headers += (*request.answer_headers, (HEADER, request.identifier))
                 await answer.send(request, send)
                 status = answer.status
-        except ClientGone:
+        except ClientDisconnected:
             status = CLIENT_GONE
         finally:
             if request.inside:
@@ -71,10 +71,10 @@ class Pipeline:
             for observer in self._observers:
                 observer.seen(request, request.operation, status, duration_s)
 
-    async def _answer(self, request: Request) -> Answer | None:
+    async def _answer(self, request: Request) -> Response | None:
         try:
             return await self._asked(request)
-        except ClientGone:
+        except ClientDisconnected:
             return None
         except Exception:  # noqa: BLE001  # whatever it is, the caller gets an answer and the log the traceback
             error_id = uuid4()
@@ -83,7 +83,7 @@ class Pipeline:
             self._log.exception("internal error", error_id=str(error_id), x_request_id=x_request_id)
             return internal_error_answer(error_id, request.parameters.get("request_id"))
 
-    async def _asked(self, request: Request) -> Answer:
+    async def _asked(self, request: Request) -> Response:
         try:
             operation, texts = self._table.find(request.scope["method"], request.route_path)
             request.operation = operation

@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope
 
 from domain.access.principal import NOBODY, Principal
 from domain.scripts.ports import ScriptRun
-from entrypoints.tracing.trace import Trace
+from entrypoints.telemetry.tracing.trace import Trace
 
 Header = tuple[bytes, bytes]
 

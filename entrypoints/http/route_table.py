@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from attrs import define, field
 
-from entrypoints.http.operation import Operation
-from entrypoints.http.refusals import MethodNotAllowed, RouteNotFound
+from entrypoints.http.errors import MethodNotAllowed, RouteNotFound
+from entrypoints.http.route import Route
 
 
 @define
@@ -15,7 +15,7 @@ class _Node:
     literals: dict[str, "_Node"] = field(factory=dict)
     parameter: str | None = None
     following: "_Node | None" = None
-    methods: dict[str, Operation] = field(factory=dict)
+    methods: dict[str, Route] = field(factory=dict)
 
     def step(self, segment: str) -> "_Node":
         """Return the node behind a segment of a template, made if need be."""
@@ -31,12 +31,12 @@ class _Node:
 class RouteTable:
     """Finds operations by exact comparison of path segments; HEAD is answered where GET is."""
 
-    def __init__(self, operations: Iterable[Operation]) -> None:
+    def __init__(self, operations: Iterable[Route]) -> None:
         self._root = _Node()
         for operation in operations:
             self._add(operation)
 
-    def find(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
+    def find(self, method: str, path: str) -> tuple[Route, Mapping[str, str]]:
         """Return the operation and the texts of its parameters. Raises RouteNotFound or MethodNotAllowed."""
         texts: dict[str, str] = {}
         node = self._root
@@ -53,7 +53,7 @@ class RouteTable:
             raise MethodNotAllowed(tuple(sorted(node.methods))) if node.methods else RouteNotFound
         return operation, texts
 
-    def _add(self, operation: Operation) -> None:
+    def _add(self, operation: Route) -> None:
         node = self._root
         for segment in operation.path.split("/"):
             node = node.step(segment)

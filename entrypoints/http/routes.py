@@ -5,23 +5,29 @@ from attrs import frozen
 from entrypoints.http.contracts import batches as of_batches
 from entrypoints.http.contracts import executions as of_executions
 from entrypoints.http.contracts import functions as of_functions
-from entrypoints.http.contracts import operations as of_operations
+from entrypoints.http.contracts import health as of_operations
 from entrypoints.http.contracts import sessions as of_sessions
 from entrypoints.http.docs_ui.page import ASSETS
 from entrypoints.http.endpoints.batches import BatchEndpoints
 from entrypoints.http.endpoints.documents import DocumentEndpoints
 from entrypoints.http.endpoints.executions import ExecutionEndpoints
 from entrypoints.http.endpoints.functions import FunctionEndpoints
+from entrypoints.http.endpoints.health import HealthEndpoints
 from entrypoints.http.endpoints.metrics import MetricsEndpoint
-from entrypoints.http.endpoints.operations import OperationsEndpoints
 from entrypoints.http.endpoints.sessions import SessionEndpoints
-from entrypoints.http.operation import Access, Endpoint, Operation, RouteClass
 from entrypoints.http.payloads.batches import BatchBody, BatchLine
-from entrypoints.http.payloads.executions import ExecuteBody, Executed, ExecutionPage, SingleExecution
+from entrypoints.http.payloads.executions import ExecuteBody, ExecuteResponse, ExecutionPage, SingleExecution
 from entrypoints.http.payloads.function_checks import FunctionCheck
-from entrypoints.http.payloads.functions import Function, FunctionBody, FunctionList
-from entrypoints.http.payloads.operations import Health, Liveness, Readiness
-from entrypoints.http.payloads.sessions import InitializeBody, Initialized, PatchBody, Session, SessionPage
+from entrypoints.http.payloads.functions import FunctionBody, FunctionList, FunctionResponse
+from entrypoints.http.payloads.health import HealthResponse, Liveness, Readiness
+from entrypoints.http.payloads.sessions import (
+    InitializeBody,
+    InitializeResponse,
+    PatchBody,
+    SessionPage,
+    SessionResponse,
+)
+from entrypoints.http.route import Access, Endpoint, Route, RouteClass
 
 
 @frozen
@@ -32,17 +38,17 @@ class Endpoints:
     executions: ExecutionEndpoints
     batches: BatchEndpoints
     functions: FunctionEndpoints
-    process: OperationsEndpoints
+    process: HealthEndpoints
     documents: DocumentEndpoints
     metrics: MetricsEndpoint
 
 
-def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
+def operations(endpoints: Endpoints) -> tuple[Route, ...]:
     """Return everything that can be asked for."""
     sessions, executions, process = endpoints.sessions, endpoints.executions, endpoints.process
     session = "/api/v1/sessions/{request_id}"
     return (
-        Operation(
+        Route(
             "POST",
             "/api/v1/initialize",
             sessions.initialize,
@@ -50,10 +56,10 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             "Initialize a session",
             access=Access.EXECUTE,
             takes=InitializeBody,
-            gives=Initialized,
+            gives=InitializeResponse,
             contract=of_sessions.INITIALIZE,
         ),
-        Operation(
+        Route(
             "POST",
             "/api/v1/execute/{request_id}",
             executions.execute,
@@ -62,10 +68,10 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             access=Access.EXECUTE,
             route_class=RouteClass.EXECUTE,
             takes=ExecuteBody,
-            gives=Executed,
+            gives=ExecuteResponse,
             contract=of_executions.EXECUTE,
         ),
-        Operation(
+        Route(
             "POST",
             "/api/v1/execute/{request_id}/batch",
             endpoints.batches.execute,
@@ -77,7 +83,7 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             gives=BatchLine,
             contract=of_batches.EXECUTE_BATCH,
         ),
-        Operation(
+        Route(
             "GET",
             "/api/v1/sessions",
             sessions.list,
@@ -86,26 +92,26 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             gives=SessionPage,
             contract=of_sessions.LIST,
         ),
-        Operation(
+        Route(
             "GET",
             session,
             sessions.get,
             "get",
             "Read a session",
-            gives=Session,
+            gives=SessionResponse,
             contract=of_sessions.GET,
         ),
-        Operation(
+        Route(
             "PATCH",
             session,
             sessions.patch,
             "patch",
             "Change a session",
             takes=PatchBody,
-            gives=Session,
+            gives=SessionResponse,
             contract=of_sessions.PATCH,
         ),
-        Operation(
+        Route(
             "DELETE",
             session,
             sessions.delete,
@@ -114,7 +120,7 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             status=204,
             contract=of_sessions.DELETE,
         ),
-        Operation(
+        Route(
             "GET",
             session + "/executions",
             executions.list,
@@ -123,7 +129,7 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             gives=ExecutionPage,
             contract=of_executions.HISTORY,
         ),
-        Operation(
+        Route(
             "GET",
             "/api/v1/executions/{execution_id}",
             executions.get,
@@ -133,7 +139,7 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             contract=of_executions.EXECUTION,
         ),
         *_of_functions(endpoints.functions),
-        Operation(
+        Route(
             "GET",
             "/livez",
             process.livez,
@@ -145,7 +151,7 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             access=Access.OPEN,
             route_class=None,
         ),
-        Operation(
+        Route(
             "GET",
             "/readyz",
             process.readyz,
@@ -157,19 +163,19 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
             access=Access.DETAIL,
             route_class=None,
         ),
-        Operation(
+        Route(
             "GET",
             "/health",
             process.health,
             "health",
             "Describe all parts",
-            gives=Health,
+            gives=HealthResponse,
             contract=of_operations.HEALTH,
             exempt=True,
             access=Access.DETAIL,
             route_class=None,
         ),
-        Operation(
+        Route(
             "GET",
             "/metrics",
             endpoints.metrics.metrics,
@@ -184,12 +190,12 @@ def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
     )
 
 
-def _documents(documents: DocumentEndpoints) -> tuple[Operation, ...]:
+def _documents(documents: DocumentEndpoints) -> tuple[Route, ...]:
     """Return what is no part of the API: the document that describes it, and the page that shows the document."""
 
-    def shown_by_page(path: str, endpoint: Endpoint, name: str, summary: str) -> Operation:
+    def shown_by_page(path: str, endpoint: Endpoint, name: str, summary: str) -> Route:
         # Exempt, because those who are not known and leave answers unread would hold places that others need.
-        return Operation(
+        return Route(
             "GET", path, endpoint, name, summary, exempt=True, access=Access.OPEN, route_class=None, shown=False
         )
 
@@ -203,10 +209,10 @@ def _documents(documents: DocumentEndpoints) -> tuple[Operation, ...]:
     )
 
 
-def _of_functions(functions: FunctionEndpoints) -> tuple[Operation, ...]:
+def _of_functions(functions: FunctionEndpoints) -> tuple[Route, ...]:
     function = "/api/v1/functions/{language_title}"
     return (
-        Operation(
+        Route(
             "GET",
             "/api/v1/functions",
             functions.list,
@@ -217,30 +223,30 @@ def _of_functions(functions: FunctionEndpoints) -> tuple[Operation, ...]:
             route_class=RouteClass.FUNCTIONS,
             contract=of_functions.LIST_FUNCTIONS,
         ),
-        Operation(
+        Route(
             "GET",
             function,
             functions.get,
             "function",
             "Read a function",
-            gives=Function,
+            gives=FunctionResponse,
             access=Access.READ_FUNCTIONS,
             route_class=RouteClass.FUNCTIONS,
             contract=of_functions.GET_FUNCTION,
         ),
-        Operation(
+        Route(
             "PUT",
             function,
             functions.put,
             "put_function",
             "Register or replace a function",
             takes=FunctionBody,
-            gives=Function,
+            gives=FunctionResponse,
             access=Access.WRITE_FUNCTIONS,
             route_class=RouteClass.FUNCTIONS,
             contract=of_functions.PUT_FUNCTION,
         ),
-        Operation(
+        Route(
             "DELETE",
             function,
             functions.delete,
@@ -251,7 +257,7 @@ def _of_functions(functions: FunctionEndpoints) -> tuple[Operation, ...]:
             route_class=RouteClass.FUNCTIONS,
             contract=of_functions.DELETE_FUNCTION,
         ),
-        Operation(
+        Route(
             "POST",
             function + "/check",
             functions.check,

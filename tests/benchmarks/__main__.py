@@ -11,8 +11,8 @@ from subprocess import SubprocessError
 
 import click
 
-from entrypoints.logs import configure_logs
-from entrypoints.settings import LogFormat, LogLevel
+from entrypoints.settings.settings import LogFormat, LogLevel
+from entrypoints.telemetry.logs import configure_logs
 from tests.benchmarks import cleanup, compare, fairness, history, plot, report
 from tests.benchmarks.database import Database, database, migrate
 from tests.benchmarks.http_runs import Times

@@ -22,11 +22,11 @@ from domain.clock import Clock
 from domain.executions.execution import OpenExecution, ScriptReport
 from domain.executions.ports import ExecutionRepository, ExecutionRequest, FinishedExecution
 from domain.json_text import JsonText
-from entrypoints.container.database import Database as Parts
-from entrypoints.logs import configure_logs
-from entrypoints.metrics.statements import StatementMetrics
-from entrypoints.secret import Secret
-from entrypoints.settings import LogFormat, LogLevel, Settings
+from entrypoints.composition.database import Database as Parts
+from entrypoints.settings.secret import Secret
+from entrypoints.settings.settings import LogFormat, LogLevel, Settings
+from entrypoints.telemetry.logs import configure_logs
+from entrypoints.telemetry.metrics.statements import StatementMetrics
 from tests.benchmarks.database import Database
 from tests.benchmarks.machine import pinned
 from tests.benchmarks.measurement import Measurement, quantile_ms

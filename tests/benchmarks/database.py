@@ -13,10 +13,10 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from adapters.embedded_postgres.binaries import find_binaries
-from entrypoints.container.commands import embedded_postgres, migrations
-from entrypoints.secret import Secret
-from entrypoints.settings import Settings
-from entrypoints.supervision.database_server import running
+from entrypoints.composition.commands import embedded_postgres, migrations
+from entrypoints.server.database_server import running
+from entrypoints.settings.secret import Secret
+from entrypoints.settings.settings import Settings
 from tests.benchmarks.machine import pinned
 from tests.benchmarks.sessions import CONTEXT, LIFETIME_S, SCRIPT, SessionSet
 

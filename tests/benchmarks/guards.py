@@ -19,9 +19,9 @@ from domain.access.api_key_service import ApiKeyService
 from domain.access.authentication import Authentication, KeyRing
 from domain.access.principal import Scope
 from domain.identity import Owner
-from entrypoints.http.door.authentication import AuthenticationGuard
-from entrypoints.http.operation import Access, Operation, RouteClass
+from entrypoints.http.middleware.authentication import AuthenticationGuard
 from entrypoints.http.request import Request
+from entrypoints.http.route import Access, Route, RouteClass
 
 _ROUNDS = 20
 _CALLS = 5_000
@@ -39,7 +39,7 @@ async def main() -> None:
     token = issue_token(secret, Owner("alice"), _SCOPES, ClaimRules(), (clock.now(), timedelta(hours=1)))
     verifier = JwtVerifier(clock, ClaimRules(), [secret_key(secret)])
     guard = AuthenticationGuard(Authentication(KeyRing(clock, repository), verifier))
-    execute = Operation("POST", "/", _nothing, "execute", "", access=Access.EXECUTE, route_class=RouteClass.EXECUTE)
+    execute = Route("POST", "/", _nothing, "execute", "", access=Access.EXECUTE, route_class=RouteClass.EXECUTE)
     for name, credential in (
         ("a token that is remembered", token),
         ("an API key that is remembered", str(issued.text)),

@@ -18,9 +18,9 @@ from adapters.postgres.migrations.runner import MigrationRunner
 from adapters.postgres.statements import load_statements
 from adapters.system_clock import SystemClock
 from domain.scripts.language import Language
-from entrypoints.configuration.loading import load_settings
-from entrypoints.container.controller import Controller
-from entrypoints.container.runners import Runners
+from entrypoints.composition.controller import Controller
+from entrypoints.composition.runners import Runners
+from entrypoints.settings.loading import load_settings
 from tests.faults import report
 from tests.faults.history import Stored
 from tests.faults.proxy import Proxy

@@ -19,9 +19,9 @@ from dependency_injector import providers
 
 from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
 from domain.scripts.language import Language
-from entrypoints.configuration.loading import load_settings
-from entrypoints.container.controller import Controller
-from entrypoints.container.runners import Runners
+from entrypoints.composition.controller import Controller
+from entrypoints.composition.runners import Runners
+from entrypoints.settings.loading import load_settings
 from tests.integration.postgres.silent_server import free_port
 from tests.integration.postgres.waiting import eventually
 

@@ -69,7 +69,7 @@ async def test_an_http_worker_that_is_killed(served, stored):
 
     @contextlib.asynccontextmanager
     async def fault():
-        os.kill(service.child("supervision.child"), signal.SIGKILL)
+        os.kill(service.child("server.child"), signal.SIGKILL)
         yield
 
     async with calling(service) as client:

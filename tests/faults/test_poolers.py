@@ -6,9 +6,9 @@ import contextlib
 import pytest
 from msgspec.structs import replace
 
-from entrypoints.commands.examination.database_looks import examine_database
-from entrypoints.commands.examination.finding import Level
-from entrypoints.container.command_examination import command_database_examination
+from entrypoints.cli.diagnosis.database_checks import examine_database
+from entrypoints.cli.diagnosis.finding import Level
+from entrypoints.composition.command_examination import command_database_examination
 from tests.faults.conftest import serving
 from tests.faults.history import GET, INITIALIZE
 from tests.faults.pgbouncer import find_pgbouncer, running_pgbouncer

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from entrypoints.supervision.announcement import announce, announce_runtime_host, ask
+from entrypoints.server.banner import announce, announce_runtime_host, ask
 
 
 class ManualServer:

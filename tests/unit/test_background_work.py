@@ -4,7 +4,7 @@ import asyncio
 
 from structlog.testing import capture_logs
 
-from entrypoints.container.beside import keep_going
+from entrypoints.composition.background import keep_going
 
 
 class Work:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from entrypoints.supervision.child_exec import main
+from entrypoints.server.child_exec import main
 
 FILE = str(Path(main.__code__.co_filename))
 NO_SIGNAL = "0"

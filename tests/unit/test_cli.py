@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from adapters.postgres.migrations.down import Destruction, PlannedDown
 from adapters.postgres.migrations.migration import load_migrations
 from domain.errors import StorageUnavailable
-from entrypoints.cli import INTERRUPTED, cli, main
-from entrypoints.commands.migrate import DESTROYED
-from entrypoints.commands.migration import DATABASE_AWAY, DONE, REFUSED, bring_up
+from entrypoints.cli.main import INTERRUPTED, cli, main
+from entrypoints.cli.migrate import DESTROYED
+from entrypoints.cli.migration import DATABASE_AWAY, DONE, REFUSED, bring_up
 from entrypoints.version import VERSION
 from tests.commands_page import PAGE, commands, page
 
@@ -119,10 +119,12 @@ def test_commands_are_completed_without_being_imported():
 
 
 def test_help_imports_no_command():
-    asked = "import sys; from entrypoints.cli import cli; cli(['--help'], standalone_mode=False); print(*sys.modules)"
+    asked = (
+        "import sys; from entrypoints.cli.main import cli; cli(['--help'], standalone_mode=False); print(*sys.modules)"
+    )
     told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, cwd=ROOT)
     modules = set(told.stdout.splitlines()[-1].split())
-    assert modules.isdisjoint({"asyncio", "structlog", "msgspec", "psycopg", "entrypoints.settings"})
+    assert modules.isdisjoint({"asyncio", "structlog", "msgspec", "psycopg", "entrypoints.settings.settings"})
 
 
 @define

@@ -17,7 +17,7 @@ from domain.access.owner_move import Belonging, MoveStep
 from domain.access.principal import Scope
 from domain.errors import StorageUnavailable
 from domain.identity import Owner
-from entrypoints.cli import cli
+from entrypoints.cli.main import cli
 
 SECRET = "s" * 32
 ENV = {"DATABASE_URL": "postgresql://nobody/nothing", "HOST": None, "PORT": None, "JWT_SECRET": SECRET, "AUTH": None}

@@ -13,11 +13,11 @@ from attrs import define, field
 from click.testing import CliRunner
 
 from domain.scripts.language import Language
-from entrypoints.cli import cli
-from entrypoints.commands.bench import bench
-from entrypoints.commands.benchmark.connection import Answer, Connection, Unanswered
-from entrypoints.commands.benchmark.measurement import Measurement
-from entrypoints.commands.benchmark.run import _RUN_SESSIONS, Benchmark, CannotMeasure, Plan
+from entrypoints.cli.bench import bench
+from entrypoints.cli.benchmark.connection import MeasuredConnection, MeasuredResponse, NoResponse
+from entrypoints.cli.benchmark.measurement import Measurement
+from entrypoints.cli.benchmark.run import _RUN_SESSIONS, Benchmark, CannotMeasure, Plan
+from entrypoints.cli.main import cli
 
 OK, NO_CONTENT = "200 OK", "204 No Content"
 
@@ -167,9 +167,9 @@ async def test_sessions_that_cannot_be_closed_are_left_to_expire():
 
 async def test_no_answer_within_the_time_is_told():
     async with ManualService(lambda *_: b"") as service:
-        connection = await Connection.to(service.url, None, timeout_s=30)
+        connection = await MeasuredConnection.to(service.url, None, timeout_s=30)
         connection._timeout_s = 0.02
-        with pytest.raises(Unanswered, match=r"no answer within 0\.02 s"):
+        with pytest.raises(NoResponse, match=r"no answer within 0\.02 s"):
             await connection.send("GET", "/")
         await connection.close()
 
@@ -183,7 +183,7 @@ def test_rates_and_percentiles():
 
 
 def test_an_answer_that_is_no_document_is_an_empty_one():
-    assert Answer(200, b"[]").document == {}
+    assert MeasuredResponse(200, b"[]").document == {}
 
 
 def run(*arguments, **env):

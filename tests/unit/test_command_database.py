@@ -2,9 +2,9 @@ import threading
 
 import pytest
 
-from entrypoints.commands.database import command_database
-from entrypoints.configuration.loading import load_settings
-from entrypoints.supervision.data_dir import DataDir, DataDirError
+from entrypoints.cli.database import command_database
+from entrypoints.server.data_dir import DataDir, DataDirError
+from entrypoints.settings.loading import load_settings
 
 
 def test_a_service_that_is_starting_is_waited_for(tmp_path):

@@ -8,11 +8,11 @@ import pytest
 from attrs import define, field
 from click.testing import CliRunner
 
-from entrypoints.cli import cli
-from entrypoints.commands.examination.check import Check
-from entrypoints.commands.examination.facts import Unreached, Unseen
-from entrypoints.commands.examination.finding import Level, worst
-from entrypoints.supervision.data_dir import DataDir
+from entrypoints.cli.diagnosis.check import Check
+from entrypoints.cli.diagnosis.facts import DatabaseUnreached, Unseen
+from entrypoints.cli.diagnosis.finding import Level, worst
+from entrypoints.cli.main import cli
+from entrypoints.server.data_dir import DataDir
 from tests.unit.examination.facts import HOST, SCHEMA, ManualDatabase, ManualHost, changed
 
 ENV = {"DATABASE_URL": "postgresql://app@db.example.com/x", "HOST": None, "PORT": None, "JWT_SECRET": None}
@@ -94,7 +94,7 @@ def test_programs_get_json():
 
 
 def test_a_database_that_cannot_be_reached_hides_nothing_else():
-    answer = run(ManualWiring(failure=Unreached("login", "wrong password")), "--output", "json")
+    answer = run(ManualWiring(failure=DatabaseUnreached("login", "wrong password")), "--output", "json")
     assert answer.exit_code == 1
     assert ("database", "problem") in findings(answer)
     assert ("sandbox", "ok") in findings(answer)

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from domain.errors import StorageUnavailable
 from domain.identity import uuid7_at
 from domain.timeline import ClockReading, RetentionTimes, Timeline
-from entrypoints.cli import cli
+from entrypoints.cli.main import cli
 from tests.unit.domain.builders import START, session_at
 
 ID = uuid7_at(START, 0)

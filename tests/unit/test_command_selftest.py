@@ -8,9 +8,9 @@ from click.testing import CliRunner
 
 from domain.errors import RuntimeUnavailable
 from domain.scripts.language import Language
-from entrypoints.cli import cli
-from entrypoints.configuration.loading import load_settings
-from entrypoints.container import commands
+from entrypoints.cli.main import cli
+from entrypoints.composition import commands
+from entrypoints.settings.loading import load_settings
 
 
 @frozen

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from domain.errors import StorageUnavailable
 from domain.storage.growth import StorageFacts, StorageReport
 from domain.storage.storage import Amount, HistoryDay, Part, Stored
-from entrypoints.cli import cli
+from entrypoints.cli.main import cli
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

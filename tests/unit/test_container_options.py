@@ -3,9 +3,9 @@
 import pytest
 
 from domain.scripts.language import Language
-from entrypoints.configuration.environment import SettingsError
-from entrypoints.configuration.loading import load_settings
-from entrypoints.container.options import gateway_options, sandbox_options
+from entrypoints.composition.options import gateway_options, sandbox_options
+from entrypoints.settings.environment import SettingsError
+from entrypoints.settings.loading import load_settings
 
 
 @pytest.mark.parametrize(("said", "told"), [("", True), ("true", True), ("false", False)])

@@ -3,7 +3,7 @@ import stat
 
 import pytest
 
-from entrypoints.supervision.data_dir import DataDir, DataDirError, DataDirInUse, published_url
+from entrypoints.server.data_dir import DataDir, DataDirError, DataDirInUse, published_url
 
 
 def test_a_folder_is_made_and_held_once(tmp_path):

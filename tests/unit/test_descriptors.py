@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from entrypoints.descriptors import attainable, raise_limit, room_for_connections, room_for_workers, wanted
+from entrypoints.server.descriptors import attainable, raise_limit, room_for_connections, room_for_workers, wanted
 
 UNLIMITED = resource.RLIM_INFINITY
 

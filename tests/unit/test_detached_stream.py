@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from entrypoints.detached_stream import DetachedStream
+from entrypoints.telemetry.detached_stream import DetachedStream
 
 PATIENCE_S = 10.0
 PIPE_BYTES = 4096

@@ -3,12 +3,12 @@
 import pytest
 
 from domain.limits.rate import RatePolicy
-from entrypoints.configuration.checks import is_loopback
-from entrypoints.configuration.edge import ROUTE_CLASSES, allowed_hosts, rate_policies
-from entrypoints.configuration.environment import SettingsError
-from entrypoints.configuration.loading import load_settings
-from entrypoints.container.options import http_options
-from entrypoints.http.operation import RouteClass
+from entrypoints.composition.options import http_options
+from entrypoints.http.route import RouteClass
+from entrypoints.settings.checks import is_loopback
+from entrypoints.settings.edge import ROUTE_CLASSES, allowed_hosts, rate_policies
+from entrypoints.settings.environment import SettingsError
+from entrypoints.settings.loading import load_settings
 
 
 def hosts_of(**variables: str) -> tuple[str, ...]:

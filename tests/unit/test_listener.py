@@ -3,7 +3,7 @@ import socket
 
 import pytest
 
-from entrypoints.supervision.listener import CannotListen, listen, listen_on_path, url_of
+from entrypoints.server.listener import CannotListen, listen, listen_on_path, url_of
 
 
 def _has_ipv6() -> bool:

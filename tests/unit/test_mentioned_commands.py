@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from entrypoints.cli import cli
+from entrypoints.cli.main import cli
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [path for package in ("domain", "adapters", "entrypoints") for path in (ROOT / package).rglob("*.py")]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from entrypoints.http.observers.access_log import AccessLine
-from entrypoints.metrics.readings import Family, Kind, Reading
+from entrypoints.http.instrumentation.access_log import AccessLine
+from entrypoints.telemetry.metrics.samples import Family, MetricKind, Reading
 from tests.metrics_catalogue import COMMON, families, readings
 from tests.promql import Mentioned, mentioned
 
@@ -37,10 +37,10 @@ def panels():
 
 def family_of(metric: str) -> Family:
     if metric in FAMILIES:
-        assert FAMILIES[metric].kind is not Kind.HISTOGRAM, f"{metric} has buckets, a count and a sum"
+        assert FAMILIES[metric].kind is not MetricKind.HISTOGRAM, f"{metric} has buckets, a count and a sum"
         return FAMILIES[metric]
     base = next(metric.removesuffix(suffix) for suffix in SUFFIXES if metric.endswith(suffix))
-    assert FAMILIES[base].kind is Kind.HISTOGRAM
+    assert FAMILIES[base].kind is MetricKind.HISTOGRAM
     return FAMILIES[base]
 
 
@@ -148,11 +148,11 @@ def test_every_field_of_the_access_line_is_in_the_document():
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 def test_names_follow_the_conventions(family):
     assert re.fullmatch("(pglambda|process)_[a-z_]+", family.name)
-    assert family.name.endswith("_total") is (family.kind is Kind.COUNTER)
+    assert family.name.endswith("_total") is (family.kind is MetricKind.COUNTER)
     assert not re.search("_(ms|milliseconds|minutes|kb|mb|kilobytes)(_|$)", family.name)
     assert not COMMON & set(family.labels)
     assert list(family.bounds) == sorted(set(family.bounds))
-    assert bool(family.bounds) is (family.kind is Kind.HISTOGRAM)
+    assert bool(family.bounds) is (family.kind is MetricKind.HISTOGRAM)
     assert family.says.endswith(".")
 
 

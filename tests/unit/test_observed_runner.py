@@ -11,9 +11,9 @@ from domain.errors import DomainError, Overloaded, RuntimeUnavailable
 from domain.executions.execution import ExecutionUnknown, Failure, FailureCode, ScriptReport
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRunner, Worker
-from entrypoints.metrics.executions import ExecutionMetrics
-from entrypoints.observed_runner import Caller, ObservedRunner
-from entrypoints.tracing.trace import ExecutionSpan, Trace
+from entrypoints.telemetry.metrics.executions import ExecutionMetrics
+from entrypoints.telemetry.observed_runner import ObservedRunner, RunCaller
+from entrypoints.telemetry.tracing.trace import ExecutionSpan, Trace
 from tests.contracts.script_runs import new_session, run_of, script_of
 
 FAILED = ScriptReport(None, Failure(FailureCode.CPU_LIMIT, "too long"), 2000.0, cpu_time_ms=1500.0)
@@ -66,7 +66,7 @@ class NotingTrace(Trace):
 
 
 @define(eq=False)
-class NotingCaller(Caller):
+class NotingCaller(RunCaller):
     trace: NotingTrace | None = field(factory=NotingTrace)
     executions: list = field(factory=list)
 

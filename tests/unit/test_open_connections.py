@@ -2,7 +2,7 @@
 
 from attrs import define
 
-from entrypoints.supervision.open_connections import OpenConnections
+from entrypoints.server.open_connections import OpenConnections
 
 
 @define(eq=False)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from attrs import define, field
 
-from entrypoints.supervision.patience import Patience
+from entrypoints.server.rearmable_timer import RearmableTimer
 
 
 @define(eq=False)
@@ -51,7 +51,7 @@ class Watched:
     lost_at_s: list[float] = field(factory=list)
 
     def patience(self) -> Any:
-        return Patience(self.loop, lambda: self.lost_at_s.append(self.loop.now_s))  # type: ignore[arg-type]
+        return RearmableTimer(self.loop, lambda: self.lost_at_s.append(self.loop.now_s))  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -2,12 +2,12 @@ import sys
 
 import pytest
 
-from entrypoints.configuration.checks import RUNTIME_HOST_CHECKS
-from entrypoints.configuration.environment import SettingsError
-from entrypoints.configuration.listing import setting_document, setting_lines
-from entrypoints.configuration.loading import load_settings
-from entrypoints.secret import Secret
-from entrypoints.settings import Settings
+from entrypoints.settings.checks import RUNTIME_HOST_CHECKS
+from entrypoints.settings.environment import SettingsError
+from entrypoints.settings.listing import setting_document, setting_lines
+from entrypoints.settings.loading import load_settings
+from entrypoints.settings.secret import Secret
+from entrypoints.settings.settings import Settings
 
 HUSH = "postgresql://u:hush@db/x"
 SECRET = "s" * 32

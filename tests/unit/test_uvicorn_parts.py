@@ -23,7 +23,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 ROOT = Path(__file__).parents[2]
-SUPERVISION = ROOT / "entrypoints/supervision"
+SERVER = ROOT / "entrypoints/server"
 INSTALLED = Version(importlib.metadata.version("uvicorn"))
 
 SIGNATURES = {
@@ -97,7 +97,7 @@ def named(name: str) -> Any:
 
 def advice(part: str) -> str:
     return (
-        f"uvicorn {INSTALLED}: {part} is not what entrypoints/supervision relies on. Compare it with its use there, adapt "
+        f"uvicorn {INSTALLED}: {part} is not what entrypoints/server relies on. Compare it with its use there, adapt "
         "the use, and record the new state in this test."
     )
 
@@ -198,7 +198,7 @@ def test_status_lines_are_whole_lines_by_number():
 
 def test_these_lists_are_complete():
     """What our classes take from uvicorn by name stands above."""
-    connection, whole_answer = ((SUPERVISION / name).read_text() for name in ("connection.py", "whole_answer.py"))
+    connection, whole_answer = ((SERVER / name).read_text() for name in ("connection.py", "single_write.py"))
     (ours,) = [each for each in ast.parse(connection).body if isinstance(each, ast.ClassDef)]
     own = {each.name for each in ours.body if isinstance(each, ast.FunctionDef)}
     own |= {

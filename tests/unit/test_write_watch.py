@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from attrs import define, field
 
-from entrypoints.supervision.write_watch import WriteLimits, WriteWatch
+from entrypoints.server.write_watch import WriteLimits, WriteWatch
 
 
 @define(eq=False)

@@ -6,7 +6,7 @@ from starlette.types import Receive
 
 from domain.concurrency.budget import Budget
 from domain.errors import FieldTooLarge
-from entrypoints.http.refusals import ClientGone, SlowBody, UnsupportedMediaType
+from entrypoints.http.errors import ClientDisconnected, SlowBody, UnsupportedMediaType
 from entrypoints.http.request import Request
 
 _JSON = re.compile(r'application/json[ \t]*(?:;[ \t]*charset="?utf-?8"?[ \t]*)?;?[ \t]*', re.IGNORECASE)
@@ -17,7 +17,7 @@ async def read_body(request: Request, size_max: int, timeout_s: float) -> bytes:
     """Return the body, which may be empty when no content type is given.
 
     Raises UnsupportedMediaType, FieldTooLarge (a declared length is refused before anything is read), SlowBody or
-    ClientGone.
+    ClientDisconnected.
     """
     media_type = request.header(b"content-type")
     if media_type is not None:
@@ -60,5 +60,5 @@ async def _received(receive: Receive, size_max: int) -> bytes:
 async def _chunk(receive: Receive) -> tuple[bytes | bytearray, bool]:
     message = await receive()
     if message["type"] == "http.disconnect":
-        raise ClientGone
+        raise ClientDisconnected
     return message.get("body", b""), message.get("more_body", False)

@@ -26,7 +26,7 @@ from entrypoints.http.bodies.members import MEMBERS_MAX, Members, members, start
 from entrypoints.http.bodies.plain_json import DEPTH_MAX, is_plain, is_utf8, may_hide_fault, utf8_fault_at
 from entrypoints.http.bodies.reading import read_body
 from entrypoints.http.bodies.schema import BodySchema
-from entrypoints.http.refusals import InvalidParams, invalid
+from entrypoints.http.errors import InvalidParams, invalid
 from entrypoints.http.request import Request
 
 Body = TypeVar("Body", bound=Struct)

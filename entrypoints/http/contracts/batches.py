@@ -2,10 +2,10 @@
 
 from domain.errors import InvalidRequest, StorageUnavailable
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound
-from entrypoints.http.contracts.contract import Contract, Example, Link, Tag
+from entrypoints.http.contracts.contract import ApiExample, Contract, Link, Tag
 from entrypoints.http.contracts.executions import EXECUTION_ID
 from entrypoints.http.contracts.parameters import REQUEST_ID
-from entrypoints.http.streamed_answer import MEDIA_TYPE
+from entrypoints.http.streaming_response import MEDIA_TYPE
 
 _LINE = {
     "index": 0,
@@ -35,7 +35,7 @@ EXECUTE_BATCH = Contract(
     "Idempotency-Key is refused.",
     errors=(InvalidRequest, SessionNotFound, SessionExpired, SessionClosed, StorageUnavailable),
     examples=(
-        Example(
+        ApiExample(
             "sums",
             "Add numbers twice, one line each",
             body={"items": [{"params": {"a": 5, "b": 3}}, {"params": {"a": 1, "b": 2}}]},

@@ -18,7 +18,7 @@ class Tag(StrEnum):
     OPERATIONS = "Operations"
 
 
-class Place(StrEnum):
+class In(StrEnum):
     """Where a parameter is sent."""
 
     PATH = "path"
@@ -31,7 +31,7 @@ class Parameter:
     """A parameter, the type that its value has, and an example of it; a list is written with commas."""
 
     name: str
-    place: Place
+    place: In
     kind: Any
     description: str
     example: Any
@@ -39,7 +39,7 @@ class Parameter:
 
 
 @frozen
-class AnswerHeader:
+class ResponseHeader:
     """A header of answers; `always` unless it has its occasions."""
 
     name: str
@@ -50,7 +50,7 @@ class AnswerHeader:
 
 
 @frozen
-class Example:
+class ApiExample:
     """A request that works as it stands, and its answer: of a session's path, the session that `of` initializes.
 
     `parameters` are those of query and header, by name.
@@ -84,8 +84,8 @@ class Contract:
     description: str
     parameters: tuple[Parameter, ...] = ()
     errors: tuple[type[DomainError], ...] = ()
-    headers: tuple[AnswerHeader, ...] = ()
-    examples: tuple[Example, ...] = ()
+    headers: tuple[ResponseHeader, ...] = ()
+    examples: tuple[ApiExample, ...] = ()
     links: tuple[Link, ...] = ()
     also: Mapping[int, type[Any]] = field(factory=dict)
     alternative: type[Any] | None = None
@@ -95,4 +95,4 @@ class Contract:
 
 def query_names(parameters: Iterable[Parameter]) -> frozenset[str]:
     """Return the names that a query string may have."""
-    return frozenset(parameter.name for parameter in parameters if parameter.place is Place.QUERY)
+    return frozenset(parameter.name for parameter in parameters if parameter.place is In.QUERY)

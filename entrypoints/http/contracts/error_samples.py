@@ -35,7 +35,7 @@ from domain.scripts.language import InvalidLanguageTitle, Language, LanguageNotS
 from domain.scripts.script import ScriptSyntaxError, SyntaxFault
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict, VersionMismatch
 from entrypoints.http.contracts.error_codes import MEANINGS
-from entrypoints.http.refusals import HostNotAllowed, InvalidParams, UnsupportedMediaType, invalid
+from entrypoints.http.errors import HostNotAllowed, InvalidParams, UnsupportedMediaType, invalid
 
 _ID = UUID("01a2101f-9ff2-79ec-8000-000000000001")
 _RUN = UUID("01a2101f-a3da-7b64-8000-000000000002")

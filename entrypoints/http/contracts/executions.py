@@ -11,7 +11,7 @@ from domain.executions.execution import (
 from domain.functions.schema import FunctionVersionNotFound, ParamsRefused, SchemaUnusable
 from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound
-from entrypoints.http.contracts.contract import Contract, Example, Link, Tag
+from entrypoints.http.contracts.contract import ApiExample, Contract, Link, Tag
 from entrypoints.http.contracts.parameters import (
     CURSOR,
     IDEMPOTENCY_KEY,
@@ -22,7 +22,7 @@ from entrypoints.http.contracts.parameters import (
     REQUEST_ID,
     SINCE,
 )
-from entrypoints.http.refusals import InvalidParams
+from entrypoints.http.errors import InvalidParams
 
 EXECUTION_ID = "01a2101f-a3da-7b64-8000-000000000002"
 
@@ -86,7 +86,7 @@ EXECUTE = Contract(
         SchemaUnusable,
         ExecutionUnknown,
     ),
-    examples=(Example("sum", "Add two numbers", body=_PARAMS, answer=_EXECUTED),),
+    examples=(ApiExample("sum", "Add two numbers", body=_PARAMS, answer=_EXECUTED),),
     links=(
         Link("history", "List the session's executions.", _OF_SESSION),
         Link("get", "Read the session.", _OF_SESSION),
@@ -104,7 +104,7 @@ HISTORY = Contract(
     errors=(InvalidRequest, SessionNotFound, SessionClosed, StorageUnavailable),
     headers=(LINK,),
     examples=(
-        Example(
+        ApiExample(
             "newest",
             "The newest twenty",
             parameters={"limit": 20},
@@ -121,5 +121,5 @@ EXECUTION = Contract(
     Tag.EXECUTIONS,
     "Answers one execution as the history has it. One that is still under way is not there yet: 404.",
     errors=(ExecutionNotFound, SessionClosed, StorageUnavailable),
-    examples=(Example("ended", "The execution", answer=_KEPT | {"request_id": REQUEST_ID.example}),),
+    examples=(ApiExample("ended", "The execution", answer=_KEPT | {"request_id": REQUEST_ID.example}),),
 )

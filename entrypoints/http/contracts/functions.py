@@ -9,26 +9,26 @@ from domain.executions.execution import ExecutionUnknown
 from domain.functions.function import FunctionConditionFailed, FunctionConflict, FunctionNotFound, FunctionType
 from domain.scripts.language import InvalidLanguageTitle, LanguageNotServed
 from domain.scripts.script import ScriptSyntaxError
-from entrypoints.http.contracts.contract import Contract, Example, Link, Parameter, Place, Tag
+from entrypoints.http.contracts.contract import ApiExample, Contract, In, Link, Parameter, Tag
 from entrypoints.http.contracts.parameters import ETAG, FUNCTION_NAME, IF_MATCH, LANGUAGE, LINK
 from entrypoints.http.parameters import paging
-from entrypoints.http.payloads.functions import Function
+from entrypoints.http.payloads.functions import FunctionResponse
 
 TYPE = Parameter(
-    "type", Place.QUERY, FunctionType, "Functions that came with the service, or that callers registered.", "predefined"
+    "type", In.QUERY, FunctionType, "Functions that came with the service, or that callers registered.", "predefined"
 )
-PAGE = Parameter("page", Place.QUERY, Annotated[int, Meta(ge=1, le=100_000)], "Which page, from 1 on.", 1)
+PAGE = Parameter("page", In.QUERY, Annotated[int, Meta(ge=1, le=100_000)], "Which page, from 1 on.", 1)
 PER_PAGE = Parameter(
     "per_page",
-    Place.QUERY,
+    In.QUERY,
     Annotated[int, Meta(ge=1, le=paging.SIZE_MAX)],
     f"How many functions a page has at most; {paging.SIZE} where it is left out.",
     20,
 )
-CHECK = Parameter("check", Place.QUERY, bool, "Run the examples first, and register only if all of them hold.", True)
+CHECK = Parameter("check", In.QUERY, bool, "Run the examples first, and register only if all of them hold.", True)
 IF_NONE_MATCH = Parameter(
     "If-None-Match",
-    Place.HEADER,
+    In.HEADER,
     Annotated[str, Meta(pattern=r"^\*$")],
     "Register it only if nothing is registered under the title.",
     "*",
@@ -80,7 +80,7 @@ LIST_FUNCTIONS = Contract(
     errors=(InvalidRequest, StorageUnavailable),
     headers=(LINK,),
     examples=(
-        Example(
+        ApiExample(
             "python",
             "What is registered in Python",
             parameters={"language": "python", "page": 1, "per_page": 20},
@@ -96,7 +96,7 @@ GET_FUNCTION = Contract(
     "version that was current then.",
     errors=(*_NAMES, FunctionNotFound, StorageUnavailable),
     headers=(ETAG,),
-    examples=(Example("whole", "The function", answer=_FUNCTION),),
+    examples=(ApiExample("whole", "The function", answer=_FUNCTION),),
     links=_FOLLOWING,
 )
 
@@ -117,7 +117,7 @@ PUT_FUNCTION = Contract(
     ),
     headers=(ETAG,),
     examples=(
-        Example(
+        ApiExample(
             "checked",
             "A sum, once its example has held",
             parameters={"check": True},
@@ -126,7 +126,7 @@ PUT_FUNCTION = Contract(
         ),
     ),
     links=_FOLLOWING,
-    also={201: Function},
+    also={201: FunctionResponse},
 )
 
 CHECK_FUNCTION = Contract(
@@ -135,7 +135,7 @@ CHECK_FUNCTION = Contract(
     "ten seconds; what was not run by then does not hold.",
     errors=(*_NAMES, FunctionNotFound, StorageUnavailable, RuntimeUnavailable, ExecutionUnknown),
     examples=(
-        Example(
+        ApiExample(
             "sum",
             "An example that holds",
             answer={
@@ -168,5 +168,5 @@ DELETE_FUNCTION = Contract(
     "changes nothing, and registering it again goes on with the next version.",
     parameters=(IF_MATCH,),
     errors=(InvalidRequest, *_NAMES, FunctionNotFound, FunctionConditionFailed, FunctionConflict, StorageUnavailable),
-    examples=(Example("deactivate", "Deactivate the function"),),
+    examples=(ApiExample("deactivate", "Deactivate the function"),),
 )

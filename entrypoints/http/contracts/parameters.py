@@ -9,7 +9,7 @@ from domain.executions.execution import Outcome
 from domain.identity import OWNER_SIZE_MAX
 from domain.scripts.language import TITLE_PATTERN, TITLE_SIZE_MAX, Language
 from domain.sessions.session import Status
-from entrypoints.http.contracts.contract import AnswerHeader, Parameter, Place
+from entrypoints.http.contracts.contract import In, Parameter, ResponseHeader
 from entrypoints.http.parameters.conditions import TAGS_PATTERN
 from entrypoints.http.parameters.cursors import CURSOR_LENGTH_MAX, CURSOR_PATTERN
 from entrypoints.http.parameters.idempotency import KEY_PATTERN
@@ -18,7 +18,7 @@ from entrypoints.http.parameters.queries import Instant
 
 REQUEST_ID = Parameter(
     "request_id",
-    Place.PATH,
+    In.PATH,
     UUID,
     "The session's id, as initialize gave it. What is no UUID names no session: 404.",
     "01a2101f-9ff2-79ec-8000-000000000001",
@@ -26,7 +26,7 @@ REQUEST_ID = Parameter(
 )
 EXECUTION_ID = Parameter(
     "execution_id",
-    Place.PATH,
+    In.PATH,
     UUID,
     "The execution's id, as execute gave it. What is no UUID names no execution: 404.",
     "01a2101f-a3da-7b64-8000-000000000002",
@@ -34,7 +34,7 @@ EXECUTION_ID = Parameter(
 )
 FUNCTION_NAME = Parameter(
     "language_title",
-    Place.PATH,
+    In.PATH,
     Annotated[str, Meta(pattern=TITLE_PATTERN, max_length=TITLE_SIZE_MAX)],
     "Language and title of the function, as in nodejs-calculator.",
     "python-adder",
@@ -45,7 +45,7 @@ PATH_PARAMETERS = {parameter.name: parameter for parameter in (REQUEST_ID, EXECU
 
 LANGUAGE_TITLE = Parameter(
     "Language-Title",
-    Place.HEADER,
+    In.HEADER,
     Annotated[str, Meta(pattern=TITLE_PATTERN, max_length=TITLE_SIZE_MAX)],
     "Language and title of the script, as in nodejs-calculator.",
     "python-adder",
@@ -53,14 +53,14 @@ LANGUAGE_TITLE = Parameter(
 )
 IF_MATCH = Parameter(
     "If-Match",
-    Place.HEADER,
+    In.HEADER,
     Annotated[str, Meta(pattern=TAGS_PATTERN)],
     'Change it only if it has one of these versions: the ETag of an answer, up to eight of them, or "*".',
     '"1"',
 )
 IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",
-    Place.HEADER,
+    In.HEADER,
     Annotated[str, Meta(pattern=KEY_PATTERN)],
     "The caller's own name for this call: whoever repeats the call with it gets the first one's answer, and nothing "
     "is done twice. Remembered for 24 hours.",
@@ -68,7 +68,7 @@ IDEMPOTENCY_KEY = Parameter(
 )
 X_REQUEST_ID = Parameter(
     "X-Request-ID",
-    Place.HEADER,
+    In.HEADER,
     str,
     "An id to find the call by in the logs; one is made where it is missing, or is not of 1 to 128 letters, digits "
     "and `._:+/=@-`.",
@@ -76,71 +76,71 @@ X_REQUEST_ID = Parameter(
 )
 LIMIT = Parameter(
     "limit",
-    Place.QUERY,
+    In.QUERY,
     Annotated[int, Meta(ge=1, le=SIZE_MAX)],
     f"How many items a page has at most; {SIZE} where it is left out.",
     20,
 )
 CURSOR = Parameter(
     "cursor",
-    Place.QUERY,
+    In.QUERY,
     Annotated[str, Meta(pattern=CURSOR_PATTERN, max_length=CURSOR_LENGTH_MAX)],
     "The next_cursor of the page before, unchanged; it belongs to one list and its filters.",
     None,
 )
-OUTCOME = Parameter("outcome", Place.QUERY, Outcome, "Executions that ended so only.", "failed")
+OUTCOME = Parameter("outcome", In.QUERY, Outcome, "Executions that ended so only.", "failed")
 SINCE = Parameter(
     "since",
-    Place.QUERY,
+    In.QUERY,
     Instant,
     "Executions that began at this instant or later; RFC 3339.",
     "2026-11-25T12:00:00Z",
 )
-STATUS = Parameter("status", Place.QUERY, Status, "Sessions of this status only.", "active")
-LANGUAGE = Parameter("language", Place.QUERY, Language, "Scripts in this language only.", "python")
+STATUS = Parameter("status", In.QUERY, Status, "Sessions of this status only.", "active")
+LANGUAGE = Parameter("language", In.QUERY, Language, "Scripts in this language only.", "python")
 
 OWNER = Parameter(
     "owner",
-    Place.QUERY,
+    In.QUERY,
     Annotated[str, Meta(min_length=1, max_length=OWNER_SIZE_MAX)],
     "For admins: sessions of this owner only; left out, an admin gets everybody's.",
     None,
 )
 
-ETAG = AnswerHeader("ETag", Annotated[str, Meta(pattern='^"[0-9]+"$')], "The version, for If-Match.", '"1"')
-LINK = AnswerHeader(
+ETAG = ResponseHeader("ETag", Annotated[str, Meta(pattern='^"[0-9]+"$')], "The version, for If-Match.", '"1"')
+LINK = ResponseHeader(
     "Link",
     str,
     "The next page (RFC 8288), where there is one.",
     '</api/v1/sessions?limit=50&cursor=WyJzIl0>; rel="next"',
     always=False,
 )
-REPLAYED_HEADER = AnswerHeader(
+REPLAYED_HEADER = ResponseHeader(
     "Idempotent-Replayed",
     Annotated[str, Meta(pattern="^true$")],
     "The answer is the first one's with this Idempotency-Key, told again.",
     "true",
     always=False,
 )
-REQUEST_ID_HEADER = AnswerHeader("X-Request-ID", str, "The id to find the call by in the logs.", "7f3a-1")
-RETRY_AFTER = AnswerHeader(
+REQUEST_ID_HEADER = ResponseHeader("X-Request-ID", str, "The id to find the call by in the logs.", "7f3a-1")
+RETRY_AFTER = ResponseHeader(
     "Retry-After",
     Annotated[int, Meta(ge=0)],
     "In how many seconds the call may be repeated; only where repeating is safe.",
     1,
     always=False,
 )
-WWW_AUTHENTICATE = AnswerHeader(
+WWW_AUTHENTICATE = ResponseHeader(
     "WWW-Authenticate", str, "What is missing (RFC 6750).", 'Bearer error="invalid_token"', always=False
 )
-RATE_LIMIT = AnswerHeader(
+RATE_LIMIT = ResponseHeader(
     "RateLimit",
     str,
     "What is left of the caller's quota, and in how many seconds it grows; where rates are limited.",
     '"execute";r=99;t=1',
     always=False,
 )
-RATE_LIMIT_POLICY = AnswerHeader(
+RATE_LIMIT_POLICY = ResponseHeader(
     "RateLimit-Policy",
     str,
     "The caller's quota and its window in seconds; where rates are limited.",

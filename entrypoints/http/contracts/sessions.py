@@ -12,7 +12,7 @@ from domain.idempotency import IdempotencyConflict, KeyInFlight
 from domain.scripts.language import InvalidLanguageTitle, LanguageNotServed
 from domain.scripts.script import ScriptSyntaxError
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict, VersionMismatch
-from entrypoints.http.contracts.contract import Contract, Example, Link, Parameter, Place, Tag
+from entrypoints.http.contracts.contract import ApiExample, Contract, In, Link, Parameter, Tag
 from entrypoints.http.contracts.parameters import (
     CURSOR,
     ETAG,
@@ -28,15 +28,15 @@ from entrypoints.http.contracts.parameters import (
     STATUS,
 )
 from entrypoints.http.payloads import fields
-from entrypoints.http.payloads.sessions import Session
+from entrypoints.http.payloads.sessions import SessionResponse
 
 SCRIPT_CONTENT = "script_content"
-FIELD_NAMES = tuple(member.name for member in msgspec.structs.fields(Session))
+FIELD_NAMES = tuple(member.name for member in msgspec.structs.fields(SessionResponse))
 """The fields of a session that `?fields=` may name, the script aside."""
 
 FIELDS = Parameter(
     "fields",
-    Place.QUERY,
+    In.QUERY,
     Annotated[list[Literal[(*FIELD_NAMES, SCRIPT_CONTENT)]], Meta(min_length=1)],  # type: ignore[valid-type]  # names
     f"Only these fields, separated by commas; {SCRIPT_CONTENT} is given only on demand.",
     ["status", "script_content"],
@@ -44,7 +44,10 @@ FIELDS = Parameter(
 PickedFields: Any = msgspec.defstruct(
     "PickedFields",
     [
-        *((member.name, member.type | msgspec.UnsetType, msgspec.UNSET) for member in msgspec.structs.fields(Session)),
+        *(
+            (member.name, member.type | msgspec.UnsetType, msgspec.UNSET)
+            for member in msgspec.structs.fields(SessionResponse)
+        ),
         (SCRIPT_CONTENT, fields.StoredScript | msgspec.UnsetType, msgspec.UNSET),
     ],
     namespace={"__doc__": "The fields of a session that were asked for."},
@@ -112,10 +115,10 @@ INITIALIZE = Contract(
         RuntimeUnavailable,
     ),
     examples=(
-        Example(
+        ApiExample(
             "python", "A sum in Python", parameters={"Language-Title": "python-adder"}, body=_ADDER, answer=_INITIALIZED
         ),
-        Example(
+        ApiExample(
             "nodejs",
             "A price in Node.js, with a context and limits, prolonged by use",
             parameters={"Language-Title": "nodejs-calculator"},
@@ -135,8 +138,8 @@ GET = Contract(
     errors=(InvalidRequest, *_GONE, StorageUnavailable),
     headers=(ETAG,),
     examples=(
-        Example("whole", "The session", answer=_SESSION),
-        Example(
+        ApiExample("whole", "The session", answer=_SESSION),
+        ApiExample(
             "picked",
             "Its status and script",
             parameters={"fields": ["status", "script_content"]},
@@ -154,7 +157,7 @@ PATCH = Contract(
     errors=(*_GONE, VersionMismatch, UpdateConflict, StorageUnavailable),
     headers=(ETAG,),
     examples=(
-        Example(
+        ApiExample(
             "context",
             "Another context, if nobody has changed the session since",
             parameters={"If-Match": '"1"'},
@@ -170,7 +173,7 @@ DELETE = Contract(
     "Closes the session and empties it at once: script, context and metadata are gone, and calls answer 410 until "
     "retention ends. Closing again changes nothing; what runs already runs to its end.",
     errors=(SessionNotFound, UpdateConflict, StorageUnavailable),
-    examples=(Example("close", "Close the session"),),
+    examples=(ApiExample("close", "Close the session"),),
 )
 
 LIST = Contract(
@@ -181,7 +184,7 @@ LIST = Contract(
     errors=(InvalidRequest, ScopeMissing, StorageUnavailable),
     headers=(LINK,),
     examples=(
-        Example(
+        ApiExample(
             "active",
             "What is live in Python",
             parameters={"status": "active", "language": "python", "limit": 20},

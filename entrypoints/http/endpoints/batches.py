@@ -13,15 +13,15 @@ from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.errors import DomainError, Problem
 from domain.executions.batches import Batch, BatchService, ItemEnded
 from domain.sessions.service import SessionService
-from entrypoints.http.answer import encoded
 from entrypoints.http.bodies.batch_form import BatchForm
-from entrypoints.http.door.caller import owner_of, session_key
-from entrypoints.http.door.gate import Gate
-from entrypoints.http.errors import status_of, told_of, told_of_bug
+from entrypoints.http.error_responses import status_of, told_of, told_of_bug
+from entrypoints.http.errors import invalid
+from entrypoints.http.middleware.caller import owner_of, session_key
+from entrypoints.http.middleware.in_flight_limiter import InFlightLimiter
 from entrypoints.http.payloads.batches import BatchLine
-from entrypoints.http.refusals import invalid
 from entrypoints.http.request import Request
-from entrypoints.http.streamed_answer import SendLine, StreamedAnswer
+from entrypoints.http.response import encoded
+from entrypoints.http.streaming_response import SendLine, StreamingResponse
 
 Charge = Callable[[Request, int], Awaitable[None]]
 """Is told how many items a batch has, before any of them is begun; raises LimitReached to refuse it."""
@@ -42,13 +42,13 @@ class BatchEndpoints:
     _service: BatchService
     _sessions: SessionService
     _form: BatchForm
-    _gate: Gate
+    _gate: InFlightLimiter
     _places: CapacityLimiter
     _log: FilteringBoundLogger
     _stall_s: float
     _charge: Charge = charge_nothing
 
-    async def execute(self, request: Request) -> StreamedAnswer:
+    async def execute(self, request: Request) -> StreamingResponse:
         """Run the items, once the session is known to live."""
         _refuse_idempotency_key(request)
         with contextlib.ExitStack() as place:
@@ -57,7 +57,7 @@ class BatchEndpoints:
             await self._charge(request, len(batch.items))
             await self._sessions.get(session_key(request))
             produce, leave = partial(self._run, request, batch), place.pop_all().close
-            return StreamedAnswer(int(HTTPStatus.OK), produce=produce, ended=leave, stall_s=self._stall_s)
+            return StreamingResponse(int(HTTPStatus.OK), produce=produce, ended=leave, stall_s=self._stall_s)
 
     async def _run(self, request: Request, batch: Batch, send_line: SendLine) -> None:
         async def tell(ended: ItemEnded) -> None:

@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from functools import cached_property
 
-from entrypoints.http.answer import Answer, Headers
 from entrypoints.http.docs_ui.page import CONTENT_SECURITY_POLICY, PAGE, Asset
 from entrypoints.http.request import Request
+from entrypoints.http.response import Headers, Response
 
 _NOT_MODIFIED = 304
 _ASK_AGAIN = (b"cache-control", b"no-cache")
@@ -26,23 +26,23 @@ class DocumentEndpoints:
     def __init__(self, render: Callable[[], bytes]) -> None:
         self._render = render
 
-    async def document(self, request: Request) -> Answer:
+    async def document(self, request: Request) -> Response:
         """Return the OpenAPI document, or 304 to those who have it."""
         content, tag = self._tagged
         headers: Headers = ((b"etag", tag), _ASK_AGAIN, _NO_GUESSING)
         if tag in (request.raw_header(b"if-none-match") or b""):
-            return Answer(_NOT_MODIFIED, headers=headers)
-        return Answer(200, content, headers)
+            return Response(_NOT_MODIFIED, headers=headers)
+        return Response(200, content, headers)
 
-    async def page(self, _request: Request) -> Answer:
+    async def page(self, _request: Request) -> Response:
         """Return the page."""
-        return Answer(200, PAGE, _PAGE_HEADERS, content_type=b"text/html; charset=utf-8")
+        return Response(200, PAGE, _PAGE_HEADERS, content_type=b"text/html; charset=utf-8")
 
-    def asset(self, asset: Asset) -> Callable[[Request], Awaitable[Answer]]:
+    def asset(self, asset: Asset) -> Callable[[Request], Awaitable[Response]]:
         """Return the endpoint of one of the page's files."""
 
-        async def endpoint(_request: Request) -> Answer:
-            return Answer(200, asset.content(), (_KEEP, _NO_GUESSING), content_type=asset.media_type)
+        async def endpoint(_request: Request) -> Response:
+            return Response(200, asset.content(), (_KEEP, _NO_GUESSING), content_type=asset.media_type)
 
         return endpoint
 

@@ -6,19 +6,19 @@ from domain.executions.ports import ExecutionFilter
 from domain.executions.service import ExecutionService
 from domain.paging import Page
 from domain.sessions.service import SessionService
-from entrypoints.http.answer import Answer, Headers, json_answer
 from entrypoints.http.bodies.forms import BodyForms
 from entrypoints.http.contracts.contract import query_names
 from entrypoints.http.contracts.executions import HISTORY
-from entrypoints.http.door.caller import reached_key, session_key
-from entrypoints.http.hang_up import until_hang_up
+from entrypoints.http.disconnect import until_hang_up
+from entrypoints.http.middleware.caller import reached_key, session_key
 from entrypoints.http.parameters import paging
 from entrypoints.http.parameters.cursors import ExecutionCursor, instant_of, microseconds, write_cursor
 from entrypoints.http.parameters.idempotency import REPLAYED, IdempotencyKeys, idempotency_key
 from entrypoints.http.parameters.queries import Query
-from entrypoints.http.payloads.executions import Executed, Execution, ExecutionPage, SingleExecution
+from entrypoints.http.payloads.executions import ExecuteResponse, ExecutionPage, ExecutionResponse, SingleExecution
 from entrypoints.http.payloads.values import embedded, json_text
 from entrypoints.http.request import Request
+from entrypoints.http.response import Headers, Response, json_answer
 
 _PARAMETERS = query_names(HISTORY.parameters)
 
@@ -34,16 +34,16 @@ class ExecutionEndpoints:
         self._forms = forms
         self._keys = keys
 
-    async def execute(self, request: Request) -> Answer:
+    async def execute(self, request: Request) -> Response:
         """Run the session's script once."""
         name = self._keys.name(request)
         body = await self._forms.execute.read(request)
         params = json_text(body.params)
         key = None if name is None else idempotency_key(name, embedded(params))
         executed = await until_hang_up(request.receive, self._service.execute(session_key(request), params, key))
-        return json_answer(Executed.of(executed), headers=REPLAYED if executed.replayed else ())
+        return json_answer(ExecuteResponse.of(executed), headers=REPLAYED if executed.replayed else ())
 
-    async def list(self, request: Request) -> Answer:
+    async def list(self, request: Request) -> Response:
         """Return a page of the session's history."""
         query = Query(request.query_string, _PARAMETERS)
         size, cursor = paging.page_size(query), paging.page_cursor(query, ExecutionCursor)
@@ -54,9 +54,9 @@ class ExecutionEndpoints:
         headers: Headers = ()
         if following is not None:
             headers = paging.next_link(request, _filters(wanted) | {"limit": size, "cursor": following})
-        return json_answer(ExecutionPage([Execution.of(row) for row in page.items], following), headers=headers)
+        return json_answer(ExecutionPage([ExecutionResponse.of(row) for row in page.items], following), headers=headers)
 
-    async def get(self, request: Request) -> Answer:
+    async def get(self, request: Request) -> Response:
         """Return one execution of the caller."""
         kept = await self._sessions.execution(request.caller.reach, request.parameters["execution_id"])
         return json_answer(SingleExecution.of(kept))

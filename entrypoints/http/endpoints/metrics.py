@@ -1,8 +1,8 @@
 """The endpoint that Prometheus asks."""
 
-from entrypoints.http.answer import Answer
 from entrypoints.http.request import Request
-from entrypoints.metrics.scrape import Scrape
+from entrypoints.http.response import Response
+from entrypoints.telemetry.metrics.scrape import Scrape
 
 
 class MetricsEndpoint:
@@ -11,7 +11,7 @@ class MetricsEndpoint:
     def __init__(self, scrape: Scrape) -> None:
         self._scrape = scrape
 
-    async def metrics(self, request: Request) -> Answer:
+    async def metrics(self, request: Request) -> Response:
         """Tell all figures, in the format that is asked for."""
         exposition = await self._scrape.exposition(request.header(b"accept") or "")
-        return Answer(200, exposition.body, content_type=exposition.content_type.encode())
+        return Response(200, exposition.body, content_type=exposition.content_type.encode())

@@ -9,19 +9,19 @@ from domain.scripts.language import Language
 from domain.sessions.service import ListRequest, SessionList, SessionRequest, SessionService
 from domain.sessions.session import Session as StoredSession
 from domain.sessions.session import SessionPatch, Status, VersionMismatch
-from entrypoints.http.answer import Answer, Headers, json_answer
 from entrypoints.http.bodies.forms import BodyForms, limits_request
 from entrypoints.http.contracts.contract import query_names
 from entrypoints.http.contracts.sessions import FIELD_NAMES, GET, LIST, SCRIPT_CONTENT
-from entrypoints.http.door.caller import owner_of, reached_key, session_key
+from entrypoints.http.middleware.caller import owner_of, reached_key, session_key
 from entrypoints.http.parameters import paging
 from entrypoints.http.parameters.conditions import etag, versions_wanted
 from entrypoints.http.parameters.cursors import SessionCursor, microseconds, owner_digest, write_cursor
 from entrypoints.http.parameters.idempotency import REPLAYED, IdempotencyKeys, idempotency_key
 from entrypoints.http.parameters.queries import Query
-from entrypoints.http.payloads.sessions import Initialized, Session, SessionPage
+from entrypoints.http.payloads.sessions import InitializeResponse, SessionPage, SessionResponse
 from entrypoints.http.payloads.values import given, json_text
 from entrypoints.http.request import Request
+from entrypoints.http.response import Headers, Response, json_answer
 
 _FILTERS = query_names(LIST.parameters)
 _PICKS = query_names(GET.parameters)
@@ -35,7 +35,7 @@ class SessionEndpoints:
         self._forms = forms
         self._keys = keys
 
-    async def initialize(self, request: Request) -> Answer:
+    async def initialize(self, request: Request) -> Response:
         """Store a new session."""
         name = self._keys.name(request)
         body = await self._forms.initialize.read(request)
@@ -51,7 +51,7 @@ class SessionEndpoints:
         key = None if name is None else idempotency_key(name, (wanted.language_title, body))
         made = await self._service.initialize(owner_of(request), wanted, key)
         request.made_session_id = made.key.request_id
-        payload = Initialized(
+        payload = InitializeResponse(
             request_id=made.key.request_id,
             status="initialized",
             language_title=str(made.language_title),
@@ -61,11 +61,11 @@ class SessionEndpoints:
         )
         return json_answer(payload, headers=REPLAYED if made.replayed else ())
 
-    async def get(self, request: Request) -> Answer:
+    async def get(self, request: Request) -> Response:
         """Return a live session, or the fields of it that are asked for."""
         fields = _fields(request.query_string) if request.query_string else None
         session = await self._service.get(reached_key(request))
-        payload = Session.of(session, Status.ACTIVE)
+        payload = SessionResponse.of(session, Status.ACTIVE)
         if fields is None:
             return json_answer(payload, headers=(etag(session.version),))
         picked: dict[str, Any] = {name: getattr(payload, name) for name in fields if name != SCRIPT_CONTENT}
@@ -74,7 +74,7 @@ class SessionEndpoints:
             picked[SCRIPT_CONTENT] = script and script.source
         return json_answer(picked, headers=(etag(session.version),))
 
-    async def patch(self, request: Request) -> Answer:
+    async def patch(self, request: Request) -> Response:
         """Replace fields of a live session."""
         versions = versions_wanted(request)
         body = await self._forms.patch.read(request)
@@ -85,14 +85,14 @@ class SessionEndpoints:
             renewal=given(body.renewal),
         )
         session = await self._patched(request, patch, versions)
-        return json_answer(Session.of(session, Status.ACTIVE), headers=(etag(session.version),))
+        return json_answer(SessionResponse.of(session, Status.ACTIVE), headers=(etag(session.version),))
 
-    async def delete(self, request: Request) -> Answer:
+    async def delete(self, request: Request) -> Response:
         """Close a session."""
         await self._service.close(reached_key(request))
-        return Answer(204)
+        return Response(204)
 
-    async def list(self, request: Request) -> Answer:
+    async def list(self, request: Request) -> Response:
         """Return a page of the caller's sessions; an admin may ask for those of another owner, or of all."""
         query = Query(request.query_string, _FILTERS)
         size, cursor = paging.page_size(query), paging.page_cursor(query, SessionCursor)
@@ -105,7 +105,7 @@ class SessionEndpoints:
         after, judged_at = (cursor.after, cursor.judged_at) if cursor else (None, None)
         found = await self._service.list(ListRequest(owner, size, after, status, language, judged_at))
         following = _next_cursor(found, status, language, _listed(request, owner))
-        sessions = [Session.of(session, session.status(found.judged_at)) for session in found.page.items]
+        sessions = [SessionResponse.of(session, session.status(found.judged_at)) for session in found.page.items]
         headers: Headers = ()
         if following is not None:
             parameters = {"status": status, "language": language, "limit": size, "cursor": following}

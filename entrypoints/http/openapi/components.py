@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from entrypoints.http.contracts.contract import AnswerHeader, Parameter, Place
+from entrypoints.http.contracts.contract import In, Parameter, ResponseHeader
 
 Json = dict[str, Any]
 
@@ -52,7 +52,7 @@ class Components:
             "name": parameter.name,
             "in": str(parameter.place),
             "description": parameter.description,
-            "required": parameter.required or parameter.place is Place.PATH,
+            "required": parameter.required or parameter.place is In.PATH,
             "schema": self.schema(parameter.kind),
         }
         if part["schema"].get("type") == "array":
@@ -62,7 +62,7 @@ class Components:
             part["example"] = parameter.example
         return part
 
-    def header(self, header: AnswerHeader) -> Json:
+    def header(self, header: ResponseHeader) -> Json:
         """Return a reference to a header of answers."""
         part = {
             "description": header.description,

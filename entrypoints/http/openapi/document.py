@@ -8,8 +8,8 @@ from entrypoints.http.contracts.error_details import ErrorDetails
 from entrypoints.http.openapi.bounds import bounded
 from entrypoints.http.openapi.components import Components, Json
 from entrypoints.http.openapi.paths import path_item
-from entrypoints.http.operation import Operation
 from entrypoints.http.options import HttpOptions
+from entrypoints.http.route import Route
 
 _DESCRIPTION = """\
 A session is a script with a language and a context: initialize it once, execute it many times.
@@ -32,7 +32,7 @@ _TAGS = {
 }
 
 
-def document(operations: Iterable[Operation], options: HttpOptions, version: str) -> Json:
+def document(operations: Iterable[Route], options: HttpOptions, version: str) -> Json:
     """Return the document of the operations that are to be shown.
 
     Raises LookupError, saying what to add, where something is not told.

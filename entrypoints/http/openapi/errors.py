@@ -15,8 +15,7 @@ from domain.errors import DomainError, FieldTooLarge, InvalidRequest, Overloaded
 from domain.executions.execution import ExecutionFailed
 from domain.limits.quota import QuotaReached
 from domain.limits.rate import RateLimited
-from entrypoints.http.answer import Answer
-from entrypoints.http.contracts.contract import AnswerHeader
+from entrypoints.http.contracts.contract import ResponseHeader
 from entrypoints.http.contracts.error_codes import INTERNAL_ERROR, MEANINGS
 from entrypoints.http.contracts.error_samples import samples_of
 from entrypoints.http.contracts.parameters import (
@@ -26,45 +25,46 @@ from entrypoints.http.contracts.parameters import (
     RETRY_AFTER,
     WWW_AUTHENTICATE,
 )
-from entrypoints.http.errors import error_answer, internal_error_answer
+from entrypoints.http.error_responses import error_answer, internal_error_answer
+from entrypoints.http.errors import HostNotAllowed, UnsupportedMediaType
 from entrypoints.http.openapi.components import Components, Json
 from entrypoints.http.openapi.security import needed_scopes
-from entrypoints.http.operation import Access, Operation
 from entrypoints.http.payloads.errors import Error, ErrorBody
-from entrypoints.http.refusals import HostNotAllowed, UnsupportedMediaType
+from entrypoints.http.response import Response
+from entrypoints.http.route import Access, Route
 
 _ERROR_ID = UUID("5b0f3f0c-6f0a-4f5e-9a3c-2d1e0f9a8b7c")
 _CHALLENGED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
 @frozen
-class _Told:
+class _DocumentedError:
     """An error that an operation may answer with."""
 
     name: str
     code: str
-    answer: Answer
+    answer: Response
 
     @classmethod
-    def of(cls, error: DomainError) -> "_Told":
+    def of(cls, error: DomainError) -> "_DocumentedError":
         name = error.code if isinstance(error, ExecutionFailed) else type(error).__name__
         return cls(name, error.code, error_answer(error, None))
 
 
-def error_responses(operation: Operation, components: Components) -> Json:
+def error_responses(operation: Route, components: Components) -> Json:
     """Return the responses of an operation that are errors, by status. Raises LookupError where one is not told."""
     told = sorted(_told(operation), key=lambda error: error.answer.status)
     groups = groupby(told, key=lambda error: error.answer.status)
     return {str(status): _response(operation, tuple(errors), components) for status, errors in groups}
 
 
-def _told(operation: Operation) -> Iterator[_Told]:
+def _told(operation: Route) -> Iterator[_DocumentedError]:
     for error in samples_of((*_implied(operation), *(operation.contract.errors if operation.contract else ()))):
-        yield _Told.of(error)
-    yield _Told("InternalError", INTERNAL_ERROR, internal_error_answer(_ERROR_ID, None))
+        yield _DocumentedError.of(error)
+    yield _DocumentedError("InternalError", INTERNAL_ERROR, internal_error_answer(_ERROR_ID, None))
 
 
-def _implied(operation: Operation) -> Iterator[type[DomainError]]:
+def _implied(operation: Route) -> Iterator[type[DomainError]]:
     """Yield what follows from the row in the route table."""
     yield HostNotAllowed
     if operation.access not in {Access.OPEN, Access.DETAIL}:
@@ -79,7 +79,7 @@ def _implied(operation: Operation) -> Iterator[type[DomainError]]:
         yield from (Overloaded, ShuttingDown)
 
 
-def _response(operation: Operation, errors: tuple[_Told, ...], components: Components) -> Json:
+def _response(operation: Route, errors: tuple[_DocumentedError, ...], components: Components) -> Json:
     codes = sorted({error.code for error in errors})
     meanings = "; ".join(f"`{code}`: {MEANINGS[code]}" for code in codes)
     media: Json = {
@@ -91,7 +91,7 @@ def _response(operation: Operation, errors: tuple[_Told, ...], components: Compo
     return components.put("responses", f"{errors[0].answer.status}.{'.'.join(codes)}", part)
 
 
-def _examples(errors: Iterable[_Told]) -> Iterator[tuple[str, Json]]:
+def _examples(errors: Iterable[_DocumentedError]) -> Iterator[tuple[str, Json]]:
     """Yield an example of each error by a name of its own."""
     seen: Counter[str] = Counter()
     for error in errors:
@@ -114,7 +114,7 @@ def _schema(codes: Iterable[str], components: Components) -> Json:
     return shape | {"properties": shape["properties"] | {"error": error}}
 
 
-def _headers(operation: Operation, errors: Iterable[_Told]) -> Iterator[AnswerHeader]:
+def _headers(operation: Route, errors: Iterable[_DocumentedError]) -> Iterator[ResponseHeader]:
     answers = [error.answer for error in errors]
     yield REQUEST_ID_HEADER
     if any(name == b"retry-after" for answer in answers for name, _ in answer.headers):

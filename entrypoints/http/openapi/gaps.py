@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from entrypoints.http.contracts.contract import Contract
 from entrypoints.http.contracts.error_samples import samples_of
 from entrypoints.http.openapi.paths import path_parameters
-from entrypoints.http.operation import Operation
+from entrypoints.http.route import Route
 
 
-def gaps(operation: Operation) -> Iterator[str]:
+def gaps(operation: Route) -> Iterator[str]:
     """Yield what to add to an operation, one sentence each; nothing if all is there."""
     where = f"{operation.method} {operation.path} ({operation.name})"
     contract = operation.contract
@@ -19,7 +19,7 @@ def gaps(operation: Operation) -> Iterator[str]:
     yield from (f"{where}: {gap}" for gap in (*_parts(operation, contract), *_lookups(operation, contract)))
 
 
-def _parts(operation: Operation, contract: Contract) -> Iterator[str]:
+def _parts(operation: Route, contract: Contract) -> Iterator[str]:
     if not contract.examples:
         yield "its contract has no example: add a request that works, with its answer."
     if operation.takes is not None and any(example.body is None for example in contract.examples):
@@ -33,7 +33,7 @@ def _parts(operation: Operation, contract: Contract) -> Iterator[str]:
             yield f"an example sets {name}, which is not among the contract's parameters."
 
 
-def _lookups(operation: Operation, contract: Contract) -> Iterator[str]:
+def _lookups(operation: Route, contract: Contract) -> Iterator[str]:
     try:
         path_parameters(operation.path)
     except KeyError as error:

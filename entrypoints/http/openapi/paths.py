@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from entrypoints.http.contracts.contract import AnswerHeader, Contract, Link, Parameter
+from entrypoints.http.contracts.contract import Contract, Link, Parameter, ResponseHeader
 from entrypoints.http.contracts.parameters import (
     PATH_PARAMETERS,
     RATE_LIMIT,
@@ -14,7 +14,7 @@ from entrypoints.http.contracts.parameters import (
 from entrypoints.http.openapi.components import Components, Json
 from entrypoints.http.openapi.errors import error_responses
 from entrypoints.http.openapi.security import needed_scopes, requirements
-from entrypoints.http.operation import Operation
+from entrypoints.http.route import Route
 
 _NAMES = re.compile(r"\{(\w+)\}")
 
@@ -24,7 +24,7 @@ def path_parameters(path: str) -> tuple[Parameter, ...]:
     return tuple(PATH_PARAMETERS[name] for name in _NAMES.findall(path))
 
 
-def path_item(operation: Operation, contract: Contract, components: Components) -> Json:
+def path_item(operation: Route, contract: Contract, components: Components) -> Json:
     """Return an operation as OpenAPI has it. Raises LookupError where something of it is not told."""
     item: Json = {
         "operationId": operation.name,
@@ -40,12 +40,12 @@ def path_item(operation: Operation, contract: Contract, components: Components) 
     return item
 
 
-def _scopes(operation: Operation) -> str:
+def _scopes(operation: Route) -> str:
     needed = " or ".join(f"`{scope}`" for scope in needed_scopes(operation.access))
     return f" Needs the scope {needed}." if needed else ""
 
 
-def _parameters(operation: Operation, contract: Contract) -> Iterator[Parameter]:
+def _parameters(operation: Route, contract: Contract) -> Iterator[Parameter]:
     yield from path_parameters(operation.path)
     yield from contract.parameters
     yield X_REQUEST_ID
@@ -65,7 +65,7 @@ def _parameter(parameter: Parameter, contract: Contract, components: Components)
     return inline | {"examples": values}
 
 
-def _request_body(operation: Operation, contract: Contract, components: Components) -> Json:
+def _request_body(operation: Route, contract: Contract, components: Components) -> Json:
     media: Json = {"schema": components.schema(operation.takes)}
     media["examples"] = {
         example.name: {"summary": example.summary, "value": example.body} for example in contract.examples
@@ -73,7 +73,7 @@ def _request_body(operation: Operation, contract: Contract, components: Componen
     return {"required": not contract.body_optional, "content": {"application/json": media}}
 
 
-def _responses(operation: Operation, contract: Contract, components: Components) -> Json:
+def _responses(operation: Route, contract: Contract, components: Components) -> Json:
     responses = {str(operation.status): _answer(operation, contract, components)}
     errors = error_responses(operation, components)
     for status, kind in contract.also.items():
@@ -85,7 +85,7 @@ def _responses(operation: Operation, contract: Contract, components: Components)
     return dict(sorted((responses | errors).items()))
 
 
-def _answer(operation: Operation, contract: Contract, components: Components) -> Json:
+def _answer(operation: Route, contract: Contract, components: Components) -> Json:
     answer: Json = {
         "description": _description(operation),
         "headers": _headers(contract.headers, operation, components),
@@ -97,13 +97,13 @@ def _answer(operation: Operation, contract: Contract, components: Components) ->
     return answer
 
 
-def _description(operation: Operation) -> str:
+def _description(operation: Route) -> str:
     if operation.gives is None or not operation.gives.__doc__:
         return "Done."
     return operation.gives.__doc__.partition("\n")[0]
 
 
-def _content(operation: Operation, contract: Contract, components: Components) -> Json:
+def _content(operation: Route, contract: Contract, components: Components) -> Json:
     schema = components.schema(operation.gives)
     if contract.alternative is not None:
         schema = {"anyOf": [schema, components.schema(contract.alternative)]}
@@ -111,7 +111,7 @@ def _content(operation: Operation, contract: Contract, components: Components) -
     return {"schema": schema, "examples": examples}
 
 
-def _headers(own: tuple[AnswerHeader, ...], operation: Operation, components: Components) -> Json:
+def _headers(own: tuple[ResponseHeader, ...], operation: Route, components: Components) -> Json:
     limited = () if operation.route_class is None else (RATE_LIMIT, RATE_LIMIT_POLICY)
     return {header.name: components.header(header) for header in (*own, REQUEST_ID_HEADER, *limited)}
 

@@ -1,8 +1,8 @@
 """Who may call: the schemes, and the scopes of which an operation needs one."""
 
-from entrypoints.http.door.authentication import SCOPES
+from entrypoints.http.middleware.authentication import SCOPES
 from entrypoints.http.openapi.components import Components, Json
-from entrypoints.http.operation import Access
+from entrypoints.http.route import Access
 
 _SCHEMES: Json = {
     "token": {

@@ -4,7 +4,7 @@ import re
 
 from domain.errors import Problem
 from domain.functions.function import Precondition
-from entrypoints.http.refusals import invalid
+from entrypoints.http.errors import invalid
 from entrypoints.http.request import Request
 
 _TAG = '(?:W/)?"[!#-~]*"'

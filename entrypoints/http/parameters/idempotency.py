@@ -9,7 +9,7 @@ from attrs import frozen
 
 from domain.errors import Problem
 from domain.idempotency import IdempotencyKey
-from entrypoints.http.refusals import invalid
+from entrypoints.http.errors import invalid
 from entrypoints.http.request import Request
 
 KEY_SIZE_MAX = 255

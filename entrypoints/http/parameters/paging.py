@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from entrypoints.http.answer import Headers
 from entrypoints.http.parameters.cursors import Cursor, InvalidCursor, read_cursor
 from entrypoints.http.parameters.queries import Query
 from entrypoints.http.request import Request
+from entrypoints.http.response import Headers
 
 SIZE = 50
 SIZE_MAX = 200

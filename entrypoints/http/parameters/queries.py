@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from domain.errors import Problem
 from domain.json_pointer import pointer
-from entrypoints.http.refusals import invalid
+from entrypoints.http.errors import invalid
 
 Choice = TypeVar("Choice", bound=Enum)
 

@@ -51,7 +51,7 @@ class BatchLine(Struct, omit_defaults=True):
     @classmethod
     def of(cls, index: int, status: int, ended: Executed) -> "BatchLine":
         """Return the line of an item that ended well."""
-        return cls(index, status, **_members(executions.Executed.of(ended)))
+        return cls(index, status, **_members(executions.ExecuteResponse.of(ended)))
 
 
 def _members(payload: Struct) -> dict[str, Any]:

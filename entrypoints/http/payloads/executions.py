@@ -16,7 +16,7 @@ class ExecuteBody(Struct, forbid_unknown_fields=True):
     params: fields.Params | UnsetType = UNSET
 
 
-class Executed(Struct):
+class ExecuteResponse(Struct):
     """The answer of a script that ended well."""
 
     request_id: fields.RequestId
@@ -33,7 +33,7 @@ class Executed(Struct):
     stderr: fields.Stderr
 
     @classmethod
-    def of(cls, ended: executed.Executed) -> "Executed":
+    def of(cls, ended: executed.Executed) -> "ExecuteResponse":
         """Return the payload of an execution that ended well."""
         report = ended.report
         return cls(
@@ -52,7 +52,7 @@ class Executed(Struct):
         )
 
 
-class Execution(Struct):
+class ExecutionResponse(Struct):
     """A row of a session's history.
 
     A field that was too large to keep whole is a string with its beginning; `truncated` has its length in characters.
@@ -74,7 +74,7 @@ class Execution(Struct):
     truncated: fields.Truncated
 
     @classmethod
-    def of(cls, kept: execution.Execution) -> "Execution":
+    def of(cls, kept: execution.Execution) -> "ExecutionResponse":
         """Return the payload of a history row."""
         return cls(
             execution_id=kept.execution_id,
@@ -94,7 +94,7 @@ class Execution(Struct):
         )
 
 
-class SingleExecution(Execution):
+class SingleExecution(ExecutionResponse):
     """A row of a history by itself, with the id of its session."""
 
     request_id: fields.RequestId
@@ -103,13 +103,13 @@ class SingleExecution(Execution):
     @override
     def of(cls, kept: execution.Execution) -> "SingleExecution":
         """Return the payload of a history row."""
-        return cls(**structs.asdict(Execution.of(kept)), request_id=kept.key.request_id)
+        return cls(**structs.asdict(ExecutionResponse.of(kept)), request_id=kept.key.request_id)
 
 
 class ExecutionPage(Struct):
     """A page of a session's history; `next_cursor` is null on the last one."""
 
-    executions: fields.Executions[Execution]
+    executions: fields.Executions[ExecutionResponse]
     next_cursor: fields.NextCursor
 
 

@@ -99,7 +99,7 @@ class ExampleEnvelope(Struct, forbid_unknown_fields=True):
     result: Raw | UnsetType = UNSET
 
 
-class FunctionSummary(Struct, kw_only=True):
+class FunctionSummaryResponse(Struct, kw_only=True):
     """A function as lists show it."""
 
     language: LanguageField
@@ -113,7 +113,7 @@ class FunctionSummary(Struct, kw_only=True):
     updated_at: UpdatedAt
 
     @classmethod
-    def of(cls, kept: function.FunctionSummary) -> "FunctionSummary":
+    def of(cls, kept: function.FunctionSummary) -> "FunctionSummaryResponse":
         """Return the payload of a function's summary."""
         return cls(**_summary(kept))
 
@@ -132,7 +132,7 @@ class FunctionExample(Struct):
     result: ExampleResult
 
 
-class Function(FunctionSummary, kw_only=True):
+class FunctionResponse(FunctionSummaryResponse, kw_only=True):
     """A function with its script, schemas and examples."""
 
     script_hash: SourceHash
@@ -141,7 +141,7 @@ class Function(FunctionSummary, kw_only=True):
     examples: Annotated[list[FunctionExample], Meta(description="Runnable examples.")]
 
     @classmethod
-    def whole(cls, kept: function.Function) -> "Function":
+    def whole(cls, kept: function.Function) -> "FunctionResponse":
         """Return the payload of a function."""
         made = kept.definition
         return cls(
@@ -159,12 +159,12 @@ class FunctionList(Struct):
     total: Annotated[int, Meta(ge=0, description="Functions on all pages.")]
     page: Annotated[int, Meta(ge=1, description="Which page this is, from 1 on.")]
     per_page: Annotated[int, Meta(ge=1, description="How many functions a page has at most.")]
-    functions: Annotated[list[FunctionSummary], Meta(description="In the order of their language-titles.")]
+    functions: Annotated[list[FunctionSummaryResponse], Meta(description="In the order of their language-titles.")]
 
     @classmethod
     def of(cls, found: FunctionPage, page: int, per_page: int) -> "FunctionList":
         """Return the payload of a page."""
-        return cls(found.total, page, per_page, [FunctionSummary.of(one) for one in found.items])
+        return cls(found.total, page, per_page, [FunctionSummaryResponse.of(one) for one in found.items])
 
 
 def _summary(kept: function.FunctionSummary) -> dict[str, Any]:

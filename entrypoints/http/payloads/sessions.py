@@ -38,7 +38,7 @@ class PatchBody(Struct, forbid_unknown_fields=True):
     renewal: fields.RenewalField | UnsetType = UNSET
 
 
-class Initialized(Struct, kw_only=True):
+class InitializeResponse(Struct, kw_only=True):
     """A new session."""
 
     request_id: fields.RequestId
@@ -49,7 +49,7 @@ class Initialized(Struct, kw_only=True):
     syntax_checked: fields.SyntaxChecked
 
 
-class Limits(Struct):
+class LimitsResponse(Struct):
     """The limits that a session was granted."""
 
     timeout_ms: fields.TimeoutMs
@@ -57,7 +57,7 @@ class Limits(Struct):
     isolation: fields.IsolationField
 
 
-class Session(Struct):
+class SessionResponse(Struct):
     """A session without its script."""
 
     request_id: fields.RequestId
@@ -69,7 +69,7 @@ class Session(Struct):
     last_executed_at: fields.LastExecutedAt
     execution_count: fields.ExecutionCount
     renewal: fields.RenewalField
-    limits: Limits
+    limits: LimitsResponse
     context: fields.Context
     metadata: fields.Metadata
     script_hash: fields.ScriptHash
@@ -77,7 +77,7 @@ class Session(Struct):
     version: fields.Version
 
     @classmethod
-    def of(cls, kept: session.Session, status: Status) -> "Session":
+    def of(cls, kept: session.Session, status: Status) -> "SessionResponse":
         """Return the payload of a session whose status has been judged."""
         granted = kept.limits
         return cls(
@@ -90,7 +90,7 @@ class Session(Struct):
             last_executed_at=kept.last_executed_at,
             execution_count=kept.execution_count,
             renewal=kept.renewal,
-            limits=Limits(granted.timeout_ms, granted.memory_mb, granted.isolation),
+            limits=LimitsResponse(granted.timeout_ms, granted.memory_mb, granted.isolation),
             context=embedded(kept.context),
             metadata=embedded(kept.metadata),
             script_hash=kept.script_hash,
@@ -102,5 +102,5 @@ class Session(Struct):
 class SessionPage(Struct):
     """A page of sessions; `next_cursor` is null on the last one."""
 
-    sessions: fields.Sessions[Session]
+    sessions: fields.Sessions[SessionResponse]
     next_cursor: fields.NextCursor

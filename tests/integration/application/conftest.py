@@ -12,10 +12,10 @@ import pytest
 from attrs import define
 from psycopg.conninfo import conninfo_to_dict
 
-from entrypoints.configuration.loading import load_settings
-from entrypoints.container.controller import create_controller
+from entrypoints.composition.controller import create_controller
 from entrypoints.http.application import Application
-from entrypoints.settings import Settings
+from entrypoints.settings.loading import load_settings
+from entrypoints.settings.settings import Settings
 
 
 @define

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from entrypoints.container.controller import create_controller
-from entrypoints.settings import Settings
+from entrypoints.composition.controller import create_controller
+from entrypoints.settings.settings import Settings
 from tests.integration.application.conftest import serving, settings_for
 
 ROOT = Path(__file__).parents[3]

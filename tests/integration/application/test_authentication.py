@@ -17,11 +17,11 @@ from adapters.jwt.claims import ClaimRules
 from adapters.jwt.issuer import issue_token
 from domain.access.principal import Scope
 from domain.identity import Owner
-from entrypoints.configuration.environment import SettingsError
-from entrypoints.container.command_access import command_keys
-from entrypoints.container.controller import create_controller
-from entrypoints.http.operation import TO_NOBODY
-from entrypoints.settings import Settings
+from entrypoints.composition.command_access import command_keys
+from entrypoints.composition.controller import create_controller
+from entrypoints.http.route import TO_NOBODY
+from entrypoints.settings.environment import SettingsError
+from entrypoints.settings.settings import Settings
 from tests.integration.application.conftest import Api, serving, settings_for
 from tests.unit.tokens.forge import ED, RSA, RSA_OTHER, b64, claims, eddsa, hs256, part, pem, rs256, token
 from tests.unit.tokens.test_keys import ED_JWK, RSA_JWK

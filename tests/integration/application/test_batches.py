@@ -15,9 +15,9 @@ import uvicorn
 from attrs import define, field
 from uvicorn.server import ServerState
 
-from entrypoints.container.controller import create_controller
+from entrypoints.composition.controller import create_controller
 from entrypoints.http.application import Application
-from entrypoints.supervision.connection import BoundedConnection
+from entrypoints.server.connection import BoundedConnection
 from tests.integration.application.conftest import Api, serving, settings_for
 
 pytestmark = pytest.mark.timeout(120)

@@ -9,9 +9,9 @@ import pytest
 
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
-from entrypoints.container.controller import create_controller
-from entrypoints.host.options import RuntimeHostOptions
-from entrypoints.runtime_host import create_host
+from entrypoints.composition.controller import create_controller
+from entrypoints.runtime_host.application import create_host
+from entrypoints.runtime_host.options import RuntimeHostOptions
 from tests.contracts.served_hosts import served, unix_socket
 from tests.integration.application.conftest import Api, serving, settings_for
 

@@ -6,7 +6,7 @@ import re
 import pytest
 from jsonschema_rs import Draft202012Validator
 
-from entrypoints.http.contracts.contract import Place
+from entrypoints.http.contracts.contract import In
 from entrypoints.http.contracts.parameters import PATH_PARAMETERS
 
 
@@ -27,8 +27,8 @@ async def send(api, operation, example, known):
     return await api.client.request(
         operation.method,
         path,
-        params={name: value for name, value in values.items() if places[name] is Place.QUERY},
-        headers={name: str(value) for name, value in values.items() if places[name] is Place.HEADER},
+        params={name: value for name, value in values.items() if places[name] is In.QUERY},
+        headers={name: str(value) for name, value in values.items() if places[name] is In.HEADER},
         json=example.body,
     )
 

@@ -10,8 +10,8 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from entrypoints.container.controller import create_controller
-from entrypoints.supervision.connection import BoundedConnection
+from entrypoints.composition.controller import create_controller
+from entrypoints.server.connection import BoundedConnection
 from tests.integration.application.conftest import settings_for
 
 ORIGIN = "https://app.example.com"

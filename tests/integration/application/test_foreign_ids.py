@@ -10,7 +10,7 @@ import httpx2
 import psycopg
 import pytest
 
-from entrypoints.container.commands import storage
+from entrypoints.composition.commands import storage
 from entrypoints.http.parameters.cursors import ExecutionCursor, SessionCursor, write_cursor
 from tests.foreign_ids import CALLS, EXTREMES, UNKNOWN, random_v4
 from tests.integration.application.conftest import Api, settings_for

@@ -16,9 +16,9 @@ from attrs import frozen
 
 from domain.access.principal import Scope
 from domain.identity import Owner
-from entrypoints.container.commands import token
-from entrypoints.container.controller import create_controller
-from entrypoints.settings import Settings
+from entrypoints.composition.commands import token
+from entrypoints.composition.controller import create_controller
+from entrypoints.settings.settings import Settings
 from tests.integration.application.conftest import Api, serving, settings_for
 
 SECRET = "a secret of thirty-two bytes, or more"

@@ -10,8 +10,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from entrypoints.container.controller import Controller, create_controller
-from entrypoints.tracing.otel import OtelTracing
+from entrypoints.composition.controller import Controller, create_controller
+from entrypoints.telemetry.tracing.otel import OtelTracing
 from tests.integration.application.conftest import Api, serving, settings_for
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

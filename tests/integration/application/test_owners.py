@@ -16,8 +16,8 @@ from adapters.jwt.issuer import issue_token
 from adapters.random_ids import RandomIds
 from domain.access.principal import Scope
 from domain.identity import Owner
-from entrypoints.container.controller import create_controller
-from entrypoints.http.operation import Operation
+from entrypoints.composition.controller import create_controller
+from entrypoints.http.route import Route
 from tests.integration.application.conftest import Api, serving, settings_for
 
 SECRET = "a secret of thirty-two bytes or more"
@@ -41,13 +41,13 @@ def token(owner: str, *scopes: Scope) -> dict[str, str]:
 ALICE, BOB, PYTHON_ONLY = token("alice"), token("bob"), token("bob", Scope.EXECUTE_PYTHON)
 
 
-def of_things(operations: tuple[Operation, ...]) -> list[Operation]:
+def of_things(operations: tuple[Route, ...]) -> list[Route]:
     """Return the operations on a session or an execution."""
     return [each for each in operations if re.search(r"\{(request_id|execution_id)\}", each.path)]
 
 
 @pytest.fixture
-async def guarded(database_url: str, data_dir: Path) -> AsyncIterator[tuple[Api, tuple[Operation, ...]]]:
+async def guarded(database_url: str, data_dir: Path) -> AsyncIterator[tuple[Api, tuple[Route, ...]]]:
     application = create_controller(settings_for(database_url, data_dir, JWT_SECRET=SECRET))
     async with serving(application) as api:
         yield api, application.operations
@@ -65,7 +65,7 @@ async def execute(api: Api, request_id: str, **headers: str) -> httpx2.Response:
     return await api.client.post(path, headers={**ALICE, **headers}, json={"params": {}})
 
 
-async def told(api: Api, operation: Operation, ids: dict[str, str], headers: dict[str, str]) -> tuple[Any, ...]:
+async def told(api: Api, operation: Route, ids: dict[str, str], headers: dict[str, str]) -> tuple[Any, ...]:
     """Return everything of an answer that could tell one thing from another, the ids in it aside."""
     path = operation.path.format(**ids)
     assert operation.takes is None or operation.name in BODIES, f"say what {operation.name} is sent"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from entrypoints.container.controller import create_controller
+from entrypoints.composition.controller import create_controller
 from tests.integration.application.conftest import Api, serving, settings_for
 from tests.integration.postgres.waiting import eventually
 

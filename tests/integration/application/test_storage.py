@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from domain.storage.storage import Part
-from entrypoints.container.commands import storage
-from entrypoints.container.controller import create_controller
+from entrypoints.composition.commands import storage
+from entrypoints.composition.controller import create_controller
 from tests.integration.application.conftest import Api, serving, settings_for
 
 pytestmark = pytest.mark.timeout(120)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from adapters.postgres.migrations.migration import load_migrations
-from entrypoints.configuration.environment import SettingsError
-from entrypoints.container.commands import migrations
-from entrypoints.container.controller import create_controller
+from entrypoints.composition.commands import migrations
+from entrypoints.composition.controller import create_controller
+from entrypoints.settings.environment import SettingsError
 from tests.integration.application.conftest import serving, settings_for
 from tests.integration.postgres.silent_server import free_port
 

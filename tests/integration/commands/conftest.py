@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from entrypoints.settings import Settings
+from entrypoints.settings.settings import Settings
 from tests.integration.application.conftest import settings_for
 
 ROOT = Path(__file__).parents[3]

@@ -15,9 +15,9 @@ import pytest
 from msgspec.structs import replace
 
 from domain.errors import StorageUnavailable
-from entrypoints.container.command_gateway import connected
-from entrypoints.secret import Secret
-from entrypoints.settings import Settings
+from entrypoints.composition.command_gateway import connected
+from entrypoints.settings.secret import Secret
+from entrypoints.settings.settings import Settings
 from tests.integration.commands.conftest import QUIET, ROOT, Run
 from tests.integration.postgres.silent_server import free_port
 

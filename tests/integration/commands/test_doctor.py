@@ -18,18 +18,18 @@ from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
 from adapters.postgres.statements import Statements
 from domain.scripts.script import Script
-from entrypoints.commands.examination.database_looks import examine_database
-from entrypoints.commands.examination.finding import Finding, Level
-from entrypoints.commands.examination.host_looks import HostLooks
-from entrypoints.configuration.loading import load_settings
-from entrypoints.container.command_examination import command_database_examination
-from entrypoints.container.command_host import CommandHostExamination
-from entrypoints.container.commands import embedded_postgres
-from entrypoints.host.options import RuntimeHostOptions
-from entrypoints.runtime_host import RuntimeHost
-from entrypoints.secret import Secret
-from entrypoints.settings import Settings
-from entrypoints.supervision.database_server import running
+from entrypoints.cli.diagnosis.database_checks import examine_database
+from entrypoints.cli.diagnosis.finding import Finding, Level
+from entrypoints.cli.diagnosis.host_checks import HostChecks
+from entrypoints.composition.command_examination import command_database_examination
+from entrypoints.composition.command_host import CommandHostExamination
+from entrypoints.composition.commands import embedded_postgres
+from entrypoints.runtime_host.application import RuntimeHost
+from entrypoints.runtime_host.options import RuntimeHostOptions
+from entrypoints.server.database_server import running
+from entrypoints.settings.loading import load_settings
+from entrypoints.settings.secret import Secret
+from entrypoints.settings.settings import Settings
 from entrypoints.version import VERSION
 from tests.contracts.served_hosts import loopback_socket, served
 from tests.integration.application.conftest import settings_for
@@ -367,7 +367,7 @@ def _short_folder() -> Iterator[Path]:
 class TestRuntimeHosts:
     @staticmethod
     async def seen_of(settings: Settings) -> list[tuple[Level, str]]:
-        looks = HostLooks(CommandHostExamination(settings), settings)
+        looks = HostChecks(CommandHostExamination(settings), settings)
         check = next(each for each in looks.checks if each.subject == "runtime hosts")
         return [(each.level, each.seen) for each in await check.findings()]
 

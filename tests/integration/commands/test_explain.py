@@ -9,12 +9,12 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from domain.explanation import explain
 from domain.identity import uuid7_at, uuid7_time
 from domain.timeline import ExplainedState, Explanation, Timeline
-from entrypoints.container.command_explain import command_chronicler, keeping
-from entrypoints.container.controller import create_controller
-from entrypoints.settings import Settings
+from entrypoints.cli.explanation.explanation import explain
+from entrypoints.composition.command_explain import command_chronicler, keeping
+from entrypoints.composition.controller import create_controller
+from entrypoints.settings.settings import Settings
 from tests.foreign_ids import EXTREMES, random_v4, uuid_of
 from tests.integration.application.conftest import Api, serving
 from tests.integration.commands.conftest import Run

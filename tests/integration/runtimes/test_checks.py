@@ -15,8 +15,8 @@ from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
 from domain.scripts.language import Language
-from entrypoints.host.options import RuntimeHostOptions
-from entrypoints.runtime_host import RuntimeHost
+from entrypoints.runtime_host.application import RuntimeHost
+from entrypoints.runtime_host.options import RuntimeHostOptions
 from tests.contracts.script_runs import script_of, until
 from tests.contracts.served_hosts import loopback_socket, served
 

@@ -6,8 +6,8 @@ from adapters.memory.script_runner import MemoryScriptRunner
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.scripts.language import Language
-from entrypoints.host.options import RuntimeHostOptions
-from entrypoints.runtime_host import create_host
+from entrypoints.runtime_host.application import create_host
+from entrypoints.runtime_host.options import RuntimeHostOptions
 from tests.contracts.script_runner import ScriptRunnerContract
 from tests.contracts.served_hosts import loopback_socket, served, unix_socket
 

@@ -13,8 +13,8 @@ from adapters.remote_runtime.script_runner import HttpScriptRunner
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.scripts.language import Language
-from entrypoints.host.options import RuntimeHostOptions
-from entrypoints.runtime_host import create_host
+from entrypoints.runtime_host.application import create_host
+from entrypoints.runtime_host.options import RuntimeHostOptions
 from tests.contracts.node_script_runner import NodeScriptRunnerContract
 from tests.contracts.script_runner import ScriptLimitsContract, ScriptRunnerContract
 from tests.contracts.served_hosts import served, unix_socket

@@ -11,8 +11,8 @@ from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.errors import Overloaded, RuntimeUnavailable
 from domain.executions.execution import ExecutionUnknown
 from domain.scripts.language import Language
-from entrypoints.host.options import RuntimeHostOptions
-from entrypoints.runtime_host import RuntimeHost
+from entrypoints.runtime_host.application import RuntimeHost
+from entrypoints.runtime_host.options import RuntimeHostOptions
 from tests.contracts.script_runs import report_of, result_of, run_of, until
 from tests.contracts.served_hosts import loopback_socket, served
 

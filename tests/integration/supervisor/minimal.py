@@ -17,16 +17,16 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresOptions
-from entrypoints.configuration.environment import SettingsError
-from entrypoints.configuration.loading import load_settings
-from entrypoints.logs import configure_logs
-from entrypoints.settings import Settings
-from entrypoints.supervision.data_dir import DataDirError
-from entrypoints.supervision.launcher import launch
-from entrypoints.supervision.listener import CannotListen
-from entrypoints.supervision.process import StartFailed
-from entrypoints.supervision.supervisor import Supervisor
-from entrypoints.supervision.targets import Targets
+from entrypoints.server.data_dir import DataDirError
+from entrypoints.server.launcher import launch
+from entrypoints.server.listener import CannotListen
+from entrypoints.server.process import StartFailed
+from entrypoints.server.supervisor import Supervisor
+from entrypoints.server.targets import Targets
+from entrypoints.settings.environment import SettingsError
+from entrypoints.settings.loading import load_settings
+from entrypoints.settings.settings import Settings
+from entrypoints.telemetry.logs import configure_logs
 
 HERE = "tests.integration.supervisor.minimal"
 TARGETS = Targets(controller=f"{HERE}:create", runtime_host=f"{HERE}:create_runtime_host", migration=f"{HERE}:migrate")

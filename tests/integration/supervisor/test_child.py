@@ -12,10 +12,10 @@ import sys
 import httpx2
 import pytest
 
-from entrypoints.configuration.loading import load_settings
-from entrypoints.supervision.control import UP, Assignment, encode
-from entrypoints.supervision.launcher import launch
-from entrypoints.supervision.listener import listen, url_of
+from entrypoints.server.control import UP, Assignment, encode
+from entrypoints.server.launcher import launch
+from entrypoints.server.listener import listen, url_of
+from entrypoints.settings.loading import load_settings
 from tests.integration.supervisor import minimal
 from tests.integration.supervisor.conftest import ROOT, TIMEOUT_S
 
@@ -27,7 +27,7 @@ class Child:
         self.channel, theirs = socket.socketpair()
         fds = [theirs.fileno(), *([listener.fileno()] if listener else [])]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "entrypoints.supervision.child", str(theirs.fileno())],
+            [sys.executable, "-m", "entrypoints.server.child", str(theirs.fileno())],
             pass_fds=fds,
             cwd=ROOT,
             stderr=subprocess.PIPE,
@@ -151,7 +151,7 @@ def test_a_program_ends_with_its_parent_even_before_it_has_begun():
             sys.executable,
             "-I",
             "-S",
-            ROOT / "entrypoints" / "supervision" / "child_exec.py",
+            ROOT / "entrypoints" / "server" / "child_exec.py",
             "1",
             "9",
             "-1",

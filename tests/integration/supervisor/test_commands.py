@@ -8,9 +8,9 @@ from attrs import frozen
 from click.testing import CliRunner
 
 from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresOptions
-from entrypoints.cli import cli
-from entrypoints.supervision.data_dir import DataDir
-from entrypoints.supervision.launcher import launch
+from entrypoints.cli.main import cli
+from entrypoints.server.data_dir import DataDir
+from entrypoints.server.launcher import launch
 from tests.integration.embedded.conftest import seed
 
 

@@ -12,9 +12,9 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from entrypoints.supervision.connection import BoundedConnection
-from entrypoints.supervision.open_connections import OpenConnections
-from entrypoints.supervision.write_watch import WriteLimits
+from entrypoints.server.connection import BoundedConnection
+from entrypoints.server.open_connections import OpenConnections
+from entrypoints.server.write_watch import WriteLimits
 
 TIMEOUT_S = 5.0
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from attrs import define, field
 
-from entrypoints.supervision.doorway import Doorway
-from entrypoints.supervision.listener import listen
-from entrypoints.supervision.open_connections import OpenConnections
+from entrypoints.server.acceptor import Acceptor
+from entrypoints.server.listener import listen
+from entrypoints.server.open_connections import OpenConnections
 from tests.integration.supervisor.conftest import TIMEOUT_S
 
 KEPT_MAX = 16
@@ -33,10 +33,10 @@ class Sibling:
     connections: OpenConnections = field(factory=lambda: OpenConnections(KEPT_MAX))
     taken: list[asyncio.Protocol] = field(factory=list)
     refused: int = 0
-    doorway: Doorway = field(init=False)
+    doorway: Acceptor = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.doorway = Doorway(self.listener.dup(), self.connection, self.connections, is_shared=True)
+        self.doorway = Acceptor(self.listener.dup(), self.connection, self.connections, is_shared=True)
 
     def connection(self) -> asyncio.Protocol:
         connection = Connection()

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresOptions
-from entrypoints.supervision.launcher import launch
+from entrypoints.server.launcher import launch
 from tests.integration.embedded.conftest import seed
 from tests.integration.supervisor import minimal
 from tests.integration.supervisor.conftest import gone, wait_until
@@ -65,7 +65,7 @@ def test_a_low_limit_of_descriptors_is_raised_for_every_process(service):
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     running.ready()
-    for pid in (running.program.pid, running.child("supervision.child")):
+    for pid in (running.program.pid, running.child("server.child")):
         assert resource.prlimit(pid, resource.RLIMIT_NOFILE)[0] == min(hard, 4096 + 8 * 128 + 256)
 
 
@@ -259,7 +259,7 @@ def test_a_data_folder_that_cannot_be_used_ends_the_start(service, folder, made)
 def test_a_signal_during_the_start_ends_it(service, folder):
     running = service(TARGET=f"{minimal.HERE}:create_stuck")
     wait_until((folder / "server.url").exists)
-    wait_until(lambda: "entrypoints.supervision.child" in "".join(_command_lines(running)))
+    wait_until(lambda: "entrypoints.server.child" in "".join(_command_lines(running)))
     family = running.family()
     running.tell(signal.SIGTERM)
     assert running.ended() == 0

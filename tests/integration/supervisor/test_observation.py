@@ -67,7 +67,7 @@ def a_worker(service):
     everyone = processes()
     parents = {parent for parent, _ in everyone.values()}
     childless = [pid for pid, (parent, _) in everyone.items() if parent == service.program.pid and pid not in parents]
-    return next(pid for pid in childless if "supervision.child" in Path(f"/proc/{pid}/cmdline").read_text())
+    return next(pid for pid in childless if "server.child" in Path(f"/proc/{pid}/cmdline").read_text())
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from entrypoints.http.request import WHOLE_ANSWER
-from entrypoints.supervision.connection import BoundedConnection
+from entrypoints.server.connection import BoundedConnection
 from tests.integration.supervisor.test_connection import REQUEST, answered, connected
 
 OTHER = b"GET /other HTTP/1.1\r\nHost: x\r\n\r\n"

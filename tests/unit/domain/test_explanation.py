@@ -7,7 +7,6 @@ import pytest
 from attrs import evolve
 
 from domain.executions.execution import Execution, OpenExecution, Outcome
-from domain.explanation import explain, explain_foreign, is_own
 from domain.identity import ANONYMOUS, Owner, SessionRef, uuid7_at
 from domain.sessions.session import Renewal
 from domain.storage.storage import ShortenedDay
@@ -24,6 +23,7 @@ from domain.timeline import (
     span,
     written,
 )
+from entrypoints.cli.explanation.explanation import explain, explain_foreign, is_own
 from tests.foreign_ids import EXTREMES, random_v4
 from tests.unit.domain.builders import START, session_at
 

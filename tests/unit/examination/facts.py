@@ -5,7 +5,7 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from entrypoints.commands.examination.facts import (
+from entrypoints.cli.diagnosis.facts import (
     AccessFacts,
     ClockFacts,
     ConnectionFacts,
@@ -22,9 +22,9 @@ from entrypoints.commands.examination.facts import (
     StoredFacts,
     TableFacts,
 )
-from entrypoints.commands.examination.finding import Finding, Level
-from entrypoints.configuration.loading import load_settings
-from entrypoints.settings import Settings
+from entrypoints.cli.diagnosis.finding import Finding, Level
+from entrypoints.settings.loading import load_settings
+from entrypoints.settings.settings import Settings
 
 NOW = datetime(2026, 11, 10, 12, tzinfo=UTC)
 GIB = 1024**3

@@ -5,15 +5,15 @@ from datetime import timedelta
 
 import pytest
 
-from entrypoints.commands.examination.clocks import judge_clock
-from entrypoints.commands.examination.facts import IndexFacts, MissingRight, StandbyFacts, Unreached
-from entrypoints.commands.examination.finding import Level
-from entrypoints.commands.examination.reach import judge_connection, judge_unreached
-from entrypoints.commands.examination.rights import judge_rights
-from entrypoints.commands.examination.schema import judge_indexes, judge_schema
-from entrypoints.commands.examination.server import judge_server
-from entrypoints.commands.examination.standbys import judge_replication
-from entrypoints.commands.examination.tables import judge_slots, judge_tables, judge_transactions
+from entrypoints.cli.diagnosis.clocks import judge_clock
+from entrypoints.cli.diagnosis.facts import DatabaseUnreached, IndexFacts, MissingRight, StandbyFacts
+from entrypoints.cli.diagnosis.finding import Level
+from entrypoints.cli.diagnosis.reach import judge_connection, judge_unreached
+from entrypoints.cli.diagnosis.rights import judge_rights
+from entrypoints.cli.diagnosis.schema import judge_indexes, judge_schema
+from entrypoints.cli.diagnosis.server import judge_server
+from entrypoints.cli.diagnosis.standbys import judge_replication
+from entrypoints.cli.diagnosis.tables import judge_slots, judge_tables, judge_transactions
 from tests.unit.examination.facts import (
     CLOCK,
     CONNECTION,
@@ -50,7 +50,7 @@ class TestTheWay:
         ],
     )
     def test_each_obstacle_has_a_remedy_of_its_own(self, obstacle, remedy):
-        finding = judge_unreached(Unreached(obstacle, "it said no"))
+        finding = judge_unreached(DatabaseUnreached(obstacle, "it said no"))
         assert finding.level is Level.PROBLEM
         assert finding.seen == f"no connection ({obstacle}): it said no"
         assert re.search(remedy, finding.remedy)

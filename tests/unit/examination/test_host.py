@@ -2,12 +2,12 @@
 
 import pytest
 
-from entrypoints.commands.examination.access import judge_access, judge_entrance
-from entrypoints.commands.examination.facts import AccessFacts, LanguageFacts, LayerFacts, StoredFacts
-from entrypoints.commands.examination.finding import Level
-from entrypoints.commands.examination.room import judge_host, judge_stored
-from entrypoints.commands.examination.scripts import judge_runtime_hosts, judge_sandbox
-from entrypoints.configuration.loading import load_settings
+from entrypoints.cli.diagnosis.access import judge_access, judge_entrance
+from entrypoints.cli.diagnosis.disk import judge_host, judge_stored
+from entrypoints.cli.diagnosis.facts import AccessFacts, LanguageFacts, LayerFacts, StoredFacts
+from entrypoints.cli.diagnosis.finding import Level
+from entrypoints.cli.diagnosis.scripts import judge_runtime_hosts, judge_sandbox
+from entrypoints.settings.loading import load_settings
 from entrypoints.version import VERSION
 from tests.unit.examination.facts import GIB, HOST, RUNTIME_HOST, SANDBOX, changed, levels, seen, settings_of
 

@@ -18,13 +18,13 @@ from domain.errors import StorageUnavailable
 from domain.identity import ANONYMOUS, Owner
 from domain.scripts.language import LanguageMapping
 from domain.sessions.languages import SessionLanguages
-from entrypoints.http.answer import Headers
 from entrypoints.http.application import Hooks
-from entrypoints.http.door.authentication import AuthenticationGuard
-from entrypoints.http.door.guard import Guard
-from entrypoints.http.door.language_scopes import LanguageGuard
-from entrypoints.http.operation import Access, Operation
+from entrypoints.http.middleware.authentication import AuthenticationGuard
+from entrypoints.http.middleware.guard import Guard
+from entrypoints.http.middleware.language_scopes import LanguageGuard
 from entrypoints.http.request import Request
+from entrypoints.http.response import Headers
+from entrypoints.http.route import Access, Route
 from tests.unit.http.world import OPTIONS, SCRIPT, TITLE, Exchange, World, error_of, initialized
 
 ANYONE: frozenset[Scope] | None = None
@@ -86,7 +86,7 @@ class LateGuards(Guard):
 
     guards: Sequence[Guard] = ()
 
-    async def admit(self, request: Request, operation: Operation) -> Headers:
+    async def admit(self, request: Request, operation: Route) -> Headers:
         for guard in self.guards:
             await guard.admit(request, operation)
         return ()
@@ -125,11 +125,11 @@ async def guarded(log_lines: Any) -> AsyncIterator[Guarded]:
         yield guarded
 
 
-def operations() -> tuple[Operation, ...]:
+def operations() -> tuple[Route, ...]:
     return World.of().app.operations
 
 
-def path_of(operation: Operation) -> str:
+def path_of(operation: Route) -> str:
     ids = {"request_id": "01890000-0000-7000-8000-000000000000", "execution_id": "01890000-0000-7000-8000-000000000001"}
     return operation.path.format(**ids, language_title="python-none")
 

@@ -10,7 +10,7 @@ from attrs import define, evolve
 
 from domain.errors import LimitReached
 from entrypoints.http.application import Hooks
-from entrypoints.http.streamed_answer import MEDIA_TYPE
+from entrypoints.http.streaming_response import MEDIA_TYPE
 from tests.unit.http.world import OPTIONS, Exchange, World, chunks, error_of, initialized, problems_of, until
 
 DIVIDE = "result = 10 / params"

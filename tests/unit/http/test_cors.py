@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 from attrs import evolve
 
-from entrypoints.http.door.cors import Cors
+from entrypoints.http.middleware.cors import Cors
 from entrypoints.http.request import WHOLE_ANSWER
 from tests.unit.http.world import OPTIONS, Exchange, World
 

@@ -11,8 +11,8 @@ import structlog
 from domain.access.principal import NOBODY
 from domain.errors import DomainError
 from domain.executions.execution import ExecutionFailed, Failure, FailureCode, ScriptReport
-from entrypoints.http.errors import error_answer, status_of
-from entrypoints.http.operation import TO_NOBODY, Access, Operation
+from entrypoints.http.error_responses import error_answer, status_of
+from entrypoints.http.route import TO_NOBODY, Access, Route
 from entrypoints.http.route_table import RouteTable
 from tests.unit.http.world import Exchange, World, error_of, initialized
 
@@ -174,11 +174,11 @@ def test_one_path_cannot_be_taken_twice():
     async def endpoint(_):
         raise NotImplementedError
 
-    one, other = (Operation("GET", "/x/{a}", endpoint, name, "") for name in ("one", "other"))
+    one, other = (Route("GET", "/x/{a}", endpoint, name, "") for name in ("one", "other"))
     with pytest.raises(AssertionError, match="twice"):
         RouteTable([one, other])
     with pytest.raises(AssertionError, match="two names"):
-        RouteTable([one, Operation("GET", "/x/{b}", endpoint, "third", "")])
+        RouteTable([one, Route("GET", "/x/{b}", endpoint, "third", "")])
 
 
 async def test_without_any_guard_nobody_gets_what_is_not_for_everybody():

@@ -7,10 +7,10 @@ from attrs import evolve
 
 from domain.access.principal import Principal, Scope
 from domain.identity import Owner
-from entrypoints.http.answer import Headers
 from entrypoints.http.application import Hooks
-from entrypoints.http.door.guard import Guard
+from entrypoints.http.middleware.guard import Guard
 from entrypoints.http.request import Request
+from entrypoints.http.response import Headers
 from tests.unit.http.world import OPTIONS, Exchange, World, until
 
 INSIDE_MAX = 10

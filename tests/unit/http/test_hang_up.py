@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from domain.concurrency.timer_wheel import TimerWheel
-from entrypoints.http.hang_up import until_hang_up
-from entrypoints.http.refusals import ClientGone
+from entrypoints.http.disconnect import until_hang_up
+from entrypoints.http.errors import ClientDisconnected
 
 
 class Client:
@@ -46,6 +46,6 @@ async def test_a_call_that_lasts_is_watched_until_it_is_over():
 async def test_who_is_gone_leaves_no_cancellation_behind():
     client, task = Client(), asyncio.current_task()
     client.gone.set()
-    with pytest.raises(ClientGone):
+    with pytest.raises(ClientDisconnected):
         await until_hang_up(client.receive, asyncio.Event().wait())
     assert task.cancelling() == 0

@@ -3,7 +3,7 @@
 import pytest
 
 from entrypoints.http.application import Hooks
-from entrypoints.http.door.hosts import HostGuard
+from entrypoints.http.middleware.hosts import HostGuard
 from tests.unit.http.world import Exchange, World
 
 NAMES = ("localhost", "127.0.0.1", "[::1]", "*.example.com")

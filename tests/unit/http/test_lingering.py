@@ -2,9 +2,9 @@ import asyncio
 
 import pytest
 
-from entrypoints.http.answer import json_answer
 from entrypoints.http.lingering import finish_body
 from entrypoints.http.request import Request
+from entrypoints.http.response import json_answer
 from tests.unit.http.world import Exchange, chunks
 
 MIB = 1024 * 1024

@@ -13,17 +13,17 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from adapters.postgres.connections.observer import CALLER
 from domain.access.principal import ANYBODY
 from domain.identity import Owner
-from entrypoints.container.observation import trace_headers
+from entrypoints.composition.telemetry import trace_headers
 from entrypoints.http.application import Hooks
-from entrypoints.http.door.guard import Guard
-from entrypoints.http.observers.access_log import AccessLog, owner_hash
-from entrypoints.http.observers.observer import Observer
-from entrypoints.http.observers.tracing import RequestTraces
-from entrypoints.http.operation import Access
+from entrypoints.http.instrumentation.access_log import AccessLog, owner_hash
+from entrypoints.http.instrumentation.observer import RequestObserver
+from entrypoints.http.instrumentation.tracing import RequestTraces
+from entrypoints.http.middleware.guard import Guard
 from entrypoints.http.request import Request
-from entrypoints.logs import configure_logs
-from entrypoints.settings import LogFormat, LogLevel
-from entrypoints.tracing.passing import Passing
+from entrypoints.http.route import Access
+from entrypoints.settings.settings import LogFormat, LogLevel
+from entrypoints.telemetry.logs import configure_logs
+from entrypoints.telemetry.tracing.passing import Passing
 from tests.contracts.script_runs import run_of
 from tests.unit.http.world import Exchange, World, initialized
 
@@ -70,7 +70,7 @@ async def test_hashes_are_remembered_of_a_bounded_number_of_owners(log_lines):
 
 
 async def test_the_line_tells_the_execution_and_what_was_waited_for_the_database(log_lines):
-    class Waiting(Observer):
+    class Waiting(RequestObserver):
         def begun(self, request: Request):
             request.waited("begin", 0.25)
             request.waited("finish", 0.5)

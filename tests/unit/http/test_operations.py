@@ -7,7 +7,7 @@ import pytest
 from attrs import evolve
 
 from entrypoints.http.application import Hooks
-from entrypoints.http.door.authentication import DETAIL_TIMEOUT_S
+from entrypoints.http.middleware.authentication import DETAIL_TIMEOUT_S
 from entrypoints.http.options import HttpOptions
 from tests.unit.http.world import OPTIONS, POLICY, Exchange, World, error_of, initialized, until
 

@@ -10,8 +10,8 @@ from adapters.memory.manual_clock import ManualClock
 from domain.limits.rate import RatePolicy, RateVerdict
 from domain.limits.rate_limiter import RateLimiter
 from entrypoints.http.application import Hooks
-from entrypoints.http.door.rate_headers import rate_headers
-from entrypoints.http.door.rates import RateGuard
+from entrypoints.http.middleware.rate_headers import rate_headers
+from entrypoints.http.middleware.rates import RateGuard
 from tests.unit.http.world import World, error_of, initialized
 
 POLICIES = (RatePolicy("execute", 3, 3600), RatePolicy("sessions", 100, 60))

@@ -15,7 +15,7 @@ from entrypoints.http.bodies.examiner import Examiner
 from entrypoints.http.bodies.forms import BodyForms
 from entrypoints.http.bodies.schema import BodySchema
 from entrypoints.http.bodies.validation import BodyForm
-from entrypoints.http.errors import error_answer
+from entrypoints.http.error_responses import error_answer
 from tests.unit.http.world import OPTIONS, SCRIPT, TITLE, Exchange, chunks, error_of, initialized, problems_of, stream
 
 INITIALIZE = "/api/v1/initialize"

@@ -29,7 +29,7 @@ from domain.scripts.limits import Isolation, Limits, LimitsPolicy
 from domain.sessions.service import SessionPolicy, SessionService
 from domain.sessions.session import LifetimePolicy
 from entrypoints.http.application import Application, Hooks, Services
-from entrypoints.http.inquiry import Operations, Probe
+from entrypoints.http.health_checks import HealthChecks, Probe
 from entrypoints.http.options import HttpOptions
 
 POLICY = LimitsPolicy(Limits(5000, 128, Isolation.SESSION), timeout_ms_max=60_000, memory_mb_max=512)
@@ -48,7 +48,7 @@ SCRIPT = "result = params"
 
 
 @define(eq=False)
-class ManualOperations(Operations):
+class ManualOperations(HealthChecks):
     """Parts as the test sets them."""
 
     version: str = "1.2.3"

@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from entrypoints.metrics.connections import ConnectionMetrics
+from entrypoints.telemetry.metrics.connections import ConnectionMetrics
 
 
 def told(metrics):

@@ -4,8 +4,8 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from entrypoints.metrics.exposition import expose
-from entrypoints.metrics.readings import Reading, Sample, counter, gauge, histogram
+from entrypoints.telemetry.metrics.exposition import expose
+from entrypoints.telemetry.metrics.samples import Reading, Sample, counter, gauge, histogram
 
 REQUESTS = counter("requests_total", "Requests.", "route")
 TOOK = histogram("took_seconds", "Took.", "route", bounds=(0.5, 1.0))

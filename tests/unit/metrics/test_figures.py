@@ -2,8 +2,8 @@
 
 import pytest
 
-from entrypoints.metrics.figures import Counts, Distribution, Distributions
-from entrypoints.metrics.readings import Sample, counter, gauge, histogram, single
+from entrypoints.telemetry.metrics.instruments import Counts, Distribution, Distributions
+from entrypoints.telemetry.metrics.samples import Sample, counter, gauge, histogram, single
 
 SEEN = counter("seen_total", "Seen.", "a", "b")
 TOOK = histogram("took_seconds", "Took.", "a", bounds=(1.0, 2.0))

@@ -3,9 +3,9 @@
 import asyncio
 import time
 
-from entrypoints.metrics.loop_lag import LAG, LoopLag
-from entrypoints.metrics.process import ProcessMetrics
-from entrypoints.metrics.readings import Kind
+from entrypoints.telemetry.metrics.loop_lag import LAG, LoopLag
+from entrypoints.telemetry.metrics.process import ProcessMetrics
+from entrypoints.telemetry.metrics.samples import MetricKind
 from entrypoints.version import VERSION
 
 
@@ -14,7 +14,7 @@ def test_a_process_tells_its_release_and_what_it_uses():
     assert told["pglambda_build_info"].samples[0].labels[0] == VERSION
     assert told["process_resident_memory_bytes"].samples[0].value > 1_000_000
     assert told["process_open_fds"].samples[0].value > 0
-    assert told["process_cpu_seconds_total"].family.kind is Kind.COUNTER
+    assert told["process_cpu_seconds_total"].family.kind is MetricKind.COUNTER
 
 
 async def until_counted(lag, count):

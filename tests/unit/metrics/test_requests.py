@@ -2,12 +2,12 @@
 
 import pytest
 
-from entrypoints.http.observers.metrics import RequestMetrics
-from entrypoints.http.operation import Operation, RouteClass
+from entrypoints.http.instrumentation.metrics import RequestMetrics
+from entrypoints.http.route import Route, RouteClass
 
-GET = Operation("GET", "/things/{thing}", None, "get", "")
-PUT = Operation("PUT", "/things/{thing}", None, "put", "", route_class=RouteClass.FUNCTIONS)
-LIVEZ = Operation("GET", "/livez", None, "livez", "", route_class=None)
+GET = Route("GET", "/things/{thing}", None, "get", "")
+PUT = Route("PUT", "/things/{thing}", None, "put", "", route_class=RouteClass.FUNCTIONS)
+LIVEZ = Route("GET", "/livez", None, "livez", "", route_class=None)
 
 
 class Asked:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from entrypoints.metrics.readings import counter, single
-from entrypoints.metrics.registry import Registry
-from entrypoints.metrics.scrape import Scrape
-from entrypoints.metrics.siblings import FiguresServer, Patience, Siblings, ask
+from entrypoints.telemetry.metrics.multiprocess import MetricsServer, ScrapeLimits, Siblings, ask
+from entrypoints.telemetry.metrics.registry import Registry
+from entrypoints.telemetry.metrics.samples import counter, single
+from entrypoints.telemetry.metrics.scrape import Scrape
 
 SEEN = counter("seen_total", "Seen.")
 
@@ -35,7 +35,7 @@ def registry(value):
 
 @pytest.fixture
 async def sibling(folder):
-    server = FiguresServer(Siblings(folder, "1", ("0", "1")), registry(5))
+    server = MetricsServer(Siblings(folder, "1", ("0", "1")), registry(5))
     await server.open()
     yield server
     await turns()
@@ -105,7 +105,7 @@ async def test_a_sibling_that_keeps_silent_or_never_ends_is_missing_in_time(fold
         await asyncio.start_unix_server(be_silent, siblings.path("1")),
         await asyncio.start_unix_server(babble, siblings.path("2")),
     ):
-        assert await ask(siblings, Patience(timeout_s=0.05, bytes_max=1_000_000)) == {"1": None, "2": None}
+        assert await ask(siblings, ScrapeLimits(timeout_s=0.05, bytes_max=1_000_000)) == {"1": None, "2": None}
         while len(gone) < 2:  # noqa: ASYNC110  # both see their caller leave
             await asyncio.sleep(0.001)
 
@@ -115,7 +115,7 @@ async def test_a_process_takes_the_place_of_one_that_was_killed(folder):
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(siblings.path("1"))
     assert await ask(Siblings(folder, "0", siblings.names)) == {"1": None}
-    fresh = FiguresServer(siblings, registry(2))
+    fresh = MetricsServer(siblings, registry(2))
     await fresh.open()
     assert await ask(Siblings(folder, "0", siblings.names)) == {"1": [single(SEEN, 2)]}
     await turns()

@@ -3,9 +3,9 @@
 import pytest
 
 from domain.errors import Overloaded
-from entrypoints.host.executions import SeenExecutions
-from entrypoints.host.refusals import Refusal
-from entrypoints.host.sources import SourceCache
+from entrypoints.runtime_host.errors import HostError
+from entrypoints.runtime_host.executions import SeenExecutions
+from entrypoints.runtime_host.sources import SourceCache
 from tests.contracts.script_runs import new_id, script_of
 
 
@@ -32,7 +32,7 @@ class TestSeenExecutions:
         execution_id = new_id()
         seen.add(execution_id, 10)
         monotonic.now_s += 9.99
-        with pytest.raises(Refusal, match="EXECUTION_SEEN"):
+        with pytest.raises(HostError, match="EXECUTION_SEEN"):
             seen.add(execution_id, 10)
         monotonic.now_s += 0.01
         seen.add(execution_id, 10)
@@ -45,7 +45,7 @@ class TestSeenExecutions:
             seen.add(new_id(), 1)
         monotonic.now_s += 5
         seen.add(new_id(), 1)
-        with pytest.raises(Refusal):
+        with pytest.raises(HostError):
             seen.add(first, 10)
 
     def test_a_forgotten_id_may_come_again(self, seen):
@@ -53,7 +53,7 @@ class TestSeenExecutions:
         seen.add(execution_id, 10)
         seen.forget(execution_id)
         seen.add(execution_id, 10)
-        with pytest.raises(Refusal):
+        with pytest.raises(HostError):
             seen.add(execution_id, 10)
 
     def test_an_id_whose_time_is_over_can_be_forgotten(self, seen, monotonic):
@@ -72,7 +72,7 @@ class TestSeenExecutions:
             seen.add(execution_id, 5)
             seen.forget(execution_id)
         assert len(seen._by_end) <= 5
-        with pytest.raises(Refusal):
+        with pytest.raises(HostError):
             seen.add(kept, 10)
 
     def test_the_end_of_a_forgotten_time_does_not_end_a_later_one(self, seen, monotonic):
@@ -81,7 +81,7 @@ class TestSeenExecutions:
         seen.forget(execution_id)
         seen.add(execution_id, 10)
         monotonic.now_s += 7
-        with pytest.raises(Refusal):
+        with pytest.raises(HostError):
             seen.add(execution_id, 10)
 
 

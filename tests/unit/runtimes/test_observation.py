@@ -12,14 +12,14 @@ from adapters.memory.script_runner import MemoryScriptRunner
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.scripts.language import Language
-from entrypoints.configuration.loading import load_settings
-from entrypoints.container.host import create_runtime_host
-from entrypoints.host.observation import HostCall, HostFigures, Observed
-from entrypoints.host.options import RuntimeHostOptions
-from entrypoints.metrics.executions import ExecutionMetrics
-from entrypoints.observed_runner import ObservedRunner
-from entrypoints.runtime_host import RuntimeHost
-from entrypoints.tracing.passing import Passing
+from entrypoints.composition.runtime_host import create_runtime_host
+from entrypoints.runtime_host.application import RuntimeHost
+from entrypoints.runtime_host.options import RuntimeHostOptions
+from entrypoints.runtime_host.telemetry import HostCall, HostMetrics, ObservedHost
+from entrypoints.settings.loading import load_settings
+from entrypoints.telemetry.metrics.executions import ExecutionMetrics
+from entrypoints.telemetry.observed_runner import ObservedRunner
+from entrypoints.telemetry.tracing.passing import Passing
 from tests.contracts.script_runs import run_of
 from tests.unit.runtimes.answers import own
 from tests.unit.runtimes.conftest import HOST
@@ -41,7 +41,7 @@ class Current:
 
 @pytest.fixture
 def figures():
-    return HostFigures(frozenset({"/execute", "/health"}))
+    return HostMetrics(frozenset({"/execute", "/health"}))
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ async def client(figures):
     current = Current()
     runner = ObservedRunner(MemoryScriptRunner(), ExecutionMetrics(), lambda: current.call)
     host = RuntimeHost(runner, RuntimeHostOptions())
-    around = Middleware(Observed, figures, Passing(), structlog.get_logger(), current.enter)
+    around = Middleware(ObservedHost, figures, Passing(), structlog.get_logger(), current.enter)
     transport = httpx2.ASGITransport(app=host.app([around]))
     async with httpx2.AsyncClient(transport=transport, base_url="http://host") as client:
         yield client

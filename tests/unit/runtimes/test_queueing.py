@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
-from entrypoints.host.queueing import acquire_while_connected, check_while_connected
-from entrypoints.host.refusals import Refusal
+from entrypoints.runtime_host.disconnect import acquire_while_connected, check_while_connected
+from entrypoints.runtime_host.errors import HostError
 from tests.contracts.script_runs import result_of, run_of, until
 
 
@@ -39,7 +39,7 @@ async def test_a_client_that_leaves_is_withdrawn(runner):
     waiting = asyncio.ensure_future(acquire_while_connected(runner, run_of("result = 1"), connection.receive))
     await until(lambda: runner.queued)
     connection.closed.set()
-    with pytest.raises(Refusal, match="CLIENT_GONE"):
+    with pytest.raises(HostError, match="CLIENT_GONE"):
         await waiting
     assert runner.queued == 0
     await taken.release()
@@ -48,7 +48,7 @@ async def test_a_client_that_leaves_is_withdrawn(runner):
 async def test_a_worker_that_came_with_the_end_of_the_connection_is_given_back(runner):
     connection = ManualConnection()
     connection.messages = [{"type": "http.disconnect"}]
-    with pytest.raises(Refusal, match="CLIENT_GONE"):
+    with pytest.raises(HostError, match="CLIENT_GONE"):
         await acquire_while_connected(runner, run_of("result = 1"), connection.receive)
     assert await asyncio.wait_for(result_of(runner, run_of("result = 1")), 1) == "1"
 
@@ -88,6 +88,6 @@ async def test_a_check_without_its_client_is_cancelled(is_cancelled):
         waiting.cancel()
     else:
         connection.closed.set()
-    with pytest.raises(asyncio.CancelledError if is_cancelled else Refusal):
+    with pytest.raises(asyncio.CancelledError if is_cancelled else HostError):
         await waiting
     assert cancelled.is_set()

@@ -9,10 +9,10 @@ import pytest
 from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
 from domain.errors import RuntimeUnavailable
 from domain.identity import ANONYMOUS
-from entrypoints.configuration.loading import load_settings
-from entrypoints.container.options import runtime_options
-from entrypoints.host.options import RuntimeHostOptions
-from entrypoints.runtime_host import RuntimeHost
+from entrypoints.composition.options import runtime_options
+from entrypoints.runtime_host.application import RuntimeHost
+from entrypoints.runtime_host.options import RuntimeHostOptions
+from entrypoints.settings.loading import load_settings
 from entrypoints.version import VERSION
 from tests.contracts.script_runs import new_id, script_of, until
 from tests.foreign_ids import EXTREMES

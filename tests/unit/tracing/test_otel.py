@@ -8,11 +8,11 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
 from domain.executions.execution import Failure, FailureCode, ScriptReport
-from entrypoints.configuration.loading import load_settings
-from entrypoints.container.tracing import tracing_of
-from entrypoints.tracing.otel import OtelTracing, exporting
-from entrypoints.tracing.passing import Passing
-from entrypoints.tracing.traceparent import TraceContext
+from entrypoints.composition.tracing import tracing_of
+from entrypoints.settings.loading import load_settings
+from entrypoints.telemetry.tracing.otel import OtelTracing, exporting
+from entrypoints.telemetry.tracing.passing import Passing
+from entrypoints.telemetry.tracing.traceparent import TraceContext
 from tests.contracts.script_runs import run_of
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from entrypoints.tracing.passing import Passing
-from entrypoints.tracing.traceparent import TraceContext
+from entrypoints.telemetry.tracing.passing import Passing
+from entrypoints.telemetry.tracing.traceparent import TraceContext
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 PARENT = f"00-{TRACE}-{SPAN}-01"

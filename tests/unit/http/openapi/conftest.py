@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from entrypoints.configuration.loading import load_settings
-from entrypoints.container.commands import document
-from entrypoints.container.controller import create_controller
-from entrypoints.http.operation import Operation
+from entrypoints.composition.commands import document
+from entrypoints.composition.controller import create_controller
+from entrypoints.http.route import Route
+from entrypoints.settings.loading import load_settings
 
 NOWHERE = {"DATABASE_URL": "postgresql:///", "DATA_DIR": "/nonexistent"}
 
@@ -25,7 +25,7 @@ def whole(text: str) -> Any:
 
 
 @pytest.fixture(scope="session")
-def operations() -> tuple[Operation, ...]:
+def operations() -> tuple[Route, ...]:
     return create_controller(load_settings(NOWHERE)).operations
 
 

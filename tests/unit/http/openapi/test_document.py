@@ -9,16 +9,16 @@ from click.testing import CliRunner
 from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from entrypoints.cli import cli
-from entrypoints.configuration.loading import load_settings
-from entrypoints.container.commands import document
-from entrypoints.http.contracts.contract import Contract, Example, Tag
+from entrypoints.cli.main import cli
+from entrypoints.composition.commands import document
+from entrypoints.http.contracts.contract import ApiExample, Contract, Tag
 from entrypoints.http.contracts.error_samples import samples_of
 from entrypoints.http.contracts.parameters import LIMIT
 from entrypoints.http.openapi.components import Components
 from entrypoints.http.openapi.gaps import gaps
-from entrypoints.http.operation import Operation
-from entrypoints.http.payloads.executions import ExecuteBody, Executed
+from entrypoints.http.payloads.executions import ExecuteBody, ExecuteResponse
+from entrypoints.http.route import Route
+from entrypoints.settings.loading import load_settings
 from tests.unit.http.openapi.conftest import NOWHERE
 from tests.unit.http.test_every_request import leaf_errors
 
@@ -186,53 +186,53 @@ def test_settings_are_told_as_bounds():
     schemas = json.loads(document(set_lower))["components"]["schemas"]
     assert schemas["LimitsBody"]["properties"]["timeout_ms"]["maximum"] == 7000
     assert "At most 1234 bytes" in schemas["InitializeBody"]["properties"]["script_content"]["description"]
-    assert "maximum" not in schemas["Limits"]["properties"]["timeout_ms"]
+    assert "maximum" not in schemas["LimitsResponse"]["properties"]["timeout_ms"]
 
 
 async def _endpoint(_):
     raise NotImplementedError
 
 
-BARE = Contract(Tag.OPERATIONS, "Does nothing.", examples=(Example("only", "The only one", answer={}),))
+BARE = Contract(Tag.OPERATIONS, "Does nothing.", examples=(ApiExample("only", "The only one", answer={}),))
 
 
 @pytest.mark.parametrize(
     ("operation", "told"),
     [
-        (Operation("GET", "/x", _endpoint, "x", ""), "has no contract"),
-        (Operation("GET", "/x", _endpoint, "x", "", contract=Contract(Tag.OPERATIONS, "")), "no example"),
-        (Operation("GET", "/x", _endpoint, "x", "", contract=BARE), "no type that it gives"),
-        (Operation("GET", "/x/{y}", _endpoint, "x", "", gives=Executed, contract=BARE), "path parameter 'y'"),
+        (Route("GET", "/x", _endpoint, "x", ""), "has no contract"),
+        (Route("GET", "/x", _endpoint, "x", "", contract=Contract(Tag.OPERATIONS, "")), "no example"),
+        (Route("GET", "/x", _endpoint, "x", "", contract=BARE), "no type that it gives"),
+        (Route("GET", "/x/{y}", _endpoint, "x", "", gives=ExecuteResponse, contract=BARE), "path parameter 'y'"),
         (
-            Operation("POST", "/x", _endpoint, "x", "", takes=ExecuteBody, gives=Executed, contract=BARE),
+            Route("POST", "/x", _endpoint, "x", "", takes=ExecuteBody, gives=ExecuteResponse, contract=BARE),
             "has no body",
         ),
         (
-            Operation(
+            Route(
                 "GET",
                 "/x",
                 _endpoint,
                 "x",
                 "",
-                gives=Executed,
-                contract=Contract(Tag.OPERATIONS, "", examples=(Example("only", "", parameters={"limit": 1}),)),
+                gives=ExecuteResponse,
+                contract=Contract(Tag.OPERATIONS, "", examples=(ApiExample("only", "", parameters={"limit": 1}),)),
             ),
             "has no answer",
         ),
         (
-            Operation(
+            Route(
                 "GET",
                 "/x",
                 _endpoint,
                 "x",
                 "",
                 status=204,
-                contract=Contract(Tag.OPERATIONS, "", examples=(Example("only", "", parameters={"limit": 1}),)),
+                contract=Contract(Tag.OPERATIONS, "", examples=(ApiExample("only", "", parameters={"limit": 1}),)),
             ),
             "sets limit",
         ),
         (
-            Operation(
+            Route(
                 "GET",
                 "/x",
                 _endpoint,
@@ -250,7 +250,7 @@ def test_what_an_operation_lacks_is_said(operation, told):
 
 
 def test_what_is_not_shown_needs_no_contract():
-    assert list(gaps(Operation("GET", "/x", _endpoint, "x", "", shown=False))) == []
+    assert list(gaps(Route("GET", "/x", _endpoint, "x", "", shown=False))) == []
 
 
 def test_equal_parts_are_one_and_others_are_numbered():
@@ -261,9 +261,9 @@ def test_equal_parts_are_one_and_others_are_numbered():
 
 
 def test_two_payload_types_of_one_name_are_refused():
-    other = type("Executed", (ExecuteBody,), {})
+    other = type("ExecuteResponse", (ExecuteBody,), {})
     components = Components()
-    components.schema(Executed)
+    components.schema(ExecuteResponse)
     with pytest.raises(AssertionError, match="Two payload types"):
         components.schema(other)
 

@@ -1,0 +1,95 @@
+"""The story of a session or an execution, as an operator asks for it."""
+
+import asyncio
+import json
+from typing import Any
+from uuid import UUID
+
+import click
+
+from domain.timeline import Evidence, ExplainedState, Explanation, Timeline
+from entrypoints.cli.database import command_database
+from entrypoints.cli.explanation.explanation import explain as explained
+from entrypoints.cli.explanation.explanation import explain_foreign, is_own
+from entrypoints.cli.invocation import failures_told, settings_in_force, wiring_of
+from entrypoints.cli.lazy_group import examples
+from entrypoints.cli.output import Output, output_option
+from entrypoints.cli.wiring import Wiring
+from entrypoints.settings.settings import Settings
+
+_COLOURS = {
+    ExplainedState.ACTIVE: "green",
+    ExplainedState.ENDED: "green",
+    ExplainedState.UNDER_WAY: "green",
+    ExplainedState.NEVER_HERE: "red",
+    ExplainedState.FOREIGN: "red",
+}
+
+
+@click.command(
+    epilog=examples(
+        "pglambda explain 019a6c1e-3f4b-7c2d-8e9f-0a1b2c3d4e5f",
+        "pglambda explain 019a6c1e-3f4b-7c2d-8e9f-0a1b2c3d4e5f --output json",
+    )
+)
+@click.argument("identifier", metavar="ID", type=click.UUID)
+@output_option
+@click.pass_context
+def explain(context: click.Context, identifier: UUID, output: str) -> None:
+    """Tell the story of a session or an execution.
+
+    ID is a request_id or an execution_id. The story is what stored facts prove, each with its source: when it was
+    made, executed, renewed, closed or expired, by which clock, when it will be removed; or that it was never here, or
+    that this can no longer be told. Whoever owns it, and nothing is changed. Retentions are taken from the settings:
+    use those of the service.
+    """
+    with failures_told():
+        settings = settings_in_force()
+        if not is_own(identifier):
+            found, chronicle = explain_foreign(identifier), None
+        else:
+            chronicle = _read(settings, wiring_of(context), identifier)
+            found = explained(chronicle, wiring_of(context).keeping(settings))
+    click.echo(_document(identifier, found, chronicle) if Output(output) is Output.JSON else _text(found))
+
+
+def _read(settings: Settings, wiring: Wiring, identifier: UUID) -> Timeline:
+    async def read(found: Settings) -> Timeline:
+        async with wiring.chronicler(found) as chronicler:
+            return await chronicler.read(identifier)
+
+    with command_database(settings, wiring) as found:
+        return asyncio.run(read(found))
+
+
+def _text(found: Explanation) -> str:
+    width = max(len(each.topic) for each in found.statements)
+    lines = [f"{each.topic:<{width}}  {each.text} [{each.source}]" for each in found.statements]
+    return "\n".join((click.style(found.summary, fg=_COLOURS.get(found.verdict, "yellow")), "", *lines))
+
+
+def _document(identifier: UUID, found: Explanation, chronicle: Timeline | None) -> str:
+    clock = chronicle and {
+        "now": chronicle.clock.now.isoformat(),
+        "offset_ms": round(chronicle.clock.offset_ms, 3),
+        "error_bound_ms": round(chronicle.clock.error_bound_ms, 3),
+    }
+    return json.dumps(
+        {
+            "id": str(identifier),
+            "verdict": found.verdict,
+            "summary": found.summary,
+            "statements": [_statement(each) for each in found.statements],
+            "clock": clock,
+        },
+        indent=2,
+    )
+
+
+def _statement(each: Evidence) -> dict[str, Any]:
+    return {
+        "topic": each.topic,
+        "text": each.text,
+        "source": each.source,
+        "at": each.at.isoformat() if each.at else None,
+    }

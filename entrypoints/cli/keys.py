@@ -1,0 +1,138 @@
+"""API keys, as an operator makes, sees and revokes them."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+import click
+
+from domain.access.api_key import PREFIX, ApiKey
+from domain.access.api_key_service import ApiKeyService
+from domain.access.principal import Scope
+from domain.identity import Owner
+from entrypoints.cli.arguments import any_owner, owner_option, scopes_option, span
+from entrypoints.cli.database import command_database
+from entrypoints.cli.invocation import failures_told, settings_in_force, wiring_of
+from entrypoints.cli.lazy_group import examples
+from entrypoints.cli.output import Output, output_option, table
+
+_PAGE = 200
+_ONCE = "The key is shown this once and kept nowhere: only its digest is stored."
+_REFUSED_WITHIN = "Running servers refuse it within 5 seconds."
+
+Answer = TypeVar("Answer")
+
+
+@click.group()
+def keys() -> None:
+    """Make, list and revoke API keys.
+
+    A key stands for its owner until it expires or is revoked. Only a digest of it is stored.
+    """
+
+
+@keys.command(epilog=examples("pglambda keys create --owner alice --scope execute:all --expires-in 90d"))
+@owner_option
+@scopes_option
+@click.option("--expires-in", "lifetime", type=span, help="How long it holds; left out: until it is revoked.")
+@output_option
+@click.pass_context
+def create(
+    context: click.Context, owner: Owner, scopes: tuple[str, ...], lifetime: timedelta | None, output: str
+) -> None:
+    """Make a key and print it, this once."""
+    wanted = frozenset(map(Scope, scopes))
+    issued = _on_keys(context, lambda service: service.create(owner, wanted, lifetime))
+    facts = {"key": str(issued.text), **_facts(issued.key)}
+    click.echo(json.dumps(facts, indent=2) if Output(output) is Output.JSON else table(list(map(_pair, facts.items()))))
+    click.echo(_ONCE, err=True)
+
+
+@keys.command("list", epilog=examples("pglambda keys list --owner alice"))
+@click.option("--owner", type=any_owner, help="Only keys of this owner.")
+@output_option
+@click.pass_context
+def list_keys(context: click.Context, owner: Owner | None, output: str) -> None:
+    """List the keys, newest first, without their secrets."""
+    found = [_facts(key) for key in _on_keys(context, lambda service: _every(service, owner))]
+    if Output(output) is Output.JSON:
+        click.echo(json.dumps(found, indent=2))
+    elif found:
+        click.echo(table([[name.replace("_", " ") for name in found[0]], *[_row(facts) for facts in found]]))
+    else:
+        click.echo("There are no keys.")
+
+
+@keys.command(epilog=examples("pglambda keys revoke 019a6c1e3f4b7c2d8e9f0a1b2c3d4e5f"))
+@click.argument("key")
+@output_option
+@click.pass_context
+def revoke(context: click.Context, key: str, output: str) -> None:
+    """Revoke a key, named by its id, or by the whole text of the key."""
+    key_id = _key_id(key)
+    revoked = _on_keys(context, lambda service: service.revoke(key_id))
+    if Output(output) is Output.JSON:
+        click.echo(json.dumps(_facts(revoked), indent=2))
+    else:
+        click.echo(f"Revoked: {revoked.key_id.hex} of {revoked.owner}. {_REFUSED_WITHIN}")
+
+
+def _on_keys(context: click.Context, ask: Callable[[ApiKeyService], Awaitable[Answer]]) -> Answer:
+    wiring = wiring_of(context)
+
+    async def answer(settings: Any) -> Answer:
+        async with wiring.keys(settings) as service:
+            return await ask(service)
+
+    with failures_told(), command_database(settings_in_force(), wiring) as settings:
+        return asyncio.run(answer(settings))
+
+
+async def _every(service: ApiKeyService, owner: Owner | None) -> Sequence[ApiKey]:
+    found: list[ApiKey] = []
+    after: UUID | None = None
+    while True:
+        page = await service.page(owner, after, _PAGE)
+        found += page.items
+        after = page.next_after
+        if after is None:
+            return found
+
+
+def _key_id(text: str) -> UUID:
+    """Return the id in what an operator has at hand: an id, or a whole key."""
+    name = text.removeprefix(PREFIX).partition("_")[0]
+    try:
+        return UUID(name)
+    except ValueError:
+        raise click.BadParameter(f"must be the id of a key, or a key ({PREFIX}...)", param_hint="KEY") from None
+
+
+def _facts(key: ApiKey) -> dict[str, Any]:
+    return {
+        "id": key.key_id.hex,
+        "owner": key.owner,
+        "scopes": sorted(key.scopes),
+        "created_at": _instant(key.created_at),
+        "expires_at": _instant(key.expires_at),
+        "revoked_at": _instant(key.revoked_at),
+    }
+
+
+def _row(facts: dict[str, Any]) -> list[str]:
+    return [_shown(value) for value in facts.values()]
+
+
+def _pair(fact: tuple[str, Any]) -> tuple[str, str]:
+    return fact[0].replace("_", " "), _shown(fact[1])
+
+
+def _shown(value: Any) -> str:
+    return " ".join(value) if isinstance(value, list) else value or ""
+
+
+def _instant(at: datetime | None) -> str | None:
+    return None if at is None else f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

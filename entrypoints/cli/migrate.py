@@ -1,0 +1,135 @@
+"""The schema's migrations, as an operator takes them."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import TypeVar
+
+import click
+
+from entrypoints.cli.database import command_database
+from entrypoints.cli.invocation import failures_told, settings_in_force, wiring_of
+from entrypoints.cli.lazy_group import examples
+from entrypoints.cli.output import Output, output_option
+from entrypoints.cli.wiring import DownStep, Migrations, MigrationState
+
+Answer = TypeVar("Answer")
+
+DESTROYED = {
+    "sessions": "every session, with its script and context (migration 1).",
+    "history": "the history, and the records of executions under way (migration 2).",
+    "functions": "registered functions with all versions, and which version a session is pinned to (migration 3).",
+    "idempotency": "idempotency keys with their kept answers, so that a repeated call runs again (migration 4).",
+    "keys": "API keys (migration 5).",
+    "rates": "what owners have used of their rates (migration 6).",
+    "shortened-days": "the record of days that the storage budget has removed from the history (migration 7).",
+    "registration-times": "the times at which versions of functions became current (migration 9).",
+}
+"""The kinds of data that migrations delete on their way down, as `-- destroys KIND` in the .down.sql files has them."""
+
+_to = click.option("--to", type=click.IntRange(min=0), metavar="N", help="The migration to arrive at.")
+_dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+
+
+@click.group()
+def migrate() -> None:
+    """Bring the database's schema up or down.
+
+    Up to 0.2.0 a migration may need the service stopped. The embedded server is migrated by `pglambda serve` itself,
+    and any other one where AUTO_MIGRATE is on.
+    """
+
+
+@migrate.command(epilog=examples("pglambda migrate up --dry-run", "pglambda migrate up", "pglambda migrate up --to 3"))
+@_to
+@_dry_run
+@output_option
+@click.pass_context
+def up(context: click.Context, to: int | None, dry_run: bool, output: str) -> None:
+    """Apply the migrations that are missing."""
+    names = _on_migrations(context, lambda each: each.up(to, dry_run=dry_run), may_make=not dry_run)
+    click.echo(_steps_up(names, Output(output), dry_run=dry_run))
+
+
+def _destroy_options(command: Callable[..., None]) -> Callable[..., None]:
+    for kind, told in reversed(DESTROYED.items()):
+        command = click.option(f"--destroy-{kind}", is_flag=True, help=f"Allow the deletion of {told}")(command)
+    return command
+
+
+@migrate.command(
+    epilog=examples(
+        "pglambda migrate down --to 4 --dry-run", "pglambda migrate down --to 4 --destroy-keys --destroy-rates"
+    )
+)
+@_to
+@_dry_run
+@_destroy_options
+@output_option
+@click.pass_context
+def down(context: click.Context, /, to: int | None, dry_run: bool, output: str, **destroy: bool) -> None:
+    """Take migrations back: the newest, or all above N.
+
+    A step deletes the data that its migration made room for. Each kind of data has an option that allows this. The
+    command changes nothing and fails if a kind that has rows is not allowed; a kind without rows needs no option.
+    --dry-run prints what each step would delete.
+    """
+    allowed = frozenset(kind for kind in DESTROYED if destroy[f"destroy_{kind.replace('-', '_')}"])
+    steps = _on_migrations(context, lambda each: each.down(to, dry_run=dry_run, destroy=allowed))
+    click.echo(_steps_back(steps, allowed, Output(output), dry_run=dry_run))
+
+
+@migrate.command(epilog=examples("pglambda migrate status", "pglambda migrate status --output json"))
+@click.option("--dry-run", is_flag=True, help="Changes nothing: status never writes.")
+@output_option
+@click.pass_context
+def status(context: click.Context, dry_run: bool, output: str) -> None:  # noqa: ARG001  # accepted beside every migrate command
+    """List the migrations and when they were applied."""
+    states = _on_migrations(context, lambda migrations: migrations.status())
+    click.echo(_states(states, Output(output)))
+
+
+def _on_migrations(
+    context: click.Context, ask: Callable[[Migrations], Awaitable[Answer]], *, may_make: bool = False
+) -> Answer:
+    wiring = wiring_of(context)
+
+    async def answer(migrations: Migrations) -> Answer:
+        return await ask(migrations)
+
+    with failures_told(), command_database(settings_in_force(), wiring, may_make=may_make) as settings:
+        return asyncio.run(answer(wiring.migrations(settings)))
+
+
+def _steps_up(names: Sequence[str], output: Output, *, dry_run: bool) -> str:
+    if output is Output.JSON:
+        return json.dumps({"direction": "up", "dry_run": dry_run, "migrations": list(names)}, indent=2)
+    went = "would go" if dry_run else "went"
+    return "\n".join(f"{went} up: {name}" for name in names) or "Nothing to do."
+
+
+def _steps_back(steps: Sequence[DownStep], allowed: Collection[str], output: Output, *, dry_run: bool) -> str:
+    if output is Output.JSON:
+        deletes = [
+            {"migration": step.name, "kind": loss.kind, "option": f"--destroy-{loss.kind}", "counts": dict(loss.counts)}
+            for step in steps
+            for loss in step.losses
+        ]
+        names = [step.name for step in steps]
+        return json.dumps({"direction": "down", "dry_run": dry_run, "migrations": names, "deletes": deletes}, indent=2)
+    lines = [f"{step.name}: {_deleted(step, dry_run=dry_run)}" for step in steps]
+    missing = dict.fromkeys(loss.kind for step in steps for loss in step.losses if loss.kind not in allowed)
+    needs = [f"To allow this, add {' '.join(f'--destroy-{kind}' for kind in missing)}"] if missing else []
+    return "\n".join([*lines, *needs]) or "Nothing to do."
+
+
+def _deleted(step: DownStep, *, dry_run: bool) -> str:
+    losses = ", ".join(loss.text for loss in step.losses) or "no data"
+    return f"would delete {losses}" if dry_run else f"went down, deleted {losses}"
+
+
+def _states(states: Sequence[MigrationState], output: Output) -> str:
+    told = [(each.name, each.applied_at.isoformat() if each.applied_at else None) for each in states]
+    if output is Output.JSON:
+        return json.dumps([{"name": name, "applied_at": applied_at} for name, applied_at in told], indent=2)
+    return "\n".join(f"{name}  {applied_at or 'not applied'}" for name, applied_at in told)

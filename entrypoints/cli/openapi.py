@@ -1,0 +1,17 @@
+"""The API's document, as a command prints it."""
+
+import click
+
+from entrypoints.cli.invocation import failures_told, settings_in_force, wiring_of
+from entrypoints.cli.lazy_group import examples
+
+
+@click.command(epilog=examples("pglambda openapi > openapi.json"))
+@click.pass_context
+def openapi(context: click.Context) -> None:
+    """Print the OpenAPI document of the API.
+
+    It has the bounds of these settings, as `/openapi.json` of a service with them.
+    """
+    with failures_told():
+        click.echo(wiring_of(context).document(settings_in_force()), nl=False)

@@ -1,0 +1,99 @@
+"""What belongs to owners, as an operator hands it over."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+from attrs import frozen
+
+from domain.access.owner_move import Belonging, OwnerMover
+from domain.identity import Owner
+from entrypoints.cli.arguments import any_owner, owner
+from entrypoints.cli.database import command_database
+from entrypoints.cli.invocation import failures_told, settings_in_force, wiring_of
+from entrypoints.cli.lazy_group import examples
+from entrypoints.cli.output import Output, output_option
+
+_BUSY = "What is left was executing, or is new. Run the command again to take it along."
+
+
+@frozen
+class Moved:
+    """What belonged to the old owner before and after."""
+
+    before: Mapping[Belonging, int]
+    after: Mapping[Belonging, int]
+
+
+@click.group()
+def owners() -> None:
+    """Hand over what belongs to an owner."""
+
+
+@owners.command(
+    epilog=examples("pglambda owners move anonymous alice --dry-run", "pglambda owners move anonymous alice")
+)
+@click.argument("source", type=any_owner)
+@click.argument("target", type=owner)
+@click.option("--dry-run", is_flag=True, help="Count what would be moved, and move nothing.")
+@output_option
+@click.pass_context
+def move(context: click.Context, source: Owner, target: Owner, dry_run: bool, output: str) -> None:
+    """Give everything of SOURCE to TARGET: sessions, their executions and idempotency keys.
+
+    It goes in small steps beside running servers, and may be stopped and begun again at any time. Turn authentication
+    on first: then nobody acts as `anonymous` any more. The exit status is 1 when something is left.
+    """
+    if source == target:
+        raise click.BadParameter("is SOURCE too", param_hint="TARGET")
+    wiring = wiring_of(context)
+
+    async def moved(settings: Any) -> Moved:
+        async with wiring.owners(settings) as mover:
+            before = await mover.count(source)
+            if dry_run:
+                return Moved(before, before)
+            await _walk(mover, source, target, sum(before.values()))
+            return Moved(before, await mover.count(source))
+
+    with failures_told(), command_database(settings_in_force(), wiring) as settings:
+        found = asyncio.run(moved(settings))
+    click.echo(_document(found, dry_run) if Output(output) is Output.JSON else _text(found, dry_run))
+    if not dry_run and any(found.after.values()):
+        context.exit(1)
+
+
+async def _walk(mover: OwnerMover, source: Owner, target: Owner, length: int) -> None:
+    with click.progressbar(length=length, label="Moving", file=sys.stderr) as bar:
+        async for step in mover.move(source, target):
+            bar.update(step.moved)
+
+
+def _text(found: Moved, dry_run: bool) -> str:
+    if dry_run:
+        return f"Would move {_listed(found.before)}."
+    went = {part: number - found.after[part] for part, number in found.before.items()}
+    left = f"\nLeft: {_listed(found.after)}. {_BUSY}" if any(found.after.values()) else ""
+    return f"Moved {_listed(went)}.{left}"
+
+
+def _listed(numbers: Mapping[Belonging, int]) -> str:
+    return ", ".join(f"{number:,} {_NAMES[part]}" for part, number in numbers.items())
+
+
+def _document(found: Moved, dry_run: bool) -> str:
+    sides = {"before": found.before} if dry_run else {"before": found.before, "after": found.after}
+    return json.dumps(
+        {side: {part.replace(" ", "_"): number for part, number in numbers.items()} for side, numbers in sides.items()},
+        indent=2,
+    )
+
+
+_NAMES = {
+    Belonging.SESSIONS: "sessions",
+    Belonging.KEYS: "idempotency keys",
+    Belonging.HISTORY: "executions in the history",
+}

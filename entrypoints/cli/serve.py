@@ -1,0 +1,56 @@
+"""Commands that serve until they are told to stop."""
+
+import asyncio
+import os
+from functools import partial
+
+import click
+from msgspec.structs import replace
+
+from entrypoints.cli.invocation import failures_told, wiring_of
+from entrypoints.cli.lazy_group import examples
+from entrypoints.server.banner import announce, announce_runtime_host
+from entrypoints.server.supervisor import Supervisor
+from entrypoints.server.targets import Targets
+from entrypoints.settings.checks import RUNTIME_HOST_CHECKS
+from entrypoints.settings.loading import load_settings
+from entrypoints.telemetry.logs import configure_service_logs
+
+
+@click.command(
+    epilog=examples(
+        "pglambda serve",
+        "PORT=9000 WEB_CONCURRENCY=2 pglambda serve",
+        "HOST=0.0.0.0 JWT_SECRET_FILE=/run/secrets/jwt DATABASE_URL_FILE=/run/secrets/database pglambda serve",
+    )
+)
+@click.pass_context
+def serve(context: click.Context) -> None:
+    """Serve the HTTP API until Ctrl-C or SIGTERM.
+
+    A second signal skips the wait for running work. Without DATABASE_URL the service brings its own PostgreSQL, under
+    DATA_DIR.
+    """
+    with failures_told():
+        settings = load_settings(os.environ)
+        configure_service_logs(settings.log_level, settings.log_format)
+        server = wiring_of(context).embedded_postgres(settings) if settings.embedded else None
+        targets = Targets()
+        greeting = partial(announce, authenticated=settings.authenticated)
+        asyncio.run(Supervisor(settings, targets.controller, targets, server, greeting).run())
+
+
+@click.command(
+    "runtime-host", epilog=examples("HOST=10.0.0.7 RUNTIME_TOKEN_FILE=/run/secrets/runtime pglambda runtime-host")
+)
+def runtime_host() -> None:
+    """Run scripts for controllers elsewhere.
+
+    It listens on HOST and PORT; RUNTIME_TOKEN must be set off loopback. Controllers find it by NODEJS_RUNTIME_URL and
+    PYTHON_RUNTIME_URL.
+    """
+    with failures_told():
+        settings = replace(load_settings(os.environ, RUNTIME_HOST_CHECKS), web_concurrency=1, auto_migrate=False)
+        configure_service_logs(settings.log_level, settings.log_format)
+        targets = Targets()
+        asyncio.run(Supervisor(settings, targets.runtime_host, targets, None, announce_runtime_host).run())

@@ -1,0 +1,143 @@
+"""What is stored, as an operator sees it."""
+
+import asyncio
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+
+from domain.storage.growth import Growth, StorageReport
+from domain.storage.storage import Part
+from entrypoints.cli.database import command_database
+from entrypoints.cli.invocation import failures_told, settings_in_force, wiring_of
+from entrypoints.cli.lazy_group import examples
+from entrypoints.cli.output import Output, output_option, table
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+_UNIT = 1024
+_DAY = timedelta(days=1)
+_MINUTES_PER_DAY = 24 * 60
+_LONG_DAYS = 3650
+_NUMBERS = frozenset({1, 2, 4, 5})
+
+
+@click.command(epilog=examples("pglambda storage", "pglambda storage --output json"))
+@output_option
+@click.pass_context
+def storage(context: click.Context, output: str) -> None:
+    """Show what is stored, and how long there is room.
+
+    That is how much there is in which part, since when, how fast it grows, and when STORAGE_MAX_GB or the disk are
+    reached at these rates.
+    """
+    with failures_told():
+        settings, wiring = settings_in_force(), wiring_of(context)
+        disk = settings.data_dir if settings.embedded else None
+        with command_database(settings, wiring) as found:
+            report = asyncio.run(wiring.storage(found, disk).report())
+    click.echo(storage_told(report, Output(output)))
+
+
+def storage_told(report: StorageReport, output: Output) -> str:
+    """Return the report as text: tables for people, or JSON for programs."""
+    if output is Output.JSON:
+        return json.dumps(_document(report), indent=2)
+    return "\n\n".join((table(list(_parts(report)), _NUMBERS), *_history(report), "\n".join(_room(report))))
+
+
+def _parts(report: StorageReport) -> Iterator[Sequence[str]]:
+    yield "part", "size", "rows, about", "oldest", "rows per day", "bytes per day", "seen for"
+    stored = report.facts.stored
+    for part, amount in stored.parts.items():
+        sizes = (_size(amount.size_bytes), f"{amount.rows:,}")
+        yield part.value.replace("_", " "), *sizes, _instant(_oldest(report, part)), *_rates(report.growths.get(part))
+    yield "all", _size(stored.size_bytes), "", "", "", "", ""
+
+
+def _rates(growth: Growth | None) -> tuple[str, str, str]:
+    if growth is None:
+        return "", "", ""
+    return f"{growth.rows_per_day:,.0f}", _size(growth.bytes_per_day), _days(growth.seen_for / _DAY)
+
+
+def _history(report: StorageReport) -> Iterator[str]:
+    days = report.facts.stored.history
+    if days:
+        rows = [(str(each.day), _size(each.amount.size_bytes), f"{each.amount.rows:,}") for each in days]
+        yield table([("history of", "size", "rows, about"), *rows], frozenset({1, 2}))
+
+
+def _room(report: StorageReport) -> Iterator[str]:
+    if report.budget_bytes is None:
+        yield "STORAGE_MAX_GB is not set: nothing is shortened for its size."
+    else:
+        days = _until(report, report.days_until_budget, "exceeded")
+        yield f"Budget (STORAGE_MAX_GB): {_size(report.budget_bytes)}; {days}"
+    if report.disk_free_bytes is not None:
+        yield f"Free on the disk: {_size(report.disk_free_bytes)}; {_until(report, report.days_until_disk, 'full')}"
+    if not report.growths:
+        yield "Nothing has been stored for long enough to tell a rate."
+
+
+def _until(report: StorageReport, days: float | None, what: str) -> str:
+    if days == 0:
+        return click.style(f"{what} now.", fg="red")
+    if not report.growths:
+        return f"when it is {what} is not known yet."
+    if days is None or days > _LONG_DAYS:
+        return f"never {what} at the present rates."
+    return click.style(f"{what} in {_days(days)} at the present rates.", fg="yellow")
+
+
+def _oldest(report: StorageReport, part: Part) -> datetime | None:
+    return report.facts.oldest.get(part)
+
+
+def _instant(at: datetime | None) -> str:
+    return "" if at is None else f"{at:%Y-%m-%d %H:%M:%S}Z"
+
+
+def _days(days: float) -> str:
+    if days >= 1:
+        return f"{days:,.1f} days"
+    minutes = days * _MINUTES_PER_DAY
+    return f"{minutes / 60:.1f} hours" if minutes >= 60 else f"{minutes:.0f} minutes"
+
+
+def _size(size_bytes: float) -> str:
+    unit = 0
+    while size_bytes >= _UNIT and unit < len(_UNITS) - 1:
+        size_bytes, unit = size_bytes / _UNIT, unit + 1
+    return f"{size_bytes:,.0f} B" if unit == 0 else f"{size_bytes:,.1f} {_UNITS[unit]}"
+
+
+def _document(report: StorageReport) -> dict[str, Any]:
+    facts = report.facts
+    return {
+        "measured_at": facts.measured_at.isoformat(),
+        "size_bytes": facts.stored.size_bytes,
+        "budget_bytes": report.budget_bytes,
+        "disk_free_bytes": report.disk_free_bytes,
+        "days_until_budget": report.days_until_budget,
+        "days_until_disk": report.days_until_disk,
+        "parts": {part.value: _part_document(report, part) for part in facts.stored.parts},
+        "history_days": [
+            {"day": str(each.day), "size_bytes": each.amount.size_bytes, "rows_estimated": each.amount.rows}
+            for each in facts.stored.history
+        ],
+    }
+
+
+def _part_document(report: StorageReport, part: Part) -> dict[str, Any]:
+    amount, growth, oldest = report.facts.stored.parts[part], report.growths.get(part), _oldest(report, part)
+    return {
+        "size_bytes": amount.size_bytes,
+        "rows_estimated": amount.rows,
+        "oldest_at": oldest and oldest.isoformat(),
+        "rows_per_day": growth and round(growth.rows_per_day, 1),
+        "bytes_per_day": growth and round(growth.bytes_per_day, 1),
+        "seen_for_seconds": growth and growth.seen_for.total_seconds(),
+        "kept_days": growth and growth.kept_days,
+    }

@@ -1,0 +1,60 @@
+"""Everything that talks to PostgreSQL."""
+
+from dependency_injector import containers, providers
+
+from adapters.postgres.batching.batch_keys import BatchKeys
+from adapters.postgres.clock.disciplined import ClockOptions, DisciplinedClock, database_time
+from adapters.postgres.connections.observer import StatementObserver
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.migrations.schema import SchemaCheck
+from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
+from adapters.postgres.repositories.executions import PostgresExecutionRepository
+from adapters.postgres.repositories.functions import PostgresFunctionRepository
+from adapters.postgres.repositories.keyed_calls import PostgresKeyedCallRepository
+from adapters.postgres.repositories.limits import PostgresRateStore, PostgresUsageReader
+from adapters.postgres.repositories.sessions import PostgresSessionRepository
+from adapters.postgres.retention.cleanup import Cleanup
+from adapters.postgres.retention.history_budget import HistoryBudget
+from adapters.postgres.statement import Statement
+from adapters.postgres.statements import load_statements
+from entrypoints.composition.options import execution_options, gateway_options, retention, storage_budget
+from entrypoints.settings.settings import Settings
+
+
+def disciplined_clock(gateway: Gateway, statement: Statement) -> DisciplinedClock:
+    """Return the clock of the gateway's database, not read yet."""
+    options = ClockOptions()
+    return DisciplinedClock(database_time(gateway.fetch, statement, options.probe_timeout_s), options)
+
+
+class Database(containers.DeclarativeContainer):
+    """The gateway, what is kept behind it, and the clock that is kept by it."""
+
+    settings = providers.Dependency(instance_of=Settings)
+    observe: providers.Dependency[StatementObserver] = providers.Dependency()
+
+    statements = providers.Singleton(load_statements)
+    gateway = providers.Singleton(Gateway, providers.Callable(gateway_options, settings), observe)
+    clock = providers.Singleton(disciplined_clock, gateway, statements.provided.clock.select_clock)
+    writing = providers.Singleton(BatchKeys)
+    sessions = providers.Singleton(PostgresSessionRepository, gateway, statements.provided.sessions, writing)
+    executions = providers.Singleton(
+        PostgresExecutionRepository,
+        gateway,
+        statements.provided.executions,
+        clock,
+        writing,
+        providers.Callable(execution_options, settings),
+    )
+    keyed = providers.Singleton(
+        PostgresKeyedCallRepository, gateway, statements.provided.keyed_calls, executions, writing
+    )
+    functions = providers.Singleton(PostgresFunctionRepository, gateway, statements.provided.functions)
+    api_keys = providers.Singleton(PostgresApiKeyRepository, gateway, statements.provided.api_keys)
+    schema = providers.Singleton(SchemaCheck, gateway, statements.provided.migrations)
+    storage = providers.Singleton(HistoryBudget.of, gateway, statements, providers.Callable(storage_budget, settings))
+    cleanup = providers.Singleton(
+        Cleanup, gateway, statements.provided.cleanup, clock, providers.Callable(retention, settings), storage
+    )
+    rates = providers.Singleton(PostgresRateStore, gateway, statements.provided.limits)
+    usage = providers.Singleton(PostgresUsageReader, gateway, statements.provided.limits)

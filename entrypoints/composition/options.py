@@ -1,0 +1,190 @@
+"""What each part is told of the settings."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from attrs import evolve
+
+from adapters.embedded_postgres.server import EmbeddedPostgresOptions
+from adapters.postgres.gateway_options import GatewayOptions, WrongAddress
+from adapters.postgres.repositories.executions import ExecutionRepositoryOptions
+from adapters.postgres.repositories.history import HistoryOptions
+from adapters.postgres.retention.cleanup import Retention
+from adapters.remote_runtime.options import RuntimeOptions
+from adapters.sandbox.options import SandboxLevel, SandboxOptions
+from domain.executions.service import ExecutionPolicy
+from domain.functions.examples import ExamplePolicy
+from domain.functions.service import FunctionPolicy
+from domain.scripts.language import Language
+from domain.scripts.limits import Limits, LimitsPolicy
+from domain.sessions.service import SessionPolicy
+from domain.sessions.session import LifetimePolicy
+from domain.storage.storage import StorageBudget
+from entrypoints.http.options import HttpOptions
+from entrypoints.runtime_host.options import RuntimeHostOptions
+from entrypoints.server.descriptors import room_for_workers
+from entrypoints.settings.environment import SettingsError
+from entrypoints.settings.settings import HistoryMode, Idempotency, Settings
+
+_KILL_S = 0.5
+"""What ending a sandbox may take beyond the script's own limit."""
+
+_OUTPUT_SIZE_MAX = 256 * 1024
+"""Bytes of stdout and stderr, each, that one execution may write."""
+
+_EXAMPLES_S = 10.0
+"""What all examples of a function may take together."""
+
+_WAITING_CONNECTIONS = 2
+_GIBI = 1024**3
+_WRONG_URL = (
+    "DATABASE_URL: does not fit: expected postgresql://user:password@host:5432/database, with special characters of the "
+    "password percent-encoded, and with no parameters behind it but PostgreSQL's own"
+)
+
+
+def gateway_options(settings: Settings) -> GatewayOptions:
+    """Return the database and the limits of every wait for it; DB_POOL_MAX counts all connections of a process.
+
+    Raises SettingsError when DATABASE_URL is no address.
+    """
+    assert settings.database_url is not None, "the embedded server's URL is put in before anything connects"
+    waiting = min(_WAITING_CONNECTIONS, settings.db_pool_max // 2)
+    try:
+        return GatewayOptions(
+            dsn=settings.database_url.reveal(),
+            pool_size_max=settings.db_pool_max - waiting,
+            waiting_lane_size_max=waiting,
+            request_timeout_s=settings.request_timeout_ms / 1000,
+            prepares=settings.db_prepare,
+            server_timeouts=settings.db_server_timeouts,
+        )
+    except WrongAddress as error:
+        raise SettingsError([_WRONG_URL]) from error
+
+
+def retention(settings: Settings) -> Retention:
+    """Return how long what has ended is kept."""
+    return Retention(
+        sessions=timedelta(seconds=settings.session_retention_seconds),
+        history=timedelta(days=settings.history_retention_days),
+    )
+
+
+def storage_budget(settings: Settings) -> StorageBudget:
+    """Return what may be stored, and how long the history is kept within that."""
+    size_max_gb = settings.storage_max_gb
+    return StorageBudget(
+        size_max_bytes=None if size_max_gb is None else int(size_max_gb * _GIBI),
+        history_days=settings.history_retention_days,
+    )
+
+
+def execution_options(settings: Settings) -> ExecutionRepositoryOptions:
+    """Return what is kept of executions."""
+    return ExecutionRepositoryOptions(history=HistoryOptions(full=settings.history is HistoryMode.FULL))
+
+
+def embedded_options(settings: Settings) -> EmbeddedPostgresOptions:
+    """Return where the embedded server lives, with room for every process's connections."""
+    return EmbeddedPostgresOptions(data_dir=settings.data_dir, connections_max=settings.database_connections)
+
+
+def limits_policy(settings: Settings) -> LimitsPolicy:
+    """Return the default limits of an execution and their maxima."""
+    return LimitsPolicy(
+        default=Limits(settings.script_timeout_ms, settings.script_memory_mb, settings.isolation),
+        timeout_ms_max=settings.script_timeout_max_ms,
+        memory_mb_max=settings.script_memory_max_mb,
+    )
+
+
+def session_policy(settings: Settings) -> SessionPolicy:
+    """Return the bounds of sessions."""
+    return SessionPolicy(
+        lifetime=LifetimePolicy(settings.session_expiry_seconds, settings.session_max_lifetime_seconds),
+        limits=limits_policy(settings),
+        script_size_max=settings.max_script_size,
+        request_timeout_s=settings.request_timeout_ms / 1000,
+    )
+
+
+def execution_policy(settings: Settings) -> ExecutionPolicy:
+    """Return the times of an execute; a runtime host's own overhead takes the place of the sandbox's."""
+    local_s = settings.queue_timeout_ms / 1000 + _KILL_S
+    remote = settings.nodejs_runtime_url or settings.python_runtime_url
+    overhead_s = max(local_s, settings.runtime_timeout_seconds) if remote else local_s
+    return ExecutionPolicy(request_timeout_s=settings.request_timeout_ms / 1000, run_overhead_s=overhead_s)
+
+
+def function_policy(settings: Settings) -> FunctionPolicy:
+    """Return the bounds of functions."""
+    return FunctionPolicy(settings.max_script_size, settings.request_timeout_ms / 1000)
+
+
+def example_policy(settings: Settings) -> ExamplePolicy:
+    """Return the limits under which examples run."""
+    overhead_s = execution_policy(settings).run_overhead_s
+    return ExamplePolicy(limits_policy(settings).default, _EXAMPLES_S, overhead_s)
+
+
+def http_options(settings: Settings) -> HttpOptions:
+    """Return the sizes that requests are held to."""
+    return HttpOptions(
+        limits=limits_policy(settings),
+        script_size_max=settings.max_script_size,
+        context_size_max=settings.max_context_size,
+        params_size_max=settings.max_params_size,
+        batch_size_max=settings.max_batch_size,
+        batch_items_max=settings.max_batch_items,
+        examination_wait_s=settings.request_timeout_ms / 1000,
+        idempotency=settings.idempotency is Idempotency.ON,
+        cors_origins=settings.cors_origins,
+    )
+
+
+def sandbox_options(settings: Settings, languages: tuple[Language, ...]) -> SandboxOptions:
+    """Return the numbers of this host's sandbox for these languages."""
+    options = SandboxOptions(
+        runtimes_dir=_runtimes_dir(settings),
+        languages=languages,
+        level=SandboxLevel(settings.sandbox_level),
+        node_path=settings.nodejs_path,
+        queue_timeout_s=settings.queue_timeout_ms / 1000,
+        warm_workers_max=room_for_workers(settings.max_warm_workers),
+        running_max=settings.max_executions,
+        owner_running_max=settings.max_executions_per_owner,
+        memory_budget_mb=settings.sandbox_memory_mb,
+        kill_s=_KILL_S,
+        memory_mb=settings.script_memory_mb,
+        output_size_max=_OUTPUT_SIZE_MAX,
+        result_size_max=settings.max_result_size,
+    )
+    return options if settings.sandbox_uid is None else evolve(options, sandbox_uid=settings.sandbox_uid)
+
+
+def runtime_options(settings: Settings) -> RuntimeOptions:
+    """Return the numbers of the client of runtime hosts."""
+    return RuntimeOptions(
+        token=settings.runtime_token.reveal() if settings.runtime_token else None,
+        queue_timeout_s=settings.queue_timeout_ms / 1000,
+        runtime_timeout_s=settings.runtime_timeout_seconds,
+        check_timeout_s=settings.request_timeout_ms / 1000,
+        result_size_max=settings.max_result_size,
+        output_size_max=_OUTPUT_SIZE_MAX,
+    )
+
+
+def host_options(settings: Settings) -> RuntimeHostOptions:
+    """Return what a runtime host lets in."""
+    return RuntimeHostOptions(
+        bind=settings.host,
+        token=settings.runtime_token.reveal() if settings.runtime_token else None,
+        script_size_max=settings.max_script_size,
+        params_size_max=settings.max_params_size,
+        context_size_max=settings.max_context_size,
+    )
+
+
+def _runtimes_dir(settings: Settings) -> Path:
+    return settings.data_dir / "runtimes"

@@ -1,0 +1,48 @@
+"""Which runner runs which language."""
+
+from collections.abc import Callable, Mapping
+
+from attrs import define, field
+
+from adapters.remote_runtime.script_runner import HttpScriptRunner
+from adapters.sandbox.runner import SandboxScriptRunner
+from domain.scripts.language import Language
+from domain.scripts.ports import ScriptRunner
+from entrypoints.composition.options import runtime_options, sandbox_options
+from entrypoints.settings.settings import Settings
+
+_CLOSE_GRACE_S = 2.0
+
+
+@define(eq=False)
+class Runners:
+    """The sandbox of this host, for the languages that have no runtime hosts, and the client of those that have."""
+
+    sandbox: SandboxScriptRunner | None
+    remote: HttpScriptRunner | None
+    by_language: Mapping[Language, ScriptRunner] = field()
+
+    @classmethod
+    def of(cls, settings: Settings, more_headers: Callable[[], Mapping[str, str]] = dict) -> "Runners":
+        """Choose by NODEJS_RUNTIME_URL and PYTHON_RUNTIME_URL; calls to those hosts carry `more_headers`."""
+        urls = {Language.NODEJS: settings.nodejs_runtime_url, Language.PYTHON: settings.python_runtime_url}
+        far = {language: listed for language, listed in urls.items() if listed}
+        near = tuple(language for language, listed in urls.items() if not listed)
+        sandbox = SandboxScriptRunner(sandbox_options(settings, near)) if near else None
+        remote = HttpScriptRunner(runtime_options(settings), far, more_headers) if far else None
+        by_language = {language: remote if language in far else sandbox for language in urls}
+        return cls(sandbox, remote, {language: runner for language, runner in by_language.items() if runner})
+
+    async def open(self) -> None:
+        """Start what runs here, and the client of what runs elsewhere; nothing that is missing stops the start."""
+        if self.sandbox is not None:
+            await self.sandbox.open()
+        if self.remote is not None:
+            await self.remote.open()
+
+    async def close(self) -> None:
+        """End every worker of this host."""
+        if self.remote is not None:
+            await self.remote.close()
+        if self.sandbox is not None:
+            await self.sandbox.close(_CLOSE_GRACE_S)

@@ -1,0 +1,70 @@
+"""What the sandbox tells of itself, as Prometheus names it."""
+
+from collections.abc import Callable, Iterator
+
+from attrs import define
+
+from adapters.sandbox.runner import SandboxScriptRunner
+from adapters.sandbox.stats import Eviction, SandboxStats, StartStats
+from adapters.sandbox.workers.prewarm_pool import STARTS_S
+from entrypoints.telemetry.metrics.samples import Family, Reading, Sample, counter, gauge, histogram, single
+
+BOUND = gauge("pglambda_sandbox_bound_workers", "Workers that are bound to a session.", "state")
+BOUND_MAX = gauge("pglambda_sandbox_bound_workers_max", "Workers that may be bound to sessions at once.")
+RUNNING_MAX = gauge("pglambda_sandbox_running_workers_max", "Workers that may run at once.")
+QUEUE = gauge("pglambda_sandbox_queue_length", "Executions that wait for a worker.")
+PROCESSES = gauge("pglambda_sandbox_processes", "Worker processes that live, checkers and spares included.")
+MEMORY = gauge("pglambda_sandbox_memory_bytes", "Memory that bound workers count for.")
+MEMORY_MAX = gauge("pglambda_sandbox_memory_max_bytes", "Memory that bound workers may take together.")
+EVICTIONS = counter("pglambda_sandbox_evictions_total", "Workers taken from their session, by reason.", "reason")
+BREAKS = counter("pglambda_sandbox_protocol_breaks_total", "Scripts that wrote to their worker's own channel.")
+AVAILABLE = gauge("pglambda_sandbox_available", "Whether scripts of the language can run.", "language")
+SPARES = gauge("pglambda_sandbox_spare_workers", "Workers that are ready for a new session.", "language")
+STARTS = counter("pglambda_sandbox_worker_starts_total", "Workers that were started.", "language")
+START_FAILURES = counter("pglambda_sandbox_worker_start_failures_total", "Workers that did not start.", "language")
+START_DURATIONS = histogram(
+    "pglambda_sandbox_worker_start_duration_seconds",
+    "Time from the start of a worker until it was ready.",
+    "language",
+    bounds=STARTS_S,
+)
+
+
+@define(eq=False)
+class SandboxMetrics:
+    """Reads this host's sandbox, if it has one."""
+
+    _runner: SandboxScriptRunner | None
+
+    def read(self) -> Iterator[Reading]:
+        """Yield the present figures."""
+        if self._runner is None:
+            return
+        stats = self._runner.stats()
+        yield Reading(BOUND, [Sample(("running",), stats.running), Sample(("idle",), stats.idle)])
+        yield single(BOUND_MAX, stats.bound_max)
+        yield single(RUNNING_MAX, stats.running_max)
+        yield single(QUEUE, stats.waiting)
+        yield single(PROCESSES, stats.processes)
+        yield single(MEMORY, stats.memory_bytes)
+        yield single(MEMORY_MAX, stats.memory_bytes_max)
+        yield Reading(EVICTIONS, [Sample((reason,), stats.evictions.get(reason, 0)) for reason in Eviction])
+        yield single(BREAKS, stats.protocol_breaks)
+        yield from _of_languages(stats)
+
+
+def _of_languages(stats: SandboxStats) -> Iterator[Reading]:
+    def reading(family: Family, figure: Callable[[StartStats], float]) -> Reading:
+        return Reading(family, [Sample((language,), float(figure(each))) for language, each in stats.languages.items()])
+
+    yield reading(AVAILABLE, lambda each: each.available)
+    yield reading(SPARES, lambda each: each.spares)
+    yield reading(STARTS, lambda each: each.starts)
+    yield reading(START_FAILURES, lambda each: each.start_failures)
+    yield Reading(
+        START_DURATIONS,
+        [
+            Sample((language,), each.durations.total, tuple(each.durations.counts))
+            for language, each in stats.languages.items()
+        ],
+    )

@@ -1,0 +1,116 @@
+"""One line in the log for every request."""
+
+import logging
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct, structs
+from structlog.typing import FilteringBoundLogger
+from typing_extensions import override
+
+from domain.identity import Owner
+from entrypoints.http.instrumentation.observer import RequestObserver
+from entrypoints.http.request import Request
+from entrypoints.http.route import Route
+from entrypoints.telemetry.logs import json_lines
+
+_LOGGER = "http.access"
+_EVENT = "request"
+_LEVEL = "info"
+_OWNERS_MAX = 4096
+_HASH_BYTES = 6
+
+
+class AccessLine(Struct, omit_defaults=True):
+    """What the line tells; it names no owner, and has nothing in it that callers send but ids that are plain."""
+
+    timestamp: datetime
+    level: str
+    logger: str
+    event: str
+    method: str
+    status: int
+    duration_ms: float
+    db_ms: float
+    x_request_id: str
+    owner_hash: str
+    route: str | None = None
+    client: str | None = None
+    code: str | None = None
+    request_id: UUID | None = None
+    execution_id: UUID | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+
+
+class AccessLog(RequestObserver):
+    """Writes the line, where the level lets it through.
+
+    Where lines are JSON it is written past the logger, in a tenth of the time; `write` is the logger's otherwise.
+    """
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log.bind(logger=_LOGGER)
+        self._wanted = self._log.is_enabled_for(logging.INFO)
+        self._lines = json_lines()
+        self._encode = msgspec.json.Encoder().encode
+        self._owners: dict[Owner, str] = {}
+
+    @override
+    def seen(self, request: Request, operation: Route | None, status: int, duration_s: float) -> None:
+        if not self._wanted:
+            return
+        line = self._line(request, operation, status, duration_s)
+        if self._lines is not None:
+            self._lines.write(self._encode(line))
+        else:
+            self._log.info(_EVENT, **_facts(line))
+
+    def _line(self, request: Request, operation: Route | None, status: int, duration_s: float) -> AccessLine:
+        scope = request.scope
+        client = scope.get("client")
+        place = request.trace.context if request.trace is not None else None
+        # By position: naming the fields would take a third of the time of the whole line.
+        return AccessLine(
+            datetime.now(UTC),
+            _LEVEL,
+            _LOGGER,
+            _EVENT,
+            scope["method"],
+            status,
+            round(duration_s * 1000, 3),
+            round(request.database_s * 1000, 3),
+            request.identifier.decode(),
+            self._hash(request.caller.owner),
+            operation.path if operation is not None else None,
+            client[0] if client else None,
+            request.error_code,
+            request.made_session_id or request.parameters.get("request_id"),
+            request.execution_id or request.parameters.get("execution_id"),
+            place.trace_id if place is not None else None,
+            place.span_id if place is not None else None,
+        )
+
+    def _hash(self, owner: Owner) -> str:
+        known = self._owners.get(owner)
+        if known is None:
+            if len(self._owners) >= _OWNERS_MAX:
+                self._owners.clear()
+            known = self._owners[owner] = owner_hash(owner)
+        return known
+
+
+def owner_hash(owner: Owner) -> str:
+    """Return what stands for an owner in logs: the same in every process and release, and not the name."""
+    return blake2b(owner.encode(errors="replace"), digest_size=_HASH_BYTES, person=b"pglambda owner").hexdigest()
+
+
+def _facts(line: AccessLine) -> dict[str, Any]:
+    """Return the line's own facts; logger, level, event and time are the logger's to add."""
+    facts = structs.asdict(line)
+    for name in ("timestamp", "level", "logger", "event"):
+        del facts[name]
+    return {name: str(fact) if isinstance(fact, UUID) else fact for name, fact in facts.items() if fact is not None}

@@ -1,0 +1,101 @@
+"""What is counted of HTTP requests."""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
+from http import HTTPStatus
+
+from typing_extensions import override
+
+from entrypoints.http.instrumentation.observer import RequestObserver
+from entrypoints.http.request import Request
+from entrypoints.http.route import Route
+from entrypoints.telemetry.metrics.samples import Reading, Sample, counter, gauge, histogram, single
+
+_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+REQUESTS = counter(
+    "pglambda_http_requests_total",
+    "Requests that were answered, or (status 499) whose client had gone; HEAD counts as GET.",
+    "method",
+    "route",
+    "status",
+)
+DURATIONS = histogram(
+    "pglambda_http_request_duration_seconds",
+    "Time from a request's head to the end of its answer.",
+    "method",
+    "route",
+    bounds=_BOUNDS,
+)
+INSIDE = gauge("pglambda_http_requests_inside", "Requests being worked on; beyond a limit further ones are refused.")
+LIMITED = counter("pglambda_rate_limited_total", "Requests answered with 429, by what they count as.", "route_class")
+
+UNMATCHED = "unmatched"
+"""The route of requests for paths or methods that there are not."""
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+
+
+class _RouteMetrics:
+    """What is counted of one operation."""
+
+    __slots__ = ("counts", "labels", "route_class", "statuses", "total_s")
+
+    def __init__(self, method: str, route: str, route_class: str | None = None) -> None:
+        self.labels = (method, route)
+        self.route_class = route_class
+        self.counts = [0] * (len(_BOUNDS) + 1)
+        self.total_s = 0.0
+        self.statuses: dict[int, int] = {}
+
+    @classmethod
+    def of(cls, operation: Route) -> "_RouteMetrics":
+        """Return figures with nothing in them but that no bug was seen yet: Prometheus sees no growth in a first value."""
+        figures = cls(operation.method, operation.path, operation.route_class)
+        figures.statuses[int(HTTPStatus.INTERNAL_SERVER_ERROR)] = 0
+        return figures
+
+
+class RequestMetrics(RequestObserver):
+    """Counts requests by route template, never by path, so that callers cannot make new series."""
+
+    def __init__(self, operations: Iterable[Route], inside: Callable[[], int]) -> None:
+        self._by_operation = {operation.name: _RouteMetrics.of(operation) for operation in operations}
+        self._unmatched: dict[str, _RouteMetrics] = {}
+        self._inside = inside
+
+    @override
+    def seen(self, request: Request, operation: Route | None, status: int, duration_s: float) -> None:
+        figures = self._unmatched_by(request) if operation is None else self._by_operation[operation.name]
+        # What a Distribution does, in place: a call would cost as much again.
+        figures.counts[bisect_left(_BOUNDS, duration_s)] += 1
+        figures.total_s += duration_s
+        figures.statuses[status] = figures.statuses.get(status, 0) + 1
+
+    def read(self) -> Iterator[Reading]:
+        """Yield the present figures."""
+        every = (*self._by_operation.values(), *self._unmatched.values())
+        statuses = [
+            Sample((*each.labels, str(status)), count) for each in every for status, count in each.statuses.items()
+        ]
+        yield Reading(REQUESTS, statuses)
+        durations = [Sample(each.labels, each.total_s, tuple(each.counts)) for each in every if any(each.counts)]
+        yield Reading(DURATIONS, durations)
+        yield single(INSIDE, self._inside())
+        yield Reading(LIMITED, [Sample((name,), count) for name, count in self._limited().items()])
+
+    def _limited(self) -> dict[str, int]:
+        limited: dict[str, int] = {}
+        for each in self._by_operation.values():
+            if each.route_class is not None:
+                refused = each.statuses.get(HTTPStatus.TOO_MANY_REQUESTS, 0)
+                limited[each.route_class] = limited.get(each.route_class, 0) + refused
+        return limited
+
+    def _unmatched_by(self, request: Request) -> _RouteMetrics:
+        method = request.scope["method"]
+        method = method if method in _METHODS else "OTHER"
+        figures = self._unmatched.get(method)
+        if figures is None:
+            figures = self._unmatched[method] = _RouteMetrics(method, UNMATCHED)
+        return figures

@@ -1,0 +1,92 @@
+"""Cross-origin requests, from the pages of origins that are let in (the Fetch standard's CORS protocol)."""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+from attrs import define
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from entrypoints.http.request import WHOLE_ANSWER, Header
+from entrypoints.http.response import Headers
+
+ANY_ORIGIN = "*"
+
+_METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
+_REQUEST_HEADERS = (
+    b"Authorization, Content-Type, Language-Title, Idempotency-Key, If-Match, If-None-Match, X-Request-ID, "
+    b"traceparent, tracestate"
+)
+_ANSWER_HEADERS = (
+    b"ETag, Idempotent-Replayed, Link, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-ID"
+)
+_MAX_AGE_S = 7200
+_VARY: Headers = ((b"vary", b"Origin"),)
+_PREFLIGHT: Headers = (
+    (b"access-control-allow-methods", _METHODS),
+    (b"access-control-allow-headers", _REQUEST_HEADERS),
+    (b"access-control-max-age", b"%d" % _MAX_AGE_S),
+)
+_EXPOSED: Headers = ((b"access-control-expose-headers", _ANSWER_HEADERS),)
+
+
+class Cors:
+    """Answers preflights of every path, and lets pages of the origins read every answer, errors included.
+
+    It stands before the application, because a preflight has no operation, no caller and no token. Credentials that a
+    browser adds by itself are not let in: callers send tokens.
+    """
+
+    def __init__(self, app: ASGIApp, origins: Iterable[str]) -> None:
+        self._app = app
+        self._origins = frozenset(origin.encode() for origin in origins)
+        self._any = ANY_ORIGIN.encode() in self._origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        origin = headers.get(b"origin")
+        if origin is None:
+            await self._app(scope, receive, send)
+            return
+        granted = self._granted(origin)
+        if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
+            await _answer_preflight(send, granted)
+            return
+        added = (*_VARY, *granted, *(_EXPOSED if granted else ()))
+
+        async def send_granted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *added]
+            await send(message)
+
+        extensions = dict(scope.get("extensions") or {})
+        if WHOLE_ANSWER in extensions:
+            extensions[WHOLE_ANSWER] = _WholeGranted(extensions[WHOLE_ANSWER], added)
+        await self._app({**scope, "extensions": extensions}, receive, send_granted)
+
+    def _granted(self, origin: bytes) -> Headers:
+        if self._any:
+            return ((b"access-control-allow-origin", b"*"),)
+        return ((b"access-control-allow-origin", origin),) if origin in self._origins else ()
+
+
+@define(eq=False)
+class _WholeGranted:
+    """The server's own way of sending an answer whole, with the headers added."""
+
+    _send: Any
+    _added: Headers
+
+    def __call__(self, status: int, headers: Iterable[Header], body: bytes) -> bool:
+        sent: bool = self._send(status, (*headers, *self._added), body)
+        return sent
+
+    def hang_up(self) -> None:
+        """Break the connection off."""
+        self._send.hang_up()
+
+
+async def _answer_preflight(send: Send, granted: Headers) -> None:
+    headers = [*_VARY, *granted, *(_PREFLIGHT if granted else ())]
+    await send({"type": "http.response.start", "status": int(HTTPStatus.NO_CONTENT), "headers": headers})
+    await send({"type": "http.response.body", "body": b""})

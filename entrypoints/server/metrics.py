@@ -1,0 +1,102 @@
+"""What the supervisor tells Prometheus: of its children, and for all of them on a port of their own."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable, Iterable, Iterator
+
+import uvicorn
+from attrs import define, field
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from typing_extensions import override
+
+from entrypoints.server.child_supervisor import ChildSupervisor
+from entrypoints.server.connection import BoundedConnection
+from entrypoints.server.open_connections import OpenConnections
+from entrypoints.telemetry.metrics.multiprocess import MetricsServer, Siblings
+from entrypoints.telemetry.metrics.process import ProcessMetrics
+from entrypoints.telemetry.metrics.registry import Registry
+from entrypoints.telemetry.metrics.samples import Reading, Sample, counter
+from entrypoints.telemetry.metrics.scrape import Scrape
+
+RESTARTS = counter(
+    "pglambda_child_restarts_total", "Children that ended by themselves and were started again.", "child"
+)
+
+_KEEP_ALIVE_S = 75
+_CONNECTIONS_MAX = 32
+"""How many connections the port keeps: one for each Prometheus, and some for people."""
+_CLOSE_TIMEOUT_S = 1
+
+
+@define(eq=False)
+class SupervisorMetrics:
+    """Serves the figures of all processes on a listener, if there is one, and the supervisor's own to its children.
+
+    `children` are those of the moment.
+    """
+
+    siblings: Siblings
+    listener: socket.socket | None
+    children: Callable[[], Iterable[ChildSupervisor]]
+    registry: Registry = field(init=False)
+    _server: MetricsServer = field(init=False)
+    _port: "_PortServer | None" = field(default=None, init=False)
+    _serving: asyncio.Task[None] | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.registry = Registry(self._read, ProcessMetrics().read)
+        self._server = MetricsServer(self.siblings, self.registry)
+        if self.listener is not None:
+            self._port = _PortServer(Scrape(self.registry, self.siblings))
+
+    async def open(self) -> None:
+        """Begin to serve."""
+        await self._server.open()
+        if self._port is not None and self.listener is not None:
+            self._serving = asyncio.create_task(self._port.serve(sockets=[self.listener]))
+
+    async def close(self) -> None:
+        """Serve no more; what is under way has a second to end."""
+        if self._port is not None and self._serving is not None:
+            self._port.should_exit = True
+            await asyncio.wait([self._serving])
+        await self._server.close()
+
+    def _read(self) -> Iterator[Reading]:
+        yield Reading(RESTARTS, [Sample((keeper.name,), keeper.restarts) for keeper in self.children()])
+
+
+class _PortServer(uvicorn.Server):
+    """Answers `GET /metrics`, and nothing else."""
+
+    def __init__(self, scrape: Scrape) -> None:
+        async def metrics(request: Request) -> Response:
+            exposition = await scrape.exposition(request.headers.get("accept", ""))
+            return Response(exposition.body, headers={"content-type": exposition.content_type})
+
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its starts and ends are the supervisor's to tell
+        super().__init__(
+            uvicorn.Config(
+                Starlette(routes=[Route("/metrics", metrics)]),
+                http=type("Connection", (BoundedConnection,), {"open_connections": OpenConnections(_CONNECTIONS_MAX)}),
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=_KEEP_ALIVE_S,
+                timeout_graceful_shutdown=_CLOSE_TIMEOUT_S,
+            )
+        )
+
+    @override
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the supervisor."""
+        yield

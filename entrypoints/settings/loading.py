@@ -1,0 +1,19 @@
+"""Settings, read from the environment and judged."""
+
+from collections.abc import Mapping
+
+from entrypoints.settings.checks import CONTROLLER_CHECKS, Check
+from entrypoints.settings.environment import SettingsError, read_environment
+from entrypoints.settings.settings import Settings
+
+
+def load_settings(environ: Mapping[str, str], checks: tuple[Check, ...] = CONTROLLER_CHECKS) -> Settings:
+    """Read the settings from variables; unknown ones are ignored and empty ones left out.
+
+    Raises SettingsError with every problem at once.
+    """
+    settings = read_environment(Settings, environ)
+    problems = [problem for check in checks for problem in check(settings)]
+    if problems:
+        raise SettingsError(problems)
+    return settings

@@ -1,0 +1,51 @@
+"""What is counted of sessions."""
+
+from collections.abc import Iterator
+
+from attrs import define, field
+from typing_extensions import override
+
+from domain.idempotency import IdempotencyKey
+from domain.identity import Owner, SessionRef
+from domain.sessions.initialized import Initialized
+from domain.sessions.service import SessionRequest, SessionService
+from domain.sessions.session import Session, SessionPatch
+from entrypoints.telemetry.metrics.instruments import Counts
+from entrypoints.telemetry.metrics.samples import Reading, counter
+
+CHANGES = counter(
+    "pglambda_sessions_total", "Sessions that were initialized, patched or closed, each as often as it was.", "change"
+)
+
+
+@define
+class CountedSessions(SessionService):
+    """The use cases of sessions, counted once they have succeeded; what is only told again is not counted again."""
+
+    _counts: Counts = field(factory=lambda: Counts(CHANGES), init=False)
+
+    @override
+    async def initialize(
+        self, owner: Owner, request: SessionRequest, idempotency_key: IdempotencyKey | None = None
+    ) -> Initialized:
+        made = await super().initialize(owner, request, idempotency_key)
+        if not made.replayed:
+            self._counts.add("initialized")
+        return made
+
+    @override
+    async def patch(self, key: SessionRef, patch: SessionPatch, version: int | None) -> Session:
+        session = await super().patch(key, patch, version)
+        self._counts.add("patched")
+        return session
+
+    @override
+    async def close(self, key: SessionRef) -> bool:
+        closed = await super().close(key)
+        if closed:
+            self._counts.add("closed")
+        return closed
+
+    def read(self) -> Iterator[Reading]:
+        """Yield the present figures."""
+        yield self._counts.reading()

@@ -1,0 +1,105 @@
+"""A script runner whose runs are counted, and traced where a request is."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+from uuid import UUID
+
+from attrs import define
+from typing_extensions import override
+
+from domain.errors import DomainError
+from domain.executions.execution import ExecutionUnknown, ScriptReport
+from domain.identity import Owner
+from domain.scripts.language import Language
+from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
+from domain.scripts.script import Script
+from entrypoints.telemetry.metrics.executions import ExecutionMetrics
+from entrypoints.telemetry.tracing.passing import NO_SPAN
+from entrypoints.telemetry.tracing.trace import ExecutionSpan, Trace
+
+
+class RunCaller(Protocol):
+    """On whose behalf executions are made."""
+
+    @property
+    def trace(self) -> Trace | None:
+        """Their place in a trace, if they have one."""
+        ...
+
+    def noted(self, run: ScriptRun) -> None:
+        """Take note of a run that is about to be made."""
+        ...
+
+
+@define(eq=False)
+class ObservedRunner(ScriptRunner):
+    """Does what `inner` does, and tells; `caller` is who asks, where anybody does."""
+
+    _inner: ScriptRunner
+    _metrics: ExecutionMetrics
+    _caller: Callable[[], RunCaller | None]
+
+    @override
+    async def acquire(self, run: ScriptRun) -> Worker:
+        caller = self._caller()
+        if caller is not None:
+            caller.noted(run)
+        try:
+            worker = await self._inner.acquire(run)
+        except DomainError as error:
+            self._metrics.refused(run.language, error)
+            raise
+        return ObservedWorker(worker, run, self._metrics, caller)
+
+    @override
+    async def check(self, language: Language, script: Script, owner: Owner) -> bool:
+        return await self._inner.check(language, script, owner)
+
+    @override
+    async def evict(self, request_id: UUID) -> None:
+        await self._inner.evict(request_id)
+
+    @override
+    async def health(self) -> Mapping[str, object]:
+        return await self._inner.health()
+
+
+@define(eq=False)
+class ObservedWorker(Worker):
+    """Tells how its run ended."""
+
+    _inner: Worker
+    _run: ScriptRun
+    _metrics: ExecutionMetrics
+    _caller: RunCaller | None
+
+    @override
+    async def run(self) -> ScriptReport:
+        span = self._span()
+        try:
+            report = await self._inner.run()
+        except DomainError as error:
+            self._failed(span, error)
+            raise
+        except BaseException:  # its time was over, or the service ends: nobody knows how far it came
+            self._metrics.lost(self._run.language)
+            span.failed("CANCELLED")
+            raise
+        self._metrics.ended(self._run.language, report)
+        span.ended(report)
+        return report
+
+    @override
+    async def release(self) -> None:
+        await self._inner.release()
+
+    def _span(self) -> ExecutionSpan:
+        caller = self._caller
+        return NO_SPAN if caller is None or caller.trace is None else caller.trace.executing(self._run)
+
+    def _failed(self, span: ExecutionSpan, error: DomainError) -> None:
+        if isinstance(error, ExecutionUnknown):
+            self._metrics.lost(self._run.language)
+        else:
+            self._metrics.refused(self._run.language, error)
+        span.failed(error.code)
