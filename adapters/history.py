@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from attrs import asdict
 
-from domain.executions.execution import Execution, Failure, Payload
+from domain.executions.execution import Execution, Payload
 from domain.executions.ports import FinishedExecution
+from domain.scripts.report import Failure
 
 PAYLOAD_LENGTH_MAX = 64 * 1024
 """Characters of each payload that the history keeps."""

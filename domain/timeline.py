@@ -8,8 +8,9 @@ from uuid import UUID
 
 from attrs import field, frozen
 
-from domain.executions.execution import Execution, OpenExecution, Outcome
+from domain.executions.execution import Execution, OpenExecution
 from domain.identity import Owner, uuid7_time
+from domain.scripts.report import Outcome
 from domain.sessions.session import Session
 from domain.storage.storage import ShortenedDay
 

@@ -10,7 +10,7 @@ from typing_extensions import override
 from adapters.history import history_of
 from adapters.memory.store import MemoryStore, newest_first, page_of
 from domain.clock import Clock
-from domain.executions.execution import Execution, ExecutionLost, ExecutionNotFound, OpenExecution, Outcome
+from domain.executions.execution import Execution, ExecutionLost, ExecutionNotFound, OpenExecution
 from domain.executions.ports import (
     EVERY_EXECUTION,
     Admission,
@@ -21,6 +21,7 @@ from domain.executions.ports import (
 )
 from domain.identity import EVERY_OWNER, Owner, SessionRef
 from domain.paging import Page
+from domain.scripts.report import Outcome
 
 
 @define

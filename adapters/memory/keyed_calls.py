@@ -9,18 +9,23 @@ from typing_extensions import override
 
 from adapters.memory.store import KeyName, MemoryStore
 from domain.executions.executed import Executed
-from domain.executions.keyed_ports import KeyedCallRepository
-from domain.executions.ports import Admission, ExecutionRepository, ExecutionRequest, FinishedExecution
+from domain.executions.ports import (
+    Admission,
+    ExecutionRepository,
+    ExecutionRequest,
+    FinishedExecution,
+    KeyedExecutionRepository,
+)
 from domain.idempotency import KEPT_FOR, NO_SESSION, IdempotencyKey, KeptCall
 from domain.identity import Owner, SessionRef
 from domain.scripts.script import Script
 from domain.sessions.initialized import Initialized
-from domain.sessions.ports import SessionRepository
+from domain.sessions.ports import KeyedSessionRepository, SessionRepository
 from domain.sessions.session import Session
 
 
 @define
-class MemoryKeyedCallRepository(KeyedCallRepository):
+class MemoryKeyedCallRepository(KeyedExecutionRepository, KeyedSessionRepository):
     """Keeps keys in a store that it shares with the repositories that do the rest."""
 
     _store: MemoryStore

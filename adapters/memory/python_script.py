@@ -11,8 +11,8 @@ from collections.abc import Callable, Coroutine, Mapping
 
 from attrs import field, frozen
 
-from domain.executions.execution import Failure, FailureCode
 from domain.json_text import JsonText
+from domain.scripts.report import Failure, FailureCode
 from domain.scripts.script import ScriptSyntaxError, SyntaxFault
 
 _FILE = "<script>"

@@ -12,11 +12,11 @@ from typing_extensions import override
 
 from adapters.memory.python_script import Ended, evaluate, parse, python_function
 from domain.errors import Overloaded, RuntimeUnavailable
-from domain.executions.execution import ExecutionUnknown, Failure, FailureCode, ScriptReport
 from domain.identity import Owner
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
+from domain.scripts.report import ExecutionUnknown, Failure, FailureCode, ScriptReport
 from domain.scripts.script import Script
 
 _Function = Callable[[Mapping[str, object]], object]

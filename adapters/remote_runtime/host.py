@@ -25,10 +25,10 @@ from adapters.remote_runtime.replies import (
 from adapters.remote_runtime.reports import ReportReader
 from domain.concurrency.fair_turns import FairTurns
 from domain.errors import Overloaded
-from domain.executions.execution import ExecutionUnknown, ScriptReport
 from domain.identity import Owner
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun
+from domain.scripts.report import ExecutionUnknown, ScriptReport
 from domain.scripts.script import Script
 
 _OK = 200

@@ -7,8 +7,8 @@ from msgspec import UnsetType
 
 from adapters.remote_runtime.messages import ErrorFields, ExecuteAnswer, MalformedReply, json_text, read_message
 from adapters.remote_runtime.old_errors import error_message
-from domain.executions.execution import Failure, FailureCode, ScriptReport
 from domain.json_text import JsonText
+from domain.scripts.report import Failure, FailureCode, ScriptReport
 
 _NO_ANSWER = ExecuteAnswer()
 

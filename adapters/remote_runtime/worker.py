@@ -11,8 +11,8 @@ from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.replies import RunRefused, ScriptNeeded
 from adapters.remote_runtime.run_limiter import RunLimiter
 from domain.errors import RuntimeUnavailable
-from domain.executions.execution import ScriptReport
 from domain.scripts.ports import ScriptRun, Worker
+from domain.scripts.report import ScriptReport
 from domain.scripts.script import Script
 
 _SENDS_MAX = 2

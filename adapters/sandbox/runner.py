@@ -28,11 +28,11 @@ from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from adapters.sandbox.zygote.sandbox_spec import ROOM_PROCESSES
 from adapters.sandbox.zygote.zygote_pool import ROOM_MEMORY_MB, ROOMS_MAX
 from domain.errors import Overloaded, RuntimeUnavailable
-from domain.executions.execution import ScriptReport
 from domain.identity import Owner
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
+from domain.scripts.report import ScriptReport
 from domain.scripts.script import Script, ScriptSyntaxError
 
 _LOOK_EVERY_S = 0.25

@@ -4,9 +4,10 @@ from uuid import UUID
 
 from attrs import frozen
 
-from domain.executions.execution import ExecutionFailed, ScriptReport
+from domain.executions.execution import ExecutionFailed
 from domain.identity import SessionRef
 from domain.scripts.language import LanguageTitle
+from domain.scripts.report import ScriptReport
 
 
 @frozen

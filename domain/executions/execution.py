@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from enum import StrEnum
 from typing import ClassVar
 from uuid import UUID
 
@@ -10,83 +9,7 @@ from attrs import define, field, frozen
 
 from domain.errors import NotFound, ScriptFailed, Unavailable
 from domain.identity import SessionRef, uuid7_time
-from domain.json_text import JsonText
-
-
-class Outcome(StrEnum):
-    """How an execution ended; unknown when nobody could record its end."""
-
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-
-
-class FailureCode(StrEnum):
-    """Every way in which a script that has started can fail."""
-
-    SCRIPT_ERROR = "SCRIPT_ERROR"
-    SCRIPT_EXITED = "SCRIPT_EXITED"
-    EXECUTION_TIMEOUT = "EXECUTION_TIMEOUT"
-    CPU_LIMIT = "CPU_LIMIT"
-    MEMORY_LIMIT = "MEMORY_LIMIT"
-    OUTPUT_LIMIT = "OUTPUT_LIMIT"
-    PROCESS_LIMIT = "PROCESS_LIMIT"
-    RESULT_NOT_SERIALIZABLE = "RESULT_NOT_SERIALIZABLE"
-    RESULT_TOO_LARGE = "RESULT_TOO_LARGE"
-
-
-@frozen
-class Failure:
-    """Why a script failed.
-
-    `name`, `message` and `stack` are the script's own error; `line` and `column` are 1-based in the caller's text.
-    `limit` and `observed` are in the unit of the limit: milliseconds, bytes or a count.
-    """
-
-    code: FailureCode
-    message: str
-    name: str | None = None
-    stack: str | None = None
-    line: int | None = None
-    column: int | None = None
-    limit: int | None = None
-    observed: int | None = None
-
-    @property
-    def summary(self) -> str:
-        """The error in one line, as its language would print it."""
-        return ": ".join(filter(None, (self.name, self.message)))
-
-
-def _to_the_microsecond(time_ms: float) -> float:
-    return round(time_ms, 3)
-
-
-def _rounded(time_ms: float | None) -> float | None:
-    return None if time_ms is None else _to_the_microsecond(time_ms)
-
-
-@frozen
-class ScriptReport:
-    """What came out of a run: a result (JSON text) or a failure, the output, and what was used.
-
-    Times are in milliseconds, to the microsecond, measured outside the script; None where the runtime does not tell.
-    """
-
-    result: JsonText | None = field(repr=False)
-    failure: Failure | None
-    execution_time_ms: float = field(converter=_to_the_microsecond)
-    stdout: str = field(default="", repr=False)
-    stderr: str = field(default="", repr=False)
-    memory_usage_bytes: int | None = None
-    cpu_time_ms: float | None = field(default=None, converter=_rounded)
-    queue_time_ms: float | None = field(default=None, converter=_rounded)
-    cold_start: bool | None = None
-
-    @property
-    def outcome(self) -> Outcome:
-        """Succeeded unless there is a failure."""
-        return Outcome.SUCCEEDED if self.failure is None else Outcome.FAILED
+from domain.scripts.report import Failure, Outcome, ScriptReport
 
 
 @frozen
@@ -223,33 +146,6 @@ class ExecutionNotStored(Unavailable):
     @property
     def details(self) -> Mapping[str, object]:
         return execution_facts(self.execution_id, self.report, self.report.failure) | dict(super().details)
-
-
-@define(eq=False)
-class ExecutionUnknown(Unavailable):
-    """The script was handed to a runtime that never told how it ended."""
-
-    code: ClassVar[str] = "RUNTIME_UNAVAILABLE"
-    reason: str
-    execution_id: UUID | None = None
-    stored: str | None = "unknown"
-    executed: str | None = "unknown"
-    retry_after_ms: int | None = None
-
-    @property
-    def message(self) -> str:
-        return (
-            f"The script may have run, and its end is not known: {self.reason}. "
-            "Do not repeat the call unless the script may run twice."
-        )
-
-    @property
-    def details(self) -> Mapping[str, object]:
-        return {
-            "stored": self.stored,
-            "executed": self.executed,
-            "execution_id": self.execution_id,
-        }
 
 
 def execution_facts(execution_id: UUID, report: ScriptReport, failure: Failure | None) -> dict[str, object]:

@@ -6,10 +6,13 @@ from uuid import UUID
 
 from attrs import field, frozen
 
-from domain.executions.execution import Execution, OpenExecution, Outcome, ScriptReport
+from domain.executions.executed import Executed
+from domain.executions.execution import Execution, OpenExecution
+from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef
 from domain.json_text import JsonText
 from domain.paging import Page
+from domain.scripts.report import Outcome, ScriptReport
 from domain.sessions.session import Session
 
 
@@ -94,5 +97,33 @@ class ExecutionRepository(Protocol):
 
         EVERY_OWNER stands for whoever it belongs to, in the answer's key too.
         Raises ExecutionNotFound, also while the execution is under way.
+        """
+        ...
+
+
+class KeyedExecutionRepository(Protocol):
+    """Records executions under idempotency keys, which are kept for KEPT_FOR and belong to an owner and a session.
+
+    Any method may raise StorageUnavailable or Overloaded, as in SessionRepository. Of concurrent calls with one key
+    one wins, whichever process it is in.
+    """
+
+    async def begin(self, request: ExecutionRequest, key: IdempotencyKey) -> Admission | Executed:
+        """Admit an execution under a key, as ExecutionRepository does; or return what the first one's caller was told.
+
+        The key is judged first, whatever has become of the session since. What is refused takes no key. Beginning the
+        same execution again changes nothing more, also when it has ended since. Raises IdempotencyConflict,
+        KeyInFlight, KeyInterrupted, and what ExecutionRepository.begin raises.
+        """
+        ...
+
+    async def withdraw(self, execution_id: UUID, key: SessionRef, name: str) -> None:
+        """Forget an execution that no worker took, and free the key `name` if the execution has it. Absent is fine."""
+        ...
+
+    async def finish(self, finished: FinishedExecution, name: str) -> int:
+        """Record the end as ExecutionRepository does, and keep in the same write what the caller is told.
+
+        Raises ExecutionLost.
         """
         ...

@@ -6,8 +6,7 @@ from uuid import UUID
 from attrs import frozen
 
 from domain.executions.executed import Executed
-from domain.executions.keyed_ports import KeyedCallRepository
-from domain.executions.ports import Admission, ExecutionRequest, FinishedExecution
+from domain.executions.ports import Admission, ExecutionRequest, FinishedExecution, KeyedExecutionRepository
 from domain.idempotency import IdempotencyKey
 from domain.identity import SessionRef
 
@@ -32,7 +31,7 @@ class ExecutionRecorder(Protocol):
 class KeyedExecutionRecorder(ExecutionRecorder):
     """Records under one key."""
 
-    _calls: KeyedCallRepository
+    _calls: KeyedExecutionRepository
     _key: IdempotencyKey
 
     async def begin(self, request: ExecutionRequest) -> Admission | Executed:

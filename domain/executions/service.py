@@ -15,16 +15,22 @@ from domain.concurrency.budget import Budget
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.errors import DomainError, Overloaded, StorageUnavailable
 from domain.executions.executed import Executed
-from domain.executions.execution import ExecutionLost, ExecutionNotStored, ExecutionUnknown, ScriptReport
-from domain.executions.keyed_ports import KeyedCallRepository
+from domain.executions.execution import ExecutionLost, ExecutionNotStored
 from domain.executions.params_check import ParamsCheck
-from domain.executions.ports import Admission, ExecutionRepository, ExecutionRequest, FinishedExecution
+from domain.executions.ports import (
+    Admission,
+    ExecutionRepository,
+    ExecutionRequest,
+    FinishedExecution,
+    KeyedExecutionRepository,
+)
 from domain.executions.recorder import ExecutionRecorder, KeyedExecutionRecorder
 from domain.idempotency import IdempotencyKey
 from domain.identity import SessionRef
 from domain.json_text import JsonText
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
+from domain.scripts.report import ExecutionUnknown, ScriptReport
 from domain.scripts.script import Script
 from domain.sessions.ports import SessionRepository
 from domain.sessions.session import SessionNotFound
@@ -68,7 +74,7 @@ class ExecutionService:
     _ids: IdGenerator
     _sessions: SessionRepository
     _executions: ExecutionRepository
-    _keyed: KeyedCallRepository
+    _keyed: KeyedExecutionRepository
     _runners: Mapping[Language, ScriptRunner]
     _policy: ExecutionPolicy
     _inside: CapacityLimiter

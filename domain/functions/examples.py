@@ -8,7 +8,6 @@ from attrs import define, evolve, frozen
 
 from domain.clock import Clock, IdGenerator
 from domain.concurrency.background_tasks import BackgroundTasks
-from domain.executions.execution import ExecutionUnknown, ScriptReport
 from domain.functions.function import Definition, Example
 from domain.functions.schema import told
 from domain.functions.schema_ports import Schema, SchemaCompiler
@@ -18,6 +17,7 @@ from domain.json_text import EMPTY_OBJECT, JsonText
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.limits import Limits
 from domain.scripts.ports import ScriptRun, ScriptRunner
+from domain.scripts.report import ExecutionUnknown, ScriptReport
 from domain.scripts.script import Script
 
 _QUOTED_LENGTH_MAX = 200

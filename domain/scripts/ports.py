@@ -7,11 +7,11 @@ from uuid import UUID
 
 from attrs import field, frozen
 
-from domain.executions.execution import ScriptReport
 from domain.identity import Owner, SessionRef
 from domain.json_text import JsonText
 from domain.scripts.language import Language
 from domain.scripts.limits import Limits
+from domain.scripts.report import ScriptReport
 from domain.scripts.script import Script
 
 

@@ -7,10 +7,12 @@ from uuid import UUID
 
 from attrs import frozen
 
+from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef
 from domain.paging import Page
 from domain.scripts.language import Language
 from domain.scripts.script import Script
+from domain.sessions.initialized import Initialized
 from domain.sessions.session import Session, Status
 
 
@@ -61,4 +63,26 @@ class SessionRepository(Protocol):
 
     async def page(self, owner: Owner, wanted: SessionFilter, after: UUID | None, size: int) -> Page[Session]:
         """Return at most `size` of the owner's sessions, newest first, older than `after`."""
+        ...
+
+
+class KeyedSessionRepository(Protocol):
+    """Initializes sessions under idempotency keys, which are kept for KEPT_FOR and belong to an owner.
+
+    Any method may raise StorageUnavailable or Overloaded, as in SessionRepository. Of concurrent calls with one key
+    one wins, whichever process it is in.
+    """
+
+    async def initialize(self, made: Initialized, session: Session, script: Script, key: IdempotencyKey) -> Initialized:
+        """Store a new session, and in the same write what its caller is told; or return what the first one was told.
+
+        Raises IdempotencyConflict.
+        """
+        ...
+
+    async def initialized(self, owner: Owner, key: IdempotencyKey, now: datetime) -> Initialized | None:
+        """Return what the first caller with this key was told; None when there was none.
+
+        Raises IdempotencyConflict.
+        """
         ...

@@ -10,9 +10,6 @@ from domain.clock import Clock, IdGenerator
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.budget import Budget
 from domain.errors import StorageUnavailable
-from domain.executions.execution import Execution, ExecutionNotFound
-from domain.executions.keyed_ports import KeyedCallRepository
-from domain.executions.ports import EVERY_EXECUTION, ExecutionFilter, ExecutionRepository
 from domain.functions.ports import FunctionRepository
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef
@@ -25,13 +22,11 @@ from domain.scripts.ports import ScriptRunner
 from domain.scripts.script import Script
 from domain.scripts.syntax_check import parsed
 from domain.sessions.initialized import Initialized
-from domain.sessions.ports import SessionFilter, SessionRepository
+from domain.sessions.ports import KeyedSessionRepository, SessionFilter, SessionRepository
 from domain.sessions.session import (
     LifetimePolicy,
     Renewal,
     Session,
-    SessionClosed,
-    SessionNotFound,
     SessionPatch,
     Status,
 )
@@ -90,8 +85,7 @@ class SessionService:
     _clock: Clock
     _ids: IdGenerator
     _sessions: SessionRepository
-    _executions: ExecutionRepository
-    _keyed: KeyedCallRepository
+    _keyed: KeyedSessionRepository
     _runners: Mapping[Language, ScriptRunner]
     _mapping: LanguageMapping
     _policy: SessionPolicy
@@ -176,30 +170,6 @@ class SessionService:
         reading = self._sessions.page(request.owner, wanted, request.after, request.size)
         return SessionList(await self._budget().spend(reading, StorageUnavailable), judged_at)
 
-    async def executions(
-        self, key: SessionRef, after: UUID | None, size: int, wanted: ExecutionFilter = EVERY_EXECUTION
-    ) -> Page[Execution]:
-        """Return a page of a session's history, also of an expired one.
-
-        Raises SessionNotFound or SessionClosed.
-        """
-        budget = self._budget()
-        session = await budget.spend(self._require_open(key), StorageUnavailable)
-        return await budget.spend(self._executions.page(session.key, after, size, wanted), StorageUnavailable)
-
-    async def execution(self, owner: Owner, execution_id: UUID) -> Execution:
-        """Return one execution, also of an expired session.
-
-        Raises ExecutionNotFound, also when its session has been removed, or SessionClosed.
-        """
-        budget = self._budget()
-        execution = await budget.spend(self._executions.get(owner, execution_id), StorageUnavailable)
-        try:
-            await budget.spend(self._require_open(execution.key), StorageUnavailable)
-        except SessionNotFound:
-            raise ExecutionNotFound from None
-        return execution
-
     async def _keep(
         self, made: Initialized, session: Session, script: Script, key: IdempotencyKey, budget: Budget
     ) -> Initialized:
@@ -211,12 +181,6 @@ class SessionService:
 
     async def _told(self, owner: Owner, key: IdempotencyKey) -> Initialized | None:
         return await self._keyed.initialized(owner, key, self._clock.now())
-
-    async def _require_open(self, key: SessionRef) -> Session:
-        session = await self._sessions.get(key)
-        if session.closed_at is not None:
-            raise SessionClosed(session.closed_at)
-        return session
 
     def _budget(self) -> Budget:
         return Budget(self._policy.request_timeout_s)

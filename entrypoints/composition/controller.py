@@ -9,6 +9,7 @@ from adapters.mapping_file import WrongMappingFile, read_mapping
 from adapters.random_ids import RandomIds
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.capacity_limiter import CapacityLimiter
+from domain.executions.history import HistoryService
 from domain.executions.params_check import ParamsCheck
 from domain.executions.service import ExecutionService
 from domain.functions.examples import ExampleRuns
@@ -61,7 +62,6 @@ class Controller(containers.DeclarativeContainer):
         clock=database.clock,
         ids=ids,
         sessions=database.sessions,
-        executions=database.executions,
         keyed=database.keyed,
         runners=running,
         mapping=mapping,
@@ -83,6 +83,12 @@ class Controller(containers.DeclarativeContainer):
         unrecorded=providers.Singleton(CapacityLimiter, "the recording of an execution", _UNRECORDED_MAX),
         tasks=tasks,
         params=providers.Singleton(ParamsCheck, database.functions, schemas),
+    )
+    history = providers.Singleton(
+        HistoryService,
+        database.sessions,
+        database.executions,
+        providers.Callable(lambda settings: settings.request_timeout_ms / 1000, settings),
     )
     token_keys = providers.Singleton(published_keys, settings)
     entrance = providers.Singleton(
@@ -166,7 +172,13 @@ class Controller(containers.DeclarativeContainer):
     application = providers.Singleton(
         Application,
         providers.Singleton(
-            Services, sessions=sessions, executions=executions, functions=functions, process=health, figures=figures
+            Services,
+            sessions=sessions,
+            executions=executions,
+            history=history,
+            functions=functions,
+            process=health,
+            figures=figures,
         ),
         providers.Callable(http_options, settings),
         providers.Singleton(

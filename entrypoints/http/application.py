@@ -12,6 +12,7 @@ from structlog.typing import FilteringBoundLogger
 from domain.access.principal import NOBODY, Principal
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.executions.batches import BatchService
+from domain.executions.history import HistoryService
 from domain.executions.service import ExecutionService
 from domain.functions.service import FunctionService
 from domain.sessions.service import SessionService
@@ -58,6 +59,7 @@ class Services:
 
     sessions: SessionService
     executions: ExecutionService
+    history: HistoryService
     functions: FunctionService
     process: HealthChecks
     figures: Registry = field(factory=Registry)
@@ -118,7 +120,7 @@ class Application:
         forms, keys = BodyForms.of(options), IdempotencyKeys(options.idempotency)
         return Endpoints(
             sessions=SessionEndpoints(services.sessions, forms, keys),
-            executions=ExecutionEndpoints(services.executions, services.sessions, forms, keys),
+            executions=ExecutionEndpoints(services.executions, services.history, forms, keys),
             batches=self._batches(services, options, forms),
             functions=FunctionEndpoints(services.functions, FunctionForm.of(options, forms.examiner)),
             process=HealthEndpoints(services.process, HealthInquiry(options.probe_timeout_s), self._gate),

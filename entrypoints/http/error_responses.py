@@ -22,8 +22,9 @@ from domain.errors import (
     Unauthorized,
     Unavailable,
 )
-from domain.executions.execution import ExecutionFailed, FailureCode
+from domain.executions.execution import ExecutionFailed
 from domain.limits.rate import RateLimited
+from domain.scripts.report import FailureCode
 from entrypoints.http.contracts.error_codes import INTERNAL_ERROR
 from entrypoints.http.errors import MethodNotAllowed, SlowBody, UnsupportedMediaType
 from entrypoints.http.middleware.challenges import challenge

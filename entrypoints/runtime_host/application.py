@@ -17,9 +17,9 @@ from starlette.routing import Route
 from starlette.types import Receive
 
 from domain.errors import FieldTooLarge, Overloaded, RuntimeUnavailable, ShuttingDown, Unavailable
-from domain.executions.execution import ScriptReport
 from domain.identity import Owner
 from domain.scripts.ports import ScriptRun, ScriptRunner
+from domain.scripts.report import ScriptReport
 from domain.scripts.script import Script, ScriptSyntaxError
 from entrypoints.runtime_host.bodies import read_body
 from entrypoints.runtime_host.disconnect import acquire_while_connected, check_while_connected

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from typing_extensions import override
 
 from domain.errors import DomainError, Unavailable
-from domain.executions.execution import ExecutionUnknown
+from domain.scripts.report import ExecutionUnknown
 from domain.scripts.script import ScriptSyntaxError
 
 JSON = "application/json"

@@ -8,12 +8,12 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from domain.executions.execution import Failure, ScriptReport
 from domain.identity import Owner, SessionRef
 from domain.json_text import JsonText
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.ports import ScriptRun
+from domain.scripts.report import Failure, ScriptReport
 from domain.scripts.script import Script
 from entrypoints.runtime_host.errors import invalid
 
@@ -70,7 +70,7 @@ class EvictRequest(Struct, frozen=True):
 
 
 class ErrorFields(Struct, frozen=True):
-    """Why a script failed; field by field `domain.executions.execution.Failure`."""
+    """Why a script failed; field by field `domain.scripts.report.Failure`."""
 
     code: str
     message: str

@@ -8,10 +8,10 @@ from attrs import define
 from typing_extensions import override
 
 from domain.errors import DomainError
-from domain.executions.execution import ExecutionUnknown, ScriptReport
 from domain.identity import Owner
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
+from domain.scripts.report import ExecutionUnknown, ScriptReport
 from domain.scripts.script import Script
 from entrypoints.telemetry.metrics.executions import ExecutionMetrics
 from entrypoints.telemetry.tracing.passing import NO_SPAN

@@ -19,9 +19,10 @@ from attrs import asdict, define, field, frozen
 
 from adapters.random_ids import RandomIds
 from domain.clock import Clock
-from domain.executions.execution import OpenExecution, ScriptReport
+from domain.executions.execution import OpenExecution
 from domain.executions.ports import ExecutionRepository, ExecutionRequest, FinishedExecution
 from domain.json_text import JsonText
+from domain.scripts.report import ScriptReport
 from entrypoints.composition.database import Database as Parts
 from entrypoints.settings.secret import Secret
 from entrypoints.settings.settings import LogFormat, LogLevel, Settings

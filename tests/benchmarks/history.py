@@ -22,10 +22,10 @@ from adapters.postgres.retention.partitions import SLOTS, day_at, first_of
 from adapters.postgres.statements import load_statements
 from adapters.random_ids import RandomIds
 from adapters.system_clock import SystemClock
-from domain.executions.execution import ScriptReport
 from domain.executions.ports import ExecutionRequest, FinishedExecution
 from domain.identity import SessionRef
 from domain.json_text import JsonText
+from domain.scripts.report import ScriptReport
 from tests.benchmarks.database import Database, database, migrate
 from tests.benchmarks.machine import Cores, pinned
 from tests.benchmarks.measurement import Measurement, quantile_ms

@@ -9,18 +9,11 @@ import pytest
 from attrs import evolve
 
 from adapters.history import PAYLOAD_LENGTH_MAX
-from domain.executions.execution import (
-    Execution,
-    ExecutionLost,
-    ExecutionNotFound,
-    Failure,
-    FailureCode,
-    Outcome,
-    Payload,
-)
+from domain.executions.execution import Execution, ExecutionLost, ExecutionNotFound, Payload
 from domain.executions.ports import EVERY_EXECUTION, ExecutionFilter
 from domain.identity import EVERY_OWNER, SessionRef, uuid7_time
 from domain.json_text import JsonText
+from domain.scripts.report import Failure, FailureCode, Outcome
 from domain.sessions.session import Renewal, Session, SessionClosed, SessionExpired, SessionNotFound
 from tests.contracts.storage import ALICE, ALLOWANCE, BOB, Storage, report_of
 

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from domain.errors import DomainError
 from domain.executions.executed import Executed
-from domain.executions.execution import ExecutionLost, OpenExecution, ScriptReport
+from domain.executions.execution import ExecutionLost, OpenExecution
 from domain.executions.ports import Admission
 from domain.idempotency import KEPT_FOR, IdempotencyConflict, IdempotencyKey, KeyInFlight, KeyInterrupted
 from domain.json_text import JsonText
+from domain.scripts.report import ScriptReport
 from domain.sessions.session import Session, SessionClosed, SessionExpired
 from tests.contracts.storage import Storage, report_of
 

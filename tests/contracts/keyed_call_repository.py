@@ -8,11 +8,12 @@ import pytest
 from attrs import evolve
 
 from domain.executions.executed import Executed
-from domain.executions.execution import ExecutionLost, Failure, FailureCode
+from domain.executions.execution import ExecutionLost
 from domain.executions.ports import Admission
 from domain.idempotency import KEPT_FOR, IdempotencyConflict, IdempotencyKey, KeyInFlight, KeyInterrupted
 from domain.identity import SessionRef
 from domain.json_text import JsonText
+from domain.scripts.report import Failure, FailureCode
 from domain.sessions.initialized import Initialized
 from domain.sessions.session import Renewal, Session, SessionClosed, SessionExpired, SessionNotFound
 from tests.contracts.storage import ALICE, BOB, SCRIPT, Storage, report_of

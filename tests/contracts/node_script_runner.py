@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from domain.executions.execution import FailureCode
 from domain.identity import ANONYMOUS
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner
+from domain.scripts.report import FailureCode
 from domain.scripts.script import ScriptSyntaxError
 from tests.contracts.script_runs import failure_of, new_session, report_of, result_of, run_of, script_of
 

@@ -8,11 +8,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from domain.errors import Overloaded, StorageUnavailable
-from domain.executions.execution import FailureCode, Outcome
 from domain.identity import ANONYMOUS
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.ports import ScriptRunner, Worker
+from domain.scripts.report import FailureCode, Outcome
 from domain.scripts.script import ScriptSyntaxError
 from tests.contracts.script_runs import Source, failure_of, new_session, report_of, result_of, run_of, script_of
 

@@ -8,12 +8,12 @@ from uuid import UUID
 
 from attrs import define
 
-from domain.executions.execution import Failure, ScriptReport
 from domain.identity import ANONYMOUS, Owner, SessionRef, uuid7_at
 from domain.json_text import JsonText
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.ports import ScriptRun, ScriptRunner
+from domain.scripts.report import Failure, ScriptReport
 from domain.scripts.script import Script
 
 LIMITS = Limits(timeout_ms=5000, memory_mb=128, isolation=Isolation.SESSION)

@@ -8,10 +8,11 @@ from attrs import define, field
 
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sequential_ids import SequentialIds
-from domain.executions.execution import OpenExecution, ScriptReport
+from domain.executions.execution import OpenExecution
 from domain.executions.ports import Admission, ExecutionRepository, ExecutionRequest, FinishedExecution
 from domain.identity import ANONYMOUS, Owner, SessionRef
 from domain.json_text import JsonText
+from domain.scripts.report import ScriptReport
 from domain.scripts.script import Script
 from domain.sessions.ports import SessionFilter, SessionRepository
 from domain.sessions.session import Session, Status

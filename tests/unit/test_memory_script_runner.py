@@ -6,10 +6,10 @@ import pytest
 
 from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
 from domain.errors import RuntimeUnavailable
-from domain.executions.execution import ExecutionUnknown
 from domain.identity import ANONYMOUS
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
+from domain.scripts.report import ExecutionUnknown
 from tests.contracts.script_runner import ScriptRunnerContract
 from tests.contracts.script_runs import failure_of, new_session, report_of, result_of, run_of, script_of, until
 

@@ -8,9 +8,9 @@ from attrs import define, field
 
 from adapters.memory.script_runner import MemoryScriptRunner
 from domain.errors import DomainError, Overloaded, RuntimeUnavailable
-from domain.executions.execution import ExecutionUnknown, Failure, FailureCode, ScriptReport
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRunner, Worker
+from domain.scripts.report import ExecutionUnknown, Failure, FailureCode, ScriptReport
 from entrypoints.telemetry.metrics.executions import ExecutionMetrics
 from entrypoints.telemetry.observed_runner import ObservedRunner, RunCaller
 from entrypoints.telemetry.tracing.trace import ExecutionSpan, Trace

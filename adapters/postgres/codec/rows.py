@@ -6,12 +6,13 @@ from typing import Any
 
 from adapters.postgres.codec import array_literals
 from domain.errors import Gone
-from domain.executions.execution import Execution, OpenExecution, Outcome, Payload
+from domain.executions.execution import Execution, OpenExecution, Payload
 from domain.executions.ports import Admission, ExecutionRequest
 from domain.identity import Owner, SessionRef
 from domain.json_text import JsonText
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.limits import Isolation, Limits
+from domain.scripts.report import Outcome
 from domain.scripts.script import Script
 from domain.sessions.session import Renewal, Session
 

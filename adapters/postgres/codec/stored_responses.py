@@ -7,10 +7,10 @@ from typing import Any
 
 from attrs import asdict, fields
 
-from domain.executions.execution import Failure, FailureCode, ScriptReport
 from domain.identity import SessionRef
 from domain.json_text import JsonText
 from domain.scripts.language import LanguageTitle
+from domain.scripts.report import Failure, FailureCode, ScriptReport
 from domain.sessions.initialized import Initialized
 
 # ASCII holds what a script may print and PostgreSQL's text cannot: NUL, and halves of surrogate pairs.

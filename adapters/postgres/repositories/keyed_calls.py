@@ -20,13 +20,13 @@ from adapters.postgres.retention.partitions import slot_of
 from adapters.postgres.statements import KeyedCallStatements
 from domain.errors import DomainError
 from domain.executions.executed import Executed
-from domain.executions.keyed_ports import KeyedCallRepository
-from domain.executions.ports import Admission, ExecutionRequest, FinishedExecution
+from domain.executions.ports import Admission, ExecutionRequest, FinishedExecution, KeyedExecutionRepository
 from domain.idempotency import KEPT_FOR, NO_SESSION, IdempotencyKey, KeptCall, KeyInFlight
 from domain.identity import Owner, SessionRef
 from domain.scripts.language import LanguageTitle
 from domain.scripts.script import Script
 from domain.sessions.initialized import Initialized
+from domain.sessions.ports import KeyedSessionRepository
 from domain.sessions.session import Session, SessionNotFound
 
 _Beginning = tuple[ExecutionRequest, IdempotencyKey]
@@ -42,7 +42,7 @@ _ASKED_MAX = 3
 """Statements that one call may take to win its key or to see who has it."""
 
 
-class PostgresKeyedCallRepository(KeyedCallRepository):
+class PostgresKeyedCallRepository(KeyedExecutionRepository, KeyedSessionRepository):
     """Keeps keys in `meta.idempotency_keys`; `writing` is shared by all writers of sessions in this process."""
 
     def __init__(

@@ -16,8 +16,9 @@ from adapters.postgres.retention.gauge import StorageGauge
 from adapters.postgres.retention.partitions import day_at, day_of, slot_of, slots_between
 from adapters.postgres.statement import Statement
 from adapters.postgres.statements import Statements
-from domain.executions.execution import Execution, OpenExecution, Outcome
+from domain.executions.execution import Execution, OpenExecution
 from domain.identity import Owner, SessionRef, uuid7_time
+from domain.scripts.report import Outcome
 from domain.sessions.session import Session
 from domain.timeline import (
     ClockReading,

@@ -11,9 +11,9 @@ from adapters.sandbox.protocol.replies import WorkerReply, read_answer, read_res
 from adapters.sandbox.workers.exchange import Ending, Exchange
 from adapters.sandbox.workers.frames import Frame, ProtocolBroken, encode_frame
 from adapters.sandbox.workers.process import WorkerProcess
-from domain.executions.execution import Failure, FailureCode, ScriptReport
 from domain.json_text import JsonText
 from domain.scripts.limits import Limits
+from domain.scripts.report import Failure, FailureCode, ScriptReport
 from domain.scripts.script import Script
 
 _NONCE_SIZE = 12

@@ -11,8 +11,8 @@ from adapters.sandbox.isolation.control_group import USED_UP
 from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.protocol.replies import ReportedFailure
 from adapters.sandbox.workers.exchange import Death, Ending, Exchange
-from domain.executions.execution import ExecutionUnknown, Failure, FailureCode
 from domain.scripts.limits import Limits
+from domain.scripts.report import ExecutionUnknown, Failure, FailureCode
 
 _OUT_OF_MEMORY = re.compile(
     r"out of memory|OOM error|Zone Allocation failed|Check failed: SetPermissions\(", re.IGNORECASE

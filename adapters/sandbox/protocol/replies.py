@@ -5,8 +5,8 @@ from typing import Literal
 import msgspec
 
 from adapters.sandbox.workers.frames import Frame, ProtocolBroken
-from domain.executions.execution import FailureCode
 from domain.json_text import JsonText, is_deeper
+from domain.scripts.report import FailureCode
 
 
 class ReportedFailure(msgspec.Struct):

@@ -7,8 +7,8 @@ from pathlib import Path
 from attrs import field, frozen
 from typing_extensions import override
 
-from domain.executions.execution import FailureCode
 from domain.scripts.language import Language
+from domain.scripts.report import FailureCode
 
 _FOLDER = Path(__file__).parents[1] / "attacks"
 _ATTACK = re.compile(r"^### ", re.MULTILINE)

@@ -7,7 +7,7 @@ from attrs import frozen
 
 from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.selftest.corpus import Attack
-from domain.executions.execution import FailureCode, ScriptReport
+from domain.scripts.report import FailureCode, ScriptReport
 
 _KILL_MS = 1000
 """How much later than its limit an execution may be seen to end on a busy host."""

@@ -18,12 +18,12 @@ from adapters.sandbox.selftest.corpus import Attack
 from adapters.sandbox.selftest.results import Judge, Trial
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from domain.errors import DomainError
-from domain.executions.execution import ScriptReport
 from domain.identity import ANONYMOUS, SessionRef
 from domain.json_text import JsonText
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.ports import ScriptRun, ScriptRunner
+from domain.scripts.report import ScriptReport
 from domain.scripts.script import Script
 
 _SOURCE_SIZE_MAX = 1 << 20

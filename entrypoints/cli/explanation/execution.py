@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from domain.executions.execution import Execution, Outcome
+from domain.executions.execution import Execution
 from domain.identity import SessionRef
+from domain.scripts.report import Outcome
 from domain.timeline import (
     Evidence,
     ExecutionTrace,

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from domain.access.principal import Scope
-from domain.executions.execution import FailureCode
+from domain.scripts.report import FailureCode
 
 _Text = str | UnsetType
 _Count = int | UnsetType

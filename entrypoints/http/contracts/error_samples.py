@@ -15,16 +15,7 @@ from domain.errors import (
     ShuttingDown,
     StorageUnavailable,
 )
-from domain.executions.execution import (
-    ExecutionFailed,
-    ExecutionLost,
-    ExecutionNotFound,
-    ExecutionNotStored,
-    ExecutionUnknown,
-    Failure,
-    FailureCode,
-    ScriptReport,
-)
+from domain.executions.execution import ExecutionFailed, ExecutionLost, ExecutionNotFound, ExecutionNotStored
 from domain.functions.function import FunctionConditionFailed, FunctionConflict, FunctionNotFound
 from domain.functions.schema import FunctionVersionNotFound, ParamsRefused, SchemaUnusable
 from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
@@ -32,6 +23,7 @@ from domain.json_text import JsonText
 from domain.limits.quota import QuotaReached
 from domain.limits.rate import RateLimited, RatePolicy, RateVerdict
 from domain.scripts.language import InvalidLanguageTitle, Language, LanguageNotServed, LanguageTitle
+from domain.scripts.report import ExecutionUnknown, Failure, FailureCode, ScriptReport
 from domain.scripts.script import ScriptSyntaxError, SyntaxFault
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict, VersionMismatch
 from entrypoints.http.contracts.error_codes import MEANINGS

@@ -1,15 +1,10 @@
 """What callers are told of the operations on executions."""
 
 from domain.errors import InvalidRequest, RuntimeUnavailable, StorageUnavailable
-from domain.executions.execution import (
-    ExecutionFailed,
-    ExecutionLost,
-    ExecutionNotFound,
-    ExecutionNotStored,
-    ExecutionUnknown,
-)
+from domain.executions.execution import ExecutionFailed, ExecutionLost, ExecutionNotFound, ExecutionNotStored
 from domain.functions.schema import FunctionVersionNotFound, ParamsRefused, SchemaUnusable
 from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
+from domain.scripts.report import ExecutionUnknown
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound
 from entrypoints.http.contracts.contract import ApiExample, Contract, Link, Tag
 from entrypoints.http.contracts.parameters import (

@@ -5,9 +5,9 @@ from typing import Annotated
 from msgspec import Meta
 
 from domain.errors import InvalidRequest, RuntimeUnavailable, StorageUnavailable
-from domain.executions.execution import ExecutionUnknown
 from domain.functions.function import FunctionConditionFailed, FunctionConflict, FunctionNotFound, FunctionType
 from domain.scripts.language import InvalidLanguageTitle, LanguageNotServed
+from domain.scripts.report import ExecutionUnknown
 from domain.scripts.script import ScriptSyntaxError
 from entrypoints.http.contracts.contract import ApiExample, Contract, In, Link, Parameter, Tag
 from entrypoints.http.contracts.parameters import ETAG, FUNCTION_NAME, IF_MATCH, LANGUAGE, LINK

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from domain.executions.execution import Outcome
 from domain.identity import OWNER_SIZE_MAX
 from domain.scripts.language import TITLE_PATTERN, TITLE_SIZE_MAX, Language
+from domain.scripts.report import Outcome
 from domain.sessions.session import Status
 from entrypoints.http.contracts.contract import In, Parameter, ResponseHeader
 from entrypoints.http.parameters.conditions import TAGS_PATTERN

@@ -1,11 +1,11 @@
 """Endpoints of executions."""
 
 from domain.executions.execution import Execution as KeptExecution
-from domain.executions.execution import Outcome
+from domain.executions.history import HistoryService
 from domain.executions.ports import ExecutionFilter
 from domain.executions.service import ExecutionService
 from domain.paging import Page
-from domain.sessions.service import SessionService
+from domain.scripts.report import Outcome
 from entrypoints.http.bodies.forms import BodyForms
 from entrypoints.http.contracts.contract import query_names
 from entrypoints.http.contracts.executions import HISTORY
@@ -27,10 +27,10 @@ class ExecutionEndpoints:
     """Execute a session's script, and list what was executed."""
 
     def __init__(
-        self, service: ExecutionService, sessions: SessionService, forms: BodyForms, keys: IdempotencyKeys
+        self, service: ExecutionService, history: HistoryService, forms: BodyForms, keys: IdempotencyKeys
     ) -> None:
         self._service = service
-        self._sessions = sessions
+        self._history = history
         self._forms = forms
         self._keys = keys
 
@@ -49,7 +49,7 @@ class ExecutionEndpoints:
         size, cursor = paging.page_size(query), paging.page_cursor(query, ExecutionCursor)
         wanted = _wanted(request, query, cursor)
         query.require()
-        page = await self._sessions.executions(reached_key(request), cursor.after if cursor else None, size, wanted)
+        page = await self._history.page(reached_key(request), cursor.after if cursor else None, size, wanted)
         following = _next_cursor(request, page, wanted)
         headers: Headers = ()
         if following is not None:
@@ -58,7 +58,7 @@ class ExecutionEndpoints:
 
     async def get(self, request: Request) -> Response:
         """Return one execution of the caller."""
-        kept = await self._sessions.execution(request.caller.reach, request.parameters["execution_id"])
+        kept = await self._history.get(request.caller.reach, request.parameters["execution_id"])
         return json_answer(SingleExecution.of(kept))
 
 

@@ -13,8 +13,8 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct
 
-from domain.executions.execution import Outcome
 from domain.scripts.language import Language
+from domain.scripts.report import Outcome
 from domain.sessions.session import Status
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from msgspec import Meta, Raw
 
-from domain.executions.execution import Outcome
 from domain.scripts.language import TITLE_PATTERN, TITLE_SIZE_MAX
 from domain.scripts.limits import Isolation
+from domain.scripts.report import Outcome
 from domain.sessions.session import Renewal, Status
 
 Item = TypeVar("Item")

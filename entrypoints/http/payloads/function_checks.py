@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from domain.executions.execution import Failure, FailureCode
 from domain.functions.examples import ExampleOutcome
 from domain.functions.service import CheckedFunction
 from domain.json_text import JsonText
+from domain.scripts.report import Failure, FailureCode
 from entrypoints.http.payloads import fields
 from entrypoints.http.payloads.functions import ExampleParams, ExampleResult, FunctionVersion
 from entrypoints.http.payloads.values import embedded

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from domain.errors import DomainError
-from domain.executions.execution import Outcome, ScriptReport
 from domain.scripts.language import Language
+from domain.scripts.report import Outcome, ScriptReport
 from entrypoints.telemetry.metrics.instruments import Counts, Distributions
 from entrypoints.telemetry.metrics.samples import Reading, Sample, counter, histogram
 

@@ -22,8 +22,8 @@ from opentelemetry.trace import (
 )
 from typing_extensions import override
 
-from domain.executions.execution import ScriptReport
 from domain.scripts.ports import ScriptRun
+from domain.scripts.report import ScriptReport
 from entrypoints.telemetry.tracing.trace import ExecutionSpan, Trace, Tracing
 from entrypoints.telemetry.tracing.traceparent import TraceContext
 from entrypoints.version import VERSION

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from attrs import frozen
 from typing_extensions import override
 
-from domain.executions.execution import ScriptReport
 from domain.scripts.ports import ScriptRun
+from domain.scripts.report import ScriptReport
 from entrypoints.telemetry.tracing.trace import ExecutionSpan, Trace, Tracing
 from entrypoints.telemetry.tracing.traceparent import TraceContext
 

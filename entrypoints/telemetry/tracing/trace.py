@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from domain.executions.execution import ScriptReport
 from domain.scripts.ports import ScriptRun
+from domain.scripts.report import ScriptReport
 from entrypoints.telemetry.tracing.traceparent import TraceContext
 
 

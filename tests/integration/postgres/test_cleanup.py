@@ -11,8 +11,9 @@ from adapters.postgres.retention.cleanup import Cleanup, CleanupOptions, Retenti
 from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.retention.partitions import day_at, first_of
 from domain.errors import StorageUnavailable
-from domain.executions.execution import ExecutionLost, Outcome
+from domain.executions.execution import ExecutionLost
 from domain.idempotency import IdempotencyConflict
+from domain.scripts.report import Outcome
 from domain.sessions.session import Session, SessionNotFound
 from domain.storage.storage import StorageBudget
 from tests.contracts.keyed_call_repository import KEY, OTHER, SAME_NAME

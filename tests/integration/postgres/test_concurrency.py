@@ -17,10 +17,11 @@ from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.repositories.executions import ExecutionRepositoryOptions, PostgresExecutionRepository
 from adapters.postgres.repositories.history import HistoryOptions
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
-from domain.executions.execution import ExecutionLost, Outcome
+from domain.executions.execution import ExecutionLost
 from domain.executions.ports import ExecutionFilter
 from domain.identity import EVERY_OWNER
 from domain.json_text import JsonText
+from domain.scripts.report import Outcome
 from domain.sessions.ports import SessionFilter
 from domain.sessions.session import Renewal, Session, SessionNotFound, SessionPatch, UpdateConflict
 from tests.contracts.execution_repository import keeps_no_payloads

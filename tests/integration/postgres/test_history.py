@@ -6,9 +6,10 @@ import pytest
 
 from adapters.postgres.retention.cleanup import Cleanup, CleanupOptions, Retention
 from adapters.postgres.retention.history_budget import HistoryBudget
-from domain.executions.execution import Execution, ExecutionLost, Outcome
+from domain.executions.execution import Execution, ExecutionLost
 from domain.executions.ports import ExecutionFilter
 from domain.idempotency import KeyInterrupted
+from domain.scripts.report import Outcome
 from domain.storage.storage import StorageBudget
 from tests.contracts.keyed_call_repository import KEY
 from tests.integration.postgres.conftest import storage_on

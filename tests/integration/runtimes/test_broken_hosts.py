@@ -10,10 +10,10 @@ import pytest
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.errors import RuntimeUnavailable
-from domain.executions.execution import ExecutionUnknown
 from domain.identity import ANONYMOUS
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
+from domain.scripts.report import ExecutionUnknown
 from tests.contracts.script_runs import new_session, report_of, run_of, script_of, until
 
 SHORT = Limits(timeout_ms=50, memory_mb=128, isolation=Isolation.SESSION)

@@ -9,8 +9,8 @@ from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunne
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.errors import Overloaded, RuntimeUnavailable
-from domain.executions.execution import ExecutionUnknown
 from domain.scripts.language import Language
+from domain.scripts.report import ExecutionUnknown
 from entrypoints.runtime_host.application import RuntimeHost
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from tests.contracts.script_runs import report_of, result_of, run_of, until

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from domain.executions.execution import FailureCode
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
+from domain.scripts.report import FailureCode
 from tests.contracts.script_runs import failure_of, report_of, result_of, run_of, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -14,9 +14,9 @@ from adapters.sandbox.protocol.failures import PROTOCOL_BROKEN
 from adapters.sandbox.workers.exchange import Ending
 from adapters.sandbox.workers.process import WorkerProcess
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
-from domain.executions.execution import ExecutionUnknown, FailureCode
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
+from domain.scripts.report import ExecutionUnknown, FailureCode
 from tests.contracts.script_runs import new_session, report_of, result_of, run_of, until
 from tests.integration.sandbox.unconfined import launched_bare
 

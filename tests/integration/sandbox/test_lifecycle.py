@@ -24,10 +24,10 @@ from adapters.sandbox.stats import Eviction
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from adapters.sandbox.zygote.sandbox_spec import ROOM_PROCESSES
 from domain.errors import Overloaded, RuntimeUnavailable
-from domain.executions.execution import ExecutionUnknown, FailureCode
 from domain.identity import ANONYMOUS
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
+from domain.scripts.report import ExecutionUnknown, FailureCode
 from tests.contracts.script_runs import failure_of, new_session, report_of, result_of, run_of, script_of, until
 
 ROOT = Path(__file__).parents[3]

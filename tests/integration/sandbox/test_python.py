@@ -5,8 +5,8 @@ import json
 import pytest
 from attrs import evolve
 
-from domain.executions.execution import FailureCode
 from domain.scripts.limits import Isolation, Limits
+from domain.scripts.report import FailureCode
 from tests.contracts.script_runs import failure_of, new_session, report_of, result_of, run_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -19,9 +19,9 @@ from adapters.sandbox.zygote.launch import ZygoteLost
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from adapters.sandbox.zygote.zygote_pool import ROOMS_MAX, ZygotePool
 from domain.errors import RuntimeUnavailable
-from domain.executions.execution import ExecutionUnknown
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
+from domain.scripts.report import ExecutionUnknown
 from tests.contracts.script_runs import new_session, report_of, result_of, run_of, until
 
 PYTHON = [Language.PYTHON]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from domain.executions.execution import FailureCode
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
+from domain.scripts.report import FailureCode
 from tests.contracts.script_runs import report_of, run_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

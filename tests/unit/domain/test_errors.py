@@ -12,22 +12,12 @@ from domain.errors import (
     ShuttingDown,
     StorageUnavailable,
 )
-from domain.executions.execution import (
-    ExecutionFailed,
-    ExecutionLost,
-    ExecutionNotStored,
-    ExecutionUnknown,
-    Failure,
-    FailureCode,
-    OpenExecution,
-    Outcome,
-    Payload,
-    ScriptReport,
-)
+from domain.executions.execution import ExecutionFailed, ExecutionLost, ExecutionNotStored, OpenExecution, Payload
 from domain.functions.function import FunctionNotFound
 from domain.identity import ANONYMOUS, SessionRef, uuid7_at
 from domain.json_text import JsonText
 from domain.scripts.language import LanguageTitle
+from domain.scripts.report import ExecutionUnknown, Failure, FailureCode, Outcome, ScriptReport
 from domain.sessions.session import UpdateConflict
 from tests.unit.domain.builders import START
 

@@ -6,8 +6,9 @@ from uuid import UUID, uuid4
 import pytest
 from attrs import evolve
 
-from domain.executions.execution import Execution, OpenExecution, Outcome
+from domain.executions.execution import Execution, OpenExecution
 from domain.identity import ANONYMOUS, Owner, SessionRef, uuid7_at
+from domain.scripts.report import Outcome
 from domain.sessions.session import Renewal
 from domain.storage.storage import ShortenedDay
 from domain.timeline import (

@@ -10,7 +10,8 @@ import structlog
 
 from domain.access.principal import NOBODY
 from domain.errors import DomainError
-from domain.executions.execution import ExecutionFailed, Failure, FailureCode, ScriptReport
+from domain.executions.execution import ExecutionFailed
+from domain.scripts.report import Failure, FailureCode, ScriptReport
 from entrypoints.http.error_responses import error_answer, status_of
 from entrypoints.http.route import TO_NOBODY, Access, Route
 from entrypoints.http.route_table import RouteTable

@@ -20,6 +20,7 @@ from adapters.memory.store import MemoryStore
 from domain.access.principal import ANYBODY, Principal
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.capacity_limiter import CapacityLimiter
+from domain.executions.history import HistoryService
 from domain.executions.params_check import ParamsCheck
 from domain.executions.service import ExecutionPolicy, ExecutionService
 from domain.functions.examples import ExamplePolicy, ExampleRuns
@@ -79,7 +80,7 @@ class World:
         inside = CapacityLimiter("an execution", 4)
         policy = SessionPolicy(LifetimePolicy(3600, 86_400 * 30), options.limits, options.script_size_max, 1.0)
         session_service = SessionService(
-            clock, ids, sessions, executions, keyed, runners, LanguageMapping(), policy, tasks, functions
+            clock, ids, sessions, keyed, runners, LanguageMapping(), policy, tasks, functions
         )
         execution_service = ExecutionService(
             clock,
@@ -104,7 +105,9 @@ class World:
             LanguageMapping(),
             FunctionPolicy(options.script_size_max, 1.0),
         )
-        services = Services(session_service, execution_service, function_service, process)
+        services = Services(
+            session_service, execution_service, HistoryService(sessions, executions, 1.0), function_service, process
+        )
         app = Application(services, options, evolve(hooks or Hooks(), caller=caller))
         return cls(clock, store, runner, process, inside, tasks, functions, app)
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.postgres.codec.stored_responses import report_of, report_text
-from domain.executions.execution import Failure, FailureCode, ScriptReport
 from domain.json_text import JsonText
+from domain.scripts.report import Failure, FailureCode, ScriptReport
 
 texts = st.text(max_size=20) | st.sampled_from(["\0", "\ud800", "\udfff\\", '"'])
 times = st.floats(0, 1e9)

@@ -10,8 +10,8 @@ from respx import MockResponse
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.errors import Overloaded, RuntimeUnavailable
-from domain.executions.execution import ExecutionUnknown, FailureCode
 from domain.scripts.language import Language
+from domain.scripts.report import ExecutionUnknown, FailureCode
 from tests.contracts.script_runs import Source, failure_of, report_of, result_of, run_of, script_of
 from tests.unit.runtimes.answers import ERROR, OLD, own, refusal
 from tests.unit.runtimes.conftest import HOST

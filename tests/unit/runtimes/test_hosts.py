@@ -11,9 +11,9 @@ from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.rendezvous import ranked
 from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.errors import Overloaded, RuntimeUnavailable, StorageUnavailable
-from domain.executions.execution import ExecutionUnknown
 from domain.identity import ANONYMOUS, SessionRef
 from domain.scripts.language import Language
+from domain.scripts.report import ExecutionUnknown
 from domain.scripts.script import ScriptSyntaxError
 from tests.contracts.script_runs import Source, new_session, report_of, result_of, run_of, script_of
 from tests.unit.runtimes.answers import OLD, own, refusal

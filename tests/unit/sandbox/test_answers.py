@@ -15,8 +15,8 @@ from adapters.sandbox.workers.exchange import Death, Ending, Exchange
 from adapters.sandbox.workers.frames import Frame, ProtocolBroken
 from adapters.sandbox.workers.output import CapturedOutput
 from adapters.sandbox.workers.usage import Footprint, UsageMeter
-from domain.executions.execution import ExecutionUnknown, FailureCode
 from domain.scripts.limits import Isolation, Limits
+from domain.scripts.report import ExecutionUnknown, FailureCode
 
 LIMITS = Limits(timeout_ms=500, memory_mb=64, isolation=Isolation.SESSION)
 

@@ -6,9 +6,9 @@ from attrs import evolve
 from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.selftest.corpus import load_attacks, read_attack
 from adapters.sandbox.selftest.results import AttackResult, Judge, Trial
-from domain.executions.execution import Failure, FailureCode, ScriptReport
 from domain.json_text import JsonText
 from domain.scripts.language import Language
+from domain.scripts.report import Failure, FailureCode, ScriptReport
 
 TEXT = "tries: a\nsucceeds: b\nends: CPU_LIMIT\ntimeout: 100\n---\nresult = 1\n"
 ATTACK = read_attack(Language.PYTHON, "category", "name", TEXT, "")

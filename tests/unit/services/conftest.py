@@ -17,6 +17,7 @@ from adapters.memory.sessions import MemorySessionRepository
 from adapters.memory.store import MemoryStore
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.capacity_limiter import CapacityLimiter
+from domain.executions.history import HistoryService
 from domain.executions.params_check import ParamsCheck
 from domain.executions.ports import FinishedExecution
 from domain.executions.service import ExecutionPolicy, ExecutionService
@@ -89,7 +90,6 @@ class World:
             clock=self.clock,
             ids=self.ids,
             sessions=MemorySessionRepository(self.store),
-            executions=self.executions,
             keyed=self.keyed,
             runners=dict.fromkeys(Language, self.runner),
             mapping=LanguageMapping(),
@@ -102,6 +102,10 @@ class World:
             tasks=self.tasks,
             functions=self.functions,
         )
+
+    @property
+    def history_service(self) -> HistoryService:
+        return HistoryService(MemorySessionRepository(self.store), self.executions, self.request_timeout_s)
 
     @property
     def execution_service(self) -> ExecutionService:

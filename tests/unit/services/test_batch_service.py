@@ -7,8 +7,9 @@ import pytest
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 from domain.executions.batches import Batch, BatchService, ItemEnded
-from domain.executions.execution import ExecutionFailed, Outcome
+from domain.executions.execution import ExecutionFailed
 from domain.json_text import JsonText
+from domain.scripts.report import Outcome
 from domain.sessions.session import SessionClosed
 from tests.unit.services.conftest import World
 

@@ -9,9 +9,10 @@ from attrs import define, evolve, field
 from adapters.memory.script_runner import MemoryScriptRunner
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.errors import Overloaded, RuntimeUnavailable, StorageUnavailable
-from domain.executions.execution import ExecutionFailed, ExecutionLost, ExecutionNotStored, ExecutionUnknown, Outcome
+from domain.executions.execution import ExecutionFailed, ExecutionLost, ExecutionNotStored
 from domain.json_text import JsonText
 from domain.scripts.language import Language
+from domain.scripts.report import ExecutionUnknown, Outcome
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound
 from tests.unit.services.conftest import World
 
@@ -205,7 +206,7 @@ async def test_recording_is_given_up_at_the_deadline(world: World) -> None:
     with pytest.raises(ExecutionNotStored):
         await world.execution_service.execute(key, PARAMS)
     await settled(world)
-    assert (await world.session_service.executions(key, None, 1)).items[0].outcome is Outcome.UNKNOWN
+    assert (await world.history_service.page(key, None, 1)).items[0].outcome is Outcome.UNKNOWN
 
 
 async def test_an_execution_without_any_record_is_told_as_not_stored(world: World) -> None:

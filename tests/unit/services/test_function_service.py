@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from domain.errors import FieldTooLarge, InvalidRequest, Problem, RuntimeUnavailable, StorageUnavailable
-from domain.executions.execution import ExecutionFailed, ExecutionUnknown
+from domain.executions.execution import ExecutionFailed
 from domain.executions.params_check import ParamsCheck
 from domain.functions.function import Example, FunctionConditionFailed, FunctionNotFound, Precondition
 from domain.functions.ports import FunctionFilter
@@ -16,6 +16,7 @@ from domain.identity import ANONYMOUS, SessionRef
 from domain.json_text import JsonText
 from domain.scripts.language import InvalidLanguageTitle, LanguageTitle
 from domain.scripts.limits import Isolation, LimitsRequest
+from domain.scripts.report import ExecutionUnknown
 from domain.scripts.script import ScriptSyntaxError
 from domain.sessions.service import SessionRequest
 from tests.unit.domain.builders import session_at

@@ -7,9 +7,10 @@ import pytest
 
 from adapters.memory.executions import MemoryExecutionRepository
 from domain.errors import Overloaded, RuntimeUnavailable, StorageUnavailable
-from domain.executions.execution import ExecutionFailed, ExecutionNotStored, ExecutionUnknown
+from domain.executions.execution import ExecutionFailed, ExecutionNotStored
 from domain.idempotency import IdempotencyConflict, IdempotencyKey, KeyInFlight, KeyInterrupted
 from domain.json_text import JsonText
+from domain.scripts.report import ExecutionUnknown
 from domain.sessions.service import SessionRequest
 from domain.sessions.session import SessionExpired
 from tests.unit.services.conftest import ANONYMOUS, World

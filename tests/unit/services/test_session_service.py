@@ -108,7 +108,7 @@ async def test_a_closed_session_is_gone_and_its_workers_too(world: World) -> Non
     with pytest.raises(SessionClosed):
         await world.session_service.get(key)
     with pytest.raises(SessionClosed):
-        await world.session_service.executions(key, None, 10)
+        await world.history_service.page(key, None, 10)
     assert key.request_id in world.runner.evicted
     assert await world.session_service.script(key) is None
 
@@ -117,7 +117,7 @@ async def test_the_history_of_an_expired_session_stays_readable(world: World) ->
     key = await world.session()
     executed = await world.execution_service.execute(key, JsonText('{"a": 1}'))
     world.let_expire()
-    page = await world.session_service.executions(key, None, 10)
+    page = await world.history_service.page(key, None, 10)
     assert [row.execution_id for row in page.items] == [executed.execution_id]
 
 

@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
-from domain.executions.execution import Failure, FailureCode, ScriptReport
+from domain.scripts.report import Failure, FailureCode, ScriptReport
 from entrypoints.composition.tracing import tracing_of
 from entrypoints.settings.loading import load_settings
 from entrypoints.telemetry.tracing.otel import OtelTracing, exporting
