@@ -56,7 +56,7 @@ class SessionRef:
     """What every statement about a session is scoped to."""
 
     owner: Owner
-    request_id: UUID
+    session_id: UUID
 
 
 def uuid7_at(now: datetime, random_bits: int) -> UUID:

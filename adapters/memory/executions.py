@@ -79,7 +79,7 @@ class MemoryExecutionRepository(ExecutionRepository):
         self._store.require_available()
         for row in self._known():
             if row.execution_id == execution_id and owner in (row.key.owner, EVERY_OWNER):
-                return evolve(row, key=SessionRef(owner, row.key.request_id))
+                return evolve(row, key=SessionRef(owner, row.key.session_id))
         raise ExecutionNotFound
 
     def _is_open(self, execution_id: UUID, key: SessionRef) -> bool:

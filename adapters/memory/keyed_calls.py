@@ -35,7 +35,7 @@ class MemoryKeyedCallRepository(KeyedExecutionRepository, KeyedSessionRepository
     @override
     async def begin(self, request: ExecutionRequest, key: IdempotencyKey) -> Admission | Executed:
         self._store.require_available()
-        name = (request.key.owner, request.key.request_id, key.value)
+        name = (request.key.owner, request.key.session_id, key.value)
         kept = self._kept(name, request.started_at)
         if kept is not None and (kept.winner != request.execution_id or kept.answer is not None):
             executed: Executed = kept.replay(key, request.started_at)
@@ -51,7 +51,7 @@ class MemoryKeyedCallRepository(KeyedExecutionRepository, KeyedSessionRepository
         await self._executions.withdraw(execution_id, key)
         kept = self._won(execution_id, key, name)
         if kept is not None and kept.answer is None:
-            del self._store.keys[key.owner, key.request_id, name]
+            del self._store.keys[key.owner, key.session_id, name]
 
     @override
     async def finish(self, finished: FinishedExecution, name: str) -> int:
@@ -61,7 +61,7 @@ class MemoryKeyedCallRepository(KeyedExecutionRepository, KeyedSessionRepository
         if kept is not None and kept.answer is None:
             title = self._store.session(key).language_title
             told = Executed(key, execution_id, title, finished.report, count)
-            self._store.keys[key.owner, key.request_id, name] = evolve(kept, answer=told)
+            self._store.keys[key.owner, key.session_id, name] = evolve(kept, answer=told)
         return count
 
     @override
@@ -72,7 +72,7 @@ class MemoryKeyedCallRepository(KeyedExecutionRepository, KeyedSessionRepository
         await self._sessions.add(session, script)
         now = session.created_at
         name = (session.key.owner, NO_SESSION, key.value)
-        self._store.keys[name] = KeptCall(key.payload_hash, session.key.request_id, now, now + KEPT_FOR, made)
+        self._store.keys[name] = KeptCall(key.payload_hash, session.key.session_id, now, now + KEPT_FOR, made)
         return made
 
     @override
@@ -89,5 +89,5 @@ class MemoryKeyedCallRepository(KeyedExecutionRepository, KeyedSessionRepository
         return None if kept is None or kept.is_over(now) else kept
 
     def _won(self, execution_id: UUID, key: SessionRef, name: str) -> KeptCall[Any] | None:
-        kept = self._store.keys.get((key.owner, key.request_id, name))
+        kept = self._store.keys.get((key.owner, key.session_id, name))
         return kept if kept is not None and kept.winner == execution_id else None

@@ -64,10 +64,10 @@ class MemoryUsageReader(UsageReader):
     def _usage(self, owner: Owner, now: datetime) -> OwnerUsage:
         own = sorted(
             (session for session in self._store.sessions.values() if session.key.owner == owner),
-            key=lambda session: session.key.request_id,
+            key=lambda session: session.key.session_id,
             reverse=True,
         )[: self.examined_max]
-        scripts = [self._store.scripts.get(session.key.request_id) for session in own]
+        scripts = [self._store.scripts.get(session.key.session_id) for session in own]
         return OwnerUsage(
             sum(session.status(now) is Status.ACTIVE for session in own),
             sum(len(session.context) + len(session.metadata) for session in own)

@@ -87,9 +87,9 @@ class MemoryScriptRunner(ScriptRunner):
         return True
 
     @override
-    async def evict(self, request_id: UUID) -> None:
-        self.evicted.append(request_id)
-        self._warm.discard(request_id)
+    async def evict(self, session_id: UUID) -> None:
+        self.evicted.append(session_id)
+        self._warm.discard(session_id)
 
     @override
     async def health(self) -> Mapping[str, object]:
@@ -108,10 +108,10 @@ class MemoryScriptRunner(ScriptRunner):
 
     def warm_up(self, run: ScriptRun) -> bool:
         """Bind a worker to the session; return whether there was none yet."""
-        request_id = run.key.request_id
-        cold = request_id not in self._warm
+        session_id = run.key.session_id
+        cold = session_id not in self._warm
         if run.limits.isolation is Isolation.SESSION:
-            self._warm.add(request_id)
+            self._warm.add(session_id)
         return cold
 
     async def give_back(self) -> None:
@@ -205,5 +205,5 @@ def _event(run: ScriptRun) -> dict[str, object]:
     return {
         "params": json.loads(run.params),
         "context": json.loads(run.context),
-        "request_id": str(run.key.request_id),
+        "request_id": str(run.key.session_id),
     }

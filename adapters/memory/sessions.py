@@ -24,9 +24,9 @@ class MemorySessionRepository(SessionRepository):
     @override
     async def add(self, session: Session, script: Script) -> None:
         self._store.require_available()
-        if session.key.request_id not in self._store.sessions:
+        if session.key.session_id not in self._store.sessions:
             self._store.put(session)
-            self._store.scripts[session.key.request_id] = script
+            self._store.scripts[session.key.session_id] = script
 
     @override
     async def get(self, key: SessionRef) -> Session:
@@ -35,7 +35,7 @@ class MemorySessionRepository(SessionRepository):
     @override
     async def script(self, key: SessionRef) -> Script | None:
         self._store.session(self._owned(key))
-        return self._store.scripts.get(key.request_id)
+        return self._store.scripts.get(key.session_id)
 
     @override
     async def update(self, key: SessionRef, change: Callable[[Session], Session]) -> Session:
@@ -51,13 +51,13 @@ class MemorySessionRepository(SessionRepository):
         )
         self._store.put(written)
         if written.script_hash is None:
-            self._store.scripts.pop(key.request_id, None)
+            self._store.scripts.pop(key.session_id, None)
         return written
 
     @override
     async def page(self, owner: Owner, wanted: SessionFilter, after: UUID | None, size: int) -> Page[Session]:
         self._store.require_available()
-        own = ((s.key.request_id, s) for s in self._store.sessions.values() if owner in (s.key.owner, EVERY_OWNER))
+        own = ((s.key.session_id, s) for s in self._store.sessions.values() if owner in (s.key.owner, EVERY_OWNER))
         rows = newest_first(own, after)
         if wanted.status is None and wanted.language is None:
             return page_of(rows, size)
@@ -67,7 +67,7 @@ class MemorySessionRepository(SessionRepository):
 
     def _owned(self, key: SessionRef) -> SessionRef:
         """Return the key with the session's own owner where every one is meant."""
-        session = self._store.sessions.get(key.request_id)
+        session = self._store.sessions.get(key.session_id)
         return key if session is None or key.owner != EVERY_OWNER else session.key
 
 

@@ -36,14 +36,14 @@ class MemoryStore:
     def session(self, key: SessionRef) -> Session:
         """Return the session; raises SessionNotFound, also when it is another owner's."""
         self.require_available()
-        session = self.sessions.get(key.request_id)
+        session = self.sessions.get(key.session_id)
         if session is None or session.key != key:
             raise SessionNotFound
         return session
 
     def put(self, session: Session) -> None:
         """Replace or add a session."""
-        self.sessions[session.key.request_id] = session
+        self.sessions[session.key.session_id] = session
 
 
 def newest_first(rows: Iterable[tuple[UUID, Item]], after: UUID | None) -> list[tuple[UUID, Item]]:

@@ -111,12 +111,12 @@ class RemoteHost:
             self.form = Form.OLD
         return parsed
 
-    async def evict(self, request_id: UUID, ends_at: float) -> None:
+    async def evict(self, session_id: UUID, ends_at: float) -> None:
         """Drop what is kept warm for a session, if the host can be reached and understands."""
         if self.form is Form.OLD or self.is_cooling:
             return
         try:
-            await self._post("/evict", msgspec.json.encode(EvictRequest(request_id)), ends_at, _SMALL_ANSWER_SIZE_MAX)
+            await self._post("/evict", msgspec.json.encode(EvictRequest(session_id)), ends_at, _SMALL_ANSWER_SIZE_MAX)
         except (RunRefused, HostSilent, ReplyTooLarge):
             return
 

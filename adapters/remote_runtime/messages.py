@@ -132,7 +132,7 @@ def write_execute(run: ScriptRun, script: Script | None, time_left_s: float) -> 
     """Return the body of an execute, with the script's source if it is given."""
     return msgspec.json.encode(
         ExecuteRequest(
-            request_id=run.key.request_id,
+            request_id=run.key.session_id,
             params=Raw(run.params.encode()),
             context=Raw(run.context.encode()),
             script_content=None if script is None else script.source,

@@ -62,7 +62,7 @@ class HttpScriptRunner(ScriptRunner):
 
     @override
     async def acquire(self, run: ScriptRun) -> Worker:
-        hosts = self._ranked(run.language, run.key.request_id.bytes)
+        hosts = self._ranked(run.language, run.key.session_id.bytes)
         places, asked_at = self._places[run.language], time.monotonic()
         await places.take()
         try:
@@ -84,9 +84,9 @@ class HttpScriptRunner(ScriptRunner):
         raise RuntimeUnavailable(language, "; ".join(refusals))
 
     @override
-    async def evict(self, request_id: UUID) -> None:
+    async def evict(self, session_id: UUID) -> None:
         ends_at = _in(self._options.evict_timeout_s)
-        await asyncio.gather(*(host.evict(request_id, ends_at) for host in self._hosts.values()))
+        await asyncio.gather(*(host.evict(session_id, ends_at) for host in self._hosts.values()))
 
     @override
     async def health(self) -> Mapping[str, object]:

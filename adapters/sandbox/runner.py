@@ -175,7 +175,7 @@ class SandboxScriptRunner(ScriptRunner):
         useful_until = time.monotonic() + run.session_left.total_seconds()
         runtime = self._runtime(run.language)
         request = SlotRequest(
-            run.key.request_id.int,
+            run.key.session_id.int,
             SlotKind(run.language, run.limits.memory_mb),
             keeps=run.limits.isolation is Isolation.SESSION,
             owner=run.key.owner,
@@ -190,7 +190,7 @@ class SandboxScriptRunner(ScriptRunner):
             raise
         task = ScriptTask(
             script=script,
-            request_id=run.key.request_id,
+            session_id=run.key.session_id,
             params=run.params,
             context=run.context,
             limits=run.limits,
@@ -207,8 +207,8 @@ class SandboxScriptRunner(ScriptRunner):
         return True
 
     @override
-    async def evict(self, request_id: UUID) -> None:
-        self._places.evict(request_id.int)
+    async def evict(self, session_id: UUID) -> None:
+        self._places.evict(session_id.int)
 
     @override
     async def health(self) -> Mapping[str, object]:

@@ -30,5 +30,5 @@ class Executed:
         if failure is None:
             return self
         raise ExecutionFailed(
-            self.key.request_id, self.execution_id, self.execution_count, self.report, failure, self.replayed
+            self.key.session_id, self.execution_id, self.execution_count, self.report, failure, self.replayed
         )

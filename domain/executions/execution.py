@@ -81,7 +81,7 @@ class ExecutionNotFound(NotFound):
 class ExecutionFailed(ScriptFailed):
     """The script has run, was counted, and failed."""
 
-    request_id: UUID
+    session_id: UUID
     execution_id: UUID
     execution_count: int
     report: ScriptReport

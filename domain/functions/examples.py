@@ -74,7 +74,7 @@ class ExampleRuns:
                 run = self._run(key, title, made.script, example, until_s - loop.time())
                 verdicts.append(await self._verdict(runner, run, example, schema))
         finally:
-            self._tasks.spawn(runner.evict(key.request_id))
+            self._tasks.spawn(runner.evict(key.session_id))
         return tuple(verdicts)
 
     def _run(

@@ -70,7 +70,7 @@ class ScriptRunner(Protocol):
         """
         ...
 
-    async def evict(self, request_id: UUID) -> None:
+    async def evict(self, session_id: UUID) -> None:
         """Drop what is kept warm for a session that has ended; running executions end by themselves."""
         ...
 

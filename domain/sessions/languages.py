@@ -22,12 +22,12 @@ class SessionLanguages:
 
     async def of(self, key: SessionRef) -> Language:
         """Return the language; raises SessionNotFound, also for another owner's, StorageUnavailable or Overloaded."""
-        owner, language = self._known.get(key.request_id, (None, None))
+        owner, language = self._known.get(key.session_id, (None, None))
         if owner == key.owner and language is not None:
             return language
         session = await Budget(self._lookup_timeout_s).spend(self._sessions.get(key), StorageUnavailable)
         while len(self._known) >= self._remembered_max:
             del self._known[next(iter(self._known))]
         found = session.language_title.language
-        self._known[key.request_id] = session.key.owner, found
+        self._known[key.session_id] = session.key.owner, found
         return found

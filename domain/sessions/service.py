@@ -160,7 +160,7 @@ class SessionService:
         session = await self._budget().spend(self._sessions.update(key, change), _write_late)
         if was_open:
             self._quotas.closed(session.key.owner)
-        self._tasks.spawn(self._runners[session.language_title.language].evict(key.request_id))
+        self._tasks.spawn(self._runners[session.language_title.language].evict(key.session_id))
         return was_open
 
     async def list(self, request: ListRequest) -> SessionList:

@@ -148,7 +148,7 @@ class Session:
     @property
     def created_at(self) -> datetime:
         """The instant in the session's id."""
-        return uuid7_time(self.key.request_id)
+        return uuid7_time(self.key.session_id)
 
     def status(self, now: datetime) -> Status:
         """Judge the session at `now`: closed takes precedence; live while `now < expires_at`."""

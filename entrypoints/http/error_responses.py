@@ -61,16 +61,16 @@ def status_of(error: DomainError) -> HTTPStatus:
     return STATUS_OF_CODE.get(error.code) or next(by_category)
 
 
-def error_answer(error: DomainError, request_id: UUID | None) -> Response:
+def error_answer(error: DomainError, session_id: UUID | None) -> Response:
     """Return the answer that tells of an error; `request_id` is the session's, where it is known."""
     told = told_of(error)
-    body = ErrorBody(told, request_id or msgspec.UNSET)
+    body = ErrorBody(told, session_id or msgspec.UNSET)
     return json_answer(body, status_of(error), _headers(error, told.details), ahead=_is_of_body(error))
 
 
-def internal_error_answer(error_id: UUID, request_id: UUID | None) -> Response:
+def internal_error_answer(error_id: UUID, session_id: UUID | None) -> Response:
     """Return the answer to a bug: no internals, and the id to find it by."""
-    body = ErrorBody(told_of_bug(error_id), request_id or msgspec.UNSET)
+    body = ErrorBody(told_of_bug(error_id), session_id or msgspec.UNSET)
     return json_answer(body, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 

@@ -78,7 +78,7 @@ class Request:
         self.execution_id = self.execution_id or run.execution_id
 
     @property
-    def request_id(self) -> UUID:
+    def session_id(self) -> UUID:
         """The session's id in the path."""
         identifier: UUID = self.parameters["request_id"]
         return identifier

@@ -56,8 +56,8 @@ class ObservedRunner(ScriptRunner):
         return await self._inner.check(language, script, owner)
 
     @override
-    async def evict(self, request_id: UUID) -> None:
-        await self._inner.evict(request_id)
+    async def evict(self, session_id: UUID) -> None:
+        await self._inner.evict(session_id)
 
     @override
     async def health(self) -> Mapping[str, object]:

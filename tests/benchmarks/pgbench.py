@@ -101,11 +101,11 @@ def _filled(statement: Statement, values: Mapping[str, str]) -> str:
 
 def _values(sessions: SessionSet, now: datetime) -> dict[str, str]:
     later = now + timedelta(seconds=LIFETIME_S)
-    request_id = f"'{sessions.prefix}' || lpad(to_hex(:n::bigint), 12, '0')"
-    version = f"SELECT v.version FROM meta.sessions AS v WHERE v.request_id = ({request_id})::uuid"
+    session_id = f"'{sessions.prefix}' || lpad(to_hex(:n::bigint), 12, '0')"
+    version = f"SELECT v.version FROM meta.sessions AS v WHERE v.request_id = ({session_id})::uuid"
     payload = dict.fromkeys(("errors", "stdouts", "stderrs"), _NULL)
     return {
-        "request_ids": _braced(request_id),
+        "request_ids": _braced(session_id),
         "owners": "'{anonymous}'",
         "waits": "false",
         "execution_ids": _braced(_execution_id(sessions)),

@@ -91,7 +91,7 @@ def _initialize(language: str, script: str) -> bytes:
 
 
 def _ids(sessions: SessionSet) -> list[str]:
-    return [str(sessions.key(number).request_id) for number in sessions.sample()]
+    return [str(sessions.key(number).session_id) for number in sessions.sample()]
 
 
 def _cookies(sessions: SessionSet) -> list[str]:

@@ -78,7 +78,7 @@ class ExecutionRepositoryContract(ABC):
 
     async def test_a_session_of_another_owner_is_exactly_as_absent(self, storage):
         session = await storage.add(ALICE)
-        foreign = SessionRef(BOB, session.key.request_id)
+        foreign = SessionRef(BOB, session.key.session_id)
         with pytest.raises(SessionNotFound):
             await storage.begin(foreign)
         admission = await storage.begin(session.key)
@@ -358,7 +358,7 @@ class ExecutionRepositoryContract(ABC):
         await storage.executions.finish(storage.finished(execution))
         (row,) = (await storage.executions.page(session.key, None, 5)).items
         assert await storage.executions.get(ALICE, execution.execution_id) == row
-        anyones = evolve(row, key=SessionRef(EVERY_OWNER, session.key.request_id))
+        anyones = evolve(row, key=SessionRef(EVERY_OWNER, session.key.session_id))
         assert await storage.executions.get(EVERY_OWNER, execution.execution_id) == anyones
         for owner, execution_id in ((BOB, execution.execution_id), (ALICE, storage.ids.new(storage.clock.now()))):
             with pytest.raises(ExecutionNotFound):
@@ -388,7 +388,7 @@ class ExecutionRepositoryContract(ABC):
         session = await storage.add(ALICE)
         execution = (await storage.begin(session.key)).execution
         storage.clock.advance(execution.deadline_at - storage.clock.now())
-        foreign = SessionRef(BOB, session.key.request_id)
+        foreign = SessionRef(BOB, session.key.session_id)
         assert (await storage.executions.page(foreign, None, 5)).items == []
         with pytest.raises(ExecutionNotFound):
             await storage.executions.get(BOB, execution.execution_id)

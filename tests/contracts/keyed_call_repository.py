@@ -124,7 +124,7 @@ class KeyedCallRepositoryContract(ABC):
         for session in sessions:
             assert isinstance(await storage.keyed.begin(storage.request(session.key), KEY), Admission)
         with pytest.raises(SessionNotFound):
-            await storage.keyed.begin(storage.request(SessionRef(BOB, sessions[0].key.request_id)), KEY)
+            await storage.keyed.begin(storage.request(SessionRef(BOB, sessions[0].key.session_id)), KEY)
         assert isinstance(await storage.keyed.begin(storage.request(sessions[0].key), OTHER), Admission)
 
     async def test_a_key_is_free_again_after_its_time(self, storage):

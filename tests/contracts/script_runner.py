@@ -118,7 +118,7 @@ class ScriptRunnerContract:
 
     async def test_a_script_knows_its_session(self, runner):
         run = run_of("def handler(request_id, event): return [request_id, event['request_id']]")
-        assert json.loads(await result_of(runner, run)) == [str(run.key.request_id)] * 2
+        assert json.loads(await result_of(runner, run)) == [str(run.key.session_id)] * 2
 
     # Failures.
 
@@ -179,12 +179,12 @@ class ScriptRunnerContract:
     async def test_a_session_is_cold_once_and_again_after_its_eviction(self, runner):
         key = new_session()
         reports = [await report_of(runner, run_of("result = 1", key=key)) for _ in range(2)]
-        await runner.evict(key.request_id)
+        await runner.evict(key.session_id)
         reports.append(await report_of(runner, run_of("result = 1", key=key)))
         assert [report.cold_start for report in reports] == [True, False, True]
 
     async def test_an_unknown_session_can_be_evicted(self, runner):
-        await runner.evict(new_session().request_id)
+        await runner.evict(new_session().session_id)
 
     # The source.
 

@@ -71,7 +71,7 @@ class SessionRepositoryContract(ABC):
     async def test_every_owners_sessions_are_read_changed_and_listed_by_who_reaches_across(self, storage):
         sessions = [await storage.add(owner) for owner in (ALICE, BOB)]
         for session in sessions:
-            key = SessionRef(EVERY_OWNER, session.key.request_id)
+            key = SessionRef(EVERY_OWNER, session.key.session_id)
             assert await storage.sessions.get(key) == session
             assert await storage.sessions.script(key) == SCRIPT
             closed = await storage.sessions.update(key, lambda stored: stored.close(storage.clock.now()))
@@ -81,18 +81,18 @@ class SessionRepositoryContract(ABC):
         assert [each.key for each in await storage.listed(ALICE)] == [sessions[0].key]
 
     async def test_what_is_absent_is_absent_for_who_reaches_across_too(self, storage):
-        await self._assert_absent(storage, SessionRef(EVERY_OWNER, storage.new_session().key.request_id))
+        await self._assert_absent(storage, SessionRef(EVERY_OWNER, storage.new_session().key.session_id))
 
     async def test_a_session_of_another_owner_is_exactly_as_absent(self, storage):
         session = await storage.add(ALICE)
-        await self._assert_absent(storage, SessionRef(BOB, session.key.request_id))
-        await storage.sessions.add(evolve(session, key=SessionRef(BOB, session.key.request_id)), SCRIPT)
-        await self._assert_absent(storage, SessionRef(BOB, session.key.request_id))
+        await self._assert_absent(storage, SessionRef(BOB, session.key.session_id))
+        await storage.sessions.add(evolve(session, key=SessionRef(BOB, session.key.session_id)), SCRIPT)
+        await self._assert_absent(storage, SessionRef(BOB, session.key.session_id))
         assert await storage.sessions.get(session.key) == session
 
     async def test_reads_of_several_owners_at_once_do_not_mix(self, storage):
         session = await storage.add(ALICE)
-        foreign = SessionRef(BOB, session.key.request_id)
+        foreign = SessionRef(BOB, session.key.session_id)
         found = await asyncio.gather(
             storage.sessions.get(session.key), storage.sessions.get(foreign), return_exceptions=True
         )
@@ -211,7 +211,7 @@ class SessionRepositoryContract(ABC):
         sessions = [await storage.add() for _ in range(5)]
         first = await storage.sessions.page(ANONYMOUS, SessionFilter(storage.clock.now()), None, 3)
         assert first.items == sessions[:1:-1]
-        assert first.next_after == sessions[2].key.request_id
+        assert first.next_after == sessions[2].key.session_id
         last = await storage.sessions.page(ANONYMOUS, SessionFilter(storage.clock.now()), first.next_after, 3)
         assert last.items == [sessions[1], sessions[0]]
         assert last.next_after is None
@@ -266,7 +266,7 @@ class SessionRepositoryContract(ABC):
         wanted = SessionFilter(storage.clock.now(), Status.CLOSED)
         page = await storage.sessions.page(ANONYMOUS, wanted, None, 2)
         assert page.items == []
-        assert page.next_after == newer[EXAMINED_MAX].key.request_id
+        assert page.next_after == newer[EXAMINED_MAX].key.session_id
         assert await storage.listed(status=Status.CLOSED, size=2) == [oldest]
 
     async def _assert_absent(self, storage: Storage, key: SessionRef) -> None:

@@ -62,19 +62,19 @@ class Callers:
             self.live.append(answered.json()["request_id"])
         return answered
 
-    async def execute(self, request_id):
-        await self._call(EXECUTE, request_id, "POST", f"/api/v1/execute/{request_id}", {"params": {"n": 1}})
+    async def execute(self, session_id):
+        await self._call(EXECUTE, session_id, "POST", f"/api/v1/execute/{session_id}", {"params": {"n": 1}})
 
-    async def get(self, request_id):
-        await self._call(GET, request_id, "GET", f"/api/v1/sessions/{request_id}")
+    async def get(self, session_id):
+        await self._call(GET, session_id, "GET", f"/api/v1/sessions/{session_id}")
 
-    async def patch(self, request_id):
+    async def patch(self, session_id):
         mark = self._next_mark()
         body = {"context": {"mark": mark}}
-        await self._call(PATCH, request_id, "PATCH", f"/api/v1/sessions/{request_id}", body, mark=mark)
+        await self._call(PATCH, session_id, "PATCH", f"/api/v1/sessions/{session_id}", body, mark=mark)
 
-    async def delete(self, request_id):
-        await self._call(DELETE, request_id, "DELETE", f"/api/v1/sessions/{request_id}")
+    async def delete(self, session_id):
+        await self._call(DELETE, session_id, "DELETE", f"/api/v1/sessions/{session_id}")
 
     async def _live_on(self):
         while not self._stopping:
@@ -93,16 +93,16 @@ class Callers:
             await getattr(self, operation)(self.random.choice(self.live))
 
     def _bury(self):
-        request_id = self.live.pop(self.random.randrange(len(self.live)))
-        self.graves.append(request_id)
+        session_id = self.live.pop(self.random.randrange(len(self.live)))
+        self.graves.append(session_id)
         del self.graves[:-GRAVES_MAX]
-        return request_id
+        return session_id
 
     def _next_mark(self):
         self._mark += 1
         return self._mark
 
-    async def _call(self, operation, request_id, method, path, body=None, *, mark=None, headers=None):
+    async def _call(self, operation, session_id, method, path, body=None, *, mark=None, headers=None):
         began_s = time.monotonic()
         answered = None
         gives_up = self.random.random() < self.hang_ups
@@ -113,9 +113,9 @@ class Callers:
         ended_s = time.monotonic()
         answer = _answer_of(answered) if answered is not None else None
         if operation == INITIALIZE and answer is not None and answer.status == 200:
-            request_id = answered.json()["request_id"]
+            session_id = answered.json()["request_id"]
         gave_up = gives_up and answer is None
-        self.calls.append(Call(operation, request_id, began_s, ended_s, BUDGETS_S[operation], answer, mark, gave_up))
+        self.calls.append(Call(operation, session_id, began_s, ended_s, BUDGETS_S[operation], answer, mark, gave_up))
         return answered
 
 

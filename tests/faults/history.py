@@ -38,7 +38,7 @@ class Call:
     """
 
     operation: str
-    request_id: str | None
+    session_id: str | None
     began_s: float
     ended_s: float
     budget_s: float
@@ -97,22 +97,22 @@ def problems(calls: Sequence[Call], stored: Mapping[str, Stored], slack_s: float
     """Return what no single truth explains, or what breaks a promise; `errors` are the codes that may be seen."""
     by_session: dict[str, list[Call]] = defaultdict(list)
     for call in calls:
-        if call.request_id is not None:
-            by_session[call.request_id].append(call)
+        if call.session_id is not None:
+            by_session[call.session_id].append(call)
     found = [problem for call in calls for problem in _of_answer(call, slack_s, errors)]
     found += _of_creation(calls, stored)
-    for request_id, its_calls in by_session.items():
-        found += [f"{request_id}: {problem}" for problem in _of_session(its_calls, stored.get(request_id))]
+    for session_id, its_calls in by_session.items():
+        found += [f"{session_id}: {problem}" for problem in _of_session(its_calls, stored.get(session_id))]
     return found
 
 
 def unrecorded(calls: Sequence[Call], stored: Mapping[str, Stored]) -> list[str]:
     """Return the sessions that miss an execution whose end was to be recorded in the background."""
-    ran = Counter(call.request_id for call in calls if call.request_id is not None and call.ran)
+    ran = Counter(call.session_id for call in calls if call.session_id is not None and call.ran)
     return [
-        f"{request_id}: {times} executions have run, and {stored[request_id].count} are counted"
-        for request_id, times in ran.items()
-        if request_id in stored and stored[request_id].count < times
+        f"{session_id}: {times} executions have run, and {stored[session_id].count} are counted"
+        for session_id, times in ran.items()
+        if session_id in stored and stored[session_id].count < times
     ]
 
 

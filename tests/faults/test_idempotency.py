@@ -87,8 +87,8 @@ async def settled(client, path, **call):
 @pytest.mark.parametrize("step", STEPS)
 async def test_a_controller_that_is_killed_at_a_step_of_an_execution(mortals, survivor, url, runs, step):
     made = await survivor.post("/api/v1/initialize", headers=TITLE, json=SCRIPT)
-    request_id = made.json()["request_id"]
-    path, call = f"/api/v1/execute/{request_id}", {"json": {"params": {"n": 1}}}
+    session_id = made.json()["request_id"]
+    path, call = f"/api/v1/execute/{session_id}", {"json": {"params": {"n": 1}}}
     await dies(mortals(url, step), path, **call)
     answer = await settled(survivor, path, **call)
     again = await settled(survivor, path, **call)
@@ -96,7 +96,7 @@ async def test_a_controller_that_is_killed_at_a_step_of_an_execution(mortals, su
     assert len(ran) <= 1
     assert _end(answer, ran) in ENDS[step]
     assert (again.status_code, again.json()) == (answer.status_code, answer.json())
-    await _tells_the_same(survivor, request_id, answer)
+    await _tells_the_same(survivor, session_id, answer)
 
 
 def _end(answer, ran):
@@ -110,17 +110,17 @@ def _end(answer, ran):
     return "unknown" if ran else "never"
 
 
-async def _tells_the_same(client, request_id, answer):
+async def _tells_the_same(client, session_id, answer):
     """The count and the history agree with the answer: nothing is missing, nothing is counted twice."""
     counted = answer.status_code == 200
-    session = (await client.get(f"/api/v1/sessions/{request_id}")).json()
+    session = (await client.get(f"/api/v1/sessions/{session_id}")).json()
     assert session["execution_count"] == int(counted)
     told = answer.json() if counted else answer.json()["error"]["details"]
     outcome = "succeeded" if counted else "unknown"
-    listed = (await client.get(f"/api/v1/sessions/{request_id}/executions?outcome={outcome}")).json()["executions"]
+    listed = (await client.get(f"/api/v1/sessions/{session_id}/executions?outcome={outcome}")).json()["executions"]
     assert [row["execution_id"] for row in listed] == [told["execution_id"]]
     kept = (await client.get(f"/api/v1/executions/{told['execution_id']}")).json()
-    assert (kept["outcome"], kept["request_id"]) == (outcome, request_id)
+    assert (kept["outcome"], kept["request_id"]) == (outcome, session_id)
 
 
 @pytest.mark.parametrize("step", STEPS_OF_WITHDRAWAL)

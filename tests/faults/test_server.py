@@ -80,7 +80,7 @@ async def test_a_row_that_somebody_else_has_locked(server, database, settings, s
         others = [
             call
             for call in callers.calls
-            if call.request_id != locked[0] and during_s[0] <= call.began_s <= during_s[1]
+            if call.session_id != locked[0] and during_s[0] <= call.began_s <= during_s[1]
         ]
         assert others
         assert not [call for call in others if call.failed], "those of other sessions do not fail"

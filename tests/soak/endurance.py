@@ -91,7 +91,7 @@ class Soak:
                     self._wrong += 1
                     self._outcomes[f"wrong: {outcome} of {sample.source[:40]!r}"] += 1
             for _, key in sessions:
-                await self.runner.evict(key.request_id)
+                await self.runner.evict(key.session_id)
 
     async def _settled(self) -> Census:
         """Count once no worker is left but the spare ones."""

@@ -77,7 +77,7 @@ class Neighbours:
                 self.failed += 1
             latencies_ms.append((time.perf_counter() - started_s) * 1000)
             await asyncio.sleep(_PAUSE_S)
-        await self.runner.evict(key.request_id)
+        await self.runner.evict(key.session_id)
         return latencies_ms
 
     async def _attack(self, number: int) -> None:

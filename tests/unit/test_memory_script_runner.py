@@ -70,8 +70,8 @@ class TestSwitches:
 
     async def test_evictions_are_listed(self, runner):
         key = new_session()
-        await runner.evict(key.request_id)
-        assert runner.evicted == [key.request_id]
+        await runner.evict(key.session_id)
+        assert runner.evicted == [key.session_id]
 
     async def test_a_script_that_does_not_parse_fails_with_its_line(self, runner):
         assert (await failure_of(runner, run_of("a = 1\nb = = 2"))).line == 2

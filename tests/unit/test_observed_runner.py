@@ -151,8 +151,8 @@ async def test_everything_else_is_the_runners_own():
     runner: ScriptRunner = ObservedRunner(inner, ExecutionMetrics(), lambda: None)
     key = new_session()
     assert await runner.check(Language.PYTHON, script_of("result = 1"), key.owner)
-    await runner.evict(key.request_id)
-    assert key.request_id in inner.evicted
+    await runner.evict(key.session_id)
+    assert key.session_id in inner.evicted
     assert await runner.health() == await inner.health()
 
 

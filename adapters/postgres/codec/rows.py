@@ -26,7 +26,7 @@ _RENEWALS = {str(renewal): renewal for renewal in Renewal}
 def session_of(row: Row) -> Session:
     """Return the session in the last columns of a row, which every statement has in the same order."""
     (
-        request_id,
+        session_id,
         owner,
         language,
         title,
@@ -40,7 +40,7 @@ def session_of(row: Row) -> Session:
         *lifetime,
     ) = row
     return Session(
-        SessionRef(Owner(owner), request_id),
+        SessionRef(Owner(owner), session_id),
         LanguageTitle(_LANGUAGES[language], title),
         script_hash,
         JsonText(context),
@@ -103,7 +103,7 @@ def changed_session_columns(calls: Sequence[tuple[Session, Session]]) -> Mapping
 def key_columns(keys: Sequence[SessionRef]) -> Mapping[str, object]:
     """Return the parameters that say which sessions are meant."""
     return {
-        "request_ids": array_literals.uuids(key.request_id for key in keys),
+        "request_ids": array_literals.uuids(key.session_id for key in keys),
         "owners": array_literals.texts(key.owner for key in keys),
     }
 

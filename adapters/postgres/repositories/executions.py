@@ -167,15 +167,15 @@ def _execution_keys(calls: Sequence[_Fated]) -> dict[str, object]:
 
 
 def _begin_key(call: ExecutionRequest) -> int:
-    return call.key.request_id.int
+    return call.key.session_id.int
 
 
 def _fated_key(call: _Fated) -> int:
-    return call[0].request_id.int
+    return call[0].session_id.int
 
 
 def _finish_key(call: FinishedExecution) -> int:
-    return call.execution.key.request_id.int
+    return call.execution.key.session_id.int
 
 
 def _key_size(_: object) -> int:

@@ -56,7 +56,7 @@ class HistoryReader:
             self._statements.select_execution_page,
             {
                 "slots": array_literals.numbers(slots_between(_first_day(key, now, since), last_day)),
-                "request_id": key.request_id,
+                "request_id": key.session_id,
                 "owner": key.owner,
                 "after": after,
                 "since": since,
@@ -80,8 +80,8 @@ class HistoryReader:
         found = found or await self._gateway.fetch(self._statements.select_execution, slot)
         if not found:
             raise ExecutionNotFound
-        request_id, *row = found[0]
-        return rows.execution_of(SessionRef(owner, request_id), tuple(row))
+        session_id, *row = found[0]
+        return rows.execution_of(SessionRef(owner, session_id), tuple(row))
 
     async def stored_count(self, execution: OpenExecution) -> int:
         """Return the count of an execution whose open record is gone; raises ExecutionLost."""
@@ -113,7 +113,7 @@ class HistoryReader:
 
 def _first_day(key: SessionRef, now: datetime, since: UUID | None) -> int:
     """Return the first day on which the wanted executions can have been admitted and still be kept."""
-    days = [day_of(key.request_id), day_at(now) - SLOTS + 2]
+    days = [day_of(key.session_id), day_at(now) - SLOTS + 2]
     return max(days if since is None else [*days, day_of(since)])
 
 

@@ -60,7 +60,7 @@ class PostgresKeyedCallRepository(KeyedExecutionRepository, KeyedSessionReposito
         self._begins: LockingWrites[_Beginning, _Begun | None] = LockingWrites(
             "begin_keyed",
             self._begin,
-            key=lambda call: call[0].key.request_id.int,
+            key=lambda call: call[0].key.session_id.int,
             size=self._answer_bytes.expect,
             options=batches,
             exclusive=writing,
@@ -68,7 +68,7 @@ class PostgresKeyedCallRepository(KeyedExecutionRepository, KeyedSessionReposito
         self._withdrawals: Coalescer[_Withdrawal, None] = Coalescer(
             "withdraw_keyed",
             self._withdraw,
-            key=lambda call: call[0].request_id.int,
+            key=lambda call: call[0].session_id.int,
             size=lambda _: _ROW_BYTES,
             options=batches,
             exclusive=writing,
@@ -76,7 +76,7 @@ class PostgresKeyedCallRepository(KeyedExecutionRepository, KeyedSessionReposito
         self._finishes: LockingWrites[_Ending, int | None] = LockingWrites(
             "finish_keyed",
             self._finish,
-            key=lambda call: call[0].execution.key.request_id.int,
+            key=lambda call: call[0].execution.key.session_id.int,
             size=_ending_size,
             options=batches,
             exclusive=writing,

@@ -129,10 +129,10 @@ class PostgresSessionRepository(SessionRepository):
 
     async def _owned(self, key: SessionRef) -> SessionRef:
         """Return the key with the session's own owner, for one who reaches across owners."""
-        found = await self._gateway.fetch(self._statements.select_session_owner, {"request_id": key.request_id})
+        found = await self._gateway.fetch(self._statements.select_session_owner, {"request_id": key.session_id})
         if not found:
             raise SessionNotFound
-        return SessionRef(Owner(found[0][0]), key.request_id)
+        return SessionRef(Owner(found[0][0]), key.session_id)
 
     async def _race(self, key: SessionRef, change: Callable[[Session], Session]) -> Session:
         """Read, apply the rule and write, until nobody else has written in between."""
@@ -209,7 +209,7 @@ def _itself(key: SessionRef) -> SessionRef:
 
 
 def _addition_key(call: _Addition) -> int:
-    return call[0].key.request_id.int
+    return call[0].key.session_id.int
 
 
 def _addition_size(call: _Addition) -> int:
@@ -217,7 +217,7 @@ def _addition_size(call: _Addition) -> int:
 
 
 def _change_key(call: _Change) -> int:
-    return call[1].key.request_id.int
+    return call[1].key.session_id.int
 
 
 def _change_size(call: _Change) -> int:

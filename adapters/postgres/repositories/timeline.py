@@ -46,16 +46,16 @@ class PostgresTimelineReader(TimelineReader):
     @override
     async def read(self, identifier: UUID) -> Timeline:
         execution = await self._execution(identifier)
-        request_id = identifier if execution is None else _session_of(execution)
-        session = await self._session(request_id)
+        session_id = identifier if execution is None else _session_of(execution)
+        session = await self._session(session_id)
         return Timeline(
             identifier=identifier,
             clock=self._reading(),
             session=session,
             execution=execution,
-            history=await self._history(request_id),
-            open=await self._open(request_id),
-            keys=await self._keys(request_id),
+            history=await self._history(session_id),
+            open=await self._open(session_id),
+            keys=await self._keys(session_id),
             taken=await self._taken(identifier),
             function=None if session is None else await self._function(session),
             shortened=await StorageGauge(self._gateway, self._statements.storage).shortened(),
@@ -72,17 +72,17 @@ class PostgresTimelineReader(TimelineReader):
         found = await self._rows(self._statements.explain.select_execution_trace, {**named, "slot": slot})
         return ExecutionTrace(slot, ended=_execution(found[0])) if found else None
 
-    async def _session(self, request_id: UUID) -> Session | None:
-        found = await self._rows(self._statements.explain.select_session_trace, {"request_id": request_id})
+    async def _session(self, session_id: UUID) -> Session | None:
+        found = await self._rows(self._statements.explain.select_session_trace, {"request_id": session_id})
         return session_of(found[0]) if found else None
 
-    async def _history(self, request_id: UUID) -> HistoryTrace:
-        slots = list(slots_between(day_of(request_id), day_at(self._clock.now())))
+    async def _history(self, session_id: UUID) -> HistoryTrace:
+        slots = list(slots_between(day_of(session_id), day_at(self._clock.now())))
         if not slots:
             return HistoryTrace()
         rows = await self._rows(
             self._statements.explain.select_history_trace,
-            {"slots": array_literals.numbers(slots), "request_id": request_id},
+            {"slots": array_literals.numbers(slots), "request_id": session_id},
         )
         return HistoryTrace(
             counts={Outcome(outcome): count for outcome, count, *_ in rows},
@@ -91,12 +91,12 @@ class PostgresTimelineReader(TimelineReader):
             last=max((row[4] for row in rows), default=None),
         )
 
-    async def _open(self, request_id: UUID) -> Sequence[OpenExecution]:
-        asked = {"request_id": request_id, "rows_max": _OPEN_MAX}
+    async def _open(self, session_id: UUID) -> Sequence[OpenExecution]:
+        asked = {"request_id": session_id, "rows_max": _OPEN_MAX}
         return [_open_execution(row) for row in await self._rows(self._statements.explain.select_open_traces, asked)]
 
-    async def _keys(self, request_id: UUID) -> Sequence[KeyTrace]:
-        asked = {"request_id": request_id, "rows_max": _KEYS_MAX}
+    async def _keys(self, session_id: UUID) -> Sequence[KeyTrace]:
+        asked = {"request_id": session_id, "rows_max": _KEYS_MAX}
         return [KeyTrace(*row) for row in await self._rows(self._statements.explain.select_key_traces, asked)]
 
     async def _taken(self, winner: UUID) -> KeyTrace | None:
@@ -120,14 +120,14 @@ class PostgresTimelineReader(TimelineReader):
 def _session_of(trace: ExecutionTrace) -> UUID:
     known = trace.open or trace.ended
     assert known is not None
-    return known.key.request_id
+    return known.key.session_id
 
 
 def _open_execution(row: tuple[Any, ...]) -> OpenExecution:
-    request_id, owner, execution_id, deadline_at = row
-    return OpenExecution(SessionRef(Owner(owner), request_id), execution_id, deadline_at)
+    session_id, owner, execution_id, deadline_at = row
+    return OpenExecution(SessionRef(Owner(owner), session_id), execution_id, deadline_at)
 
 
 def _execution(row: tuple[Any, ...]) -> Execution:
-    request_id, owner, execution_id, outcome, *figures = row
-    return Execution(SessionRef(Owner(owner), request_id), execution_id, Outcome(outcome), *figures)
+    session_id, owner, execution_id, outcome, *figures = row
+    return Execution(SessionRef(Owner(owner), session_id), execution_id, Outcome(outcome), *figures)

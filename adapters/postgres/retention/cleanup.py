@@ -153,7 +153,7 @@ class Cleanup:
     async def _remove_versions(self, rows_max: int) -> int:
         """Remove versions of functions that were replaced before the oldest session began: none can be pinned to them."""
         rows = await self._gateway.fetch(self._statements.select_oldest_session, {})
-        oldest_at = min([self._clock.now(), *(uuid7_time(request_id) for (request_id,) in rows)])
+        oldest_at = min([self._clock.now(), *(uuid7_time(session_id) for (session_id,) in rows)])
         ((removed,),) = await self._gateway.fetch(
             self._statements.delete_replaced_versions,
             {"replaced_before": oldest_at - _PINNING_MAX, "rows_max": rows_max},

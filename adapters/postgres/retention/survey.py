@@ -72,5 +72,5 @@ class StorageSurvey:
         rows = await self._gateway.fetch(self._statements.storage.select_recent_sessions, {"rows_max": _RECENT_MAX})
         if not rows:
             return None
-        lives = [expires_at - uuid7_time(request_id) for request_id, expires_at in rows]
+        lives = [expires_at - uuid7_time(session_id) for session_id, expires_at in rows]
         return (sum(lives, timedelta()) / len(lives) + self._session_retention) / _DAY

@@ -26,7 +26,7 @@ class ScriptTask:
     """What to execute: the script where the worker does not hold it yet, and the event's parts as JSON text."""
 
     script: Script | None
-    request_id: UUID
+    session_id: UUID
     params: JsonText = field(repr=False)
     context: JsonText = field(repr=False)
     limits: Limits
@@ -35,7 +35,7 @@ class ScriptTask:
 
     def event(self) -> bytes:
         """Return the event as JSON, put together without decoding anything."""
-        return f'{{"params":{self.params},"context":{self.context},"request_id":"{self.request_id}"}}'.encode()
+        return f'{{"params":{self.params},"context":{self.context},"request_id":"{self.session_id}"}}'.encode()
 
 
 @frozen

@@ -52,7 +52,7 @@ class Attacker:
                 sessions.append(_new_session())
             reports.append(await self._run(attack.language, step.source, sessions[-1], attack.timeout_ms))
         for session in sessions:
-            await self.runner.evict(session.request_id)
+            await self.runner.evict(session.session_id)
         harm = await self._harm(attack.language)
         verdict, evidence = Judge(self.options, self.options.memory_mb).judge(attack, reports, harm)
         return Trial(attack, verdict, evidence, (time.perf_counter() - started_at) * 1000)

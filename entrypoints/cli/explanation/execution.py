@@ -100,7 +100,7 @@ def _key(chronicle: Timeline) -> Iterator[Evidence]:
 
 def _session(chronicle: Timeline, trace: ExecutionTrace) -> Iterator[Evidence]:
     key = _key_of(trace)
-    belongs = f"It belongs to {key.owner}, and to the session {key.request_id}"
+    belongs = f"It belongs to {key.owner}, and to the session {key.session_id}"
     if chronicle.session is None:
         yield Evidence("session", f"{belongs}, which has been removed.", Source.HISTORY)
     else:

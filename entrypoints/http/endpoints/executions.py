@@ -67,7 +67,7 @@ def _wanted(request: Request, query: Query, cursor: ExecutionCursor | None) -> E
     outcome, since = query.choice("outcome", Outcome), query.instant("since")
     if cursor is None:
         return ExecutionFilter(outcome, since)
-    if cursor.request_id != request.request_id:
+    if cursor.session_id != request.session_id:
         query.refuse("cursor", "is of another session")
     kept_since = None if cursor.since_us is None else instant_of(cursor.since_us)
     paging.require_same(query, {"outcome": (outcome, cursor.outcome), "since": (since, kept_since)})
@@ -84,4 +84,4 @@ def _next_cursor(request: Request, page: Page[KeptExecution], wanted: ExecutionF
     if after is None:
         return None
     since_us = None if wanted.since is None else microseconds(wanted.since)
-    return write_cursor(ExecutionCursor(request.request_id, after, wanted.outcome, since_us))
+    return write_cursor(ExecutionCursor(request.session_id, after, wanted.outcome, since_us))

@@ -12,12 +12,12 @@ def owner_of(request: Request) -> Owner:
 
 def session_key(request: Request) -> SessionRef:
     """Return the key of the caller's own session in the path."""
-    return SessionRef(owner_of(request), request.request_id)
+    return SessionRef(owner_of(request), request.session_id)
 
 
 def reached_key(request: Request) -> SessionRef:
     """Return the key of the session in the path for what an admin may do across owners: read and close."""
-    return SessionRef(request.caller.reach, request.request_id)
+    return SessionRef(request.caller.reach, request.session_id)
 
 
 def told_all(request: Request) -> bool:

@@ -43,7 +43,7 @@ class SessionCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="s"
 class ExecutionCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="e", frozen=True):
     """Where the history of a session goes on, for which filters."""
 
-    request_id: UUID
+    session_id: UUID
     after: UUID
     outcome: Outcome | None
     since_us: InstantUs | None

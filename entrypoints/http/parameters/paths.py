@@ -12,14 +12,14 @@ from domain.sessions.session import SessionNotFound
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII)
 
 
-def parse_request_id(text: str) -> UUID:
+def parse_session_id(text: str) -> UUID:
     """Return the id; a text that is no UUID names no session: raises SessionNotFound.
 
     Nor does the nil UUID, which has the idempotency keys of calls that make sessions.
     """
-    if not _UUID.fullmatch(text) or (request_id := UUID(text)) == NO_SESSION:
+    if not _UUID.fullmatch(text) or (session_id := UUID(text)) == NO_SESSION:
         raise SessionNotFound
-    return request_id
+    return session_id
 
 
 def parse_execution_id(text: str) -> UUID:
@@ -30,7 +30,7 @@ def parse_execution_id(text: str) -> UUID:
 
 
 PARSERS: Mapping[str, Callable[[str], Any]] = {
-    "request_id": parse_request_id,
+    "request_id": parse_session_id,
     "execution_id": parse_execution_id,
     "language_title": str,
 }

@@ -81,7 +81,7 @@ class SessionResponse(Struct):
         """Return the payload of a session whose status has been judged."""
         granted = kept.limits
         return cls(
-            request_id=kept.key.request_id,
+            request_id=kept.key.session_id,
             language_title=str(kept.language_title),
             user_id=kept.key.owner,
             status=status,

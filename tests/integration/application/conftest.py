@@ -31,17 +31,17 @@ class Api:
         assert answer.status_code == 200, answer.text
         return answer.json()["request_id"]
 
-    async def execute(self, request_id: str, **params) -> httpx2.Response:
-        return await self.client.post(f"/api/v1/execute/{request_id}", json={"params": params})
+    async def execute(self, session_id: str, **params) -> httpx2.Response:
+        return await self.client.post(f"/api/v1/execute/{session_id}", json={"params": params})
 
     async def run(self, title: str, script: str, context: dict | None = None, **params):
-        request_id = await self.initialize(title, script, context=context or {})
-        answer = await self.execute(request_id, **params)
+        session_id = await self.initialize(title, script, context=context or {})
+        answer = await self.execute(session_id, **params)
         assert answer.status_code == 200, answer.text
         return json.loads(answer.text)["result"]
 
-    async def session(self, request_id: str) -> httpx2.Response:
-        return await self.client.get(f"/api/v1/sessions/{request_id}")
+    async def session(self, session_id: str) -> httpx2.Response:
+        return await self.client.get(f"/api/v1/sessions/{session_id}")
 
 
 def settings_for(database_url: str, data_dir: Path, **variables: str) -> Settings:

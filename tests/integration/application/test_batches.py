@@ -39,44 +39,44 @@ result = params
 """
 
 
-async def batch(api: Api, request_id: str, *params: Any, **more: Any) -> list[dict[str, Any]]:
+async def batch(api: Api, session_id: str, *params: Any, **more: Any) -> list[dict[str, Any]]:
     body = {"items": [{"params": each} for each in params], **more}
-    answer = await api.client.post(f"/api/v1/execute/{request_id}/batch", json=body)
+    answer = await api.client.post(f"/api/v1/execute/{session_id}/batch", json=body)
     assert answer.status_code == 200, answer.text
     return [json.loads(line) for line in answer.text.splitlines()]
 
 
-async def history(api: Api, request_id: str) -> list[dict[str, Any]]:
-    answer = await api.client.get(f"/api/v1/sessions/{request_id}/executions?limit=200")
+async def history(api: Api, session_id: str) -> list[dict[str, Any]]:
+    answer = await api.client.get(f"/api/v1/sessions/{session_id}/executions?limit=200")
     found: list[dict[str, Any]] = answer.json()["executions"]
     return found
 
 
 async def test_a_hundred_items_run_in_order_on_one_warm_worker(api: Api) -> None:
-    request_id = await api.initialize("nodejs-adder", ADD)
-    lines = await batch(api, request_id, *({"a": n, "b": 1} for n in range(100)))
+    session_id = await api.initialize("nodejs-adder", ADD)
+    lines = await batch(api, session_id, *({"a": n, "b": 1} for n in range(100)))
     assert [(line["index"], line["result"]) for line in lines] == [(n, n + 1) for n in range(100)]
     assert [line["execution_count"] for line in lines] == list(range(1, 101))
     assert sum(line["cold_start"] for line in lines) <= 1
-    assert len(await history(api, request_id)) == 100
+    assert len(await history(api, session_id)) == 100
 
 
 async def test_several_workers_share_the_items(api: Api) -> None:
-    request_id = await api.initialize("python-slow", SLOW)
-    lines = await batch(api, request_id, *[0.05] * 12, parallel=3)
+    session_id = await api.initialize("python-slow", SLOW)
+    lines = await batch(api, session_id, *[0.05] * 12, parallel=3)
     assert sorted(line["index"] for line in lines) == list(range(12))
     assert sorted(line["execution_count"] for line in lines) == list(range(1, 13))
 
 
 async def test_poison_stops_nothing_but_itself(api: Api) -> None:
-    request_id = await api.initialize("python-poison", POISON, limits={"timeout_ms": 2000})
-    lines = await batch(api, request_id, 1, "exit", 2, "loop", 3)
+    session_id = await api.initialize("python-poison", POISON, limits={"timeout_ms": 2000})
+    lines = await batch(api, session_id, 1, "exit", 2, "loop", 3)
     assert [line["status"] for line in lines] == [200, 422, 200, 504, 200]
     assert [line.get("result") for line in lines] == [2, None, 4, None, 6]
     assert [line["error"]["code"] for line in lines if "error" in line] == ["SCRIPT_EXITED", "EXECUTION_TIMEOUT"]
-    outcomes = Counter(row["outcome"] for row in await history(api, request_id))
+    outcomes = Counter(row["outcome"] for row in await history(api, session_id))
     assert outcomes == {"succeeded": 3, "failed": 2}
-    assert (await api.session(request_id)).json()["execution_count"] == 5
+    assert (await api.session(session_id)).json()["execution_count"] == 5
 
 
 @define
@@ -93,7 +93,7 @@ class Service:
         (operation,) = [each for each in self.application.operations if each.name == "execute_batch"]
         operation.endpoint.__self__._stall_s = 0.1  # type: ignore[attr-defined]  # the endpoint is a bound method
 
-    async def post(self, request_id: str, *params: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def post(self, session_id: str, *params: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Send a batch on a connection of its own, and return that when the head of the answer is there."""
         client = socket.socket()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -103,7 +103,7 @@ class Service:
         self.writers.append(writer)
         body = json.dumps({"items": [{"params": each} for each in params]}).encode()
         head = (
-            f"POST /api/v1/execute/{request_id}/batch HTTP/1.1\r\nhost: localhost\r\n"
+            f"POST /api/v1/execute/{session_id}/batch HTTP/1.1\r\nhost: localhost\r\n"
             f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         )
         writer.write(head.encode() + body)
@@ -143,12 +143,12 @@ async def service(database_url: str, data_dir: Path) -> AsyncIterator[Service]:
 
 
 async def test_a_client_that_hangs_up_ends_the_rest_and_what_has_started_is_recorded(service: Service) -> None:
-    request_id = await service.api.initialize("python-slow", SLOW)
-    reader, writer = await service.post(request_id, *[0.05] * 200)
+    session_id = await service.api.initialize("python-slow", SLOW)
+    reader, writer = await service.post(session_id, *[0.05] * 200)
     await reader.readuntil(b"\n")
     writer.transport.abort()
     await service.settled()
-    rows = await history(service.api, request_id)
+    rows = await history(service.api, session_id)
     assert 0 < len(rows) < 50
 
 
@@ -156,17 +156,17 @@ async def test_a_client_that_reads_nothing_is_hung_up_on_and_the_rest_is_not_beg
     service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     service.lose_patience()
-    request_id = await service.api.initialize("python-loud", "print('x' * 100_000)\nresult = params")
-    reader, _ = await service.post(request_id, *range(200))
+    session_id = await service.api.initialize("python-loud", "print('x' * 100_000)\nresult = params")
+    reader, _ = await service.post(session_id, *range(200))
     await service.settled()
-    assert 0 < len(await history(service.api, request_id)) < 100
+    assert 0 < len(await history(service.api, session_id)) < 100
     assert not (await reader.read()).endswith(b"\r\n0\r\n\r\n")
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 async def test_a_server_that_drains_tells_the_rest_and_leaves_nothing_open(service: Service) -> None:
-    request_id = await service.api.initialize("python-slow", SLOW)
-    reader, _ = await service.post(request_id, *[0.1] * 10)
+    session_id = await service.api.initialize("python-slow", SLOW)
+    reader, _ = await service.post(session_id, *[0.1] * 10)
     await reader.readuntil(b'"index":0')
     assert await service.application.drain(30) == 0
     rest = (await reader.readuntil(b"\r\n0\r\n\r\n")).decode()

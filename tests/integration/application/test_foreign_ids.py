@@ -48,18 +48,18 @@ async def test_an_id_that_is_not_there_is_answered_like_an_unknown_one(api: Api)
 
 @pytest.mark.parametrize("instant_us", [0, NOW_US, YEAR_9999_US])
 async def test_lists_go_on_after_any_id(api: Api, instant_us: int) -> None:
-    request_id = await api.initialize("python-x", "result = 1")
-    ran = (await api.execute(request_id)).json()["execution_id"]
-    history = f"/api/v1/sessions/{request_id}/executions"
+    session_id = await api.initialize("python-x", "result = 1")
+    ran = (await api.execute(session_id)).json()["execution_id"]
+    history = f"/api/v1/sessions/{session_id}/executions"
     for identifier in [*EXTREMES, *random_v4(100)]:
         for status in (None, "active"):
             after = write_cursor(SessionCursor(identifier, instant_us, status, None))
             shown = await shown_by(api, f"/api/v1/sessions?cursor={after}", "sessions")
             # As seen from the year 9999 nothing is active any more.
-            is_there = UUID(request_id) < identifier and (status is None or instant_us != YEAR_9999_US)
-            assert [each["request_id"] for each in shown] == [request_id] * is_there
+            is_there = UUID(session_id) < identifier and (status is None or instant_us != YEAR_9999_US)
+            assert [each["request_id"] for each in shown] == [session_id] * is_there
         for since_us in (None, instant_us):
-            after = write_cursor(ExecutionCursor(UUID(request_id), identifier, None, since_us))
+            after = write_cursor(ExecutionCursor(UUID(session_id), identifier, None, since_us))
             shown = await shown_by(api, f"{history}?cursor={after}", "executions")
             is_there = UUID(ran) < identifier and since_us != YEAR_9999_US
             assert [each["execution_id"] for each in shown] == [ran] * is_there
@@ -76,8 +76,8 @@ async def test_a_session_that_somebody_has_stored_under_a_foreign_id_can_be_read
     api: Api, database_url: str, data_dir: Path, identifier: UUID
 ) -> None:
     """Rows that a person has put there by hand break no list, and no report of what is stored."""
-    request_id = await api.initialize("python-x", "result = 1", ttl_seconds=3600)
-    ran = (await api.execute(request_id)).json()["execution_id"]
+    session_id = await api.initialize("python-x", "result = 1", ttl_seconds=3600)
+    ran = (await api.execute(session_id)).json()["execution_id"]
     with psycopg.connect(database_url) as connection:
         connection.execute("UPDATE meta.sessions SET request_id = %s", [identifier])
         connection.execute(

@@ -15,19 +15,19 @@ KEY = {"Idempotency-Key": "order 4711"}
 SCRIPT = "import random\nprint('drawn')\nresult = [random.random(), params]"
 
 
-async def execute(api: Api, request_id: str, key: dict[str, str] = KEY, **params):
-    return await api.client.post(f"/api/v1/execute/{request_id}", json={"params": params}, headers=key)
+async def execute(api: Api, session_id: str, key: dict[str, str] = KEY, **params):
+    return await api.client.post(f"/api/v1/execute/{session_id}", json={"params": params}, headers=key)
 
 
 async def test_of_many_calls_with_one_key_one_runs_and_all_get_its_answer_in_the_end(api: Api) -> None:
-    request_id = await api.initialize("python-draw", SCRIPT)
-    answers = await asyncio.gather(*(execute(api, request_id, n=1) for _ in range(20)))
+    session_id = await api.initialize("python-draw", SCRIPT)
+    answers = await asyncio.gather(*(execute(api, session_id, n=1) for _ in range(20)))
     assert Counter(answer.status_code for answer in answers)[200] >= 1
     assert {answer.status_code for answer in answers} <= {200, 409}
     (first,) = {answer.content for answer in answers if answer.status_code == 200}
-    again = await execute(api, request_id, n=1)
+    again = await execute(api, session_id, n=1)
     assert (again.content, again.headers["idempotent-replayed"]) == (first, "true")
-    assert (await api.session(request_id)).json()["execution_count"] == 1
+    assert (await api.session(session_id)).json()["execution_count"] == 1
 
 
 async def test_a_failure_survives_a_restart_and_is_told_by_another_controller(
@@ -35,19 +35,19 @@ async def test_a_failure_survives_a_restart_and_is_told_by_another_controller(
 ) -> None:
     settings = settings_for(database_url, data_dir)
     async with serving(create_controller(settings)) as api:
-        request_id = await api.initialize("nodejs-bad", "console.log('so far'); throw new TypeError('bad')")
-        first = await execute(api, request_id)
-        await api.client.delete(f"/api/v1/sessions/{request_id}")
+        session_id = await api.initialize("nodejs-bad", "console.log('so far'); throw new TypeError('bad')")
+        first = await execute(api, session_id)
+        await api.client.delete(f"/api/v1/sessions/{session_id}")
     async with serving(create_controller(settings)) as api:
-        again = await execute(api, request_id)
+        again = await execute(api, session_id)
     assert (first.status_code, first.json()["error"]["details"]["name"]) == (422, "TypeError")
     assert (again.status_code, again.content) == (422, first.content)
     assert again.headers["idempotent-replayed"] == "true"
 
 
 async def test_a_timeout_is_told_again_and_not_waited_for_again(api: Api) -> None:
-    request_id = await api.initialize("nodejs-endless", "while (true) {}", limits={"timeout_ms": 300})
-    first, again = [await execute(api, request_id) for _ in range(2)]
+    session_id = await api.initialize("nodejs-endless", "while (true) {}", limits={"timeout_ms": 300})
+    first, again = [await execute(api, session_id) for _ in range(2)]
     assert (first.status_code, again.status_code) == (504, 504)
     assert again.content == first.content
 
@@ -66,34 +66,34 @@ async def test_a_repeated_initialize_gives_the_session_that_was_made(api: Api) -
 
 async def test_params_that_a_function_refuses_take_no_key(api: Api) -> None:
     made = await api.client.post("/api/v1/initialize", headers={"Language-Title": "nodejs-calculator"}, json={})
-    request_id = made.json()["request_id"]
-    refused = await execute(api, request_id, operation="add", a="five", b=3)
+    session_id = made.json()["request_id"]
+    refused = await execute(api, session_id, operation="add", a="five", b=3)
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "INVALID_PARAMS")
-    answer = await execute(api, request_id, operation="add", a=5, b=3)
+    answer = await execute(api, session_id, operation="add", a=5, b=3)
     assert (answer.status_code, answer.json()["result"]) == (200, {"result": 8})
     assert "idempotent-replayed" not in answer.headers
 
 
 async def test_the_history_is_found_by_outcome_and_by_id(api: Api) -> None:
-    request_id = await api.initialize("python-divide", "result = 1 / params['by']")
+    session_id = await api.initialize("python-divide", "result = 1 / params['by']")
     for by in (1, 0, 1):
-        await api.execute(request_id, by=by)
-    path = f"/api/v1/sessions/{request_id}/executions"
+        await api.execute(session_id, by=by)
+    path = f"/api/v1/sessions/{session_id}/executions"
     (failed,) = (await api.client.get(f"{path}?outcome=failed")).json()["executions"]
     assert (failed["params"], failed["execution_count"]) == ({"by": 0}, 2)
     since = {"since": failed["started_at"]}
     assert len((await api.client.get(path, params=since)).json()["executions"]) == 2
     one = (await api.client.get(f"/api/v1/executions/{failed['execution_id']}")).json()
-    assert one == failed | {"request_id": request_id}
+    assert one == failed | {"request_id": session_id}
 
 
 async def test_neither_payloads_nor_answers_are_kept_where_that_is_wanted(database_url: str, data_dir: Path) -> None:
     settings = settings_for(database_url, data_dir, HISTORY="summary", IDEMPOTENCY="off")
     async with serving(create_controller(settings)) as api:
-        request_id = await api.initialize("python-secret", "print('secret')\nresult = params")
-        assert (await execute(api, request_id)).status_code == 400
-        await api.execute(request_id, secret=True)
-        (row,) = (await api.client.get(f"/api/v1/sessions/{request_id}/executions")).json()["executions"]
+        session_id = await api.initialize("python-secret", "print('secret')\nresult = params")
+        assert (await execute(api, session_id)).status_code == 400
+        await api.execute(session_id, secret=True)
+        (row,) = (await api.client.get(f"/api/v1/sessions/{session_id}/executions")).json()["executions"]
     assert (row["outcome"], row["execution_count"]) == ("succeeded", 1)
     assert row["execution_time_ms"] > 0
     assert [row[name] for name in ("params", "result", "error", "stdout", "stderr")] == [None] * 5

@@ -45,8 +45,8 @@ class Served:
     async def list(self, owner: str) -> httpx2.Response:
         return await self.api.client.get("/api/v1/sessions", headers=self.headers(owner))
 
-    async def execute(self, owner: str, request_id: str) -> httpx2.Response:
-        path = f"/api/v1/execute/{request_id}"
+    async def execute(self, owner: str, session_id: str) -> httpx2.Response:
+        path = f"/api/v1/execute/{session_id}"
         return await self.api.client.post(path, headers=self.headers(owner), json={})
 
 
@@ -162,14 +162,14 @@ async def test_executions_of_an_owner_are_limited_over_all_controllers(serve, da
     one, other = [await serve(MAX_CONCURRENT_PER_OWNER="1") for _ in range(2)]
     script = "import time\ntime.sleep(params.get('s', 0))"
     made = await one.initialize("alice", script, limits={"timeout_ms": 60_000})
-    request_id = made.json()["request_id"]
-    path = f"/api/v1/execute/{request_id}"
+    session_id = made.json()["request_id"]
+    path = f"/api/v1/execute/{session_id}"
     running = asyncio.create_task(
         one.api.client.post(path, headers=one.headers("alice"), json={"params": {"s": 4}}, timeout=60)
     )
     try:
         await until("it runs", lambda: opened(database_url))
-        refused = await one.execute("alice", request_id)
+        refused = await one.execute("alice", session_id)
         assert refused.json()["error"]["details"] == {
             "limit": "concurrent_calls",
             "allowed": 1,
@@ -179,13 +179,13 @@ async def test_executions_of_an_owner_are_limited_over_all_controllers(serve, da
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
 
         async def refused_there() -> bool:
-            return (await other.execute("alice", request_id)).status_code == 429
+            return (await other.execute("alice", session_id)).status_code == 429
 
         await until("a refusal at the other controller", refused_there)
     finally:
         assert (await running).status_code == 200
 
     async def executed() -> bool:
-        return (await other.execute("alice", request_id)).status_code == 200
+        return (await other.execute("alice", session_id)).status_code == 200
 
     await until("it ended", executed)

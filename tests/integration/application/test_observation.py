@@ -30,15 +30,15 @@ async def told(api: Api) -> dict[tuple[str, ...], float]:
 
 
 async def test_what_is_done_is_counted(api: Api) -> None:
-    request_id = await api.initialize("python-sum", "result = params['a'] + 1")
-    await api.execute(request_id, a=1)
-    await api.execute(request_id)
-    await api.session(request_id)
-    patched = await api.client.patch(f"/api/v1/sessions/{request_id}", json={"metadata": {"a": 1}})
+    session_id = await api.initialize("python-sum", "result = params['a'] + 1")
+    await api.execute(session_id, a=1)
+    await api.execute(session_id)
+    await api.session(session_id)
+    patched = await api.client.patch(f"/api/v1/sessions/{session_id}", json={"metadata": {"a": 1}})
     assert patched.status_code == 200
     assert (await api.session("01a2101f-9ff2-79ec-8000-000000000001")).status_code == 404
     for _ in range(2):
-        assert (await api.client.delete(f"/api/v1/sessions/{request_id}")).status_code == 204
+        assert (await api.client.delete(f"/api/v1/sessions/{session_id}")).status_code == 204
     for _ in range(2):
         keyed = {"Language-Title": "python-sum", "Idempotency-Key": "once"}
         again = await api.client.post("/api/v1/initialize", headers=keyed, json={"script_content": "result = 1"})
@@ -86,14 +86,14 @@ async def test_a_statement_that_fails_is_counted_by_its_class(empty_database_url
 
 
 async def test_a_line_tells_the_execution_and_the_time_in_the_database(api: Api) -> None:
-    request_id = await api.initialize("python-sum", "result = 1")
+    session_id = await api.initialize("python-sum", "result = 1")
     with structlog.testing.capture_logs() as lines:
-        executed = await api.execute(request_id)
-        failed = await api.client.post(f"/api/v1/execute/{request_id}", json={"params": {}}, headers=PARENT)
+        executed = await api.execute(session_id)
+        failed = await api.client.post(f"/api/v1/execute/{session_id}", json={"params": {}}, headers=PARENT)
     assert failed.status_code == 200
     first, second = (line for line in lines if line["event"] == "request")
     assert first["execution_id"] == executed.json()["execution_id"]
-    assert first["request_id"] == request_id
+    assert first["request_id"] == session_id
     assert 0 < first["db_ms"] < first["duration_ms"]
     assert second["trace_id"] == TRACE
 
@@ -111,9 +111,9 @@ async def test_a_request_its_waits_and_its_execution_are_spans_of_the_callers_tr
     controller = Controller(settings=settings_for(database_url, data_dir))
     controller.observation.tracing.override(OtelTracing(provider))
     async with serving(controller.application()) as api:
-        request_id = await api.initialize("python-sum", "result = 1")
+        session_id = await api.initialize("python-sum", "result = 1")
         exporter.clear()
-        await api.client.post(f"/api/v1/execute/{request_id}", json={"params": {}}, headers=PARENT)
+        await api.client.post(f"/api/v1/execute/{session_id}", json={"params": {}}, headers=PARENT)
         spans = {span.name: span for span in exporter.get_finished_spans()}
     request = spans["POST /api/v1/execute/{request_id}"]
     assert {"postgres begin", "execution", "postgres finish"} <= set(spans)

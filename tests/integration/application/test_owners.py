@@ -60,8 +60,8 @@ async def initialize(api: Api, script: str = "result = 1", **fields: Any) -> str
     return str(answer.json()["request_id"])
 
 
-async def execute(api: Api, request_id: str, **headers: str) -> httpx2.Response:
-    path = f"/api/v1/execute/{request_id}"
+async def execute(api: Api, session_id: str, **headers: str) -> httpx2.Response:
+    path = f"/api/v1/execute/{session_id}"
     return await api.client.post(path, headers={**ALICE, **headers}, json={"params": {}})
 
 
@@ -81,7 +81,7 @@ async def told(api: Api, operation: Route, ids: dict[str, str], headers: dict[st
 async def test_what_belongs_to_somebody_else_is_exactly_as_absent(guarded: Any, headers: dict[str, str]) -> None:
     api, operations = guarded
     live, closed, expired = [await initialize(api), await initialize(api), await initialize(api, ttl_seconds=1)]
-    ran = {request_id: (await execute(api, request_id)).json()["execution_id"] for request_id in (live, closed)}
+    ran = {session_id: (await execute(api, session_id)).json()["execution_id"] for session_id in (live, closed)}
     await api.client.delete(f"/api/v1/sessions/{closed}", headers=ALICE)
     async with asyncio.timeout(30):
         path = f"/api/v1/sessions/{expired}"
@@ -93,8 +93,8 @@ async def test_what_belongs_to_somebody_else_is_exactly_as_absent(guarded: Any, 
     for operation in of_things(operations):
         expected = await told(api, operation, absent, headers)
         assert expected[0] == 404
-        for request_id in (live, closed, expired):
-            foreign = {"request_id": request_id, "execution_id": ran.get(request_id, absent["execution_id"])}
+        for session_id in (live, closed, expired):
+            foreign = {"request_id": session_id, "execution_id": ran.get(session_id, absent["execution_id"])}
             assert await told(api, operation, foreign, headers) == expected, operation.name
     seen = await api.client.get(f"/api/v1/sessions/{live}", headers=ALICE)
     assert (seen.json()["execution_count"], seen.json()["context"], seen.json()["version"]) == (1, {}, 1)

@@ -69,28 +69,28 @@ async def test_a_script_that_does_not_parse_is_refused_with_its_place(api: Api) 
 
 
 async def test_a_failing_script_explains_itself_and_is_counted(api: Api) -> None:
-    request_id = await api.initialize("python-failing", "print('so far')\nresult = 1 / params['by']")
-    answer = await api.execute(request_id, by=0)
+    session_id = await api.initialize("python-failing", "print('so far')\nresult = 1 / params['by']")
+    answer = await api.execute(session_id, by=0)
     assert answer.status_code == 422
     error = answer.json()["error"]
     assert error["code"] == "SCRIPT_ERROR"
     assert error["details"]["name"] == "ZeroDivisionError"
     assert (error["details"]["line"], error["details"]["stdout"]) == (2, "so far\n")
-    assert (await api.session(request_id)).json()["execution_count"] == 1
+    assert (await api.session(session_id)).json()["execution_count"] == 1
 
 
 async def test_a_script_that_never_ends_is_ended(api: Api) -> None:
     limits = {"timeout_ms": 300}
-    request_id = await api.initialize("nodejs-endless", "while (true) {}", limits=limits)
-    answer = await api.execute(request_id)
+    session_id = await api.initialize("nodejs-endless", "while (true) {}", limits=limits)
+    answer = await api.execute(session_id)
     assert answer.status_code == 504
     assert answer.json()["error"]["code"] == "EXECUTION_TIMEOUT"
     assert answer.json()["error"]["details"]["limit"] == 300
 
 
 async def test_a_script_over_its_memory_is_ended(api: Api) -> None:
-    request_id = await api.initialize("python-greedy", "result = len(bytearray(10**9))")
-    answer = await api.execute(request_id)
+    session_id = await api.initialize("python-greedy", "result = len(bytearray(10**9))")
+    answer = await api.execute(session_id)
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "MEMORY_LIMIT")
 
 

@@ -16,53 +16,53 @@ COUNTING = "result = params.get('n', 0) + 1"
 
 
 async def test_twenty_executions_at_once_count_exactly_twenty(api: Api) -> None:
-    request_id = await api.initialize("python-counting", COUNTING)
-    answers = await asyncio.gather(*(api.execute(request_id, n=n) for n in range(20)))
+    session_id = await api.initialize("python-counting", COUNTING)
+    answers = await asyncio.gather(*(api.execute(session_id, n=n) for n in range(20)))
     assert sorted(answer.json()["result"] for answer in answers) == list(range(1, 21))
     assert sorted(answer.json()["execution_count"] for answer in answers) == list(range(1, 21))
-    assert (await api.session(request_id)).json()["execution_count"] == 20
-    history = await api.client.get(f"/api/v1/sessions/{request_id}/executions?limit=50")
+    assert (await api.session(session_id)).json()["execution_count"] == 20
+    history = await api.client.get(f"/api/v1/sessions/{session_id}/executions?limit=50")
     assert Counter(row["outcome"] for row in history.json()["executions"]) == {"succeeded": 20}
 
 
 async def test_sessions_survive_a_restart_with_exact_counts(database_url: str, data_dir: Path) -> None:
     settings = settings_for(database_url, data_dir)
     async with serving(create_controller(settings)) as api:
-        request_id = await api.initialize("nodejs-counting", "return event.params.n + 1;")
-        assert (await api.execute(request_id, n=1)).json()["execution_count"] == 1
+        session_id = await api.initialize("nodejs-counting", "return event.params.n + 1;")
+        assert (await api.execute(session_id, n=1)).json()["execution_count"] == 1
     async with serving(create_controller(settings)) as api:
-        answer = (await api.execute(request_id, n=2)).json()
+        answer = (await api.execute(session_id, n=2)).json()
     assert (answer["result"], answer["execution_count"]) == (3, 2)
 
 
 async def test_two_controllers_see_one_session(database_url: str, data_dir: Path) -> None:
     settings = settings_for(database_url, data_dir)
     async with serving(create_controller(settings)) as one, serving(create_controller(settings)) as other:
-        request_id = await one.initialize("python-counting", COUNTING)
-        assert (await other.session(request_id)).status_code == 200
-        executed = [(await api.execute(request_id)).json()["execution_count"] for api in (one, other, one)]
+        session_id = await one.initialize("python-counting", COUNTING)
+        assert (await other.session(session_id)).status_code == 200
+        executed = [(await api.execute(session_id)).json()["execution_count"] for api in (one, other, one)]
         assert executed == [1, 2, 3]
-        assert (await other.client.delete(f"/api/v1/sessions/{request_id}")).status_code == 204
-        gone = await one.execute(request_id)
+        assert (await other.client.delete(f"/api/v1/sessions/{session_id}")).status_code == 204
+        gone = await one.execute(session_id)
     assert (gone.status_code, gone.json()["error"]["code"]) == (410, "SESSION_CLOSED")
 
 
 async def test_patches_of_different_fields_at_once_both_survive(api: Api) -> None:
-    request_id = await api.initialize("python-counting", COUNTING)
-    path = f"/api/v1/sessions/{request_id}"
+    session_id = await api.initialize("python-counting", COUNTING)
+    path = f"/api/v1/sessions/{session_id}"
     answers = await asyncio.gather(
         api.client.patch(path, json={"context": {"a": 1}}), api.client.patch(path, json={"metadata": {"b": 2}})
     )
     assert [answer.status_code for answer in answers] == [200, 200]
-    session = (await api.session(request_id)).json()
+    session = (await api.session(session_id)).json()
     assert (session["context"], session["metadata"], session["version"]) == ({"a": 1}, {"b": 2}, 3)
 
 
 async def test_a_patched_context_holds_from_the_next_execution_on(api: Api) -> None:
-    request_id = await api.initialize("python-context", "result = context", context={"v": 1})
-    assert (await api.execute(request_id)).json()["result"] == {"v": 1}
-    await api.client.patch(f"/api/v1/sessions/{request_id}", json={"context": {"v": 2}})
-    assert (await api.execute(request_id)).json()["result"] == {"v": 2}
+    session_id = await api.initialize("python-context", "result = context", context={"v": 1})
+    assert (await api.execute(session_id)).json()["result"] == {"v": 1}
+    await api.client.patch(f"/api/v1/sessions/{session_id}", json={"context": {"v": 2}})
+    assert (await api.execute(session_id)).json()["result"] == {"v": 2}
 
 
 async def test_the_process_says_how_it_is(api: Api) -> None:

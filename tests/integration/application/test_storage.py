@@ -59,9 +59,9 @@ async def test_history_is_shortened_to_the_budget_and_health_says_so(database_ur
 
 async def test_a_budget_that_cannot_be_kept_is_told_with_what_to_do(database_url: str, data_dir: Path) -> None:
     async with serving(create_controller(settings_for(database_url, data_dir, STORAGE_MAX_GB="0.0001"))) as api:
-        request_id = await api.initialize("python-x", "result = 1")
+        session_id = await api.initialize("python-x", "result = 1")
         found = await storage_of(api)
-        assert (await api.session(request_id)).status_code == 200
+        assert (await api.session(session_id)).status_code == 200
     assert found["status"] == "degraded"
     assert "cannot be kept" in found["reason"]
 

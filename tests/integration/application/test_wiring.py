@@ -19,8 +19,8 @@ async def test_a_mapping_file_adds_spellings(database_url: str, data_dir: Path, 
     path.write_text('{"prefixes": {"py-": "python"}}')
     settings = settings_for(database_url, data_dir, RUNTIME_MAPPINGS_FILE=str(path))
     async with serving(create_controller(settings)) as api:
-        request_id = await api.initialize("py-sum", "result = 1")
-        assert (await api.session(request_id)).json()["language_title"] == "python-sum"
+        session_id = await api.initialize("py-sum", "result = 1")
+        assert (await api.session(session_id)).json()["language_title"] == "python-sum"
 
 
 def test_a_wrong_mapping_file_stops_the_start_and_is_named(database_url: str, data_dir: Path, tmp_path: Path) -> None:

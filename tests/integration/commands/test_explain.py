@@ -50,19 +50,19 @@ def told(found: Explanation, topic: str) -> list[str]:
     return [each.text for each in found.statements if each.topic == topic]
 
 
-async def keyed(api: Api, request_id: str, key: str) -> str:
+async def keyed(api: Api, session_id: str, key: str) -> str:
     answer = await api.client.post(
-        f"/api/v1/execute/{request_id}", headers={"Idempotency-Key": key}, json={"params": {}}
+        f"/api/v1/execute/{session_id}", headers={"Idempotency-Key": key}, json={"params": {}}
     )
     return str(answer.json()["execution_id"])
 
 
 async def test_the_life_of_a_session_by_the_command_itself(api: Api, run: Run) -> None:
-    request_id = await api.initialize("python-x", "result = 1", renewal="sliding", ttl_seconds=1000)
-    execution_id = await keyed(api, request_id, "order-1")
-    await api.execute(request_id)
-    await api.client.delete(f"/api/v1/sessions/{request_id}")
-    session = run("explain", request_id)
+    session_id = await api.initialize("python-x", "result = 1", renewal="sliding", ttl_seconds=1000)
+    execution_id = await keyed(api, session_id, "order-1")
+    await api.execute(session_id)
+    await api.client.delete(f"/api/v1/sessions/{session_id}")
+    session = run("explain", session_id)
     assert session.returncode == 0, session.stderr
     for said in (
         "The session was closed on ",
@@ -77,7 +77,7 @@ async def test_the_life_of_a_session_by_the_command_itself(api: Api, run: Run) -
     assert (document["id"], document["verdict"]) == (execution_id, "ended")
     texts = {each["topic"]: each["text"] for each in document["statements"]}
     assert texts["key"].startswith("It had the Idempotency-Key 'order-1'")
-    assert f"to the session {request_id}, which is closed" in texts["session"]
+    assert f"to the session {session_id}, which is closed" in texts["session"]
     assert abs(document["clock"]["offset_ms"]) < 1000
 
 
@@ -92,10 +92,10 @@ async def test_a_session_that_was_made_under_a_key_and_with_a_function(api: Api,
 
 
 async def test_a_session_whose_row_is_gone_is_proved_by_its_history(api: Api, settings: Settings, write: Write) -> None:
-    request_id = await api.initialize("python-x", "result = 1")
-    await api.execute(request_id)
-    write("DELETE FROM meta.sessions WHERE request_id = %(id)s", id=request_id)
-    found = await story(settings, request_id)
+    session_id = await api.initialize("python-x", "result = 1")
+    await api.execute(session_id)
+    write("DELETE FROM meta.sessions WHERE request_id = %(id)s", id=session_id)
+    found = await story(settings, session_id)
     assert found.verdict is ExplainedState.REMOVED
     assert "The history keeps 1 execution of it, of anonymous." in told(found, "executed")
 
@@ -103,17 +103,17 @@ async def test_a_session_whose_row_is_gone_is_proved_by_its_history(api: Api, se
 async def test_executions_that_are_open(settings: Settings, write: Write) -> None:
     # The service has gone before: its sweep would move the overdue one into the history.
     async with serving(create_controller(settings)) as api:
-        request_id = await api.initialize("python-x", "result = 1")
-    now = uuid7_time(UUID(request_id))
+        session_id = await api.initialize("python-x", "result = 1")
+    now = uuid7_time(UUID(session_id))
     running, overdue = uuid7_at(now, 1), uuid7_at(now, 2)
     for execution_id, deadline_at in ((running, now + timedelta(hours=1)), (overdue, now)):
         write(
             "INSERT INTO meta.open_executions VALUES (%(request_id)s, %(id)s, 'anonymous', 0, %(until)s)",
-            request_id=request_id,
+            session_id=session_id,
             id=execution_id,
             until=deadline_at,
         )
-    assert len(told(await story(settings, request_id), "open")) == 2
+    assert len(told(await story(settings, session_id), "open")) == 2
     assert (await story(settings, running)).verdict is ExplainedState.UNDER_WAY
     assert (await story(settings, overdue)).verdict is ExplainedState.UNKNOWN
 
@@ -152,6 +152,6 @@ async def test_a_function_of_which_nothing_is_left(api: Api, settings: Settings,
 
 
 async def test_reading_a_story_changes_nothing(api: Api, settings: Settings) -> None:
-    request_id = await api.initialize("python-x", "result = 1", renewal="sliding", ttl_seconds=1)
-    before = (await read(settings, request_id)).session
-    assert (await read(settings, request_id)).session == before
+    session_id = await api.initialize("python-x", "result = 1", renewal="sliding", ttl_seconds=1)
+    before = (await read(settings, session_id)).session
+    assert (await read(settings, session_id)).session == before

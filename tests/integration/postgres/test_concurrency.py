@@ -62,7 +62,7 @@ def storage(led, statements) -> Storage:
 def locked(database_url: str, session: Session) -> Iterator[None]:
     """Hold the session's row as somebody outside of the service might."""
     with psycopg.connect(database_url) as connection:
-        connection.execute("SELECT FROM meta.sessions WHERE request_id = %s FOR UPDATE", [session.key.request_id])
+        connection.execute("SELECT FROM meta.sessions WHERE request_id = %s FOR UPDATE", [session.key.session_id])
         yield
 
 

@@ -56,10 +56,10 @@ async def other_storage(database_url, statements, storage) -> AsyncIterator[Stor
     await gateway.close()
 
 
-def somebody_elses(connection, storage: Storage, request_id: UUID, answer: str | None = None) -> None:
+def somebody_elses(connection, storage: Storage, session_id: UUID, answer: str | None = None) -> None:
     """Let somebody else have the key."""
     now = storage.clock.now()
-    values = [request_id, "anonymous", KEY.value, KEY.payload_hash, now + timedelta(hours=1), now + KEPT_FOR, answer]
+    values = [session_id, "anonymous", KEY.value, KEY.payload_hash, now + timedelta(hours=1), now + KEPT_FOR, answer]
     connection.execute(INSERT, values)
 
 
@@ -105,7 +105,7 @@ async def test_a_call_that_waits_for_a_row_that_it_does_not_see_asks_again(stora
     session = await storage.add(renewal=Renewal.SLIDING)
     storage.clock.advance(timedelta(seconds=50))
     with psycopg.connect(database_url) as connection:
-        somebody_elses(connection, storage, session.key.request_id)
+        somebody_elses(connection, storage, session.key.session_id)
         begin = asyncio.create_task(storage.keyed.begin(storage.request(session.key), KEY))
         await eventually(lambda: _waits_for_a_lock(database_url))
     with pytest.raises(KeyInFlight):
@@ -117,7 +117,7 @@ async def test_a_call_that_waits_for_a_row_that_it_does_not_see_asks_again(stora
 async def test_a_call_that_waits_for_a_row_that_is_taken_back_has_the_key(storage, database_url):
     session = await storage.add()
     with psycopg.connect(database_url) as connection:
-        somebody_elses(connection, storage, session.key.request_id)
+        somebody_elses(connection, storage, session.key.session_id)
         begin = asyncio.create_task(storage.keyed.begin(storage.request(session.key), KEY))
         await eventually(lambda: _waits_for_a_lock(database_url))
         connection.rollback()
@@ -277,7 +277,7 @@ async def test_a_closed_repository_takes_nothing_more(storage):
 
 async def test_statements_by_key_use_an_index_whatever_the_size(storage, database_url, statements):
     session = await storage.add()
-    ids = {"request_ids": array_literals.uuids([session.key.request_id]), "owners": array_literals.texts(["anonymous"])}
+    ids = {"request_ids": array_literals.uuids([session.key.session_id]), "owners": array_literals.texts(["anonymous"])}
     keys = {**ids, "keys": array_literals.texts([KEY.value]), "execution_ids": ids["request_ids"]}
     begin = {"payload_hashes": "{00}", "slots": "{1}", "started_ats": "{2026-01-01}", "allowances": "{1 s}"}
     look = {"owners": ids["owners"], "keys": keys["keys"], "nows": "{2026-01-01}", "no_session": NO_SESSION}

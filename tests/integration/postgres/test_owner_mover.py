@@ -30,13 +30,13 @@ def mover(gateway: Gateway, statements: Statements, storage: Storage) -> Postgre
 def add_key(database_url: str, storage: Storage) -> Callable[..., None]:
     """Store a key of a call that has ended, or of one under way."""
 
-    def add(owner: Owner, key: str, request_id: UUID = NIL) -> None:
+    def add(owner: Owner, key: str, session_id: UUID = NIL) -> None:
         with psycopg.connect(database_url, autocommit=True) as connection:
             now = storage.clock.now()
             connection.execute(
                 "INSERT INTO meta.idempotency_keys (request_id, owner, key, payload_hash, winner, language_title,"
                 " deadline_at, expires_at, answer) VALUES (%s, %s, %s, %s, %s, 'python-x', %s, %s, '{}')",
-                [request_id, owner, key, b"x" * 32, storage.ids.new(now), now, now + timedelta(days=1)],
+                [session_id, owner, key, b"x" * 32, storage.ids.new(now), now, now + timedelta(days=1)],
             )
 
     return add
@@ -57,7 +57,7 @@ async def test_sessions_go_with_their_history_and_keys(mover, storage, add_key, 
     for session in (*mine, others):
         for _ in range(3):
             await storage.execute(session.key)
-        add_key(session.key.owner, "k", session.key.request_id)
+        add_key(session.key.owner, "k", session.key.session_id)
     add_key(ANONYMOUS, "i")
     assert await mover.count(ANONYMOUS) == {Belonging.SESSIONS: 5, Belonging.KEYS: 6, Belonging.HISTORY: 15}
     steps = await walked(mover)
@@ -68,7 +68,7 @@ async def test_sessions_go_with_their_history_and_keys(mover, storage, add_key, 
     assert await mover.count(ALICE) == {Belonging.SESSIONS: 5, Belonging.KEYS: 6, Belonging.HISTORY: 15}
     assert await mover.count(BOB) == {Belonging.SESSIONS: 1, Belonging.KEYS: 1, Belonging.HISTORY: 3}
     for session in mine:
-        key = SessionRef(ALICE, session.key.request_id)
+        key = SessionRef(ALICE, session.key.session_id)
         assert (await storage.sessions.get(key)).execution_count == 3
         assert len((await storage.executions.page(key, None, 10)).items) == 3
         assert await storage.execute(key) == 4
@@ -79,15 +79,15 @@ async def test_sessions_go_with_their_history_and_keys(mover, storage, add_key, 
 async def test_a_session_that_is_executing_stays_until_it_is_asked_for_again(mover, storage, add_key):
     busy, idle = await storage.add(), await storage.add()
     await storage.execute(busy.key)
-    add_key(ANONYMOUS, "k", busy.key.request_id)
+    add_key(ANONYMOUS, "k", busy.key.session_id)
     execution = (await storage.begin(busy.key)).execution
     await walked(mover)
     assert await mover.count(ANONYMOUS) == {Belonging.SESSIONS: 1, Belonging.KEYS: 1, Belonging.HISTORY: 1}
     assert await storage.executions.finish(storage.finished(execution)) == 2
     await walked(mover)
     assert await mover.count(ANONYMOUS) == dict.fromkeys(Belonging, 0)
-    assert (await storage.sessions.get(SessionRef(ALICE, busy.key.request_id))).execution_count == 2
-    assert (await storage.sessions.get(SessionRef(ALICE, idle.key.request_id))).key.owner == ALICE
+    assert (await storage.sessions.get(SessionRef(ALICE, busy.key.session_id))).execution_count == 2
+    assert (await storage.sessions.get(SessionRef(ALICE, idle.key.session_id))).key.owner == ALICE
 
 
 async def test_an_execution_that_nobody_ends_any_more_goes_along(mover, storage, database_url):
@@ -96,7 +96,7 @@ async def test_an_execution_that_nobody_ends_any_more_goes_along(mover, storage,
     storage.clock.advance(execution.deadline_at - storage.clock.now())
     await walked(mover)
     assert rows(database_url, "SELECT owner FROM meta.open_executions") == [("alice",)]
-    (row,) = (await storage.executions.page(SessionRef(ALICE, session.key.request_id), None, 5)).items
+    (row,) = (await storage.executions.page(SessionRef(ALICE, session.key.session_id), None, 5)).items
     assert row.execution_id == execution.execution_id
 
 

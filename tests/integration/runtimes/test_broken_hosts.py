@@ -145,4 +145,4 @@ async def test_checks_and_evictions_of_a_silent_host_end_in_time():
     async with raw_host(None) as (_, url), runner_of(url, check_timeout_s=0.1, evict_timeout_s=0.1) as runner:
         with pytest.raises(RuntimeUnavailable, match="in time"):
             await runner.check(Language.PYTHON, script_of("x"), ANONYMOUS)
-        await runner.evict(new_session().request_id)
+        await runner.evict(new_session().session_id)

@@ -136,7 +136,7 @@ async def test_an_ended_session_leaves_no_worker(opened):
         key = new_session()
         await report_of(runner, run_of("result = 1", key=key))
         pids = [process.launched.pid for process in runner._nursery._living]
-        await runner.evict(key.request_id)
+        await runner.evict(key.session_id)
         await until(lambda: not any(map(exists, pids)))
 
 

@@ -172,7 +172,7 @@ async def test_after_so_many_forks_there_is_a_new_room_and_the_old_one_ends_with
         assert (first.started, second.started) == (2, 1)
         assert (await report_of(runner, run_of("result = 1", key=keys[0]))).cold_start is False
         for key in keys:
-            await runner.evict(key.request_id)
+            await runner.evict(key.session_id)
         await until(lambda: rooms_of(runner) == [second])
 
 
@@ -221,7 +221,7 @@ async def test_starts_that_are_given_up_do_not_keep_a_room_whose_keeper_is_stuck
         key = new_session()
         await report_of(runner, run_of("result = 1", key=key))
         (room,) = rooms_of(runner)
-        await runner.evict(key.request_id)
+        await runner.evict(key.session_id)
         await until(lambda: not room._workers)
         runner._nursery.start_timeout_s = 0.2
         os.kill(room.keeper_pid, signal.SIGSTOP)

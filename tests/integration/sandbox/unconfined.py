@@ -108,7 +108,7 @@ class UnconfinedRunner(ScriptRunner):
     async def check(self, language: Language, script: Script, owner: Owner) -> bool:
         raise NotImplementedError
 
-    async def evict(self, request_id: UUID) -> None:
+    async def evict(self, session_id: UUID) -> None:
         """Nothing is kept."""
 
     async def health(self) -> Mapping[str, object]:

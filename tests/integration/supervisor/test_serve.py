@@ -36,8 +36,8 @@ def initialize(service, title, script):
     return answer.json()["request_id"]
 
 
-def execute(service, request_id, **params):
-    answer = httpx2.post(f"{service.url}/api/v1/execute/{request_id}", json={"params": params}, timeout=20)
+def execute(service, session_id, **params):
+    answer = httpx2.post(f"{service.url}/api/v1/execute/{session_id}", json={"params": params}, timeout=20)
     assert answer.status_code == 200, answer.text
     return answer.json()["result"], answer.json()["execution_count"]
 

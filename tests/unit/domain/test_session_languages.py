@@ -36,7 +36,7 @@ async def test_what_is_known_of_a_session_is_told_to_its_owner_alone() -> None:
     languages = SessionLanguages(storage.sessions)
     await languages.of(session.key)
     with pytest.raises(SessionNotFound):
-        await languages.of(SessionRef(BOB, session.key.request_id))
+        await languages.of(SessionRef(BOB, session.key.session_id))
     with pytest.raises(SessionNotFound):
         await languages.of(storage.new_session(ALICE).key)
 

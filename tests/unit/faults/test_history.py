@@ -38,9 +38,9 @@ class Told:
         self.calls = []
         self.call(INITIALIZE, Answer(200), mark=1)
 
-    def call(self, operation, answer, mark=None, lasting_s=0.1, request_id="s"):
+    def call(self, operation, answer, mark=None, lasting_s=0.1, session_id="s"):
         began_s = float(next(self._now_s))
-        self.calls.append(Call(operation, request_id, began_s, began_s + lasting_s, 2.0, answer, mark))
+        self.calls.append(Call(operation, session_id, began_s, began_s + lasting_s, 2.0, answer, mark))
         return self
 
     def execute(self, count, **more):
@@ -100,14 +100,14 @@ def test_a_lost_session_is_rejected():
 
 
 def test_a_session_that_nobody_asked_for_is_rejected():
-    told = Told().call(INITIALIZE, NOT_STORED, request_id=None)
+    told = Told().call(INITIALIZE, NOT_STORED, session_id=None)
     assert problems(told.calls, {"s": Stored(0, False, 1), "t": Stored(0, False, 1)}, 1.0, ERRORS) == [
         "2 sessions are stored, where at most 1 can be"
     ]
 
 
 def test_a_session_that_may_have_been_made_is_explained():
-    told = Told().call(INITIALIZE, MAYBE_STORED, request_id=None)
+    told = Told().call(INITIALIZE, MAYBE_STORED, session_id=None)
     assert problems(told.calls, {"s": Stored(0, False, 1), "t": Stored(0, False, 1)}, 1.0, ERRORS) == []
 
 

@@ -267,8 +267,8 @@ async def test_scripts_of_a_language_run_for_those_with_its_scope(guarded: Guard
 
 async def test_whose_language_is_not_allowed_learns_nothing_of_foreign_sessions(guarded: Guarded) -> None:
     made = await guarded.ask("POST", "/api/v1/initialize", EXECUTE, headers=TITLE, json={"script_content": SCRIPT})
-    request_id = made.json()["request_id"]
-    for path in (f"/api/v1/execute/{request_id}", f"/api/v1/execute/{request_id}/batch"):
+    session_id = made.json()["request_id"]
+    for path in (f"/api/v1/execute/{session_id}", f"/api/v1/execute/{session_id}/batch"):
         answer = await guarded.ask("POST", path, {Scope.EXECUTE_NODEJS}, "bob", json={"params": 1})
         assert error_of(answer, 404)["code"] == "SESSION_NOT_FOUND"
         assert (await guarded.ask("POST", path, {Scope.READ_FUNCTIONS}, "bob", json={})).status_code == 403
@@ -287,9 +287,9 @@ async def test_a_title_of_no_language_is_told_to_everybody_alike(guarded: Guarde
 
 async def test_an_admin_reads_lists_and_closes_across_owners_and_does_no_more(guarded: Guarded) -> None:
     made = await guarded.ask("POST", "/api/v1/initialize", EXECUTE, headers=TITLE, json={"script_content": SCRIPT})
-    request_id = made.json()["request_id"]
-    path = f"/api/v1/sessions/{request_id}"
-    ran = await guarded.ask("POST", f"/api/v1/execute/{request_id}", EXECUTE, json={"params": 1})
+    session_id = made.json()["request_id"]
+    path = f"/api/v1/sessions/{session_id}"
+    ran = await guarded.ask("POST", f"/api/v1/execute/{session_id}", EXECUTE, json={"params": 1})
     powerful = set(Scope)
     assert (await guarded.ask("GET", path, {Scope.ADMIN}, "root")).json()["user_id"] == "alice"
     script = await guarded.ask("GET", f"{path}?fields=script_content", {Scope.ADMIN}, "root")
@@ -299,7 +299,7 @@ async def test_an_admin_reads_lists_and_closes_across_owners_and_does_no_more(gu
     one = await guarded.ask("GET", f"/api/v1/executions/{ran.json()['execution_id']}", {Scope.ADMIN}, "root")
     assert one.status_code == 200
     assert (await guarded.ask("PATCH", path, powerful, "root", json={"context": {}})).status_code == 404
-    assert (await guarded.ask("POST", f"/api/v1/execute/{request_id}", powerful, "root", json={})).status_code == 404
+    assert (await guarded.ask("POST", f"/api/v1/execute/{session_id}", powerful, "root", json={})).status_code == 404
     assert (await guarded.ask("DELETE", path, {Scope.ADMIN}, "root")).status_code == 204
     assert (await guarded.ask("GET", path, ())).status_code == 410
 
@@ -372,8 +372,8 @@ async def test_health_is_told_in_every_state_of_who_asks(guarded: Guarded) -> No
 async def test_while_authentication_is_off_everybody_acts_as_anonymous_and_sees_the_details() -> None:
     world = World.of()
     async with world.client() as client:
-        request_id = await initialized(client)
-        seen = await client.get(f"/api/v1/sessions/{request_id}", headers={"Authorization": "Bearer whatever"})
+        session_id = await initialized(client)
+        seen = await client.get(f"/api/v1/sessions/{session_id}", headers={"Authorization": "Bearer whatever"})
         assert seen.json()["user_id"] == ANONYMOUS == ANYBODY.owner
         assert set((await client.get("/health")).json()) == {"status", "version", "draining", "components"}
         assert (await client.get("/api/v1/sessions?owner=*")).status_code == 403

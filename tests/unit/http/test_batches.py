@@ -28,26 +28,26 @@ def items(*params: Any, **more: Any) -> dict[str, Any]:
     return {"items": [{"params": each} for each in params], **more}
 
 
-async def execute(client, request_id: str, *params: Any, **more: Any) -> list[dict[str, Any]]:
-    return lines_of(await client.post(f"/api/v1/execute/{request_id}/batch", json=items(*params, **more)))
+async def execute(client, session_id: str, *params: Any, **more: Any) -> list[dict[str, Any]]:
+    return lines_of(await client.post(f"/api/v1/execute/{session_id}/batch", json=items(*params, **more)))
 
 
 async def test_each_item_has_its_line_with_what_execute_answers(client):
-    request_id = await initialized(client, script_content="print('hi')\nresult = 10 / params")
-    lines = await execute(client, request_id, 2, 5)
+    session_id = await initialized(client, script_content="print('hi')\nresult = 10 / params")
+    lines = await execute(client, session_id, 2, 5)
     assert [(line["index"], line["status"], line["result"]) for line in lines] == [(0, 200, 5), (1, 200, 2)]
-    single = (await client.post(f"/api/v1/execute/{request_id}", json={"params": 1})).json()
+    single = (await client.post(f"/api/v1/execute/{session_id}", json={"params": 1})).json()
     assert set(lines[0]) == {"index", "status", *single}
     assert list(lines[0])[:2] == ["index", "status"]
     assert [line["execution_count"] for line in lines] == [1, 2]
     assert lines[0]["stdout"] == "hi\n"
-    history = (await client.get(f"/api/v1/sessions/{request_id}/executions")).json()["executions"]
+    history = (await client.get(f"/api/v1/sessions/{session_id}/executions")).json()["executions"]
     assert {row["execution_id"] for row in history} >= {line["execution_id"] for line in lines}
 
 
 async def test_a_failing_item_is_told_and_the_others_run(client):
-    request_id = await initialized(client, script_content=DIVIDE)
-    lines = await execute(client, request_id, 1, 0, 2)
+    session_id = await initialized(client, script_content=DIVIDE)
+    lines = await execute(client, session_id, 1, 0, 2)
     assert [line["status"] for line in lines] == [200, 422, 200]
     assert set(lines[1]) == {"index", "status", "error"}
     assert lines[1]["error"]["code"] == "SCRIPT_ERROR"
@@ -55,15 +55,15 @@ async def test_a_failing_item_is_told_and_the_others_run(client):
 
 
 async def test_an_item_without_params_has_an_empty_object(client):
-    request_id = await initialized(client)
-    answer = await client.post(f"/api/v1/execute/{request_id}/batch", json={"items": [{}]})
+    session_id = await initialized(client)
+    answer = await client.post(f"/api/v1/execute/{session_id}/batch", json={"items": [{}]})
     assert lines_of(answer)[0]["result"] == {}
 
 
 async def test_several_run_at_once_where_that_is_asked_for(client, world):
-    request_id = await initialized(client, script_content=DIVIDE)
+    session_id = await initialized(client, script_content=DIVIDE)
     world.runner.hold()
-    call = asyncio.create_task(execute(client, request_id, 1, 2, 4, 5, parallel=3))
+    call = asyncio.create_task(execute(client, session_id, 1, 2, 4, 5, parallel=3))
     await until(lambda: world.runner.running == 3)
     world.runner.let_go()
     lines = await call
@@ -72,19 +72,19 @@ async def test_several_run_at_once_where_that_is_asked_for(client, world):
 
 
 async def test_output_that_is_no_unicode_is_replaced(client):
-    request_id = await initialized(client, script_content="print(chr(0xD800))\nresult = 1 / params")
-    lines = await execute(client, request_id, 1, 0)
+    session_id = await initialized(client, script_content="print(chr(0xD800))\nresult = 1 / params")
+    lines = await execute(client, session_id, 1, 0)
     assert [line["status"] for line in lines] == [200, 422]
     assert lines[0]["stdout"] == lines[1]["error"]["details"]["stdout"] == "?\n"
 
 
 async def test_a_line_break_in_a_result_does_not_break_its_line(client):
-    request_id = await initialized(client, script_content="result = 'a\\nb'")
-    assert (await execute(client, request_id, 1))[0]["result"] == "a\nb"
+    session_id = await initialized(client, script_content="result = 'a\\nb'")
+    assert (await execute(client, session_id, 1))[0]["result"] == "a\nb"
 
 
 async def test_a_result_that_a_runtime_writes_in_several_lines_is_one_line(client, world):
-    request_id = await initialized(client, script_content="result = params")
+    session_id = await initialized(client, script_content="result = params")
     execute_one = world.runner.execute
 
     async def execute_for_people(run, function):
@@ -92,7 +92,7 @@ async def test_a_result_that_a_runtime_writes_in_several_lines_is_one_line(clien
         return evolve(ended, result='{\r\n  "a": [\n    "b\\n"\n  ]\n}')
 
     world.runner.execute = execute_for_people
-    lines = await execute(client, request_id, 1, 2)
+    lines = await execute(client, session_id, 1, 2)
     assert [line["result"] for line in lines] == [{"a": ["b\n"]}] * 2
 
 
@@ -101,22 +101,22 @@ async def test_before_anything_runs_a_session_that_does_not_live_is_a_plain_answ
     closed, expired = await initialized(client), await initialized(client, ttl_seconds=1)
     await client.delete(f"/api/v1/sessions/{closed}")
     world.clock.advance(world.clock.now().resolution * 2_000_000)
-    for request_id, status, code in (
+    for session_id, status, code in (
         (absent, 404, "SESSION_NOT_FOUND"),
         (closed, 410, "SESSION_CLOSED"),
         (expired, 410, "SESSION_EXPIRED"),
     ):
-        answer = await client.post(f"/api/v1/execute/{request_id}/batch", json=items(1))
+        answer = await client.post(f"/api/v1/execute/{session_id}/batch", json=items(1))
         assert error_of(answer, status)["code"] == code
     assert not world.runner.ran
 
 
 async def test_a_session_that_is_closed_meanwhile_is_told_item_by_item(client, world):
-    request_id = await initialized(client, script_content=DIVIDE)
+    session_id = await initialized(client, script_content=DIVIDE)
     world.runner.hold()
-    call = asyncio.create_task(execute(client, request_id, 1, 2))
+    call = asyncio.create_task(execute(client, session_id, 1, 2))
     await until(lambda: world.runner.running)
-    await client.delete(f"/api/v1/sessions/{request_id}")
+    await client.delete(f"/api/v1/sessions/{session_id}")
     world.runner.let_go()
     lines = await call
     assert [line["status"] for line in lines] == [200, 410]
@@ -124,9 +124,9 @@ async def test_a_session_that_is_closed_meanwhile_is_told_item_by_item(client, w
 
 
 async def test_an_idempotency_key_is_refused(client):
-    request_id = await initialized(client)
+    session_id = await initialized(client)
     headers = {"Idempotency-Key": "once"}
-    answer = await client.post(f"/api/v1/execute/{request_id}/batch", json=items(1), headers=headers)
+    answer = await client.post(f"/api/v1/execute/{session_id}/batch", json=items(1), headers=headers)
     assert "/headers/Idempotency-Key" in problems_of(answer)
 
 
@@ -146,34 +146,34 @@ async def test_an_idempotency_key_is_refused(client):
     ],
 )
 async def test_a_batch_that_is_not_one_is_refused_with_the_place(client, world, body, pointer):
-    request_id = await initialized(client)
+    session_id = await initialized(client)
     content = json.dumps(body).encode()
     answer = await client.post(
-        f"/api/v1/execute/{request_id}/batch", content=content, headers={"content-type": "application/json"}
+        f"/api/v1/execute/{session_id}/batch", content=content, headers={"content-type": "application/json"}
     )
     assert list(problems_of(answer)) == [pointer]
     assert not world.runner.ran
 
 
 async def test_params_that_come_twice_in_an_item_are_refused(client):
-    request_id = await initialized(client)
+    session_id = await initialized(client)
     content = b'{"items": [{"params": 1}, {"params": 1, "params": 2}]}'
     headers = {"content-type": "application/json"}
-    answer = await client.post(f"/api/v1/execute/{request_id}/batch", content=content, headers=headers)
+    answer = await client.post(f"/api/v1/execute/{session_id}/batch", content=content, headers=headers)
     assert problems_of(answer) == {"/items/1/params": "is given more than once"}
 
 
 async def test_all_items_that_are_wrong_are_told_up_to_a_hundred(client):
-    request_id = await initialized(client)
-    answer = await client.post(f"/api/v1/execute/{request_id}/batch", json={"items": [{}, *[{"x": 1}] * 200]})
+    session_id = await initialized(client)
+    answer = await client.post(f"/api/v1/execute/{session_id}/batch", json={"items": [{}, *[{"x": 1}] * 200]})
     found = problems_of(answer)
     assert len(found) == 100
     assert "/items/1/x" in found
 
 
 async def test_the_params_of_an_item_are_bounded_like_those_of_a_call(client):
-    request_id = await initialized(client)
-    answer = await client.post(f"/api/v1/execute/{request_id}/batch", json=items(1, "x" * OPTIONS.params_size_max))
+    session_id = await initialized(client)
+    answer = await client.post(f"/api/v1/execute/{session_id}/batch", json=items(1, "x" * OPTIONS.params_size_max))
     error = error_of(answer, 413)
     assert error["details"]["pointer"] == "/items/1/params"
 
@@ -181,19 +181,19 @@ async def test_the_params_of_an_item_are_bounded_like_those_of_a_call(client):
 async def test_the_whole_is_bounded(log_lines):
     world = World.of(evolve(OPTIONS, batch_size_max=1000))
     async with world.client() as client:
-        request_id = await initialized(client)
-        answer = await client.post(f"/api/v1/execute/{request_id}/batch", json=items(*["x" * 100] * 20))
+        session_id = await initialized(client)
+        answer = await client.post(f"/api/v1/execute/{session_id}/batch", json=items(*["x" * 100] * 20))
     assert error_of(answer, 413)["details"]["limit"] == 1000
 
 
 async def test_a_large_batch_is_read_whole(client):
-    request_id = await initialized(client, script_content="result = len(params)")
-    lines = await execute(client, request_id, *["é" * 400] * 200)
+    session_id = await initialized(client, script_content="result = len(params)")
+    lines = await execute(client, session_id, *["é" * 400] * 200)
     assert [line["result"] for line in lines] == [400] * 200
 
 
 async def test_a_bug_is_told_with_an_id_and_the_others_run(client, world, log_lines):
-    request_id = await initialized(client, script_content=DIVIDE)
+    session_id = await initialized(client, script_content=DIVIDE)
     acquire, failures = world.runner.acquire, [KeyError("a bug")]
 
     async def fail_once(run):
@@ -202,7 +202,7 @@ async def test_a_bug_is_told_with_an_id_and_the_others_run(client, world, log_li
         return await acquire(run)
 
     world.runner.acquire = fail_once
-    lines = await execute(client, request_id, 1, 2)
+    lines = await execute(client, session_id, 1, 2)
     assert [line["status"] for line in lines] == [500, 200]
     error = lines[0]["error"]
     assert error["code"] == "INTERNAL_ERROR"
@@ -234,15 +234,15 @@ class Streaming(Exchange):
         return self.sent[-1]["type"] == "http.response.body" and not self.sent[-1].get("more_body")
 
 
-def streaming(world: World, request_id: str, *params: Any, **options: Any) -> Streaming:
+def streaming(world: World, session_id: str, *params: Any, **options: Any) -> Streaming:
     body = json.dumps(items(*params)).encode()
-    path = f"/api/v1/execute/{request_id}/batch"
+    path = f"/api/v1/execute/{session_id}/batch"
     return Streaming(world.app, "POST", path, headers=[JSON], messages=chunks(body), **options)
 
 
 async def test_a_line_is_sent_as_soon_as_its_item_has_ended(client, world):
-    request_id = await initialized(client, script_content=DIVIDE)
-    exchange = streaming(world, request_id, 1, 2, after_first=world.runner.hold)
+    session_id = await initialized(client, script_content=DIVIDE)
+    exchange = streaming(world, session_id, 1, 2, after_first=world.runner.hold)
     running = asyncio.create_task(exchange.run())
     await until(lambda: world.runner.running and exchange.lines)
     assert [line["index"] for line in exchange.lines] == [0]
@@ -253,9 +253,9 @@ async def test_a_line_is_sent_as_soon_as_its_item_has_ended(client, world):
 
 
 async def test_a_client_that_hangs_up_ends_the_rest_and_what_runs_is_recorded(client, world, log_lines):
-    request_id = await initialized(client, script_content=DIVIDE)
+    session_id = await initialized(client, script_content=DIVIDE)
     world.runner.hold()
-    exchange = streaming(world, request_id, 1, 2, 4)
+    exchange = streaming(world, session_id, 1, 2, 4)
     running = asyncio.create_task(exchange.run())
     await until(lambda: world.runner.running)
     exchange.hang_up()
@@ -270,8 +270,8 @@ async def test_a_client_that_hangs_up_ends_the_rest_and_what_runs_is_recorded(cl
 async def test_a_client_that_does_not_read_is_dropped_and_the_rest_is_not_begun(log_lines):
     world = World.of(evolve(OPTIONS, stall_s=0.05))
     async with world.client() as client:
-        request_id = await initialized(client, script_content=DIVIDE)
-        exchange = streaming(world, request_id, 1, 2, 4, 5, reads=2)
+        session_id = await initialized(client, script_content=DIVIDE)
+        exchange = streaming(world, session_id, 1, 2, 4, 5, reads=2)
         await exchange.run()
     assert await world.tasks.drain(5) == 0
     assert [line["index"] for line in exchange.lines] == [0]
@@ -283,25 +283,25 @@ async def test_a_client_that_does_not_read_is_dropped_and_the_rest_is_not_begun(
 async def test_so_many_batches_are_held_at_once_and_each_gives_its_place_back(log_lines):
     world = World.of(evolve(OPTIONS, batches_max=1))
     async with world.client() as client:
-        request_id = await initialized(client, script_content=DIVIDE)
+        session_id = await initialized(client, script_content=DIVIDE)
         world.runner.hold()
-        first = streaming(world, request_id, 1, 2)
+        first = streaming(world, session_id, 1, 2)
         running = asyncio.create_task(first.run())
         await until(lambda: world.runner.running)
-        answer = await client.post(f"/api/v1/execute/{request_id}/batch", json=items(1))
+        answer = await client.post(f"/api/v1/execute/{session_id}/batch", json=items(1))
         assert error_of(answer, 503)["code"] == "OVERLOADED"
         first.hang_up()
         await running
         world.runner.let_go()
-        refused = await client.post(f"/api/v1/execute/{request_id}/batch", json={})
+        refused = await client.post(f"/api/v1/execute/{session_id}/batch", json={})
         assert "/items" in problems_of(refused)
-        assert len(await execute(client, request_id, 1, 2)) == 2
+        assert len(await execute(client, session_id, 1, 2)) == 2
 
 
 async def test_a_server_that_drains_ends_what_runs_and_refuses_the_rest(client, world):
-    request_id = await initialized(client, script_content=DIVIDE)
+    session_id = await initialized(client, script_content=DIVIDE)
     world.runner.hold()
-    call = asyncio.create_task(execute(client, request_id, 1, 2, 4))
+    call = asyncio.create_task(execute(client, session_id, 1, 2, 4))
     await until(lambda: world.runner.running)
     draining = asyncio.create_task(world.app.drain(5))
     await asyncio.sleep(0)
@@ -325,8 +325,8 @@ async def test_a_batch_is_charged_by_its_items_before_anything_runs(log_lines):
 
     world = World.of(hooks=Hooks(charge=charge))
     async with world.client() as client:
-        request_id = await initialized(client)
-        answer = await client.post(f"/api/v1/execute/{request_id}/batch", json=items(1, 2, 3))
+        session_id = await initialized(client)
+        answer = await client.post(f"/api/v1/execute/{session_id}/batch", json=items(1, 2, 3))
     assert error_of(answer, 429)["code"] == "RATE_LIMITED"
     assert charged == [3]
     assert not world.runner.ran

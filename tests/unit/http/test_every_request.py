@@ -81,9 +81,9 @@ async def test_a_bad_id_is_replaced(client, identifier):
 
 
 async def test_each_request_leaves_one_line_without_payloads(client, log_lines):
-    request_id = await initialized(client, context={"secret": "swordfish"})
+    session_id = await initialized(client, context={"secret": "swordfish"})
     log_lines.clear()
-    await client.get(f"/api/v1/sessions/{request_id}?fields=context", headers={"X-Request-ID": "mine"})
+    await client.get(f"/api/v1/sessions/{session_id}?fields=context", headers={"X-Request-ID": "mine"})
     await client.get("/nowhere/swordfish")
     found, lost = log_lines
     assert found.pop("duration_ms") >= 0
@@ -94,7 +94,7 @@ async def test_each_request_leaves_one_line_without_payloads(client, log_lines):
         "log_level": "info",
         "logger": "http.access",
         "x_request_id": "mine",
-        "request_id": request_id,
+        "request_id": session_id,
         "method": "GET",
         "route": "/api/v1/sessions/{request_id}",
         "status": 200,
@@ -113,13 +113,13 @@ async def test_no_line_is_made_above_the_level(log_lines):
 
 
 async def test_a_bug_is_500_with_an_id_that_is_in_the_log(client, world, log_lines):
-    request_id = await initialized(client)
+    session_id = await initialized(client)
     world.store.failure = RuntimeError("the password is swordfish")
-    answer = await client.get(f"/api/v1/sessions/{request_id}", headers={"X-Request-ID": "mine"})
+    answer = await client.get(f"/api/v1/sessions/{session_id}", headers={"X-Request-ID": "mine"})
     error = error_of(answer, 500)
     assert error["code"] == "INTERNAL_ERROR"
     assert "swordfish" not in answer.text
-    assert answer.json()["request_id"] == request_id
+    assert answer.json()["request_id"] == session_id
     line = next(line for line in log_lines if line["event"] == "internal error")
     assert (line["error_id"], line["x_request_id"]) == (error["details"]["error_id"], "mine")
     assert line["exc_info"]

@@ -12,14 +12,14 @@ JSON = (b"content-type", b"application/json")
 
 async def test_execute_answers_with_every_field_of_the_contract(client):
     script = "import sys\nprint('hi')\nprint('oh', file=sys.stderr)\nresult = {'sum': params['a'] + params['b']}"
-    request_id = await initialized(client, script_content=script)
-    answer = await client.post(f"/api/v1/execute/{request_id}", json={"params": {"a": 5, "b": 3}})
+    session_id = await initialized(client, script_content=script)
+    answer = await client.post(f"/api/v1/execute/{session_id}", json={"params": {"a": 5, "b": 3}})
     assert answer.status_code == 200
     body = answer.json()
     figures = {name: body.pop(name) for name in ("execution_id", "execution_time_ms", "cpu_time_ms", "queue_time_ms")}
     assert None not in figures.values()
     assert body == {
-        "request_id": request_id,
+        "request_id": session_id,
         "language_title": "python-adder",
         "result": {"sum": 8},
         "memory_usage_bytes": None,
@@ -32,40 +32,40 @@ async def test_execute_answers_with_every_field_of_the_contract(client):
 
 @pytest.mark.parametrize("value", [None, True, 0, -1.5, "text", [], [1, {"a": None}], {}, "\N{GRINNING FACE}"])
 async def test_params_may_be_any_json(client, value):
-    request_id = await initialized(client)
-    answer = await client.post(f"/api/v1/execute/{request_id}", json={"params": value})
+    session_id = await initialized(client)
+    answer = await client.post(f"/api/v1/execute/{session_id}", json={"params": value})
     assert answer.json()["result"] == value
 
 
 @pytest.mark.parametrize("body", [None, b"{}"])
 async def test_params_are_an_empty_object_by_default(client, body):
-    request_id = await initialized(client)
+    session_id = await initialized(client)
     headers = {"Content-Type": "application/json"} if body else {}
-    answer = await client.post(f"/api/v1/execute/{request_id}", content=body, headers=headers)
+    answer = await client.post(f"/api/v1/execute/{session_id}", content=body, headers=headers)
     assert answer.json()["result"] == {}
 
 
 async def test_concurrent_executions_get_a_count_each(client):
-    request_id = await initialized(client)
-    calls = [client.post(f"/api/v1/execute/{request_id}") for _ in range(4)]
+    session_id = await initialized(client)
+    calls = [client.post(f"/api/v1/execute/{session_id}") for _ in range(4)]
     counts = [answer.json()["execution_count"] for answer in await asyncio.gather(*calls)]
     assert sorted(counts) == [1, 2, 3, 4]
 
 
 async def test_a_script_that_fails_is_422_and_explains_itself(client):
-    request_id = await initialized(client, script_content="print('so far')\nx = 1\nresult = x / 0")
-    answer = await client.post(f"/api/v1/execute/{request_id}")
+    session_id = await initialized(client, script_content="print('so far')\nx = 1\nresult = x / 0")
+    answer = await client.post(f"/api/v1/execute/{session_id}")
     error = error_of(answer, 422)
     details = error["details"]
     assert error["code"] == "SCRIPT_ERROR"
     assert (details["name"], details["line"], details["stdout"]) == ("ZeroDivisionError", 3, "so far\n")
     assert details["execution_count"] == 1
-    assert answer.json()["request_id"] == request_id
+    assert answer.json()["request_id"] == session_id
 
 
 async def test_a_result_that_is_no_json_is_422(client):
-    request_id = await initialized(client, script_content="result = {1, 2}")
-    error = error_of(await client.post(f"/api/v1/execute/{request_id}"), 422)
+    session_id = await initialized(client, script_content="result = {1, 2}")
+    error = error_of(await client.post(f"/api/v1/execute/{session_id}"), 422)
     assert error["code"] == "RESULT_NOT_SERIALIZABLE"
 
 
@@ -74,17 +74,17 @@ async def test_a_result_that_is_no_json_is_422(client):
     [("print(chr(0xD800), 'é')", 200), ("print(chr(0xDC00), 'é')\nraise ValueError(chr(0xD800))", 422)],
 )
 async def test_output_that_is_no_unicode_is_replaced(client, script, status):
-    request_id = await initialized(client, script_content=script)
-    answer = await client.post(f"/api/v1/execute/{request_id}")
+    session_id = await initialized(client, script_content=script)
+    answer = await client.post(f"/api/v1/execute/{session_id}")
     body = answer.json()
     assert answer.status_code == status
     assert (body if status == 200 else body["error"]["details"])["stdout"] == "? é\n"
 
 
 async def test_an_execution_whose_end_is_unknown_says_that_it_may_have_run(client, world):
-    request_id = await initialized(client)
+    session_id = await initialized(client)
     world.runner.unknown_next = "the runtime hung up"
-    answer = await client.post(f"/api/v1/execute/{request_id}")
+    answer = await client.post(f"/api/v1/execute/{session_id}")
     error = error_of(answer, 503)
     assert error["code"] == "RUNTIME_UNAVAILABLE"
     assert (error["details"]["stored"], error["details"]["executed"]) == ("unknown", "unknown")
@@ -92,17 +92,17 @@ async def test_an_execution_whose_end_is_unknown_says_that_it_may_have_run(clien
 
 
 async def test_a_runtime_that_is_away_is_503_and_may_be_asked_again(client, world):
-    request_id = await initialized(client)
+    session_id = await initialized(client)
     world.runner.unavailable = "wait"
-    answer = await client.post(f"/api/v1/execute/{request_id}")
+    answer = await client.post(f"/api/v1/execute/{session_id}")
     assert error_of(answer, 503)["details"] == {"stored": "no", "executed": "no", "retry_after_ms": 1000}
     assert answer.headers["retry-after"] == "1"
 
 
 async def test_an_execution_that_could_not_be_recorded_brings_its_result_along(client, world):
-    request_id = await initialized(client)
+    session_id = await initialized(client)
     world.runner.hold()
-    call = asyncio.create_task(client.post(f"/api/v1/execute/{request_id}", json={"params": {"deep": [1, "x"]}}))
+    call = asyncio.create_task(client.post(f"/api/v1/execute/{session_id}", json={"params": {"deep": [1, "x"]}}))
     await until(lambda: world.runner.running)
     world.store.failure = StorageUnavailable()
     world.runner.let_go()
@@ -115,9 +115,9 @@ async def test_an_execution_that_could_not_be_recorded_brings_its_result_along(c
 
 
 async def test_too_many_executions_are_refused(client, world):
-    request_id = await initialized(client)
+    session_id = await initialized(client)
     world.executions_inside.taken = 4
-    answer = await client.post(f"/api/v1/execute/{request_id}")
+    answer = await client.post(f"/api/v1/execute/{session_id}")
     assert error_of(answer, 503)["code"] == "OVERLOADED"
     assert answer.headers["retry-after"] == "1"
 
@@ -132,9 +132,9 @@ async def test_too_many_executions_are_refused(client, world):
     ],
 )
 async def test_params_that_are_wrong_alone_have_their_own_code(client, params, pointer):
-    request_id = await initialized(client)
+    session_id = await initialized(client)
     answer = await client.post(
-        f"/api/v1/execute/{request_id}",
+        f"/api/v1/execute/{session_id}",
         content=f'{{"params": {params}}}',
         headers={"Content-Type": "application/json"},
     )
@@ -142,20 +142,20 @@ async def test_params_that_are_wrong_alone_have_their_own_code(client, params, p
 
 
 async def test_params_over_their_size_are_413(client):
-    request_id = await initialized(client)
-    answer = await client.post(f"/api/v1/execute/{request_id}", json={"params": "x" * 1000})
+    session_id = await initialized(client)
+    answer = await client.post(f"/api/v1/execute/{session_id}", json={"params": "x" * 1000})
     error = error_of(answer, 413)
     assert error["code"] == "PAYLOAD_TOO_LARGE"
     assert error["details"] == {"pointer": "/params", "limit": 1000, "observed": 1002}
 
 
 async def test_a_client_that_hangs_up_while_queued_is_withdrawn(client, world):
-    request_id = await initialized(client)
+    session_id = await initialized(client)
     world.runner.hold()
-    running = [asyncio.create_task(client.post(f"/api/v1/execute/{request_id}")) for _ in range(4)]
+    running = [asyncio.create_task(client.post(f"/api/v1/execute/{session_id}")) for _ in range(4)]
     await until(lambda: world.runner.running == 4)
     world.executions_inside.taken = 0
-    exchange = Exchange(world.app, "POST", f"/api/v1/execute/{request_id}", messages=chunks(b""))
+    exchange = Exchange(world.app, "POST", f"/api/v1/execute/{session_id}", messages=chunks(b""))
     call = asyncio.create_task(exchange.run())
     await until(lambda: world.runner.queued == 1)
     exchange.hang_up()
@@ -167,9 +167,9 @@ async def test_a_client_that_hangs_up_while_queued_is_withdrawn(client, world):
 
 
 async def test_a_client_that_hangs_up_while_the_script_runs_lets_it_end(client, world, log_lines):
-    request_id = await initialized(client)
+    session_id = await initialized(client)
     world.runner.hold()
-    exchange = Exchange(world.app, "POST", f"/api/v1/execute/{request_id}", messages=chunks(b""))
+    exchange = Exchange(world.app, "POST", f"/api/v1/execute/{session_id}", messages=chunks(b""))
     call = asyncio.create_task(exchange.run())
     await until(lambda: world.runner.running == 1)
     exchange.hang_up()
@@ -180,9 +180,9 @@ async def test_a_client_that_hangs_up_while_the_script_runs_lets_it_end(client, 
 
 
 async def test_a_call_that_the_server_cancels_stays_cancelled(client, world):
-    request_id = await initialized(client)
+    session_id = await initialized(client)
     world.runner.hold()
-    exchange = Exchange(world.app, "POST", f"/api/v1/execute/{request_id}", messages=chunks(b""))
+    exchange = Exchange(world.app, "POST", f"/api/v1/execute/{session_id}", messages=chunks(b""))
     call = asyncio.create_task(exchange.run())
     await until(lambda: world.runner.running == 1)
     call.cancel()
@@ -193,9 +193,9 @@ async def test_a_call_that_the_server_cancels_stays_cancelled(client, world):
 
 
 async def test_what_comes_after_the_body_does_not_end_the_call(client, world):
-    request_id = await initialized(client)
+    session_id = await initialized(client)
     messages = [*chunks(b"{}"), *chunks(b"")]
-    exchange = Exchange(world.app, "POST", f"/api/v1/execute/{request_id}", [JSON], messages)
+    exchange = Exchange(world.app, "POST", f"/api/v1/execute/{session_id}", [JSON], messages)
     world.runner.hold()
     call = asyncio.create_task(exchange.run())
     await until(lambda: exchange.received == 2)

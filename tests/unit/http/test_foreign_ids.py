@@ -60,10 +60,10 @@ async def test_a_list_goes_on_after_any_id(client, world, identifier, status):
 
 @pytest.mark.parametrize("identifier", EXTREMES, ids=str)
 async def test_a_history_goes_on_after_any_id(client, identifier):
-    request_id = await initialized(client)
-    ran = (await client.post(f"/api/v1/execute/{request_id}", json={"params": 1})).json()["execution_id"]
-    cursor = write_cursor(ExecutionCursor(UUID(request_id), identifier, None, None))
-    answer = await client.get(f"/api/v1/sessions/{request_id}/executions?cursor={cursor}")
+    session_id = await initialized(client)
+    ran = (await client.post(f"/api/v1/execute/{session_id}", json={"params": 1})).json()["execution_id"]
+    cursor = write_cursor(ExecutionCursor(UUID(session_id), identifier, None, None))
+    answer = await client.get(f"/api/v1/sessions/{session_id}/executions?cursor={cursor}")
     assert answer.status_code == 200
     shown = [each["execution_id"] for each in answer.json()["executions"]]
     assert shown == ([ran] if UUID(ran) < identifier else [])

@@ -12,18 +12,18 @@ RUN = "01a2101f-a3da-7b64-8000-000000000002"
 
 
 @pytest.fixture
-async def request_id(client, world):
+async def session_id(client, world):
     """A session with five executions, one a minute: those by 0 failed."""
-    request_id = await initialized(client, script_content=SCRIPT)
+    session_id = await initialized(client, script_content=SCRIPT)
     for by in (1, 0, 1, 0, 1):
-        await client.post(f"/api/v1/execute/{request_id}", json={"params": {"by": by}})
+        await client.post(f"/api/v1/execute/{session_id}", json={"params": {"by": by}})
         world.clock.advance(timedelta(minutes=1))
-    return request_id
+    return session_id
 
 
-async def minutes(client, request_id, query):
+async def minutes(client, session_id, query):
     """Return in which minutes the executions of all pages began."""
-    url, found = f"/api/v1/sessions/{request_id}/executions?{query}", []
+    url, found = f"/api/v1/sessions/{session_id}/executions?{query}", []
     while url:
         answer = await client.get(url)
         assert answer.status_code == 200, answer.text
@@ -45,62 +45,62 @@ async def minutes(client, request_id, query):
         ("since=9999-12-31T23:59:59Z", []),
     ],
 )
-async def test_a_history_shows_what_is_asked_for(client, request_id, query, shown):
-    assert await minutes(client, request_id, query) == shown
+async def test_a_history_shows_what_is_asked_for(client, session_id, query, shown):
+    assert await minutes(client, session_id, query) == shown
 
 
-async def test_a_cursor_brings_the_filters_along(client, request_id):
-    first = await client.get(f"/api/v1/sessions/{request_id}/executions?outcome=succeeded&limit=2")
+async def test_a_cursor_brings_the_filters_along(client, session_id):
+    first = await client.get(f"/api/v1/sessions/{session_id}/executions?outcome=succeeded&limit=2")
     cursor = first.json()["next_cursor"]
     for query in ("", "&outcome=succeeded"):
-        assert await minutes(client, request_id, f"cursor={cursor}{query}") == ["04"]
+        assert await minutes(client, session_id, f"cursor={cursor}{query}") == ["04"]
     for query, pointer in (("outcome=failed", "/query/outcome"), ("since=2026-01-01T00:00:00Z", "/query/since")):
-        answer = await client.get(f"/api/v1/sessions/{request_id}/executions?cursor={cursor}&{query}")
+        answer = await client.get(f"/api/v1/sessions/{session_id}/executions?cursor={cursor}&{query}")
         assert set(problems_of(answer)) == {pointer}
 
 
-async def test_the_instant_of_a_cursor_is_compared_as_an_instant(client, request_id):
-    path = f"/api/v1/sessions/{request_id}/executions"
+async def test_the_instant_of_a_cursor_is_compared_as_an_instant(client, session_id):
+    path = f"/api/v1/sessions/{session_id}/executions"
     first = await client.get(f"{path}?since=2026-01-02T03:05:00Z&limit=2")
     cursor = first.json()["next_cursor"]
-    assert await minutes(client, request_id, f"cursor={cursor}&since=2026-01-02T04:05:00.000%2B01:00") == ["06", "05"]
+    assert await minutes(client, session_id, f"cursor={cursor}&since=2026-01-02T04:05:00.000%2B01:00") == ["06", "05"]
 
 
 @pytest.mark.parametrize(
     "since", ["yesterday", "2026-01-02", "2026-01-02T03:04:05", "2026-01-02T03:04:05 02:00", "", "1"]
 )
-async def test_an_instant_that_is_none_is_refused(client, request_id, since):
-    answer = await client.get(f"/api/v1/sessions/{request_id}/executions", params={"since": since, "outcome": "lost"})
+async def test_an_instant_that_is_none_is_refused(client, session_id, since):
+    answer = await client.get(f"/api/v1/sessions/{session_id}/executions", params={"since": since, "outcome": "lost"})
     assert set(problems_of(answer)) == {"/query/since", "/query/outcome"}
 
 
-async def test_one_execution_is_read_by_its_id(client, request_id):
-    (newest,) = (await client.get(f"/api/v1/sessions/{request_id}/executions?limit=1")).json()["executions"]
+async def test_one_execution_is_read_by_its_id(client, session_id):
+    (newest,) = (await client.get(f"/api/v1/sessions/{session_id}/executions?limit=1")).json()["executions"]
     answer = await client.get(f"/api/v1/executions/{newest['execution_id']}")
-    assert answer.json() == newest | {"request_id": request_id}
+    assert answer.json() == newest | {"request_id": session_id}
 
 
 async def test_an_execution_under_way_is_not_there_yet_and_reads_as_unknown_from_its_deadline_on(client, world):
-    request_id = await initialized(client)
+    session_id = await initialized(client)
     world.runner.unknown_next = "the runtime hung up"
-    await client.post(f"/api/v1/execute/{request_id}")
+    await client.post(f"/api/v1/execute/{session_id}")
     (open_one,) = world.store.open_executions.values()
     path = f"/api/v1/executions/{open_one.execution_id}"
     assert error_of(await client.get(path), 404)["code"] == "EXECUTION_NOT_FOUND"
     world.clock.advance(open_one.deadline_at - world.clock.now())
     body = (await client.get(path)).json()
-    assert (body["outcome"], body["execution_count"], body["request_id"]) == ("unknown", None, request_id)
+    assert (body["outcome"], body["execution_count"], body["request_id"]) == ("unknown", None, session_id)
 
 
-async def test_an_execution_of_a_closed_session_is_gone(client, request_id):
-    (newest,) = (await client.get(f"/api/v1/sessions/{request_id}/executions?limit=1")).json()["executions"]
-    await client.delete(f"/api/v1/sessions/{request_id}")
+async def test_an_execution_of_a_closed_session_is_gone(client, session_id):
+    (newest,) = (await client.get(f"/api/v1/sessions/{session_id}/executions?limit=1")).json()["executions"]
+    await client.delete(f"/api/v1/sessions/{session_id}")
     answer = await client.get(f"/api/v1/executions/{newest['execution_id']}")
     assert error_of(answer, 410)["code"] == "SESSION_CLOSED"
 
 
-async def test_an_execution_of_a_removed_session_is_not_found(client, world, request_id):
-    (newest,) = (await client.get(f"/api/v1/sessions/{request_id}/executions?limit=1")).json()["executions"]
+async def test_an_execution_of_a_removed_session_is_not_found(client, world, session_id):
+    (newest,) = (await client.get(f"/api/v1/sessions/{session_id}/executions?limit=1")).json()["executions"]
     world.store.sessions.clear()
     answer = await client.get(f"/api/v1/executions/{newest['execution_id']}")
     assert error_of(answer, 404)["code"] == "EXECUTION_NOT_FOUND"

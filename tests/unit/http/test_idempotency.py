@@ -36,8 +36,8 @@ async def test_a_replay_is_the_first_answer_byte_by_byte_and_says_so(client, wor
     script = (
         "import sys\nprint('hi \\0', chr(0xD800))\nprint('é', file=sys.stderr)\nresult = {'sum': params['a'] + 1.5}"
     )
-    request_id = await initialized(client, script_content=script)
-    path, body = f"/api/v1/execute/{request_id}", {"params": {"a": 5}}
+    session_id = await initialized(client, script_content=script)
+    path, body = f"/api/v1/execute/{session_id}", {"params": {"a": 5}}
     first = await client.post(path, json=body, headers=KEY)
     again = await client.post(path, json=body, headers=KEY)
     assert first.status_code == 200
@@ -51,8 +51,8 @@ async def test_a_replay_is_the_first_answer_byte_by_byte_and_says_so(client, wor
     ("script", "code"), [("x = 1 / 0", "SCRIPT_ERROR"), ("result = {1, 2}", "RESULT_NOT_SERIALIZABLE")]
 )
 async def test_a_replay_of_a_failure_is_the_same_failure(client, world, script, code):
-    request_id = await initialized(client, script_content=script)
-    first, again = [await client.post(f"/api/v1/execute/{request_id}", headers=KEY) for _ in range(2)]
+    session_id = await initialized(client, script_content=script)
+    first, again = [await client.post(f"/api/v1/execute/{session_id}", headers=KEY) for _ in range(2)]
     assert error_of(first, 422)["code"] == code
     assert told(again) == told(first)
     assert again.headers["idempotent-replayed"] == "true"
@@ -60,8 +60,8 @@ async def test_a_replay_of_a_failure_is_the_same_failure(client, world, script, 
 
 
 async def test_a_duplicate_in_flight_is_409_and_may_be_sent_again(client, world):
-    request_id = await initialized(client)
-    path = f"/api/v1/execute/{request_id}"
+    session_id = await initialized(client)
+    path = f"/api/v1/execute/{session_id}"
     world.runner.hold()
     call = asyncio.create_task(client.post(path, headers=KEY))
     await until(lambda: world.runner.running == 1)
@@ -74,12 +74,12 @@ async def test_a_duplicate_in_flight_is_409_and_may_be_sent_again(client, world)
 
 
 async def test_an_interrupted_call_is_409_and_may_not_be_sent_again(client, world):
-    request_id = await initialized(client)
+    session_id = await initialized(client)
     world.runner.unknown_next = "the runtime hung up"
-    lost = error_of(await client.post(f"/api/v1/execute/{request_id}", headers=KEY), 503)
+    lost = error_of(await client.post(f"/api/v1/execute/{session_id}", headers=KEY), 503)
     (open_one,) = world.store.open_executions.values()
     world.clock.advance(open_one.deadline_at - world.clock.now())
-    answer = await client.post(f"/api/v1/execute/{request_id}", headers=KEY)
+    answer = await client.post(f"/api/v1/execute/{session_id}", headers=KEY)
     error = error_of(answer, 409)
     assert error["code"] == "CONFLICT"
     assert error["details"] == {"executed": "unknown", "execution_id": lost["details"]["execution_id"]}
@@ -88,8 +88,8 @@ async def test_an_interrupted_call_is_409_and_may_not_be_sent_again(client, worl
 
 
 async def test_another_payload_under_the_key_is_409(client, world):
-    request_id = await initialized(client)
-    path = f"/api/v1/execute/{request_id}"
+    session_id = await initialized(client)
+    path = f"/api/v1/execute/{session_id}"
     await client.post(path, json={"params": {"a": 1, "b": [1.5, "ä"]}}, headers=KEY)
     spelled = b' {"params" : {"b":[15e-1,"\\u00e4"],  "a":1}}'
     same = await client.post(path, content=spelled, headers=KEY | {"Content-Type": "application/json"})
@@ -133,25 +133,25 @@ def test_the_payload_of_an_initialize_has_nothing_that_a_release_fills_in():
 
 
 async def test_a_replay_is_answered_when_the_session_is_closed(client):
-    request_id = await initialized(client)
-    path = f"/api/v1/execute/{request_id}"
+    session_id = await initialized(client)
+    path = f"/api/v1/execute/{session_id}"
     await client.post(path, headers=KEY)
-    await client.delete(f"/api/v1/sessions/{request_id}")
+    await client.delete(f"/api/v1/sessions/{session_id}")
     assert (await client.post(path, headers=KEY)).status_code == 200
     assert error_of(await client.post(path), 410)["code"] == "SESSION_CLOSED"
 
 
 async def test_bad_params_take_no_key(client, world):
-    request_id = await initialized(client)
-    path = f"/api/v1/execute/{request_id}"
+    session_id = await initialized(client)
+    path = f"/api/v1/execute/{session_id}"
     assert (await client.post(path, json={"params": "x" * 2000}, headers=KEY)).status_code == 413
     assert not world.store.keys
     assert (await client.post(path, json={"params": "x"}, headers=KEY)).status_code == 200
 
 
 async def test_a_client_that_hung_up_gets_the_answer_by_asking_again(client, world):
-    request_id = await initialized(client)
-    path = f"/api/v1/execute/{request_id}"
+    session_id = await initialized(client)
+    path = f"/api/v1/execute/{session_id}"
     world.runner.hold()
     headers = [(b"idempotency-key", b"order 4711")]
     exchange = Exchange(world.app, "POST", path, headers, chunks(b""))
@@ -166,8 +166,8 @@ async def test_a_client_that_hung_up_gets_the_answer_by_asking_again(client, wor
 
 
 async def test_an_answer_that_could_not_be_stored_is_told_later(client, world):
-    request_id = await initialized(client)
-    path = f"/api/v1/execute/{request_id}"
+    session_id = await initialized(client)
+    path = f"/api/v1/execute/{session_id}"
     world.runner.hold()
     call = asyncio.create_task(client.post(path, json={"params": 7}, headers=KEY))
     await until(lambda: world.runner.running)
@@ -223,18 +223,18 @@ async def test_two_keys_are_refused(world):
 
 
 async def test_the_longest_key_and_one_with_commas_are_taken(client):
-    request_id = await initialized(client)
+    session_id = await initialized(client)
     for key in ("~" * 255, "a, b"):
-        answer = await client.post(f"/api/v1/execute/{request_id}", headers={"Idempotency-Key": key})
+        answer = await client.post(f"/api/v1/execute/{session_id}", headers={"Idempotency-Key": key})
         assert answer.status_code == 200
 
 
 async def test_where_answers_are_not_kept_a_key_is_refused_rather_than_ignored():
     world = World.of(evolve(OPTIONS, idempotency=False))
     async with world.client() as client:
-        request_id = await initialized(client)
-        for path in (f"/api/v1/execute/{request_id}", "/api/v1/initialize"):
+        session_id = await initialized(client)
+        for path in (f"/api/v1/execute/{session_id}", "/api/v1/initialize"):
             answer = await client.post(path, headers=TITLE | KEY)
             assert set(problems_of(answer)) == {"/headers/Idempotency-Key"}
         assert world.runner.ran == []
-        assert (await client.post(f"/api/v1/execute/{request_id}")).status_code == 200
+        assert (await client.post(f"/api/v1/execute/{session_id}")).status_code == 200

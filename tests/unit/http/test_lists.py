@@ -37,9 +37,9 @@ async def test_pages_show_every_session_once_and_newest_first(client, world):
 
 
 async def test_an_item_is_the_whole_session(client):
-    request_id = await initialized(client, context={"a": 1})
+    session_id = await initialized(client, context={"a": 1})
     item = (await client.get(LIST)).json()["sessions"][0]
-    assert item == (await client.get(f"{LIST}/{request_id}")).json()
+    assert item == (await client.get(f"{LIST}/{session_id}")).json()
 
 
 async def test_status_is_judged_once_for_all_pages(client, world):
@@ -142,10 +142,10 @@ async def test_the_link_keeps_the_prefix_that_the_application_is_mounted_under(c
 
 
 async def test_history_shows_what_was_executed_newest_first(client):
-    request_id = await initialized(client, script_content="print('out')\nresult = params['x'] + 1")
+    session_id = await initialized(client, script_content="print('out')\nresult = params['x'] + 1")
     for params in ({"x": 1}, {"x": "no"}):
-        await client.post(f"/api/v1/execute/{request_id}", json={"params": params})
-    body = (await client.get(f"{LIST}/{request_id}/executions")).json()
+        await client.post(f"/api/v1/execute/{session_id}", json={"params": params})
+    body = (await client.get(f"{LIST}/{session_id}/executions")).json()
     failed, succeeded = body["executions"]
     assert body["next_cursor"] is None
     assert (succeeded["outcome"], succeeded["params"], succeeded["result"]) == ("succeeded", {"x": 1}, 2)
@@ -155,19 +155,19 @@ async def test_history_shows_what_was_executed_newest_first(client):
 
 
 async def test_history_has_pages_too(client):
-    request_id = await initialized(client)
+    session_id = await initialized(client)
     for number in range(3):
-        await client.post(f"/api/v1/execute/{request_id}", json={"params": {"n": number}})
-    first = await client.get(f"{LIST}/{request_id}/executions?limit=2")
+        await client.post(f"/api/v1/execute/{session_id}", json={"params": {"n": number}})
+    first = await client.get(f"{LIST}/{session_id}/executions?limit=2")
     second = await client.get(linked(first))
     assert [row["params"]["n"] for page in (first, second) for row in page.json()["executions"]] == [2, 1, 0]
     assert second.json()["next_cursor"] is None
 
 
 async def test_a_large_field_of_history_is_its_beginning_and_its_length(client):
-    request_id = await initialized(client, script_content="result = 'x' * 100_000\nprint(result)")
-    await client.post(f"/api/v1/execute/{request_id}")
-    row = (await client.get(f"{LIST}/{request_id}/executions")).json()["executions"][0]
+    session_id = await initialized(client, script_content="result = 'x' * 100_000\nprint(result)")
+    await client.post(f"/api/v1/execute/{session_id}")
+    row = (await client.get(f"{LIST}/{session_id}/executions")).json()["executions"][0]
     assert row["truncated"] == {"result": 100_002, "stdout": 100_001}
     assert row["result"].startswith('"xxx')
     assert len(row["result"]) == len(row["stdout"]) == 65_536

@@ -97,8 +97,8 @@ async def test_an_execution_in_the_path_is_in_the_line(client, log_lines):
 
 
 async def test_a_session_that_was_made_is_in_the_line(client, log_lines):
-    request_id = await initialized(client)
-    assert line_of(log_lines)["request_id"] == request_id
+    session_id = await initialized(client)
+    assert line_of(log_lines)["request_id"] == session_id
 
 
 async def test_an_error_is_in_the_line_by_its_code(client, log_lines):
@@ -131,8 +131,8 @@ async def test_as_json_the_line_is_written_with_the_same_facts(capsys):
     configured(LogFormat.JSON)
     world = World.of(hooks=Hooks(observers=[RequestTraces(Passing(), lambda _: None)]))
     async with world.client() as client:
-        request_id = await initialized(client)
-        await client.get(f"/api/v1/sessions/{request_id}", headers={"X-Request-ID": "mine"} | PARENT)
+        session_id = await initialized(client)
+        await client.get(f"/api/v1/sessions/{session_id}", headers={"X-Request-ID": "mine"} | PARENT)
     await asyncio.sleep(0)
     line = json.loads(capsys.readouterr().err.splitlines()[-1])
     assert line.pop("timestamp").endswith("Z")
@@ -149,7 +149,7 @@ async def test_as_json_the_line_is_written_with_the_same_facts(capsys):
         "owner_hash": owner_hash(ANYBODY.owner),
         "route": "/api/v1/sessions/{request_id}",
         "client": "127.0.0.1",
-        "request_id": request_id,
+        "request_id": session_id,
         "trace_id": TRACE,
     }
 

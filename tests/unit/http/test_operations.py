@@ -109,11 +109,11 @@ async def test_a_part_that_was_stopped_counts_as_failing(client, world):
 async def test_beyond_the_bound_a_call_is_refused_at_once_and_operations_are_not(log_lines):
     world = World.of(evolve(OPTIONS, body_timeout_s=10.0))
     async with world.client() as client:
-        request_id = await initialized(client)
+        session_id = await initialized(client)
         inside = [unsent(world) for _ in range(8)]
         calls = [asyncio.create_task(each.run()) for each in inside]
         await asyncio.sleep(0)
-        answer = await client.get(f"/api/v1/sessions/{request_id}")
+        answer = await client.get(f"/api/v1/sessions/{session_id}")
         error = error_of(answer, 503)
         assert error["code"] == "OVERLOADED"
         assert error["details"] == {"stored": "no", "executed": "no", "retry_after_ms": 1000}
@@ -123,7 +123,7 @@ async def test_beyond_the_bound_a_call_is_refused_at_once_and_operations_are_not
         for each in inside:
             each.hang_up()
         await asyncio.gather(*calls)
-        assert (await client.get(f"/api/v1/sessions/{request_id}")).status_code == 200
+        assert (await client.get(f"/api/v1/sessions/{session_id}")).status_code == 200
 
 
 async def test_before_the_drain_work_is_taken_and_readyz_is_503(client, world):
@@ -134,12 +134,12 @@ async def test_before_the_drain_work_is_taken_and_readyz_is_503(client, world):
 
 
 async def test_a_drain_refuses_new_work_and_waits_for_what_is_under_way(client, world):
-    request_id = await initialized(client)
+    session_id = await initialized(client)
     world.runner.hold()
-    call = asyncio.create_task(client.post(f"/api/v1/execute/{request_id}"))
+    call = asyncio.create_task(client.post(f"/api/v1/execute/{session_id}"))
     await until(lambda: world.runner.running)
     assert await world.app.drain(0) == 1
-    answer = await client.get(f"/api/v1/sessions/{request_id}")
+    answer = await client.get(f"/api/v1/sessions/{session_id}")
     assert error_of(answer, 503)["code"] == "SHUTTING_DOWN"
     assert (answer.headers["connection"], answer.headers["retry-after"]) == ("close", "1")
     assert (await client.get("/readyz")).status_code == 503

@@ -28,13 +28,13 @@ async def client(log_lines):
         yield client
 
 
-async def executed(client: httpx2.AsyncClient, request_id: str) -> httpx2.Response:
-    return await client.post(f"/api/v1/execute/{request_id}", json={"params": {}})
+async def executed(client: httpx2.AsyncClient, session_id: str) -> httpx2.Response:
+    return await client.post(f"/api/v1/execute/{session_id}", json={"params": {}})
 
 
-async def batched(client: httpx2.AsyncClient, request_id: str, items: int) -> httpx2.Response:
+async def batched(client: httpx2.AsyncClient, session_id: str, items: int) -> httpx2.Response:
     body = {"items": [{"params": {}}] * items}
-    return await client.post(f"/api/v1/execute/{request_id}/batch", json=body)
+    return await client.post(f"/api/v1/execute/{session_id}/batch", json=body)
 
 
 @pytest.mark.parametrize(
@@ -50,21 +50,21 @@ def test_what_is_left_and_until_when_are_structured_fields(verdict, told):
 
 
 async def test_every_answer_tells_the_policy_and_what_is_left(client):
-    request_id = await initialized(client)
-    good = await executed(client, request_id)
+    session_id = await initialized(client)
+    good = await executed(client, session_id)
     assert good.headers["ratelimit-policy"] == '"execute";q=3;w=3600'
     assert re.fullmatch('"execute";r=2;t=1[12][0-9]{2}', good.headers["ratelimit"])
-    bad = await client.post(f"/api/v1/execute/{request_id}", json={"what": 1})
+    bad = await client.post(f"/api/v1/execute/{session_id}", json={"what": 1})
     assert bad.status_code == 400
     assert bad.headers["ratelimit"].startswith('"execute";r=1;')
     assert (await client.get("/api/v1/sessions")).headers["ratelimit-policy"] == '"sessions";q=100;w=60'
 
 
 async def test_whoever_has_used_up_the_quota_is_told_when_to_come_back(client):
-    request_id = await initialized(client)
+    session_id = await initialized(client)
     for _ in range(3):
-        assert (await executed(client, request_id)).status_code == 200
-    refused = await executed(client, request_id)
+        assert (await executed(client, session_id)).status_code == 200
+    refused = await executed(client, session_id)
     error = error_of(refused, 429)
     assert error["code"] == "RATE_LIMITED"
     assert {name: error["details"][name] for name in ("limit", "policy", "allowed", "window_seconds", "remaining")} == {
@@ -78,16 +78,16 @@ async def test_whoever_has_used_up_the_quota_is_told_when_to_come_back(client):
     assert 1195 <= wait_s == -(-error["details"]["retry_after_ms"] // 1000) <= 1200
     assert refused.headers["ratelimit"] == f'"execute";r=0;t={wait_s}'
     assert refused.headers["ratelimit-policy"] == '"execute";q=3;w=3600'
-    assert (await client.get(f"/api/v1/sessions/{request_id}")).status_code == 200
+    assert (await client.get(f"/api/v1/sessions/{session_id}")).status_code == 200
 
 
 async def test_a_batch_is_charged_for_each_of_its_items(client):
-    request_id = await initialized(client)
-    answer = await batched(client, request_id, 2)
+    session_id = await initialized(client)
+    answer = await batched(client, session_id, 2)
     assert answer.status_code == 200
     assert answer.headers.get_list("ratelimit") == [answer.headers["ratelimit"]]
     assert answer.headers["ratelimit"].startswith('"execute";r=1;')
-    refused = await batched(client, request_id, 2)
+    refused = await batched(client, session_id, 2)
     assert error_of(refused, 429)["details"]["cost"] == 2
     assert refused.headers.get_list("ratelimit") == [refused.headers["ratelimit"]]
 
@@ -97,34 +97,34 @@ async def test_a_batch_that_comes_back_when_it_is_told_to_is_granted(log_lines):
     limiter = RateLimiter(MemoryRateStore(), ManualClock(), monotonic_ns=lambda: now_s * 1_000_000_000)
     guard = RateGuard(limiter, POLICIES)
     async with World.of(hooks=Hooks(guards=(guard,), charge=guard.charge)).client() as client:
-        request_id = await initialized(client)
-        await executed(client, request_id)
-        refused = await batched(client, request_id, 3)
+        session_id = await initialized(client)
+        await executed(client, session_id)
+        refused = await batched(client, session_id, 3)
         assert refused.status_code == 429
         now_s += int(refused.headers["retry-after"]) - 1
-        again = await batched(client, request_id, 3)
+        again = await batched(client, session_id, 3)
         assert again.status_code == 429
         now_s += int(again.headers["retry-after"])
-        assert (await batched(client, request_id, 3)).status_code == 200
+        assert (await batched(client, session_id, 3)).status_code == 200
 
 
 @pytest.mark.parametrize("items", [4, 5])
 async def test_a_batch_that_is_larger_than_the_quota_is_told_to_be_smaller(client, items):
-    request_id = await initialized(client)
-    refused = await batched(client, request_id, items)
+    session_id = await initialized(client)
+    refused = await batched(client, session_id, items)
     assert "smaller parts" in error_of(refused, 429)["message"]
     assert "retry-after" not in refused.headers
 
 
 async def test_a_batch_of_one_is_one_call(client):
-    request_id = await initialized(client)
-    assert (await batched(client, request_id, 1)).headers["ratelimit"].startswith('"execute";r=2;')
+    session_id = await initialized(client)
+    assert (await batched(client, session_id, 1)).headers["ratelimit"].startswith('"execute";r=2;')
 
 
 async def test_what_has_no_policy_is_neither_limited_nor_told_of():
     async with limited(RatePolicy("functions", 1, 1)).client() as client:
-        request_id = await initialized(client)
-        answer = await batched(client, request_id, 2)
+        session_id = await initialized(client)
+        answer = await batched(client, session_id, 2)
     assert answer.status_code == 200
     assert "ratelimit" not in answer.headers
 

@@ -37,13 +37,13 @@ async def test_get_shows_what_was_initialized(client):
         "renewal": "sliding",
         "limits": {"timeout_ms": 100, "memory_mb": 64, "isolation": "process"},
     }
-    request_id = await initialized(client, **asked)
-    answer = await client.get(f"/api/v1/sessions/{request_id}")
+    session_id = await initialized(client, **asked)
+    answer = await client.get(f"/api/v1/sessions/{session_id}")
     assert answer.status_code == 200
     assert answer.headers["etag"] == '"1"'
     assert answer.headers["content-type"] == "application/json"
     assert answer.json() == {
-        "request_id": request_id,
+        "request_id": session_id,
         "language_title": "python-adder",
         "user_id": "anonymous",
         "status": "active",
@@ -71,38 +71,38 @@ async def test_context_travels_as_it_came(client):
 
 
 async def test_fields_picks_some(client):
-    request_id = await initialized(client)
-    answer = await client.get(f"/api/v1/sessions/{request_id}", params={"fields": "version,status,version"})
+    session_id = await initialized(client)
+    answer = await client.get(f"/api/v1/sessions/{session_id}", params={"fields": "version,status,version"})
     assert answer.json() == {"version": 1, "status": "active"}
 
 
 async def test_the_script_comes_only_on_demand(client):
-    request_id = await initialized(client)
-    answer = await client.get(f"/api/v1/sessions/{request_id}", params={"fields": "script_content,version"})
+    session_id = await initialized(client)
+    answer = await client.get(f"/api/v1/sessions/{session_id}", params={"fields": "script_content,version"})
     assert answer.json() == {"version": 1, "script_content": SCRIPT}
 
 
 async def test_the_script_of_a_session_closed_meanwhile_is_null(client, world):
-    request_id = await initialized(client)
-    del world.store.scripts[UUID(request_id)]
-    answer = await client.get(f"/api/v1/sessions/{request_id}", params={"fields": "script_content"})
+    session_id = await initialized(client)
+    del world.store.scripts[UUID(session_id)]
+    answer = await client.get(f"/api/v1/sessions/{session_id}", params={"fields": "script_content"})
     assert answer.json() == {"script_content": None}
 
 
 @pytest.mark.parametrize("query", ["fields=nonsense", "fields=", "fields=version,", "fields=a&fields=b"])
 async def test_fields_that_do_not_exist_are_refused(client, query):
-    request_id = await initialized(client)
-    assert "/query/fields" in problems_of(await client.get(f"/api/v1/sessions/{request_id}?{query}"))
+    session_id = await initialized(client)
+    assert "/query/fields" in problems_of(await client.get(f"/api/v1/sessions/{session_id}?{query}"))
 
 
 async def test_unknown_query_parameters_of_get_are_refused(client):
-    request_id = await initialized(client)
-    assert set(problems_of(await client.get(f"/api/v1/sessions/{request_id}?field=version"))) == {"/query/field"}
+    session_id = await initialized(client)
+    assert set(problems_of(await client.get(f"/api/v1/sessions/{session_id}?field=version"))) == {"/query/field"}
 
 
 async def test_patch_replaces_given_fields_and_moves_the_version(client):
-    request_id = await initialized(client, context={"a": 1}, metadata={"b": 2})
-    answer = await client.patch(f"/api/v1/sessions/{request_id}", json={"metadata": {"c": 3}, "renewal": "sliding"})
+    session_id = await initialized(client, context={"a": 1}, metadata={"b": 2})
+    answer = await client.patch(f"/api/v1/sessions/{session_id}", json={"metadata": {"c": 3}, "renewal": "sliding"})
     assert answer.status_code == 200
     assert answer.headers["etag"] == '"2"'
     body = answer.json()
@@ -110,84 +110,84 @@ async def test_patch_replaces_given_fields_and_moves_the_version(client):
 
 
 async def test_patch_of_the_length_counts_from_now(client, world):
-    request_id = await initialized(client)
+    session_id = await initialized(client)
     world.clock.advance(timedelta(seconds=100))
-    answer = await client.patch(f"/api/v1/sessions/{request_id}", json={"ttl_seconds": 7200})
+    answer = await client.patch(f"/api/v1/sessions/{session_id}", json={"ttl_seconds": 7200})
     assert answer.json()["expires_at"] == "2026-01-02T05:05:45.678901Z"
 
 
 @pytest.mark.parametrize("header", ['"1"', "*", '"7", "1"', 'W/"1", "1"', '"x" ,"1"'])
 async def test_patch_goes_on_if_the_version_matches(client, header):
-    request_id = await initialized(client)
-    url, headers = f"/api/v1/sessions/{request_id}", {"If-Match": header}
+    session_id = await initialized(client)
+    url, headers = f"/api/v1/sessions/{session_id}", {"If-Match": header}
     assert (await client.patch(url, json={"ttl_seconds": 5}, headers=headers)).status_code == 200
 
 
 @pytest.mark.parametrize("header", ['"2"', 'W/"1"', '"01"', '"x"', '""', '"2", "3"', '"-1"', '"x1"'])
 async def test_patch_of_another_version_is_refused(client, header):
-    request_id = await initialized(client)
-    answer = await client.patch(f"/api/v1/sessions/{request_id}", json={"ttl_seconds": 5}, headers={"If-Match": header})
+    session_id = await initialized(client)
+    answer = await client.patch(f"/api/v1/sessions/{session_id}", json={"ttl_seconds": 5}, headers={"If-Match": header})
     error = error_of(answer, 412)
     assert (error["code"], error["details"]) == ("PRECONDITION_FAILED", {"version": 1})
-    assert answer.json()["request_id"] == request_id
+    assert answer.json()["request_id"] == session_id
 
 
 @pytest.mark.parametrize("header", ["1", '"1', "", '"1" "2"', '"x 1"', ",".join(['"1"'] * 9), '"1",'])
 async def test_a_malformed_condition_is_refused(client, header):
-    request_id = await initialized(client)
-    answer = await client.patch(f"/api/v1/sessions/{request_id}", json={}, headers={"If-Match": header})
+    session_id = await initialized(client)
+    answer = await client.patch(f"/api/v1/sessions/{session_id}", json={}, headers={"If-Match": header})
     assert set(problems_of(answer)) == {"/headers/If-Match"}
 
 
 async def test_patch_lost_to_other_writers_is_a_conflict(client, world):
-    request_id = await initialized(client)
+    session_id = await initialized(client)
     world.store.failure = UpdateConflict()
-    answer = await client.patch(f"/api/v1/sessions/{request_id}", json={"ttl_seconds": 5})
+    answer = await client.patch(f"/api/v1/sessions/{session_id}", json={"ttl_seconds": 5})
     assert error_of(answer, 409)["code"] == "CONFLICT"
     assert answer.headers["retry-after"] == "1"
 
 
 async def test_patch_needs_a_body(client):
-    request_id = await initialized(client)
-    assert set(problems_of(await client.patch(f"/api/v1/sessions/{request_id}"))) == {""}
+    session_id = await initialized(client)
+    assert set(problems_of(await client.patch(f"/api/v1/sessions/{session_id}"))) == {""}
 
 
 async def test_delete_closes_for_good(client, world):
-    request_id = await initialized(client)
-    url = f"/api/v1/sessions/{request_id}"
+    session_id = await initialized(client)
+    url = f"/api/v1/sessions/{session_id}"
     for _ in range(2):
         answer = await client.delete(url)
         assert (answer.status_code, answer.content) == (204, b"")
         assert "content-type" not in answer.headers
-    for answer in (await client.get(url), await client.post(f"/api/v1/execute/{request_id}")):
+    for answer in (await client.get(url), await client.post(f"/api/v1/execute/{session_id}")):
         error = error_of(answer, 410)
         assert (error["code"], error["details"]) == ("SESSION_CLOSED", {"closed_at": "2026-01-02T03:04:05.678901Z"})
     assert error_of(await client.patch(url, json={"ttl_seconds": 5}), 410)["code"] == "SESSION_CLOSED"
 
 
 async def test_an_expired_session_tells_when(client, world):
-    request_id = await initialized(client, ttl_seconds=1)
+    session_id = await initialized(client, ttl_seconds=1)
     world.clock.advance(timedelta(seconds=1))
-    answer = await client.get(f"/api/v1/sessions/{request_id}")
+    answer = await client.get(f"/api/v1/sessions/{session_id}")
     error = error_of(answer, 410)
     assert error["code"] == "SESSION_EXPIRED"
     assert error["details"] == {"expired_at": "2026-01-02T03:04:06.678901Z", "now": "2026-01-02T03:04:06.678901Z"}
-    assert answer.json()["request_id"] == request_id
-    assert (await client.delete(f"/api/v1/sessions/{request_id}")).status_code == 204
+    assert answer.json()["request_id"] == session_id
+    assert (await client.delete(f"/api/v1/sessions/{session_id}")).status_code == 204
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
-@pytest.mark.parametrize("request_id", [NOBODY, "x", "0", NOBODY[:-1], f"{{{NOBODY}}}", "%00", NOBODY + "%0A"])
-async def test_an_unknown_or_malformed_id_is_a_session_not_found(client, method, request_id):
+@pytest.mark.parametrize("session_id", [NOBODY, "x", "0", NOBODY[:-1], f"{{{NOBODY}}}", "%00", NOBODY + "%0A"])
+async def test_an_unknown_or_malformed_id_is_a_session_not_found(client, method, session_id):
     body = {"json": {"ttl_seconds": 1}} if method == "PATCH" else {}
-    answer = await client.request(method, f"/api/v1/sessions/{request_id}", **body)
+    answer = await client.request(method, f"/api/v1/sessions/{session_id}", **body)
     assert error_of(answer, 404)["code"] == "SESSION_NOT_FOUND"
-    assert answer.json().get("request_id") == (NOBODY if request_id == NOBODY else None)
+    assert answer.json().get("request_id") == (NOBODY if session_id == NOBODY else None)
 
 
 async def test_an_id_in_capitals_is_the_same_id(client):
-    request_id = await initialized(client)
-    assert (await client.get(f"/api/v1/sessions/{request_id.upper()}")).json()["request_id"] == request_id
+    session_id = await initialized(client)
+    assert (await client.get(f"/api/v1/sessions/{session_id.upper()}")).json()["request_id"] == session_id
 
 
 async def test_a_session_of_somebody_else_is_not_found(client, world):
@@ -205,9 +205,9 @@ async def test_a_write_that_may_be_stored_says_so(client, world):
 
 
 async def test_the_time_to_retry_is_rounded_up_to_seconds(client, world):
-    request_id = await initialized(client)
+    session_id = await initialized(client)
     world.store.failure = StorageUnavailable(retry_after_ms=1001)
-    answer = await client.get(f"/api/v1/sessions/{request_id}")
+    answer = await client.get(f"/api/v1/sessions/{session_id}")
     assert error_of(answer, 503)["details"] == {"retry_after_ms": 1001}
     assert answer.headers["retry-after"] == "2"
 

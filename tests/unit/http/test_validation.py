@@ -164,10 +164,10 @@ async def test_a_body_that_is_no_json_object_is_refused(client, content, message
 
 @pytest.mark.parametrize(("levels", "status"), [(99, 200), (100, 400)])
 async def test_a_hundred_levels_are_allowed_whatever_brackets_strings_hold(client, levels, status):
-    request_id = await initialized(client)
+    session_id = await initialized(client)
     params = '["]]]]",' * levels + '"[[["' + "]" * levels
     answer = await client.post(
-        f"/api/v1/execute/{request_id}", content=f'{{"params": {params}}}', headers={"Content-Type": "application/json"}
+        f"/api/v1/execute/{session_id}", content=f'{{"params": {params}}}', headers={"Content-Type": "application/json"}
     )
     assert answer.status_code == status
 
@@ -258,9 +258,9 @@ def test_a_rule_of_the_schema_without_words_of_its_own_is_named():
 
 
 async def test_a_large_body_is_examined_beside_the_event_loop(client):
-    request_id = await initialized(client)
+    session_id = await initialized(client)
     answer = await client.post(
-        f"/api/v1/execute/{request_id}",
+        f"/api/v1/execute/{session_id}",
         content='{"params": "' + "x" * 65_900 + '\\ud800"}',
         headers={"Content-Type": "application/json"},
     )

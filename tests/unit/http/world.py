@@ -189,8 +189,8 @@ async def initialized(client: httpx2.AsyncClient, **body: Any) -> str:
     """Return the id of a new session."""
     answer = await client.post("/api/v1/initialize", headers=TITLE, json={"script_content": SCRIPT} | body)
     assert answer.status_code == 200, answer.text
-    request_id: str = answer.json()["request_id"]
-    return request_id
+    session_id: str = answer.json()["request_id"]
+    return session_id
 
 
 def error_of(answer: Any, status: int) -> Any:

@@ -32,7 +32,7 @@ async def cluster():
 
 
 def order_for(key: SessionRef) -> list[str]:
-    return ranked(key.request_id.bytes, HOSTS)
+    return ranked(key.session_id.bytes, HOSTS)
 
 
 def hosts_asked(httpx2_mock, path="/execute") -> list[str]:
@@ -219,19 +219,19 @@ class TestEvictions:
     async def test_every_host_hears_of_it(self, cluster, httpx2_mock):
         httpx2_mock.route().respond(204)
         key = new_session()
-        await cluster.evict(key.request_id)
+        await cluster.evict(key.session_id)
         assert sorted(hosts_asked(httpx2_mock, "/evict")) == HOSTS
-        assert json.loads(httpx2_mock.calls[0].request.content) == {"request_id": str(key.request_id)}
+        assert json.loads(httpx2_mock.calls[0].request.content) == {"request_id": str(key.session_id)}
 
     async def test_a_host_that_does_not_answer_changes_nothing(self, cluster, httpx2_mock):
         httpx2_mock.route().mock(side_effect=[httpx2.ReadError("reset"), httpx2.ConnectError("no"), MockResponse(500)])
-        await cluster.evict(new_session().request_id)
+        await cluster.evict(new_session().session_id)
         assert len(httpx2_mock.calls) == 3
 
     async def test_a_host_of_the_old_form_is_not_asked(self, runner, host):
         host.post(f"{HOST}/execute").respond(json=OLD)
         await report_of(runner, run_of("result = 1"))
-        await runner.evict(new_session().request_id)
+        await runner.evict(new_session().session_id)
         assert hosts_asked(host, "/evict") == []
 
 

@@ -322,10 +322,10 @@ class TestOtherPaths:
         assert answer.json()["error"]["details"]["line"] == 2
 
     async def test_an_eviction(self, client, runner):
-        request_id = new_id()
-        answer = await client.post("/evict", json={"request_id": str(request_id)})
+        session_id = new_id()
+        answer = await client.post("/evict", json={"request_id": str(session_id)})
         assert (answer.status_code, answer.content) == (204, b"")
-        assert runner.evicted == [request_id]
+        assert runner.evicted == [session_id]
 
     async def test_the_health_of_the_runner(self, client, runner):
         told = (await client.get("/health")).json()

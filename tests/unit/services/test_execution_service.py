@@ -232,7 +232,7 @@ async def test_an_unknown_end_is_told_and_never_run_again(world: World) -> None:
 async def test_a_runtime_that_never_answers_ends_unknown(world: World) -> None:
     world.run_overhead_s = 0
     key = await world.session()
-    world.store.sessions[key.request_id] = _with_timeout(world.store.sessions[key.request_id], 1)
+    world.store.sessions[key.session_id] = _with_timeout(world.store.sessions[key.session_id], 1)
     world.runner.hold()
     with pytest.raises(ExecutionUnknown, match="in time"):
         await world.execution_service.execute(key, PARAMS)
@@ -280,7 +280,7 @@ async def test_a_session_emptied_between_admission_and_the_reading_of_its_script
 
 async def test_a_live_session_whose_script_is_missing_is_not_found(world: World) -> None:
     key = await world.session()
-    del world.store.scripts[key.request_id]
+    del world.store.scripts[key.session_id]
     with pytest.raises(SessionNotFound):
         await world.execution_service.execute(key, PARAMS)
     await settled(world)

@@ -211,7 +211,7 @@ async def test_a_repeated_initialize_makes_no_session_and_checks_no_script(world
     assert (first.replayed, again.replayed, again.key) == (False, True, first.key)
     with pytest.raises(IdempotencyConflict):
         await world.session_service.initialize(ANONYMOUS, request, OTHER_PAYLOAD)
-    assert list(world.store.sessions) == [first.key.request_id]
+    assert list(world.store.sessions) == [first.key.session_id]
 
 
 async def test_an_initialize_that_is_refused_takes_no_key(world: World) -> None:

@@ -87,7 +87,7 @@ async def test_an_expired_session_says_so_and_an_unknown_one_too(world: World) -
     with pytest.raises(SessionExpired):
         await world.session_service.get(key)
     with pytest.raises(SessionNotFound):
-        await world.session_service.get(SessionRef(Owner("somebody-else"), key.request_id))
+        await world.session_service.get(SessionRef(Owner("somebody-else"), key.session_id))
 
 
 async def test_a_patch_holds_only_at_the_version_that_is_asked_for(world: World) -> None:
@@ -109,7 +109,7 @@ async def test_a_closed_session_is_gone_and_its_workers_too(world: World) -> Non
         await world.session_service.get(key)
     with pytest.raises(SessionClosed):
         await world.history_service.page(key, None, 10)
-    assert key.request_id in world.runner.evicted
+    assert key.session_id in world.runner.evicted
     assert await world.session_service.script(key) is None
 
 
