@@ -163,6 +163,44 @@ class Overloaded(Unavailable):
         return f"Too many calls are waiting for {self.queue}. Repeat the call after a moment."
 
 
+_QUOTA_MESSAGES: Mapping[str, str] = {
+    "live_sessions": "You have {observed} live sessions, and the quota is {allowed}. Close a session, or wait until "
+    "one expires.",
+    "stored_bytes": "Your sessions take {observed} bytes, and the quota is {allowed}. Close a session; an expired one "
+    "counts until it is removed.",
+    "concurrent_calls": "You have {observed} calls in progress{where}, and the quota is {allowed}. Wait until one of "
+    "them ends.",
+    "fair_share": "You have {observed} calls in progress{where}, which is your fair share of a busy server. Wait until "
+    "one of them ends.",
+}
+
+
+@define(eq=False)
+class QuotaReached(LimitReached):
+    """The owner has reached a quota, and nothing was started.
+
+    `limit` is `live_sessions`, `stored_bytes`, `concurrent_calls` or `fair_share`; `where` names the capacity limiter
+    of the last two. `observed` is what the owner has.
+    """
+
+    code: ClassVar[str] = "RATE_LIMITED"
+    limit: str
+    allowed: int
+    observed: int
+    where: str = ""
+    retry_after_ms: int | None = None
+
+    @property
+    def message(self) -> str:
+        where = f" ({self.where})" if self.where else ""
+        return _QUOTA_MESSAGES[self.limit].format(observed=self.observed, allowed=self.allowed, where=where)
+
+    @property
+    def details(self) -> Mapping[str, object]:
+        facts = {"limit": self.limit, "allowed": self.allowed, "observed": self.observed}
+        return facts if self.retry_after_ms is None else facts | {"retry_after_ms": self.retry_after_ms}
+
+
 @define(eq=False)
 class RuntimeUnavailable(Unavailable):
     """No sandbox or runtime host can run this language now. Nothing was begun."""

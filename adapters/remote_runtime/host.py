@@ -97,13 +97,13 @@ class RemoteHost:
         """Parse the script; raises ScriptSyntaxError, Overloaded or Refused."""
         try:
             async with asyncio.timeout_at(ends_at):
-                await self._checks.take(owner, len(script.source))
+                await self._checks.acquire(owner, len(script.source))
         except TimeoutError:
             raise Overloaded(_CHECKS) from None
         try:
             answer = await self._sent_check(CheckRequest(language, owner, script.source), ends_at)
         finally:
-            self._checks.give_back(owner)
+            self._checks.release(owner)
         parsed = read_check(answer)
         if answer.status == _OK:
             self._learn(Form.OWN, script.hash)

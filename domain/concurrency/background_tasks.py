@@ -1,16 +1,16 @@
-"""Work that goes on after its caller has left, bounded and drained at the end."""
+"""Work beside requests: tasks that outlive their caller, and jobs that repeat on demand."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from domain.errors import DomainError
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class BackgroundTasks:
-    """Owns tasks, so that none is lost or left behind."""
+    """Owns the tasks that may outlive their caller, until they end or are drained."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -18,15 +18,18 @@ class BackgroundTasks:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def spawn(self, work: Coroutine[Any, Any, Answer]) -> asyncio.Task[Answer]:
-        """Start `work` as a task of its own; a failure that callers can be told is theirs to await or to ignore."""
+    def spawn(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        """Start `work` as a task.
+
+        The caller may await its DomainError or ignore it. Any other error goes to the loop's exception handler.
+        """
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._on_end)
         return task
 
     async def drain(self, timeout_s: float) -> int:
-        """Wait for all tasks; cancel what has not ended by then, and return how many those were."""
+        """Wait for all tasks, cancel those that have not ended by then, and return how many were cancelled."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + timeout_s
         while self._tasks and loop.time() < until_s:
@@ -37,7 +40,7 @@ class BackgroundTasks:
         await asyncio.gather(*left, return_exceptions=True)
         return len(left)
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
+    def _on_end(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if task.cancelled():
             return
@@ -45,3 +48,27 @@ class BackgroundTasks:
         if error is not None and not isinstance(error, DomainError):
             loop = task.get_loop()
             loop.call_exception_handler({"message": "A task failed", "exception": error, "task": task})
+
+
+class DemandLoop:
+    """Repeats a job for as long as there is demand for it."""
+
+    def __init__(self) -> None:
+        self._demand = asyncio.Event()
+
+    def request(self) -> None:
+        """Demand a run of the job; an idle loop starts it at once."""
+        self._demand.set()
+
+    def clear(self) -> None:
+        """End the demand: the loop is idle until the next request."""
+        self._demand.clear()
+
+    async def run(self, job: Callable[[], Awaitable[float]]) -> None:
+        """Run the job while there is demand, and pause after each run for the seconds that it returned.
+
+        Never returns. Raises what the job raises.
+        """
+        while True:
+            await self._demand.wait()
+            await asyncio.sleep(await job())

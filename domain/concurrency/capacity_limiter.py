@@ -1,71 +1,73 @@
-"""Places that calls hold while they are inside, shared out fairly among owners."""
+"""A bounded number of concurrent calls, shared fairly among owners."""
 
 from collections.abc import Callable
 
-from domain.errors import Overloaded
+from domain.errors import Overloaded, QuotaReached
 from domain.identity import ANONYMOUS, Owner
-from domain.limits.quota import QuotaReached
 
 SHARE = 4
-"""An owner may hold up to this many times what is free: four fifths of the places when alone, an equal part of nearly
-all of them among others, and whoever holds nothing finds a place as long as there is one."""
+"""An owner may hold this many times what is free.
+
+A lone owner gets four fifths of the capacity. Several owners get equal parts of nearly all of it. An owner that holds
+nothing gets a permit whenever one is free.
+"""
 
 
-def is_fair(held: int, taken: int, size_max: int) -> bool:
-    """Tell whether an owner who holds `held` of the `taken` places may take one more.
+def is_fair(held: int, in_use: int, capacity: int) -> bool:
+    """Return whether an owner that holds `held` of the `in_use` permits may have one more.
 
-    What is free shrinks as others take places, and with it what each may hold; who holds more than that is not cut
-    short, and gets no more until it is within it again (dynamic thresholds, Choudhury and Hahne 1998).
+    The share shrinks with the free capacity. An owner above its share keeps what it holds, and gets no more until it
+    is below the share (dynamic thresholds, Choudhury and Hahne 1998).
     """
-    return held < SHARE * (size_max - taken)
+    return held < SHARE * (capacity - in_use)
 
 
-def _nowhere(_: Owner) -> int:
+def _none_elsewhere(_: Owner) -> int:
     return 0
 
 
 class CapacityLimiter:
-    """A bounded number of calls that may be inside at once; each owner has a fair share of them.
+    """Permits for `capacity` concurrent calls, with a fair share for each owner.
 
-    `owner_max` is what one owner may hold at most, here and `elsewhere` together. While authentication is off everybody
-    is one owner, who has nobody to share with.
+    `name` says in errors what is limited, with an article. One owner may hold `owner_max` permits, here and `elsewhere`
+    together. ANONYMOUS, the only owner while authentication is off, has no share to keep.
     """
 
     def __init__(
         self,
         name: str,
-        size_max: int,
+        capacity: int,
         owner_max: int | None = None,
-        elsewhere: Callable[[Owner], int] = _nowhere,
+        elsewhere: Callable[[Owner], int] = _none_elsewhere,
     ) -> None:
         self._name = name
-        self._size_max = size_max
+        self._capacity = capacity
         self._owner_max = owner_max
         self._elsewhere = elsewhere
         self._held: dict[Owner, int] = {}
-        self.taken = 0
+        self.in_use = 0
 
     def held_by(self, owner: Owner) -> int:
-        """Return how many places the owner holds."""
+        """Return how many permits the owner holds."""
         return self._held.get(owner, 0)
 
-    def enter(self, owner: Owner) -> None:
-        """Take a place; raises Overloaded when there is none, QuotaReached when the owner has theirs."""
-        if self.taken >= self._size_max:
+    def acquire(self, owner: Owner) -> None:
+        """Take a permit; raises Overloaded when none is free, QuotaReached when the owner may have no more."""
+        if self.in_use >= self._capacity:
             raise Overloaded(self._name)
         held = self._held.get(owner, 0)
         if self._owner_max is not None:
-            inside = held + self._elsewhere(owner)
-            if inside >= self._owner_max:
-                raise QuotaReached("concurrent_calls", self._owner_max, inside, self._name, retry_after_ms=1000)
-        if owner != ANONYMOUS and not is_fair(held, self.taken, self._size_max):
+            everywhere = held + self._elsewhere(owner)
+            if everywhere >= self._owner_max:
+                raise QuotaReached("concurrent_calls", self._owner_max, everywhere, self._name, retry_after_ms=1000)
+        if owner != ANONYMOUS and not is_fair(held, self.in_use, self._capacity):
             raise QuotaReached("fair_share", held, held, self._name, retry_after_ms=1000)
         self._held[owner] = held + 1
-        self.taken += 1
+        self.in_use += 1
 
-    def exit(self, owner: Owner) -> None:
-        """Give a place back."""
-        self.taken -= 1
+    def release(self, owner: Owner) -> None:
+        """Return a permit."""
+        self.in_use -= 1
         held = self._held[owner] - 1
         if held:
             self._held[owner] = held
@@ -73,21 +75,21 @@ class CapacityLimiter:
             del self._held[owner]
 
     def hold(self, owner: Owner = ANONYMOUS) -> "Permit":
-        """Hold a place within a `with`, for nobody in particular or for an owner; entering it raises as `enter` does."""
+        """Return a context that holds a permit; entering it raises what `acquire` raises."""
         return Permit(self, owner)
 
 
 class Permit:
-    """A place that is held within a `with`; a generator would cost three times as much, in the way of every call."""
+    """A permit that is held within a `with`. A generator would cost every call three times as much."""
 
-    __slots__ = ("_owner", "_places")
+    __slots__ = ("_limiter", "_owner")
 
-    def __init__(self, places: CapacityLimiter, owner: Owner) -> None:
-        self._places = places
+    def __init__(self, limiter: CapacityLimiter, owner: Owner) -> None:
+        self._limiter = limiter
         self._owner = owner
 
     def __enter__(self) -> None:
-        self._places.enter(self._owner)
+        self._limiter.acquire(self._owner)
 
     def __exit__(self, *_: object) -> None:
-        self._places.exit(self._owner)
+        self._limiter.release(self._owner)

@@ -1,4 +1,4 @@
-"""Turns that callers take fairly, and a bounded wait for them."""
+"""Turns that owners take fairly, with a bounded queue for them."""
 
 import asyncio
 from collections import Counter
@@ -9,14 +9,15 @@ from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
 
 SIZE_MIN = 16_384
-"""The bytes that each caller counts at least: so the bound of their bytes bounds their number as well."""
+"""The least number of bytes that a waiting caller counts, so that the limit of bytes also limits the callers."""
 
 
 class FairTurns:
-    """Gives `turns_max` turns at once, `owner_max` of them to one owner; other callers wait, and owners are served in turn.
+    """Gives out `turns_max` turns at once, `owner_max` of them to one owner; other callers wait for theirs.
 
-    Callers that wait hold `bytes_max` in all; only the last caller that is let in may exceed it. Each owner may hold a
-    fair share of it, as of places. While authentication is off everybody is one owner, who has nobody to share with.
+    Owners are served in turn. Waiting callers hold `bytes_max` bytes in all; only the last caller that is accepted may
+    exceed it. Each owner may hold a fair share of these bytes. ANONYMOUS, the only owner while authentication is off,
+    has no share to keep.
     """
 
     def __init__(self, name: str, turns_max: int, owner_max: int, bytes_max: int) -> None:
@@ -27,35 +28,35 @@ class FairTurns:
         self._held: Counter[Owner] = Counter()
         self._blocked: set[Owner] = set()
         self._queue: FairQueue[asyncio.Future[None]] = FairQueue()
-        self._held_bytes: Counter[Owner] = Counter()
-        self._bytes = 0
+        self._waiting_bytes: Counter[Owner] = Counter()
+        self._waiting_bytes_total = 0
 
     @property
     def waiting(self) -> int:
         """How many callers wait."""
         return len(self._queue)
 
-    async def take(self, owner: Owner, size: int) -> None:
+    async def acquire(self, owner: Owner, size: int) -> None:
         """Take a turn; raises Overloaded when no more bytes may wait. Cancelling the call leaves the queue."""
-        # Nobody who could be served waits while a turn is free.
+        # While a turn is free, no caller that could have it waits.
         if self._free and owner not in self._blocked:
             self._grant(owner)
             return
-        self._require_room(owner)
+        self._require_capacity(owner)
         size = max(size, SIZE_MIN)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.add(owner, turn)
-        self._hold(owner, size)
+        self._count_waiting(owner, size)
         try:
             await turn
         except asyncio.CancelledError:
             if not self._queue.discard(owner, turn) and not turn.cancelled():
-                self.give_back(owner)
+                self.release(owner)
             raise
         finally:
-            self._hold(owner, -size)
+            self._count_waiting(owner, -size)
 
-    def give_back(self, owner: Owner) -> None:
+    def release(self, owner: Owner) -> None:
         """End a turn, and give it to the next caller that may have it."""
         self._free += 1
         self._blocked.discard(owner)
@@ -74,13 +75,14 @@ class FairTurns:
         if self._held[owner] >= self._owner_max:
             self._blocked.add(owner)
 
-    def _require_room(self, owner: Owner) -> None:
-        is_full = self._bytes >= self._bytes_max
-        if is_full or (owner != ANONYMOUS and not is_fair(self._held_bytes[owner], self._bytes, self._bytes_max)):
+    def _require_capacity(self, owner: Owner) -> None:
+        own, total = self._waiting_bytes[owner], self._waiting_bytes_total
+        is_full = total >= self._bytes_max
+        if is_full or (owner != ANONYMOUS and not is_fair(own, total, self._bytes_max)):
             raise Overloaded(self._name)
 
-    def _hold(self, owner: Owner, size: int) -> None:
-        self._bytes += size
-        self._held_bytes[owner] += size
-        if not self._held_bytes[owner]:
-            del self._held_bytes[owner]
+    def _count_waiting(self, owner: Owner, size: int) -> None:
+        self._waiting_bytes_total += size
+        self._waiting_bytes[owner] += size
+        if not self._waiting_bytes[owner]:
+            del self._waiting_bytes[owner]

@@ -1,4 +1,4 @@
-"""Values that are remembered for a time, in bounded number."""
+"""A bounded cache whose entries expire."""
 
 from collections.abc import Hashable
 from datetime import datetime
@@ -12,13 +12,13 @@ Value = TypeVar("Value")
 
 @define
 class TtlCache(Generic[Key, Value]):
-    """Remembers `size_max` values, each until an instant of its own; the oldest go first."""
+    """Holds `size_max` values, each until its own instant; when full, it drops the oldest."""
 
     size_max: int
     _entries: dict[Key, tuple[Value, datetime]] = field(factory=dict, init=False)
 
     def get(self, key: Key, now: datetime) -> Value | None:
-        """Return the value, unless its time is over or it was forgotten."""
+        """Return the value, or None if it has expired or was dropped."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -29,12 +29,12 @@ class TtlCache(Generic[Key, Value]):
         return None
 
     def put(self, key: Key, value: Value, until: datetime) -> None:
-        """Remember the value while `now < until`."""
+        """Hold the value while `now < until`."""
         self._entries.pop(key, None)
         while len(self._entries) >= self.size_max:
             del self._entries[next(iter(self._entries))]
         self._entries[key] = value, until
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop all values."""
         self._entries.clear()

@@ -8,8 +8,9 @@ from attrs import define, evolve, frozen
 
 from domain.clock import Clock, IdGenerator
 from domain.concurrency.background_tasks import BackgroundTasks
+from domain.errors import Problem
 from domain.functions.function import Definition, Example
-from domain.functions.schema import told
+from domain.functions.schema import told, within
 from domain.functions.schema_ports import Schema, SchemaCompiler
 from domain.identity import Owner, SessionRef
 from domain.json_equality import same_json
@@ -115,6 +116,19 @@ class ExampleRuns:
         finally:
             await worker.release()
         return ExampleOutcome(example, report, _reason(example, report, schema))
+
+
+async def misfits(examples: tuple[Example, ...], params: Schema | None, result: Schema | None) -> tuple[Problem, ...]:
+    """Return the problems of examples that do not fit their schemas, by JSON pointer into the request.
+
+    A check may take long, so other tasks run after each.
+    """
+    found: list[Problem] = []
+    for n, example in enumerate(examples):
+        for schema, part, text in ((params, "params", example.params), (result, "result", example.result)):
+            found += within(() if schema is None else schema.problems(text), f"/examples/{n}/{part}")
+            await asyncio.sleep(0)
+    return tuple(found)
 
 
 def _reason(example: Example, report: ScriptReport, schema: Schema | None) -> str | None:

@@ -6,7 +6,6 @@ from enum import StrEnum
 from typing import ClassVar
 
 from attrs import define, evolve, field, frozen
-from typing_extensions import override
 
 from domain.errors import Conflict, NotFound, PreconditionFailed
 from domain.functions.schema import FunctionSchema
@@ -31,7 +30,6 @@ class FunctionNotFound(NotFound):
     language_title: LanguageTitle
 
     @property
-    @override
     def message(self) -> str:
         return (
             f"No function is registered as {self.language_title}. Register one with PUT "
@@ -39,7 +37,6 @@ class FunctionNotFound(NotFound):
         )
 
     @property
-    @override
     def details(self) -> Mapping[str, object]:
         return {"language_title": str(self.language_title)}
 
@@ -53,14 +50,12 @@ class FunctionConditionFailed(PreconditionFailed):
     version: int | None
 
     @property
-    @override
     def message(self) -> str:
         if self.version is None:
             return f"No function is registered as {self.language_title}. Repeat without If-Match to register it."
         return f"{self.language_title} is at version {self.version}. Read it again and repeat with its ETag."
 
     @property
-    @override
     def details(self) -> Mapping[str, object]:
         facts = {"language_title": str(self.language_title), "version": self.version, "stored": "no"}
         return {name: fact for name, fact in facts.items() if fact is not None}
@@ -73,12 +68,10 @@ class FunctionConflict(Conflict):
     code: ClassVar[str] = "CONFLICT"
 
     @property
-    @override
     def message(self) -> str:
         return "The function is being changed by others all the time; nothing was stored. Repeat the call."
 
     @property
-    @override
     def details(self) -> Mapping[str, object]:
         return {"stored": "no", "retry_after_ms": 1000}
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from attrs import define, field, frozen
-from typing_extensions import override
 
 from domain.errors import InvalidRequest, NotFound, Problem, Unavailable
 from domain.json_text import JsonText
@@ -20,7 +19,6 @@ class FunctionVersionNotFound(NotFound):
     version: int
 
     @property
-    @override
     def message(self) -> str:
         return (
             f"The session is pinned to version {self.version} of {self.language_title}, which is no longer kept: its "
@@ -28,7 +26,6 @@ class FunctionVersionNotFound(NotFound):
         )
 
     @property
-    @override
     def details(self) -> Mapping[str, object]:
         return {"language_title": str(self.language_title), "version": self.version, "executed": "no"}
 
@@ -42,13 +39,11 @@ class ParamsRefused(InvalidRequest):
     version: int
 
     @property
-    @override
     def message(self) -> str:
         what = f"{self.language_title}, version {self.version}"
         return f"The params do not fit the schema of {what}. Nothing was run. {told(self.problems)}"
 
     @property
-    @override
     def details(self) -> Mapping[str, object]:
         facts = {"language_title": str(self.language_title), "version": self.version, "executed": "no"}
         return {**super().details, **facts}
@@ -76,7 +71,6 @@ class SchemaUnusable(Unavailable):
     executed: str | None = "no"
 
     @property
-    @override
     def message(self) -> str:
         return (
             f"The schema of {self.language_title}, version {self.version}, cannot be used: {self.reason}. Nothing was "

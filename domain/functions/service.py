@@ -1,15 +1,13 @@
 """What callers do with functions: register, read, list, check and deactivate them."""
 
-import asyncio
 from collections.abc import Mapping
 
 from attrs import define, field, frozen
-from typing_extensions import override
 
 from domain.clock import Clock
 from domain.concurrency.budget import Budget
 from domain.errors import InvalidRequest, Problem, StorageUnavailable
-from domain.functions.examples import ExampleOutcome, ExampleRuns
+from domain.functions.examples import ExampleOutcome, ExampleRuns, misfits
 from domain.functions.function import Definition, Example, Function, FunctionNotFound, Precondition
 from domain.functions.ports import FunctionFilter, FunctionPage, FunctionRepository
 from domain.functions.schema import FunctionSchema, SchemaRefused, told, within
@@ -62,7 +60,6 @@ class ExamplesFailed(InvalidRequest):
     """Examples do not hold, and it was asked for that they do; nothing was registered."""
 
     @property
-    @override
     def message(self) -> str:
         return f"Examples do not hold, so nothing was registered. {told(self.problems)}"
 
@@ -148,7 +145,7 @@ class FunctionService:
         params, problems = await self._compiled(request.schema.params, "/schema/params")
         result, more = await self._compiled(request.schema.result, "/schema/result")
         problems += more
-        problems += await _misfits(request.examples, params, result)
+        problems += await misfits(request.examples, params, result)
         if problems:
             raise InvalidRequest(problems)  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
         return Definition(script, request.description, request.schema, request.examples, request.tags)
@@ -164,16 +161,6 @@ class FunctionService:
         problems = [Problem(f"/examples/{n}", verdict.reason) for n, verdict in enumerate(verdicts) if verdict.reason]
         if problems:
             raise ExamplesFailed(problems)  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
-
-
-async def _misfits(examples: tuple[Example, ...], params: Schema | None, result: Schema | None) -> tuple[Problem, ...]:
-    """Return what in examples does not fit their schemas; others get their turn after each, which may take its time."""
-    found: list[Problem] = []
-    for n, example in enumerate(examples):
-        for schema, part, text in ((params, "params", example.params), (result, "result", example.result)):
-            found += within(() if schema is None else schema.problems(text), f"/examples/{n}/{part}")
-            await asyncio.sleep(0)
-    return tuple(found)
 
 
 def _write_late() -> StorageUnavailable:

@@ -1,6 +1,7 @@
-"""What controllers of one database tell each other of owners."""
+"""Ports to the rates, the usage and the quotas of owners."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -11,9 +12,9 @@ from domain.identity import Owner
 
 @frozen
 class RateCharge:
-    """What calls of one kind of one owner cost since the last charge: `spent` in time, the first of them at `first_at`.
+    """The cost of an owner's calls under one policy since the last charge.
 
-    A charge of nothing asks for the state alone.
+    `spent` is the cost as a time, `first_at` the instant of the first call. A charge of zero only reads the state.
     """
 
     owner: Owner
@@ -23,42 +24,74 @@ class RateCharge:
 
 
 class RateStore(Protocol):
-    """Adds up what all controllers of one database admit. Any method may raise StorageUnavailable or Overloaded."""
+    """Adds up the calls that all controllers of one database admit.
+
+    Every method may raise StorageUnavailable or Overloaded.
+    """
 
     async def settle(self, charges: Sequence[RateCharge]) -> Sequence[datetime]:
-        """Add the charges, and return for each the instant at which its owner's whole quota is there again.
+        """Add the charges; return for each the instant at which its owner's whole quota is available again.
 
-        That instant is what it was, or `first_at` if that is later, and `spent` on top. Concurrent charges are all
-        added. Owner and policy of the charges are distinct.
+        The new instant is the stored one, or `first_at` if that is later, plus `spent`. Concurrent charges are all
+        added. No two charges have the same owner and policy.
         """
         ...
 
     async def forget(self, full_before: datetime, after: tuple[Owner, str] | None) -> tuple[Owner, str] | None:
-        """Remove owners whose whole quota was there before `full_before`, in a bounded number that follow `after`.
+        """Remove owners whose whole quota was available before `full_before`, in a bounded number that follow `after`.
 
-        Returns where to go on, None when all have been seen.
+        Returns the place to continue from; None at the end.
         """
         ...
 
 
 @frozen
 class OwnerUsage:
-    """What an owner has: sessions that are live, and bytes that all their sessions take."""
+    """An owner's live sessions, and the bytes that all their sessions take."""
 
     live_sessions: int
     stored_bytes: int
 
 
 class UsageReader(Protocol):
-    """Counts what owners have. Any method may raise StorageUnavailable or Overloaded."""
+    """Counts what owners have stored and what they run. Every method may raise StorageUnavailable or Overloaded."""
 
     async def usage(self, owners: Sequence[Owner], now: datetime) -> Sequence[OwnerUsage]:
-        """Return what each owner has at `now`.
+        """Return the usage of each owner at `now`.
 
-        A bounded number of an owner's newest sessions is looked at; older ones are not counted.
+        It covers a bounded number of the owner's newest sessions; older ones are not counted.
         """
         ...
 
     async def open_executions(self, owners: Sequence[Owner], now: datetime) -> Sequence[int]:
-        """Return how many executions of each owner are open in all controllers, those past their deadline left out."""
+        """Return how many executions of each owner are open in all controllers, without those past their deadline."""
         ...
+
+
+class Quotas(Protocol):
+    """Holds owners to their quotas of sessions and bytes."""
+
+    async def require_capacity(self, owner: Owner, size: int) -> None:
+        """Raise QuotaReached unless the owner may have one more session, of about `size` bytes."""
+        ...
+
+    def adding(self, owner: Owner, size: int) -> AbstractContextManager[None]:
+        """Return a context to make the session in. The session counts from entry on, unless making it fails."""
+        ...
+
+    def closed(self, owner: Owner) -> None:
+        """Note that one of the owner's sessions is no longer live."""
+        ...
+
+
+class Unlimited(Quotas):
+    """Has no quotas."""
+
+    async def require_capacity(self, owner: Owner, size: int) -> None:  # noqa: ARG002  # there is no quota
+        return
+
+    def adding(self, owner: Owner, size: int) -> AbstractContextManager[None]:  # noqa: ARG002  # nothing is counted
+        return nullcontext()
+
+    def closed(self, owner: Owner) -> None:  # noqa: ARG002  # nothing is counted
+        return

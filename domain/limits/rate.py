@@ -1,4 +1,4 @@
-"""How often an owner may ask: the generic cell rate algorithm, as a rule of (policy, state, now)."""
+"""Rates: the generic cell rate algorithm as a rule of (policy, state, now)."""
 
 from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
@@ -14,10 +14,10 @@ _NS_PER_MS = 1_000_000
 
 @frozen
 class RatePolicy:
-    """At most `count` calls at once, and as many again over each `window_s`, evenly as time passes.
+    """At most `count` calls at once; as many are refilled over `window_s` seconds, evenly.
 
-    Times of the rule are whole nanoseconds, so that no call is won or lost by rounding: `interval_ns` is what one call
-    costs (rounded up), `quota_ns` what all of them cost.
+    The rule counts in whole nanoseconds, so that rounding neither adds nor removes a call. `interval_ns` is the cost of
+    one call (rounded up), `quota_ns` the cost of all of them.
     """
 
     name: str
@@ -28,7 +28,7 @@ class RatePolicy:
 
     @interval_ns.default
     def _interval_ns(self) -> int:
-        return -(-self.window_s * _NS_PER_S // max(1, self.count))  # validators judge after defaults
+        return -(-self.window_s * _NS_PER_S // max(1, self.count))  # validators run after defaults
 
     @quota_ns.default
     def _quota_ns(self) -> int:
@@ -36,10 +36,10 @@ class RatePolicy:
 
 
 class RateVerdict(NamedTuple):
-    """Whether a call is within the policy, and where that leaves its owner.
+    """The judgement of one call, and the owner's new state.
 
-    `full_at_ns` is the new state: the instant at which the whole quota is there again. `remaining` calls may follow at
-    once; `wait_ns` is until one more than these may, or, when the call is refused, until it would be allowed.
+    `full_at_ns` is the instant at which the whole quota is available again. `remaining` calls may follow at once.
+    `wait_ns` is the time until one more call is refilled, or, for a rejected call, until it would be allowed.
     """
 
     allowed: bool
@@ -49,10 +49,10 @@ class RateVerdict(NamedTuple):
 
 
 def judge(policy: RatePolicy, full_at_ns: int, now_ns: int, cost: int = 1) -> RateVerdict:
-    """Judge a call that counts as `cost` calls; one that is refused costs nothing.
+    """Judge a call that counts as `cost` calls; a rejected call costs nothing.
 
-    The state is one number, the instant at which the whole quota is there again: the theoretical arrival time of the
-    generic cell rate algorithm (ITU-T I.371). A state that lies in the past is the same as none.
+    The state is one instant, at which the whole quota is available again: the theoretical arrival time of the generic
+    cell rate algorithm (ITU-T I.371). A past instant means that nothing is used.
     """
     quota_ns, interval_ns = policy.quota_ns, policy.interval_ns
     used_ns = max(0, full_at_ns - now_ns)
@@ -67,7 +67,7 @@ def judge(policy: RatePolicy, full_at_ns: int, now_ns: int, cost: int = 1) -> Ra
 
 @define(eq=False)
 class RateLimited(LimitReached):
-    """The owner asks more often than the policy grants; `retry_after_ms` is None when waiting would not help."""
+    """The owner calls more often than the policy allows; nothing was counted."""
 
     code: ClassVar[str] = "RATE_LIMITED"
     policy: RatePolicy
@@ -76,17 +76,17 @@ class RateLimited(LimitReached):
 
     @property
     def retry_after_ms(self) -> int | None:
-        """Milliseconds until the same call would be allowed; None for one that counts as more than the quota."""
+        """Milliseconds until the same call would be allowed; None if it costs more than the whole quota."""
         return None if self.cost > self.policy.count else -(-self.verdict.wait_ns // _NS_PER_MS)
 
     @property
     def message(self) -> str:
         quota = f"{self.policy.count} calls of {self.policy.name} in {self.policy.window_s} s"
         if self.retry_after_ms is None:
-            return f"The call counts as {self.cost}, and an owner may make {quota}. Send it in smaller parts."
+            return f"The call counts as {self.cost} calls, and the limit is {quota}. Send it in smaller parts."
         left = self.verdict.remaining
-        state = f"the call counts as {self.cost} where {left} are left" if left else "these are used up"
-        return f"An owner may make {quota}, and {state}. Repeat the call after {self.retry_after_ms} ms."
+        state = f"the call counts as {self.cost} while {left} are left" if left else "none are left"
+        return f"The limit is {quota}, and {state}. Repeat the call after {self.retry_after_ms} ms."
 
     @property
     def details(self) -> Mapping[str, object]:

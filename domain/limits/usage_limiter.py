@@ -1,40 +1,41 @@
-"""Holds owners to quotas of what is stored, by counts that are taken now and then."""
+"""Holds owners to quotas of sessions, bytes and concurrent calls, by periodic counts."""
 
-import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from attrs import define, field, frozen
 from attrs.validators import ge, gt
 
-from domain.clock import Clock
-from domain.errors import Unavailable
+from domain.clock import Clock, MonotonicClock
+from domain.concurrency.background_tasks import DemandLoop
+from domain.errors import QuotaReached, Unavailable
 from domain.identity import Owner
-from domain.limits.ports import OwnerUsage, UsageReader
-from domain.limits.quota import QuotaReached, Quotas
+from domain.limits.ports import OwnerUsage, Quotas, UsageReader
+
+_NS_PER_S = 1_000_000_000
 
 
 @frozen
 class UsagePolicy:
-    """What each owner may have: live sessions, and bytes that their sessions take; None does not limit it."""
+    """Quotas of each owner: live sessions, and bytes of their sessions; None is unlimited."""
 
     live_sessions_max: int | None = None
     stored_bytes_max: int | None = None
 
     @property
     def counts_stored(self) -> bool:
-        """Whether what is stored is limited."""
+        """Whether there is a quota of sessions or bytes."""
         return self.live_sessions_max is not None or self.stored_bytes_max is not None
 
 
 @frozen
 class UsageLimiterOptions:
-    """Bounds: pauses in seconds, owners in memory and in one statement, which are fewer after one that failed.
+    """Pauses in seconds; owners in memory, and in one statement.
 
     An owner's sessions are counted again after `recount_pause_s`, their executions after `pause_s`, both only while
-    they make any; who has made none for `idle_s` is forgotten.
+    the owner makes new ones. An owner that made none for `idle_s` is forgotten. After a failed count the next statement
+    covers half as many owners.
     """
 
     pause_s: float = field(default=0.25, validator=gt(0))
@@ -49,47 +50,48 @@ _NOTHING = OwnerUsage(0, 0)
 
 @define(eq=False)
 class _Usage:
-    """What an owner has: as it was counted, what this process has added since, and what it is adding."""
+    """An owner's usage: the last count, what this process has added since, and what it is adding now."""
 
     counted: OwnerUsage = _NOTHING
     counted_at_s: float = float("-inf")
-    asked_at_s: float = 0.0
+    called_at_s: float = 0.0
     sessions_since: int = 0
     bytes_since: int = 0
-    sessions_under_way: int = 0
-    bytes_under_way: int = 0
+    sessions_in_progress: int = 0
+    bytes_in_progress: int = 0
     calls_elsewhere: int = 0
     calls_counted_at_s: float = float("-inf")
 
     @property
     def live_sessions(self) -> int:
-        return max(0, self.counted.live_sessions + self.sessions_since) + self.sessions_under_way
+        return max(0, self.counted.live_sessions + self.sessions_since) + self.sessions_in_progress
 
     @property
     def stored_bytes(self) -> int:
-        return self.counted.stored_bytes + self.bytes_since + self.bytes_under_way
+        return self.counted.stored_bytes + self.bytes_since + self.bytes_in_progress
 
 
 @define(eq=False)
 class UsageLimiter(Quotas):
-    """Counts an owner before their first session, then now and then, and adds what this process makes in between.
+    """Counts an owner before their first session and periodically after it, and adds what this process makes.
 
-    One controller alone is exact, save that what has expired may count until the next count. Several may together
-    exceed a quota by what the others make between two counts. When counting fails the last count stands.
+    One controller alone is exact, except that expired sessions count until the next count. Several controllers together
+    may exceed a quota by what the others make between two counts. If counting fails, the last count stays in use.
+    `calls_here` returns the owner's executions that are in flight in this process.
     """
 
     _policy: UsagePolicy
     _reader: UsageReader
     _clock: Clock
+    _monotonic_ns: MonotonicClock
     _calls_here: Callable[[Owner], int]
     _options: UsageLimiterOptions = field(factory=UsageLimiterOptions)
-    _monotonic_s: Callable[[], float] = time.monotonic
-    _figures: dict[Owner, _Usage] = field(factory=dict, init=False)
-    _makers: dict[Owner, None] = field(factory=dict, init=False)
-    """Whose sessions are to be counted again."""
-    _callers: dict[Owner, None] = field(factory=dict, init=False)
-    """Whose executions are to be counted again."""
-    _asked: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _usages: dict[Owner, _Usage] = field(factory=dict, init=False)
+    _sessions_due: dict[Owner, None] = field(factory=dict, init=False)
+    """Owners whose sessions are to be counted again."""
+    _calls_due: dict[Owner, None] = field(factory=dict, init=False)
+    """Owners whose executions are to be counted again."""
+    _loop: DemandLoop = field(factory=DemandLoop, init=False)
     _batch: int = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -97,122 +99,130 @@ class UsageLimiter(Quotas):
 
     def __len__(self) -> int:
         """Return how many owners are in memory."""
-        return len(self._figures)
+        return len(self._usages)
 
-    async def require_room(self, owner: Owner, size: int) -> None:
+    def debug_snapshot(self) -> dict[str, list[Owner]]:
+        """Return the owners whose sessions, and those whose executions, are to be counted again."""
+        return {"sessions_due": list(self._sessions_due), "calls_due": list(self._calls_due)}
+
+    async def require_capacity(self, owner: Owner, size: int) -> None:
         if not self._policy.counts_stored:
             return
-        figures = self._of(owner)
-        self._want(self._makers, owner)
-        if figures.counted_at_s < 0:
+        usage = self._usage(owner)
+        self._request(self._sessions_due, owner)
+        if usage.counted_at_s < 0:
             with contextlib.suppress(Unavailable):
                 await self._count_sessions([owner])
         sessions_max, bytes_max = self._policy.live_sessions_max, self._policy.stored_bytes_max
-        if sessions_max is not None and figures.live_sessions >= sessions_max:
-            raise QuotaReached("live_sessions", sessions_max, figures.live_sessions)
-        if bytes_max is not None and figures.stored_bytes + size > bytes_max:
-            raise QuotaReached("stored_bytes", bytes_max, figures.stored_bytes)
+        if sessions_max is not None and usage.live_sessions >= sessions_max:
+            raise QuotaReached("live_sessions", sessions_max, usage.live_sessions)
+        if bytes_max is not None and usage.stored_bytes + size > bytes_max:
+            raise QuotaReached("stored_bytes", bytes_max, usage.stored_bytes)
 
     @contextlib.contextmanager
     def adding(self, owner: Owner, size: int) -> Iterator[None]:
-        figures = self._of(owner)
-        figures.sessions_under_way += 1
-        figures.bytes_under_way += size
+        usage = self._usage(owner)
+        usage.sessions_in_progress += 1
+        usage.bytes_in_progress += size
         try:
             yield
-            figures.sessions_since += 1
-            figures.bytes_since += size
+            usage.sessions_since += 1
+            usage.bytes_since += size
         finally:
-            figures.sessions_under_way -= 1
-            figures.bytes_under_way -= size
+            usage.sessions_in_progress -= 1
+            usage.bytes_in_progress -= size
 
     def closed(self, owner: Owner) -> None:
-        if owner in self._figures:
-            self._figures[owner].sessions_since -= 1
+        if owner in self._usages:
+            self._usages[owner].sessions_since -= 1
 
     def calls_elsewhere(self, owner: Owner) -> int:
-        """Return how many executions of the owner other controllers had open a moment ago; 0 when nobody knows."""
-        figures = self._of(owner)
-        self._want(self._callers, owner)
-        is_fresh = figures.calls_counted_at_s >= self._monotonic_s() - self._options.recount_pause_s
-        return figures.calls_elsewhere if is_fresh else 0
+        """Return how many executions of the owner are open in other controllers, by a recent count; else 0."""
+        usage = self._usage(owner)
+        self._request(self._calls_due, owner)
+        is_fresh = usage.calls_counted_at_s >= self._now_s() - self._options.recount_pause_s
+        return usage.calls_elsewhere if is_fresh else 0
 
     async def run(self) -> None:
-        """Count for ever those who make something, each after its pause."""
-        while True:
-            await self._asked.wait()
-            pause_s = self._options.pause_s
-            try:
-                await self.count()
-            except Unavailable:
-                pause_s = self._options.recount_pause_s
-            await asyncio.sleep(pause_s)
+        """Count for ever the owners that make something, each after its pause."""
+        await self._loop.run(self._count)
 
     async def count(self) -> None:
-        """Count whom it is time to count; raises StorageUnavailable or Overloaded."""
+        """Count the owners that are due; raises StorageUnavailable or Overloaded."""
         self._forget_idle()
         try:
             await self._count_calls()
             await self._count_sessions(self._due())
         finally:
-            if not (self._makers or self._callers):
-                self._asked.clear()
+            if not (self._sessions_due or self._calls_due):
+                self._loop.clear()
+
+    async def _count(self) -> float:
+        """Count, and return the pause until the next time in seconds."""
+        try:
+            await self.count()
+        except Unavailable:
+            return self._options.recount_pause_s
+        return self._options.pause_s
 
     def _due(self) -> list[Owner]:
-        before_s = self._monotonic_s() - self._options.recount_pause_s
-        due = (owner for owner in self._makers if self._of(owner).counted_at_s <= before_s)
+        before_s = self._now_s() - self._options.recount_pause_s
+        due = (owner for owner in self._sessions_due if self._usage(owner).counted_at_s <= before_s)
         return list(islice(due, self._batch))
 
     async def _count_sessions(self, owners: Sequence[Owner]) -> None:
         if not owners:
             return
-        counting = [self._of(owner) for owner in owners]
-        before = [(figures.sessions_since, figures.bytes_since) for figures in counting]
+        usages = [self._usage(owner) for owner in owners]
+        before = [(usage.sessions_since, usage.bytes_since) for usage in usages]
         for owner in owners:
-            self._makers.pop(owner, None)
+            self._sessions_due.pop(owner, None)
         try:
-            found = await self._reader.usage(owners, self._clock.now())
+            counts = await self._reader.usage(owners, self._clock.now())
         except BaseException:
-            # So many may be too much for one statement.
+            # The statement may have covered too many owners.
             self._batch = max(1, self._batch // 2)
             for owner in owners:
-                self._want(self._makers, owner)
+                self._request(self._sessions_due, owner)
             raise
         self._batch = min(self._options.batch_max, self._batch * 2)
-        for figures, usage, (sessions, size) in zip(counting, found, before, strict=True):
-            figures.counted, figures.counted_at_s = usage, self._monotonic_s()
-            figures.sessions_since -= sessions
-            figures.bytes_since -= size
+        for usage, counted, (sessions, size) in zip(usages, counts, before, strict=True):
+            usage.counted, usage.counted_at_s = counted, self._now_s()
+            usage.sessions_since -= sessions
+            usage.bytes_since -= size
 
     async def _count_calls(self) -> None:
-        owners = list(islice(self._callers, self._options.batch_max))
+        owners = list(islice(self._calls_due, self._options.batch_max))
         if not owners:
             return
         here = [self._calls_here(owner) for owner in owners]
         for owner in owners:
-            del self._callers[owner]
-        found = await self._reader.open_executions(owners, self._clock.now())
-        for owner, inside, everywhere in zip(owners, here, found, strict=True):
-            figures = self._of(owner)
-            figures.calls_elsewhere, figures.calls_counted_at_s = max(0, everywhere - inside), self._monotonic_s()
+            del self._calls_due[owner]
+        counts = await self._reader.open_executions(owners, self._clock.now())
+        for owner, own, everywhere in zip(owners, here, counts, strict=True):
+            usage = self._usage(owner)
+            usage.calls_elsewhere, usage.calls_counted_at_s = max(0, everywhere - own), self._now_s()
 
-    def _of(self, owner: Owner) -> _Usage:
-        figures = self._figures.get(owner)
-        if figures is None:
-            if len(self._figures) >= self._options.owners_max:
-                del self._figures[next(iter(self._figures))]
-            figures = self._figures[owner] = _Usage()
-        figures.asked_at_s = self._monotonic_s()
-        return figures
+    def _usage(self, owner: Owner) -> _Usage:
+        usage = self._usages.get(owner)
+        if usage is None:
+            if len(self._usages) >= self._options.owners_max:
+                del self._usages[next(iter(self._usages))]
+            usage = self._usages[owner] = _Usage()
+        usage.called_at_s = self._now_s()
+        return usage
 
-    def _want(self, wanted: dict[Owner, None], owner: Owner) -> None:
-        wanted[owner] = None
-        self._asked.set()
+    def _request(self, due: dict[Owner, None], owner: Owner) -> None:
+        due[owner] = None
+        self._loop.request()
 
     def _forget_idle(self) -> None:
-        """Look at a bounded number of owners, and put those who stay behind the others."""
-        before_s = self._monotonic_s() - self._options.idle_s
-        for owner in list(islice(self._figures, self._options.batch_max)):
-            figures = self._figures.pop(owner)
-            if figures.asked_at_s >= before_s or figures.sessions_under_way:
-                self._figures[owner] = figures
+        """Examine a bounded number of owners, and move those that stay to the end."""
+        before_s = self._now_s() - self._options.idle_s
+        for owner in list(islice(self._usages, self._options.batch_max)):
+            usage = self._usages.pop(owner)
+            if usage.called_at_s >= before_s or usage.sessions_in_progress:
+                self._usages[owner] = usage
+
+    def _now_s(self) -> float:
+        return self._monotonic_ns() / _NS_PER_S

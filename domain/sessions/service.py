@@ -14,7 +14,7 @@ from domain.functions.ports import FunctionRepository
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef
 from domain.json_text import EMPTY_OBJECT, JsonText
-from domain.limits.quota import Quotas, Unlimited
+from domain.limits.ports import Quotas, Unlimited
 from domain.paging import Page
 from domain.scripts.language import Language, LanguageMapping, LanguageTitle
 from domain.scripts.limits import LimitsPolicy, LimitsRequest
@@ -110,7 +110,7 @@ class SessionService:
         title = self._mapping.resolve(request.language_title)
         script, function_version = await self._script(title, request, budget)
         size = len(script.source) + len(request.context) + len(request.metadata)
-        await budget.spend(self._quotas.require_room(owner, size), StorageUnavailable)
+        await budget.spend(self._quotas.require_capacity(owner, size), StorageUnavailable)
         with self._quotas.adding(owner, size):
             checked = await parsed(self._runners[title.language], title.language, script, owner, budget)
             session = self._open(owner, title, script, request, function_version)

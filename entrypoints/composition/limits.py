@@ -1,5 +1,7 @@
 """What owners are held to: rates, quotas and places, and who is let through the door at all."""
 
+import random
+import time
 from collections.abc import Iterator, Sequence
 
 from attrs import define, field
@@ -7,8 +9,7 @@ from attrs import define, field
 from domain.clock import Clock
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.identity import Owner
-from domain.limits.ports import RateStore, UsageReader
-from domain.limits.quota import Quotas, Unlimited
+from domain.limits.ports import Quotas, RateStore, Unlimited, UsageReader
 from domain.limits.rate_limiter import RateLimiter
 from domain.limits.usage_limiter import UsageLimiter, UsagePolicy
 from entrypoints.composition.background import Work
@@ -85,7 +86,7 @@ class OwnerLimits:
     def _limit_rates(self) -> None:
         policies = rate_policies(self._settings.rate_limits)
         if policies:
-            self._limiter = RateLimiter(self._ledger, self._clock)
+            self._limiter = RateLimiter(self._ledger, self._clock, time.monotonic_ns, random.uniform)
             self.rates = RateGuard(self._limiter, policies)
 
     def _limit_usage(self) -> None:
@@ -93,5 +94,5 @@ class OwnerLimits:
         stored_mb, concurrent = settings.max_stored_mb_per_owner, settings.max_concurrent_per_owner
         policy = UsagePolicy(settings.max_sessions_per_owner, stored_mb and stored_mb * _MIB)
         if policy.counts_stored or concurrent is not None:
-            self._usage = UsageLimiter(policy, self._reader, self._clock, self._inside_here)
+            self._usage = UsageLimiter(policy, self._reader, self._clock, time.monotonic_ns, self._inside_here)
             self.inside = CapacityLimiter("an execution", _EXECUTIONS_MAX, concurrent, self._usage.calls_elsewhere)

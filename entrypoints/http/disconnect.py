@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from attrs import define, field
 from starlette.types import Receive
 
-from domain.concurrency.timer_wheel import TimerWheel
+from domain.concurrency.budget import TimerWheel
 from entrypoints.http.errors import ClientDisconnected
 
 Reply = TypeVar("Reply")
@@ -19,13 +19,13 @@ _LATE_S = 0.1
 async def until_hang_up(receive: Receive, call: Coroutine[Any, Any, Reply]) -> Reply:
     """Await `call`, and cancel it when the client is gone; then raises ClientDisconnected. The body must have been read.
 
-    Who hangs up at once is noticed after `_LATE_S` and up to `Alarms.PERIOD_S`.
+    Who hangs up at once is noticed after `_LATE_S` and up to `TimerWheel.PERIOD_S`.
     """
     loop = asyncio.get_running_loop()
     caller = asyncio.current_task(loop)
     assert caller is not None
     watch = _DisconnectWatch(receive, caller)
-    soon = TimerWheel.of(loop).set(watch, loop.time() + _LATE_S)
+    soon = TimerWheel.of(loop).schedule(watch, loop.time() + _LATE_S)
     try:
         return await call
     except asyncio.CancelledError:
@@ -47,7 +47,7 @@ class _DisconnectWatch:
     gone: bool = field(default=False, init=False)
     _task: "asyncio.Task[None] | None" = field(default=None, init=False)
 
-    def ring(self) -> None:
+    def expire(self) -> None:
         """Begin to watch."""
         self._task = asyncio.create_task(self._follow())
 

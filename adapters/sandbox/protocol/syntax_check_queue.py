@@ -62,14 +62,14 @@ class _Lane:
     @asynccontextmanager
     async def turn(self, flight: _Flight) -> AsyncIterator[ScriptChecker]:
         """Wait for a checker, the one of the warm ones that was used last; raises Overloaded."""
-        await self.turns.take(flight.owner, len(flight.script))
+        await self.turns.acquire(flight.owner, len(flight.script))
         checker = max(reversed(self.idle), key=lambda idle: idle.is_warm)
         self.idle.remove(checker)
         try:
             yield checker
         finally:
             self.idle.append(checker)
-            self.turns.give_back(flight.owner)
+            self.turns.release(flight.owner)
 
 
 @define(eq=False)

@@ -38,7 +38,7 @@ class Examiner:
 
         Raises what it raises, or Overloaded after `wait_max_s` or if too many bytes wait.
         """
-        turn = self._turns.take(owner, size)
+        turn = self._turns.acquire(owner, size)
         await Budget(self._wait_max_s).spend(turn, lambda: Overloaded(_QUEUE))
         examination = asyncio.ensure_future(asyncio.to_thread(work))
         examination.add_done_callback(partial(self._ended, owner))
@@ -48,4 +48,4 @@ class Examiner:
     def _ended(self, owner: Owner, examination: asyncio.Future[Result]) -> None:
         if not examination.cancelled():
             examination.exception()  # marks it as retrieved, should the caller have left
-        self._turns.give_back(owner)
+        self._turns.release(owner)

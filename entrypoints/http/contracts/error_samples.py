@@ -11,6 +11,7 @@ from domain.errors import (
     FieldTooLarge,
     Overloaded,
     Problem,
+    QuotaReached,
     RuntimeUnavailable,
     ShuttingDown,
     StorageUnavailable,
@@ -20,7 +21,6 @@ from domain.functions.function import FunctionConditionFailed, FunctionConflict,
 from domain.functions.schema import FunctionVersionNotFound, ParamsRefused, SchemaUnusable
 from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
 from domain.json_text import JsonText
-from domain.limits.quota import QuotaReached
 from domain.limits.rate import RateLimited, RatePolicy, RateVerdict
 from domain.scripts.language import InvalidLanguageTitle, Language, LanguageNotServed, LanguageTitle
 from domain.scripts.report import ExecutionUnknown, Failure, FailureCode, ScriptReport

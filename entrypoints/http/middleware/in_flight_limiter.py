@@ -20,17 +20,17 @@ class InFlightLimiter:
     @property
     def inside(self) -> int:
         """How many requests are inside."""
-        return self._places.taken
+        return self._places.in_use
 
     def enter(self, owner: Owner) -> None:
         """Take a place. Raises ShuttingDown, Overloaded, or QuotaReached when the owner has their share."""
         if self.closed:
             raise ShuttingDown
-        self._places.enter(owner)
+        self._places.acquire(owner)
 
     def exit(self, owner: Owner) -> None:
         """Give the place back."""
-        self._places.exit(owner)
+        self._places.release(owner)
         if self.inside == 0:
             self._empty.set()
 

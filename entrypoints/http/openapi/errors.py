@@ -11,9 +11,16 @@ from attrs import frozen
 
 from domain.access.credentials import CredentialMissing, CredentialRefused, JwksUnavailable
 from domain.access.principal import ScopeMissing
-from domain.errors import DomainError, FieldTooLarge, InvalidRequest, Overloaded, ShuttingDown, StorageUnavailable
+from domain.errors import (
+    DomainError,
+    FieldTooLarge,
+    InvalidRequest,
+    Overloaded,
+    QuotaReached,
+    ShuttingDown,
+    StorageUnavailable,
+)
 from domain.executions.execution import ExecutionFailed
-from domain.limits.quota import QuotaReached
 from domain.limits.rate import RateLimited
 from entrypoints.http.contracts.contract import ResponseHeader
 from entrypoints.http.contracts.error_codes import INTERNAL_ERROR, MEANINGS

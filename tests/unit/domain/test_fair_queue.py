@@ -26,7 +26,7 @@ def test_owners_are_served_in_turn_and_each_in_order():
     assert not queue
 
 
-def test_what_waits_no_more_is_not_served():
+def test_a_discarded_item_is_not_served():
     queue = queue_of(("a", 1), ("a", 2), ("b", 1))
     assert queue.discard(OWNERS[1], ("b", 1))
     assert not queue.discard(OWNERS[1], ("b", 1))
@@ -36,7 +36,7 @@ def test_what_waits_no_more_is_not_served():
 
 
 @given(st.lists(st.one_of(st.sampled_from(OWNERS), st.none()), max_size=200))
-def test_nobody_is_served_again_before_everybody_who_waits_has_been(steps):
+def test_no_owner_is_served_twice_before_every_other_waiting_owner(steps):
     queue: FairQueue[tuple[Owner, int]] = FairQueue()
     waiting: Counter[Owner] = Counter()
     passed_over: Counter[Owner] = Counter()

@@ -1,4 +1,4 @@
-"""Turns go to owners in turn, so many at once, and none is lost or made."""
+"""Owners get turns in rotation; the number of turns is fixed."""
 
 import asyncio
 from collections import Counter
@@ -19,23 +19,23 @@ def turns_of(turns_max=1, owner_max=1, sizes_max=1000):
 
 
 class Callers:
-    """Callers that keep their turns until the test ends them."""
+    """Callers that hold their turns until the test ends them."""
 
     def __init__(self, turns: FairTurns) -> None:
         self.turns = turns
-        self.inside: list[Owner] = []
+        self.holding: list[Owner] = []
 
     def start(self, owner: Owner, sizes: int = 0) -> asyncio.Task[None]:
-        return asyncio.get_running_loop().create_task(self._take(owner, sizes * SIZE_MIN))
+        return asyncio.get_running_loop().create_task(self._acquire(owner, sizes * SIZE_MIN))
 
     async def end(self, owner: Owner) -> None:
-        self.inside.remove(owner)
-        self.turns.give_back(owner)
+        self.holding.remove(owner)
+        self.turns.release(owner)
         await settle()
 
-    async def _take(self, owner: Owner, size: int) -> None:
-        await self.turns.take(owner, size)
-        self.inside.append(owner)
+    async def _acquire(self, owner: Owner, size: int) -> None:
+        await self.turns.acquire(owner, size)
+        self.holding.append(owner)
 
 
 async def settle() -> None:
@@ -43,33 +43,33 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_owners_get_turns_in_turn_whatever_each_has_waiting():
+async def test_owners_get_turns_in_rotation_whatever_number_each_waits_for():
     callers = Callers(turns_of())
     for owner in (ALICE, ALICE, ALICE, BOB, CAROL, BOB):
         callers.start(owner)
     await settle()
     served = []
-    while callers.inside:
-        served += callers.inside
-        await callers.end(callers.inside[0])
+    while callers.holding:
+        served += callers.holding
+        await callers.end(callers.holding[0])
     assert served == [ALICE, ALICE, BOB, CAROL, ALICE, BOB]
 
 
-async def test_an_owner_who_has_all_their_turns_holds_up_nobody():
+async def test_an_owner_at_its_limit_does_not_delay_others():
     callers = Callers(turns_of(turns_max=2))
     for owner in (ALICE, ALICE, BOB, CAROL):
         callers.start(owner)
     await settle()
-    assert callers.inside == [ALICE, BOB]
+    assert callers.holding == [ALICE, BOB]
     await callers.end(BOB)
-    assert callers.inside == [ALICE, CAROL]
+    assert callers.holding == [ALICE, CAROL]
     await callers.end(CAROL)
-    assert callers.inside == [ALICE]
+    assert callers.holding == [ALICE]
     await callers.end(ALICE)
-    assert callers.inside == [ALICE]
+    assert callers.holding == [ALICE]
 
 
-async def test_a_caller_that_leaves_is_passed_over():
+async def test_a_cancelled_caller_gets_no_turn():
     callers = Callers(turns_of())
     _, second, _ = callers.start(ALICE), callers.start(ALICE), callers.start(BOB)
     await settle()
@@ -77,32 +77,32 @@ async def test_a_caller_that_leaves_is_passed_over():
     await settle()
     assert callers.turns.waiting == 1
     await callers.end(ALICE)
-    assert callers.inside == [BOB]
+    assert callers.holding == [BOB]
 
 
 @pytest.mark.parametrize("given_first", [True, False])
-async def test_a_turn_that_meets_a_caller_on_its_way_out_is_passed_on(given_first):
+async def test_a_turn_for_a_cancelled_caller_goes_to_the_next_one(given_first):
     callers = Callers(turns_of())
     _, second, _ = callers.start(ALICE), callers.start(BOB), callers.start(CAROL)
     await settle()
-    callers.inside.remove(ALICE)
+    callers.holding.remove(ALICE)
     if given_first:
-        callers.turns.give_back(ALICE)
+        callers.turns.release(ALICE)
         second.cancel()
     else:
         second.cancel()
-        callers.turns.give_back(ALICE)
+        callers.turns.release(ALICE)
     await settle()
-    assert callers.inside == [CAROL]
+    assert callers.holding == [CAROL]
 
 
-async def test_more_bytes_than_the_bound_is_refused_and_what_left_makes_room():
+async def test_callers_beyond_the_byte_limit_are_refused_until_others_leave():
     callers = Callers(turns_of(sizes_max=10))
     callers.start(ANONYMOUS, sizes=10)
     waiting = [callers.start(ANONYMOUS, sizes=5) for _ in range(2)]
     await settle()
     with pytest.raises(Overloaded):
-        await callers.turns.take(ANONYMOUS, 0)
+        await callers.turns.acquire(ANONYMOUS, 0)
     waiting[0].cancel()
     await settle()
     callers.start(ANONYMOUS, sizes=7)
@@ -110,7 +110,7 @@ async def test_more_bytes_than_the_bound_is_refused_and_what_left_makes_room():
     assert callers.turns.waiting == 2
 
 
-async def test_an_owner_may_hold_a_fair_share_of_the_bytes_and_leaves_room_for_others():
+async def test_an_owner_may_hold_a_fair_share_of_the_waiting_bytes():
     callers = Callers(turns_of(sizes_max=100))
     callers.start(ALICE)
     await settle()
@@ -129,21 +129,21 @@ async def test_an_owner_may_hold_a_fair_share_of_the_bytes_and_leaves_room_for_o
 
 
 @given(st.lists(st.tuples(st.sampled_from("tec"), st.sampled_from([ALICE, BOB, CAROL]), st.integers(0, 50))))
-async def test_every_turn_is_used_while_somebody_may_have_it(steps):
+async def test_no_turn_is_free_while_a_caller_that_may_have_it_waits(steps):
     callers = Callers(turns_of(turns_max=3, owner_max=2, sizes_max=10_000))
     waiting: list[tuple[Owner, asyncio.Task[None]]] = []
     for step, owner, index in steps:
         if step == "t":
             waiting.append((owner, callers.start(owner)))
-        elif step == "e" and owner in callers.inside:
+        elif step == "e" and owner in callers.holding:
             await callers.end(owner)
         elif step == "c" and waiting:
             waiting[index % len(waiting)][1].cancel()
         await settle()
         waiting = [(each, task) for each, task in waiting if not task.done()]
-        inside = Counter(callers.inside)
-        assert inside.total() <= 3
-        assert max(inside.values(), default=0) <= 2
+        holding = Counter(callers.holding)
+        assert holding.total() <= 3
+        assert max(holding.values(), default=0) <= 2
         assert callers.turns.waiting == len(waiting)
-        if inside.total() < 3:
-            assert all(inside[each] == 2 for each, _ in waiting)
+        if holding.total() < 3:
+            assert all(holding[each] == 2 for each, _ in waiting)

@@ -1,4 +1,4 @@
-"""The rule of rates, held to what it promises."""
+"""The rule of rates keeps its promises."""
 
 from itertools import pairwise
 
@@ -14,7 +14,7 @@ policies = st.builds(RatePolicy, st.just("execute"), st.integers(1, 300), st.int
 gaps_ns = st.integers(0, 20 * S)
 
 
-def test_a_policy_grants_its_count_at_once_and_then_one_for_each_interval():
+def test_a_policy_allows_its_count_at_once_and_then_one_call_for_each_interval():
     policy = RatePolicy("execute", 100, 60)
     full_at_ns, now_ns = 0, 10**15
     for left in range(99, -1, -1):
@@ -27,7 +27,7 @@ def test_a_policy_grants_its_count_at_once_and_then_one_for_each_interval():
     assert judge(policy, full_at_ns, now_ns + 600_000_000).allowed
 
 
-def test_the_wait_that_is_told_is_until_one_more_may_follow():
+def test_the_wait_ends_when_one_more_call_is_refilled():
     policy = RatePolicy("execute", 2, 2)
     first = judge(policy, 0, 10 * S)
     assert (first.remaining, first.wait_ns) == (1, S)
@@ -35,12 +35,12 @@ def test_the_wait_that_is_told_is_until_one_more_may_follow():
     assert (later.remaining, later.wait_ns) == (0, 3 * S // 4)
 
 
-def test_a_call_that_costs_nothing_tells_the_state():
+def test_a_call_without_cost_returns_the_state():
     policy = RatePolicy("execute", 2, 2)
     assert judge(policy, 0, 10 * S, 0) == RateVerdict(True, 10 * S, 2, 0)
 
 
-def test_a_call_may_cost_as_much_as_the_quota_and_no_more():
+def test_a_call_may_cost_at_most_the_whole_quota():
     policy = RatePolicy("execute", 10, 60)
     assert judge(policy, 0, 0, 10).allowed
     refused = judge(policy, 0, 0, 11)
@@ -51,7 +51,7 @@ def test_a_call_may_cost_as_much_as_the_quota_and_no_more():
     assert "retry_after_ms" not in error.details
 
 
-def test_whoever_is_refused_is_told_which_limit_and_when_to_come_back():
+def test_the_error_names_the_limit_and_the_time_to_wait():
     policy = RatePolicy("execute", 1, 3)
     error = RateLimited(policy, judge(policy, 5 * S, 3 * S - 1), 1)
     assert error.details == {
@@ -66,20 +66,20 @@ def test_whoever_is_refused_is_told_which_limit_and_when_to_come_back():
     assert "1 calls of execute in 3 s" in error.message
 
 
-def test_whoever_has_some_calls_left_and_not_enough_is_told_of_both():
+def test_the_error_names_the_cost_and_the_calls_that_are_left():
     policy = RatePolicy("execute", 3, 3)
     error = RateLimited(policy, judge(policy, 2 * S, 0, 2), 2)
-    assert "3 calls of execute in 3 s, and the call counts as 2 where 1 are left." in error.message
+    assert "3 calls of execute in 3 s, and the call counts as 2 while 1 are left." in error.message
 
 
 @pytest.mark.parametrize(("count", "window_s"), [(0, 1), (1, 0)])
-def test_a_policy_grants_something_in_some_time(count, window_s):
+def test_a_policy_needs_a_count_and_a_window(count, window_s):
     with pytest.raises(ValueError, match="must be >= 1"):
         RatePolicy("execute", count, window_s)
 
 
 @given(policies, st.lists(st.tuples(gaps_ns, st.integers(1, 5)), max_size=60))
-def test_in_every_span_no_more_is_admitted_than_the_count_and_what_comes_back(policy, calls):
+def test_no_span_admits_more_than_the_count_and_the_calls_refilled_in_it(policy, calls):
     admitted: list[tuple[int, int]] = []
     full_at_ns, now_ns = 0, 0
     for gap_ns, cost in calls:
@@ -97,7 +97,7 @@ def test_in_every_span_no_more_is_admitted_than_the_count_and_what_comes_back(po
 
 
 @given(policies, st.integers(0, 4000 * S), st.integers(0, 4000 * S), st.integers(1, 300))
-def test_a_verdict_says_exactly_what_follows(policy, full_at_ns, now_ns, cost):
+def test_a_verdict_predicts_the_next_calls_exactly(policy, full_at_ns, now_ns, cost):
     verdict = judge(policy, full_at_ns, now_ns, cost)
     if verdict.allowed:
         assert judge(policy, verdict.full_at_ns, now_ns, verdict.remaining).allowed
@@ -114,7 +114,7 @@ def test_a_verdict_says_exactly_what_follows(policy, full_at_ns, now_ns, cost):
 
 
 @given(policies, st.integers(0, 4000 * S), st.lists(gaps_ns, min_size=2, max_size=5))
-def test_waiting_never_takes_anything_away(policy, full_at_ns, gaps):
+def test_waiting_never_reduces_the_calls_that_are_left(policy, full_at_ns, gaps):
     instants = [sum(gaps[:i]) for i in range(1, len(gaps) + 1)]
     remaining = [judge(policy, full_at_ns, now_ns, 0).remaining for now_ns in instants]
     assert all(earlier <= later for earlier, later in pairwise(remaining))

@@ -1,4 +1,4 @@
-"""Quotas of what is stored, held by counts that are taken now and then."""
+"""Quotas of sessions and bytes, by periodic counts."""
 
 import asyncio
 import contextlib
@@ -9,10 +9,9 @@ import pytest
 from attrs import define, field
 
 from adapters.memory.manual_clock import ManualClock
-from domain.errors import StorageUnavailable
+from domain.errors import QuotaReached, StorageUnavailable
 from domain.identity import Owner
-from domain.limits.ports import OwnerUsage, UsageReader
-from domain.limits.quota import QuotaReached, Unlimited
+from domain.limits.ports import OwnerUsage, Unlimited, UsageReader
 from domain.limits.usage_limiter import UsageLimiter, UsageLimiterOptions, UsagePolicy
 
 ALICE, BOB = Owner("alice"), Owner("bob")
@@ -20,7 +19,7 @@ ALICE, BOB = Owner("alice"), Owner("bob")
 
 @define(eq=False)
 class ManualReader(UsageReader):
-    """Tells what the test says."""
+    """Returns the counts that the test sets."""
 
     stored: dict[Owner, OwnerUsage] = field(factory=dict)
     open: dict[Owner, int] = field(factory=dict)
@@ -54,19 +53,19 @@ class World:
             self.policy,
             self.reader,
             ManualClock(),
+            lambda: int(self.now_s * 1_000_000_000),
             lambda owner: self.calls_here[owner],
             self.options,
-            lambda: self.now_s,
         )
 
     async def add(self, owner: Owner = ALICE, size: int = 10) -> None:
-        await self.limiter.require_room(owner, size)
+        await self.limiter.require_capacity(owner, size)
         with self.limiter.adding(owner, size):
             stored = self.reader.stored.get(owner, OwnerUsage(0, 0))
             self.reader.stored[owner] = OwnerUsage(stored.live_sessions + 1, stored.stored_bytes + size)
 
 
-async def test_an_owner_is_counted_once_and_then_added_up():
+async def test_an_owner_is_counted_once_and_later_sessions_are_added():
     world = World()
     world.reader.stored[ALICE] = OwnerUsage(1, 100)
     for _ in range(2):
@@ -74,12 +73,12 @@ async def test_an_owner_is_counted_once_and_then_added_up():
     with pytest.raises(QuotaReached) as refusal:
         await world.add()
     assert refusal.value.details == {"limit": "live_sessions", "allowed": 3, "observed": 3}
-    assert "Close sessions" in refusal.value.message
+    assert "Close a session" in refusal.value.message
     await world.add(BOB)
     assert world.reader.counted == [[ALICE], [BOB]]
 
 
-async def test_bytes_are_limited_by_what_a_session_would_add():
+async def test_a_session_that_would_exceed_the_bytes_is_refused():
     world = World(UsagePolicy(stored_bytes_max=100))
     await world.add(size=60)
     with pytest.raises(QuotaReached) as refusal:
@@ -88,7 +87,7 @@ async def test_bytes_are_limited_by_what_a_session_would_add():
     await world.add(size=40)
 
 
-async def test_sessions_that_are_being_made_count_and_failed_ones_do_not():
+async def test_sessions_count_while_they_are_made_unless_they_fail():
     world = World(UsagePolicy(live_sessions_max=1))
     with contextlib.suppress(KeyError), world.limiter.adding(ALICE, 1):
         with pytest.raises(QuotaReached):
@@ -97,7 +96,7 @@ async def test_sessions_that_are_being_made_count_and_failed_ones_do_not():
     await world.add()
 
 
-async def test_a_session_that_is_closed_makes_room_at_once():
+async def test_a_closed_session_no_longer_counts():
     world = World(UsagePolicy(live_sessions_max=1))
     await world.add()
     world.limiter.closed(BOB)
@@ -105,13 +104,13 @@ async def test_a_session_that_is_closed_makes_room_at_once():
     await world.add()
 
 
-async def test_what_others_made_and_what_has_expired_is_seen_at_the_next_count():
+async def test_the_next_count_finds_sessions_of_other_controllers_and_expired_ones():
     world = World()
     await world.add()
     world.reader.stored[ALICE] = OwnerUsage(3, 30)
     await world.add()
     await world.limiter.count()
-    assert world.reader.counted == [[ALICE]], "not before the pause is over"
+    assert world.reader.counted == [[ALICE]], "the pause is not over"
     world.now_s += 2
     await world.limiter.count()
     with pytest.raises(QuotaReached):
@@ -122,7 +121,7 @@ async def test_what_others_made_and_what_has_expired_is_seen_at_the_next_count()
     await world.add()
 
 
-async def test_what_is_made_while_it_is_counted_is_not_lost():
+async def test_a_session_made_during_a_count_is_not_lost():
     world = World(UsagePolicy(live_sessions_max=2))
     await world.add()
     world.now_s += 2
@@ -135,7 +134,7 @@ async def test_what_is_made_while_it_is_counted_is_not_lost():
         await world.add()
 
 
-async def test_when_counting_fails_the_last_count_stands():
+async def test_a_failed_count_leaves_the_last_count_in_use():
     world = World(UsagePolicy(live_sessions_max=2))
     world.reader.failure = StorageUnavailable()
     await world.add()
@@ -150,7 +149,7 @@ async def test_when_counting_fails_the_last_count_stands():
     await world.add()
 
 
-async def test_after_a_count_that_failed_fewer_are_counted_at_once():
+async def test_after_a_failed_count_a_statement_covers_fewer_owners():
     world = World(options=UsageLimiterOptions(batch_max=4))
     for name in "abcdabcd":
         await world.add(Owner(name))
@@ -165,19 +164,19 @@ async def test_after_a_count_that_failed_fewer_are_counted_at_once():
     assert [len(counted) for counted in world.reader.counted] == [4, 2, 2]
 
 
-async def test_calls_at_other_controllers_are_those_that_are_not_here():
+async def test_calls_elsewhere_are_all_open_executions_but_those_of_this_controller():
     world = World(UsagePolicy())
     assert world.limiter.calls_elsewhere(ALICE) == 0
     world.reader.open[ALICE], world.calls_here[ALICE] = 5, 2
     await world.limiter.count()
     assert world.limiter.calls_elsewhere(ALICE) == 3
     world.now_s += 3
-    assert world.limiter.calls_elsewhere(ALICE) == 0, "nobody knows any more"
-    await world.limiter.require_room(ALICE, 10**12)
-    assert world.reader.counted == [], "nothing that is stored is limited"
+    assert world.limiter.calls_elsewhere(ALICE) == 0, "the count is too old"
+    await world.limiter.require_capacity(ALICE, 10**12)
+    assert world.reader.counted == [], "there is no quota of sessions or bytes"
 
 
-async def test_owners_in_memory_are_bounded_and_the_idle_ones_go():
+async def test_owners_in_memory_are_bounded_and_idle_ones_are_forgotten():
     world = World(options=UsageLimiterOptions(owners_max=2))
     for name in "abc":
         await world.add(Owner(name))
@@ -194,7 +193,7 @@ async def test_owners_in_memory_are_bounded_and_the_idle_ones_go():
         assert len(world.limiter) == 1
 
 
-async def test_the_loop_counts_and_outlives_failures():
+async def test_the_loop_counts_and_continues_after_failures():
     world = World(options=UsageLimiterOptions(pause_s=0.001, recount_pause_s=0.001))
     world.reader.failure = StorageUnavailable()
     running = asyncio.create_task(world.limiter.run())
@@ -205,15 +204,15 @@ async def test_the_loop_counts_and_outlives_failures():
                 world.now_s += 1
                 await asyncio.sleep(0.001)
             world.reader.failure = None
-            while world.limiter._makers:
+            while world.limiter.debug_snapshot()["sessions_due"]:
                 world.now_s += 1
                 await asyncio.sleep(0.001)
     finally:
         running.cancel()
 
 
-async def test_without_quotas_everything_is_granted():
+async def test_without_quotas_every_session_is_allowed():
     unlimited = Unlimited()
-    await unlimited.require_room(ALICE, 10**12)
+    await unlimited.require_capacity(ALICE, 10**12)
     with unlimited.adding(ALICE, 10**12):
         unlimited.closed(ALICE)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from domain.concurrency.timer_wheel import TimerWheel
+from domain.concurrency.budget import TimerWheel
 from entrypoints.http.disconnect import until_hang_up
 from entrypoints.http.errors import ClientDisconnected
 
@@ -24,13 +24,13 @@ class Client:
 
 
 class Bell(asyncio.Event):
-    ring = asyncio.Event.set
+    expire = asyncio.Event.set
 
 
 async def test_a_call_that_is_soon_over_is_never_watched():
     client, loop, bell = Client(), asyncio.get_running_loop(), Bell()
     await until_hang_up(client.receive, asyncio.sleep(0))
-    TimerWheel.of(loop).set(bell, loop.time() + 0.15)
+    TimerWheel.of(loop).schedule(bell, loop.time() + 0.15)
     await bell.wait()
     await asyncio.sleep(0)
     assert not client.watched.is_set()

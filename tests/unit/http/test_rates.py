@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from adapters.memory.limits import MemoryRateStore
-from adapters.memory.manual_clock import ManualClock
+from adapters.memory.manual_clock import ManualClock, no_jitter
 from domain.limits.rate import RatePolicy, RateVerdict
 from domain.limits.rate_limiter import RateLimiter
 from entrypoints.http.application import Hooks
@@ -18,7 +18,8 @@ POLICIES = (RatePolicy("execute", 3, 3600), RatePolicy("sessions", 100, 60))
 
 
 def limited(*policies: RatePolicy) -> World:
-    guard = RateGuard(RateLimiter(MemoryRateStore(), ManualClock()), policies)
+    clock = ManualClock()
+    guard = RateGuard(RateLimiter(MemoryRateStore(), clock, clock.monotonic_ns, no_jitter), policies)
     return World.of(hooks=Hooks(guards=(guard,), charge=guard.charge))
 
 
@@ -94,7 +95,7 @@ async def test_a_batch_is_charged_for_each_of_its_items(client):
 
 async def test_a_batch_that_comes_back_when_it_is_told_to_is_granted(log_lines):
     now_s = 1000
-    limiter = RateLimiter(MemoryRateStore(), ManualClock(), monotonic_ns=lambda: now_s * 1_000_000_000)
+    limiter = RateLimiter(MemoryRateStore(), ManualClock(), lambda: now_s * 1_000_000_000, no_jitter)
     guard = RateGuard(limiter, POLICIES)
     async with World.of(hooks=Hooks(guards=(guard,), charge=guard.charge)).client() as client:
         session_id = await initialized(client)

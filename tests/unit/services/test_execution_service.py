@@ -138,7 +138,7 @@ async def test_a_caller_that_leaves_the_queue_is_withdrawn(world: World) -> None
     assert len(world.runner.ran) == 4
     assert len(world.store.history) == 4
     assert not world.store.open_executions
-    assert world.inside.taken == 0
+    assert world.inside.in_use == 0
 
 
 async def test_a_caller_that_leaves_a_running_script_does_not_end_it(world: World) -> None:

@@ -28,7 +28,7 @@ async def test_a_repeated_call_is_told_what_the_first_one_was_and_runs_nothing(w
     assert (first.replayed, again.replayed) == (False, True)
     assert (again.execution_id, again.report, again.execution_count) == (first.execution_id, first.report, 1)
     assert len(world.runner.ran) == 1
-    assert world.inside.taken == 0
+    assert world.inside.in_use == 0
 
 
 async def test_a_failure_of_the_script_is_told_again_and_not_tried_again(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Sessions within their owner's quotas, and executions within their owner's share."""
+"""Services hold owners to their quotas of sessions and executions."""
 
 import asyncio
 
@@ -7,9 +7,8 @@ from attrs import evolve
 
 from adapters.memory.limits import MemoryUsageReader
 from domain.concurrency.capacity_limiter import CapacityLimiter
-from domain.errors import StorageUnavailable
+from domain.errors import QuotaReached, StorageUnavailable
 from domain.identity import ANONYMOUS, Owner, SessionRef
-from domain.limits.quota import QuotaReached
 from domain.limits.usage_limiter import UsageLimiter, UsagePolicy
 from domain.scripts.script import ScriptSyntaxError
 from domain.sessions.service import SessionRequest, SessionService
@@ -20,13 +19,13 @@ GOOD, BAD = SessionRequest("python-x", "result = 1"), SessionRequest("python-x",
 
 
 def limited(world: World, **policy: int) -> SessionService:
-    """Return the service with quotas that are counted in the world's store."""
+    """Return the service with quotas over the world's store."""
     reader = MemoryUsageReader(world.store)
-    quotas = UsageLimiter(UsagePolicy(**policy), reader, world.clock, lambda _: 0)
+    quotas = UsageLimiter(UsagePolicy(**policy), reader, world.clock, world.clock.monotonic_ns, lambda _: 0)
     return evolve(world.session_service, quotas=quotas)
 
 
-async def test_a_session_over_the_quota_is_refused_before_its_script_is_checked(world: World) -> None:
+async def test_a_session_over_the_quota_is_refused_before_its_syntax_check(world: World) -> None:
     service = limited(world, live_sessions_max=1)
     await service.initialize(ALICE, GOOD)
     with pytest.raises(QuotaReached):
@@ -35,14 +34,14 @@ async def test_a_session_over_the_quota_is_refused_before_its_script_is_checked(
     assert len(world.store.sessions) == 2
 
 
-async def test_a_session_that_is_not_made_takes_nothing(world: World) -> None:
+async def test_a_session_that_is_not_made_does_not_count(world: World) -> None:
     service = limited(world, live_sessions_max=1)
     with pytest.raises(ScriptSyntaxError):
         await service.initialize(ALICE, BAD)
     await service.initialize(ALICE, GOOD)
 
 
-async def test_closing_makes_room_once(world: World) -> None:
+async def test_closing_a_session_twice_frees_its_quota_once(world: World) -> None:
     service = limited(world, live_sessions_max=2)
     first = await service.initialize(ALICE, GOOD)
     await service.initialize(ALICE, GOOD)
@@ -53,19 +52,19 @@ async def test_closing_makes_room_once(world: World) -> None:
         await service.initialize(ALICE, GOOD)
 
 
-async def test_a_count_that_does_not_come_ends_with_the_budget(world: World) -> None:
+async def test_a_silent_count_ends_with_the_budget(world: World) -> None:
     class SilentReader(MemoryUsageReader):
         async def usage(self, *_):
             return await asyncio.Event().wait()
 
     world.request_timeout_s = 0.01
-    quotas = UsageLimiter(UsagePolicy(1), SilentReader(world.store), world.clock, lambda _: 0)
+    quotas = UsageLimiter(UsagePolicy(1), SilentReader(world.store), world.clock, world.clock.monotonic_ns, lambda _: 0)
     service = evolve(world.session_service, quotas=quotas)
     with pytest.raises(StorageUnavailable):
         await service.initialize(ALICE, GOOD)
 
 
-async def test_an_execution_takes_a_place_of_its_sessions_owner(world: World) -> None:
+async def test_an_execution_counts_for_the_owner_of_its_session(world: World) -> None:
     inside = CapacityLimiter("an execution", 10, owner_max=1)
     service = evolve(world.execution_service, inside=inside)
     key = await world.session("result = 1")

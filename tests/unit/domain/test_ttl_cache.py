@@ -1,4 +1,4 @@
-"""What is remembered, and until when."""
+"""A cache whose entries expire."""
 
 from datetime import timedelta
 
@@ -9,7 +9,7 @@ NOW = ManualClock().now()
 SECOND = timedelta(seconds=1)
 
 
-def test_a_value_is_remembered_until_its_instant() -> None:
+def test_a_value_is_held_until_its_instant() -> None:
     cache: TtlCache[str, int] = TtlCache(2)
     cache.put("a", 1, NOW + SECOND)
     assert cache.get("a", NOW) == 1
@@ -18,14 +18,14 @@ def test_a_value_is_remembered_until_its_instant() -> None:
     assert cache.get("a", NOW) is None
 
 
-def test_the_oldest_makes_room_and_a_renewed_one_is_young() -> None:
+def test_a_full_cache_drops_the_oldest_value_and_a_renewed_value_is_new() -> None:
     cache: TtlCache[str, int] = TtlCache(2)
     for key, value in (("a", 1), ("b", 2), ("a", 3), ("c", 4)):
         cache.put(key, value, NOW + SECOND)
     assert [cache.get(key, NOW) for key in "abc"] == [3, None, 4]
 
 
-def test_everything_can_be_forgotten() -> None:
+def test_all_values_can_be_dropped() -> None:
     cache: TtlCache[str, int] = TtlCache(2)
     cache.put("a", 1, NOW + SECOND)
     cache.clear()

@@ -1,16 +1,16 @@
-"""Owned tasks and shared budgets."""
+"""Owned tasks, jobs on demand, and budgets."""
 
 import asyncio
 from typing import Any
 
 import pytest
 
-from domain.concurrency.background_tasks import BackgroundTasks
+from domain.concurrency.background_tasks import BackgroundTasks, DemandLoop
 from domain.concurrency.budget import Budget
 from domain.errors import StorageUnavailable
 
 
-async def test_draining_waits_for_what_ends_in_time() -> None:
+async def test_draining_waits_for_tasks_that_end_in_time() -> None:
     tasks = BackgroundTasks()
     ended = asyncio.Event()
 
@@ -24,14 +24,14 @@ async def test_draining_waits_for_what_ends_in_time() -> None:
     assert len(tasks) == 0
 
 
-async def test_draining_cancels_what_does_not_end() -> None:
+async def test_draining_cancels_tasks_that_do_not_end() -> None:
     tasks = BackgroundTasks()
     task = tasks.spawn(asyncio.Event().wait())
     assert await tasks.drain(timeout_s=0) == 1
     assert task.cancelled()
 
 
-async def test_a_failure_that_is_a_bug_is_reported_and_one_for_callers_is_not() -> None:
+async def test_a_bug_is_reported_to_the_loop_and_a_domain_error_is_not() -> None:
     reported: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
 
@@ -53,14 +53,14 @@ async def test_a_budget_is_shared_by_its_steps() -> None:
         await budget.spend(asyncio.Event().wait(), StorageUnavailable)
 
 
-async def test_a_budget_gives_back_what_the_work_gives() -> None:
-    async def answer() -> int:
+async def test_a_budget_returns_the_result_of_the_work() -> None:
+    async def work() -> int:
         return 7
 
-    assert await Budget(10).spend(answer(), StorageUnavailable) == 7
+    assert await Budget(10).spend(work(), StorageUnavailable) == 7
 
 
-async def test_a_timeout_of_the_work_itself_is_not_the_budgets() -> None:
+async def test_a_timeout_error_of_the_work_passes_through_the_budget() -> None:
     async def late() -> None:
         raise TimeoutError
 
@@ -68,7 +68,7 @@ async def test_a_timeout_of_the_work_itself_is_not_the_budgets() -> None:
         await Budget(10).spend(late(), StorageUnavailable)
 
 
-async def test_a_call_that_is_cancelled_by_others_stays_cancelled_whatever_its_budget_says() -> None:
+async def test_a_call_that_others_cancelled_stays_cancelled_when_its_budget_ends() -> None:
     begun = asyncio.Event()
 
     async def stubborn() -> None:
@@ -85,7 +85,7 @@ async def test_a_call_that_is_cancelled_by_others_stays_cancelled_whatever_its_b
         await ended
 
 
-async def test_a_call_whose_budget_ended_is_not_cancelled_any_more() -> None:
+async def test_the_end_of_a_budget_leaves_no_cancellation_behind() -> None:
     task = asyncio.current_task()
     assert task is not None
     with pytest.raises(StorageUnavailable):
@@ -93,7 +93,7 @@ async def test_a_call_whose_budget_ended_is_not_cancelled_any_more() -> None:
     assert task.cancelling() == 0
 
 
-async def test_each_of_many_budgets_ends_by_itself() -> None:
+async def test_many_budgets_end_independently() -> None:
     ended_s: list[float] = []
 
     async def ends(total_s: float) -> float:
@@ -117,3 +117,30 @@ def test_a_budget_works_on_every_new_event_loop() -> None:
 
     asyncio.run(spend())
     asyncio.run(spend())
+
+
+async def test_a_job_runs_at_once_on_demand_and_again_after_its_pause_until_the_demand_ends() -> None:
+    loop, runs = DemandLoop(), asyncio.Queue[int]()
+    number = 0
+
+    async def job() -> float:
+        nonlocal number
+        number += 1
+        if number == 2:
+            loop.clear()
+        runs.put_nowait(number)
+        return 0.0
+
+    running = asyncio.create_task(loop.run(job))
+    try:
+        await asyncio.sleep(0)
+        assert runs.empty(), "there is no demand yet"
+        loop.request()
+        assert [await runs.get(), await runs.get()] == [1, 2]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert runs.empty(), "the demand has ended"
+        loop.request()
+        assert await runs.get() == 3
+    finally:
+        running.cancel()
