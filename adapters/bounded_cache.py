@@ -27,16 +27,17 @@ class BoundedCache(Generic[Key, Value]):
 
     def put(self, key: Key, value: Value) -> None:
         """Keep the value, unless it is too heavy for the whole."""
-        self._drop(key)
+        self.drop(key)
         weight = self.weight(value)
         if weight > self.weight_max:
             return
         self._values[key] = value
         self._weight += weight
         while self._weight > self.weight_max:
-            self._drop(next(iter(self._values)))
+            self.drop(next(iter(self._values)))
 
-    def _drop(self, key: Key) -> None:
+    def drop(self, key: Key) -> None:
+        """Forget the value, if it is still here."""
         value = self._values.pop(key, None)
         if value is not None:
             self._weight -= self.weight(value)

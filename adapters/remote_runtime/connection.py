@@ -1,4 +1,4 @@
-"""The connection to one runtime host: requests out, bounded answers in."""
+"""The connection to one runtime host: requests, and replies within bounds of size and time."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -11,27 +11,27 @@ from domain.scripts.language import Language
 
 _UNIX = "unix:"
 _KEEPALIVE_S = 3.0
-"""Less than servers keep an idle connection, so that none is used in the moment in which it is closed."""
-_SPARE_CONNECTIONS = 16
-"""For evictions and health beside the runs and checks."""
+"""Shorter than servers keep an idle connection: a request on one that the server closes meanwhile would fail."""
+_FURTHER_CONNECTIONS = 16
+"""For evictions and health, beside runs and checks."""
 
 
 def no_headers() -> Mapping[str, str]:
-    """Return nothing to be sent along."""
+    """Return no further headers."""
     return {}
 
 
 class HostUnreached(Exception):
-    """No connection was made, so the host knows nothing of the request."""
+    """No connection was made, so the host has not received the request."""
 
 
 class HostSilent(Exception):
-    """The request may have arrived, and there is no whole answer to it."""
+    """The host may have received the request, and sent no complete reply."""
 
 
 @define(eq=False)
 class ReplyTooLarge(Exception):
-    """The answer has this status and goes on beyond its bound; `size` in bytes where it was declared."""
+    """The reply has this status and is larger than its bound; `size` in bytes if it was declared."""
 
     status: int
     size: int | None
@@ -39,7 +39,7 @@ class ReplyTooLarge(Exception):
 
 @frozen
 class HostReply:
-    """A whole answer."""
+    """A complete reply."""
 
     status: int
     body: bytes = field(repr=False)
@@ -47,10 +47,10 @@ class HostReply:
 
 @define(eq=False)
 class HostConnection:
-    """Sends JSON to a URL, `http://...`, `https://...` or `unix:/path`; made closed.
+    """Sends JSON to a URL, `http://...`, `https://...` or `unix:/path`; call `open` before use.
 
-    It uses the transport without the client around it: there are no redirects, cookies or proxies to care for, and a
-    request costs a fifth less. `more_headers` are asked for with each request.
+    It uses the transport without httpx2's client, which would add redirects, cookies and proxies: a request costs a
+    fifth less. `more_headers` is called for each request, and what it returns is sent along.
     """
 
     url: str
@@ -60,14 +60,14 @@ class HostConnection:
 
     @property
     def public_url(self) -> str:
-        """The URL without a password that may be in it."""
+        """The URL without its credentials."""
         scheme, slashes, rest = self.url.partition("://")
         return scheme + slashes + rest.rpartition("@")[2]
 
     async def open(self) -> None:
-        """Get ready; nothing is connected yet."""
+        """Prepare the transport; it connects when a request needs it."""
         options = self._options
-        connections_max = options.runs_max * len(Language) + options.checks_max + _SPARE_CONNECTIONS
+        connections_max = options.runs_max * len(Language) + options.checks_max + _FURTHER_CONNECTIONS
         self._transport = httpx2.AsyncHTTPTransport(
             verify=self.url.startswith("https:"),
             trust_env=False,
@@ -86,14 +86,14 @@ class HostConnection:
             await transport.aclose()
 
     async def post(self, path: str, body: bytes, ends_at: float, size_max: int) -> HostReply:
-        """Send the body and return the answer, all before `ends_at` in the loop's time.
+        """Send the body and return the reply, all before `ends_at` in the loop's time.
 
-        Raises Unreached, Unanswered or ReplyTooLarge.
+        Raises HostUnreached, HostSilent or ReplyTooLarge.
         """
         return await self._send(self._request("POST", path, body), ends_at, size_max)
 
     async def get(self, path: str, ends_at: float, size_max: int) -> HostReply:
-        """Return the answer, as `post` does."""
+        """Return the reply, as `post` does."""
         return await self._send(self._request("GET", path, None), ends_at, size_max)
 
     async def _send(self, request: httpx2.Request, ends_at: float, size_max: int) -> HostReply:
@@ -101,11 +101,11 @@ class HostConnection:
             async with asyncio.timeout_at(ends_at):
                 return await self._exchange(request, size_max)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
-            raise HostUnreached(f"it cannot be reached ({_told(error)})") from error
+            raise HostUnreached(f"it cannot be reached ({_summary(error)})") from error
         except httpx2.HTTPError as error:
-            raise HostSilent(f"it broke off ({_told(error)})") from error
+            raise HostSilent(f"the connection broke before its reply ({_summary(error)})") from error
         except TimeoutError as error:
-            raise HostSilent("it did not answer in time") from error
+            raise HostSilent("it did not reply in time") from error
 
     async def _exchange(self, request: httpx2.Request, size_max: int) -> HostReply:
         assert self._transport is not None, "the connection is closed"
@@ -143,5 +143,5 @@ async def _read(response: httpx2.Response, size_max: int) -> bytes:
     return b"".join(parts)
 
 
-def _told(error: Exception) -> str:
+def _summary(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"

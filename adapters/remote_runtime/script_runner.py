@@ -1,6 +1,7 @@
-"""Runs scripts on runtime hosts."""
+"""The script runner that runs scripts on runtime hosts."""
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
@@ -11,32 +12,47 @@ from typing_extensions import override
 from adapters.remote_runtime.connection import HostConnection, no_headers
 from adapters.remote_runtime.host import RemoteHost
 from adapters.remote_runtime.options import RuntimeOptions
-from adapters.remote_runtime.rendezvous import ranked
-from adapters.remote_runtime.replies import RunRefused
-from adapters.remote_runtime.run_limiter import RunLimiter
-from adapters.remote_runtime.worker import HttpWorker
-from domain.errors import RuntimeUnavailable
+from adapters.remote_runtime.replies import RunRefused, ScriptNeeded
+from domain.concurrency.fair_turns import SIZE_MIN, FairTurns
+from domain.errors import Overloaded, RuntimeUnavailable
 from domain.identity import Owner
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
+from domain.scripts.report import ScriptReport
 from domain.scripts.script import Script
+
+_QUEUE = "runtime hosts"
+_SENDS_MAX = 2
+"""To one host: by the script's hash, and once more with the source if the host has lost the script."""
+
+
+def ranked(key: bytes, names: Sequence[str]) -> list[str]:
+    """Return the names by their weight for this key, highest first (rendezvous hashing).
+
+    Every controller ranks alike, with no table between them. If a name is removed, only its own keys move.
+    """
+
+    def weight(name: str) -> bytes:
+        return hashlib.blake2b(name.encode(), digest_size=8, key=hashlib.sha256(key).digest()).digest()
+
+    return sorted(names, key=weight, reverse=True)
 
 
 @define(eq=False)
 class HttpScriptRunner(ScriptRunner):
-    """Keeps each session on the host that rendezvous hashing gives it, and moves on when that host takes nothing.
+    """Keeps each session on one host by rendezvous hashing, and tries the next host if that one starts nothing.
 
     `urls` are the hosts of each language: `http://...`, `https://...` or `unix:/path/to.sock`; a host may serve
-    several languages. Made closed: `open` before use, `close` at the end. A worker's `run` may also raise what the
-    run's `source` raises, when a host has lost a script: nothing was started then.
+    several languages. Call `open` before use and `close` at the end. A worker's `run` may also raise what the run's
+    `source` raises, when a host has lost a script: nothing was started then.
     """
 
     _options: RuntimeOptions
     _urls: Mapping[Language, Sequence[str]]
     _more_headers: Callable[[], Mapping[str, str]] = no_headers
-    """What each request carries besides: the place of its caller in a trace."""
+    """Returns further headers of a request: those of the caller's trace."""
     _hosts: dict[str, RemoteHost] = field(init=False)
-    _places: dict[Language, RunLimiter] = field(init=False)
+    _turns: dict[Language, FairTurns] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         options = self._options
@@ -45,32 +61,33 @@ class HttpScriptRunner(ScriptRunner):
             url: RemoteHost(f"runtime host {number}", HostConnection(url, options, self._more_headers), options)
             for number, url in enumerate(distinct, start=1)
         }
-        self._places = {
-            language: RunLimiter(options.runs_max, options.queue_max, options.queue_timeout_s)
+        # A run that waits has no size of its own here, so each counts the least: the bound is one of their number.
+        self._turns = {
+            language: FairTurns(_QUEUE, options.runs_max, options.runs_max, options.queue_max * SIZE_MIN)
             for language in self._urls
         }
 
     async def open(self) -> None:
-        """Get ready; hosts are connected to when they are needed."""
+        """Prepare the connections; a host is connected to when a request needs it."""
         for host in self._hosts.values():
             await host.connection.open()
 
     async def close(self) -> None:
-        """Close every connection; a run that is still under way ends unknown."""
+        """Close every connection; the end of a run in progress stays unknown."""
         for host in self._hosts.values():
             await host.connection.close()
 
     @override
     async def acquire(self, run: ScriptRun) -> Worker:
         hosts = self._ranked(run.language, run.key.session_id.bytes)
-        places, asked_at = self._places[run.language], time.monotonic()
-        await places.take()
+        turns, asked_at = self._turns[run.language], time.monotonic()
+        await self._take_turn(turns, run.key.owner)
         try:
-            script = None if hosts[0].holds(run.script_hash) else await run.source()
+            script = None if hosts[0].has_script(run.script_hash) else await run.source()
         except BaseException:
-            places.give_back()
+            turns.release(run.key.owner)
             raise
-        return HttpWorker(run, hosts, script, places, self._options, (time.monotonic() - asked_at) * 1000)
+        return RemoteWorker(run, hosts, script, turns, self._options, (time.monotonic() - asked_at) * 1000)
 
     @override
     async def check(self, language: Language, script: Script, owner: Owner) -> bool:
@@ -93,8 +110,15 @@ class HttpScriptRunner(ScriptRunner):
         ends_at = _in(self._options.health_timeout_s)
         healths = await asyncio.gather(*(host.health(ends_at) for host in self._hosts.values()))
         by_url = dict(zip(self._hosts, healths, strict=True))
-        languages = {str(language): _described([by_url[url] for url in urls]) for language, urls in self._urls.items()}
-        return {"status": _together(list(languages.values())), "languages": languages}
+        languages = {str(language): _health_of([by_url[url] for url in urls]) for language, urls in self._urls.items()}
+        return {"status": _status_of(list(languages.values())), "languages": languages}
+
+    async def _take_turn(self, turns: FairTurns, owner: Owner) -> None:
+        try:
+            async with asyncio.timeout(self._options.queue_timeout_s):
+                await turns.acquire(owner, SIZE_MIN)
+        except TimeoutError:
+            raise Overloaded(_QUEUE) from None
 
     def _ranked(self, language: Language, key: bytes) -> list[RemoteHost]:
         urls = self._urls.get(language)
@@ -104,15 +128,65 @@ class HttpScriptRunner(ScriptRunner):
         return sorted(hosts, key=lambda host: host.is_cooling)
 
 
+@define(eq=False)
+class RemoteWorker(Worker):
+    """Runs on the first of `hosts` that accepts the run; the next one gets it only if nothing was started."""
+
+    _run: ScriptRun
+    _hosts: Sequence[RemoteHost]
+    _script: Script | None
+    _turns: FairTurns
+    _options: RuntimeOptions
+    _waited_ms: float
+    _released: bool = field(default=False, init=False)
+
+    @override
+    async def run(self) -> ScriptReport:
+        now = asyncio.get_running_loop().time
+        ends_at = now() + self._run.limits.timeout_ms / 1000 + self._options.runtime_timeout_s
+        refusals = []
+        for host in self._hosts:
+            if now() >= ends_at:
+                refusals.append("no time is left to try another host")
+                break
+            try:
+                return await self._run_on(host, ends_at)
+            except RunRefused as refusal:
+                refusals.append(f"{host.name}: {refusal}")
+        raise RuntimeUnavailable(self._run.language, "; ".join(refusals))
+
+    @override
+    async def release(self) -> None:
+        if not self._released:
+            self._released = True
+            self._turns.release(self._run.key.owner)
+
+    async def _run_on(self, host: RemoteHost, ends_at: float) -> ScriptReport:
+        for _ in range(_SENDS_MAX):
+            script = await self._script_for(host)
+            try:
+                return await host.execute(self._run, script, ends_at, self._waited_ms)
+            except ScriptNeeded:
+                continue
+        raise RunRefused("it asks again for the script's source, which it was sent")
+
+    async def _script_for(self, host: RemoteHost) -> Script | None:
+        if host.has_script(self._run.script_hash):
+            return None
+        if self._script is None:
+            self._script = await self._run.source()
+        return self._script
+
+
 def _in(timeout_s: float) -> float:
     return asyncio.get_running_loop().time() + timeout_s
 
 
-def _described(hosts: Sequence[Mapping[str, object]]) -> dict[str, object]:
-    return {"status": _together(hosts), "hosts": hosts}
+def _health_of(hosts: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    return {"status": _status_of(hosts), "hosts": hosts}
 
 
-def _together(parts: Sequence[Mapping[str, object]]) -> str:
+def _status_of(parts: Sequence[Mapping[str, object]]) -> str:
     statuses = {part["status"] for part in parts}
     if statuses <= {"ok"}:
         return "ok"

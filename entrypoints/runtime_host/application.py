@@ -16,8 +16,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive
 
+from adapters.runtime_protocol import CheckReply, CheckRequest, EvictRequest, ExecuteRequest
 from domain.errors import FieldTooLarge, Overloaded, RuntimeUnavailable, ShuttingDown, Unavailable
-from domain.identity import Owner
 from domain.scripts.ports import ScriptRun, ScriptRunner
 from domain.scripts.report import ScriptReport
 from domain.scripts.script import Script, ScriptSyntaxError
@@ -34,14 +34,7 @@ from entrypoints.runtime_host.errors import (
 )
 from entrypoints.runtime_host.executions import SeenExecutions, StartDeadline
 from entrypoints.runtime_host.gate import HostAdmission
-from entrypoints.runtime_host.messages import (
-    CheckRequest,
-    EvictRequest,
-    ExecuteRequest,
-    read_message,
-    script_run,
-    write_report,
-)
+from entrypoints.runtime_host.messages import read_message, script_run, write_report
 from entrypoints.runtime_host.options import ENVELOPE_SIZE_MAX, RuntimeHostOptions
 from entrypoints.runtime_host.sources import SourceCache
 from entrypoints.version import VERSION
@@ -131,10 +124,10 @@ class RuntimeHost:
         self._require_open()
         asked = read_message(CheckRequest, await self._body(request, self._options.script_body_size_max))
         script = self._script(asked.script_content)
-        checking = self._runner.check(asked.language, script, Owner(asked.owner))
+        checking = self._runner.check(asked.language, script, asked.owner)
         parsed = await check_while_connected(checking, request.receive)
         self._sources.put(script)
-        return Response(msgspec.json.encode({"parsed": parsed}), media_type=JSON)
+        return Response(msgspec.json.encode(CheckReply(parsed)), media_type=JSON)
 
     async def evict(self, request: Request) -> Response:
         """Drop what is kept warm for a session."""

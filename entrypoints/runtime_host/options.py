@@ -4,8 +4,7 @@ import ipaddress
 
 from attrs import Attribute, field, frozen
 
-_ESCAPED_BYTES = 6
-"""The most bytes that JSON takes for one byte of text, as in `\\u0000`."""
+from adapters.runtime_protocol import ESCAPED_BYTES
 
 ENVELOPE_SIZE_MAX = 16_384
 """The most bytes of a body beside its script, params and context."""
@@ -53,4 +52,4 @@ class RuntimeHostOptions:
     @property
     def script_body_size_max(self) -> int:
         """The largest body that holds a script alone."""
-        return _ESCAPED_BYTES * self.script_size_max + ENVELOPE_SIZE_MAX
+        return ESCAPED_BYTES * self.script_size_max + ENVELOPE_SIZE_MAX

@@ -76,7 +76,7 @@ async def test_a_running_run_goes_on_when_its_caller_leaves_and_never_runs_again
     await asyncio.wait([running])
     behind.let_go()
     await until(lambda: behind.ran)
-    with pytest.raises(ExecutionUnknown, match="reached it before"):
+    with pytest.raises(ExecutionUnknown, match="received this execution before"):
         await report_of(runner, run)
     assert behind.ran == [run.execution_id]
 

@@ -13,8 +13,8 @@ from domain.errors import Overloaded, RuntimeUnavailable
 from domain.scripts.language import Language
 from domain.scripts.report import ExecutionUnknown, FailureCode
 from tests.contracts.script_runs import Source, failure_of, report_of, result_of, run_of, script_of
-from tests.unit.runtimes.answers import ERROR, OLD, own, refusal
 from tests.unit.runtimes.conftest import HOST
+from tests.unit.runtimes.replies import ERROR, OLD, own, refusal
 
 EXECUTE = f"{HOST}/execute"
 
@@ -110,7 +110,7 @@ class TestOwnForm:
 
     async def test_a_script_that_is_no_longer_remembered_is_sent_in_full(self, host):
         host.post(EXECUTE).respond(content=own())
-        runner = HttpScriptRunner(RuntimeOptions(held_max=1), {Language.PYTHON: [HOST]})
+        runner = HttpScriptRunner(RuntimeOptions(sent_scripts_max=1), {Language.PYTHON: [HOST]})
         await runner.open()
         for source in ["result = 1", "result = 2", "result = 2", "result = 1"]:
             await report_of(runner, run_of(source))
@@ -138,7 +138,7 @@ class TestOwnForm:
 
     async def test_a_host_that_never_has_enough_is_unavailable(self, runner, host):
         host.post(EXECUTE).respond(409, content=refusal("SCRIPT_NEEDED"))
-        with pytest.raises(RuntimeUnavailable, match="that it was sent"):
+        with pytest.raises(RuntimeUnavailable, match="asks again for the script"):
             await report_of(runner, run_of("result = 1"))
         assert len(host.calls) == 2
 
@@ -223,7 +223,7 @@ class TestUnknown:
 
     async def test_an_execution_that_the_host_has_seen_is_unknown(self, runner, host):
         host.post(EXECUTE).respond(409, content=refusal("EXECUTION_SEEN"))
-        with pytest.raises(ExecutionUnknown, match="reached it before"):
+        with pytest.raises(ExecutionUnknown, match="received this execution before"):
             await report_of(runner, run_of("result = 1"))
 
     @pytest.mark.parametrize(
@@ -266,10 +266,10 @@ class TestSizes:
         assert len(await result_of(runner, run_of("result = 1"))) == 1000
 
     async def test_an_answer_beyond_every_bound_is_too_large(self, runner, host, options):
-        host.post(EXECUTE).respond(content=own(result="x" * options.answer_size_max))
+        host.post(EXECUTE).respond(content=own(result="x" * options.reply_size_max))
         failure = await failure_of(runner, run_of("result = 1"))
         assert failure.code is FailureCode.RESULT_TOO_LARGE
-        assert failure.observed > options.answer_size_max
+        assert failure.observed > options.reply_size_max
 
     async def test_an_answer_that_does_not_tell_its_size_is_read_no_further_than_its_bound(self, runner, host, options):
         read = []
@@ -277,7 +277,7 @@ class TestSizes:
         async def endless():
             for _ in range(1000):
                 read.append(1)
-                yield b"x" * (options.answer_size_max // 4)
+                yield b"x" * (options.reply_size_max // 4)
 
         host.post(EXECUTE).mock(return_value=MockResponse(200, content=endless()))
         failure = await failure_of(runner, run_of("result = 1"))
@@ -285,7 +285,7 @@ class TestSizes:
         assert len(read) < 10
 
     async def test_an_error_beyond_every_bound_is_unknown(self, runner, host, options):
-        host.post(EXECUTE).respond(500, content=b"x" * (options.answer_size_max + 1))
+        host.post(EXECUTE).respond(500, content=b"x" * (options.reply_size_max + 1))
         with pytest.raises(ExecutionUnknown, match="too large"):
             await report_of(runner, run_of("result = 1"))
 

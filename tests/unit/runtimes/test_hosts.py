@@ -8,16 +8,15 @@ import pytest
 from respx import MockResponse
 
 from adapters.remote_runtime.options import RuntimeOptions
-from adapters.remote_runtime.rendezvous import ranked
-from adapters.remote_runtime.script_runner import HttpScriptRunner
+from adapters.remote_runtime.script_runner import HttpScriptRunner, ranked
 from domain.errors import Overloaded, RuntimeUnavailable, StorageUnavailable
 from domain.identity import ANONYMOUS, SessionRef
 from domain.scripts.language import Language
 from domain.scripts.report import ExecutionUnknown
 from domain.scripts.script import ScriptSyntaxError
 from tests.contracts.script_runs import Source, new_session, report_of, result_of, run_of, script_of
-from tests.unit.runtimes.answers import OLD, own, refusal
 from tests.unit.runtimes.conftest import HOST
+from tests.unit.runtimes.replies import OLD, own, refusal
 
 HOSTS = ["http://a.test", "http://b.test", "http://c.test"]
 
@@ -135,7 +134,7 @@ class TestFailover:
     async def test_no_further_host_is_tried_once_the_time_is_over(self, httpx2_mock):
         runner = HttpScriptRunner(RuntimeOptions(runtime_timeout_s=-10), {Language.PYTHON: HOSTS})
         await runner.open()
-        with pytest.raises(RuntimeUnavailable, match="time is over"):
+        with pytest.raises(RuntimeUnavailable, match="no time is left"):
             await report_of(runner, run_of("result = 1"))
         assert len(httpx2_mock.calls) == 0
         await runner.close()

@@ -21,8 +21,8 @@ from entrypoints.telemetry.metrics.executions import ExecutionMetrics
 from entrypoints.telemetry.observed_runner import ObservedRunner
 from entrypoints.telemetry.tracing.passing import Passing
 from tests.contracts.script_runs import run_of
-from tests.unit.runtimes.answers import own
 from tests.unit.runtimes.conftest import HOST
+from tests.unit.runtimes.replies import own
 from tests.unit.runtimes.test_runtime_host import execute_body
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"

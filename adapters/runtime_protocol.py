@@ -1,0 +1,190 @@
+"""The wire protocol between controllers and runtime hosts, in JSON over HTTP.
+
+| request | body | success |
+|---|---|---|
+| `POST /execute` | ExecuteRequest | 200 ExecuteReply |
+| `POST /check` | CheckRequest | 200 CheckReply |
+| `POST /evict` | EvictRequest | 204 |
+| `GET /health` | | 200, facts for people with `status` "ok", "degraded" or "failing" |
+
+Any other status has an ErrorReply. A 4xx or 503 means that nothing was started. Hosts of the old form read and write
+only a part of these fields; the fields of replies are optional for their sake.
+"""
+
+from enum import StrEnum
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from domain.identity import Owner
+from domain.json_text import JsonText
+from domain.scripts.language import Language
+from domain.scripts.limits import Isolation
+
+ESCAPED_BYTES = 6
+"""The most bytes that JSON takes for one byte of text, as in `\\u0000`."""
+
+TIME_LEFT_MS_MAX = 4_200_000
+"""The longest wait of a controller: SCRIPT_TIMEOUT_MAX_MS and RUNTIME_TIMEOUT_SECONDS, both at their upper limits."""
+
+_TimeLeft = Annotated[int, Meta(ge=0, le=TIME_LEFT_MS_MAX)]
+_SessionLeft = Annotated[int, Meta(ge=0, le=1 << 53)]
+_Positive = Annotated[int, Meta(ge=1, le=1 << 31)]
+_OwnerName = Annotated[Owner, Meta(min_length=1, max_length=512)]
+_Measured = Annotated[float, Meta(ge=0)]
+_Message = TypeVar("_Message", bound=Struct)
+
+
+class MalformedMessage(Exception):
+    """The bytes are not a message of this protocol."""
+
+
+class HostErrorCode(StrEnum):
+    """The codes by which a controller knows that a host speaks this form of the protocol."""
+
+    CLIENT_GONE = "CLIENT_GONE"
+    DEADLINE_PASSED = "DEADLINE_PASSED"
+    EXECUTION_SEEN = "EXECUTION_SEEN"
+    EXECUTION_UNKNOWN = "EXECUTION_UNKNOWN"
+    INVALID_REQUEST = "INVALID_REQUEST"
+    METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
+    OVERLOADED = "OVERLOADED"
+    PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
+    REQUEST_TIMEOUT = "REQUEST_TIMEOUT"
+    RUNTIME_UNAVAILABLE = "RUNTIME_UNAVAILABLE"
+    SCRIPT_NEEDED = "SCRIPT_NEEDED"
+    SHUTTING_DOWN = "SHUTTING_DOWN"
+    UNAUTHORIZED = "UNAUTHORIZED"
+    UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
+
+
+class LimitFields(Struct, frozen=True):
+    """Wall time in milliseconds, memory in MiB."""
+
+    timeout_ms: _Positive
+    memory_mb: _Positive
+
+
+class ExecuteRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One execution to run; `script_content` only if the host may lack the script of this hash.
+
+    Times are durations, because the clocks of two machines need not agree. `time_left_ms` is how long the controller
+    still waits for the reply, `session_left_ms` how long the session still lives. The controller measures them when it
+    sends the request. The host counts them on its own monotonic clock, from the head of the request.
+
+    Hosts of the old form read `request_id`, `params`, `context` and `script_content` alone.
+    """
+
+    request_id: UUID
+    params: Raw
+    context: Raw
+    script_content: str | None = None
+    execution_id: UUID
+    owner: _OwnerName
+    language: Language
+    isolation: Isolation
+    limits: LimitFields
+    time_left_ms: _TimeLeft
+    session_left_ms: _SessionLeft
+    script_hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class CheckRequest(Struct, frozen=True):
+    """A script to parse."""
+
+    language: Language
+    owner: _OwnerName
+    script_content: str
+
+
+class EvictRequest(Struct, frozen=True):
+    """A session that has ended."""
+
+    request_id: UUID
+
+
+class FailureFields(Struct, frozen=True, kw_only=True):
+    """Why a script failed, field by field `domain.scripts.report.Failure`."""
+
+    code: str | None = None
+    message: str
+    name: str | None = None
+    stack: str | None = None
+    line: int | None = None
+    column: int | None = None
+    limit: int | None = None
+    observed: int | None = None
+
+
+class ExecuteReply(Struct, frozen=True):
+    """How an execution ended; times in milliseconds, memory in bytes.
+
+    With an error, `result` is null and `error` is FailureFields; otherwise `error` is null. A field that the host left
+    out is an empty Raw, None or UNSET.
+    """
+
+    result: Raw = Raw()
+    execution_time_ms: _Measured | None = None
+    memory_usage_bytes: _Measured | None = None
+    stdout: str | None = None
+    stderr: str | None = None
+    cpu_time_ms: _Measured | UnsetType | None = UNSET
+    queue_time_ms: _Measured | UnsetType | None = UNSET
+    cold_start: bool | UnsetType | None = UNSET
+    error: Raw = Raw()
+
+    @property
+    def is_own_form(self) -> bool:
+        """Whether it has the fields that hosts of the old form do not write."""
+        return bool(bytes(self.error)) and UNSET not in (self.cpu_time_ms, self.queue_time_ms, self.cold_start)
+
+    @property
+    def has_error(self) -> bool:
+        """Whether there is an error that is not null."""
+        return bytes(self.error) not in {b"", b"null"}
+
+
+class CheckReply(Struct, frozen=True):
+    """Whether the script was parsed."""
+
+    parsed: bool
+
+
+class FaultFields(Struct, frozen=True):
+    """Where a script does not parse: the members of `details` that a controller reads."""
+
+    reason: str | None = None
+    line: int | None = None
+    column: int | None = None
+
+
+class HostErrorFields(Struct, frozen=True):
+    """Why the host did not do what it was asked."""
+
+    code: str
+    message: str
+    details: FaultFields = FaultFields()
+
+
+class ErrorReply(Struct, frozen=True):
+    """The one shape of a host's errors."""
+
+    error: HostErrorFields
+
+
+def decode(message_type: type[_Message], body: bytes | Raw) -> _Message:
+    """Return the message in the body; raises MalformedMessage."""
+    try:
+        return msgspec.json.decode(body, type=message_type)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedMessage(str(error)) from error
+
+
+def json_text(raw: Raw) -> JsonText:
+    """Return an embedded value as JSON text; raises MalformedMessage if it is not UTF-8."""
+    try:
+        return JsonText(bytes(raw).decode())
+    except UnicodeDecodeError as error:
+        raise MalformedMessage(str(error)) from error

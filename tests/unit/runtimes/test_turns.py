@@ -1,0 +1,41 @@
+"""Runs take turns on the hosts of a language, and owners are served in turn."""
+
+import asyncio
+
+import pytest
+
+from adapters.remote_runtime.options import RuntimeOptions
+from adapters.remote_runtime.script_runner import HttpScriptRunner
+from domain.errors import Overloaded
+from domain.identity import Owner, SessionRef
+from domain.scripts.language import Language
+from tests.contracts.script_runs import new_id, new_session, run_of
+from tests.unit.runtimes.conftest import HOST
+
+
+def run_for(owner: str):
+    return run_of("result = 1", key=SessionRef(Owner(owner), new_id()))
+
+
+class TestOrder:
+    async def test_an_owner_with_one_run_does_not_wait_for_all_runs_of_another(self):
+        runner, order = HttpScriptRunner(RuntimeOptions(runs_max=1, queue_timeout_s=60), {Language.PYTHON: [HOST]}), []
+
+        async def run_once(owner: str) -> None:
+            worker = await runner.acquire(run_for(owner))
+            order.append(owner)
+            await worker.release()
+
+        first = await runner.acquire(run_for("alice"))
+        waiting = [asyncio.ensure_future(run_once(owner)) for owner in ("alice", "alice", "alice", "bob")]
+        await asyncio.sleep(0)
+        await first.release()
+        await asyncio.gather(*waiting)
+        assert order == ["alice", "bob", "alice", "alice"]
+
+    async def test_each_language_has_turns_of_its_own(self):
+        runner = HttpScriptRunner(RuntimeOptions(runs_max=1, queue_max=0), {each: [HOST] for each in Language})
+        for language in Language:
+            await runner.acquire(run_of("result = 1", language=language))
+        with pytest.raises(Overloaded, match="runtime hosts"):
+            await runner.acquire(run_of("result = 1", key=new_session()))
