@@ -13,7 +13,7 @@ from entrypoints.telemetry.metrics.registry import Registry
 from entrypoints.telemetry.metrics.samples import Family, Reading
 from entrypoints.telemetry.metrics.scrape import UP
 
-COMMON = {"worker", "job", "instance"}
+COMMON = {"process", "job", "instance"}
 """Labels that every sample has: ours, and those of a scrape."""
 
 

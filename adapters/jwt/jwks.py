@@ -142,12 +142,12 @@ class Jwks:
             self._keys = tuple(_keys_in(document, self._options.keys_max))
             self._seen = document
             self.generation += 1
-            _log.info("token_keys_changed", keys=len(self._keys))
+            _log.info("jwks_changed", keys=len(self._keys))
         self._failure = None
 
     def _fail(self, reason: str) -> None:
         if self._failure != reason:
-            _log.warning("token_keys_not_refreshed", reason=reason, keys_kept=len(self._keys or ()))
+            _log.warning("jwks_refresh_failed", reason=reason, keys_kept=len(self._keys or ()))
         self._failure = reason
 
     def _refreshed(self, task: asyncio.Task[None]) -> None:
@@ -166,7 +166,7 @@ def _keys_in(document: bytes, keys_max: int) -> Iterator[VerificationKey]:
             if isinstance(jwk, dict):
                 yield jwk_key(jwk)
         except WrongKey as error:
-            _log.info("token_key_left_out", reason=str(error))
+            _log.info("jwks_key_ignored", reason=str(error))
 
 
 def _listed(document: bytes) -> list[object]:

@@ -18,8 +18,8 @@ class Eviction(StrEnum):
     """It was not used for long, or its session's time is over."""
     ENDED = "ended"
     """Its session was closed."""
-    RESTLESS = "restless"
-    """It went on computing, or took memory, after its answer."""
+    BACKGROUND_ACTIVITY = "background_activity"
+    """It used CPU or memory after its result."""
     DIED = "died"
     """It died while it was idle."""
 

@@ -15,33 +15,51 @@ from entrypoints.telemetry.metrics.samples import Family, Reading, Sample, count
 
 _MS_PER_S = 1000
 
-POOL = gauge("pglambda_db_pool_connections", "Connections to the database, by state.", "lane", "state")
-POOL_MAX = gauge("pglambda_db_pool_connections_max", "Connections that the process may open.", "lane")
-POOL_WAITING = gauge("pglambda_db_pool_waiting", "Statements that wait for a connection.", "lane")
-IN_FLIGHT = gauge("pglambda_db_statements_in_flight", "Statements under way.", "lane")
-CONNECTS = counter("pglambda_db_connects_total", "Attempts to connect to the database.", "lane")
-CONNECT_ERRORS = counter("pglambda_db_connect_errors_total", "Attempts to connect that failed.", "lane")
+POOL = gauge("pglambda_db_pool_connections", "Open connections to the database.", "lane", "state")
+POOL_MAX = gauge("pglambda_db_pool_connections_max", "Limit of connections to the database.", "lane")
+POOL_WAITING = gauge("pglambda_db_pool_pending_requests", "SQL statements that wait for a connection.", "lane")
+IN_FLIGHT = gauge("pglambda_db_statements_in_flight", "SQL statements in flight.", "lane")
+CONNECTS = counter("pglambda_db_connection_attempts_total", "Attempts to connect to the database.", "lane")
+CONNECT_ERRORS = counter(
+    "pglambda_db_connection_errors_total", "Attempts to connect to the database that failed.", "lane"
+)
 
-CALLS = counter("pglambda_coalescer_calls_total", "Calls that asked to be gathered.", "coalescer")
-REFUSALS = counter("pglambda_coalescer_refusals_total", "Calls refused because too many waited.", "coalescer")
-WAITING = gauge("pglambda_coalescer_waiting", "Calls that wait to leave.", "coalescer")
-WAITING_BYTES = gauge("pglambda_coalescer_waiting_bytes", "Bytes of the calls that wait to leave.", "coalescer")
-UNDER_WAY = gauge("pglambda_coalescer_batches_under_way", "Batches under way.", "coalescer")
+CALLS = counter("pglambda_coalescer_calls_total", "Calls that were submitted to the coalescer.", "coalescer")
+REFUSALS = counter(
+    "pglambda_coalescer_rejections_total", "Calls that were rejected because the queue was full.", "coalescer"
+)
+WAITING = gauge("pglambda_coalescer_queue_length", "Calls in the queue of the coalescer.", "coalescer")
+WAITING_BYTES = gauge("pglambda_coalescer_queue_bytes", "Size of the calls in the queue of the coalescer.", "coalescer")
+UNDER_WAY = gauge("pglambda_coalescer_batches_in_flight", "Batches in flight to the database.", "coalescer")
 
-OFFSET = gauge("pglambda_clock_offset_seconds", "By how much the database's clock is ahead of this host's.")
-ERROR_BOUND = gauge("pglambda_clock_error_bound_seconds", "How far this process may be from the database's clock.")
-CLOCK_READY = gauge("pglambda_clock_ready", "Whether the time is known well enough to judge sessions.")
+OFFSET = gauge("pglambda_clock_offset_seconds", "How far the clock of the database is ahead of this host's.")
+ERROR_BOUND = gauge(
+    "pglambda_clock_error_bound_seconds",
+    "Upper bound of the difference between this process's time and the database's.",
+)
+CLOCK_READY = gauge("pglambda_clock_ready", "1 if the time is known well enough to serve calls, else 0.")
 
-LAG = gauge("pglambda_cleanup_lag_seconds", "How far the oldest session is past its retention.")
-REMOVED = counter("pglambda_cleanup_sessions_removed_total", "Sessions removed after their retention.")
-OVERDUE = counter("pglambda_cleanup_executions_overdue_total", "Open executions past their deadline, told as unknown.")
-EMPTIED = counter("pglambda_cleanup_history_days_emptied_total", "Days of history that were emptied.")
-SWEEPS = counter("pglambda_cleanup_sweeps_total", "Rounds of cleaning up, by how they ended.", "outcome")
-SWEPT_AT = gauge("pglambda_cleanup_last_sweep_timestamp_seconds", "When the last whole round began.")
+LAG = gauge("pglambda_cleanup_lag_seconds", "Time since the oldest stored session passed its retention.")
+REMOVED = counter("pglambda_cleanup_sessions_removed_total", "Sessions that cleanup removed after their retention.")
+OVERDUE = counter(
+    "pglambda_cleanup_open_records_expired_total",
+    "Open records past their deadline that cleanup closed with the outcome unknown.",
+)
+EMPTIED = counter(
+    "pglambda_cleanup_history_partitions_emptied_total", "Partitions (days) of the history that cleanup emptied."
+)
+SWEEPS = counter("pglambda_cleanup_runs_total", "Cleanup runs, by outcome: succeeded or failed.", "outcome")
+SWEPT_AT = gauge(
+    "pglambda_cleanup_last_success_timestamp_seconds", "Start of the last cleanup run that succeeded, as Unix time."
+)
 
-STORED = gauge("pglambda_stored_bytes", "What is stored, with its indexes, when it was last looked at.", "part")
-STORED_MAX = gauge("pglambda_stored_budget_bytes", "What may be stored; history gives way beyond it.")
-SHORTENED = gauge("pglambda_history_shortened_days", "Days of history that the budget has cost.")
+STORED = gauge("pglambda_storage_bytes", "Size of stored data with indexes at the last survey, by part.", "part")
+STORED_MAX = gauge(
+    "pglambda_storage_max_bytes", "Limit of stored data (STORAGE_MAX_GB). Beyond it the oldest history is removed."
+)
+SHORTENED = gauge(
+    "pglambda_history_shortened_days", "Days of history that were removed early because of the storage limit."
+)
 
 
 @define(eq=False)
@@ -67,7 +85,7 @@ class DatabaseMetrics:
     def _pool(self) -> Iterator[Reading]:
         lanes = self._gateway.lanes()
         idle = [Sample((name, "idle"), lane.pool_idle) for name, lane in lanes.items()]
-        busy = [Sample((name, "busy"), lane.pool_size - lane.pool_idle) for name, lane in lanes.items()]
+        busy = [Sample((name, "used"), lane.pool_size - lane.pool_idle) for name, lane in lanes.items()]
         yield Reading(POOL, [*idle, *busy])
         for family, attribute in (
             (POOL_MAX, "pool_size_max"),
@@ -91,12 +109,12 @@ class DatabaseMetrics:
         yield reading(UNDER_WAY, lambda stats: stats.under_way)
         yield _tallies(
             "pglambda_coalescer_batch_calls",
-            "Calls that left together as one statement.",
+            "Calls in one batch, which is one SQL statement.",
             {name: stats.sizes for name, stats in told.items()},
         )
         yield _tallies(
-            "pglambda_coalescer_wait_seconds",
-            "How long the oldest call of a batch waited to leave.",
+            "pglambda_coalescer_queue_duration_seconds",
+            "Time that the oldest call of a batch waited in the queue.",
             {name: stats.waits for name, stats in told.items()},
         )
 
@@ -106,7 +124,7 @@ class DatabaseMetrics:
         yield single(REMOVED, stats.sessions_removed)
         yield single(OVERDUE, stats.executions_overdue)
         yield single(EMPTIED, stats.slots_emptied)
-        yield Reading(SWEEPS, [Sample(("whole",), stats.sweeps), Sample(("failed",), stats.sweeps_failed)])
+        yield Reading(SWEEPS, [Sample(("succeeded",), stats.sweeps), Sample(("failed",), stats.sweeps_failed)])
         yield single(SWEPT_AT, None if stats.swept_at is None else stats.swept_at.timestamp())
 
     def _keeping(self) -> Iterator[Reading]:

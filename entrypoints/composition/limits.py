@@ -27,9 +27,13 @@ _EXECUTIONS_MAX = 1024
 
 _MIB = 1024 * 1024
 
-ACCOUNTS = gauge("pglambda_rate_accounts", "Owners and classes of calls whose rates are in memory.")
-SETTLEMENTS = counter("pglambda_rate_settlements_total", "Settlements of rates with the database.", "outcome")
-REFUSALS = counter("pglambda_rate_refusals_total", "Calls refused because their owner asks too often.", "policy")
+ACCOUNTS = gauge("pglambda_rate_limit_accounts", "Rate balances in memory, one for each owner and policy.")
+SETTLEMENTS = counter(
+    "pglambda_rate_limit_settlements_total", "Exchanges of rate balances with the database, by outcome.", "outcome"
+)
+REFUSALS = counter(
+    "pglambda_rate_limit_rejections_total", "Calls that were rejected by a rate limit, by policy.", "policy"
+)
 
 
 @define(eq=False)

@@ -29,7 +29,7 @@ from entrypoints.telemetry.metrics.scrape import Scrape
 from entrypoints.telemetry.observed_runner import ObservedRunner
 
 _CLOSE_GRACE_S = 2.0
-_FIGURES_PREFIX = "pglambda_host"
+_FIGURES_PREFIX = "pglambda_runtime_host"
 """Controllers count the same executions, which a sum must not count twice."""
 
 

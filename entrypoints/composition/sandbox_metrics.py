@@ -9,19 +9,27 @@ from adapters.sandbox.stats import Eviction, SandboxStats, StartStats
 from adapters.sandbox.workers.prewarm_pool import STARTS_S
 from entrypoints.telemetry.metrics.samples import Family, Reading, Sample, counter, gauge, histogram, single
 
-BOUND = gauge("pglambda_sandbox_bound_workers", "Workers that are bound to a session.", "state")
-BOUND_MAX = gauge("pglambda_sandbox_bound_workers_max", "Workers that may be bound to sessions at once.")
-RUNNING_MAX = gauge("pglambda_sandbox_running_workers_max", "Workers that may run at once.")
+BOUND = gauge(
+    "pglambda_sandbox_bound_workers", "Workers that are bound to a session, by state: running or idle.", "state"
+)
+BOUND_MAX = gauge("pglambda_sandbox_bound_workers_max", "Limit of workers that are bound to a session.")
+RUNNING_MAX = gauge("pglambda_sandbox_running_workers_max", "Limit of workers that run a script at the same time.")
 QUEUE = gauge("pglambda_sandbox_queue_length", "Executions that wait for a worker.")
-PROCESSES = gauge("pglambda_sandbox_processes", "Worker processes that live, checkers and spares included.")
-MEMORY = gauge("pglambda_sandbox_memory_bytes", "Memory that bound workers count for.")
-MEMORY_MAX = gauge("pglambda_sandbox_memory_max_bytes", "Memory that bound workers may take together.")
-EVICTIONS = counter("pglambda_sandbox_evictions_total", "Workers taken from their session, by reason.", "reason")
-BREAKS = counter("pglambda_sandbox_protocol_breaks_total", "Scripts that wrote to their worker's own channel.")
-AVAILABLE = gauge("pglambda_sandbox_available", "Whether scripts of the language can run.", "language")
-SPARES = gauge("pglambda_sandbox_spare_workers", "Workers that are ready for a new session.", "language")
+PROCESSES = gauge("pglambda_sandbox_processes", "Live worker processes, including prewarmed workers and syntax checks.")
+MEMORY = gauge("pglambda_sandbox_memory_bytes", "Memory that is reserved for bound workers.")
+MEMORY_MAX = gauge("pglambda_sandbox_memory_max_bytes", "Limit of the memory that is reserved for bound workers.")
+EVICTIONS = counter(
+    "pglambda_sandbox_evictions_total", "Workers that were ended and taken from their session, by reason.", "reason"
+)
+VIOLATIONS = counter(
+    "pglambda_sandbox_protocol_violations_total", "Scripts that wrote to the control channel of their worker."
+)
+AVAILABLE = gauge("pglambda_sandbox_available", "1 if scripts of the language can run, else 0.", "language")
+PREWARMED = gauge(
+    "pglambda_sandbox_prewarmed_workers", "Workers that were started ahead of need and wait for a session.", "language"
+)
 STARTS = counter("pglambda_sandbox_worker_starts_total", "Workers that were started.", "language")
-START_FAILURES = counter("pglambda_sandbox_worker_start_failures_total", "Workers that did not start.", "language")
+START_FAILURES = counter("pglambda_sandbox_worker_start_failures_total", "Workers that failed to start.", "language")
 START_DURATIONS = histogram(
     "pglambda_sandbox_worker_start_duration_seconds",
     "Time from the start of a worker until it was ready.",
@@ -49,7 +57,7 @@ class SandboxMetrics:
         yield single(MEMORY, stats.memory_bytes)
         yield single(MEMORY_MAX, stats.memory_bytes_max)
         yield Reading(EVICTIONS, [Sample((reason,), stats.evictions.get(reason, 0)) for reason in Eviction])
-        yield single(BREAKS, stats.protocol_breaks)
+        yield single(VIOLATIONS, stats.protocol_breaks)
         yield from _of_languages(stats)
 
 
@@ -58,7 +66,7 @@ def _of_languages(stats: SandboxStats) -> Iterator[Reading]:
         return Reading(family, [Sample((language,), float(figure(each))) for language, each in stats.languages.items()])
 
     yield reading(AVAILABLE, lambda each: each.available)
-    yield reading(SPARES, lambda each: each.spares)
+    yield reading(PREWARMED, lambda each: each.spares)
     yield reading(STARTS, lambda each: each.starts)
     yield reading(START_FAILURES, lambda each: each.start_failures)
     yield Reading(

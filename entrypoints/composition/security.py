@@ -92,7 +92,7 @@ class Security:
                 await asyncio.sleep(_RETRY_S)
                 continue
             if rows[0][0]:
-                _log.warning("sessions_of_anonymous", sessions=_counted(rows[0][0]), remedy=_REMEDY)
+                _log.warning("anonymous_sessions_found", sessions=_counted(rows[0][0]), remedy=_REMEDY)
             return
 
 

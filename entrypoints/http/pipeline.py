@@ -80,7 +80,7 @@ class Pipeline:
             error_id = uuid4()
             x_request_id = request.identifier.decode()
             request.error_code = INTERNAL_ERROR
-            self._log.exception("internal error", error_id=str(error_id), x_request_id=x_request_id)
+            self._log.exception("internal_error", error_id=str(error_id), x_request_id=x_request_id)
             return internal_error_answer(error_id, request.parameters.get("request_id"))
 
     async def _asked(self, request: Request) -> Response:

@@ -15,12 +15,10 @@ from entrypoints.telemetry.metrics.samples import Reading, counter, histogram
 from entrypoints.telemetry.tracing.trace import Trace, Tracing
 from entrypoints.telemetry.tracing.traceparent import PARENT, STATE
 
-REQUESTS = counter(
-    "pglambda_host_requests_total", "Requests that controllers have sent to this runtime host.", "route", "status"
-)
+REQUESTS = counter("pglambda_runtime_host_requests_total", "Requests to this runtime host.", "route", "status")
 DURATIONS = histogram(
-    "pglambda_host_request_duration_seconds",
-    "Time from a request's head to the end of its answer.",
+    "pglambda_runtime_host_request_duration_seconds",
+    "Time from the head of a request to the end of its response.",
     "route",
     bounds=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
 )

@@ -64,7 +64,7 @@ class ChildSupervisor:
             status = await process.ended()
             if time.monotonic() - began_at > _STEADY_S:
                 delay_s = _DELAY_FIRST_S
-            self._log.warning("child ended", child=self.name, status=spoken(status), restart_in_s=delay_s)
+            self._log.warning("child_ended", child=self.name, status=spoken(status), restart_in_s=delay_s)
             process, delay_s = await self._begin_again(delay_s)
             self.restarts += 1
 
@@ -75,7 +75,7 @@ class ChildSupervisor:
             try:
                 return await self._begin(), delay_s
             except StartFailed as error:
-                self._log.error("child did not start", child=self.name, reason=str(error), restart_in_s=delay_s)
+                self._log.error("child_start_failed", child=self.name, reason=str(error), restart_in_s=delay_s)
 
     async def _end_by_force(self, process: Process, timeout_s: float) -> None:
         if not await process.ended_within(timeout_s):

@@ -24,7 +24,7 @@ from entrypoints.telemetry.metrics.samples import Reading, Sample, counter
 from entrypoints.telemetry.metrics.scrape import Scrape
 
 RESTARTS = counter(
-    "pglambda_child_restarts_total", "Children that ended by themselves and were started again.", "child"
+    "pglambda_child_restarts_total", "Child processes that ended by themselves and were restarted.", "child"
 )
 
 _KEEP_ALIVE_S = 75

@@ -173,7 +173,7 @@ class Supervisor:
         """Migrate a database that may be away now, beside serving."""
         delay_s = _MIGRATION_DELAY_FIRST_S
         while (status := await self._migrate()) != 0:
-            self._log.warning("migration failed", status=spoken(status), again_in_s=delay_s)
+            self._log.warning("migration_failed", status=spoken(status), retry_in_s=delay_s)
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, _MIGRATION_DELAY_MAX_S)
 
@@ -184,7 +184,7 @@ class Supervisor:
 
     def _on_signal(self, number: signal.Signals) -> None:
         again = self._ending.is_set()
-        self._log.info("signal", signal=number.name, action="stopping at once" if again else "stopping")
+        self._log.info("signal_received", signal=number.name, action="stopping at once" if again else "stopping")
         (self._hurry if again else self._ending).set()
 
     async def _unless_ending(self, start: Awaitable[None]) -> bool:

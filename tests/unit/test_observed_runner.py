@@ -102,7 +102,7 @@ async def test_runs_are_counted_by_language_outcome_and_code(metrics):
         ("python", "failed", "CPU_LIMIT"): 1,
     }
     assert told(metrics, "execution_duration_seconds") == {("python",): 2.005}
-    assert told(metrics, "execution_queue_seconds") == {("python",): 0.02}
+    assert told(metrics, "execution_queue_duration_seconds") == {("python",): 0.02}
     assert told(metrics, "execution_cpu_seconds_total") == {("python",): pytest.approx(1.504)}
     assert told(metrics, "execution_cold_starts_total") == {("python",): 1}
 
@@ -118,7 +118,7 @@ async def test_a_run_whose_end_nobody_knows_is_counted_as_that(metrics, error):
 async def test_what_was_not_started_is_counted_apart(metrics, error):
     with pytest.raises(type(error)):
         await run(metrics, error)
-    assert told(metrics, "execution_refusals_total") == {("python", error.code): 1}
+    assert told(metrics, "execution_rejections_total") == {("python", error.code): 1}
     assert told(metrics, "executions_total") == {}
 
 
@@ -157,6 +157,6 @@ async def test_everything_else_is_the_runners_own():
 
 
 def test_hosts_count_under_names_of_their_own():
-    names = {reading.family.name for reading in ExecutionMetrics("pglambda_host").read()}
-    assert "pglambda_host_executions_total" in names
+    names = {reading.family.name for reading in ExecutionMetrics("pglambda_runtime_host").read()}
+    assert "pglambda_runtime_host_executions_total" in names
     assert names.isdisjoint({reading.family.name for reading in ExecutionMetrics().read()})

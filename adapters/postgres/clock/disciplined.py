@@ -209,7 +209,7 @@ class DisciplinedClock(Clock):
             self._best, self._ahead_ns = sample, 0
         else:
             self._correct(sample, best)
-        _log.warning("clock_jump_taken", jump_ms=round((sample.offset_ns - best.offset_ns) / _NS_PER_MS))
+        _log.warning("clock_jump_accepted", jump_ms=round((sample.offset_ns - best.offset_ns) / _NS_PER_MS))
 
     def _still_ahead_ns(self, monotonic_ns: int) -> int:
         """Return what is left of a correction backward."""

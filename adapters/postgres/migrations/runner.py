@@ -106,7 +106,7 @@ class MigrationRunner:
             except psycopg.OperationalError as error:
                 if not isinstance(error, _LOCKED) or attempt == self._options.attempts_max:
                     raise StorageUnavailable from error
-                _log.warning("migration_waits", attempt=attempt, reason=str(error).strip())
+                _log.warning("migration_waiting", attempt=attempt, reason=str(error).strip())
             pause_s = self._options.pause_s
             await asyncio.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311  # keeps runners apart
         raise AssertionError("the last attempt returns or raises")
@@ -140,7 +140,7 @@ class MigrationRunner:
                     "applied_at": self._clock.now(),
                 },
             )
-        _log.info("migrated_up", migration=str(step))
+        _log.info("migration_applied", migration=str(step))
         return True
 
     async def _plan_down(self, to: int | None, lock_timeout_s: float) -> Sequence[tuple[Migration, PlannedDown]]:
@@ -163,7 +163,7 @@ class MigrationRunner:
             require_allowed([back], destroy, before)
             await _run(connection, step.way_back.statements)
             await _fetch(connection, self._statements.delete_migration, {"version": step.version})
-        _log.info("migrated_down", migration=str(step), deleted=", ".join(loss.text for loss in back.losses))
+        _log.info("migration_reverted", migration=str(step), deleted=", ".join(loss.text for loss in back.losses))
         return back
 
     @asynccontextmanager

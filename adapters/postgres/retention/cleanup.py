@@ -168,7 +168,7 @@ class Cleanup:
             try:
                 emptied += await empty_slot(self._gateway, self._statements, slot, self._first_day_kept())
             except StorageUnavailable:
-                _log.info("slot_in_use", slot=slot)
+                _log.info("partition_in_use", partition=slot)
         return emptied
 
     def _first_day_kept(self) -> int:

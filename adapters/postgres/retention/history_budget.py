@@ -76,7 +76,7 @@ class HistoryBudget:
         try:
             ((emptied,),) = await self._gateway.fetch(self._storage.shorten_history, facts, repeatable=False)
         except StorageUnavailable:
-            _log.info("slot_in_use", slot=slot)
+            _log.info("partition_in_use", partition=slot)
             return False
         if emptied:
             _log.warning(

@@ -82,7 +82,7 @@ class SlotTable(Generic[Process]):
     def evict_restless(self) -> None:
         """Give up idle places whose worker does not rest: what a script has left there works at everybody's cost."""
         for place in [place for place in self.idle if place.process is not None and place.process.is_restless]:
-            self.evictions[Eviction.RESTLESS] += 1
+            self.evictions[Eviction.BACKGROUND_ACTIVITY] += 1
             self.give_up(place)
 
     def clear(self) -> None:

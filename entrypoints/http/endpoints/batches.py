@@ -73,7 +73,7 @@ class BatchEndpoints:
         error_id = uuid4()
         x_request_id = request.identifier.decode()
         self._log.error(
-            "internal error", error_id=str(error_id), x_request_id=x_request_id, item=ended.index, exc_info=ended.error
+            "internal_error", error_id=str(error_id), x_request_id=x_request_id, item=ended.index, exc_info=ended.error
         )
         return BatchLine(ended.index, HTTPStatus.INTERNAL_SERVER_ERROR, error=told_of_bug(error_id))
 

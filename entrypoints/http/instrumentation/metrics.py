@@ -15,20 +15,22 @@ _BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 
 REQUESTS = counter(
     "pglambda_http_requests_total",
-    "Requests that were answered, or (status 499) whose client had gone; HEAD counts as GET.",
+    "Requests by status of the response; 499 is a client disconnect. HEAD counts as GET.",
     "method",
     "route",
     "status",
 )
 DURATIONS = histogram(
     "pglambda_http_request_duration_seconds",
-    "Time from a request's head to the end of its answer.",
+    "Time from the head of a request to the end of its response.",
     "method",
     "route",
     bounds=_BOUNDS,
 )
-INSIDE = gauge("pglambda_http_requests_inside", "Requests being worked on; beyond a limit further ones are refused.")
-LIMITED = counter("pglambda_rate_limited_total", "Requests answered with 429, by what they count as.", "route_class")
+IN_FLIGHT = gauge("pglambda_http_requests_in_flight", "Requests that were admitted and have no response yet.")
+LIMITED = counter(
+    "pglambda_http_requests_rate_limited_total", "Requests with status 429, by the class of their route.", "route_class"
+)
 
 UNMATCHED = "unmatched"
 """The route of requests for paths or methods that there are not."""
@@ -81,7 +83,7 @@ class RequestMetrics(RequestObserver):
         yield Reading(REQUESTS, statuses)
         durations = [Sample(each.labels, each.total_s, tuple(each.counts)) for each in every if any(each.counts)]
         yield Reading(DURATIONS, durations)
-        yield single(INSIDE, self._inside())
+        yield single(IN_FLIGHT, self._inside())
         yield Reading(LIMITED, [Sample((name,), count) for name, count in self._limited().items()])
 
     def _limited(self) -> dict[str, int]:

@@ -8,18 +8,18 @@ from attrs import define, field
 from entrypoints.telemetry.metrics.instruments import Counts
 from entrypoints.telemetry.metrics.samples import Reading, counter, gauge, single
 
-OPEN = gauge("pglambda_http_connections", "Connections of clients that are open.")
+OPEN = gauge("pglambda_http_connections", "Open client connections.")
 OPEN_MAX = gauge(
     "pglambda_http_connections_max",
-    "Connections that the process keeps. A further one replaces one without a request, or is refused if all have one.",
+    "Limit of client connections. A new one then replaces an idle one, or is rejected if none is idle.",
 )
 EVICTED = counter(
     "pglambda_http_connections_evicted_total",
-    "Connections without a request that were closed to make room for new ones.",
+    "Idle client connections that were closed in favour of new ones.",
 )
 REFUSALS = counter(
-    "pglambda_http_refusals_total",
-    "Refusals before there was a request: of connections (503), of what cannot be read (400) or is too large (414, 431).",
+    "pglambda_http_rejections_total",
+    "Rejections before a request exists: no free connection (503), malformed HTTP (400), oversized head (414, 431).",
     "status",
 )
 

@@ -19,7 +19,7 @@ class ExecutionMetrics:
         self._ended = Counts(
             counter(
                 f"{prefix}_executions_total",
-                "Executions that reached a worker; the code says why one failed, and is empty otherwise.",
+                "Executions that reached a worker. The code names the error of a failed one; else it is empty.",
                 "language",
                 "outcome",
                 "code",
@@ -29,8 +29,8 @@ class ExecutionMetrics:
             self._ended.tell(language, Outcome.UNKNOWN, "")
         self._refused = Counts(
             counter(
-                f"{prefix}_execution_refusals_total",
-                "Executions that no worker took, by the code of the error; nothing was started.",
+                f"{prefix}_execution_rejections_total",
+                "Executions that no worker accepted, by error code. No script was started.",
                 "language",
                 "code",
             )
@@ -38,21 +38,21 @@ class ExecutionMetrics:
         self._cold = Counts(
             counter(
                 f"{prefix}_execution_cold_starts_total",
-                "Executions that had to wait for a worker of their session's own.",
+                "Executions that ran on a worker that was new to their session.",
                 "language",
             )
         )
         self._runs = Distributions(
             histogram(
                 f"{prefix}_execution_duration_seconds",
-                "Wall time of scripts, queueing not included.",
+                "Wall time of scripts, without the wait for a worker.",
                 "language",
                 bounds=_RUN_BOUNDS,
             )
         )
         self._waits = Distributions(
             histogram(
-                f"{prefix}_execution_queue_seconds",
+                f"{prefix}_execution_queue_duration_seconds",
                 "Time that executions waited for a worker.",
                 "language",
                 bounds=_WAIT_BOUNDS,

@@ -12,11 +12,11 @@ from typing_extensions import override
 
 from entrypoints.telemetry.metrics.samples import Family, MetricKind, Reading, Sample
 
-WORKER = "worker"
-"""The label that says whose figure it is.
+PROCESS = "process"
+"""The label that names the process of a sample.
 
-Figures of processes are not added up: one that is restarted, or does not answer once, would make a sum fall, and a
-fall is what Prometheus takes for a reset of the whole.
+Samples of several processes are not added up: a restart would make the sum drop, which Prometheus reads as a reset of
+the whole counter.
 """
 
 
@@ -52,14 +52,14 @@ class _Gathered(Collector):
 
 def _families(readings: Mapping[str, Sequence[Reading]]) -> Iterable[Metric]:
     metrics: dict[str, Metric] = {}
-    for worker, told in readings.items():
+    for process, told in readings.items():
         for reading in told:
             family = reading.family
             metric = metrics.get(family.name)
             if metric is None:
                 metric = metrics[family.name] = _metric(family)
             for sample in reading.samples:
-                _add(metric, family, sample, worker)
+                _add(metric, family, sample, process)
     return metrics.values()
 
 
@@ -67,8 +67,8 @@ def _metric(family: Family) -> Metric:
     return _METRICS[family.kind](family.name, family.says)
 
 
-def _add(metric: Metric, family: Family, sample: Sample, worker: str) -> None:
-    labels = dict(zip((*family.labels, WORKER), (*sample.labels, worker), strict=True))
+def _add(metric: Metric, family: Family, sample: Sample, process: str) -> None:
+    labels = dict(zip((*family.labels, PROCESS), (*sample.labels, process), strict=True))
     if family.kind is not MetricKind.HISTOGRAM:
         metric.add_sample(family.name, labels, sample.value)
         return

@@ -10,7 +10,7 @@ from entrypoints.telemetry.metrics.samples import Reading, histogram
 
 LAG = histogram(
     "pglambda_event_loop_lag_seconds",
-    "How late a timer of the event loop went off: what a request waits while others compute.",
+    "Delay of a timer of the event loop: what a request waits while others use the CPU.",
     bounds=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
 )
 

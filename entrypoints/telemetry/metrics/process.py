@@ -10,10 +10,12 @@ from entrypoints.telemetry.metrics.samples import Family, MetricKind, Reading, S
 from entrypoints.version import VERSION
 
 BUILD = gauge(
-    "pglambda_build_info", "Always 1; the release and the interpreter are in the labels.", "version", "python"
+    "pglambda_build_info", "Always 1. The labels have the release and the Python version.", "version", "python"
 )
 
-DROPPED = counter("pglambda_log_lines_dropped_total", "Lines of the log that were dropped because nobody read them.")
+DROPPED = counter(
+    "pglambda_log_lines_dropped_total", "Log lines that were dropped because the reader was too slow or gone."
+)
 
 
 class ProcessMetrics:

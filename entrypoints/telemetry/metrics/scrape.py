@@ -9,7 +9,7 @@ from entrypoints.telemetry.metrics.multiprocess import Siblings, ask
 from entrypoints.telemetry.metrics.registry import Registry
 from entrypoints.telemetry.metrics.samples import Reading, gauge, single
 
-UP = gauge("pglambda_worker_up", "Whether the process told its figures in time.")
+UP = gauge("pglambda_process_up", "1 if the process delivered its metrics in time, else 0.")
 
 _ALONE = "0"
 

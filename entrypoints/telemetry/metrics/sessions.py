@@ -14,7 +14,9 @@ from entrypoints.telemetry.metrics.instruments import Counts
 from entrypoints.telemetry.metrics.samples import Reading, counter
 
 CHANGES = counter(
-    "pglambda_sessions_total", "Sessions that were initialized, patched or closed, each as often as it was.", "change"
+    "pglambda_session_operations_total",
+    "Session operations that succeeded. Replayed responses do not count.",
+    "operation",
 )
 
 
@@ -30,20 +32,20 @@ class CountedSessions(SessionService):
     ) -> Initialized:
         made = await super().initialize(owner, request, idempotency_key)
         if not made.replayed:
-            self._counts.add("initialized")
+            self._counts.add("initialize")
         return made
 
     @override
     async def patch(self, key: SessionRef, patch: SessionPatch, version: int | None) -> Session:
         session = await super().patch(key, patch, version)
-        self._counts.add("patched")
+        self._counts.add("patch")
         return session
 
     @override
     async def close(self, key: SessionRef) -> bool:
         closed = await super().close(key)
         if closed:
-            self._counts.add("closed")
+            self._counts.add("close")
         return closed
 
     def read(self) -> Iterator[Reading]:

@@ -7,13 +7,13 @@ from entrypoints.telemetry.metrics.samples import Reading, counter, histogram
 
 DURATIONS = histogram(
     "pglambda_db_statement_duration_seconds",
-    "Time that statements took on their connection, failed ones included.",
+    "Time that SQL statements took on their connection, failed ones included.",
     "statement",
     bounds=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
 )
 ERRORS = counter(
     "pglambda_db_statement_errors_total",
-    "Statements that failed, by class of SQLSTATE, or: deadline (the server kept silent), driver.",
+    "SQL statements that failed, by SQLSTATE class; deadline: no reply in time; driver: a fault of the driver.",
     "statement",
     "sqlstate_class",
 )

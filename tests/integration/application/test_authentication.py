@@ -235,7 +235,7 @@ async def test_the_start_tells_of_sessions_that_nobody_reaches_any_more(database
             asyncio.timeout(30),
         ):
             while not (  # noqa: ASYNC110  # the log has no event for its lines
-                told := [line for line in lines if line["event"] == "sessions_of_anonymous"]
+                told := [line for line in lines if line["event"] == "anonymous_sessions_found"]
             ):
                 await asyncio.sleep(0.02)
     assert told[0]["sessions"] == "3"

@@ -87,7 +87,9 @@ async def test_an_owner_is_limited_and_nobody_else(serve):
     assert answers[3].json()["error"]["code"] == "RATE_LIMITED"
     assert (await served.list("bob")).status_code == 200
     told = (await served.api.client.get("/metrics", headers=served.headers("root", Scope.ADMIN))).text
-    assert re.search(r'^pglambda_rate_refusals_total\{[^}]*policy="sessions"[^}]*\} 1.0$', told, re.MULTILINE), told
+    assert re.search(
+        r'^pglambda_rate_limit_rejections_total\{[^}]*policy="sessions"[^}]*\} 1.0$', told, re.MULTILINE
+    ), told
 
 
 async def test_whoever_is_not_known_costs_nobody_anything(serve):

@@ -23,7 +23,7 @@ async def told(api: Api) -> dict[tuple[str, ...], float]:
     answer = await api.client.get("/metrics")
     assert answer.status_code == 200
     return {
-        (sample.name, *(value for name, value in sorted(sample.labels.items()) if name != "worker")): sample.value
+        (sample.name, *(value for name, value in sorted(sample.labels.items()) if name != "process")): sample.value
         for family in parse(answer.text)
         for sample in family.samples
     }
@@ -50,9 +50,9 @@ async def test_what_is_done_is_counted(api: Api) -> None:
         ("pglambda_http_requests_total", "GET", route, "404"): 1,
         ("pglambda_http_requests_total", "DELETE", route, "204"): 2,
         ("pglambda_http_request_duration_seconds_count", "GET", route): 2,
-        ("pglambda_sessions_total", "initialized"): 2,
-        ("pglambda_sessions_total", "patched"): 1,
-        ("pglambda_sessions_total", "closed"): 1,
+        ("pglambda_session_operations_total", "initialize"): 2,
+        ("pglambda_session_operations_total", "patch"): 1,
+        ("pglambda_session_operations_total", "close"): 1,
         ("pglambda_executions_total", "", "python", "succeeded"): 1,
         ("pglambda_executions_total", "SCRIPT_ERROR", "python", "failed"): 1,
         ("pglambda_execution_cold_starts_total", "python"): 1,
@@ -64,11 +64,11 @@ async def test_what_is_done_is_counted(api: Api) -> None:
         ("pglambda_clock_ready",): 1,
         ("pglambda_sandbox_available", "python"): 1,
         ("pglambda_sandbox_evictions_total", "ended"): 1,
-        ("pglambda_rate_limited_total", "execute"): 0,
-        ("pglambda_worker_up",): 1,
+        ("pglambda_http_requests_rate_limited_total", "execute"): 0,
+        ("pglambda_process_up",): 1,
     }
     assert {name: figures.get(name) for name in expected} == expected
-    assert sum(figures[("pglambda_db_pool_connections", "main", state)] for state in ("idle", "busy")) >= 1
+    assert sum(figures[("pglambda_db_pool_connections", "main", state)] for state in ("idle", "used")) >= 1
     assert figures[("pglambda_sandbox_worker_starts_total", "python")] >= 1
 
 

@@ -159,7 +159,7 @@ async def test_a_day_that_is_being_read_is_left_for_the_next_sweep(storage, days
             await budget.keep(storage.clock.now())
     assert len((await gauge.stored()).history) == 2
     assert not budget.state.is_exceeded
-    assert "slot_in_use" in [line["event"] for line in lines]
+    assert "partition_in_use" in [line["event"] for line in lines]
     await budget.keep(storage.clock.now())
     assert len((await gauge.stored()).history) == 1
 

@@ -182,7 +182,7 @@ async def test_a_worker_that_goes_on_after_its_answer_is_ended(opened, source, l
         assert await result_of(runner, run_of(source, language=language)) == "1"
         (place,) = runner._places.ledger.idle
         await until(lambda: not exists(place.process.launched.pid) and runner._nursery.count == 0)
-        assert runner.stats().evictions == {Eviction.RESTLESS: 1}
+        assert runner.stats().evictions == {Eviction.BACKGROUND_ACTIVITY: 1}
 
 
 async def test_a_worker_that_rests_is_kept(opened):

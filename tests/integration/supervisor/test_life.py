@@ -155,13 +155,13 @@ def test_an_http_worker_that_dies_is_replaced(service):
     os.kill(before, signal.SIGKILL)
     wait_until(lambda: running.status("/facts") == 200)
     assert running.facts()["pid"] != before
-    assert {"HTTP worker 0"} == {line["child"] for line in running.lines() if line["event"] == "child ended"}
+    assert {"HTTP worker 0"} == {line["child"] for line in running.lines() if line["event"] == "child_ended"}
 
 
 def test_a_worker_that_cannot_be_started_again_is_tried_until_it_can(service, folder):
     running = service(TARGET=f"{minimal.HERE}:create_once").ready()
     os.kill(running.facts()["pid"], signal.SIGKILL)
-    wait_until(lambda: any(line["event"] == "child did not start" for line in running.lines()))
+    wait_until(lambda: any(line["event"] == "child_start_failed" for line in running.lines()))
     assert "it needs a repair" in running.said
     (folder / "repaired").touch()
     wait_until(lambda: running.status("/facts") == 200)
@@ -273,7 +273,7 @@ def test_a_database_that_is_away_is_waited_for_while_serving(service, folder, ma
     server.prepare()
     running = service(DATABASE_URL=server.url, AUTO_MIGRATE="true").ready()
     assert running.status("/count") == 500
-    wait_until(lambda: any(line["event"] == "migration failed" for line in running.lines()))
+    wait_until(lambda: any(line["event"] == "migration_failed" for line in running.lines()))
     process = server.start()
     wait_until(running.counts)
     running.tell(signal.SIGTERM)

@@ -43,7 +43,7 @@ def samples(url):
 
 
 def up(found):
-    return {each.labels["worker"]: each.value for each in found if each.name == "pglambda_worker_up"}
+    return {each.labels["process"]: each.value for each in found if each.name == "pglambda_process_up"}
 
 
 def everything(url):
@@ -86,11 +86,11 @@ def test_any_process_tells_the_figures_of_all(service):
         assert execute(service, adds, a=number, b=1)[0] == number + 1
     for url in (service.metrics, service.url, service.url):
         assert total(url, "pglambda_executions_total", outcome="succeeded") == 12
-        assert total(url, "pglambda_host_executions_total", outcome="succeeded") == 12
-        assert total(url, "pglambda_sessions_total", change="initialized") == 1
+        assert total(url, "pglambda_runtime_host_executions_total", outcome="succeeded") == 12
+        assert total(url, "pglambda_session_operations_total", operation="initialize") == 1
         assert total(url, "pglambda_execution_cold_starts_total") == 1
-        assert total(url, "pglambda_sandbox_available", worker="runtime-host") == 2
-        assert total(url, "pglambda_child_restarts_total", worker="supervisor") == 0
+        assert total(url, "pglambda_sandbox_available", process="runtime-host") == 2
+        assert total(url, "pglambda_child_restarts_total", process="supervisor") == 0
     assert httpx2.get(f"{service.metrics}/livez", timeout=5).status_code == 404
 
 
@@ -98,9 +98,9 @@ def test_what_no_request_tells_is_told_of_connections(service):
     with socket.create_connection(("127.0.0.1", service.port), timeout=10) as client:
         client.sendall(b"nonsense\r\n\r\n")
         assert client.recv(1000).startswith(b"HTTP/1.1 400 ")
-    assert total(service.metrics, "pglambda_http_refusals_total", status="400") == 1
-    assert total(service.metrics, "pglambda_http_refusals_total", status="503", worker="runtime-host") == 0
-    assert total(service.metrics, "pglambda_http_connections_max", worker="0") == 4096
+    assert total(service.metrics, "pglambda_http_rejections_total", status="400") == 1
+    assert total(service.metrics, "pglambda_http_rejections_total", status="503", process="runtime-host") == 0
+    assert total(service.metrics, "pglambda_http_connections_max", process="0") == 4096
     assert total(service.metrics, "pglambda_http_connections") is not None
 
 
@@ -172,7 +172,7 @@ def test_a_runtime_host_tells_its_own_figures(command):
     wait_until(lambda: service.status("/health") == 401)
     assert service.status("/metrics") == 401
     told = httpx2.get(f"{service.url}/metrics", headers={"Authorization": "Bearer s3cret"}, timeout=5)
-    assert 'pglambda_host_requests_total{route="/metrics",status="401",worker="0"} 1.0' in told.text
+    assert 'pglambda_runtime_host_requests_total{process="0",route="/metrics",status="401"} 1.0' in told.text
     assert "pglambda_sandbox_available" in told.text
 
 

@@ -396,7 +396,7 @@ async def test_failed_attempts_are_counted_and_told_with_the_address_that_they_c
     told = [(line["status"], line["code"], line["client"]) for line in log_lines if line["event"] == "request"]
     assert told == [(401, "UNAUTHORIZED", "127.0.0.1")] * 3
     figures = (await guarded.ask("GET", "/metrics", {Scope.ADMIN})).text
-    assert 'pglambda_http_requests_total{method="GET",route="/api/v1/sessions",status="401",worker="0"} 3.0' in figures
+    assert 'pglambda_http_requests_total{method="GET",process="0",route="/api/v1/sessions",status="401"} 3.0' in figures
 
 
 async def test_failed_attempts_need_no_place_and_take_none(guarded: Guarded) -> None:

@@ -207,7 +207,7 @@ async def test_a_bug_is_told_with_an_id_and_the_others_run(client, world, log_li
     error = lines[0]["error"]
     assert error["code"] == "INTERNAL_ERROR"
     assert "a bug" not in json.dumps(error)
-    (logged,) = [line for line in log_lines if line["event"] == "internal error"]
+    (logged,) = [line for line in log_lines if line["event"] == "internal_error"]
     assert (logged["error_id"], logged["item"]) == (error["details"]["error_id"], 0)
 
 

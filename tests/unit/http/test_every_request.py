@@ -120,7 +120,7 @@ async def test_a_bug_is_500_with_an_id_that_is_in_the_log(client, world, log_lin
     assert error["code"] == "INTERNAL_ERROR"
     assert "swordfish" not in answer.text
     assert answer.json()["request_id"] == session_id
-    line = next(line for line in log_lines if line["event"] == "internal error")
+    line = next(line for line in log_lines if line["event"] == "internal_error")
     assert (line["error_id"], line["x_request_id"]) == (error["details"]["error_id"], "mine")
     assert line["exc_info"]
 

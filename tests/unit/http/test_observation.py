@@ -196,7 +196,7 @@ async def test_figures_are_told_in_the_format_of_prometheus(client):
     told = figures(answer)
     assert told[("pglambda_http_requests_total", "/livez", "200")] == 1
     assert told[("pglambda_http_requests_total", "unmatched", "404")] == 1
-    assert told[("pglambda_worker_up",)] == 1
+    assert told[("pglambda_process_up",)] == 1
     assert told[("process_resident_memory_bytes",)] > 0
 
 

@@ -20,5 +20,5 @@ def test_open_connections_are_reported_with_the_limit_and_with_those_closed_to_m
 def test_refusals_are_counted_by_status_and_told_from_the_start():
     metrics = ConnectionMetrics(lambda: 0, 1, lambda: 0)
     metrics.refused(HTTPStatus.SERVICE_UNAVAILABLE)
-    refusals = {each.labels[0]: each.value for each in told(metrics)["pglambda_http_refusals_total"]}
+    refusals = {each.labels[0]: each.value for each in told(metrics)["pglambda_http_rejections_total"]}
     assert refusals == {"400": 0, "414": 0, "431": 0, "503": 1}

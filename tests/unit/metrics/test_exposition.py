@@ -49,14 +49,14 @@ def test_each_sample_says_whose_it_is_and_reads_back(accept, media_type, parse):
         ("lag_seconds", "gauge"),
     ]
     assert [each.documentation for each in families] == ["Requests.", "Took.", "Lag."]
-    of_first = {("worker", "0")}
+    of_first = {("process", "0")}
     assert samples(families) == {
-        ("requests_total", ("route", '/a"\n\\'), *of_first): 3,
-        ("requests_total", ("route", "/b"), ("worker", "1")): 4,
-        ("took_seconds_bucket", ("le", "0.5"), ("route", "/a"), *of_first): 1,
-        ("took_seconds_bucket", ("le", "1.0"), ("route", "/a"), *of_first): 3,
-        ("took_seconds_bucket", ("le", "+Inf"), ("route", "/a"), *of_first): 4,
-        ("took_seconds_count", ("route", "/a"), *of_first): 4,
-        ("took_seconds_sum", ("route", "/a"), *of_first): 2.5,
-        ("lag_seconds", ("worker", "1")): 7,
+        ("requests_total", *of_first, ("route", '/a"\n\\')): 3,
+        ("requests_total", ("process", "1"), ("route", "/b")): 4,
+        ("took_seconds_bucket", ("le", "0.5"), *of_first, ("route", "/a")): 1,
+        ("took_seconds_bucket", ("le", "1.0"), *of_first, ("route", "/a")): 3,
+        ("took_seconds_bucket", ("le", "+Inf"), *of_first, ("route", "/a")): 4,
+        ("took_seconds_count", *of_first, ("route", "/a")): 4,
+        ("took_seconds_sum", *of_first, ("route", "/a")): 2.5,
+        ("lag_seconds", ("process", "1")): 7,
     }

@@ -70,12 +70,12 @@ def test_a_head_counts_as_the_get_that_it_is(metrics):
 def test_refusals_by_rate_are_counted_by_what_the_route_counts_as(metrics):
     for operation in (GET, PUT, PUT, LIVEZ):
         metrics.seen(Asked(operation.method), operation, 429, 0.001)
-    assert {each.labels: each.value for each in told(metrics)["pglambda_rate_limited_total"]} == {
+    assert {each.labels: each.value for each in told(metrics)["pglambda_http_requests_rate_limited_total"]} == {
         ("sessions",): 1,
         ("functions",): 2,
     }
 
 
 def test_what_is_inside_is_told_as_it_is(metrics):
-    (inside,) = told(metrics)["pglambda_http_requests_inside"]
+    (inside,) = told(metrics)["pglambda_http_requests_in_flight"]
     assert inside.value == 7

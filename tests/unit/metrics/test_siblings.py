@@ -45,14 +45,14 @@ async def sibling(folder):
 async def figures(scrape):
     exposition = await scrape.exposition("")
     return {
-        (sample.name, sample.labels["worker"]): sample.value
+        (sample.name, sample.labels["process"]): sample.value
         for family in parse(exposition.body.decode())
         for sample in family.samples
     }
 
 
 async def test_a_process_alone_tells_its_own_figures():
-    assert await figures(Scrape(registry(3))) == {("seen_total", "0"): 3, ("pglambda_worker_up", "0"): 1}
+    assert await figures(Scrape(registry(3))) == {("seen_total", "0"): 3, ("pglambda_process_up", "0"): 1}
 
 
 async def test_any_process_tells_the_figures_of_all(folder, sibling):
@@ -60,15 +60,15 @@ async def test_any_process_tells_the_figures_of_all(folder, sibling):
     assert await figures(scrape) == {
         ("seen_total", "0"): 3,
         ("seen_total", "1"): 5,
-        ("pglambda_worker_up", "0"): 1,
-        ("pglambda_worker_up", "1"): 1,
+        ("pglambda_process_up", "0"): 1,
+        ("pglambda_process_up", "1"): 1,
     }
 
 
 async def test_a_sibling_that_is_missing_is_told_and_costs_nobody_else(folder, sibling):
     scrape = Scrape(registry(3), Siblings(folder, "0", ("0", "1", "2")))
     told = await figures(scrape)
-    assert told[("pglambda_worker_up", "2")] == 0
+    assert told[("pglambda_process_up", "2")] == 0
     assert (told[("seen_total", "0")], told[("seen_total", "1")]) == (3, 5)
     assert ("seen_total", "2") not in told
 

@@ -95,7 +95,7 @@ async def test_a_host_tells_its_figures_to_who_has_its_token(tmp_path):
         assert (await client.get("/metrics")).status_code == 401
         told = await client.get("/metrics", headers={"Authorization": "Bearer s3cret"})
     names = {family.name for family in parse(told.text)}
-    assert {"pglambda_host_requests", "pglambda_sandbox_available", "pglambda_worker_up"} <= names
+    assert {"pglambda_runtime_host_requests", "pglambda_sandbox_available", "pglambda_process_up"} <= names
 
 
 async def test_calls_to_a_host_carry_what_the_caller_has_for_it(httpx2_mock):

@@ -211,7 +211,7 @@ async def test_a_failure_that_goes_on_is_told_once(issuer, jwks_of):
             await jwks.refresh()
         issuer.status = 200
         await jwks.refresh()
-    assert [line["event"] for line in lines] == ["token_keys_not_refreshed", "token_keys_changed"]
+    assert [line["event"] for line in lines] == ["jwks_refresh_failed", "jwks_changed"]
 
 
 async def test_an_issuer_that_does_not_answer_is_given_up(issuer, jwks_of):
