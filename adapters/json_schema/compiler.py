@@ -9,12 +9,12 @@ from attrs import define, field, frozen
 from jsonschema_rs import Draft202012Validator, ValidationError
 from typing_extensions import override
 
-from adapters.bounded_cache import BoundedCache
 from adapters.json_schema.document import DIALECT, Document
 from adapters.json_schema.patterns import REGEX_OPTIONS
 from adapters.json_schema.problems import PROBLEMS_MAX, broken_by, problem_of
 from adapters.json_schema.schema import CompiledSchema
 from adapters.json_schema.weight import WEIGHT_MAX, Endless, Weight
+from domain.concurrency.bounded_cache import BoundedCache
 from domain.errors import Problem
 from domain.functions.schema import SchemaRefused
 from domain.functions.schema_ports import Schema, SchemaCompiler

@@ -9,7 +9,6 @@ import msgspec
 from attrs import define, field
 from msgspec import Raw
 
-from adapters.bounded_cache import BoundedCache
 from adapters.remote_runtime.connection import HostConnection, HostReply, HostSilent, HostUnreached, ReplyTooLarge
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.replies import (
@@ -24,6 +23,7 @@ from adapters.remote_runtime.replies import (
 )
 from adapters.remote_runtime.reports import ReportReader
 from adapters.runtime_protocol import CheckRequest, EvictRequest, ExecuteRequest, LimitFields, MalformedMessage
+from domain.concurrency.bounded_cache import BoundedCache
 from domain.concurrency.fair_turns import FairTurns
 from domain.errors import Overloaded
 from domain.identity import Owner

@@ -11,7 +11,6 @@ from uuid import UUID
 from attrs import define, field
 from typing_extensions import override
 
-from adapters.bounded_cache import BoundedCache
 from adapters.sandbox.host_memory import memory_of_host
 from adapters.sandbox.isolation.control_group import GroupLimits, NoControlGroup, make_control_group
 from adapters.sandbox.isolation.cpu_affinity import why_none_is_free
@@ -27,6 +26,7 @@ from adapters.sandbox.workers.worker_factory import WorkerFactory
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from adapters.sandbox.zygote.sandbox_spec import ROOM_PROCESSES
 from adapters.sandbox.zygote.zygote_pool import ROOM_MEMORY_MB, ROOMS_MAX
+from domain.concurrency.bounded_cache import BoundedCache
 from domain.errors import Overloaded, RuntimeUnavailable
 from domain.identity import Owner
 from domain.scripts.language import Language

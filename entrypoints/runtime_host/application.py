@@ -17,6 +17,7 @@ from starlette.routing import Route
 from starlette.types import Receive
 
 from adapters.runtime_protocol import CheckReply, CheckRequest, EvictRequest, ExecuteRequest
+from domain.concurrency.bounded_cache import BoundedCache
 from domain.errors import FieldTooLarge, Overloaded, RuntimeUnavailable, ShuttingDown, Unavailable
 from domain.scripts.ports import ScriptRun, ScriptRunner
 from domain.scripts.report import ScriptReport
@@ -36,7 +37,6 @@ from entrypoints.runtime_host.executions import SeenExecutions, StartDeadline
 from entrypoints.runtime_host.gate import HostAdmission
 from entrypoints.runtime_host.messages import read_message, script_run, write_report
 from entrypoints.runtime_host.options import ENVELOPE_SIZE_MAX, RuntimeHostOptions
-from entrypoints.runtime_host.sources import SourceCache
 from entrypoints.version import VERSION
 
 _NOTHING_STARTED = (HostError, Overloaded, RuntimeUnavailable, ShuttingDown)
@@ -57,14 +57,14 @@ class RuntimeHost:
     _runner: ScriptRunner
     _options: RuntimeHostOptions
     _monotonic: Callable[[], float] = time.monotonic
-    _sources: SourceCache = field(init=False)
+    _scripts: BoundedCache[str, Script] = field(init=False)
     _seen: SeenExecutions = field(init=False)
     _draining: bool = field(default=False, init=False)
     _running: int = field(default=0, init=False)
     _idle: asyncio.Event = field(factory=asyncio.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._sources = SourceCache(self._options.sources_size_max)
+        self._scripts = BoundedCache(self._options.script_cache_size_max, _size)
         self._seen = SeenExecutions(self._options.executions_max, self._monotonic)
 
     def routes(self) -> list[Route]:
@@ -126,7 +126,7 @@ class RuntimeHost:
         script = self._script(asked.script_content)
         checking = self._runner.check(asked.language, script, asked.owner)
         parsed = await check_while_connected(checking, request.receive)
-        self._sources.put(script)
+        self._scripts.put(script.hash, script)
         return Response(msgspec.json.encode(CheckReply(parsed)), media_type=JSON)
 
     async def evict(self, request: Request) -> Response:
@@ -163,11 +163,11 @@ class RuntimeHost:
         script = self._script(asked.script_content)
         if script.hash != asked.script_hash:
             raise invalid("script_hash is not the SHA-256 of script_content")
-        self._sources.put(script)
+        self._scripts.put(script.hash, script)
         return script
 
     def _kept_script(self, script_hash: str) -> Script:
-        if (script := self._sources.get(script_hash)) is None:
+        if (script := self._scripts.get(script_hash)) is None:
             raise HostError(HTTPStatus.CONFLICT, "SCRIPT_NEEDED", "send the request again with script_content")
         return script
 
@@ -189,6 +189,10 @@ class RuntimeHost:
 def create_host(runner: ScriptRunner, options: RuntimeHostOptions) -> Starlette:
     """Return the ASGI application that serves this runner."""
     return RuntimeHost(runner, options).app()
+
+
+def _size(script: Script) -> int:
+    return len(script.source.encode())
 
 
 @frozen

@@ -39,7 +39,7 @@ class RuntimeHostOptions:
     script_size_max: int = 1_048_576
     params_size_max: int = 1_048_576
     context_size_max: int = 262_144
-    sources_size_max: int = 67_108_864
+    script_cache_size_max: int = 67_108_864
     body_timeout_s: float = 10.0
     requests_max: int = 1024
     executions_max: int = 100_000

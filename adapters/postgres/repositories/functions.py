@@ -9,12 +9,12 @@ from typing import Any
 from attrs import field, frozen
 from typing_extensions import override
 
-from adapters.bounded_cache import BoundedCache
 from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
 from adapters.postgres.batching.response_size import ResponseSize
 from adapters.postgres.codec import array_literals
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements import FunctionStatements
+from domain.concurrency.bounded_cache import BoundedCache
 from domain.errors import StorageUnavailable
 from domain.functions.function import (
     Definition,

@@ -8,11 +8,11 @@ from typing import Protocol
 
 from attrs import define, field, frozen
 
-from adapters.bounded_cache import BoundedCache
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.protocol.syntax_checker import TOO_HARD, SyntaxCheckResult
 from adapters.sandbox.workers.exchange import Ending
 from adapters.sandbox.zygote.launch import LaunchFailed
+from domain.concurrency.bounded_cache import BoundedCache
 from domain.concurrency.fair_turns import FairTurns
 from domain.errors import Overloaded
 from domain.identity import Owner

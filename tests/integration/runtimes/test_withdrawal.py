@@ -1,7 +1,7 @@
 """Closing the connection withdraws what is queued on a host, and never what is running."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
@@ -30,6 +30,12 @@ def host(behind):
 
 @pytest.fixture
 async def runner(host):
+    async with served_runner(host) as runner:
+        yield runner
+
+
+@asynccontextmanager
+async def served_runner(host):
     listening, url = loopback_socket()
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(served(host.app(), listening))
@@ -109,10 +115,10 @@ async def test_a_host_without_sandbox_or_on_its_way_out_is_unavailable(runner, b
     assert behind.ran == []
 
 
-async def test_a_restarted_host_asks_for_the_scripts_that_it_lost(runner, host):
-    for _ in range(2):
-        assert await result_of(runner, run_of("result = 1")) == "1"
-        host._sources.__init__(host._sources.size_max)
+async def test_a_host_that_has_lost_a_script_gets_its_source_again(behind):
+    async with served_runner(RuntimeHost(behind, RuntimeHostOptions(script_cache_size_max=0))) as runner:
+        for _ in range(2):
+            assert await result_of(runner, run_of("result = 1")) == "1"
 
 
 async def test_many_executions_at_once_each_run_once(behind, runner):

@@ -5,8 +5,7 @@ import pytest
 from domain.errors import Overloaded
 from entrypoints.runtime_host.errors import HostError
 from entrypoints.runtime_host.executions import SeenExecutions
-from entrypoints.runtime_host.sources import SourceCache
-from tests.contracts.script_runs import new_id, script_of
+from tests.contracts.script_runs import new_id
 
 
 class ManualMonotonic:
@@ -83,32 +82,3 @@ class TestSeenExecutions:
         monotonic.now_s += 7
         with pytest.raises(HostError):
             seen.add(execution_id, 10)
-
-
-class TestSourceCache:
-    def test_the_least_recently_used_go_first(self):
-        cache = SourceCache(30)
-        a, b, c = (script_of(letter * 10) for letter in "abc")
-        for script in (a, b, c):
-            cache.put(script)
-        assert cache.get(a.hash) is a
-        cache.put(script_of("d" * 10))
-        assert [cache.get(script.hash) is not None for script in (a, b, c)] == [True, False, True]
-
-    def test_the_same_script_counts_once(self):
-        cache = SourceCache(30)
-        for _ in range(5):
-            cache.put(script_of("a" * 20))
-        cache.put(script_of("b" * 10))
-        assert cache.get(script_of("a" * 20).hash) is not None
-
-    def test_sizes_are_in_bytes(self):
-        cache = SourceCache(30)
-        cache.put(script_of("é" * 20))
-        assert cache.get(script_of("é" * 20).hash) is None
-
-    def test_a_script_that_never_fits_leaves_an_empty_cache_that_works(self):
-        cache = SourceCache(30)
-        cache.put(script_of("a" * 31))
-        cache.put(script_of("b" * 30))
-        assert cache.get(script_of("b" * 30).hash) is not None

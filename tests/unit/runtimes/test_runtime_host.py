@@ -452,3 +452,29 @@ class TestOptions:
 
     def test_the_token_is_not_shown(self):
         assert "s3cret" not in repr(RuntimeHostOptions(token="s3cret"))
+
+
+class TestScripts:
+    async def asks_for(self, client, source: str) -> bool:
+        answer = await client.post("/execute", json=execute_body(source, script_content=None))
+        return answer.status_code == 409
+
+    async def check(self, client, source: str) -> None:
+        await client.post("/check", json={"language": "python", "owner": "a", "script_content": source})
+
+    async def test_scripts_are_kept_within_a_bound_of_bytes_of_utf8(self, runner):
+        fits, too_large = "#" + "é" * 14, "#" + "é" * 15
+        async with client_of(RuntimeHost(runner, RuntimeHostOptions(script_cache_size_max=30))) as client:
+            for source in (too_large, fits):
+                await self.check(client, source)
+            assert await self.asks_for(client, too_large)
+            assert not await self.asks_for(client, fits)
+
+    async def test_the_least_recently_used_script_is_dropped_first(self, runner):
+        async with client_of(RuntimeHost(runner, RuntimeHostOptions(script_cache_size_max=30))) as client:
+            for source in ("#aaaaaaaaa", "#bbbbbbbbb", "#ccccccccc"):
+                await self.check(client, source)
+            assert not await self.asks_for(client, "#aaaaaaaaa")
+            await self.check(client, "#ddddddddd")
+            assert await self.asks_for(client, "#bbbbbbbbb")
+            assert not await self.asks_for(client, "#aaaaaaaaa")

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.bounded_cache import BoundedCache
+from domain.concurrency.bounded_cache import BoundedCache
 
 
 def test_the_least_recently_used_goes_first():

@@ -1,4 +1,4 @@
-"""A mapping that forgets what was used least recently."""
+"""A cache of bounded weight."""
 
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
@@ -11,7 +11,7 @@ Value = TypeVar("Value")
 
 @define
 class BoundedCache(Generic[Key, Value]):
-    """Holds values of `weight_max` in all, each weighed by `weight`; the least recently used go first."""
+    """Keeps values of `weight_max` in all, as `weight` weighs each; drops the least recently used first."""
 
     weight_max: int
     weight: Callable[[Value], int]
@@ -19,14 +19,14 @@ class BoundedCache(Generic[Key, Value]):
     _weight: int = field(default=0, init=False)
 
     def get(self, key: Key) -> Value | None:
-        """Return the value, if it is still here."""
+        """Return the value, which is now the most recently used; None if it is not kept."""
         value = self._values.pop(key, None)
         if value is not None:
             self._values[key] = value
         return value
 
     def put(self, key: Key, value: Value) -> None:
-        """Keep the value, unless it is too heavy for the whole."""
+        """Keep the value; one heavier than `weight_max` is not kept, and the former value is dropped."""
         self.drop(key)
         weight = self.weight(value)
         if weight > self.weight_max:
@@ -37,7 +37,7 @@ class BoundedCache(Generic[Key, Value]):
             self.drop(next(iter(self._values)))
 
     def drop(self, key: Key) -> None:
-        """Forget the value, if it is still here."""
+        """Drop the value if it is kept."""
         value = self._values.pop(key, None)
         if value is not None:
             self._weight -= self.weight(value)
