@@ -11,7 +11,7 @@ import click
 from domain.scripts.language import Language
 from entrypoints.cli.benchmark.measurement import Measurement
 from entrypoints.cli.benchmark.run import Benchmark, CannotMeasure, Plan
-from entrypoints.cli.invocation import failures_told, settings_in_force
+from entrypoints.cli.invocation import failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option, table
 from entrypoints.settings.checks import is_loopback
@@ -74,7 +74,7 @@ def bench(  # noqa: PLR0913, PLR0917  # one for each option
     sessions are closed at the end, or expire within ten minutes. The exit status is 1 when any call failed.
     """
     chosen = [Language(each) for each in languages] or list(Language)
-    with failures_told():
+    with failures_reported():
         plan = Plan(url or _own(), token, seconds, connections, chosen)
         try:
             found = asyncio.run(Benchmark(plan, _progress).run())

@@ -5,7 +5,7 @@ import os
 
 import click
 
-from entrypoints.cli.invocation import failures_told
+from entrypoints.cli.invocation import failures_reported
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option
 from entrypoints.settings.listing import setting_document, setting_lines
@@ -32,7 +32,7 @@ def config() -> None:
 @output_option
 def show(describe: bool, output: str) -> None:
     """Print every setting as it is in force; secrets are masked."""
-    with failures_told():
+    with failures_reported():
         settings = load_settings(os.environ)
     if Output(output) is Output.JSON:
         click.echo(json.dumps(setting_document(settings), indent=2))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,13 +11,15 @@ from entrypoints.cli.diagnosis.database_checks import examine_database, unstarte
 from entrypoints.cli.diagnosis.finding import Finding, Level, note, worst
 from entrypoints.cli.diagnosis.host_checks import examine_host
 from entrypoints.cli.diagnosis.report import as_json, as_table
-from entrypoints.cli.invocation import failures_told, settings_in_force, wiring_of
+from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option
-from entrypoints.cli.wiring import Wiring
 from entrypoints.server.data_dir import DataDirError
 from entrypoints.server.database_server import ServerFailed
 from entrypoints.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from entrypoints.composition.commands import Commands
 
 _UNMADE = "there is no database under {} yet"
 
@@ -40,21 +43,21 @@ def doctor(context: click.Context, output: str) -> None:
 
     The embedded server is started for the look when no service runs. A look has seconds to end, whatever keeps silent.
     """
-    with failures_told():
-        settings, wiring = settings_in_force(), wiring_of(context)
-    found = [*_of_database(settings, wiring), *asyncio.run(examine_host(wiring.host_examination(settings), settings))]
+    with failures_reported():
+        settings, container = settings_in_force(), container_of(context)
+    found = [*_of_database(container, settings), *asyncio.run(examine_host(container(settings=settings)))]
     click.echo(as_json(found) if Output(output) is Output.JSON else as_table(found))
     if worst(found) is Level.PROBLEM:
         context.exit(1)
 
 
-def _of_database(settings: Settings, wiring: Wiring) -> Sequence[Finding]:
+def _of_database(container: "type[Commands]", settings: Settings) -> Sequence[Finding]:
     try:
-        if settings.embedded and not wiring.embedded_postgres(settings).exists:
+        if settings.embedded and not container(settings=settings).embedded_postgres().exists:
             unmade = _UNMADE.format(settings.data_dir)
             return [note("database", unmade, remedy="`pglambda serve` makes it at its first start.")]
-        with command_database(settings, wiring) as found:
-            return asyncio.run(examine_database(wiring.database_examination(found), found))
+        with command_database(container, settings) as commands:
+            return asyncio.run(examine_database(commands))
     except (DataDirError, ServerFailed) as error:
         return [unstarted(str(error))]
     except PermissionError as error:

@@ -2,20 +2,28 @@
 
 import asyncio
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
+from msgspec.structs import replace
 
 from domain.timeline import Evidence, ExplainedState, Explanation, Timeline
 from entrypoints.cli.database import command_database
 from entrypoints.cli.explanation.explanation import explain as explained
 from entrypoints.cli.explanation.explanation import explain_foreign, is_own
-from entrypoints.cli.invocation import failures_told, settings_in_force, wiring_of
+from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option
-from entrypoints.cli.wiring import Wiring
-from entrypoints.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from entrypoints.composition.commands import Commands
+
+_TIMEOUT_MS = 40_000
+"""A session may have a long history, and only an operator waits for its count."""
+
+_CLOCK_SAMPLES = 5
+"""The shortest of several round trips gives the most precise time."""
 
 _COLOURS = {
     ExplainedState.ACTIVE: "green",
@@ -43,23 +51,20 @@ def explain(context: click.Context, identifier: UUID, output: str) -> None:
     that this can no longer be told. Whoever owns it, and nothing is changed. Retentions are taken from the settings:
     use those of the service.
     """
-    with failures_told():
-        settings = settings_in_force()
+    with failures_reported():
+        settings = replace(settings_in_force(), request_timeout_ms=_TIMEOUT_MS)
         if not is_own(identifier):
             found, chronicle = explain_foreign(identifier), None
         else:
-            chronicle = _read(settings, wiring_of(context), identifier)
-            found = explained(chronicle, wiring_of(context).keeping(settings))
+            with command_database(container_of(context), settings) as commands:
+                chronicle = asyncio.run(_read(commands, identifier))
+                found = explained(chronicle, commands.retention_times())
     click.echo(_document(identifier, found, chronicle) if Output(output) is Output.JSON else _text(found))
 
 
-def _read(settings: Settings, wiring: Wiring, identifier: UUID) -> Timeline:
-    async def read(found: Settings) -> Timeline:
-        async with wiring.chronicler(found) as chronicler:
-            return await chronicler.read(identifier)
-
-    with command_database(settings, wiring) as found:
-        return asyncio.run(read(found))
+async def _read(commands: "Commands", identifier: UUID) -> Timeline:
+    async with commands.database_access().opened(_CLOCK_SAMPLES):
+        return await commands.timeline().read(identifier)
 
 
 def _text(found: Explanation) -> str:

@@ -3,12 +3,11 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
 from domain.errors import DomainError, StorageUnavailable
-from entrypoints.cli.composition import container
-from entrypoints.cli.wiring import Wiring
 from entrypoints.server.data_dir import DataDirError
 from entrypoints.server.database_server import ServerFailed
 from entrypoints.server.listener import CannotListen
@@ -17,6 +16,9 @@ from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.loading import load_settings
 from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.logs import configure_logs
+
+if TYPE_CHECKING:
+    from entrypoints.composition.commands import Commands
 
 _FAILURES = (StartFailed, DataDirError, CannotListen, ServerFailed, DomainError, RuntimeError)
 
@@ -28,25 +30,33 @@ class WrongSettings(click.ClickException):
 
 
 @contextmanager
-def failures_told() -> Iterator[None]:
-    """Turn what a person can act on into a message and an exit status."""
+def failures_reported() -> Iterator[None]:
+    """Turn an error that an operator can correct into a message and an exit status."""
     try:
         yield
     except (SettingsError, WronglySet) as error:
         raise WrongSettings(str(error)) from error
     except StorageUnavailable as error:
-        raise click.ClickException(f"{error} `pglambda doctor` tells why.") from error
+        raise click.ClickException(f"{error} Run `pglambda doctor` to see why.") from error
     except _FAILURES as error:
         raise click.ClickException(str(error)) from error
 
 
 def settings_in_force() -> Settings:
-    """Return the settings of the environment, with logs as they say; raises SettingsError."""
+    """Return the settings of the environment, and configure the logs by them; raises SettingsError."""
     settings = load_settings(os.environ)
     configure_logs(settings.log_level, settings.log_format)
     return settings
 
 
-def wiring_of(context: click.Context) -> Wiring:
-    """Return the composition root, or what a test has put in its place."""
-    return context.obj or container()
+def container_of(context: click.Context) -> "type[Commands]":
+    """Return the container of the commands, imported only when needed: that takes most of the start-up time.
+
+    A test puts a container with other adapters into the context.
+    """
+    if context.obj is None:
+        from entrypoints.composition.commands import Commands  # noqa: PLC0415  # see above
+
+        context.obj = Commands
+    container: type[Commands] = context.obj
+    return container

@@ -15,7 +15,7 @@ from domain.access.principal import Scope
 from domain.identity import Owner
 from entrypoints.cli.arguments import any_owner, owner_option, scopes_option, span
 from entrypoints.cli.database import command_database
-from entrypoints.cli.invocation import failures_told, settings_in_force, wiring_of
+from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option, table
 
@@ -23,7 +23,7 @@ _PAGE = 200
 _ONCE = "The key is shown this once and kept nowhere: only its digest is stored."
 _REFUSED_WITHIN = "Running servers refuse it within 5 seconds."
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 @click.group()
@@ -80,15 +80,14 @@ def revoke(context: click.Context, key: str, output: str) -> None:
         click.echo(f"Revoked: {revoked.key_id.hex} of {revoked.owner}. {_REFUSED_WITHIN}")
 
 
-def _on_keys(context: click.Context, ask: Callable[[ApiKeyService], Awaitable[Answer]]) -> Answer:
-    wiring = wiring_of(context)
+def _on_keys(context: click.Context, use: Callable[[ApiKeyService], Awaitable[Result]]) -> Result:
+    with failures_reported(), command_database(container_of(context), settings_in_force()) as commands:
 
-    async def answer(settings: Any) -> Answer:
-        async with wiring.keys(settings) as service:
-            return await ask(service)
+        async def call() -> Result:
+            async with commands.database_access().opened():
+                return await use(commands.keys())
 
-    with failures_told(), command_database(settings_in_force(), wiring) as settings:
-        return asyncio.run(answer(settings))
+        return asyncio.run(call())
 
 
 async def _every(service: ApiKeyService, owner: Owner | None) -> Sequence[ApiKey]:

@@ -2,18 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from entrypoints.cli.database import command_database
-from entrypoints.cli.invocation import failures_told, settings_in_force, wiring_of
+from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option
-from entrypoints.cli.wiring import DownStep, Migrations, MigrationState
 
-Answer = TypeVar("Answer")
+if TYPE_CHECKING:
+    from entrypoints.composition.commands import MigrationRunner, MigrationStatus, PlannedDown
+
+Result = TypeVar("Result")
 
 DESTROYED = {
     "sessions": "every session, with its script and context (migration 1).",
@@ -47,8 +49,8 @@ def migrate() -> None:
 @click.pass_context
 def up(context: click.Context, to: int | None, dry_run: bool, output: str) -> None:
     """Apply the migrations that are missing."""
-    names = _on_migrations(context, lambda each: each.up(to, dry_run=dry_run), may_make=not dry_run)
-    click.echo(_steps_up(names, Output(output), dry_run=dry_run))
+    steps = _on_migrations(context, lambda each: each.up(to, dry_run=dry_run), may_make=not dry_run)
+    click.echo(_steps_up([str(step) for step in steps], Output(output), dry_run=dry_run))
 
 
 def _destroy_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -90,15 +92,16 @@ def status(context: click.Context, dry_run: bool, output: str) -> None:  # noqa:
 
 
 def _on_migrations(
-    context: click.Context, ask: Callable[[Migrations], Awaitable[Answer]], *, may_make: bool = False
-) -> Answer:
-    wiring = wiring_of(context)
-
-    async def answer(migrations: Migrations) -> Answer:
-        return await ask(migrations)
-
-    with failures_told(), command_database(settings_in_force(), wiring, may_make=may_make) as settings:
-        return asyncio.run(answer(wiring.migrations(settings)))
+    context: click.Context,
+    use: "Callable[[MigrationRunner], Coroutine[None, None, Result]]",
+    *,
+    may_make: bool = False,
+) -> Result:
+    with (
+        failures_reported(),
+        command_database(container_of(context), settings_in_force(), may_make=may_make) as commands,
+    ):
+        return asyncio.run(use(commands.migrations()))
 
 
 def _steps_up(names: Sequence[str], output: Output, *, dry_run: bool) -> str:
@@ -108,7 +111,7 @@ def _steps_up(names: Sequence[str], output: Output, *, dry_run: bool) -> str:
     return "\n".join(f"{went} up: {name}" for name in names) or "Nothing to do."
 
 
-def _steps_back(steps: Sequence[DownStep], allowed: Collection[str], output: Output, *, dry_run: bool) -> str:
+def _steps_back(steps: "Sequence[PlannedDown]", allowed: Collection[str], output: Output, *, dry_run: bool) -> str:
     if output is Output.JSON:
         deletes = [
             {"migration": step.name, "kind": loss.kind, "option": f"--destroy-{loss.kind}", "counts": dict(loss.counts)}
@@ -123,12 +126,12 @@ def _steps_back(steps: Sequence[DownStep], allowed: Collection[str], output: Out
     return "\n".join([*lines, *needs]) or "Nothing to do."
 
 
-def _deleted(step: DownStep, *, dry_run: bool) -> str:
+def _deleted(step: "PlannedDown", *, dry_run: bool) -> str:
     losses = ", ".join(loss.text for loss in step.losses) or "no data"
     return f"would delete {losses}" if dry_run else f"went down, deleted {losses}"
 
 
-def _states(states: Sequence[MigrationState], output: Output) -> str:
+def _states(states: "Sequence[MigrationStatus]", output: Output) -> str:
     told = [(each.name, each.applied_at.isoformat() if each.applied_at else None) for each in states]
     if output is Output.JSON:
         return json.dumps([{"name": name, "applied_at": applied_at} for name, applied_at in told], indent=2)

@@ -1,11 +1,13 @@
 """The supervisor's migration, as a child process of its own."""
 
 import sys
+from typing import TYPE_CHECKING
 
 from domain.errors import StorageUnavailable
-from entrypoints.cli.composition import container
-from entrypoints.cli.wiring import Migrations
 from entrypoints.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from entrypoints.composition.commands import MigrationRunner
 
 DONE = 0
 REFUSED = 1
@@ -14,10 +16,12 @@ DATABASE_AWAY = 75
 
 async def migrate(settings: Settings) -> int:
     """Bring the settings' database to the newest schema and return the exit status."""
-    return await bring_up(container().migrations(settings))
+    from entrypoints.composition.commands import Commands  # noqa: PLC0415  # the CLI imports it only when needed
+
+    return await bring_up(Commands(settings=settings).migrations())
 
 
-async def bring_up(migrations: Migrations) -> int:
+async def bring_up(migrations: "MigrationRunner") -> int:
     """Apply what is missing; say on standard error why not, and return the exit status."""
     try:
         await migrations.up()

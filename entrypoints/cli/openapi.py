@@ -2,7 +2,7 @@
 
 import click
 
-from entrypoints.cli.invocation import failures_told, settings_in_force, wiring_of
+from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 
 
@@ -13,5 +13,5 @@ def openapi(context: click.Context) -> None:
 
     It has the bounds of these settings, as `/openapi.json` of a service with them.
     """
-    with failures_told():
-        click.echo(wiring_of(context).document(settings_in_force()), nl=False)
+    with failures_reported():
+        click.echo(container_of(context)(settings=settings_in_force()).document(), nl=False)

@@ -4,18 +4,25 @@ import asyncio
 import json
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 from attrs import frozen
+from msgspec.structs import replace
 
 from domain.access.owner_move import Belonging, OwnerMover
 from domain.identity import Owner
 from entrypoints.cli.arguments import any_owner, owner
 from entrypoints.cli.database import command_database
-from entrypoints.cli.invocation import failures_told, settings_in_force, wiring_of
+from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option
+
+if TYPE_CHECKING:
+    from entrypoints.composition.commands import Commands
+
+_STEP_TIMEOUT_MS = 20_000
+"""The time limit of one step of a move: only an operator waits for it."""
 
 _BUSY = "What is left was executing, or is new. Run the command again to take it along."
 
@@ -49,21 +56,23 @@ def move(context: click.Context, source: Owner, target: Owner, dry_run: bool, ou
     """
     if source == target:
         raise click.BadParameter("is SOURCE too", param_hint="TARGET")
-    wiring = wiring_of(context)
-
-    async def moved(settings: Any) -> Moved:
-        async with wiring.owners(settings) as mover:
-            before = await mover.count(source)
-            if dry_run:
-                return Moved(before, before)
-            await _walk(mover, source, target, sum(before.values()))
-            return Moved(before, await mover.count(source))
-
-    with failures_told(), command_database(settings_in_force(), wiring) as settings:
-        found = asyncio.run(moved(settings))
+    with failures_reported():
+        settings = replace(settings_in_force(), request_timeout_ms=_STEP_TIMEOUT_MS)
+        with command_database(container_of(context), settings) as commands:
+            found = asyncio.run(_moved(commands, source, target, dry_run=dry_run))
     click.echo(_document(found, dry_run) if Output(output) is Output.JSON else _text(found, dry_run))
     if not dry_run and any(found.after.values()):
         context.exit(1)
+
+
+async def _moved(commands: "Commands", source: Owner, target: Owner, *, dry_run: bool) -> Moved:
+    async with commands.database_access().opened():
+        mover = commands.owner_mover()
+        before = await mover.count(source)
+        if dry_run:
+            return Moved(before, before)
+        await _walk(mover, source, target, sum(before.values()))
+        return Moved(before, await mover.count(source))
 
 
 async def _walk(mover: OwnerMover, source: Owner, target: Owner, length: int) -> None:

@@ -5,15 +5,17 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from domain.scripts.language import Language
-from entrypoints.cli.invocation import failures_told, settings_in_force, wiring_of
+from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option
-from entrypoints.cli.wiring import AttackTrial, SelfTests
-from entrypoints.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from entrypoints.composition.commands import SelfTest, Trial
 
 _EVIDENCE_LENGTH = 70
 _HELD = "held"
@@ -35,47 +37,42 @@ def selftest(context: click.Context, languages: tuple[str, ...], output: str) ->
 
     Each attack is expected to fail. The exit status is 1 when any succeeds, or could not really be made.
     """
-    with failures_told():
-        trials = asyncio.run(
-            attack(wiring_of(context), settings_in_force(), [Language(each) for each in languages] or list(Language))
-        )
-    click.echo(told(trials, Output(output)))
+    with failures_reported():
+        commands = container_of(context)(settings=settings_in_force())
+        trials = asyncio.run(attack(commands.self_test([Language(each) for each in languages] or list(Language))))
+    click.echo(written(trials, Output(output)))
     if not all_held(trials):
         context.exit(1)
 
 
-async def attack(tests: SelfTests, settings: Settings, languages: Sequence[Language]) -> Sequence[AttackTrial]:
-    """Make every attack in these languages, with a progress bar on standard error.
-
-    Raises RuntimeUnavailable when there is no sandbox that could be attacked.
-    """
-    test = tests.self_test(settings, languages)
+async def attack(test: "SelfTest") -> "Sequence[Trial]":
+    """Make every attack, with a progress bar on standard error; raises RuntimeUnavailable if there is no sandbox."""
     trials = []
-    with click.progressbar(length=test.attacks_count, label="Attacking the sandbox", file=sys.stderr) as bar:
+    with click.progressbar(length=len(test.attacks), label="Attacking the sandbox", file=sys.stderr) as bar:
         async for trial in test.trials():
             trials.append(trial)
             bar.update(1)
     return trials
 
 
-def told(trials: Sequence[AttackTrial], output: Output) -> str:
+def written(trials: "Sequence[Trial]", output: Output) -> str:
     """Return the verdicts as text: a table for people, or JSON for programs."""
     return _document(trials) if output is Output.JSON else f"{_table(trials)}\n\n{_summary(trials)}"
 
 
-def all_held(trials: Sequence[AttackTrial]) -> bool:
+def all_held(trials: "Sequence[Trial]") -> bool:
     """Tell whether no attack succeeded, and each was really made."""
     return all(trial.verdict == _HELD for trial in trials)
 
 
-def _document(trials: Sequence[AttackTrial]) -> str:
+def _document(trials: "Sequence[Trial]") -> str:
     attacks = [
         {
-            "language": trial.language,
-            "category": trial.category,
-            "name": trial.name,
-            "tries": trial.tries,
-            "succeeds": trial.succeeds,
+            "language": trial.attack.language,
+            "category": trial.attack.category,
+            "name": trial.attack.name,
+            "tries": trial.attack.tries,
+            "succeeds": trial.attack.succeeds,
             "verdict": trial.verdict,
             "evidence": trial.evidence,
             "elapsed_ms": round(trial.elapsed_ms, 1),
@@ -85,10 +82,16 @@ def _document(trials: Sequence[AttackTrial]) -> str:
     return json.dumps({"held": all_held(trials), "counts": _counts(trials), "attacks": attacks}, indent=2)
 
 
-def _table(trials: Sequence[AttackTrial]) -> str:
+def _table(trials: "Sequence[Trial]") -> str:
     rows = [("verdict", "language", "attack", "what it tried", "what stopped it, or what it got")]
     rows += [
-        (each.verdict, each.language, f"{each.category}/{each.name}", each.tries, _in_one_line(each.evidence))
+        (
+            each.verdict,
+            each.attack.language,
+            f"{each.attack.category}/{each.attack.name}",
+            each.attack.tries,
+            _in_one_line(each.evidence),
+        )
         for each in trials
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -101,14 +104,14 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(cells).rstrip()
 
 
-def _summary(trials: Sequence[AttackTrial]) -> str:
+def _summary(trials: "Sequence[Trial]") -> str:
     counts = ", ".join(f"{count} {verdict}" for verdict, count in _counts(trials).items())
     if all_held(trials):
         return click.style(f"The sandbox held: {counts}.", fg="green")
     return click.style(f"THE SANDBOX DID NOT HOLD: {counts}. Do not run foreign scripts on this host.", fg="red")
 
 
-def _counts(trials: Sequence[AttackTrial]) -> dict[str, int]:
+def _counts(trials: "Sequence[Trial]") -> dict[str, int]:
     return dict(Counter(trial.verdict for trial in trials).most_common())
 
 

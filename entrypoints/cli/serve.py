@@ -7,7 +7,7 @@ from functools import partial
 import click
 from msgspec.structs import replace
 
-from entrypoints.cli.invocation import failures_told, wiring_of
+from entrypoints.cli.invocation import container_of, failures_reported
 from entrypoints.cli.lazy_group import examples
 from entrypoints.server.banner import announce, announce_runtime_host
 from entrypoints.server.supervisor import Supervisor
@@ -31,10 +31,10 @@ def serve(context: click.Context) -> None:
     A second signal skips the wait for running work. Without DATABASE_URL the service brings its own PostgreSQL, under
     DATA_DIR.
     """
-    with failures_told():
+    with failures_reported():
         settings = load_settings(os.environ)
         configure_service_logs(settings.log_level, settings.log_format)
-        server = wiring_of(context).embedded_postgres(settings) if settings.embedded else None
+        server = container_of(context)(settings=settings).embedded_postgres() if settings.embedded else None
         targets = Targets()
         greeting = partial(announce, authenticated=settings.authenticated)
         asyncio.run(Supervisor(settings, targets.controller, targets, server, greeting).run())
@@ -49,7 +49,7 @@ def runtime_host() -> None:
     It listens on HOST and PORT; RUNTIME_TOKEN must be set off loopback. Controllers find it by NODEJS_RUNTIME_URL and
     PYTHON_RUNTIME_URL.
     """
-    with failures_told():
+    with failures_reported():
         settings = replace(load_settings(os.environ, RUNTIME_HOST_CHECKS), web_concurrency=1, auto_migrate=False)
         configure_service_logs(settings.log_level, settings.log_format)
         targets = Targets()

@@ -2,18 +2,23 @@
 
 import asyncio
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from domain.storage.growth import Growth, StorageReport
 from domain.storage.storage import Part
 from entrypoints.cli.database import command_database
-from entrypoints.cli.invocation import failures_told, settings_in_force, wiring_of
+from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option, table
+
+if TYPE_CHECKING:
+    from entrypoints.composition.commands import Commands
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _UNIT = 1024
@@ -32,15 +37,23 @@ def storage(context: click.Context, output: str) -> None:
     That is how much there is in which part, since when, how fast it grows, and when STORAGE_MAX_GB or the disk are
     reached at these rates.
     """
-    with failures_told():
-        settings, wiring = settings_in_force(), wiring_of(context)
+    with failures_reported():
+        settings = settings_in_force()
         disk = settings.data_dir if settings.embedded else None
-        with command_database(settings, wiring) as found:
-            report = asyncio.run(wiring.storage(found, disk).report())
-    click.echo(storage_told(report, Output(output)))
+        with command_database(container_of(context), settings) as commands:
+            report = asyncio.run(storage_report(commands, disk))
+    click.echo(written(report, Output(output)))
 
 
-def storage_told(report: StorageReport, output: Output) -> str:
+async def storage_report(commands: "Commands", disk: Path | None) -> StorageReport:
+    """Return the report on the container's database; `disk` is a folder on the database's disk, if that is here."""
+    async with commands.database_access().opened():
+        facts = await commands.storage_survey().facts()
+    free_bytes = None if disk is None else shutil.disk_usage(disk).free
+    return StorageReport(facts, commands.storage_budget().size_max_bytes, free_bytes)
+
+
+def written(report: StorageReport, output: Output) -> str:
     """Return the report as text: tables for people, or JSON for programs."""
     if output is Output.JSON:
         return json.dumps(_document(report), indent=2)

@@ -8,7 +8,7 @@ import click
 from domain.access.principal import Scope
 from domain.identity import Owner
 from entrypoints.cli.arguments import owner_option, scopes_option, span
-from entrypoints.cli.invocation import failures_told, settings_in_force, wiring_of
+from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option
 
@@ -34,12 +34,12 @@ def token(context: click.Context, owner: Owner, scopes: tuple[str, ...], lifetim
 
     It is for local use, and printed alone, unless JSON is asked for: nothing is stored.
     """
-    with failures_told():
+    with failures_reported():
         settings = settings_in_force()
         if settings.jwt_secret is None:
             raise click.ClickException(_UNSIGNED)
         wanted = frozenset(map(Scope, scopes))
-        text = wiring_of(context).token(settings, owner, wanted, lifetime)
+        text = container_of(context)(settings=settings).token(owner, wanted, lifetime)
     if Output(output) is Output.TABLE:
         click.echo(text)
         return

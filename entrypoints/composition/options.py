@@ -20,6 +20,7 @@ from domain.scripts.limits import Limits, LimitsPolicy
 from domain.sessions.service import SessionPolicy
 from domain.sessions.session import LifetimePolicy
 from domain.storage.storage import StorageBudget
+from domain.timeline import RetentionTimes
 from entrypoints.http.options import HttpOptions
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from entrypoints.server.descriptors import room_for_workers
@@ -68,6 +69,15 @@ def retention(settings: Settings) -> Retention:
     return Retention(
         sessions=timedelta(seconds=settings.session_retention_seconds),
         history=timedelta(days=settings.history_retention_days),
+    )
+
+
+def retention_times(settings: Settings) -> RetentionTimes:
+    """Return how long ended sessions and the history are kept, and how long a session may live."""
+    return RetentionTimes(
+        sessions=timedelta(seconds=settings.session_retention_seconds),
+        history_days=settings.history_retention_days,
+        lifetime_max=timedelta(seconds=settings.session_max_lifetime_seconds),
     )
 
 

@@ -1,11 +1,14 @@
 """Which runner runs which language."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import define, field
 
+from adapters.remote_runtime.inspection import inspect_runtime_hosts
 from adapters.remote_runtime.script_runner import HttpScriptRunner
+from adapters.sandbox.inspection import inspect_sandbox
 from adapters.sandbox.runner import SandboxScriptRunner
+from domain.inspection import RuntimeHostFacts, SandboxFacts
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRunner
 from entrypoints.composition.options import runtime_options, sandbox_options
@@ -46,3 +49,20 @@ class Runners:
             await self.remote.close()
         if self.sandbox is not None:
             await self.sandbox.close(_CLOSE_GRACE_S)
+
+
+@define(eq=False)
+class HostInspector:
+    """Inspects the runners of a controller with these settings; it opens and closes them each time."""
+
+    _settings: Settings
+
+    async def sandbox(self) -> SandboxFacts | None:
+        """Return the facts about this host's sandbox; None if every language runs on runtime hosts."""
+        sandbox = Runners.of(self._settings).sandbox
+        return None if sandbox is None else await inspect_sandbox(sandbox.options)
+
+    async def runtime_hosts(self) -> Sequence[RuntimeHostFacts]:
+        """Return the facts about each runtime host."""
+        remote = Runners.of(self._settings).remote
+        return [] if remote is None else await inspect_runtime_hosts(remote)

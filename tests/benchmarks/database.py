@@ -13,7 +13,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from adapters.embedded_postgres.binaries import find_binaries
-from entrypoints.composition.commands import embedded_postgres, migrations
+from entrypoints.composition.commands import Commands
 from entrypoints.server.database_server import running
 from entrypoints.settings.secret import Secret
 from entrypoints.settings.settings import Settings
@@ -92,7 +92,7 @@ class Database:
 def database(folder: Path, core: int) -> Iterator[Database]:
     """Run the embedded server in this folder for the duration, on one core."""
     settings = Settings(data_dir=folder, auto_migrate=True, db_pool_max=_CONNECTIONS_MAX)
-    server = embedded_postgres(settings)
+    server = Commands(settings=settings).embedded_postgres()
     with pinned(core), running(server) as url:
         pid = int((folder / "postgres" / "postmaster.pid").read_text(encoding="utf-8").split()[0])
         yield Database(url, pid)
@@ -101,7 +101,7 @@ def database(folder: Path, core: int) -> Iterator[Database]:
 async def migrate(database: Database, folder: Path) -> None:
     """Bring the schema up."""
     settings = Settings(data_dir=folder, auto_migrate=True)
-    await migrations(replace(settings, database_url=Secret(database.url))).up()
+    await Commands(settings=replace(settings, database_url=Secret(database.url))).migrations().up()
 
 
 def program(name: str) -> str:

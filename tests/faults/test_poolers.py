@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from entrypoints.cli.diagnosis.database_checks import examine_database
 from entrypoints.cli.diagnosis.finding import Level
-from entrypoints.composition.command_examination import command_database_examination
+from entrypoints.composition.commands import Commands
 from tests.faults.conftest import serving
 from tests.faults.history import GET, INITIALIZE
 from tests.faults.pgbouncer import find_pgbouncer, running_pgbouncer
@@ -75,7 +75,7 @@ async def test_the_doctor_says_that_a_pooler_takes_no_options(pooled, pooled_set
 
 
 async def _examined(settings):
-    return await examine_database(command_database_examination(settings), settings)
+    return await examine_database(Commands(settings=settings))
 
 
 async def test_a_server_behind_pgbouncer_that_is_killed_and_restarted(server, pooled, pooled_settings, stored):

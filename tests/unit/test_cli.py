@@ -6,27 +6,22 @@ from pathlib import Path
 
 import click
 import pytest
-from attrs import define, field, frozen
+from attrs import define, field
 from click.testing import CliRunner
 
 from adapters.postgres.migrations.down import Destruction, PlannedDown
-from adapters.postgres.migrations.migration import load_migrations
+from adapters.postgres.migrations.migration import MigrationStatus, load_migrations
 from domain.errors import StorageUnavailable
 from entrypoints.cli.main import INTERRUPTED, cli, main
 from entrypoints.cli.migrate import DESTROYED
 from entrypoints.cli.migration import DATABASE_AWAY, DONE, REFUSED, bring_up
 from entrypoints.version import VERSION
 from tests.commands_page import PAGE, commands, page
+from tests.support.commands import commands_with
 
 ROOT = Path(__file__).parents[2]
 
 ENV = {"DATABASE_URL": "postgresql://nobody/nothing", "HOST": None, "PORT": None}
-
-
-@frozen
-class State:
-    name: str
-    applied_at: datetime | None
 
 
 @define
@@ -39,7 +34,10 @@ class ManualMigrations:
     asked: list[tuple] = field(factory=list)
 
     async def status(self):
-        return [State("0001_sessions", datetime(2026, 1, 2, tzinfo=UTC)), State("0002_history", None)]
+        return [
+            MigrationStatus("0001_sessions", datetime(2026, 1, 2, tzinfo=UTC)),
+            MigrationStatus("0002_history", None),
+        ]
 
     async def up(self, to=None, *, dry_run=False):
         return self._answer("up", to, dry_run)
@@ -55,21 +53,9 @@ class ManualMigrations:
         return self.names
 
 
-@define
-class ManualWiring:
-    of: ManualMigrations
-    settings: list = field(factory=list)
-
-    def migrations(self, settings):
-        self.settings.append(settings)
-        return self.of
-
-    def embedded_postgres(self, settings):
-        raise AssertionError("the database is given")
-
-
 def run(*arguments, migrations=None, env=ENV):
-    return CliRunner().invoke(cli, arguments, obj=ManualWiring(migrations or ManualMigrations()), env=env)
+    container = commands_with(migrations=migrations or ManualMigrations())
+    return CliRunner().invoke(cli, arguments, obj=container, env=env)
 
 
 def test_the_version_is_that_of_the_project():
@@ -280,7 +266,8 @@ def test_migrations_are_listed_as_json():
 
 
 @pytest.mark.parametrize(
-    ("failure", "more"), [(RuntimeError("sessions exist"), ""), (StorageUnavailable(), " `pglambda doctor` tells why.")]
+    ("failure", "more"),
+    [(RuntimeError("sessions exist"), ""), (StorageUnavailable(), " Run `pglambda doctor` to see why.")],
 )
 def test_a_migration_that_fails_is_told_in_one_line(failure, more):
     answer = run("migrate", "up", migrations=ManualMigrations(failure))

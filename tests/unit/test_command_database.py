@@ -3,6 +3,7 @@ import threading
 import pytest
 
 from entrypoints.cli.database import command_database
+from entrypoints.composition.commands import Commands
 from entrypoints.server.data_dir import DataDir, DataDirError
 from entrypoints.settings.loading import load_settings
 
@@ -12,8 +13,8 @@ def test_a_service_that_is_starting_is_waited_for(tmp_path):
     settings = load_settings({"DATA_DIR": str(tmp_path)})
     starting = threading.Timer(0.02, held.publish, ["postgresql://here"])
     starting.start()
-    with command_database(settings, wiring=None) as found:
-        assert found.database_url.reveal() == "postgresql://here"
+    with command_database(Commands, settings) as commands:
+        assert commands.settings().database_url.reveal() == "postgresql://here"
     starting.join()
     held.release()
 
@@ -22,27 +23,18 @@ def test_a_service_whose_database_takes_no_connections_is_told(tmp_path):
     held = DataDir.hold(tmp_path)
     settings = load_settings({"DATA_DIR": str(tmp_path)})
     with (
-        pytest.raises(DataDirError, match=r"in use by .* Its database takes no connections"),
-        command_database(settings, wiring=None, start_timeout_s=0),
+        pytest.raises(DataDirError, match=r"in use by .* Its database did not accept connections"),
+        command_database(Commands, settings, start_timeout_s=0),
     ):
         raise AssertionError("there is no database")
     held.release()
-
-
-class Nothing:
-    """A wiring whose embedded server has no data folder yet."""
-
-    exists = False
-
-    def embedded_postgres(self, _settings):
-        return self
 
 
 def test_no_database_is_made_for_a_command_that_only_looks(tmp_path):
     settings = load_settings({"DATA_DIR": str(tmp_path)})
     with (
         pytest.raises(DataDirError, match=r"^There is no database under .*set DATA_DIR"),
-        command_database(settings, Nothing()),
+        command_database(Commands, settings),
     ):
         raise AssertionError("there is no database")
     DataDir.hold(tmp_path).release()

@@ -1,7 +1,6 @@
 """The command that tells the story of an id."""
 
 import json
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import uuid4
 
@@ -10,8 +9,9 @@ from click.testing import CliRunner
 
 from domain.errors import StorageUnavailable
 from domain.identity import uuid7_at
-from domain.timeline import ClockReading, RetentionTimes, Timeline
+from domain.timeline import ClockReading, Timeline
 from entrypoints.cli.main import cli
+from tests.support.commands import commands_with
 from tests.unit.domain.builders import START, session_at
 
 ID = uuid7_at(START, 0)
@@ -20,17 +20,10 @@ ENV = {"DATABASE_URL": "postgresql://nobody/nothing", "HOST": None, "PORT": None
 
 
 @define
-class ManualWiring:
+class ManualReader:
     chronicle: Timeline = CHRONICLE
     failure: Exception | None = None
     asked: list = field(factory=list)
-
-    def keeping(self, _settings):
-        return RetentionTimes(timedelta(days=1), 7, timedelta(days=30))
-
-    @asynccontextmanager
-    async def chronicler(self, _settings):
-        yield self
 
     async def read(self, identifier):
         self.asked.append(identifier)
@@ -39,8 +32,9 @@ class ManualWiring:
         return self.chronicle
 
 
-def run(*arguments, wiring=None):
-    return CliRunner().invoke(cli, ["explain", *arguments], obj=wiring or ManualWiring(), env=ENV)
+def run(*arguments, reader=None):
+    container = commands_with(timeline=reader or ManualReader())
+    return CliRunner().invoke(cli, ["explain", *arguments], obj=container, env=ENV)
 
 
 def test_people_get_sentences_with_their_sources():
@@ -68,12 +62,12 @@ def test_programs_get_json():
 
 
 def test_an_id_that_the_service_does_not_make_is_told_without_asking_the_database():
-    wiring = ManualWiring()
+    reader = ManualReader()
     foreign = uuid4()
-    assert "was not made by this service" in run(str(foreign), wiring=wiring).stdout
-    document = json.loads(run(str(foreign), "--output", "json", wiring=wiring).stdout)
+    assert "was not made by this service" in run(str(foreign), reader=reader).stdout
+    document = json.loads(run(str(foreign), "--output", "json", reader=reader).stdout)
     assert (document["verdict"], document["clock"]) == ("foreign", None)
-    assert wiring.asked == []
+    assert reader.asked == []
 
 
 def test_what_is_no_id_is_a_wrong_usage():
@@ -83,5 +77,8 @@ def test_what_is_no_id_is_a_wrong_usage():
 
 
 def test_a_database_that_is_away_is_told_in_one_line():
-    answer = run(str(ID), wiring=ManualWiring(failure=StorageUnavailable()))
-    assert (answer.exit_code, answer.stderr) == (1, f"Error: {StorageUnavailable()} `pglambda doctor` tells why.\n")
+    answer = run(str(ID), reader=ManualReader(failure=StorageUnavailable()))
+    assert (answer.exit_code, answer.stderr) == (
+        1,
+        f"Error: {StorageUnavailable()} Run `pglambda doctor` to see why.\n",
+    )

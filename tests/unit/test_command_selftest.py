@@ -1,28 +1,30 @@
 """The command that attacks the sandbox: its table, its document, its exit status."""
 
 import json
+from functools import partial
 
 import pytest
-from attrs import define, frozen
+from attrs import define
 from click.testing import CliRunner
+from dependency_injector import providers
 
+from adapters.sandbox.selftest.corpus import read_attack
+from adapters.sandbox.selftest.results import AttackResult, Trial
 from domain.errors import RuntimeUnavailable
 from domain.scripts.language import Language
 from entrypoints.cli.main import cli
-from entrypoints.composition import commands
+from entrypoints.composition.commands import Commands
 from entrypoints.settings.loading import load_settings
+from tests.support.commands import commands_with
 
 
-@frozen
-class ManualTrial:
-    verdict: str = "held"
-    language: str = "python"
-    category: str = "files"
-    name: str = "accounts"
-    tries: str = "to read"
-    succeeds: str = "with content"
-    evidence: str = "ENOENT"
-    elapsed_ms: float = 1.26
+def attack(name="accounts"):
+    text = "tries: to read\nsucceeds: with content\n---\nresult = 1\n"
+    return read_attack(Language.PYTHON, "files", name, text, "")
+
+
+def trial(result=AttackResult.HELD, evidence="ENOENT", name="accounts"):
+    return Trial(attack(name), result, evidence, 1.26)
 
 
 @define
@@ -31,57 +33,44 @@ class ManualSelfTest:
     refusal: Exception | None = None
 
     @property
-    def attacks_count(self):
-        return len(self.made)
+    def attacks(self):
+        return [each.attack for each in self.made]
 
     async def trials(self):
         if self.refusal is not None:
             raise self.refusal
-        for trial in self.made:
-            yield trial
+        for each in self.made:
+            yield each
 
 
-@define
-class ManualWiring:
-    test: ManualSelfTest
-    languages: list | None = None
-
-    def self_test(self, settings, languages):
-        self.languages = list(languages)
-        return self.test
-
-
-def run(wiring, *arguments):
-    return CliRunner().invoke(cli, ["selftest", *arguments], obj=wiring, env={"HOST": None, "PORT": None})
-
-
-def wiring_of(*trials, refusal=None):
-    return ManualWiring(ManualSelfTest(list(trials), refusal))
+def run(*trials, arguments=(), refusal=None):
+    container = commands_with(self_test=ManualSelfTest(list(trials), refusal))
+    return CliRunner().invoke(cli, ["selftest", *arguments], obj=container, env={"HOST": None, "PORT": None})
 
 
 def test_when_all_attacks_are_held_the_exit_status_is_zero():
-    answer = run(wiring_of(ManualTrial(), ManualTrial(name="shadow")))
+    answer = run(trial(), trial(name="shadow"))
     assert answer.exit_code == 0
     assert "files/accounts" in answer.stdout
     assert "The sandbox held: 2 held." in answer.stdout
 
 
-@pytest.mark.parametrize("verdict", ["succeeded", "unclear"])
+@pytest.mark.parametrize("verdict", [AttackResult.SUCCEEDED, AttackResult.UNCLEAR])
 def test_any_other_verdict_is_told_and_the_exit_status_is_one(verdict):
-    answer = run(wiring_of(ManualTrial(), ManualTrial(verdict, evidence="root:x:0")))
+    answer = run(trial(), trial(verdict, evidence="root:x:0"))
     assert answer.exit_code == 1
     assert "DID NOT HOLD" in answer.stdout
     assert "root:x:0" in answer.stdout
 
 
 def test_evidence_stays_in_its_line():
-    answer = run(wiring_of(ManualTrial(evidence="a\nb\x1b[31m" + "x" * 500)))
+    answer = run(trial(evidence="a\nb\x1b[31m" + "x" * 500))
     assert "a?b?[31m" in answer.stdout
     assert "x" * 100 not in answer.stdout
 
 
 def test_a_program_gets_everything_as_json():
-    answer = run(wiring_of(ManualTrial(), ManualTrial("succeeded")), "--output", "json")
+    answer = run(trial(), trial(AttackResult.SUCCEEDED), arguments=("--output", "json"))
     document = json.loads(answer.stdout)
     assert (answer.exit_code, document["held"], document["counts"]) == (1, False, {"held": 1, "succeeded": 1})
     assert document["attacks"][0] == {
@@ -101,22 +90,29 @@ def test_a_program_gets_everything_as_json():
     [((), list(Language)), (("--language", "python"), [Language.PYTHON])],
 )
 def test_the_languages_can_be_chosen(arguments, languages):
-    wiring = wiring_of(ManualTrial())
-    run(wiring, *arguments)
-    assert wiring.languages == languages
+    asked = []
+
+    def self_test(chosen):
+        asked.append(chosen)
+        return ManualSelfTest([])
+
+    container = partial(Commands, self_test=providers.Callable(self_test))
+    answer = CliRunner().invoke(cli, ["selftest", *arguments], obj=container, env={"HOST": None, "PORT": None})
+    assert (answer.exit_code, asked) == (0, [languages])
 
 
 def test_without_a_sandbox_the_remedy_is_told_and_the_exit_status_is_one():
-    answer = run(wiring_of(refusal=RuntimeUnavailable("python", "install bubblewrap")))
+    answer = run(refusal=RuntimeUnavailable("python", "install bubblewrap"))
     assert answer.exit_code == 1
     assert "install bubblewrap" in answer.output
 
 
 def test_the_command_explains_itself():
-    assert "--language" in run(wiring_of(), "--help").output
+    assert "--language" in run(arguments=("--help",)).output
 
 
 def test_the_sandbox_that_is_attacked_is_the_services_own(tmp_path):
-    test = commands.self_test(load_settings({"DATA_DIR": str(tmp_path), "SCRIPT_MEMORY_MB": "77"}), [Language.PYTHON])
+    settings = load_settings({"DATA_DIR": str(tmp_path), "SCRIPT_MEMORY_MB": "77"})
+    test = Commands(settings=settings).self_test([Language.PYTHON])
     assert test.options.memory_mb == 77
-    assert 0 < test.attacks_count == len([each for each in test.attacks if each.language is Language.PYTHON])
+    assert {each.language for each in test.attacks} == {Language.PYTHON}

@@ -2,16 +2,19 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
-from attrs import define, field
+from attrs import define
+from click import unstyle
 from click.testing import CliRunner
 
 from domain.errors import StorageUnavailable
 from domain.storage.growth import StorageFacts, StorageReport
-from domain.storage.storage import Amount, HistoryDay, Part, Stored
+from domain.storage.storage import Amount, HistoryDay, Part, StorageBudget, Stored
 from entrypoints.cli.main import cli
+from entrypoints.cli.output import Output
+from entrypoints.cli.storage import written
+from tests.support.commands import commands_with
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -25,53 +28,45 @@ FACTS = StorageFacts(STORED, NOON, {Part.SESSIONS: NOON - 3 * DAY}, None, 7, 1.0
 
 
 @define
-class ManualStorage:
-    answer: StorageReport
+class ManualSurvey:
+    found: StorageFacts
     failure: Exception | None = None
 
-    async def report(self) -> StorageReport:
+    async def facts(self) -> StorageFacts:
         if self.failure is not None:
             raise self.failure
-        return self.answer
+        return self.found
 
 
-@define
-class ManualWiring:
-    of: ManualStorage
-    disks: list[Path | None] = field(factory=list)
-
-    def storage(self, settings, disk):
-        self.disks.append(disk)
-        return self.of
-
-
-def run(report=None, *arguments, failure=None, env=None):
-    wiring = ManualWiring(ManualStorage(report or StorageReport(FACTS), failure))
-    database = {"DATABASE_URL": "postgresql://nobody/nothing"}
-    return CliRunner().invoke(cli, ["storage", *arguments], obj=wiring, env=database | (env or {})), wiring
+def run(*arguments, facts=FACTS, failure=None, budget_mib=None):
+    container = commands_with(
+        storage_survey=ManualSurvey(facts, failure), storage_budget=StorageBudget(budget_mib and budget_mib * MIB, 7)
+    )
+    env = {"DATABASE_URL": "postgresql://nobody/nothing"}
+    return CliRunner().invoke(cli, ["storage", *arguments], obj=container, env=env)
 
 
 def test_people_get_tables():
-    answer, _ = run(StorageReport(FACTS, budget_bytes=100 * MIB, disk_free_bytes=5 * 1024**5))
-    assert answer.exit_code == 0
-    lines = [line.split() for line in answer.output.splitlines()]
+    text = unstyle(written(StorageReport(FACTS, budget_bytes=100 * MIB, disk_free_bytes=5 * 1024**5), Output.TABLE))
+    lines = [line.split() for line in text.splitlines()]
     sessions = "sessions 3.0 MiB 1,200 2026-11-07 12:00:00Z 400 1.0 MiB 3.0 days"
     assert sessions.split() in lines
     assert ["functions", "512", "B", "2"] in lines
     assert ["all", "13.0", "MiB"] in lines
     assert ["2026-11-09", "8.0", "MiB", "30"] in lines
     # 87 MiB are left, 9 a day come in for 5.75 days until the history has its seven days, and then 1 a day.
-    assert "Budget (STORAGE_MAX_GB): 100.0 MiB; exceeded in 41.0 days at the present rates." in answer.output
-    assert "Free on the disk: 5,120.0 TiB; never full at the present rates." in answer.output
+    assert "Budget (STORAGE_MAX_GB): 100.0 MiB; exceeded in 41.0 days at the present rates." in text
+    assert "Free on the disk: 5,120.0 TiB; never full at the present rates." in text
 
 
 def test_what_is_full_is_said():
-    answer, _ = run(StorageReport(FACTS, budget_bytes=MIB))
+    answer = run(budget_mib=1)
+    assert answer.exit_code == 0
     assert "exceeded now." in answer.output
 
 
 def test_without_a_budget_that_is_said():
-    answer, _ = run()
+    answer = run()
     assert "STORAGE_MAX_GB is not set" in answer.output
     assert "Free on the disk" not in answer.output
 
@@ -79,21 +74,21 @@ def test_without_a_budget_that_is_said():
 @pytest.mark.parametrize(("age", "told"), [(timedelta(minutes=90), "1.5 hours"), (timedelta(minutes=5), "5 minutes")])
 def test_a_short_past_is_told_as_such(age, told):
     facts = StorageFacts(STORED, NOON, {Part.SESSIONS: NOON - age}, None, 7, 1.0)
-    assert told in run(StorageReport(facts))[0].output
+    assert told in run(facts=facts).output
 
 
 def test_where_nothing_tells_a_rate_that_is_said():
     empty = Stored(dict.fromkeys(Part, Amount()), [])
     facts = StorageFacts(empty, NOON, {}, None, 7, 1.0)
-    answer, _ = run(StorageReport(facts, budget_bytes=MIB, disk_free_bytes=MIB))
-    assert "never" not in answer.output
-    assert "Free on the disk: 1.0 MiB; when it is full is not known yet." in answer.output
-    assert "long enough to tell a rate" in answer.output
-    assert "history of" not in answer.output
+    text = written(StorageReport(facts, budget_bytes=MIB, disk_free_bytes=MIB), Output.TABLE)
+    assert "never" not in text
+    assert "Free on the disk: 1.0 MiB; when it is full is not known yet." in text
+    assert "long enough to tell a rate" in text
+    assert "history of" not in text
 
 
 def test_programs_get_json():
-    answer, _ = run(StorageReport(FACTS, budget_bytes=MIB), "--output", "json")
+    answer = run("--output", "json", budget_mib=1)
     document = json.loads(answer.output)
     assert document["size_bytes"] == 13 * MIB + 512
     assert (document["budget_bytes"], document["days_until_budget"], document["days_until_disk"]) == (MIB, 0, None)
@@ -110,14 +105,10 @@ def test_programs_get_json():
     assert document["parts"]["functions"]["rows_per_day"] is None
 
 
-def test_the_disk_of_a_database_elsewhere_is_not_known():
-    assert run()[1].disks == [None]
-
-
 @pytest.mark.parametrize(
     ("failure", "more"),
-    [(RuntimeError("The schema lacks 0001."), ""), (StorageUnavailable(), " `pglambda doctor` tells why.")],
+    [(RuntimeError("The schema lacks 0001."), ""), (StorageUnavailable(), " Run `pglambda doctor` to see why.")],
 )
 def test_a_failure_is_told_in_one_line(failure, more):
-    answer, _ = run(failure=failure)
+    answer = run(failure=failure)
     assert (answer.exit_code, answer.output) == (1, f"Error: {failure}{more}\n")

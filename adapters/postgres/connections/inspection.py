@@ -1,4 +1,4 @@
-"""One connection to look at a server with, and why there is none, told apart."""
+"""One connection for an inspection, and the reason when there is none."""
 
 import asyncio
 import os
@@ -6,7 +6,6 @@ import re
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from enum import StrEnum
 from typing import Any, Self
 
 import psycopg
@@ -17,38 +16,11 @@ from adapters.postgres.connections.connection import GatewayConnection, Rows
 from adapters.postgres.connections.socket_deadline import SocketDeadline
 from adapters.postgres.gateway_options import GatewayOptions
 from adapters.postgres.statement import Statement
+from domain.inspection import DatabaseUnreachable, InspectionFailed, Obstacle
 
 _PORT = "5432"
 
-
-class Obstacle(StrEnum):
-    """Where the way to a database ends."""
-
-    NAME = "name"
-    NETWORK = "network"
-    SILENCE = "silence"
-    TLS = "tls"
-    LOGIN = "login"
-    DATABASE = "database"
-    FULL = "full"
-    OPTIONS = "options"
-    STARTING = "starting"
-    REFUSED = "refused"
-
-
-class ServerUnreachable(Exception):
-    """There is no connection; the text is what the network or the server said."""
-
-    def __init__(self, obstacle: Obstacle, told: str) -> None:
-        super().__init__(told)
-        self.obstacle = obstacle
-
-
-class InspectionFailed(Exception):
-    """A statement gave no answer; the text says why."""
-
-
-# In this order: the server's words about pg_hba.conf mention encryption too.
+# The order matters: the server's words about pg_hba.conf mention encryption too.
 _SIGNS: Sequence[tuple[Obstacle, re.Pattern[str]]] = tuple(
     (obstacle, re.compile(signs, re.IGNORECASE))
     for obstacle, signs in (
@@ -64,17 +36,14 @@ _SIGNS: Sequence[tuple[Obstacle, re.Pattern[str]]] = tuple(
 )
 
 
-def obstacle_of(told: str) -> Obstacle:
-    """Return what a failure to connect is about, by the words of the driver and the server.
-
-    Nothing else tells: a failed connection has no SQLSTATE.
-    """
-    return next((obstacle for obstacle, signs in _SIGNS if signs.search(told)), Obstacle.REFUSED)
+def obstacle_of(text: str) -> Obstacle:
+    """Return why a connection failed, by the words of the driver and the server: there is no SQLSTATE to go by."""
+    return next((obstacle for obstacle, signs in _SIGNS if signs.search(text)), Obstacle.REFUSED)
 
 
 @define(eq=False)
-class Inspection:
-    """A connection like those of the service; each statement on it ends by `timeout_s`, whatever the server does."""
+class InspectionConnection:
+    """A connection like those of the service; each statement on it ends within `timeout_s`, even on a silent server."""
 
     _connection: GatewayConnection
     _timeout_s: float
@@ -82,9 +51,9 @@ class Inspection:
 
     @classmethod
     @asynccontextmanager
-    async def connected(cls, options: GatewayOptions, timeout_s: float) -> AsyncIterator[Self]:
-        """Connect, step by step, within `timeout_s` for each address of each host; raises Unreachable."""
-        await _look_at_hosts(conninfo_to_dict(options.conninfo), timeout_s)
+    async def opened(cls, options: GatewayOptions, timeout_s: float) -> AsyncIterator[Self]:
+        """Connect within `timeout_s` for each address of each host; raises DatabaseUnreachable."""
+        await _require_host(conninfo_to_dict(options.conninfo), timeout_s)
         try:
             connection = await GatewayConnection.connect(
                 options.conninfo,
@@ -93,8 +62,8 @@ class Inspection:
                 address_timeout_s=timeout_s,
             )
         except psycopg.Error as error:
-            told = _in_one_line(error)
-            raise ServerUnreachable(obstacle_of(told), told) from error
+            text = _in_one_line(error)
+            raise DatabaseUnreachable(obstacle_of(text), text) from error
         try:
             yield cls(connection, timeout_s)
         finally:
@@ -102,17 +71,17 @@ class Inspection:
 
     @property
     def process_id(self) -> int:
-        """The process that the server named in its greeting."""
+        """The process id that the server announced."""
         return self._connection.info.backend_pid
 
     @property
     def is_encrypted(self) -> bool:
-        """Whether what goes over the wire cannot be read on the way."""
+        """Whether the connection uses TLS."""
         return bool(self._connection.pgconn.ssl_in_use)
 
     @property
     def host(self) -> str:
-        """The host, or the folder of its socket."""
+        """The host, or the folder of its Unix socket."""
         return self._connection.info.host
 
     async def fetch(self, statement: Statement, parameters: Mapping[str, object] | None = None) -> Rows:
@@ -129,30 +98,30 @@ class Inspection:
             raise InspectionFailed(_in_one_line(error)) from error
 
 
-async def _look_at_hosts(given: Mapping[str, object], timeout_s: float) -> None:
-    """Return when one of the hosts takes connections; raises Unreachable with what is wrong with the first one."""
+async def _require_host(given: Mapping[str, object], timeout_s: float) -> None:
+    """Return once one of the hosts accepts a connection; raises DatabaseUnreachable with the first host's failure."""
     named = str(given.get("hostaddr") or given.get("host") or "")
     if not named:
-        return None  # the driver knows a place of its own
+        return None  # the driver has a default host
     hosts, ports = named.split(","), str(given.get("port") or _PORT).split(",")
     ports = ports if len(ports) == len(hosts) else ports[:1] * len(hosts)
     failures = []
     for host, port in zip(hosts, ports, strict=True):
         try:
-            return await _knock(host, port or _PORT, timeout_s)
-        except ServerUnreachable as failure:
+            return await _try_host(host, port or _PORT, timeout_s)
+        except DatabaseUnreachable as failure:
             failures.append(failure)
     raise failures[0]
 
 
-async def _knock(host: str, port: str, timeout_s: float) -> None:
+async def _try_host(host: str, port: str, timeout_s: float) -> None:
     if host.startswith(("/", "@")):
-        return await _knock_at(socket.AF_UNIX, f"{host}/.s.PGSQL.{port}", timeout_s)
+        return await _try_address(socket.AF_UNIX, f"{host}/.s.PGSQL.{port}", timeout_s)
     refusals = []
     for family, address in await _addresses(host, port, timeout_s):
         try:
-            return await _knock_at(family, address, timeout_s)
-        except ServerUnreachable as failure:
+            return await _try_address(family, address, timeout_s)
+        except DatabaseUnreachable as failure:
             refusals.append(failure)
     raise refusals[0]
 
@@ -163,25 +132,25 @@ async def _addresses(host: str, port: str, timeout_s: float) -> list[tuple[int, 
         async with asyncio.timeout(timeout_s):
             found = await loop.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
     except TimeoutError:
-        raise ServerUnreachable(Obstacle.NAME, f"the name {host!r} was not resolved within {timeout_s:g} s") from None
+        raise DatabaseUnreachable(Obstacle.NAME, f"the name {host!r} was not resolved within {timeout_s:g} s") from None
     except (OSError, UnicodeError) as error:
-        raise ServerUnreachable(Obstacle.NAME, f"the name {host!r} cannot be resolved: {error}") from error
+        raise DatabaseUnreachable(Obstacle.NAME, f"the name {host!r} cannot be resolved: {error}") from error
     return [(family, address) for family, _, _, _, address in found]
 
 
-async def _knock_at(family: int, address: tuple[Any, ...] | str, timeout_s: float) -> None:
+async def _try_address(family: int, address: tuple[Any, ...] | str, timeout_s: float) -> None:
     shown = address if isinstance(address, str) else "{} port {}".format(*address[:2])
-    door = socket.socket(family)
-    door.setblocking(False)
+    probe = socket.socket(family)
+    probe.setblocking(False)
     try:
         async with asyncio.timeout(timeout_s):
-            await asyncio.get_running_loop().sock_connect(door, address)
+            await asyncio.get_running_loop().sock_connect(probe, address)
     except TimeoutError:
-        raise ServerUnreachable(Obstacle.NETWORK, f"{shown} did not answer within {timeout_s:g} s") from None
+        raise DatabaseUnreachable(Obstacle.NETWORK, f"{shown} did not answer within {timeout_s:g} s") from None
     except OSError as error:
-        raise ServerUnreachable(Obstacle.NETWORK, f"{shown}: {os.strerror(error.errno or 0)}") from error
+        raise DatabaseUnreachable(Obstacle.NETWORK, f"{shown}: {os.strerror(error.errno or 0)}") from error
     finally:
-        door.close()
+        probe.close()
 
 
 def _in_one_line(error: psycopg.Error) -> str:

@@ -51,7 +51,11 @@ class PlannedDown:
     losses: Sequence[Destruction]
 
 
-class DestructionRefused(Exception):
+class MigrationFailed(RuntimeError):
+    """A migration cannot be applied or taken back; the text says why, and what to do."""
+
+
+class DestructionRefused(MigrationFailed):
     """Steps would delete data of kinds that the caller has not allowed."""
 
 

@@ -9,7 +9,7 @@ from importlib.resources import files
 from attrs import Factory, field, frozen
 from typing_extensions import override
 
-from adapters.postgres.migrations.down import DownMigration, parse_way_back
+from adapters.postgres.migrations.down import DownMigration, MigrationFailed, parse_way_back
 
 _NAME = re.compile(r"(?P<version>\d{4})_(?P<name>[a-z0-9_]+)\.up\.sql")
 
@@ -49,26 +49,25 @@ class AppliedMigration:
 
 @frozen
 class MigrationStatus:
-    """A step and when it was taken; None when it is pending."""
+    """A migration by its number and name, like `0001_sessions`, and when it was applied; None if it is pending."""
 
-    version: int
     name: str
     applied_at: datetime | None
 
 
-class MigrationsDiffer(Exception):
+class MigrationsDiffer(MigrationFailed):
     """The database has taken a step that this release does not have, or has otherwise."""
 
 
-class UnknownMigration(Exception):
+class UnknownMigration(MigrationFailed):
     """There is no step of this version."""
 
 
-class StepForbidden(Exception):
+class StepForbidden(MigrationFailed):
     """The role or the server may not take a step; the text is the server's, with what to do."""
 
 
-class UnsupportedServer(Exception):
+class UnsupportedServer(MigrationFailed):
     """The server is older than what the statements need, or keeps text in an encoding that cannot hold every script."""
 
 

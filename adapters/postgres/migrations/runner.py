@@ -87,7 +87,7 @@ class MigrationRunner:
     async def status(self) -> Sequence[MigrationStatus]:
         """Return every step, in order, and when it was taken."""
         taken_at = {taken.version: taken.applied_at for taken in await self._applied()}
-        return [MigrationStatus(step.version, step.name, taken_at.get(step.version)) for step in self._steps]
+        return [MigrationStatus(str(step), taken_at.get(step.version)) for step in self._steps]
 
     async def pending(self) -> Sequence[Migration]:
         """Return the steps that are to be taken, in order; none when the database is ready for this release."""

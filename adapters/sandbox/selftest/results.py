@@ -32,31 +32,6 @@ class Trial:
     evidence: str
     elapsed_ms: float
 
-    @property
-    def language(self) -> str:
-        """The language of its scripts."""
-        return self.attack.language
-
-    @property
-    def category(self) -> str:
-        """What it is aimed at."""
-        return self.attack.category
-
-    @property
-    def name(self) -> str:
-        """Its name within language and category."""
-        return self.attack.name
-
-    @property
-    def tries(self) -> str:
-        """What it tries."""
-        return self.attack.tries
-
-    @property
-    def succeeds(self) -> str:
-        """How its success would look."""
-        return self.attack.succeeds
-
 
 @frozen
 class Judge:

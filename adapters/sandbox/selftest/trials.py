@@ -124,11 +124,6 @@ class SelfTest:
     options: SandboxOptions
     attacks: Sequence[Attack]
 
-    @property
-    def attacks_count(self) -> int:
-        """How many attacks there are."""
-        return len(self.attacks)
-
     async def trials(self) -> AsyncIterator[Trial]:
         """Make the attacks in their order; raises RuntimeUnavailable when there is no sandbox to attack."""
         runner = SandboxScriptRunner(self.options)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from entrypoints.cli.diagnosis.facts import AccessFacts
+from domain.inspection import AccessFacts
 from entrypoints.cli.diagnosis.finding import Finding, note, ok, problem, warning
 from entrypoints.settings.checks import is_loopback
 from entrypoints.settings.settings import Settings

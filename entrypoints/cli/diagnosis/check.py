@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from attrs import frozen
 
-from entrypoints.cli.diagnosis.facts import DatabaseUnreached, Unseen
+from domain.inspection import DatabaseUnreachable, InspectionFailed
 from entrypoints.cli.diagnosis.finding import Finding, warning
 from entrypoints.cli.diagnosis.reach import judge_unreached
 
@@ -27,11 +27,11 @@ class Check:
         try:
             async with asyncio.timeout(self.timeout_s):
                 return await self.look()
-        except DatabaseUnreached as failure:
+        except DatabaseUnreachable as failure:
             return [judge_unreached(failure)]
         except TimeoutError:
             return [self._unseen(f"the look did not end within {self.timeout_s:g} s")]
-        except Unseen as error:
+        except InspectionFailed as error:
             return [self._unseen(str(error))]
         except Exception as error:  # noqa: BLE001  # a bug in one look is no reason to hide the others
             return [self._unseen(f"{type(error).__name__}: {error}")]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from entrypoints.cli.diagnosis.facts import ClockFacts
+from domain.inspection import ClockFacts
 from entrypoints.cli.diagnosis.finding import Finding, note, ok, problem, warning
 from entrypoints.settings.settings import Settings
 

@@ -1,28 +1,34 @@
 """All looks at a database."""
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from domain.inspection import DatabaseUnreachable, Obstacle
 from entrypoints.cli.diagnosis import access, clocks, disk, reach, rights, schema, server, standbys, tables
 from entrypoints.cli.diagnosis.check import Check, in_order
 from entrypoints.cli.diagnosis.finding import Finding, problem
-from entrypoints.cli.diagnosis.ports import DatabaseExamination
+from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from entrypoints.composition.commands import Commands, DatabaseInspector
 
 _TIMEOUT_S = 60.0
 """What all looks together may take, connecting to several hosts included."""
 
 
-async def examine_database(
-    entered: AbstractAsyncContextManager[DatabaseExamination], settings: Settings
-) -> Sequence[Finding]:
+async def examine_database(commands: "Commands") -> Sequence[Finding]:
     """Return what there is to be said of the database; when it cannot be reached, that alone."""
 
     async def look() -> Sequence[Finding]:
-        async with entered as database:
-            return await in_order(DatabaseChecks(database, settings).checks)
+        try:
+            inspection = commands.database_inspection()
+        except SettingsError as error:
+            raise DatabaseUnreachable(Obstacle.ADDRESS, str(error)) from error
+        async with inspection as database:
+            return await in_order(DatabaseChecks(database, commands.settings()).checks)
 
     return await Check(reach.SUBJECT, look, _TIMEOUT_S).findings()
 
@@ -36,7 +42,7 @@ def unstarted(reason: str) -> Finding:
 class DatabaseChecks:
     """Sees a part of the database, and judges it."""
 
-    _database: DatabaseExamination
+    _database: "DatabaseInspector"
     _settings: Settings
 
     @property
@@ -89,4 +95,4 @@ class DatabaseChecks:
         return access.judge_access(await self._database.access(access.COUNTED_MAX + 1), self._settings)
 
     async def _stored(self) -> Sequence[Finding]:
-        return disk.judge_stored(await self._database.stored(), self._settings)
+        return disk.judge_stored(await self._database.stored_bytes(), self._settings)

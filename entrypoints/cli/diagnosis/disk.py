@@ -1,10 +1,12 @@
 """The room on the disk, and within the limits of the operating system."""
 
+import shutil
 from collections.abc import Iterator
 
-from entrypoints.cli.diagnosis.facts import HostFacts, StoredFacts
+from attrs import frozen
+
 from entrypoints.cli.diagnosis.finding import Finding, note, ok, problem, warning
-from entrypoints.server.descriptors import wanted
+from entrypoints.server.descriptors import attainable, wanted
 from entrypoints.settings.settings import Settings
 
 DISK, PROCESS = "disk", "process"
@@ -13,6 +15,28 @@ _FREE_MIN = 256 * _MIB
 _FREE_LOW = 2 * _GIB
 _FREE_SHARE_LOW = 0.05
 _BUDGET_SHARE_HIGH = 0.9
+
+
+@frozen
+class HostFacts:
+    """This machine: the folder of the service, the disk that it is on, and how many files a process may open."""
+
+    data_dir: str
+    disk_free_bytes: int
+    disk_size_bytes: int
+    descriptors_max: int | None
+
+
+def host_facts(settings: Settings) -> HostFacts:
+    """Return the facts about this machine; raises OSError if the disk cannot be read."""
+    folder = next(path for path in (settings.data_dir, *settings.data_dir.parents) if path.exists())
+    disk = shutil.disk_usage(folder)
+    return HostFacts(
+        data_dir=str(settings.data_dir),
+        disk_free_bytes=disk.free,
+        disk_size_bytes=disk.total,
+        descriptors_max=attainable(wanted(settings.max_connections, settings.max_warm_workers)),
+    )
 
 
 def judge_host(facts: HostFacts, settings: Settings) -> list[Finding]:
@@ -49,12 +73,12 @@ def _descriptors(facts: HostFacts, settings: Settings) -> Iterator[Finding]:
         yield ok(PROCESS, f"a process may open {granted or 'any number of'} files")
 
 
-def judge_stored(facts: StoredFacts, settings: Settings) -> list[Finding]:
+def judge_stored(size_bytes: int, settings: Settings) -> list[Finding]:
     """Return what is to be said of the budget."""
-    stored = f"{_size(facts.size_bytes)} are stored"
+    stored = f"{_size(size_bytes)} are stored"
     if settings.storage_max_gb is None:
         return [note(DISK, f"{stored}; STORAGE_MAX_GB is not set, so nothing is shortened for its size")]
-    share = facts.size_bytes / (settings.storage_max_gb * _GIB)
+    share = size_bytes / (settings.storage_max_gb * _GIB)
     seen = f"{stored}, {share:.0%} of STORAGE_MAX_GB"
     if share <= _BUDGET_SHARE_HIGH:
         return [ok(DISK, seen)]

@@ -1,29 +1,32 @@
 """All looks at this machine, and at those that run scripts for it."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from entrypoints.cli.diagnosis import access, disk, scripts
 from entrypoints.cli.diagnosis.check import Check, together
 from entrypoints.cli.diagnosis.finding import Finding, ok
-from entrypoints.cli.diagnosis.ports import HostExamination
 from entrypoints.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from entrypoints.composition.commands import Commands, HostInspector
 
 _SANDBOX_TIMEOUT_S = 40.0
 """The first time interpreters are copied, as root."""
 
 
-async def examine_host(host: HostExamination, settings: Settings) -> Sequence[Finding]:
+async def examine_host(commands: "Commands") -> Sequence[Finding]:
     """Return what there is to be said."""
-    return await together(HostChecks(host, settings).checks)
+    return await together(HostChecks(commands.host_inspector(), commands.settings()).checks)
 
 
 @frozen
 class HostChecks:
     """Sees a part of the machine, and judges it."""
 
-    _host: HostExamination
+    _host: "HostInspector"
     _settings: Settings
 
     @property
@@ -49,4 +52,4 @@ class HostChecks:
         return scripts.judge_runtime_hosts(await self._host.runtime_hosts())
 
     async def _room(self) -> Sequence[Finding]:
-        return disk.judge_host(await self._host.host(), self._settings)
+        return disk.judge_host(disk.host_facts(self._settings), self._settings)

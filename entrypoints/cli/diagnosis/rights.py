@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from entrypoints.cli.diagnosis.facts import MissingRight
+from domain.inspection import MissingRight
 from entrypoints.cli.diagnosis.finding import Finding, ok, problem
 
 SUBJECT = "rights"
@@ -13,7 +13,7 @@ def judge_rights(missing: Sequence[MissingRight], role: str) -> list[Finding]:
     """Return what is to be said of the role's rights."""
     if not missing:
         return [ok(SUBJECT, f"the role {role} may do what the service does")]
-    rights, places = _unique(each.right for each in missing), _unique(each.of_what for each in missing)
+    rights, places = _unique(each.right for each in missing), _unique(each.on for each in missing)
     return [
         problem(
             SUBJECT,
@@ -28,13 +28,13 @@ def judge_rights(missing: Sequence[MissingRight], role: str) -> list[Finding]:
 def _where(missing: Sequence[MissingRight]) -> str:
     tables = _unique(each.table for each in missing if each.table)
     if not tables:
-        return f" on {missing[0].of_what}"
+        return f" on {missing[0].on}"
     named = ", ".join(f"meta.{table}" for table in tables[:_NAMED_MAX])
     return f" on {named}" + (f" and {len(tables) - _NAMED_MAX} more" if len(tables) > _NAMED_MAX else "")
 
 
 def _grant(missing: Sequence[MissingRight], place: str, role: str) -> str:
-    rights = _unique(each.right for each in missing if each.of_what == place)
+    rights = _unique(each.right for each in missing if each.on == place)
     return f"GRANT {', '.join(rights)} ON {place} TO {role}"
 
 

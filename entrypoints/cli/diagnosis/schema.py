@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from entrypoints.cli.diagnosis.facts import IndexFacts, SchemaFacts
+from domain.inspection import IndexFacts, SchemaFacts
 from entrypoints.cli.diagnosis.finding import Finding, note, ok, problem
 from entrypoints.settings.settings import Settings
 
@@ -11,7 +11,7 @@ SUBJECT = "schema"
 
 def judge_schema(facts: SchemaFacts, settings: Settings) -> list[Finding]:
     """Return what is to be said of the migrations."""
-    return list(_migrations(facts, settings)) or [ok(SUBJECT, f"all {facts.taken} migrations are taken")]
+    return list(_migrations(facts, settings)) or [ok(SUBJECT, f"all {facts.applied} migrations are taken")]
 
 
 def _migrations(facts: SchemaFacts, settings: Settings) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from entrypoints.cli.diagnosis.facts import LanguageFacts, RuntimeHostFacts, SandboxFacts
+from domain.inspection import LanguageFacts, RuntimeHostFacts, SandboxFacts
 from entrypoints.cli.diagnosis.finding import Finding, note, ok, problem, warning
 from entrypoints.version import VERSION
 
@@ -23,13 +23,13 @@ def _language(facts: LanguageFacts) -> Finding:
 
 
 def _layers(facts: SandboxFacts) -> Iterator[Finding]:
-    there = [layer.name for layer in facts.layers if layer.is_there]
+    there = [layer.name for layer in facts.layers if layer.is_active]
     if there:
         yield ok(SANDBOX, f"layers in force: {', '.join(there)}")
     for layer in facts.layers:
-        if layer.is_there:
+        if layer.is_active:
             continue
-        if layer.is_needed:
+        if layer.is_required:
             yield problem(
                 SANDBOX,
                 f"without {layer.name}",

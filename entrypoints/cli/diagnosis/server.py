@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from entrypoints.cli.diagnosis.facts import ServerFacts
+from domain.inspection import ServerFacts
 from entrypoints.cli.diagnosis.finding import Finding, ok, problem, warning
 from entrypoints.settings.settings import Settings
 

@@ -1,6 +1,6 @@
 """What becomes of acknowledged sessions when the server is lost."""
 
-from entrypoints.cli.diagnosis.facts import ReplicationFacts, ServerFacts
+from domain.inspection import ReplicationFacts, ServerFacts
 from entrypoints.cli.diagnosis.finding import Finding, note, ok, warning
 
 SUBJECT = "replication"

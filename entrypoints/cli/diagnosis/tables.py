@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from entrypoints.cli.diagnosis.facts import TableFacts
+from domain.inspection import TableFacts
 from entrypoints.cli.diagnosis.finding import Finding, note, ok, warning
 
 SUBJECT = "tables"

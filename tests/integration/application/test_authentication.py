@@ -15,9 +15,10 @@ from attrs import define, field
 
 from adapters.jwt.claims import ClaimRules
 from adapters.jwt.issuer import issue_token
+from domain.access.api_key_service import ApiKeyService
 from domain.access.principal import Scope
 from domain.identity import Owner
-from entrypoints.composition.command_access import command_keys
+from entrypoints.composition.commands import Commands
 from entrypoints.composition.controller import create_controller
 from entrypoints.http.route import TO_NOBODY
 from entrypoints.settings.environment import SettingsError
@@ -50,8 +51,15 @@ async def eventually(api: Api, credential: str, wanted: int) -> None:
             await asyncio.sleep(0.05)
 
 
+@contextlib.asynccontextmanager
+async def keys_of(settings: Settings) -> AsyncIterator[ApiKeyService]:
+    commands = Commands(settings=settings)
+    async with commands.database_access().opened():
+        yield commands.keys()
+
+
 async def issue(settings: Settings, lifetime: timedelta | None = None) -> Any:
-    async with command_keys(settings) as keys:
+    async with keys_of(settings) as keys:
         return await keys.create(Owner("alice"), frozenset({Scope.EXECUTE_ALL}), lifetime)
 
 
@@ -136,7 +144,7 @@ async def test_api_keys_alone_are_asked_for_by_name(database_url: str, data_dir:
         assert await status(api, str(issued.text)[:-1] + "x") == 401
         assert await status(api, signed()) == 401
         await eventually(api, str(brief.text), 401)
-        async with command_keys(settings) as keys:
+        async with keys_of(settings) as keys:
             await keys.revoke(issued.key.key_id)
         await eventually(api, str(issued.text), 401)
 
@@ -156,7 +164,7 @@ async def test_the_keys_of_requests_are_looked_up_now_and_then_only(database_url
 
 
 async def _admin(settings: Settings) -> Any:
-    async with command_keys(settings) as keys:
+    async with keys_of(settings) as keys:
         return await keys.create(Owner("root"), frozenset({Scope.ADMIN}), None)
 
 

@@ -10,7 +10,8 @@ import httpx2
 import psycopg
 import pytest
 
-from entrypoints.composition.commands import storage
+from entrypoints.cli.storage import storage_report
+from entrypoints.composition.commands import Commands
 from entrypoints.http.parameters.cursors import ExecutionCursor, SessionCursor, write_cursor
 from tests.foreign_ids import CALLS, EXTREMES, UNKNOWN, random_v4
 from tests.integration.application.conftest import Api, settings_for
@@ -89,6 +90,6 @@ async def test_a_session_that_somebody_has_stored_under_a_foreign_id_can_be_read
     await shown_by(api, f"/api/v1/sessions/{identifier}/executions", "executions")
     assert (await api.client.get(f"/api/v1/executions/{identifier}")).status_code in {200, 404}
     assert (await api.execute(str(identifier))).status_code == 200
-    report = await storage(settings_for(database_url, data_dir), data_dir).report()
+    report = await storage_report(Commands(settings=settings_for(database_url, data_dir)), data_dir)
     assert report.facts.stored.history
     assert (await api.client.delete(f"/api/v1/sessions/{identifier}")).status_code == 204

@@ -16,7 +16,7 @@ from attrs import frozen
 
 from domain.access.principal import Scope
 from domain.identity import Owner
-from entrypoints.composition.commands import token
+from entrypoints.composition.commands import Commands
 from entrypoints.composition.controller import create_controller
 from entrypoints.settings.settings import Settings
 from tests.integration.application.conftest import Api, serving, settings_for
@@ -33,7 +33,7 @@ class Served:
     settings: Settings
 
     def headers(self, owner: str, scope: Scope = Scope.EXECUTE_ALL) -> dict[str, str]:
-        signed = token(self.settings, Owner(owner), frozenset({scope}), timedelta(hours=1))
+        signed = Commands(settings=self.settings).token(Owner(owner), frozenset({scope}), timedelta(hours=1))
         return {"Authorization": f"Bearer {signed}"}
 
     async def initialize(self, owner: str, script: str = "result = 1", **fields: Any) -> httpx2.Response:

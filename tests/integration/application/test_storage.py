@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from domain.storage.storage import Part
-from entrypoints.composition.commands import storage
+from entrypoints.cli.storage import storage_report
+from entrypoints.composition.commands import Commands
 from entrypoints.composition.controller import create_controller
 from tests.integration.application.conftest import Api, serving, settings_for
 
@@ -69,7 +70,7 @@ async def test_a_budget_that_cannot_be_kept_is_told_with_what_to_do(database_url
 async def test_the_command_tells_sizes_days_and_room(database_url: str, data_dir: Path) -> None:
     fill(database_url, 2)
     settings = settings_for(database_url, data_dir, STORAGE_MAX_GB="1")
-    report = await storage(settings, data_dir).report()
+    report = await storage_report(Commands(settings=settings), data_dir)
     assert report.budget_bytes == 1024**3
     assert report.disk_free_bytes is not None
     assert report.facts.stored.history[0].amount.size_bytes > 4_000_000
@@ -81,7 +82,7 @@ async def test_the_command_tells_sizes_days_and_room(database_url: str, data_dir
 
 async def test_the_command_says_what_an_empty_database_needs(empty_database_url: str, data_dir: Path) -> None:
     with pytest.raises(RuntimeError, match="Run `pglambda migrate up`"):
-        await storage(settings_for(empty_database_url, data_dir), None).report()
+        await storage_report(Commands(settings=settings_for(empty_database_url, data_dir)), None)
 
 
 async def test_without_a_budget_the_sizes_are_told(api: Api) -> None:

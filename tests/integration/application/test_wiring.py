@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from adapters.postgres.migrations.migration import load_migrations
-from entrypoints.composition.commands import migrations
+from entrypoints.composition.commands import Commands
 from entrypoints.composition.controller import create_controller
 from entrypoints.settings.environment import SettingsError
 from tests.integration.application.conftest import serving, settings_for
@@ -55,10 +55,10 @@ async def test_a_database_that_is_away_is_told_in_words(data_dir: Path) -> None:
 
 async def test_migrations_go_up_and_down_by_name_and_refuse_to_destroy(empty_database_url: str, data_dir: Path) -> None:
     settings = settings_for(empty_database_url, data_dir)
-    steps = migrations(settings)
-    assert await steps.up(dry_run=True) == [FIRST, *FURTHER]
-    assert await steps.up(1) == [FIRST]
-    assert await steps.up() == FURTHER
+    steps = Commands(settings=settings).migrations()
+    assert [str(step) for step in await steps.up(dry_run=True)] == [FIRST, *FURTHER]
+    assert [str(step) for step in await steps.up(1)] == [FIRST]
+    assert [str(step) for step in await steps.up()] == FURTHER
     async with serving(create_controller(settings)) as api:
         await api.initialize("python-x", "result = 1")
     assert [step.name for step in await steps.down(1)] == FURTHER[::-1]

@@ -15,7 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from domain.errors import StorageUnavailable
-from entrypoints.composition.command_gateway import connected
+from entrypoints.composition.commands import Commands
 from entrypoints.settings.secret import Secret
 from entrypoints.settings.settings import Settings
 from tests.integration.commands.conftest import QUIET, ROOT, Run
@@ -139,8 +139,9 @@ def test_an_address_that_is_none_is_a_wrong_setting(run: Run, command: str) -> N
 
 
 async def test_that_a_database_is_away_is_told_long_before_the_time_of_a_task(settings: Settings) -> None:
-    away = replace(settings, database_url=Secret(f"postgresql://u@127.0.0.1:{free_port()}/d"))
+    url = Secret(f"postgresql://u@127.0.0.1:{free_port()}/d")
+    away = Commands(settings=replace(settings, database_url=url, request_timeout_ms=120_000))
     async with asyncio.timeout(30):
         with pytest.raises(StorageUnavailable):
-            async with connected(away, timeout_s=120.0, reach_timeout_s=0.2):
+            async with away.database_access().opened(reach_timeout_s=0.2):
                 raise AssertionError("there is no database")

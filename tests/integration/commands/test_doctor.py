@@ -19,11 +19,10 @@ from adapters.postgres.repositories.sessions import PostgresSessionRepository
 from adapters.postgres.statements import Statements
 from domain.scripts.script import Script
 from entrypoints.cli.diagnosis.database_checks import examine_database
+from entrypoints.cli.diagnosis.disk import host_facts
 from entrypoints.cli.diagnosis.finding import Finding, Level
 from entrypoints.cli.diagnosis.host_checks import HostChecks
-from entrypoints.composition.command_examination import command_database_examination
-from entrypoints.composition.command_host import CommandHostExamination
-from entrypoints.composition.commands import embedded_postgres
+from entrypoints.composition.commands import Commands, HostInspector
 from entrypoints.runtime_host.application import RuntimeHost
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from entrypoints.server.database_server import running
@@ -42,7 +41,7 @@ Change = Callable[..., None]
 
 
 async def examine(settings: Settings) -> Sequence[Finding]:
-    return await examine_database(command_database_examination(settings), settings)
+    return await examine_database(Commands(settings=settings))
 
 
 async def seen_of(settings: Settings, *given: Level) -> list[str]:
@@ -135,7 +134,7 @@ async def test_updates_that_are_not_hot(settings: Settings, change: Change, gate
 async def _statistics(settings: Settings) -> None:
     """Wait until the server has counted; a session that ends has told what it did."""
     until_s = time.monotonic() + 10
-    async with command_database_examination(settings) as database:
+    async with Commands(settings=settings).database_inspection() as database:
         while not any(table.updates >= 1100 for table in await database.tables()):
             assert time.monotonic() < until_s
 
@@ -209,7 +208,10 @@ class TestARoleWithoutRights:
             assert weak.database_url is not None
             told = run(*command, DATABASE_URL=weak.database_url.reveal())
             assert (told.returncode, told.stdout) == (1, "")
-            assert "permission denied for schema meta. `pglambda doctor` says what to grant." in told.stderr
+            assert (
+                "permission denied for schema meta. Run `pglambda doctor`: it shows which rights to grant."
+                in told.stderr
+            )
             assert "Traceback" not in told.stderr
         change(*found.remedy.partition(" (")[0].split("; "))
         (found,) = await self.of_rights(weak)
@@ -340,7 +342,7 @@ class TestTheWayToTheDatabase:
 def test_the_embedded_server_is_started_for_the_look_and_its_password_is_asked_for() -> None:
     with _short_folder() as folder:
         settings = load_settings({"DATA_DIR": str(folder)})
-        with running(embedded_postgres(settings)) as url:
+        with running(Commands(settings=settings).embedded_postgres()) as url:
             pgpass = folder / "wrong"
             pgpass.write_text("*:*:*:*:wrong\n")
             pgpass.chmod(0o600)
@@ -367,7 +369,7 @@ def _short_folder() -> Iterator[Path]:
 class TestRuntimeHosts:
     @staticmethod
     async def seen_of(settings: Settings) -> list[tuple[Level, str]]:
-        looks = HostChecks(CommandHostExamination(settings), settings)
+        looks = HostChecks(HostInspector(settings), settings)
         check = next(each for each in looks.checks if each.subject == "runtime hosts")
         return [(each.level, each.seen) for each in await check.findings()]
 
@@ -393,7 +395,7 @@ class TestRuntimeHosts:
 
     async def test_with_every_language_elsewhere_there_is_no_sandbox(self, settings: Settings) -> None:
         remote = replace(settings, python_runtime_url=("http://a",), nodejs_runtime_url=("http://b",))
-        assert await CommandHostExamination(remote).sandbox() is None
+        assert await HostInspector(remote).sandbox() is None
 
     async def test_without_runtime_hosts_there_is_nothing_to_say(self, settings: Settings) -> None:
         assert await self.seen_of(settings) == []
@@ -403,7 +405,7 @@ async def test_a_language_without_its_interpreter(settings: Settings, tmp_path: 
     node = tmp_path / "node"
     node.write_text("#!/bin/sh\necho v18.0.0\n")
     node.chmod(0o755)
-    facts = await CommandHostExamination(replace(settings, nodejs_path=node)).sandbox()
+    facts = await HostInspector(replace(settings, nodejs_path=node)).sandbox()
     assert facts is not None
     (nodejs,) = [each for each in facts.languages if each.language == "nodejs"]
     assert (nodejs.program, nodejs.version) == ("", "")
@@ -412,7 +414,6 @@ async def test_a_language_without_its_interpreter(settings: Settings, tmp_path: 
 
 async def test_to_look_at_a_host_makes_no_folder(settings: Settings, tmp_path: Path) -> None:
     absent = replace(settings, data_dir=tmp_path / "absent", python_runtime_url=("http://a",))
-    host = CommandHostExamination(absent)
-    assert (await host.host()).disk_free_bytes > 0
-    assert await host.sandbox() is not None
+    assert host_facts(absent).disk_free_bytes > 0
+    assert await HostInspector(absent).sandbox() is not None
     assert not (tmp_path / "absent").exists()

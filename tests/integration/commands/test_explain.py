@@ -12,7 +12,7 @@ import pytest
 from domain.identity import uuid7_at, uuid7_time
 from domain.timeline import ExplainedState, Explanation, Timeline
 from entrypoints.cli.explanation.explanation import explain
-from entrypoints.composition.command_explain import command_chronicler, keeping
+from entrypoints.composition.commands import Commands
 from entrypoints.composition.controller import create_controller
 from entrypoints.settings.settings import Settings
 from tests.foreign_ids import EXTREMES, random_v4, uuid_of
@@ -38,12 +38,13 @@ def write(database_url: str) -> Write:
 
 
 async def read(settings: Settings, identifier: UUID | str) -> Timeline:
-    async with command_chronicler(settings) as chronicler:
-        return await chronicler.read(UUID(str(identifier)))
+    commands = Commands(settings=settings)
+    async with commands.database_access().opened():
+        return await commands.timeline().read(UUID(str(identifier)))
 
 
 async def story(settings: Settings, identifier: UUID | str) -> Explanation:
-    return explain(await read(settings, identifier), keeping(settings))
+    return explain(await read(settings, identifier), Commands(settings=settings).retention_times())
 
 
 def told(found: Explanation, topic: str) -> list[str]:
@@ -108,7 +109,7 @@ async def test_executions_that_are_open(settings: Settings, write: Write) -> Non
     running, overdue = uuid7_at(now, 1), uuid7_at(now, 2)
     for execution_id, deadline_at in ((running, now + timedelta(hours=1)), (overdue, now)):
         write(
-            "INSERT INTO meta.open_executions VALUES (%(request_id)s, %(id)s, 'anonymous', 0, %(until)s)",
+            "INSERT INTO meta.open_executions VALUES (%(session_id)s, %(id)s, 'anonymous', 0, %(until)s)",
             session_id=session_id,
             id=execution_id,
             until=deadline_at,
@@ -131,10 +132,11 @@ async def test_an_id_that_was_never_here(settings: Settings, run: Run) -> None:
 async def test_any_id_has_a_story(settings: Settings) -> None:
     absent = {ExplainedState.NEVER_HERE, ExplainedState.REMOVED_OR_NEVER_HERE}
     sevens = [uuid_of(7, each.int >> 80) for each in random_v4(100)]
-    async with command_chronicler(settings) as chronicler:
+    commands = Commands(settings=settings)
+    async with commands.database_access().opened():
         for identifier in [*EXTREMES, *random_v4(100), *sevens]:
-            found = await chronicler.read(identifier)
-            assert explain(found, keeping(settings)).verdict in absent
+            found = await commands.timeline().read(identifier)
+            assert explain(found, commands.retention_times()).verdict in absent
 
 
 async def test_the_command_has_a_story_of_any_id(run: Run) -> None:

@@ -60,7 +60,7 @@ async def test_the_self_test_makes_every_attack_it_is_given(runtimes_dir):
     attacks = [attack for attack in ATTACKS if attack.category == "disk"]
     test = SelfTest(SandboxOptions(runtimes_dir, spares=1), attacks)
     trials = [trial async for trial in test.trials()]
-    assert test.attacks_count == len(trials) == len(attacks)
+    assert len(trials) == len(attacks)
     assert [(str(trial.attack), trial.evidence) for trial in trials if trial.verdict is not AttackResult.HELD] == []
 
 

@@ -5,11 +5,10 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from entrypoints.cli.diagnosis.facts import (
+from domain.inspection import (
     AccessFacts,
     ClockFacts,
     ConnectionFacts,
-    HostFacts,
     IndexFacts,
     LanguageFacts,
     LayerFacts,
@@ -19,9 +18,9 @@ from entrypoints.cli.diagnosis.facts import (
     SchemaFacts,
     ServerFacts,
     StandbyFacts,
-    StoredFacts,
     TableFacts,
 )
+from entrypoints.cli.diagnosis.disk import HostFacts
 from entrypoints.cli.diagnosis.finding import Finding, Level
 from entrypoints.settings.loading import load_settings
 from entrypoints.settings.settings import Settings
@@ -120,11 +119,11 @@ class ManualDatabase:
     async def replication(self):
         return self._fact("replication", REPLICATION)
 
-    async def access(self, counted_max):
+    async def access(self, count_max):
         return self._fact("access", AccessFacts(0, has_api_keys=True))
 
-    async def stored(self):
-        return self._fact("stored", StoredFacts(GIB))
+    async def stored_bytes(self):
+        return self._fact("stored_bytes", GIB)
 
     def _fact(self, name, default):
         self.asked.append(name)
@@ -145,9 +144,6 @@ class ManualHost:
 
     async def runtime_hosts(self):
         return self._fact("runtime_hosts", [])
-
-    async def host(self):
-        return self._fact("host", HOST)
 
     def _fact(self, name, default):
         fact = self.facts.get(name, default)

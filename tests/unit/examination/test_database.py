@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from domain.inspection import DatabaseUnreachable, IndexFacts, MissingRight, Obstacle, StandbyFacts
 from entrypoints.cli.diagnosis.clocks import judge_clock
-from entrypoints.cli.diagnosis.facts import DatabaseUnreached, IndexFacts, MissingRight, StandbyFacts
 from entrypoints.cli.diagnosis.finding import Level
 from entrypoints.cli.diagnosis.reach import judge_connection, judge_unreached
 from entrypoints.cli.diagnosis.rights import judge_rights
@@ -50,7 +50,7 @@ class TestTheWay:
         ],
     )
     def test_each_obstacle_has_a_remedy_of_its_own(self, obstacle, remedy):
-        finding = judge_unreached(DatabaseUnreached(obstacle, "it said no"))
+        finding = judge_unreached(DatabaseUnreachable(Obstacle(obstacle), "it said no"))
         assert finding.level is Level.PROBLEM
         assert finding.seen == f"no connection ({obstacle}): it said no"
         assert re.search(remedy, finding.remedy)

@@ -2,9 +2,9 @@
 
 import pytest
 
+from domain.inspection import AccessFacts, LanguageFacts, LayerFacts
 from entrypoints.cli.diagnosis.access import judge_access, judge_entrance
 from entrypoints.cli.diagnosis.disk import judge_host, judge_stored
-from entrypoints.cli.diagnosis.facts import AccessFacts, LanguageFacts, LayerFacts, StoredFacts
 from entrypoints.cli.diagnosis.finding import Level
 from entrypoints.cli.diagnosis.scripts import judge_runtime_hosts, judge_sandbox
 from entrypoints.settings.loading import load_settings
@@ -108,4 +108,4 @@ class TestRoom:
         ("size", "budget", "level"), [(GIB, "", Level.NOTE), (GIB, "2", Level.OK), (GIB, "1.1", Level.WARNING)]
     )
     def test_a_budget_that_is_nearly_used_up_is_a_warning(self, size, budget, level):
-        assert levels(judge_stored(StoredFacts(size), settings_of(STORAGE_MAX_GB=budget))) == {level}
+        assert levels(judge_stored(size, settings_of(STORAGE_MAX_GB=budget))) == {level}

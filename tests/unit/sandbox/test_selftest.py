@@ -5,7 +5,7 @@ from attrs import evolve
 
 from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.selftest.corpus import load_attacks, read_attack
-from adapters.sandbox.selftest.results import AttackResult, Judge, Trial
+from adapters.sandbox.selftest.results import AttackResult, Judge
 from domain.json_text import JsonText
 from domain.scripts.language import Language
 from domain.scripts.report import Failure, FailureCode, ScriptReport
@@ -121,9 +121,3 @@ def test_what_stopped_an_attack_is_told(judge, reports, evidence):
 def test_the_scripts_own_error_is_told_where_it_may_end_an_attack(judge):
     attack = evolve(ATTACK, ends=frozenset({FailureCode.SCRIPT_ERROR}))
     assert judge.judge(attack, [failed(FailureCode.SCRIPT_ERROR)], None) == (AttackResult.HELD, "why")
-
-
-def test_a_trial_tells_of_its_attack():
-    trial = Trial(ATTACK, AttackResult.HELD, "evidence", 1.0)
-    told = (trial.language, trial.category, trial.name, trial.tries, trial.succeeds)
-    assert told == ("python", "category", "name", "a", "b")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from entrypoints.composition.commands import document
+from entrypoints.composition.commands import Commands
 from entrypoints.composition.controller import create_controller
 from entrypoints.http.route import Route
 from entrypoints.settings.loading import load_settings
@@ -16,7 +16,7 @@ NOWHERE = {"DATABASE_URL": "postgresql:///", "DATA_DIR": "/nonexistent"}
 
 @pytest.fixture(scope="session")
 def text() -> str:
-    return document(load_settings(NOWHERE))
+    return Commands(settings=load_settings(NOWHERE)).document()
 
 
 @pytest.fixture

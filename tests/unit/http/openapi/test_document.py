@@ -10,7 +10,7 @@ from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from entrypoints.cli.main import cli
-from entrypoints.composition.commands import document
+from entrypoints.composition.commands import Commands
 from entrypoints.http.contracts.contract import ApiExample, Contract, Tag
 from entrypoints.http.contracts.error_samples import samples_of
 from entrypoints.http.contracts.parameters import LIMIT
@@ -183,7 +183,7 @@ def test_the_protocol_of_runtime_hosts_is_not_in_it(whole):
 
 def test_settings_are_told_as_bounds():
     set_lower = load_settings(NOWHERE | {"SCRIPT_TIMEOUT_MAX_MS": "7000", "MAX_SCRIPT_SIZE": "1234"})
-    schemas = json.loads(document(set_lower))["components"]["schemas"]
+    schemas = json.loads(Commands(settings=set_lower).document())["components"]["schemas"]
     assert schemas["LimitsBody"]["properties"]["timeout_ms"]["maximum"] == 7000
     assert "At most 1234 bytes" in schemas["InitializeBody"]["properties"]["script_content"]["description"]
     assert "maximum" not in schemas["LimitsResponse"]["properties"]["timeout_ms"]

@@ -1,0 +1,54 @@
+"""A gateway that is opened for one task, such as a command, after its schema was checked."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from attrs import define
+
+from adapters.postgres.clock.disciplined import DisciplinedClock
+from adapters.postgres.connections.errors import missing_right
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.migrations.schema import SchemaCheck
+from adapters.postgres.statement import Statement
+
+_REACH_TIMEOUT_S = 10.0
+"""After this time the database counts as unreachable, however long the task itself may take."""
+
+
+@define(eq=False)
+class CheckedGateway:
+    """Opens a gateway, checks that the database has this release's schema, and measures its clock."""
+
+    _gateway: Gateway
+    _schema: SchemaCheck
+    _clock: DisciplinedClock
+    _probe: Statement
+    """The statement that shows whether the database answers."""
+
+    @asynccontextmanager
+    async def opened(self, clock_samples: int = 1, reach_timeout_s: float = _REACH_TIMEOUT_S) -> AsyncIterator[None]:
+        """Open the gateway, and close it at the end; more `clock_samples` make the clock more precise.
+
+        Raises StorageUnavailable if the database is not reachable within `reach_timeout_s`. Raises RuntimeError with
+        the remedy if migrations are pending, or if the role lacks a right, also for statements of the body.
+        """
+        await self._gateway.open()
+        try:
+            await self._gateway.fetch(self._probe, {}, timeout_s=reach_timeout_s)
+            await self._require_schema()
+            for _ in range(clock_samples):
+                await self._clock.measure()
+            yield
+        except Exception as error:
+            if (refusal := missing_right(error)) is None:
+                raise
+            raise RuntimeError(
+                f"PostgreSQL refused a statement: {refusal}. Run `pglambda doctor`: it shows which rights to grant."
+            ) from error
+        finally:
+            await self._gateway.close()
+
+    async def _require_schema(self) -> None:
+        pending = await self._schema.pending()
+        if pending:
+            raise RuntimeError(f"The schema lacks {', '.join(pending)}. Run `pglambda migrate up` first.")

@@ -1,0 +1,90 @@
+"""Facts about this host's sandbox for an operator."""
+
+import asyncio
+import contextlib
+import pwd
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve
+
+from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.runner import SandboxScriptRunner
+from adapters.sandbox.runtimes.interpreters import InterpreterMissing, find_interpreter
+from domain.inspection import LanguageFacts, LayerFacts, SandboxFacts
+from domain.scripts.language import Language
+
+_CLOSE_S = 2.0
+_REQUIRED = {
+    "namespaces": "namespaces of its own",
+    "seccomp": "the system call filter (seccomp)",
+    "rlimits": "resource limits",
+    "tmpfs_limits": "a private file system with limits",
+}
+_OPTIONAL = {
+    "cgroup": "a control group (memory and processes of all workers together)",
+    "free_processor": "a processor kept free of scripts that compute for long",
+}
+
+
+async def inspect_sandbox(options: SandboxOptions) -> SandboxFacts:
+    """Start a sandbox with these options, read its health, and stop it."""
+    with _with_folder(options) as usable:
+        sandbox = SandboxScriptRunner(usable)
+        try:
+            await sandbox.open()
+            health: Mapping[str, Any] = await sandbox.health()
+        finally:
+            await sandbox.close(_CLOSE_S)
+        return await asyncio.to_thread(_sandbox_facts, health, usable)
+
+
+@contextlib.contextmanager
+def _with_folder(options: SandboxOptions) -> Iterator[SandboxOptions]:
+    """Yield options whose folder's parent exists: an inspection does not create the service's own folder."""
+    if options.runtimes_dir.parent.exists():
+        yield options
+        return
+    with tempfile.TemporaryDirectory(prefix="pglambda-doctor-") as folder:
+        Path(folder).chmod(0o755)  # workers of another user pass through, and it holds no secret
+        yield evolve(options, runtimes_dir=Path(folder) / options.runtimes_dir.name)
+
+
+def _sandbox_facts(health: Mapping[str, Any], options: SandboxOptions) -> SandboxFacts:
+    layers, uid = health["layers"], health["layers"]["uid"]
+    return SandboxFacts(
+        languages=[_language_facts(name, state, options.node_path) for name, state in health["languages"].items()],
+        layers=[
+            *(LayerFacts(text, layers[name], is_required=True) for name, text in _REQUIRED.items()),
+            *(
+                LayerFacts(text, layers[name], is_required=False, reason=layers["not_used"].get(name, ""))
+                for name, text in _OPTIONAL.items()
+            ),
+        ],
+        uid=uid if isinstance(uid, int) else None,
+        account=_account_of(uid) if isinstance(uid, int) else "",
+    )
+
+
+def _account_of(uid: int) -> str:
+    with contextlib.suppress(KeyError):
+        return pwd.getpwuid(uid).pw_name
+    return ""
+
+
+def _language_facts(name: str, state: Mapping[str, Any], node_path: Path | None) -> LanguageFacts:
+    return LanguageFacts(
+        language=name,
+        version=state.get("version", ""),
+        program=_program(Language(name), node_path),
+        failure=None if state["status"] == "ok" else state.get("reason", ""),
+    )
+
+
+def _program(language: Language, node_path: Path | None) -> str:
+    try:
+        return str(find_interpreter(language, node_path).binds[0].source)
+    except InterpreterMissing:
+        return ""

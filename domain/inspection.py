@@ -1,0 +1,197 @@
+"""Facts about an installation, as an inspection finds them; sizes are in bytes."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+
+from attrs import frozen
+
+
+class Obstacle(StrEnum):
+    """Why a database cannot be reached."""
+
+    ADDRESS = "address"
+    NAME = "name"
+    NETWORK = "network"
+    SILENCE = "silence"
+    TLS = "tls"
+    LOGIN = "login"
+    DATABASE = "database"
+    FULL = "full"
+    OPTIONS = "options"
+    STARTING = "starting"
+    REFUSED = "refused"
+
+
+class DatabaseUnreachable(Exception):
+    """There is no connection to the database; the text is what the network or the server said."""
+
+    def __init__(self, obstacle: Obstacle, text: str) -> None:
+        super().__init__(text)
+        self.obstacle = obstacle
+
+
+class InspectionFailed(Exception):
+    """An inspection gave no facts; the text says why."""
+
+
+@frozen
+class ConnectionFacts:
+    """Where a connection leads, whether it is encrypted, and whether a pooler is between."""
+
+    host: str
+    is_encrypted: bool
+    is_pooled: bool
+    keeps_prepared: bool
+    """Whether the pooler keeps prepared statements for its clients, as far as the connection shows."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the connection stays on this machine."""
+        return self.host.startswith(("/", "@", "127.")) or self.host in {"localhost", "::1"}
+
+
+@frozen
+class ServerFacts:
+    """The server's settings and state for this role; a limit below 0 means no limit, and 0 ms no time limit."""
+
+    version: str
+    version_number: int
+    encoding: str
+    role: str
+    database: str
+    process_id: int
+    connections_max: int
+    role_connections_max: int
+    database_connections_max: int
+    connections: int
+    lock_timeout_ms: int
+    statement_timeout_ms: int
+    is_standby: bool
+    is_read_only: bool
+    has_fsync: bool
+    has_full_page_writes: bool
+    synchronous_commit: str
+    waits_for_standbys: bool
+    has_autovacuum: bool
+    transactions_unfrozen: int
+    size_bytes: int
+
+
+@frozen
+class MissingRight:
+    """A right that the role lacks, the object to grant it on, and the table that lacks it (empty for other objects)."""
+
+    right: str
+    on: str
+    table: str
+
+
+@frozen
+class SchemaFacts:
+    """Names of migrations: pending, applied with another text, and applied but unknown to this release."""
+
+    pending: Sequence[str]
+    differing: Sequence[str]
+    unknown: Sequence[str]
+    applied: int
+    other_owner: str | None = None
+    """The role that owns the schema, if this role lacks the rights of that role."""
+
+
+@frozen
+class IndexFacts:
+    """Whether each index of the schema is valid, by name, and the names of the indexes that the schema should have."""
+
+    valid: Mapping[str, bool]
+    expected: Sequence[str]
+
+
+@frozen
+class TableFacts:
+    """The server's statistics of one table since their last reset."""
+
+    name: str
+    live_rows: int
+    dead_rows: int
+    updates: int
+    hot_updates: int
+    last_vacuum_at: datetime | None
+    options: str
+
+
+@frozen
+class ClockFacts:
+    """The database's time, how far it is ahead of this host's clock, and the bound of the error."""
+
+    now: datetime
+    offset_ms: float
+    error_bound_ms: float
+    round_trip_ms: float
+
+
+@frozen
+class StandbyFacts:
+    """A standby and its mode; the mode is None if this role may not see it."""
+
+    name: str
+    mode: str | None
+
+
+@frozen
+class ReplicationFacts:
+    """The standbys, and the names of replication slots without a reader."""
+
+    standbys: Sequence[StandbyFacts]
+    idle_slots: Sequence[str]
+
+
+@frozen
+class AccessFacts:
+    """The number of sessions of `anonymous` (counted up to a bound), and whether any API key exists."""
+
+    anonymous_sessions: int
+    has_api_keys: bool
+
+
+@frozen
+class LayerFacts:
+    """A layer of the sandbox: whether it is active, whether scripts need it, and why it is inactive."""
+
+    name: str
+    is_active: bool
+    is_required: bool
+    reason: str = ""
+
+
+@frozen
+class LanguageFacts:
+    """A language of this host: its version, the path of its interpreter, and why it cannot run."""
+
+    language: str
+    version: str
+    program: str
+    failure: str | None
+
+
+@frozen
+class SandboxFacts:
+    """The sandbox of this host."""
+
+    languages: Sequence[LanguageFacts]
+    layers: Sequence[LayerFacts] = ()
+    uid: int | None = None
+    """The user id of the workers; None if they have the service's own."""
+    account: str = ""
+    """The name of this host's account with that user id; empty if there is none."""
+
+
+@frozen
+class RuntimeHostFacts:
+    """A runtime host: its health, the languages that it serves, and its release."""
+
+    url: str
+    status: str
+    languages: Sequence[str]
+    reason: str = ""
+    version: str = ""
