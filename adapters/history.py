@@ -20,7 +20,7 @@ def history_of(finished: FinishedExecution, execution_count: int | None = None, 
     """
     report = finished.report
     return Execution(
-        finished.execution.key,
+        finished.execution.ref,
         finished.execution.execution_id,
         report.outcome,
         execution_count,

@@ -93,12 +93,12 @@ class KeptCall(Generic[Answer]):
         """Whether the key is free again."""
         return now >= self.expires_at
 
-    def replay(self, key: IdempotencyKey, now: datetime) -> Answer:
+    def replay(self, idempotency_key: IdempotencyKey, now: datetime) -> Answer:
         """Return the answer to a call that repeats this one.
 
         Raises IdempotencyConflict for another payload, KeyInFlight until the deadline, KeyInterrupted from then on.
         """
-        if key.payload_hash != self.payload_hash:
+        if idempotency_key.payload_hash != self.payload_hash:
             raise IdempotencyConflict
         if self.answer is not None:
             return self.answer

@@ -38,35 +38,35 @@ class MemoryExecutionRepository(ExecutionRepository):
 
     @override
     async def begin(self, request: ExecutionRequest) -> Admission:
-        session = self._store.session(request.key).admit(request.started_at)
+        session = self._store.session(request.ref).admit(request.started_at)
         self._store.put(session)
         allowed = timedelta(milliseconds=session.limits.timeout_ms) + request.allowance
-        execution = OpenExecution(request.key, request.execution_id, request.started_at + allowed)
+        execution = OpenExecution(request.ref, request.execution_id, request.started_at + allowed)
         if request.execution_id not in self._store.history:
             self._store.open_executions.setdefault(request.execution_id, execution)
         return Admission(execution, session)
 
     @override
-    async def withdraw(self, execution_id: UUID, key: SessionRef) -> None:
+    async def withdraw(self, execution_id: UUID, ref: SessionRef) -> None:
         self._store.require_available()
-        if self._is_open(execution_id, key):
+        if self._is_open(execution_id, ref):
             del self._store.open_executions[execution_id]
 
     @override
     async def finish(self, finished: FinishedExecution) -> int:
         self._store.require_available()
         execution = finished.execution
-        if not self._is_open(execution.execution_id, execution.key):
+        if not self._is_open(execution.execution_id, execution.ref):
             return self._stored_count(execution)
         del self._store.open_executions[execution.execution_id]
         return self._count(finished)
 
     @override
     async def page(
-        self, key: SessionRef, after: UUID | None, size: int, wanted: ExecutionFilter = EVERY_EXECUTION
+        self, ref: SessionRef, after: UUID | None, size: int, wanted: ExecutionFilter = EVERY_EXECUTION
     ) -> Page[Execution]:
         self._store.require_available()
-        known = (row for row in self._known() if row.key == key)
+        known = (row for row in self._known() if row.ref == ref)
         rows = newest_first(((row.execution_id, row) for row in known if _is_since(row, wanted)), after)
         if wanted.outcome is None:
             return page_of(rows, size)
@@ -78,22 +78,22 @@ class MemoryExecutionRepository(ExecutionRepository):
     async def get(self, owner: Owner, execution_id: UUID) -> Execution:
         self._store.require_available()
         for row in self._known():
-            if row.execution_id == execution_id and owner in (row.key.owner, EVERY_OWNER):
-                return evolve(row, key=SessionRef(owner, row.key.session_id))
+            if row.execution_id == execution_id and owner in (row.ref.owner, EVERY_OWNER):
+                return evolve(row, ref=SessionRef(owner, row.ref.session_id))
         raise ExecutionNotFound
 
-    def _is_open(self, execution_id: UUID, key: SessionRef) -> bool:
+    def _is_open(self, execution_id: UUID, ref: SessionRef) -> bool:
         execution = self._store.open_executions.get(execution_id)
-        return execution is not None and execution.key == key
+        return execution is not None and execution.ref == ref
 
     def _stored_count(self, execution: OpenExecution) -> int:
         row = self._store.history.get(execution.execution_id)
-        if row is None or row.key != execution.key or row.execution_count is None:
+        if row is None or row.ref != execution.ref or row.execution_count is None:
             raise ExecutionLost
         return row.execution_count
 
     def _count(self, finished: FinishedExecution) -> int:
-        session = self._store.session(finished.execution.key)
+        session = self._store.session(finished.execution.ref)
         count = session.execution_count + 1
         ended_at = max(session.last_executed_at or finished.finished_at, finished.finished_at)
         self._store.put(evolve(session, execution_count=count, last_executed_at=ended_at))
@@ -106,7 +106,7 @@ class MemoryExecutionRepository(ExecutionRepository):
         yield from self._store.history.values()
         for execution in self._store.open_executions.values():
             if execution.deadline_at <= now:
-                yield Execution(execution.key, execution.execution_id, Outcome.UNKNOWN)
+                yield Execution(execution.ref, execution.execution_id, Outcome.UNKNOWN)
 
 
 def _is_since(row: Execution, wanted: ExecutionFilter) -> bool:

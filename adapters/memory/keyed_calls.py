@@ -33,30 +33,32 @@ class MemoryKeyedCallRepository(KeyedExecutionRepository, KeyedSessionRepository
     _executions: ExecutionRepository
 
     @override
-    async def begin(self, request: ExecutionRequest, key: IdempotencyKey) -> Admission | Executed:
+    async def begin(self, request: ExecutionRequest, idempotency_key: IdempotencyKey) -> Admission | Executed:
         self._store.require_available()
-        name = (request.key.owner, request.key.session_id, key.value)
+        name = (request.ref.owner, request.ref.session_id, idempotency_key.value)
         kept = self._kept(name, request.started_at)
         if kept is not None and (kept.winner != request.execution_id or kept.answer is not None):
-            executed: Executed = kept.replay(key, request.started_at)
+            executed: Executed = kept.replay(idempotency_key, request.started_at)
             return evolve(executed, replayed=True)
         admission = await self._executions.begin(request)
         if kept is None:
             deadline_at, expires_at = admission.execution.deadline_at, request.started_at + KEPT_FOR
-            self._store.keys[name] = KeptCall(key.payload_hash, request.execution_id, deadline_at, expires_at)
+            self._store.keys[name] = KeptCall(
+                idempotency_key.payload_hash, request.execution_id, deadline_at, expires_at
+            )
         return admission
 
     @override
-    async def withdraw(self, execution_id: UUID, key: SessionRef, name: str) -> None:
-        await self._executions.withdraw(execution_id, key)
-        kept = self._won(execution_id, key, name)
+    async def withdraw(self, execution_id: UUID, ref: SessionRef, name: str) -> None:
+        await self._executions.withdraw(execution_id, ref)
+        kept = self._won(execution_id, ref, name)
         if kept is not None and kept.answer is None:
-            del self._store.keys[key.owner, key.session_id, name]
+            del self._store.keys[ref.owner, ref.session_id, name]
 
     @override
     async def finish(self, finished: FinishedExecution, name: str) -> int:
         count = await self._executions.finish(finished)
-        key, execution_id = finished.execution.key, finished.execution.execution_id
+        key, execution_id = finished.execution.ref, finished.execution.execution_id
         kept = self._won(execution_id, key, name)
         if kept is not None and kept.answer is None:
             title = self._store.session(key).language_title
@@ -65,29 +67,33 @@ class MemoryKeyedCallRepository(KeyedExecutionRepository, KeyedSessionRepository
         return count
 
     @override
-    async def initialize(self, made: Initialized, session: Session, script: Script, key: IdempotencyKey) -> Initialized:
-        told = await self.initialized(session.key.owner, key, session.created_at)
+    async def initialize(
+        self, made: Initialized, session: Session, script: Script, idempotency_key: IdempotencyKey
+    ) -> Initialized:
+        told = await self.initialized(session.ref.owner, idempotency_key, session.created_at)
         if told is not None:
             return told
         await self._sessions.add(session, script)
         now = session.created_at
-        name = (session.key.owner, NO_SESSION, key.value)
-        self._store.keys[name] = KeptCall(key.payload_hash, session.key.session_id, now, now + KEPT_FOR, made)
+        name = (session.ref.owner, NO_SESSION, idempotency_key.value)
+        self._store.keys[name] = KeptCall(
+            idempotency_key.payload_hash, session.ref.session_id, now, now + KEPT_FOR, made
+        )
         return made
 
     @override
-    async def initialized(self, owner: Owner, key: IdempotencyKey, now: datetime) -> Initialized | None:
+    async def initialized(self, owner: Owner, idempotency_key: IdempotencyKey, now: datetime) -> Initialized | None:
         self._store.require_available()
-        kept = self._kept((owner, NO_SESSION, key.value), now)
+        kept = self._kept((owner, NO_SESSION, idempotency_key.value), now)
         if kept is None:
             return None
-        made: Initialized = kept.replay(key, now)
+        made: Initialized = kept.replay(idempotency_key, now)
         return evolve(made, replayed=True)
 
     def _kept(self, name: KeyName, now: datetime) -> KeptCall[Any] | None:
         kept = self._store.keys.get(name)
         return None if kept is None or kept.is_over(now) else kept
 
-    def _won(self, execution_id: UUID, key: SessionRef, name: str) -> KeptCall[Any] | None:
-        kept = self._store.keys.get((key.owner, key.session_id, name))
+    def _won(self, execution_id: UUID, ref: SessionRef, name: str) -> KeptCall[Any] | None:
+        kept = self._store.keys.get((ref.owner, ref.session_id, name))
         return kept if kept is not None and kept.winner == execution_id else None

@@ -58,16 +58,16 @@ class MemoryUsageReader(UsageReader):
     @override
     async def open_executions(self, owners: Sequence[Owner], now: datetime) -> Sequence[int]:
         self._store.require_available()
-        count = Counter(each.key.owner for each in self._store.open_executions.values() if each.deadline_at > now)
+        count = Counter(each.ref.owner for each in self._store.open_executions.values() if each.deadline_at > now)
         return [count[owner] for owner in owners]
 
     def _usage(self, owner: Owner, now: datetime) -> OwnerUsage:
         own = sorted(
-            (session for session in self._store.sessions.values() if session.key.owner == owner),
-            key=lambda session: session.key.session_id,
+            (session for session in self._store.sessions.values() if session.ref.owner == owner),
+            key=lambda session: session.ref.session_id,
             reverse=True,
         )[: self.examined_max]
-        scripts = [self._store.scripts.get(session.key.session_id) for session in own]
+        scripts = [self._store.scripts.get(session.ref.session_id) for session in own]
         return OwnerUsage(
             sum(session.status(now) is Status.ACTIVE for session in own),
             sum(len(session.context) + len(session.metadata) for session in own)

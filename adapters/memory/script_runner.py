@@ -108,7 +108,7 @@ class MemoryScriptRunner(ScriptRunner):
 
     def warm_up(self, run: ScriptRun) -> bool:
         """Bind a worker to the session; return whether there was none yet."""
-        session_id = run.key.session_id
+        session_id = run.ref.session_id
         cold = session_id not in self._warm
         if run.limits.isolation is Isolation.SESSION:
             self._warm.add(session_id)
@@ -205,5 +205,5 @@ def _event(run: ScriptRun) -> dict[str, object]:
     return {
         "params": json.loads(run.params),
         "context": json.loads(run.context),
-        "request_id": str(run.key.session_id),
+        "request_id": str(run.ref.session_id),
     }

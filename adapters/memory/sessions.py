@@ -24,22 +24,22 @@ class MemorySessionRepository(SessionRepository):
     @override
     async def add(self, session: Session, script: Script) -> None:
         self._store.require_available()
-        if session.key.session_id not in self._store.sessions:
+        if session.ref.session_id not in self._store.sessions:
             self._store.put(session)
-            self._store.scripts[session.key.session_id] = script
+            self._store.scripts[session.ref.session_id] = script
 
     @override
-    async def get(self, key: SessionRef) -> Session:
-        return self._store.session(self._owned(key))
+    async def get(self, ref: SessionRef) -> Session:
+        return self._store.session(self._owned(ref))
 
     @override
-    async def script(self, key: SessionRef) -> Script | None:
-        self._store.session(self._owned(key))
-        return self._store.scripts.get(key.session_id)
+    async def script(self, ref: SessionRef) -> Script | None:
+        self._store.session(self._owned(ref))
+        return self._store.scripts.get(ref.session_id)
 
     @override
-    async def update(self, key: SessionRef, change: Callable[[Session], Session]) -> Session:
-        stored = self._store.session(self._owned(key))
+    async def update(self, ref: SessionRef, change: Callable[[Session], Session]) -> Session:
+        stored = self._store.session(self._owned(ref))
         changed = change(stored)
         if changed is stored:
             return stored
@@ -51,13 +51,13 @@ class MemorySessionRepository(SessionRepository):
         )
         self._store.put(written)
         if written.script_hash is None:
-            self._store.scripts.pop(key.session_id, None)
+            self._store.scripts.pop(ref.session_id, None)
         return written
 
     @override
     async def page(self, owner: Owner, wanted: SessionFilter, after: UUID | None, size: int) -> Page[Session]:
         self._store.require_available()
-        own = ((s.key.session_id, s) for s in self._store.sessions.values() if owner in (s.key.owner, EVERY_OWNER))
+        own = ((s.ref.session_id, s) for s in self._store.sessions.values() if owner in (s.ref.owner, EVERY_OWNER))
         rows = newest_first(own, after)
         if wanted.status is None and wanted.language is None:
             return page_of(rows, size)
@@ -65,10 +65,10 @@ class MemorySessionRepository(SessionRepository):
         beyond = examined[-1][0] if len(rows) > len(examined) else None
         return page_of([row for row in examined if _is_wanted(row[1], wanted)], size, beyond)
 
-    def _owned(self, key: SessionRef) -> SessionRef:
+    def _owned(self, ref: SessionRef) -> SessionRef:
         """Return the key with the session's own owner where every one is meant."""
-        session = self._store.sessions.get(key.session_id)
-        return key if session is None or key.owner != EVERY_OWNER else session.key
+        session = self._store.sessions.get(ref.session_id)
+        return ref if session is None or ref.owner != EVERY_OWNER else session.ref
 
 
 def _is_wanted(session: Session, wanted: SessionFilter) -> bool:

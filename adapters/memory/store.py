@@ -33,17 +33,17 @@ class MemoryStore:
         if self.failure is not None:
             raise self.failure
 
-    def session(self, key: SessionRef) -> Session:
+    def session(self, ref: SessionRef) -> Session:
         """Return the session; raises SessionNotFound, also when it is another owner's."""
         self.require_available()
-        session = self.sessions.get(key.session_id)
-        if session is None or session.key != key:
+        session = self.sessions.get(ref.session_id)
+        if session is None or session.ref != ref:
             raise SessionNotFound
         return session
 
     def put(self, session: Session) -> None:
         """Replace or add a session."""
-        self.sessions[session.key.session_id] = session
+        self.sessions[session.ref.session_id] = session
 
 
 def newest_first(rows: Iterable[tuple[UUID, Item]], after: UUID | None) -> list[tuple[UUID, Item]]:

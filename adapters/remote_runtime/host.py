@@ -159,12 +159,12 @@ class RemoteHost:
 def _execute_body(run: ScriptRun, script: Script | None, time_left_s: float) -> bytes:
     return msgspec.json.encode(
         ExecuteRequest(
-            request_id=run.key.session_id,
+            request_id=run.ref.session_id,
             params=Raw(run.params.encode()),
             context=Raw(run.context.encode()),
             script_content=None if script is None else script.source,
             execution_id=run.execution_id,
-            owner=run.key.owner,
+            owner=run.ref.owner,
             language=run.language,
             isolation=run.limits.isolation,
             limits=LimitFields(run.limits.timeout_ms, run.limits.memory_mb),

@@ -79,13 +79,13 @@ class HttpScriptRunner(ScriptRunner):
 
     @override
     async def acquire(self, run: ScriptRun) -> Worker:
-        hosts = self._ranked(run.language, run.key.session_id.bytes)
+        hosts = self._ranked(run.language, run.ref.session_id.bytes)
         turns, asked_at = self._turns[run.language], time.monotonic()
-        await self._take_turn(turns, run.key.owner)
+        await self._take_turn(turns, run.ref.owner)
         try:
             script = None if hosts[0].has_script(run.script_hash) else await run.source()
         except BaseException:
-            turns.release(run.key.owner)
+            turns.release(run.ref.owner)
             raise
         return RemoteWorker(run, hosts, script, turns, self._options, (time.monotonic() - asked_at) * 1000)
 
@@ -159,7 +159,7 @@ class RemoteWorker(Worker):
     async def release(self) -> None:
         if not self._released:
             self._released = True
-            self._turns.release(self._run.key.owner)
+            self._turns.release(self._run.ref.owner)
 
     async def _run_on(self, host: RemoteHost, ends_at: float) -> ScriptReport:
         for _ in range(_SENDS_MAX):

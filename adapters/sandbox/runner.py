@@ -175,10 +175,10 @@ class SandboxScriptRunner(ScriptRunner):
         useful_until = time.monotonic() + run.session_left.total_seconds()
         runtime = self._runtime(run.language)
         request = SlotRequest(
-            run.key.session_id.int,
+            run.ref.session_id.int,
             SlotKind(run.language, run.limits.memory_mb),
             keeps=run.limits.isolation is Isolation.SESSION,
-            owner=run.key.owner,
+            owner=run.ref.owner,
         )
         place = await self._places.acquire(request)
         place.useful_until = useful_until
@@ -190,7 +190,7 @@ class SandboxScriptRunner(ScriptRunner):
             raise
         task = ScriptTask(
             script=script,
-            session_id=run.key.session_id,
+            session_id=run.ref.session_id,
             params=run.params,
             context=run.context,
             limits=run.limits,

@@ -38,7 +38,7 @@ class BatchService:
 
     _executions: ExecutionService
 
-    async def run(self, key: SessionRef, batch: Batch, tell: Tell, leaving: Callable[[], bool]) -> None:
+    async def run(self, ref: SessionRef, batch: Batch, tell: Tell, leaving: Callable[[], bool]) -> None:
         """Execute the items in order, at most `batch.parallel` at once, and await `tell` with each as it ends.
 
         No further item is begun before `tell` has returned. Whatever an item raises is told, and the others go on.
@@ -49,7 +49,7 @@ class BatchService:
 
         async def work() -> None:
             for index, params in todo:
-                await tell(await self._ended(key, index, params, leaving))
+                await tell(await self._ended(ref, index, params, leaving))
 
         workers = [asyncio.create_task(work()) for _ in range(min(batch.parallel, len(batch.items)))]
         try:
@@ -59,10 +59,10 @@ class BatchService:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
 
-    async def _ended(self, key: SessionRef, index: int, params: JsonText, leaving: Callable[[], bool]) -> ItemEnded:
+    async def _ended(self, ref: SessionRef, index: int, params: JsonText, leaving: Callable[[], bool]) -> ItemEnded:
         if leaving():
             return ItemEnded(index, error=ShuttingDown())
         try:
-            return ItemEnded(index, await self._executions.execute(key, params))
+            return ItemEnded(index, await self._executions.execute(ref, params))
         except Exception as error:  # noqa: BLE001  # a bug that one item meets is told like its failures: it stops no other
             return ItemEnded(index, error=error)

@@ -17,7 +17,7 @@ class Executed:
     `replayed` says that it is told again, to a call that repeats one with the same idempotency key.
     """
 
-    key: SessionRef
+    ref: SessionRef
     execution_id: UUID
     language_title: LanguageTitle
     report: ScriptReport
@@ -30,5 +30,5 @@ class Executed:
         if failure is None:
             return self
         raise ExecutionFailed(
-            self.key.session_id, self.execution_id, self.execution_count, self.report, failure, self.replayed
+            self.ref.session_id, self.execution_id, self.execution_count, self.report, failure, self.replayed
         )

@@ -16,7 +16,7 @@ from domain.scripts.report import Failure, Outcome, ScriptReport
 class OpenExecution:
     """An execution that was begun: the open record in the database, and the operation id of its finish."""
 
-    key: SessionRef
+    ref: SessionRef
     execution_id: UUID
     deadline_at: datetime
 
@@ -43,7 +43,7 @@ class Payload:
 class Execution:
     """One row of a session's history; what is not known of an execution is None."""
 
-    key: SessionRef
+    ref: SessionRef
     execution_id: UUID
     outcome: Outcome
     execution_count: int | None = None

@@ -23,15 +23,15 @@ class HistoryService:
     _request_timeout_s: float
 
     async def page(
-        self, key: SessionRef, after: UUID | None, size: int, wanted: ExecutionFilter = EVERY_EXECUTION
+        self, ref: SessionRef, after: UUID | None, size: int, wanted: ExecutionFilter = EVERY_EXECUTION
     ) -> Page[Execution]:
         """Return a page of a session's history, also of an expired one.
 
         Raises SessionNotFound or SessionClosed.
         """
         budget = Budget(self._request_timeout_s)
-        session = await budget.spend(self._require_open(key), StorageUnavailable)
-        return await budget.spend(self._executions.page(session.key, after, size, wanted), StorageUnavailable)
+        session = await budget.spend(self._require_open(ref), StorageUnavailable)
+        return await budget.spend(self._executions.page(session.ref, after, size, wanted), StorageUnavailable)
 
     async def get(self, owner: Owner, execution_id: UUID) -> Execution:
         """Return one execution, also of an expired session.
@@ -41,13 +41,13 @@ class HistoryService:
         budget = Budget(self._request_timeout_s)
         execution = await budget.spend(self._executions.get(owner, execution_id), StorageUnavailable)
         try:
-            await budget.spend(self._require_open(execution.key), StorageUnavailable)
+            await budget.spend(self._require_open(execution.ref), StorageUnavailable)
         except SessionNotFound:
             raise ExecutionNotFound from None
         return execution
 
-    async def _require_open(self, key: SessionRef) -> Session:
-        session = await self._sessions.get(key)
+    async def _require_open(self, ref: SessionRef) -> Session:
+        session = await self._sessions.get(ref)
         if session.closed_at is not None:
             raise SessionClosed(session.closed_at)
         return session

@@ -39,7 +39,7 @@ class Admission:
 class ExecutionRequest:
     """An execution to begin: admitted at `started_at`, and to end within the session's limit and `allowance`."""
 
-    key: SessionRef
+    ref: SessionRef
     execution_id: UUID
     started_at: datetime
     allowance: timedelta
@@ -70,7 +70,7 @@ class ExecutionRepository(Protocol):
         """
         ...
 
-    async def withdraw(self, execution_id: UUID, key: SessionRef) -> None:
+    async def withdraw(self, execution_id: UUID, ref: SessionRef) -> None:
         """Forget an execution that no worker took: no count, no history. Absent is fine."""
         ...
 
@@ -84,7 +84,7 @@ class ExecutionRepository(Protocol):
         ...
 
     async def page(
-        self, key: SessionRef, after: UUID | None, size: int, wanted: ExecutionFilter = EVERY_EXECUTION
+        self, ref: SessionRef, after: UUID | None, size: int, wanted: ExecutionFilter = EVERY_EXECUTION
     ) -> Page[Execution]:
         """Return at most `size` executions of the session, newest first, older than `after`.
 
@@ -108,7 +108,7 @@ class KeyedExecutionRepository(Protocol):
     one wins, whichever process it is in.
     """
 
-    async def begin(self, request: ExecutionRequest, key: IdempotencyKey) -> Admission | Executed:
+    async def begin(self, request: ExecutionRequest, idempotency_key: IdempotencyKey) -> Admission | Executed:
         """Admit an execution under a key, as ExecutionRepository does; or return what the first one's caller was told.
 
         The key is judged first, whatever has become of the session since. What is refused takes no key. Beginning the
@@ -117,7 +117,7 @@ class KeyedExecutionRepository(Protocol):
         """
         ...
 
-    async def withdraw(self, execution_id: UUID, key: SessionRef, name: str) -> None:
+    async def withdraw(self, execution_id: UUID, ref: SessionRef, name: str) -> None:
         """Forget an execution that no worker took, and free the key `name` if the execution has it. Absent is fine."""
         ...
 

@@ -18,7 +18,7 @@ class ExecutionRecorder(Protocol):
         """Admit an execution."""
         ...
 
-    async def withdraw(self, execution_id: UUID, key: SessionRef) -> None:
+    async def withdraw(self, execution_id: UUID, ref: SessionRef) -> None:
         """Forget an execution that no worker took."""
         ...
 
@@ -37,8 +37,8 @@ class KeyedExecutionRecorder(ExecutionRecorder):
     async def begin(self, request: ExecutionRequest) -> Admission | Executed:
         return await self._calls.begin(request, self._key)
 
-    async def withdraw(self, execution_id: UUID, key: SessionRef) -> None:
-        await self._calls.withdraw(execution_id, key, self._key.value)
+    async def withdraw(self, execution_id: UUID, ref: SessionRef) -> None:
+        await self._calls.withdraw(execution_id, ref, self._key.value)
 
     async def finish(self, finished: FinishedExecution) -> int:
         return await self._calls.finish(finished, self._key.value)

@@ -57,7 +57,7 @@ class ExecutionPolicy:
 class _Call:
     """One execute under way; once `started`, user code may run and nothing takes it back."""
 
-    key: SessionRef
+    ref: SessionRef
     params: JsonText = field(repr=False)
     execution_id: UUID
     admitted_at: datetime
@@ -86,7 +86,7 @@ class ExecutionService:
     )
 
     async def execute(
-        self, key: SessionRef, params: JsonText, idempotency_key: IdempotencyKey | None = None
+        self, ref: SessionRef, params: JsonText, idempotency_key: IdempotencyKey | None = None
     ) -> Executed:
         """Run the session's script once with `params` and count it.
 
@@ -98,7 +98,7 @@ class ExecutionService:
         """
         now = self._clock.now()
         ledger = self._executions if idempotency_key is None else KeyedExecutionRecorder(self._keyed, idempotency_key)
-        call = _Call(key, params, self._ids.new(now), now, ledger, Budget(self._policy.request_timeout_s))
+        call = _Call(ref, params, self._ids.new(now), now, ledger, Budget(self._policy.request_timeout_s))
         task = self._tasks.spawn(self._in_place(call))
         try:
             return await asyncio.shield(task)
@@ -108,7 +108,7 @@ class ExecutionService:
             raise
 
     async def _in_place(self, call: _Call) -> Executed:
-        with self._inside.hold(call.key.owner):
+        with self._inside.hold(call.ref.owner):
             admission = await self._begin(call)
             if isinstance(admission, Executed):
                 return admission.require_success()
@@ -121,10 +121,10 @@ class ExecutionService:
                 await worker.release()
             count = await self._finish(call, admission, report)
         title = admission.session.language_title
-        return Executed(call.key, call.execution_id, title, report, count).require_success()
+        return Executed(call.ref, call.execution_id, title, report, count).require_success()
 
     async def _begin(self, call: _Call) -> Admission | Executed:
-        request = ExecutionRequest(call.key, call.execution_id, call.admitted_at, self._policy.allowance)
+        request = ExecutionRequest(call.ref, call.execution_id, call.admitted_at, self._policy.allowance)
         try:
             return await call.budget.spend(call.ledger.begin(request), StorageUnavailable)
         except asyncio.CancelledError:
@@ -196,10 +196,10 @@ class ExecutionService:
     async def _forget(self, call: _Call) -> None:
         """Withdraw, and go on trying: a record that is left would read as unknown, and its key would not be free."""
         try:
-            await call.ledger.withdraw(call.execution_id, call.key)
+            await call.ledger.withdraw(call.execution_id, call.ref)
         except (StorageUnavailable, Overloaded):
             until = call.admitted_at + self._policy.allowance
-            await self._go_on(lambda: call.ledger.withdraw(call.execution_id, call.key), until, self._withdrawals)
+            await self._go_on(lambda: call.ledger.withdraw(call.execution_id, call.ref), until, self._withdrawals)
 
     async def _go_on(self, write: Callable[[], Awaitable[object]], until: datetime, places: CapacityLimiter) -> None:
         """Write as soon as the database takes it, until that instant."""
@@ -212,11 +212,11 @@ class ExecutionService:
 
     def _script_run(self, call: _Call, admission: Admission) -> ScriptRun:
         async def source() -> Script:
-            return await call.budget.spend(self._source(call.key), StorageUnavailable)
+            return await call.budget.spend(self._source(call.ref), StorageUnavailable)
 
         session = admission.session
         return ScriptRun(
-            key=call.key,
+            ref=call.ref,
             execution_id=call.execution_id,
             language=session.language_title.language,
             limits=session.limits,
@@ -227,11 +227,11 @@ class ExecutionService:
             source=source,
         )
 
-    async def _source(self, key: SessionRef) -> Script:
+    async def _source(self, ref: SessionRef) -> Script:
         """Read the script; a session that was emptied since its admission answers as what it is now."""
-        script = await self._sessions.script(key)
+        script = await self._sessions.script(ref)
         if script is not None:
             return script
-        session = await self._sessions.get(key)
+        session = await self._sessions.get(ref)
         session.require_live(self._clock.now())
         raise SessionNotFound

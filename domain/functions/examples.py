@@ -66,20 +66,20 @@ class ExampleRuns:
         wanted = made.schema.result
         schema = None if wanted is None else await self._schemas.compile(wanted)
         runner = self._runners[title.language]
-        key = SessionRef(owner, self._ids.new(self._clock.now()))
+        ref = SessionRef(owner, self._ids.new(self._clock.now()))
         loop = asyncio.get_running_loop()
         until_s = loop.time() + self._policy.total_s
         verdicts = []
         try:
             for example in made.examples:
-                run = self._run(key, title, made.script, example, until_s - loop.time())
+                run = self._run(ref, title, made.script, example, until_s - loop.time())
                 verdicts.append(await self._verdict(runner, run, example, schema))
         finally:
-            self._tasks.spawn(runner.evict(key.session_id))
+            self._tasks.spawn(runner.evict(ref.session_id))
         return tuple(verdicts)
 
     def _run(
-        self, key: SessionRef, title: LanguageTitle, script: Script, example: Example, left_s: float
+        self, ref: SessionRef, title: LanguageTitle, script: Script, example: Example, left_s: float
     ) -> ScriptRun | None:
         """Return the run, within the time that is left; None when there is none."""
         if left_s <= 0:
@@ -90,7 +90,7 @@ class ExampleRuns:
             return script
 
         return ScriptRun(
-            key=key,
+            ref=ref,
             execution_id=self._ids.new(self._clock.now()),
             language=title.language,
             limits=limits,

@@ -24,7 +24,7 @@ class ScriptRun:
     script yet; it raises what reading the script raises.
     """
 
-    key: SessionRef
+    ref: SessionRef
     execution_id: UUID
     language: Language
     limits: Limits

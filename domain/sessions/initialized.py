@@ -15,7 +15,7 @@ class Initialized:
     `replayed` says that it is told again, to a call that repeats one with the same idempotency key.
     """
 
-    key: SessionRef
+    ref: SessionRef
     language_title: LanguageTitle
     expires_at: datetime
     script_hash: str

@@ -20,14 +20,14 @@ class SessionLanguages:
     _remembered_max: int = 10_000
     _known: dict[UUID, tuple[Owner, Language]] = field(factory=dict, init=False)
 
-    async def of(self, key: SessionRef) -> Language:
+    async def of(self, ref: SessionRef) -> Language:
         """Return the language; raises SessionNotFound, also for another owner's, StorageUnavailable or Overloaded."""
-        owner, language = self._known.get(key.session_id, (None, None))
-        if owner == key.owner and language is not None:
+        owner, language = self._known.get(ref.session_id, (None, None))
+        if owner == ref.owner and language is not None:
             return language
-        session = await Budget(self._lookup_timeout_s).spend(self._sessions.get(key), StorageUnavailable)
+        session = await Budget(self._lookup_timeout_s).spend(self._sessions.get(ref), StorageUnavailable)
         while len(self._known) >= self._remembered_max:
             del self._known[next(iter(self._known))]
         found = session.language_title.language
-        self._known[key.session_id] = session.key.owner, found
+        self._known[ref.session_id] = session.ref.owner, found
         return found

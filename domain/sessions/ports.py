@@ -37,21 +37,21 @@ class SessionRepository(Protocol):
         """Store a new session durably. Adding the same session again changes nothing."""
         ...
 
-    async def get(self, key: SessionRef) -> Session:
+    async def get(self, ref: SessionRef) -> Session:
         """Return the session, whatever its status, as all acknowledged writes left it.
 
         Raises SessionNotFound.
         """
         ...
 
-    async def script(self, key: SessionRef) -> Script | None:
+    async def script(self, ref: SessionRef) -> Script | None:
         """Return the session's script; None when the session has been emptied.
 
         Raises SessionNotFound.
         """
         ...
 
-    async def update(self, key: SessionRef, change: Callable[[Session], Session]) -> Session:
+    async def update(self, ref: SessionRef, change: Callable[[Session], Session]) -> Session:
         """Replace the stored session with `change(stored)` and return it.
 
         `change` is pure and may be called several times. Of concurrent updates each sees the one before it. If
@@ -73,14 +73,16 @@ class KeyedSessionRepository(Protocol):
     one wins, whichever process it is in.
     """
 
-    async def initialize(self, made: Initialized, session: Session, script: Script, key: IdempotencyKey) -> Initialized:
+    async def initialize(
+        self, made: Initialized, session: Session, script: Script, idempotency_key: IdempotencyKey
+    ) -> Initialized:
         """Store a new session, and in the same write what its caller is told; or return what the first one was told.
 
         Raises IdempotencyConflict.
         """
         ...
 
-    async def initialized(self, owner: Owner, key: IdempotencyKey, now: datetime) -> Initialized | None:
+    async def initialized(self, owner: Owner, idempotency_key: IdempotencyKey, now: datetime) -> Initialized | None:
         """Return what the first caller with this key was told; None when there was none.
 
         Raises IdempotencyConflict.

@@ -114,23 +114,23 @@ class SessionService:
         with self._quotas.adding(owner, size):
             checked = await parsed(self._runners[title.language], title.language, script, owner, budget)
             session = self._open(owner, title, script, request, function_version)
-            made = Initialized(session.key, title, session.expires_at, script.hash, checked)
+            made = Initialized(session.ref, title, session.expires_at, script.hash, checked)
             if idempotency_key is not None:
                 return await self._keep(made, session, script, idempotency_key, budget)
             await budget.spend(self._sessions.add(session, script), _write_late)
             return made
 
-    async def get(self, key: SessionRef) -> Session:
+    async def get(self, ref: SessionRef) -> Session:
         """Return a live session; raises SessionNotFound, SessionExpired or SessionClosed."""
-        session = await self._budget().spend(self._sessions.get(key), StorageUnavailable)
+        session = await self._budget().spend(self._sessions.get(ref), StorageUnavailable)
         session.require_live(self._clock.now())
         return session
 
-    async def script(self, key: SessionRef) -> Script | None:
+    async def script(self, ref: SessionRef) -> Script | None:
         """Return the session's script; raises SessionNotFound."""
-        return await self._budget().spend(self._sessions.script(key), StorageUnavailable)
+        return await self._budget().spend(self._sessions.script(ref), StorageUnavailable)
 
-    async def patch(self, key: SessionRef, patch: SessionPatch, version: int | None) -> Session:
+    async def patch(self, ref: SessionRef, patch: SessionPatch, version: int | None) -> Session:
         """Replace fields of a live session, if it is at `version` where one is given.
 
         Raises SessionNotFound, SessionExpired, SessionClosed, VersionMismatch or UpdateConflict.
@@ -142,9 +142,9 @@ class SessionService:
             session.require_version(version)
             return session.patch(patch, now)
 
-        return await self._budget().spend(self._sessions.update(key, change), _write_late)
+        return await self._budget().spend(self._sessions.update(ref, change), _write_late)
 
-    async def close(self, key: SessionRef) -> bool:
+    async def close(self, ref: SessionRef) -> bool:
         """Close and empty the session, and return whether it was open; closing again changes nothing.
 
         Raises SessionNotFound or UpdateConflict.
@@ -157,10 +157,10 @@ class SessionService:
             was_open = session.status(now) is Status.ACTIVE
             return session.close(now)
 
-        session = await self._budget().spend(self._sessions.update(key, change), _write_late)
+        session = await self._budget().spend(self._sessions.update(ref, change), _write_late)
         if was_open:
-            self._quotas.closed(session.key.owner)
-        self._tasks.spawn(self._runners[session.language_title.language].evict(key.session_id))
+            self._quotas.closed(session.ref.owner)
+        self._tasks.spawn(self._runners[session.language_title.language].evict(ref.session_id))
         return was_open
 
     async def list(self, request: ListRequest) -> SessionList:
@@ -171,16 +171,16 @@ class SessionService:
         return SessionList(await self._budget().spend(reading, StorageUnavailable), judged_at)
 
     async def _keep(
-        self, made: Initialized, session: Session, script: Script, key: IdempotencyKey, budget: Budget
+        self, made: Initialized, session: Session, script: Script, idempotency_key: IdempotencyKey, budget: Budget
     ) -> Initialized:
         """Store the session under its key; whatever the database tells, the call may be repeated with that."""
         try:
-            return await budget.spend(self._keyed.initialize(made, session, script, key), _write_late)
+            return await budget.spend(self._keyed.initialize(made, session, script, idempotency_key), _write_late)
         except StorageUnavailable as error:
             raise StorageUnavailable(stored=error.stored) from error
 
-    async def _told(self, owner: Owner, key: IdempotencyKey) -> Initialized | None:
-        return await self._keyed.initialized(owner, key, self._clock.now())
+    async def _told(self, owner: Owner, idempotency_key: IdempotencyKey) -> Initialized | None:
+        return await self._keyed.initialized(owner, idempotency_key, self._clock.now())
 
     def _budget(self) -> Budget:
         return Budget(self._policy.request_timeout_s)
@@ -204,7 +204,7 @@ class SessionService:
         now = self._clock.now()
         length, expires_at, expires_max_at = self._policy.lifetime.span(now, request.ttl_seconds)
         return Session(
-            key=SessionRef(owner, self._ids.new(now)),
+            ref=SessionRef(owner, self._ids.new(now)),
             language_title=title,
             script_hash=script.hash,
             context=request.context,

@@ -129,7 +129,7 @@ class Session:
     `function_version` is the version of the function that was pinned; None when the script is the session's own.
     """
 
-    key: SessionRef
+    ref: SessionRef
     language_title: LanguageTitle
     script_hash: str | None
     context: JsonText
@@ -148,7 +148,7 @@ class Session:
     @property
     def created_at(self) -> datetime:
         """The instant in the session's id."""
-        return uuid7_time(self.key.session_id)
+        return uuid7_time(self.ref.session_id)
 
     def status(self, now: datetime) -> Status:
         """Judge the session at `now`: closed takes precedence; live while `now < expires_at`."""

@@ -33,7 +33,7 @@ def script_run(request: ExecuteRequest, source: Callable[[], Awaitable[Script]])
     except MalformedMessage as error:
         raise invalid(str(error)) from error
     return ScriptRun(
-        key=SessionRef(request.owner, request.request_id),
+        ref=SessionRef(request.owner, request.request_id),
         execution_id=request.execution_id,
         language=request.language,
         limits=Limits(request.limits.timeout_ms, request.limits.memory_mb, request.isolation),

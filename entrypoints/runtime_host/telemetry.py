@@ -36,7 +36,7 @@ class HostCall:
 
     def noted(self, run: ScriptRun) -> None:
         """Take note of the run that is asked for."""
-        self.ids = {"request_id": str(run.key.session_id), "execution_id": str(run.execution_id)}
+        self.ids = {"request_id": str(run.ref.session_id), "execution_id": str(run.execution_id)}
 
 
 class HostMetrics:

@@ -111,4 +111,4 @@ def _load(generator: LoadGenerator, reads: Iterator[bytes], rate: float | None, 
 def _reads(sessions: SessionSet) -> Iterator[bytes]:
     """Read live sessions, which have the odd numbers, in random order."""
     live = random.Random(7).sample(range(1, sessions.count, 2), min(_SAMPLE, sessions.count // 2))
-    return cycle([requests.request("GET", f"/api/v1/sessions/{sessions.key(number).request_id}") for number in live])
+    return cycle([requests.request("GET", f"/api/v1/sessions/{sessions.key(number).session_id}") for number in live])

@@ -26,8 +26,8 @@ async def keeps_no_payloads(storage: Storage) -> None:
     session = await storage.add()
     failure = Failure(FailureCode.SCRIPT_ERROR, "secret")
     for report in (report_of(stdout="secret"), report_of(result=None, failure=failure, stderr="secret")):
-        await storage.executions.finish(storage.finished((await storage.begin(session.key)).execution, report))
-    failed, succeeded = (await storage.executions.page(session.key, None, 5)).items
+        await storage.executions.finish(storage.finished((await storage.begin(session.ref)).execution, report))
+    failed, succeeded = (await storage.executions.page(session.ref, None, 5)).items
     assert (failed.outcome, failed.execution_count) == (Outcome.FAILED, 2)
     assert (succeeded.outcome, succeeded.execution_count, succeeded.execution_time_ms) == (Outcome.SUCCEEDED, 1, 1.25)
     for row in (failed, succeeded):
@@ -44,45 +44,45 @@ class ExecutionRepositoryContract(ABC):
         return await storage.add(function_version=3)
 
     async def test_an_execution_is_admitted_with_the_session_as_it_is(self, storage, session):
-        request = storage.request(session.key)
+        request = storage.request(session.ref)
         admission = await storage.executions.begin(request)
         assert admission.session == session
-        assert admission.execution.key == session.key
+        assert admission.execution.ref == session.ref
         assert admission.execution.execution_id == request.execution_id
 
     async def test_the_deadline_is_the_time_limit_and_the_allowance_from_admission(self, storage, session):
-        admission = await storage.begin(session.key)
+        admission = await storage.begin(session.ref)
         limit = timedelta(milliseconds=session.limits.timeout_ms)
         assert admission.execution.deadline_at == storage.clock.now() + limit + ALLOWANCE
 
     async def test_a_session_is_live_until_just_before_its_end(self, storage, session):
         storage.clock.advance(session.expires_at - storage.clock.now() - MOMENT)
-        assert (await storage.begin(session.key)).session == session
+        assert (await storage.begin(session.ref)).session == session
 
     async def test_a_session_is_expired_from_its_end_on(self, storage, session):
         storage.clock.advance(session.expires_at - storage.clock.now())
         with pytest.raises(SessionExpired) as caught:
-            await storage.begin(session.key)
+            await storage.begin(session.ref)
         assert (caught.value.expired_at, caught.value.now) == (session.expires_at, storage.clock.now())
 
     async def test_a_closed_session_is_closed(self, storage, session):
         closed = await storage.close(session)
         storage.clock.advance(timedelta(days=1))
         with pytest.raises(SessionClosed) as caught:
-            await storage.begin(session.key)
+            await storage.begin(session.ref)
         assert caught.value.closed_at == closed.closed_at
 
     async def test_an_unknown_session_is_not_found(self, storage):
         with pytest.raises(SessionNotFound):
-            await storage.begin(storage.new_session().key)
+            await storage.begin(storage.new_session().ref)
 
     async def test_a_session_of_another_owner_is_exactly_as_absent(self, storage):
         session = await storage.add(ALICE)
-        foreign = SessionRef(BOB, session.key.session_id)
+        foreign = SessionRef(BOB, session.ref.session_id)
         with pytest.raises(SessionNotFound):
             await storage.begin(foreign)
-        admission = await storage.begin(session.key)
-        stolen = evolve(admission.execution, key=foreign)
+        admission = await storage.begin(session.ref)
+        stolen = evolve(admission.execution, ref=foreign)
         with pytest.raises(ExecutionLost):
             await storage.executions.finish(storage.finished(stolen))
         await storage.executions.withdraw(stolen.execution_id, foreign)
@@ -93,51 +93,51 @@ class ExecutionRepositoryContract(ABC):
 
     async def test_what_is_refused_leaves_no_record(self, storage, session):
         storage.clock.advance(session.expires_at - storage.clock.now())
-        request = storage.request(session.key)
+        request = storage.request(session.ref)
         with pytest.raises(SessionExpired):
             await storage.executions.begin(request)
         storage.clock.advance(timedelta(days=1))
-        assert (await storage.executions.page(session.key, None, 5)).items == []
+        assert (await storage.executions.page(session.ref, None, 5)).items == []
 
     async def test_an_execution_renews_a_sliding_session_when_due(self, storage):
         session = await storage.add(renewal=Renewal.SLIDING, function_version=3)
         storage.clock.advance(timedelta(seconds=50))
-        admission = await storage.begin(session.key)
+        admission = await storage.begin(session.ref)
         assert admission.session == session.admit(storage.clock.now())
         assert admission.session.expires_at == session.expires_at + timedelta(seconds=50)
-        assert await storage.sessions.get(session.key) == admission.session
+        assert await storage.sessions.get(session.ref) == admission.session
 
     async def test_a_renewal_that_is_not_due_is_not_made(self, storage):
         session = await storage.add(renewal=Renewal.SLIDING)
         storage.clock.advance(timedelta(seconds=10))
-        assert (await storage.begin(session.key)).session == session
-        assert await storage.sessions.get(session.key) == session
+        assert (await storage.begin(session.ref)).session == session
+        assert await storage.sessions.get(session.ref) == session
 
     async def test_a_renewal_never_passes_the_maximum(self, storage):
         session = await storage.add(renewal=Renewal.SLIDING, ttl_seconds=100, lifetime_seconds_max=150)
         storage.clock.advance(timedelta(seconds=60))
-        assert (await storage.begin(session.key)).session.expires_at == session.expires_max_at
+        assert (await storage.begin(session.ref)).session.expires_at == session.expires_max_at
         storage.clock.advance(timedelta(seconds=30))
-        assert (await storage.begin(session.key)).session.expires_at == session.expires_max_at
+        assert (await storage.begin(session.ref)).session.expires_at == session.expires_max_at
 
     async def test_executions_that_begin_together_renew_by_the_latest(self, storage):
         session = await storage.add(renewal=Renewal.SLIDING)
         requests = []
         for _ in range(5):
             storage.clock.advance(timedelta(seconds=15))
-            requests.append(storage.request(session.key))
+            requests.append(storage.request(session.ref))
         await asyncio.gather(*(storage.executions.begin(request) for request in requests))
-        stored = await storage.sessions.get(session.key)
+        stored = await storage.sessions.get(session.ref)
         assert stored.expires_at == requests[-1].started_at + timedelta(seconds=100)
 
     @pytest.mark.parametrize("renewal", list(Renewal))
     async def test_executions_that_begin_together_are_judged_each_by_its_own_instant(self, storage, renewal):
         session = await storage.add(renewal=renewal)
         storage.clock.advance(session.expires_at - storage.clock.now() - MOMENT)
-        in_time = storage.request(session.key)
+        in_time = storage.request(session.ref)
         storage.clock.advance(MOMENT)
-        late = storage.request(session.key)
-        unknown = storage.request(storage.new_session().key)
+        late = storage.request(session.ref)
+        unknown = storage.request(storage.new_session().ref)
         answers = await asyncio.gather(
             *(storage.executions.begin(request) for request in (late, in_time, unknown)), return_exceptions=True
         )
@@ -148,101 +148,101 @@ class ExecutionRepositoryContract(ABC):
     async def test_beginning_again_changes_nothing_more(self, storage):
         session = await storage.add(renewal=Renewal.SLIDING)
         storage.clock.advance(timedelta(seconds=50))
-        request = storage.request(session.key)
+        request = storage.request(session.ref)
         first = await storage.executions.begin(request)
         again = await storage.executions.begin(request)
         assert again == first
         assert await storage.executions.finish(storage.finished(first.execution)) == 1
         assert await storage.executions.finish(storage.finished(first.execution)) == 1
-        assert (await storage.sessions.get(session.key)).execution_count == 1
+        assert (await storage.sessions.get(session.ref)).execution_count == 1
 
     async def test_a_begin_that_arrives_again_when_its_execution_has_ended_leaves_one_row(self, storage, session):
-        request = storage.request(session.key)
+        request = storage.request(session.ref)
         execution = (await storage.executions.begin(request)).execution
         await storage.executions.finish(storage.finished(execution))
         await storage.executions.begin(request)
         storage.clock.advance(execution.deadline_at - storage.clock.now())
         for wanted in (EVERY_EXECUTION, ExecutionFilter(Outcome.SUCCEEDED)):
-            page = await storage.executions.page(session.key, None, 5, wanted)
+            page = await storage.executions.page(session.ref, None, 5, wanted)
             assert [row.execution_count for row in page.items] == [1]
-        assert (await storage.executions.page(session.key, None, 5, ExecutionFilter(UNKNOWN))).items == []
+        assert (await storage.executions.page(session.ref, None, 5, ExecutionFilter(UNKNOWN))).items == []
 
     async def test_a_withdrawn_execution_leaves_nothing(self, storage, session):
-        admission = await storage.begin(session.key)
-        await storage.executions.withdraw(admission.execution.execution_id, session.key)
+        admission = await storage.begin(session.ref)
+        await storage.executions.withdraw(admission.execution.execution_id, session.ref)
         with pytest.raises(ExecutionLost):
             await storage.executions.finish(storage.finished(admission.execution))
         storage.clock.advance(timedelta(days=1))
-        assert (await storage.executions.page(session.key, None, 5)).items == []
-        assert await storage.sessions.get(session.key) == session
+        assert (await storage.executions.page(session.ref, None, 5)).items == []
+        assert await storage.sessions.get(session.ref) == session
 
     async def test_withdrawing_what_is_not_there_is_fine(self, storage, session):
-        await storage.executions.withdraw(storage.ids.new(storage.clock.now()), session.key)
-        await storage.executions.withdraw(storage.ids.new(storage.clock.now()), storage.new_session().key)
+        await storage.executions.withdraw(storage.ids.new(storage.clock.now()), session.ref)
+        await storage.executions.withdraw(storage.ids.new(storage.clock.now()), storage.new_session().ref)
 
     async def test_finishing_counts(self, storage, session):
-        assert [await storage.execute(session.key) for _ in range(3)] == [1, 2, 3]
-        stored = await storage.sessions.get(session.key)
+        assert [await storage.execute(session.ref) for _ in range(3)] == [1, 2, 3]
+        stored = await storage.sessions.get(session.ref)
         assert stored == evolve(session, execution_count=3, last_executed_at=storage.clock.now())
 
     async def test_the_last_execution_is_the_one_that_ended_last(self, storage, session):
-        late = (await storage.begin(session.key)).execution
-        early = storage.finished((await storage.begin(session.key)).execution)
+        late = (await storage.begin(session.ref)).execution
+        early = storage.finished((await storage.begin(session.ref)).execution)
         storage.clock.advance(timedelta(seconds=3))
         await storage.executions.finish(storage.finished(late))
         await storage.executions.finish(early)
-        assert (await storage.sessions.get(session.key)).last_executed_at == storage.clock.now()
+        assert (await storage.sessions.get(session.ref)).last_executed_at == storage.clock.now()
 
     async def test_finishing_again_returns_the_first_answer(self, storage, session):
-        finished = storage.finished((await storage.begin(session.key)).execution)
+        finished = storage.finished((await storage.begin(session.ref)).execution)
         assert await storage.executions.finish(finished) == 1
-        assert await storage.execute(session.key) == 2
+        assert await storage.execute(session.ref) == 2
         assert await storage.executions.finish(finished) == 1
-        assert (await storage.sessions.get(session.key)).execution_count == 2
+        assert (await storage.sessions.get(session.ref)).execution_count == 2
 
     async def test_finishing_twice_at_once_counts_once(self, storage, session):
-        finished = storage.finished((await storage.begin(session.key)).execution)
+        finished = storage.finished((await storage.begin(session.ref)).execution)
         assert await asyncio.gather(*(storage.executions.finish(finished) for _ in range(5))) == [1] * 5
-        assert (await storage.sessions.get(session.key)).execution_count == 1
+        assert (await storage.sessions.get(session.ref)).execution_count == 1
 
     async def test_executions_that_finish_together_get_distinct_counts(self, storage):
         sessions = [await storage.add(owner) for owner in (ALICE, BOB)]
-        open_ones = [(await storage.begin(s.key)).execution for s in sessions for _ in range(10)]
+        open_ones = [(await storage.begin(s.ref)).execution for s in sessions for _ in range(10)]
         counts = await asyncio.gather(*(storage.executions.finish(storage.finished(one)) for one in open_ones))
         assert sorted(counts[:10]) == list(range(1, 11))
         assert sorted(counts[10:]) == list(range(1, 11))
 
     async def test_twenty_concurrent_executions_count_exactly_twenty(self, storage, session):
-        counts = await asyncio.gather(*(storage.execute(session.key) for _ in range(20)))
+        counts = await asyncio.gather(*(storage.execute(session.ref) for _ in range(20)))
         assert sorted(counts) == list(range(1, 21))
-        assert (await storage.sessions.get(session.key)).execution_count == 20
+        assert (await storage.sessions.get(session.ref)).execution_count == 20
 
     async def test_a_session_that_ended_meanwhile_counts_all_the_same(self, storage, session):
-        first = storage.finished((await storage.begin(session.key)).execution)
-        second = storage.finished((await storage.begin(session.key)).execution)
+        first = storage.finished((await storage.begin(session.ref)).execution)
+        second = storage.finished((await storage.begin(session.ref)).execution)
         await storage.close(session)
         assert await storage.executions.finish(first) == 1
         storage.clock.advance(timedelta(days=1))
         assert await storage.executions.finish(second) == 2
 
     async def test_an_execution_without_any_record_is_lost(self, storage, session):
-        admission = await storage.begin(session.key)
+        admission = await storage.begin(session.ref)
         never_begun = evolve(admission.execution, execution_id=storage.ids.new(storage.clock.now()))
         with pytest.raises(ExecutionLost):
             await storage.executions.finish(storage.finished(never_begun))
         with pytest.raises(ExecutionLost):
-            await storage.executions.finish(storage.finished(evolve(never_begun, key=storage.new_session().key)))
+            await storage.executions.finish(storage.finished(evolve(never_begun, ref=storage.new_session().ref)))
 
     async def test_the_history_tells_how_an_execution_ended(self, storage, session):
-        execution = (await storage.begin(session.key)).execution
+        execution = (await storage.begin(session.ref)).execution
         report = report_of(
             stdout="ä\\\n", stderr="warned", memory_usage_bytes=1 << 33, cpu_time_ms=0.5, cold_start=True
         )
         await storage.executions.finish(storage.finished(execution, report))
-        page = await storage.executions.page(session.key, None, 5)
+        page = await storage.executions.page(session.ref, None, 5)
         assert page.items == [
             Execution(
-                key=session.key,
+                ref=session.ref,
                 execution_id=execution.execution_id,
                 outcome=Outcome.SUCCEEDED,
                 execution_count=1,
@@ -259,10 +259,10 @@ class ExecutionRepositoryContract(ABC):
         assert page.next_after is None
 
     async def test_the_history_tells_why_an_execution_failed(self, storage, session):
-        execution = (await storage.begin(session.key)).execution
+        execution = (await storage.begin(session.ref)).execution
         failure = Failure(FailureCode.SCRIPT_ERROR, 'bad "x"\0\ud800', "TypeError", line=3)
         await storage.executions.finish(storage.finished(execution, report_of(result=None, failure=failure)))
-        (row,) = (await storage.executions.page(session.key, None, 5)).items
+        (row,) = (await storage.executions.page(session.ref, None, 5)).items
         assert row.outcome is Outcome.FAILED
         assert row.result is None
         assert json.loads(row.error.text) == {
@@ -273,19 +273,19 @@ class ExecutionRepositoryContract(ABC):
         }
 
     async def test_the_history_keeps_the_beginning_of_what_is_long(self, storage, session):
-        execution = (await storage.begin(session.key)).execution
+        execution = (await storage.begin(session.ref)).execution
         long = "ä" * (PAYLOAD_LENGTH_MAX + 1)
         await storage.executions.finish(
             storage.finished(execution, report_of(result=JsonText(f'"{long}"'), stdout=long))
         )
-        (row,) = (await storage.executions.page(session.key, None, 5)).items
+        (row,) = (await storage.executions.page(session.ref, None, 5)).items
         assert row.result == Payload(f'"{long}'[:PAYLOAD_LENGTH_MAX], PAYLOAD_LENGTH_MAX + 3)
         assert row.stdout == Payload(long[:-1], PAYLOAD_LENGTH_MAX + 1)
 
     async def test_the_history_takes_any_output(self, storage, session):
-        execution = (await storage.begin(session.key)).execution
+        execution = (await storage.begin(session.ref)).execution
         await storage.executions.finish(storage.finished(execution, report_of(stdout="a\0b", stderr="\udfff")))
-        (row,) = (await storage.executions.page(session.key, None, 5)).items
+        (row,) = (await storage.executions.page(session.ref, None, 5)).items
         assert row.stdout == Payload("a\N{REPLACEMENT CHARACTER}b", 3)
         assert row.stderr == Payload("?", 1)
 
@@ -293,12 +293,12 @@ class ExecutionRepositoryContract(ABC):
         other = await storage.add()
         executions = []
         for _ in range(7):
-            executions.append((await storage.begin(session.key)).execution)
+            executions.append((await storage.begin(session.ref)).execution)
             await storage.executions.finish(storage.finished(executions[-1]))
-            await storage.execute(other.key)
+            await storage.execute(other.ref)
             storage.clock.advance(timedelta(seconds=10))
-        first = await storage.executions.page(session.key, None, 4)
-        rest = await storage.executions.page(session.key, first.next_after, 3)
+        first = await storage.executions.page(session.ref, None, 4)
+        rest = await storage.executions.page(session.ref, first.next_after, 3)
         found = [row.execution_id for row in (*first.items, *rest.items)]
         assert found == [execution.execution_id for execution in reversed(executions)]
         assert [row.execution_count for row in first.items] == [7, 6, 5, 4]
@@ -308,29 +308,29 @@ class ExecutionRepositoryContract(ABC):
     async def test_a_history_of_several_days_is_one(self, storage):
         session = await storage.add(ttl_seconds=10**6, lifetime_seconds_max=10**6)
         for _ in range(4):
-            await storage.execute(session.key)
+            await storage.execute(session.ref)
             storage.clock.advance(timedelta(days=1))
-        first = await storage.executions.page(session.key, None, 3)
-        rest = await storage.executions.page(session.key, first.next_after, 3)
+        first = await storage.executions.page(session.ref, None, 3)
+        rest = await storage.executions.page(session.ref, first.next_after, 3)
         assert [row.execution_count for row in (*first.items, *rest.items)] == [4, 3, 2, 1]
 
     async def test_a_page_of_one_outcome_holds_that_alone(self, storage, session):
         failure = Failure(FailureCode.SCRIPT_ERROR, "bad")
-        overdue = (await storage.begin(session.key)).execution
+        overdue = (await storage.begin(session.ref)).execution
         for n in range(6):
-            execution = (await storage.begin(session.key)).execution
+            execution = (await storage.begin(session.ref)).execution
             report = report_of(result=None, failure=failure) if n % 2 else report_of()
             await storage.executions.finish(storage.finished(execution, report))
         storage.clock.advance(overdue.deadline_at - storage.clock.now())
         counts = {"succeeded": [5, 3, 1], "failed": [6, 4, 2], "unknown": [None]}
         for outcome, expected in counts.items():
             wanted = ExecutionFilter(outcome=Outcome(outcome))
-            page = await storage.executions.page(session.key, None, 5, wanted)
+            page = await storage.executions.page(session.ref, None, 5, wanted)
             assert [row.execution_count for row in page.items] == expected
             assert page.next_after is None
         wanted = ExecutionFilter(outcome=Outcome.FAILED)
-        first = await storage.executions.page(session.key, None, 2, wanted)
-        rest = await storage.executions.page(session.key, first.next_after, 2, wanted)
+        first = await storage.executions.page(session.ref, None, 2, wanted)
+        rest = await storage.executions.page(session.ref, first.next_after, 2, wanted)
         assert [row.execution_count for row in (*first.items, *rest.items)] == [6, 4, 2]
 
     async def test_a_page_since_an_instant_holds_what_began_then_or_later(self, storage):
@@ -338,66 +338,66 @@ class ExecutionRepositoryContract(ABC):
         began_at = []
         for span in (timedelta(days=1), MOMENT, MOMENT, timedelta(days=2)):
             began_at.append(storage.clock.now())
-            await storage.execute(session.key)
+            await storage.execute(session.ref)
             storage.clock.advance(span)
         for n, since in enumerate(began_at):
-            page = await storage.executions.page(session.key, None, 5, ExecutionFilter(since=since))
+            page = await storage.executions.page(session.ref, None, 5, ExecutionFilter(since=since))
             assert [row.started_at for row in page.items] == began_at[n:][::-1]
         later = ExecutionFilter(since=storage.clock.now() + timedelta(days=1000))
-        assert (await storage.executions.page(session.key, None, 5, later)).items == []
+        assert (await storage.executions.page(session.ref, None, 5, later)).items == []
         both = ExecutionFilter(Outcome.SUCCEEDED, began_at[1])
-        first = await storage.executions.page(session.key, None, 2, both)
-        rest = await storage.executions.page(session.key, first.next_after, 2, both)
+        first = await storage.executions.page(session.ref, None, 2, both)
+        rest = await storage.executions.page(session.ref, first.next_after, 2, both)
         assert [row.execution_count for row in (*first.items, *rest.items)] == [4, 3, 2]
 
     async def test_an_execution_is_found_by_its_id(self, storage):
         session = await storage.add(ALICE)
-        execution = (await storage.begin(session.key)).execution
+        execution = (await storage.begin(session.ref)).execution
         with pytest.raises(ExecutionNotFound):
             await storage.executions.get(ALICE, execution.execution_id)
         await storage.executions.finish(storage.finished(execution))
-        (row,) = (await storage.executions.page(session.key, None, 5)).items
+        (row,) = (await storage.executions.page(session.ref, None, 5)).items
         assert await storage.executions.get(ALICE, execution.execution_id) == row
-        anyones = evolve(row, key=SessionRef(EVERY_OWNER, session.key.session_id))
+        anyones = evolve(row, ref=SessionRef(EVERY_OWNER, session.ref.session_id))
         assert await storage.executions.get(EVERY_OWNER, execution.execution_id) == anyones
         for owner, execution_id in ((BOB, execution.execution_id), (ALICE, storage.ids.new(storage.clock.now()))):
             with pytest.raises(ExecutionNotFound):
                 await storage.executions.get(owner, execution_id)
 
     async def test_an_open_execution_is_found_from_its_deadline_on(self, storage, session):
-        execution = (await storage.begin(session.key)).execution
+        execution = (await storage.begin(session.ref)).execution
         storage.clock.advance(execution.deadline_at - storage.clock.now() - MOMENT)
         with pytest.raises(ExecutionNotFound):
-            await storage.executions.get(session.key.owner, execution.execution_id)
+            await storage.executions.get(session.ref.owner, execution.execution_id)
         storage.clock.advance(MOMENT)
-        row = await storage.executions.get(session.key.owner, execution.execution_id)
-        assert row == Execution(session.key, execution.execution_id, UNKNOWN)
+        row = await storage.executions.get(session.ref.owner, execution.execution_id)
+        assert row == Execution(session.ref, execution.execution_id, UNKNOWN)
 
     async def test_an_open_execution_reads_as_unknown_from_its_deadline_on(self, storage, session):
-        execution = (await storage.begin(session.key)).execution
-        await storage.execute(session.key)
+        execution = (await storage.begin(session.ref)).execution
+        await storage.execute(session.ref)
         storage.clock.advance(execution.deadline_at - storage.clock.now() - MOMENT)
-        outcomes = [row.outcome for row in (await storage.executions.page(session.key, None, 5)).items]
+        outcomes = [row.outcome for row in (await storage.executions.page(session.ref, None, 5)).items]
         assert outcomes == [Outcome.SUCCEEDED]
         storage.clock.advance(MOMENT)
-        rows = (await storage.executions.page(session.key, None, 5)).items
-        assert rows[1] == Execution(session.key, execution.execution_id, UNKNOWN)
-        assert (await storage.executions.page(session.key, execution.execution_id, 5)).items == []
+        rows = (await storage.executions.page(session.ref, None, 5)).items
+        assert rows[1] == Execution(session.ref, execution.execution_id, UNKNOWN)
+        assert (await storage.executions.page(session.ref, execution.execution_id, 5)).items == []
 
     async def test_an_overdue_execution_is_its_owners_and_of_its_time_like_any_other(self, storage):
         session = await storage.add(ALICE)
-        execution = (await storage.begin(session.key)).execution
+        execution = (await storage.begin(session.ref)).execution
         storage.clock.advance(execution.deadline_at - storage.clock.now())
-        foreign = SessionRef(BOB, session.key.session_id)
+        foreign = SessionRef(BOB, session.ref.session_id)
         assert (await storage.executions.page(foreign, None, 5)).items == []
         with pytest.raises(ExecutionNotFound):
             await storage.executions.get(BOB, execution.execution_id)
         began_at = uuid7_time(execution.execution_id)
         for since, count in ((began_at, 1), (began_at + MOMENT, 0)):
-            page = await storage.executions.page(session.key, None, 5, ExecutionFilter(since=since))
+            page = await storage.executions.page(session.ref, None, 5, ExecutionFilter(since=since))
             assert len(page.items) == count
 
     async def test_an_unknown_session_has_no_history(self, storage):
-        page = await storage.executions.page(storage.new_session().key, None, 5)
+        page = await storage.executions.page(storage.new_session().ref, None, 5)
         assert page.items == []
         assert page.next_after is None

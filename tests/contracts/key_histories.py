@@ -76,12 +76,12 @@ class KeyHistory:
     async def follow(self, history: list[tuple[str, Any, Any]]) -> None:
         for step, one, other in history:
             await getattr(self, f"_{step}")(one, other)
-        assert (await self.storage.sessions.get(self.session.key)).execution_count == len(self.counts)
+        assert (await self.storage.sessions.get(self.session.ref)).execution_count == len(self.counts)
 
     async def _begin(self, name: str, payload: str) -> None:
         now = self.storage.clock.now()
         expected = self._judged(name, payload, now)
-        request = self.storage.request(self.session.key)
+        request = self.storage.request(self.session.ref)
         try:
             answer = await self.storage.keyed.begin(request, IdempotencyKey(name, payload * 64))
         except DomainError as error:
@@ -109,7 +109,7 @@ class KeyHistory:
             return IdempotencyConflict
         if kept.told is not None:
             report, count = kept.told
-            return Executed(self.session.key, kept.winner, self.session.language_title, report, count, replayed=True)
+            return Executed(self.session.ref, kept.winner, self.session.language_title, report, count, replayed=True)
         return KeyInFlight if now < kept.deadline_at else KeyInterrupted
 
     async def _finish(self, index: int, fails: bool) -> None:
@@ -136,7 +136,7 @@ class KeyHistory:
         if begun is None:
             return
         identifier = begun.execution.execution_id
-        await self.storage.keyed.withdraw(identifier, self.session.key, begun.name)
+        await self.storage.keyed.withdraw(identifier, self.session.ref, begun.name)
         if identifier not in self.counts:
             self.gone.add(identifier)
         kept = self.kept.get(begun.name)

@@ -115,8 +115,8 @@ class UsageReaderContract:
 
     async def test_executions_count_while_they_are_open_and_within_their_deadline(self, storage, reader):
         session = await storage.add(ALICE)
-        ended = await storage.begin(session.key)
-        opened = await storage.begin(session.key)
+        ended = await storage.begin(session.ref)
+        opened = await storage.begin(session.ref)
         await storage.executions.finish(storage.finished(ended.execution))
         deadline_at = opened.execution.deadline_at
         assert await reader.open_executions([BOB, ALICE], deadline_at - timedelta(microseconds=1)) == [0, 1]

@@ -50,7 +50,7 @@ class NodeScriptRunnerContract:
 
     async def test_a_script_knows_its_session(self, runner):
         run = node("return event.request_id;")
-        assert json.loads(await result_of(runner, run)) == str(run.key.session_id)
+        assert json.loads(await result_of(runner, run)) == str(run.ref.session_id)
 
     async def test_text_of_any_script_passes_through(self, runner):
         text = 'quote " backslash \\ newline \n é 漢字 🎉 \u2028'

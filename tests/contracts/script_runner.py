@@ -118,7 +118,7 @@ class ScriptRunnerContract:
 
     async def test_a_script_knows_its_session(self, runner):
         run = run_of("def handler(request_id, event): return [request_id, event['request_id']]")
-        assert json.loads(await result_of(runner, run)) == [str(run.key.session_id)] * 2
+        assert json.loads(await result_of(runner, run)) == [str(run.ref.session_id)] * 2
 
     # Failures.
 

@@ -62,7 +62,7 @@ def run_of(
     """Return a run of this source, in a session of its own unless `key` says which."""
     asked = source if isinstance(source, Source) else Source(script_of(source))
     return ScriptRun(
-        key=key or new_session(),
+        ref=key or new_session(),
         execution_id=execution_id or new_id(),
         language=language,
         limits=limits,

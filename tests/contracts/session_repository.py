@@ -47,54 +47,54 @@ class SessionRepositoryContract(ABC):
             renewal=Renewal.SLIDING,
             function_version=2**40,
         )
-        assert await storage.sessions.get(session.key) == session
+        assert await storage.sessions.get(session.ref) == session
         assert await storage.listed(BOB) == [session]
 
     async def test_adding_a_session_again_changes_nothing(self, storage):
         session = await storage.add()
         patched = await storage.sessions.update(
-            session.key, lambda s: s.patch(SessionPatch(ttl_seconds=500), storage.clock.now())
+            session.ref, lambda s: s.patch(SessionPatch(ttl_seconds=500), storage.clock.now())
         )
         await storage.sessions.add(session, Script.of("other", 100))
-        assert await storage.sessions.get(session.key) == patched
-        assert await storage.sessions.script(session.key) == SCRIPT
+        assert await storage.sessions.get(session.ref) == patched
+        assert await storage.sessions.script(session.ref) == SCRIPT
 
     async def test_sessions_added_together_are_all_found(self, storage):
         sessions = [storage.new_session(owner) for owner in (ALICE, BOB) for _ in range(10)]
         await asyncio.gather(*(storage.sessions.add(session, SCRIPT) for session in sessions))
-        found = await asyncio.gather(*(storage.sessions.get(session.key) for session in sessions))
+        found = await asyncio.gather(*(storage.sessions.get(session.ref) for session in sessions))
         assert found == sessions
 
     async def test_an_unknown_session_is_not_found(self, storage):
-        await self._assert_absent(storage, storage.new_session().key)
+        await self._assert_absent(storage, storage.new_session().ref)
 
     async def test_every_owners_sessions_are_read_changed_and_listed_by_who_reaches_across(self, storage):
         sessions = [await storage.add(owner) for owner in (ALICE, BOB)]
         for session in sessions:
-            key = SessionRef(EVERY_OWNER, session.key.session_id)
-            assert await storage.sessions.get(key) == session
-            assert await storage.sessions.script(key) == SCRIPT
-            closed = await storage.sessions.update(key, lambda stored: stored.close(storage.clock.now()))
-            assert closed.key == session.key
-            assert await storage.sessions.get(session.key) == closed
-        assert [each.key for each in await storage.listed(EVERY_OWNER, 1)] == [each.key for each in sessions[::-1]]
-        assert [each.key for each in await storage.listed(ALICE)] == [sessions[0].key]
+            ref = SessionRef(EVERY_OWNER, session.ref.session_id)
+            assert await storage.sessions.get(ref) == session
+            assert await storage.sessions.script(ref) == SCRIPT
+            closed = await storage.sessions.update(ref, lambda stored: stored.close(storage.clock.now()))
+            assert closed.ref == session.ref
+            assert await storage.sessions.get(session.ref) == closed
+        assert [each.ref for each in await storage.listed(EVERY_OWNER, 1)] == [each.ref for each in sessions[::-1]]
+        assert [each.ref for each in await storage.listed(ALICE)] == [sessions[0].ref]
 
     async def test_what_is_absent_is_absent_for_who_reaches_across_too(self, storage):
-        await self._assert_absent(storage, SessionRef(EVERY_OWNER, storage.new_session().key.session_id))
+        await self._assert_absent(storage, SessionRef(EVERY_OWNER, storage.new_session().ref.session_id))
 
     async def test_a_session_of_another_owner_is_exactly_as_absent(self, storage):
         session = await storage.add(ALICE)
-        await self._assert_absent(storage, SessionRef(BOB, session.key.session_id))
-        await storage.sessions.add(evolve(session, key=SessionRef(BOB, session.key.session_id)), SCRIPT)
-        await self._assert_absent(storage, SessionRef(BOB, session.key.session_id))
-        assert await storage.sessions.get(session.key) == session
+        await self._assert_absent(storage, SessionRef(BOB, session.ref.session_id))
+        await storage.sessions.add(evolve(session, ref=SessionRef(BOB, session.ref.session_id)), SCRIPT)
+        await self._assert_absent(storage, SessionRef(BOB, session.ref.session_id))
+        assert await storage.sessions.get(session.ref) == session
 
     async def test_reads_of_several_owners_at_once_do_not_mix(self, storage):
         session = await storage.add(ALICE)
-        foreign = SessionRef(BOB, session.key.session_id)
+        foreign = SessionRef(BOB, session.ref.session_id)
         found = await asyncio.gather(
-            storage.sessions.get(session.key), storage.sessions.get(foreign), return_exceptions=True
+            storage.sessions.get(session.ref), storage.sessions.get(foreign), return_exceptions=True
         )
         assert found[0] == session
         assert isinstance(found[1], SessionNotFound)
@@ -105,38 +105,38 @@ class SessionRepositoryContract(ABC):
         await storage.close(closed)
         storage.clock.advance(timedelta(days=2))
         now = storage.clock.now()
-        assert (await storage.sessions.get(expired.key)).status(now) is Status.EXPIRED
-        assert (await storage.sessions.get(closed.key)).status(now) is Status.CLOSED
+        assert (await storage.sessions.get(expired.ref)).status(now) is Status.EXPIRED
+        assert (await storage.sessions.get(closed.ref)).status(now) is Status.CLOSED
 
     async def test_the_script_is_found_as_it_was_added(self, storage):
         session = await storage.add()
-        assert await storage.sessions.script(session.key) == SCRIPT
+        assert await storage.sessions.script(session.ref) == SCRIPT
 
     async def test_an_emptied_session_has_no_script(self, storage):
         session = await storage.add()
         closed = await storage.close(session)
         assert closed.script_hash is None
-        assert await storage.sessions.get(session.key) == closed
-        assert await storage.sessions.script(session.key) is None
+        assert await storage.sessions.get(session.ref) == closed
+        assert await storage.sessions.script(session.ref) is None
 
     async def test_an_update_stores_what_the_rule_returns(self, storage):
         session = await storage.add()
         patch = SessionPatch(JsonText('{"c": [1]}'), JsonText('{"m": {}}'), 700, Renewal.SLIDING)
-        changed = await storage.sessions.update(session.key, lambda s: s.patch(patch, storage.clock.now()))
+        changed = await storage.sessions.update(session.ref, lambda s: s.patch(patch, storage.clock.now()))
         assert changed == session.patch(patch, storage.clock.now())
-        assert await storage.sessions.get(session.key) == changed
-        assert await storage.sessions.script(session.key) == SCRIPT
+        assert await storage.sessions.get(session.ref) == changed
+        assert await storage.sessions.script(session.ref) == SCRIPT
 
     async def test_a_rule_that_raises_stores_nothing(self, storage):
         session = await storage.add()
         with pytest.raises(_Refused):
-            await storage.sessions.update(session.key, refuse)
-        assert await storage.sessions.get(session.key) == session
+            await storage.sessions.update(session.ref, refuse)
+        assert await storage.sessions.get(session.ref) == session
 
     async def test_a_rule_that_returns_what_it_was_given_stores_nothing(self, storage):
         session = await storage.add()
-        assert await storage.sessions.update(session.key, same) == session
-        assert await storage.sessions.get(session.key) == session
+        assert await storage.sessions.update(session.ref, same) == session
+        assert await storage.sessions.get(session.ref) == session
 
     async def test_of_concurrent_updates_each_sees_the_one_before_it(self, storage):
         session = await storage.add(metadata=JsonText("{}"))
@@ -146,7 +146,7 @@ class SessionRepositoryContract(ABC):
             seen.add(stored.version)
             return stored.patch(SessionPatch(), storage.clock.now())
 
-        changed = await asyncio.gather(*(storage.sessions.update(session.key, change) for _ in range(10)))
+        changed = await asyncio.gather(*(storage.sessions.update(session.ref, change) for _ in range(10)))
         assert sorted(after.version for after in changed) == list(range(2, 12))
         assert seen == set(range(1, 11))
 
@@ -159,9 +159,9 @@ class SessionRepositoryContract(ABC):
         ]
         now = storage.clock.now()
         await asyncio.gather(
-            *(storage.sessions.update(session.key, lambda s, patch=patch: s.patch(patch, now)) for patch in patches)
+            *(storage.sessions.update(session.ref, lambda s, patch=patch: s.patch(patch, now)) for patch in patches)
         )
-        stored = await storage.sessions.get(session.key)
+        stored = await storage.sessions.get(session.ref)
         assert (stored.context, stored.metadata, stored.ttl_seconds) == ('{"new": 1}', '{"new": 2}', 900)
 
     async def test_of_many_concurrent_closes_one_wins(self, storage):
@@ -177,27 +177,27 @@ class SessionRepositoryContract(ABC):
             return SessionPatch(metadata=JsonText(f'{{"n": {n}}}'))
 
         changed = await asyncio.gather(
-            *(storage.sessions.update(s.key, lambda r, n=n: r.patch(patch(n), now)) for n, s in enumerate(sessions))
+            *(storage.sessions.update(s.ref, lambda r, n=n: r.patch(patch(n), now)) for n, s in enumerate(sessions))
         )
         assert [after.metadata for after in changed] == ['{"n": 0}', '{"n": 1}', '{"n": 2}']
-        assert [await storage.sessions.get(session.key) for session in sessions] == changed
+        assert [await storage.sessions.get(session.ref) for session in sessions] == changed
 
     async def test_an_update_never_moves_the_end_back(self, storage):
         session = await storage.add()
         earlier = session.expires_at - timedelta(seconds=50)
-        changed = await storage.sessions.update(session.key, lambda s: evolve(s, expires_at=earlier, version=2))
+        changed = await storage.sessions.update(session.ref, lambda s: evolve(s, expires_at=earlier, version=2))
         assert changed.expires_at == session.expires_at
-        assert await storage.sessions.get(session.key) == changed
+        assert await storage.sessions.get(session.ref) == changed
 
     async def test_an_update_keeps_counts_that_it_has_not_seen(self, storage):
         session = await storage.add()
-        await storage.execute(session.key)
+        await storage.execute(session.ref)
         changed = await storage.sessions.update(
-            session.key, lambda s: evolve(s, execution_count=0, last_executed_at=None, version=2)
+            session.ref, lambda s: evolve(s, execution_count=0, last_executed_at=None, version=2)
         )
         assert changed.execution_count == 1
         assert changed.last_executed_at == storage.clock.now()
-        assert await storage.sessions.get(session.key) == changed
+        assert await storage.sessions.get(session.ref) == changed
 
     async def test_pages_hold_the_owners_sessions_newest_first(self, storage):
         mine = []
@@ -211,7 +211,7 @@ class SessionRepositoryContract(ABC):
         sessions = [await storage.add() for _ in range(5)]
         first = await storage.sessions.page(ANONYMOUS, SessionFilter(storage.clock.now()), None, 3)
         assert first.items == sessions[:1:-1]
-        assert first.next_after == sessions[2].key.session_id
+        assert first.next_after == sessions[2].ref.session_id
         last = await storage.sessions.page(ANONYMOUS, SessionFilter(storage.clock.now()), first.next_after, 3)
         assert last.items == [sessions[1], sessions[0]]
         assert last.next_after is None
@@ -266,14 +266,14 @@ class SessionRepositoryContract(ABC):
         wanted = SessionFilter(storage.clock.now(), Status.CLOSED)
         page = await storage.sessions.page(ANONYMOUS, wanted, None, 2)
         assert page.items == []
-        assert page.next_after == newer[EXAMINED_MAX].key.session_id
+        assert page.next_after == newer[EXAMINED_MAX].ref.session_id
         assert await storage.listed(status=Status.CLOSED, size=2) == [oldest]
 
-    async def _assert_absent(self, storage: Storage, key: SessionRef) -> None:
+    async def _assert_absent(self, storage: Storage, ref: SessionRef) -> None:
         with pytest.raises(SessionNotFound):
-            await storage.sessions.get(key)
+            await storage.sessions.get(ref)
         with pytest.raises(SessionNotFound):
-            await storage.sessions.script(key)
+            await storage.sessions.script(ref)
         with pytest.raises(SessionNotFound):
-            await storage.sessions.update(key, same)
-        assert await storage.listed(key.owner) == []
+            await storage.sessions.update(ref, same)
+        assert await storage.listed(ref.owner) == []

@@ -36,8 +36,8 @@ class Storage:
 
     def new_session(self, owner: Owner = ANONYMOUS, **fields: Any) -> Session:
         now = self.clock.now()
-        key = SessionRef(owner, self.ids.new(now))
-        return session_at(now, **{"key": key, "script_hash": SCRIPT.hash} | fields)
+        ref = SessionRef(owner, self.ids.new(now))
+        return session_at(now, **{"ref": ref, "script_hash": SCRIPT.hash} | fields)
 
     async def add(self, owner: Owner = ANONYMOUS, **fields: Any) -> Session:
         session = self.new_session(owner, **fields)
@@ -46,20 +46,20 @@ class Storage:
 
     async def close(self, session: Session) -> Session:
         now = self.clock.now()
-        return await self.sessions.update(session.key, lambda stored: stored.close(now))
+        return await self.sessions.update(session.ref, lambda stored: stored.close(now))
 
-    def request(self, key: SessionRef) -> ExecutionRequest:
+    def request(self, ref: SessionRef) -> ExecutionRequest:
         now = self.clock.now()
-        return ExecutionRequest(key, self.ids.new(now), now, ALLOWANCE)
+        return ExecutionRequest(ref, self.ids.new(now), now, ALLOWANCE)
 
-    async def begin(self, key: SessionRef) -> Admission:
-        return await self.executions.begin(self.request(key))
+    async def begin(self, ref: SessionRef) -> Admission:
+        return await self.executions.begin(self.request(ref))
 
     def finished(self, execution: OpenExecution, report: ScriptReport | None = None) -> FinishedExecution:
         return FinishedExecution(execution, self.clock.now(), JsonText('{"a": 5}'), report or report_of())
 
-    async def execute(self, key: SessionRef) -> int:
-        admission = await self.begin(key)
+    async def execute(self, ref: SessionRef) -> int:
+        admission = await self.begin(ref)
         return await self.executions.finish(self.finished(admission.execution))
 
     async def listed(

@@ -68,22 +68,22 @@ async def test_a_store_that_is_switched_off_fails_every_call():
     store = MemoryStore()
     storage = memory_storage(store)
     session = await storage.add()
-    execution = (await storage.begin(session.key)).execution
+    execution = (await storage.begin(session.ref)).execution
     store.failure = StorageUnavailable()
     now = storage.clock.now()
     for call in (
         storage.add(),
-        storage.sessions.get(session.key),
-        storage.sessions.script(session.key),
-        storage.sessions.update(session.key, same),
+        storage.sessions.get(session.ref),
+        storage.sessions.script(session.ref),
+        storage.sessions.update(session.ref, same),
         storage.sessions.page(ANONYMOUS, SessionFilter(now), None, 1),
-        storage.begin(session.key),
-        storage.executions.withdraw(execution.execution_id, session.key),
+        storage.begin(session.ref),
+        storage.executions.withdraw(execution.execution_id, session.ref),
         storage.executions.finish(storage.finished(execution)),
-        storage.executions.page(session.key, None, 1),
+        storage.executions.page(session.ref, None, 1),
         storage.executions.get(ANONYMOUS, execution.execution_id),
-        storage.keyed.begin(storage.request(session.key), KEY),
-        storage.keyed.withdraw(execution.execution_id, session.key, KEY.value),
+        storage.keyed.begin(storage.request(session.ref), KEY),
+        storage.keyed.withdraw(execution.execution_id, session.ref, KEY.value),
         storage.keyed.finish(storage.finished(execution), KEY.value),
         storage.keyed.initialize(made_of(session), session, SCRIPT, KEY),
         storage.keyed.initialized(ANONYMOUS, KEY, now),

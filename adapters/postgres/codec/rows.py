@@ -58,14 +58,14 @@ def admission_of(call: ExecutionRequest, deadline_at: datetime, row: Row) -> Adm
         session.require_live(call.started_at)
     except Gone as verdict:
         return verdict
-    return Admission(OpenExecution(call.key, call.execution_id, deadline_at), session)
+    return Admission(OpenExecution(call.ref, call.execution_id, deadline_at), session)
 
 
 def new_session_columns(calls: Sequence[tuple[Session, Script]]) -> Mapping[str, object]:
     """Return the parameters that insert sessions with their scripts."""
     sessions = [session for session, _ in calls]
     return {
-        **key_columns([session.key for session in sessions]),
+        **key_columns([session.ref for session in sessions]),
         "languages": array_literals.texts(session.language_title.language for session in sessions),
         "titles": array_literals.texts(session.language_title.title for session in sessions),
         "script_hashes": array_literals.texts(session.script_hash for session in sessions),
@@ -87,7 +87,7 @@ def changed_session_columns(calls: Sequence[tuple[Session, Session]]) -> Mapping
     """Return the parameters that replace sessions (as read, as changed)."""
     changed = [after for _, after in calls]
     return {
-        **key_columns([session.key for session in changed]),
+        **key_columns([session.ref for session in changed]),
         "versions_read": array_literals.numbers(read.version for read, _ in calls),
         "versions": array_literals.numbers(session.version for session in changed),
         "script_hashes": array_literals.texts(session.script_hash for session in changed),
@@ -124,12 +124,12 @@ def execution_columns(executions: Sequence[Execution]) -> Mapping[str, object]:
     }
 
 
-def execution_of(key: SessionRef, row: Row) -> Execution:
+def execution_of(ref: SessionRef, row: Row) -> Execution:
     """Return the execution in a row of a history page."""
     execution_id, outcome, count, execution_time_ms, cpu_time_ms, memory_usage_bytes, cold_start, *payloads = row
     texts, lengths = payloads[::2], payloads[1::2]
     return Execution(
-        key,
+        ref,
         execution_id,
         Outcome(outcome),
         count,

@@ -45,11 +45,11 @@ def initialized_text(made: Initialized) -> str:
     return _encode(facts)
 
 
-def initialized_of(text: str, key: SessionRef, title: LanguageTitle) -> Initialized:
+def initialized_of(text: str, ref: SessionRef, title: LanguageTitle) -> Initialized:
     """Return what is told of a new session again."""
     facts = json.loads(text)
     expires_at = datetime.fromisoformat(facts["expires_at"])
-    return Initialized(key, title, expires_at, facts["script_hash"], facts["syntax_checked"])
+    return Initialized(ref, title, expires_at, facts["script_hash"], facts["syntax_checked"])
 
 
 def _failure_of(facts: Mapping[str, Any]) -> Failure:

@@ -90,8 +90,8 @@ class PostgresExecutionRepository(ExecutionRepository):
         return await self._begins.ask(request)
 
     @override
-    async def withdraw(self, execution_id: UUID, key: SessionRef) -> None:
-        await self._withdrawals.ask((key, execution_id))
+    async def withdraw(self, execution_id: UUID, ref: SessionRef) -> None:
+        await self._withdrawals.ask((ref, execution_id))
 
     @override
     async def finish(self, finished: FinishedExecution) -> int:
@@ -100,9 +100,9 @@ class PostgresExecutionRepository(ExecutionRepository):
 
     @override
     async def page(
-        self, key: SessionRef, after: UUID | None, size: int, wanted: ExecutionFilter = EVERY_EXECUTION
+        self, ref: SessionRef, after: UUID | None, size: int, wanted: ExecutionFilter = EVERY_EXECUTION
     ) -> Page[Execution]:
-        return await self.history.page(key, after, size, wanted)
+        return await self.history.page(ref, after, size, wanted)
 
     @override
     async def get(self, owner: Owner, execution_id: UUID) -> Execution:
@@ -112,7 +112,7 @@ class PostgresExecutionRepository(ExecutionRepository):
         """Return the parameters that record ends."""
         full = self.options.history.full
         return {
-            **_execution_keys([(call.execution.key, call.execution.execution_id) for call in calls]),
+            **_execution_keys([(call.execution.ref, call.execution.execution_id) for call in calls]),
             "slots": array_literals.numbers(slot_of(call.execution.execution_id) for call in calls),
             "finished_ats": array_literals.instants(call.finished_at for call in calls),
             **rows.execution_columns([history_of(call, full=full) for call in calls]),
@@ -124,7 +124,7 @@ class PostgresExecutionRepository(ExecutionRepository):
         found = await self._gateway.fetch(
             self._statements.begin_executions,
             {
-                **_execution_keys([(call.key, call.execution_id) for call in calls]),
+                **_execution_keys([(call.ref, call.execution_id) for call in calls]),
                 "slots": array_literals.numbers(slot_of(call.execution_id) for call in calls),
                 "started_ats": array_literals.instants(call.started_at for call in calls),
                 "allowances": array_literals.intervals(call.allowance for call in calls),
@@ -167,7 +167,7 @@ def _execution_keys(calls: Sequence[_Fated]) -> dict[str, object]:
 
 
 def _begin_key(call: ExecutionRequest) -> int:
-    return call.key.session_id.int
+    return call.ref.session_id.int
 
 
 def _fated_key(call: _Fated) -> int:
@@ -175,7 +175,7 @@ def _fated_key(call: _Fated) -> int:
 
 
 def _finish_key(call: FinishedExecution) -> int:
-    return call.execution.key.session_id.int
+    return call.execution.ref.session_id.int
 
 
 def _key_size(_: object) -> int:

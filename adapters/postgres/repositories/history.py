@@ -47,7 +47,7 @@ class HistoryReader:
             "count", self._count, key=_execution_id, size=_key_size, options=options.batches, share=True
         )
 
-    async def page(self, key: SessionRef, after: UUID | None, size: int, wanted: ExecutionFilter) -> Page[Execution]:
+    async def page(self, ref: SessionRef, after: UUID | None, size: int, wanted: ExecutionFilter) -> Page[Execution]:
         """Return a page as ExecutionRepository promises."""
         now = self._clock.now()
         last_day = day_at(now) + 1 if after is None else day_of(after)
@@ -55,9 +55,9 @@ class HistoryReader:
         found = await self._gateway.fetch(
             self._statements.select_execution_page,
             {
-                "slots": array_literals.numbers(slots_between(_first_day(key, now, since), last_day)),
-                "request_id": key.session_id,
-                "owner": key.owner,
+                "slots": array_literals.numbers(slots_between(_first_day(ref, now, since), last_day)),
+                "request_id": ref.session_id,
+                "owner": ref.owner,
                 "after": after,
                 "since": since,
                 "outcome": wanted.outcome,
@@ -68,7 +68,7 @@ class HistoryReader:
             },
         )
         next_after = found[0][0]
-        return Page([rows.execution_of(key, row[1:]) for row in found if row[1] is not None], next_after)
+        return Page([rows.execution_of(ref, row[1:]) for row in found if row[1] is not None], next_after)
 
     async def get(self, owner: Owner, execution_id: UUID) -> Execution:
         """Return one execution as ExecutionRepository promises."""
@@ -99,7 +99,7 @@ class HistoryReader:
         found = await self._gateway.fetch(
             self._statements.select_execution_counts,
             {
-                **rows.key_columns([call.key for call in calls]),
+                **rows.key_columns([call.ref for call in calls]),
                 "execution_ids": array_literals.uuids(call.execution_id for call in calls),
                 "slots": array_literals.numbers(slots),
                 "named_slots": array_literals.numbers(sorted(set(slots))),
@@ -111,9 +111,9 @@ class HistoryReader:
         return answers
 
 
-def _first_day(key: SessionRef, now: datetime, since: UUID | None) -> int:
+def _first_day(ref: SessionRef, now: datetime, since: UUID | None) -> int:
     """Return the first day on which the wanted executions can have been admitted and still be kept."""
-    days = [day_of(key.session_id), day_at(now) - SLOTS + 2]
+    days = [day_of(ref.session_id), day_at(now) - SLOTS + 2]
     return max(days if since is None else [*days, day_of(since)])
 
 

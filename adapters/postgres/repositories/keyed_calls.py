@@ -60,7 +60,7 @@ class PostgresKeyedCallRepository(KeyedExecutionRepository, KeyedSessionReposito
         self._begins: LockingWrites[_Beginning, _Begun | None] = LockingWrites(
             "begin_keyed",
             self._begin,
-            key=lambda call: call[0].key.session_id.int,
+            key=lambda call: call[0].ref.session_id.int,
             size=self._answer_bytes.expect,
             options=batches,
             exclusive=writing,
@@ -76,7 +76,7 @@ class PostgresKeyedCallRepository(KeyedExecutionRepository, KeyedSessionReposito
         self._finishes: LockingWrites[_Ending, int | None] = LockingWrites(
             "finish_keyed",
             self._finish,
-            key=lambda call: call[0].execution.key.session_id.int,
+            key=lambda call: call[0].execution.ref.session_id.int,
             size=_ending_size,
             options=batches,
             exclusive=writing,
@@ -95,12 +95,12 @@ class PostgresKeyedCallRepository(KeyedExecutionRepository, KeyedSessionReposito
         return *self._begins.coalescers, *self._finishes.coalescers, *others
 
     @override
-    async def begin(self, request: ExecutionRequest, key: IdempotencyKey) -> Admission | Executed:
-        return await _settled(lambda: self._begins.ask((request, key)))
+    async def begin(self, request: ExecutionRequest, idempotency_key: IdempotencyKey) -> Admission | Executed:
+        return await _settled(lambda: self._begins.ask((request, idempotency_key)))
 
     @override
-    async def withdraw(self, execution_id: UUID, key: SessionRef, name: str) -> None:
-        await self._withdrawals.ask((key, execution_id, name))
+    async def withdraw(self, execution_id: UUID, ref: SessionRef, name: str) -> None:
+        await self._withdrawals.ask((ref, execution_id, name))
 
     @override
     async def finish(self, finished: FinishedExecution, name: str) -> int:
@@ -108,12 +108,14 @@ class PostgresKeyedCallRepository(KeyedExecutionRepository, KeyedSessionReposito
         return await self._executions.history.stored_count(finished.execution) if count is None else count
 
     @override
-    async def initialize(self, made: Initialized, session: Session, script: Script, key: IdempotencyKey) -> Initialized:
-        return await _settled(lambda: self._makings.ask((made, session, script, key)))
+    async def initialize(
+        self, made: Initialized, session: Session, script: Script, idempotency_key: IdempotencyKey
+    ) -> Initialized:
+        return await _settled(lambda: self._makings.ask((made, session, script, idempotency_key)))
 
     @override
-    async def initialized(self, owner: Owner, key: IdempotencyKey, now: datetime) -> Initialized | None:
-        return await self._questions.ask((owner, key, now))
+    async def initialized(self, owner: Owner, idempotency_key: IdempotencyKey, now: datetime) -> Initialized | None:
+        return await self._questions.ask((owner, idempotency_key, now))
 
     async def _begin(
         self, calls: Sequence[_Beginning], lane: PoolName
@@ -123,7 +125,7 @@ class PostgresKeyedCallRepository(KeyedExecutionRepository, KeyedSessionReposito
         found = await self._gateway.fetch(
             self._statements.begin_keyed_executions,
             {
-                **rows.key_columns([request.key for request in requests]),
+                **rows.key_columns([request.ref for request in requests]),
                 **_key_columns([key for _, key in calls]),
                 "execution_ids": array_literals.uuids(request.execution_id for request in requests),
                 "slots": array_literals.numbers(slot_of(request.execution_id) for request in requests),
@@ -189,7 +191,7 @@ class PostgresKeyedCallRepository(KeyedExecutionRepository, KeyedSessionReposito
         for ordinal, *facts in found:
             made, session, _, key = calls[ordinal - 1]
             kept = facts[0] is not None
-            answers[ordinal - 1] = _told(session.key.owner, key, session.created_at, facts) if kept else made
+            answers[ordinal - 1] = _told(session.ref.owner, key, session.created_at, facts) if kept else made
         return answers
 
     async def _look(self, calls: Sequence[_Question]) -> Sequence[Initialized | Exception | None]:
@@ -233,23 +235,25 @@ _KEPT_COLUMNS = 7
 
 
 def _executed(
-    request: ExecutionRequest, key: IdempotencyKey, deadline_at: datetime, kept: Sequence[Any]
+    request: ExecutionRequest, idempotency_key: IdempotencyKey, deadline_at: datetime, kept: Sequence[Any]
 ) -> Executed | Exception:
     payload_hash, winner, expires_at, title, count, text, result = kept
-    answer = text and Executed(request.key, winner, LanguageTitle.of(title), report_of(text, result), count, True)
-    return _replayed(KeptCall(payload_hash, winner, deadline_at, expires_at, answer), key, request.started_at)
+    answer = text and Executed(request.ref, winner, LanguageTitle.of(title), report_of(text, result), count, True)
+    return _replayed(
+        KeptCall(payload_hash, winner, deadline_at, expires_at, answer), idempotency_key, request.started_at
+    )
 
 
-def _told(owner: Owner, key: IdempotencyKey, now: datetime, kept: Sequence[Any]) -> Initialized | Exception:
+def _told(owner: Owner, idempotency_key: IdempotencyKey, now: datetime, kept: Sequence[Any]) -> Initialized | Exception:
     payload_hash, winner, deadline_at, expires_at, title, text = kept
     made = initialized_of(text, SessionRef(owner, winner), LanguageTitle.of(title))
     answer = evolve(made, replayed=True)
-    return _replayed(KeptCall(payload_hash, winner, deadline_at, expires_at, answer), key, now)
+    return _replayed(KeptCall(payload_hash, winner, deadline_at, expires_at, answer), idempotency_key, now)
 
 
-def _replayed(kept: KeptCall[Answer], key: IdempotencyKey, now: datetime) -> Answer | Exception:
+def _replayed(kept: KeptCall[Answer], idempotency_key: IdempotencyKey, now: datetime) -> Answer | Exception:
     try:
-        return kept.replay(key, now)
+        return kept.replay(idempotency_key, now)
     except DomainError as verdict:
         return verdict
 
@@ -269,7 +273,7 @@ def _ending_size(call: _Ending) -> int:
 
 def _making_key(call: _Making) -> tuple[Owner, str]:
     _, session, _, key = call
-    return session.key.owner, key.value
+    return session.ref.owner, key.value
 
 
 def _making_size(call: _Making) -> int:

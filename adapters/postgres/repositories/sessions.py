@@ -84,26 +84,26 @@ class PostgresSessionRepository(SessionRepository):
         await self._additions.ask((session, script))
 
     @override
-    async def get(self, key: SessionRef) -> Session:
-        return await self._reads.ask(key if key.owner != EVERY_OWNER else await self._owned(key))
+    async def get(self, ref: SessionRef) -> Session:
+        return await self._reads.ask(ref if ref.owner != EVERY_OWNER else await self._owned(ref))
 
     @override
-    async def script(self, key: SessionRef) -> Script | None:
-        return await self._scripts.ask(key if key.owner != EVERY_OWNER else await self._owned(key))
+    async def script(self, ref: SessionRef) -> Script | None:
+        return await self._scripts.ask(ref if ref.owner != EVERY_OWNER else await self._owned(ref))
 
     @override
-    async def update(self, key: SessionRef, change: Callable[[Session], Session]) -> Session:
-        if key.owner == EVERY_OWNER:
+    async def update(self, ref: SessionRef, change: Callable[[Session], Session]) -> Session:
+        if ref.owner == EVERY_OWNER:
             with _before_the_write():
-                key = await self._owned(key)
-        async with self._turns.take(key):
+                ref = await self._owned(ref)
+        async with self._turns.take(ref):
             try:
-                return await self._race(key, change)
+                return await self._race(ref, change)
             except StorageUnavailable as error:
                 if error.stored != "unknown":
                     raise
             try:
-                return await self._race(key, change)
+                return await self._race(ref, change)
             except DomainError as error:
                 # The first write may be what the rule refuses now.
                 raise StorageUnavailable(stored="unknown", retry_after_ms=None) from error
@@ -127,18 +127,18 @@ class PostgresSessionRepository(SessionRepository):
         next_after = found[0][0]
         return Page([rows.session_of(row[1:]) for row in found if row[1] is not None], next_after)
 
-    async def _owned(self, key: SessionRef) -> SessionRef:
+    async def _owned(self, ref: SessionRef) -> SessionRef:
         """Return the key with the session's own owner, for one who reaches across owners."""
-        found = await self._gateway.fetch(self._statements.select_session_owner, {"request_id": key.session_id})
+        found = await self._gateway.fetch(self._statements.select_session_owner, {"request_id": ref.session_id})
         if not found:
             raise SessionNotFound
-        return SessionRef(Owner(found[0][0]), key.session_id)
+        return SessionRef(Owner(found[0][0]), ref.session_id)
 
-    async def _race(self, key: SessionRef, change: Callable[[Session], Session]) -> Session:
+    async def _race(self, ref: SessionRef, change: Callable[[Session], Session]) -> Session:
         """Read, apply the rule and write, until nobody else has written in between."""
         for _ in range(self._options.races_max):
             with _before_the_write():
-                read = await self.get(key)
+                read = await self.get(ref)
             changed = change(read)
             if changed is read:
                 return read
@@ -204,12 +204,12 @@ def _written(call: _Change, expires_at: Any, last_executed_at: Any, execution_co
     return evolve(call[1], expires_at=expires_at, last_executed_at=last_executed_at, execution_count=execution_count)
 
 
-def _itself(key: SessionRef) -> SessionRef:
-    return key
+def _itself(ref: SessionRef) -> SessionRef:
+    return ref
 
 
 def _addition_key(call: _Addition) -> int:
-    return call[0].key.session_id.int
+    return call[0].ref.session_id.int
 
 
 def _addition_size(call: _Addition) -> int:
@@ -217,7 +217,7 @@ def _addition_size(call: _Addition) -> int:
 
 
 def _change_key(call: _Change) -> int:
-    return call[1].key.session_id.int
+    return call[1].ref.session_id.int
 
 
 def _change_size(call: _Change) -> int:

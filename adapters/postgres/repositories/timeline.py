@@ -120,7 +120,7 @@ class PostgresTimelineReader(TimelineReader):
 def _session_of(trace: ExecutionTrace) -> UUID:
     known = trace.open or trace.ended
     assert known is not None
-    return known.key.session_id
+    return known.ref.session_id
 
 
 def _open_execution(row: tuple[Any, ...]) -> OpenExecution:

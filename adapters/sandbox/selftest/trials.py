@@ -92,7 +92,7 @@ class Attacker:
             return script
 
         return ScriptRun(
-            key=session,
+            ref=session,
             execution_id=uuid4(),
             language=language,
             limits=Limits(timeout_ms, self.options.memory_mb, Isolation.SESSION),

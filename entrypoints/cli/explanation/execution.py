@@ -111,7 +111,7 @@ def _session(chronicle: Timeline, trace: ExecutionTrace) -> Iterator[Evidence]:
 def _key_of(trace: ExecutionTrace) -> SessionRef:
     known = trace.open or trace.ended
     assert known is not None
-    return known.key
+    return known.ref
 
 
 def _removal(chronicle: Timeline, keeping: RetentionTimes, trace: ExecutionTrace) -> Evidence:

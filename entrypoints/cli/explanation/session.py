@@ -69,7 +69,7 @@ def _making(chronicle: Timeline, session: Session) -> Iterator[Evidence]:
         Source.ID,
         made_at,
     )
-    yield Evidence("owner", f"It belongs to {session.key.owner} and runs {session.language_title}.", Source.SESSION)
+    yield Evidence("owner", f"It belongs to {session.ref.owner} and runs {session.language_title}.", Source.SESSION)
     if chronicle.taken is not None:
         name = chronicle.taken.name
         yield Evidence("made", f"The call that made it had the Idempotency-Key {name!r}.", Source.KEYS)

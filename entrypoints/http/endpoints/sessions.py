@@ -50,9 +50,9 @@ class SessionEndpoints:
         )
         key = None if name is None else idempotency_key(name, (wanted.language_title, body))
         made = await self._service.initialize(owner_of(request), wanted, key)
-        request.made_session_id = made.key.session_id
+        request.made_session_id = made.ref.session_id
         payload = InitializeResponse(
-            request_id=made.key.session_id,
+            request_id=made.ref.session_id,
             status="initialized",
             language_title=str(made.language_title),
             expires_at=made.expires_at,

@@ -37,7 +37,7 @@ class ExecuteResponse(Struct):
         """Return the payload of an execution that ended well."""
         report = ended.report
         return cls(
-            request_id=ended.key.session_id,
+            request_id=ended.ref.session_id,
             execution_id=ended.execution_id,
             language_title=str(ended.language_title),
             result=embedded(report.result or "null"),
@@ -103,7 +103,7 @@ class SingleExecution(ExecutionResponse):
     @override
     def of(cls, kept: execution.Execution) -> "SingleExecution":
         """Return the payload of a history row."""
-        return cls(**structs.asdict(ExecutionResponse.of(kept)), request_id=kept.key.session_id)
+        return cls(**structs.asdict(ExecutionResponse.of(kept)), request_id=kept.ref.session_id)
 
 
 class ExecutionPage(Struct):

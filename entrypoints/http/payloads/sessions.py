@@ -81,9 +81,9 @@ class SessionResponse(Struct):
         """Return the payload of a session whose status has been judged."""
         granted = kept.limits
         return cls(
-            request_id=kept.key.session_id,
+            request_id=kept.ref.session_id,
             language_title=str(kept.language_title),
-            user_id=kept.key.owner,
+            user_id=kept.ref.owner,
             status=status,
             created_at=kept.created_at,
             expires_at=kept.expires_at,

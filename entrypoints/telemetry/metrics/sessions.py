@@ -36,14 +36,14 @@ class CountedSessions(SessionService):
         return made
 
     @override
-    async def patch(self, key: SessionRef, patch: SessionPatch, version: int | None) -> Session:
-        session = await super().patch(key, patch, version)
+    async def patch(self, ref: SessionRef, patch: SessionPatch, version: int | None) -> Session:
+        session = await super().patch(ref, patch, version)
         self._counts.add("patch")
         return session
 
     @override
-    async def close(self, key: SessionRef) -> bool:
-        closed = await super().close(key)
+    async def close(self, ref: SessionRef) -> bool:
+        closed = await super().close(ref)
         if closed:
             self._counts.add("close")
         return closed

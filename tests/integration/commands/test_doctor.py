@@ -204,7 +204,7 @@ class TestARoleWithoutRights:
         (found,) = await self.of_rights(weak)
         assert found.level is Level.PROBLEM
         assert found.seen.startswith(f"the role {name} lacks USAGE, DELETE, INSERT, SELECT, UPDATE, TRUNCATE on meta.")
-        for command in (("storage",), ("explain", str(session_at().key.session_id))):
+        for command in (("storage",), ("explain", str(session_at().ref.session_id))):
             assert weak.database_url is not None
             told = run(*command, DATABASE_URL=weak.database_url.reveal())
             assert (told.returncode, told.stdout) == (1, "")

@@ -63,7 +63,7 @@ def new_cleanup(led, statements, storage) -> NewCleanup:
 
 async def is_there(storage: Storage, session: Session) -> bool:
     try:
-        await storage.sessions.get(session.key)
+        await storage.sessions.get(session.ref)
     except SessionNotFound:
         return False
     return True
@@ -165,22 +165,22 @@ class TestSessions:
 class TestOverdueExecutions:
     async def test_they_go_into_the_history_as_unknown_and_are_not_counted(self, storage, new_cleanup):
         session = await storage.add()
-        execution = (await storage.begin(session.key)).execution
+        execution = (await storage.begin(session.ref)).execution
         cleanup = new_cleanup()
         storage.clock.advance(execution.deadline_at - storage.clock.now() - MOMENT)
         await cleanup.sweep()
         assert cleanup.stats().executions_overdue == 0
         storage.clock.advance(MOMENT)
-        before = await storage.executions.page(session.key, None, 5)
+        before = await storage.executions.page(session.ref, None, 5)
         await cleanup.sweep()
         assert cleanup.stats().executions_overdue == 1
-        assert await storage.executions.page(session.key, None, 5) == before
+        assert await storage.executions.page(session.ref, None, 5) == before
         assert [row.outcome for row in before.items] == [Outcome.UNKNOWN]
-        assert (await storage.sessions.get(session.key)).execution_count == 0
+        assert (await storage.sessions.get(session.ref)).execution_count == 0
 
     async def test_one_whose_end_is_just_being_recorded_is_left_to_it(self, storage, new_cleanup, database_url):
         session = await storage.add()
-        execution = (await storage.begin(session.key)).execution
+        execution = (await storage.begin(session.ref)).execution
         storage.clock.advance(execution.deadline_at - storage.clock.now())
         cleanup = new_cleanup()
         with psycopg.connect(database_url) as connection:
@@ -191,7 +191,7 @@ class TestOverdueExecutions:
 
     async def test_a_finish_that_comes_too_late_is_lost(self, storage, new_cleanup):
         session = await storage.add()
-        execution = (await storage.begin(session.key)).execution
+        execution = (await storage.begin(session.ref)).execution
         storage.clock.advance(execution.deadline_at - storage.clock.now())
         await new_cleanup().sweep()
         with pytest.raises(ExecutionLost):
@@ -231,17 +231,17 @@ class TestIdempotencyKeys:
 
     async def test_an_answer_is_told_again_when_its_session_has_been_removed(self, storage, new_cleanup):
         session = await storage.add()
-        execution = (await storage.keyed.begin(storage.request(session.key), KEY)).execution
+        execution = (await storage.keyed.begin(storage.request(session.ref), KEY)).execution
         await storage.keyed.finish(storage.finished(execution), KEY.value)
         retention = timedelta(hours=1)
         storage.clock.advance(session.expires_at + retention - storage.clock.now())
         await new_cleanup(Retention(sessions=retention, history=7 * DAY)).sweep()
         assert not await is_there(storage, session)
-        assert (await storage.keyed.begin(storage.request(session.key), KEY)).execution_count == 1
+        assert (await storage.keyed.begin(storage.request(session.ref), KEY)).execution_count == 1
         with pytest.raises(IdempotencyConflict):
-            await storage.keyed.begin(storage.request(session.key), SAME_NAME)
+            await storage.keyed.begin(storage.request(session.ref), SAME_NAME)
         with pytest.raises(SessionNotFound):
-            await storage.keyed.begin(storage.request(session.key), OTHER)
+            await storage.keyed.begin(storage.request(session.ref), OTHER)
 
     async def test_a_key_in_use_is_left_for_the_next_sweep(self, storage, add, new_cleanup, database_url):
         add(1)
@@ -261,9 +261,9 @@ class TestHistory:
         return await storage.add(ttl_seconds=10**7, lifetime_seconds_max=10**7)
 
     async def test_a_day_goes_when_it_is_past_retention_and_not_before(self, storage, session, new_cleanup):
-        await storage.execute(session.key)
+        await storage.execute(session.ref)
         storage.clock.advance(7 * DAY)
-        await storage.execute(session.key)
+        await storage.execute(session.ref)
         cleanup = new_cleanup()
         await cleanup.sweep()
         assert await _counts(storage, session) == [2, 1]
@@ -275,7 +275,7 @@ class TestHistory:
     async def test_the_ring_comes_round(self, storage, session, new_cleanup):
         cleanup = new_cleanup(Retention(sessions=DAY, history=30 * DAY))
         for _ in range(70):
-            await storage.execute(session.key)
+            await storage.execute(session.ref)
             await cleanup.sweep()
             storage.clock.advance(DAY)
         found = await _counts(storage, session)
@@ -286,7 +286,7 @@ class TestHistory:
     async def test_the_next_days_slot_is_left_alone_in_the_hour_before_it(
         self, storage, session, new_cleanup, before, emptied
     ):
-        await storage.execute(session.key)
+        await storage.execute(session.ref)
         its_turn_again = _midnight(storage.clock.now()) + 31 * DAY
         storage.clock.advance(its_turn_again - before - storage.clock.now())
         cleanup = new_cleanup(Retention(sessions=DAY, history=30 * DAY))
@@ -294,7 +294,7 @@ class TestHistory:
         assert cleanup.stats().slots_emptied == emptied
 
     async def test_a_slot_with_rows_that_are_kept_is_never_emptied(self, storage, session, gateway, statements):
-        await storage.execute(session.key)
+        await storage.execute(session.ref)
         today = day_at(storage.clock.now())
         for kept_from, expected in (
             (first_of(today), False),
@@ -309,7 +309,7 @@ class TestHistory:
     async def test_a_slot_that_is_being_read_is_left_for_the_next_sweep(
         self, storage, session, new_cleanup, database_url
     ):
-        await storage.execute(session.key)
+        await storage.execute(session.ref)
         storage.clock.advance(8 * DAY)
         cleanup = new_cleanup()
         with psycopg.connect(database_url) as connection:
@@ -320,7 +320,7 @@ class TestHistory:
         assert cleanup.stats().slots_emptied == 1
 
     async def test_two_sweeps_at_once_empty_a_slot_once(self, storage, session, new_cleanup):
-        await storage.execute(session.key)
+        await storage.execute(session.ref)
         storage.clock.advance(8 * DAY)
         cleanups = [new_cleanup(), new_cleanup()]
         await asyncio.gather(*(cleanup.sweep() for cleanup in cleanups))
@@ -332,7 +332,7 @@ class TestHistory:
 
 
 async def _counts(storage: Storage, session: Session) -> list[int | None]:
-    return [row.execution_count for row in (await storage.executions.page(session.key, None, 200)).items]
+    return [row.execution_count for row in (await storage.executions.page(session.ref, None, 200)).items]
 
 
 def _midnight(now: datetime) -> datetime:

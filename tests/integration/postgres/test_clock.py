@@ -48,7 +48,7 @@ async def test_controllers_whose_clocks_are_five_minutes_apart_agree_on_the_expi
     session = await storage.add(expires_at=expires_at, expires_max_at=expires_at)
 
     async def is_live(clock):
-        stored = await storage.sessions.get(session.key)
+        stored = await storage.sessions.get(session.ref)
         try:
             stored.require_live(clock.now())
         except SessionExpired:

@@ -62,7 +62,7 @@ def storage(led, statements) -> Storage:
 def locked(database_url: str, session: Session) -> Iterator[None]:
     """Hold the session's row as somebody outside of the service might."""
     with psycopg.connect(database_url) as connection:
-        connection.execute("SELECT FROM meta.sessions WHERE request_id = %s FOR UPDATE", [session.key.session_id])
+        connection.execute("SELECT FROM meta.sessions WHERE request_id = %s FOR UPDATE", [session.ref.session_id])
         yield
 
 
@@ -72,10 +72,10 @@ class TestSeveralProcesses:
         other_storage.ids = storage.ids
         storage.clock.advance(timedelta(seconds=50))
         counts = await asyncio.gather(
-            *(one.execute(session.key) for one in (storage, other_storage) for _ in range(10))
+            *(one.execute(session.ref) for one in (storage, other_storage) for _ in range(10))
         )
         assert sorted(counts) == list(range(1, 21))
-        assert (await storage.sessions.get(session.key)).execution_count == 20
+        assert (await storage.sessions.get(session.ref)).execution_count == 20
 
     async def test_every_update_survives(self, storage, other_storage):
         session = await storage.add()
@@ -85,9 +85,9 @@ class TestSeveralProcesses:
             return stored.patch(SessionPatch(), now)
 
         await asyncio.gather(
-            *(one.sessions.update(session.key, change) for one in (storage, other_storage) for _ in range(10))
+            *(one.sessions.update(session.ref, change) for one in (storage, other_storage) for _ in range(10))
         )
-        assert (await storage.sessions.get(session.key)).version == 21
+        assert (await storage.sessions.get(session.ref)).version == 21
 
     async def test_updates_keep_executions_and_renewals_that_happen_meanwhile(self, storage, other_storage, led):
         session = await storage.add(renewal=Renewal.SLIDING)
@@ -95,23 +95,23 @@ class TestSeveralProcesses:
         other_storage.clock.advance(timedelta(seconds=50))
 
         async def execute_meanwhile(run):
-            await other_storage.execute(session.key)
+            await other_storage.execute(session.ref)
             return await run()
 
         led.lead["update_sessions"] = [execute_meanwhile]
         patch = SessionPatch(metadata=JsonText('{"m": 1}'))
-        changed = await storage.sessions.update(session.key, lambda s: s.patch(patch, storage.clock.now()))
+        changed = await storage.sessions.update(session.ref, lambda s: s.patch(patch, storage.clock.now()))
         assert changed.execution_count == 1
         assert changed.last_executed_at == other_storage.clock.now()
         assert changed.expires_at == session.expires_at + timedelta(seconds=50)
-        assert await storage.sessions.get(session.key) == changed
+        assert await storage.sessions.get(session.ref) == changed
 
     async def test_a_begin_does_not_wait_for_a_finish_of_its_session(self, storage, led):
         session = await storage.add()
-        execution, begun = (await storage.begin(session.key)).execution, []
+        execution, begun = (await storage.begin(session.ref)).execution, []
 
         async def begin_meanwhile(run):
-            begun.append(await asyncio.wait_for(storage.begin(session.key), 5))
+            begun.append(await asyncio.wait_for(storage.begin(session.ref), 5))
             return await run()
 
         led.lead["finish_executions"] = [begin_meanwhile]
@@ -122,13 +122,13 @@ class TestSeveralProcesses:
         session, withdrawals = await storage.add(), []
 
         async def withdraw_meanwhile(run):
-            withdrawals.append(asyncio.create_task(storage.executions.withdraw(uuid4(), session.key)))
+            withdrawals.append(asyncio.create_task(storage.executions.withdraw(uuid4(), session.ref)))
             await asyncio.sleep(0.05)
             assert "delete_open_executions" not in led.asked
             return await run()
 
         led.lead["begin_executions"] = [withdraw_meanwhile]
-        await storage.begin(session.key)
+        await storage.begin(session.ref)
         await asyncio.gather(*withdrawals)
         assert led.asked[-1] == "delete_open_executions"
 
@@ -138,13 +138,13 @@ class TestSeveralProcesses:
         now = storage.clock.now()
 
         async def be_faster(run):
-            await other_storage.sessions.update(session.key, lambda s: s.patch(SessionPatch(), now))
+            await other_storage.sessions.update(session.ref, lambda s: s.patch(SessionPatch(), now))
             return await run()
 
         led.lead["update_sessions"] = [be_faster] * 3
         with pytest.raises(UpdateConflict):
-            await storage.sessions.update(session.key, lambda s: s.close(now))
-        assert (await storage.sessions.get(session.key)).version == 4
+            await storage.sessions.update(session.ref, lambda s: s.close(now))
+        assert (await storage.sessions.get(session.ref)).version == 4
 
     async def test_an_update_of_a_session_that_is_removed_meanwhile_finds_none(self, storage, led, database_url):
         session = await storage.add()
@@ -169,7 +169,7 @@ class TestLocksOfOthers:
     async def test_a_begin_that_has_to_renew_waits_alone(self, storage, sessions, database_url):
         storage.clock.advance(timedelta(seconds=50))
         with locked(database_url, sessions[1]):
-            tasks = [asyncio.create_task(storage.begin(session.key)) for session in sessions]
+            tasks = [asyncio.create_task(storage.begin(session.ref)) for session in sessions]
             await asyncio.wait_for(asyncio.gather(tasks[0], tasks[2]), 5)
             assert not tasks[1].done()
         admission = await tasks[1]
@@ -177,10 +177,10 @@ class TestLocksOfOthers:
 
     async def test_a_begin_without_renewal_does_not_wait(self, storage, sessions, database_url):
         with locked(database_url, sessions[1]):
-            assert (await storage.begin(sessions[1].key)).session == sessions[1]
+            assert (await storage.begin(sessions[1].ref)).session == sessions[1]
 
     async def test_a_finish_waits_alone(self, storage, sessions, database_url):
-        executions = [(await storage.begin(session.key)).execution for session in sessions]
+        executions = [(await storage.begin(session.ref)).execution for session in sessions]
         with locked(database_url, sessions[1]):
             tasks = [asyncio.create_task(storage.executions.finish(storage.finished(one))) for one in executions]
             assert await asyncio.wait_for(asyncio.gather(tasks[0], tasks[2]), 5) == [1, 1]
@@ -198,12 +198,12 @@ class TestLocksOfOthers:
         storage.clock.advance(timedelta(seconds=50))
         with psycopg.connect(database_url) as connection:
             connection.execute("UPDATE meta.sessions SET closed_at = %s", [storage.clock.now()])
-            begin = asyncio.create_task(storage.begin(sessions[0].key))
+            begin = asyncio.create_task(storage.begin(sessions[0].ref))
             await eventually(lambda: led.asked.count("begin_executions") == 2)
             await eventually(lambda: _waits_for_a_lock(database_url))
         error = (await asyncio.gather(begin, return_exceptions=True))[0]
         assert error.code == "SESSION_CLOSED"
-        stored = await storage.sessions.get(sessions[0].key)
+        stored = await storage.sessions.get(sessions[0].ref)
         assert stored.expires_at == sessions[0].expires_at
 
     async def test_an_update_that_loses_the_race_during_the_wait_is_made_on_what_won(
@@ -226,7 +226,7 @@ class TestBadValues:
         )
         assert isinstance(answers[3], StatementRefused)
         assert answers[:3] + answers[4:] == [None] * 5
-        assert [await storage.sessions.get(session.key) for session in good] == good
+        assert [await storage.sessions.get(session.ref) for session in good] == good
 
 
 class TestLostAnswers:
@@ -235,14 +235,14 @@ class TestLostAnswers:
         led.lead["update_sessions"] = [lose_the_answer]
         closed = await storage.close(session)
         assert (closed.version, closed.script_hash) == (2, None)
-        assert await storage.sessions.get(session.key) == closed
+        assert await storage.sessions.get(session.ref) == closed
 
     async def test_an_update_that_was_lost_is_made_again(self, storage, led):
         session = await storage.add()
         led.lead["update_sessions"] = [lose_the_statement]
         closed = await storage.close(session)
         assert closed.version == 2
-        assert await storage.sessions.get(session.key) == closed
+        assert await storage.sessions.get(session.ref) == closed
 
     async def test_an_update_whose_read_fails_is_not_stored(self, storage, led):
         session = await storage.add()
@@ -255,7 +255,7 @@ class TestLostAnswers:
         session = await storage.add()
         led.lead["select_session_owner"] = [fail_to_read]
         with pytest.raises(StorageUnavailable) as caught:
-            await storage.sessions.update(evolve(session.key, owner=EVERY_OWNER), lambda stored: stored)
+            await storage.sessions.update(evolve(session.ref, owner=EVERY_OWNER), lambda stored: stored)
         assert caught.value.stored == "no"
 
     async def test_an_update_that_may_be_what_its_own_rule_refuses_is_unknown(self, storage, led):
@@ -267,7 +267,7 @@ class TestLostAnswers:
             return stored.patch(SessionPatch(), storage.clock.now())
 
         with pytest.raises(StorageUnavailable) as caught:
-            await storage.sessions.update(session.key, change)
+            await storage.sessions.update(session.ref, change)
         assert caught.value.stored == "unknown"
 
     async def test_an_update_that_is_lost_twice_is_unknown(self, storage, led):
@@ -286,14 +286,14 @@ class TestLostAnswers:
 
     async def test_a_count_that_a_first_look_misses_is_found_by_a_second(self, storage, led):
         session = await storage.add()
-        finished = storage.finished((await storage.begin(session.key)).execution)
+        finished = storage.finished((await storage.begin(session.ref)).execution)
         await storage.executions.finish(finished)
         led.lead["select_execution_counts"] = [see_nothing]
         assert await storage.executions.finish(finished) == 1
 
     async def test_a_count_that_two_looks_miss_is_lost(self, storage, led):
         session = await storage.add()
-        finished = storage.finished((await storage.begin(session.key)).execution)
+        finished = storage.finished((await storage.begin(session.ref)).execution)
         await storage.executions.finish(finished)
         led.lead["select_execution_counts"] = [see_nothing] * 2
         with pytest.raises(ExecutionLost):
@@ -301,7 +301,7 @@ class TestLostAnswers:
 
     async def test_a_finish_whose_count_cannot_be_looked_up_is_unknown(self, storage, led):
         session = await storage.add()
-        finished = storage.finished((await storage.begin(session.key)).execution)
+        finished = storage.finished((await storage.begin(session.ref)).execution)
         await storage.executions.finish(finished)
         led.lead["select_execution_counts"] = [time_out]
         with pytest.raises(StorageUnavailable) as caught:
@@ -312,7 +312,7 @@ class TestLostAnswers:
 class TestBounds:
     async def test_a_call_that_is_skipped_even_by_a_statement_that_waits_was_not_stored(self, storage, led):
         session = await storage.add()
-        finished = storage.finished((await storage.begin(session.key)).execution)
+        finished = storage.finished((await storage.begin(session.ref)).execution)
         led.lead["finish_executions"] = [skip, skip]
         with pytest.raises(StorageUnavailable) as caught:
             await storage.executions.finish(finished)
@@ -321,17 +321,17 @@ class TestBounds:
 
     async def test_closed_repositories_take_nothing_more(self, storage):
         session = await storage.add()
-        execution = (await storage.begin(session.key)).execution
+        execution = (await storage.begin(session.ref)).execution
         coalescers = (*storage.sessions.coalescers, *storage.executions.coalescers)
         assert len({coalescer.name for coalescer in coalescers}) == len(coalescers)
         await asyncio.gather(*(coalescer.close() for coalescer in coalescers))
         for call in (
             storage.add(),
-            storage.sessions.get(session.key),
-            storage.sessions.script(session.key),
+            storage.sessions.get(session.ref),
+            storage.sessions.script(session.ref),
             storage.close(session),
-            storage.begin(session.key),
-            storage.executions.withdraw(execution.execution_id, session.key),
+            storage.begin(session.ref),
+            storage.executions.withdraw(execution.execution_id, session.ref),
             storage.executions.finish(storage.finished(execution)),
         ):
             with pytest.raises(ShuttingDown):
@@ -350,20 +350,20 @@ class TestBounds:
         storage = storage_on(gateway, statements, page_bytes_max=2500)
         context = JsonText(f'{{"a": "{"x" * 1000}"}}')
         sessions = [await storage.add(context=context) for _ in range(5)]
-        page = await storage.sessions.page(sessions[0].key.owner, SessionFilter(storage.clock.now()), None, 5)
+        page = await storage.sessions.page(sessions[0].ref.owner, SessionFilter(storage.clock.now()), None, 5)
         assert page.items == sessions[:2:-1]
         assert await storage.listed(size=5) == sessions[::-1]
 
     async def test_large_payloads_make_a_page_of_the_history_end_early(self, storage, gateway, statements):
         session = await storage.add()
         for _ in range(5):
-            execution = (await storage.begin(session.key)).execution
+            execution = (await storage.begin(session.ref)).execution
             await storage.executions.finish(storage.finished(execution, report_of(stdout="x" * 1000)))
         options = ExecutionRepositoryOptions(history=HistoryOptions(page_bytes_max=2500))
         narrow = PostgresExecutionRepository(gateway, statements.executions, storage.clock, BatchKeys(), options)
         found, after = [], None
         for size in (2, 2, 1):
-            page = await narrow.page(session.key, after, 5)
+            page = await narrow.page(session.ref, after, 5)
             assert len(page.items) == size
             found += page.items
             after = page.next_after
@@ -373,12 +373,12 @@ class TestBounds:
     async def test_a_page_of_one_outcome_looks_at_so_many_rows(self, storage, gateway, statements):
         session = await storage.add()
         for _ in range(7):
-            await storage.execute(session.key)
+            await storage.execute(session.ref)
         options = ExecutionRepositoryOptions(history=HistoryOptions(examined_max=3))
         narrow = PostgresExecutionRepository(gateway, statements.executions, storage.clock, BatchKeys(), options)
         pages, after = 0, None
         while pages == 0 or after is not None:
-            page = await narrow.page(session.key, after, 2, ExecutionFilter(Outcome.FAILED))
+            page = await narrow.page(session.ref, after, 2, ExecutionFilter(Outcome.FAILED))
             assert page.items == []
             pages, after = pages + 1, page.next_after
         assert pages == 3

@@ -27,28 +27,28 @@ def cleanup(gateway, statements, storage) -> Cleanup:
 
 async def test_an_overdue_execution_reads_the_same_before_and_after_it_is_moved(storage, cleanup):
     session = await storage.add()
-    await storage.execute(session.key)
-    execution = (await storage.keyed.begin(storage.request(session.key), KEY)).execution
+    await storage.execute(session.ref)
+    execution = (await storage.keyed.begin(storage.request(session.ref), KEY)).execution
     storage.clock.advance(execution.deadline_at - storage.clock.now())
-    expected = Execution(session.key, execution.execution_id, Outcome.UNKNOWN)
+    expected = Execution(session.ref, execution.execution_id, Outcome.UNKNOWN)
     for _ in range(2):
-        assert (await storage.executions.page(session.key, None, 5, UNKNOWN)).items == [expected]
-        assert await storage.executions.get(session.key.owner, execution.execution_id) == expected
+        assert (await storage.executions.page(session.ref, None, 5, UNKNOWN)).items == [expected]
+        assert await storage.executions.get(session.ref.owner, execution.execution_id) == expected
         with pytest.raises(KeyInterrupted):
-            await storage.keyed.begin(storage.request(session.key), KEY)
+            await storage.keyed.begin(storage.request(session.ref), KEY)
         await cleanup.sweep()
     assert cleanup.stats().executions_overdue == 1
     with pytest.raises(ExecutionLost):
         await storage.keyed.finish(storage.finished(execution), KEY.value)
     with pytest.raises(KeyInterrupted):
-        await storage.keyed.begin(storage.request(session.key), KEY)
+        await storage.keyed.begin(storage.request(session.ref), KEY)
 
 
 async def test_an_execution_that_is_moved_into_the_history_between_two_looks_is_found(
     storage, cleanup, gateway, statements
 ):
     session = await storage.add()
-    execution = (await storage.begin(session.key)).execution
+    execution = (await storage.begin(session.ref)).execution
     storage.clock.advance(execution.deadline_at - storage.clock.now())
 
     async def move_first(run):
@@ -59,5 +59,5 @@ async def test_an_execution_that_is_moved_into_the_history_between_two_looks_is_
     led.lead["select_overdue_execution"] = [move_first]
     reading = storage_on(led, statements)
     reading.clock.advance(storage.clock.now() - reading.clock.now())
-    expected = Execution(session.key, execution.execution_id, Outcome.UNKNOWN)
-    assert await reading.executions.get(session.key.owner, execution.execution_id) == expected
+    expected = Execution(session.ref, execution.execution_id, Outcome.UNKNOWN)
+    assert await reading.executions.get(session.ref.owner, execution.execution_id) == expected

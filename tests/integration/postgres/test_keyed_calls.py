@@ -65,12 +65,12 @@ def somebody_elses(connection, storage: Storage, session_id: UUID, answer: str |
 
 async def test_of_the_calls_of_two_processes_with_one_key_one_runs(storage, other_storage):
     sessions = [await storage.add() for _ in range(5)]
-    requests = [(one, one.request(session.key)) for session in sessions for one in (storage, other_storage) * 10]
+    requests = [(one, one.request(session.ref)) for session in sessions for one in (storage, other_storage) * 10]
     answers = await asyncio.gather(
         *(one.keyed.begin(request, KEY) for one, request in requests), return_exceptions=True
     )
     begun = [answer for answer in answers if isinstance(answer, Admission)]
-    assert {admission.session.key for admission in begun} == {session.key for session in sessions}
+    assert {admission.session.ref for admission in begun} == {session.ref for session in sessions}
     assert len(begun) == len(sessions)
     assert {type(answer) for answer in answers} == {Admission, KeyInFlight}
     told = await asyncio.gather(
@@ -78,13 +78,13 @@ async def test_of_the_calls_of_two_processes_with_one_key_one_runs(storage, othe
     )
     assert told == [1] * 5
     for session in sessions:
-        assert isinstance(await other_storage.keyed.begin(other_storage.request(session.key), KEY), Executed)
+        assert isinstance(await other_storage.keyed.begin(other_storage.request(session.ref), KEY), Executed)
 
 
 async def test_of_the_initializations_of_two_processes_with_one_key_one_makes_a_session(storage, other_storage):
     pairs = [(one, storage.new_session()) for one in (storage, other_storage) * 10]
     told = await asyncio.gather(*(one.keyed.initialize(made_of(new), new, SCRIPT, KEY) for one, new in pairs))
-    assert len({each.key for each in told}) == 1
+    assert len({each.ref for each in told}) == 1
     assert len(await storage.listed(size=50)) == 1
 
 
@@ -93,8 +93,8 @@ async def test_keys_in_any_order_do_not_block_each_other(storage, other_storage)
     keys = [IdempotencyKey(f"key {n}", "0" * 64) for n in range(5)]
     calls = [(session, key) for session in sessions for key in keys]
     answers = await asyncio.gather(
-        *(storage.keyed.begin(storage.request(session.key), key) for session, key in calls),
-        *(other_storage.keyed.begin(storage.request(session.key), key) for session, key in reversed(calls)),
+        *(storage.keyed.begin(storage.request(session.ref), key) for session, key in calls),
+        *(other_storage.keyed.begin(storage.request(session.ref), key) for session, key in reversed(calls)),
         return_exceptions=True,
     )
     assert {type(answer) for answer in answers} == {Admission, KeyInFlight}
@@ -105,20 +105,20 @@ async def test_a_call_that_waits_for_a_row_that_it_does_not_see_asks_again(stora
     session = await storage.add(renewal=Renewal.SLIDING)
     storage.clock.advance(timedelta(seconds=50))
     with psycopg.connect(database_url) as connection:
-        somebody_elses(connection, storage, session.key.session_id)
-        begin = asyncio.create_task(storage.keyed.begin(storage.request(session.key), KEY))
+        somebody_elses(connection, storage, session.ref.session_id)
+        begin = asyncio.create_task(storage.keyed.begin(storage.request(session.ref), KEY))
         await eventually(lambda: _waits_for_a_lock(database_url))
     with pytest.raises(KeyInFlight):
         await begin
     assert led.asked.count("begin_keyed_executions") == 2
-    assert await storage.sessions.get(session.key) == session, "who does not have the key renews nothing"
+    assert await storage.sessions.get(session.ref) == session, "who does not have the key renews nothing"
 
 
 async def test_a_call_that_waits_for_a_row_that_is_taken_back_has_the_key(storage, database_url):
     session = await storage.add()
     with psycopg.connect(database_url) as connection:
-        somebody_elses(connection, storage, session.key.session_id)
-        begin = asyncio.create_task(storage.keyed.begin(storage.request(session.key), KEY))
+        somebody_elses(connection, storage, session.ref.session_id)
+        begin = asyncio.create_task(storage.keyed.begin(storage.request(session.ref), KEY))
         await eventually(lambda: _waits_for_a_lock(database_url))
         connection.rollback()
     assert isinstance(await begin, Admission)
@@ -126,7 +126,7 @@ async def test_a_call_that_waits_for_a_row_that_is_taken_back_has_the_key(storag
 
 async def test_a_begin_that_arrives_again_while_its_execution_ends_leaves_the_answer(storage, led, database_url):
     session = await storage.add()
-    request = storage.request(session.key)
+    request = storage.request(session.ref)
     await storage.keyed.begin(request, KEY)
     with psycopg.connect(database_url) as connection:
         connection.execute(END, [report_text(report_of())])
@@ -135,7 +135,7 @@ async def test_a_begin_that_arrives_again_while_its_execution_ends_leaves_the_an
     told = await again
     assert (told.replayed, told.execution_count, told.report) == (True, 1, report_of())
     assert led.asked.count("begin_keyed_executions") == 3
-    assert await storage.keyed.begin(storage.request(session.key), KEY) == told
+    assert await storage.keyed.begin(storage.request(session.ref), KEY) == told
 
 
 async def test_an_initialize_that_waits_for_a_row_that_it_does_not_see_asks_again(storage, led, database_url):
@@ -159,18 +159,18 @@ async def test_a_call_that_loses_every_race_is_told_that_another_is_under_way(st
 
     led.lead["begin_keyed_executions"] = [miss] * 3
     with pytest.raises(KeyInFlight):
-        await storage.keyed.begin(storage.request(session.key), KEY)
-    assert isinstance(await storage.keyed.begin(storage.request(session.key), KEY), Admission)
+        await storage.keyed.begin(storage.request(session.ref), KEY)
+    assert isinstance(await storage.keyed.begin(storage.request(session.ref), KEY), Admission)
 
 
 async def test_an_execution_whose_begin_lost_its_answer_is_begun_again_as_the_same(storage, led):
     session = await storage.add()
     led.lead["begin_keyed_executions"] = [lose_the_answer]
-    request = storage.request(session.key)
+    request = storage.request(session.ref)
     with pytest.raises(StorageUnavailable):
         await storage.keyed.begin(request, KEY)
     with pytest.raises(KeyInFlight):
-        await storage.keyed.begin(storage.request(session.key), KEY)
+        await storage.keyed.begin(storage.request(session.ref), KEY)
     assert (await storage.keyed.begin(request, KEY)).execution.execution_id == request.execution_id
 
 
@@ -180,27 +180,27 @@ async def test_a_session_whose_initialize_lost_its_answer_is_made_again_as_the_s
     with pytest.raises(StorageUnavailable):
         await storage.keyed.initialize(made_of(session), session, SCRIPT, KEY)
     assert await storage.keyed.initialize(made_of(session), session, SCRIPT, KEY) == made_of(session)
-    assert (await storage.keyed.initialize(made_of(other), other, SCRIPT, KEY)).key == session.key
+    assert (await storage.keyed.initialize(made_of(other), other, SCRIPT, KEY)).ref == session.ref
     assert len(await storage.listed()) == 1
 
 
 async def test_an_end_whose_answer_was_lost_is_told_all_the_same(storage, led):
     session = await storage.add()
-    execution = (await storage.keyed.begin(storage.request(session.key), KEY)).execution
+    execution = (await storage.keyed.begin(storage.request(session.ref), KEY)).execution
     led.lead["finish_keyed_executions"] = [lose_the_answer]
     finished = storage.finished(execution)
     with pytest.raises(StorageUnavailable):
         await storage.keyed.finish(finished, KEY.value)
-    assert (await storage.keyed.begin(storage.request(session.key), KEY)).execution_count == 1
+    assert (await storage.keyed.begin(storage.request(session.ref), KEY)).execution_count == 1
     assert await storage.keyed.finish(finished, KEY.value) == 1
-    assert (await storage.sessions.get(session.key)).execution_count == 1
+    assert (await storage.sessions.get(session.ref)).execution_count == 1
 
 
 async def test_a_begin_that_has_to_renew_waits_alone(storage, database_url):
     sessions = [await storage.add(renewal=Renewal.SLIDING) for _ in range(3)]
     storage.clock.advance(timedelta(seconds=50))
     with locked(database_url, sessions[1]):
-        tasks = [asyncio.create_task(storage.keyed.begin(storage.request(each.key), KEY)) for each in sessions]
+        tasks = [asyncio.create_task(storage.keyed.begin(storage.request(each.ref), KEY)) for each in sessions]
         await asyncio.wait_for(asyncio.gather(tasks[0], tasks[2]), 5)
         assert not tasks[1].done()
     admission = await tasks[1]
@@ -209,16 +209,16 @@ async def test_a_begin_that_has_to_renew_waits_alone(storage, database_url):
 
 async def test_a_replay_does_not_wait_for_anybody(storage, database_url):
     session = await storage.add(renewal=Renewal.SLIDING)
-    execution = (await storage.keyed.begin(storage.request(session.key), KEY)).execution
+    execution = (await storage.keyed.begin(storage.request(session.ref), KEY)).execution
     await storage.keyed.finish(storage.finished(execution), KEY.value)
     storage.clock.advance(timedelta(seconds=50))
     with locked(database_url, session):
-        assert isinstance(await storage.keyed.begin(storage.request(session.key), KEY), Executed)
+        assert isinstance(await storage.keyed.begin(storage.request(session.ref), KEY), Executed)
 
 
 async def test_a_finish_waits_alone(storage, database_url):
     sessions = [await storage.add() for _ in range(3)]
-    begun = [await storage.keyed.begin(storage.request(session.key), KEY) for session in sessions]
+    begun = [await storage.keyed.begin(storage.request(session.ref), KEY) for session in sessions]
     with locked(database_url, sessions[1]):
         tasks = [
             asyncio.create_task(storage.keyed.finish(storage.finished(admission.execution), KEY.value))
@@ -231,7 +231,7 @@ async def test_a_finish_waits_alone(storage, database_url):
 
 async def test_a_finish_that_is_skipped_even_by_a_statement_that_waits_was_not_stored(storage, led):
     session = await storage.add()
-    execution = (await storage.keyed.begin(storage.request(session.key), KEY)).execution
+    execution = (await storage.keyed.begin(storage.request(session.ref), KEY)).execution
     led.lead["finish_keyed_executions"] = [skip, skip]
     with pytest.raises(StorageUnavailable) as caught:
         await storage.keyed.finish(storage.finished(execution), KEY.value)
@@ -241,7 +241,7 @@ async def test_a_finish_that_is_skipped_even_by_a_statement_that_waits_was_not_s
 
 async def test_calls_without_keys_ask_nothing_about_keys(storage, led):
     session = await storage.add()
-    await storage.execute(session.key)
+    await storage.execute(session.ref)
     assert led.asked == ["insert_sessions", "begin_executions", "finish_executions"]
 
 
@@ -250,26 +250,26 @@ async def test_an_answer_is_told_whole_where_the_history_is_a_summary(storage, g
     executions = PostgresExecutionRepository(gateway, statements.executions, storage.clock, writing, options)
     keyed = PostgresKeyedCallRepository(gateway, statements.keyed_calls, executions, writing)
     session, report = await storage.add(), report_of(result=JsonText(f'"{"x" * 70_000}"'), stdout="y" * 70_000)
-    execution = (await keyed.begin(storage.request(session.key), KEY)).execution
+    execution = (await keyed.begin(storage.request(session.ref), KEY)).execution
     await keyed.finish(storage.finished(execution, report), KEY.value)
-    assert (await keyed.begin(storage.request(session.key), KEY)).report == report
-    (row,) = (await executions.page(session.key, None, 5)).items
+    assert (await keyed.begin(storage.request(session.ref), KEY)).report == report
+    (row,) = (await executions.page(session.ref, None, 5)).items
     assert {row.params, row.result, row.error, row.stdout, row.stderr} == {None}
 
 
 async def test_a_closed_repository_takes_nothing_more(storage):
     session = await storage.add()
-    execution = (await storage.keyed.begin(storage.request(session.key), KEY)).execution
+    execution = (await storage.keyed.begin(storage.request(session.ref), KEY)).execution
     coalescers = (*storage.sessions.coalescers, *storage.executions.coalescers, *storage.keyed.coalescers)
     assert len({coalescer.name for coalescer in coalescers}) == len(coalescers)
     await asyncio.gather(*(coalescer.close() for coalescer in coalescers))
     new = storage.new_session()
     for call in (
-        storage.keyed.begin(storage.request(session.key), SAME_NAME),
-        storage.keyed.withdraw(execution.execution_id, session.key, KEY.value),
+        storage.keyed.begin(storage.request(session.ref), SAME_NAME),
+        storage.keyed.withdraw(execution.execution_id, session.ref, KEY.value),
         storage.keyed.finish(storage.finished(execution), KEY.value),
         storage.keyed.initialize(made_of(new), new, SCRIPT, KEY),
-        storage.keyed.initialized(new.key.owner, KEY, storage.clock.now()),
+        storage.keyed.initialized(new.ref.owner, KEY, storage.clock.now()),
     ):
         with pytest.raises(ShuttingDown):
             await call
@@ -277,7 +277,7 @@ async def test_a_closed_repository_takes_nothing_more(storage):
 
 async def test_statements_by_key_use_an_index_whatever_the_size(storage, database_url, statements):
     session = await storage.add()
-    ids = {"request_ids": array_literals.uuids([session.key.session_id]), "owners": array_literals.texts(["anonymous"])}
+    ids = {"request_ids": array_literals.uuids([session.ref.session_id]), "owners": array_literals.texts(["anonymous"])}
     keys = {**ids, "keys": array_literals.texts([KEY.value]), "execution_ids": ids["request_ids"]}
     begin = {"payload_hashes": "{00}", "slots": "{1}", "started_ats": "{2026-01-01}", "allowances": "{1 s}"}
     look = {"owners": ids["owners"], "keys": keys["keys"], "nows": "{2026-01-01}", "no_session": NO_SESSION}

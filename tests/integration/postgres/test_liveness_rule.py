@@ -46,7 +46,7 @@ def lives(draw: st.DrawFn) -> dict[str, object]:
 async def test_begin_judges_and_renews_as_the_domain_does(storage, life, instant, nudge):
     session = await _stored(storage, life)
     started_at = instants[instant](session) + nudge
-    request = ExecutionRequest(session.key, storage.ids.new(storage.clock.now()), started_at, ALLOWANCE)
+    request = ExecutionRequest(session.ref, storage.ids.new(storage.clock.now()), started_at, ALLOWANCE)
     expected = _admitted(session, started_at)
     answer = await _begun(storage, request)
     if isinstance(expected, Gone):
@@ -55,7 +55,7 @@ async def test_begin_judges_and_renews_as_the_domain_does(storage, life, instant
         expected = session
     else:
         assert answer == expected
-    assert await storage.sessions.get(session.key) == expected
+    assert await storage.sessions.get(session.ref) == expected
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -64,14 +64,14 @@ async def test_begins_of_one_session_in_one_batch_are_judged_each_by_itself(stor
     session = await _stored(storage, life)
     started_ats = [instants[instant](session) + nudge for instant, nudge in calls]
     requests = [
-        ExecutionRequest(session.key, storage.ids.new(storage.clock.now()), started_at, ALLOWANCE)
+        ExecutionRequest(session.ref, storage.ids.new(storage.clock.now()), started_at, ALLOWANCE)
         for started_at in started_ats
     ]
     answers = await asyncio.gather(*(_begun(storage, request) for request in requests))
     expected = [_admitted(session, started_at) for started_at in started_ats]
     assert [type(answer) for answer in answers] == [type(admitted) for admitted in expected]
     ends = [admitted.expires_at for admitted in expected if isinstance(admitted, Session)]
-    assert (await storage.sessions.get(session.key)).expires_at == max(ends, default=session.expires_at)
+    assert (await storage.sessions.get(session.ref)).expires_at == max(ends, default=session.expires_at)
     assert await _open(storage, session) == {
         request.execution_id for request, answer in zip(requests, answers, strict=True) if isinstance(answer, Session)
     }
@@ -80,7 +80,7 @@ async def test_begins_of_one_session_in_one_batch_are_judged_each_by_itself(stor
 async def _open(storage: Storage, session: Session) -> set[UUID]:
     """Return the executions that are open, as they read once their deadlines have passed."""
     storage.clock.advance(timedelta(days=3))
-    page = await storage.executions.page(session.key, None, 200)
+    page = await storage.executions.page(session.ref, None, 200)
     storage.clock.advance(-timedelta(days=3))
     return {row.execution_id for row in page.items}
 

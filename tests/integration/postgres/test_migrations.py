@@ -170,14 +170,14 @@ class TestDown:
 
     async def test_every_step_but_the_first_keeps_the_sessions(self, storage: Storage, database_url, runner_on):
         sessions = [await storage.add() for _ in range(5)]
-        counts = [await storage.execute(session.key) for session in sessions]
-        await storage.begin(sessions[0].key)
-        before = [await storage.sessions.get(session.key) for session in sessions]
+        counts = [await storage.execute(session.ref) for session in sessions]
+        await storage.begin(sessions[0].ref)
+        before = [await storage.sessions.get(session.ref) for session in sessions]
         runner = runner_on(database_url)
         await runner.down(1, destroy={"history"})
         await runner.up()
-        assert [await storage.sessions.get(session.key) for session in sessions] == before
-        assert [await storage.execute(session.key) for session in sessions] == [count + 1 for count in counts]
+        assert [await storage.sessions.get(session.ref) for session in sessions] == before
+        assert [await storage.execute(session.ref) for session in sessions] == [count + 1 for count in counts]
 
 
 class TestRefusals:

@@ -56,8 +56,8 @@ async def test_sessions_go_with_their_history_and_keys(mover, storage, add_key, 
     others = await storage.add(BOB)
     for session in (*mine, others):
         for _ in range(3):
-            await storage.execute(session.key)
-        add_key(session.key.owner, "k", session.key.session_id)
+            await storage.execute(session.ref)
+        add_key(session.ref.owner, "k", session.ref.session_id)
     add_key(ANONYMOUS, "i")
     assert await mover.count(ANONYMOUS) == {Belonging.SESSIONS: 5, Belonging.KEYS: 6, Belonging.HISTORY: 15}
     steps = await walked(mover)
@@ -68,41 +68,41 @@ async def test_sessions_go_with_their_history_and_keys(mover, storage, add_key, 
     assert await mover.count(ALICE) == {Belonging.SESSIONS: 5, Belonging.KEYS: 6, Belonging.HISTORY: 15}
     assert await mover.count(BOB) == {Belonging.SESSIONS: 1, Belonging.KEYS: 1, Belonging.HISTORY: 3}
     for session in mine:
-        key = SessionRef(ALICE, session.key.session_id)
-        assert (await storage.sessions.get(key)).execution_count == 3
-        assert len((await storage.executions.page(key, None, 10)).items) == 3
-        assert await storage.execute(key) == 4
+        ref = SessionRef(ALICE, session.ref.session_id)
+        assert (await storage.sessions.get(ref)).execution_count == 3
+        assert len((await storage.executions.page(ref, None, 10)).items) == 3
+        assert await storage.execute(ref) == 4
         with pytest.raises(SessionNotFound):
-            await storage.sessions.get(session.key)
+            await storage.sessions.get(session.ref)
 
 
 async def test_a_session_that_is_executing_stays_until_it_is_asked_for_again(mover, storage, add_key):
     busy, idle = await storage.add(), await storage.add()
-    await storage.execute(busy.key)
-    add_key(ANONYMOUS, "k", busy.key.session_id)
-    execution = (await storage.begin(busy.key)).execution
+    await storage.execute(busy.ref)
+    add_key(ANONYMOUS, "k", busy.ref.session_id)
+    execution = (await storage.begin(busy.ref)).execution
     await walked(mover)
     assert await mover.count(ANONYMOUS) == {Belonging.SESSIONS: 1, Belonging.KEYS: 1, Belonging.HISTORY: 1}
     assert await storage.executions.finish(storage.finished(execution)) == 2
     await walked(mover)
     assert await mover.count(ANONYMOUS) == dict.fromkeys(Belonging, 0)
-    assert (await storage.sessions.get(SessionRef(ALICE, busy.key.session_id))).execution_count == 2
-    assert (await storage.sessions.get(SessionRef(ALICE, idle.key.session_id))).key.owner == ALICE
+    assert (await storage.sessions.get(SessionRef(ALICE, busy.ref.session_id))).execution_count == 2
+    assert (await storage.sessions.get(SessionRef(ALICE, idle.ref.session_id))).ref.owner == ALICE
 
 
 async def test_an_execution_that_nobody_ends_any_more_goes_along(mover, storage, database_url):
     session = await storage.add()
-    execution = (await storage.begin(session.key)).execution
+    execution = (await storage.begin(session.ref)).execution
     storage.clock.advance(execution.deadline_at - storage.clock.now())
     await walked(mover)
     assert rows(database_url, "SELECT owner FROM meta.open_executions") == [("alice",)]
-    (row,) = (await storage.executions.page(SessionRef(ALICE, session.key.session_id), None, 5)).items
+    (row,) = (await storage.executions.page(SessionRef(ALICE, session.ref.session_id), None, 5)).items
     assert row.execution_id == execution.execution_id
 
 
 async def test_the_history_of_a_removed_session_goes_along(mover, storage, database_url):
     session = await storage.add()
-    await storage.execute(session.key)
+    await storage.execute(session.ref)
     rows(database_url, "DELETE FROM meta.sessions RETURNING 1")
     await walked(mover)
     assert await mover.count(ALICE) == {Belonging.SESSIONS: 0, Belonging.KEYS: 0, Belonging.HISTORY: 1}
@@ -118,7 +118,7 @@ async def test_a_key_that_the_new_owner_has_too_stays_behind(mover, add_key):
 
 async def test_a_move_that_was_stopped_is_taken_up_again(mover, storage):
     for _ in range(5):
-        await storage.execute((await storage.add()).key)
+        await storage.execute((await storage.add()).ref)
     async for _ in mover.move(ANONYMOUS, ALICE):
         break
     left = (await mover.count(ANONYMOUS))[Belonging.SESSIONS]

@@ -101,7 +101,7 @@ async def test_it_stays_while_a_session_is_there_that_is_as_old(storage, registe
     await storage.add(ttl_seconds=10**7, lifetime_seconds_max=10**7, function_version=3)
     storage.clock.advance(2 * HOUR)
     await new_cleanup().sweep()
-    assert (await storage.sessions.get(pinned.key)).function_version == 1
+    assert (await storage.sessions.get(pinned.ref)).function_version == 1
     assert await kept(fresh()) == [1, 2, 3]
     storage.clock.advance(timedelta(seconds=10**7) - 89 * DAY)
     await new_cleanup().sweep()

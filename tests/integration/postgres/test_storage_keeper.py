@@ -55,7 +55,7 @@ def days(storage, session, database_url):
         for number in range(count):
             if number:
                 storage.clock.advance(DAY)
-            await storage.execute(session.key)
+            await storage.execute(session.ref)
             with psycopg.connect(database_url, autocommit=True) as connection:
                 connection.execute(_FILL, [day_at(storage.clock.now()) % 32])
 
@@ -71,7 +71,7 @@ def keeper(led, statements):
 
 
 async def test_what_is_stored_is_told_by_part_and_day(storage, session, days, gauge):
-    await storage.begin(session.key)
+    await storage.begin(session.ref)
     await days(2)
     stored = await gauge.stored()
     today = storage.clock.now().date()
@@ -114,7 +114,7 @@ async def test_a_budget_that_cannot_be_kept_costs_neither_todays_history_nor_ses
     assert [each.day for each in budget.state.stored.history] == [storage.clock.now().date()]
     assert budget.state.is_exceeded
     assert [line["event"] for line in lines].count("storage_budget_exceeded") == 1
-    assert (await storage.sessions.get(session.key)).execution_count == 3
+    assert (await storage.sessions.get(session.ref)).execution_count == 3
 
 
 async def test_controllers_that_look_at_once_take_no_day_too_many(storage, days, gauge, keeper):

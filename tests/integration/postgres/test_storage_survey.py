@@ -26,10 +26,10 @@ async def test_the_oldest_rows_and_the_life_of_sessions_are_told(storage, survey
     began_at = storage.clock.now()
     session = await storage.add(ttl_seconds=7 * 86_400, lifetime_seconds_max=10**7)
     storage.clock.advance(DAY / 2)
-    await storage.begin(session.key)
+    await storage.begin(session.ref)
     storage.clock.advance(DAY / 24)
     for _ in range(3):
-        await storage.execute(session.key)
+        await storage.execute(session.ref)
         storage.clock.advance(DAY)
     await storage.add(ttl_seconds=3 * 86_400, lifetime_seconds_max=10**7)
     with psycopg.connect(database_url, autocommit=True) as connection:

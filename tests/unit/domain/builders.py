@@ -17,7 +17,7 @@ def session_at(
     now: datetime = START, ttl_seconds: int = 100, lifetime_seconds_max: int = 1000, **fields: Any
 ) -> Session:
     defaults: dict[str, Any] = {
-        "key": SessionRef(ANONYMOUS, uuid7_at(now, 0)),
+        "ref": SessionRef(ANONYMOUS, uuid7_at(now, 0)),
         "language_title": LanguageTitle.of("nodejs-calculator"),
         "script_hash": "ab" * 32,
         "context": JsonText('{"a": 1}'),

@@ -25,20 +25,20 @@ async def test_a_language_is_read_once_and_told_ever_after() -> None:
     store, storage = memory()
     session = await storage.add(ALICE)
     languages = SessionLanguages(storage.sessions)
-    assert await languages.of(session.key) is session.language_title.language
+    assert await languages.of(session.ref) is session.language_title.language
     store.failure = StorageUnavailable()
-    assert await languages.of(session.key) is session.language_title.language
+    assert await languages.of(session.ref) is session.language_title.language
 
 
 async def test_what_is_known_of_a_session_is_told_to_its_owner_alone() -> None:
     _, storage = memory()
     session = await storage.add(ALICE)
     languages = SessionLanguages(storage.sessions)
-    await languages.of(session.key)
+    await languages.of(session.ref)
     with pytest.raises(SessionNotFound):
-        await languages.of(SessionRef(BOB, session.key.session_id))
+        await languages.of(SessionRef(BOB, session.ref.session_id))
     with pytest.raises(SessionNotFound):
-        await languages.of(storage.new_session(ALICE).key)
+        await languages.of(storage.new_session(ALICE).ref)
 
 
 async def test_the_oldest_are_forgotten() -> None:
@@ -46,18 +46,18 @@ async def test_the_oldest_are_forgotten() -> None:
     sessions = [await storage.add(ALICE) for _ in range(3)]
     languages = SessionLanguages(storage.sessions, remembered_max=2)
     for session in sessions:
-        await languages.of(session.key)
+        await languages.of(session.ref)
     store.failure = StorageUnavailable()
-    assert [await languages.of(session.key) for session in sessions[1:]]
+    assert [await languages.of(session.ref) for session in sessions[1:]]
     with pytest.raises(StorageUnavailable):
-        await languages.of(sessions[0].key)
+        await languages.of(sessions[0].ref)
 
 
 async def test_a_read_that_hangs_is_given_up() -> None:
     class Hanging(MemorySessionRepository):
-        async def get(self, key: SessionRef) -> Any:
+        async def get(self, ref: SessionRef) -> Any:
             await asyncio.Event().wait()
 
     _, storage = memory()
     with pytest.raises(StorageUnavailable):
-        await SessionLanguages(Hanging(MemoryStore()), 0.01).of(storage.new_session(ALICE).key)
+        await SessionLanguages(Hanging(MemoryStore()), 0.01).of(storage.new_session(ALICE).ref)

@@ -191,8 +191,8 @@ async def test_an_id_in_capitals_is_the_same_id(client):
 
 
 async def test_a_session_of_somebody_else_is_not_found(client, world):
-    key = SessionRef(Owner("somebody"), UUID(NOBODY))
-    world.store.put(session_at(world.clock.now(), key=key))
+    ref = SessionRef(Owner("somebody"), UUID(NOBODY))
+    world.store.put(session_at(world.clock.now(), ref=ref))
     assert error_of(await client.get(f"/api/v1/sessions/{NOBODY}"), 404)["code"] == "SESSION_NOT_FOUND"
 
 

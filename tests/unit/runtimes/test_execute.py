@@ -33,7 +33,7 @@ class TestRequests:
         body = sent(host)
         assert 5000 < body.pop("time_left_ms") <= 10_000
         assert body == {
-            "request_id": str(run.key.session_id),
+            "request_id": str(run.ref.session_id),
             "params": {"a": 12345678901234567890123},
             "context": {"b": "é"},
             "script_content": "result = 1",

@@ -30,8 +30,8 @@ async def cluster():
     await runner.close()
 
 
-def order_for(key: SessionRef) -> list[str]:
-    return ranked(key.session_id.bytes, HOSTS)
+def order_for(ref: SessionRef) -> list[str]:
+    return ranked(ref.session_id.bytes, HOSTS)
 
 
 def hosts_asked(httpx2_mock, path="/execute") -> list[str]:
@@ -102,12 +102,12 @@ class TestFailover:
     async def test_the_source_is_read_once_for_all_hosts(self, cluster, httpx2_mock):
         source = Source(script_of("result = 1"))
         run = run_of(source)
-        first, second, _ = order_for(run.key)
+        first, second, _ = order_for(run.ref)
         lost = [MockResponse(200, content=own()), httpx2.ConnectError("refused")]
         httpx2_mock.route(url__startswith=first).mock(side_effect=lost)
         httpx2_mock.route(url__startswith=second).respond(content=own())
         await report_of(cluster, run)
-        await report_of(cluster, run_of(source, key=run.key))
+        await report_of(cluster, run_of(source, key=run.ref))
         assert json.loads(httpx2_mock.calls[-1].request.content)["script_content"] == "result = 1"
         assert source.asked == 2
 

@@ -141,7 +141,7 @@ class World:
     async def session(self, source: str = "result = params['a'] + 1", **fields) -> SessionRef:
         request = SessionRequest("python-x", source, **fields)
         initialized = await self.session_service.initialize(ANONYMOUS, request)
-        return initialized.key
+        return initialized.ref
 
     def let_expire(self) -> None:
         self.clock.advance(timedelta(seconds=100))

@@ -57,7 +57,7 @@ async def test_a_run_carries_the_time_that_its_session_has_left(world: World) ->
     world.clock.advance(timedelta(seconds=40))
     await world.execution_service.execute(key, PARAMS)
     (run,) = runner.runs
-    assert (run.key, run.session_left) == (key, timedelta(seconds=60))
+    assert (run.ref, run.session_left) == (key, timedelta(seconds=60))
     assert run.execution_id in world.store.history
 
 

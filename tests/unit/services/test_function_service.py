@@ -51,7 +51,7 @@ async def register(
 
 async def pinned(world: World, **fields: object) -> SessionRef:
     made = await world.session_service.initialize(ANONYMOUS, SessionRequest(NAME, **fields))
-    return made.key
+    return made.ref
 
 
 async def test_a_function_is_found_as_it_was_registered(world: World) -> None:

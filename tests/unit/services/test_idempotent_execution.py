@@ -208,10 +208,10 @@ async def test_a_repeated_initialize_makes_no_session_and_checks_no_script(world
     first = await world.session_service.initialize(ANONYMOUS, request, KEY)
     world.runner.unavailable = "install it."
     again = await world.session_service.initialize(ANONYMOUS, request, KEY)
-    assert (first.replayed, again.replayed, again.key) == (False, True, first.key)
+    assert (first.replayed, again.replayed, again.ref) == (False, True, first.ref)
     with pytest.raises(IdempotencyConflict):
         await world.session_service.initialize(ANONYMOUS, request, OTHER_PAYLOAD)
-    assert list(world.store.sessions) == [first.key.session_id]
+    assert list(world.store.sessions) == [first.ref.session_id]
 
 
 async def test_an_initialize_that_is_refused_takes_no_key(world: World) -> None:

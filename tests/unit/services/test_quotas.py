@@ -45,8 +45,8 @@ async def test_closing_a_session_twice_frees_its_quota_once(world: World) -> Non
     service = limited(world, live_sessions_max=2)
     first = await service.initialize(ALICE, GOOD)
     await service.initialize(ALICE, GOOD)
-    await service.close(first.key)
-    await service.close(first.key)
+    await service.close(first.ref)
+    await service.close(first.ref)
     await service.initialize(ALICE, GOOD)
     with pytest.raises(QuotaReached):
         await service.initialize(ALICE, GOOD)

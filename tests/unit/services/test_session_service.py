@@ -26,11 +26,11 @@ from tests.unit.services.conftest import World
 async def test_an_initialized_session_is_found_as_it_was_made(world: World) -> None:
     request = SessionRequest("python-x", "result = 1", context=JsonText('{"a": 1}'), ttl_seconds=7)
     initialized = await world.session_service.initialize(ANONYMOUS, request)
-    session = await world.session_service.get(initialized.key)
+    session = await world.session_service.get(initialized.ref)
     assert (initialized.language_title, initialized.expires_at) == (session.language_title, session.expires_at)
     assert (initialized.script_hash, initialized.syntax_checked) == (session.script_hash, True)
     assert (session.context, session.ttl_seconds, session.created_at) == ('{"a": 1}', 7, world.clock.now())
-    script = await world.session_service.script(session.key)
+    script = await world.session_service.script(session.ref)
     assert script is not None
     assert script.source == "result = 1"
 
@@ -125,9 +125,9 @@ async def test_a_list_goes_on_judging_at_the_instant_of_its_first_page(world: Wo
     key = await world.session()
     service = world.session_service
     first = await service.list(ListRequest(ANONYMOUS, 10, status=Status.ACTIVE, language=Language.PYTHON))
-    assert [session.key for session in first.page.items] == [key]
+    assert [session.ref for session in first.page.items] == [key]
     world.let_expire()
     again = await service.list(ListRequest(ANONYMOUS, 10, status=Status.ACTIVE, judged_at=first.judged_at))
-    assert [session.key for session in again.page.items] == [key]
+    assert [session.ref for session in again.page.items] == [key]
     now = await service.list(ListRequest(ANONYMOUS, 10, status=Status.ACTIVE))
     assert not now.page.items
