@@ -1,4 +1,4 @@
-"""Hosts that break the protocol on the wire: the end is unknown or surely not begun, and nothing is sent twice."""
+"""Hosts that break the protocol on the wire: the outcome is unknown or unavailable, and nothing is sent twice."""
 
 import asyncio
 import gzip
@@ -21,12 +21,12 @@ OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 
 
 class RawHost:
-    """Answers every request with the same bytes and closes; with None it stays silent. Counts whole requests."""
+    """Replies to every request with the same bytes and closes; with None it stays silent. Counts complete requests."""
 
-    def __init__(self, answer: bytes | None) -> None:
-        self.answer = answer
+    def __init__(self, reply: bytes | None) -> None:
+        self.reply = reply
         self.requests = 0
-        self.gone = asyncio.Event()
+        self.closed = asyncio.Event()
         self.serving: set[asyncio.Task[None] | None] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -35,18 +35,18 @@ class RawHost:
         declared = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
         await reader.readexactly(int(declared[0].split(b":")[1]) if declared else 0)
         self.requests += 1
-        if self.answer is None:
+        if self.reply is None:
             await reader.read()
         else:
-            writer.write(self.answer)
+            writer.write(self.reply)
         writer.close()
         await writer.wait_closed()
-        self.gone.set()
+        self.closed.set()
 
 
 @asynccontextmanager
-async def raw_host(answer: bytes | None):
-    host = RawHost(answer)
+async def raw_host(reply: bytes | None):
+    host = RawHost(reply)
     server = await asyncio.start_server(host.serve, "127.0.0.1", 0)
     try:
         yield host, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -67,7 +67,7 @@ async def runner_of(*urls: str, **options):
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "reply",
     [
         None,
         b"",
@@ -81,15 +81,15 @@ async def runner_of(*urls: str, **options):
     ],
     ids=["silent", "closed", "not-http", "half-head", "half-body", "half-chunk", "bad-chunk", "bad-length", "encoded"],
 )
-async def test_an_execution_without_a_whole_answer_is_unknown_and_was_sent_once(answer):
-    async with raw_host(answer) as (host, url), runner_of(url, url.replace("127.0.0.1", "localhost")) as runner:
+async def test_an_execution_without_a_complete_reply_is_unknown_and_sent_once(reply):
+    async with raw_host(reply) as (host, url), runner_of(url, url.replace("127.0.0.1", "localhost")) as runner:
         async with asyncio.timeout(RuntimeOptions().runtime_timeout_s):
             with pytest.raises(ExecutionUnknown):
                 await report_of(runner, run_of("result = 1", limits=SHORT))
         assert host.requests == 1
 
 
-async def test_a_port_where_nobody_listens_is_unavailable():
+async def test_a_closed_port_is_unavailable():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
@@ -130,7 +130,7 @@ async def test_a_cancelled_run_closes_its_connection():
         running = asyncio.ensure_future(report_of(runner, run_of("result = 1")))
         await until(lambda: host.requests)
         running.cancel()
-        await asyncio.wait_for(host.gone.wait(), 5)
+        await asyncio.wait_for(host.closed.wait(), 5)
         await asyncio.wait([running])
         assert running.cancelled()
 

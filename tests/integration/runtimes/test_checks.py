@@ -1,4 +1,4 @@
-"""Syntax checks by a runtime host: all of a burst, fairly among owners, and none for a client that has left."""
+"""Syntax checks by a runtime host: fair among owners, bounded while they wait, and ended with their client."""
 
 import asyncio
 from collections import Counter
@@ -24,21 +24,21 @@ ALICE, BOB = Owner("alice"), Owner("bob")
 
 
 class HeldChecks(MemoryScriptRunner):
-    """Parses nothing of an owner until it may."""
+    """Holds the checks of an owner until the test opens them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.inside: Counter[Owner] = Counter()
+        self.running: Counter[Owner] = Counter()
         self.open: dict[Owner, asyncio.Event] = {ALICE: asyncio.Event(), BOB: asyncio.Event()}
 
     @override
     async def check(self, language, script, owner):
-        self.inside[owner] += 1
+        self.running[owner] += 1
         try:
             await self.open[owner].wait()
             return True
         finally:
-            self.inside[owner] -= 1
+            self.running[owner] -= 1
 
 
 @pytest.fixture
@@ -64,22 +64,22 @@ def client(behind):
     return open_client
 
 
-def asked(runner, owner, n):
+def checked(runner, owner, n):
     return asyncio.ensure_future(runner.check(Language.PYTHON, script_of(f"a = {n}"), owner))
 
 
-async def test_a_flood_of_one_owner_has_a_part_of_the_host_and_a_neighbour_is_served(client, behind):
+async def test_a_flood_by_one_owner_leaves_turns_for_another(client, behind):
     async with client(check_timeout_s=60.0) as runner:
-        flood = [asked(runner, ALICE, n) for n in range(200)]
-        await until(lambda: behind.inside[ALICE] == RuntimeOptions().owner_checks_max)
+        flood = [checked(runner, ALICE, n) for n in range(200)]
+        await until(lambda: behind.running[ALICE] == RuntimeOptions().owner_checks_max)
         behind.open[BOB].set()
-        assert await asyncio.gather(*(asked(runner, BOB, n) for n in range(50))) == [True] * 50
-        assert behind.inside[ALICE] == RuntimeOptions().owner_checks_max
+        assert await asyncio.gather(*(checked(runner, BOB, n) for n in range(50))) == [True] * 50
+        assert behind.running[ALICE] == RuntimeOptions().owner_checks_max
         behind.open[ALICE].set()
         assert await asyncio.gather(*flood) == [True] * 200
 
 
-async def test_a_check_whose_time_is_over_before_its_turn_is_overload(behind):
+async def test_a_check_whose_time_ends_before_its_turn_is_overloaded(behind):
     listening, url = loopback_socket()
     options = RuntimeOptions(owner_checks_max=1)
     async with served(RuntimeHost(behind, RuntimeHostOptions()).app(), listening):
@@ -87,7 +87,7 @@ async def test_a_check_whose_time_is_over_before_its_turn_is_overload(behind):
         await host.connection.open()
         ends_at = asyncio.get_running_loop().time() + 60
         first = asyncio.ensure_future(host.check(Language.PYTHON, script_of("a = 1"), ALICE, ends_at))
-        await until(lambda: behind.inside[ALICE])
+        await until(lambda: behind.running[ALICE])
         with pytest.raises(Overloaded, match="the syntax check"):
             await host.check(Language.PYTHON, script_of("a = 2"), ALICE, asyncio.get_running_loop().time() + 0.01)
         behind.open[ALICE].set()
@@ -95,30 +95,30 @@ async def test_a_check_whose_time_is_over_before_its_turn_is_overload(behind):
         await host.connection.close()
 
 
-async def test_scripts_that_wait_are_bounded(client, behind):
+async def test_waiting_scripts_are_bounded(client, behind):
     async with client(check_timeout_s=60.0, owner_checks_max=1, checks_waiting_bytes_max=65_536) as runner:
-        calls = [asked(runner, ALICE, 1)]
-        await until(lambda: behind.inside[ALICE] == 1)
-        calls += [asked(runner, ALICE, n) for n in range(2, 30)]
+        calls = [checked(runner, ALICE, 1)]
+        await until(lambda: behind.running[ALICE] == 1)
+        calls += [checked(runner, ALICE, n) for n in range(2, 30)]
         ended, waiting = await asyncio.wait(calls, return_when=asyncio.FIRST_EXCEPTION)
         assert all(isinstance(call.exception(), Overloaded) for call in ended)
         behind.open[ALICE].set()
         assert await asyncio.gather(*waiting) == [True] * 5
 
 
-async def test_a_client_that_leaves_withdraws_its_check_from_the_host(client, behind):
+async def test_a_cancelled_check_ends_on_the_host(client, behind):
     async with client(check_timeout_s=60.0) as runner:
-        leaving = asked(runner, ALICE, 1)
-        await until(lambda: behind.inside[ALICE])
-        leaving.cancel()
-        await until(lambda: not behind.inside[ALICE])
+        cancelled = checked(runner, ALICE, 1)
+        await until(lambda: behind.running[ALICE])
+        cancelled.cancel()
+        await until(lambda: not behind.running[ALICE])
 
 
-async def test_a_turn_whose_check_was_withdrawn_goes_to_the_next(client, behind):
+async def test_the_turn_of_a_cancelled_check_goes_to_the_next(client, behind):
     async with client(check_timeout_s=60.0, owner_checks_max=1) as runner:
-        leaving, _, next_one = (asked(runner, ALICE, n) for n in range(3))
-        await until(lambda: behind.inside[ALICE])
-        leaving.cancel()
+        cancelled, _, next_one = (checked(runner, ALICE, n) for n in range(3))
+        await until(lambda: behind.running[ALICE])
+        cancelled.cancel()
         behind.open[ALICE].set()
         assert await next_one is True
 
@@ -127,7 +127,7 @@ async def test_no_check_waits_for_a_connection(client, behind):
     behind.open[ANONYMOUS] = asyncio.Event()
     options = RuntimeOptions()
     async with client(check_timeout_s=60.0, runs_max=1, owner_checks_max=options.checks_max) as runner:
-        calls = [asked(runner, ANONYMOUS, n) for n in range(200)]
-        await until(lambda: behind.inside[ANONYMOUS] == options.checks_max)
+        calls = [checked(runner, ANONYMOUS, n) for n in range(200)]
+        await until(lambda: behind.running[ANONYMOUS] == options.checks_max)
         behind.open[ANONYMOUS].set()
         assert await asyncio.gather(*calls) == [True] * 200

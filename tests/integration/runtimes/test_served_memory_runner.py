@@ -1,4 +1,4 @@
-"""The client and the host together keep the contract, over real sockets."""
+"""Client and host together meet the contract, over real sockets."""
 
 import pytest
 

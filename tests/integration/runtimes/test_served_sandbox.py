@@ -1,4 +1,4 @@
-"""The client, a host under uvicorn and the sandbox behind it together keep the contract, in both languages."""
+"""Client, host under uvicorn and sandbox together meet the contract, in both languages."""
 
 import shutil
 import tempfile
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """A folder that every user may traverse; pytest's own are private."""
+    """A folder that every user may enter; those of pytest are private."""
     folder = Path(tempfile.mkdtemp(prefix="pglambda-host-"))
     folder.chmod(0o755)
     yield folder

@@ -1,4 +1,4 @@
-"""Closing the connection withdraws what is queued on a host, and never what is running."""
+"""Closing the connection withdraws a queued execution from a host, and never a running one."""
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,7 +19,7 @@ from tests.contracts.served_hosts import loopback_socket, served
 
 @pytest.fixture
 def behind():
-    """The runner behind the host: one place, three waiting."""
+    """The runner behind the host: one worker, three waiting."""
     return MemoryScriptRunner(MemoryRunnerOptions(workers_max=1, queue_max=3))
 
 
@@ -45,7 +45,7 @@ async def served_runner(host):
         yield runner
 
 
-async def test_a_queued_run_that_is_cancelled_leaves_the_hosts_queue_and_never_runs(runner, behind):
+async def test_a_queued_execution_that_is_cancelled_leaves_the_hosts_queue_and_never_runs(runner, behind):
     behind.hold()
     first, second = run_of("result = 1"), run_of("result = 2")
     running = asyncio.ensure_future(result_of(runner, first))
@@ -59,7 +59,7 @@ async def test_a_queued_run_that_is_cancelled_leaves_the_hosts_queue_and_never_r
     assert behind.ran == [first.execution_id]
 
 
-async def test_a_withdrawn_execution_may_come_again(runner, behind):
+async def test_a_withdrawn_execution_may_be_repeated(runner, behind):
     behind.hold()
     running = asyncio.ensure_future(result_of(runner, run_of("result = 1")))
     await until(lambda: behind.running)
@@ -73,7 +73,7 @@ async def test_a_withdrawn_execution_may_come_again(runner, behind):
     assert await result_of(runner, run) == "2"
 
 
-async def test_a_running_run_goes_on_when_its_caller_leaves_and_never_runs_again(runner, behind):
+async def test_a_running_execution_continues_without_its_caller_and_never_runs_again(runner, behind):
     behind.hold()
     run = run_of("result = 1")
     running = asyncio.ensure_future(result_of(runner, run))
@@ -87,24 +87,24 @@ async def test_a_running_run_goes_on_when_its_caller_leaves_and_never_runs_again
     assert behind.ran == [run.execution_id]
 
 
-async def test_an_end_that_the_host_does_not_know_is_unknown(runner, behind):
+async def test_an_outcome_that_the_host_does_not_know_is_unknown(runner, behind):
     behind.unknown_next = "the worker fell silent"
     with pytest.raises(ExecutionUnknown, match="the worker fell silent"):
         await report_of(runner, run_of("result = 1"))
     assert len(behind.ran) == 1
 
 
-async def test_a_full_queue_on_the_host_is_overload(runner, behind):
+async def test_a_full_queue_on_the_host_is_overloaded(runner, behind):
     behind.hold()
-    inside = [asyncio.ensure_future(result_of(runner, run_of("result = 1"))) for _ in range(4)]
+    running = [asyncio.ensure_future(result_of(runner, run_of("result = 1"))) for _ in range(4)]
     await until(lambda: behind.queued == 3)
     with pytest.raises(Overloaded):
         await report_of(runner, run_of("result = 1"))
     behind.let_go()
-    assert await asyncio.gather(*inside) == ["1"] * 4
+    assert await asyncio.gather(*running) == ["1"] * 4
 
 
-async def test_a_host_without_sandbox_or_on_its_way_out_is_unavailable(runner, behind, host):
+async def test_a_host_that_has_no_sandbox_or_drains_is_unavailable(runner, behind, host):
     behind.unavailable = "bubblewrap is missing"
     with pytest.raises(RuntimeUnavailable, match="bubblewrap is missing"):
         await report_of(runner, run_of("result = 1"))
@@ -121,7 +121,7 @@ async def test_a_host_that_has_lost_a_script_gets_its_source_again(behind):
             assert await result_of(runner, run_of("result = 1")) == "1"
 
 
-async def test_many_executions_at_once_each_run_once(behind, runner):
+async def test_each_of_many_concurrent_executions_runs_once(behind, runner):
     behind.options = MemoryRunnerOptions(workers_max=8, queue_max=100)
     runs = [run_of("result = params", str(n)) for n in range(60)]
     assert await asyncio.gather(*(result_of(runner, run) for run in runs)) == [str(n) for n in range(60)]

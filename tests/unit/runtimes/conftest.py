@@ -1,4 +1,4 @@
-"""Runners of hosts that respx plays."""
+"""Runners whose hosts are played by respx."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Answers of runtime hosts, every field defaulted."""
+"""Replies of runtime hosts, with a default for every field."""
 
 import json
 
@@ -16,7 +16,7 @@ OWN = {
 }
 ERROR = {
     "code": "SCRIPT_ERROR",
-    "message": "gone",
+    "message": "missing",
     "name": "KeyError",
     "stack": "line 3",
     "line": 3,
@@ -30,5 +30,5 @@ def own(**changes) -> bytes:
     return json.dumps(OWN | changes).encode()
 
 
-def refusal(code: str, message: str = "told", **details) -> bytes:
+def error_body(code: str, message: str = "the reason", **details) -> bytes:
     return json.dumps({"error": {"code": code, "message": message, "details": details}}).encode()

@@ -1,4 +1,4 @@
-"""What one execution on one host comes to."""
+"""What the reply of one host means for an execution."""
 
 import json
 
@@ -14,7 +14,7 @@ from domain.scripts.language import Language
 from domain.scripts.report import ExecutionUnknown, FailureCode
 from tests.contracts.script_runs import Source, failure_of, report_of, result_of, run_of, script_of
 from tests.unit.runtimes.conftest import HOST
-from tests.unit.runtimes.replies import ERROR, OLD, own, refusal
+from tests.unit.runtimes.replies import ERROR, OLD, error_body, own
 
 EXECUTE = f"{HOST}/execute"
 
@@ -46,7 +46,7 @@ class TestRequests:
             "script_hash": run.script_hash,
         }
 
-    async def test_params_go_out_as_they_came(self, runner, host):
+    async def test_params_are_sent_unchanged(self, runner, host):
         host.post(EXECUTE).respond(content=own())
         await report_of(runner, run_of("result = 1", '{"a":  1.50}'))
         assert b'"params":{"a":  1.50}' in host.calls[0].request.content
@@ -59,7 +59,7 @@ class TestRequests:
 
 
 class TestOwnForm:
-    async def test_every_figure_is_reported(self, runner, host):
+    async def test_every_measurement_is_reported(self, runner, host):
         host.post(EXECUTE).respond(content=own())
         report = await report_of(runner, run_of("result = 1"))
         assert (report.result, report.failure) == ("8", None)
@@ -68,12 +68,12 @@ class TestOwnForm:
         assert (report.cpu_time_ms, report.cold_start) == (3.5, True)
         assert report.queue_time_ms >= 0.5
 
-    async def test_what_the_host_does_not_know_is_none(self, runner, host):
+    async def test_unknown_measurements_are_none(self, runner, host):
         host.post(EXECUTE).respond(content=own(cpu_time_ms=None, queue_time_ms=None, cold_start=None))
         report = await report_of(runner, run_of("result = 1"))
         assert (report.cpu_time_ms, report.queue_time_ms, report.cold_start) == (None, None, None)
 
-    async def test_the_result_stays_as_it_was_written(self, runner, host):
+    async def test_the_result_is_kept_unchanged(self, runner, host):
         body = own(result="RESULT").replace(b'"RESULT"', '{"n":  1e2, "t": "é\\u00e9"}'.encode())
         host.post(EXECUTE).respond(content=body)
         assert await result_of(runner, run_of("result = 1")) == '{"n":  1e2, "t": "é\\u00e9"}'
@@ -81,25 +81,25 @@ class TestOwnForm:
     async def test_an_error_is_reported_field_by_field(self, runner, host):
         host.post(EXECUTE).respond(content=own(result=None, error=ERROR))
         failure = await failure_of(runner, run_of("result = 1"))
-        assert (failure.code, failure.message, failure.name) == (FailureCode.SCRIPT_ERROR, "gone", "KeyError")
+        assert (failure.code, failure.message, failure.name) == (FailureCode.SCRIPT_ERROR, "missing", "KeyError")
         assert (failure.stack, failure.line, failure.column) == ("line 3", 3, 7)
 
-    async def test_a_code_that_is_not_known_here_is_a_script_error(self, runner, host):
+    async def test_an_unknown_failure_code_becomes_script_error(self, runner, host):
         host.post(EXECUTE).respond(content=own(result=None, error=ERROR | {"code": "NEW_LIMIT", "name": None}))
         assert (await failure_of(runner, run_of("result = 1"))).code is FailureCode.SCRIPT_ERROR
 
-    async def test_a_limit_is_reported_with_what_was_observed(self, runner, host):
+    async def test_a_limit_is_reported_with_the_observed_value(self, runner, host):
         error = ERROR | {"code": "MEMORY_LIMIT", "limit": 128, "observed": 129, "stack": None}
         host.post(EXECUTE).respond(content=own(result=None, error=error))
         failure = await failure_of(runner, run_of("result = 1"))
         assert (failure.code, failure.limit, failure.observed) == (FailureCode.MEMORY_LIMIT, 128, 129)
 
-    async def test_output_is_cut_at_its_size_and_freed_of_nul(self, runner, host):
+    async def test_output_is_cut_at_its_limit_and_nul_is_replaced(self, runner, host):
         host.post(EXECUTE).respond(content=own(stdout="a\0" + "x" * 200))
         report = await report_of(runner, run_of("result = 1"))
         assert report.stdout == "a\N{REPLACEMENT CHARACTER}" + "x" * 98
 
-    async def test_a_script_that_was_run_before_is_sent_by_its_hash(self, runner, host):
+    async def test_a_script_that_ran_before_is_sent_by_its_hash(self, runner, host):
         host.post(EXECUTE).respond(content=own())
         source = Source(script_of("result = 1"))
         await report_of(runner, run_of(source))
@@ -108,7 +108,7 @@ class TestOwnForm:
         assert "script_content" not in sent(host, 1)
         assert source.asked == 1
 
-    async def test_a_script_that_is_no_longer_remembered_is_sent_in_full(self, host):
+    async def test_the_source_of_a_forgotten_script_is_sent_again(self, host):
         host.post(EXECUTE).respond(content=own())
         runner = HttpScriptRunner(RuntimeOptions(sent_scripts_max=1), {Language.PYTHON: [HOST]})
         await runner.open()
@@ -117,7 +117,7 @@ class TestOwnForm:
         assert ["script_content" in sent(host, n) for n in range(4)] == [True, True, False, True]
         await runner.close()
 
-    async def test_a_script_that_was_checked_before_is_sent_by_its_hash(self, runner, host):
+    async def test_a_checked_script_is_sent_by_its_hash(self, runner, host):
         host.post(f"{HOST}/check").respond(json={"parsed": True})
         host.post(EXECUTE).respond(content=own())
         source = Source(script_of("result = 1"))
@@ -127,7 +127,7 @@ class TestOwnForm:
         assert source.asked == 0
 
     async def test_a_script_that_the_host_has_lost_is_sent_again(self, runner, host):
-        needed = MockResponse(409, content=refusal("SCRIPT_NEEDED"))
+        needed = MockResponse(409, content=error_body("SCRIPT_NEEDED"))
         ended = MockResponse(200, content=own())
         host.post(EXECUTE).mock(side_effect=[ended, needed, ended])
         source = Source(script_of("result = 1"))
@@ -136,8 +136,8 @@ class TestOwnForm:
         assert sent(host)["script_content"] == "result = 1"
         assert source.asked == 2
 
-    async def test_a_host_that_never_has_enough_is_unavailable(self, runner, host):
-        host.post(EXECUTE).respond(409, content=refusal("SCRIPT_NEEDED"))
+    async def test_a_host_that_asks_for_the_source_twice_is_unavailable(self, runner, host):
+        host.post(EXECUTE).respond(409, content=error_body("SCRIPT_NEEDED"))
         with pytest.raises(RuntimeUnavailable, match="asks again for the script"):
             await report_of(runner, run_of("result = 1"))
         assert len(host.calls) == 2
@@ -157,14 +157,14 @@ class TestNothingStarted:
             (503, "SHUTTING_DOWN"),
         ],
     )
-    async def test_a_refusal_is_unavailable_and_says_why(self, runner, host, status, code):
-        host.post(EXECUTE).respond(status, content=refusal(code, "the very reason"))
+    async def test_an_error_of_the_host_is_unavailable_with_its_reason(self, runner, host, status, code):
+        host.post(EXECUTE).respond(status, content=error_body(code, "the very reason"))
         with pytest.raises(RuntimeUnavailable, match="the very reason"):
             await report_of(runner, run_of("result = 1"))
         assert len(host.calls) == 1
 
-    async def test_a_full_host_is_overload(self, runner, host):
-        host.post(EXECUTE).respond(503, content=refusal("OVERLOADED"))
+    async def test_a_full_host_is_overloaded(self, runner, host):
+        host.post(EXECUTE).respond(503, content=error_body("OVERLOADED"))
         with pytest.raises(Overloaded):
             await report_of(runner, run_of("result = 1"))
 
@@ -193,10 +193,10 @@ class TestUnknown:
             httpx2.ReadError("reset"),
             httpx2.WriteError("reset"),
             httpx2.ReadTimeout("slow"),
-            httpx2.RemoteProtocolError("half an answer"),
+            httpx2.RemoteProtocolError("half a response"),
         ],
     )
-    async def test_a_connection_that_breaks_leaves_the_end_unknown(self, runner, host, error):
+    async def test_a_broken_connection_makes_the_outcome_unknown(self, runner, host, error):
         host.post(EXECUTE).mock(side_effect=error)
         run = run_of("result = 1")
         with pytest.raises(ExecutionUnknown) as caught:
@@ -207,22 +207,22 @@ class TestUnknown:
         assert len(host.calls) == 1
 
     @pytest.mark.parametrize("status", [500, 501, 502, 504])
-    async def test_any_other_status_of_a_known_host_leaves_it_unknown(self, runner, host, status):
-        answers = [MockResponse(200, content=own()), MockResponse(status, json={"error": "told"})]
-        host.post(EXECUTE).mock(side_effect=answers)
+    async def test_any_other_status_of_a_known_host_makes_the_outcome_unknown(self, runner, host, status):
+        responses = [MockResponse(200, content=own()), MockResponse(status, json={"error": "the reason"})]
+        host.post(EXECUTE).mock(side_effect=responses)
         await report_of(runner, run_of("result = 1"))
         with pytest.raises(ExecutionUnknown):
             await report_of(runner, run_of("result = 1"))
 
-    async def test_why_the_host_does_not_know_the_end_is_told_in_its_words(self, runner, host):
+    async def test_the_reason_for_an_unknown_outcome_is_the_hosts_own(self, runner, host):
         reason = "the memory for all scripts of the host together was used up"
-        host.post(EXECUTE).respond(500, content=refusal("EXECUTION_UNKNOWN", reason))
+        host.post(EXECUTE).respond(500, content=error_body("EXECUTION_UNKNOWN", reason))
         with pytest.raises(ExecutionUnknown) as caught:
             await report_of(runner, run_of("result = 1"))
         assert caught.value.reason == f"runtime host 1: {reason}"
 
-    async def test_an_execution_that_the_host_has_seen_is_unknown(self, runner, host):
-        host.post(EXECUTE).respond(409, content=refusal("EXECUTION_SEEN"))
+    async def test_an_execution_that_the_host_has_seen_has_an_unknown_outcome(self, runner, host):
+        host.post(EXECUTE).respond(409, content=error_body("EXECUTION_SEEN"))
         with pytest.raises(ExecutionUnknown, match="received this execution before"):
             await report_of(runner, run_of("result = 1"))
 
@@ -230,7 +230,7 @@ class TestUnknown:
         "body",
         [
             b"",
-            b"rubbish",
+            b"not JSON",
             b"[]",
             b"{}",
             b'{"result": 8',
@@ -246,7 +246,7 @@ class TestUnknown:
             b'{"result": ' + b"[" * 100_0 + b"]" * 100_0 + b', "stdout": []}',
         ],
     )
-    async def test_rubbish_leaves_the_end_unknown(self, runner, host, body):
+    async def test_a_malformed_reply_makes_the_outcome_unknown(self, runner, host, body):
         host.post(EXECUTE).respond(200, content=body)
         with pytest.raises(ExecutionUnknown):
             await report_of(runner, run_of("result = 1"))
@@ -254,24 +254,24 @@ class TestUnknown:
 
 
 class TestSizes:
-    async def test_a_result_over_its_size_is_too_large(self, runner, host):
+    async def test_a_result_over_its_limit_is_too_large(self, runner, host):
         host.post(EXECUTE).respond(content=own(result="x" * 1000))
         report = await report_of(runner, run_of("result = 1"))
         assert report.failure.code is FailureCode.RESULT_TOO_LARGE
         assert (report.failure.limit, report.failure.observed) == (1000, 1002)
         assert report.stdout == "out"
 
-    async def test_a_result_of_just_its_size_passes(self, runner, host):
+    async def test_a_result_at_its_limit_is_accepted(self, runner, host):
         host.post(EXECUTE).respond(content=own(result="x" * 998))
         assert len(await result_of(runner, run_of("result = 1"))) == 1000
 
-    async def test_an_answer_beyond_every_bound_is_too_large(self, runner, host, options):
+    async def test_a_reply_over_its_limit_means_that_the_result_is_too_large(self, runner, host, options):
         host.post(EXECUTE).respond(content=own(result="x" * options.reply_size_max))
         failure = await failure_of(runner, run_of("result = 1"))
         assert failure.code is FailureCode.RESULT_TOO_LARGE
         assert failure.observed > options.reply_size_max
 
-    async def test_an_answer_that_does_not_tell_its_size_is_read_no_further_than_its_bound(self, runner, host, options):
+    async def test_a_reply_of_undeclared_size_is_read_up_to_its_limit_only(self, runner, host, options):
         read = []
 
         async def endless():
@@ -284,14 +284,14 @@ class TestSizes:
         assert (failure.code, failure.observed) == (FailureCode.RESULT_TOO_LARGE, None)
         assert len(read) < 10
 
-    async def test_an_error_beyond_every_bound_is_unknown(self, runner, host, options):
+    async def test_an_error_over_its_limit_makes_the_outcome_unknown(self, runner, host, options):
         host.post(EXECUTE).respond(500, content=b"x" * (options.reply_size_max + 1))
         with pytest.raises(ExecutionUnknown, match="too large"):
             await report_of(runner, run_of("result = 1"))
 
 
 class TestOldForm:
-    async def test_what_it_tells_is_reported_and_the_rest_is_none(self, runner, host):
+    async def test_its_fields_are_reported_and_the_others_are_none(self, runner, host):
         host.post(EXECUTE).respond(json=OLD)
         report = await report_of(runner, run_of("result = 1"))
         assert (report.result, report.execution_time_ms, report.memory_usage_bytes) == ("8", 12.0, 4096)
@@ -322,12 +322,12 @@ class TestOldForm:
             (200, {"result": None, "error": {"message": "x is not defined"}}),
         ],
     )
-    async def test_an_error_that_it_tells_is_the_scripts(self, runner, host, status, body):
+    async def test_an_error_with_a_message_is_the_scripts(self, runner, host, status, body):
         host.post(EXECUTE).respond(status, json=body)
         failure = await failure_of(runner, run_of("result = 1"))
         assert (failure.code, failure.message) == (FailureCode.SCRIPT_ERROR, "x is not defined")
 
-    async def test_an_error_without_words_is_a_script_error_all_the_same(self, runner, host):
+    async def test_a_script_error_needs_no_message(self, runner, host):
         host.post(EXECUTE).respond(200, json={"error": 5})
         assert (await failure_of(runner, run_of("result = 1"))).code is FailureCode.SCRIPT_ERROR
 
@@ -335,7 +335,7 @@ class TestOldForm:
         ("status", "content"),
         [(500, b"oops"), (500, b"{}"), (500, b'{"error": ""}'), (500, b'{"error": [1]}'), (502, b'{"error": "bad"}')],
     )
-    async def test_an_error_that_it_does_not_tell_is_unknown(self, runner, host, status, content):
+    async def test_a_status_without_a_message_makes_the_outcome_unknown(self, runner, host, status, content):
         host.post(EXECUTE).respond(status, content=content)
         with pytest.raises(ExecutionUnknown):
             await report_of(runner, run_of("result = 1"))
@@ -346,13 +346,13 @@ class TestOldForm:
         with pytest.raises(RuntimeUnavailable):
             await report_of(runner, run_of("result = 1"))
 
-    async def test_too_many_requests_is_overload(self, runner, host):
+    async def test_too_many_requests_is_overloaded(self, runner, host):
         host.post(EXECUTE).respond(429, json={"error": "slow down"})
         with pytest.raises(Overloaded):
             await report_of(runner, run_of("result = 1"))
 
-    async def test_a_script_cannot_pass_for_a_refusal_of_a_host_known_to_be_old(self, runner, host):
-        forged = MockResponse(500, content=refusal("OVERLOADED"))
+    async def test_a_script_cannot_forge_a_rejection_by_a_known_old_host(self, runner, host):
+        forged = MockResponse(500, content=error_body("OVERLOADED"))
         host.post(EXECUTE).mock(side_effect=[MockResponse(200, json=OLD), forged])
         await report_of(runner, run_of("result = 1"))
         assert (await failure_of(runner, run_of("result = 1"))).code is FailureCode.SCRIPT_ERROR

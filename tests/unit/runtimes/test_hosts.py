@@ -1,4 +1,4 @@
-"""Which host gets what: order, failover, checks, evictions, health."""
+"""Which host receives a request: order, failover, checks, evictions, health."""
 
 import json
 from uuid import UUID
@@ -16,7 +16,7 @@ from domain.scripts.report import ExecutionUnknown
 from domain.scripts.script import ScriptSyntaxError
 from tests.contracts.script_runs import Source, new_session, report_of, result_of, run_of, script_of
 from tests.unit.runtimes.conftest import HOST
-from tests.unit.runtimes.replies import OLD, own, refusal
+from tests.unit.runtimes.replies import OLD, error_body, own
 
 HOSTS = ["http://a.test", "http://b.test", "http://c.test"]
 
@@ -34,17 +34,17 @@ def order_for(ref: SessionRef) -> list[str]:
     return ranked(ref.session_id.bytes, HOSTS)
 
 
-def hosts_asked(httpx2_mock, path="/execute") -> list[str]:
+def hosts_called(httpx2_mock, path="/execute") -> list[str]:
     urls = [str(call.request.url) for call in httpx2_mock.calls]
     return [url.removesuffix(path) for url in urls if url.endswith(path)]
 
 
 class TestRendezvous:
-    def test_every_controller_ranks_alike_whatever_the_order_of_its_list(self):
+    def test_the_order_of_the_hosts_does_not_change_their_ranks(self):
         key = UUID(int=7).bytes
         assert ranked(key, HOSTS) == ranked(key, HOSTS[::-1])
 
-    def test_a_host_less_moves_only_its_own_sessions(self):
+    def test_removing_a_host_moves_its_own_sessions_only(self):
         keys = [UUID(int=n).bytes for n in range(200)]
         for key in keys:
             assert ranked(key, HOSTS[1:]) == [host for host in ranked(key, HOSTS) if host != HOSTS[0]]
@@ -60,26 +60,26 @@ class TestFailover:
         key = new_session()
         for _ in range(3):
             await result_of(cluster, run_of("result = 1", key=key))
-        assert hosts_asked(httpx2_mock) == [order_for(key)[0]] * 3
+        assert hosts_called(httpx2_mock) == [order_for(key)[0]] * 3
 
-    async def test_a_session_whose_host_is_gone_moves_to_the_next(self, cluster, httpx2_mock):
+    async def test_the_sessions_of_an_unreachable_host_move_to_the_next(self, cluster, httpx2_mock):
         key = new_session()
         first, second, _ = order_for(key)
         httpx2_mock.route(url__startswith=first).mock(side_effect=httpx2.ConnectError("refused"))
         httpx2_mock.route(url__startswith=second).respond(content=own())
         assert await result_of(cluster, run_of("result = 1", key=key)) == "8"
-        assert hosts_asked(httpx2_mock) == [first, second]
+        assert hosts_called(httpx2_mock) == [first, second]
 
-    async def test_a_host_that_is_gone_is_not_asked_again_at_once(self, cluster, httpx2_mock):
+    async def test_an_unreachable_host_is_tried_last_for_a_while(self, cluster, httpx2_mock):
         key = new_session()
         first, second, _ = order_for(key)
         httpx2_mock.route(url__startswith=first).mock(side_effect=httpx2.ConnectError("refused"))
         httpx2_mock.route(url__startswith=second).respond(content=own())
         for _ in range(3):
             await result_of(cluster, run_of("result = 1", key=key))
-        assert hosts_asked(httpx2_mock) == [first, second, second, second]
+        assert hosts_called(httpx2_mock) == [first, second, second, second]
 
-    async def test_a_session_returns_to_its_host_when_that_is_back(self, httpx2_mock):
+    async def test_a_session_returns_when_its_host_is_reachable_again(self, httpx2_mock):
         runner = HttpScriptRunner(RuntimeOptions(cooldown_s=0), {Language.PYTHON: HOSTS})
         await runner.open()
         key = new_session()
@@ -89,13 +89,13 @@ class TestFailover:
         httpx2_mock.route(url__startswith=second).respond(content=own())
         for _ in range(2):
             await result_of(runner, run_of("result = 1", key=key))
-        assert hosts_asked(httpx2_mock) == [first, second, first]
+        assert hosts_called(httpx2_mock) == [first, second, first]
         await runner.close()
 
     @pytest.mark.parametrize("code", ["RUNTIME_UNAVAILABLE", "SHUTTING_DOWN"])
-    async def test_a_host_that_takes_nothing_is_passed_over(self, cluster, httpx2_mock, code):
+    async def test_a_host_that_starts_nothing_is_skipped(self, cluster, httpx2_mock, code):
         key = new_session()
-        httpx2_mock.route(url__startswith=order_for(key)[0]).respond(503, content=refusal(code))
+        httpx2_mock.route(url__startswith=order_for(key)[0]).respond(503, content=error_body(code))
         httpx2_mock.route().respond(content=own())
         assert await result_of(cluster, run_of("result = 1", key=key)) == "8"
 
@@ -111,19 +111,19 @@ class TestFailover:
         assert json.loads(httpx2_mock.calls[-1].request.content)["script_content"] == "result = 1"
         assert source.asked == 2
 
-    async def test_what_may_have_run_goes_to_no_other_host(self, cluster, httpx2_mock):
+    async def test_a_run_that_may_have_started_is_sent_to_no_other_host(self, cluster, httpx2_mock):
         httpx2_mock.route().mock(side_effect=httpx2.ReadError("reset"))
         with pytest.raises(ExecutionUnknown):
             await report_of(cluster, run_of("result = 1"))
         assert len(httpx2_mock.calls) == 1
 
-    async def test_a_full_host_pushes_its_load_to_no_other(self, cluster, httpx2_mock):
-        httpx2_mock.route().respond(503, content=refusal("OVERLOADED"))
+    async def test_a_run_that_a_full_host_rejects_is_sent_to_no_other_host(self, cluster, httpx2_mock):
+        httpx2_mock.route().respond(503, content=error_body("OVERLOADED"))
         with pytest.raises(Overloaded):
             await report_of(cluster, run_of("result = 1"))
         assert len(httpx2_mock.calls) == 1
 
-    async def test_when_all_are_gone_each_reason_is_told(self, cluster, httpx2_mock):
+    async def test_the_error_contains_the_reason_of_each_unreachable_host(self, cluster, httpx2_mock):
         httpx2_mock.route().mock(side_effect=httpx2.ConnectError("refused"))
         with pytest.raises(RuntimeUnavailable) as caught:
             await report_of(cluster, run_of("result = 1"))
@@ -131,7 +131,7 @@ class TestFailover:
         assert not any(host in caught.value.message for host in HOSTS)
         assert (caught.value.stored, caught.value.executed) == ("no", "no")
 
-    async def test_no_further_host_is_tried_once_the_time_is_over(self, httpx2_mock):
+    async def test_no_further_host_is_tried_when_no_time_is_left(self, httpx2_mock):
         runner = HttpScriptRunner(RuntimeOptions(runtime_timeout_s=-10), {Language.PYTHON: HOSTS})
         await runner.open()
         with pytest.raises(RuntimeUnavailable, match="no time is left"):
@@ -139,9 +139,9 @@ class TestFailover:
         assert len(httpx2_mock.calls) == 0
         await runner.close()
 
-    async def test_a_source_that_fails_on_a_second_asking_reaches_the_caller(self, runner, host):
-        answers = [MockResponse(200, content=own()), MockResponse(409, content=refusal("SCRIPT_NEEDED"))]
-        host.post(f"{HOST}/execute").mock(side_effect=answers)
+    async def test_the_caller_gets_the_error_of_reading_the_script_again(self, runner, host):
+        responses = [MockResponse(200, content=own()), MockResponse(409, content=error_body("SCRIPT_NEEDED"))]
+        host.post(f"{HOST}/execute").mock(side_effect=responses)
         source = Source(script_of("result = 1"))
         await report_of(runner, run_of(source))
         source.error = StorageUnavailable()
@@ -156,8 +156,8 @@ class TestChecks:
         sent = json.loads(host.calls[0].request.content)
         assert sent == {"language": "nodejs", "owner": "anonymous", "script_content": "return 1;"}
 
-    async def test_a_fault_is_told_with_its_place(self, runner, host):
-        fault = refusal("SCRIPT_SYNTAX_ERROR", "invalid syntax", line=2, column=10)
+    async def test_a_fault_is_reported_with_line_and_column(self, runner, host):
+        fault = error_body("SCRIPT_SYNTAX_ERROR", "invalid syntax", line=2, column=10)
         host.post(f"{HOST}/check").respond(400, content=fault)
         with pytest.raises(ScriptSyntaxError) as caught:
             await runner.check(Language.PYTHON, script_of("x"), ANONYMOUS)
@@ -175,9 +175,9 @@ class TestChecks:
         await runner.check(Language.PYTHON, script_of("result = 8"), ANONYMOUS)
         assert await result_of(runner, run_of("result = 8")) == "8"
 
-    async def test_a_single_404_does_not_make_an_own_host_an_old_one(self, runner, host):
+    async def test_one_404_does_not_change_the_known_form_of_a_host(self, runner, host):
         host.post(f"{HOST}/execute").mock(
-            side_effect=[MockResponse(200, content=own()), MockResponse(400, content=refusal("INVALID_REQUEST"))]
+            side_effect=[MockResponse(200, content=own()), MockResponse(400, content=error_body("INVALID_REQUEST"))]
         )
         host.post(f"{HOST}/check").respond(404)
         await report_of(runner, run_of("result = 1"))
@@ -185,29 +185,29 @@ class TestChecks:
         with pytest.raises(RuntimeUnavailable):
             await report_of(runner, run_of("result = 1"))
 
-    async def test_a_full_checker_is_overload(self, runner, host):
-        host.post(f"{HOST}/check").respond(503, content=refusal("OVERLOADED"))
+    async def test_a_full_checker_is_overloaded(self, runner, host):
+        host.post(f"{HOST}/check").respond(503, content=error_body("OVERLOADED"))
         with pytest.raises(Overloaded):
             await runner.check(Language.PYTHON, script_of("x"), ANONYMOUS)
 
     @pytest.mark.parametrize(
-        "answer",
+        "response",
         [
-            MockResponse(200, content=b"rubbish"),
+            MockResponse(200, content=b"not JSON"),
             MockResponse(200, json={"parsed": "yes"}),
             MockResponse(200, content=b"x" * 300_000),
             MockResponse(500),
-            MockResponse(400, content=refusal("INVALID_REQUEST")),
+            MockResponse(400, content=error_body("INVALID_REQUEST")),
             httpx2.ReadError("reset"),
             httpx2.ConnectError("refused"),
         ],
     )
-    async def test_a_check_without_a_verdict_goes_to_the_next_host(self, cluster, httpx2_mock, answer):
-        httpx2_mock.route().mock(side_effect=[answer, MockResponse(200, json={"parsed": True})])
+    async def test_a_check_without_a_result_goes_to_the_next_host(self, cluster, httpx2_mock, response):
+        httpx2_mock.route().mock(side_effect=[response, MockResponse(200, json={"parsed": True})])
         assert await cluster.check(Language.PYTHON, script_of("x"), ANONYMOUS) is True
         assert len(httpx2_mock.calls) == 2
 
-    async def test_no_verdict_anywhere_is_unavailable(self, cluster, httpx2_mock):
+    async def test_a_check_without_a_result_from_any_host_is_unavailable(self, cluster, httpx2_mock):
         httpx2_mock.route().respond(500)
         with pytest.raises(RuntimeUnavailable):
             await cluster.check(Language.PYTHON, script_of("x"), ANONYMOUS)
@@ -215,23 +215,23 @@ class TestChecks:
 
 
 class TestEvictions:
-    async def test_every_host_hears_of_it(self, cluster, httpx2_mock):
+    async def test_every_host_receives_it(self, cluster, httpx2_mock):
         httpx2_mock.route().respond(204)
         key = new_session()
         await cluster.evict(key.session_id)
-        assert sorted(hosts_asked(httpx2_mock, "/evict")) == HOSTS
+        assert sorted(hosts_called(httpx2_mock, "/evict")) == HOSTS
         assert json.loads(httpx2_mock.calls[0].request.content) == {"request_id": str(key.session_id)}
 
-    async def test_a_host_that_does_not_answer_changes_nothing(self, cluster, httpx2_mock):
+    async def test_hosts_that_do_not_reply_are_ignored(self, cluster, httpx2_mock):
         httpx2_mock.route().mock(side_effect=[httpx2.ReadError("reset"), httpx2.ConnectError("no"), MockResponse(500)])
         await cluster.evict(new_session().session_id)
         assert len(httpx2_mock.calls) == 3
 
-    async def test_a_host_of_the_old_form_is_not_asked(self, runner, host):
+    async def test_a_host_of_the_old_form_receives_none(self, runner, host):
         host.post(f"{HOST}/execute").respond(json=OLD)
         await report_of(runner, run_of("result = 1"))
         await runner.evict(new_session().session_id)
-        assert hosts_asked(host, "/evict") == []
+        assert hosts_called(host, "/evict") == []
 
 
 class TestHealth:
@@ -242,7 +242,7 @@ class TestHealth:
         hosts = health["languages"]["python"]["hosts"]
         assert [(host["url"], host["workers"]) for host in hosts] == [(url, 4) for url in HOSTS]
 
-    async def test_it_is_degraded_when_a_host_is_gone(self, cluster, httpx2_mock):
+    async def test_it_is_degraded_when_a_host_is_unreachable(self, cluster, httpx2_mock):
         httpx2_mock.route(url__startswith=HOSTS[0]).mock(side_effect=httpx2.ConnectError("refused"))
         httpx2_mock.route().respond(json={"status": "ok"})
         health = await cluster.health()
@@ -258,18 +258,18 @@ class TestHealth:
         assert "pass" not in repr(health)
         await runner.close()
 
-    async def test_a_host_of_the_old_form_need_not_know_its_health(self, runner, host):
+    async def test_a_host_of_the_old_form_needs_no_health(self, runner, host):
         host.post(f"{HOST}/check").respond(404)
         host.get(f"{HOST}/health").respond(404)
         await runner.check(Language.PYTHON, script_of("x"), ANONYMOUS)
         assert (await runner.health())["status"] == "ok"
 
-    async def test_it_is_failing_when_all_are_gone(self, cluster, httpx2_mock):
+    async def test_it_is_failing_when_every_host_is_unreachable(self, cluster, httpx2_mock):
         httpx2_mock.route().mock(side_effect=httpx2.ConnectError("refused"))
         assert (await cluster.health())["status"] == "failing"
 
     @pytest.mark.parametrize(
-        ("answer", "status"),
+        ("response", "status"),
         [
             (MockResponse(200, json={"status": "failing"}), "failing"),
             (MockResponse(200, json={"status": "degraded"}), "degraded"),
@@ -280,8 +280,8 @@ class TestHealth:
             (MockResponse(200, content=b"x" * 300_000), "failing"),
         ],
     )
-    async def test_what_a_host_says_of_itself_counts(self, runner, host, answer, status):
-        host.get(f"{HOST}/health").mock(return_value=answer)
+    async def test_a_hosts_own_status_is_used(self, runner, host, response, status):
+        host.get(f"{HOST}/health").mock(return_value=response)
         assert (await runner.health())["status"] == status
 
 

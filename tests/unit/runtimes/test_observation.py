@@ -58,8 +58,8 @@ async def client(figures):
 async def test_each_request_leaves_one_line_with_its_ids_and_its_trace(client):
     body = execute_body()
     with structlog.testing.capture_logs() as lines:
-        answer = await client.post("/execute", json=body, headers={"traceparent": PARENT})
-        assert answer.status_code == 200
+        response = await client.post("/execute", json=body, headers={"traceparent": PARENT})
+        assert response.status_code == 200
         await client.get("/health")
     executed, asked = lines
     assert executed.pop("duration_ms") >= 0
@@ -98,7 +98,7 @@ async def test_a_host_tells_its_figures_to_who_has_its_token(tmp_path):
     assert {"pglambda_runtime_host_requests", "pglambda_sandbox_available", "pglambda_process_up"} <= names
 
 
-async def test_calls_to_a_host_carry_what_the_caller_has_for_it(httpx2_mock):
+async def test_a_request_to_a_host_has_the_callers_trace_headers(httpx2_mock):
     httpx2_mock.route().respond(content=own())
     headers = {"traceparent": PARENT, "tracestate": "vendor=1"}
     runner = HttpScriptRunner(RuntimeOptions(token="s3cret"), {Language.PYTHON: [HOST]}, lambda: headers)

@@ -30,12 +30,12 @@ SUCCEEDED = (
 )
 FAILED = (
     '{"result":null,"execution_time_ms":12.5,"memory_usage_bytes":null,"stdout":"","stderr":"","cpu_time_ms":null,'
-    '"queue_time_ms":null,"cold_start":null,"error":{"code":"MEMORY_LIMIT","message":"gone ?","name":"KeyError",'
+    '"queue_time_ms":null,"cold_start":null,"error":{"code":"MEMORY_LIMIT","message":"missing ?","name":"KeyError",'
     '"stack":"line 3","line":3,"column":7,"limit":128,"observed":129}}'
 )
 FAILED_IN_SHORT = (
     '{"result":null,"execution_time_ms":12.5,"memory_usage_bytes":null,"stdout":"","stderr":"","cpu_time_ms":null,'
-    '"queue_time_ms":null,"cold_start":null,"error":{"code":"SCRIPT_ERROR","message":"gone","name":null,"stack":null,'
+    '"queue_time_ms":null,"cold_start":null,"error":{"code":"SCRIPT_ERROR","message":"missing","name":null,"stack":null,'
     '"line":null,"column":null,"limit":null,"observed":null}}'
 )
 
@@ -97,11 +97,11 @@ async def test_a_controller_sends_checks_and_evictions(runner, host):
         (ScriptReport('{"n":  1e2}', None, 12.5, "out", "err\ud800", 4096, 3.25, 0.5, True), SUCCEEDED),
         (
             ScriptReport(
-                None, Failure(FailureCode.MEMORY_LIMIT, "gone \ud800", "KeyError", "line 3", 3, 7, 128, 129), 12.5
+                None, Failure(FailureCode.MEMORY_LIMIT, "missing \ud800", "KeyError", "line 3", 3, 7, 128, 129), 12.5
             ),
             FAILED,
         ),
-        (ScriptReport(None, Failure(FailureCode.SCRIPT_ERROR, "gone"), 12.5), FAILED_IN_SHORT),
+        (ScriptReport(None, Failure(FailureCode.SCRIPT_ERROR, "missing"), 12.5), FAILED_IN_SHORT),
     ],
     ids=["succeeded", "failed", "failed in short"],
 )

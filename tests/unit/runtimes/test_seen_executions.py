@@ -1,4 +1,4 @@
-"""What a host keeps is bounded, and an execution is never forgotten before its time."""
+"""The host remembers a bounded number of executions, each until its time is over."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def seen(monotonic):
 
 
 class TestSeenExecutions:
-    def test_an_id_is_refused_until_its_time_is_over(self, seen, monotonic):
+    def test_an_id_is_rejected_until_its_time_is_over(self, seen, monotonic):
         execution_id = new_id()
         seen.add(execution_id, 10)
         monotonic.now_s += 9.99
@@ -36,7 +36,7 @@ class TestSeenExecutions:
         monotonic.now_s += 0.01
         seen.add(execution_id, 10)
 
-    def test_when_it_is_full_it_takes_none_rather_than_forget_one(self, seen, monotonic):
+    def test_when_it_is_full_it_rejects_ids_and_forgets_none(self, seen, monotonic):
         first = new_id()
         seen.add(first, 10)
         seen.add(new_id(), 5)
@@ -47,7 +47,7 @@ class TestSeenExecutions:
         with pytest.raises(HostError):
             seen.add(first, 10)
 
-    def test_a_forgotten_id_may_come_again(self, seen):
+    def test_a_removed_id_may_be_added_again(self, seen):
         execution_id = new_id()
         seen.add(execution_id, 10)
         seen.forget(execution_id)
@@ -55,7 +55,7 @@ class TestSeenExecutions:
         with pytest.raises(HostError):
             seen.add(execution_id, 10)
 
-    def test_an_id_whose_time_is_over_can_be_forgotten(self, seen, monotonic):
+    def test_an_id_whose_time_is_over_can_be_removed(self, seen, monotonic):
         execution_id = new_id()
         seen.add(execution_id, 5)
         monotonic.now_s += 5
@@ -63,7 +63,7 @@ class TestSeenExecutions:
         seen.forget(execution_id)
         seen.add(execution_id, 5)
 
-    def test_forgotten_ids_take_no_room(self, seen):
+    def test_removed_ids_take_no_memory(self, seen):
         kept = new_id()
         seen.add(kept, 10)
         for _ in range(100):
@@ -74,7 +74,7 @@ class TestSeenExecutions:
         with pytest.raises(HostError):
             seen.add(kept, 10)
 
-    def test_the_end_of_a_forgotten_time_does_not_end_a_later_one(self, seen, monotonic):
+    def test_the_end_of_a_removed_entry_does_not_end_a_later_one(self, seen, monotonic):
         execution_id = new_id()
         seen.add(execution_id, 5)
         seen.forget(execution_id)
