@@ -1,4 +1,4 @@
-"""How much memory this host, or the container that the service is in, has."""
+"""The memory of this host, or of the container around the service."""
 
 import contextlib
 import re
@@ -10,7 +10,7 @@ _CONTAINER_LIMITS = ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.li
 
 
 def memory_of_host(root: Path = Path("/")) -> int:
-    """Return bytes: the smaller of what the machine has and what a container may use; 1 GiB where nothing tells."""
+    """Return the smaller of the machine's memory and the container's limit, in bytes; 1 GiB if neither is known."""
     found = [int(text) for text in _texts(root) if text.isdigit()]
     return min(found, default=_ASSUMED)
 

@@ -24,21 +24,21 @@ class SandboxLevel(StrEnum):
 
 @frozen
 class SandboxOptions:
-    """Settings of the sandbox; sizes in bytes unless the name says otherwise, times in seconds.
+    """Settings of the sandbox. Sizes are in bytes unless the name says otherwise, times in seconds.
 
-    `runtimes_dir` holds copies of interpreters and, as root, must lie where `sandbox_uid` can reach it. `sandbox_uid`
-    counts only as root; otherwise workers have the service's own uid. `node_path` is a system Node (>= 20) to use in
-    place of the one from the wheel; `bwrap_path` likewise for bubblewrap. `cpu_per_wall` times its wall limit is the CPU
-    time of one execution, `cpu_s_max` that of a worker's whole life. `memory_budget_mb` is what all workers of sessions
-    may take together, half of the host's memory when it is None. `running_max` bounds the executions that run at once,
-    of which every owner has a fair share, `owner_running_max` those of one owner. After `forks_max` workers a room is
-    replaced by a new one: forks of one interpreter share the layout of its memory and the secret of its hashes.
-
-    A syntax check may use `check_cpu_s` of CPU time, and `check_cpu_s_per_mb` for each MiB of its script; `check_timeout_s`
-    is its wall time on a host that has no processor for it. A check that uses more than `brief_check_cpu_s` and
-    `brief_check_cpu_s_per_mb` is slow: it is repeated apart from those of other owners, and so are all checks of its owner
-    for `slow_owner_s`. `checks_waiting_bytes_max` bounds the scripts that wait for checkers of one kind, each of which
-    counts 16 KiB at least.
+    - `runtimes_dir` holds copies of interpreters. For a service of root, `sandbox_uid` must be able to reach it.
+    - `sandbox_uid` counts for a service of root only. Otherwise workers have the service's own uid.
+    - `node_path` is a system Node.js (>= 20) instead of the wheel's, and `bwrap_path` likewise for bubblewrap.
+    - An execution may use `cpu_per_wall` times its wall limit of CPU time, and a worker `cpu_s_max` in its life.
+    - `memory_budget_mb` limits the memory of all workers of sessions; None stands for half of the host's memory.
+    - `running_max` limits the executions that run at once. Every owner has a fair share of it, and runs at most
+      `owner_running_max`.
+    - After `forks_max` workers a zygote is replaced, because its forks share a memory layout and a hash secret.
+    - A syntax check may use `check_cpu_s` of CPU time, and `check_cpu_s_per_mb` more for each MiB of script.
+      `check_timeout_s` is its wall limit on a host whose processors are busy.
+    - A check that uses more than `brief_check_cpu_s` and `brief_check_cpu_s_per_mb` is slow. It is repeated apart from
+      those of other owners, and so are all checks of its owner for `slow_owner_s`.
+    - `checks_waiting_bytes_max` limits the scripts that wait for checkers of one kind; each counts at least 16 KiB.
     """
 
     runtimes_dir: Path
@@ -55,8 +55,8 @@ class SandboxOptions:
     running_max: int | None = field(default=None, validator=optional(ge(1)))
     owner_running_max: int | None = field(default=None, validator=optional(ge(1)))
     memory_budget_mb: int | None = field(default=None, validator=optional(ge(16)))
-    spares: int = field(default=2, validator=ge(0))
-    spawning_max: int = field(default=2, validator=ge(1))
+    prewarmed: int = field(default=2, validator=ge(0))
+    starting_max: int = field(default=2, validator=ge(1))
     idle_s: float = field(default=600.0, validator=gt(0))
     start_timeout_s: float = field(default=10.0, validator=gt(0))
     retry_s: float = field(default=5.0, validator=gt(0))
@@ -85,11 +85,11 @@ class SandboxOptions:
     checks_waiting_bytes_max: int = field(default=64 * MIB, validator=ge(1))
     small_script_checkers: int = field(default=2, validator=ge(1))
     large_script_size: int = field(default=64 * KIB, validator=ge(1))
-    verdicts_max: int = field(default=4096, validator=ge(1))
+    check_results_max: int = field(default=4096, validator=ge(1))
 
     @property
     def checkers_max(self) -> int:
-        """How many processes may check scripts of one language: small ones, large ones, those of slow owners."""
+        """Processes that may check scripts of one language: small scripts, large ones, those of slow owners."""
         return self.small_script_checkers + 2
 
     def check_cpu_s_max(self, size: int) -> float:

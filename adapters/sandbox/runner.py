@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from adapters.sandbox.host_memory import memory_of_host
 from adapters.sandbox.isolation.control_group import GroupLimits, NoControlGroup, make_control_group
-from adapters.sandbox.isolation.cpu_affinity import why_none_is_free
+from adapters.sandbox.isolation.cpu_scheduling import why_none_is_free
 from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.pool.slot import PoolLimits, Slot, SlotKind, SlotRequest
 from adapters.sandbox.pool.worker_pool import WorkerPool
@@ -24,8 +24,8 @@ from adapters.sandbox.stats import SandboxStats
 from adapters.sandbox.workers.process import WorkerProcess
 from adapters.sandbox.workers.worker_factory import WorkerFactory
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
-from adapters.sandbox.zygote.sandbox_spec import ROOM_PROCESSES
-from adapters.sandbox.zygote.zygote_pool import ROOM_MEMORY_MB, ROOMS_MAX
+from adapters.sandbox.zygote.sandbox_spec import ZYGOTE_PROCESSES
+from adapters.sandbox.zygote.zygote_pool import ZYGOTE_MEMORY_MB, ZYGOTES_MAX
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.errors import Overloaded, RuntimeUnavailable
 from domain.identity import Owner
@@ -58,7 +58,7 @@ class SandboxWorker(Worker):
     """A place with a worker process in it, for one run."""
 
     _runner: "SandboxScriptRunner"
-    _place: Slot[WorkerProcess]
+    _slot: Slot[WorkerProcess]
     _process: WorkerProcess
     _task: ScriptTask
     _script_hash: str
@@ -70,9 +70,9 @@ class SandboxWorker(Worker):
     async def run(self) -> ScriptReport:
         assert not self._released
         if not self._process.is_alive:
-            raise RuntimeUnavailable(self._place.request.kind.language, "the worker has died before the run; try again")
-        self._place.runs += 1
-        self._place.script_hash = self._script_hash
+            raise RuntimeUnavailable(self._slot.request.kind.language, "the worker has died before the run; try again")
+        self._slot.runs += 1
+        self._slot.script_hash = self._script_hash
         self._reusable = False
         executed = await execute(self._process, self._task, self._runner.options)
         self._reusable = executed.reusable
@@ -84,7 +84,7 @@ class SandboxWorker(Worker):
     async def release(self) -> None:
         if not self._released:
             self._released = True
-            self._runner.take_back(self._place, reusable=self._reusable, memory_bytes=self._memory_bytes)
+            self._runner.take_back(self._slot, reusable=self._reusable, memory_bytes=self._memory_bytes)
 
 
 @define(eq=False)
@@ -95,9 +95,9 @@ class SandboxScriptRunner(ScriptRunner):
     """
 
     options: SandboxOptions
-    _nursery: WorkerFactory = field(init=False)
+    _factory: WorkerFactory = field(init=False)
     _runtimes: dict[Language, LanguageRuntime] = field(init=False)
-    _places: WorkerPool[WorkerProcess] = field(init=False)
+    _pool: WorkerPool[WorkerProcess] = field(init=False)
     _scripts: BoundedCache[str, Script] = field(init=False)
     _tending: asyncio.Task[None] | None = field(default=None, init=False)
     _no_group: str = field(default="", init=False)
@@ -105,12 +105,12 @@ class SandboxScriptRunner(ScriptRunner):
 
     def __attrs_post_init__(self) -> None:
         options = self.options
-        self._nursery = WorkerFactory(options.start_timeout_s)
+        self._factory = WorkerFactory(options.start_timeout_s)
         self._runtimes = {
-            language: LanguageRuntime(language, options, SandboxBuilder(options), self._nursery)
+            language: LanguageRuntime(language, options, SandboxBuilder(options), self._factory)
             for language in options.languages
         }
-        self._places = WorkerPool(
+        self._pool = WorkerPool(
             PoolLimits(
                 options.warm_workers_max,
                 options.session_workers_max,
@@ -139,18 +139,18 @@ class SandboxScriptRunner(ScriptRunner):
     def _group_limits(self) -> GroupLimits:
         """What workers of sessions may have, and those beside them: spare ones, and those that check scripts."""
         options = self.options
-        beside = len(options.languages) * (options.spares + options.spawning_max)
+        beside = len(options.languages) * (options.prewarmed + options.starting_max)
         checkers = options.checkers_max * len(options.languages)
         memory_mb = beside * options.memory_mb + checkers * options.check_memory_mb
         workers = options.warm_workers_max + beside + checkers
-        rooms = len(options.languages) * (ROOMS_MAX + 1)
-        memory_bytes = self._memory_bytes_max + (memory_mb + rooms * ROOM_MEMORY_MB) * MIB
-        return GroupLimits(memory_bytes, workers * options.processes_max + rooms * ROOM_PROCESSES)
+        zygotes = len(options.languages) * (ZYGOTES_MAX + 1)
+        memory_bytes = self._memory_bytes_max + (memory_mb + zygotes * ZYGOTE_MEMORY_MB) * MIB
+        return GroupLimits(memory_bytes, workers * options.processes_max + zygotes * ZYGOTE_PROCESSES)
 
     async def open(self) -> None:
         """Try the sandbox and start spare workers; what cannot be had is told by `health` and tried again."""
         try:
-            self._nursery.rooms.group = make_control_group(self._group_limits)
+            self._factory.zygotes.group = make_control_group(self._group_limits)
         except NoControlGroup as error:
             self._no_group = str(error)
         await asyncio.gather(*(runtime.open() for runtime in self._runtimes.values()))
@@ -162,12 +162,12 @@ class SandboxScriptRunner(ScriptRunner):
             self._tending.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._tending
-        self._places.clear()
+        self._pool.clear()
         for runtime in self._runtimes.values():
             await runtime.close()
-        await self._nursery.close(grace_s)
-        if self._nursery.rooms.group is not None:
-            self._nursery.rooms.group.close()
+        await self._factory.close(grace_s)
+        if self._factory.zygotes.group is not None:
+            self._factory.zygotes.group.close()
 
     @override
     async def acquire(self, run: ScriptRun) -> Worker:
@@ -180,13 +180,13 @@ class SandboxScriptRunner(ScriptRunner):
             keeps=run.limits.isolation is Isolation.SESSION,
             owner=run.ref.owner,
         )
-        place = await self._places.acquire(request)
-        place.useful_until = useful_until
+        slot = await self._pool.acquire(request)
+        slot.useful_until = useful_until
         try:
-            script = None if place.script_hash == run.script_hash else await self._script(run)
-            process = await self._process(place, runtime)
+            script = None if slot.script_hash == run.script_hash else await self._script(run)
+            process = await self._process(slot, runtime)
         except BaseException:
-            self.take_back(place, reusable=True)
+            self.take_back(slot, reusable=True)
             raise
         task = ScriptTask(
             script=script,
@@ -195,9 +195,9 @@ class SandboxScriptRunner(ScriptRunner):
             context=run.context,
             limits=run.limits,
             queue_time_ms=(time.perf_counter() - asked_at) * 1000,
-            cold_start=place.runs == 0,
+            cold_start=slot.runs == 0,
         )
-        return SandboxWorker(self, place, process, task, run.script_hash)
+        return SandboxWorker(self, slot, process, task, run.script_hash)
 
     @override
     async def check(self, language: Language, script: Script, owner: Owner) -> bool:
@@ -208,7 +208,7 @@ class SandboxScriptRunner(ScriptRunner):
 
     @override
     async def evict(self, session_id: UUID) -> None:
-        self._places.evict(session_id.int)
+        self._pool.evict(session_id.int)
 
     @override
     async def health(self) -> Mapping[str, object]:
@@ -220,15 +220,15 @@ class SandboxScriptRunner(ScriptRunner):
             "layers": self._layers(),
             "level": str(self.options.level),
             "workers": {
-                "places": self._places.ledger.count,
-                "idle": len(self._places.ledger.idle),
+                "places": self._pool.table.count,
+                "idle": len(self._pool.table.idle),
                 "places_max": self.options.warm_workers_max,
                 "running_max": self._running_max,
-                "processes": self._nursery.count,
-                "memory_bytes": self._places.ledger.memory_bytes,
-                "memory_bytes_max": self._places.limits.memory_bytes_max,
+                "processes": self._factory.count,
+                "memory_bytes": self._pool.table.memory_bytes,
+                "memory_bytes_max": self._pool.limits.memory_bytes_max,
             },
-            "queue": {"length": self._places.waiting, "length_max": self.options.queue_length_max},
+            "queue": {"length": len(self._pool.queue), "length_max": self.options.queue_length_max},
         }
 
     def note(self, executed: WorkerRun) -> None:
@@ -239,28 +239,28 @@ class SandboxScriptRunner(ScriptRunner):
 
     def stats(self) -> SandboxStats:
         """Return the present figures."""
-        ledger = self._places.ledger
+        table = self._pool.table
         return SandboxStats(
-            running=ledger.count - len(ledger.idle),
-            idle=len(ledger.idle),
+            running=table.count - len(table.idle),
+            idle=len(table.idle),
             bound_max=self.options.warm_workers_max,
             running_max=self._running_max,
-            waiting=self._places.waiting,
-            processes=self._nursery.count,
-            memory_bytes=ledger.memory_bytes,
+            waiting=len(self._pool.queue),
+            processes=self._factory.count,
+            memory_bytes=table.memory_bytes,
             memory_bytes_max=self._memory_bytes_max,
-            evictions=dict(ledger.evictions),
+            evictions=dict(table.evictions),
             protocol_breaks=self._protocol_breaks,
             languages={language: runtime.stats() for language, runtime in self._runtimes.items()},
         )
 
-    def take_back(self, place: Slot[WorkerProcess], *, reusable: bool, memory_bytes: int | None = None) -> None:
+    def take_back(self, slot: Slot[WorkerProcess], *, reusable: bool, memory_bytes: int | None = None) -> None:
         """Give a place back; a worker that has seen no script goes to whoever needs one next."""
-        process = place.process
-        if process is not None and place.runs == 0:
-            place.process = None
-            self._runtimes[place.request.kind.language].put_back(process, place.request.kind.memory_mb)
-        self._places.release(place, reusable=reusable, memory_bytes=memory_bytes)
+        process = slot.process
+        if process is not None and slot.runs == 0:
+            slot.process = None
+            self._runtimes[slot.request.kind.language].put_back(process, slot.request.kind.memory_mb)
+        self._pool.release(slot, reusable=reusable, memory_bytes=memory_bytes)
 
     def _runtime(self, language: Language) -> LanguageRuntime:
         runtime = self._runtimes.get(language)
@@ -277,19 +277,19 @@ class SandboxScriptRunner(ScriptRunner):
             self._scripts.put(run.script_hash, script)
         return script
 
-    async def _process(self, place: Slot[WorkerProcess], runtime: LanguageRuntime) -> WorkerProcess:
-        if place.process is None:
+    async def _process(self, slot: Slot[WorkerProcess], runtime: LanguageRuntime) -> WorkerProcess:
+        if slot.process is None:
             try:
                 async with asyncio.timeout(self.options.queue_timeout_s):
-                    place.process = await runtime.take(place.request.kind.memory_mb, place.request.owner)
+                    slot.process = await runtime.take(slot.request.kind.memory_mb, slot.request.owner)
             except TimeoutError:
                 raise Overloaded("a worker") from None
-        return place.process
+        return slot.process
 
     def _layers(self) -> Mapping[str, object]:
         separate = SandboxBuilder(self.options).uid
         no_processor = why_none_is_free(separate)
-        reasons = {"cgroup": "" if self._nursery.rooms.group else self._no_group, "free_processor": no_processor}
+        reasons = {"cgroup": "" if self._factory.zygotes.group else self._no_group, "free_processor": no_processor}
         # A worker without any of these is never used, so one language that runs shows that the host grants them.
         granted = any(runtime.failure is None for runtime in self._runtimes.values())
         return {
@@ -297,7 +297,7 @@ class SandboxScriptRunner(ScriptRunner):
             "seccomp": granted,
             "rlimits": granted,
             "tmpfs_limits": granted,
-            "cgroup": self._nursery.rooms.group is not None,
+            "cgroup": self._factory.zygotes.group is not None,
             "free_processor": not no_processor,
             "landlock": False,
             "not_used": _NOT_USED | {name: reason for name, reason in reasons.items() if reason},
@@ -310,10 +310,10 @@ class SandboxScriptRunner(ScriptRunner):
         """Let workers go that are idle, or ought to be and are not; try again what could not be prepared."""
         for look in itertools.count(1):
             await asyncio.sleep(_LOOK_EVERY_S)
-            self._places.evict_restless()
+            self._pool.evict_background_activity()
             if look % _TEND_AT_EACH:
                 continue
-            self._places.evict_idle(self.options.idle_s)
+            self._pool.evict_idle(self.options.idle_s)
             for runtime in self._runtimes.values():
                 if not runtime.is_prepared:
                     await runtime.open()

@@ -1,4 +1,4 @@
-"""Everything that runs one language: its blueprint, its spare workers, its checkers."""
+"""One language: its sandbox spec, its prewarmed workers, its syntax checkers."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
@@ -25,112 +25,113 @@ from domain.scripts.script import Script, SyntaxFault
 
 @define(eq=False)
 class LanguageRuntime:
-    """Gives workers and verdicts for one language, or says why it cannot.
+    """Provides workers and syntax checks of one language, or the reason why it cannot.
 
-    A runtime whose parts could not be prepared is prepared again by `open`.
+    If its files could not be prepared, `open` tries again.
     """
 
     language: Language
     options: SandboxOptions
-    workshop: SandboxBuilder
-    nursery: WorkerFactory
-    _blueprint: SandboxSpec | None = field(default=None, init=False)
+    builder: SandboxBuilder
+    factory: WorkerFactory
+    _spec: SandboxSpec | None = field(default=None, init=False)
     _reason: str | None = field(default="it has not been opened", init=False)
-    _shelves: dict[int, PrewarmPool[WorkerProcess]] = field(factory=dict, init=False)
-    _desk: SyntaxCheckQueue | None = field(default=None, init=False)
+    _prewarm_pools: dict[int, PrewarmPool[WorkerProcess]] = field(factory=dict, init=False)
+    """By memory limit in MiB."""
+    _check_queue: SyntaxCheckQueue | None = field(default=None, init=False)
 
     @property
     def version(self) -> str:
-        """The interpreter's version; empty when there is none."""
-        return self._blueprint.interpreter.version if self._blueprint is not None else ""
+        """The interpreter's version; empty if there is no interpreter."""
+        return self._spec.interpreter.version if self._spec is not None else ""
 
     @property
     def is_prepared(self) -> bool:
-        """Whether workers can be tried to be started."""
-        return self._blueprint is not None
+        """Whether a worker can be started, as far as the files on the host show."""
+        return self._spec is not None
 
     @property
     def failure(self) -> str | None:
-        """Why it cannot run scripts now, with the remedy; None when it can."""
-        if self._blueprint is None:
+        """Why it cannot run scripts now, with the remedy; None if it can."""
+        if self._spec is None:
             return self._reason
-        failure = self._shelves[self.options.memory_mb].failure
+        failure = self._prewarm_pools[self.options.memory_mb].failure
         return None if failure is None else with_remedy(failure)
 
     async def open(self) -> None:
-        """Prepare what is needed and start spare workers; wait until the first is ready or has failed."""
+        """Prepare the files and start prewarmed workers; wait until the first is ready or has failed."""
         try:
-            blueprint = await asyncio.to_thread(self.workshop.blueprint, self.language)
+            spec = await asyncio.to_thread(self.builder.spec, self.language)
         except Unprepared as error:
             self._reason = str(error)
             return
-        self._blueprint = blueprint
-        checking = self._starter(evolve(blueprint, memory_mb=self.options.check_memory_mb))
-        self._desk = SyntaxCheckQueue(lambda: SyntaxChecker(checking, self.options), self.options)
-        await self._shelf(self.options.memory_mb).open()
+        self._spec = spec
+        start_checker = self._starter(evolve(spec, memory_mb=self.options.check_memory_mb))
+        self._check_queue = SyntaxCheckQueue(lambda: SyntaxChecker(start_checker, self.options), self.options)
+        await self._prewarm_pool(self.options.memory_mb).open()
 
     async def close(self) -> None:
-        """Start nothing more, and end the checks and the spare workers."""
-        if self._desk is not None:
-            await self._desk.close()
-        for shelf in self._shelves.values():
-            await shelf.close()
+        """Start nothing more, and end the syntax checks and the prewarmed workers."""
+        if self._check_queue is not None:
+            await self._check_queue.close()
+        for pool in self._prewarm_pools.values():
+            await pool.close()
 
     async def take(self, memory_mb: int, owner: Owner) -> WorkerProcess:
-        """Return a worker that nobody has used; raises RuntimeUnavailable."""
+        """Return an unused worker; raises RuntimeUnavailable."""
         try:
-            return await self._shelf(memory_mb).take(owner)
+            return await self._prewarm_pool(memory_mb).take(owner)
         except LaunchFailed as error:
             raise self.unavailable(with_remedy(str(error))) from error
 
     def put_back(self, worker: WorkerProcess, memory_mb: int) -> None:
-        """Take back a worker that nobody has used after all."""
-        self._shelf(memory_mb).put(worker)
+        """Take back a worker that was not used after all."""
+        self._prewarm_pool(memory_mb).put(worker)
 
     async def check(self, script: Script, owner: Owner) -> SyntaxFault | None:
         """Return why the script does not parse; raises RuntimeUnavailable and Overloaded."""
-        if self._desk is None:
+        if self._check_queue is None:
             raise self.unavailable(self._reason or "")
         try:
-            return await self._desk.check(script, owner)
+            return await self._check_queue.check(script, owner)
         except LaunchFailed as error:
             raise self.unavailable(with_remedy(str(error))) from error
 
     def unavailable(self, remedy: str) -> RuntimeUnavailable:
-        """Return the error that says so."""
+        """Return the error with this remedy."""
         return RuntimeUnavailable(self.language, remedy)
 
     def summary(self) -> Mapping[str, object]:
-        """Describe the runtime for people."""
+        """Describe the runtime for operators."""
         failure = self.failure
         if failure is not None:
             return {"status": "degraded", "reason": failure}
-        return {"status": "ok", "version": self.version, "spares": self._shelves[self.options.memory_mb].ready}
+        return {"status": "ok", "version": self.version, "spares": self._prewarm_pools[self.options.memory_mb].ready}
 
     def stats(self) -> StartStats:
         """Return the present figures."""
-        shelves, durations = self._shelves.values(), Histogram(STARTS_S)
-        for shelf in shelves:
-            durations.include(shelf.starts_s)
+        pools, durations = self._prewarm_pools.values(), Histogram(STARTS_S)
+        for pool in pools:
+            durations.include(pool.starts_s)
         return StartStats(
-            spares=sum(shelf.ready for shelf in shelves),
+            prewarmed=sum(pool.ready for pool in pools),
             starts=sum(durations.counts),
-            start_failures=sum(shelf.start_failures for shelf in shelves),
+            start_failures=sum(pool.start_failures for pool in pools),
             durations=durations,
             available=self.failure is None,
         )
 
-    def _shelf(self, memory_mb: int) -> PrewarmPool[WorkerProcess]:
-        if self._blueprint is None:
+    def _prewarm_pool(self, memory_mb: int) -> PrewarmPool[WorkerProcess]:
+        if self._spec is None:
             raise self.unavailable(self._reason or "")
-        shelf = self._shelves.get(memory_mb)
-        if shelf is None:
-            # Ahead of need only with the default limit; there are as many limits as MiB that a server grants.
-            kept = self.options.spares if memory_mb == self.options.memory_mb else 0
-            start = self._starter(evolve(self._blueprint, memory_mb=memory_mb))
-            shelf = PrewarmPool(start, kept, self.options.spawning_max, self.options.retry_s)
-            self._shelves[memory_mb] = shelf
-        return shelf
+        pool = self._prewarm_pools.get(memory_mb)
+        if pool is None:
+            # Workers are kept ready with the default limit only: a server may grant as many limits as it has MiB.
+            kept = self.options.prewarmed if memory_mb == self.options.memory_mb else 0
+            start = self._starter(evolve(self._spec, memory_mb=memory_mb))
+            pool = PrewarmPool(start, kept, self.options.starting_max, self.options.retry_s)
+            self._prewarm_pools[memory_mb] = pool
+        return pool
 
-    def _starter(self, blueprint: SandboxSpec) -> Callable[[], Coroutine[None, None, WorkerProcess]]:
-        return lambda: self.nursery.start(blueprint)
+    def _starter(self, spec: SandboxSpec) -> Callable[[], Coroutine[None, None, WorkerProcess]]:
+        return lambda: self.factory.start(spec)

@@ -1,4 +1,4 @@
-"""What a sandbox tells of itself in figures."""
+"""Figures of a sandbox."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -13,22 +13,22 @@ class Eviction(StrEnum):
     """Why a worker was taken from its session."""
 
     PRESSURE = "pressure"
-    """Another session needed the place, or its memory."""
+    """Another session needed the slot, or its memory."""
     IDLE = "idle"
-    """It was not used for long, or its session's time is over."""
+    """It was idle for too long, or its session has expired."""
     ENDED = "ended"
     """Its session was closed."""
     BACKGROUND_ACTIVITY = "background_activity"
-    """It used CPU or memory after its result."""
+    """It computed or allocated memory while it had no execution."""
     DIED = "died"
     """It died while it was idle."""
 
 
 @frozen
 class StartStats:
-    """Workers of one language that wait for a session; starts since the beginning, with their durations in seconds."""
+    """Prewarmed workers of one language, and its starts since the service started; durations in seconds."""
 
-    spares: int
+    prewarmed: int
     starts: int
     start_failures: int
     durations: Histogram
@@ -37,9 +37,9 @@ class StartStats:
 
 @frozen
 class SandboxStats:
-    """Workers that are bound to sessions, running or idle; calls that wait for one; memory that they count for.
+    """Workers of sessions, running or idle; calls that wait for one; memory that these workers count for.
 
-    `evictions` and `protocol_breaks` count since the start.
+    `evictions` and `protocol_breaks` count since the service started.
     """
 
     running: int

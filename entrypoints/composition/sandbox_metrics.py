@@ -66,7 +66,7 @@ def _of_languages(stats: SandboxStats) -> Iterator[Reading]:
         return Reading(family, [Sample((language,), float(figure(each))) for language, each in stats.languages.items()])
 
     yield reading(AVAILABLE, lambda each: each.available)
-    yield reading(PREWARMED, lambda each: each.spares)
+    yield reading(PREWARMED, lambda each: each.prewarmed)
     yield reading(STARTS, lambda each: each.starts)
     yield reading(START_FAILURES, lambda each: each.start_failures)
     yield Reading(

@@ -95,8 +95,8 @@ class Soak:
 
     async def _settled(self) -> Census:
         """Count once no worker is left but the spare ones."""
-        spare = len(self.runner.options.languages) * self.runner.options.spares
+        spare = len(self.runner.options.languages) * self.runner.options.prewarmed
         with contextlib.suppress(TimeoutError):
             # The system's first process collects what a dead launcher leaves, in its own time.
-            await until(lambda: self.runner._nursery.count == spare and not zombies(), _SETTLE_S)
+            await until(lambda: self.runner._factory.count == spare and not zombies(), _SETTLE_S)
         return take_census()

@@ -8,8 +8,8 @@ from attrs import define, field, frozen
 
 from adapters.sandbox.options import MIB
 from adapters.sandbox.runner import SandboxScriptRunner
-from adapters.sandbox.zygote.sandbox_spec import ROOM_PROCESSES
-from adapters.sandbox.zygote.zygote_pool import ROOMS_MAX
+from adapters.sandbox.zygote.sandbox_spec import ZYGOTE_PROCESSES
+from adapters.sandbox.zygote.zygote_pool import ZYGOTES_MAX
 from domain.errors import DomainError
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
@@ -82,8 +82,8 @@ class Rotating:
                 callers.create_task(self._call())
         self._look()
         options = self.runner.options
-        beside = len(options.languages) * (options.spares + options.spawning_max)
-        rooms = len(options.languages) * ROOMS_MAX * ROOM_PROCESSES
+        beside = len(options.languages) * (options.prewarmed + options.starting_max)
+        zygotes = len(options.languages) * ZYGOTES_MAX * ZYGOTE_PROCESSES
         return Rotation(
             self.sessions,
             self._failed,
@@ -91,7 +91,7 @@ class Rotating:
             budget=self.runner.stats().memory_bytes_max,
             workers_max=options.warm_workers_max,
             # What has just been killed may be in the table still.
-            processes_max=options.warm_workers_max + beside + rooms + _CALLERS,
+            processes_max=options.warm_workers_max + beside + zygotes + _CALLERS,
             **self._most,
         )
 

@@ -1,4 +1,4 @@
-"""A control group that holds all workers of a service to one memory limit and one number of processes."""
+"""A control group that limits the memory and the processes of all workers of a service together."""
 
 import contextlib
 import os
@@ -18,30 +18,30 @@ USED_UP = "the memory for all scripts of the host together (SANDBOX_MEMORY_MB an
 
 
 class NoControlGroup(Exception):
-    """This host grants none; the text says why."""
+    """The host does not allow a control group. The text says why."""
 
 
 @frozen
 class ControlGroup:
-    """The group's folders: one of version 2, or one for each controller of version 1."""
+    """The group's folders: one for version 2, or one for each controller of version 1."""
 
     version: int
     folders: tuple[Path, ...]
 
     def admit(self, pid: int) -> None:
-        """Put a process in, and all that it will start; raises OSError."""
+        """Add a process, and every process that it will start; raises OSError."""
         for folder in self.folders:
             (folder / _PROCESSES).write_text(str(pid), encoding="ascii")
 
     def memory_kills(self) -> int | None:
-        """Return how many of its processes the kernel has killed because memory was short; None where it does not say."""
+        """Return the number of its processes that the kernel has killed for lack of memory; None if unknown."""
         with contextlib.suppress(OSError):
-            told = _KILLS.search((self.folders[0] / _KILLS_FILES[self.version]).read_text(encoding="ascii"))
-            return int(told[1]) if told else None
+            found = _KILLS.search((self.folders[0] / _KILLS_FILES[self.version]).read_text(encoding="ascii"))
+            return int(found[1]) if found else None
         return None
 
     def close(self) -> None:
-        """Remove the group once nobody is in it; a later start removes what is left."""
+        """Remove the group if it is empty. Otherwise a later start removes it."""
         for folder in self.folders:
             with contextlib.suppress(OSError):
                 folder.rmdir()
@@ -49,7 +49,7 @@ class ControlGroup:
 
 @frozen
 class GroupLimits:
-    """What all workers together may have; memory in bytes, kernel memory and scratch files included."""
+    """Limits of all workers together. Memory is in bytes, with kernel memory and scratch files."""
 
     memory_bytes: int
     processes: int
@@ -68,7 +68,7 @@ def make_control_group(limits: GroupLimits, root: Path = Path("/")) -> ControlGr
 
 
 def _own_groups(listing: str) -> Mapping[str, str]:
-    """Return the service's group by controller; that of version 2 has none ("")."""
+    """Return the service's group of each controller; the key of version 2 is ""."""
     fields = (line.split(":", 2) for line in listing.splitlines())
     return {controller: path for _, controllers, path in fields for controller in controllers.split(",")}
 
@@ -77,20 +77,20 @@ def _version_1(mount: Path, own: Mapping[str, str], limits: GroupLimits) -> Cont
     folders = []
     for controller in _CONTROLLERS:
         parent = mount / controller / own[controller].lstrip("/")
-        folders.append(_made(parent if parent.is_dir() else mount / controller))
+        folders.append(_make_folder(parent if parent.is_dir() else mount / controller))
     (folders[0] / "memory.limit_in_bytes").write_text(str(limits.memory_bytes), encoding="ascii")
     (folders[1] / "pids.max").write_text(str(limits.processes), encoding="ascii")
     return ControlGroup(1, tuple(folders))
 
 
 def _version_2(own: Path, limits: GroupLimits) -> ControlGroup:
-    # A group with processes of its own cannot pass its controllers on: so beside the service's own group, if it is
-    # delegated with its parent (systemd: Delegate=yes, DelegateSubgroup=service).
+    # A group with processes cannot delegate controllers. So the new group is made next to the service's own, if systemd
+    # delegates their parent (Delegate=yes, DelegateSubgroup=service).
     last: OSError | None = None
     for parent in (own.parent, own):
         try:
             (parent / "cgroup.subtree_control").write_text("+memory +pids", encoding="ascii")
-            folder = _made(parent)
+            folder = _make_folder(parent)
             (folder / "memory.max").write_text(str(limits.memory_bytes), encoding="ascii")
             (folder / "pids.max").write_text(str(limits.processes), encoding="ascii")
             return ControlGroup(2, (folder,))
@@ -99,8 +99,8 @@ def _version_2(own: Path, limits: GroupLimits) -> ControlGroup:
     raise NoControlGroup(f"no group is delegated to the service (systemd: Delegate=yes, DelegateSubgroup=): {last}")
 
 
-def _made(parent: Path) -> Path:
-    for old in _left_behind(parent):
+def _make_folder(parent: Path) -> Path:
+    for old in _abandoned(parent):
         with contextlib.suppress(OSError):
             old.rmdir()
     folder = parent / f"{_PREFIX}{os.getpid()}"
@@ -108,8 +108,8 @@ def _made(parent: Path) -> Path:
     return folder
 
 
-def _left_behind(parent: Path) -> Iterator[Path]:
-    """Yield the groups of services that have ended; only an empty one can be removed."""
+def _abandoned(parent: Path) -> Iterator[Path]:
+    """Yield the groups of services that have ended."""
     for folder in parent.glob(f"{_PREFIX}*"):
         if not Path(f"/proc/{folder.name.removeprefix(_PREFIX)}").exists():
             yield folder

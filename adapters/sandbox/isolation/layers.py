@@ -1,4 +1,4 @@
-"""Which layers of isolation a process really has, seen from outside."""
+"""The layers of isolation that a process has, read from outside."""
 
 import os
 import re
@@ -13,7 +13,7 @@ _NAMESPACES = ("user", "pid", "mnt", "net", "ipc", "uts", "cgroup")
 
 @frozen
 class Layers:
-    """What the kernel says of a worker; `shared_namespaces` are those that are not its own."""
+    """The layers of a worker; `shared_namespaces` are those that it shares with its zygote."""
 
     seccomp: bool
     no_new_privileges: bool
@@ -23,7 +23,7 @@ class Layers:
 
     @property
     def missing(self) -> list[str]:
-        """Names of the layers that are not there."""
+        """The names of the missing layers."""
         names = {
             "the system call filter (seccomp)": self.seccomp,
             "no_new_privs": self.no_new_privileges,
@@ -31,32 +31,32 @@ class Layers:
             "a process namespace": self.own_processes,
             f"namespaces of its own ({', '.join(self.shared_namespaces)})": not self.shared_namespaces,
         }
-        return [name for name, is_there in names.items() if not is_there]
+        return [name for name, is_present in names.items() if not is_present]
 
 
-def observe_layers(pid: int, keeper_pid: int) -> Layers:
-    """Return the layers of a living worker, in whose room the keeper is; raises OSError."""
-    return layers_in(Path(f"/proc/{pid}/status").read_text(encoding="utf-8"), shared_namespaces(pid, keeper_pid))
+def observe_layers(pid: int, zygote_pid: int) -> Layers:
+    """Return the layers of a living worker of this zygote; raises OSError."""
+    return layers_in(Path(f"/proc/{pid}/status").read_text(encoding="utf-8"), shared_namespaces(pid, zygote_pid))
 
 
 def layers_in(status: str, shared: tuple[str, ...] = ()) -> Layers:
-    """Return the layers that a text like `/proc/PID/status` tells of."""
-    told = {match[1]: match[2] for match in _FIELD.finditer(status)}
+    """Return the layers that a text like `/proc/PID/status` shows."""
+    fields = {match[1]: match[2] for match in _FIELD.finditer(status)}
     return Layers(
-        seccomp=told.get("Seccomp") == _FILTERED,
-        no_new_privileges=told.get("NoNewPrivs") == "1",
-        no_capabilities=not int(told.get("CapEff", "1"), 16) and not int(told.get("CapBnd", "1"), 16),
-        own_processes=_is_first(told.get("NSpid", "")),
+        seccomp=fields.get("Seccomp") == _FILTERED,
+        no_new_privileges=fields.get("NoNewPrivs") == "1",
+        no_capabilities=not int(fields.get("CapEff", "1"), 16) and not int(fields.get("CapBnd", "1"), 16),
+        own_processes=_is_first(fields.get("NSpid", "")),
         shared_namespaces=shared,
     )
 
 
-def shared_namespaces(pid: int, keeper_pid: int) -> tuple[str, ...]:
-    """Return the namespaces that a worker shares with its keeper, as far as this process may see them."""
+def shared_namespaces(pid: int, zygote_pid: int) -> tuple[str, ...]:
+    """Return the namespaces that a worker shares with its zygote, as far as this process may read them."""
     try:
-        return tuple(name for name in _NAMESPACES if _namespace(pid, name) == _namespace(keeper_pid, name))
+        return tuple(name for name in _NAMESPACES if _namespace(pid, name) == _namespace(zygote_pid, name))
     except PermissionError:
-        # In a container root may lack the right; a worker has all of them, or has not come so far (keeper.py).
+        # In a container, root may lack this right. A worker that runs has entered all namespaces (guest/zygote.py).
         return ()
 
 
@@ -65,6 +65,6 @@ def _namespace(pid: int, name: str) -> str:
 
 
 def _is_first(numbers: str) -> bool:
-    """Tell whether a process that has these numbers, in ever deeper namespaces, is the first of one of its own."""
+    """Tell whether a process with these ids, from the outer to the inner namespace, is the first of its own one."""
     _, *inner = numbers.split() or [""]
     return bool(inner) and inner[-1] == "1"

@@ -1,4 +1,4 @@
-"""A place: what belongs to one session, with a worker in it; and how many places there may be."""
+"""Slots of a worker pool: each belongs to one session and holds at most one worker."""
 
 from math import inf
 from typing import Generic, TypeVar
@@ -14,23 +14,23 @@ Process = TypeVar("Process", bound=Startable)
 
 @frozen(cache_hash=True)
 class SlotKind:
-    """Workers of one kind can stand in for each other."""
+    """What a worker is made for; workers of one kind are interchangeable until they have run a script."""
 
     language: Language
     memory_mb: int
 
     @property
     def memory_bytes(self) -> int:
-        """What one of them may take."""
+        """The memory limit of one worker, in bytes."""
         return self.memory_mb << 20
 
 
 @frozen(cache_hash=True)
 class SlotRequest:
-    """Who asks, and for what; `keeps` is whether a worker may be kept warm and used again."""
+    """What a call needs from the pool. `keeps` says whether its worker may stay warm for the session."""
 
     session: int
-    """The number of its id, which hashes fast."""
+    """The session's id as an integer, which hashes faster than a UUID."""
     kind: SlotKind
     keeps: bool
     owner: Owner = ANONYMOUS
@@ -38,11 +38,11 @@ class SlotRequest:
 
 @define(eq=False)
 class Slot(Generic[Process]):
-    """A place that belongs to one session, with the worker that was put into it."""
+    """A slot of one session, and the worker in it, if there is one."""
 
     request: SlotRequest
     memory_bytes: int
-    """What it counts for: all that it may take while it runs, what it was seen to hold while it is idle."""
+    """What it counts for in the pool's memory: its limit while it runs, its measured memory while it is idle."""
     is_running: bool = True
     process: Process | None = None
     script_hash: str | None = None
@@ -50,27 +50,28 @@ class Slot(Generic[Process]):
     idle_since: float = 0.0
     useful_until: float = inf
     ended: bool = False
-    """Whether its session has ended, so that it is given up after the run."""
+    """Whether its session has ended. Then the slot is removed after the run."""
 
 
 @frozen
 class PoolLimits:
-    """How many places there are in all and for each session, and how many calls may wait for one.
+    """Limits of a worker pool: slots in all and for each session, waiting calls, running executions, memory.
 
-    `running_max` is how many executions may run at once, of which every owner has a fair share, `owner_running_max`
-    how many of one owner; `memory_bytes_max` is what all places may take together. None leaves it to `places_max`.
-    For `patience_s` a call rather waits for its session's own warm worker than takes the place of another session's: a
-    start costs a hundred times what a warm run does. Of a session's runs that have begun within `burst_s` there are
-    `bursts_max` at once (see Bursts).
+    Every owner has a fair share of `running_max`, and runs at most `owner_running_max` executions at once.
+    `memory_bytes_max` limits the memory of all slots together. With None, only `slots_max` limits these.
+
+    A call waits `own_worker_wait_s` for a warm worker of its session before it evicts a worker of another session,
+    because a start costs a hundred times as much as a warm execution. At most `bursts_max` executions of a session are
+    in their first `burst_s` at once (see StartStagger).
     """
 
-    places_max: int
-    session_places_max: int
+    slots_max: int
+    session_slots_max: int
     queue_length_max: int
     queue_timeout_s: float
     running_max: int | None = None
     owner_running_max: int | None = None
     memory_bytes_max: int | None = None
-    patience_s: float = 0.25
+    own_worker_wait_s: float = 0.25
     bursts_max: int | None = None
     burst_s: float = 0.02

@@ -1,4 +1,4 @@
-"""Which session has which places, and which of them have to go."""
+"""The slots of a worker pool: which session has which, and which are evicted for others."""
 
 import time
 from collections import Counter
@@ -13,85 +13,90 @@ from domain.concurrency.capacity_limiter import is_fair
 from domain.identity import ANONYMOUS, Owner
 
 _FRESH_S = 60.0
-"""A warm worker that has not been used for so long is missed by nobody who has few."""
+"""A warm worker that was not used for this long is evicted even if its owner has few."""
 
 
 @define(eq=False)
 class SlotTable(Generic[Process]):
-    """Every place, running or idle, within the limits; `lost` is called when an idle one's worker has died."""
+    """Every slot, running or idle, within the limits. `on_freed` is called after an idle worker has died."""
 
     limits: PoolLimits
     now: Callable[[], float] = time.monotonic
-    lost: Callable[[], None] = lambda: None
+    on_freed: Callable[[], None] = lambda: None
     evictions: Counter[Eviction] = field(factory=Counter, init=False)
     idle: dict[Slot[Process], None] = field(factory=dict, init=False)
-    """Idle places, the least recently used first."""
+    """Idle slots, the least recently used first."""
     running: Counter[Owner] = field(factory=Counter, init=False)
+    """Running slots of each owner."""
     held: Counter[Owner] = field(factory=Counter, init=False)
-    """Places of each owner, running or idle."""
+    """Slots of each owner, running or idle."""
     count: int = field(default=0, init=False)
     memory_bytes: int = field(default=0, init=False)
-    _places: dict[int, list[Slot[Process]]] = field(factory=dict, init=False)
+    slots: dict[int, list[Slot[Process]]] = field(factory=dict, init=False)
+    """Slots of each session, running or idle."""
 
     @property
     def running_count(self) -> int:
-        """How many run."""
+        """The number of running slots."""
         return self.count - len(self.idle)
 
     @property
     def is_full(self) -> bool:
-        """Whether a new place takes that of another."""
-        return self.count >= self.limits.places_max
+        """Whether a new slot needs the eviction of another."""
+        return self.count >= self.limits.slots_max
 
-    def grant(self, request: SlotRequest, *, is_patient: bool) -> Slot[Process] | None:
-        """Return a place that now runs: the session's own warm one, or a new one; None when there is none now."""
+    def grant(self, request: SlotRequest, *, waits_for_own: bool) -> Slot[Process] | None:
+        """Return a slot that now runs: the session's warm one, or a new one; None if there is none now.
+
+        With `waits_for_own`, no other session's worker is evicted while one of the session's own is about to be free.
+        """
         if self.is_at_limit(request.owner):
             return None
-        places = self._places.get(request.session, [])
-        for place in reversed(places):
-            if not place.is_running and place.request == request:
-                return self._wake(place) if self._make_room(request, [], place) else None
-        leaving = self._leaving(request, places, is_patient=is_patient)
-        return self._new(request) if leaving is not None and self._make_room(request, leaving) else None
+        slots = self.slots.get(request.session, [])
+        for slot in reversed(slots):
+            if not slot.is_running and slot.request == request:
+                return self._reuse(slot) if self._evict_for(request, [], slot) else None
+        evicted = self._evicted_by_count(request, slots, waits_for_own=waits_for_own)
+        return self._add(request) if evicted is not None and self._evict_for(request, evicted) else None
 
-    def settle(self, place: Slot[Process], *, reusable: bool, memory_bytes: int | None) -> None:
-        """End a place's run; its worker is kept only when it may be used again, and then counts `memory_bytes`."""
-        self._stop(place)
-        process = place.process
-        if reusable and process is not None and process.is_alive and not place.ended and place.request.keeps:
-            self._count_memory(place, place.memory_bytes if memory_bytes is None else memory_bytes)
-            self._rest(place, process)
+    def end_run(self, slot: Slot[Process], *, reusable: bool, memory_bytes: int | None) -> None:
+        """End a slot's run. A reusable worker is kept for the session, and then counts `memory_bytes`."""
+        self._stop(slot)
+        process = slot.process
+        if reusable and process is not None and process.is_alive and not slot.ended and slot.request.keeps:
+            self._count_memory(slot, slot.memory_bytes if memory_bytes is None else memory_bytes)
+            self._keep_idle(slot, process)
         else:
-            self.give_up(place)
+            self.remove(slot)
 
     def evict(self, session: int) -> None:
-        """Give up what the session keeps warm, now if idle and otherwise after the run."""
-        for place in list(self._places.get(session, ())):
-            place.ended = True
+        """Remove the session's slots: idle ones now, running ones after the run."""
+        for slot in list(self.slots.get(session, ())):
+            slot.ended = True
             self.evictions[Eviction.ENDED] += 1
-            if place in self.idle:
-                self.give_up(place)
+            if slot in self.idle:
+                self.remove(slot)
 
     def evict_idle(self, idle_s: float) -> None:
-        """Give up places that have been idle for so long, and those of sessions whose time is over."""
+        """Remove slots that have been idle for longer than `idle_s`, and idle slots of sessions that have expired."""
         now = self.now()
-        for place in [place for place in self.idle if now - place.idle_since > idle_s or now > place.useful_until]:
+        for slot in [slot for slot in self.idle if now - slot.idle_since > idle_s or now > slot.useful_until]:
             self.evictions[Eviction.IDLE] += 1
-            self.give_up(place)
+            self.remove(slot)
 
-    def evict_restless(self) -> None:
-        """Give up idle places whose worker does not rest: what a script has left there works at everybody's cost."""
-        for place in [place for place in self.idle if place.process is not None and place.process.is_restless]:
+    def evict_background_activity(self) -> None:
+        """Remove idle slots whose worker computes or allocates memory: what a script left there costs every owner."""
+        for slot in [slot for slot in self.idle if slot.process is not None and slot.process.has_background_activity]:
             self.evictions[Eviction.BACKGROUND_ACTIVITY] += 1
-            self.give_up(place)
+            self.remove(slot)
 
     def clear(self) -> None:
-        """Give up everything, running or not."""
-        for place in [place for places in self._places.values() for place in places]:
-            self.give_up(place)
+        """Remove every slot, running or not."""
+        for slot in [slot for slots in self.slots.values() for slot in slots]:
+            self.remove(slot)
 
     def is_at_limit(self, owner: Owner) -> bool:
-        """Tell whether as many executions run as may, of the owner or of all."""
+        """Tell whether the owner, or all owners together, run as many executions as they may."""
         own, limit, limit_of_all = self.running[owner], self.limits.owner_running_max, self.limits.running_max
         if limit is not None and own >= limit:
             return True
@@ -100,119 +105,119 @@ class SlotTable(Generic[Process]):
         running = self.running_count
         return running >= limit_of_all or (owner != ANONYMOUS and not is_fair(own, running, limit_of_all))
 
-    def endable(self, owner: Owner) -> Iterator[Slot[Process]]:
-        """Yield the idle places that the owner may end for a new one, those first that are missed least.
+    def evictable(self, owner: Owner) -> Iterator[Slot[Process]]:
+        """Yield the idle slots that the owner may evict for a new one, in the order of eviction.
 
-        First those of owners who have more than an equal part, and what has not been used for a while; then the
-        owner's own; then all others, unless as many of the owner run as are idle in all. Of each the least recently
-        used go first. So the workers that others keep warm outlast a flood.
+        First come slots of owners who hold more than an equal part, and slots not used for a while. Then come the
+        owner's own. All others follow only while fewer of the owner's executions run than slots are idle in all. Within
+        each group, the least recently used comes first. So workers that others keep warm survive a flood.
         """
         if owner == ANONYMOUS:
             yield from self.idle
             return
         part = self.count / (len(self.held) + (owner not in self.held))
         stale_at = self.now() - _FRESH_S
-        spared = []
-        for place in self.idle:
-            if self.held[place.request.owner] > part or place.idle_since <= stale_at:
-                yield place
+        protected = []
+        for slot in self.idle:
+            if self.held[slot.request.owner] > part or slot.idle_since <= stale_at:
+                yield slot
             else:
-                spared.append(place)
-        yield from (place for place in spared if place.request.owner == owner)
+                protected.append(slot)
+        yield from (slot for slot in protected if slot.request.owner == owner)
         if self.running[owner] < len(self.idle):
-            yield from (place for place in spared if place.request.owner != owner)
+            yield from (slot for slot in protected if slot.request.owner != owner)
 
-    def give_up(self, place: Slot[Process]) -> None:
-        """End a place's worker and forget the place."""
-        places = self._places.get(place.request.session, [])
-        if place not in places:
+    def remove(self, slot: Slot[Process]) -> None:
+        """Kill a slot's worker and forget the slot."""
+        slots = self.slots.get(slot.request.session, [])
+        if slot not in slots:
             return
-        places.remove(place)
-        if not places:
-            del self._places[place.request.session]
+        slots.remove(slot)
+        if not slots:
+            del self.slots[slot.request.session]
         self.count -= 1
-        self.held[place.request.owner] -= 1
-        if not self.held[place.request.owner]:
-            del self.held[place.request.owner]
-        self._stop(place)
-        self._count_memory(place, 0)
-        self.idle.pop(place, None)
-        if place.process is not None:
-            place.process.when_dead(None)
-            place.process.kill()
+        self.held[slot.request.owner] -= 1
+        if not self.held[slot.request.owner]:
+            del self.held[slot.request.owner]
+        self._stop(slot)
+        self._count_memory(slot, 0)
+        self.idle.pop(slot, None)
+        if slot.process is not None:
+            slot.process.when_dead(None)
+            slot.process.kill()
 
-    def _leaving(
-        self, request: SlotRequest, places: list[Slot[Process]], *, is_patient: bool
+    def _evicted_by_count(
+        self, request: SlotRequest, slots: list[Slot[Process]], *, waits_for_own: bool
     ) -> list[Slot[Process]] | None:
-        """Return the idle places that go for a new one beside the session's `places`; None when that cannot be."""
-        if len(places) >= self.limits.session_places_max:
-            candidates: Iterable[Slot[Process]] = (place for place in self.idle if place in places)
+        """Return the idle slots to evict for one more beside the session's `slots`; None if there can be none."""
+        if len(slots) >= self.limits.session_slots_max:
+            candidates: Iterable[Slot[Process]] = (slot for slot in self.idle if slot in slots)
         elif not self.is_full:
             return []
-        elif is_patient and any(place.is_running and place.request == request for place in places):
-            return None  # it waits for its own
+        elif waits_for_own and any(slot.is_running and slot.request == request for slot in slots):
+            return None
         else:
-            candidates = self.endable(request.owner)
-        place = next(iter(candidates), None)
-        return None if place is None else [place]
+            candidates = self.evictable(request.owner)
+        slot = next(iter(candidates), None)
+        return None if slot is None else [slot]
 
-    def _make_room(self, request: SlotRequest, leaving: list[Slot[Process]], own: Slot[Process] | None = None) -> bool:
-        """Give up these idle places and as many others as the request's memory needs, or none; return whether it fits.
+    def _evict_for(self, request: SlotRequest, evicted: list[Slot[Process]], own: Slot[Process] | None = None) -> bool:
+        """Evict these slots, and as many more as the request's memory needs, or none; return whether it fits.
 
-        A lone call always fits.
+        A request always fits while nothing runs.
         """
         if self.limits.memory_bytes_max is not None:
-            present = sum(place.memory_bytes for place in leaving) + (0 if own is None else own.memory_bytes)
+            present = sum(slot.memory_bytes for slot in evicted) + (0 if own is None else own.memory_bytes)
             missing = self.memory_bytes - present + request.kind.memory_bytes - self.limits.memory_bytes_max
-            others = (place for place in self.endable(request.owner) if place is not own and place not in leaving)
-            while missing > 0 and (place := next(others, None)) is not None:
-                leaving.append(place)
-                missing -= place.memory_bytes
+            others = (slot for slot in self.evictable(request.owner) if slot is not own and slot not in evicted)
+            while missing > 0 and (slot := next(others, None)) is not None:
+                evicted.append(slot)
+                missing -= slot.memory_bytes
             if missing > 0 and self.running:
                 return False
-        for place in leaving:
+        for slot in evicted:
             self.evictions[Eviction.PRESSURE] += 1
-            self.give_up(place)
+            self.remove(slot)
         return True
 
-    def _new(self, request: SlotRequest) -> Slot[Process]:
-        place: Slot[Process] = Slot(request, memory_bytes=0)
-        self._start(place)
-        self._places.setdefault(request.session, []).append(place)
+    def _add(self, request: SlotRequest) -> Slot[Process]:
+        slot: Slot[Process] = Slot(request, memory_bytes=0)
+        self._start(slot)
+        self.slots.setdefault(request.session, []).append(slot)
         self.count += 1
         self.held[request.owner] += 1
-        return place
+        return slot
 
-    def _wake(self, place: Slot[Process]) -> Slot[Process]:
-        del self.idle[place]
-        self._start(place)
-        if place.process is not None:
-            place.process.when_dead(None)
-        return place
+    def _reuse(self, slot: Slot[Process]) -> Slot[Process]:
+        del self.idle[slot]
+        self._start(slot)
+        if slot.process is not None:
+            slot.process.when_dead(None)
+        return slot
 
-    def _rest(self, place: Slot[Process], process: Process) -> None:
-        place.idle_since = self.now()
-        self.idle[place] = None
-        process.when_dead(lambda: self._lose(place))
+    def _keep_idle(self, slot: Slot[Process], process: Process) -> None:
+        slot.idle_since = self.now()
+        self.idle[slot] = None
+        process.when_dead(lambda: self._on_death(slot))
 
-    def _lose(self, place: Slot[Process]) -> None:
+    def _on_death(self, slot: Slot[Process]) -> None:
         self.evictions[Eviction.DIED] += 1
-        self.give_up(place)
-        self.lost()
+        self.remove(slot)
+        self.on_freed()
 
-    def _start(self, place: Slot[Process]) -> None:
-        place.is_running = True
-        self.running[place.request.owner] += 1
-        self._count_memory(place, place.request.kind.memory_bytes)
+    def _start(self, slot: Slot[Process]) -> None:
+        slot.is_running = True
+        self.running[slot.request.owner] += 1
+        self._count_memory(slot, slot.request.kind.memory_bytes)
 
-    def _stop(self, place: Slot[Process]) -> None:
-        if place.is_running:
-            place.is_running = False
-            owner = place.request.owner
+    def _stop(self, slot: Slot[Process]) -> None:
+        if slot.is_running:
+            slot.is_running = False
+            owner = slot.request.owner
             self.running[owner] -= 1
             if not self.running[owner]:
                 del self.running[owner]
 
-    def _count_memory(self, place: Slot[Process], memory_bytes: int) -> None:
-        self.memory_bytes += memory_bytes - place.memory_bytes
-        place.memory_bytes = memory_bytes
+    def _count_memory(self, slot: Slot[Process], memory_bytes: int) -> None:
+        self.memory_bytes += memory_bytes - slot.memory_bytes
+        slot.memory_bytes = memory_bytes

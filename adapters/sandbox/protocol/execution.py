@@ -7,7 +7,7 @@ from attrs import evolve, field, frozen
 
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.protocol.failures import FailureRules, protocol_failure, too_deep, without_engine_noise
-from adapters.sandbox.protocol.replies import WorkerReply, read_answer, read_result
+from adapters.sandbox.protocol.replies import WorkerReply, read_reply, read_result
 from adapters.sandbox.workers.exchange import Ending, Exchange
 from adapters.sandbox.workers.frames import Frame, ProtocolBroken, encode_frame
 from adapters.sandbox.workers.process import WorkerProcess
@@ -64,7 +64,7 @@ async def execute(process: WorkerProcess, task: ScriptTask, options: SandboxOpti
     rules = FailureRules(options, task.limits)
     timeout_s = task.limits.timeout_ms / 1000
     exchange = await process.exchange(_operations(task, nonce, options), timeout_s, rules.cpu_ms_max / 1000)
-    if exchange.ending is Ending.ANSWERED and exchange.frame is not None:
+    if exchange.ending is Ending.REPLIED and exchange.frame is not None:
         result = _answered(exchange.frame, nonce, rules)
     else:
         result = Result(None, rules.ended(exchange, process.stderr.text()))
@@ -99,7 +99,7 @@ def _with_observed(result: Result, process: WorkerProcess, exchange: Exchange) -
 
 def _answered(frame: Frame, nonce: str, rules: FailureRules) -> Result:
     try:
-        answer = read_answer(frame, nonce)
+        answer = read_reply(frame, nonce)
         return _understood(answer, frame, rules)
     except ProtocolBroken as error:
         return Result(None, protocol_failure(str(error)))

@@ -46,7 +46,7 @@ _ANSWERS = msgspec.json.Decoder(WorkerReply)
 _ANY_JSON = msgspec.json.Decoder(msgspec.Raw)
 
 
-def read_answer(frame: Frame, nonce: str) -> WorkerReply:
+def read_reply(frame: Frame, nonce: str) -> WorkerReply:
     """Return the answer's header; raises ProtocolBroken when it does not answer the operation with this nonce."""
     try:
         answer = _ANSWERS.decode(frame.header)

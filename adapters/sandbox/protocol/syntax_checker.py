@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from attrs import define, field, frozen
 
 from adapters.sandbox.options import MIB, SandboxOptions
-from adapters.sandbox.protocol.replies import ReportedFault, read_answer
+from adapters.sandbox.protocol.replies import ReportedFault, read_reply
 from adapters.sandbox.workers.exchange import Ending, Exchange
 from adapters.sandbox.workers.frames import ProtocolBroken, encode_frame
 from adapters.sandbox.workers.process import WorkerProcess
@@ -18,22 +18,22 @@ _MEMORY_SHARE = 0.5
 
 @frozen
 class SyntaxCheckResult:
-    """Why a script does not parse, None when it does; the CPU time of the check, and how it ended.
+    """Why a script does not parse, None if it does; the CPU time of the check, and how it ended.
 
-    A check that was `TIMED_OUT` has no verdict: the processors were too busy for it.
+    A check that was `TIMED_OUT` says nothing about the script: the processors were too busy for it.
     """
 
     fault: SyntaxFault | None
     cpu_s: float
-    ending: Ending = Ending.ANSWERED
+    ending: Ending = Ending.REPLIED
 
 
 @define(eq=False)
 class SyntaxChecker:
     """One process that parses one script at a time.
 
-    It is replaced after a crash, a check over a limit, a check that took much memory (the next script would find less),
-    or enough checks.
+    It is replaced after a crash, a check over a limit, a check that took much memory (and left less for the next), and
+    after a number of checks.
     """
 
     start: Callable[[], Awaitable[WorkerProcess]]
@@ -73,8 +73,8 @@ class SyntaxChecker:
 
 
 def _fault(exchange: Exchange, nonce: str) -> SyntaxFault | None:
-    """Return what the checker found; raises ProtocolBroken."""
-    if exchange.ending is not Ending.ANSWERED or exchange.frame is None:
+    """Return why the script does not parse, None if it does; raises ProtocolBroken."""
+    if exchange.ending is not Ending.REPLIED or exchange.frame is None:
         return TOO_HARD
-    told: ReportedFault | None = read_answer(exchange.frame, nonce).fault
-    return None if told is None else SyntaxFault(told.message.replace("\0", "\ufffd"), told.line, told.column)
+    fault: ReportedFault | None = read_reply(exchange.frame, nonce).fault
+    return None if fault is None else SyntaxFault(fault.message.replace("\0", "\ufffd"), fault.line, fault.column)

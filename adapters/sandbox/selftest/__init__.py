@@ -1,1 +1,1 @@
-"""Attacks on the sandbox of this host, and the judgement whether any succeeds."""
+"""Attacks on the sandbox of this host, and whether any of them succeeds."""

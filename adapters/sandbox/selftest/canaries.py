@@ -1,4 +1,4 @@
-"""Things of the host that an attack would get hold of, were it not for the sandbox."""
+"""Objects of the host that only the sandbox protects: an attack that reaches one has succeeded."""
 
 import contextlib
 import os
@@ -12,28 +12,28 @@ from pathlib import Path
 
 from attrs import define, field
 
-_SECRET = "bait"  # noqa: S105  # what is to be stolen
-_VARIABLE = "PGLAMBDA_BAIT"
+_SECRET = "canary"  # noqa: S105  # the text that attacks try to read
+_VARIABLE = "PGLAMBDA_CANARY"
 
 
 @define(eq=False)
 class Canaries:
-    """A file and a folder open to everybody, listening sockets, a process of the workers' own user, a descriptor."""
+    """A file and a folder open to every user, listening sockets, a process of the workers' uid, a descriptor."""
 
     uid: int | None
-    """The workers' uid on the host where it is not the service's."""
-    mark: str = field(factory=lambda: f"bait-{secrets.token_hex(4)}")
+    """The workers' uid on the host; None if it is the service's own."""
+    mark: str = field(factory=lambda: f"canary-{secrets.token_hex(4)}")
     _folder: Path = field(init=False)
     _closing: contextlib.ExitStack = field(factory=contextlib.ExitStack, init=False)
     _process: "subprocess.Popen[bytes]" = field(init=False)
     _listeners: Mapping[str, socket.socket] = field(init=False)
 
     def open(self) -> None:
-        """Lay everything out; raises OSError."""
+        """Create everything; raises OSError."""
         with contextlib.ExitStack() as closing:
-            self._folder = Path(tempfile.mkdtemp(prefix="pglambda-bait-"))
+            self._folder = Path(tempfile.mkdtemp(prefix="pglambda-canary-"))
             closing.callback(shutil.rmtree, self._folder, ignore_errors=True)
-            # Open to everybody on purpose: only the sandbox is to be in the way.
+            # Open to every user on purpose: only the sandbox protects it.
             self._folder.chmod(0o777)
             self._file.write_text(_SECRET, encoding="utf-8")
             closing.callback(os.close, _inheritable(self._file))
@@ -46,11 +46,11 @@ class Canaries:
             self._closing = closing.pop_all()
 
     def close(self) -> None:
-        """Take everything away."""
+        """Remove everything."""
         self._closing.close()
 
     def params(self) -> Mapping[str, object]:
-        """Return where everything is, for the scripts."""
+        """Return the addresses of everything, for the scripts."""
         return {
             "file": str(self._file),
             "folder": str(self._folder),
@@ -65,21 +65,21 @@ class Canaries:
         }
 
     def harm(self) -> str | None:
-        """Return what has been done to any of it since it was last asked, and put it right again."""
+        """Return what has been done to any of it since the last call, and repair it."""
         found = next(self._harms(), None)
         if self._process.poll() is not None:
             self._process = self._start()
         return found
 
-    def living(self) -> bool:
-        """Tell whether a process or thread on this host has named itself by the mark."""
+    def is_mark_alive(self) -> bool:
+        """Tell whether a process or thread on this host has the mark as its name."""
         return any(name == self.mark for name in _names_of_threads())
 
     def _harms(self) -> Iterator[str]:
         if self._process.poll() is not None:
             yield "a process of the host was ended"
         for name, listener in self._listeners.items():
-            if _has_heard(listener):
+            if _was_reached(listener):
                 yield f"a connection or message came in on the host's {name}"
         expected = {self._file.name, self._socket.name}
         if {path.name for path in self._folder.iterdir()} != expected:
@@ -91,7 +91,7 @@ class Canaries:
             yield "a file of the host was changed"
 
     def _listen(self) -> Iterator[tuple[str, socket.socket]]:
-        # On every address, as careless services do.
+        # On every address, like a service without a firewall.
         yield "TCP port", _bound(socket.AF_INET, socket.SOCK_STREAM, ("0.0.0.0", 0))  # noqa: S104
         yield "UDP port", _bound(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0))
         yield "Unix socket", _bound(socket.AF_UNIX, socket.SOCK_STREAM, str(self._socket))
@@ -131,7 +131,7 @@ def _bound(family: int, kind: int, address: tuple[str, int] | str) -> socket.soc
     return bound
 
 
-def _has_heard(listener: socket.socket) -> bool:
+def _was_reached(listener: socket.socket) -> bool:
     try:
         if listener.type == socket.SOCK_DGRAM:
             listener.recv(1)
@@ -152,7 +152,7 @@ def _names_of_threads() -> Iterator[str]:
 
 
 def _addresses() -> list[str]:
-    """Return the host's own addresses, as far as its name tells; loopback ones last."""
+    """Return the addresses of the host's name, loopback ones last."""
     try:
         found = {str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
     except OSError:

@@ -1,4 +1,4 @@
-"""The attacks, read from their files."""
+"""The attacks, as their files describe them."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ _TIMEOUT_MS = 10_000
 
 @frozen
 class Step:
-    """One execution of an attack; whether it is made in another session than those before."""
+    """One execution of an attack, and whether it runs in another session than the steps before."""
 
     source: str = field(repr=False)
     in_another_session: bool
@@ -26,11 +26,11 @@ class Step:
 
 @frozen
 class Attack:
-    """What is tried, how its success would look, and the scripts that try it, in their order.
+    """What an attack tries, what its success would be, and its scripts in their order.
 
-    A script that gets anywhere returns what it got; the last one returning anything but null is a success. `ends` are
-    the failures in which an attack may end, besides null. `trace` is a text that shows success in the last one's
-    output. `in_control` says that it does no harm outside a sandbox and must succeed there.
+    A script returns what it got. The attack succeeds if its last script returns anything but null. `ends` are the
+    failures that may end it besides null. `trace` is a text that proves success in the output of the last script.
+    `in_control` says that it is harmless outside a sandbox, and must succeed there.
     """
 
     language: Language
@@ -50,7 +50,7 @@ class Attack:
 
 
 def load_attacks(languages: Sequence[Language] = tuple(Language)) -> Sequence[Attack]:
-    """Return the attacks in these languages; raises OSError and ValueError when the files are not as they should be."""
+    """Return the attacks in these languages; raises OSError and ValueError if a file cannot be read."""
     preludes = {language: (_FOLDER / f"prelude.{language}").read_text(encoding="utf-8") for language in languages}
     found = [attack for path in sorted(_FOLDER.glob("*.attacks")) for attack in _attacks_in(path, preludes)]
     return tuple(found)
@@ -65,7 +65,7 @@ def _attacks_in(path: Path, preludes: dict[Language, str]) -> Iterator[Attack]:
 
 
 def read_attack(language: Language, category: str, name: str, text: str, prelude: str) -> Attack:
-    """Return the attack that a text describes: its facts, then its scripts; raises ValueError and KeyError."""
+    """Return the attack of a text with its facts and its scripts; raises ValueError and KeyError."""
     parts = _STEP.split(text)
     facts = dict(line.split(": ", 1) for line in parts[0].splitlines())
     steps = [
@@ -85,5 +85,5 @@ def read_attack(language: Language, category: str, name: str, text: str, prelude
         in_control=facts.pop("control", "no") == "yes",
     )
     if facts or not steps:
-        raise ValueError(f"{attack} has facts that nobody knows ({', '.join(facts)}), or no script")
+        raise ValueError(f"{attack} has unknown facts ({', '.join(facts)}), or no script")
     return attack

@@ -1,4 +1,4 @@
-"""Whether an attack has succeeded, judged by what it returned and by what it did to the host."""
+"""Whether an attack has succeeded, by what it returned and by what it did to the host."""
 
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
@@ -10,13 +10,13 @@ from adapters.sandbox.selftest.corpus import Attack
 from domain.scripts.report import FailureCode, ScriptReport
 
 _KILL_MS = 1000
-"""How much later than its limit an execution may be seen to end on a busy host."""
+"""How long after its limit an execution may end on a busy host."""
 _MEMORY_BASE_MB = 256
-"""What an interpreter may have beside its scripts' memory, at the most."""
+"""Memory that an interpreter may have besides its scripts', at most."""
 
 
 class AttackResult(StrEnum):
-    """How an attack ended; unclear when its script did not do what it was to try."""
+    """How an attack ended; unclear if its script did not do what it should try."""
 
     HELD = "held"
     SUCCEEDED = "succeeded"
@@ -25,7 +25,7 @@ class AttackResult(StrEnum):
 
 @frozen
 class Trial:
-    """An attack that was made, and its verdict; the evidence says what stopped it, or what it got."""
+    """An attack that was made, and its verdict. The evidence says what stopped it, or what it got."""
 
     attack: Attack
     verdict: AttackResult
@@ -35,19 +35,19 @@ class Trial:
 
 @frozen
 class Judge:
-    """Judges attacks by the limits that they ran under."""
+    """Decides about attacks by the limits that they ran under."""
 
     options: SandboxOptions
     memory_mb: int
 
     def judge(self, attack: Attack, reports: Sequence[ScriptReport], harm: str | None) -> tuple[AttackResult, str]:
-        """Return the verdict and its evidence; there is one report for each of the attack's steps."""
+        """Return the verdict and its evidence; there is one report for each step of the attack."""
         success = harm or next(self._successes(attack, reports), None)
         if success is not None:
             return AttackResult.SUCCEEDED, success
-        strange = next(_strange_ends(attack, reports), None)
-        if strange is not None:
-            return AttackResult.UNCLEAR, strange
+        unexpected = next(_unexpected_failures(attack, reports), None)
+        if unexpected is not None:
+            return AttackResult.UNCLEAR, unexpected
         return AttackResult.HELD, _stopped_by(reports)
 
     def _successes(self, attack: Attack, reports: Sequence[ScriptReport]) -> Iterator[str]:
@@ -69,7 +69,7 @@ class Judge:
             yield "more output was kept than is allowed"
 
 
-def _strange_ends(attack: Attack, reports: Sequence[ScriptReport]) -> Iterator[str]:
+def _unexpected_failures(attack: Attack, reports: Sequence[ScriptReport]) -> Iterator[str]:
     for report in reports:
         failure = report.failure
         if failure is not None and failure.code not in attack.ends:

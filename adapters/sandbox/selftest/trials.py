@@ -1,4 +1,4 @@
-"""Makes attacks, one after the other, and looks at the host after each."""
+"""Makes attacks one after another, and inspects the host after each."""
 
 import asyncio
 import json
@@ -28,22 +28,22 @@ from domain.scripts.script import Script
 
 _SOURCE_SIZE_MAX = 1 << 20
 _END_S = 2.0
-"""How long what was killed may take to leave the process table."""
+"""How long a killed process may take to leave the process table."""
 _POLL_S = 0.01
 _NEIGHBOURS = {Language.PYTHON: "result = 42", Language.NODEJS: "return 42"}
 
 
 @define(eq=False)
 class Attacker:
-    """Makes attacks on one runner; the bait lies open while it does."""
+    """Makes attacks on one runner while canaries are open."""
 
     runner: ScriptRunner
-    bait: Canaries
+    canaries: Canaries
     options: SandboxOptions
     _neighbours: dict[Language, SessionRef] = field(factory=dict, init=False)
 
     async def attack(self, attack: Attack) -> Trial:
-        """Make the attack to its end and judge it; raises what keeps a script from being run at all."""
+        """Make the attack and decide whether it succeeded; raises the error that keeps a script from running."""
         started_at = time.perf_counter()
         sessions = [_new_session()]
         reports: list[ScriptReport] = []
@@ -58,13 +58,13 @@ class Attacker:
         return Trial(attack, verdict, evidence, (time.perf_counter() - started_at) * 1000)
 
     async def _harm(self, language: Language) -> str | None:
-        if await self._somebody_lives():
+        if await self._mark_survives():
             return "a process or thread has outlived its session"
-        return self.bait.harm() or await self._neighbour_harmed(language)
+        return self.canaries.harm() or await self._neighbour_harmed(language)
 
-    async def _somebody_lives(self) -> bool:
+    async def _mark_survives(self) -> bool:
         ends_at = time.monotonic() + _END_S
-        while self.bait.living():
+        while self.canaries.is_mark_alive():
             if time.monotonic() > ends_at:
                 return True
             await asyncio.sleep(_POLL_S)
@@ -99,7 +99,7 @@ class Attacker:
             session_left=timedelta(hours=1),
             script_hash=script.hash,
             context=JsonText("{}"),
-            params=JsonText(json.dumps({**self.bait.params(), **self._facts()})),
+            params=JsonText(json.dumps({**self.canaries.params(), **self._facts()})),
             source=read,
         )
 
@@ -119,23 +119,23 @@ class Attacker:
 
 @define(eq=False)
 class SelfTest:
-    """The attacks on a sandbox of its own, built with the options that the service has on this host."""
+    """The attacks, made on a sandbox with the options of the service on this host."""
 
     options: SandboxOptions
     attacks: Sequence[Attack]
 
     async def trials(self) -> AsyncIterator[Trial]:
-        """Make the attacks in their order; raises RuntimeUnavailable when there is no sandbox to attack."""
+        """Make the attacks in their order; raises RuntimeUnavailable if there is no sandbox to attack."""
         runner = SandboxScriptRunner(self.options)
         await runner.open()
-        bait = Canaries(SandboxBuilder(self.options).uid)
+        canaries = Canaries(SandboxBuilder(self.options).uid)
         try:
-            bait.open()
-            attacker = Attacker(runner, bait, self.options)
+            canaries.open()
+            attacker = Attacker(runner, canaries, self.options)
             for attack in self.attacks:
                 yield await attacker.attack(attack)
         finally:
-            bait.close()
+            canaries.close()
             await runner.close(_END_S)
 
 

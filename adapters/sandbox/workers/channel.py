@@ -81,4 +81,4 @@ class Channel:
             self.tell(Exchange(Ending.PROTOCOL_BROKEN, observed=str(error)))
         else:
             # A part of a frame is told as well: it matters when nothing was asked.
-            self.tell(Exchange(Ending.ANSWERED, frame))
+            self.tell(Exchange(Ending.REPLIED, frame))

@@ -11,7 +11,7 @@ from adapters.sandbox.workers.usage import Footprint
 class Ending(Enum):
     """How an exchange with a worker ended."""
 
-    ANSWERED = auto()
+    REPLIED = auto()
     TIMED_OUT = auto()
     CPU_LIMIT = auto()
     OUTPUT_LIMIT = auto()

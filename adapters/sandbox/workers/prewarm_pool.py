@@ -1,4 +1,4 @@
-"""Workers that are started ahead of need and have not seen any script."""
+"""Prewarmed workers: started before a session needs them, and free of any script."""
 
 import asyncio
 import time
@@ -15,40 +15,40 @@ from domain.identity import Owner
 
 
 class Startable(Protocol):
-    """What a shelf needs to know of a worker process."""
+    """What pools need of a worker process."""
 
     @property
     def is_alive(self) -> bool:
-        """Whether it can be used."""
+        """Whether it can take an operation."""
         ...
 
     @property
-    def is_restless(self) -> bool:
-        """Whether something goes on in it though nothing is asked of it."""
+    def has_background_activity(self) -> bool:
+        """Whether it computes or allocates memory while it has no operation."""
         ...
 
     def when_dead(self, callback: Callable[[], None] | None) -> None:
-        """Call back when it dies unused."""
+        """Call back when it dies without an operation."""
         ...
 
     def kill(self) -> None:
-        """End it."""
+        """Kill it."""
         ...
 
 
 _STOPPING = "the service is stopping"
 STARTS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Bounds of the buckets into which durations of starts are counted."""
+"""Upper bounds of the histogram of start durations, in seconds."""
 
 Process = TypeVar("Process", bound=Startable)
 
 
 @define(eq=False)
 class PrewarmPool(Generic[Process]):
-    """Keeps `kept` workers of one kind ready, and starts more while takers wait; at most `starting_max` at a time.
+    """Keeps `kept` workers of one kind ready, and starts more while calls wait, at most `starting_max` at a time.
 
-    Takers of several owners are served in turn.
-    After a failed start everyone who waits is told, and the next try comes when someone asks, or `retry_s` later.
+    Owners that wait take turns. A failed start raises LaunchFailed in every call that waits. The next start comes with
+    the next call, or `retry_s` later.
     """
 
     start: Callable[[], Coroutine[None, None, Process]]
@@ -59,18 +59,18 @@ class PrewarmPool(Generic[Process]):
     starts_s: Histogram = field(factory=lambda: Histogram(STARTS_S), init=False)
     start_failures: int = field(default=0, init=False)
     _ready: deque[Process] = field(factory=deque, init=False)
-    _takers: FairQueue[asyncio.Future[Process]] = field(factory=FairQueue, init=False)
+    _waiting: FairQueue[asyncio.Future[Process]] = field(factory=FairQueue, init=False)
     _starts: set[asyncio.Task[None]] = field(factory=set, init=False)
     _retry: asyncio.TimerHandle | None = field(default=None, init=False)
     _closed: bool = field(default=False, init=False)
 
     @property
     def ready(self) -> int:
-        """How many are ready."""
+        """The number of workers that are ready."""
         return len(self._ready)
 
     async def take(self, owner: Owner) -> Process:
-        """Return a worker that nobody has used; raises LaunchFailed. Cancelling leaves the queue."""
+        """Return an unused worker; raises LaunchFailed. Cancelling the call leaves the queue."""
         if self._closed:
             raise LaunchFailed(_STOPPING)
         if self._ready:
@@ -78,46 +78,46 @@ class PrewarmPool(Generic[Process]):
             worker.when_dead(None)
             self.refill()
             return worker
-        taker: asyncio.Future[Process] = asyncio.get_running_loop().create_future()
-        self._takers.add(owner, taker)
+        waiting: asyncio.Future[Process] = asyncio.get_running_loop().create_future()
+        self._waiting.add(owner, waiting)
         self.refill()
         try:
-            return await taker
+            return await waiting
         except asyncio.CancelledError:
-            self._leave(owner, taker)
+            self._leave(owner, waiting)
             raise
 
     def put(self, worker: Process) -> None:
-        """Take a worker that nobody has used (any more), for the next taker."""
-        while self._takers:
-            taker = self._takers.pop()
-            if not taker.done():
-                taker.set_result(worker)
+        """Give an unused worker to the call that waits next, or keep it."""
+        while self._waiting:
+            waiting = self._waiting.pop()
+            if not waiting.done():
+                waiting.set_result(worker)
                 return
         if self._closed or not worker.is_alive or len(self._ready) >= max(self.kept, 1):
             worker.when_dead(None)
             worker.kill()
             return
-        worker.when_dead(lambda: self._lost(worker))
+        worker.when_dead(lambda: self._on_death(worker))
         self._ready.append(worker)
 
     def refill(self) -> None:
-        """Start what is missing."""
-        wanted = self.kept + len(self._takers) - len(self._ready) - len(self._starts)
+        """Start the workers that are missing."""
+        wanted = self.kept + len(self._waiting) - len(self._ready) - len(self._starts)
         for _ in range(min(wanted, self.starting_max - len(self._starts))):
             if not self._closed:
                 task = asyncio.get_running_loop().create_task(self._start_one())
                 self._starts.add(task)
-                task.add_done_callback(self._started)
+                task.add_done_callback(self._on_started)
 
     async def open(self) -> None:
-        """Begin, and wait until the first worker is ready or could not be started."""
+        """Start the first workers, and wait until one is ready or has failed."""
         self.refill()
         if self._starts:
             await asyncio.wait(self._starts, return_when=asyncio.FIRST_COMPLETED)
 
     async def close(self) -> None:
-        """End every worker and every start; whoever waits is told."""
+        """Kill every worker, cancel every start, and raise LaunchFailed in the calls that wait."""
         self._closed = True
         if self._retry is not None:
             self._retry.cancel()
@@ -140,42 +140,42 @@ class PrewarmPool(Generic[Process]):
             self.start_failures += 1
             self.failure = str(error)
             self._fail(error)
-            self._retry_later()
+            self._schedule_retry()
         else:
             self.starts_s.add(time.monotonic() - started_s)
             self.failure = None
             self.put(worker)
 
-    def _started(self, task: asyncio.Task[None]) -> None:
+    def _on_started(self, task: asyncio.Task[None]) -> None:
         self._starts.discard(task)
-        # Whoever waits now has asked after the failure.
-        if self.failure is None or self._takers:
+        # Calls that wait after a failed start came later than it.
+        if self.failure is None or self._waiting:
             self.refill()
 
-    def _retry_later(self) -> None:
+    def _schedule_retry(self) -> None:
         if self._retry is None or self._retry.cancelled():
-            self._retry = asyncio.get_running_loop().call_later(self.retry_s, self._try_again)
+            self._retry = asyncio.get_running_loop().call_later(self.retry_s, self._on_retry)
 
-    def _try_again(self) -> None:
+    def _on_retry(self) -> None:
         self._retry = None
         self.refill()
 
-    def _lost(self, worker: Process) -> None:
+    def _on_death(self, worker: Process) -> None:
         self._ready.remove(worker)
-        # Not at once: what killed it may kill the next one as well.
-        self._retry_later()
+        # Not at once: the cause of its death may kill the next one as well.
+        self._schedule_retry()
 
     def _fail(self, error: LaunchFailed) -> None:
-        while self._takers:
-            taker = self._takers.pop()
-            if not taker.done():
-                taker.set_exception(LaunchFailed(str(error)))
+        while self._waiting:
+            waiting = self._waiting.pop()
+            if not waiting.done():
+                waiting.set_exception(LaunchFailed(str(error)))
 
-    def _leave(self, owner: Owner, taker: "asyncio.Future[Process]") -> None:
+    def _leave(self, owner: Owner, waiting: "asyncio.Future[Process]") -> None:
         if (
-            not self._takers.discard(owner, taker)
-            and taker.done()
-            and not taker.cancelled()
-            and taker.exception() is None
+            not self._waiting.discard(owner, waiting)
+            and waiting.done()
+            and not waiting.cancelled()
+            and waiting.exception() is None
         ):
-            self.put(taker.result())
+            self.put(waiting.result())

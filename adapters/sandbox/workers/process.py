@@ -10,7 +10,7 @@ from math import inf
 from attrs import define, evolve, field
 
 from adapters.sandbox.isolation.control_group import USED_UP, ControlGroup
-from adapters.sandbox.isolation.cpu_priority import CpuPriority
+from adapters.sandbox.isolation.cpu_scheduling import CpuPriority
 from adapters.sandbox.workers.channel import Channel
 from adapters.sandbox.workers.deadline import ExecutionDeadline
 from adapters.sandbox.workers.exchange import Death, Ending, Exchange
@@ -29,7 +29,7 @@ class WorkerProcess:
 
     launched: Launched
     output_size_max: int
-    answer_size_max: int
+    reply_size_max: int
     kill_s: float
     threads_later_max: int
     outbox: Outbox = field(factory=Outbox)
@@ -56,7 +56,7 @@ class WorkerProcess:
 
     def __attrs_post_init__(self) -> None:
         self._gone = self._loop.create_future()
-        self._channel = Channel(self.launched.channel, FrameReader(self.answer_size_max), self._on_channel, self.outbox)
+        self._channel = Channel(self.launched.channel, FrameReader(self.reply_size_max), self._on_channel, self.outbox)
         self.stdout = CapturedOutput(self.output_size_max)
         self.stderr = CapturedOutput(self.output_size_max)
 
@@ -66,9 +66,9 @@ class WorkerProcess:
         return not self._broken and not self._gone.done()
 
     @property
-    def is_restless(self) -> bool:
+    def has_background_activity(self) -> bool:
         """Whether something goes on in it though nothing is asked of it."""
-        return self.meter.is_restless
+        return self.meter.has_background_activity
 
     def when_dead(self, callback: Callable[[], None] | None) -> None:
         """Call back, once, when it dies or breaks the protocol while nothing is asked of it."""
@@ -87,7 +87,7 @@ class WorkerProcess:
             exchange = await self._waiting
         finally:
             self._waiting = None
-        if exchange.ending is not Ending.ANSWERED:
+        if exchange.ending is not Ending.REPLIED:
             raise LaunchFailed(await self._last_words())
         self.meter = UsageMeter.of(self.launched.pid)
         self._priority = CpuPriority(self.launched.pid)
@@ -167,9 +167,9 @@ class WorkerProcess:
         if exchange.ending is Ending.DIED:
             return await self._died(exchange)
         self._drain()
-        if exchange.ending is Ending.ANSWERED and self._output_exceeded():
+        if exchange.ending is Ending.REPLIED and self._output_exceeded():
             exchange = evolve(exchange, ending=Ending.OUTPUT_LIMIT)
-        if exchange.ending is not Ending.ANSWERED:
+        if exchange.ending is not Ending.REPLIED:
             self.kill()
             await self.gone()
         return exchange
@@ -224,7 +224,7 @@ class WorkerProcess:
     # Its ends, of an exchange and for good.
 
     def _on_channel(self, exchange: Exchange) -> None:
-        is_partial = exchange.ending is Ending.ANSWERED and exchange.frame is None
+        is_partial = exchange.ending is Ending.REPLIED and exchange.frame is None
         if self._waiting is None or not is_partial:
             self._end(exchange)
 

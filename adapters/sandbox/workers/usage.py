@@ -91,7 +91,7 @@ class UsageMeter:
         self._rest_cpu_s, self._rest_memory_bytes = cpu_s or 0.0, footprint.memory_bytes or 0
 
     @property
-    def is_restless(self) -> bool:
+    def has_background_activity(self) -> bool:
         """Whether it has computed, or taken memory, since it was to rest: something of a script goes on in it."""
         used_s = (self.cpu_s() or 0.0) - self._rest_cpu_s
         if used_s < _QUIET_CPU_S:

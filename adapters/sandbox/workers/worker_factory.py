@@ -1,4 +1,4 @@
-"""Every worker process of this service, from its start until it has left the process table."""
+"""Starts worker processes, and keeps track of each until it has left the process table."""
 
 import asyncio
 
@@ -15,82 +15,82 @@ from adapters.sandbox.zygote.zygote_pool import ZygotePool
 
 @define(eq=False)
 class WorkerFactory:
-    """Starts workers and remembers those that live."""
+    """Starts workers, and holds those that live."""
 
     start_timeout_s: float
-    rooms: ZygotePool = field(factory=ZygotePool)
+    zygotes: ZygotePool = field(factory=ZygotePool)
     _living: set[WorkerProcess] = field(factory=set, init=False)
     _outbox: Outbox = field(factory=Outbox, init=False)
     _closed: bool = field(default=False, init=False)
 
     @property
     def count(self) -> int:
-        """How many processes live."""
+        """The number of living processes."""
         return len(self._living)
 
-    async def start(self, blueprint: SandboxSpec) -> WorkerProcess:
-        """Start a worker and make sure that it is isolated; raises LaunchFailed."""
+    async def start(self, spec: SandboxSpec) -> WorkerProcess:
+        """Start a worker, and check its isolation from outside; raises LaunchFailed."""
         if self._closed:
             raise LaunchFailed("the service is stopping")
-        room = self.rooms.room(blueprint)
+        zygote = self.zygotes.zygote(spec)
         try:
             async with asyncio.timeout(self.start_timeout_s):
                 try:
-                    return await self._start(blueprint, room)
+                    return await self._start(spec, zygote)
                 except ZygoteLost:
                     if self._closed:
                         raise
-                room = self.rooms.room(blueprint)
-                return await self._start(blueprint, room)
+                zygote = self.zygotes.zygote(spec)
+                return await self._start(spec, zygote)
         except TimeoutError:
-            # Another one may be faster.
-            room.retire()
-            raise LaunchFailed(f"it was not ready within {self.start_timeout_s:g} s") from None
+            # Another zygote may be faster.
+            zygote.retire()
+            raise LaunchFailed(f"the worker was not ready within {self.start_timeout_s:g} s") from None
 
     async def close(self, grace_s: float) -> None:
-        """Kill every worker and wait, at most `grace_s`, until they have left the process table."""
+        """Kill every worker and zygote, and wait, at most `grace_s`, until all have left the process table."""
         self._closed = True
         living = list(self._living)
         for process in living:
             process.kill()
         if living:
             await asyncio.wait([asyncio.ensure_future(process.gone()) for process in living], timeout=grace_s)
-        await self.rooms.close(grace_s)
+        await self.zygotes.close(grace_s)
 
-    async def _start(self, blueprint: SandboxSpec, room: Zygote) -> WorkerProcess:
-        """Start a worker, remember it at once, and wait until it is ready; raises LaunchFailed."""
-        launched = await room.start(blueprint.order())
-        options = blueprint.options
+    async def _start(self, spec: SandboxSpec, zygote: Zygote) -> WorkerProcess:
+        """Start a worker in this zygote and wait until it is ready; raises LaunchFailed."""
+        launched = await zygote.start(spec.order())
+        options = spec.options
         process = WorkerProcess(
             launched,
             output_size_max=options.output_size_max,
-            answer_size_max=options.result_size_max,
+            reply_size_max=options.result_size_max,
             kill_s=options.kill_s,
-            threads_later_max=blueprint.interpreter.threads_later_max,
+            threads_later_max=spec.interpreter.threads_later_max,
             outbox=self._outbox,
-            group=self.rooms.group,
+            group=self.zygotes.group,
         )
-        self._adopt(process)
+        self._track(process)
         try:
             await process.start()
-            _require_isolation(process, room)
+            _require_isolation(process, zygote)
         except BaseException as error:
             process.kill()
             await process.gone()
-            if isinstance(error, LaunchFailed) and room.is_lost:
+            if isinstance(error, LaunchFailed) and zygote.is_lost:
                 raise ZygoteLost(str(error)) from error
             raise
         return process
 
-    def _adopt(self, process: WorkerProcess) -> None:
+    def _track(self, process: WorkerProcess) -> None:
         self._living.add(process)
         process.when_gone(lambda: self._living.discard(process))
 
 
-def _require_isolation(process: WorkerProcess, room: Zygote) -> None:
+def _require_isolation(process: WorkerProcess, zygote: Zygote) -> None:
     try:
-        missing = observe_layers(process.launched.pid or 0, room.keeper_pid or 0).missing
+        missing = observe_layers(process.launched.pid or 0, zygote.pid or 0).missing
     except OSError as error:
-        raise LaunchFailed(f"the worker's isolation cannot be observed: {error}") from error
+        raise LaunchFailed(f"the worker's isolation cannot be checked: {error}") from error
     if missing:
         raise LaunchFailed(f"the sandbox came up without {' and '.join(missing)}")

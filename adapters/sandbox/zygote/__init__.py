@@ -1,1 +1,1 @@
-"""The sandboxes in which workers are started: planned, built, replaced."""
+"""Zygotes: the locked processes that fork into workers, and the sandboxes around them."""

@@ -1,4 +1,4 @@
-"""Starts programs in a sandbox, and holds on to the service's ends of what they are given."""
+"""Starts programs in a sandbox, and holds the service's ends of their descriptors."""
 
 import asyncio
 import contextlib
@@ -19,18 +19,18 @@ _WAIT_THEN_RUN = 'read -r _ && exec "$@" < /dev/null'
 
 
 class LaunchFailed(Exception):
-    """The sandbox did not come up; the text is what its launcher said."""
+    """A sandbox or a worker did not start. The text is the launcher's message."""
 
 
 class ZygoteLost(LaunchFailed):
-    """The room ended while a worker was being started in it; another one will do."""
+    """The zygote ended while it started a worker. Another zygote can start it."""
 
 
 @frozen
 class Exit:
     """How a process ended: its exit code, or the negative number of the signal; None while it has not.
 
-    `memory_bytes` is the most memory that it held at once, None where that is not known.
+    `memory_bytes` is the most memory that it held at once, None if unknown.
     """
 
     status: int | None = None
@@ -39,7 +39,7 @@ class Exit:
 
 @define(eq=False)
 class Launched:
-    """A worker that was started: the service's ends, all non-blocking, and the process by number and descriptor."""
+    """A started worker: the service's ends, all non-blocking, its process id and its process descriptor."""
 
     channel: socket.socket
     stdout: int
@@ -47,11 +47,11 @@ class Launched:
     pid: int | None
     pid_fd: int
     exited: "asyncio.Future[Exit]" = field(factory=lambda: asyncio.get_running_loop().create_future())
-    """Done once it has left the process table."""
+    """Done after it has left the process table."""
 
     @property
     def has_ended(self) -> bool:
-        """Whether it has ended, though it may still be in the process table."""
+        """Whether it has ended, even if it is still in the process table."""
         if self.exited.done():
             return True
         end = select.poll()
@@ -59,8 +59,13 @@ class Launched:
         return bool(end.poll(0))
 
     def kill(self) -> None:
-        """Kill it, and with it everything in its process namespace."""
+        """Kill it, and everything in its process namespace."""
         kill(self.pid_fd)
+
+    def discard(self) -> None:
+        """Kill it, and close every descriptor once it has ended."""
+        self.kill()
+        self.exited.add_done_callback(lambda _: self.close())
 
     def close(self) -> None:
         """Close every descriptor."""
@@ -73,7 +78,7 @@ class Launched:
 
 @define(eq=False)
 class DescriptorEnds:
-    """A worker's channel and streams before it has been started: ours, and those that it is to have."""
+    """A worker's channel and streams before its start: the service's ends, and the worker's in `theirs`."""
 
     channel: socket.socket
     stdout: int
@@ -99,71 +104,71 @@ class DescriptorEnds:
             return cls(channel, stdout, stderr, (their_channel.fileno(), their_stdout, their_stderr), theirs)
 
     def close_theirs(self) -> None:
-        """Close what the worker has by now, or will never have."""
+        """Close the worker's ends in this process."""
         self._closing.close()
 
     def close(self) -> None:
-        """Close everything."""
+        """Close every end."""
         self.close_theirs()
         self.channel.close()
         os.close(self.stdout)
         os.close(self.stderr)
 
     def launched(self, pid_fd: int, pid: int | None) -> Launched:
-        """Return the worker that has been started on them."""
+        """Return the worker that was started on these ends."""
         return Launched(self.channel, self.stdout, self.stderr, pid, pid_fd)
 
 
-def start_room(
-    blueprint: SandboxSpec, control: int, stderr: int, group: ControlGroup | None = None
+def start_zygote(
+    spec: SandboxSpec, control: int, stderr: int, group: ControlGroup | None = None
 ) -> "subprocess.Popen[bytes]":
-    """Start the launcher of a room, all of it in the control group where there is one.
+    """Start the launcher of a zygote, with everything in it in the control group, if there is one.
 
-    Call it from a thread that lives as long as the service: the room dies with the thread that started it. Raises
-    OSError.
+    The zygote dies with the thread that started it, so call this from a thread that lives as long as the service.
+    Raises OSError.
     """
     start: Callable[..., subprocess.Popen[bytes]] = _start if group is None else partial(_start_in, group)
-    return start(blueprint, blueprint.command(control), control, stderr)
+    return start(spec, spec.command(control), control, stderr)
 
 
 def _start_in(
-    group: ControlGroup, blueprint: SandboxSpec, command: list[str], control: int, stderr: int
+    group: ControlGroup, spec: SandboxSpec, command: list[str], control: int, stderr: int
 ) -> "subprocess.Popen[bytes]":
     """Put the launcher into the group before it starts anything; raises OSError."""
     with contextlib.ExitStack() as closing:
         waiting, go = pipe(closing, closing)
-        command = [str(blueprint.programs.shell), "-c", _WAIT_THEN_RUN, "sh", *command]
-        outer = _start(blueprint, command, control, stderr, stdin=waiting)
+        command = [str(spec.programs.shell), "-c", _WAIT_THEN_RUN, "sh", *command]
+        launcher = _start(spec, command, control, stderr, stdin=waiting)
         try:
-            group.admit(outer.pid)
+            group.admit(launcher.pid)
         except OSError:
-            outer.kill()
-            outer.wait()
+            launcher.kill()
+            launcher.wait()
             raise
         os.write(go, b"\n")
-    return outer
+    return launcher
 
 
 def _start(
-    blueprint: SandboxSpec, command: list[str], control: int, stderr: int, stdin: int = subprocess.DEVNULL
+    spec: SandboxSpec, command: list[str], control: int, stderr: int, stdin: int = subprocess.DEVNULL
 ) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(  # noqa: S603  # our own command line
         command,
         stdin=stdin,
-        stdout=stderr,  # a pipe as well: of its kind are the streams that workers will have
+        stdout=stderr,  # a pipe as well, as the streams of workers are
         stderr=stderr,
         env={},
         cwd="/",
-        user=blueprint.uid,
-        group=blueprint.uid,
-        extra_groups=None if blueprint.uid is None else [],
+        user=spec.uid,
+        group=spec.uid,
+        extra_groups=None if spec.uid is None else [],
         pass_fds=(control,),
         start_new_session=True,
     )
 
 
 def pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[int, int]:
-    """Return the ends of a new pipe, each to be closed by its stack."""
+    """Return the read end and the write end of a new pipe. Each stack closes its end."""
     read_end, write_end = os.pipe()
     reader.callback(os.close, read_end)
     writer.callback(os.close, write_end)
@@ -171,7 +176,7 @@ def pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[in
 
 
 def pid_of(pid_fd: int) -> int | None:
-    """Return the number that a process has here; None when it has left the process table."""
+    """Return the process id in this namespace; None if the process has left the process table."""
     descriptor = os.open(f"/proc/self/fdinfo/{pid_fd}", os.O_RDONLY | os.O_CLOEXEC)
     try:
         fields = dict(line.split(b":", 1) for line in os.read(descriptor, 4096).splitlines())
@@ -182,7 +187,7 @@ def pid_of(pid_fd: int) -> int | None:
 
 
 def kill(pid_fd: int) -> None:
-    """Kill a process, if it lives."""
+    """Kill a process, if it is still there."""
     if pid_fd >= 0:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(pid_fd, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What to do about a host that does not grant a sandbox."""
+"""What an operator can do if the host does not allow a sandbox."""
 
 import contextlib
 from pathlib import Path
@@ -22,10 +22,10 @@ _OTHERWISE = "allow unprivileged user namespaces, and mounts within them"
 
 
 def with_remedy(failure: str, root: Path = Path("/")) -> str:
-    """Return what the launcher said, and what to do about it as far as the host tells."""
+    """Return the launcher's message, and the remedy if the host's settings show one."""
     remedy = _remedy(failure, root)
-    told = f"the sandbox cannot be started: {failure}"
-    return told if remedy is None else f"{told}. To get it: {remedy}"
+    reason = f"the sandbox cannot be started: {failure}"
+    return reason if remedy is None else f"{reason}. To get it: {remedy}"
 
 
 def _remedy(failure: str, root: Path) -> str | None:
@@ -33,17 +33,17 @@ def _remedy(failure: str, root: Path) -> str | None:
         return _NONE_LEFT
     if not any(sign in failure for sign in _REFUSED):
         return None
-    if _reads(root / "proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
+    if _text_of(root / "proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
         return _APPARMOR
-    if _reads(root / "proc/sys/kernel/unprivileged_userns_clone") == "0":
+    if _text_of(root / "proc/sys/kernel/unprivileged_userns_clone") == "0":
         return _CLONE_OFF
-    if _reads(root / "proc/sys/user/max_user_namespaces") == "0":
+    if _text_of(root / "proc/sys/user/max_user_namespaces") == "0":
         return _NONE_LEFT
     in_container = any((root / name).exists() for name in (".dockerenv", "run/.containerenv"))
     return _CONTAINER if in_container else _OTHERWISE
 
 
-def _reads(path: Path) -> str:
+def _text_of(path: Path) -> str:
     with contextlib.suppress(OSError):
         return path.read_text(encoding="ascii").strip()
     return ""

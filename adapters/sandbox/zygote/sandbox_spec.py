@@ -1,20 +1,20 @@
-"""How a room for workers of one interpreter is built, and what each worker in it is granted."""
+"""How the sandbox of a zygote is built, and what each of its workers is granted."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from attrs import frozen
 
-from adapters.sandbox.isolation.cpu_affinity import starting_processors
+from adapters.sandbox.isolation.cpu_scheduling import starting_processors
 from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.runtimes.interpreters import Interpreter
 from adapters.sandbox.runtimes.launchers import Programs
 
-ROOM_PROCESSES = 4
-"""Of a room itself: its launchers, and its keeper."""
+ZYGOTE_PROCESSES = 4
+"""Processes of a zygote's sandbox besides workers: its launchers and the zygote."""
 _INNER_UID = 65534
 _INNER_CHANNEL = 3
-_ROOM = "/room"
+_WORKER_ROOT = "/room"
 _SCRATCH = "/tmp"  # noqa: S108  # the sandbox's own
 _STACK_MB = 8
 _NO_CORE = 1
@@ -23,14 +23,14 @@ _NO_CORE = 1
 
 @frozen
 class SandboxSpec:
-    """Everything that a room and a worker in it are made of.
+    """Everything that the sandboxes of a zygote and of its workers are made of.
 
-    The keeper is a Python interpreter of which each worker is a fork. `nothing` is an empty folder of the host that
-    the workers' uid can reach: it covers what must not be seen.
+    The zygote is a Python interpreter, and each worker is a fork of it. `nothing` is an empty folder of the host that
+    the workers' uid can reach. It covers paths that workers must not see.
     """
 
     interpreter: Interpreter
-    keeper: Interpreter
+    zygote: Interpreter
     programs: Programs
     nothing: Path
     filter_program: bytes
@@ -39,22 +39,22 @@ class SandboxSpec:
     options: SandboxOptions
 
     def command(self, control: int) -> list[str]:
-        """Return the command line of a room whose keeper is told by the descriptor `control` what to do."""
-        files = [*self._files("", self.keeper), *self._files(_ROOM, self.interpreter)]
-        # For the keeper's own use, in a root that no worker keeps: the service's own, as containers that hide parts of
-        # theirs let nobody mount a new one. Nothing can be mounted after the last.
-        files += ["--dir", f"{_ROOM}{_SCRATCH}", "--bind", "/proc", "/proc", "--remount-ro", "/"]
-        inside = self.keeper.command(control, self.memory_mb)
+        """Return the command line of a zygote that takes its orders from the descriptor `control`."""
+        files = [*self._files("", self.zygote), *self._files(_WORKER_ROOT, self.interpreter)]
+        # The zygote needs /proc, in a root that no worker keeps. It gets the service's: a container that hides parts of
+        # its /proc does not allow a new mount of it. Nothing can be mounted after the last option.
+        files += ["--dir", f"{_WORKER_ROOT}{_SCRATCH}", "--bind", "/proc", "/proc", "--remount-ro", "/"]
+        inside = self.zygote.command(control, self.memory_mb)
         return [*self._launcher(), *self._bubblewrap(), *files, "--", *inside]
 
     def setup(self) -> Mapping[str, object]:
-        """Return what a keeper is told once."""
+        """Return the first message to a zygote."""
         scratch = f"size={self.options.tmp_size_max},nr_inodes={self.options.tmp_files_max},mode=0700"
         program = str(self.interpreter.bootstrap_target) if self.interpreter.is_forked else None
         return {"filter": self.filter_program.hex(), "scratch": scratch, "program": program}
 
     def order(self) -> Mapping[str, object]:
-        """Return what a keeper is told of each worker."""
+        """Return the order for one worker."""
         forked = self.interpreter.is_forked
         return {
             "limits": self.limits(),
@@ -86,16 +86,16 @@ class SandboxSpec:
     def _launcher(self) -> list[str]:
         programs = self.programs
         unshare = [str(programs.unshare), "--user", "--map-root-user"]
-        # Whoever dies, and whenever: the service takes this process with it, this one the process namespace that it
-        # makes, and that one everything inside, so that no half-built sandbox stays. (Entering a user namespace clears
-        # the parent-death signal, so it is set afterwards; bubblewrap alone sets it too late.)
+        # No half-built sandbox may remain, whichever process dies and whenever. The end of the service kills this
+        # process, its end kills the process namespace that it makes, and that kills everything inside. (Entering a user
+        # namespace clears the parent-death signal, so it is set afterwards; bubblewrap alone sets it too late.)
         unshare += [str(programs.setpriv), "--pdeathsig", "KILL"]
         return [*unshare, str(programs.unshare), "--pid", "--fork", "--kill-child"]
 
     def _bubblewrap(self) -> list[str]:
-        # The keeper's one right counts in the room's own user namespace: to make process namespaces.
+        # The zygote's only capability counts in the sandbox's own user namespace: to make process namespaces.
         isolation = ["--unshare-all", "--unshare-user", "--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN"]
-        # Not as process 1: libraries know a fork by its number, and each worker is a process 1.
+        # The zygote is not process 1: libraries detect a fork by the process id, and each worker is process 1.
         life = ["--new-session", "--die-with-parent", "--hostname", "room"]
         return [str(self.programs.bwrap), *isolation, *life, "--uid", str(_INNER_UID), "--gid", str(_INNER_UID)]
 

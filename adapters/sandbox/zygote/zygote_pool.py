@@ -1,4 +1,4 @@
-"""The rooms in which workers are started: one of each language at a time, replaced now and then."""
+"""The zygotes that fork workers: one for each language at a time, replaced after a number of forks."""
 
 import asyncio
 from collections.abc import Iterator
@@ -11,54 +11,54 @@ from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
 from adapters.sandbox.zygote.zygote import Zygote
 from domain.scripts.language import Language
 
-ROOMS_MAX = 4
-"""How many rooms a language may have: one that starts workers, others whose last workers still live."""
-ROOM_MEMORY_MB = 64
-"""What a room itself may take."""
+ZYGOTES_MAX = 4
+"""Zygotes that a language may have: one that forks workers, and retired ones whose workers still live."""
+ZYGOTE_MEMORY_MB = 64
+"""Memory reserved for a zygote itself."""
 
 
 @define(eq=False)
 class ZygotePool:
-    """Finds the room for the next worker. Replaced ones end with the last of their workers."""
+    """Provides the zygote for the next worker. A retired zygote ends with the last of its workers."""
 
     group: ControlGroup | None = None
-    """Where every room is put, where there is one."""
+    """The control group of every zygote; None if the host grants none."""
     _current: dict[Language, Zygote] = field(factory=dict, init=False)
     _living: dict[Zygote, Language] = field(factory=dict, init=False)
 
-    def room(self, blueprint: SandboxSpec) -> Zygote:
-        """Return the room for the next worker, not ready yet where it is a new one; raises LaunchFailed."""
+    def zygote(self, spec: SandboxSpec) -> Zygote:
+        """Return the zygote for the next worker, which may not be ready yet; raises LaunchFailed."""
         try:
-            return self._room(blueprint)
+            return self._zygote(spec)
         except (OSError, KeyError) as error:
             raise LaunchFailed(f"its launcher cannot be started: {error}") from error
 
     async def close(self, grace_s: float) -> None:
-        """End every room and wait, at most `grace_s`, until they have left the process table."""
+        """Kill every zygote and wait, at most `grace_s`, until all have left the process table."""
         living = list(self._living)
-        for room in living:
-            room.close()
+        for zygote in living:
+            zygote.close()
         if living:
-            await asyncio.wait([room.gone for room in living], timeout=grace_s)
+            await asyncio.wait([zygote.gone for zygote in living], timeout=grace_s)
 
-    def _room(self, blueprint: SandboxSpec) -> Zygote:
-        language = blueprint.interpreter.language
-        room = self._current.get(language)
-        if room is None or not room.is_usable:
-            return self._open(blueprint)
-        is_worn = room.started >= blueprint.options.forks_max
-        if is_worn and sum(1 for _ in self._rooms_of(language)) < ROOMS_MAX:
-            room.retire()
-            return self._open(blueprint)
-        return room
+    def _zygote(self, spec: SandboxSpec) -> Zygote:
+        language = spec.interpreter.language
+        zygote = self._current.get(language)
+        if zygote is None or not zygote.is_usable:
+            return self._open(spec)
+        is_worn_out = zygote.started >= spec.options.forks_max
+        if is_worn_out and sum(1 for _ in self._zygotes_of(language)) < ZYGOTES_MAX:
+            zygote.retire()
+            return self._open(spec)
+        return zygote
 
-    def _open(self, blueprint: SandboxSpec) -> Zygote:
-        language = blueprint.interpreter.language
-        room = Zygote.open(blueprint, self.group)
-        self._current[language] = room
-        self._living[room] = language
-        room.gone.add_done_callback(lambda _: self._living.pop(room))
-        return room
+    def _open(self, spec: SandboxSpec) -> Zygote:
+        language = spec.interpreter.language
+        zygote = Zygote.open(spec, self.group)
+        self._current[language] = zygote
+        self._living[zygote] = language
+        zygote.gone.add_done_callback(lambda _: self._living.pop(zygote))
+        return zygote
 
-    def _rooms_of(self, language: Language) -> Iterator[Zygote]:
-        return (room for room, of in self._living.items() if of is language)
+    def _zygotes_of(self, language: Language) -> Iterator[Zygote]:
+        return (zygote for zygote, of in self._living.items() if of is language)

@@ -30,7 +30,7 @@ def opened(runtimes_dir: Path) -> Opened:
 
     @asynccontextmanager
     async def open_runner(**options: object) -> AsyncIterator[SandboxScriptRunner]:
-        runner = SandboxScriptRunner(SandboxOptions(**({"runtimes_dir": runtimes_dir, "spares": 1} | options)))
+        runner = SandboxScriptRunner(SandboxOptions(**({"runtimes_dir": runtimes_dir, "prewarmed": 1} | options)))
         await runner.open()
         try:
             yield runner

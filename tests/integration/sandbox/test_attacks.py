@@ -22,35 +22,35 @@ CONTROLS = [attack for attack in ATTACKS if attack.in_control]
 # What even the root of a container is often refused, and what older kernels do not have.
 OFTEN_REFUSED = {
     "privileges/priority", "privileges/locked-memory", "namespaces/change-root", "privileges/raise-limits",
-    "processes/signal-everybody", "kernel/own-proc-files", "kernel/sysctls", "floods/landlock-rules", "floods/futex-table",
+    "processes/signal-every-process", "kernel/own-proc-files", "kernel/sysctls", "floods/landlock-rules", "floods/futex-table",
 }  # fmt: skip
 
 
 @pytest.fixture
-def bait():
-    bait = Canaries(SandboxBuilder(SandboxOptions("/nowhere")).uid)
-    bait.open()
-    yield bait
-    bait.close()
+def canaries():
+    canaries = Canaries(SandboxBuilder(SandboxOptions("/nowhere")).uid)
+    canaries.open()
+    yield canaries
+    canaries.close()
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)
-async def test_no_attack_succeeds(shared, bait, attack):
-    trial = await Attacker(shared, bait, shared.options).attack(attack)
+async def test_no_attack_succeeds(shared, canaries, attack):
+    trial = await Attacker(shared, canaries, shared.options).attack(attack)
     assert (trial.verdict, trial.evidence) == (AttackResult.HELD, trial.evidence)
 
 
 @pytest.fixture(scope="module")
-def blueprints(runtimes_dir):
-    workshop = SandboxBuilder(SandboxOptions(runtimes_dir))
-    return {language: workshop.blueprint(language) for language in Language}
+def specs(runtimes_dir):
+    builder = SandboxBuilder(SandboxOptions(runtimes_dir))
+    return {language: builder.spec(language) for language in Language}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a normal user is refused much without any sandbox")
 @pytest.mark.parametrize("attack", CONTROLS, ids=str)
-async def test_without_the_sandbox_the_same_attack_succeeds(blueprints, bait, tmp_path, attack):
-    options = blueprints[attack.language].options
-    trial = await Attacker(UnconfinedRunner(blueprints, tmp_path), bait, options).attack(attack)
+async def test_without_the_sandbox_the_same_attack_succeeds(specs, canaries, tmp_path, attack):
+    options = specs[attack.language].options
+    trial = await Attacker(UnconfinedRunner(specs, tmp_path), canaries, options).attack(attack)
     if f"{attack.category}/{attack.name}" in OFTEN_REFUSED and trial.verdict is not AttackResult.SUCCEEDED:
         pytest.skip(f"this host refuses it by itself: {trial.evidence}")
     assert (trial.verdict, trial.evidence) == (AttackResult.SUCCEEDED, trial.evidence)
@@ -58,7 +58,7 @@ async def test_without_the_sandbox_the_same_attack_succeeds(blueprints, bait, tm
 
 async def test_the_self_test_makes_every_attack_it_is_given(runtimes_dir):
     attacks = [attack for attack in ATTACKS if attack.category == "disk"]
-    test = SelfTest(SandboxOptions(runtimes_dir, spares=1), attacks)
+    test = SelfTest(SandboxOptions(runtimes_dir, prewarmed=1), attacks)
     trials = [trial async for trial in test.trials()]
     assert len(trials) == len(attacks)
     assert [(str(trial.attack), trial.evidence) for trial in trials if trial.verdict is not AttackResult.HELD] == []

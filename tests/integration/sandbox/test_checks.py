@@ -129,13 +129,13 @@ async def test_an_ordinary_script_of_any_size_passes(shared, language, kind, siz
 
 
 async def test_a_check_for_which_the_host_has_no_time_is_no_fault_of_the_script(opened):
-    async with opened(check_timeout_s=0.001, spares=0, languages=[PYTHON]) as runner:
+    async with opened(check_timeout_s=0.001, prewarmed=0, languages=[PYTHON]) as runner:
         with pytest.raises(Overloaded):
             await runner.check(PYTHON, script_of("a=1\n" * 100_000), ANONYMOUS)
 
 
 async def test_a_checker_is_replaced_after_so_many_checks(opened):
-    async with opened(checks_per_checker_max=2, spares=0, languages=[PYTHON]) as runner:
+    async with opened(checks_per_checker_max=2, prewarmed=0, languages=[PYTHON]) as runner:
         for n in range(5):
             assert await runner.check(PYTHON, script_of(f"a = {n}"), ANONYMOUS) is True
 

@@ -287,6 +287,6 @@ def environment_of(pid):
 
 
 async def test_no_secret_of_the_service_is_in_the_environment_of_launchers_and_keepers(shared):
-    for room in shared._nursery.rooms._living:
-        for pid in (room._outer.pid, room.keeper_pid):
+    for zygote in shared._factory.zygotes._living:
+        for pid in (zygote._launcher.pid, zygote.pid):
             assert all(name not in environment_of(pid) for name in (b"PATH", b"HOME"))

@@ -66,8 +66,8 @@ class MemoryOfAll:
 
 @pytest.mark.parametrize("together", [1, 2])
 async def test_when_all_workers_together_have_no_memory_left_no_script_is_blamed(opened, together):
-    async with opened(languages=PYTHON, spares=0) as runner:
-        if (group := runner._nursery.rooms.group) is None:
+    async with opened(languages=PYTHON, prewarmed=0) as runner:
+        if (group := runner._factory.zygotes.group) is None:
             assert (await runner.health())["layers"]["not_used"]["cgroup"]
             return
         key, memory = new_session(), MemoryOfAll(group)
@@ -90,7 +90,7 @@ async def test_when_all_workers_together_have_no_memory_left_no_script_is_blamed
     ("source", "memory_mb", "held_mb"), [(TAKES_SHARED_MEMORY, 16, 40), ("import time; time.sleep(60)", 128, 0)]
 )
 async def test_who_is_killed_is_judged_by_what_was_held_and_not_by_who_killed(opened, source, memory_mb, held_mb):
-    async with opened(languages=PYTHON, spares=0) as runner:
+    async with opened(languages=PYTHON, prewarmed=0) as runner:
         limits = Limits(60_000, memory_mb, Isolation.SESSION)
         worker = await runner.acquire(run_of(source, limits=limits))
         running = asyncio.ensure_future(worker.run())
@@ -131,7 +131,7 @@ ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[os.uname().machine], 0)
 
 @pytest.mark.parametrize("source", [CLOSES_ITS_CHANNEL, ITS_FIRST_THREAD_ENDS_BEFORE])
 async def test_a_script_that_closes_its_channel_is_told_that(opened, source):
-    async with opened(languages=PYTHON, spares=0) as runner:
+    async with opened(languages=PYTHON, prewarmed=0) as runner:
         failure = (await report_of(runner, run_of(source))).failure
         assert failure is not None
         assert (failure.code, failure.name) == (FailureCode.SCRIPT_ERROR, PROTOCOL_BROKEN)
@@ -140,10 +140,8 @@ async def test_a_script_that_closes_its_channel_is_told_that(opened, source):
 async def test_a_kill_is_seen_that_came_before_the_operation_that_it_ends(runtimes_dir, tmp_path):
     kills = tmp_path / "memory.events"
     kills.write_text("oom 5\noom_kill 3\n")
-    blueprint = SandboxBuilder(SandboxOptions(runtimes_dir)).blueprint(Language.PYTHON)
-    process = WorkerProcess(
-        launched_bare(blueprint, tmp_path), 1000, 1000, 0.5, 1000, group=ControlGroup(2, (tmp_path,))
-    )
+    spec = SandboxBuilder(SandboxOptions(runtimes_dir)).spec(Language.PYTHON)
+    process = WorkerProcess(launched_bare(spec, tmp_path), 1000, 1000, 0.5, 1000, group=ControlGroup(2, (tmp_path,)))
     await process.start()
     kills.write_text("oom 6\noom_kill 4\n")
     os.kill(process.launched.pid, signal.SIGKILL)

@@ -16,13 +16,12 @@ import pytest
 import uvloop
 
 from adapters.sandbox.isolation.control_group import ControlGroup
-from adapters.sandbox.isolation.cpu_affinity import all_processors, busy_processors, starting_processors
-from adapters.sandbox.isolation.cpu_priority import CpuPriority
+from adapters.sandbox.isolation.cpu_scheduling import CpuPriority, all_processors, busy_processors, starting_processors
 from adapters.sandbox.options import SandboxLevel, SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.sandbox.stats import Eviction
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
-from adapters.sandbox.zygote.sandbox_spec import ROOM_PROCESSES
+from adapters.sandbox.zygote.sandbox_spec import ZYGOTE_PROCESSES
 from domain.errors import Overloaded, RuntimeUnavailable
 from domain.identity import ANONYMOUS
 from domain.scripts.language import Language
@@ -35,13 +34,13 @@ PYTHON = [Language.PYTHON]
 
 
 def processes_of(runner):
-    pids = [process.launched.pid for process in runner._nursery._living]
-    pids += [pid for room in rooms_of(runner) for pid in (room._outer.pid, room.keeper_pid)]
+    pids = [process.launched.pid for process in runner._factory._living]
+    pids += [pid for zygote in zygotes_of(runner) for pid in (zygote._launcher.pid, zygote.pid)]
     return [pid for pid in pids if pid is not None]
 
 
-def rooms_of(runner):
-    return list(runner._nursery.rooms._living)
+def zygotes_of(runner):
+    return list(runner._factory.zygotes._living)
 
 
 def exists(pid):
@@ -49,11 +48,11 @@ def exists(pid):
 
 
 async def test_closing_leaves_no_process(opened):
-    async with opened(languages=PYTHON, spares=2) as runner:
+    async with opened(languages=PYTHON, prewarmed=2) as runner:
         running = asyncio.ensure_future(report_of(runner, run_of("while True: pass")))
         await report_of(runner, run_of("result = 1"))
         await runner.check(Language.PYTHON, script_of("a = 1"), ANONYMOUS)
-        await until(lambda: runner._nursery.count >= 4)
+        await until(lambda: runner._factory.count >= 4)
         pids = processes_of(runner)
     assert len(pids) >= 6
     assert [pid for pid in pids if exists(pid)] == []
@@ -66,7 +65,7 @@ async def test_every_worker_is_in_the_services_control_group_where_there_is_one(
         health = await runner.health()
         worker = await runner.acquire(run_of("result = 1"))
         pid = worker._process.launched.pid
-        group = runner._nursery.rooms.group
+        group = runner._factory.zygotes.group
         if group is None:
             assert health["layers"]["cgroup"] is False
             assert health["layers"]["not_used"]["cgroup"]
@@ -79,19 +78,19 @@ async def test_every_worker_is_in_the_services_control_group_where_there_is_one(
 
 
 async def test_a_control_group_that_cannot_be_entered_starts_nothing(opened, tmp_path):
-    async with opened(languages=PYTHON, spares=0) as runner:
-        runner._nursery.rooms.group = ControlGroup(1, (tmp_path / "gone",))
+    async with opened(languages=PYTHON, prewarmed=0) as runner:
+        runner._factory.zygotes.group = ControlGroup(1, (tmp_path / "gone",))
         with pytest.raises(RuntimeUnavailable, match="launcher cannot be started"):
             await runner.acquire(run_of("result = 1"))
-        runner._nursery.rooms.group = None
+        runner._factory.zygotes.group = None
         assert await result_of(runner, run_of("result = 1")) == "1"
 
 
 async def test_closing_ends_starts_that_are_under_way(runtimes_dir):
-    runner = SandboxScriptRunner(SandboxOptions(runtimes_dir, languages=PYTHON, spares=4))
+    runner = SandboxScriptRunner(SandboxOptions(runtimes_dir, languages=PYTHON, prewarmed=4))
     await runner.open()
     await runner.close(5)
-    assert runner._nursery.count == 0
+    assert runner._factory.count == 0
     with pytest.raises(RuntimeUnavailable):
         await runner.acquire(run_of("result = 1"))
 
@@ -132,10 +131,10 @@ async def test_more_workers_are_kept_warm_than_run_at_once(opened):
 
 
 async def test_an_ended_session_leaves_no_worker(opened):
-    async with opened(languages=PYTHON, spares=0) as runner:
+    async with opened(languages=PYTHON, prewarmed=0) as runner:
         key = new_session()
         await report_of(runner, run_of("result = 1", key=key))
-        pids = [process.launched.pid for process in runner._nursery._living]
+        pids = [process.launched.pid for process in runner._factory._living]
         await runner.evict(key.session_id)
         await until(lambda: not any(map(exists, pids)))
 
@@ -144,9 +143,9 @@ async def test_a_worker_that_died_between_two_runs_is_replaced(opened):
     async with opened(languages=PYTHON) as runner:
         key = new_session()
         await report_of(runner, run_of("result = 1", key=key))
-        (place,) = runner._places.ledger.idle
+        (place,) = runner._pool.table.idle
         os.kill(place.process.launched.pid, signal.SIGKILL)
-        await until(lambda: runner._places.ledger.count == 0)
+        await until(lambda: runner._pool.table.count == 0)
         assert (await report_of(runner, run_of("result = 2", key=key))).cold_start is True
 
 
@@ -178,23 +177,23 @@ STAYS_AT_WORK_IN_NODE = "require('fs').readSync = () => { for (;;); }; return 1"
     ids=["processor", "memory", "processor (nodejs)"],
 )
 async def test_a_worker_that_goes_on_after_its_answer_is_ended(opened, source, language):
-    async with opened(languages=[language], spares=0) as runner:
+    async with opened(languages=[language], prewarmed=0) as runner:
         assert await result_of(runner, run_of(source, language=language)) == "1"
-        (place,) = runner._places.ledger.idle
-        await until(lambda: not exists(place.process.launched.pid) and runner._nursery.count == 0)
+        (place,) = runner._pool.table.idle
+        await until(lambda: not exists(place.process.launched.pid) and runner._factory.count == 0)
         assert runner.stats().evictions == {Eviction.BACKGROUND_ACTIVITY: 1}
 
 
 async def test_a_worker_that_rests_is_kept(opened):
-    async with opened(languages=PYTHON, spares=0) as runner:
+    async with opened(languages=PYTHON, prewarmed=0) as runner:
         key = new_session()
         await report_of(runner, run_of("held = 'x' * (60 << 20)\nresult = 1", key=key))
-        runner._places.evict_restless()
+        runner._pool.evict_background_activity()
         assert (await report_of(runner, run_of("result = 1", key=key))).cold_start is False
 
 
 async def test_the_memory_of_an_execution_is_not_that_of_earlier_ones(opened):
-    async with opened(languages=PYTHON, spares=0) as runner:
+    async with opened(languages=PYTHON, prewarmed=0) as runner:
         key = new_session()
         much = await report_of(runner, run_of("held = 'x' * (64 << 20)", key=key))
         little = await report_of(runner, run_of("result = 1", key=key))
@@ -221,11 +220,11 @@ ctypes.CDLL(None).syscall(ctypes.c_long(exit_of_one_thread), ctypes.c_long(0))
 
 async def test_threads_that_cannot_be_counted_any_more_end_with_the_execution(opened):
     number = {"x86_64": 60, "aarch64": 93}[os.uname().machine]
-    async with opened(languages=PYTHON, spares=0) as runner:
+    async with opened(languages=PYTHON, prewarmed=0) as runner:
         key = new_session()
         report = await report_of(runner, run_of(LEAVES_ITS_FIRST_THREAD, str(number), key=key))
         assert report.result == '"stayed"'
-        await until(lambda: runner._nursery.count == 0)
+        await until(lambda: runner._factory.count == 0)
         assert (await report_of(runner, run_of("result = 1", key=key))).cold_start is True
 
 
@@ -240,7 +239,7 @@ async def test_a_worker_that_died_before_its_run_has_started_nothing(opened):
 
 
 async def test_a_run_that_is_cancelled_takes_its_worker_with_it(opened):
-    async with opened(languages=PYTHON, spares=0) as runner:
+    async with opened(languages=PYTHON, prewarmed=0) as runner:
         worker = await runner.acquire(run_of("while True: pass"))
         pids = [worker._process.launched.pid]
         running = asyncio.ensure_future(worker.run())
@@ -338,7 +337,7 @@ async def test_after_it_has_computed_a_worker_is_like_the_others(opened):
         key, source = new_session(), "import time\nwhile time.process_time() < 0.3: pass"
         # On a busy machine a third of a second of CPU takes a while.
         await report_of(runner, run_of(source, key=key, limits=Limits(60_000, 128, Isolation.SESSION)))
-        (place,) = runner._places.ledger.idle
+        (place,) = runner._pool.table.idle
         assert niceness_of(place.process.launched.pid) == {os.nice(0)}
         assert processors_of(place.process.launched.pid) == {frozenset(all_processors())}
 
@@ -416,7 +415,7 @@ async def test_a_worker_that_came_up_without_its_isolation_is_not_used(opened, r
     async with opened(languages=PYTHON, bwrap_path=fake) as runner:
         reason = (await runner.health())["languages"]["python"]["reason"]
         assert "came up without the system call filter" in reason
-        await until(lambda: runner._nursery.count == 0)
+        await until(lambda: runner._factory.count == 0)
 
 
 async def test_bubblewrap_of_the_wheel_will_do(opened):
@@ -440,11 +439,11 @@ async def test_a_configured_node_is_used(opened):
 async def test_a_start_that_takes_too_long_is_given_up(opened):
     async with opened(languages=PYTHON, start_timeout_s=0.001) as runner:
         assert "not ready within" in (await runner.health())["languages"]["python"]["reason"]
-        await until(lambda: runner._nursery.count == 0)
+        await until(lambda: runner._factory.count == 0)
 
 
 async def test_without_a_worker_in_time_the_caller_is_told_that_there_are_too_many(opened):
-    async with opened(languages=PYTHON, spares=0, queue_timeout_s=0.001) as runner:
+    async with opened(languages=PYTHON, prewarmed=0, queue_timeout_s=0.001) as runner:
         with pytest.raises(Overloaded):
             await runner.acquire(run_of("result = 1"))
 
@@ -473,7 +472,7 @@ async def test_health_names_the_layers(opened):
 
 def test_everything_works_on_uvloop(runtimes_dir):
     async def run_both():
-        runner = SandboxScriptRunner(SandboxOptions(runtimes_dir, spares=1))
+        runner = SandboxScriptRunner(SandboxOptions(runtimes_dir, prewarmed=1))
         await runner.open()
         try:
             key = new_session()
@@ -493,7 +492,7 @@ SERVICE = """
 import asyncio, sys
 from pathlib import Path
 from adapters.sandbox.options import SandboxLevel, SandboxOptions
-from adapters.sandbox.zygote.sandbox_builder import Workshop
+from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
@@ -513,7 +512,7 @@ async def main():
     print(health["layers"]["uid"], flush=True)
     running = [asyncio.ensure_future(report_of(runner, run_of("while True: pass", limits=limits))),
                asyncio.ensure_future(report_of(runner, run_of("for (;;);", language=Language.NODEJS, limits=limits)))]
-    await until(lambda: runner._places.ledger.count - len(runner._places.ledger.idle) == 2)
+    await until(lambda: runner._pool.table.count - len(runner._pool.table.idle) == 2)
     print(*processes_of(runner), flush=True)
     sys.stdin.read()
     await runner.close(5)
@@ -568,14 +567,14 @@ async def test_a_service_that_is_killed_leaves_no_orphan(runtimes_dir):
 LAUNCH_AND_DIE = """
 import os, signal, socket, sys, threading
 from pathlib import Path
-from adapters.sandbox.zygote.launch import start_room
+from adapters.sandbox.zygote.launch import start_zygote
 from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.zygote.sandbox_builder import Workshop
+from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from domain.scripts.language import Language
 
-blueprint = Workshop(SandboxOptions(Path(sys.argv[1]))).blueprint(Language.PYTHON)
+spec = SandboxBuilder(SandboxOptions(Path(sys.argv[1]))).spec(Language.PYTHON)
 controls = [socket.socketpair() for _ in range(4)]
-started = [start_room(blueprint, theirs.fileno(), 2) for _, theirs in controls]
+started = [start_zygote(spec, theirs.fileno(), 2) for _, theirs in controls]
 print(os.getpid(), flush=True)
 threading.Event().wait(float(sys.argv[2]))
 os.kill(os.getpid(), signal.SIGKILL)
@@ -614,14 +613,14 @@ ORDER_AND_DIE = """
 import asyncio, os, signal, sys, threading
 from pathlib import Path
 from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.zygote.sandbox_builder import Workshop
+from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.scripts.language import Language
 from tests.contracts.script_runs import run_of
 
 async def main():
     folder, uid, after_s = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
-    runner = SandboxScriptRunner(SandboxOptions(folder, [Language.PYTHON], uid, spares=0, spawning_max=8))
+    runner = SandboxScriptRunner(SandboxOptions(folder, [Language.PYTHON], uid, prewarmed=0, starting_max=8))
     await runner.open()
     await runner.acquire(run_of("result = 1"))
     threading.Timer(after_s, os.kill, (os.getpid(), signal.SIGKILL)).start()
@@ -654,21 +653,21 @@ async def test_a_service_that_is_killed_while_a_keeper_forks_leaves_no_orphan(ru
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives workers a uid by which they can be found")
-async def test_a_keeper_that_is_killed_while_it_forks_takes_all_along_and_the_starts_go_on_in_another_room(opened):
+async def test_a_keeper_that_is_killed_while_it_forks_takes_all_along_and_the_starts_go_on_in_another_zygote(opened):
     uid = 61_100
-    async with opened(languages=PYTHON, spares=0, spawning_max=8, sandbox_uid=uid) as runner:
+    async with opened(languages=PYTHON, prewarmed=0, starting_max=8, sandbox_uid=uid) as runner:
         await report_of(runner, run_of("result = 1"))
-        (room,) = rooms_of(runner)
+        (zygote,) = zygotes_of(runner)
         starts = [asyncio.ensure_future(runner.acquire(run_of("result = 1"))) for _ in range(8)]
-        while not room._orders:  # noqa: ASYNC110  # at every turn of the loop: they are answered soon
+        while not zygote._orders:  # noqa: ASYNC110  # at every turn of the loop: they are answered soon
             await asyncio.sleep(0)
-        os.kill(room.keeper_pid, signal.SIGKILL)
+        os.kill(zygote.pid, signal.SIGKILL)
         for worker in await asyncio.gather(*starts):
             assert (await worker.run()).result == "1"
             await worker.release()
         # Those of the new room, its keeper and what has launched it.
-        (another,) = rooms_of(runner)
-        await until(lambda: len(running_as(uid)) == len(another._workers) + ROOM_PROCESSES)
+        (another,) = zygotes_of(runner)
+        await until(lambda: len(running_as(uid)) == len(another._workers) + ZYGOTE_PROCESSES)
     await until(lambda: not running_as(uid))
 
 

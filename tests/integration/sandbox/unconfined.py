@@ -74,10 +74,10 @@ class BareBlueprint(SandboxSpec):
 class UnconfinedWorker(Worker):
     process: WorkerProcess
     task: ScriptTask
-    blueprint: SandboxSpec
+    spec: SandboxSpec
 
     async def run(self):
-        return (await execute(self.process, self.task, self.blueprint.options)).report
+        return (await execute(self.process, self.task, self.spec.options)).report
 
     async def release(self):
         self.process.kill()
@@ -88,22 +88,22 @@ class UnconfinedWorker(Worker):
 class UnconfinedRunner(ScriptRunner):
     """Gives every run an interpreter of its own that nothing confines."""
 
-    blueprints: Mapping[Language, SandboxSpec]
+    specs: Mapping[Language, SandboxSpec]
     folder: Path
 
     async def acquire(self, run: ScriptRun) -> Worker:
         shutil.rmtree(self.folder / "scratch", ignore_errors=True)
-        blueprint = self.blueprints[run.language]
+        spec = self.specs[run.language]
         process = WorkerProcess(
-            launched_bare(blueprint, self.folder),
-            output_size_max=blueprint.options.output_size_max,
-            answer_size_max=blueprint.options.result_size_max,
-            kill_s=blueprint.options.kill_s,
+            launched_bare(spec, self.folder),
+            output_size_max=spec.options.output_size_max,
+            reply_size_max=spec.options.result_size_max,
+            kill_s=spec.options.kill_s,
             threads_later_max=1000,
         )
         await process.start()
         task = ScriptTask(await run.source(), UUID(int=0), run.params, run.context, run.limits, 0.0, cold_start=True)
-        return UnconfinedWorker(process, task, blueprint)
+        return UnconfinedWorker(process, task, spec)
 
     async def check(self, language: Language, script: Script, owner: Owner) -> bool:
         raise NotImplementedError
@@ -115,9 +115,9 @@ class UnconfinedRunner(ScriptRunner):
         raise NotImplementedError
 
 
-def launched_bare(blueprint: SandboxSpec, folder: Path) -> Launched:
+def launched_bare(spec: SandboxSpec, folder: Path) -> Launched:
     """Start the interpreter of this blueprint with nothing around it."""
-    return BareBlueprint(**{name: getattr(blueprint, name) for name in _FIELDS}, folder=folder).launch()
+    return BareBlueprint(**{name: getattr(spec, name) for name in _FIELDS}, folder=folder).launch()
 
 
-_FIELDS = ("interpreter", "keeper", "programs", "nothing", "filter_program", "uid", "memory_mb", "options")
+_FIELDS = ("interpreter", "zygote", "programs", "nothing", "filter_program", "uid", "memory_mb", "options")

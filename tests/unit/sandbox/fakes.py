@@ -1,4 +1,4 @@
-"""Worker processes for tests, driven by hand."""
+"""Worker processes that a test controls."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,7 +14,7 @@ class ManualProcess:
 
     alive: bool = True
     killed: bool = False
-    is_restless: bool = False
+    has_background_activity: bool = False
     on_death: Callable[[], None] | None = None
 
     @property
@@ -35,7 +35,7 @@ class ManualProcess:
 
 @define(eq=False)
 class ManualStarter:
-    """Starts workers at once, or fails, or keeps everybody waiting until `gate` is set."""
+    """Starts workers at once, or fails, or waits until `gate` is set."""
 
     failure: str | None = None
     gate: asyncio.Event | None = None

@@ -10,7 +10,7 @@ from attrs import evolve
 from adapters.sandbox.isolation.layers import layers_in, shared_namespaces
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.protocol.failures import FailureRules, without_engine_noise
-from adapters.sandbox.protocol.replies import ReportedFailure, read_answer, read_result
+from adapters.sandbox.protocol.replies import ReportedFailure, read_reply, read_result
 from adapters.sandbox.workers.exchange import Death, Ending, Exchange
 from adapters.sandbox.workers.frames import Frame, ProtocolBroken
 from adapters.sandbox.workers.output import CapturedOutput
@@ -44,7 +44,7 @@ def rules(tmp_path):
 )
 def test_an_answer_that_is_not_one_breaks_the_protocol(header):
     with pytest.raises(ProtocolBroken):
-        read_answer(Frame(header, b""), "n")
+        read_reply(Frame(header, b""), "n")
 
 
 def test_a_result_is_taken_exactly_as_it_came():

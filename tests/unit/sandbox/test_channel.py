@@ -36,7 +36,7 @@ async def test_a_frame_is_told_when_it_is_whole_and_its_parts_are_told_as_parts(
     await until(lambda: told)
     worker.send(encoded[5:])
     await until(lambda: len(told) == 2)
-    assert told == [Exchange(Ending.ANSWERED), Exchange(Ending.ANSWERED, Frame(b"header", b"body"))]
+    assert told == [Exchange(Ending.REPLIED), Exchange(Ending.REPLIED, Frame(b"header", b"body"))]
 
 
 async def test_a_frame_that_is_too_large_is_told_as_a_breach(ends):
@@ -54,7 +54,7 @@ async def test_the_end_is_told_once(ends):
     assert told == [Exchange(Ending.DIED)]
 
 
-async def test_what_does_not_fit_at_once_is_sent_as_room_comes(ends):
+async def test_what_does_not_fit_at_once_is_sent_as_zygote_comes(ends):
     channel, _, worker = ends
     content = bytes(range(256)) * 8192
     channel.send(content)

@@ -1,4 +1,4 @@
-"""The group of all workers, in each form in which kernels have groups."""
+"""The control group of all workers, in both versions that kernels have."""
 
 import os
 
@@ -10,14 +10,14 @@ LIMITS = GroupLimits(1 << 30, 100)
 NAME = f"pglambda-{os.getpid()}"
 
 
-def laid_out(root, files):
+def write_files(root, files):
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
 
 
-def test_of_version_1_there_is_a_folder_for_each_controller(tmp_path):
-    laid_out(tmp_path, {"proc/self/cgroup": "4:memory:/own\n8:cpu,pids:/\n0::/\n"})
+def test_version_1_has_a_folder_for_each_controller(tmp_path):
+    write_files(tmp_path, {"proc/self/cgroup": "4:memory:/own\n8:cpu,pids:/\n0::/\n"})
     for folder in ("memory/own", "pids"):
         (tmp_path / "sys/fs/cgroup" / folder).mkdir(parents=True)
     group = make_control_group(LIMITS, tmp_path)
@@ -27,16 +27,16 @@ def test_of_version_1_there_is_a_folder_for_each_controller(tmp_path):
     assert (pids / "pids.max").read_text() == "100"
 
 
-def test_a_group_that_the_container_does_not_show_is_made_at_the_top(tmp_path):
-    laid_out(tmp_path, {"proc/self/cgroup": "4:memory:/not/here\n8:pids:/nor/here\n"})
+def test_a_group_that_the_container_does_not_show_is_made_at_the_root(tmp_path):
+    write_files(tmp_path, {"proc/self/cgroup": "4:memory:/not/here\n8:pids:/nor/here\n"})
     for folder in ("memory", "pids"):
         (tmp_path / "sys/fs/cgroup" / folder).mkdir(parents=True)
     group = make_control_group(LIMITS, tmp_path)
     assert [folder.parent.name for folder in group.folders] == ["memory", "pids"]
 
 
-def test_of_version_2_the_group_is_made_beside_the_services_own(tmp_path):
-    laid_out(
+def test_version_2_has_one_group_next_to_the_services_own(tmp_path):
+    write_files(
         tmp_path,
         {"proc/self/cgroup": "0::/unit/service\n", "sys/fs/cgroup/cgroup.controllers": "memory pids"},
     )
@@ -57,8 +57,8 @@ def test_of_version_2_the_group_is_made_beside_the_services_own(tmp_path):
         ({"proc/self/cgroup": "0::/gone\n", "sys/fs/cgroup/cgroup.controllers": "memory", "sys/fs/cgroup/cgroup.subtree_control/is": "a folder"}, "Delegate=yes"),
     ],
 )  # fmt: skip
-def test_where_none_can_be_made_the_reason_is_told(tmp_path, files, reason):
-    laid_out(tmp_path, files)
+def test_the_error_says_why_no_group_can_be_made(tmp_path, files, reason):
+    write_files(tmp_path, files)
     with pytest.raises(NoControlGroup, match=reason):
         make_control_group(LIMITS, tmp_path)
 
@@ -73,13 +73,13 @@ def test_where_none_can_be_made_the_reason_is_told(tmp_path, files, reason):
     ],
     ids=["version 1", "a kernel that does not count", "version 2", "no such file"],
 )
-def test_it_says_how_many_of_its_processes_were_killed_for_memory(tmp_path, version, file, text, kills):
-    laid_out(tmp_path, {file: text})
+def test_a_group_counts_its_processes_that_were_killed_for_memory(tmp_path, version, file, text, kills):
+    write_files(tmp_path, {file: text})
     assert ControlGroup(version, (tmp_path, tmp_path / "pids")).memory_kills() == kills
 
 
 def test_groups_of_services_that_have_ended_are_removed_and_others_stay(tmp_path):
-    laid_out(tmp_path, {"proc/self/cgroup": "4:memory:/\n8:pids:/\n"})
+    write_files(tmp_path, {"proc/self/cgroup": "4:memory:/\n8:pids:/\n"})
     folders = [tmp_path / "sys/fs/cgroup" / controller for controller in ("memory", "pids")]
     old, living = f"pglambda-{(1 << 22) + 1}", f"pglambda-{os.getppid()}"
     for folder in folders:
@@ -90,7 +90,7 @@ def test_groups_of_services_that_have_ended_are_removed_and_others_stay(tmp_path
     assert all((folder / living).exists() for folder in folders)
 
 
-def test_a_process_is_put_into_every_folder_and_an_empty_group_goes(tmp_path):
+def test_a_process_is_added_to_every_folder_and_an_empty_group_is_removed(tmp_path):
     folders = tuple(tmp_path / name for name in ("a", "b"))
     for folder in folders:
         folder.mkdir()

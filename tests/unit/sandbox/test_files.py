@@ -190,7 +190,7 @@ def test_a_configured_bubblewrap_comes_first():
     assert find_programs(Path("/opt/bwrap")).bwrap == Path("/opt/bwrap")
 
 
-def blueprint_of(interpreter, tmp_path, memory_mb):
+def spec_of(interpreter, tmp_path, memory_mb):
     programs = find_programs(Path("/opt/bwrap"))
     keeper = evolve(interpreter, bootstrap=tmp_path / "keeper.py")
     return SandboxSpec(interpreter, keeper, programs, tmp_path, b"", None, memory_mb, SandboxOptions(tmp_path))
@@ -198,19 +198,19 @@ def blueprint_of(interpreter, tmp_path, memory_mb):
 
 def test_an_interpreter_is_given_no_less_memory_than_it_needs_to_start(interpreter, tmp_path):
     limits = [
-        blueprint_of(evolve(interpreter, memory_min_mb=48), tmp_path, memory_mb).limits()["data"]
+        spec_of(evolve(interpreter, memory_min_mb=48), tmp_path, memory_mb).limits()["data"]
         for memory_mb in (1, 48, 49)
     ]
     assert limits == [49 << 20, 49 << 20, 50 << 20]
 
 
 def test_the_limit_of_mapped_memory_is_set_only_where_it_suits(interpreter, tmp_path):
-    assert "as" not in blueprint_of(interpreter, tmp_path, 64).limits()
-    assert blueprint_of(evolve(interpreter, mapped_base_mb=10), tmp_path, 64).limits()["as"] == 74 << 20
+    assert "as" not in spec_of(interpreter, tmp_path, 64).limits()
+    assert spec_of(evolve(interpreter, mapped_base_mb=10), tmp_path, 64).limits()["as"] == 74 << 20
 
 
 def test_the_root_is_made_read_only_last_and_hidden_folders_are_covered(interpreter, tmp_path):
-    command = blueprint_of(interpreter, tmp_path, 64).command(7)
+    command = spec_of(interpreter, tmp_path, 64).command(7)
     inside = command.index("/opt/bwrap")
     end = command.index("--", inside)
     assert command[end - 2 : end] == ["--remount-ro", "/"]
@@ -223,8 +223,8 @@ def test_the_root_is_made_read_only_last_and_hidden_folders_are_covered(interpre
 
 def test_the_roots_of_workers_hold_their_own_interpreter_and_nothing_of_the_keeper(interpreter, tmp_path):
     other = Bind(tmp_path, Path("/usr/lib/other"))
-    blueprint = evolve(blueprint_of(interpreter, tmp_path, 64), keeper=evolve(interpreter, binds=[other]))
-    command = blueprint.command(7)
+    spec = evolve(spec_of(interpreter, tmp_path, 64), zygote=evolve(interpreter, binds=[other]))
+    command = spec.command(7)
     assert "/usr/lib/other" in command
     assert "/room/usr/lib/other" not in command
     assert "/room/usr/bin/program" in command
@@ -234,6 +234,6 @@ def test_the_roots_of_workers_hold_their_own_interpreter_and_nothing_of_the_keep
 def test_workers_of_the_keepers_own_language_are_forks_and_others_are_programs(
     interpreter, tmp_path, language, program
 ):
-    blueprint = blueprint_of(evolve(interpreter, language=language), tmp_path, 64)
-    assert blueprint.setup()["program"] == program
-    assert (blueprint.order()["command"] is None) == (program is not None)
+    spec = spec_of(evolve(interpreter, language=language), tmp_path, 64)
+    assert spec.setup()["program"] == program
+    assert (spec.order()["command"] is None) == (program is not None)

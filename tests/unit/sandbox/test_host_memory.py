@@ -1,4 +1,4 @@
-"""The memory of the host is the smaller of the machine's and the container's."""
+"""The memory of the host is the smaller of the machine's and the container's limit."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A host that grants no sandbox is told apart, so that its operator learns what to do."""
+"""If a host allows no sandbox, the error says what its operator can do."""
 
 import pytest
 
@@ -27,10 +27,10 @@ def test_the_remedy_is_that_of_this_host(tmp_path, failure, files, remedy):
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    told = with_remedy(failure, tmp_path)
-    assert failure in told
-    assert remedy in told
+    text = with_remedy(failure, tmp_path)
+    assert failure in text
+    assert remedy in text
 
 
-def test_without_a_known_reason_no_remedy_is_invented(tmp_path):
+def test_without_a_known_reason_there_is_no_remedy(tmp_path):
     assert with_remedy("it ended with status 1", tmp_path) == "the sandbox cannot be started: it ended with status 1"

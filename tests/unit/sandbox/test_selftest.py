@@ -1,4 +1,4 @@
-"""The corpus of attacks, and the judgement on them."""
+"""The corpus of attacks, and the decision whether one has succeeded."""
 
 import pytest
 from attrs import evolve
@@ -72,8 +72,8 @@ def test_an_attack_is_read_with_its_steps():
 
 
 @pytest.mark.parametrize("text", ["tries: a\nsucceeds: b\n", "tries: a\nsucceeds: b\nodd: c\n---\none\n"])
-def test_an_attack_without_scripts_or_with_odd_facts_is_no_attack(text):
-    with pytest.raises(ValueError, match="facts that nobody knows"):
+def test_a_text_without_scripts_or_with_unknown_facts_is_not_an_attack(text):
+    with pytest.raises(ValueError, match="unknown facts"):
         read_attack(Language.PYTHON, "c", "n", text, "")
 
 
@@ -87,11 +87,11 @@ def test_an_attack_without_scripts_or_with_odd_facts_is_no_attack(text):
         (report(stderr="x" * 11), "more output was kept than is allowed"),
     ],
 )
-def test_what_an_attack_gets_is_a_success(judge, found, evidence):
+def test_an_attack_that_gets_anything_has_succeeded(judge, found, evidence):
     assert judge.judge(ATTACK, [found], None) == (AttackResult.SUCCEEDED, evidence)
 
 
-def test_harm_to_the_host_is_a_success_whatever_the_script_says(judge):
+def test_harm_to_the_host_is_a_success_whatever_the_script_returns(judge):
     assert judge.judge(ATTACK, [NOTHING], "a process was ended") == (AttackResult.SUCCEEDED, "a process was ended")
 
 
@@ -101,7 +101,7 @@ def test_a_trace_in_the_last_output_is_a_success(judge):
     assert judge.judge(attack, [report(stdout="seen"), NOTHING], None)[0] is AttackResult.HELD
 
 
-def test_an_attack_that_ends_as_none_should_is_unclear(judge):
+def test_an_attack_with_an_unexpected_failure_is_unclear(judge):
     verdict = judge.judge(ATTACK, [failed(FailureCode.SCRIPT_ERROR, "x is not defined", "NameError")], None)
     assert verdict == (AttackResult.UNCLEAR, "SCRIPT_ERROR: NameError: x is not defined")
 
@@ -114,10 +114,10 @@ def test_an_attack_that_ends_as_none_should_is_unclear(judge):
         ([report(stdout="EPERM\nmore")], "EPERM"),
     ],
 )
-def test_what_stopped_an_attack_is_told(judge, reports, evidence):
+def test_the_evidence_says_what_stopped_an_attack(judge, reports, evidence):
     assert judge.judge(ATTACK, reports, None) == (AttackResult.HELD, evidence)
 
 
-def test_the_scripts_own_error_is_told_where_it_may_end_an_attack(judge):
+def test_the_evidence_is_the_scripts_own_error_if_that_may_end_the_attack(judge):
     attack = evolve(ATTACK, ends=frozenset({FailureCode.SCRIPT_ERROR}))
     assert judge.judge(attack, [failed(FailureCode.SCRIPT_ERROR)], None) == (AttackResult.HELD, "why")

@@ -38,7 +38,7 @@ def test_who_has_begun_long_ago_counts_no_more():
     assert not bursts.expire(20.0)
 
 
-def places_of(now, **limits):
+def pool_of(now, **limits):
     return WorkerPool(PoolLimits(9, 9, 9, 5.0, bursts_max=2, **limits), now=lambda: now[0])
 
 
@@ -46,43 +46,43 @@ def request(session):
     return SlotRequest(session, SlotKind(Language.PYTHON, 128), keeps=True)
 
 
-async def queued(places, session):
-    task = asyncio.ensure_future(places.acquire(request(session)))
+async def queued(pool, session):
+    task = asyncio.ensure_future(pool.acquire(request(session)))
     await asyncio.sleep(0)
     return task
 
 
 async def test_who_waits_to_begin_is_not_overtaken():
     now = [0.0]
-    places = places_of(now, burst_s=LONG_S)
+    pool = pool_of(now, burst_s=LONG_S)
     for _ in range(2):
-        await places.acquire(request(1))
-    first = await queued(places, 1)
+        await pool.acquire(request(1))
+    first = await queued(pool, 1)
     now[0] = LONG_S
-    late = await queued(places, 1), await queued(places, 1)
+    late = await queued(pool, 1), await queued(pool, 1)
     assert [each.done() for each in (first, *late)] == [True, True, False]
-    places.clear()
+    pool.clear()
     await asyncio.wait([late[1]])
     assert late[1].exception() is not None
 
 
 async def test_a_session_begins_so_many_at_once_and_others_do_not_wait_for_it():
-    places = places_of([0.0], burst_s=LONG_S)
-    first, _ = await places.acquire(request(1)), await places.acquire(request(1))
-    waiting = await queued(places, 1)
+    pool = pool_of([0.0], burst_s=LONG_S)
+    first, _ = await pool.acquire(request(1)), await pool.acquire(request(1))
+    waiting = await queued(pool, 1)
     assert not waiting.done()
-    assert (await places.acquire(request(2))).request.session == 2
-    places.release(first, reusable=True)
+    assert (await pool.acquire(request(2))).request.session == 2
+    pool.release(first, reusable=True)
     assert (await waiting).request.session == 1
-    places.clear()
+    pool.clear()
 
 
 async def test_a_session_begins_one_more_when_its_runs_take_long():
     now = [0.0]
-    places = places_of(now, burst_s=0.01)
+    pool = pool_of(now, burst_s=0.01)
     for _ in range(2):
-        await places.acquire(request(1))
-    waiting = await queued(places, 1)
+        await pool.acquire(request(1))
+    waiting = await queued(pool, 1)
     assert not waiting.done()
     now[0] = 0.01
     async with asyncio.timeout(5):
@@ -90,49 +90,49 @@ async def test_a_session_begins_one_more_when_its_runs_take_long():
 
 
 async def test_without_a_number_as_many_begin_as_come():
-    places = WorkerPool(PoolLimits(9, 9, 9, 5.0))
+    pool = WorkerPool(PoolLimits(9, 9, 9, 5.0))
     for _ in range(9):
-        await places.acquire(request(1))
+        await pool.acquire(request(1))
 
 
 async def test_each_run_that_is_over_lets_one_of_its_session_begin():
-    places = places_of([0.0], burst_s=LONG_S)
-    running = [await places.acquire(request(session)) for session in (1, 1, 2, 2)]
-    waiting = [await queued(places, session) for session in (2, 1, 2, 1)]
+    pool = pool_of([0.0], burst_s=LONG_S)
+    running = [await pool.acquire(request(session)) for session in (1, 1, 2, 2)]
+    waiting = [await queued(pool, session) for session in (2, 1, 2, 1)]
     begun = []
-    for place in running:
-        places.release(place, reusable=True)
+    for slot in running:
+        pool.release(slot, reusable=True)
         await asyncio.sleep(0)
         begun.append([number for number, each in enumerate(waiting) if each.done()])
     assert begun == [[1], [1, 3], [0, 1, 3], [0, 1, 2, 3]]
-    places.clear()
+    pool.clear()
 
 
-async def test_a_place_whose_worker_is_gone_goes_to_others_when_its_own_session_has_taken_an_idle_one():
+async def test_a_slot_whose_worker_is_gone_goes_to_others_when_its_own_session_has_taken_an_idle_one():
     now = [0.0]
-    places = WorkerPool(PoolLimits(3, 2, 9, 5.0, bursts_max=1, burst_s=LONG_S), now=lambda: now[0])
-    old, _ = await places.acquire(request(1)), await places.acquire(request(2))
+    pool = WorkerPool(PoolLimits(3, 2, 9, 5.0, bursts_max=1, burst_s=LONG_S), now=lambda: now[0])
+    old, _ = await pool.acquire(request(1)), await pool.acquire(request(2))
     old.process = ManualProcess()
     now[0] = LONG_S
-    young = await places.acquire(request(1))
-    other, own = await queued(places, 2), await queued(places, 1)
-    places.release(old, reusable=True)
+    young = await pool.acquire(request(1))
+    other, own = await queued(pool, 2), await queued(pool, 1)
+    pool.release(old, reusable=True)
     await asyncio.sleep(0)
     assert [other.done(), own.done()] == [False, False]
-    places.release(young, reusable=False)
+    pool.release(young, reusable=False)
     await asyncio.sleep(0)
     assert own.result() is old
     assert other.done(), "two of three places are taken"
-    places.clear()
+    pool.clear()
 
 
 async def test_first_moments_that_are_over_are_enough_to_be_served():
     loop = asyncio.get_running_loop()
     behind = loop.time() + 0.02
     # Timers come early, as measured by it: those who wait are served all the same, two at a time.
-    places = WorkerPool(
-        PoolLimits(9, 9, 9, LONG_S, patience_s=LONG_S, bursts_max=2, burst_s=0.01),
+    pool = WorkerPool(
+        PoolLimits(9, 9, 9, LONG_S, own_worker_wait_s=LONG_S, bursts_max=2, burst_s=0.01),
         now=lambda: max(0.0, loop.time() - behind),
     )
     async with asyncio.timeout(3):
-        await asyncio.gather(*(places.acquire(request(1)) for _ in range(7)))
+        await asyncio.gather(*(pool.acquire(request(1)) for _ in range(7)))

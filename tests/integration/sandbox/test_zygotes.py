@@ -17,7 +17,7 @@ from adapters.sandbox.isolation.layers import shared_namespaces
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.zygote.launch import ZygoteLost
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
-from adapters.sandbox.zygote.zygote_pool import ROOMS_MAX, ZygotePool
+from adapters.sandbox.zygote.zygote_pool import ZYGOTES_MAX, ZygotePool
 from domain.errors import RuntimeUnavailable
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
@@ -31,8 +31,8 @@ result = [random.random(), ssl.RAND_bytes(8).hex(), str(uuid.uuid4()), str(uuid.
 """
 
 
-def rooms_of(runner):
-    return list(runner._nursery.rooms._living)
+def zygotes_of(runner):
+    return list(runner._factory.zygotes._living)
 
 
 def is_there(pid):
@@ -47,16 +47,16 @@ def told_of(pid, name):
 async def test_a_worker_has_every_namespace_for_itself(opened, language, source):
     async with opened(languages=[language]) as runner:
         workers = [await runner.acquire(run_of(source, language=language)) for _ in range(2)]
-        (room,) = rooms_of(runner)
+        (zygote,) = zygotes_of(runner)
         first, second = (worker._process.launched.pid for worker in workers)
-        assert shared_namespaces(first, room.keeper_pid) == ()
+        assert shared_namespaces(first, zygote.pid) == ()
         assert shared_namespaces(first, second) == ()
         assert set(shared_namespaces(first, first)) == {"user", "pid", "mnt", "net", "ipc", "uts", "cgroup"}
         for worker in workers:
             await worker.release()
 
 
-async def test_nothing_of_the_room_is_mounted_in_a_worker(opened):
+async def test_nothing_of_the_zygote_is_mounted_in_a_worker(opened):
     async with opened(languages=PYTHON) as runner:
         worker = await runner.acquire(run_of("result = 1"))
         lines = told_of(worker._process.launched.pid, "mountinfo").splitlines()
@@ -106,7 +106,7 @@ result = [threads, signals]
 
 
 async def test_what_the_kernel_counts_by_user_is_each_workers_own(opened):
-    async with opened(languages=PYTHON, spares=0) as runner:
+    async with opened(languages=PYTHON, prewarmed=0) as runner:
         # Threads reserve more memory than they use.
         limits = Limits(10_000, 1024, Isolation.SESSION)
         alone, *together = [run_of(TAKES_WHAT_IS_COUNTED_BY_USER, text, limits=limits) for text in "0111"]
@@ -120,7 +120,7 @@ async def test_when_memory_is_short_workers_go_before_keepers_and_the_service(op
         worker = await runner.acquire(run_of("result = 1"))
         own, inside, keeper = (
             int(told_of(pid, "oom_score_adj"))
-            for pid in ("self", worker._process.launched.pid, rooms_of(runner)[0].keeper_pid)
+            for pid in ("self", worker._process.launched.pid, zygotes_of(runner)[0].pid)
         )
         assert inside > max(own, keeper)
         await worker.release()
@@ -131,11 +131,11 @@ async def test_a_keeper_that_dies_takes_its_workers_along_and_is_replaced(opened
         key = new_session()
         worker = await runner.acquire(run_of("import time; time.sleep(60)"))
         await report_of(runner, run_of("result = 1", key=key))
-        workers = list(runner._nursery._living)
+        workers = list(runner._factory._living)
         pids = [process.launched.pid for process in workers]
         running = asyncio.ensure_future(worker.run())
         await asyncio.sleep(0)
-        os.kill(rooms_of(runner)[0].keeper_pid, signal.SIGKILL)
+        os.kill(zygotes_of(runner)[0].pid, signal.SIGKILL)
         with pytest.raises(ExecutionUnknown):
             await running
         await worker.release()
@@ -143,102 +143,102 @@ async def test_a_keeper_that_dies_takes_its_workers_along_and_is_replaced(opened
         assert (await report_of(runner, run_of("result = 2", key=key))).cold_start is True
 
 
-async def test_a_launcher_that_is_killed_takes_the_whole_room_along(opened):
+async def test_a_launcher_that_is_killed_takes_the_whole_zygote_along(opened):
     async with opened(languages=PYTHON) as runner:
         await report_of(runner, run_of("result = 1"))
-        (room,), workers = rooms_of(runner), list(runner._nursery._living)
-        pids = [room.keeper_pid, *(process.launched.pid for process in workers)]
-        os.kill(room._outer.pid, signal.SIGKILL)
+        (zygote,), workers = zygotes_of(runner), list(runner._factory._living)
+        pids = [zygote.pid, *(process.launched.pid for process in workers)]
+        os.kill(zygote._launcher.pid, signal.SIGKILL)
         await until(lambda: not any(map(is_there, pids)) and not any(each.is_alive for each in workers))
         assert await result_of(runner, run_of("result = 2")) == "2"
 
 
-async def test_a_room_whose_end_has_not_been_noticed_yet_costs_nobody_their_worker(opened):
-    async with opened(languages=PYTHON, spares=0) as runner:
+async def test_a_zygote_whose_end_has_not_been_noticed_yet_costs_nobody_their_worker(opened):
+    async with opened(languages=PYTHON, prewarmed=0) as runner:
         await report_of(runner, run_of("result = 1"))
-        (room,) = rooms_of(runner)
-        os.kill(room.keeper_pid, signal.SIGKILL)
+        (zygote,) = zygotes_of(runner)
+        os.kill(zygote.pid, signal.SIGKILL)
         # Waits outside the event loop, which would notice.
-        assert select.select([room._outer_fd], [], [], 30)[0]
+        assert select.select([zygote._launcher_fd], [], [], 30)[0]
         assert await result_of(runner, run_of("result = 2")) == "2"
 
 
-async def test_after_so_many_forks_there_is_a_new_room_and_the_old_one_ends_with_its_last_worker(opened):
-    async with opened(languages=PYTHON, spares=0, forks_max=2) as runner:
+async def test_after_so_many_forks_there_is_a_new_zygote_and_the_old_one_ends_with_its_last_worker(opened):
+    async with opened(languages=PYTHON, prewarmed=0, forks_max=2) as runner:
         keys = [new_session() for _ in range(3)]
         for key in keys:
             await report_of(runner, run_of("result = 1", key=key))
-        first, second = rooms_of(runner)
+        first, second = zygotes_of(runner)
         assert (first.started, second.started) == (2, 1)
         assert (await report_of(runner, run_of("result = 1", key=keys[0]))).cold_start is False
         for key in keys:
             await runner.evict(key.session_id)
-        await until(lambda: rooms_of(runner) == [second])
+        await until(lambda: zygotes_of(runner) == [second])
 
 
-async def test_there_are_only_so_many_rooms_however_long_workers_live(opened):
-    async with opened(languages=PYTHON, spares=0, forks_max=1) as runner:
-        for _ in range(ROOMS_MAX + 2):
+async def test_there_are_only_so_many_zygotes_however_long_workers_live(opened):
+    async with opened(languages=PYTHON, prewarmed=0, forks_max=1) as runner:
+        for _ in range(ZYGOTES_MAX + 2):
             await report_of(runner, run_of("result = 1"))
-        assert len(rooms_of(runner)) == ROOMS_MAX
+        assert len(zygotes_of(runner)) == ZYGOTES_MAX
 
 
 @pytest.fixture
-def blueprint(runtimes_dir):
-    return SandboxBuilder(SandboxOptions(runtimes_dir)).blueprint(Language.PYTHON)
+def spec(runtimes_dir):
+    return SandboxBuilder(SandboxOptions(runtimes_dir)).spec(Language.PYTHON)
 
 
-async def test_a_start_that_is_given_up_leaves_no_worker(blueprint):
-    rooms = ZygotePool()
-    room = rooms.room(blueprint)
-    launched = await room.start(blueprint.order())
+async def test_a_start_that_is_given_up_leaves_no_worker(spec):
+    zygotes = ZygotePool()
+    zygote = zygotes.zygote(spec)
+    launched = await zygote.start(spec.order())
     for turns in range(4):
-        start = asyncio.ensure_future(room.start(blueprint.order()))
+        start = asyncio.ensure_future(zygote.start(spec.order()))
         for _ in range(turns):
             await asyncio.sleep(0)
         start.cancel()
         await asyncio.wait([start])
-    await until(lambda: not room._orders and set(room._workers.values()) == {launched})
-    await rooms.close(5)
+    await until(lambda: not zygote._orders and set(zygote._workers.values()) == {launched})
+    await zygotes.close(5)
     assert launched.exited.done()
     launched.close()
 
 
-async def test_a_start_in_a_room_that_has_ended_may_be_made_in_another(blueprint):
-    rooms = ZygotePool()
-    room = rooms.room(blueprint)
-    await room.ready
-    room.close()
-    await room.gone
+async def test_a_start_in_a_zygote_that_has_ended_may_be_made_in_another(spec):
+    zygotes = ZygotePool()
+    zygote = zygotes.zygote(spec)
+    await zygote.ready
+    zygote.close()
+    await zygote.gone
     with pytest.raises(ZygoteLost):
-        await room.start(blueprint.order())
-    assert rooms.room(blueprint) is not room
-    await rooms.close(5)
+        await zygote.start(spec.order())
+    assert zygotes.zygote(spec) is not zygote
+    await zygotes.close(5)
 
 
-async def test_starts_that_are_given_up_do_not_keep_a_room_whose_keeper_is_stuck(opened):
-    async with opened(languages=PYTHON, spares=0, start_timeout_s=5) as runner:
+async def test_starts_that_are_given_up_do_not_keep_a_zygote_whose_keeper_is_stuck(opened):
+    async with opened(languages=PYTHON, prewarmed=0, start_timeout_s=5) as runner:
         key = new_session()
         await report_of(runner, run_of("result = 1", key=key))
-        (room,) = rooms_of(runner)
+        (zygote,) = zygotes_of(runner)
         await runner.evict(key.session_id)
-        await until(lambda: not room._workers)
-        runner._nursery.start_timeout_s = 0.2
-        os.kill(room.keeper_pid, signal.SIGSTOP)
+        await until(lambda: not zygote._workers)
+        runner._factory.start_timeout_s = 0.2
+        os.kill(zygote.pid, signal.SIGSTOP)
         starts = [runner.acquire(run_of("result = 1")) for _ in range(2)]
         refusals = await asyncio.gather(*starts, return_exceptions=True)
         assert all(isinstance(refused, RuntimeUnavailable) for refused in refusals)
-        await until(room.gone.done)
-        runner._nursery.start_timeout_s = 5
+        await until(zygote.gone.done)
+        runner._factory.start_timeout_s = 5
         assert await result_of(runner, run_of("result = 2")) == "2"
-        assert len(rooms_of(runner)) == 1
+        assert len(zygotes_of(runner)) == 1
 
 
-async def test_what_a_room_hands_out_is_not_inherited_by_other_programs(opened):
+async def test_what_a_zygote_hands_out_is_not_inherited_by_other_programs(opened):
     async with opened(languages=PYTHON) as runner:
         worker = await runner.acquire(run_of("result = 1"))
-        launched, (room,) = worker._process.launched, rooms_of(runner)
-        held = (launched.pid_fd, launched.stdout, launched.stderr, launched.channel.fileno(), room._keeper_fd)
+        launched, (zygote,) = worker._process.launched, zygotes_of(runner)
+        held = (launched.pid_fd, launched.stdout, launched.stderr, launched.channel.fileno(), zygote._pid_fd)
         assert not any(map(os.get_inheritable, held))
         await worker.release()
 
@@ -295,7 +295,7 @@ while order := control.recv(65536):
     ],
 )
 @pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="the double is a program for the system's Python")
-async def test_a_room_in_which_no_worker_comes_up_goes_on(opened, runtimes_dir, answers, said):
+async def test_a_zygote_in_which_no_worker_comes_up_goes_on(opened, runtimes_dir, answers, said):
     fake = runtimes_dir / "fake-bwrap-that-fails"
     fake.write_text(FAKE_BWRAP.replace("ANSWERS", repr(answers)))
     fake.chmod(0o755)
@@ -304,5 +304,5 @@ async def test_a_room_in_which_no_worker_comes_up_goes_on(opened, runtimes_dir, 
         for _ in range(2):
             with pytest.raises(RuntimeUnavailable, match=said):
                 await runner.acquire(run_of("result = 1"))
-        (room,) = rooms_of(runner)
-        await until(lambda: not room._orders)
+        (zygote,) = zygotes_of(runner)
+        await until(lambda: not zygote._orders)

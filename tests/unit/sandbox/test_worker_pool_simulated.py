@@ -1,4 +1,4 @@
-"""Places under whatever calls: bounds hold, nobody waits who could be served, and everything ends."""
+"""The worker pool under random calls: limits hold, no call waits for a free slot, and slots ends."""
 
 import asyncio
 import copy
@@ -22,8 +22,8 @@ OWNERS = (ANONYMOUS, Owner("a"), Owner("b"), Owner("c"))
 SESSIONS = 9
 LIMITS = st.builds(
     PoolLimits,
-    places_max=st.sampled_from((1, 2, 3, 5, 12)),
-    session_places_max=st.integers(1, 4),
+    slots_max=st.sampled_from((1, 2, 3, 5, 12)),
+    session_slots_max=st.integers(1, 4),
     queue_length_max=st.sampled_from((2, 30)),
     queue_timeout_s=st.sampled_from((0.1, 1.0)),
     running_max=st.none() | st.sampled_from((1, 2, 5, 12)),
@@ -47,42 +47,42 @@ STEP = st.one_of(
 )
 
 
-class HurriedSelector(selectors.SelectSelector):
-    """Waits for nothing, and lets its clock say that it has."""
+class SimulatedSelector(selectors.SelectSelector):
+    """Does not wait, and advances its clock instead."""
 
     now_s = 0.0
 
     def select(self, timeout=None):
-        assert timeout is not None, "everybody waits for somebody"
+        assert timeout is not None, "every task waits for another"
         self.now_s += timeout + (1e-6 if timeout else 0)
         return super().select(0)
 
 
-class HurriedLoop(asyncio.SelectorEventLoop):
+class SimulatedLoop(asyncio.SelectorEventLoop):
     def __init__(self):
-        self.hurried = HurriedSelector()
-        super().__init__(self.hurried)
+        self.simulated = SimulatedSelector()
+        super().__init__(self.simulated)
 
     def time(self):
-        return self.hurried.now_s
+        return self.simulated.now_s
 
 
 @define
 class World:
-    places: WorkerPool
+    pool: WorkerPool
     calls: list = field(factory=list)
 
     async def take(self, step):
         name, *arguments = step
-        answer = getattr(self, name)(*arguments)
-        if answer is not None:
-            await answer
+        waiting = getattr(self, name)(*arguments)
+        if waiting is not None:
+            await waiting
         for _ in range(9):
             await asyncio.sleep(0)
-        check(self.places)
+        check(self.pool)
 
     def call(self, count, first, kind, keeps, held_s, memory_mb):  # noqa: PLR0917  # as they are drawn
-        """Call so many sessions at once."""
+        """Call `count` sessions at once."""
         for number in range(first, first + count):
             session = number % SESSIONS
             request = SlotRequest(session, kind, keeps, OWNERS[session % len(OWNERS)])
@@ -90,27 +90,27 @@ class World:
 
     async def _run(self, request, held_s, memory_bytes):
         try:
-            place = await self.places.acquire(request)
+            slot = await self.pool.acquire(request)
         except Overloaded:
             return
-        place.process = place.process or ManualProcess()
+        slot.process = slot.process or ManualProcess()
         try:
             await asyncio.sleep(held_s)
         finally:
-            self.places.release(place, reusable=True, memory_bytes=memory_bytes)
+            self.pool.release(slot, reusable=True, memory_bytes=memory_bytes)
 
     def pass_time(self, seconds):
         return asyncio.sleep(seconds)
 
     def evict(self, session):
-        self.places.evict(session)
+        self.pool.evict(session)
 
     def evict_idle(self, idle_s):
-        self.places.evict_idle(idle_s)
+        self.pool.evict_idle(idle_s)
 
     def die(self, number):
-        for place in list(self.places.ledger.idle)[number : number + 1]:
-            place.process.die()
+        for slot in list(self.pool.table.idle)[number : number + 1]:
+            slot.process.die()
 
     def cancel(self, number):
         for call in [call for call in self.calls if not call.done()][number : number + 1]:
@@ -119,48 +119,48 @@ class World:
     async def end(self):
         await asyncio.gather(*self.calls, return_exceptions=True)
         assert [call.exception() for call in self.calls if not call.cancelled() and call.exception()] == []
-        self.places.evict_idle(-1.0)
-        ledger = self.places.ledger
-        assert (self.places.waiting, ledger.count, ledger.memory_bytes) == (0, 0, 0)
-        assert not ledger.running
-        assert not ledger.held
+        self.pool.evict_idle(-1.0)
+        table = self.pool.table
+        assert (len(self.pool.queue), table.count, table.memory_bytes) == (0, 0, 0)
+        assert not table.running
+        assert not table.held
 
 
-def check(places):
-    ledger, limits = places.ledger, places.limits
-    everything = [place for held in ledger._places.values() for place in held]
-    running = [place for place in everything if place.is_running]
-    assert ledger.running == Counter(place.request.owner for place in running)
-    assert ledger.held == Counter(place.request.owner for place in everything)
-    assert set(ledger.idle) == set(everything) - set(running)
-    assert ledger.count == len(everything) <= limits.places_max
-    assert ledger.running_count == len(running) <= (limits.running_max or limits.places_max)
-    assert max(ledger.running.values(), default=0) <= (limits.owner_running_max or limits.places_max)
-    assert ledger.memory_bytes == sum(place.memory_bytes for place in everything)
+def check(pool):
+    table, limits = pool.table, pool.limits
+    slots = [slot for held in table.slots.values() for slot in held]
+    running = [slot for slot in slots if slot.is_running]
+    assert table.running == Counter(slot.request.owner for slot in running)
+    assert table.held == Counter(slot.request.owner for slot in slots)
+    assert set(table.idle) == set(slots) - set(running)
+    assert table.count == len(slots) <= limits.slots_max
+    assert table.running_count == len(running) <= (limits.running_max or limits.slots_max)
+    assert max(table.running.values(), default=0) <= (limits.owner_running_max or limits.slots_max)
+    assert table.memory_bytes == sum(slot.memory_bytes for slot in slots)
     if limits.memory_bytes_max is not None:
-        assert ledger.memory_bytes <= limits.memory_bytes_max or len(running) == 1
-    for waiting in places._lines._everybody:
-        assert waiting.granted.done() or not could_be_served(places, waiting)
+        assert table.memory_bytes <= limits.memory_bytes_max or len(running) == 1
+    for waiting in pool.queue:
+        assert waiting.granted.done() or not could_be_served(pool, waiting)
 
 
-def could_be_served(places, waiting):
-    if places._beginning.count(waiting.request.session) >= (places.limits.bursts_max or places.limits.places_max):
+def could_be_served(pool, waiting):
+    if pool.stagger.count(waiting.request.session) >= (pool.limits.bursts_max or pool.limits.slots_max):
         return False
-    now = places.ledger
+    now = pool.table
     then = SlotTable(now.limits, now.now)
-    then.idle, then._places = copy.deepcopy((now.idle, now._places))
+    then.idle, then.slots = copy.deepcopy((now.idle, now.slots))
     then.running, then.held = now.running.copy(), now.held.copy()
     then.count, then.memory_bytes = now.count, now.memory_bytes
-    return then.grant(waiting.request, is_patient=waiting.is_patient) is not None
+    return then.grant(waiting.request, waits_for_own=waiting.waits_for_own) is not None
 
 
 @given(LIMITS, st.lists(STEP, min_size=5, max_size=40))
-def test_bounds_hold_nobody_waits_in_vain_and_everything_ends(limits, steps):
+def test_limits_hold_no_call_waits_for_a_free_slot_and_everything_ends(limits, steps):
     async def live():
         world = World(WorkerPool(limits, now=asyncio.get_running_loop().time))
         for step in steps:
             await world.take(step)
         await world.end()
 
-    with asyncio.Runner(loop_factory=HurriedLoop) as runner:
+    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
         runner.run(live())
