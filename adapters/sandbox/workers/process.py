@@ -115,7 +115,7 @@ class WorkerProcess:
             return await self._died(Exchange(Ending.DIED))
         self.stdout.clear()
         self.stderr.clear()
-        self.meter.forget_peak()
+        self.meter.reset_peak()
         started_at, cpu_before_s = time.perf_counter(), self.meter.cpu_s() or 0.0
         ended = await self._answer_to(
             operations,
@@ -125,7 +125,7 @@ class WorkerProcess:
         )
         cpu_after_s = self.meter.cpu_s()
         cpu_s = None if cpu_after_s is None else cpu_after_s - cpu_before_s
-        footprint = self.meter.footprint(cpu_s)
+        footprint = self.meter.footprint()
         self.meter.rest(cpu_after_s, footprint)
         return await self._settled(
             Exchange(

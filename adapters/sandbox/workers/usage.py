@@ -8,16 +8,8 @@ from attrs import define, frozen
 
 _PEAK, _THREADS = b"\nVmHWM:", b"\nThreads:"
 _STATUS_SIZE_MAX = 4096
-_PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
-_LINKS_OF_A_FOLDER = 2
-_FORGET_PEAK = b"5"  # proc(5), clear_refs
+_RESET_PEAK = b"5"  # proc(5), clear_refs
 _CLOCK_OF_ALL_THREADS = 2
-_BRIEF_CPU_S = 0.0002
-"""After less CPU time, `statm` gives the memory held at the end in place of the peak.
-
-In so little time a script takes a few MiB at most. The kernel writes `/proc/PID/status`, which has the peak, in 12 of
-the 220 us of an execution; `statm` takes a sixth of that. Measured in November 2026; no command kept.
-"""
 _QUIET_CPU_S = 0.002
 """Less than it takes to occupy `_REST_MEMORY`."""
 _REST_CPU_S = 0.1
@@ -29,8 +21,7 @@ _REST_MEMORY = 32 << 20
 class Footprint:
     """The peak of a process's resident memory, and its threads now; None where they cannot be read.
 
-    The peak is that since the meter was told to forget it, and that of the process's life where the kernel cannot.
-    After brief work it is what is held now.
+    The peak is that since the last `reset_peak`, or that of the process's life if the kernel cannot reset it.
     """
 
     memory_bytes: int | None = None
@@ -44,8 +35,6 @@ class UsageMeter:
     _clock: int | None = None
     _status: int | None = None
     _peak: int | None = None
-    _size: int | None = None
-    _tasks: int | None = None
     _rest_cpu_s: float = 0.0
     _rest_memory_bytes: int = 0
 
@@ -56,8 +45,7 @@ class UsageMeter:
             return cls()
         status, peak = _opened(f"/proc/{pid}/status", os.O_RDONLY), _opened(f"/proc/{pid}/clear_refs", os.O_WRONLY)
         # clock_getcpuclockid(3): the kernel's number for the CPU clock of a process.
-        size, tasks = _opened(f"/proc/{pid}/statm", os.O_RDONLY), _opened(f"/proc/{pid}/task", os.O_RDONLY)
-        return cls(~pid << 3 | _CLOCK_OF_ALL_THREADS, status, peak, size, tasks)
+        return cls(~pid << 3 | _CLOCK_OF_ALL_THREADS, status, peak)
 
     def cpu_s(self) -> float | None:
         """Return the CPU time of all its threads so far, in seconds; None once it cannot be read."""
@@ -68,10 +56,8 @@ class UsageMeter:
         except OSError:
             return None
 
-    def footprint(self, cpu_s: float | None = None) -> Footprint:
-        """Return what it occupies, after work that took `cpu_s`, if that is known."""
-        if cpu_s is not None and cpu_s < _BRIEF_CPU_S and self._size is not None and self._tasks is not None:
-            return _brief_footprint(self._size, self._tasks)
+    def footprint(self) -> Footprint:
+        """Return the peak of its memory, and its threads now."""
         if self._status is None:
             return Footprint()
         try:
@@ -80,11 +66,11 @@ class UsageMeter:
         except (OSError, ValueError):
             return Footprint()
 
-    def forget_peak(self) -> None:
-        """Let the peak of memory be what is held now: what it was in earlier executions is none of the next one's."""
+    def reset_peak(self) -> None:
+        """Set the peak to the present memory, so that earlier executions do not count for the next one."""
         if self._peak is not None:
             with contextlib.suppress(OSError):
-                os.pwrite(self._peak, _FORGET_PEAK, 0)
+                os.pwrite(self._peak, _RESET_PEAK, 0)
 
     def rest(self, cpu_s: float | None, footprint: Footprint) -> None:
         """Remember what it has used by now, when nothing more is asked of it."""
@@ -100,21 +86,10 @@ class UsageMeter:
 
     def close(self) -> None:
         """Let go of the process."""
-        for descriptor in (self._status, self._peak, self._size, self._tasks):
+        for descriptor in (self._status, self._peak):
             if descriptor is not None:
                 os.close(descriptor)
-        self._status = self._peak = self._size = self._tasks = None
-
-
-def _brief_footprint(size: int, tasks: int) -> Footprint:
-    """Return what is held now, in pages in the second field of `statm`, and a folder with a folder for each thread."""
-    try:
-        resident = int(os.pread(size, _STATUS_SIZE_MAX, 0).split(None, 2)[1])
-        threads = os.stat(tasks).st_nlink - _LINKS_OF_A_FOLDER
-    except (OSError, ValueError, IndexError):
-        return Footprint()
-    # Whose first thread has ended holds nothing that could be read.
-    return Footprint(resident * _PAGE_SIZE, threads) if resident else Footprint()
+        self._status = self._peak = None
 
 
 def _opened(path: str, flags: int) -> int | None:

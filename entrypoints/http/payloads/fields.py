@@ -79,11 +79,7 @@ IsolationField = Annotated[
 Result = Annotated[Raw, Meta(description="What the script gave back: any JSON value.")]
 ExecutionTimeMs = Annotated[float, Meta(description="Wall time of the run in milliseconds, measured outside.", ge=0)]
 MemoryUsageBytes = Annotated[
-    int | None,
-    Meta(
-        description="Peak memory in bytes (of a script that took less than 0.2 ms of CPU time, what it held at its end); "
-        "null where the runtime does not tell."
-    ),
+    int | None, Meta(description="Peak memory of the run in bytes; null if the runtime does not report it.")
 ]
 CpuTimeMs = Annotated[float | None, Meta(description="CPU time in milliseconds; null where the runtime does not tell.")]
 QueueTimeMs = Annotated[

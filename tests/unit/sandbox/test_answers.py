@@ -170,32 +170,25 @@ def test_a_meter_of_nothing_reads_nothing():
 def test_a_meter_of_a_process_that_is_gone_reads_nothing():
     meter = UsageMeter.of((1 << 22) + 1)
     assert (meter.cpu_s(), meter.footprint()) == (None, Footprint())
-    assert meter.footprint(0.0) == Footprint()
 
 
-def test_after_brief_work_the_present_size_stands_for_the_peak():
+def test_the_peak_is_that_since_it_was_reset():
     meter = UsageMeter.of(os.getpid())
-    meter.forget_peak()
-    now, peak = meter.footprint(0.0), meter.footprint(1.0)
-    assert now.threads == peak.threads == meter.footprint().threads
-    assert abs(now.memory_bytes - peak.memory_bytes) < 4 << 20
-    meter.close()
-    assert meter.footprint(0.0) == Footprint()
-
-
-def test_work_that_is_not_brief_has_its_peak_told():
-    meter = UsageMeter.of(os.getpid())
-    meter.forget_peak()
-    before = meter.footprint(0.0).memory_bytes
+    meter.reset_peak()
+    before = meter.footprint().memory_bytes
     bytearray(b"x") * (64 << 20)
-    assert meter.footprint(0.0).memory_bytes < before + (32 << 20) < meter.footprint(1.0).memory_bytes
+    peak = meter.footprint().memory_bytes
+    meter.reset_peak()
+    assert before + (32 << 20) < peak
+    assert meter.footprint().memory_bytes < peak - (32 << 20)
     meter.close()
+    assert meter.footprint() == Footprint()
 
 
 def test_a_process_whose_first_thread_has_ended_cannot_be_read():
     ended = subprocess.Popen([sys.executable, "-c", ""])
     os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
     meter = UsageMeter.of(ended.pid)
-    assert (meter.footprint(0.0), meter.footprint()) == (Footprint(), Footprint())
+    assert meter.footprint() == Footprint()
     meter.close()
     ended.wait()
