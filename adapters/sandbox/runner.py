@@ -41,12 +41,8 @@ _TEND_AT_EACH = 20
 _SHARE_OF_HOST = 0.5
 """How much of the host's memory workers may take when no setting says."""
 
-BURSTS_PER_PROCESSOR = 2
-"""How many of a session's executions are in their first moments at once.
-
-With few workers taking turns each finds more of its own in the caches; with one alone the service would wake for a few
-answers at a time.
-"""
+_QUICK_SLOTS_PER_PROCESSOR = 2
+"""Workers that a session gets without a wait. More of them take turns on a processor, and each costs a start."""
 _NOT_USED = {
     "landlock": "the root holds nothing but the interpreter's own files, read-only, and it would have to be loaded "
     "inside the sandbox by a library that is not there",
@@ -119,7 +115,7 @@ class SandboxScriptRunner(ScriptRunner):
                 self._running_max,
                 options.owner_running_max,
                 self._memory_bytes_max,
-                bursts_max=BURSTS_PER_PROCESSOR * len(os.sched_getaffinity(0)),
+                session_quick_slots=_QUICK_SLOTS_PER_PROCESSOR * len(os.sched_getaffinity(0)),
             )
         )
         self._scripts = BoundedCache(options.script_cache_bytes_max, lambda script: len(script.source))

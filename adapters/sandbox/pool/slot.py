@@ -60,9 +60,8 @@ class PoolLimits:
     Every owner has a fair share of `running_max`, and runs at most `owner_running_max` executions at once.
     `memory_bytes_max` limits the memory of all slots together. With None, only `slots_max` limits these.
 
-    A call waits `own_worker_wait_s` for a warm worker of its session before it evicts a worker of another session,
-    because a start costs a hundred times as much as a warm execution. At most `bursts_max` executions of a session are
-    in their first `burst_s` at once (see StartStagger).
+    A start costs a hundred times as much as a warm execution. So a call waits `own_worker_wait_s` for a worker of its
+    session before it evicts another session's, or adds one to the `session_quick_slots` of its own.
     """
 
     slots_max: int
@@ -73,5 +72,4 @@ class PoolLimits:
     owner_running_max: int | None = None
     memory_bytes_max: int | None = None
     own_worker_wait_s: float = 0.25
-    bursts_max: int | None = None
-    burst_s: float = 0.02
+    session_quick_slots: int | None = None

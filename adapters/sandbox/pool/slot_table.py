@@ -48,7 +48,7 @@ class SlotTable(Generic[Process]):
     def grant(self, request: SlotRequest, *, waits_for_own: bool) -> Slot[Process] | None:
         """Return a slot that now runs: the session's warm one, or a new one; None if there is none now.
 
-        With `waits_for_own`, no other session's worker is evicted while one of the session's own is about to be free.
+        With `waits_for_own`, the call rather waits for a running worker of its session than gets a worker that is dear.
         """
         if self.is_at_limit(request.owner):
             return None
@@ -152,14 +152,20 @@ class SlotTable(Generic[Process]):
         """Return the idle slots to evict for one more beside the session's `slots`; None if there can be none."""
         if len(slots) >= self.limits.session_slots_max:
             candidates: Iterable[Slot[Process]] = (slot for slot in self.idle if slot in slots)
+        elif waits_for_own and self._should_wait(request, slots):
+            return None
         elif not self.is_full:
             return []
-        elif waits_for_own and any(slot.is_running and slot.request == request for slot in slots):
-            return None
         else:
             candidates = self.evictable(request.owner)
         slot = next(iter(candidates), None)
         return None if slot is None else [slot]
+
+    def _should_wait(self, request: SlotRequest, slots: list[Slot[Process]]) -> bool:
+        """Tell whether one more slot costs another session's worker or a start too many, and one may be free soon."""
+        quick_max = self.limits.session_quick_slots
+        has_enough = quick_max is not None and len(slots) >= quick_max
+        return (self.is_full or has_enough) and any(slot.is_running and slot.request == request for slot in slots)
 
     def _evict_for(self, request: SlotRequest, evicted: list[Slot[Process]], own: Slot[Process] | None = None) -> bool:
         """Evict these slots, and as many more as the request's memory needs, or none; return whether it fits.

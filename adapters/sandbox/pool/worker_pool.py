@@ -9,9 +9,7 @@ from attrs import define, field
 
 from adapters.sandbox.pool.slot import PoolLimits, Process, Slot, SlotRequest
 from adapters.sandbox.pool.slot_table import SlotTable
-from adapters.sandbox.pool.start_stagger import StartStagger
 from adapters.sandbox.pool.wait_queue import QUEUE, WaitingCall, WaitQueue
-from adapters.timers import call_later
 from domain.errors import Overloaded
 from domain.identity import Owner
 
@@ -29,28 +27,21 @@ class WorkerPool(Generic[Process]):
     now: Callable[[], float] = time.monotonic
     table: SlotTable[Process] = field(init=False)
     queue: WaitQueue[Process] = field(init=False)
-    stagger: StartStagger = field(init=False)
-    _stagger_timer: asyncio.TimerHandle | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.table = SlotTable(self.limits, self.now, self._serve)
         self.queue = WaitQueue(self.limits.queue_length_max)
-        self.stagger = StartStagger(self.limits.burst_s)
 
     async def acquire(self, request: SlotRequest) -> Slot[Process]:
         """Return a slot with the session's warm worker, or an empty one to put a worker into.
 
         Raises Overloaded if the queue is full or the wait is too long. Cancelling the call leaves the queue.
         """
-        if self.stagger.expire(self.now()):
-            # A call that waits only for the stagger is served before this one.
-            self._serve()
-        slot = self._grant(request, waits_for_own=True)
+        slot = self.table.grant(request, waits_for_own=True)
         return await self._wait(self.queue.join(request)) if slot is None else slot
 
     def release(self, slot: Slot[Process], *, reusable: bool, memory_bytes: int | None = None) -> None:
         """Give a slot back. A reusable worker is kept for the session, and then counts `memory_bytes`."""
-        self.stagger.end(slot)
         self.table.end_run(slot, reusable=reusable, memory_bytes=memory_bytes)
         self._serve(slot if slot in self.table.idle else None)
 
@@ -73,15 +64,11 @@ class WorkerPool(Generic[Process]):
         """Remove every slot, running or not, and reject every call that waits."""
         self.table.clear()
         self.queue.reject_all()
-        if self._stagger_timer is not None:
-            self._stagger_timer.cancel()
-            self._stagger_timer = None
 
     # Waiting.
 
     async def _wait(self, waiting: WaitingCall[Process]) -> Slot[Process]:
         loop, limits = asyncio.get_running_loop(), self.limits
-        self._await_stagger()
         first_s = min(limits.own_worker_wait_s, limits.queue_timeout_s)
         waiting.timer = loop.call_later(first_s, self._on_wait_timer, waiting)
         try:
@@ -120,7 +107,6 @@ class WorkerPool(Generic[Process]):
             # If the freed slot itself is granted, nothing has changed for the other calls.
             if served is None or served is freed:
                 break
-        self._await_stagger()
 
     def _serve_one(self, freed: Slot[Process] | None, rejected: set[SlotRequest]) -> Slot[Process] | None:
         """Serve the first call that finds a slot, and return the slot; None if no call finds one."""
@@ -132,7 +118,7 @@ class WorkerPool(Generic[Process]):
             # If a call finds no slot, a later one with the same request finds none either.
             if request in rejected or waiting.granted.done():
                 continue
-            slot = self._grant(request, waits_for_own=waiting.waits_for_own)
+            slot = self.table.grant(request, waits_for_own=waiting.waits_for_own)
             if slot is not None:
                 self.queue.leave(waiting)
                 self.queue.end_turn(request.owner)
@@ -141,29 +127,6 @@ class WorkerPool(Generic[Process]):
             rejected.add(request)
         return None
 
-    def _grant(self, request: SlotRequest, *, waits_for_own: bool) -> Slot[Process] | None:
-        bursts_max = self.limits.bursts_max
-        if bursts_max is not None and self.stagger.count(request.session) >= bursts_max:
-            return None
-        slot = self.table.grant(request, waits_for_own=waits_for_own)
-        if slot is not None:
-            self.stagger.begin(slot, request.session, self.now())
-        return slot
-
     def _is_blocked(self, owner: Owner) -> bool:
         table = self.table
         return table.is_at_limit(owner) or (table.is_full and next(table.evictable(owner), None) is None)
-
-    def _await_stagger(self) -> None:
-        """Serve waiting calls again when the next execution leaves its first moments."""
-        over_at = self.stagger.next_end() if self.queue and self._stagger_timer is None else None
-        if over_at is not None:
-            loop = asyncio.get_running_loop()
-            self._stagger_timer = call_later(loop, over_at - self.now(), self._on_stagger_timer)
-
-    def _on_stagger_timer(self) -> None:
-        self._stagger_timer = None
-        if self.stagger.expire(self.now()):
-            self._serve()
-        else:
-            self._await_stagger()

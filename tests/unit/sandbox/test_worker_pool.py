@@ -578,8 +578,25 @@ async def test_a_wait_ends_after_the_queue_timeout_however_long_it_waits_for_its
 
 
 async def test_the_end_of_the_wait_for_an_own_worker_serves_the_call():
-    pool = pool_of(own_worker_wait_s=0.01, queue_timeout_s=60.0, burst_s=60.0)
+    pool = pool_of(own_worker_wait_s=0.01, queue_timeout_s=60.0)
     own, other = await taken(pool, 1), await taken(pool, 2)
     pool.release(other, reusable=True)
     async with asyncio.timeout(3):
         assert await taken(pool, 1) not in (own, other)
+
+
+async def test_beyond_its_quick_slots_a_session_waits_for_its_own_worker_before_it_gets_another():
+    pool = pool_of(slots_max=9, session_slots_max=3, session_quick_slots=1)
+    own = await taken(pool, 1)
+    waiting = await queued(pool, 1)
+    assert not waiting.done()
+    assert (await taken(pool, 2)).request.session == 2
+    pool.release(own, reusable=True)
+    assert await waiting is own
+
+
+async def test_after_its_wait_a_session_gets_more_than_its_quick_slots():
+    pool = pool_of(slots_max=9, session_slots_max=2, session_quick_slots=1, own_worker_wait_s=0.01, queue_timeout_s=60)
+    own = await taken(pool, 1)
+    async with asyncio.timeout(3):
+        assert await taken(pool, 1) is not own

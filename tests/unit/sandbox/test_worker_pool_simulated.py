@@ -29,7 +29,7 @@ LIMITS = st.builds(
     running_max=st.none() | st.sampled_from((1, 2, 5, 12)),
     owner_running_max=st.none() | st.sampled_from((1, 3)),
     memory_bytes_max=st.none() | st.sampled_from((200 << 20, 700 << 20)),
-    bursts_max=st.none() | st.integers(1, 2),
+    session_quick_slots=st.none() | st.integers(1, 2),
 )
 SESSION = st.integers(0, SESSIONS - 1)
 SECONDS = st.sampled_from((0.0, 0.0005, 0.01, 0.3))
@@ -144,8 +144,6 @@ def check(pool):
 
 
 def could_be_served(pool, waiting):
-    if pool.stagger.count(waiting.request.session) >= (pool.limits.bursts_max or pool.limits.slots_max):
-        return False
     now = pool.table
     then = SlotTable(now.limits, now.now)
     then.idle, then.slots = copy.deepcopy((now.idle, now.slots))
