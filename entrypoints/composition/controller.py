@@ -32,7 +32,7 @@ from entrypoints.composition.sandbox_metrics import SandboxMetrics
 from entrypoints.composition.security import Security
 from entrypoints.composition.telemetry import Telemetry, observed, trace_headers
 from entrypoints.composition.tokens import published_keys, token_verifier
-from entrypoints.http.application import Application, Hooks, Services
+from entrypoints.http.app import Application, Hooks, Services
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.metrics.registry import Registry

@@ -16,7 +16,7 @@ from domain.errors import DomainError
 from entrypoints.composition.runners import Runners
 from entrypoints.composition.security import Security
 from entrypoints.composition.storage_facts import storage_facts
-from entrypoints.http.health_checks import HealthChecks, Probe
+from entrypoints.http.endpoints.health import HealthChecks, Probe
 from entrypoints.version import VERSION
 
 _PROBE_TIMEOUT_S = 0.7

@@ -14,9 +14,9 @@ from domain.limits.rate_limiter import RateLimiter
 from domain.limits.usage_limiter import UsageLimiter, UsagePolicy
 from entrypoints.composition.background import Work
 from entrypoints.http.endpoints.batches import Charge, charge_nothing
-from entrypoints.http.middleware.guard import Guard
 from entrypoints.http.middleware.hosts import HostGuard
 from entrypoints.http.middleware.rates import RateGuard
+from entrypoints.http.pipeline import Guard
 from entrypoints.settings.checks import is_loopback
 from entrypoints.settings.edge import allowed_hosts, rate_policies
 from entrypoints.settings.settings import Settings

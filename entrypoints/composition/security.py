@@ -22,10 +22,9 @@ from domain.scripts.language import LanguageMapping
 from domain.sessions.languages import SessionLanguages
 from domain.sessions.ports import SessionRepository
 from entrypoints.composition.background import Work
-from entrypoints.http.health_checks import Probe
-from entrypoints.http.middleware.authentication import AuthenticationGuard
-from entrypoints.http.middleware.guard import Guard
-from entrypoints.http.middleware.language_scopes import LanguageGuard
+from entrypoints.http.endpoints.health import Probe
+from entrypoints.http.middleware.authentication import AuthenticationGuard, LanguageGuard
+from entrypoints.http.pipeline import Guard
 
 _COUNTED_MAX = 100_000
 _RETRY_S = 5.0

@@ -1,4 +1,4 @@
-"""A call that ends when its client hangs up."""
+"""Cancels a call when its client disconnects."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,56 +8,59 @@ from attrs import define, field
 from starlette.types import Receive
 
 from domain.concurrency.budget import TimerWheel
-from entrypoints.http.errors import ClientDisconnected
 
-Reply = TypeVar("Reply")
+Result = TypeVar("Result")
 
-_LATE_S = 0.1
-"""When a call is late enough for its client to lose patience; most are over by then, and need no task that watches."""
+_WATCH_AFTER_S = 0.1
+"""Most calls end sooner, and need no task that watches their client."""
 
 
-async def until_hang_up(receive: Receive, call: Coroutine[Any, Any, Reply]) -> Reply:
-    """Await `call`, and cancel it when the client is gone; then raises ClientDisconnected. The body must have been read.
+class ClientDisconnected(Exception):
+    """The client closed the connection before its response."""
 
-    Who hangs up at once is noticed after `_LATE_S` and up to `TimerWheel.PERIOD_S`.
+
+async def until_disconnect(receive: Receive, call: Coroutine[Any, Any, Result]) -> Result:
+    """Await `call`. If the client disconnects first, cancel the call and raise ClientDisconnected.
+
+    The body must have been read. A disconnect is noticed after 0.1 s at the earliest.
     """
     loop = asyncio.get_running_loop()
     caller = asyncio.current_task(loop)
     assert caller is not None
     watch = _DisconnectWatch(receive, caller)
-    soon = TimerWheel.of(loop).schedule(watch, loop.time() + _LATE_S)
+    soon = TimerWheel.of(loop).schedule(watch, loop.time() + _WATCH_AFTER_S)
     try:
         return await call
     except asyncio.CancelledError:
-        if not watch.gone:
+        if not watch.is_disconnected:
             raise
         caller.uncancel()
         raise ClientDisconnected from None
     finally:
         soon.discard(watch)
-        watch.end()
+        watch.stop()
 
 
 @define(eq=False)
 class _DisconnectWatch:
-    """Cancels the caller when its client is gone."""
+    """Cancels the caller when its client disconnects."""
 
     _receive: Receive
     _caller: "asyncio.Task[Any]"
-    gone: bool = field(default=False, init=False)
+    is_disconnected: bool = field(default=False, init=False)
     _task: "asyncio.Task[None] | None" = field(default=None, init=False)
 
     def expire(self) -> None:
-        """Begin to watch."""
-        self._task = asyncio.create_task(self._follow())
+        """Start to watch."""
+        self._task = asyncio.create_task(self._watch())
 
-    def end(self) -> None:
-        """Watch no more."""
+    def stop(self) -> None:
+        """Stop watching."""
         if self._task is not None:
             self._task.cancel()
 
-    async def _follow(self) -> None:
+    async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self.gone = True
+        self.is_disconnected = True
         self._caller.cancel()

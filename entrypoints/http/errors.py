@@ -1,23 +1,50 @@
-"""Refusals that HTTP alone knows."""
+"""Errors of HTTP, the one table of status codes, and the response to each error."""
 
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import ClassVar
+from uuid import UUID
 
+import msgspec
 from attrs import define
 from typing_extensions import override
 
-from domain.errors import DomainError, Invalid, InvalidRequest, NotFound, Problem
+from domain.access.credentials import CredentialRefused
+from domain.access.principal import ScopeMissing
+from domain.errors import (
+    Conflict,
+    DomainError,
+    FieldTooLarge,
+    Forbidden,
+    Gone,
+    Invalid,
+    InvalidRequest,
+    LimitReached,
+    NotFound,
+    PreconditionFailed,
+    Problem,
+    ScriptFailed,
+    ShuttingDown,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+)
+from domain.executions.execution import ExecutionFailed
+from domain.scripts.report import FailureCode
+from entrypoints.http.response import REPLAYED, Headers, Response, json_response
+from entrypoints.http.schemas.errors import Error, ErrorBody
+from entrypoints.http.schemas.fields import embedded
+
+INTERNAL_ERROR = "INTERNAL_ERROR"
 
 _SHOWN_MAX = 128
-
-
-class ClientDisconnected(Exception):
-    """The client has hung up: nobody is left to answer."""
+_REALM = b'Bearer realm="pglambda"'
+_CLOSE = (b"connection", b"close")
 
 
 @define(eq=False)
 class HostNotAllowed(Invalid):
-    """The request was meant for another server, or brought here by a name that somebody else made up."""
+    """The `Host` header names another server, or a name that somebody made up for this one."""
 
     code: ClassVar[str] = "INVALID_REQUEST"
     host: str | None
@@ -25,10 +52,10 @@ class HostNotAllowed(Invalid):
     @property
     @override
     def message(self) -> str:
-        named = "no host" if self.host is None else f"the host {self.host[:_SHOWN_MAX]!r}"
+        found = "has no Host header" if self.host is None else f"is for the host {self.host[:_SHOWN_MAX]!r}"
         return (
-            f"The request names {named}, which is no name of this server. Use one of its names; whoever runs it can add "
-            "one by ALLOWED_HOSTS."
+            f"The request {found}, and this server accepts its own names only. Use one of them, or have the operator "
+            "add the name to ALLOWED_HOSTS."
         )
 
 
@@ -41,12 +68,12 @@ class RouteNotFound(NotFound):
     @property
     @override
     def message(self) -> str:
-        return "There is nothing at this path. The API begins at /api/v1/."
+        return "No route has this path. Correct it: the API begins at /api/v1/, and /openapi.json lists its routes."
 
 
 @define(eq=False)
 class MethodNotAllowed(DomainError):
-    """The path is known, the method is not."""
+    """A route has this path, but not this method."""
 
     code: ClassVar[str] = "METHOD_NOT_ALLOWED"
     allowed: tuple[str, ...]
@@ -54,7 +81,7 @@ class MethodNotAllowed(DomainError):
     @property
     @override
     def message(self) -> str:
-        return f"This path does not take the method. Use one of: {', '.join(self.allowed)}."
+        return f"This path does not accept the method of the request. Use one of: {', '.join(self.allowed)}."
 
     @property
     @override
@@ -64,7 +91,7 @@ class MethodNotAllowed(DomainError):
 
 @define(eq=False)
 class UnsupportedMediaType(DomainError):
-    """The body is not declared as JSON in UTF-8."""
+    """The headers do not declare the body as plain JSON in UTF-8."""
 
     code: ClassVar[str] = "UNSUPPORTED_MEDIA_TYPE"
     header: str
@@ -73,7 +100,10 @@ class UnsupportedMediaType(DomainError):
     @property
     @override
     def message(self) -> str:
-        return "Send the body as JSON in UTF-8, uncompressed, with the header Content-Type: application/json."
+        return (
+            f"The header {self.header} does not declare plain JSON in UTF-8. Send the body uncompressed, with the header "
+            "Content-Type: application/json."
+        )
 
     @property
     @override
@@ -91,16 +121,105 @@ class SlowBody(Invalid):
     @property
     @override
     def message(self) -> str:
-        return f"The body did not arrive whole within {self.timeout_s:g} seconds. Nothing was done; send it again."
+        return (
+            f"The body did not arrive within {self.timeout_s:g} seconds, so nothing was done. Send the request again."
+        )
 
 
 @define(eq=False)
 class InvalidParams(InvalidRequest):
-    """The envelope is right, and the script's parameters are not."""
+    """The body is valid except for the parameters of the script."""
 
     code: ClassVar[str] = "INVALID_PARAMS"
 
 
 def invalid(problems: Iterable[Problem], kind: type[InvalidRequest] = InvalidRequest) -> InvalidRequest:
-    """Return the refusal of a request that has these problems."""
+    """Return the error of a request that has these problems."""
     return kind(tuple(problems))  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
+
+
+STATUS: tuple[tuple[type[DomainError], HTTPStatus], ...] = (
+    (Invalid, HTTPStatus.BAD_REQUEST),
+    (Unauthorized, HTTPStatus.UNAUTHORIZED),
+    (Forbidden, HTTPStatus.FORBIDDEN),
+    (NotFound, HTTPStatus.NOT_FOUND),
+    (MethodNotAllowed, HTTPStatus.METHOD_NOT_ALLOWED),
+    (Conflict, HTTPStatus.CONFLICT),
+    (Gone, HTTPStatus.GONE),
+    (PreconditionFailed, HTTPStatus.PRECONDITION_FAILED),
+    (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (UnsupportedMediaType, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+    (LimitReached, HTTPStatus.TOO_MANY_REQUESTS),
+    (ScriptFailed, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+"""The status of each category of errors."""
+
+STATUS_OF_CODE: Mapping[str, HTTPStatus] = {FailureCode.EXECUTION_TIMEOUT: HTTPStatus.GATEWAY_TIMEOUT}
+"""Codes whose status is not the status of their category."""
+
+
+def status_of(error: DomainError) -> HTTPStatus:
+    """Return the status of an error."""
+    by_category = (status for category, status in STATUS if isinstance(error, category))
+    return STATUS_OF_CODE.get(error.code) or next(by_category)
+
+
+def error_response(error: DomainError, session_id: UUID | None) -> Response:
+    """Return the response to an error; `session_id` is the session in the path, if there is one."""
+    content = error_content(error)
+    body = ErrorBody(content, session_id or msgspec.UNSET)
+    return json_response(body, status_of(error), _headers(error), is_body_unread=_is_whole_body_too_large(error))
+
+
+def internal_error_response(error_id: UUID, session_id: UUID | None) -> Response:
+    """Return the response to an unexpected exception: no internals, and the id under which the log has the cause."""
+    body = ErrorBody(internal_error_content(error_id), session_id or msgspec.UNSET)
+    return json_response(body, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def error_content(error: DomainError) -> Error:
+    """Return code, message and details of an error."""
+    details = dict(error.details)
+    if isinstance(details.get("result"), str):
+        details["result"] = embedded(str(details["result"]))
+    return Error(error.code, error.message, details)
+
+
+def internal_error_content(error_id: UUID) -> Error:
+    """Return code, message and details of an unexpected exception."""
+    message = (
+        "The request failed because of an error in the server. Report the error_id in the details to the operator: the "
+        "log has the cause under it."
+    )
+    return Error(INTERNAL_ERROR, message, {"error_id": error_id})
+
+
+def _headers(error: DomainError) -> Headers:
+    headers: list[tuple[bytes, bytes]] = []
+    retry_after_ms = error.details.get("retry_after_ms")
+    if isinstance(retry_after_ms, int):
+        headers.append((b"retry-after", b"%d" % -(-retry_after_ms // 1000)))
+    if isinstance(error, ExecutionFailed) and error.replayed:
+        headers += REPLAYED
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", ", ".join(error.allowed).encode()))
+    if isinstance(error, Unauthorized | Forbidden):
+        headers.append(_challenge(error))
+    if isinstance(error, SlowBody | ShuttingDown) or _is_whole_body_too_large(error):
+        headers.append(_CLOSE)
+    return tuple(headers)
+
+
+def _is_whole_body_too_large(error: DomainError) -> bool:
+    return isinstance(error, FieldTooLarge) and not error.pointer
+
+
+def _challenge(error: Unauthorized | Forbidden) -> tuple[bytes, bytes]:
+    """Return the `WWW-Authenticate` header (RFC 6750); it names no error if the request had no credential."""
+    value = _REALM
+    if isinstance(error, CredentialRefused):
+        value += b', error="invalid_token"'
+    elif isinstance(error, ScopeMissing):
+        value += b', error="insufficient_scope", scope="%s"' % error.needed[0].encode()
+    return b"www-authenticate", value

@@ -1,4 +1,4 @@
-"""The numbers that the HTTP API works with."""
+"""The limits of the HTTP API."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,12 @@ from domain.scripts.limits import LimitsPolicy
 
 @frozen
 class HttpOptions:
-    """Sizes in bytes, times in seconds; `inside_max` requests are worked on at once, the rest is refused.
+    """Sizes in bytes, times in seconds.
 
-    `batches_max` batches are held at once, each as large as `batch_size_max` allows. `stall_s` is how long the client
-    of a streamed answer may take none of it. A large body waits `examination_wait_s` at most until it is read,
-    and `examination_bytes_max` bytes wait at once.
-    Without `idempotency` no call may have a key. Pages of `cors_origins` may call and read answers; "*" is any.
+    `in_flight_max` requests are in flight at once, `batches_max` of them batches of up to `batch_size_max`. The client
+    of a streaming response may read nothing for `stall_s`. A large body waits for its examination for
+    `examination_wait_s`, and `examination_bytes_max` bytes of bodies wait at once. Without `idempotency`, calls with a
+    key are rejected. Pages of `cors_origins` may call the service and read responses; "*" is any.
     """
 
     limits: LimitsPolicy
@@ -28,7 +28,7 @@ class HttpOptions:
     batch_parallel_max: int = 4
     batches_max: int = 32
     stall_s: float = 30.0
-    inside_max: int = 1024
+    in_flight_max: int = 1024
     body_timeout_s: float = 10.0
     examination_wait_s: float = 2.0
     examination_bytes_max: int = 128 * 1024 * 1024

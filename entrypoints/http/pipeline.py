@@ -1,8 +1,12 @@
 """What happens to every HTTP request, in order."""
 
+import itertools
+import re
+import secrets
 import time
 from collections.abc import Callable, Sequence
-from uuid import uuid4
+from typing import Protocol
+from uuid import UUID, uuid4
 
 from attrs import define, field
 from starlette.types import Receive, Scope, Send
@@ -11,92 +15,131 @@ from structlog.typing import FilteringBoundLogger
 from domain.access.credentials import CredentialMissing
 from domain.access.principal import NOBODY, Principal
 from domain.errors import DomainError
-from entrypoints.http.contracts.error_codes import INTERNAL_ERROR
-from entrypoints.http.error_responses import error_answer, internal_error_answer
-from entrypoints.http.errors import ClientDisconnected
-from entrypoints.http.instrumentation.observer import RequestObserver
-from entrypoints.http.middleware.guard import Guard
-from entrypoints.http.middleware.in_flight_limiter import InFlightLimiter
-from entrypoints.http.parameters.paths import PARSERS
+from entrypoints.http.disconnect import ClientDisconnected
+from entrypoints.http.errors import INTERNAL_ERROR, error_response, internal_error_response
+from entrypoints.http.in_flight_limiter import InFlightLimiter
 from entrypoints.http.request import Request
-from entrypoints.http.request_ids import HEADER, RequestIds
-from entrypoints.http.response import Response
-from entrypoints.http.route import TO_NOBODY
-from entrypoints.http.route_table import RouteTable
+from entrypoints.http.response import Headers, Response
+from entrypoints.http.route import PATH_PARSERS, WITHOUT_CREDENTIAL, Route, RouteTable
 
-CLIENT_GONE = 499
-"""What stands in for a status when nobody was left to be answered."""
+CLIENT_DISCONNECTED = 499
+"""The status that logs and metrics show for a request whose client disconnected."""
+
+_ID_HEADER = b"x-request-id"
+_ID = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}")
+
+
+class Guard(Protocol):
+    """Checks a request whose route is known, before its body is read."""
+
+    async def admit(self, request: Request, route: Route) -> Headers:
+        """Return headers for the response, whatever it will be; raises a DomainError to reject the request.
+
+        A guard may set `request.caller` and `request.response_headers`. Guards run in order.
+        """
+        ...
+
+
+class RequestObserver(Protocol):
+    """Follows every request, for logs, metrics and traces. Its methods never raise."""
+
+    def on_request(self, request: Request) -> None:  # noqa: ARG002  # most observers wait for the response
+        """Take note of a new request, in the context in which it is served."""
+        return
+
+    def on_response(self, request: Request, status: int, duration_s: float) -> None:
+        """Take note of a request that has ended. The status is 499 if the client disconnected."""
+        ...
+
+
+class _RequestIds:
+    """The id of each request, which the response and the log contain."""
+
+    def __init__(self) -> None:
+        self._prefix = secrets.token_hex(6)
+        self._numbers = itertools.count(1)
+
+    def of(self, request: Request) -> bytes:
+        """Return the caller's `X-Request-ID` if it is 1 to 128 plain characters, a new id otherwise."""
+        given = request.raw_header(_ID_HEADER)
+        if given is not None and _ID.fullmatch(given):
+            return given
+        return f"{self._prefix}-{next(self._numbers):x}".encode()
 
 
 @define(eq=False)
 class Pipeline:
-    """Finds the operation, takes a place, asks the guards, calls the endpoint, answers, and tells the observers.
+    """An ASGI application for HTTP. It finds the route, runs the guards, limits the requests in flight, and responds.
 
-    It is an ASGI application for HTTP alone, and every request gets an answer, whatever is raised on the way. Each
-    request is `caller`'s until a guard says otherwise; nobody gets what is not for everybody, guarded or not.
+    Every request gets a response, whatever is raised. `caller` is the caller of a request unless a guard sets another.
+    Without a guard a caller who is NOBODY reaches only the routes that need no credential. `respond` makes the response
+    to an error.
     """
 
-    _table: RouteTable
-    _gate: InFlightLimiter
+    _routes: RouteTable
+    _limiter: InFlightLimiter
     _log: FilteringBoundLogger
     _guards: Sequence[Guard] = ()
     _observers: Sequence[RequestObserver] = ()
     _caller: Principal = NOBODY
-    _ids: RequestIds = field(factory=RequestIds, init=False)
-    _beginners: Sequence[Callable[[Request], None]] = field(init=False)
+    _respond: Callable[[DomainError, UUID | None], Response] = error_response
+    _request_ids: _RequestIds = field(factory=_RequestIds, init=False)
+    _on_request: Sequence[Callable[[Request], None]] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._beginners = [each.begun for each in self._observers if type(each).begun is not RequestObserver.begun]
+        overriding = (each for each in self._observers if type(each).on_request is not RequestObserver.on_request)
+        self._on_request = [each.on_request for each in overriding]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started_s = time.perf_counter()
         request = Request(scope, receive)
         request.caller = self._caller
-        request.identifier = self._ids.of(request)
-        for begun in self._beginners:
-            begun(request)
-        status = CLIENT_GONE
+        request.id = self._request_ids.of(request)
+        for on_request in self._on_request:
+            on_request(request)
+        status = CLIENT_DISCONNECTED
         try:
-            answer = await self._answer(request)
-            if answer is not None:
-                answer.headers += (*request.answer_headers, (HEADER, request.identifier))
-                await answer.send(request, send)
-                status = answer.status
+            response = await self._response(request)
+            response.headers += (*request.response_headers, (_ID_HEADER, request.id))
+            await response(scope, receive, send)
+            status = response.status
         except ClientDisconnected:
-            status = CLIENT_GONE
+            status = CLIENT_DISCONNECTED
         finally:
-            if request.inside:
-                self._gate.exit(request.caller.owner)
+            if request.in_flight:
+                self._limiter.exit(request.caller.owner)
             duration_s = time.perf_counter() - started_s
             for observer in self._observers:
-                observer.seen(request, request.operation, status, duration_s)
+                observer.on_response(request, status, duration_s)
 
-    async def _answer(self, request: Request) -> Response | None:
+    async def _response(self, request: Request) -> Response:
         try:
-            return await self._asked(request)
+            return await self._handled(request)
         except ClientDisconnected:
-            return None
-        except Exception:  # noqa: BLE001  # whatever it is, the caller gets an answer and the log the traceback
+            raise
+        except Exception:  # noqa: BLE001  # whatever it is, the caller gets a response and the log the traceback
             error_id = uuid4()
-            x_request_id = request.identifier.decode()
             request.error_code = INTERNAL_ERROR
-            self._log.exception("internal_error", error_id=str(error_id), x_request_id=x_request_id)
-            return internal_error_answer(error_id, request.parameters.get("request_id"))
+            self._log.exception("internal_error", error_id=str(error_id), x_request_id=request.id.decode())
+            return internal_error_response(error_id, request.parameters.get("request_id"))
 
-    async def _asked(self, request: Request) -> Response:
+    async def _handled(self, request: Request) -> Response:
         try:
-            operation, texts = self._table.find(request.scope["method"], request.route_path)
-            request.operation = operation
+            route, texts = self._routes.find(request.scope["method"], request.route_path)
+            request.route = route
             for name, text in texts.items():
-                request.parameters[name] = PARSERS[name](text)
-            for guard in self._guards:
-                request.answer_headers += await guard.admit(request, operation)
-            if request.caller is NOBODY and operation.access not in TO_NOBODY:
-                raise CredentialMissing
-            if not operation.exempt:
-                self._gate.enter(request.caller.owner)
-                request.inside = True
-            return await operation.endpoint(request)
+                request.parameters[name] = PATH_PARSERS[name](text)
+            await self._admit(request, route)
+            return await route.endpoint(request)
         except DomainError as error:
             request.error_code = error.code
-            return error_answer(error, request.parameters.get("request_id"))
+            return self._respond(error, request.parameters.get("request_id"))
+
+    async def _admit(self, request: Request, route: Route) -> None:
+        for guard in self._guards:
+            request.response_headers += await guard.admit(request, route)
+        if request.caller is NOBODY and route.access not in WITHOUT_CREDENTIAL:
+            raise CredentialMissing
+        if not route.exempt:
+            self._limiter.enter(request.caller.owner)
+            request.in_flight = True

@@ -1,46 +1,43 @@
-"""One HTTP request as endpoints see it."""
+"""One HTTP request as guards and endpoints see it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
 from starlette.types import Receive, Scope
 
 from domain.access.principal import NOBODY, Principal
+from domain.access.principal import Scope as AccessScope
+from domain.identity import Owner, SessionRef
 from domain.scripts.ports import ScriptRun
 from entrypoints.telemetry.tracing.trace import Trace
 
 Header = tuple[bytes, bytes]
-
-WHOLE_ANSWER = "pglambda.whole_answer"
-"""The name of an ASGI extension: a function of status, headers (names in lower case) and body that sends all at once.
-
-It returns False where that is not possible, and then nothing was sent. Its method `hang_up` breaks the connection off.
-"""
+"""Name in lower case, and value."""
 
 
 class Request:
-    """A request: its id, its channels, and what becomes known of it on the way.
+    """An HTTP request, and what the service learns about it on the way.
 
-    `parameters` are those of its path, already parsed; `caller` is who is calling; `answer_headers` go with its answer,
-    whatever that will be; `inside` is whether it holds a place; `made_session_id` and `execution_id` are those of the
-    session and of the execution that it made, `error_code` that of the error it is answered with,
-    `database_s` the seconds that it has waited for the database, `trace` its place in a trace.
+    `route` is the row of the route table, None until it is found. `parameters` are those of the path, parsed.
+    `response_headers` are added to the response, also to an error. `in_flight` says that the in-flight limiter counts
+    the request. `created_session_id`, `execution_id` and `error_code` go to the access log. `database_s` is the time
+    in seconds spent waiting for the database.
     """
 
     __slots__ = (
         "_headers",
-        "answer_headers",
         "caller",
+        "created_session_id",
         "database_s",
         "error_code",
         "execution_id",
-        "identifier",
-        "inside",
-        "made_session_id",
-        "operation",
+        "id",
+        "in_flight",
         "parameters",
         "receive",
+        "response_headers",
+        "route",
         "scope",
         "trace",
     )
@@ -50,48 +47,62 @@ class Request:
         self.receive = receive
         self.parameters: dict[str, Any] = {}
         self.caller: Principal = NOBODY
-        self.identifier = b""
-        self.operation: Any = None
-        self.answer_headers: tuple[Header, ...] = ()
-        self.inside = False
-        self.made_session_id: UUID | None = None
+        self.id = b""
+        self.route: Any = None
+        self.response_headers: tuple[Header, ...] = ()
+        self.in_flight = False
+        self.created_session_id: UUID | None = None
         self.execution_id: UUID | None = None
         self.error_code: str | None = None
         self.database_s = 0.0
         self.trace: Trace | None = None
         self._headers = _by_name(scope["headers"])
 
-    @property
-    def whole_answer(self) -> Callable[[int, Iterable[Header], bytes], bool] | None:
-        """What the server offers for sending an answer in one piece; None where it offers nothing."""
-        extensions = self.scope.get("extensions")
-        return extensions.get(WHOLE_ANSWER) if extensions else None
-
     def waited(self, name: str, duration_s: float) -> None:
-        """Take note of a wait for the database that has ended; `name` says for what."""
+        """Add a wait for the database that has ended; `name` says for what."""
         self.database_s += duration_s
         if self.trace is not None:
             self.trace.waited(name, duration_s)
 
     def noted(self, run: ScriptRun) -> None:
-        """Take note of a run that is made for this request; of several, the first."""
+        """Keep the id of the first run that is made for this request."""
         self.execution_id = self.execution_id or run.execution_id
 
     @property
+    def owner(self) -> Owner:
+        """The owner that the caller acts for."""
+        return self.caller.owner
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the caller may see details of the process."""
+        return AccessScope.ADMIN in self.caller.scopes
+
+    @property
     def session_id(self) -> UUID:
-        """The session's id in the path."""
-        identifier: UUID = self.parameters["request_id"]
-        return identifier
+        """The id of the session in the path."""
+        session_id: UUID = self.parameters["request_id"]
+        return session_id
+
+    @property
+    def session_ref(self) -> SessionRef:
+        """The session in the path, among the caller's own."""
+        return SessionRef(self.caller.owner, self.session_id)
+
+    @property
+    def reachable_session_ref(self) -> SessionRef:
+        """The session in the path, among those that the caller may read and close: for an admin, those of all owners."""
+        return SessionRef(self.caller.reach, self.session_id)
 
     @property
     def query_string(self) -> bytes:
-        """What follows the `?`, as it came."""
+        """The text after the `?`, as received."""
         raw: bytes = self.scope["query_string"]
         return raw
 
     @property
     def path(self) -> str:
-        """The path as the client wrote it, with the prefix under which the application is mounted."""
+        """The path as the client sent it, with the prefix under which the application is mounted."""
         prefix: str = self.scope.get("root_path", "")
         path: str = self.scope["path"]
         return path if path.startswith(prefix) else prefix + path
@@ -104,12 +115,12 @@ class Request:
         return path.removeprefix(prefix) if prefix else path
 
     def header(self, name: bytes) -> str | None:
-        """Return the value of a header (name in lower case); several of one name are one list, joined by commas."""
+        """Return the value of a header, None if it is absent; repeated headers are joined by commas."""
         value = self._headers.get(name)
         return None if value is None else value.decode("latin-1")
 
     def raw_header(self, name: bytes) -> bytes | None:
-        """Return the value of a header as it came."""
+        """Return the value of a header as bytes, None if it is absent."""
         return self._headers.get(name)
 
 

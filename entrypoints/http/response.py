@@ -1,63 +1,89 @@
-"""The answer to one HTTP request."""
+"""The response to one HTTP request, and the headers that endpoints add to it."""
 
+import asyncio
+import contextlib
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
+from urllib.parse import urlencode
 
 import msgspec
 from attrs import define
 from msgspec import Struct, structs
-from starlette.types import Send
-
-from entrypoints.http.lingering import finish_body
-from entrypoints.http.request import Request
+from starlette.types import Receive, Scope, Send
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
-_JSON = b"application/json"
-_PRIVATE: Headers = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
-"""Answers are for their caller alone, and no browser takes what a script gave back for a page."""
+SINGLE_WRITE = "pglambda.single_write"
+"""The name of an ASGI extension with which the server sends a whole response at once."""
+
+JSON = b"application/json"
+NDJSON = b"application/x-ndjson"
+
+PRIVATE: Headers = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+"""A response is for its caller alone, and a browser must not take the output of a script for a page."""
+
+REPLAYED: Headers = ((b"idempotent-replayed", b"true"),)
+"""Marks the repetition of an earlier response."""
 
 _WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+_DISCARDED_SIZE_MAX = 16 * 1024 * 1024
+_DISCARD_TIMEOUT_S = 2.0
+
+
+class SingleWrite(Protocol):
+    """What the extension offers."""
+
+    def __call__(self, status: int, headers: Headers, body: bytes) -> bool:
+        """Send the response and return True; if that is not possible, send nothing and return False."""
+        ...
+
+    def abort(self) -> None:
+        """Close the connection at once; unsent bytes are lost."""
+        ...
 
 
 @define(eq=False)
 class Response:
-    """A status, headers with names in lower case, and a body, which is JSON unless its type is said.
+    """Status, headers with names in lower case, and body. An ASGI application that sends them.
 
-    `ahead` says that the body of the request is still on its way.
+    `is_body_unread` says that the client may still be sending the body of its request.
     """
 
     status: int
     body: bytes = b""
     headers: Headers = ()
-    ahead: bool = False
-    content_type: bytes = _JSON
+    is_body_unread: bool = False
+    content_type: bytes = JSON
 
-    async def send(self, request: Request, send: Send) -> None:
-        """Send it whole, in one piece where the server can."""
-        headers = [*self.headers]
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response, in a single write if the server offers that."""
+        headers = self.headers
         if self.status not in _WITHOUT_BODY:
             headers += ((b"content-type", self.content_type), (b"content-length", b"%d" % len(self.body)))
-        whole = request.whole_answer
-        if whole is not None and not self.ahead and whole(self.status, headers, self.body):
-            return
+        if not self.is_body_unread:
+            write = single_write(scope)
+            if write is not None and write(self.status, headers, self.body):
+                return
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.body, "more_body": self.ahead})
-        if self.ahead:
-            await finish_body(request)
+        await send({"type": "http.response.body", "body": self.body, "more_body": self.is_body_unread})
+        if self.is_body_unread:
+            await discard_body(scope, receive)
             await send({"type": "http.response.body", "body": b""})
+
+
+def json_response(
+    payload: Any, status: int = HTTPStatus.OK, headers: Headers = (), *, is_body_unread: bool = False
+) -> Response:
+    """Return a response with this payload as JSON. Instants in UTC become RFC 3339 with `Z`."""
+    return Response(int(status), encode_json(payload), headers + PRIVATE, is_body_unread)
 
 
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
 
-def json_answer(payload: Any, status: int = HTTPStatus.OK, headers: Headers = (), *, ahead: bool = False) -> Response:
-    """Return the answer with this payload as JSON; times in UTC become RFC 3339 with `Z`."""
-    return Response(int(status), encoded(payload), headers + _PRIVATE, ahead)
-
-
-def encoded(payload: Any) -> bytes:
-    """Return a payload as JSON; what is embedded in it stays as it is written."""
+def encode_json(payload: Any) -> bytes:
+    """Return a payload as JSON. Raw JSON in it stays as it is."""
     try:
         return _encoder.encode(payload)
     except UnicodeEncodeError:
@@ -65,7 +91,7 @@ def encoded(payload: Any) -> bytes:
 
 
 def _unicode(value: Any) -> Any:
-    """Replace what is no Unicode in all strings: a script may print half of a surrogate pair."""
+    """Replace half surrogate pairs in all strings: a script may print one."""
     if isinstance(value, str):
         return value.encode(errors="replace").decode()
     if isinstance(value, Struct):
@@ -73,3 +99,40 @@ def _unicode(value: Any) -> Any:
     if isinstance(value, dict):
         return {_unicode(name): _unicode(member) for name, member in value.items()}
     return [_unicode(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def single_write(scope: Scope) -> SingleWrite | None:
+    """Return the extension of this request, None if the server does not have it."""
+    extensions = scope.get("extensions")
+    return extensions.get(SINGLE_WRITE) if extensions else None
+
+
+async def discard_body(scope: Scope, receive: Receive, timeout_s: float = _DISCARD_TIMEOUT_S) -> None:
+    """Read the rest of a request's body and drop it, for at most `timeout_s` and 16 MiB.
+
+    Closing the connection while a client sends would reset it, and most clients would lose the response. A client that
+    sent `Expect: 100-continue` sends no body.
+    """
+    if not any(name == b"expect" for name, _ in scope["headers"]):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await _discard(receive)
+
+
+async def _discard(receive: Receive) -> None:
+    left, more = _DISCARDED_SIZE_MAX, True
+    while more and left > 0:
+        message = await receive()
+        left -= len(message.get("body", b""))
+        more = message.get("more_body", False)
+
+
+def etag(version: int) -> tuple[bytes, bytes]:
+    """Return the header that carries a version."""
+    return b"etag", b'"%d"' % version
+
+
+def next_link(path: str, parameters: Mapping[str, str | int | None]) -> Headers:
+    """Return the `Link` header (RFC 8288) to the next page of a list."""
+    query = urlencode({name: value for name, value in parameters.items() if value is not None})
+    return ((b"link", f'<{path}?{query}>; rel="next"'.encode("ascii")),)

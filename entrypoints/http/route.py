@@ -1,20 +1,33 @@
-"""An operation: a row of the route table."""
+"""A route, and the table that finds the route of a request."""
 
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
-from attrs import frozen
+from attrs import define, field, frozen
 
-from entrypoints.http.contracts.contract import Contract
+from domain.access.principal import ANY_EXECUTE, Scope
+from domain.executions.execution import ExecutionNotFound
+from domain.idempotency import NO_SESSION
+from domain.sessions.session import SessionNotFound
+from entrypoints.http.contract import Contract, In
+from entrypoints.http.errors import MethodNotAllowed, RouteNotFound
 from entrypoints.http.request import Request
 from entrypoints.http.response import Response
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII)
+
 
 class Access(StrEnum):
-    """Who may ask: anybody, anybody who is told less than an admin, every known caller, or those with certain scopes."""
+    """Who may call a route.
+
+    OPEN: everybody. DETAIL: everybody, but only admins see details. OWNER: every authenticated caller. The others need
+    one of the scopes in `SCOPES`.
+    """
 
     OPEN = "open"
     DETAIL = "detail"
@@ -25,12 +38,25 @@ class Access(StrEnum):
     ADMIN = "admin"
 
 
-TO_NOBODY = frozenset({Access.OPEN, Access.DETAIL})
-"""What those are answered too who have not said who they are."""
+WITHOUT_CREDENTIAL = frozenset({Access.OPEN, Access.DETAIL})
+"""Routes that callers without a credential may call."""
+
+SCOPES: Mapping[Access, frozenset[Scope]] = {
+    Access.EXECUTE: ANY_EXECUTE,
+    Access.READ_FUNCTIONS: frozenset({Scope.READ_FUNCTIONS, Scope.WRITE_FUNCTIONS}),
+    Access.WRITE_FUNCTIONS: frozenset({Scope.WRITE_FUNCTIONS}),
+    Access.ADMIN: frozenset({Scope.ADMIN}),
+}
+"""The scopes of which a caller needs one."""
+
+
+def needed_scopes(access: Access) -> tuple[str, ...]:
+    """Return the scopes of which a caller needs one; empty if no scope is needed."""
+    return tuple(sorted(SCOPES.get(access, ())))
 
 
 class RouteClass(StrEnum):
-    """What an operation counts as where rates are limited."""
+    """The rate limit that counts the calls of a route."""
 
     SESSIONS = "sessions"
     EXECUTE = "execute"
@@ -39,22 +65,104 @@ class RouteClass(StrEnum):
 
 @frozen
 class Route:
-    """A method on a path, what answers it, and the types of the bodies on either side.
+    """A method and a path, the endpoint, and the types of the bodies of request and response.
 
-    An `exempt` operation is answered however many requests are inside, and while the server drains. Its `contract` is
-    what callers are told; one that is not `shown` is not in the document.
+    The in-flight limiter does not count an `exempt` route, so it responds under overload and during the drain. A route
+    with `shown=False` is not in the API document.
     """
 
     method: str
     path: str
     endpoint: Endpoint
     name: str
-    summary: str
-    takes: type[Any] | None = None
-    gives: type[Any] | None = None
+    contract: Contract | None = None
+    body: type[Any] | None = None
+    response: type[Any] | None = None
     status: int = 200
-    exempt: bool = False
     access: Access = Access.OWNER
     route_class: RouteClass | None = RouteClass.SESSIONS
-    contract: Contract | None = None
+    exempt: bool = False
     shown: bool = True
+    query_names: frozenset[str] = field(init=False)
+    """The parameters that a query string may have, from the contract."""
+
+    @query_names.default
+    def _query_names(self) -> frozenset[str]:
+        parameters = () if self.contract is None else self.contract.parameters
+        return frozenset(parameter.name for parameter in parameters if parameter.location is In.QUERY)
+
+
+@define
+class _Node:
+    """One segment of paths: literal segments lead on by name, any other segment by the parameter."""
+
+    literals: dict[str, "_Node"] = field(factory=dict)
+    parameter: str | None = None
+    following: "_Node | None" = None
+    methods: dict[str, Route] = field(factory=dict)
+
+    def step(self, segment: str) -> "_Node":
+        """Return the node behind a segment of a template, created if need be."""
+        if not segment.startswith("{"):
+            return self.literals.setdefault(segment, _Node())
+        name = segment[1:-1]
+        assert self.parameter in (None, name), f"one segment, two names: {self.parameter} and {name}"
+        self.parameter = name
+        self.following = self.following or _Node()
+        return self.following
+
+
+class RouteTable:
+    """Finds routes by exact comparison of path segments. A GET route also serves HEAD."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._root = _Node()
+        for route in routes:
+            self._add(route)
+
+    def find(self, method: str, path: str) -> tuple[Route, Mapping[str, str]]:
+        """Return the route and the texts of its path parameters. Raises RouteNotFound or MethodNotAllowed."""
+        texts: dict[str, str] = {}
+        node = self._root
+        for segment in path.split("/"):
+            following = node.literals.get(segment)
+            if following is None:
+                following = node.following
+                if following is None or not segment:
+                    raise RouteNotFound
+                texts[node.parameter or ""] = segment
+            node = following
+        route = node.methods.get(method)
+        if route is None:
+            raise MethodNotAllowed(tuple(sorted(node.methods))) if node.methods else RouteNotFound
+        return route, texts
+
+    def _add(self, route: Route) -> None:
+        node = self._root
+        for segment in route.path.split("/"):
+            node = node.step(segment)
+        assert route.method not in node.methods, f"two routes: {route.method} {route.path}"
+        node.methods[route.method] = route
+        if route.method == "GET":
+            node.methods["HEAD"] = route
+
+
+def _session_id(text: str) -> UUID:
+    # The nil UUID is no session: the idempotency keys of calls that create sessions are stored under it.
+    if not _UUID.fullmatch(text) or (session_id := UUID(text)) == NO_SESSION:
+        raise SessionNotFound
+    return session_id
+
+
+def _execution_id(text: str) -> UUID:
+    if not _UUID.fullmatch(text):
+        raise ExecutionNotFound
+    return UUID(text)
+
+
+PATH_PARSERS: Mapping[str, Callable[[str], Any]] = {
+    "request_id": _session_id,
+    "execution_id": _execution_id,
+    "language_title": str,
+}
+"""How each path parameter is parsed, by its name in path templates. A text that is no UUID names nothing: 404."""

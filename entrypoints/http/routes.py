@@ -1,271 +1,128 @@
-"""The route table."""
+"""The table of routes."""
+
+from functools import partial
 
 from attrs import frozen
 
-from entrypoints.http.contracts import batches as of_batches
-from entrypoints.http.contracts import executions as of_executions
-from entrypoints.http.contracts import functions as of_functions
-from entrypoints.http.contracts import health as of_operations
-from entrypoints.http.contracts import sessions as of_sessions
-from entrypoints.http.docs_ui.page import ASSETS
 from entrypoints.http.endpoints.batches import BatchEndpoints
-from entrypoints.http.endpoints.documents import DocumentEndpoints
+from entrypoints.http.endpoints.documents import ASSETS, DocumentEndpoints
 from entrypoints.http.endpoints.executions import ExecutionEndpoints
 from entrypoints.http.endpoints.functions import FunctionEndpoints
-from entrypoints.http.endpoints.health import HealthEndpoints
-from entrypoints.http.endpoints.metrics import MetricsEndpoint
+from entrypoints.http.endpoints.health import HealthEndpoints, MetricsEndpoint
 from entrypoints.http.endpoints.sessions import SessionEndpoints
-from entrypoints.http.payloads.batches import BatchBody, BatchLine
-from entrypoints.http.payloads.executions import ExecuteBody, ExecuteResponse, ExecutionPage, SingleExecution
-from entrypoints.http.payloads.function_checks import FunctionCheck
-from entrypoints.http.payloads.functions import FunctionBody, FunctionList, FunctionResponse
-from entrypoints.http.payloads.health import HealthResponse, Liveness, Readiness
-from entrypoints.http.payloads.sessions import (
+from entrypoints.http.openapi.executions import EXECUTE, EXECUTE_BATCH, EXECUTION, HISTORY
+from entrypoints.http.openapi.functions import (
+    CHECK_FUNCTION,
+    DELETE_FUNCTION,
+    GET_FUNCTION,
+    LIST_FUNCTIONS,
+    PUT_FUNCTION,
+)
+from entrypoints.http.openapi.health import HEALTH, LIVEZ, READYZ
+from entrypoints.http.openapi.sessions import DELETE, GET, INITIALIZE, LIST, PATCH
+from entrypoints.http.route import Access, Route, RouteClass
+from entrypoints.http.schemas.executions import (
+    BatchBody,
+    BatchLine,
+    ExecuteBody,
+    ExecuteResponse,
+    ExecutionPage,
+    SingleExecution,
+)
+from entrypoints.http.schemas.function_checks import FunctionCheck
+from entrypoints.http.schemas.functions import FunctionBody, FunctionList, FunctionResponse
+from entrypoints.http.schemas.health import HealthResponse, Liveness, Readiness
+from entrypoints.http.schemas.sessions import (
     InitializeBody,
     InitializeResponse,
     PatchBody,
     SessionPage,
     SessionResponse,
 )
-from entrypoints.http.route import Access, Endpoint, Route, RouteClass
+
+_SESSIONS = "/api/v1/sessions"
+_SESSION = "/api/v1/sessions/{request_id}"
+_FUNCTIONS = "/api/v1/functions"
+_FUNCTION = "/api/v1/functions/{language_title}"
+
+_own = partial(Route, access=Access.OWNER, route_class=RouteClass.SESSIONS)
+_initialize = partial(Route, access=Access.EXECUTE, route_class=RouteClass.SESSIONS)
+_execute = partial(Route, access=Access.EXECUTE, route_class=RouteClass.EXECUTE)
+_read_functions = partial(Route, access=Access.READ_FUNCTIONS, route_class=RouteClass.FUNCTIONS)
+_write_functions = partial(Route, access=Access.WRITE_FUNCTIONS, route_class=RouteClass.FUNCTIONS)
+_process = partial(Route, route_class=None, exempt=True)
+# Exempt, because callers without a credential must not use up capacity that others need.
+_page = partial(Route, access=Access.OPEN, route_class=None, exempt=True, shown=False)
 
 
 @frozen
 class Endpoints:
-    """What answers the operations."""
+    """The endpoints of all routes."""
 
     sessions: SessionEndpoints
     executions: ExecutionEndpoints
     batches: BatchEndpoints
     functions: FunctionEndpoints
-    process: HealthEndpoints
+    health: HealthEndpoints
     documents: DocumentEndpoints
     metrics: MetricsEndpoint
 
 
-def operations(endpoints: Endpoints) -> tuple[Route, ...]:
-    """Return everything that can be asked for."""
-    sessions, executions, process = endpoints.sessions, endpoints.executions, endpoints.process
-    session = "/api/v1/sessions/{request_id}"
+def routes(endpoints: Endpoints) -> tuple[Route, ...]:
+    """Return all routes."""
     return (
-        Route(
-            "POST",
-            "/api/v1/initialize",
-            sessions.initialize,
-            "initialize",
-            "Initialize a session",
-            access=Access.EXECUTE,
-            takes=InitializeBody,
-            gives=InitializeResponse,
-            contract=of_sessions.INITIALIZE,
-        ),
-        Route(
-            "POST",
-            "/api/v1/execute/{request_id}",
-            executions.execute,
-            "execute",
-            "Execute a session's script",
-            access=Access.EXECUTE,
-            route_class=RouteClass.EXECUTE,
-            takes=ExecuteBody,
-            gives=ExecuteResponse,
-            contract=of_executions.EXECUTE,
-        ),
-        Route(
-            "POST",
-            "/api/v1/execute/{request_id}/batch",
-            endpoints.batches.execute,
-            "execute_batch",
-            "Execute a session's script many times",
-            access=Access.EXECUTE,
-            route_class=RouteClass.EXECUTE,
-            takes=BatchBody,
-            gives=BatchLine,
-            contract=of_batches.EXECUTE_BATCH,
-        ),
-        Route(
-            "GET",
-            "/api/v1/sessions",
-            sessions.list,
-            "list",
-            "List sessions",
-            gives=SessionPage,
-            contract=of_sessions.LIST,
-        ),
-        Route(
-            "GET",
-            session,
-            sessions.get,
-            "get",
-            "Read a session",
-            gives=SessionResponse,
-            contract=of_sessions.GET,
-        ),
-        Route(
-            "PATCH",
-            session,
-            sessions.patch,
-            "patch",
-            "Change a session",
-            takes=PatchBody,
-            gives=SessionResponse,
-            contract=of_sessions.PATCH,
-        ),
-        Route(
-            "DELETE",
-            session,
-            sessions.delete,
-            "delete",
-            "Close a session",
-            status=204,
-            contract=of_sessions.DELETE,
-        ),
-        Route(
-            "GET",
-            session + "/executions",
-            executions.list,
-            "history",
-            "List a session's executions",
-            gives=ExecutionPage,
-            contract=of_executions.HISTORY,
-        ),
-        Route(
-            "GET",
-            "/api/v1/executions/{execution_id}",
-            executions.get,
-            "execution",
-            "Read an execution",
-            gives=SingleExecution,
-            contract=of_executions.EXECUTION,
-        ),
-        *_of_functions(endpoints.functions),
-        Route(
-            "GET",
-            "/livez",
-            process.livez,
-            "livez",
-            "Tell that the process runs",
-            gives=Liveness,
-            contract=of_operations.LIVEZ,
-            exempt=True,
-            access=Access.OPEN,
-            route_class=None,
-        ),
-        Route(
-            "GET",
-            "/readyz",
-            process.readyz,
-            "readyz",
-            "Tell whether to send work here",
-            gives=Readiness,
-            contract=of_operations.READYZ,
-            exempt=True,
-            access=Access.DETAIL,
-            route_class=None,
-        ),
-        Route(
-            "GET",
-            "/health",
-            process.health,
-            "health",
-            "Describe all parts",
-            gives=HealthResponse,
-            contract=of_operations.HEALTH,
-            exempt=True,
-            access=Access.DETAIL,
-            route_class=None,
-        ),
-        Route(
-            "GET",
-            "/metrics",
-            endpoints.metrics.metrics,
-            "metrics",
-            "Tell figures to Prometheus",
-            exempt=True,
-            access=Access.ADMIN,
-            route_class=None,
-            shown=False,
-        ),
-        *_documents(endpoints.documents),
+        *_session_routes(endpoints.sessions, endpoints.executions, endpoints.batches),
+        *_function_routes(endpoints.functions),
+        *_process_routes(endpoints.health, endpoints.metrics),
+        *_document_routes(endpoints.documents),
     )
 
 
-def _documents(documents: DocumentEndpoints) -> tuple[Route, ...]:
-    """Return what is no part of the API: the document that describes it, and the page that shows the document."""
+# Columns: method, path, endpoint, name, contract, type of the body, type of the response.
 
-    def shown_by_page(path: str, endpoint: Endpoint, name: str, summary: str) -> Route:
-        # Exempt, because those who are not known and leave answers unread would hold places that others need.
-        return Route(
-            "GET", path, endpoint, name, summary, exempt=True, access=Access.OPEN, route_class=None, shown=False
-        )
 
+def _session_routes(
+    sessions: SessionEndpoints, executions: ExecutionEndpoints, batches: BatchEndpoints
+) -> tuple[Route, ...]:
+    execute, initialize = "/api/v1/execute/{request_id}", "/api/v1/initialize"
     return (
-        shown_by_page("/openapi.json", documents.document, "openapi", "Describe the API"),
-        shown_by_page("/docs", documents.page, "docs", "Show the description"),
-        *(
-            shown_by_page(f"/docs/{asset.name}", documents.asset(asset), asset.file, "A file of the page")
-            for asset in ASSETS
+        _initialize(
+            "POST", initialize, sessions.initialize, "initialize", INITIALIZE, InitializeBody, InitializeResponse
         ),
+        _execute("POST", execute, executions.execute, "execute", EXECUTE, ExecuteBody, ExecuteResponse),
+        _execute("POST", f"{execute}/batch", batches.execute, "execute_batch", EXECUTE_BATCH, BatchBody, BatchLine),
+        _own("GET", _SESSIONS, sessions.list, "list", LIST, None, SessionPage),
+        _own("GET", _SESSION, sessions.get, "get", GET, None, SessionResponse),
+        _own("PATCH", _SESSION, sessions.patch, "patch", PATCH, PatchBody, SessionResponse),
+        _own("DELETE", _SESSION, sessions.delete, "delete", DELETE, status=204),
+        _own("GET", f"{_SESSION}/executions", executions.list, "history", HISTORY, None, ExecutionPage),
+        _own("GET", "/api/v1/executions/{execution_id}", executions.get, "execution", EXECUTION, None, SingleExecution),
     )
 
 
-def _of_functions(functions: FunctionEndpoints) -> tuple[Route, ...]:
-    function = "/api/v1/functions/{language_title}"
+def _function_routes(functions: FunctionEndpoints) -> tuple[Route, ...]:
+    check = f"{_FUNCTION}/check"
     return (
-        Route(
-            "GET",
-            "/api/v1/functions",
-            functions.list,
-            "functions",
-            "List functions",
-            gives=FunctionList,
-            access=Access.READ_FUNCTIONS,
-            route_class=RouteClass.FUNCTIONS,
-            contract=of_functions.LIST_FUNCTIONS,
-        ),
-        Route(
-            "GET",
-            function,
-            functions.get,
-            "function",
-            "Read a function",
-            gives=FunctionResponse,
-            access=Access.READ_FUNCTIONS,
-            route_class=RouteClass.FUNCTIONS,
-            contract=of_functions.GET_FUNCTION,
-        ),
-        Route(
-            "PUT",
-            function,
-            functions.put,
-            "put_function",
-            "Register or replace a function",
-            takes=FunctionBody,
-            gives=FunctionResponse,
-            access=Access.WRITE_FUNCTIONS,
-            route_class=RouteClass.FUNCTIONS,
-            contract=of_functions.PUT_FUNCTION,
-        ),
-        Route(
-            "DELETE",
-            function,
-            functions.delete,
-            "delete_function",
-            "Deactivate a function",
-            status=204,
-            access=Access.WRITE_FUNCTIONS,
-            route_class=RouteClass.FUNCTIONS,
-            contract=of_functions.DELETE_FUNCTION,
-        ),
-        Route(
-            "POST",
-            function + "/check",
-            functions.check,
-            "check_function",
-            "Run a function's examples",
-            gives=FunctionCheck,
-            access=Access.WRITE_FUNCTIONS,
-            route_class=RouteClass.FUNCTIONS,
-            contract=of_functions.CHECK_FUNCTION,
-        ),
+        _read_functions("GET", _FUNCTIONS, functions.list, "functions", LIST_FUNCTIONS, None, FunctionList),
+        _read_functions("GET", _FUNCTION, functions.get, "function", GET_FUNCTION, None, FunctionResponse),
+        _write_functions("PUT", _FUNCTION, functions.put, "put_function", PUT_FUNCTION, FunctionBody, FunctionResponse),
+        _write_functions("DELETE", _FUNCTION, functions.delete, "delete_function", DELETE_FUNCTION, status=204),
+        _write_functions("POST", check, functions.check, "check_function", CHECK_FUNCTION, None, FunctionCheck),
+    )
+
+
+def _process_routes(health: HealthEndpoints, metrics: MetricsEndpoint) -> tuple[Route, ...]:
+    return (
+        _process("GET", "/livez", health.livez, "livez", LIVEZ, None, Liveness, access=Access.OPEN),
+        _process("GET", "/readyz", health.readyz, "readyz", READYZ, None, Readiness, access=Access.DETAIL),
+        _process("GET", "/health", health.health, "health", HEALTH, None, HealthResponse, access=Access.DETAIL),
+        _process("GET", "/metrics", metrics.metrics, "metrics", access=Access.ADMIN, shown=False),
+    )
+
+
+def _document_routes(documents: DocumentEndpoints) -> tuple[Route, ...]:
+    return (
+        _page("GET", "/openapi.json", documents.document, "openapi"),
+        _page("GET", "/docs", documents.page, "docs"),
+        *(_page("GET", f"/docs/{asset.name}", documents.asset(asset), asset.file) for asset in ASSETS),
     )

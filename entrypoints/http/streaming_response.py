@@ -1,4 +1,4 @@
-"""An answer of many lines, each sent when it is there."""
+"""A response of many lines, each sent as soon as it exists."""
 
 import asyncio
 import contextlib
@@ -6,72 +6,68 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from attrs import define
-from starlette.types import Send
+from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from entrypoints.http.disconnect import until_hang_up
-from entrypoints.http.errors import ClientDisconnected
-from entrypoints.http.request import Request
-from entrypoints.http.response import Response
-
-MEDIA_TYPE = "application/x-ndjson"
+from entrypoints.http.disconnect import ClientDisconnected, until_disconnect
+from entrypoints.http.response import NDJSON, PRIVATE, Response, single_write
 
 SendLine = Callable[[bytes], Awaitable[None]]
-"""Sends one line, which has no line break inside; returns when there is room for another."""
+"""Sends one line without a line break; returns when the client may take another."""
 
 _HEADERS = (
-    (b"content-type", MEDIA_TYPE.encode()),
-    (b"cache-control", b"no-store"),
-    (b"x-content-type-options", b"nosniff"),
-    # A proxy that gathers answers would give a caller nothing before the end.
+    (b"content-type", NDJSON),
+    *PRIVATE,
+    # A proxy that buffers responses would send a caller nothing before the end.
     (b"x-accel-buffering", b"no"),
 )
-_LEAVE_TIMEOUT_S = 1.0
+_ABORT_TIMEOUT_S = 1.0
 
 
 class SlowReader(Exception):
-    """The client has taken nothing for too long."""
+    """The client took nothing of the response for too long."""
 
 
 @define(eq=False, kw_only=True)
 class StreamingResponse(Response):
-    """Lines of JSON (NDJSON) as `produce` sends them, from several tasks if it likes.
+    """Lines of JSON (NDJSON) that `produce` sends, from one or several tasks.
 
-    `produce` is cancelled when the client hangs up, or takes nothing for `stall_s`; then the client is hung up on. An
-    answer that breaks off has no end, so that no client takes it for whole. `ended` is called at the end, whatever that is.
+    The stream is cancelled if the client disconnects, or takes nothing for `stall_s`. In the second case the connection
+    is aborted. A broken stream has no end, so no client takes it for complete. `on_end` is called once, however the
+    stream ends.
     """
 
     produce: Callable[[SendLine], Coroutine[Any, Any, None]]
-    ended: Callable[[], None]
+    on_end: Callable[[], None]
     stall_s: float
 
     @override
-    async def send(self, request: Request, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the lines to the end; raises ClientDisconnected."""
         try:
-            await until_hang_up(request.receive, self._stream(send))
+            await until_disconnect(receive, self._stream(send))
         except SlowReader:
-            await _hang_up(request)
+            await _abort(scope, receive)
             raise ClientDisconnected from None
         finally:
-            self.ended()
+            self.on_end()
 
     async def _stream(self, send: Send) -> None:
         turn = asyncio.Lock()
 
-        async def send_patiently(message: dict[str, Any]) -> None:
+        async def send_within_stall(message: dict[str, Any]) -> None:
             async with turn:
-                await self._patiently(send(message))
+                await self._within_stall(send(message))
 
         async def send_line(line: bytes) -> None:
-            await send_patiently({"type": "http.response.body", "body": line + b"\n", "more_body": True})
+            await send_within_stall({"type": "http.response.body", "body": line + b"\n", "more_body": True})
 
         headers = [*self.headers, *_HEADERS]
-        await send_patiently({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send_within_stall({"type": "http.response.start", "status": self.status, "headers": headers})
         await self.produce(send_line)
-        await send_patiently({"type": "http.response.body", "body": b""})
+        await send_within_stall({"type": "http.response.body", "body": b""})
 
-    async def _patiently(self, sending: Awaitable[None]) -> None:
+    async def _within_stall(self, sending: Awaitable[None]) -> None:
         try:
             async with asyncio.timeout(self.stall_s):
                 await sending
@@ -79,13 +75,13 @@ class StreamingResponse(Response):
             raise SlowReader from None
 
 
-async def _hang_up(request: Request) -> None:
-    """Break the connection off, where the server offers that, and wait until it is."""
-    hang_up = getattr(request.whole_answer, "hang_up", None)
-    if hang_up is None:
+async def _abort(scope: Scope, receive: Receive) -> None:
+    """Abort the connection if the server can do that, and wait until it is closed."""
+    write = single_write(scope)
+    if write is None:
         return
-    hang_up()
+    write.abort()
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_LEAVE_TIMEOUT_S):
-            while (await request.receive())["type"] != "http.disconnect":
+        async with asyncio.timeout(_ABORT_TIMEOUT_S):
+            while (await receive())["type"] != "http.disconnect":
                 pass

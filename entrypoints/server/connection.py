@@ -12,7 +12,7 @@ import msgspec
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from entrypoints.http.request import WHOLE_ANSWER
+from entrypoints.http.response import SINGLE_WRITE
 from entrypoints.server.open_connections import OpenConnections
 from entrypoints.server.rearmable_timer import RearmableTimer
 from entrypoints.server.single_write import SingleWrite
@@ -115,7 +115,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._in_head, self._bare_bytes = False, 0
         super().on_headers_complete()
         self.headers = []  # what comes now is a trailer, and none of what the application gets
-        extensions: dict[str, Any] = {WHOLE_ANSWER: SingleWrite(self.cycle)}
+        extensions: dict[str, Any] = {SINGLE_WRITE: SingleWrite(self.cycle)}
         self.cycle.scope["extensions"] = extensions
 
     @override

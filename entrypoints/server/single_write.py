@@ -44,8 +44,8 @@ class SingleWrite:
         _complete(cycle)
         return True
 
-    def hang_up(self) -> None:
-        """Break the connection off; what was not sent is lost."""
+    def abort(self) -> None:
+        """Close the connection at once; unsent bytes are lost."""
         if self._cycle is not None:
             self._cycle.transport.abort()
 

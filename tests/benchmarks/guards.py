@@ -39,7 +39,7 @@ async def main() -> None:
     token = issue_token(secret, Owner("alice"), _SCOPES, ClaimRules(), (clock.now(), timedelta(hours=1)))
     verifier = JwtVerifier(clock, ClaimRules(), [secret_key(secret)])
     guard = AuthenticationGuard(Authentication(KeyRing(clock, repository), verifier))
-    execute = Route("POST", "/", _nothing, "execute", "", access=Access.EXECUTE, route_class=RouteClass.EXECUTE)
+    execute = Route("POST", "/", _nothing, "execute", access=Access.EXECUTE, route_class=RouteClass.EXECUTE)
     for name, credential in (
         ("a token that is remembered", token),
         ("an API key that is remembered", str(issued.text)),

@@ -6,7 +6,7 @@ from typing import Any
 import schemathesis
 from schemathesis.generation import GenerationMode
 
-from entrypoints.http.parameters.conditions import TAGS_PATTERN
+from entrypoints.http.parsing.headers import TAGS_PATTERN
 
 _WHOLE = {"ttl_seconds", "timeout_ms", "memory_mb", "parallel"}
 _CONDITIONS = {"If-Match": re.compile(TAGS_PATTERN), "If-None-Match": re.compile(r"\*")}

@@ -1,1 +1,1 @@
-"""What each route does: decode, call, encode."""
+"""Endpoints: they decode the request, call a service, and encode the response."""

@@ -1,4 +1,4 @@
-"""Endpoints of batches."""
+"""The endpoint of batches."""
 
 import contextlib
 from collections.abc import Awaitable, Callable
@@ -10,80 +10,73 @@ from attrs import define
 from structlog.typing import FilteringBoundLogger
 
 from domain.concurrency.capacity_limiter import CapacityLimiter
-from domain.errors import DomainError, Problem
+from domain.errors import DomainError
 from domain.executions.batches import Batch, BatchService, ItemEnded
 from domain.sessions.service import SessionService
-from entrypoints.http.bodies.batch_form import BatchForm
-from entrypoints.http.error_responses import status_of, told_of, told_of_bug
-from entrypoints.http.errors import invalid
-from entrypoints.http.middleware.caller import owner_of, session_key
-from entrypoints.http.middleware.in_flight_limiter import InFlightLimiter
-from entrypoints.http.payloads.batches import BatchLine
+from entrypoints.http.errors import error_content, internal_error_content, status_of
+from entrypoints.http.in_flight_limiter import InFlightLimiter
+from entrypoints.http.parsing.executions import BatchParser
+from entrypoints.http.parsing.headers import reject_idempotency_key
 from entrypoints.http.request import Request
-from entrypoints.http.response import encoded
+from entrypoints.http.response import encode_json
+from entrypoints.http.schemas.executions import BatchLine
 from entrypoints.http.streaming_response import SendLine, StreamingResponse
 
 Charge = Callable[[Request, int], Awaitable[None]]
-"""Is told how many items a batch has, before any of them is begun; raises LimitReached to refuse it."""
+"""Counts the items of a batch under the rate limit before any of them begins; raises LimitReached to reject it."""
 
 
 async def charge_nothing(_request: Request, _items: int) -> None:
-    """Let every batch pass."""
+    """Accept every batch."""
 
 
 @define(eq=False)
 class BatchEndpoints:
-    """Execute a session's script many times, and tell of each as it ends.
+    """Execute the script of a session many times, and send a line for each item as it ends.
 
-    A batch has one of the `places` from before it is read until its answer has ended. A client that takes nothing for
-    `stall_s` is hung up on. Once the gate is closed no further item is begun.
+    A batch holds a permit of `capacity` from before its body is read until its response has ended. The stream ends if
+    the client takes nothing for `stall_s`. While the server drains, no further item begins.
     """
 
     _service: BatchService
     _sessions: SessionService
-    _form: BatchForm
-    _gate: InFlightLimiter
-    _places: CapacityLimiter
+    _parser: BatchParser
+    _limiter: InFlightLimiter
+    _capacity: CapacityLimiter
     _log: FilteringBoundLogger
-    _stall_s: float
+    stall_s: float
     _charge: Charge = charge_nothing
 
     async def execute(self, request: Request) -> StreamingResponse:
-        """Run the items, once the session is known to live."""
-        _refuse_idempotency_key(request)
-        with contextlib.ExitStack() as place:
-            place.enter_context(self._places.hold(owner_of(request)))
-            batch = await self._form.read(request)
+        """Run the items, if the session is live."""
+        reject_idempotency_key(request)
+        with contextlib.ExitStack() as permit:
+            permit.enter_context(self._capacity.hold(request.owner))
+            batch = await self._parser.read(request)
             await self._charge(request, len(batch.items))
-            await self._sessions.get(session_key(request))
-            produce, leave = partial(self._run, request, batch), place.pop_all().close
-            return StreamingResponse(int(HTTPStatus.OK), produce=produce, ended=leave, stall_s=self._stall_s)
+            await self._sessions.get(request.session_ref)
+            produce, release = partial(self._run, request, batch), permit.pop_all().close
+            return StreamingResponse(int(HTTPStatus.OK), produce=produce, on_end=release, stall_s=self.stall_s)
 
     async def _run(self, request: Request, batch: Batch, send_line: SendLine) -> None:
-        async def tell(ended: ItemEnded) -> None:
-            await send_line(_in_one_line(encoded(self._line(request, ended))))
+        async def send_item(ended: ItemEnded) -> None:
+            await send_line(_in_one_line(encode_json(self._line(request, ended))))
 
-        await self._service.run(session_key(request), batch, tell, lambda: self._gate.closed)
+        await self._service.run(request.session_ref, batch, send_item, lambda: self._limiter.closed)
 
     def _line(self, request: Request, ended: ItemEnded) -> BatchLine:
         if ended.executed is not None:
             return BatchLine.of(ended.index, HTTPStatus.OK, ended.executed)
         if isinstance(ended.error, DomainError):
-            return BatchLine(ended.index, status_of(ended.error), error=told_of(ended.error))
+            return BatchLine(ended.index, status_of(ended.error), error=error_content(ended.error))
         error_id = uuid4()
-        x_request_id = request.identifier.decode()
+        x_request_id = request.id.decode()
         self._log.error(
             "internal_error", error_id=str(error_id), x_request_id=x_request_id, item=ended.index, exc_info=ended.error
         )
-        return BatchLine(ended.index, HTTPStatus.INTERNAL_SERVER_ERROR, error=told_of_bug(error_id))
+        return BatchLine(ended.index, HTTPStatus.INTERNAL_SERVER_ERROR, error=internal_error_content(error_id))
 
 
 def _in_one_line(document: bytes) -> bytes:
-    """Return JSON without line breaks, which stand between values only: a runtime host may write results for people."""
+    """Return JSON without line breaks. They stand between values only: a runtime host may indent its results."""
     return document.replace(b"\n", b" ").replace(b"\r", b" ")
-
-
-def _refuse_idempotency_key(request: Request) -> None:
-    if request.header(b"idempotency-key") is not None:
-        message = "is for single calls: a batch has none. Execute the items one by one, each with a key of its own."
-        raise invalid([Problem("/headers/Idempotency-Key", message)])

@@ -3,20 +3,18 @@
 from enum import StrEnum
 from http import HTTPStatus
 
-from domain.functions.function import FunctionType, Precondition
+from domain.functions.function import FunctionType
 from domain.functions.ports import FunctionFilter
 from domain.functions.service import FunctionService
 from domain.scripts.language import Language
-from entrypoints.http.bodies.function_form import FunctionForm
-from entrypoints.http.disconnect import until_hang_up
-from entrypoints.http.middleware.caller import owner_of
-from entrypoints.http.parameters import paging
-from entrypoints.http.parameters.conditions import etag, function_condition
-from entrypoints.http.parameters.queries import Query
-from entrypoints.http.payloads.function_checks import FunctionCheck
-from entrypoints.http.payloads.functions import FunctionList, FunctionResponse
+from entrypoints.http.disconnect import until_disconnect
+from entrypoints.http.parsing.functions import FunctionParser
+from entrypoints.http.parsing.headers import function_condition
+from entrypoints.http.parsing.queries import Query
 from entrypoints.http.request import Request
-from entrypoints.http.response import Headers, Response, json_answer
+from entrypoints.http.response import Headers, Response, etag, json_response, next_link
+from entrypoints.http.schemas.function_checks import FunctionCheck
+from entrypoints.http.schemas.functions import FunctionList, FunctionResponse
 
 PAGES_MAX = 100_000
 
@@ -31,54 +29,54 @@ class Switch(StrEnum):
 class FunctionEndpoints:
     """Register, read, list, check and deactivate functions."""
 
-    def __init__(self, service: FunctionService, form: FunctionForm) -> None:
+    def __init__(self, service: FunctionService, parser: FunctionParser) -> None:
         self._service = service
-        self._form = form
+        self._parser = parser
 
     async def list(self, request: Request) -> Response:
         """Return a page of the functions."""
-        query = Query(request.query_string, frozenset({"language", "type", "page", "per_page"}))
+        query = Query(request.query_string, request.route.query_names)
         wanted = FunctionFilter(query.choice("language", Language), query.choice("type", FunctionType))
         page = query.integer("page", 1, PAGES_MAX)
-        per_page = query.integer("per_page", paging.SIZE, paging.SIZE_MAX)
-        query.require()
+        per_page = query.page_size("per_page")
+        query.require_valid()
         found = await self._service.list(wanted, (page - 1) * per_page, per_page)
         headers: Headers = ()
         if page * per_page < found.total and page < PAGES_MAX:
             filters: dict[str, str | int | None] = {"language": wanted.language, "type": wanted.type}
-            headers = paging.next_link(request, {**filters, "page": page + 1, "per_page": per_page})
-        return json_answer(FunctionList.of(found, page, per_page), headers=headers)
+            headers = next_link(request.path, {**filters, "page": page + 1, "per_page": per_page})
+        return json_response(FunctionList.of(found, page, per_page), headers=headers)
 
     async def get(self, request: Request) -> Response:
         """Return a function."""
-        function = await self._service.get(_name(request))
-        return json_answer(FunctionResponse.whole(function), headers=(etag(function.version),))
+        function = await self._service.get(_language_title(request))
+        return json_response(FunctionResponse.whole(function), headers=(etag(function.version),))
 
     async def put(self, request: Request) -> Response:
-        """Register a function, or replace it."""
-        query = Query(request.query_string, frozenset({"check"}))
+        """Register or replace a function."""
+        query = Query(request.query_string, request.route.query_names)
         check = query.choice("check", Switch) is Switch.ON
-        query.require()
+        query.require_valid()
         condition = function_condition(request)
-        wanted = await self._form.read(request)
-        registering = self._service.register(owner_of(request), _name(request), wanted, condition, check=check)
-        registered = await until_hang_up(request.receive, registering)
+        wanted = await self._parser.read(request)
+        call = self._service.register(request.owner, _language_title(request), wanted, condition, check=check)
+        registered = await until_disconnect(request.receive, call)
         function = registered.function
         status = HTTPStatus.CREATED if registered.created else HTTPStatus.OK
-        return json_answer(FunctionResponse.whole(function), status, (etag(function.version),))
+        return json_response(FunctionResponse.whole(function), status, (etag(function.version),))
 
     async def check(self, request: Request) -> Response:
-        """Run a function's examples."""
-        checking = self._service.check(owner_of(request), _name(request))
-        return json_answer(FunctionCheck.of(await until_hang_up(request.receive, checking)))
+        """Run the examples of a function."""
+        call = self._service.check(request.owner, _language_title(request))
+        return json_response(FunctionCheck.of(await until_disconnect(request.receive, call)))
 
     async def delete(self, request: Request) -> Response:
         """Deactivate a function."""
-        condition: Precondition = function_condition(request)
-        await self._service.deactivate(_name(request), condition)
+        condition = function_condition(request)
+        await self._service.deactivate(_language_title(request), condition)
         return Response(204)
 
 
-def _name(request: Request) -> str:
-    name: str = request.parameters["language_title"]
-    return name
+def _language_title(request: Request) -> str:
+    language_title: str = request.parameters["language_title"]
+    return language_title

@@ -1,1 +1,1 @@
-"""What is told of every request once it has been answered."""
+"""Observers of every request: access log, metrics, traces."""

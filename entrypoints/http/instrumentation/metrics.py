@@ -1,4 +1,4 @@
-"""What is counted of HTTP requests."""
+"""Metrics of HTTP requests."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from typing_extensions import override
 
-from entrypoints.http.instrumentation.observer import RequestObserver
+from entrypoints.http.pipeline import RequestObserver
 from entrypoints.http.request import Request
 from entrypoints.http.route import Route
 from entrypoints.telemetry.metrics.samples import Reading, Sample, counter, gauge, histogram, single
@@ -33,13 +33,13 @@ LIMITED = counter(
 )
 
 UNMATCHED = "unmatched"
-"""The route of requests for paths or methods that there are not."""
+"""The route of requests for unknown paths or methods."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 
 
 class _RouteMetrics:
-    """What is counted of one operation."""
+    """The counts of one route."""
 
     __slots__ = ("counts", "labels", "route_class", "statuses", "total_s")
 
@@ -51,53 +51,53 @@ class _RouteMetrics:
         self.statuses: dict[int, int] = {}
 
     @classmethod
-    def of(cls, operation: Route) -> "_RouteMetrics":
-        """Return figures with nothing in them but that no bug was seen yet: Prometheus sees no growth in a first value."""
-        figures = cls(operation.method, operation.path, operation.route_class)
-        figures.statuses[int(HTTPStatus.INTERNAL_SERVER_ERROR)] = 0
-        return figures
+    def of(cls, route: Route) -> "_RouteMetrics":
+        """Return counts with a zero for status 500: Prometheus sees no increase in the first value of a series."""
+        metrics = cls(route.method, route.path, route.route_class)
+        metrics.statuses[int(HTTPStatus.INTERNAL_SERVER_ERROR)] = 0
+        return metrics
 
 
 class RequestMetrics(RequestObserver):
-    """Counts requests by route template, never by path, so that callers cannot make new series."""
+    """Counts requests by the path template of their route, so that callers cannot create new series."""
 
-    def __init__(self, operations: Iterable[Route], inside: Callable[[], int]) -> None:
-        self._by_operation = {operation.name: _RouteMetrics.of(operation) for operation in operations}
+    def __init__(self, routes: Iterable[Route], in_flight: Callable[[], int]) -> None:
+        self._by_route = {route.name: _RouteMetrics.of(route) for route in routes}
         self._unmatched: dict[str, _RouteMetrics] = {}
-        self._inside = inside
+        self._in_flight = in_flight
 
     @override
-    def seen(self, request: Request, operation: Route | None, status: int, duration_s: float) -> None:
-        figures = self._unmatched_by(request) if operation is None else self._by_operation[operation.name]
-        # What a Distribution does, in place: a call would cost as much again.
-        figures.counts[bisect_left(_BOUNDS, duration_s)] += 1
-        figures.total_s += duration_s
-        figures.statuses[status] = figures.statuses.get(status, 0) + 1
+    def on_response(self, request: Request, status: int, duration_s: float) -> None:
+        metrics = self._unmatched_by(request) if request.route is None else self._by_route[request.route.name]
+        # A histogram inline: a call of its method would double the cost.
+        metrics.counts[bisect_left(_BOUNDS, duration_s)] += 1
+        metrics.total_s += duration_s
+        metrics.statuses[status] = metrics.statuses.get(status, 0) + 1
 
     def read(self) -> Iterator[Reading]:
-        """Yield the present figures."""
-        every = (*self._by_operation.values(), *self._unmatched.values())
+        """Yield the current values."""
+        every = (*self._by_route.values(), *self._unmatched.values())
         statuses = [
             Sample((*each.labels, str(status)), count) for each in every for status, count in each.statuses.items()
         ]
         yield Reading(REQUESTS, statuses)
         durations = [Sample(each.labels, each.total_s, tuple(each.counts)) for each in every if any(each.counts)]
         yield Reading(DURATIONS, durations)
-        yield single(IN_FLIGHT, self._inside())
+        yield single(IN_FLIGHT, self._in_flight())
         yield Reading(LIMITED, [Sample((name,), count) for name, count in self._limited().items()])
 
     def _limited(self) -> dict[str, int]:
         limited: dict[str, int] = {}
-        for each in self._by_operation.values():
+        for each in self._by_route.values():
             if each.route_class is not None:
-                refused = each.statuses.get(HTTPStatus.TOO_MANY_REQUESTS, 0)
-                limited[each.route_class] = limited.get(each.route_class, 0) + refused
+                rejected = each.statuses.get(HTTPStatus.TOO_MANY_REQUESTS, 0)
+                limited[each.route_class] = limited.get(each.route_class, 0) + rejected
         return limited
 
     def _unmatched_by(self, request: Request) -> _RouteMetrics:
         method = request.scope["method"]
         method = method if method in _METHODS else "OTHER"
-        figures = self._unmatched.get(method)
-        if figures is None:
-            figures = self._unmatched[method] = _RouteMetrics(method, UNMATCHED)
-        return figures
+        metrics = self._unmatched.get(method)
+        if metrics is None:
+            metrics = self._unmatched[method] = _RouteMetrics(method, UNMATCHED)
+        return metrics

@@ -1,1 +1,1 @@
-"""What is settled before an endpoint is asked: who calls, by which name and from which page, how often, how many."""
+"""Guards and middleware: authentication, host names, rate limits, cross-origin requests."""

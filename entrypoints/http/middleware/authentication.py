@@ -1,53 +1,46 @@
-"""Who is calling, told by the `Authorization` header."""
+"""Guards that find out who calls, and check what the caller may do."""
 
 import asyncio
-from collections.abc import Mapping
 
 from typing_extensions import override
 
 from domain.access.authentication import Authentication
 from domain.access.credentials import CredentialMissing
-from domain.access.principal import ANY_EXECUTE, NOBODY, Principal, Scope
+from domain.access.principal import NOBODY, Principal, Scope
 from domain.errors import DomainError
-from entrypoints.http.middleware.guard import Guard
+from domain.scripts.language import Language, LanguageMapping
+from domain.sessions.languages import SessionLanguages
+from entrypoints.http.pipeline import Guard
 from entrypoints.http.request import Request
 from entrypoints.http.response import Headers
-from entrypoints.http.route import Access, Route
-
-SCOPES: Mapping[Access, frozenset[Scope]] = {
-    Access.EXECUTE: ANY_EXECUTE,
-    Access.READ_FUNCTIONS: frozenset({Scope.READ_FUNCTIONS, Scope.WRITE_FUNCTIONS}),
-    Access.WRITE_FUNCTIONS: frozenset({Scope.WRITE_FUNCTIONS}),
-    Access.ADMIN: frozenset({Scope.ADMIN}),
-}
-"""Scopes of which one is needed; every known caller has what is not named here."""
+from entrypoints.http.route import SCOPES, Access, Route
 
 DETAIL_TIMEOUT_S = 0.15
-"""What learning who asks about the process may take, which is to be told in every state and within a second."""
+"""Time to authenticate a caller of the health routes, which must respond within a second in every state."""
 
 
 class AuthenticationGuard(Guard):
-    """Lets in those who show a good token or key with the scope that the operation needs."""
+    """Admits callers with a valid token or key that has the scope of the route."""
 
     def __init__(self, authentication: Authentication) -> None:
         self._authentication = authentication
 
     @override
-    async def admit(self, request: Request, operation: Route) -> Headers:
-        access = operation.access
+    async def admit(self, request: Request, route: Route) -> Headers:
+        access = route.access
         if access is Access.OPEN:
             request.caller = NOBODY
         elif access is Access.DETAIL:
-            request.caller = await self._perhaps(request)
+            request.caller = await self._optional_caller(request)
         else:
-            # Whoever turns out to call is known to what comes after, also when it may not do this.
+            # Set before the scope is checked, so that logs name the caller of a rejected call too.
             request.caller = await self._authentication.principal(_credential(request))
             if access in SCOPES:
                 request.caller.require_any(SCOPES[access])
         return ()
 
-    async def _perhaps(self, request: Request) -> Principal:
-        """Return who is calling, or nobody where that cannot be told at once."""
+    async def _optional_caller(self, request: Request) -> Principal:
+        """Return the caller, or NOBODY if authentication fails or takes too long."""
         try:
             async with asyncio.timeout(DETAIL_TIMEOUT_S):
                 return await self._authentication.principal(_credential(request))
@@ -61,3 +54,26 @@ def _credential(request: Request) -> str:
     if header is None or header[:7].lower() != b"bearer ":
         raise CredentialMissing
     return header[7:].strip().decode("latin-1")
+
+
+class LanguageGuard(Guard):
+    """Rejects scripts in languages for which the caller has no scope, before a call begins.
+
+    The language is that of the session in the path, or of the `Language-Title` header if there is no session yet.
+    A session of another owner does not exist here either. For `execute:all` nothing is looked up.
+    """
+
+    def __init__(self, mapping: LanguageMapping, sessions: SessionLanguages) -> None:
+        self._mapping = mapping
+        self._sessions = sessions
+
+    @override
+    async def admit(self, request: Request, route: Route) -> Headers:
+        if route.access is Access.EXECUTE and Scope.EXECUTE_ALL not in request.caller.scopes:
+            request.caller.require_language(await self._language(request))
+        return ()
+
+    async def _language(self, request: Request) -> Language:
+        if "request_id" in request.parameters:
+            return await self._sessions.of(request.session_ref)
+        return self._mapping.resolve(request.header(b"language-title")).language

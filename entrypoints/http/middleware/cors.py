@@ -1,14 +1,12 @@
-"""Cross-origin requests, from the pages of origins that are let in (the Fetch standard's CORS protocol)."""
+"""Cross-origin requests of browsers (the CORS protocol of the Fetch standard)."""
 
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any
 
 from attrs import define
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from entrypoints.http.request import WHOLE_ANSWER, Header
-from entrypoints.http.response import Headers
+from entrypoints.http.response import SINGLE_WRITE, Headers, SingleWrite
 
 ANY_ORIGIN = "*"
 
@@ -17,7 +15,7 @@ _REQUEST_HEADERS = (
     b"Authorization, Content-Type, Language-Title, Idempotency-Key, If-Match, If-None-Match, X-Request-ID, "
     b"traceparent, tracestate"
 )
-_ANSWER_HEADERS = (
+_RESPONSE_HEADERS = (
     b"ETag, Idempotent-Replayed, Link, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-ID"
 )
 _MAX_AGE_S = 7200
@@ -27,14 +25,14 @@ _PREFLIGHT: Headers = (
     (b"access-control-allow-headers", _REQUEST_HEADERS),
     (b"access-control-max-age", b"%d" % _MAX_AGE_S),
 )
-_EXPOSED: Headers = ((b"access-control-expose-headers", _ANSWER_HEADERS),)
+_EXPOSED: Headers = ((b"access-control-expose-headers", _RESPONSE_HEADERS),)
 
 
 class Cors:
-    """Answers preflights of every path, and lets pages of the origins read every answer, errors included.
+    """Responds to preflights of every path, and lets pages of the origins read every response, errors included.
 
-    It stands before the application, because a preflight has no operation, no caller and no token. Credentials that a
-    browser adds by itself are not let in: callers send tokens.
+    It wraps the pipeline, because a preflight has no route, no caller and no token. It never allows credentials that a
+    browser adds by itself: callers send tokens.
     """
 
     def __init__(self, app: ASGIApp, origins: Iterable[str]) -> None:
@@ -50,7 +48,7 @@ class Cors:
             return
         granted = self._granted(origin)
         if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
-            await _answer_preflight(send, granted)
+            await _send_preflight(send, granted)
             return
         added = (*_VARY, *granted, *(_EXPOSED if granted else ()))
 
@@ -60,8 +58,8 @@ class Cors:
             await send(message)
 
         extensions = dict(scope.get("extensions") or {})
-        if WHOLE_ANSWER in extensions:
-            extensions[WHOLE_ANSWER] = _WholeGranted(extensions[WHOLE_ANSWER], added)
+        if SINGLE_WRITE in extensions:
+            extensions[SINGLE_WRITE] = _GrantedSingleWrite(extensions[SINGLE_WRITE], added)
         await self._app({**scope, "extensions": extensions}, receive, send_granted)
 
     def _granted(self, origin: bytes) -> Headers:
@@ -71,22 +69,21 @@ class Cors:
 
 
 @define(eq=False)
-class _WholeGranted:
-    """The server's own way of sending an answer whole, with the headers added."""
+class _GrantedSingleWrite:
+    """The single write of the server, with the headers added."""
 
-    _send: Any
+    _write: SingleWrite
     _added: Headers
 
-    def __call__(self, status: int, headers: Iterable[Header], body: bytes) -> bool:
-        sent: bool = self._send(status, (*headers, *self._added), body)
-        return sent
+    def __call__(self, status: int, headers: Headers, body: bytes) -> bool:
+        return self._write(status, (*headers, *self._added), body)
 
-    def hang_up(self) -> None:
-        """Break the connection off."""
-        self._send.hang_up()
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self._write.abort()
 
 
-async def _answer_preflight(send: Send, granted: Headers) -> None:
+async def _send_preflight(send: Send, granted: Headers) -> None:
     headers = [*_VARY, *granted, *(_PREFLIGHT if granted else ())]
     await send({"type": "http.response.start", "status": int(HTTPStatus.NO_CONTENT), "headers": headers})
     await send({"type": "http.response.body", "body": b""})

@@ -1,60 +1,78 @@
-"""Limits of rate at the door."""
+"""The guard of rate limits, and the headers that report them.
+
+The headers are those of draft-ietf-httpapi-ratelimit-headers: lists of structured fields.
+"""
 
 from collections.abc import Mapping, Sequence
 
 from attrs import frozen
 from typing_extensions import override
 
-from domain.limits.rate import RateLimited, RatePolicy
+from domain.limits.rate import RateLimited, RatePolicy, RateVerdict
 from domain.limits.rate_limiter import RateLimiter
-from entrypoints.http.middleware.guard import Guard
-from entrypoints.http.middleware.rate_headers import limit_header, policy_header
+from entrypoints.http.pipeline import Guard
 from entrypoints.http.request import Header, Request
 from entrypoints.http.response import Headers
 from entrypoints.http.route import Route
 
 _NAMES = frozenset({b"ratelimit", b"ratelimit-policy"})
+_NS_PER_S = 1_000_000_000
 
 
 @frozen
-class _Rate:
-    """A policy, and what is always the same when it is told of."""
+class RateHeaders:
+    """The headers of one policy; what is the same for every call is encoded once."""
 
     policy: RatePolicy
-    name: bytes
-    header: Header
+    policy_header: Header
+    _name: bytes
 
     @classmethod
-    def of(cls, policy: RatePolicy) -> "_Rate":
-        return cls(policy, policy.name.encode(), policy_header(policy))
+    def of(cls, policy: RatePolicy) -> "RateHeaders":
+        """Return the headers of a policy. `RateLimit-Policy` says: `q` calls in `w` seconds."""
+        name = policy.name.encode()
+        return cls(policy, (b"ratelimit-policy", b'"%s";q=%d;w=%d' % (name, policy.count, policy.window_s)), name)
+
+    def after(self, verdict: RateVerdict) -> Headers:
+        """Return both headers. `RateLimit` says: `r` calls are left, and one more in `t` seconds, rounded up.
+
+        For a rejected call, `t` is the time until it would be admitted.
+        """
+        limit = b'"%s";r=%d;t=%d' % (self._name, verdict.remaining, -(-verdict.wait_ns // _NS_PER_S))
+        return self.policy_header, (b"ratelimit", limit)
 
 
 class RateGuard(Guard):
-    """Counts each request under the policy of its operation's class, by owner; it stands behind authentication."""
+    """Counts each request of an owner under the policy of its route class. It runs after authentication."""
 
     def __init__(self, limiter: RateLimiter, policies: Sequence[RatePolicy]) -> None:
         self._limiter = limiter
-        self._rates: Mapping[str | None, _Rate] = {policy.name: _Rate.of(policy) for policy in policies}
+        self._headers: Mapping[str | None, RateHeaders] = {policy.name: RateHeaders.of(policy) for policy in policies}
 
     @override
-    async def admit(self, request: Request, operation: Route) -> Headers:
-        rate = self._rates.get(operation.route_class)
-        return () if rate is None else self._charged(rate, request, 1)
+    async def admit(self, request: Request, route: Route) -> Headers:
+        headers = self._headers.get(route.route_class)
+        if headers is None:
+            return ()
+        try:
+            return headers.after(self._limiter.charge(request.caller.owner, headers.policy, 1))
+        except RateLimited as error:
+            request.response_headers += headers.after(error.verdict)
+            raise
 
     async def charge(self, request: Request, items: int) -> None:
-        """Count a request that was admitted as one call for each of its items.
+        """Count an admitted request as one call for each of its items.
 
-        Raises RateLimited, and then it stays one call; sent again, it is to be granted that one anew.
+        Raises RateLimited. Then the request stays one call, so its repetition must be granted that one again.
         """
-        rate = self._rates.get(request.operation.route_class)
-        if rate is not None and items > 1:
-            request.answer_headers = tuple(header for header in request.answer_headers if header[0] not in _NAMES)
-            try:
-                request.answer_headers += self._charged(rate, request, items - 1)
-            except RateLimited as refused:
-                wait_ns = refused.verdict.wait_ns + rate.policy.interval_ns
-                raise RateLimited(rate.policy, refused.verdict._replace(wait_ns=wait_ns), items) from None
-
-    def _charged(self, rate: _Rate, request: Request, count: int) -> Headers:
-        verdict = self._limiter.charge(request.caller.owner, rate.policy, count)
-        return rate.header, limit_header(rate.name, verdict)
+        headers = self._headers.get(request.route.route_class)
+        if headers is None or items <= 1:
+            return
+        request.response_headers = tuple(header for header in request.response_headers if header[0] not in _NAMES)
+        try:
+            verdict = self._limiter.charge(request.caller.owner, headers.policy, items - 1)
+        except RateLimited as error:
+            verdict = error.verdict._replace(wait_ns=error.verdict.wait_ns + headers.policy.interval_ns)
+            request.response_headers += headers.after(verdict)
+            raise RateLimited(headers.policy, verdict, items) from None
+        request.response_headers += headers.after(verdict)

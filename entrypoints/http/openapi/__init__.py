@@ -1,1 +1,1 @@
-"""The OpenAPI document, made out of the route table."""
+"""The OpenAPI document: the contract of each route, and the generator."""

@@ -1,17 +1,17 @@
-"""The parts of a document that others refer to."""
+"""The components of a document, to which other parts refer."""
 
 from inspect import cleandoc
 from typing import Any
 
 import msgspec
 
-from entrypoints.http.contracts.contract import In, Parameter, ResponseHeader
+from entrypoints.http.contract import In, Parameter, ResponseHeader
 
 Json = dict[str, Any]
 
 
 class Components:
-    """Collects parts as they are used, and gives back references to them."""
+    """Collects components as they are used, and returns references to them."""
 
     def __init__(self) -> None:
         self._sections: dict[str, Json] = {
@@ -23,7 +23,7 @@ class Components:
         }
 
     def put(self, section: str, name: str, part: Json) -> Json:
-        """Return a reference to a part; equal ones are one, and one that differs gets a number behind its name."""
+        """Return a reference to a component. Equal ones are stored once; a different one gets a number after its name."""
         parts = self._sections[section]
         number = 1
         numbered = name
@@ -33,15 +33,15 @@ class Components:
         return {"$ref": f"#/components/{section}/{numbered}"}
 
     def schema(self, kind: Any) -> Json:
-        """Return the JSON Schema of a type; types with names of their own become parts."""
+        """Return the JSON Schema of a type. Named types become components."""
         (schema,), named = msgspec.json.schema_components((kind,), ref_template="#/components/schemas/{name}")
         for name, part in named.items():
             kept = self._sections["schemas"].setdefault(name, _typed(part))
-            assert kept == _typed(part), f"Two payload types are named {name}: give one of them another name."
+            assert kept == _typed(part), f"Two types of bodies are named {name}: rename one of them."
         return schema
 
     def own_schema(self, kind: Any) -> Json:
-        """Return the JSON Schema of a type in place, though it has a name of its own."""
+        """Return the JSON Schema of a named type in place, not as a component."""
         reference = self.schema(kind)
         part: Json = self._sections["schemas"].pop(reference["$ref"].rpartition("/")[2])
         return part
@@ -50,36 +50,36 @@ class Components:
         """Return a parameter."""
         part: Json = {
             "name": parameter.name,
-            "in": str(parameter.place),
+            "in": str(parameter.location),
             "description": parameter.description,
-            "required": parameter.required or parameter.place is In.PATH,
-            "schema": self.schema(parameter.kind),
+            "required": parameter.required or parameter.location is In.PATH,
+            "schema": self.schema(parameter.type),
         }
         if part["schema"].get("type") == "array":
-            # Commas between the values, which a query does not have by default.
+            # Commas between the values, which is not the default of a query.
             part |= {"style": "form", "explode": False}
         if parameter.example is not None:
             part["example"] = parameter.example
         return part
 
     def header(self, header: ResponseHeader) -> Json:
-        """Return a reference to a header of answers."""
+        """Return a reference to a header of responses."""
         part = {
             "description": header.description,
             "required": header.always,
-            "schema": self.schema(header.kind),
+            "schema": self.schema(header.type),
             "example": header.example,
         }
         return self.put("headers", header.name, part)
 
     def ordered(self) -> Json:
-        """Return all parts by section and name."""
+        """Return all components by section and name."""
         sections = {section: dict(sorted(parts.items())) for section, parts in self._sections.items()}
         return {section: parts for section, parts in sections.items() if parts}
 
 
 def _typed(part: Json) -> Json:
-    """Tell the type of a choice of strings as well, and the docstring as it reads: Python 3.13 takes its margin away."""
+    """Add the type to enums of strings, and remove the indentation of docstrings, which Python 3.13 does itself."""
     if "description" in part:
         part = {**part, "description": cleandoc(part["description"])}
     return {"type": "string", **part} if "enum" in part and "type" not in part else part

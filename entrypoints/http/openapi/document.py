@@ -1,61 +1,58 @@
-"""The OpenAPI document as a whole."""
+"""The OpenAPI document as a whole, with the limits of this server."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from entrypoints.http.contracts.contract import Tag
-from entrypoints.http.contracts.error_details import ErrorDetails
-from entrypoints.http.openapi.bounds import bounded
+from entrypoints.http.contract import Tag
 from entrypoints.http.openapi.components import Components, Json
 from entrypoints.http.openapi.paths import path_item
 from entrypoints.http.options import HttpOptions
 from entrypoints.http.route import Route
+from entrypoints.http.schemas.errors import ErrorDetails
 
 _DESCRIPTION = """\
-A session is a script with a language and a context: initialize it once, execute it many times.
+A session is a script with a language and a context. Initialize it once, and execute it many times.
 
-- Every error has one shape: `error.code` for programs, `error.message` for people, `error.details` for both. What is not
-  told at an operation: 404 `NOT_FOUND` where there is nothing at a path, 405 `METHOD_NOT_ALLOWED` with `Allow`, and
-  `INVALID_REQUEST` with 414 or 431 where path and headers take more than 64 KiB, or there are more than 100 headers.
-- `details.stored` and `details.executed` tell what was done where that is not plain; `Retry-After` stands only where
-  repeating is safe.
-- Times are RFC 3339 in UTC. JSON is UTF-8, objects nest at most 100 deep, numbers fit a double, and strings that are
-  stored have no NUL.
-- Answers have more fields as time goes by; bodies of requests with a field that is not known are refused.
-- Where authentication is off, nobody needs a token or key.
+- Every error has the same form: `error.code` for programs, `error.message` for people, `error.details` for both. All
+  routes may also return 404 `NOT_FOUND` for an unknown path, 405 `METHOD_NOT_ALLOWED` with `Allow`, and
+  `INVALID_REQUEST` with 414 or 431 if path and headers take more than 64 KiB, or if there are more than 100 headers.
+- `details.stored` and `details.executed` say what the service did before the error. `Retry-After` is present only if
+  repeating the call is safe.
+- Times are RFC 3339 in UTC. JSON is UTF-8, nested at most 100 levels deep. Numbers must fit a double. Strings that are
+  stored must not contain NUL.
+- Later releases may add fields to responses. Requests with unknown fields are rejected.
+- If authentication is off, callers need no token or key.
 """
 _TAGS = {
-    Tag.SESSIONS: "Scripts with their context, and their life.",
-    Tag.EXECUTIONS: "Runs of a session's script, and their history.",
-    Tag.FUNCTIONS: "Scripts that are registered under their language-title.",
-    Tag.OPERATIONS: "How the process is.",
+    Tag.SESSIONS: "Scripts with their context, from initialize to close.",
+    Tag.EXECUTIONS: "Runs of the script of a session, and their history.",
+    Tag.FUNCTIONS: "Scripts that are registered under a language-title.",
+    Tag.OPERATIONS: "The state of the process.",
 }
+_BODIES = "Body"
+"""The end of the names of request types. Settings limit requests only."""
 
 
-def document(operations: Iterable[Route], options: HttpOptions, version: str) -> Json:
-    """Return the document of the operations that are to be shown.
-
-    Raises LookupError, saying what to add, where something is not told.
-    """
+def document(routes: Iterable[Route], options: HttpOptions, version: str) -> Json:
+    """Return the document of the routes with a contract. Raises LookupError if a parameter or an error is missing."""
     components = Components()
-    shown = [operation for operation in operations if operation.contract is not None]
     paths: Json = {}
     tags: set[Tag] = set()
-    for operation in shown:
-        assert operation.contract is not None
-        tags.add(operation.contract.tag)
-        item = path_item(operation, operation.contract, components)
-        paths.setdefault(operation.path, {})[operation.method.lower()] = item
+    for route in routes:
+        if route.contract is not None:
+            tags.add(route.contract.tag)
+            item = path_item(route, route.contract, components)
+            paths.setdefault(route.path, {})[route.method.lower()] = item
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "pglambda",
             "version": version,
-            "summary": "Script sessions on PostgreSQL alone, run in a sandbox.",
+            "summary": "Script sessions on PostgreSQL, executed in a sandbox.",
             "description": _DESCRIPTION,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": ".", "description": "Where this document was found."}],
+        "servers": [{"url": ".", "description": "The place of this document."}],
         "tags": [{"name": str(tag), "description": text} for tag, text in _TAGS.items() if tag in tags],
         "paths": paths,
         "components": _finished(components, options),
@@ -63,18 +60,53 @@ def document(operations: Iterable[Route], options: HttpOptions, version: str) ->
 
 
 def rendered(whole: Json) -> str:
-    """Return a document as text that is the same for the same document."""
+    """Return a document as indented text."""
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
 
 def compact(whole: Json) -> bytes:
-    """Return a document as it is sent."""
+    """Return a document as it is served."""
     return json.dumps(whole, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _finished(components: Components, options: HttpOptions) -> Json:
     details = components.schema(ErrorDetails)
     sections = components.ordered()
-    schemas = bounded(sections["schemas"], options)
+    schemas = _bounded(sections["schemas"], options)
     schemas["Error"]["properties"]["details"] = details
     return sections | {"schemas": schemas}
+
+
+def _bounded(schemas: Json, options: HttpOptions) -> Json:
+    """Return the schemas with the limits of this server. Sizes in bytes are text, as JSON Schema counts characters."""
+    facets, sizes = _facets(options), _sizes(options)
+    return {
+        name: _with_bounds(schema, facets, sizes) if name.endswith(_BODIES) else schema
+        for name, schema in schemas.items()
+    }
+
+
+def _facets(options: HttpOptions) -> Mapping[str, Json]:
+    return {
+        "timeout_ms": {"maximum": options.limits.timeout_ms_max},
+        "memory_mb": {"maximum": options.limits.memory_mb_max},
+        "items": {"minItems": 1, "maxItems": options.batch_items_max},
+        "parallel": {"maximum": options.batch_parallel_max},
+    }
+
+
+def _sizes(options: HttpOptions) -> Mapping[str, int]:
+    return {
+        "script_content": options.script_size_max,
+        "context": options.context_size_max,
+        "metadata": options.metadata_size_max,
+        "params": options.params_size_max,
+    }
+
+
+def _with_bounds(schema: Json, facets: Mapping[str, Json], sizes: Mapping[str, int]) -> Json:
+    members = {name: part | facets.get(name, {}) for name, part in schema.get("properties", {}).items()}
+    for name in members.keys() & sizes.keys():
+        description = f"{members[name]['description']} At most {sizes[name]} bytes of UTF-8."
+        members[name] = members[name] | {"description": description}
+    return schema | {"properties": members}

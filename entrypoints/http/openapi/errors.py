@@ -1,4 +1,4 @@
-"""The errors of an operation: by status, with every code that it may have, and an example of each."""
+"""The errors of a route, by status, with every code and an example of each."""
 
 import json
 from collections import Counter
@@ -22,23 +22,26 @@ from domain.errors import (
 )
 from domain.executions.execution import ExecutionFailed
 from domain.limits.rate import RateLimited
-from entrypoints.http.contracts.contract import ResponseHeader
-from entrypoints.http.contracts.error_codes import INTERNAL_ERROR, MEANINGS
-from entrypoints.http.contracts.error_samples import samples_of
-from entrypoints.http.contracts.parameters import (
+from entrypoints.http.contract import ResponseHeader
+from entrypoints.http.errors import (
+    INTERNAL_ERROR,
+    HostNotAllowed,
+    UnsupportedMediaType,
+    error_response,
+    internal_error_response,
+)
+from entrypoints.http.openapi.components import Components, Json
+from entrypoints.http.openapi.error_catalog import MEANINGS, samples_of
+from entrypoints.http.openapi.parameters import (
     RATE_LIMIT,
     RATE_LIMIT_POLICY,
     REQUEST_ID_HEADER,
     RETRY_AFTER,
     WWW_AUTHENTICATE,
 )
-from entrypoints.http.error_responses import error_answer, internal_error_answer
-from entrypoints.http.errors import HostNotAllowed, UnsupportedMediaType
-from entrypoints.http.openapi.components import Components, Json
-from entrypoints.http.openapi.security import needed_scopes
-from entrypoints.http.payloads.errors import Error, ErrorBody
 from entrypoints.http.response import Response
-from entrypoints.http.route import Access, Route
+from entrypoints.http.route import WITHOUT_CREDENTIAL, Route, needed_scopes
+from entrypoints.http.schemas.errors import Error, ErrorBody
 
 _ERROR_ID = UUID("5b0f3f0c-6f0a-4f5e-9a3c-2d1e0f9a8b7c")
 _CHALLENGED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
@@ -46,65 +49,65 @@ _CHALLENGED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 @frozen
 class _DocumentedError:
-    """An error that an operation may answer with."""
+    """An error that a route may return."""
 
     name: str
     code: str
-    answer: Response
+    response: Response
 
     @classmethod
     def of(cls, error: DomainError) -> "_DocumentedError":
         name = error.code if isinstance(error, ExecutionFailed) else type(error).__name__
-        return cls(name, error.code, error_answer(error, None))
+        return cls(name, error.code, error_response(error, None))
 
 
-def error_responses(operation: Route, components: Components) -> Json:
-    """Return the responses of an operation that are errors, by status. Raises LookupError where one is not told."""
-    told = sorted(_told(operation), key=lambda error: error.answer.status)
-    groups = groupby(told, key=lambda error: error.answer.status)
-    return {str(status): _response(operation, tuple(errors), components) for status, errors in groups}
+def error_responses(route: Route, components: Components) -> Json:
+    """Return the error responses of a route, by status. Raises LookupError if an error has no sample."""
+    documented = sorted(_documented(route), key=lambda error: error.response.status)
+    groups = groupby(documented, key=lambda error: error.response.status)
+    return {str(status): _response(route, tuple(errors), components) for status, errors in groups}
 
 
-def _told(operation: Route) -> Iterator[_DocumentedError]:
-    for error in samples_of((*_implied(operation), *(operation.contract.errors if operation.contract else ()))):
+def _documented(route: Route) -> Iterator[_DocumentedError]:
+    for error in samples_of((*_implied(route), *(route.contract.errors if route.contract else ()))):
         yield _DocumentedError.of(error)
-    yield _DocumentedError("InternalError", INTERNAL_ERROR, internal_error_answer(_ERROR_ID, None))
+    yield _DocumentedError("InternalError", INTERNAL_ERROR, internal_error_response(_ERROR_ID, None))
 
 
-def _implied(operation: Route) -> Iterator[type[DomainError]]:
-    """Yield what follows from the row in the route table."""
+def _implied(route: Route) -> Iterator[type[DomainError]]:
+    """Yield the errors that follow from the row in the route table."""
     yield HostNotAllowed
-    if operation.access not in {Access.OPEN, Access.DETAIL}:
+    if route.access not in WITHOUT_CREDENTIAL:
         yield from (CredentialMissing, CredentialRefused, JwksUnavailable, StorageUnavailable)
-    if needed_scopes(operation.access):
+    if needed_scopes(route.access):
         yield ScopeMissing
-    if operation.takes is not None:
+    if route.body is not None:
         yield from (InvalidRequest, FieldTooLarge, UnsupportedMediaType)
-    if operation.route_class is not None:
+    if route.route_class is not None:
         yield from (RateLimited, QuotaReached)
-    if not operation.exempt:
+    if not route.exempt:
         yield from (Overloaded, ShuttingDown)
 
 
-def _response(operation: Route, errors: tuple[_DocumentedError, ...], components: Components) -> Json:
+def _response(route: Route, errors: tuple[_DocumentedError, ...], components: Components) -> Json:
     codes = sorted({error.code for error in errors})
     meanings = "; ".join(f"`{code}`: {MEANINGS[code]}" for code in codes)
     media: Json = {
         "schema": _schema(codes, components),
         "examples": dict(_examples(errors)),
     }
-    headers = {header.name: components.header(header) for header in _headers(operation, errors)}
+    headers = {header.name: components.header(header) for header in _headers(route, errors)}
     part = {"description": f"{meanings}.", "headers": headers, "content": {"application/json": media}}
-    return components.put("responses", f"{errors[0].answer.status}.{'.'.join(codes)}", part)
+    return components.put("responses", f"{errors[0].response.status}.{'.'.join(codes)}", part)
 
 
 def _examples(errors: Iterable[_DocumentedError]) -> Iterator[tuple[str, Json]]:
-    """Yield an example of each error by a name of its own."""
+    """Yield an example of each error, with a unique name."""
     seen: Counter[str] = Counter()
     for error in errors:
         seen[error.name] += 1
         number = seen[error.name]
-        example = json.loads(error.answer.body)
+        example = json.loads(error.response.body)
         yield (
             error.name if number == 1 else f"{error.name}-{number}",
             {
@@ -115,18 +118,18 @@ def _examples(errors: Iterable[_DocumentedError]) -> Iterator[tuple[str, Json]]:
 
 
 def _schema(codes: Iterable[str], components: Components) -> Json:
-    """Return the one shape of errors, with these codes alone."""
+    """Return the schema of errors with these codes only."""
     shape = components.own_schema(ErrorBody)
     error = {"allOf": [components.schema(Error), {"properties": {"code": {"enum": list(codes)}}}]}
     return shape | {"properties": shape["properties"] | {"error": error}}
 
 
-def _headers(operation: Route, errors: Iterable[_DocumentedError]) -> Iterator[ResponseHeader]:
-    answers = [error.answer for error in errors]
+def _headers(route: Route, errors: Iterable[_DocumentedError]) -> Iterator[ResponseHeader]:
+    responses = [error.response for error in errors]
     yield REQUEST_ID_HEADER
-    if any(name == b"retry-after" for answer in answers for name, _ in answer.headers):
+    if any(name == b"retry-after" for response in responses for name, _ in response.headers):
         yield RETRY_AFTER
-    if answers[0].status in _CHALLENGED:
+    if responses[0].status in _CHALLENGED:
         yield WWW_AUTHENTICATE
-    if operation.route_class is not None:
+    if route.route_class is not None:
         yield from (RATE_LIMIT, RATE_LIMIT_POLICY)

@@ -1,58 +1,71 @@
-"""What the document says of one operation."""
+"""The part of the document that describes one route, and what is missing for it."""
 
 import re
 from collections.abc import Iterator
 
-from entrypoints.http.contracts.contract import Contract, Link, Parameter, ResponseHeader
-from entrypoints.http.contracts.parameters import (
+from entrypoints.http.contract import Contract, Link, Parameter, ResponseHeader
+from entrypoints.http.openapi.components import Components, Json
+from entrypoints.http.openapi.error_catalog import samples_of
+from entrypoints.http.openapi.errors import error_responses
+from entrypoints.http.openapi.parameters import (
     PATH_PARAMETERS,
     RATE_LIMIT,
     RATE_LIMIT_POLICY,
     REQUEST_ID_HEADER,
     X_REQUEST_ID,
 )
-from entrypoints.http.openapi.components import Components, Json
-from entrypoints.http.openapi.errors import error_responses
-from entrypoints.http.openapi.security import needed_scopes, requirements
-from entrypoints.http.route import Route
+from entrypoints.http.route import Access, Route, needed_scopes
 
 _NAMES = re.compile(r"\{(\w+)\}")
+_SCHEMES: Json = {
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A signed token (RFC 7519). sub is the owner, scope lists the scopes, exp is required.",
+    },
+    "apiKey": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "pgl_...",
+        "description": "An API key, sent like a token. `pglambda keys create` creates one.",
+    },
+}
 
 
-def path_parameters(path: str) -> tuple[Parameter, ...]:
-    """Return the parameters of a path template. Raises LookupError for one that is not told."""
-    return tuple(PATH_PARAMETERS[name] for name in _NAMES.findall(path))
-
-
-def path_item(operation: Route, contract: Contract, components: Components) -> Json:
-    """Return an operation as OpenAPI has it. Raises LookupError where something of it is not told."""
+def path_item(route: Route, contract: Contract, components: Components) -> Json:
+    """Return a route as an operation of OpenAPI. Raises LookupError if a parameter or an error is not documented."""
     item: Json = {
-        "operationId": operation.name,
+        "operationId": route.name,
         "tags": [str(contract.tag)],
-        "summary": operation.summary,
-        "description": contract.description + _scopes(operation),
-        "parameters": [_parameter(each, contract, components) for each in _parameters(operation, contract)],
-        "responses": _responses(operation, contract, components),
-        "security": requirements(operation.access, components),
+        "summary": contract.summary,
+        "description": contract.description + _scopes(route),
+        "parameters": [_parameter(each, contract, components) for each in _parameters(route, contract)],
+        "responses": _responses(route, contract, components),
+        "security": _security(route.access, components),
     }
-    if operation.takes is not None:
-        item["requestBody"] = _request_body(operation, contract, components)
+    if route.body is not None:
+        item["requestBody"] = _request_body(route, contract, components)
     return item
 
 
-def _scopes(operation: Route) -> str:
-    needed = " or ".join(f"`{scope}`" for scope in needed_scopes(operation.access))
-    return f" Needs the scope {needed}." if needed else ""
+def _path_parameters(path: str) -> tuple[Parameter, ...]:
+    return tuple(PATH_PARAMETERS[name] for name in _NAMES.findall(path))
 
 
-def _parameters(operation: Route, contract: Contract) -> Iterator[Parameter]:
-    yield from path_parameters(operation.path)
+def _scopes(route: Route) -> str:
+    needed = " or ".join(f"`{scope}`" for scope in needed_scopes(route.access))
+    return f" Requires the scope {needed}." if needed else ""
+
+
+def _parameters(route: Route, contract: Contract) -> Iterator[Parameter]:
+    yield from _path_parameters(route.path)
     yield from contract.parameters
     yield X_REQUEST_ID
 
 
 def _parameter(parameter: Parameter, contract: Contract, components: Components) -> Json:
-    """Return a reference to a parameter, or the parameter itself with the values that the operation's examples give."""
+    """Return a reference to a parameter, or the parameter with the values that the examples of the route give it."""
     values = {
         example.name: {"summary": example.summary, "value": example.parameters[parameter.name]}
         for example in contract.examples
@@ -65,56 +78,102 @@ def _parameter(parameter: Parameter, contract: Contract, components: Components)
     return inline | {"examples": values}
 
 
-def _request_body(operation: Route, contract: Contract, components: Components) -> Json:
-    media: Json = {"schema": components.schema(operation.takes)}
+def _request_body(route: Route, contract: Contract, components: Components) -> Json:
+    media: Json = {"schema": components.schema(route.body)}
     media["examples"] = {
         example.name: {"summary": example.summary, "value": example.body} for example in contract.examples
     }
     return {"required": not contract.body_optional, "content": {"application/json": media}}
 
 
-def _responses(operation: Route, contract: Contract, components: Components) -> Json:
-    responses = {str(operation.status): _answer(operation, contract, components)}
-    errors = error_responses(operation, components)
-    for status, kind in contract.also.items():
+def _responses(route: Route, contract: Contract, components: Components) -> Json:
+    responses = {str(route.status): _response(route, contract, components)}
+    errors = error_responses(route, components)
+    for status, kind in contract.other_responses.items():
         content = {contract.media_type: {"schema": components.schema(kind)}}
-        headers = _headers(contract.headers, operation, components)
-        also = {"description": kind.__doc__, "headers": headers, "content": content}
-        assert str(status) not in errors, f"{operation.name}: {status} is an error as well"
-        responses[str(status)] = also
+        headers = _headers(contract.headers, route, components)
+        assert str(status) not in errors, f"{route.name}: {status} is also the status of an error"
+        responses[str(status)] = {"description": kind.__doc__, "headers": headers, "content": content}
     return dict(sorted((responses | errors).items()))
 
 
-def _answer(operation: Route, contract: Contract, components: Components) -> Json:
-    answer: Json = {
-        "description": _description(operation),
-        "headers": _headers(contract.headers, operation, components),
+def _response(route: Route, contract: Contract, components: Components) -> Json:
+    response: Json = {
+        "description": _description(route),
+        "headers": _headers(contract.headers, route, components),
     }
-    if operation.gives is not None:
-        answer["content"] = {contract.media_type: _content(operation, contract, components)}
+    if route.response is not None:
+        response["content"] = {contract.media_type: _content(route, contract, components)}
     if contract.links:
-        answer["links"] = {link.operation: _link(link) for link in contract.links}
-    return answer
+        response["links"] = {link.route: _link(link) for link in contract.links}
+    return response
 
 
-def _description(operation: Route) -> str:
-    if operation.gives is None or not operation.gives.__doc__:
-        return "Done."
-    return operation.gives.__doc__.partition("\n")[0]
+def _description(route: Route) -> str:
+    if route.response is None or not route.response.__doc__:
+        return "Success, without a body."
+    return route.response.__doc__.partition("\n")[0]
 
 
-def _content(operation: Route, contract: Contract, components: Components) -> Json:
-    schema = components.schema(operation.gives)
+def _content(route: Route, contract: Contract, components: Components) -> Json:
+    schema = components.schema(route.response)
     if contract.alternative is not None:
         schema = {"anyOf": [schema, components.schema(contract.alternative)]}
-    examples = {example.name: {"summary": example.summary, "value": example.answer} for example in contract.examples}
+    examples = {example.name: {"summary": example.summary, "value": example.response} for example in contract.examples}
     return {"schema": schema, "examples": examples}
 
 
-def _headers(own: tuple[ResponseHeader, ...], operation: Route, components: Components) -> Json:
-    limited = () if operation.route_class is None else (RATE_LIMIT, RATE_LIMIT_POLICY)
+def _headers(own: tuple[ResponseHeader, ...], route: Route, components: Components) -> Json:
+    limited = () if route.route_class is None else (RATE_LIMIT, RATE_LIMIT_POLICY)
     return {header.name: components.header(header) for header in (*own, REQUEST_ID_HEADER, *limited)}
 
 
 def _link(link: Link) -> Json:
-    return {"operationId": link.operation, "description": link.description, "parameters": dict(link.parameters)}
+    return {"operationId": link.route, "description": link.description, "parameters": dict(link.parameters)}
+
+
+def _security(access: Access, components: Components) -> list[Json]:
+    """Return the alternatives of what a caller must send."""
+    if access is Access.OPEN:
+        return []
+    for name, scheme in _SCHEMES.items():
+        components.put("securitySchemes", name, scheme)
+    alternatives = [[scope] for scope in needed_scopes(access)] or [[]]
+    required = [{name: scopes} for name in _SCHEMES for scopes in alternatives]
+    return [{}, *required] if access is Access.DETAIL else required
+
+
+def gaps(route: Route) -> Iterator[str]:
+    """Yield what to add to a route for the document, one sentence each."""
+    where = f"{route.method} {route.path} ({route.name})"
+    contract = route.contract
+    if contract is None:
+        if route.shown:
+            yield f"{where} has no contract: add one in entrypoints/http/openapi/, or set shown=False."
+        return
+    yield from (f"{where}: {gap}" for gap in (*_missing_parts(route, contract), *_missing_samples(route, contract)))
+
+
+def _missing_parts(route: Route, contract: Contract) -> Iterator[str]:
+    if not contract.examples:
+        yield "its contract has no example: add a request that works, with its response."
+    if route.body is not None and any(example.body is None for example in contract.examples):
+        yield "an example has no body, although the route has one."
+    if route.response is not None and any(example.response is None for example in contract.examples):
+        yield "an example has no response, although the route has one."
+    if route.response is None and route.status not in {204, 304}:
+        yield "its row has no type of the response: add one in entrypoints/http/schemas/."
+    for name in {name for example in contract.examples for name in example.parameters}:
+        if name not in {parameter.name for parameter in contract.parameters}:
+            yield f"an example sets {name}, which is not a parameter of the contract."
+
+
+def _missing_samples(route: Route, contract: Contract) -> Iterator[str]:
+    try:
+        _path_parameters(route.path)
+    except KeyError as error:
+        yield f"add the path parameter {error} to PATH_PARAMETERS in entrypoints/http/openapi/parameters.py."
+    try:
+        samples_of(contract.errors)
+    except LookupError as error:
+        yield str(error)

@@ -13,7 +13,7 @@ from attrs import define
 from psycopg.conninfo import conninfo_to_dict
 
 from entrypoints.composition.controller import create_controller
-from entrypoints.http.application import Application
+from entrypoints.http.app import Application
 from entrypoints.settings.loading import load_settings
 from entrypoints.settings.settings import Settings
 

@@ -20,7 +20,7 @@ from domain.access.principal import Scope
 from domain.identity import Owner
 from entrypoints.composition.commands import Commands
 from entrypoints.composition.controller import create_controller
-from entrypoints.http.route import TO_NOBODY
+from entrypoints.http.route import WITHOUT_CREDENTIAL
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.settings import Settings
 from tests.integration.application.conftest import Api, serving, settings_for
@@ -125,12 +125,12 @@ async def test_forged_tokens_are_refused_at_every_door(database_url: str, data_d
     async with serving(application) as api:
         now = datetime.now(UTC)
         assert await status(api, token(claims(now, aud="pglambda"), {"alg": "RS256"}, rs256())) == 200
-        closed = [each for each in application.operations if each.access not in TO_NOBODY]
+        closed = [each for each in application.routes if each.access not in WITHOUT_CREDENTIAL]
         ids = dict.fromkeys(("request_id", "execution_id"), str(uuid4())) | {"language_title": "python-x"}
         for kind, text in forged(now).items():
-            for operation in closed:
-                answer = await api.client.request(operation.method, operation.path.format(**ids), headers=bearer(text))
-                assert answer.status_code == 401, (kind, operation.name)
+            for route in closed:
+                answer = await api.client.request(route.method, route.path.format(**ids), headers=bearer(text))
+                assert answer.status_code == 401, (kind, route.name)
                 assert answer.headers["www-authenticate"] == 'Bearer realm="pglambda", error="invalid_token"'
                 assert text not in answer.text
 

@@ -16,7 +16,7 @@ from attrs import define, field
 from uvicorn.server import ServerState
 
 from entrypoints.composition.controller import create_controller
-from entrypoints.http.application import Application
+from entrypoints.http.app import Application
 from entrypoints.server.connection import BoundedConnection
 from tests.integration.application.conftest import Api, serving, settings_for
 
@@ -90,8 +90,8 @@ class Service:
 
     def lose_patience(self) -> None:
         """Wait for clients that do not read for a moment only."""
-        (operation,) = [each for each in self.application.operations if each.name == "execute_batch"]
-        operation.endpoint.__self__._stall_s = 0.1  # type: ignore[attr-defined]  # the endpoint is a bound method
+        (route,) = [each for each in self.application.routes if each.name == "execute_batch"]
+        route.endpoint.__self__.stall_s = 0.1  # type: ignore[attr-defined]  # the endpoint is a bound method
 
     async def post(self, session_id: str, *params: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Send a batch on a connection of its own, and return that when the head of the answer is there."""
@@ -120,9 +120,9 @@ class Service:
                 await writer.wait_closed()
 
     async def settled(self) -> None:
-        """Wait until no request is inside."""
+        """Wait until no request is in flight."""
         async with asyncio.timeout(30):
-            while self.application._gate.inside:  # noqa: ASYNC110  # the gate has no event for it
+            while self.application.limiter.in_flight:  # noqa: ASYNC110  # the limiter has no event for it
                 await asyncio.sleep(0.01)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from entrypoints.cli.storage import storage_report
 from entrypoints.composition.commands import Commands
-from entrypoints.http.parameters.cursors import ExecutionCursor, SessionCursor, write_cursor
+from entrypoints.http.parsing.cursors import ExecutionCursor, SessionCursor, write_cursor
 from tests.foreign_ids import CALLS, EXTREMES, UNKNOWN, random_v4
 from tests.integration.application.conftest import Api, settings_for
 

@@ -41,16 +41,16 @@ def token(owner: str, *scopes: Scope) -> dict[str, str]:
 ALICE, BOB, PYTHON_ONLY = token("alice"), token("bob"), token("bob", Scope.EXECUTE_PYTHON)
 
 
-def of_things(operations: tuple[Route, ...]) -> list[Route]:
+def of_things(routes: tuple[Route, ...]) -> list[Route]:
     """Return the operations on a session or an execution."""
-    return [each for each in operations if re.search(r"\{(request_id|execution_id)\}", each.path)]
+    return [each for each in routes if re.search(r"\{(request_id|execution_id)\}", each.path)]
 
 
 @pytest.fixture
 async def guarded(database_url: str, data_dir: Path) -> AsyncIterator[tuple[Api, tuple[Route, ...]]]:
     application = create_controller(settings_for(database_url, data_dir, JWT_SECRET=SECRET))
     async with serving(application) as api:
-        yield api, application.operations
+        yield api, application.routes
 
 
 async def initialize(api: Api, script: str = "result = 1", **fields: Any) -> str:
@@ -65,11 +65,11 @@ async def execute(api: Api, session_id: str, **headers: str) -> httpx2.Response:
     return await api.client.post(path, headers={**ALICE, **headers}, json={"params": {}})
 
 
-async def told(api: Api, operation: Route, ids: dict[str, str], headers: dict[str, str]) -> tuple[Any, ...]:
+async def told(api: Api, route: Route, ids: dict[str, str], headers: dict[str, str]) -> tuple[Any, ...]:
     """Return everything of an answer that could tell one thing from another, the ids in it aside."""
-    path = operation.path.format(**ids)
-    assert operation.takes is None or operation.name in BODIES, f"say what {operation.name} is sent"
-    answer = await api.client.request(operation.method, path, headers=headers, json=BODIES.get(operation.name))
+    path = route.path.format(**ids)
+    assert route.body is None or route.name in BODIES, f"say what {route.name} is sent"
+    answer = await api.client.request(route.method, path, headers=headers, json=BODIES.get(route.name))
     body = answer.text
     for identifier in ids.values():
         body = body.replace(identifier, "ID")
@@ -79,7 +79,7 @@ async def told(api: Api, operation: Route, ids: dict[str, str], headers: dict[st
 
 @pytest.mark.parametrize("headers", [BOB, PYTHON_ONLY], ids=["every scope", "one language"])
 async def test_what_belongs_to_somebody_else_is_exactly_as_absent(guarded: Any, headers: dict[str, str]) -> None:
-    api, operations = guarded
+    api, routes = guarded
     live, closed, expired = [await initialize(api), await initialize(api), await initialize(api, ttl_seconds=1)]
     ran = {session_id: (await execute(api, session_id)).json()["execution_id"] for session_id in (live, closed)}
     await api.client.delete(f"/api/v1/sessions/{closed}", headers=ALICE)
@@ -89,13 +89,13 @@ async def test_what_belongs_to_somebody_else_is_exactly_as_absent(guarded: Any, 
             await asyncio.sleep(0.05)
     ids, now = RandomIds(), datetime.now(UTC)
     absent = {"request_id": str(ids.new(now)), "execution_id": str(ids.new(now))}
-    assert len(of_things(operations)) >= 7
-    for operation in of_things(operations):
-        expected = await told(api, operation, absent, headers)
+    assert len(of_things(routes)) >= 7
+    for route in of_things(routes):
+        expected = await told(api, route, absent, headers)
         assert expected[0] == 404
         for session_id in (live, closed, expired):
             foreign = {"request_id": session_id, "execution_id": ran.get(session_id, absent["execution_id"])}
-            assert await told(api, operation, foreign, headers) == expected, operation.name
+            assert await told(api, route, foreign, headers) == expected, route.name
     seen = await api.client.get(f"/api/v1/sessions/{live}", headers=ALICE)
     assert (seen.json()["execution_count"], seen.json()["context"], seen.json()["version"]) == (1, {}, 1)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from entrypoints.http.request import WHOLE_ANSWER
+from entrypoints.http.response import SINGLE_WRITE
 from entrypoints.server.connection import BoundedConnection
 from tests.integration.supervisor.test_connection import REQUEST, answered, connected
 
@@ -22,7 +22,7 @@ class Whole:
     async def __call__(self, scope: Any, _receive: Any, send: Any) -> None:
         body = scope["path"].encode()
         headers = [(b"content-length", b"%d" % len(body)), *self.headers]
-        whole = scope["extensions"][WHOLE_ANSWER]
+        whole = scope["extensions"][SINGLE_WRITE]
         self.said.append(whole(200, headers, body))
         if not self.said[-1]:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -99,7 +99,7 @@ async def test_an_answer_is_sent_once():
     class Twice(Whole):
         async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
             await super().__call__(scope, receive, send)
-            self.said.append(scope["extensions"][WHOLE_ANSWER](200, (), b"again"))
+            self.said.append(scope["extensions"][SINGLE_WRITE](200, (), b"again"))
 
     app = Twice()
     async with connected(BoundedConnection, app) as (reader, writer):

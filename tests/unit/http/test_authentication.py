@@ -18,10 +18,9 @@ from domain.errors import StorageUnavailable
 from domain.identity import ANONYMOUS, Owner
 from domain.scripts.language import LanguageMapping
 from domain.sessions.languages import SessionLanguages
-from entrypoints.http.application import Hooks
-from entrypoints.http.middleware.authentication import AuthenticationGuard
-from entrypoints.http.middleware.guard import Guard
-from entrypoints.http.middleware.language_scopes import LanguageGuard
+from entrypoints.http.app import Hooks
+from entrypoints.http.middleware.authentication import AuthenticationGuard, LanguageGuard
+from entrypoints.http.pipeline import Guard
 from entrypoints.http.request import Request
 from entrypoints.http.response import Headers
 from entrypoints.http.route import Access, Route
@@ -86,9 +85,9 @@ class LateGuards(Guard):
 
     guards: Sequence[Guard] = ()
 
-    async def admit(self, request: Request, operation: Route) -> Headers:
+    async def admit(self, request: Request, route: Route) -> Headers:
         for guard in self.guards:
-            await guard.admit(request, operation)
+            await guard.admit(request, route)
         return ()
 
 
@@ -125,17 +124,17 @@ async def guarded(log_lines: Any) -> AsyncIterator[Guarded]:
         yield guarded
 
 
-def operations() -> tuple[Route, ...]:
-    return World.of().app.operations
+def routes() -> tuple[Route, ...]:
+    return World.of().app.routes
 
 
-def path_of(operation: Route) -> str:
+def path_of(route: Route) -> str:
     ids = {"request_id": "01890000-0000-7000-8000-000000000000", "execution_id": "01890000-0000-7000-8000-000000000001"}
-    return operation.path.format(**ids, language_title="python-none")
+    return route.path.format(**ids, language_title="python-none")
 
 
 def test_every_operation_has_its_decision() -> None:
-    assert {operation.name for operation in operations()} == set(DECISIONS)
+    assert {route.name for route in routes()} == set(DECISIONS)
 
 
 def test_every_kind_of_access_means_what_was_decided() -> None:
@@ -149,16 +148,16 @@ def test_every_kind_of_access_means_what_was_decided() -> None:
         Access.ADMIN: ADMIN,
     }
     assert set(means) == set(Access)
-    for operation in operations():
-        assert means[operation.access] == DECISIONS[operation.name], operation.name
+    for route in routes():
+        assert means[route.access] == DECISIONS[route.name], route.name
 
 
-@pytest.mark.parametrize("name", [operation.name for operation in operations()])
+@pytest.mark.parametrize("name", [route.name for route in routes()])
 async def test_an_operation_lets_in_those_with_its_scope_and_nobody_else(guarded: Guarded, name: str) -> None:
-    (operation,) = (each for each in guarded.world.app.operations if each.name == name)
+    (route,) = (each for each in guarded.world.app.routes if each.name == name)
     needed = DECISIONS[name]
     for scopes in SUBSETS:
-        answer = await guarded.ask(operation.method, path_of(operation), scopes)
+        answer = await guarded.ask(route.method, path_of(route), scopes)
         expected = needed in (ANYONE, KNOWN) or not scopes.isdisjoint(needed or ())
         assert (answer.status_code not in (401, 403)) == expected or _language_is_missing(name, scopes, answer), scopes
         if answer.status_code == 403:
@@ -173,11 +172,11 @@ def _language_is_missing(name: str, scopes: frozenset[Scope], answer: Any) -> bo
     return name == "initialize" and Scope.EXECUTE_ALL not in scopes and answer.status_code == 403
 
 
-@pytest.mark.parametrize("name", [operation.name for operation in operations()])
+@pytest.mark.parametrize("name", [route.name for route in routes()])
 async def test_without_a_credential_only_open_operations_answer(guarded: Guarded, name: str) -> None:
-    (operation,) = (each for each in guarded.world.app.operations if each.name == name)
+    (route,) = (each for each in guarded.world.app.routes if each.name == name)
     for headers in ({}, {"Authorization": "Bearer none"}):
-        answer = await guarded.client.request(operation.method, path_of(operation), headers=headers)
+        answer = await guarded.client.request(route.method, path_of(route), headers=headers)
         assert (answer.status_code == 401) == (DECISIONS[name] is not ANYONE)
 
 
@@ -400,8 +399,8 @@ async def test_failed_attempts_are_counted_and_told_with_the_address_that_they_c
 
 
 async def test_failed_attempts_need_no_place_and_take_none(guarded: Guarded) -> None:
-    for number in range(OPTIONS.inside_max):
-        guarded.world.app._gate.enter(Owner(f"owner {number}"))
+    for number in range(OPTIONS.in_flight_max):
+        guarded.world.app.limiter.enter(Owner(f"owner {number}"))
     refused = await guarded.client.get("/api/v1/sessions", headers={"Authorization": "Bearer none"})
     assert refused.status_code == 401
     assert (await guarded.ask("GET", "/api/v1/sessions", ())).status_code == 503

@@ -9,8 +9,8 @@ import pytest
 from attrs import define, evolve
 
 from domain.errors import LimitReached
-from entrypoints.http.application import Hooks
-from entrypoints.http.streaming_response import MEDIA_TYPE
+from entrypoints.http.app import Hooks
+from entrypoints.http.response import NDJSON
 from tests.unit.http.world import OPTIONS, Exchange, World, chunks, error_of, initialized, problems_of, until
 
 DIVIDE = "result = 10 / params"
@@ -20,7 +20,7 @@ JSON = (b"content-type", b"application/json")
 def lines_of(answer: Any) -> list[dict[str, Any]]:
     """Return the lines of an answer that ended."""
     *lines, rest = answer.text.split("\n")
-    assert (answer.status_code, answer.headers["content-type"], rest) == (200, MEDIA_TYPE, "")
+    assert (answer.status_code, answer.headers["content-type"], rest) == (200, NDJSON.decode(), "")
     return [json.loads(line) for line in lines]
 
 

@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from entrypoints.http.middleware.cors import Cors
-from entrypoints.http.request import WHOLE_ANSWER
+from entrypoints.http.response import SINGLE_WRITE
 from tests.unit.http.world import OPTIONS, Exchange, World
 
 OURS, OTHER = b"https://app.example.com", b"https://evil.test"
@@ -77,7 +77,7 @@ async def test_any_origin_may_be_let_in(log_lines):
 
 
 async def test_without_origins_nothing_is_in_between(log_lines):
-    assert not isinstance(World.of().app._pipeline, Cors)
+    assert not isinstance(World.of().app._http, Cors)
 
 
 class ManualWhole:
@@ -91,14 +91,14 @@ class ManualWhole:
         self.sent.append(dict(headers))
         return True
 
-    def hang_up(self) -> None:
+    def abort(self) -> None:
         self.hung_up = True
 
 
 async def test_an_answer_that_the_server_sends_whole_has_the_headers_too(world):
     whole = ManualWhole()
     exchange = Exchange(world.app, "GET", "/livez", [(b"origin", OURS)])
-    scope = exchange._scope() | {"extensions": {WHOLE_ANSWER: whole}}
+    scope = exchange._scope() | {"extensions": {SINGLE_WRITE: whole}}
     await world.app(scope, exchange._receive, exchange._send)
     assert exchange.sent == []
     assert whole.sent[0][b"access-control-allow-origin"] == OURS
@@ -108,8 +108,8 @@ async def test_a_connection_can_still_be_broken_off():
     whole = ManualWhole()
 
     async def hang_up(scope, receive, send):
-        scope["extensions"][WHOLE_ANSWER].hang_up()
+        scope["extensions"][SINGLE_WRITE].abort()
 
-    scope = {"headers": [(b"origin", OURS)], "method": "GET", "extensions": {WHOLE_ANSWER: whole}}
+    scope = {"headers": [(b"origin", OURS)], "method": "GET", "extensions": {SINGLE_WRITE: whole}}
     await Cors(hang_up, ("*",))(scope, None, None)  # type: ignore[arg-type]
     assert whole.hung_up

@@ -12,9 +12,8 @@ from domain.access.principal import NOBODY
 from domain.errors import DomainError
 from domain.executions.execution import ExecutionFailed
 from domain.scripts.report import Failure, FailureCode, ScriptReport
-from entrypoints.http.error_responses import error_answer, status_of
-from entrypoints.http.route import TO_NOBODY, Access, Route
-from entrypoints.http.route_table import RouteTable
+from entrypoints.http.errors import error_response, status_of
+from entrypoints.http.route import WITHOUT_CREDENTIAL, Access, Route, RouteTable
 from tests.unit.http.world import Exchange, World, error_of, initialized
 
 ID = "01a2101f-9ff2-79ec-8000-000000000001"
@@ -41,8 +40,8 @@ async def test_unknown_paths_are_404_in_the_one_shape(client, path):
 
 async def test_every_operation_refuses_other_methods_and_tells_which_there_are(client, world):
     by_path = {}
-    for operation in world.app.operations:
-        by_path.setdefault(operation.path.replace("{request_id}", ID), set()).add(operation.method)
+    for route in world.app.routes:
+        by_path.setdefault(route.path.replace("{request_id}", ID), set()).add(route.method)
     for path, methods in by_path.items():
         allowed = methods | ({"HEAD"} if "GET" in methods else set())
         for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"} - allowed:
@@ -55,10 +54,10 @@ async def test_every_operation_refuses_other_methods_and_tells_which_there_are(c
 
 async def test_whoever_needs_not_be_known_takes_no_place_from_those_who_call(client, world):
     await world.app.drain(0)  # there is no place for anybody
-    for operation in world.app.operations:
-        if operation.access in (Access.OPEN, Access.DETAIL):
-            answer = await client.request(operation.method, operation.path)
-            assert answer.status_code == 200 or "error" not in answer.json(), operation.path
+    for route in world.app.routes:
+        if route.access in (Access.OPEN, Access.DETAIL):
+            answer = await client.request(route.method, route.path)
+            assert answer.status_code == 200 or "error" not in answer.json(), route.path
 
 
 async def test_head_is_answered_where_get_is(client):
@@ -160,7 +159,7 @@ def test_every_error_has_a_status(category):
 def test_a_script_that_reached_its_wall_limit_is_504_and_any_other_failure_422(code):
     failure = Failure(code, "The limit was reached.", limit=100, observed=101)
     report = ScriptReport(None, failure, 100.5, stdout="partial")
-    answer = error_answer(ExecutionFailed(ID, ID, 1, report, failure), None)
+    answer = error_response(ExecutionFailed(ID, ID, 1, report, failure), None)
     assert answer.status == (504 if code is FailureCode.EXECUTION_TIMEOUT else 422)
     error = json.loads(answer.body)["error"]
     assert error["code"] == code
@@ -175,20 +174,20 @@ def test_one_path_cannot_be_taken_twice():
     async def endpoint(_):
         raise NotImplementedError
 
-    one, other = (Route("GET", "/x/{a}", endpoint, name, "") for name in ("one", "other"))
-    with pytest.raises(AssertionError, match="twice"):
+    one, other = (Route("GET", "/x/{a}", endpoint, name) for name in ("one", "other"))
+    with pytest.raises(AssertionError, match="two routes"):
         RouteTable([one, other])
     with pytest.raises(AssertionError, match="two names"):
-        RouteTable([one, Route("GET", "/x/{b}", endpoint, "third", "")])
+        RouteTable([one, Route("GET", "/x/{b}", endpoint, "third")])
 
 
 async def test_without_any_guard_nobody_gets_what_is_not_for_everybody():
     world = World.of(caller=NOBODY)
     async with world.client() as client:
-        for operation in world.app.operations:
-            path = operation.path.replace("{request_id}", ID).replace("{execution_id}", ID)
-            answer = await client.request(operation.method, path.replace("{language_title}", "python-adder"))
-            if operation.access in TO_NOBODY:
-                assert answer.status_code in {200, 503}, operation.path
+        for route in world.app.routes:
+            path = route.path.replace("{request_id}", ID).replace("{execution_id}", ID)
+            answer = await client.request(route.method, path.replace("{language_title}", "python-adder"))
+            if route.access in WITHOUT_CREDENTIAL:
+                assert answer.status_code in {200, 503}, route.path
             else:
                 assert error_of(answer, 401)["code"] == "UNAUTHORIZED"

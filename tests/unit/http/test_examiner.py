@@ -7,12 +7,10 @@ import pytest
 
 from domain.access.principal import ANYBODY
 from domain.errors import Overloaded
-from entrypoints.http.bodies.batch_form import BatchForm
-from entrypoints.http.bodies.examiner import Examiner
-from entrypoints.http.bodies.forms import BodyForms
-from entrypoints.http.bodies.function_form import FunctionForm
 from entrypoints.http.options import HttpOptions
+from entrypoints.http.parsing.bodies import Examiner
 from entrypoints.http.request import Request
+from tests.unit.http.parsers import Parsers
 from tests.unit.http.world import OPTIONS
 
 MIB = 1024 * 1024
@@ -118,22 +116,18 @@ def request_with(content: bytes) -> Request:
 )
 async def test_a_large_body_waits_until_the_one_before_is_read(name, content, is_large):
     options = HttpOptions(OPTIONS.limits, examination_wait_s=0.01)
-    forms = BodyForms.of(options)
-    form = {
-        "execute": forms.execute,
-        "batch": BatchForm.of(options, forms),
-        "function": FunctionForm.of(options, forms.examiner),
-    }[name]
+    parsers = Parsers.of(options)
+    parser = getattr(parsers, name)
     before = Work([], "before")
-    task = asyncio.create_task(forms.examiner.run("a", 1, before))
+    task = asyncio.create_task(parsers.examiner.run("a", 1, before))
     await before.begun.wait()
     try:
         if is_large:
             with pytest.raises(Overloaded):
-                await form.read(request_with(content))
+                await parser.read(request_with(content))
         else:
-            await form.read(request_with(content))
+            await parser.read(request_with(content))
     finally:
         before.end()
         await task
-    await form.read(request_with(content))
+    await parser.read(request_with(content))

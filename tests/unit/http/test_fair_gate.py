@@ -7,8 +7,8 @@ from attrs import evolve
 
 from domain.access.principal import Principal, Scope
 from domain.identity import Owner
-from entrypoints.http.application import Hooks
-from entrypoints.http.middleware.guard import Guard
+from entrypoints.http.app import Hooks
+from entrypoints.http.pipeline import Guard
 from entrypoints.http.request import Request
 from entrypoints.http.response import Headers
 from tests.unit.http.world import OPTIONS, Exchange, World, until
@@ -19,14 +19,14 @@ INSIDE_MAX = 10
 class NamedCallers(Guard):
     """Takes callers for whom they say they are."""
 
-    async def admit(self, request: Request, operation: object) -> Headers:
+    async def admit(self, request: Request, route: object) -> Headers:
         request.caller = Principal(Owner(request.header(b"owner") or ""), frozenset(Scope))
         return ()
 
 
 @pytest.fixture
 def world(log_lines) -> World:
-    return World.of(evolve(OPTIONS, inside_max=INSIDE_MAX, body_timeout_s=10.0), Hooks(guards=(NamedCallers(),)))
+    return World.of(evolve(OPTIONS, in_flight_max=INSIDE_MAX, body_timeout_s=10.0), Hooks(guards=(NamedCallers(),)))
 
 
 def stuck(world: World, owner: bytes) -> Exchange:

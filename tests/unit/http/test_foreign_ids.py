@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from domain.sessions.session import Status
-from entrypoints.http.parameters.cursors import ExecutionCursor, SessionCursor, write_cursor
+from entrypoints.http.parsing.cursors import ExecutionCursor, SessionCursor, write_cursor
 from tests.foreign_ids import CALLS, EXTREMES, UNKNOWN, random_v4
 from tests.unit.http.world import TITLE, Exchange, Reply, World, chunks, initialized
 

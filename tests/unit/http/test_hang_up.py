@@ -5,8 +5,7 @@ import asyncio
 import pytest
 
 from domain.concurrency.budget import TimerWheel
-from entrypoints.http.disconnect import until_hang_up
-from entrypoints.http.errors import ClientDisconnected
+from entrypoints.http.disconnect import ClientDisconnected, until_disconnect
 
 
 class Client:
@@ -29,7 +28,7 @@ class Bell(asyncio.Event):
 
 async def test_a_call_that_is_soon_over_is_never_watched():
     client, loop, bell = Client(), asyncio.get_running_loop(), Bell()
-    await until_hang_up(client.receive, asyncio.sleep(0))
+    await until_disconnect(client.receive, asyncio.sleep(0))
     TimerWheel.of(loop).schedule(bell, loop.time() + 0.15)
     await bell.wait()
     await asyncio.sleep(0)
@@ -38,7 +37,7 @@ async def test_a_call_that_is_soon_over_is_never_watched():
 
 async def test_a_call_that_lasts_is_watched_until_it_is_over():
     client = Client()
-    await until_hang_up(client.receive, client.watched.wait())
+    await until_disconnect(client.receive, client.watched.wait())
     async with asyncio.timeout(5):
         await client.left.wait()
 
@@ -47,5 +46,5 @@ async def test_who_is_gone_leaves_no_cancellation_behind():
     client, task = Client(), asyncio.current_task()
     client.gone.set()
     with pytest.raises(ClientDisconnected):
-        await until_hang_up(client.receive, asyncio.Event().wait())
+        await until_disconnect(client.receive, asyncio.Event().wait())
     assert task.cancelling() == 0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from entrypoints.http.application import Hooks
+from entrypoints.http.app import Hooks
 from entrypoints.http.middleware.hosts import HostGuard
 from tests.unit.http.world import Exchange, World
 

@@ -6,9 +6,9 @@ import pytest
 from attrs import evolve
 
 from domain.errors import StorageUnavailable
-from entrypoints.http.parameters.idempotency import payload_hash
-from entrypoints.http.payloads.sessions import InitializeBody
-from entrypoints.http.payloads.values import embedded
+from entrypoints.http.parsing.headers import payload_hash
+from entrypoints.http.schemas.fields import embedded
+from entrypoints.http.schemas.sessions import InitializeBody
 from tests.unit.http.world import (
     OPTIONS,
     SCRIPT,

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoints.http.bodies.json_values import fault, has_half_pair, without_half_pairs
-from entrypoints.http.bodies.members import elements, members
-from entrypoints.http.bodies.plain_json import utf8_fault_at
+from entrypoints.http.parsing.json_faults import text_fault
+from entrypoints.http.parsing.json_scan import elements, has_half_pair, members, utf8_fault_at, without_half_pairs
 
 HALF = re.compile("[\ud800-\udfff]")
 
@@ -55,7 +54,7 @@ def test_pairs_at_the_end_of_a_slice_are_read_as_any_other(letters, missing):
     ids=lambda value: value[:12].decode() if isinstance(value, bytes) else None,
 )
 def test_numbers_that_do_not_fit_are_found_in_text(number, is_beyond, is_long, stored):
-    found = fault(b'{"a":[1,' + number + b',"1e999"]}', stored=stored)
+    found = text_fault(b'{"a":[1,' + number + b',"1e999"]}', stored=stored)
     assert (found is not None) == (is_beyond or (stored and is_long))
 
 

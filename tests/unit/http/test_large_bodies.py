@@ -9,19 +9,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.errors import DomainError, FieldTooLarge, InvalidRequest
-from entrypoints.http.bodies.batch_form import BatchForm
-from entrypoints.http.bodies.examiner import Examiner
-from entrypoints.http.bodies.forms import BodyForms
-from entrypoints.http.bodies.function_form import FunctionForm
 from entrypoints.http.options import HttpOptions
-from entrypoints.http.payloads.values import json_text
+from entrypoints.http.schemas.fields import json_text
+from tests.unit.http.parsers import Parsers
 from tests.unit.http.test_validation import JSON_VALUES
 from tests.unit.http.world import OPTIONS
 
 MIB = 1024 * 1024
 EMOJI = b'"\\ud83d\\ude00"'
 DEFAULTS = HttpOptions(OPTIONS.limits)
-FORMS = BodyForms.of(DEFAULTS)
+FORMS = Parsers.of(DEFAULTS)
 
 
 def params_of(inside: bytes) -> bytes:
@@ -30,7 +27,7 @@ def params_of(inside: bytes) -> bytes:
 
 def problems_of(form, content) -> dict[str, str]:
     with pytest.raises(DomainError) as refusal:
-        form.parsed(content)
+        form.parse(content)
     return {problem["pointer"]: problem["message"] for problem in refusal.value.details["problems"]}
 
 
@@ -66,7 +63,7 @@ def quietly(work) -> None:
 def test_a_valid_body_is_taken_however_many_values_it_has(inside):
     content = params_of(inside)
     bodies = []
-    peak = peak_of(lambda: bodies.append(FORMS.execute.parsed(content)))
+    peak = peak_of(lambda: bodies.append(FORMS.execute.parse(content)))
     assert json_text(bodies[0].params) == content[len(b'{"params": ') : -1].decode()
     assert peak < 8 * len(content)
 
@@ -77,7 +74,7 @@ def test_a_valid_body_is_taken_however_many_values_it_has(inside):
         (params_of(b"{}," * 60_000 + b"1e999"), {"/params": "must be a number within the range of a double"}),
         (params_of(b"{}," * 60_000 + b'"\\udead"'), {"": "must not contain half of a surrogate pair"}),
         (params_of(b"{}," * 60_000 + b"}"), {"": "is not valid JSON: JSON is malformed: invalid character"}),
-        (params_of(b"{}," * 60_000 + b"1")[:-1] + b',"x":1}', {"/x": "is not a field that is known here"}),
+        (params_of(b"{}," * 60_000 + b"1")[:-1] + b',"x":1}', {"/x": "is not a known field"}),
         (params_of(b"{}," * 60_000 + b"1")[:-1] + b',"params":1}', {"/params": "is given more than once"}),
         (b"[" + b"{}," * 60_000 + b"1]", {"": "must be an object"}),
         (params_of(b"{}," * 60_000 + b"\xff"), {"": f"is not UTF-8 at byte {len(params_of(b'{},' * 60_000)) - 3}"}),
@@ -114,8 +111,8 @@ def test_nul_in_what_is_stored_is_found_among_very_many_values():
     ],
 )
 def test_a_hostile_batch_takes_a_few_times_its_size(content):
-    form = BatchForm.of(DEFAULTS, FORMS)
-    assert peak_of(lambda: quietly(lambda: form._batch(content))) < 6 * len(content)
+    form = FORMS.batch
+    assert peak_of(lambda: quietly(lambda: form.parse(content))) < 6 * len(content)
 
 
 @pytest.mark.parametrize(
@@ -123,50 +120,50 @@ def test_a_hostile_batch_takes_a_few_times_its_size(content):
 )
 @pytest.mark.parametrize("around", [b'{"items":"%b"}', b'{"items":[{"params":"%b"}]}', b'{"items":[],"x":"%b"}'])
 def test_a_batch_with_one_long_text_takes_a_few_times_its_size(around, text):
-    form = BatchForm.of(DEFAULTS, FORMS)
-    assert peak_of(lambda: quietly(lambda: form._batch(around % text))) < 10 * MIB
+    form = FORMS.batch
+    assert peak_of(lambda: quietly(lambda: form.parse(around % text))) < 10 * MIB
 
 
 def test_a_field_that_is_too_large_is_not_searched_for_faults_among_very_many_values():
     content = b'{"context": {"a": [' + b"1e100," * 60_000 + b"1e999]}}"
     with pytest.raises(FieldTooLarge) as refusal:
-        FORMS.initialize.parsed(content)
+        FORMS.initialize.parse(content)
     assert refusal.value.pointer == "/context"
 
 
 @pytest.mark.parametrize(
     ("content", "problems"),
     [
-        (b'{"items":[],"x":1}', {"/items": "must have 1 to 1000 items", "/x": "is not a field that is known here"}),
+        (b'{"items":[],"x":1}', {"/items": "must have 1 to 1000 items", "/x": "is not a known field"}),
         (
             b'{"items":[' + b"1," * 1000 + b'1],"parallel":0}',
             {"/items": "must have 1 to 1000 items", "/parallel": "must be at least 1"},
         ),
         (
             b'{"items":[{"params":' + b"[" * 99 + b"]" * 99 + b'}],"x":1}',
-            {"/x": "is not a field that is known here"},
+            {"/x": "is not a known field"},
         ),
         (b'{"items":[{"params":' + b"[" * 100 + b"]" * 100 + b"}]}", {"/items/0": "is nested deeper than 100 levels"}),
     ],
 )
 def test_all_that_is_wrong_with_a_batch_is_said_at_once(content, problems):
     with pytest.raises(InvalidRequest) as refusal:
-        BatchForm.of(DEFAULTS, FORMS)._batch(content)
+        FORMS.batch.parse(content)
     assert {problem.pointer: problem.message for problem in refusal.value.problems} == problems
 
 
 @pytest.mark.parametrize("field", [b"tags", b"examples"])
 def test_a_function_with_very_many_elements_takes_a_few_times_its_size(field):
     content = b'{"script_content":"1","%b":[' % field + b"0," * 500_000 + b"0]}"
-    form = FunctionForm.of(DEFAULTS, Examiner(1.0, MIB))
-    assert peak_of(lambda: quietly(lambda: form._function(content))) < 6 * len(content)
+    form = FORMS.function
+    assert peak_of(lambda: quietly(lambda: form.parse(content))) < 6 * len(content)
 
 
 def test_an_item_that_is_larger_than_a_call_of_its_own_may_be_is_not_looked_at():
     size_max = FORMS.execute.size_max
     content = b'{"items":[{"params":1},{"params":"' + b"x" * size_max + b'"}]}'
     with pytest.raises(FieldTooLarge) as refusal:
-        BatchForm.of(DEFAULTS, FORMS)._batch(content)
+        FORMS.batch.parse(content)
     assert (refusal.value.pointer, refusal.value.size_max) == ("/items/1", size_max)
 
 
@@ -195,9 +192,7 @@ BODIES = st.lists(st.tuples(st.sampled_from(FIELDS), VALUES), max_size=4).map(
 @example(b'{"context":{"\\u0000":1}}')
 def test_bodies_are_refused_whether_or_not_their_values_are_looked_at_one_by_one(content):
     for form in (FORMS.initialize, FORMS.execute, FORMS.patch):
-        sound = form._sound(content)
-        located = list(form._flaws(content))
-        summarized = list(evolve(form, located_values_max=-1)._flaws(content))
+        sound = form.check(content)
+        located = list(form.explanation.problems(content))
+        summarized = list(evolve(form.explanation, located_values_max=-1).problems(content))
         assert (sound is None) == bool(located) == bool(summarized)
-        if form._plain(content) is not None:
-            assert sound is not None

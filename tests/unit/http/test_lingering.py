@@ -2,9 +2,7 @@ import asyncio
 
 import pytest
 
-from entrypoints.http.lingering import finish_body
-from entrypoints.http.request import Request
-from entrypoints.http.response import json_answer
+from entrypoints.http.response import discard_body, json_response
 from tests.unit.http.world import Exchange, chunks
 
 MIB = 1024 * 1024
@@ -15,7 +13,7 @@ class Ahead:
     """An application that answers without reading."""
 
     async def __call__(self, scope, receive, send):
-        await json_answer("no", 413, ahead=True).send(Request(scope, receive), send)
+        await json_response("no", 413, is_body_unread=True)(scope, receive, send)
 
 
 async def lingered(messages, headers=()):
@@ -40,7 +38,7 @@ async def test_a_body_that_does_not_come_is_given_up():
     async def never():
         return await asyncio.get_running_loop().create_future()
 
-    await finish_body(Request({"headers": []}, never), timeout_s=0.02)
+    await discard_body({"headers": []}, never, timeout_s=0.02)
 
 
 async def test_a_client_that_hangs_up_is_not_waited_for():

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from entrypoints.http.parameters.cursors import ExecutionCursor, SessionCursor, read_cursor
+from entrypoints.http.parsing.cursors import ExecutionCursor, SessionCursor, read_cursor
 from tests.unit.http.world import Exchange, error_of, initialized, problems_of
 
 LIST = "/api/v1/sessions"

@@ -14,11 +14,10 @@ from adapters.postgres.connections.observer import CALLER
 from domain.access.principal import ANYBODY
 from domain.identity import Owner
 from entrypoints.composition.telemetry import trace_headers
-from entrypoints.http.application import Hooks
+from entrypoints.http.app import Hooks
 from entrypoints.http.instrumentation.access_log import AccessLog, owner_hash
-from entrypoints.http.instrumentation.observer import RequestObserver
 from entrypoints.http.instrumentation.tracing import RequestTraces
-from entrypoints.http.middleware.guard import Guard
+from entrypoints.http.pipeline import Guard, RequestObserver
 from entrypoints.http.request import Request
 from entrypoints.http.route import Access
 from entrypoints.settings.settings import LogFormat, LogLevel
@@ -34,7 +33,7 @@ PARENT = {"traceparent": f"00-{TRACE}-{SPAN}-01", "tracestate": "vendor=1"}
 class Somebody(Guard):
     """Lets everybody in as one owner."""
 
-    async def admit(self, request, operation):
+    async def admit(self, request, route):
         request.caller = type(ANYBODY)(Owner("alice@example.com"), ANYBODY.scopes)
         return ()
 
@@ -71,14 +70,14 @@ async def test_hashes_are_remembered_of_a_bounded_number_of_owners(log_lines):
 
 async def test_the_line_tells_the_execution_and_what_was_waited_for_the_database(log_lines):
     class Waiting(RequestObserver):
-        def begun(self, request: Request):
+        def on_request(self, request: Request):
             request.waited("begin", 0.25)
             request.waited("finish", 0.5)
             request.noted(run_of("result = 1"))
             request.noted(run_of("result = 1"))
             self.first = request.execution_id
 
-        def seen(self, *_):
+        def on_response(self, *_):
             return
 
     waiting = Waiting()
@@ -111,7 +110,7 @@ async def test_an_error_is_in_the_line_by_its_code(client, log_lines):
 
 async def test_a_bug_is_in_the_line_too(log_lines):
     class Broken(Guard):
-        async def admit(self, request, operation):
+        async def admit(self, request, route):
             raise ValueError
 
     async with World.of(hooks=Hooks(guards=[Broken()])).client() as client:
@@ -170,7 +169,7 @@ async def test_the_request_is_the_current_one_while_it_is_answered():
     seen = []
 
     class Asking(Guard):
-        async def admit(self, request, operation):
+        async def admit(self, request, route):
             seen.append(current.get() is request)
             return ()
 
@@ -209,8 +208,8 @@ async def test_figures_can_be_had_as_openmetrics(client):
 async def test_figures_are_told_while_the_server_drains_and_to_admins_alone(client, world):
     await world.app.drain(0)
     assert (await client.get("/metrics")).status_code == 200
-    (operation,) = [each for each in world.app.operations if each.path == "/metrics"]
-    assert (operation.access, operation.route_class) == (Access.ADMIN, None)
+    (route,) = [each for each in world.app.routes if each.path == "/metrics"]
+    assert (route.access, route.route_class) == (Access.ADMIN, None)
 
 
 async def test_the_event_loop_is_watched_as_long_as_the_application_runs(world, client):

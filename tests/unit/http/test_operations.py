@@ -6,7 +6,7 @@ import time
 import pytest
 from attrs import evolve
 
-from entrypoints.http.application import Hooks
+from entrypoints.http.app import Hooks
 from entrypoints.http.middleware.authentication import DETAIL_TIMEOUT_S
 from entrypoints.http.options import HttpOptions
 from tests.unit.http.world import OPTIONS, POLICY, Exchange, World, error_of, initialized, until
@@ -90,7 +90,7 @@ async def test_health_answers_in_time_and_asks_a_silent_part_once(client, world)
     assert time.monotonic() - started_s < 1
     for answer in (first, second):
         parts = answer.json()["components"]
-        assert parts["sandbox"] == {"status": "failing", "reason": "did not answer within 0.05 s"}
+        assert parts["sandbox"] == {"status": "failing", "reason": "did not respond within 0.05 s"}
         assert parts["cleanup"] == {"status": "ok"}
     assert len(asked) == 1
 

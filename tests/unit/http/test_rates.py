@@ -9,9 +9,8 @@ from adapters.memory.limits import MemoryRateStore
 from adapters.memory.manual_clock import ManualClock, no_jitter
 from domain.limits.rate import RatePolicy, RateVerdict
 from domain.limits.rate_limiter import RateLimiter
-from entrypoints.http.application import Hooks
-from entrypoints.http.middleware.rate_headers import rate_headers
-from entrypoints.http.middleware.rates import RateGuard
+from entrypoints.http.app import Hooks
+from entrypoints.http.middleware.rates import RateGuard, RateHeaders
 from tests.unit.http.world import World, error_of, initialized
 
 POLICIES = (RatePolicy("execute", 3, 3600), RatePolicy("sessions", 100, 60))
@@ -47,7 +46,10 @@ async def batched(client: httpx2.AsyncClient, session_id: str, items: int) -> ht
     ],
 )
 def test_what_is_left_and_until_when_are_structured_fields(verdict, told):
-    assert rate_headers(POLICIES[0], verdict) == ((b"ratelimit-policy", b'"execute";q=3;w=3600'), (b"ratelimit", told))
+    assert RateHeaders.of(POLICIES[0]).after(verdict) == (
+        (b"ratelimit-policy", b'"execute";q=3;w=3600'),
+        (b"ratelimit", told),
+    )
 
 
 async def test_every_answer_tells_the_policy_and_what_is_left(client):

@@ -29,8 +29,8 @@ from domain.scripts.language import Language, LanguageMapping
 from domain.scripts.limits import Isolation, Limits, LimitsPolicy
 from domain.sessions.service import SessionPolicy, SessionService
 from domain.sessions.session import LifetimePolicy
-from entrypoints.http.application import Application, Hooks, Services
-from entrypoints.http.health_checks import HealthChecks, Probe
+from entrypoints.http.app import Application, Hooks, Services
+from entrypoints.http.endpoints.health import HealthChecks, Probe
 from entrypoints.http.options import HttpOptions
 
 POLICY = LimitsPolicy(Limits(5000, 128, Isolation.SESSION), timeout_ms_max=60_000, memory_mb_max=512)
@@ -40,7 +40,7 @@ OPTIONS = HttpOptions(
     context_size_max=1000,
     metadata_size_max=400,
     params_size_max=1000,
-    inside_max=8,
+    in_flight_max=8,
     body_timeout_s=0.05,
     probe_timeout_s=0.05,
 )

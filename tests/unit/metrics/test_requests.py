@@ -5,14 +5,15 @@ import pytest
 from entrypoints.http.instrumentation.metrics import RequestMetrics
 from entrypoints.http.route import Route, RouteClass
 
-GET = Route("GET", "/things/{thing}", None, "get", "")
-PUT = Route("PUT", "/things/{thing}", None, "put", "", route_class=RouteClass.FUNCTIONS)
-LIVEZ = Route("GET", "/livez", None, "livez", "", route_class=None)
+GET = Route("GET", "/things/{thing}", None, "get")
+PUT = Route("PUT", "/things/{thing}", None, "put", route_class=RouteClass.FUNCTIONS)
+LIVEZ = Route("GET", "/livez", None, "livez", route_class=None)
 
 
 class Asked:
-    def __init__(self, method):
+    def __init__(self, method, route):
         self.scope = {"method": method}
+        self.route = route
 
 
 @pytest.fixture
@@ -29,8 +30,8 @@ def counted(metrics):
 
 
 def test_requests_are_counted_by_method_route_and_status(metrics):
-    for operation, status in ((GET, 200), (GET, 200), (GET, 404), (PUT, 200)):
-        metrics.seen(Asked(operation.method), operation, status, 0.004)
+    for route, status in ((GET, 200), (GET, 200), (GET, 404), (PUT, 200)):
+        metrics.on_response(Asked(route.method, route), status, 0.004)
     assert counted(metrics) == {
         ("GET", "/things/{thing}", "200"): 2,
         ("GET", "/things/{thing}", "404"): 1,
@@ -49,7 +50,7 @@ def test_bugs_are_told_from_the_start_as_none(metrics):
 
 def test_durations_are_spread_over_buckets(metrics):
     for duration_s in (0.001, 0.0011, 120.0):
-        metrics.seen(Asked("GET"), GET, 200, duration_s)
+        metrics.on_response(Asked("GET", GET), 200, duration_s)
     (durations,) = told(metrics)["pglambda_http_request_duration_seconds"]
     assert durations.labels == ("GET", "/things/{thing}")
     assert (durations.counts[0], durations.counts[1], durations.counts[-1]) == (1, 1, 1)
@@ -58,18 +59,18 @@ def test_durations_are_spread_over_buckets(metrics):
 
 def test_paths_that_there_are_not_are_one_route_and_odd_methods_one_method(metrics):
     for method in ("GET", "BREW", "X" * 1000):
-        metrics.seen(Asked(method), None, 404, 0.001)
+        metrics.on_response(Asked(method, None), 404, 0.001)
     assert counted(metrics) == {("GET", "unmatched", "404"): 1, ("OTHER", "unmatched", "404"): 2}
 
 
 def test_a_head_counts_as_the_get_that_it_is(metrics):
-    metrics.seen(Asked("HEAD"), GET, 200, 0.001)
+    metrics.on_response(Asked("HEAD", GET), 200, 0.001)
     assert counted(metrics) == {("GET", "/things/{thing}", "200"): 1}
 
 
 def test_refusals_by_rate_are_counted_by_what_the_route_counts_as(metrics):
-    for operation in (GET, PUT, PUT, LIVEZ):
-        metrics.seen(Asked(operation.method), operation, 429, 0.001)
+    for route in (GET, PUT, PUT, LIVEZ):
+        metrics.on_response(Asked(route.method, route), 429, 0.001)
     assert {each.labels: each.value for each in told(metrics)["pglambda_http_requests_rate_limited_total"]} == {
         ("sessions",): 1,
         ("functions",): 2,

@@ -25,8 +25,8 @@ def whole(text: str) -> Any:
 
 
 @pytest.fixture(scope="session")
-def operations() -> tuple[Route, ...]:
-    return create_controller(load_settings(NOWHERE)).operations
+def routes() -> tuple[Route, ...]:
+    return create_controller(load_settings(NOWHERE)).routes
 
 
 @pytest.fixture(scope="session")

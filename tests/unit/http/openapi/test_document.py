@@ -11,13 +11,13 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from entrypoints.cli.main import cli
 from entrypoints.composition.commands import Commands
-from entrypoints.http.contracts.contract import ApiExample, Contract, Tag
-from entrypoints.http.contracts.error_samples import samples_of
-from entrypoints.http.contracts.parameters import LIMIT
+from entrypoints.http.contract import ApiExample, Contract, Tag
 from entrypoints.http.openapi.components import Components
-from entrypoints.http.openapi.gaps import gaps
-from entrypoints.http.payloads.executions import ExecuteBody, ExecuteResponse
+from entrypoints.http.openapi.error_catalog import samples_of
+from entrypoints.http.openapi.parameters import LIMIT
+from entrypoints.http.openapi.paths import gaps
 from entrypoints.http.route import Route
+from entrypoints.http.schemas.executions import ExecuteBody, ExecuteResponse
 from entrypoints.settings.loading import load_settings
 from tests.unit.http.openapi.conftest import NOWHERE
 from tests.unit.http.test_every_request import leaf_errors
@@ -52,8 +52,8 @@ def parts(value, path=()):
         yield from parts(member, (*path, name))
 
 
-def test_every_operation_tells_what_the_document_needs(operations):
-    missing = [gap for operation in operations for gap in gaps(operation)]
+def test_every_operation_tells_what_the_document_needs(routes):
+    missing = [gap for route in routes for gap in gaps(route)]
     assert not missing, "\n" + "\n".join(missing)
 
 
@@ -65,14 +65,14 @@ def test_the_document_is_openapi_3_1(whole):
     assert [error.message for error in OpenAPIV31SpecValidator(whole).iter_errors()] == []
 
 
-def test_every_operation_of_the_api_is_in_the_document_and_nothing_else(whole, operations):
-    shown = {(each.path, each.method.lower(), each.name) for each in operations if each.shown}
+def test_every_operation_of_the_api_is_in_the_document_and_nothing_else(whole, routes):
+    shown = {(each.path, each.method.lower(), each.name) for each in routes if each.shown}
     assert {(path, method, item["operationId"]) for path, method, item in items(whole)} == shown
-    assert all(each.path.startswith(("/docs", "/openapi.json", "/metrics")) for each in operations if not each.shown)
+    assert all(each.path.startswith(("/docs", "/openapi.json", "/metrics")) for each in routes if not each.shown)
 
 
-def test_names_of_operations_are_unique(operations):
-    names = [operation.name for operation in operations]
+def test_names_of_operations_are_unique(routes):
+    names = [route.name for route in routes]
     assert len(names) == len(set(names))
 
 
@@ -119,7 +119,7 @@ def test_details_of_every_error_are_described(whole):
         for name, example in response["content"]["application/json"]["examples"].items()
     ]
     unknown = [f"{name}: {set(details) - known}" for name, details in examples if set(details) - known]
-    assert not unknown, f"add these to ErrorDetails in entrypoints/http/contracts/error_details.py: {unknown}"
+    assert not unknown, f"add these to ErrorDetails in entrypoints/http/schemas/errors.py: {unknown}"
 
 
 def test_links_lead_to_operations_and_name_their_parameters(whole):
@@ -193,64 +193,46 @@ async def _endpoint(_):
     raise NotImplementedError
 
 
-BARE = Contract(Tag.OPERATIONS, "Does nothing.", examples=(ApiExample("only", "The only one", answer={}),))
+EXAMPLE = (ApiExample("only", "The only one", response={}),)
+WITHOUT_RESPONSE = (ApiExample("only", "", parameters={"limit": 1}),)
+
+
+def contract(**fields):
+    return Contract(Tag.OPERATIONS, "", "Does nothing.", **fields)
+
+
+def route(method="GET", path="/x", **fields):
+    return Route(method, path, _endpoint, "x", **fields)
 
 
 @pytest.mark.parametrize(
-    ("operation", "told"),
+    ("incomplete", "gap"),
     [
-        (Route("GET", "/x", _endpoint, "x", ""), "has no contract"),
-        (Route("GET", "/x", _endpoint, "x", "", contract=Contract(Tag.OPERATIONS, "")), "no example"),
-        (Route("GET", "/x", _endpoint, "x", "", contract=BARE), "no type that it gives"),
-        (Route("GET", "/x/{y}", _endpoint, "x", "", gives=ExecuteResponse, contract=BARE), "path parameter 'y'"),
+        (route(), "has no contract"),
+        (route(contract=contract()), "no example"),
+        (route(contract=contract(examples=EXAMPLE)), "no type of the response"),
         (
-            Route("POST", "/x", _endpoint, "x", "", takes=ExecuteBody, gives=ExecuteResponse, contract=BARE),
+            route(path="/x/{y}", response=ExecuteResponse, contract=contract(examples=EXAMPLE)),
+            "path parameter 'y'",
+        ),
+        (
+            route("POST", body=ExecuteBody, response=ExecuteResponse, contract=contract(examples=EXAMPLE)),
             "has no body",
         ),
+        (route(response=ExecuteResponse, contract=contract(examples=WITHOUT_RESPONSE)), "has no response"),
+        (route(status=204, contract=contract(examples=WITHOUT_RESPONSE)), "sets limit"),
         (
-            Route(
-                "GET",
-                "/x",
-                _endpoint,
-                "x",
-                "",
-                gives=ExecuteResponse,
-                contract=Contract(Tag.OPERATIONS, "", examples=(ApiExample("only", "", parameters={"limit": 1}),)),
-            ),
-            "has no answer",
-        ),
-        (
-            Route(
-                "GET",
-                "/x",
-                _endpoint,
-                "x",
-                "",
-                status=204,
-                contract=Contract(Tag.OPERATIONS, "", examples=(ApiExample("only", "", parameters={"limit": 1}),)),
-            ),
-            "sets limit",
-        ),
-        (
-            Route(
-                "GET",
-                "/x",
-                _endpoint,
-                "x",
-                "",
-                status=204,
-                contract=Contract(Tag.OPERATIONS, "", errors=(NotImplementedError,), examples=BARE.examples),
-            ),
+            route(status=204, contract=contract(examples=EXAMPLE, errors=(NotImplementedError,))),
             "Add a sample of NotImplementedError",
         ),
     ],
 )
-def test_what_an_operation_lacks_is_said(operation, told):
-    assert any(told in gap for gap in gaps(operation)), list(gaps(operation))
+def test_gaps_name_what_a_route_lacks(incomplete, gap):
+    assert any(gap in found for found in gaps(incomplete)), list(gaps(incomplete))
 
 
-def test_what_is_not_shown_needs_no_contract():
-    assert list(gaps(Route("GET", "/x", _endpoint, "x", "", shown=False))) == []
+def test_a_route_outside_the_document_needs_no_contract():
+    assert list(gaps(route(shown=False))) == []
 
 
 def test_equal_parts_are_one_and_others_are_numbered():
@@ -264,7 +246,7 @@ def test_two_payload_types_of_one_name_are_refused():
     other = type("ExecuteResponse", (ExecuteBody,), {})
     components = Components()
     components.schema(ExecuteResponse)
-    with pytest.raises(AssertionError, match="Two payload types"):
+    with pytest.raises(AssertionError, match="Two types of bodies"):
         components.schema(other)
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from entrypoints.http.docs_ui.page import ASSETS, CONTENT_SECURITY_POLICY
+from entrypoints.http.endpoints.documents import ASSETS, CONTENT_SECURITY_POLICY
 
 
 async def test_the_document_is_served_to_everybody(client, world):

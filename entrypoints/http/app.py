@@ -1,0 +1,156 @@
+"""The ASGI application of a controller."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import structlog
+from attrs import field, frozen
+from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
+
+from domain.access.principal import NOBODY, Principal
+from domain.concurrency.capacity_limiter import CapacityLimiter
+from domain.executions.batches import BatchService
+from domain.executions.history import HistoryService
+from domain.executions.service import ExecutionService
+from domain.functions.service import FunctionService
+from domain.sessions.service import SessionService
+from entrypoints.http.endpoints.batches import BatchEndpoints, Charge, charge_nothing
+from entrypoints.http.endpoints.documents import DocumentEndpoints
+from entrypoints.http.endpoints.executions import ExecutionEndpoints
+from entrypoints.http.endpoints.functions import FunctionEndpoints
+from entrypoints.http.endpoints.health import HealthChecks, HealthEndpoints, MetricsEndpoint, ProbeRunner
+from entrypoints.http.endpoints.sessions import SessionEndpoints
+from entrypoints.http.in_flight_limiter import InFlightLimiter
+from entrypoints.http.instrumentation.access_log import AccessLog
+from entrypoints.http.instrumentation.metrics import RequestMetrics
+from entrypoints.http.middleware.cors import Cors
+from entrypoints.http.openapi.components import Json
+from entrypoints.http.openapi.document import compact, document
+from entrypoints.http.options import HttpOptions
+from entrypoints.http.parsing.bodies import Examiner
+from entrypoints.http.parsing.executions import BatchParser, execute_parser
+from entrypoints.http.parsing.functions import FunctionParser
+from entrypoints.http.parsing.headers import IdempotencyKeys
+from entrypoints.http.parsing.sessions import initialize_parser, patch_parser
+from entrypoints.http.pipeline import Guard, Pipeline, RequestObserver
+from entrypoints.http.route import Route, RouteTable
+from entrypoints.http.routes import Endpoints, routes
+from entrypoints.telemetry.metrics.loop_lag import LoopLag
+from entrypoints.telemetry.metrics.process import ProcessMetrics
+from entrypoints.telemetry.metrics.registry import Registry
+from entrypoints.telemetry.metrics.scrape import Scrape
+
+Hook = Callable[[], Awaitable[None]]
+
+
+async def _nothing() -> None:
+    return
+
+
+@frozen
+class Services:
+    """The use cases that the application serves, its health checks, and the metrics of other parts of the process."""
+
+    sessions: SessionService
+    executions: ExecutionService
+    history: HistoryService
+    functions: FunctionService
+    process: HealthChecks
+    figures: Registry = field(factory=Registry)
+
+
+@frozen
+class Hooks:
+    """What the composition adds: calls at the start and the end, guards, observers, and the charge of batches.
+
+    `caller` is the caller of a request unless a guard sets another.
+    """
+
+    startup: Hook = _nothing
+    shutdown: Hook = _nothing
+    guards: Sequence[Guard] = ()
+    observers: Sequence[RequestObserver] = ()
+    charge: Charge = charge_nothing
+    caller: Principal = NOBODY
+
+
+class Application:
+    """Serves the HTTP API. The pipeline handles requests; Starlette handles the lifespan and other protocols."""
+
+    def __init__(self, services: Services, options: HttpOptions, hooks: Hooks | None = None) -> None:
+        self.limiter = InFlightLimiter(options.in_flight_max)
+        self._options = options
+        self._version = services.process.version
+        self._hooks = hooks or Hooks()
+        self._lag = LoopLag()
+        self.scrape = Scrape(services.figures)
+        self.routes: tuple[Route, ...] = routes(self._endpoints(services, options))
+        metrics = RequestMetrics(self.routes, lambda: self.limiter.in_flight)
+        for source in (metrics.read, self._lag.read, ProcessMetrics().read):
+            services.figures.add(source)
+        pipeline = self._pipeline(metrics)
+        self._http = Cors(pipeline, options.cors_origins) if options.cors_origins else pipeline
+        self._other = Starlette(lifespan=self._lifespan)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await (self._http if scope["type"] == "http" else self._other)(scope, receive, send)
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Return the lifespan of the application, for a server without the lifespan protocol."""
+        return self._lifespan(self._other)
+
+    def document(self) -> Json:
+        """Return the OpenAPI document, with the limits of the options."""
+        return document(self.routes, self._options, self._version)
+
+    def leave(self) -> None:
+        """Let `/readyz` report that the server drains. Requests are still accepted."""
+        self.limiter.leaving = True
+
+    async def drain(self, timeout_s: float) -> int:
+        """Reject new requests, wait for those in flight, and return how many are left."""
+        return await self.limiter.drain(timeout_s)
+
+    def _endpoints(self, services: Services, options: HttpOptions) -> Endpoints:
+        examiner = Examiner(options.examination_wait_s, options.examination_bytes_max)
+        keys, execute = IdempotencyKeys(options.idempotency), execute_parser(options, examiner)
+        initialize, patch = initialize_parser(options, examiner), patch_parser(options, examiner)
+        return Endpoints(
+            sessions=SessionEndpoints(services.sessions, initialize, patch, keys),
+            executions=ExecutionEndpoints(services.executions, services.history, execute, keys),
+            batches=self._batches(services, options, BatchParser.of(options, execute, examiner)),
+            functions=FunctionEndpoints(services.functions, FunctionParser.of(options, examiner)),
+            health=HealthEndpoints(services.process, ProbeRunner(options.probe_timeout_s), self.limiter),
+            documents=DocumentEndpoints(lambda: compact(self.document())),
+            metrics=MetricsEndpoint(self.scrape),
+        )
+
+    def _batches(self, services: Services, options: HttpOptions, parser: BatchParser) -> BatchEndpoints:
+        return BatchEndpoints(
+            BatchService(services.executions),
+            services.sessions,
+            parser,
+            self.limiter,
+            CapacityLimiter("a batch", options.batches_max),
+            structlog.get_logger().bind(logger="http"),
+            options.stall_s,
+            self._hooks.charge,
+        )
+
+    def _pipeline(self, metrics: RequestMetrics) -> Pipeline:
+        log, hooks = structlog.get_logger(), self._hooks
+        observers = (metrics, AccessLog(log), *hooks.observers)
+        return Pipeline(
+            RouteTable(self.routes), self.limiter, log.bind(logger="http"), hooks.guards, observers, hooks.caller
+        )
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        await self._hooks.startup()
+        self._lag.start()
+        try:
+            yield
+        finally:
+            self._lag.stop()
+            await self._hooks.shutdown()

@@ -1,1 +1,0 @@
-"""Bodies of requests: read within bounds, and parsed into what is right by construction."""

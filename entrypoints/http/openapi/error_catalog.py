@@ -1,0 +1,144 @@
+"""The meaning of each error code, and a sample of each kind of error."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from uuid import UUID
+
+from domain.access.credentials import CredentialMissing, CredentialRefused, JwksUnavailable
+from domain.access.principal import Scope, ScopeMissing
+from domain.errors import (
+    DomainError,
+    FieldTooLarge,
+    Overloaded,
+    Problem,
+    QuotaReached,
+    RuntimeUnavailable,
+    ShuttingDown,
+    StorageUnavailable,
+)
+from domain.executions.execution import ExecutionFailed, ExecutionLost, ExecutionNotFound, ExecutionNotStored
+from domain.functions.function import FunctionConditionFailed, FunctionConflict, FunctionNotFound
+from domain.functions.schema import FunctionVersionNotFound, ParamsRefused, SchemaUnusable
+from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
+from domain.json_text import JsonText
+from domain.limits.rate import RateLimited, RatePolicy, RateVerdict
+from domain.scripts.language import InvalidLanguageTitle, Language, LanguageNotServed, LanguageTitle
+from domain.scripts.report import ExecutionUnknown, Failure, FailureCode, ScriptReport
+from domain.scripts.script import ScriptSyntaxError, SyntaxFault
+from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict, VersionMismatch
+from entrypoints.http.errors import INTERNAL_ERROR, HostNotAllowed, InvalidParams, UnsupportedMediaType, invalid
+
+MEANINGS: Mapping[str, str] = {
+    "CONFLICT": "another call changed it first, or the first call with the Idempotency-Key has not ended",
+    "CPU_LIMIT": "the script used more CPU time than its limit",
+    "EXECUTION_NOT_FOUND": "the history has no such execution of this owner, or no longer has it",
+    "EXECUTION_TIMEOUT": "the script ran longer than its limit, and its sandbox was killed",
+    "FORBIDDEN": "the token or key does not have a required scope",
+    "FUNCTION_NOT_FOUND": "the request has no script, and no function is registered under the title; or the version of "
+    "the session is no longer stored",
+    "IDEMPOTENCY_CONFLICT": "the Idempotency-Key was used for a call with another payload",
+    INTERNAL_ERROR: "the server failed because of a bug; the log has the cause under the error_id",
+    "INVALID_LANGUAGE_TITLE": "the language-title does not have the required form",
+    "INVALID_PARAMS": "the params are not valid for the script",
+    "INVALID_REQUEST": "the request is not valid; details.problems has each problem with its JSON pointer",
+    "KEYS_UNAVAILABLE": "the keys that verify tokens cannot be fetched now",
+    "MEMORY_LIMIT": "the script used more memory than its limit",
+    "METHOD_NOT_ALLOWED": "the path does not accept the method; Allow lists its methods",
+    "NOT_FOUND": "no route has this path",
+    "OUTPUT_LIMIT": "the script wrote more output than its limit",
+    "OVERLOADED": "too many calls are waiting, and this one did not begin",
+    "PAYLOAD_TOO_LARGE": "the body, or a field of it, is larger than its limit",
+    "PRECONDITION_FAILED": "the current version is not one of If-Match, or it exists although If-None-Match forbids it",
+    "PROCESS_LIMIT": "the script tried to start a process",
+    "RATE_LIMITED": "the caller has used up a rate limit, a quota or its fair share",
+    "RESULT_NOT_SERIALIZABLE": "the result cannot be written as JSON",
+    "RESULT_TOO_LARGE": "the result is larger than its limit",
+    "RUNTIME_NOT_FOUND": "the service does not run this language",
+    "RUNTIME_UNAVAILABLE": "no sandbox or runtime host can run the script, or the host ended its worker; "
+    "details.executed says whether the script may have run",
+    "SCRIPT_ERROR": "the script raised an error",
+    "SCRIPT_EXITED": "the script ended its process",
+    "SCRIPT_SYNTAX_ERROR": "the script has a syntax error",
+    "SESSION_CLOSED": "the session was closed",
+    "SESSION_EXPIRED": "the session has expired",
+    "SESSION_NOT_FOUND": "this owner has no such session, or its retention has ended",
+    "SHUTTING_DOWN": "this process is about to stop and accepts no calls",
+    "STORAGE_UNAVAILABLE": "the database did not respond in time; details.stored says whether a write is stored",
+    "UNAUTHORIZED": "the request has no valid token or key",
+    "UNSUPPORTED_MEDIA_TYPE": "the headers do not declare the body as JSON in UTF-8",
+}
+"""The meaning of each code."""
+
+_ID = UUID("01a2101f-9ff2-79ec-8000-000000000001")
+_RUN = UUID("01a2101f-a3da-7b64-8000-000000000002")
+_AT = datetime(2026, 11, 25, 13, tzinfo=UTC)
+_ADDER = LanguageTitle(Language.PYTHON, "adder")
+_POLICY = RatePolicy("execute", 100, 60)
+_REPORT = ScriptReport(JsonText("8"), None, 0.9, memory_usage_bytes=11_534_336, cpu_time_ms=0.6)
+_LIMITS = {
+    FailureCode.EXECUTION_TIMEOUT: (5000, 5003),
+    FailureCode.CPU_LIMIT: (5000, 5001),
+    FailureCode.MEMORY_LIMIT: (134_217_728, 134_217_728),
+    FailureCode.OUTPUT_LIMIT: (1_048_576, 1_048_577),
+    FailureCode.RESULT_TOO_LARGE: (1_048_576, 2_097_152),
+}
+
+
+def _failed(code: FailureCode) -> ExecutionFailed:
+    limit, observed = _LIMITS.get(code, (None, None))
+    name = "ZeroDivisionError" if code is FailureCode.SCRIPT_ERROR else None
+    message = "division by zero" if name else MEANINGS[code]
+    failure = Failure(code, message, name, line=2 if name else None, limit=limit, observed=observed)
+    return ExecutionFailed(_ID, _RUN, 1, ScriptReport(None, failure, 5.2, stdout="so far"), failure)
+
+
+SAMPLES: tuple[DomainError, ...] = (
+    HostNotAllowed("elsewhere.example"),
+    invalid([Problem("/context", "must be an object"), Problem("/ttl_seconds", "must be at most 86400")]),
+    invalid([Problem("/params/a", "must be a number within the range of a double")], InvalidParams),
+    InvalidLanguageTitle("calculator"),
+    ScriptSyntaxError(SyntaxFault("invalid syntax", 3, 7)),
+    CredentialMissing(),
+    CredentialRefused("it has expired"),
+    ScopeMissing((Scope.EXECUTE_ALL, Scope.EXECUTE_PYTHON)),
+    SessionNotFound(),
+    LanguageNotServed("ruby-adder"),
+    FunctionNotFound(_ADDER),
+    FunctionVersionNotFound(_ADDER, 1),
+    FunctionConditionFailed(_ADDER, 2),
+    FunctionConflict(),
+    ParamsRefused((Problem("/params/a", "must be of type number"),), _ADDER, 1),  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
+    SchemaUnusable(_ADDER, 1, "/pattern: is no pattern that is taken here"),
+    ExecutionNotFound(),
+    UpdateConflict(),
+    KeyInFlight(),
+    KeyInterrupted(_RUN),
+    IdempotencyConflict(),
+    SessionExpired(_AT, _AT),
+    SessionClosed(_AT),
+    VersionMismatch(2),
+    FieldTooLarge("/script_content", 1_048_576, 1_048_577),
+    UnsupportedMediaType("content-type", "text/plain"),
+    *(_failed(code) for code in FailureCode),
+    QuotaReached("live_sessions", 1000, 1000),
+    QuotaReached("concurrent_calls", 16, 16, "the sandbox", retry_after_ms=1000),
+    RateLimited(_POLICY, RateVerdict(False, 0, 0, 600_000_000)),
+    JwksUnavailable(),
+    StorageUnavailable(stored="no", executed="no"),
+    ExecutionLost(),
+    ExecutionNotStored(_RUN, _REPORT),
+    RuntimeUnavailable("python", "the sandbox does not work. Ask the operator to run `pglambda selftest`."),
+    ExecutionUnknown("the runtime did not answer in time", _RUN),
+    Overloaded("a worker"),
+    ShuttingDown(),
+)
+"""One error of each kind, as callers may get it."""
+
+
+def samples_of(kinds: Iterable[type[DomainError]]) -> tuple[DomainError, ...]:
+    """Return the samples of these kinds of errors; raises LookupError if one has no sample."""
+    wanted = tuple(dict.fromkeys(kinds))
+    missing = [kind.__name__ for kind in wanted if not any(type(sample) is kind for sample in SAMPLES)]
+    if missing:
+        raise LookupError(f"Add a sample of {', '.join(missing)} to SAMPLES in {__name__}.")
+    return tuple(sample for sample in SAMPLES if type(sample) in wanted)

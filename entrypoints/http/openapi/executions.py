@@ -1,0 +1,144 @@
+"""The contracts of the routes of executions and batches."""
+
+from domain.errors import InvalidRequest, RuntimeUnavailable, StorageUnavailable
+from domain.executions.execution import ExecutionFailed, ExecutionLost, ExecutionNotFound, ExecutionNotStored
+from domain.functions.schema import FunctionVersionNotFound, ParamsRefused, SchemaUnusable
+from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
+from domain.scripts.report import ExecutionUnknown
+from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound
+from entrypoints.http.contract import ApiExample, Contract, Link, Tag
+from entrypoints.http.errors import InvalidParams
+from entrypoints.http.openapi.parameters import (
+    CURSOR,
+    EXECUTION_ID,
+    IDEMPOTENCY_KEY,
+    LIMIT,
+    LINK,
+    OUTCOME,
+    REPLAYED_HEADER,
+    REQUEST_ID,
+    SINCE,
+)
+from entrypoints.http.response import NDJSON
+
+_EXECUTED = {
+    "request_id": REQUEST_ID.example,
+    "execution_id": EXECUTION_ID.example,
+    "language_title": "python-adder",
+    "result": 8,
+    "execution_time_ms": 0.9,
+    "memory_usage_bytes": 11_534_336,
+    "cpu_time_ms": 0.6,
+    "queue_time_ms": 0.1,
+    "cold_start": False,
+    "execution_count": 1,
+    "stdout": "",
+    "stderr": "",
+}
+_KEPT = {
+    "execution_id": EXECUTION_ID.example,
+    "started_at": "2026-11-25T12:00:01.000000Z",
+    "outcome": "succeeded",
+    "execution_count": 1,
+    "execution_time_ms": 0.9,
+    "cpu_time_ms": 0.6,
+    "memory_usage_bytes": 11_534_336,
+    "cold_start": False,
+    "params": {"a": 5, "b": 3},
+    "result": 8,
+    "error": None,
+    "stdout": "",
+    "stderr": "",
+    "truncated": {},
+}
+_OF_SESSION = {"request_id": "$request.path.request_id"}
+
+EXECUTE = Contract(
+    Tag.EXECUTIONS,
+    "Execute the script of a session",
+    "Runs the script of the session once. Every execution that reached a worker and ended is counted, also a failed one. "
+    "The service never repeats a script. If it cannot know whether the script ran, the error says so in "
+    "details.executed. Retry-After is present only if repeating the call is safe. With an Idempotency-Key, a repeated call "
+    "gets the first response, also a failure of the script, and the script does not run again. If the session was "
+    "initialized from a function, params must conform to its schema.",
+    parameters=(IDEMPOTENCY_KEY,),
+    headers=(REPLAYED_HEADER,),
+    errors=(
+        InvalidParams,
+        ParamsRefused,
+        SessionNotFound,
+        FunctionVersionNotFound,
+        SessionExpired,
+        SessionClosed,
+        IdempotencyConflict,
+        KeyInFlight,
+        KeyInterrupted,
+        ExecutionFailed,
+        StorageUnavailable,
+        ExecutionLost,
+        ExecutionNotStored,
+        RuntimeUnavailable,
+        SchemaUnusable,
+        ExecutionUnknown,
+    ),
+    examples=(ApiExample("sum", "Add two numbers", body={"params": {"a": 5, "b": 3}}, response=_EXECUTED),),
+    links=(
+        Link("history", "List the executions of the session.", _OF_SESSION),
+        Link("get", "Read the session.", _OF_SESSION),
+        Link("execute", "Execute the script again.", _OF_SESSION),
+        Link("delete", "Close the session.", _OF_SESSION),
+    ),
+    body_optional=True,
+)
+
+EXECUTE_BATCH = Contract(
+    Tag.EXECUTIONS,
+    "Execute the script of a session many times",
+    "Runs the script of the session once for each item. As an item ends, the service sends a line of JSON (NDJSON) for it, "
+    "with its status and the response of execute or the error. Items begin in order, one at a time unless parallel is "
+    "larger. A failed item does not stop the others. Each item is an execution of its own: it is limited, counted and "
+    "stored in the history. The batch ends if the client disconnects, or reads nothing of the response for 30 seconds: "
+    "items that run continue to their end, and no other item begins. A response that breaks off has no lines for items "
+    "that may not have run. A batch must not have an Idempotency-Key.",
+    errors=(InvalidRequest, SessionNotFound, SessionExpired, SessionClosed, StorageUnavailable),
+    examples=(
+        ApiExample(
+            "sums",
+            "Add numbers twice, with one line for each sum",
+            body={"items": [{"params": {"a": 5, "b": 3}}, {"params": {"a": 1, "b": 2}}]},
+            response={"index": 0, "status": 200} | _EXECUTED,
+        ),
+    ),
+    links=(Link("history", "List the executions of the session.", _OF_SESSION),),
+    media_type=NDJSON.decode(),
+)
+
+HISTORY = Contract(
+    Tag.EXECUTIONS,
+    "List the executions of a session",
+    "Lists the executions of a session, newest first. Until retention ends, this also works for an expired session. A field "
+    "that was too large to store in full contains only its beginning.",
+    parameters=(OUTCOME, SINCE, LIMIT, CURSOR),
+    errors=(InvalidRequest, SessionNotFound, SessionClosed, StorageUnavailable),
+    headers=(LINK,),
+    examples=(
+        ApiExample(
+            "newest",
+            "The newest twenty",
+            parameters={"limit": 20},
+            response={"executions": [_KEPT], "next_cursor": None},
+        ),
+    ),
+    links=(
+        Link("history", "Read the next page.", _OF_SESSION | {"query.cursor": "$response.body#/next_cursor"}),
+        Link("get", "Read the session.", _OF_SESSION),
+    ),
+)
+
+EXECUTION = Contract(
+    Tag.EXECUTIONS,
+    "Read an execution",
+    "Returns one execution from the history. An execution that has not ended is not in the history yet: 404.",
+    errors=(ExecutionNotFound, SessionClosed, StorageUnavailable),
+    examples=(ApiExample("ended", "The execution", response=_KEPT | {"request_id": REQUEST_ID.example}),),
+)

@@ -1,0 +1,192 @@
+"""The contracts of the routes of functions."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from domain.errors import InvalidRequest, RuntimeUnavailable, StorageUnavailable
+from domain.functions.function import FunctionConditionFailed, FunctionConflict, FunctionNotFound, FunctionType
+from domain.scripts.language import InvalidLanguageTitle, LanguageNotServed
+from domain.scripts.report import ExecutionUnknown
+from domain.scripts.script import ScriptSyntaxError
+from entrypoints.http.contract import ApiExample, Contract, In, Link, Parameter, Tag
+from entrypoints.http.openapi.parameters import ETAG, FUNCTION_TITLE, IF_MATCH, LANGUAGE, LINK
+from entrypoints.http.parsing.queries import PAGE_SIZE, PAGE_SIZE_MAX
+from entrypoints.http.schemas.functions import FunctionResponse
+
+TYPE = Parameter(
+    "type",
+    In.QUERY,
+    FunctionType,
+    "Only functions that were supplied with the service (predefined), or registered by callers (dynamic).",
+    "predefined",
+)
+PAGE = Parameter("page", In.QUERY, Annotated[int, Meta(ge=1, le=100_000)], "Number of the page, from 1.", 1)
+PER_PAGE = Parameter(
+    "per_page",
+    In.QUERY,
+    Annotated[int, Meta(ge=1, le=PAGE_SIZE_MAX)],
+    f"Maximum number of functions on the page; the default is {PAGE_SIZE}.",
+    20,
+)
+CHECK = Parameter(
+    "check", In.QUERY, bool, "Run the examples first, and register the function only if all of them hold.", True
+)
+IF_NONE_MATCH = Parameter(
+    "If-None-Match",
+    In.HEADER,
+    Annotated[str, Meta(pattern=r"^\*$")],
+    "Register the function only if no function is registered under this language-title.",
+    "*",
+)
+
+_TITLE_ERRORS = (InvalidLanguageTitle, LanguageNotServed)
+_OF_FUNCTION = {"language_title": "$request.path.language_title"}
+_FOLLOWING = (
+    Link("function", "Read the function.", _OF_FUNCTION),
+    Link("put_function", "Replace the function.", _OF_FUNCTION),
+    Link("check_function", "Run its examples.", _OF_FUNCTION),
+    Link("delete_function", "Deactivate the function.", _OF_FUNCTION),
+)
+
+_SUMMARY = {
+    "language": "python",
+    "title": "adder",
+    "language_title": FUNCTION_TITLE.example,
+    "description": "Adds two numbers.",
+    "type": "dynamic",
+    "version": 1,
+    "tags": ["arithmetic"],
+    "created_at": "2026-11-25T12:00:00.000000Z",
+    "updated_at": "2026-11-25T12:00:00.000000Z",
+}
+_DEFINITION = {
+    "script_content": "def handle(params):\n    return params['a'] + params['b']\n",
+    "schema": {
+        "params": {
+            "type": "object",
+            "properties": {"a": {"type": "number"}, "b": {"type": "number"}},
+            "required": ["a", "b"],
+        },
+        "result": {"type": "number"},
+    },
+    "examples": [{"params": {"a": 5, "b": 3}, "result": 8}],
+}
+_FUNCTION = {
+    **_SUMMARY,
+    "script_hash": "64a2c5efc33e5f3d1e0e3c8bb1a1ecb1d1c7f4f2a2a6e4b0a8f9d1b2c3d4e5f6",
+    **_DEFINITION,
+}
+_BODY = {"description": "Adds two numbers.", "tags": ["arithmetic"], **_DEFINITION}
+
+LIST_FUNCTIONS = Contract(
+    Tag.FUNCTIONS,
+    "List functions",
+    "Lists the registered functions without their scripts, ordered by language-title.",
+    parameters=(LANGUAGE, TYPE, PAGE, PER_PAGE),
+    errors=(InvalidRequest, StorageUnavailable),
+    headers=(LINK,),
+    examples=(
+        ApiExample(
+            "python",
+            "Functions in Python",
+            parameters={"language": "python", "page": 1, "per_page": 20},
+            response={"total": 1, "page": 1, "per_page": 20, "functions": [_SUMMARY]},
+        ),
+    ),
+    links=(
+        Link("function", "Read the first function.", {"language_title": "$response.body#/functions/0/language_title"}),
+    ),
+)
+
+GET_FUNCTION = Contract(
+    Tag.FUNCTIONS,
+    "Read a function",
+    "Returns a registered function. To use it, initialize a session without script_content. The session keeps the version "
+    "that was current at that time.",
+    errors=(*_TITLE_ERRORS, FunctionNotFound, StorageUnavailable),
+    headers=(ETAG,),
+    examples=(ApiExample("whole", "The function", response=_FUNCTION),),
+    links=_FOLLOWING,
+)
+
+PUT_FUNCTION = Contract(
+    Tag.FUNCTIONS,
+    "Register or replace a function",
+    "Registers a function (201), or replaces it by its next version (200). A function that is already registered in this "
+    "form does not change. The service parses the script, compiles the schemas, and checks that the examples conform to "
+    "them. Sessions keep the version that they were initialized with.",
+    parameters=(CHECK, IF_MATCH, IF_NONE_MATCH),
+    errors=(
+        *_TITLE_ERRORS,
+        ScriptSyntaxError,
+        FunctionConditionFailed,
+        FunctionConflict,
+        StorageUnavailable,
+        RuntimeUnavailable,
+        ExecutionUnknown,
+    ),
+    headers=(ETAG,),
+    examples=(
+        ApiExample(
+            "checked",
+            "A sum, registered after its example has held",
+            parameters={"check": True},
+            body=_BODY,
+            response=_FUNCTION,
+        ),
+    ),
+    links=_FOLLOWING,
+    other_responses={201: FunctionResponse},
+)
+
+CHECK_FUNCTION = Contract(
+    Tag.FUNCTIONS,
+    "Run the examples of a function",
+    "Runs the examples of the function in the sandbox, and reports which of them hold and what the others returned. All "
+    "examples together have ten seconds; an example that did not run in this time does not hold.",
+    errors=(*_TITLE_ERRORS, FunctionNotFound, StorageUnavailable, RuntimeUnavailable, ExecutionUnknown),
+    examples=(
+        ApiExample(
+            "sum",
+            "An example that holds",
+            response={
+                "language_title": FUNCTION_TITLE.example,
+                "version": 1,
+                "holds": True,
+                "examples": [
+                    {
+                        "index": 0,
+                        "holds": True,
+                        "reason": None,
+                        "params": {"a": 5, "b": 3},
+                        "expected": 8,
+                        "result": 8,
+                        "error": None,
+                        "stdout": "",
+                        "stderr": "",
+                        "execution_time_ms": 0.9,
+                    }
+                ],
+            },
+        ),
+    ),
+    links=_FOLLOWING,
+)
+
+DELETE_FUNCTION = Contract(
+    Tag.FUNCTIONS,
+    "Deactivate a function",
+    "Deactivates a function, so that it is no longer found. Sessions that were initialized from it continue to work. "
+    "Deactivating it again changes nothing. Registering it again creates the next version.",
+    parameters=(IF_MATCH,),
+    errors=(
+        InvalidRequest,
+        *_TITLE_ERRORS,
+        FunctionNotFound,
+        FunctionConditionFailed,
+        FunctionConflict,
+        StorageUnavailable,
+    ),
+    examples=(ApiExample("deactivate", "Deactivate the function"),),
+)

@@ -1,0 +1,153 @@
+"""Parameters of requests and headers of responses that several routes share."""
+
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import Meta
+
+from domain.identity import OWNER_SIZE_MAX
+from domain.scripts.language import TITLE_PATTERN, TITLE_SIZE_MAX, Language
+from domain.scripts.report import Outcome
+from domain.sessions.session import Status
+from entrypoints.http.contract import In, Parameter, ResponseHeader
+from entrypoints.http.parsing.cursors import CURSOR_LENGTH_MAX, CURSOR_PATTERN
+from entrypoints.http.parsing.headers import KEY_PATTERN, TAGS_PATTERN
+from entrypoints.http.parsing.queries import PAGE_SIZE, PAGE_SIZE_MAX, Instant
+
+REQUEST_ID = Parameter(
+    "request_id",
+    In.PATH,
+    UUID,
+    "The id of the session, from the response of initialize. A text that is not a UUID gives 404.",
+    "01a2101f-9ff2-79ec-8000-000000000001",
+    required=True,
+)
+EXECUTION_ID = Parameter(
+    "execution_id",
+    In.PATH,
+    UUID,
+    "The id of the execution, from the response of execute. A text that is not a UUID gives 404.",
+    "01a2101f-a3da-7b64-8000-000000000002",
+    required=True,
+)
+FUNCTION_TITLE = Parameter(
+    "language_title",
+    In.PATH,
+    Annotated[str, Meta(pattern=TITLE_PATTERN, max_length=TITLE_SIZE_MAX)],
+    "The language-title of the function: language, hyphen and title, such as nodejs-calculator.",
+    "python-adder",
+    required=True,
+)
+PATH_PARAMETERS = {parameter.name: parameter for parameter in (REQUEST_ID, EXECUTION_ID, FUNCTION_TITLE)}
+"""The parameters of path templates, by name."""
+
+LANGUAGE_TITLE = Parameter(
+    "Language-Title",
+    In.HEADER,
+    Annotated[str, Meta(pattern=TITLE_PATTERN, max_length=TITLE_SIZE_MAX)],
+    "The language of the script, a hyphen and a title, such as nodejs-calculator.",
+    "python-adder",
+    required=True,
+)
+IF_MATCH = Parameter(
+    "If-Match",
+    In.HEADER,
+    Annotated[str, Meta(pattern=TAGS_PATTERN)],
+    'Apply the change only if the current version is one of these: the ETags of up to eight responses, or "*".',
+    '"1"',
+)
+IDEMPOTENCY_KEY = Parameter(
+    "Idempotency-Key",
+    In.HEADER,
+    Annotated[str, Meta(pattern=KEY_PATTERN)],
+    "A name that the caller chooses for this call. Repeating the call with the same key returns the first response, and "
+    "nothing runs twice. The service stores keys for 24 hours.",
+    "order-4711",
+)
+X_REQUEST_ID = Parameter(
+    "X-Request-ID",
+    In.HEADER,
+    str,
+    "An id that finds the call in the logs: 1 to 128 letters, digits and `._:+/=@-`. The service makes one if it is "
+    "absent or has another form.",
+    "7f3a-1",
+)
+LIMIT = Parameter(
+    "limit",
+    In.QUERY,
+    Annotated[int, Meta(ge=1, le=PAGE_SIZE_MAX)],
+    f"Maximum number of items on the page; the default is {PAGE_SIZE}.",
+    20,
+)
+CURSOR = Parameter(
+    "cursor",
+    In.QUERY,
+    Annotated[str, Meta(pattern=CURSOR_PATTERN, max_length=CURSOR_LENGTH_MAX)],
+    "The unchanged next_cursor of the previous page. It is valid for the same list with the same filters.",
+    None,
+)
+OUTCOME = Parameter("outcome", In.QUERY, Outcome, "Only executions with this outcome.", "failed")
+SINCE = Parameter(
+    "since",
+    In.QUERY,
+    Instant,
+    "Only executions that were admitted at this instant or later (RFC 3339).",
+    "2026-11-25T12:00:00Z",
+)
+STATUS = Parameter("status", In.QUERY, Status, "Only sessions with this status.", "active")
+LANGUAGE = Parameter("language", In.QUERY, Language, "Only scripts in this language.", "python")
+
+OWNER = Parameter(
+    "owner",
+    In.QUERY,
+    Annotated[str, Meta(min_length=1, max_length=OWNER_SIZE_MAX)],
+    "For admins: the sessions of this owner; * lists those of all owners. The default is the caller's own sessions.",
+    None,
+)
+
+ETAG = ResponseHeader(
+    "ETag", Annotated[str, Meta(pattern='^"[0-9]+"$')], "The current version. Send it in If-Match.", '"1"'
+)
+LINK = ResponseHeader(
+    "Link",
+    str,
+    "A link to the next page (RFC 8288), if there is one.",
+    '</api/v1/sessions?limit=50&cursor=WyJzIl0>; rel="next"',
+    always=False,
+)
+REPLAYED_HEADER = ResponseHeader(
+    "Idempotent-Replayed",
+    Annotated[str, Meta(pattern="^true$")],
+    "Present if this is the stored response of the first call with the Idempotency-Key.",
+    "true",
+    always=False,
+)
+REQUEST_ID_HEADER = ResponseHeader("X-Request-ID", str, "An id that finds the call in the logs.", "7f3a-1")
+RETRY_AFTER = ResponseHeader(
+    "Retry-After",
+    Annotated[int, Meta(ge=0)],
+    "Repeat the call after so many seconds. Present only if repeating is safe.",
+    1,
+    always=False,
+)
+WWW_AUTHENTICATE = ResponseHeader(
+    "WWW-Authenticate",
+    str,
+    "The credential or scope that the call needs (RFC 6750).",
+    'Bearer error="invalid_token"',
+    always=False,
+)
+RATE_LIMIT = ResponseHeader(
+    "RateLimit",
+    str,
+    "The calls that are left (r), and the seconds until there is one more (t). Present if a rate limit is set.",
+    '"execute";r=99;t=1',
+    always=False,
+)
+RATE_LIMIT_POLICY = ResponseHeader(
+    "RateLimit-Policy",
+    str,
+    "The number of calls (q) that the caller may make in a window of seconds (w). Present if a rate limit is set.",
+    '"execute";q=100;w=60',
+    always=False,
+)

@@ -1,0 +1,191 @@
+"""The contracts of the routes of sessions."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from domain.access.principal import ScopeMissing
+from domain.errors import InvalidRequest, RuntimeUnavailable, StorageUnavailable
+from domain.functions.function import FunctionNotFound
+from domain.idempotency import IdempotencyConflict, KeyInFlight
+from domain.scripts.language import InvalidLanguageTitle, LanguageNotServed
+from domain.scripts.script import ScriptSyntaxError
+from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict, VersionMismatch
+from entrypoints.http.contract import ApiExample, Contract, In, Link, Parameter, Tag
+from entrypoints.http.openapi.parameters import (
+    CURSOR,
+    ETAG,
+    IDEMPOTENCY_KEY,
+    IF_MATCH,
+    LANGUAGE,
+    LANGUAGE_TITLE,
+    LIMIT,
+    LINK,
+    OWNER,
+    REPLAYED_HEADER,
+    REQUEST_ID,
+    STATUS,
+)
+from entrypoints.http.schemas.sessions import FIELD_NAMES, SCRIPT_CONTENT, PickedFields
+
+FIELDS = Parameter(
+    "fields",
+    In.QUERY,
+    Annotated[list[Literal[(*FIELD_NAMES, SCRIPT_CONTENT)]], Meta(min_length=1)],  # type: ignore[valid-type]  # names
+    f"Return only these fields, separated by commas. {SCRIPT_CONTENT} is returned only if it is named here.",
+    ["status", "script_content"],
+)
+
+_ENDED = (SessionNotFound, SessionExpired, SessionClosed)
+_OF_SESSION = {"request_id": "$response.body#/request_id"}
+_FOLLOWING = (
+    Link("execute", "Execute the script.", _OF_SESSION),
+    Link("get", "Read the session.", _OF_SESSION),
+    Link("patch", "Change the session.", _OF_SESSION),
+    Link("delete", "Close the session.", _OF_SESSION),
+    Link("history", "List the executions.", _OF_SESSION),
+)
+
+_ADDER = {"script_content": "def handle(params):\n    return params['a'] + params['b']\n"}
+_PRICE = {
+    "script_content": "return event.params.a * event.context.rate;",
+    "context": {"rate": 1.2},
+    "metadata": {"order": "4711"},
+    "ttl_seconds": 600,
+    "renewal": "sliding",
+    "limits": {"timeout_ms": 1000, "memory_mb": 64, "isolation": "session"},
+}
+_INITIALIZED = {
+    "request_id": REQUEST_ID.example,
+    "status": "initialized",
+    "language_title": "python-adder",
+    "expires_at": "2026-11-25T13:00:00.000000Z",
+    "script_hash": "2b0a6c5d0d4f8e1c9b7a3f5e6d7c8b9a0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+    "syntax_checked": True,
+}
+_SESSION = {
+    "request_id": REQUEST_ID.example,
+    "language_title": "python-adder",
+    "user_id": "anonymous",
+    "status": "active",
+    "created_at": "2026-11-25T12:00:00.000000Z",
+    "expires_at": "2026-11-25T13:00:00.000000Z",
+    "last_executed_at": None,
+    "execution_count": 0,
+    "renewal": "fixed",
+    "limits": {"timeout_ms": 5000, "memory_mb": 128, "isolation": "session"},
+    "context": {},
+    "metadata": {},
+    "script_hash": _INITIALIZED["script_hash"],
+    "function_version": None,
+    "version": 1,
+}
+
+INITIALIZE = Contract(
+    Tag.SESSIONS,
+    "Initialize a session",
+    "Stores a script with its context. The script can be executed until the session expires or is closed. The service "
+    "parses the script first. If it has a syntax error, the call fails with line and column, and no session is created.",
+    parameters=(LANGUAGE_TITLE, IDEMPOTENCY_KEY),
+    headers=(REPLAYED_HEADER,),
+    errors=(
+        InvalidLanguageTitle,
+        ScriptSyntaxError,
+        LanguageNotServed,
+        FunctionNotFound,
+        IdempotencyConflict,
+        KeyInFlight,
+        StorageUnavailable,
+        RuntimeUnavailable,
+    ),
+    examples=(
+        ApiExample(
+            "python",
+            "A sum in Python",
+            parameters={"Language-Title": "python-adder"},
+            body=_ADDER,
+            response=_INITIALIZED,
+        ),
+        ApiExample(
+            "nodejs",
+            "A price in Node.js, with context, limits and sliding renewal",
+            parameters={"Language-Title": "nodejs-calculator"},
+            body=_PRICE,
+            response=_INITIALIZED
+            | {"language_title": "nodejs-calculator", "expires_at": "2026-11-25T12:10:00.000000Z"},
+        ),
+    ),
+    links=_FOLLOWING,
+    body_optional=True,
+)
+
+GET = Contract(
+    Tag.SESSIONS,
+    "Read a session",
+    "Returns a live session, or selected fields of it. Until retention ends, the error says whether a session has expired, "
+    "was closed, or never existed.",
+    parameters=(FIELDS,),
+    errors=(InvalidRequest, *_ENDED, StorageUnavailable),
+    headers=(ETAG,),
+    examples=(
+        ApiExample("whole", "The session", response=_SESSION),
+        ApiExample(
+            "picked",
+            "Its status and script",
+            parameters={"fields": ["status", "script_content"]},
+            response={"status": "active", **_ADDER},
+        ),
+    ),
+    alternative=PickedFields,
+)
+
+PATCH = Contract(
+    Tag.SESSIONS,
+    "Change a session",
+    "Replaces the given fields completely. Absent fields stay as they are. The change applies from the next execution on. "
+    "ttl_seconds counts from now; a value that would shorten the lifetime does not change its end.",
+    parameters=(IF_MATCH,),
+    errors=(*_ENDED, VersionMismatch, UpdateConflict, StorageUnavailable),
+    headers=(ETAG,),
+    examples=(
+        ApiExample(
+            "context",
+            "Another context, if the session has not changed since version 1",
+            parameters={"If-Match": '"1"'},
+            body={"context": {"rate": 1.5}, "ttl_seconds": 1800},
+            response=_SESSION | {"context": {"rate": 1.5}, "version": 2},
+        ),
+    ),
+    links=_FOLLOWING,
+)
+
+DELETE = Contract(
+    Tag.SESSIONS,
+    "Close a session",
+    "Closes the session and deletes its script, context and metadata at once. Until retention ends, calls for it get 410. "
+    "Closing it again changes nothing. A script that runs continues to its end.",
+    errors=(SessionNotFound, UpdateConflict, StorageUnavailable),
+    examples=(ApiExample("close", "Close the session"),),
+)
+
+LIST = Contract(
+    Tag.SESSIONS,
+    "List sessions",
+    "Lists the sessions of the caller, newest first. A page may be shorter than its limit although there is a next page: "
+    "only next_cursor shows whether there is one. All pages show the status at the time of the first page.",
+    parameters=(STATUS, LANGUAGE, OWNER, LIMIT, CURSOR),
+    errors=(InvalidRequest, ScopeMissing, StorageUnavailable),
+    headers=(LINK,),
+    examples=(
+        ApiExample(
+            "active",
+            "Live sessions in Python",
+            parameters={"status": "active", "language": "python", "limit": 20},
+            response={"sessions": [_SESSION], "next_cursor": None},
+        ),
+    ),
+    links=(
+        Link("get", "Read the first session.", {"request_id": "$response.body#/sessions/0/request_id"}),
+        Link("list", "Read the next page.", {"query.cursor": "$response.body#/next_cursor"}),
+    ),
+)

@@ -1,1 +1,0 @@
-"""What comes in paths, query strings and headers, parsed once."""

@@ -1,0 +1,1 @@
+"""Parsing of requests: bodies, query strings and headers become values that are valid by construction."""

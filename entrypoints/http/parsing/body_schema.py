@@ -1,0 +1,67 @@
+"""The JSON Schema of a body, and everything in a value that violates it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from jsonschema_rs import Draft202012Validator, ValidationError
+from msgspec import Struct
+
+from domain.errors import Problem
+from domain.json_pointer import pointer
+from entrypoints.http.parsing.json_faults import NumberText
+
+_ENVELOPE_DEPTH = 2
+_TEXT_LENGTH = 64
+_ARTICLES = {"integer": "an integer", "object": "an object", "array": "an array"}
+
+
+class BodySchema:
+    """The JSON Schema of a type of bodies."""
+
+    def __init__(self, kind: type[Struct]) -> None:
+        self._validator = Draft202012Validator(msgspec.json.schema(kind))
+
+    def problems(self, value: Any) -> Iterator[Problem]:
+        """Yield everything that violates the schema, with its JSON pointer."""
+        for error in self._validator.iter_errors(_outline(value, _ENVELOPE_DEPTH)):
+            yield from _schema_problems(error)
+
+
+def _outline(value: Any, depth: int) -> Any:
+    """Return the part of a value that the schema of an envelope checks: `depth` levels, and short Unicode texts.
+
+    No envelope limits the length of a text, and the first characters tell it from the values of an enum. No field of an
+    envelope is a fraction, so None stands for all of them: neither is an integer.
+    """
+    if isinstance(value, NumberText):
+        return None
+    if isinstance(value, str):
+        return _unicode(value[:_TEXT_LENGTH])
+    if isinstance(value, dict):
+        inside = value.items() if depth else ()
+        return {_unicode(name): _outline(member, depth - 1) for name, member in inside}
+    return [] if isinstance(value, list) else value
+
+
+def _unicode(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _schema_problems(error: ValidationError) -> Iterator[Problem]:
+    facts = error.kind.as_dict()
+    match error.kind.name:
+        case "additionalProperties":
+            for name in facts["unexpected"]:
+                yield Problem(pointer((*error.instance_path, name)), "is not a known field")
+        case "type":
+            allowed = " or ".join(_ARTICLES.get(name, f"a {name}") for name in facts["types"])
+            yield Problem(pointer(error.instance_path), f"must be {allowed}")
+        case "enum":
+            yield Problem(pointer(error.instance_path), f"must be one of: {', '.join(facts['options'])}")
+        case "minimum":
+            yield Problem(pointer(error.instance_path), f"must be at least {facts['limit']}")
+        case "maximum":
+            yield Problem(pointer(error.instance_path), f"must be at most {facts['limit']}")
+        case other:
+            yield Problem(pointer(error.instance_path), f"does not satisfy {other}")

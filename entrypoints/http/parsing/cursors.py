@@ -1,0 +1,89 @@
+"""Cursors of lists, which are opaque to callers.
+
+They are not signed. Every statement is limited to an owner, so a forged cursor only moves the page of its own caller.
+"""
+
+import binascii
+import hashlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta, Struct
+
+from domain.scripts.language import Language
+from domain.scripts.report import Outcome
+from domain.sessions.session import Status
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+CURSOR_LENGTH_MAX = 512
+CURSOR_PATTERN = "^[A-Za-z0-9_-]+$"
+_YEAR_9999_US = 253_402_300_799_999_999
+InstantUs = Annotated[int, Meta(ge=0, le=_YEAR_9999_US)]
+
+
+class SessionCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="s", frozen=True):
+    """The place in a list of sessions, with its filters and the instant at which the first page judged the status."""
+
+    after: UUID
+    judged_at_us: InstantUs
+    status: Status | None
+    language: Language | None
+    listed: str | None = None
+    """Digest of the owner whose sessions the list has; None for the sessions of the caller."""
+
+    @property
+    def judged_at(self) -> datetime:
+        """The instant at which all pages judge the status."""
+        return instant_of(self.judged_at_us)
+
+
+class ExecutionCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="e", frozen=True):
+    """The place in the history of a session, with its filters."""
+
+    session_id: UUID
+    after: UUID
+    outcome: Outcome | None
+    since_us: InstantUs | None
+
+
+Cursor = TypeVar("Cursor", SessionCursor, ExecutionCursor)
+
+
+class InvalidCursor(ValueError):
+    """The text is not a cursor of this list."""
+
+
+def owner_digest(owner: str) -> str:
+    """Return a short digest that distinguishes the lists of two owners in a cursor."""
+    return hashlib.sha256(owner.encode()).hexdigest()[:16]
+
+
+def microseconds(instant: datetime) -> int:
+    """Return an instant in microseconds since 1970, as cursors contain it."""
+    return (instant - _EPOCH) // timedelta(microseconds=1)
+
+
+def instant_of(since_epoch_us: int) -> datetime:
+    """Return the instant so many microseconds after 1970."""
+    return _EPOCH + timedelta(microseconds=since_epoch_us)
+
+
+def write_cursor(cursor: SessionCursor | ExecutionCursor) -> str:
+    """Return the text of a cursor."""
+    return urlsafe_b64encode(msgspec.json.encode(cursor)).rstrip(b"=").decode()
+
+
+def read_cursor(text: str, kind: type[Cursor]) -> Cursor:
+    """Return the cursor; raises InvalidCursor unless the text is exactly what `write_cursor` returns."""
+    if len(text) > CURSOR_LENGTH_MAX:
+        raise InvalidCursor
+    try:
+        cursor = msgspec.json.decode(urlsafe_b64decode(text.encode("ascii") + b"=="), type=kind)
+    except (binascii.Error, UnicodeError, msgspec.MsgspecError, RecursionError):
+        raise InvalidCursor from None
+    if write_cursor(cursor) != text:
+        raise InvalidCursor
+    return cursor

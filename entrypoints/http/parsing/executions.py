@@ -1,0 +1,113 @@
+"""The bodies of execute and of batches, with the rules that their types cannot express."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+from attrs import define, field
+from msgspec import Raw, UnsetType
+
+from domain.errors import FieldTooLarge, InvalidRequest, Problem
+from domain.executions.batches import Batch
+from domain.json_pointer import pointer
+from domain.json_text import JsonText
+from entrypoints.http.options import HttpOptions
+from entrypoints.http.parsing.bodies import BodyParser, Examiner, read_body
+from entrypoints.http.parsing.body_problems import PROBLEMS_MAX, BodyProblem, raise_problems
+from entrypoints.http.parsing.json_scan import elements, starts_with
+from entrypoints.http.request import Request
+from entrypoints.http.schemas.executions import BatchEnvelope, ExecuteBody
+from entrypoints.http.schemas.fields import json_text
+
+_ENVELOPE_SIZE = 64 * 1024
+_SMALL_SIZE_MAX = 16 * 1024
+
+
+def execute_parser(options: HttpOptions, examiner: Examiner) -> BodyParser[ExecuteBody]:
+    """Return the parser for the body of execute."""
+    rules = partial(_params_rules, options.params_size_max)
+    size_max = options.params_size_max + _ENVELOPE_SIZE
+    return BodyParser(ExecuteBody, size_max, options.body_timeout_s, rules, examiner, optional=True)
+
+
+def _params_rules(size_max: int, body: ExecuteBody) -> Iterator[BodyProblem]:
+    if not isinstance(body.params, UnsetType):
+        size = len(memoryview(body.params))
+        if size > size_max:
+            yield FieldTooLarge("/params", size_max, size)
+
+
+@define
+class BatchParser:
+    """Parses batches. The whole is limited in bytes and items, and each item like the body of an execute."""
+
+    _size_max: int
+    _items_max: int
+    _timeout_s: float
+    _examiner: Examiner
+    _envelopes: BodyParser[BatchEnvelope]
+    _item: Callable[[bytes], JsonText] = field(repr=False)
+
+    @classmethod
+    def of(cls, options: HttpOptions, items: BodyParser[ExecuteBody], examiner: Examiner) -> "BatchParser":
+        """Return the parser for these options; `items` parses each item."""
+        rules = partial(_envelope_rules, options.batch_items_max, options.batch_parallel_max)
+        size_max, timeout_s = options.batch_size_max, options.body_timeout_s
+        return cls(
+            size_max,
+            options.batch_items_max,
+            timeout_s,
+            examiner,
+            BodyParser(BatchEnvelope, size_max, timeout_s, rules, examiner, opaque=frozenset({"items"})),
+            lambda content: json_text(items.parse(content).params),
+        )
+
+    async def read(self, request: Request) -> Batch:
+        """Return the batch of the request.
+
+        Raises InvalidRequest with every problem at once, FieldTooLarge, UnsupportedMediaType, SlowBody, Overloaded or
+        ClientDisconnected.
+        """
+        content = await read_body(request, self._size_max, self._timeout_s)
+        if len(content) < _SMALL_SIZE_MAX:
+            return self.parse(content)
+        return await self._examiner.run(request.caller.owner, len(content), lambda: self.parse(content))
+
+    def parse(self, content: bytes) -> Batch:
+        """Return the batch of a body; raises InvalidRequest or FieldTooLarge."""
+        envelope = self._envelopes.parse(content)
+        assert not isinstance(envelope.items, UnsetType), "the rules require items"
+        return Batch(self._parsed(elements(envelope.items, self._items_max) or ()), envelope.parallel)
+
+    def _parsed(self, items: Iterable[Raw]) -> list[JsonText]:
+        parsed: list[JsonText] = []
+        problems: list[BodyProblem] = []
+        for index, item in enumerate(items):
+            try:
+                parsed.append(self._item(bytes(item)))
+            except (InvalidRequest, FieldTooLarge) as error:
+                problems += _item_problems(error, index)
+                if len(problems) >= PROBLEMS_MAX:
+                    break
+        raise_problems(problems[:PROBLEMS_MAX])
+        return parsed
+
+
+def _envelope_rules(items_max: int, parallel_max: int, envelope: BatchEnvelope) -> Iterator[Problem]:
+    if isinstance(envelope.items, UnsetType):
+        yield Problem("/items", "is required: an array of objects with params")
+    elif not starts_with(envelope.items, b"["):
+        yield Problem("/items", "must be an array")
+    elif not elements(envelope.items, items_max):
+        yield Problem("/items", f"must have 1 to {items_max} items")
+    if envelope.parallel > parallel_max:
+        yield Problem("/parallel", f"must be at most {parallel_max}")
+
+
+def _item_problems(error: InvalidRequest | FieldTooLarge, index: int) -> Iterator[BodyProblem]:
+    """Yield the problems of an item, with pointers into the batch."""
+    item = pointer(("items", index))
+    if isinstance(error, FieldTooLarge):
+        yield FieldTooLarge(item + error.pointer, error.size_max, error.size)
+        return
+    for problem in error.problems:
+        yield Problem(item + problem.pointer, problem.message)

@@ -1,0 +1,77 @@
+"""The bodies of initialize and patch, with the rules that their types cannot express."""
+
+from collections.abc import Callable, Iterator
+
+from msgspec import Raw, UnsetType
+
+from domain.errors import FieldTooLarge, Problem
+from domain.scripts.limits import LimitsRequest
+from entrypoints.http.options import HttpOptions
+from entrypoints.http.parsing.bodies import BodyParser, Examiner
+from entrypoints.http.parsing.body_problems import BodyProblem
+from entrypoints.http.parsing.json_scan import written_size
+from entrypoints.http.schemas.fields import given
+from entrypoints.http.schemas.sessions import InitializeBody, LimitsBody, PatchBody
+
+ENVELOPE_SIZE = 64 * 1024
+"""Bytes of a body beside the fields that have limits of their own."""
+
+ESCAPED = 3
+"""Written as a JSON string, a script may take so many times its size. In practice it takes less."""
+
+_STORED = frozenset({"context", "metadata", "script_content"})
+
+
+def initialize_parser(options: HttpOptions, examiner: Examiner) -> BodyParser[InitializeBody]:
+    """Return the parser for the body of initialize."""
+    size_max = options.script_size_max * ESCAPED + _objects_size_max(options)
+    rules = _initialize_rules(options)
+    return BodyParser(InitializeBody, size_max, options.body_timeout_s, rules, examiner, _STORED, optional=True)
+
+
+def patch_parser(options: HttpOptions, examiner: Examiner) -> BodyParser[PatchBody]:
+    """Return the parser for the body of a patch."""
+    size_max, rules = _objects_size_max(options), _object_rules(options)
+    return BodyParser(PatchBody, size_max, options.body_timeout_s, rules, examiner, _STORED)
+
+
+def limits_request(body: LimitsBody) -> LimitsRequest:
+    """Return the limits that a body requests."""
+    return LimitsRequest(given(body.timeout_ms), given(body.memory_mb), given(body.isolation))
+
+
+def _objects_size_max(options: HttpOptions) -> int:
+    return options.context_size_max + options.metadata_size_max + ENVELOPE_SIZE
+
+
+def _initialize_rules(options: HttpOptions) -> Callable[[InitializeBody], Iterator[BodyProblem]]:
+    objects = _object_rules(options)
+
+    def rules(body: InitializeBody) -> Iterator[BodyProblem]:
+        yield from objects(body)
+        yield from options.limits.problems(limits_request(body.limits))
+        if isinstance(body.script_content, str):
+            size = len(body.script_content.encode())
+            if size > options.script_size_max:
+                yield FieldTooLarge("/script_content", options.script_size_max, size)
+
+    return rules
+
+
+def _object_rules(options: HttpOptions) -> Callable[[InitializeBody | PatchBody], Iterator[BodyProblem]]:
+    def rules(body: InitializeBody | PatchBody) -> Iterator[BodyProblem]:
+        yield from _object_problems("/context", body.context, options.context_size_max)
+        yield from _object_problems("/metadata", body.metadata, options.metadata_size_max)
+
+    return rules
+
+
+def _object_problems(pointer: str, raw: Raw | UnsetType, size_max: int) -> Iterator[BodyProblem]:
+    if isinstance(raw, UnsetType):
+        return
+    content = bytes(raw)
+    if not content.startswith(b"{"):
+        yield Problem(pointer, "must be an object")
+    size = len(content) if len(content) > size_max else written_size(content)
+    if size > size_max:
+        yield FieldTooLarge(pointer, size_max, size)

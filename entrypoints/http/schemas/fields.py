@@ -1,0 +1,157 @@
+"""Types of fields in bodies with their descriptions, and conversions of their values."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeVar
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from domain.json_text import EMPTY_OBJECT, JsonText
+from domain.scripts.language import TITLE_PATTERN, TITLE_SIZE_MAX
+from domain.scripts.limits import Isolation
+from domain.scripts.report import Outcome
+from domain.sessions.session import Renewal, Status
+
+Item = TypeVar("Item")
+
+JsonObject = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
+"""A JSON object that stays JSON text on its way."""
+
+RawArray = Annotated[Raw, Meta(extra_json_schema={"type": "array"})]
+"""An array whose elements are decoded one by one, by a parser of their own."""
+
+Context = Annotated[JsonObject, Meta(description="A JSON object that every execution receives beside its params.")]
+Metadata = Annotated[JsonObject, Meta(description="Notes of the caller. Scripts do not receive them.")]
+ScriptContent = Annotated[
+    str,
+    Meta(
+        description="The source of the script. Without it, the session uses the current version of the function that is "
+        "registered under the language-title."
+    ),
+]
+StoredScript = Annotated[str | None, Meta(description="The source of the script; null after the session has ended.")]
+Params = Annotated[Raw, Meta(description="The JSON value that the script receives; the default is {}.")]
+
+RequestId = Annotated[UUID, Meta(description="The id of the session.")]
+ExecutionId = Annotated[UUID, Meta(description="The id of the execution.")]
+Title = Annotated[
+    str,
+    Meta(
+        description="The language, a hyphen and a title, such as nodejs-calculator.",
+        pattern=TITLE_PATTERN,
+        max_length=TITLE_SIZE_MAX,
+    ),
+]
+Owner = Annotated[str, Meta(description="The account to which the session belongs.")]
+ScriptHash = Annotated[
+    str | None,
+    Meta(description="SHA-256 of the script in UTF-8, in hexadecimal; null after the session has ended."),
+]
+PinnedVersion = Annotated[
+    int | None,
+    Meta(
+        description="The version of the function that the session was initialized from; null for a script of its own."
+    ),
+]
+Version = Annotated[
+    int,
+    Meta(
+        description="Increases when context, metadata, lifetime or renewal change. The ETag contains this number.", ge=1
+    ),
+]
+InitializedStatus = Annotated[Literal["initialized"], Meta(description="Always initialized.")]
+SyntaxChecked = Annotated[
+    bool, Meta(description="Whether the script was parsed; false if the runtime host cannot parse scripts.")
+]
+
+Instant = Annotated[datetime, Meta(tz=True)]
+CreatedAt = Annotated[Instant, Meta(description="When the session was initialized.")]
+ExpiresAt = Annotated[Instant, Meta(description="When the session expires. It is live before this instant.")]
+StartedAt = Annotated[Instant, Meta(description="When the execution was admitted.")]
+LastExecutedAt = Annotated[
+    Instant | None, Meta(description="When the last execution ended; null before the first one has ended.")
+]
+
+TtlSeconds = Annotated[
+    int,
+    Meta(ge=1, le=86_400, description="Lifetime of the session in seconds from now. A change never shortens it."),
+]
+RenewalField = Annotated[
+    Renewal,
+    Meta(description="fixed: the session expires at its set end. sliding: each execution renews it, up to a maximum."),
+]
+StatusField = Annotated[Status, Meta(description="The status of the session at the time of the response.")]
+
+TimeoutMs = Annotated[int, Meta(ge=1, description="Limit on the wall time of an execution, in milliseconds.")]
+MemoryMb = Annotated[int, Meta(ge=1, description="Limit on the memory of an execution, in MiB.")]
+IsolationField = Annotated[
+    Isolation,
+    Meta(description="session: executions of the session share a worker. process: each execution gets a new worker."),
+]
+
+Result = Annotated[Raw, Meta(description="The JSON value that the script returned.")]
+ExecutionTimeMs = Annotated[
+    float, Meta(description="Wall time of the run in milliseconds, measured outside the sandbox.", ge=0)
+]
+MemoryUsageBytes = Annotated[
+    int | None, Meta(description="Peak memory of the run in bytes; null if the runtime does not report it.")
+]
+CpuTimeMs = Annotated[
+    float | None, Meta(description="CPU time in milliseconds; null if the runtime does not report it.")
+]
+QueueTimeMs = Annotated[
+    float | None, Meta(description="Wait for a worker in milliseconds; null if the runtime does not report it.")
+]
+ColdStart = Annotated[
+    bool | None, Meta(description="Whether the worker was new to the session; null if the runtime does not report it.")
+]
+ExecutionCount = Annotated[
+    int, Meta(description="Number of executions of the session that have ended, including failed ones.", ge=0)
+]
+CountThen = Annotated[
+    int | None,
+    Meta(description="The execution count of the session including this execution; null if its end was not recorded."),
+]
+Stdout = Annotated[str, Meta(description="The text that the script wrote to standard output.")]
+Stderr = Annotated[str, Meta(description="The text that the script wrote to standard error.")]
+OutcomeField = Annotated[
+    Outcome, Meta(description="How the execution ended; unknown if its end could not be recorded.")
+]
+
+KeptTimeMs = Annotated[float | None, Meta(description="Wall time of the run in milliseconds; null if unknown.")]
+KeptParams = Annotated[
+    Any, Meta(description="The params of the execution; a string with their beginning if truncated names them.")
+]
+KeptResult = Annotated[
+    Any, Meta(description="The result of the execution; a string with its beginning if truncated names it.")
+]
+KeptError = Annotated[Any, Meta(description="The error of the execution; null if it succeeded.")]
+KeptOutput = Annotated[
+    str | None, Meta(description="The output of the script; only its beginning if truncated names it.")
+]
+Truncated = Annotated[
+    dict[str, int],
+    Meta(description="The fields that were too large to store in full, with their lengths in characters."),
+]
+NextCursor = Annotated[str | None, Meta(description="Send it as cursor to read the next page; null on the last page.")]
+Sessions = Annotated[list[Item], Meta(description="The sessions of this page, newest first.")]
+Executions = Annotated[list[Item], Meta(description="The executions of this page, newest first.")]
+
+Code = Annotated[str, Meta(description="The kind of error, for programs.")]
+Message = Annotated[str, Meta(description="What happened, why, and what to do next, for people.")]
+Details = Annotated[dict[str, Any], Meta(description="Facts about the error, for programs. They depend on the code.")]
+
+
+def embedded(text: str) -> Raw:
+    """Return JSON text that the encoder copies unchanged."""
+    return Raw(text.encode())
+
+
+def json_text(raw: Raw | UnsetType) -> JsonText:
+    """Return a checked JSON value as text; an absent value is an empty object."""
+    return EMPTY_OBJECT if isinstance(raw, UnsetType) else JsonText(str(raw, "utf-8"))
+
+
+def given(value: Any) -> Any:
+    """Return a value, or None if the field was absent."""
+    return None if value is UNSET else value

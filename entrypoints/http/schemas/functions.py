@@ -1,0 +1,192 @@
+"""Bodies of functions."""
+
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
+
+from domain.functions import function
+from domain.functions.function import FunctionType
+from domain.functions.ports import FunctionPage
+from domain.json_text import JsonText
+from domain.scripts.language import Language
+from entrypoints.http.schemas import fields
+from entrypoints.http.schemas.fields import embedded
+
+DESCRIPTION_SIZE_MAX = 4096
+TAGS_MAX = 16
+TAG_LENGTH_MAX = 64
+EXAMPLES_MAX = 16
+EXAMPLES_SIZE_MAX = 256 * 1024
+
+_JSON_SCHEMA: dict[str, Any] = {"type": ["object", "boolean", "null"]}
+
+Description = Annotated[
+    str,
+    Meta(description=f"A description of the function for people, of at most {DESCRIPTION_SIZE_MAX} bytes of UTF-8."),
+]
+Source = Annotated[str, Meta(description="The source of the script.")]
+SourceHash = Annotated[str, Meta(description="SHA-256 of the script in UTF-8, in hexadecimal.")]
+ParamsSchema = Annotated[
+    Raw,
+    Meta(
+        description="JSON Schema (draft 2020-12) to which params must conform before the script runs; null accepts any "
+        "params. References must stay within the schema. Patterns must not use look-around or back-references.",
+        extra_json_schema=_JSON_SCHEMA,
+    ),
+]
+ResultSchema = Annotated[
+    Raw,
+    Meta(
+        description="JSON Schema of results, as information for callers. Examples are checked against it, executions "
+        "are not.",
+        extra_json_schema=_JSON_SCHEMA,
+    ),
+]
+ExampleParams = Annotated[Raw, Meta(description="The JSON value that the script receives; the default is {}.")]
+ExampleResult = Annotated[Raw, Meta(description="The result that the script must return for these params.")]
+TagField = Annotated[str, Meta(min_length=1, max_length=TAG_LENGTH_MAX)]
+Tags = Annotated[list[TagField], Meta(max_length=TAGS_MAX, description="Keywords of the function.")]
+Type = Annotated[
+    FunctionType, Meta(description="predefined: supplied with the service. dynamic: registered by a caller.")
+]
+LanguageField = Annotated[Language, Meta(description="The language of the script.")]
+TitleField = Annotated[str, Meta(description="The part of the language-title after the language.")]
+FunctionVersion = Annotated[
+    int,
+    Meta(
+        ge=1, description="Increases with every replacement, also after a deactivation. The ETag contains this number."
+    ),
+]
+RegisteredAt = Annotated[fields.Instant, Meta(description="When the first version was registered.")]
+UpdatedAt = Annotated[fields.Instant, Meta(description="When this version was registered.")]
+
+
+class NewSchemas(Struct, forbid_unknown_fields=True):
+    """The JSON Schemas of params and of results."""
+
+    params: ParamsSchema | UnsetType = UNSET
+    result: ResultSchema | UnsetType = UNSET
+
+
+class NewExample(Struct, forbid_unknown_fields=True):
+    """Params, and the result that the script must return for them."""
+
+    result: ExampleResult
+    params: ExampleParams | UnsetType = UNSET
+
+
+class FunctionBody(Struct, forbid_unknown_fields=True):
+    """A function to register."""
+
+    script_content: Source
+    description: Description = ""
+    schema: NewSchemas = field(default_factory=NewSchemas)
+    examples: Annotated[list[NewExample], Meta(max_length=EXAMPLES_MAX, description="Examples that can be run.")] = (
+        field(default_factory=list)
+    )
+    tags: Tags = field(default_factory=list)
+
+
+class FunctionEnvelope(Struct, forbid_unknown_fields=True):
+    """A function to register, whose lists are not decoded yet."""
+
+    script_content: str | UnsetType = UNSET
+    description: str = ""
+    schema: NewSchemas = field(default_factory=NewSchemas)
+    examples: fields.RawArray | UnsetType = UNSET
+    tags: fields.RawArray | UnsetType = UNSET
+
+
+class ExampleEnvelope(Struct, forbid_unknown_fields=True):
+    """An example that may lack its result."""
+
+    params: Raw | UnsetType = UNSET
+    result: Raw | UnsetType = UNSET
+
+
+class FunctionSummaryResponse(Struct, kw_only=True):
+    """A function without its script."""
+
+    language: LanguageField
+    title: TitleField
+    language_title: fields.Title
+    description: Description
+    type: Type
+    version: FunctionVersion
+    tags: Tags
+    created_at: RegisteredAt
+    updated_at: UpdatedAt
+
+    @classmethod
+    def of(cls, kept: function.FunctionSummary) -> "FunctionSummaryResponse":
+        """Return the body for the summary of a function."""
+        return cls(**_summary(kept))
+
+
+class FunctionSchemas(Struct):
+    """The JSON Schemas of params and of results; null for a schema that was not given."""
+
+    params: ParamsSchema
+    result: ResultSchema
+
+
+class FunctionExample(Struct):
+    """Params, and the result that the script must return for them."""
+
+    params: ExampleParams
+    result: ExampleResult
+
+
+class FunctionResponse(FunctionSummaryResponse, kw_only=True):
+    """A function with its script, schemas and examples."""
+
+    script_hash: SourceHash
+    script_content: Source
+    schema: FunctionSchemas
+    examples: Annotated[list[FunctionExample], Meta(description="Examples that can be run.")]
+
+    @classmethod
+    def whole(cls, kept: function.Function) -> "FunctionResponse":
+        """Return the body for a function."""
+        made = kept.definition
+        return cls(
+            **_summary(function.FunctionSummary.of(kept)),
+            script_hash=made.script.hash,
+            script_content=made.script.source,
+            schema=FunctionSchemas(_or_null(made.schema.params), _or_null(made.schema.result)),
+            examples=[FunctionExample(embedded(one.params), embedded(one.result)) for one in made.examples],
+        )
+
+
+class FunctionList(Struct):
+    """A page of functions, and their number on all pages."""
+
+    total: Annotated[int, Meta(ge=0, description="Number of functions on all pages.")]
+    page: Annotated[int, Meta(ge=1, description="Number of this page, from 1.")]
+    per_page: Annotated[int, Meta(ge=1, description="Maximum number of functions on a page.")]
+    functions: Annotated[
+        list[FunctionSummaryResponse], Meta(description="The functions of this page, ordered by language-title.")
+    ]
+
+    @classmethod
+    def of(cls, found: FunctionPage, page: int, per_page: int) -> "FunctionList":
+        """Return the body for a page."""
+        return cls(found.total, page, per_page, [FunctionSummaryResponse.of(one) for one in found.items])
+
+
+def _summary(kept: function.FunctionSummary) -> dict[str, Any]:
+    return {
+        "language": kept.language_title.language,
+        "title": kept.language_title.title,
+        "language_title": str(kept.language_title),
+        "description": kept.description,
+        "type": kept.type,
+        "version": kept.version,
+        "tags": list(kept.tags),
+        "created_at": kept.created_at,
+        "updated_at": kept.updated_at,
+    }
+
+
+def _or_null(text: JsonText | None) -> Raw:
+    return embedded("null" if text is None else text)
