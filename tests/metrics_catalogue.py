@@ -1,39 +1,42 @@
-"""Every metric that the processes of a service have, as they are wired; nothing is opened or connected."""
+"""Every metric of the processes of a service, as the composition wires them; nothing is opened or connected."""
 
 import tempfile
 from pathlib import Path
+
+from prometheus_client.core import Metric
 
 from entrypoints.composition.controller import create_controller
 from entrypoints.composition.runtime_host import create_runtime_host
 from entrypoints.server.metrics import SupervisorMetrics
 from entrypoints.settings.loading import load_settings
 from entrypoints.telemetry.metrics.connections import ConnectionMetrics
-from entrypoints.telemetry.metrics.multiprocess import Siblings
-from entrypoints.telemetry.metrics.registry import Registry
-from entrypoints.telemetry.metrics.samples import Family, Reading
-from entrypoints.telemetry.metrics.scrape import UP
+from entrypoints.telemetry.metrics.instruments import Family, FamilyMetric
+from entrypoints.telemetry.metrics.scrape import UP, Siblings
 
 COMMON = {"process", "job", "instance"}
-"""Labels that every sample has: ours, and those of a scrape."""
+"""Labels of every sample: ours, and those of a scrape."""
 
 
 def families() -> dict[str, Family]:
-    """Return the families by name, in the order in which they are told."""
-    return {family.name: family for family in (*(reading.family for reading in readings()), UP)}
+    """Return the families by name, in the order of the exposition."""
+    return {family.name: family for family in (*map(family_of, metrics()), UP)}
 
 
-def readings() -> list[Reading]:
-    """Return what is told before anything has happened."""
+def family_of(metric: Metric) -> Family:
+    """Return the declaration of a metric; those of prometheus_client itself have no labels."""
+    if isinstance(metric, FamilyMetric):
+        return metric.family
+    return Family(metric.samples[0].name, metric.type, metric.documentation)
+
+
+def metrics() -> list[Metric]:
+    """Return what the processes expose before anything has happened."""
     with tempfile.TemporaryDirectory() as folder:
         settings = load_settings({"DATABASE_URL": "postgresql:///none", "DATA_DIR": str(Path(folder) / "data")})
         registries = (
             create_controller(settings).scrape.registry,
             create_runtime_host(settings).scrape.registry,
-            _of_supervisor(folder),
+            SupervisorMetrics(Siblings(folder, "supervisor", ()), None, list).registry,
         )
-        told = [reading for registry in registries for reading in registry.read()]
-        return [*told, *ConnectionMetrics(lambda: 0, 1, lambda: 0).read()]
-
-
-def _of_supervisor(folder: str) -> Registry:
-    return SupervisorMetrics(Siblings(folder, "supervisor", ()), None, list).registry
+        found = [metric for registry in registries for metric in registry.collect()]
+        return [*found, *ConnectionMetrics(lambda: 0, 1, lambda: 0).collect()]

@@ -5,7 +5,6 @@ from collections.abc import Callable, Coroutine, Mapping
 
 from attrs import define, evolve, field
 
-from adapters.histogram import Histogram
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.protocol.syntax_check_queue import SyntaxCheckQueue
 from adapters.sandbox.protocol.syntax_checker import SyntaxChecker
@@ -18,6 +17,7 @@ from adapters.sandbox.zygote.remedies import with_remedy
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder, Unprepared
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
 from domain.errors import RuntimeUnavailable
+from domain.histogram import Histogram
 from domain.identity import Owner
 from domain.scripts.language import Language
 from domain.scripts.script import Script, SyntaxFault

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from attrs import frozen
 
-from adapters.histogram import Histogram
+from domain.histogram import Histogram
 from domain.scripts.language import Language
 
 

@@ -35,7 +35,7 @@ from entrypoints.composition.tokens import published_keys, token_verifier
 from entrypoints.http.app import Application, Hooks, Services
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.settings import Settings
-from entrypoints.telemetry.metrics.registry import Registry
+from entrypoints.telemetry.metrics.scrape import metrics_registry
 from entrypoints.telemetry.metrics.sessions import CountedSessions
 
 _UNRECORDED_MAX = 1024
@@ -134,11 +134,11 @@ class Controller(containers.DeclarativeContainer):
         entrance=entrance,
     )
     figures = providers.Singleton(
-        Registry,
-        observation.executions.provided.read,
-        sessions.provided.read,
-        observation.statements.provided.read,
-        limiting.provided.read,
+        metrics_registry,
+        observation.executions,
+        sessions.provided.operations,
+        observation.statements,
+        limiting,
         providers.Singleton(
             DatabaseMetrics,
             database.gateway,
@@ -152,8 +152,8 @@ class Controller(containers.DeclarativeContainer):
             database.clock,
             database.cleanup,
             database.storage,
-        ).provided.read,
-        providers.Singleton(SandboxMetrics, runners.provided.sandbox).provided.read,
+        ),
+        providers.Singleton(SandboxMetrics, runners.provided.sandbox),
     )
     life = providers.Singleton(
         Lifespan,

@@ -1,70 +1,107 @@
-"""What adapters tell of themselves, as Prometheus names it."""
+"""Metrics of the database adapters."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from attrs import define
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+from typing_extensions import override
 
-from adapters.histogram import Histogram
 from adapters.postgres.batching.coalescer import Coalescer, CoalescerStats
 from adapters.postgres.clock.disciplined import DisciplinedClock
+from adapters.postgres.connections.statement_pool import StatementPoolStats
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.retention.cleanup import Cleanup
 from adapters.postgres.retention.history_budget import HistoryBudget
-from entrypoints.telemetry.metrics.samples import Family, Reading, Sample, counter, gauge, histogram, single
+from entrypoints.telemetry.metrics.instruments import Family, counter, gauge, histogram
 
 _MS_PER_S = 1000
 
-POOL = gauge("pglambda_db_pool_connections", "Open connections to the database.", "lane", "state")
-POOL_MAX = gauge("pglambda_db_pool_connections_max", "Limit of connections to the database.", "lane")
-POOL_WAITING = gauge("pglambda_db_pool_pending_requests", "SQL statements that wait for a connection.", "lane")
-IN_FLIGHT = gauge("pglambda_db_statements_in_flight", "SQL statements in flight.", "lane")
-CONNECTS = counter("pglambda_db_connection_attempts_total", "Attempts to connect to the database.", "lane")
-CONNECT_ERRORS = counter(
-    "pglambda_db_connection_errors_total", "Attempts to connect to the database that failed.", "lane"
+_POOL = gauge("pglambda_db_pool_connections", "Open connections to the database.", "lane", "state")
+_POOL_STATS: Sequence[tuple[Family, Callable[[StatementPoolStats], float]]] = (
+    (
+        gauge("pglambda_db_pool_connections_max", "Limit of connections to the database.", "lane"),
+        lambda pool: pool.pool_size_max,
+    ),
+    (
+        gauge("pglambda_db_pool_pending_requests", "SQL statements that wait for a connection.", "lane"),
+        lambda pool: pool.pool_waiting,
+    ),
+    (gauge("pglambda_db_statements_in_flight", "SQL statements in flight.", "lane"), lambda pool: pool.in_flight),
+    (
+        counter("pglambda_db_connection_attempts_total", "Attempts to connect to the database.", "lane"),
+        lambda pool: pool.connects,
+    ),
+    (
+        counter("pglambda_db_connection_errors_total", "Attempts to connect to the database that failed.", "lane"),
+        lambda pool: pool.connect_errors,
+    ),
+)
+_COALESCER_STATS: Sequence[tuple[Family, Callable[[CoalescerStats], float]]] = (
+    (
+        counter("pglambda_coalescer_calls_total", "Calls that were submitted to the coalescer.", "coalescer"),
+        lambda stats: stats.calls,
+    ),
+    (
+        counter(
+            "pglambda_coalescer_rejections_total", "Calls that were rejected because the queue was full.", "coalescer"
+        ),
+        lambda stats: stats.overloaded,
+    ),
+    (
+        gauge("pglambda_coalescer_queue_length", "Calls in the queue of the coalescer.", "coalescer"),
+        lambda stats: stats.waiting,
+    ),
+    (
+        gauge("pglambda_coalescer_queue_bytes", "Size of the calls in the queue of the coalescer.", "coalescer"),
+        lambda stats: stats.waiting_bytes,
+    ),
+    (
+        gauge("pglambda_coalescer_batches_in_flight", "Batches in flight to the database.", "coalescer"),
+        lambda stats: stats.under_way,
+    ),
+)
+_BATCH_CALLS = "pglambda_coalescer_batch_calls", "Calls in one batch, which is one SQL statement."
+_BATCH_WAITS = (
+    "pglambda_coalescer_queue_duration_seconds",
+    "Time that the oldest call of a batch waited in the queue.",
 )
 
-CALLS = counter("pglambda_coalescer_calls_total", "Calls that were submitted to the coalescer.", "coalescer")
-REFUSALS = counter(
-    "pglambda_coalescer_rejections_total", "Calls that were rejected because the queue was full.", "coalescer"
-)
-WAITING = gauge("pglambda_coalescer_queue_length", "Calls in the queue of the coalescer.", "coalescer")
-WAITING_BYTES = gauge("pglambda_coalescer_queue_bytes", "Size of the calls in the queue of the coalescer.", "coalescer")
-UNDER_WAY = gauge("pglambda_coalescer_batches_in_flight", "Batches in flight to the database.", "coalescer")
-
-OFFSET = gauge("pglambda_clock_offset_seconds", "How far the clock of the database is ahead of this host's.")
-ERROR_BOUND = gauge(
+_OFFSET = gauge("pglambda_clock_offset_seconds", "How far the clock of the database is ahead of this host's.")
+_ERROR_BOUND = gauge(
     "pglambda_clock_error_bound_seconds",
     "Upper bound of the difference between this process's time and the database's.",
 )
-CLOCK_READY = gauge("pglambda_clock_ready", "1 if the time is known well enough to serve calls, else 0.")
+_CLOCK_READY = gauge("pglambda_clock_ready", "1 if the time is known well enough to serve calls, else 0.")
 
-LAG = gauge("pglambda_cleanup_lag_seconds", "Time since the oldest stored session passed its retention.")
-REMOVED = counter("pglambda_cleanup_sessions_removed_total", "Sessions that cleanup removed after their retention.")
-OVERDUE = counter(
+_LAG = gauge("pglambda_cleanup_lag_seconds", "Time since the oldest stored session passed its retention.")
+_REMOVED = counter("pglambda_cleanup_sessions_removed_total", "Sessions that cleanup removed after their retention.")
+_EXPIRED = counter(
     "pglambda_cleanup_open_records_expired_total",
     "Open records past their deadline that cleanup closed with the outcome unknown.",
 )
-EMPTIED = counter(
+_EMPTIED = counter(
     "pglambda_cleanup_history_partitions_emptied_total", "Partitions (days) of the history that cleanup emptied."
 )
-SWEEPS = counter("pglambda_cleanup_runs_total", "Cleanup runs, by outcome: succeeded or failed.", "outcome")
-SWEPT_AT = gauge(
+_RUNS = counter("pglambda_cleanup_runs_total", "Cleanup runs, by outcome: succeeded or failed.", "outcome")
+_LAST_RUN = gauge(
     "pglambda_cleanup_last_success_timestamp_seconds", "Start of the last cleanup run that succeeded, as Unix time."
 )
 
-STORED = gauge("pglambda_storage_bytes", "Size of stored data with indexes at the last survey, by part.", "part")
-STORED_MAX = gauge(
-    "pglambda_storage_max_bytes", "Limit of stored data (STORAGE_MAX_GB). Beyond it the oldest history is removed."
+_STORED = gauge("pglambda_storage_bytes", "Size of stored data with indexes at the last survey, by part.", "part")
+_STORED_MAX = gauge(
+    "pglambda_storage_max_bytes",
+    "Limit of stored data (STORAGE_MAX_GB). Beyond it the oldest history is removed.",
 )
-SHORTENED = gauge(
+_SHORTENED = gauge(
     "pglambda_history_shortened_days", "Days of history that were removed early because of the storage limit."
 )
 
 
 @define(eq=False)
-class DatabaseMetrics:
-    """Reads the gateway, the coalescers of all repositories, the clock, the cleanup and the keeper of the storage."""
+class DatabaseMetrics(Collector):
+    """Reads the gateway, the coalescers of all repositories, the clock, the cleanup and the storage budget."""
 
     _gateway: Gateway
     _coalescers: Sequence[Coalescer[Any, Any]]
@@ -72,81 +109,57 @@ class DatabaseMetrics:
     _cleanup: Cleanup
     _storage: HistoryBudget
 
-    def read(self) -> Iterator[Reading]:
-        """Yield the present figures."""
-        yield from self._pool()
+    @override
+    def collect(self) -> Iterable[Metric]:
+        yield from self._pools()
         yield from self._batches()
-        yield single(OFFSET, _seconds(self._clock.offset_ms))
-        yield single(ERROR_BOUND, _seconds(self._clock.error_bound_ms))
-        yield single(CLOCK_READY, self._clock.ready)
-        yield from self._sweeping()
-        yield from self._keeping()
+        yield _OFFSET.single(_seconds(self._clock.offset_ms))
+        yield _ERROR_BOUND.single(_seconds(self._clock.error_bound_ms))
+        yield _CLOCK_READY.single(self._clock.ready)
+        yield from self._cleanups()
+        yield from self._stored()
 
-    def _pool(self) -> Iterator[Reading]:
-        lanes = self._gateway.lanes()
-        idle = [Sample((name, "idle"), lane.pool_idle) for name, lane in lanes.items()]
-        busy = [Sample((name, "used"), lane.pool_size - lane.pool_idle) for name, lane in lanes.items()]
-        yield Reading(POOL, [*idle, *busy])
-        for family, attribute in (
-            (POOL_MAX, "pool_size_max"),
-            (POOL_WAITING, "pool_waiting"),
-            (IN_FLIGHT, "in_flight"),
-            (CONNECTS, "connects"),
-            (CONNECT_ERRORS, "connect_errors"),
+    def _pools(self) -> Iterable[Metric]:
+        pools = self._gateway.lanes()
+        idle = [((name, "idle"), pool.pool_idle) for name, pool in pools.items()]
+        used = [((name, "used"), pool.pool_size - pool.pool_idle) for name, pool in pools.items()]
+        yield _POOL.metric([*idle, *used])
+        for family, value in _POOL_STATS:
+            yield family.metric(((name,), value(pool)) for name, pool in pools.items())
+
+    def _batches(self) -> Iterable[Metric]:
+        stats = {each.name: each.stats() for each in self._coalescers}
+        for family, value in _COALESCER_STATS:
+            yield family.metric(((name,), value(each)) for name, each in stats.items())
+        for family_name, histograms in (
+            (_BATCH_CALLS, {name: each.sizes for name, each in stats.items()}),
+            (_BATCH_WAITS, {name: each.waits for name, each in stats.items()}),
         ):
-            yield Reading(family, [Sample((name,), getattr(lane, attribute)) for name, lane in lanes.items()])
+            bounds = next(iter(histograms.values())).bounds if histograms else ()
+            # Most kinds of calls are rare, and each would add twenty lines of zeros.
+            used = [((name,), each) for name, each in histograms.items() if any(each.counts)]
+            yield histogram(*family_name, "coalescer", bounds=bounds).buckets(used)
 
-    def _batches(self) -> Iterator[Reading]:
-        told = {each.name: each.stats() for each in self._coalescers}
-
-        def reading(family: Family, figure: Callable[[CoalescerStats], float]) -> Reading:
-            return Reading(family, [Sample((name,), figure(stats)) for name, stats in told.items()])
-
-        yield reading(CALLS, lambda stats: stats.calls)
-        yield reading(REFUSALS, lambda stats: stats.overloaded)
-        yield reading(WAITING, lambda stats: stats.waiting)
-        yield reading(WAITING_BYTES, lambda stats: stats.waiting_bytes)
-        yield reading(UNDER_WAY, lambda stats: stats.under_way)
-        yield _tallies(
-            "pglambda_coalescer_batch_calls",
-            "Calls in one batch, which is one SQL statement.",
-            {name: stats.sizes for name, stats in told.items()},
-        )
-        yield _tallies(
-            "pglambda_coalescer_queue_duration_seconds",
-            "Time that the oldest call of a batch waited in the queue.",
-            {name: stats.waits for name, stats in told.items()},
-        )
-
-    def _sweeping(self) -> Iterator[Reading]:
+    def _cleanups(self) -> Iterable[Metric]:
         stats = self._cleanup.stats()
-        yield single(LAG, stats.lag_s)
-        yield single(REMOVED, stats.sessions_removed)
-        yield single(OVERDUE, stats.executions_overdue)
-        yield single(EMPTIED, stats.slots_emptied)
-        yield Reading(SWEEPS, [Sample(("succeeded",), stats.sweeps), Sample(("failed",), stats.sweeps_failed)])
-        yield single(SWEPT_AT, None if stats.swept_at is None else stats.swept_at.timestamp())
+        yield _LAG.single(stats.lag_s)
+        yield _REMOVED.single(stats.sessions_removed)
+        yield _EXPIRED.single(stats.executions_overdue)
+        yield _EMPTIED.single(stats.slots_emptied)
+        yield _RUNS.metric([(("succeeded",), stats.sweeps), (("failed",), stats.sweeps_failed)])
+        yield _LAST_RUN.single(None if stats.swept_at is None else stats.swept_at.timestamp())
 
-    def _keeping(self) -> Iterator[Reading]:
+    def _stored(self) -> Iterable[Metric]:
         state = self._storage.state
         parts = {} if state is None else state.stored.parts
-        yield Reading(STORED, [Sample((part.value,), amount.size_bytes) for part, amount in parts.items()])
-        yield single(STORED_MAX, self._storage.budget.size_max_bytes)
-        yield single(SHORTENED, None if state is None else len(state.shortened))
+        yield _STORED.metric(((part.value,), amount.size_bytes) for part, amount in parts.items())
+        yield _STORED_MAX.single(self._storage.budget.size_max_bytes)
+        yield _SHORTENED.single(None if state is None else len(state.shortened))
 
 
 def all_coalescers(*groups: Iterable[Coalescer[Any, Any]]) -> tuple[Coalescer[Any, Any], ...]:
     """Return the coalescers of several repositories."""
     return tuple(coalescer for group in groups for coalescer in group)
-
-
-def _tallies(name: str, says: str, tallies: dict[str, Histogram]) -> Reading:
-    bounds = next(iter(tallies.values())).bounds if tallies else ()
-    # Most kinds of calls are rare, and each would be twenty lines of zeros.
-    samples = [
-        Sample((each,), tally.total, tuple(tally.counts)) for each, tally in tallies.items() if any(tally.counts)
-    ]
-    return Reading(histogram(name, says, "coalescer", bounds=bounds), samples)
 
 
 def _seconds(milliseconds: float | None) -> float | None:

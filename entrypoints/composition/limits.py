@@ -2,9 +2,12 @@
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from attrs import define, field
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+from typing_extensions import override
 
 from domain.clock import Clock
 from domain.concurrency.capacity_limiter import CapacityLimiter
@@ -20,7 +23,7 @@ from entrypoints.http.pipeline import Guard
 from entrypoints.settings.checks import is_loopback
 from entrypoints.settings.edge import allowed_hosts, rate_policies
 from entrypoints.settings.settings import Settings
-from entrypoints.telemetry.metrics.samples import Reading, Sample, counter, gauge, single
+from entrypoints.telemetry.metrics.instruments import counter, gauge
 
 _EXECUTIONS_MAX = 1024
 """Executions inside one controller at once, queued ones included."""
@@ -31,13 +34,13 @@ ACCOUNTS = gauge("pglambda_rate_limit_accounts", "Rate balances in memory, one f
 SETTLEMENTS = counter(
     "pglambda_rate_limit_settlements_total", "Exchanges of rate balances with the database, by outcome.", "outcome"
 )
-REFUSALS = counter(
+REJECTIONS = counter(
     "pglambda_rate_limit_rejections_total", "Calls that were rejected by a rate limit, by policy.", "policy"
 )
 
 
 @define(eq=False)
-class OwnerLimits:
+class OwnerLimits(Collector):
     """Limits as the settings have them; what is not limited has no guard, and nothing runs beside requests for it."""
 
     _settings: Settings
@@ -74,14 +77,14 @@ class OwnerLimits:
     def _inside_here(self, owner: Owner) -> int:
         return self.inside.held_by(owner)
 
-    def read(self) -> Iterator[Reading]:
-        """Yield the present figures of rates; without rates they have no samples."""
+    @override
+    def collect(self) -> Iterable[Metric]:
         limiter = self._limiter
         outcomes = {} if limiter is None else {"succeeded": limiter.settlements, "failed": limiter.failures}
         refusals = {} if limiter is None else limiter.refusals
-        yield single(ACCOUNTS, None if limiter is None else len(limiter))
-        yield Reading(SETTLEMENTS, [Sample((outcome,), count) for outcome, count in outcomes.items()])
-        yield Reading(REFUSALS, [Sample((policy,), count) for policy, count in refusals.items()])
+        yield ACCOUNTS.single(None if limiter is None else len(limiter))
+        yield SETTLEMENTS.metric(((outcome,), count) for outcome, count in outcomes.items())
+        yield REJECTIONS.metric(((policy,), count) for policy, count in refusals.items())
 
     def works(self) -> Sequence[Work]:
         """Return what is to run beside requests."""

@@ -22,14 +22,12 @@ from entrypoints.runtime_host.application import RuntimeHost
 from entrypoints.runtime_host.telemetry import HostCall, HostMetrics, ObservedHost
 from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.metrics.executions import ExecutionMetrics
-from entrypoints.telemetry.metrics.loop_lag import LoopLag
-from entrypoints.telemetry.metrics.process import ProcessMetrics
-from entrypoints.telemetry.metrics.registry import Registry
-from entrypoints.telemetry.metrics.scrape import Scrape
+from entrypoints.telemetry.metrics.process import LoopLag, ProcessMetrics
+from entrypoints.telemetry.metrics.scrape import Scrape, metrics_registry
 from entrypoints.telemetry.observed_runner import ObservedRunner
 
 _CLOSE_GRACE_S = 2.0
-_FIGURES_PREFIX = "pglambda_runtime_host"
+_METRICS_PREFIX = "pglambda_runtime_host"
 """Controllers count the same executions, which a sum must not count twice."""
 
 
@@ -38,7 +36,7 @@ class HostApplication:
 
     def __init__(self, settings: Settings) -> None:
         call: ContextVar[HostCall | None] = ContextVar("call", default=None)
-        executions = ExecutionMetrics(_FIGURES_PREFIX)
+        executions = ExecutionMetrics(_METRICS_PREFIX)
         self._runner = SandboxScriptRunner(sandbox_options(settings, tuple(Language)))
         observed = ObservedRunner(self._runner, executions, call.get)
         self._host = RuntimeHost(observed, host_options(settings))
@@ -47,13 +45,7 @@ class HostApplication:
         metrics = Route("/metrics", self._metrics, methods=["GET"])
         figures = HostMetrics(frozenset(route.path for route in (*self._host.routes(), metrics)))
         self.scrape = Scrape(
-            Registry(
-                executions.read,
-                figures.read,
-                SandboxMetrics(self._runner).read,
-                self._lag.read,
-                ProcessMetrics().read,
-            )
+            metrics_registry(executions, figures, SandboxMetrics(self._runner), self._lag, ProcessMetrics())
         )
         log = structlog.get_logger().bind(logger="host.access")
         around = Middleware(ObservedHost, figures, self._tracing, log, call.set)

@@ -1,36 +1,76 @@
-"""What the sandbox tells of itself, as Prometheus names it."""
+"""Metrics of this host's sandbox."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from attrs import define
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+from typing_extensions import override
 
 from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.sandbox.stats import Eviction, SandboxStats, StartStats
 from adapters.sandbox.workers.prewarm_pool import STARTS_S
-from entrypoints.telemetry.metrics.samples import Family, Reading, Sample, counter, gauge, histogram, single
+from domain.scripts.language import Language
+from entrypoints.telemetry.metrics.instruments import Family, counter, gauge, histogram
 
-BOUND = gauge(
+_BOUND = gauge(
     "pglambda_sandbox_bound_workers", "Workers that are bound to a session, by state: running or idle.", "state"
 )
-BOUND_MAX = gauge("pglambda_sandbox_bound_workers_max", "Limit of workers that are bound to a session.")
-RUNNING_MAX = gauge("pglambda_sandbox_running_workers_max", "Limit of workers that run a script at the same time.")
-QUEUE = gauge("pglambda_sandbox_queue_length", "Executions that wait for a worker.")
-PROCESSES = gauge("pglambda_sandbox_processes", "Live worker processes, including prewarmed workers and syntax checks.")
-MEMORY = gauge("pglambda_sandbox_memory_bytes", "Memory that is reserved for bound workers.")
-MEMORY_MAX = gauge("pglambda_sandbox_memory_max_bytes", "Limit of the memory that is reserved for bound workers.")
-EVICTIONS = counter(
+_SINGLE_STATS: Sequence[tuple[Family, Callable[[SandboxStats], float]]] = (
+    (
+        gauge("pglambda_sandbox_bound_workers_max", "Limit of workers that are bound to a session."),
+        lambda stats: stats.bound_max,
+    ),
+    (
+        gauge("pglambda_sandbox_running_workers_max", "Limit of workers that run a script at the same time."),
+        lambda stats: stats.running_max,
+    ),
+    (gauge("pglambda_sandbox_queue_length", "Executions that wait for a worker."), lambda stats: stats.waiting),
+    (
+        gauge("pglambda_sandbox_processes", "Live worker processes, including prewarmed workers and syntax checks."),
+        lambda stats: stats.processes,
+    ),
+    (
+        gauge("pglambda_sandbox_memory_bytes", "Memory that is reserved for bound workers."),
+        lambda stats: stats.memory_bytes,
+    ),
+    (
+        gauge("pglambda_sandbox_memory_max_bytes", "Limit of the memory that is reserved for bound workers."),
+        lambda stats: stats.memory_bytes_max,
+    ),
+    (
+        counter(
+            "pglambda_sandbox_protocol_violations_total", "Scripts that wrote to the control channel of their worker."
+        ),
+        lambda stats: stats.protocol_breaks,
+    ),
+)
+_EVICTIONS = counter(
     "pglambda_sandbox_evictions_total", "Workers that were ended and taken from their session, by reason.", "reason"
 )
-VIOLATIONS = counter(
-    "pglambda_sandbox_protocol_violations_total", "Scripts that wrote to the control channel of their worker."
+_LANGUAGE_STATS: Sequence[tuple[Family, Callable[[StartStats], float]]] = (
+    (
+        gauge("pglambda_sandbox_available", "1 if scripts of the language can run, else 0.", "language"),
+        lambda each: each.available,
+    ),
+    (
+        gauge(
+            "pglambda_sandbox_prewarmed_workers",
+            "Workers that were started ahead of need and wait for a session.",
+            "language",
+        ),
+        lambda each: each.prewarmed,
+    ),
+    (
+        counter("pglambda_sandbox_worker_starts_total", "Workers that were started.", "language"),
+        lambda each: each.starts,
+    ),
+    (
+        counter("pglambda_sandbox_worker_start_failures_total", "Workers that failed to start.", "language"),
+        lambda each: each.start_failures,
+    ),
 )
-AVAILABLE = gauge("pglambda_sandbox_available", "1 if scripts of the language can run, else 0.", "language")
-PREWARMED = gauge(
-    "pglambda_sandbox_prewarmed_workers", "Workers that were started ahead of need and wait for a session.", "language"
-)
-STARTS = counter("pglambda_sandbox_worker_starts_total", "Workers that were started.", "language")
-START_FAILURES = counter("pglambda_sandbox_worker_start_failures_total", "Workers that failed to start.", "language")
-START_DURATIONS = histogram(
+_START_DURATIONS = histogram(
     "pglambda_sandbox_worker_start_duration_seconds",
     "Time from the start of a worker until it was ready.",
     "language",
@@ -39,40 +79,24 @@ START_DURATIONS = histogram(
 
 
 @define(eq=False)
-class SandboxMetrics:
+class SandboxMetrics(Collector):
     """Reads this host's sandbox, if it has one."""
 
     _runner: SandboxScriptRunner | None
 
-    def read(self) -> Iterator[Reading]:
-        """Yield the present figures."""
+    @override
+    def collect(self) -> Iterable[Metric]:
         if self._runner is None:
             return
         stats = self._runner.stats()
-        yield Reading(BOUND, [Sample(("running",), stats.running), Sample(("idle",), stats.idle)])
-        yield single(BOUND_MAX, stats.bound_max)
-        yield single(RUNNING_MAX, stats.running_max)
-        yield single(QUEUE, stats.waiting)
-        yield single(PROCESSES, stats.processes)
-        yield single(MEMORY, stats.memory_bytes)
-        yield single(MEMORY_MAX, stats.memory_bytes_max)
-        yield Reading(EVICTIONS, [Sample((reason,), stats.evictions.get(reason, 0)) for reason in Eviction])
-        yield single(VIOLATIONS, stats.protocol_breaks)
-        yield from _of_languages(stats)
+        yield _BOUND.metric([(("running",), stats.running), (("idle",), stats.idle)])
+        for family, value in _SINGLE_STATS:
+            yield family.single(value(stats))
+        yield _EVICTIONS.metric(((reason,), stats.evictions.get(reason, 0)) for reason in Eviction)
+        yield from _of_languages(stats.languages)
 
 
-def _of_languages(stats: SandboxStats) -> Iterator[Reading]:
-    def reading(family: Family, figure: Callable[[StartStats], float]) -> Reading:
-        return Reading(family, [Sample((language,), float(figure(each))) for language, each in stats.languages.items()])
-
-    yield reading(AVAILABLE, lambda each: each.available)
-    yield reading(PREWARMED, lambda each: each.prewarmed)
-    yield reading(STARTS, lambda each: each.starts)
-    yield reading(START_FAILURES, lambda each: each.start_failures)
-    yield Reading(
-        START_DURATIONS,
-        [
-            Sample((language,), each.durations.total, tuple(each.durations.counts))
-            for language, each in stats.languages.items()
-        ],
-    )
+def _of_languages(stats: Mapping[Language, StartStats]) -> Iterable[Metric]:
+    for family, value in _LANGUAGE_STATS:
+        yield family.metric(((language,), float(value(each))) for language, each in stats.items())
+    yield _START_DURATIONS.buckets(((language,), each.durations) for language, each in stats.items())

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import structlog
 from attrs import field, frozen
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
@@ -36,9 +37,7 @@ from entrypoints.http.parsing.sessions import initialize_parser, patch_parser
 from entrypoints.http.pipeline import Guard, Pipeline, RequestObserver
 from entrypoints.http.route import Route, RouteTable
 from entrypoints.http.routes import Endpoints, routes
-from entrypoints.telemetry.metrics.loop_lag import LoopLag
-from entrypoints.telemetry.metrics.process import ProcessMetrics
-from entrypoints.telemetry.metrics.registry import Registry
+from entrypoints.telemetry.metrics.process import LoopLag, ProcessMetrics
 from entrypoints.telemetry.metrics.scrape import Scrape
 
 Hook = Callable[[], Awaitable[None]]
@@ -57,7 +56,7 @@ class Services:
     history: HistoryService
     functions: FunctionService
     process: HealthChecks
-    figures: Registry = field(factory=Registry)
+    figures: CollectorRegistry = field(factory=CollectorRegistry)
 
 
 @frozen
@@ -87,8 +86,8 @@ class Application:
         self.scrape = Scrape(services.figures)
         self.routes: tuple[Route, ...] = routes(self._endpoints(services, options))
         metrics = RequestMetrics(self.routes, lambda: self.limiter.in_flight)
-        for source in (metrics.read, self._lag.read, ProcessMetrics().read):
-            services.figures.add(source)
+        for collector in (metrics, self._lag, ProcessMetrics()):
+            services.figures.register(collector)
         pipeline = self._pipeline(metrics)
         self._http = Cors(pipeline, options.cors_origins) if options.cors_origins else pipeline
         self._other = Starlette(lifespan=self._lifespan)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from attrs import define, field
@@ -10,8 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from domain.scripts.ports import ScriptRun
-from entrypoints.telemetry.metrics.instruments import Counts, Distributions
-from entrypoints.telemetry.metrics.samples import Reading, counter, histogram
+from entrypoints.telemetry.metrics.instruments import Collectors, Counts, Histograms, counter, histogram
 from entrypoints.telemetry.tracing.trace import Trace, Tracing
 from entrypoints.telemetry.tracing.traceparent import PARENT, STATE
 
@@ -39,13 +38,14 @@ class HostCall:
         self.ids = {"request_id": str(run.ref.session_id), "execution_id": str(run.execution_id)}
 
 
-class HostMetrics:
+class HostMetrics(Collectors):
     """Counts requests by path; paths that there are not are one."""
 
     def __init__(self, routes: frozenset[str]) -> None:
         self._routes = routes
         self._requests = Counts(REQUESTS)
-        self._durations = Distributions(DURATIONS)
+        self._durations = Histograms(DURATIONS)
+        super().__init__(self._requests, self._durations)
 
     def seen(self, path: str, status: int, duration_s: float) -> str:
         """Take note of a request, and return its route."""
@@ -53,11 +53,6 @@ class HostMetrics:
         self._requests.add(route, str(status))
         self._durations.add(duration_s, route)
         return route
-
-    def read(self) -> Iterator[Reading]:
-        """Yield the present figures."""
-        yield self._requests.reading()
-        yield self._durations.reading()
 
 
 @define(eq=False)

@@ -27,7 +27,7 @@ from entrypoints.server.process import WRONG_SETTING_STATUS
 from entrypoints.settings.environment import SettingsError
 from entrypoints.telemetry.logs import configure_service_logs
 from entrypoints.telemetry.metrics.connections import ConnectionMetrics
-from entrypoints.telemetry.metrics.multiprocess import MetricsServer
+from entrypoints.telemetry.metrics.scrape import MetricsServer
 
 _ORPHAN_TIMEOUT_S = 3
 _STOPPING_TIMEOUT_S = 1
@@ -85,13 +85,13 @@ class ChildServer(uvicorn.Server):
             lambda: len(self.server_state.connections), connections.kept_max, lambda: connections.evicted
         )
         if hasattr(app, "scrape"):
-            app.scrape.registry.add(metrics.read)
+            app.scrape.registry.register(metrics)
         self._doorway = Acceptor(listener, self._connected, connections, is_shared=assignment.shared)
         shutdown_s = SENDING_TIMEOUT_S if self._drainable else math.ceil(self._settings.shutdown_timeout_seconds)
         super().__init__(
             uvicorn.Config(
                 app,
-                http=_connection(connections, metrics.refused),
+                http=_connection(connections, metrics.rejected),
                 ws="none",
                 lifespan="on",
                 log_config=None,

@@ -7,7 +7,7 @@ import msgspec
 
 from entrypoints.settings.environment import decode_foreign, encode_foreign
 from entrypoints.settings.settings import Settings
-from entrypoints.telemetry.metrics.multiprocess import Siblings
+from entrypoints.telemetry.metrics.scrape import Siblings
 
 LINE_BYTES_MAX = 1024 * 1024
 

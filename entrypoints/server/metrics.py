@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 import uvicorn
 from attrs import define, field
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,13 +20,11 @@ from typing_extensions import override
 from entrypoints.server.child_supervisor import ChildSupervisor
 from entrypoints.server.connection import BoundedConnection
 from entrypoints.server.open_connections import OpenConnections
-from entrypoints.telemetry.metrics.multiprocess import MetricsServer, Siblings
+from entrypoints.telemetry.metrics.instruments import counter
 from entrypoints.telemetry.metrics.process import ProcessMetrics
-from entrypoints.telemetry.metrics.registry import Registry
-from entrypoints.telemetry.metrics.samples import Reading, Sample, counter
-from entrypoints.telemetry.metrics.scrape import Scrape
+from entrypoints.telemetry.metrics.scrape import MetricsServer, Scrape, Siblings, metrics_registry
 
-RESTARTS = counter(
+_RESTARTS = counter(
     "pglambda_child_restarts_total", "Child processes that ended by themselves and were restarted.", "child"
 )
 
@@ -31,6 +32,17 @@ _KEEP_ALIVE_S = 75
 _CONNECTIONS_MAX = 32
 """How many connections the port keeps: one for each Prometheus, and some for people."""
 _CLOSE_TIMEOUT_S = 1
+
+
+@define(eq=False)
+class ChildMetrics(Collector):
+    """Counts the restarts of child processes; `children` are those of the moment."""
+
+    children: Callable[[], Iterable[ChildSupervisor]]
+
+    @override
+    def collect(self) -> Iterable[Metric]:
+        yield _RESTARTS.metric(((child.name,), child.restarts) for child in self.children())
 
 
 @define(eq=False)
@@ -43,13 +55,13 @@ class SupervisorMetrics:
     siblings: Siblings
     listener: socket.socket | None
     children: Callable[[], Iterable[ChildSupervisor]]
-    registry: Registry = field(init=False)
+    registry: CollectorRegistry = field(init=False)
     _server: MetricsServer = field(init=False)
     _port: "_PortServer | None" = field(default=None, init=False)
     _serving: asyncio.Task[None] | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.registry = Registry(self._read, ProcessMetrics().read)
+        self.registry = metrics_registry(ChildMetrics(self.children), ProcessMetrics())
         self._server = MetricsServer(self.siblings, self.registry)
         if self.listener is not None:
             self._port = _PortServer(Scrape(self.registry, self.siblings))
@@ -66,9 +78,6 @@ class SupervisorMetrics:
             self._port.should_exit = True
             await asyncio.wait([self._serving])
         await self._server.close()
-
-    def _read(self) -> Iterator[Reading]:
-        yield Reading(RESTARTS, [Sample((keeper.name,), keeper.restarts) for keeper in self.children()])
 
 
 class _PortServer(uvicorn.Server):

@@ -27,7 +27,7 @@ from entrypoints.server.python_process import PythonProcess, spoken
 from entrypoints.server.targets import Targets
 from entrypoints.settings.secret import Secret
 from entrypoints.settings.settings import Settings
-from entrypoints.telemetry.metrics.multiprocess import Siblings
+from entrypoints.telemetry.metrics.scrape import Siblings
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _RECORDING_TIMEOUT_S = 10.0

@@ -47,7 +47,7 @@ class ObservedRunner(ScriptRunner):
         try:
             worker = await self._inner.acquire(run)
         except DomainError as error:
-            self._metrics.refused(run.language, error)
+            self._metrics.rejected(run.language, error)
             raise
         return ObservedWorker(worker, run, self._metrics, caller)
 
@@ -82,7 +82,7 @@ class ObservedWorker(Worker):
             self._failed(span, error)
             raise
         except BaseException:  # its time was over, or the service ends: nobody knows how far it came
-            self._metrics.lost(self._run.language)
+            self._metrics.unknown(self._run.language)
             span.failed("CANCELLED")
             raise
         self._metrics.ended(self._run.language, report)
@@ -99,7 +99,7 @@ class ObservedWorker(Worker):
 
     def _failed(self, span: ExecutionSpan, error: DomainError) -> None:
         if isinstance(error, ExecutionUnknown):
-            self._metrics.lost(self._run.language)
+            self._metrics.unknown(self._run.language)
         else:
-            self._metrics.refused(self._run.language, error)
+            self._metrics.rejected(self._run.language, error)
         span.failed(error.code)

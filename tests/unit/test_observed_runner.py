@@ -80,8 +80,12 @@ def metrics():
 
 
 def told(metrics, name):
-    readings = {reading.family.name: reading.samples for reading in metrics.read()}
-    return {sample.labels: sample.value for sample in readings[f"pglambda_{name}"] if sample.value}
+    return {
+        tuple(sample.labels.values()): sample.value
+        for metric in metrics.collect()
+        for sample in metric.samples
+        if sample.name == f"pglambda_{name}" and sample.value
+    }
 
 
 async def run(metrics, outcome, caller=None):
@@ -101,8 +105,8 @@ async def test_runs_are_counted_by_language_outcome_and_code(metrics):
         ("python", "succeeded", ""): 1,
         ("python", "failed", "CPU_LIMIT"): 1,
     }
-    assert told(metrics, "execution_duration_seconds") == {("python",): 2.005}
-    assert told(metrics, "execution_queue_duration_seconds") == {("python",): 0.02}
+    assert told(metrics, "execution_duration_seconds_sum") == {("python",): 2.005}
+    assert told(metrics, "execution_queue_duration_seconds_sum") == {("python",): 0.02}
     assert told(metrics, "execution_cpu_seconds_total") == {("python",): pytest.approx(1.504)}
     assert told(metrics, "execution_cold_starts_total") == {("python",): 1}
 
@@ -157,6 +161,6 @@ async def test_everything_else_is_the_runners_own():
 
 
 def test_hosts_count_under_names_of_their_own():
-    names = {reading.family.name for reading in ExecutionMetrics("pglambda_runtime_host").read()}
+    names = {metric.family.name for metric in ExecutionMetrics("pglambda_runtime_host").collect()}
     assert "pglambda_runtime_host_executions_total" in names
-    assert names.isdisjoint({reading.family.name for reading in ExecutionMetrics().read()})
+    assert names.isdisjoint({metric.family.name for metric in ExecutionMetrics().collect()})

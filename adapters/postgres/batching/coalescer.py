@@ -8,7 +8,6 @@ from typing import Generic
 
 from attrs import field, frozen, validators
 
-from adapters.histogram import Histogram
 from adapters.postgres.batching.batch import Answer, Call, PendingCall, StatementBatch
 from adapters.postgres.batching.batch_keys import BatchKeys
 from adapters.postgres.batching.call_queue import CallQueue, QueueBounds
@@ -16,6 +15,7 @@ from adapters.postgres.connections.errors import StatementRefused, TookTooLong
 from adapters.postgres.connections.observer import tell_caller
 from adapters.timers import call_later
 from domain.errors import Overloaded, ShuttingDown
+from domain.histogram import Histogram
 
 _MIB = 1024 * 1024
 _SIZES = tuple(2**n for n in range(9))

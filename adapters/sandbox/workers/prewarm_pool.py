@@ -8,9 +8,9 @@ from typing import Generic, Protocol, TypeVar
 
 from attrs import define, field
 
-from adapters.histogram import Histogram
 from adapters.sandbox.zygote.launch import LaunchFailed
 from domain.concurrency.fair_queue import FairQueue
+from domain.histogram import Histogram
 from domain.identity import Owner
 
 

@@ -1,34 +1,34 @@
 """Metrics of HTTP requests."""
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 from typing_extensions import override
 
+from domain.histogram import Histogram
 from entrypoints.http.pipeline import RequestObserver
 from entrypoints.http.request import Request
 from entrypoints.http.route import Route
-from entrypoints.telemetry.metrics.samples import Reading, Sample, counter, gauge, histogram, single
+from entrypoints.telemetry.metrics.instruments import counter, gauge, histogram
 
-_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-
-REQUESTS = counter(
+_REQUESTS = counter(
     "pglambda_http_requests_total",
     "Requests by status of the response; 499 is a client disconnect. HEAD counts as GET.",
     "method",
     "route",
     "status",
 )
-DURATIONS = histogram(
+_DURATIONS = histogram(
     "pglambda_http_request_duration_seconds",
     "Time from the head of a request to the end of its response.",
     "method",
     "route",
-    bounds=_BOUNDS,
+    bounds=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
 )
-IN_FLIGHT = gauge("pglambda_http_requests_in_flight", "Requests that were admitted and have no response yet.")
-LIMITED = counter(
+_IN_FLIGHT = gauge("pglambda_http_requests_in_flight", "Requests that were admitted and have no response yet.")
+_LIMITED = counter(
     "pglambda_http_requests_rate_limited_total", "Requests with status 429, by the class of their route.", "route_class"
 )
 
@@ -41,13 +41,12 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 class _RouteMetrics:
     """The counts of one route."""
 
-    __slots__ = ("counts", "labels", "route_class", "statuses", "total_s")
+    __slots__ = ("durations", "labels", "route_class", "statuses")
 
     def __init__(self, method: str, route: str, route_class: str | None = None) -> None:
         self.labels = (method, route)
         self.route_class = route_class
-        self.counts = [0] * (len(_BOUNDS) + 1)
-        self.total_s = 0.0
+        self.durations = Histogram(_DURATIONS.bounds)
         self.statuses: dict[int, int] = {}
 
     @classmethod
@@ -58,7 +57,7 @@ class _RouteMetrics:
         return metrics
 
 
-class RequestMetrics(RequestObserver):
+class RequestMetrics(RequestObserver, Collector):
     """Counts requests by the path template of their route, so that callers cannot create new series."""
 
     def __init__(self, routes: Iterable[Route], in_flight: Callable[[], int]) -> None:
@@ -69,22 +68,18 @@ class RequestMetrics(RequestObserver):
     @override
     def on_response(self, request: Request, status: int, duration_s: float) -> None:
         metrics = self._unmatched_by(request) if request.route is None else self._by_route[request.route.name]
-        # A histogram inline: a call of its method would double the cost.
-        metrics.counts[bisect_left(_BOUNDS, duration_s)] += 1
-        metrics.total_s += duration_s
+        metrics.durations.add(duration_s)
         metrics.statuses[status] = metrics.statuses.get(status, 0) + 1
 
-    def read(self) -> Iterator[Reading]:
-        """Yield the current values."""
+    @override
+    def collect(self) -> Iterable[Metric]:
         every = (*self._by_route.values(), *self._unmatched.values())
-        statuses = [
-            Sample((*each.labels, str(status)), count) for each in every for status, count in each.statuses.items()
-        ]
-        yield Reading(REQUESTS, statuses)
-        durations = [Sample(each.labels, each.total_s, tuple(each.counts)) for each in every if any(each.counts)]
-        yield Reading(DURATIONS, durations)
-        yield single(IN_FLIGHT, self._in_flight())
-        yield Reading(LIMITED, [Sample((name,), count) for name, count in self._limited().items()])
+        yield _REQUESTS.metric(
+            ((*each.labels, str(status)), count) for each in every for status, count in each.statuses.items()
+        )
+        yield _DURATIONS.buckets((each.labels, each.durations) for each in every if any(each.durations.counts))
+        yield _IN_FLIGHT.single(self._in_flight())
+        yield _LIMITED.metric(((name,), count) for name, count in self._limited().items())
 
     def _limited(self) -> dict[str, int]:
         limited: dict[str, int] = {}

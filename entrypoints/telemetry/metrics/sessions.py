@@ -1,6 +1,4 @@
-"""What is counted of sessions."""
-
-from collections.abc import Iterator
+"""Metrics of session operations."""
 
 from attrs import define, field
 from typing_extensions import override
@@ -10,10 +8,9 @@ from domain.identity import Owner, SessionRef
 from domain.sessions.initialized import Initialized
 from domain.sessions.service import SessionRequest, SessionService
 from domain.sessions.session import Session, SessionPatch
-from entrypoints.telemetry.metrics.instruments import Counts
-from entrypoints.telemetry.metrics.samples import Reading, counter
+from entrypoints.telemetry.metrics.instruments import Counts, counter
 
-CHANGES = counter(
+_OPERATIONS = counter(
     "pglambda_session_operations_total",
     "Session operations that succeeded. Replayed responses do not count.",
     "operation",
@@ -22,9 +19,9 @@ CHANGES = counter(
 
 @define
 class CountedSessions(SessionService):
-    """The use cases of sessions, counted once they have succeeded; what is only told again is not counted again."""
+    """The session service with a count of the operations that succeeded; replays and repeated closes do not count."""
 
-    _counts: Counts = field(factory=lambda: Counts(CHANGES), init=False)
+    operations: Counts = field(factory=lambda: Counts(_OPERATIONS), init=False)
 
     @override
     async def initialize(
@@ -32,22 +29,18 @@ class CountedSessions(SessionService):
     ) -> Initialized:
         made = await super().initialize(owner, request, idempotency_key)
         if not made.replayed:
-            self._counts.add("initialize")
+            self.operations.add("initialize")
         return made
 
     @override
     async def patch(self, ref: SessionRef, patch: SessionPatch, version: int | None) -> Session:
         session = await super().patch(ref, patch, version)
-        self._counts.add("patch")
+        self.operations.add("patch")
         return session
 
     @override
     async def close(self, ref: SessionRef) -> bool:
         closed = await super().close(ref)
         if closed:
-            self._counts.add("close")
+            self.operations.add("close")
         return closed
-
-    def read(self) -> Iterator[Reading]:
-        """Yield the present figures."""
-        yield self._counts.reading()

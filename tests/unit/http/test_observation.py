@@ -214,9 +214,9 @@ async def test_figures_are_told_while_the_server_drains_and_to_admins_alone(clie
 
 async def test_the_event_loop_is_watched_as_long_as_the_application_runs(world, client):
     async with world.app.running():
-        assert world.app._lag._timer is not None
+        assert world.app._lag.is_running
         assert ("pglambda_event_loop_lag_seconds_count",) in figures(await client.get("/metrics"))
-    assert world.app._lag._timer is None
+    assert not world.app._lag.is_running
 
 
 @pytest.mark.parametrize("look", list(LogFormat))

@@ -1,11 +1,14 @@
-"""How many values fell into which bucket."""
+"""Counts of values by bucket."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
 
 
 class Histogram:
-    """Counts values by buckets: the first whose bound is not below the value; what is above all has the last."""
+    """Counts values by bucket, and adds them up.
+
+    A value belongs to the first bucket whose upper bound is not below it. The last bucket has no bound.
+    """
 
     __slots__ = ("bounds", "counts", "total")
 
@@ -15,11 +18,11 @@ class Histogram:
         self.total = 0.0
 
     def add(self, value: float) -> None:
-        """Take a value in."""
+        """Count a value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
     def include(self, other: "Histogram") -> None:
-        """Take in what another one with the same bounds has counted."""
+        """Add the counts of a histogram with the same bounds."""
         self.counts = [own + its for own, its in zip(self.counts, other.counts, strict=True)]
         self.total += other.total
