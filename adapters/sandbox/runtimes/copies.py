@@ -14,7 +14,7 @@ from pathlib import Path
 
 from attrs import evolve, frozen
 
-from adapters.sandbox.runtimes.interpreters import Interpreter
+from adapters.sandbox.runtimes.interpreters import Bind, Interpreter
 
 _LEFT_OUT = shutil.ignore_patterns(
     "site-packages", "dist-packages", "test", "tests", "idlelib", "turtledemo", "ensurepip", "config-*"
@@ -57,10 +57,17 @@ class Copies:
 
     def interpreter(self, interpreter: Interpreter) -> Interpreter:
         """Return the interpreter with reachable sources for all its files."""
-        binds = [evolve(bind, source=self.reachable(bind.source)) for bind in interpreter.binds if not bind.hidden]
-        # A copy leaves out what is to be hidden, so there is nothing to cover.
+        visible = [bind for bind in interpreter.binds if not bind.hidden]
+        # A copy does not contain the hidden folders, so there is nothing to cover.
         hidden = [bind for bind in interpreter.binds if bind.hidden and is_reachable(bind.source.parent)]
-        return evolve(interpreter, binds=[*binds, *hidden], bootstrap=self.reachable(interpreter.bootstrap))
+        return evolve(
+            interpreter,
+            binds=[*self._reachable_binds(visible), *hidden],
+            guest_binds=self._reachable_binds(interpreter.guest_binds),
+        )
+
+    def _reachable_binds(self, binds: Sequence[Bind]) -> list[Bind]:
+        return [evolve(bind, source=self.reachable(bind.source)) for bind in binds]
 
     def reachable(self, source: Path) -> Path:
         """Return the source itself when it can be reached, else a copy of it."""

@@ -8,12 +8,13 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from adapters.sandbox.runtimes.elf import libraries_of
 from domain.scripts.language import Language
 
 _GUEST = Path(__file__).parents[1] / "guest"
+_GUEST_TARGET = Path("/pglambda")
 _ZONES = Path("/usr/share/zoneinfo")
 _USR = Path("/usr")
 _PYTHON_NAME = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -45,9 +46,10 @@ class Bind:
 
 @frozen
 class Interpreter:
-    """An interpreter's files (all read-only in the sandbox), its bootstrap on the host, and its command.
+    """An interpreter's files, the guest's files for it (all read-only in the sandbox), and its command.
 
-    `program` is its path in the sandbox.
+    `program` is the path of the interpreter in the sandbox, `guest` that of the guest's file, with arguments before the
+    channel. Workers in Python are forks of a zygote, so the guest of Python is the zygote.
 
     `data_base_mb` is the part of RLIMIT_DATA that is spent before a script's own memory begins; `mapped_base_mb`
     likewise for RLIMIT_AS, None when that limit does not suit the interpreter.
@@ -56,8 +58,9 @@ class Interpreter:
     language: Language
     version: str
     binds: Sequence[Bind]
+    guest_binds: Sequence[Bind]
     program: Path
-    bootstrap: Path
+    guest: Sequence[str]
     data_base_mb: int
     mapped_base_mb: int | None
     threads_later_max: int
@@ -68,17 +71,12 @@ class Interpreter:
     def command(self, channel: int, memory_mb: int) -> list[str]:
         """Return the command line of a worker that speaks on the descriptor `channel`."""
         flags = _PYTHON_FLAGS if self.language is Language.PYTHON else _node_flags(memory_mb)
-        return [str(self.program), *flags, str(self.bootstrap_target), str(channel)]
+        return [str(self.program), *flags, *self.guest, str(channel)]
 
     @property
     def is_forked(self) -> bool:
-        """Whether a worker can be a fork of the room's keeper, which is an interpreter of the same kind."""
+        """Whether a worker is a fork of its zygote, which is an interpreter of the same language."""
         return self.language is Language.PYTHON
-
-    @property
-    def bootstrap_target(self) -> Path:
-        """Where the sandbox has the bootstrap."""
-        return Path("/pglambda") / self.bootstrap.name
 
 
 _PYTHON_FLAGS = ("-I", "-S", "-B", "-X", "utf8")
@@ -98,11 +96,6 @@ def _node_flags(memory_mb: int) -> list[str]:
     ]
 
 
-def find_keeper() -> Interpreter:
-    """Return the interpreter of rooms' keepers; raises InterpreterMissing."""
-    return evolve(find_interpreter(Language.PYTHON, None), bootstrap=_GUEST / "zygote.py")
-
-
 def find_interpreter(language: Language, node_path: Path | None) -> Interpreter:
     """Return the interpreter of this language; raises InterpreterMissing. Blocks for some hundred milliseconds."""
     try:
@@ -120,14 +113,14 @@ def _find_python() -> Interpreter:
     folders = [Bind(library, target)]
     folders += [Bind(library / name, target / name, hidden=True) for name in ("site-packages", "dist-packages")]
     folders += [Bind(_ZONES, _ZONES)]
+    binds = [*_files(program, _USR / "bin" / _PYTHON_NAME, modules), *folders]
     return Interpreter(
         language=Language.PYTHON,
         version=platform.python_version(),
-        binds=[
-            bind for bind in [*_files(program, _USR / "bin" / _PYTHON_NAME, modules), *folders] if bind.source.exists()
-        ],
+        binds=[bind for bind in binds if bind.source.exists()],
+        guest_binds=_guest_binds("python", ".py"),
         program=_USR / "bin" / _PYTHON_NAME,
-        bootstrap=_GUEST / "worker.py",
+        guest=[str(_GUEST_TARGET / "python" / "start.py"), "zygote"],
         data_base_mb=_PYTHON_BASE_MB,
         mapped_base_mb=_PYTHON_MAPPED_MB,
         threads_later_max=0,
@@ -151,13 +144,20 @@ def _find_node(configured: Path | None) -> Interpreter:
         language=Language.NODEJS,
         version=version,
         binds=_files(program, _USR / "bin" / "node"),
+        guest_binds=_guest_binds("nodejs", ".cjs"),
         program=_USR / "bin" / "node",
-        bootstrap=_GUEST / "worker.cjs",
+        guest=[str(_GUEST_TARGET / "nodejs" / "worker.cjs")],
         data_base_mb=_NODE_BASE_MB,
         mapped_base_mb=None,
         threads_later_max=_NODE_POOL_THREADS,
         memory_min_mb=_NODE_MEMORY_MIN_MB,
     )
+
+
+def _guest_binds(folder: str, suffix: str) -> list[Bind]:
+    """Return the guest's files of a language one by one: the folder may hold bytecode, which names paths of the host."""
+    sources = sorted((_GUEST / folder).glob(f"*{suffix}"))
+    return [Bind(source, _GUEST_TARGET / folder / source.name) for source in sources]
 
 
 def _node_of_wheel() -> Path:

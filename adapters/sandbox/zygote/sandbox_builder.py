@@ -9,7 +9,7 @@ from adapters.sandbox.isolation.seccomp import filter_program
 from adapters.sandbox.isolation.system_calls import MACHINES
 from adapters.sandbox.options import SandboxLevel, SandboxOptions
 from adapters.sandbox.runtimes.copies import Copies, ProgramUnreachable
-from adapters.sandbox.runtimes.interpreters import InterpreterMissing, find_interpreter, find_keeper
+from adapters.sandbox.runtimes.interpreters import InterpreterMissing, find_interpreter
 from adapters.sandbox.runtimes.launchers import ProgramMissing, Programs, find_programs
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
 from domain.scripts.language import Language
@@ -54,7 +54,8 @@ class SandboxBuilder:
 
     def _spec(self, language: Language) -> SandboxSpec:
         programs = find_programs(self.options.bwrap_path)
-        interpreter, zygote = find_interpreter(language, self.options.node_path), find_keeper()
+        interpreter = find_interpreter(language, self.options.node_path)
+        zygote = find_interpreter(Language.PYTHON, None)
         copies = Copies(self.options.runtimes_dir / "copies")
         if self.uid is not None:
             copies.prepare()

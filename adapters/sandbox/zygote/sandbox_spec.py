@@ -1,13 +1,13 @@
 """How the sandbox of a zygote is built, and what each of its workers is granted."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from attrs import frozen
 
 from adapters.sandbox.isolation.cpu_scheduling import starting_processors
 from adapters.sandbox.options import MIB, SandboxOptions
-from adapters.sandbox.runtimes.interpreters import Interpreter
+from adapters.sandbox.runtimes.interpreters import Bind, Interpreter
 from adapters.sandbox.runtimes.launchers import Programs
 
 ZYGOTE_PROCESSES = 4
@@ -40,7 +40,11 @@ class SandboxSpec:
 
     def command(self, control: int) -> list[str]:
         """Return the command line of a zygote that takes its orders from the descriptor `control`."""
-        files = [*self._files("", self.zygote), *self._files(_WORKER_ROOT, self.interpreter)]
+        files = [*self._files("", self.zygote.binds), *self._files("", self.zygote.guest_binds)]
+        files += self._files(_WORKER_ROOT, self.interpreter.binds)
+        if not self.interpreter.is_forked:
+            # A fork has the guest in its memory.
+            files += self._files(_WORKER_ROOT, self.interpreter.guest_binds)
         # The zygote needs /proc, in a root that no worker keeps. It gets the service's: a container that hides parts of
         # its /proc does not allow a new mount of it. Nothing can be mounted after the last option.
         files += ["--dir", f"{_WORKER_ROOT}{_SCRATCH}", "--bind", "/proc", "/proc", "--remount-ro", "/"]
@@ -50,8 +54,7 @@ class SandboxSpec:
     def setup(self) -> Mapping[str, object]:
         """Return the first message to a zygote."""
         scratch = f"size={self.options.tmp_size_max},nr_inodes={self.options.tmp_files_max},mode=0700"
-        program = str(self.interpreter.bootstrap_target) if self.interpreter.is_forked else None
-        return {"filter": self.filter_program.hex(), "scratch": scratch, "program": program}
+        return {"filter": self.filter_program.hex(), "scratch": scratch, "forks": self.interpreter.is_forked}
 
     def order(self) -> Mapping[str, object]:
         """Return the order for one worker."""
@@ -99,8 +102,7 @@ class SandboxSpec:
         life = ["--new-session", "--die-with-parent", "--hostname", "room"]
         return [str(self.programs.bwrap), *isolation, *life, "--uid", str(_INNER_UID), "--gid", str(_INNER_UID)]
 
-    def _files(self, root: str, interpreter: Interpreter) -> Iterator[str]:
-        for bind in interpreter.binds:
+    def _files(self, root: str, binds: Sequence[Bind]) -> Iterator[str]:
+        for bind in binds:
             source = self.nothing if bind.hidden else bind.source
             yield from ("--ro-bind", str(source), f"{root}{bind.target}")
-        yield from ("--ro-bind", str(interpreter.bootstrap), f"{root}{interpreter.bootstrap_target}")

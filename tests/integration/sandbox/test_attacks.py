@@ -1,6 +1,7 @@
 """No attack succeeds in the sandbox, and those that do no harm succeed without it."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from adapters.sandbox.selftest.trials import Attacker, SelfTest
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from domain.errors import RuntimeUnavailable
 from domain.scripts.language import Language
-from tests.integration.sandbox.unconfined import UnconfinedRunner
+from tests.integration.sandbox.unconfined import GUEST, UnconfinedRunner
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -54,6 +55,20 @@ async def test_without_the_sandbox_the_same_attack_succeeds(specs, canaries, tmp
     if f"{attack.category}/{attack.name}" in OFTEN_REFUSED and trial.verdict is not AttackResult.SUCCEEDED:
         pytest.skip(f"this host refuses it by itself: {trial.evidence}")
     assert (trial.verdict, trial.evidence) == (AttackResult.SUCCEEDED, trial.evidence)
+
+
+@pytest.mark.parametrize(
+    ("attack", "file", "names"),
+    [
+        ("sessions/memory-of-the-zygote", "python/zygote.py", ["ForkServer"]),
+        ("executions/without-first-thread", "python/worker.py", ["nonce", "channel", "write_frame", "serve"]),
+        ("protocol/stolen-number", "nodejs/worker.cjs", ["execution", "channel", "serve"]),
+    ],
+)
+async def test_an_attack_on_the_guest_uses_the_names_of_the_guest(attack, file, names):
+    (source,) = [each.steps[0].source for each in ATTACKS if f"{each.category}/{each.name}" == attack]
+    guest = (GUEST / file).read_text()
+    assert [name for name in names if name in source and re.search(rf"\b{name}\b", guest)] == names
 
 
 async def test_the_self_test_makes_every_attack_it_is_given(runtimes_dir):

@@ -202,6 +202,12 @@ async def test_partial_output_comes_back_from_a_script_that_was_killed(shared):
         ("process.on('beforeExit', () => console.log('late')); return 1", "return null"),
         ("require('fs').openSync('/tmp/left', 'w'); return 1", "return null"),
         ("console.count(); return 1", "console.count(); return null"),
+        (
+            """const load = (name) => process.mainModule.require(`/pglambda/nodejs/${name}.cjs`);
+            load('frames').Channel.prototype.writeFrame = load('execution').Execution.prototype.settle = () => {};
+            return 1""",
+            "return null",
+        ),
     ],
 )
 async def test_nothing_of_one_execution_reaches_the_next(shared, first, second):
@@ -223,3 +229,11 @@ async def test_a_worker_in_which_a_handle_is_left_is_replaced(shared):
     source, key = "require('fs').watchFile('/tmp/none', () => {}); return 1", new_session()
     reports = [await report_of(shared, node(source, key=key)) for _ in range(2)]
     assert [report.cold_start for report in reports] == [True, True]
+
+
+async def test_a_script_finds_no_part_of_the_guest_among_the_modules_of_node(shared):
+    source = """
+    const main = process.mainModule;
+    return [Object.keys(require('module')._cache), main.children.length, Object.keys(main.exports)];
+    """
+    assert json.loads(await result_of(shared, node(source))) == [["/pglambda/nodejs/worker.cjs"], 0, []]

@@ -151,3 +151,9 @@ async def test_memory_and_cpu_are_measured_from_outside(shared):
     assert report.cpu_time_ms > 0
     small = await report_of(shared, run_of("result = 1"))
     assert small.memory_usage_bytes < 30 << 20
+
+
+async def test_a_script_finds_no_part_of_the_guest_among_the_modules_of_python(shared):
+    source = "import sys\nresult = [name for name in sys.modules if name.partition('.')[0] == 'python']"
+    assert await result_of(shared, run_of(source)) == "[]"
+    assert (await failure_of(shared, run_of("import python.worker"))).name == "ModuleNotFoundError"

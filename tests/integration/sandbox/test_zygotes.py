@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.sandbox.guest.zygote import ForkServer
+from adapters.sandbox.guest.python.zygote import ForkServer
 from adapters.sandbox.isolation.layers import shared_namespaces
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.zygote.launch import ZygoteLost
@@ -243,36 +243,39 @@ async def test_what_a_zygote_hands_out_is_not_inherited_by_other_programs(opened
         await worker.release()
 
 
-class UntellingKeeper(ForkServer):
-    """A keeper that gets no descriptor across; its workers are other programs."""
+class MuteForkServer(ForkServer):
+    """A fork server that sends no descriptor; its workers are other programs."""
 
     def __init__(self, control):
         super().__init__(control)
-        self.forked, self.said = [], []
+        self.forked, self.reported = [], []
 
     def fork(self):
         self.forked.append(subprocess.Popen(["/bin/sleep", "60"]))
         return self.forked[-1].pid
 
-    def say(self, message, *descriptors):
+    def report(self, message, *descriptors):
         if descriptors:
             raise OSError(errno.ETOOMANYREFS, "too many are on their way")
-        self.said.append(message)
+        self.reported.append(message)
 
 
-def test_a_worker_of_which_the_keeper_cannot_tell_is_ended():
+def test_a_worker_whose_start_cannot_be_reported_is_ended():
     control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with control, theirs:
-        keeper = UntellingKeeper(theirs)
+        server = MuteForkServer(theirs)
         for number in (1, 2):
             control.send(b'{"id": %d}' % number)
-            assert keeper.take() is None
-        assert [(told["id"], "too many" in told["failed"]) for told in keeper.said] == [(1, True), (2, True)]
-        assert keeper.workers == {}
-        for worker in keeper.forked:
+            assert server.take_order() is None
+        assert [(message["id"], "too many" in message["failed"]) for message in server.reported] == [
+            (1, True),
+            (2, True),
+        ]
+        assert server.workers == {}
+        for worker in server.forked:
             assert not is_there(worker.pid)
             worker.wait()
-        os.close(keeper.own)
+        os.close(server.own_fd)
 
 
 FAKE_BWRAP = """#!/usr/bin/python3

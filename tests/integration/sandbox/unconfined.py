@@ -11,6 +11,7 @@ from uuid import UUID
 
 from attrs import define, field, frozen
 
+from adapters.sandbox import guest
 from adapters.sandbox.protocol.execution import ScriptTask, execute
 from adapters.sandbox.workers.process import WorkerProcess
 from adapters.sandbox.zygote.launch import DescriptorEnds, Exit, Launched
@@ -19,6 +20,8 @@ from domain.identity import Owner
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.script import Script
+
+GUEST = Path(guest.__file__).parent
 
 
 @frozen
@@ -32,7 +35,7 @@ class BareBlueprint(SandboxSpec):
         channel, stdout, stderr = ends.theirs
         os.set_inheritable(channel, True)
         process = subprocess.Popen(
-            [self._program, self._bootstrap(), str(channel)],
+            [self._program, *self._guest(), str(channel)],
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
@@ -58,16 +61,20 @@ class BareBlueprint(SandboxSpec):
             return Path(sys.executable).resolve()
         return next(bind.source for bind in self.interpreter.binds if bind.target == self.interpreter.program)
 
-    def _bootstrap(self) -> Path:
-        """Return the worker's program with a scratch folder of its own: it empties that folder."""
-        text = self.interpreter.bootstrap.read_text()
+    def _guest(self) -> list[str]:
+        """Return the worker's program, copied with a scratch folder of its own: it empties that folder."""
         scratch = self.folder / "scratch"
         scratch.mkdir(exist_ok=True)
-        text = text.replace('"/tmp"', f'"{scratch}"').replace("'/tmp'", f"'{scratch}'")
-        assert text.count(str(scratch)) == 1
-        bootstrap = self.folder / self.interpreter.bootstrap.name
-        bootstrap.write_text(text)
-        return bootstrap
+        copy, named = self.folder / "guest", 0
+        shutil.copytree(GUEST, copy, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+        for file in (each for each in (copy / self.interpreter.language).iterdir() if each.is_file()):
+            text = file.read_text()
+            named += text.count("/tmp")
+            file.write_text(text.replace("/tmp", str(scratch)))
+        assert named == 1
+        if self.interpreter.language is Language.PYTHON:
+            return [str(copy / "python" / "start.py"), "worker"]
+        return [str(copy / "nodejs" / "worker.cjs")]
 
 
 @define(eq=False)

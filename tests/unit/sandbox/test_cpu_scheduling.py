@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from adapters.sandbox.guest import zygote
+from adapters.sandbox.guest.python import isolation
 from adapters.sandbox.isolation.cpu_scheduling import (
     CpuPriority,
     all_processors,
@@ -58,7 +58,7 @@ def test_a_worker_starts_on_the_processors_of_its_order_and_preempts_nothing(mon
     calls = []
     monkeypatch.setattr(os, "sched_setaffinity", lambda *arguments: calls.append(arguments))
     monkeypatch.setattr(os, "sched_setscheduler", lambda pid, policy, _: calls.append((pid, policy)))
-    zygote.schedule([1, 2])
+    isolation.schedule([1, 2])
     assert calls == [(0, [1, 2]), (0, os.SCHED_BATCH)]
 
 
@@ -68,7 +68,7 @@ def test_a_worker_starts_although_the_kernel_refuses_every_choice(monkeypatch):
 
     monkeypatch.setattr(os, "sched_setaffinity", refuse)
     monkeypatch.setattr(os, "sched_setscheduler", refuse)
-    zygote.schedule([1, 2])
+    isolation.schedule([1, 2])
 
 
 class Calls(list):

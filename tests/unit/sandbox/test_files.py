@@ -32,16 +32,17 @@ def interpreter(tmp_path):
     library = tmp_path / "lib"
     (library / "site-packages").mkdir(parents=True)
     (library / "module.py").write_text("x = 1")
-    program, bootstrap = tmp_path / "program", tmp_path / "bootstrap"
+    program = tmp_path / "program"
     program.write_text("program")
     program.chmod(0o700)
-    bootstrap.write_text("bootstrap")
     binds = [
         Bind(program, Path("/usr/bin/program")),
         Bind(library, Path("/usr/lib/program")),
         Bind(library / "site-packages", Path("/usr/lib/program/site-packages"), hidden=True),
     ]
-    return Interpreter(Language.PYTHON, "1", binds, Path("/usr/bin/program"), bootstrap, 1, None, 0, 1)
+    (tmp_path / "worker").write_text("guest")
+    guest_binds = [Bind(tmp_path / "worker", Path("/guest/worker"))]
+    return Interpreter(Language.PYTHON, "1", binds, guest_binds, Path("/usr/bin/program"), ["/guest"], 1, None, 0, 1)
 
 
 def closed(interpreter, tmp_path):
@@ -83,7 +84,9 @@ def test_what_cannot_be_reached_is_copied_for_everybody(copies, interpreter, tmp
     assert copies.folder in program.source.parents
     assert program.source.stat().st_mode & 0o777 == 0o755
     assert (library.source / "module.py").stat().st_mode & 0o777 == 0o644
-    assert copied.bootstrap.read_text() == "bootstrap"
+    (guest,) = copied.guest_binds
+    assert copies.folder in guest.source.parents
+    assert (guest.source.read_text(), guest.target) == ("guest", Path("/guest/worker"))
 
 
 def test_a_copy_leaves_out_what_is_to_be_hidden(copies, interpreter, tmp_path):
@@ -162,9 +165,9 @@ def test_what_is_no_program_has_no_loader(tmp_path, content):
 
 def test_python_is_found_where_the_sandbox_shall_have_it():
     python = find_interpreter(Language.PYTHON, None)
-    targets = [bind.target for bind in python.binds]
+    targets = [bind.target for bind in (*python.binds, *python.guest_binds)]
     assert python.program in targets
-    assert all(target.parts[1] in {"usr", "lib", "lib64"} for target in targets)
+    assert all(target.parts[1] in {"usr", "lib", "lib64", "pglambda"} for target in targets)
     assert python.command(7, 128)[-1] == "7"
 
 
@@ -192,8 +195,7 @@ def test_a_configured_bubblewrap_comes_first():
 
 def spec_of(interpreter, tmp_path, memory_mb):
     programs = find_programs(Path("/opt/bwrap"))
-    keeper = evolve(interpreter, bootstrap=tmp_path / "keeper.py")
-    return SandboxSpec(interpreter, keeper, programs, tmp_path, b"", None, memory_mb, SandboxOptions(tmp_path))
+    return SandboxSpec(interpreter, interpreter, programs, tmp_path, b"", None, memory_mb, SandboxOptions(tmp_path))
 
 
 def test_an_interpreter_is_given_no_less_memory_than_it_needs_to_start(interpreter, tmp_path):
@@ -221,7 +223,7 @@ def test_the_root_is_made_read_only_last_and_hidden_folders_are_covered(interpre
     assert {"--unshare-all", "--die-with-parent"} <= set(command)
 
 
-def test_the_roots_of_workers_hold_their_own_interpreter_and_nothing_of_the_keeper(interpreter, tmp_path):
+def test_the_roots_of_workers_hold_their_own_interpreter_and_nothing_of_the_zygote(interpreter, tmp_path):
     other = Bind(tmp_path, Path("/usr/lib/other"))
     spec = evolve(spec_of(interpreter, tmp_path, 64), zygote=evolve(interpreter, binds=[other]))
     command = spec.command(7)
@@ -230,10 +232,9 @@ def test_the_roots_of_workers_hold_their_own_interpreter_and_nothing_of_the_keep
     assert "/room/usr/bin/program" in command
 
 
-@pytest.mark.parametrize(("language", "program"), [(Language.PYTHON, "/pglambda/bootstrap"), (Language.NODEJS, None)])
-def test_workers_of_the_keepers_own_language_are_forks_and_others_are_programs(
-    interpreter, tmp_path, language, program
-):
+@pytest.mark.parametrize(("language", "forks"), [(Language.PYTHON, True), (Language.NODEJS, False)])
+def test_workers_of_the_zygotes_own_language_are_forks_and_others_are_programs(interpreter, tmp_path, language, forks):
     spec = spec_of(evolve(interpreter, language=language), tmp_path, 64)
-    assert spec.setup()["program"] == program
-    assert (spec.order()["command"] is None) == (program is not None)
+    assert spec.setup()["forks"] is forks
+    assert ("/room/guest/worker" in spec.command(7)) is not forks
+    assert (spec.order()["command"] is None) is forks

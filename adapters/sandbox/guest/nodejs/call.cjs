@@ -1,0 +1,80 @@
+// Evaluated in each realm: calls a script, and writes its result as JSON with the realm's own built-in objects.
+(function (script, eventText, require, host) {
+  'use strict';
+  const { parse, stringify } = JSON;
+  const { isFinite } = Number;
+  const { isView } = ArrayBuffer;
+  const tagOf = Function.prototype.call.bind(Object.prototype.toString);
+  const unserializable = /^\[object (Map|Set|WeakMap|WeakSet|WeakRef|Promise|ArrayBuffer|SharedArrayBuffer|RegExp|Error|Generator|AsyncGenerator)\]$/;
+
+  // Returns what the value is, if JSON cannot hold it.
+  function kindOfUnserializable(value) {
+    switch (typeof value) {
+      case 'number': return isFinite(value) ? null : 'the number ' + value;
+      case 'bigint': return 'a BigInt';
+      case 'function': return 'a function';
+      case 'symbol': return 'a symbol';
+      case 'object': {
+        if (value === null) return null;
+        if (isView(value)) return 'binary data';
+        const tag = unserializable.exec(tagOf(value));
+        return tag === null ? null : 'a value of type ' + tag[1];
+      }
+      default: return null;
+    }
+  }
+  // Returns a sentence about the first value that JSON cannot hold, with its path.
+  function findUnserializable(value, path, above) {
+    const kind = kindOfUnserializable(value);
+    if (kind !== null) return path + ' is ' + kind + ', which JSON cannot hold.';
+    if (typeof value !== 'object' || value === null || typeof value.toJSON === 'function') return null;
+    if (above.includes(value)) return path + ' is an object that contains itself, which JSON cannot hold.';
+    if (above.length > 200) return 'The result is nested too deeply for JSON.';
+    for (const key of Object.keys(value)) {
+      const child = Array.isArray(value) ? path + '[' + key + ']' : path + '.' + key;
+      const found = findUnserializable(value[key], child, [...above, value]);
+      if (found !== null) return found;
+    }
+    return null;
+  }
+  function checked(key, value) {
+    const original = this[key];
+    if (isView(original) || kindOfUnserializable(value) !== null) throw unserializable;
+    return value;
+  }
+  function textOf(value) {
+    if (value === undefined) return 'null';
+    let text;
+    try {
+      text = stringify(value, checked);
+    } catch (error) {
+      const found = findUnserializable(value, 'result', []);
+      if (found === null && error !== unserializable) throw error;
+      throw { notSerializable: found ?? 'The value that toJSON returned cannot be written as JSON.' };
+    }
+    return text === undefined ? 'null' : text;
+  }
+  function succeed(value) {
+    let text;
+    try { text = textOf(value); } catch (error) { return host.fail(error); }
+    host.succeed(text);
+  }
+
+  const module = { exports: {} };
+  const exported = () =>
+    typeof module.exports === 'function' ? module.exports
+      : typeof module.exports?.handler === 'function' ? module.exports.handler : null;
+  const event = parse(eventText);
+
+  function callHandler(handler) {
+    if (handler.length < 2) return handler(event);
+    const returned = handler(event, (error, result) => (error == null ? succeed(result) : host.fail(error)));
+    return { then: (resolve, reject) => Promise.resolve(returned).then((v) => v === undefined || resolve(v), reject) };
+  }
+  async function run() {
+    const returned = await script.call(module.exports, event, require, module, module.exports);
+    const handler = exported();
+    return handler === null ? returned : callHandler(handler);
+  }
+  run().then(succeed, host.fail);
+});

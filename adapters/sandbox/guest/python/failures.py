@@ -1,0 +1,131 @@
+"""Describes why an execution failed."""
+
+# ruff: noqa: D103  # functions of one program, which names explain
+
+from __future__ import annotations
+
+import errno
+import linecache
+import os
+import traceback
+
+from .results import NotSerializable, ResultTooLarge
+from .scripts import FILE_NAME
+
+TYPE_CHECKING = False  # importing typing would cost a tenth of the start
+if TYPE_CHECKING:
+    from typing import Any
+
+OWN_FOLDER = os.path.dirname(__file__) + os.sep  # noqa: PTH120  # pathlib would be half of the start
+TEXT_SIZE_MAX = 16_384
+NAME_SIZE_MAX = 200
+FRAMES_MAX = 50
+CAUSES_MAX = 20
+
+
+def failure_of(error: BaseException) -> dict[str, Any]:
+    if isinstance(error, SystemExit):
+        return {"code": "SCRIPT_EXITED", "message": f"The script ended itself by SystemExit({exit_code(error)})."}
+    if isinstance(error, NotSerializable):
+        return {"code": "RESULT_NOT_SERIALIZABLE", "message": str(error)}
+    if isinstance(error, ResultTooLarge):
+        return {"code": "RESULT_TOO_LARGE", "message": "", "observed": error.args[0]}
+    return {"code": code_of(error), **details_of(error)}
+
+
+def exit_code(error: SystemExit) -> str:
+    return cut(repr(error.code), NAME_SIZE_MAX) if error.code is not None else ""
+
+
+def code_of(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return "MEMORY_LIMIT"
+    return "PROCESS_LIMIT" if is_refused_process(error) else "SCRIPT_ERROR"
+
+
+def is_refused_process(error: BaseException) -> bool:
+    if isinstance(error, RuntimeError):
+        return str(error) == "can't start new thread"
+    return isinstance(error, BlockingIOError) and error.errno == errno.EAGAIN
+
+
+def details_of(error: BaseException) -> dict[str, Any]:
+    line, column = position_of(error)
+    return {
+        "name": cut(type(error).__name__, NAME_SIZE_MAX),
+        "message": cut(text_of(error) + refusal_in(error), TEXT_SIZE_MAX),
+        "stack": cut(stack_of(error), TEXT_SIZE_MAX),
+        "line": line,
+        "column": column,
+    }
+
+
+def text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException:  # noqa: BLE001  # the script's own __str__ may do anything
+        return ""
+
+
+def refusal_in(error: BaseException) -> str:
+    """Name the call that the sandbox refused: the text of the system says only that one was refused."""
+    if not isinstance(error, OSError):
+        return ""
+    is_lookup = type(error).__name__ == "gaierror"
+    if error.errno != errno.EPERM and not is_lookup:
+        return ""
+    call = innermost_call(error)
+    if is_lookup or call.startswith(("socket", "_socket")):
+        return f" (the sandbox has no network: {call} was refused)"
+    return f" (the sandbox refuses {call})"
+
+
+def innermost_call(error: BaseException) -> str:
+    trace = error.__traceback__
+    if trace is None:
+        return "it"
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code
+    if code.co_filename != FILE_NAME:
+        return f"{trace.tb_frame.f_globals.get('__name__')}.{code.co_qualname}"
+    return source_of(traceback.extract_tb(trace)[-1])
+
+
+def source_of(frame: traceback.FrameSummary) -> str:
+    if frame.lineno != frame.end_lineno or frame.colno is None or frame.end_colno is None:
+        return str(frame.line)
+    # Positions count bytes of UTF-8, and the summary's own line is stripped.
+    line = linecache.getline(FILE_NAME, frame.lineno or 0).encode()
+    return line[frame.colno : frame.end_colno].decode("utf-8", "replace")
+
+
+def position_of(error: BaseException) -> tuple[int | None, int | None]:
+    if isinstance(error, SyntaxError) and error.filename == FILE_NAME:
+        return error.lineno, error.offset
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILE_NAME]
+    if not frames:
+        return None, None
+    innermost = frames[-1]
+    return innermost.lineno, None if innermost.colno is None else innermost.colno + 1
+
+
+def stack_of(error: BaseException) -> str:
+    try:
+        trace = traceback.TracebackException.from_exception(error, limit=-FRAMES_MAX)
+        drop_own_frames(trace, 0)
+        return "".join(trace.format())
+    except BaseException:  # noqa: BLE001  # formatting calls the script's own methods
+        return ""
+
+
+def drop_own_frames(trace: traceback.TracebackException | None, depth: int) -> None:
+    if trace is None or depth > CAUSES_MAX:
+        return
+    trace.stack = traceback.StackSummary.from_list([f for f in trace.stack if not f.filename.startswith(OWN_FOLDER)])
+    drop_own_frames(trace.__cause__, depth + 1)
+    drop_own_frames(trace.__context__, depth + 1)
+
+
+def cut(text: str, size_max: int) -> str:
+    return text if len(text) <= size_max else text[:size_max] + "..."

@@ -1,0 +1,101 @@
+"""Runs Python scripts inside the sandbox: reads operations from a channel, and replies to each of them.
+
+Nothing in this package is a boundary: a script can reach every object of this process. The sandbox around the process
+is the boundary. This code keeps executions of one session apart, and explains failures.
+"""
+
+# ruff: noqa: D103  # functions of one program, which names explain
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import threading
+
+from .failures import failure_of
+from .frames import Channel
+from .results import result_text
+from .scope import ExecutionScope, enter_scratch, restore_builtins
+from .scripts import FILE_NAME, CompiledScript, check
+
+TYPE_CHECKING = False  # importing typing would cost a tenth of the start
+if TYPE_CHECKING:
+    from typing import Any
+
+PREPARED = (
+    "asyncio", "base64", "bisect", "collections.abc", "copy", "csv", "dataclasses", "datetime", "decimal", "enum",
+    "fractions", "functools", "hashlib", "heapq", "inspect", "itertools", "math", "operator", "random", "re",
+    "secrets", "statistics", "string", "textwrap", "time", "typing", "urllib.parse", "uuid", "zoneinfo",
+)  # fmt: skip
+THREAD_STACK_SIZE = 2 << 20
+
+
+def prepare() -> None:
+    """Import, once for all workers, what scripts often use and what takes long to import."""
+    for name in PREPARED:
+        __import__(name)
+
+
+def main(descriptor: int) -> None:
+    """Serve the service at the other end of the channel; does not return."""
+    sys.argv[:] = [FILE_NAME]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    threading.stack_size(THREAD_STACK_SIZE)
+    enter_scratch()
+    channel = Channel(descriptor)
+    channel.write_frame({"kind": "ready", "nonce": ""})
+    serve(channel)
+
+
+def serve(channel: Channel) -> None:
+    script: CompiledScript | Exception = RuntimeError("no script was loaded")
+    scope = ExecutionScope()
+    while True:
+        operation, body = channel.read_frame()
+        nonce = operation["nonce"]
+        if operation["op"] == "check":
+            channel.write_frame({"nonce": nonce, "kind": "checked", "fault": check(body.decode())})
+        elif operation["op"] == "load":
+            script = load(body.decode())
+        else:
+            header, result = perform(script, scope, json.loads(body), operation["result_size_max"])
+            channel.write_frame({"nonce": nonce, **header}, result)
+
+
+def load(source: str) -> CompiledScript | Exception:
+    try:
+        return CompiledScript(source)
+    except Exception as error:  # noqa: BLE001  # each execution of it raises this
+        return error
+
+
+def perform(
+    script: CompiledScript | Exception, scope: ExecutionScope, event: dict[str, Any], size_max: int
+) -> tuple[dict[str, Any], bytes]:
+    """Return the header of the reply, and the result as JSON."""
+    try:
+        body = result_text(run(script, event), size_max)
+        header: dict[str, Any] = {"kind": "result"}
+    except BaseException as error:  # noqa: BLE001  # a script may raise SystemExit and KeyboardInterrupt too
+        header, body = {"kind": "failure", "failure": failure_of(error)}, b""
+    try:
+        header["reusable"] = scope.restore()
+    except BaseException:  # noqa: BLE001  # the service replaces a worker that cannot be put back
+        header["reusable"] = False
+    return header, body
+
+
+def run(script: CompiledScript | Exception, event: dict[str, Any]) -> Any:
+    if isinstance(script, Exception):
+        raise script
+    try:
+        return script.run(event)
+    finally:
+        restore_builtins()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

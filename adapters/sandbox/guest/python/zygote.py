@@ -1,0 +1,156 @@
+"""Starts workers: for each order it forks a process, which isolates itself and becomes a worker.
+
+The zygote never runs a script. A worker continues as an interpreter that has just started, or executes another program.
+"""
+
+# ruff: noqa: D103  # functions of one program, which names explain
+# ruff: noqa: S606  # the order names the program
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import socket
+import sys
+
+from .isolation import CHANNEL, NEW_PROCESSES, call, isolate
+
+TYPE_CHECKING = False  # importing typing would cost a tenth of the start
+if TYPE_CHECKING:
+    import types
+    from typing import Any
+
+MESSAGE_SIZE_MAX = 65_536
+KILL = 9
+
+
+def main(descriptor: int) -> None:
+    """Take orders from the descriptor; in a new worker, run its program. Does not return."""
+    # No frame below a script refers to the zygote's list of workers.
+    new_worker(socket.socket(fileno=descriptor)).main(CHANNEL)
+
+
+def new_worker(control: socket.socket) -> types.ModuleType:
+    """Return the program of a new worker, in that worker only."""
+    control.set_inheritable(False)
+    setup = json.loads(control.recv(MESSAGE_SIZE_MAX))
+    program = prepared_program() if setup["forks"] else None
+    forget_own_modules()
+    server = ForkServer(control)
+    # Every worker shares the memory of these objects, as long as no garbage collection writes to them.
+    gc.collect()
+    gc.freeze()
+    server.report({"ready": True}, server.own_fd)
+    order, descriptors = server.serve()
+    # `isolate` closes the descriptor, and a new file may get its number.
+    control.detach()
+    sys.modules["__main__"] = program = become(program, setup, order, descriptors)
+    return program
+
+
+def prepared_program() -> types.ModuleType:
+    from . import worker  # noqa: PLC0415  # zygotes of other languages stay small, and fork faster
+
+    worker.prepare()
+    return worker
+
+
+def forget_own_modules() -> None:
+    """Remove the guest's modules from the interpreter's list, so that scripts cannot import them."""
+    package = __name__.rpartition(".")[0]
+    for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
+        del sys.modules[name]
+
+
+def become(
+    program: types.ModuleType | None, setup: dict[str, Any], order: dict[str, Any], descriptors: list[int]
+) -> types.ModuleType:
+    """Isolate this process, and return its program; without one, execute the command of the order."""
+    try:
+        isolate(setup, order, descriptors)
+        if program is None:
+            os.execve(order["command"][0], order["command"], {})
+    except BaseException as error:  # noqa: BLE001  # after any error this process is not safely isolated
+        os.write(2, f"{type(error).__name__}: {error}\n".encode())
+        os._exit(1)
+    return program
+
+
+class ForkServer:
+    """Forks a worker for each order, and reports its start and its end."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self.control = control
+        self.own_fd = os.pidfd_open(os.getpid())
+        self.workers: dict[int, tuple[int, int]] = {}
+        self.poll = select.poll()
+        self.poll.register(control, select.POLLIN)
+
+    def serve(self) -> tuple[dict[str, Any], list[int]]:
+        """Return the order and the descriptors of a new worker, in that worker only."""
+        while True:
+            for descriptor, _ in self.poll.poll():
+                if descriptor != self.control.fileno():
+                    self.collect(descriptor)
+                elif (order := self.take_order()) is not None:
+                    return order
+
+    def report(self, message: dict[str, Any], *descriptors: int) -> None:
+        """Send a message to the service; if the service has ended, end this process too."""
+        try:
+            socket.send_fds(self.control, [json.dumps(message).encode()], descriptors)
+        except ConnectionError:
+            os._exit(0)
+
+    def take_order(self) -> tuple[dict[str, Any], list[int]] | None:
+        message, descriptors, _, _ = socket.recv_fds(self.control, MESSAGE_SIZE_MAX, 3)
+        if not message:
+            os._exit(0)  # the service has ended; all workers end with this process
+        order = json.loads(message)
+        try:
+            pid = self.fork()
+            if pid == 0:
+                return order, descriptors
+            self.watch(order["id"], pid)
+        except OSError as error:
+            self.report({"id": order["id"], "failed": str(error)})
+        for descriptor in descriptors:
+            os.close(descriptor)
+        return None
+
+    def fork(self) -> int:
+        """Fork a process that is the first of its own process namespace."""
+        call("unshare", NEW_PROCESSES)
+        pid = -1
+        try:
+            pid = os.fork()
+        finally:
+            if pid != 0:
+                call("setns", self.own_fd, NEW_PROCESSES)
+        return pid
+
+    def watch(self, number: int, pid: int) -> None:
+        """Report the start of a worker. If that fails, end the worker and raise OSError."""
+        worker_fd = -1
+        try:
+            worker_fd = os.pidfd_open(pid)
+            self.report({"id": number}, worker_fd)
+        except OSError:
+            os.kill(pid, KILL)
+            os.waitpid(pid, 0)
+            if worker_fd >= 0:
+                os.close(worker_fd)
+            raise
+        self.workers[worker_fd] = (number, pid)
+        self.poll.register(worker_fd, select.POLLIN)
+
+    def collect(self, worker_fd: int) -> None:
+        """Report the end of a worker."""
+        number, pid = self.workers.pop(worker_fd)
+        self.poll.unregister(worker_fd)
+        os.close(worker_fd)
+        _, status, used = os.wait4(pid, 0)
+        peak = used.ru_maxrss * 1024
+        self.report({"id": number, "status": os.waitstatus_to_exitcode(status), "memory_bytes": peak})
