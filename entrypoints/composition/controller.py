@@ -25,6 +25,7 @@ from entrypoints.composition.options import (
     execution_policy,
     function_policy,
     http_options,
+    request_timeout_s,
     session_policy,
 )
 from entrypoints.composition.runners import Runners
@@ -38,37 +39,55 @@ from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.metrics.scrape import metrics_registry
 from entrypoints.telemetry.metrics.sessions import CountedSessions
 
-_UNRECORDED_MAX = 1024
-"""Executions of one controller whose end is still to be recorded."""
+_RECORDINGS_MAX = 1024
+"""Executions of one controller whose end is not recorded yet."""
+
+
+def _mapping(path: Path | None) -> LanguageMapping:
+    if path is None:
+        return LanguageMapping()
+    try:
+        return read_mapping(path)
+    except WrongMappingFile as error:
+        raise SettingsError([f"RUNTIME_MAPPINGS_FILE: {error}"]) from error
 
 
 class Controller(containers.DeclarativeContainer):
-    """What one HTTP worker is made of."""
+    """What one HTTP worker is made of; tests override its providers."""
 
     settings = providers.Dependency(instance_of=Settings)
 
-    observation = providers.Container(Telemetry, settings=settings)
-    database = providers.Container(Database, settings=settings, observe=observation.statements.provided.ended)
+    telemetry = providers.Container(Telemetry, settings=settings)
+    database = providers.Container(Database, settings=settings, observe=telemetry.statements.provided.ended)
     runners = providers.Singleton(Runners.of, settings, providers.Object(trace_headers))
-    running = providers.Singleton(observed, runners.provided.by_language, observation.executions)
+    observed_runners = providers.Singleton(observed, runners.provided.by_language, telemetry.executions)
     tasks = providers.Singleton(BackgroundTasks)
     ids = providers.Singleton(RandomIds)
     schemas = providers.Singleton(JsonSchemaCompiler)
-    mapping = providers.Singleton(lambda settings: _mapping(settings.runtime_mappings_file), settings)
+    mapping = providers.Singleton(_mapping, settings.provided.runtime_mappings_file)
+    limits = providers.Singleton(OwnerLimits, settings, database.clock, database.rates, database.usage)
 
-    limiting = providers.Singleton(OwnerLimits, settings, database.clock, database.rates, database.usage)
+    request_timeout_s = providers.Callable(request_timeout_s, settings)
+    session_policy = providers.Callable(session_policy, settings)
+    execution_policy = providers.Callable(execution_policy, settings)
+    quotas = limits.provided.quotas
+    execution_limiter = limits.provided.inside
+    recording_limiter = providers.Singleton(CapacityLimiter, "the recording of an execution", _RECORDINGS_MAX)
+    example_policy = providers.Callable(example_policy, settings)
+    function_policy = providers.Callable(function_policy, settings)
+
     sessions = providers.Singleton(
         CountedSessions,
         clock=database.clock,
         ids=ids,
         sessions=database.sessions,
         keyed=database.keyed,
-        runners=running,
+        runners=observed_runners,
         mapping=mapping,
-        policy=providers.Callable(session_policy, settings),
+        policy=session_policy,
         tasks=tasks,
         functions=database.functions,
-        quotas=limiting.provided.quotas,
+        quotas=quotas,
     )
     executions = providers.Singleton(
         ExecutionService,
@@ -77,32 +96,14 @@ class Controller(containers.DeclarativeContainer):
         sessions=database.sessions,
         executions=database.executions,
         keyed=database.keyed,
-        runners=running,
-        policy=providers.Callable(execution_policy, settings),
-        inside=limiting.provided.inside,
-        unrecorded=providers.Singleton(CapacityLimiter, "the recording of an execution", _UNRECORDED_MAX),
+        runners=observed_runners,
+        policy=execution_policy,
+        inside=execution_limiter,
+        unrecorded=recording_limiter,
         tasks=tasks,
         params=providers.Singleton(ParamsCheck, database.functions, schemas),
     )
-    history = providers.Singleton(
-        HistoryService,
-        database.sessions,
-        database.executions,
-        providers.Callable(lambda settings: settings.request_timeout_ms / 1000, settings),
-    )
-    token_keys = providers.Singleton(published_keys, settings)
-    entrance = providers.Singleton(
-        Security,
-        authenticated=settings.provided.authenticated,
-        gateway=database.gateway,
-        clock=database.clock,
-        keys=database.api_keys,
-        tokens=providers.Singleton(token_verifier, settings, database.clock, token_keys),
-        jwks=token_keys,
-        sessions=database.sessions,
-        mapping=mapping,
-        count=database.statements.provided.owners.select_session_count,
-    )
+    history = providers.Singleton(HistoryService, database.sessions, database.executions, request_timeout_s)
     functions = providers.Singleton(
         FunctionService,
         clock=database.clock,
@@ -115,11 +116,25 @@ class Controller(containers.DeclarativeContainer):
             ids=ids,
             schemas=schemas,
             runners=runners.provided.by_language,
-            policy=providers.Callable(example_policy, settings),
+            policy=example_policy,
             tasks=tasks,
         ),
         mapping=mapping,
-        policy=providers.Callable(function_policy, settings),
+        policy=function_policy,
+    )
+
+    published_keys = providers.Singleton(published_keys, settings)
+    security = providers.Singleton(
+        Security,
+        authenticated=settings.provided.authenticated,
+        gateway=database.gateway,
+        clock=database.clock,
+        keys=database.api_keys,
+        tokens=providers.Singleton(token_verifier, settings, database.clock, published_keys),
+        jwks=published_keys,
+        sessions=database.sessions,
+        mapping=mapping,
+        count=database.statements.provided.owners.select_session_count,
     )
     health = providers.Singleton(
         HealthReport,
@@ -131,14 +146,14 @@ class Controller(containers.DeclarativeContainer):
         storage=database.storage,
         runners=runners,
         connections=settings.provided.database_connections,
-        entrance=entrance,
+        security=security,
     )
-    figures = providers.Singleton(
+    metrics = providers.Singleton(
         metrics_registry,
-        observation.executions,
+        telemetry.executions,
         sessions.provided.operations,
-        observation.statements,
-        limiting,
+        telemetry.statements,
+        limits,
         providers.Singleton(
             DatabaseMetrics,
             database.gateway,
@@ -147,7 +162,7 @@ class Controller(containers.DeclarativeContainer):
                 database.sessions.provided.coalescers,
                 database.executions.provided.coalescers,
                 database.keyed.provided.coalescers,
-                entrance.provided.coalescers,
+                security.provided.coalescers,
             ),
             database.clock,
             database.cleanup,
@@ -155,7 +170,7 @@ class Controller(containers.DeclarativeContainer):
         ),
         providers.Singleton(SandboxMetrics, runners.provided.sandbox),
     )
-    life = providers.Singleton(
+    lifespan = providers.Singleton(
         Lifespan,
         gateway=database.gateway,
         clock=database.clock,
@@ -165,44 +180,34 @@ class Controller(containers.DeclarativeContainer):
         sessions=database.sessions,
         executions=database.executions,
         keyed=database.keyed,
-        entrance=entrance,
-        limiting=limiting,
-        tracing=observation.tracing,
+        security=security,
+        limits=limits,
+        tracing=telemetry.tracing,
     )
-    application = providers.Singleton(
-        Application,
-        providers.Singleton(
-            Services,
-            sessions=sessions,
-            executions=executions,
-            history=history,
-            functions=functions,
-            process=health,
-            figures=figures,
-        ),
-        providers.Callable(http_options, settings),
-        providers.Singleton(
-            Hooks,
-            life.provided.start,
-            life.provided.end,
-            limiting.provided.around.call(entrance.provided.knowing, entrance.provided.asking),
-            providers.List(observation.requests),
-            limiting.provided.charge,
-            entrance.provided.caller,
-        ),
+
+    http_options = providers.Callable(http_options, settings)
+    services = providers.Singleton(
+        Services,
+        sessions=sessions,
+        executions=executions,
+        history=history,
+        functions=functions,
+        process=health,
+        figures=metrics,
     )
+    hooks = providers.Singleton(
+        Hooks,
+        lifespan.provided.start,
+        lifespan.provided.end,
+        limits.provided.around.call(security.provided.knowing, security.provided.asking),
+        providers.List(telemetry.requests),
+        limits.provided.charge,
+        security.provided.caller,
+    )
+    application = providers.Singleton(Application, services, http_options, hooks)
 
 
 def create_controller(settings: Settings) -> Application:
     """Return the ASGI application of one HTTP worker; raises SettingsError for a mapping file or a key that is wrong."""
     application: Application = Controller(settings=settings).application()
     return application
-
-
-def _mapping(path: Path | None) -> LanguageMapping:
-    if path is None:
-        return LanguageMapping()
-    try:
-        return read_mapping(path)
-    except WrongMappingFile as error:
-        raise SettingsError([f"RUNTIME_MAPPINGS_FILE: {error}"]) from error

@@ -35,7 +35,7 @@ class HealthReport(HealthChecks):
     _runners: Runners
     _connections: int
     """What all processes may open together."""
-    _entrance: Security
+    _security: Security
 
     @property
     @override
@@ -58,7 +58,7 @@ class HealthReport(HealthChecks):
             "sandbox": sandbox,
             "cleanup": self._ask_cleanup,
             "storage": self._ask_storage,
-            **self._entrance.components,
+            **self._security.components,
         }
 
     async def _ask_database(self) -> Mapping[str, object]:

@@ -34,8 +34,8 @@ class Lifespan:
     _sessions: PostgresSessionRepository
     _executions: PostgresExecutionRepository
     _keyed: PostgresKeyedCallRepository
-    _entrance: Security
-    _limiting: OwnerLimits
+    _security: Security
+    _limits: OwnerLimits
     _tracing: Tracing
     _beside: list[asyncio.Task[None]] = field(factory=list, init=False)
 
@@ -43,7 +43,7 @@ class Lifespan:
         """Begin to connect, read the database's clock if it answers, start workers and what runs beside requests."""
         await self._gateway.open()
         await asyncio.gather(self._clock.measure(), self._runners.open())
-        works = (self._clock.run, self._cleanup.run, *self._entrance.works(), *self._limiting.works())
+        works = (self._clock.run, self._cleanup.run, *self._security.works(), *self._limits.works())
         self._beside = [asyncio.create_task(keep_going(work)) for work in works]
 
     async def end(self) -> None:
@@ -53,9 +53,9 @@ class Lifespan:
         for task in self._beside:
             task.cancel()
         await asyncio.gather(*self._beside, return_exceptions=True)
-        await self._entrance.close()
+        await self._security.close()
         for coalescer in (
-            *self._entrance.coalescers,
+            *self._security.coalescers,
             *self._sessions.coalescers,
             *self._executions.coalescers,
             *self._keyed.coalescers,

@@ -56,7 +56,7 @@ def gateway_options(settings: Settings) -> GatewayOptions:
             dsn=settings.database_url.reveal(),
             pool_size_max=settings.db_pool_max - waiting,
             waiting_lane_size_max=waiting,
-            request_timeout_s=settings.request_timeout_ms / 1000,
+            request_timeout_s=request_timeout_s(settings),
             prepares=settings.db_prepare,
             server_timeouts=settings.db_server_timeouts,
         )
@@ -109,13 +109,18 @@ def limits_policy(settings: Settings) -> LimitsPolicy:
     )
 
 
+def request_timeout_s(settings: Settings) -> float:
+    """Return the budget of one request."""
+    return settings.request_timeout_ms / 1000
+
+
 def session_policy(settings: Settings) -> SessionPolicy:
     """Return the bounds of sessions."""
     return SessionPolicy(
         lifetime=LifetimePolicy(settings.session_expiry_seconds, settings.session_max_lifetime_seconds),
         limits=limits_policy(settings),
         script_size_max=settings.max_script_size,
-        request_timeout_s=settings.request_timeout_ms / 1000,
+        request_timeout_s=request_timeout_s(settings),
     )
 
 
@@ -124,12 +129,12 @@ def execution_policy(settings: Settings) -> ExecutionPolicy:
     local_s = settings.queue_timeout_ms / 1000 + _KILL_S
     remote = settings.nodejs_runtime_url or settings.python_runtime_url
     overhead_s = max(local_s, settings.runtime_timeout_seconds) if remote else local_s
-    return ExecutionPolicy(request_timeout_s=settings.request_timeout_ms / 1000, run_overhead_s=overhead_s)
+    return ExecutionPolicy(request_timeout_s=request_timeout_s(settings), run_overhead_s=overhead_s)
 
 
 def function_policy(settings: Settings) -> FunctionPolicy:
     """Return the bounds of functions."""
-    return FunctionPolicy(settings.max_script_size, settings.request_timeout_ms / 1000)
+    return FunctionPolicy(settings.max_script_size, request_timeout_s(settings))
 
 
 def example_policy(settings: Settings) -> ExamplePolicy:
@@ -147,7 +152,7 @@ def http_options(settings: Settings) -> HttpOptions:
         params_size_max=settings.max_params_size,
         batch_size_max=settings.max_batch_size,
         batch_items_max=settings.max_batch_items,
-        examination_wait_s=settings.request_timeout_ms / 1000,
+        examination_wait_s=request_timeout_s(settings),
         idempotency=settings.idempotency is Idempotency.ON,
         cors_origins=settings.cors_origins,
     )
@@ -179,7 +184,7 @@ def runtime_options(settings: Settings) -> RuntimeOptions:
         token=settings.runtime_token.reveal() if settings.runtime_token else None,
         queue_timeout_s=settings.queue_timeout_ms / 1000,
         runtime_timeout_s=settings.runtime_timeout_seconds,
-        check_timeout_s=settings.request_timeout_ms / 1000,
+        check_timeout_s=request_timeout_s(settings),
         result_size_max=settings.max_result_size,
         output_size_max=_OUTPUT_SIZE_MAX,
     )

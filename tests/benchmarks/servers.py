@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from attrs import frozen
 
 from tests.benchmarks.machine import pinned
 from tests.benchmarks.names import BARE, EXPRESS, PGLAMBDA, PLAIN
+from tests.support.ports import free_port
 
 _ROOT = Path(__file__).parents[2]
 _EXPRESS = Path(__file__).with_name("express")
@@ -90,7 +90,7 @@ def express(environment: Mapping[str, str]) -> Iterator[Program]:
 @contextmanager
 def serving(program: Program, core: int) -> Iterator[Server]:
     """Run a server for the duration; raises NotServing."""
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryFile() as log:
         with pinned(core):
@@ -123,12 +123,6 @@ def _install(npm: str, folder: Path) -> None:
         subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=_INSTALL_TIMEOUT_S)
     except (subprocess.SubprocessError, OSError) as error:
         raise NotServing(f"express-session is left out: npm install failed ({error}).") from error
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _comes_up(process: "subprocess.Popen[bytes]", url: str) -> bool:

@@ -1,8 +1,6 @@
 """Script runs for tests, with every field defaulted."""
 
-import asyncio
 import secrets
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -97,10 +95,3 @@ async def failure_of(runner: ScriptRunner, run: ScriptRun) -> Failure:
     assert report.result is None
     assert report.failure is not None
     return report.failure
-
-
-async def until(condition: Callable[[], object], timeout_s: float = 5.0) -> None:
-    """Let the loop turn until the condition holds."""
-    async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110  # the condition is not ours to signal
-            await asyncio.sleep(0.001)

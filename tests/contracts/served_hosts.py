@@ -3,12 +3,11 @@
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from tests.contracts.script_runs import until
+from tests.support.waiting import until
 
 
 @asynccontextmanager
@@ -33,17 +32,3 @@ async def _stop(server: uvicorn.Server) -> None:
     for task in list(server.server_state.tasks):
         task.cancel()
     await until(lambda: not server.server_state.connections and not server.server_state.tasks)
-
-
-def unix_socket(path: Path) -> socket.socket:
-    """Return a socket that is bound to this path."""
-    listening = socket.socket(socket.AF_UNIX)
-    listening.bind(str(path))
-    return listening
-
-
-def loopback_socket() -> tuple[socket.socket, str]:
-    """Return a socket on a free port of 127.0.0.1, and its URL."""
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio: no delay only then
-    listening.bind(("127.0.0.1", 0))
-    return listening, f"http://127.0.0.1:{listening.getsockname()[1]}"

@@ -11,7 +11,6 @@ from uuid import UUID, uuid4
 import httpx2
 import pytest
 import structlog
-from dependency_injector import providers
 
 from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
 from adapters.postgres.migrations.runner import MigrationRunner
@@ -116,7 +115,7 @@ async def serving(settings, *, sandboxed=False):
     controller = Controller(settings=settings)
     if not sandboxed:
         runner = MemoryScriptRunner(MemoryRunnerOptions(workers_max=64, queue_max=64))
-        controller.runners.override(providers.Object(Runners(None, None, dict.fromkeys(Language, runner))))
+        controller.runners.override(Runners(None, None, dict.fromkeys(Language, runner)))
     application = controller.application()
     async with application.running():
         transport = httpx2.ASGITransport(app=application)

@@ -15,15 +15,14 @@ import httpx2
 import structlog
 import uvicorn
 from attrs import define, evolve, field
-from dependency_injector import providers
 
 from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
 from domain.scripts.language import Language
 from entrypoints.composition.controller import Controller
 from entrypoints.composition.runners import Runners
 from entrypoints.settings.loading import load_settings
-from tests.integration.postgres.silent_server import free_port
-from tests.integration.postgres.waiting import eventually
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
 TIMEOUT_S = 30.0
 STEPS = (
@@ -125,12 +124,9 @@ def application_of(settings, runs, kill_at=None):
     controller = Controller(settings=settings)
     death = Death(kill_at, lambda: controller.database.gateway().stats().in_flight)
     runner = CountingRunner(MemoryRunnerOptions(workers_max=64, queue_max=64), runs=runs, death=death)
-    controller.runners.override(providers.Object(Runners(None, None, dict.fromkeys(Language, runner))))
-    calls = MortalCalls(controller.database.keyed(), death)
-    for service in (controller.sessions(), controller.executions()):
-        service._keyed = calls
-    executions = controller.executions()
-    executions._policy = evolve(executions._policy, grace_s=0)
+    controller.runners.override(Runners(None, None, dict.fromkeys(Language, runner)))
+    controller.database.keyed.override(MortalCalls(controller.database.keyed(), death))
+    controller.execution_policy.override(evolve(controller.execution_policy(), grace_s=0))
     return controller.application()
 
 
@@ -162,11 +158,11 @@ class Mortal:
         self._process.join(TIMEOUT_S)
 
     async def ready(self):
-        await eventually(self._is_ready, TIMEOUT_S)
+        await until(self._is_ready, TIMEOUT_S)
 
     async def has_died(self):
         """Whether it was killed, within a moment."""
-        await eventually(lambda: self._process.exitcode is not None)
+        await until(lambda: self._process.exitcode is not None)
         return self._process.exitcode == -signal.SIGKILL
 
     async def _is_ready(self):

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 
 from tests.faults.server import SERVICE_ROLE
-from tests.integration.postgres.silent_server import free_port
+from tests.support.ports import free_port
 
 _READY_TIMEOUT_S = 10.0
 _USERS = ("postgres", "nobody")

@@ -6,7 +6,7 @@ import socket
 import struct
 from enum import Enum, auto
 
-from tests.integration.postgres.waiting import eventually
+from tests.support.waiting import until
 
 _CHUNK = 65536
 _LINGER_NOT = struct.pack("ii", 1, 0)
@@ -50,7 +50,7 @@ class Proxy:
         self._server.close()
         for link in list(self.links):
             link.reset()
-        await eventually(lambda: not self.links)
+        await until(lambda: not self.links)
 
     async def _serve(self, reader, writer):
         link = _Link(self, writer)

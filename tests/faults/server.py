@@ -13,8 +13,8 @@ from psycopg import sql
 
 from adapters.embedded_postgres.account import choose_account
 from adapters.embedded_postgres.binaries import find_binaries
-from tests.integration.postgres.silent_server import free_port
 from tests.integration.supervisor.conftest import gone, processes, wait_until
+from tests.support.ports import free_port
 
 _READY_TIMEOUT_S = 20.0
 _LOCALE = ("--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--encoding=UTF8")

@@ -12,7 +12,7 @@ from tests.faults.conftest import serving
 from tests.faults.proxy import Mode
 from tests.faults.server import SERVICE_ROLE
 from tests.faults.trial import RECOVERY_S, Trial
-from tests.integration.postgres.waiting import within
+from tests.support.waiting import within
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -10,9 +10,10 @@ from attrs import define, field, frozen
 
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.scripts.limits import Isolation, Limits
-from tests.contracts.script_runs import new_session, report_of, run_of, until
+from tests.contracts.script_runs import new_session, report_of, run_of
 from tests.soak.census import Census, take_census, zombies
 from tests.soak.scripts import drawn
+from tests.support.waiting import until
 
 _CALLERS = 8
 _SESSIONS = 16

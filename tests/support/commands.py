@@ -20,5 +20,4 @@ class OpenDatabase:
 
 def commands_with(**objects: Any) -> Callable[..., Commands]:
     """Return what makes a container whose providers give these objects; they need no database."""
-    fakes = {name: providers.Object(each) for name, each in objects.items()}
-    return partial(Commands, database_access=providers.Object(OpenDatabase()), **fakes)
+    return partial(Commands, database_access=providers.Object(OpenDatabase()), **objects)

@@ -24,6 +24,7 @@ from entrypoints.http.route import WITHOUT_CREDENTIAL
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.settings import Settings
 from tests.integration.application.conftest import Api, serving, settings_for
+from tests.support.waiting import until
 from tests.unit.tokens.forge import ED, RSA, RSA_OTHER, b64, claims, eddsa, hs256, part, pem, rs256, token
 from tests.unit.tokens.test_keys import ED_JWK, RSA_JWK
 
@@ -45,10 +46,11 @@ async def status(api: Api, credential: str | None, path: str = "/api/v1/sessions
     return (await api.client.get(path, headers=headers)).status_code
 
 
-async def eventually(api: Api, credential: str, wanted: int) -> None:
-    async with asyncio.timeout(30):
-        while await status(api, credential) != wanted:  # noqa: ASYNC110  # only the application knows when
-            await asyncio.sleep(0.05)
+async def has_status(api: Api, credential: str, wanted: int) -> None:
+    async def holds() -> bool:
+        return await status(api, credential) == wanted
+
+    await until(holds, timeout_s=30)
 
 
 @contextlib.asynccontextmanager
@@ -143,10 +145,10 @@ async def test_api_keys_alone_are_asked_for_by_name(database_url: str, data_dir:
         assert await status(api, str(issued.text)) == 200
         assert await status(api, str(issued.text)[:-1] + "x") == 401
         assert await status(api, signed()) == 401
-        await eventually(api, str(brief.text), 401)
+        await has_status(api, str(brief.text), 401)
         async with keys_of(settings) as keys:
             await keys.revoke(issued.key.key_id)
-        await eventually(api, str(issued.text), 401)
+        await has_status(api, str(issued.text), 401)
 
 
 async def test_the_keys_of_requests_are_looked_up_now_and_then_only(database_url: str, data_dir: Path) -> None:
@@ -197,9 +199,9 @@ async def test_published_keys_are_fetched_and_followed(database_url: str, data_d
             now = datetime.now(UTC)
             old = token(claims(now), {"alg": "RS256", "kid": "r"}, rs256())
             new = token(claims(now, scope="admin"), {"alg": "EdDSA", "kid": "o"}, eddsa())
-            await eventually(api, old, 200)
+            await has_status(api, old, 200)
             issuer.keys = [ED_JWK]
-            await eventually(api, new, 200)
+            await has_status(api, new, 200)
             assert await status(api, old) == 401
             health = (await api.client.get("/health", headers=bearer(new))).json()
             assert health["components"]["token_keys"] == {"status": "ok", "keys": 1}

@@ -12,8 +12,9 @@ from adapters.sandbox.runner import SandboxScriptRunner
 from entrypoints.composition.controller import create_controller
 from entrypoints.runtime_host.application import create_host
 from entrypoints.runtime_host.options import RuntimeHostOptions
-from tests.contracts.served_hosts import served, unix_socket
+from tests.contracts.served_hosts import served
 from tests.integration.application.conftest import Api, serving, settings_for
+from tests.support.ports import unix_socket
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -20,6 +19,7 @@ from entrypoints.composition.commands import Commands
 from entrypoints.composition.controller import create_controller
 from entrypoints.settings.settings import Settings
 from tests.integration.application.conftest import Api, serving, settings_for
+from tests.support.waiting import until
 
 SECRET = "a secret of thirty-two bytes, or more"
 DEADLINE_S = 30.0
@@ -64,13 +64,6 @@ async def serve(database_url: str, data_dir: Path) -> AsyncIterator[Serve]:
         yield begin
 
 
-async def until(what: str, holds: Callable[[], Any]) -> None:
-    deadline_s = time.monotonic() + DEADLINE_S
-    while not await holds():
-        assert time.monotonic() < deadline_s, what
-        await asyncio.sleep(0.02)
-
-
 async def opened(database_url: str) -> bool:
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
         found = await connection.execute("SELECT FROM meta.open_executions")
@@ -112,7 +105,7 @@ async def test_what_one_controller_admits_counts_at_the_other(serve):
         admitted += not refusal
         return refusal
 
-    await until("the other controller hears of it", refused)
+    await until(refused, DEADLINE_S)
     assert admitted <= 10
     assert (await one.list("alice")).status_code == 429
 
@@ -146,7 +139,7 @@ async def test_sessions_that_the_other_controller_makes_are_seen_soon(serve):
     async def refused() -> bool:
         return (await one.initialize("alice")).status_code == 429
 
-    await until("the count of the other's", refused)
+    await until(refused, DEADLINE_S)
 
 
 async def test_stored_bytes_are_limited(serve):
@@ -170,7 +163,7 @@ async def test_executions_of_an_owner_are_limited_over_all_controllers(serve, da
         one.api.client.post(path, headers=one.headers("alice"), json={"params": {"s": 4}}, timeout=60)
     )
     try:
-        await until("it runs", lambda: opened(database_url))
+        await until(lambda: opened(database_url), DEADLINE_S)
         refused = await one.execute("alice", session_id)
         assert refused.json()["error"]["details"] == {
             "limit": "concurrent_calls",
@@ -183,11 +176,11 @@ async def test_executions_of_an_owner_are_limited_over_all_controllers(serve, da
         async def refused_there() -> bool:
             return (await other.execute("alice", session_id)).status_code == 429
 
-        await until("a refusal at the other controller", refused_there)
+        await until(refused_there, DEADLINE_S)
     finally:
         assert (await running).status_code == 200
 
     async def executed() -> bool:
         return (await other.execute("alice", session_id)).status_code == 200
 
-    await until("it ended", executed)
+    await until(executed, DEADLINE_S)

@@ -109,7 +109,7 @@ async def test_a_request_its_waits_and_its_execution_are_spans_of_the_callers_tr
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     controller = Controller(settings=settings_for(database_url, data_dir))
-    controller.observation.tracing.override(OtelTracing(provider))
+    controller.telemetry.tracing.override(OtelTracing(provider))
     async with serving(controller.application()) as api:
         session_id = await api.initialize("python-sum", "result = 1")
         exporter.clear()

@@ -8,7 +8,7 @@ import pytest
 
 from entrypoints.composition.controller import create_controller
 from tests.integration.application.conftest import Api, serving, settings_for
-from tests.integration.postgres.waiting import eventually
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -73,7 +73,7 @@ async def test_the_process_says_how_it_is(api: Api) -> None:
         return health["status"] == "ok" and (await api.client.get("/readyz")).status_code == 200
 
     assert (await api.client.get("/livez")).status_code == 200
-    await eventually(is_well, 30)  # on a busy machine a part may be too slow to be heard
+    await until(is_well, 30)  # on a busy machine a part may be too slow to be heard
     parts = {"postgres", "migrations", "clock", "runtimes", "sandbox", "cleanup", "storage"}
     assert set(health["components"]) == parts
     assert set(health["components"]["runtimes"]) == {"nodejs", "python"}

@@ -9,7 +9,7 @@ from entrypoints.composition.commands import Commands
 from entrypoints.composition.controller import create_controller
 from entrypoints.settings.environment import SettingsError
 from tests.integration.application.conftest import serving, settings_for
-from tests.integration.postgres.silent_server import free_port
+from tests.support.ports import free_port
 
 FIRST, *FURTHER = [str(step) for step in load_migrations()]
 

@@ -19,7 +19,7 @@ from entrypoints.composition.commands import Commands
 from entrypoints.settings.secret import Secret
 from entrypoints.settings.settings import Settings
 from tests.integration.commands.conftest import QUIET, ROOT, Run
-from tests.integration.postgres.silent_server import free_port
+from tests.support.ports import free_port
 
 COMMAND = [sys.executable, "-m", "entrypoints"]
 SERVICE_S = 40.0

@@ -30,11 +30,12 @@ from entrypoints.settings.loading import load_settings
 from entrypoints.settings.secret import Secret
 from entrypoints.settings.settings import Settings
 from entrypoints.version import VERSION
-from tests.contracts.served_hosts import loopback_socket, served
+from tests.contracts.served_hosts import served
 from tests.integration.application.conftest import settings_for
 from tests.integration.commands.conftest import Run, pglambda
-from tests.integration.postgres.silent_server import SilentServer, free_port
-from tests.integration.postgres.waiting import within
+from tests.integration.postgres.silent_server import SilentServer
+from tests.support.ports import free_port, loopback_socket
+from tests.support.waiting import within
 from tests.unit.domain.builders import session_at
 
 Change = Callable[..., None]

@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-import socket
 import struct
 
-from tests.integration.postgres.waiting import eventually
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
 _SSL_REQUEST, _GSS_REQUEST, _CANCEL_REQUEST = 80877103, 80877104, 80877102
 _ANSWERS = {b"P": b"1", b"B": b"2", b"D": b"n", b"C": b"3"}
@@ -49,7 +49,7 @@ class SilentServer:
 
     async def stop(self):
         self._server.close()
-        await eventually(self._has_hung_up)
+        await until(self._has_hung_up)
 
     def _has_hung_up(self):
         """Hang up, also on who came while the server was closed; tell whether nobody is left."""
@@ -98,13 +98,3 @@ class SilentServer:
         if kind == b"Q":
             return message(b"I") + _READY
         return _READY if kind == b"S" else message(_ANSWERS[kind])
-
-
-def free_port():
-    """Return a port that nobody has who does not ask for it by number, for as long as this process lives."""
-    held = socket.socket()
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a server that does the same may have it
-    held.bind(("127.0.0.1", 0))
-    port = held.getsockname()[1]
-    held.detach()
-    return port

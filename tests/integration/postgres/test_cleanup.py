@@ -20,7 +20,7 @@ from tests.contracts.keyed_call_repository import KEY, OTHER, SAME_NAME
 from tests.contracts.storage import Storage
 from tests.integration.postgres.conftest import storage_on
 from tests.integration.postgres.gateways import LedGateway, time_out
-from tests.integration.postgres.waiting import eventually
+from tests.support.waiting import until
 
 MOMENT = timedelta(microseconds=1)
 DAY = timedelta(days=1)
@@ -156,7 +156,7 @@ class TestSessions:
         led.lead["select_oldest_expiry"] = [time_out]
         cleanup = new_cleanup()
         loop = asyncio.create_task(cleanup.run())
-        await eventually(lambda: cleanup.stats().sweeps)
+        await until(lambda: cleanup.stats().sweeps)
         loop.cancel()
         assert cleanup.stats().sweeps_failed == 1
         assert not await is_there(storage, session)

@@ -36,7 +36,7 @@ from tests.integration.postgres.gateways import (
     skip,
     time_out,
 )
-from tests.integration.postgres.waiting import eventually
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -199,8 +199,8 @@ class TestLocksOfOthers:
         with psycopg.connect(database_url) as connection:
             connection.execute("UPDATE meta.sessions SET closed_at = %s", [storage.clock.now()])
             begin = asyncio.create_task(storage.begin(sessions[0].ref))
-            await eventually(lambda: led.asked.count("begin_executions") == 2)
-            await eventually(lambda: _waits_for_a_lock(database_url))
+            await until(lambda: led.asked.count("begin_executions") == 2)
+            await until(lambda: _waits_for_a_lock(database_url))
         error = (await asyncio.gather(begin, return_exceptions=True))[0]
         assert error.code == "SESSION_CLOSED"
         stored = await storage.sessions.get(sessions[0].ref)
@@ -212,8 +212,8 @@ class TestLocksOfOthers:
         with psycopg.connect(database_url) as connection:
             connection.execute("UPDATE meta.sessions SET version = version + 1, metadata = '{\"won\": 1}'")
             update = asyncio.create_task(storage.close(sessions[0]))
-            await eventually(lambda: led.asked.count("update_sessions") == 2)
-            await eventually(lambda: _waits_for_a_lock(database_url))
+            await until(lambda: led.asked.count("update_sessions") == 2)
+            await until(lambda: _waits_for_a_lock(database_url))
         assert (await update).version == 3
 
 

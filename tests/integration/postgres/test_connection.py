@@ -7,8 +7,9 @@ import pytest
 
 from adapters.postgres.connections.connection import GatewayConnection
 from adapters.postgres.statement import Statement
-from tests.integration.postgres.silent_server import SilentServer, free_port
-from tests.integration.postgres.waiting import eventually, within
+from tests.integration.postgres.silent_server import SilentServer
+from tests.support.ports import free_port
+from tests.support.waiting import until, within
 
 READ = Statement("select_something", "SELECT %(value)s::text")
 
@@ -29,7 +30,7 @@ async def test_a_server_that_does_not_greet_is_left_in_time(server):
     server.mute = True
     with within(0.2), pytest.raises(psycopg.errors.ConnectionTimeout):
         await connect(server.dsn)
-    await eventually(lambda: not server.connections)
+    await until(lambda: not server.connections)
 
 
 async def test_a_name_that_nobody_resolves_is_left_in_time(monkeypatch):
@@ -44,7 +45,7 @@ async def test_a_name_that_nobody_resolves_is_left_in_time(monkeypatch):
 async def test_a_caller_may_stop_waiting_for_a_greeting(server):
     server.mute = True
     asked = asyncio.ensure_future(connect(server.dsn, 30.0))
-    await eventually(lambda: server.connections)
+    await until(lambda: server.connections)
     asked.cancel()
     with within(0.0), pytest.raises(asyncio.CancelledError):
         await asked

@@ -20,8 +20,8 @@ from domain.functions.schema import FunctionSchema
 from domain.json_text import JsonText
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.script import Script
-from tests.integration.postgres.silent_server import free_port
-from tests.integration.postgres.waiting import eventually
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
 ADDER = LanguageTitle(Language.NODEJS, "adder")
 CALCULATOR = LanguageTitle(Language.NODEJS, "calculator")
@@ -76,7 +76,7 @@ async def test_races_that_do_not_end_are_given_up(gateway, statements, database_
     with psycopg.connect(database_url) as other, psycopg.connect(database_url, autocommit=True) as watcher:
         other.execute("UPDATE meta.functions SET version = version + 1")
         update = asyncio.create_task(hasty.update(CALCULATOR, lambda stored: stored.replace(made(1), NOW)))
-        await eventually(lambda: watcher.execute(BLOCKED).fetchone() == (1,))
+        await until(lambda: watcher.execute(BLOCKED).fetchone() == (1,))
         other.commit()
         with pytest.raises(FunctionConflict):
             await update

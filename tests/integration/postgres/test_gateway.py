@@ -13,7 +13,7 @@ from adapters.postgres.connections.observer import CALLER, DatabaseWaiter
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.statement import Statement
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
-from tests.integration.postgres.waiting import eventually, within
+from tests.support.waiting import until, within
 
 TIMEOUT_S = 10.0
 SLEEP = Statement("select_sleep", "SELECT pg_sleep(%(seconds)s)")
@@ -183,7 +183,7 @@ async def test_a_lock_that_is_let_go_in_time_is_waited_for(gateway, other):
     with other.transaction():
         other.execute("UPDATE things SET name = 'locked' WHERE name = 'locked'")
         asked = asyncio.ensure_future(gateway.fetch(Statement("delete_things", "DELETE FROM things"), {}))
-        await eventually(lambda: gateway.stats().in_flight == 1)
+        await until(lambda: gateway.stats().in_flight == 1)
     assert await asked == []
 
 
@@ -209,7 +209,7 @@ async def test_without_the_servers_timeouts_the_socket_deadline_ends_a_long_stat
 
 async def test_idle_connections_that_the_server_has_ended_are_found_before_use(gateway, other):
     await asyncio.gather(*(gateway.fetch(SLEEP, {"seconds": 0.05}) for _ in range(4)))
-    await eventually(lambda: gateway.stats().pool_idle >= 2)
+    await until(lambda: gateway.stats().pool_idle >= 2)
     other.execute(
         "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE application_name = 'pglambda' AND datname = current_database()"
     )
@@ -219,7 +219,7 @@ async def test_idle_connections_that_the_server_has_ended_are_found_before_use(g
 
 async def kill_in_the_middle(other):
     waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()"
-    await eventually(lambda: other.execute(waiting).fetchall())
+    await until(lambda: other.execute(waiting).fetchall())
     other.execute(f"SELECT pg_terminate_backend(pid) FROM ({waiting}) it")
 
 
@@ -297,7 +297,7 @@ async def test_beyond_the_pools_queue_a_call_is_refused_at_once(database_url, ot
         await gateway.fetch(COUNT, {})
         with held_up(other):
             asked = [asyncio.ensure_future(gateway.fetch(WAIT, {})) for _ in range(2)]
-            await eventually(lambda: gateway.stats().pool_waiting == gateway.stats().in_flight == 1)
+            await until(lambda: gateway.stats().pool_waiting == gateway.stats().in_flight == 1)
             with pytest.raises(Overloaded):
                 await gateway.fetch(COUNT, {})
         await asyncio.gather(*asked)
@@ -307,7 +307,7 @@ async def test_the_waiting_lane_does_not_hold_up_the_main_one(database_url, othe
     async with opened(database_url, pool_size_max=1, waiting_lane_size_max=1) as gateway:
         with held_up(other):
             asked = asyncio.ensure_future(gateway.fetch(WAIT, {}, lane="waiting"))
-            await eventually(lambda: gateway.stats().in_flight == 1)
+            await until(lambda: gateway.stats().in_flight == 1)
             assert await gateway.fetch(COUNT, {}) == [(0,)]
             assert not asked.done()
         assert await asked == [("",)]
@@ -317,7 +317,7 @@ async def test_the_figures_tell_what_the_pool_does(gateway, other):
     await gateway.fetch(COUNT, {})
     with held_up(other):
         asked = asyncio.ensure_future(gateway.fetch(WAIT, {}))
-        await eventually(lambda: gateway.stats().in_flight == 1)
+        await until(lambda: gateway.stats().in_flight == 1)
         stats = gateway.stats()
     assert 1 <= stats.pool_size <= stats.pool_size_max == 8
     assert stats.pool_waiting == 0
@@ -339,7 +339,7 @@ async def test_closing_waits_for_what_is_under_way_and_takes_nothing_more(databa
     async with opened(database_url) as gateway:
         with held_up(other):
             asked = asyncio.ensure_future(gateway.fetch(WAIT, {}))
-            await eventually(lambda: gateway.stats().in_flight == 1)
+            await until(lambda: gateway.stats().in_flight == 1)
             closing = asyncio.ensure_future(gateway.close())
             await asyncio.sleep(0)
         await closing

@@ -10,7 +10,7 @@ from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.statement import Statement
 from domain.errors import DomainError, StorageUnavailable
 from tests.integration.postgres.silent_server import SilentServer
-from tests.integration.postgres.waiting import eventually, within
+from tests.support.waiting import until, within
 
 READ = Statement("select_something", "SELECT %(value)s::text")
 WRITE = Statement("insert_something", "INSERT INTO something VALUES (%(value)s)")
@@ -102,17 +102,17 @@ async def test_it_works_again_as_soon_as_the_server_does(server, gateway):
     await fail(gateway, READ)
     server.silent = False
     with within(1.0):
-        await eventually(lambda: answers(gateway))
+        await until(lambda: answers(gateway))
 
 
 async def test_idle_connections_are_dropped_with_the_silent_one(server):
     async with opened(server.dsn, request_timeout_s=4.0) as gateway:
         await asyncio.gather(*(gateway.fetch(READ, VALUE) for _ in range(20)))
-        await eventually(lambda: gateway.stats().pool_idle == gateway.stats().pool_size)
+        await until(lambda: gateway.stats().pool_idle == gateway.stats().pool_size)
         before = set(server.connections)
         server.silent = True
         await fail(gateway, READ)
-        await eventually(lambda: before.isdisjoint(server.connections))
+        await until(lambda: before.isdisjoint(server.connections))
 
 
 async def test_statements_that_are_cut_at_once_all_end_in_time(server, gateway):
@@ -128,19 +128,19 @@ async def test_a_caller_can_leave_at_once_and_the_statement_ends_by_itself(serve
         await gateway.fetch(READ, VALUE)
         server.silent = True
         asked = asyncio.ensure_future(gateway.fetch(READ, VALUE))
-        await eventually(lambda: gateway.stats().in_flight == 1)
+        await until(lambda: gateway.stats().in_flight == 1)
         asked.cancel()
         with within(0.0), pytest.raises(asyncio.CancelledError):
             await asked
         assert gateway.stats().in_flight == 1
-        await eventually(lambda: gateway.stats().in_flight == 0)
+        await until(lambda: gateway.stats().in_flight == 0)
 
 
 async def test_a_caller_can_leave_while_it_waits_for_a_connection(server):
     server.mute = True
     async with opened(server.dsn, request_timeout_s=30.0) as gateway:
         asked = asyncio.ensure_future(gateway.fetch(READ, VALUE))
-        await eventually(lambda: gateway.stats().pool_waiting == 1)
+        await until(lambda: gateway.stats().pool_waiting == 1)
         asked.cancel()
         with within(0.0), pytest.raises(asyncio.CancelledError):
             await asked
@@ -157,12 +157,12 @@ async def test_a_ping_never_takes_longer_than_its_timeout(server):
 async def test_an_impatient_ping_leaves_the_other_connections_alone(server):
     async with opened(server.dsn, request_timeout_s=8.0) as gateway:
         await asyncio.gather(*(gateway.fetch(READ, VALUE) for _ in range(20)))
-        await eventually(lambda: gateway.stats().pool_idle == gateway.stats().pool_size > 1)
+        await until(lambda: gateway.stats().pool_idle == gateway.stats().pool_size > 1)
         before = set(server.connections)
         server.silent = True
         with pytest.raises(StorageUnavailable):
             await gateway.ping(0.1)
-        await eventually(lambda: len(before & server.connections) == len(before) - 1)
+        await until(lambda: len(before & server.connections) == len(before) - 1)
         server.silent = False
         await gateway.fetch(READ, VALUE)
         assert len(before & server.connections) == len(before) - 1
@@ -182,15 +182,15 @@ async def test_it_works_again_once_the_server_greets_again(server):
         await fail(gateway, READ)
         server.mute = False
         with within(1.5):
-            await eventually(lambda: answers(gateway))
+            await until(lambda: answers(gateway))
 
 
 async def test_it_opens_without_a_database_and_connects_by_itself_when_there_is_one():
     server = SilentServer()
     async with opened(server.dsn) as gateway:
-        await eventually(lambda: gateway.lanes()["main"].connect_errors >= 3)
+        await until(lambda: gateway.lanes()["main"].connect_errors >= 3)
         await server.start()
-        await eventually(lambda: gateway.stats().pool_idle >= 1)
+        await until(lambda: gateway.stats().pool_idle >= 1)
         await server.stop()
 
 
@@ -210,7 +210,7 @@ async def test_closing_is_bounded_while_the_server_is_silent(server):
         await gateway.fetch(READ, VALUE)
         server.silent = True
         asked = asyncio.ensure_future(gateway.fetch(READ, VALUE, repeatable=False))
-        await eventually(lambda: gateway.stats().in_flight == 1)
+        await until(lambda: gateway.stats().in_flight == 1)
         with within(TIMEOUT_S):
             await gateway.close()
         with pytest.raises(DomainError):
@@ -220,7 +220,7 @@ async def test_closing_is_bounded_while_the_server_is_silent(server):
 async def test_closing_is_bounded_while_the_server_does_not_greet(server):
     server.mute = True
     async with opened(server.dsn) as gateway:
-        await eventually(lambda: server.connections)
+        await until(lambda: server.connections)
         with within(1.0):
             await gateway.close()
 
@@ -232,6 +232,6 @@ def test_the_deadline_holds_on_uvloop_too():
             server.silent = True
             await fail(gateway, READ)
             server.silent = False
-            await eventually(lambda: answers(gateway))
+            await until(lambda: answers(gateway))
 
     uvloop.run(live())

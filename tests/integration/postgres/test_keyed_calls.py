@@ -26,7 +26,7 @@ from tests.contracts.storage import SCRIPT, Storage, report_of
 from tests.integration.postgres.conftest import storage_on
 from tests.integration.postgres.gateways import LedGateway, lose_the_answer, skip
 from tests.integration.postgres.test_concurrency import _waits_for_a_lock, locked
-from tests.integration.postgres.waiting import eventually
+from tests.support.waiting import until
 
 INSERT = (
     "INSERT INTO meta.idempotency_keys VALUES "
@@ -107,7 +107,7 @@ async def test_a_call_that_waits_for_a_row_that_it_does_not_see_asks_again(stora
     with psycopg.connect(database_url) as connection:
         somebody_elses(connection, storage, session.ref.session_id)
         begin = asyncio.create_task(storage.keyed.begin(storage.request(session.ref), KEY))
-        await eventually(lambda: _waits_for_a_lock(database_url))
+        await until(lambda: _waits_for_a_lock(database_url))
     with pytest.raises(KeyInFlight):
         await begin
     assert led.asked.count("begin_keyed_executions") == 2
@@ -119,7 +119,7 @@ async def test_a_call_that_waits_for_a_row_that_is_taken_back_has_the_key(storag
     with psycopg.connect(database_url) as connection:
         somebody_elses(connection, storage, session.ref.session_id)
         begin = asyncio.create_task(storage.keyed.begin(storage.request(session.ref), KEY))
-        await eventually(lambda: _waits_for_a_lock(database_url))
+        await until(lambda: _waits_for_a_lock(database_url))
         connection.rollback()
     assert isinstance(await begin, Admission)
 
@@ -131,7 +131,7 @@ async def test_a_begin_that_arrives_again_while_its_execution_ends_leaves_the_an
     with psycopg.connect(database_url) as connection:
         connection.execute(END, [report_text(report_of())])
         again = asyncio.create_task(storage.keyed.begin(request, KEY))
-        await eventually(lambda: _waits_for_a_lock(database_url))
+        await until(lambda: _waits_for_a_lock(database_url))
     told = await again
     assert (told.replayed, told.execution_count, told.report) == (True, 1, report_of())
     assert led.asked.count("begin_keyed_executions") == 3
@@ -144,7 +144,7 @@ async def test_an_initialize_that_waits_for_a_row_that_it_does_not_see_asks_agai
     with psycopg.connect(database_url) as connection:
         somebody_elses(connection, storage, NO_SESSION, answer)
         making = asyncio.create_task(storage.keyed.initialize(made_of(session), session, SCRIPT, KEY))
-        await eventually(lambda: _waits_for_a_lock(database_url))
+        await until(lambda: _waits_for_a_lock(database_url))
     told = await making
     assert (told.replayed, told.script_hash) == (True, "a")
     assert led.asked.count("insert_keyed_sessions") == 2

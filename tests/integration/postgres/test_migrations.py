@@ -25,8 +25,9 @@ from adapters.postgres.migrations.runner import MigrationRunner, _require_usable
 from domain.errors import StorageUnavailable
 from tests.contracts.storage import Storage
 from tests.integration.postgres.conftest import storage_on
-from tests.integration.postgres.silent_server import SilentServer, free_port
-from tests.integration.postgres.waiting import within
+from tests.integration.postgres.silent_server import SilentServer
+from tests.support.ports import free_port
+from tests.support.waiting import within
 
 STEPS = load_migrations()
 READ_ONLY = "-c default_transaction_read_only=on"

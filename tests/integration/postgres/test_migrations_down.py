@@ -10,7 +10,7 @@ from adapters.postgres.migrations.down import DestructionRefused
 from adapters.postgres.migrations.migration import load_migrations
 from adapters.postgres.migrations.options import MigrationOptions
 from adapters.postgres.migrations.runner import MigrationRunner
-from tests.integration.postgres.waiting import eventually
+from tests.support.waiting import until
 
 STEPS = load_migrations()
 
@@ -138,7 +138,7 @@ async def test_rows_that_appear_after_the_first_look_are_not_deleted_unannounced
                 found = await watcher.execute(WAITING)
                 return await found.fetchone() == (True,)
 
-            await eventually(waits_for_the_lock, limit_s=30)
+            await until(waits_for_the_lock, timeout_s=30)
         await caller.commit()
         with pytest.raises(DestructionRefused) as refused:
             await down

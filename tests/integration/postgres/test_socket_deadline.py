@@ -11,7 +11,7 @@ import pytest
 
 from adapters.postgres.connections.socket_deadline import SocketDeadline, looks_alive
 from tests.integration.postgres.silent_server import SilentServer, message
-from tests.integration.postgres.waiting import eventually
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ async def test_a_statement_that_was_cut_off_on_its_way_does_not_arrive_later(ser
     await connection.close()
     for writer in server.connections:
         writer.transport.resume_reading()
-    await eventually(lambda: not server.connections)
+    await until(lambda: not server.connections)
     assert server.statements == 0
 
 
@@ -78,7 +78,7 @@ async def test_a_statement_that_ends_in_time_keeps_its_connection(connection):
 async def test_a_deadline_on_a_closed_connection_does_nothing(connection):
     with SocketDeadline(connection, 0.01) as deadline:
         await connection.close()
-        await eventually(lambda: deadline.passed)
+        await until(lambda: deadline.passed)
 
 
 async def test_a_deadline_on_a_connection_that_the_server_reset_does_nothing_more(server, connection):
@@ -87,15 +87,15 @@ async def test_a_deadline_on_a_connection_that_the_server_reset_does_nothing_mor
             socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
         )
         writer.transport.abort()
-    await eventually(lambda: not server.connections)
+    await until(lambda: not server.connections)
     with SocketDeadline(connection, 0.01) as deadline:
-        await eventually(lambda: deadline.passed)
+        await until(lambda: deadline.passed)
 
 
 async def test_a_connection_that_the_server_has_ended_does_not_look_alive(server, connection):
     for writer in server.connections:
         writer.transport.abort()
-    await eventually(lambda: not looks_alive(connection))
+    await until(lambda: not looks_alive(connection))
 
 
 async def test_a_closed_connection_does_not_look_alive(connection):
@@ -113,4 +113,4 @@ async def test_a_notice_does_not_make_a_connection_look_dead(server, connection)
 async def test_a_connection_that_never_stops_talking_is_not_idle(server, connection):
     for writer in server.connections:
         writer.write(message(b"N", b"SNOTICE\x00M" + b"x" * 10_000 + b"\x00\x00") * 200)
-    await eventually(lambda: not looks_alive(connection))
+    await until(lambda: not looks_alive(connection))

@@ -14,7 +14,8 @@ from domain.identity import ANONYMOUS
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.report import ExecutionUnknown
-from tests.contracts.script_runs import new_session, report_of, run_of, script_of, until
+from tests.contracts.script_runs import new_session, report_of, run_of, script_of
+from tests.support.waiting import until
 
 SHORT = Limits(timeout_ms=50, memory_mb=128, isolation=Isolation.SESSION)
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"

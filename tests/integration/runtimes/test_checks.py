@@ -17,8 +17,10 @@ from domain.identity import ANONYMOUS, Owner
 from domain.scripts.language import Language
 from entrypoints.runtime_host.application import RuntimeHost
 from entrypoints.runtime_host.options import RuntimeHostOptions
-from tests.contracts.script_runs import script_of, until
-from tests.contracts.served_hosts import loopback_socket, served
+from tests.contracts.script_runs import script_of
+from tests.contracts.served_hosts import served
+from tests.support.ports import loopback_socket
+from tests.support.waiting import until
 
 ALICE, BOB = Owner("alice"), Owner("bob")
 

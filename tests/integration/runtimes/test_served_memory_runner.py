@@ -9,7 +9,8 @@ from domain.scripts.language import Language
 from entrypoints.runtime_host.application import create_host
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from tests.contracts.script_runner import ScriptRunnerContract
-from tests.contracts.served_hosts import loopback_socket, served, unix_socket
+from tests.contracts.served_hosts import served
+from tests.support.ports import loopback_socket, unix_socket
 
 TOKEN = "a token for tests"
 

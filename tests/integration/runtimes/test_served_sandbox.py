@@ -17,7 +17,8 @@ from entrypoints.runtime_host.application import create_host
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from tests.contracts.node_script_runner import NodeScriptRunnerContract
 from tests.contracts.script_runner import ScriptLimitsContract, ScriptRunnerContract
-from tests.contracts.served_hosts import served, unix_socket
+from tests.contracts.served_hosts import served
+from tests.support.ports import unix_socket
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -13,8 +13,10 @@ from domain.scripts.language import Language
 from domain.scripts.report import ExecutionUnknown
 from entrypoints.runtime_host.application import RuntimeHost
 from entrypoints.runtime_host.options import RuntimeHostOptions
-from tests.contracts.script_runs import report_of, result_of, run_of, until
-from tests.contracts.served_hosts import loopback_socket, served
+from tests.contracts.script_runs import report_of, result_of, run_of
+from tests.contracts.served_hosts import served
+from tests.support.ports import loopback_socket
+from tests.support.waiting import until
 
 
 @pytest.fixture

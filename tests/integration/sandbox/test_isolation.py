@@ -10,7 +10,8 @@ import pytest
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.report import FailureCode
-from tests.contracts.script_runs import failure_of, report_of, result_of, run_of, until
+from tests.contracts.script_runs import failure_of, report_of, result_of, run_of
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

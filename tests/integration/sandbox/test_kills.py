@@ -17,8 +17,9 @@ from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.report import ExecutionUnknown, FailureCode
-from tests.contracts.script_runs import new_session, report_of, result_of, run_of, until
+from tests.contracts.script_runs import new_session, report_of, result_of, run_of
 from tests.integration.sandbox.unconfined import launched_bare
+from tests.support.waiting import until
 
 PYTHON = [Language.PYTHON]
 _LIMIT_FILES = {1: "memory.limit_in_bytes", 2: "memory.max"}

@@ -27,7 +27,8 @@ from domain.identity import ANONYMOUS
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.report import ExecutionUnknown, FailureCode
-from tests.contracts.script_runs import failure_of, new_session, report_of, result_of, run_of, script_of, until
+from tests.contracts.script_runs import failure_of, new_session, report_of, result_of, run_of, script_of
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[3]
 PYTHON = [Language.PYTHON]
@@ -496,7 +497,8 @@ from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
-from tests.contracts.script_runs import report_of, run_of, until
+from tests.contracts.script_runs import report_of, run_of
+from tests.support.waiting import until
 from tests.integration.sandbox.test_lifecycle import processes_of
 
 async def main():

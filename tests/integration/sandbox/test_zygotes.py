@@ -22,7 +22,8 @@ from domain.errors import RuntimeUnavailable
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.report import ExecutionUnknown
-from tests.contracts.script_runs import new_session, report_of, result_of, run_of, until
+from tests.contracts.script_runs import new_session, report_of, result_of, run_of
+from tests.support.waiting import until
 
 PYTHON = [Language.PYTHON]
 RANDOM = """

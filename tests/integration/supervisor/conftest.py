@@ -15,8 +15,8 @@ import httpx2
 import pytest
 
 from tests.integration.embedded.conftest import folder, made, seed  # noqa: F401  # fixtures of both suites
-from tests.integration.postgres.silent_server import free_port
 from tests.integration.supervisor import minimal
+from tests.support.ports import free_port
 
 TIMEOUT_S = 30.0
 ROOT = Path(__file__).parents[3]

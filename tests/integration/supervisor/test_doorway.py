@@ -11,6 +11,7 @@ from entrypoints.server.acceptor import Acceptor
 from entrypoints.server.listener import listen
 from entrypoints.server.open_connections import OpenConnections
 from tests.integration.supervisor.conftest import TIMEOUT_S
+from tests.support.waiting import until
 
 KEPT_MAX = 16
 
@@ -76,12 +77,6 @@ async def connect(listener: socket.socket) -> asyncio.StreamWriter:
     return writer
 
 
-async def until_taken(sibling: Sibling) -> None:
-    async with asyncio.timeout(TIMEOUT_S):
-        while not sibling.taken:  # noqa: ASYNC110  # only the event loop knows when
-            await asyncio.sleep(0)
-
-
 @pytest.mark.parametrize("kept", [{"busy": 14}, {"idle": 14}], ids=["with requests", "without requests"])
 async def test_a_process_that_has_seven_eighths_leaves_new_connections_to_the_other(listener, siblings, kept):
     nearly_full, other = siblings
@@ -89,7 +84,7 @@ async def test_a_process_that_has_seven_eighths_leaves_new_connections_to_the_ot
     await nearly_full.doorway.look()
     assert not nearly_full.doorway.servers
     writer = await connect(listener)
-    await until_taken(other)
+    await until(lambda: other.taken, TIMEOUT_S)
     assert not nearly_full.taken
     writer.close()
 
@@ -103,7 +98,7 @@ async def test_it_comes_back_when_it_has_fewer(listener, siblings):
     once_full.connections.remove(kept[0])
     await once_full.doorway.look()
     writer = await connect(listener)
-    await until_taken(once_full)
+    await until(lambda: once_full.taken, TIMEOUT_S)
     writer.close()
 
 
@@ -157,7 +152,7 @@ async def test_a_process_whose_siblings_are_full_accepts_at_once_and_leaves_clie
         await first.doorway.look()
     first.taken.clear()
     writers.append(await connect(listener))
-    await until_taken(first)
+    await until(lambda: first.taken, TIMEOUT_S)
     for _ in range(100):
         await first.doorway.look()
     assert not first.doorway.servers

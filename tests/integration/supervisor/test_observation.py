@@ -13,9 +13,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from tests.integration.embedded.conftest import seed
-from tests.integration.postgres.silent_server import free_port
 from tests.integration.supervisor.conftest import Service, processes, wait_until
 from tests.integration.supervisor.test_serve import execute, initialize
+from tests.support.ports import free_port
 
 SECRET = "swordfish"
 TRACE = "0af7651916cd43dd8448eb211c80319c"

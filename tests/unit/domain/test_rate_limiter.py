@@ -15,6 +15,7 @@ from domain.identity import Owner
 from domain.limits.ports import RateCharge
 from domain.limits.rate import RateLimited, RatePolicy
 from domain.limits.rate_limiter import RateLimiter, RateLimiterOptions
+from tests.support.waiting import until
 
 ALICE, BOB = Owner("alice"), Owner("bob")
 MS = 1_000_000
@@ -262,12 +263,6 @@ async def test_idle_owners_are_removed_from_the_store_in_batches():
     for left in (1, 0):
         await fleet.limiters[0].forget_idle()
         assert len(fleet.store.full_at) == left
-
-
-async def until(holds) -> None:
-    async with asyncio.timeout(5):
-        while not holds():  # noqa: ASYNC110  # the loop has no event for each of its states
-            await asyncio.sleep(0.001)
 
 
 async def test_the_loop_settles_forgets_and_continues_after_failures():

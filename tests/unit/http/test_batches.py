@@ -11,7 +11,8 @@ from attrs import define, evolve
 from domain.errors import LimitReached
 from entrypoints.http.app import Hooks
 from entrypoints.http.response import NDJSON
-from tests.unit.http.world import OPTIONS, Exchange, World, chunks, error_of, initialized, problems_of, until
+from tests.support.waiting import until
+from tests.unit.http.world import OPTIONS, Exchange, World, chunks, error_of, initialized, problems_of
 
 DIVIDE = "result = 10 / params"
 JSON = (b"content-type", b"application/json")

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from domain.errors import StorageUnavailable
-from tests.unit.http.world import TITLE, Exchange, chunks, error_of, initialized, problems_of, until
+from tests.support.waiting import until
+from tests.unit.http.world import TITLE, Exchange, chunks, error_of, initialized, problems_of
 
 JSON = (b"content-type", b"application/json")
 
@@ -116,7 +117,7 @@ async def test_an_execution_that_could_not_be_recorded_brings_its_result_along(c
 
 async def test_too_many_executions_are_refused(client, world):
     session_id = await initialized(client)
-    world.executions_inside.in_use = 4
+    world.execution_limiter.in_use = 4
     answer = await client.post(f"/api/v1/execute/{session_id}")
     assert error_of(answer, 503)["code"] == "OVERLOADED"
     assert answer.headers["retry-after"] == "1"
@@ -154,7 +155,7 @@ async def test_a_client_that_hangs_up_while_queued_is_withdrawn(client, world):
     world.runner.hold()
     running = [asyncio.create_task(client.post(f"/api/v1/execute/{session_id}")) for _ in range(4)]
     await until(lambda: world.runner.running == 4)
-    world.executions_inside.in_use = 0
+    world.execution_limiter.in_use = 0
     exchange = Exchange(world.app, "POST", f"/api/v1/execute/{session_id}", messages=chunks(b""))
     call = asyncio.create_task(exchange.run())
     await until(lambda: world.runner.queued == 1)

@@ -11,7 +11,8 @@ from entrypoints.http.app import Hooks
 from entrypoints.http.pipeline import Guard
 from entrypoints.http.request import Request
 from entrypoints.http.response import Headers
-from tests.unit.http.world import OPTIONS, Exchange, World, until
+from tests.support.waiting import until
+from tests.unit.http.world import OPTIONS, Exchange, World
 
 INSIDE_MAX = 10
 

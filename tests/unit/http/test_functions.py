@@ -8,7 +8,8 @@ import pytest
 
 from domain.functions.function import FunctionType
 from domain.scripts.language import LanguageTitle
-from tests.unit.http.world import TITLE, Exchange, World, chunks, error_of, problems_of, until
+from tests.support.waiting import until
+from tests.unit.http.world import TITLE, Exchange, World, chunks, error_of, problems_of
 
 URL = "/api/v1/functions/python-adder"
 SOURCE = "result = params['a'] + params['b']"

@@ -9,6 +9,7 @@ from domain.errors import StorageUnavailable
 from entrypoints.http.parsing.headers import payload_hash
 from entrypoints.http.schemas.fields import embedded
 from entrypoints.http.schemas.sessions import InitializeBody
+from tests.support.waiting import until
 from tests.unit.http.world import (
     OPTIONS,
     SCRIPT,
@@ -19,7 +20,6 @@ from tests.unit.http.world import (
     error_of,
     initialized,
     problems_of,
-    until,
 )
 
 KEY = {"Idempotency-Key": "order 4711"}

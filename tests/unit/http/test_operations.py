@@ -9,7 +9,8 @@ from attrs import evolve
 from entrypoints.http.app import Hooks
 from entrypoints.http.middleware.authentication import DETAIL_TIMEOUT_S
 from entrypoints.http.options import HttpOptions
-from tests.unit.http.world import OPTIONS, POLICY, Exchange, World, error_of, initialized, until
+from tests.support.waiting import until
+from tests.unit.http.world import OPTIONS, POLICY, Exchange, World, error_of, initialized
 
 
 def probe(status, **facts):

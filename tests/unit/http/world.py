@@ -2,36 +2,24 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 import httpx2
 from attrs import define, evolve, field, frozen
 
-from adapters.json_schema.compiler import JsonSchemaCompiler
-from adapters.memory.executions import MemoryExecutionRepository
-from adapters.memory.functions import MemoryFunctionRepository
-from adapters.memory.keyed_calls import MemoryKeyedCallRepository
-from adapters.memory.manual_clock import ManualClock
-from adapters.memory.script_runner import MemoryScriptRunner
-from adapters.memory.sequential_ids import SequentialIds
-from adapters.memory.sessions import MemorySessionRepository
-from adapters.memory.store import MemoryStore
 from domain.access.principal import ANYBODY, Principal
-from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.capacity_limiter import CapacityLimiter
-from domain.executions.history import HistoryService
-from domain.executions.params_check import ParamsCheck
-from domain.executions.service import ExecutionPolicy, ExecutionService
-from domain.functions.examples import ExamplePolicy, ExampleRuns
-from domain.functions.service import FunctionPolicy, FunctionService
-from domain.scripts.language import Language, LanguageMapping
+from domain.executions.service import ExecutionPolicy
+from domain.functions.examples import ExamplePolicy
+from domain.functions.service import FunctionPolicy
 from domain.scripts.limits import Isolation, Limits, LimitsPolicy
-from domain.sessions.service import SessionPolicy, SessionService
+from domain.sessions.service import SessionPolicy
 from domain.sessions.session import LifetimePolicy
-from entrypoints.http.app import Application, Hooks, Services
+from entrypoints.http.app import Application, Hooks
 from entrypoints.http.endpoints.health import HealthChecks, Probe
 from entrypoints.http.options import HttpOptions
+from tests.support.controller import Fakes
 
 POLICY = LimitsPolicy(Limits(5000, 128, Isolation.SESSION), timeout_ms_max=60_000, memory_mb_max=512)
 OPTIONS = HttpOptions(
@@ -58,58 +46,29 @@ class ManualOperations(HealthChecks):
 
 
 @define(eq=False)
-class World:
-    """The application, and all that stands behind it."""
+class World(Fakes):
+    """The application over fakes."""
 
-    clock: ManualClock
-    store: MemoryStore
-    runner: MemoryScriptRunner
-    process: ManualOperations
-    executions_inside: CapacityLimiter
-    tasks: BackgroundTasks
-    functions: MemoryFunctionRepository
-    app: Application
+    execution_limiter: CapacityLimiter = field(factory=lambda: CapacityLimiter("an execution", 4))
+    recording_limiter: CapacityLimiter = field(factory=lambda: CapacityLimiter("a recording", 4))
+    process: ManualOperations = field(factory=ManualOperations)
+    app: Application = field(init=False)
 
     @classmethod
     def of(cls, options: HttpOptions = OPTIONS, hooks: Hooks | None = None, caller: Principal = ANYBODY) -> "World":
-        clock, store, ids, runner = ManualClock(), MemoryStore(), SequentialIds(), MemoryScriptRunner()
-        sessions, executions = MemorySessionRepository(store), MemoryExecutionRepository(store, clock)
-        keyed = MemoryKeyedCallRepository(store, sessions, executions)
-        functions, schemas = MemoryFunctionRepository(), JsonSchemaCompiler()
-        runners, tasks, process = dict.fromkeys(Language, runner), BackgroundTasks(), ManualOperations()
-        inside = CapacityLimiter("an execution", 4)
-        policy = SessionPolicy(LifetimePolicy(3600, 86_400 * 30), options.limits, options.script_size_max, 1.0)
-        session_service = SessionService(
-            clock, ids, sessions, keyed, runners, LanguageMapping(), policy, tasks, functions
-        )
-        execution_service = ExecutionService(
-            clock,
-            ids,
-            sessions,
-            executions,
-            keyed,
-            runners,
-            ExecutionPolicy(1.0, 1.0),
-            inside,
-            CapacityLimiter("recording", 4),
-            tasks,
-            ParamsCheck(functions, schemas),
-        )
-        examples = ExampleRuns(clock, ids, schemas, runners, ExamplePolicy(options.limits.default, 5.0, 1.0), tasks)
-        function_service = FunctionService(
-            clock,
-            functions,
-            schemas,
-            runners,
-            examples,
-            LanguageMapping(),
-            FunctionPolicy(options.script_size_max, 1.0),
-        )
-        services = Services(
-            session_service, execution_service, HistoryService(sessions, executions, 1.0), function_service, process
-        )
-        app = Application(services, options, evolve(hooks or Hooks(), caller=caller))
-        return cls(clock, store, runner, process, inside, tasks, functions, app)
+        world = cls()
+        lifetime = LifetimePolicy(3600, 86_400 * 30)
+        world.app = world.controller(
+            request_timeout_s=1.0,
+            session_policy=SessionPolicy(lifetime, options.limits, options.script_size_max, 1.0),
+            execution_policy=ExecutionPolicy(1.0, 1.0),
+            example_policy=ExamplePolicy(options.limits.default, 5.0, 1.0),
+            function_policy=FunctionPolicy(options.script_size_max, 1.0),
+            health=world.process,
+            http_options=options,
+            hooks=evolve(hooks or Hooks(), caller=caller),
+        ).application()
+        return world
 
     def client(self) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=self.app), base_url="http://pglambda")
@@ -215,10 +174,3 @@ async def stream(*parts: bytes) -> AsyncIterator[bytes]:
     """Yield the parts of a body sent without a length."""
     for part in parts:
         yield part
-
-
-async def until(holds: Callable[[], object]) -> None:
-    """Wait for a condition that the event loop brings about by itself."""
-    async with asyncio.timeout(5):
-        while not holds():  # noqa: ASYNC110  # the fakes have no event for each of their states
-            await asyncio.sleep(0)

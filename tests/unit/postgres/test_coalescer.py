@@ -10,7 +10,7 @@ from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
 from adapters.postgres.connections.errors import StatementRefused, TookTooLong
 from adapters.postgres.connections.observer import CALLER, DatabaseWaiter
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
-from tests.contracts.script_runs import until
+from tests.support.waiting import until
 from tests.unit.postgres.manual_send import ManualSend, turns
 
 

@@ -7,7 +7,8 @@ import pytest
 from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
 from entrypoints.runtime_host.disconnect import acquire_while_connected, check_while_connected
 from entrypoints.runtime_host.errors import HostError
-from tests.contracts.script_runs import result_of, run_of, until
+from tests.contracts.script_runs import result_of, run_of
+from tests.support.waiting import until
 
 
 class ManualConnection:

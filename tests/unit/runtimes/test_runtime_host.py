@@ -14,8 +14,9 @@ from entrypoints.runtime_host.application import RuntimeHost
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from entrypoints.settings.loading import load_settings
 from entrypoints.version import VERSION
-from tests.contracts.script_runs import new_id, script_of, until
+from tests.contracts.script_runs import new_id, script_of
 from tests.foreign_ids import EXTREMES
+from tests.support.waiting import until
 
 TIME_LEFT_MS = 6000
 

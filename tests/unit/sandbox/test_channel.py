@@ -10,7 +10,7 @@ from adapters.sandbox.workers.channel import Channel
 from adapters.sandbox.workers.exchange import Ending, Exchange
 from adapters.sandbox.workers.frames import Frame, FrameReader, encode_frame
 from adapters.sandbox.workers.outbox import Outbox
-from tests.contracts.script_runs import until
+from tests.support.waiting import until
 
 
 @pytest.fixture

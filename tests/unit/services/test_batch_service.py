@@ -11,6 +11,7 @@ from domain.executions.execution import ExecutionFailed
 from domain.json_text import JsonText
 from domain.scripts.report import Outcome
 from domain.sessions.session import SessionClosed
+from tests.support.waiting import until
 from tests.unit.services.conftest import World
 
 COUNT = "result = 10 / params"
@@ -37,12 +38,6 @@ def batch(*params: object, parallel: int = 1) -> Batch:
 
 def service(world: World) -> BatchService:
     return BatchService(world.execution_service)
-
-
-async def until(condition) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110  # what is waited for has no event
-            await asyncio.sleep(0)
 
 
 async def test_items_run_in_order_and_each_is_counted_and_kept(world: World) -> None:
@@ -93,7 +88,7 @@ async def test_so_many_run_at_once_as_are_wanted(world: World) -> None:
 
 async def test_what_ends_first_is_told_first(world: World) -> None:
     key, told = await world.session(COUNT), Told()
-    world.inside = CapacityLimiter("an execution", 1)
+    world.execution_limiter = CapacityLimiter("an execution", 1)
     world.runner.hold()
     running = asyncio.create_task(service(world).run(key, batch(1, 2, parallel=2), told, never))
     await until(lambda: told)

@@ -14,6 +14,7 @@ from domain.json_text import JsonText
 from domain.scripts.language import Language
 from domain.scripts.report import ExecutionUnknown, Outcome
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound
+from tests.support.waiting import until
 from tests.unit.services.conftest import World
 
 PARAMS = JsonText('{"a": 1}')
@@ -28,12 +29,6 @@ class NotingRunner(MemoryScriptRunner):
     async def acquire(self, run):
         self.runs.append(run)
         return await super().acquire(run)
-
-
-async def until(condition) -> None:
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110  # what is waited for has no event
-            await asyncio.sleep(0)
 
 
 async def settled(world: World) -> None:
@@ -62,7 +57,7 @@ async def test_a_run_carries_the_time_that_its_session_has_left(world: World) ->
 
 
 async def test_twenty_at_once_have_twenty_counts(world: World) -> None:
-    world.inside = CapacityLimiter("an execution", 20)
+    world.execution_limiter = CapacityLimiter("an execution", 20)
     key = await world.session()
     service = world.execution_service
     executed = await asyncio.gather(*(service.execute(key, PARAMS) for _ in range(20)))
@@ -98,7 +93,7 @@ async def test_a_session_that_expires_meanwhile_is_counted_all_the_same(world: W
 
 
 async def test_too_many_inside_are_refused_without_a_statement(world: World) -> None:
-    world.inside = CapacityLimiter("an execution", 1)
+    world.execution_limiter = CapacityLimiter("an execution", 1)
     key = await world.session()
     world.runner.hold()
     service = world.execution_service
@@ -138,7 +133,7 @@ async def test_a_caller_that_leaves_the_queue_is_withdrawn(world: World) -> None
     assert len(world.runner.ran) == 4
     assert len(world.store.history) == 4
     assert not world.store.open_executions
-    assert world.inside.in_use == 0
+    assert world.execution_limiter.in_use == 0
 
 
 async def test_a_caller_that_leaves_a_running_script_does_not_end_it(world: World) -> None:

@@ -19,9 +19,10 @@ from domain.scripts.limits import Isolation, LimitsRequest
 from domain.scripts.report import ExecutionUnknown
 from domain.scripts.script import ScriptSyntaxError
 from domain.sessions.service import SessionRequest
+from tests.support.waiting import until
 from tests.unit.domain.builders import session_at
 from tests.unit.services.conftest import World
-from tests.unit.services.test_execution_service import settled, until
+from tests.unit.services.test_execution_service import settled
 
 ANY = Precondition()
 ABSENT = Precondition(registered=False)

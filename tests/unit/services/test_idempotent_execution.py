@@ -13,8 +13,9 @@ from domain.json_text import JsonText
 from domain.scripts.report import ExecutionUnknown
 from domain.sessions.service import SessionRequest
 from domain.sessions.session import SessionExpired
+from tests.support.waiting import until
 from tests.unit.services.conftest import ANONYMOUS, World
-from tests.unit.services.test_execution_service import settled, until
+from tests.unit.services.test_execution_service import settled
 
 PARAMS = JsonText('{"a": 1}')
 KEY = IdempotencyKey("k", "0" * 64)
@@ -28,7 +29,7 @@ async def test_a_repeated_call_is_told_what_the_first_one_was_and_runs_nothing(w
     assert (first.replayed, again.replayed) == (False, True)
     assert (again.execution_id, again.report, again.execution_count) == (first.execution_id, first.report, 1)
     assert len(world.runner.ran) == 1
-    assert world.inside.in_use == 0
+    assert world.execution_limiter.in_use == 0
 
 
 async def test_a_failure_of_the_script_is_told_again_and_not_tried_again(world: World) -> None:
