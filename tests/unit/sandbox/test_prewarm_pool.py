@@ -7,7 +7,7 @@ import pytest
 from adapters.sandbox.workers.prewarm_pool import PrewarmPool
 from adapters.sandbox.zygote.launch import LaunchFailed
 from domain.identity import Owner
-from tests.contracts.script_runs import until
+from tests.support.waiting import until
 from tests.unit.sandbox.fakes import ManualProcess, ManualStarter
 
 ALICE, BOB = Owner("alice"), Owner("bob")
