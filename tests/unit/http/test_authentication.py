@@ -1,4 +1,4 @@
-"""Who is let in where, for every operation of the route table and every set of scopes."""
+"""Authentication and scopes, for every route and every set of scopes."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from itertools import combinations
@@ -27,9 +27,9 @@ from entrypoints.http.route import Access, Route
 from tests.unit.http.world import OPTIONS, SCRIPT, TITLE, Exchange, World, error_of, initialized
 
 ANYONE: frozenset[Scope] | None = None
-"""The decision that no scope is needed, nor a caller to be known."""
+"""No credential is needed."""
 KNOWN: frozenset[Scope] = frozenset()
-"""The decision that every known caller may."""
+"""A credential is needed, with any scope."""
 EXECUTE = frozenset({Scope.EXECUTE_ALL, Scope.EXECUTE_NODEJS, Scope.EXECUTE_PYTHON})
 READ = frozenset({Scope.READ_FUNCTIONS, Scope.WRITE_FUNCTIONS})
 WRITE = frozenset({Scope.WRITE_FUNCTIONS})
@@ -60,14 +60,14 @@ DECISIONS: dict[str, frozenset[Scope] | None] = {
     "swagger-ui.css": ANYONE,
     "start.js": ANYONE,
 }
-"""Of which scopes one is needed, by operation: whoever adds a route decides here."""
+"""The scopes of which a caller needs one, by route. Every new route needs a decision here."""
 
 SUBSETS = [frozenset(chosen) for size in range(len(Scope) + 1) for chosen in combinations(Scope, size)]
 
 
 @define(eq=False)
 class ManualTokens(TokenVerifier):
-    """Takes `owner:scope,scope` for a token."""
+    """Accepts `owner/scope,scope` as a token."""
 
     failure: Exception | None = None
 
@@ -81,7 +81,7 @@ class ManualTokens(TokenVerifier):
 
 
 class LateGuards(Guard):
-    """Guards that need what is made together with the application."""
+    """Guards that are set after the application was created."""
 
     guards: Sequence[Guard] = ()
 
@@ -103,9 +103,9 @@ class Guarded:
     def __attrs_post_init__(self) -> None:
         late = LateGuards()
         self.world = World.of(OPTIONS, Hooks(guards=[late]))
-        door = Authentication(KeyRing(self.world.clock, self.keys), self.tokens)
+        authentication = Authentication(KeyRing(self.world.clock, self.keys), self.tokens)
         languages = SessionLanguages(MemorySessionRepository(self.world.store))
-        late.guards = [AuthenticationGuard(door), LanguageGuard(LanguageMapping(), languages)]
+        late.guards = [AuthenticationGuard(authentication), LanguageGuard(LanguageMapping(), languages)]
         self.client = self.world.client()
 
     async def ask(self, method: str, path: str, scopes: Iterable[Scope], owner: str = "alice", **rest: Any) -> Any:
@@ -133,11 +133,11 @@ def path_of(route: Route) -> str:
     return route.path.format(**ids, language_title="python-none")
 
 
-def test_every_operation_has_its_decision() -> None:
+def test_every_route_has_a_decision() -> None:
     assert {route.name for route in routes()} == set(DECISIONS)
 
 
-def test_every_kind_of_access_means_what_was_decided() -> None:
+def test_every_kind_of_access_has_the_decided_scopes() -> None:
     means = {
         Access.OPEN: ANYONE,
         Access.DETAIL: ANYONE,
@@ -153,31 +153,33 @@ def test_every_kind_of_access_means_what_was_decided() -> None:
 
 
 @pytest.mark.parametrize("name", [route.name for route in routes()])
-async def test_an_operation_lets_in_those_with_its_scope_and_nobody_else(guarded: Guarded, name: str) -> None:
+async def test_a_route_admits_exactly_the_callers_with_its_scopes(guarded: Guarded, name: str) -> None:
     (route,) = (each for each in guarded.world.app.routes if each.name == name)
     needed = DECISIONS[name]
     for scopes in SUBSETS:
-        answer = await guarded.ask(route.method, path_of(route), scopes)
+        response = await guarded.ask(route.method, path_of(route), scopes)
         expected = needed in (ANYONE, KNOWN) or not scopes.isdisjoint(needed or ())
-        assert (answer.status_code not in (401, 403)) == expected or _language_is_missing(name, scopes, answer), scopes
-        if answer.status_code == 403:
-            error_of(answer, 403)
-            assert answer.headers["www-authenticate"].startswith(
+        assert (response.status_code not in (401, 403)) == expected or _language_is_missing(name, scopes, response), (
+            scopes
+        )
+        if response.status_code == 403:
+            error_of(response, 403)
+            assert response.headers["www-authenticate"].startswith(
                 'Bearer realm="pglambda", error="insufficient_scope", scope="'
             )
 
 
-def _language_is_missing(name: str, scopes: frozenset[Scope], answer: Any) -> bool:
-    """Whether an operation was refused for its language alone, which has tests of its own."""
-    return name == "initialize" and Scope.EXECUTE_ALL not in scopes and answer.status_code == 403
+def _language_is_missing(name: str, scopes: frozenset[Scope], response: Any) -> bool:
+    """Return whether a call was rejected for its language only, which other tests cover."""
+    return name == "initialize" and Scope.EXECUTE_ALL not in scopes and response.status_code == 403
 
 
 @pytest.mark.parametrize("name", [route.name for route in routes()])
-async def test_without_a_credential_only_open_operations_answer(guarded: Guarded, name: str) -> None:
+async def test_without_a_credential_only_open_routes_respond(guarded: Guarded, name: str) -> None:
     (route,) = (each for each in guarded.world.app.routes if each.name == name)
     for headers in ({}, {"Authorization": "Bearer none"}):
-        answer = await guarded.client.request(route.method, path_of(route), headers=headers)
-        assert (answer.status_code == 401) == (DECISIONS[name] is not ANYONE)
+        response = await guarded.client.request(route.method, path_of(route), headers=headers)
+        assert (response.status_code == 401) == (DECISIONS[name] is not ANYONE)
 
 
 @pytest.mark.parametrize(
@@ -194,26 +196,28 @@ async def test_without_a_credential_only_open_operations_answer(guarded: Guarded
         (f"Bearer pgl_{7:032x}_{'x' * 43}", 'Bearer realm="pglambda", error="invalid_token"'),
     ],
 )
-async def test_who_is_not_known_is_told_how_to_be(guarded: Guarded, header: str | None, challenge: str) -> None:
+async def test_a_caller_without_credential_learns_how_to_send_one(
+    guarded: Guarded, header: str | None, challenge: str
+) -> None:
     headers = {} if header is None else {"Authorization": header}
-    answer = await guarded.client.get("/api/v1/sessions", headers=headers)
-    assert error_of(answer, 401)["code"] == "UNAUTHORIZED"
-    assert answer.headers["www-authenticate"] == challenge
+    response = await guarded.client.get("/api/v1/sessions", headers=headers)
+    assert error_of(response, 401)["code"] == "UNAUTHORIZED"
+    assert response.headers["www-authenticate"] == challenge
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer "])
-async def test_the_scheme_is_written_in_any_case(guarded: Guarded, scheme: str) -> None:
-    answer = await guarded.client.get("/api/v1/sessions", headers={"Authorization": f"{scheme} alice/"})
-    assert answer.status_code == 200
+async def test_the_scheme_is_case_insensitive(guarded: Guarded, scheme: str) -> None:
+    response = await guarded.client.get("/api/v1/sessions", headers={"Authorization": f"{scheme} alice/"})
+    assert response.status_code == 200
 
 
-async def test_two_credentials_are_none(guarded: Guarded) -> None:
+async def test_two_credentials_are_rejected(guarded: Guarded) -> None:
     header = (b"authorization", b"Bearer pgl_x")
     reply = await Exchange(guarded.world.app, "GET", "/api/v1/sessions", [header, header]).run()
     assert reply.status == 401
 
 
-async def test_a_refusal_reads_nothing_of_the_body(guarded: Guarded) -> None:
+async def test_a_rejected_caller_sends_no_body(guarded: Guarded) -> None:
     exchange = Exchange(
         guarded.world.app, "POST", "/api/v1/initialize", messages=[{"type": "http.request", "body": b"x"}]
     )
@@ -224,15 +228,15 @@ async def test_a_refusal_reads_nothing_of_the_body(guarded: Guarded) -> None:
 @pytest.mark.parametrize(
     ("failure", "code"), [(JwksUnavailable(), "KEYS_UNAVAILABLE"), (StorageUnavailable(), "STORAGE_UNAVAILABLE")]
 )
-async def test_who_cannot_be_known_now_is_not_refused_for_good(guarded: Guarded, failure: Exception, code: str) -> None:
+async def test_unavailable_keys_are_503(guarded: Guarded, failure: Exception, code: str) -> None:
     guarded.tokens.failure = failure
-    answer = await guarded.ask("GET", "/api/v1/sessions", ())
-    assert error_of(answer, 503)["code"] == code
-    assert answer.headers["retry-after"] == "1"
-    assert "www-authenticate" not in answer.headers
+    response = await guarded.ask("GET", "/api/v1/sessions", ())
+    assert error_of(response, 503)["code"] == code
+    assert response.headers["retry-after"] == "1"
+    assert "www-authenticate" not in response.headers
 
 
-async def test_sessions_belong_to_the_caller_whatever_their_credential(guarded: Guarded) -> None:
+async def test_sessions_belong_to_the_owner_for_every_kind_of_credential(guarded: Guarded) -> None:
     made = await guarded.ask("POST", "/api/v1/initialize", EXECUTE, headers=TITLE, json={"script_content": SCRIPT})
     path = f"/api/v1/sessions/{made.json()['request_id']}"
     assert (await guarded.ask("GET", path, ())).json()["user_id"] == "alice"
@@ -245,43 +249,43 @@ EXECUTE_SUBSETS = [scopes for scopes in SUBSETS if scopes <= EXECUTE | ADMIN]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-async def test_scripts_of_a_language_run_for_those_with_its_scope(guarded: Guarded, language: str) -> None:
+async def test_scripts_of_a_language_need_its_scope(guarded: Guarded, language: str) -> None:
     title, body = {"Language-Title": f"{language}-x"}, {"script_content": SCRIPT}
     made = await guarded.ask("POST", "/api/v1/initialize", {Scope.EXECUTE_ALL}, headers=title, json=body)
     path = f"/api/v1/execute/{made.json()['request_id']}"
     store = guarded.world.store
     for scopes in EXECUTE_SUBSETS:
         before = len(store.history), len(store.sessions)
-        answers = [
+        responses = [
             await guarded.ask("POST", "/api/v1/initialize", scopes, headers=title, json=body),
             await guarded.ask("POST", path, scopes, json={"params": 1}),
             await guarded.ask("POST", f"{path}/batch", scopes, json={"items": [{"params": 1}]}),
         ]
-        refused = scopes.isdisjoint({Scope.EXECUTE_ALL, LANGUAGES[language]})
-        assert [answer.status_code == 403 for answer in answers] == [refused] * 3, scopes
-        if refused:
+        is_rejected = scopes.isdisjoint({Scope.EXECUTE_ALL, LANGUAGES[language]})
+        assert [response.status_code == 403 for response in responses] == [is_rejected] * 3, scopes
+        if is_rejected:
             assert (len(store.history), len(store.sessions)) == before
             assert not store.open_executions
 
 
-async def test_whose_language_is_not_allowed_learns_nothing_of_foreign_sessions(guarded: Guarded) -> None:
+async def test_a_caller_without_the_language_learns_nothing_about_foreign_sessions(guarded: Guarded) -> None:
     made = await guarded.ask("POST", "/api/v1/initialize", EXECUTE, headers=TITLE, json={"script_content": SCRIPT})
     session_id = made.json()["request_id"]
     for path in (f"/api/v1/execute/{session_id}", f"/api/v1/execute/{session_id}/batch"):
-        answer = await guarded.ask("POST", path, {Scope.EXECUTE_NODEJS}, "bob", json={"params": 1})
-        assert error_of(answer, 404)["code"] == "SESSION_NOT_FOUND"
+        response = await guarded.ask("POST", path, {Scope.EXECUTE_NODEJS}, "bob", json={"params": 1})
+        assert error_of(response, 404)["code"] == "SESSION_NOT_FOUND"
         assert (await guarded.ask("POST", path, {Scope.READ_FUNCTIONS}, "bob", json={})).status_code == 403
 
 
 @pytest.mark.parametrize("title", [None, "nothing", "ruby-x"])
-async def test_a_title_of_no_language_is_told_to_everybody_alike(guarded: Guarded, title: str | None) -> None:
+async def test_an_invalid_title_gives_every_caller_the_same_error(guarded: Guarded, title: str | None) -> None:
     headers = {} if title is None else {"Language-Title": title}
-    told = [
+    responses = [
         await guarded.ask("POST", "/api/v1/initialize", scopes, headers=headers, json={"script_content": SCRIPT})
         for scopes in ({Scope.EXECUTE_ALL}, {Scope.EXECUTE_PYTHON})
     ]
-    assert told[0].json() == told[1].json()
-    assert told[0].status_code == told[1].status_code
+    assert responses[0].json() == responses[1].json()
+    assert responses[0].status_code == responses[1].status_code
 
 
 async def test_an_admin_reads_lists_and_closes_across_owners_and_does_no_more(guarded: Guarded) -> None:
@@ -311,10 +315,10 @@ async def test_an_admin_lists_their_own_another_owners_or_all_sessions(guarded: 
         found: list[str] = []
         path: str | None = f"/api/v1/sessions?limit=1{query}"
         while path is not None:
-            answer = await guarded.ask("GET", path, {Scope.ADMIN}, "root")
-            assert answer.status_code == 200, answer.text
-            found += [session["user_id"] for session in answer.json()["sessions"]]
-            path = answer.links.get("next", {}).get("url")
+            response = await guarded.ask("GET", path, {Scope.ADMIN}, "root")
+            assert response.status_code == 200, response.text
+            found += [session["user_id"] for session in response.json()["sessions"]]
+            path = response.links.get("next", {}).get("url")
         return found
 
     assert await owners("") == ["root"]
@@ -324,28 +328,28 @@ async def test_an_admin_lists_their_own_another_owners_or_all_sessions(guarded: 
     assert await owners("&owner=anonymous") == []
 
 
-async def test_who_is_no_admin_lists_their_own_sessions_alone(guarded: Guarded) -> None:
+async def test_a_caller_without_admin_lists_their_own_sessions_only(guarded: Guarded) -> None:
     for owner in ("bob", "*", "anonymous"):
-        answer = await guarded.ask("GET", f"/api/v1/sessions?owner={owner}", EXECUTE)
-        assert error_of(answer, 403)["code"] == "FORBIDDEN"
-        assert 'scope="admin"' in answer.headers["www-authenticate"]
+        response = await guarded.ask("GET", f"/api/v1/sessions?owner={owner}", EXECUTE)
+        assert error_of(response, 403)["code"] == "FORBIDDEN"
+        assert 'scope="admin"' in response.headers["www-authenticate"]
     assert (await guarded.ask("GET", "/api/v1/sessions?owner=alice", EXECUTE)).status_code == 200
 
 
 @pytest.mark.parametrize("owner", ["", "%00", "%20x", "x" * 300])
-async def test_what_cannot_be_an_owner_is_refused_as_a_parameter(guarded: Guarded, owner: str) -> None:
-    answer = await guarded.ask("GET", f"/api/v1/sessions?owner={owner}", {Scope.ADMIN})
-    assert error_of(answer, 400)["details"]["problems"][0]["pointer"] == "/query/owner"
+async def test_an_invalid_owner_parameter_is_400(guarded: Guarded, owner: str) -> None:
+    response = await guarded.ask("GET", f"/api/v1/sessions?owner={owner}", {Scope.ADMIN})
+    assert error_of(response, 400)["details"]["problems"][0]["pointer"] == "/query/owner"
 
 
-async def test_a_cursor_of_one_owners_list_does_not_go_on_in_anothers(guarded: Guarded) -> None:
+async def test_a_cursor_of_one_owners_list_is_rejected_in_anothers(guarded: Guarded) -> None:
     for owner in ("alice", "alice", "bob", "bob"):
         await guarded.ask("POST", "/api/v1/initialize", EXECUTE, owner, headers=TITLE, json={"script_content": SCRIPT})
     page = await guarded.ask("GET", "/api/v1/sessions?limit=1&owner=alice", {Scope.ADMIN}, "root")
     cursor = page.json()["next_cursor"]
     for query in (f"cursor={cursor}", f"cursor={cursor}&owner=bob", f"cursor={cursor}&owner=*"):
-        answer = await guarded.ask("GET", f"/api/v1/sessions?{query}", {Scope.ADMIN}, "root")
-        assert error_of(answer, 400)["details"]["problems"][0]["pointer"] == "/query/owner"
+        response = await guarded.ask("GET", f"/api/v1/sessions?{query}", {Scope.ADMIN}, "root")
+        assert error_of(response, 400)["details"]["problems"][0]["pointer"] == "/query/owner"
     assert (await guarded.ask("GET", f"/api/v1/sessions?cursor={cursor}", (), "bob")).status_code == 400
 
 
@@ -354,21 +358,21 @@ async def test_the_details_of_health_are_for_an_admin(guarded: Guarded) -> None:
         return {"status": "ok", "secret": "detail"}
 
     guarded.world.process.required["postgres"] = well
-    for path, told in (("/health", {"status"}), ("/readyz", {"status", "draining"})):
+    for path, fields in (("/health", {"status"}), ("/readyz", {"status", "draining"})):
         for headers in ({}, credential({*Scope} - {Scope.ADMIN}), {"Authorization": "Bearer none"}):
-            answer = await guarded.client.get(path, headers=headers)
-            assert answer.status_code == 200
-            assert set(answer.json()) == told
+            response = await guarded.client.get(path, headers=headers)
+            assert response.status_code == 200
+            assert set(response.json()) == fields
         detailed = await guarded.client.get(path, headers=credential({Scope.ADMIN}))
         assert detailed.json()["components"]["postgres"] == {"status": "ok", "secret": "detail"}
 
 
-async def test_health_is_told_in_every_state_of_who_asks(guarded: Guarded) -> None:
+async def test_health_responds_for_every_state_of_authentication(guarded: Guarded) -> None:
     guarded.tokens.failure = StorageUnavailable()
     assert (await guarded.client.get("/health", headers=credential({Scope.ADMIN}))).json() == {"status": "ok"}
 
 
-async def test_while_authentication_is_off_everybody_acts_as_anonymous_and_sees_the_details() -> None:
+async def test_without_authentication_every_caller_is_anonymous_and_sees_the_details() -> None:
     world = World.of()
     async with world.client() as client:
         session_id = await initialized(client)
@@ -382,25 +386,25 @@ async def test_no_credential_is_logged(guarded: Guarded, log_lines: list[Any]) -
     for header in ("Bearer none-of-your-business", "Bearer alice/", f"Bearer pgl_{7:032x}_{'q' * 43}"):
         await guarded.client.get("/api/v1/sessions", headers={"Authorization": header})
     assert len(log_lines) >= 3
-    told = repr(log_lines)
-    assert "none-of-your-business" not in told
-    assert "q" * 43 not in told
+    text = repr(log_lines)
+    assert "none-of-your-business" not in text
+    assert "q" * 43 not in text
 
 
-async def test_failed_attempts_are_counted_and_told_with_the_address_that_they_came_from(
+async def test_failed_attempts_are_counted_and_logged_with_their_address(
     guarded: Guarded, log_lines: list[Any]
 ) -> None:
     for header in ({}, {"Authorization": "Bearer none"}, {"Authorization": "Bearer pgl_unknown"}):
         assert (await guarded.client.get("/api/v1/sessions", headers=header)).status_code == 401
-    told = [(line["status"], line["code"], line["client"]) for line in log_lines if line["event"] == "request"]
-    assert told == [(401, "UNAUTHORIZED", "127.0.0.1")] * 3
-    figures = (await guarded.ask("GET", "/metrics", {Scope.ADMIN})).text
-    assert 'pglambda_http_requests_total{method="GET",process="0",route="/api/v1/sessions",status="401"} 3.0' in figures
+    logged = [(line["status"], line["code"], line["client"]) for line in log_lines if line["event"] == "request"]
+    assert logged == [(401, "UNAUTHORIZED", "127.0.0.1")] * 3
+    metrics = (await guarded.ask("GET", "/metrics", {Scope.ADMIN})).text
+    assert 'pglambda_http_requests_total{method="GET",process="0",route="/api/v1/sessions",status="401"} 3.0' in metrics
 
 
-async def test_failed_attempts_need_no_place_and_take_none(guarded: Guarded) -> None:
+async def test_failed_attempts_do_not_count_as_in_flight(guarded: Guarded) -> None:
     for number in range(OPTIONS.in_flight_max):
         guarded.world.app.limiter.enter(Owner(f"owner {number}"))
-    refused = await guarded.client.get("/api/v1/sessions", headers={"Authorization": "Bearer none"})
-    assert refused.status_code == 401
+    rejected = await guarded.client.get("/api/v1/sessions", headers={"Authorization": "Bearer none"})
+    assert rejected.status_code == 401
     assert (await guarded.ask("GET", "/api/v1/sessions", ())).status_code == 503

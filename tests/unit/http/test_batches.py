@@ -18,10 +18,10 @@ DIVIDE = "result = 10 / params"
 JSON = (b"content-type", b"application/json")
 
 
-def lines_of(answer: Any) -> list[dict[str, Any]]:
-    """Return the lines of an answer that ended."""
-    *lines, rest = answer.text.split("\n")
-    assert (answer.status_code, answer.headers["content-type"], rest) == (200, NDJSON.decode(), "")
+def lines_of(response: Any) -> list[dict[str, Any]]:
+    """Return the lines of an response that ended."""
+    *lines, rest = response.text.split("\n")
+    assert (response.status_code, response.headers["content-type"], rest) == (200, NDJSON.decode(), "")
     return [json.loads(line) for line in lines]
 
 
@@ -33,7 +33,7 @@ async def execute(client, session_id: str, *params: Any, **more: Any) -> list[di
     return lines_of(await client.post(f"/api/v1/execute/{session_id}/batch", json=items(*params, **more)))
 
 
-async def test_each_item_has_its_line_with_what_execute_answers(client):
+async def test_each_item_has_a_line_with_the_response_of_execute(client):
     session_id = await initialized(client, script_content="print('hi')\nresult = 10 / params")
     lines = await execute(client, session_id, 2, 5)
     assert [(line["index"], line["status"], line["result"]) for line in lines] == [(0, 200, 5), (1, 200, 2)]
@@ -46,7 +46,7 @@ async def test_each_item_has_its_line_with_what_execute_answers(client):
     assert {row["execution_id"] for row in history} >= {line["execution_id"] for line in lines}
 
 
-async def test_a_failing_item_is_told_and_the_others_run(client):
+async def test_a_failed_item_has_its_error_and_the_others_run(client):
     session_id = await initialized(client, script_content=DIVIDE)
     lines = await execute(client, session_id, 1, 0, 2)
     assert [line["status"] for line in lines] == [200, 422, 200]
@@ -57,11 +57,11 @@ async def test_a_failing_item_is_told_and_the_others_run(client):
 
 async def test_an_item_without_params_has_an_empty_object(client):
     session_id = await initialized(client)
-    answer = await client.post(f"/api/v1/execute/{session_id}/batch", json={"items": [{}]})
-    assert lines_of(answer)[0]["result"] == {}
+    response = await client.post(f"/api/v1/execute/{session_id}/batch", json={"items": [{}]})
+    assert lines_of(response)[0]["result"] == {}
 
 
-async def test_several_run_at_once_where_that_is_asked_for(client, world):
+async def test_items_run_in_parallel_if_requested(client, world):
     session_id = await initialized(client, script_content=DIVIDE)
     world.runner.hold()
     call = asyncio.create_task(execute(client, session_id, 1, 2, 4, 5, parallel=3))
@@ -72,7 +72,7 @@ async def test_several_run_at_once_where_that_is_asked_for(client, world):
     assert {line["index"]: line["result"] for line in lines} == {0: 10, 1: 5, 2: 2.5, 3: 2}
 
 
-async def test_output_that_is_no_unicode_is_replaced(client):
+async def test_output_that_is_not_unicode_is_replaced(client):
     session_id = await initialized(client, script_content="print(chr(0xD800))\nresult = 1 / params")
     lines = await execute(client, session_id, 1, 0)
     assert [line["status"] for line in lines] == [200, 422]
@@ -84,7 +84,7 @@ async def test_a_line_break_in_a_result_does_not_break_its_line(client):
     assert (await execute(client, session_id, 1))[0]["result"] == "a\nb"
 
 
-async def test_a_result_that_a_runtime_writes_in_several_lines_is_one_line(client, world):
+async def test_a_result_that_a_runtime_indents_is_one_line(client, world):
     session_id = await initialized(client, script_content="result = params")
     execute_one = world.runner.execute
 
@@ -97,7 +97,7 @@ async def test_a_result_that_a_runtime_writes_in_several_lines_is_one_line(clien
     assert [line["result"] for line in lines] == [{"a": ["b\n"]}] * 2
 
 
-async def test_before_anything_runs_a_session_that_does_not_live_is_a_plain_answer(client, world):
+async def test_a_session_that_is_not_live_gives_an_error_response(client, world):
     absent = "019b7ca9-8f2e-7e6b-8000-0000000000ff"
     closed, expired = await initialized(client), await initialized(client, ttl_seconds=1)
     await client.delete(f"/api/v1/sessions/{closed}")
@@ -107,12 +107,12 @@ async def test_before_anything_runs_a_session_that_does_not_live_is_a_plain_answ
         (closed, 410, "SESSION_CLOSED"),
         (expired, 410, "SESSION_EXPIRED"),
     ):
-        answer = await client.post(f"/api/v1/execute/{session_id}/batch", json=items(1))
-        assert error_of(answer, status)["code"] == code
+        response = await client.post(f"/api/v1/execute/{session_id}/batch", json=items(1))
+        assert error_of(response, status)["code"] == code
     assert not world.runner.ran
 
 
-async def test_a_session_that_is_closed_meanwhile_is_told_item_by_item(client, world):
+async def test_a_session_that_is_closed_meanwhile_gives_an_error_for_each_item(client, world):
     session_id = await initialized(client, script_content=DIVIDE)
     world.runner.hold()
     call = asyncio.create_task(execute(client, session_id, 1, 2))
@@ -124,11 +124,11 @@ async def test_a_session_that_is_closed_meanwhile_is_told_item_by_item(client, w
     assert lines[1]["error"]["code"] == "SESSION_CLOSED"
 
 
-async def test_an_idempotency_key_is_refused(client):
+async def test_an_idempotency_key_is_rejected(client):
     session_id = await initialized(client)
     headers = {"Idempotency-Key": "once"}
-    answer = await client.post(f"/api/v1/execute/{session_id}/batch", json=items(1), headers=headers)
-    assert "/headers/Idempotency-Key" in problems_of(answer)
+    response = await client.post(f"/api/v1/execute/{session_id}/batch", json=items(1), headers=headers)
+    assert "/headers/Idempotency-Key" in problems_of(response)
 
 
 @pytest.mark.parametrize(
@@ -146,54 +146,54 @@ async def test_an_idempotency_key_is_refused(client):
         ({"items": [{"params": "\ud800"}]}, "/items/0/params"),
     ],
 )
-async def test_a_batch_that_is_not_one_is_refused_with_the_place(client, world, body, pointer):
+async def test_an_invalid_batch_is_rejected_with_the_place(client, world, body, pointer):
     session_id = await initialized(client)
     content = json.dumps(body).encode()
-    answer = await client.post(
+    response = await client.post(
         f"/api/v1/execute/{session_id}/batch", content=content, headers={"content-type": "application/json"}
     )
-    assert list(problems_of(answer)) == [pointer]
+    assert list(problems_of(response)) == [pointer]
     assert not world.runner.ran
 
 
-async def test_params_that_come_twice_in_an_item_are_refused(client):
+async def test_repeated_params_in_an_item_are_rejected(client):
     session_id = await initialized(client)
     content = b'{"items": [{"params": 1}, {"params": 1, "params": 2}]}'
     headers = {"content-type": "application/json"}
-    answer = await client.post(f"/api/v1/execute/{session_id}/batch", content=content, headers=headers)
-    assert problems_of(answer) == {"/items/1/params": "is given more than once"}
+    response = await client.post(f"/api/v1/execute/{session_id}/batch", content=content, headers=headers)
+    assert problems_of(response) == {"/items/1/params": "is given more than once"}
 
 
-async def test_all_items_that_are_wrong_are_told_up_to_a_hundred(client):
+async def test_up_to_a_hundred_invalid_items_are_reported(client):
     session_id = await initialized(client)
-    answer = await client.post(f"/api/v1/execute/{session_id}/batch", json={"items": [{}, *[{"x": 1}] * 200]})
-    found = problems_of(answer)
+    response = await client.post(f"/api/v1/execute/{session_id}/batch", json={"items": [{}, *[{"x": 1}] * 200]})
+    found = problems_of(response)
     assert len(found) == 100
     assert "/items/1/x" in found
 
 
-async def test_the_params_of_an_item_are_bounded_like_those_of_a_call(client):
+async def test_the_params_of_an_item_have_the_size_limit_of_a_call(client):
     session_id = await initialized(client)
-    answer = await client.post(f"/api/v1/execute/{session_id}/batch", json=items(1, "x" * OPTIONS.params_size_max))
-    error = error_of(answer, 413)
+    response = await client.post(f"/api/v1/execute/{session_id}/batch", json=items(1, "x" * OPTIONS.params_size_max))
+    error = error_of(response, 413)
     assert error["details"]["pointer"] == "/items/1/params"
 
 
-async def test_the_whole_is_bounded(log_lines):
+async def test_a_batch_has_a_size_limit(log_lines):
     world = World.of(evolve(OPTIONS, batch_size_max=1000))
     async with world.client() as client:
         session_id = await initialized(client)
-        answer = await client.post(f"/api/v1/execute/{session_id}/batch", json=items(*["x" * 100] * 20))
-    assert error_of(answer, 413)["details"]["limit"] == 1000
+        response = await client.post(f"/api/v1/execute/{session_id}/batch", json=items(*["x" * 100] * 20))
+    assert error_of(response, 413)["details"]["limit"] == 1000
 
 
-async def test_a_large_batch_is_read_whole(client):
+async def test_a_large_batch_is_executed(client):
     session_id = await initialized(client, script_content="result = len(params)")
     lines = await execute(client, session_id, *["é" * 400] * 200)
     assert [line["result"] for line in lines] == [400] * 200
 
 
-async def test_a_bug_is_told_with_an_id_and_the_others_run(client, world, log_lines):
+async def test_an_internal_error_of_an_item_has_an_id_and_the_others_run(client, world, log_lines):
     session_id = await initialized(client, script_content=DIVIDE)
     acquire, failures = world.runner.acquire, [KeyError("a bug")]
 
@@ -253,13 +253,13 @@ async def test_a_line_is_sent_as_soon_as_its_item_has_ended(client, world):
     assert exchange.ended
 
 
-async def test_a_client_that_hangs_up_ends_the_rest_and_what_runs_is_recorded(client, world, log_lines):
+async def test_a_disconnect_ends_the_batch_and_the_running_item_is_recorded(client, world, log_lines):
     session_id = await initialized(client, script_content=DIVIDE)
     world.runner.hold()
     exchange = streaming(world, session_id, 1, 2, 4)
     running = asyncio.create_task(exchange.run())
     await until(lambda: world.runner.running)
-    exchange.hang_up()
+    exchange.disconnect()
     await running
     world.runner.let_go()
     assert await world.tasks.drain(5) == 0
@@ -268,7 +268,7 @@ async def test_a_client_that_hangs_up_ends_the_rest_and_what_runs_is_recorded(cl
     assert [line["status"] for line in log_lines if "/batch" in (line.get("route") or "")] == [499]
 
 
-async def test_a_client_that_does_not_read_is_dropped_and_the_rest_is_not_begun(log_lines):
+async def test_a_client_that_does_not_read_ends_the_batch(log_lines):
     world = World.of(evolve(OPTIONS, stall_s=0.05))
     async with world.client() as client:
         session_id = await initialized(client, script_content=DIVIDE)
@@ -281,7 +281,7 @@ async def test_a_client_that_does_not_read_is_dropped_and_the_rest_is_not_begun(
     assert [line["status"] for line in log_lines if "/batch" in (line.get("route") or "")] == [499]
 
 
-async def test_so_many_batches_are_held_at_once_and_each_gives_its_place_back(log_lines):
+async def test_the_number_of_batches_is_limited_and_each_returns_its_permit(log_lines):
     world = World.of(evolve(OPTIONS, batches_max=1))
     async with world.client() as client:
         session_id = await initialized(client, script_content=DIVIDE)
@@ -289,17 +289,17 @@ async def test_so_many_batches_are_held_at_once_and_each_gives_its_place_back(lo
         first = streaming(world, session_id, 1, 2)
         running = asyncio.create_task(first.run())
         await until(lambda: world.runner.running)
-        answer = await client.post(f"/api/v1/execute/{session_id}/batch", json=items(1))
-        assert error_of(answer, 503)["code"] == "OVERLOADED"
-        first.hang_up()
+        response = await client.post(f"/api/v1/execute/{session_id}/batch", json=items(1))
+        assert error_of(response, 503)["code"] == "OVERLOADED"
+        first.disconnect()
         await running
         world.runner.let_go()
-        refused = await client.post(f"/api/v1/execute/{session_id}/batch", json={})
-        assert "/items" in problems_of(refused)
+        rejected = await client.post(f"/api/v1/execute/{session_id}/batch", json={})
+        assert "/items" in problems_of(rejected)
         assert len(await execute(client, session_id, 1, 2)) == 2
 
 
-async def test_a_server_that_drains_ends_what_runs_and_refuses_the_rest(client, world):
+async def test_a_drain_ends_running_items_and_rejects_the_rest(client, world):
     session_id = await initialized(client, script_content=DIVIDE)
     world.runner.hold()
     call = asyncio.create_task(execute(client, session_id, 1, 2, 4))
@@ -313,7 +313,7 @@ async def test_a_server_that_drains_ends_what_runs_and_refuses_the_rest(client, 
     assert await draining == 0
 
 
-async def test_a_batch_is_charged_by_its_items_before_anything_runs(log_lines):
+async def test_a_batch_is_charged_for_its_items_before_any_of_them_runs(log_lines):
     class TooMany(LimitReached):
         code = "RATE_LIMITED"
         message = "Wait."
@@ -327,7 +327,7 @@ async def test_a_batch_is_charged_by_its_items_before_anything_runs(log_lines):
     world = World.of(hooks=Hooks(charge=charge))
     async with world.client() as client:
         session_id = await initialized(client)
-        answer = await client.post(f"/api/v1/execute/{session_id}/batch", json=items(1, 2, 3))
-    assert error_of(answer, 429)["code"] == "RATE_LIMITED"
+        response = await client.post(f"/api/v1/execute/{session_id}/batch", json=items(1, 2, 3))
+    assert error_of(response, 429)["code"] == "RATE_LIMITED"
     assert charged == [3]
     assert not world.runner.ran

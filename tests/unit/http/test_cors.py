@@ -23,7 +23,7 @@ async def asked(world: World, method: str, path: str, **headers: bytes):
 
 
 @pytest.mark.parametrize("path", ["/api/v1/initialize", "/api/v1/sessions", "/nowhere", "/livez"])
-async def test_a_preflight_of_any_path_is_answered(world, path):
+async def test_a_preflight_of_any_path_gets_a_response(world, path):
     reply = await asked(world, "OPTIONS", path, origin=OURS, access_control_request_method=b"PATCH")
     assert (reply.status, reply.body) == (204, b"")
     assert reply.headers["access-control-allow-origin"] == OURS.decode()
@@ -44,7 +44,7 @@ async def test_a_preflight_of_another_origin_grants_nothing(world):
 
 
 @pytest.mark.parametrize(("path", "status"), [("/livez", 200), ("/nowhere", 404), ("/api/v1/sessions?limit=0", 404)])
-async def test_every_answer_can_be_read_errors_included(world, path, status):
+async def test_every_response_can_be_read_including_errors(world, path, status):
     reply = await asked(world, "GET", path, origin=OURS)
     assert reply.status == status
     assert reply.headers["access-control-allow-origin"] == OURS.decode()
@@ -55,33 +55,33 @@ async def test_every_answer_can_be_read_errors_included(world, path, status):
     assert "x-request-id" in reply.headers
 
 
-async def test_another_origin_is_answered_and_may_not_read_it(world):
+async def test_another_origin_gets_a_response_without_permission_to_read_it(world):
     reply = await asked(world, "GET", "/livez", origin=OTHER)
     assert reply.status == 200
     assert reply.headers["vary"] == "Origin"
     assert not [name for name in reply.headers if name.startswith("access-control")]
 
 
-async def test_who_names_no_origin_is_told_nothing(world):
+async def test_a_request_without_origin_gets_no_cors_headers(world):
     reply = await asked(world, "GET", "/livez")
     assert not {"vary", "access-control-allow-origin"} & {*reply.headers}
 
 
-async def test_a_plain_options_is_a_method_like_others(world):
+async def test_options_without_preflight_headers_is_405(world):
     assert (await asked(world, "OPTIONS", "/livez", origin=OURS)).status == 405
 
 
-async def test_any_origin_may_be_let_in(log_lines):
+async def test_a_star_allows_any_origin(log_lines):
     reply = await asked(World.of(evolve(OPTIONS, cors_origins=("*",))), "GET", "/livez", origin=OTHER)
     assert reply.headers["access-control-allow-origin"] == "*"
 
 
-async def test_without_origins_nothing_is_in_between(log_lines):
+async def test_without_allowed_origins_responses_have_no_cors_headers(log_lines):
     assert not isinstance(World.of().app._http, Cors)
 
 
 class ManualWhole:
-    """A server that sends answers whole."""
+    """A server that sends responses whole."""
 
     def __init__(self) -> None:
         self.sent: list[dict[bytes, bytes]] = []
@@ -95,7 +95,7 @@ class ManualWhole:
         self.hung_up = True
 
 
-async def test_an_answer_that_the_server_sends_whole_has_the_headers_too(world):
+async def test_a_single_write_response_has_the_cors_headers(world):
     whole = ManualWhole()
     exchange = Exchange(world.app, "GET", "/livez", [(b"origin", OURS)])
     scope = exchange._scope() | {"extensions": {SINGLE_WRITE: whole}}
@@ -104,12 +104,12 @@ async def test_an_answer_that_the_server_sends_whole_has_the_headers_too(world):
     assert whole.sent[0][b"access-control-allow-origin"] == OURS
 
 
-async def test_a_connection_can_still_be_broken_off():
+async def test_a_single_write_can_still_abort_the_connection():
     whole = ManualWhole()
 
-    async def hang_up(scope, receive, send):
+    async def disconnect(scope, receive, send):
         scope["extensions"][SINGLE_WRITE].abort()
 
     scope = {"headers": [(b"origin", OURS)], "method": "GET", "extensions": {SINGLE_WRITE: whole}}
-    await Cors(hang_up, ("*",))(scope, None, None)  # type: ignore[arg-type]
+    await Cors(disconnect, ("*",))(scope, None, None)  # type: ignore[arg-type]
     assert whole.hung_up

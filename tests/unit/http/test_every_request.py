@@ -1,4 +1,4 @@
-"""What holds for every request: routing, ids, the access line, bugs."""
+"""Properties of every request: routing, ids, the access line, internal errors."""
 
 import json
 import logging
@@ -34,52 +34,52 @@ ID = "01a2101f-9ff2-79ec-8000-000000000001"
         "/livez/x",
     ],
 )
-async def test_unknown_paths_are_404_in_the_one_shape(client, path):
+async def test_unknown_paths_are_404_with_an_error_body(client, path):
     assert error_of(await client.get(httpx2.URL("http://pglambda" + path)), 404)["code"] == "NOT_FOUND"
 
 
-async def test_every_operation_refuses_other_methods_and_tells_which_there_are(client, world):
+async def test_every_path_rejects_other_methods_and_lists_its_own(client, world):
     by_path = {}
     for route in world.app.routes:
         by_path.setdefault(route.path.replace("{request_id}", ID), set()).add(route.method)
     for path, methods in by_path.items():
         allowed = methods | ({"HEAD"} if "GET" in methods else set())
         for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"} - allowed:
-            answer = await client.request(method, path)
-            assert answer.status_code == 405, (method, path)
-            assert answer.headers["allow"] == ", ".join(sorted(allowed))
+            response = await client.request(method, path)
+            assert response.status_code == 405, (method, path)
+            assert response.headers["allow"] == ", ".join(sorted(allowed))
             if method != "HEAD":
-                assert error_of(answer, 405)["code"] == "METHOD_NOT_ALLOWED"
+                assert error_of(response, 405)["code"] == "METHOD_NOT_ALLOWED"
 
 
-async def test_whoever_needs_not_be_known_takes_no_place_from_those_who_call(client, world):
+async def test_callers_without_credential_use_no_capacity(client, world):
     await world.app.drain(0)  # there is no place for anybody
     for route in world.app.routes:
         if route.access in (Access.OPEN, Access.DETAIL):
-            answer = await client.request(route.method, route.path)
-            assert answer.status_code == 200 or "error" not in answer.json(), route.path
+            response = await client.request(route.method, route.path)
+            assert response.status_code == 200 or "error" not in response.json(), route.path
 
 
-async def test_head_is_answered_where_get_is(client):
-    answer = await client.head("/livez")
-    assert (answer.status_code, answer.content) == (200, b"")
+async def test_a_get_route_also_serves_head(client):
+    response = await client.head("/livez")
+    assert (response.status_code, response.content) == (200, b"")
 
 
-async def test_the_id_of_a_request_is_sent_back(client):
-    answer = await client.get("/livez", headers={"X-Request-ID": "trace-1/a:b"})
-    assert answer.headers["x-request-id"] == "trace-1/a:b"
+async def test_the_id_of_a_request_is_returned(client):
+    response = await client.get("/livez", headers={"X-Request-ID": "trace-1/a:b"})
+    assert response.headers["x-request-id"] == "trace-1/a:b"
 
 
-@pytest.mark.parametrize("identifier", ["", "x" * 129, "a b", "a\tb", "é".encode(), "<x>", 'a"b'])
-async def test_a_bad_id_is_replaced(client, identifier):
-    headers = {"X-Request-ID": identifier}
-    answers = [await client.get("/livez", headers=headers), await client.get("/nowhere", headers=headers)]
-    made = {answer.headers["x-request-id"] for answer in answers}
+@pytest.mark.parametrize("request_id", ["", "x" * 129, "a b", "a\tb", "é".encode(), "<x>", 'a"b'])
+async def test_an_invalid_request_id_is_replaced(client, request_id):
+    headers = {"X-Request-ID": request_id}
+    responses = [await client.get("/livez", headers=headers), await client.get("/nowhere", headers=headers)]
+    made = {response.headers["x-request-id"] for response in responses}
     assert len(made) == 2
     assert all(len(value) >= 14 for value in made)
 
 
-async def test_each_request_leaves_one_line_without_payloads(client, log_lines):
+async def test_each_request_has_one_access_line_without_payloads(client, log_lines):
     session_id = await initialized(client, context={"secret": "swordfish"})
     log_lines.clear()
     await client.get(f"/api/v1/sessions/{session_id}?fields=context", headers={"X-Request-ID": "mine"})
@@ -104,27 +104,27 @@ async def test_each_request_leaves_one_line_without_payloads(client, log_lines):
     assert "swordfish" not in str(log_lines)
 
 
-async def test_no_line_is_made_above_the_level(log_lines):
+async def test_no_access_line_is_written_above_the_log_level(log_lines):
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     async with World.of().client() as client:
         assert (await client.get("/livez")).status_code == 200
     assert log_lines == []
 
 
-async def test_a_bug_is_500_with_an_id_that_is_in_the_log(client, world, log_lines):
+async def test_an_internal_error_is_500_with_an_id_that_is_in_the_log(client, world, log_lines):
     session_id = await initialized(client)
     world.store.failure = RuntimeError("the password is swordfish")
-    answer = await client.get(f"/api/v1/sessions/{session_id}", headers={"X-Request-ID": "mine"})
-    error = error_of(answer, 500)
+    response = await client.get(f"/api/v1/sessions/{session_id}", headers={"X-Request-ID": "mine"})
+    error = error_of(response, 500)
     assert error["code"] == "INTERNAL_ERROR"
-    assert "swordfish" not in answer.text
-    assert answer.json()["request_id"] == session_id
+    assert "swordfish" not in response.text
+    assert response.json()["request_id"] == session_id
     line = next(line for line in log_lines if line["event"] == "internal_error")
     assert (line["error_id"], line["x_request_id"]) == (error["details"]["error_id"], "mine")
     assert line["exc_info"]
 
 
-async def test_an_error_that_cannot_be_written_is_a_bug_like_any_other(client, world, log_lines):
+async def test_an_error_that_cannot_be_encoded_is_an_internal_error(client, world, log_lines):
     class Unwritable(DomainError):
         code = "X"
 
@@ -136,7 +136,7 @@ async def test_an_error_that_cannot_be_written_is_a_bug_like_any_other(client, w
     assert error_of(await client.get(f"/api/v1/sessions/{ID}"), 500)["code"] == "INTERNAL_ERROR"
 
 
-async def test_a_prefix_that_the_application_is_mounted_under_is_no_part_of_routes(world):
+async def test_a_mount_prefix_is_not_part_of_routes(world):
     reply = await Exchange(world.app, "GET", "/lambda/livez", root_path="/lambda").run()
     assert reply.status == 200
 
@@ -156,12 +156,12 @@ def test_every_error_has_a_status(category):
 
 
 @pytest.mark.parametrize("code", list(FailureCode))
-def test_a_script_that_reached_its_wall_limit_is_504_and_any_other_failure_422(code):
+def test_a_script_above_its_wall_time_is_504_and_other_failures_are_422(code):
     failure = Failure(code, "The limit was reached.", limit=100, observed=101)
     report = ScriptReport(None, failure, 100.5, stdout="partial")
-    answer = error_response(ExecutionFailed(ID, ID, 1, report, failure), None)
-    assert answer.status == (504 if code is FailureCode.EXECUTION_TIMEOUT else 422)
-    error = json.loads(answer.body)["error"]
+    response = error_response(ExecutionFailed(ID, ID, 1, report, failure), None)
+    assert response.status == (504 if code is FailureCode.EXECUTION_TIMEOUT else 422)
+    error = json.loads(response.body)["error"]
     assert error["code"] == code
     assert (error["details"]["limit"], error["details"]["observed"], error["details"]["stdout"]) == (
         100,
@@ -170,7 +170,7 @@ def test_a_script_that_reached_its_wall_limit_is_504_and_any_other_failure_422(c
     )
 
 
-def test_one_path_cannot_be_taken_twice():
+def test_two_routes_cannot_have_one_path():
     async def endpoint(_):
         raise NotImplementedError
 
@@ -181,13 +181,13 @@ def test_one_path_cannot_be_taken_twice():
         RouteTable([one, Route("GET", "/x/{b}", endpoint, "third")])
 
 
-async def test_without_any_guard_nobody_gets_what_is_not_for_everybody():
+async def test_without_a_guard_an_unknown_caller_reaches_open_routes_only():
     world = World.of(caller=NOBODY)
     async with world.client() as client:
         for route in world.app.routes:
             path = route.path.replace("{request_id}", ID).replace("{execution_id}", ID)
-            answer = await client.request(route.method, path.replace("{language_title}", "python-adder"))
+            response = await client.request(route.method, path.replace("{language_title}", "python-adder"))
             if route.access in WITHOUT_CREDENTIAL:
-                assert answer.status_code in {200, 503}, route.path
+                assert response.status_code in {200, 503}, route.path
             else:
-                assert error_of(answer, 401)["code"] == "UNAUTHORIZED"
+                assert error_of(response, 401)["code"] == "UNAUTHORIZED"

@@ -1,4 +1,4 @@
-"""Large bodies are examined beside the event loop, one at a time, and fairly."""
+"""Large bodies are examined in a thread, one at a time, in fair turns."""
 
 import asyncio
 import threading
@@ -17,7 +17,7 @@ MIB = 1024 * 1024
 
 
 class Work:
-    """Work in a thread that lasts until the test lets it end."""
+    """Work in a thread that runs until the test ends it."""
 
     def __init__(self, order: list[str], name: str) -> None:
         self.begun = asyncio.Event()
@@ -35,7 +35,7 @@ class Work:
         self._end.set()
 
 
-async def test_large_bodies_are_examined_one_at_a_time_and_owners_follow_each_other():
+async def test_large_bodies_are_examined_one_at_a_time_and_owners_take_turns():
     examiner, order = Examiner(10.0, MIB), []
     works = {name: Work(order, name) for name in ("a1", "a2", "a3", "b1")}
     tasks = [asyncio.create_task(examiner.run(name[0], 1, work)) for name, work in works.items()]
@@ -47,20 +47,20 @@ async def test_large_bodies_are_examined_one_at_a_time_and_owners_follow_each_ot
     assert order == ["a1", "a2", "b1", "a3"]
 
 
-async def test_a_call_whose_turn_does_not_come_in_time_is_refused_and_may_be_repeated():
+async def test_a_call_that_waits_too_long_for_its_turn_is_rejected_and_may_be_repeated():
     examiner, order = Examiner(0.01, MIB), []
     first = Work(order, "first")
     task = asyncio.create_task(examiner.run("a", 1, first))
     await first.begun.wait()
-    with pytest.raises(Overloaded) as refusal:
+    with pytest.raises(Overloaded) as raised:
         await examiner.run("b", 1, lambda: "second")
-    assert refusal.value.details == {"stored": "no", "executed": "no", "retry_after_ms": 1000}
+    assert raised.value.details == {"stored": "no", "executed": "no", "retry_after_ms": 1000}
     first.end()
     assert await task == "first"
     assert await examiner.run("b", 1, lambda: "second") == "second"
 
 
-async def test_bodies_that_wait_hold_a_bounded_number_of_bytes_with_a_fair_share_for_each_owner():
+async def test_waiting_bodies_are_bounded_in_bytes_with_a_fair_share_for_each_owner():
     examiner, order = Examiner(10.0, 10 * MIB), []
     first = Work(order, "first")
     tasks = [asyncio.create_task(examiner.run("a", MIB, first))]
@@ -75,7 +75,7 @@ async def test_bodies_that_wait_hold_a_bounded_number_of_bytes_with_a_fair_share
     assert isinstance(tasks[3].exception(), Overloaded)
 
 
-async def test_a_caller_that_leaves_gives_up_its_turn_only_when_its_thread_has_ended():
+async def test_a_cancelled_call_keeps_its_turn_until_its_thread_ends():
     examiner, order = Examiner(10.0, MIB), []
     left, waiting, last = Work(order, "left"), Work(order, "waiting"), Work(order, "last")
     leaver = asyncio.create_task(examiner.run("a", 1, left))
@@ -114,7 +114,7 @@ def request_with(content: bytes) -> Request:
         ("function", b'{"script_content":"1"}', True),
     ],
 )
-async def test_a_large_body_waits_until_the_one_before_is_read(name, content, is_large):
+async def test_a_large_body_waits_for_the_body_before_it(name, content, is_large):
     options = HttpOptions(OPTIONS.limits, examination_wait_s=0.01)
     parsers = Parsers.of(options)
     parser = getattr(parsers, name)

@@ -11,14 +11,14 @@ from tests.unit.http.world import TITLE, Exchange, chunks, error_of, initialized
 JSON = (b"content-type", b"application/json")
 
 
-async def test_execute_answers_with_every_field_of_the_contract(client):
+async def test_execute_returns_every_field_of_the_contract(client):
     script = "import sys\nprint('hi')\nprint('oh', file=sys.stderr)\nresult = {'sum': params['a'] + params['b']}"
     session_id = await initialized(client, script_content=script)
-    answer = await client.post(f"/api/v1/execute/{session_id}", json={"params": {"a": 5, "b": 3}})
-    assert answer.status_code == 200
-    body = answer.json()
-    figures = {name: body.pop(name) for name in ("execution_id", "execution_time_ms", "cpu_time_ms", "queue_time_ms")}
-    assert None not in figures.values()
+    response = await client.post(f"/api/v1/execute/{session_id}", json={"params": {"a": 5, "b": 3}})
+    assert response.status_code == 200
+    body = response.json()
+    measured = {name: body.pop(name) for name in ("execution_id", "execution_time_ms", "cpu_time_ms", "queue_time_ms")}
+    assert None not in measured.values()
     assert body == {
         "request_id": session_id,
         "language_title": "python-adder",
@@ -32,39 +32,39 @@ async def test_execute_answers_with_every_field_of_the_contract(client):
 
 
 @pytest.mark.parametrize("value", [None, True, 0, -1.5, "text", [], [1, {"a": None}], {}, "\N{GRINNING FACE}"])
-async def test_params_may_be_any_json(client, value):
+async def test_params_may_be_any_json_value(client, value):
     session_id = await initialized(client)
-    answer = await client.post(f"/api/v1/execute/{session_id}", json={"params": value})
-    assert answer.json()["result"] == value
+    response = await client.post(f"/api/v1/execute/{session_id}", json={"params": value})
+    assert response.json()["result"] == value
 
 
 @pytest.mark.parametrize("body", [None, b"{}"])
 async def test_params_are_an_empty_object_by_default(client, body):
     session_id = await initialized(client)
     headers = {"Content-Type": "application/json"} if body else {}
-    answer = await client.post(f"/api/v1/execute/{session_id}", content=body, headers=headers)
-    assert answer.json()["result"] == {}
+    response = await client.post(f"/api/v1/execute/{session_id}", content=body, headers=headers)
+    assert response.json()["result"] == {}
 
 
 async def test_concurrent_executions_get_a_count_each(client):
     session_id = await initialized(client)
     calls = [client.post(f"/api/v1/execute/{session_id}") for _ in range(4)]
-    counts = [answer.json()["execution_count"] for answer in await asyncio.gather(*calls)]
+    counts = [response.json()["execution_count"] for response in await asyncio.gather(*calls)]
     assert sorted(counts) == [1, 2, 3, 4]
 
 
-async def test_a_script_that_fails_is_422_and_explains_itself(client):
+async def test_a_failed_script_is_422_with_the_reason(client):
     session_id = await initialized(client, script_content="print('so far')\nx = 1\nresult = x / 0")
-    answer = await client.post(f"/api/v1/execute/{session_id}")
-    error = error_of(answer, 422)
+    response = await client.post(f"/api/v1/execute/{session_id}")
+    error = error_of(response, 422)
     details = error["details"]
     assert error["code"] == "SCRIPT_ERROR"
     assert (details["name"], details["line"], details["stdout"]) == ("ZeroDivisionError", 3, "so far\n")
     assert details["execution_count"] == 1
-    assert answer.json()["request_id"] == session_id
+    assert response.json()["request_id"] == session_id
 
 
-async def test_a_result_that_is_no_json_is_422(client):
+async def test_a_result_that_is_not_json_is_422(client):
     session_id = await initialized(client, script_content="result = {1, 2}")
     error = error_of(await client.post(f"/api/v1/execute/{session_id}"), 422)
     assert error["code"] == "RESULT_NOT_SERIALIZABLE"
@@ -74,33 +74,33 @@ async def test_a_result_that_is_no_json_is_422(client):
     ("script", "status"),
     [("print(chr(0xD800), 'é')", 200), ("print(chr(0xDC00), 'é')\nraise ValueError(chr(0xD800))", 422)],
 )
-async def test_output_that_is_no_unicode_is_replaced(client, script, status):
+async def test_output_that_is_not_unicode_is_replaced(client, script, status):
     session_id = await initialized(client, script_content=script)
-    answer = await client.post(f"/api/v1/execute/{session_id}")
-    body = answer.json()
-    assert answer.status_code == status
+    response = await client.post(f"/api/v1/execute/{session_id}")
+    body = response.json()
+    assert response.status_code == status
     assert (body if status == 200 else body["error"]["details"])["stdout"] == "? é\n"
 
 
-async def test_an_execution_whose_end_is_unknown_says_that_it_may_have_run(client, world):
+async def test_an_execution_with_unknown_end_reports_that_it_may_have_run(client, world):
     session_id = await initialized(client)
     world.runner.unknown_next = "the runtime hung up"
-    answer = await client.post(f"/api/v1/execute/{session_id}")
-    error = error_of(answer, 503)
+    response = await client.post(f"/api/v1/execute/{session_id}")
+    error = error_of(response, 503)
     assert error["code"] == "RUNTIME_UNAVAILABLE"
     assert (error["details"]["stored"], error["details"]["executed"]) == ("unknown", "unknown")
-    assert "retry-after" not in answer.headers
+    assert "retry-after" not in response.headers
 
 
-async def test_a_runtime_that_is_away_is_503_and_may_be_asked_again(client, world):
+async def test_an_unavailable_runtime_is_503_with_retry_after(client, world):
     session_id = await initialized(client)
     world.runner.unavailable = "wait"
-    answer = await client.post(f"/api/v1/execute/{session_id}")
-    assert error_of(answer, 503)["details"] == {"stored": "no", "executed": "no", "retry_after_ms": 1000}
-    assert answer.headers["retry-after"] == "1"
+    response = await client.post(f"/api/v1/execute/{session_id}")
+    assert error_of(response, 503)["details"] == {"stored": "no", "executed": "no", "retry_after_ms": 1000}
+    assert response.headers["retry-after"] == "1"
 
 
-async def test_an_execution_that_could_not_be_recorded_brings_its_result_along(client, world):
+async def test_an_execution_that_could_not_be_saved_returns_its_result(client, world):
     session_id = await initialized(client)
     world.runner.hold()
     call = asyncio.create_task(client.post(f"/api/v1/execute/{session_id}", json={"params": {"deep": [1, "x"]}}))
@@ -115,12 +115,12 @@ async def test_an_execution_that_could_not_be_recorded_brings_its_result_along(c
     await world.tasks.drain(0)
 
 
-async def test_too_many_executions_are_refused(client, world):
+async def test_too_many_executions_are_rejected(client, world):
     session_id = await initialized(client)
     world.execution_limiter.in_use = 4
-    answer = await client.post(f"/api/v1/execute/{session_id}")
-    assert error_of(answer, 503)["code"] == "OVERLOADED"
-    assert answer.headers["retry-after"] == "1"
+    response = await client.post(f"/api/v1/execute/{session_id}")
+    assert error_of(response, 503)["code"] == "OVERLOADED"
+    assert response.headers["retry-after"] == "1"
 
 
 @pytest.mark.parametrize(
@@ -132,25 +132,25 @@ async def test_too_many_executions_are_refused(client, world):
         ('{"\\udc00": 1}', "/params/\\udc00"),
     ],
 )
-async def test_params_that_are_wrong_alone_have_their_own_code(client, params, pointer):
+async def test_invalid_params_have_their_own_error_code(client, params, pointer):
     session_id = await initialized(client)
-    answer = await client.post(
+    response = await client.post(
         f"/api/v1/execute/{session_id}",
         content=f'{{"params": {params}}}',
         headers={"Content-Type": "application/json"},
     )
-    assert set(problems_of(answer, "INVALID_PARAMS")) == {pointer}
+    assert set(problems_of(response, "INVALID_PARAMS")) == {pointer}
 
 
-async def test_params_over_their_size_are_413(client):
+async def test_params_above_the_size_limit_are_413(client):
     session_id = await initialized(client)
-    answer = await client.post(f"/api/v1/execute/{session_id}", json={"params": "x" * 1000})
-    error = error_of(answer, 413)
+    response = await client.post(f"/api/v1/execute/{session_id}", json={"params": "x" * 1000})
+    error = error_of(response, 413)
     assert error["code"] == "PAYLOAD_TOO_LARGE"
     assert error["details"] == {"pointer": "/params", "limit": 1000, "observed": 1002}
 
 
-async def test_a_client_that_hangs_up_while_queued_is_withdrawn(client, world):
+async def test_a_disconnect_in_the_queue_withdraws_the_execution(client, world):
     session_id = await initialized(client)
     world.runner.hold()
     running = [asyncio.create_task(client.post(f"/api/v1/execute/{session_id}")) for _ in range(4)]
@@ -159,7 +159,7 @@ async def test_a_client_that_hangs_up_while_queued_is_withdrawn(client, world):
     exchange = Exchange(world.app, "POST", f"/api/v1/execute/{session_id}", messages=chunks(b""))
     call = asyncio.create_task(exchange.run())
     await until(lambda: world.runner.queued == 1)
-    exchange.hang_up()
+    exchange.disconnect()
     assert (await call).status is None
     await until(lambda: len(world.store.open_executions) == 4)
     world.runner.let_go()
@@ -167,20 +167,20 @@ async def test_a_client_that_hangs_up_while_queued_is_withdrawn(client, world):
     assert len(world.runner.ran) == 4
 
 
-async def test_a_client_that_hangs_up_while_the_script_runs_lets_it_end(client, world, log_lines):
+async def test_a_disconnect_during_the_run_lets_the_script_end(client, world, log_lines):
     session_id = await initialized(client)
     world.runner.hold()
     exchange = Exchange(world.app, "POST", f"/api/v1/execute/{session_id}", messages=chunks(b""))
     call = asyncio.create_task(exchange.run())
     await until(lambda: world.runner.running == 1)
-    exchange.hang_up()
+    exchange.disconnect()
     assert (await call).status is None
     world.runner.let_go()
     await until(lambda: len(world.store.history) == 1)
     assert log_lines[-1]["status"] == 499
 
 
-async def test_a_call_that_the_server_cancels_stays_cancelled(client, world):
+async def test_a_call_cancelled_by_the_server_stays_cancelled(client, world):
     session_id = await initialized(client)
     world.runner.hold()
     exchange = Exchange(world.app, "POST", f"/api/v1/execute/{session_id}", messages=chunks(b""))
@@ -193,7 +193,7 @@ async def test_a_call_that_the_server_cancels_stays_cancelled(client, world):
     await until(lambda: len(world.store.history) == 1)
 
 
-async def test_what_comes_after_the_body_does_not_end_the_call(client, world):
+async def test_messages_after_the_body_do_not_end_the_call(client, world):
     session_id = await initialized(client)
     messages = [*chunks(b"{}"), *chunks(b"")]
     exchange = Exchange(world.app, "POST", f"/api/v1/execute/{session_id}", [JSON], messages)
@@ -205,7 +205,7 @@ async def test_what_comes_after_the_body_does_not_end_the_call(client, world):
 
 
 async def test_a_script_in_the_other_language_is_not_checked(client):
-    answer = await client.post(
+    response = await client.post(
         "/api/v1/initialize", headers=TITLE | {"Language-Title": "nodejs-x"}, json={"script_content": "return 1"}
     )
-    assert answer.json()["syntax_checked"] is False
+    assert response.json()["syntax_checked"] is False

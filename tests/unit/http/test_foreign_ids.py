@@ -1,4 +1,4 @@
-"""An id that is not there is answered like an unknown id of the service's own, whatever its bits are."""
+"""An id that does not exist gives the same response as an unknown id, whatever its bits are."""
 
 import itertools
 import json
@@ -15,62 +15,62 @@ from tests.unit.http.world import TITLE, Exchange, Reply, World, chunks, initial
 JSON = (b"content-type", b"application/json")
 
 
-async def call(world: World, identifier: UUID, made: tuple[str, str, Any, dict[str, str]]) -> Reply:
+async def call(world: World, some_id: UUID, made: tuple[str, str, Any, dict[str, str]]) -> Reply:
     method, path, body, headers = made
     sent = [JSON, *((name.encode(), value.encode()) for name, value in headers.items())]
-    exchange = Exchange(world.app, method, path.format(identifier), sent if body else (), [])
+    exchange = Exchange(world.app, method, path.format(some_id), sent if body else (), [])
     exchange.messages = chunks(json.dumps(body).encode() if body else b"")
     return await exchange.run()
 
 
-def told(reply: Reply) -> tuple[int | None, Any]:
-    """Return the answer without the id that it is about."""
+def content_of(reply: Reply) -> tuple[int | None, Any]:
+    """Return status and body without the id of the session."""
     body = reply.json() if reply.body else None
     if isinstance(body, dict):
         body.pop("request_id", None)
     return reply.status, body
 
 
-@pytest.mark.parametrize("identifier", EXTREMES, ids=str)
+@pytest.mark.parametrize("some_id", EXTREMES, ids=str)
 @pytest.mark.parametrize("made", CALLS, ids=str)
-async def test_extreme_ids_are_answered_like_an_unknown_one(world, identifier, made):
-    assert told(await call(world, identifier, made)) == told(await call(world, UNKNOWN, made))
+async def test_extreme_ids_give_the_response_of_an_unknown_id(world, some_id, made):
+    assert content_of(await call(world, some_id, made)) == content_of(await call(world, UNKNOWN, made))
 
 
-async def test_ten_thousand_random_ids_are_not_there_on_any_path(world):
-    expected = [told(await call(world, UNKNOWN, made)) for made in CALLS]
+async def test_ten_thousand_random_ids_give_the_response_of_an_unknown_id(world):
+    expected = [content_of(await call(world, UNKNOWN, made)) for made in CALLS]
     assert {status for status, _ in expected} == {404}
-    for identifier, (made, answer) in zip(
+    for some_id, (made, response) in zip(
         random_v4(10_000), itertools.cycle(list(zip(CALLS, expected, strict=True))), strict=False
     ):
-        assert told(await call(world, identifier, made)) == answer, (identifier, made)
+        assert content_of(await call(world, some_id, made)) == response, (some_id, made)
 
 
 @pytest.mark.parametrize("status", [None, Status.ACTIVE])
-@pytest.mark.parametrize("identifier", EXTREMES, ids=str)
-async def test_a_list_goes_on_after_any_id(client, world, identifier, status):
+@pytest.mark.parametrize("some_id", EXTREMES, ids=str)
+async def test_a_list_continues_after_any_id(client, world, some_id, status):
     made = sorted([await initialized(client), await initialized(client)], reverse=True)
-    cursor = write_cursor(SessionCursor(identifier, 1_767_322_984_567_000, status, None))
-    answer = await client.get(f"/api/v1/sessions?cursor={cursor}")
-    assert answer.status_code == 200
-    assert [each["request_id"] for each in answer.json()["sessions"]] == [
-        each for each in made if UUID(each) < identifier
+    cursor = write_cursor(SessionCursor(some_id, 1_767_322_984_567_000, status, None))
+    response = await client.get(f"/api/v1/sessions?cursor={cursor}")
+    assert response.status_code == 200
+    assert [each["request_id"] for each in response.json()["sessions"]] == [
+        each for each in made if UUID(each) < some_id
     ]
 
 
-@pytest.mark.parametrize("identifier", EXTREMES, ids=str)
-async def test_a_history_goes_on_after_any_id(client, identifier):
+@pytest.mark.parametrize("some_id", EXTREMES, ids=str)
+async def test_a_history_continues_after_any_id(client, some_id):
     session_id = await initialized(client)
     ran = (await client.post(f"/api/v1/execute/{session_id}", json={"params": 1})).json()["execution_id"]
-    cursor = write_cursor(ExecutionCursor(UUID(session_id), identifier, None, None))
-    answer = await client.get(f"/api/v1/sessions/{session_id}/executions?cursor={cursor}")
-    assert answer.status_code == 200
-    shown = [each["execution_id"] for each in answer.json()["executions"]]
-    assert shown == ([ran] if UUID(ran) < identifier else [])
+    cursor = write_cursor(ExecutionCursor(UUID(session_id), some_id, None, None))
+    response = await client.get(f"/api/v1/sessions/{session_id}/executions?cursor={cursor}")
+    assert response.status_code == 200
+    shown = [each["execution_id"] for each in response.json()["executions"]]
+    assert shown == ([ran] if UUID(ran) < some_id else [])
 
 
-async def test_the_nil_id_has_no_part_in_the_keys_of_calls_that_make_sessions(client):
+async def test_the_nil_id_does_not_reach_the_idempotency_keys_of_initialize(client):
     key = TITLE | {"Idempotency-Key": "k"}
     await client.post("/api/v1/initialize", headers=key, json={"script_content": "result = 1"})
-    answer = await client.post(f"/api/v1/execute/{UUID(int=0)}", headers={"Idempotency-Key": "k"})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "SESSION_NOT_FOUND")
+    response = await client.post(f"/api/v1/execute/{UUID(int=0)}", headers={"Idempotency-Key": "k"})
+    assert (response.status_code, response.json()["error"]["code"]) == (404, "SESSION_NOT_FOUND")

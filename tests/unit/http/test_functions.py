@@ -30,8 +30,8 @@ async def put(client, body=BODY, url=URL, **headers):
 
 
 async def test_a_function_is_read_as_it_was_registered(client, world):
-    answer = await put(client)
-    assert (answer.status_code, answer.headers["etag"]) == (201, '"1"')
+    response = await put(client)
+    assert (response.status_code, response.headers["etag"]) == (201, '"1"')
     registered_at = world.clock.now().isoformat().replace("+00:00", "Z")
     function = {
         "language": "python",
@@ -44,7 +44,7 @@ async def test_a_function_is_read_as_it_was_registered(client, world):
         "script_hash": hashlib.sha256(SOURCE.encode()).hexdigest(),
         **BODY,
     }
-    assert answer.json() == function
+    assert response.json() == function
     read = await client.get(URL)
     assert (read.status_code, read.headers["etag"], read.json()) == (200, '"1"', function)
 
@@ -55,7 +55,7 @@ async def test_a_function_needs_no_more_than_a_script(client):
     assert function["schema"] == {"params": None, "result": None}
 
 
-async def test_what_was_read_can_be_sent_back(client):
+async def test_a_function_can_be_sent_back_as_it_was_read(client):
     read = (await put(client, {"script_content": SOURCE})).json()
     body = {name: read[name] for name in BODY}
     again = await put(client, body)
@@ -86,18 +86,18 @@ async def test_a_condition_that_does_not_hold_is_412(client, headers):
 
 
 @pytest.mark.parametrize("value", ["*", '"1"'])
-async def test_only_what_is_registered_can_match(client, value):
+async def test_if_match_needs_a_registered_function(client, value):
     error = error_of(await put(client, If_Match=value), 412)
     assert error["details"] == {"language_title": "python-adder", "stored": "no"}
 
 
-async def test_any_version_matches_a_star(client):
+async def test_a_star_matches_any_version(client):
     await put(client)
     assert (await put(client, BODY | {"tags": []}, If_Match="*")).status_code == 200
 
 
 @pytest.mark.parametrize("headers", [{"If_None_Match": '"1"'}, {"If_Match": "1"}])
-async def test_a_condition_that_is_none_is_400(client, headers):
+async def test_a_malformed_condition_is_400(client, headers):
     (where,) = problems_of(await put(client, **headers))
     assert where.startswith("/headers/If-")
 
@@ -126,12 +126,12 @@ async def test_a_condition_that_is_none_is_400(client, headers):
         ({"more": 1}, {"/more"}),
     ],
 )
-async def test_everything_that_is_wrong_is_told_where_it_is(client, world, change, found):
+async def test_every_problem_of_a_function_names_its_place(client, world, change, found):
     assert set(problems_of(await put(client, BODY | change))) == found
     assert not world.functions.functions
 
 
-async def test_a_script_must_be_given(client):
+async def test_a_function_requires_a_script(client):
     assert set(problems_of(await put(client, {}))) == {"/script_content"}
 
 
@@ -145,16 +145,16 @@ async def test_a_script_must_be_given(client):
         ({"examples": [{"result": "x" * 262_144}]}, "/examples"),
     ],
 )
-async def test_a_field_over_its_size_is_413(client, change, pointer):
+async def test_a_field_above_the_size_limit_is_413(client, change, pointer):
     error = error_of(await put(client, BODY | change), 413)
     assert error["details"]["pointer"] == pointer
 
 
-async def test_a_script_that_does_not_parse_is_not_registered(client):
+async def test_a_script_with_a_syntax_error_is_not_registered(client):
     assert error_of(await put(client, BODY | {"script_content": "result ="}), 400)["code"] == "SCRIPT_SYNTAX_ERROR"
 
 
-async def test_examples_are_run_first_where_that_is_wanted(client):
+async def test_check_runs_the_examples_before_registering(client):
     wrong = BODY | {"examples": [*BODY["examples"], {"params": {"a": 1, "b": 1}, "result": 3}]}
     assert problems_of(await put(client, wrong, URL + "?check=true")) == {"/examples/1": "gave 2, not 3"}
     assert (await client.get(URL)).status_code == 404
@@ -163,12 +163,12 @@ async def test_examples_are_run_first_where_that_is_wanted(client):
 
 
 @pytest.mark.parametrize("query", ["check=yes", "check=", "check=true&check=true", "more=1"])
-async def test_a_bad_query_is_400(client, query):
+async def test_an_invalid_query_is_400(client, query):
     (where,) = problems_of(await put(client, url=f"{URL}?{query}"))
     assert where.startswith("/query/")
 
 
-async def test_a_check_tells_what_became_of_each_example(client, world):
+async def test_a_check_reports_the_outcome_of_each_example(client, world):
     await put(client)
     stored = world.functions.functions[LanguageTitle.of("python-adder")]
     await put(
@@ -184,9 +184,9 @@ async def test_a_check_tells_what_became_of_each_example(client, world):
         },
     )
     assert stored.version == 1
-    answer = await client.post(URL + "/check")
-    assert answer.status_code == 200
-    body = answer.json()
+    response = await client.post(URL + "/check")
+    assert response.status_code == 200
+    body = response.json()
     assert (body["language_title"], body["version"], body["holds"]) == ("python-adder", 2, False)
     assert [(one["index"], one["holds"]) for one in body["examples"]] == [(0, True), (1, False), (2, False), (3, False)]
     good, wrong, failed, long = body["examples"]
@@ -199,38 +199,38 @@ async def test_a_check_tells_what_became_of_each_example(client, world):
     assert long["result"] == '"' + "x" * (64 * 1024 - 1)
 
 
-async def test_who_hangs_up_ends_a_check(client, world):
+async def test_a_disconnect_ends_a_check(client, world):
     await put(client)
     world.runner.hold()
     exchange = Exchange(world.app, "POST", URL + "/check", messages=chunks(b""))
     call = asyncio.create_task(exchange.run())
     await until(lambda: world.runner.running)
-    exchange.hang_up()
+    exchange.disconnect()
     assert (await call).status is None
     await until(lambda: world.runner.evicted)
     assert world.runner.running == 0
 
 
-async def test_who_hangs_up_while_examples_run_registers_nothing(client, world):
+async def test_a_disconnect_while_examples_run_registers_nothing(client, world):
     world.runner.hold()
     body = json.dumps(BODY).encode()
     headers = [(b"content-type", b"application/json")]
     exchange = Exchange(world.app, "PUT", URL, query=b"check=true", headers=headers, messages=chunks(body))
     call = asyncio.create_task(exchange.run())
     await until(lambda: world.runner.running)
-    exchange.hang_up()
+    exchange.disconnect()
     assert (await call).status is None
     world.runner.let_go()
     await until(lambda: world.runner.evicted)
     assert not world.functions.functions
 
 
-async def test_a_function_that_is_not_there_is_404(client):
-    for answer in (await client.get(URL), await client.delete(URL), await client.post(URL + "/check")):
-        assert error_of(answer, 404)["code"] == "FUNCTION_NOT_FOUND"
+async def test_an_unknown_function_is_404(client):
+    for response in (await client.get(URL), await client.delete(URL), await client.post(URL + "/check")):
+        assert error_of(response, 404)["code"] == "FUNCTION_NOT_FOUND"
 
 
-async def test_a_deactivated_function_goes_on_with_the_next_version(client):
+async def test_a_deactivated_function_is_registered_again_as_the_next_version(client):
     await put(client)
     assert error_of(await client.delete(URL, headers={"If-Match": '"2"'}), 412)
     assert (await client.delete(URL, headers={"If-Match": '"1"'})).status_code == 204
@@ -278,7 +278,7 @@ async def test_lists_are_paged_and_filtered(client, world):
 
 
 @pytest.mark.parametrize("query", ["language=ruby", "type=x", "page=0", "per_page=201", "cursor=x"])
-async def test_a_bad_list_is_400(client, query):
+async def test_an_invalid_query_of_a_list_is_400(client, query):
     assert list(problems_of(await client.get(f"/api/v1/functions?{query}"))) == [f"/query/{query.split('=')[0]}"]
 
 
@@ -291,11 +291,11 @@ async def test_a_session_pins_the_function_and_its_schema(client):
     assert (await client.get(session)).json()["function_version"] == 1
     execute = f"/api/v1/execute/{made.json()['request_id']}"
     assert (await client.post(execute, json={"params": {"a": 1, "b": 2}})).json()["result"] == 3
-    answer = await client.post(execute, json={"params": {"a": "1", "b": None}})
-    assert set(problems_of(answer, "INVALID_PARAMS")) == {"/params/a", "/params/b"}
-    assert answer.json()["error"]["details"]["executed"] == "no"
+    response = await client.post(execute, json={"params": {"a": "1", "b": None}})
+    assert set(problems_of(response, "INVALID_PARAMS")) == {"/params/a", "/params/b"}
+    assert response.json()["error"]["details"]["executed"] == "no"
 
 
-async def test_a_world_without_functions_says_how_to_get_one(client, world: World):
+async def test_initialize_without_a_script_needs_a_registered_function(client, world: World):
     error = error_of(await client.post("/api/v1/initialize", headers=TITLE), 404)
     assert (error["code"], error["details"]) == ("FUNCTION_NOT_FOUND", {"language_title": "python-adder"})

@@ -25,10 +25,10 @@ async def minutes(client, session_id, query):
     """Return in which minutes the executions of all pages began."""
     url, found = f"/api/v1/sessions/{session_id}/executions?{query}", []
     while url:
-        answer = await client.get(url)
-        assert answer.status_code == 200, answer.text
-        found += [row["started_at"][14:16] for row in answer.json()["executions"]]
-        url = linked(answer) if answer.json()["next_cursor"] else None
+        response = await client.get(url)
+        assert response.status_code == 200, response.text
+        found += [row["started_at"][14:16] for row in response.json()["executions"]]
+        url = linked(response) if response.json()["next_cursor"] else None
     return found
 
 
@@ -45,18 +45,18 @@ async def minutes(client, session_id, query):
         ("since=9999-12-31T23:59:59Z", []),
     ],
 )
-async def test_a_history_shows_what_is_asked_for(client, session_id, query, shown):
+async def test_a_history_is_filtered(client, session_id, query, shown):
     assert await minutes(client, session_id, query) == shown
 
 
-async def test_a_cursor_brings_the_filters_along(client, session_id):
+async def test_a_cursor_of_the_history_contains_its_filters(client, session_id):
     first = await client.get(f"/api/v1/sessions/{session_id}/executions?outcome=succeeded&limit=2")
     cursor = first.json()["next_cursor"]
     for query in ("", "&outcome=succeeded"):
         assert await minutes(client, session_id, f"cursor={cursor}{query}") == ["04"]
     for query, pointer in (("outcome=failed", "/query/outcome"), ("since=2026-01-01T00:00:00Z", "/query/since")):
-        answer = await client.get(f"/api/v1/sessions/{session_id}/executions?cursor={cursor}&{query}")
-        assert set(problems_of(answer)) == {pointer}
+        response = await client.get(f"/api/v1/sessions/{session_id}/executions?cursor={cursor}&{query}")
+        assert set(problems_of(response)) == {pointer}
 
 
 async def test_the_instant_of_a_cursor_is_compared_as_an_instant(client, session_id):
@@ -69,18 +69,18 @@ async def test_the_instant_of_a_cursor_is_compared_as_an_instant(client, session
 @pytest.mark.parametrize(
     "since", ["yesterday", "2026-01-02", "2026-01-02T03:04:05", "2026-01-02T03:04:05 02:00", "", "1"]
 )
-async def test_an_instant_that_is_none_is_refused(client, session_id, since):
-    answer = await client.get(f"/api/v1/sessions/{session_id}/executions", params={"since": since, "outcome": "lost"})
-    assert set(problems_of(answer)) == {"/query/since", "/query/outcome"}
+async def test_an_invalid_instant_is_rejected(client, session_id, since):
+    response = await client.get(f"/api/v1/sessions/{session_id}/executions", params={"since": since, "outcome": "lost"})
+    assert set(problems_of(response)) == {"/query/since", "/query/outcome"}
 
 
 async def test_one_execution_is_read_by_its_id(client, session_id):
     (newest,) = (await client.get(f"/api/v1/sessions/{session_id}/executions?limit=1")).json()["executions"]
-    answer = await client.get(f"/api/v1/executions/{newest['execution_id']}")
-    assert answer.json() == newest | {"request_id": session_id}
+    response = await client.get(f"/api/v1/executions/{newest['execution_id']}")
+    assert response.json() == newest | {"request_id": session_id}
 
 
-async def test_an_execution_under_way_is_not_there_yet_and_reads_as_unknown_from_its_deadline_on(client, world):
+async def test_an_execution_in_progress_is_404_and_unknown_after_its_deadline(client, world):
     session_id = await initialized(client)
     world.runner.unknown_next = "the runtime hung up"
     await client.post(f"/api/v1/execute/{session_id}")
@@ -95,17 +95,17 @@ async def test_an_execution_under_way_is_not_there_yet_and_reads_as_unknown_from
 async def test_an_execution_of_a_closed_session_is_gone(client, session_id):
     (newest,) = (await client.get(f"/api/v1/sessions/{session_id}/executions?limit=1")).json()["executions"]
     await client.delete(f"/api/v1/sessions/{session_id}")
-    answer = await client.get(f"/api/v1/executions/{newest['execution_id']}")
-    assert error_of(answer, 410)["code"] == "SESSION_CLOSED"
+    response = await client.get(f"/api/v1/executions/{newest['execution_id']}")
+    assert error_of(response, 410)["code"] == "SESSION_CLOSED"
 
 
 async def test_an_execution_of_a_removed_session_is_not_found(client, world, session_id):
     (newest,) = (await client.get(f"/api/v1/sessions/{session_id}/executions?limit=1")).json()["executions"]
     world.store.sessions.clear()
-    answer = await client.get(f"/api/v1/executions/{newest['execution_id']}")
-    assert error_of(answer, 404)["code"] == "EXECUTION_NOT_FOUND"
+    response = await client.get(f"/api/v1/executions/{newest['execution_id']}")
+    assert error_of(response, 404)["code"] == "EXECUTION_NOT_FOUND"
 
 
-@pytest.mark.parametrize("identifier", [RUN, "x", RUN + "0", "%C3%A9"])
-async def test_an_execution_that_never_was_is_not_found(client, identifier):
-    assert error_of(await client.get(f"/api/v1/executions/{identifier}"), 404)["code"] == "EXECUTION_NOT_FOUND"
+@pytest.mark.parametrize("execution_id", [RUN, "x", RUN + "0", "%C3%A9"])
+async def test_an_unknown_execution_is_not_found(client, execution_id):
+    assert error_of(await client.get(f"/api/v1/executions/{execution_id}"), 404)["code"] == "EXECUTION_NOT_FOUND"

@@ -26,13 +26,13 @@ KEY = {"Idempotency-Key": "order 4711"}
 TIMES = {"date", "x-request-id"}
 
 
-def told(answer):
-    """Return all that an answer tells but its own marks."""
-    headers = {name: value for name, value in answer.headers.items() if name not in TIMES | {"idempotent-replayed"}}
-    return answer.status_code, headers, answer.content
+def content_of(response):
+    """Return all that an response tells but its own marks."""
+    headers = {name: value for name, value in response.headers.items() if name not in TIMES | {"idempotent-replayed"}}
+    return response.status_code, headers, response.content
 
 
-async def test_a_replay_is_the_first_answer_byte_by_byte_and_says_so(client, world):
+async def test_a_replay_is_the_first_response_byte_by_byte_with_a_header(client, world):
     script = (
         "import sys\nprint('hi \\0', chr(0xD800))\nprint('é', file=sys.stderr)\nresult = {'sum': params['a'] + 1.5}"
     )
@@ -41,7 +41,7 @@ async def test_a_replay_is_the_first_answer_byte_by_byte_and_says_so(client, wor
     first = await client.post(path, json=body, headers=KEY)
     again = await client.post(path, json=body, headers=KEY)
     assert first.status_code == 200
-    assert told(again) == told(first)
+    assert content_of(again) == content_of(first)
     assert "idempotent-replayed" not in first.headers
     assert again.headers["idempotent-replayed"] == "true"
     assert len(world.runner.ran) == 1
@@ -54,12 +54,12 @@ async def test_a_replay_of_a_failure_is_the_same_failure(client, world, script, 
     session_id = await initialized(client, script_content=script)
     first, again = [await client.post(f"/api/v1/execute/{session_id}", headers=KEY) for _ in range(2)]
     assert error_of(first, 422)["code"] == code
-    assert told(again) == told(first)
+    assert content_of(again) == content_of(first)
     assert again.headers["idempotent-replayed"] == "true"
     assert len(world.runner.ran) == 1
 
 
-async def test_a_duplicate_in_flight_is_409_and_may_be_sent_again(client, world):
+async def test_a_duplicate_in_flight_is_409_with_retry_after(client, world):
     session_id = await initialized(client)
     path = f"/api/v1/execute/{session_id}"
     world.runner.hold()
@@ -73,17 +73,17 @@ async def test_a_duplicate_in_flight_is_409_and_may_be_sent_again(client, world)
     assert (await client.post(path, headers=KEY)).headers["idempotent-replayed"] == "true"
 
 
-async def test_an_interrupted_call_is_409_and_may_not_be_sent_again(client, world):
+async def test_an_interrupted_call_is_409_without_retry_after(client, world):
     session_id = await initialized(client)
     world.runner.unknown_next = "the runtime hung up"
     lost = error_of(await client.post(f"/api/v1/execute/{session_id}", headers=KEY), 503)
     (open_one,) = world.store.open_executions.values()
     world.clock.advance(open_one.deadline_at - world.clock.now())
-    answer = await client.post(f"/api/v1/execute/{session_id}", headers=KEY)
-    error = error_of(answer, 409)
+    response = await client.post(f"/api/v1/execute/{session_id}", headers=KEY)
+    error = error_of(response, 409)
     assert error["code"] == "CONFLICT"
     assert error["details"] == {"executed": "unknown", "execution_id": lost["details"]["execution_id"]}
-    assert "retry-after" not in answer.headers
+    assert "retry-after" not in response.headers
     assert len(world.runner.ran) == 1
 
 
@@ -124,15 +124,15 @@ def test_payloads_that_differ_have_different_hashes(one, other):
         ("9" * 300, "9" * 300),
     ],
 )
-def test_payloads_that_are_spelled_differently_have_one_hash(one, other):
+def test_payloads_with_different_spelling_have_one_hash(one, other):
     assert payload_hash(embedded(one)) == payload_hash(embedded(other))
 
 
-def test_the_payload_of_an_initialize_has_nothing_that_a_release_fills_in():
+def test_the_payload_of_an_initialize_has_no_defaults():
     assert payload_hash(InitializeBody(script_content=SCRIPT)) == payload_hash({"script_content": SCRIPT, "limits": {}})
 
 
-async def test_a_replay_is_answered_when_the_session_is_closed(client):
+async def test_a_replay_works_after_the_session_was_closed(client):
     session_id = await initialized(client)
     path = f"/api/v1/execute/{session_id}"
     await client.post(path, headers=KEY)
@@ -141,7 +141,7 @@ async def test_a_replay_is_answered_when_the_session_is_closed(client):
     assert error_of(await client.post(path), 410)["code"] == "SESSION_CLOSED"
 
 
-async def test_bad_params_take_no_key(client, world):
+async def test_invalid_params_leave_the_key_unused(client, world):
     session_id = await initialized(client)
     path = f"/api/v1/execute/{session_id}"
     assert (await client.post(path, json={"params": "x" * 2000}, headers=KEY)).status_code == 413
@@ -149,7 +149,7 @@ async def test_bad_params_take_no_key(client, world):
     assert (await client.post(path, json={"params": "x"}, headers=KEY)).status_code == 200
 
 
-async def test_a_client_that_hung_up_gets_the_answer_by_asking_again(client, world):
+async def test_a_client_that_disconnected_gets_the_response_by_repeating_the_call(client, world):
     session_id = await initialized(client)
     path = f"/api/v1/execute/{session_id}"
     world.runner.hold()
@@ -157,15 +157,15 @@ async def test_a_client_that_hung_up_gets_the_answer_by_asking_again(client, wor
     exchange = Exchange(world.app, "POST", path, headers, chunks(b""))
     call = asyncio.create_task(exchange.run())
     await until(lambda: world.runner.running == 1)
-    exchange.hang_up()
+    exchange.disconnect()
     assert (await call).status is None
     world.runner.let_go()
     await until(lambda: len(world.store.history) == 1)
-    answer = await client.post(path, headers=KEY)
-    assert (answer.status_code, answer.headers["idempotent-replayed"]) == (200, "true")
+    response = await client.post(path, headers=KEY)
+    assert (response.status_code, response.headers["idempotent-replayed"]) == (200, "true")
 
 
-async def test_an_answer_that_could_not_be_stored_is_told_later(client, world):
+async def test_a_response_that_could_not_be_stored_is_replayed_later(client, world):
     session_id = await initialized(client)
     path = f"/api/v1/execute/{session_id}"
     world.runner.hold()
@@ -182,7 +182,7 @@ async def test_an_answer_that_could_not_be_stored_is_told_later(client, world):
     assert (again.status_code, again.json()["result"], again.json()["execution_count"]) == (200, 7, 1)
 
 
-async def test_a_repeated_initialize_gives_the_same_session(client, world):
+async def test_a_repeated_initialize_returns_the_same_session(client, world):
     body = {"script_content": SCRIPT, "context": {"a": 1, "b": 2}}
     first = await client.post("/api/v1/initialize", headers=TITLE | KEY, json=body)
     await client.delete(f"/api/v1/sessions/{first.json()['request_id']}")
@@ -191,7 +191,7 @@ async def test_a_repeated_initialize_gives_the_same_session(client, world):
         "/api/v1/initialize", headers=TITLE | KEY, json={"context": {"b": 2, "a": 1}, "script_content": SCRIPT}
     )
     assert first.status_code == 200
-    assert told(again) == told(first)
+    assert content_of(again) == content_of(first)
     assert again.headers["idempotent-replayed"] == spelled.headers["idempotent-replayed"] == "true"
     assert len(world.store.sessions) == 1
 
@@ -203,38 +203,38 @@ async def test_a_repeated_initialize_gives_the_same_session(client, world):
 async def test_another_initialize_under_the_key_is_409(client, title, change):
     body = {"script_content": SCRIPT, "context": {"a": 1}}
     await client.post("/api/v1/initialize", headers=TITLE | KEY, json=body)
-    answer = await client.post("/api/v1/initialize", headers=TITLE | KEY | title, json=body | change)
-    assert error_of(answer, 409)["code"] == "IDEMPOTENCY_CONFLICT"
+    response = await client.post("/api/v1/initialize", headers=TITLE | KEY | title, json=body | change)
+    assert error_of(response, 409)["code"] == "IDEMPOTENCY_CONFLICT"
 
 
 @pytest.mark.parametrize("key", [b"", b"x" * 256, b"\xe9", b"a\tb", b"a\x7f"])
 @pytest.mark.parametrize("path", ["/api/v1/initialize", "/api/v1/execute/01a2101f-9ff2-79ec-8000-000000000001"])
-async def test_a_key_that_is_none_is_refused(world, path, key):
+async def test_an_invalid_key_is_rejected(world, path, key):
     exchange = Exchange(world.app, "POST", path, [(b"idempotency-key", key)], chunks(b""))
     reply = await exchange.run()
     assert reply.status == 400
     assert reply.json()["error"]["details"]["problems"][0]["pointer"] == "/headers/Idempotency-Key"
 
 
-async def test_two_keys_are_refused(world):
+async def test_two_keys_are_rejected(world):
     path = "/api/v1/execute/01a2101f-9ff2-79ec-8000-000000000001"
     exchange = Exchange(world.app, "POST", path, [(b"idempotency-key", b"a"), (b"idempotency-key", b"b")], chunks(b""))
     assert (await exchange.run()).status == 400
 
 
-async def test_the_longest_key_and_one_with_commas_are_taken(client):
+async def test_the_longest_key_and_a_key_with_commas_are_accepted(client):
     session_id = await initialized(client)
     for key in ("~" * 255, "a, b"):
-        answer = await client.post(f"/api/v1/execute/{session_id}", headers={"Idempotency-Key": key})
-        assert answer.status_code == 200
+        response = await client.post(f"/api/v1/execute/{session_id}", headers={"Idempotency-Key": key})
+        assert response.status_code == 200
 
 
-async def test_where_answers_are_not_kept_a_key_is_refused_rather_than_ignored():
+async def test_a_server_without_idempotency_rejects_keys():
     world = World.of(evolve(OPTIONS, idempotency=False))
     async with world.client() as client:
         session_id = await initialized(client)
         for path in (f"/api/v1/execute/{session_id}", "/api/v1/initialize"):
-            answer = await client.post(path, headers=TITLE | KEY)
-            assert set(problems_of(answer)) == {"/headers/Idempotency-Key"}
+            response = await client.post(path, headers=TITLE | KEY)
+            assert set(problems_of(response)) == {"/headers/Idempotency-Key"}
         assert world.runner.ran == []
         assert (await client.post(f"/api/v1/execute/{session_id}")).status_code == 200

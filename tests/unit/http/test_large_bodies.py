@@ -1,4 +1,4 @@
-"""Bodies of very many values: they are examined without an object for each."""
+"""Bodies with very many values are checked without an object for each value."""
 
 import json
 import tracemalloc
@@ -12,23 +12,23 @@ from domain.errors import DomainError, FieldTooLarge, InvalidRequest
 from entrypoints.http.options import HttpOptions
 from entrypoints.http.schemas.fields import json_text
 from tests.unit.http.parsers import Parsers
-from tests.unit.http.test_validation import JSON_VALUES
+from tests.unit.http.test_bodies import JSON_VALUES
 from tests.unit.http.world import OPTIONS
 
 MIB = 1024 * 1024
 EMOJI = b'"\\ud83d\\ude00"'
 DEFAULTS = HttpOptions(OPTIONS.limits)
-FORMS = Parsers.of(DEFAULTS)
+PARSERS = Parsers.of(DEFAULTS)
 
 
-def params_of(inside: bytes) -> bytes:
-    return b'{"params": {"x": ' + EMOJI + b', "a": [' + inside + b"]}}"
+def params_of(values: bytes) -> bytes:
+    return b'{"params": {"x": ' + EMOJI + b', "a": [' + values + b"]}}"
 
 
-def problems_of(form, content) -> dict[str, str]:
-    with pytest.raises(DomainError) as refusal:
-        form.parse(content)
-    return {problem["pointer"]: problem["message"] for problem in refusal.value.details["problems"]}
+def problems_of(parser, content) -> dict[str, str]:
+    with pytest.raises(DomainError) as raised:
+        parser.parse(content)
+    return {problem["pointer"]: problem["message"] for problem in raised.value.details["problems"]}
 
 
 def peak_of(work) -> int:
@@ -49,7 +49,7 @@ def quietly(work) -> None:
 
 
 @pytest.mark.parametrize(
-    "inside",
+    "values",
     [
         b"{}," * 345_000 + b"1",
         b'"",' * 345_000 + b"1",
@@ -60,10 +60,10 @@ def quietly(work) -> None:
         b'"' + b"\\u2e00" * 170_000 + b'"',
     ],
 )
-def test_a_valid_body_is_taken_however_many_values_it_has(inside):
-    content = params_of(inside)
+def test_a_valid_body_is_accepted_however_many_values_it_has(values):
+    content = params_of(values)
     bodies = []
-    peak = peak_of(lambda: bodies.append(FORMS.execute.parse(content)))
+    peak = peak_of(lambda: bodies.append(PARSERS.execute.parse(content)))
     assert json_text(bodies[0].params) == content[len(b'{"params": ') : -1].decode()
     assert peak < 8 * len(content)
 
@@ -82,19 +82,19 @@ def test_a_valid_body_is_taken_however_many_values_it_has(inside):
         (b'{"a":0' + b',"a":0' * 100_000 + b"}", {"": "must not have more than 100 fields", "/a": "is given"}),
     ],
 )
-def test_what_is_wrong_with_very_many_values_is_said_by_field(content, problems):
-    found = problems_of(FORMS.execute, content)
+def test_problems_among_very_many_values_are_reported_by_field(content, problems):
+    found = problems_of(PARSERS.execute, content)
     assert set(found) == set(problems)
     assert all(found[where].startswith(message) for where, message in problems.items())
 
 
-def test_a_fault_among_few_values_is_said_with_its_place():
-    assert set(problems_of(FORMS.execute, params_of(b"{}," * 40_000 + b"1e999"))) == {"/params/a/40000"}
+def test_a_fault_among_few_values_is_located():
+    assert set(problems_of(PARSERS.execute, params_of(b"{}," * 40_000 + b"1e999"))) == {"/params/a/40000"}
 
 
-def test_nul_in_what_is_stored_is_found_among_very_many_values():
+def test_nul_in_a_stored_field_is_found_among_very_many_values():
     content = b'{"context": {"a": [' + b"1," * 60_000 + b'"\\u0000"]}}'
-    assert set(problems_of(FORMS.initialize, content)) == {"/context"}
+    assert set(problems_of(PARSERS.initialize, content)) == {"/context"}
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_nul_in_what_is_stored_is_found_among_very_many_values():
     ],
 )
 def test_a_hostile_batch_takes_a_few_times_its_size(content):
-    form = FORMS.batch
-    assert peak_of(lambda: quietly(lambda: form.parse(content))) < 6 * len(content)
+    parser = PARSERS.batch
+    assert peak_of(lambda: quietly(lambda: parser.parse(content))) < 6 * len(content)
 
 
 @pytest.mark.parametrize(
@@ -120,15 +120,15 @@ def test_a_hostile_batch_takes_a_few_times_its_size(content):
 )
 @pytest.mark.parametrize("around", [b'{"items":"%b"}', b'{"items":[{"params":"%b"}]}', b'{"items":[],"x":"%b"}'])
 def test_a_batch_with_one_long_text_takes_a_few_times_its_size(around, text):
-    form = FORMS.batch
-    assert peak_of(lambda: quietly(lambda: form.parse(around % text))) < 10 * MIB
+    parser = PARSERS.batch
+    assert peak_of(lambda: quietly(lambda: parser.parse(around % text))) < 10 * MIB
 
 
 def test_a_field_that_is_too_large_is_not_searched_for_faults_among_very_many_values():
     content = b'{"context": {"a": [' + b"1e100," * 60_000 + b"1e999]}}"
-    with pytest.raises(FieldTooLarge) as refusal:
-        FORMS.initialize.parse(content)
-    assert refusal.value.pointer == "/context"
+    with pytest.raises(FieldTooLarge) as raised:
+        PARSERS.initialize.parse(content)
+    assert raised.value.pointer == "/context"
 
 
 @pytest.mark.parametrize(
@@ -146,25 +146,25 @@ def test_a_field_that_is_too_large_is_not_searched_for_faults_among_very_many_va
         (b'{"items":[{"params":' + b"[" * 100 + b"]" * 100 + b"}]}", {"/items/0": "is nested deeper than 100 levels"}),
     ],
 )
-def test_all_that_is_wrong_with_a_batch_is_said_at_once(content, problems):
-    with pytest.raises(InvalidRequest) as refusal:
-        FORMS.batch.parse(content)
-    assert {problem.pointer: problem.message for problem in refusal.value.problems} == problems
+def test_every_problem_of_a_batch_is_reported_at_once(content, problems):
+    with pytest.raises(InvalidRequest) as raised:
+        PARSERS.batch.parse(content)
+    assert {problem.pointer: problem.message for problem in raised.value.problems} == problems
 
 
 @pytest.mark.parametrize("field", [b"tags", b"examples"])
 def test_a_function_with_very_many_elements_takes_a_few_times_its_size(field):
     content = b'{"script_content":"1","%b":[' % field + b"0," * 500_000 + b"0]}"
-    form = FORMS.function
-    assert peak_of(lambda: quietly(lambda: form.parse(content))) < 6 * len(content)
+    parser = PARSERS.function
+    assert peak_of(lambda: quietly(lambda: parser.parse(content))) < 6 * len(content)
 
 
-def test_an_item_that_is_larger_than_a_call_of_its_own_may_be_is_not_looked_at():
-    size_max = FORMS.execute.size_max
+def test_an_item_above_the_size_limit_of_a_call_is_not_decoded():
+    size_max = PARSERS.execute.size_max
     content = b'{"items":[{"params":1},{"params":"' + b"x" * size_max + b'"}]}'
-    with pytest.raises(FieldTooLarge) as refusal:
-        FORMS.batch.parse(content)
-    assert (refusal.value.pointer, refusal.value.size_max) == ("/items/1", size_max)
+    with pytest.raises(FieldTooLarge) as raised:
+        PARSERS.batch.parse(content)
+    assert (raised.value.pointer, raised.value.size_max) == ("/items/1", size_max)
 
 
 PIECES = st.sampled_from(
@@ -190,9 +190,9 @@ BODIES = st.lists(st.tuples(st.sampled_from(FIELDS), VALUES), max_size=4).map(
 @example(b'{"limits":{"memory_mb":1,"memory_mb":2}}')
 @example(b'{"context":{},"c\\u006fntext":{}}')
 @example(b'{"context":{"\\u0000":1}}')
-def test_bodies_are_refused_whether_or_not_their_values_are_looked_at_one_by_one(content):
-    for form in (FORMS.initialize, FORMS.execute, FORMS.patch):
-        sound = form.check(content)
-        located = list(form.explanation.problems(content))
-        summarized = list(evolve(form.explanation, located_values_max=-1).problems(content))
-        assert (sound is None) == bool(located) == bool(summarized)
+def test_both_explanations_find_a_problem_exactly_when_the_check_fails(content):
+    for parser in (PARSERS.initialize, PARSERS.execute, PARSERS.patch):
+        body = parser.check(content)
+        located = list(parser.explanation.problems(content))
+        summarized = list(evolve(parser.explanation, located_values_max=-1).problems(content))
+        assert (body is None) == bool(located) == bool(summarized)

@@ -12,27 +12,27 @@ from tests.unit.http.world import Exchange, error_of, initialized, problems_of
 LIST = "/api/v1/sessions"
 
 
-def linked(answer):
-    match = re.fullmatch(r'<([^>]+)>; rel="next"', answer.headers["link"])
+def linked(response):
+    match = re.fullmatch(r'<([^>]+)>; rel="next"', response.headers["link"])
     assert match
     return match[1]
 
 
-async def test_pages_show_every_session_once_and_newest_first(client, world):
+async def test_pages_have_every_session_once_newest_first(client, world):
     made = []
     for _ in range(5):
         world.clock.advance(timedelta(seconds=1))
         made.append(await initialized(client))
     seen, url = [], f"{LIST}?limit=2"
     while True:
-        answer = await client.get(url)
-        body = answer.json()
+        response = await client.get(url)
+        body = response.json()
         seen += [session["request_id"] for session in body["sessions"]]
         if body["next_cursor"] is None:
-            assert "link" not in answer.headers
+            assert "link" not in response.headers
             break
-        assert body["next_cursor"] in answer.headers["link"]
-        url = linked(answer)
+        assert body["next_cursor"] in response.headers["link"]
+        url = linked(response)
     assert seen == made[::-1]
 
 
@@ -52,7 +52,7 @@ async def test_status_is_judged_once_for_all_pages(client, world):
     assert [item["status"] for item in (await client.get(LIST)).json()["sessions"]] == ["expired", "expired"]
 
 
-async def test_filters_choose_by_status_and_language(client):
+async def test_lists_are_filtered_by_status_and_language(client):
     closed, live = await initialized(client), await initialized(client)
     await client.delete(f"{LIST}/{closed}")
 
@@ -64,36 +64,36 @@ async def test_filters_choose_by_status_and_language(client):
     assert await found("language=nodejs") == []
 
 
-async def test_a_cursor_brings_its_filters_along(client):
+async def test_a_cursor_contains_its_filters(client):
     for _ in range(2):
         await initialized(client)
     first = (await client.get(f"{LIST}?limit=1&status=active")).json()["next_cursor"]
-    answer = await client.get(LIST, params={"cursor": first})
-    assert len(answer.json()["sessions"]) == 1
+    response = await client.get(LIST, params={"cursor": first})
+    assert len(response.json()["sessions"]) == 1
 
 
 @pytest.mark.parametrize("query", ["status=closed", "language=python"])
-async def test_a_cursor_with_other_filters_is_refused(client, query):
+async def test_a_cursor_with_other_filters_is_rejected(client, query):
     for _ in range(2):
         await initialized(client)
     cursor = (await client.get(f"{LIST}?limit=1&status=active")).json()["next_cursor"]
-    answer = await client.get(f"{LIST}?cursor={cursor}&{query}")
-    assert set(problems_of(answer)) == {f"/query/{query.partition('=')[0]}"}
+    response = await client.get(f"{LIST}?cursor={cursor}&{query}")
+    assert set(problems_of(response)) == {f"/query/{query.partition('=')[0]}"}
 
 
-async def test_every_bad_parameter_is_told_at_once(client):
-    answer = await client.get(f"{LIST}?limit=0&status=dead&language=cobol&cursor=x&sort=up&sort=down")
+async def test_every_invalid_parameter_is_reported_at_once(client):
+    response = await client.get(f"{LIST}?limit=0&status=dead&language=cobol&cursor=x&sort=up&sort=down")
     expected = {"/query/limit", "/query/status", "/query/language", "/query/cursor", "/query/sort"}
-    assert {problem["pointer"] for problem in error_of(answer, 400)["details"]["problems"]} == expected
+    assert {problem["pointer"] for problem in error_of(response, 400)["details"]["problems"]} == expected
 
 
 @pytest.mark.parametrize("limit", ["0", "201", "-1", "1.0", "", "x", "+5", "%C2%B2", "9" * 30])
-async def test_limits_outside_of_1_to_200_are_refused(client, limit):
+async def test_limits_outside_1_to_200_are_rejected(client, limit):
     assert set(problems_of(await client.get(f"{LIST}?limit={limit}"))) == {"/query/limit"}
 
 
 @pytest.mark.parametrize("query", ["limit=%FF", "&".join(f"x{n}=1" for n in range(40))])
-async def test_query_strings_that_cannot_be_read_are_refused(client, query):
+async def test_unreadable_query_strings_are_rejected(client, query):
     assert set(problems_of(await client.get(f"{LIST}?{query}"))) == {"/query"}
 
 
@@ -124,12 +124,12 @@ ID = "01a2101f-9ff2-79ec-8000-000000000001"
         forged("\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16")),
     ],
 )
-async def test_cursors_of_nobody_are_refused(client, cursor):
-    answer = await client.get(LIST, params={"cursor": cursor})
-    assert set(problems_of(answer)) == {"/query/cursor"}
+async def test_invalid_cursors_are_rejected(client, cursor):
+    response = await client.get(LIST, params={"cursor": cursor})
+    assert set(problems_of(response)) == {"/query/cursor"}
 
 
-def test_a_cursor_reads_as_what_it_was_written_from():
+def test_a_cursor_is_read_as_it_was_written():
     assert read_cursor(forged(f'["s","{ID}",1500000,"active","nodejs",null]'), SessionCursor).judged_at.second == 1
 
 
@@ -141,7 +141,7 @@ async def test_the_link_keeps_the_prefix_that_the_application_is_mounted_under(c
         assert reply.headers["link"].startswith("</lambda/api/v1/sessions?limit=1&cursor=")
 
 
-async def test_history_shows_what_was_executed_newest_first(client):
+async def test_history_lists_executions_newest_first(client):
     session_id = await initialized(client, script_content="print('out')\nresult = params['x'] + 1")
     for params in ({"x": 1}, {"x": "no"}):
         await client.post(f"/api/v1/execute/{session_id}", json={"params": params})
@@ -154,7 +154,7 @@ async def test_history_shows_what_was_executed_newest_first(client):
     assert failed["started_at"] == "2026-01-02T03:04:05.678901Z"
 
 
-async def test_history_has_pages_too(client):
+async def test_history_has_pages(client):
     session_id = await initialized(client)
     for number in range(3):
         await client.post(f"/api/v1/execute/{session_id}", json={"params": {"n": number}})
@@ -164,7 +164,7 @@ async def test_history_has_pages_too(client):
     assert second.json()["next_cursor"] is None
 
 
-async def test_a_large_field_of_history_is_its_beginning_and_its_length(client):
+async def test_a_large_field_of_the_history_has_its_beginning_and_its_length(client):
     session_id = await initialized(client, script_content="result = 'x' * 100_000\nprint(result)")
     await client.post(f"/api/v1/execute/{session_id}")
     row = (await client.get(f"{LIST}/{session_id}/executions")).json()["executions"][0]
@@ -173,7 +173,7 @@ async def test_a_large_field_of_history_is_its_beginning_and_its_length(client):
     assert len(row["result"]) == len(row["stdout"]) == 65_536
 
 
-async def test_history_of_an_expired_session_stays_and_of_a_closed_one_goes(client, world):
+async def test_the_history_of_an_expired_session_stays_and_that_of_a_closed_one_is_gone(client, world):
     expired, closed = await initialized(client, ttl_seconds=1), await initialized(client)
     await client.delete(f"{LIST}/{closed}")
     world.clock.advance(timedelta(seconds=1))
@@ -181,7 +181,7 @@ async def test_history_of_an_expired_session_stays_and_of_a_closed_one_goes(clie
     assert error_of(await client.get(f"{LIST}/{closed}/executions"), 410)["code"] == "SESSION_CLOSED"
 
 
-async def test_a_cursor_of_another_session_is_refused(client):
+async def test_a_cursor_of_another_session_is_rejected(client):
     one, other = await initialized(client), await initialized(client)
     for _ in range(2):
         await client.post(f"/api/v1/execute/{one}")

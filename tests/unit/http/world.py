@@ -1,4 +1,4 @@
-"""The application over fakes, and a bare ASGI client for what an HTTP client cannot do."""
+"""The application over fakes, and a bare ASGI client for requests that an HTTP client cannot send."""
 
 import asyncio
 import json
@@ -37,8 +37,8 @@ SCRIPT = "result = params"
 
 
 @define(eq=False)
-class ManualOperations(HealthChecks):
-    """Parts as the test sets them."""
+class ManualHealthChecks(HealthChecks):
+    """Components that the test sets."""
 
     version: str = "1.2.3"
     required: dict[str, Probe] = field(factory=dict)
@@ -51,7 +51,7 @@ class World(Fakes):
 
     execution_limiter: CapacityLimiter = field(factory=lambda: CapacityLimiter("an execution", 4))
     recording_limiter: CapacityLimiter = field(factory=lambda: CapacityLimiter("a recording", 4))
-    process: ManualOperations = field(factory=ManualOperations)
+    process: ManualHealthChecks = field(factory=ManualHealthChecks)
     app: Application = field(init=False)
 
     @classmethod
@@ -76,7 +76,7 @@ class World(Fakes):
 
 @frozen
 class Reply:
-    """What the application sent over bare ASGI; without a status it sent nothing."""
+    """The messages that the application sent over ASGI. It sent nothing if the status is None."""
 
     status: int | None
     headers: Mapping[str, str]
@@ -88,7 +88,7 @@ class Reply:
 
 @define(eq=False)
 class Exchange:
-    """One request over bare ASGI; `messages` are what `receive` gives, and after them it waits for `hang_up`."""
+    """One request over ASGI. `receive` returns `messages`, and then waits for `disconnect`."""
 
     app: Application
     method: str
@@ -98,12 +98,12 @@ class Exchange:
     query: bytes = b""
     root_path: str = ""
     received: int = 0
-    received_before_answer: int = 0
+    received_before_response: int = 0
     sent: list[Any] = field(factory=list)
-    gone: asyncio.Event = field(factory=asyncio.Event)
+    disconnected: asyncio.Event = field(factory=asyncio.Event)
 
-    def hang_up(self) -> None:
-        self.gone.set()
+    def disconnect(self) -> None:
+        self.disconnected.set()
 
     async def run(self) -> Reply:
         await self.app(self._scope(), self._receive, self._send)
@@ -129,41 +129,41 @@ class Exchange:
         if self.received < len(self.messages):
             self.received += 1
             return self.messages[self.received - 1]
-        await self.gone.wait()
+        await self.disconnected.wait()
         return {"type": "http.disconnect"}
 
     async def _send(self, message: Any) -> None:
         if not self.sent:
-            self.received_before_answer = self.received
+            self.received_before_response = self.received
         self.sent.append(message)
 
 
 def chunks(*parts: bytes) -> list[dict[str, Any]]:
-    """Return the messages of a body in these parts."""
+    """Return the messages of a body that arrives in these parts."""
     last = len(parts) - 1
     return [{"type": "http.request", "body": part, "more_body": i < last} for i, part in enumerate(parts)]
 
 
 async def initialized(client: httpx2.AsyncClient, **body: Any) -> str:
     """Return the id of a new session."""
-    answer = await client.post("/api/v1/initialize", headers=TITLE, json={"script_content": SCRIPT} | body)
-    assert answer.status_code == 200, answer.text
-    session_id: str = answer.json()["request_id"]
+    response = await client.post("/api/v1/initialize", headers=TITLE, json={"script_content": SCRIPT} | body)
+    assert response.status_code == 200, response.text
+    session_id: str = response.json()["request_id"]
     return session_id
 
 
-def error_of(answer: Any, status: int) -> Any:
-    """Return the error of an answer, which must have this status and the one shape."""
-    assert answer.status_code == status, answer.text
-    body = answer.json()
+def error_of(response: Any, status: int) -> Any:
+    """Return the error of an response, which must have this status and the one shape."""
+    assert response.status_code == status, response.text
+    body = response.json()
     assert set(body) - {"request_id"} == {"error"}
     assert set(body["error"]) == {"code", "message", "details"}
     return body["error"]
 
 
-def problems_of(answer: Any, code: str = "INVALID_REQUEST") -> dict[str, str]:
-    """Return the problems of a refused request by pointer."""
-    error = error_of(answer, 400)
+def problems_of(response: Any, code: str = "INVALID_REQUEST") -> dict[str, str]:
+    """Return the problems of a rejected request, by pointer."""
+    error = error_of(response, 400)
     assert error["code"] == code
     found = {problem["pointer"]: problem["message"] for problem in error["details"]["problems"]}
     assert len(found) == len(error["details"]["problems"])
@@ -171,6 +171,6 @@ def problems_of(answer: Any, code: str = "INVALID_REQUEST") -> dict[str, str]:
 
 
 async def stream(*parts: bytes) -> AsyncIterator[bytes]:
-    """Yield the parts of a body sent without a length."""
+    """Yield the parts of a body that is sent without a length."""
     for part in parts:
         yield part

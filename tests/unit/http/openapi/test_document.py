@@ -1,4 +1,4 @@
-"""The OpenAPI document, which the route table and the payload types give."""
+"""The OpenAPI document, which is generated from the route table and the types of bodies."""
 
 import json
 import re
@@ -22,11 +22,11 @@ from entrypoints.settings.loading import load_settings
 from tests.unit.http.openapi.conftest import NOWHERE
 from tests.unit.http.test_every_request import leaf_errors
 
-TOLD_ELSEWHERE = {
-    "ApiKeyNotFound",  # by the command alone
-    "MethodNotAllowed",  # in the description of the API: no operation has it
+DOCUMENTED_ELSEWHERE = {
+    "ApiKeyNotFound",  # raised by a command only
+    "MethodNotAllowed",  # in the description of the API
     "RouteNotFound",
-    "SlowBody",  # like InvalidRequest, and of the connection more than of the operation
+    "SlowBody",  # an INVALID_REQUEST like others
 }
 
 
@@ -52,12 +52,12 @@ def parts(value, path=()):
         yield from parts(member, (*path, name))
 
 
-def test_every_operation_tells_what_the_document_needs(routes):
+def test_every_route_has_what_the_document_needs(routes):
     missing = [gap for route in routes for gap in gaps(route)]
     assert not missing, "\n" + "\n".join(missing)
 
 
-def test_the_committed_document_is_what_the_route_table_gives(text, committed):
+def test_the_committed_document_matches_the_route_table(text, committed):
     assert text == committed, "docs/openapi.json has drifted. Run: make openapi"
 
 
@@ -65,28 +65,28 @@ def test_the_document_is_openapi_3_1(whole):
     assert [error.message for error in OpenAPIV31SpecValidator(whole).iter_errors()] == []
 
 
-def test_every_operation_of_the_api_is_in_the_document_and_nothing_else(whole, routes):
+def test_the_document_has_every_route_of_the_api_and_no_other(whole, routes):
     shown = {(each.path, each.method.lower(), each.name) for each in routes if each.shown}
     assert {(path, method, item["operationId"]) for path, method, item in items(whole)} == shown
     assert all(each.path.startswith(("/docs", "/openapi.json", "/metrics")) for each in routes if not each.shown)
 
 
-def test_names_of_operations_are_unique(routes):
+def test_names_of_routes_are_unique(routes):
     names = [route.name for route in routes]
     assert len(names) == len(set(names))
 
 
-def test_every_member_of_every_schema_is_described(whole):
-    silent = [
+def test_every_field_of_every_schema_has_a_description(whole):
+    undescribed = [
         f"{name}.{member}"
         for name, schema in whole["components"]["schemas"].items()
         for member, part in schema.get("properties", {}).items()
         if not resolved(whole, part).get("description") and not part.get("description")
     ]
-    assert not silent, f"add Meta(description=...) to these fields: {', '.join(silent)}"
+    assert not undescribed, f"add Meta(description=...) to these fields: {', '.join(undescribed)}"
 
 
-def test_examples_are_what_their_schemas_say(whole):
+def test_examples_conform_to_their_schemas(whole):
     contents = [
         media
         for _, _, item in items(whole)
@@ -101,7 +101,7 @@ def test_examples_are_what_their_schemas_say(whole):
             assert [str(error) for error in check.iter_errors(example["value"])] == [], name
 
 
-def test_examples_of_parameters_and_headers_are_what_their_schemas_say(whole):
+def test_examples_of_parameters_and_headers_conform_to_their_schemas(whole):
     shared = whole["components"]
     inline = [each for _, _, item in items(whole) for each in item["parameters"] if "$ref" not in each]
     for part in chain(shared["parameters"].values(), shared["headers"].values(), inline):
@@ -122,7 +122,7 @@ def test_details_of_every_error_are_described(whole):
     assert not unknown, f"add these to ErrorDetails in entrypoints/http/schemas/errors.py: {unknown}"
 
 
-def test_links_lead_to_operations_and_name_their_parameters(whole):
+def test_links_name_routes_and_their_parameters(whole):
     parameters = {
         item["operationId"]: {
             key
@@ -137,34 +137,34 @@ def test_links_lead_to_operations_and_name_their_parameters(whole):
                 assert set(link["parameters"]) <= parameters[link["operationId"]], link
 
 
-def test_every_answer_has_the_id_of_its_request(whole):
+def test_every_response_has_the_id_of_its_request(whole):
     for _, _, item in items(whole):
         for status, response in item["responses"].items():
             assert "X-Request-ID" in resolved(whole, response)["headers"], (item["operationId"], status)
 
 
-def test_what_was_made_and_what_was_replaced_have_the_same_headers(whole):
+def test_created_and_replaced_functions_have_the_same_headers(whole):
     responses = whole["paths"]["/api/v1/functions/{language_title}"]["put"]["responses"]
     assert responses["201"]["headers"] == responses["200"]["headers"]
     assert "ETag" in responses["201"]["headers"]
 
 
-def test_what_no_operation_tells_is_in_the_description(whole):
-    for told in ("404 `NOT_FOUND`", "405 `METHOD_NOT_ALLOWED`", "414 or 431"):
-        assert told in whole["info"]["description"]
+def test_errors_that_no_route_lists_are_in_the_description(whole):
+    for text in ("404 `NOT_FOUND`", "405 `METHOD_NOT_ALLOWED`", "414 or 431"):
+        assert text in whole["info"]["description"]
 
 
-def test_an_error_says_when_to_repeat_and_what_is_missing(whole):
+def test_error_responses_have_their_headers(whole):
     responses = whole["components"]["responses"]
-    refused = next(part for name, part in responses.items() if name.startswith("401"))
+    unauthorized = next(part for name, part in responses.items() if name.startswith("401"))
     busy = next(part for name, part in responses.items() if name.startswith("503"))
     limited = next(part for name, part in responses.items() if name.startswith("429"))
-    assert "WWW-Authenticate" in refused["headers"]
+    assert "WWW-Authenticate" in unauthorized["headers"]
     assert "Retry-After" in busy["headers"]
     assert {"Retry-After", "RateLimit", "RateLimit-Policy"} <= set(limited["headers"])
 
 
-def test_scopes_are_told_as_alternatives(whole):
+def test_scopes_are_alternatives(whole):
     execute = whole["paths"]["/api/v1/execute/{request_id}"]["post"]
     scopes = [scope for each in execute["security"] for scope in each.get("token", ())]
     assert scopes == ["execute:all", "execute:nodejs", "execute:python"]
@@ -173,15 +173,15 @@ def test_scopes_are_told_as_alternatives(whole):
     assert {} in whole["paths"]["/health"]["get"]["security"]
 
 
-def test_servers_are_relative_so_that_a_prefix_is_kept(whole):
+def test_the_server_url_is_relative_and_keeps_a_prefix(whole):
     assert [server["url"] for server in whole["servers"]] == ["."]
 
 
-def test_the_protocol_of_runtime_hosts_is_not_in_it(whole):
+def test_the_document_has_no_route_of_runtime_hosts(whole):
     assert all(re.match(r"/(api/v1/|livez|readyz|health|metrics)", path) for path in whole["paths"])
 
 
-def test_settings_are_told_as_bounds():
+def test_the_document_has_the_limits_of_the_settings():
     set_lower = load_settings(NOWHERE | {"SCRIPT_TIMEOUT_MAX_MS": "7000", "MAX_SCRIPT_SIZE": "1234"})
     schemas = json.loads(Commands(settings=set_lower).document())["components"]["schemas"]
     assert schemas["LimitsBody"]["properties"]["timeout_ms"]["maximum"] == 7000
@@ -235,14 +235,14 @@ def test_a_route_outside_the_document_needs_no_contract():
     assert list(gaps(route(shown=False))) == []
 
 
-def test_equal_parts_are_one_and_others_are_numbered():
+def test_equal_components_are_stored_once_and_different_ones_are_numbered():
     components = Components()
     first = components.put("headers", "X", {"a": 1})
     assert components.put("headers", "X", {"a": 1}) == first
     assert components.put("headers", "X", {"a": 2}) == {"$ref": "#/components/headers/X-2"}
 
 
-def test_two_payload_types_of_one_name_are_refused():
+def test_two_types_with_one_name_are_rejected():
     other = type("ExecuteResponse", (ExecuteBody,), {})
     components = Components()
     components.schema(ExecuteResponse)
@@ -265,7 +265,7 @@ def test_the_command_prints_the_document(text):
 
 @pytest.mark.parametrize("kind", leaf_errors(), ids=lambda kind: kind.__name__)
 def test_every_error_that_callers_may_get_has_a_sample(kind):
-    if kind.__name__ not in TOLD_ELSEWHERE:
+    if kind.__name__ not in DOCUMENTED_ELSEWHERE:
         assert samples_of([kind])
 
 

@@ -9,21 +9,21 @@ import pytest
 from entrypoints.http.endpoints.documents import ASSETS, CONTENT_SECURITY_POLICY
 
 
-async def test_the_document_is_served_to_everybody(client, world):
-    answer = await client.get("/openapi.json")
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
-    assert answer.json() == json.loads(json.dumps(world.app.document()))
+async def test_the_document_is_served_without_credential(client, world):
+    response = await client.get("/openapi.json")
+    assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
+    assert response.json() == json.loads(json.dumps(world.app.document()))
 
 
-async def test_who_has_the_document_is_told_so(client):
+async def test_a_known_etag_of_the_document_gives_304(client):
     tag = (await client.get("/openapi.json")).headers["etag"]
-    answer = await client.get("/openapi.json", headers={"If-None-Match": f'"other", {tag}'})
-    assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", tag)
-    assert "content-length" not in answer.headers
+    response = await client.get("/openapi.json", headers={"If-None-Match": f'"other", {tag}'})
+    assert (response.status_code, response.content, response.headers["etag"]) == (304, b"", tag)
+    assert "content-length" not in response.headers
     assert (await client.get("/openapi.json", headers={"If-None-Match": '"other"'})).status_code == 200
 
 
-async def test_the_page_brings_all_that_it_needs(client):
+async def test_the_page_loads_its_own_files_only(client):
     page = await client.get("/docs")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     names = re.findall(r'(?:src|href)="(docs/[^"]+)"', page.text)
@@ -37,7 +37,7 @@ async def test_the_page_brings_all_that_it_needs(client):
     assert not re.search(r"(?:https?:)?//", page.text.replace("<!doctype html>", ""))
 
 
-async def test_the_page_runs_no_script_but_its_own(client):
+async def test_the_page_runs_its_own_scripts_only(client):
     page = await client.get("/docs")
     policy = page.headers["content-security-policy"]
     assert policy == CONTENT_SECURITY_POLICY.decode()
@@ -47,11 +47,11 @@ async def test_the_page_runs_no_script_but_its_own(client):
 
 
 @pytest.mark.parametrize("asset", ASSETS, ids=lambda asset: asset.file)
-def test_vendored_files_are_the_released_ones(asset):
+def test_vendored_files_are_unchanged(asset):
     assert hashlib.sha256(asset.content()).hexdigest() == asset.sha256
 
 
-async def test_the_page_is_no_part_of_the_document(client):
+async def test_the_page_is_not_in_the_document(client):
     assert not any(
         path.startswith(("/docs", "/openapi")) for path in (await client.get("/openapi.json")).json()["paths"]
     )

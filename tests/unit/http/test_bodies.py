@@ -1,4 +1,4 @@
-"""Bodies that are not what they must be: every problem at once, and never an error of the server."""
+"""Invalid bodies: every problem is reported at once, and none causes an internal error."""
 
 import json
 from datetime import datetime
@@ -19,14 +19,14 @@ from tests.unit.http.world import OPTIONS, SCRIPT, TITLE, Exchange, chunks, erro
 
 INITIALIZE = "/api/v1/initialize"
 HEADERS = TITLE | {"Content-Type": "application/json"}
-FORMS = Parsers.of(OPTIONS)
+PARSERS = Parsers.of(OPTIONS)
 
 
-async def refused(client, content, code="INVALID_REQUEST"):
+async def problems_in(client, content, code="INVALID_REQUEST"):
     return problems_of(await client.post(INITIALIZE, headers=HEADERS, content=content), code)
 
 
-async def test_every_bad_field_is_told_at_once(client):
+async def test_every_invalid_field_is_reported_at_once(client):
     body = {
         "script_content": 1,
         "context": [],
@@ -37,7 +37,7 @@ async def test_every_bad_field_is_told_at_once(client):
         "a/b~c": {},
         "zz": None,
     }
-    assert await refused(client, json.dumps(body)) == {
+    assert await problems_in(client, json.dumps(body)) == {
         "/script_content": "must be a string",
         "/context": "must be an object",
         "/metadata": "must be an object",
@@ -74,13 +74,13 @@ async def test_every_bad_field_is_told_at_once(client):
         ("script_content", '"\\ud800 and more text"', "must not contain half of a surrogate pair"),
     ],
 )
-async def test_a_wrong_value_is_told_with_its_pointer(client, field, value, message):
-    assert await refused(client, f'{{"{field}": {value}}}') == {f"/{field}": message}
+async def test_an_invalid_value_is_reported_with_its_pointer(client, field, value, message):
+    assert await problems_in(client, f'{{"{field}": {value}}}') == {f"/{field}": message}
 
 
 @pytest.mark.parametrize("field", ["context", "metadata"])
 @pytest.mark.parametrize(
-    ("inside", "pointer", "message"),
+    ("nested", "pointer", "message"),
     [
         ('{"a": ["x", "\\u0000"]}', "/a/1", "must not contain NUL (\\u0000), which PostgreSQL cannot store"),
         ('{"\\u0000": 1}', "/\0", "its name must not contain NUL (\\u0000), which PostgreSQL cannot store"),
@@ -90,21 +90,21 @@ async def test_a_wrong_value_is_told_with_its_pointer(client, field, value, mess
         ('{"a": 1e99999999999999999999}', "/a", "must be a number within the range of a double"),
     ],
 )
-async def test_what_postgresql_cannot_hold_is_told_where_it_is(client, field, inside, pointer, message):
-    assert await refused(client, f'{{"{field}": {inside}}}') == {f"/{field}{pointer}": message}
+async def test_values_that_postgresql_cannot_store_are_located(client, field, nested, pointer, message):
+    assert await problems_in(client, f'{{"{field}": {nested}}}') == {f"/{field}{pointer}": message}
 
 
 @pytest.mark.parametrize("number", ["1e-16384", "0." + "0" * 16_384 + "1", "1e-99999999999999999999"])
-async def test_numbers_with_more_digits_than_postgresql_keeps_are_refused(number):
-    with pytest.raises(DomainError) as refusal:
-        FORMS.initialize.parse(f'{{"metadata": {{"a": {number}}}}}'.encode())
-    assert "/metadata/a" in str(refusal.value.details)
+async def test_numbers_with_more_digits_than_postgresql_stores_are_rejected(number):
+    with pytest.raises(DomainError) as raised:
+        PARSERS.initialize.parse(f'{{"metadata": {{"a": {number}}}}}'.encode())
+    assert "/metadata/a" in str(raised.value.details)
 
 
-async def test_numbers_count_as_long_as_they_are_written_out(client):
+async def test_numbers_count_with_the_size_they_have_without_exponent(client):
     context = ", ".join(["1e300"] * 4)
-    answer = await client.post(INITIALIZE, headers=HEADERS, content=f'{{"context": {{"a": [{context}]}}}}')
-    error = error_of(answer, 413)
+    response = await client.post(INITIALIZE, headers=HEADERS, content=f'{{"context": {{"a": [{context}]}}}}')
+    error = error_of(response, 413)
     assert error["details"] == {"pointer": "/context", "limit": 1000, "observed": 35 + 4 * 300}
 
 
@@ -118,12 +118,12 @@ async def test_numbers_count_as_long_as_they_are_written_out(client):
         ('{"context": {}, "context": {}, "metadata": {}, "metadata": {}}', {"/context", "/metadata"}),
     ],
 )
-async def test_a_field_given_twice_is_refused(client, body, pointers):
-    problems = await refused(client, body)
+async def test_a_repeated_field_is_rejected(client, body, pointers):
+    problems = await problems_in(client, body)
     assert problems == dict.fromkeys(pointers, "is given more than once")
 
 
-async def test_names_repeated_inside_of_context_are_the_callers_business(client):
+async def test_repeated_names_inside_a_context_are_accepted(client):
     body = '{"script_content": "result = 1", "context": {"context": {"a": 1, "a": 2}}}'
     assert (await client.post(INITIALIZE, headers=HEADERS, content=body)).status_code == 200
 
@@ -155,20 +155,20 @@ async def test_names_repeated_inside_of_context_are_the_callers_business(client)
         (b'{"zz":' + b"[" * 3500, "is nested deeper than 100 levels"),
     ],
 )
-async def test_a_body_that_is_no_json_object_is_refused(client, content, message):
-    problems = await refused(client, content)
+async def test_a_body_that_is_not_a_json_object_is_rejected(client, content, message):
+    problems = await problems_in(client, content)
     assert set(problems) == {""}
     assert problems[""].startswith(message)
 
 
 @pytest.mark.parametrize(("levels", "status"), [(99, 200), (100, 400)])
-async def test_a_hundred_levels_are_allowed_whatever_brackets_strings_hold(client, levels, status):
+async def test_a_hundred_levels_are_allowed_and_brackets_in_strings_do_not_count(client, levels, status):
     session_id = await initialized(client)
     params = '["]]]]",' * levels + '"[[["' + "]" * levels
-    answer = await client.post(
+    response = await client.post(
         f"/api/v1/execute/{session_id}", content=f'{{"params": {params}}}', headers={"Content-Type": "application/json"}
     )
-    assert answer.status_code == status
+    assert response.status_code == status
 
 
 @pytest.mark.parametrize(
@@ -182,30 +182,30 @@ async def test_a_hundred_levels_are_allowed_whatever_brackets_strings_hold(clien
         "{ }",
     ],
 )
-async def test_what_only_looks_suspicious_is_taken(client, world, context):
+async def test_suspicious_but_valid_bodies_are_accepted(client, world, context):
     body = f'{{"script_content": "result = 1", "context": {context}}}'
     options = Parsers.of(OPTIONS).initialize
     assert str(options.parse(body.encode()).context, "utf-8") == context or len(context) > 1000
-    answer = await client.post(INITIALIZE, headers=HEADERS, content=body)
-    assert answer.status_code == 200, answer.text
-    assert world.store.sessions[UUID(answer.json()["request_id"])].context == context
+    response = await client.post(INITIALIZE, headers=HEADERS, content=body)
+    assert response.status_code == 200, response.text
+    assert world.store.sessions[UUID(response.json()["request_id"])].context == context
 
 
 @pytest.mark.parametrize(
     ("field", "value", "limit"),
     [("context", {"a": "x" * 1000}, 1000), ("metadata", {"a": "é" * 200}, 400), ("script_content", "é" * 1001, 2000)],
 )
-async def test_a_field_over_its_size_is_413(client, field, value, limit):
+async def test_a_field_above_the_size_limit_is_413(client, field, value, limit):
     body = {"script_content": SCRIPT} | {field: value}
-    answer = await client.post(INITIALIZE, headers=HEADERS, content=json.dumps(body, ensure_ascii=False).encode())
-    error = error_of(answer, 413)
+    response = await client.post(INITIALIZE, headers=HEADERS, content=json.dumps(body, ensure_ascii=False).encode())
+    error = error_of(response, 413)
     assert error["code"] == "PAYLOAD_TOO_LARGE"
     assert (error["details"]["pointer"], error["details"]["limit"]) == (f"/{field}", limit)
     assert error["details"]["observed"] > limit
-    assert "connection" not in answer.headers
+    assert "connection" not in response.headers
 
 
-async def test_a_script_of_escaped_pairs_is_as_large_as_its_characters(client):
+async def test_an_escaped_script_is_as_large_as_its_characters(client):
     escaped = json.dumps({"script_content": "#" + "\U0001f600" * 499})
     assert (await client.post(INITIALIZE, headers=HEADERS, content=escaped)).status_code == 200
     larger = json.dumps({"script_content": "#" + "\U0001f600" * 500})
@@ -213,17 +213,19 @@ async def test_a_script_of_escaped_pairs_is_as_large_as_its_characters(client):
 
 
 async def test_a_size_beside_other_problems_is_one_of_them(client):
-    problems = await refused(client, json.dumps({"metadata": {"a": "x" * 400}, "ttl_seconds": 0, "context": {"a": 1}}))
+    problems = await problems_in(
+        client, json.dumps({"metadata": {"a": "x" * 400}, "ttl_seconds": 0, "context": {"a": 1}})
+    )
     assert problems == {"/metadata": "must take at most 400 bytes", "/ttl_seconds": "must be at least 1"}
 
 
-async def test_limits_within_types_and_over_the_maximum_are_told_together(client):
-    problems = await refused(client, '{"limits": {"timeout_ms": 60001, "memory_mb": 513}}')
+async def test_limits_above_the_maximum_are_reported_together(client):
+    problems = await problems_in(client, '{"limits": {"timeout_ms": 60001, "memory_mb": 513}}')
     assert problems == {"/limits/timeout_ms": "must be at most 60000", "/limits/memory_mb": "must be at most 512"}
 
 
-async def test_a_rule_is_told_beside_a_lone_surrogate_and_a_list_of_limits(client):
-    problems = await refused(
+async def test_rules_are_checked_beside_a_half_surrogate_pair_and_a_wrong_type(client):
+    problems = await problems_in(
         client, '{"script_content": "\\ud800", "metadata": {"a": "' + "x" * 400 + '"}, "limits": []}'
     )
     assert set(problems) == {"/script_content", "/metadata", "/limits"}
@@ -231,24 +233,24 @@ async def test_a_rule_is_told_beside_a_lone_surrogate_and_a_list_of_limits(clien
 
 async def test_problems_are_bounded_in_number_and_in_length(client):
     names = ",".join(f'"{"n" * 200}{number}": 1' for number in range(300))
-    with pytest.raises(DomainError) as refusal:
-        FORMS.initialize.parse(f"{{{names}}}".encode())
-    problems = refusal.value.details["problems"]
+    with pytest.raises(DomainError) as raised:
+        PARSERS.initialize.parse(f"{{{names}}}".encode())
+    problems = raised.value.details["problems"]
     assert 1 <= len(problems) <= 100
     assert all(len(problem["pointer"]) < 140 for problem in problems)
 
 
-def test_what_only_the_decoder_refuses_is_told_with_its_pointer():
+def test_a_value_that_only_the_decoder_rejects_is_located():
     class Loose(msgspec.Struct):
         limits: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
-    form = BodyParser(Loose, 100, 1.0, lambda _: (), Examiner(1.0, 100))
-    with pytest.raises(InvalidRequest) as refusal:
-        form.parse(b'{"limits": "2026-01-01T00:00:00"}')
-    assert [problem.pointer for problem in refusal.value.problems] == ["/limits"]
+    parser = BodyParser(Loose, 100, 1.0, lambda _: (), Examiner(1.0, 100))
+    with pytest.raises(InvalidRequest) as raised:
+        parser.parse(b'{"limits": "2026-01-01T00:00:00"}')
+    assert [problem.pointer for problem in raised.value.problems] == ["/limits"]
 
 
-def test_a_rule_of_the_schema_without_words_of_its_own_is_named():
+def test_a_schema_keyword_without_a_message_is_named():
     class Short(msgspec.Struct):
         name: Annotated[str, msgspec.Meta(max_length=1)]
 
@@ -258,19 +260,19 @@ def test_a_rule_of_the_schema_without_words_of_its_own_is_named():
 
 async def test_a_large_body_is_examined_beside_the_event_loop(client):
     session_id = await initialized(client)
-    answer = await client.post(
+    response = await client.post(
         f"/api/v1/execute/{session_id}",
         content='{"params": "' + "x" * 65_900 + '\\ud800"}',
         headers={"Content-Type": "application/json"},
     )
-    assert set(problems_of(answer, "INVALID_PARAMS")) == {"/params"}
+    assert set(problems_of(response, "INVALID_PARAMS")) == {"/params"}
 
 
 @pytest.mark.parametrize(
     "media_type",
     [
         "text/plain",
-        "application/x-www-form-urlencoded",
+        "application/x-www-parser-urlencoded",
         "application/json; charset=latin-1",
         "application/json; version=1",
         "application/json, text/html",
@@ -278,9 +280,9 @@ async def test_a_large_body_is_examined_beside_the_event_loop(client):
         "",
     ],
 )
-async def test_another_content_type_is_415(client, media_type):
-    answer = await client.post(INITIALIZE, headers=TITLE | {"Content-Type": media_type}, content="{}")
-    error = error_of(answer, 415)
+async def test_a_content_type_other_than_json_is_415(client, media_type):
+    response = await client.post(INITIALIZE, headers=TITLE | {"Content-Type": media_type}, content="{}")
+    error = error_of(response, 415)
     assert error["code"] == "UNSUPPORTED_MEDIA_TYPE"
     assert error["details"] == {"header": "content-type", "value": media_type}
 
@@ -288,37 +290,37 @@ async def test_another_content_type_is_415(client, media_type):
 @pytest.mark.parametrize(
     "media_type", ["application/json", "Application/JSON;charset=UTF-8", 'application/json ; charset="utf-8"']
 )
-async def test_json_in_utf_8_is_taken_however_it_is_spelt(client, media_type):
-    answer = await client.post(
+async def test_every_spelling_of_json_in_utf_8_is_accepted(client, media_type):
+    response = await client.post(
         INITIALIZE, headers=TITLE | {"Content-Type": media_type}, content='{"script_content": "result = 1"}'
     )
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
 async def test_a_body_without_a_content_type_is_415(client):
-    answer = await client.post(INITIALIZE, headers=TITLE, content=b"{}")
-    assert error_of(answer, 415)["details"] == {"header": "content-type", "value": None}
+    response = await client.post(INITIALIZE, headers=TITLE, content=b"{}")
+    assert error_of(response, 415)["details"] == {"header": "content-type", "value": None}
 
 
 @pytest.mark.parametrize(("coding", "status"), [("gzip", 415), ("identity", 200)])
 async def test_a_compressed_body_is_415(client, coding, status):
     headers = HEADERS | {"Content-Encoding": coding}
-    answer = await client.post(INITIALIZE, headers=headers, content='{"script_content": "result = 1"}')
-    assert answer.status_code == status
+    response = await client.post(INITIALIZE, headers=headers, content='{"script_content": "result = 1"}')
+    assert response.status_code == status
 
 
 @pytest.mark.parametrize("length", [b"1000000", b"9" * 40])
-async def test_a_huge_body_is_refused_before_it_is_read(world, length):
+async def test_a_declared_length_above_the_limit_is_rejected_before_the_body_is_read(world, length):
     headers = [(b"content-type", b"application/json"), (b"content-length", length)]
     exchange = Exchange(world.app, "POST", INITIALIZE, headers, chunks(b"{}"))
     reply = await exchange.run()
-    assert (reply.status, exchange.received_before_answer) == (413, 0)
+    assert (reply.status, exchange.received_before_response) == (413, 0)
     assert reply.headers["connection"] == "close"
     assert reply.json()["error"]["details"]["pointer"] == ""
 
 
 @pytest.mark.parametrize("length", [b"x", b"\xb2", b"-1"])
-async def test_a_length_that_is_no_number_does_not_matter(world, length):
+async def test_a_content_length_that_is_not_a_number_is_ignored(world, length):
     headers = [(b"content-type", b"application/json"), (b"content-length", length)]
     assert (await Exchange(world.app, "POST", INITIALIZE, headers, chunks(b"[]")).run()).status == 400
 
@@ -328,17 +330,17 @@ async def test_a_body_without_a_length_is_bounded_while_it_is_read(world):
     exchange = Exchange(world.app, "POST", INITIALIZE, [(b"content-type", b"application/json")], messages)
     reply = await exchange.run()
     assert (reply.status, reply.headers["connection"]) == (413, "close")
-    assert exchange.received_before_answer < 10
+    assert exchange.received_before_response < 10
 
 
-async def test_a_body_may_come_in_pieces(client):
-    answer = await client.post(
+async def test_a_body_may_arrive_in_chunks(client):
+    response = await client.post(
         INITIALIZE, headers=HEADERS, content=stream(b'{"script_', b"", b'content": "result = 1"}')
     )
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
-async def test_a_body_that_does_not_come_is_given_up(world):
+async def test_a_body_that_does_not_arrive_ends_at_the_timeout(world):
     headers = [(b"content-type", b"application/json"), (b"content-length", b"100")]
     messages = [{"type": "http.request", "body": b"{", "more_body": True}]
     reply = await Exchange(world.app, "POST", INITIALIZE, headers, messages).run()
@@ -346,7 +348,7 @@ async def test_a_body_that_does_not_come_is_given_up(world):
     assert reply.headers["connection"] == "close"
 
 
-async def test_a_client_that_leaves_within_its_body_gets_no_answer(world):
+async def test_a_client_that_disconnects_during_its_body_gets_no_response(world):
     messages = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
     headers = [(b"content-type", b"application/json")]
     assert (await Exchange(world.app, "POST", INITIALIZE, headers, messages).run()).status is None
@@ -364,11 +366,11 @@ JSON_VALUES = st.recursive(
 NAMES = st.sampled_from(["context", "metadata", "ttl_seconds", "limits", "script_content", "renewal", "params", "x"])
 
 
-def parsed(form, content):
-    """Return the body, or None where it is refused; anything else that is raised fails the test."""
-    checked = form.check(content)
+def parsed(parser, content):
+    """Return the body, or None if it is rejected. Any other exception fails the test."""
+    checked = parser.check(content)
     try:
-        body = form.parse(content)
+        body = parser.parse(content)
     except DomainError as error:
         error_response(error, None)
         body = None
@@ -378,22 +380,22 @@ def parsed(form, content):
 
 @given(st.binary(max_size=64) | st.text(max_size=64).map(lambda text: text.encode(errors="surrogatepass")))
 @example(b'{"context":{"a":1.5e}}')
-def test_no_bytes_are_an_error_of_the_server(content):
-    for form in (FORMS.initialize, FORMS.execute, FORMS.patch):
-        parsed(form, content)
-        parsed(form, b'{"context": {"a": "' + content + b'"}, "params": [' + content + b"]}")
+def test_no_bytes_cause_an_internal_error(content):
+    for parser in (PARSERS.initialize, PARSERS.execute, PARSERS.patch):
+        parsed(parser, content)
+        parsed(parser, b'{"context": {"a": "' + content + b'"}, "params": [' + content + b"]}")
 
 
 @given(st.dictionaries(NAMES, JSON_VALUES, max_size=4), st.booleans())
-def test_no_json_is_an_error_of_the_server(value, ascii_only):
+def test_no_json_causes_an_internal_error(value, ascii_only):
     content = json.dumps(value, ensure_ascii=ascii_only).encode(errors="surrogatepass")
-    for form in (FORMS.initialize, FORMS.execute, FORMS.patch):
-        parsed(form, content)
+    for parser in (PARSERS.initialize, PARSERS.execute, PARSERS.patch):
+        parsed(parser, content)
 
 
 @given(JSON_VALUES, st.booleans())
-def test_params_come_out_as_they_went_in(params, ascii_only):
+def test_params_stay_unchanged(params, ascii_only):
     text = json.dumps(params, ensure_ascii=ascii_only)
-    body = parsed(FORMS.execute, f'{{"params": {text}}}'.encode(errors="surrogatepass"))
+    body = parsed(PARSERS.execute, f'{{"params": {text}}}'.encode(errors="surrogatepass"))
     assert body is None or str(body.params, "utf-8") == text
     assert body is not None or any("\ud800" <= letter <= "\udfff" for letter in str(params)) or len(text) > 900

@@ -1,4 +1,4 @@
-"""A call that lasts is watched for its client's hanging up, and no longer than it lasts."""
+"""A disconnect of the client cancels a long call."""
 
 import asyncio
 
@@ -10,39 +10,39 @@ from entrypoints.http.disconnect import ClientDisconnected, until_disconnect
 
 class Client:
     def __init__(self):
-        self.watched, self.gone, self.left = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.watched, self.gone, self.unwatched = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def receive(self):
         self.watched.set()
         try:
             await self.gone.wait()
         except asyncio.CancelledError:
-            self.left.set()
+            self.unwatched.set()
             raise
         return {"type": "http.disconnect"}
 
 
-class Bell(asyncio.Event):
+class Expired(asyncio.Event):
     expire = asyncio.Event.set
 
 
-async def test_a_call_that_is_soon_over_is_never_watched():
-    client, loop, bell = Client(), asyncio.get_running_loop(), Bell()
+async def test_the_client_of_a_short_call_is_not_watched():
+    client, loop, expired = Client(), asyncio.get_running_loop(), Expired()
     await until_disconnect(client.receive, asyncio.sleep(0))
-    TimerWheel.of(loop).schedule(bell, loop.time() + 0.15)
-    await bell.wait()
+    TimerWheel.of(loop).schedule(expired, loop.time() + 0.15)
+    await expired.wait()
     await asyncio.sleep(0)
     assert not client.watched.is_set()
 
 
-async def test_a_call_that_lasts_is_watched_until_it_is_over():
+async def test_the_client_of_a_long_call_is_watched_until_the_call_ends():
     client = Client()
     await until_disconnect(client.receive, client.watched.wait())
     async with asyncio.timeout(5):
-        await client.left.wait()
+        await client.unwatched.wait()
 
 
-async def test_who_is_gone_leaves_no_cancellation_behind():
+async def test_a_disconnect_leaves_no_pending_cancellation():
     client, task = Client(), asyncio.current_task()
     client.gone.set()
     with pytest.raises(ClientDisconnected):

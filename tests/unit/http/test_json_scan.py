@@ -16,7 +16,7 @@ HALF = re.compile("[\ud800-\udfff]")
 @given(
     st.lists(st.sampled_from([b"\\ud83d", b"\\ude00", b"\\\\", b"\\n", b"a", b"\\u0041", b"\\\\ud83d"])), st.booleans()
 )
-def test_halves_of_surrogate_pairs_are_found_wherever_they_stand(letters, across):
+def test_half_surrogate_pairs_are_found_at_any_place(letters, across):
     text = b'"' + (b"x" * (64 * 1024 - 9) if across else b"") + b"".join(letters) + b'"'
     expected = any("\ud800" <= letter <= "\udfff" for letter in json.loads(text))
     assert has_half_pair(text) == expected
@@ -27,7 +27,7 @@ def test_halves_of_surrogate_pairs_are_found_wherever_they_stand(letters, across
 @pytest.mark.parametrize(
     "letters", [b"\\ud83d\\ude00" * 3, b"\\ud83d\\ude00\\ud83d", b"\\ude00\\ud83d\\ude00", b"\\\\ud83d" * 3]
 )
-def test_pairs_at_the_end_of_a_slice_are_read_as_any_other(letters, missing):
+def test_pairs_across_the_end_of_a_slice_are_found(letters, missing):
     text = b'"' + b"x" * (64 * 1024 - 1 - missing) + letters + b'"'
     is_half = any("\ud800" <= letter <= "\udfff" for letter in json.loads(text))
     assert has_half_pair(text) == is_half
@@ -53,7 +53,7 @@ def test_pairs_at_the_end_of_a_slice_are_read_as_any_other(letters, missing):
     ],
     ids=lambda value: value[:12].decode() if isinstance(value, bytes) else None,
 )
-def test_numbers_that_do_not_fit_are_found_in_text(number, is_beyond, is_long, stored):
+def test_numbers_beyond_the_limits_are_found_in_text(number, is_beyond, is_long, stored):
     found = text_fault(b'{"a":[1,' + number + b',"1e999"]}', stored=stored)
     assert (found is not None) == (is_beyond or (stored and is_long))
 
@@ -71,12 +71,12 @@ def fault_at(text: bytes) -> int | None:
     "letters",
     [b"\xf0\x9f\x98\x80", b"\xf0\x9f\x98", b"\xf0\x9f\x98a", b"\xc3\xa9\x80", b"\xed\xa0\x80", b"\xff", b"ab"],
 )
-def test_bytes_that_are_not_utf8_are_found_wherever_they_stand(before, letters):
+def test_bytes_that_are_not_utf8_are_found_at_any_place(before, letters):
     text = b"x" * before + letters
     assert utf8_fault_at(text) == fault_at(text)
 
 
-def test_the_names_of_an_object_are_known_without_its_values():
+def test_names_of_an_object_are_found_without_decoding_its_values():
     found = members(b'{"a": [1, {"b": 2}], "\\u0061": {}, "c": "x"}')
     assert (found.names, found.repeated, bytes(found.values["a"])) == (("a", "a", "c"), ("a",), b"{}")
 
@@ -84,6 +84,6 @@ def test_the_names_of_an_object_are_known_without_its_values():
 @pytest.mark.parametrize(
     ("text", "count"), [(b"[]", 0), (b"[1, [2, 3]]", 2), (b"[1, 2, 3]", 3), (b"[1, 2, 3, 4]", None)]
 )
-def test_the_elements_of_an_array_are_counted_as_far_as_they_are_allowed(text, count):
+def test_elements_of_an_array_are_decoded_up_to_the_maximum(text, count):
     found = elements(text, 3)
     assert (None if found is None else len(found)) == count

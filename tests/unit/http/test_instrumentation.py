@@ -1,4 +1,4 @@
-"""What an operator sees of requests: lines, figures, traces."""
+"""Access log, metrics and traces of requests."""
 
 import asyncio
 import contextvars
@@ -43,15 +43,15 @@ def line_of(lines):
     return line
 
 
-def configured(look):
+def configure(log_format):
     """Configure logs for the rest of the test, which the suite's fixture takes back."""
     handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
-    configure_logs(LogLevel.INFO, look)
+    configure_logs(LogLevel.INFO, log_format)
     logging.getLogger().handlers[:] = handlers
     logging.getLogger().setLevel(level)
 
 
-async def test_the_owner_is_in_the_line_as_a_hash_alone(log_lines):
+async def test_the_access_line_names_the_owner_by_a_hash_only(log_lines):
     world = World.of(hooks=Hooks(guards=[Somebody()]))
     async with world.client() as client:
         await client.get("/livez")
@@ -61,14 +61,14 @@ async def test_the_owner_is_in_the_line_as_a_hash_alone(log_lines):
     assert owner_hash(Owner("bob")) != line["owner_hash"]
 
 
-async def test_hashes_are_remembered_of_a_bounded_number_of_owners(log_lines):
+async def test_owner_hashes_are_cached_for_a_bounded_number_of_owners(log_lines):
     log = AccessLog(structlog.get_logger())
     hashes = {log._hash(Owner(f"owner-{number}")) for number in range(5000)}
     assert len(hashes) == 5000
     assert len(log._owners) <= 4096
 
 
-async def test_the_line_tells_the_execution_and_what_was_waited_for_the_database(log_lines):
+async def test_the_access_line_has_the_execution_and_the_time_in_the_database(log_lines):
     class Waiting(RequestObserver):
         def on_request(self, request: Request):
             request.waited("begin", 0.25)
@@ -89,18 +89,18 @@ async def test_the_line_tells_the_execution_and_what_was_waited_for_the_database
     assert line["execution_id"] == str(waiting.first)
 
 
-async def test_an_execution_in_the_path_is_in_the_line(client, log_lines):
+async def test_the_access_line_has_the_execution_in_the_path(client, log_lines):
     execution_id = "01a2101f-9ff2-79ec-8000-000000000009"
     await client.get(f"/api/v1/executions/{execution_id}")
     assert line_of(log_lines)["execution_id"] == execution_id
 
 
-async def test_a_session_that_was_made_is_in_the_line(client, log_lines):
+async def test_the_access_line_has_the_created_session(client, log_lines):
     session_id = await initialized(client)
     assert line_of(log_lines)["request_id"] == session_id
 
 
-async def test_an_error_is_in_the_line_by_its_code(client, log_lines):
+async def test_the_access_line_has_the_code_of_an_error(client, log_lines):
     await client.get("/livez")
     await client.get("/api/v1/sessions/01a2101f-9ff2-79ec-8000-000000000009")
     good, bad = log_lines
@@ -108,7 +108,7 @@ async def test_an_error_is_in_the_line_by_its_code(client, log_lines):
     assert (bad["status"], bad["code"]) == (404, "SESSION_NOT_FOUND")
 
 
-async def test_a_bug_is_in_the_line_too(log_lines):
+async def test_the_access_line_has_the_code_of_an_internal_error(log_lines):
     class Broken(Guard):
         async def admit(self, request, route):
             raise ValueError
@@ -118,16 +118,16 @@ async def test_a_bug_is_in_the_line_too(log_lines):
     assert line_of(log_lines)["code"] == "INTERNAL_ERROR"
 
 
-async def test_a_client_that_has_gone_is_499_in_the_line(world, log_lines):
+async def test_the_access_line_shows_a_disconnect_as_499(world, log_lines):
     exchange = Exchange(world.app, "POST", "/api/v1/initialize", [(b"content-type", b"application/json")])
     asking = asyncio.create_task(exchange.run())
-    exchange.hang_up()
+    exchange.disconnect()
     await asking
     assert line_of(log_lines)["status"] == 499
 
 
-async def test_as_json_the_line_is_written_with_the_same_facts(capsys):
-    configured(LogFormat.JSON)
+async def test_a_json_access_line_has_the_same_fields(capsys):
+    configure(LogFormat.JSON)
     world = World.of(hooks=Hooks(observers=[RequestTraces(Passing(), lambda _: None)]))
     async with world.client() as client:
         session_id = await initialized(client)
@@ -153,7 +153,7 @@ async def test_as_json_the_line_is_written_with_the_same_facts(capsys):
     }
 
 
-async def test_the_callers_trace_goes_on_in_the_line(log_lines):
+async def test_the_access_line_continues_the_trace_of_the_caller(log_lines):
     world = World.of(hooks=Hooks(observers=[RequestTraces(Passing(), lambda _: None)]))
     async with world.client() as client:
         await client.get("/livez", headers=PARENT)
@@ -164,7 +164,7 @@ async def test_the_callers_trace_goes_on_in_the_line(log_lines):
     assert {"trace_id", "span_id"}.isdisjoint(plain)
 
 
-async def test_the_request_is_the_current_one_while_it_is_answered():
+async def test_the_request_is_current_while_it_is_served():
     current = ContextVar("current", default=None)
     seen = []
 
@@ -179,49 +179,49 @@ async def test_the_request_is_the_current_one_while_it_is_answered():
     assert seen == [True]
 
 
-def figures(answer):
+def samples_of(response):
     return {
         (sample.name, *(sample.labels[name] for name in ("route", "status") if name in sample.labels)): sample.value
-        for family in parse(answer.text)
+        for family in parse(response.text)
         for sample in family.samples
     }
 
 
-async def test_figures_are_told_in_the_format_of_prometheus(client):
+async def test_metrics_have_the_prometheus_format(client):
     await client.get("/livez")
     await client.get("/nowhere")
-    answer = await client.get("/metrics")
-    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    told = figures(answer)
-    assert told[("pglambda_http_requests_total", "/livez", "200")] == 1
-    assert told[("pglambda_http_requests_total", "unmatched", "404")] == 1
-    assert told[("pglambda_process_up",)] == 1
-    assert told[("process_resident_memory_bytes",)] > 0
+    response = await client.get("/metrics")
+    assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    samples = samples_of(response)
+    assert samples[("pglambda_http_requests_total", "/livez", "200")] == 1
+    assert samples[("pglambda_http_requests_total", "unmatched", "404")] == 1
+    assert samples[("pglambda_process_up",)] == 1
+    assert samples[("process_resident_memory_bytes",)] > 0
 
 
-async def test_figures_can_be_had_as_openmetrics(client):
-    answer = await client.get("/metrics", headers={"Accept": "application/openmetrics-text;version=1.0.0"})
-    assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
-    assert answer.text.endswith("# EOF\n")
+async def test_metrics_are_available_as_openmetrics(client):
+    response = await client.get("/metrics", headers={"Accept": "application/openmetrics-text;version=1.0.0"})
+    assert response.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert response.text.endswith("# EOF\n")
 
 
-async def test_figures_are_told_while_the_server_drains_and_to_admins_alone(client, world):
+async def test_metrics_are_for_admins_and_available_during_the_drain(client, world):
     await world.app.drain(0)
     assert (await client.get("/metrics")).status_code == 200
     (route,) = [each for each in world.app.routes if each.path == "/metrics"]
     assert (route.access, route.route_class) == (Access.ADMIN, None)
 
 
-async def test_the_event_loop_is_watched_as_long_as_the_application_runs(world, client):
+async def test_the_lag_of_the_event_loop_is_measured_while_the_application_runs(world, client):
     async with world.app.running():
         assert world.app._lag.is_running
-        assert ("pglambda_event_loop_lag_seconds_count",) in figures(await client.get("/metrics"))
+        assert ("pglambda_event_loop_lag_seconds_count",) in samples_of(await client.get("/metrics"))
     assert not world.app._lag.is_running
 
 
-@pytest.mark.parametrize("look", list(LogFormat))
-async def test_nothing_of_a_line_is_lost_whatever_its_look(look, capsys):
-    configured(look)
+@pytest.mark.parametrize("log_format", list(LogFormat))
+async def test_no_access_line_is_lost_in_any_format(log_format, capsys):
+    configure(log_format)
     async with World.of().client() as client:
         for _ in range(30):
             await client.get("/livez")
@@ -229,7 +229,7 @@ async def test_nothing_of_a_line_is_lost_whatever_its_look(look, capsys):
     assert capsys.readouterr().err.count("/livez") == 30
 
 
-def test_a_call_to_a_runtime_host_begins_a_trace_where_the_caller_had_none():
+def test_a_call_to_a_runtime_host_begins_a_trace_if_the_caller_has_none():
     def headers_for(request):
         CALLER.set(request)
         return trace_headers()
