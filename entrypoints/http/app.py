@@ -82,11 +82,11 @@ class Application:
         self._options = options
         self._version = services.process.version
         self._hooks = hooks or Hooks()
-        self._lag = LoopLag()
+        self.loop_lag = LoopLag()
         self.scrape = Scrape(services.figures)
         self.routes: tuple[Route, ...] = routes(self._endpoints(services, options))
         metrics = RequestMetrics(self.routes, lambda: self.limiter.in_flight)
-        for collector in (metrics, self._lag, ProcessMetrics()):
+        for collector in (metrics, self.loop_lag, ProcessMetrics()):
             services.figures.register(collector)
         pipeline = self._pipeline(metrics)
         self._http = Cors(pipeline, options.cors_origins) if options.cors_origins else pipeline
@@ -147,9 +147,9 @@ class Application:
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         await self._hooks.startup()
-        self._lag.start()
+        self.loop_lag.start()
         try:
             yield
         finally:
-            self._lag.stop()
+            self.loop_lag.stop()
             await self._hooks.shutdown()

@@ -2,6 +2,7 @@
 
 import logging
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 from uuid import UUID
@@ -56,7 +57,6 @@ class AccessLog(RequestObserver):
         self._enabled = self._log.is_enabled_for(logging.INFO)
         self._lines = json_lines()
         self._encode = msgspec.json.Encoder().encode
-        self._owners: dict[Owner, str] = {}
 
     @override
     def on_response(self, request: Request, status: int, duration_s: float) -> None:
@@ -83,7 +83,7 @@ class AccessLog(RequestObserver):
             round(duration_s * 1000, 3),
             round(request.database_s * 1000, 3),
             request.id.decode(),
-            self._hash(request.caller.owner),
+            owner_hash(request.caller.owner),
             route.path if route is not None else None,
             client[0] if client else None,
             request.error_code,
@@ -93,15 +93,8 @@ class AccessLog(RequestObserver):
             span.span_id if span is not None else None,
         )
 
-    def _hash(self, owner: Owner) -> str:
-        known = self._owners.get(owner)
-        if known is None:
-            if len(self._owners) >= _OWNERS_MAX:
-                self._owners.clear()
-            known = self._owners[owner] = owner_hash(owner)
-        return known
 
-
+@lru_cache(maxsize=_OWNERS_MAX)
 def owner_hash(owner: Owner) -> str:
     """Return the hash that replaces an owner in logs. It is the same in every process and release."""
     return blake2b(owner.encode(errors="replace"), digest_size=_HASH_BYTES, person=b"pglambda owner").hexdigest()

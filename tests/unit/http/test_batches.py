@@ -219,7 +219,7 @@ class Streaming(Exchange):
     reads: int = 10_000
     after_first: Callable[[], None] | None = None
 
-    async def _send(self, message: Any) -> None:
+    async def send(self, message: Any) -> None:
         if len(self.sent) >= self.reads:
             await asyncio.Event().wait()
         self.sent.append(message)

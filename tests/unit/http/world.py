@@ -106,12 +106,12 @@ class Exchange:
         self.disconnected.set()
 
     async def run(self) -> Reply:
-        await self.app(self._scope(), self._receive, self._send)
+        await self.app(self.scope(), self.receive, self.send)
         start = self.sent[0] if self.sent else {"status": None, "headers": []}
         headers = {name.decode(): value.decode() for name, value in start["headers"]}
         return Reply(start["status"], headers, b"".join(message["body"] for message in self.sent[1:]))
 
-    def _scope(self) -> dict[str, Any]:
+    def scope(self) -> dict[str, Any]:
         return {
             "type": "http",
             "asgi": {"version": "3.0"},
@@ -125,14 +125,14 @@ class Exchange:
             "root_path": self.root_path,
         }
 
-    async def _receive(self) -> dict[str, Any]:
+    async def receive(self) -> dict[str, Any]:
         if self.received < len(self.messages):
             self.received += 1
             return self.messages[self.received - 1]
         await self.disconnected.wait()
         return {"type": "http.disconnect"}
 
-    async def _send(self, message: Any) -> None:
+    async def send(self, message: Any) -> None:
         if not self.sent:
             self.received_before_response = self.received
         self.sent.append(message)
