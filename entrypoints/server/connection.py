@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from entrypoints.http.response import SINGLE_WRITE
 from entrypoints.server.open_connections import OpenConnections
 from entrypoints.server.rearmable_timer import RearmableTimer
-from entrypoints.server.single_write import SingleWrite
+from entrypoints.server.single_write import UvicornSingleWrite
 from entrypoints.server.write_watch import WriteLimits, WriteWatch
 
 _NOT_HTTP = "This is not a request of HTTP/1.1 that can be read. Nothing was done; correct it and send it again."
@@ -115,7 +115,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._in_head, self._bare_bytes = False, 0
         super().on_headers_complete()
         self.headers = []  # what comes now is a trailer, and none of what the application gets
-        extensions: dict[str, Any] = {SINGLE_WRITE: SingleWrite(self.cycle)}
+        extensions: dict[str, Any] = {SINGLE_WRITE: UvicornSingleWrite(self.cycle)}
         self.cycle.scope["extensions"] = extensions
 
     @override

@@ -1,6 +1,6 @@
-"""Sending an answer that is there as a whole by one call of the system.
+"""Sends a complete response with one system call.
 
-As ASGI messages its head and its body go apart, each header is examined on its way, and that is a tenth of a request.
+As ASGI messages, head and body are sent apart and each header is checked on its way, which costs a tenth of a request.
 """
 
 from collections.abc import Iterable
@@ -10,11 +10,11 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from entrypoints.http.request import Header
 
 _SIZE_MAX = 64 * 1024
-"""Larger bodies are written as they are: joining them to their head would copy them."""
+"""Larger bodies are sent as ASGI messages: joining them to their head would copy them."""
 
 
-class SingleWrite:
-    """What one cycle of uvicorn offers beside its `send`."""
+class UvicornSingleWrite:
+    """The extension `SINGLE_WRITE` of one request cycle of uvicorn."""
 
     __slots__ = ("_cycle",)
 
@@ -34,13 +34,13 @@ class SingleWrite:
             if name == b"connection" and value == b"close":
                 cycle.keep_alive = False
             content += (name, b": ", value, b"\r\n")
-        # Whoever was not asked for a body sends it or does not: the next request could be taken for it (as in Go).
+        # A client that waits for 100-continue may still send its body, which would look like the next request (as in Go).
         cycle.keep_alive = cycle.keep_alive and not cycle.waiting_for_100_continue
         if not cycle.keep_alive:
             content.append(b"connection: close\r\n")
         content += (b"\r\n", b"" if cycle.scope["method"] == "HEAD" else body)
         cycle.transport.write(b"".join(content))
-        self._cycle = None  # it refers to the scope, and the scope to this: nothing is left to the collector
+        self._cycle = None  # breaks the reference cycle with the scope, so that the garbage collector has no work
         _complete(cycle)
         return True
 
@@ -51,7 +51,7 @@ class SingleWrite:
 
 
 def _complete(cycle: RequestResponseCycle) -> None:
-    """Leave the cycle as its own `send` leaves it after the last message."""
+    """Leave the cycle in the state in which its own `send` leaves it after the last message."""
     cycle.response_started = cycle.response_complete = True
     cycle.waiting_for_100_continue = False
     cycle.message_event.set()

@@ -198,7 +198,7 @@ def test_status_lines_are_whole_lines_by_number():
 
 def test_these_lists_are_complete():
     """What our classes take from uvicorn by name stands above."""
-    connection, whole_answer = ((SERVER / name).read_text() for name in ("connection.py", "single_write.py"))
+    connection, single_write = ((SERVER / name).read_text() for name in ("connection.py", "single_write.py"))
     (ours,) = [each for each in ast.parse(connection).body if isinstance(each, ast.ClassDef)]
     own = {each.name for each in ours.body if isinstance(each, ast.FunctionDef)}
     own |= {
@@ -206,7 +206,7 @@ def test_these_lists_are_complete():
     }
     inherited = {name for name in attributes(ours, "self") - own if not name.startswith("_")}
     assert inherited == READ["connection"]
-    cycles = attributes(ast.parse(connection), "cycle") | attributes(ast.parse(whole_answer), "cycle")
+    cycles = attributes(ast.parse(connection), "cycle") | attributes(ast.parse(single_write), "cycle")
     assert cycles | {"scope", "transport"} == READ["cycle"]
     overridden = {f"HttpToolsProtocol.{name}" for name in own if hasattr(HttpToolsProtocol, name)} - {
         "HttpToolsProtocol.__init__"

@@ -1,4 +1,4 @@
-"""One application over fakes per test."""
+"""One application over fakes for each test."""
 
 import logging
 from collections.abc import AsyncIterator, Iterator

@@ -1,4 +1,4 @@
-"""Batches over HTTP: a line for each item, whatever becomes of the others and of the client."""
+"""Batches over HTTP: a line for each item, disconnects, slow clients and drains."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ JSON = (b"content-type", b"application/json")
 
 
 def lines_of(response: Any) -> list[dict[str, Any]]:
-    """Return the lines of an response that ended."""
+    """Return the lines of a complete response."""
     *lines, rest = response.text.split("\n")
     assert (response.status_code, response.headers["content-type"], rest) == (200, NDJSON.decode(), "")
     return [json.loads(line) for line in lines]
@@ -214,7 +214,7 @@ async def test_an_internal_error_of_an_item_has_an_id_and_the_others_run(client,
 
 @define(eq=False)
 class Streaming(Exchange):
-    """An exchange whose client may stop to read: after `reads` messages, `send` waits."""
+    """An exchange whose client stops reading: after `reads` messages, `send` waits for ever."""
 
     reads: int = 10_000
     after_first: Callable[[], None] | None = None

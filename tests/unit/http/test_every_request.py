@@ -53,7 +53,7 @@ async def test_every_path_rejects_other_methods_and_lists_its_own(client, world)
 
 
 async def test_callers_without_credential_use_no_capacity(client, world):
-    await world.app.drain(0)  # there is no place for anybody
+    await world.app.drain(0)  # no request is admitted any more
     for route in world.app.routes:
         if route.access in (Access.OPEN, Access.DETAIL):
             response = await client.request(route.method, route.path)
@@ -142,7 +142,7 @@ async def test_a_mount_prefix_is_not_part_of_routes(world):
 
 
 def leaf_errors(category=DomainError):
-    # A class with slots is made twice; only the one that its module names is meant.
+    # attrs creates a class with slots twice; this is the one that its module names.
     if getattr(sys.modules[category.__module__], category.__name__, None) is not category:
         return []
     below = category.__subclasses__()

@@ -1,4 +1,4 @@
-"""What was executed, by outcome, by instant and by id, over HTTP."""
+"""The history over HTTP: filters, pages and single executions."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ RUN = "01a2101f-a3da-7b64-8000-000000000002"
 
 @pytest.fixture
 async def session_id(client, world):
-    """A session with five executions, one a minute: those by 0 failed."""
+    """A session with five executions, one a minute; those with the params 0 failed."""
     session_id = await initialized(client, script_content=SCRIPT)
     for by in (1, 0, 1, 0, 1):
         await client.post(f"/api/v1/execute/{session_id}", json={"params": {"by": by}})
@@ -22,7 +22,7 @@ async def session_id(client, world):
 
 
 async def minutes(client, session_id, query):
-    """Return in which minutes the executions of all pages began."""
+    """Return the minutes in which the executions of all pages began."""
     url, found = f"/api/v1/sessions/{session_id}/executions?{query}", []
     while url:
         response = await client.get(url)

@@ -1,4 +1,4 @@
-"""Requests that name another server."""
+"""The guard of host names."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The header Idempotency-Key over HTTP."""
+"""Idempotency keys over HTTP."""
 
 import asyncio
 
@@ -27,7 +27,7 @@ TIMES = {"date", "x-request-id"}
 
 
 def content_of(response):
-    """Return all that an response tells but its own marks."""
+    """Return status, headers and body without what differs between two responses."""
     headers = {name: value for name, value in response.headers.items() if name not in TIMES | {"idempotent-replayed"}}
     return response.status_code, headers, response.content
 

@@ -30,7 +30,7 @@ PARENT = {"traceparent": f"00-{TRACE}-{SPAN}-01", "tracestate": "vendor=1"}
 
 
 class Somebody(Guard):
-    """Lets everybody in as one owner."""
+    """Admits every caller as one owner."""
 
     async def admit(self, request, route):
         request.caller = type(ANYBODY)(Owner("alice@example.com"), ANYBODY.scopes)
@@ -43,7 +43,7 @@ def line_of(lines):
 
 
 def configure(log_format):
-    """Configure logs for the rest of the test, which the suite's fixture takes back."""
+    """Configure logs for the rest of the test; a fixture restores them."""
     handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
     configure_logs(LogLevel.INFO, log_format)
     logging.getLogger().handlers[:] = handlers

@@ -1,4 +1,4 @@
-"""What a JSON text contains is found without an object for each value, also at the ends of slices."""
+"""Scans of JSON text find faults without an object for each value, also at the ends of slices."""
 
 import json
 import re

@@ -32,7 +32,7 @@ def problems_of(parser, content) -> dict[str, str]:
 
 
 def peak_of(work) -> int:
-    """Return how many bytes Python's allocators held at most, beyond what they held before."""
+    """Return the peak of bytes that the work allocates in Python."""
     tracemalloc.start()
     try:
         work()

@@ -153,7 +153,7 @@ async def initialized(client: httpx2.AsyncClient, **body: Any) -> str:
 
 
 def error_of(response: Any, status: int) -> Any:
-    """Return the error of an response, which must have this status and the one shape."""
+    """Return the error of a response, which must have this status and the form of errors."""
     assert response.status_code == status, response.text
     body = response.json()
     assert set(body) - {"request_id"} == {"error"}

@@ -1,4 +1,4 @@
-"""The document as it is committed: of the real wiring, with the default settings."""
+"""The API document of the real composition with the default settings."""
 
 import json
 from pathlib import Path

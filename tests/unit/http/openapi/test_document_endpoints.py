@@ -1,4 +1,4 @@
-"""The document and the page that shows it, as they are served."""
+"""The endpoints of the API document and of its page."""
 
 import hashlib
 import json

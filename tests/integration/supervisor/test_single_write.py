@@ -1,4 +1,4 @@
-"""Answers that are sent in one piece, as a client sees them on the wire."""
+"""Responses in a single write, as a client receives them."""
 
 import asyncio
 from typing import Any
@@ -12,42 +12,42 @@ from tests.integration.supervisor.test_connection import REQUEST, answered, conn
 OTHER = b"GET /other HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-class Whole:
-    """Answers with the path at once, and remembers what the server said to that."""
+class PathApp:
+    """Responds with the path in a single write, and keeps what the server returned."""
 
     def __init__(self, *headers: tuple[bytes, bytes]) -> None:
         self.headers = headers
-        self.said: list[bool] = []
+        self.written: list[bool] = []
 
     async def __call__(self, scope: Any, _receive: Any, send: Any) -> None:
         body = scope["path"].encode()
         headers = [(b"content-length", b"%d" % len(body)), *self.headers]
-        whole = scope["extensions"][SINGLE_WRITE]
-        self.said.append(whole(200, headers, body))
-        if not self.said[-1]:
+        write = scope["extensions"][SINGLE_WRITE]
+        self.written.append(write(200, headers, body))
+        if not self.written[-1]:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": body})
 
 
-async def test_requests_of_one_connection_are_answered_in_their_order():
-    app = Whole()
+async def test_requests_of_one_connection_get_their_responses_in_order():
+    app = PathApp()
     async with connected(BoundedConnection, app) as (reader, writer):
         writer.write(REQUEST + OTHER + REQUEST)
-        answers = [await answered(reader) for _ in range(3)]
-    assert answers == [(b"HTTP/1.1 200 OK", body) for body in (b"/", b"/other", b"/")]
-    assert app.said == [True, True, True]
+        responses = [await answered(reader) for _ in range(3)]
+    assert responses == [(b"HTTP/1.1 200 OK", body) for body in (b"/", b"/other", b"/")]
+    assert app.written == [True, True, True]
 
 
-async def test_head_gets_the_length_and_no_body():
-    async with connected(BoundedConnection, Whole()) as (reader, writer):
+async def test_head_has_the_length_and_no_body():
+    async with connected(BoundedConnection, PathApp()) as (reader, writer):
         writer.write(b"HEAD /long HTTP/1.1\r\nHost: x\r\n\r\n" + REQUEST)
         head = await reader.readuntil(b"\r\n\r\n")
         assert b"content-length: 5\r\n" in head
         assert await answered(reader) == (b"HTTP/1.1 200 OK", b"/")
 
 
-async def test_after_a_body_that_was_not_asked_for_nothing_is_read():
-    async with connected(BoundedConnection, Whole()) as (reader, writer):
+async def test_the_connection_is_closed_if_the_body_was_not_requested():
+    async with connected(BoundedConnection, PathApp()) as (reader, writer):
         writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
         everything = await reader.read()
     assert b"connection: close\r\n" in everything
@@ -59,22 +59,22 @@ async def test_after_a_body_that_was_not_asked_for_nothing_is_read():
     [(b"GET / HTTP/1.0\r\n\r\n", ()), (REQUEST, ((b"connection", b"close"),))],
     ids=["the client", "the application"],
 )
-async def test_the_connection_is_closed_when_either_side_says_so(request_head, headers):
-    async with connected(BoundedConnection, Whole(*headers)) as (reader, writer):
+async def test_client_and_application_can_close_the_connection(request_head, headers):
+    async with connected(BoundedConnection, PathApp(*headers)) as (reader, writer):
         writer.write(request_head)
         everything = await reader.read()
     assert everything.endswith(b"\r\n\r\n/")
     assert b"connection: close\r\n" in everything
 
 
-async def test_a_line_break_in_a_header_reaches_nobody():
-    async with connected(BoundedConnection, Whole((b"link", b"a\r\nset-cookie: b"))) as (reader, writer):
+async def test_a_line_break_in_a_header_is_an_internal_error():
+    async with connected(BoundedConnection, PathApp((b"link", b"a\r\nset-cookie: b"))) as (reader, writer):
         writer.write(REQUEST)
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 500 ")
 
 
-async def test_an_answer_that_must_wait_for_its_client_goes_the_ordinary_way():
-    class Slow(Whole):
+async def test_a_response_to_a_slow_client_is_sent_as_messages():
+    class Slow(PathApp):
         async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
             connection.pause_writing()
             loop = asyncio.get_running_loop()
@@ -92,17 +92,17 @@ async def test_an_answer_that_must_wait_for_its_client_goes_the_ordinary_way():
     async with connected(Watched, app) as (reader, writer):
         writer.write(REQUEST)
         assert await answered(reader) == (b"HTTP/1.1 200 OK", b"/")
-    assert app.said == [False]
+    assert app.written == [False]
 
 
-async def test_an_answer_is_sent_once():
-    class Twice(Whole):
+async def test_a_response_is_sent_once():
+    class Twice(PathApp):
         async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
             await super().__call__(scope, receive, send)
-            self.said.append(scope["extensions"][SINGLE_WRITE](200, (), b"again"))
+            self.written.append(scope["extensions"][SINGLE_WRITE](200, (), b"again"))
 
     app = Twice()
     async with connected(BoundedConnection, app) as (reader, writer):
         writer.write(REQUEST)
         assert await answered(reader) == (b"HTTP/1.1 200 OK", b"/")
-    assert app.said == [True, False]
+    assert app.written == [True, False]
