@@ -108,7 +108,7 @@ SAMPLES: tuple[DomainError, ...] = (
     FunctionConditionFailed(_ADDER, 2),
     FunctionConflict(),
     ParamsRefused((Problem("/params/a", "must be of type number"),), _ADDER, 1),  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
-    SchemaUnusable(_ADDER, 1, "/pattern: is no pattern that is taken here"),
+    SchemaUnusable(_ADDER, 1, "/pattern: is not a supported pattern"),
     ExecutionNotFound(),
     UpdateConflict(),
     KeyInFlight(),

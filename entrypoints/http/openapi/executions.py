@@ -56,10 +56,10 @@ _OF_SESSION = {"request_id": "$request.path.request_id"}
 EXECUTE = Contract(
     Tag.EXECUTIONS,
     "Execute the script of a session",
-    "Runs the script of the session once. Every execution that reached a worker and ended is counted, also a failed one. "
+    "Runs the script of the session once. Executions that reached a worker and ended are counted, including failed ones. "
     "The service never repeats a script. If it cannot know whether the script ran, the error says so in "
     "details.executed. Retry-After is present only if repeating the call is safe. With an Idempotency-Key, a repeated call "
-    "gets the first response, also a failure of the script, and the script does not run again. If the session was "
+    "gets the first response, even if the script failed, and the script does not run again. If the session was "
     "initialized from a function, params must conform to its schema.",
     parameters=(IDEMPOTENCY_KEY,),
     headers=(REPLAYED_HEADER,),

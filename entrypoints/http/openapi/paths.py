@@ -54,8 +54,10 @@ def _path_parameters(path: str) -> tuple[Parameter, ...]:
 
 
 def _scopes(route: Route) -> str:
-    needed = " or ".join(f"`{scope}`" for scope in needed_scopes(route.access))
-    return f" Requires the scope {needed}." if needed else ""
+    needed = [f"`{scope}`" for scope in needed_scopes(route.access)]
+    if len(needed) > 1:
+        return f" Requires one of the scopes {', '.join(needed)}."
+    return f" Requires the scope {needed[0]}." if needed else ""
 
 
 def _parameters(route: Route, contract: Contract) -> Iterator[Parameter]:
