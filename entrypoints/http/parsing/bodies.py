@@ -168,7 +168,7 @@ class BodyParser(Generic[Body]):
         if len(content) < _SMALL_SIZE_MAX:
             return self.parse(content)
         if len(content) < _PLAIN_SIZE_MAX and is_plain(content, self._names):
-            body = self.check(content)
+            body = self._decoded(content)
             if body is not None:
                 return body
         return await self.examiner.run(request.caller.owner, len(content), lambda: self.parse(content))
@@ -188,17 +188,20 @@ class BodyParser(Generic[Body]):
 
     def check(self, content: bytes) -> Body | None:
         """Return the value of a body, or None if it has a problem. No object is made for each value in it."""
+        body = self._decoded(content)
+        if body is None or not may_hide_fault(content, self._names):
+            return body
+        return None if self._fields.has_hidden_fault(content) else body
+
+    def _decoded(self, content: bytes) -> Body | None:
+        """Return the value of a body, or None if the decoder or a rule rejects it."""
         if not is_utf8(content) or (not self.opaque and is_deeper(content, DEPTH_MAX)):
             return None
         try:
             body = self._decoder.decode(content)
-            if any(self.rules(body)):
-                return None
-            if may_hide_fault(content, self._names) and self._fields.has_hidden_fault(content):
-                return None
+            return None if any(self.rules(body)) else body
         except DECODE_ERRORS:
             return None
-        return body
 
 
 def _decoder_problem(error: Exception) -> Problem:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from domain.errors import Problem
 from domain.json_pointer import pointer
 from domain.json_text import outside_strings
-from entrypoints.http.parsing.json_scan import DIGITS_MAX, FRACTION_DIGITS_MAX, has_unusual_numbers, repeated
+from entrypoints.http.parsing.json_scan import DIGITS_MAX, FRACTION_DIGITS_MAX, may_have_unusual_numbers, repeated
 
 NUL = "must not contain NUL (\\u0000), which PostgreSQL cannot store"
 HALF_PAIR = "must not contain half of a surrogate pair"
@@ -27,7 +27,7 @@ def text_fault(text: bytes, *, stored: bool) -> str | None:
     """
     if stored and rb"\u0000" in text.replace(rb"\\", b"__"):
         return NUL
-    if not has_unusual_numbers(text):
+    if not may_have_unusual_numbers(text):
         return None
     doubtful = (match[0].decode() for part in outside_strings(text) for match in _DOUBTFUL.finditer(part))
     return next((found for number in doubtful if (found := _number_fault(number, stored=stored))), None)

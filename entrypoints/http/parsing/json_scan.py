@@ -50,13 +50,13 @@ def may_hide_fault(text: bytes, names: Iterable[bytes]) -> bool:
     """
     if _ASCII_ESCAPE.search(text) is not None or any(text.count(name) > 1 for name in names):
         return True
-    return has_unusual_numbers(text)
-
-
-def has_unusual_numbers(text: bytes) -> bool:
-    """Return whether a number may be beyond a double, or too long to store."""
     shape = text.translate(_SHAPE)
     return _is_unusual(shape) and any(map(_is_unusual, outside_strings(shape)))
+
+
+def may_have_unusual_numbers(text: bytes) -> bool:
+    """Return whether a number may be beyond a double, or too long to store. Digits in strings count too."""
+    return _is_unusual(text.translate(_SHAPE))
 
 
 def _is_unusual(shape: bytes) -> bool:
