@@ -7,10 +7,6 @@ from contextvars import ContextVar
 
 import structlog
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from adapters.sandbox.runner import SandboxScriptRunner
@@ -18,8 +14,13 @@ from domain.scripts.language import Language
 from entrypoints.composition.options import host_options, sandbox_options
 from entrypoints.composition.sandbox_metrics import SandboxMetrics
 from entrypoints.composition.tracing import tracing_of
+from entrypoints.http.endpoints.health import MetricsEndpoint
+from entrypoints.http.instrumentation.access_log import AccessLog
+from entrypoints.http.instrumentation.tracing import RequestTraces
+from entrypoints.http.request import Request
+from entrypoints.http.route import Route
 from entrypoints.runtime_host.application import RuntimeHost
-from entrypoints.runtime_host.telemetry import HostCall, HostMetrics, ObservedHost
+from entrypoints.runtime_host.telemetry import HostMetrics
 from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.metrics.executions import ExecutionMetrics
 from entrypoints.telemetry.metrics.process import LoopLag, ProcessMetrics
@@ -28,40 +29,33 @@ from entrypoints.telemetry.observed_runner import ObservedRunner
 
 _CLOSE_GRACE_S = 2.0
 _METRICS_PREFIX = "pglambda_runtime_host"
-"""Controllers count the same executions, which a sum must not count twice."""
+"""Controllers count the same executions under another name, so that no sum counts one twice."""
 
 
 class HostApplication:
     """The ASGI application that runs scripts of every language in this host's sandbox."""
 
     def __init__(self, settings: Settings) -> None:
-        call: ContextVar[HostCall | None] = ContextVar("call", default=None)
-        executions = ExecutionMetrics(_METRICS_PREFIX)
+        request: ContextVar[Request | None] = ContextVar("request", default=None)
+        executions, metrics = ExecutionMetrics(_METRICS_PREFIX), HostMetrics()
         self._runner = SandboxScriptRunner(sandbox_options(settings, tuple(Language)))
-        observed = ObservedRunner(self._runner, executions, call.get)
-        self._host = RuntimeHost(observed, host_options(settings))
+        self._host = RuntimeHost(ObservedRunner(self._runner, executions, request.get), host_options(settings))
         self._lag = LoopLag()
         self._tracing = tracing_of(settings)
-        metrics = Route("/metrics", self._metrics, methods=["GET"])
-        figures = HostMetrics(frozenset(route.path for route in (*self._host.routes(), metrics)))
         self.scrape = Scrape(
-            metrics_registry(executions, figures, SandboxMetrics(self._runner), self._lag, ProcessMetrics())
+            metrics_registry(executions, metrics, SandboxMetrics(self._runner), self._lag, ProcessMetrics())
         )
-        log = structlog.get_logger().bind(logger="host.access")
-        around = Middleware(ObservedHost, figures, self._tracing, log, call.set)
-        self._app = self._host.app([around], [metrics])
-        self._app.router.lifespan_context = self._lifespan
+        scrape = Route("GET", "/metrics", MetricsEndpoint(self.scrape).metrics, name="metrics")
+        access_log = AccessLog(structlog.get_logger(), "host.access", has_owners=False)
+        self._http = self._host.app([metrics, access_log, RequestTraces(self._tracing, request.set)], [scrape])
+        self._other = Starlette(lifespan=self._lifespan)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
+        await (self._http if scope["type"] == "http" else self._other)(scope, receive, send)
 
     async def drain(self, timeout_s: float) -> int:
-        """Refuse new work, wait for what is under way, and return how many runs have not ended."""
+        """Reject new executions, wait for those that are queued or running, and return how many are left."""
         return await self._host.drain(timeout_s)
-
-    async def _metrics(self, request: Request) -> Response:
-        exposition = await self.scrape.exposition(request.headers.get("accept", ""))
-        return Response(exposition.body, headers={"content-type": exposition.content_type})
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:

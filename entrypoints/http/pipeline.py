@@ -52,19 +52,21 @@ class RequestObserver(Protocol):
         ...
 
 
-class _RequestIds:
+class RequestIds:
     """The id of each request, which the response and the log contain."""
 
     def __init__(self) -> None:
         self._prefix = secrets.token_hex(6)
         self._numbers = itertools.count(1)
 
-    def of(self, request: Request) -> bytes:
-        """Return the caller's `X-Request-ID` if it is 1 to 128 plain characters, a new id otherwise."""
+    def assign(self, request: Request) -> None:
+        """Take the caller's `X-Request-ID` if it is 1 to 128 plain characters, a new id otherwise."""
         given = request.raw_header(_ID_HEADER)
         if given is not None and _ID.fullmatch(given):
-            return given
-        return f"{self._prefix}-{next(self._numbers):x}".encode()
+            request.id = given
+        else:
+            request.id = f"{self._prefix}-{next(self._numbers):x}".encode()
+        request.response_headers = ((_ID_HEADER, request.id),)
 
 
 @define(eq=False)
@@ -73,7 +75,7 @@ class Pipeline:
 
     Every request gets a response, whatever is raised. `caller` is the caller of a request unless a guard sets another.
     Without a guard a caller who is NOBODY reaches only the routes that need no credential. `respond` makes the response
-    to an error.
+    to an error, `respond_to_bug` the one to any other exception. Without `request_ids` requests have no id.
     """
 
     _routes: RouteTable
@@ -83,7 +85,8 @@ class Pipeline:
     _observers: Sequence[RequestObserver] = ()
     _caller: Principal = NOBODY
     _respond: Callable[[DomainError, UUID | None], Response] = error_response
-    _request_ids: _RequestIds = field(factory=_RequestIds, init=False)
+    _respond_to_bug: Callable[[UUID, UUID | None], Response] = internal_error_response
+    _request_ids: RequestIds | None = field(factory=RequestIds)
     _on_request: Sequence[Callable[[Request], None]] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -94,13 +97,14 @@ class Pipeline:
         started_s = time.perf_counter()
         request = Request(scope, receive)
         request.caller = self._caller
-        request.id = self._request_ids.of(request)
+        if self._request_ids is not None:
+            self._request_ids.assign(request)
         for on_request in self._on_request:
             on_request(request)
         status = CLIENT_DISCONNECTED
         try:
             response = await self._response(request)
-            response.headers += (*request.response_headers, (_ID_HEADER, request.id))
+            response.headers += request.response_headers
             await response(scope, receive, send)
             status = response.status
         except ClientDisconnected:
@@ -121,7 +125,7 @@ class Pipeline:
             error_id = uuid4()
             request.error_code = INTERNAL_ERROR
             self._log.exception("internal_error", error_id=str(error_id), x_request_id=request.id.decode())
-            return internal_error_response(error_id, request.parameters.get("request_id"))
+            return self._respond_to_bug(error_id, request.parameters.get("request_id"))
 
     async def _handled(self, request: Request) -> Response:
         try:

@@ -19,7 +19,8 @@ Header = tuple[bytes, bytes]
 class Request:
     """An HTTP request, and what the service learns about it on the way.
 
-    `route` is the row of the route table, None until it is found. `parameters` are those of the path, parsed.
+    `route` is the row of the route table, None until it is found. `parameters` are those of the path, parsed; a runtime
+    host adds the ids of its messages. `id` is empty if the server gives requests none.
     `response_headers` are added to the response, also to an error. `in_flight` says that the in-flight limiter counts
     the request. `created_session_id`, `execution_id` and `error_code` go to the access log. `database_s` is the time
     in seconds spent waiting for the database.

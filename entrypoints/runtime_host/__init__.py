@@ -1,1 +1,1 @@
-"""Parts of the runtime host: what it reads, what it keeps, what it answers."""
+"""The HTTP API of a runtime host."""

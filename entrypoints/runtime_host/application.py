@@ -1,57 +1,60 @@
 """A script runner served over HTTP."""
 
-import asyncio
-import contextlib
+import hmac
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 
-import msgspec
-from attrs import define, field, frozen
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
-from starlette.types import Receive
+import structlog
+from attrs import define, field
+from typing_extensions import override
 
 from adapters.runtime_protocol import CheckReply, CheckRequest, EvictRequest, ExecuteRequest
+from domain.access.principal import ANYBODY
 from domain.concurrency.bounded_cache import BoundedCache
-from domain.errors import FieldTooLarge, Overloaded, RuntimeUnavailable, ShuttingDown, Unavailable
+from domain.errors import DomainError, Overloaded, RuntimeUnavailable, ShuttingDown
+from domain.identity import ANONYMOUS
 from domain.scripts.ports import ScriptRun, ScriptRunner
 from domain.scripts.report import ScriptReport
-from domain.scripts.script import Script, ScriptSyntaxError
-from entrypoints.runtime_host.bodies import read_body
-from entrypoints.runtime_host.disconnect import acquire_while_connected, check_while_connected
+from domain.scripts.script import Script
+from entrypoints.http.disconnect import ClientDisconnected, until_disconnect
+from entrypoints.http.errors import MethodNotAllowed, RouteNotFound
+from entrypoints.http.in_flight_limiter import InFlightLimiter
+from entrypoints.http.parsing.bodies import read_body
+from entrypoints.http.pipeline import Guard, Pipeline, RequestObserver
+from entrypoints.http.request import Request
+from entrypoints.http.response import Headers, Response, encode_json
+from entrypoints.http.route import Route, RouteTable
 from entrypoints.runtime_host.errors import (
-    JSON,
-    HostError,
-    answer_domain_error,
-    answer_http_error,
-    answer_refusal,
-    invalid,
-    too_large,
+    DeadlinePassed,
+    MalformedRequest,
+    SourceNeeded,
+    WrongToken,
+    host_bug_response,
+    host_error_response,
 )
 from entrypoints.runtime_host.executions import SeenExecutions, StartDeadline
-from entrypoints.runtime_host.gate import HostAdmission
 from entrypoints.runtime_host.messages import read_message, script_run, write_report
 from entrypoints.runtime_host.options import ENVELOPE_SIZE_MAX, RuntimeHostOptions
 from entrypoints.version import VERSION
 
-_NOTHING_STARTED = (HostError, Overloaded, RuntimeUnavailable, ShuttingDown)
-_COPIES_S = 60.0
-"""How long after the deadline of an execution a copy of its request is still refused.
+UNMATCHED = "unmatched"
+"""The path of the route of requests for unknown paths."""
 
-A copy that something on the way has held back arrives with the time that was left when it was sent.
+_NAME = "the runtime host"
+_NOTHING_STARTED = (DeadlinePassed, Overloaded, RuntimeUnavailable, ShuttingDown, ClientDisconnected)
+_COPIES_S = 60.0
+"""How long after the deadline of an execution a copy of its request is still rejected.
+
+A copy that a proxy delayed arrives with the time that was left when it was sent.
 """
 
 
 @define(eq=False)
 class RuntimeHost:
-    """Serves a script runner: a 4xx or 503 means that nothing was started, 200 that a run has ended.
+    """Serves a script runner: a 4xx or 503 means that nothing was started, 200 that an execution has ended.
 
-    It judges time on its monotonic clock alone, so a wrong wall clock of this machine changes nothing.
+    It judges time on its monotonic clock alone, so the wall clock of this machine may be wrong.
     """
 
     _runner: ScriptRunner
@@ -59,147 +62,152 @@ class RuntimeHost:
     _monotonic: Callable[[], float] = time.monotonic
     _scripts: BoundedCache[str, Script] = field(init=False)
     _seen: SeenExecutions = field(init=False)
-    _draining: bool = field(default=False, init=False)
-    _running: int = field(default=0, init=False)
-    _idle: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _executions: InFlightLimiter = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._scripts = BoundedCache(self._options.script_cache_size_max, _size)
         self._seen = SeenExecutions(self._options.executions_max, self._monotonic)
+        self._executions = InFlightLimiter(self._options.requests_max, _NAME)
 
-    def routes(self) -> list[Route]:
-        """Return what is served."""
-        return [
-            Route("/execute", self.execute, methods=["POST"]),
-            Route("/check", self.check, methods=["POST"]),
-            Route("/evict", self.evict, methods=["POST"]),
-            Route("/health", self.health, methods=["GET"]),
-        ]
+    @property
+    def routes(self) -> Sequence[Route]:
+        """The routes of the protocol."""
+        return (
+            Route("POST", "/execute", self.execute, name="execute"),
+            Route("POST", "/check", self.check, name="check"),
+            Route("POST", "/evict", self.evict, name="evict"),
+            Route("GET", "/health", self.health, name="health"),
+        )
 
-    def app(self, around: Sequence[Middleware] = (), routes: Sequence[Route] = ()) -> Starlette:
-        """Return the ASGI application, with `around` it and further `routes` in it.
-
-        It leaves opening and closing the runner to its caller.
-        """
-        gate = Middleware(HostAdmission, token=self._options.token, requests_max=self._options.requests_max)
-        return Starlette(
-            routes=[*self.routes(), *routes],
-            middleware=[*around, gate],
-            exception_handlers={
-                HostError: answer_refusal,
-                HTTPException: answer_http_error,
-                Unavailable: answer_domain_error,
-                ScriptSyntaxError: answer_domain_error,
-            },
+    def app(self, observers: Sequence[RequestObserver] = (), routes: Iterable[Route] = ()) -> Pipeline:
+        """Return the ASGI application for HTTP, with further `routes`. The caller opens and closes the runner."""
+        return Pipeline(
+            HostRoutes((*self.routes, *routes)),
+            InFlightLimiter(self._options.requests_max, _NAME),
+            structlog.get_logger().bind(logger="host"),
+            [TokenGuard(self._options.token)],
+            observers,
+            caller=ANYBODY,
+            respond=host_error_response,
+            respond_to_bug=host_bug_response,
+            request_ids=None,
         )
 
     async def drain(self, timeout_s: float) -> int:
-        """Take no new work, wait for what is queued or running, and return how many have not ended in time."""
-        self._draining = True
-        self._idle.clear()
-        if self._running:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._idle.wait(), timeout_s)
-        return self._running
+        """Reject new executions, wait for those that are queued or running, and return how many are left."""
+        return await self._executions.drain(timeout_s)
 
     async def execute(self, request: Request) -> Response:
-        """Run a script to its end; closing the connection withdraws it while it is queued, and never later."""
+        """Run a script to its end. A disconnect withdraws the execution while it is queued, and never later."""
         arrived_at_s = self._monotonic()
         self._require_open()
-        asked = read_message(ExecuteRequest, await self._body(request, self._options.execute_body_size_max))
-        deadline = StartDeadline(asked.time_left_ms, arrived_at_s, self._monotonic)
-        run = script_run(asked, _Held(self._script_of(asked)))
+        message = read_message(ExecuteRequest, await self._body(request, self._options.execute_body_size_max))
+        request.parameters |= {"request_id": message.request_id, "execution_id": message.execution_id}
+        deadline = StartDeadline(message.time_left_ms, arrived_at_s, self._monotonic)
+        run = script_run(message, self._script_of(message))
         deadline.require_left()
-        self._seen.add(asked.execution_id, asked.time_left_ms / 1000 + _COPIES_S)
+        self._seen.add(message.execution_id, message.time_left_ms / 1000 + _COPIES_S)
         try:
-            with self._counted():
-                report = await self._report(run, deadline, request.receive)
+            report = await self._report(run, deadline, request)
         except _NOTHING_STARTED:
-            self._seen.forget(asked.execution_id)
+            self._seen.remove(message.execution_id)
             raise
-        return Response(write_report(report), media_type=JSON)
+        return Response(HTTPStatus.OK, write_report(report))
 
     async def check(self, request: Request) -> Response:
-        """Parse a script without running it; closing the connection withdraws it."""
+        """Parse a script without running it. A disconnect cancels the check."""
         self._require_open()
-        asked = read_message(CheckRequest, await self._body(request, self._options.script_body_size_max))
-        script = self._script(asked.script_content)
-        checking = self._runner.check(asked.language, script, asked.owner)
-        parsed = await check_while_connected(checking, request.receive)
+        message = read_message(CheckRequest, await self._body(request, self._options.script_body_size_max))
+        script = Script.of(message.script_content, self._options.script_size_max)
+        check = self._runner.check(message.language, script, message.owner)
+        parsed = await until_disconnect(request.receive, check)
         self._scripts.put(script.hash, script)
-        return Response(msgspec.json.encode(CheckReply(parsed)), media_type=JSON)
+        return Response(HTTPStatus.OK, encode_json(CheckReply(parsed)))
 
     async def evict(self, request: Request) -> Response:
-        """Drop what is kept warm for a session."""
-        asked = read_message(EvictRequest, await self._body(request, ENVELOPE_SIZE_MAX))
-        await self._runner.evict(asked.request_id)
-        return Response(status_code=HTTPStatus.NO_CONTENT)
+        """Drop the warm workers of a session."""
+        message = read_message(EvictRequest, await self._body(request, ENVELOPE_SIZE_MAX))
+        request.parameters["request_id"] = message.request_id
+        await self._runner.evict(message.request_id)
+        return Response(HTTPStatus.NO_CONTENT)
 
     async def health(self, _request: Request) -> Response:
         """Describe the runner."""
-        health = {"version": VERSION, **await self._runner.health(), "draining": self._draining}
-        return Response(msgspec.json.encode(health, enc_hook=str), media_type=JSON)
-
-    @contextlib.contextmanager
-    def _counted(self) -> Iterator[None]:
-        self._running += 1
-        try:
-            yield
-        finally:
-            self._running -= 1
-            if not self._running:
-                self._idle.set()
+        health = {"version": VERSION, **await self._runner.health(), "draining": self._executions.closed}
+        return Response(HTTPStatus.OK, encode_json(health))
 
     def _require_open(self) -> None:
-        if self._draining:
+        if self._executions.closed:
             raise ShuttingDown
 
     async def _body(self, request: Request, size_max: int) -> bytes:
         return await read_body(request, size_max, self._options.body_timeout_s)
 
-    def _script_of(self, asked: ExecuteRequest) -> Script:
-        if asked.script_content is None:
-            return self._kept_script(asked.script_hash)
-        script = self._script(asked.script_content)
-        if script.hash != asked.script_hash:
-            raise invalid("script_hash is not the SHA-256 of script_content")
+    def _script_of(self, message: ExecuteRequest) -> Script:
+        if message.script_content is None:
+            script = self._scripts.get(message.script_hash)
+            if script is None:
+                raise SourceNeeded
+            return script
+        script = Script.of(message.script_content, self._options.script_size_max)
+        if script.hash != message.script_hash:
+            raise MalformedRequest("script_hash is not the SHA-256 of script_content")
         self._scripts.put(script.hash, script)
         return script
 
-    def _kept_script(self, script_hash: str) -> Script:
-        if (script := self._scripts.get(script_hash)) is None:
-            raise HostError(HTTPStatus.CONFLICT, "SCRIPT_NEEDED", "send the request again with script_content")
-        return script
-
-    def _script(self, source: str) -> Script:
+    async def _report(self, run: ScriptRun, deadline: StartDeadline, request: Request) -> ScriptReport:
+        self._executions.enter(ANONYMOUS)
         try:
-            return Script.of(source, self._options.script_size_max)
-        except FieldTooLarge as error:
-            raise too_large(error.size_max) from error
-
-    async def _report(self, run: ScriptRun, deadline: StartDeadline, receive: Receive) -> ScriptReport:
-        worker = await acquire_while_connected(self._runner, run, receive)
-        try:
-            deadline.require_left()
-            return await worker.run()
+            worker = await until_disconnect(request.receive, self._runner.acquire(run))
+            try:
+                deadline.require_left()
+                return await worker.run()
+            finally:
+                await worker.release()
         finally:
-            await worker.release()
+            self._executions.exit(ANONYMOUS)
 
 
-def create_host(runner: ScriptRunner, options: RuntimeHostOptions) -> Starlette:
+def create_host(runner: ScriptRunner, options: RuntimeHostOptions) -> Pipeline:
     """Return the ASGI application that serves this runner."""
     return RuntimeHost(runner, options).app()
 
 
+class TokenGuard(Guard):
+    """Rejects requests without the bearer token, if there is one."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = None if token is None else token.encode()
+
+    @override
+    async def admit(self, request: Request, route: Route) -> Headers:
+        if self._token is not None:
+            scheme, _, token = (request.raw_header(b"authorization") or b"").partition(b" ")
+            # The comparison comes first, so that its time does not depend on the scheme.
+            if not hmac.compare_digest(token.strip(), self._token) or scheme.lower() != b"bearer":
+                raise WrongToken
+        return ()
+
+
+class HostRoutes(RouteTable):
+    """Finds a route for every request, so that guards and limits come before the response to an unknown path."""
+
+    @override
+    def find(self, method: str, path: str) -> tuple[Route, Mapping[str, str]]:
+        try:
+            return super().find(method, path)
+        except RouteNotFound as error:
+            return _rejecting(UNMATCHED, error), {}
+        except MethodNotAllowed as error:
+            return _rejecting(path, error), {}
+
+
+def _rejecting(path: str, error: DomainError) -> Route:
+    async def reject(_request: Request) -> Response:
+        raise error
+
+    return Route("", path, reject, name=UNMATCHED)
+
+
 def _size(script: Script) -> int:
     return len(script.source.encode())
-
-
-@frozen
-class _Held:
-    """Gives a script that is at hand."""
-
-    script: Script
-
-    async def __call__(self) -> Script:
-        return self.script

@@ -1,84 +1,125 @@
-"""What a runtime host answers when it did not start what was asked for."""
+"""The errors of a runtime host, and the response to each."""
 
-import math
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import ClassVar
+from uuid import UUID
 
-import msgspec
-from attrs import define, field
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
+from attrs import define
 from typing_extensions import override
 
-from domain.errors import DomainError, Unavailable
+from adapters.runtime_protocol import HostErrorCode
+from domain.errors import Conflict, DomainError, Invalid, Unauthorized, Unavailable
 from domain.scripts.report import ExecutionUnknown
 from domain.scripts.script import ScriptSyntaxError
-
-JSON = "application/json"
+from entrypoints.http.errors import MethodNotAllowed, RouteNotFound, SlowBody, status_of
+from entrypoints.http.response import Headers, Response, encode_json
 
 
 @define(eq=False)
-class HostError(Exception):
-    """The request is answered with an error, and nothing was started."""
+class MalformedRequest(Invalid):
+    """The body is not a message of the protocol."""
 
-    status: int
-    code: str
-    message: str
-    headers: Mapping[str, str] = field(factory=dict)
+    code: ClassVar[str] = HostErrorCode.INVALID_REQUEST
+    fault: str
 
+    @property
     @override
-    def __str__(self) -> str:
-        return f"{self.code}: {self.message}"
+    def message(self) -> str:
+        return f"The body does not follow the protocol, so nothing was started. Send what it defines: {self.fault}."
 
 
-def invalid(message: str) -> HostError:
-    """Return the refusal of a body that is not what it must be."""
-    return HostError(HTTPStatus.BAD_REQUEST, "INVALID_REQUEST", message)
+@define(eq=False)
+class WrongToken(Unauthorized):
+    """The request does not have the token of this runtime host."""
+
+    code: ClassVar[str] = HostErrorCode.UNAUTHORIZED
+
+    @property
+    @override
+    def message(self) -> str:
+        return (
+            "The request does not have the token of this runtime host. Set RUNTIME_TOKEN to the same value here and at "
+            "the controller, which sends it as Authorization: Bearer."
+        )
 
 
-def too_large(size_max: int) -> HostError:
-    """Return the refusal of a body or a script over its size in bytes."""
-    return HostError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "PAYLOAD_TOO_LARGE", f"{size_max} bytes are allowed")
+@define(eq=False)
+class SourceNeeded(Conflict):
+    """The host does not have the script of this hash."""
+
+    code: ClassVar[str] = HostErrorCode.SCRIPT_NEEDED
+
+    @property
+    @override
+    def message(self) -> str:
+        return "This host does not have the script of this hash. Send the request again with script_content."
 
 
-def client_gone() -> HostError:
-    """Return the refusal that nobody is left to read."""
-    return HostError(HTTPStatus.REQUEST_TIMEOUT, "CLIENT_GONE", "the connection was closed")
+@define(eq=False)
+class DeadlinePassed(Conflict):
+    """The controller no longer waits for the execution."""
+
+    code: ClassVar[str] = HostErrorCode.DEADLINE_PASSED
+    time_left_ms: int
+    passed_ms: float
+
+    @property
+    @override
+    def message(self) -> str:
+        return (
+            f"The request arrived with time_left_ms {self.time_left_ms}, and {self.passed_ms:.0f} ms have passed since, so "
+            "nothing was started. Send the execution to a host that has less to do."
+        )
 
 
-async def answer_refusal(_request: Request, refusal: Exception) -> Response:
-    """Answer a refusal as it says."""
-    assert isinstance(refusal, HostError)
-    return _response(refusal.status, refusal.code, refusal.message, {}, refusal.headers)
+@define(eq=False)
+class ExecutionSeen(Conflict):
+    """The host has received this execution before."""
+
+    code: ClassVar[str] = HostErrorCode.EXECUTION_SEEN
+
+    @property
+    @override
+    def message(self) -> str:
+        return "This host has received the execution before and starts it once only. Do not send it again."
 
 
-async def answer_http_error(_request: Request, error: Exception) -> Response:
-    """Answer an unknown path or method in the one shape of errors."""
-    assert isinstance(error, HTTPException)
-    code = HTTPStatus(error.status_code).name
-    return _response(error.status_code, code, error.detail, {}, error.headers or {})
-
-
-async def answer_domain_error(_request: Request, error: Exception) -> Response:
-    """Answer what the runner raised: 503 unless a script does not parse, or may have run to an unknown end."""
-    assert isinstance(error, DomainError)
+def host_error_response(error: DomainError, _session_id: UUID | None) -> Response:
+    """Return the response to an error: 500 if the script may have run, else a 4xx or 503, and nothing was started."""
+    status, code, message = status_of(error), error.code, error.message
     if isinstance(error, ExecutionUnknown):
-        return _response(HTTPStatus.INTERNAL_SERVER_ERROR, "EXECUTION_UNKNOWN", error.reason, {}, {})
-    if isinstance(error, ScriptSyntaxError):
-        return _response(HTTPStatus.BAD_REQUEST, error.code, error.fault.message, error.details, {})
-    assert isinstance(error, Unavailable)
-    return _response(HTTPStatus.SERVICE_UNAVAILABLE, error.code, error.message, error.details, _retry_after(error))
+        status, code, message = HTTPStatus.INTERNAL_SERVER_ERROR, HostErrorCode.EXECUTION_UNKNOWN, error.reason
+    elif isinstance(error, SlowBody):
+        status, code = HTTPStatus.REQUEST_TIMEOUT, HostErrorCode.REQUEST_TIMEOUT
+    elif isinstance(error, ScriptSyntaxError):
+        message = error.fault.message
+    elif isinstance(error, RouteNotFound):
+        message = "A runtime host has no such path. Use /execute, /check, /evict, /health or /metrics."
+    content = {"code": code, "message": message, "details": _details(error)}
+    return Response(int(status), encode_json({"error": content}), _headers(error))
 
 
-def _retry_after(error: Unavailable) -> dict[str, str]:
-    if error.retry_after_ms is None:
-        return {}
-    return {"Retry-After": str(math.ceil(error.retry_after_ms / 1000))}
+def host_bug_response(_error_id: UUID, _session_id: UUID | None) -> Response:
+    """Return the response to any other exception. The script may have run.
+
+    It is no JSON: a controller that does not know the host yet would take a message for the failure of the script.
+    """
+    return Response(
+        HTTPStatus.INTERNAL_SERVER_ERROR, b"Internal Server Error", content_type=b"text/plain; charset=utf-8"
+    )
 
 
-def _response(
-    status: int, code: str, message: str, details: Mapping[str, object], headers: Mapping[str, str]
-) -> Response:
-    body = msgspec.json.encode({"error": {"code": code, "message": message, "details": details}})
-    return Response(body, status, dict(headers), media_type=JSON)
+def _details(error: DomainError) -> Mapping[str, object]:
+    has_details = isinstance(error, ScriptSyntaxError | Unavailable) and not isinstance(error, ExecutionUnknown)
+    return error.details if has_details else {}
+
+
+def _headers(error: DomainError) -> Headers:
+    if isinstance(error, MethodNotAllowed):
+        return ((b"allow", ", ".join(error.allowed).encode()),)
+    if isinstance(error, Unauthorized):
+        return ((b"www-authenticate", b"Bearer"),)
+    if isinstance(error, Unavailable) and error.retry_after_ms is not None:
+        return ((b"retry-after", b"%d" % -(-error.retry_after_ms // 1000)),)
+    return ()

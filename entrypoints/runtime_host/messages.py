@@ -1,6 +1,5 @@
-"""From the messages of the protocol to what the runner takes, and from its report to a reply."""
+"""Converts the messages of the protocol to runs, and reports to replies."""
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
 
@@ -13,25 +12,29 @@ from domain.scripts.limits import Limits
 from domain.scripts.ports import ScriptRun
 from domain.scripts.report import Failure, ScriptReport
 from domain.scripts.script import Script
-from entrypoints.runtime_host.errors import invalid
+from entrypoints.runtime_host.errors import MalformedRequest
 
 _Message = TypeVar("_Message", bound=Struct)
 
 
 def read_message(message_type: type[_Message], body: bytes) -> _Message:
-    """Return the message in the body; raises HostError (400)."""
+    """Return the message in the body; raises MalformedRequest."""
     try:
         return decode(message_type, body)
     except MalformedMessage as error:
-        raise invalid(str(error)) from error
+        raise MalformedRequest(str(error)) from error
 
 
-def script_run(request: ExecuteRequest, source: Callable[[], Awaitable[Script]]) -> ScriptRun:
-    """Return the run that the request asks for; raises HostError (400)."""
+def script_run(request: ExecuteRequest, script: Script) -> ScriptRun:
+    """Return the run that the request describes; raises MalformedRequest."""
+
+    async def source() -> Script:
+        return script
+
     try:
         context, params = json_text(request.context), json_text(request.params)
     except MalformedMessage as error:
-        raise invalid(str(error)) from error
+        raise MalformedRequest(str(error)) from error
     return ScriptRun(
         ref=SessionRef(request.owner, request.request_id),
         execution_id=request.execution_id,

@@ -1,4 +1,4 @@
-"""What a runtime host is told at its start."""
+"""The options of a runtime host."""
 
 import ipaddress
 
@@ -7,15 +7,21 @@ from attrs import Attribute, field, frozen
 from adapters.runtime_protocol import ESCAPED_BYTES
 
 ENVELOPE_SIZE_MAX = 16_384
-"""The most bytes of a body beside its script, params and context."""
+"""The largest body without its script, params and context, in bytes."""
 
 
 def _require_token(options: "RuntimeHostOptions", _attribute: "Attribute[str | None]", token: str | None) -> None:
     if token is None:
         if not _is_local(options.bind):
-            raise ValueError(f"RUNTIME_TOKEN must be set when a runtime host listens on {options.bind}")
+            raise ValueError(
+                f"RUNTIME_TOKEN must be set when a runtime host listens on {options.bind}, which other machines may "
+                "reach. Set it here and at the controllers, or listen on loopback."
+            )
     elif not (token and token.isascii() and token.isprintable() and token == token.strip()):
-        raise ValueError("RUNTIME_TOKEN must be printable ASCII without spaces around it")
+        raise ValueError(
+            "RUNTIME_TOKEN must be printable ASCII without spaces at its ends, because it is sent in a header. Choose "
+            "another token."
+        )
 
 
 def _is_local(bind: str) -> bool:
@@ -29,9 +35,11 @@ def _is_local(bind: str) -> bool:
 
 @frozen
 class RuntimeHostOptions:
-    """Where the host listens (an address, or `unix:/path`), its token, sizes in bytes, times in seconds, counts.
+    """Sizes in bytes, times in seconds. `bind` is the address on which the host listens, or `unix:/path`.
 
-    Off loopback the token is mandatory; without it the options raise ValueError.
+    At most `requests_max` requests are in flight, and `executions_max` executions are remembered. The scripts that are
+    kept have `script_cache_size_max` bytes in all. Raises ValueError if other machines may reach the address and there
+    is no token.
     """
 
     bind: str = "127.0.0.1"
@@ -46,10 +54,10 @@ class RuntimeHostOptions:
 
     @property
     def execute_body_size_max(self) -> int:
-        """The largest body of an execute."""
+        """The largest body of `POST /execute`."""
         return self.script_body_size_max + self.params_size_max + self.context_size_max
 
     @property
     def script_body_size_max(self) -> int:
-        """The largest body that holds a script alone."""
+        """The largest body of `POST /check`."""
         return ESCAPED_BYTES * self.script_size_max + ENVELOPE_SIZE_MAX

@@ -352,47 +352,90 @@ class TestOtherPaths:
 
         async with client_of(RuntimeHost(Broken(), RuntimeHostOptions())) as client:
             response = await client.get("/health")
-        assert response.status_code == 500
-        assert "secret" not in response.text
+        assert (response.status_code, response.text) == (500, "Internal Server Error")
 
 
-class TestWithoutAClient:
+class ManualConnection:
+    """The connection of one request, which the test closes."""
+
+    def __init__(self, *messages: dict) -> None:
+        self.messages = list(messages)
+        self.watched, self.closed = asyncio.Event(), asyncio.Event()
+        self.sent = []
+
+    async def receive(self) -> dict:
+        if self.messages:
+            return self.messages.pop(0)
+        self.watched.set()
+        await self.closed.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: dict) -> None:
+        self.sent.append(message)
+
+    def request(self, app, path: str) -> asyncio.Future:
+        headers = [(b"content-type", b"application/json")]
+        scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "query_string": b""}
+        return asyncio.ensure_future(app(scope, self.receive, self.send))
+
+
+def posting(body: dict) -> ManualConnection:
+    return ManualConnection({"type": "http.request", "body": json.dumps(body).encode()})
+
+
+class TestDisconnects:
     async def test_a_client_that_disconnects_within_its_body_starts_nothing(self, host, runner):
-        messages = [
-            {"type": "http.request", "body": b'{"request_id":', "more_body": True},
-            {"type": "http.disconnect"},
-        ]
-        sent = []
-
-        async def receive():
-            return messages.pop(0)
-
-        async def send(message):
-            sent.append(message)
-
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "path": "/execute",
-            "headers": [(b"content-type", b"application/json")],
-            "query_string": b"",
-        }
-        await host.app()(scope, receive, send)
-        assert sent[0]["status"] == 408
+        connection = ManualConnection({"type": "http.request", "body": b"{", "more_body": True})
+        connection.closed.set()
+        await connection.request(host.app(), "/execute")
+        assert connection.sent == []
         assert runner.ran == []
 
-    async def test_the_lifespan_passes_the_gate(self, host):
-        messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
-        sent = []
+    async def test_a_queued_execution_leaves_the_queue_and_may_be_repeated(self, host, runner, client):
+        runner.hold()
+        running = asyncio.ensure_future(client.post("/execute", json=execute_body()))
+        await until(lambda: runner.running)
+        body = execute_body()
+        connection = posting(body)
+        request = connection.request(host.app(), "/execute")
+        await until(lambda: runner.queued)
+        connection.closed.set()
+        await request
+        assert (runner.queued, connection.sent) == (0, [])
+        runner.let_go()
+        assert (await running).status_code == 200
+        assert (await client.post("/execute", json=body)).status_code == 200
 
-        async def receive():
-            return messages.pop(0)
+    async def test_a_worker_that_becomes_free_at_the_disconnect_is_not_lost(self, host, runner, client):
+        runner.hold()
+        running = asyncio.ensure_future(client.post("/execute", json=execute_body()))
+        await until(lambda: runner.running)
+        connection = posting(execute_body())
+        request = connection.request(host.app(), "/execute")
+        await connection.watched.wait()
+        connection.closed.set()
+        runner.let_go()
+        await asyncio.gather(running, request)
+        assert (await client.post("/execute", json=execute_body())).status_code == 200
 
-        async def send(message):
-            sent.append(message["type"])
+    async def test_a_check_is_cancelled(self, options):
+        class HeldChecks(MemoryScriptRunner):
+            started, cancelled = asyncio.Event(), asyncio.Event()
 
-        await host.app()({"type": "lifespan", "app": None}, receive, send)
-        assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+            async def check(self, language, script, owner):
+                self.started.set()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    self.cancelled.set()
+
+        runner = HeldChecks()
+        connection = posting({"language": "python", "owner": "a", "script_content": "x = 1"})
+        request = connection.request(RuntimeHost(runner, options).app(), "/check")
+        await runner.started.wait()
+        connection.closed.set()
+        await request
+        assert runner.cancelled.is_set()
 
 
 class TestDraining:
@@ -412,7 +455,7 @@ class TestDraining:
         assert (await running).status_code == 200
 
 
-class TestGate:
+class TestAdmission:
     @pytest.fixture
     def options(self):
         return RuntimeHostOptions(bind="0.0.0.0", token="s3cret")
@@ -425,6 +468,10 @@ class TestGate:
         for response in (await client.get("/health", headers=headers), await client.post("/execute", headers=headers)):
             assert (response.status_code, error_of(response)) == (401, "UNAUTHORIZED")
             assert response.headers["www-authenticate"] == "Bearer"
+
+    async def test_without_the_token_an_unknown_path_is_401_too(self, client):
+        assert (await client.get("/nothing")).status_code == 401
+        assert (await client.get("/nothing", headers={"authorization": "Bearer s3cret"})).status_code == 404
 
     @pytest.mark.parametrize("authorization", ["Bearer s3cret", "bearer  s3cret"])
     async def test_a_request_with_the_token_is_served(self, client, authorization):

@@ -3,7 +3,7 @@
 import pytest
 
 from domain.errors import Overloaded
-from entrypoints.runtime_host.errors import HostError
+from entrypoints.runtime_host.errors import ExecutionSeen
 from entrypoints.runtime_host.executions import SeenExecutions
 from tests.contracts.script_runs import new_id
 
@@ -31,7 +31,7 @@ class TestSeenExecutions:
         execution_id = new_id()
         seen.add(execution_id, 10)
         monotonic.now_s += 9.99
-        with pytest.raises(HostError, match="EXECUTION_SEEN"):
+        with pytest.raises(ExecutionSeen):
             seen.add(execution_id, 10)
         monotonic.now_s += 0.01
         seen.add(execution_id, 10)
@@ -44,15 +44,15 @@ class TestSeenExecutions:
             seen.add(new_id(), 1)
         monotonic.now_s += 5
         seen.add(new_id(), 1)
-        with pytest.raises(HostError):
+        with pytest.raises(ExecutionSeen):
             seen.add(first, 10)
 
     def test_a_removed_id_may_be_added_again(self, seen):
         execution_id = new_id()
         seen.add(execution_id, 10)
-        seen.forget(execution_id)
+        seen.remove(execution_id)
         seen.add(execution_id, 10)
-        with pytest.raises(HostError):
+        with pytest.raises(ExecutionSeen):
             seen.add(execution_id, 10)
 
     def test_an_id_whose_time_is_over_can_be_removed(self, seen, monotonic):
@@ -60,7 +60,7 @@ class TestSeenExecutions:
         seen.add(execution_id, 5)
         monotonic.now_s += 5
         seen.add(new_id(), 5)
-        seen.forget(execution_id)
+        seen.remove(execution_id)
         seen.add(execution_id, 5)
 
     def test_removed_ids_take_no_memory(self, seen):
@@ -69,16 +69,16 @@ class TestSeenExecutions:
         for _ in range(100):
             execution_id = new_id()
             seen.add(execution_id, 5)
-            seen.forget(execution_id)
-        assert len(seen._by_end) <= 5
-        with pytest.raises(HostError):
+            seen.remove(execution_id)
+        assert seen.debug_snapshot()["ends"] <= 5
+        with pytest.raises(ExecutionSeen):
             seen.add(kept, 10)
 
     def test_the_end_of_a_removed_entry_does_not_end_a_later_one(self, seen, monotonic):
         execution_id = new_id()
         seen.add(execution_id, 5)
-        seen.forget(execution_id)
+        seen.remove(execution_id)
         seen.add(execution_id, 10)
         monotonic.now_s += 7
-        with pytest.raises(HostError):
+        with pytest.raises(ExecutionSeen):
             seen.add(execution_id, 10)
