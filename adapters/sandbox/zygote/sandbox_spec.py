@@ -14,7 +14,8 @@ ZYGOTE_PROCESSES = 4
 """Processes of a zygote's sandbox besides workers: its launchers and the zygote."""
 _INNER_UID = 65534
 _INNER_CHANNEL = 3
-_WORKER_ROOT = "/room"
+WORKER_ROOT = "/worker"
+"""Where the zygote has the root of its workers, as `isolation.py` of the guest knows it."""
 _SCRATCH = "/tmp"  # noqa: S108  # the sandbox's own
 _STACK_MB = 8
 _NO_CORE = 1
@@ -41,13 +42,13 @@ class SandboxSpec:
     def command(self, control: int) -> list[str]:
         """Return the command line of a zygote that takes its orders from the descriptor `control`."""
         files = [*self._files("", self.zygote.binds), *self._files("", self.zygote.guest_binds)]
-        files += self._files(_WORKER_ROOT, self.interpreter.binds)
+        files += self._files(WORKER_ROOT, self.interpreter.binds)
         if not self.interpreter.is_forked:
             # A fork has the guest in its memory.
-            files += self._files(_WORKER_ROOT, self.interpreter.guest_binds)
+            files += self._files(WORKER_ROOT, self.interpreter.guest_binds)
         # The zygote needs /proc, in a root that no worker keeps. It gets the service's: a container that hides parts of
         # its /proc does not allow a new mount of it. Nothing can be mounted after the last option.
-        files += ["--dir", f"{_WORKER_ROOT}{_SCRATCH}", "--bind", "/proc", "/proc", "--remount-ro", "/"]
+        files += ["--dir", f"{WORKER_ROOT}{_SCRATCH}", "--bind", "/proc", "/proc", "--remount-ro", "/"]
         inside = self.zygote.command(control, self.memory_mb)
         return [*self._launcher(), *self._bubblewrap(), *files, "--", *inside]
 
@@ -99,7 +100,7 @@ class SandboxSpec:
         # The zygote's only capability counts in the sandbox's own user namespace: to make process namespaces.
         isolation = ["--unshare-all", "--unshare-user", "--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN"]
         # The zygote is not process 1: libraries detect a fork by the process id, and each worker is process 1.
-        life = ["--new-session", "--die-with-parent", "--hostname", "room"]
+        life = ["--new-session", "--die-with-parent", "--hostname", "zygote"]
         return [str(self.programs.bwrap), *isolation, *life, "--uid", str(_INNER_UID), "--gid", str(_INNER_UID)]
 
     def _files(self, root: str, binds: Sequence[Bind]) -> Iterator[str]:

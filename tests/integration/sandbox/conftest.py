@@ -1,9 +1,11 @@
 """A sandbox on this host, its data where the workers' uid can reach it."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,10 @@ import pytest_asyncio
 
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
+from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
+from tests.guest_coverage.sandbox import MeasuredBuilder
 
+Built = Callable[[SandboxOptions], SandboxBuilder]
 Opened = Callable[..., AbstractAsyncContextManager[SandboxScriptRunner]]
 
 
@@ -24,13 +29,37 @@ def runtimes_dir() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.fixture(scope="session")
+def guest_coverage(runtimes_dir: Path) -> Iterator[Path | None]:
+    """A folder for the coverage of the guest, if the environment names one to take its files at the end."""
+    target = os.environ.get("GUEST_COVERAGE")
+    if target is None:
+        yield None
+        return
+    folder = runtimes_dir / "guest-coverage"
+    folder.mkdir()
+    yield folder
+    Path(target).mkdir(exist_ok=True)
+    for file in folder.glob("*.*"):
+        shutil.move(file, Path(target) / file.name)
+
+
+@pytest.fixture(scope="module")
+def built(guest_coverage: Path | None, request: pytest.FixtureRequest) -> Built:
+    """Makes builders of sandboxes, which measure the guest if the module asks for that with MEASURES_GUEST."""
+    if guest_coverage is None or not getattr(request.module, "MEASURES_GUEST", False):
+        return SandboxBuilder
+    return partial(MeasuredBuilder, folder=guest_coverage)
+
+
 @pytest.fixture
-def opened(runtimes_dir: Path) -> Opened:
+def opened(runtimes_dir: Path, built: Built) -> Opened:
     """Opens a runner with these options; both languages, one spare each, unless told otherwise."""
 
     @asynccontextmanager
     async def open_runner(**options: object) -> AsyncIterator[SandboxScriptRunner]:
-        runner = SandboxScriptRunner(SandboxOptions(**({"runtimes_dir": runtimes_dir, "prewarmed": 1} | options)))
+        chosen = SandboxOptions(**({"runtimes_dir": runtimes_dir, "prewarmed": 1} | options))
+        runner = SandboxScriptRunner(chosen, built(chosen))
         await runner.open()
         try:
             yield runner
@@ -41,9 +70,10 @@ def opened(runtimes_dir: Path) -> Opened:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(runtimes_dir: Path) -> AsyncIterator[SandboxScriptRunner]:
+async def shared(runtimes_dir: Path, built: Built) -> AsyncIterator[SandboxScriptRunner]:
     """One runner for a module of tests that only run scripts; they mark themselves for the module's loop."""
-    runner = SandboxScriptRunner(SandboxOptions(runtimes_dir=runtimes_dir))
+    options = SandboxOptions(runtimes_dir=runtimes_dir)
+    runner = SandboxScriptRunner(options, built(options))
     await runner.open()
     yield runner
     await runner.close(5)

@@ -11,6 +11,7 @@ from domain.scripts.report import FailureCode
 from tests.contracts.script_runs import failure_of, new_session, report_of, result_of, run_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+MEASURES_GUEST = True
 
 SHORT = Limits(timeout_ms=700, memory_mb=128, isolation=Isolation.SESSION)
 
@@ -105,7 +106,6 @@ async def test_what_json_cannot_hold_is_refused_with_its_path(shared, value, tol
         ("module.exports = (e, cb) => cb(new Error('called back'))", "Error", 1, 32),
         ("return { toJSON() { throw new Error('own') } }", "Error", 1, 27),
         ("return { get a() { throw new Error('own') } }", "Error", 1, 26),
-        ("function f() { f() }\nf()", "RangeError", 1, 16),
         ("require('fs').readFileSync('/etc/passwd')", "Error", 1, 15),
     ],
 )
@@ -115,6 +115,11 @@ async def test_an_error_is_told_where_the_script_has_it(shared, source, name, li
     assert (failure.line, failure.column) == (line, column)
     assert "worker.cjs" not in failure.stack
     assert "pglambda" not in failure.stack
+
+
+async def test_a_stack_overflow_has_its_line(shared):
+    failure = await failure_of(shared, node("\nfunction f() { f() }\nf()"))
+    assert (failure.code, failure.name, failure.line) == (FailureCode.SCRIPT_ERROR, "RangeError", 2)
 
 
 @pytest.mark.parametrize("thrown", ["'text'", "null", "{ a: 1 }", "undefined", "Object.create(null)"])
@@ -175,6 +180,36 @@ async def test_memory_ends_at_its_limit(shared, source):
     assert failure.observed is not None
 
 
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        ("await fetch('http://127.0.0.1:9000')", "the sandbox has no network: connect was refused"),
+        ("await require('dns').promises.lookup('example.org')", "the sandbox has no network: getaddrinfo was refused"),
+        (
+            "await new Promise((_, no) => require('net').createServer().on('error', no).listen(0))",
+            "the sandbox has no network: listen was refused",
+        ),
+    ],
+)
+async def test_a_failure_names_the_call_that_the_sandbox_refused(shared, source, named):
+    assert named in (await failure_of(shared, node(source))).message
+
+
+async def test_a_script_that_does_not_parse_fails_with_its_line(shared):
+    failure = await failure_of(shared, node("let x = 1;\nlet y = (;"))
+    assert (failure.code, failure.name, failure.line) == (FailureCode.SCRIPT_ERROR, "SyntaxError", 2)
+
+
+async def test_large_params_arrive_whole(shared):
+    assert await result_of(shared, node("return event.params.length", json.dumps("x" * 500_000))) == "500000"
+
+
+async def test_output_that_fills_a_pipe_is_written_whole(shared):
+    # The first use of process.stdout makes the pipe one that refuses to wait.
+    report = await report_of(shared, node("process.stdout; console.log('x'.repeat(200_000)); return 1"))
+    assert (report.result, len(report.stdout)) == ("1", 200_001)
+
+
 async def test_partial_output_comes_back_from_a_script_that_was_killed(shared):
     report = await report_of(shared, node("console.log('begun'); for (;;);", limits=SHORT))
     assert report.stdout == "begun\n"
@@ -225,8 +260,13 @@ async def test_a_worker_is_used_again_when_nothing_is_left_behind(shared):
     assert [report.cold_start for report in reports] == [True, False]
 
 
-async def test_a_worker_in_which_a_handle_is_left_is_replaced(shared):
-    source, key = "require('fs').watchFile('/tmp/none', () => {}); return 1", new_session()
+@pytest.mark.parametrize(
+    "source",
+    ["require('fs').watchFile('/tmp/none', () => {})", "require('fs').readdirSync = () => { throw new Error('own') }"],
+    ids=["a handle", "a function that fails"],
+)
+async def test_a_worker_in_which_something_is_left_is_replaced(shared, source):
+    source, key = f"{source}; return 1", new_session()
     reports = [await report_of(shared, node(source, key=key)) for _ in range(2)]
     assert [report.cold_start for report in reports] == [True, True]
 

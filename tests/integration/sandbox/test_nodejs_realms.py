@@ -9,6 +9,7 @@ from domain.scripts.language import Language
 from tests.contracts.script_runs import failure_of, new_session, report_of, result_of, run_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+MEASURES_GUEST = True
 
 # Nothing in the look of it tells that a built-in object is changed.
 FIND = "const of = (value) => value['const' + 'ructor']; const above = (type) => type['proto' + 'type'];"

@@ -10,6 +10,7 @@ from domain.scripts.report import FailureCode
 from tests.contracts.script_runs import failure_of, new_session, report_of, result_of, run_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+MEASURES_GUEST = True
 
 SHORT = Limits(timeout_ms=700, memory_mb=128, isolation=Isolation.SESSION)
 
@@ -90,6 +91,50 @@ async def test_every_limit_has_its_code(shared, source, code):
     assert (await failure_of(shared, run_of(source, limits=limits))).code is code
 
 
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        ("import socket\nsocket.socket()", "the sandbox has no network: socket.socket.__init__ was refused"),
+        ("import socket\nsocket.getaddrinfo('localhost', 80)", "the sandbox has no network"),
+        ("import os\nx = 'é', os.chroot('/')", "the sandbox refuses os.chroot('/')"),
+        ("import os\nos.chroot(\n  '/')", "the sandbox refuses os.chroot("),
+        (
+            "import os\ndef f(): os.mknod('/tmp/d', 0o20600, 259)\nf()",
+            "the sandbox refuses os.mknod('/tmp/d', 0o20600, 259)",
+        ),
+    ],
+)
+async def test_a_failure_names_the_call_that_the_sandbox_refused(shared, source, named):
+    assert named in (await failure_of(shared, run_of(source))).message
+
+
+async def test_a_script_that_does_not_parse_fails_with_its_line(shared):
+    failure = await failure_of(shared, run_of("x = 1\ny = ("))
+    assert (failure.code, failure.name, failure.line) == (FailureCode.SCRIPT_ERROR, "SyntaxError", 2)
+
+
+async def test_an_error_whose_stack_cannot_be_written_has_a_name_and_a_text(shared):
+    source = """
+class Own(Exception):
+    @property
+    def __notes__(self):
+        raise KeyboardInterrupt
+raise Own("text")
+"""
+    failure = await failure_of(shared, run_of(source))
+    assert (failure.name, failure.message, failure.stack) == ("Own", "text", "")
+
+
+async def test_a_handler_with_an_unknown_parameter_fails_with_the_names_that_it_may_use(shared):
+    failure = await failure_of(shared, run_of("def handler(params, other): pass"))
+    assert "has the parameter 'other'" in failure.message
+    assert "receives only event, params, context, request_id" in failure.message
+
+
+async def test_large_params_arrive_whole(shared):
+    assert await result_of(shared, run_of("result = len(params)", json.dumps("x" * 500_000))) == "500000"
+
+
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 async def test_how_much_was_written_is_told_with_the_limit(shared, stream):
     failure = await failure_of(shared, run_of(f"import sys\nwhile True: sys.{stream}.write('x' * 1000)"))
@@ -135,6 +180,7 @@ async def test_nothing_of_one_execution_reaches_the_next(shared, first, second):
         "import os\nos.open('/tmp', os.O_RDONLY)",
         "import os\nos.close(0)",
         "import os\nos.close(1)",
+        "import sys\nsys.stdout.close()",
     ],
 )
 async def test_a_worker_in_which_something_is_left_is_replaced(shared, source):

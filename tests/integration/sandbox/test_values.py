@@ -12,11 +12,12 @@ from domain.scripts.report import FailureCode
 from tests.contracts.script_runs import report_of, run_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+MEASURES_GUEST = True
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "scripts.md").read_text()
 ROW = re.compile(r"^\| `(?P<script>[^|]+)` \| `(?P<outcome>[^|]+)` \|", re.MULTILINE)
 TITLES = {Language.PYTHON: "What becomes of a value in Python", Language.NODEJS: "What becomes of a value in Node.js"}
-LIMITS = Limits(timeout_ms=3000, memory_mb=64, isolation=Isolation.SESSION)
+LIMITS = Limits(timeout_ms=20_000, memory_mb=64, isolation=Isolation.SESSION)
 
 
 def rows(language):

@@ -218,7 +218,7 @@ def test_the_root_is_made_read_only_last_and_hidden_folders_are_covered(interpre
     assert command[end - 2 : end] == ["--remount-ro", "/"]
     assert command[end + 1] == "/usr/bin/program"
     assert command[-1] == "7"
-    for covered in ("/usr/lib/program/site-packages", "/room/usr/lib/program/site-packages"):
+    for covered in ("/usr/lib/program/site-packages", "/worker/usr/lib/program/site-packages"):
         assert command[command.index(covered) - 1] == str(tmp_path)
     assert {"--unshare-all", "--die-with-parent"} <= set(command)
 
@@ -228,13 +228,13 @@ def test_the_roots_of_workers_hold_their_own_interpreter_and_nothing_of_the_zygo
     spec = evolve(spec_of(interpreter, tmp_path, 64), zygote=evolve(interpreter, binds=[other]))
     command = spec.command(7)
     assert "/usr/lib/other" in command
-    assert "/room/usr/lib/other" not in command
-    assert "/room/usr/bin/program" in command
+    assert "/worker/usr/lib/other" not in command
+    assert "/worker/usr/bin/program" in command
 
 
 @pytest.mark.parametrize(("language", "forks"), [(Language.PYTHON, True), (Language.NODEJS, False)])
 def test_workers_of_the_zygotes_own_language_are_forks_and_others_are_programs(interpreter, tmp_path, language, forks):
     spec = spec_of(evolve(interpreter, language=language), tmp_path, 64)
     assert spec.setup()["forks"] is forks
-    assert ("/room/guest/worker" in spec.command(7)) is not forks
+    assert ("/worker/guest/worker" in spec.command(7)) is not forks
     assert (spec.order()["command"] is None) is forks

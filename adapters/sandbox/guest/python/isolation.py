@@ -22,7 +22,7 @@ TYPE_CHECKING = False  # importing typing would cost a tenth of the start
 if TYPE_CHECKING:
     from typing import Any
 
-WORKER_ROOT = "/room"
+WORKER_ROOT = "/worker"
 UID = 65534
 CHANNEL = 3
 

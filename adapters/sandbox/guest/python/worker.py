@@ -95,7 +95,3 @@ def run(script: CompiledScript | Exception, event: dict[str, Any]) -> Any:
         return script.run(event)
     finally:
         restore_builtins()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))

@@ -1,0 +1,36 @@
+// Records which blocks of the guest's JavaScript run. Node loads it before the worker.
+//
+// Each reply appends one line to a file: what V8 has counted since the line before. A worker that is killed before its
+// reply loses its counts.
+'use strict';
+
+const fs = require('node:fs');
+const { randomBytes } = require('node:crypto');
+const { Session } = require('node:inspector');
+
+const file = `/coverage/${randomBytes(8).toString('hex')}.v8`;
+const channel = Number(process.argv.at(-1));
+const { writeSync } = fs;
+const session = new Session();
+session.connect();
+
+function ask(method, parameters) {
+  let answer;
+  session.post(method, parameters, (error, result) => (answer = error ?? result));
+  if (answer instanceof Error) throw answer;
+  return answer;
+}
+
+function record() {
+  const { result } = ask('Profiler.takePreciseCoverage');
+  const ofGuest = result.filter(({ url }) => url.includes('/pglambda/'));
+  if (ofGuest.length > 0) fs.appendFileSync(file, `${JSON.stringify(ofGuest)}\n`);
+}
+
+ask('Profiler.enable');
+ask('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
+fs.writeSync = (descriptor, ...given) => {
+  if (descriptor === channel) record();
+  return writeSync(descriptor, ...given);
+};
+delete require.cache[__filename];

@@ -1,0 +1,119 @@
+"""The zygote by itself, with the test in the place of the service."""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+from collections.abc import Iterator
+
+import pytest
+from attrs import define
+
+from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.zygote.launch import DescriptorEnds, pipe, start_zygote
+from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
+from domain.scripts.language import Language
+
+MEASURES_GUEST = True
+TIMEOUT_S = 20
+
+
+@define
+class OpenZygote:
+    """A zygote that is ready, the service's end of its control socket, and its process descriptor."""
+
+    control: socket.socket
+    pid_fd: int
+
+    def order(self, order: object, number: int = 1) -> DescriptorEnds:
+        ends = DescriptorEnds.make()
+        socket.send_fds(self.control, [json.dumps({"id": number, **order}).encode()], ends.theirs)
+        ends.close_theirs()
+        return ends
+
+    def report(self) -> dict[str, object]:
+        message, descriptors, _, _ = socket.recv_fds(self.control, 4096, 1)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        return json.loads(message)
+
+    def has_ended(self) -> bool:
+        waiting = select.poll()
+        waiting.register(self.pid_fd, select.POLLIN)
+        return bool(waiting.poll(TIMEOUT_S * 1000))
+
+
+@contextlib.contextmanager
+def zygote_of(spec: SandboxSpec) -> Iterator[OpenZygote]:
+    control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with control, contextlib.ExitStack() as closing:
+        # Its streams are pipes, as those of workers are.
+        _, stream = pipe(closing, closing)
+        launcher = start_zygote(spec, theirs.fileno(), stream)
+        theirs.close()
+        control.settimeout(TIMEOUT_S)
+        try:
+            control.send(json.dumps(spec.setup()).encode())
+            message, (pid_fd,), _, _ = socket.recv_fds(control, 4096, 1)
+            closing.callback(os.close, pid_fd)
+            assert json.loads(message) == {"ready": True}
+            yield OpenZygote(control, pid_fd)
+        finally:
+            launcher.kill()
+            launcher.wait()
+
+
+@pytest.fixture
+def spec(runtimes_dir, built):
+    return built(SandboxOptions(runtimes_dir)).spec(Language.PYTHON)
+
+
+@pytest.fixture
+def zygote(spec):
+    with zygote_of(spec) as zygote:
+        yield zygote
+
+
+def test_the_start_and_the_end_of_a_worker_are_reported(zygote, spec):
+    ends = zygote.order(spec.order(), 7)
+    assert zygote.report() == {"id": 7}
+    ends.channel.setblocking(True)
+    assert b'"ready"' in ends.channel.recv(4096)
+    ends.channel.close()
+    end = zygote.report()
+    assert (end["id"], end["status"]) == (7, 0)
+    assert 1 << 20 < end["memory_bytes"] < 1 << 28
+    ends.close()
+
+
+@pytest.mark.parametrize(
+    ("language", "change", "words"),
+    [
+        (Language.PYTHON, {"limits": {"unknown": 1}}, b"RLIMIT_UNKNOWN"),
+        (Language.NODEJS, {"command": ["/nowhere"]}, b"FileNotFoundError"),
+    ],
+)
+def test_a_process_that_cannot_become_a_worker_says_why_and_ends(runtimes_dir, built, language, change, words):
+    spec = built(SandboxOptions(runtimes_dir)).spec(language)
+    with zygote_of(spec) as zygote:
+        ends = zygote.order({**spec.order(), **change})
+        assert zygote.report() == {"id": 1}
+        assert zygote.report()["status"] == 1
+        assert words in os.read(ends.stderr, 4096)
+        ends.close()
+
+
+def test_a_zygote_ends_with_the_service(zygote):
+    zygote.control.close()
+    assert zygote.has_ended()
+
+
+def test_a_zygote_whose_report_reaches_nobody_ends(zygote, spec):
+    signal.pidfd_send_signal(zygote.pid_fd, signal.SIGSTOP)
+    ends = zygote.order(spec.order())
+    zygote.control.close()
+    signal.pidfd_send_signal(zygote.pid_fd, signal.SIGCONT)
+    assert zygote.has_ended()
+    ends.close()
