@@ -193,7 +193,7 @@ class Controller(containers.DeclarativeContainer):
         history=history,
         functions=functions,
         process=health,
-        figures=metrics,
+        metrics=metrics,
     )
     hooks = providers.Singleton(
         Hooks,

@@ -56,7 +56,7 @@ class Services:
     history: HistoryService
     functions: FunctionService
     process: HealthChecks
-    figures: CollectorRegistry = field(factory=CollectorRegistry)
+    metrics: CollectorRegistry = field(factory=CollectorRegistry)
 
 
 @frozen
@@ -83,11 +83,11 @@ class Application:
         self._version = services.process.version
         self._hooks = hooks or Hooks()
         self.loop_lag = LoopLag()
-        self.scrape = Scrape(services.figures)
+        self.scrape = Scrape(services.metrics)
         self.routes: tuple[Route, ...] = routes(self._endpoints(services, options))
         metrics = RequestMetrics(self.routes, lambda: self.limiter.in_flight)
         for collector in (metrics, self.loop_lag, ProcessMetrics()):
-            services.figures.register(collector)
+            services.metrics.register(collector)
         pipeline = self._pipeline(metrics)
         self._http = Cors(pipeline, options.cors_origins) if options.cors_origins else pipeline
         self._other = Starlette(lifespan=self._lifespan)

@@ -101,8 +101,8 @@ class UnsupportedMediaType(DomainError):
     @override
     def message(self) -> str:
         return (
-            f"The header {self.header} does not declare plain JSON in UTF-8. Send the body uncompressed, with the header "
-            "Content-Type: application/json."
+            f"The header {self.header} does not declare plain JSON in UTF-8. Send the body uncompressed, with the "
+            "header Content-Type: application/json."
         )
 
     @property

@@ -11,11 +11,11 @@ from domain.identity import Owner
 class InFlightLimiter:
     """Counts the requests in flight: at most `in_flight_max`, with a fair share for each owner.
 
-    `name` says in errors what is limited, with an article. `leaving` announces the drain: the server should get no new
+    `name` says in errors what is limited. `leaving` announces the drain: the server should get no new
     requests. `closed` rejects them.
     """
 
-    def __init__(self, in_flight_max: int, name: str = "a place in this server") -> None:
+    def __init__(self, in_flight_max: int, name: str = "this server") -> None:
         self._capacity = CapacityLimiter(name, in_flight_max)
         self._empty = asyncio.Event()
         self.leaving = False

@@ -92,7 +92,7 @@ class Request:
 
     @property
     def reachable_session_ref(self) -> SessionRef:
-        """The session in the path, among those that the caller may read and close: for an admin, those of all owners."""
+        """The session in the path, among those that the caller may read and close. An admin reaches all owners."""
         return SessionRef(self.caller.reach, self.session_id)
 
     @property

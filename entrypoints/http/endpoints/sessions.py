@@ -46,15 +46,7 @@ class SessionEndpoints:
         """Store a new session."""
         key = self._keys.read(request)
         body = await self._initialize_parser.read(request)
-        wanted = SessionRequest(
-            language_title=request.header(b"language-title"),
-            script_content=given(body.script_content),
-            context=json_text(body.context),
-            metadata=json_text(body.metadata),
-            ttl_seconds=given(body.ttl_seconds),
-            renewal=body.renewal,
-            limits=limits_request(body.limits),
-        )
+        wanted = _session_request(request, body)
         hashed = None if key is None else idempotency_key(key, (wanted.language_title, body))
         created = await self._service.initialize(request.owner, wanted, hashed)
         request.created_session_id = created.ref.session_id
@@ -129,6 +121,18 @@ class SessionEndpoints:
             except VersionMismatch:
                 continue
         return await self._service.patch(request.session_ref, patch, last)
+
+
+def _session_request(request: Request, body: InitializeBody) -> SessionRequest:
+    return SessionRequest(
+        language_title=request.header(b"language-title"),
+        script_content=given(body.script_content),
+        context=json_text(body.context),
+        metadata=json_text(body.metadata),
+        ttl_seconds=given(body.ttl_seconds),
+        renewal=body.renewal,
+        limits=limits_request(body.limits),
+    )
 
 
 def _selected_fields(request: Request) -> tuple[str, ...] | None:

@@ -23,7 +23,7 @@ class Components:
         }
 
     def put(self, section: str, name: str, part: Json) -> Json:
-        """Return a reference to a component. Equal ones are stored once; a different one gets a number after its name."""
+        """Return a reference to a component. Equal ones are stored once; a different one gets a number."""
         parts = self._sections[section]
         number = 1
         numbered = name

@@ -23,6 +23,12 @@ A session is a script with a language and a context. Initialize it once, and exe
 - Later releases may add fields to responses. Requests with unknown fields are rejected.
 - If authentication is off, callers need no token or key.
 """
+_INFO = {
+    "title": "pglambda",
+    "summary": "Script sessions on PostgreSQL, executed in a sandbox.",
+    "description": _DESCRIPTION,
+    "license": {"name": "MIT", "identifier": "MIT"},
+}
 _TAGS = {
     Tag.SESSIONS: "Scripts with their context, from initialize to close.",
     Tag.EXECUTIONS: "Runs of the script of a session, and their history.",
@@ -45,13 +51,7 @@ def document(routes: Iterable[Route], options: HttpOptions, version: str) -> Jso
             paths.setdefault(route.path, {})[route.method.lower()] = item
     return {
         "openapi": "3.1.0",
-        "info": {
-            "title": "pglambda",
-            "version": version,
-            "summary": "Script sessions on PostgreSQL, executed in a sandbox.",
-            "description": _DESCRIPTION,
-            "license": {"name": "MIT", "identifier": "MIT"},
-        },
+        "info": _INFO | {"version": version},
         "servers": [{"url": ".", "description": "The place of this document."}],
         "tags": [{"name": str(tag), "description": text} for tag, text in _TAGS.items() if tag in tags],
         "paths": paths,

@@ -128,7 +128,7 @@ SAMPLES: tuple[DomainError, ...] = (
     ExecutionLost(),
     ExecutionNotStored(_RUN, _REPORT),
     RuntimeUnavailable("python", "the sandbox does not work. Ask the operator to run `pglambda selftest`."),
-    ExecutionUnknown("the runtime did not answer in time", _RUN),
+    ExecutionUnknown("the runtime did not respond in time", _RUN),
     Overloaded("a worker"),
     ShuttingDown(),
 )

@@ -56,11 +56,11 @@ _OF_SESSION = {"request_id": "$request.path.request_id"}
 EXECUTE = Contract(
     Tag.EXECUTIONS,
     "Execute the script of a session",
-    "Runs the script of the session once. Executions that reached a worker and ended are counted, including failed ones. "
-    "The service never repeats a script. If it cannot know whether the script ran, the error says so in "
-    "details.executed. Retry-After is present only if repeating the call is safe. With an Idempotency-Key, a repeated call "
-    "gets the first response, even if the script failed, and the script does not run again. If the session was "
-    "initialized from a function, params must conform to its schema.",
+    "Runs the script of the session once. Executions that reached a worker and ended are counted, including failed "
+    "ones. The service never repeats a script. If it cannot know whether the script ran, the error says so in "
+    "details.executed. Retry-After is present only if repeating the call is safe. With an Idempotency-Key, a "
+    "repeated call gets the first response, even if the script failed, and the script does not run again. If the "
+    "session was initialized from a function, params must conform to its schema.",
     parameters=(IDEMPOTENCY_KEY,),
     headers=(REPLAYED_HEADER,),
     errors=(
@@ -94,12 +94,12 @@ EXECUTE = Contract(
 EXECUTE_BATCH = Contract(
     Tag.EXECUTIONS,
     "Execute the script of a session many times",
-    "Runs the script of the session once for each item. As an item ends, the service sends a line of JSON (NDJSON) for it, "
-    "with its status and the response of execute or the error. Items begin in order, one at a time unless parallel is "
-    "larger. A failed item does not stop the others. Each item is an execution of its own: it is limited, counted and "
-    "stored in the history. The batch ends if the client disconnects, or reads nothing of the response for 30 seconds: "
-    "items that run continue to their end, and no other item begins. A response that breaks off has no lines for items "
-    "that may not have run. A batch must not have an Idempotency-Key.",
+    "Runs the script of the session once for each item. As an item ends, the service sends a line of JSON (NDJSON) "
+    "for it, with its status and the response of execute or the error. Items begin in order, one at a time unless "
+    "parallel is larger. A failed item does not stop the others. Each item is an execution of its own: it is "
+    "limited, counted and stored in the history. The batch ends if the client disconnects, or reads nothing of the "
+    "response for 30 seconds: items that run continue to their end, and no other item begins. A response that breaks"
+    " off has no lines for items that may not have run. A batch must not have an Idempotency-Key.",
     errors=(InvalidRequest, SessionNotFound, SessionExpired, SessionClosed, StorageUnavailable),
     examples=(
         ApiExample(
@@ -116,8 +116,8 @@ EXECUTE_BATCH = Contract(
 HISTORY = Contract(
     Tag.EXECUTIONS,
     "List the executions of a session",
-    "Lists the executions of a session, newest first. Until retention ends, this also works for an expired session. A field "
-    "that was too large to store in full contains only its beginning.",
+    "Lists the executions of a session, newest first. Until retention ends, this also works for an expired session. "
+    "A field that was too large to store in full contains only its beginning.",
     parameters=(OUTCOME, SINCE, LIMIT, CURSOR),
     errors=(InvalidRequest, SessionNotFound, SessionClosed, StorageUnavailable),
     headers=(LINK,),

@@ -102,8 +102,8 @@ LIST_FUNCTIONS = Contract(
 GET_FUNCTION = Contract(
     Tag.FUNCTIONS,
     "Read a function",
-    "Returns a registered function. To use it, initialize a session without script_content. The session keeps the version "
-    "that was current at that time.",
+    "Returns a registered function. To use it, initialize a session without script_content. The session keeps the "
+    "version that was current at that time.",
     errors=(*_TITLE_ERRORS, FunctionNotFound, StorageUnavailable),
     headers=(ETAG,),
     examples=(ApiExample("whole", "The function", response=_FUNCTION),),
@@ -113,9 +113,9 @@ GET_FUNCTION = Contract(
 PUT_FUNCTION = Contract(
     Tag.FUNCTIONS,
     "Register or replace a function",
-    "Registers a function (201), or replaces it by its next version (200). A function that is already registered in this "
-    "form does not change. The service parses the script, compiles the schemas, and checks that the examples conform to "
-    "them. Sessions keep the version that they were initialized with.",
+    "Registers a function (201), or replaces it by its next version (200). A function that is already registered in "
+    "this form does not change. The service parses the script, compiles the schemas, and checks that the examples "
+    "conform to them. Sessions keep the version that they were initialized with.",
     parameters=(CHECK, IF_MATCH, IF_NONE_MATCH),
     errors=(
         *_TITLE_ERRORS,
@@ -143,8 +143,8 @@ PUT_FUNCTION = Contract(
 CHECK_FUNCTION = Contract(
     Tag.FUNCTIONS,
     "Run the examples of a function",
-    "Runs the examples of the function in the sandbox, and reports which of them hold and what the others returned. All "
-    "examples together have ten seconds; an example that did not run in this time does not hold.",
+    "Runs the examples of the function in the sandbox, and reports which of them hold and what the others returned. "
+    "All examples together have ten seconds; an example that did not run in this time does not hold.",
     errors=(*_TITLE_ERRORS, FunctionNotFound, StorageUnavailable, RuntimeUnavailable, ExecutionUnknown),
     examples=(
         ApiExample(

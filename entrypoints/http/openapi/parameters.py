@@ -60,8 +60,8 @@ IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",
     In.HEADER,
     Annotated[str, Meta(pattern=KEY_PATTERN)],
-    "A name that the caller chooses for this call. Repeating the call with the same key returns the first response, and "
-    "nothing runs twice. The service stores keys for 24 hours.",
+    "A name that the caller chooses for this call. Repeating the call with the same key returns the first response, "
+    "and nothing runs twice. The service stores keys for 24 hours.",
     "order-4711",
 )
 X_REQUEST_ID = Parameter(

@@ -84,8 +84,9 @@ _SESSION = {
 INITIALIZE = Contract(
     Tag.SESSIONS,
     "Initialize a session",
-    "Stores a script with its context. The script can be executed until the session expires or is closed. The service "
-    "parses the script first. If it has a syntax error, the call fails with line and column, and no session is created.",
+    "Stores a script with its context. The script can be executed until the session expires or is closed. The "
+    "service parses the script first. If it has a syntax error, the call fails with line and column, and no session "
+    "is created.",
     parameters=(LANGUAGE_TITLE, IDEMPOTENCY_KEY),
     headers=(REPLAYED_HEADER,),
     errors=(
@@ -122,8 +123,8 @@ INITIALIZE = Contract(
 GET = Contract(
     Tag.SESSIONS,
     "Read a session",
-    "Returns a live session, or selected fields of it. Until retention ends, the error says whether a session has expired, "
-    "was closed, or never existed.",
+    "Returns a live session, or selected fields of it. Until retention ends, the error says whether a session has "
+    "expired, was closed, or never existed.",
     parameters=(FIELDS,),
     errors=(InvalidRequest, *_ENDED, StorageUnavailable),
     headers=(ETAG,),
@@ -142,8 +143,8 @@ GET = Contract(
 PATCH = Contract(
     Tag.SESSIONS,
     "Change a session",
-    "Replaces the given fields completely. Absent fields stay as they are. The change applies from the next execution on. "
-    "ttl_seconds counts from now; a value that would shorten the lifetime does not change its end.",
+    "Replaces the given fields completely. Absent fields stay as they are. The change applies from the next "
+    "execution on. ttl_seconds counts from now; a value that would shorten the lifetime does not change its end.",
     parameters=(IF_MATCH,),
     errors=(*_ENDED, VersionMismatch, UpdateConflict, StorageUnavailable),
     headers=(ETAG,),
@@ -162,8 +163,8 @@ PATCH = Contract(
 DELETE = Contract(
     Tag.SESSIONS,
     "Close a session",
-    "Closes the session and deletes its script, context and metadata at once. Until retention ends, calls for it get 410. "
-    "Closing it again changes nothing. A script that runs continues to its end.",
+    "Closes the session and deletes its script, context and metadata at once. Until retention ends, calls for it get"
+    " 410. Closing it again changes nothing. A script that runs continues to its end.",
     errors=(SessionNotFound, UpdateConflict, StorageUnavailable),
     examples=(ApiExample("close", "Close the session"),),
 )
@@ -171,8 +172,8 @@ DELETE = Contract(
 LIST = Contract(
     Tag.SESSIONS,
     "List sessions",
-    "Lists the sessions of the caller, newest first. A page may be shorter than its limit although there is a next page: "
-    "only next_cursor shows whether there is one. All pages show the status at the time of the first page.",
+    "Lists the sessions of the caller, newest first. A page may be shorter than its limit although there is a next "
+    "page: only next_cursor shows whether there is one. All pages show the status at the time of the first page.",
     parameters=(STATUS, LANGUAGE, OWNER, LIMIT, CURSOR),
     errors=(InvalidRequest, ScopeMissing, StorageUnavailable),
     headers=(LINK,),

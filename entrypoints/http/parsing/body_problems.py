@@ -37,7 +37,7 @@ _REPEATED = "is given more than once"
 
 
 def raise_problems(problems: Iterable[BodyProblem]) -> None:
-    """Raise the problems, each field once, if there are any: FieldTooLarge if all of them are sizes, else InvalidRequest."""
+    """Raise the problems, if there are any. FieldTooLarge has the first one if all of them are sizes."""
     found = {problem.pointer: problem for problem in reversed(tuple(problems))}
     ordered = sorted(found.values(), key=lambda problem: problem.pointer)
     if not ordered:

@@ -39,8 +39,8 @@ def _outline(value: Any, depth: int) -> Any:
     if isinstance(value, str):
         return _unicode(value[:_TEXT_LENGTH])
     if isinstance(value, dict):
-        inside = value.items() if depth else ()
-        return {_unicode(name): _outline(member, depth - 1) for name, member in inside}
+        members = value.items() if depth else ()
+        return {_unicode(name): _outline(member, depth - 1) for name, member in members}
     return [] if isinstance(value, list) else value
 
 

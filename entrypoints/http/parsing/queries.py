@@ -96,7 +96,7 @@ class Query:
             return None
 
     def require_same(self, filters: Mapping[str, tuple[object, object]]) -> None:
-        """Report a problem for each filter that is present and differs from its cursor: (given, the cursor's) by name."""
+        """Report each filter that differs from its cursor; `filters` has (given, the cursor's) by name."""
         for name, (value, kept) in filters.items():
             if self.text(name) is not None and value != kept:
                 self.add_problem(name, _OTHER_FILTER)

@@ -25,8 +25,8 @@ Metadata = Annotated[JsonObject, Meta(description="Notes of the caller. Scripts 
 ScriptContent = Annotated[
     str,
     Meta(
-        description="The source of the script. Without it, the session uses the current version of the function that is "
-        "registered under the language-title."
+        description="The source of the script. Without it, the session uses the current version of the function that "
+        "is registered under the language-title."
     ),
 ]
 StoredScript = Annotated[str | None, Meta(description="The source of the script; null after the session has ended.")]

@@ -148,13 +148,13 @@ class FunctionResponse(FunctionSummaryResponse, kw_only=True):
     @classmethod
     def whole(cls, kept: function.Function) -> "FunctionResponse":
         """Return the body for a function."""
-        made = kept.definition
+        definition = kept.definition
         return cls(
             **_summary(function.FunctionSummary.of(kept)),
-            script_hash=made.script.hash,
-            script_content=made.script.source,
-            schema=FunctionSchemas(_or_null(made.schema.params), _or_null(made.schema.result)),
-            examples=[FunctionExample(embedded(one.params), embedded(one.result)) for one in made.examples],
+            script_hash=definition.script.hash,
+            script_content=definition.script.source,
+            schema=FunctionSchemas(_or_null(definition.schema.params), _or_null(definition.schema.result)),
+            examples=[FunctionExample(embedded(one.params), embedded(one.result)) for one in definition.examples],
         )
 
 
