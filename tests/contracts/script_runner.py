@@ -20,29 +20,29 @@ DEEP = "[" * 100 + "]" * 100
 
 
 class ScriptRunnerContract:
-    """What every adapter keeps. A subclass provides `runner`, opened, with the places and the queue told here.
+    """The contract of every adapter. A subclass provides `runner`, opened, with these limits.
 
-    The queue timeout must be short enough for a test to wait for.
+    Its queue timeout must be short enough for a test to wait for.
     """
 
-    places = 2
-    queue_places = 2
+    workers_max = 2
+    queue_max = 2
 
     @pytest.fixture
     def runner(self) -> ScriptRunner:
         raise NotImplementedError
 
     @asynccontextmanager
-    async def _all_places_taken(self, runner: ScriptRunner) -> AsyncIterator[list[Worker]]:
+    async def _all_workers_taken(self, runner: ScriptRunner) -> AsyncIterator[list[Worker]]:
         async with AsyncExitStack() as stack:
             workers = []
-            for _ in range(self.places):
+            for _ in range(self.workers_max):
                 worker = await runner.acquire(run_of("result = 1"))
                 stack.push_async_callback(worker.release)
                 workers.append(worker)
             yield workers
 
-    # What goes in and what comes out.
+    # Input and output.
 
     async def test_the_value_left_in_result_is_the_result(self, runner):
         assert await result_of(runner, run_of("result = 6 * 7")) == "42"
@@ -64,24 +64,24 @@ class ScriptRunnerContract:
         unescaped = json.dumps(text, ensure_ascii=False)
         assert json.loads(await result_of(runner, run_of("result = params", unescaped))) == text
 
-    async def test_a_source_beyond_ascii_is_run_as_it_is(self, runner):
+    async def test_a_source_beyond_ascii_runs_unchanged(self, runner):
         assert json.loads(await result_of(runner, run_of("résumé = '漢字🎉'\nresult = résumé"))) == "漢字🎉"
 
-    async def test_a_success_is_told_as_one(self, runner):
+    async def test_a_success_is_reported(self, runner):
         report = await report_of(runner, run_of("result = 1"))
         assert report.outcome is Outcome.SUCCEEDED
         assert report.execution_time_ms >= 0
 
-    async def test_output_comes_back(self, runner):
+    async def test_output_is_reported(self, runner):
         report = await report_of(runner, run_of("import sys\nprint('out é')\nprint('err', file=sys.stderr)"))
         assert (report.stdout, report.stderr) == ("out é\n", "err\n")
 
-    async def test_output_comes_back_with_a_failure(self, runner):
+    async def test_output_is_reported_with_a_failure(self, runner):
         report = await report_of(runner, run_of("print('before')\nraise ValueError"))
         assert report.outcome is Outcome.FAILED
         assert report.stdout == "before\n"
 
-    async def test_figures_are_told(self, runner):
+    async def test_measurements_are_reported(self, runner):
         report = await report_of(runner, run_of("result = 1"))
         assert report.cpu_time_ms is not None
         assert report.queue_time_ms is not None
@@ -123,9 +123,9 @@ class ScriptRunnerContract:
     # Failures.
 
     async def test_an_exception_is_a_script_error_with_name_message_and_line(self, runner):
-        failure = await failure_of(runner, run_of("a = 1\n\nraise KeyError('gone')"))
+        failure = await failure_of(runner, run_of("a = 1\n\nraise KeyError('missing')"))
         assert failure.code is FailureCode.SCRIPT_ERROR
-        assert (failure.name, failure.message, failure.line) == ("KeyError", "'gone'", 3)
+        assert (failure.name, failure.message, failure.line) == ("KeyError", "'missing'", 3)
 
     async def test_the_line_is_where_the_script_itself_failed(self, runner):
         source = "import json\ndef inner():\n    return json.loads('{')\ndef handler():\n    return inner()\n"
@@ -135,26 +135,26 @@ class ScriptRunnerContract:
         assert failure.stack is not None
 
     @pytest.mark.parametrize("exit_call", ["import sys; sys.exit(3)", "raise SystemExit"])
-    async def test_a_script_that_exits_is_told_as_such(self, runner, exit_call):
+    async def test_a_script_that_exits_is_reported_as_exited(self, runner, exit_call):
         failure = await failure_of(runner, run_of(exit_call))
         assert failure.code is FailureCode.SCRIPT_EXITED
 
     @pytest.mark.parametrize("value", ["{1, 2}", "b'bytes'", "float('nan')", "float('inf')", "object()", "len"])
-    async def test_a_result_that_is_not_json_is_refused(self, runner, value):
+    async def test_a_result_that_is_not_json_is_rejected(self, runner, value):
         failure = await failure_of(runner, run_of(f"result = {value}"))
         assert failure.code is FailureCode.RESULT_NOT_SERIALIZABLE
 
-    async def test_a_result_that_contains_itself_is_refused(self, runner):
+    async def test_a_result_that_contains_itself_is_rejected(self, runner):
         failure = await failure_of(runner, run_of("result = []\nresult.append(result)"))
         assert failure.code is FailureCode.RESULT_NOT_SERIALIZABLE
 
-    async def test_a_result_over_its_size_is_refused_with_limit_and_size(self, runner):
+    async def test_a_result_over_its_limit_is_rejected_with_limit_and_size(self, runner):
         failure = await failure_of(runner, run_of("result = 'x' * 2_000_000"))
         assert failure.code is FailureCode.RESULT_TOO_LARGE
         assert failure.limit is not None
         assert failure.observed is None or failure.observed > failure.limit
 
-    async def test_after_a_failure_the_session_runs_on(self, runner):
+    async def test_a_session_continues_after_a_failure(self, runner):
         key = new_session()
         await failure_of(runner, run_of("raise ValueError", key=key))
         await failure_of(runner, run_of("raise SystemExit", key=key))
@@ -173,7 +173,7 @@ class ScriptRunnerContract:
 
     async def test_concurrent_executions_of_one_session_each_have_their_own_params(self, runner):
         key = new_session()
-        runs = [run_of("result = params", str(n), key=key) for n in range(self.places + self.queue_places)]
+        runs = [run_of("result = params", str(n), key=key) for n in range(self.workers_max + self.queue_max)]
         assert await asyncio.gather(*(result_of(runner, run) for run in runs)) == [str(n) for n in range(len(runs))]
 
     async def test_a_session_is_cold_once_and_again_after_its_eviction(self, runner):
@@ -188,33 +188,33 @@ class ScriptRunnerContract:
 
     # The source.
 
-    async def test_the_source_is_asked_for_only_on_a_miss(self, runner):
+    async def test_the_source_is_read_only_without_a_warm_worker(self, runner):
         source, key = Source(script_of("result = 'once'")), new_session()
         assert [await result_of(runner, run_of(source, key=key)) for _ in range(3)] == ['"once"'] * 3
-        assert source.asked == 1
+        assert source.reads == 1
 
-    async def test_what_the_source_raises_reaches_the_caller_of_acquire(self, runner):
+    async def test_acquire_raises_what_the_source_raises(self, runner):
         lost = StorageUnavailable()
         with pytest.raises(StorageUnavailable) as caught:
             await runner.acquire(run_of(Source(script_of("result = 'never read'"), error=lost)))
         assert caught.value is lost
 
-    async def test_a_source_that_raised_has_taken_no_place(self, runner):
-        for n in range(self.places + self.queue_places + 1):
+    async def test_a_source_that_raises_holds_no_worker(self, runner):
+        for n in range(self.workers_max + self.queue_max + 1):
             with pytest.raises(StorageUnavailable):
                 await runner.acquire(run_of(Source(script_of(f"result = 'lost {n}'"), error=StorageUnavailable())))
         assert await result_of(runner, run_of("result = 1")) == "1"
 
-    # Places and the queue.
+    # Workers and the queue.
 
-    async def test_a_place_is_given_back_without_a_run(self, runner):
-        for _ in range(3 * (self.places + self.queue_places)):
+    async def test_a_worker_may_be_released_without_a_run(self, runner):
+        for _ in range(3 * (self.workers_max + self.queue_max)):
             worker = await runner.acquire(run_of("result = 1"))
             await worker.release()
         assert await result_of(runner, run_of("result = 1")) == "1"
 
-    async def test_releasing_again_frees_nothing_more(self, runner):
-        async with self._all_places_taken(runner) as workers:
+    async def test_a_second_release_frees_no_other_worker(self, runner):
+        async with self._all_workers_taken(runner) as workers:
             await workers[0].release()
             await workers[0].release()
             taken = await runner.acquire(run_of("result = 1"))
@@ -228,15 +228,15 @@ class ScriptRunnerContract:
         await worker.release()
         await worker.release()
 
-    async def test_a_wait_that_is_too_long_ends_as_overload(self, runner):
-        async with self._all_places_taken(runner):
+    async def test_a_wait_that_is_too_long_is_overloaded(self, runner):
+        async with self._all_workers_taken(runner):
             with pytest.raises(Overloaded):
                 await runner.acquire(run_of("result = 1"))
         assert await result_of(runner, run_of("result = 1")) == "1"
 
-    async def test_a_full_queue_refuses_at_once(self, runner):
-        async with self._all_places_taken(runner):
-            waiting = [asyncio.ensure_future(runner.acquire(run_of("result = 1"))) for _ in range(self.queue_places)]
+    async def test_a_full_queue_rejects_at_once(self, runner):
+        async with self._all_workers_taken(runner):
+            waiting = [asyncio.ensure_future(runner.acquire(run_of("result = 1"))) for _ in range(self.queue_max)]
             await asyncio.sleep(0)
             with pytest.raises(Overloaded):
                 await runner.acquire(run_of("result = 1"))
@@ -245,9 +245,9 @@ class ScriptRunnerContract:
                 acquisition.cancel()
             await asyncio.wait(waiting)
 
-    async def test_a_cancelled_acquire_leaves_the_queue_and_takes_no_place(self, runner):
-        async with self._all_places_taken(runner) as workers:
-            waiting = [asyncio.ensure_future(runner.acquire(run_of("result = 1"))) for _ in range(self.queue_places)]
+    async def test_a_cancelled_acquire_leaves_the_queue_and_takes_no_worker(self, runner):
+        async with self._all_workers_taken(runner) as workers:
+            waiting = [asyncio.ensure_future(runner.acquire(run_of("result = 1"))) for _ in range(self.queue_max)]
             await asyncio.sleep(0)
             for acquisition in waiting:
                 acquisition.cancel()
@@ -255,6 +255,17 @@ class ScriptRunnerContract:
             next_one = asyncio.ensure_future(runner.acquire(run_of("result = 1")))
             await workers[0].release()
             assert await result_of_worker(await next_one) == "1"
+
+    async def test_a_worker_that_is_released_while_its_next_acquire_is_cancelled_is_not_lost(self, runner):
+        async with self._all_workers_taken(runner) as workers:
+            waiting = asyncio.ensure_future(runner.acquire(run_of("result = 1")))
+            await asyncio.sleep(0)
+            await workers[0].release()
+            waiting.cancel()
+            await asyncio.wait([waiting])
+            if not waiting.cancelled():
+                await waiting.result().release()
+            assert await result_of(runner, run_of("result = 1")) == "1"
 
     # Checks and health.
 
@@ -268,10 +279,10 @@ class ScriptRunnerContract:
         ("source", "line"),
         [("a = 1\nresult = = 2", 2), ("def f(:\n  pass", 1), ("a = 1\n\nif a:\nb = 2", 4), ("x = '", 1)],
     )
-    async def test_a_script_that_does_not_parse_is_refused_with_its_line(self, runner, source, line):
-        with pytest.raises(ScriptSyntaxError) as refused:
+    async def test_a_script_that_does_not_parse_is_rejected_with_its_line(self, runner, source, line):
+        with pytest.raises(ScriptSyntaxError) as caught:
             await runner.check(Language.PYTHON, script_of(source), ANONYMOUS)
-        fault = refused.value.fault
+        fault = caught.value.fault
         assert fault.line == line
         assert fault.column is not None
         assert fault.column >= 1
@@ -291,7 +302,7 @@ async def result_of_worker(worker: Worker) -> str | None:
 
 
 class ScriptLimitsContract:
-    """What every adapter keeps that runs scripts in processes of their own; `runner` as in ScriptRunnerContract."""
+    """The contract of every adapter that runs scripts in processes; `runner` as in ScriptRunnerContract."""
 
     @pytest.fixture
     def runner(self) -> ScriptRunner:
@@ -309,12 +320,12 @@ class ScriptLimitsContract:
         failure = await failure_of(runner, run_of("x = bytearray(400 << 20)\nresult = len(x)", limits=limits))
         assert failure.code in {FailureCode.MEMORY_LIMIT, FailureCode.SCRIPT_ERROR}
 
-    async def test_a_session_runs_on_after_its_worker_was_stopped(self, runner):
+    async def test_a_session_continues_after_its_worker_was_stopped(self, runner):
         key, limits = new_session(), Limits(timeout_ms=300, memory_mb=128, isolation=Isolation.SESSION)
         await failure_of(runner, run_of("while True: pass", key=key, limits=limits))
         assert await result_of(runner, run_of("result = 1", key=key)) == "1"
 
-    async def test_another_session_does_not_notice(self, runner):
+    async def test_other_sessions_are_not_affected(self, runner):
         limits = Limits(timeout_ms=500, memory_mb=128, isolation=Isolation.SESSION)
         spinning = asyncio.ensure_future(failure_of(runner, run_of("while True: pass", limits=limits)))
         assert await result_of(runner, run_of("result = 1")) == "1"

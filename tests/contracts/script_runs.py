@@ -23,7 +23,7 @@ def new_id(now: datetime | None = None) -> UUID:
 
 
 def new_session(owner: Owner = ANONYMOUS) -> SessionRef:
-    """Return the key of a session that nobody has used."""
+    """Return the reference of a new session."""
     return SessionRef(owner, new_id())
 
 
@@ -33,14 +33,14 @@ def script_of(source: str) -> Script:
 
 @define
 class Source:
-    """Gives a script and counts how often it was asked for; raises `error` instead when there is one."""
+    """Returns a script and counts how often it was read; raises `error` instead if there is one."""
 
     script: Script
     error: Exception | None = None
-    asked: int = 0
+    reads: int = 0
 
     async def __call__(self) -> Script:
-        self.asked += 1
+        self.reads += 1
         if self.error is not None:
             raise self.error
         return self.script
@@ -73,7 +73,7 @@ def run_of(
 
 
 async def report_of(runner: ScriptRunner, run: ScriptRun) -> ScriptReport:
-    """Run to the end as a service does."""
+    """Run as a service does, and return the report."""
     worker = await runner.acquire(run)
     try:
         return await worker.run()

@@ -19,7 +19,7 @@ class TestMemoryScriptRunner(ScriptRunnerContract):
     @pytest.fixture
     def runner(self) -> MemoryScriptRunner:
         return MemoryScriptRunner(
-            MemoryRunnerOptions(workers_max=self.places, queue_max=self.queue_places, queue_timeout_s=0.2)
+            MemoryRunnerOptions(workers_max=self.workers_max, queue_max=self.queue_max, queue_timeout_s=0.2)
         )
 
 

@@ -19,7 +19,7 @@ class TestOverAUnixSocket(ScriptRunnerContract):
     @pytest.fixture
     async def runner(self, tmp_path):
         app = create_host(MemoryScriptRunner(), RuntimeHostOptions(bind="unix:/tmp/host.sock"))
-        options = RuntimeOptions(runs_max=self.places, queue_max=self.queue_places, queue_timeout_s=0.5)
+        options = RuntimeOptions(runs_max=self.workers_max, queue_max=self.queue_max, queue_timeout_s=0.5)
         path = tmp_path / "host.sock"
         runner = HttpScriptRunner(options, {Language.PYTHON: [f"unix:{path}"]})
         async with served(app, unix_socket(path)):
@@ -32,7 +32,7 @@ class TestOverLoopback(ScriptRunnerContract):
     @pytest.fixture
     async def runner(self):
         app = create_host(MemoryScriptRunner(), RuntimeHostOptions(token=TOKEN))
-        options = RuntimeOptions(token=TOKEN, runs_max=self.places, queue_max=self.queue_places, queue_timeout_s=0.5)
+        options = RuntimeOptions(token=TOKEN, runs_max=self.workers_max, queue_max=self.queue_max, queue_timeout_s=0.5)
         listening, url = loopback_socket()
         runner = HttpScriptRunner(options, {Language.PYTHON: [url]})
         async with served(app, listening):

@@ -47,7 +47,7 @@ async def url(folder: Path) -> AsyncIterator[str]:
 class TestServedSandbox(ScriptRunnerContract, ScriptLimitsContract, NodeScriptRunnerContract):
     @pytest_asyncio.fixture(loop_scope="module")
     async def runner(self, url: str) -> AsyncIterator[HttpScriptRunner]:
-        options = RuntimeOptions(runs_max=self.places, queue_max=self.queue_places, queue_timeout_s=1.0)
+        options = RuntimeOptions(runs_max=self.workers_max, queue_max=self.queue_max, queue_timeout_s=1.0)
         runner = HttpScriptRunner(options, {language: [url] for language in Language})
         await runner.open()
         yield runner

@@ -13,6 +13,6 @@ from tests.integration.sandbox.conftest import Opened
 class TestSandboxScriptRunner(ScriptRunnerContract, ScriptLimitsContract):
     @pytest.fixture
     async def runner(self, opened: Opened) -> AsyncIterator[SandboxScriptRunner]:
-        limits = {"warm_workers_max": self.places, "queue_length_max": self.queue_places, "queue_timeout_s": 1.0}
+        limits = {"warm_workers_max": self.workers_max, "queue_length_max": self.queue_max, "queue_timeout_s": 1.0}
         async with opened(languages=[Language.PYTHON], **limits) as runner:
             yield runner

@@ -106,7 +106,7 @@ class TestOwnForm:
         await report_of(runner, run_of(source))
         assert sent(host, 0)["script_content"] == "result = 1"
         assert "script_content" not in sent(host, 1)
-        assert source.asked == 1
+        assert source.reads == 1
 
     async def test_the_source_of_a_forgotten_script_is_sent_again(self, host):
         host.post(EXECUTE).respond(content=own())
@@ -124,7 +124,7 @@ class TestOwnForm:
         await runner.check(Language.PYTHON, source.script, "anonymous")
         await report_of(runner, run_of(source))
         assert "script_content" not in sent(host)
-        assert source.asked == 0
+        assert source.reads == 0
 
     async def test_a_script_that_the_host_has_lost_is_sent_again(self, runner, host):
         needed = MockResponse(409, content=error_body("SCRIPT_NEEDED"))
@@ -134,7 +134,7 @@ class TestOwnForm:
         await report_of(runner, run_of(source))
         assert await result_of(runner, run_of(source)) == "8"
         assert sent(host)["script_content"] == "result = 1"
-        assert source.asked == 2
+        assert source.reads == 2
 
     async def test_a_host_that_asks_for_the_source_twice_is_unavailable(self, runner, host):
         host.post(EXECUTE).respond(409, content=error_body("SCRIPT_NEEDED"))

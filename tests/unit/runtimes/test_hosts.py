@@ -109,7 +109,7 @@ class TestFailover:
         await report_of(cluster, run)
         await report_of(cluster, run_of(source, key=run.ref))
         assert json.loads(httpx2_mock.calls[-1].request.content)["script_content"] == "result = 1"
-        assert source.asked == 2
+        assert source.reads == 2
 
     async def test_a_run_that_may_have_started_is_sent_to_no_other_host(self, cluster, httpx2_mock):
         httpx2_mock.route().mock(side_effect=httpx2.ReadError("reset"))
