@@ -161,7 +161,7 @@ class FaultFields(Struct, frozen=True):
 
 
 class HostErrorFields(Struct, frozen=True):
-    """Why the host did not do what it was asked."""
+    """Why the host rejected the request, or does not know its outcome."""
 
     code: str
     message: str

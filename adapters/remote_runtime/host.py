@@ -15,13 +15,13 @@ from adapters.remote_runtime.replies import (
     NO_SUCH_PATH,
     Form,
     OldFailure,
+    ReportReader,
     RunRefused,
     ScriptNeeded,
     Uncertain,
     read_check,
     read_execute,
 )
-from adapters.remote_runtime.reports import ReportReader
 from adapters.runtime_protocol import CheckRequest, EvictRequest, ExecuteRequest, LimitFields, MalformedMessage
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.concurrency.fair_turns import FairTurns
@@ -113,7 +113,7 @@ class RemoteHost:
         return parsed
 
     async def evict(self, session_id: UUID, ends_at: float) -> None:
-        """Drop the session's warm workers, if the host can be reached and knows the request."""
+        """Drop the session's warm workers, if the host can be reached and has this request."""
         if self.form is Form.OLD or self.is_cooling:
             return
         try:

@@ -444,8 +444,8 @@ class TestDraining:
         running = asyncio.ensure_future(client.post("/execute", json=execute_body()))
         await until(lambda: runner.running)
         assert await host.drain(timeout_s=0) == 1
-        refused = await client.post("/execute", json=execute_body())
-        assert (refused.status_code, error_of(refused)) == (503, "SHUTTING_DOWN")
+        rejected = await client.post("/execute", json=execute_body())
+        assert (rejected.status_code, error_of(rejected)) == (503, "SHUTTING_DOWN")
         check = await client.post("/check", json={"language": "python", "owner": "a", "script_content": "x"})
         assert (check.status_code, error_of(check)) == (503, "SHUTTING_DOWN")
         assert (await client.get("/health")).json()["draining"] is True
