@@ -1,1 +1,1 @@
-"""Programs of the host: found, with the libraries that they need, and copied where a uid cannot reach them."""
+"""Interpreters and programs of the host: their libraries, their bind mounts, and copies for the workers' uid."""

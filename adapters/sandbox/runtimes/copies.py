@@ -24,11 +24,11 @@ _ABANDONED_S = 600
 
 
 class ProgramUnreachable(Exception):
-    """The workers' uid cannot reach a folder that it must reach; the text says what to do."""
+    """The workers' uid cannot reach a folder that it needs. The text says what to do."""
 
 
 def is_reachable(path: Path) -> bool:
-    """Tell whether a uid without any rights of its own can read this file or folder."""
+    """Tell whether a uid without any rights can read this file or folder."""
     resolved = path.resolve()
     own = stat.S_IROTH | (stat.S_IXOTH if resolved.is_dir() else 0)
     return resolved.stat().st_mode & own == own and all(
@@ -38,21 +38,21 @@ def is_reachable(path: Path) -> bool:
 
 @frozen
 class Copies:
-    """Keeps copies below `folder`, each under a name made of its source and version; made once, never changed.
+    """Copies below `folder`. The name of each has its source and its version, and it never changes.
 
-    Whoever uses a copy holds a shared lock on it, for as long as its process lives; a copy that nobody uses and that is
-    of another version is removed when a new one is made or found.
+    A process holds a shared lock on each copy that it uses, until it ends. When a copy is made or found, copies of
+    other versions of the same source are removed, unless a process has locked them.
     """
 
     folder: Path
 
     def prepare(self) -> None:
-        """Make the folder; raises Unreachable when other users cannot reach it, and OSError."""
+        """Make the folder; raises ProgramUnreachable if other users cannot reach it, and OSError."""
         self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         self.folder.chmod(0o755)
         if not is_reachable(self.folder):
             raise ProgramUnreachable(
-                f"the workers' user cannot reach {self.folder}: keep the data in a folder that other users may traverse"
+                f"the workers' user cannot reach {self.folder}: set DATA_DIR to a folder that other users may traverse"
             )
 
     def interpreter(self, interpreter: Interpreter) -> Interpreter:
@@ -70,11 +70,11 @@ class Copies:
         return [evolve(bind, source=self.reachable(bind.source)) for bind in binds]
 
     def reachable(self, source: Path) -> Path:
-        """Return the source itself when it can be reached, else a copy of it."""
+        """Return the source itself if it can be reached, and a copy of it otherwise."""
         return source if is_reachable(source) else self.tree([source]) / source.name
 
     def tree(self, sources: Sequence[Path]) -> Path:
-        """Return a folder with copies of these files and folders, made atomically on first use."""
+        """Return a folder with copies of these files and folders; makes it atomically at the first use."""
         copy = self.folder / _name_of(sources)
         if not copy.is_dir():
             self._make(copy, sources)
@@ -83,7 +83,7 @@ class Copies:
         return copy
 
     def _remove_others(self, copy: Path) -> None:
-        """Remove copies of other versions of the same source that no process uses, and copies that nobody completes."""
+        """Remove unused copies of other versions of the same source, and copies that were not completed."""
         title = copy.name.rpartition("-")[0]
         for other in self.folder.iterdir():
             is_older = other.name.rpartition("-")[0] == title and not other.name.endswith(_PARTIAL)
@@ -91,7 +91,7 @@ class Copies:
                 shutil.rmtree(other, ignore_errors=True)
 
     def _make(self, copy: Path, sources: Sequence[Path]) -> None:
-        # Several languages, and several services, may make the same copy at once.
+        # Several languages and several services may make the same copy at once.
         partial = Path(tempfile.mkdtemp(prefix=f"{copy.name}.", suffix=_PARTIAL, dir=self.folder))
         with _held(partial):
             for source in sources:
@@ -100,14 +100,14 @@ class Copies:
             try:
                 partial.rename(copy)
             except OSError:
-                # Somebody else was first, with the same content.
+                # Another process was first, with the same content.
                 shutil.rmtree(partial)
                 if not copy.is_dir():
                     raise
 
 
 _used: dict[Path, int] = {}
-"""Locks that this process holds; two services on one host may share the folder."""
+"""Descriptors of the copies that this process has locked. Several services on one host may share the folder."""
 
 
 @contextmanager
@@ -128,14 +128,14 @@ def _use(copy: Path) -> None:
 
 
 def _is_abandoned(partial: Path) -> bool:
-    """Tell whether it was begun so long ago that nobody can be about to lock it."""
+    """Tell whether it is so old that no process can be about to lock it."""
     with contextlib.suppress(OSError):
         return partial.name.endswith(_PARTIAL) and time.time() - partial.stat().st_mtime > _ABANDONED_S
     return False
 
 
 def _is_unused(copy: Path) -> bool:
-    """Tell whether nobody holds the lock."""
+    """Tell whether no process holds the lock."""
     try:
         descriptor = os.open(copy, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:

@@ -1,4 +1,4 @@
-"""Which shared libraries a program needs, as the system's own loader finds them."""
+"""Which shared libraries a program needs, as the loader of the system finds them."""
 
 import re
 import struct
@@ -13,14 +13,16 @@ _TIMEOUT_S = 20
 
 
 def loader_of(program: Path) -> Path:
-    """Return the dynamic loader that a 64-bit little-endian ELF program names; raises ValueError when it has none."""
+    """Return the dynamic loader that a 64-bit little-endian ELF program names; raises ValueError if it names none."""
     with program.open("rb") as file:
         header = file.read(64)
         if header[:6] != b"\x7fELF\x02\x01":
             raise ValueError(f"{program} is not a 64-bit ELF program")
         (table_at,), (entry_size, entries) = struct.unpack_from("<Q", header, 32), struct.unpack_from("<HH", header, 54)
         if entry_size != _ENTRY.size:
-            raise ValueError(f"{program} has a table of a size that no ELF program has")
+            raise ValueError(
+                f"{program} has a program header table with entries of {entry_size} bytes, not {_ENTRY.size}"
+            )
         file.seek(table_at)
         for kind, at, size in _ENTRY.iter_unpack(file.read(entry_size * entries)):
             if kind == _PROGRAM_INTERPRETER:
@@ -30,14 +32,14 @@ def loader_of(program: Path) -> Path:
 
 
 def libraries_of(program: Path, modules: Sequence[Path] = ()) -> list[Path]:
-    """Return the loader and every library that the program and its extension modules load, as they are looked up.
+    """Return the loader and every library that the program and its extension modules load.
 
-    What cannot be found is left out: a module that needs it fails to be imported. Raises OSError and
-    subprocess.SubprocessError when the loader does not run.
+    Libraries that are not found are left out: an import of a module that needs one fails. Raises OSError and
+    subprocess.SubprocessError if the loader does not run.
     """
     loader = loader_of(program)
     preload = ":".join(str(module) for module in modules if ":" not in str(module) and " " not in str(module))
-    listing = subprocess.run(  # noqa: S603  # the system's own loader, in its listing mode
+    listing = subprocess.run(  # noqa: S603  # the loader of the system, in its listing mode
         [loader, "--list", program],
         env={"LD_PRELOAD": preload} if preload else {},
         capture_output=True,

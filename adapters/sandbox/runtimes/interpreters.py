@@ -1,4 +1,4 @@
-"""What each interpreter needs from the host's file system, and how it is started."""
+"""Which files of the host each interpreter needs, and how it is started."""
 
 import importlib.util
 import platform
@@ -22,7 +22,7 @@ _DEFAULT_FOLDERS = ("/lib", "/usr/lib")
 _C_LIBRARY = "libc.so"
 _NODE_MAJOR_MIN = 20
 _NODE_BASE_MB = 592
-"""What Node maps as data before any script: 512 MiB are reserved for compiled code."""
+"""Data that Node maps before any script: it reserves 512 MiB for compiled code."""
 _NODE_MEMORY_MIN_MB = 48
 _NODE_POOL_THREADS = 4
 _PYTHON_MEMORY_MIN_MB = 16
@@ -31,17 +31,17 @@ _PYTHON_MAPPED_MB = 64
 
 
 class InterpreterMissing(Exception):
-    """There is no usable interpreter; the text says what to do."""
+    """There is no usable interpreter. The text says what to do."""
 
 
 @frozen
 class Bind:
-    """A file or folder of the host, and where the sandbox has it."""
+    """A file or folder of the host, and its path in the sandbox."""
 
     source: Path
     target: Path
     hidden: bool = False
-    """Whether an empty folder takes its place."""
+    """Whether the sandbox has an empty folder instead of it."""
 
 
 @frozen
@@ -51,8 +51,8 @@ class Interpreter:
     `program` is the path of the interpreter in the sandbox, `guest` that of the guest's file, with arguments before the
     channel. Workers in Python are forks of a zygote, so the guest of Python is the zygote.
 
-    `data_base_mb` is the part of RLIMIT_DATA that is spent before a script's own memory begins; `mapped_base_mb`
-    likewise for RLIMIT_AS, None when that limit does not suit the interpreter.
+    `data_base_mb` is the part of RLIMIT_DATA that the interpreter takes before any script. `mapped_base_mb` is that of
+    RLIMIT_AS, and None if the interpreter cannot live with that limit.
     """
 
     language: Language
@@ -64,12 +64,12 @@ class Interpreter:
     data_base_mb: int
     mapped_base_mb: int | None
     threads_later_max: int
-    """How many threads of its own it may add to those that it starts with."""
+    """How many threads the interpreter may add to those that it starts with."""
     memory_min_mb: int
-    """With less the interpreter does not start; who is granted less gets this."""
+    """The interpreter does not start with less, so a smaller limit is raised to this."""
 
     def command(self, channel: int, memory_mb: int) -> list[str]:
-        """Return the command line of a worker that speaks on the descriptor `channel`."""
+        """Return the command line of a process whose channel is the descriptor `channel`."""
         flags = _PYTHON_FLAGS if self.language is Language.PYTHON else _node_flags(memory_mb)
         return [str(self.program), *flags, *self.guest, str(channel)]
 
@@ -87,8 +87,8 @@ def _node_flags(memory_mb: int) -> list[str]:
     return [
         f"--max-old-space-size={max(memory_mb - 3 * semi_space_mb, 8)}",
         f"--max-semi-space-size={semi_space_mb}",
-        # One execution at a time, and processor time that is the script's own: helpers that collect and compile beside
-        # it cost a tenth more than they save, and their threads come to processors that serve other workers.
+        # A worker runs one execution at a time. Threads that collect garbage and compile beside it cost a tenth more
+        # CPU time than they save, and they run on processors that serve other workers.
         "--single-threaded",
         "--no-incremental-marking",
         "--v8-pool-size=1",
@@ -97,7 +97,7 @@ def _node_flags(memory_mb: int) -> list[str]:
 
 
 def find_interpreter(language: Language, node_path: Path | None) -> Interpreter:
-    """Return the interpreter of this language; raises InterpreterMissing. Blocks for some hundred milliseconds."""
+    """Return the interpreter of the language; raises InterpreterMissing. Blocks for some hundred milliseconds."""
     try:
         return _find_python() if language is Language.PYTHON else _find_node(node_path)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
@@ -108,7 +108,7 @@ def _find_python() -> Interpreter:
     program = _python_program()
     library = Path(sysconfig.get_path("stdlib"))
     modules = sorted((library / "lib-dynload").glob("*.so"))
-    # Where the interpreter looks relative to itself; a path of the host could lie below /tmp, and would tell of it.
+    # The interpreter finds the library relative to itself. A path of the host could be below /tmp, or reveal a name.
     target = _USR / library.relative_to(sys.base_prefix)
     folders = [Bind(library, target)]
     folders += [Bind(library / name, target / name, hidden=True) for name in ("site-packages", "dist-packages")]
@@ -155,7 +155,7 @@ def _find_node(configured: Path | None) -> Interpreter:
 
 
 def _guest_binds(folder: str, suffix: str) -> list[Bind]:
-    """Return the guest's files of a language one by one: the folder may hold bytecode, which names paths of the host."""
+    """Return the guest's files one by one: their folder may hold bytecode, which has paths of the host."""
     sources = sorted((_GUEST / folder).glob(f"*{suffix}"))
     return [Bind(source, _GUEST_TARGET / folder / source.name) for source in sources]
 
@@ -174,5 +174,5 @@ def _files(program: Path, target: Path, modules: Sequence[Path] = ()) -> list[Bi
 
 
 def _library_target(path: Path, default: Path) -> Path:
-    """Return where the loader finds a library: where it is, or where it looks for those that are nowhere else."""
+    """Return where the loader of the sandbox finds a library: at its own path, or in a default folder."""
     return path if str(path).startswith(_DEFAULT_FOLDERS) else default / path.name

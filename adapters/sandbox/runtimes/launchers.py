@@ -1,4 +1,4 @@
-"""The system's programs that build a sandbox: bubblewrap, and what ties its life to the service's."""
+"""Programs of the system that build a sandbox: bubblewrap, and those that end it with the service."""
 
 import importlib.util
 import shutil
@@ -10,7 +10,7 @@ _FOLDERS = "/usr/bin:/bin:/usr/sbin:/sbin"
 
 
 class ProgramMissing(Exception):
-    """A program is not installed; the text says which package has it."""
+    """A program is not installed. The text says which package has it."""
 
 
 @frozen
@@ -23,26 +23,26 @@ class Programs:
     shell: Path
 
 
-def find_programs(bwrap: Path | None) -> Programs:
-    """Return the programs, the system's bubblewrap before the wheel's; raises ProgramMissing."""
+def find_programs(bwrap: Path | None, folders: str = _FOLDERS) -> Programs:
+    """Return the programs; raises ProgramMissing. The bubblewrap of `folders` comes before that of the wheel."""
     return Programs(
-        bwrap=bwrap or _system("bwrap") or _bwrap_of_wheel(),
-        unshare=_needed("unshare", "util-linux"),
-        setpriv=_needed("setpriv", "util-linux"),
-        shell=_needed("sh", "dash"),
+        bwrap=bwrap or _found("bwrap", folders) or _bwrap_of_wheel(),
+        unshare=_required("unshare", "util-linux", folders),
+        setpriv=_required("setpriv", "util-linux", folders),
+        shell=_required("sh", "dash", folders),
     )
 
 
-def _system(name: str) -> Path | None:
-    found = shutil.which(name, path=_FOLDERS)
-    return None if found is None else Path(found)
+def _found(name: str, folders: str) -> Path | None:
+    path = shutil.which(name, path=folders)
+    return None if path is None else Path(path)
 
 
-def _needed(name: str, package: str) -> Path:
-    found = _system(name)
-    if found is None:
+def _required(name: str, package: str, folders: str) -> Path:
+    path = _found(name, folders)
+    if path is None:
         raise ProgramMissing(f"install the package {package}: it has the program {name}")
-    return found
+    return path
 
 
 def _bwrap_of_wheel() -> Path:

@@ -1,4 +1,4 @@
-"""Executions in Node share a realm where nothing of one reaches the next, or have a new one each."""
+"""Executions in Node.js share a realm if nothing of one can reach the next. Others have a new realm each."""
 
 import json
 from base64 import b64encode
@@ -6,12 +6,13 @@ from base64 import b64encode
 import pytest
 
 from domain.scripts.language import Language
-from tests.contracts.script_runs import failure_of, new_session, report_of, result_of, run_of
+from domain.scripts.limits import Isolation, Limits
+from tests.contracts.script_runs import LIMITS, failure_of, new_session, report_of, result_of, run_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MEASURES_GUEST = True
 
-# Nothing in the look of it tells that a built-in object is changed.
+# The text of a script that begins with this does not look as if it changes built-in objects.
 FIND = "const of = (value) => value['const' + 'ructor']; const above = (type) => type['proto' + 'type'];"
 
 
@@ -19,9 +20,9 @@ def node(source, **options):
     return run_of(source, "{}", language=Language.NODEJS, **options)
 
 
-async def values_of(runner, source, times=3):
+async def values_of(runner, source, times=3, limits=LIMITS):
     key = new_session()
-    return [json.loads(await result_of(runner, node(source, key=key))) for _ in range(times)]
+    return [json.loads(await result_of(runner, node(source, key=key, limits=limits))) for _ in range(times)]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ async def values_of(runner, source, times=3):
         "const seen = typeof mark; process.getBuiltinModule('vm').runInContext('let mark = 1', globalThis); return seen",
     ],
 )  # fmt: skip
-async def test_what_becomes_of_a_global_is_gone_in_the_next_execution(shared, source):
+async def test_the_next_execution_finds_no_change_of_a_global(shared, source):
     assert await values_of(shared, source) == ["undefined"] * 3
 
 
@@ -60,7 +61,7 @@ async def test_what_becomes_of_a_global_is_gone_in_the_next_execution(shared, so
         "Object['defineProp' + 'erty'](all, 'Map', { value: 1 })", "all['Ma' + 'p'] = 1", "all['fet' + 'ch'] = 1",
     ],
 )  # fmt: skip
-async def test_what_is_done_to_the_global_object_is_undone_for_the_next_execution(shared, change):
+async def test_the_next_execution_finds_no_change_of_the_global_object(shared, change):
     source = f"""{FIND} const all = of(() => 1)('return this')(); mark = 1;
     const seen = [typeof mark, typeof fetch, typeof setTimeout, typeof global, typeof new Map()];
     try {{ {change} }} catch {{}}
@@ -69,9 +70,9 @@ async def test_what_is_done_to_the_global_object_is_undone_for_the_next_executio
 
 
 @pytest.mark.parametrize("first", ["'secret'.match(/s(.*)t/)", "RegExp.input = 'ecre'", "'ecre'.replace(/(.+)/, '')"])
-async def test_matches_of_one_execution_are_not_told_to_the_next(shared, first):
-    told = "[RegExp.$1, RegExp.lastMatch, RegExp.input, RegExp.leftContext, RegExp.rightContext, RegExp.lastParen]"
-    assert await values_of(shared, f"const told = {told}; {first}; return told") == [[""] * 6] * 3
+async def test_the_next_execution_finds_no_match_of_regular_expressions(shared, first):
+    matches = "[RegExp.$1, RegExp.lastMatch, RegExp.input, RegExp.leftContext, RegExp.rightContext, RegExp.lastParen]"
+    assert await values_of(shared, f"const found = {matches}; {first}; return found") == [[""] * 6] * 3
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ async def test_matches_of_one_execution_are_not_told_to_the_next(shared, first):
         "(0, of(() => 1))('return Symbol')()",
     ],
 )  # fmt: skip
-async def test_built_in_objects_hold_nothing_from_one_execution_to_the_next(shared, built_in):
+async def test_the_next_execution_finds_nothing_added_to_built_in_objects(shared, built_in):
     source = f"{FIND} const it = {built_in}; const seen = typeof it.mark; it.mark = 1; return seen"
     assert await values_of(shared, source) == ["undefined"] * 3
 
@@ -109,7 +110,7 @@ async def test_built_in_objects_hold_nothing_from_one_execution_to_the_next(shar
         "const m = Math; m.max = 'other'", "const o = JSON; o.parse = 'other'", "all['Ma' + 'p'] = 'other'",
     ],
 )  # fmt: skip
-async def test_what_is_changed_of_built_in_objects_is_as_it_was_in_the_next_execution(shared, change):
+async def test_the_next_execution_finds_no_change_of_built_in_objects(shared, change):
     source = f"""{FIND} const all = of(() => 1)('return this')(), own = {{}}; own.toString = 1;
     const seen = [`${{{{}}}}`, String(new Error('x')), String(new TypeError()), typeof (() => 1).call, of({{}}).name,
       own.toString, typeof Date.now(), /x/.exec('x')[0], /x/.mark, await new Promise((r) => r(2)).then((x) => x),
@@ -121,7 +122,7 @@ async def test_what_is_changed_of_built_in_objects_is_as_it_was_in_the_next_exec
     assert await values_of(shared, source) == [expected] * 3
 
 
-async def test_nothing_that_a_built_in_object_makes_leads_to_one_that_can_be_changed(shared):
+async def test_no_object_that_a_built_in_function_makes_leads_to_an_open_one(shared):
     # Every function that can be reached is called and constructed, with values of several kinds.
     source = """
     const names = Object.getOwnPropertyNames(globalThis).filter((name) => {
@@ -168,12 +169,13 @@ async def test_nothing_that_a_built_in_object_makes_leads_to_one_that_can_be_cha
     }
     return [seen.size > 800, [...open].slice(0, 20)];
     """
-    # As it stands it would have a realm of its own.
+    # The text itself would get a new realm.
     hidden = f"{FIND} return of(() => 1)(atob('{b64encode(source.encode()).decode()}'))()"
-    assert await values_of(shared, hidden, times=1) == [[True, []]]
+    limits = Limits(timeout_ms=20_000, memory_mb=128, isolation=Isolation.SESSION)
+    assert await values_of(shared, hidden, times=1, limits=limits) == [[True, []]]
 
 
-async def test_a_change_of_a_built_in_object_that_has_no_effect_says_so_in_strict_code(shared):
+async def test_a_change_without_effect_throws_in_strict_code(shared):
     key, source = new_session(), f"'use strict'; {FIND} above(of([])).mark = 1;"
     failure = await failure_of(shared, node(source, key=key))
     assert failure.name == "TypeError"
@@ -195,7 +197,7 @@ async def test_a_change_of_a_built_in_object_that_has_no_effect_says_so_in_stric
         ("[].constructor.mark = 1; return Array.mark", 1),
     ],
 )
-async def test_a_script_that_changes_built_in_objects_can_in_each_execution(shared, source, result):
+async def test_a_script_can_change_built_in_objects_in_each_execution(shared, source, result):
     assert await values_of(shared, source) == [result] * 3
 
 
@@ -234,7 +236,7 @@ async def test_a_script_that_changes_built_in_objects_can_in_each_execution(shar
         ("return Object.keys(globalThis)", []),
     ],
 )  # fmt: skip
-async def test_what_scripts_usually_do_they_can_with_built_in_objects_that_cannot_be_changed(shared, source, result):
+async def test_common_scripts_run_with_sealed_built_in_objects(shared, source, result):
     assert await values_of(shared, source) == [result] * 3
 
 
@@ -250,7 +252,7 @@ async def test_what_scripts_usually_do_they_can_with_built_in_objects_that_canno
         "const a = Atomics; a['wait' + 'Async']?.(new Int32Array(new SharedArrayBuffer(8)), 0, 0, 10).value.then(tell)",
     ],
 )
-async def test_what_calls_back_late_meets_no_later_execution(shared, later):
+async def test_a_late_callback_does_not_reach_the_next_execution(shared, later):
     key = new_session()
     await result_of(shared, node(f"const tell = () => {{ mark = 1; fetch = 2 }}; {later}; return 1", key=key))
     look = "await new Promise((r) => setTimeout(r, 60)); return [typeof mark, typeof fetch]"
@@ -258,7 +260,7 @@ async def test_what_calls_back_late_meets_no_later_execution(shared, later):
 
 
 @pytest.mark.parametrize("piece", ["A.", "A[", "global.", "Foo.Bar [x", '"Abc": ["', "delete  "])
-async def test_a_long_script_is_looked_at_in_time_whatever_it_looks_like(shared, piece):
+async def test_a_long_script_of_any_text_is_examined_in_time(shared, piece):
     source = f"/* {piece * (500_000 // len(piece))} */ return 1"
     assert await result_of(shared, node(source)) == "1"
 
@@ -270,7 +272,7 @@ async def test_a_worker_that_shares_its_realm_is_used_again(shared):
 
 
 @pytest.mark.parametrize("type_of", ["/./", "Promise.resolve()"])
-async def test_nothing_of_a_script_runs_when_its_changes_are_looked_for(shared, type_of):
+async def test_no_code_of_a_script_runs_when_its_changes_are_looked_for(shared, type_of):
     key = new_session()
     define = f"Object['defineProp' + 'erty'](above(of({type_of})), name, {{ get() {{ throw new Error('late') }} }})"
     source = f"{FIND} for (const name of ['test', 'finally']) {define}; return 1"
@@ -278,14 +280,14 @@ async def test_nothing_of_a_script_runs_when_its_changes_are_looked_for(shared, 
     assert [(report.result, report.cold_start) for report in reports] == [("1", True), ("1", False)]
 
 
-async def test_who_changes_what_the_look_is_made_with_is_found_all_the_same(shared):
+async def test_a_change_of_the_functions_that_look_for_changes_is_found(shared):
     source = f"""{FIND} const list = above(of([])), seen = typeof of(/./).mark + typeof (/./).mark;
     list.some = () => false; list.every = () => true; list.flatMap = () => []; above(of(/./)).mark = 1;
     return seen"""
     assert await values_of(shared, source) == ["undefinedundefined"] * 3
 
 
-async def test_another_script_of_the_session_has_the_realm_that_it_needs(shared):
+async def test_each_script_of_a_session_has_the_kind_of_realm_that_it_needs(shared):
     key = new_session()
     sources = ("return [].mark ?? 0", "Array.prototype.mark = 1; return [].mark", "return [].mark ?? 0")
     assert [await result_of(shared, node(source, key=key)) for source in sources] == ["0", "1", "0"]

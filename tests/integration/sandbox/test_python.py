@@ -37,12 +37,12 @@ async def test_the_standard_library_works(shared):
         ("result = (1, {2: None, True: 1.5})", [1, {"2": None, "true": 1.5}]),
     ],
 )
-async def test_less_usual_forms_run(shared, source, result):
+async def test_less_common_forms_run(shared, source, result):
     assert json.loads(await result_of(shared, run_of(source, '{"n": 7}'))) == result
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "words"),
     [
         ("{'a': [1, {2, 3}]}", "result['a'][1] is a value of type set"),
         ("{'a': float('nan')}", "result['a'] is the number nan"),
@@ -55,10 +55,10 @@ async def test_less_usual_forms_run(shared, source, result):
         ("__import__('functools').reduce(lambda a, _: [a], range(100000), 1)", "nested too deeply"),
     ],
 )
-async def test_what_json_cannot_hold_is_refused_with_its_path(shared, value, told):
+async def test_a_result_that_json_cannot_hold_fails_with_its_path(shared, value, words):
     failure = await failure_of(shared, run_of(f"result = {value}"))
     assert failure.code is FailureCode.RESULT_NOT_SERIALIZABLE
-    assert told in failure.message
+    assert words in failure.message
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ async def test_what_json_cannot_hold_is_refused_with_its_path(shared, value, tol
     ],
 )
 async def test_every_limit_has_its_code(shared, source, code):
-    # On a busy machine to take all memory takes a while; nothing but what is to be stopped runs for so long.
+    # A busy machine takes a while to fill all memory. Only scripts that must be stopped run for so long.
     limits = SHORT if code is FailureCode.EXECUTION_TIMEOUT else evolve(SHORT, timeout_ms=20_000)
     assert (await failure_of(shared, run_of(source, limits=limits))).code is code
 
@@ -136,16 +136,16 @@ async def test_large_params_arrive_whole(shared):
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-async def test_how_much_was_written_is_told_with_the_limit(shared, stream):
+async def test_the_failure_has_the_size_of_the_output_and_the_limit(shared, stream):
     failure = await failure_of(shared, run_of(f"import sys\nwhile True: sys.{stream}.write('x' * 1000)"))
     assert failure.code is FailureCode.OUTPUT_LIMIT
     assert failure.limit == shared.options.output_size_max < failure.observed
 
 
-async def test_the_column_is_told_in_the_scripts_own_text(shared):
+async def test_a_failure_has_the_position_of_the_error_in_the_script(shared):
     failure = await failure_of(shared, run_of("def f(x):\n    return 1 + x.nothing\nf(1)"))
     assert (failure.line, failure.column) == (2, 16)
-    assert "worker.py" not in failure.stack
+    assert "pglambda" not in failure.stack
     assert "x.nothing" in failure.stack
 
 

@@ -1,4 +1,4 @@
-"""Every row of the tables of values in docs/scripts.md is true."""
+"""Every row of the tables of values in docs/scripts.md holds."""
 
 import json
 import re
@@ -28,7 +28,7 @@ def rows(language):
 
 
 @pytest.mark.parametrize(("language", "script", "outcome"), [*rows(Language.PYTHON), *rows(Language.NODEJS)])
-async def test_the_table_of_values_is_true(shared, language, script, outcome):
+async def test_every_row_of_the_tables_of_values_holds(shared, language, script, outcome):
     limits = Limits(300, 64, Isolation.SESSION) if outcome == FailureCode.EXECUTION_TIMEOUT else LIMITS
     report = await report_of(shared, run_of(script, language=language, limits=limits))
     if outcome in FailureCode.__members__:

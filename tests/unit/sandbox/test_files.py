@@ -1,6 +1,9 @@
 """Which files an interpreter needs, and how they are copied for a uid that cannot reach them."""
 
+import fcntl
 import os
+import shutil
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,14 +12,14 @@ import pytest
 from attrs import evolve
 
 from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.runtimes import copies as copies_module
 from adapters.sandbox.runtimes.copies import Copies, ProgramUnreachable, is_reachable
 from adapters.sandbox.runtimes.elf import libraries_of, loader_of
 from adapters.sandbox.runtimes.interpreters import Bind, Interpreter, InterpreterMissing, find_interpreter
-from adapters.sandbox.runtimes.launchers import ProgramMissing, _needed, find_programs
+from adapters.sandbox.runtimes.launchers import ProgramMissing, find_programs
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
 from domain.scripts.language import Language
 
+ROOT = Path(__file__).parents[3]
 PROGRAM = Path(sys.executable).resolve()
 
 
@@ -59,7 +62,7 @@ def test_a_private_folder_hides_what_is_below_it(tmp_path):
     assert is_reachable(Path("/usr/bin"))
 
 
-def test_several_may_make_the_same_copy_at_once(copies, tmp_path):
+def test_several_threads_may_make_the_same_copy_at_once(copies, tmp_path):
     source = tmp_path / "source"
     source.mkdir(mode=0o700)
     for number in range(50):
@@ -71,14 +74,14 @@ def test_several_may_make_the_same_copy_at_once(copies, tmp_path):
     assert list(copies.folder.iterdir()) == made[:1]
 
 
-def test_a_copy_that_nobody_completes_is_removed(copies, interpreter, tmp_path):
+def test_a_copy_that_was_not_completed_is_removed(copies, interpreter, tmp_path):
     (copies.folder / "other-0-0.abc.partial").mkdir()
     os.utime(copies.folder / "other-0-0.abc.partial", (0, 0))
     copies.interpreter(closed(interpreter, tmp_path))
     assert not list(copies.folder.glob("*.partial"))
 
 
-def test_what_cannot_be_reached_is_copied_for_everybody(copies, interpreter, tmp_path):
+def test_an_unreachable_file_is_copied_where_every_user_can_read_it(copies, interpreter, tmp_path):
     copied = copies.interpreter(closed(interpreter, tmp_path))
     program, library = copied.binds
     assert copies.folder in program.source.parents
@@ -89,13 +92,13 @@ def test_what_cannot_be_reached_is_copied_for_everybody(copies, interpreter, tmp
     assert (guest.source.read_text(), guest.target) == ("guest", Path("/guest/worker"))
 
 
-def test_a_copy_leaves_out_what_is_to_be_hidden(copies, interpreter, tmp_path):
+def test_a_copy_does_not_contain_hidden_folders(copies, interpreter, tmp_path):
     copied = copies.interpreter(closed(interpreter, tmp_path))
     assert [bind.target for bind in copied.binds if bind.hidden] == []
     assert not (copied.binds[1].source / "site-packages").exists()
 
 
-def test_a_copy_is_made_once_and_again_for_another_version(copies, interpreter, tmp_path):
+def test_each_version_of_a_file_is_copied_once(copies, interpreter, tmp_path):
     first = copies.interpreter(closed(interpreter, tmp_path)).binds[0].source
     assert copies.interpreter(interpreter).binds[0].source == first
     (tmp_path / "program").write_text("another version")
@@ -103,52 +106,67 @@ def test_a_copy_is_made_once_and_again_for_another_version(copies, interpreter, 
     assert list(copies.folder.glob("*.partial")) == []
 
 
-def test_when_another_process_was_first_its_copy_is_used(copies, tmp_path):
+def test_a_copy_that_fails_raises_an_error(copies, tmp_path):
     source = tmp_path / "file"
     source.write_text("x")
-    tree = copies.tree([source])
-    copies._make(tree, [source])
-    assert (tree / "file").read_text() == "x"
-    assert list(copies.folder.iterdir()) == [tree]
+    taken = copies.tree([source])
+    shutil.rmtree(taken)
+    taken.write_text("no folder")
+    with pytest.raises(OSError, match=taken.name):
+        copies.tree([source])
 
 
-def test_a_failed_copy_is_told(copies, tmp_path):
-    source = tmp_path / "file"
-    source.write_text("x")
-    (copies.folder / "taken").write_text("no folder")
-    with pytest.raises(OSError, match="taken"):
-        copies._make(copies.folder / "taken", [source])
+MAKES_A_COPY = """
+import sys
+from pathlib import Path
+from adapters.sandbox.runtimes.copies import Copies
+print(Copies(Path(sys.argv[1])).tree([Path(sys.argv[2])]), end="")
+"""
 
 
-def test_copies_of_older_versions_go_unless_somebody_uses_them(copies, tmp_path):
+def made_by_a_process_that_ends(copies, source):
+    command = [sys.executable, "-c", MAKES_A_COPY, str(copies.folder), str(source)]
+    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True)
+    return Path(made.stdout)
+
+
+def test_copies_of_older_versions_are_removed_unless_a_process_uses_them(copies, tmp_path):
     source, other = tmp_path / "file", tmp_path / "folder" / "file"
     other.parent.mkdir()
     other.write_text("other")
-    versions = []
-    for text in ("1", "22", "333"):
-        source.write_text(text)
-        versions.append(copies.tree([source]))
     kept = copies.tree([other])
-    making = versions[-1].with_name(f"{versions[-1].name}.1.partial")
-    making.mkdir()
-    copies_module._use(making)
-    assert all(version.is_dir() for version in versions)
-    os.close(copies_module._used.pop(versions[0]))
-    source.write_text("4444")
+    source.write_text("1")
+    used = copies.tree([source])
+    source.write_text("22")
+    unused = made_by_a_process_that_ends(copies, source)
+    assert used.is_dir()
+    assert unused.is_dir()
+    source.write_text("333")
     copies.tree([source])
-    assert [version.is_dir() for version in versions] == [False, True, True]
-    assert kept.is_dir()
+    assert [copy.is_dir() for copy in (used, unused, kept)] == [True, False, True]
+
+
+def test_a_copy_in_the_making_stays_while_a_process_has_locked_it(copies, tmp_path):
+    (tmp_path / "file").write_text("x")
+    making = copies.folder / "file-0-0.1.partial"
+    making.mkdir()
+    os.utime(making, (0, 0))
+    descriptor = os.open(making, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    copies.tree([tmp_path / "file"])
     assert making.is_dir()
-    os.close(copies_module._used.pop(making))
+    os.close(descriptor)
+    copies.tree([tmp_path / "file"])
+    assert not making.is_dir()
 
 
-def test_copies_in_a_folder_that_nobody_can_reach_are_refused(copies, tmp_path):
+def test_copies_need_a_folder_that_other_users_can_reach(copies, tmp_path):
     tmp_path.chmod(0o700)
     with pytest.raises(ProgramUnreachable, match="other users"):
         copies.prepare()
 
 
-def test_the_loader_and_the_c_library_are_among_what_a_program_needs():
+def test_a_program_needs_its_loader_and_the_c_library():
     libraries = libraries_of(PROGRAM)
     assert loader_of(PROGRAM) in libraries
     assert any(path.name.startswith("libc.so") for path in libraries)
@@ -156,14 +174,14 @@ def test_the_loader_and_the_c_library_are_among_what_a_program_needs():
 
 
 @pytest.mark.parametrize("content", [b"", b"#!/bin/sh", b"\x7fELF\x02\x01" + bytes(58)])
-def test_what_is_no_program_has_no_loader(tmp_path, content):
+def test_a_file_that_is_no_program_has_no_loader(tmp_path, content):
     file = tmp_path / "file"
     file.write_bytes(content)
     with pytest.raises(ValueError, match="file"):
         loader_of(file)
 
 
-def test_python_is_found_where_the_sandbox_shall_have_it():
+def test_python_has_its_paths_in_the_sandbox():
     python = find_interpreter(Language.PYTHON, None)
     targets = [bind.target for bind in (*python.binds, *python.guest_binds)]
     assert python.program in targets
@@ -171,12 +189,12 @@ def test_python_is_found_where_the_sandbox_shall_have_it():
     assert python.command(7, 128)[-1] == "7"
 
 
-def test_no_node_is_told_with_what_to_do(tmp_path):
+def test_a_missing_node_is_an_error(tmp_path):
     with pytest.raises(InterpreterMissing):
         find_interpreter(Language.NODEJS, tmp_path / "node")
 
 
-def test_an_old_node_is_refused(tmp_path):
+def test_an_old_node_is_an_error(tmp_path):
     old = tmp_path / "node"
     old.write_text("#!/bin/sh\necho v18.1.0\n")
     old.chmod(0o755)
@@ -184,9 +202,9 @@ def test_an_old_node_is_refused(tmp_path):
         find_interpreter(Language.NODEJS, old)
 
 
-def test_a_missing_program_is_told_with_its_package():
-    with pytest.raises(ProgramMissing, match="some-package"):
-        _needed("no-such-program", "some-package")
+def test_the_error_for_a_missing_program_names_its_package(tmp_path):
+    with pytest.raises(ProgramMissing, match="util-linux"):
+        find_programs(Path("/opt/bwrap"), str(tmp_path))
 
 
 def test_a_configured_bubblewrap_comes_first():
@@ -198,7 +216,7 @@ def spec_of(interpreter, tmp_path, memory_mb):
     return SandboxSpec(interpreter, interpreter, programs, tmp_path, b"", None, memory_mb, SandboxOptions(tmp_path))
 
 
-def test_an_interpreter_is_given_no_less_memory_than_it_needs_to_start(interpreter, tmp_path):
+def test_an_interpreter_has_at_least_the_memory_that_it_needs_to_start(interpreter, tmp_path):
     limits = [
         spec_of(evolve(interpreter, memory_min_mb=48), tmp_path, memory_mb).limits()["data"]
         for memory_mb in (1, 48, 49)
@@ -206,12 +224,12 @@ def test_an_interpreter_is_given_no_less_memory_than_it_needs_to_start(interpret
     assert limits == [49 << 20, 49 << 20, 50 << 20]
 
 
-def test_the_limit_of_mapped_memory_is_set_only_where_it_suits(interpreter, tmp_path):
+def test_mapped_memory_is_limited_only_if_the_interpreter_allows_it(interpreter, tmp_path):
     assert "as" not in spec_of(interpreter, tmp_path, 64).limits()
     assert spec_of(evolve(interpreter, mapped_base_mb=10), tmp_path, 64).limits()["as"] == 74 << 20
 
 
-def test_the_root_is_made_read_only_last_and_hidden_folders_are_covered(interpreter, tmp_path):
+def test_the_root_becomes_read_only_last_and_hidden_folders_are_covered(interpreter, tmp_path):
     command = spec_of(interpreter, tmp_path, 64).command(7)
     inside = command.index("/opt/bwrap")
     end = command.index("--", inside)
@@ -223,7 +241,7 @@ def test_the_root_is_made_read_only_last_and_hidden_folders_are_covered(interpre
     assert {"--unshare-all", "--die-with-parent"} <= set(command)
 
 
-def test_the_roots_of_workers_hold_their_own_interpreter_and_nothing_of_the_zygote(interpreter, tmp_path):
+def test_the_root_of_workers_has_their_interpreter_and_no_file_of_the_zygote(interpreter, tmp_path):
     other = Bind(tmp_path, Path("/usr/lib/other"))
     spec = evolve(spec_of(interpreter, tmp_path, 64), zygote=evolve(interpreter, binds=[other]))
     command = spec.command(7)

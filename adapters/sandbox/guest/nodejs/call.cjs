@@ -5,7 +5,8 @@
   const { isFinite } = Number;
   const { isView } = ArrayBuffer;
   const tagOf = Function.prototype.call.bind(Object.prototype.toString);
-  const unserializable = /^\[object (Map|Set|WeakMap|WeakSet|WeakRef|Promise|ArrayBuffer|SharedArrayBuffer|RegExp|Error|Generator|AsyncGenerator)\]$/;
+  const unserializable =
+    /^\[object ((?:Weak)?(?:Map|Set)|WeakRef|Promise|(?:Shared)?ArrayBuffer|RegExp|Error|(?:Async)?Generator)\]$/;
 
   // Returns what the value is, if JSON cannot hold it.
   function kindOfUnserializable(value) {

@@ -16,7 +16,9 @@ const QUIET_GLOBALS = new Set([
   'Buffer', 'URL', 'URLSearchParams', 'TextEncoder', 'TextDecoder', 'atob', 'btoa', 'Event', 'EventTarget',
   'AbortController', 'DOMException', 'Headers', 'FormData',
 ]);
-const QUIET_MODULES = new Set(['path', 'util', 'assert', 'url', 'querystring', 'buffer', 'string_decoder', 'events', 'os']);
+const QUIET_MODULES = new Set(
+  ['path', 'util', 'assert', 'url', 'querystring', 'buffer', 'string_decoder', 'events', 'os'],
+);
 
 // Loaded at the first use: it takes 0.3 ms, for scripts that use require() only.
 const isBuiltin = (name) => require('node:module').isBuiltin(name);
@@ -62,7 +64,7 @@ class Execution {
 
   require(name) {
     if (!isBuiltin(String(name))) {
-      const error = new Error(`Cannot find module '${name}': scripts can use Node's built-in modules only`);
+      const error = new Error(`Cannot find module '${name}': a script has Node's built-in modules only`);
       throw Object.assign(error, { code: 'MODULE_NOT_FOUND' });
     }
     const plainName = String(name).replace(/^node:/, '');

@@ -14,7 +14,7 @@ const CHANGE = String.raw`\s{0,9}(?:[-+*/%&|^?<>]{0,3}=(?![=>])|\+\+|--)`;
 const MEMBER = String.raw`\s{0,9}(?:\.\s{0,9}\w{1,60}|\[[^\]]{0,60}\])`;
 // Every repetition has a bound: a script may be long, and hostile.
 const looksLikeAdding = new RegExp([
-  String.raw`\b(?:prototype|__\w{1,60}__|defineProperty|defineProperties|[gs]etPrototypeOf|Reflect|Proxy|eval|Function)\b`,
+  String.raw`\b(?:prototype|__\w{1,60}__|definePropert(?:y|ies)|[gs]etPrototypeOf|Reflect|Proxy|eval|Function)\b`,
   String.raw`[.['"\x60]\s{0,9}constructor\b`,
   String.raw`\b(?:assign\s{0,9}\(|delete)\s{0,9}(?:global|[A-Z])`,
   String.raw`\b(?:[A-Z]\w{0,60}|global|globalThis)(?:${MEMBER}){1,4}${CHANGE}`,

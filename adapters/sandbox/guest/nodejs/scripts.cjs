@@ -37,7 +37,7 @@ function check(source) {
 function faultOf(error, source) {
   if (error instanceof RangeError) return { message: 'too large or too deep to check', line: null, column: null };
   if (error.message === 'Single function literal required') {
-    return { message: 'the script closes the function that it is the body of', line: null, column: null };
+    return { message: 'the script closes the function around it: a closing brace is too many', line: null, column: null };
   }
   return { message: explainModuleSyntax(String(error.message)), ...positionIn(String(error.stack), source) };
 }

@@ -80,7 +80,8 @@ process.on('uncaughtException', (error) => execution?.fail(error));
 process.on('unhandledRejection', (reason) => execution?.fail(reason));
 process.on('beforeExit', () =>
   execution?.fail(new Error(
-    'The script ended without a result: it neither called back nor settled its promise, and nothing is left to wait for',
+    'The script ended without a result: its callback was not called, its promise is not settled, and nothing is left ' +
+    'to wait for. Call the callback, or settle the promise',
   )),
 );
 const scope = new ExecutionScope();
