@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from entrypoints.server.data_dir import DataDir, DataDirError, DataDirInUse, published_url
-from entrypoints.server.database_server import running
+from entrypoints.server.database import running
 from entrypoints.settings.secret import Secret
 from entrypoints.settings.settings import Settings
 

@@ -15,7 +15,7 @@ from entrypoints.cli.invocation import container_of, failures_reported, settings
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option
 from entrypoints.server.data_dir import DataDirError
-from entrypoints.server.database_server import ServerFailed
+from entrypoints.server.database import ServerFailed
 from entrypoints.settings.settings import Settings
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import click
 
 from domain.errors import DomainError, StorageUnavailable
 from entrypoints.server.data_dir import DataDirError
-from entrypoints.server.database_server import ServerFailed
+from entrypoints.server.database import ServerFailed
 from entrypoints.server.listener import CannotListen
 from entrypoints.server.process import StartFailed, WronglySet
 from entrypoints.settings.environment import SettingsError

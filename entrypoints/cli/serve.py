@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from entrypoints.cli.invocation import container_of, failures_reported
 from entrypoints.cli.lazy_group import examples
-from entrypoints.server.banner import announce, announce_runtime_host
+from entrypoints.server.banner import print_banner, print_runtime_host_banner
+from entrypoints.server.control import Targets
 from entrypoints.server.supervisor import Supervisor
-from entrypoints.server.targets import Targets
 from entrypoints.settings.checks import RUNTIME_HOST_CHECKS
 from entrypoints.settings.loading import load_settings
 from entrypoints.telemetry.logs import configure_service_logs
@@ -36,7 +36,7 @@ def serve(context: click.Context) -> None:
         configure_service_logs(settings.log_level, settings.log_format)
         server = container_of(context)(settings=settings).embedded_postgres() if settings.embedded else None
         targets = Targets()
-        greeting = partial(announce, authenticated=settings.authenticated)
+        greeting = partial(print_banner, authenticated=settings.authenticated)
         asyncio.run(Supervisor(settings, targets.controller, targets, server, greeting).run())
 
 
@@ -53,4 +53,4 @@ def runtime_host() -> None:
         settings = replace(load_settings(os.environ, RUNTIME_HOST_CHECKS), web_concurrency=1, auto_migrate=False)
         configure_service_logs(settings.log_level, settings.log_format)
         targets = Targets()
-        asyncio.run(Supervisor(settings, targets.runtime_host, targets, None, announce_runtime_host).run())
+        asyncio.run(Supervisor(settings, targets.runtime_host, targets, None, print_runtime_host_banner).run())

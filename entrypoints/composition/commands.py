@@ -41,7 +41,7 @@ from entrypoints.composition.options import (
 from entrypoints.composition.runners import HostInspector
 from entrypoints.composition.tokens import claim_rules
 from entrypoints.http.openapi.document import rendered
-from entrypoints.server.launcher import launch
+from entrypoints.server.process import launch
 from entrypoints.settings.secret import Secret
 from entrypoints.settings.settings import Settings
 

@@ -23,7 +23,7 @@ from domain.storage.storage import StorageBudget
 from domain.timeline import RetentionTimes
 from entrypoints.http.options import HttpOptions
 from entrypoints.runtime_host.options import RuntimeHostOptions
-from entrypoints.server.descriptors import room_for_workers
+from entrypoints.server.descriptors import workers_within_limit
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.settings import HistoryMode, Idempotency, Settings
 
@@ -166,7 +166,7 @@ def sandbox_options(settings: Settings, languages: tuple[Language, ...]) -> Sand
         level=SandboxLevel(settings.sandbox_level),
         node_path=settings.nodejs_path,
         queue_timeout_s=settings.queue_timeout_ms / 1000,
-        warm_workers_max=room_for_workers(settings.max_warm_workers),
+        warm_workers_max=workers_within_limit(settings.max_warm_workers),
         running_max=settings.max_executions,
         owner_running_max=settings.max_executions_per_owner,
         memory_budget_mb=settings.sandbox_memory_mb,

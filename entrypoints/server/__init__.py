@@ -1,1 +1,1 @@
-"""Processes: the supervisor and the children that it starts, watches and ends."""
+"""The supervisor and the processes that it starts, supervises and ends."""

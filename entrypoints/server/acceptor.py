@@ -1,4 +1,4 @@
-"""Taking connections from a socket at which sibling processes wait as well."""
+"""Accepting connections from a socket that sibling processes share."""
 
 import asyncio
 import contextlib
@@ -11,102 +11,102 @@ from attrs import define, field
 from entrypoints.server.open_connections import OpenConnections
 
 _BACKLOG = 2048
-_EIGHTHS_SHARED = 7
-_LOOKS_BEFORE_EVICTION = 2
-"""How often a full process sees clients wait before it closes unused connections for them: siblings may have room."""
-_LOOKS_BEFORE_REFUSAL = 5
-"""How often a process that is full of requests sees clients wait before it takes and refuses them."""
-_LOOKS_WITHOUT_SIBLINGS = 100
-"""How many looks a process accepts everybody after it has found its siblings full; then it leaves clients to them again."""
+_CROWDED_EIGHTHS = 7
+_CHECKS_BEFORE_EVICTION = 2
+"""How often a full process sees waiting clients before it closes idle connections for them: siblings may have room."""
+_CHECKS_BEFORE_REJECTION = 5
+"""How often a process with a request on every connection sees waiting clients before it accepts and rejects them."""
+_CHECKS_WITHOUT_SIBLINGS = 100
+"""How many checks a process accepts all clients after it has found its siblings full. Then it leaves clients to them."""
 
 
 @define(eq=False)
 class Acceptor:
-    """Takes connections, and leaves them to siblings while this process has nearly all it keeps.
+    """Accepts connections, and leaves them to siblings while this process is crowded.
 
-    Whoever of several processes is the first to wake takes all that wait at their socket, so that one can be full while
-    another is idle. One that has seven eighths of `kept_max` waits there no more, and takes at each look what none has
-    taken since the last (nginx keeps the same eighth); the rest of its places is for what comes before it has stepped
-    aside.
+    Of several processes, the first one to wake accepts all clients that wait at the socket. So one process can be full
+    while another is idle. A crowded process, with seven eighths of its connections open, stops waiting there (nginx
+    uses the same eighth). At each check it accepts the clients that no sibling has accepted since. The last eighth is
+    for clients that arrive before the process has stopped waiting.
 
-    A full process that sees clients wait for `_LOOKS_BEFORE_EVICTION` looks takes its siblings for full as well. It then
-    accepts all clients for some time, unless nearly all of its connections have a request. New connections replace those
-    without a request. If all have one, it takes clients after `_LOOKS_BEFORE_REFUSAL` looks to refuse them.
-    Without siblings a process always accepts.
+    A full process that sees clients wait for `_CHECKS_BEFORE_EVICTION` checks assumes that its siblings are full too. It
+    then accepts all clients for some time, unless seven eighths of its connections have a request. New connections
+    replace idle ones. If all have a request, the process accepts clients after `_CHECKS_BEFORE_REJECTION` checks to
+    reject them. A process without siblings always accepts.
     """
 
     _listener: socket.socket
-    _connection: Callable[[], asyncio.Protocol]
+    _protocol: Callable[[], asyncio.Protocol]
     _connections: OpenConnections
     _is_shared: bool = field(default=False, kw_only=True)
-    _seen_waiting: int = field(default=0, init=False)
-    _looks_without_siblings: int = field(default=0, init=False)
+    _waiting_checks: int = field(default=0, init=False)
+    _checks_without_siblings: int = field(default=0, init=False)
     servers: list[asyncio.Server] = field(factory=list, init=False)
-    """What waits at the socket; nothing while this process stands aside."""
+    """What waits at the socket; empty while this process leaves clients to its siblings."""
 
     async def open(self) -> None:
         """Wait at the socket."""
         loop = asyncio.get_running_loop()
-        self.servers.append(await loop.create_server(self._connected, sock=self._listener.dup(), backlog=_BACKLOG))
+        self.servers.append(await loop.create_server(self._accepted, sock=self._listener.dup(), backlog=_BACKLOG))
 
-    async def look(self) -> None:
-        """Stay or come back, step aside, or take what siblings have left; to be called every moment. Never raises."""
-        self._looks_without_siblings = max(0, self._looks_without_siblings - 1)
-        with contextlib.suppress(OSError):  # of a client that has gone, or for want of descriptors, until the next look
+    async def check(self) -> None:
+        """Stop or resume waiting, or accept what siblings have left; to be called several times a second. Never raises."""
+        self._checks_without_siblings = max(0, self._checks_without_siblings - 1)
+        with contextlib.suppress(OSError):  # the client has gone, or no descriptor is free until the next check
             if self.servers:
-                self._step_aside()
+                self._pause_if_crowded()
             elif self._is_crowded:
-                await self._take(self._left())
+                await self._accept(self._acceptable())
             else:
                 await self.open()
 
     def close(self) -> None:
-        """Wait no more, for good; connections that were taken stay."""
-        self._leave()
+        """Stop waiting, for good; accepted connections stay open."""
+        self._pause()
         self._listener.close()
 
     @property
     def _is_crowded(self) -> bool:
         connections = self._connections
-        count = connections.busy if self._looks_without_siblings else connections.kept
-        return self._is_shared and 8 * count >= _EIGHTHS_SHARED * connections.kept_max
+        count = connections.busy if self._checks_without_siblings else connections.count
+        return self._is_shared and 8 * count >= _CROWDED_EIGHTHS * connections.count_max
 
-    def _connected(self) -> asyncio.Protocol:
+    def _accepted(self) -> asyncio.Protocol:
         if self._is_shared:
-            asyncio.get_running_loop().call_soon(self._step_aside)  # when all that came at once are counted
-        return self._connection()
+            asyncio.get_running_loop().call_soon(self._pause_if_crowded)  # once all that came together are counted
+        return self._protocol()
 
-    def _step_aside(self) -> None:
+    def _pause_if_crowded(self) -> None:
         if self._is_crowded:
-            self._leave()
+            self._pause()
 
-    def _leave(self) -> None:
+    def _pause(self) -> None:
         for server in self.servers:
             server.close()
         self.servers.clear()
 
-    def _left(self) -> int:
-        """Return how many of those that wait this process is to take now."""
+    def _acceptable(self) -> int:
+        """Return how many waiting clients this process accepts now."""
         connections = self._connections
-        room = connections.kept_max - connections.kept
-        if room > 0:
-            self._seen_waiting = 0
-            return room
-        self._seen_waiting = self._seen_waiting + 1 if self._somebody_waits() else 0
-        replaceable = connections.kept_max - connections.busy
-        if replaceable and self._seen_waiting >= _LOOKS_BEFORE_EVICTION:
-            self._looks_without_siblings = _LOOKS_WITHOUT_SIBLINGS
+        free = connections.count_max - connections.count
+        if free > 0:
+            self._waiting_checks = 0
+            return free
+        self._waiting_checks = self._waiting_checks + 1 if self._has_waiting_clients() else 0
+        replaceable = connections.count_max - connections.busy
+        if replaceable and self._waiting_checks >= _CHECKS_BEFORE_EVICTION:
+            self._checks_without_siblings = _CHECKS_WITHOUT_SIBLINGS
             return replaceable
-        return _BACKLOG if self._seen_waiting >= _LOOKS_BEFORE_REFUSAL else 0
+        return _BACKLOG if self._waiting_checks >= _CHECKS_BEFORE_REJECTION else 0
 
-    def _somebody_waits(self) -> bool:
+    def _has_waiting_clients(self) -> bool:
         poll = select.poll()
         poll.register(self._listener, select.POLLIN)
         return bool(poll.poll(0))
 
-    async def _take(self, count: int) -> None:
+    async def _accept(self, count: int) -> None:
         loop = asyncio.get_running_loop()
         for _ in range(count):
-            taken, _ = self._listener.accept()
-            taken.setblocking(False)
-            await loop.connect_accepted_socket(self._connection, taken)
+            accepted, _ = self._listener.accept()
+            accepted.setblocking(False)
+            await loop.connect_accepted_socket(self._protocol, accepted)

@@ -1,9 +1,10 @@
-"""What the supervisor and its children say to each other, one JSON object a line."""
+"""The control channel between the supervisor and a child: one assignment down, then commands down and one word up."""
 
 import socket
 from enum import StrEnum
 
 import msgspec
+from attrs import frozen
 
 from entrypoints.settings.environment import decode_foreign, encode_foreign
 from entrypoints.settings.settings import Settings
@@ -12,23 +13,27 @@ from entrypoints.telemetry.metrics.scrape import Siblings
 LINE_BYTES_MAX = 1024 * 1024
 
 SENDING_TIMEOUT_S = 2
-"""What a drained server's last answers may take to be sent."""
+"""The time that a drained server has to send its last responses."""
 
 
-class Order(StrEnum):
-    """What a child is told: to end its work and itself, or to end at once."""
+@frozen
+class Targets:
+    """What children load, as `module:function`.
 
-    DRAIN = "drain"
-    STOP = "stop"
+    `controller` and `runtime_host` map settings to an ASGI application; `migration` maps settings to an exit status.
+    """
+
+    controller: str = "entrypoints.composition.controller:create_controller"
+    runtime_host: str = "entrypoints.composition.runtime_host:create_runtime_host"
+    migration: str = "entrypoints.cli.migration:migrate"
 
 
 class Assignment(msgspec.Struct, frozen=True):
-    """What a child is for; secrets travel in it, so it goes through the channel and nowhere else.
+    """What a child does. It contains secrets, so it is sent through the channel only.
 
-    `target` is `module:function`: for a server, (settings) to an ASGI application, served on the inherited
-    descriptor `listener`; without a listener, an async function of the settings that does one thing and ends.
-    `shared` is whether other processes serve on that listener too; `siblings` are the processes that a server tells its
-    figures to, and asks for theirs.
+    `target` is `module:function`. With the inherited descriptor `listener`, the function maps settings to an ASGI
+    application, which is served there. Without it, the function is async, does one thing and returns an exit status.
+    `shared` says whether other processes serve on that listener too. `siblings` are the processes that exchange metrics.
     """
 
     target: str
@@ -38,20 +43,27 @@ class Assignment(msgspec.Struct, frozen=True):
     siblings: Siblings | None = None
 
 
+class Command(StrEnum):
+    """A command to a child: finish the running work and end, or end at once."""
+
+    DRAIN = "drain"
+    STOP = "stop"
+
+
 UP = b"up\n"
-"""What a child says when it serves."""
+"""The word of a child that serves."""
 
 
 def encode(assignment: Assignment) -> bytes:
-    """Return the line that tells a child its assignment."""
+    """Return the line with an assignment."""
     return msgspec.json.encode(assignment, enc_hook=encode_foreign) + b"\n"
 
 
 def receive(channel: socket.socket) -> Assignment:
-    """Read the assignment, a child's first line; raises EOFError when the supervisor has gone."""
+    """Read the assignment, the first line of the channel; raises EOFError if the supervisor has ended."""
     line = bytearray()
     while not line.endswith(b"\n"):
-        byte = channel.recv(1)  # one at a time: what follows belongs to the event loop
+        byte = channel.recv(1)  # one at a time: the event loop reads the rest
         if not byte or len(line) > LINE_BYTES_MAX:
             raise EOFError
         line += byte

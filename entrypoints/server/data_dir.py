@@ -1,4 +1,4 @@
-"""The folder of the embedded server: held by one process, which tells others where to connect."""
+"""The folder of the embedded server: one process holds it, and publishes there the URL of the server."""
 
 import fcntl
 import os
@@ -19,26 +19,26 @@ class DataDirInUse(DataDirError):
     def __init__(self, folder: Path, pid: str) -> None:
         super().__init__(
             f"DATA_DIR {folder} is in use by the running pglambda with process id {pid}. "
-            "Stop that one first, or set DATA_DIR (and PORT) to start another."
+            "Stop that process, or set DATA_DIR (and PORT) to start a second service."
         )
 
 
 @define
 class DataDir:
-    """A folder whose lock this process holds, from `hold` to `release` or the process's end."""
+    """A folder whose lock this process holds, from `hold` until `release` or the end of the process."""
 
     folder: Path
     _lock: int
 
     @classmethod
     def hold(cls, folder: Path) -> "DataDir":
-        """Make the folder if need be and take its lock; raises DataDirError or DataDirInUse."""
+        """Make the folder if it does not exist, and lock it; raises DataDirError or DataDirInUse."""
         try:
             _make(folder)
             lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise DataDirError(
-                f"DATA_DIR {folder} cannot be used: {error.strerror}. Set DATA_DIR to another."
+                f"DATA_DIR {folder} cannot be used: {error.strerror}. Set DATA_DIR to a folder that this user can write."
             ) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -51,7 +51,7 @@ class DataDir:
         return cls(folder, lock)
 
     def publish(self, url: str) -> None:
-        """Tell other commands of this user where the running server takes connections."""
+        """Publish the URL of the running server for other commands of this user."""
         staged = self.folder / "server.url.new"
         descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
@@ -59,17 +59,17 @@ class DataDir:
         staged.replace(_url_file(self.folder))
 
     def withdraw(self) -> None:
-        """Say that the server takes no more connections."""
+        """Remove the published URL."""
         _url_file(self.folder).unlink(missing_ok=True)
 
     def release(self) -> None:
-        """Give the folder to whoever comes next."""
+        """Unlock the folder."""
         self.withdraw()
         os.close(self._lock)
 
 
 def published_url(folder: Path) -> str | None:
-    """Return where the server that another process runs takes connections; None while it takes none."""
+    """Return the URL of the server that another process runs; None if no server accepts connections."""
     try:
         return _url_file(folder).read_text()
     except FileNotFoundError:
@@ -83,5 +83,5 @@ def _url_file(folder: Path) -> Path:
 def _make(folder: Path) -> None:
     if not folder.exists():
         folder.mkdir(parents=True)
-        # Root's server runs as another user, who must pass through to its own folder.
+        # The server of root runs as another user, who has to reach a folder inside.
         folder.chmod(0o711 if os.geteuid() == 0 else 0o700)

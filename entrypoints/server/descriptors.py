@@ -1,23 +1,23 @@
-"""How many descriptors the service's processes may have, and for what."""
+"""File descriptors: how many a process needs, may have, and can divide among connections and workers."""
 
 import contextlib
 import resource
 
-_BESIDE = 256
-"""Of no client and no worker: the database's connections, files, pipes."""
-_OF_A_WORKER = 8
-"""A sandboxed worker's channel and streams, and what it is watched by."""
-_SHARE_OF_CONNECTIONS = 0.25
-"""What connections have before workers have any."""
+_RESERVED = 256
+"""For database connections, files and pipes."""
+_PER_WORKER = 8
+"""For the channel and the streams of a sandboxed worker, and for its supervision."""
+_CONNECTIONS_SHARE = 0.25
+"""The share of connections if there are too few descriptors for both."""
 
 
-def wanted(connections: int, workers: int) -> int:
-    """Return how many a process needs that has so many connections and sandboxed workers."""
-    return connections + workers * _OF_A_WORKER + _BESIDE
+def descriptors_needed(connections: int, workers: int) -> int:
+    """Return how many descriptors a process needs for so many connections and sandboxed workers."""
+    return connections + workers * _PER_WORKER + _RESERVED
 
 
 def attainable(enough: int) -> int | None:
-    """Return how many this process may have once it has raised its limit to `enough`; None where there is no limit."""
+    """Return the limit that this process can have if it raises it to `enough`; None if there is no limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return None
@@ -25,9 +25,9 @@ def attainable(enough: int) -> int | None:
 
 
 def raise_limit(enough: int) -> None:
-    """Let this process, and those that it will start, have `enough`, or as many as they may.
+    """Raise the limit of this process and its future children to `enough`, or as far as allowed.
 
-    The usual limit, 1,024, is there for programs that wait with select(2).
+    The usual limit of 1,024 exists for programs that use select(2).
     """
     limit = attainable(enough)
     if limit is not None:
@@ -36,17 +36,17 @@ def raise_limit(enough: int) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
-def room_for_workers(workers_max: int) -> int:
-    """Return how many sandboxed workers this process can hold beside connections."""
+def workers_within_limit(workers_max: int) -> int:
+    """Return how many of the sandboxed workers this process has descriptors for, beside connections."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
         return workers_max
-    return max(1, min(workers_max, (limit - int(limit * _SHARE_OF_CONNECTIONS) - _BESIDE) // _OF_A_WORKER))
+    return max(1, min(workers_max, (limit - int(limit * _CONNECTIONS_SHARE) - _RESERVED) // _PER_WORKER))
 
 
-def room_for_connections(connections_max: int, workers_max: int) -> int:
-    """Return how many connections this process can hold beside so many workers, or those for which there is room."""
+def connections_within_limit(connections_max: int, workers_max: int) -> int:
+    """Return how many of the connections this process has descriptors for, beside the workers."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
         return connections_max
-    return max(1, min(connections_max, limit - wanted(0, room_for_workers(workers_max))))
+    return max(1, min(connections_max, limit - descriptors_needed(0, workers_within_limit(workers_max))))

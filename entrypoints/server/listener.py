@@ -1,29 +1,31 @@
-"""The sockets that workers accept on, bound once by the supervisor."""
+"""The listening sockets, bound once by the supervisor."""
 
 import errno
 import socket
 
 _BACKLOG = 2048
 _REASONS = {
-    errno.EADDRINUSE: "something else listens there already. Stop it, or set {} to another port.",
+    errno.EADDRINUSE: "another process listens there. Stop it, or set {} to another port.",
     errno.EACCES: "this user may not use that port. Set {} to one above 1023.",
-    errno.EADDRNOTAVAIL: "this machine has no such address. Set HOST to one that it has.",
+    errno.EADDRNOTAVAIL: "this machine does not have that address. Set HOST to one that it has.",
 }
 
 
 class CannotListen(Exception):
-    """The address cannot be listened on; the text says why and what to do."""
+    """The address cannot be bound; the text says why and what to do."""
 
 
 def listen(host: str, port: int, setting: str = "PORT") -> socket.socket:
-    """Return a socket that listens on host and port, which that setting says; raises CannotListen."""
+    """Return a socket that listens on host and port, which is the value of `setting`; raises CannotListen."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise CannotListen(f"HOST {host!r} is not an address: {error.strerror}.") from None
+        raise CannotListen(
+            f"HOST {host!r} is not an address: {error.strerror}. Set HOST to an address or a name of this machine."
+        ) from None
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
@@ -36,7 +38,7 @@ def listen(host: str, port: int, setting: str = "PORT") -> socket.socket:
 
 
 def listen_on_path(path: str) -> socket.socket:
-    """Return a Unix socket that listens on a path; whoever may enter its folder may connect."""
+    """Return a Unix socket that listens on a path. Every process that can enter its folder can connect."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(path)
     listener.listen(_BACKLOG)
@@ -44,7 +46,7 @@ def listen_on_path(path: str) -> socket.socket:
 
 
 def url_of(listener: socket.socket) -> str:
-    """Return the base URL at which this machine reaches the listener."""
+    """Return the base URL of the listener for clients on this machine."""
     host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # every address includes this one
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,4 +1,4 @@
-"""What the supervisor tells Prometheus: of its children, and for all of them on a port of their own."""
+"""Metrics of the supervisor, and the port that serves the metrics of all processes."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ _RESTARTS = counter(
 
 _KEEP_ALIVE_S = 75
 _CONNECTIONS_MAX = 32
-"""How many connections the port keeps: one for each Prometheus, and some for people."""
+"""The limit of connections to the port: one for each Prometheus, and some for people."""
 _CLOSE_TIMEOUT_S = 1
 
 
@@ -47,10 +47,7 @@ class ChildMetrics(Collector):
 
 @define(eq=False)
 class SupervisorMetrics:
-    """Serves the figures of all processes on a listener, if there is one, and the supervisor's own to its children.
-
-    `children` are those of the moment.
-    """
+    """Serves the metrics of all processes on the listener, if there is one, and those of the supervisor to its siblings."""
 
     siblings: Siblings
     listener: socket.socket | None
@@ -67,13 +64,13 @@ class SupervisorMetrics:
             self._port = _PortServer(Scrape(self.registry, self.siblings))
 
     async def open(self) -> None:
-        """Begin to serve."""
+        """Start to serve."""
         await self._server.open()
         if self._port is not None and self.listener is not None:
             self._serving = asyncio.create_task(self._port.serve(sockets=[self.listener]))
 
     async def close(self) -> None:
-        """Serve no more; what is under way has a second to end."""
+        """Stop serving; requests in flight have a second to end."""
         if self._port is not None and self._serving is not None:
             self._port.should_exit = True
             await asyncio.wait([self._serving])
@@ -81,14 +78,14 @@ class SupervisorMetrics:
 
 
 class _PortServer(uvicorn.Server):
-    """Answers `GET /metrics`, and nothing else."""
+    """Serves `GET /metrics`, and nothing else."""
 
     def __init__(self, scrape: Scrape) -> None:
         async def metrics(request: Request) -> Response:
             exposition = await scrape.exposition(request.headers.get("accept", ""))
             return Response(exposition.body, headers={"content-type": exposition.content_type})
 
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)  # its starts and ends are the supervisor's to tell
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)  # the supervisor reports starts and ends
         super().__init__(
             uvicorn.Config(
                 Starlette(routes=[Route("/metrics", metrics)]),
@@ -107,5 +104,5 @@ class _PortServer(uvicorn.Server):
     @override
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the supervisor."""
+        """Ignore signals: the supervisor handles them."""
         yield

@@ -1,14 +1,14 @@
-"""The open connections of one process: how many it keeps, and which one it closes to make room for a new one."""
+"""The open connections of a process: a limit, and which one closes in favour of a new one."""
 
 from itertools import islice
 from typing import Protocol
 
 from attrs import define, field
 
-_LOOKS_MAX = 64
-"""How many connections one new connection examines at most; those that cannot be closed are examined last from then on."""
+_CHECKS_MAX = 64
+"""How many idle connections one new connection checks at most. Those that cannot be closed move to the end."""
 _LINGERING_MAX = 128
-"""How many refused connections stay open until their client has read the answer; below the descriptors kept in reserve."""
+"""How many rejected connections stay open until their client has read the response; fewer than spare descriptors."""
 
 
 class KeptConnection(Protocol):
@@ -23,50 +23,50 @@ class KeptConnection(Protocol):
 
 @define(eq=False)
 class OpenConnections:
-    """Keeps at most `kept_max` connections; a new one replaces the one that has waited longest for a request.
+    """At most `count_max` connections. A new one replaces the one that has been idle for longest.
 
-    The waiting time begins when a connection opens or its answer ends, and once more with the first bytes of a head. The
-    further bytes of a head do not renew it. So a client that sends one byte, or none, cannot keep others out: its
-    connection is closed after `kept_max` newer ones at the latest. Connections with a request are never closed; if all
-    have one, a new connection is refused. A refused connection takes no place while it lingers.
+    A connection is idle from its opening or the end of its response, and again from the first bytes of a head. Further
+    bytes of the head do not count. So a client that sends one byte, or none, cannot keep others out: its connection
+    closes after `count_max` newer ones at the latest. Connections with a request are never closed. If all have one, a
+    new connection is rejected. A rejected connection does not count while it lingers.
     """
 
-    kept_max: int = 4096
+    count_max: int = 4096
     evicted: int = field(default=0, init=False)
-    """How many connections were closed to make room."""
-    _kept: set[KeptConnection] = field(factory=set, init=False)
-    _waiting: dict[KeptConnection, None] = field(factory=dict, init=False)
+    """How many connections were closed in favour of new ones."""
+    _open: set[KeptConnection] = field(factory=set, init=False)
+    _idle: dict[KeptConnection, None] = field(factory=dict, init=False)
     _lingering: dict[KeptConnection, None] = field(factory=dict, init=False)
 
     @property
-    def kept(self) -> int:
-        """The connections that have a place."""
-        return len(self._kept)
+    def count(self) -> int:
+        """The number of connections, without lingering ones."""
+        return len(self._open)
 
     @property
     def busy(self) -> int:
-        """The connections that have a request."""
-        return len(self._kept) - len(self._waiting)
+        """The number of connections with a request."""
+        return len(self._open) - len(self._idle)
 
     def add(self, connection: KeptConnection) -> bool:
-        """Give a new connection a place; return False if there is none."""
-        if len(self._kept) >= self.kept_max and not self._make_room():
+        """Add a new connection; return False if it has to be rejected."""
+        if len(self._open) >= self.count_max and not self._evict():
             return False
-        self._kept.add(connection)
-        self._waiting[connection] = None
+        self._open.add(connection)
+        self._idle[connection] = None
         return True
 
-    def wait(self, connection: KeptConnection) -> None:
-        """Begin the waiting time of a connection anew."""
-        self._waiting.pop(connection, None)
-        self._waiting[connection] = None
+    def mark_idle(self, connection: KeptConnection) -> None:
+        """Begin the idle time of a connection again."""
+        self._idle.pop(connection, None)
+        self._idle[connection] = None
 
-    def serve(self, connection: KeptConnection) -> None:
-        """Note that a connection has a request, until it waits again."""
-        self._waiting.pop(connection, None)
+    def mark_busy(self, connection: KeptConnection) -> None:
+        """Protect a connection with a request, until it is idle again."""
+        self._idle.pop(connection, None)
 
     def linger(self, connection: KeptConnection) -> None:
-        """Take the place of a refused connection away; abort the one that has lingered longest if there are too many."""
+        """Stop counting a rejected connection; abort the oldest of them if there are too many."""
         self.remove(connection)
         if len(self._lingering) >= _LINGERING_MAX:
             oldest = next(iter(self._lingering))
@@ -75,16 +75,16 @@ class OpenConnections:
         self._lingering[connection] = None
 
     def remove(self, connection: KeptConnection) -> None:
-        """Forget a connection that is closed."""
-        self._kept.discard(connection)
-        self._waiting.pop(connection, None)
+        """Forget a closed connection."""
+        self._open.discard(connection)
+        self._idle.pop(connection, None)
         self._lingering.pop(connection, None)
 
-    def _make_room(self) -> bool:
-        for connection in list(islice(self._waiting, _LOOKS_MAX)):
+    def _evict(self) -> bool:
+        for connection in list(islice(self._idle, _CHECKS_MAX)):
             if connection.close_if_unused():
                 self.remove(connection)
                 self.evicted += 1
                 return True
-            self.wait(connection)
+            self.mark_idle(connection)
         return False

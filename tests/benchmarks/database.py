@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from adapters.embedded_postgres.binaries import find_binaries
 from entrypoints.composition.commands import Commands
-from entrypoints.server.database_server import running
+from entrypoints.server.database import running
 from entrypoints.settings.secret import Secret
 from entrypoints.settings.settings import Settings
 from tests.benchmarks.machine import pinned

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from attrs import frozen
 
 from entrypoints.cli.diagnosis.finding import Finding, note, ok, problem, warning
-from entrypoints.server.descriptors import attainable, wanted
+from entrypoints.server.descriptors import attainable, descriptors_needed
 from entrypoints.settings.settings import Settings
 
 DISK, PROCESS = "disk", "process"
@@ -35,7 +35,7 @@ def host_facts(settings: Settings) -> HostFacts:
         data_dir=str(settings.data_dir),
         disk_free_bytes=disk.free,
         disk_size_bytes=disk.total,
-        descriptors_max=attainable(wanted(settings.max_connections, settings.max_warm_workers)),
+        descriptors_max=attainable(descriptors_needed(settings.max_connections, settings.max_warm_workers)),
     )
 
 
@@ -60,7 +60,7 @@ def _disk(facts: HostFacts, settings: Settings) -> Iterator[Finding]:
 
 
 def _descriptors(facts: HostFacts, settings: Settings) -> Iterator[Finding]:
-    needed, granted = wanted(settings.max_connections, settings.max_warm_workers), facts.descriptors_max
+    needed, granted = descriptors_needed(settings.max_connections, settings.max_warm_workers), facts.descriptors_max
     if granted is not None and granted < needed:
         yield note(
             PROCESS,

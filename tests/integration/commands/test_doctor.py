@@ -25,7 +25,7 @@ from entrypoints.cli.diagnosis.host_checks import HostChecks
 from entrypoints.composition.commands import Commands, HostInspector
 from entrypoints.runtime_host.application import RuntimeHost
 from entrypoints.runtime_host.options import RuntimeHostOptions
-from entrypoints.server.database_server import running
+from entrypoints.server.database import running
 from entrypoints.settings.loading import load_settings
 from entrypoints.settings.secret import Secret
 from entrypoints.settings.settings import Settings

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresOptions
-from entrypoints.server.launcher import launch
+from entrypoints.server.process import launch
 
 TIMEOUT_S = 20.0
 

@@ -9,7 +9,7 @@ from adapters.embedded_postgres.account import Account, choose_account
 from adapters.embedded_postgres.binaries import Binaries, find_binaries
 from adapters.embedded_postgres.errors import EmbeddedPostgresError
 from adapters.embedded_postgres.launch import Tool
-from entrypoints.server.launcher import launch
+from entrypoints.server.process import launch
 from tests.integration.embedded.conftest import TIMEOUT_S, as_root
 
 OWN = Account(os.geteuid(), os.getegid())

@@ -13,7 +13,7 @@ import pytest
 from adapters.embedded_postgres.errors import EmbeddedPostgresError
 from adapters.embedded_postgres.leftovers import Leftovers
 from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresOptions
-from entrypoints.server.launcher import launch
+from entrypoints.server.process import launch
 from tests.integration.embedded.conftest import TIMEOUT_S, as_root, wait_until
 
 
@@ -127,7 +127,7 @@ def test_a_pid_file_that_names_somebody_else_does_not_prevent_the_start(start, f
 
 def test_a_first_start_that_was_killed_half_way_is_begun_anew(start, folder):
     program = (
-        "import sys; from pathlib import Path; from entrypoints.server.launcher import launch;"
+        "import sys; from pathlib import Path; from entrypoints.server.process import launch;"
         "from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresOptions;"
         "EmbeddedPostgres(EmbeddedPostgresOptions(Path(sys.argv[1])), launch).prepare()"
     )
@@ -169,7 +169,7 @@ def test_a_path_too_long_for_a_socket_is_linked_to_a_short_one(start, folder):
 
 def test_a_server_ends_with_the_process_that_started_it(folder):
     program = (
-        "import os, sys, time; from pathlib import Path; from entrypoints.server.launcher import launch;"
+        "import os, sys, time; from pathlib import Path; from entrypoints.server.process import launch;"
         "from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresOptions;"
         "s = EmbeddedPostgres(EmbeddedPostgresOptions(Path(sys.argv[1])), launch); s.prepare(); p = s.start();"
         "\nwhile not s.is_ready(): time.sleep(0.01)"

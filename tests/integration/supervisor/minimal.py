@@ -1,4 +1,4 @@
-"""A service as small as can be: an application, a migration, and a program that supervises them."""
+"""A minimal service: an application, a migration, and a program that supervises them."""
 
 import asyncio
 import os
@@ -17,12 +17,11 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresOptions
+from entrypoints.server.control import Targets
 from entrypoints.server.data_dir import DataDirError
-from entrypoints.server.launcher import launch
 from entrypoints.server.listener import CannotListen
-from entrypoints.server.process import StartFailed
+from entrypoints.server.process import StartFailed, launch
 from entrypoints.server.supervisor import Supervisor
-from entrypoints.server.targets import Targets
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.loading import load_settings
 from entrypoints.settings.settings import Settings
@@ -33,7 +32,7 @@ TARGETS = Targets(controller=f"{HERE}:create", runtime_host=f"{HERE}:create_runt
 
 
 class Drainable:
-    """Answers until it is drained; `/slow` answers when the file at `?until=` is there."""
+    """Responds until it is drained; `/slow` responds when the file at `?until=` exists."""
 
     def __init__(self, app: Starlette) -> None:
         self.app = app
@@ -93,7 +92,7 @@ def create(settings: Settings) -> Any:
 
 
 def create_plain(settings: Settings) -> Any:
-    """An application that knows nothing of drains."""
+    """An application without drain."""
 
     async def ready(request: Request) -> Response:
         return PlainTextResponse("ready")
@@ -103,7 +102,7 @@ def create_plain(settings: Settings) -> Any:
 
 
 def create_mirror(settings: Settings) -> Any:
-    """An application that tells who it takes its callers for."""
+    """An application that responds with what it knows about its caller."""
 
     async def mirror(request: Request) -> Response:
         return JSONResponse({"client": request.client and request.client.host, "scheme": request.url.scheme})
@@ -119,7 +118,7 @@ def create_unready(settings: Settings) -> Any:
 
 
 def create_once(settings: Settings) -> Any:
-    """An application that is made a second time only after a repair."""
+    """An application that can be created a second time only after a repair."""
     made, repaired = settings.data_dir / "made", settings.data_dir / "repaired"
     if made.exists() and not repaired.exists():
         raise SettingsError(["it needs a repair"])

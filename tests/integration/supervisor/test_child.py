@@ -1,4 +1,4 @@
-"""A child of the supervisor, spoken to directly."""
+"""A child of the supervisor, controlled by the test."""
 
 import contextlib
 import http.client
@@ -13,8 +13,8 @@ import httpx2
 import pytest
 
 from entrypoints.server.control import UP, Assignment, encode
-from entrypoints.server.launcher import launch
 from entrypoints.server.listener import listen, url_of
+from entrypoints.server.process import launch
 from entrypoints.settings.loading import load_settings
 from tests.integration.supervisor import minimal
 from tests.integration.supervisor.conftest import ROOT, TIMEOUT_S
@@ -56,27 +56,27 @@ def test_a_child_without_an_assignment_ends():
     assert child.ended() == (70, "")
 
 
-def test_a_child_with_one_thing_to_do_ends_with_its_status():
+def test_a_child_with_a_task_ends_with_its_status():
     assert Child("refuse").ended() == (1, "")
 
 
-def test_a_wrong_setting_is_told_without_a_traceback(listener):
+def test_a_wrong_setting_is_reported_without_a_traceback(listener):
     assert Child("misconfigured", listener).ended() == (2, "PORT: it is not to be\n")
 
 
-@pytest.mark.parametrize("orders", [b"drain\n", b"drain\ndrain\n", b"stop\n", b""])
-def test_a_server_ends_when_it_is_told_and_when_nobody_is_there_to_tell(listener, orders):
+@pytest.mark.parametrize("commands", [b"drain\n", b"drain\ndrain\n", b"stop\n", b""])
+def test_a_server_ends_on_a_command_and_when_its_supervisor_has_ended(listener, commands):
     child = Child("create", listener)
     assert child.channel.recv(len(UP)) == UP
     assert httpx2.get(f"{url_of(listener)}/readyz").text == "ready"
-    child.channel.sendall(orders)
-    if not orders:
+    child.channel.sendall(commands)
+    if not commands:
         child.channel.shutdown(socket.SHUT_RDWR)
     assert child.ended() == (0, "")
 
 
 @pytest.mark.parametrize(
-    ("trusted", "told"),
+    ("trusted", "seen"),
     [
         ("", {"client": "127.0.0.1", "scheme": "http"}),
         ("10.0.0.0/8", {"client": "127.0.0.1", "scheme": "http"}),
@@ -84,29 +84,29 @@ def test_a_server_ends_when_it_is_told_and_when_nobody_is_there_to_tell(listener
         ("127.0.0.1,192.0.2.7", {"client": "203.0.113.9", "scheme": "https"}),
     ],
 )
-def test_what_proxies_say_of_callers_is_believed_of_those_that_are_trusted(listener, trusted, told):
+def test_forwarded_headers_count_from_trusted_proxies_only(listener, trusted, seen):
     child = Child("create_mirror", listener, TRUSTED_PROXIES=trusted)
     assert child.channel.recv(len(UP)) == UP
     headers = {"X-Forwarded-For": "198.51.100.1, 203.0.113.9, 192.0.2.7", "X-Forwarded-Proto": "https"}
-    assert httpx2.get(url_of(listener), headers=headers).json() == told
+    assert httpx2.get(url_of(listener), headers=headers).json() == seen
     child.channel.sendall(b"stop\n")
     assert child.ended() == (0, "")
 
 
-def test_a_process_keeps_so_many_connections_and_replaces_the_one_without_a_request_for_longest(listener):
+def test_a_full_process_replaces_the_connection_that_has_been_idle_for_longest(listener):
     child = Child("create_mirror", listener, MAX_CONNECTIONS="16")
     assert child.channel.recv(len(UP)) == UP
     with contextlib.ExitStack() as stack:
         silent = stack.enter_context(socket.create_connection(listener.getsockname(), timeout=TIMEOUT_S))
         clients = [stack.enter_context(httpx2.Client()) for _ in range(20)]
         assert [client.get(url_of(listener)).status_code for client in clients] == [200] * 20
-        assert silent.recv(1) == b"", "it is closed without an answer"
+        assert silent.recv(1) == b"", "it is closed without a response"
     child.channel.sendall(b"stop\n")
     assert child.ended() == (0, "")
 
 
-def test_processes_at_one_socket_keep_all_that_they_can_together_before_they_replace_one(listener):
-    """Whoever wakes first takes what comes, so that one would close connections while the other has room."""
+def test_processes_with_one_socket_fill_up_together_before_they_replace_a_connection(listener):
+    """The first process to wake accepts all clients, so one could close connections while the other is not full."""
     children = [Child("create_mirror", listener, shared=True, MAX_CONNECTIONS="16") for _ in range(2)]
     for child in children:
         assert child.channel.recv(len(UP)) == UP
@@ -127,7 +127,7 @@ def test_processes_at_one_socket_keep_all_that_they_can_together_before_they_rep
 
 
 def status_of(connection: socket.socket) -> int:
-    """Send a request and return the status of the answer."""
+    """Send a request and return the status of the response."""
     connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     response = http.client.HTTPResponse(connection)
     response.begin()
@@ -141,7 +141,7 @@ def readable(connection: socket.socket) -> bool:
     return bool(ready)
 
 
-def test_a_program_ends_with_its_parent_even_before_it_has_begun():
+def test_a_program_does_not_start_after_its_parent_has_ended():
     program = launch(("/bin/sleep", "60"), stderr=subprocess.PIPE)
     assert os.getpgid(program.pid) == program.pid
     program.send_signal(signal.SIGTERM)
@@ -165,7 +165,7 @@ def test_a_program_ends_with_its_parent_even_before_it_has_begun():
     assert (orphan.returncode, orphan.stderr) == (1, "the parent has ended already\n")
 
 
-def test_a_program_that_is_not_there_is_told():
+def test_a_missing_program_is_an_error():
     program = launch(("/no/such/program",), stderr=subprocess.PIPE)
     _, said = program.communicate(timeout=TIMEOUT_S)
     assert said == b"cannot run /no/such/program: No such file or directory\n"

@@ -1,4 +1,4 @@
-"""Commands on a database: that of a running service, or started for them alone."""
+"""Commands on a database that a service runs, or that they start for themselves."""
 
 import signal
 
@@ -6,11 +6,13 @@ import psycopg
 import pytest
 from attrs import frozen
 from click.testing import CliRunner
+from dependency_injector import providers
 
 from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresOptions
 from entrypoints.cli.main import cli
+from entrypoints.composition.commands import Commands
 from entrypoints.server.data_dir import DataDir
-from entrypoints.server.launcher import launch
+from entrypoints.server.process import launch
 from tests.integration.embedded.conftest import seed
 
 
@@ -24,25 +26,31 @@ class OneTable:
         return ["0001_one"]
 
 
-class Wiring:
-    shared_buffers_mb = 16
+def commands_with(shared_buffers_mb):
+    """Return what makes a container with a migration of one table and a server of this size."""
 
-    def embedded_postgres(self, settings):
-        options = EmbeddedPostgresOptions(settings.data_dir, shared_buffers_mb=self.shared_buffers_mb)
-        return EmbeddedPostgres(options, launch)
+    def make(settings):
+        options = EmbeddedPostgresOptions(settings.data_dir, shared_buffers_mb=shared_buffers_mb)
+        url = settings.database_url.reveal() if settings.database_url else ""
+        return Commands(
+            settings=settings,
+            embedded_postgres=providers.Object(EmbeddedPostgres(options, launch)),
+            migrations=providers.Object(OneTable(url)),
+        )
 
-    def migrations(self, settings):
-        return OneTable(settings.database_url.reveal())
+    return make
 
 
 @pytest.fixture
 def run(folder, made):
     seed(made, folder)
     env = {"DATA_DIR": str(folder), "DATABASE_URL": None}
-    return lambda wiring=None: CliRunner().invoke(cli, ["migrate", "up"], obj=wiring or Wiring(), env=env)
+    return lambda shared_buffers_mb=16: CliRunner().invoke(
+        cli, ["migrate", "up"], obj=commands_with(shared_buffers_mb), env=env
+    )
 
 
-def test_with_nothing_running_a_command_starts_the_database_for_itself(run, folder):
+def test_without_a_service_a_command_starts_the_database_for_itself(run, folder):
     assert run().output == "went up: 0001_one\n"
     assert not (folder / "postgres" / "postmaster.pid").exists()
     assert not (folder / "socket").exists()
@@ -57,16 +65,14 @@ def test_a_command_uses_the_database_of_a_running_service(run, service):
     assert running.ended() == 0
 
 
-def test_a_database_that_does_not_start_is_told(run):
-    wiring = Wiring()
-    wiring.shared_buffers_mb = 0
-    answer = run(wiring)
-    assert answer.exit_code == 1
-    assert answer.output.startswith("Error: PostgreSQL ended with status 1. Its log ends with:\n")
+def test_a_database_that_does_not_start_is_an_error(run):
+    result = run(shared_buffers_mb=0)
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: PostgreSQL ended (status 1). Its log ends with:\n")
 
 
-def test_a_folder_that_cannot_be_used_is_told(run, folder):
+def test_a_folder_of_another_version_is_an_error(run, folder):
     (folder / "postgres" / "PG_VERSION").write_text("17")
-    answer = run()
-    assert answer.exit_code == 1
-    assert answer.output.startswith("Error: PostgreSQL 17 made the data folder")
+    result = run()
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: PostgreSQL 17 made the data folder")

@@ -1,4 +1,4 @@
-"""Connections whose clients are slow, endless, or speak something else."""
+"""Connections with clients that are slow, endless, or speak another protocol."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from uvicorn.server import ServerState
 
 from entrypoints.server.connection import BoundedConnection
 from entrypoints.server.open_connections import OpenConnections
-from entrypoints.server.write_watch import WriteLimits
+from entrypoints.server.writing import WriteLimits
 
 TIMEOUT_S = 5.0
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -32,7 +32,7 @@ class Patient(BoundedConnection):
 
 
 async def length(_scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
-    """Answer with the length of the body."""
+    """Respond with the length of the body."""
     size, more = 0, True
     while more:
         message = await receive()
@@ -61,28 +61,28 @@ async def connected(
         server.close()
 
 
-async def answered(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
-    """Return the status line and the body of one answer."""
+async def response_of(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """Return the status line and the body of a response."""
     head = await reader.readuntil(b"\r\n\r\n")
     (size,) = [int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")]
     return head.split(b"\r\n", 1)[0], await reader.readexactly(size)
 
 
 def message_of(body: bytes) -> str:
-    """Return the message of an error, which must have the one shape."""
+    """Return the message of an error, which must have the one shape of the API."""
     error = json.loads(body)["error"]
     assert (set(error), error["code"], error["details"]) == ({"code", "message", "details"}, "INVALID_REQUEST", {})
     return error["message"]
 
 
 @pytest.mark.parametrize("piece", [b"a" * 100, b"a: b\r\n" * 20], ids=["one header", "many headers"])
-async def test_a_head_without_an_end_is_refused(piece):
+async def test_a_head_without_an_end_is_rejected(piece):
     async with connected(Patient) as (reader, writer):
         writer.write(b"GET / HTTP/1.1\r\nx: ")
         for _ in range(11):
             writer.write(piece)
             await writer.drain()
-        status, body = await answered(reader)
+        status, body = await response_of(reader)
         assert status.startswith(b"HTTP/1.1 431 ")
         assert "more than the 1000 bytes" in message_of(body)
         assert await reader.read() == b""
@@ -99,78 +99,78 @@ LARGE = {
 
 @pytest.mark.parametrize("kind", LARGE)
 @pytest.mark.parametrize("ahead", [b"", REQUEST], ids=["alone", "behind another"])
-async def test_a_whole_head_that_is_too_large_is_refused_by_what_is_large(kind, ahead):
+async def test_a_complete_head_that_is_too_large_is_rejected_by_its_largest_part(kind, ahead):
     head, expected = LARGE[kind]
     async with connected(Patient) as (reader, writer):
         writer.write(ahead)
         if ahead:
-            assert await answered(reader) == (b"HTTP/1.1 200 OK", b"0")
+            assert await response_of(reader) == (b"HTTP/1.1 200 OK", b"0")
         writer.write(head + b"\r\n\r\n")
-        status, body = await answered(reader)
+        status, body = await response_of(reader)
         assert status.startswith(b"HTTP/1.1 %d " % expected)
         assert "the 1000 bytes" in message_of(body)
         assert await reader.read() == b""
 
 
-async def test_a_large_head_that_comes_with_the_request_before_is_not_taken():
+async def test_a_large_head_in_the_same_read_as_another_request_is_not_accepted():
     async with connected(Patient) as (reader, writer):
         writer.write(REQUEST + LARGE["one header"][0] + b"\r\n\r\n")
         assert REQUEST not in await reader.read()
 
 
-async def test_a_path_without_an_end_is_refused():
+async def test_a_path_without_an_end_is_rejected():
     async with connected(Patient) as (reader, writer):
         writer.write(b"GET /")
         for _ in range(11):
             writer.write(b"a" * 100)
             await writer.drain()
-        status, body = await answered(reader)
+        status, body = await response_of(reader)
         assert status.startswith(b"HTTP/1.1 414 ")
         assert "the 1000 bytes" in message_of(body)
         assert await reader.read() == b""
 
 
-async def test_a_head_that_does_not_end_in_time_is_hung_up_on():
+async def test_a_head_that_does_not_end_in_time_closes_the_connection():
     async with connected(Hurried) as (reader, writer):
         writer.write(b"GET / HTTP/1.1\r\n")
         assert await reader.read() == b""
 
 
-async def test_a_client_that_says_nothing_has_the_time_of_a_head():
+async def test_a_silent_client_has_the_timeout_of_a_head():
     async with connected(Hurried) as (reader, _):
         assert await reader.read() == b""
 
 
-async def test_a_client_that_was_answered_has_the_time_of_an_idle_one():
+async def test_a_client_with_a_response_has_the_timeout_of_an_idle_connection():
     async with connected(Patient, idle_timeout_s=0.05) as (reader, writer):
         writer.write(REQUEST)
-        assert await answered(reader) == (b"HTTP/1.1 200 OK", b"0")
+        assert await response_of(reader) == (b"HTTP/1.1 200 OK", b"0")
         assert await reader.read() == b""
 
 
-async def test_a_head_that_has_begun_before_the_answer_keeps_the_time_of_a_head():
-    begun, may_answer = asyncio.Event(), asyncio.Event()
+async def test_a_head_that_began_before_the_response_keeps_the_timeout_of_a_head():
+    begun, may_respond = asyncio.Event(), asyncio.Event()
 
     class Noting(Hurried):
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
             if not data.endswith(b"\r\n\r\n"):
-                may_answer.set()
+                may_respond.set()
 
     async def app(scope, receive, send):
         begun.set()
-        await may_answer.wait()
+        await may_respond.wait()
         await length(scope, receive, send)
 
     async with connected(Noting, app) as (reader, writer):
         writer.write(REQUEST)
         await begun.wait()
         writer.write(REQUEST[:10])
-        assert await answered(reader) == (b"HTTP/1.1 200 OK", b"0")
+        assert await response_of(reader) == (b"HTTP/1.1 200 OK", b"0")
         assert await reader.read() == b""
 
 
-async def test_the_time_for_a_head_is_none_for_the_answer():
+async def test_the_timeout_of_a_head_does_not_limit_the_response():
     async def slow(scope, receive, send):
         passed = asyncio.Event()
         asyncio.get_running_loop().call_later(2 * Hurried.head_timeout_s, passed.set)
@@ -179,36 +179,36 @@ async def test_the_time_for_a_head_is_none_for_the_answer():
 
     async with connected(Hurried, slow) as (reader, writer):
         writer.write(REQUEST)
-        assert await answered(reader) == (b"HTTP/1.1 200 OK", b"0")
+        assert await response_of(reader) == (b"HTTP/1.1 200 OK", b"0")
 
 
-async def test_bodies_are_no_part_of_heads_and_each_head_counts_by_itself():
+async def test_bodies_do_not_count_as_heads_and_each_head_counts_separately():
     async with connected(Patient) as (reader, writer):
         for _ in range(3):
             writer.write(b"POST / HTTP/1.1\r\nContent-Length: 5000\r\nx: " + b"a" * 900 + b"\r\n\r\n")
             await writer.drain()
             writer.write(b"b" * 5000)
-            assert await answered(reader) == (b"HTTP/1.1 200 OK", b"5000")
+            assert await response_of(reader) == (b"HTTP/1.1 200 OK", b"5000")
 
 
-async def test_what_is_not_http_is_answered_in_the_shape_of_errors():
+async def test_bytes_that_are_not_http_get_an_error_in_the_shape_of_the_api():
     async with connected(Patient) as (reader, writer):
         writer.write(b"\x00\x01\r\n\r\n")
-        status, body = await answered(reader)
+        status, body = await response_of(reader)
         assert status == b"HTTP/1.1 400 Bad Request"
-        assert message_of(body).startswith("This is not a request of HTTP/1.1")
+        assert message_of(body).startswith("The request is not valid HTTP/1.1")
         assert await reader.read() == b""
 
 
-async def test_a_body_that_breaks_its_framing_is_answered():
+async def test_a_body_that_breaks_its_framing_is_response_of():
     async with connected(Patient) as (reader, writer):
         writer.write(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
-        status, body = await answered(reader)
+        status, body = await response_of(reader)
         assert status == b"HTTP/1.1 400 Bad Request"
         assert message_of(body)
 
 
-async def test_what_the_application_answers_after_a_refusal_is_not_sent():
+async def test_a_response_of_the_application_after_a_rejection_is_not_sent():
     ended = asyncio.Event()
 
     async def late(_scope, receive, send):
@@ -219,25 +219,25 @@ async def test_what_the_application_answers_after_a_refusal_is_not_sent():
 
     async with connected(Patient, late) as (reader, writer):
         writer.write(CHUNKED + b"zz\r\n")
-        assert (await answered(reader))[0] == b"HTTP/1.1 400 Bad Request"
+        assert (await response_of(reader))[0] == b"HTTP/1.1 400 Bad Request"
         await ended.wait()
         assert await reader.read() == b""
 
 
-async def test_a_client_that_still_sends_gets_its_refusal_and_is_hung_up_on():
+async def test_a_client_that_still_sends_gets_its_rejection_before_the_connection_closes():
     async with connected(Patient) as (reader, writer):
         writer.write(b"GET /" + b"a" * 2000)
-        status, _ = await answered(reader)
+        status, _ = await response_of(reader)
         assert status.startswith(b"HTTP/1.1 414 ")
         assert await reader.read() == b""
-        with pytest.raises(ConnectionError):  # noqa: PT012  # who goes on is waited for no longer than a moment
+        with pytest.raises(ConnectionError):  # noqa: PT012  # the connection lingers for a second only
             while True:
                 writer.write(b"a" * 1000)
                 await writer.drain()
                 await asyncio.sleep(0.05)
 
 
-async def test_rubbish_behind_a_request_is_not_taken_for_its_answer():
+async def test_malformed_bytes_behind_a_request_get_no_response_in_its_place():
     begun = asyncio.Event()
 
     async def stuck(_scope, _receive, _send):
@@ -251,25 +251,25 @@ async def test_rubbish_behind_a_request_is_not_taken_for_its_answer():
         assert await reader.read() == b""
 
 
-async def test_more_headers_than_are_allowed_are_refused():
+async def test_more_headers_than_the_limit_are_rejected():
     async with connected(Patient) as (reader, writer):
         writer.write(b"GET / HTTP/1.1\r\n" + b"a:b\r\n" * 101 + b"\r\n")
-        status, body = await answered(reader)
+        status, body = await response_of(reader)
         assert status.startswith(b"HTTP/1.1 431 ")
         assert "more than the 100 headers" in message_of(body)
         assert await reader.read() == b""
 
 
-async def test_as_many_headers_as_are_allowed_are_taken():
+async def test_as_many_headers_as_the_limit_are_accepted():
     async with connected(Patient) as (reader, writer):
         writer.write(b"GET / HTTP/1.1\r\n" + b"a:b\r\n" * 100 + b"\r\n")
-        assert await answered(reader) == (b"HTTP/1.1 200 OK", b"0")
+        assert await response_of(reader) == (b"HTTP/1.1 200 OK", b"0")
 
 
 CHUNKED = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-async def test_trailers_are_not_taken_for_headers():
+async def test_trailers_do_not_become_headers():
     seen: list[Any] = []
 
     async def noting(scope, receive, send):
@@ -279,7 +279,7 @@ async def test_trailers_are_not_taken_for_headers():
     async with connected(Patient, noting) as (reader, writer):
         for _ in range(2):
             writer.write(CHUNKED + b"3\r\nabc\r\n0\r\nAuthorization: Bearer x\r\nHost: y\r\n\r\n")
-            assert await answered(reader) == (b"HTTP/1.1 200 OK", b"3")
+            assert await response_of(reader) == (b"HTTP/1.1 200 OK", b"3")
         assert seen == [(b"transfer-encoding", b"chunked")] * 2
 
 
@@ -291,7 +291,7 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("kind", ENDLESS)
-async def test_what_follows_a_body_without_an_end_is_refused(kind):
+async def test_endless_framing_or_trailers_are_rejected(kind):
     first, piece = ENDLESS[kind]
     begun = asyncio.Event()
 
@@ -307,54 +307,54 @@ async def test_what_follows_a_body_without_an_end_is_refused(kind):
         for _ in range(15):
             writer.write(piece)
             await writer.drain()
-        status, body = await answered(reader)
+        status, body = await response_of(reader)
         assert status.startswith(b"HTTP/1.1 431 ")
         assert "more than the 1000 bytes" in message_of(body)
         assert await reader.read() == b""
 
 
 @pytest.mark.parametrize("rest", [b"zz\r\n", b"0\r\nx: " + b"a" * 2000], ids=["not framed", "without an end"])
-async def test_a_request_that_was_answered_early_gets_no_second_answer(rest):
+async def test_a_request_with_an_early_response_gets_no_second_one(rest):
     async def early(_scope, _receive, send):
         await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
 
     async with connected(Patient, early) as (reader, writer):
         writer.write(CHUNKED)
-        assert await answered(reader) == (b"HTTP/1.1 401 Unauthorized", b"")
+        assert await response_of(reader) == (b"HTTP/1.1 401 Unauthorized", b"")
         writer.write(rest)
         assert await reader.read() == b""
 
 
-async def test_many_small_chunks_are_a_body_as_any():
+async def test_many_small_chunks_are_an_ordinary_body():
     async with connected(Patient) as (reader, writer):
         writer.write(CHUNKED)
         for _ in range(500):
             writer.write(b"1;x=y\r\na\r\n")
             await writer.drain()
         writer.write(b"0\r\n\r\n")
-        assert await answered(reader) == (b"HTTP/1.1 200 OK", b"500")
+        assert await response_of(reader) == (b"HTTP/1.1 200 OK", b"500")
 
 
-async def test_another_protocol_is_not_spoken_and_nothing_is_advised_to_be_installed(caplog):
+async def test_a_request_for_another_protocol_gets_http_and_logs_nothing(caplog):
     async with connected(Patient) as (reader, writer):
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
-        assert await answered(reader) == (b"HTTP/1.1 200 OK", b"0")
+        assert await response_of(reader) == (b"HTTP/1.1 200 OK", b"0")
     assert not caplog.records
 
 
 class Ahead(BoundedConnection):
-    waiting_max = 3
+    pipelined_max = 3
 
 
-async def test_as_many_requests_as_are_allowed_may_wait_for_an_answer():
+async def test_as_many_pipelined_requests_as_the_limit_get_responses():
     async with connected(Ahead) as (reader, writer):
         writer.write(REQUEST * 4)
         for _ in range(4):
-            assert await answered(reader) == (b"HTTP/1.1 200 OK", b"0")
+            assert await response_of(reader) == (b"HTTP/1.1 200 OK", b"0")
 
 
-async def test_a_client_that_asks_too_far_ahead_is_hung_up_on():
+async def test_a_client_with_too_many_pipelined_requests_is_disconnected():
     async def stuck(_scope, receive, _send):
         while (await receive())["type"] != "http.disconnect":
             pass
@@ -364,29 +364,29 @@ async def test_a_client_that_asks_too_far_ahead_is_hung_up_on():
         assert await reader.read() == b""
 
 
-ANSWER = (b"HTTP/1.1 200 OK", b"0")
+OK = (b"HTTP/1.1 200 OK", b"0")
 
 
-async def asked(client: Client) -> tuple[bytes, bytes]:
-    """Return what is answered to one request."""
+async def exchange(client: Client) -> tuple[bytes, bytes]:
+    """Send a request and return the response."""
     reader, writer = client
     writer.write(REQUEST)
-    return await answered(reader)
+    return await response_of(reader)
 
 
 class Clients:
-    """Clients of one server, and what the server has seen of them."""
+    """Clients of one server, and the events that the server has seen."""
 
     def __init__(
         self,
         first: Client,
-        refusals: list[int],
+        rejections: list[int],
         accepted: list[BoundedConnection],
         received: asyncio.Queue[bytes],
         lost: asyncio.Queue[None],
     ) -> None:
         self.first = first
-        self.refusals = refusals
+        self.rejections = rejections
         self.accepted = accepted
         self.received = received
         self.lost = lost
@@ -404,16 +404,16 @@ class Clients:
 
 
 @asynccontextmanager
-async def crowded(app: Any = length, kept_max: int = 2) -> AsyncIterator[Clients]:
-    """Yield the first client of a server that keeps so many connections; no timeout ends one during the test."""
-    refusals: list[int] = []
+async def crowded(app: Any = length, count_max: int = 2) -> AsyncIterator[Clients]:
+    """Yield the first client of a server with this limit of connections; no timeout ends one during the test."""
+    rejections: list[int] = []
     accepted: list[BoundedConnection] = []
     received = asyncio.Queue[bytes]()
     lost = asyncio.Queue[None]()
 
     class Crowded(BoundedConnection):
         head_timeout_s = 60.0
-        open_connections = OpenConnections(kept_max)
+        open_connections = OpenConnections(count_max)
 
         def connection_made(self, transport: asyncio.Transport) -> None:
             accepted.append(self)
@@ -428,86 +428,86 @@ async def crowded(app: Any = length, kept_max: int = 2) -> AsyncIterator[Clients
             lost.put_nowait(None)
 
         @staticmethod
-        def refused(status: HTTPStatus) -> None:
-            refusals.append(status.value)
+        def on_rejection(status: HTTPStatus) -> None:
+            rejections.append(status.value)
 
     async with connected(Crowded, app) as first:
-        clients = Clients(first, refusals, accepted, received, lost)
+        clients = Clients(first, rejections, accepted, received, lost)
         try:
             yield clients
         finally:
             clients.close()
 
 
-async def test_a_new_connection_replaces_the_one_that_has_sent_nothing_for_longest():
+async def test_a_new_connection_replaces_the_one_that_has_been_silent_for_longest():
     async with crowded() as clients:
         silent = [clients.first, await clients.another()]
-        # A connection is accepted in order, so that the answer to the third tells that all three were.
-        assert await asked(await clients.another()) == ANSWER
-        assert await silent[0][0].read() == b"", "the first is closed without an answer"
-        assert await asked(silent[1]) == ANSWER
-        assert not clients.refusals
+        # Connections are accepted in order, so the response to the third proves that all three were accepted.
+        assert await exchange(await clients.another()) == OK
+        assert await silent[0][0].read() == b"", "the first is closed without a response"
+        assert await exchange(silent[1]) == OK
+        assert not clients.rejections
 
 
-async def test_silent_clients_that_come_again_keep_nobody_out():
+async def test_silent_clients_that_reconnect_keep_no_others_out():
     async with crowded() as clients:
         for _ in range(10):
             for _ in range(3):
                 await clients.another()
-            assert await asked(await clients.another()) == ANSWER
-        assert not clients.refusals
+            assert await exchange(await clients.another()) == OK
+        assert not clients.rejections
 
 
-async def test_clients_that_have_sent_a_byte_keep_nobody_out():
+async def test_clients_that_have_sent_a_byte_keep_no_others_out():
     async with crowded() as clients:
         for _ in range(10):
             for _ in range(3):
                 _, writer = await clients.another()
                 writer.write(b"G")
-            assert await asked(await clients.another()) == ANSWER
-        assert not clients.refusals
+            assert await exchange(await clients.another()) == OK
+        assert not clients.rejections
 
 
-async def test_a_head_that_has_begun_is_replaced_after_connections_that_were_silent_then():
+async def test_the_first_bytes_of_a_head_renew_the_idle_time():
     async with crowded() as clients:
         second = await clients.another()
         clients.first[1].write(REQUEST[:1])
         await clients.received.get()
-        assert await asked(await clients.another()) == ANSWER
+        assert await exchange(await clients.another()) == OK
         assert await second[0].read() == b""
         clients.first[1].write(REQUEST[1:])
-        assert await answered(clients.first[0]) == ANSWER
+        assert await response_of(clients.first[0]) == OK
 
 
-async def test_further_bytes_of_a_head_do_not_keep_its_place():
+async def test_further_bytes_of_a_head_do_not_renew_the_idle_time():
     async with crowded() as clients:
         clients.first[1].write(REQUEST[:1])
         await clients.received.get()
         second = await clients.another()
         clients.first[1].write(REQUEST[1:2])
         await clients.received.get()
-        assert await asked(await clients.another()) == ANSWER
+        assert await exchange(await clients.another()) == OK
         assert await clients.first[0].read() == b""
-        assert await asked(second) == ANSWER
+        assert await exchange(second) == OK
 
 
-async def test_an_answered_connection_is_replaced_after_those_that_have_waited_longer():
+async def test_a_response_renews_the_idle_time():
     async with crowded() as clients:
-        assert await asked(clients.first) == ANSWER
+        assert await exchange(clients.first) == OK
         second = await clients.another()
-        assert await asked(second) == ANSWER
-        assert await asked(clients.first) == ANSWER
-        assert await asked(await clients.another()) == ANSWER
+        assert await exchange(second) == OK
+        assert await exchange(clients.first) == OK
+        assert await exchange(await clients.another()) == OK
         assert await second[0].read() == b""
-        assert await asked(clients.first) == ANSWER
+        assert await exchange(clients.first) == OK
 
 
-async def test_connections_with_a_request_are_kept_and_a_further_one_is_refused():
-    begun, may_answer = asyncio.Queue[None](), asyncio.Event()
+async def test_busy_connections_stay_and_a_further_one_is_rejected():
+    begun, may_respond = asyncio.Queue[None](), asyncio.Event()
 
     async def slow(scope, receive, send):
         begun.put_nowait(None)
-        await may_answer.wait()
+        await may_respond.wait()
         await length(scope, receive, send)
 
     async with crowded(slow) as clients:
@@ -516,40 +516,40 @@ async def test_connections_with_a_request_are_kept_and_a_further_one_is_refused(
             writer.write(REQUEST)
             await begun.get()
         surplus = await clients.another()
-        status, body = await asked(surplus)
+        status, body = await exchange(surplus)
         assert status == b"HTTP/1.1 503 Service Unavailable"
         error = json.loads(body)["error"]
         assert error["code"] == "OVERLOADED"
-        assert error["message"].startswith("All 2 connections that this process keeps (MAX_CONNECTIONS) have a request")
+        assert error["message"].startswith("All 2 connections of this process (MAX_CONNECTIONS) have a request")
         assert error["details"] == {"stored": "no", "executed": "no", "retry_after_ms": 1000}
         assert await surplus[0].read() == b"", "it is closed"
-        assert clients.refusals == [503]
-        may_answer.set()
+        assert clients.rejections == [503]
+        may_respond.set()
         for reader, _ in held:
-            assert await answered(reader) == ANSWER
-        assert await asked(held[1]) == ANSWER
+            assert await response_of(reader) == OK
+        assert await exchange(held[1]) == OK
 
 
-async def test_a_connection_that_has_begun_its_next_head_is_kept_until_its_answer():
-    begun, may_answer = asyncio.Queue[None](), asyncio.Event()
+async def test_a_connection_with_a_further_head_stays_until_its_response():
+    begun, may_respond = asyncio.Queue[None](), asyncio.Event()
 
     async def slow(scope, receive, send):
         begun.put_nowait(None)
-        await may_answer.wait()
+        await may_respond.wait()
         await length(scope, receive, send)
 
-    async with crowded(slow, kept_max=1) as clients:
+    async with crowded(slow, count_max=1) as clients:
         reader, writer = clients.first
         for sent in (REQUEST, REQUEST[:1]):
             writer.write(sent)
             assert await clients.received.get() == sent
         await begun.get()
-        assert (await asked(await clients.another()))[0] == b"HTTP/1.1 503 Service Unavailable"
-        may_answer.set()
-        assert await answered(reader) == ANSWER
+        assert (await exchange(await clients.another()))[0] == b"HTTP/1.1 503 Service Unavailable"
+        may_respond.set()
+        assert await response_of(reader) == OK
 
 
-async def test_a_client_that_leaves_during_its_request_frees_its_place():
+async def test_a_client_that_disconnects_during_its_request_no_longer_counts():
     begun = asyncio.Queue[None]()
 
     async def endless(_scope, _receive, _send):
@@ -561,48 +561,48 @@ async def test_a_client_that_leaves_during_its_request_frees_its_place():
             writer.write(REQUEST)
             await begun.get()
         connections = clients.accepted[0].open_connections
-        assert (connections.kept, connections.busy) == (2, 2)
+        assert (connections.count, connections.busy) == (2, 2)
         clients.first[1].close()
         await clients.lost.get()
-        assert (connections.kept, connections.busy, connections.evicted) == (1, 1, 0)
+        assert (connections.count, connections.busy, connections.evicted) == (1, 1, 0)
 
 
-async def test_a_refused_connection_takes_no_place_while_it_lingers():
+async def test_a_rejected_connection_does_not_count_while_it_lingers():
     async with crowded() as clients:
-        assert await asked(clients.first) == ANSWER
-        refused_reader, refused = await clients.another()
-        refused.write(b"nonsense\r\n\r\n")
-        assert (await answered(refused_reader))[0] == b"HTTP/1.1 400 Bad Request"
-        assert await asked(await clients.another()) == ANSWER
-        assert await asked(clients.first) == ANSWER
-        assert clients.refusals == [400]
+        assert await exchange(clients.first) == OK
+        rejected_reader, rejected = await clients.another()
+        rejected.write(b"nonsense\r\n\r\n")
+        assert (await response_of(rejected_reader))[0] == b"HTTP/1.1 400 Bad Request"
+        assert await exchange(await clients.another()) == OK
+        assert await exchange(clients.first) == OK
+        assert clients.rejections == [400]
 
 
-async def test_unread_bytes_of_a_head_that_has_begun_do_not_keep_its_place():
+async def test_unread_bytes_of_a_head_that_has_begun_do_not_protect_the_connection():
     async with crowded() as clients:
         clients.first[1].write(REQUEST[:1])
         await clients.received.get()
         clients.accepted[0].transport.pause_reading()
         clients.first[1].write(REQUEST[1:2])
         second = await clients.another()
-        assert await asked(await clients.another()) == ANSWER
-        assert await asked(second) == ANSWER
+        assert await exchange(await clients.another()) == OK
+        assert await exchange(second) == OK
 
 
-async def test_a_connection_whose_next_request_has_arrived_is_not_replaced():
+async def test_a_connection_with_an_unread_request_is_not_replaced():
     async with crowded() as clients:
-        assert await asked(clients.first) == ANSWER
+        assert await exchange(clients.first) == OK
         clients.accepted[0].transport.pause_reading()
         clients.first[1].write(REQUEST)
         second = await clients.another()
-        assert await asked(second) == ANSWER
-        assert await asked(await clients.another()) == ANSWER
+        assert await exchange(second) == OK
+        assert await exchange(await clients.another()) == OK
         assert await second[0].read() == b""
         clients.accepted[0].transport.resume_reading()
-        assert await answered(clients.first[0]) == ANSWER
+        assert await response_of(clients.first[0]) == OK
 
 
-async def test_a_connection_whose_answer_is_not_read_yet_is_not_replaced():
+async def test_a_connection_with_an_unread_response_is_not_replaced():
     async with crowded(huge) as clients:
         reader, writer = clients.first
         writer.write(REQUEST)
@@ -618,7 +618,7 @@ async def test_a_connection_whose_answer_is_not_read_yet_is_not_replaced():
 
 
 SIZE = 64 * 1024 * 1024
-"""More than the system keeps for a connection."""
+"""More than the kernel buffers for a connection."""
 
 
 class Watchful(BoundedConnection):
@@ -631,14 +631,14 @@ class Watchful(BoundedConnection):
 
 
 async def huge(scope: Any, _receive: Any, send: Any) -> None:
-    """Answer with so much that it takes a client that reads."""
+    """Respond with more than the kernel buffers."""
     headers = [(b"content-length", str(SIZE).encode()), *((b"connection", b"close") for _ in scope["query_string"][:1])]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"x" * SIZE})
 
 
 @pytest.mark.parametrize("path", [b"/", b"/?close"], ids=["kept alive", "closed after it"])
-async def test_a_client_that_does_not_read_its_answer_is_hung_up_on(path):
+async def test_a_client_that_does_not_read_its_response_is_disconnected(path):
     Watchful.lost = asyncio.Event()
     async with connected(Watchful, huge) as (reader, writer):
         writer.transport.pause_reading()
@@ -649,7 +649,7 @@ async def test_a_client_that_does_not_read_its_answer_is_hung_up_on(path):
             assert len(await reader.read(2 * SIZE)) < SIZE
 
 
-async def test_a_client_that_reads_slowly_gets_all_of_it():
+async def test_a_client_that_reads_slowly_gets_the_complete_response():
     Watchful.lost = asyncio.Event()
     async with connected(Watchful, huge) as (reader, writer):
         writer.write(REQUEST)
@@ -662,17 +662,17 @@ async def test_a_client_that_reads_slowly_gets_all_of_it():
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
 
 
-async def test_whoever_is_answered_is_told_that_the_client_is_gone_though_more_was_asked():
-    begun, told = asyncio.Event(), asyncio.Event()
+async def test_a_disconnect_reaches_the_request_in_progress_though_others_are_pipelined():
+    begun, disconnected = asyncio.Event(), asyncio.Event()
 
     async def app(_scope: Any, receive: Any, _send: Any) -> None:
         await receive()
         begun.set()
         if (await receive())["type"] == "http.disconnect":
-            told.set()
+            disconnected.set()
 
     async with connected(BoundedConnection, app) as (_, writer):
         writer.write(REQUEST + REQUEST)
         await begun.wait()
         writer.close()
-        await told.wait()
+        await disconnected.wait()

@@ -1,4 +1,4 @@
-"""What an operator sees of a service of several processes."""
+"""Metrics, logs and traces of a service of several processes."""
 
 import contextlib
 import fcntl
@@ -37,9 +37,9 @@ def command(folder, made):
 
 
 def samples(url):
-    answer = httpx2.get(f"{url}/metrics", timeout=10)
-    assert answer.status_code == 200, answer.text
-    return [sample for family in parse(answer.text) for sample in family.samples]
+    response = httpx2.get(f"{url}/metrics", timeout=10)
+    assert response.status_code == 200, response.text
+    return [sample for family in parse(response.text) for sample in family.samples]
 
 
 def up(found):
@@ -47,13 +47,13 @@ def up(found):
 
 
 def everything(url):
-    """Return what all processes tell, once each of them has been heard: on a busy machine one may be too slow."""
+    """Return the samples of all processes once each of them has responded: on a busy machine one may be too slow."""
 
-    def heard():
+    def complete():
         found = samples(url)
         return found if up(found) == dict.fromkeys(("0", "1", "runtime-host", "supervisor"), 1) else None
 
-    return wait_until(heard)
+    return wait_until(complete)
 
 
 def total(url, name, **labels):
@@ -63,7 +63,7 @@ def total(url, name, **labels):
 
 
 def a_worker(service):
-    """Return the id of an HTTP worker: alone among the Python children it has no children of its own."""
+    """Return the id of an HTTP worker, which is the only Python child without children."""
     everyone = processes()
     parents = {parent for parent, _ in everyone.values()}
     childless = [pid for pid, (parent, _) in everyone.items() if parent == service.program.pid and pid not in parents]
@@ -79,10 +79,10 @@ def service(command):
     return service
 
 
-def test_any_process_tells_the_figures_of_all(service):
+def test_any_process_returns_the_metrics_of_all(service):
     adds = initialize(service, "nodejs-calculator", "return event.params.a + event.params.b;")
     for number in range(12):
-        # A connection each, so that both workers have their share.
+        # A connection for each call, so that both workers have some.
         assert execute(service, adds, a=number, b=1)[0] == number + 1
     for url in (service.metrics, service.url, service.url):
         assert total(url, "pglambda_executions_total", outcome="succeeded") == 12
@@ -94,7 +94,7 @@ def test_any_process_tells_the_figures_of_all(service):
     assert httpx2.get(f"{service.metrics}/livez", timeout=5).status_code == 404
 
 
-def test_what_no_request_tells_is_told_of_connections(service):
+def test_rejections_before_a_request_are_counted(service):
     with socket.create_connection(("127.0.0.1", service.port), timeout=10) as client:
         client.sendall(b"nonsense\r\n\r\n")
         assert client.recv(1000).startswith(b"HTTP/1.1 400 ")
@@ -111,7 +111,7 @@ def test_silent_connections_to_the_metrics_port_do_not_keep_prometheus_out(servi
         assert samples(service.metrics)
 
 
-def test_a_worker_that_is_gone_is_told_and_comes_back_with_counts_of_its_own(service):
+def test_a_killed_worker_restarts_with_new_counts(service):
     initialize(service, "python-a", "result = 1")
     os.kill(a_worker(service), signal.SIGKILL)
     wait_until(lambda: total(service.metrics, "pglambda_child_restarts_total") == 1)
@@ -119,30 +119,30 @@ def test_a_worker_that_is_gone_is_told_and_comes_back_with_counts_of_its_own(ser
     assert len(started) == 4
 
 
-def test_a_worker_that_is_stuck_is_told_within_the_second(service):
-    def is_told():
-        told = up(samples(service.metrics))
-        return (told["0"] + told["1"], told["runtime-host"], told["supervisor"]) == (1, 1, 1)
+def test_a_stuck_worker_is_down_within_a_second(service):
+    def is_down():
+        found = up(samples(service.metrics))
+        return (found["0"] + found["1"], found["runtime-host"], found["supervisor"]) == (1, 1, 1)
 
     stuck = a_worker(service)
     os.kill(stuck, signal.SIGSTOP)
     try:
-        wait_until(is_told)
+        wait_until(is_down)
     finally:
         os.kill(stuck, signal.SIGCONT)
     everything(service.metrics)
 
 
-def test_one_trace_leads_through_all_processes_and_no_payload_is_in_their_lines(service):
+def test_one_trace_spans_all_processes_and_no_log_line_has_a_payload(service):
     headers = {"Language-Title": "python-a", "Authorization": f"Bearer {SECRET}"}
     script = {"script_content": f"result = params['{SECRET}']", "context": {"a": SECRET}}
     made = httpx2.post(f"{service.url}/api/v1/initialize", json=script, headers=headers, timeout=10).json()
     url = f"{service.url}/api/v1/execute/{made['request_id']}"
-    answers = [
+    responses = [
         httpx2.post(url, json={"params": params}, headers=headers | PARENT, timeout=10)
         for params in ({SECRET: SECRET}, {"other": SECRET})
     ]
-    assert [answer.status_code for answer in answers] == [200, 422]
+    assert [response.status_code for response in responses] == [200, 422]
 
     def lines():
         return [line for line in service.lines() if line.get("trace_id") == TRACE]
@@ -167,16 +167,16 @@ def test_one_trace_leads_through_all_processes_and_no_payload_is_in_their_lines(
             json.loads(line)
 
 
-def test_a_runtime_host_tells_its_own_figures(command):
+def test_a_runtime_host_returns_its_own_metrics(command):
     service = command("runtime-host", RUNTIME_TOKEN="s3cret")
     wait_until(lambda: service.status("/health") == 401)
     assert service.status("/metrics") == 401
-    told = httpx2.get(f"{service.url}/metrics", headers={"Authorization": "Bearer s3cret"}, timeout=5)
-    assert 'pglambda_runtime_host_requests_total{process="0",route="/metrics",status="401"} 1.0' in told.text
-    assert "pglambda_sandbox_available" in told.text
+    response = httpx2.get(f"{service.url}/metrics", headers={"Authorization": "Bearer s3cret"}, timeout=5)
+    assert 'pglambda_runtime_host_requests_total{process="0",route="/metrics",status="401"} 1.0' in response.text
+    assert "pglambda_sandbox_available" in response.text
 
 
-def test_a_port_for_metrics_that_is_taken_stops_the_start_and_is_named(command):
+def test_a_metrics_port_in_use_ends_the_start_and_is_named(command):
     first = command().ready()
     second = command(METRICS_PORT=str(first.port), DATABASE_URL="postgresql://127.0.0.1:1/none", PORT=str(free_port()))
     assert second.ended() == 1
@@ -185,7 +185,7 @@ def test_a_port_for_metrics_that_is_taken_stops_the_start_and_is_named(command):
 
 @pytest.mark.parametrize("gone", [False, True], ids=["is stuck", "has gone"])
 @pytest.mark.parametrize("look", ["json", "console"])
-def test_a_service_whose_log_nobody_reads_works_and_stops_as_ever(command, look, gone):
+def test_a_service_without_a_log_reader_works_and_stops_normally(command, look, gone):
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
     try:

@@ -1,4 +1,4 @@
-"""The command as people start it, with everything that it is made of."""
+"""The complete service, started by its command."""
 
 import re
 import signal
@@ -43,7 +43,7 @@ def execute(service, session_id, **params):
 
 
 @pytest.mark.timeout(120)
-def test_sessions_in_both_languages_outlive_a_stop_and_a_kill(command):
+def test_sessions_in_both_languages_survive_a_stop_and_a_kill(command):
     first = command().ready()
     adds = initialize(first, "nodejs-calculator", "return event.params.a + event.params.b;")
     shouts = initialize(first, "python-textprocessor", 'result = params["text"].upper()')
@@ -62,7 +62,7 @@ def test_sessions_in_both_languages_outlive_a_stop_and_a_kill(command):
     assert execute(third, shouts, text="again") == ("AGAIN", 2)
 
 
-def test_the_call_that_is_printed_works(command):
+def test_the_printed_example_works(command):
     service = command().ready()
     printed = re.search(r"Try it.*?\n(.*)\n\nCtrl-C", service.said, re.DOTALL).group(1)
     answer = subprocess.run(["/bin/sh", "-c", printed], capture_output=True, text=True, check=True, timeout=20)
@@ -75,7 +75,7 @@ def test_several_workers_share_one_sandbox(command):
     assert [execute(service, adds, a=n, b=1) for n in range(4)] == [(n + 1, n + 1) for n in range(4)]
 
 
-def test_a_runtime_host_tells_its_address_and_answers(command):
+def test_a_runtime_host_prints_its_address_and_responds(command):
     service = command("runtime-host")
     wait_until(lambda: f"scripts for controllers on {service.url}" in service.said)
     assert service.status("/health") == 200

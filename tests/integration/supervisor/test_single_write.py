@@ -1,4 +1,4 @@
-"""Responses in a single write, as a client receives them."""
+"""Responses that are sent by one system call, as a client sees them."""
 
 import asyncio
 from typing import Any
@@ -7,47 +7,47 @@ import pytest
 
 from entrypoints.http.response import SINGLE_WRITE
 from entrypoints.server.connection import BoundedConnection
-from tests.integration.supervisor.test_connection import REQUEST, answered, connected
+from tests.integration.supervisor.test_connection import REQUEST, connected, response_of
 
 OTHER = b"GET /other HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-class PathApp:
-    """Responds with the path in a single write, and keeps what the server returned."""
+class SingleWriteApp:
+    """Responds with the path in one call, and keeps what the server returned."""
 
     def __init__(self, *headers: tuple[bytes, bytes]) -> None:
         self.headers = headers
-        self.written: list[bool] = []
+        self.returned: list[bool] = []
 
     async def __call__(self, scope: Any, _receive: Any, send: Any) -> None:
         body = scope["path"].encode()
         headers = [(b"content-length", b"%d" % len(body)), *self.headers]
         write = scope["extensions"][SINGLE_WRITE]
-        self.written.append(write(200, headers, body))
-        if not self.written[-1]:
+        self.returned.append(write(200, headers, body))
+        if not self.returned[-1]:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": body})
 
 
-async def test_requests_of_one_connection_get_their_responses_in_order():
-    app = PathApp()
+async def test_pipelined_requests_get_their_responses_in_order():
+    app = SingleWriteApp()
     async with connected(BoundedConnection, app) as (reader, writer):
         writer.write(REQUEST + OTHER + REQUEST)
-        responses = [await answered(reader) for _ in range(3)]
+        responses = [await response_of(reader) for _ in range(3)]
     assert responses == [(b"HTTP/1.1 200 OK", body) for body in (b"/", b"/other", b"/")]
-    assert app.written == [True, True, True]
+    assert app.returned == [True, True, True]
 
 
-async def test_head_has_the_length_and_no_body():
-    async with connected(BoundedConnection, PathApp()) as (reader, writer):
+async def test_a_head_request_gets_the_length_and_no_body():
+    async with connected(BoundedConnection, SingleWriteApp()) as (reader, writer):
         writer.write(b"HEAD /long HTTP/1.1\r\nHost: x\r\n\r\n" + REQUEST)
         head = await reader.readuntil(b"\r\n\r\n")
         assert b"content-length: 5\r\n" in head
-        assert await answered(reader) == (b"HTTP/1.1 200 OK", b"/")
+        assert await response_of(reader) == (b"HTTP/1.1 200 OK", b"/")
 
 
-async def test_the_connection_is_closed_if_the_body_was_not_requested():
-    async with connected(BoundedConnection, PathApp()) as (reader, writer):
+async def test_the_connection_closes_if_the_client_waits_for_100_continue():
+    async with connected(BoundedConnection, SingleWriteApp()) as (reader, writer):
         writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
         everything = await reader.read()
     assert b"connection: close\r\n" in everything
@@ -59,8 +59,8 @@ async def test_the_connection_is_closed_if_the_body_was_not_requested():
     [(b"GET / HTTP/1.0\r\n\r\n", ()), (REQUEST, ((b"connection", b"close"),))],
     ids=["the client", "the application"],
 )
-async def test_client_and_application_can_close_the_connection(request_head, headers):
-    async with connected(BoundedConnection, PathApp(*headers)) as (reader, writer):
+async def test_the_connection_closes_if_either_side_requests_it(request_head, headers):
+    async with connected(BoundedConnection, SingleWriteApp(*headers)) as (reader, writer):
         writer.write(request_head)
         everything = await reader.read()
     assert everything.endswith(b"\r\n\r\n/")
@@ -68,13 +68,13 @@ async def test_client_and_application_can_close_the_connection(request_head, hea
 
 
 async def test_a_line_break_in_a_header_is_an_internal_error():
-    async with connected(BoundedConnection, PathApp((b"link", b"a\r\nset-cookie: b"))) as (reader, writer):
+    async with connected(BoundedConnection, SingleWriteApp((b"link", b"a\r\nset-cookie: b"))) as (reader, writer):
         writer.write(REQUEST)
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 500 ")
 
 
-async def test_a_response_to_a_slow_client_is_sent_as_messages():
-    class Slow(PathApp):
+async def test_a_response_to_a_slow_client_is_sent_by_asgi_messages():
+    class Slow(SingleWriteApp):
         async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
             connection.pause_writing()
             loop = asyncio.get_running_loop()
@@ -91,18 +91,18 @@ async def test_a_response_to_a_slow_client_is_sent_as_messages():
     app = Slow()
     async with connected(Watched, app) as (reader, writer):
         writer.write(REQUEST)
-        assert await answered(reader) == (b"HTTP/1.1 200 OK", b"/")
-    assert app.written == [False]
+        assert await response_of(reader) == (b"HTTP/1.1 200 OK", b"/")
+    assert app.returned == [False]
 
 
 async def test_a_response_is_sent_once():
-    class Twice(PathApp):
+    class Twice(SingleWriteApp):
         async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
             await super().__call__(scope, receive, send)
-            self.written.append(scope["extensions"][SINGLE_WRITE](200, (), b"again"))
+            self.returned.append(scope["extensions"][SINGLE_WRITE](200, (), b"again"))
 
     app = Twice()
     async with connected(BoundedConnection, app) as (reader, writer):
         writer.write(REQUEST)
-        assert await answered(reader) == (b"HTTP/1.1 200 OK", b"/")
-    assert app.written == [True, False]
+        assert await response_of(reader) == (b"HTTP/1.1 200 OK", b"/")
+    assert app.returned == [True, False]

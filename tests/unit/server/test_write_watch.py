@@ -1,4 +1,4 @@
-"""How long a client may leave unread what it has asked for."""
+"""The rate at which a client has to read its responses."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from attrs import define, field
 
-from entrypoints.server.write_watch import WriteLimits, WriteWatch
+from entrypoints.server.writing import WriteLimits, WriteWatch
 
 
 @define(eq=False)
 class ManualTimer:
-    ring: Callable[[], None]
+    expire: Callable[[], None]
     cancelled: bool = False
 
     def cancel(self) -> None:
@@ -37,7 +37,7 @@ class ManualConnection:
         self.aborted = True
 
     def let_a_span_pass(self) -> None:
-        self.timers.pop().ring()
+        self.timers.pop().expire()
 
 
 @pytest.fixture
@@ -50,13 +50,13 @@ def watch(connection: ManualConnection) -> WriteWatch:
     return WriteWatch(connection, connection, WriteLimits(span_s=10, rate_min=10))  # type: ignore[arg-type]
 
 
-def test_nothing_is_watched_where_nothing_is_left_to_send(connection, watch):
+def test_a_connection_with_nothing_to_send_is_not_watched(connection, watch):
     watch.start()
     assert connection.timers == []
 
 
 @pytest.mark.parametrize(("read", "aborted"), [(0, True), (99, True), (100, False), (1000, False)])
-def test_a_client_has_to_read_at_a_rate(connection, watch, read, aborted):
+def test_a_client_that_reads_below_the_rate_is_aborted(connection, watch, read, aborted):
     connection.left = 1000
     watch.start()
     connection.left -= read
@@ -64,7 +64,7 @@ def test_a_client_has_to_read_at_a_rate(connection, watch, read, aborted):
     assert connection.aborted == aborted
 
 
-def test_it_is_watched_until_all_is_sent(connection, watch):
+def test_the_watch_lasts_until_all_is_sent(connection, watch):
     connection.left = 300
     watch.start()
     for _ in range(3):
@@ -73,7 +73,7 @@ def test_it_is_watched_until_all_is_sent(connection, watch):
     assert (connection.timers, connection.aborted) == ([], False)
 
 
-def test_one_look_at_a_time_is_enough_and_stopping_ends_it(connection, watch):
+def test_a_second_start_adds_no_timer_and_a_stop_cancels_it(connection, watch):
     connection.left = 1000
     watch.start()
     watch.start()

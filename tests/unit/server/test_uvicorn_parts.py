@@ -1,7 +1,7 @@
-"""The parts of uvicorn, private and public, that the server subclasses, copies or reads.
+"""The private and public parts of uvicorn that the server subclasses, copies or reads.
 
-uvicorn promises none of them, so that pyproject.toml admits one minor version only. A newer one is admitted in three
-steps: raise the range, compare each part that fails here with its use, and record what it is now.
+uvicorn does not promise them, so pyproject.toml admits one minor version only. To admit a newer one, raise the range,
+compare each part that fails here with its use, and record its new state.
 """
 
 import ast
@@ -22,7 +22,7 @@ from packaging.version import Version
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SERVER = ROOT / "entrypoints/server"
 INSTALLED = Version(importlib.metadata.version("uvicorn"))
 
@@ -47,7 +47,7 @@ SIGNATURES = {
     "Server.shutdown": ["self", "sockets"],
     "Server.startup": ["self", "sockets"],
 }
-"""The parameters of what is overridden or called."""
+"""The parameters of overridden and called functions."""
 
 BODIES = {
     "HttpToolsProtocol._start_asgi_task": "c83834dcd630",
@@ -109,7 +109,7 @@ def digest(function: Callable[..., Any]) -> str:
 
 
 class Sent(asyncio.Transport):
-    """A transport that keeps what is written."""
+    """A transport that keeps the written bytes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ class Sent(asyncio.Transport):
 
 @pytest.fixture
 async def connection() -> Any:
-    """Return a connection of uvicorn itself, with one request under way and one behind it."""
+    """Return a connection of uvicorn itself, with one request in flight and one behind it."""
 
     async def app(_scope: Any, receive: Any, _send: Any) -> None:
         await receive()
@@ -145,7 +145,7 @@ async def connection() -> Any:
         task.cancel()
 
 
-def test_pyproject_admits_the_minor_version_that_is_installed_and_no_other():
+def test_pyproject_admits_the_installed_minor_version_only():
     dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     (range_,) = [each.specifier for each in map(Requirement, dependencies) if each.name == "uvicorn"]
     major, minor = INSTALLED.major, INSTALLED.minor
@@ -156,7 +156,7 @@ def test_pyproject_admits_the_minor_version_that_is_installed_and_no_other():
 
 
 @pytest.mark.parametrize("part", SIGNATURES)
-def test_what_is_overridden_or_called_takes_the_same_parameters(part):
+def test_overridden_and_called_functions_have_the_same_parameters(part):
     assert named(part) is not None, advice(part)
     assert (
         list(inspect.signature(named(part) if "." in part else named(part).__init__).parameters) == SIGNATURES[part]
@@ -164,12 +164,12 @@ def test_what_is_overridden_or_called_takes_the_same_parameters(part):
 
 
 @pytest.mark.parametrize("part", BODIES)
-def test_what_is_replaced_or_repeated_does_the_same(part):
+def test_replaced_and_repeated_functions_have_the_same_code(part):
     assert named(part) is not None, advice(part)
     assert digest(named(part)) == BODIES[part], advice(part)
 
 
-async def test_connections_and_cycles_have_what_is_read(connection):
+async def test_connections_and_cycles_have_the_attributes_that_are_read(connection):
     assert {name for name in READ["connection"] if not hasattr(connection, name)} == set(), advice("HttpToolsProtocol")
     assert {name for name in READ["cycle"] if not hasattr(connection.cycle, name)} == set(), advice(
         "RequestResponseCycle"
@@ -177,28 +177,28 @@ async def test_connections_and_cycles_have_what_is_read(connection):
     assert connection.flow.write_paused is False, advice("FlowControl.write_paused")
 
 
-async def test_requests_behind_another_wait_in_the_pipeline_with_their_application(connection):
+async def test_pipelined_requests_wait_with_their_application(connection):
     ((cycle, app),) = connection.pipeline
     assert cycle is connection.cycle, advice("HttpToolsProtocol.pipeline")
     assert callable(app), advice("HttpToolsProtocol.pipeline")
     assert cycle.on_response == connection.on_response_complete, advice("RequestResponseCycle.on_response")
 
 
-def test_a_server_has_what_is_read():
+def test_a_server_has_the_attributes_that_are_read():
     server = uvicorn.Server(uvicorn.Config(lambda: None, log_config=None))
     assert (server.should_exit, server.server_state.total_requests) == (False, 0), advice("Server")
     assert (server.server_state.connections, server.server_state.tasks) == (set(), set()), advice("ServerState")
     assert hasattr(server.config, "timeout_graceful_shutdown"), advice("Config.timeout_graceful_shutdown")
 
 
-def test_status_lines_are_whole_lines_by_number():
+def test_status_lines_are_complete_lines_by_number():
     assert STATUS_LINE[404] == b"HTTP/1.1 404 Not Found\r\n", advice("STATUS_LINE")
     assert set(STATUS_LINE) >= set(range(100, 600)), advice("STATUS_LINE")
 
 
 def test_these_lists_are_complete():
-    """What our classes take from uvicorn by name stands above."""
-    connection, single_write = ((SERVER / name).read_text() for name in ("connection.py", "single_write.py"))
+    """The lists above name all that our classes use of uvicorn."""
+    connection, writing = ((SERVER / name).read_text() for name in ("connection.py", "writing.py"))
     (ours,) = [each for each in ast.parse(connection).body if isinstance(each, ast.ClassDef)]
     own = {each.name for each in ours.body if isinstance(each, ast.FunctionDef)}
     own |= {
@@ -206,7 +206,7 @@ def test_these_lists_are_complete():
     }
     inherited = {name for name in attributes(ours, "self") - own if not name.startswith("_")}
     assert inherited == READ["connection"]
-    cycles = attributes(ast.parse(connection), "cycle") | attributes(ast.parse(single_write), "cycle")
+    cycles = attributes(ast.parse(connection), "cycle") | attributes(ast.parse(writing), "cycle")
     assert cycles | {"scope", "transport"} == READ["cycle"]
     overridden = {f"HttpToolsProtocol.{name}" for name in own if hasattr(HttpToolsProtocol, name)} - {
         "HttpToolsProtocol.__init__"

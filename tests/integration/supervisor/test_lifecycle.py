@@ -1,4 +1,4 @@
-"""The service as a program: started, stopped, killed, started again."""
+"""The service as a program: started, stopped, killed, restarted."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresOptions
-from entrypoints.server.launcher import launch
+from entrypoints.server.process import launch
 from tests.integration.embedded.conftest import seed
 from tests.integration.supervisor import minimal
 from tests.integration.supervisor.conftest import gone, wait_until
@@ -22,26 +22,26 @@ ORPHAN_LIFE_S = 5.0
 
 
 class Slow:
-    """A request that is answered when it is let go."""
+    """A request whose response the test releases."""
 
     def __init__(self, service, folder: Path) -> None:
         self._file = folder / "go"
         self._pool = ThreadPoolExecutor(1)
-        self.answer = self._pool.submit(httpx2.get, f"{service.url}/slow?until={self._file}", timeout=30)
+        self.response = self._pool.submit(httpx2.get, f"{service.url}/slow?until={self._file}", timeout=30)
         wait_until(self._file.with_suffix(".begun").exists)
 
-    def let_go(self) -> httpx2.Response:
+    def release(self) -> httpx2.Response:
         self._file.touch()
-        return self.answer.result(timeout=30)
+        return self.response.result(timeout=30)
 
-    def answered_well(self) -> bool:
+    def succeeded(self) -> bool:
         try:
-            return self.answer.result(timeout=30).is_success
+            return self.response.result(timeout=30).is_success
         except httpx2.TransportError:
             return False
 
 
-def test_a_started_service_tells_its_address_and_a_call_to_try(service):
+def test_a_started_service_prints_its_address_and_an_example(service):
     said = service().ready().said
     assert "serves on http://127.0.0.1:" in said
     assert "/api/v1/initialize" in said
@@ -57,7 +57,7 @@ def test_a_signal_ends_everything_cleanly(service, number):
     assert gone(family)
 
 
-def test_a_low_limit_of_descriptors_is_raised_for_every_process(service):
+def test_a_low_limit_of_descriptors_rises_for_every_process(service):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
     try:
@@ -69,7 +69,7 @@ def test_a_low_limit_of_descriptors_is_raised_for_every_process(service):
         assert resource.prlimit(pid, resource.RLIMIT_NOFILE)[0] == min(hard, 4096 + 8 * 128 + 256)
 
 
-def test_counts_go_on_after_a_stop_and_a_start(service):
+def test_data_survives_a_stop_and_a_start(service):
     first = service().ready()
     assert first.count() == 1
     first.tell(signal.SIGTERM)
@@ -77,16 +77,16 @@ def test_counts_go_on_after_a_stop_and_a_start(service):
     assert service().ready().count() == 2
 
 
-def test_a_request_under_way_finishes_while_new_ones_are_refused(service, other_folder):
+def test_a_request_in_flight_finishes_while_new_ones_are_rejected(service, other_folder):
     running = service().ready()
     slow = Slow(running, other_folder)
     running.tell(signal.SIGTERM)
     wait_until(lambda: running.status("/facts") == 503)
-    assert slow.let_go().text == "done"
+    assert slow.release().text == "done"
     assert running.ended() == 0
 
 
-def test_not_being_ready_comes_before_refusing(service):
+def test_the_service_is_not_ready_before_it_rejects_requests(service):
     running = service(DRAIN_DELAY_SECONDS="60").ready()
     running.tell(signal.SIGTERM)
     wait_until(lambda: running.status("/readyz") == 503)
@@ -102,10 +102,10 @@ def test_a_second_signal_skips_the_wait_for_running_work(service, other_folder):
     wait_until(lambda: running.status("/facts") == 503)
     running.tell(signal.SIGTERM)
     assert running.ended() == 0
-    assert not slow.answered_well()
+    assert not slow.succeeded()
 
 
-def test_work_that_does_not_end_is_cut_off_at_the_limit(service, other_folder):
+def test_work_that_does_not_end_is_aborted_at_the_limit(service, other_folder):
     running = service(SHUTDOWN_TIMEOUT_SECONDS="0.2").ready()
     Slow(running, other_folder)
     family = running.family()
@@ -114,12 +114,12 @@ def test_work_that_does_not_end_is_cut_off_at_the_limit(service, other_folder):
     assert gone(family)
 
 
-def test_an_application_that_cannot_drain_gets_its_requests_finished_all_the_same(service, other_folder):
+def test_requests_of_an_application_without_drain_finish_too(service, other_folder):
     running = service(TARGET=f"{minimal.HERE}:create_plain").ready()
     slow = Slow(running, other_folder)
     running.tell(signal.SIGTERM)
     wait_until(lambda: running.status("/readyz") == 0)
-    assert slow.let_go().text == "done"
+    assert slow.release().text == "done"
     assert running.ended() == 0
 
 
@@ -132,7 +132,7 @@ def test_a_killed_supervisor_leaves_no_orphan_and_the_next_one_recovers(service)
     assert service(PORT=str(first.port)).ready().count() > 1
 
 
-def test_a_kill_of_everything_loses_nothing(service):
+def test_a_kill_of_every_process_loses_no_data(service):
     first = service().ready()
     assert first.count() == 1
     for pid, _ in first.family():
@@ -142,7 +142,7 @@ def test_a_kill_of_everything_loses_nothing(service):
     assert service().ready().count() > 1
 
 
-def test_a_start_right_after_a_kill_waits_for_what_is_left(service):
+def test_a_start_right_after_a_kill_waits_for_the_processes_that_are_left(service):
     first = service().ready()
     first.tell(signal.SIGKILL)
     second = service(PORT=str(first.port)).ready()
@@ -158,7 +158,7 @@ def test_an_http_worker_that_dies_is_replaced(service):
     assert {"HTTP worker 0"} == {line["child"] for line in running.lines() if line["event"] == "child_ended"}
 
 
-def test_a_worker_that_cannot_be_started_again_is_tried_until_it_can(service, folder):
+def test_a_worker_that_fails_to_restart_is_retried_until_it_starts(service, folder):
     running = service(TARGET=f"{minimal.HERE}:create_once").ready()
     os.kill(running.facts()["pid"], signal.SIGKILL)
     wait_until(lambda: any(line["event"] == "child_start_failed" for line in running.lines()))
@@ -167,7 +167,7 @@ def test_a_worker_that_cannot_be_started_again_is_tried_until_it_can(service, fo
     wait_until(lambda: running.status("/facts") == 200)
 
 
-def test_a_worker_that_does_not_obey_is_killed(service, other_folder):
+def test_a_worker_that_ignores_commands_is_killed(service, other_folder):
     running = service(TARGET=f"{minimal.HERE}:create_stubborn", STUBBORN=str(other_folder / "drains")).ready()
     family = running.family()
     running.tell(signal.SIGTERM)
@@ -177,7 +177,7 @@ def test_a_worker_that_does_not_obey_is_killed(service, other_folder):
     assert gone(family)
 
 
-def test_a_postgresql_that_dies_is_started_again_for_the_same_workers(service):
+def test_a_postgresql_that_dies_restarts_for_the_same_workers(service):
     running = service().ready()
     worker = running.facts()["pid"]
     running.count()
@@ -203,7 +203,7 @@ def test_several_workers_share_a_port_and_a_runtime_host(service):
     assert not Path(address.removeprefix("unix:")).parent.exists()
 
 
-def test_a_language_with_a_host_of_its_own_keeps_it(service):
+def test_a_language_with_its_own_runtime_host_keeps_it(service):
     running = service(WEB_CONCURRENCY="2", PYTHON_RUNTIME_URL="http://127.0.0.1:9").ready()
     assert running.facts()["python"] == ["http://127.0.0.1:9"]
     assert running.facts()["nodejs"][0].startswith("unix:")
@@ -217,14 +217,14 @@ def test_a_second_start_on_the_same_folder_names_the_first(service):
     assert first.status("/readyz") == 200
 
 
-def test_a_second_start_on_the_same_port_says_so(service, other_folder):
+def test_a_second_start_on_the_same_port_names_the_port(service, other_folder):
     first = service().ready()
     second = service(other_folder, PORT=str(first.port))
     assert second.ended() != 0
-    assert f"port {first.port}: something else listens there already" in second.said
+    assert f"port {first.port}: another process listens there" in second.said
 
 
-def test_an_application_that_cannot_be_made_ends_the_start(service):
+def test_an_application_that_cannot_be_created_ends_the_start(service):
     running = service(TARGET=f"{minimal.HERE}:broken")
     family = running.family()
     assert running.ended() == 1
@@ -266,7 +266,7 @@ def test_a_signal_during_the_start_ends_it(service, folder):
     assert gone(family)
 
 
-def test_a_database_that_is_away_is_waited_for_while_serving(service, folder, made):
+def test_the_service_serves_while_its_database_is_away(service, folder, made):
     service_folder = folder / "database"
     service_folder.mkdir(mode=0o711)
     server = EmbeddedPostgres(EmbeddedPostgresOptions(service_folder), launch)
@@ -283,14 +283,14 @@ def test_a_database_that_is_away_is_waited_for_while_serving(service, folder, ma
     server.forget()
 
 
-def test_a_service_that_is_not_ready_says_what_it_waits_for(service):
+def test_a_service_that_is_not_ready_prints_the_reason(service):
     running = service(TARGET=f"{minimal.HERE}:create_unready")
-    wait_until(lambda: "is not ready yet. It says: no database" in running.said)
+    wait_until(lambda: "is not ready yet. /readyz responds: no database" in running.said)
     running.tell(signal.SIGTERM)
     assert running.ended() == 0
 
 
-def test_a_client_that_never_finishes_its_request_does_not_hold_the_stop(service):
+def test_a_client_that_never_finishes_its_request_does_not_delay_the_stop(service):
     running = service().ready()
     with socket.create_connection(("127.0.0.1", running.port)) as client:
         client.sendall(b"POST /facts HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")

@@ -1,0 +1,117 @@
+"""Writing responses to a connection: in one system call if possible, and at a minimum rate."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+
+import msgspec
+from attrs import frozen
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from entrypoints.http.request import Header
+
+_BODY_BYTES_MAX = 64 * 1024
+"""Larger bodies are written separately: joining them to the head would copy them."""
+
+
+class UvicornSingleWrite:
+    """The extension `SINGLE_WRITE` of a request cycle of uvicorn: sends a complete response with one system call.
+
+    As ASGI messages, head and body are sent separately and every header is checked on the way. That takes a tenth of
+    a request.
+    """
+
+    __slots__ = ("_cycle",)
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle: RequestResponseCycle | None = cycle
+
+    def __call__(self, status: int, headers: Iterable[Header], body: bytes) -> bool:
+        """Send the response; return False if it has to be sent by ASGI messages."""
+        cycle = self._cycle
+        if cycle is None or cycle.flow.write_paused or cycle.disconnected or cycle.response_started:
+            return False
+        if len(body) > _BODY_BYTES_MAX:
+            return False
+        content = [STATUS_LINE[status]]
+        for name, value in (*cycle.default_headers, *headers):
+            if b"\n" in value:
+                raise ValueError(f"a line break in the header {name.decode()}")
+            if name == b"connection" and value == b"close":
+                cycle.keep_alive = False
+            content += (name, b": ", value, b"\r\n")
+        # A client without its 100 Continue may send the body or not, so the next bytes are ambiguous (as in Go).
+        cycle.keep_alive = cycle.keep_alive and not cycle.waiting_for_100_continue
+        if not cycle.keep_alive:
+            content.append(b"connection: close\r\n")
+        content += (b"\r\n", b"" if cycle.scope["method"] == "HEAD" else body)
+        cycle.transport.write(b"".join(content))
+        self._cycle = None  # breaks the reference cycle between this and the scope, for the garbage collector
+        _complete(cycle)
+        return True
+
+    def abort(self) -> None:
+        """Close the connection at once; unsent bytes are lost."""
+        if self._cycle is not None:
+            self._cycle.transport.abort()
+
+
+def _complete(cycle: RequestResponseCycle) -> None:
+    """Leave the cycle in the state that its own `send` leaves after the last message."""
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    cycle.message_event.set()
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()
+
+
+@frozen
+class WriteLimits:
+    """The rate at which a client has to read: `rate_min` bytes per second, over periods of `span_s` seconds."""
+
+    span_s: float = 20.0
+    rate_min: int = 4096
+
+
+class WriteWatch:
+    """Aborts the connection of a client that reads its responses too slowly."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, limits: WriteLimits) -> None:
+        self._loop = loop
+        self._transport = transport
+        self._limits = limits
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Watch until all bytes are sent or `stop` is called; does nothing if no bytes are left to send."""
+        left = self._transport.get_write_buffer_size()
+        if self._timer is None and left:
+            self._timer = self._loop.call_later(self._limits.span_s, self._check, left)
+
+    def stop(self) -> None:
+        """Stop watching."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _check(self, left_before: int) -> None:
+        self._timer = None
+        left = self._transport.get_write_buffer_size()
+        if left and left_before - left < self._limits.rate_min * self._limits.span_s:
+            self._transport.abort()
+        else:
+            self.start()
+
+
+def error_response(
+    status: HTTPStatus, message: str, code: str = "INVALID_REQUEST", details: Mapping[str, object] | None = None
+) -> bytes:
+    """Return an error in the one shape of the API, for a connection that closes after it."""
+    body = msgspec.json.encode({"error": {"code": code, "message": message, "details": details or {}}})
+    retry_after = "retry-after: 1\r\n" if details else ""
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n{retry_after}"
+        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    )
+    return head.encode() + body

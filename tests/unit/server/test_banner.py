@@ -1,0 +1,71 @@
+"""The start banner."""
+
+import asyncio
+
+import pytest
+
+from entrypoints.server.banner import get, print_banner, print_runtime_host_banner
+
+
+class ManualServer:
+    """Responds to each connection with the next of the given texts."""
+
+    def __init__(self, *responses: bytes) -> None:
+        self.responses = list(responses)
+
+    async def __aenter__(self) -> str:
+        self.server = await asyncio.start_server(self._respond, "127.0.0.1", 0)
+        port = self.server.sockets[0].getsockname()[1]
+        return f"http://127.0.0.1:{port}"
+
+    async def __aexit__(self, *_) -> None:
+        self.server.close()
+        await self.server.wait_closed()
+
+    async def _respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(self.responses.pop(0))
+        writer.close()
+
+
+READY = b"HTTP/1.1 200 OK\r\n\r\nready"
+AWAY = b"HTTP/1.1 503 Service Unavailable\r\n\r\nno database"
+
+
+async def test_a_response_has_a_status_and_a_body():
+    async with ManualServer(AWAY) as url:
+        assert await get(url, "/readyz") == (503, "no database")
+
+
+@pytest.mark.parametrize("response", [b"", b"HTTP/1.1", b"HTTP/1.1 soon\r\n\r\n"])
+async def test_a_malformed_response_has_status_0(response):
+    async with ManualServer(response) as url:
+        assert (await get(url, "/readyz"))[0] == 0
+
+
+async def test_a_closed_port_has_status_0():
+    async with ManualServer() as url:
+        pass
+    assert await get(url, "/readyz") == (0, "")
+
+
+async def test_the_banner_has_the_address_and_an_example_once_the_service_is_ready(capsys):
+    async with ManualServer(AWAY, READY) as url:
+        await print_banner(url)
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"pglambda serves on {url}\n")
+    assert f"curl -s {url}/api/v1/execute/$id" in printed
+    assert "python3 -c" in printed
+
+
+async def test_the_banner_of_a_runtime_host_has_its_address(capsys):
+    await print_runtime_host_banner("http://here:1")
+    assert "scripts for controllers on http://here:1" in capsys.readouterr().out
+
+
+async def test_the_example_has_a_credential_if_authentication_is_on(capsys):
+    async with ManualServer(READY) as url:
+        await print_banner(url, authenticated=True)
+    printed = capsys.readouterr().out
+    assert "pglambda keys create --owner me" in printed
+    assert printed.count('-H "Authorization: Bearer $TOKEN"') == 2
