@@ -1,4 +1,4 @@
-"""Idempotency keys: names that callers give to calls, so that none of them takes effect twice."""
+"""Idempotency keys: a call that is repeated with its key takes effect once."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -10,21 +10,21 @@ from attrs import define, field, frozen
 from domain.errors import Conflict
 
 KEPT_FOR = timedelta(hours=24)
-"""How long a key is remembered, from the call that took it."""
+"""How long a key is kept, from the call that took it."""
 
 NO_SESSION = UUID(int=0)
-"""Stands for the session among the keys of calls that make one."""
+"""Stands in place of the session in keys of initialize."""
 
 _RETRY_MIN = timedelta(seconds=1)
 _RETRY_MAX = timedelta(seconds=10)
 _MILLISECOND = timedelta(milliseconds=1)
 
-Answer = TypeVar("Answer")
+Response = TypeVar("Response")
 
 
 @frozen
 class IdempotencyKey:
-    """A caller's name for a call, and the SHA-256 (64 hexadecimal digits) of what it was sent with."""
+    """A caller's name for a call, and the SHA-256 (64 hexadecimal digits) of the call's payload."""
 
     value: str
     payload_hash: str = field(repr=False)
@@ -32,15 +32,15 @@ class IdempotencyKey:
 
 @define(eq=False)
 class IdempotencyConflict(Conflict):
-    """The key stands for a call with another payload."""
+    """The key was used for a call with another payload."""
 
     code: ClassVar[str] = "IDEMPOTENCY_CONFLICT"
 
     @property
     def message(self) -> str:
         return (
-            "This Idempotency-Key was used for a call with another payload, so nothing was done. "
-            "Repeat that call exactly, or use a new key for a new one."
+            "This Idempotency-Key was used for a call with another payload, so nothing was done. Repeat that call "
+            "exactly, or use a new key for a new call."
         )
 
 
@@ -53,7 +53,10 @@ class KeyInFlight(Conflict):
 
     @property
     def message(self) -> str:
-        return "The first call with this Idempotency-Key is under way. Repeat the call after a moment for its answer."
+        return (
+            "The first call with this Idempotency-Key is still in progress, so nothing was done. Repeat the call after "
+            "a moment to get its response."
+        )
 
     @property
     def details(self) -> Mapping[str, object]:
@@ -70,8 +73,8 @@ class KeyInterrupted(Conflict):
     @property
     def message(self) -> str:
         return (
-            "The first call with this Idempotency-Key was interrupted: its script may have run, and how it ended is "
-            "not known. It does not run again under this key; use a new one only if the script may run twice."
+            "The first call with this Idempotency-Key was interrupted: its script may have run, and its end is unknown. "
+            "The script does not run again under this key. Use a new key only if the script may run twice."
         )
 
     @property
@@ -80,37 +83,40 @@ class KeyInterrupted(Conflict):
 
 
 @frozen
-class KeptCall(Generic[Answer]):
-    """What is kept under a key: the payload's hash, the id that the winning call made, and its answer once it ended."""
+class KeptCall(Generic[Response]):
+    """The call that holds a key.
+
+    `winner` is the id that the call made. `response` is None until the call has ended.
+    """
 
     payload_hash: str = field(repr=False)
     winner: UUID
     deadline_at: datetime
     expires_at: datetime
-    answer: Answer | None = field(default=None, repr=False)
+    response: Response | None = field(default=None, repr=False)
 
     def is_over(self, now: datetime) -> bool:
-        """Whether the key is free again."""
+        """Return whether the key is free again."""
         return now >= self.expires_at
 
-    def replay(self, idempotency_key: IdempotencyKey, now: datetime) -> Answer:
-        """Return the answer to a call that repeats this one.
+    def replay(self, idempotency_key: IdempotencyKey, now: datetime) -> Response:
+        """Return the response to a repeated call.
 
-        Raises IdempotencyConflict for another payload, KeyInFlight until the deadline, KeyInterrupted from then on.
+        Raises IdempotencyConflict for another payload, KeyInFlight until the deadline, KeyInterrupted after it.
         """
         if idempotency_key.payload_hash != self.payload_hash:
             raise IdempotencyConflict
-        if self.answer is not None:
-            return self.answer
+        if self.response is not None:
+            return self.response
         if now < self.deadline_at:
             raise KeyInFlight(self._retry_after_ms(now))
         raise KeyInterrupted(self.winner)
 
     def _retry_after_ms(self, now: datetime) -> int:
-        """Return as long again as the call has been under way, within bounds, and no longer than to its deadline.
+        """Return the time that the call has taken so far, within limits, and at most until its deadline.
 
-        So a call that ends soon is not waited for long, and one that was interrupted is not asked for every second.
+        So repeated calls come soon after a short call, and rarely while a call is interrupted.
         """
-        under_way = now - (self.expires_at - KEPT_FOR)
-        wait = min(max(under_way, _RETRY_MIN), _RETRY_MAX, self.deadline_at - now)
+        elapsed = now - (self.expires_at - KEPT_FOR)
+        wait = min(max(elapsed, _RETRY_MIN), _RETRY_MAX, self.deadline_at - now)
         return -(-wait // _MILLISECOND)

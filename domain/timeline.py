@@ -8,8 +8,8 @@ from uuid import UUID
 
 from attrs import field, frozen
 
-from domain.executions.execution import Execution, OpenExecution
-from domain.identity import Owner, uuid7_time
+from domain.executions.execution import Execution
+from domain.identity import Owner, SessionRef, uuid7_time
 from domain.scripts.report import Outcome
 from domain.sessions.session import Session
 from domain.storage.storage import ShortenedDay
@@ -97,11 +97,25 @@ class FunctionTrace:
 
 
 @frozen
-class ExecutionTrace:
-    """An execution: under way or overdue when it has an open record, else as the history has it."""
+class OpenTrace:
+    """An open record: its execution runs, or is overdue."""
 
-    slot: int
-    open: OpenExecution | None = None
+    ref: SessionRef
+    execution_id: UUID
+    deadline_at: datetime
+
+    @property
+    def started_at(self) -> datetime:
+        """The instant of admission, which is in the execution's id."""
+        return uuid7_time(self.execution_id)
+
+
+@frozen
+class ExecutionTrace:
+    """An execution: its open record or its row in the history, and the partition of that row."""
+
+    partition: int
+    open: OpenTrace | None = None
     ended: Execution | None = None
 
 
@@ -118,7 +132,7 @@ class Timeline:
     session: Session | None = None
     execution: ExecutionTrace | None = None
     history: HistoryTrace = field(factory=HistoryTrace)
-    open: Sequence[OpenExecution] = ()
+    open: Sequence[OpenTrace] = ()
     keys: Sequence[KeyTrace] = ()
     taken: KeyTrace | None = None
     function: FunctionTrace | None = None

@@ -16,8 +16,8 @@ from adapters.json_schema.schema import CompiledSchema
 from adapters.json_schema.weight import WEIGHT_MAX, Endless, Weight
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.errors import Problem
+from domain.functions.ports import Schema, SchemaCompiler
 from domain.functions.schema import SchemaRefused
-from domain.functions.schema_ports import Schema, SchemaCompiler
 from domain.json_text import JsonText, is_deeper
 
 _MASK = "value"

@@ -10,7 +10,7 @@ from typing_extensions import override
 from adapters.json_schema.problems import broken_by, problem_of
 from adapters.json_schema.weight import Weight
 from domain.errors import Problem
-from domain.functions.schema_ports import Schema
+from domain.functions.ports import Schema
 from domain.json_text import JsonText, without_strings
 
 _ALL_ERRORS_WORK_MAX = 5_000

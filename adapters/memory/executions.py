@@ -7,28 +7,21 @@ from uuid import UUID
 from attrs import define, evolve
 from typing_extensions import override
 
-from adapters.history import history_of
 from adapters.memory.store import MemoryStore, newest_first, page_of
 from domain.clock import Clock
-from domain.executions.execution import Execution, ExecutionLost, ExecutionNotFound, OpenExecution
-from domain.executions.ports import (
-    EVERY_EXECUTION,
-    Admission,
-    ExecutionFilter,
-    ExecutionRepository,
-    ExecutionRequest,
-    FinishedExecution,
-)
-from domain.identity import EVERY_OWNER, Owner, SessionRef
+from domain.executions.execution import Execution, ExecutionLost, ExecutionNotFound, FinishedExecution, OpenExecution
+from domain.executions.history import history_row
+from domain.executions.ports import EVERY_EXECUTION, ExecutionFilter, ExecutionRepository
+from domain.identity import EVERY_OWNER, Owner, SessionRef, uuid7_time
 from domain.paging import Page
 from domain.scripts.report import Outcome
 
 
 @define
 class MemoryExecutionRepository(ExecutionRepository):
-    """Keeps executions in a store that it shares with the sessions' repository.
+    """Stores executions in the store of the sessions' repository.
 
-    A page of one outcome looks at `examined_max` executions at most. The history keeps payloads if it is `full`.
+    A page of one outcome examines at most `examined_max` executions. A `full` history stores payloads.
     """
 
     _store: MemoryStore
@@ -37,14 +30,15 @@ class MemoryExecutionRepository(ExecutionRepository):
     _full: bool = True
 
     @override
-    async def begin(self, request: ExecutionRequest) -> Admission:
-        session = self._store.session(request.ref).admit(request.started_at)
+    async def begin(self, execution_id: UUID, ref: SessionRef, allowance: timedelta) -> OpenExecution:
+        started_at = uuid7_time(execution_id)
+        session = self._store.session(ref).admit(started_at)
         self._store.put(session)
-        allowed = timedelta(milliseconds=session.limits.timeout_ms) + request.allowance
-        execution = OpenExecution(request.ref, request.execution_id, request.started_at + allowed)
-        if request.execution_id not in self._store.history:
-            self._store.open_executions.setdefault(request.execution_id, execution)
-        return Admission(execution, session)
+        deadline_at = started_at + timedelta(milliseconds=session.limits.timeout_ms) + allowance
+        execution = OpenExecution(execution_id, session, deadline_at)
+        if execution_id not in self._store.history:
+            self._store.open_executions.setdefault(execution_id, execution)
+        return execution
 
     @override
     async def withdraw(self, execution_id: UUID, ref: SessionRef) -> None:
@@ -97,11 +91,11 @@ class MemoryExecutionRepository(ExecutionRepository):
         count = session.execution_count + 1
         ended_at = max(session.last_executed_at or finished.finished_at, finished.finished_at)
         self._store.put(evolve(session, execution_count=count, last_executed_at=ended_at))
-        self._store.history[finished.execution.execution_id] = history_of(finished, count, full=self._full)
+        self._store.history[finished.execution.execution_id] = history_row(finished, count, full=self._full)
         return count
 
     def _known(self) -> Iterator[Execution]:
-        """Yield what has ended, and what is past its deadline."""
+        """Yield the finished executions, and the open ones past their deadline."""
         now = self._clock.now()
         yield from self._store.history.values()
         for execution in self._store.open_executions.values():

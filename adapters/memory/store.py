@@ -1,6 +1,7 @@
-"""What the fake repositories have in common: the rows."""
+"""The rows that the fake repositories share."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -14,7 +15,8 @@ from domain.scripts.script import Script
 from domain.sessions.session import Session, SessionNotFound
 
 Item = TypeVar("Item")
-KeyName = tuple[Owner, UUID, str]
+StoredKey = tuple[Owner, UUID, str]
+"""Owner, session (NO_SESSION for initialize) and the value of an idempotency key."""
 
 
 @define
@@ -25,7 +27,7 @@ class MemoryStore:
     scripts: dict[UUID, Script] = field(factory=dict)
     open_executions: dict[UUID, OpenExecution] = field(factory=dict)
     history: dict[UUID, Execution] = field(factory=dict)
-    keys: dict[KeyName, KeptCall[Any]] = field(factory=dict)
+    keys: dict[StoredKey, KeptCall[Any]] = field(factory=dict)
     failure: Exception | None = None
 
     def require_available(self) -> None:
@@ -34,12 +36,17 @@ class MemoryStore:
             raise self.failure
 
     def session(self, ref: SessionRef) -> Session:
-        """Return the session; raises SessionNotFound, also when it is another owner's."""
+        """Return the session; raises SessionNotFound, also if it belongs to another owner."""
         self.require_available()
         session = self.sessions.get(ref.session_id)
         if session is None or session.ref != ref:
             raise SessionNotFound
         return session
+
+    def kept(self, key: StoredKey, now: datetime) -> KeptCall[Any] | None:
+        """Return the call that holds the key at `now`, if any."""
+        call = self.keys.get(key)
+        return None if call is None or call.is_over(now) else call
 
     def put(self, session: Session) -> None:
         """Replace or add a session."""
@@ -47,12 +54,12 @@ class MemoryStore:
 
 
 def newest_first(rows: Iterable[tuple[UUID, Item]], after: UUID | None) -> list[tuple[UUID, Item]]:
-    """Return the rows older than `after`, in the order of a page."""
+    """Return the rows older than `after`, newest first."""
     older = [row for row in rows if after is None or row[0] < after]
     return sorted(older, key=lambda row: row[0], reverse=True)
 
 
 def page_of(rows: list[tuple[UUID, Item]], size: int, beyond: UUID | None = None) -> Page[Item]:
-    """Return the first `size` rows; `beyond` is where to go on when these are all of them."""
+    """Return a page of the first `size` rows; if there are no more, it continues at `beyond`."""
     shown = rows[:size]
     return Page([item for _, item in shown], shown[-1][0] if len(rows) > size else beyond)

@@ -1,4 +1,4 @@
-"""The numbers that bound the gateway."""
+"""Limits of the gateway."""
 
 import math
 
@@ -14,19 +14,19 @@ _at_least_one = validators.ge(1)
 
 
 class WrongAddress(ValueError):
-    """What should name a database does not; the text has nothing of it, as a password may be in it."""
+    """The text is no address of a database. The error does not quote it, because it may contain a password."""
 
 
 def _a_dsn(_options: object, _attribute: object, dsn: str) -> None:
     try:
         conninfo_to_dict(dsn)
     except ProgrammingError:
-        # The driver quotes the part that it does not understand, which may be the password.
+        # The driver's error quotes the part that it cannot parse, which may be the password.
         raise WrongAddress("the address of the database is neither a PostgreSQL URL nor a list of key=value") from None
 
 
 def to_primary(dsn: str) -> str:
-    """Return the DSN so that of several hosts the one that takes writes is connected to, unless it says otherwise."""
+    """Return the DSN for the host that accepts writes, unless the DSN itself says otherwise."""
     given = conninfo_to_dict(dsn)
     several = any("," in str(given.get(name, "")) for name in ("host", "hostaddr"))
     if not several or "target_session_attrs" in given:
@@ -35,25 +35,25 @@ def to_primary(dsn: str) -> str:
 
 
 _PLANS = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off"
-"""One plan for a statement, by index, whatever its values and however large the tables are.
+"""Each statement gets one plan, by index, for all values and all sizes of tables.
 
-The first batches may be small ones, and then a plan of its own for each batch would look cheaper than the one for all,
-and be made anew for ever. The first tables are empty ones, and their plan, which reads all there is, is kept until the
-server has counted the rows: a read among 100,000 took 6.5 ms in place of 0.1.
+Without it, small first batches make custom plans look cheaper than the generic plan, and the server plans every batch
+anew. A plan for empty tables scans them, and stays until the server has counted the rows: a read among 100,000 rows
+took 6.5 ms instead of 0.1 ms.
 """
 
 
 @frozen
 class GatewayOptions:
-    """Where the database is, and a limit on every wait; the time limits follow from `request_timeout_s`.
+    """The address of the database, and a limit on every wait; the time limits follow from `request_timeout_s`.
 
-    Without `server_timeouts` the server's lock and statement timeouts are left to the role or database (PgBouncer
-    refuses start-up options); without `prepares` nothing is prepared.
+    Without `server_timeouts` the role or database sets the lock and statement timeouts (PgBouncer refuses start-up
+    options). Without `prepares` no statement is prepared.
     """
 
     dsn: str = field(repr=False, validator=_a_dsn)
     pool_size_max: int = field(default=8, validator=_at_least_one)
-    waiting_lane_size_max: int = field(default=2, validator=_at_least_one)
+    lock_wait_pool_size_max: int = field(default=2, validator=_at_least_one)
     pool_queue_max: int = field(default=64, validator=_at_least_one)
     request_timeout_s: float = field(default=2.0, validator=_positive)
     attempts_max: int = field(default=5, validator=_at_least_one)
@@ -67,8 +67,8 @@ class GatewayOptions:
         return self.request_timeout_s * 0.15
 
     @property
-    def look_pause_s(self) -> float:
-        """The pause between looks at a row whose lock was not to be had by waiting."""
+    def poll_pause_s(self) -> float:
+        """The pause between polls of a row whose lock could not be acquired by waiting."""
         return self.lock_timeout_s / 6
 
     @property
@@ -83,17 +83,17 @@ class GatewayOptions:
 
     @property
     def socket_timeout_s(self) -> float:
-        """The limit on a statement when the server keeps silent."""
+        """The limit on a statement if the server does not respond."""
         return self.request_timeout_s * 0.35
 
     @property
     def connect_timeout_s(self) -> float:
-        """The limit on connecting to one address; whoever waits for a connection does not wait for that long."""
+        """The limit on connecting to one address; a call waits for a connection for a shorter time."""
         return min(max(self.request_timeout_s * 0.75, _CONNECT_TIMEOUT_MIN_S), _CONNECT_TIMEOUT_MAX_S)
 
     @property
     def conninfo(self) -> str:
-        """The DSN with what every connection of the service has set."""
+        """The DSN with the settings of every connection of the service."""
         given = conninfo_to_dict(self.dsn)
         settings: dict[str, str | int | None] = {
             "client_encoding": "UTF8",

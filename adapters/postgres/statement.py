@@ -1,4 +1,4 @@
-"""A named SQL statement, as the gateway runs it."""
+"""A named SQL statement."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,8 @@ _MARKS = re.compile(r"%\((\w+)\)s|%%")
 class Statement:
     """SQL text with psycopg's named placeholders (`%(name)s`) under the name that logs and metrics use.
 
-    `prepare=False` keeps the server from planning it once for all values. A statement whose name begins with
-    `select_` reads; every other one is taken to write, so that a failure says whether its effect is stored.
+    With `prepare=False` the server plans it for each set of values. A statement whose name begins with `select_` reads;
+    every other one counts as a write, so that a failure says whether its effect is stored.
     """
 
     name: str
@@ -28,15 +28,15 @@ class Statement:
         eq=False,
         default=Factory(lambda self: _numbered(self.sql, self._names), takes_self=True),
     )
-    """The text with the server's own placeholders; the driver would translate a long one anew each time."""
+    """The text with the server's own placeholders; the driver would translate the text for each call."""
 
     @property
     def writes(self) -> bool:
-        """Whether a failure has to say what became of the write."""
+        """Whether a failure must say if the write is stored."""
         return not self.name.startswith("select_")
 
     def values(self, parameters: Mapping[str, object]) -> Sequence[object]:
-        """Return the values of the numbered placeholders; raises KeyError where one is missing."""
+        """Return the values of the numbered placeholders; raises KeyError if one is missing."""
         return [parameters[name] for name in self._names]
 
 

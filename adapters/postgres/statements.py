@@ -1,4 +1,4 @@
-"""Every statement that the code uses, by name, as the SQL files have it."""
+"""All statements, by name, as the SQL files contain them."""
 
 from collections.abc import Iterator
 from importlib.resources import as_file, files
@@ -13,11 +13,11 @@ from adapters.postgres.statement import Statement
 Holder = TypeVar("Holder")
 
 _UNPREPARED = {"prepare": False}
-"""Planned anew each time, for the very values that it is given."""
+"""Planned for each set of values."""
 
 
 class StatementsDiffer(Exception):
-    """A file of statements and the code that uses it do not name the same statements."""
+    """A file of statements and its class do not name the same statements."""
 
 
 @frozen
@@ -48,7 +48,7 @@ class SessionStatements:
 
 @frozen
 class ExecutionStatements:
-    """Statements of `executions.sql`; those that name slots of the history are planned for these slots alone."""
+    """Statements of `executions.sql`; those that name partitions are planned for these partitions alone."""
 
     begin_executions: Statement
     delete_open_executions: Statement
@@ -187,7 +187,7 @@ class MigrationStatements:
 
 @frozen
 class Statements:
-    """All statements, by the file that they are in."""
+    """All statements, by their file."""
 
     clock: ClockStatements
     server: ServerStatements
@@ -206,7 +206,7 @@ class Statements:
 
 
 def load_statements() -> Statements:
-    """Read the SQL files; raises StatementsDiffer when a statement is missing or spare."""
+    """Read the SQL files; raises StatementsDiffer if a statement is missing or unused."""
     return Statements(
         clock=load(ClockStatements, "clock.sql"),
         server=load(ServerStatements, "server.sql"),
@@ -226,14 +226,15 @@ def load_statements() -> Statements:
 
 
 def load(holder: type[Holder], file_name: str, package: str = "sql") -> Holder:
-    """Read one file into its holder; raises StatementsDiffer when a statement is missing or spare."""
+    """Read one file into its holder; raises StatementsDiffer if a statement is missing or unused."""
     with as_file(files(package) / file_name) as path:
         queries = aiosql.from_path(path, "apsycopg")
     written = set(_names(queries))
-    used = {wanted.name: wanted.metadata.get("prepare", True) for wanted in fields(holder)}  # type: ignore[arg-type]  # every holder is an attrs class
+    used = {wanted.name: wanted.metadata.get("prepare", True) for wanted in fields(holder)}  # type: ignore[arg-type]  # each is an attrs class
     if written != set(used):
+        missing, unused = sorted(set(used) - written), sorted(written - set(used))
         raise StatementsDiffer(
-            f"{file_name} lacks {sorted(set(used) - written)} and has, unused, {sorted(written - set(used))}"
+            f"{file_name} does not fit the code: missing {missing}, unused {unused}. Correct the file or {holder.__name__}."
         )
     return holder(**{name: Statement(name, getattr(queries, name).sql, prepare) for name, prepare in used.items()})
 

@@ -1,4 +1,4 @@
-"""An execution of a session's script, how it ended and what it used."""
+"""Executions from admission to end, and how their end is reported."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,26 +9,72 @@ from attrs import define, field, frozen
 
 from domain.errors import NotFound, ScriptFailed, Unavailable
 from domain.identity import SessionRef, uuid7_time
+from domain.json_text import JsonText
+from domain.scripts.language import LanguageTitle
 from domain.scripts.report import Failure, Outcome, ScriptReport
+from domain.sessions.session import Session
+
+_REPEAT_IS_UNSAFE = "Do not repeat the call unless the script may run twice."
+_REPEAT_IS_SAFE = "Repeating the call with its Idempotency-Key is safe: the script does not run again."
 
 
 @frozen
 class OpenExecution:
-    """An execution that was begun: the open record in the database, and the operation id of its finish."""
+    """An execution that has begun, with the session as it was admitted; the database has an open record of it."""
 
-    ref: SessionRef
     execution_id: UUID
+    session: Session
     deadline_at: datetime
 
     @property
+    def ref(self) -> SessionRef:
+        """The session's owner and id."""
+        return self.session.ref
+
+    @property
     def started_at(self) -> datetime:
-        """The instant of admission, in the execution's id."""
+        """The instant of admission, which is in the execution's id."""
         return uuid7_time(self.execution_id)
 
 
 @frozen
+class FinishedExecution:
+    """An execution that has ended, to be recorded: its params and its report."""
+
+    execution: OpenExecution
+    finished_at: datetime
+    params: JsonText = field(repr=False)
+    report: ScriptReport
+
+
+@frozen
+class Executed:
+    """An execution that was recorded, as its caller gets it.
+
+    `execution_count` is the session's count with it. `replayed` marks the stored response to an earlier call with the
+    same idempotency key.
+    """
+
+    ref: SessionRef
+    execution_id: UUID
+    language_title: LanguageTitle
+    report: ScriptReport
+    execution_count: int
+    replayed: bool = False
+
+    def require_success(self) -> "Executed":
+        """Return the execution; raises ExecutionFailed if the script failed."""
+        failure = self.report.failure
+        if failure is None:
+            return self
+        raise ExecutionFailed(
+            self.ref.session_id, self.execution_id, self.execution_count, self.report, failure, self.replayed
+        )
+
+
+@frozen
 class Payload:
-    """Text as kept in history: its beginning, and the length in characters of the whole."""
+    """A text of the history: its beginning, and the length of the whole in characters."""
 
     text: str = field(repr=False)
     length: int
@@ -41,7 +87,7 @@ class Payload:
 
 @frozen
 class Execution:
-    """One row of a session's history; what is not known of an execution is None."""
+    """An execution as the history stores it; unknown facts are None."""
 
     ref: SessionRef
     execution_id: UUID
@@ -59,27 +105,27 @@ class Execution:
 
     @property
     def started_at(self) -> datetime:
-        """The instant of admission, in the execution's id."""
+        """The instant of admission, which is in the execution's id."""
         return uuid7_time(self.execution_id)
 
 
 @define(eq=False)
 class ExecutionNotFound(NotFound):
-    """No end of such an execution is recorded."""
+    """The history has no execution with this id."""
 
     code: ClassVar[str] = "EXECUTION_NOT_FOUND"
 
     @property
     def message(self) -> str:
         return (
-            "No execution with this id is recorded: it is still under way, was never made here, belongs to someone "
-            "else, or is so old that it has been removed."
+            "No ended execution has this id. It is still running, never existed here, belongs to another owner, or is "
+            "older than the history. Check the id, or repeat the call after the execution has ended."
         )
 
 
 @define(eq=False)
 class ExecutionFailed(ScriptFailed):
-    """The script has run, was counted, and failed."""
+    """The script ran and failed; the execution was counted."""
 
     session_id: UUID
     execution_id: UUID
@@ -104,7 +150,7 @@ class ExecutionFailed(ScriptFailed):
 
 @define(eq=False)
 class ExecutionLost(Unavailable):
-    """A finish found neither the open record nor a history row."""
+    """The script ran, and the database has neither an open record nor a history row of the execution."""
 
     code: ClassVar[str] = "STORAGE_UNAVAILABLE"
     stored: str | None = "no"
@@ -112,12 +158,14 @@ class ExecutionLost(Unavailable):
 
     @property
     def message(self) -> str:
-        return "The script has run, and the database no longer has a record of it; it was not counted."
+        return (
+            f"The script ran, but the database no longer has a record of it, so it was not counted. {_REPEAT_IS_UNSAFE}"
+        )
 
 
 @define(eq=False)
 class ExecutionNotStored(Unavailable):
-    """The script has run, and its end could not be recorded (yet)."""
+    """The script ran, and its end is not recorded yet, or (`stored="no"`) never will be."""
 
     code: ClassVar[str] = "STORAGE_UNAVAILABLE"
     execution_id: UUID
@@ -130,17 +178,13 @@ class ExecutionNotStored(Unavailable):
     def message(self) -> str:
         if self.stored == "no":
             return (
-                "The script has run, and the database no longer has a record of it, so it was not counted. Its answer "
-                "is in the details. Do not repeat the call unless the script may run twice."
+                "The script ran, but the database no longer has a record of it, so it was not counted. Its result is "
+                f"in the details. {_REPEAT_IS_UNSAFE}"
             )
-        advice = (
-            "Do not repeat the call unless the script may run twice."
-            if self.retry_after_ms is None
-            else "Repeating the call with its Idempotency-Key is safe: the script does not run again."
-        )
+        advice = _REPEAT_IS_UNSAFE if self.retry_after_ms is None else _REPEAT_IS_SAFE
         return (
-            "The script has run; its end could not be recorded in the database, which is tried on in the background. "
-            f"Its answer is in the details. {advice}"
+            "The script ran, but its result could not be saved yet. Saving continues in the background. The result is "
+            f"in the details. {advice}"
         )
 
     @property
@@ -149,7 +193,7 @@ class ExecutionNotStored(Unavailable):
 
 
 def execution_facts(execution_id: UUID, report: ScriptReport, failure: Failure | None) -> dict[str, object]:
-    """Return what a caller is told of a run, by API name; `result` is JSON text, where there is one."""
+    """Return the facts of a run by their API names; `result` is JSON text, if there is one."""
     facts: dict[str, object | None] = {
         "execution_id": execution_id,
         "result": report.result,

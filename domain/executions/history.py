@@ -1,17 +1,69 @@
-"""What callers read of executions that have ended."""
+"""The history of executions: what it stores of each, and how callers read it."""
 
+import json
 from uuid import UUID
 
-from attrs import frozen
+from attrs import asdict, frozen
 
 from domain.concurrency.budget import Budget
 from domain.errors import StorageUnavailable
-from domain.executions.execution import Execution, ExecutionNotFound
+from domain.executions.execution import Execution, ExecutionNotFound, FinishedExecution, Payload
 from domain.executions.ports import EVERY_EXECUTION, ExecutionFilter, ExecutionRepository
 from domain.identity import Owner, SessionRef
 from domain.paging import Page
+from domain.scripts.report import Failure
 from domain.sessions.ports import SessionRepository
 from domain.sessions.session import Session, SessionClosed, SessionNotFound
+
+PAYLOAD_LENGTH_MAX = 64 * 1024
+"""Characters of each payload that the history stores."""
+
+
+def history_row(finished: FinishedExecution, execution_count: int | None = None, *, full: bool = True) -> Execution:
+    """Return the row of a finished execution.
+
+    A payload is cut at PAYLOAD_LENGTH_MAX, and a failure is stored as JSON with its known facts. Without `full` the
+    row has no payloads.
+    """
+    report = finished.report
+    return Execution(
+        finished.execution.ref,
+        finished.execution.execution_id,
+        report.outcome,
+        execution_count,
+        report.execution_time_ms,
+        report.cpu_time_ms,
+        report.memory_usage_bytes,
+        report.cold_start,
+        *(_payloads(finished) if full else ()),
+    )
+
+
+def _payloads(finished: FinishedExecution) -> tuple[Payload | None, ...]:
+    """Return params, result, error, stdout and stderr."""
+    report = finished.report
+    return (
+        _payload(finished.params),
+        _payload(report.result),
+        None if report.failure is None else _payload(_failure_json(report.failure)),
+        _payload(_storable(report.stdout)),
+        _payload(_storable(report.stderr)),
+    )
+
+
+def _payload(text: str | None) -> Payload | None:
+    return None if text is None else Payload.of(text, PAYLOAD_LENGTH_MAX)
+
+
+def _failure_json(failure: Failure) -> str:
+    facts = {name: fact for name, fact in asdict(failure).items() if fact is not None}
+    storable = {name: _storable(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}
+    return json.dumps(storable, ensure_ascii=False)
+
+
+def _storable(output: str) -> str:
+    """Replace NUL and lone surrogates: a script may print them, and a database's text cannot hold them."""
+    return output.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
 
 
 @frozen
@@ -25,7 +77,7 @@ class HistoryService:
     async def page(
         self, ref: SessionRef, after: UUID | None, size: int, wanted: ExecutionFilter = EVERY_EXECUTION
     ) -> Page[Execution]:
-        """Return a page of a session's history, also of an expired one.
+        """Return a page of a session's history, also after the session has expired.
 
         Raises SessionNotFound or SessionClosed.
         """
@@ -34,9 +86,9 @@ class HistoryService:
         return await budget.spend(self._executions.page(session.ref, after, size, wanted), StorageUnavailable)
 
     async def get(self, owner: Owner, execution_id: UUID) -> Execution:
-        """Return one execution, also of an expired session.
+        """Return one execution, also after its session has expired.
 
-        Raises ExecutionNotFound, also when its session has been removed, or SessionClosed.
+        Raises SessionClosed, or ExecutionNotFound, also if the session was removed.
         """
         budget = Budget(self._request_timeout_s)
         execution = await budget.spend(self._executions.get(owner, execution_id), StorageUnavailable)

@@ -1,24 +1,21 @@
-"""Where executions are kept."""
+"""Ports to the stored executions."""
 
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from attrs import field, frozen
+from attrs import frozen
 
-from domain.executions.executed import Executed
-from domain.executions.execution import Execution, OpenExecution
+from domain.executions.execution import Executed, Execution, FinishedExecution, OpenExecution
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef
-from domain.json_text import JsonText
 from domain.paging import Page
-from domain.scripts.report import Outcome, ScriptReport
-from domain.sessions.session import Session
+from domain.scripts.report import Outcome
 
 
 @frozen
 class ExecutionFilter:
-    """Which executions a history shows; None shows all. `since` is the earliest instant of admission."""
+    """The executions that a page shows; None shows all. `since` is the earliest instant of admission."""
 
     outcome: Outcome | None = None
     since: datetime | None = None
@@ -27,59 +24,31 @@ class ExecutionFilter:
 EVERY_EXECUTION = ExecutionFilter()
 
 
-@frozen
-class Admission:
-    """An execution that was begun, and the session as it was admitted with."""
-
-    execution: OpenExecution
-    session: Session
-
-
-@frozen
-class ExecutionRequest:
-    """An execution to begin: admitted at `started_at`, and to end within the session's limit and `allowance`."""
-
-    ref: SessionRef
-    execution_id: UUID
-    started_at: datetime
-    allowance: timedelta
-
-
-@frozen
-class FinishedExecution:
-    """An execution to record: what it was given, and what came out."""
-
-    execution: OpenExecution
-    finished_at: datetime
-    params: JsonText = field(repr=False)
-    report: ScriptReport
-
-
 class ExecutionRepository(Protocol):
-    """Keeps executions: those that are open, and the history.
+    """Stores open executions and the history.
 
-    Any method may raise StorageUnavailable or Overloaded, as in SessionRepository.
+    Every method may raise StorageUnavailable or Overloaded, as in SessionRepository.
     """
 
-    async def begin(self, request: ExecutionRequest) -> Admission:
-        """Admit an execution: judge the session live at `started_at`, renew it if due, keep an open record.
+    async def begin(self, execution_id: UUID, ref: SessionRef, allowance: timedelta) -> OpenExecution:
+        """Admit an execution at the instant in its id: judge that the session is live, renew it if due, store a record.
 
-        The open record's deadline is `started_at`, the session's time limit and the allowance together. Beginning the
-        same execution again changes nothing more; when it has ended since, the history shows its end all the same.
-        Raises SessionNotFound, SessionExpired or SessionClosed.
+        The record's deadline is that instant, the session's time limit and the allowance together. Beginning the same
+        execution again changes nothing more; if it has finished since, the history still shows its end. Raises
+        SessionNotFound, SessionExpired or SessionClosed.
         """
         ...
 
     async def withdraw(self, execution_id: UUID, ref: SessionRef) -> None:
-        """Forget an execution that no worker took: no count, no history. Absent is fine."""
+        """Remove the open record, uncounted and without history; an absent record is no error."""
         ...
 
     async def finish(self, finished: FinishedExecution) -> int:
-        """Count the execution, write its history row, remove the open record; return the session's new count.
+        """Count the execution, store its history row, remove the open record; return the session's new count.
 
-        Each execution counts once: finishing again returns the first answer. Executions that finish together get
-        distinct counts. A session that expired or was closed meanwhile counts all the same. Raises ExecutionLost
-        when there is neither an open record nor a history row.
+        An execution counts once: finishing it again returns the first count. Executions that finish together get
+        distinct counts. An execution also counts if its session has expired or was closed meanwhile. Raises
+        ExecutionLost if there is neither an open record nor a history row.
         """
         ...
 
@@ -88,42 +57,77 @@ class ExecutionRepository(Protocol):
     ) -> Page[Execution]:
         """Return at most `size` executions of the session, newest first, older than `after`.
 
-        Open records past their deadline are among them, with outcome `unknown`. An unknown session has none.
+        They include open records past their deadline, with outcome `unknown`. An unknown session has none.
         """
         ...
 
     async def get(self, owner: Owner, execution_id: UUID) -> Execution:
         """Return an execution of the owner; an open record past its deadline has outcome `unknown`.
 
-        EVERY_OWNER stands for whoever it belongs to, in the answer's key too.
-        Raises ExecutionNotFound, also while the execution is under way.
+        EVERY_OWNER finds an execution of any owner, and stands in the returned `ref` too. Raises ExecutionNotFound,
+        also while the execution is open.
         """
         ...
 
 
 class KeyedExecutionRepository(Protocol):
-    """Records executions under idempotency keys, which are kept for KEPT_FOR and belong to an owner and a session.
+    """Stores executions under idempotency keys. A key belongs to an owner and a session, and is kept for KEPT_FOR.
 
-    Any method may raise StorageUnavailable or Overloaded, as in SessionRepository. Of concurrent calls with one key
-    one wins, whichever process it is in.
+    Every method may raise StorageUnavailable or Overloaded, as in SessionRepository. Of concurrent calls with one key
+    one wins, in whatever process it is.
     """
 
-    async def begin(self, request: ExecutionRequest, idempotency_key: IdempotencyKey) -> Admission | Executed:
-        """Admit an execution under a key, as ExecutionRepository does; or return what the first one's caller was told.
+    async def begin(
+        self, execution_id: UUID, ref: SessionRef, allowance: timedelta, idempotency_key: IdempotencyKey
+    ) -> OpenExecution | Executed:
+        """Admit an execution under a key, as ExecutionRepository does; or return the response of the first call.
 
-        The key is judged first, whatever has become of the session since. What is refused takes no key. Beginning the
-        same execution again changes nothing more, also when it has ended since. Raises IdempotencyConflict,
-        KeyInFlight, KeyInterrupted, and what ExecutionRepository.begin raises.
+        The key is judged first, whatever state the session is in. A refused call takes no key. Beginning the same
+        execution again changes nothing more, also after it has finished. Raises IdempotencyConflict, KeyInFlight,
+        KeyInterrupted, and what ExecutionRepository.begin raises.
         """
         ...
 
-    async def withdraw(self, execution_id: UUID, ref: SessionRef, name: str) -> None:
-        """Forget an execution that no worker took, and free the key `name` if the execution has it. Absent is fine."""
+    async def withdraw(self, execution_id: UUID, ref: SessionRef, idempotency_key: IdempotencyKey) -> None:
+        """Remove the open record, and free the key if the execution holds it; an absent record is no error."""
         ...
 
-    async def finish(self, finished: FinishedExecution, name: str) -> int:
-        """Record the end as ExecutionRepository does, and keep in the same write what the caller is told.
+    async def finish(self, finished: FinishedExecution, idempotency_key: IdempotencyKey) -> int:
+        """Record the end as ExecutionRepository does, and store the response under the key in the same write.
 
         Raises ExecutionLost.
         """
         ...
+
+
+class ExecutionRecorder(Protocol):
+    """The writes of one execution, as ExecutionRepository promises them; `begin` may return a stored response."""
+
+    async def begin(self, execution_id: UUID, ref: SessionRef, allowance: timedelta) -> OpenExecution | Executed:
+        """Admit the execution, or return the response of the first call with its idempotency key."""
+        ...
+
+    async def withdraw(self, execution_id: UUID, ref: SessionRef) -> None:
+        """Remove the open record."""
+        ...
+
+    async def finish(self, finished: FinishedExecution) -> int:
+        """Record the end; return the session's new count."""
+        ...
+
+
+@frozen
+class KeyedExecutionRecorder(ExecutionRecorder):
+    """Writes under one idempotency key."""
+
+    _executions: KeyedExecutionRepository
+    _idempotency_key: IdempotencyKey
+
+    async def begin(self, execution_id: UUID, ref: SessionRef, allowance: timedelta) -> OpenExecution | Executed:
+        return await self._executions.begin(execution_id, ref, allowance, self._idempotency_key)
+
+    async def withdraw(self, execution_id: UUID, ref: SessionRef) -> None:
+        await self._executions.withdraw(execution_id, ref, self._idempotency_key)
+
+    async def finish(self, finished: FinishedExecution) -> int:
+        return await self._executions.finish(finished, self._idempotency_key)

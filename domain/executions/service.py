@@ -1,4 +1,4 @@
-"""What callers do with a session's script: execute it."""
+"""The use case of executions: begin, run, finish."""
 
 import asyncio
 import contextlib
@@ -14,17 +14,14 @@ from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.budget import Budget
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.errors import DomainError, Overloaded, StorageUnavailable
-from domain.executions.executed import Executed
-from domain.executions.execution import ExecutionLost, ExecutionNotStored
-from domain.executions.params_check import ParamsCheck
+from domain.executions.execution import Executed, ExecutionLost, ExecutionNotStored, FinishedExecution, OpenExecution
 from domain.executions.ports import (
-    Admission,
+    ExecutionRecorder,
     ExecutionRepository,
-    ExecutionRequest,
-    FinishedExecution,
+    KeyedExecutionRecorder,
     KeyedExecutionRepository,
 )
-from domain.executions.recorder import ExecutionRecorder, KeyedExecutionRecorder
+from domain.functions.service import ParamsCheck
 from domain.idempotency import IdempotencyKey
 from domain.identity import SessionRef
 from domain.json_text import JsonText
@@ -49,26 +46,34 @@ class ExecutionPolicy:
 
     @property
     def allowance(self) -> timedelta:
-        """What an open record may live beyond the script's own time limit."""
+        """How long an open record may live beyond the script's own time limit."""
         return timedelta(seconds=self.request_timeout_s + self.run_overhead_s + self.grace_s)
 
 
 @define(eq=False)
 class _Call:
-    """One execute under way; once `started`, user code may run and nothing takes it back."""
+    """One execute in progress; once `started`, user code may run, and the call can no longer be withdrawn."""
 
     ref: SessionRef
     params: JsonText = field(repr=False)
     execution_id: UUID
     admitted_at: datetime
-    ledger: ExecutionRecorder
+    recorder: ExecutionRecorder
     budget: Budget
     started: bool = False
+
+    @property
+    def is_keyed(self) -> bool:
+        """Whether the call has an idempotency key."""
+        return isinstance(self.recorder, KeyedExecutionRecorder)
 
 
 @define
 class ExecutionService:
-    """Executes scripts: begin, run, finish. User code runs at most once per call."""
+    """Executes scripts; user code runs at most once per call.
+
+    `in_flight` limits the executions of this process, `unrecorded` those whose end is still to be recorded.
+    """
 
     _clock: Clock
     _ids: IdGenerator
@@ -77,7 +82,7 @@ class ExecutionService:
     _keyed: KeyedExecutionRepository
     _runners: Mapping[Language, ScriptRunner]
     _policy: ExecutionPolicy
-    _inside: CapacityLimiter
+    _in_flight: CapacityLimiter
     _unrecorded: CapacityLimiter
     _tasks: BackgroundTasks
     _params: ParamsCheck
@@ -88,18 +93,25 @@ class ExecutionService:
     async def execute(
         self, ref: SessionRef, params: JsonText, idempotency_key: IdempotencyKey | None = None
     ) -> Executed:
-        """Run the session's script once with `params` and count it.
+        """Run the session's script once with `params`, and count it.
 
-        With an idempotency key, a repeated call is told what the first one was, and nothing runs; then also raises
-        IdempotencyConflict, KeyInFlight or KeyInterrupted. Cancelling the call withdraws it while it is queued; once
-        the script has started it goes on to its end and is recorded. Raises SessionNotFound, SessionExpired, SessionClosed, Overloaded, RuntimeUnavailable,
-        StorageUnavailable (nothing ran), ExecutionFailed (it ran and failed), ExecutionNotStored (it ran; recording
-        goes on in the background) or ExecutionUnknown.
+        A repeated call with the same idempotency key returns the first response and runs nothing. Cancelling the call
+        withdraws it until the script has started; then the script runs to its end and is recorded.
+
+        Raises:
+            SessionNotFound, SessionExpired, SessionClosed: nothing ran.
+            Overloaded, QuotaReached, RuntimeUnavailable, StorageUnavailable: nothing ran.
+            ParamsRefused, FunctionVersionNotFound, SchemaUnusable: nothing ran (see ParamsCheck).
+            IdempotencyConflict, KeyInFlight, KeyInterrupted: nothing ran for this call.
+            ExecutionFailed: the script ran and failed.
+            ExecutionNotStored: the script ran; saving continues in the background.
+            ExecutionUnknown: the script may have run.
         """
         now = self._clock.now()
-        ledger = self._executions if idempotency_key is None else KeyedExecutionRecorder(self._keyed, idempotency_key)
-        call = _Call(ref, params, self._ids.new(now), now, ledger, Budget(self._policy.request_timeout_s))
-        task = self._tasks.spawn(self._in_place(call))
+        keyed = idempotency_key and KeyedExecutionRecorder(self._keyed, idempotency_key)
+        budget = Budget(self._policy.request_timeout_s)
+        call = _Call(ref, params, self._ids.new(now), now, keyed or self._executions, budget)
+        task = self._tasks.spawn(self._execute(call))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -107,57 +119,57 @@ class ExecutionService:
                 task.cancel()
             raise
 
-    async def _in_place(self, call: _Call) -> Executed:
-        with self._inside.hold(call.ref.owner):
-            admission = await self._begin(call)
-            if isinstance(admission, Executed):
-                return admission.require_success()
-            if admission.session.function_version is not None:
-                await self._require_params(call, admission)
-            worker = await self._acquire(call, admission)
+    async def _execute(self, call: _Call) -> Executed:
+        with self._in_flight.hold(call.ref.owner):
+            execution = await self._begin(call)
+            if isinstance(execution, Executed):
+                return execution.require_success()
+            await self._require_params(call, execution)
+            worker = await self._acquire(call, execution)
             try:
-                report = await self._run(call, admission, worker)
+                report = await self._run(call, execution, worker)
             finally:
                 await worker.release()
-            count = await self._finish(call, admission, report)
-        title = admission.session.language_title
+            count = await self._finish(call, execution, report)
+        title = execution.session.language_title
         return Executed(call.ref, call.execution_id, title, report, count).require_success()
 
-    async def _begin(self, call: _Call) -> Admission | Executed:
-        request = ExecutionRequest(call.ref, call.execution_id, call.admitted_at, self._policy.allowance)
+    async def _begin(self, call: _Call) -> OpenExecution | Executed:
+        beginning = call.recorder.begin(call.execution_id, call.ref, self._policy.allowance)
         try:
-            return await call.budget.spend(call.ledger.begin(request), StorageUnavailable)
+            return await call.budget.spend(beginning, StorageUnavailable)
         except asyncio.CancelledError:
             self._withdraw(call)
             raise
         except StorageUnavailable as error:
-            # What may be stored is only the open record and the key, which are withdrawn: for the caller nothing has
-            # happened.
+            # Only the open record and the key may be stored, and they are withdrawn: for the caller nothing happened.
             self._withdraw(call)
             raise StorageUnavailable(stored="no", executed="no") from error
 
-    async def _require_params(self, call: _Call, admission: Admission) -> None:
-        """Hold the params to the pinned schema; refused ones leave nothing behind."""
+    async def _require_params(self, call: _Call, execution: OpenExecution) -> None:
+        """Check the params against the schema that the session is pinned to, if any; a refused call is withdrawn."""
+        title, version = execution.session.language_title, execution.session.function_version
+        if version is None:
+            return
         try:
-            await call.budget.spend(self._params.require(admission.session, call.params), StorageUnavailable)
+            await call.budget.spend(self._params.require(title, version, call.params), StorageUnavailable)
         except StorageUnavailable as error:
             self._withdraw(call)
             raise StorageUnavailable(stored="no", executed="no") from error
         except (asyncio.CancelledError, DomainError):
-            await self._give_back(call)
+            await self._withdrawn(call)
             raise
 
-    async def _acquire(self, call: _Call, admission: Admission) -> Worker:
-        session = admission.session
-        runner = self._runners[session.language_title.language]
+    async def _acquire(self, call: _Call, execution: OpenExecution) -> Worker:
+        runner = self._runners[execution.session.language_title.language]
         try:
-            return await runner.acquire(self._script_run(call, admission))
+            return await runner.acquire(self._script_run(call, execution))
         except (asyncio.CancelledError, DomainError):
-            await self._give_back(call)
+            await self._withdrawn(call)
             raise
 
-    async def _run(self, call: _Call, admission: Admission, worker: Worker) -> ScriptReport:
-        limit_s = admission.session.limits.timeout_ms / 1000 + self._policy.run_overhead_s
+    async def _run(self, call: _Call, execution: OpenExecution, worker: Worker) -> ScriptReport:
+        limit_s = execution.session.limits.timeout_ms / 1000 + self._policy.run_overhead_s
         late = partial(ExecutionUnknown, "the runtime did not answer in time")
         call.started = True
         try:
@@ -165,56 +177,55 @@ class ExecutionService:
         except ExecutionUnknown as error:
             raise ExecutionUnknown(error.reason, call.execution_id) from error
         except DomainError:
-            await self._give_back(call)
+            await self._withdrawn(call)
             raise
 
-    async def _finish(self, call: _Call, admission: Admission, report: ScriptReport) -> int:
-        finished = FinishedExecution(admission.execution, self._clock.now(), call.params, report)
+    async def _finish(self, call: _Call, execution: OpenExecution, report: ScriptReport) -> int:
+        finished = FinishedExecution(execution, self._clock.now(), call.params, report)
         try:
-            return await call.budget.spend(call.ledger.finish(finished), StorageUnavailable)
+            return await call.budget.spend(call.recorder.finish(finished), StorageUnavailable)
         except ExecutionLost as error:
             raise ExecutionNotStored(call.execution_id, report, stored="no") from error
         except (StorageUnavailable, Overloaded) as error:
-            self._tasks.spawn(self._finish_later(call.ledger, finished))
-            repeatable = isinstance(call.ledger, KeyedExecutionRecorder)
-            raise ExecutionNotStored(call.execution_id, report, retry_after_ms=1000 if repeatable else None) from error
-
-    async def _finish_later(self, ledger: ExecutionRecorder, finished: FinishedExecution) -> None:
-        """Go on recording until the open record's deadline, when it reads as unknown."""
-        await self._go_on(lambda: ledger.finish(finished), finished.execution.deadline_at, self._unrecorded)
+            # Past its deadline the open record reads as unknown.
+            finish = partial(call.recorder.finish, finished)
+            self._tasks.spawn(self._retry(finish, execution.deadline_at, self._unrecorded))
+            raise ExecutionNotStored(
+                call.execution_id, report, retry_after_ms=1000 if call.is_keyed else None
+            ) from error
 
     def _withdraw(self, call: _Call) -> asyncio.Task[None]:
-        return self._tasks.spawn(self._forget(call))
+        return self._tasks.spawn(self._withdraw_in_the_end(call))
 
-    async def _give_back(self, call: _Call) -> None:
-        """Withdraw what does not start; whoever sent a key is answered when it is free, if the database is there."""
+    async def _withdrawn(self, call: _Call) -> None:
+        """Withdraw the call; a caller with a key waits until the key is free, within the budget."""
         withdrawal = self._withdraw(call)
-        if isinstance(call.ledger, KeyedExecutionRecorder):
+        if call.is_keyed:
             with contextlib.suppress(StorageUnavailable):
                 await call.budget.spend(asyncio.shield(withdrawal), StorageUnavailable)
 
-    async def _forget(self, call: _Call) -> None:
-        """Withdraw, and go on trying: a record that is left would read as unknown, and its key would not be free."""
+    async def _withdraw_in_the_end(self, call: _Call) -> None:
+        """Withdraw, and retry: a record that stays would read as unknown, and its key would not be free."""
+        withdraw = partial(call.recorder.withdraw, call.execution_id, call.ref)
         try:
-            await call.ledger.withdraw(call.execution_id, call.ref)
+            await withdraw()
         except (StorageUnavailable, Overloaded):
-            until = call.admitted_at + self._policy.allowance
-            await self._go_on(lambda: call.ledger.withdraw(call.execution_id, call.ref), until, self._withdrawals)
+            await self._retry(withdraw, call.admitted_at + self._policy.allowance, self._withdrawals)
 
-    async def _go_on(self, write: Callable[[], Awaitable[object]], until: datetime, places: CapacityLimiter) -> None:
-        """Write as soon as the database takes it, until that instant."""
-        with contextlib.suppress(Overloaded), places.hold():
+    async def _retry(self, write: Callable[[], Awaitable[object]], until: datetime, limiter: CapacityLimiter) -> None:
+        """Repeat the write until it succeeds, or until that instant."""
+        with contextlib.suppress(Overloaded), limiter.hold():
             while self._clock.now() < until:
                 await asyncio.sleep(self._policy.finish_retry_s)
                 with contextlib.suppress(StorageUnavailable, Overloaded):
                     await write()
                     return
 
-    def _script_run(self, call: _Call, admission: Admission) -> ScriptRun:
+    def _script_run(self, call: _Call, execution: OpenExecution) -> ScriptRun:
         async def source() -> Script:
             return await call.budget.spend(self._source(call.ref), StorageUnavailable)
 
-        session = admission.session
+        session = execution.session
         return ScriptRun(
             ref=call.ref,
             execution_id=call.execution_id,
@@ -228,7 +239,7 @@ class ExecutionService:
         )
 
     async def _source(self, ref: SessionRef) -> Script:
-        """Read the script; a session that was emptied since its admission answers as what it is now."""
+        """Read the script; of a session that was emptied after its admission, raise the error of its present state."""
         script = await self._sessions.script(ref)
         if script is not None:
             return script

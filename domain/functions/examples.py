@@ -1,4 +1,4 @@
-"""Running the examples of a function, to see whether they hold."""
+"""Examples of functions: whether they fit their schemas, and whether they hold when they are run."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from domain.clock import Clock, IdGenerator
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.errors import Problem
 from domain.functions.function import Definition, Example
-from domain.functions.schema import told, within
-from domain.functions.schema_ports import Schema, SchemaCompiler
+from domain.functions.ports import Schema, SchemaCompiler
+from domain.functions.schema import in_one_line, within
 from domain.identity import Owner, SessionRef
 from domain.json_equality import same_json
 from domain.json_text import EMPTY_OBJECT, JsonText
@@ -26,7 +26,7 @@ _QUOTED_LENGTH_MAX = 200
 
 @frozen
 class ExamplePolicy:
-    """Limits of each example, and times in seconds: of all together, and what a runtime may add to a script's own limit."""
+    """Limits of each example; seconds for all examples of a function, and for a runtime beyond a script's own limit."""
 
     limits: Limits
     total_s: float
@@ -35,7 +35,7 @@ class ExamplePolicy:
 
 @frozen
 class ExampleOutcome:
-    """What became of an example: it holds unless there is a `reason` why not; without a report it was not run."""
+    """The outcome of an example: it holds unless there is a `reason`; without a report it did not run."""
 
     example: Example
     report: ScriptReport | None
@@ -43,13 +43,13 @@ class ExampleOutcome:
 
     @property
     def holds(self) -> bool:
-        """Whether the example gave the result that it says."""
+        """Whether the example gave its result."""
         return self.reason is None
 
 
 @define
 class ExampleRuns:
-    """Runs examples in the sandbox, in a session that exists for this alone and is in no database."""
+    """Runs examples in the sandbox, in a session that exists for them alone and is not stored."""
 
     _clock: Clock
     _ids: IdGenerator
@@ -58,30 +58,30 @@ class ExampleRuns:
     _policy: ExamplePolicy
     _tasks: BackgroundTasks
 
-    async def judge(self, owner: Owner, title: LanguageTitle, made: Definition) -> tuple[ExampleOutcome, ...]:
-        """Run the examples one after the other, and return what became of each, in their order.
+    async def judge(self, owner: Owner, title: LanguageTitle, definition: Definition) -> tuple[ExampleOutcome, ...]:
+        """Run the examples one after the other, and return their outcomes in order.
 
         Raises RuntimeUnavailable, Overloaded, ExecutionUnknown or SchemaRefused.
         """
-        wanted = made.schema.result
-        schema = None if wanted is None else await self._schemas.compile(wanted)
+        text = definition.schema.result
+        schema = None if text is None else await self._schemas.compile(text)
         runner = self._runners[title.language]
         ref = SessionRef(owner, self._ids.new(self._clock.now()))
         loop = asyncio.get_running_loop()
         until_s = loop.time() + self._policy.total_s
-        verdicts = []
+        outcomes = []
         try:
-            for example in made.examples:
-                run = self._run(ref, title, made.script, example, until_s - loop.time())
-                verdicts.append(await self._verdict(runner, run, example, schema))
+            for example in definition.examples:
+                run = self._run(ref, title, definition.script, example, until_s - loop.time())
+                outcomes.append(await self._outcome(runner, run, example, schema))
         finally:
             self._tasks.spawn(runner.evict(ref.session_id))
-        return tuple(verdicts)
+        return tuple(outcomes)
 
     def _run(
         self, ref: SessionRef, title: LanguageTitle, script: Script, example: Example, left_s: float
     ) -> ScriptRun | None:
-        """Return the run, within the time that is left; None when there is none."""
+        """Return a run that ends within the time that is left; None if no time is left."""
         if left_s <= 0:
             return None
         limits = evolve(self._policy.limits, timeout_ms=max(1, min(self._policy.limits.timeout_ms, int(left_s * 1000))))
@@ -101,7 +101,7 @@ class ExampleRuns:
             source=source,
         )
 
-    async def _verdict(
+    async def _outcome(
         self, runner: ScriptRunner, run: ScriptRun | None, example: Example, schema: Schema | None
     ) -> ExampleOutcome:
         if run is None:
@@ -119,7 +119,7 @@ class ExampleRuns:
 
 
 async def misfits(examples: tuple[Example, ...], params: Schema | None, result: Schema | None) -> tuple[Problem, ...]:
-    """Return the problems of examples that do not fit their schemas, by JSON pointer into the request.
+    """Return the problems of examples that do not fit their schemas, by JSON pointers into the request.
 
     A check may take long, so other tasks run after each.
     """
@@ -132,14 +132,14 @@ async def misfits(examples: tuple[Example, ...], params: Schema | None, result: 
 
 
 def _reason(example: Example, report: ScriptReport, schema: Schema | None) -> str | None:
-    """Say why the example does not hold; None when it does."""
+    """Return why the example does not hold; None if it holds."""
     if report.failure is not None:
         return f"failed with {report.failure.code}: {_quoted(report.failure.summary)}"
     result = report.result or JsonText("null")
     if not same_json(result, example.result):
         return f"gave {_quoted(result)}, not {_quoted(example.result)}"
     problems = () if schema is None else schema.problems(result)
-    return f"gave a result that does not fit the schema: {told(problems)}" if problems else None
+    return f"gave a result that does not fit the schema: {in_one_line(problems)}" if problems else None
 
 
 def _quoted(text: str) -> str:

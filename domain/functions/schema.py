@@ -1,4 +1,4 @@
-"""What params and results of a function must be, and what is said when they are not."""
+"""JSON Schemas of functions, and the errors about them."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -12,7 +12,7 @@ from domain.scripts.language import LanguageTitle
 
 @define(eq=False)
 class FunctionVersionNotFound(NotFound):
-    """A session is pinned to a version that is no longer kept, so its params cannot be judged."""
+    """A session is pinned to a version that is no longer stored, so its params cannot be checked."""
 
     code: ClassVar[str] = "FUNCTION_NOT_FOUND"
     language_title: LanguageTitle
@@ -21,8 +21,8 @@ class FunctionVersionNotFound(NotFound):
     @property
     def message(self) -> str:
         return (
-            f"The session is pinned to version {self.version} of {self.language_title}, which is no longer kept: its "
-            "params cannot be checked, and nothing was run. Initialize a new session."
+            f"The session is pinned to version {self.version} of {self.language_title}, which is no longer stored, so "
+            "its params cannot be checked. Nothing ran. Initialize a new session."
         )
 
     @property
@@ -32,7 +32,7 @@ class FunctionVersionNotFound(NotFound):
 
 @define(eq=False)
 class ParamsRefused(InvalidRequest):
-    """The params do not fit the schema of the function that the session is pinned to; nothing was run."""
+    """The params do not fit the schema of the function that the session is pinned to; nothing ran."""
 
     code: ClassVar[str] = "INVALID_PARAMS"
     language_title: LanguageTitle
@@ -40,8 +40,11 @@ class ParamsRefused(InvalidRequest):
 
     @property
     def message(self) -> str:
-        what = f"{self.language_title}, version {self.version}"
-        return f"The params do not fit the schema of {what}. Nothing was run. {told(self.problems)}"
+        function = f"{self.language_title}, version {self.version}"
+        return (
+            f"The params do not fit the schema of {function}. Nothing ran. Correct them and send them again. "
+            f"{in_one_line(self.problems)}"
+        )
 
     @property
     def details(self) -> Mapping[str, object]:
@@ -51,17 +54,17 @@ class ParamsRefused(InvalidRequest):
 
 @define(eq=False)
 class SchemaRefused(InvalidRequest):
-    """A JSON Schema is wrong, or is of a kind that is not taken."""
+    """A JSON Schema is invalid, or uses a keyword that is not supported."""
 
     @property
-    def told(self) -> str:
-        """Every problem in one line."""
-        return told(self.problems)
+    def in_one_line(self) -> str:
+        """All problems in one line."""
+        return in_one_line(self.problems)
 
 
 @define(eq=False)
 class SchemaUnusable(Unavailable):
-    """A session is pinned to a schema that this release does not take any more."""
+    """A session is pinned to a schema that this release no longer accepts; nothing ran."""
 
     code: ClassVar[str] = "RUNTIME_UNAVAILABLE"
     language_title: LanguageTitle
@@ -73,24 +76,24 @@ class SchemaUnusable(Unavailable):
     @property
     def message(self) -> str:
         return (
-            f"The schema of {self.language_title}, version {self.version}, cannot be used: {self.reason}. Nothing was "
-            "run. Register the function with another schema, and initialize a new session."
+            f"The schema of {self.language_title}, version {self.version}, cannot be used: {self.reason}. Nothing ran. "
+            "Register the function with another schema, and initialize a new session."
         )
 
 
 @frozen
 class FunctionSchema:
-    """JSON Schemas (draft 2020-12) of params and result; None fits everything."""
+    """JSON Schemas (draft 2020-12) of params and result; None fits every value."""
 
     params: JsonText | None = field(default=None, repr=False)
     result: JsonText | None = field(default=None, repr=False)
 
 
-def told(problems: tuple[Problem, ...]) -> str:
-    """Return every problem in one line."""
+def in_one_line(problems: tuple[Problem, ...]) -> str:
+    """Return all problems in one line."""
     return "; ".join(f"{problem.pointer or '/'}: {problem.message}" for problem in problems)
 
 
 def within(problems: tuple[Problem, ...], pointer: str) -> tuple[Problem, ...]:
-    """Return problems of a part as problems of the whole: `pointer` leads to the part."""
+    """Return the problems of a part as problems of the whole, in which `pointer` leads to the part."""
     return tuple(Problem(pointer + problem.pointer, problem.message) for problem in problems)

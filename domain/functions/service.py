@@ -1,4 +1,4 @@
-"""What callers do with functions: register, read, list, check and deactivate them."""
+"""The use cases of functions: register, read, list, check and deactivate them, and check params against them."""
 
 from collections.abc import Mapping
 
@@ -9,9 +9,8 @@ from domain.concurrency.budget import Budget
 from domain.errors import InvalidRequest, Problem, StorageUnavailable
 from domain.functions.examples import ExampleOutcome, ExampleRuns, misfits
 from domain.functions.function import Definition, Example, Function, FunctionNotFound, Precondition
-from domain.functions.ports import FunctionFilter, FunctionPage, FunctionRepository
-from domain.functions.schema import FunctionSchema, SchemaRefused, told, within
-from domain.functions.schema_ports import Schema, SchemaCompiler
+from domain.functions.ports import FunctionFilter, FunctionPage, FunctionRepository, Schema, SchemaCompiler
+from domain.functions.schema import FunctionSchema, ParamsRefused, SchemaRefused, SchemaUnusable, in_one_line, within
 from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.scripts.language import Language, LanguageMapping, LanguageTitle
@@ -22,7 +21,7 @@ from domain.scripts.syntax_check import parsed
 
 @frozen
 class FunctionPolicy:
-    """The size of a script in bytes, and what everything but running examples may take, in seconds."""
+    """The maximum size of a script in bytes, and the time in seconds for everything but running examples."""
 
     script_size_max: int
     request_timeout_s: float
@@ -30,7 +29,7 @@ class FunctionPolicy:
 
 @frozen
 class FunctionRequest:
-    """What to register."""
+    """A function to register."""
 
     script_content: str = field(repr=False)
     description: str = ""
@@ -41,7 +40,7 @@ class FunctionRequest:
 
 @frozen
 class Registered:
-    """A function as it was registered, and whether there was none before."""
+    """A registered function, and whether the title was free before."""
 
     function: Function
     created: bool
@@ -49,26 +48,29 @@ class Registered:
 
 @frozen
 class CheckedFunction:
-    """A function, and what became of its examples."""
+    """A function, and the outcomes of its examples."""
 
     function: Function
-    verdicts: tuple[ExampleOutcome, ...]
+    outcomes: tuple[ExampleOutcome, ...]
 
 
 @define(eq=False)
 class ExamplesFailed(InvalidRequest):
-    """Examples do not hold, and it was asked for that they do; nothing was registered."""
+    """The caller required that the examples hold, and some do not; nothing was registered."""
 
     @property
     def message(self) -> str:
-        return f"Examples do not hold, so nothing was registered. {told(self.problems)}"
+        return (
+            f"Examples do not hold, so nothing was registered. Correct the script or the examples. "
+            f"{in_one_line(self.problems)}"
+        )
 
 
 @define
 class FunctionService:
     """The use cases of functions. Every method may raise StorageUnavailable or Overloaded.
 
-    Names are resolved as for sessions: each may also raise InvalidLanguageTitle or LanguageNotServed.
+    Names are resolved as for sessions: every method may also raise InvalidLanguageTitle or LanguageNotServed.
     """
 
     _clock: Clock
@@ -82,24 +84,24 @@ class FunctionService:
     async def register(
         self, owner: Owner, name: str, request: FunctionRequest, condition: Precondition, *, check: bool
     ) -> Registered:
-        """Register a function, or replace it by its next version, if the condition holds of it.
+        """Register a function, or replace it by its next version, if the condition holds.
 
-        With `check`, all of its examples must hold. What is registered so already changes nothing. Raises
-        InvalidRequest (schemas, examples that do not fit them), ExamplesFailed, FieldTooLarge, ScriptSyntaxError,
+        With `check`, all examples must hold. Registering the same definition again changes nothing. Raises
+        InvalidRequest (schemas, or examples that do not fit them), ExamplesFailed, FieldTooLarge, ScriptSyntaxError,
         FunctionConditionFailed, FunctionConflict, RuntimeUnavailable or ExecutionUnknown.
         """
         title, budget = self._mapping.resolve(name), self._budget()
-        made = await self._definition(request)
-        await parsed(self._runners[title.language], title.language, made.script, owner, budget)
+        definition = await self._definition(request)
+        await parsed(self._runners[title.language], title.language, definition.script, owner, budget)
         if check:
-            await self._require_examples(owner, title, made)
+            await self._require_examples(owner, title, definition)
         now, created = self._clock.now(), False
 
         def change(stored: Function | None) -> Function:
             nonlocal created
             condition.require(title, stored)
             created = stored is None or stored.deactivated_at is not None
-            return Function(title, made, now, now) if stored is None else stored.replace(made, now)
+            return Function(title, definition, now, now) if stored is None else stored.replace(definition, now)
 
         return Registered(await budget.spend(self._functions.update(title, change), _write_late), created)
 
@@ -110,7 +112,7 @@ class FunctionService:
         return function
 
     async def list(self, wanted: FunctionFilter, offset: int, size: int) -> FunctionPage:
-        """Return at most `size` registered functions after the first `offset`, and how many there are in all."""
+        """Return at most `size` registered functions after the first `offset`, and the number of all."""
         return await self._budget().spend(self._functions.page(wanted, offset, size), StorageUnavailable)
 
     async def check(self, owner: Owner, name: str) -> CheckedFunction:
@@ -119,11 +121,11 @@ class FunctionService:
         Raises FunctionNotFound, RuntimeUnavailable or ExecutionUnknown.
         """
         function = await self.get(name)
-        verdicts = await self._examples.judge(owner, function.language_title, function.definition)
-        return CheckedFunction(function, verdicts)
+        outcomes = await self._examples.judge(owner, function.language_title, function.definition)
+        return CheckedFunction(function, outcomes)
 
     async def deactivate(self, name: str, condition: Precondition) -> None:
-        """Deactivate a function, if the condition holds of it; doing so again changes nothing.
+        """Deactivate a function, if the condition holds; deactivating it again changes nothing.
 
         Raises FunctionNotFound, FunctionConditionFailed or FunctionConflict.
         """
@@ -156,11 +158,36 @@ class FunctionService:
         except SchemaRefused as error:
             return None, within(error.problems, pointer)
 
-    async def _require_examples(self, owner: Owner, title: LanguageTitle, made: Definition) -> None:
-        verdicts = await self._examples.judge(owner, title, made)
-        problems = [Problem(f"/examples/{n}", verdict.reason) for n, verdict in enumerate(verdicts) if verdict.reason]
+    async def _require_examples(self, owner: Owner, title: LanguageTitle, definition: Definition) -> None:
+        outcomes = await self._examples.judge(owner, title, definition)
+        problems = [Problem(f"/examples/{n}", outcome.reason) for n, outcome in enumerate(outcomes) if outcome.reason]
         if problems:
             raise ExamplesFailed(problems)  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
+
+
+@define
+class ParamsCheck:
+    """Checks params against the schema of the function version that their session is pinned to."""
+
+    _functions: FunctionRepository
+    _schemas: SchemaCompiler
+
+    async def require(self, title: LanguageTitle, version: int, params: JsonText) -> None:
+        """Raise ParamsRefused unless the params fit.
+
+        Raises FunctionVersionNotFound, StorageUnavailable or Overloaded if the schema cannot be read, SchemaUnusable if
+        this release does not accept it.
+        """
+        text = (await self._functions.schema(title, version)).params
+        if text is None:
+            return
+        try:
+            schema = await self._schemas.compile(text)
+        except SchemaRefused as error:
+            raise SchemaUnusable(title, version, error.in_one_line) from error
+        problems = schema.problems(params)
+        if problems:
+            raise ParamsRefused(within(problems, "/params"), title, version)  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
 
 
 def _write_late() -> StorageUnavailable:

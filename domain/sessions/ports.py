@@ -1,4 +1,4 @@
-"""Where sessions are kept."""
+"""Ports to the stored sessions."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -10,27 +10,41 @@ from attrs import frozen
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef
 from domain.paging import Page
-from domain.scripts.language import Language
+from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.script import Script
-from domain.sessions.initialized import Initialized
 from domain.sessions.session import Session, Status
 
 
 @frozen
 class SessionFilter:
-    """Which sessions a list shows; None shows all. Status is judged at `judged_at`."""
+    """The sessions that a list shows; None shows all. Their status is judged at `judged_at`."""
 
     judged_at: datetime
     status: Status | None = None
     language: Language | None = None
 
 
-class SessionRepository(Protocol):
-    """Keeps sessions and their scripts.
+@frozen
+class Initialized:
+    """A new session, as the caller of initialize gets it.
 
-    Any method may raise StorageUnavailable or Overloaded; for a write that may yet be stored, StorageUnavailable says
-    `stored="unknown"`. A session of another owner is exactly as absent; EVERY_OWNER in the owner's place stands for
-    whoever it belongs to.
+    `syntax_checked` is whether the script was parsed. `replayed` marks the stored response to an earlier call with the
+    same idempotency key.
+    """
+
+    ref: SessionRef
+    language_title: LanguageTitle
+    expires_at: datetime
+    script_hash: str
+    syntax_checked: bool
+    replayed: bool = False
+
+
+class SessionRepository(Protocol):
+    """Stores sessions and their scripts.
+
+    Every method may raise StorageUnavailable or Overloaded. StorageUnavailable has `stored="unknown"` if a write may be
+    stored. A session of another owner counts as absent; EVERY_OWNER in place of an owner finds sessions of all owners.
     """
 
     async def add(self, session: Session, script: Script) -> None:
@@ -45,19 +59,19 @@ class SessionRepository(Protocol):
         ...
 
     async def script(self, ref: SessionRef) -> Script | None:
-        """Return the session's script; None when the session has been emptied.
+        """Return the session's script; None if the session was emptied.
 
         Raises SessionNotFound.
         """
         ...
 
     async def update(self, ref: SessionRef, change: Callable[[Session], Session]) -> Session:
-        """Replace the stored session with `change(stored)` and return it.
+        """Replace the stored session with `change(stored)`, and return it.
 
-        `change` is pure and may be called several times. Of concurrent updates each sees the one before it. If
-        `change` raises, or returns what it was given, nothing is stored. Counts, `last_executed_at` and renewals that
-        happen meanwhile are kept: `expires_at` never moves back. A session whose `script_hash` becomes None loses
-        its script. Raises SessionNotFound, and UpdateConflict when races with other processes do not end in time.
+        `change` is pure and may be called several times. Each of several concurrent updates sees the one before it. If
+        `change` raises, or returns its argument, nothing is stored. Concurrent counts, `last_executed_at` and renewals
+        are kept: `expires_at` never moves back. A session whose `script_hash` becomes None loses its script. Raises
+        SessionNotFound, and UpdateConflict if races with other processes do not end in time.
         """
         ...
 
@@ -67,23 +81,23 @@ class SessionRepository(Protocol):
 
 
 class KeyedSessionRepository(Protocol):
-    """Initializes sessions under idempotency keys, which are kept for KEPT_FOR and belong to an owner.
+    """Initializes sessions under idempotency keys. A key belongs to an owner, and is kept for KEPT_FOR.
 
-    Any method may raise StorageUnavailable or Overloaded, as in SessionRepository. Of concurrent calls with one key
-    one wins, whichever process it is in.
+    Every method may raise StorageUnavailable or Overloaded, as in SessionRepository. Of concurrent calls with one key
+    one wins, in whatever process it is.
     """
 
     async def initialize(
-        self, made: Initialized, session: Session, script: Script, idempotency_key: IdempotencyKey
+        self, initialized: Initialized, session: Session, script: Script, idempotency_key: IdempotencyKey
     ) -> Initialized:
-        """Store a new session, and in the same write what its caller is told; or return what the first one was told.
+        """Store a new session and its response in one write; or return the response of the first call with the key.
 
         Raises IdempotencyConflict.
         """
         ...
 
     async def initialized(self, owner: Owner, idempotency_key: IdempotencyKey, now: datetime) -> Initialized | None:
-        """Return what the first caller with this key was told; None when there was none.
+        """Return the response of the first call with the key; None if there was none.
 
         Raises IdempotencyConflict.
         """

@@ -1,4 +1,4 @@
-"""What callers do with sessions: initialize, read, change, close and list them."""
+"""The use cases of sessions: initialize, read, change, close and list them."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -21,20 +21,13 @@ from domain.scripts.limits import LimitsPolicy, LimitsRequest
 from domain.scripts.ports import ScriptRunner
 from domain.scripts.script import Script
 from domain.scripts.syntax_check import parsed
-from domain.sessions.initialized import Initialized
-from domain.sessions.ports import KeyedSessionRepository, SessionFilter, SessionRepository
-from domain.sessions.session import (
-    LifetimePolicy,
-    Renewal,
-    Session,
-    SessionPatch,
-    Status,
-)
+from domain.sessions.ports import Initialized, KeyedSessionRepository, SessionFilter, SessionRepository
+from domain.sessions.session import LifetimePolicy, Renewal, Session, SessionPatch, Status
 
 
 @frozen
 class SessionPolicy:
-    """The server's bounds for sessions: sizes in bytes, times in seconds."""
+    """The server's limits of sessions: sizes in bytes, times in seconds."""
 
     lifetime: LifetimePolicy
     limits: LimitsPolicy
@@ -57,9 +50,9 @@ class SessionRequest:
 
 @frozen
 class ListRequest:
-    """Which sessions to list, newest first: at most `size`, older than `after`.
+    """A list of sessions, newest first: at most `size`, older than `after`.
 
-    `judged_at` is the instant at which the first page was asked for; None on that page.
+    `judged_at` is the instant of the request for the first page; None for that page itself.
     """
 
     owner: Owner
@@ -72,7 +65,7 @@ class ListRequest:
 
 @frozen
 class SessionList:
-    """A page of sessions and the instant at which their status was judged."""
+    """A page of sessions, and the instant at which their status was judged."""
 
     page: Page[Session]
     judged_at: datetime
@@ -96,17 +89,18 @@ class SessionService:
     async def initialize(
         self, owner: Owner, request: SessionRequest, idempotency_key: IdempotencyKey | None = None
     ) -> Initialized:
-        """Check the script and store a new session.
+        """Check the script's syntax, and store a new session.
 
-        With an idempotency key, a repeated call is told what the first one was, and no session is made; then also
-        raises IdempotencyConflict. Raises InvalidLanguageTitle, LanguageNotServed, FunctionNotFound, FieldTooLarge,
-        QuotaReached, ScriptSyntaxError or RuntimeUnavailable.
+        A repeated call with the same idempotency key returns the first response and makes no session; another call with
+        the key raises IdempotencyConflict. Raises InvalidLanguageTitle, LanguageNotServed, FunctionNotFound,
+        FieldTooLarge, QuotaReached, ScriptSyntaxError or RuntimeUnavailable.
         """
         budget = self._budget()
         if idempotency_key is not None:
-            told = await budget.spend(self._told(owner, idempotency_key), StorageUnavailable)
-            if told is not None:
-                return told
+            stored = self._keyed.initialized(owner, idempotency_key, self._clock.now())
+            first = await budget.spend(stored, StorageUnavailable)
+            if first is not None:
+                return first
         title = self._mapping.resolve(request.language_title)
         script, function_version = await self._script(title, request, budget)
         size = len(script.source) + len(request.context) + len(request.metadata)
@@ -114,11 +108,11 @@ class SessionService:
         with self._quotas.adding(owner, size):
             checked = await parsed(self._runners[title.language], title.language, script, owner, budget)
             session = self._open(owner, title, script, request, function_version)
-            made = Initialized(session.ref, title, session.expires_at, script.hash, checked)
+            initialized = Initialized(session.ref, title, session.expires_at, script.hash, checked)
             if idempotency_key is not None:
-                return await self._keep(made, session, script, idempotency_key, budget)
+                return await self._add_keyed(initialized, session, script, idempotency_key, budget)
             await budget.spend(self._sessions.add(session, script), _write_late)
-            return made
+            return initialized
 
     async def get(self, ref: SessionRef) -> Session:
         """Return a live session; raises SessionNotFound, SessionExpired or SessionClosed."""
@@ -127,11 +121,11 @@ class SessionService:
         return session
 
     async def script(self, ref: SessionRef) -> Script | None:
-        """Return the session's script; raises SessionNotFound."""
+        """Return the session's script, None if it was emptied; raises SessionNotFound."""
         return await self._budget().spend(self._sessions.script(ref), StorageUnavailable)
 
     async def patch(self, ref: SessionRef, patch: SessionPatch, version: int | None) -> Session:
-        """Replace fields of a live session, if it is at `version` where one is given.
+        """Replace fields of a live session; with a `version`, only if the session is at it.
 
         Raises SessionNotFound, SessionExpired, SessionClosed, VersionMismatch or UpdateConflict.
         """
@@ -145,7 +139,7 @@ class SessionService:
         return await self._budget().spend(self._sessions.update(ref, change), _write_late)
 
     async def close(self, ref: SessionRef) -> bool:
-        """Close and empty the session, and return whether it was open; closing again changes nothing.
+        """Close and empty the session, and return whether it was open; closing it again changes nothing.
 
         Raises SessionNotFound or UpdateConflict.
         """
@@ -170,23 +164,26 @@ class SessionService:
         reading = self._sessions.page(request.owner, wanted, request.after, request.size)
         return SessionList(await self._budget().spend(reading, StorageUnavailable), judged_at)
 
-    async def _keep(
-        self, made: Initialized, session: Session, script: Script, idempotency_key: IdempotencyKey, budget: Budget
+    async def _add_keyed(
+        self,
+        initialized: Initialized,
+        session: Session,
+        script: Script,
+        idempotency_key: IdempotencyKey,
+        budget: Budget,
     ) -> Initialized:
-        """Store the session under its key; whatever the database tells, the call may be repeated with that."""
+        """Store the session under its key; after any failure the call may be repeated with the key."""
         try:
-            return await budget.spend(self._keyed.initialize(made, session, script, idempotency_key), _write_late)
+            adding = self._keyed.initialize(initialized, session, script, idempotency_key)
+            return await budget.spend(adding, _write_late)
         except StorageUnavailable as error:
             raise StorageUnavailable(stored=error.stored) from error
-
-    async def _told(self, owner: Owner, idempotency_key: IdempotencyKey) -> Initialized | None:
-        return await self._keyed.initialized(owner, idempotency_key, self._clock.now())
 
     def _budget(self) -> Budget:
         return Budget(self._policy.request_timeout_s)
 
     async def _script(self, title: LanguageTitle, request: SessionRequest, budget: Budget) -> tuple[Script, int | None]:
-        """Return the session's own script; or the registered one, and the version of it that is pinned."""
+        """Return the script of the request; else the registered one with its version, to which the session is pinned."""
         if request.script_content is not None:
             return Script.of(request.script_content, self._policy.script_size_max), None
         function = await budget.spend(self._functions.get(title), StorageUnavailable)
@@ -216,6 +213,27 @@ class SessionService:
             expires_max_at=expires_max_at,
             function_version=function_version,
         )
+
+
+@define
+class SessionLanguages:
+    """Remembers the languages of sessions, which never change; when full, it forgets the oldest."""
+
+    _sessions: SessionRepository
+    _lookup_timeout_s: float = 0.5
+    _remembered_max: int = 10_000
+    _known: dict[UUID, tuple[Owner, Language]] = field(factory=dict, init=False)
+
+    async def of(self, ref: SessionRef) -> Language:
+        """Return the session's language; raises SessionNotFound, StorageUnavailable or Overloaded."""
+        owner, language = self._known.get(ref.session_id, (None, None))
+        if owner == ref.owner and language is not None:
+            return language
+        session = await Budget(self._lookup_timeout_s).spend(self._sessions.get(ref), StorageUnavailable)
+        while len(self._known) >= self._remembered_max:
+            del self._known[next(iter(self._known))]
+        self._known[ref.session_id] = session.ref.owner, session.language_title.language
+        return session.language_title.language
 
 
 def _write_late() -> StorageUnavailable:

@@ -1,4 +1,4 @@
-"""A session and the rules of its life."""
+"""A session and the rules of its lifetime."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -14,18 +14,18 @@ from domain.scripts.language import LanguageTitle
 from domain.scripts.limits import Limits
 
 _RENEWED_AT_LEAST_MS = 900
-"""A sliding session has at least this many thousandths of its length left after each admission."""
+"""After each admission a sliding session has at least this many thousandths of its length left."""
 
 
 class Renewal(StrEnum):
-    """Whether executing a session prolongs it."""
+    """Whether an execution extends the session."""
 
     FIXED = "fixed"
     SLIDING = "sliding"
 
 
 class Status(StrEnum):
-    """What a session is at an instant; derived, never stored."""
+    """A session's state at an instant; derived, never stored."""
 
     ACTIVE = "active"
     EXPIRED = "expired"
@@ -34,21 +34,21 @@ class Status(StrEnum):
 
 @define(eq=False)
 class SessionNotFound(NotFound):
-    """There is no row for this key."""
+    """The owner has no session with this id."""
 
     code: ClassVar[str] = "SESSION_NOT_FOUND"
 
     @property
     def message(self) -> str:
         return (
-            "There is no session with this id: it was never made here, belongs to someone else, or ended so long ago "
-            "that it has been removed. Initialize a new one."
+            "There is no session with this id: it never existed here, belongs to another owner, or was removed after "
+            "its end. Initialize a new session."
         )
 
 
 @define(eq=False)
 class SessionExpired(Gone):
-    """The session's life has ended by time."""
+    """The session's time is over."""
 
     code: ClassVar[str] = "SESSION_EXPIRED"
     expired_at: datetime
@@ -56,7 +56,7 @@ class SessionExpired(Gone):
 
     @property
     def message(self) -> str:
-        return "The session has expired. Initialize a new one."
+        return "The session has expired. Initialize a new session."
 
     @property
     def details(self) -> Mapping[str, object]:
@@ -72,7 +72,7 @@ class SessionClosed(Gone):
 
     @property
     def message(self) -> str:
-        return "The session was closed. Initialize a new one."
+        return "The session was closed. Initialize a new session."
 
     @property
     def details(self) -> Mapping[str, object]:
@@ -81,7 +81,7 @@ class SessionClosed(Gone):
 
 @define(eq=False)
 class VersionMismatch(PreconditionFailed):
-    """The session is at another version than the caller requires."""
+    """The session is not at the version that the caller requires."""
 
     code: ClassVar[str] = "PRECONDITION_FAILED"
     version: int
@@ -97,13 +97,13 @@ class VersionMismatch(PreconditionFailed):
 
 @define(eq=False)
 class UpdateConflict(Conflict):
-    """Other writers of the same session were faster until the time for the call was over."""
+    """Other writers changed the session again and again until the call's time was over."""
 
     code: ClassVar[str] = "CONFLICT"
 
     @property
     def message(self) -> str:
-        return "The session is being changed by others all the time; nothing was stored. Repeat the call."
+        return "Other calls change the session at the same time, so nothing was stored. Repeat the call."
 
     @property
     def details(self) -> Mapping[str, object]:
@@ -112,7 +112,7 @@ class UpdateConflict(Conflict):
 
 @frozen
 class SessionPatch:
-    """What to replace, each field whole; None leaves it as it is."""
+    """Fields to replace as a whole; None keeps a field."""
 
     context: JsonText | None = None
     metadata: JsonText | None = None
@@ -122,11 +122,11 @@ class SessionPatch:
 
 @frozen
 class Session:
-    """A script with its context, to be executed until it expires or is closed.
+    """A script with its context, which can be executed until it expires or is closed.
 
     Instants are aware and in UTC. `expires_at` never moves back and never passes `expires_max_at`, the absolute
-    maximum that was set when the session was opened. `script_hash` is None once the session has been emptied.
-    `function_version` is the version of the function that was pinned; None when the script is the session's own.
+    maximum that was set when the session was opened. `script_hash` is None after the session was emptied.
+    `function_version` is the version of the function that the session is pinned to; None for a script of its own.
     """
 
     ref: SessionRef
@@ -151,7 +151,7 @@ class Session:
         return uuid7_time(self.ref.session_id)
 
     def status(self, now: datetime) -> Status:
-        """Judge the session at `now`: closed takes precedence; live while `now < expires_at`."""
+        """Return the status at `now`: a closed session stays closed; another one is active while `now < expires_at`."""
         if self.closed_at is not None:
             return Status.CLOSED
         return Status.ACTIVE if now < self.expires_at else Status.EXPIRED
@@ -164,10 +164,10 @@ class Session:
             raise SessionExpired(self.expires_at, now)
 
     def admit(self, now: datetime) -> "Session":
-        """Return the session with an execution admitted at `now`, renewed if that is due.
+        """Return the session after the admission of an execution at `now`, renewed if due.
 
-        A sliding session keeps at least nine tenths of its length, up to the absolute maximum; more often than that
-        nothing is written. Raises SessionClosed or SessionExpired.
+        A sliding session keeps at least nine tenths of its length, up to the absolute maximum; above that it is not
+        renewed. Raises SessionClosed or SessionExpired.
         """
         self.require_live(now)
         if self.renewal is Renewal.FIXED:
@@ -178,7 +178,7 @@ class Session:
         return evolve(self, expires_at=self._extended(now, self.ttl_seconds))
 
     def patch(self, patch: SessionPatch, now: datetime) -> "Session":
-        """Return the session with fields replaced; a new length counts from `now` and never shortens the life.
+        """Return the session with fields replaced; a new length counts from `now` and never shortens the lifetime.
 
         Raises SessionClosed or SessionExpired.
         """
@@ -194,7 +194,7 @@ class Session:
         )
 
     def close(self, now: datetime) -> "Session":
-        """Return the session emptied, and closed if it was still active; closing again changes nothing."""
+        """Return the session emptied, and closed if it was active; closing it again changes nothing."""
         if self.script_hash is None:
             return self
         return evolve(
@@ -207,7 +207,7 @@ class Session:
         )
 
     def require_version(self, version: int | None) -> None:
-        """Raise VersionMismatch unless the session is at this version; None requires nothing."""
+        """Raise VersionMismatch unless the session is at this version; None accepts every version."""
         if version is not None and version != self.version:
             raise VersionMismatch(self.version)
 
@@ -218,13 +218,13 @@ class Session:
 
 @frozen
 class LifetimePolicy:
-    """The server's default length of a session and its absolute maximum, in seconds."""
+    """The default length of a session and the maximum of its lifetime, in seconds."""
 
     ttl_seconds: int
     lifetime_seconds_max: int
 
     def span(self, now: datetime, ttl_seconds: int | None) -> tuple[int, datetime, datetime]:
-        """Return (length in seconds, `expires_at`, `expires_max_at`) of a session that is opened at `now`."""
+        """Return (length in seconds, `expires_at`, `expires_max_at`) of a session opened at `now`."""
         length = ttl_seconds or self.ttl_seconds
         expires_max_at = now + timedelta(seconds=self.lifetime_seconds_max)
         return length, min(now + timedelta(seconds=length), expires_max_at), expires_max_at

@@ -10,10 +10,9 @@ from adapters.random_ids import RandomIds
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.executions.history import HistoryService
-from domain.executions.params_check import ParamsCheck
 from domain.executions.service import ExecutionService
 from domain.functions.examples import ExampleRuns
-from domain.functions.service import FunctionService
+from domain.functions.service import FunctionService, ParamsCheck
 from domain.scripts.language import LanguageMapping
 from entrypoints.composition.database import Database
 from entrypoints.composition.database_metrics import DatabaseMetrics, all_coalescers
@@ -81,7 +80,7 @@ class Controller(containers.DeclarativeContainer):
         clock=database.clock,
         ids=ids,
         sessions=database.sessions,
-        keyed=database.keyed,
+        keyed=database.keyed_sessions,
         runners=observed_runners,
         mapping=mapping,
         policy=session_policy,
@@ -95,10 +94,10 @@ class Controller(containers.DeclarativeContainer):
         ids=ids,
         sessions=database.sessions,
         executions=database.executions,
-        keyed=database.keyed,
+        keyed=database.keyed_executions,
         runners=observed_runners,
         policy=execution_policy,
-        inside=execution_limiter,
+        in_flight=execution_limiter,
         unrecorded=recording_limiter,
         tasks=tasks,
         params=providers.Singleton(ParamsCheck, database.functions, schemas),
@@ -161,7 +160,8 @@ class Controller(containers.DeclarativeContainer):
                 all_coalescers,
                 database.sessions.provided.coalescers,
                 database.executions.provided.coalescers,
-                database.keyed.provided.coalescers,
+                database.keyed_sessions.provided.coalescers,
+                database.keyed_executions.provided.coalescers,
                 security.provided.coalescers,
             ),
             database.clock,
@@ -179,7 +179,8 @@ class Controller(containers.DeclarativeContainer):
         tasks=tasks,
         sessions=database.sessions,
         executions=database.executions,
-        keyed=database.keyed,
+        keyed_sessions=database.keyed_sessions,
+        keyed_executions=database.keyed_executions,
         security=security,
         limits=limits,
         tracing=telemetry.tracing,

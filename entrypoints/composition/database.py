@@ -2,7 +2,7 @@
 
 from dependency_injector import containers, providers
 
-from adapters.postgres.batching.batch_keys import BatchKeys
+from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.clock.disciplined import ClockOptions, DisciplinedClock, database_time
 from adapters.postgres.connections.observer import StatementObserver
 from adapters.postgres.gateway import Gateway
@@ -10,7 +10,8 @@ from adapters.postgres.migrations.schema import SchemaCheck
 from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
 from adapters.postgres.repositories.executions import PostgresExecutionRepository
 from adapters.postgres.repositories.functions import PostgresFunctionRepository
-from adapters.postgres.repositories.keyed_calls import PostgresKeyedCallRepository
+from adapters.postgres.repositories.keyed_executions import PostgresKeyedExecutionRepository
+from adapters.postgres.repositories.keyed_sessions import PostgresKeyedSessionRepository
 from adapters.postgres.repositories.limits import PostgresRateStore, PostgresUsageReader
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
 from adapters.postgres.retention.cleanup import Cleanup
@@ -46,8 +47,11 @@ class Database(containers.DeclarativeContainer):
         writing,
         providers.Callable(execution_options, settings),
     )
-    keyed = providers.Singleton(
-        PostgresKeyedCallRepository, gateway, statements.provided.keyed_calls, executions, writing
+    keyed_sessions = providers.Singleton(
+        PostgresKeyedSessionRepository, gateway, statements.provided.keyed_calls, writing
+    )
+    keyed_executions = providers.Singleton(
+        PostgresKeyedExecutionRepository, gateway, statements.provided.keyed_calls, executions, writing
     )
     functions = providers.Singleton(PostgresFunctionRepository, gateway, statements.provided.functions)
     api_keys = providers.Singleton(PostgresApiKeyRepository, gateway, statements.provided.api_keys)

@@ -18,23 +18,23 @@ from entrypoints.telemetry.metrics.instruments import Family, counter, gauge, hi
 
 _MS_PER_S = 1000
 
-_POOL = gauge("pglambda_db_pool_connections", "Open connections to the database.", "lane", "state")
+_POOL = gauge("pglambda_db_pool_connections", "Open connections to the database.", "pool", "state")
 _POOL_STATS: Sequence[tuple[Family, Callable[[StatementPoolStats], float]]] = (
     (
-        gauge("pglambda_db_pool_connections_max", "Limit of connections to the database.", "lane"),
+        gauge("pglambda_db_pool_connections_max", "Limit of connections to the database.", "pool"),
         lambda pool: pool.pool_size_max,
     ),
     (
-        gauge("pglambda_db_pool_pending_requests", "SQL statements that wait for a connection.", "lane"),
+        gauge("pglambda_db_pool_pending_requests", "SQL statements that wait for a connection.", "pool"),
         lambda pool: pool.pool_waiting,
     ),
-    (gauge("pglambda_db_statements_in_flight", "SQL statements in flight.", "lane"), lambda pool: pool.in_flight),
+    (gauge("pglambda_db_statements_in_flight", "SQL statements in flight.", "pool"), lambda pool: pool.in_flight),
     (
-        counter("pglambda_db_connection_attempts_total", "Attempts to connect to the database.", "lane"),
+        counter("pglambda_db_connection_attempts_total", "Attempts to connect to the database.", "pool"),
         lambda pool: pool.connects,
     ),
     (
-        counter("pglambda_db_connection_errors_total", "Attempts to connect to the database that failed.", "lane"),
+        counter("pglambda_db_connection_errors_total", "Attempts to connect to the database that failed.", "pool"),
         lambda pool: pool.connect_errors,
     ),
 )
@@ -59,7 +59,7 @@ _COALESCER_STATS: Sequence[tuple[Family, Callable[[CoalescerStats], float]]] = (
     ),
     (
         gauge("pglambda_coalescer_batches_in_flight", "Batches in flight to the database.", "coalescer"),
-        lambda stats: stats.under_way,
+        lambda stats: stats.in_flight,
     ),
 )
 _BATCH_CALLS = "pglambda_coalescer_batch_calls", "Calls in one batch, which is one SQL statement."
@@ -120,7 +120,7 @@ class DatabaseMetrics(Collector):
         yield from self._stored()
 
     def _pools(self) -> Iterable[Metric]:
-        pools = self._gateway.lanes()
+        pools = self._gateway.pools()
         idle = [((name, "idle"), pool.pool_idle) for name, pool in pools.items()]
         used = [((name, "used"), pool.pool_size - pool.pool_idle) for name, pool in pools.items()]
         yield _POOL.metric([*idle, *used])
@@ -145,9 +145,9 @@ class DatabaseMetrics(Collector):
         yield _LAG.single(stats.lag_s)
         yield _REMOVED.single(stats.sessions_removed)
         yield _EXPIRED.single(stats.executions_overdue)
-        yield _EMPTIED.single(stats.slots_emptied)
-        yield _RUNS.metric([(("succeeded",), stats.sweeps), (("failed",), stats.sweeps_failed)])
-        yield _LAST_RUN.single(None if stats.swept_at is None else stats.swept_at.timestamp())
+        yield _EMPTIED.single(stats.partitions_emptied)
+        yield _RUNS.metric([(("succeeded",), stats.runs), (("failed",), stats.runs_failed)])
+        yield _LAST_RUN.single(None if stats.last_run_at is None else stats.last_run_at.timestamp())
 
     def _stored(self) -> Iterable[Metric]:
         state = self._storage.state

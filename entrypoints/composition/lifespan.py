@@ -8,7 +8,8 @@ from attrs import define, field
 from adapters.postgres.clock.disciplined import DisciplinedClock
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.executions import PostgresExecutionRepository
-from adapters.postgres.repositories.keyed_calls import PostgresKeyedCallRepository
+from adapters.postgres.repositories.keyed_executions import PostgresKeyedExecutionRepository
+from adapters.postgres.repositories.keyed_sessions import PostgresKeyedSessionRepository
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
 from adapters.postgres.retention.cleanup import Cleanup
 from domain.concurrency.background_tasks import BackgroundTasks
@@ -33,7 +34,8 @@ class Lifespan:
     _tasks: BackgroundTasks
     _sessions: PostgresSessionRepository
     _executions: PostgresExecutionRepository
-    _keyed: PostgresKeyedCallRepository
+    _keyed_sessions: PostgresKeyedSessionRepository
+    _keyed_executions: PostgresKeyedExecutionRepository
     _security: Security
     _limits: OwnerLimits
     _tracing: Tracing
@@ -58,7 +60,8 @@ class Lifespan:
             *self._security.coalescers,
             *self._sessions.coalescers,
             *self._executions.coalescers,
-            *self._keyed.coalescers,
+            *self._keyed_sessions.coalescers,
+            *self._keyed_executions.coalescers,
         ):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(coalescer.close(), _RECORDING_TIMEOUT_S)

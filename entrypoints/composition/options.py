@@ -55,7 +55,7 @@ def gateway_options(settings: Settings) -> GatewayOptions:
         return GatewayOptions(
             dsn=settings.database_url.reveal(),
             pool_size_max=settings.db_pool_max - waiting,
-            waiting_lane_size_max=waiting,
+            lock_wait_pool_size_max=waiting,
             request_timeout_s=request_timeout_s(settings),
             prepares=settings.db_prepare,
             server_timeouts=settings.db_server_timeouts,

@@ -19,8 +19,8 @@ from domain.clock import Clock
 from domain.errors import DomainError
 from domain.identity import ANONYMOUS
 from domain.scripts.language import LanguageMapping
-from domain.sessions.languages import SessionLanguages
 from domain.sessions.ports import SessionRepository
+from domain.sessions.service import SessionLanguages
 from entrypoints.composition.background import Work
 from entrypoints.http.endpoints.health import Probe
 from entrypoints.http.middleware.authentication import AuthenticationGuard, LanguageGuard

@@ -69,7 +69,7 @@ def run(*, seconds: float, warmup: float, sizes: str, connections: str, grid: bo
 @click.option("--sessions", default=2_000_000, show_default=True, help="How many there are; half of them are over.")
 @click.option("--seconds", default=15.0, show_default=True, help="Of reads in quiet and during the sweep.")
 @click.option("--rate", default=4000, show_default=True, help="Reads per second; 0: as many as 64 connections can.")
-def sweep(sessions: int, seconds: float, rate: int) -> None:
+def run_once(sessions: int, seconds: float, rate: int) -> None:
     """Remove expired sessions by the million while others are read."""
     work = cleanup.Work(SessionSet(sessions), rate or None, seconds)
     with _bench() as (postgres, cores, folder), _strangers() as seen:

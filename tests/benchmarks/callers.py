@@ -19,8 +19,9 @@ from attrs import asdict, define, field, frozen
 
 from adapters.random_ids import RandomIds
 from domain.clock import Clock
-from domain.executions.execution import OpenExecution
-from domain.executions.ports import ExecutionRepository, ExecutionRequest, FinishedExecution
+from domain.executions.execution import FinishedExecution, OpenExecution
+from domain.executions.ports import ExecutionRepository
+from domain.identity import SessionRef
 from domain.json_text import JsonText
 from domain.scripts.report import ScriptReport
 from entrypoints.composition.database import Database as Parts
@@ -101,10 +102,8 @@ class Callers:
         finished = await self._timed(FINISH, self._finish, iter(self._opened))
         return [begun, finished]
 
-    async def _begin(self, key: object) -> None:
-        now = self.clock.now()
-        request = ExecutionRequest(key, self._ids.new(now), now, _ALLOWANCE)  # type: ignore[arg-type]
-        self._opened.append((await self.executions.begin(request)).execution)
+    async def _begin(self, ref: SessionRef) -> None:
+        self._opened.append(await self.executions.begin(self._ids.new(self.clock.now()), ref, _ALLOWANCE))
 
     async def _finish(self, execution: OpenExecution) -> None:
         await self.executions.finish(FinishedExecution(execution, self.clock.now(), _PARAMS, _REPORT))

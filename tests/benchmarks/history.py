@@ -15,14 +15,14 @@ import uvloop
 from attrs import define, field, frozen
 from psycopg import sql
 
-from adapters.postgres.batching.batch_keys import BatchKeys
+from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.repositories.executions import PostgresExecutionRepository
-from adapters.postgres.retention.partitions import SLOTS, day_at, first_of
+from adapters.postgres.retention.partitions import PARTITIONS, day_at, first_id_of
 from adapters.postgres.statements import load_statements
 from adapters.random_ids import RandomIds
 from adapters.system_clock import SystemClock
-from domain.executions.ports import ExecutionRequest, FinishedExecution
+from domain.executions.execution import FinishedExecution
 from domain.identity import SessionRef
 from domain.json_text import JsonText
 from domain.scripts.report import ScriptReport
@@ -133,11 +133,10 @@ class History:
     async def finish(self) -> float:
         """Begin and finish an execution, and return the seconds that the finish took."""
         assert self.executions is not None
-        now = self._clock.now()
-        key = self.sessions.key(self._random.randrange(self.sessions.count))
-        admission = await self.executions.begin(ExecutionRequest(key, self._ids.new(now), now, _ALLOWANCE))
+        ref = self.sessions.key(self._random.randrange(self.sessions.count))
+        execution = await self.executions.begin(self._ids.new(self._clock.now()), ref, _ALLOWANCE)
         began_s = time.monotonic()
-        await self.executions.finish(FinishedExecution(admission.execution, self._clock.now(), _PARAMS, _REPORT))
+        await self.executions.finish(FinishedExecution(execution, self._clock.now(), _PARAMS, _REPORT))
         return time.monotonic() - began_s
 
     async def page(self) -> float:
@@ -157,7 +156,7 @@ def run(postgres: Database, cores: Cores, folder: Path, work: Work) -> Compariso
         few, many = _filled(other, work, work.rows_few, progress), _filled(postgres, work, work.rows_many, progress)
         with pinned(cores.server):
             uvloop.run(_in_turns(few, many, work, progress))
-    past = day_at(datetime.now(UTC)) - SLOTS // 2
+    past = day_at(datetime.now(UTC)) - PARTITIONS // 2
     _fill(many, work.rows_emptied, past, progress)
     with pinned(cores.server):
         emptied = uvloop.run(_emptied(many, past, work, progress))
@@ -193,7 +192,7 @@ async def _in_turns(few: History, many: History, work: Work, progress: Progress)
 
 async def _emptied(history: History, day: int, work: Work, progress: Progress) -> Emptied:
     """Record executions while a day is emptied as the cleanup does it, and look at the calls that met it."""
-    facts = {"slot": day % SLOTS, "kept_from": first_of(day + 1)}
+    facts = {"slot": day % PARTITIONS, "kept_from": first_id_of(day + 1)}
     statement = "SELECT meta.empty_slot(%(slot)s::smallint, %(kept_from)s::uuid)"
     async with _connected(history):
         with _step(progress, "recording in quiet"):
@@ -264,13 +263,13 @@ def _filled(postgres: Database, work: Work, rows: int, progress: Progress) -> Hi
 
 def _fill(history: History, rows: int, day: int, progress: Progress) -> None:
     """Put rows into the history of a day, those of each session far apart, as they come in."""
-    slot = day % SLOTS
+    slot = day % PARTITIONS
     table = sql.Identifier("meta", f"executions_{slot:02d}")
     facts = {
         "slot": slot,
         "session_prefix": history.sessions.prefix,
         "sessions": history.busy_sessions,
-        "execution_prefix": str(UUID(int=first_of(day).int))[:-12],
+        "execution_prefix": str(UUID(int=first_id_of(day).int))[:-12],
         "params": _PARAMS,
         "params_length": len(_PARAMS),
         "result": _REPORT.result,

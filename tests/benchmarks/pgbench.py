@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from adapters.postgres.retention.partitions import slot_of
+from adapters.postgres.retention.partitions import partition_of
 from adapters.postgres.statement import Statement
 from adapters.postgres.statements import load_statements
 from domain.identity import uuid7_at
@@ -109,7 +109,7 @@ def _values(sessions: SessionSet, now: datetime) -> dict[str, str]:
         "owners": "'{anonymous}'",
         "waits": "false",
         "execution_ids": _braced(_execution_id(sessions)),
-        "slots": f"'{{{slot_of(uuid7_at(now, 0))}}}'",
+        "slots": f"'{{{partition_of(uuid7_at(now, 0))}}}'",
         "started_ats": _instant(now),
         "finished_ats": _instant(now),
         "allowances": "'{\"64500000 us\"}'",

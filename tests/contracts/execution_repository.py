@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
-from adapters.history import PAYLOAD_LENGTH_MAX
 from domain.executions.execution import Execution, ExecutionLost, ExecutionNotFound, Payload
+from domain.executions.history import PAYLOAD_LENGTH_MAX
 from domain.executions.ports import EVERY_EXECUTION, ExecutionFilter
 from domain.identity import EVERY_OWNER, SessionRef, uuid7_time
 from domain.json_text import JsonText
@@ -26,7 +26,7 @@ async def keeps_no_payloads(storage: Storage) -> None:
     session = await storage.add()
     failure = Failure(FailureCode.SCRIPT_ERROR, "secret")
     for report in (report_of(stdout="secret"), report_of(result=None, failure=failure, stderr="secret")):
-        await storage.executions.finish(storage.finished((await storage.begin(session.ref)).execution, report))
+        await storage.executions.finish(storage.finished((await storage.begin(session.ref)), report))
     failed, succeeded = (await storage.executions.page(session.ref, None, 5)).items
     assert (failed.outcome, failed.execution_count) == (Outcome.FAILED, 2)
     assert (succeeded.outcome, succeeded.execution_count, succeeded.execution_time_ms) == (Outcome.SUCCEEDED, 1, 1.25)
@@ -45,15 +45,15 @@ class ExecutionRepositoryContract(ABC):
 
     async def test_an_execution_is_admitted_with_the_session_as_it_is(self, storage, session):
         request = storage.request(session.ref)
-        admission = await storage.executions.begin(request)
+        admission = await storage.executions.begin(*request)
         assert admission.session == session
-        assert admission.execution.ref == session.ref
-        assert admission.execution.execution_id == request.execution_id
+        assert admission.ref == session.ref
+        assert admission.execution_id == request.execution_id
 
     async def test_the_deadline_is_the_time_limit_and_the_allowance_from_admission(self, storage, session):
         admission = await storage.begin(session.ref)
         limit = timedelta(milliseconds=session.limits.timeout_ms)
-        assert admission.execution.deadline_at == storage.clock.now() + limit + ALLOWANCE
+        assert admission.deadline_at == storage.clock.now() + limit + ALLOWANCE
 
     async def test_a_session_is_live_until_just_before_its_end(self, storage, session):
         storage.clock.advance(session.expires_at - storage.clock.now() - MOMENT)
@@ -82,11 +82,11 @@ class ExecutionRepositoryContract(ABC):
         with pytest.raises(SessionNotFound):
             await storage.begin(foreign)
         admission = await storage.begin(session.ref)
-        stolen = evolve(admission.execution, ref=foreign)
+        stolen = evolve(admission, session=evolve(admission.session, ref=foreign))
         with pytest.raises(ExecutionLost):
             await storage.executions.finish(storage.finished(stolen))
         await storage.executions.withdraw(stolen.execution_id, foreign)
-        assert await storage.executions.finish(storage.finished(admission.execution)) == 1
+        assert await storage.executions.finish(storage.finished(admission)) == 1
         with pytest.raises(ExecutionLost):
             await storage.executions.finish(storage.finished(stolen))
         assert (await storage.executions.page(foreign, None, 5)).items == []
@@ -95,7 +95,7 @@ class ExecutionRepositoryContract(ABC):
         storage.clock.advance(session.expires_at - storage.clock.now())
         request = storage.request(session.ref)
         with pytest.raises(SessionExpired):
-            await storage.executions.begin(request)
+            await storage.executions.begin(*request)
         storage.clock.advance(timedelta(days=1))
         assert (await storage.executions.page(session.ref, None, 5)).items == []
 
@@ -126,7 +126,7 @@ class ExecutionRepositoryContract(ABC):
         for _ in range(5):
             storage.clock.advance(timedelta(seconds=15))
             requests.append(storage.request(session.ref))
-        await asyncio.gather(*(storage.executions.begin(request) for request in requests))
+        await asyncio.gather(*(storage.executions.begin(*request) for request in requests))
         stored = await storage.sessions.get(session.ref)
         assert stored.expires_at == requests[-1].started_at + timedelta(seconds=100)
 
@@ -139,7 +139,7 @@ class ExecutionRepositoryContract(ABC):
         late = storage.request(session.ref)
         unknown = storage.request(storage.new_session().ref)
         answers = await asyncio.gather(
-            *(storage.executions.begin(request) for request in (late, in_time, unknown)), return_exceptions=True
+            *(storage.executions.begin(*request) for request in (late, in_time, unknown)), return_exceptions=True
         )
         assert isinstance(answers[0], SessionExpired)
         assert answers[1].session == session.admit(in_time.started_at)
@@ -149,18 +149,18 @@ class ExecutionRepositoryContract(ABC):
         session = await storage.add(renewal=Renewal.SLIDING)
         storage.clock.advance(timedelta(seconds=50))
         request = storage.request(session.ref)
-        first = await storage.executions.begin(request)
-        again = await storage.executions.begin(request)
+        first = await storage.executions.begin(*request)
+        again = await storage.executions.begin(*request)
         assert again == first
-        assert await storage.executions.finish(storage.finished(first.execution)) == 1
-        assert await storage.executions.finish(storage.finished(first.execution)) == 1
+        assert await storage.executions.finish(storage.finished(first)) == 1
+        assert await storage.executions.finish(storage.finished(first)) == 1
         assert (await storage.sessions.get(session.ref)).execution_count == 1
 
     async def test_a_begin_that_arrives_again_when_its_execution_has_ended_leaves_one_row(self, storage, session):
         request = storage.request(session.ref)
-        execution = (await storage.executions.begin(request)).execution
+        execution = await storage.executions.begin(*request)
         await storage.executions.finish(storage.finished(execution))
-        await storage.executions.begin(request)
+        await storage.executions.begin(*request)
         storage.clock.advance(execution.deadline_at - storage.clock.now())
         for wanted in (EVERY_EXECUTION, ExecutionFilter(Outcome.SUCCEEDED)):
             page = await storage.executions.page(session.ref, None, 5, wanted)
@@ -169,9 +169,9 @@ class ExecutionRepositoryContract(ABC):
 
     async def test_a_withdrawn_execution_leaves_nothing(self, storage, session):
         admission = await storage.begin(session.ref)
-        await storage.executions.withdraw(admission.execution.execution_id, session.ref)
+        await storage.executions.withdraw(admission.execution_id, session.ref)
         with pytest.raises(ExecutionLost):
-            await storage.executions.finish(storage.finished(admission.execution))
+            await storage.executions.finish(storage.finished(admission))
         storage.clock.advance(timedelta(days=1))
         assert (await storage.executions.page(session.ref, None, 5)).items == []
         assert await storage.sessions.get(session.ref) == session
@@ -186,28 +186,28 @@ class ExecutionRepositoryContract(ABC):
         assert stored == evolve(session, execution_count=3, last_executed_at=storage.clock.now())
 
     async def test_the_last_execution_is_the_one_that_ended_last(self, storage, session):
-        late = (await storage.begin(session.ref)).execution
-        early = storage.finished((await storage.begin(session.ref)).execution)
+        late = await storage.begin(session.ref)
+        early = storage.finished(await storage.begin(session.ref))
         storage.clock.advance(timedelta(seconds=3))
         await storage.executions.finish(storage.finished(late))
         await storage.executions.finish(early)
         assert (await storage.sessions.get(session.ref)).last_executed_at == storage.clock.now()
 
     async def test_finishing_again_returns_the_first_answer(self, storage, session):
-        finished = storage.finished((await storage.begin(session.ref)).execution)
+        finished = storage.finished(await storage.begin(session.ref))
         assert await storage.executions.finish(finished) == 1
         assert await storage.execute(session.ref) == 2
         assert await storage.executions.finish(finished) == 1
         assert (await storage.sessions.get(session.ref)).execution_count == 2
 
     async def test_finishing_twice_at_once_counts_once(self, storage, session):
-        finished = storage.finished((await storage.begin(session.ref)).execution)
+        finished = storage.finished(await storage.begin(session.ref))
         assert await asyncio.gather(*(storage.executions.finish(finished) for _ in range(5))) == [1] * 5
         assert (await storage.sessions.get(session.ref)).execution_count == 1
 
     async def test_executions_that_finish_together_get_distinct_counts(self, storage):
         sessions = [await storage.add(owner) for owner in (ALICE, BOB)]
-        open_ones = [(await storage.begin(s.ref)).execution for s in sessions for _ in range(10)]
+        open_ones = [(await storage.begin(s.ref)) for s in sessions for _ in range(10)]
         counts = await asyncio.gather(*(storage.executions.finish(storage.finished(one)) for one in open_ones))
         assert sorted(counts[:10]) == list(range(1, 11))
         assert sorted(counts[10:]) == list(range(1, 11))
@@ -218,8 +218,8 @@ class ExecutionRepositoryContract(ABC):
         assert (await storage.sessions.get(session.ref)).execution_count == 20
 
     async def test_a_session_that_ended_meanwhile_counts_all_the_same(self, storage, session):
-        first = storage.finished((await storage.begin(session.ref)).execution)
-        second = storage.finished((await storage.begin(session.ref)).execution)
+        first = storage.finished(await storage.begin(session.ref))
+        second = storage.finished(await storage.begin(session.ref))
         await storage.close(session)
         assert await storage.executions.finish(first) == 1
         storage.clock.advance(timedelta(days=1))
@@ -227,14 +227,14 @@ class ExecutionRepositoryContract(ABC):
 
     async def test_an_execution_without_any_record_is_lost(self, storage, session):
         admission = await storage.begin(session.ref)
-        never_begun = evolve(admission.execution, execution_id=storage.ids.new(storage.clock.now()))
+        never_begun = evolve(admission, execution_id=storage.ids.new(storage.clock.now()))
         with pytest.raises(ExecutionLost):
             await storage.executions.finish(storage.finished(never_begun))
         with pytest.raises(ExecutionLost):
-            await storage.executions.finish(storage.finished(evolve(never_begun, ref=storage.new_session().ref)))
+            await storage.executions.finish(storage.finished(evolve(never_begun, session=storage.new_session())))
 
     async def test_the_history_tells_how_an_execution_ended(self, storage, session):
-        execution = (await storage.begin(session.ref)).execution
+        execution = await storage.begin(session.ref)
         report = report_of(
             stdout="ä\\\n", stderr="warned", memory_usage_bytes=1 << 33, cpu_time_ms=0.5, cold_start=True
         )
@@ -259,7 +259,7 @@ class ExecutionRepositoryContract(ABC):
         assert page.next_after is None
 
     async def test_the_history_tells_why_an_execution_failed(self, storage, session):
-        execution = (await storage.begin(session.ref)).execution
+        execution = await storage.begin(session.ref)
         failure = Failure(FailureCode.SCRIPT_ERROR, 'bad "x"\0\ud800', "TypeError", line=3)
         await storage.executions.finish(storage.finished(execution, report_of(result=None, failure=failure)))
         (row,) = (await storage.executions.page(session.ref, None, 5)).items
@@ -273,7 +273,7 @@ class ExecutionRepositoryContract(ABC):
         }
 
     async def test_the_history_keeps_the_beginning_of_what_is_long(self, storage, session):
-        execution = (await storage.begin(session.ref)).execution
+        execution = await storage.begin(session.ref)
         long = "ä" * (PAYLOAD_LENGTH_MAX + 1)
         await storage.executions.finish(
             storage.finished(execution, report_of(result=JsonText(f'"{long}"'), stdout=long))
@@ -283,7 +283,7 @@ class ExecutionRepositoryContract(ABC):
         assert row.stdout == Payload(long[:-1], PAYLOAD_LENGTH_MAX + 1)
 
     async def test_the_history_takes_any_output(self, storage, session):
-        execution = (await storage.begin(session.ref)).execution
+        execution = await storage.begin(session.ref)
         await storage.executions.finish(storage.finished(execution, report_of(stdout="a\0b", stderr="\udfff")))
         (row,) = (await storage.executions.page(session.ref, None, 5)).items
         assert row.stdout == Payload("a\N{REPLACEMENT CHARACTER}b", 3)
@@ -293,7 +293,7 @@ class ExecutionRepositoryContract(ABC):
         other = await storage.add()
         executions = []
         for _ in range(7):
-            executions.append((await storage.begin(session.ref)).execution)
+            executions.append(await storage.begin(session.ref))
             await storage.executions.finish(storage.finished(executions[-1]))
             await storage.execute(other.ref)
             storage.clock.advance(timedelta(seconds=10))
@@ -316,9 +316,9 @@ class ExecutionRepositoryContract(ABC):
 
     async def test_a_page_of_one_outcome_holds_that_alone(self, storage, session):
         failure = Failure(FailureCode.SCRIPT_ERROR, "bad")
-        overdue = (await storage.begin(session.ref)).execution
+        overdue = await storage.begin(session.ref)
         for n in range(6):
-            execution = (await storage.begin(session.ref)).execution
+            execution = await storage.begin(session.ref)
             report = report_of(result=None, failure=failure) if n % 2 else report_of()
             await storage.executions.finish(storage.finished(execution, report))
         storage.clock.advance(overdue.deadline_at - storage.clock.now())
@@ -352,7 +352,7 @@ class ExecutionRepositoryContract(ABC):
 
     async def test_an_execution_is_found_by_its_id(self, storage):
         session = await storage.add(ALICE)
-        execution = (await storage.begin(session.ref)).execution
+        execution = await storage.begin(session.ref)
         with pytest.raises(ExecutionNotFound):
             await storage.executions.get(ALICE, execution.execution_id)
         await storage.executions.finish(storage.finished(execution))
@@ -365,7 +365,7 @@ class ExecutionRepositoryContract(ABC):
                 await storage.executions.get(owner, execution_id)
 
     async def test_an_open_execution_is_found_from_its_deadline_on(self, storage, session):
-        execution = (await storage.begin(session.ref)).execution
+        execution = await storage.begin(session.ref)
         storage.clock.advance(execution.deadline_at - storage.clock.now() - MOMENT)
         with pytest.raises(ExecutionNotFound):
             await storage.executions.get(session.ref.owner, execution.execution_id)
@@ -374,7 +374,7 @@ class ExecutionRepositoryContract(ABC):
         assert row == Execution(session.ref, execution.execution_id, UNKNOWN)
 
     async def test_an_open_execution_reads_as_unknown_from_its_deadline_on(self, storage, session):
-        execution = (await storage.begin(session.ref)).execution
+        execution = await storage.begin(session.ref)
         await storage.execute(session.ref)
         storage.clock.advance(execution.deadline_at - storage.clock.now() - MOMENT)
         outcomes = [row.outcome for row in (await storage.executions.page(session.ref, None, 5)).items]
@@ -386,7 +386,7 @@ class ExecutionRepositoryContract(ABC):
 
     async def test_an_overdue_execution_is_its_owners_and_of_its_time_like_any_other(self, storage):
         session = await storage.add(ALICE)
-        execution = (await storage.begin(session.ref)).execution
+        execution = await storage.begin(session.ref)
         storage.clock.advance(execution.deadline_at - storage.clock.now())
         foreign = SessionRef(BOB, session.ref.session_id)
         assert (await storage.executions.page(foreign, None, 5)).items == []

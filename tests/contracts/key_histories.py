@@ -8,9 +8,7 @@ from attrs import define, field, frozen
 from hypothesis import strategies as st
 
 from domain.errors import DomainError
-from domain.executions.executed import Executed
-from domain.executions.execution import ExecutionLost, OpenExecution
-from domain.executions.ports import Admission
+from domain.executions.execution import Executed, ExecutionLost, OpenExecution
 from domain.idempotency import KEPT_FOR, IdempotencyConflict, IdempotencyKey, KeyInFlight, KeyInterrupted
 from domain.json_text import JsonText
 from domain.scripts.report import ScriptReport
@@ -42,7 +40,11 @@ class Begun:
     """An execution that was admitted, and under which key."""
 
     execution: OpenExecution
-    name: str
+    idempotency_key: IdempotencyKey
+
+    @property
+    def name(self) -> str:
+        return self.idempotency_key.value
 
 
 @define
@@ -81,16 +83,15 @@ class KeyHistory:
     async def _begin(self, name: str, payload: str) -> None:
         now = self.storage.clock.now()
         expected = self._judged(name, payload, now)
-        request = self.storage.request(self.session.ref)
+        request, key = self.storage.request(self.session.ref), IdempotencyKey(name, payload * 64)
         try:
-            answer = await self.storage.keyed.begin(request, IdempotencyKey(name, payload * 64))
+            answer = await self.storage.keyed_executions.begin(*request, key)
         except DomainError as error:
             answer = error
-        if expected is Admission:
-            assert isinstance(answer, Admission), answer
-            execution = answer.execution
-            self.begun.append(Begun(execution, name))
-            self.kept[name] = Kept(payload, execution.execution_id, now, execution.deadline_at)
+        if expected is OpenExecution:
+            assert isinstance(answer, OpenExecution), answer
+            self.begun.append(Begun(answer, key))
+            self.kept[name] = Kept(payload, answer.execution_id, now, answer.deadline_at)
         elif isinstance(expected, type):
             assert type(answer) is expected
         else:
@@ -102,7 +103,7 @@ class KeyHistory:
             return self._replayed(kept, payload, now)
         if self.closed:
             return SessionClosed
-        return Admission if now < self.session.expires_at else SessionExpired
+        return OpenExecution if now < self.session.expires_at else SessionExpired
 
     def _replayed(self, kept: Kept, payload: str, now: datetime) -> object:
         if payload != kept.payload:
@@ -120,7 +121,7 @@ class KeyHistory:
         report = report_of(stdout="late" if fails else "", result=JsonText(str(len(self.counts))))
         finished = self.storage.finished(begun.execution, report)
         try:
-            count = await self.storage.keyed.finish(finished, begun.name)
+            count = await self.storage.keyed_executions.finish(finished, begun.idempotency_key)
         except ExecutionLost:
             assert identifier in self.gone
             return
@@ -136,7 +137,7 @@ class KeyHistory:
         if begun is None:
             return
         identifier = begun.execution.execution_id
-        await self.storage.keyed.withdraw(identifier, self.session.ref, begun.name)
+        await self.storage.keyed_executions.withdraw(identifier, self.session.ref, begun.idempotency_key)
         if identifier not in self.counts:
             self.gone.add(identifier)
         kept = self.kept.get(begun.name)

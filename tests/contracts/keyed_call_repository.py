@@ -7,14 +7,12 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
-from domain.executions.executed import Executed
-from domain.executions.execution import ExecutionLost
-from domain.executions.ports import Admission
+from domain.executions.execution import Executed, ExecutionLost, OpenExecution
 from domain.idempotency import KEPT_FOR, IdempotencyConflict, IdempotencyKey, KeyInFlight, KeyInterrupted
 from domain.identity import SessionRef
 from domain.json_text import JsonText
 from domain.scripts.report import Failure, FailureCode
-from domain.sessions.initialized import Initialized
+from domain.sessions.ports import Initialized
 from domain.sessions.session import Renewal, Session, SessionClosed, SessionExpired, SessionNotFound
 from tests.contracts.storage import ALICE, BOB, SCRIPT, Storage, report_of
 
@@ -40,10 +38,10 @@ class KeyedCallRepositoryContract(ABC):
 
     async def test_the_first_execution_under_a_key_is_admitted_like_any_other(self, storage, session):
         request = storage.request(session.ref)
-        admission = await storage.keyed.begin(request, KEY)
+        admission = await storage.keyed_executions.begin(*request, KEY)
         assert admission.session == session
-        assert admission.execution.execution_id == request.execution_id
-        assert admission.execution.deadline_at == (await storage.begin(session.ref)).execution.deadline_at
+        assert admission.execution_id == request.execution_id
+        assert admission.deadline_at == (await storage.begin(session.ref)).deadline_at
 
     @pytest.mark.parametrize(
         "report",
@@ -57,58 +55,58 @@ class KeyedCallRepositoryContract(ABC):
         ],
     )
     async def test_a_repeated_call_is_told_exactly_what_the_first_one_was(self, storage, session, report):
-        admission = await storage.keyed.begin(storage.request(session.ref), KEY)
-        count = await storage.keyed.finish(storage.finished(admission.execution, report), KEY.value)
+        admission = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
+        count = await storage.keyed_executions.finish(storage.finished(admission, report), KEY)
         storage.clock.advance(timedelta(seconds=1))
-        told = await storage.keyed.begin(storage.request(session.ref), KEY)
-        execution_id = admission.execution.execution_id
+        told = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
+        execution_id = admission.execution_id
         assert told == Executed(session.ref, execution_id, session.language_title, report, count, replayed=True)
         assert (await storage.sessions.get(session.ref)).execution_count == 1
 
     async def test_a_call_is_in_flight_until_its_deadline_and_interrupted_from_then_on(self, storage, session):
-        execution = (await storage.keyed.begin(storage.request(session.ref), KEY)).execution
+        execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
         with pytest.raises(KeyInFlight):
-            await storage.keyed.begin(storage.request(session.ref), KEY)
+            await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
         storage.clock.advance(execution.deadline_at - storage.clock.now() - MOMENT)
         with pytest.raises(KeyInFlight):
-            await storage.keyed.begin(storage.request(session.ref), KEY)
+            await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
         storage.clock.advance(MOMENT)
         with pytest.raises(KeyInterrupted) as caught:
-            await storage.keyed.begin(storage.request(session.ref), KEY)
+            await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
         assert caught.value.execution_id == execution.execution_id
 
     async def test_an_end_that_is_recorded_late_is_told_after_all(self, storage, session):
-        execution = (await storage.keyed.begin(storage.request(session.ref), KEY)).execution
+        execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
         storage.clock.advance(execution.deadline_at - storage.clock.now())
-        assert await storage.keyed.finish(storage.finished(execution), KEY.value) == 1
-        assert (await storage.keyed.begin(storage.request(session.ref), KEY)).execution_count == 1
+        assert await storage.keyed_executions.finish(storage.finished(execution), KEY) == 1
+        assert (await storage.keyed_executions.begin(*storage.request(session.ref), KEY)).execution_count == 1
 
     async def test_another_payload_is_a_conflict_whatever_became_of_the_first_call(self, storage, session):
-        execution = (await storage.keyed.begin(storage.request(session.ref), KEY)).execution
+        execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
         with pytest.raises(IdempotencyConflict):
-            await storage.keyed.begin(storage.request(session.ref), SAME_NAME)
-        await storage.keyed.finish(storage.finished(execution), KEY.value)
+            await storage.keyed_executions.begin(*storage.request(session.ref), SAME_NAME)
+        await storage.keyed_executions.finish(storage.finished(execution), KEY)
         with pytest.raises(IdempotencyConflict):
-            await storage.keyed.begin(storage.request(session.ref), SAME_NAME)
+            await storage.keyed_executions.begin(*storage.request(session.ref), SAME_NAME)
         storage.clock.advance(execution.deadline_at - storage.clock.now())
         with pytest.raises(IdempotencyConflict):
-            await storage.keyed.begin(storage.request(session.ref), SAME_NAME)
+            await storage.keyed_executions.begin(*storage.request(session.ref), SAME_NAME)
 
     async def test_the_key_is_judged_before_the_session(self, storage):
         closed, expired, open_one = [await storage.add() for _ in range(3)]
         for session in (closed, expired):
-            execution = (await storage.keyed.begin(storage.request(session.ref), KEY)).execution
-            await storage.keyed.finish(storage.finished(execution), KEY.value)
-        await storage.keyed.begin(storage.request(open_one.ref), KEY)
+            execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
+            await storage.keyed_executions.finish(storage.finished(execution), KEY)
+        await storage.keyed_executions.begin(*storage.request(open_one.ref), KEY)
         await storage.close(closed)
         await storage.close(open_one)
-        assert (await storage.keyed.begin(storage.request(closed.ref), KEY)).execution_count == 1
+        assert (await storage.keyed_executions.begin(*storage.request(closed.ref), KEY)).execution_count == 1
         with pytest.raises(KeyInFlight):
-            await storage.keyed.begin(storage.request(open_one.ref), KEY)
+            await storage.keyed_executions.begin(*storage.request(open_one.ref), KEY)
         storage.clock.advance(expired.expires_at - storage.clock.now())
-        assert (await storage.keyed.begin(storage.request(expired.ref), KEY)).execution_count == 1
+        assert (await storage.keyed_executions.begin(*storage.request(expired.ref), KEY)).execution_count == 1
         with pytest.raises(IdempotencyConflict):
-            await storage.keyed.begin(storage.request(expired.ref), SAME_NAME)
+            await storage.keyed_executions.begin(*storage.request(expired.ref), SAME_NAME)
 
     async def test_what_is_refused_takes_no_key(self, storage):
         closed, expired, unknown = await storage.add(), await storage.add(), storage.new_session()
@@ -117,80 +115,81 @@ class KeyedCallRepositoryContract(ABC):
         for key in (KEY, SAME_NAME):
             for session, refusal in ((closed, SessionClosed), (expired, SessionExpired), (unknown, SessionNotFound)):
                 with pytest.raises(refusal):
-                    await storage.keyed.begin(storage.request(session.ref), key)
+                    await storage.keyed_executions.begin(*storage.request(session.ref), key)
 
     async def test_a_key_is_an_owners_and_a_sessions_own(self, storage):
         sessions = [await storage.add(owner) for owner in (ALICE, ALICE, BOB)]
         for session in sessions:
-            assert isinstance(await storage.keyed.begin(storage.request(session.ref), KEY), Admission)
+            assert isinstance(await storage.keyed_executions.begin(*storage.request(session.ref), KEY), OpenExecution)
         with pytest.raises(SessionNotFound):
-            await storage.keyed.begin(storage.request(SessionRef(BOB, sessions[0].ref.session_id)), KEY)
-        assert isinstance(await storage.keyed.begin(storage.request(sessions[0].ref), OTHER), Admission)
+            await storage.keyed_executions.begin(*storage.request(SessionRef(BOB, sessions[0].ref.session_id)), KEY)
+        assert isinstance(await storage.keyed_executions.begin(*storage.request(sessions[0].ref), OTHER), OpenExecution)
 
     async def test_a_key_is_free_again_after_its_time(self, storage):
         session = await storage.add(**LONG)
-        execution = (await storage.keyed.begin(storage.request(session.ref), KEY)).execution
-        await storage.keyed.finish(storage.finished(execution), KEY.value)
+        execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
+        await storage.keyed_executions.finish(storage.finished(execution), KEY)
         storage.clock.advance(KEPT_FOR - MOMENT)
-        assert isinstance(await storage.keyed.begin(storage.request(session.ref), KEY), Executed)
+        assert isinstance(await storage.keyed_executions.begin(*storage.request(session.ref), KEY), Executed)
         storage.clock.advance(MOMENT)
-        again = await storage.keyed.begin(storage.request(session.ref), SAME_NAME)
-        assert isinstance(again, Admission)
+        again = await storage.keyed_executions.begin(*storage.request(session.ref), SAME_NAME)
+        assert isinstance(again, OpenExecution)
         with pytest.raises(KeyInFlight):
-            await storage.keyed.begin(storage.request(session.ref), SAME_NAME)
-        assert await storage.keyed.finish(storage.finished(again.execution), KEY.value) == 2
-        assert (await storage.keyed.begin(storage.request(session.ref), SAME_NAME)).execution_count == 2
+            await storage.keyed_executions.begin(*storage.request(session.ref), SAME_NAME)
+        assert await storage.keyed_executions.finish(storage.finished(again), KEY) == 2
+        assert (await storage.keyed_executions.begin(*storage.request(session.ref), SAME_NAME)).execution_count == 2
 
     async def test_an_end_is_not_kept_under_a_key_that_somebody_else_has_by_now(self, storage):
         session = await storage.add(**LONG)
-        late = (await storage.keyed.begin(storage.request(session.ref), KEY)).execution
+        late = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
         storage.clock.advance(KEPT_FOR)
-        await storage.keyed.begin(storage.request(session.ref), KEY)
-        assert await storage.keyed.finish(storage.finished(late), KEY.value) == 1
+        await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
+        assert await storage.keyed_executions.finish(storage.finished(late), KEY) == 1
         with pytest.raises(KeyInFlight):
-            await storage.keyed.begin(storage.request(session.ref), KEY)
+            await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
 
     async def test_beginning_again_changes_nothing_more(self, storage, session):
         request = storage.request(session.ref)
-        first = await storage.keyed.begin(request, KEY)
-        assert await storage.keyed.begin(request, KEY) == first
-        assert await storage.keyed.finish(storage.finished(first.execution), KEY.value) == 1
-        assert await storage.keyed.finish(storage.finished(first.execution), KEY.value) == 1
-        assert (await storage.keyed.begin(storage.request(session.ref), KEY)).execution_count == 1
+        first = await storage.keyed_executions.begin(*request, KEY)
+        assert await storage.keyed_executions.begin(*request, KEY) == first
+        assert await storage.keyed_executions.finish(storage.finished(first), KEY) == 1
+        assert await storage.keyed_executions.finish(storage.finished(first), KEY) == 1
+        assert (await storage.keyed_executions.begin(*storage.request(session.ref), KEY)).execution_count == 1
 
     async def test_a_begin_that_arrives_again_when_its_execution_has_ended_changes_nothing(self, storage, session):
         request = storage.request(session.ref)
-        execution = (await storage.keyed.begin(request, KEY)).execution
-        await storage.keyed.finish(storage.finished(execution), KEY.value)
-        told = await storage.keyed.begin(storage.request(session.ref), KEY)
-        assert await storage.keyed.begin(request, KEY) == told
-        assert await storage.keyed.begin(storage.request(session.ref), KEY) == told
-        assert await storage.keyed.finish(storage.finished(execution), KEY.value) == 1
+        execution = await storage.keyed_executions.begin(*request, KEY)
+        await storage.keyed_executions.finish(storage.finished(execution), KEY)
+        told = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
+        assert await storage.keyed_executions.begin(*request, KEY) == told
+        assert await storage.keyed_executions.begin(*storage.request(session.ref), KEY) == told
+        assert await storage.keyed_executions.finish(storage.finished(execution), KEY) == 1
         storage.clock.advance(execution.deadline_at - storage.clock.now())
         assert [row.execution_count for row in (await storage.executions.page(session.ref, None, 5)).items] == [1]
 
     async def test_of_concurrent_calls_with_one_key_one_is_admitted(self, storage, session):
         requests = [storage.request(session.ref) for _ in range(20)]
         answers = await asyncio.gather(
-            *(storage.keyed.begin(request, KEY) for request in requests), return_exceptions=True
+            *(storage.keyed_executions.begin(*request, KEY) for request in requests), return_exceptions=True
         )
-        assert sorted(type(answer).__name__ for answer in answers) == ["Admission"] + ["KeyInFlight"] * 19
+        assert sorted(type(answer).__name__ for answer in answers) == ["KeyInFlight"] * 19 + ["OpenExecution"]
         storage.clock.advance(timedelta(days=1))
         assert len((await storage.executions.page(session.ref, None, 50)).items) == 1, "the others leave no record"
 
     async def test_of_concurrent_calls_with_different_payloads_one_is_admitted(self, storage, session):
         answers = await asyncio.gather(
-            *(storage.keyed.begin(storage.request(session.ref), key) for key in (KEY, SAME_NAME)),
+            *(storage.keyed_executions.begin(*storage.request(session.ref), key) for key in (KEY, SAME_NAME)),
             return_exceptions=True,
         )
-        assert sorted(type(answer).__name__ for answer in answers) == ["Admission", "IdempotencyConflict"]
+        assert sorted(type(answer).__name__ for answer in answers) == ["IdempotencyConflict", "OpenExecution"]
 
     async def test_concurrent_calls_to_what_is_refused_are_all_refused_alike(self, storage):
         closed, unknown = await storage.add(), storage.new_session()
         await storage.close(closed)
         for session, refusal in ((closed, SessionClosed), (unknown, SessionNotFound)):
             answers = await asyncio.gather(
-                *(storage.keyed.begin(storage.request(session.ref), KEY) for _ in range(10)), return_exceptions=True
+                *(storage.keyed_executions.begin(*storage.request(session.ref), KEY) for _ in range(10)),
+                return_exceptions=True,
             )
             assert {type(answer) for answer in answers} == {refusal}
 
@@ -198,102 +197,102 @@ class KeyedCallRepositoryContract(ABC):
         keys = [IdempotencyKey(f"key {n}", "0" * 64) for n in range(10)]
 
         async def execute(idempotency_key: IdempotencyKey) -> int:
-            admission = await storage.keyed.begin(storage.request(session.ref), idempotency_key)
-            return await storage.keyed.finish(storage.finished(admission.execution), idempotency_key.value)
+            admission = await storage.keyed_executions.begin(*storage.request(session.ref), idempotency_key)
+            return await storage.keyed_executions.finish(storage.finished(admission), idempotency_key)
 
         counts = await asyncio.gather(*map(execute, keys), *(storage.execute(session.ref) for _ in range(10)))
         assert sorted(counts) == list(range(1, 21))
-        told = [await storage.keyed.begin(storage.request(session.ref), key) for key in keys]
+        told = [await storage.keyed_executions.begin(*storage.request(session.ref), key) for key in keys]
         assert [each.execution_count for each in told] == counts[:10]
 
     async def test_a_withdrawn_execution_frees_its_key(self, storage, session):
-        execution = (await storage.keyed.begin(storage.request(session.ref), KEY)).execution
-        await storage.keyed.withdraw(execution.execution_id, session.ref, KEY.value)
+        execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
+        await storage.keyed_executions.withdraw(execution.execution_id, session.ref, KEY)
         with pytest.raises(ExecutionLost):
-            await storage.keyed.finish(storage.finished(execution), KEY.value)
-        assert isinstance(await storage.keyed.begin(storage.request(session.ref), SAME_NAME), Admission)
+            await storage.keyed_executions.finish(storage.finished(execution), KEY)
+        assert isinstance(await storage.keyed_executions.begin(*storage.request(session.ref), SAME_NAME), OpenExecution)
 
     async def test_withdrawing_frees_no_key_that_another_execution_has(self, storage, session):
-        await storage.keyed.begin(storage.request(session.ref), KEY)
-        await storage.keyed.withdraw(storage.ids.new(storage.clock.now()), session.ref, KEY.value)
-        await storage.keyed.withdraw(storage.ids.new(storage.clock.now()), session.ref, "another")
+        await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
+        await storage.keyed_executions.withdraw(storage.ids.new(storage.clock.now()), session.ref, KEY)
+        await storage.keyed_executions.withdraw(storage.ids.new(storage.clock.now()), session.ref, OTHER)
         with pytest.raises(KeyInFlight):
-            await storage.keyed.begin(storage.request(session.ref), KEY)
+            await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
 
     async def test_withdrawing_what_has_ended_keeps_the_answer(self, storage, session):
-        execution = (await storage.keyed.begin(storage.request(session.ref), KEY)).execution
-        await storage.keyed.finish(storage.finished(execution), KEY.value)
-        await storage.keyed.withdraw(execution.execution_id, session.ref, KEY.value)
-        assert isinstance(await storage.keyed.begin(storage.request(session.ref), KEY), Executed)
+        execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
+        await storage.keyed_executions.finish(storage.finished(execution), KEY)
+        await storage.keyed_executions.withdraw(execution.execution_id, session.ref, KEY)
+        assert isinstance(await storage.keyed_executions.begin(*storage.request(session.ref), KEY), Executed)
 
     async def test_an_execution_without_any_record_is_lost(self, storage, session):
-        never_begun = (await storage.begin(session.ref)).execution
+        never_begun = await storage.begin(session.ref)
         await storage.executions.withdraw(never_begun.execution_id, session.ref)
         with pytest.raises(ExecutionLost):
-            await storage.keyed.finish(storage.finished(never_begun), KEY.value)
-        assert isinstance(await storage.keyed.begin(storage.request(session.ref), KEY), Admission)
+            await storage.keyed_executions.finish(storage.finished(never_begun), KEY)
+        assert isinstance(await storage.keyed_executions.begin(*storage.request(session.ref), KEY), OpenExecution)
 
     async def test_an_execution_renews_a_sliding_session_and_its_replay_does_not(self, storage):
         session = await storage.add(renewal=Renewal.SLIDING)
         storage.clock.advance(timedelta(seconds=50))
-        admission = await storage.keyed.begin(storage.request(session.ref), KEY)
+        admission = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
         assert admission.session == session.admit(storage.clock.now())
-        await storage.keyed.finish(storage.finished(admission.execution), KEY.value)
+        await storage.keyed_executions.finish(storage.finished(admission), KEY)
         renewed = await storage.sessions.get(session.ref)
         storage.clock.advance(timedelta(seconds=50))
-        await storage.keyed.begin(storage.request(session.ref), KEY)
+        await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
         assert await storage.sessions.get(session.ref) == renewed
 
     async def test_an_execution_under_a_key_is_in_the_history(self, storage, session):
-        execution = (await storage.keyed.begin(storage.request(session.ref), KEY)).execution
-        await storage.keyed.finish(storage.finished(execution), KEY.value)
+        execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
+        await storage.keyed_executions.finish(storage.finished(execution), KEY)
         (row,) = (await storage.executions.page(session.ref, None, 5)).items
         assert (row.execution_id, row.execution_count) == (execution.execution_id, 1)
 
     async def test_a_session_is_made_under_a_key_and_told_again(self, storage):
         session, other = storage.new_session(), storage.new_session()
         made = made_of(session)
-        assert await storage.keyed.initialized(session.ref.owner, KEY, storage.clock.now()) is None
-        assert await storage.keyed.initialize(made, session, SCRIPT, KEY) == made
+        assert await storage.keyed_sessions.initialized(session.ref.owner, KEY, storage.clock.now()) is None
+        assert await storage.keyed_sessions.initialize(made, session, SCRIPT, KEY) == made
         assert await storage.sessions.get(session.ref) == session
         assert await storage.sessions.script(session.ref) == SCRIPT
         await storage.close(session)
         again = evolve(made, replayed=True)
-        assert await storage.keyed.initialized(session.ref.owner, KEY, storage.clock.now()) == again
-        assert await storage.keyed.initialize(made_of(other), other, SCRIPT, KEY) == again
+        assert await storage.keyed_sessions.initialized(session.ref.owner, KEY, storage.clock.now()) == again
+        assert await storage.keyed_sessions.initialize(made_of(other), other, SCRIPT, KEY) == again
         with pytest.raises(SessionNotFound):
             await storage.sessions.get(other.ref)
 
     async def test_another_request_under_the_key_of_a_session_is_a_conflict(self, storage):
         session, other = storage.new_session(), storage.new_session()
-        await storage.keyed.initialize(made_of(session), session, SCRIPT, KEY)
+        await storage.keyed_sessions.initialize(made_of(session), session, SCRIPT, KEY)
         with pytest.raises(IdempotencyConflict):
-            await storage.keyed.initialized(session.ref.owner, SAME_NAME, storage.clock.now())
+            await storage.keyed_sessions.initialized(session.ref.owner, SAME_NAME, storage.clock.now())
         with pytest.raises(IdempotencyConflict):
-            await storage.keyed.initialize(made_of(other), other, SCRIPT, SAME_NAME)
+            await storage.keyed_sessions.initialize(made_of(other), other, SCRIPT, SAME_NAME)
         with pytest.raises(SessionNotFound):
             await storage.sessions.get(other.ref)
 
     async def test_the_key_of_a_session_is_an_owners_own_and_has_its_time(self, storage):
         alices, bobs = storage.new_session(ALICE), storage.new_session(BOB)
         for session in (alices, bobs):
-            assert not (await storage.keyed.initialize(made_of(session), session, SCRIPT, KEY)).replayed
+            assert not (await storage.keyed_sessions.initialize(made_of(session), session, SCRIPT, KEY)).replayed
         storage.clock.advance(KEPT_FOR - MOMENT)
-        assert await storage.keyed.initialized(ALICE, KEY, storage.clock.now())
+        assert await storage.keyed_sessions.initialized(ALICE, KEY, storage.clock.now())
         storage.clock.advance(MOMENT)
-        assert await storage.keyed.initialized(ALICE, KEY, storage.clock.now()) is None
+        assert await storage.keyed_sessions.initialized(ALICE, KEY, storage.clock.now()) is None
         later = storage.new_session(ALICE)
-        assert await storage.keyed.initialize(made_of(later), later, SCRIPT, SAME_NAME) == made_of(later)
+        assert await storage.keyed_sessions.initialize(made_of(later), later, SCRIPT, SAME_NAME) == made_of(later)
 
     async def test_the_keys_of_sessions_and_of_executions_are_apart(self, storage):
         session = storage.new_session()
-        await storage.keyed.initialize(made_of(session), session, SCRIPT, KEY)
-        assert isinstance(await storage.keyed.begin(storage.request(session.ref), SAME_NAME), Admission)
+        await storage.keyed_sessions.initialize(made_of(session), session, SCRIPT, KEY)
+        assert isinstance(await storage.keyed_executions.begin(*storage.request(session.ref), SAME_NAME), OpenExecution)
 
     async def test_of_concurrent_initializations_with_one_key_one_makes_a_session(self, storage):
         sessions = [storage.new_session() for _ in range(10)]
         told = await asyncio.gather(
-            *(storage.keyed.initialize(made_of(session), session, SCRIPT, KEY) for session in sessions)
+            *(storage.keyed_sessions.initialize(made_of(session), session, SCRIPT, KEY) for session in sessions)
         )
         assert len({each.ref for each in told}) == 1
         assert sorted(each.replayed for each in told) == [False] + [True] * 9
@@ -302,5 +301,5 @@ class KeyedCallRepositoryContract(ABC):
     async def test_making_the_same_session_again_changes_nothing(self, storage):
         session = storage.new_session()
         for _ in range(2):
-            assert (await storage.keyed.initialize(made_of(session), session, SCRIPT, KEY)).ref == session.ref
+            assert (await storage.keyed_sessions.initialize(made_of(session), session, SCRIPT, KEY)).ref == session.ref
         assert len(await storage.listed(size=20)) == 1

@@ -117,7 +117,7 @@ class UsageReaderContract:
         session = await storage.add(ALICE)
         ended = await storage.begin(session.ref)
         opened = await storage.begin(session.ref)
-        await storage.executions.finish(storage.finished(ended.execution))
-        deadline_at = opened.execution.deadline_at
+        await storage.executions.finish(storage.finished(ended))
+        deadline_at = opened.deadline_at
         assert await reader.open_executions([BOB, ALICE], deadline_at - timedelta(microseconds=1)) == [0, 1]
         assert await reader.open_executions([ALICE], deadline_at) == [0]

@@ -1,20 +1,20 @@
 """Sessions and executions for the contracts of repositories, with every field defaulted."""
 
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from attrs import define, field
 
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sequential_ids import SequentialIds
-from domain.executions.execution import OpenExecution
-from domain.executions.ports import Admission, ExecutionRepository, ExecutionRequest, FinishedExecution
-from domain.identity import ANONYMOUS, Owner, SessionRef
+from domain.executions.execution import FinishedExecution, OpenExecution
+from domain.executions.ports import ExecutionRepository, KeyedExecutionRepository
+from domain.identity import ANONYMOUS, Owner, SessionRef, uuid7_time
 from domain.json_text import JsonText
 from domain.scripts.report import ScriptReport
 from domain.scripts.script import Script
-from domain.sessions.ports import SessionFilter, SessionRepository
+from domain.sessions.ports import KeyedSessionRepository, SessionFilter, SessionRepository
 from domain.sessions.session import Session, Status
 from tests.unit.domain.builders import session_at
 
@@ -22,6 +22,18 @@ SCRIPT = Script.of('return "ä\\n{,}" + event.params.a;', 1000)
 ALICE = Owner("alice")
 BOB = Owner('bob, "the\\builder"')
 ALLOWANCE = timedelta(seconds=5, microseconds=7)
+
+
+class BeginRequest(NamedTuple):
+    """The arguments of a begin."""
+
+    execution_id: UUID
+    ref: SessionRef
+    allowance: timedelta = ALLOWANCE
+
+    @property
+    def started_at(self) -> datetime:
+        return uuid7_time(self.execution_id)
 
 
 @define
@@ -32,7 +44,8 @@ class Storage:
     executions: ExecutionRepository
     clock: ManualClock = field(factory=ManualClock)
     ids: SequentialIds = field(factory=SequentialIds)
-    keyed: Any = None
+    keyed_sessions: KeyedSessionRepository | None = None
+    keyed_executions: KeyedExecutionRepository | None = None
 
     def new_session(self, owner: Owner = ANONYMOUS, **fields: Any) -> Session:
         now = self.clock.now()
@@ -48,19 +61,17 @@ class Storage:
         now = self.clock.now()
         return await self.sessions.update(session.ref, lambda stored: stored.close(now))
 
-    def request(self, ref: SessionRef) -> ExecutionRequest:
-        now = self.clock.now()
-        return ExecutionRequest(ref, self.ids.new(now), now, ALLOWANCE)
+    def request(self, ref: SessionRef) -> BeginRequest:
+        return BeginRequest(self.ids.new(self.clock.now()), ref)
 
-    async def begin(self, ref: SessionRef) -> Admission:
-        return await self.executions.begin(self.request(ref))
+    async def begin(self, ref: SessionRef) -> OpenExecution:
+        return await self.executions.begin(*self.request(ref))
 
     def finished(self, execution: OpenExecution, report: ScriptReport | None = None) -> FinishedExecution:
         return FinishedExecution(execution, self.clock.now(), JsonText('{"a": 5}'), report or report_of())
 
     async def execute(self, ref: SessionRef) -> int:
-        admission = await self.begin(ref)
-        return await self.executions.finish(self.finished(admission.execution))
+        return await self.executions.finish(self.finished(await self.begin(ref)))
 
     async def listed(
         self, owner: Owner = ANONYMOUS, size: int = 3, status: Status | None = None, **wanted: Any

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from adapters.memory.executions import MemoryExecutionRepository
 from adapters.memory.functions import MemoryFunctionRepository
-from adapters.memory.keyed_calls import MemoryKeyedCallRepository
+from adapters.memory.keyed_calls import MemoryKeyedExecutionRepository, MemoryKeyedSessionRepository
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.script_runner import MemoryScriptRunner
 from adapters.memory.sequential_ids import SequentialIds
@@ -48,8 +48,12 @@ class Fakes:
         self.executions = MemoryExecutionRepository(self.store, self.clock)
 
     @property
-    def keyed(self) -> MemoryKeyedCallRepository:
-        return MemoryKeyedCallRepository(self.store, self.sessions, self.executions)
+    def keyed_sessions(self) -> MemoryKeyedSessionRepository:
+        return MemoryKeyedSessionRepository(self.store, self.sessions)
+
+    @property
+    def keyed_executions(self) -> MemoryKeyedExecutionRepository:
+        return MemoryKeyedExecutionRepository(self.store, self.executions)
 
     def controller(self, **objects: Any) -> Controller:
         """Return the container over these fakes; `objects` take the place of further providers, by name.
@@ -60,7 +64,8 @@ class Fakes:
             "clock": self.clock,
             "sessions": self.sessions,
             "executions": self.executions,
-            "keyed": self.keyed,
+            "keyed_sessions": self.keyed_sessions,
+            "keyed_executions": self.keyed_executions,
             "functions": self.functions,
         }
         others = {

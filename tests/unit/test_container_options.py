@@ -18,7 +18,7 @@ def test_what_a_pooler_cannot_bear_can_be_switched_off(said, told):
 
 def test_the_connections_of_a_process_are_shared_out():
     options = gateway_options(load_settings({"DATABASE_URL": "postgresql://u@h/d", "DB_POOL_MAX": "3"}))
-    assert (options.pool_size_max, options.waiting_lane_size_max) == (2, 1)
+    assert (options.pool_size_max, options.lock_wait_pool_size_max) == (2, 1)
 
 
 @pytest.mark.parametrize("behind", ["@[h/d", "@h/d?sslmod=require", " word@h/d"])

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from adapters.memory.api_keys import MemoryApiKeyRepository
 from adapters.memory.executions import MemoryExecutionRepository
 from adapters.memory.functions import MemoryFunctionRepository
-from adapters.memory.keyed_calls import MemoryKeyedCallRepository
+from adapters.memory.keyed_calls import MemoryKeyedExecutionRepository, MemoryKeyedSessionRepository
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sessions import MemorySessionRepository
 from adapters.memory.store import MemoryStore
@@ -25,7 +25,13 @@ from tests.contracts.storage import SCRIPT, Storage
 def memory_storage(store: MemoryStore) -> Storage:
     clock = ManualClock()
     sessions, executions = MemorySessionRepository(store, EXAMINED_MAX), MemoryExecutionRepository(store, clock)
-    return Storage(sessions, executions, clock, keyed=MemoryKeyedCallRepository(store, sessions, executions))
+    return Storage(
+        sessions,
+        executions,
+        clock,
+        keyed_sessions=MemoryKeyedSessionRepository(store, sessions),
+        keyed_executions=MemoryKeyedExecutionRepository(store, executions),
+    )
 
 
 class TestMemorySessionRepository(SessionRepositoryContract):
@@ -68,7 +74,7 @@ async def test_a_store_that_is_switched_off_fails_every_call():
     store = MemoryStore()
     storage = memory_storage(store)
     session = await storage.add()
-    execution = (await storage.begin(session.ref)).execution
+    execution = await storage.begin(session.ref)
     store.failure = StorageUnavailable()
     now = storage.clock.now()
     for call in (
@@ -82,11 +88,11 @@ async def test_a_store_that_is_switched_off_fails_every_call():
         storage.executions.finish(storage.finished(execution)),
         storage.executions.page(session.ref, None, 1),
         storage.executions.get(ANONYMOUS, execution.execution_id),
-        storage.keyed.begin(storage.request(session.ref), KEY),
-        storage.keyed.withdraw(execution.execution_id, session.ref, KEY.value),
-        storage.keyed.finish(storage.finished(execution), KEY.value),
-        storage.keyed.initialize(made_of(session), session, SCRIPT, KEY),
-        storage.keyed.initialized(ANONYMOUS, KEY, now),
+        storage.keyed_executions.begin(*storage.request(session.ref), KEY),
+        storage.keyed_executions.withdraw(execution.execution_id, session.ref, KEY),
+        storage.keyed_executions.finish(storage.finished(execution), KEY),
+        storage.keyed_sessions.initialize(made_of(session), session, SCRIPT, KEY),
+        storage.keyed_sessions.initialized(ANONYMOUS, KEY, now),
     ):
         with pytest.raises(StorageUnavailable):
             await call

@@ -2,17 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextvars import Context
 from typing import Generic
 
 from attrs import field, frozen, validators
 
-from adapters.postgres.batching.batch import Answer, Call, PendingCall, StatementBatch
-from adapters.postgres.batching.batch_keys import BatchKeys
-from adapters.postgres.batching.call_queue import CallQueue, QueueBounds
+from adapters.postgres.batching.call_queue import BatchKeys, CallQueue, PendingCall, QueueBounds, StatementBatch
+from adapters.postgres.batching.statement import BatchStatement, Call, Response
 from adapters.postgres.connections.errors import StatementRefused, TookTooLong
-from adapters.postgres.connections.observer import tell_caller
+from adapters.postgres.connections.observer import report_wait
+from adapters.postgres.gateway import Gateway, PoolName
 from adapters.timers import call_later
 from domain.errors import Overloaded, ShuttingDown
 from domain.histogram import Histogram
@@ -25,10 +25,10 @@ _positive = validators.ge(1)
 
 @frozen
 class CoalescerOptions:
-    """Bounds of one coalescer: statements under way at once, calls and bytes in one, calls and bytes waiting.
+    """Bounds of one coalescer: statements in progress, calls and bytes in one statement, calls and bytes waiting.
 
-    A statement leaves beside others only when the latest of them has been under way for `overlap_s`: calls that have
-    other work behind them are gathered into half as many so, and those that have none would wait for it.
+    A statement starts beside others only after the latest of them has run for `overlap_s`. Calls with other work behind
+    them are so gathered into half as many statements; calls without it would only wait.
     """
 
     concurrency: int = field(default=2, validator=_positive)
@@ -40,20 +40,20 @@ class CoalescerOptions:
 
     @property
     def bounds(self) -> QueueBounds:
-        """The bounds of what waits."""
+        """The bounds of batches and of the queue."""
         return QueueBounds(self.batch_max, self.batch_bytes_max, self.queue_max, self.queue_bytes_max)
 
 
 @frozen
 class CoalescerStats:
-    """What waits and what is under way now, and counts since the start.
+    """Calls that wait and statements in flight now, and counts since the start.
 
-    `sizes` are the calls in each batch; `waits` are the seconds that the oldest call of each has waited to leave.
+    `sizes` are the calls of each batch; `waits` are the seconds that the oldest call of each batch has waited.
     """
 
     waiting: int
     waiting_bytes: int
-    under_way: int
+    in_flight: int
     calls: int
     batches: int
     overloaded: int
@@ -61,68 +61,68 @@ class CoalescerStats:
     waits: Histogram
 
 
-class Coalescer(Generic[Call, Answer]):
-    """Sends the calls that arrive in one turn of the event loop, or while statements are under way, together.
+class Coalescer(Generic[Call, Response]):
+    """Runs calls in one statement if they arrive in one turn of the event loop, or while statements are in progress.
 
-    A lone call leaves at once; see CoalescerOptions for the next ones. `send` gets the calls of a batch and returns
-    their answers in the same order; an answer that is an Exception is raised to its own caller. With `share`, calls of
-    equal keys that have not left yet are one call. With `exclusive`, a key is in one batch at a time among all
-    coalescers with that BatchKeys; its further calls wait for a later batch, in the order of arrival, and delay nobody
-    else. Calls of one key may be in one batch.
+    A lone call starts at once; CoalescerOptions says when the next ones start. With `share`, calls of equal keys that
+    have not started are one call. With `exclusive`, a key is in one batch at a time among all coalescers with these
+    BatchKeys; its further calls wait for a later batch, in the order of arrival, and delay no other key. Several calls
+    of one key may be in one batch.
     """
 
     def __init__(  # noqa: PLR0913  # each is one property of the kind of call
         self,
-        name: str,
-        send: Callable[[Sequence[Call]], Awaitable[Sequence[Answer | Exception]]],
-        *,
-        key: Callable[[Call], Hashable],
-        size: Callable[[Call], int],
+        gateway: Gateway,
+        statement: BatchStatement[Call, Response],
         options: CoalescerOptions,
+        *,
         exclusive: BatchKeys | None = None,
         share: bool = False,
+        pool: PoolName = "normal",
+        monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.name = name
-        self._send = send
-        self._key = key
-        self._size = size
+        self.name = statement.name if pool == "normal" else f"{statement.name}_{pool}"
+        self._gateway = gateway
+        self._statement = statement
         self._options = options
         self._share = share
-        self._queue: CallQueue[Call, Answer] = CallQueue(options.bounds, exclusive, self._depart_soon)
+        self._pool = pool
+        self._monotonic_s = monotonic_s
+        self._queue: CallQueue[Call, Response] = CallQueue(options.bounds, exclusive, self._start_soon)
         self._calls = 0
         self._batches = 0
         self._overloaded = 0
         self._sizes = Histogram(_SIZES)
         self._waits = Histogram(_WAITS_S)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._departing = False
-        self._left_at_s = 0.0
+        self._starting = False
+        self._started_at_s = 0.0
         self._next: asyncio.TimerHandle | None = None
         self._closed = False
         self._drained: list[asyncio.Future[None]] = []
         # A statement belongs to all of its callers, so it runs in the context of none.
         self._context = Context()
 
-    async def ask(self, call: Call) -> Answer:
-        """Return the answer to this call, or raise what `send` raised or put in its place.
+    async def submit(self, call: Call) -> Response:
+        """Return the response to this call, or raise the error of the statement, or of this call in it.
 
-        Cancelling it before its batch has left keeps the call from being sent. Raises Overloaded when too much is
-        waiting, ShuttingDown after `close`.
+        A call that is cancelled before its batch has started is not sent. Raises Overloaded when too many calls wait,
+        ShuttingDown after `close`.
         """
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        asked_s = time.monotonic()
+        future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        asked_s = self._monotonic_s()
         self._enqueue(call, future, asked_s)
         try:
             return await future
         finally:
-            tell_caller(self.name, time.monotonic() - asked_s)
+            report_wait(self.name, self._monotonic_s() - asked_s)
 
     def stats(self) -> CoalescerStats:
         """Return the present figures."""
         return CoalescerStats(
             waiting=self._queue.waiting,
             waiting_bytes=self._queue.waiting_bytes,
-            under_way=len(self._tasks),
+            in_flight=len(self._tasks),
             calls=self._calls,
             batches=self._batches,
             overloaded=self._overloaded,
@@ -131,77 +131,77 @@ class Coalescer(Generic[Call, Answer]):
         )
 
     async def drain(self) -> None:
-        """Wait until nothing waits and nothing is under way."""
+        """Wait until no call waits and no statement is in progress."""
         while self._queue.waiting or self._tasks:
             drained: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._drained.append(drained)
             await drained
 
     async def close(self) -> None:
-        """Take no more calls, and drain."""
+        """Refuse further calls, and drain."""
         self._closed = True
         await self.drain()
 
-    def _enqueue(self, call: Call, future: asyncio.Future[Answer], asked_s: float) -> None:
+    def _enqueue(self, call: Call, future: asyncio.Future[Response], asked_s: float) -> None:
         if self._closed:
             raise ShuttingDown
-        key = self._key(call)
+        key = self._statement.batch_key(call)
         if not (self._share and self._queue.join(key, future)):
-            self._add(key, PendingCall(call, self._size(call), [future], asked_s))
+            self._add(key, PendingCall(call, self._statement.size(call), [future], asked_s))
         self._calls += 1
 
-    def _add(self, key: Hashable, slot: PendingCall[Call, Answer]) -> None:
+    def _add(self, key: Hashable, call: PendingCall[Call, Response]) -> None:
         try:
-            self._queue.add(key, slot)
+            self._queue.add(key, call)
         except Overloaded:
             self._overloaded += 1
             raise
-        self._depart_soon()
+        self._start_soon()
 
-    def _depart_soon(self) -> None:
-        if not self._departing and len(self._tasks) < self._options.concurrency:
-            self._departing = True
-            asyncio.get_running_loop().call_soon(self._depart, context=self._context)
+    def _start_soon(self) -> None:
+        if not self._starting and len(self._tasks) < self._options.concurrency:
+            self._starting = True
+            asyncio.get_running_loop().call_soon(self._start_batches, context=self._context)
 
-    def _depart(self) -> None:
-        self._departing = False
+    def _start_batches(self) -> None:
+        self._starting = False
         while self._queue.ready and len(self._tasks) < self._options.concurrency:
             pause_s = self._pause_s()
             if pause_s > 0:
-                self._depart_after(pause_s)
+                self._start_after(pause_s)
                 break
             batch = self._queue.next_batch()
-            if batch.slots:
+            if batch.pending:
                 self._start(batch)
-        self._tell_drained()
+        self._notify_drained()
 
     def _pause_s(self) -> float:
-        """Return for how long what waits is not to leave beside what is under way."""
-        return self._left_at_s + self._options.overlap_s - time.monotonic() if self._tasks else 0.0
+        """Return how long the next statement may not start beside those in progress."""
+        return self._started_at_s + self._options.overlap_s - self._monotonic_s() if self._tasks else 0.0
 
-    def _depart_after(self, pause_s: float) -> None:
+    def _start_after(self, pause_s: float) -> None:
         if self._next is None:
-            self._next = call_later(asyncio.get_running_loop(), pause_s, self._depart_next, self._context)
+            self._next = call_later(asyncio.get_running_loop(), pause_s, self._start_next, self._context)
 
-    def _depart_next(self) -> None:
+    def _start_next(self) -> None:
         self._next = None
-        self._depart()
+        self._start_batches()
 
-    def _start(self, batch: StatementBatch[Call, Answer]) -> None:
-        self._left_at_s = time.monotonic()
+    def _start(self, batch: StatementBatch[Call, Response]) -> None:
+        self._started_at_s = self._monotonic_s()
         self._batches += 1
-        self._sizes.add(len(batch.slots))
-        self._waits.add(self._left_at_s - batch.slots[0].asked_s)
+        self._sizes.add(len(batch.pending))
+        self._waits.add(self._started_at_s - batch.pending[0].asked_s)
         task = asyncio.get_running_loop().create_task(self._run(batch), name=self.name)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._on_end)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _on_end(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._depart_soon()
-        self._tell_drained()
+        self._start_soon()
+        self._notify_drained()
 
-    def _tell_drained(self) -> None:
+    def _notify_drained(self) -> None:
         if self._queue.waiting or self._tasks:
             return
         drained, self._drained = self._drained, []
@@ -209,41 +209,46 @@ class Coalescer(Generic[Call, Answer]):
             if not future.done():
                 future.set_result(None)
 
-    async def _run(self, batch: StatementBatch[Call, Answer]) -> None:
+    async def _run(self, batch: StatementBatch[Call, Response]) -> None:
         try:
-            await self._deliver(batch.slots)
+            await self._deliver(batch.pending)
         except asyncio.CancelledError:
-            for slot in batch.slots:
-                slot.cancel()
+            for call in batch.pending:
+                call.cancel()
             raise
         finally:
             self._queue.release(batch)
 
-    async def _deliver(self, slots: Sequence[PendingCall[Call, Answer]]) -> None:
-        """Send, and settle each slot.
+    async def _deliver(self, pending: Sequence[PendingCall[Call, Response]]) -> None:
+        """Run the statement, and settle each call.
 
-        A batch that is refused, or took too long, is sent again in halves: until the bad value stands alone, or the
+        A batch that is refused, or takes too long, is run again in halves: until the bad value stands alone, or the
         statement is small enough.
         """
-        slots = [slot for slot in slots if slot.wanted]  # callers may have left since the batch was made up
-        if not slots:
+        pending = [call for call in pending if call.wanted]  # callers may have left since the batch was made
+        if not pending:
             return
         try:
-            await self._exchange(slots)
+            await self._exchange(pending)
         except (StatementRefused, TookTooLong) as failure:
-            if len(slots) == 1:
-                slots[0].settle(failure)
+            if len(pending) == 1:
+                pending[0].settle(failure)
                 return
-            half = len(slots) // 2
-            await self._deliver(slots[:half])
-            await self._deliver(slots[half:])
-        except Exception as error:  # noqa: BLE001  # whatever it is belongs to the callers of what was sent
-            for slot in slots:
-                slot.settle(error)
+            half = len(pending) // 2
+            await self._deliver(pending[:half])
+            await self._deliver(pending[half:])
+        except Exception as error:  # noqa: BLE001  # any error belongs to the callers of this statement
+            for call in pending:
+                call.settle(error)
 
-    async def _exchange(self, slots: Sequence[PendingCall[Call, Answer]]) -> None:
-        answers = await self._send([slot.call for slot in slots])
-        if len(answers) != len(slots):
-            raise RuntimeError(f"{self.name}: {len(slots)} calls got {len(answers)} answers")
-        for slot, answer in zip(slots, answers, strict=True):
-            slot.settle(answer)
+    async def _exchange(self, pending: Sequence[PendingCall[Call, Response]]) -> None:
+        statement, calls = self._statement, [each.call for each in pending]
+        rows = await self._gateway.fetch(
+            statement.sql,
+            statement.parameters(calls, self._pool),
+            repeatable=statement.repeatable,
+            pool=self._pool,
+            parts=len(calls) if statement.divisible else 1,
+        )
+        for call, response in zip(pending, statement.responses(calls, rows), strict=True):
+            call.settle(response)

@@ -1,132 +1,140 @@
-"""Writes that lock rows, and what becomes of those whose row somebody else has locked."""
+"""Writes that lock rows: batches that no foreign lock delays, and read-modify-write without lost updates."""
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Callable, Hashable, Sequence
-from enum import Enum
-from typing import Final, Generic, Literal, Protocol, TypeVar
+from collections.abc import AsyncIterator, Hashable, Sequence
+from typing import Generic
 
-from attrs import define, evolve
+from attrs import define, evolve, field
 
-from adapters.postgres.batching.batch_keys import BatchKeys
+from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
+from adapters.postgres.batching.statement import Call, LockingStatement, Response, RowLocked
 from adapters.postgres.connections.errors import StillLocked
-from adapters.postgres.connections.observer import tell_caller
-from adapters.postgres.gateway import PoolName
-from domain.errors import StorageUnavailable
+from adapters.postgres.connections.observer import report_wait
+from adapters.postgres.gateway import Gateway
+from domain.errors import Overloaded, StorageUnavailable
 
-Call = TypeVar("Call")
-Answer = TypeVar("Answer")
-_Sent_contra = TypeVar("_Sent_contra", contravariant=True)
-_Answered_co = TypeVar("_Answered_co", covariant=True)
-
-
-class Skipped(Enum):
-    """The answer to a call whose row was locked from outside."""
-
-    SKIPPED = "skipped"
-
-
-SKIPPED: Final = Skipped.SKIPPED
-
-
-class Send(Protocol[_Sent_contra, _Answered_co]):
-    """Sends a batch on a lane; on the lane "waiting" the statement waits for locks, on "main" it skips."""
-
-    async def __call__(
-        self, calls: Sequence[_Sent_contra], lane: PoolName
-    ) -> Sequence[_Answered_co | Exception | Literal[Skipped.SKIPPED]]:
-        """Return the answers in the order of the calls."""
-        ...
+_LOCK_WAITS_MAX = 2
+"""Statements that wait for locks at once; more would only hold more connections."""
+POLLS_MAX = 20
+"""With the lock wait before them, these take about half of a request's time."""
 
 
 @define
 class _StuckRow:
-    """A row that somebody holds for longer than a statement waits, and how many callers look at it now and then."""
+    """A row that is locked for longer than a statement waits, and how many callers poll it."""
 
     pause_s: float
     callers: int = 0
 
 
-class LockingWrites(Generic[Call, Answer]):
-    """Gathers writes of one kind; a call whose row is locked goes again, in a statement that waits for the lock.
+class LockingWrites(Generic[Call, Response]):
+    """Runs writes of one kind in batches.
 
-    A row that cannot be had so is then looked at now and then, by all of its callers, so that it takes no part in the
-    waiting of other rows. So a lock that is held from outside delays nobody but the callers of its own row.
+    A call whose row is locked is run again in a statement that waits for the lock. If that is in vain, the row is
+    polled for all of its callers, and takes no part in lock waits for other rows. So a foreign lock delays only the
+    callers of its own row.
     """
 
-    def __init__(  # noqa: PLR0913  # each is one property of the kind of call
+    def __init__(
         self,
-        name: str,
-        send: Send[Call, Answer],
-        *,
-        key: Callable[[Call], Hashable],
-        size: Callable[[Call], int],
+        gateway: Gateway,
+        statement: LockingStatement[Call, Response],
         options: CoalescerOptions,
+        *,
         exclusive: BatchKeys,
     ) -> None:
-        async def skip(calls: Sequence[Call]) -> Sequence[Answer | Exception | Literal[Skipped.SKIPPED]]:
-            return await send(calls, "main")
-
-        async def wait(calls: Sequence[Call]) -> Sequence[Answer | Exception | Literal[Skipped.SKIPPED]]:
-            return await send(calls, "waiting")
-
-        self._key = key
+        self._statement = statement
         self._stuck: dict[Hashable, _StuckRow] = {}
-        waits = evolve(options, concurrency=min(options.concurrency, _WAITING_MAX))
-        self._passing: Coalescer[Call, Answer | Literal[Skipped.SKIPPED]] = Coalescer(
-            name, skip, key=key, size=size, options=options, exclusive=exclusive
-        )
-        self._waiting: Coalescer[Call, Answer | Literal[Skipped.SKIPPED]] = Coalescer(
-            f"{name}_waiting", wait, key=key, size=size, options=waits, exclusive=exclusive
-        )
+        waits = evolve(options, concurrency=min(options.concurrency, _LOCK_WAITS_MAX))
+        self._skipping = Coalescer(gateway, statement, options, exclusive=exclusive)
+        self._waiting = Coalescer(gateway, statement, waits, exclusive=exclusive, pool="lock_wait")
 
-    async def ask(self, call: Call) -> Answer:
-        """Return the answer to this call; raises what Coalescer.ask does."""
-        answer = await self._passing.ask(call)
-        if answer is SKIPPED:
-            answer = await self._wait(call)
-        if answer is SKIPPED:
-            raise StorageUnavailable(stored="no")
-        return answer
+    async def submit(self, call: Call) -> Response:
+        """Return the response to this call; raises what Coalescer.submit raises."""
+        try:
+            return await self._skipping.submit(call)
+        except RowLocked:
+            pass
+        try:
+            return await self._wait(call)
+        except RowLocked as error:
+            raise StorageUnavailable(stored="no") from error
 
     @property
-    def coalescers(self) -> Sequence[Coalescer[Call, Answer | Literal[Skipped.SKIPPED]]]:
-        """Both of them, to be watched and closed."""
-        return self._passing, self._waiting
+    def coalescers(self) -> Sequence[Coalescer[Call, Response]]:
+        """Both coalescers, for metrics and to be closed."""
+        return self._skipping, self._waiting
 
-    async def _wait(self, call: Call) -> Answer | Literal[Skipped.SKIPPED]:
-        key = self._key(call)
+    @property
+    def polled_rows(self) -> int:
+        """How many rows are polled now."""
+        return len(self._stuck)
+
+    async def _wait(self, call: Call) -> Response:
+        key = self._statement.batch_key(call)
         if key not in self._stuck:
             try:
-                return await self._waiting.ask(call)
+                return await self._waiting.submit(call)
             except StillLocked as locked:
                 self._stuck.setdefault(key, _StuckRow(locked.pause_s))
-        return await self._look(call, key)
+        return await self._poll(call, key)
 
-    async def _look(self, call: Call, key: Hashable) -> Answer | Literal[Skipped.SKIPPED]:
-        """Ask now and then whether the row can be had."""
+    async def _poll(self, call: Call, key: Hashable) -> Response:
+        """Run the call again and again; raises RowLocked if the row stays locked."""
         row = self._stuck[key]
         row.callers += 1
         try:
-            for _ in range(_LOOKS_MAX):
+            for _ in range(POLLS_MAX):
                 await self._pause(row.pause_s)
-                answer = await self._passing.ask(call)
-                if answer is not SKIPPED:
-                    return answer
+                with contextlib.suppress(RowLocked):
+                    return await self._skipping.submit(call)
         finally:
             row.callers -= 1
             if not row.callers:
                 del self._stuck[key]
-        return SKIPPED
+        raise RowLocked
 
     async def _pause(self, longest_s: float) -> None:
         pause_s = random.uniform(longest_s / 2, longest_s)  # noqa: S311  # keeps processes apart
         await asyncio.sleep(pause_s)
-        tell_caller(f"{self._passing.name}_locked", pause_s)
+        report_wait(f"{self._skipping.name}_locked", pause_s)
 
 
-_WAITING_MAX = 2
-"""Statements that wait for locks at once; more would only hold more connections."""
-_LOOKS_MAX = 20
-"""As many take, with the wait before them, about half of a request's time."""
+@define
+class _Holder:
+    lock: asyncio.Lock = field(factory=asyncio.Lock)
+    callers: int = 0
+
+
+class KeyedLock:
+    """Locks by key within this process, for `size_max` callers; a lock exists only while it is used."""
+
+    def __init__(self, size_max: int) -> None:
+        self._size_max = size_max
+        self._callers = 0
+        self._holders: dict[Hashable, _Holder] = {}
+
+    def __len__(self) -> int:
+        return len(self._holders)
+
+    @contextlib.asynccontextmanager
+    async def hold(self, key: Hashable) -> AsyncIterator[None]:
+        """Hold the key's lock, in the order of arrival; raises Overloaded when there are too many callers."""
+        if self._callers >= self._size_max:
+            raise Overloaded("the database")
+        holder = self._holders.setdefault(key, _Holder())
+        self._count(holder, 1)
+        try:
+            async with holder.lock:
+                yield
+        finally:
+            self._count(holder, -1)
+            if not holder.callers:
+                del self._holders[key]
+
+    def _count(self, holder: _Holder, callers: int) -> None:
+        holder.callers += callers
+        self._callers += callers

@@ -1,1 +1,1 @@
-"""Connections, and one statement on one of them: bounded in time, its failure judged, its callers told."""
+"""Connections, and one statement on one of them: bounded in time, its failure judged and reported."""

@@ -1,9 +1,12 @@
-"""The gateway's connection: opened within a bounded time, and with no round trip spent on preparing."""
+"""The gateway's connection, with a deadline that no silent server can extend."""
 
 import asyncio
 import math
+import select
 import socket
+import struct
 from collections.abc import Mapping
+from types import TracebackType
 from typing import Any, Self, cast
 
 import psycopg
@@ -13,14 +16,24 @@ from typing_extensions import override
 
 from adapters.postgres.statement import Statement
 
+Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 Rows = list[tuple[Any, ...]]
 
 _DRIVER_TIMEOUT_MIN_S = 2
-"""The driver gives no address less."""
+"""The driver's minimum for an address."""
+
+_RESET_AT_CLOSE = struct.pack("ii", 1, 0)
+"""SO_LINGER: closing the socket discards undelivered data."""
+
+_READS_MAX = 3
+"""A lost connection has a last message and then its end; one that sends more is not idle."""
 
 
 class GatewayConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
-    """A connection that remembers which statements it has run."""
+    """A connection that knows which statements it has prepared, and prepares others without a round trip of their own.
+
+    Connecting takes a bounded time.
+    """
 
     def __init__(self, *given: Any, **options: Any) -> None:
         super().__init__(*given, **options)
@@ -29,10 +42,10 @@ class GatewayConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
     @classmethod
     @override
     async def connect(cls, conninfo: str = "", **options: Any) -> Self:
-        """Connect to the first address that answers; names are resolved within `address_timeout_s`, as for the last.
+        """Connect to the first address that responds. Names are resolved within `address_timeout_s`.
 
-        The driver tries one address after the other, each for whole seconds and for two of them at least, and resolves
-        names without a limit. However many are silent, the last one has its time. Raises psycopg.Error.
+        The driver tries one address after the other, each for at least two whole seconds, and resolves names without a
+        limit. The last address has `address_timeout_s`, however many are silent. Raises psycopg.Error.
         """
         address_timeout_s: float = options.pop("address_timeout_s")
         driver_timeout_s = max(_DRIVER_TIMEOUT_MIN_S, math.ceil(address_timeout_s))
@@ -49,11 +62,11 @@ class GatewayConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
         if statement.name in self._known or not statement.prepare or self.prepare_threshold is None:
             cursor = await self._send(statement, parameters)
         else:
-            # Outside of a pipeline the driver waits for the preparing before it sends the values.
+            # Outside of a pipeline the driver awaits the preparation before it sends the values.
             async with self.pipeline():
                 cursor = await self._send(statement, parameters)
             self._known.add(statement.name)
-        # Its `description` would tell as well, by an object for each column.
+        # `description` would show it as well, but makes an object for each column.
         return [] if cursor.rownumber is None else await cursor.fetchall()
 
     async def _send(
@@ -62,12 +75,65 @@ class GatewayConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
         if statement.prepare:
             return await psycopg.AsyncRawCursor(self).execute(statement.numbered, statement.values(parameters))
         text = cast("QueryNoTemplate", statement.sql)  # from a file of the project, never assembled
-        # With its values in its text the statement is planned for them, whatever the mode of the plan cache.
+        # With the values in its text the statement is planned for them, whatever the mode of the plan cache.
         return await psycopg.AsyncClientCursor(self).execute(text, parameters)
 
 
+class SocketDeadline:
+    """Shuts the connection's socket down at the deadline, so that the statement fails at once.
+
+    Cancelling a statement does not end it: the driver then waits for the server, which may never respond. Closing the
+    connection discards data on its way to the server. It would otherwise be executed after the failure was reported.
+    """
+
+    def __init__(self, connection: Connection, timeout_s: float) -> None:
+        self._connection = connection
+        self._timeout_s = timeout_s
+        self.passed = False
+
+    def __enter__(self) -> Self:
+        self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._cut)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+
+    def _cut(self) -> None:
+        self.passed = True
+        if self._connection.closed:
+            return
+        # The driver owns the descriptor; a duplicate would need a free one, and the process may have none left.
+        borrowed = socket.socket(fileno=self._connection.pgconn.socket)
+        try:
+            borrowed.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
+            borrowed.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # the server closed it first
+        finally:
+            borrowed.detach()
+
+
+def looks_alive(connection: Connection) -> bool:
+    """Return whether the server has not ended an idle connection, as its socket shows without a round trip."""
+    if connection.closed:
+        return False
+    poll = select.poll()
+    poll.register(connection.pgconn.socket, select.POLLIN)
+    try:
+        for _ in range(_READS_MAX):
+            if not poll.poll(0):
+                return True
+            connection.pgconn.consume_input()
+            connection.pgconn.is_busy()
+    except psycopg.OperationalError:
+        return False
+    return False
+
+
 async def _count_addresses(conninfo: str) -> int:
-    """Return how many addresses the driver will try, one after the other."""
+    """Return how many addresses the driver tries, one after the other."""
     given = conninfo_to_dict(conninfo)
     if given.get("hostaddr"):
         return str(given["hostaddr"]).count(",") + 1
@@ -80,4 +146,4 @@ async def _count_addresses_of(host: str) -> int:
     try:
         return len(await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM))
     except OSError:
-        return 1  # the driver tells what is wrong with it
+        return 1  # the driver reports the error

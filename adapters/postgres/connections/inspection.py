@@ -12,8 +12,7 @@ import psycopg
 from attrs import define, field
 from psycopg.conninfo import conninfo_to_dict
 
-from adapters.postgres.connections.connection import GatewayConnection, Rows
-from adapters.postgres.connections.socket_deadline import SocketDeadline
+from adapters.postgres.connections.connection import GatewayConnection, Rows, SocketDeadline
 from adapters.postgres.gateway_options import GatewayOptions
 from adapters.postgres.statement import Statement
 from domain.inspection import DatabaseUnreachable, InspectionFailed, Obstacle

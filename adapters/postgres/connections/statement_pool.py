@@ -1,4 +1,4 @@
-"""A bounded set of connections, and one statement on one of them."""
+"""A bounded pool of connections, and one statement on one of them."""
 
 import asyncio
 import random
@@ -10,11 +10,9 @@ import structlog
 from attrs import frozen
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
-from adapters.postgres.connections.connection import GatewayConnection, Rows
+from adapters.postgres.connections.connection import GatewayConnection, Rows, SocketDeadline, looks_alive
 from adapters.postgres.connections.errors import CUT, CUT_SHORT, NO_CONNECTION, RetryDecision, judge
-from adapters.postgres.connections.failure_log import FailureLog
-from adapters.postgres.connections.observer import StatementObserver, failure_class
-from adapters.postgres.connections.socket_deadline import SocketDeadline, looks_alive
+from adapters.postgres.connections.observer import FailureLog, StatementObserver, failure_class
 from adapters.postgres.gateway_options import GatewayOptions
 from adapters.postgres.statement import Statement
 from domain.errors import Overloaded, ShuttingDown
@@ -28,7 +26,7 @@ _log = structlog.get_logger(__name__)
 
 @frozen
 class StatementPoolStats:
-    """Connections (open or being opened, at most, idle), calls waiting for one, statements under way.
+    """Connections (open or opening, at most, idle), calls that wait for one, statements in flight.
 
     `connects` are the attempts to connect since the start, `connect_errors` those that failed.
     """
@@ -45,13 +43,16 @@ class StatementPoolStats:
 class AttemptFailed(Exception):
     """One attempt at a statement failed; its cause is the driver's error."""
 
-    def __init__(self, verdict: RetryDecision) -> None:
-        super().__init__(verdict)
-        self.verdict = verdict
+    def __init__(self, decision: RetryDecision) -> None:
+        super().__init__(decision)
+        self.decision = decision
 
 
 class StatementPool:
-    """Connections that share a bound; a statement on them ends by its socket deadline, whatever the server does."""
+    """Connections that share a bound; a statement on them ends by its socket deadline, whatever the server does.
+
+    `on_server_left` is called with the start of a statement that found the server gone.
+    """
 
     def __init__(
         self,
@@ -66,7 +67,7 @@ class StatementPool:
         self._on_server_left = on_server_left
         self._failures = FailureLog()
         self._tasks: set[asyncio.Task[Rows | Exception]] = set()
-        self._answered_at_s = float("-inf")
+        self._responded_at_s = float("-inf")
         self._closed = False
         self._pool: AsyncConnectionPool[GatewayConnection] = AsyncConnectionPool(
             options.conninfo,
@@ -85,7 +86,7 @@ class StatementPool:
             max_waiting=options.pool_queue_max,
             # Below the pool's own pause, which doubles, so that each attempt is followed by this one.
             reconnect_timeout=_RECONNECT_PAUSE_S * random.uniform(0.8, 1.2),  # noqa: S311  # keeps controllers apart
-            reconnect_failed=_persist,
+            reconnect_failed=_keep_connecting,
         )
 
     def stats(self) -> StatementPoolStats:
@@ -106,24 +107,24 @@ class StatementPool:
         await self._pool.open(wait=False)
 
     async def close(self) -> None:
-        """Wait for the statements under way, which are bounded, and close the connections."""
+        """Wait for the statements in flight, within a limit, and close the connections."""
         self._closed = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._options.socket_timeout_s + _CLOSE_TIMEOUT_S)
         await self._pool.close(timeout=_CLOSE_TIMEOUT_S)
 
     async def drop_idle(self) -> None:
-        """Close the idle connections, and those in use as they come back."""
+        """Close the idle connections, and those in use when they are returned."""
         await self._pool.drain()
 
     async def attempt(self, statement: Statement, parameters: Mapping[str, object], until_s: float) -> Rows:
-        """Run the statement once, and end by `until_s` (of `time.monotonic`) at the latest.
+        """Run the statement once, and end by `until_s` (of `time.monotonic`).
 
-        Cancelling the call leaves a statement that was sent to its own end.
+        If the call is cancelled, a statement that was sent runs to its own end.
 
-        Raises AttemptFailed, Overloaded, ShuttingDown, or the driver's error where it tells of a bug.
+        Raises AttemptFailed, Overloaded, ShuttingDown, or the driver's error if it shows a bug.
         """
-        connection = await self._connection(self._pool_patience_s(until_s - time.monotonic()))
+        connection = await self._connection(self._connection_timeout_s(until_s - time.monotonic()))
         socket_s = min(self._options.socket_timeout_s, until_s - time.monotonic())
         work = self._run(connection, statement, parameters, socket_s)
         task = asyncio.get_running_loop().create_task(work, name=statement.name)
@@ -134,8 +135,8 @@ class StatementPool:
             raise outcome
         return outcome
 
-    def _pool_patience_s(self, left_s: float) -> float:
-        """Return how long to wait for a connection, so that the statement has its time, or half of what is left."""
+    def _connection_timeout_s(self, left_s: float) -> float:
+        """Return how long to wait for a connection, so that the statement keeps its time, or half of the rest."""
         return min(self._options.pool_timeout_s, max(left_s - self._options.socket_timeout_s, left_s / 2))
 
     async def _connection(self, timeout_s: float) -> GatewayConnection:
@@ -145,23 +146,23 @@ class StatementPool:
                 connection = await self._pool.getconn(timeout=since_s + timeout_s - time.monotonic())
                 if looks_alive(connection):
                     return connection
-                await self._give_back(connection, spent=True)
+                await self._return(connection, spent=True)
         except PoolClosed as error:
             raise (ShuttingDown() if self._closed else AttemptFailed(NO_CONNECTION)) from error
         except TooManyRequests as error:
-            # The pool counts whoever has given up, too, until it has a connection again.
-            raise self._in_vain(since_s - self._options.pool_timeout_s) from error
+            # Until the pool has a connection again, it also counts callers that have left.
+            raise self._no_connection(since_s - self._options.pool_timeout_s) from error
         except PoolTimeout as error:
-            raise self._in_vain(since_s) from error
+            raise self._no_connection(since_s) from error
 
-    def _in_vain(self, since_s: float) -> Overloaded | AttemptFailed:
-        """Return what it means to get no connection: a database that has answered others since is there, and busy."""
-        return Overloaded("the database") if self._answered_at_s >= since_s else AttemptFailed(NO_CONNECTION)
+    def _no_connection(self, since_s: float) -> Overloaded | AttemptFailed:
+        """Return the error for a missing connection: a database that has responded to others since is only busy."""
+        return Overloaded("the database") if self._responded_at_s >= since_s else AttemptFailed(NO_CONNECTION)
 
     async def _run(
         self, connection: GatewayConnection, statement: Statement, parameters: Mapping[str, object], timeout_s: float
     ) -> Rows | Exception:
-        """Return rows or the failure: nobody may be left to raise it to."""
+        """Return rows or the failure: there may be no caller left to raise it to."""
         started_s = time.monotonic()
         spent = True
         failure: str | None = None
@@ -170,32 +171,32 @@ class StatementPool:
                 rows = await connection.run(statement, parameters)
             spent = False
         except Exception as error:  # noqa: BLE001  # judged, and raised to the caller
-            verdict = self._judge(error, timeout_s if deadline.passed else None)
-            spent, failure = verdict.connection_spent, failure_class(error, verdict)
-            self._failures.note(statement.name, error, verdict)
-            if verdict.server_left:
+            decision = self._judge(error, timeout_s if deadline.passed else None)
+            spent, failure = decision.connection_spent, failure_class(error, decision)
+            self._failures.note(statement.name, error, decision)
+            if decision.server_left:
                 await self._on_server_left(started_s)
-            return _failure(verdict, error)
+            return _failure(decision, error)
         else:
             return rows
         finally:
-            self._note(statement, time.monotonic() - started_s, failure, answered=not spent)
-            await self._give_back(connection, spent=spent)
+            self._note(statement, time.monotonic() - started_s, failure, responded=not spent)
+            await self._return(connection, spent=spent)
 
     def _judge(self, error: Exception, cut_after_s: float | None) -> RetryDecision:
         if cut_after_s is None:
             return judge(error)
         return CUT if cut_after_s >= self._options.socket_timeout_s else CUT_SHORT
 
-    def _note(self, statement: Statement, duration_s: float, failure: str | None, *, answered: bool) -> None:
-        if answered:
-            self._answered_at_s = time.monotonic()
+    def _note(self, statement: Statement, duration_s: float, failure: str | None, *, responded: bool) -> None:
+        if responded:
+            self._responded_at_s = time.monotonic()
         if self._observe is not None:
             self._observe(statement.name, duration_s, failure)
         if duration_s >= self._options.slow_statement_s:
             _log.warning("slow_statement", statement=statement.name, duration_ms=round(duration_s * 1000, 1))
 
-    async def _give_back(self, connection: GatewayConnection, *, spent: bool) -> None:
+    async def _return(self, connection: GatewayConnection, *, spent: bool) -> None:
         if spent:
             await connection.close()
         await self._pool.putconn(connection)
@@ -206,15 +207,15 @@ class StatementPool:
                 await connection.execute("SET TIME ZONE 'UTC'")
 
 
-def _failure(verdict: RetryDecision, error: Exception) -> Exception:
-    if not (verdict.passing or verdict.refused):
+def _failure(decision: RetryDecision, error: Exception) -> Exception:
+    if not (decision.passing or decision.refused):
         return error
-    failed = AttemptFailed(verdict)
+    failed = AttemptFailed(decision)
     failed.__cause__ = error
     return failed
 
 
-async def _persist(pool: AsyncConnectionPool[Any]) -> None:
-    """Go on connecting: the pool gives up for good once its last connection is lost."""
+async def _keep_connecting(pool: AsyncConnectionPool[Any]) -> None:
+    """Connect again: a pool without a connection otherwise stops trying."""
     if pool.get_stats()["pool_size"] == 0:
         await pool.check()

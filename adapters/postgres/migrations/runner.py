@@ -12,8 +12,7 @@ import structlog
 from attrs import define, field
 from psycopg.abc import QueryNoTemplate
 
-from adapters.postgres.connections.connection import GatewayConnection
-from adapters.postgres.connections.socket_deadline import Connection, SocketDeadline
+from adapters.postgres.connections.connection import Connection, GatewayConnection, SocketDeadline
 from adapters.postgres.gateway_options import to_primary
 from adapters.postgres.migrations.down import Destruction, PlannedDown, require_allowed
 from adapters.postgres.migrations.migration import (

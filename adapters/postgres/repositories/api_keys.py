@@ -1,14 +1,15 @@
 """API keys in PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from typing_extensions import override
 
+from adapters.postgres import codec
 from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
-from adapters.postgres.codec import array_literals
+from adapters.postgres.batching.statement import BatchStatement, Row
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements import ApiKeyStatements
 from domain.access.api_key import ApiKey, ApiKeyNotFound
@@ -18,25 +19,49 @@ from domain.identity import Owner
 from domain.paging import Page
 
 LOOKUPS = CoalescerOptions(concurrency=1, queue_max=1024)
-"""One statement at a time, whoever guesses keys: the other connections are for those who are known."""
+"""One statement at a time: callers that guess keys leave the other connections to known callers."""
 
 _SCOPES = {str(scope): scope for scope in Scope}
 _ROW_BYTES = 256
 
 
+class SelectApiKeys(BatchStatement[UUID, ApiKey | None]):
+    """Reads API keys by their ids."""
+
+    name: ClassVar[str] = "api_key"
+
+    @override
+    def batch_key(self, call: UUID) -> UUID:
+        return call
+
+    @override
+    def size(self, call: UUID) -> int:
+        return _ROW_BYTES
+
+    @override
+    def columns(self, calls: Sequence[UUID]) -> Mapping[str, object]:
+        return {"key_ids": codec.uuids(calls)}
+
+    @override
+    def decode(self, call: UUID, row: Row) -> ApiKey:
+        return _key_of(*row)
+
+    @override
+    def absent(self, call: UUID) -> None:
+        return None
+
+
 class PostgresApiKeyRepository(ApiKeyRepository):
-    """Keeps API keys in `meta.api_keys`."""
+    """Stores API keys in `meta.api_keys`."""
 
     def __init__(self, gateway: Gateway, statements: ApiKeyStatements, lookups: CoalescerOptions = LOOKUPS) -> None:
         self._gateway = gateway
         self._statements = statements
-        self._lookups: Coalescer[UUID, ApiKey | None] = Coalescer(
-            "api_key", self._find, key=_itself, size=_row_size, options=lookups, share=True
-        )
+        self._lookups = Coalescer(gateway, SelectApiKeys(statements.select_api_keys), lookups, share=True)
 
     @property
     def coalescers(self) -> Sequence[Coalescer[Any, Any]]:
-        """All of this repository's, to be watched and closed."""
+        """All coalescers of this repository, for metrics and to be closed."""
         return (self._lookups,)
 
     @override
@@ -46,7 +71,7 @@ class PostgresApiKeyRepository(ApiKeyRepository):
             {
                 "key_id": key.key_id,
                 "owner": key.owner,
-                "scopes": array_literals.texts(sorted(key.scopes)),
+                "scopes": codec.texts(sorted(key.scopes)),
                 "secret_hash": key.secret_hash,
                 "expires_at": key.expires_at,
             },
@@ -54,7 +79,7 @@ class PostgresApiKeyRepository(ApiKeyRepository):
 
     @override
     async def find(self, key_id: UUID) -> ApiKey | None:
-        return await self._lookups.ask(key_id)
+        return await self._lookups.submit(key_id)
 
     @override
     async def revoke(self, key_id: UUID, now: datetime) -> ApiKey:
@@ -71,23 +96,8 @@ class PostgresApiKeyRepository(ApiKeyRepository):
         keys = [_key_of(*row) for row in found[:size]]
         return Page(keys, keys[-1].key_id if len(found) > size else None)
 
-    async def _find(self, key_ids: Sequence[UUID]) -> Sequence[ApiKey | None]:
-        found = await self._gateway.fetch(self._statements.select_api_keys, {"key_ids": array_literals.uuids(key_ids)})
-        answers: list[ApiKey | None] = [None] * len(key_ids)
-        for ordinal, *row in found:
-            answers[ordinal - 1] = _key_of(*row)
-        return answers
-
 
 def _key_of(key_id: UUID, owner: Any, scopes: Any, secret_hash: Any, *instants: Any) -> ApiKey:
-    """Return the key in a row; scopes that this release does not know allow nothing."""
+    """Return the key in a row, without scopes that this release does not know."""
     known = frozenset(_SCOPES[scope] for scope in scopes if scope in _SCOPES)
     return ApiKey(key_id, Owner(owner), known, bytes(secret_hash), *instants)
-
-
-def _itself(key_id: UUID) -> UUID:
-    return key_id
-
-
-def _row_size(_: UUID) -> int:
-    return _ROW_BYTES

@@ -1,41 +1,39 @@
 """Executions in PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar
 from uuid import UUID
 
 from attrs import field, frozen
 from typing_extensions import override
 
-from adapters.history import PAYLOAD_LENGTH_MAX, history_of
-from adapters.postgres.batching.batch_keys import BatchKeys
+from adapters.postgres import codec
+from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
-from adapters.postgres.batching.locking_writes import SKIPPED, LockingWrites, Skipped
-from adapters.postgres.batching.response_size import ResponseSize
-from adapters.postgres.codec import array_literals, rows
-from adapters.postgres.gateway import Gateway, PoolName
+from adapters.postgres.batching.locking_writes import LockingWrites
+from adapters.postgres.batching.statement import BatchStatement, LockingStatement, MeasuredStatement, Row, RowLocked
+from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.history import HistoryOptions, HistoryReader
-from adapters.postgres.retention.partitions import slot_of
+from adapters.postgres.retention.partitions import partition_of
+from adapters.postgres.statement import Statement
 from adapters.postgres.statements import ExecutionStatements
 from domain.clock import Clock
-from domain.executions.execution import Execution
-from domain.executions.ports import (
-    EVERY_EXECUTION,
-    Admission,
-    ExecutionFilter,
-    ExecutionRepository,
-    ExecutionRequest,
-    FinishedExecution,
-)
-from domain.identity import Owner, SessionRef
+from domain.errors import Gone
+from domain.executions.execution import Execution, FinishedExecution, OpenExecution
+from domain.executions.history import PAYLOAD_LENGTH_MAX, history_row
+from domain.executions.ports import EVERY_EXECUTION, ExecutionFilter, ExecutionRepository
+from domain.identity import Owner, SessionRef, uuid7_time
 from domain.paging import Page
 from domain.sessions.session import SessionNotFound
 
-_Fated = tuple[SessionRef, UUID]
+Beginning = tuple[UUID, SessionRef, timedelta]
+"""An execution to begin, its session, and the allowance beyond the script's time limit."""
 
-_ROW_BYTES = 512
-"""What an execution or a session takes beside its texts, about."""
+ROW_BYTES = 512
+"""What an execution or a session takes beside its texts, roughly."""
+
 _KEY_BYTES = 96
 _OVERLAP_S = 0.005
 """Few commits take longer; meanwhile there are scripts to run."""
@@ -43,16 +41,99 @@ _OVERLAP_S = 0.005
 
 @frozen
 class ExecutionRepositoryOptions:
-    """Bounds of batches; what the history keeps, and its bounds."""
+    """Bounds of batches, and options of the history."""
 
     batches: CoalescerOptions = field(factory=partial(CoalescerOptions, overlap_s=_OVERLAP_S))
     history: HistoryOptions = field(factory=HistoryOptions)
 
 
-class PostgresExecutionRepository(ExecutionRepository):
-    """Keeps executions; `writing` is shared by all writers of sessions in this process.
+class BeginExecutions(MeasuredStatement[Beginning, OpenExecution], LockingStatement[Beginning, OpenExecution]):
+    """Admits executions; locks a session only to renew it."""
 
-    Begins are not among them: few of them lock a session, to renew it, and those that find it locked ask again.
+    name: ClassVar[str] = "begin"
+    divisible: ClassVar[bool] = True
+    response_size_min: ClassVar[int] = ROW_BYTES
+
+    @override
+    def batch_key(self, call: Beginning) -> int:
+        return call[1].session_id.int
+
+    @override
+    def columns(self, calls: Sequence[Beginning]) -> Mapping[str, object]:
+        return begin_columns(calls)
+
+    @override
+    def decode(self, call: Beginning, row: Row) -> OpenExecution | Exception:
+        deadline_at, *session = row
+        return RowLocked() if deadline_at is None else begun(call, deadline_at, session)
+
+    @override
+    def absent(self, call: Beginning) -> Exception:
+        return SessionNotFound()
+
+    @override
+    def response_size(self, response: OpenExecution | Exception) -> int:
+        return begun_size(response)
+
+
+class WithdrawExecutions(BatchStatement[tuple[SessionRef, UUID], None]):
+    """Removes open records."""
+
+    name: ClassVar[str] = "withdraw"
+
+    @override
+    def batch_key(self, call: tuple[SessionRef, UUID]) -> int:
+        return call[0].session_id.int
+
+    @override
+    def size(self, call: object) -> int:
+        return _KEY_BYTES
+
+    @override
+    def columns(self, calls: Sequence[tuple[SessionRef, UUID]]) -> Mapping[str, object]:
+        return execution_columns(calls)
+
+    @override
+    def absent(self, call: object) -> None:
+        return None
+
+
+class FinishExecutions(LockingStatement[FinishedExecution, int | None]):
+    """Records ends; the response to a call without an open record is None."""
+
+    name: ClassVar[str] = "finish"
+
+    def __init__(self, sql: Statement, *, full: bool) -> None:
+        super().__init__(sql)
+        self._full = full
+
+    @override
+    def batch_key(self, call: FinishedExecution) -> int:
+        return call.execution.ref.session_id.int
+
+    @override
+    def size(self, call: FinishedExecution) -> int:
+        report = call.report
+        payloads = (call.params, report.result or "", report.stdout, report.stderr)
+        return ROW_BYTES + sum(min(len(payload), PAYLOAD_LENGTH_MAX) for payload in payloads)
+
+    @override
+    def columns(self, calls: Sequence[FinishedExecution]) -> Mapping[str, object]:
+        return finish_columns(calls, full=self._full)
+
+    @override
+    def decode(self, call: FinishedExecution, row: Row) -> int | Exception:
+        return RowLocked() if row[0] is None else int(row[0])
+
+    @override
+    def absent(self, call: FinishedExecution) -> None:
+        return None
+
+
+class PostgresExecutionRepository(ExecutionRepository):
+    """Stores executions; all writers of sessions in this process share `writing`.
+
+    Begins have batch keys of their own: few of them lock a session, and a call that finds it locked is repeated.
     """
 
     def __init__(
@@ -63,39 +144,32 @@ class PostgresExecutionRepository(ExecutionRepository):
         writing: BatchKeys,
         options: ExecutionRepositoryOptions | None = None,
     ) -> None:
-        self._gateway = gateway
-        self._statements = statements
         self.options = options or ExecutionRepositoryOptions()
         self.history = HistoryReader(gateway, statements, clock, self.options.history)
-        self._session_bytes = ResponseSize(_ROW_BYTES)
         batches, opening = self.options.batches, BatchKeys()
-        self._begins: LockingWrites[ExecutionRequest, Admission] = LockingWrites(
-            "begin", self._begin, key=_begin_key, size=self._session_bytes.expect, options=batches, exclusive=opening
-        )
-        # What is withdrawn may still be on its way.
-        self._withdrawals: Coalescer[_Fated, None] = Coalescer(
-            "withdraw", self._withdraw, key=_fated_key, size=_key_size, options=batches, exclusive=opening
-        )
-        self._finishes: LockingWrites[FinishedExecution, int | None] = LockingWrites(
-            "finish", self._finish, key=_finish_key, size=_finish_size, options=batches, exclusive=writing
-        )
+        self._begins = LockingWrites(gateway, BeginExecutions(statements.begin_executions), batches, exclusive=opening)
+        # The begin of a withdrawn execution may still be in progress, so both share their batch keys.
+        withdraw = WithdrawExecutions(statements.delete_open_executions)
+        self._withdrawals = Coalescer(gateway, withdraw, batches, exclusive=opening)
+        finish = FinishExecutions(statements.finish_executions, full=self.options.history.full)
+        self._finishes = LockingWrites(gateway, finish, batches, exclusive=writing)
 
     @property
     def coalescers(self) -> Sequence[Coalescer[Any, Any]]:
-        """All of this repository's, to be watched and closed."""
+        """All coalescers of this repository, for metrics and to be closed."""
         return *self._begins.coalescers, self._withdrawals, *self._finishes.coalescers, self.history.counts
 
     @override
-    async def begin(self, request: ExecutionRequest) -> Admission:
-        return await self._begins.ask(request)
+    async def begin(self, execution_id: UUID, ref: SessionRef, allowance: timedelta) -> OpenExecution:
+        return await self._begins.submit((execution_id, ref, allowance))
 
     @override
     async def withdraw(self, execution_id: UUID, ref: SessionRef) -> None:
-        await self._withdrawals.ask((ref, execution_id))
+        await self._withdrawals.submit((ref, execution_id))
 
     @override
     async def finish(self, finished: FinishedExecution) -> int:
-        count = await self._finishes.ask(finished)
+        count = await self._finishes.submit(finished)
         return await self.history.stored_count(finished.execution) if count is None else count
 
     @override
@@ -108,87 +182,47 @@ class PostgresExecutionRepository(ExecutionRepository):
     async def get(self, owner: Owner, execution_id: UUID) -> Execution:
         return await self.history.get(owner, execution_id)
 
-    def finish_columns(self, calls: Sequence[FinishedExecution]) -> dict[str, object]:
-        """Return the parameters that record ends."""
-        full = self.options.history.full
-        return {
-            **_execution_keys([(call.execution.ref, call.execution.execution_id) for call in calls]),
-            "slots": array_literals.numbers(slot_of(call.execution.execution_id) for call in calls),
-            "finished_ats": array_literals.instants(call.finished_at for call in calls),
-            **rows.execution_columns([history_of(call, full=full) for call in calls]),
-        }
 
-    async def _begin(
-        self, calls: Sequence[ExecutionRequest], lane: PoolName
-    ) -> Sequence[Admission | Exception | Literal[Skipped.SKIPPED]]:
-        found = await self._gateway.fetch(
-            self._statements.begin_executions,
-            {
-                **_execution_keys([(call.ref, call.execution_id) for call in calls]),
-                "slots": array_literals.numbers(slot_of(call.execution_id) for call in calls),
-                "started_ats": array_literals.instants(call.started_at for call in calls),
-                "allowances": array_literals.intervals(call.allowance for call in calls),
-                "waits": lane == "waiting",
-            },
-            lane=lane,
-            parts=len(calls),
-        )
-        answers: list[Admission | Exception | Literal[Skipped.SKIPPED]] = [SessionNotFound()] * len(calls)
-        for ordinal, deadline_at, *facts in found:
-            skipped = deadline_at is None
-            answers[ordinal - 1] = SKIPPED if skipped else rows.admission_of(calls[ordinal - 1], deadline_at, facts)
-        self._session_bytes.learn(len(calls), sum(_admission_size(answer) for answer in answers))
-        return answers
-
-    async def _withdraw(self, calls: Sequence[_Fated]) -> Sequence[None]:
-        await self._gateway.fetch(self._statements.delete_open_executions, _execution_keys(calls))
-        return [None] * len(calls)
-
-    async def _finish(
-        self, calls: Sequence[FinishedExecution], lane: PoolName
-    ) -> Sequence[int | Literal[Skipped.SKIPPED] | None]:
-        """Record the ends; None is the answer to a call whose open record is gone."""
-        found = await self._gateway.fetch(
-            self._statements.finish_executions,
-            {**self.finish_columns(calls), "waits": lane == "waiting"},
-            lane=lane,
-        )
-        answers: list[int | Literal[Skipped.SKIPPED] | None] = [None] * len(calls)
-        for ordinal, count in found:
-            answers[ordinal - 1] = SKIPPED if count is None else count
-        return answers
-
-
-def _execution_keys(calls: Sequence[_Fated]) -> dict[str, object]:
+def execution_columns(calls: Sequence[tuple[SessionRef, UUID]]) -> dict[str, object]:
+    """Return the parameters that name executions."""
     return {
-        **rows.key_columns([key for key, _ in calls]),
-        "execution_ids": array_literals.uuids(execution_id for _, execution_id in calls),
+        **codec.ref_columns([ref for ref, _ in calls]),
+        "execution_ids": codec.uuids(execution_id for _, execution_id in calls),
     }
 
 
-def _begin_key(call: ExecutionRequest) -> int:
-    return call.ref.session_id.int
+def begin_columns(calls: Sequence[Beginning]) -> dict[str, object]:
+    """Return the parameters that begin executions."""
+    return {
+        **execution_columns([(ref, execution_id) for execution_id, ref, _ in calls]),
+        "slots": codec.numbers(partition_of(execution_id) for execution_id, _, _ in calls),
+        "started_ats": codec.instants(uuid7_time(execution_id) for execution_id, _, _ in calls),
+        "allowances": codec.intervals(allowance for _, _, allowance in calls),
+    }
 
 
-def _fated_key(call: _Fated) -> int:
-    return call[0].session_id.int
+def begun(call: Beginning, deadline_at: Any, row: Row) -> OpenExecution | Exception:
+    """Return the open execution with its session in the row, or the error of a session that is not live."""
+    session = codec.session_of(row)
+    try:
+        session.require_live(uuid7_time(call[0]))
+    except Gone as error:
+        return error
+    return OpenExecution(call[0], session, deadline_at)
 
 
-def _finish_key(call: FinishedExecution) -> int:
-    return call.execution.ref.session_id.int
+def begun_size(response: object) -> int:
+    """Return the bytes of a response to a begin."""
+    if not isinstance(response, OpenExecution):
+        return ROW_BYTES
+    return ROW_BYTES + len(response.session.context) + len(response.session.metadata)
 
 
-def _key_size(_: object) -> int:
-    return _KEY_BYTES
-
-
-def _finish_size(call: FinishedExecution) -> int:
-    report = call.report
-    payloads = (call.params, report.result or "", report.stdout, report.stderr)
-    return _ROW_BYTES + sum(min(len(payload), PAYLOAD_LENGTH_MAX) for payload in payloads)
-
-
-def _admission_size(answer: Admission | Exception | Literal[Skipped.SKIPPED]) -> int:
-    if not isinstance(answer, Admission):
-        return _ROW_BYTES
-    return _ROW_BYTES + len(answer.session.context) + len(answer.session.metadata)
+def finish_columns(calls: Sequence[FinishedExecution], *, full: bool) -> dict[str, object]:
+    """Return the parameters that record ends; a `full` history stores payloads."""
+    return {
+        **execution_columns([(call.execution.ref, call.execution.execution_id) for call in calls]),
+        "slots": codec.numbers(partition_of(call.execution.execution_id) for call in calls),
+        "finished_ats": codec.instants(call.finished_at for call in calls),
+        **codec.history_columns([history_row(call, full=full) for call in calls]),
+    }

@@ -3,15 +3,15 @@
 import asyncio
 import json
 import random
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 from attrs import field, frozen
 from typing_extensions import override
 
+from adapters.postgres import codec
 from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
-from adapters.postgres.batching.response_size import ResponseSize
-from adapters.postgres.codec import array_literals
+from adapters.postgres.batching.statement import MeasuredStatement, Row
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements import FunctionStatements
 from domain.concurrency.bounded_cache import BoundedCache
@@ -31,26 +31,89 @@ from domain.json_text import JsonText
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.script import Script
 
-Row = tuple[Any, ...]
 _Version = tuple[LanguageTitle, int]
 
 _ROW_BYTES = 1024
 _ABSENT = 0
-"""The version that no function has."""
+"""No function has this version."""
 
 
 @frozen
 class FunctionRepositoryOptions:
-    """Bounds: of batches, of races that an update loses (and the pause after one), of bytes of schemas that are kept."""
+    """Bounds: of batches, of the races that an update may lose (and the pause after one), of the bytes of cached schemas."""
 
     batches: CoalescerOptions = field(factory=CoalescerOptions)
     races_max: int = 10
     race_pause_s: float = 0.02
-    kept_schemas_size_max: int = 16 * 1024 * 1024
+    cached_schemas_size_max: int = 16 * 1024 * 1024
+
+
+class SelectFunctions(MeasuredStatement[LanguageTitle, Function]):
+    """Reads functions."""
+
+    name: ClassVar[str] = "function"
+    divisible: ClassVar[bool] = True
+    response_size_min: ClassVar[int] = _ROW_BYTES
+
+    @override
+    def batch_key(self, call: LanguageTitle) -> LanguageTitle:
+        return call
+
+    @override
+    def columns(self, calls: Sequence[LanguageTitle]) -> Mapping[str, object]:
+        return _title_columns(calls)
+
+    @override
+    def decode(self, call: LanguageTitle, row: Row) -> Function:
+        return _function_of(row)
+
+    @override
+    def absent(self, call: LanguageTitle) -> Exception:
+        return FunctionNotFound(call)
+
+    @override
+    def response_size(self, response: Function | Exception) -> int:
+        if isinstance(response, Exception):
+            return _ROW_BYTES
+        definition = response.definition
+        examples = sum(len(example.params) + len(example.result) for example in definition.examples)
+        texts = len(definition.script.source) + len(definition.description)
+        return texts + examples + _schema_size(definition.schema)
+
+
+class SelectSchemas(MeasuredStatement[_Version, FunctionSchema]):
+    """Reads the schemas of versions."""
+
+    name: ClassVar[str] = "schema"
+    divisible: ClassVar[bool] = True
+    response_size_min: ClassVar[int] = _ROW_BYTES
+
+    @override
+    def batch_key(self, call: _Version) -> _Version:
+        return call
+
+    @override
+    def columns(self, calls: Sequence[_Version]) -> Mapping[str, object]:
+        return {
+            **_title_columns([title for title, _ in calls]),
+            "versions": codec.numbers(version for _, version in calls),
+        }
+
+    @override
+    def decode(self, call: _Version, row: Row) -> FunctionSchema:
+        return FunctionSchema(*row)
+
+    @override
+    def absent(self, call: _Version) -> Exception:
+        return FunctionVersionNotFound(*call)
+
+    @override
+    def response_size(self, response: FunctionSchema | Exception) -> int:
+        return _ROW_BYTES if isinstance(response, Exception) else _schema_size(response)
 
 
 class PostgresFunctionRepository(FunctionRepository):
-    """Keeps functions in `meta.functions`, and each version of one, which never changes, in `meta.function_versions`."""
+    """Stores functions in `meta.functions`, and their versions, which never change, in `meta.function_versions`."""
 
     def __init__(
         self, gateway: Gateway, statements: FunctionStatements, options: FunctionRepositoryOptions | None = None
@@ -58,35 +121,30 @@ class PostgresFunctionRepository(FunctionRepository):
         self._gateway = gateway
         self._statements = statements
         self._options = options or FunctionRepositoryOptions()
-        self._function_bytes = ResponseSize(_ROW_BYTES)
-        self._schema_bytes = ResponseSize(_ROW_BYTES)
         batches = self._options.batches
-        self._reads: Coalescer[LanguageTitle, Function] = Coalescer(
-            "function", self._get, key=_itself, size=self._function_bytes.expect, options=batches, share=True
-        )
-        self._schema_reads: Coalescer[_Version, FunctionSchema] = Coalescer(
-            "schema", self._schemas, key=_itself, size=self._schema_bytes.expect, options=batches, share=True
-        )
-        self._kept: BoundedCache[_Version, FunctionSchema] = BoundedCache(
-            self._options.kept_schemas_size_max, _schema_size
+        self._reads = Coalescer(gateway, SelectFunctions(statements.select_functions), batches, share=True)
+        select_schemas = SelectSchemas(statements.select_function_schemas)
+        self._schema_reads = Coalescer(gateway, select_schemas, batches, share=True)
+        self._schemas: BoundedCache[_Version, FunctionSchema] = BoundedCache(
+            self._options.cached_schemas_size_max, _schema_size
         )
 
     @property
     def coalescers(self) -> Sequence[Coalescer[Any, Any]]:
-        """All of this repository's, to be watched and closed."""
+        """All coalescers of this repository, for metrics and to be closed."""
         return self._reads, self._schema_reads
 
     @override
     async def get(self, title: LanguageTitle) -> Function:
-        return await self._reads.ask(title)
+        return await self._reads.submit(title)
 
     @override
     async def schema(self, title: LanguageTitle, version: int) -> FunctionSchema:
-        kept = self._kept.get((title, version))
-        if kept is None:
-            kept = await self._schema_reads.ask((title, version))
-            self._kept.put((title, version), kept)
-        return kept
+        schema = self._schemas.get((title, version))
+        if schema is None:
+            schema = await self._schema_reads.submit((title, version))
+            self._schemas.put((title, version), schema)
+        return schema
 
     @override
     async def update(self, title: LanguageTitle, change: Callable[[Function | None], Function]) -> Function:
@@ -105,10 +163,10 @@ class PostgresFunctionRepository(FunctionRepository):
             self._statements.select_function_page,
             {"language": wanted.language, "type": wanted.type, "skipped": offset, "size": size},
         )
-        return FunctionPage(found[0][0], [_summary_of(tuple(row)) for _, *row in found if row[0] is not None])
+        return FunctionPage(found[0][0], [_summary_of(row) for _, *row in found if row[0] is not None])
 
     async def _read(self, title: LanguageTitle) -> Function | None:
-        """Read on behalf of a write, of which nothing is stored yet."""
+        """Read before a write, of which nothing is stored yet; return None for an unknown function."""
         try:
             return await self.get(title)
         except FunctionNotFound:
@@ -117,7 +175,10 @@ class PostgresFunctionRepository(FunctionRepository):
             raise StorageUnavailable(stored="no") from error
 
     async def _written(self, read: Function | None, changed: Function) -> bool:
-        """Write, unless somebody else has written in between; not repeated by itself, which would lose to itself."""
+        """Write, unless another writer was faster, and return whether it was written.
+
+        The statement is not retried by itself: it would lose the race against its own first write.
+        """
         if read is not None and changed.deactivated_at is not None:
             statement, facts = self._statements.deactivate_function, {"deactivated_at": changed.deactivated_at}
         else:
@@ -130,52 +191,29 @@ class PostgresFunctionRepository(FunctionRepository):
         }
         return bool(await self._gateway.fetch(statement, {**of_row, **facts}, repeatable=False))
 
-    async def _get(self, titles: Sequence[LanguageTitle]) -> Sequence[Function | Exception]:
-        found = await self._gateway.fetch(self._statements.select_functions, _title_columns(titles), parts=len(titles))
-        answers: list[Function | Exception] = [FunctionNotFound(title) for title in titles]
-        for ordinal, *row in found:
-            answers[ordinal - 1] = _function_of(tuple(row))
-        self._function_bytes.learn(len(titles), sum(map(_function_size, answers)))
-        return answers
-
-    async def _schemas(self, versions: Sequence[_Version]) -> Sequence[FunctionSchema | Exception]:
-        found = await self._gateway.fetch(
-            self._statements.select_function_schemas,
-            {
-                **_title_columns([title for title, _ in versions]),
-                "versions": array_literals.numbers(version for _, version in versions),
-            },
-            parts=len(versions),
-        )
-        answers: list[FunctionSchema | Exception] = [FunctionVersionNotFound(*version) for version in versions]
-        for ordinal, params, result in found:
-            answers[ordinal - 1] = FunctionSchema(params, result)
-        self._schema_bytes.learn(len(versions), sum(map(_schema_size, answers)))
-        return answers
-
 
 def _columns(read: Function | None, changed: Function) -> dict[str, Any]:
-    made = changed.definition
+    definition = changed.definition
     return {
         "registered_read": read is not None and read.deactivated_at is None,
         "version": changed.version,
         "type": changed.type,
         "created_at": changed.created_at,
         "updated_at": changed.updated_at,
-        "description": made.description,
-        "tags": array_literals.texts(made.tags),
-        "script": made.script.source,
-        "script_hash": made.script.hash,
-        "params_schema": made.schema.params,
-        "result_schema": made.schema.result,
-        "examples": json.dumps([[example.params, example.result] for example in made.examples]),
+        "description": definition.description,
+        "tags": codec.texts(definition.tags),
+        "script": definition.script.source,
+        "script_hash": definition.script.hash,
+        "params_schema": definition.schema.params,
+        "result_schema": definition.schema.result,
+        "examples": json.dumps([[example.params, example.result] for example in definition.examples]),
     }
 
 
 def _title_columns(titles: Sequence[LanguageTitle]) -> dict[str, Any]:
     return {
-        "languages": array_literals.texts(title.language for title in titles),
-        "titles": array_literals.texts(title.title for title in titles),
+        "languages": codec.texts(title.language for title in titles),
+        "titles": codec.texts(title.title for title in titles),
     }
 
 
@@ -184,9 +222,9 @@ def _function_of(row: Row) -> Function:
     created_at, updated_at, version, kind, deactivated_at = facts
     schema = FunctionSchema(_json_text(params_schema), _json_text(result_schema))
     pairs = tuple(Example(JsonText(params), JsonText(result)) for params, result in json.loads(examples))
-    made = Definition(Script(source, script_hash), description, schema, pairs, tuple(tags))
+    definition = Definition(Script(source, script_hash), description, schema, pairs, tuple(tags))
     name = LanguageTitle(Language(language), title)
-    return Function(name, made, created_at, updated_at, version, FunctionType(kind), deactivated_at)
+    return Function(name, definition, created_at, updated_at, version, FunctionType(kind), deactivated_at)
 
 
 def _summary_of(row: Row) -> FunctionSummary:
@@ -199,19 +237,5 @@ def _json_text(text: str | None) -> JsonText | None:
     return None if text is None else JsonText(text)
 
 
-def _itself(key: Any) -> Any:
-    return key
-
-
-def _function_size(answer: Function | Exception) -> int:
-    if isinstance(answer, Exception):
-        return _ROW_BYTES
-    made = answer.definition
-    examples = sum(len(example.params) + len(example.result) for example in made.examples)
-    return len(made.script.source) + len(made.description) + examples + _schema_size(made.schema)
-
-
-def _schema_size(answer: FunctionSchema | Exception) -> int:
-    if isinstance(answer, Exception):
-        return _ROW_BYTES
-    return _ROW_BYTES + len(answer.params or "") + len(answer.result or "")
+def _schema_size(schema: FunctionSchema) -> int:
+    return _ROW_BYTES + len(schema.params or "") + len(schema.result or "")

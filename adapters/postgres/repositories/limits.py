@@ -1,4 +1,4 @@
-"""What owners are granted, and what they have, as PostgreSQL keeps it."""
+"""Rates and usage of owners in PostgreSQL."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,36 +6,36 @@ from datetime import datetime
 from attrs import define
 from typing_extensions import override
 
-from adapters.postgres.codec import array_literals
+from adapters.postgres import codec
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements import LimitStatements
 from domain.identity import Owner
 from domain.limits.ports import OwnerUsage, RateCharge, RateStore, UsageReader
 
-_NOBODY = (Owner(""), "")
-"""Comes before every owner."""
+_START = (Owner(""), "")
+"""Sorts before every owner."""
 
 _NOTHING = OwnerUsage(0, 0)
 
 
 @define(eq=False)
 class PostgresRateStore(RateStore):
-    """Keeps rates in `meta.rates`, one row for each owner and policy."""
+    """Stores rates in `meta.rates`, one row for each owner and policy."""
 
     _gateway: Gateway
     _statements: LimitStatements
-    _looked_at_max: int = 1000
+    _examined_max: int = 1000
 
     @override
     async def settle(self, charges: Sequence[RateCharge]) -> Sequence[datetime]:
-        # Not repeated by itself: it would charge twice.
+        # Not retried by itself: it would charge twice.
         found = await self._gateway.fetch(
             self._statements.settle_rates,
             {
-                "owners": array_literals.texts(charge.owner for charge in charges),
-                "policies": array_literals.texts(charge.policy for charge in charges),
-                "firsts_at": array_literals.instants(charge.first_at for charge in charges),
-                "spents": array_literals.intervals(charge.spent for charge in charges),
+                "owners": codec.texts(charge.owner for charge in charges),
+                "policies": codec.texts(charge.policy for charge in charges),
+                "firsts_at": codec.instants(charge.first_at for charge in charges),
+                "spents": codec.intervals(charge.spent for charge in charges),
             },
             repeatable=False,
         )
@@ -44,24 +44,24 @@ class PostgresRateStore(RateStore):
 
     @override
     async def forget(self, full_before: datetime, after: tuple[Owner, str] | None) -> tuple[Owner, str] | None:
-        owner, policy = after or _NOBODY
+        owner, policy = after or _START
         found = await self._gateway.fetch(
             self._statements.forget_rates,
             {
                 "full_before": full_before,
                 "after_owner": owner,
                 "after_policy": policy,
-                "rows_max": self._looked_at_max,
+                "rows_max": self._examined_max,
             },
         )
-        if not found or found[0][2] < self._looked_at_max:
+        if not found or found[0][2] < self._examined_max:
             return None
         return Owner(found[0][0]), found[0][1]
 
 
 @define(eq=False)
 class PostgresUsageReader(UsageReader):
-    """Counts sessions by their owner's index; at most `examined_max` of each owner are looked at."""
+    """Counts sessions by the index of their owner; it examines at most `examined_max` of each owner."""
 
     _gateway: Gateway
     _statements: LimitStatements
@@ -71,7 +71,7 @@ class PostgresUsageReader(UsageReader):
     async def usage(self, owners: Sequence[Owner], now: datetime) -> Sequence[OwnerUsage]:
         found = await self._gateway.fetch(
             self._statements.select_usage,
-            {"owners": array_literals.texts(owners), "now": now, "rows_max": self._examined_max},
+            {"owners": codec.texts(owners), "now": now, "rows_max": self._examined_max},
         )
         usage = {ordinal: OwnerUsage(live, stored) for ordinal, live, stored in found}
         return [usage.get(ordinal, _NOTHING) for ordinal in range(1, len(owners) + 1)]
@@ -79,7 +79,7 @@ class PostgresUsageReader(UsageReader):
     @override
     async def open_executions(self, owners: Sequence[Owner], now: datetime) -> Sequence[int]:
         found = await self._gateway.fetch(
-            self._statements.select_open_executions, {"owners": array_literals.texts(owners), "now": now}
+            self._statements.select_open_executions, {"owners": codec.texts(owners), "now": now}
         )
         count: dict[str, int] = dict(found)
         return [count.get(owner, 0) for owner in owners]

@@ -1,4 +1,4 @@
-"""What belongs to an owner, handed over in PostgreSQL."""
+"""Moves the rows of an owner to another owner."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from attrs import field, frozen, validators
 from typing_extensions import override
 
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.retention.partitions import SLOTS
+from adapters.postgres.retention.partitions import PARTITIONS
 from adapters.postgres.statement import Statement
 from adapters.postgres.statements import OwnerStatements
 from domain.access.owner_move import Belonging, MoveStep, OwnerMover
@@ -19,12 +19,12 @@ from domain.identity import Owner
 _NIL = UUID(int=0)
 _BIGINT_MAX = 2**63 - 1
 _HALVED_MAX = 16
-"""A step of fewer rows than this part of the usual is not what takes too long."""
+"""A step is not made smaller than this part of its usual number of rows."""
 
 
 @frozen
 class OwnerMoverOptions:
-    """Rows that one statement looks at: of sessions, which may bring many keys along, and of the rest."""
+    """Rows that one statement examines: of sessions, which may have many keys, and of the other tables."""
 
     sessions_max: int = field(default=500, validator=validators.ge(1))
     rows_max: int = field(default=5000, validator=validators.ge(1))
@@ -32,7 +32,7 @@ class OwnerMoverOptions:
 
 @frozen
 class _Walk:
-    """A statement that goes through a table in the order of its key, so many rows at a time."""
+    """A statement that walks through a table in key order, `rows_max` rows at a time."""
 
     part: Belonging
     statement: Statement
@@ -42,7 +42,7 @@ class _Walk:
 
 
 class PostgresOwnerMover(OwnerMover):
-    """Updates a bounded number of rows per statement, in the order of the key."""
+    """Updates a bounded number of rows per statement, in key order."""
 
     def __init__(
         self, gateway: Gateway, statements: OwnerStatements, clock: Clock, options: OwnerMoverOptions | None = None
@@ -58,8 +58,8 @@ class PostgresOwnerMover(OwnerMover):
         sessions = await self._number(self._statements.select_session_count, named | {"rows_max": _BIGINT_MAX})
         keys = await self._number(self._statements.select_key_count, named)
         history = 0
-        for slot in range(SLOTS):
-            history += await self._number(self._statements.select_history_count, named | {"slot": slot})
+        for partition in range(PARTITIONS):
+            history += await self._number(self._statements.select_history_count, named | {"slot": partition})
         return {Belonging.SESSIONS: sessions, Belonging.KEYS: keys, Belonging.HISTORY: history}
 
     @override
@@ -70,7 +70,7 @@ class PostgresOwnerMover(OwnerMover):
                 yield step
 
     def _walks(self, owners: Mapping[str, object]) -> list[_Walk]:
-        """Return the walks in their order: the history goes to where its sessions are."""
+        """Return the walks in order: the history follows its sessions."""
         statements, rows_max = self._statements, self._options.rows_max
         sessions = {**owners, "now": self._clock.now()}
         first = {"after_request_id": _NIL, "after_execution_id": _NIL}
@@ -78,13 +78,13 @@ class PostgresOwnerMover(OwnerMover):
             _Walk(Belonging.SESSIONS, statements.move_sessions, sessions, {"after": None}, self._options.sessions_max),
             _Walk(Belonging.KEYS, statements.move_initialize_keys, owners, {"after": ""}, rows_max),
             *(
-                _Walk(Belonging.HISTORY, statements.move_history, {**owners, "slot": slot}, first, rows_max)
-                for slot in range(SLOTS)
+                _Walk(Belonging.HISTORY, statements.move_history, {**owners, "slot": partition}, first, rows_max)
+                for partition in range(PARTITIONS)
             ),
         ]
 
     async def _steps(self, walk: _Walk) -> AsyncIterator[MoveStep]:
-        """Go through the table; a step that takes too long is tried with half as many rows."""
+        """Walk through the table; a step that takes too long is repeated with half as many rows."""
         cursor, rows_max = walk.cursor, walk.rows_max
         while True:
             try:

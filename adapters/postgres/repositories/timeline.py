@@ -1,4 +1,4 @@
-"""Everything that PostgreSQL stores about one id."""
+"""Reads from PostgreSQL everything that is stored about one id."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -8,15 +8,14 @@ from uuid import UUID
 from attrs import define
 from typing_extensions import override
 
+from adapters.postgres import codec
 from adapters.postgres.clock.disciplined import DisciplinedClock
-from adapters.postgres.codec import array_literals
-from adapters.postgres.codec.rows import session_of
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.retention.gauge import StorageGauge
-from adapters.postgres.retention.partitions import day_at, day_of, slot_of, slots_between
+from adapters.postgres.retention.partitions import day_at, day_of, partition_of, partitions_between
 from adapters.postgres.statement import Statement
 from adapters.postgres.statements import Statements
-from domain.executions.execution import Execution, OpenExecution
+from domain.executions.execution import Execution
 from domain.identity import Owner, SessionRef, uuid7_time
 from domain.scripts.report import Outcome
 from domain.sessions.session import Session
@@ -26,6 +25,7 @@ from domain.timeline import (
     FunctionTrace,
     HistoryTrace,
     KeyTrace,
+    OpenTrace,
     Timeline,
     TimelineReader,
 )
@@ -36,7 +36,7 @@ _KEYS_MAX = 100_000
 
 @define(eq=False)
 class PostgresTimelineReader(TimelineReader):
-    """Looks into every table by its index; `key_lifetime` is how long idempotency keys are remembered."""
+    """Reads every table by an index; `key_lifetime` is how long idempotency keys are kept."""
 
     _gateway: Gateway
     _statements: Statements
@@ -65,24 +65,24 @@ class PostgresTimelineReader(TimelineReader):
         return ClockReading(self._clock.now(), self._clock.error_bound_ms or 0.0, self._clock.offset_ms or 0.0)
 
     async def _execution(self, execution_id: UUID) -> ExecutionTrace | None:
-        named, slot = {"execution_id": execution_id}, slot_of(execution_id)
+        named, partition = {"execution_id": execution_id}, partition_of(execution_id)
         found = await self._rows(self._statements.explain.select_open_trace, named)
         if found:
-            return ExecutionTrace(slot, open=_open_execution(found[0]))
-        found = await self._rows(self._statements.explain.select_execution_trace, {**named, "slot": slot})
-        return ExecutionTrace(slot, ended=_execution(found[0])) if found else None
+            return ExecutionTrace(partition, open=_open_execution(found[0]))
+        found = await self._rows(self._statements.explain.select_execution_trace, {**named, "slot": partition})
+        return ExecutionTrace(partition, ended=_execution(found[0])) if found else None
 
     async def _session(self, session_id: UUID) -> Session | None:
         found = await self._rows(self._statements.explain.select_session_trace, {"request_id": session_id})
-        return session_of(found[0]) if found else None
+        return codec.session_of(found[0]) if found else None
 
     async def _history(self, session_id: UUID) -> HistoryTrace:
-        slots = list(slots_between(day_of(session_id), day_at(self._clock.now())))
-        if not slots:
+        partitions = list(partitions_between(day_of(session_id), day_at(self._clock.now())))
+        if not partitions:
             return HistoryTrace()
         rows = await self._rows(
             self._statements.explain.select_history_trace,
-            {"slots": array_literals.numbers(slots), "request_id": session_id},
+            {"slots": codec.numbers(partitions), "request_id": session_id},
         )
         return HistoryTrace(
             counts={Outcome(outcome): count for outcome, count, *_ in rows},
@@ -91,26 +91,28 @@ class PostgresTimelineReader(TimelineReader):
             last=max((row[4] for row in rows), default=None),
         )
 
-    async def _open(self, session_id: UUID) -> Sequence[OpenExecution]:
-        asked = {"request_id": session_id, "rows_max": _OPEN_MAX}
-        return [_open_execution(row) for row in await self._rows(self._statements.explain.select_open_traces, asked)]
+    async def _open(self, session_id: UUID) -> Sequence[OpenTrace]:
+        parameters = {"request_id": session_id, "rows_max": _OPEN_MAX}
+        return [
+            _open_execution(row) for row in await self._rows(self._statements.explain.select_open_traces, parameters)
+        ]
 
     async def _keys(self, session_id: UUID) -> Sequence[KeyTrace]:
-        asked = {"request_id": session_id, "rows_max": _KEYS_MAX}
-        return [KeyTrace(*row) for row in await self._rows(self._statements.explain.select_key_traces, asked)]
+        parameters = {"request_id": session_id, "rows_max": _KEYS_MAX}
+        return [KeyTrace(*row) for row in await self._rows(self._statements.explain.select_key_traces, parameters)]
 
     async def _taken(self, winner: UUID) -> KeyTrace | None:
         expires_at = uuid7_time(winner) + self._key_lifetime
-        asked = {"winner": winner, "expires_at": expires_at}
-        rows = await self._rows(self._statements.explain.select_taken_key, asked)
+        parameters = {"winner": winner, "expires_at": expires_at}
+        rows = await self._rows(self._statements.explain.select_taken_key, parameters)
         return KeyTrace(*rows[0]) if rows else None
 
     async def _function(self, session: Session) -> FunctionTrace | None:
         if session.function_version is None:
             return None
         title = session.language_title
-        asked = {"language": title.language, "title": title.title}
-        rows = await self._rows(self._statements.explain.select_function_trace, asked)
+        parameters = {"language": title.language, "title": title.title}
+        rows = await self._rows(self._statements.explain.select_function_trace, parameters)
         return FunctionTrace(*rows[0]) if rows else None
 
     async def _rows(self, statement: Statement, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
@@ -123,11 +125,11 @@ def _session_of(trace: ExecutionTrace) -> UUID:
     return known.ref.session_id
 
 
-def _open_execution(row: tuple[Any, ...]) -> OpenExecution:
+def _open_execution(row: tuple[Any, ...]) -> OpenTrace:
     session_id, owner, execution_id, deadline_at = row
-    return OpenExecution(SessionRef(Owner(owner), session_id), execution_id, deadline_at)
+    return OpenTrace(SessionRef(Owner(owner), session_id), execution_id, deadline_at)
 
 
 def _execution(row: tuple[Any, ...]) -> Execution:
-    session_id, owner, execution_id, outcome, *figures = row
-    return Execution(SessionRef(Owner(owner), session_id), execution_id, Outcome(outcome), *figures)
+    session_id, owner, execution_id, outcome, *facts = row
+    return Execution(SessionRef(Owner(owner), session_id), execution_id, Outcome(outcome), *facts)

@@ -1,4 +1,4 @@
-"""Removes what is past its retention, little by little."""
+"""Removes rows that are past their retention, in small batches."""
 
 import asyncio
 import random
@@ -8,28 +8,28 @@ from datetime import datetime, timedelta
 import structlog
 from attrs import define, evolve, field, frozen, validators
 
-from adapters.postgres.codec import array_literals
+from adapters.postgres import codec
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.retention.history_budget import HistoryBudget
-from adapters.postgres.retention.partitions import SLOTS, day_at, first_of
+from adapters.postgres.retention.partitions import PARTITIONS, day_at, first_id_of
 from adapters.postgres.statements import CleanupStatements
 from domain.clock import Clock
 from domain.errors import StorageUnavailable, Unavailable
 from domain.identity import uuid7_time
 
-_HISTORY_DAYS_MAX = SLOTS - 2
+_HISTORY_DAYS_MAX = PARTITIONS - 2
 _NEXT_DAY_MARGIN = timedelta(hours=1)
-"""So long before a day begins its slot is left alone, whatever the clocks of other controllers say."""
+"""This long before a day begins, its partition is left alone: clocks of other controllers may be ahead."""
 
 _PINNING_MAX = timedelta(hours=1)
-"""So long after a version was replaced a session may still come to be pinned to it, with a wide margin."""
+"""This long after a version was replaced, a session may still be pinned to it (with a wide margin)."""
 
 _log = structlog.get_logger(__name__)
 
 
 @frozen
 class CleanupOptions:
-    """Rows in one statement, statements in one sweep, and pauses in seconds."""
+    """Rows in one statement, statements in one cleanup, and pauses in seconds."""
 
     batch_max: int = field(default=400, validator=validators.ge(1))
     batch_min: int = field(default=10, validator=validators.ge(1))
@@ -40,7 +40,7 @@ class CleanupOptions:
 
 @frozen
 class Retention:
-    """How long an ended session can still be told from one that never was, and how long its history is kept."""
+    """How long an ended session is kept after its end, and how long the history is kept."""
 
     sessions: timedelta
     history: timedelta = field(validator=validators.le(timedelta(days=_HISTORY_DAYS_MAX)))
@@ -48,22 +48,22 @@ class Retention:
 
 @define
 class CleanupStats:
-    """Counts since the start; the lag is how far the oldest session is past its retention, in seconds."""
+    """Counts since the start; `lag_s` is how far the oldest session is past its retention, in seconds."""
 
     sessions_removed: int = 0
     executions_overdue: int = 0
     keys_removed: int = 0
     versions_removed: int = 0
-    slots_emptied: int = 0
-    sweeps: int = 0
-    sweeps_failed: int = 0
+    partitions_emptied: int = 0
+    runs: int = 0
+    runs_failed: int = 0
     lag_s: float | None = None
-    swept_at: datetime | None = None
+    last_run_at: datetime | None = None
 
 
 @define(eq=False)
 class Cleanup:
-    """Any number of controllers may clean at any time; none takes what another has in hand."""
+    """Any number of controllers may clean up at once; each skips the rows that another one has locked."""
 
     _gateway: Gateway
     _statements: CleanupStatements
@@ -79,29 +79,29 @@ class Cleanup:
         self._batch = self._options.batch_max
 
     async def run(self) -> None:
-        """Sweep for ever; a database that is away, or busy, is tried again after the pause."""
+        """Clean up for ever, with a pause between; a failure is retried after the pause."""
         while True:
             try:
-                await self.sweep()
+                await self.run_once()
             except Unavailable as error:
-                self._stats.sweeps_failed += 1
+                self._stats.runs_failed += 1
                 _log.warning("cleanup_failed", reason=error.message)
             await self._pause(self._options.pause_s)
 
-    async def sweep(self) -> None:
-        """Remove everything that is due now, in bounded batches; raises StorageUnavailable or Overloaded."""
+    async def run_once(self) -> None:
+        """Remove all rows that are due now, in bounded batches; raises StorageUnavailable or Overloaded."""
         now = self._clock.now()
         self._stats.lag_s = await self._lag_s(now)
         self._stats.sessions_removed += await self._in_batches(self._remove_sessions)
         self._stats.executions_overdue += await self._in_batches(self._move_overdue)
         self._stats.keys_removed += await self._in_batches(self._remove_keys)
-        self._stats.slots_emptied += await self._empty_slots(now)
+        self._stats.partitions_emptied += await self._empty_partitions(now)
         await self._storage.keep(now)
-        # Last, because it looks at all of them: where that takes too long, nothing else waits for it.
+        # Last, because it examines all versions: nothing else then waits for it.
         self._stats.versions_removed += await self._in_batches(self._remove_versions)
         self._stats.lag_s = await self._lag_s(now)
-        self._stats.sweeps += 1
-        self._stats.swept_at = now
+        self._stats.runs += 1
+        self._stats.last_run_at = now
 
     def stats(self) -> CleanupStats:
         """Return the present figures."""
@@ -113,7 +113,7 @@ class Cleanup:
         return max(0.0, (due_at - rows[0][0]).total_seconds()) if rows else 0.0
 
     async def _in_batches(self, remove: Callable[[int], Awaitable[int]]) -> int:
-        """Repeat until a batch is not full; a batch that the database cannot do in time makes the next one smaller."""
+        """Repeat until a batch is not full; a batch that takes too long makes the next one smaller."""
         removed = 0
         for _ in range(self._options.batches_max):
             batch = self._batch
@@ -151,7 +151,7 @@ class Cleanup:
         return int(removed)
 
     async def _remove_versions(self, rows_max: int) -> int:
-        """Remove versions of functions that were replaced before the oldest session began: none can be pinned to them."""
+        """Remove versions that were replaced before the oldest session began: no session can be pinned to them."""
         rows = await self._gateway.fetch(self._statements.select_oldest_session, {})
         oldest_at = min([self._clock.now(), *(uuid7_time(session_id) for (session_id,) in rows)])
         ((removed,),) = await self._gateway.fetch(
@@ -160,35 +160,37 @@ class Cleanup:
         )
         return int(removed)
 
-    async def _empty_slots(self, now: datetime) -> int:
-        due = sorted(self._slots_due(now))
-        found = await self._gateway.fetch(self._statements.select_filled_slots, {"slots": array_literals.numbers(due)})
+    async def _empty_partitions(self, now: datetime) -> int:
+        due = sorted(self._partitions_due(now))
+        found = await self._gateway.fetch(self._statements.select_filled_slots, {"slots": codec.numbers(due)})
         emptied = 0
-        for (slot,) in found:
+        for (partition,) in found:
             try:
-                emptied += await empty_slot(self._gateway, self._statements, slot, self._first_day_kept())
+                emptied += await empty_partition(self._gateway, self._statements, partition, self._first_day_kept())
             except StorageUnavailable:
-                _log.info("partition_in_use", partition=slot)
+                _log.info("partition_in_use", partition=partition)
         return emptied
 
     def _first_day_kept(self) -> int:
         """Return the first day whose history is kept, counted from 1970-01-01."""
         return day_at(self._clock.now() - self._retention.history)
 
-    def _slots_due(self, now: datetime) -> Iterator[int]:
-        """Yield the slots whose latest day is past retention, save the one that is about to be written."""
-        kept = {day % SLOTS for day in range(day_at(now - self._retention.history), day_at(now + _NEXT_DAY_MARGIN) + 1)}
-        yield from (slot for slot in range(SLOTS) if slot not in kept)
+    def _partitions_due(self, now: datetime) -> Iterator[int]:
+        """Yield the partitions whose latest day is past retention, except the one that will be written next."""
+        kept = {
+            day % PARTITIONS for day in range(day_at(now - self._retention.history), day_at(now + _NEXT_DAY_MARGIN) + 1)
+        }
+        yield from (partition for partition in range(PARTITIONS) if partition not in kept)
 
     async def _pause(self, pause_s: float) -> None:
         await self._sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311  # keeps controllers apart
 
 
-async def empty_slot(gateway: Gateway, statements: CleanupStatements, slot: int, kept_day: int) -> bool:
-    """Empty a slot unless it has rows of `kept_day` (counted from 1970-01-01) or later; tell whether it was emptied.
+async def empty_partition(gateway: Gateway, statements: CleanupStatements, partition: int, kept_day: int) -> bool:
+    """Empty a partition unless it has rows of `kept_day` (counted from 1970-01-01) or later; return whether it was emptied.
 
-    Raises StorageUnavailable when somebody has it in use for longer than the server waits.
+    Raises StorageUnavailable if another transaction uses it for longer than the server waits.
     """
-    facts = {"slot": slot, "kept_from": first_of(kept_day)}
+    facts = {"slot": partition, "kept_from": first_id_of(kept_day)}
     ((emptied,),) = await gateway.fetch(statements.empty_slot, facts, repeatable=False)
     return bool(emptied)

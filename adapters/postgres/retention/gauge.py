@@ -1,4 +1,4 @@
-"""Looking at how much is stored."""
+"""Measures how much is stored."""
 
 import re
 from collections import defaultdict
@@ -7,9 +7,9 @@ from datetime import date, timedelta
 
 from attrs import define
 
-from adapters.postgres.codec import array_literals
+from adapters.postgres import codec
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.retention.partitions import SLOTS, day_of
+from adapters.postgres.retention.partitions import PARTITIONS, day_of
 from adapters.postgres.statements import StorageStatements
 from domain.storage.storage import Amount, HistoryDay, Part, ShortenedDay, Stored
 
@@ -26,39 +26,39 @@ _PARTS = {
 
 @define(eq=False)
 class StorageGauge:
-    """Measures what is stored. Every method may raise StorageUnavailable or Overloaded."""
+    """Measures the sizes of the stored parts. Every method may raise StorageUnavailable or Overloaded."""
 
     _gateway: Gateway
     _statements: StorageStatements
 
     async def stored(self) -> Stored:
-        """Return the sizes of all parts; a slot of the history counts as a day when it has a row.
+        """Return the sizes of all parts; a partition of the history counts as a day if it has a row.
 
-        The rows are looked at before the sizes: a day that somebody else empties meanwhile is then among the days and
-        no longer in the total, never the other way round.
+        Rows are read before sizes. If another controller empties a day meanwhile, the day is listed but no longer in
+        the total, never the other way round.
         """
-        slots = array_literals.numbers(range(SLOTS))
-        rows = await self._gateway.fetch(self._statements.select_first_executions, {"slots": slots})
-        days = {slot: day_of(execution_id) for slot, execution_id in rows}
+        partitions = codec.numbers(range(PARTITIONS))
+        rows = await self._gateway.fetch(self._statements.select_first_executions, {"slots": partitions})
+        days = {partition: day_of(execution_id) for partition, execution_id in rows}
         parts: defaultdict[Part, Amount] = defaultdict(Amount)
         history: dict[int, Amount] = {}
         for name, size_bytes, count in await self._gateway.fetch(self._statements.select_table_sizes, {}):
             amount = Amount(size_bytes, count)
-            slot = _HISTORY_TABLE.fullmatch(name)
-            parts[_PARTS.get(name, Part.OTHER) if slot is None else Part.HISTORY] += amount
-            if slot is not None and int(slot[1]) in days:
-                history[days[int(slot[1])]] = amount
+            partition = _HISTORY_TABLE.fullmatch(name)
+            parts[_PARTS.get(name, Part.OTHER) if partition is None else Part.HISTORY] += amount
+            if partition is not None and int(partition[1]) in days:
+                history[days[int(partition[1])]] = amount
         return Stored(
             {part: parts[part] for part in Part},
             [HistoryDay(_EPOCH + timedelta(days=day), history[day]) for day in sorted(history)],
         )
 
     async def shortened(self) -> Sequence[ShortenedDay]:
-        """Return the days that a budget has cost, oldest first; some may be long past retention."""
+        """Return the days that were removed for the budget, oldest first; some may be long past retention."""
         rows = await self._gateway.fetch(self._statements.select_shortened_days, {})
         return [ShortenedDay(*row) for row in rows]
 
 
 def day_number(day: date) -> int:
-    """Return a day as a count of days since 1970-01-01."""
+    """Return the number of days from 1970-01-01 to a day."""
     return (day - _EPOCH).days

@@ -1,4 +1,4 @@
-"""Holds what is stored to its budget: the history gives way, oldest day first."""
+"""Holds the storage to its budget: it removes days of the history, the oldest first."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,7 +8,7 @@ from attrs import define, field, frozen
 
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.retention.gauge import StorageGauge, day_number
-from adapters.postgres.retention.partitions import SLOTS, first_of
+from adapters.postgres.retention.partitions import PARTITIONS, first_id_of
 from adapters.postgres.statements import Statements, StorageStatements
 from domain.errors import StorageUnavailable
 from domain.storage.storage import HistoryDay, ShortenedDay, StorageBudget, Stored
@@ -18,10 +18,10 @@ _log = structlog.get_logger(__name__)
 
 @frozen
 class StorageState:
-    """What was stored when it was last looked at, and what the budget costs at present.
+    """The last measurement, and what the budget costs at present.
 
-    `shortened` are the days that would be there without it; `is_exceeded` says that it cannot be kept: there is more,
-    and no day of the history is left that could go.
+    `shortened` are the days that would be stored without the budget. `is_exceeded` means that the budget cannot be
+    kept: more is stored, and no further day of the history can be removed.
     """
 
     measured_at: datetime
@@ -32,7 +32,7 @@ class StorageState:
 
 @define(eq=False)
 class HistoryBudget:
-    """Any number of controllers may look at any time: a day that was chosen is judged again under its lock."""
+    """Any number of controllers may run it at once: a chosen day is checked again under its lock."""
 
     _gateway: Gateway
     _storage: StorageStatements
@@ -42,16 +42,16 @@ class HistoryBudget:
 
     @classmethod
     def of(cls, gateway: Gateway, statements: Statements, budget: StorageBudget) -> "HistoryBudget":
-        """Return the keeper of what is behind this gateway."""
+        """Return the budget of the database behind the gateway."""
         return cls(gateway, statements.storage, StorageGauge(gateway, statements.storage), budget)
 
     async def keep(self, now: datetime) -> None:
-        """Look how much is stored, and empty days of the history until it is within the budget or none is left.
+        """Measure the storage, and empty days of the history until it is within the budget or no day is left.
 
         Raises StorageUnavailable or Overloaded.
         """
         stored = await self._gauge.stored()
-        for _ in range(SLOTS):
+        for _ in range(PARTITIONS):
             day = self.budget.next_to_go(stored, now)
             if day is None or not await self._shorten(day, stored, now):
                 break
@@ -63,12 +63,12 @@ class HistoryBudget:
         self.state = StorageState(now, stored, shortened, is_exceeded)
 
     async def _shorten(self, day: HistoryDay, stored: Stored, now: datetime) -> bool:
-        """Empty the day, unless somebody reads it; tell whether to look again."""
+        """Empty the day; return False if another transaction uses it."""
         number = day_number(day.day)
-        slot = number % SLOTS
+        partition = number % PARTITIONS
         facts = {
-            "slot": slot,
-            "kept_from": first_of(number + 1),
+            "slot": partition,
+            "kept_from": first_id_of(number + 1),
             "day": day.day,
             "shortened_at": now,
             "size_bytes": day.amount.size_bytes,
@@ -76,7 +76,7 @@ class HistoryBudget:
         try:
             ((emptied,),) = await self._gateway.fetch(self._storage.shorten_history, facts, repeatable=False)
         except StorageUnavailable:
-            _log.info("partition_in_use", partition=slot)
+            _log.info("partition_in_use", partition=partition)
             return False
         if emptied:
             _log.warning(

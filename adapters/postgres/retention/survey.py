@@ -1,4 +1,4 @@
-"""Everything that is to be known of what is stored, for people."""
+"""Facts about the storage, for operators."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ from attrs import define
 
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.retention.gauge import StorageGauge, day_number
-from adapters.postgres.retention.partitions import SLOTS
+from adapters.postgres.retention.partitions import PARTITIONS
 from adapters.postgres.statement import Statement
 from adapters.postgres.statements import Statements
 from domain.identity import uuid7_time
@@ -16,13 +16,13 @@ from domain.storage.growth import StorageFacts
 from domain.storage.storage import Part, Stored
 
 _RECENT_MAX = 1000
-"""So many of the newest sessions tell how long sessions live."""
+"""The mean lifetime is taken over this many of the newest sessions."""
 _DAY = timedelta(days=1)
 
 
 @define(eq=False)
 class StorageSurvey:
-    """Looks at sizes, oldest rows and lifetimes; each of its statements reads little, however much there is."""
+    """Reads sizes, oldest rows and lifetimes; each statement reads a bounded number of rows."""
 
     _gateway: Gateway
     _statements: Statements
@@ -46,12 +46,12 @@ class StorageSurvey:
     async def _oldest(self, stored: Stored) -> Mapping[Part, datetime]:
         storage = self._statements.storage
         session = await self._first(self._statements.cleanup.select_oldest_session)
-        under_way = await self._first(storage.select_oldest_open_execution)
+        oldest_open = await self._first(storage.select_oldest_open_execution)
         ended = await self._oldest_ended(stored)
         expiry = await self._first(storage.select_oldest_key_expiry)
         found = {
             Part.SESSIONS: session and uuid7_time(session),
-            Part.OPEN_EXECUTIONS: under_way and uuid7_time(under_way),
+            Part.OPEN_EXECUTIONS: oldest_open and uuid7_time(oldest_open),
             Part.HISTORY: ended and uuid7_time(ended),
             Part.IDEMPOTENCY_KEYS: expiry and expiry - self._key_lifetime,
         }
@@ -60,15 +60,15 @@ class StorageSurvey:
     async def _oldest_ended(self, stored: Stored) -> Any:
         if not stored.history:
             return None
-        slot = day_number(stored.history[0].day) % SLOTS
-        return await self._first(self._statements.storage.select_oldest_execution, slot=slot)
+        partition = day_number(stored.history[0].day) % PARTITIONS
+        return await self._first(self._statements.storage.select_oldest_execution, slot=partition)
 
     async def _first(self, statement: Statement, **facts: int) -> Any:
         rows = await self._gateway.fetch(statement, facts)
         return rows[0][0] if rows else None
 
     async def _session_days(self) -> float | None:
-        """Return how long sessions stay, by those that were made last: their life and the retention after it."""
+        """Return how many days sessions stay, from the newest ones: their lifetime and the retention after it."""
         rows = await self._gateway.fetch(self._statements.storage.select_recent_sessions, {"rows_max": _RECENT_MAX})
         if not rows:
             return None

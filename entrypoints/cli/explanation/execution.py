@@ -69,7 +69,7 @@ def _records(trace: ExecutionTrace) -> Iterator[Evidence]:
         )
     if trace.ended is not None:
         yield Evidence("ended", _figures(trace.ended), Source.HISTORY)
-    yield Evidence("slot", f"Its place in the history is slot {trace.slot}, that of its day.", Source.ID)
+    yield Evidence("partition", f"The history keeps it in partition {trace.partition}, that of its day.", Source.ID)
 
 
 def _figures(execution: Execution) -> str:

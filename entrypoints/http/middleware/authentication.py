@@ -9,7 +9,7 @@ from domain.access.credentials import CredentialMissing
 from domain.access.principal import NOBODY, Principal, Scope
 from domain.errors import DomainError
 from domain.scripts.language import Language, LanguageMapping
-from domain.sessions.languages import SessionLanguages
+from domain.sessions.service import SessionLanguages
 from entrypoints.http.pipeline import Guard
 from entrypoints.http.request import Request
 from entrypoints.http.response import Headers

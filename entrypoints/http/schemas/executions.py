@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 from typing_extensions import override
 
-from domain.executions import executed, execution
+from domain.executions import execution
 from entrypoints.http.schemas import fields
 from entrypoints.http.schemas.errors import Error
 from entrypoints.http.schemas.fields import embedded
@@ -34,7 +34,7 @@ class ExecuteResponse(Struct):
     stderr: fields.Stderr
 
     @classmethod
-    def of(cls, ended: executed.Executed) -> "ExecuteResponse":
+    def of(cls, ended: execution.Executed) -> "ExecuteResponse":
         """Return the body for an execution that succeeded."""
         report = ended.report
         return cls(
@@ -157,7 +157,7 @@ class BatchLine(Struct, omit_defaults=True):
     error: Error | UnsetType = UNSET
 
     @classmethod
-    def of(cls, index: int, status: int, ended: executed.Executed) -> "BatchLine":
+    def of(cls, index: int, status: int, ended: execution.Executed) -> "BatchLine":
         """Return the line for an item that succeeded."""
         response = ExecuteResponse.of(ended)
         return cls(index, status, **{name: getattr(response, name) for name in response.__struct_fields__})

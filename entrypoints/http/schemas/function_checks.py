@@ -81,7 +81,7 @@ class FunctionCheck(Struct):
     @classmethod
     def of(cls, checked: CheckedFunction) -> "FunctionCheck":
         """Return the body for a check."""
-        outcomes = checked.verdicts
+        outcomes = checked.outcomes
         return cls(
             language_title=str(checked.function.language_title),
             version=checked.function.version,

@@ -5,7 +5,7 @@ from typing_extensions import override
 
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef
-from domain.sessions.initialized import Initialized
+from domain.sessions.ports import Initialized
 from domain.sessions.service import SessionRequest, SessionService
 from domain.sessions.session import Session, SessionPatch
 from entrypoints.telemetry.metrics.instruments import Counts, counter

@@ -68,7 +68,7 @@ async def test_what_is_done_is_counted(api: Api) -> None:
         ("pglambda_process_up",): 1,
     }
     assert {name: figures.get(name) for name in expected} == expected
-    assert sum(figures[("pglambda_db_pool_connections", "main", state)] for state in ("idle", "used")) >= 1
+    assert sum(figures[("pglambda_db_pool_connections", "normal", state)] for state in ("idle", "used")) >= 1
     assert figures[("pglambda_sandbox_worker_starts_total", "python")] >= 1
 
 

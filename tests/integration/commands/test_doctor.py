@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters.memory.script_runner import MemoryScriptRunner
-from adapters.postgres.batching.batch_keys import BatchKeys
+from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
 from adapters.postgres.statements import Statements

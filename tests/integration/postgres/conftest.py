@@ -3,10 +3,11 @@
 import pytest
 
 from adapters.memory.manual_clock import ManualClock
-from adapters.postgres.batching.batch_keys import BatchKeys
+from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.executions import PostgresExecutionRepository
-from adapters.postgres.repositories.keyed_calls import PostgresKeyedCallRepository
+from adapters.postgres.repositories.keyed_executions import PostgresKeyedExecutionRepository
+from adapters.postgres.repositories.keyed_sessions import PostgresKeyedSessionRepository
 from adapters.postgres.repositories.sessions import PostgresSessionRepository, SessionRepositoryOptions
 from adapters.postgres.statements import Statements
 from tests.contracts.session_repository import EXAMINED_MAX
@@ -23,7 +24,8 @@ def storage_on(gateway: Gateway, statements: Statements, **options: object) -> S
         ),
         executions,
         clock,
-        keyed=PostgresKeyedCallRepository(gateway, statements.keyed_calls, executions, writing),
+        keyed_sessions=PostgresKeyedSessionRepository(gateway, statements.keyed_calls, writing),
+        keyed_executions=PostgresKeyedExecutionRepository(gateway, statements.keyed_calls, executions, writing),
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.postgres.retention.cleanup import Cleanup, CleanupOptions, Retention
 from adapters.postgres.retention.history_budget import HistoryBudget
-from adapters.postgres.retention.partitions import day_at, first_of
+from adapters.postgres.retention.partitions import day_at, first_id_of
 from domain.errors import StorageUnavailable
 from domain.executions.execution import ExecutionLost
 from domain.idempotency import IdempotencyConflict
@@ -74,20 +74,20 @@ class TestSessions:
         session = await storage.add()
         cleanup = new_cleanup()
         storage.clock.advance(session.expires_at + RETENTION.sessions - MOMENT - storage.clock.now())
-        await cleanup.sweep()
+        await cleanup.run_once()
         assert await is_there(storage, session)
         storage.clock.advance(MOMENT)
-        await cleanup.sweep()
+        await cleanup.run_once()
         assert not await is_there(storage, session)
         assert cleanup.stats().sessions_removed == 1
 
     async def test_a_closed_session_leaves_a_tombstone_as_long(self, storage, new_cleanup):
         session = await storage.close(await storage.add())
         storage.clock.advance(session.expires_at - storage.clock.now())
-        await new_cleanup().sweep()
+        await new_cleanup().run_once()
         assert await is_there(storage, session)
         storage.clock.advance(RETENTION.sessions)
-        await new_cleanup().sweep()
+        await new_cleanup().run_once()
         assert not await is_there(storage, session)
 
     async def test_many_go_in_batches(self, storage, led, new_cleanup):
@@ -95,7 +95,7 @@ class TestSessions:
         live = await storage.add(ttl_seconds=900_000, lifetime_seconds_max=900_000)
         storage.clock.advance(2 * DAY)
         cleanup = new_cleanup(batch_max=10)
-        await cleanup.sweep()
+        await cleanup.run_once()
         assert cleanup.stats().sessions_removed == 25
         assert led.asked.count("delete_expired_sessions") == 3
         assert await is_there(storage, live)
@@ -104,8 +104,8 @@ class TestSessions:
         await asyncio.gather(*(storage.add() for _ in range(40)))
         storage.clock.advance(2 * DAY)
         cleanups = [new_cleanup(batch_max=10) for _ in range(2)]
-        await asyncio.gather(*(cleanup.sweep() for cleanup in cleanups))
-        await cleanups[0].sweep()
+        await asyncio.gather(*(cleanup.run_once() for cleanup in cleanups))
+        await cleanups[0].run_once()
         assert sum(cleanup.stats().sessions_removed for cleanup in cleanups) == 40
 
     async def test_a_session_in_use_is_left_for_the_next_sweep(self, storage, new_cleanup, database_url):
@@ -113,27 +113,27 @@ class TestSessions:
         storage.clock.advance(2 * DAY)
         with psycopg.connect(database_url) as connection:
             connection.execute("SELECT FROM meta.sessions FOR UPDATE")
-            await new_cleanup().sweep()
+            await new_cleanup().run_once()
             assert await is_there(storage, session)
-        await new_cleanup().sweep()
+        await new_cleanup().run_once()
         assert not await is_there(storage, session)
 
     async def test_a_sweep_is_bounded(self, storage, led, new_cleanup):
         await asyncio.gather(*(storage.add() for _ in range(5)))
         storage.clock.advance(2 * DAY)
         cleanup = new_cleanup(batch_max=1, batch_min=1, batches_max=3)
-        await cleanup.sweep()
+        await cleanup.run_once()
         assert cleanup.stats().sessions_removed == 3
 
     async def test_the_lag_is_the_age_of_the_oldest_row_that_is_due(self, storage, new_cleanup):
         session = await storage.add()
         cleanup = new_cleanup(batch_max=1, batch_min=1, batches_max=1)
         assert cleanup.stats().lag_s is None
-        await cleanup.sweep()
+        await cleanup.run_once()
         assert cleanup.stats().lag_s == 0
         await storage.add()
         storage.clock.advance(session.expires_at + RETENTION.sessions + timedelta(seconds=5) - storage.clock.now())
-        await cleanup.sweep()
+        await cleanup.run_once()
         assert cleanup.stats().lag_s == 5
 
     async def test_a_batch_that_takes_too_long_makes_the_next_one_smaller(self, storage, led, new_cleanup):
@@ -141,14 +141,14 @@ class TestSessions:
         storage.clock.advance(2 * DAY)
         led.lead["delete_expired_sessions"] = [time_out, time_out]
         cleanup = new_cleanup(batch_max=40, batch_min=10)
-        await cleanup.sweep()
+        await cleanup.run_once()
         assert cleanup.stats().sessions_removed == 30
         assert led.asked.count("delete_expired_sessions") == 5  # 40 and 20 in vain, then 10, 20, and a last one
 
     async def test_the_smallest_batch_that_takes_too_long_ends_the_sweep(self, storage, led, new_cleanup):
         led.lead["delete_expired_sessions"] = [time_out]
         with pytest.raises(StorageUnavailable):
-            await new_cleanup(batch_max=10, batch_min=10).sweep()
+            await new_cleanup(batch_max=10, batch_min=10).run_once()
 
     async def test_the_loop_goes_on_after_a_failed_sweep(self, storage, led, new_cleanup):
         session = await storage.add()
@@ -156,23 +156,23 @@ class TestSessions:
         led.lead["select_oldest_expiry"] = [time_out]
         cleanup = new_cleanup()
         loop = asyncio.create_task(cleanup.run())
-        await until(lambda: cleanup.stats().sweeps)
+        await until(lambda: cleanup.stats().runs)
         loop.cancel()
-        assert cleanup.stats().sweeps_failed == 1
+        assert cleanup.stats().runs_failed == 1
         assert not await is_there(storage, session)
 
 
 class TestOverdueExecutions:
     async def test_they_go_into_the_history_as_unknown_and_are_not_counted(self, storage, new_cleanup):
         session = await storage.add()
-        execution = (await storage.begin(session.ref)).execution
+        execution = await storage.begin(session.ref)
         cleanup = new_cleanup()
         storage.clock.advance(execution.deadline_at - storage.clock.now() - MOMENT)
-        await cleanup.sweep()
+        await cleanup.run_once()
         assert cleanup.stats().executions_overdue == 0
         storage.clock.advance(MOMENT)
         before = await storage.executions.page(session.ref, None, 5)
-        await cleanup.sweep()
+        await cleanup.run_once()
         assert cleanup.stats().executions_overdue == 1
         assert await storage.executions.page(session.ref, None, 5) == before
         assert [row.outcome for row in before.items] == [Outcome.UNKNOWN]
@@ -180,20 +180,20 @@ class TestOverdueExecutions:
 
     async def test_one_whose_end_is_just_being_recorded_is_left_to_it(self, storage, new_cleanup, database_url):
         session = await storage.add()
-        execution = (await storage.begin(session.ref)).execution
+        execution = await storage.begin(session.ref)
         storage.clock.advance(execution.deadline_at - storage.clock.now())
         cleanup = new_cleanup()
         with psycopg.connect(database_url) as connection:
             connection.execute("SELECT FROM meta.open_executions FOR UPDATE")
-            await cleanup.sweep()
-        assert (cleanup.stats().executions_overdue, cleanup.stats().sweeps_failed) == (0, 0)
+            await cleanup.run_once()
+        assert (cleanup.stats().executions_overdue, cleanup.stats().runs_failed) == (0, 0)
         assert await storage.executions.finish(storage.finished(execution)) == 1
 
     async def test_a_finish_that_comes_too_late_is_lost(self, storage, new_cleanup):
         session = await storage.add()
-        execution = (await storage.begin(session.ref)).execution
+        execution = await storage.begin(session.ref)
         storage.clock.advance(execution.deadline_at - storage.clock.now())
-        await new_cleanup().sweep()
+        await new_cleanup().run_once()
         with pytest.raises(ExecutionLost):
             await storage.executions.finish(storage.finished(execution))
 
@@ -214,10 +214,10 @@ class TestIdempotencyKeys:
         add(1)
         cleanup = new_cleanup()
         storage.clock.advance(DAY - MOMENT)
-        await cleanup.sweep()
+        await cleanup.run_once()
         assert cleanup.stats().keys_removed == 0
         storage.clock.advance(MOMENT)
-        await cleanup.sweep()
+        await cleanup.run_once()
         assert cleanup.stats().keys_removed == 1
 
     async def test_many_go_in_batches(self, storage, add, led, new_cleanup):
@@ -225,23 +225,23 @@ class TestIdempotencyKeys:
         storage.clock.advance(DAY)
         add(5)
         cleanup = new_cleanup(batch_max=10)
-        await cleanup.sweep()
+        await cleanup.run_once()
         assert cleanup.stats().keys_removed == 25
         assert led.asked.count("delete_expired_keys") == 3
 
     async def test_an_answer_is_told_again_when_its_session_has_been_removed(self, storage, new_cleanup):
         session = await storage.add()
-        execution = (await storage.keyed.begin(storage.request(session.ref), KEY)).execution
-        await storage.keyed.finish(storage.finished(execution), KEY.value)
+        execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
+        await storage.keyed_executions.finish(storage.finished(execution), KEY)
         retention = timedelta(hours=1)
         storage.clock.advance(session.expires_at + retention - storage.clock.now())
-        await new_cleanup(Retention(sessions=retention, history=7 * DAY)).sweep()
+        await new_cleanup(Retention(sessions=retention, history=7 * DAY)).run_once()
         assert not await is_there(storage, session)
-        assert (await storage.keyed.begin(storage.request(session.ref), KEY)).execution_count == 1
+        assert (await storage.keyed_executions.begin(*storage.request(session.ref), KEY)).execution_count == 1
         with pytest.raises(IdempotencyConflict):
-            await storage.keyed.begin(storage.request(session.ref), SAME_NAME)
+            await storage.keyed_executions.begin(*storage.request(session.ref), SAME_NAME)
         with pytest.raises(SessionNotFound):
-            await storage.keyed.begin(storage.request(session.ref), OTHER)
+            await storage.keyed_executions.begin(*storage.request(session.ref), OTHER)
 
     async def test_a_key_in_use_is_left_for_the_next_sweep(self, storage, add, new_cleanup, database_url):
         add(1)
@@ -249,9 +249,9 @@ class TestIdempotencyKeys:
         cleanup = new_cleanup()
         with psycopg.connect(database_url) as connection:
             connection.execute("SELECT FROM meta.idempotency_keys FOR UPDATE")
-            await cleanup.sweep()
+            await cleanup.run_once()
             assert cleanup.stats().keys_removed == 0
-        await cleanup.sweep()
+        await cleanup.run_once()
         assert cleanup.stats().keys_removed == 1
 
 
@@ -265,18 +265,18 @@ class TestHistory:
         storage.clock.advance(7 * DAY)
         await storage.execute(session.ref)
         cleanup = new_cleanup()
-        await cleanup.sweep()
+        await cleanup.run_once()
         assert await _counts(storage, session) == [2, 1]
         storage.clock.advance(DAY)
-        await cleanup.sweep()
-        assert cleanup.stats().slots_emptied == 1
+        await cleanup.run_once()
+        assert cleanup.stats().partitions_emptied == 1
         assert await _counts(storage, session) == [2]
 
     async def test_the_ring_comes_round(self, storage, session, new_cleanup):
         cleanup = new_cleanup(Retention(sessions=DAY, history=30 * DAY))
         for _ in range(70):
             await storage.execute(session.ref)
-            await cleanup.sweep()
+            await cleanup.run_once()
             storage.clock.advance(DAY)
         found = await _counts(storage, session)
         assert found == list(range(70, 70 - len(found), -1))
@@ -290,16 +290,16 @@ class TestHistory:
         its_turn_again = _midnight(storage.clock.now()) + 31 * DAY
         storage.clock.advance(its_turn_again - before - storage.clock.now())
         cleanup = new_cleanup(Retention(sessions=DAY, history=30 * DAY))
-        await cleanup.sweep()
-        assert cleanup.stats().slots_emptied == emptied
+        await cleanup.run_once()
+        assert cleanup.stats().partitions_emptied == emptied
 
     async def test_a_slot_with_rows_that_are_kept_is_never_emptied(self, storage, session, gateway, statements):
         await storage.execute(session.ref)
         today = day_at(storage.clock.now())
         for kept_from, expected in (
-            (first_of(today), False),
-            (first_of(today + 1), True),
-            (first_of(today + 1), False),
+            (first_id_of(today), False),
+            (first_id_of(today + 1), True),
+            (first_id_of(today + 1), False),
         ):
             ((emptied,),) = await gateway.fetch(
                 statements.cleanup.empty_slot, {"slot": today % 32, "kept_from": kept_from}
@@ -314,17 +314,17 @@ class TestHistory:
         cleanup = new_cleanup()
         with psycopg.connect(database_url) as connection:
             connection.execute("SELECT FROM meta.executions")
-            await cleanup.sweep()
-            assert cleanup.stats().slots_emptied == 0
-        await cleanup.sweep()
-        assert cleanup.stats().slots_emptied == 1
+            await cleanup.run_once()
+            assert cleanup.stats().partitions_emptied == 0
+        await cleanup.run_once()
+        assert cleanup.stats().partitions_emptied == 1
 
     async def test_two_sweeps_at_once_empty_a_slot_once(self, storage, session, new_cleanup):
         await storage.execute(session.ref)
         storage.clock.advance(8 * DAY)
         cleanups = [new_cleanup(), new_cleanup()]
-        await asyncio.gather(*(cleanup.sweep() for cleanup in cleanups))
-        assert sum(cleanup.stats().slots_emptied for cleanup in cleanups) == 1
+        await asyncio.gather(*(cleanup.run_once() for cleanup in cleanups))
+        assert sum(cleanup.stats().partitions_emptied for cleanup in cleanups) == 1
 
     def test_retention_fits_the_ring(self):
         with pytest.raises(ValueError, match="history"):

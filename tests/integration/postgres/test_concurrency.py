@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from attrs import evolve
 
-from adapters.postgres.batching.batch_keys import BatchKeys
-from adapters.postgres.batching.keyed_lock import KeyedLock
+from adapters.postgres.batching.call_queue import BatchKeys
+from adapters.postgres.batching.locking_writes import KeyedLock
 from adapters.postgres.connections.errors import StatementRefused
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.repositories.executions import ExecutionRepositoryOptions, PostgresExecutionRepository
@@ -108,7 +108,7 @@ class TestSeveralProcesses:
 
     async def test_a_begin_does_not_wait_for_a_finish_of_its_session(self, storage, led):
         session = await storage.add()
-        execution, begun = (await storage.begin(session.ref)).execution, []
+        execution, begun = (await storage.begin(session.ref)), []
 
         async def begin_meanwhile(run):
             begun.append(await asyncio.wait_for(storage.begin(session.ref), 5))
@@ -180,7 +180,7 @@ class TestLocksOfOthers:
             assert (await storage.begin(sessions[1].ref)).session == sessions[1]
 
     async def test_a_finish_waits_alone(self, storage, sessions, database_url):
-        executions = [(await storage.begin(session.ref)).execution for session in sessions]
+        executions = [(await storage.begin(session.ref)) for session in sessions]
         with locked(database_url, sessions[1]):
             tasks = [asyncio.create_task(storage.executions.finish(storage.finished(one))) for one in executions]
             assert await asyncio.wait_for(asyncio.gather(tasks[0], tasks[2]), 5) == [1, 1]
@@ -286,14 +286,14 @@ class TestLostAnswers:
 
     async def test_a_count_that_a_first_look_misses_is_found_by_a_second(self, storage, led):
         session = await storage.add()
-        finished = storage.finished((await storage.begin(session.ref)).execution)
+        finished = storage.finished(await storage.begin(session.ref))
         await storage.executions.finish(finished)
         led.lead["select_execution_counts"] = [see_nothing]
         assert await storage.executions.finish(finished) == 1
 
     async def test_a_count_that_two_looks_miss_is_lost(self, storage, led):
         session = await storage.add()
-        finished = storage.finished((await storage.begin(session.ref)).execution)
+        finished = storage.finished(await storage.begin(session.ref))
         await storage.executions.finish(finished)
         led.lead["select_execution_counts"] = [see_nothing] * 2
         with pytest.raises(ExecutionLost):
@@ -301,7 +301,7 @@ class TestLostAnswers:
 
     async def test_a_finish_whose_count_cannot_be_looked_up_is_unknown(self, storage, led):
         session = await storage.add()
-        finished = storage.finished((await storage.begin(session.ref)).execution)
+        finished = storage.finished(await storage.begin(session.ref))
         await storage.executions.finish(finished)
         led.lead["select_execution_counts"] = [time_out]
         with pytest.raises(StorageUnavailable) as caught:
@@ -312,7 +312,7 @@ class TestLostAnswers:
 class TestBounds:
     async def test_a_call_that_is_skipped_even_by_a_statement_that_waits_was_not_stored(self, storage, led):
         session = await storage.add()
-        finished = storage.finished((await storage.begin(session.ref)).execution)
+        finished = storage.finished(await storage.begin(session.ref))
         led.lead["finish_executions"] = [skip, skip]
         with pytest.raises(StorageUnavailable) as caught:
             await storage.executions.finish(finished)
@@ -321,7 +321,7 @@ class TestBounds:
 
     async def test_closed_repositories_take_nothing_more(self, storage):
         session = await storage.add()
-        execution = (await storage.begin(session.ref)).execution
+        execution = await storage.begin(session.ref)
         coalescers = (*storage.sessions.coalescers, *storage.executions.coalescers)
         assert len({coalescer.name for coalescer in coalescers}) == len(coalescers)
         await asyncio.gather(*(coalescer.close() for coalescer in coalescers))
@@ -339,9 +339,9 @@ class TestBounds:
 
     async def test_turns_are_bounded_and_forgotten(self):
         turns = KeyedLock(2)
-        async with turns.take("a"), turns.take("b"):
+        async with turns.hold("a"), turns.hold("b"):
             with pytest.raises(Overloaded):
-                async with turns.take("c"):
+                async with turns.hold("c"):
                     pass
             assert len(turns) == 2
         assert len(turns) == 0
@@ -357,7 +357,7 @@ class TestBounds:
     async def test_large_payloads_make_a_page_of_the_history_end_early(self, storage, gateway, statements):
         session = await storage.add()
         for _ in range(5):
-            execution = (await storage.begin(session.ref)).execution
+            execution = await storage.begin(session.ref)
             await storage.executions.finish(storage.finished(execution, report_of(stdout="x" * 1000)))
         options = ExecutionRepositoryOptions(history=HistoryOptions(page_bytes_max=2500))
         narrow = PostgresExecutionRepository(gateway, statements.executions, storage.clock, BatchKeys(), options)

@@ -304,9 +304,9 @@ async def test_beyond_the_pools_queue_a_call_is_refused_at_once(database_url, ot
 
 
 async def test_the_waiting_lane_does_not_hold_up_the_main_one(database_url, other):
-    async with opened(database_url, pool_size_max=1, waiting_lane_size_max=1) as gateway:
+    async with opened(database_url, pool_size_max=1, lock_wait_pool_size_max=1) as gateway:
         with held_up(other):
-            asked = asyncio.ensure_future(gateway.fetch(WAIT, {}, lane="waiting"))
+            asked = asyncio.ensure_future(gateway.fetch(WAIT, {}, pool="lock_wait"))
             await until(lambda: gateway.stats().in_flight == 1)
             assert await gateway.fetch(COUNT, {}) == [(0,)]
             assert not asked.done()

@@ -188,7 +188,7 @@ async def test_it_works_again_once_the_server_greets_again(server):
 async def test_it_opens_without_a_database_and_connects_by_itself_when_there_is_one():
     server = SilentServer()
     async with opened(server.dsn) as gateway:
-        await until(lambda: gateway.lanes()["main"].connect_errors >= 3)
+        await until(lambda: gateway.pools()["normal"].connect_errors >= 3)
         await server.start()
         await until(lambda: gateway.stats().pool_idle >= 1)
         await server.stop()

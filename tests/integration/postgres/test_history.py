@@ -28,31 +28,31 @@ def cleanup(gateway, statements, storage) -> Cleanup:
 async def test_an_overdue_execution_reads_the_same_before_and_after_it_is_moved(storage, cleanup):
     session = await storage.add()
     await storage.execute(session.ref)
-    execution = (await storage.keyed.begin(storage.request(session.ref), KEY)).execution
+    execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
     storage.clock.advance(execution.deadline_at - storage.clock.now())
     expected = Execution(session.ref, execution.execution_id, Outcome.UNKNOWN)
     for _ in range(2):
         assert (await storage.executions.page(session.ref, None, 5, UNKNOWN)).items == [expected]
         assert await storage.executions.get(session.ref.owner, execution.execution_id) == expected
         with pytest.raises(KeyInterrupted):
-            await storage.keyed.begin(storage.request(session.ref), KEY)
-        await cleanup.sweep()
+            await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
+        await cleanup.run_once()
     assert cleanup.stats().executions_overdue == 1
     with pytest.raises(ExecutionLost):
-        await storage.keyed.finish(storage.finished(execution), KEY.value)
+        await storage.keyed_executions.finish(storage.finished(execution), KEY)
     with pytest.raises(KeyInterrupted):
-        await storage.keyed.begin(storage.request(session.ref), KEY)
+        await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
 
 
 async def test_an_execution_that_is_moved_into_the_history_between_two_looks_is_found(
     storage, cleanup, gateway, statements
 ):
     session = await storage.add()
-    execution = (await storage.begin(session.ref)).execution
+    execution = await storage.begin(session.ref)
     storage.clock.advance(execution.deadline_at - storage.clock.now())
 
     async def move_first(run):
-        await cleanup.sweep()
+        await cleanup.run_once()
         return await run()
 
     led = LedGateway(gateway)

@@ -8,16 +8,14 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from adapters.postgres.batching.batch_keys import BatchKeys
-from adapters.postgres.codec import array_literals
-from adapters.postgres.codec.stored_responses import report_text
+from adapters.postgres import codec
+from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.repositories.executions import ExecutionRepositoryOptions, PostgresExecutionRepository
 from adapters.postgres.repositories.history import HistoryOptions
-from adapters.postgres.repositories.keyed_calls import PostgresKeyedCallRepository
+from adapters.postgres.repositories.keyed_executions import PostgresKeyedExecutionRepository, report_text
 from domain.errors import ShuttingDown, StorageUnavailable
-from domain.executions.executed import Executed
-from domain.executions.ports import Admission
+from domain.executions.execution import Executed, OpenExecution
 from domain.idempotency import KEPT_FOR, NO_SESSION, IdempotencyKey, KeyInFlight
 from domain.json_text import JsonText
 from domain.sessions.session import Renewal
@@ -67,23 +65,25 @@ async def test_of_the_calls_of_two_processes_with_one_key_one_runs(storage, othe
     sessions = [await storage.add() for _ in range(5)]
     requests = [(one, one.request(session.ref)) for session in sessions for one in (storage, other_storage) * 10]
     answers = await asyncio.gather(
-        *(one.keyed.begin(request, KEY) for one, request in requests), return_exceptions=True
+        *(one.keyed_executions.begin(*request, KEY) for one, request in requests), return_exceptions=True
     )
-    begun = [answer for answer in answers if isinstance(answer, Admission)]
+    begun = [answer for answer in answers if isinstance(answer, OpenExecution)]
     assert {admission.session.ref for admission in begun} == {session.ref for session in sessions}
     assert len(begun) == len(sessions)
-    assert {type(answer) for answer in answers} == {Admission, KeyInFlight}
+    assert {type(answer) for answer in answers} == {OpenExecution, KeyInFlight}
     told = await asyncio.gather(
-        *(storage.keyed.finish(storage.finished(admission.execution), KEY.value) for admission in begun)
+        *(storage.keyed_executions.finish(storage.finished(admission), KEY) for admission in begun)
     )
     assert told == [1] * 5
     for session in sessions:
-        assert isinstance(await other_storage.keyed.begin(other_storage.request(session.ref), KEY), Executed)
+        assert isinstance(
+            await other_storage.keyed_executions.begin(*other_storage.request(session.ref), KEY), Executed
+        )
 
 
 async def test_of_the_initializations_of_two_processes_with_one_key_one_makes_a_session(storage, other_storage):
     pairs = [(one, storage.new_session()) for one in (storage, other_storage) * 10]
-    told = await asyncio.gather(*(one.keyed.initialize(made_of(new), new, SCRIPT, KEY) for one, new in pairs))
+    told = await asyncio.gather(*(one.keyed_sessions.initialize(made_of(new), new, SCRIPT, KEY) for one, new in pairs))
     assert len({each.ref for each in told}) == 1
     assert len(await storage.listed(size=50)) == 1
 
@@ -93,12 +93,12 @@ async def test_keys_in_any_order_do_not_block_each_other(storage, other_storage)
     keys = [IdempotencyKey(f"key {n}", "0" * 64) for n in range(5)]
     calls = [(session, key) for session in sessions for key in keys]
     answers = await asyncio.gather(
-        *(storage.keyed.begin(storage.request(session.ref), key) for session, key in calls),
-        *(other_storage.keyed.begin(storage.request(session.ref), key) for session, key in reversed(calls)),
+        *(storage.keyed_executions.begin(*storage.request(session.ref), key) for session, key in calls),
+        *(other_storage.keyed_executions.begin(*storage.request(session.ref), key) for session, key in reversed(calls)),
         return_exceptions=True,
     )
-    assert {type(answer) for answer in answers} == {Admission, KeyInFlight}
-    assert sum(isinstance(answer, Admission) for answer in answers) == len(calls)
+    assert {type(answer) for answer in answers} == {OpenExecution, KeyInFlight}
+    assert sum(isinstance(answer, OpenExecution) for answer in answers) == len(calls)
 
 
 async def test_a_call_that_waits_for_a_row_that_it_does_not_see_asks_again(storage, led, database_url):
@@ -106,7 +106,7 @@ async def test_a_call_that_waits_for_a_row_that_it_does_not_see_asks_again(stora
     storage.clock.advance(timedelta(seconds=50))
     with psycopg.connect(database_url) as connection:
         somebody_elses(connection, storage, session.ref.session_id)
-        begin = asyncio.create_task(storage.keyed.begin(storage.request(session.ref), KEY))
+        begin = asyncio.create_task(storage.keyed_executions.begin(*storage.request(session.ref), KEY))
         await until(lambda: _waits_for_a_lock(database_url))
     with pytest.raises(KeyInFlight):
         await begin
@@ -118,24 +118,24 @@ async def test_a_call_that_waits_for_a_row_that_is_taken_back_has_the_key(storag
     session = await storage.add()
     with psycopg.connect(database_url) as connection:
         somebody_elses(connection, storage, session.ref.session_id)
-        begin = asyncio.create_task(storage.keyed.begin(storage.request(session.ref), KEY))
+        begin = asyncio.create_task(storage.keyed_executions.begin(*storage.request(session.ref), KEY))
         await until(lambda: _waits_for_a_lock(database_url))
         connection.rollback()
-    assert isinstance(await begin, Admission)
+    assert isinstance(await begin, OpenExecution)
 
 
 async def test_a_begin_that_arrives_again_while_its_execution_ends_leaves_the_answer(storage, led, database_url):
     session = await storage.add()
     request = storage.request(session.ref)
-    await storage.keyed.begin(request, KEY)
+    await storage.keyed_executions.begin(*request, KEY)
     with psycopg.connect(database_url) as connection:
         connection.execute(END, [report_text(report_of())])
-        again = asyncio.create_task(storage.keyed.begin(request, KEY))
+        again = asyncio.create_task(storage.keyed_executions.begin(*request, KEY))
         await until(lambda: _waits_for_a_lock(database_url))
     told = await again
     assert (told.replayed, told.execution_count, told.report) == (True, 1, report_of())
     assert led.asked.count("begin_keyed_executions") == 3
-    assert await storage.keyed.begin(storage.request(session.ref), KEY) == told
+    assert await storage.keyed_executions.begin(*storage.request(session.ref), KEY) == told
 
 
 async def test_an_initialize_that_waits_for_a_row_that_it_does_not_see_asks_again(storage, led, database_url):
@@ -143,7 +143,7 @@ async def test_an_initialize_that_waits_for_a_row_that_it_does_not_see_asks_agai
     answer = '{"expires_at": "2026-01-01T00:00:00Z", "script_hash": "a", "syntax_checked": true, "later": 1}'
     with psycopg.connect(database_url) as connection:
         somebody_elses(connection, storage, NO_SESSION, answer)
-        making = asyncio.create_task(storage.keyed.initialize(made_of(session), session, SCRIPT, KEY))
+        making = asyncio.create_task(storage.keyed_sessions.initialize(made_of(session), session, SCRIPT, KEY))
         await until(lambda: _waits_for_a_lock(database_url))
     told = await making
     assert (told.replayed, told.script_hash) == (True, "a")
@@ -159,8 +159,8 @@ async def test_a_call_that_loses_every_race_is_told_that_another_is_under_way(st
 
     led.lead["begin_keyed_executions"] = [miss] * 3
     with pytest.raises(KeyInFlight):
-        await storage.keyed.begin(storage.request(session.ref), KEY)
-    assert isinstance(await storage.keyed.begin(storage.request(session.ref), KEY), Admission)
+        await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
+    assert isinstance(await storage.keyed_executions.begin(*storage.request(session.ref), KEY), OpenExecution)
 
 
 async def test_an_execution_whose_begin_lost_its_answer_is_begun_again_as_the_same(storage, led):
@@ -168,31 +168,31 @@ async def test_an_execution_whose_begin_lost_its_answer_is_begun_again_as_the_sa
     led.lead["begin_keyed_executions"] = [lose_the_answer]
     request = storage.request(session.ref)
     with pytest.raises(StorageUnavailable):
-        await storage.keyed.begin(request, KEY)
+        await storage.keyed_executions.begin(*request, KEY)
     with pytest.raises(KeyInFlight):
-        await storage.keyed.begin(storage.request(session.ref), KEY)
-    assert (await storage.keyed.begin(request, KEY)).execution.execution_id == request.execution_id
+        await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
+    assert (await storage.keyed_executions.begin(*request, KEY)).execution_id == request.execution_id
 
 
 async def test_a_session_whose_initialize_lost_its_answer_is_made_again_as_the_same_and_no_replay(storage, led):
     session, other = storage.new_session(), storage.new_session()
     led.lead["insert_keyed_sessions"] = [lose_the_answer]
     with pytest.raises(StorageUnavailable):
-        await storage.keyed.initialize(made_of(session), session, SCRIPT, KEY)
-    assert await storage.keyed.initialize(made_of(session), session, SCRIPT, KEY) == made_of(session)
-    assert (await storage.keyed.initialize(made_of(other), other, SCRIPT, KEY)).ref == session.ref
+        await storage.keyed_sessions.initialize(made_of(session), session, SCRIPT, KEY)
+    assert await storage.keyed_sessions.initialize(made_of(session), session, SCRIPT, KEY) == made_of(session)
+    assert (await storage.keyed_sessions.initialize(made_of(other), other, SCRIPT, KEY)).ref == session.ref
     assert len(await storage.listed()) == 1
 
 
 async def test_an_end_whose_answer_was_lost_is_told_all_the_same(storage, led):
     session = await storage.add()
-    execution = (await storage.keyed.begin(storage.request(session.ref), KEY)).execution
+    execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
     led.lead["finish_keyed_executions"] = [lose_the_answer]
     finished = storage.finished(execution)
     with pytest.raises(StorageUnavailable):
-        await storage.keyed.finish(finished, KEY.value)
-    assert (await storage.keyed.begin(storage.request(session.ref), KEY)).execution_count == 1
-    assert await storage.keyed.finish(finished, KEY.value) == 1
+        await storage.keyed_executions.finish(finished, KEY)
+    assert (await storage.keyed_executions.begin(*storage.request(session.ref), KEY)).execution_count == 1
+    assert await storage.keyed_executions.finish(finished, KEY) == 1
     assert (await storage.sessions.get(session.ref)).execution_count == 1
 
 
@@ -200,7 +200,9 @@ async def test_a_begin_that_has_to_renew_waits_alone(storage, database_url):
     sessions = [await storage.add(renewal=Renewal.SLIDING) for _ in range(3)]
     storage.clock.advance(timedelta(seconds=50))
     with locked(database_url, sessions[1]):
-        tasks = [asyncio.create_task(storage.keyed.begin(storage.request(each.ref), KEY)) for each in sessions]
+        tasks = [
+            asyncio.create_task(storage.keyed_executions.begin(*storage.request(each.ref), KEY)) for each in sessions
+        ]
         await asyncio.wait_for(asyncio.gather(tasks[0], tasks[2]), 5)
         assert not tasks[1].done()
     admission = await tasks[1]
@@ -209,19 +211,19 @@ async def test_a_begin_that_has_to_renew_waits_alone(storage, database_url):
 
 async def test_a_replay_does_not_wait_for_anybody(storage, database_url):
     session = await storage.add(renewal=Renewal.SLIDING)
-    execution = (await storage.keyed.begin(storage.request(session.ref), KEY)).execution
-    await storage.keyed.finish(storage.finished(execution), KEY.value)
+    execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
+    await storage.keyed_executions.finish(storage.finished(execution), KEY)
     storage.clock.advance(timedelta(seconds=50))
     with locked(database_url, session):
-        assert isinstance(await storage.keyed.begin(storage.request(session.ref), KEY), Executed)
+        assert isinstance(await storage.keyed_executions.begin(*storage.request(session.ref), KEY), Executed)
 
 
 async def test_a_finish_waits_alone(storage, database_url):
     sessions = [await storage.add() for _ in range(3)]
-    begun = [await storage.keyed.begin(storage.request(session.ref), KEY) for session in sessions]
+    begun = [await storage.keyed_executions.begin(*storage.request(session.ref), KEY) for session in sessions]
     with locked(database_url, sessions[1]):
         tasks = [
-            asyncio.create_task(storage.keyed.finish(storage.finished(admission.execution), KEY.value))
+            asyncio.create_task(storage.keyed_executions.finish(storage.finished(admission), KEY))
             for admission in begun
         ]
         assert await asyncio.wait_for(asyncio.gather(tasks[0], tasks[2]), 5) == [1, 1]
@@ -231,12 +233,12 @@ async def test_a_finish_waits_alone(storage, database_url):
 
 async def test_a_finish_that_is_skipped_even_by_a_statement_that_waits_was_not_stored(storage, led):
     session = await storage.add()
-    execution = (await storage.keyed.begin(storage.request(session.ref), KEY)).execution
+    execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
     led.lead["finish_keyed_executions"] = [skip, skip]
     with pytest.raises(StorageUnavailable) as caught:
-        await storage.keyed.finish(storage.finished(execution), KEY.value)
+        await storage.keyed_executions.finish(storage.finished(execution), KEY)
     assert caught.value.stored == "no"
-    assert await storage.keyed.finish(storage.finished(execution), KEY.value) == 1
+    assert await storage.keyed_executions.finish(storage.finished(execution), KEY) == 1
 
 
 async def test_calls_without_keys_ask_nothing_about_keys(storage, led):
@@ -248,28 +250,29 @@ async def test_calls_without_keys_ask_nothing_about_keys(storage, led):
 async def test_an_answer_is_told_whole_where_the_history_is_a_summary(storage, gateway, statements):
     options, writing = ExecutionRepositoryOptions(history=HistoryOptions(full=False)), BatchKeys()
     executions = PostgresExecutionRepository(gateway, statements.executions, storage.clock, writing, options)
-    keyed = PostgresKeyedCallRepository(gateway, statements.keyed_calls, executions, writing)
+    keyed = PostgresKeyedExecutionRepository(gateway, statements.keyed_calls, executions, writing)
     session, report = await storage.add(), report_of(result=JsonText(f'"{"x" * 70_000}"'), stdout="y" * 70_000)
-    execution = (await keyed.begin(storage.request(session.ref), KEY)).execution
-    await keyed.finish(storage.finished(execution, report), KEY.value)
-    assert (await keyed.begin(storage.request(session.ref), KEY)).report == report
+    execution = await keyed.begin(*storage.request(session.ref), KEY)
+    await keyed.finish(storage.finished(execution, report), KEY)
+    assert (await keyed.begin(*storage.request(session.ref), KEY)).report == report
     (row,) = (await executions.page(session.ref, None, 5)).items
     assert {row.params, row.result, row.error, row.stdout, row.stderr} == {None}
 
 
 async def test_a_closed_repository_takes_nothing_more(storage):
     session = await storage.add()
-    execution = (await storage.keyed.begin(storage.request(session.ref), KEY)).execution
-    coalescers = (*storage.sessions.coalescers, *storage.executions.coalescers, *storage.keyed.coalescers)
+    execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
+    coalescers = (*storage.sessions.coalescers, *storage.executions.coalescers)
+    coalescers += (*storage.keyed_sessions.coalescers, *storage.keyed_executions.coalescers)
     assert len({coalescer.name for coalescer in coalescers}) == len(coalescers)
     await asyncio.gather(*(coalescer.close() for coalescer in coalescers))
     new = storage.new_session()
     for call in (
-        storage.keyed.begin(storage.request(session.ref), SAME_NAME),
-        storage.keyed.withdraw(execution.execution_id, session.ref, KEY.value),
-        storage.keyed.finish(storage.finished(execution), KEY.value),
-        storage.keyed.initialize(made_of(new), new, SCRIPT, KEY),
-        storage.keyed.initialized(new.ref.owner, KEY, storage.clock.now()),
+        storage.keyed_executions.begin(*storage.request(session.ref), SAME_NAME),
+        storage.keyed_executions.withdraw(execution.execution_id, session.ref, KEY),
+        storage.keyed_executions.finish(storage.finished(execution), KEY),
+        storage.keyed_sessions.initialize(made_of(new), new, SCRIPT, KEY),
+        storage.keyed_sessions.initialized(new.ref.owner, KEY, storage.clock.now()),
     ):
         with pytest.raises(ShuttingDown):
             await call
@@ -277,8 +280,8 @@ async def test_a_closed_repository_takes_nothing_more(storage):
 
 async def test_statements_by_key_use_an_index_whatever_the_size(storage, database_url, statements):
     session = await storage.add()
-    ids = {"request_ids": array_literals.uuids([session.ref.session_id]), "owners": array_literals.texts(["anonymous"])}
-    keys = {**ids, "keys": array_literals.texts([KEY.value]), "execution_ids": ids["request_ids"]}
+    ids = {"request_ids": codec.uuids([session.ref.session_id]), "owners": codec.texts(["anonymous"])}
+    keys = {**ids, "keys": codec.texts([KEY.value]), "execution_ids": ids["request_ids"]}
     begin = {"payload_hashes": "{00}", "slots": "{1}", "started_ats": "{2026-01-01}", "allowances": "{1 s}"}
     look = {"owners": ids["owners"], "keys": keys["keys"], "nows": "{2026-01-01}", "no_session": NO_SESSION}
     with psycopg.connect(database_url, autocommit=True) as connection:

@@ -10,9 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.errors import Gone
-from domain.executions.ports import ExecutionRequest
 from domain.sessions.session import Renewal, Session
-from tests.contracts.storage import ALLOWANCE, SCRIPT, Storage
+from tests.contracts.storage import SCRIPT, BeginRequest, Storage
 
 _us = timedelta(microseconds=1)
 Instant = Callable[[Session], datetime]
@@ -46,7 +45,7 @@ def lives(draw: st.DrawFn) -> dict[str, object]:
 async def test_begin_judges_and_renews_as_the_domain_does(storage, life, instant, nudge):
     session = await _stored(storage, life)
     started_at = instants[instant](session) + nudge
-    request = ExecutionRequest(session.ref, storage.ids.new(storage.clock.now()), started_at, ALLOWANCE)
+    request = BeginRequest(storage.ids.new(started_at), session.ref)
     expected = _admitted(session, started_at)
     answer = await _begun(storage, request)
     if isinstance(expected, Gone):
@@ -63,10 +62,7 @@ async def test_begin_judges_and_renews_as_the_domain_does(storage, life, instant
 async def test_begins_of_one_session_in_one_batch_are_judged_each_by_itself(storage, life, calls):
     session = await _stored(storage, life)
     started_ats = [instants[instant](session) + nudge for instant, nudge in calls]
-    requests = [
-        ExecutionRequest(session.ref, storage.ids.new(storage.clock.now()), started_at, ALLOWANCE)
-        for started_at in started_ats
-    ]
+    requests = [BeginRequest(storage.ids.new(started_at), session.ref) for started_at in started_ats]
     answers = await asyncio.gather(*(_begun(storage, request) for request in requests))
     expected = [_admitted(session, started_at) for started_at in started_ats]
     assert [type(answer) for answer in answers] == [type(admitted) for admitted in expected]
@@ -92,9 +88,9 @@ def _admitted(session: Session, started_at: datetime) -> Session | Gone:
         return verdict
 
 
-async def _begun(storage: Storage, request: ExecutionRequest) -> Session | Gone:
+async def _begun(storage: Storage, request: BeginRequest) -> Session | Gone:
     try:
-        return (await storage.executions.begin(request)).session
+        return (await storage.executions.begin(*request)).session
     except Gone as verdict:
         return verdict
 

@@ -80,7 +80,7 @@ async def test_a_session_that_is_executing_stays_until_it_is_asked_for_again(mov
     busy, idle = await storage.add(), await storage.add()
     await storage.execute(busy.ref)
     add_key(ANONYMOUS, "k", busy.ref.session_id)
-    execution = (await storage.begin(busy.ref)).execution
+    execution = await storage.begin(busy.ref)
     await walked(mover)
     assert await mover.count(ANONYMOUS) == {Belonging.SESSIONS: 1, Belonging.KEYS: 1, Belonging.HISTORY: 1}
     assert await storage.executions.finish(storage.finished(execution)) == 2
@@ -92,7 +92,7 @@ async def test_a_session_that_is_executing_stays_until_it_is_asked_for_again(mov
 
 async def test_an_execution_that_nobody_ends_any_more_goes_along(mover, storage, database_url):
     session = await storage.add()
-    execution = (await storage.begin(session.ref)).execution
+    execution = await storage.begin(session.ref)
     storage.clock.advance(execution.deadline_at - storage.clock.now())
     await walked(mover)
     assert rows(database_url, "SELECT owner FROM meta.open_executions") == [("alice",)]

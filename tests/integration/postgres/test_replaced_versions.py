@@ -83,10 +83,10 @@ async def test_a_version_that_was_replaced_goes_after_an_hour(storage, register,
     await register()
     cleanup = new_cleanup()
     storage.clock.advance(HOUR)
-    await cleanup.sweep()
+    await cleanup.run_once()
     assert await kept(fresh()) == [1, 2]
     storage.clock.advance(MOMENT)
-    await cleanup.sweep()
+    await cleanup.run_once()
     assert await kept(fresh()) == [2]
     assert cleanup.stats().versions_removed == 1
 
@@ -100,11 +100,11 @@ async def test_it_stays_while_a_session_is_there_that_is_as_old(storage, registe
     await register()
     await storage.add(ttl_seconds=10**7, lifetime_seconds_max=10**7, function_version=3)
     storage.clock.advance(2 * HOUR)
-    await new_cleanup().sweep()
+    await new_cleanup().run_once()
     assert (await storage.sessions.get(pinned.ref)).function_version == 1
     assert await kept(fresh()) == [1, 2, 3]
     storage.clock.advance(timedelta(seconds=10**7) - 89 * DAY)
-    await new_cleanup().sweep()
+    await new_cleanup().run_once()
     assert await kept(fresh()) == [2, 3]
 
 
@@ -115,7 +115,7 @@ async def test_the_current_version_stays_also_of_a_function_that_was_deactivated
     await register()
     await functions.update(ADDER, lambda stored: stored.deactivate(storage.clock.now()))
     storage.clock.advance(100 * DAY)
-    await new_cleanup().sweep()
+    await new_cleanup().run_once()
     assert await kept(fresh()) == [2]
     assert (await register()).version == 3
 
@@ -128,11 +128,11 @@ async def test_versions_from_before_this_was_noted_go_after_a_later_one(
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("UPDATE meta.function_versions SET registered_at = NULL")
     storage.clock.advance(DAY)
-    await new_cleanup().sweep()
+    await new_cleanup().run_once()
     assert await kept(fresh()) == [1, 2]
     await register()
     storage.clock.advance(DAY)
-    await new_cleanup().sweep()
+    await new_cleanup().run_once()
     assert await kept(fresh()) == [3]
 
 
@@ -145,6 +145,6 @@ async def test_many_go_in_batches_and_of_several_sweeps_at_once_each_takes_its_o
     await register(other)
     storage.clock.advance(DAY)
     cleanups = [new_cleanup(batch_max=5), new_cleanup(batch_max=5)]
-    await asyncio.gather(*(cleanup.sweep() for cleanup in cleanups))
+    await asyncio.gather(*(cleanup.run_once() for cleanup in cleanups))
     assert sum(cleanup.stats().versions_removed for cleanup in cleanups) == 12
     assert (await kept(fresh()), await kept(fresh(), other)) == ([13], [1])

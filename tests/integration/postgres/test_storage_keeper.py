@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from adapters.postgres.retention.cleanup import empty_slot
+from adapters.postgres.retention.cleanup import empty_partition
 from adapters.postgres.retention.gauge import StorageGauge
 from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.retention.partitions import day_at
@@ -146,8 +146,8 @@ async def test_a_day_is_told_of_also_when_nobody_learns_that_it_went(storage, da
 async def test_a_day_that_has_come_round_is_not_taken_for_the_one_that_was_chosen(storage, days, gateway, statements):
     await days(1)
     today = day_at(storage.clock.now())
-    assert not await empty_slot(gateway, statements.cleanup, today % 32, today - 32 + 1)
-    assert await empty_slot(gateway, statements.cleanup, today % 32, today + 1)
+    assert not await empty_partition(gateway, statements.cleanup, today % 32, today - 32 + 1)
+    assert await empty_partition(gateway, statements.cleanup, today % 32, today + 1)
 
 
 async def test_a_day_that_is_being_read_is_left_for_the_next_sweep(storage, days, gauge, keeper, database_url):

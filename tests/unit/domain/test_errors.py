@@ -14,12 +14,12 @@ from domain.errors import (
 )
 from domain.executions.execution import ExecutionFailed, ExecutionLost, ExecutionNotStored, OpenExecution, Payload
 from domain.functions.function import FunctionNotFound
-from domain.identity import ANONYMOUS, SessionRef, uuid7_at
+from domain.identity import uuid7_at
 from domain.json_text import JsonText
 from domain.scripts.language import LanguageTitle
 from domain.scripts.report import ExecutionUnknown, Failure, FailureCode, Outcome, ScriptReport
 from domain.sessions.session import UpdateConflict
-from tests.unit.domain.builders import START
+from tests.unit.domain.builders import START, session_at
 
 ID = uuid7_at(START, 1)
 FAILURE = Failure(FailureCode.SCRIPT_ERROR, "boom", name="Error", line=2, column=3)
@@ -102,7 +102,7 @@ def test_a_lost_race_stores_nothing_and_may_be_repeated() -> None:
 
 
 def test_an_open_execution_was_started_at_the_instant_in_its_id() -> None:
-    execution = OpenExecution(SessionRef(ANONYMOUS, ID), ID, START)
+    execution = OpenExecution(uuid7_at(START, 0), session_at(), START)
     assert execution.started_at == START
 
 

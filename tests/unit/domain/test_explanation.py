@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 from attrs import evolve
 
-from domain.executions.execution import Execution, OpenExecution
+from domain.executions.execution import Execution
 from domain.identity import ANONYMOUS, Owner, SessionRef, uuid7_at
 from domain.scripts.report import Outcome
 from domain.sessions.session import Renewal
@@ -18,6 +18,7 @@ from domain.timeline import (
     FunctionTrace,
     HistoryTrace,
     KeyTrace,
+    OpenTrace,
     RetentionTimes,
     Source,
     Timeline,
@@ -118,7 +119,7 @@ class TestAbsence:
                 "keys",
                 "1 key of its executions can be told.",
             ),
-            ({"open": [OpenExecution(KEY, ID, START)]}, "open", "There are open records of it: 1."),
+            ({"open": [OpenTrace(KEY, ID, START)]}, "open", "There are open records of it: 1."),
         ],
     )
     def test_what_a_session_left_behind_proves_that_it_was_here(self, trace, topic, said):
@@ -231,8 +232,8 @@ class TestASession:
         assert "STORAGE_MAX_GB" not in text
 
     def test_executions_under_way_and_unknown_ones_are_told_apart(self):
-        running = OpenExecution(KEY, ID, START + SECOND * 60)
-        overdue = OpenExecution(KEY, ID, START + SECOND)
+        running = OpenTrace(KEY, ID, START + SECOND * 60)
+        overdue = OpenTrace(KEY, ID, START + SECOND)
         first, second = told(story(open=[running, overdue]), "open")
         assert "may end until" in first
         assert "its outcome is unknown" in second
@@ -267,18 +268,18 @@ class TestASession:
 class TestAnExecution:
     @staticmethod
     def story(after=SECOND, session=None, **facts):
-        trace = ExecutionTrace(slot=3, **{name: facts.pop(name) for name in ("open", "ended") if name in facts})
+        trace = ExecutionTrace(partition=3, **{name: facts.pop(name) for name in ("open", "ended") if name in facts})
         return explain(chronicle(after, execution=trace, session=session, **facts), KEEPING)
 
     def test_one_under_way_says_until_when_it_may_end(self):
-        found = self.story(open=OpenExecution(KEY, ID, START + SECOND * 9), session=session_at())
+        found = self.story(open=OpenTrace(KEY, ID, START + SECOND * 9), session=session_at())
         assert found.verdict is ExplainedState.UNDER_WAY
         assert "is active" in told(found, "session")[0]
-        assert told(found, "slot") == ["Its place in the history is slot 3, that of its day."]
+        assert told(found, "partition") == ["The history keeps it in partition 3, that of its day."]
         assert told(found, "removal")[0].startswith("Its end will be kept until")
 
     def test_one_past_its_deadline_is_unknown(self):
-        found = self.story(SECOND * 9, open=OpenExecution(KEY, ID, START + SECOND * 9))
+        found = self.story(SECOND * 9, open=OpenTrace(KEY, ID, START + SECOND * 9))
         assert found.verdict is ExplainedState.UNKNOWN
         assert told(found, "open")
 
@@ -307,7 +308,7 @@ class TestAnExecution:
 
 
 def test_every_statement_has_its_source():
-    found = story(open=[OpenExecution(KEY, ID, START)])
+    found = story(open=[OpenTrace(KEY, ID, START)])
     assert {each.source for each in found.statements} >= {Source.ID, Source.SESSION, Source.OPEN, Source.CLOCK}
 
 

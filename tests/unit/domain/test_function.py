@@ -18,7 +18,14 @@ from domain.functions.function import (
     Precondition,
 )
 from domain.functions.ports import FunctionFilter
-from domain.functions.schema import FunctionSchema, FunctionVersionNotFound, ParamsRefused, SchemaUnusable, told, within
+from domain.functions.schema import (
+    FunctionSchema,
+    FunctionVersionNotFound,
+    ParamsRefused,
+    SchemaUnusable,
+    in_one_line,
+    within,
+)
 from domain.json_equality import same_json
 from domain.json_text import JsonText
 from domain.scripts.language import LanguageTitle
@@ -126,7 +133,7 @@ def test_lists_show_what_is_registered():
 def test_problems_of_a_part_are_problems_of_the_whole():
     problems = within((Problem("/a", "is wrong"), Problem("", "is odd")), "/params")
     assert problems == (Problem("/params/a", "is wrong"), Problem("/params", "is odd"))
-    assert told((*problems, Problem("", "is large"))) == "/params/a: is wrong; /params: is odd; /: is large"
+    assert in_one_line((*problems, Problem("", "is large"))) == "/params/a: is wrong; /params: is odd; /: is large"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +154,7 @@ def test_problems_of_a_part_are_problems_of_the_whole():
         (FunctionConflict(), "Repeat", {"stored": "no", "retry_after_ms": 1000}),
         (
             ParamsRefused((Problem("/params/a", "is wrong"),), ADDER, 3),
-            "Nothing was run. /params/a: is wrong",
+            "Nothing ran. Correct them and send them again. /params/a: is wrong",
             {
                 "problems": [{"pointer": "/params/a", "message": "is wrong"}],
                 "language_title": "python-adder",

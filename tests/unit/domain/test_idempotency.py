@@ -1,4 +1,4 @@
-"""What is told to a call that repeats one under its key."""
+"""Replies to calls that repeat another one with its idempotency key."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -17,25 +17,25 @@ KEPT: KeptCall[str] = KeptCall(KEY.payload_hash, UUID(int=1), START + LASTING, S
     ("after_s", "retry_after_ms"),
     [(-0.5, 1000), (0, 1000), (0.9, 1000), (2.5, 2500), (9.999, 9999), (10, 10_000), (58, 10_000), (65, 4500)],
 )
-def test_whoever_asks_too_early_is_to_wait_as_long_again_and_not_beyond_the_deadline(after_s, retry_after_ms):
+def test_the_wait_is_the_elapsed_time_within_limits_and_ends_at_the_deadline(after_s, retry_after_ms):
     with pytest.raises(KeyInFlight) as caught:
         KEPT.replay(KEY, START + timedelta(seconds=after_s))
     assert caught.value.details == {"retry_after_ms": retry_after_ms}
 
 
-def test_the_last_moment_before_the_deadline_is_waited_for():
+def test_just_before_the_deadline_the_wait_is_a_millisecond():
     with pytest.raises(KeyInFlight) as caught:
         KEPT.replay(KEY, START + LASTING - timedelta(microseconds=1))
     assert caught.value.retry_after_ms == 1
 
 
-def test_whoever_waits_as_told_learns_at_the_deadline_that_the_call_was_interrupted():
-    now, asked = START, 0
+def test_a_caller_that_waits_learns_of_the_interruption_at_the_deadline():
+    now, calls = START, 0
     while now < START + LASTING:
         with pytest.raises(KeyInFlight) as caught:
             KEPT.replay(KEY, now)
         now += timedelta(milliseconds=caught.value.retry_after_ms)
-        asked += 1
-    assert (now, asked) == (START + LASTING, 11)
+        calls += 1
+    assert (now, calls) == (START + LASTING, 11)
     with pytest.raises(KeyInterrupted):
         KEPT.replay(KEY, now)

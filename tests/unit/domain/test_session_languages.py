@@ -11,7 +11,7 @@ from adapters.memory.sessions import MemorySessionRepository
 from adapters.memory.store import MemoryStore
 from domain.errors import StorageUnavailable
 from domain.identity import SessionRef
-from domain.sessions.languages import SessionLanguages
+from domain.sessions.service import SessionLanguages
 from domain.sessions.session import SessionNotFound
 from tests.contracts.storage import ALICE, BOB, Storage
 

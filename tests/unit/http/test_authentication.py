@@ -17,7 +17,7 @@ from domain.access.principal import ANYBODY, Principal, Scope
 from domain.errors import StorageUnavailable
 from domain.identity import ANONYMOUS, Owner
 from domain.scripts.language import LanguageMapping
-from domain.sessions.languages import SessionLanguages
+from domain.sessions.service import SessionLanguages
 from entrypoints.http.app import Hooks
 from entrypoints.http.middleware.authentication import AuthenticationGuard, LanguageGuard
 from entrypoints.http.pipeline import Guard

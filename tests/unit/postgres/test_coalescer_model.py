@@ -6,11 +6,10 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.postgres.batching.batch_keys import BatchKeys
-from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
+from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.connections.errors import StatementRefused
 from domain.errors import StorageUnavailable
-from tests.unit.postgres.manual_send import turns
+from tests.unit.postgres.manual_gateway import FunctionGateway, coalescer, turns
 
 KINDS = 2
 CONCURRENCY = 2
@@ -29,44 +28,45 @@ class World:
     def __init__(self, *, exclusive):
         self.exclusive = exclusive
         self.keys = BatchKeys()
-        self.coalescers = [self.coalescer(kind) for kind in range(KINDS)]
+        self.coalescers = [self.coalescer_of(kind) for kind in range(KINDS)]
         self.callers = {}
         self.cancelled_unsent = set()
-        self.under_way = []
+        self.in_flight = []
         self.sent = Counter()
         self.ended = {}
         self.violations = []
 
-    def coalescer(self, kind):
+    def coalescer_of(self, kind):
         async def send(calls):
             return await self.statement(kind, calls)
 
-        return Coalescer(
-            f"kind {kind}",
-            send,
+        return coalescer(
+            FunctionGateway(send),
+            name=f"kind {kind}",
             key=lambda call: call[0],
             size=lambda call: 1,
-            options=CoalescerOptions(concurrency=CONCURRENCY, batch_max=BATCH_MAX),
+            concurrency=CONCURRENCY,
+            batch_max=BATCH_MAX,
             exclusive=self.keys if self.exclusive else None,
         )
 
     async def statement(self, kind, calls):
         self.check_bounds(kind, calls)
         entry = (kind, calls, asyncio.get_running_loop().create_future())
-        self.under_way.append(entry)
+        self.in_flight.append(entry)
         try:
             how = await entry[2]
         finally:
-            self.under_way.remove(entry)
+            self.in_flight.remove(entry)
         self.sent.update(calls)
         return self.outcome(calls, how)
 
     def check_bounds(self, kind, calls):
         self.expect(0 < len(calls) <= BATCH_MAX, "a batch within its bound")
-        self.expect(sum(other == kind for other, _, _ in self.under_way) < CONCURRENCY, "few statements at once")
+        self.expect(sum(other == kind for other, _, _ in self.in_flight) < CONCURRENCY, "few statements at once")
         self.expect(not self.cancelled_unsent.intersection(calls), "a cancelled call stays here")
         self.expect(not any(call in self.ended for call in calls), "an answered call is not sent again")
-        held = {call[0] for _, others, _ in self.under_way for call in others} if self.exclusive else set()
+        held = {call[0] for _, others, _ in self.in_flight for call in others} if self.exclusive else set()
         self.expect(held.isdisjoint(call[0] for call in calls), "a key in one batch at a time")
 
     def expect(self, holds, rule):
@@ -88,7 +88,7 @@ class World:
 
     def ask(self, kind, key, bad):
         call = (key, len(self.callers), bad)
-        self.callers[call] = asyncio.ensure_future(self.coalescers[kind].ask(call))
+        self.callers[call] = asyncio.ensure_future(self.coalescers[kind].submit(call))
 
     def cancel(self, number):
         waiting = [call for call, task in self.callers.items() if not task.done()]
@@ -96,11 +96,11 @@ class World:
             return
         call = waiting[number % len(waiting)]
         self.callers[call].cancel()
-        if not any(call in calls for _, calls, _ in self.under_way) and not self.sent[call]:
+        if not any(call in calls for _, calls, _ in self.in_flight) and not self.sent[call]:
             self.cancelled_unsent.add(call)
 
     def end(self, number, how):
-        open_ones = [future for _, _, future in self.under_way if not future.done()]
+        open_ones = [future for _, _, future in self.in_flight if not future.done()]
         if open_ones:
             open_ones[number % len(open_ones)].set_result(how)
 
@@ -123,7 +123,7 @@ class World:
             if not task.cancelled():
                 self.check_outcome(call, task)
         assert len(self.keys) == 0
-        assert all(one.stats().waiting == 0 == one.stats().under_way for one in self.coalescers)
+        assert all(one.stats().waiting == 0 == one.stats().in_flight for one in self.coalescers)
 
     def check_outcome(self, call, task):
         error = task.exception()
@@ -156,14 +156,14 @@ class Readers:
 
     def __init__(self):
         self.statements = []
-        self.under_way = []
+        self.in_flight = []
         self.callers = []
-        self.reads = Coalescer(
-            "reads",
-            self.send,
-            key=lambda key: key,
+        self.reads = coalescer(
+            FunctionGateway(self.send),
+            name="reads",
             size=lambda key: 1,
-            options=CoalescerOptions(concurrency=CONCURRENCY, batch_max=BATCH_MAX),
+            concurrency=CONCURRENCY,
+            batch_max=BATCH_MAX,
             share=True,
         )
         self.violations = []
@@ -175,8 +175,8 @@ class Readers:
             self.violations.append("equal reads in one statement")
         if any(not self.wanted(key) for key in keys):
             self.violations.append("a read that nobody waits for")
-        self.under_way.append(asyncio.get_running_loop().create_future())
-        if await self.under_way[number] == "fail":
+        self.in_flight.append(asyncio.get_running_loop().create_future())
+        if await self.in_flight[number] == "fail":
             raise StorageUnavailable
         return [(key, number) for key in keys]
 
@@ -185,7 +185,7 @@ class Readers:
 
     def ask(self, _kind, key, _bad):
         asked_at = len(self.statements)
-        self.callers.append((key, asked_at, asyncio.ensure_future(self.reads.ask(key))))
+        self.callers.append((key, asked_at, asyncio.ensure_future(self.reads.submit(key))))
 
     def cancel(self, number):
         waiting = [task for _, _, task in self.callers if not task.done()]
@@ -193,7 +193,7 @@ class Readers:
             waiting[number % len(waiting)].cancel()
 
     def end(self, number, how):
-        open_ones = [future for future in self.under_way if not future.done()]
+        open_ones = [future for future in self.in_flight if not future.done()]
         if open_ones:
             open_ones[number % len(open_ones)].set_result(how)
 
@@ -217,7 +217,7 @@ class Readers:
                 told, number = task.result()
                 assert told == key, "somebody else's answer"
                 assert number >= asked_at, "an answer from before the question"
-        assert self.reads.stats().waiting == 0 == self.reads.stats().under_way
+        assert self.reads.stats().waiting == 0 == self.reads.stats().in_flight
 
 
 @given(schedules)

@@ -1,4 +1,4 @@
-"""What the gateway makes of failed attempts."""
+"""The gateway retries failed attempts if that is safe, and reports the others."""
 
 import time
 
@@ -19,12 +19,19 @@ LOCKED = judge(errors.LockNotAvailable())
 REFUSED = judge(errors.UniqueViolation())
 
 
-class ManualLane:
-    """Gives each attempt the next outcome: rows, or what is to be raised."""
+class ManualPool:
+    """Gives each attempt the next outcome: rows, or an error to raise."""
 
     def __init__(self, outcomes):
         self.outcomes = list(outcomes)
         self.drops = 0
+        self.made = 0
+
+    def make(self, _name, _size, _options, _observe, on_server_left):
+        """Return this pool in place of each pool of a gateway."""
+        self.made += 1
+        self.on_server_left = on_server_left
+        return self
 
     async def attempt(self, statement, parameters, until_s):
         outcome = self.outcomes.pop(0)
@@ -37,21 +44,19 @@ class ManualLane:
 
 
 def gateway(*outcomes, **options):
-    made = Gateway(GatewayOptions("dbname=x", **options))
-    lane = ManualLane(outcomes)
-    made._lanes = {"main": lane, "waiting": lane}
-    return made, lane
+    pool = ManualPool(outcomes)
+    return Gateway(GatewayOptions("dbname=x", **options), make_pool=pool.make), pool
 
 
-def failed(*verdicts):
-    return [AttemptFailed(verdict) for verdict in verdicts]
+def failed(*decisions):
+    return [AttemptFailed(decision) for decision in decisions]
 
 
 async def outcome_of(statement, *outcomes, **options):
-    made, lane = gateway(*outcomes, attempts_max=3)  # few, as each is followed by a pause
+    made, pool = gateway(*outcomes, attempts_max=3)  # few, as each is followed by a pause
     with pytest.raises((StorageUnavailable, Overloaded, ShuttingDown, StatementRefused)) as caught:
         await made.fetch(statement, {}, **options)
-    return caught.value, len(lane.outcomes)
+    return caught.value, len(pool.outcomes)
 
 
 async def test_a_later_attempt_may_succeed():
@@ -65,27 +70,27 @@ async def test_attempts_end_at_their_number():
     assert left == 6
 
 
-async def test_there_is_no_attempt_that_could_not_end_in_time():
+async def test_an_attempt_that_could_not_end_in_time_is_not_made():
     _, left = await outcome_of(READ, *failed(CUT, CUT), timeout_s=0.5)
     assert left == 1
 
 
-async def test_what_is_not_repeatable_is_tried_once():
+async def test_a_statement_that_is_not_repeatable_is_tried_once():
     _, left = await outcome_of(READ, *failed(ROLLED_BACK, ROLLED_BACK), repeatable=False)
     assert left == 1
 
 
 @pytest.mark.parametrize("timed_out", [errors.LockNotAvailable(), errors.QueryCanceled()])
-async def test_a_wait_for_locks_on_the_lane_for_it_is_not_repeated(timed_out):
-    error, left = await outcome_of(WRITE, *failed(judge(timed_out)), [(1,)], lane="waiting")
+async def test_a_lock_wait_on_its_own_pool_is_not_retried(timed_out):
+    error, left = await outcome_of(WRITE, *failed(judge(timed_out)), [(1,)], pool="lock_wait")
     assert isinstance(error, StillLocked)
     assert (error.stored, left) == ("no", 1)
 
 
-async def test_a_wait_for_locks_is_repeated_where_an_earlier_statement_may_be_stored_or_nobody_else_waits():
-    for verdicts, lane in (((LOST, LOCKED), "waiting"), ((LOCKED,), "main")):
-        made, _ = gateway(*failed(*verdicts), [(1,)])
-        assert await made.fetch(WRITE, {}, lane=lane) == [(1,)]
+async def test_a_lock_wait_is_retried_on_the_normal_pool_or_after_an_attempt_that_may_be_stored():
+    for decisions, pool in (((LOST, LOCKED), "lock_wait"), ((LOCKED,), "normal")):
+        made, _ = gateway(*failed(*decisions), [(1,)])
+        assert await made.fetch(WRITE, {}, pool=pool) == [(1,)]
 
 
 def too_long():
@@ -94,20 +99,20 @@ def too_long():
     return failure
 
 
-async def test_what_takes_too_long_is_not_repeated_as_it_is_where_it_can_be_done_in_parts():
+async def test_a_slow_statement_of_several_parts_is_not_retried_as_a_whole():
     error, left = await outcome_of(READ, too_long(), [(1,)], parts=2)
     assert isinstance(error, TookTooLong)
     assert left == 1
 
 
-async def test_what_takes_too_long_is_repeated_where_it_has_no_parts_or_may_be_stored():
+async def test_a_slow_statement_is_retried_if_it_has_one_part_or_may_be_stored():
     for outcomes, parts in (([too_long()], 1), ([*failed(LOST), too_long()], 2)):
         made, _ = gateway(*outcomes, [(1,)])
         assert await made.fetch(WRITE, {}, parts=parts) == [(1,)]
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "stored"),
+    ("decisions", "stored"),
     [
         ([NO_CONNECTION], "no"),
         ([ROLLED_BACK], "no"),
@@ -117,13 +122,13 @@ async def test_what_takes_too_long_is_repeated_where_it_has_no_parts_or_may_be_s
         ([LOST, NO_CONNECTION], "unknown"),
     ],
 )
-async def test_a_write_is_unknown_once_any_attempt_may_have_reached_the_server(verdicts, stored):
-    error, _ = await outcome_of(WRITE, *failed(*verdicts, *[NO_CONNECTION] * 9))
+async def test_a_write_is_unknown_after_any_attempt_that_may_have_reached_the_server(decisions, stored):
+    error, _ = await outcome_of(WRITE, *failed(*decisions, *[NO_CONNECTION] * 9))
     assert error.stored == stored
     assert (error.retry_after_ms is None) == (stored == "unknown")
 
 
-async def test_a_read_has_nothing_stored():
+async def test_a_failed_read_says_nothing_about_storage():
     error, _ = await outcome_of(READ, *failed(*[LOST] * 9))
     assert error.stored is None
 
@@ -137,29 +142,29 @@ async def test_a_refusal_after_a_lost_write_does_not_say_that_nothing_is_stored(
 
 
 @pytest.mark.parametrize("refusal", [Overloaded("the database"), ShuttingDown()])
-async def test_a_refusal_is_passed_on_where_nothing_was_sent(refusal):
+async def test_a_refusal_is_raised_if_nothing_was_sent(refusal):
     error, _ = await outcome_of(WRITE, *failed(NO_CONNECTION), refusal)
     assert error is refusal
     error, _ = await outcome_of(READ, *failed(LOST), refusal)
     assert error is refusal
 
 
-async def test_a_refused_value_is_not_tried_again():
+async def test_a_refused_value_is_not_retried():
     error, left = await outcome_of(WRITE, *failed(REFUSED, REFUSED))
     assert isinstance(error, StatementRefused)
     assert left == 1
 
 
 async def test_statements_that_find_a_server_gone_together_drop_its_connections_once():
-    made, lane = gateway()
+    _, pool = gateway()
     started_s = time.monotonic()
     for _ in range(5):
-        await made._leave(started_s)
-    assert lane.drops == len(made._lanes)
+        await pool.on_server_left(started_s)
+    assert pool.drops == pool.made == 2
 
 
 async def test_a_server_that_is_gone_again_later_is_left_again():
-    made, lane = gateway()
-    await made._leave(time.monotonic())
-    await made._leave(time.monotonic() + 1.1)
-    assert lane.drops == 2 * len(made._lanes)
+    _, pool = gateway()
+    await pool.on_server_left(time.monotonic())
+    await pool.on_server_left(time.monotonic() + 1.1)
+    assert pool.drops == 2 * pool.made

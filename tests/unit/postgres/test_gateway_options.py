@@ -3,7 +3,7 @@
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from adapters.postgres.batching.locking_writes import _LOOKS_MAX
+from adapters.postgres.batching.locking_writes import POLLS_MAX
 from adapters.postgres.gateway_options import GatewayOptions
 from adapters.postgres.statement import Statement
 
@@ -14,7 +14,7 @@ def test_each_time_limit_is_below_the_next():
     assert options.statement_timeout_s == pytest.approx(0.5)
     assert options.socket_timeout_s == pytest.approx(0.7)
     assert options.socket_timeout_s * 2 + options.pool_timeout_s < options.request_timeout_s
-    assert options.lock_timeout_s + _LOOKS_MAX * options.look_pause_s < options.request_timeout_s
+    assert options.lock_timeout_s + POLLS_MAX * options.poll_pause_s < options.request_timeout_s
 
 
 @pytest.mark.parametrize(("request_s", "connect_s"), [(0.1, 1.0), (2.0, 1.5), (60.0, 5.0)])

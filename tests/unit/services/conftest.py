@@ -9,8 +9,8 @@ from attrs import define, field
 from adapters.json_schema.compiler import JsonSchemaCompiler
 from adapters.memory.executions import MemoryExecutionRepository
 from adapters.memory.sessions import MemorySessionRepository
+from domain.executions.execution import FinishedExecution
 from domain.executions.history import HistoryService
-from domain.executions.ports import FinishedExecution
 from domain.executions.service import ExecutionPolicy, ExecutionService
 from domain.functions.examples import ExamplePolicy
 from domain.functions.service import FunctionPolicy, FunctionService
@@ -25,7 +25,7 @@ from tests.support.controller import Fakes
 
 @define
 class ObservedExecutions(MemoryExecutionRepository):
-    """Lets a test fail or hold single steps, and tells it what was called."""
+    """Records the calls, and lets a test fail or hold single steps."""
 
     called: list[str] = field(factory=list)
     failures: dict[str, Exception] = field(factory=dict)
@@ -36,13 +36,13 @@ class ObservedExecutions(MemoryExecutionRepository):
         if name in self.failures:
             raise self.failures.pop(name)
 
-    async def begin(self, request):
+    async def begin(self, execution_id, ref, allowance):
         self._note("begin")
-        return await super().begin(request)
+        return await super().begin(execution_id, ref, allowance)
 
-    async def withdraw(self, execution_id, key):
+    async def withdraw(self, execution_id, ref):
         self._note("withdraw")
-        await super().withdraw(execution_id, key)
+        await super().withdraw(execution_id, ref)
 
     async def finish(self, finished: FinishedExecution) -> int:
         self._note("finish")

@@ -41,8 +41,8 @@ def service(world: World) -> BatchService:
 
 
 async def test_items_run_in_order_and_each_is_counted_and_kept(world: World) -> None:
-    key, told = await world.session(COUNT), Told()
-    await service(world).run(key, batch(1, 2, 5), told, never)
+    ref, told = await world.session(COUNT), Told()
+    await service(world).run(ref, batch(1, 2, 5), told, never)
     assert told.indices == [0, 1, 2]
     assert [ended.executed and ended.executed.report.result for ended in told] == ["10.0", "5.0", "2.0"]
     assert [ended.executed and ended.executed.execution_count for ended in told] == [1, 2, 3]
@@ -50,9 +50,9 @@ async def test_items_run_in_order_and_each_is_counted_and_kept(world: World) -> 
 
 
 async def test_one_after_the_other_is_one_at_a_time(world: World) -> None:
-    key, told = await world.session(COUNT), Told()
+    ref, told = await world.session(COUNT), Told()
     world.runner.hold()
-    running = asyncio.create_task(service(world).run(key, batch(1, 2), told, never))
+    running = asyncio.create_task(service(world).run(ref, batch(1, 2), told, never))
     await until(lambda: world.runner.running)
     assert world.executions.called == ["begin"]
     world.runner.let_go()
@@ -60,25 +60,25 @@ async def test_one_after_the_other_is_one_at_a_time(world: World) -> None:
 
 
 async def test_a_bad_item_does_not_stop_the_others(world: World) -> None:
-    key, told = await world.session(COUNT), Told()
-    await service(world).run(key, batch(1, 0, 2), told, never)
+    ref, told = await world.session(COUNT), Told()
+    await service(world).run(ref, batch(1, 0, 2), told, never)
     assert [type(ended.error) for ended in told] == [type(None), ExecutionFailed, type(None)]
     assert [row.outcome for row in world.store.history.values()].count(Outcome.FAILED) == 1
 
 
 @pytest.mark.parametrize("failure", [StorageUnavailable(stored="no"), RuntimeError("a bug")])
 async def test_an_item_that_cannot_be_begun_does_not_stop_the_others(world: World, failure: Exception) -> None:
-    key, told = await world.session(COUNT), Told()
+    ref, told = await world.session(COUNT), Told()
     world.executions.failures["begin"] = failure
-    await service(world).run(key, batch(1, 2), told, never)
+    await service(world).run(ref, batch(1, 2), told, never)
     assert isinstance(told[0].error, type(failure))
     assert told[1].executed is not None
 
 
 async def test_so_many_run_at_once_as_are_wanted(world: World) -> None:
-    key, told = await world.session(COUNT), Told()
+    ref, told = await world.session(COUNT), Told()
     world.runner.hold()
-    running = asyncio.create_task(service(world).run(key, batch(*range(1, 8), parallel=3), told, never))
+    running = asyncio.create_task(service(world).run(ref, batch(*range(1, 8), parallel=3), told, never))
     await until(lambda: world.runner.running == 3)
     assert world.executions.called == ["begin"] * 3
     world.runner.let_go()
@@ -87,10 +87,10 @@ async def test_so_many_run_at_once_as_are_wanted(world: World) -> None:
 
 
 async def test_what_ends_first_is_told_first(world: World) -> None:
-    key, told = await world.session(COUNT), Told()
+    ref, told = await world.session(COUNT), Told()
     world.execution_limiter = CapacityLimiter("an execution", 1)
     world.runner.hold()
-    running = asyncio.create_task(service(world).run(key, batch(1, 2, parallel=2), told, never))
+    running = asyncio.create_task(service(world).run(ref, batch(1, 2, parallel=2), told, never))
     await until(lambda: told)
     world.runner.let_go()
     await running
@@ -99,21 +99,21 @@ async def test_what_ends_first_is_told_first(world: World) -> None:
 
 
 async def test_a_session_that_is_closed_meanwhile_is_told_for_each_further_item(world: World) -> None:
-    key, told = await world.session(COUNT), Told()
+    ref, told = await world.session(COUNT), Told()
 
     async def close_after_the_first(ended: ItemEnded) -> None:
         await told(ended)
         if ended.index == 0:
-            await world.session_service.close(key)
+            await world.session_service.close(ref)
 
-    await service(world).run(key, batch(1, 2, 3), close_after_the_first, never)
+    await service(world).run(ref, batch(1, 2, 3), close_after_the_first, never)
     assert [type(ended.error) for ended in told] == [type(None), SessionClosed, SessionClosed]
 
 
 async def test_a_caller_that_leaves_ends_the_rest_and_what_runs_is_recorded(world: World) -> None:
-    key, told = await world.session(COUNT), Told()
+    ref, told = await world.session(COUNT), Told()
     world.runner.hold()
-    running = asyncio.create_task(service(world).run(key, batch(1, 2, 3, 4, parallel=2), told, never))
+    running = asyncio.create_task(service(world).run(ref, batch(1, 2, 3, 4, parallel=2), told, never))
     await until(lambda: world.runner.running == 2)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -125,24 +125,24 @@ async def test_a_caller_that_leaves_ends_the_rest_and_what_runs_is_recorded(worl
 
 
 async def test_who_is_told_no_more_gets_nothing_more_begun(world: World) -> None:
-    key = await world.session(COUNT)
+    ref = await world.session(COUNT)
 
     async def refuse(ended: ItemEnded) -> None:
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
-        await service(world).run(key, batch(1, 2, 3, 4, 5, parallel=2), refuse, never)
+        await service(world).run(ref, batch(1, 2, 3, 4, 5, parallel=2), refuse, never)
     assert await world.tasks.drain(timeout_s=5) == 0
     assert world.executions.called.count("begin") == 2
 
 
 async def test_no_item_is_begun_before_its_forerunner_was_told(world: World) -> None:
-    key, held = await world.session(COUNT), asyncio.Event()
+    ref, held = await world.session(COUNT), asyncio.Event()
 
     async def hold(ended: ItemEnded) -> None:
         await held.wait()
 
-    running = asyncio.create_task(service(world).run(key, batch(1, 2), hold, never))
+    running = asyncio.create_task(service(world).run(ref, batch(1, 2), hold, never))
     await until(lambda: "finish" in world.executions.called)
     await asyncio.sleep(0)
     assert world.executions.called.count("begin") == 1
@@ -151,8 +151,8 @@ async def test_no_item_is_begun_before_its_forerunner_was_told(world: World) -> 
 
 
 async def test_a_server_that_leaves_ends_what_runs_and_tells_it_of_the_rest(world: World) -> None:
-    key, told = await world.session(COUNT), Told()
-    await service(world).run(key, batch(1, 2, 3), told, lambda: bool(told))
+    ref, told = await world.session(COUNT), Told()
+    await service(world).run(ref, batch(1, 2, 3), told, lambda: bool(told))
     assert told[0].executed is not None
     assert [type(ended.error) for ended in told[1:]] == [ShuttingDown, ShuttingDown]
     assert world.executions.called.count("begin") == 1

@@ -36,10 +36,10 @@ async def settled(world: World) -> None:
 
 
 async def test_an_execution_is_run_counted_and_kept(world: World) -> None:
-    key = await world.session()
-    first = await world.execution_service.execute(key, PARAMS)
+    ref = await world.session()
+    first = await world.execution_service.execute(ref, PARAMS)
     assert (first.report.result, first.execution_count) == ("2", 1)
-    second = await world.execution_service.execute(key, PARAMS)
+    second = await world.execution_service.execute(ref, PARAMS)
     assert second.execution_count == 2
     assert not world.store.open_executions
     rows = [row.started_at for row in world.store.history.values()]
@@ -48,81 +48,81 @@ async def test_an_execution_is_run_counted_and_kept(world: World) -> None:
 
 async def test_a_run_carries_the_time_that_its_session_has_left(world: World) -> None:
     runner = world.runner = NotingRunner()
-    key = await world.session()
+    ref = await world.session()
     world.clock.advance(timedelta(seconds=40))
-    await world.execution_service.execute(key, PARAMS)
+    await world.execution_service.execute(ref, PARAMS)
     (run,) = runner.runs
-    assert (run.ref, run.session_left) == (key, timedelta(seconds=60))
+    assert (run.ref, run.session_left) == (ref, timedelta(seconds=60))
     assert run.execution_id in world.store.history
 
 
 async def test_twenty_at_once_have_twenty_counts(world: World) -> None:
     world.execution_limiter = CapacityLimiter("an execution", 20)
-    key = await world.session()
+    ref = await world.session()
     service = world.execution_service
-    executed = await asyncio.gather(*(service.execute(key, PARAMS) for _ in range(20)))
+    executed = await asyncio.gather(*(service.execute(ref, PARAMS) for _ in range(20)))
     assert sorted(one.execution_count for one in executed) == list(range(1, 21))
 
 
 async def test_a_failing_script_is_counted_and_told(world: World) -> None:
-    key = await world.session("result = 1 / 0")
+    ref = await world.session("result = 1 / 0")
     with pytest.raises(ExecutionFailed) as caught:
-        await world.execution_service.execute(key, PARAMS)
+        await world.execution_service.execute(ref, PARAMS)
     assert caught.value.execution_count == 1
     assert [row.outcome for row in world.store.history.values()] == [Outcome.FAILED]
 
 
 async def test_an_expired_session_runs_nothing(world: World) -> None:
-    key = await world.session()
+    ref = await world.session()
     world.let_expire()
     with pytest.raises(SessionExpired):
-        await world.execution_service.execute(key, PARAMS)
+        await world.execution_service.execute(ref, PARAMS)
     assert not world.runner.ran
     assert world.executions.called == ["begin"]
 
 
 async def test_a_session_that_expires_meanwhile_is_counted_all_the_same(world: World) -> None:
-    key = await world.session()
+    ref = await world.session()
     world.runner.hold()
-    task = asyncio.create_task(world.execution_service.execute(key, PARAMS))
+    task = asyncio.create_task(world.execution_service.execute(ref, PARAMS))
     await until(lambda: world.runner.running)
     world.let_expire()
-    await world.session_service.close(key)
+    await world.session_service.close(ref)
     world.runner.let_go()
     assert (await task).execution_count == 1
 
 
 async def test_too_many_inside_are_refused_without_a_statement(world: World) -> None:
     world.execution_limiter = CapacityLimiter("an execution", 1)
-    key = await world.session()
+    ref = await world.session()
     world.runner.hold()
     service = world.execution_service
-    task = asyncio.create_task(service.execute(key, PARAMS))
+    task = asyncio.create_task(service.execute(ref, PARAMS))
     await until(lambda: world.runner.running)
     with pytest.raises(Overloaded):
-        await service.execute(key, PARAMS)
+        await service.execute(ref, PARAMS)
     assert world.executions.called == ["begin"]
     world.runner.let_go()
     await task
 
 
 async def test_what_no_worker_takes_is_withdrawn_and_not_counted(world: World) -> None:
-    key = await world.session()
+    ref = await world.session()
     world.runner.unavailable = "install it."
     with pytest.raises(RuntimeUnavailable):
-        await world.execution_service.execute(key, PARAMS)
+        await world.execution_service.execute(ref, PARAMS)
     await settled(world)
     assert not world.store.open_executions
-    assert (await world.session_service.get(key)).execution_count == 0
+    assert (await world.session_service.get(ref)).execution_count == 0
 
 
 async def test_a_caller_that_leaves_the_queue_is_withdrawn(world: World) -> None:
-    key = await world.session()
+    ref = await world.session()
     world.runner.hold()
     service = world.execution_service
-    running = [asyncio.create_task(service.execute(key, PARAMS)) for _ in range(4)]
+    running = [asyncio.create_task(service.execute(ref, PARAMS)) for _ in range(4)]
     await until(lambda: world.runner.running == 4)
-    queued = asyncio.create_task(service.execute(key, PARAMS))
+    queued = asyncio.create_task(service.execute(ref, PARAMS))
     await until(lambda: world.runner.queued)
     queued.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -137,9 +137,9 @@ async def test_a_caller_that_leaves_the_queue_is_withdrawn(world: World) -> None
 
 
 async def test_a_caller_that_leaves_a_running_script_does_not_end_it(world: World) -> None:
-    key = await world.session()
+    ref = await world.session()
     world.runner.hold()
-    task = asyncio.create_task(world.execution_service.execute(key, PARAMS))
+    task = asyncio.create_task(world.execution_service.execute(ref, PARAMS))
     await until(lambda: world.runner.running)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -150,15 +150,15 @@ async def test_a_caller_that_leaves_a_running_script_does_not_end_it(world: Worl
 
 
 async def test_a_caller_that_leaves_during_begin_is_withdrawn(world: World) -> None:
-    key = await world.session()
+    ref = await world.session()
     held = asyncio.Event()
 
-    async def hold(request):
+    async def hold(*_):
         world.executions.called.append("begin")
         await held.wait()
 
     world.executions.begin = hold
-    task = asyncio.create_task(world.execution_service.execute(key, PARAMS))
+    task = asyncio.create_task(world.execution_service.execute(ref, PARAMS))
     await until(lambda: "begin" in world.executions.called)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -168,30 +168,30 @@ async def test_a_caller_that_leaves_during_begin_is_withdrawn(world: World) -> N
 
 
 async def test_a_begin_that_may_be_stored_is_withdrawn_and_safe_to_repeat(world: World) -> None:
-    key = await world.session()
+    ref = await world.session()
     world.executions.failures["begin"] = StorageUnavailable(stored="unknown", retry_after_ms=None)
     with pytest.raises(StorageUnavailable) as caught:
-        await world.execution_service.execute(key, PARAMS)
+        await world.execution_service.execute(ref, PARAMS)
     await settled(world)
     assert caught.value.details == {"stored": "no", "executed": "no", "retry_after_ms": 1000}
     assert world.executions.called == ["begin", "withdraw"]
 
 
 async def test_an_end_that_cannot_be_recorded_is_told_with_its_answer_and_recorded_later(world: World) -> None:
-    key = await world.session()
+    ref = await world.session()
     world.executions.failures["finish"] = StorageUnavailable(stored="unknown")
     with pytest.raises(ExecutionNotStored) as caught:
-        await world.execution_service.execute(key, PARAMS)
+        await world.execution_service.execute(ref, PARAMS)
     assert caught.value.details["result"] == "2"
     assert caught.value.details["executed"] == "yes"
     assert "retry_after_ms" not in caught.value.details, "without a key it would run again"
     await settled(world)
-    assert (await world.session_service.get(key)).execution_count == 1
+    assert (await world.session_service.get(ref)).execution_count == 1
     assert len(world.runner.ran) == 1
 
 
 async def test_recording_is_given_up_at_the_deadline(world: World) -> None:
-    key = await world.session()
+    ref = await world.session()
 
     async def fail() -> None:
         world.clock.advance(timedelta(seconds=30))
@@ -199,16 +199,16 @@ async def test_recording_is_given_up_at_the_deadline(world: World) -> None:
 
     world.executions.before_finish = fail
     with pytest.raises(ExecutionNotStored):
-        await world.execution_service.execute(key, PARAMS)
+        await world.execution_service.execute(ref, PARAMS)
     await settled(world)
-    assert (await world.history_service.page(key, None, 1)).items[0].outcome is Outcome.UNKNOWN
+    assert (await world.history_service.page(ref, None, 1)).items[0].outcome is Outcome.UNKNOWN
 
 
 async def test_an_execution_without_any_record_is_told_as_not_stored(world: World) -> None:
-    key = await world.session()
+    ref = await world.session()
     world.executions.failures["finish"] = ExecutionLost()
     with pytest.raises(ExecutionNotStored) as caught:
-        await world.execution_service.execute(key, PARAMS)
+        await world.execution_service.execute(ref, PARAMS)
     assert (caught.value.details["stored"], caught.value.details["result"]) == ("no", "2")
     assert "no longer has a record" in caught.value.message
     await settled(world)
@@ -216,25 +216,25 @@ async def test_an_execution_without_any_record_is_told_as_not_stored(world: Worl
 
 
 async def test_an_unknown_end_is_told_and_never_run_again(world: World) -> None:
-    key = await world.session()
+    ref = await world.session()
     world.runner.unknown_next = "the host is gone"
     with pytest.raises(ExecutionUnknown) as caught:
-        await world.execution_service.execute(key, PARAMS)
+        await world.execution_service.execute(ref, PARAMS)
     assert caught.value.execution_id in world.store.open_executions
     assert world.runner.ran == [caught.value.execution_id]
 
 
 async def test_a_runtime_that_never_answers_ends_unknown(world: World) -> None:
     world.run_overhead_s = 0
-    key = await world.session()
-    world.store.sessions[key.session_id] = _with_timeout(world.store.sessions[key.session_id], 1)
+    ref = await world.session()
+    world.store.sessions[ref.session_id] = _with_timeout(world.store.sessions[ref.session_id], 1)
     world.runner.hold()
     with pytest.raises(ExecutionUnknown, match="in time"):
-        await world.execution_service.execute(key, PARAMS)
+        await world.execution_service.execute(ref, PARAMS)
 
 
 async def test_a_worker_that_starts_nothing_is_withdrawn(world: World) -> None:
-    key = await world.session()
+    ref = await world.session()
 
     class Refusing:
         async def run(self):
@@ -250,7 +250,7 @@ async def test_a_worker_that_starts_nothing_is_withdrawn(world: World) -> None:
     service = world.execution_service
     service._runners = dict.fromkeys(Language, RefusingRunner())
     with pytest.raises(RuntimeUnavailable):
-        await service.execute(key, PARAMS)
+        await service.execute(ref, PARAMS)
     await settled(world)
     assert not world.store.open_executions
 
@@ -258,26 +258,26 @@ async def test_a_worker_that_starts_nothing_is_withdrawn(world: World) -> None:
 async def test_a_session_emptied_between_admission_and_the_reading_of_its_script_answers_as_what_it_is(
     world: World,
 ) -> None:
-    key = await world.session()
+    ref = await world.session()
     service = world.execution_service
     acquire = world.runner.acquire
 
     async def close_first(run):
-        await world.session_service.close(key)
+        await world.session_service.close(ref)
         return await acquire(run)
 
     world.runner.acquire = close_first
     with pytest.raises(SessionClosed):
-        await service.execute(key, PARAMS)
+        await service.execute(ref, PARAMS)
     await settled(world)
     assert not world.runner.ran
 
 
 async def test_a_live_session_whose_script_is_missing_is_not_found(world: World) -> None:
-    key = await world.session()
-    del world.store.scripts[key.session_id]
+    ref = await world.session()
+    del world.store.scripts[ref.session_id]
     with pytest.raises(SessionNotFound):
-        await world.execution_service.execute(key, PARAMS)
+        await world.execution_service.execute(ref, PARAMS)
     await settled(world)
 
 

@@ -23,9 +23,9 @@ OTHER_PAYLOAD = IdempotencyKey("k", "1" * 64)
 
 
 async def test_a_repeated_call_is_told_what_the_first_one_was_and_runs_nothing(world: World) -> None:
-    key = await world.session()
-    first = await world.execution_service.execute(key, PARAMS, KEY)
-    again = await world.execution_service.execute(key, PARAMS, KEY)
+    ref = await world.session()
+    first = await world.execution_service.execute(ref, PARAMS, KEY)
+    again = await world.execution_service.execute(ref, PARAMS, KEY)
     assert (first.replayed, again.replayed) == (False, True)
     assert (again.execution_id, again.report, again.execution_count) == (first.execution_id, first.report, 1)
     assert len(world.runner.ran) == 1
@@ -33,11 +33,11 @@ async def test_a_repeated_call_is_told_what_the_first_one_was_and_runs_nothing(w
 
 
 async def test_a_failure_of_the_script_is_told_again_and_not_tried_again(world: World) -> None:
-    key = await world.session("result = 1 / 0")
+    ref = await world.session("result = 1 / 0")
     told = []
     for _ in range(2):
         with pytest.raises(ExecutionFailed) as caught:
-            await world.execution_service.execute(key, PARAMS, KEY)
+            await world.execution_service.execute(ref, PARAMS, KEY)
         told.append(caught.value)
     assert [error.replayed for error in told] == [False, True]
     assert told[0].details == told[1].details
@@ -45,49 +45,49 @@ async def test_a_failure_of_the_script_is_told_again_and_not_tried_again(world: 
 
 
 async def test_a_duplicate_of_a_call_under_way_is_told_so_at_once(world: World) -> None:
-    key = await world.session()
+    ref = await world.session()
     world.runner.hold()
-    task = asyncio.create_task(world.execution_service.execute(key, PARAMS, KEY))
+    task = asyncio.create_task(world.execution_service.execute(ref, PARAMS, KEY))
     await until(lambda: world.runner.running)
     with pytest.raises(KeyInFlight) as caught:
-        await world.execution_service.execute(key, PARAMS, KEY)
+        await world.execution_service.execute(ref, PARAMS, KEY)
     assert caught.value.details == {"retry_after_ms": 1000}
     with pytest.raises(IdempotencyConflict):
-        await world.execution_service.execute(key, PARAMS, OTHER_PAYLOAD)
+        await world.execution_service.execute(ref, PARAMS, OTHER_PAYLOAD)
     world.runner.let_go()
     assert (await task).execution_count == 1
 
 
 async def test_a_replay_is_answered_although_the_session_has_ended(world: World) -> None:
-    key = await world.session()
-    await world.execution_service.execute(key, PARAMS, KEY)
+    ref = await world.session()
+    await world.execution_service.execute(ref, PARAMS, KEY)
     world.let_expire()
-    assert (await world.execution_service.execute(key, PARAMS, KEY)).replayed
+    assert (await world.execution_service.execute(ref, PARAMS, KEY)).replayed
     with pytest.raises(SessionExpired):
-        await world.execution_service.execute(key, PARAMS, IdempotencyKey("another", "0" * 64))
+        await world.execution_service.execute(ref, PARAMS, IdempotencyKey("another", "0" * 64))
 
 
 async def test_a_refusal_before_the_start_frees_the_key(world: World) -> None:
-    key = await world.session()
+    ref = await world.session()
     world.runner.unavailable = "install it."
     with pytest.raises(RuntimeUnavailable):
-        await world.execution_service.execute(key, PARAMS, KEY)
+        await world.execution_service.execute(ref, PARAMS, KEY)
     assert not world.store.keys
     world.runner.unavailable = None
-    assert not (await world.execution_service.execute(key, PARAMS, KEY)).replayed
+    assert not (await world.execution_service.execute(ref, PARAMS, KEY)).replayed
 
 
 async def test_a_refusal_is_told_when_the_key_is_free(world: World) -> None:
-    key = await world.session()
+    ref = await world.session()
     world.runner.unavailable = "install it."
     withdrawing, go_on = asyncio.Event(), asyncio.Event()
 
-    async def withdraw_slowly(execution_id, key):
+    async def withdraw_slowly(execution_id, ref):
         withdrawing.set()
         await go_on.wait()
 
     world.executions.withdraw = withdraw_slowly
-    call = asyncio.create_task(world.execution_service.execute(key, PARAMS, KEY))
+    call = asyncio.create_task(world.execution_service.execute(ref, PARAMS, KEY))
     await withdrawing.wait()
     await asyncio.sleep(0)
     assert not call.done()
@@ -99,16 +99,16 @@ async def test_a_refusal_is_told_when_the_key_is_free(world: World) -> None:
 
 async def test_a_refusal_is_told_in_time_although_the_key_cannot_be_freed(world: World) -> None:
     world.request_timeout_s = 0.05
-    key = await world.session()
+    ref = await world.session()
     world.runner.unavailable = "install it."
     freed = asyncio.Event()
 
-    async def wait(execution_id, key):
+    async def wait(execution_id, ref):
         await freed.wait()
 
     world.executions.withdraw = wait
     with pytest.raises(RuntimeUnavailable):
-        await world.execution_service.execute(key, PARAMS, KEY)
+        await world.execution_service.execute(ref, PARAMS, KEY)
     assert world.store.keys
     freed.set()
     await settled(world)
@@ -116,11 +116,11 @@ async def test_a_refusal_is_told_in_time_although_the_key_cannot_be_freed(world:
 
 
 async def test_a_caller_that_leaves_the_queue_frees_the_key(world: World) -> None:
-    key = await world.session()
+    ref = await world.session()
     world.runner.hold()
-    running = [asyncio.create_task(world.execution_service.execute(key, PARAMS)) for _ in range(4)]
+    running = [asyncio.create_task(world.execution_service.execute(ref, PARAMS)) for _ in range(4)]
     await until(lambda: world.runner.running == 4)
-    queued = asyncio.create_task(world.execution_service.execute(key, PARAMS, KEY))
+    queued = asyncio.create_task(world.execution_service.execute(ref, PARAMS, KEY))
     await until(lambda: world.runner.queued)
     queued.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -132,30 +132,30 @@ async def test_a_caller_that_leaves_the_queue_frees_the_key(world: World) -> Non
 
 
 async def test_a_caller_that_leaves_a_running_script_gets_its_answer_by_calling_again(world: World) -> None:
-    key = await world.session()
+    ref = await world.session()
     world.runner.hold()
-    task = asyncio.create_task(world.execution_service.execute(key, PARAMS, KEY))
+    task = asyncio.create_task(world.execution_service.execute(ref, PARAMS, KEY))
     await until(lambda: world.runner.running)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     world.runner.let_go()
     await settled(world)
-    again = await world.execution_service.execute(key, PARAMS, KEY)
+    again = await world.execution_service.execute(ref, PARAMS, KEY)
     assert (again.replayed, again.execution_count) == (True, 1)
 
 
 async def test_a_begin_that_may_be_stored_frees_the_key_as_soon_as_the_database_takes_it(world: World) -> None:
-    key = await world.session()
+    ref = await world.session()
 
-    async def store_and_lose(request):
-        await MemoryExecutionRepository.begin(world.executions, request)
+    async def store_and_lose(*beginning):
+        await MemoryExecutionRepository.begin(world.executions, *beginning)
         raise StorageUnavailable(stored="unknown", retry_after_ms=None)
 
     world.executions.begin = store_and_lose
     world.executions.failures["withdraw"] = Overloaded("the database")
     with pytest.raises(StorageUnavailable) as caught:
-        await world.execution_service.execute(key, PARAMS, KEY)
+        await world.execution_service.execute(ref, PARAMS, KEY)
     assert caught.value.details["executed"] == "no"
     await settled(world)
     assert world.executions.called == ["withdraw", "withdraw"]
@@ -163,43 +163,43 @@ async def test_a_begin_that_may_be_stored_frees_the_key_as_soon_as_the_database_
 
 
 async def test_a_withdrawal_is_given_up_when_its_record_reads_as_unknown(world: World) -> None:
-    key = await world.session()
+    ref = await world.session()
     world.runner.unavailable = "install it."
 
-    async def fail(execution_id, key):
+    async def fail(execution_id, ref):
         world.executions.called.append("withdraw")
         world.clock.advance(timedelta(seconds=40))
         raise StorageUnavailable(stored="unknown")
 
     world.executions.withdraw = fail
     with pytest.raises(RuntimeUnavailable):
-        await world.execution_service.execute(key, PARAMS, KEY)
+        await world.execution_service.execute(ref, PARAMS, KEY)
     await settled(world)
     assert world.executions.called == ["begin", "withdraw", "withdraw"]
 
 
 async def test_an_end_that_is_recorded_later_is_told_to_whoever_calls_again(world: World) -> None:
-    key = await world.session()
+    ref = await world.session()
     world.executions.failures["finish"] = StorageUnavailable(stored="unknown")
     with pytest.raises(ExecutionNotStored, match="Repeating the call with its Idempotency-Key is safe") as caught:
-        await world.execution_service.execute(key, PARAMS, KEY)
+        await world.execution_service.execute(ref, PARAMS, KEY)
     assert caught.value.details["retry_after_ms"] == 1000
     await settled(world)
-    again = await world.execution_service.execute(key, PARAMS, KEY)
+    again = await world.execution_service.execute(ref, PARAMS, KEY)
     assert (again.replayed, again.report.result, again.execution_count) == (True, "2", 1)
     assert len(world.runner.ran) == 1
 
 
 async def test_a_run_whose_end_is_unknown_never_runs_again(world: World) -> None:
-    key = await world.session()
+    ref = await world.session()
     world.runner.unknown_next = "the host is gone"
     with pytest.raises(ExecutionUnknown) as caught:
-        await world.execution_service.execute(key, PARAMS, KEY)
+        await world.execution_service.execute(ref, PARAMS, KEY)
     with pytest.raises(KeyInFlight):
-        await world.execution_service.execute(key, PARAMS, KEY)
+        await world.execution_service.execute(ref, PARAMS, KEY)
     world.clock.advance(timedelta(hours=1))
     with pytest.raises(KeyInterrupted) as interrupted:
-        await world.execution_service.execute(key, PARAMS, KEY)
+        await world.execution_service.execute(ref, PARAMS, KEY)
     assert interrupted.value.details == {"executed": "unknown", "execution_id": caught.value.execution_id}
     assert len(world.runner.ran) == 1
 
@@ -225,7 +225,7 @@ async def test_an_initialize_that_is_refused_takes_no_key(world: World) -> None:
 
 
 async def test_an_initialize_that_may_be_stored_may_be_repeated_with_its_key(world: World) -> None:
-    service, lost = world.session_service, world.keyed
+    service, lost = world.session_service, world.keyed_sessions
     lost_answer = StorageUnavailable(stored="unknown", retry_after_ms=None)
 
     class Losing:

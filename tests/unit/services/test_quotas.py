@@ -65,11 +65,11 @@ async def test_a_silent_count_ends_with_the_budget(world: World) -> None:
 
 
 async def test_an_execution_counts_for_the_owner_of_its_session(world: World) -> None:
-    inside = CapacityLimiter("an execution", 10, owner_max=1)
-    service = evolve(world.execution_service, inside=inside)
-    key = await world.session("result = 1")
-    with inside.hold(ANONYMOUS), pytest.raises(QuotaReached):
-        await service.execute(key, "{}")
-    with inside.hold(ALICE):
-        assert (await service.execute(key, "{}")).execution_count == 1
-    assert isinstance(key, SessionRef)
+    in_flight = CapacityLimiter("an execution", 10, owner_max=1)
+    service = evolve(world.execution_service, in_flight=in_flight)
+    ref = await world.session("result = 1")
+    with in_flight.hold(ANONYMOUS), pytest.raises(QuotaReached):
+        await service.execute(ref, "{}")
+    with in_flight.hold(ALICE):
+        assert (await service.execute(ref, "{}")).execution_count == 1
+    assert isinstance(ref, SessionRef)

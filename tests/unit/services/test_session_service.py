@@ -82,52 +82,52 @@ async def test_a_store_that_does_not_answer_leaves_the_write_unknown(world: Worl
 
 
 async def test_an_expired_session_says_so_and_an_unknown_one_too(world: World) -> None:
-    key = await world.session()
+    ref = await world.session()
     world.let_expire()
     with pytest.raises(SessionExpired):
-        await world.session_service.get(key)
+        await world.session_service.get(ref)
     with pytest.raises(SessionNotFound):
-        await world.session_service.get(SessionRef(Owner("somebody-else"), key.session_id))
+        await world.session_service.get(SessionRef(Owner("somebody-else"), ref.session_id))
 
 
 async def test_a_patch_holds_only_at_the_version_that_is_asked_for(world: World) -> None:
-    key = await world.session()
-    patched = await world.session_service.patch(key, SessionPatch(context=JsonText('{"b": 2}')), version=1)
+    ref = await world.session()
+    patched = await world.session_service.patch(ref, SessionPatch(context=JsonText('{"b": 2}')), version=1)
     assert (patched.version, patched.context) == (2, '{"b": 2}')
     with pytest.raises(VersionMismatch):
-        await world.session_service.patch(key, SessionPatch(context=JsonText("{}")), version=1)
-    assert await world.session_service.get(key) == patched
+        await world.session_service.patch(ref, SessionPatch(context=JsonText("{}")), version=1)
+    assert await world.session_service.get(ref) == patched
 
 
 async def test_a_closed_session_is_gone_and_its_workers_too(world: World) -> None:
-    key = await world.session()
-    assert await world.session_service.close(key)
+    ref = await world.session()
+    assert await world.session_service.close(ref)
     world.clock.advance(timedelta(seconds=1))
-    assert not await world.session_service.close(key)
+    assert not await world.session_service.close(ref)
     await world.tasks.drain(timeout_s=5)
     with pytest.raises(SessionClosed):
-        await world.session_service.get(key)
+        await world.session_service.get(ref)
     with pytest.raises(SessionClosed):
-        await world.history_service.page(key, None, 10)
-    assert key.session_id in world.runner.evicted
-    assert await world.session_service.script(key) is None
+        await world.history_service.page(ref, None, 10)
+    assert ref.session_id in world.runner.evicted
+    assert await world.session_service.script(ref) is None
 
 
 async def test_the_history_of_an_expired_session_stays_readable(world: World) -> None:
-    key = await world.session()
-    executed = await world.execution_service.execute(key, JsonText('{"a": 1}'))
+    ref = await world.session()
+    executed = await world.execution_service.execute(ref, JsonText('{"a": 1}'))
     world.let_expire()
-    page = await world.history_service.page(key, None, 10)
+    page = await world.history_service.page(ref, None, 10)
     assert [row.execution_id for row in page.items] == [executed.execution_id]
 
 
 async def test_a_list_goes_on_judging_at_the_instant_of_its_first_page(world: World) -> None:
-    key = await world.session()
+    ref = await world.session()
     service = world.session_service
     first = await service.list(ListRequest(ANONYMOUS, 10, status=Status.ACTIVE, language=Language.PYTHON))
-    assert [session.ref for session in first.page.items] == [key]
+    assert [session.ref for session in first.page.items] == [ref]
     world.let_expire()
     again = await service.list(ListRequest(ANONYMOUS, 10, status=Status.ACTIVE, judged_at=first.judged_at))
-    assert [session.ref for session in again.page.items] == [key]
+    assert [session.ref for session in again.page.items] == [ref]
     now = await service.list(ListRequest(ANONYMOUS, 10, status=Status.ACTIVE))
     assert not now.page.items

@@ -1,4 +1,6 @@
-"""What the log tells of statements that failed."""
+"""Statements that failed are logged at a bounded rate, and so is the connection pool."""
+
+import logging
 
 import psycopg
 import pytest
@@ -6,7 +8,7 @@ import structlog
 from psycopg import errors
 
 from adapters.postgres.connections.errors import CUT, CUT_SHORT, judge
-from adapters.postgres.connections.failure_log import FailureLog
+from adapters.postgres.connections.observer import FailureLog, LogRateLimit, limit_pool_log
 
 
 class Seconds:
@@ -33,14 +35,14 @@ def lines():
         yield lines
 
 
-def told(lines):
+def facts(lines):
     return [(line["statement"], line["sqlstate"], line["reason"], line["count"]) for line in lines]
 
 
 def test_why_the_database_did_not_do_it_is_told_by_name(failures, lines):
     error = errors.UndefinedColumn('column "version" does not exist\nLINE 1: SELECT version')
     failures.note("select_functions", error, judge(error))
-    assert told(lines) == [("select_functions", "42703", 'column "version" does not exist', 1)]
+    assert facts(lines) == [("select_functions", "42703", 'column "version" does not exist', 1)]
     assert (lines[0]["event"], lines[0]["log_level"]) == ("statement_failed", "warning")
 
 
@@ -48,8 +50,8 @@ def test_a_server_that_is_silent_or_has_gone_is_told(failures, lines):
     failures.note("a", errors.QueryCanceled("canceling statement"), CUT)
     gone = psycopg.OperationalError("server closed the connection unexpectedly\n\tThis probably means")
     failures.note("b", gone, judge(gone))
-    assert told(lines) == [
-        ("a", "57014", "the server kept silent", 1),
+    assert facts(lines) == [
+        ("a", "57014", "the server did not respond in time", 1),
         ("b", None, "server closed the connection unexpectedly", 1),
     ]
 
@@ -83,3 +85,30 @@ def test_callers_values_races_and_bugs_are_not_told_here(failures, lines, error)
 def test_a_caller_with_little_time_is_no_failure_of_the_database(failures, lines):
     failures.note("a", errors.QueryCanceled("cut"), CUT_SHORT)
     assert lines == []
+
+
+def record(text):
+    return logging.LogRecord("psycopg.pool", logging.WARNING, __file__, 1, text, None, None)
+
+
+def test_a_message_of_one_kind_passes_once_in_the_interval(seconds):
+    limit = LogRateLimit(10.0, seconds)
+    assert limit.filter(record("error connecting in %r: %s"))
+    assert not limit.filter(record("error connecting in %r: %s"))
+    assert limit.filter(record("discarding closed connection: %s"))
+    seconds.now += 10.0
+    assert limit.filter(record("error connecting in %r: %s"))
+
+
+def test_the_kinds_that_a_rate_limit_remembers_are_bounded(seconds):
+    limit = LogRateLimit(10.0, seconds)
+    for number in range(1000):
+        limit.filter(record(f"kind {number}"))
+    assert len(limit) <= 64
+
+
+def test_limiting_the_pools_log_twice_adds_one_filter():
+    limit_pool_log()
+    before = len(logging.getLogger("psycopg.pool").filters)
+    limit_pool_log()
+    assert len(logging.getLogger("psycopg.pool").filters) == before

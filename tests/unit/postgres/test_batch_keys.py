@@ -1,6 +1,6 @@
 """Keys are held by one at a time."""
 
-from adapters.postgres.batching.batch_keys import BatchKeys
+from adapters.postgres.batching.call_queue import BatchKeys
 
 
 def test_a_free_key_is_taken_at_once():

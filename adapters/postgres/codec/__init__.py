@@ -1,1 +1,0 @@
-"""Entities and values as rows and columns: written, and read again."""
