@@ -1,4 +1,4 @@
-"""What a script can reach: nothing of the host, of the service, or of another session."""
+"""A script reaches nothing of the host, of the service, or of another session."""
 
 import json
 import os
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives workers a uid of their own")
 SHORT = Limits(timeout_ms=1000, memory_mb=128, isolation=Isolation.SESSION)
 
-# Puts every libc call within reach: result of the call, and errno.
+# Calls any function of the C library; returns its result, and errno.
 CALL = """
 import ctypes, os
 libc = ctypes.CDLL(None, use_errno=True)
@@ -33,11 +33,11 @@ async def value_of(runner, source, language=Language.PYTHON):
 
 
 @pytest.mark.parametrize("path", ["/etc", "/proc", "/sys", "/dev", "/run", "/home", "/var", "/etc/passwd", "/bin"])
-async def test_the_hosts_files_are_not_there(shared, path):
+async def test_a_worker_has_no_file_of_the_host(shared, path):
     assert await value_of(shared, f"import os\nresult = os.path.exists({path!r})") is False
 
 
-async def test_no_interpreter_but_its_own_and_no_shell_is_there(shared):
+async def test_a_worker_has_its_own_interpreter_and_no_other_program(shared):
     source = "import os\nresult = [n for p in ('/usr/bin', '/usr/sbin') if os.path.isdir(p) for n in os.listdir(p)]"
     assert all(name.startswith("python") for name in await value_of(shared, source))
 
@@ -61,7 +61,7 @@ async def test_the_environment_is_empty(shared):
     assert await value_of(shared, "return process.env", Language.NODEJS) == {}
 
 
-async def test_no_descriptor_is_inherited_but_the_streams_and_the_channel(shared):
+async def test_a_worker_inherits_its_streams_and_its_channel_only(shared):
     source = """
 import os
 result = []

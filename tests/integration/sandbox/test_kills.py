@@ -1,4 +1,4 @@
-"""A worker that is killed: by its own limits, or by the host while it was within them."""
+"""Workers that are killed: by their own limits, or by the host while they are within them."""
 
 import asyncio
 import os
@@ -66,7 +66,7 @@ class MemoryOfAll:
 
 
 @pytest.mark.parametrize("together", [1, 2])
-async def test_when_all_workers_together_have_no_memory_left_no_script_is_blamed(opened, together):
+async def test_a_kill_for_lack_of_memory_on_the_host_is_no_failure_of_the_script(opened, together):
     async with opened(languages=PYTHON, prewarmed=0) as runner:
         if (group := runner._factory.zygotes.group) is None:
             assert (await runner.health())["layers"]["not_used"]["cgroup"]
@@ -90,7 +90,7 @@ async def test_when_all_workers_together_have_no_memory_left_no_script_is_blamed
 @pytest.mark.parametrize(
     ("source", "memory_mb", "held_mb"), [(TAKES_SHARED_MEMORY, 16, 40), ("import time; time.sleep(60)", 128, 0)]
 )
-async def test_who_is_killed_is_judged_by_what_was_held_and_not_by_who_killed(opened, source, memory_mb, held_mb):
+async def test_the_outcome_of_a_kill_depends_on_the_memory_that_the_worker_held(opened, source, memory_mb, held_mb):
     async with opened(languages=PYTHON, prewarmed=0) as runner:
         limits = Limits(60_000, memory_mb, Isolation.SESSION)
         worker = await runner.acquire(run_of(source, limits=limits))
@@ -131,14 +131,14 @@ ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[os.uname().machine], 0)
 
 
 @pytest.mark.parametrize("source", [CLOSES_ITS_CHANNEL, ITS_FIRST_THREAD_ENDS_BEFORE])
-async def test_a_script_that_closes_its_channel_is_told_that(opened, source):
+async def test_a_script_that_closes_its_channel_breaks_the_protocol(opened, source):
     async with opened(languages=PYTHON, prewarmed=0) as runner:
         failure = (await report_of(runner, run_of(source))).failure
         assert failure is not None
         assert (failure.code, failure.name) == (FailureCode.SCRIPT_ERROR, PROTOCOL_BROKEN)
 
 
-async def test_a_kill_is_seen_that_came_before_the_operation_that_it_ends(runtimes_dir, tmp_path):
+async def test_a_kill_before_an_operation_counts_for_the_operation(runtimes_dir, tmp_path):
     kills = tmp_path / "memory.events"
     kills.write_text("oom 5\noom_kill 3\n")
     spec = SandboxBuilder(SandboxOptions(runtimes_dir)).spec(Language.PYTHON)

@@ -1,9 +1,8 @@
-"""What sandboxes of this kind get wrong easily, each held shut.
+"""Mistakes that sandboxes of this kind often have, each shown to be absent.
 
-Elsewhere: a start that dies at any moment leaves no orphan, what goes on after an answer is ended, threads that cannot
-be counted are too many (test_lifecycle.py); the launcher's environment, which process 1 would show, is empty
-(test_isolation.py); what forks share, and what is counted by user (test_rooms.py, and the attacks sessions/shared-streams
-and floods/).
+More of them are in other files: orphans of a start that dies, activity after the reply, threads that cannot be counted
+(test_orphans.py, test_background_activity.py), the environment of launchers (test_isolation.py), and what forks share
+(test_zygotes.py, and the attacks sessions/shared-streams and floods/).
 """
 
 import asyncio
@@ -42,7 +41,7 @@ result = [name for name in ('/proc', '/proc/1/environ', '/proc/1/cmdline', '/pro
     assert await value_of(shared, source) == []
 
 
-async def test_the_interpreter_itself_is_process_one_so_there_is_no_init_to_take_descriptors_from(shared):
+async def test_the_interpreter_is_process_one_and_has_no_parent_with_descriptors(shared):
     assert await value_of(shared, "import os\nresult = [os.getpid(), os.getppid()]") == [1, 0]
 
 
@@ -68,7 +67,7 @@ async def test_workers_outlive_the_threads_that_prepared_them(opened):
 
 
 @pytest.mark.parametrize("module", ["fs", "nowhere-to-be-found"])
-async def test_what_a_dynamic_import_gives_reaches_no_other_session(shared, module):
+async def test_a_script_that_misuses_a_dynamic_import_changes_no_other_session(shared, module):
     source = f"""
 let given;
 try {{ given = await import('{module}'); }} catch (error) {{ given = error; }}
@@ -77,11 +76,11 @@ host('Object.prototype.polluted = Array.prototype.polluted = 1; globalThis.pollu
 return null;
 """
     await report_of(shared, run_of(source, language=Language.NODEJS))
-    look = "return [{}.polluted, [].polluted, globalThis.polluted, require.constructor('return {}.polluted')()]"
-    assert await value_of(shared, look, Language.NODEJS) == [None] * 4
+    second = "return [{}.polluted, [].polluted, globalThis.polluted, require.constructor('return {}.polluted')()]"
+    assert await value_of(shared, second, Language.NODEJS) == [None] * 4
 
 
-async def test_a_file_system_full_of_empty_files_is_full(shared):
+async def test_empty_files_fill_the_scratch_folder(shared):
     source = """
 result = 0
 try:
@@ -103,13 +102,13 @@ except OSError:
     ],
     ids=["shared mappings", "memory files", "sparse files"],
 )
-async def test_memory_that_the_data_limit_does_not_count_is_bounded_or_refused(shared, source):
+async def test_memory_that_the_data_limit_does_not_count_is_limited_or_refused(shared, source):
     report = await report_of(shared, run_of(source))
     assert report.failure is not None
     assert report.memory_usage_bytes < 256 << 20
 
 
-async def test_forks_are_refused_so_that_limits_of_a_process_are_those_of_the_worker(shared):
+async def test_a_fork_is_refused_so_limits_of_a_process_limit_the_worker(shared):
     source = """
 import os
 try:
