@@ -1,10 +1,11 @@
-"""Figures of a sandbox."""
+"""Figures of a sandbox, and snapshots of its processes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from attrs import frozen
 
+from adapters.sandbox.isolation.control_group import ControlGroup
 from domain.histogram import Histogram
 from domain.scripts.language import Language
 
@@ -39,7 +40,7 @@ class StartStats:
 class SandboxStats:
     """Workers of sessions, running or idle; calls that wait for one; memory that these workers count for.
 
-    `evictions` and `protocol_breaks` count since the service started.
+    `evictions` and `protocol_violations` count since the service started.
     """
 
     running: int
@@ -51,5 +52,29 @@ class SandboxStats:
     memory_bytes: int
     memory_bytes_max: int
     evictions: Mapping[Eviction, int]
-    protocol_breaks: int
+    protocol_violations: int
     languages: Mapping[Language, StartStats]
+
+
+@frozen
+class ZygoteSnapshot:
+    """A zygote at an instant: its process ids, and its numbers of starts, living workers and open orders."""
+
+    pid: int | None
+    launcher_pid: int
+    started: int
+    workers: int
+    orders: int
+
+
+@frozen
+class SandboxSnapshot:
+    """The processes of a sandbox at an instant. A process without a known id is None."""
+
+    workers: Sequence[int | None]
+    idle_workers: Sequence[int | None]
+    """Warm workers without an execution."""
+    active_idle_workers: Sequence[int | None]
+    """Those of them with background activity."""
+    zygotes: Sequence[ZygoteSnapshot]
+    group: ControlGroup | None

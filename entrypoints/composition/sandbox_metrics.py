@@ -42,7 +42,7 @@ _SINGLE_STATS: Sequence[tuple[Family, Callable[[SandboxStats], float]]] = (
         counter(
             "pglambda_sandbox_protocol_violations_total", "Scripts that wrote to the control channel of their worker."
         ),
-        lambda stats: stats.protocol_breaks,
+        lambda stats: stats.protocol_violations,
     ),
 )
 _EVICTIONS = counter(

@@ -99,5 +99,5 @@ class Soak:
         spare = len(self.runner.options.languages) * self.runner.options.prewarmed
         with contextlib.suppress(TimeoutError):
             # The system's first process collects what a dead launcher leaves, in its own time.
-            await until(lambda: self.runner._factory.count == spare and not zombies(), _SETTLE_S)
+            await until(lambda: self.runner.stats().processes == spare and not zombies(), _SETTLE_S)
         return take_census()

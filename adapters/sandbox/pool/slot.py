@@ -6,51 +6,51 @@ from typing import Generic, TypeVar
 from attrs import define, frozen
 
 from adapters.sandbox.workers.prewarm_pool import Startable
-from domain.identity import ANONYMOUS, Owner
+from domain.identity import Owner
 from domain.scripts.language import Language
+from domain.scripts.limits import Isolation
+from domain.scripts.ports import ScriptRun
 
 Process = TypeVar("Process", bound=Startable)
-
-
-@frozen(cache_hash=True)
-class SlotKind:
-    """What a worker is made for; workers of one kind are interchangeable until they have run a script."""
-
-    language: Language
-    memory_mb: int
-
-    @property
-    def memory_bytes(self) -> int:
-        """The memory limit of one worker, in bytes."""
-        return self.memory_mb << 20
-
-
-@frozen(cache_hash=True)
-class SlotRequest:
-    """What a call needs from the pool. `keeps` says whether its worker may stay warm for the session."""
-
-    session: int
-    """The session's id as an integer, which hashes faster than a UUID."""
-    kind: SlotKind
-    keeps: bool
-    owner: Owner = ANONYMOUS
 
 
 @define(eq=False)
 class Slot(Generic[Process]):
     """A slot of one session, and the worker in it, if there is one."""
 
-    request: SlotRequest
-    memory_bytes: int
+    session: int
+    """The session's id as an integer, which hashes faster than a UUID."""
+    owner: Owner
+    language: Language
+    memory_mb: int
+    """The memory limit of its worker."""
+    stays_warm: bool
+    """Whether its worker may run again for the session."""
+    memory_bytes: int = 0
     """What it counts for in the pool's memory: its limit while it runs, its measured memory while it is idle."""
-    is_running: bool = True
+    is_running: bool = False
     process: Process | None = None
     script_hash: str | None = None
     runs: int = 0
     idle_since: float = 0.0
     useful_until: float = inf
-    ended: bool = False
+    has_ended: bool = False
     """Whether its session has ended. Then the slot is removed after the run."""
+
+    @classmethod
+    def of(cls, run: ScriptRun) -> "Slot[Process]":
+        """Return an empty slot for the session of this run."""
+        stays_warm = run.limits.isolation is Isolation.SESSION
+        return cls(run.ref.session_id.int, run.ref.owner, run.language, run.limits.memory_mb, stays_warm)
+
+    def suits(self, run: ScriptRun) -> bool:
+        """Tell whether its worker, when it is free, can execute this run of its session."""
+        return (
+            self.stays_warm
+            and run.language is self.language
+            and run.limits.memory_mb == self.memory_mb
+            and run.limits.isolation is Isolation.SESSION
+        )
 
 
 @frozen

@@ -7,10 +7,12 @@ from typing import Generic
 
 from attrs import define, field
 
-from adapters.sandbox.pool.slot import PoolLimits, Process, Slot, SlotRequest
+from adapters.sandbox.options import MIB
+from adapters.sandbox.pool.slot import PoolLimits, Process, Slot
 from adapters.sandbox.stats import Eviction
 from domain.concurrency.capacity_limiter import is_fair
 from domain.identity import ANONYMOUS, Owner
+from domain.scripts.ports import ScriptRun
 
 _FRESH_S = 60.0
 """A warm worker that was not used for this long is evicted even if its owner has few."""
@@ -45,25 +47,25 @@ class SlotTable(Generic[Process]):
         """Whether a new slot needs the eviction of another."""
         return self.count >= self.limits.slots_max
 
-    def grant(self, request: SlotRequest, *, waits_for_own: bool) -> Slot[Process] | None:
+    def grant(self, run: ScriptRun, *, waits_for_own: bool) -> Slot[Process] | None:
         """Return a slot that now runs: the session's warm one, or a new one; None if there is none now.
 
         With `waits_for_own`, the call rather waits for a running worker of its session than gets a worker that is dear.
         """
-        if self.is_at_limit(request.owner):
+        if self.is_at_limit(run.ref.owner):
             return None
-        slots = self.slots.get(request.session, [])
+        slots = self.slots.get(run.ref.session_id.int, [])
         for slot in reversed(slots):
-            if not slot.is_running and slot.request == request:
-                return self._reuse(slot) if self._evict_for(request, [], slot) else None
-        evicted = self._evicted_by_count(request, slots, waits_for_own=waits_for_own)
-        return self._add(request) if evicted is not None and self._evict_for(request, evicted) else None
+            if not slot.is_running and slot.suits(run):
+                return self._reuse(slot) if self._evict_for(run, [], slot) else None
+        evicted = self._evicted_by_count(run, slots, waits_for_own=waits_for_own)
+        return self._add(run) if evicted is not None and self._evict_for(run, evicted) else None
 
     def end_run(self, slot: Slot[Process], *, reusable: bool, memory_bytes: int | None) -> None:
         """End a slot's run. A reusable worker is kept for the session, and then counts `memory_bytes`."""
         self._stop(slot)
         process = slot.process
-        if reusable and process is not None and process.is_alive and not slot.ended and slot.request.keeps:
+        if reusable and process is not None and process.is_alive and not slot.has_ended and slot.stays_warm:
             self._count_memory(slot, slot.memory_bytes if memory_bytes is None else memory_bytes)
             self._keep_idle(slot, process)
         else:
@@ -72,7 +74,7 @@ class SlotTable(Generic[Process]):
     def evict(self, session: int) -> None:
         """Remove the session's slots: idle ones now, running ones after the run."""
         for slot in list(self.slots.get(session, ())):
-            slot.ended = True
+            slot.has_ended = True
             self.evictions[Eviction.ENDED] += 1
             if slot in self.idle:
                 self.remove(slot)
@@ -119,26 +121,26 @@ class SlotTable(Generic[Process]):
         stale_at = self.now() - _FRESH_S
         protected = []
         for slot in self.idle:
-            if self.held[slot.request.owner] > part or slot.idle_since <= stale_at:
+            if self.held[slot.owner] > part or slot.idle_since <= stale_at:
                 yield slot
             else:
                 protected.append(slot)
-        yield from (slot for slot in protected if slot.request.owner == owner)
+        yield from (slot for slot in protected if slot.owner == owner)
         if self.running[owner] < len(self.idle):
-            yield from (slot for slot in protected if slot.request.owner != owner)
+            yield from (slot for slot in protected if slot.owner != owner)
 
     def remove(self, slot: Slot[Process]) -> None:
         """Kill a slot's worker and forget the slot."""
-        slots = self.slots.get(slot.request.session, [])
+        slots = self.slots.get(slot.session, [])
         if slot not in slots:
             return
         slots.remove(slot)
         if not slots:
-            del self.slots[slot.request.session]
+            del self.slots[slot.session]
         self.count -= 1
-        self.held[slot.request.owner] -= 1
-        if not self.held[slot.request.owner]:
-            del self.held[slot.request.owner]
+        self.held[slot.owner] -= 1
+        if not self.held[slot.owner]:
+            del self.held[slot.owner]
         self._stop(slot)
         self._count_memory(slot, 0)
         self.idle.pop(slot, None)
@@ -147,35 +149,35 @@ class SlotTable(Generic[Process]):
             slot.process.kill()
 
     def _evicted_by_count(
-        self, request: SlotRequest, slots: list[Slot[Process]], *, waits_for_own: bool
+        self, run: ScriptRun, slots: list[Slot[Process]], *, waits_for_own: bool
     ) -> list[Slot[Process]] | None:
         """Return the idle slots to evict for one more beside the session's `slots`; None if there can be none."""
         if len(slots) >= self.limits.session_slots_max:
             candidates: Iterable[Slot[Process]] = (slot for slot in self.idle if slot in slots)
-        elif waits_for_own and self._should_wait(request, slots):
+        elif waits_for_own and self._should_wait(run, slots):
             return None
         elif not self.is_full:
             return []
         else:
-            candidates = self.evictable(request.owner)
+            candidates = self.evictable(run.ref.owner)
         slot = next(iter(candidates), None)
         return None if slot is None else [slot]
 
-    def _should_wait(self, request: SlotRequest, slots: list[Slot[Process]]) -> bool:
+    def _should_wait(self, run: ScriptRun, slots: list[Slot[Process]]) -> bool:
         """Tell whether one more slot costs another session's worker or a start too many, and one may be free soon."""
         quick_max = self.limits.session_quick_slots
         has_enough = quick_max is not None and len(slots) >= quick_max
-        return (self.is_full or has_enough) and any(slot.is_running and slot.request == request for slot in slots)
+        return (self.is_full or has_enough) and any(slot.is_running and slot.suits(run) for slot in slots)
 
-    def _evict_for(self, request: SlotRequest, evicted: list[Slot[Process]], own: Slot[Process] | None = None) -> bool:
-        """Evict these slots, and as many more as the request's memory needs, or none; return whether it fits.
+    def _evict_for(self, run: ScriptRun, evicted: list[Slot[Process]], own: Slot[Process] | None = None) -> bool:
+        """Evict these slots, and as many more as the run's memory needs, or none; return whether it fits.
 
-        A request always fits while nothing runs.
+        A run always fits while nothing else runs.
         """
         if self.limits.memory_bytes_max is not None:
             present = sum(slot.memory_bytes for slot in evicted) + (0 if own is None else own.memory_bytes)
-            missing = self.memory_bytes - present + request.kind.memory_bytes - self.limits.memory_bytes_max
-            others = (slot for slot in self.evictable(request.owner) if slot is not own and slot not in evicted)
+            missing = self.memory_bytes - present + run.limits.memory_mb * MIB - self.limits.memory_bytes_max
+            others = (slot for slot in self.evictable(run.ref.owner) if slot is not own and slot not in evicted)
             while missing > 0 and (slot := next(others, None)) is not None:
                 evicted.append(slot)
                 missing -= slot.memory_bytes
@@ -186,12 +188,12 @@ class SlotTable(Generic[Process]):
             self.remove(slot)
         return True
 
-    def _add(self, request: SlotRequest) -> Slot[Process]:
-        slot: Slot[Process] = Slot(request, memory_bytes=0)
+    def _add(self, run: ScriptRun) -> Slot[Process]:
+        slot: Slot[Process] = Slot.of(run)
         self._start(slot)
-        self.slots.setdefault(request.session, []).append(slot)
+        self.slots.setdefault(slot.session, []).append(slot)
         self.count += 1
-        self.held[request.owner] += 1
+        self.held[slot.owner] += 1
         return slot
 
     def _reuse(self, slot: Slot[Process]) -> Slot[Process]:
@@ -213,13 +215,13 @@ class SlotTable(Generic[Process]):
 
     def _start(self, slot: Slot[Process]) -> None:
         slot.is_running = True
-        self.running[slot.request.owner] += 1
-        self._count_memory(slot, slot.request.kind.memory_bytes)
+        self.running[slot.owner] += 1
+        self._count_memory(slot, slot.memory_mb * MIB)
 
     def _stop(self, slot: Slot[Process]) -> None:
         if slot.is_running:
             slot.is_running = False
-            owner = slot.request.owner
+            owner = slot.owner
             self.running[owner] -= 1
             if not self.running[owner]:
                 del self.running[owner]

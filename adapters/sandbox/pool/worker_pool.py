@@ -2,16 +2,119 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Generic
+from collections.abc import Callable, Hashable, Iterator
+from typing import Generic, TypeVar
 
 from attrs import define, field
 
-from adapters.sandbox.pool.slot import PoolLimits, Process, Slot, SlotRequest
+from adapters.sandbox.pool.slot import PoolLimits, Process, Slot
 from adapters.sandbox.pool.slot_table import SlotTable
-from adapters.sandbox.pool.wait_queue import QUEUE, WaitingCall, WaitQueue
+from domain.concurrency.capacity_limiter import is_fair
 from domain.errors import Overloaded
-from domain.identity import Owner
+from domain.identity import ANONYMOUS, Owner
+from domain.scripts.ports import ScriptRun
+
+QUEUE = "a worker"
+Key = TypeVar("Key")
+
+
+@define(eq=False)
+class WaitingCall(Generic[Process]):
+    """A call that waits. `waits_for_own` says that it does not evict other sessions' workers yet."""
+
+    run: ScriptRun
+    granted: "asyncio.Future[Slot[Process]]"
+    waits_for_own: bool = True
+    timer: asyncio.TimerHandle | None = None
+
+
+@define(eq=False)
+class WaitQueue(Generic[Process]):
+    """The waiting calls in the order of arrival: all, by session, and by owner.
+
+    At most `length_max` calls wait. Every owner has a fair share of that.
+    """
+
+    length_max: int
+    _calls: dict[WaitingCall[Process], None] = field(factory=dict, init=False)
+    _sessions: dict[int, dict[WaitingCall[Process], None]] = field(factory=dict, init=False)
+    _owners: dict[Owner, dict[WaitingCall[Process], None]] = field(factory=dict, init=False)
+    """The owner that was served last is the last one."""
+
+    def __len__(self) -> int:
+        """Return the number of calls that wait."""
+        return len(self._calls)
+
+    def __contains__(self, waiting: WaitingCall[Process]) -> bool:
+        """Tell whether this call still waits."""
+        return waiting in self._calls
+
+    def __iter__(self) -> Iterator[WaitingCall[Process]]:
+        """Yield the calls in the order of arrival."""
+        return iter(self._calls)
+
+    def join(self, run: ScriptRun) -> WaitingCall[Process]:
+        """Add a call; raises Overloaded if the queue, or the owner's share of it, is full."""
+        owner = run.ref.owner
+        waits, own = len(self._calls), len(self._owners.get(owner, ()))
+        if waits >= self.length_max or (owner != ANONYMOUS and not is_fair(own, waits, self.length_max)):
+            raise Overloaded(QUEUE)
+        waiting: WaitingCall[Process] = WaitingCall(run, asyncio.get_running_loop().create_future())
+        self._calls[waiting] = None
+        self._sessions.setdefault(run.ref.session_id.int, {})[waiting] = None
+        self._owners.setdefault(owner, {})[waiting] = None
+        return waiting
+
+    def leave(self, waiting: WaitingCall[Process]) -> None:
+        """Remove a call."""
+        del self._calls[waiting]
+        _remove(self._sessions, waiting.run.ref.session_id.int, waiting)
+        _remove(self._owners, waiting.run.ref.owner, waiting)
+
+    def end_turn(self, owner: Owner) -> None:
+        """Move the owner behind the others."""
+        if owner in self._owners:
+            self._owners[owner] = self._owners.pop(owner)
+
+    def reject_all(self) -> None:
+        """Remove every call and raise Overloaded in it."""
+        for waiting in list(self._calls):
+            self.leave(waiting)
+            if not waiting.granted.done():
+                waiting.granted.set_exception(Overloaded(QUEUE))
+
+    def in_fair_order(
+        self,
+        running: Callable[[Owner], int],
+        is_blocked: Callable[[Owner], bool],
+        freed: int | None,
+        *,
+        is_full: bool,
+    ) -> Iterator[WaitingCall[Process]]:
+        """Yield the calls that may be served: owners with fewer running executions first.
+
+        Within an owner, calls of the session `freed`, whose warm worker is free, come first. The oldest call precedes
+        them if it no longer waits for its own worker, or if serving it evicts nobody's worker.
+        """
+        for owner in sorted(self._owners, key=running) if len(self._owners) > 1 else tuple(self._owners):
+            # Skipping a blocked owner saves a pass over all its calls.
+            if is_blocked(owner):
+                continue
+            turn = self._owners[owner]
+            oldest = next(iter(turn))
+            # The wait for an own worker is equally long for every call, so the oldest call ends it first.
+            if freed is not None and oldest.waits_for_own:
+                if not is_full:
+                    yield oldest
+                yield from (each for each in self._sessions.get(freed, ()) if each in turn)
+            yield from turn
+
+
+def _remove(calls: dict[Key, dict[WaitingCall[Process], None]], key: Key, waiting: WaitingCall[Process]) -> None:
+    own = calls[key]
+    del own[waiting]
+    if not own:
+        del calls[key]
 
 
 @define(eq=False)
@@ -32,13 +135,13 @@ class WorkerPool(Generic[Process]):
         self.table = SlotTable(self.limits, self.now, self._serve)
         self.queue = WaitQueue(self.limits.queue_length_max)
 
-    async def acquire(self, request: SlotRequest) -> Slot[Process]:
+    async def acquire(self, run: ScriptRun) -> Slot[Process]:
         """Return a slot with the session's warm worker, or an empty one to put a worker into.
 
         Raises Overloaded if the queue is full or the wait is too long. Cancelling the call leaves the queue.
         """
-        slot = self.table.grant(request, waits_for_own=True)
-        return await self._wait(self.queue.join(request)) if slot is None else slot
+        slot = self.table.grant(run, waits_for_own=True)
+        return await self._wait(self.queue.join(run)) if slot is None else slot
 
     def release(self, slot: Slot[Process], *, reusable: bool, memory_bytes: int | None = None) -> None:
         """Give a slot back. A reusable worker is kept for the session, and then counts `memory_bytes`."""
@@ -101,30 +204,31 @@ class WorkerPool(Generic[Process]):
 
     def _serve(self, freed: Slot[Process] | None = None) -> None:
         """Serve the calls that can be served; `freed` is the slot whose warm worker has become free."""
-        rejected: set[SlotRequest] = set()
+        rejected: set[Hashable] = set()
         while self.queue and (self.table.idle or not self.table.is_full):
             served = self._serve_one(freed, rejected)
             # If the freed slot itself is granted, nothing has changed for the other calls.
             if served is None or served is freed:
                 break
 
-    def _serve_one(self, freed: Slot[Process] | None, rejected: set[SlotRequest]) -> Slot[Process] | None:
+    def _serve_one(self, freed: Slot[Process] | None, rejected: set[Hashable]) -> Slot[Process] | None:
         """Serve the first call that finds a slot, and return the slot; None if no call finds one."""
-        session = None if freed is None else freed.request.session
+        session = None if freed is None else freed.session
         for waiting in self.queue.in_fair_order(
             self.table.running.__getitem__, self._is_blocked, session, is_full=self.table.is_full
         ):
-            request = waiting.request
-            # If a call finds no slot, a later one with the same request finds none either.
-            if request in rejected or waiting.granted.done():
+            run = waiting.run
+            # If a call finds no slot, a later one of its session with the same limits finds none either.
+            key = (run.ref.session_id.int, run.language, run.limits)
+            if key in rejected or waiting.granted.done():
                 continue
-            slot = self.table.grant(request, waits_for_own=waiting.waits_for_own)
+            slot = self.table.grant(run, waits_for_own=waiting.waits_for_own)
             if slot is not None:
                 self.queue.leave(waiting)
-                self.queue.end_turn(request.owner)
+                self.queue.end_turn(run.ref.owner)
                 waiting.granted.set_result(slot)
                 return slot
-            rejected.add(request)
+            rejected.add(key)
         return None
 
     def _is_blocked(self, owner: Owner) -> bool:

@@ -1,131 +1,153 @@
 """One execution of a script in a worker process, from the operation to the report."""
 
 import os
-from uuid import UUID
+from typing import Literal
 
-from attrs import evolve, field, frozen
+import msgspec
+from attrs import evolve
 
 from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.protocol.failures import FailureRules, protocol_failure, too_deep, without_engine_noise
-from adapters.sandbox.protocol.replies import WorkerReply, read_reply, read_result
-from adapters.sandbox.workers.exchange import Ending, Exchange
-from adapters.sandbox.workers.frames import Frame, ProtocolBroken, encode_frame
-from adapters.sandbox.workers.process import WorkerProcess
-from domain.json_text import JsonText
-from domain.scripts.limits import Limits
+from adapters.sandbox.protocol.failures import (
+    FailureRules,
+    ReportedFailure,
+    protocol_failure,
+    too_deep,
+    without_engine_noise,
+)
+from adapters.sandbox.workers.channel import Ending, Frame, ProtocolBroken, encode_frame
+from adapters.sandbox.workers.process import Exchange, WorkerProcess
+from domain.json_text import JsonText, is_deeper
+from domain.scripts.ports import ScriptRun
 from domain.scripts.report import Failure, FailureCode, ScriptReport
 from domain.scripts.script import Script
 
 _NONCE_SIZE = 12
 _RETIRE_AT = 0.5
-"""A worker that has used this part of its CPU time takes no further execution."""
+"""A worker that has used this share of its CPU time takes no further execution."""
+RESULT_DEPTH_MAX = 512
+"""The nesting that a result may have: less than the limit of decoders in any language."""
 
 
-@frozen
-class ScriptTask:
-    """What to execute: the script where the worker does not hold it yet, and the event's parts as JSON text."""
+class ReportedFault(msgspec.Struct):
+    """Why a script does not parse."""
 
-    script: Script | None
-    session_id: UUID
-    params: JsonText = field(repr=False)
-    context: JsonText = field(repr=False)
-    limits: Limits
-    queue_time_ms: float
-    cold_start: bool
-
-    def event(self) -> bytes:
-        """Return the event as JSON, put together without decoding anything."""
-        return f'{{"params":{self.params},"context":{self.context},"request_id":"{self.session_id}"}}'.encode()
+    message: str
+    line: int | None = None
+    column: int | None = None
 
 
-@frozen
-class WorkerRun:
-    """A report, and whether the worker may take another execution of the same session."""
+class WorkerReply(msgspec.Struct):
+    """The header of a reply."""
 
-    report: ScriptReport
-    reusable: bool
-
-
-@frozen
-class Result:
-    """What an exchange means: JSON text or a failure."""
-
-    text: JsonText | None
-    failure: Failure | None
+    nonce: str
+    kind: Literal["ready", "result", "failure", "checked"]
     reusable: bool = False
+    failure: ReportedFailure | None = None
+    fault: ReportedFault | None = None
 
 
-async def execute(process: WorkerProcess, task: ScriptTask, options: SandboxOptions) -> WorkerRun:
-    """Run the task to its end and return what came out. A process that misbehaves is killed on the way.
+_REPLIES = msgspec.json.Decoder(WorkerReply)
+_ANY_JSON = msgspec.json.Decoder(msgspec.Raw)
 
-    Raises ExecutionUnknown when the host has killed the process.
+
+async def execute(  # noqa: PLR0913  # two of them only go into the report
+    process: WorkerProcess,
+    run: ScriptRun,
+    script: Script | None,
+    options: SandboxOptions,
+    *,
+    queue_time_ms: float = 0.0,
+    cold_start: bool = True,
+) -> ScriptReport:
+    """Execute a run to its end, and return its report. Afterwards the process is alive only if it may be used again.
+
+    `script` is None if the process holds it already. Raises ExecutionUnknown if the process was killed from outside.
     """
     nonce = os.urandom(_NONCE_SIZE).hex()
-    rules = FailureRules(options, task.limits)
-    timeout_s = task.limits.timeout_ms / 1000
-    exchange = await process.exchange(_operations(task, nonce, options), timeout_s, rules.cpu_ms_max / 1000)
-    if exchange.ending is Ending.REPLIED and exchange.frame is not None:
-        result = _answered(exchange.frame, nonce, rules)
-    else:
-        result = Result(None, rules.ended(exchange, process.stderr.text()))
+    rules = FailureRules(options, run.limits)
+    operations = _operations(run, script, nonce, options)
+    exchange = await process.exchange(operations, run.limits.timeout_ms / 1000, rules.cpu_ms_max / 1000)
+    result, failure, reusable = _outcome(process, exchange, nonce, rules)
     is_fresh = exchange.cpu_before_s + (exchange.cpu_s or 0) < _RETIRE_AT * options.cpu_s_max
-    reusable = result.reusable and is_fresh and not process.has_left_threads(exchange)
-    if not reusable:
+    if not (reusable and is_fresh) or process.has_left_threads(exchange):
         process.kill()
         await process.gone()
-    return WorkerRun(_report(process, task, exchange, _with_observed(result, process, exchange)), reusable)
-
-
-def _operations(task: ScriptTask, nonce: str, options: SandboxOptions) -> bytes:
-    run = b'{"op":"run","nonce":"%s","result_size_max":%d}' % (nonce.encode(), options.result_size_max)
-    operations = encode_frame(run, task.event())
-    if task.script is None:
-        return operations
-    return encode_frame(b'{"op":"load","nonce":""}', task.script.source.encode()) + operations
-
-
-def _with_observed(result: Result, process: WorkerProcess, exchange: Exchange) -> Result:
-    """Add what was observed from outside to a failure for memory or output."""
-    if result.failure is None:
-        return result
-    if result.failure.code is FailureCode.MEMORY_LIMIT:
-        observed = exchange.footprint.memory_bytes
-    elif result.failure.code is FailureCode.OUTPUT_LIMIT:
-        observed = max(process.stdout.size, process.stderr.size)
-    else:
-        return result
-    return evolve(result, failure=evolve(result.failure, observed=observed))
-
-
-def _answered(frame: Frame, nonce: str, rules: FailureRules) -> Result:
-    try:
-        answer = read_reply(frame, nonce)
-        return _understood(answer, frame, rules)
-    except ProtocolBroken as error:
-        return Result(None, protocol_failure(str(error)))
-
-
-def _understood(answer: WorkerReply, frame: Frame, rules: FailureRules) -> Result:
-    if answer.failure is not None:
-        return Result(None, rules.told(answer.failure), answer.reusable)
-    if answer.kind != "result":
-        raise ProtocolBroken("an answer of the wrong kind")
-    try:
-        return Result(read_result(frame), None, answer.reusable)
-    except RecursionError:
-        return Result(None, too_deep(), answer.reusable)
-
-
-def _report(process: WorkerProcess, task: ScriptTask, exchange: Exchange, result: Result) -> ScriptReport:
-    stderr = process.stderr.text()
+    stderr = process.output.stderr.text()
     return ScriptReport(
-        result=result.text,
-        failure=result.failure,
+        result=result,
+        failure=failure,
         execution_time_ms=exchange.elapsed_s * 1000,
-        stdout=process.stdout.text(),
+        stdout=process.output.stdout.text(),
         stderr=stderr if exchange.ending is not Ending.DIED else without_engine_noise(stderr),
         memory_usage_bytes=exchange.footprint.memory_bytes,
         cpu_time_ms=None if exchange.cpu_s is None else exchange.cpu_s * 1000,
-        queue_time_ms=task.queue_time_ms,
-        cold_start=task.cold_start,
+        queue_time_ms=queue_time_ms,
+        cold_start=cold_start,
     )
+
+
+def read_reply(frame: Frame, nonce: str) -> WorkerReply:
+    """Return the header of a reply; raises ProtocolBroken if it is not the reply to the operation with this nonce."""
+    try:
+        reply = _REPLIES.decode(frame.header)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolBroken("a reply that cannot be read") from error
+    if reply.nonce != nonce:
+        raise ProtocolBroken("a reply to no operation of the service")
+    return reply
+
+
+def read_result(frame: Frame) -> JsonText:
+    """Return the body as JSON text, exactly as it came.
+
+    Raises RecursionError if it is nested too deeply, and ProtocolBroken if it is not JSON, or JSON with lone surrogates.
+    """
+    if is_deeper(frame.body, RESULT_DEPTH_MAX):
+        raise RecursionError
+    try:
+        _ANY_JSON.decode(frame.body)
+        return JsonText(frame.body.decode())
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ProtocolBroken("a result that is not JSON") from error
+
+
+def _operations(run: ScriptRun, script: Script | None, nonce: str, options: SandboxOptions) -> bytes:
+    # The event is put together as text, so that nothing is decoded.
+    event = f'{{"params":{run.params},"context":{run.context},"request_id":"{run.ref.session_id}"}}'.encode()
+    header = b'{"op":"run","nonce":"%s","result_size_max":%d}' % (nonce.encode(), options.result_size_max)
+    operations = encode_frame(header, event)
+    if script is None:
+        return operations
+    return encode_frame(b'{"op":"load","nonce":""}', script.source.encode()) + operations
+
+
+def _outcome(
+    process: WorkerProcess, exchange: Exchange, nonce: str, rules: FailureRules
+) -> tuple[JsonText | None, Failure | None, bool]:
+    """Return the result or the failure, and whether the worker says that it may be used again."""
+    if exchange.ending is not Ending.REPLIED or exchange.frame is None:
+        return None, _with_observed(rules.ended(exchange, process.output.stderr.text()), process, exchange), False
+    try:
+        reply = read_reply(exchange.frame, nonce)
+        if reply.failure is not None:
+            return None, _with_observed(rules.reported(reply.failure), process, exchange), reply.reusable
+        return _result(reply, exchange.frame), None, reply.reusable
+    except ProtocolBroken as error:
+        return None, protocol_failure(str(error)), False
+    except RecursionError:
+        return None, too_deep(), reply.reusable
+
+
+def _result(reply: WorkerReply, frame: Frame) -> JsonText:
+    if reply.kind != "result":
+        raise ProtocolBroken("a reply of the wrong kind")
+    return read_result(frame)
+
+
+def _with_observed(failure: Failure, process: WorkerProcess, exchange: Exchange) -> Failure:
+    """Add the observed memory or output to a failure for it."""
+    if failure.code is FailureCode.MEMORY_LIMIT:
+        return evolve(failure, observed=exchange.footprint.memory_bytes)
+    if failure.code is FailureCode.OUTPUT_LIMIT:
+        return evolve(failure, observed=max(process.output.stdout.size, process.output.stderr.size))
+    return failure

@@ -1,16 +1,17 @@
-"""Explains every way in which a worker can end other than with a result."""
+"""Turns every end of an execution other than a result into its failure."""
 
 import math
 import os
 import re
 import signal
 
+import msgspec
 from attrs import frozen
 
 from adapters.sandbox.isolation.control_group import USED_UP
 from adapters.sandbox.options import MIB, SandboxOptions
-from adapters.sandbox.protocol.replies import ReportedFailure
-from adapters.sandbox.workers.exchange import Death, Ending, Exchange
+from adapters.sandbox.workers.channel import Ending
+from adapters.sandbox.workers.process import Death, Exchange
 from domain.scripts.limits import Limits
 from domain.scripts.report import ExecutionUnknown, Failure, FailureCode
 
@@ -26,42 +27,57 @@ PROTOCOL_BROKEN = "ProtocolBroken"
 """The name of the failure of a script that used its worker's channel."""
 
 
+class ReportedFailure(msgspec.Struct):
+    """A failure as the worker reports it. The service adds the limit."""
+
+    code: FailureCode
+    message: str
+    name: str | None = None
+    stack: str | None = None
+    line: int | None = None
+    column: int | None = None
+    observed: int | None = None
+
+
 @frozen
 class FailureRules:
-    """Turns what was observed of one execution into its failure; `limits` are the execution's own."""
+    """Makes the failure of one execution from what was observed; `limits` are those of the execution."""
 
     options: SandboxOptions
     limits: Limits
 
-    def told(self, told: ReportedFailure) -> Failure:
-        """Return the failure that the worker tells, with the limit that it ran into."""
-        limit, message = self._limit_of(told)
+    def reported(self, reported: ReportedFailure) -> Failure:
+        """Return the failure that the worker reports, with the limit that it exceeded."""
+        limit, message = self._limit_of(reported)
         return Failure(
-            code=told.code,
-            message=_clean(message.rstrip()) or ("" if told.name else told.code),
-            name=_clean(told.name),
-            stack=_clean(told.stack),
-            line=_position(told.line),
-            column=_position(told.column),
+            code=reported.code,
+            message=_clean(message.rstrip()) or ("" if reported.name else reported.code),
+            name=_clean(reported.name),
+            stack=_clean(reported.stack),
+            line=_position(reported.line),
+            column=_position(reported.column),
             limit=limit,
-            observed=_count(told.observed),
+            observed=_count(reported.observed),
         )
 
-    def _limit_of(self, told: ReportedFailure) -> tuple[int | None, str]:
-        if told.code is FailureCode.MEMORY_LIMIT:
-            return self._memory, f"The script needed more memory than its {self.limits.memory_mb} MiB. {told.message}"
-        if told.code is FailureCode.PROCESS_LIMIT:
+    def _limit_of(self, reported: ReportedFailure) -> tuple[int | None, str]:
+        if reported.code is FailureCode.MEMORY_LIMIT:
+            return (
+                self._memory,
+                f"The script needed more memory than its {self.limits.memory_mb} MiB. {reported.message}",
+            )
+        if reported.code is FailureCode.PROCESS_LIMIT:
             limit = self.options.processes_max
-            return limit, f"Scripts cannot start processes, and at most {limit} threads in all. {told.message}"
-        if told.code is FailureCode.RESULT_TOO_LARGE:
+            return limit, f"Scripts cannot start processes, and at most {limit} threads in all. {reported.message}"
+        if reported.code is FailureCode.RESULT_TOO_LARGE:
             limit = self.options.result_size_max
-            return limit, f"The result has {told.observed} bytes as JSON; at most {limit} are allowed. Return less."
-        return None, told.message
+            return limit, f"The result has {reported.observed} bytes as JSON; at most {limit} are allowed. Return less."
+        return None, reported.message
 
     def ended(self, exchange: Exchange, stderr: str) -> Failure:
-        """Return the failure of an execution that gave no answer.
+        """Return the failure of an execution without a reply.
 
-        Raises ExecutionUnknown when its worker was killed for no reason that lies in the script.
+        Raises ExecutionUnknown if the worker was killed for a reason outside the script.
         """
         if exchange.ending is Ending.TIMED_OUT:
             return self._timed_out(exchange)
@@ -70,7 +86,7 @@ class FailureRules:
         if exchange.ending is Ending.OUTPUT_LIMIT:
             return self._output_limit()
         if exchange.ending is Ending.PROTOCOL_BROKEN:
-            return protocol_failure(exchange.observed)
+            return protocol_failure(exchange.detail)
         return self._died(exchange, exchange.death or Death(None), stderr)
 
     def _timed_out(self, exchange: Exchange) -> Failure:
@@ -84,7 +100,7 @@ class FailureRules:
 
     @property
     def cpu_ms_max(self) -> int:
-        """CPU time that an execution may use, by all its threads together."""
+        """The CPU time that all threads of an execution may use together, in milliseconds."""
         return int(self.limits.timeout_ms * self.options.cpu_per_wall)
 
     def _cpu_limit(self, exchange: Exchange) -> Failure:
@@ -115,9 +131,9 @@ class FailureRules:
         return Failure(FailureCode.SCRIPT_EXITED, f"The script's process was ended by {_name_of(number)}.")
 
     def _killed(self, exchange: Exchange, death: Death) -> Failure:
-        """Return which of its limits the killed worker had reached; raises ExecutionUnknown when it was none.
+        """Return the failure for the limit that the killed worker had reached; raises ExecutionUnknown if there is none.
 
-        A script cannot have its own worker killed: as the first process of its namespace it ignores its own SIGKILL.
+        A script cannot kill its own worker: as the first process of its namespace, the worker ignores its own SIGKILL.
         """
         if death.closed_channel:
             return protocol_failure("it was closed")
@@ -130,7 +146,7 @@ class FailureRules:
         raise ExecutionUnknown(self._reason_outside(death))
 
     def _reason_outside(self, death: Death) -> str:
-        """Say why the host has killed a worker that was within its limits."""
+        """Return why a worker within its limits was killed."""
         held = (
             "" if death.script_bytes is None else f", at {death.script_bytes // MIB} of its {self.limits.memory_mb} MiB"
         )
@@ -164,14 +180,14 @@ def without_engine_noise(stderr: str) -> str:
 
 
 def _signal_of(exit_status: int | None) -> int | None:
-    """Return the signal that ended a process with this status; one that has been killed may not have ended yet."""
+    """Return the signal that ended a process with this status. Without a status, it was killed and has not ended yet."""
     if exit_status is None:
         return signal.SIGKILL
     return -exit_status if exit_status < 0 else None
 
 
 def _name_of(number: int) -> str:
-    # As the first process of its namespace a worker ignores its own SIGABRT; abort(3) then crashes instead.
+    # As the first process of its namespace, a worker ignores its own SIGABRT, and abort(3) crashes instead.
     crashed = number in {signal.SIGSEGV, signal.SIGTRAP, signal.SIGILL, signal.SIGABRT}
     try:
         return f"a crash or abort ({signal.Signals(number).name})" if crashed else signal.Signals(number).name

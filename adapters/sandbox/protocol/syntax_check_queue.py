@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.protocol.syntax_checker import TOO_HARD, SyntaxCheckResult
-from adapters.sandbox.workers.exchange import Ending
+from adapters.sandbox.workers.channel import Ending
 from adapters.sandbox.zygote.launch import LaunchFailed
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.concurrency.fair_turns import FairTurns

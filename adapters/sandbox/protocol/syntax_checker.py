@@ -6,10 +6,9 @@ from collections.abc import Awaitable, Callable
 from attrs import define, field, frozen
 
 from adapters.sandbox.options import MIB, SandboxOptions
-from adapters.sandbox.protocol.replies import ReportedFault, read_reply
-from adapters.sandbox.workers.exchange import Ending, Exchange
-from adapters.sandbox.workers.frames import ProtocolBroken, encode_frame
-from adapters.sandbox.workers.process import WorkerProcess
+from adapters.sandbox.protocol.execution import ReportedFault, read_reply
+from adapters.sandbox.workers.channel import Ending, ProtocolBroken, encode_frame
+from adapters.sandbox.workers.process import Exchange, WorkerProcess
 from domain.scripts.script import SyntaxFault
 
 TOO_HARD = SyntaxFault("too large or too deep to check")

@@ -5,7 +5,7 @@ import asyncio
 from attrs import define, field
 
 from adapters.sandbox.isolation.layers import observe_layers
-from adapters.sandbox.workers.outbox import Outbox
+from adapters.sandbox.workers.channel import Outbox
 from adapters.sandbox.workers.process import WorkerProcess
 from adapters.sandbox.zygote.launch import LaunchFailed, ZygoteLost
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
@@ -27,6 +27,10 @@ class WorkerFactory:
     def count(self) -> int:
         """The number of living processes."""
         return len(self._living)
+
+    def pids(self) -> list[int | None]:
+        """Return the process ids of the living processes; None for an unknown one."""
+        return [process.launched.pid for process in self._living]
 
     async def start(self, spec: SandboxSpec) -> WorkerProcess:
         """Start a worker, and check its isolation from outside; raises LaunchFailed."""

@@ -119,6 +119,14 @@ class DescriptorEnds:
         return Launched(self.channel, self.stdout, self.stderr, pid, pid_fd)
 
 
+@define
+class WorkerOrder:
+    """A worker that a zygote was ordered to start."""
+
+    ends: DescriptorEnds
+    launched: "asyncio.Future[Launched]"
+
+
 def start_zygote(
     spec: SandboxSpec, control: int, stderr: int, group: ControlGroup | None = None
 ) -> "subprocess.Popen[bytes]":

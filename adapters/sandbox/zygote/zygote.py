@@ -12,11 +12,13 @@ from typing import Any
 from attrs import define, field
 
 from adapters.sandbox.isolation.control_group import ControlGroup
+from adapters.sandbox.stats import ZygoteSnapshot
 from adapters.sandbox.zygote.launch import (
     DescriptorEnds,
     Exit,
     Launched,
     LaunchFailed,
+    WorkerOrder,
     ZygoteLost,
     kill,
     pid_of,
@@ -28,12 +30,6 @@ from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
 _MESSAGE_SIZE_MAX = 65_536
 _LAST_WORDS_MAX = 4096
 _KILLED = -9
-
-
-@define
-class _Order:
-    ends: DescriptorEnds
-    launched: "asyncio.Future[Launched]"
 
 
 @define(eq=False)
@@ -52,7 +48,7 @@ class Zygote:
     _stderr: int
     _pid_fd: int = field(default=-1, init=False)
     _is_retired: bool = field(default=False, init=False)
-    _orders: dict[int, _Order] = field(factory=dict, init=False)
+    _orders: dict[int, WorkerOrder] = field(factory=dict, init=False)
     _workers: dict[int, Launched] = field(factory=dict, init=False)
     _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop, init=False)
 
@@ -86,6 +82,10 @@ class Zygote:
         """Whether it has ended after it was ready."""
         return self.gone.done() and self.pid is not None
 
+    def debug_snapshot(self) -> ZygoteSnapshot:
+        """Return its present state."""
+        return ZygoteSnapshot(self.pid, self._launcher.pid, self.started, len(self._workers), len(self._orders))
+
     async def start(self, order: Mapping[str, object]) -> Launched:
         """Start a worker by this order; raises LaunchFailed, or its subclass ZygoteLost."""
         await asyncio.shield(self.ready)
@@ -112,7 +112,7 @@ class Zygote:
         self.started += 1
         number, ends = self.started, DescriptorEnds.make()
         launched: asyncio.Future[Launched] = self._loop.create_future()
-        self._orders[number] = _Order(ends, launched)
+        self._orders[number] = WorkerOrder(ends, launched)
         try:
             socket.send_fds(self._control, [json.dumps({"id": number, **order}).encode()], ends.theirs)
         except OSError:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from attrs import define, field
 
 from adapters.sandbox.isolation.control_group import ControlGroup
+from adapters.sandbox.stats import ZygoteSnapshot
 from adapters.sandbox.zygote.launch import LaunchFailed
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
 from adapters.sandbox.zygote.zygote import Zygote
@@ -34,12 +35,18 @@ class ZygotePool:
             raise LaunchFailed(f"its launcher cannot be started: {error}") from error
 
     async def close(self, grace_s: float) -> None:
-        """Kill every zygote and wait, at most `grace_s`, until all have left the process table."""
+        """Kill every zygote, wait, at most `grace_s`, until all have left the process table, and remove the group."""
         living = list(self._living)
         for zygote in living:
             zygote.close()
         if living:
             await asyncio.wait([zygote.gone for zygote in living], timeout=grace_s)
+        if self.group is not None:
+            self.group.close()
+
+    def debug_snapshot(self) -> list[ZygoteSnapshot]:
+        """Return the present zygotes, the oldest first."""
+        return [zygote.debug_snapshot() for zygote in self._living]
 
     def _zygote(self, spec: SandboxSpec) -> Zygote:
         language = spec.interpreter.language

@@ -11,6 +11,7 @@ from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.report import FailureCode
 from tests.contracts.script_runs import failure_of, report_of, result_of, run_of
+from tests.integration.sandbox.processes import pid_of
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -151,10 +152,10 @@ def kernel_text(pid, name):
     return Path(f"/proc/{pid}/{name}").read_text()
 
 
-async def test_no_limit_of_a_worker_is_left_to_whoever_started_the_service(shared):
+async def test_no_limit_of_a_worker_depends_on_how_the_service_was_started(shared):
     worker = await shared.acquire(run_of("result = 1"))
     try:
-        lines = kernel_text(worker._process.launched.pid, "limits").splitlines()[1:]
+        lines = kernel_text(pid_of(worker), "limits").splitlines()[1:]
     finally:
         await worker.release()
     limits = {line[:26].strip(): line[26:].split()[:2] for line in lines}
@@ -175,7 +176,7 @@ def namespace_of(pid, name):
 async def test_the_workers_uid_is_not_root_on_the_host(shared):
     worker = await shared.acquire(run_of("result = 1"))
     try:
-        pid = worker._process.launched.pid
+        pid = pid_of(worker)
         assert kernel_text(pid, "uid_map").split() == ["65534", str(shared.options.sandbox_uid), "1"]
     finally:
         await worker.release()
@@ -184,7 +185,7 @@ async def test_the_workers_uid_is_not_root_on_the_host(shared):
 async def test_the_kernel_confirms_every_layer(shared):
     worker = await shared.acquire(run_of("result = 1"))
     try:
-        pid = worker._process.launched.pid
+        pid = pid_of(worker)
         for namespace in ("user", "pid", "mnt", "net", "ipc", "uts", "cgroup"):
             assert namespace_of("self", namespace) != namespace_of(pid, namespace)
     finally:
@@ -211,13 +212,13 @@ time.sleep(5)
         repr(b"rubbish that is no frame"),
     ],
 )
-async def test_a_forged_answer_breaks_the_protocol_and_ends_the_worker(shared, content):
+async def test_a_forged_reply_breaks_the_protocol_and_ends_the_worker(shared, content):
     failure = await failure_of(shared, run_of(FORGERY.format(content=content), limits=SHORT))
     assert failure.code is FailureCode.SCRIPT_ERROR
     assert "protocol broken" in failure.message
 
 
-async def test_a_worker_that_speaks_after_its_answer_is_ended(shared):
+async def test_a_worker_that_writes_after_its_reply_is_ended(shared):
     source = """
 import os, signal
 def late(*_):
@@ -231,7 +232,7 @@ result = 1
 """
     run = run_of(source)
     worker = await shared.acquire(run)
-    process = worker._process
+    process = worker.process
     assert (await worker.run()).result == "1"
     await worker.release()
     await until(lambda: not process.is_alive)
@@ -241,7 +242,7 @@ result = 1
 
 async def test_a_worker_leaves_no_process_when_it_is_killed(shared):
     worker = await shared.acquire(run_of("while True: pass", limits=SHORT))
-    pid = worker._process.launched.pid
+    pid = pid_of(worker)
     await worker.run()
     await worker.release()
     await until(lambda: not Path(f"/proc/{pid}").exists())
@@ -255,7 +256,7 @@ def environment_of(pid):
         return b""
 
 
-async def test_no_secret_of_the_service_is_in_the_environment_of_launchers_and_keepers(shared):
-    for zygote in shared._factory.zygotes._living:
-        for pid in (zygote._launcher.pid, zygote.pid):
+async def test_no_secret_of_the_service_is_in_the_environment_of_launchers_and_zygotes(shared):
+    for zygote in shared.debug_snapshot().zygotes:
+        for pid in (zygote.launcher_pid, zygote.pid):
             assert all(name not in environment_of(pid) for name in (b"PATH", b"HOME"))

@@ -11,13 +11,14 @@ from attrs import define
 from adapters.sandbox.isolation.control_group import ControlGroup
 from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.protocol.failures import PROTOCOL_BROKEN
-from adapters.sandbox.workers.exchange import Ending
+from adapters.sandbox.workers.channel import Ending
 from adapters.sandbox.workers.process import WorkerProcess
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.report import ExecutionUnknown, FailureCode
 from tests.contracts.script_runs import new_session, report_of, result_of, run_of
+from tests.integration.sandbox.processes import pid_of
 from tests.integration.sandbox.unconfined import launched_bare
 from tests.support.waiting import until
 
@@ -68,7 +69,7 @@ class MemoryOfAll:
 @pytest.mark.parametrize("together", [1, 2])
 async def test_a_kill_for_lack_of_memory_on_the_host_is_no_failure_of_the_script(opened, together):
     async with opened(languages=PYTHON, prewarmed=0) as runner:
-        if (group := runner._factory.zygotes.group) is None:
+        if (group := runner.debug_snapshot().group) is None:
             assert (await runner.health())["layers"]["not_used"]["cgroup"]
             return
         key, memory = new_session(), MemoryOfAll(group)
@@ -95,7 +96,7 @@ async def test_the_outcome_of_a_kill_depends_on_the_memory_that_the_worker_held(
         limits = Limits(60_000, memory_mb, Isolation.SESSION)
         worker = await runner.acquire(run_of(source, limits=limits))
         running = asyncio.ensure_future(worker.run())
-        pid = worker._process.launched.pid
+        pid = pid_of(worker)
         await _until_it_holds(pid, held_mb * MIB)
         os.kill(pid, signal.SIGKILL)
         if held_mb < memory_mb:

@@ -13,6 +13,7 @@ import pytest
 
 from domain.scripts.language import Language
 from tests.contracts.script_runs import report_of, result_of, run_of
+from tests.integration.sandbox.processes import pid_of
 from tests.integration.sandbox.test_isolation import value_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def test_the_user_inside_is_not_root_outside(shared):
     worker = await shared.acquire(run_of("result = 1"))
     try:
-        inner = Path(f"/proc/{worker._process.launched.pid}")
+        inner = Path(f"/proc/{pid_of(worker)}")
         inside, outside, count = map(int, (inner / "uid_map").read_text().split())
         assert (inside, count) == (65534, 1)
         assert outside == shared.options.sandbox_uid != 0

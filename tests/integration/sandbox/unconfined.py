@@ -1,4 +1,4 @@
-"""A runner without a sandbox, to show what attacks do where nothing holds them."""
+"""A runner without a sandbox, to show that attacks succeed if nothing stops them."""
 
 import asyncio
 import os
@@ -12,7 +12,8 @@ from uuid import UUID
 from attrs import define, field, frozen
 
 from adapters.sandbox import guest
-from adapters.sandbox.protocol.execution import ScriptTask, execute
+from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.protocol.execution import execute
 from adapters.sandbox.workers.process import WorkerProcess
 from adapters.sandbox.zygote.launch import DescriptorEnds, Exit, Launched
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
@@ -25,7 +26,7 @@ GUEST = Path(guest.__file__).parent
 
 
 @frozen
-class BareBlueprint(SandboxSpec):
+class BareSpec(SandboxSpec):
     """The interpreter and its program alone, on the host itself."""
 
     folder: Path = field(kw_only=True)
@@ -80,11 +81,11 @@ class BareBlueprint(SandboxSpec):
 @define(eq=False)
 class UnconfinedWorker(Worker):
     process: WorkerProcess
-    task: ScriptTask
-    spec: SandboxSpec
+    script_run: ScriptRun
+    options: SandboxOptions
 
     async def run(self):
-        return (await execute(self.process, self.task, self.spec.options)).report
+        return await execute(self.process, self.script_run, await self.script_run.source(), self.options)
 
     async def release(self):
         self.process.kill()
@@ -93,7 +94,7 @@ class UnconfinedWorker(Worker):
 
 @define(eq=False)
 class UnconfinedRunner(ScriptRunner):
-    """Gives every run an interpreter of its own that nothing confines."""
+    """Runs every script in an interpreter of its own, without any confinement."""
 
     specs: Mapping[Language, SandboxSpec]
     folder: Path
@@ -109,8 +110,7 @@ class UnconfinedRunner(ScriptRunner):
             threads_later_max=1000,
         )
         await process.start()
-        task = ScriptTask(await run.source(), UUID(int=0), run.params, run.context, run.limits, 0.0, cold_start=True)
-        return UnconfinedWorker(process, task, spec)
+        return UnconfinedWorker(process, run, spec.options)
 
     async def check(self, language: Language, script: Script, owner: Owner) -> bool:
         raise NotImplementedError
@@ -123,8 +123,8 @@ class UnconfinedRunner(ScriptRunner):
 
 
 def launched_bare(spec: SandboxSpec, folder: Path) -> Launched:
-    """Start the interpreter of this blueprint with nothing around it."""
-    return BareBlueprint(**{name: getattr(spec, name) for name in _FIELDS}, folder=folder).launch()
+    """Start the interpreter of this spec with no sandbox around it."""
+    return BareSpec(**{name: getattr(spec, name) for name in _FIELDS}, folder=folder).launch()
 
 
 _FIELDS = ("interpreter", "zygote", "programs", "nothing", "filter_program", "uid", "memory_mb", "options")

@@ -2,10 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
+from uuid import UUID
 
 from attrs import define, field
 
 from adapters.sandbox.zygote.launch import LaunchFailed
+from domain.identity import ANONYMOUS, Owner, SessionRef
+from domain.scripts.language import Language
+from domain.scripts.limits import Isolation, Limits
+from domain.scripts.ports import ScriptRun
+from tests.contracts.script_runs import run_of
 
 
 @define(eq=False)
@@ -51,3 +57,16 @@ class ManualStarter:
         process = ManualProcess()
         self.started.append(process)
         return process
+
+
+def pool_run(
+    session: int,
+    *,
+    owner: str = ANONYMOUS,
+    language: Language = Language.PYTHON,
+    memory_mb: int = 128,
+    isolation: Isolation = Isolation.SESSION,
+) -> ScriptRun:
+    """Return a run of the session with this number."""
+    ref, limits = SessionRef(Owner(owner), UUID(int=session)), Limits(5000, memory_mb, isolation)
+    return run_of("", key=ref, language=language, limits=limits)

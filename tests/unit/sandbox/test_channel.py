@@ -1,60 +1,99 @@
-"""The channel sends what there is room for, and tells of everything that it reads."""
+"""The channel assembles frames, sends what fits, and reports everything that it reads."""
 
 import asyncio
+import itertools
 import socket
 import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from adapters.sandbox.workers.channel import Channel
-from adapters.sandbox.workers.exchange import Ending, Exchange
-from adapters.sandbox.workers.frames import Frame, FrameReader, encode_frame
-from adapters.sandbox.workers.outbox import Outbox
+from adapters.sandbox.workers.channel import (
+    HEADER_SIZE_MAX,
+    Channel,
+    Ending,
+    Frame,
+    FrameReader,
+    Outbox,
+    ProtocolBroken,
+    encode_frame,
+)
 from tests.support.waiting import until
+
+
+@given(header=st.binary(max_size=50), body=st.binary(max_size=50), cuts=st.lists(st.integers(0, 110), max_size=5))
+def test_a_frame_arrives_whole_in_any_pieces(header, body, cuts):
+    encoded, reader = encode_frame(header, body), FrameReader(50)
+    edges = [0, *sorted(min(cut, len(encoded)) for cut in cuts), len(encoded)]
+    pieces = [encoded[start:end] for start, end in itertools.pairwise(edges) if start < end]
+    frames = [reader.feed(piece) for piece in pieces]
+    assert frames == [None] * (len(pieces) - 1) + [Frame(header, body)]
+
+
+def test_after_a_frame_the_reader_starts_anew():
+    reader = FrameReader(10)
+    assert reader.feed(encode_frame(b"a", b"1")) == Frame(b"a", b"1")
+    assert reader.feed(encode_frame(b"b")) == Frame(b"b", b"")
+
+
+@pytest.mark.parametrize(
+    "bytes_sent",
+    [
+        struct.pack("<II", 2, 11),
+        struct.pack("<II", HEADER_SIZE_MAX + 1, 0),
+        b"\xff" * 8,
+        encode_frame(b"{}") + b"x",
+        encode_frame(b"{}") + encode_frame(b"{}"),
+    ],
+)
+def test_a_frame_that_is_too_large_or_followed_by_bytes_breaks_the_protocol_at_once(bytes_sent):
+    with pytest.raises(ProtocolBroken):
+        FrameReader(10).feed(bytes_sent)
 
 
 @pytest.fixture
 async def ends():
-    """The channel, what it told, and the worker's end."""
+    """The channel, what it reported, and the worker's end."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     theirs.setblocking(False)
-    told: list[Exchange] = []
-    channel = Channel(ours, FrameReader(100), told.append, Outbox())
+    reports: list[tuple[Ending, Frame | None, str]] = []
+    channel = Channel(ours, FrameReader(100), lambda *report: reports.append(report), Outbox())
     channel.listen()
-    yield channel, told, theirs
+    yield channel, reports, theirs
     channel.close()
     ours.close()
     channel.close()
     theirs.close()
 
 
-async def test_a_frame_is_told_when_it_is_whole_and_its_parts_are_told_as_parts(ends):
-    _, told, worker = ends
+async def test_parts_of_a_frame_are_reported_and_then_the_frame(ends):
+    _, reports, worker = ends
     encoded = encode_frame(b"header", b"body")
     worker.send(encoded[:5])
-    await until(lambda: told)
+    await until(lambda: reports)
     worker.send(encoded[5:])
-    await until(lambda: len(told) == 2)
-    assert told == [Exchange(Ending.REPLIED), Exchange(Ending.REPLIED, Frame(b"header", b"body"))]
+    await until(lambda: len(reports) == 2)
+    assert reports == [(Ending.REPLIED, None, ""), (Ending.REPLIED, Frame(b"header", b"body"), "")]
 
 
-async def test_a_frame_that_is_too_large_is_told_as_a_breach(ends):
-    _, told, worker = ends
+async def test_a_frame_that_is_too_large_is_reported_as_a_violation(ends):
+    _, reports, worker = ends
     worker.send(struct.pack("<II", 0, 101))
-    await until(lambda: told)
-    assert told[0].ending is Ending.PROTOCOL_BROKEN
+    await until(lambda: reports)
+    assert reports == [(Ending.PROTOCOL_BROKEN, None, "a frame of 0 and 101 bytes")]
 
 
-async def test_the_end_is_told_once(ends):
-    _, told, worker = ends
+async def test_the_end_of_the_worker_is_reported_once(ends):
+    _, reports, worker = ends
     worker.close()
-    await until(lambda: told)
+    await until(lambda: reports)
     await asyncio.sleep(0)
-    assert told == [Exchange(Ending.DIED)]
+    assert reports == [(Ending.DIED, None, "")]
 
 
-async def test_what_does_not_fit_at_once_is_sent_as_zygote_comes(ends):
+async def test_what_does_not_fit_at_once_is_sent_later(ends):
     channel, _, worker = ends
     content = bytes(range(256)) * 8192
     channel.send(content)
@@ -65,15 +104,15 @@ async def test_what_does_not_fit_at_once_is_sent_as_zygote_comes(ends):
     assert received == content
 
 
-async def test_what_is_sent_to_a_dead_worker_is_dropped(ends):
-    channel, told, worker = ends
+async def test_operations_for_a_dead_worker_are_dropped(ends):
+    channel, reports, worker = ends
     worker.close()
     channel.send(b"operation")
-    await until(lambda: told)
-    assert told[-1].ending is Ending.DIED
+    await until(lambda: reports)
+    assert reports[-1][0] is Ending.DIED
 
 
-async def test_what_is_sent_in_one_turn_leaves_at_its_end_and_in_order():
+async def test_operations_of_one_turn_of_the_loop_leave_at_its_end_and_in_order():
     outbox, left = Outbox(), []
     outbox.add(lambda: left.append("first"))
     outbox.add(lambda: left.append("second"))
@@ -85,12 +124,12 @@ async def test_what_is_sent_in_one_turn_leaves_at_its_end_and_in_order():
     assert left[2:] == ["of the next turn"]
 
 
-async def test_what_was_sent_before_the_channel_was_closed_by_its_process_goes_nowhere(ends):
-    channel, told, worker = ends
+async def test_an_operation_is_not_sent_after_the_channel_was_closed(ends):
+    channel, reports, worker = ends
     channel.send(b"operation")
     channel.close()
     channel.connection.close()
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert worker.recv(100) == b""
-    assert told == []
+    assert reports == []

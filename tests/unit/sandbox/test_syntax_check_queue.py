@@ -9,7 +9,7 @@ from attrs import define, field
 from adapters.sandbox.options import KIB, SandboxOptions
 from adapters.sandbox.protocol.syntax_check_queue import SyntaxCheckQueue
 from adapters.sandbox.protocol.syntax_checker import TOO_HARD, SyntaxCheckResult
-from adapters.sandbox.workers.exchange import Ending
+from adapters.sandbox.workers.channel import Ending
 from adapters.sandbox.zygote.launch import LaunchFailed
 from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner

@@ -4,19 +4,14 @@ import asyncio
 
 import pytest
 
-from adapters.sandbox.pool.slot import PoolLimits, SlotKind, SlotRequest
+from adapters.sandbox.options import MIB
+from adapters.sandbox.pool.slot import PoolLimits
 from adapters.sandbox.pool.worker_pool import WorkerPool
 from adapters.sandbox.stats import Eviction
 from domain.errors import Overloaded
-from domain.identity import Owner
 from domain.scripts.language import Language
-from tests.unit.sandbox.fakes import ManualProcess
-
-KIND = SlotKind(Language.PYTHON, 128)
-
-
-def request(session, *, keeps=True, kind=KIND, owner="anonymous"):
-    return SlotRequest(session, kind, keeps, Owner(owner))
+from domain.scripts.limits import Isolation
+from tests.unit.sandbox.fakes import ManualProcess, pool_run
 
 
 def pool_of(slots_max=2, session_slots_max=2, queue_length_max=2, queue_timeout_s=5.0, **more):
@@ -24,7 +19,7 @@ def pool_of(slots_max=2, session_slots_max=2, queue_length_max=2, queue_timeout_
 
 
 async def taken(pool, session, **wanted):
-    slot = await pool.acquire(request(session, **wanted))
+    slot = await pool.acquire(pool_run(session, **wanted))
     slot.process = slot.process or ManualProcess()
     return slot
 
@@ -50,12 +45,12 @@ async def test_a_warm_slot_is_never_given_to_another_session():
     assert slot.process.alive
 
 
-@pytest.mark.parametrize("kind", [SlotKind(Language.PYTHON, 64), SlotKind(Language.NODEJS, 128)])
-async def test_a_slot_of_another_kind_is_not_used(kind):
+@pytest.mark.parametrize(("language", "memory_mb"), [(Language.PYTHON, 64), (Language.NODEJS, 128)])
+async def test_a_slot_of_another_kind_is_not_used(language, memory_mb):
     pool = pool_of()
     slot = await taken(pool, 1)
     pool.release(slot, reusable=True)
-    assert await taken(pool, 1, kind=kind) is not slot
+    assert await taken(pool, 1, language=language, memory_mb=memory_mb) is not slot
 
 
 async def test_a_worker_that_is_not_reusable_is_killed_and_its_slot_removed():
@@ -74,12 +69,12 @@ async def test_a_dead_worker_is_not_kept():
     assert pool.table.count == 0
 
 
-async def test_without_isolation_by_session_every_run_has_a_slot_of_its_own():
+async def test_with_isolation_by_process_every_run_has_a_slot_of_its_own():
     pool = pool_of()
-    slot = await taken(pool, 1, keeps=False)
+    slot = await taken(pool, 1, isolation=Isolation.PROCESS)
     pool.release(slot, reusable=True)
     assert slot.process.killed
-    assert await taken(pool, 1, keeps=False) is not slot
+    assert await taken(pool, 1, isolation=Isolation.PROCESS) is not slot
 
 
 async def test_the_least_recently_used_idle_slot_is_evicted():
@@ -96,7 +91,7 @@ async def test_at_the_sessions_limit_its_own_idle_slot_of_another_kind_is_evicte
     pool = pool_of(slots_max=5, session_slots_max=1)
     old = await taken(pool, 1)
     pool.release(old, reusable=True)
-    await taken(pool, 1, kind=SlotKind(Language.PYTHON, 64))
+    await taken(pool, 1, memory_mb=64)
     assert old.process.killed
 
 
@@ -106,7 +101,7 @@ async def test_a_waiting_call_gets_the_slot_that_is_given_back():
     waiting = await queued(pool, 2)
     assert len(pool.queue) == 1
     pool.release(slot, reusable=True)
-    assert (await waiting).request.session == 2
+    assert (await waiting).session == 2
     assert slot.process.killed
 
 
@@ -117,7 +112,7 @@ async def test_waiting_calls_are_served_in_the_order_of_arrival():
     for task in tasks:
         pool.release(slot, reusable=True)
         slot = await task
-        served.append(slot.request.session)
+        served.append(slot.session)
     assert served == [2, 3]
 
 
@@ -135,7 +130,7 @@ async def test_a_full_queue_rejects_a_call():
     pool = pool_of(slots_max=1, queue_length_max=0)
     await taken(pool, 1)
     with pytest.raises(Overloaded) as refused:
-        await pool.acquire(request(2))
+        await pool.acquire(pool_run(2))
     assert refused.value.queue == "a worker"
 
 
@@ -143,7 +138,7 @@ async def test_a_wait_ends_after_the_queue_timeout():
     pool = pool_of(slots_max=1, queue_timeout_s=0.01)
     await taken(pool, 1)
     with pytest.raises(Overloaded):
-        await pool.acquire(request(2))
+        await pool.acquire(pool_run(2))
     assert len(pool.queue) == 0
 
 
@@ -261,7 +256,7 @@ async def test_an_owner_at_its_limit_does_not_delay_others():
     await taken(pool, 3, owner="b")
     assert not waiting.done()
     pool.release(slot, reusable=True)
-    assert (await waiting).request.session == 2
+    assert (await waiting).session == 2
 
 
 async def test_more_slots_stay_warm_than_run_at_once():
@@ -288,7 +283,7 @@ async def test_an_owner_has_a_fair_share_of_the_running_executions():
     pool.release(other, reusable=True)
     assert not waiting.done()
     pool.release(many[0], reusable=True)
-    assert (await waiting).request.owner == "many"
+    assert (await waiting).owner == "many"
 
 
 async def test_the_owner_with_fewer_running_executions_is_served_first():
@@ -297,15 +292,12 @@ async def test_the_owner_with_fewer_running_executions_is_served_first():
     late = [await queued(pool, 10 + n, owner="many") for n in range(2)]
     other = await queued(pool, 20, owner="few")
     pool.release(running[0], reusable=False)
-    assert (await other).request.owner == "few"
+    assert (await other).owner == "few"
     assert not any(task.done() for task in late)
     pool.release(running[1], reusable=False)
-    assert (await late[0]).request.session == 10
+    assert (await late[0]).session == 10
     late[1].cancel()
     await asyncio.wait([late[1]])
-
-
-MIB = 1 << 20
 
 
 async def test_running_slots_count_their_limit_and_idle_ones_their_measured_memory():
@@ -338,7 +330,7 @@ async def test_a_call_without_memory_waits_for_it():
     waiting = await queued(pool, 2)
     assert not waiting.done()
     pool.release(slot, reusable=False)
-    assert (await waiting).request.session == 2
+    assert (await waiting).session == 2
 
 
 async def test_a_sessions_own_warm_slot_is_not_evicted_for_its_memory():
@@ -380,7 +372,7 @@ async def test_a_freed_slot_goes_to_its_own_session_before_it_is_evicted_for_ano
     assert await own is slot
     assert not other.done()
     pool.release(slot, reusable=True)
-    assert (await other).request.session == 2
+    assert (await other).session == 2
     assert slot.process.killed
 
 
@@ -391,7 +383,7 @@ async def test_a_call_that_has_waited_for_its_own_worker_comes_before_the_sessio
     await asyncio.sleep(0)
     own = await queued(pool, 1)
     pool.release(slot, reusable=True)
-    assert (await other).request.session == 2
+    assert (await other).session == 2
     assert not own.done()
     own.cancel()
 
@@ -430,7 +422,7 @@ async def test_owners_with_equally_many_running_executions_take_turns():
         (ended,) = [each for each in waiting if each.done() and each.result() not in served]
         slot = ended.result()
         served.append(slot)
-    assert [each.request.owner for each in served] == ["a", "b", "a", "b"]
+    assert [each.owner for each in served] == ["a", "b", "a", "b"]
 
 
 async def test_an_owner_has_a_fair_share_of_the_queue():
@@ -470,7 +462,7 @@ async def test_a_flood_does_not_evict_the_workers_that_others_keep_warm():
     assert all(slot.process.alive for slot in warm)
     assert [await taken(pool, i, owner="neighbour") for i in range(2)] == warm
     pool.release(flood[0], reusable=True)
-    assert (await waiting).request.session == 90, "an owner may evict its own slots"
+    assert (await waiting).session == 90, "an owner may evict its own slots"
 
 
 async def test_an_owner_with_few_running_executions_may_evict_idle_workers_of_others():
@@ -493,7 +485,7 @@ async def test_an_owner_with_few_warm_workers_does_not_lose_them_to_one_with_man
         pool.release(await taken(pool, 10 + i, owner="many"), reusable=True)
     assert await taken(pool, 0, owner="few") is few[0]
     await taken(pool, 2, owner="few")
-    assert [slot.request.session for slot in pool.table.idle] == [1, *range(25, 30)]
+    assert [slot.session for slot in pool.table.idle] == [1, *range(25, 30)]
 
 
 async def test_a_warm_worker_that_is_not_used_for_a_minute_is_evicted():
@@ -503,15 +495,15 @@ async def test_a_warm_worker_that_is_not_used_for_a_minute_is_evicted():
     now[0] = 61.0
     for i in range(4):
         pool.release(await taken(pool, 10 + i, owner="many"), reusable=True)
-    assert [slot.request.session for slot in pool.table.idle] == [10, 11, 12, 13]
+    assert [slot.session for slot in pool.table.idle] == [10, 11, 12, 13]
 
 
 async def test_no_slot_is_evicted_if_the_memory_would_still_be_too_small():
-    pool = pool_of(slots_max=9, memory_bytes_max=2 * KIND.memory_bytes)
+    pool = pool_of(slots_max=9, memory_bytes_max=2 * 128 * MIB)
     await taken(pool, 1)
     idle = await taken(pool, 2)
     pool.release(idle, reusable=True, memory_bytes=20 << 20)
-    late = await queued(pool, 3, kind=SlotKind(Language.PYTHON, 512))
+    late = await queued(pool, 3, memory_mb=512)
     assert not late.done()
     assert idle.process.alive
     late.cancel()
@@ -523,13 +515,13 @@ async def test_before_the_pool_is_full_an_older_call_comes_before_later_calls_of
     hot = await taken(pool, 2)
     waiting, later = await queued(pool, 1), await queued(pool, 2)
     pool.release(hot, reusable=True)
-    assert (await waiting).request.session == 1
+    assert (await waiting).session == 1
     assert not later.done()
     later.cancel()
 
 
 async def test_a_flood_does_not_evict_warm_workers_of_others_for_their_memory_either():
-    pool = pool_of(slots_max=100, queue_length_max=100, memory_bytes_max=10 * KIND.memory_bytes)
+    pool = pool_of(slots_max=100, queue_length_max=100, memory_bytes_max=10 * 128 * MIB)
     warm = [await taken(pool, i, owner="neighbour") for i in range(2)]
     for slot in warm:
         pool.release(slot, reusable=True)
@@ -565,7 +557,7 @@ async def test_after_its_wait_for_its_own_worker_a_call_waits_no_longer_than_the
     await taken(pool, 1)
     async with asyncio.timeout(3):
         with pytest.raises(Overloaded):
-            await pool.acquire(request(2))
+            await pool.acquire(pool_run(2))
     assert len(pool.queue) == 0
 
 
@@ -574,7 +566,7 @@ async def test_a_wait_ends_after_the_queue_timeout_however_long_it_waits_for_its
     await taken(pool, 1)
     async with asyncio.timeout(3):
         with pytest.raises(Overloaded):
-            await pool.acquire(request(2))
+            await pool.acquire(pool_run(2))
 
 
 async def test_the_end_of_the_wait_for_an_own_worker_serves_the_call():
@@ -590,7 +582,7 @@ async def test_beyond_its_quick_slots_a_session_waits_for_its_own_worker_before_
     own = await taken(pool, 1)
     waiting = await queued(pool, 1)
     assert not waiting.done()
-    assert (await taken(pool, 2)).request.session == 2
+    assert (await taken(pool, 2)).session == 2
     pool.release(own, reusable=True)
     assert await waiting is own
 

@@ -9,15 +9,16 @@ from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.sandbox.pool.slot import PoolLimits, SlotKind, SlotRequest
+from adapters.sandbox.pool.slot import PoolLimits
 from adapters.sandbox.pool.slot_table import SlotTable
 from adapters.sandbox.pool.worker_pool import WorkerPool
 from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
 from domain.scripts.language import Language
-from tests.unit.sandbox.fakes import ManualProcess
+from domain.scripts.limits import Isolation
+from tests.unit.sandbox.fakes import ManualProcess, pool_run
 
-KINDS = (SlotKind(Language.PYTHON, 128), SlotKind(Language.NODEJS, 256))
+KINDS = ((Language.PYTHON, 128), (Language.NODEJS, 256))
 OWNERS = (ANONYMOUS, Owner("a"), Owner("b"), Owner("c"))
 SESSIONS = 9
 LIMITS = st.builds(
@@ -34,7 +35,8 @@ LIMITS = st.builds(
 SESSION = st.integers(0, SESSIONS - 1)
 SECONDS = st.sampled_from((0.0, 0.0005, 0.01, 0.3))
 KIND = st.sampled_from((*KINDS[:1] * 3, *KINDS))
-CALLS = st.tuples(st.just("call"), st.integers(1, 8), SESSION, KIND, st.booleans(), SECONDS, st.integers(5, 100))
+ISOLATION = st.sampled_from(Isolation)
+CALLS = st.tuples(st.just("call"), st.integers(1, 8), SESSION, KIND, ISOLATION, SECONDS, st.integers(5, 100))
 STEP = st.one_of(
     CALLS,
     CALLS,
@@ -81,16 +83,17 @@ class World:
             await asyncio.sleep(0)
         check(self.pool)
 
-    def call(self, count, first, kind, keeps, held_s, memory_mb):  # noqa: PLR0917  # as they are drawn
+    def call(self, count, first, kind, isolation, held_s, memory_mb):  # noqa: PLR0917  # as they are drawn
         """Call `count` sessions at once."""
         for number in range(first, first + count):
             session = number % SESSIONS
-            request = SlotRequest(session, kind, keeps, OWNERS[session % len(OWNERS)])
-            self.calls.append(asyncio.ensure_future(self._run(request, held_s, memory_mb << 20)))
+            owner, (language, limit_mb) = OWNERS[session % len(OWNERS)], kind
+            run = pool_run(session, owner=owner, language=language, memory_mb=limit_mb, isolation=isolation)
+            self.calls.append(asyncio.ensure_future(self._run(run, held_s, memory_mb << 20)))
 
-    async def _run(self, request, held_s, memory_bytes):
+    async def _run(self, run, held_s, memory_bytes):
         try:
-            slot = await self.pool.acquire(request)
+            slot = await self.pool.acquire(run)
         except Overloaded:
             return
         slot.process = slot.process or ManualProcess()
@@ -130,8 +133,8 @@ def check(pool):
     table, limits = pool.table, pool.limits
     slots = [slot for held in table.slots.values() for slot in held]
     running = [slot for slot in slots if slot.is_running]
-    assert table.running == Counter(slot.request.owner for slot in running)
-    assert table.held == Counter(slot.request.owner for slot in slots)
+    assert table.running == Counter(slot.owner for slot in running)
+    assert table.held == Counter(slot.owner for slot in slots)
     assert set(table.idle) == set(slots) - set(running)
     assert table.count == len(slots) <= limits.slots_max
     assert table.running_count == len(running) <= (limits.running_max or limits.slots_max)
@@ -149,7 +152,7 @@ def could_be_served(pool, waiting):
     then.idle, then.slots = copy.deepcopy((now.idle, now.slots))
     then.running, then.held = now.running.copy(), now.held.copy()
     then.count, then.memory_bytes = now.count, now.memory_bytes
-    return then.grant(waiting.request, waits_for_own=waiting.waits_for_own) is not None
+    return then.grant(waiting.run, waits_for_own=waiting.waits_for_own) is not None
 
 
 @given(LIMITS, st.lists(STEP, min_size=5, max_size=40))

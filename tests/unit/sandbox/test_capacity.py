@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.sandbox.host_memory import memory_of_host
+from adapters.sandbox.capacity import memory_of_host
 
 V2, V1 = "sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes"
 

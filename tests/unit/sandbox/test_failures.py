@@ -1,0 +1,103 @@
+"""Every end of an execution without a result has its failure, with the limit and the reason."""
+
+import pytest
+from attrs import evolve
+
+from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.protocol.failures import FailureRules, ReportedFailure, without_engine_noise
+from adapters.sandbox.workers.channel import Ending
+from adapters.sandbox.workers.process import Death, Exchange
+from domain.scripts.limits import Isolation, Limits
+from domain.scripts.report import ExecutionUnknown, FailureCode
+
+LIMITS = Limits(timeout_ms=500, memory_mb=64, isolation=Isolation.SESSION)
+
+
+def died(death, **observed):
+    return Exchange(Ending.DIED, death=death, **observed)
+
+
+@pytest.fixture
+def rules(tmp_path):
+    return FailureRules(SandboxOptions(tmp_path, cpu_s_max=100), LIMITS)
+
+
+def test_a_failure_has_the_limit_that_was_exceeded(rules):
+    failure = rules.reported(ReportedFailure(FailureCode.MEMORY_LIMIT, "MemoryError"))
+    assert failure.limit == 64 << 20
+    assert rules.reported(ReportedFailure(FailureCode.PROCESS_LIMIT, "")).limit == 32
+    too_large = rules.reported(ReportedFailure(FailureCode.RESULT_TOO_LARGE, "", observed=2_000_000))
+    assert (too_large.limit, too_large.observed) == (1 << 20, 2_000_000)
+
+
+def test_a_failure_is_cleaned_of_values_that_no_worker_of_the_service_reports(rules):
+    failure = rules.reported(ReportedFailure(FailureCode.SCRIPT_ERROR, "a\0b", line=-1, column=1 << 40, observed=-5))
+    assert (failure.message, failure.line, failure.column, failure.observed) == ("a\ufffdb", None, None, None)
+
+
+def test_a_failure_always_has_a_message(rules):
+    assert rules.reported(ReportedFailure(FailureCode.SCRIPT_ERROR, "")).message == "SCRIPT_ERROR"
+
+
+def test_an_error_without_a_text_has_its_name(rules):
+    failure = rules.reported(ReportedFailure(FailureCode.SCRIPT_ERROR, "", name="ValueError"))
+    assert (failure.name, failure.message) == ("ValueError", "")
+
+
+@pytest.mark.parametrize(
+    ("exchange", "stderr", "code"),
+    [
+        (Exchange(Ending.TIMED_OUT, elapsed_s=0.6), "", FailureCode.EXECUTION_TIMEOUT),
+        (Exchange(Ending.OUTPUT_LIMIT), "", FailureCode.OUTPUT_LIMIT),
+        (Exchange(Ending.PROTOCOL_BROKEN, detail="x"), "", FailureCode.SCRIPT_ERROR),
+        (died(Death(3)), "", FailureCode.SCRIPT_EXITED),
+        (died(Death(0)), "", FailureCode.SCRIPT_EXITED),
+        (died(Death(-11)), "", FailureCode.SCRIPT_EXITED),
+        (died(Death(-63)), "", FailureCode.SCRIPT_EXITED),
+        (died(Death(-5)), "Fatal process out of memory: Zone", FailureCode.MEMORY_LIMIT),
+        (died(Death(-5)), "# Check failed: SetPermissions(GetPlatformPage", FailureCode.MEMORY_LIMIT),
+        (died(Death(137)), "", FailureCode.SCRIPT_EXITED),
+        (died(Death(-9, closed_channel=True)), "", FailureCode.SCRIPT_ERROR),
+        (died(Death(None, closed_channel=True)), "", FailureCode.SCRIPT_ERROR),
+        (died(Death(-9), elapsed_s=100), "", FailureCode.CPU_LIMIT),
+        (died(Death(-9), cpu_before_s=100), "", FailureCode.CPU_LIMIT),
+    ],
+)
+def test_every_ending_without_a_reply_has_its_code(rules, exchange, stderr, code):
+    failure = rules.ended(exchange, stderr)
+    assert failure.code is code
+    assert failure.message
+
+
+@pytest.mark.parametrize(
+    "death",
+    [Death(-9), Death(None), Death(-9, script_bytes=(64 << 20) - 1), Death(-9, memory_was_short=True)],
+    ids=["nothing known", "not ended", "just below its limit", "memory was short"],
+)
+def test_the_end_of_a_worker_that_was_killed_within_its_limits_is_unknown(rules, death):
+    with pytest.raises(ExecutionUnknown) as caught:
+        rules.ended(died(death), "")
+    assert (caught.value.executed, caught.value.retry_after_ms) == ("unknown", None)
+
+
+def test_the_memory_of_the_host_is_the_reason_if_the_kernel_killed_for_it(rules):
+    with pytest.raises(ExecutionUnknown, match=r"SANDBOX_MEMORY_MB.* was used up.* at 5 of its 64 MiB"):
+        rules.ended(died(Death(-9, script_bytes=5 << 20, memory_was_short=True)), "")
+    with pytest.raises(ExecutionUnknown, match=r"killed from outside \(SIGKILL\)"):
+        rules.ended(died(Death(-9)), "")
+
+
+@pytest.mark.parametrize("memory_was_short", [True, False])
+@pytest.mark.parametrize(
+    ("death", "stderr"),
+    [(Death(-9, script_bytes=64 << 20), ""), (Death(-9, script_bytes=0), "Fatal process out of memory")],
+    ids=["it held as much as its limit", "its interpreter said so"],
+)
+def test_its_own_limit_is_the_reason_even_while_others_are_killed(rules, death, stderr, memory_was_short):
+    failure = rules.ended(died(evolve(death, memory_was_short=memory_was_short)), stderr)
+    assert (failure.code, failure.limit) == (FailureCode.MEMORY_LIMIT, 64 << 20)
+
+
+def test_what_the_engine_writes_when_it_dies_is_not_the_scripts_output():
+    text = "mine\n\n<--- Last few GCs --->\nnumbers\nFATAL ERROR: heap"
+    assert without_engine_noise(text).strip() == "mine"

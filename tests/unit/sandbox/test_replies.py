@@ -1,0 +1,33 @@
+"""Replies of workers are untrusted: what is not the reply to the operation breaks the protocol."""
+
+import pytest
+
+from adapters.sandbox.protocol.execution import read_reply, read_result
+from adapters.sandbox.workers.channel import Frame, ProtocolBroken
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"",
+        b"{}",
+        b'{"nonce":"n","kind":"other"}',
+        b'{"nonce":"other","kind":"result"}',
+        b"[" * 5000,
+        b'{"nonce":"\xff","kind":"result"}',
+        b'{"nonce":"n","kind":"failure","failure":{"code":"NO_SUCH_CODE","message":""}}',
+    ],
+)
+def test_a_reply_that_is_malformed_or_to_another_operation_breaks_the_protocol(header):
+    with pytest.raises(ProtocolBroken):
+        read_reply(Frame(header, b""), "n")
+
+
+def test_a_result_is_kept_exactly_as_it_came():
+    assert read_result(Frame(b"", '{"a" : 1.0, "é":"\\u0000"}'.encode())) == '{"a" : 1.0, "é":"\\u0000"}'
+
+
+@pytest.mark.parametrize("body", [b"", b"nan", b"[1,", b'"\xff"', b'"\\ud800"', b'"a\0b"', b"1 2"])
+def test_a_result_that_is_not_json_breaks_the_protocol(body):
+    with pytest.raises(ProtocolBroken):
+        read_result(Frame(b"", body))
