@@ -1,123 +1,97 @@
-"""A JSON Schema as a graph of its subschemas, and what of it is not taken."""
+"""A JSON Schema as a graph of its subschemas, and the parts of it that the service refuses."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from attrs import define, field
-
-from adapters.json_schema import numbers
-from adapters.json_schema.numbers import Operands
-from adapters.json_schema.patterns import SCAN_OF_FORMAT, Patterns
+from adapters.json_schema.patterns import REFUSAL, SCAN_OF_FORMAT, Patterns
+from adapters.json_schema.problems import MARKS
+from adapters.json_schema.weight import EVERY, LISTED, NAMED, NOWHERE, SAME_VALUE, Price, Subschema, Weight
 from domain.errors import Problem
 from domain.json_pointer import pointer
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-_IN_PLACE = ("not", "if", "then", "else")
-_IN_PLACE_LISTS = ("allOf", "anyOf", "oneOf")
-_IN_PLACE_MAPS = ("dependentSchemas", "dependencies")
-_EVERY_MEMBER = (
-    "additionalProperties",
-    "unevaluatedProperties",
-    "propertyNames",
-    "items",
-    "contains",
-    "unevaluatedItems",
-)
-_ELSEWHERE = ("$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$recursiveAnchor", "$vocabulary")
+_DEFINITIONS = ("$defs", "definitions")
+_MAPS = frozenset({"properties", "patternProperties", "dependentSchemas", "dependencies", *_DEFINITIONS})
+_RELATIONS = {
+    SAME_VALUE: ("not", "if", "then", "else", "allOf", *MARKS, "dependentSchemas", "dependencies"),
+    NAMED: ("properties",),
+    LISTED: ("prefixItems",),
+    EVERY: (
+        *("additionalProperties", "unevaluatedProperties", "patternProperties", "propertyNames"),
+        *("items", "contains", "unevaluatedItems"),
+    ),
+    NOWHERE: _DEFINITIONS,
+}
+"""The keywords whose subschemas apply to the same value, to the member of one name or place, or to all members."""
+
 _UNEVALUATED = ("unevaluatedProperties", "unevaluatedItems")
-_SCHEMAS_APART = frozenset({"$defs", "definitions", "contentSchema"})
-_UNIQUE_ITEM = 100
-"""Steps of the hash of an item."""
+_ELSEWHERE = ("$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$recursiveAnchor", "$vocabulary")
 _Path = tuple[str | int, ...]
 
 
-@define(eq=False)
-class Subschema:
-    """One schema of a document.
-
-    `literals` is what it costs for each value, `fractions` for each number in a value that is no small integer, `scan`
-    for each byte of a string, in steps; `unique` is how often it compares the items of a value. `beside` are schemas of
-    the same value; one member of a value is seen by one of `named` or of `listed`, and by all of `every`. `repeats` is
-    how often others may be asked.
-    """
-
-    path: _Path
-    literals: int = 1
-    fractions: int = 0
-    unique: int = 0
-    scan: int = 0
-    repeats: int = 1
-    beside: list["Subschema"] = field(factory=list)
-    named: list["Subschema"] = field(factory=list)
-    listed: list["Subschema"] = field(factory=list)
-    every: list["Subschema"] = field(factory=list)
-
-
 class Document:
-    """The subschemas of a schema that is valid by the dialect's own; `problems` is what is not taken all the same."""
+    """The subschemas of a schema that is valid by its dialect; `problems` are other reasons to refuse it."""
 
     def __init__(self, root: Any) -> None:
         self.problems: list[Problem] = []
         self.patterns = Patterns()
-        self.subschemas: list[Subschema] = []
         self._root = root
-        self._known: dict[int, Subschema] = {}
+        self._subschemas: dict[int, Subschema] = {}
         self._anchors: dict[str, Any] = {}
-        self._references: list[tuple[Subschema, str]] = []
-        self.root = self._add(root, ())
-        self._resolve()
+        self._moved: dict[int, str] = {}
+        self._referring: list[Subschema] = []
+        self._top = self._add(root, ())
+        while self._referring:
+            self._follow(self._referring.pop())
         if self.patterns.excess is not None:
             self.problems.append(Problem("", self.patterns.excess))
 
+    def weight(self) -> Weight:
+        """Return what checking with the schema costs; raises Endless."""
+        return Weight.of(self._top, self._subschemas.values())
+
+    def wrap_alternatives(self) -> None:
+        """Rewrite anyOf and oneOf so that a misfit is one error; the same values fit.
+
+        The library would collect the errors of every value below every alternative: 2 GB for a megabyte of items.
+        """
+        for one in self._subschemas.values():
+            wrapped = [
+                {"if": {name: one.schema.pop(name)}, "else": {"not": mark}}
+                for name, mark in MARKS.items()
+                if isinstance(one.schema, dict) and name in one.schema
+            ]
+            if wrapped:
+                one.schema["allOf"] = [*one.schema.get("allOf", ()), *wrapped]
+
     def _add(self, schema: Any, path: _Path) -> Subschema:
-        known = self._known.get(id(schema)) if isinstance(schema, dict) else None
-        if known is not None:
-            return known
-        subschema = Subschema(path)
-        self.subschemas.append(subschema)
-        if isinstance(schema, dict):
-            self._known[id(schema)] = subschema
-            self._read(schema, subschema)
-        return subschema
+        known = self._subschemas.get(id(schema))
+        if known is None:
+            known = self._subschemas[id(schema)] = Subschema(schema, path)
+            if isinstance(schema, dict):
+                self._read(schema, known)
+        return known
 
     def _read(self, schema: Mapping[str, Any], subschema: Subschema) -> None:
-        path = subschema.path
-        self.problems.extend(_refused(schema, path))
+        self.problems.extend(_refused(schema, subschema.path))
         if "$anchor" in schema:
             if schema["$anchor"] in self._anchors:
-                self.problems.append(Problem(pointer((*path, "$anchor")), "is the name of another part as well"))
+                self.problems.append(Problem(pointer((*subschema.path, "$anchor")), "names another part too"))
             self._anchors[schema["$anchor"]] = schema
         if "$ref" in schema:
-            self._references.append((subschema, schema["$ref"]))
-        subschema.beside += self._parts(schema, path, _IN_PLACE, _IN_PLACE_LISTS, _IN_PLACE_MAPS)
-        subschema.named += self._parts(schema, path, maps=("properties",))
-        subschema.listed += self._parts(schema, path, lists=("prefixItems",))
-        subschema.every += self._parts(schema, path, _EVERY_MEMBER, maps=("patternProperties",))
-        self._parts(schema, path, maps=("$defs", "definitions"))
-        for name, value in schema.items():
-            operands = _operands(name, value)
-            subschema.literals += operands.value
-            subschema.fractions += operands.fraction
-        subschema.unique += schema.get("uniqueItems") is True
-        subschema.scan += self._scan(schema, path)
+            self._referring.append(subschema)
+        for relation, names in _RELATIONS.items():
+            subschema.parts[relation].extend(self._parts(subschema, names))
+        subschema.price = Price.of(schema, self._scan(schema, subschema.path))
         subschema.repeats += sum(name in schema for name in _UNEVALUATED)
 
-    def _parts(
-        self,
-        schema: Mapping[str, Any],
-        path: _Path,
-        single: Iterable[str] = (),
-        lists: Iterable[str] = (),
-        maps: Iterable[str] = (),
-    ) -> list[Subschema]:
-        found = [((*path, name), schema[name]) for name in single if name in schema]
-        for name in (*lists, *maps):
-            members = schema.get(name, ())
-            pairs = members.items() if isinstance(members, dict) else enumerate(members)
-            found += [((*path, name, key), member) for key, member in pairs]
-        return [self._add(member, where) for where, member in found if isinstance(member, (dict, bool))]
+    def _parts(self, whole: Subschema, names: Iterable[str]) -> Iterator[Subschema]:
+        for name in names:
+            for where, part in _members(name, whole.schema.get(name)):
+                if isinstance(part, (dict, bool)):
+                    yield self._add(part, (*whole.path, *where))
 
     def _scan(self, schema: Mapping[str, Any], path: _Path) -> int:
         patterns = [((*path, "pattern"), schema["pattern"])] if "pattern" in schema else []
@@ -126,25 +100,26 @@ class Document:
         for where, pattern in patterns:
             steps = self.patterns.steps(pattern)
             if steps is None:
-                self.problems.append(Problem(pointer(where), self.patterns.refusal))
+                self.problems.append(Problem(pointer(where), REFUSAL))
             scan += steps or 0
         return scan
 
-    def _resolve(self) -> None:
-        """Follow references; what they lead to may have references of its own."""
-        while self._references:
-            subschema, reference = self._references.pop()
-            try:
-                target = self._target(reference)
-            except (LookupError, TypeError, ValueError):
-                self.problems.append(Problem(pointer((*subschema.path, "$ref")), "refers to nothing in this schema"))
-                continue
-            subschema.beside.append(self._add(target, (*subschema.path, "$ref")))
-
-    def _target(self, reference: str) -> Any:
-        fragment = unquote(reference.removeprefix("#"))
+    def _follow(self, subschema: Subschema) -> None:
+        """Add what a subschema refers to, which may have references of its own."""
+        reference, where = subschema.schema["$ref"], (*subschema.path, "$ref")
         if not reference.startswith("#"):
-            return True  # refused already
+            return  # refused already
+        fragment = unquote(reference[1:])
+        try:
+            target = self._target(fragment)
+        except (LookupError, TypeError, ValueError):
+            self.problems.append(Problem(pointer(where), "refers to nothing in this schema"))
+            return
+        subschema.parts[SAME_VALUE].append(self._add(target, where))
+        if not MARKS.keys().isdisjoint(fragment.split("/")):
+            subschema.schema["$ref"] = self._defined(target)
+
+    def _target(self, fragment: str) -> Any:
         if fragment and not fragment.startswith("/"):
             return self._anchors[fragment]
         target = self._root
@@ -153,7 +128,24 @@ class Document:
             target = target[int(name) if isinstance(target, list) and name.isdecimal() else name]
         if isinstance(target, (dict, bool)):
             return target
-        raise LookupError(reference)
+        raise LookupError(fragment)
+
+    def _defined(self, target: Any) -> str:
+        """Return a reference to a part that `wrap_alternatives` may move."""
+        definitions = self._root.setdefault("$defs", {})
+        name = self._moved.get(id(target)) or f"moved-{len(definitions)}"
+        while definitions.setdefault(name, target) is not target:
+            name += "-"
+        self._moved[id(target)] = name
+        return f"#/$defs/{name}"
+
+
+def _members(name: str, value: Any) -> list[tuple[_Path, Any]]:
+    """Return what may be the schemas of a keyword, with the path to each."""
+    if isinstance(value, list) or name in _MAPS:
+        pairs = enumerate(value) if isinstance(value, list) else (value or {}).items()
+        return [((name, key), member) for key, member in pairs]
+    return [((name,), value)]
 
 
 def _refused(schema: Mapping[str, Any], path: _Path) -> Iterator[Problem]:
@@ -167,17 +159,4 @@ def _refused(schema: Mapping[str, Any], path: _Path) -> Iterator[Problem]:
         yield Problem(pointer((*path, "format")), "must not be regex: patterns in params are not compiled")
     for name in _ELSEWHERE:
         if name in schema:
-            yield Problem(pointer((*path, name)), "is not taken here; use $ref with #/$defs/...")
-
-
-def _operands(name: str, value: Any) -> Operands:
-    """Return what a keyword costs: as much as it names, or what was measured of it."""
-    if name in _SCHEMAS_APART:
-        return Operands(0, 0)
-    if numbers.is_bound(name):
-        return numbers.of_bound(name, value)
-    if name in {"enum", "const"}:
-        return numbers.of_options(value if name == "enum" else [value])
-    if name == "uniqueItems" and value:
-        return Operands(_UNIQUE_ITEM, numbers.UNIQUE)
-    return Operands(1 + (len(value) if isinstance(value, (dict, list)) else 0), 0)
+            yield Problem(pointer((*path, name)), "is not accepted here; use $ref with #/$defs/...")

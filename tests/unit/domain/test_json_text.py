@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.json_text import is_deeper, outside_strings, without_strings
+from domain.json_text import depth_of, is_deeper, outside_strings, without_strings
 
 values = st.recursive(
     st.none() | st.text(alphabet='[]{}"\\a') | st.integers(),
@@ -17,17 +17,18 @@ values = st.recursive(
 )
 
 
-def depth_of(value) -> int:
+def levels_of(value) -> int:
     if isinstance(value, dict):
         value = list(value.values())
-    return 1 + max(map(depth_of, value), default=0) if isinstance(value, list) else 0
+    return 1 + max(map(levels_of, value), default=0) if isinstance(value, list) else 0
 
 
 @given(values)
 def test_the_depth_is_that_of_the_value(value) -> None:
     text = json.dumps(value).encode()
-    assert not is_deeper(text, depth_of(value))
-    assert depth_of(value) == 0 or is_deeper(text, depth_of(value) - 1)
+    assert depth_of(text) == levels_of(value)
+    assert not is_deeper(text, levels_of(value))
+    assert levels_of(value) == 0 or is_deeper(text, levels_of(value) - 1)
 
 
 @pytest.mark.parametrize("text", [b'["', b'["[[[[', b'["\\', b'["[\\"[['])
@@ -45,9 +46,10 @@ SLICE_SIZE = 16 * 1024
 def test_a_value_at_the_end_of_a_slice_is_read_as_any_other(value: bytes, missing: int) -> None:
     text = b"[[" + b" " * (SLICE_SIZE - 2 - missing) + value + b"," + value + b"]]"
     assert without_strings(text) == re.sub(rb'"(?:[^"\\]|\\.)*"', b"", text)
-    depth = depth_of(json.loads(text))
+    depth = levels_of(json.loads(text))
     assert is_deeper(text, depth - 1)
     assert not is_deeper(text, depth)
+    assert depth_of(text) == depth
 
 
 @pytest.mark.parametrize("missing", range(1, 12))
@@ -60,3 +62,4 @@ def test_brackets_are_counted_through_all_slices() -> None:
     text = b"[" * 60 + b'"[",' * SLICE_SIZE + b"[" * 40 + b"]" * 100
     assert is_deeper(text, 99)
     assert not is_deeper(text, 100)
+    assert depth_of(text) == 100

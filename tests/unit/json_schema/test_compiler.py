@@ -1,4 +1,4 @@
-"""Schemas are taken or refused, checked with, and bounded in what they cost."""
+"""Schemas are compiled or refused, values are checked, and both are bounded in what they cost."""
 
 import asyncio
 import json
@@ -8,6 +8,7 @@ import pytest
 from adapters.json_schema.compiler import JsonSchemaCompiler, SchemaOptions
 from domain.functions.schema import SchemaRefused
 from domain.json_text import JsonText
+from tests.unit.json_schema.generated_schemas import doubled
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 CALCULATOR = {
@@ -33,11 +34,11 @@ async def refusal(schema: object) -> dict[str, str]:
     return {problem.pointer: problem.message for problem in caught.value.problems}
 
 
-async def test_what_fits_has_no_problem():
+async def test_a_value_that_fits_has_no_problem():
     assert await problems(CALCULATOR, {"operation": "add", "a": 3}) == {}
 
 
-async def test_everything_that_does_not_fit_is_told_with_its_pointer():
+async def test_all_misfits_are_listed_with_their_pointers():
     found = await problems(CALCULATOR, {"operation": "x", "a": "1", "b~/": 1})
     assert found == {
         "/operation": "must be one of: add, 'to divide'",
@@ -82,26 +83,26 @@ async def test_problems_are_bounded():
     assert len(await problems({"items": {"type": "null"}}, list(range(1000)))) == 50
 
 
-async def test_of_a_large_value_the_first_problem_is_told():
+async def test_only_the_first_problem_of_a_large_value_is_listed():
     assert await problems({"items": {"type": "null"}}, list(range(5000))) == {"/0": "must be of type null"}
 
 
-async def test_formats_that_nobody_knows_are_notes():
+async def test_unknown_formats_are_notes():
     assert await problems({"format": "int64"}, '"x"') == {}
 
 
 @pytest.mark.parametrize("value", ['"\\ud800"', "9" * 5000, "[" * 100_000])
-async def test_what_cannot_be_read_does_not_fit(value):
+async def test_a_value_that_cannot_be_decoded_does_not_fit(value):
     (message,) = (await problems({"type": "string"}, value)).values()
     assert message.startswith("cannot be checked with a schema")
 
 
-async def test_a_schema_may_refer_to_itself_below():
+async def test_a_schema_may_refer_to_itself_for_members():
     tree = {"properties": {"left": {"$ref": "#"}, "right": {"$ref": "#"}, "value": {"type": "integer"}}}
     assert await problems(tree, {"left": {"right": {"value": "x"}}}) == {"/left/right/value": "must be of type integer"}
 
 
-async def test_a_list_of_parts_that_lead_on_is_taken():
+async def test_a_schema_may_refer_to_itself_in_a_list_of_schemas():
     node = {"allOf": [{"properties": {"next": {"$ref": "#"}}}, {"properties": {"value": {"type": "integer"}}}]}
     assert await problems(node, {"next": {"next": {"value": "x"}}}) == {"/next/next/value": "must be of type integer"}
 
@@ -159,37 +160,53 @@ async def test_patterns_that_cannot_be_matched_in_linear_time_and_space_are_refu
         ({"$ref": "#"}, ""),
         ({"$defs": {"a": {"not": {"$ref": "#/$defs/a"}}}}, ""),
         ({"properties": {f"p{n}": {"pattern": f"^{n}$"} for n in range(200)}}, ""),
-        ({"properties": {f"p{n}": {"pattern": f"^\\p{{L}}{{{n}}}$"} for n in range(1, 6)}}, ""),
         ({"const": "x" * 70_000}, ""),
         (json.loads('{"not":' * 80 + "{}" + "}" * 80), ""),
     ],
 )
-async def test_schemas_that_are_not_taken(schema, where):
+async def test_a_schema_is_refused_with_a_pointer(schema, where):
     assert where in await refusal(schema)
-
-
-def doubled(levels: int) -> object:
-    steps = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(levels)}
-    return {"$defs": steps | {f"d{levels}": {"type": "integer"}}, "$ref": "#/$defs/d0"}
 
 
 @pytest.mark.parametrize(
     "schema",
     [
         doubled(30),
-        {"allOf": [{"properties": {"x": {"$ref": "#"}}}] * 2},
-        {"allOf": [{"items": {"$ref": "#"}}] * 2},
+        {"allOf": [{"items": {"$ref": "#"}}] * 40},
         {"items": {"enum": [number + 0.5 for number in range(700)]}},
         {"enum": [[10**20 + number] for number in range(100)]},
         {"allOf": [{"minimum": 1e-300}] * 130},
     ],
 )
-async def test_schemas_that_look_too_often_are_refused(schema):
+async def test_schemas_that_may_take_too_long_for_each_value_are_refused(schema):
     (message,) = (await refusal(schema)).values()
     assert message.startswith("may take more than 100000 steps to check one value")
 
 
-async def test_a_schema_that_is_not_so_heavy_is_taken():
+JSON_VALUE = {
+    "anyOf": [
+        {"type": ["null", "boolean", "number", "string"]},
+        {"type": "array", "items": {"$ref": "#"}},
+        {"type": "object", "additionalProperties": {"$ref": "#"}},
+    ]
+}
+
+
+async def test_a_schema_that_refers_to_itself_twice_costs_more_for_deeper_values():
+    assert await problems(JSON_VALUE, {"a": [1, {"b": [[[]]]}]}) == {}
+    assert await problems(JSON_VALUE, [{"a": [n]} for n in range(1000)]) == {}
+    (message,) = (await problems(JSON_VALUE, "[" * 20 + "]" * 20)).values()
+    assert "nest it less deeply" in message
+
+
+async def test_brackets_in_strings_and_beside_each_other_are_no_depth():
+    assert await problems(JSON_VALUE, ["[{" * 100, [], [], {}] * 20) == {}
+    doubled_lists = {"type": ["array", "integer"], "allOf": [{"items": {"$ref": "#"}}] * 2}
+    found = await problems(doubled_lists, [["x"]] * 20)
+    assert list(found) == [f"/{n}/0" for n in range(20)]
+
+
+async def test_a_schema_of_moderate_weight_is_accepted():
     assert await problems(doubled(8), '"x"') == {"": "must be of type integer"}
 
 
@@ -200,7 +217,7 @@ async def test_a_value_that_is_too_large_for_a_heavy_schema_does_not_fit():
     assert "send less" in message
 
 
-async def test_text_is_no_value_and_costs_nothing_where_no_pattern_reads_it():
+async def test_brackets_and_commas_in_strings_cost_nothing():
     schema = {"items": {"anyOf": [{"type": "string"}, {"enum": list(range(5000))}]}}
     assert await problems(schema, [",[{:" * 10_000]) == {}
 
@@ -208,11 +225,11 @@ async def test_text_is_no_value_and_costs_nothing_where_no_pattern_reads_it():
 async def test_a_string_that_is_too_large_for_a_costly_pattern_does_not_fit():
     email = {"pattern": r"^[^\s@]+@[^\s@]+\.[^\s@]+$"}
     assert await problems(email, json.dumps("a@" + "b" * 10_000 + ".c")) == {}
-    assert "send less" in (await problems(email, json.dumps("a@" + "b" * 100_000 + ".c")))[""]
+    assert "send less" in (await problems(email, json.dumps("a@" + "b" * 500_000 + ".c")))[""]
     assert await problems({"pattern": "^[a-z]+$"}, json.dumps("b" * 1_000_000)) == {}
 
 
-async def test_keywords_that_compute_weigh_more_than_others():
+async def test_keywords_that_compute_cost_more_than_others():
     values = [1.5] * 40_000
     assert await problems({"items": {"multipleOf": 0.5}}, values[:100]) == {}
     assert "send less" in (await problems({"items": {"multipleOf": 0.5}}, values))[""]
@@ -224,7 +241,7 @@ async def test_keywords_that_compute_weigh_more_than_others():
     [
         ({"enum": [number + 0.5 for number in range(100)]}, [99.5] * 100, [99.5] * 1000),
         ({"enum": list(range(5000))}, [1] * 500 + [2.0] * 5, [1] * 500 + [2.0] * 50),
-        ({"minimum": 1e-300}, [1e-300] * 100, [1e-300] * 5000),
+        ({"minimum": 1e-300}, [1e-300] * 1000, [1e-300] * 10_000),
         ({"minimum": 0.5, "maximum": 10**20}, [1, 1.5] * 1000, [1e19] * 10_000),
         ({"multipleOf": 0.1}, [10**300] * 10, [10**300] * 1000),
         ({"allOf": [{"maxLength": 10**6 + number} for number in range(2000)]}, ["x" * 1000], ["x" * 200_000] * 5),

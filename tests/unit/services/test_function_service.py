@@ -348,7 +348,7 @@ class TestPinnedSessions:
         await register(world)
         ref = await pinned(world)
         world.functions.schemas[ADDER, 1] = FunctionSchema(JsonText('{"pattern": "(?=a)"}'))
-        with pytest.raises(SchemaUnusable, match="/pattern: is no pattern"):
+        with pytest.raises(SchemaUnusable, match="/pattern: is not accepted"):
             await world.execution_service.execute(ref, JsonText("{}"))
         await settled(world)
         assert not world.store.open_executions
