@@ -60,11 +60,11 @@ def is_deeper(text: bytes, depth_max: int) -> bool:
 
 def depth_of(text: bytes) -> int:
     """Return how deep a JSON text is nested; a value without parts has depth 0."""
-    deepest, depths = 0, [0]
+    depths, deepest = [0], [0]
     for part in outside_strings(text):
         depths = _depths(part.translate(_STEPS, _OTHER_THAN_BRACKETS), depths[-1])
-        deepest = max(deepest, *depths)
-    return deepest
+        deepest.append(max(depths))
+    return max(deepest)
 
 
 def _depths(steps: bytes, depth: int) -> list[int]:
