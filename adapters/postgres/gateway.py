@@ -6,17 +6,18 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal
 
-from attrs import frozen
+from attrs import evolve
 from psycopg.errors import QueryCanceled
 
 from adapters.postgres.connections.errors import Category, StatementRefused, StillLocked, TookTooLong
 from adapters.postgres.connections.observer import StatementObserver, limit_pool_log, report_wait
-from adapters.postgres.connections.statement_pool import AttemptFailed, StatementPool, StatementPoolStats
+from adapters.postgres.connections.statement_pool import AttemptFailed, StatementPool
 from adapters.postgres.gateway_options import GatewayOptions
 from adapters.postgres.statement import Statement
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
+from domain.stats import PoolStats
 
-__all__ = ["Gateway", "GatewayOptions", "GatewayStats", "PoolName"]
+__all__ = ["Gateway", "GatewayOptions", "PoolName"]
 
 _BACKOFF_S = 0.01
 _BACKOFF_MAX_S = 0.2
@@ -25,17 +26,6 @@ _PING = Statement("select_nothing", "SELECT 1")
 
 PoolName = Literal["normal", "lock_wait"]
 """Statements that wait for locks have connections of their own."""
-
-
-@frozen
-class GatewayStats:
-    """Connections of the pool `normal` (open or opening, idle), calls that wait for one, statements in flight."""
-
-    pool_size: int
-    pool_size_max: int
-    pool_idle: int
-    pool_waiting: int
-    in_flight: int
 
 
 class Gateway:
@@ -104,20 +94,13 @@ class Gateway:
         await self.fetch(_PING, {}, timeout_s=timeout_s, repeatable=False)
         return time.monotonic() - started_s
 
-    def stats(self) -> GatewayStats:
-        """Return the present figures."""
+    def stats(self) -> PoolStats:
+        """Return the present numbers of the pool `normal`, with the statements in flight of all pools."""
         pools = self.pools()
-        normal = pools["normal"]
-        return GatewayStats(
-            pool_size=normal.pool_size,
-            pool_size_max=normal.pool_size_max,
-            pool_idle=normal.pool_idle,
-            pool_waiting=normal.pool_waiting,
-            in_flight=sum(pool.in_flight for pool in pools.values()),
-        )
+        return evolve(pools["normal"], in_flight=sum(pool.in_flight for pool in pools.values()))
 
-    def pools(self) -> Mapping[PoolName, StatementPoolStats]:
-        """Return the present figures of each pool."""
+    def pools(self) -> Mapping[str, PoolStats]:
+        """Return the present numbers of each pool."""
         return {name: pool.stats() for name, pool in self._pools.items()}
 
     async def _fetch(  # noqa: PLR0913  # as `fetch`

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 
 from adapters.sandbox.isolation.cpu_scheduling import why_none_is_free
 from adapters.sandbox.runtime import LanguageRuntime
-from adapters.sandbox.stats import SandboxStats
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
+from domain.stats import SandboxStats
 
 _NOT_USED = {
     "landlock": "the root holds nothing but the interpreter's own files, read-only, and it would have to be loaded "

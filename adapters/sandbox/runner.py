@@ -19,7 +19,7 @@ from adapters.sandbox.pool.worker_pool import WorkerPool
 from adapters.sandbox.protocol.execution import execute
 from adapters.sandbox.protocol.failures import PROTOCOL_BROKEN
 from adapters.sandbox.runtime import LanguageRuntime
-from adapters.sandbox.stats import SandboxSnapshot, SandboxStats
+from adapters.sandbox.snapshot import SandboxSnapshot
 from adapters.sandbox.workers.process import WorkerProcess
 from adapters.sandbox.workers.worker_factory import WorkerFactory
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
@@ -30,6 +30,7 @@ from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.report import ScriptReport
 from domain.scripts.script import Script, ScriptSyntaxError
+from domain.stats import SandboxStats
 
 _CHECK_EVERY_S = 0.25
 _FULL_CHECK_AT_EACH = 20

@@ -8,7 +8,6 @@ from attrs import define, evolve, field
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.protocol.syntax_check_queue import SyntaxCheckQueue
 from adapters.sandbox.protocol.syntax_checker import SyntaxChecker
-from adapters.sandbox.stats import StartStats
 from adapters.sandbox.workers.prewarm_pool import STARTS_S, PrewarmPool
 from adapters.sandbox.workers.process import WorkerProcess
 from adapters.sandbox.workers.worker_factory import WorkerFactory
@@ -21,6 +20,7 @@ from domain.histogram import Histogram
 from domain.identity import Owner
 from domain.scripts.language import Language
 from domain.scripts.script import Script, SyntaxFault
+from domain.stats import StartStats
 
 
 @define(eq=False)

@@ -31,6 +31,7 @@ from domain.identity import Owner
 from domain.scripts.language import Language
 from entrypoints.composition.controller import create_controller
 from entrypoints.composition.database import Database
+from entrypoints.composition.guards import claim_rules
 from entrypoints.composition.options import (
     embedded_options,
     gateway_options,
@@ -39,7 +40,6 @@ from entrypoints.composition.options import (
     storage_budget,
 )
 from entrypoints.composition.runners import HostInspector
-from entrypoints.composition.tokens import claim_rules
 from entrypoints.http.openapi.document import rendered
 from entrypoints.server.process import launch
 from entrypoints.settings.secret import Secret

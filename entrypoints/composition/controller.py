@@ -1,11 +1,22 @@
 """The controller: the HTTP API over sessions in PostgreSQL and runners of scripts."""
 
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from dependency_injector import containers, providers
 
 from adapters.json_schema.compiler import JsonSchemaCompiler
 from adapters.mapping_file import WrongMappingFile, read_mapping
+from adapters.postgres.anonymous_sessions import AnonymousSessions
+from adapters.postgres.batching.coalescer import Coalescer
+from adapters.postgres.clock.disciplined import DisciplinedClock
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.health import DatabaseHealth
+from adapters.postgres.retention.cleanup import Cleanup
+from adapters.postgres.stats import DatabaseStatsReader
 from adapters.random_ids import RandomIds
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.capacity_limiter import CapacityLimiter
@@ -15,10 +26,7 @@ from domain.functions.examples import ExampleRuns
 from domain.functions.service import FunctionService, ParamsCheck
 from domain.scripts.language import LanguageMapping
 from entrypoints.composition.database import Database
-from entrypoints.composition.database_metrics import DatabaseMetrics, all_coalescers
-from entrypoints.composition.health import HealthReport
-from entrypoints.composition.lifespan import Lifespan
-from entrypoints.composition.limits import OwnerLimits
+from entrypoints.composition.guards import OwnerLimits, Security, guards
 from entrypoints.composition.options import (
     example_policy,
     execution_policy,
@@ -28,15 +36,22 @@ from entrypoints.composition.options import (
     session_policy,
 )
 from entrypoints.composition.runners import Runners
-from entrypoints.composition.sandbox_metrics import SandboxMetrics
-from entrypoints.composition.security import Security
 from entrypoints.composition.telemetry import Telemetry, observed, trace_headers
-from entrypoints.composition.tokens import published_keys, token_verifier
 from entrypoints.http.app import Application, Hooks, Services
+from entrypoints.http.endpoints.health import HealthChecks, Probe
+from entrypoints.server.lifespan import Lifespan, bounded, together
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.settings import Settings
+from entrypoints.telemetry.metrics.database import DatabaseMetrics
+from entrypoints.telemetry.metrics.rate_limits import RateLimitMetrics
+from entrypoints.telemetry.metrics.sandbox import SandboxMetrics
 from entrypoints.telemetry.metrics.scrape import metrics_registry
 from entrypoints.telemetry.metrics.sessions import CountedSessions
+from entrypoints.telemetry.tracing.trace import Tracing
+from entrypoints.version import VERSION
+
+_RECORDING_TIMEOUT_S = 5.0
+"""The time for recording the ends of executions after the last request."""
 
 _RECORDINGS_MAX = 1024
 """Executions of one controller whose end is not recorded yet."""
@@ -49,6 +64,35 @@ def _mapping(path: Path | None) -> LanguageMapping:
         return read_mapping(path)
     except WrongMappingFile as error:
         raise SettingsError([f"RUNTIME_MAPPINGS_FILE: {error}"]) from error
+
+
+def _lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
+    gateway: Gateway,
+    clock: DisciplinedClock,
+    cleanup: Cleanup,
+    coalescers: Sequence[Coalescer[Any, Any]],
+    runners: Runners,
+    tasks: BackgroundTasks,
+    security: Security,
+    limits: OwnerLimits,
+    tracing: Tracing,
+) -> Lifespan:
+    """Return the order of the start and the end; no part that is unreachable stops a start."""
+    return Lifespan(
+        startup=[gateway.open, together(clock.measure, runners.open)],
+        background=[clock.run, cleanup.run, *security.background, *limits.background],
+        shutdown=[partial(tasks.drain, _RECORDING_TIMEOUT_S), runners.close],
+        close=[
+            *security.close,
+            *(bounded(each.close, _RECORDING_TIMEOUT_S) for each in coalescers),
+            gateway.close,
+            partial(asyncio.to_thread, tracing.close),
+        ],
+    )
+
+
+def _merged(*probes: Mapping[str, Probe]) -> Mapping[str, Probe]:
+    return {name: probe for each in probes for name, probe in each.items()}
 
 
 class Controller(containers.DeclarativeContainer):
@@ -70,7 +114,7 @@ class Controller(containers.DeclarativeContainer):
     session_policy = providers.Callable(session_policy, settings)
     execution_policy = providers.Callable(execution_policy, settings)
     quotas = limits.provided.quotas
-    execution_limiter = limits.provided.inside
+    execution_limiter = limits.provided.executions
     recording_limiter = providers.Singleton(CapacityLimiter, "the recording of an execution", _RECORDINGS_MAX)
     example_policy = providers.Callable(example_policy, settings)
     function_policy = providers.Callable(function_policy, settings)
@@ -122,68 +166,62 @@ class Controller(containers.DeclarativeContainer):
         policy=function_policy,
     )
 
-    published_keys = providers.Singleton(published_keys, settings)
+    anonymous_sessions = providers.Singleton(
+        AnonymousSessions, database.gateway, database.statements.provided.owners.select_session_count
+    )
     security = providers.Singleton(
-        Security,
-        authenticated=settings.provided.authenticated,
-        gateway=database.gateway,
-        clock=database.clock,
-        keys=database.api_keys,
-        tokens=providers.Singleton(token_verifier, settings, database.clock, published_keys),
-        jwks=published_keys,
-        sessions=database.sessions,
-        mapping=mapping,
-        count=database.statements.provided.owners.select_session_count,
+        Security.of,
+        settings,
+        database.clock,
+        database.api_keys,
+        database.sessions,
+        mapping,
+        anonymous_sessions.provided.warn,
+    )
+    database_health = providers.Singleton(
+        DatabaseHealth,
+        database.gateway,
+        database.schema,
+        database.clock,
+        database.cleanup,
+        database.storage,
+        database.statements.provided.server.select_connections_max,
+        settings.provided.database_connections,
     )
     health = providers.Singleton(
-        HealthReport,
-        gateway=database.gateway,
-        statements=database.statements,
-        clock=database.clock,
-        schema=database.schema,
-        cleanup=database.cleanup,
-        storage=database.storage,
-        runners=runners,
-        connections=settings.provided.database_connections,
-        security=security,
+        HealthChecks,
+        VERSION,
+        database_health.provided.required,
+        providers.Callable(_merged, runners.provided.probes, database_health.provided.others, security.provided.probes),
+    )
+    database_stats = providers.Singleton(
+        DatabaseStatsReader,
+        database.gateway,
+        database.coalescers,
+        database.clock,
+        database.cleanup,
+        database.storage,
     )
     metrics = providers.Singleton(
         metrics_registry,
         telemetry.executions,
         sessions.provided.operations,
         telemetry.statements,
-        limits,
-        providers.Singleton(
-            DatabaseMetrics,
-            database.gateway,
-            providers.Callable(
-                all_coalescers,
-                database.sessions.provided.coalescers,
-                database.executions.provided.coalescers,
-                database.keyed_sessions.provided.coalescers,
-                database.keyed_executions.provided.coalescers,
-                security.provided.coalescers,
-            ),
-            database.clock,
-            database.cleanup,
-            database.storage,
-        ),
-        providers.Singleton(SandboxMetrics, runners.provided.sandbox),
+        providers.Singleton(RateLimitMetrics, limits.provided.rate_limiter),
+        providers.Singleton(DatabaseMetrics, database_stats.provided.read),
+        providers.Singleton(SandboxMetrics, runners.provided.sandbox_stats),
     )
     lifespan = providers.Singleton(
-        Lifespan,
-        gateway=database.gateway,
-        clock=database.clock,
-        cleanup=database.cleanup,
-        runners=runners,
-        tasks=tasks,
-        sessions=database.sessions,
-        executions=database.executions,
-        keyed_sessions=database.keyed_sessions,
-        keyed_executions=database.keyed_executions,
-        security=security,
-        limits=limits,
-        tracing=telemetry.tracing,
+        _lifespan,
+        database.gateway,
+        database.clock,
+        database.cleanup,
+        database.coalescers,
+        runners,
+        tasks,
+        security,
+        limits,
+        telemetry.tracing,
     )
 
     http_options = providers.Callable(http_options, settings)
@@ -200,7 +238,7 @@ class Controller(containers.DeclarativeContainer):
         Hooks,
         lifespan.provided.start,
         lifespan.provided.end,
-        limits.provided.around.call(security.provided.knowing, security.provided.asking),
+        providers.Callable(guards, settings, security, limits),
         providers.List(telemetry.requests),
         limits.provided.charge,
         security.provided.caller,

@@ -1,8 +1,12 @@
 """Everything that talks to PostgreSQL."""
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 from dependency_injector import containers, providers
 
 from adapters.postgres.batching.call_queue import BatchKeys
+from adapters.postgres.batching.coalescer import Coalescer
 from adapters.postgres.clock.disciplined import ClockOptions, DisciplinedClock, database_time
 from adapters.postgres.connections.observer import StatementObserver
 from adapters.postgres.gateway import Gateway
@@ -26,6 +30,10 @@ def disciplined_clock(gateway: Gateway, statement: Statement) -> DisciplinedCloc
     """Return the clock of the gateway's database, not read yet."""
     options = ClockOptions()
     return DisciplinedClock(database_time(gateway.fetch, statement, options.probe_timeout_s), options)
+
+
+def _joined(*groups: Iterable[Coalescer[Any, Any]]) -> Sequence[Coalescer[Any, Any]]:
+    return [coalescer for group in groups for coalescer in group]
 
 
 class Database(containers.DeclarativeContainer):
@@ -59,6 +67,14 @@ class Database(containers.DeclarativeContainer):
     storage = providers.Singleton(HistoryBudget.of, gateway, statements, providers.Callable(storage_budget, settings))
     cleanup = providers.Singleton(
         Cleanup, gateway, statements.provided.cleanup, clock, providers.Callable(retention, settings), storage
+    )
+    coalescers = providers.Callable(
+        _joined,
+        sessions.provided.coalescers,
+        executions.provided.coalescers,
+        keyed_sessions.provided.coalescers,
+        keyed_executions.provided.coalescers,
+        api_keys.provided.coalescers,
     )
     rates = providers.Singleton(PostgresRateStore, gateway, statements.provided.limits)
     usage = providers.Singleton(PostgresUsageReader, gateway, statements.provided.limits)

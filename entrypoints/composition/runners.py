@@ -11,7 +11,9 @@ from adapters.sandbox.runner import SandboxScriptRunner
 from domain.inspection import RuntimeHostFacts, SandboxFacts
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRunner
+from domain.stats import SandboxStats
 from entrypoints.composition.options import runtime_options, sandbox_options
+from entrypoints.http.endpoints.health import Probe
 from entrypoints.settings.settings import Settings
 
 _CLOSE_GRACE_S = 2.0
@@ -36,6 +38,16 @@ class Runners:
         by_language = {language: remote if language in far else sandbox for language in urls}
         return cls(sandbox, remote, {language: runner for language, runner in by_language.items() if runner})
 
+    @property
+    def probes(self) -> Mapping[str, Probe]:
+        """The health of each language, and of this host's sandbox."""
+        languages = {f"runtimes.{language}": runner.health for language, runner in self.by_language.items()}
+        return {**languages, "sandbox": _no_sandbox if self.sandbox is None else self.sandbox.health}
+
+    def sandbox_stats(self) -> SandboxStats | None:
+        """Return the numbers of this host's sandbox, if it has one."""
+        return None if self.sandbox is None else self.sandbox.stats()
+
     async def open(self) -> None:
         """Start what runs here, and the client of what runs elsewhere; nothing that is missing stops the start."""
         if self.sandbox is not None:
@@ -49,6 +61,10 @@ class Runners:
             await self.remote.close()
         if self.sandbox is not None:
             await self.sandbox.close(_CLOSE_GRACE_S)
+
+
+async def _no_sandbox() -> Mapping[str, object]:
+    return {"status": "ok", "layers": {}, "reason": "scripts run on runtime hosts, which report their own sandbox"}
 
 
 @define(eq=False)

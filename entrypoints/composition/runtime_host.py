@@ -12,8 +12,7 @@ from starlette.types import Receive, Scope, Send
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.scripts.language import Language
 from entrypoints.composition.options import host_options, sandbox_options
-from entrypoints.composition.sandbox_metrics import SandboxMetrics
-from entrypoints.composition.tracing import tracing_of
+from entrypoints.composition.telemetry import tracing_of
 from entrypoints.http.endpoints.health import MetricsEndpoint
 from entrypoints.http.instrumentation.access_log import AccessLog
 from entrypoints.http.instrumentation.tracing import RequestTraces
@@ -24,6 +23,7 @@ from entrypoints.runtime_host.telemetry import HostMetrics
 from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.metrics.executions import ExecutionMetrics
 from entrypoints.telemetry.metrics.process import LoopLag, ProcessMetrics
+from entrypoints.telemetry.metrics.sandbox import SandboxMetrics
 from entrypoints.telemetry.metrics.scrape import Scrape, metrics_registry
 from entrypoints.telemetry.observed_runner import ObservedRunner
 
@@ -43,7 +43,7 @@ class HostApplication:
         self._lag = LoopLag()
         self._tracing = tracing_of(settings)
         self.scrape = Scrape(
-            metrics_registry(executions, metrics, SandboxMetrics(self._runner), self._lag, ProcessMetrics())
+            metrics_registry(executions, metrics, SandboxMetrics(self._runner.stats), self._lag, ProcessMetrics())
         )
         scrape = Route("GET", "/metrics", MetricsEndpoint(self.scrape).metrics, name="metrics")
         access_log = AccessLog(structlog.get_logger(), "host.access", has_owners=False)

@@ -7,14 +7,14 @@ from dependency_injector import containers, providers
 from adapters.postgres.connections.observer import CALLER
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRunner
-from entrypoints.composition.tracing import tracing_of
 from entrypoints.http.instrumentation.tracing import RequestTraces
 from entrypoints.http.request import Request
-from entrypoints.settings.settings import Settings
+from entrypoints.settings.settings import Settings, Traces
 from entrypoints.telemetry.metrics.executions import ExecutionMetrics
 from entrypoints.telemetry.metrics.statements import StatementMetrics
 from entrypoints.telemetry.observed_runner import ObservedRunner
-from entrypoints.telemetry.tracing.passing import PassedTrace
+from entrypoints.telemetry.tracing.passing import PassedTrace, Passing
+from entrypoints.telemetry.tracing.trace import Tracing
 from entrypoints.telemetry.tracing.traceparent import TraceContext
 
 
@@ -37,6 +37,15 @@ def trace_headers() -> Mapping[str, str]:
 def observed(runners: Mapping[Language, ScriptRunner], metrics: ExecutionMetrics) -> Mapping[Language, ScriptRunner]:
     """Return runners that tell how runs end."""
     return {language: ObservedRunner(runner, metrics, current_request) for language, runner in runners.items()}
+
+
+def tracing_of(settings: Settings) -> Tracing:
+    """Return what the setting asks for; what records traces is imported only where they are recorded."""
+    if settings.traces is Traces.NONE:
+        return Passing()
+    from entrypoints.telemetry.tracing.otel import exporting  # noqa: PLC0415  # its packages are an extra
+
+    return exporting()
 
 
 class Telemetry(containers.DeclarativeContainer):

@@ -16,6 +16,7 @@ from adapters.postgres.gateway import Gateway, PoolName
 from adapters.timers import call_later
 from domain.errors import Overloaded, ShuttingDown
 from domain.histogram import Histogram
+from domain.stats import CoalescerStats
 
 _MIB = 1024 * 1024
 _SIZES = tuple(2**n for n in range(9))
@@ -42,23 +43,6 @@ class CoalescerOptions:
     def bounds(self) -> QueueBounds:
         """The bounds of batches and of the queue."""
         return QueueBounds(self.batch_max, self.batch_bytes_max, self.queue_max, self.queue_bytes_max)
-
-
-@frozen
-class CoalescerStats:
-    """Calls that wait and statements in flight now, and counts since the start.
-
-    `sizes` are the calls of each batch; `waits` are the seconds that the oldest call of each batch has waited.
-    """
-
-    waiting: int
-    waiting_bytes: int
-    in_flight: int
-    calls: int
-    batches: int
-    overloaded: int
-    sizes: Histogram
-    waits: Histogram
 
 
 class Coalescer(Generic[Call, Response]):

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
-from attrs import frozen
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from adapters.postgres.connections.connection import GatewayConnection, Rows, SocketDeadline, looks_alive
@@ -16,28 +15,13 @@ from adapters.postgres.connections.observer import FailureLog, StatementObserver
 from adapters.postgres.gateway_options import GatewayOptions
 from adapters.postgres.statement import Statement
 from domain.errors import Overloaded, ShuttingDown
+from domain.stats import PoolStats
 
 _CLOSE_TIMEOUT_S = 1.0
 _RECONNECT_PAUSE_S = 0.25
 _UTC = (b"UTC", b"Etc/UTC")
 
 _log = structlog.get_logger(__name__)
-
-
-@frozen
-class StatementPoolStats:
-    """Connections (open or opening, at most, idle), calls that wait for one, statements in flight.
-
-    `connects` are the attempts to connect since the start, `connect_errors` those that failed.
-    """
-
-    pool_size: int
-    pool_size_max: int
-    pool_idle: int
-    pool_waiting: int
-    in_flight: int
-    connects: int
-    connect_errors: int
 
 
 class AttemptFailed(Exception):
@@ -89,10 +73,10 @@ class StatementPool:
             reconnect_failed=_keep_connecting,
         )
 
-    def stats(self) -> StatementPoolStats:
+    def stats(self) -> PoolStats:
         """Return the present figures."""
         pool = self._pool.get_stats()  # a counter that is zero may be missing
-        return StatementPoolStats(
+        return PoolStats(
             pool_size=pool.get("pool_size", 0),
             pool_size_max=self._pool.max_size,
             pool_idle=pool.get("pool_available", 0),

@@ -16,6 +16,7 @@ from adapters.postgres.statements import CleanupStatements
 from domain.clock import Clock
 from domain.errors import StorageUnavailable, Unavailable
 from domain.identity import uuid7_time
+from domain.stats import CleanupStats
 
 _HISTORY_DAYS_MAX = PARTITIONS - 2
 _NEXT_DAY_MARGIN = timedelta(hours=1)
@@ -44,21 +45,6 @@ class Retention:
 
     sessions: timedelta
     history: timedelta = field(validator=validators.le(timedelta(days=_HISTORY_DAYS_MAX)))
-
-
-@define
-class CleanupStats:
-    """Counts since the start; `lag_s` is how far the oldest session is past its retention, in seconds."""
-
-    sessions_removed: int = 0
-    executions_overdue: int = 0
-    keys_removed: int = 0
-    versions_removed: int = 0
-    partitions_emptied: int = 0
-    runs: int = 0
-    runs_failed: int = 0
-    lag_s: float | None = None
-    last_run_at: datetime | None = None
 
 
 @define(eq=False)

@@ -1,33 +1,19 @@
 """Holds the storage to its budget: it removes days of the history, the oldest first."""
 
-from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
-from attrs import define, field, frozen
+from attrs import define, field
 
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.retention.gauge import StorageGauge, day_number
 from adapters.postgres.retention.partitions import PARTITIONS, first_id_of
 from adapters.postgres.statements import Statements, StorageStatements
 from domain.errors import StorageUnavailable
-from domain.storage.storage import HistoryDay, ShortenedDay, StorageBudget, Stored
+from domain.stats import StorageState
+from domain.storage.storage import HistoryDay, StorageBudget, Stored
 
 _log = structlog.get_logger(__name__)
-
-
-@frozen
-class StorageState:
-    """The last measurement, and what the budget costs at present.
-
-    `shortened` are the days that would be stored without the budget. `is_exceeded` means that the budget cannot be
-    kept: more is stored, and no further day of the history can be removed.
-    """
-
-    measured_at: datetime
-    stored: Stored
-    shortened: Sequence[ShortenedDay]
-    is_exceeded: bool
 
 
 @define(eq=False)

@@ -9,10 +9,10 @@ from attrs import define, field
 
 from adapters.sandbox.options import MIB
 from adapters.sandbox.pool.slot import PoolLimits, Process, Slot
-from adapters.sandbox.stats import Eviction
 from domain.concurrency.capacity_limiter import is_fair
 from domain.identity import ANONYMOUS, Owner
 from domain.scripts.ports import ScriptRun
+from domain.stats import Eviction
 
 _FRESH_S = 60.0
 """A warm worker that was not used for this long is evicted even if its owner has few."""

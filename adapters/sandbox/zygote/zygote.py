@@ -12,7 +12,7 @@ from typing import Any
 from attrs import define, field
 
 from adapters.sandbox.isolation.control_group import ControlGroup
-from adapters.sandbox.stats import ZygoteSnapshot
+from adapters.sandbox.snapshot import ZygoteSnapshot
 from adapters.sandbox.zygote.launch import (
     DescriptorEnds,
     Exit,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from attrs import define, field
 
 from adapters.sandbox.isolation.control_group import ControlGroup
-from adapters.sandbox.stats import ZygoteSnapshot
+from adapters.sandbox.snapshot import ZygoteSnapshot
 from adapters.sandbox.zygote.launch import LaunchFailed
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
 from adapters.sandbox.zygote.zygote import Zygote

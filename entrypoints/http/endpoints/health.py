@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any
+
+from attrs import define
 
 from entrypoints.http.in_flight_limiter import InFlightLimiter
 from entrypoints.http.request import Request
@@ -16,26 +18,18 @@ Probe = Callable[[], Awaitable[Mapping[str, object]]]
 _RANKS = {"ok": 0, "degraded": 1, "failing": 2}
 
 
-class HealthChecks(Protocol):
-    """The probes of the service by component; a dot in a name makes a group, as in `runtimes.python`.
+@define(eq=False)
+class HealthChecks:
+    """The version of the service, and its probes by component; a dot in a name makes a group, as in `runtimes.python`.
 
-    A probe that raises, or does not return in time, counts as failing. It is never called twice at once.
+    The service gets no requests while a probe of `required` fails. A probe that raises, or does not return in time,
+    counts as failing. It is never called twice at once.
     """
 
-    @property
-    def version(self) -> str:
-        """The version of the service."""
-        ...
-
-    @property
-    def required(self) -> Mapping[str, Probe]:
-        """Components that must not fail for the service to get requests: database, migrations, clock."""
-        ...
-
-    @property
-    def components(self) -> Mapping[str, Probe]:
-        """Further components that `/health` shows."""
-        ...
+    version: str
+    required: Mapping[str, Probe]
+    components: Mapping[str, Probe]
+    """Further components that `/health` shows."""
 
 
 class ProbeRunner:

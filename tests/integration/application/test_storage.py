@@ -64,7 +64,7 @@ async def test_a_budget_that_cannot_be_kept_is_told_with_what_to_do(database_url
         found = await storage_of(api)
         assert (await api.session(session_id)).status_code == 200
     assert found["status"] == "degraded"
-    assert "cannot be kept" in found["reason"]
+    assert "More is stored than STORAGE_MAX_GB allows" in found["reason"]
 
 
 async def test_the_command_tells_sizes_days_and_room(database_url: str, data_dir: Path) -> None:

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from adapters.sandbox.stats import Eviction
 from domain.scripts.language import Language
+from domain.stats import Eviction
 from tests.contracts.script_runs import new_session, report_of, result_of, run_of
 from tests.integration.sandbox.processes import exists
 from tests.support.waiting import until

@@ -17,7 +17,7 @@ from domain.scripts.limits import Isolation, Limits, LimitsPolicy
 from domain.sessions.service import SessionPolicy
 from domain.sessions.session import LifetimePolicy
 from entrypoints.http.app import Application, Hooks
-from entrypoints.http.endpoints.health import HealthChecks, Probe
+from entrypoints.http.endpoints.health import HealthChecks
 from entrypoints.http.options import HttpOptions
 from tests.support.controller import Fakes
 
@@ -37,21 +37,12 @@ SCRIPT = "result = params"
 
 
 @define(eq=False)
-class ManualHealthChecks(HealthChecks):
-    """Components that the test sets."""
-
-    version: str = "1.2.3"
-    required: dict[str, Probe] = field(factory=dict)
-    components: dict[str, Probe] = field(factory=dict)
-
-
-@define(eq=False)
 class World(Fakes):
     """The application over fakes."""
 
     execution_limiter: CapacityLimiter = field(factory=lambda: CapacityLimiter("an execution", 4))
     recording_limiter: CapacityLimiter = field(factory=lambda: CapacityLimiter("a recording", 4))
-    process: ManualHealthChecks = field(factory=ManualHealthChecks)
+    process: HealthChecks = field(factory=lambda: HealthChecks("1.2.3", {}, {}))
     app: Application = field(init=False)
 
     @classmethod

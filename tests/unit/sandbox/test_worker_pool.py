@@ -7,10 +7,10 @@ import pytest
 from adapters.sandbox.options import MIB
 from adapters.sandbox.pool.slot import PoolLimits
 from adapters.sandbox.pool.worker_pool import WorkerPool
-from adapters.sandbox.stats import Eviction
 from domain.errors import Overloaded
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation
+from domain.stats import Eviction
 from tests.unit.sandbox.fakes import ManualProcess, pool_run
 
 

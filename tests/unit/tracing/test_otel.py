@@ -8,7 +8,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
 from domain.scripts.report import Failure, FailureCode, ScriptReport
-from entrypoints.composition.tracing import tracing_of
+from entrypoints.composition.telemetry import tracing_of
 from entrypoints.settings.loading import load_settings
 from entrypoints.telemetry.tracing.otel import OtelTracing, exporting
 from entrypoints.telemetry.tracing.passing import Passing

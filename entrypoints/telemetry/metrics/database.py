@@ -1,25 +1,19 @@
 """Metrics of the database adapters."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from attrs import define
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from adapters.postgres.batching.coalescer import Coalescer, CoalescerStats
-from adapters.postgres.clock.disciplined import DisciplinedClock
-from adapters.postgres.connections.statement_pool import StatementPoolStats
-from adapters.postgres.gateway import Gateway
-from adapters.postgres.retention.cleanup import Cleanup
-from adapters.postgres.retention.history_budget import HistoryBudget
+from domain.stats import CleanupStats, CoalescerStats, DatabaseStats, PoolStats
 from entrypoints.telemetry.metrics.instruments import Family, counter, gauge, histogram
 
 _MS_PER_S = 1000
 
 _POOL = gauge("pglambda_db_pool_connections", "Open connections to the database.", "pool", "state")
-_POOL_STATS: Sequence[tuple[Family, Callable[[StatementPoolStats], float]]] = (
+_POOL_STATS: Sequence[tuple[Family, Callable[[PoolStats], float]]] = (
     (
         gauge("pglambda_db_pool_connections_max", "Limit of connections to the database.", "pool"),
         lambda pool: pool.pool_size_max,
@@ -101,65 +95,57 @@ _SHORTENED = gauge(
 
 @define(eq=False)
 class DatabaseMetrics(Collector):
-    """Reads the gateway, the coalescers of all repositories, the clock, the cleanup and the storage budget."""
+    """Exposes the numbers that the database adapters report."""
 
-    _gateway: Gateway
-    _coalescers: Sequence[Coalescer[Any, Any]]
-    _clock: DisciplinedClock
-    _cleanup: Cleanup
-    _storage: HistoryBudget
+    _read: Callable[[], DatabaseStats]
 
     @override
     def collect(self) -> Iterable[Metric]:
-        yield from self._pools()
-        yield from self._batches()
-        yield _OFFSET.single(_seconds(self._clock.offset_ms))
-        yield _ERROR_BOUND.single(_seconds(self._clock.error_bound_ms))
-        yield _CLOCK_READY.single(self._clock.ready)
-        yield from self._cleanups()
-        yield from self._stored()
-
-    def _pools(self) -> Iterable[Metric]:
-        pools = self._gateway.pools()
-        idle = [((name, "idle"), pool.pool_idle) for name, pool in pools.items()]
-        used = [((name, "used"), pool.pool_size - pool.pool_idle) for name, pool in pools.items()]
-        yield _POOL.metric([*idle, *used])
-        for family, value in _POOL_STATS:
-            yield family.metric(((name,), value(pool)) for name, pool in pools.items())
-
-    def _batches(self) -> Iterable[Metric]:
-        stats = {each.name: each.stats() for each in self._coalescers}
-        for family, value in _COALESCER_STATS:
-            yield family.metric(((name,), value(each)) for name, each in stats.items())
-        for family_name, histograms in (
-            (_BATCH_CALLS, {name: each.sizes for name, each in stats.items()}),
-            (_BATCH_WAITS, {name: each.waits for name, each in stats.items()}),
-        ):
-            bounds = next(iter(histograms.values())).bounds if histograms else ()
-            # Most kinds of calls are rare, and each would add twenty lines of zeros.
-            used = [((name,), each) for name, each in histograms.items() if any(each.counts)]
-            yield histogram(*family_name, "coalescer", bounds=bounds).buckets(used)
-
-    def _cleanups(self) -> Iterable[Metric]:
-        stats = self._cleanup.stats()
-        yield _LAG.single(stats.lag_s)
-        yield _REMOVED.single(stats.sessions_removed)
-        yield _EXPIRED.single(stats.executions_overdue)
-        yield _EMPTIED.single(stats.partitions_emptied)
-        yield _RUNS.metric([(("succeeded",), stats.runs), (("failed",), stats.runs_failed)])
-        yield _LAST_RUN.single(None if stats.last_run_at is None else stats.last_run_at.timestamp())
-
-    def _stored(self) -> Iterable[Metric]:
-        state = self._storage.state
-        parts = {} if state is None else state.stored.parts
-        yield _STORED.metric(((part.value,), amount.size_bytes) for part, amount in parts.items())
-        yield _STORED_MAX.single(self._storage.budget.size_max_bytes)
-        yield _SHORTENED.single(None if state is None else len(state.shortened))
+        stats = self._read()
+        yield from _pools(stats.pools)
+        yield from _batches(stats.coalescers)
+        yield _OFFSET.single(_seconds(stats.clock.offset_ms))
+        yield _ERROR_BOUND.single(_seconds(stats.clock.error_bound_ms))
+        yield _CLOCK_READY.single(stats.clock.is_ready)
+        yield from _cleanups(stats.cleanup)
+        yield from _stored(stats)
 
 
-def all_coalescers(*groups: Iterable[Coalescer[Any, Any]]) -> tuple[Coalescer[Any, Any], ...]:
-    """Return the coalescers of several repositories."""
-    return tuple(coalescer for group in groups for coalescer in group)
+def _pools(pools: Mapping[str, PoolStats]) -> Iterable[Metric]:
+    idle = [((name, "idle"), pool.pool_idle) for name, pool in pools.items()]
+    used = [((name, "used"), pool.pool_size - pool.pool_idle) for name, pool in pools.items()]
+    yield _POOL.metric([*idle, *used])
+    for family, value in _POOL_STATS:
+        yield family.metric(((name,), value(pool)) for name, pool in pools.items())
+
+
+def _batches(coalescers: Mapping[str, CoalescerStats]) -> Iterable[Metric]:
+    for family, value in _COALESCER_STATS:
+        yield family.metric(((name,), value(each)) for name, each in coalescers.items())
+    for family_name, histograms in (
+        (_BATCH_CALLS, {name: each.sizes for name, each in coalescers.items()}),
+        (_BATCH_WAITS, {name: each.waits for name, each in coalescers.items()}),
+    ):
+        bounds = next(iter(histograms.values())).bounds if histograms else ()
+        # Most kinds of calls are rare, and each would add twenty lines of zeros.
+        used = [((name,), each) for name, each in histograms.items() if any(each.counts)]
+        yield histogram(*family_name, "coalescer", bounds=bounds).buckets(used)
+
+
+def _cleanups(stats: CleanupStats) -> Iterable[Metric]:
+    yield _LAG.single(stats.lag_s)
+    yield _REMOVED.single(stats.sessions_removed)
+    yield _EXPIRED.single(stats.executions_overdue)
+    yield _EMPTIED.single(stats.partitions_emptied)
+    yield _RUNS.metric([(("succeeded",), stats.runs), (("failed",), stats.runs_failed)])
+    yield _LAST_RUN.single(None if stats.last_run_at is None else stats.last_run_at.timestamp())
+
+
+def _stored(stats: DatabaseStats) -> Iterable[Metric]:
+    parts = {} if stats.storage is None else stats.storage.stored.parts
+    yield _STORED.metric(((part.value,), amount.size_bytes) for part, amount in parts.items())
+    yield _STORED_MAX.single(stats.budget.size_max_bytes)
+    yield _SHORTENED.single(None if stats.storage is None else len(stats.storage.shortened))
 
 
 def _seconds(milliseconds: float | None) -> float | None:

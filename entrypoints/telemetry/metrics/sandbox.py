@@ -7,10 +7,8 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from adapters.sandbox.runner import SandboxScriptRunner
-from adapters.sandbox.stats import Eviction, SandboxStats, StartStats
-from adapters.sandbox.workers.prewarm_pool import STARTS_S
 from domain.scripts.language import Language
+from domain.stats import Eviction, SandboxStats, StartStats
 from entrypoints.telemetry.metrics.instruments import Family, counter, gauge, histogram
 
 _BOUND = gauge(
@@ -70,25 +68,23 @@ _LANGUAGE_STATS: Sequence[tuple[Family, Callable[[StartStats], float]]] = (
         lambda each: each.start_failures,
     ),
 )
-_START_DURATIONS = histogram(
+_START_DURATIONS = (
     "pglambda_sandbox_worker_start_duration_seconds",
     "Time from the start of a worker until it was ready.",
-    "language",
-    bounds=STARTS_S,
 )
 
 
 @define(eq=False)
 class SandboxMetrics(Collector):
-    """Reads this host's sandbox, if it has one."""
+    """Exposes the numbers of this host's sandbox; without a sandbox there are none."""
 
-    _runner: SandboxScriptRunner | None
+    _read: Callable[[], SandboxStats | None]
 
     @override
     def collect(self) -> Iterable[Metric]:
-        if self._runner is None:
+        stats = self._read()
+        if stats is None:
             return
-        stats = self._runner.stats()
         yield _BOUND.metric([(("running",), stats.running), (("idle",), stats.idle)])
         for family, value in _SINGLE_STATS:
             yield family.single(value(stats))
@@ -99,4 +95,6 @@ class SandboxMetrics(Collector):
 def _of_languages(stats: Mapping[Language, StartStats]) -> Iterable[Metric]:
     for family, value in _LANGUAGE_STATS:
         yield family.metric(((language,), float(value(each))) for language, each in stats.items())
-    yield _START_DURATIONS.buckets(((language,), each.durations) for language, each in stats.items())
+    bounds = next(iter(stats.values())).durations.bounds if stats else ()
+    durations = (((language,), each.durations) for language, each in stats.items())
+    yield histogram(*_START_DURATIONS, "language", bounds=bounds).buckets(durations)

@@ -1,0 +1,122 @@
+"""The health of the database adapters, for people and for load balancers."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+from attrs import define
+
+from adapters.postgres.clock.disciplined import DisciplinedClock
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.migrations.schema import SchemaCheck
+from adapters.postgres.retention.cleanup import Cleanup
+from adapters.postgres.retention.history_budget import HistoryBudget
+from adapters.postgres.statement import Statement
+from domain.errors import DomainError
+from domain.stats import StorageState
+from domain.storage.storage import StorageBudget
+
+_TIMEOUT_S = 0.7
+_BUDGET_EXCEEDED = (
+    "More is stored than STORAGE_MAX_GB allows, and the history has no more days to remove. Live sessions are never "
+    "removed. Raise STORAGE_MAX_GB, or lower SESSION_RETENTION_SECONDS."
+)
+_HISTORY_SHORTENED = (
+    "The history was shortened by {} of its {} days because of STORAGE_MAX_GB. Raise STORAGE_MAX_GB, or lower "
+    "HISTORY_RETENTION_DAYS."
+)
+
+Facts = Mapping[str, object]
+"""The health of a component: `status` is "ok", "degraded" or "failing", the rest is for people."""
+
+
+@define(eq=False)
+class DatabaseHealth:
+    """Probes of the database, its schema, its clock, the cleanup and the storage; none raises a DomainError."""
+
+    _gateway: Gateway
+    _schema: SchemaCheck
+    _clock: DisciplinedClock
+    _cleanup: Cleanup
+    _budget: HistoryBudget
+    _select_connections_max: Statement
+    _connections: int
+    """What all processes of the service may open together."""
+
+    @property
+    def required(self) -> Mapping[str, Callable[[], Awaitable[Facts]]]:
+        """The probes by component; if one fails, the process must not get requests."""
+        return {"postgres": self.database, "migrations": self.schema, "clock": self.clock}
+
+    @property
+    def others(self) -> Mapping[str, Callable[[], Awaitable[Facts]]]:
+        """The probes of further components."""
+        return {"cleanup": self.cleanup, "storage": self.storage}
+
+    async def database(self) -> Facts:
+        """Return whether the server answers, and whether it grants the connections that the service may open."""
+        pool = self._gateway.stats()
+        facts: dict[str, object] = {
+            "pool": {"open": pool.pool_size, "max": pool.pool_size_max, "idle": pool.pool_idle},
+            "waiting": pool.pool_waiting,
+            "in_flight": pool.in_flight,
+            "clock_offset_ms": self._clock.offset_ms,
+            "clock_error_bound_ms": self._clock.error_bound_ms,
+        }
+        started_s = time.monotonic()
+        try:
+            ((connections_max,),) = await self._gateway.fetch(self._select_connections_max, {}, timeout_s=_TIMEOUT_S)
+        except DomainError as error:
+            return {"status": "failing", "reason": error.message, **facts}
+        facts["latency_ms"] = round((time.monotonic() - started_s) * 1000, 3)
+        if self._connections > connections_max:
+            reason = f"DB_POOL_MAX x WEB_CONCURRENCY is {self._connections}, and the server grants {connections_max}"
+            return {"status": "degraded", "reason": reason, **facts}
+        return {"status": "ok", **facts}
+
+    async def schema(self) -> Facts:
+        """Return whether migrations are pending."""
+        try:
+            pending = await self._schema.pending()
+        except DomainError as error:
+            return {"status": "failing", "reason": error.message}
+        if pending:
+            return {"status": "failing", "reason": "run `pglambda migrate up`", "pending": pending}
+        return {"status": "ok"}
+
+    async def clock(self) -> Facts:
+        """Return how precisely the time is known."""
+        if self._clock.reason is not None:
+            return {"status": "failing", "reason": self._clock.reason}
+        return {"status": "ok", "offset_ms": self._clock.offset_ms, "error_bound_ms": self._clock.error_bound_ms}
+
+    async def cleanup(self) -> Facts:
+        """Return how far cleanup is behind."""
+        return {"status": "ok", "oldest_expired_seconds": self._cleanup.stats().lag_s}
+
+    async def storage(self) -> Facts:
+        """Return the last survey of the storage, made by cleanup; before the first one there are no sizes."""
+        state, budget = self._budget.state, self._budget.budget
+        if state is None:
+            return {"status": "ok", "budget_bytes": budget.size_max_bytes, "measured_at": None}
+        return {
+            **_storage_status(state, budget),
+            "measured_at": state.measured_at,
+            "stored_bytes": state.stored.size_bytes,
+            "budget_bytes": budget.size_max_bytes,
+            "parts_bytes": {part.value: amount.size_bytes for part, amount in state.stored.parts.items()},
+            "history_kept_days": state.stored.history_days(state.measured_at),
+            "history_retention_days": budget.history_days,
+            "shortened": [
+                {"day": each.day, "shortened_at": each.shortened_at, "size_bytes": each.size_bytes}
+                for each in state.shortened
+            ],
+        }
+
+
+def _storage_status(state: StorageState, budget: StorageBudget) -> Facts:
+    if state.is_exceeded:
+        return {"status": "degraded", "reason": _BUDGET_EXCEEDED}
+    if state.shortened:
+        reason = _HISTORY_SHORTENED.format(len(state.shortened), budget.history_days)
+        return {"status": "degraded", "reason": reason}
+    return {"status": "ok"}

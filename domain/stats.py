@@ -1,0 +1,139 @@
+"""Numbers that the database adapters and the sandbox report about themselves; counts are since the process started."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+
+from attrs import define, frozen
+
+from domain.histogram import Histogram
+from domain.scripts.language import Language
+from domain.storage.storage import ShortenedDay, StorageBudget, Stored
+
+
+@frozen
+class PoolStats:
+    """Connections of a pool: open or being opened, their limit, idle ones; statements that wait or are in flight.
+
+    `connects` counts the attempts to connect, and `connect_errors` those that failed.
+    """
+
+    pool_size: int
+    pool_size_max: int
+    pool_idle: int
+    pool_waiting: int
+    in_flight: int
+    connects: int
+    connect_errors: int
+
+
+@frozen
+class CoalescerStats:
+    """Calls that wait and batches in flight now, and counts.
+
+    `sizes` are the calls of each batch. `waits` are the seconds that the oldest call of each batch waited.
+    """
+
+    waiting: int
+    waiting_bytes: int
+    in_flight: int
+    calls: int
+    batches: int
+    overloaded: int
+    sizes: Histogram
+    waits: Histogram
+
+
+@frozen
+class ClockStats:
+    """How far the database's clock is ahead of the host's, and how precisely it is known; None before it was read."""
+
+    offset_ms: float | None
+    error_bound_ms: float | None
+    is_ready: bool
+
+
+@define
+class CleanupStats:
+    """What cleanup removed; the lag is the time since the oldest session passed its retention, in seconds."""
+
+    sessions_removed: int = 0
+    executions_overdue: int = 0
+    keys_removed: int = 0
+    versions_removed: int = 0
+    partitions_emptied: int = 0
+    runs: int = 0
+    runs_failed: int = 0
+    lag_s: float | None = None
+    last_run_at: datetime | None = None
+
+
+@frozen
+class StorageState:
+    """The last survey of the storage: its size, and the days of history that the budget has removed.
+
+    `is_exceeded` means that more is stored than the budget allows, and no day of history is left to remove.
+    """
+
+    measured_at: datetime
+    stored: Stored
+    shortened: Sequence[ShortenedDay]
+    is_exceeded: bool
+
+
+@frozen
+class DatabaseStats:
+    """The numbers of all database adapters; pools and coalescers by name, `storage` is None before the first survey."""
+
+    pools: Mapping[str, PoolStats]
+    coalescers: Mapping[str, CoalescerStats]
+    clock: ClockStats
+    cleanup: CleanupStats
+    storage: StorageState | None
+    budget: StorageBudget
+
+
+class Eviction(StrEnum):
+    """Why a worker was taken from its session."""
+
+    PRESSURE = "pressure"
+    """Another session needed the slot, or its memory."""
+    IDLE = "idle"
+    """It was idle for too long, or its session has expired."""
+    ENDED = "ended"
+    """Its session was closed."""
+    BACKGROUND_ACTIVITY = "background_activity"
+    """It computed or allocated memory while it had no execution."""
+    DIED = "died"
+    """It died while it was idle."""
+
+
+@frozen
+class StartStats:
+    """Prewarmed workers of one language, and its worker starts; durations in seconds."""
+
+    prewarmed: int
+    starts: int
+    start_failures: int
+    durations: Histogram
+    available: bool
+
+
+@frozen
+class SandboxStats:
+    """Workers of sessions, running or idle; calls that wait for one; memory that these workers count for.
+
+    `evictions` and `protocol_violations` are counts.
+    """
+
+    running: int
+    idle: int
+    bound_max: int
+    running_max: int
+    waiting: int
+    processes: int
+    memory_bytes: int
+    memory_bytes_max: int
+    evictions: Mapping[Eviction, int]
+    protocol_violations: int
+    languages: Mapping[Language, StartStats]

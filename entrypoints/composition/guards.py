@@ -1,0 +1,162 @@
+"""The guards of a controller: who may call, and how much an owner may have."""
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from attrs import define, field, frozen
+
+from adapters.jwt.claims import ClaimRules
+from adapters.jwt.jwks import Jwks
+from adapters.jwt.keys import VerificationKey, WrongKey, pem_key, secret_key
+from adapters.jwt.verifier import JwtVerifier
+from domain.access.authentication import Authentication, KeyRing
+from domain.access.ports import ApiKeyRepository, TokenVerifier
+from domain.access.principal import ANYBODY, NOBODY, Principal
+from domain.clock import Clock
+from domain.concurrency.capacity_limiter import CapacityLimiter
+from domain.identity import Owner
+from domain.limits.ports import Quotas, RateStore, Unlimited, UsageReader
+from domain.limits.rate_limiter import RateLimiter
+from domain.limits.usage_limiter import UsageLimiter, UsagePolicy
+from domain.scripts.language import LanguageMapping
+from domain.sessions.ports import SessionRepository
+from domain.sessions.service import SessionLanguages
+from entrypoints.http.endpoints.batches import Charge, charge_nothing
+from entrypoints.http.endpoints.health import Probe
+from entrypoints.http.middleware.authentication import AuthenticationGuard, LanguageGuard
+from entrypoints.http.middleware.hosts import HostGuard
+from entrypoints.http.middleware.rates import RateGuard
+from entrypoints.http.pipeline import Guard
+from entrypoints.server.lifespan import Step
+from entrypoints.settings.checks import is_loopback
+from entrypoints.settings.edge import allowed_hosts, rate_policies
+from entrypoints.settings.environment import SettingsError
+from entrypoints.settings.secret import Secret
+from entrypoints.settings.settings import Settings
+
+_EXECUTIONS_MAX = 1024
+"""Executions of one controller at once, queued ones included."""
+
+_MIB = 1024 * 1024
+
+
+@frozen
+class Security:
+    """How callers are authenticated; `caller` is the principal of a request unless a guard sets another."""
+
+    caller: Principal
+    authentication: Sequence[Guard] = ()
+    authorization: Sequence[Guard] = ()
+    """Guards that may query the database; rate limits come before them."""
+    background: Sequence[Step] = ()
+    close: Sequence[Step] = ()
+    probes: Mapping[str, Probe] = field(factory=dict)
+
+    @classmethod
+    def of(  # noqa: PLR0913, PLR0917  # the parts of authentication, by name
+        cls,
+        settings: Settings,
+        clock: Clock,
+        api_keys: ApiKeyRepository,
+        sessions: SessionRepository,
+        mapping: LanguageMapping,
+        warn_of_anonymous: Step,
+    ) -> "Security":
+        """Return the security that the settings ask for; raises SettingsError for a key that is not valid."""
+        url = settings.jwt_jwks_url if settings.authenticated else None
+        jwks = None if url is None else Jwks(url)
+        tokens = _token_verifier(settings, clock, jwks)
+        if not settings.authenticated:
+            return cls(ANYBODY)
+        return cls(
+            NOBODY,
+            authentication=[AuthenticationGuard(Authentication(KeyRing(clock, api_keys), tokens))],
+            authorization=[LanguageGuard(mapping, SessionLanguages(sessions))],
+            background=[warn_of_anonymous, *([] if jwks is None else [jwks.run])],
+            close=[] if jwks is None else [jwks.close],
+            probes={} if jwks is None else {"token_keys": jwks.health},
+        )
+
+
+@define(eq=False)
+class OwnerLimits:
+    """The limits that the settings ask for; a limit that is not set has no guard and no background work."""
+
+    _settings: Settings
+    _clock: Clock
+    _rate_store: RateStore
+    _usage_reader: UsageReader
+    executions: CapacityLimiter = field(init=False)
+    rate_limiter: RateLimiter | None = field(default=None, init=False)
+    _rate_guard: RateGuard | None = field(default=None, init=False)
+    _usage: UsageLimiter | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.executions = CapacityLimiter("an execution", _EXECUTIONS_MAX)
+        self._limit_rates()
+        self._limit_usage()
+
+    @property
+    def quotas(self) -> Quotas:
+        """The quotas of sessions."""
+        return Unlimited() if self._usage is None else self._usage
+
+    @property
+    def charge(self) -> Charge:
+        """What the items of a batch are charged with."""
+        return charge_nothing if self._rate_guard is None else self._rate_guard.charge
+
+    @property
+    def guards(self) -> Sequence[Guard]:
+        """The guards that limit known callers."""
+        return () if self._rate_guard is None else (self._rate_guard,)
+
+    @property
+    def background(self) -> Sequence[Step]:
+        """The work in the background."""
+        return [each.run for each in (self.rate_limiter, self._usage) if each is not None]
+
+    def _limit_rates(self) -> None:
+        policies = rate_policies(self._settings.rate_limits)
+        if policies:
+            self.rate_limiter = RateLimiter(self._rate_store, self._clock, time.monotonic_ns, random.uniform)
+            self._rate_guard = RateGuard(self.rate_limiter, policies)
+
+    def _limit_usage(self) -> None:
+        settings = self._settings
+        stored_mb, concurrent = settings.max_stored_mb_per_owner, settings.max_concurrent_per_owner
+        policy = UsagePolicy(settings.max_sessions_per_owner, stored_mb and stored_mb * _MIB)
+        if policy.counts_stored or concurrent is not None:
+            self._usage = UsageLimiter(policy, self._usage_reader, self._clock, time.monotonic_ns, self._held_by)
+            self.executions = CapacityLimiter("an execution", _EXECUTIONS_MAX, concurrent, self._usage.calls_elsewhere)
+
+    def _held_by(self, owner: Owner) -> int:
+        return self.executions.held_by(owner)
+
+
+def guards(settings: Settings, security: Security, limits: OwnerLimits) -> Sequence[Guard]:
+    """Return all guards in their order: the host, the caller, the caller's rates, the caller's rights."""
+    hosts = allowed_hosts(settings, is_near=is_loopback(settings.host))
+    host_guards = (HostGuard(hosts),) if hosts else ()
+    return (*host_guards, *security.authentication, *limits.guards, *security.authorization)
+
+
+def claim_rules(settings: Settings) -> ClaimRules:
+    """Return the claims that tokens must have."""
+    return ClaimRules(settings.jwt_issuer, settings.jwt_audience)
+
+
+def _token_verifier(settings: Settings, clock: Clock, jwks: Jwks | None) -> TokenVerifier | None:
+    if not settings.verifies_tokens:
+        return None
+    given = (("JWT_SECRET", settings.jwt_secret, secret_key), ("JWT_PUBLIC_KEY", settings.jwt_public_key, pem_key))
+    keys = [_key(name, secret, read) for name, secret, read in given if secret is not None]
+    return JwtVerifier(clock, claim_rules(settings), keys, jwks)
+
+
+def _key(name: str, secret: Secret, read: Callable[[str], VerificationKey]) -> VerificationKey:
+    try:
+        return read(secret.reveal())
+    except WrongKey as error:
+        raise SettingsError([f"{name}: {error}"]) from error
