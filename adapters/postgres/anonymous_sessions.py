@@ -37,7 +37,7 @@ class AnonymousSessions:
                 await asyncio.sleep(_RETRY_S)
                 continue
             if rows[0][0]:
-                _log.warning("sessions_of_anonymous", sessions=_counted(rows[0][0]), remedy=_REMEDY)
+                _log.warning("anonymous_sessions_found", sessions=_counted(rows[0][0]), remedy=_REMEDY)
             return
 
 
