@@ -1,12 +1,15 @@
-"""A script runner served over HTTP."""
+"""The application of a runtime host: a script runner served over HTTP."""
 
 import hmac
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 import structlog
 from attrs import define, field
+from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from adapters.runtime_protocol import CheckReply, CheckRequest, EvictRequest, ExecuteRequest
@@ -18,6 +21,7 @@ from domain.scripts.ports import ScriptRun, ScriptRunner
 from domain.scripts.report import ScriptReport
 from domain.scripts.script import Script
 from entrypoints.http.disconnect import ClientDisconnected, until_disconnect
+from entrypoints.http.endpoints.health import MetricsEndpoint
 from entrypoints.http.errors import MethodNotAllowed, RouteNotFound
 from entrypoints.http.in_flight_limiter import InFlightLimiter
 from entrypoints.http.parsing.bodies import read_body
@@ -36,6 +40,9 @@ from entrypoints.runtime_host.errors import (
 from entrypoints.runtime_host.executions import SeenExecutions, StartDeadline
 from entrypoints.runtime_host.messages import read_message, script_run, write_report
 from entrypoints.runtime_host.options import ENVELOPE_SIZE_MAX, RuntimeHostOptions
+from entrypoints.server.lifespan import Lifespan
+from entrypoints.telemetry.metrics.process import LoopLag
+from entrypoints.telemetry.metrics.scrape import Scrape
 from entrypoints.version import VERSION
 
 UNMATCHED = "unmatched"
@@ -51,7 +58,7 @@ A copy that a proxy delayed arrives with the time that was left when it was sent
 
 
 @define(eq=False)
-class RuntimeHost:
+class HostApi:
     """Serves a script runner: a 4xx or 503 means that nothing was started, 200 that an execution has ended.
 
     It judges time on its monotonic clock alone, so the wall clock of this machine may be wrong.
@@ -168,9 +175,44 @@ class RuntimeHost:
             self._executions.exit(ANONYMOUS)
 
 
+@define(eq=False)
+class HostApplication:
+    """The ASGI application of a runtime host: the routes of the protocol, `/metrics`, and its lifespan."""
+
+    _api: HostApi
+    scrape: Scrape
+    _observers: Sequence[RequestObserver]
+    _lag: LoopLag
+    _lifespan: Lifespan
+    _http: Pipeline = field(init=False)
+    _other: Starlette = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        metrics = Route("GET", "/metrics", MetricsEndpoint(self.scrape).metrics, name="metrics")
+        self._http = self._api.app(self._observers, [metrics])
+        self._other = Starlette(lifespan=self._running)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await (self._http if scope["type"] == "http" else self._other)(scope, receive, send)
+
+    async def drain(self, timeout_s: float) -> int:
+        """Reject new executions, wait for those that are queued or running, and return how many are left."""
+        return await self._api.drain(timeout_s)
+
+    @asynccontextmanager
+    async def _running(self, _app: Starlette) -> AsyncIterator[None]:
+        await self._lifespan.start()
+        self._lag.start()
+        try:
+            yield
+        finally:
+            self._lag.stop()
+            await self._lifespan.end()
+
+
 def create_host(runner: ScriptRunner, options: RuntimeHostOptions) -> Pipeline:
     """Return the ASGI application that serves this runner."""
-    return RuntimeHost(runner, options).app()
+    return HostApi(runner, options).app()
 
 
 class TokenGuard(Guard):

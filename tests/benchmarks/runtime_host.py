@@ -16,7 +16,7 @@ from domain.json_text import JsonText
 from domain.scripts.ports import Worker
 from domain.scripts.report import ScriptReport
 from entrypoints.http.instrumentation.access_log import AccessLog
-from entrypoints.runtime_host.application import RuntimeHost
+from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from entrypoints.runtime_host.telemetry import HostMetrics
 from tests.unit.runtimes.test_runtime_host import execute_body
@@ -48,7 +48,7 @@ class EndedRunner(MemoryScriptRunner):
 
 async def measure() -> list[float]:
     """Return the microseconds of each round."""
-    host = RuntimeHost(EndedRunner(), RuntimeHostOptions(token="s3cret", executions_max=_ROUNDS * _CALLS))
+    host = HostApi(EndedRunner(), RuntimeHostOptions(token="s3cret", executions_max=_ROUNDS * _CALLS))
     app = host.app([HostMetrics(), AccessLog(structlog.get_logger(), "host.access", has_owners=False)])
     rounds = []
     for _ in range(_ROUNDS):

@@ -23,7 +23,7 @@ from entrypoints.cli.diagnosis.disk import host_facts
 from entrypoints.cli.diagnosis.finding import Finding, Level
 from entrypoints.cli.diagnosis.host_checks import HostChecks
 from entrypoints.composition.commands import Commands, HostInspector
-from entrypoints.runtime_host.application import RuntimeHost
+from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from entrypoints.server.database import running
 from entrypoints.settings.loading import load_settings
@@ -376,7 +376,7 @@ class TestRuntimeHosts:
 
     async def test_one_that_is_well_and_one_that_has_another_token(self, settings: Settings) -> None:
         listening, url = loopback_socket()
-        host = RuntimeHost(MemoryScriptRunner(), RuntimeHostOptions(bind="127.0.0.1", token="t" * 16))
+        host = HostApi(MemoryScriptRunner(), RuntimeHostOptions(bind="127.0.0.1", token="t" * 16))
         remote = replace(settings, python_runtime_url=(url,), runtime_token=Secret("t" * 16))
         async with served(host.app(), listening):
             assert await self.seen_of(remote) == [

@@ -15,7 +15,7 @@ from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
 from domain.scripts.language import Language
-from entrypoints.runtime_host.application import RuntimeHost
+from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from tests.contracts.script_runs import script_of
 from tests.contracts.served_hosts import served
@@ -55,7 +55,7 @@ def client(behind):
     @asynccontextmanager
     async def open_client(**options):
         listening, url = loopback_socket()
-        host = RuntimeHost(behind, RuntimeHostOptions())
+        host = HostApi(behind, RuntimeHostOptions())
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(served(host.app(), listening))
             runner = HttpScriptRunner(RuntimeOptions(**options), {Language.PYTHON: [url]})
@@ -84,7 +84,7 @@ async def test_a_flood_by_one_owner_leaves_turns_for_another(client, behind):
 async def test_a_check_whose_time_ends_before_its_turn_is_overloaded(behind):
     listening, url = loopback_socket()
     options = RuntimeOptions(owner_checks_max=1)
-    async with served(RuntimeHost(behind, RuntimeHostOptions()).app(), listening):
+    async with served(HostApi(behind, RuntimeHostOptions()).app(), listening):
         host = RemoteHost("host", HostConnection(url, options), options)
         await host.connection.open()
         ends_at = asyncio.get_running_loop().time() + 60

@@ -11,7 +11,7 @@ from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.errors import Overloaded, RuntimeUnavailable
 from domain.scripts.language import Language
 from domain.scripts.report import ExecutionUnknown
-from entrypoints.runtime_host.application import RuntimeHost
+from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from tests.contracts.script_runs import report_of, result_of, run_of
 from tests.contracts.served_hosts import served
@@ -27,7 +27,7 @@ def behind():
 
 @pytest.fixture
 def host(behind):
-    return RuntimeHost(behind, RuntimeHostOptions())
+    return HostApi(behind, RuntimeHostOptions())
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ async def test_a_host_that_has_no_sandbox_or_drains_is_unavailable(runner, behin
 
 
 async def test_a_host_that_has_lost_a_script_gets_its_source_again(behind):
-    async with served_runner(RuntimeHost(behind, RuntimeHostOptions(script_cache_size_max=0))) as runner:
+    async with served_runner(HostApi(behind, RuntimeHostOptions(script_cache_size_max=0))) as runner:
         for _ in range(2):
             assert await result_of(runner, run_of("result = 1")) == "1"
 

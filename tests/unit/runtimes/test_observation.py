@@ -15,7 +15,7 @@ from domain.scripts.language import Language
 from entrypoints.composition.runtime_host import create_runtime_host
 from entrypoints.http.instrumentation.access_log import AccessLog
 from entrypoints.http.instrumentation.tracing import RequestTraces
-from entrypoints.runtime_host.application import RuntimeHost
+from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from entrypoints.runtime_host.telemetry import HostMetrics
 from entrypoints.settings.loading import load_settings
@@ -39,7 +39,7 @@ def metrics():
 @pytest.fixture
 async def client(metrics):
     current = ContextVar("current", default=None)
-    host = RuntimeHost(ObservedRunner(MemoryScriptRunner(), ExecutionMetrics(), current.get), RuntimeHostOptions())
+    host = HostApi(ObservedRunner(MemoryScriptRunner(), ExecutionMetrics(), current.get), RuntimeHostOptions())
     access_log = AccessLog(structlog.get_logger(), "host.access", has_owners=False)
     transport = httpx2.ASGITransport(host.app([metrics, access_log, RequestTraces(Passing(), current.set)]))
     async with httpx2.AsyncClient(transport=transport, base_url="http://host") as client:

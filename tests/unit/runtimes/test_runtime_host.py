@@ -10,7 +10,7 @@ from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunne
 from domain.errors import RuntimeUnavailable
 from domain.identity import ANONYMOUS
 from entrypoints.composition.options import runtime_options
-from entrypoints.runtime_host.application import RuntimeHost
+from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from entrypoints.settings.loading import load_settings
 from entrypoints.version import VERSION
@@ -69,7 +69,7 @@ def monotonic():
 
 @pytest.fixture
 def host(runner, options, monotonic):
-    return RuntimeHost(runner, options, monotonic)
+    return HostApi(runner, options, monotonic)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ async def client(host):
         yield client
 
 
-def client_of(host: RuntimeHost, **fields) -> httpx2.AsyncClient:
+def client_of(host: HostApi, **fields) -> httpx2.AsyncClient:
     transport = httpx2.ASGITransport(host.app(), raise_app_exceptions=False)
     return httpx2.AsyncClient(transport=transport, base_url="http://host.test", **fields)
 
@@ -153,7 +153,7 @@ class TestExecute:
             async def acquire(self, run):
                 raise RuntimeUnavailable("python", "switched off for good", retry_after_ms=None)
 
-        async with client_of(RuntimeHost(Refusing(), RuntimeHostOptions())) as client:
+        async with client_of(HostApi(Refusing(), RuntimeHostOptions())) as client:
             response = await client.post("/execute", json=execute_body())
         assert response.status_code == 503
         assert "retry-after" not in response.headers
@@ -309,7 +309,7 @@ class TestBodies:
             yield b"{"
             await asyncio.Event().wait()
 
-        async with client_of(RuntimeHost(runner, RuntimeHostOptions(body_timeout_s=0.01))) as client:
+        async with client_of(HostApi(runner, RuntimeHostOptions(body_timeout_s=0.01))) as client:
             response = await client.post("/execute", content=stalled(), headers={"content-type": "application/json"})
         assert (response.status_code, error_of(response)) == (408, "REQUEST_TIMEOUT")
 
@@ -350,7 +350,7 @@ class TestOtherPaths:
             async def health(self):
                 raise LookupError("secret detail")
 
-        async with client_of(RuntimeHost(Broken(), RuntimeHostOptions())) as client:
+        async with client_of(HostApi(Broken(), RuntimeHostOptions())) as client:
             response = await client.get("/health")
         assert (response.status_code, response.text) == (500, "Internal Server Error")
 
@@ -431,7 +431,7 @@ class TestDisconnects:
 
         runner = HeldChecks()
         connection = posting({"language": "python", "owner": "a", "script_content": "x = 1"})
-        request = connection.request(RuntimeHost(runner, options).app(), "/check")
+        request = connection.request(HostApi(runner, options).app(), "/check")
         await runner.started.wait()
         connection.closed.set()
         await request
@@ -479,7 +479,7 @@ class TestAdmission:
 
     async def test_requests_over_the_limit_in_flight_are_rejected_at_once(self, runner):
         runner.hold()
-        async with client_of(RuntimeHost(runner, RuntimeHostOptions(requests_max=1))) as client:
+        async with client_of(HostApi(runner, RuntimeHostOptions(requests_max=1))) as client:
             running = asyncio.ensure_future(client.post("/execute", json=execute_body()))
             await until(lambda: runner.running)
             response = await client.get("/health")
@@ -518,14 +518,14 @@ class TestScripts:
 
     async def test_scripts_are_kept_within_a_bound_of_bytes_of_utf8(self, runner):
         fits, too_large = "#" + "é" * 14, "#" + "é" * 15
-        async with client_of(RuntimeHost(runner, RuntimeHostOptions(script_cache_size_max=30))) as client:
+        async with client_of(HostApi(runner, RuntimeHostOptions(script_cache_size_max=30))) as client:
             for source in (too_large, fits):
                 await self.check(client, source)
             assert await self.asks_for(client, too_large)
             assert not await self.asks_for(client, fits)
 
     async def test_the_least_recently_used_script_is_dropped_first(self, runner):
-        async with client_of(RuntimeHost(runner, RuntimeHostOptions(script_cache_size_max=30))) as client:
+        async with client_of(HostApi(runner, RuntimeHostOptions(script_cache_size_max=30))) as client:
             for source in ("#aaaaaaaaa", "#bbbbbbbbb", "#ccccccccc"):
                 await self.check(client, source)
             assert not await self.asks_for(client, "#aaaaaaaaa")
