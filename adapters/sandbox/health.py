@@ -8,8 +8,7 @@ from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from domain.stats import SandboxStats
 
 _NOT_USED = {
-    "landlock": "the root holds nothing but the interpreter's own files, read-only, and it would have to be loaded "
-    "inside the sandbox by a library that is not there",
+    "landlock": "not needed: the root of a worker holds only the files of its interpreter, read-only",
 }
 
 
@@ -50,7 +49,7 @@ def _layers(uid: int | None, no_group_reason: str, *, are_granted: bool) -> Mapp
         "free_processor": not no_processor_reason,
         "landlock": False,
         "not_used": _NOT_USED | {name: reason for name, reason in reasons.items() if reason},
-        "refused_calls": "named by the interpreter's own error (no notifier)",
+        "refused_calls": "fail with an error inside the script",
         "separate_uid": uid is not None,
         "uid": "workers share the service's uid" if uid is None else uid,
     }

@@ -1,4 +1,4 @@
-"""The numbers and paths that the sandbox is given."""
+"""The options of a sandbox."""
 
 from collections.abc import Sequence
 from enum import StrEnum

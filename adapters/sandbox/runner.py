@@ -56,7 +56,7 @@ class SandboxWorker(Worker):
         assert not self._released
         slot, run = self._slot, self._run
         if not self.process.is_alive:
-            raise RuntimeUnavailable(slot.language, "the worker has died before the run; try again")
+            raise RuntimeUnavailable(slot.language, "the worker died before the script started. Repeat the call.")
         cold_start = slot.runs == 0
         slot.runs += 1
         slot.script_hash = run.script_hash
@@ -194,7 +194,7 @@ class SandboxScriptRunner(ScriptRunner):
     def _runtime(self, language: Language) -> LanguageRuntime:
         runtime = self._runtimes.get(language)
         if runtime is None:
-            raise RuntimeUnavailable(language, "this server's sandbox does not serve it")
+            raise RuntimeUnavailable(language, "this server does not run scripts in it. Use a server that does.")
         if not runtime.is_prepared:
             raise runtime.unavailable(runtime.failure or "")
         return runtime

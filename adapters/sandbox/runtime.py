@@ -35,7 +35,7 @@ class LanguageRuntime:
     builder: SandboxBuilder
     factory: WorkerFactory
     _spec: SandboxSpec | None = field(default=None, init=False)
-    _reason: str | None = field(default="it has not been opened", init=False)
+    _reason: str | None = field(default="the sandbox has not started yet. Repeat the call after a moment.", init=False)
     _prewarm_pools: dict[int, PrewarmPool[WorkerProcess]] = field(factory=dict, init=False)
     """By memory limit in MiB."""
     _check_queue: SyntaxCheckQueue | None = field(default=None, init=False)

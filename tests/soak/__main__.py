@@ -21,13 +21,17 @@ _NEVER = 1 << 30
 
 
 @click.command()
-@click.option("--executions", default=15_000, show_default=True, help="How many; 100000 is a day's worth.")
-@click.option("--attackers", default=4, show_default=True, help="How many burn their limits at once.")
-@click.option("--seconds", default=8.0, show_default=True, help="How long each neighbour calls, quiet and not.")
-@click.option("--rotation", default=1000, show_default=True, help="How many sessions in turn; 10000 is a good many.")
-@click.option("--only", type=click.Choice(_PARTS), help="Leave the others out.")
+@click.option(
+    "--executions", default=15_000, show_default=True, help="Number of executions; 100000 is the load of a day."
+)
+@click.option("--attackers", default=4, show_default=True, help="Number of attackers at once.")
+@click.option(
+    "--seconds", default=8.0, show_default=True, help="How long a neighbour calls, alone and beside attackers."
+)
+@click.option("--rotation", default=1000, show_default=True, help="Number of sessions in turn; 10000 is a long run.")
+@click.option("--only", type=click.Choice(_PARTS), help="Run only this part.")
 def main(executions: int, attackers: int, seconds: float, rotation: int, only: str | None) -> None:
-    """Look for leaks, for what neighbours notice, and for what many sessions in turn take."""
+    """Look for leaks, for effects on neighbours of attackers, and for the cost of many sessions in turn."""
     folder = Path(tempfile.mkdtemp(prefix="pglambda-soak-"))
     folder.chmod(0o755)
     try:
@@ -46,24 +50,24 @@ def main(executions: int, attackers: int, seconds: float, rotation: int, only: s
 
 
 async def _endurance(folder: Path, executions: int) -> list[str]:
-    # Rooms are replaced in the rotation; here what one more of them has would look like a leak.
+    # The rotation replaces zygotes. Here, one more zygote would look like a leak.
     runner = SandboxScriptRunner(SandboxOptions(folder, memory_mb=64, forks_max=_NEVER))
     await runner.open()
     soak = Soak(runner, executions)
     before, after, elapsed_s = await soak.run()
     await runner.close(5)
-    endured = soak.told(before, after, take_census(), elapsed_s)
-    _tell_endurance(endured)
+    endured = soak.summary(before, after, take_census(), elapsed_s)
+    _print_endurance(endured)
     return endured.problems()
 
 
-def _tell_endurance(endured: Endurance) -> None:
+def _print_endurance(endured: Endurance) -> None:
     click.echo(f"{endured.executions:,} executions, the last nine tenths in {endured.elapsed_s:.0f} s")
     for outcome, count in sorted(endured.outcomes.items()):
         click.echo(f"  {outcome:40} {count:>9,}")
-    click.echo(f"  after a tenth: {endured.before.told()}")
-    click.echo(f"  after all:     {endured.after.told()}")
-    click.echo(f"  closed:        {endured.closed.told()}")
+    click.echo(f"  after a tenth: {endured.before.line()}")
+    click.echo(f"  after all:     {endured.after.line()}")
+    click.echo(f"  closed:        {endured.closed.line()}")
 
 
 async def _rotation(folder: Path, sessions: int) -> list[str]:
@@ -72,7 +76,7 @@ async def _rotation(folder: Path, sessions: int) -> list[str]:
     await runner.open()
     rotated = await Rotating(runner, sessions).run()
     await runner.close(5)
-    click.echo(rotated.told())
+    click.echo(rotated.line())
     return rotated.problems()
 
 
@@ -83,16 +87,16 @@ async def _neighbours(folder: Path, attackers: int, seconds: float) -> list[str]
     problems = []
     for language in Language:
         measured = await neighbours.measure(language)
-        _tell_neighbour(measured)
+        _print_neighbour(measured)
         if measured.failed:
             problems.append(f"{measured.failed} calls of a neighbour failed ({language})")
         if measured.factor > FACTOR_MAX:
-            problems.append(f"a neighbour's p99 rose to {measured.factor:.1f} times its quiet value ({language})")
+            problems.append(f"the p99 of a neighbour rose to {measured.factor:.1f} times its quiet value ({language})")
     await runner.close(5)
     return problems
 
 
-def _tell_neighbour(measured: Neighbour) -> None:
+def _print_neighbour(measured: Neighbour) -> None:
     for name, latencies_ms in (("alone", measured.quiet_ms), ("beside attackers", measured.loud_ms)):
         p50, p99 = quantile(latencies_ms, 0.5), quantile(latencies_ms, 0.99)
         click.echo(f"{measured.language:7} {name:17} {len(latencies_ms):>6} calls, p50 {p50:.2f} ms, p99 {p99:.2f} ms")

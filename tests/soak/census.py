@@ -27,7 +27,7 @@ class Census:
     memory: int
     scratch_memory: int
 
-    def told(self) -> str:
+    def line(self) -> str:
         """Return it in one line."""
         return ", ".join(f"{name} {count:,}" for name, count in asdict(self).items())
 
@@ -49,7 +49,7 @@ def take_census() -> Census:
 
 
 def zombies() -> int:
-    """Return how many processes have ended and are not collected yet."""
+    """Return the number of processes that have ended and are not collected yet."""
     return sum(1 for status in _read_all("stat") if status.rpartition(b")")[2].split()[0] == b"Z")
 
 
@@ -74,7 +74,7 @@ def descendants() -> set[int]:
 
 
 def _orphans() -> list[int]:
-    """Return the workers of anybody on this host that nobody waits for any more."""
+    """Return the workers of all services on this host whose parent has ended."""
     parents = _parents()
     return [pid for pid in parents if parents[pid] == 1 and any(sign in _command(pid) for sign in _WORKER)]
 

@@ -1,4 +1,4 @@
-"""A day's worth of executions in short: mixed good and bad, with sessions that come and go."""
+"""Many executions, good and bad, in sessions that start and end: what the service has afterwards."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ _SETTLE_S = 20.0
 
 @frozen
 class Endurance:
-    """What came of the executions, and what the service had after a first part of them and after all."""
+    """The outcomes of the executions, and what the service had after a tenth of them and after all."""
 
     executions: int
     wrong: int
@@ -38,7 +38,7 @@ class Endurance:
 
     def problems(self) -> list[str]:
         """Return what has leaked or gone wrong."""
-        found = [f"{self.wrong} executions ended as they should not"] if self.wrong else []
+        found = [f"{self.wrong} executions had a wrong outcome"] if self.wrong else []
         for name, allowed in (("processes", 0), ("orphans", 0), ("descriptors", 4), ("mounts", 0), ("namespaces", 0)):
             growth = getattr(self.after, name) - getattr(self.before, name)
             if growth > allowed:
@@ -59,19 +59,19 @@ class Soak:
     _outcomes: Counter[str] = field(factory=Counter, init=False)
 
     async def run(self) -> tuple[Census, Census, float]:
-        """Make a tenth of the executions, count, make the others, and count again."""
-        await self._make(self.executions // 10)
+        """Run a tenth of the executions, count, run the others, and count again."""
+        await self._execute(self.executions // 10)
         before = await self._settled()
         started_s = time.perf_counter()
-        await self._make(self.executions - self.executions // 10)
+        await self._execute(self.executions - self.executions // 10)
         elapsed_s = time.perf_counter() - started_s
         return before, await self._settled(), elapsed_s
 
-    def told(self, before: Census, after: Census, closed: Census, elapsed_s: float) -> Endurance:
+    def summary(self, before: Census, after: Census, closed: Census, elapsed_s: float) -> Endurance:
         """Return the figures."""
         return Endurance(self.executions, self._wrong, elapsed_s, self._outcomes, before, after, closed)
 
-    async def _make(self, executions: int) -> None:
+    async def _execute(self, executions: int) -> None:
         self._left = executions
         async with asyncio.TaskGroup() as callers:
             for number in range(_CALLERS):
@@ -95,9 +95,9 @@ class Soak:
                 await self.runner.evict(key.session_id)
 
     async def _settled(self) -> Census:
-        """Count once no worker is left but the spare ones."""
-        spare = len(self.runner.options.languages) * self.runner.options.prewarmed
+        """Count when only prewarmed workers are left."""
+        prewarmed = len(self.runner.options.languages) * self.runner.options.prewarmed
         with contextlib.suppress(TimeoutError):
-            # The system's first process collects what a dead launcher leaves, in its own time.
-            await until(lambda: self.runner.stats().processes == spare and not zombies(), _SETTLE_S)
+            # The system's first process collects what a dead launcher leaves, at an unknown time.
+            await until(lambda: self.runner.stats().processes == prewarmed and not zombies(), _SETTLE_S)
         return take_census()

@@ -1,4 +1,4 @@
-"""What a well-behaved neighbour notices while attackers burn all their limits."""
+"""The latencies of a neighbour while attackers use up all their limits."""
 
 import asyncio
 import math
@@ -32,18 +32,18 @@ class Neighbour:
 
     @property
     def factor(self) -> float:
-        """How many times the quiet p99 the other is."""
+        """The p99 beside attackers as a multiple of the quiet p99."""
         return quantile(self.loud_ms, 0.99) / quantile(self.quiet_ms, 0.99)
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """Return the value that so much of all are not above."""
+    """Return the value that this share of all values does not exceed."""
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 @define(eq=False)
 class Neighbours:
-    """Calls as a neighbour, and as so many attackers at once."""
+    """Calls as a neighbour, and as several attackers at once."""
 
     runner: SandboxScriptRunner
     attackers: int

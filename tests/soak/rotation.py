@@ -1,4 +1,4 @@
-"""Many sessions in turn, far more than may have a worker: what all workers take together."""
+"""Many sessions in turn, far more than may have a worker: the memory of all workers together."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ from tests.contracts.script_runs import new_session, report_of, run_of
 from tests.soak.census import descendants
 
 _CALLERS = 8
-_LOOK_EVERY = 200
+_OBSERVE_EVERY = 200
 _LIMITS = Limits(timeout_ms=10_000, memory_mb=64, isolation=Isolation.SESSION)
 _SOURCES = {
     Language.PYTHON: "held = bytearray(4 << 20)\nresult = params['n'] + 1",
@@ -28,9 +28,9 @@ _NODEJS_EVERY = 5
 
 @frozen
 class Rotation:
-    """The most that was seen at any look: memory in bytes, workers bound to sessions, processes of all kinds.
+    """The maxima over all observations: memory in bytes, workers of sessions, processes of all kinds.
 
-    `counted` is what workers count for, `resident` what they really hold (a shared page counts in parts).
+    `counted` is the memory that workers count for, `resident` what they hold (a shared page counts in parts).
     """
 
     sessions: int
@@ -44,7 +44,7 @@ class Rotation:
     workers_max: int
     processes_max: int
 
-    def told(self) -> str:
+    def line(self) -> str:
         """Return it in one line."""
         return (
             f"{self.sessions:,} sessions in turn in {self.elapsed_s:.0f} s: at most {self.workers} workers "
@@ -53,7 +53,7 @@ class Rotation:
         )
 
     def problems(self) -> list[str]:
-        """Return what was more than it may be."""
+        """Return the limits that were exceeded."""
         limits = {
             "failed calls": (self.failed, 0),
             "workers": (self.workers, self.workers_max),
@@ -66,7 +66,7 @@ class Rotation:
 
 @define(eq=False)
 class Rotating:
-    """Calls each of so many sessions in turn, several at once."""
+    """Calls many sessions in turn, several at once."""
 
     runner: SandboxScriptRunner
     sessions: int
@@ -80,7 +80,7 @@ class Rotating:
         async with asyncio.TaskGroup() as callers:
             for _ in range(_CALLERS):
                 callers.create_task(self._call())
-        self._look()
+        self._observe()
         options = self.runner.options
         beside = len(options.languages) * (options.prewarmed + options.starting_max)
         zygotes = len(options.languages) * ZYGOTES_MAX * ZYGOTE_PROCESSES
@@ -90,7 +90,7 @@ class Rotating:
             time.perf_counter() - started_s,
             budget=self.runner.stats().memory_bytes_max,
             workers_max=options.warm_workers_max,
-            # What has just been killed may be in the table still.
+            # Processes that were just killed may still be in the table.
             processes_max=options.warm_workers_max + beside + zygotes + _CALLERS,
             **self._most,
         )
@@ -105,10 +105,10 @@ class Rotating:
                 self._failed += (await report_of(self.runner, run)).result != str(number + 1)
             except DomainError:
                 self._failed += 1
-            if number % _LOOK_EVERY == 0:
-                self._look()
+            if number % _OBSERVE_EVERY == 0:
+                self._observe()
 
-    def _look(self) -> None:
+    def _observe(self) -> None:
         stats, processes = self.runner.stats(), descendants()
         seen = {
             "workers": stats.running + stats.idle,

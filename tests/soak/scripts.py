@@ -1,4 +1,4 @@
-"""Scripts of good and of bad callers, with how often each comes."""
+"""Scripts of good and of bad callers, and how often each comes."""
 
 import random
 from collections.abc import Sequence
@@ -73,4 +73,4 @@ ATTACKS: Sequence[tuple[Language, str]] = (
     (Language.NODEJS, "const held = []; for (;;) held.push(new Array(10000).fill(1.5))"),
     (Language.NODEJS, "/(a+)+b/.test('a'.repeat(60))"),
 )  # fmt: skip
-"""What attackers burn their limits with: processors, memory, output, disk."""
+"""Scripts of attackers, which use up processors, memory, output and disk."""

@@ -1,1 +1,1 @@
-"""What the kernel holds a worker to."""
+"""What the kernel enforces on workers: system calls, control groups, processors."""

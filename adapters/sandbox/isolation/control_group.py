@@ -14,6 +14,7 @@ _CONTROLLERS = ("memory", "pids")
 _KILLS_FILES = {1: "memory.oom_control", 2: "memory.events"}
 _KILLS = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 
+_REMEDY = "With systemd, set Delegate=yes and DelegateSubgroup=service; in a container, mount cgroups writable."
 USED_UP = "the memory for all scripts of the host together (SANDBOX_MEMORY_MB and a reserve) was used up"
 
 
@@ -64,7 +65,7 @@ def make_control_group(limits: GroupLimits, root: Path = Path("/")) -> ControlGr
             return _version_2(mount / own[""].lstrip("/"), limits)
         return _version_1(mount, own, limits)
     except (OSError, KeyError) as error:
-        raise NoControlGroup(f"the service may not make control groups: {error}") from error
+        raise NoControlGroup(f"the service may not make control groups: {error}. {_REMEDY}") from error
 
 
 def _own_groups(listing: str) -> Mapping[str, str]:
@@ -96,7 +97,7 @@ def _version_2(own: Path, limits: GroupLimits) -> ControlGroup:
             return ControlGroup(2, (folder,))
         except OSError as error:
             last = error
-    raise NoControlGroup(f"no group is delegated to the service (systemd: Delegate=yes, DelegateSubgroup=): {last}")
+    raise NoControlGroup(f"no control group is delegated to the service: {last}. {_REMEDY}")
 
 
 def _make_folder(parent: Path) -> Path:

@@ -1,8 +1,8 @@
 """Which processors run a worker, and how it ranks against others.
 
 One processor is kept free of workers that start, and of workers that compute for long. Other workers, and the service
-itself, find a processor there at once. Elsewhere they may wait for a tick of the kernel's clock (4 ms at 250 Hz), whatever
-their niceness: the kernel does not let a process that has just run preempt another.
+itself, find a processor there at once. Elsewhere they may wait for a tick of the kernel's clock (4 ms at 250 Hz). Their
+niceness does not help: the kernel does not let a process that has just run preempt another.
 """
 
 import contextlib
@@ -33,15 +33,19 @@ def starting_processors(uid: int | None, root: Path = Path("/")) -> Collection[i
 
 
 def may_assign(uid: int | None, root: Path = Path("/")) -> bool:
-    """Tell whether the service may move workers later: those of another uid only with CAP_SYS_NICE."""
+    """Return whether the service may move workers later: those of another uid only with CAP_SYS_NICE."""
     return uid is None or bool(_effective_capabilities(root) & _CAP_SYS_NICE)
 
 
 def why_none_is_free(uid: int | None, root: Path = Path("/")) -> str:
     """Return why no processor is kept free, and the remedy; empty if one is."""
     if len(all_processors()) == 1:
-        return "the service has one processor"
-    return "" if may_assign(uid, root) else "workers are another user's: give the service CAP_SYS_NICE"
+        return "the service has one processor. Give it two."
+    return (
+        ""
+        if may_assign(uid, root)
+        else "workers have another uid, and the service may not move them. Give it CAP_SYS_NICE."
+    )
 
 
 def _effective_capabilities(root: Path) -> int:

@@ -56,7 +56,7 @@ def shared_namespaces(pid: int, zygote_pid: int) -> tuple[str, ...]:
     try:
         return tuple(name for name in _NAMESPACES if _namespace(pid, name) == _namespace(zygote_pid, name))
     except PermissionError:
-        # In a container, root may lack this right. A worker that runs has entered all namespaces: the guest requires it.
+        # In a container, root may lack this right. The guest ends a worker that has not entered all namespaces.
         return ()
 
 
@@ -65,6 +65,6 @@ def _namespace(pid: int, name: str) -> str:
 
 
 def _is_first(numbers: str) -> bool:
-    """Tell whether a process with these ids, from the outer to the inner namespace, is the first of its own one."""
+    """Return whether a process with these ids, from the outer to the inner namespace, is the first of its own one."""
     _, *inner = numbers.split() or [""]
     return bool(inner) and inner[-1] == "1"

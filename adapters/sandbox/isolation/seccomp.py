@@ -33,7 +33,7 @@ _CLONE_FILES, _CLONE_THREAD = 0x00000400, 0x00010000
 _CLOSE_RANGE_UNSHARE = 2
 _PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SCHED_CORE = 1, 22, 62
 _PR_FIRST_UNKNOWN = 67
-"""The first option of prctl that nobody here has judged; names of mappings and what Yama adds are above it as well."""
+"""The first option of prctl that was not reviewed. Names of mappings and the options of Yama lie above it too."""
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _F_SETLK, _F_SETLKW, _F_OFD_SETLK, _F_OFD_SETLKW = 6, 7, 37, 38
 _F_SETLEASE, _F_NOTIFY, _F_SETPIPE_SZ, _F_SETDELEG = 1024, 1026, 1031, 1040
@@ -50,9 +50,10 @@ _MAP_HUGETLB = 0x40000
 def filter_program(machine_name: str = platform.machine()) -> bytes:
     """Return the filter as an array of `struct sock_filter`; raises KeyError for a machine that has none.
 
-    Dangerous calls fail with EPERM; new processes (not threads) with EAGAIN, so that limits of one process are limits
-    of the whole worker; clone3, whose flags no filter can see, and calls newer than this list with ENOSYS, after which
-    libraries fall back to older ones.
+    - Dangerous calls fail with EPERM.
+    - New processes (not threads) fail with EAGAIN, so that the limits of one process are those of the whole worker.
+    - clone3, whose flags no filter can see, and calls newer than this list fail with ENOSYS. Libraries then use older
+      calls.
     """
     machine = MACHINES[machine_name]
     return b"".join([*_only_own_architecture(machine), *_decided_by_arguments(machine), *_denied(machine), _allow()])
@@ -101,12 +102,12 @@ def _decided_by_arguments(machine: Machine) -> Iterator[bytes]:
     denied = [_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SCHED_CORE]
     # Options that are newer do not exist here: one of them (PR_FUTEX_HASH) takes gigabytes of kernel memory at once.
     newer = [_instruction(_JUMP_IF_AT_LEAST, _PR_FIRST_UNKNOWN, if_false=1), _fail(errno.EINVAL)]
-    yield from _when(machine.prctl, _judge_argument(_ARGUMENT_0, denied, more=newer))
-    yield from _when(machine.ioctl, _judge_argument(_ARGUMENT_1, [_TIOCSTI, _TIOCLINUX]))
-    # Notifications and leases tell of files that others open; large pipes, and locks of parts of files, are memory that
-    # no limit counts. Such locks never conflict within one process, and nobody else has its files: they are granted.
+    yield from _when(machine.prctl, _decide_argument(_ARGUMENT_0, denied, more=newer))
+    yield from _when(machine.ioctl, _decide_argument(_ARGUMENT_1, [_TIOCSTI, _TIOCLINUX]))
+    # Notifications and leases reveal files that others open. Large pipes, and locks of parts of files, are memory that
+    # no limit counts. Such locks are reported as granted: they cannot conflict, as no other process has the files.
     denied = [_F_OFD_SETLK, _F_OFD_SETLKW, _F_SETLEASE, _F_NOTIFY, _F_SETPIPE_SZ, _F_SETDELEG]
-    yield from _when(machine.fcntl, _judge_argument(_ARGUMENT_1, denied, idle=[_F_SETLK, _F_SETLKW]))
+    yield from _when(machine.fcntl, _decide_argument(_ARGUMENT_1, denied, idle=[_F_SETLK, _F_SETLKW]))
     # For any other family the kernel would load a module. A socket for datagrams would hold what many others sent that
     # have been closed: ten times what a stream holds.
     yield from _when(
@@ -118,10 +119,10 @@ def _decided_by_arguments(machine: Machine) -> Iterator[bytes]:
             *_fail_if_any_bit(_ARGUMENT_1, _SOCK_DATAGRAM, errno.EPERM),
         ],
     )
-    yield from _when(machine.setsockopt, _judge_socket_option())
-    # What is sent out of band has led out of other sandboxes (CVE-2025-38236), and nobody reads it.
+    yield from _when(machine.setsockopt, _decide_socket_option())
+    # Out-of-band data has led out of other sandboxes (CVE-2025-38236), and no program here reads it.
     yield from _when(machine.sendto, _fail_if_any_bit(_ARGUMENT_3, _MSG_OOB, errno.EPERM))
-    # The host's huge pages are set apart for somebody else, and no limit counts them.
+    # The host's huge pages are reserved for other programs, and no limit counts them.
     yield from _when(machine.mmap, _fail_if_any_bit(_ARGUMENT_3, _MAP_HUGETLB, errno.ENOMEM))
     # Limits may be read, not set: the third argument is the new limit.
     yield from _when(
@@ -148,7 +149,7 @@ def _fail_call(number: int, error: int) -> Iterator[bytes]:
     yield from _when(number, [_fail(error)])
 
 
-def _judge_argument(
+def _decide_argument(
     argument: int, denied: Iterable[int], idle: Iterable[int] = (), more: Iterable[bytes] = ()
 ) -> list[bytes]:
     verdicts = [(value, _fail(errno.EPERM)) for value in denied]
@@ -159,19 +160,19 @@ def _judge_argument(
     return [*body, *more, _allow()]
 
 
-def _judge_socket_option() -> list[bytes]:
-    """Leave buffers at their default size, since no limit counts them; a program that sets one goes on as if it had.
+def _decide_socket_option() -> list[bytes]:
+    """Leave buffers at their default size, since no limit counts them. A program that sets one continues as if it had.
 
     Filters are code in the kernel, and no limit counts reserved memory either.
     """
     denied = [_SO_ATTACH_FILTER, _SO_SNDBUFFORCE, _SO_RCVBUFFORCE, _SO_LOCK_FILTER]
     denied += [_SO_ATTACH_BPF, _SO_ATTACH_REUSEPORT_CBPF, _SO_ATTACH_REUSEPORT_EBPF, _SO_RESERVE_MEM]
-    judged = _judge_argument(_ARGUMENT_2, denied, idle=[_SO_SNDBUF, _SO_RCVBUF])
+    decided = _decide_argument(_ARGUMENT_2, denied, idle=[_SO_SNDBUF, _SO_RCVBUF])
     return [
         _instruction(_LOAD, _ARGUMENT_1),
         _instruction(_JUMP_IF_EQUAL, _SOL_SOCKET, if_true=1),
         _allow(),
-        *judged,
+        *decided,
     ]
 
 

@@ -1,11 +1,11 @@
-"""System calls by their numbers on each machine: those that no script may make, and those that are none of its own."""
+"""System calls by number on each machine: those that are denied, and those that do nothing."""
 
 from collections.abc import Mapping
 
 from attrs import frozen
 
 FIRST_UNKNOWN = 470
-"""The number of the first call that nobody has judged yet: those of Linux 6.18 end before it."""
+"""The number of the first call that was not reviewed: those of Linux 6.18 end before it."""
 
 _SAME_EVERYWHERE = {
     "io_uring_setup": 425,
@@ -68,10 +68,10 @@ _AARCH64 = _SAME_EVERYWHERE | {
 
 @frozen
 class Machine:
-    """One architecture: its audit number, calls to deny, calls that do nothing, and those whose arguments decide.
+    """One architecture: its audit number, denied calls, calls that do nothing, and calls whose arguments decide.
 
-    `idle` ones write to disks, on which no script has anything: they succeed at once. (Made, each would have the
-    host's disk flush its cache.)
+    The `idle` ones write to disks, on which no script has files. They succeed without effect, as each would make the
+    host's disk flush its cache.
     """
 
     audit: int
@@ -93,7 +93,7 @@ class Machine:
 
     @property
     def decided(self) -> Mapping[str, int]:
-        """The numbers of calls that are decided by their arguments, or not there."""
+        """The numbers of calls that their arguments decide about, or that do not exist."""
         names = (
             "clone", "clone3", "close_range", "prctl", "ioctl", "fcntl", "mmap", "socketpair", "setsockopt", "sendto",
             "prlimit64",

@@ -1,1 +1,1 @@
-"""Which session has a place for a worker, and who waits for one."""
+"""The worker pool of this host: slots for workers of sessions, and the calls that wait for one."""

@@ -44,7 +44,7 @@ class Slot(Generic[Process]):
         return cls(run.ref.session_id.int, run.ref.owner, run.language, run.limits.memory_mb, stays_warm)
 
     def suits(self, run: ScriptRun) -> bool:
-        """Tell whether its worker, when it is free, can execute this run of its session."""
+        """Return whether its worker, when it is free, can execute this run of its session."""
         return (
             self.stays_warm
             and run.language is self.language

@@ -50,7 +50,7 @@ class SlotTable(Generic[Process]):
     def grant(self, run: ScriptRun, *, waits_for_own: bool) -> Slot[Process] | None:
         """Return a slot that now runs: the session's warm one, or a new one; None if there is none now.
 
-        With `waits_for_own`, the call rather waits for a running worker of its session than gets a worker that is dear.
+        With `waits_for_own`, the call waits for a running worker of its session before it evicts or starts another one.
         """
         if self.is_at_limit(run.ref.owner):
             return None
@@ -98,7 +98,7 @@ class SlotTable(Generic[Process]):
             self.remove(slot)
 
     def is_at_limit(self, owner: Owner) -> bool:
-        """Tell whether the owner, or all owners together, run as many executions as they may."""
+        """Return whether the owner, or all owners together, run as many executions as they may."""
         own, limit, limit_of_all = self.running[owner], self.limits.owner_running_max, self.limits.running_max
         if limit is not None and own >= limit:
             return True
@@ -164,7 +164,7 @@ class SlotTable(Generic[Process]):
         return None if slot is None else [slot]
 
     def _should_wait(self, run: ScriptRun, slots: list[Slot[Process]]) -> bool:
-        """Tell whether one more slot costs another session's worker or a start too many, and one may be free soon."""
+        """Return whether one more slot would cost an eviction or a needless start, and one may be free soon."""
         quick_max = self.limits.session_quick_slots
         has_enough = quick_max is not None and len(slots) >= quick_max
         return (self.is_full or has_enough) and any(slot.is_running and slot.suits(run) for slot in slots)

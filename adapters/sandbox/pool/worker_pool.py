@@ -46,7 +46,7 @@ class WaitQueue(Generic[Process]):
         return len(self._calls)
 
     def __contains__(self, waiting: WaitingCall[Process]) -> bool:
-        """Tell whether this call still waits."""
+        """Return whether this call still waits."""
         return waiting in self._calls
 
     def __iter__(self) -> Iterator[WaitingCall[Process]]:
@@ -94,7 +94,7 @@ class WaitQueue(Generic[Process]):
         """Yield the calls that may be served: owners with fewer running executions first.
 
         Within an owner, calls of the session `freed`, whose warm worker is free, come first. The oldest call precedes
-        them if it no longer waits for its own worker, or if serving it evicts nobody's worker.
+        them if it no longer waits for its own worker, or if serving it evicts no worker.
         """
         for owner in sorted(self._owners, key=running) if len(self._owners) > 1 else tuple(self._owners):
             # Skipping a blocked owner saves a pass over all its calls.

@@ -1,1 +1,1 @@
-"""What workers are asked to do, and what their answers and their ends mean."""
+"""Operations for workers, and the meaning of their replies and of their ends."""

@@ -100,7 +100,7 @@ def read_reply(frame: Frame, nonce: str) -> WorkerReply:
 def read_result(frame: Frame) -> JsonText:
     """Return the body as JSON text, exactly as it came.
 
-    Raises RecursionError if it is nested too deeply, and ProtocolBroken if it is not JSON, or JSON with lone surrogates.
+    Raises RecursionError if it is nested too deeply, and ProtocolBroken if it is not JSON or has lone surrogates.
     """
     if is_deeper(frame.body, RESULT_DEPTH_MAX):
         raise RecursionError

@@ -62,13 +62,11 @@ class FailureRules:
 
     def _limit_of(self, reported: ReportedFailure) -> tuple[int | None, str]:
         if reported.code is FailureCode.MEMORY_LIMIT:
-            return (
-                self._memory,
-                f"The script needed more memory than its {self.limits.memory_mb} MiB. {reported.message}",
-            )
+            return self._memory, f"{self._memory_message} {reported.message}"
         if reported.code is FailureCode.PROCESS_LIMIT:
             limit = self.options.processes_max
-            return limit, f"Scripts cannot start processes, and at most {limit} threads in all. {reported.message}"
+            text = f"A script cannot start processes, and can have {limit} threads at most. Use fewer threads."
+            return limit, f"{text} {reported.message}"
         if reported.code is FailureCode.RESULT_TOO_LARGE:
             limit = self.options.result_size_max
             return limit, f"The result has {reported.observed} bytes as JSON; at most {limit} are allowed. Return less."
@@ -93,7 +91,8 @@ class FailureRules:
         limit = self.limits.timeout_ms
         return Failure(
             FailureCode.EXECUTION_TIMEOUT,
-            f"The script was still running after its {limit} ms and was stopped.",
+            f"The script was still running at its limit of {limit} ms and was stopped. "
+            "Do less in one execution, or give the session a higher limits.timeout_ms.",
             limit=limit,
             observed=int(exchange.elapsed_s * 1000),
         )
@@ -107,7 +106,8 @@ class FailureRules:
         limit = self.cpu_ms_max
         return Failure(
             FailureCode.CPU_LIMIT,
-            f"The script's threads had used more than {limit} ms of CPU time together, and it was stopped.",
+            f"The script was stopped because its threads had used more than {limit} ms of CPU time together. "
+            "Compute less in one execution, or give the session a higher limits.timeout_ms, which this limit follows.",
             limit=limit,
             observed=math.ceil((exchange.cpu_s or 0.0) * 1000),
         )
@@ -116,22 +116,24 @@ class FailureRules:
         limit = self.options.output_size_max
         return Failure(
             FailureCode.OUTPUT_LIMIT,
-            f"The script wrote more than the {limit} bytes that stdout and stderr may have each, and was stopped.",
+            f"The script was stopped because it wrote more than {limit} bytes to stdout or stderr. Write less.",
             limit=limit,
         )
 
     def _died(self, exchange: Exchange, death: Death, stderr: str) -> Failure:
         number = _signal_of(death.status)
         if number is None:
-            return Failure(FailureCode.SCRIPT_EXITED, f"The script ended its process with exit code {death.status}.")
+            message = f"The script ended its process with exit code {death.status}. Return a value instead."
+            return Failure(FailureCode.SCRIPT_EXITED, message)
         if _OUT_OF_MEMORY.search(stderr):
             return self._memory_limit()
         if number == signal.SIGKILL:
             return self._killed(exchange, death)
-        return Failure(FailureCode.SCRIPT_EXITED, f"The script's process was ended by {_name_of(number)}.")
+        message = f"The script's process was ended by {_name_of(number)}. Remove what raises it, such as native code."
+        return Failure(FailureCode.SCRIPT_EXITED, message)
 
     def _killed(self, exchange: Exchange, death: Death) -> Failure:
-        """Return the failure for the limit that the killed worker had reached; raises ExecutionUnknown if there is none.
+        """Return the failure for the limit that the killed worker had reached; raises ExecutionUnknown without one.
 
         A script cannot kill its own worker: as the first process of its namespace, the worker ignores its own SIGKILL.
         """
@@ -139,7 +141,10 @@ class FailureRules:
             return protocol_failure("it was closed")
         if exchange.cpu_before_s + exchange.elapsed_s * _PROCESSORS >= self.options.cpu_s_max:
             limit_ms = self.options.cpu_s_max * 1000
-            message = f"The worker has used its {limit_ms} ms of CPU time and was stopped."
+            message = (
+                f"The worker was stopped at its limit of {limit_ms} ms of CPU time for all its executions. "
+                "The next execution gets a new worker."
+            )
             return Failure(FailureCode.CPU_LIMIT, message, limit=limit_ms)
         if (death.script_bytes or 0) >= self._memory:
             return self._memory_limit()
@@ -151,12 +156,18 @@ class FailureRules:
             "" if death.script_bytes is None else f", at {death.script_bytes // MIB} of its {self.limits.memory_mb} MiB"
         )
         if death.memory_was_short:
-            return f"{USED_UP}, and the kernel killed this one's worker{held}"
-        return f"its worker was killed from outside (SIGKILL){held}; the host may be short of memory"
+            return f"{USED_UP}, and the kernel killed the worker of this script{held}"
+        return f"its worker was killed from outside (SIGKILL){held}, perhaps because the host is short of memory"
 
     def _memory_limit(self) -> Failure:
-        message = f"The script needed more memory than its {self.limits.memory_mb} MiB and was stopped."
-        return Failure(FailureCode.MEMORY_LIMIT, message, limit=self._memory)
+        return Failure(FailureCode.MEMORY_LIMIT, self._memory_message, limit=self._memory)
+
+    @property
+    def _memory_message(self) -> str:
+        return (
+            f"The script needed more memory than its limit of {self.limits.memory_mb} MiB. "
+            "Use less, or give the session a higher limits.memory_mb."
+        )
 
     @property
     def _memory(self) -> int:
@@ -165,13 +176,18 @@ class FailureRules:
 
 def protocol_failure(observed: str) -> Failure:
     """Return the failure of a script that wrote to its worker's channel, or closed it."""
-    message = f"The script used the channel of its own worker ({observed}): protocol broken, worker stopped."
+    message = (
+        f"The script wrote to the control channel of its worker, or closed it ({observed}): protocol broken, worker "
+        "stopped. Use only descriptors that the script has opened."
+    )
     return Failure(FailureCode.SCRIPT_ERROR, message, name=PROTOCOL_BROKEN)
 
 
 def too_deep() -> Failure:
     """Return the failure of a result that is nested too deeply."""
-    return Failure(FailureCode.RESULT_NOT_SERIALIZABLE, "The result is nested too deeply for JSON.")
+    return Failure(
+        FailureCode.RESULT_NOT_SERIALIZABLE, "The result is nested too deeply for JSON. Return a flatter value."
+    )
 
 
 def without_engine_noise(stderr: str) -> str:
@@ -180,7 +196,7 @@ def without_engine_noise(stderr: str) -> str:
 
 
 def _signal_of(exit_status: int | None) -> int | None:
-    """Return the signal that ended a process with this status. Without a status, it was killed and has not ended yet."""
+    """Return the signal that ended a process with this status; without a status, it was killed and still ends."""
     if exit_status is None:
         return signal.SIGKILL
     return -exit_status if exit_status < 0 else None

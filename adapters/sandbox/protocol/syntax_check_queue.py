@@ -11,6 +11,7 @@ from attrs import define, field, frozen
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.protocol.syntax_checker import TOO_HARD, SyntaxCheckResult
 from adapters.sandbox.workers.channel import Ending
+from adapters.sandbox.workers.prewarm_pool import STOPPING
 from adapters.sandbox.zygote.launch import LaunchFailed
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.concurrency.fair_turns import FairTurns
@@ -79,8 +80,8 @@ class SyntaxCheckQueue:
     Small scripts, large scripts, and scripts of owners whose checks were slow have checkers of their own, so none waits
     for another kind. If the check of a small script is slow, it is ended and repeated among the slow ones.
 
-    Equal scripts of one owner share a check while it waits or runs. Its result is kept for that owner alone, so that the
-    time of a response does not reveal which scripts other owners have.
+    Equal scripts of one owner share a check while it waits or runs. Its result is kept for that owner alone, so that
+    the time of a response does not reveal which scripts other owners have.
     """
 
     make_checker: Callable[[], ScriptChecker]
@@ -107,8 +108,8 @@ class SyntaxCheckQueue:
     async def check(self, script: Script, owner: Owner) -> SyntaxFault | None:
         """Return why the script does not parse; None if it does.
 
-        Raises Overloaded if the wait for a checker is too long or too many checks wait, and LaunchFailed. Cancelling the
-        call removes a check that has not begun, unless other calls wait for it.
+        Raises Overloaded if the wait for a checker is too long or too many checks wait, and LaunchFailed. Cancelling
+        the call removes a check that has not begun, unless other calls wait for it.
         """
         key = (owner, script.hash)
         known = self._known.get(key)
@@ -152,7 +153,7 @@ class SyntaxCheckQueue:
         if not ended:
             raise Overloaded(QUEUE)
         if pending.task.cancelled():
-            raise LaunchFailed("the service is stopping")
+            raise LaunchFailed(STOPPING)
         return pending.task.result()
 
     def _end(self, key: tuple[Owner, str], pending: _PendingCheck) -> None:

@@ -72,7 +72,7 @@ class Canaries:
         return found
 
     def is_mark_alive(self) -> bool:
-        """Tell whether a process or thread on this host has the mark as its name."""
+        """Return whether a process or thread on this host has the mark as its name."""
         return any(name == self.mark for name in _names_of_threads())
 
     def _harms(self) -> Iterator[str]:

@@ -1,1 +1,1 @@
-"""Worker processes: started, spoken with, measured from outside, and ended."""
+"""Worker processes: started, given operations, measured from outside, and ended."""

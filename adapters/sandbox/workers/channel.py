@@ -54,8 +54,8 @@ class FrameReader:
     def feed(self, piece: bytes) -> Frame | None:
         """Add a piece, and return the frame that it completes, if it does.
 
-        Raises ProtocolBroken for a frame that is too large, and for bytes after the end of a frame: a worker never sends
-        two frames in a row.
+        Raises ProtocolBroken for a frame that is too large, and for bytes after the end of a frame: a worker never
+        sends two frames in a row.
         """
         if not self._pending and len(piece) >= _LENGTHS.size:
             header_size, body_size = _LENGTHS.unpack_from(piece)
@@ -74,9 +74,9 @@ class FrameReader:
 
     def _check_sizes(self, header_size: int, body_size: int) -> None:
         if header_size > HEADER_SIZE_MAX or body_size > self.body_size_max:
-            raise ProtocolBroken(f"a frame of {header_size} and {body_size} bytes")
+            raise ProtocolBroken(f"a frame with a header of {header_size} bytes and a body of {body_size} bytes")
         if len(self._pending) > _LENGTHS.size + header_size + body_size:
-            raise ProtocolBroken("bytes that nobody asked for")
+            raise ProtocolBroken("bytes after the end of a frame")
 
     def _cut(self, header_size: int) -> Frame:
         content = bytes(memoryview(self._pending)[_LENGTHS.size :])

@@ -17,7 +17,7 @@ _QUIET_CPU_S = 0.002
 """Less than it takes to occupy `_IDLE_MEMORY`."""
 _IDLE_CPU_S = 0.1
 _IDLE_MEMORY = 32 << 20
-"""What an interpreter may use for itself after a reply: it collects garbage, compiles, and prepares for the next run."""
+"""What an interpreter may use for itself after a reply: it collects garbage, compiles and prepares the next run."""
 _PIECE_SIZE = 64 * 1024
 
 

@@ -36,7 +36,7 @@ class Startable(Protocol):
         ...
 
 
-_STOPPING = "the service is stopping"
+STOPPING = "the service is stopping. Repeat the call later."
 STARTS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the histogram of start durations, in seconds."""
 
@@ -72,7 +72,7 @@ class PrewarmPool(Generic[Process]):
     async def take(self, owner: Owner) -> Process:
         """Return an unused worker; raises LaunchFailed. Cancelling the call leaves the queue."""
         if self._closed:
-            raise LaunchFailed(_STOPPING)
+            raise LaunchFailed(STOPPING)
         if self._ready:
             worker = self._ready.popleft()
             worker.when_dead(None)
@@ -124,7 +124,7 @@ class PrewarmPool(Generic[Process]):
         starts = list(self._starts)
         for task in starts:
             task.cancel()
-        self._fail(LaunchFailed(_STOPPING))
+        self._fail(LaunchFailed(STOPPING))
         if starts:
             await asyncio.wait(starts)
         while self._ready:

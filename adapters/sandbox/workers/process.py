@@ -121,7 +121,7 @@ class WorkerProcess:
         self._interpreter_bytes = held.memory_bytes or 0
 
     def has_left_threads(self, exchange: Exchange) -> bool:
-        """Tell whether more threads remain after this exchange than the interpreter has of its own.
+        """Return whether more threads remain after this exchange than the interpreter has of its own.
 
         Threads that cannot be counted are too many: after the end of the first thread, the kernel hides the others.
         """
@@ -198,7 +198,7 @@ class WorkerProcess:
         return evolve(exchange, death=death, footprint=evolve(exchange.footprint, memory_bytes=peak))
 
     def _lives_on(self, exchange: Exchange) -> bool:
-        """Tell whether a worker that has closed its channel still runs.
+        """Return whether a worker that has closed its channel still runs.
 
         A process that ends frees its memory before it closes its descriptors, so one that has memory still runs. One
         whose first thread has ended shows no memory either. It counts as running, unless memory is short: then an end
@@ -219,7 +219,10 @@ class WorkerProcess:
         self.kill()
         await self.gone()
         because = f": {USED_UP}" if self._memory_was_short else ""
-        return self.output.stderr.text().strip() or f"it ended with status {self._exit.status}{because}"
+        return (
+            self.output.stderr.text().strip()
+            or f"a worker ended with status {self._exit.status} before it was ready{because}"
+        )
 
     # Ends: of an exchange, and of the process.
 

@@ -6,6 +6,7 @@ from attrs import define, field
 
 from adapters.sandbox.isolation.layers import observe_layers
 from adapters.sandbox.workers.channel import Outbox
+from adapters.sandbox.workers.prewarm_pool import STOPPING
 from adapters.sandbox.workers.process import WorkerProcess
 from adapters.sandbox.zygote.launch import LaunchFailed, ZygoteLost
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
@@ -35,7 +36,7 @@ class WorkerFactory:
     async def start(self, spec: SandboxSpec) -> WorkerProcess:
         """Start a worker, and check its isolation from outside; raises LaunchFailed."""
         if self._closed:
-            raise LaunchFailed("the service is stopping")
+            raise LaunchFailed(STOPPING)
         zygote = self.zygotes.zygote(spec)
         try:
             async with asyncio.timeout(self.start_timeout_s):
@@ -49,7 +50,9 @@ class WorkerFactory:
         except TimeoutError:
             # Another zygote may be faster.
             zygote.retire()
-            raise LaunchFailed(f"the worker was not ready within {self.start_timeout_s:g} s") from None
+            raise LaunchFailed(
+                f"a worker was not ready within {self.start_timeout_s:g} s. If this persists, the host needs more CPU."
+            ) from None
 
     async def close(self, grace_s: float) -> None:
         """Kill every worker and zygote, and wait, at most `grace_s`, until all have left the process table."""
@@ -95,6 +98,6 @@ def _require_isolation(process: WorkerProcess, zygote: Zygote) -> None:
     try:
         missing = observe_layers(process.launched.pid or 0, zygote.pid or 0).missing
     except OSError as error:
-        raise LaunchFailed(f"the worker's isolation cannot be checked: {error}") from error
+        raise LaunchFailed(f"the isolation of a worker cannot be checked: {error}") from error
     if missing:
-        raise LaunchFailed(f"the sandbox came up without {' and '.join(missing)}")
+        raise LaunchFailed(f"a worker started without {' and '.join(missing)}, and is not used")

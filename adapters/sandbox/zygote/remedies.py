@@ -7,16 +7,16 @@ _REFUSED = ("Operation not permitted", "Permission denied", "No permissions to c
 _EXHAUSTED = ("No space left on device", "max_user_namespaces", "nesting depth")
 
 _APPARMOR = (
-    "this kernel (Ubuntu 23.10 and later) lets no program without an AppArmor profile make user namespaces. Give the "
+    "this kernel (Ubuntu 23.10 and later) allows user namespaces only to programs with an AppArmor profile. Give the "
     "service's Python and bwrap a profile with `userns,`, or turn the restriction off: "
     "sysctl kernel.apparmor_restrict_unprivileged_userns=0"
 )
-_CLONE_OFF = "user namespaces are turned off for normal users: sysctl kernel.unprivileged_userns_clone=1"
-_NONE_LEFT = "no user namespace may be made: raise sysctl user.max_user_namespaces (and user.max_mnt_namespaces)"
+_CLONE_OFF = "user namespaces are off for normal users. Set sysctl kernel.unprivileged_userns_clone=1."
+_NONE_LEFT = "the limit of user namespaces is reached: raise sysctl user.max_user_namespaces and max_mnt_namespaces"
 _CONTAINER = (
     "this container's runtime refuses namespaces and mounts, as Docker and Podman do by default: run it with a seccomp "
     "profile that allows clone, unshare, mount, umount2 and pivot_root (or --security-opt seccomp=unconfined), and "
-    "with --security-opt apparmor=unconfined where AppArmor is on; --privileged is not needed"
+    "with --security-opt apparmor=unconfined if AppArmor is on; --privileged is not needed"
 )
 _OTHERWISE = "allow unprivileged user namespaces, and mounts within them"
 
@@ -25,7 +25,7 @@ def with_remedy(failure: str, root: Path = Path("/")) -> str:
     """Return the launcher's message, and the remedy if the host's settings show one."""
     remedy = _remedy(failure, root)
     reason = f"the sandbox cannot be started: {failure}"
-    return reason if remedy is None else f"{reason}. To get it: {remedy}"
+    return reason if remedy is None else f"{reason}. What to do: {remedy}"
 
 
 def _remedy(failure: str, root: Path) -> str | None:

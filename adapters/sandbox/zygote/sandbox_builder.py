@@ -40,16 +40,19 @@ class SandboxBuilder:
         except (InterpreterMissing, ProgramMissing, ProgramUnreachable) as error:
             raise Unprepared(str(error)) from error
         except OSError as error:
-            raise Unprepared(f"its files cannot be prepared below {self.options.runtimes_dir}: {error}") from error
+            folder = self.options.runtimes_dir
+            raise Unprepared(f"no files can be written below {folder}: {error}. Set another DATA_DIR.") from error
 
     def _check_host(self) -> None:
         machine = os.uname().machine
         if machine not in MACHINES:
-            raise Unprepared(f"there is no system call filter for {machine}; use one of {', '.join(MACHINES)}")
+            raise Unprepared(
+                f"there is no system call filter for {machine}. Use a machine of type {' or '.join(MACHINES)}."
+            )
         if self.options.level is SandboxLevel.SEPARATE_UID and self.uid is None:
             raise Unprepared(
-                "SANDBOX_LEVEL asks for a separate uid, which only a service started by root can give its workers: "
-                "start it as root, or set SANDBOX_LEVEL=standard"
+                "SANDBOX_LEVEL=separate-uid needs a service that root has started, as no other can give workers a uid. "
+                "Start it as root, or set SANDBOX_LEVEL=standard."
             )
 
     def _spec(self, language: Language) -> SandboxSpec:

@@ -19,7 +19,7 @@ WORKER_ROOT = "/worker"
 _SCRATCH = "/tmp"  # noqa: S108  # the sandbox's own
 _STACK_MB = 8
 _NO_CORE = 1
-"""With 0 the kernel would still start the host's program for crashes (`core_pattern`, coredump.c), as the host's root."""
+"""With 0 the kernel would still start the host's program for crashes (`core_pattern`) as the host's root."""
 
 
 @frozen

@@ -96,9 +96,9 @@ class Zygote:
         except ConnectionError as error:
             # The zygote has ended, and the event loop has not noticed yet.
             self.close()
-            raise ZygoteLost(f"the zygote accepts no orders: {error}") from error
+            raise ZygoteLost(f"the zygote cannot be reached: {error}") from error
         except OSError as error:
-            raise LaunchFailed(f"a worker cannot be ordered: {error}") from error
+            raise LaunchFailed(f"a start cannot be ordered from the zygote: {error}") from error
         try:
             return await launched
         except asyncio.CancelledError:
@@ -185,7 +185,9 @@ class Zygote:
         if "ready" in message:
             self.close()
         else:
-            self._drop(message["id"], LaunchFailed("the service has no descriptors left"))
+            self._drop(
+                message["id"], LaunchFailed("the service has no file descriptors left. Raise its limit of open files.")
+            )
 
     def _on_ready(self, pid_fd: int, pid: int | None) -> None:
         self._pid_fd, self.pid = pid_fd, pid

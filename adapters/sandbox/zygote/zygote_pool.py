@@ -32,7 +32,7 @@ class ZygotePool:
         try:
             return self._zygote(spec)
         except (OSError, KeyError) as error:
-            raise LaunchFailed(f"its launcher cannot be started: {error}") from error
+            raise LaunchFailed(f"the launcher cannot be started: {error}") from error
 
     async def close(self, grace_s: float) -> None:
         """Kill every zygote, wait, at most `grace_s`, until all have left the process table, and remove the group."""

@@ -61,7 +61,7 @@ async def test_a_worker_that_starts_without_its_isolation_is_not_used(opened, ru
     fake.chmod(0o755)
     async with opened(languages=PYTHON, bwrap_path=fake) as runner:
         reason = (await runner.health())["languages"]["python"]["reason"]
-        assert "came up without the system call filter" in reason
+        assert "a worker started without the system call filter" in reason
         await until(lambda: runner.stats().processes == 0)
 
 

@@ -132,7 +132,7 @@ while order := control.recv(65536):
     [
         ([{"failed": "fork failed"}], "fork failed"),
         # As if the process descriptors had not arrived.
-        ([{}, {"status": 0}], "no descriptors left"),
+        ([{}, {"status": 0}], "no file descriptors left"),
     ],
 )
 @pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="the double is a program for the system's Python")

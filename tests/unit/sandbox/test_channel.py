@@ -82,7 +82,7 @@ async def test_a_frame_that_is_too_large_is_reported_as_a_violation(ends):
     _, reports, worker = ends
     worker.send(struct.pack("<II", 0, 101))
     await until(lambda: reports)
-    assert reports == [(Ending.PROTOCOL_BROKEN, None, "a frame of 0 and 101 bytes")]
+    assert reports == [(Ending.PROTOCOL_BROKEN, None, "a frame with a header of 0 bytes and a body of 101 bytes")]
 
 
 async def test_the_end_of_the_worker_is_reported_once(ends):

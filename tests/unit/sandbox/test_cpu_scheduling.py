@@ -38,7 +38,7 @@ def test_workers_that_compute_run_on_all_processors_but_one(grant):
 def test_a_service_with_one_processor_keeps_none_free(grant):
     grant({3})
     assert list(busy_processors()) == [3]
-    assert why_none_is_free(None) == "the service has one processor"
+    assert why_none_is_free(None) == "the service has one processor. Give it two."
 
 
 @pytest.mark.parametrize(("uid", "capabilities"), [(None, 0), (1000, SYS_NICE), (1000, SYS_NICE | 1)])

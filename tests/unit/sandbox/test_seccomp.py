@@ -1,4 +1,4 @@
-"""The filter, run here by a small interpreter of the BPF that it is made of, decides as it should."""
+"""The filter, run by a small interpreter of BPF, decides about every call as it should."""
 
 import errno
 import struct
@@ -45,7 +45,7 @@ def program(machine):
     return filter_program(machine)
 
 
-def test_a_filter_is_no_longer_than_the_kernel_takes(program):
+def test_a_filter_is_no_longer_than_the_kernel_accepts(program):
     assert 0 < len(program) // 8 <= 4096
 
 
@@ -61,12 +61,12 @@ def test_every_call_on_the_list_is_denied(program, machine):
      "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "sendmsg", "sendmmsg", "vmsplice", "splice", "tee", "io_setup",
      "seccomp", "sched_setaffinity", "sched_setattr", "sched_setscheduler", "sched_setparam"],
 )  # fmt: skip
-def test_what_is_dangerous_is_on_the_list_of_every_machine(machine, name):
+def test_dangerous_calls_are_denied_on_every_machine(machine, name):
     assert name in MACHINES[machine].denied
 
 
 @pytest.mark.parametrize(("name", "numbers"), [("x86_64", (0, 1, 3, 9, 202, 231)), ("aarch64", (63, 64, 98, 222))])
-def test_what_every_program_needs_is_allowed(name, numbers):
+def test_calls_that_every_program_needs_are_allowed(name, numbers):
     assert [decide(filter_program(name), name, number) for number in numbers] == [0] * len(numbers)
 
 
@@ -84,7 +84,7 @@ def test_a_thread_may_be_started_and_a_process_may_not(program, machine):
     assert decide(program, machine, clone, [0x11]) == errno.EAGAIN
 
 
-def test_every_thread_has_the_one_table_of_open_files(program, machine):
+def test_threads_share_one_table_of_open_files(program, machine):
     assert decide(program, machine, MACHINES[machine].clone, [0x003D0F00 & ~0x400]) == errno.EAGAIN
     close_range = MACHINES[machine].close_range
     assert [decide(program, machine, close_range, [3, 9, flags]) for flags in (0, 4, 2, 6)] == [0, 0, 1, 1]
@@ -104,22 +104,22 @@ def test_forks_fail_as_if_there_were_too_many_processes():
     assert [decide(program, "x86_64", number) for number in (57, 58)] == [errno.EAGAIN] * 2
 
 
-def test_clone3_is_not_there_so_that_libraries_use_clone(program, machine):
+def test_clone3_does_not_exist_so_that_libraries_use_clone(program, machine):
     assert decide(program, machine, 435) == errno.ENOSYS
 
 
 @pytest.mark.parametrize("number", [470, 471, 10_000])
-def test_calls_that_are_newer_than_the_list_are_not_there(program, machine, number):
+def test_calls_that_are_newer_than_the_list_do_not_exist(program, machine, number):
     assert decide(program, machine, number) == errno.ENOSYS
     assert decide(program, machine, 469) == 0
 
 
-def test_nothing_waits_for_a_disk(program, machine):
+def test_calls_that_wait_for_a_disk_do_nothing(program, machine):
     assert set(MACHINES[machine].idle) == {"sync", "syncfs", "fsync", "fdatasync", "sync_file_range", "msync"}
     assert {decide(program, machine, number) for number in MACHINES[machine].idle.values()} == {IDLE}
 
 
-def test_the_parent_death_signal_stays_no_filter_is_added_and_no_core_is_its_own(program, machine):
+def test_the_parent_death_signal_stays_and_no_filter_or_core_scheduling_is_added(program, machine):
     prctl = MACHINES[machine].prctl
     assert decide(program, machine, prctl, [1, 0]) == errno.EPERM
     assert decide(program, machine, prctl, [22, 2]) == errno.EPERM
@@ -132,7 +132,7 @@ def test_the_parent_death_signal_stays_no_filter_is_added_and_no_core_is_its_own
     [(66, 0), (67, errno.EINVAL), (78, errno.EINVAL), (0x53564D41, errno.EINVAL)],
     ids=["the last one that is known", "merged memory", "a table for futexes", "names of mappings"],
 )
-def test_newer_options_of_processes_are_not_there(program, machine, option, error):
+def test_newer_options_of_prctl_do_not_exist(program, machine, option, error):
     assert decide(program, machine, MACHINES[machine].prctl, [option, 1]) == error
 
 
@@ -142,12 +142,12 @@ def test_newer_options_of_processes_are_not_there(program, machine, option, erro
     ids=["lease", "notify", "pipe size", "delegation", "file lock", "file lock wait", "lock", "lock wait", "get lock",
          "get flags", "set flags", "duplicate"],
 )  # fmt: skip
-def test_what_files_can_be_asked_for(program, machine, command, verdict):
+def test_file_commands_are_allowed_denied_or_ignored(program, machine, command, verdict):
     assert decide(program, machine, MACHINES[machine].fcntl, [3, command]) == verdict
 
 
 @pytest.mark.parametrize(("family", "error"), [(1, 0), (0, 1), (2, 1), (30, 1), (38, 1)])
-def test_pairs_of_sockets_are_of_the_one_family_that_needs_no_module(program, machine, family, error):
+def test_pairs_of_sockets_are_of_the_only_family_that_needs_no_module(program, machine, family, error):
     assert decide(program, machine, MACHINES[machine].socketpair, [family, 1]) == error
 
 
@@ -156,7 +156,7 @@ def test_pairs_of_sockets_are_of_the_one_family_that_needs_no_module(program, ma
     [(1, 0), (5, 0), (0x80801, 0), (0x80805, 0), (2, 1), (3, 1), (0x80802, 1)],
     ids=["stream", "seqpacket", "stream with flags", "seqpacket with flags", "datagram", "raw", "datagram with flags"],
 )
-def test_pairs_of_sockets_have_no_other_senders(program, machine, kind, error):
+def test_pairs_of_sockets_accept_no_other_senders(program, machine, kind, error):
     assert decide(program, machine, MACHINES[machine].socketpair, [1, kind]) == error
 
 
@@ -166,7 +166,7 @@ def test_pairs_of_sockets_have_no_other_senders(program, machine, kind, error):
     ids=["send buffer", "receive buffer", "forced send buffer", "forced receive buffer", "filter", "locked filter", "bpf",
          "reuseport filter", "reuseport bpf", "reserved memory", "reuse of addresses", "keepalive", "timeout"],
 )  # fmt: skip
-def test_sockets_keep_their_buffers_and_take_no_programs(program, machine, option, verdict):
+def test_sockets_keep_their_buffers_and_accept_no_programs(program, machine, option, verdict):
     setsockopt = MACHINES[machine].setsockopt
     assert decide(program, machine, setsockopt, [3, 1, option]) == verdict
     assert decide(program, machine, setsockopt, [3, 6, option]) == 0
@@ -180,7 +180,7 @@ def test_nothing_is_sent_out_of_band(program, machine, flags, error):
 @pytest.mark.parametrize(
     ("flags", "error"), [(0x22, 0), (0x11, 0), (0x40022, errno.ENOMEM), (0x54040022, errno.ENOMEM)]
 )
-def test_memory_is_none_of_the_hosts_huge_pages(program, machine, flags, error):
+def test_memory_is_not_from_the_hosts_huge_pages(program, machine, flags, error):
     assert decide(program, machine, MACHINES[machine].mmap, [0, 4096, 3, flags]) == error
 
 
@@ -190,7 +190,7 @@ def test_nothing_can_be_typed_into_a_terminal(program, machine, request_number, 
 
 
 @pytest.mark.parametrize(("new_limit", "error"), [(0, 0), (0x1000, 1), (0x7F00_0000_0000, 1)])
-def test_limits_may_be_read_and_not_set(program, machine, new_limit, error):
+def test_limits_can_be_read_but_not_set(program, machine, new_limit, error):
     assert decide(program, machine, MACHINES[machine].prlimit64, [0, 7, new_limit]) == error
 
 
