@@ -137,7 +137,7 @@ class OwnerLimits:
 
 def guards(settings: Settings, security: Security, limits: OwnerLimits) -> Sequence[Guard]:
     """Return all guards in their order: the host, the caller, the caller's rates, the caller's rights."""
-    hosts = allowed_hosts(settings, is_near=is_loopback(settings.host))
+    hosts = allowed_hosts(settings, on_loopback=is_loopback(settings.host))
     host_guards = (HostGuard(hosts),) if hosts else ()
     return (*host_guards, *security.authentication, *limits.guards, *security.authorization)
 

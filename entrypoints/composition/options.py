@@ -24,8 +24,9 @@ from domain.timeline import RetentionTimes
 from entrypoints.http.options import HttpOptions
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from entrypoints.server.descriptors import workers_within_limit
+from entrypoints.settings.choices import HistoryMode, Idempotency
 from entrypoints.settings.environment import SettingsError
-from entrypoints.settings.settings import HistoryMode, Idempotency, Settings
+from entrypoints.settings.settings import Settings
 
 _KILL_S = 0.5
 """What ending a sandbox may take beyond the script's own limit."""
@@ -39,8 +40,8 @@ _EXAMPLES_S = 10.0
 _WAITING_CONNECTIONS = 2
 _GIBI = 1024**3
 _WRONG_URL = (
-    "DATABASE_URL: does not fit: expected postgresql://user:password@host:5432/database, with special characters of the "
-    "password percent-encoded, and with no parameters behind it but PostgreSQL's own"
+    "DATABASE_URL: it is not valid. Set it to postgresql://user:password@host:5432/database, with the special characters "
+    "of the password percent-encoded, and with no parameters but PostgreSQL's own."
 )
 
 

@@ -9,7 +9,8 @@ from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRunner
 from entrypoints.http.instrumentation.tracing import RequestTraces
 from entrypoints.http.request import Request
-from entrypoints.settings.settings import Settings, Traces
+from entrypoints.settings.choices import Traces
+from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.metrics.executions import ExecutionMetrics
 from entrypoints.telemetry.metrics.statements import StatementMetrics
 from entrypoints.telemetry.observed_runner import ObservedRunner

@@ -1,1 +1,1 @@
-"""Reading, judging and listing the settings."""
+"""The settings: their table, how they are read from the environment, checked and listed."""

@@ -1,51 +1,57 @@
-"""Rules that hold between several settings."""
+"""Checks that involve several settings, or what a value stands for."""
 
 import ipaddress
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
-from entrypoints.settings.edge import edge_lists_fit, rates_can_be_read
+from entrypoints.settings.edge import edge_lists_are_valid, rates_are_valid
 from entrypoints.settings.settings import Settings
 
 Check = Callable[[Settings], Iterator[str]]
+"""Yields a problem for each rule that the settings break: `NAME: what is wrong, and why. What to do.`"""
 
 KILL_ALLOWANCE_MS = 500
-"""What ending a sandbox may take after the script's wall limit."""
+"""The time to end a sandbox after the script's wall time limit."""
 
 DEADLINE_MARGIN_SECONDS = 60
-"""What an open execution's deadline lies beyond its budget."""
+"""The time between the end of an execution's budget and the deadline of its open record."""
 
 EMBEDDED_CONNECTIONS_MAX = 1000
 URL_COUNT_MAX = 32
 JWT_SECRET_SIZE_MIN = 32
-"""As many bytes as the digest of HS256 has (RFC 7518, section 3.2)."""
+"""The size of an HS256 digest in bytes (RFC 7518, section 3.2)."""
 
 _OTLP = "opentelemetry.exporter.otlp.proto.http"
 
 
 def defaults_within_maxima(settings: Settings) -> Iterator[str]:
-    """A default is never over its own maximum."""
-    if settings.script_timeout_ms > settings.script_timeout_max_ms:
-        yield f"SCRIPT_TIMEOUT_MS: must be at most SCRIPT_TIMEOUT_MAX_MS ({settings.script_timeout_max_ms})"
-    if settings.script_memory_mb > settings.script_memory_max_mb:
-        yield f"SCRIPT_MEMORY_MB: must be at most SCRIPT_MEMORY_MAX_MB ({settings.script_memory_max_mb})"
-    if settings.session_expiry_seconds > settings.session_max_lifetime_seconds:
-        yield (
-            "SESSION_EXPIRY_SECONDS: must be at most SESSION_MAX_LIFETIME_SECONDS "
-            f"({settings.session_max_lifetime_seconds})"
-        )
+    """Check that a default is not above its own maximum."""
+    for name, maximum in (
+        ("script_timeout_ms", "script_timeout_max_ms"),
+        ("script_memory_mb", "script_memory_max_mb"),
+        ("session_expiry_seconds", "session_max_lifetime_seconds"),
+    ):
+        value, limit = getattr(settings, name), getattr(settings, maximum)
+        if value > limit:
+            yield (
+                f"{name.upper()}: {value} is above {maximum.upper()}, which is {limit}. Lower {name.upper()}, or raise "
+                f"{maximum.upper()}."
+            )
 
 
 def retention_covers_executions(settings: Settings) -> Iterator[str]:
-    """A row outlives every execution that was admitted while its session lived."""
-    least = execution_deadline_seconds(settings)
-    if settings.session_retention_seconds < least:
-        yield f"SESSION_RETENTION_SECONDS: must be at least {least}, the deadline of the longest execute"
+    """Check that a stored session outlives every execution that was admitted while it lived."""
+    least, given = execution_deadline_seconds(settings), settings.session_retention_seconds
+    if given < least:
+        yield (
+            f"SESSION_RETENTION_SECONDS: {given} is less than {least}, the deadline of the longest execution. Set it "
+            f"to at least {least}, or lower SCRIPT_TIMEOUT_MAX_MS."
+        )
 
 
 def execution_deadline_seconds(settings: Settings) -> int:
-    """Return the longest time from an execute's admission to its deadline, rounded up."""
+    """Return the longest time from the admission of an execution to its deadline, rounded up."""
     around_ms = max(
         settings.queue_timeout_ms + KILL_ALLOWANCE_MS,
         int(settings.runtime_timeout_seconds * 1000) if _runtime_urls(settings) else 0,
@@ -55,100 +61,119 @@ def execution_deadline_seconds(settings: Settings) -> int:
 
 
 def connections_within_server(settings: Settings) -> Iterator[str]:
-    """The embedded server can be made large enough for every pool."""
-    if settings.embedded and settings.database_connections > EMBEDDED_CONNECTIONS_MAX:
+    """Check that the embedded server can have as many connections as all pools together."""
+    count = settings.database_connections
+    if settings.embedded and count > EMBEDDED_CONNECTIONS_MAX:
         yield (
-            f"DB_POOL_MAX: times WEB_CONCURRENCY is {settings.database_connections}, and the embedded server "
-            f"takes at most {EMBEDDED_CONNECTIONS_MAX} connections"
+            f"DB_POOL_MAX: times WEB_CONCURRENCY it is {count}, and the embedded server takes at most "
+            f"{EMBEDDED_CONNECTIONS_MAX} connections. Lower one of them, or set DATABASE_URL."
         )
 
 
-def runtime_urls_are_urls(settings: Settings) -> Iterator[str]:
-    """Runtime hosts are named by http, https or Unix socket addresses."""
+def runtime_urls_are_valid(settings: Settings) -> Iterator[str]:
+    """Check that runtime hosts have http, https or Unix socket addresses."""
     for name, urls in _runtime_urls(settings).items():
         if len(urls) > URL_COUNT_MAX:
-            yield f"{name}: names more than {URL_COUNT_MAX} hosts"
+            yield f"{name}: {len(urls)} hosts are more than the {URL_COUNT_MAX} that are allowed. Name fewer."
         for url in urls:
             if not _is_runtime_url(url):
-                yield f"{name}: {url!r} is not http://host:port, https://host:port or unix:/path"
+                yield (
+                    f"{name}: {url!r} is not the address of a runtime host. Set it to http://host:port, "
+                    "https://host:port or unix:/path."
+                )
 
 
 def runtime_token_off_loopback(settings: Settings) -> Iterator[str]:
-    """A runtime host that others can reach knows its callers by the token."""
+    """Check that the token is set if a runtime host is on another machine."""
     for name, urls in _runtime_urls(settings).items():
-        far = [url for url in urls if _is_runtime_url(url) and not _is_near(url)]
-        if far and settings.runtime_token is None:
-            yield f"RUNTIME_TOKEN: must be set, because {name} has {far[0]!r}, which is off loopback"
+        remote = [url for url in urls if _is_runtime_url(url) and not _is_local(url)]
+        if remote and settings.runtime_token is None:
+            yield (
+                f"RUNTIME_TOKEN: it is not set, and {name} has {remote[0]!r}, which is not on loopback. Set the token "
+                "of that host."
+            )
 
 
-def authentication_said_off_loopback(settings: Settings) -> Iterator[str]:
-    """Being open to a network without authentication is a decision, not an accident."""
+def authentication_off_loopback(settings: Settings) -> Iterator[str]:
+    """Check that access without authentication from a network is a decision, not an accident."""
     if settings.auth is None and not settings.verifies_tokens and not is_loopback(settings.host):
         yield (
-            f"AUTH: must be set, because HOST {settings.host!r} is off loopback: required (with API keys, or with "
-            "JWT_SECRET, JWT_PUBLIC_KEY or JWT_JWKS_URL for tokens), or none, which lets everybody in"
+            f"AUTH: it is not set, and HOST {settings.host!r} is not on loopback. Set AUTH to required for API keys; or "
+            "set JWT_SECRET, JWT_PUBLIC_KEY or JWT_JWKS_URL for tokens; or set AUTH to none, which lets everybody in."
         )
 
 
-def token_keys_fit(settings: Settings) -> Iterator[str]:
-    """Keys for tokens are such, and are there where they are needed."""
+def token_keys_are_valid(settings: Settings) -> Iterator[str]:
+    """Check the keys that verify tokens, and the settings that need one."""
     if settings.auth == "none" and settings.verifies_tokens:
-        yield "AUTH: is none, and there are keys to verify tokens with; unset AUTH or the JWT_ settings"
+        yield "AUTH: it is none, and a key that verifies tokens is set. Unset AUTH, or the JWT_ settings."
     secret = settings.jwt_secret.reveal() if settings.jwt_secret else None
     if secret is not None and len(secret.encode()) < JWT_SECRET_SIZE_MIN:
-        yield f"JWT_SECRET: must have at least {JWT_SECRET_SIZE_MIN} bytes; try: openssl rand -base64 48"
+        yield (
+            f"JWT_SECRET: {len(secret.encode())} bytes are less than the {JWT_SECRET_SIZE_MIN} that HS256 needs. Make "
+            "one with: openssl rand -base64 48"
+        )
     if settings.jwt_jwks_url is not None and not _is_key_url(settings.jwt_jwks_url):
-        yield "JWT_JWKS_URL: must be https://..., or http:// on loopback; else anybody on the way can replace the keys"
+        yield (
+            "JWT_JWKS_URL: it is neither https://... nor http:// on loopback, so the network could replace the keys. "
+            "Set it to such a URL."
+        )
     if not settings.verifies_tokens:
         for name, value in {"JWT_ISSUER": settings.jwt_issuer, "JWT_AUDIENCE": settings.jwt_audience}.items():
             if value is not None:
-                yield f"{name}: needs JWT_SECRET, JWT_PUBLIC_KEY or JWT_JWKS_URL beside it"
+                yield (
+                    f"{name}: it has no effect without a key that verifies tokens. Set JWT_SECRET, JWT_PUBLIC_KEY or "
+                    f"JWT_JWKS_URL too, or unset {name}."
+                )
 
 
 def host_token_off_loopback(settings: Settings) -> Iterator[str]:
-    """A runtime host that listens to a network requires its token."""
+    """Check that a runtime host that listens to a network requires its token."""
     if settings.runtime_token is None and not is_loopback(settings.host):
-        yield f"RUNTIME_TOKEN: must be set, because HOST {settings.host!r} is off loopback"
+        yield (
+            f"RUNTIME_TOKEN: it is not set, and HOST {settings.host!r} is not on loopback. Set the token that the "
+            "controllers use."
+        )
 
 
 def database_url_is_postgresql(settings: Settings) -> Iterator[str]:
-    """The database is PostgreSQL, named by a URL."""
+    """Check that the database is a PostgreSQL."""
     if settings.database_url and not settings.database_url.reveal().startswith(("postgresql://", "postgres://")):
-        yield "DATABASE_URL: must begin with postgresql://"
+        yield "DATABASE_URL: it does not begin with postgresql://. Set it to the URL of a PostgreSQL, or unset it."
 
 
-def metrics_have_their_own_port(settings: Settings) -> Iterator[str]:
-    """Metrics, where they have a port, do not take that of the API."""
+def metrics_port_is_separate(settings: Settings) -> Iterator[str]:
+    """Check that metrics do not have the port of the API."""
     if settings.metrics_port == settings.port:
-        yield f"METRICS_PORT: must differ from PORT, which is {settings.port} too"
+        yield f"METRICS_PORT: {settings.port} is PORT too. Set it to another port, or unset it."
 
 
 def traces_can_be_sent(settings: Settings) -> Iterator[str]:
-    """Whoever wants spans has the packages that send them."""
-    if settings.traces == "otlp" and not (_is_there("opentelemetry.sdk") and _is_there(_OTLP)):
-        yield "TRACES: otlp needs packages that are not installed: pip install 'pglambda[otel]'"
+    """Check that the packages that send spans are installed."""
+    if settings.traces == "otlp" and not (_is_installed("opentelemetry.sdk") and _is_installed(_OTLP)):
+        yield "TRACES: otlp needs packages that are not installed. Install them with: pip install 'pglambda[otel]'"
 
 
 def files_exist(settings: Settings) -> Iterator[str]:
-    """Files that are named are there."""
+    """Check that the files that settings name exist."""
     named = {"RUNTIME_MAPPINGS_FILE": settings.runtime_mappings_file, "NODEJS_PATH": settings.nodejs_path}
     for name, path in named.items():
         if path is not None and not path.is_file():
-            yield f"{name}: there is no file {str(path)!r}"
+            yield f"{name}: the file {str(path)!r} does not exist. Set it to an existing file, or unset it."
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches the address."""
+    """Return whether only this machine reaches the address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-def _is_there(module: str) -> bool:
+def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:  # nor is the package that it would be in
+    except ModuleNotFoundError:  # the parent package is missing
         return False
 
 
@@ -160,7 +185,7 @@ def _runtime_urls(settings: Settings) -> dict[str, tuple[str, ...]]:
 def _is_runtime_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # raises ValueError when it is not a port
+        _ = parts.port  # raises ValueError if it is not a port
     except ValueError:
         return False
     if parts.scheme == "unix":
@@ -175,26 +200,26 @@ def _is_key_url(url: str) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
 
 
-def _is_near(url: str) -> bool:
+def _is_local(url: str) -> bool:
     parts = urlsplit(url)
     return parts.scheme == "unix" or is_loopback(parts.hostname or "")
 
 
-_COMMON: tuple[Check, ...] = (defaults_within_maxima, files_exist, metrics_have_their_own_port, traces_can_be_sent)
+_COMMON: tuple[Check, ...] = (defaults_within_maxima, files_exist, metrics_port_is_separate, traces_can_be_sent)
 
 CONTROLLER_CHECKS: tuple[Check, ...] = (
     *_COMMON,
     retention_covers_executions,
     connections_within_server,
     database_url_is_postgresql,
-    runtime_urls_are_urls,
+    runtime_urls_are_valid,
     runtime_token_off_loopback,
-    authentication_said_off_loopback,
-    token_keys_fit,
-    rates_can_be_read,
-    edge_lists_fit,
+    authentication_off_loopback,
+    token_keys_are_valid,
+    rates_are_valid,
+    edge_lists_are_valid,
 )
-"""What holds for a service with sessions."""
+"""The checks of a controller."""
 
 RUNTIME_HOST_CHECKS: tuple[Check, ...] = (*_COMMON, host_token_off_loopback)
-"""What holds for a host that only runs scripts."""
+"""The checks of a runtime host."""

@@ -1,12 +1,12 @@
-"""Reading a table of settings from environment variables."""
+"""Reading the table of settings from environment variables."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
+from msgspec import inspect
 
 from entrypoints.settings.secret import Secret
 
@@ -16,7 +16,7 @@ Table = TypeVar("Table", bound=msgspec.Struct)
 
 
 class SettingsError(Exception):
-    """Settings are wrong; each problem begins with the name of its variable."""
+    """Some settings are wrong. Each problem names its variable, says what is wrong, and what to do."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
@@ -24,7 +24,7 @@ class SettingsError(Exception):
 
 
 def read_environment(table: type[Table], environ: Mapping[str, str]) -> Table:
-    """Return the table filled from variables and `NAME_FILE`s; raises SettingsError with every problem."""
+    """Return the table with the values of variables and `NAME_FILE`s; raises SettingsError with every problem."""
     problems: list[str] = []
     values: dict[str, Any] = {}
     kinds = get_type_hints(table, include_extras=True)
@@ -37,11 +37,11 @@ def read_environment(table: type[Table], environ: Mapping[str, str]) -> Table:
             problems.append(str(error))
     if problems:
         raise SettingsError(problems)
-    return table(**_derived(environ) | values)
+    return table(**_defaults(environ) | values)
 
 
 def decode_foreign(kind: type[Any], value: Any) -> Any:
-    """Decode what msgspec does not know: secrets and absolute paths."""
+    """Decode the types that msgspec does not know: secrets and absolute paths."""
     if kind is Secret:
         return Secret(value)
     if kind is Path:
@@ -55,16 +55,17 @@ def encode_foreign(value: Any) -> str:
 
 
 def default_data_dir(environ: Mapping[str, str]) -> Path:
-    """Return the system's folder for root, the user's data folder otherwise."""
+    """Return the system's folder for root, and the user's data folder for others."""
     if os.geteuid() == 0:
         return Path("/var/lib/pglambda")
     own = environ.get("XDG_DATA_HOME") or "~/.local/share"
     return Path(own).expanduser().absolute() / "pglambda"
 
 
-def _derived(environ: Mapping[str, str]) -> dict[str, Any]:
-    given = environ.get("DATABASE_URL") or environ.get("DATABASE_URL_FILE")
-    return {"data_dir": default_data_dir(environ), "auto_migrate": not given}
+def _defaults(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the defaults that depend on the environment."""
+    has_database_url = environ.get("DATABASE_URL") or environ.get("DATABASE_URL_FILE")
+    return {"data_dir": default_data_dir(environ), "auto_migrate": not has_database_url}
 
 
 def _text(name: str, kind: Any, environ: Mapping[str, str]) -> str | None:
@@ -73,7 +74,7 @@ def _text(name: str, kind: Any, environ: Mapping[str, str]) -> str | None:
     if path is None:
         return text
     if text is not None:
-        raise ValueError(f"{name}_FILE: {name} is set too; set one of them")
+        raise ValueError(f"{name}_FILE: {name} is set too. Unset one of them.")
     return _file_text(f"{name}_FILE", path)
 
 
@@ -84,9 +85,9 @@ def _file_text(name: str, path: str) -> str:
         text = content.decode().strip()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ValueError(f"{name}: cannot read {path!r}: {reason}") from None
+        raise ValueError(f"{name}: cannot read {path!r}: {reason}. Name a text file that this user can read.") from None
     if not text or len(content) > _FILE_SIZE_MAX:
-        raise ValueError(f"{name}: {path!r} must hold 1 to {_FILE_SIZE_MAX} bytes of text")
+        raise ValueError(f"{name}: {path!r} is empty or too large. It must have 1 to {_FILE_SIZE_MAX} bytes of text.")
     return text
 
 
@@ -94,9 +95,9 @@ def _parse(name: str, text: str, kind: Any) -> Any:
     value = tuple(_items(text)) if _is_list(kind) else text.strip()
     try:
         return msgspec.convert(value, kind, strict=False, dec_hook=decode_foreign)
-    except msgspec.ValidationError as error:
+    except msgspec.ValidationError:
         shown = "its value" if _is_secret(kind) else repr(text)
-        raise ValueError(f"{name}: {shown} does not fit: {_expected(kind) or _sentence(error)}") from None
+        raise ValueError(f"{name}: {shown} is not valid. Set it to {_expected(kind)}, or unset it.") from None
 
 
 def _items(text: str) -> Iterator[str]:
@@ -104,26 +105,37 @@ def _items(text: str) -> Iterator[str]:
 
 
 def _expected(kind: Any) -> str:
-    """Return what a choice is between; nothing for what is no choice."""
-    if isinstance(kind, type) and issubclass(kind, StrEnum):
-        return f"expected one of {', '.join(kind)}"
-    return next(filter(None, map(_expected, get_args(kind))), "")
+    """Describe the values of a setting."""
+    info = _value_type(inspect.type_info(kind))
+    if isinstance(info, inspect.EnumType):
+        return f"one of {', '.join(info.cls)}"
+    if isinstance(info, inspect.BoolType):
+        return "true or false"
+    if isinstance(info, inspect.StrType):
+        return f"a text of {info.min_length} to {info.max_length} characters"
+    assert isinstance(info, inspect.IntType | inspect.FloatType), info
+    noun = "a whole number" if isinstance(info, inspect.IntType) else "a number"
+    return f"{noun} above {info.gt} up to {info.le}" if info.gt is not None else f"{noun} from {info.ge} to {info.le}"
 
 
-def _sentence(error: msgspec.ValidationError) -> str:
-    text = str(error).replace("`", "")
-    return text[0].lower() + text[1:]
+def _value_type(info: inspect.Type) -> inspect.Type:
+    """Return the type itself: without its description, and without None."""
+    if isinstance(info, inspect.Metadata):
+        return _value_type(info.type)
+    if isinstance(info, inspect.UnionType):
+        return _value_type(next(each for each in info.types if not isinstance(each, inspect.NoneType)))
+    return info
 
 
 def _is_secret(kind: Any) -> bool:
-    return _mentions(kind, Secret)
+    return _contains(kind, Secret)
 
 
 def _is_list(kind: Any) -> bool:
-    return _mentions(kind, tuple)
+    return _contains(kind, tuple)
 
 
-def _mentions(kind: Any, wanted: type) -> bool:
+def _contains(kind: Any, wanted: type) -> bool:
     return wanted in {kind, get_origin(kind)} or any(
-        _mentions(part, wanted) for part in get_args(kind) if isinstance(part, type) or get_args(part)
+        _contains(part, wanted) for part in get_args(kind) if isinstance(part, type) or get_args(part)
     )

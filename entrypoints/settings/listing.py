@@ -1,4 +1,4 @@
-"""The settings as a list for people."""
+"""The settings as a list for people and programs."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
 
 
 def setting_lines(settings: Settings, *, describe: bool = False) -> Iterator[str]:
-    """Yield `NAME=value` for each setting in force; secrets are masked, and what is not set is empty."""
+    """Yield `NAME=value` for each setting; secrets are masked, and unset values are empty."""
     for name, kind in get_type_hints(Settings, include_extras=True).items():
         if describe:
             yield f"# {_description(kind)}"
@@ -21,7 +21,7 @@ def setting_lines(settings: Settings, *, describe: bool = False) -> Iterator[str
 
 
 def setting_document(settings: Settings) -> Mapping[str, Any]:
-    """Return `{NAME: {"value", "description"}}`, for programs; secrets are masked, and what is not set is None."""
+    """Return `{NAME: {"value", "description"}}` for programs; secrets are masked, and unset values are None."""
     return {
         name.upper(): {"value": _plain(getattr(settings, name)), "description": _description(kind)}
         for name, kind in get_type_hints(Settings, include_extras=True).items()
@@ -43,7 +43,7 @@ def _shown(value: Any) -> str:
 
 
 def _masked(text: str) -> str:
-    """Return the text without what stands before the hosts of URLs: a user's name, and perhaps a password."""
+    """Return the text with masked credentials (user name and password) in URLs."""
     return _CREDENTIALS.sub(f"{_MASK}@", text)
 
 

@@ -1,4 +1,4 @@
-"""Settings, read from the environment and judged."""
+"""Settings, read from the environment and checked."""
 
 from collections.abc import Mapping
 
@@ -8,9 +8,9 @@ from entrypoints.settings.settings import Settings
 
 
 def load_settings(environ: Mapping[str, str], checks: tuple[Check, ...] = CONTROLLER_CHECKS) -> Settings:
-    """Read the settings from variables; unknown ones are ignored and empty ones left out.
+    """Read and check the settings; unknown variables and empty ones do not count.
 
-    Raises SettingsError with every problem at once.
+    Raises SettingsError with all problems.
     """
     settings = read_environment(Settings, environ)
     problems = [problem for check in checks for problem in check(settings)]

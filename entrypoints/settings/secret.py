@@ -1,10 +1,10 @@
-"""A text that must not show up in output."""
+"""A text that must not appear in output."""
 
 from typing_extensions import override
 
 
 class Secret:
-    """Holds a text; only `reveal` gives it away."""
+    """Contains a text that only `reveal` returns."""
 
     __slots__ = ("_text",)
 
@@ -12,7 +12,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """Return the text itself."""
+        """Return the text."""
         return self._text
 
     @override

@@ -1,6 +1,5 @@
-"""Every setting of the service: its name, type, bounds, default and meaning."""
+"""Every setting of the service: its name, type, bounds, default and description."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -8,62 +7,19 @@ import msgspec
 from msgspec import Meta
 
 from domain.scripts.limits import Isolation
+from entrypoints.settings.choices import (
+    AuthenticationMode,
+    HistoryMode,
+    Idempotency,
+    LogFormat,
+    LogLevel,
+    SandboxRequirement,
+    Traces,
+)
 from entrypoints.settings.secret import Secret
 
 KIBI = 1024
 MEBI = 1024 * KIBI
-
-
-class LogLevel(StrEnum):
-    """The least severe events that are logged."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class LogFormat(StrEnum):
-    """How log lines look; auto is console on a terminal and JSON elsewhere."""
-
-    AUTO = "auto"
-    CONSOLE = "console"
-    JSON = "json"
-
-
-class SandboxRequirement(StrEnum):
-    """The least isolation that is acceptable: the full sandbox, or workers under a user id of their own on top."""
-
-    STANDARD = "standard"
-    SEPARATE_UID = "separate-uid"
-
-
-class Traces(StrEnum):
-    """Whether spans are recorded, and how they are sent."""
-
-    NONE = "none"
-    OTLP = "otlp"
-
-
-class HistoryMode(StrEnum):
-    """What is kept of executions: payloads too, or ids, instants, outcomes, figures and counts alone."""
-
-    FULL = "full"
-    SUMMARY = "summary"
-
-
-class Idempotency(StrEnum):
-    """Whether calls may have keys; their answers are kept for that."""
-
-    ON = "on"
-    OFF = "off"
-
-
-class AuthenticationMode(StrEnum):
-    """Who may call: everybody, or those with a token or an API key."""
-
-    NONE = "none"
-    REQUIRED = "required"
 
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -76,176 +32,212 @@ Texts = tuple[str, ...]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings, read once; a field's name in capitals is the name of its variable."""
+    """The settings; the name of a field in capitals is the name of its environment variable."""
 
     host: Annotated[str, Meta(min_length=1, max_length=253, description="Address to listen on.")] = "127.0.0.1"
-    port: Annotated[Port, Meta(description="TCP port to listen on; 0 takes a free one.")] = 8080
+    port: Annotated[Port, Meta(description="TCP port to listen on. 0 takes a free port.")] = 8080
     auth: Annotated[
         AuthenticationMode | None,
-        Meta(description="Who may call; left out: required where a JWT_ key is set, else none, on loopback only."),
+        Meta(
+            description="required (token or API key) or none (everybody). Unset: required with a JWT_ key, else none."
+        ),
     ] = None
-    jwt_secret: Annotated[Secret | None, Meta(description="Verifies tokens of HS256; at least 32 bytes.")] = None
+    jwt_secret: Annotated[Secret | None, Meta(description="Secret that verifies HS256 tokens, at least 32 bytes.")] = (
+        None
+    )
     jwt_public_key: Annotated[
-        Secret | None, Meta(description="Verifies tokens of RS256, ES256 or EdDSA; a public key in PEM.")
+        Secret | None, Meta(description="Public key in PEM that verifies RS256, ES256 or EdDSA tokens.")
     ] = None
     jwt_jwks_url: Annotated[
-        str | None, Meta(description="Where the issuer publishes its keys; https, or http on loopback.")
+        str | None, Meta(description="URL of the key set (JWKS) of the issuer: https, or http on loopback.")
     ] = None
-    jwt_issuer: Annotated[str | None, Meta(description="What iss of a token must be; left out: anything.")] = None
+    jwt_issuer: Annotated[str | None, Meta(description="Required value of iss in tokens. Unset: any issuer.")] = None
     jwt_audience: Annotated[
-        str | None, Meta(description="What aud of a token must name; left out: only tokens without aud are taken.")
+        str | None, Meta(description="Required value of aud in tokens. Unset: only tokens without aud.")
     ] = None
-    web_concurrency: Annotated[int, Meta(ge=1, le=64, description="HTTP worker processes.")] = 1
+    web_concurrency: Annotated[int, Meta(ge=1, le=64, description="Number of HTTP worker processes.")] = 1
     max_connections: Annotated[
         int,
         Meta(
             ge=16,
             le=65_536,
-            description="Connections that one HTTP worker process keeps; then new ones replace unused ones.",
+            description="Limit of client connections of each HTTP worker. At the limit a new one replaces an idle one.",
         ),
     ] = 4096
     allowed_hosts: Annotated[
         Texts,
-        Meta(description="Names of this server in Host, * for any; left out: this machine's on loopback, else any."),
+        Meta(description="Accepted names in Host, * for any. Unset: the names of this machine on loopback, else any."),
     ] = ()
     cors_origins: Annotated[
-        Texts, Meta(description="Origins whose pages may call and read answers, * for any; left out: none.")
+        Texts, Meta(description="Origins whose pages may call and read responses, * for any. Unset: none.")
     ] = ()
     trusted_proxies: Annotated[
-        Texts, Meta(description="Addresses and networks of proxies whose X-Forwarded-For and -Proto are believed.")
+        Texts,
+        Meta(description="Addresses and networks of proxies that may set X-Forwarded-For and X-Forwarded-Proto."),
     ] = ()
 
     rate_limits: Annotated[
         Texts,
-        Meta(description="Calls of each owner as CLASS=CALLS/SECONDS, e.g. execute=100/60,functions=60/60; none."),
+        Meta(description="Rates of each owner as CLASS=CALLS/SECONDS, e.g. execute=100/60. Unset: no limit."),
     ] = ()
     max_concurrent_per_owner: Annotated[
         Annotated[int, Meta(ge=1, le=100_000)] | None,
-        Meta(description="Executions of one owner inside all controllers, those that wait included; any number."),
+        Meta(description="Limit of executions of one owner in all controllers, queued ones included. Unset: no limit."),
     ] = None
     max_sessions_per_owner: Annotated[
         Annotated[int, Meta(ge=1, le=10_000)] | None,
-        Meta(description="Live sessions of one owner; left out: any number."),
+        Meta(description="Limit of live sessions of one owner. Unset: no limit."),
     ] = None
     max_stored_mb_per_owner: Annotated[
         Annotated[int, Meta(ge=1, le=1_048_576)] | None,
-        Meta(description="MiB that all sessions of one owner take until they are removed; left out: any size."),
+        Meta(description="Limit in MiB of the sessions of one owner, until they are removed. Unset: no limit."),
     ] = None
 
     database_url: Annotated[
-        Secret | None, Meta(description="PostgreSQL to use; left out: the embedded server under DATA_DIR.")
+        Secret | None, Meta(description="URL of the PostgreSQL to use. Unset: the embedded server under DATA_DIR.")
     ] = None
     data_dir: Annotated[Path, Meta(description="Folder of the embedded server.")]
-    auto_migrate: Annotated[bool, Meta(description="Migrate at start; on for the embedded server only.")]
-    db_pool_max: Annotated[int, Meta(ge=2, le=200, description="Database connections per process.")] = 8
-    db_prepare: Annotated[bool, Meta(description="Prepare statements; off behind a pooler that cannot keep them.")] = (
-        True
-    )
+    auto_migrate: Annotated[
+        bool, Meta(description="Migrate the database at start. Unset: true for the embedded server, else false.")
+    ]
+    db_pool_max: Annotated[int, Meta(ge=2, le=200, description="Limit of database connections of each process.")] = 8
+    db_prepare: Annotated[bool, Meta(description="Prepare statements; false if a pooler cannot keep them.")] = True
     db_server_timeouts: Annotated[
-        bool, Meta(description="Send time limits as start-up options; off behind PgBouncer, which refuses them.")
+        bool, Meta(description="Send time limits as start-up options; false for PgBouncer, which rejects them.")
     ] = True
 
     session_expiry_seconds: Annotated[
-        int, Meta(ge=1, le=86_400, description="Length of a session that asks for none.")
+        int, Meta(ge=1, le=86_400, description="Length of a session if its caller sets none.")
     ] = 3600
     session_retention_seconds: Annotated[
-        Lifetime, Meta(description="How long an ended session can be told from one that never was.")
+        Lifetime, Meta(description="Time for which an ended session is told apart from one that never existed.")
     ] = 86_400
     session_max_lifetime_seconds: Annotated[
-        Lifetime, Meta(description="Absolute maximum of a session's life, renewals included.")
+        Lifetime, Meta(description="Limit of the lifetime of a session, renewals included.")
     ] = 2_592_000
     history: Annotated[
-        HistoryMode, Meta(description="What the history keeps of executions: all, or a summary without payloads.")
+        HistoryMode, Meta(description="What the history keeps of executions: full, or summary, without payloads.")
     ] = HistoryMode.FULL
     idempotency: Annotated[
-        Idempotency, Meta(description="Whether calls may have an Idempotency-Key; off, no answers are kept.")
+        Idempotency, Meta(description="on accepts Idempotency-Key and keeps responses for it; off rejects it.")
     ] = Idempotency.ON
-    history_retention_days: Annotated[int, Meta(ge=1, le=30, description="Days that executions are kept.")] = 7
+    history_retention_days: Annotated[
+        int, Meta(ge=1, le=30, description="Number of days for which the history keeps executions.")
+    ] = 7
     storage_max_gb: Annotated[
         Annotated[float, Meta(gt=0, le=1_048_576)] | None,
-        Meta(description="What may be stored, in GiB; over it the oldest history goes first. Left out: any size."),
+        Meta(description="Limit of stored data in GiB. Beyond it the oldest history is removed. Unset: no limit."),
     ] = None
 
-    max_script_size: Annotated[Bytes, Meta(description="Script, in bytes of UTF-8.")] = MEBI
-    max_context_size: Annotated[Bytes, Meta(description="Context, in bytes of JSON.")] = 256 * KIBI
-    max_params_size: Annotated[Bytes, Meta(description="Parameters of one execution, in bytes of JSON.")] = MEBI
-    max_batch_items: Annotated[int, Meta(ge=1, le=10_000, description="Items of one batch.")] = 1000
-    max_batch_size: Annotated[Bytes, Meta(description="Body of one batch, in bytes of JSON.")] = 8 * MEBI
-    max_result_size: Annotated[Bytes, Meta(description="Result of one execution, in bytes of JSON.")] = MEBI
+    max_script_size: Annotated[Bytes, Meta(description="Limit of a script, in bytes of UTF-8.")] = MEBI
+    max_context_size: Annotated[Bytes, Meta(description="Limit of a context, in bytes of JSON.")] = 256 * KIBI
+    max_params_size: Annotated[Bytes, Meta(description="Limit of the params of one execution, in bytes of JSON.")] = (
+        MEBI
+    )
+    max_batch_items: Annotated[int, Meta(ge=1, le=10_000, description="Limit of the items of one batch.")] = 1000
+    max_batch_size: Annotated[Bytes, Meta(description="Limit of the body of one batch, in bytes of JSON.")] = 8 * MEBI
+    max_result_size: Annotated[Bytes, Meta(description="Limit of the result of one execution, in bytes of JSON.")] = (
+        MEBI
+    )
 
     request_timeout_ms: Annotated[
-        int, Meta(ge=100, le=60_000, description="Budget of a request, the script's own time not counted.")
+        int, Meta(ge=100, le=60_000, description="Time budget of a request, without the time of the script itself.")
     ] = 2000
-    queue_timeout_ms: Annotated[Milliseconds, Meta(description="Longest wait for a worker.")] = 2000
-    script_timeout_ms: Annotated[Milliseconds, Meta(description="Wall time of a script that asks for none.")] = 5000
-    script_timeout_max_ms: Annotated[Milliseconds, Meta(description="Longest wall time that is granted.")] = 60_000
+    queue_timeout_ms: Annotated[Milliseconds, Meta(description="Limit of the wait for a worker.")] = 2000
+    script_timeout_ms: Annotated[
+        Milliseconds, Meta(description="Wall time limit of a script if its caller sets none.")
+    ] = 5000
+    script_timeout_max_ms: Annotated[
+        Milliseconds, Meta(description="Largest wall time limit that a caller can set.")
+    ] = 60_000
     script_memory_mb: Annotated[
-        int, Meta(ge=16, le=65_536, description="Memory in MiB of a script that asks for none.")
+        int, Meta(ge=16, le=65_536, description="Memory limit of a script in MiB if its caller sets none.")
     ] = 128
-    script_memory_max_mb: Annotated[int, Meta(ge=16, le=65_536, description="Most memory in MiB that is granted.")] = (
-        512
-    )
+    script_memory_max_mb: Annotated[
+        int, Meta(ge=16, le=65_536, description="Largest memory limit in MiB that a caller can set.")
+    ] = 512
 
-    isolation: Annotated[Isolation, Meta(description="Life of a worker: its session's, or one execution.")] = (
-        Isolation.SESSION
-    )
+    isolation: Annotated[
+        Isolation, Meta(description="Lifetime of a worker: session (that of its session) or process (one execution).")
+    ] = Isolation.SESSION
     sandbox_uid: Annotated[
         Annotated[int, Meta(ge=1, le=4_294_967_293)] | None,
-        Meta(description="User id of workers when the service is root."),
+        Meta(description="User id of workers if the service runs as root. Unset: 64137."),
     ] = None
-    sandbox_level: Annotated[SandboxRequirement, Meta(description="Least isolation that is acceptable.")] = (
-        SandboxRequirement.STANDARD
-    )
-    max_warm_workers: Annotated[int, Meta(ge=1, le=4096, description="Workers kept for their sessions.")] = 128
-    max_executions: Annotated[int, Meta(ge=1, le=4096, description="Executions that run at once on a host.")] = 32
+    sandbox_level: Annotated[
+        SandboxRequirement,
+        Meta(description="Least acceptable isolation: standard, or separate-uid (workers with their own user id)."),
+    ] = SandboxRequirement.STANDARD
+    max_warm_workers: Annotated[
+        int, Meta(ge=1, le=4096, description="Limit of the workers that are kept for their sessions.")
+    ] = 128
+    max_executions: Annotated[
+        int, Meta(ge=1, le=4096, description="Limit of executions that run at the same time on a host.")
+    ] = 32
     max_executions_per_owner: Annotated[
         Annotated[int, Meta(ge=1, le=4096)] | None,
-        Meta(
-            description="Executions of one owner that run at once on a host; more wait. Left out: a fair share of all."
-        ),
+        Meta(description="Limit of running executions of one owner on a host; more wait. Unset: a fair share."),
     ] = None
     sandbox_memory_mb: Annotated[
         Annotated[int, Meta(ge=64, le=16_777_216)] | None,
-        Meta(description="Memory in MiB of all workers together; left out: half of the host's."),
+        Meta(description="Memory limit of all workers together, in MiB. Unset: half of the memory of the host."),
     ] = None
-    nodejs_path: Annotated[Path | None, Meta(description="Node.js >= 20 to use instead of the packaged one.")] = None
+    nodejs_path: Annotated[
+        Path | None, Meta(description="Path of a Node.js (20 or newer) to use instead of the packaged one.")
+    ] = None
 
-    nodejs_runtime_url: Annotated[Urls, Meta(description="Hosts that run Node.js; none: this one.")] = ()
-    python_runtime_url: Annotated[Urls, Meta(description="Hosts that run Python; none: this one.")] = ()
+    nodejs_runtime_url: Annotated[
+        Urls, Meta(description="URLs of the runtime hosts for Node.js. Unset: this host.")
+    ] = ()
+    python_runtime_url: Annotated[
+        Urls, Meta(description="URLs of the runtime hosts for Python. Unset: this host.")
+    ] = ()
     runtime_timeout_seconds: Annotated[
-        float, Meta(gt=0, le=600, description="What a runtime host may add to the script's limit.")
+        float,
+        Meta(gt=0, le=600, description="Time that a runtime host may take in addition to the limit of the script."),
     ] = 5
-    runtime_token: Annotated[Secret | None, Meta(description="Shared with runtime hosts.")] = None
-    runtime_mappings_file: Annotated[Path | None, Meta(description="More prefixes and patterns of titles.")] = None
+    runtime_token: Annotated[Secret | None, Meta(description="Secret that controllers and runtime hosts share.")] = None
+    runtime_mappings_file: Annotated[
+        Path | None, Meta(description="JSON file with further prefixes and patterns of language-titles.")
+    ] = None
 
-    log_level: Annotated[LogLevel, Meta(description="Least severe events that are logged.")] = LogLevel.INFO
-    log_format: Annotated[LogFormat, Meta(description="Look of log lines.")] = LogFormat.AUTO
+    log_level: Annotated[LogLevel, Meta(description="Least severe level that is logged.")] = LogLevel.INFO
+    log_format: Annotated[
+        LogFormat, Meta(description="Format of log lines: console, json, or auto (console on a terminal, else json).")
+    ] = LogFormat.AUTO
     metrics_port: Annotated[
         Annotated[int, Meta(ge=1, le=65535)] | None,
-        Meta(description="Port on HOST for /metrics alone, open to whoever reaches it; left out: on PORT, for admins."),
+        Meta(description="Port on HOST for /metrics alone, open to all who reach it. Unset: PORT, for scope admin."),
     ] = None
     traces: Annotated[
-        Traces, Meta(description="otlp sends spans where OTEL_EXPORTER_OTLP_ENDPOINT says; needs pglambda[otel].")
+        Traces,
+        Meta(
+            description="otlp sends spans to OTEL_EXPORTER_OTLP_ENDPOINT and needs pglambda[otel]; none sends no spans."
+        ),
     ] = Traces.NONE
-    drain_delay_seconds: Annotated[Wait, Meta(description="From not ready to taking no new work.")] = 0
-    shutdown_timeout_seconds: Annotated[Wait, Meta(description="How long running work may take to end.")] = 30
+    drain_delay_seconds: Annotated[
+        Wait, Meta(description="Time between not ready and the rejection of new work at a shutdown.")
+    ] = 0
+    shutdown_timeout_seconds: Annotated[
+        Wait, Meta(description="Time that running work has to finish at a shutdown.")
+    ] = 30
 
     @property
     def authenticated(self) -> bool:
-        """Whether callers have to show a token or an API key."""
+        """Whether callers need a token or an API key."""
         return self.auth is AuthenticationMode.REQUIRED or (self.auth is None and self.verifies_tokens)
 
     @property
     def verifies_tokens(self) -> bool:
-        """Whether there are keys to verify tokens with."""
+        """Whether keys that verify tokens are set."""
         return any((self.jwt_secret, self.jwt_public_key, self.jwt_jwks_url))
 
     @property
     def embedded(self) -> bool:
-        """Whether the service brings its own PostgreSQL."""
+        """Whether the service uses the embedded PostgreSQL."""
         return self.database_url is None
 
     @property
     def database_connections(self) -> int:
-        """Connections that all processes together may open."""
+        """The limit of database connections of all processes together."""
         return self.db_pool_max * self.web_concurrency

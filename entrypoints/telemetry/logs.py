@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from entrypoints.settings.settings import LogFormat, LogLevel
+from entrypoints.settings.choices import LogFormat, LogLevel
 from entrypoints.telemetry.detached_stream import DetachedStream
 
 _PIECE_BYTES_MAX = 4096

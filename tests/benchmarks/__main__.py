@@ -11,7 +11,7 @@ from subprocess import SubprocessError
 
 import click
 
-from entrypoints.settings.settings import LogFormat, LogLevel
+from entrypoints.settings.choices import LogFormat, LogLevel
 from entrypoints.telemetry.logs import configure_logs
 from tests.benchmarks import cleanup, compare, fairness, history, plot, report
 from tests.benchmarks.database import Database, database, migrate

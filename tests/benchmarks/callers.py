@@ -25,8 +25,9 @@ from domain.identity import SessionRef
 from domain.json_text import JsonText
 from domain.scripts.report import ScriptReport
 from entrypoints.composition.database import Database as Parts
+from entrypoints.settings.choices import LogFormat, LogLevel
 from entrypoints.settings.secret import Secret
-from entrypoints.settings.settings import LogFormat, LogLevel, Settings
+from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.logs import configure_logs
 from entrypoints.telemetry.metrics.statements import StatementMetrics
 from tests.benchmarks.database import Database

@@ -156,7 +156,7 @@ def test_who_wants_no_colours_gets_none(monkeypatch, wanted, colour):
 def test_wrong_settings_are_told_without_a_traceback(command):
     answer = run(*command, env={**ENV, "PORT": "x", "WEB_CONCURRENCY": "0"})
     assert answer.exit_code == 2
-    assert answer.output.startswith("Error: PORT: 'x' does not fit")
+    assert answer.output.startswith("Error: PORT: 'x' is not valid")
     assert "\nWEB_CONCURRENCY: " in answer.output
 
 
@@ -169,7 +169,7 @@ def test_settings_are_shown_with_secrets_masked():
 
 def test_settings_are_told_as_json():
     told = json.loads(run("config", "show", "--output", "json", env={**ENV, "RUNTIME_TOKEN": "hush"}).output)
-    assert told["PORT"] == {"value": 8080, "description": "TCP port to listen on; 0 takes a free one."}
+    assert told["PORT"] == {"value": 8080, "description": "TCP port to listen on. 0 takes a free port."}
     assert told["RUNTIME_TOKEN"]["value"] == "********"
     assert (told["JWT_ISSUER"]["value"], told["CORS_ORIGINS"]["value"]) == (None, [])
     assert told["ISOLATION"]["value"] == "session"

@@ -122,7 +122,7 @@ def test_where_every_language_runs_elsewhere_that_is_said():
 def test_wrong_settings_are_told_first():
     answer = run(World(), PORT="x")
     assert (answer.exit_code, answer.stdout) == (2, "")
-    assert "PORT: 'x' does not fit" in answer.stderr
+    assert "PORT: 'x' is not valid" in answer.stderr
 
 
 def test_where_nothing_was_ever_served_nothing_is_made(tmp_path):

@@ -23,7 +23,7 @@ def test_the_connections_of_a_process_are_shared_out():
 
 @pytest.mark.parametrize("behind", ["@[h/d", "@h/d?sslmod=require", " word@h/d"])
 def test_an_address_that_is_none_is_told_by_its_setting_without_the_password(behind):
-    with pytest.raises(SettingsError, match=r"^DATABASE_URL: does not fit: ") as refusal:
+    with pytest.raises(SettingsError, match=r"^DATABASE_URL: it is not valid. ") as refusal:
         gateway_options(load_settings({"DATABASE_URL": f"postgresql://u:sesame{behind}"}))
     assert "sesame" not in str(refusal.value)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from entrypoints.settings.settings import LogFormat, LogLevel
+from entrypoints.settings.choices import LogFormat, LogLevel
 from entrypoints.telemetry.logs import JsonLines, configure_logs, json_lines
 
 REASON = "ValueError: invalid literal for int() with base 10: 'lost'"

@@ -133,7 +133,7 @@ def test_steps_of_the_schema_are_told_as_json(run: Run) -> None:
 def test_an_address_that_is_none_is_a_wrong_setting(run: Run, command: str) -> None:
     answer = run(*command.split(), DATABASE_URL="postgresql://u:sesame@127.0.0.1:1/d?sslmod=require", PORT="0")
     assert (answer.returncode, answer.stdout) == (2, "")
-    assert "DATABASE_URL: does not fit: " in answer.stderr
+    assert "DATABASE_URL: it is not valid. " in answer.stderr
     assert "Traceback" not in answer.stderr
     assert "sesame" not in answer.stderr
 

@@ -86,4 +86,7 @@ def test_a_runtime_host_prints_its_address_and_responds(command):
 def test_a_wrong_setting_ends_the_start_with_its_name(command):
     service = command(SCRIPT_TIMEOUT_MS="soon")
     assert service.ended() == 2
-    assert service.said == "Error: SCRIPT_TIMEOUT_MS: 'soon' does not fit: expected int, got str\n"
+    assert (
+        service.said
+        == "Error: SCRIPT_TIMEOUT_MS: 'soon' is not valid. Set it to a whole number from 1 to 3600000, or unset it.\n"
+    )

@@ -19,7 +19,7 @@ from entrypoints.http.instrumentation.tracing import RequestTraces
 from entrypoints.http.pipeline import Guard, RequestObserver
 from entrypoints.http.request import Request
 from entrypoints.http.route import Access
-from entrypoints.settings.settings import LogFormat, LogLevel
+from entrypoints.settings.choices import LogFormat, LogLevel
 from entrypoints.telemetry.logs import configure_logs
 from entrypoints.telemetry.tracing.passing import Passing
 from tests.contracts.script_runs import run_of

@@ -1,3 +1,5 @@
+"""Settings: read from the environment, checked and listed."""
+
 import sys
 
 import pytest
@@ -19,18 +21,18 @@ def problems(**environ):
     return caught.value.problems
 
 
-def test_without_any_variable_every_setting_has_its_default():
+def test_without_variables_every_setting_has_its_default():
     settings = load_settings({})
     assert (settings.host, settings.port) == ("127.0.0.1", 8080)
     assert settings.embedded
     assert settings.auto_migrate
 
 
-def test_unknown_variables_are_ignored_and_empty_ones_left_out():
+def test_unknown_and_empty_variables_do_not_count():
     assert load_settings({"NONSENSE": "1", "PORT": "", "RUNTIME_TOKEN": ""}) == load_settings({})
 
 
-def test_texts_become_what_their_settings_are():
+def test_texts_become_values_of_the_type_of_their_setting():
     settings = load_settings(
         {
             "PORT": " 9000 ",
@@ -49,12 +51,12 @@ def test_texts_become_what_their_settings_are():
     assert settings.sandbox_uid == 700
 
 
-def test_a_given_database_is_not_migrated_unless_that_is_said():
+def test_a_database_of_its_own_url_is_migrated_only_if_auto_migrate_is_set():
     assert load_settings({"DATABASE_URL": HUSH}).auto_migrate is False
     assert load_settings({"DATABASE_URL": HUSH, "AUTO_MIGRATE": "1"}).auto_migrate is True
 
 
-def test_every_wrong_setting_is_told_at_once_by_its_name():
+def test_all_wrong_settings_are_reported_together_by_name():
     found = problems(PORT="99999", WEB_CONCURRENCY="many", LOG_LEVEL="loud")
     assert [problem.partition(":")[0] for problem in found] == ["PORT", "WEB_CONCURRENCY", "LOG_LEVEL"]
     assert "'99999'" in found[0]
@@ -77,7 +79,7 @@ def test_every_wrong_setting_is_told_at_once_by_its_name():
         ("SESSION_EXPIRY_SECONDS", "86401"),
     ],
 )
-def test_a_value_outside_its_bounds_is_refused(name, value):
+def test_a_value_out_of_range_is_an_error(name, value):
     (problem,) = problems(**{name: value})
     assert problem.startswith(f"{name}: ")
 
@@ -86,9 +88,28 @@ def test_a_value_outside_its_bounds_is_refused(name, value):
     ("name", "choices"),
     [("LOG_LEVEL", "debug, info, warning, error"), ("ISOLATION", "session, process"), ("AUTH", "none, required")],
 )
-def test_a_value_that_is_no_choice_is_told_the_choices(name, choices):
+def test_the_error_of_an_unknown_choice_lists_the_choices(name, choices):
     (problem,) = problems(**{name: "loud"})
-    assert problem == f"{name}: 'loud' does not fit: expected one of {choices}"
+    assert problem == f"{name}: 'loud' is not valid. Set it to one of {choices}, or unset it."
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("PORT", "a whole number from 0 to 65535"),
+        ("MAX_EXECUTIONS_PER_OWNER", "a whole number from 1 to 4096"),
+        ("DRAIN_DELAY_SECONDS", "a number from 0 to 3600"),
+        ("STORAGE_MAX_GB", "a number above 0 up to 1048576"),
+        ("DB_PREPARE", "true or false"),
+    ],
+)
+def test_the_error_of_an_invalid_value_says_what_to_set(name, expected):
+    assert problems(**{name: "x"}) == (f"{name}: 'x' is not valid. Set it to {expected}, or unset it.",)
+
+
+def test_a_host_name_has_a_limited_length():
+    (problem,) = problems(HOST="x" * 254)
+    assert problem.endswith("Set it to a text of 1 to 253 characters, or unset it.")
 
 
 @pytest.mark.parametrize(
@@ -119,9 +140,10 @@ def test_a_value_that_is_no_choice_is_told_the_choices(name, choices):
         ({"PORT": "9000", "METRICS_PORT": "9000"}, "METRICS_PORT"),
     ],
 )
-def test_settings_that_contradict_each_other_are_refused(environ, named):
+def test_contradictory_settings_are_an_error(environ, named):
     (problem,) = problems(**environ)
     assert problem.startswith(f"{named}: ")
+    assert ". " in problem, "it says what is wrong, and what to do"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +163,7 @@ def test_settings_that_contradict_each_other_are_refused(environ, named):
         {"PYTHON_RUNTIME_URL": "https://10.0.0.1:1", "RUNTIME_TOKEN": "t"},
     ],
 )
-def test_settings_that_fit_together_are_taken(environ):
+def test_consistent_settings_are_accepted(environ):
     load_settings(environ)
 
 
@@ -156,19 +178,19 @@ def test_settings_that_fit_together_are_taken(environ):
         ({"JWT_JWKS_URL": "https://issuer.example/keys"}, True),
     ],
 )
-def test_callers_must_be_known_once_a_key_is_set_or_that_is_said(environ, authenticated):
+def test_authentication_is_on_if_a_key_is_set_or_auth_is_required(environ, authenticated):
     assert load_settings(environ).authenticated is authenticated
 
 
-def test_what_a_runtime_host_may_add_counts_towards_the_retention():
+def test_the_time_of_a_runtime_host_counts_towards_the_retention():
     far = {"RUNTIME_TIMEOUT_SECONDS": "600", "PYTHON_RUNTIME_URL": "http://localhost:1"}
     (problem,) = problems(**far, SESSION_RETENTION_SECONDS="721")
-    assert "at least 722" in problem
+    assert "is less than 722" in problem
     load_settings({**far, "SESSION_RETENTION_SECONDS": "722"})
     load_settings({"RUNTIME_TIMEOUT_SECONDS": "600", "SESSION_RETENTION_SECONDS": "125"})
 
 
-def test_a_runtime_host_off_loopback_must_have_its_token():
+def test_a_runtime_host_off_loopback_needs_its_token():
     with pytest.raises(SettingsError, match="RUNTIME_TOKEN"):
         load_settings({"HOST": "0.0.0.0"}, RUNTIME_HOST_CHECKS)
     load_settings({"HOST": "0.0.0.0", "RUNTIME_TOKEN": "t"}, RUNTIME_HOST_CHECKS)
@@ -182,23 +204,23 @@ def test_a_secret_comes_from_a_file(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe", b"x" * 70_000])
-def test_a_secret_file_without_a_text_is_refused(tmp_path, content):
+def test_a_secret_file_without_text_is_an_error(tmp_path, content):
     (tmp_path / "token").write_bytes(content)
     (problem,) = problems(RUNTIME_TOKEN_FILE=str(tmp_path / "token"))
     assert problem.startswith("RUNTIME_TOKEN_FILE: ")
 
 
-def test_a_secret_file_that_is_not_there_is_refused(tmp_path):
+def test_a_missing_secret_file_is_an_error(tmp_path):
     (problem,) = problems(RUNTIME_TOKEN_FILE=str(tmp_path / "no"))
     assert "No such file" in problem
 
 
-def test_a_secret_is_set_in_one_way_only(tmp_path):
+def test_a_secret_cannot_be_set_in_two_ways(tmp_path):
     (problem,) = problems(RUNTIME_TOKEN="hush", RUNTIME_TOKEN_FILE=str(tmp_path))
-    assert "set one of them" in problem
+    assert "Unset one of them." in problem
 
 
-def test_only_secrets_have_a_file_variant():
+def test_only_secrets_can_come_from_a_file():
     assert load_settings({"PORT_FILE": "/no/such"}).port == 8080
 
 
@@ -209,12 +231,12 @@ def test_secrets_are_never_shown(tmp_path):
     assert "hush" not in "".join(problems(DATABASE_URL="mysql://hush"))
 
 
-def test_a_secret_is_what_it_holds():
+def test_secrets_with_the_same_text_are_equal():
     assert len({Secret("a"), Secret("a"), Secret("b")}) == 2
     assert Secret("a") != "a"
 
 
-def test_every_setting_is_listed_with_its_meaning():
+def test_the_list_has_every_setting_with_its_description():
     lines = list(setting_lines(load_settings({"PYTHON_RUNTIME_URL": "unix:/a,unix:/b"}), describe=True))
     assert lines[:2] == ["# Address to listen on.", "HOST=127.0.0.1"]
     assert "PYTHON_RUNTIME_URL=unix:/a,unix:/b" in lines
@@ -223,7 +245,7 @@ def test_every_setting_is_listed_with_its_meaning():
     assert len(lines) == 2 * len(Settings.__struct_fields__)
 
 
-def test_the_data_folder_is_the_systems_for_root_and_the_users_own_otherwise(monkeypatch, tmp_path):
+def test_the_data_folder_of_root_is_the_systems_and_that_of_others_is_their_own(monkeypatch, tmp_path):
     monkeypatch.setattr("os.geteuid", lambda: 0)
     assert str(load_settings({}).data_dir) == "/var/lib/pglambda"
     monkeypatch.setattr("os.geteuid", lambda: 1000)
@@ -232,20 +254,22 @@ def test_the_data_folder_is_the_systems_for_root_and_the_users_own_otherwise(mon
     assert load_settings({}).data_dir == tmp_path / ".local/share/pglambda"
 
 
-def test_a_relative_folder_is_where_the_start_was(monkeypatch, tmp_path):
+def test_a_relative_folder_counts_from_the_working_directory(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert load_settings({"DATA_DIR": "here"}).data_dir == tmp_path / "here"
 
 
-def test_spans_cannot_be_wanted_where_nothing_can_send_them(monkeypatch):
+def test_traces_without_the_packages_that_send_them_are_an_error(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("opentelemetry")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
     (problem,) = problems(TRACES="otlp")
-    assert problem == "TRACES: otlp needs packages that are not installed: pip install 'pglambda[otel]'"
+    assert (
+        problem == "TRACES: otlp needs packages that are not installed. Install them with: pip install 'pglambda[otel]'"
+    )
 
 
-def test_credentials_in_urls_are_masked_too():
+def test_credentials_in_urls_are_masked():
     settings = load_settings(
         {
             "PYTHON_RUNTIME_URL": "http://me:hush@127.0.0.1:1,http://127.0.0.1:2/a@b",

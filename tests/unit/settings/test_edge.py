@@ -1,4 +1,4 @@
-"""Settings of the edge: rates, origins, hosts and proxies."""
+"""Rates, origins, host names and proxies."""
 
 import pytest
 
@@ -13,40 +13,40 @@ from entrypoints.settings.loading import load_settings
 
 def hosts_of(**variables: str) -> tuple[str, ...]:
     settings = load_settings({"AUTH": "none"} | variables)
-    return allowed_hosts(settings, is_near=is_loopback(settings.host))
+    return allowed_hosts(settings, on_loopback=is_loopback(settings.host))
 
 
-def test_rates_are_set_for_the_classes_that_routes_have():
+def test_rates_have_the_classes_of_the_routes():
     assert set(ROUTE_CLASSES) == {str(route_class) for route_class in RouteClass}
 
 
-def test_rates_are_read_by_class():
+def test_rates_are_parsed_by_class():
     settings = load_settings({"RATE_LIMITS": "execute=100/60, functions=60/60"})
     assert rate_policies(settings.rate_limits) == (RatePolicy("execute", 100, 60), RatePolicy("functions", 60, 60))
     assert rate_policies(load_settings({}).rate_limits) == ()
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reason"),
     [
-        ("execute", "'execute' is not CLASS=CALLS/SECONDS, such as execute=100/60"),
-        ("execute=100", "is not CLASS=CALLS/SECONDS"),
-        ("execute=-1/60", "is not CLASS=CALLS/SECONDS"),
-        ("execute=100/60s", "is not CLASS=CALLS/SECONDS"),
-        ("read=1/1", "'read=1/1' names no class of calls; expected one of sessions, execute, functions"),
-        ("execute=0/60", "must allow 1 to 1000000 calls in 1 to 86400 seconds"),
-        ("execute=1/0", "must allow"),
-        ("execute=1000001/1", "must allow"),
-        ("execute=1/86401", "must allow"),
+        ("execute", "'execute' is not a rate. Set it to CLASS=CALLS/SECONDS, such as execute=100/60"),
+        ("execute=100", "Set it to CLASS=CALLS/SECONDS"),
+        ("execute=-1/60", "Set it to CLASS=CALLS/SECONDS"),
+        ("execute=100/60s", "Set it to CLASS=CALLS/SECONDS"),
+        ("read=1/1", "'read=1/1' does not name a class of calls. Use one of sessions, execute, functions"),
+        ("execute=0/60", "is out of range. Allow 1 to 1000000 calls in 1 to 86400 seconds"),
+        ("execute=1/0", "is out of range"),
+        ("execute=1000001/1", "is out of range"),
+        ("execute=1/86401", "is out of range"),
         ("execute=1/1,execute=2/1", "names a class twice"),
     ],
 )
-def test_a_rate_that_cannot_be_read_is_told(text, told):
-    with pytest.raises(SettingsError) as refusal:
+def test_the_error_of_an_invalid_rate_says_what_to_set(text, reason):
+    with pytest.raises(SettingsError) as error:
         load_settings({"RATE_LIMITS": text})
-    (problem,) = refusal.value.problems
+    (problem,) = error.value.problems
     assert problem.startswith("RATE_LIMITS: ")
-    assert told in problem
+    assert reason in problem
 
 
 @pytest.mark.parametrize(
@@ -67,14 +67,14 @@ def test_a_rate_that_cannot_be_read_is_told(text, told):
         ("TRUSTED_PROXIES", ",".join(f"10.0.0.{i}" for i in range(65))),
     ],
 )
-def test_a_list_with_something_else_in_it_is_refused(name, text):
-    with pytest.raises(SettingsError) as refusal:
+def test_a_list_with_an_invalid_entry_is_an_error(name, text):
+    with pytest.raises(SettingsError) as error:
         load_settings({name: text})
-    (problem,) = refusal.value.problems
+    (problem,) = error.value.problems
     assert problem.startswith(f"{name}: ")
 
 
-def test_lists_that_fit_are_taken():
+def test_valid_lists_are_accepted():
     settings = load_settings(
         {
             "CORS_ORIGINS": "https://app.example.com,http://localhost:3000,http://[::1]:3000",
@@ -86,21 +86,21 @@ def test_lists_that_fit_are_taken():
     assert load_settings({"CORS_ORIGINS": "*"}).cors_origins == ("*",)
 
 
-def test_a_server_on_loopback_answers_to_the_names_of_this_machine():
+def test_a_server_on_loopback_accepts_the_names_of_this_machine():
     assert hosts_of() == ("localhost", "127.0.0.1", "[::1]", "127.0.0.1")
     assert "127.0.0.2" in hosts_of(HOST="127.0.0.2")
     assert hosts_of(HOST="::1")[-1] == "[::1]"
 
 
-def test_a_server_on_a_network_answers_to_any_name():
+def test_a_server_on_a_network_accepts_any_name():
     assert hosts_of(HOST="0.0.0.0") == ()
 
 
-def test_names_that_are_given_are_all_there_are():
+def test_set_names_are_the_only_accepted_ones():
     assert hosts_of(ALLOWED_HOSTS="API.example.com") == ("api.example.com",)
     assert hosts_of(ALLOWED_HOSTS="*") == ()
     assert hosts_of(HOST="0.0.0.0", ALLOWED_HOSTS="*.example.com") == ("*.example.com",)
 
 
-def test_a_large_body_waits_for_its_examination_as_long_as_a_request_may_take():
+def test_a_large_body_waits_for_its_check_as_long_as_a_request_may_take():
     assert http_options(load_settings({"REQUEST_TIMEOUT_MS": "700"})).examination_wait_s == 0.7
