@@ -5,7 +5,6 @@ import json
 from functools import partial
 from typing import Any
 
-import msgspec
 from attrs import define, field, frozen
 from jsonschema_rs import Draft202012Validator, ValidationError
 from typing_extensions import override
@@ -30,8 +29,6 @@ _TEXTS = 8
 
 _ALL_PROBLEMS_WORK_MAX = 5_000
 """Work up to which all problems are listed: the library finds them at once, and each takes some microseconds."""
-
-_decode = msgspec.json.Decoder().decode
 
 _EXCESSIVE = (
     f"may take more than {WEIGHT_MAX} steps to check one value, even one that is nested only {DEPTH} levels deep; combine "
@@ -69,7 +66,7 @@ class CompiledSchema(Schema):
             )
             return (Problem("", message),)
         try:
-            return self._found(_decode(value), work)
+            return self._found(json.loads(value), work)
         except (ValueError, RecursionError) as error:
             return (Problem("", f"cannot be checked with a schema: {error}"),)
 
@@ -85,7 +82,7 @@ class CompiledSchema(Schema):
     def _work(self, text: JsonText) -> int:
         """Return the steps at worst; the exact depth and the text without its strings are taken only if they matter."""
         encoded = text.encode(errors="replace")
-        work = self._weight.work(encoded, len(text), encoded.count(b"[") + encoded.count(b"{"))
+        work = self._weight.work(encoded, len(text))
         if work <= (_ALL_PROBLEMS_WORK_MAX if self._weight.grows else self._work_max):
             return work
         bare = without_strings(encoded)

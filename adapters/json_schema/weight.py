@@ -113,10 +113,14 @@ class Weight:
         """Whether deeper values cost more."""
         return len(self.levels) > 1
 
-    def work(self, text: bytes, length: int, depth: int) -> int:
-        """Return the steps that checking a text of this length takes at worst; its strings may have been taken out."""
-        price = self._at(depth)
-        values = 1 + sum(map(text.count, (b"[", b"{", b",", b":"))) + length // _BYTES_READ
+    def work(self, text: bytes, length: int, depth: int | None = None) -> int:
+        """Return the steps that checking a text of this length takes at worst; its strings may have been taken out.
+
+        Without a depth each object and array counts as one level.
+        """
+        parts = text.count(b"[") + text.count(b"{")
+        price = self._at(parts if depth is None else depth)
+        values = 1 + parts + text.count(b",") + text.count(b":") + length // _BYTES_READ
         steps = length * price.byte + values * price.value
         if price.fraction:
             fractions, long = _numbers(text)

@@ -56,6 +56,7 @@ HOSTILE: dict[str, tuple[Any, Callable[[], object]]] = {
     "a megabyte of empty objects": ({}, lambda: [{}] * 340_000),
     "a megabyte of nested lists": (LIST, lambda: [nested(98, [])] * 5000),
     "a megabyte of text": ({"pattern": "^[a-z]+$"}, lambda: "x" * 1_000_000),
+    "a megabyte of huge fractions": ({}, lambda: [1e300] * 140_000),
     "items under any of": ({"anyOf": [members(NULL), members(BOOLEAN)]}, lambda: INTEGERS),
     "items under one of": ({"oneOf": [members(NULL), members(BOOLEAN)]}, lambda: INTEGERS),
     "items under any of, referred to": (
