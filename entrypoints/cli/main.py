@@ -15,7 +15,7 @@ _COMMANDS = {
     "serve": ("entrypoints.cli.serve:serve", "Serve the HTTP API until Ctrl-C or SIGTERM."),
     "runtime-host": ("entrypoints.cli.serve:runtime_host", "Run scripts for controllers elsewhere."),
     "migrate": ("entrypoints.cli.migrate:migrate", "Bring the database's schema up or down."),
-    "doctor": ("entrypoints.cli.doctor:doctor", "Examine the installation, and say what to do."),
+    "doctor": ("entrypoints.cli.doctor.command:doctor", "Check the installation, and say what to do."),
     "explain": ("entrypoints.cli.explain:explain", "Tell the story of a session or an execution."),
     "selftest": ("entrypoints.cli.selftest:selftest", "Attack this host's sandbox by every known way out."),
     "storage": ("entrypoints.cli.storage:storage", "Show what is stored, and how long there is room."),

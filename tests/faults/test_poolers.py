@@ -6,8 +6,8 @@ import contextlib
 import pytest
 from msgspec.structs import replace
 
-from entrypoints.cli.diagnosis.database_checks import examine_database
-from entrypoints.cli.diagnosis.finding import Level
+from entrypoints.cli.doctor.command import check_database
+from entrypoints.cli.doctor.report import Level
 from entrypoints.composition.commands import Commands
 from tests.faults.conftest import serving
 from tests.faults.history import GET, INITIALIZE
@@ -75,7 +75,7 @@ async def test_the_doctor_says_that_a_pooler_takes_no_options(pooled, pooled_set
 
 
 async def _examined(settings):
-    return await examine_database(Commands(settings=settings))
+    return await check_database(Commands(settings=settings))
 
 
 async def test_a_server_behind_pgbouncer_that_is_killed_and_restarted(server, pooled, pooled_settings, stored):

@@ -1,4 +1,4 @@
-"""An installation is examined: what is well, what is wrong with its database, and the way to it."""
+"""The command `doctor` on real databases and hosts: healthy ones, and each fault of a database or of the way to it."""
 
 import contextlib
 import json
@@ -18,10 +18,9 @@ from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
 from adapters.postgres.statements import Statements
 from domain.scripts.script import Script
-from entrypoints.cli.diagnosis.database_checks import examine_database
-from entrypoints.cli.diagnosis.disk import host_facts
-from entrypoints.cli.diagnosis.finding import Finding, Level
-from entrypoints.cli.diagnosis.host_checks import HostChecks
+from entrypoints.cli.doctor.command import check_database, host_checks
+from entrypoints.cli.doctor.host import host_facts
+from entrypoints.cli.doctor.report import Finding, Level
 from entrypoints.composition.commands import Commands, HostInspector
 from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
@@ -42,7 +41,7 @@ Change = Callable[..., None]
 
 
 async def examine(settings: Settings) -> Sequence[Finding]:
-    return await examine_database(Commands(settings=settings))
+    return await check_database(Commands(settings=settings))
 
 
 async def seen_of(settings: Settings, *given: Level) -> list[str]:
@@ -81,7 +80,7 @@ def test_a_schema_that_is_not_there_by_the_command_itself(empty_database_url: st
     assert answer.returncode == 1
     assert "problem   schema" in answer.stdout
     assert "-> pglambda migrate up" in answer.stdout
-    assert "could not be looked at" not in answer.stdout
+    assert "could not be checked" not in answer.stdout
 
 
 def test_wrong_settings_by_the_command_itself(run: Run) -> None:
@@ -91,7 +90,7 @@ def test_wrong_settings_by_the_command_itself(run: Run) -> None:
 
 
 async def test_the_indexes_that_are_expected_are_those_that_the_migrations_make(settings: Settings) -> None:
-    assert "all 14 indexes are there and valid" in await seen_of(settings, Level.OK)
+    assert "all 14 indexes exist and are valid" in await seen_of(settings, Level.OK)
     assert not [each for each in await seen_of(settings, Level.NOTE) if "indexes" in each]
 
 
@@ -105,7 +104,7 @@ async def test_indexes_that_are_missing_invalid_or_strange(settings: Settings, c
         "indexes are missing: sessions_by_owner",
         "indexes are not valid: sessions_by_expiry",
     ]
-    assert "indexes that are not the service's: own" in await seen_of(settings, Level.NOTE)
+    assert "indexes that the service does not need: own" in await seen_of(settings, Level.NOTE)
 
 
 async def test_migrations_that_differ_or_are_not_known(settings: Settings, change: Change) -> None:
@@ -114,9 +113,9 @@ async def test_migrations_that_differ_or_are_not_known(settings: Settings, chang
         "UPDATE meta.migrations SET version = 99, name = 'future' WHERE version = 7",
     )
     assert await seen_of(settings, Level.PROBLEM) == [
-        "the database has taken 0099_future, which this release does not have",
-        "0002_executions differ from what the database has taken",
-        "not taken yet: 0007_shortened_days",
+        "migrations are applied that this release does not have: 0099_future",
+        "migrations were changed after they were applied: 0002_executions",
+        "migrations are pending: 0007_shortened_days",
     ]
 
 
@@ -176,7 +175,7 @@ async def test_a_slot_that_nobody_reads(settings: Settings, server_url: str) -> 
             seen = await seen_of(settings, Level.WARNING)
         finally:
             connection.execute("SELECT pg_drop_replication_slot('doctors')")
-    assert "replication slots that nobody reads: doctors" in seen
+    assert "replication slots have no reader: doctors" in seen
 
 
 @pytest.fixture
@@ -232,7 +231,7 @@ class TestARoleWithoutRights:
             finally:
                 change('DROP OWNED BY "doctor-Strange"')
                 connection.execute('DROP ROLE "doctor-Strange"')
-        assert (well.level, well.seen) == (Level.OK, 'the role "doctor-Strange" may do what the service does')
+        assert (well.level, well.seen) == (Level.OK, 'the role "doctor-Strange" has all rights that the service needs')
 
     async def test_to_make_the_schema(
         self, settings: Settings, role: Callable[[str], str], empty_database_url: str
@@ -252,7 +251,7 @@ class TestARoleWithoutRights:
             f"GRANT USAGE ON SCHEMA meta TO {name}; GRANT {rights} ON ALL TABLES IN SCHEMA meta TO {name}",
         )
         (found,) = [each for each in await examine(weak) if each.subject == "schema" and each.level is Level.PROBLEM]
-        assert found.seen == "not taken yet: 0007_shortened_days, and the schema is that of another role"
+        assert found.seen == "migrations are pending: 0007_shortened_days; another role owns the schema"
         owner = conninfo_to_dict(database_url)["user"]
         assert found.remedy == f"pglambda migrate up, with the role {owner} in DATABASE_URL"
         change(f"DROP OWNED BY {name}")
@@ -336,8 +335,8 @@ class TestTheWayToTheDatabase:
         with within(4):
             found = await examine(at(settings, silent.dsn))
         assert {each.level for each in found} == {Level.WARNING}
-        assert found[0].seen == "could not be looked at: the server was silent for 3 s"
-        assert {each.seen for each in found[1:]} == {"could not be looked at: the server has fallen silent"}
+        assert found[0].seen == "could not be checked: the server was silent for 3 s"
+        assert {each.seen for each in found[1:]} == {"could not be checked: the server has fallen silent"}
 
 
 def test_the_embedded_server_is_started_for_the_look_and_its_password_is_asked_for() -> None:
@@ -354,7 +353,7 @@ def test_the_embedded_server_is_started_for_the_look_and_its_password_is_asked_f
         assert "password authentication failed" in answer.stdout
         alone = pglambda("doctor", DATABASE_URL="", DATA_DIR=str(folder))
         assert alone.returncode == 0, alone.stdout
-        assert "to be taken: 0001_sessions" in alone.stdout
+        assert "migrations are pending: 0001_sessions" in alone.stdout
         assert not (folder / "postgres" / "postmaster.pid").exists()
 
 
@@ -370,8 +369,8 @@ def _short_folder() -> Iterator[Path]:
 class TestRuntimeHosts:
     @staticmethod
     async def seen_of(settings: Settings) -> list[tuple[Level, str]]:
-        looks = HostChecks(HostInspector(settings), settings)
-        check = next(each for each in looks.checks if each.subject == "runtime hosts")
+        checks = host_checks(HostInspector(settings), settings)
+        check = next(each for each in checks if each.subject.name == "runtime hosts")
         return [(each.level, each.seen) for each in await check.findings()]
 
     async def test_one_that_is_well_and_one_that_has_another_token(self, settings: Settings) -> None:
@@ -380,7 +379,7 @@ class TestRuntimeHosts:
         remote = replace(settings, python_runtime_url=(url,), runtime_token=Secret("t" * 16))
         async with served(host.app(), listening):
             assert await self.seen_of(remote) == [
-                (Level.OK, f"{url} (python) is well, release {VERSION}"),
+                (Level.OK, f"{url} (python) is healthy, release {VERSION}"),
             ]
             other = replace(remote, runtime_token=Secret("other"))
             ((level, seen),) = await self.seen_of(other)
@@ -415,6 +414,6 @@ async def test_a_language_without_its_interpreter(settings: Settings, tmp_path: 
 
 async def test_to_look_at_a_host_makes_no_folder(settings: Settings, tmp_path: Path) -> None:
     absent = replace(settings, data_dir=tmp_path / "absent", python_runtime_url=("http://a",))
-    assert host_facts(absent).disk_free_bytes > 0
+    assert (await host_facts(absent)).disk_free_bytes > 0
     assert await HostInspector(absent).sandbox() is not None
     assert not (tmp_path / "absent").exists()

@@ -1,5 +1,6 @@
-"""Facts of an installation that is well, each of which a test changes."""
+"""Facts about a healthy installation; tests change one of them."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,8 +21,8 @@ from domain.inspection import (
     StandbyFacts,
     TableFacts,
 )
-from entrypoints.cli.diagnosis.disk import HostFacts
-from entrypoints.cli.diagnosis.finding import Finding, Level
+from entrypoints.cli.doctor.host import HostFacts
+from entrypoints.cli.doctor.report import Finding, Level
 from entrypoints.settings.loading import load_settings
 from entrypoints.settings.settings import Settings
 
@@ -70,14 +71,15 @@ def settings_of(**variables: str) -> Settings:
     return load_settings({"DATABASE_URL": "postgresql://app@db.example.com/pglambda", **variables})
 
 
-def seen(findings: list[Finding], level: Level) -> list[str]:
-    """Return what was seen at a level; each finding that is not ok or a note says why, and what to do."""
-    for each in findings:
+def seen(findings: Iterable[Finding], level: Level) -> list[str]:
+    """Return the texts of a level; every warning and problem must have a consequence and a remedy."""
+    found = list(findings)
+    for each in found:
         assert each.level in (Level.OK, Level.NOTE) or (each.why and each.remedy)
-    return [each.seen for each in findings if each.level is level]
+    return [each.seen for each in found if each.level is level]
 
 
-def levels(findings: list[Finding]) -> set[Level]:
+def levels(findings: Iterable[Finding]) -> set[Level]:
     return {each.level for each in findings}
 
 
@@ -87,7 +89,7 @@ def changed(facts: Any, **fields: Any) -> Any:
 
 @define
 class ManualDatabase:
-    """A database that is as a test says; a fact that is an exception is raised."""
+    """A database with the facts of a test; a fact that is an exception is raised."""
 
     facts: dict[str, Any] = field(factory=dict)
     asked: list[str] = field(factory=list)
@@ -135,7 +137,7 @@ class ManualDatabase:
 
 @define
 class ManualHost:
-    """A machine that is as a test says."""
+    """A machine with the facts of a test."""
 
     facts: dict[str, Any] = field(factory=dict)
 

@@ -1,4 +1,4 @@
-"""The command that examines an installation."""
+"""The command `doctor`, and the report of its findings."""
 
 import asyncio
 import json
@@ -9,12 +9,12 @@ from attrs import define, field
 from click.testing import CliRunner
 
 from domain.inspection import DatabaseUnreachable, InspectionFailed, Obstacle
-from entrypoints.cli.diagnosis.check import Check
-from entrypoints.cli.diagnosis.finding import Level, worst
+from entrypoints.cli.doctor.command import Check
+from entrypoints.cli.doctor.report import Level, Subject, worst
 from entrypoints.cli.main import cli
 from entrypoints.server.data_dir import DataDir
 from tests.support.commands import commands_with
-from tests.unit.examination.facts import SCHEMA, ManualDatabase, ManualHost, changed
+from tests.unit.doctor.facts import SCHEMA, ManualDatabase, ManualHost, changed
 
 ENV = {"DATABASE_URL": "postgresql://app@db.example.com/x", "HOST": None, "PORT": None, "JWT_SECRET": None}
 
@@ -60,19 +60,19 @@ def findings(answer):
     return [(each["subject"], each["status"]) for each in json.loads(answer.stdout)["findings"]]
 
 
-def test_an_installation_that_is_well():
+def test_a_healthy_installation_has_notes_only():
     answer = run(World())
     assert answer.exit_code == 0
     assert "ok        server       PostgreSQL 18.6, database pglambda, role app\n" in answer.stdout
     assert answer.stdout.endswith("ok, 2 notes.\n")
 
 
-def test_a_problem_is_told_with_reason_and_remedy_and_is_the_exit_status():
+def test_a_problem_has_its_consequence_and_remedy_beneath_and_sets_the_exit_status():
     world = World(ManualDatabase({"schema": changed(SCHEMA, pending=["0009_more"])}))
     answer = run(world)
     assert answer.exit_code == 1
     lines = [line.strip() for line in answer.stdout.splitlines()]
-    found = lines.index("problem   schema       not taken yet: 0009_more")
+    found = lines.index("problem   schema       migrations are pending: 0009_more")
     assert lines[found + 1 : found + 3] == ["The service is not ready without them.", "-> pglambda migrate up"]
     assert "1 problem." in answer.stdout
     assert "access" not in world.database.asked
@@ -83,7 +83,7 @@ def test_levels_have_colours_on_a_terminal():
     assert "\x1b" not in run(World()).stdout
 
 
-def test_programs_get_json():
+def test_the_json_output_has_every_finding():
     document = json.loads(run(World(), "--output", "json").stdout)
     assert document["status"] == "note"
     assert document["counts"]["problem"] == 0
@@ -96,7 +96,7 @@ def test_programs_get_json():
     }
 
 
-def test_a_database_that_cannot_be_reached_hides_nothing_else():
+def test_an_unreachable_database_does_not_stop_the_checks_of_the_host():
     answer = run(World(failure=DatabaseUnreachable(Obstacle.LOGIN, "wrong password")), "--output", "json")
     assert answer.exit_code == 1
     assert ("database", "problem") in findings(answer)
@@ -104,7 +104,7 @@ def test_a_database_that_cannot_be_reached_hides_nothing_else():
 
 
 @pytest.mark.parametrize("failure", [InspectionFailed("permission denied"), ZeroDivisionError("a bug")])
-def test_a_look_that_fails_is_a_warning_and_hides_no_other(failure):
+def test_a_check_that_fails_is_a_warning_and_does_not_stop_the_others(failure):
     world = World(ManualDatabase({"tables": failure}), ManualHost({"sandbox": failure}))
     answer = run(world, "--output", "json")
     assert answer.exit_code == 0
@@ -115,17 +115,17 @@ def test_a_look_that_fails_is_a_warning_and_hides_no_other(failure):
     assert str(failure) in answer.stdout
 
 
-def test_where_every_language_runs_elsewhere_that_is_said():
+def test_without_a_sandbox_the_report_says_where_languages_run():
     assert "every language runs on runtime hosts" in run(World(host=ManualHost({"sandbox": None}))).stdout
 
 
-def test_wrong_settings_are_told_first():
+def test_wrong_settings_end_the_command_before_any_check():
     answer = run(World(), PORT="x")
     assert (answer.exit_code, answer.stdout) == (2, "")
     assert "PORT: 'x' is not valid" in answer.stderr
 
 
-def test_where_nothing_was_ever_served_nothing_is_made(tmp_path):
+def test_without_a_database_the_command_creates_nothing(tmp_path):
     folder = tmp_path / "data"
     answer = run(World(), DATABASE_URL=None, DATA_DIR=str(folder))
     assert answer.exit_code == 0
@@ -133,7 +133,7 @@ def test_where_nothing_was_ever_served_nothing_is_made(tmp_path):
     assert not folder.exists()
 
 
-def test_an_embedded_server_that_cannot_be_had_is_a_problem(tmp_path):
+def test_an_embedded_server_that_cannot_start_is_a_problem(tmp_path):
     unusable = tmp_path / "file"
     unusable.write_text("")
     answer = run(World(is_made=True), DATABASE_URL=None, DATA_DIR=str(unusable))
@@ -141,30 +141,30 @@ def test_an_embedded_server_that_cannot_be_had_is_a_problem(tmp_path):
     assert f"DATA_DIR {unusable} cannot be used" in answer.stdout
 
 
-def test_a_folder_of_another_user_is_a_problem(tmp_path):
+def test_a_folder_that_this_user_may_not_read_is_a_problem(tmp_path):
     foreign = PermissionError(13, "Permission denied", "/var/lib/pglambda/postgres")
     answer = run(World(is_made=foreign), DATABASE_URL=None, DATA_DIR=str(tmp_path))
     assert answer.exit_code == 1
-    assert "/var/lib/pglambda/postgres may not be looked into by this user" in answer.stdout
+    assert "may not read /var/lib/pglambda/postgres. Run the command as the user of the service." in answer.stdout
 
 
-def test_the_database_of_a_running_service_is_looked_at(tmp_path):
+def test_the_database_of_a_running_service_is_checked(tmp_path):
     held = DataDir.hold(tmp_path)
     held.publish("postgresql:///pglambda?host=/there")
     assert run(World(is_made=True), DATABASE_URL=None, DATA_DIR=str(tmp_path)).exit_code == 0
     held.release()
 
 
-async def test_a_look_that_does_not_end_is_given_up():
-    async def for_ever():
+async def test_a_check_ends_at_its_time_limit():
+    async def forever():
         await asyncio.Event().wait()
 
-    (finding,) = await Check("clock", for_ever, timeout_s=0.01).findings()
+    (finding,) = await Check(Subject("clock"), lambda _: [], [forever], timeout_s=0.01).findings()
     assert (finding.level, finding.seen) == (
         Level.WARNING,
-        "could not be looked at: the look did not end within 0.01 s",
+        "could not be checked: the check did not end within 0.01 s",
     )
 
 
-def test_where_nothing_was_found_nothing_is_wrong():
+def test_without_findings_the_level_is_ok():
     assert worst([]) is Level.OK

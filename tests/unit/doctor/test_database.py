@@ -1,4 +1,4 @@
-"""What is said of a database."""
+"""The findings about a database."""
 
 import re
 from datetime import timedelta
@@ -6,15 +6,18 @@ from datetime import timedelta
 import pytest
 
 from domain.inspection import DatabaseUnreachable, IndexFacts, MissingRight, Obstacle, StandbyFacts
-from entrypoints.cli.diagnosis.clocks import judge_clock
-from entrypoints.cli.diagnosis.finding import Level
-from entrypoints.cli.diagnosis.reach import judge_connection, judge_unreached
-from entrypoints.cli.diagnosis.rights import judge_rights
-from entrypoints.cli.diagnosis.schema import judge_indexes, judge_schema
-from entrypoints.cli.diagnosis.server import judge_server
-from entrypoints.cli.diagnosis.standbys import judge_replication
-from entrypoints.cli.diagnosis.tables import judge_slots, judge_tables, judge_transactions
-from tests.unit.examination.facts import (
+from entrypoints.cli.doctor.connection import judge_clock, judge_connection, judge_unreachable
+from entrypoints.cli.doctor.report import Level
+from entrypoints.cli.doctor.schema import (
+    judge_indexes,
+    judge_rights,
+    judge_schema,
+    judge_slots,
+    judge_tables,
+    judge_transactions,
+)
+from entrypoints.cli.doctor.server import judge_replication, judge_server
+from tests.unit.doctor.facts import (
     CLOCK,
     CONNECTION,
     INDEXES,
@@ -32,12 +35,12 @@ from tests.unit.examination.facts import (
 SETTINGS = settings_of()
 
 
-class TestTheWay:
+class TestTheConnection:
     @pytest.mark.parametrize(
         ("obstacle", "remedy"),
         [
             ("address", "postgresql://user:password@host"),
-            ("name", "name service"),
+            ("name", "name resolution"),
             ("network", "listen_addresses"),
             ("silence", "frozen"),
             ("tls", "sslmode"),
@@ -46,25 +49,25 @@ class TestTheWay:
             ("full", "max_connections"),
             ("options", "DB_SERVER_TIMEOUTS=false"),
             ("starting", "read its log"),
-            ("refused", "own words"),
+            ("refused", "server's own"),
         ],
     )
     def test_each_obstacle_has_a_remedy_of_its_own(self, obstacle, remedy):
-        finding = judge_unreached(DatabaseUnreachable(Obstacle(obstacle), "it said no"))
+        finding = judge_unreachable(DatabaseUnreachable(Obstacle(obstacle), "it said no"))
         assert finding.level is Level.PROBLEM
         assert finding.seen == f"no connection ({obstacle}): it said no"
         assert re.search(remedy, finding.remedy)
-        assert finding.why.endswith("does not start." if obstacle == "address" else "503 STORAGE_UNAVAILABLE.")
+        assert finding.why.endswith("such an address." if obstacle == "address" else "503 STORAGE_UNAVAILABLE.")
 
-    def test_an_encrypted_connection_is_well(self):
+    def test_an_encrypted_connection_is_ok(self):
         assert levels(judge_connection(CONNECTION, SETTINGS)) == {Level.OK}
 
-    def test_one_that_can_be_read_on_the_way_is_a_warning(self):
+    def test_an_unencrypted_connection_is_a_warning(self):
         found = judge_connection(changed(CONNECTION, is_encrypted=False), SETTINGS)
         assert seen(found, Level.WARNING) == ["the connection to db.example.com is not encrypted"]
 
     @pytest.mark.parametrize("host", ["/run/postgresql", "127.0.0.1", "localhost", "::1", "@abstract"])
-    def test_one_that_stays_on_the_machine_needs_no_encryption(self, host):
+    def test_a_local_connection_needs_no_encryption(self, host):
         found = judge_connection(changed(CONNECTION, is_encrypted=False, host=host), SETTINGS)
         assert levels(found) == {Level.OK}
 
@@ -72,24 +75,24 @@ class TestTheWay:
         found = judge_connection(changed(CONNECTION, is_pooled=True), SETTINGS)
         assert "DB_PREPARE" in seen(found, Level.WARNING)[0]
 
-    def test_a_pooler_that_keeps_them_is_well(self):
+    def test_a_pooler_that_keeps_prepared_statements_is_ok(self):
         found = judge_connection(changed(CONNECTION, is_pooled=True, keeps_prepared=True), SETTINGS)
         assert levels(found) == {Level.OK}
 
-    def test_a_pooler_where_nothing_is_prepared_is_noted(self):
+    def test_a_pooler_without_prepared_statements_is_a_note(self):
         found = judge_connection(changed(CONNECTION, is_pooled=True), settings_of(DB_PREPARE="false"))
         assert seen(found, Level.NOTE)
 
 
 class TestTheServer:
-    def test_one_that_is_well(self):
+    def test_a_healthy_server_is_ok(self):
         assert levels(judge_server(SERVER, SETTINGS)) == {Level.OK}
 
     @pytest.mark.parametrize(
-        ("facts", "level", "said"),
+        ("facts", "level", "text"),
         [
             ({"version": "14.2", "version_number": 140_002}, Level.PROBLEM, "PostgreSQL 14.2"),
-            ({"encoding": "SQL_ASCII"}, Level.PROBLEM, "the database keeps text as SQL_ASCII"),
+            ({"encoding": "SQL_ASCII"}, Level.PROBLEM, "the database stores text as SQL_ASCII"),
             (
                 {"role_connections_max": 4},
                 Level.PROBLEM,
@@ -130,10 +133,10 @@ class TestTheServer:
             ),
         ],
     )
-    def test_one_that_is_not(self, facts, level, said):
-        assert seen(judge_server(changed(SERVER, **facts), SETTINGS), level) == [said]
+    def test_a_fault_of_the_server_has_its_level(self, facts, level, text):
+        assert seen(judge_server(changed(SERVER, **facts), SETTINGS), level) == [text]
 
-    def test_missing_time_limits_are_set_on_the_role(self):
+    def test_the_remedy_for_missing_time_limits_sets_them_on_the_role(self):
         unlimited = changed(SERVER, lock_timeout_ms=0, statement_timeout_ms=0)
         found = judge_server(unlimited, settings_of(DB_SERVER_TIMEOUTS="false"))
         (finding,) = [each for each in found if each.level is Level.WARNING]
@@ -144,16 +147,16 @@ class TestTheServer:
 
 
 class TestTheSchema:
-    def test_one_that_is_as_it_should_be(self):
-        assert levels(judge_schema(SCHEMA, SETTINGS) + judge_indexes(INDEXES)) == {Level.OK}
+    def test_a_complete_schema_is_ok(self):
+        assert levels([*judge_schema(SCHEMA, SETTINGS), *judge_indexes(INDEXES)]) == {Level.OK}
 
-    def test_what_is_pending_is_a_problem_where_nobody_takes_it(self):
+    def test_pending_migrations_are_a_problem_unless_the_service_applies_them(self):
         pending = changed(SCHEMA, pending=["0009_more"])
-        assert seen(judge_schema(pending, SETTINGS), Level.PROBLEM) == ["not taken yet: 0009_more"]
+        assert seen(judge_schema(pending, SETTINGS), Level.PROBLEM) == ["migrations are pending: 0009_more"]
         assert levels(judge_schema(pending, settings_of(AUTO_MIGRATE="true"))) == {Level.NOTE}
 
     @pytest.mark.parametrize("auto", ["true", "false"])
-    def test_what_only_another_role_may_take_is_a_problem_with_its_name(self, auto):
+    def test_pending_migrations_of_another_role_are_a_problem_with_its_name(self, auto):
         (found,) = judge_schema(
             changed(SCHEMA, pending=["0009_more"], other_owner="boss"), settings_of(AUTO_MIGRATE=auto)
         )
@@ -162,51 +165,51 @@ class TestTheSchema:
             "pglambda migrate up, with the role boss in DATABASE_URL",
         )
 
-    def test_a_schema_of_another_role_that_lacks_nothing_is_well(self):
+    def test_a_complete_schema_of_another_role_is_ok(self):
         assert levels(judge_schema(changed(SCHEMA, other_owner="boss"), SETTINGS)) == {Level.OK}
 
-    def test_what_differs_and_what_is_newer_are_problems(self):
+    def test_changed_and_unknown_migrations_are_problems(self):
         found = judge_schema(changed(SCHEMA, differing=["0002_a"], unknown=["0099_b"]), SETTINGS)
         assert len(seen(found, Level.PROBLEM)) == 2
 
-    def test_missing_and_invalid_indexes_are_problems_and_strange_ones_are_noted(self):
+    def test_missing_and_invalid_indexes_are_problems_and_foreign_ones_a_note(self):
         found = judge_indexes(IndexFacts({"a": False, "own": True}, ["a", "b"]))
         assert seen(found, Level.PROBLEM) == ["indexes are missing: b", "indexes are not valid: a"]
-        assert seen(found, Level.NOTE) == ["indexes that are not the service's: own"]
+        assert seen(found, Level.NOTE) == ["indexes that the service does not need: own"]
         assert "REINDEX INDEX CONCURRENTLY meta.a" in found[1].remedy
 
-    def test_without_a_schema_there_is_nothing_to_say_of_indexes(self):
+    def test_without_a_schema_there_are_no_findings_about_indexes(self):
         assert judge_indexes(IndexFacts({}, [])) == []
 
 
 class TestTheRights:
-    def test_that_are_all_there(self):
-        assert seen(judge_rights([], "app"), Level.OK) == ["the role app may do what the service does"]
+    def test_a_role_with_all_rights_is_ok(self):
+        assert judge_rights([], SERVER).seen == "the role app has all rights that the service needs"
 
-    def test_that_are_missing_on_many_tables(self):
+    def test_missing_rights_on_many_tables_are_one_problem(self):
         of_tables = "ALL TABLES IN SCHEMA meta"
         missing = [MissingRight(right, of_tables, table) for table in "abcde" for right in ("INSERT", "SELECT")]
-        (found,) = judge_rights([MissingRight("USAGE", "SCHEMA meta", ""), *missing], "app")
+        found = judge_rights([MissingRight("USAGE", "SCHEMA meta", ""), *missing], SERVER)
         assert found.level is Level.PROBLEM
         assert found.seen == "the role app lacks USAGE, INSERT, SELECT on meta.a, meta.b, meta.c and 2 more"
         assert found.remedy.startswith(
             "GRANT USAGE ON SCHEMA meta TO app; GRANT INSERT, SELECT ON ALL TABLES IN SCHEMA meta TO app ("
         )
 
-    def test_that_is_missing_on_one_table(self):
+    def test_a_missing_right_names_its_table(self):
         missing = [MissingRight("SELECT", "ALL TABLES IN SCHEMA meta", "sessions")]
-        assert seen(judge_rights(missing, "app"), Level.PROBLEM) == ["the role app lacks SELECT on meta.sessions"]
+        assert judge_rights(missing, SERVER).seen == "the role app lacks SELECT on meta.sessions"
 
-    def test_to_make_the_schema(self):
+    def test_a_missing_right_to_create_the_schema_names_the_database(self):
         missing = [MissingRight("CREATE", "DATABASE pglambda", "")]
-        assert seen(judge_rights(missing, "app"), Level.PROBLEM) == ["the role app lacks CREATE on DATABASE pglambda"]
+        assert judge_rights(missing, SERVER).seen == "the role app lacks CREATE on DATABASE pglambda"
 
 
 class TestTheTables:
-    def test_hot_updates_are_well(self):
+    def test_hot_updates_are_ok(self):
         assert seen(judge_tables([SESSIONS]), Level.OK) == ["meta.sessions: 98% of its updates are HOT"]
 
-    def test_updates_that_leave_their_page_are_a_warning(self):
+    def test_updates_that_are_not_hot_are_a_warning(self):
         found = judge_tables([changed(SESSIONS, hot_updates=1000)])
         assert seen(found, Level.WARNING) == ["meta.sessions: 20% of 5,000 updates are HOT"]
 
@@ -217,10 +220,10 @@ class TestTheTables:
         found = judge_tables([changed(SESSIONS, options="")])
         assert seen(found, Level.WARNING) == ["meta.sessions has lost its fillfactor"]
 
-    def test_dead_rows_are_a_warning_when_they_are_many_and_most(self):
+    def test_many_dead_rows_are_a_warning_if_they_are_a_large_share(self):
         keys = changed(SESSIONS, name="idempotency_keys", live_rows=30_000, dead_rows=20_000)
         assert seen(judge_tables([keys]), Level.WARNING) == [
-            "meta.idempotency_keys: 20,000 dead rows beside 30,000, vacuumed last on 2026-11-10 12:00Z"
+            "meta.idempotency_keys: 20,000 dead rows, 30,000 live rows, vacuumed last on 2026-11-10 12:00Z"
         ]
         assert levels(judge_tables([changed(keys, live_rows=40_000)])) == {Level.OK}
         assert levels(judge_tables([changed(keys, live_rows=0, dead_rows=19_999)])) == {Level.OK}
@@ -230,42 +233,42 @@ class TestTheTables:
         found = judge_tables([changed(SESSIONS, options="fillfactor=80 autovacuum_enabled=false")])
         assert seen(found, Level.WARNING) == ["autovacuum is off for meta.sessions"]
 
-    def test_without_tables_nothing_is_wrong_with_them(self):
+    def test_without_tables_the_finding_is_ok(self):
         assert levels(judge_tables([])) == {Level.OK}
 
     def test_an_old_transaction_is_a_warning(self):
-        assert judge_transactions(None, NOW) == []
-        assert judge_transactions(NOW - timedelta(minutes=10), NOW) == []
+        assert list(judge_transactions(None, NOW)) == []
+        assert list(judge_transactions(NOW - timedelta(minutes=10), NOW)) == []
         assert levels(judge_transactions(NOW - timedelta(minutes=11), NOW)) == {Level.WARNING}
 
-    def test_slots_that_nobody_reads_are_a_warning(self):
-        assert judge_slots([]) == []
-        assert seen(judge_slots(["a", "b"]), Level.WARNING) == ["replication slots that nobody reads: a, b"]
+    def test_replication_slots_without_a_reader_are_a_warning(self):
+        assert list(judge_slots([])) == []
+        assert seen(judge_slots(["a", "b"]), Level.WARNING) == ["replication slots have no reader: a, b"]
 
 
 class TestTheClock:
-    def test_a_near_one_is_well(self):
+    def test_a_close_clock_is_ok(self):
         assert levels(judge_clock(CLOCK, SETTINGS)) == {Level.OK}
 
     @pytest.mark.parametrize(
-        ("facts", "level", "said"),
+        ("facts", "level", "text"),
         [
             ({"offset_ms": -700.0}, Level.NOTE, "the database's clock is 700.0 ms behind this host's"),
             ({"offset_ms": 61_000.0}, Level.WARNING, "the database's clock is 61000.0 ms ahead of this host's"),
-            ({"error_bound_ms": 600.0}, Level.PROBLEM, "the database's time can be known to 600 ms only"),
+            ({"error_bound_ms": 600.0}, Level.PROBLEM, "the database's time is known to 600 ms only"),
             ({"round_trip_ms": 101.0}, Level.WARNING, "a round trip to the database takes 101 ms"),
         ],
     )
-    def test_a_far_one_is_told(self, facts, level, said):
-        assert seen(judge_clock(changed(CLOCK, **facts), SETTINGS), level)[0].startswith(said)
+    def test_a_fault_of_the_clock_has_its_level(self, facts, level, text):
+        assert seen(judge_clock(changed(CLOCK, **facts), SETTINGS), level)[0].startswith(text)
 
 
 class TestStandbys:
-    def test_a_synchronous_one_is_well(self):
-        assert levels(judge_replication(REPLICATION, SERVER)) == {Level.OK}
+    def test_a_synchronous_standby_is_ok(self):
+        assert judge_replication(REPLICATION, SERVER).level is Level.OK
 
     @pytest.mark.parametrize(
-        ("modes", "server", "level", "said"),
+        ("modes", "server", "level", "text"),
         [
             (["async", "potential"], {}, Level.WARNING, "every standby is asynchronous (s, s)"),
             ([None], {}, Level.NOTE, "there are standbys (s), and this role may not see"),
@@ -274,6 +277,6 @@ class TestStandbys:
             ([], {"waits_for_standbys": False}, Level.NOTE, "no standby"),
         ],
     )
-    def test_what_may_be_lost_is_told(self, modes, server, level, said):
+    def test_a_possible_loss_has_its_level(self, modes, server, level, text):
         facts = changed(REPLICATION, standbys=[StandbyFacts("s", mode) for mode in modes])
-        assert seen(judge_replication(facts, changed(SERVER, **server)), level)[0].startswith(said)
+        assert seen([judge_replication(facts, changed(SERVER, **server))], level)[0].startswith(text)

@@ -1,0 +1,178 @@
+"""The command `doctor`, and the checks that it runs."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+from attrs import frozen
+
+from domain.inspection import AccessFacts, ClockFacts, DatabaseUnreachable, InspectionFailed, Obstacle
+from entrypoints.cli.database import command_database
+from entrypoints.cli.doctor import connection, host, schema, server
+from entrypoints.cli.doctor.report import Finding, Level, Subject, as_json, as_table, worst
+from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
+from entrypoints.cli.lazy_group import examples
+from entrypoints.cli.output import Output, output_option
+from entrypoints.server.data_dir import DataDirError
+from entrypoints.server.database import ServerFailed
+from entrypoints.settings.environment import SettingsError
+from entrypoints.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from entrypoints.composition.commands import Commands, DatabaseInspector, HostInspector
+
+_TIMEOUT_S = 10.0
+_SANDBOX_TIMEOUT_S = 40.0
+"""As root, the first check copies the interpreters."""
+
+_DATABASE_TIMEOUT_S = 60.0
+"""The time limit of all checks of a database, including connection attempts to several hosts."""
+
+
+@click.command(
+    epilog=examples(
+        "pglambda doctor",
+        "pglambda doctor --output json",
+        "DATABASE_URL=postgresql://app@db.example.com/pglambda pglambda doctor",
+    )
+)
+@output_option
+@click.pass_context
+def doctor(context: click.Context, output: str) -> None:
+    """Check the installation, and say what to do.
+
+    The checks cover the database (connection, server, rights, schema, indexes, tables, clock, standbys), this host (the
+    sandbox and its layers, interpreters, disk), runtime hosts, and the settings. Each finding is ok, a note, a
+    warning or a problem. Warnings and problems come with the consequence and the remedy. The command changes nothing.
+    The exit status is 1 if there is a problem, and 2 if the settings are wrong.
+
+    If no service runs, the command starts the embedded server until it ends. Every check has a time limit of some
+    seconds.
+    """
+    with failures_reported():
+        settings, container = settings_in_force(), container_of(context)
+    findings = [*_database_findings(container, settings), *asyncio.run(check_host(container(settings=settings)))]
+    click.echo(as_json(findings) if Output(output) is Output.JSON else as_table(findings))
+    if worst(findings) is Level.PROBLEM:
+        context.exit(1)
+
+
+def _database_findings(container: "type[Commands]", settings: Settings) -> Sequence[Finding]:
+    try:
+        if settings.embedded and not container(settings=settings).embedded_postgres().exists:
+            seen = f"there is no database under {settings.data_dir} yet"
+            return [connection.DATABASE.note(seen, remedy="`pglambda serve` creates it when it starts.")]
+        with command_database(container, settings) as commands:
+            return asyncio.run(check_database(commands))
+    except (DataDirError, ServerFailed) as error:
+        reason = str(error)
+    except PermissionError as error:
+        reason = f"this user may not read {error.filename}. Run the command as the user of the service."
+    return [connection.DATABASE.problem(reason, "The service does not start without it.", "Follow the reason above.")]
+
+
+async def check_database(commands: "Commands") -> Sequence[Finding]:
+    """Run the checks of the database; if it is not reachable, the only finding says why."""
+
+    async def run() -> Sequence[Finding]:
+        try:
+            async with commands.database_inspection() as inspector:
+                checks = database_checks(inspector, commands.settings())
+                return [finding for check in checks for finding in await check.findings()]
+        except SettingsError as error:
+            return [connection.judge_unreachable(DatabaseUnreachable(Obstacle.ADDRESS, str(error)))]
+        except DatabaseUnreachable as failure:
+            return [connection.judge_unreachable(failure)]
+
+    return await _guarded(connection.DATABASE, _DATABASE_TIMEOUT_S, run)
+
+
+async def check_host(commands: "Commands") -> Sequence[Finding]:
+    """Run the checks of this machine and of the runtime hosts, all at the same time."""
+    checks = host_checks(commands.host_inspector(), commands.settings())
+    found = await asyncio.gather(*(check.findings() for check in checks))
+    return [finding for findings in found for finding in findings]
+
+
+@frozen
+class Check:
+    """Reads facts and judges them, within a time limit. A check that fails does not stop the others."""
+
+    subject: Subject
+    judge: Callable[..., Iterable[Finding]]
+    reads: Sequence[Callable[[], Awaitable[Any]]] = ()
+    timeout_s: float = _TIMEOUT_S
+
+    async def findings(self) -> Sequence[Finding]:
+        """Return the findings; a failure of the check itself is a warning."""
+
+        async def run() -> Sequence[Finding]:
+            return list(self.judge(*[await read() for read in self.reads]))
+
+        return await _guarded(self.subject, self.timeout_s, run)
+
+
+def database_checks(database: "DatabaseInspector", settings: Settings) -> Sequence[Check]:
+    """Return the checks of a database in the order of the report; they share one connection."""
+    return [
+        Check(connection.DATABASE, partial(connection.judge_connection, settings=settings), [database.connection]),
+        Check(server.SERVER, partial(server.judge_server, settings=settings), [database.server]),
+        Check(connection.CLOCK, partial(_clock, settings), [database.clock, database.oldest_transaction]),
+        Check(
+            schema.RIGHTS,
+            lambda missing, facts: [schema.judge_rights(missing, facts)],
+            [database.missing_rights, database.server],
+        ),
+        Check(schema.SCHEMA, partial(schema.judge_schema, settings=settings), [database.schema]),
+        Check(schema.SCHEMA, schema.judge_indexes, [database.indexes]),
+        Check(schema.TABLES, schema.judge_tables, [database.tables]),
+        Check(
+            server.REPLICATION,
+            lambda facts, of: [server.judge_replication(facts, of), *schema.judge_slots(facts.idle_slots)],
+            [database.replication, database.server],
+        ),
+        Check(host.ACCESS, partial(host.judge_access, settings=settings), [partial(_access, database)]),
+        Check(host.DISK, partial(host.judge_stored, settings=settings), [database.stored_bytes]),
+    ]
+
+
+def host_checks(inspector: "HostInspector", settings: Settings) -> Sequence[Check]:
+    """Return the checks of this machine in the order of the report."""
+    return [
+        Check(host.ACCESS, partial(host.judge_address, settings)),
+        Check(host.SANDBOX, host.judge_sandbox, [inspector.sandbox], _SANDBOX_TIMEOUT_S),
+        Check(host.RUNTIME_HOSTS, host.judge_runtime_hosts, [inspector.runtime_hosts]),
+        Check(host.DISK, partial(host.judge_host, settings=settings), [partial(host.host_facts, settings)]),
+    ]
+
+
+def _clock(settings: Settings, facts: ClockFacts, oldest_at: Any) -> Iterable[Finding]:
+    return [*connection.judge_clock(facts, settings), *schema.judge_transactions(oldest_at, facts.now)]
+
+
+async def _access(database: "DatabaseInspector") -> AccessFacts | None:
+    """Return None while migrations are pending: the tables may not exist, and another check reports that."""
+    return None if (await database.schema()).pending else await database.access(host.COUNT_MAX + 1)
+
+
+async def _guarded(
+    subject: Subject, timeout_s: float, run: Callable[[], Awaitable[Sequence[Finding]]]
+) -> Sequence[Finding]:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await run()
+    except TimeoutError:
+        reason = f"the check did not end within {timeout_s:g} s"
+    except InspectionFailed as error:
+        reason = str(error)
+    except Exception as error:  # noqa: BLE001  # a bug in one check must not hide the others
+        reason = f"{type(error).__name__}: {error}"
+    return [
+        subject.warning(
+            f"could not be checked: {reason}",
+            "Its state is unknown.",
+            "Remove the reason, and run `pglambda doctor` again.",
+        )
+    ]

@@ -1,0 +1,203 @@
+"""This machine: who may call, disk and files, the sandbox, and runtime hosts."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+
+from attrs import frozen
+
+from domain.inspection import AccessFacts, LanguageFacts, RuntimeHostFacts, SandboxFacts
+from entrypoints.cli.doctor.report import Finding, Subject
+from entrypoints.server.descriptors import attainable, descriptors_needed
+from entrypoints.settings.checks import is_loopback
+from entrypoints.settings.settings import Settings
+from entrypoints.version import VERSION
+
+ACCESS, DISK, PROCESS = Subject("access"), Subject("disk"), Subject("process")
+SANDBOX, RUNTIME_HOSTS = Subject("sandbox"), Subject("runtime hosts")
+COUNT_MAX = 10_000
+"""Sessions are counted up to this number."""
+
+_MIB, _GIB = 1024**2, 1024**3
+_FREE_MIN = 256 * _MIB
+_FREE_LOW = 2 * _GIB
+_FREE_SHARE_LOW = 0.05
+_BUDGET_SHARE_HIGH = 0.9
+_UNAVAILABLE = "Initialize and execute get 503 RUNTIME_UNAVAILABLE for it."
+_TOKEN_SIGNS = ("401", "403")
+
+
+def judge_address(settings: Settings) -> Iterator[Finding]:
+    """Yield who may call the service, and read its metrics."""
+    where = f"{settings.host} port {settings.port}"
+    if settings.authenticated:
+        yield ACCESS.ok(f"callers at {where} need a token or an API key")
+    elif is_loopback(settings.host):
+        remedy = "Set JWT_SECRET (or AUTH=required, with API keys) before other machines can reach it."
+        yield ACCESS.note(f"every process on this machine may call, at {where}", remedy=remedy)
+    else:
+        yield ACCESS.warning(
+            f"everyone who can reach {where} may call",
+            "They run code in this host's sandbox, and see every session.",
+            "Set JWT_SECRET, JWT_PUBLIC_KEY or JWT_JWKS_URL, or AUTH=required with API keys.",
+        )
+    if settings.metrics_port is not None and not is_loopback(settings.host):
+        seen = f"everyone who can reach {settings.host} port {settings.metrics_port} may read the metrics"
+        yield ACCESS.note(seen, remedy="Let only the collector reach that port.")
+
+
+def judge_access(facts: AccessFacts | None, settings: Settings) -> Iterator[Finding]:
+    """Yield what keeps callers from their sessions, if they have to authenticate."""
+    if facts is None or not settings.authenticated:
+        return
+    if not (facts.has_api_keys or settings.verifies_tokens):
+        yield ACCESS.problem(
+            "authentication is required, and there is neither an API key nor a key that verifies tokens",
+            "Nobody can call.",
+            "pglambda keys create --owner OWNER --scope execute:all",
+        )
+    if facts.anonymous_sessions:
+        more = "more than " if facts.anonymous_sessions > COUNT_MAX else ""
+        yield ACCESS.warning(
+            f"{more}{min(facts.anonymous_sessions, COUNT_MAX):,} sessions belong to `anonymous`",
+            "They were made without authentication, and no caller who authenticates can reach them.",
+            "pglambda owners move anonymous OWNER",
+        )
+
+
+@frozen
+class HostFacts:
+    """The folder of the service, the disk that it is on (bytes), and how many files a process may open."""
+
+    data_dir: str
+    disk_free_bytes: int
+    disk_size_bytes: int
+    descriptors_max: int | None
+
+
+async def host_facts(settings: Settings) -> HostFacts:
+    """Return the facts about this machine; raises OSError if the disk cannot be read."""
+    folder = next(path for path in (settings.data_dir, *settings.data_dir.parents) if path.exists())
+    disk = shutil.disk_usage(folder)
+    descriptors_max = attainable(descriptors_needed(settings.max_connections, settings.max_warm_workers))
+    return HostFacts(str(settings.data_dir), disk.free, disk.total, descriptors_max)
+
+
+def judge_host(facts: HostFacts, settings: Settings) -> Iterator[Finding]:
+    """Yield the findings about the disk of DATA_DIR, and about the limits of a process."""
+    yield _judge_disk(facts, settings)
+    needed, granted = descriptors_needed(settings.max_connections, settings.max_warm_workers), facts.descriptors_max
+    if granted is None or granted >= needed:
+        yield PROCESS.ok(f"a process may open {granted or 'any number of'} files")
+    else:
+        yield PROCESS.note(
+            f"a process may open {granted} files here; MAX_CONNECTIONS ({settings.max_connections}) and MAX_WARM_WORKERS"
+            f" ({settings.max_warm_workers}) need {needed}",
+            "An HTTP worker holds fewer connections than that, and the sandbox fewer warm workers.",
+            f"Raise the hard limit to {needed} (LimitNOFILE in systemd, ulimit -Hn), or lower these settings.",
+        )
+
+
+def _judge_disk(facts: HostFacts, settings: Settings) -> Finding:
+    content = "the database" if settings.embedded else "copies of interpreters"
+    sizes = f"{_size(facts.disk_free_bytes)} of {_size(facts.disk_size_bytes)}"
+    seen = f"{sizes} are free for {facts.data_dir} ({content})"
+    why = "On a full disk every write fails." if settings.embedded else "Interpreters cannot be copied there."
+    remedy = (
+        "Free some space, or set DATA_DIR to another disk. `pglambda storage` shows what is stored, and its growth."
+    )
+    is_low = facts.disk_free_bytes < max(_FREE_LOW, facts.disk_size_bytes * _FREE_SHARE_LOW)
+    if facts.disk_free_bytes < _FREE_MIN:
+        return DISK.problem(seen, why, remedy)
+    return DISK.warning(seen, why, remedy) if settings.embedded and is_low else DISK.ok(seen)
+
+
+def judge_stored(size_bytes: int, settings: Settings) -> Iterator[Finding]:
+    """Yield how much of the storage budget is used."""
+    stored = f"{_size(size_bytes)} are stored"
+    if settings.storage_max_gb is None:
+        yield DISK.note(f"{stored}; STORAGE_MAX_GB is not set, so the history is not shortened for its size")
+        return
+    share = size_bytes / (settings.storage_max_gb * _GIB)
+    seen = f"{stored}, {share:.0%} of STORAGE_MAX_GB"
+    if share <= _BUDGET_SHARE_HIGH:
+        yield DISK.ok(seen)
+    else:
+        yield DISK.warning(
+            seen,
+            "Above the limit, the oldest days of the history are removed before their retention ends.",
+            "Raise STORAGE_MAX_GB, lower HISTORY_RETENTION_DAYS, or set HISTORY=summary.",
+        )
+
+
+def _size(size_bytes: float) -> str:
+    return f"{size_bytes / _GIB:,.1f} GiB" if size_bytes >= _GIB else f"{size_bytes / _MIB:,.1f} MiB"
+
+
+def judge_sandbox(facts: SandboxFacts | None) -> Iterator[Finding]:
+    """Yield the findings about this host's sandbox, if it has one."""
+    if facts is None:
+        yield SANDBOX.ok("every language runs on runtime hosts")
+        return
+    yield from map(_judge_language, facts.languages)
+    active = [layer.name for layer in facts.layers if layer.is_active]
+    if active:
+        yield SANDBOX.ok(f"active layers: {', '.join(active)}")
+    for layer in facts.layers:
+        if layer.is_required and not layer.is_active:
+            remedy = layer.reason or "Remove what keeps the languages from running."
+            yield SANDBOX.problem(f"without {layer.name}", "No script runs without it.", remedy)
+        elif not layer.is_active:
+            yield SANDBOX.note(f"without {layer.name}: {layer.reason}")
+    yield _judge_user(facts)
+
+
+def _judge_language(facts: LanguageFacts) -> Finding:
+    if facts.failure is not None:
+        return SANDBOX.problem(
+            f"{facts.language} cannot run: {facts.failure}", _UNAVAILABLE, "Follow the reason above."
+        )
+    return SANDBOX.ok(f"{facts.language} {facts.version} runs ({facts.program})")
+
+
+def _judge_user(facts: SandboxFacts) -> Finding:
+    if facts.uid is None:
+        return SANDBOX.note(
+            "workers have the user id of the service, which runs as a normal user",
+            "A script that escapes its sandbox could read what the service can read.",
+            "Run the service as root: PostgreSQL and workers then get unprivileged users of their own.",
+        )
+    if facts.account:
+        return SANDBOX.warning(
+            f"workers run under user id {facts.uid}, which belongs to {facts.account}",
+            f"A script that escapes its sandbox could read what {facts.account} can read.",
+            "Set SANDBOX_UID to a number that no account has, or leave it out.",
+        )
+    return SANDBOX.ok(f"workers run under user id {facts.uid}, which no account has")
+
+
+def judge_runtime_hosts(hosts: Sequence[RuntimeHostFacts]) -> Sequence[Finding]:
+    """Return one finding about each runtime host."""
+    return [_judge_runtime_host(host, is_alone=_is_alone(host, hosts)) for host in hosts]
+
+
+def _is_alone(host: RuntimeHostFacts, hosts: Sequence[RuntimeHostFacts]) -> bool:
+    """Tell whether a language of this host has no other healthy host."""
+    healthy = {language for other in hosts if other.status == "ok" for language in other.languages}
+    return not set(host.languages) <= healthy
+
+
+def _judge_runtime_host(host: RuntimeHostFacts, *, is_alone: bool) -> Finding:
+    name, languages = f"{host.url} ({', '.join(host.languages)})", ", ".join(host.languages)
+    if host.status == "ok" and host.version not in ("", VERSION):
+        return RUNTIME_HOSTS.note(f"{name} is of release {host.version}, this one of {VERSION}", remedy="Upgrade it.")
+    if host.status == "ok":
+        return RUNTIME_HOSTS.ok(f"{name} is healthy{f', release {host.version}' if host.version else ''}")
+    seen = f"{name} is {host.status}: {host.reason or 'it gives no reason'}"
+    remedy = (
+        "Give this service and the host the same RUNTIME_TOKEN."
+        if any(sign in host.reason for sign in _TOKEN_SIGNS)
+        else "Start the host (`pglambda runtime-host`), let this machine reach it, or correct the runtime URL."
+    )
+    if is_alone:
+        return RUNTIME_HOSTS.problem(seen, f"No other host runs {languages}. {_UNAVAILABLE}", remedy)
+    return RUNTIME_HOSTS.warning(seen, "The other hosts carry its load.", remedy)
