@@ -42,7 +42,7 @@ MIXTURE: Sequence[Sample] = (
     _python("import os\nheld = os.open('/tmp', os.O_RDONLY)\nresult = 1", 3),
     _python("while True: print('x' * 9999)", 2, "OUTPUT_LIMIT"),
     _python("held = []\nwhile True: held.append(bytearray(1 << 20))", 2, "MEMORY_LIMIT"),
-    _python("import os, time\nfor n in range(3, 999):\n  try: os.write(n, b'a forged answer')\n  except OSError: pass\ntime.sleep(9)",
+    _python("import os, time\nfor n in range(3, 999):\n  try: os.write(n, b'a forged reply')\n  except OSError: pass\ntime.sleep(9)",
             1, "SCRIPT_ERROR"),
     _python("while True: pass", 1, "EXECUTION_TIMEOUT"),
     _python("for n in range(2000): open(str(n), 'w').close()", 2, "SCRIPT_ERROR"),

@@ -54,7 +54,7 @@ def built(guest_coverage: Path | None, request: pytest.FixtureRequest) -> Built:
 
 @pytest.fixture
 def opened(runtimes_dir: Path, built: Built) -> Opened:
-    """Opens a runner with these options; both languages, one spare each, unless told otherwise."""
+    """Opens a runner with these options; by default both languages, with one prewarmed worker each."""
 
     @asynccontextmanager
     async def open_runner(**options: object) -> AsyncIterator[SandboxScriptRunner]:

@@ -21,7 +21,7 @@ PYTHON = Language.PYTHON
 
 
 @pytest.mark.parametrize("language", list(Language))
-async def test_what_takes_too_much_cpu_time_is_refused_and_others_are_still_checked(shared, language):
+async def test_a_script_that_takes_too_much_cpu_time_is_rejected_and_others_are_still_checked(shared, language):
     hostile = [shared.check(language, hostile_script(language, owner), Owner(owner)) for owner in "ab"]
     quick = [shared.check(language, script_of(f"a = {n}"), Owner(f"quick {n}")) for n in range(20)]
     ended = await asyncio.gather(*hostile, *quick, return_exceptions=True)
@@ -45,7 +45,7 @@ async def test_a_neighbours_checks_do_not_wait_for_those_of_hostile_owners(share
     try:
         for n in range(50):
             assert await shared.check(language, script_of(f"a = {n}"), Owner("neighbour")) is True
-        # If each waited for one of theirs there would be 50.
+        # If each check waited for a hostile one, 50 would have ended.
         assert ended < 40
     finally:
         is_over = True
@@ -62,13 +62,13 @@ async def test_an_ordinary_script_of_any_size_passes(shared, language, kind, siz
     assert await shared.check(language, script, Owner(f"{kind} {size}")) is True
 
 
-async def test_a_check_for_which_the_host_has_no_time_is_no_fault_of_the_script(opened):
+async def test_a_check_that_the_host_has_no_time_for_is_overload_and_not_a_fault(opened):
     async with opened(check_timeout_s=0.001, prewarmed=0, languages=[PYTHON]) as runner:
         with pytest.raises(Overloaded):
             await runner.check(PYTHON, script_of("a=1\n" * 100_000), ANONYMOUS)
 
 
-async def test_a_checker_is_replaced_after_so_many_checks(opened):
+async def test_a_checker_is_replaced_after_its_maximum_of_checks(opened):
     async with opened(checks_per_checker_max=2, prewarmed=0, languages=[PYTHON]) as runner:
         for n in range(5):
             assert await runner.check(PYTHON, script_of(f"a = {n}"), ANONYMOUS) is True
@@ -76,7 +76,7 @@ async def test_a_checker_is_replaced_after_so_many_checks(opened):
 
 @pytest.mark.parametrize("language", list(Language))
 @pytest.mark.parametrize("different", [True, False])
-async def test_a_burst_of_new_scripts_is_checked_whole(shared, language, different):
+async def test_all_scripts_of_a_burst_are_checked(shared, language, different):
     new = secrets.token_hex(8)
     scripts = [script_of(f"a = '{new}'; b = {n if different else 0}") for n in range(200)]
     assert await asyncio.gather(*(shared.check(language, each, ANONYMOUS) for each in scripts)) == [True] * 200

@@ -34,7 +34,7 @@ async def test_a_service_that_was_started_with_lower_limits_has_a_working_sandbo
 
 
 def python_for_others(folder):
-    """Return an interpreter that every user can start: this one, or a copy when it lies in somebody's home."""
+    """Return an interpreter that every user can start: this one, or a copy if it lies in a home folder."""
     own = Path(sys.base_prefix) / "bin" / Path(shutil.__file__).parent.name
     if all(parent.stat().st_mode & stat.S_IXOTH for parent in own.parents):
         return own

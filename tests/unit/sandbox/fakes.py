@@ -1,4 +1,4 @@
-"""Worker processes that a test controls."""
+"""Worker processes that a test controls, and small pools of them."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,6 +6,8 @@ from uuid import UUID
 
 from attrs import define, field
 
+from adapters.sandbox.pool.slot import PoolLimits
+from adapters.sandbox.pool.worker_pool import WorkerPool
 from adapters.sandbox.zygote.launch import LaunchFailed
 from domain.identity import ANONYMOUS, Owner, SessionRef
 from domain.scripts.language import Language
@@ -70,3 +72,22 @@ def pool_run(
     """Return a run of the session with this number."""
     ref, limits = SessionRef(Owner(owner), UUID(int=session)), Limits(5000, memory_mb, isolation)
     return run_of("", key=ref, language=language, limits=limits)
+
+
+def pool_of(slots_max=2, session_slots_max=2, queue_length_max=2, queue_timeout_s=5.0, **more):
+    """Return a small pool with these limits."""
+    return WorkerPool(PoolLimits(slots_max, session_slots_max, queue_length_max, queue_timeout_s, **more))
+
+
+async def taken(pool, session, **wanted):
+    """Acquire a slot for a run of the session, with a worker in it."""
+    slot = await pool.acquire(pool_run(session, **wanted))
+    slot.process = slot.process or ManualProcess()
+    return slot
+
+
+async def queued(pool, session, **wanted):
+    """Start to acquire a slot, and return the call after its first turn of the loop."""
+    task = asyncio.ensure_future(taken(pool, session, **wanted))
+    await asyncio.sleep(0)
+    return task
