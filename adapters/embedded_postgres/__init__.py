@@ -1,1 +1,1 @@
-"""The embedded PostgreSQL: a folder of binaries, a data folder, and the life of the server on them."""
+"""The embedded PostgreSQL: its programs, its data folder, and its server."""

@@ -1,4 +1,4 @@
-"""The data folder: made whole or not at all, and checked before use."""
+"""The data folder: created completely or not at all, and checked before use."""
 
 import os
 import secrets
@@ -10,10 +10,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from adapters.embedded_postgres.account import Account
-from adapters.embedded_postgres.binaries import Binaries
-from adapters.embedded_postgres.errors import EmbeddedPostgresError
-from adapters.embedded_postgres.launch import Tool
+from adapters.embedded_postgres.account import Account, EmbeddedPostgresError
+from adapters.embedded_postgres.programs import PostgresPrograms, ProgramRunner
 
 ROLE = "pglambda"
 DATABASE = "pglambda"
@@ -24,16 +22,16 @@ _SINGLE_USER = ("--single", "-c", "exit_on_error=on", "-c", "log_min_messages=fa
 
 @frozen
 class Cluster:
-    """The data folder `folder` and the password file beside it (libpq's format, for the service's user only)."""
+    """The data folder, and the password file beside it (in libpq's format, readable by the service's user only)."""
 
     folder: Path
     passfile: Path
-    binaries: Binaries
+    programs: PostgresPrograms
     account: Account
-    tool: Tool
+    runner: ProgramRunner
 
     def ensure(self) -> None:
-        """Make the data folder unless it is there; raises EmbeddedPostgresError when it cannot be used."""
+        """Create the data folder if it does not exist; raises EmbeddedPostgresError if it cannot be used."""
         self._remove_staging()
         if not self.folder.exists():
             self._create()
@@ -46,26 +44,27 @@ class Cluster:
         with self._staging() as staging:
             secret = staging / "password"
             self._write_private(secret, secrets.token_hex(32), self.account)
-            made = staging / "made"
-            self.tool.run(self.binaries.program("initdb"), "-D", str(made), "-U", "postgres", f"--pwfile={secret}", "--auth=scram-sha-256", *_LOCALE)  # fmt: skip
+            created = staging / "created"
+            options = ("-U", "postgres", f"--pwfile={secret}", "--auth=scram-sha-256", *_LOCALE)
+            self.runner.run(self.programs.path("initdb"), "-D", str(created), *options)
             self._run_sql(
-                made,
+                created,
                 f"CREATE ROLE {ROLE} LOGIN CONNECTION LIMIT -1 PASSWORD '{password}'\n"
                 f"CREATE DATABASE {DATABASE} OWNER {ROLE}\n",
             )
             self._store_password(password)
-            made.rename(self.folder)
+            created.rename(self.folder)
         _sync(self.folder.parent)
 
     def _replace_password(self) -> None:
-        """The password file was lost: give the role a new password, as only the folder's owner can."""
+        """Give the role a new password, after the password file was lost; only the owner of the folder can."""
         password = secrets.token_hex(32)
         self._run_sql(self.folder, f"ALTER ROLE {ROLE} PASSWORD '{password}'\n")
         self._store_password(password)
 
     def _run_sql(self, folder: Path, statements: str) -> None:
-        """Run statements, one a line, without a server; nobody else's text is ever among them."""
-        self.tool.run(self.binaries.program("postgres"), *_SINGLE_USER, "-D", str(folder), "postgres", text=statements)
+        """Run statements, one per line, without a server; they never contain foreign text."""
+        self.runner.run(self.programs.path("postgres"), *_SINGLE_USER, "-D", str(folder), "postgres", text=statements)
 
     def _store_password(self, password: str) -> None:
         staged = self.passfile.with_name(f"{self.passfile.name}.new")
@@ -75,12 +74,12 @@ class Cluster:
 
     def _require_major(self) -> None:
         found = (self.folder / "PG_VERSION").read_text().strip()
-        if found != self.binaries.major:
+        if found != self.programs.major:
             raise EmbeddedPostgresError(
-                f"PostgreSQL {found} made the data folder {self.folder}, and this is PostgreSQL {self.binaries.major}, "
-                "which cannot read it. Write a dump with pg_dump while the release that made the folder serves; move the "
-                "folder away; load the dump with pg_restore while this release serves. docs/operations.md has the commands, "
-                'under "A new major version of the embedded PostgreSQL".'
+                f"PostgreSQL {found} created the data folder {self.folder}. This release has PostgreSQL "
+                f"{self.programs.major}, which cannot read it. Write a dump with pg_dump while the earlier release "
+                "serves, move the folder away, and load the dump with pg_restore while this release serves. "
+                'docs/operations.md has the commands, under "A new major version of the embedded PostgreSQL".'
             )
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Processes and files of an earlier server on the same data folder."""
+"""Processes and files that an earlier server has left on the same data folder."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from adapters.embedded_postgres.errors import EmbeddedPostgresError
+from adapters.embedded_postgres.account import EmbeddedPostgresError
 
 _POLL_S = 0.02
 _KILL_WAIT_S = 5.0
@@ -17,7 +17,7 @@ _KILL_WAIT_S = 5.0
 
 @frozen
 class Leftover:
-    """A process of the server."""
+    """A process of an earlier server."""
 
     pid: int
     is_postmaster: bool
@@ -25,33 +25,36 @@ class Leftover:
 
 @frozen
 class Leftovers:
-    """What is left of servers on `folder` that ran as `uid` and call themselves `name` in the process table."""
+    """What is left of servers on `folder` that ran as `uid` and have `name` in the process table."""
 
     folder: Path
     name: str
     uid: int
 
     def end(self, timeout_s: float) -> None:
-        """End every process, politely within `timeout_s`, and remove the pid file; raises EmbeddedPostgresError.
+        """End every process, by force after `timeout_s`, and remove the pid file; raises EmbeddedPostgresError.
 
-        To be called only by the holder of the folder's lock: nobody else has a use for such a server.
+        Only the holder of the folder's lock may call it, because then no service uses such a server.
         """
         self._signal(signal.SIGINT)
         if not self._gone_within(timeout_s):
             self._signal(signal.SIGKILL)
         if not self._gone_within(_KILL_WAIT_S):
             pids = ", ".join(str(found.pid) for found in self.processes())
-            raise EmbeddedPostgresError(f"Processes of an earlier server on {self.folder} do not end: {pids}.")
+            raise EmbeddedPostgresError(
+                f"Processes of an earlier server on {self.folder} do not end, not even when killed: {pids}. Restart "
+                "the machine, or set DATA_DIR to another folder."
+            )
         (self.folder / "postmaster.pid").unlink(missing_ok=True)
 
     def processes(self) -> Iterator[Leftover]:
-        """Find the server's processes by their command lines, which every user may read."""
+        """Find the processes by their command lines, which every user may read."""
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
-                with suppress(OSError):  # it has ended meanwhile
-                    yield from self._judge(entry)
+                with suppress(OSError):  # the process has ended meanwhile
+                    yield from self._found(entry)
 
-    def _judge(self, entry: Path) -> Iterator[Leftover]:
+    def _found(self, entry: Path) -> Iterator[Leftover]:
         if entry.stat().st_uid != self.uid:
             return
         argv = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
@@ -62,7 +65,7 @@ class Leftovers:
 
     def _signal(self, number: signal.Signals) -> None:
         for found in self.processes():
-            # A fast shutdown is the postmaster's to conduct; a backend without one has its own way to notice.
+            # The postmaster conducts a fast shutdown. A backend without a postmaster notices that itself.
             if found.is_postmaster or number is signal.SIGKILL:
                 with suppress(ProcessLookupError):
                     os.kill(found.pid, number)
@@ -72,7 +75,7 @@ class Leftovers:
 
 
 def poll(condition: Callable[[], bool], timeout_s: float) -> bool:
-    """Ask until the condition holds or the time is over; return whether it held."""
+    """Wait until the condition holds; return False after the timeout."""
     ends_at = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() >= ends_at:

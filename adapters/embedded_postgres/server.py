@@ -1,8 +1,10 @@
-"""The embedded server's life: prepared, started, ready, stopped."""
+"""The embedded server: prepared, started, ready, stopped."""
 
 import hashlib
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -10,23 +12,25 @@ from urllib.parse import urlencode
 
 from attrs import define, field, frozen
 
-from adapters.embedded_postgres.account import Account, choose_account
-from adapters.embedded_postgres.binaries import Binaries, find_binaries
+from adapters.embedded_postgres.account import Account, EmbeddedPostgresError, choose_account
 from adapters.embedded_postgres.cluster import DATABASE, ROLE, Cluster
-from adapters.embedded_postgres.errors import EmbeddedPostgresError
-from adapters.embedded_postgres.launch import ENVIRONMENT, Launch, Tool
 from adapters.embedded_postgres.leftovers import Leftovers
-from adapters.embedded_postgres.socket_folder import PORT, clear_socket_folder, make_socket_folder, remove_socket_folder
+from adapters.embedded_postgres.programs import ENVIRONMENT, Launch, PostgresPrograms, ProgramRunner, find_programs
 
 _STATUS_LINE = 7
 _RESERVED_CONNECTIONS = 12
 _LOG_BYTES_MAX = 10 * 1024 * 1024
 _LOG_SHOWN_BYTES = 2000
+_PORT = 5432
+_SOCKET = f".s.PGSQL.{_PORT}"
+_SOCKET_PATH_BYTES_MAX = 107
+_SHORT_PARENT = Path("/tmp")  # noqa: S108  # mkdtemp makes private and unpredictable folders in it
+_SHORT_PREFIX = "pglambda-"
 
 
 @frozen
 class EmbeddedPostgresOptions:
-    """Where the server lives and how large it may become; times in seconds."""
+    """Where the server is, and how large it may become; times in seconds."""
 
     data_dir: Path
     connections_max: int = 20
@@ -37,46 +41,51 @@ class EmbeddedPostgresOptions:
 
 @define
 class EmbeddedPostgres:
-    """One PostgreSQL server under `data_dir`, whose lock the caller holds."""
+    """One PostgreSQL server under `data_dir`; the caller holds the lock of that folder."""
 
     fast_stop: ClassVar[signal.Signals] = signal.SIGINT
     immediate_stop: ClassVar[signal.Signals] = signal.SIGQUIT
 
     options: EmbeddedPostgresOptions
     launch: Launch
-    binaries: Binaries = field(factory=find_binaries)
+    installed: PostgresPrograms = field(factory=find_programs)
     _account: Account | None = None
-    _programs: Binaries | None = None
+    _programs: PostgresPrograms | None = None
     _socket_folder: Path | None = None
 
     @property
     def exists(self) -> bool:
-        """Whether there is a data folder; `prepare` makes one where there is none."""
+        """Whether the data folder exists. If not, `prepare` creates it."""
         return (self._cluster_folder / "PG_VERSION").exists()
 
+    @property
+    def leftovers(self) -> Leftovers:
+        """What earlier servers have left on an existing data folder."""
+        return Leftovers(self._cluster_folder, self._name, choose_account(self._cluster_folder).uid)
+
     def prepare(self) -> None:
-        """Make the data folder if there is none, and end what an earlier server left; takes seconds the first time.
+        """Create the data folder if it does not exist, and end an earlier server; takes seconds the first time.
 
         Raises EmbeddedPostgresError.
         """
         account = choose_account(self._cluster_folder)
-        self._require_reach(account)
-        self._account, self._programs = account, self.binaries.reachable_by(account, self.options.data_dir)
-        Leftovers(self._cluster_folder, self._name, account.uid).end(self.options.leftover_timeout_s)
-        tool = Tool(self.launch, account, self.options.init_timeout_s)
-        Cluster(self._cluster_folder, self._passfile, self._programs, account, tool).ensure()
-        # A server that is started again stays where its clients look for it.
+        self._require_access(account)
+        self._account, self._programs = account, self.installed.reachable_by(account, self.options.data_dir)
+        self.leftovers.end(self.options.leftover_timeout_s)
+        runner = ProgramRunner(self.launch, account, self.options.init_timeout_s)
+        Cluster(self._cluster_folder, self._passfile, self._programs, account, runner).ensure()
+        # A restarted server keeps the socket folder that its clients know.
         self._socket_folder = self._socket_folder or make_socket_folder(self._preferred_socket_folder, account)
-        clear_socket_folder(self._socket_folder)
+        _clear_socket_folder(self._socket_folder)
 
     def start(self) -> subprocess.Popen[bytes]:
-        """Start the prepared server; it ends at once when the calling thread's process is gone."""
+        """Start the prepared server; it ends at once when the process of the calling thread ends."""
         assert self._account is not None
         assert self._programs is not None
-        self._roll_log()
+        self._rotate_log()
         with self._log.open("ab") as log:
             return self.launch(
-                (self._programs.program("postgres"), "-D", str(self._cluster_folder), *self._arguments()),
+                (self._programs.path("postgres"), "-D", str(self._cluster_folder), *self._arguments()),
                 credentials=self._account.credentials,
                 death_signal=self.immediate_stop,  # a fast stop writes a checkpoint first, however long that takes
                 env=ENVIRONMENT,
@@ -86,7 +95,7 @@ class EmbeddedPostgres:
             )
 
     def is_ready(self) -> bool:
-        """Tell whether the server takes connections, by the last line of its pid file."""
+        """Return whether the server accepts connections, from the last line of its pid file."""
         try:
             lines = (self._cluster_folder / "postmaster.pid").read_text().splitlines()
         except OSError:
@@ -94,20 +103,20 @@ class EmbeddedPostgres:
         return len(lines) > _STATUS_LINE and lines[_STATUS_LINE].strip() == "ready"
 
     def forget(self) -> None:
-        """Remove the socket folder of a server that has stopped."""
+        """Remove the socket folder of a stopped server."""
         if self._socket_folder is not None:
             remove_socket_folder(self._preferred_socket_folder)
             self._socket_folder = None
 
     @property
     def url(self) -> str:
-        """Where to connect, without a secret: libpq reads the password from the file that it names."""
-        facts = {"host": str(self._socket_folder), "port": PORT, "user": ROLE, "passfile": str(self._passfile)}
+        """The URL of the server, without a secret: libpq reads the password from the file that the URL names."""
+        facts = {"host": str(self._socket_folder), "port": _PORT, "user": ROLE, "passfile": str(self._passfile)}
         return f"postgresql:///{DATABASE}?{urlencode(facts)}"
 
     @property
     def log_tail(self) -> str:
-        """The last lines that the server has written."""
+        """The end of the server's log."""
         try:
             return self._log.read_bytes()[-_LOG_SHOWN_BYTES:].decode(errors="replace").strip()
         except OSError:
@@ -131,17 +140,17 @@ class EmbeddedPostgres:
 
     @property
     def _name(self) -> str:
-        """What the server's processes are called in the process table; another folder's have another name."""
+        """The name of the server's processes in the process table; it differs between data folders."""
         return "pglambda-" + hashlib.sha256(str(self._cluster_folder).encode()).hexdigest()[:12]
 
-    def _require_reach(self, account: Account) -> None:
+    def _require_access(self, account: Account) -> None:
         if not account.is_own and not account.can_enter(self.options.data_dir):
             raise EmbeddedPostgresError(
                 f"PostgreSQL runs as user id {account.uid}, which may not enter {self.options.data_dir}. "
-                "Let others pass its folders (chmod o+x), or set DATA_DIR to another one."
+                "Let other users enter its folders (chmod o+x), or set DATA_DIR to another folder."
             )
 
-    def _roll_log(self) -> None:
+    def _rotate_log(self) -> None:
         if self._log.exists() and self._log.stat().st_size > _LOG_BYTES_MAX:
             self._log.replace(self._log.with_name("postgres.log.1"))
 
@@ -153,7 +162,7 @@ class EmbeddedPostgres:
         return {
             "cluster_name": self._name,
             "listen_addresses": "",
-            "port": PORT,
+            "port": _PORT,
             "unix_socket_directories": self._socket_folder,
             "unix_socket_permissions": "0700",
             "max_connections": self.options.connections_max + _RESERVED_CONNECTIONS,
@@ -163,8 +172,41 @@ class EmbeddedPostgres:
             "max_parallel_workers_per_gather": 0,
             "jit": "off",
             "idle_in_transaction_session_timeout": "60s",
-            "log_min_messages": "log",  # statements' errors are told to their callers; here they could fill the disk
+            "log_min_messages": "log",  # callers get the errors of statements; in the log they could fill the disk
             "log_checkpoints": "off",
             "log_timezone": "UTC",
             "timezone": "UTC",
         }
+
+
+def make_socket_folder(preferred: Path, account: Account) -> Path:
+    """Return an empty folder (0700, the account's): `preferred`, or a short unpredictable one if its path is too long.
+
+    The path of a Unix socket has at most 107 bytes. `preferred` is then a link to the short folder.
+    """
+    remove_socket_folder(preferred)
+    if len(str(preferred / _SOCKET).encode()) <= _SOCKET_PATH_BYTES_MAX:
+        preferred.mkdir(mode=0o700)
+        folder = preferred
+    else:
+        folder = Path(tempfile.mkdtemp(prefix=_SHORT_PREFIX, dir=_SHORT_PARENT))
+        preferred.symlink_to(folder)
+    account.adopt(folder)
+    return folder
+
+
+def remove_socket_folder(preferred: Path) -> None:
+    """Remove a folder from `make_socket_folder`, also one of an earlier process."""
+    if not preferred.is_symlink():
+        shutil.rmtree(preferred, ignore_errors=True)
+        return
+    folder = preferred.readlink()
+    if folder.parent == _SHORT_PARENT and folder.name.startswith(_SHORT_PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)
+    preferred.unlink()
+
+
+def _clear_socket_folder(folder: Path) -> None:
+    """Remove the files of a killed server. Its lock file could have the id of an unrelated process by now."""
+    for leftover in folder.iterdir():
+        leftover.unlink()

@@ -1,1 +1,1 @@
-"""Signed tokens: JSON Web Tokens verified by keys that fix their algorithm."""
+"""JSON Web Tokens: parsed, verified by fixed and by published keys, checked, and issued for local use."""

@@ -1,4 +1,4 @@
-"""The claims of a token whose signature holds, and what follows from them."""
+"""The claims of a token with a valid signature, and the principal that they name."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -14,12 +14,12 @@ from domain.identity import Owner, OwnerRefused, parse_owner
 LEEWAY_S_MAX = 60
 
 _SCOPES = {str(scope): scope for scope in Scope}
-_REMEMBERED_S_MAX = 3600.0
+_CACHED_S_MAX = 3600.0
 
 
 @frozen
 class ClaimRules:
-    """What a token has to claim: its issuer and audience where they are set, and times within `leeway_s` seconds."""
+    """The required claims of a token: issuer and audience if they are set, and times with a tolerance of `leeway_s`."""
 
     issuer: str | None = None
     audience: str | None = None
@@ -28,37 +28,37 @@ class ClaimRules:
 
 @frozen
 class TokenVerdict:
-    """Who calls, and until when that needs not be asked again: the token holds at least while `now < until`."""
+    """The caller, and how long the verdict may be cached: the token is valid at least while `now < until`."""
 
     principal: Principal
     until: datetime
 
 
-def judge(claims: Mapping[str, Any], rules: ClaimRules, now: datetime) -> TokenVerdict:
-    """Return whom the claims name, judged at `now`; raises CredentialRefused."""
-    _require_meant_for_us(claims, rules)
+def check_claims(claims: Mapping[str, Any], rules: ClaimRules, now: datetime) -> TokenVerdict:
+    """Return the caller that the claims name at `now`; raises CredentialRefused."""
+    _require_issuer_and_audience(claims, rules)
     left_s = _left_s(claims, rules, now.timestamp())
-    until = now + timedelta(seconds=min(left_s, _REMEMBERED_S_MAX))
+    until = now + timedelta(seconds=min(left_s, _CACHED_S_MAX))
     return TokenVerdict(Principal(_owner(claims), frozenset(_scopes(claims))), until)
 
 
-def _require_meant_for_us(claims: Mapping[str, Any], rules: ClaimRules) -> None:
+def _require_issuer_and_audience(claims: Mapping[str, Any], rules: ClaimRules) -> None:
     if rules.issuer is not None and claims.get("iss") != rules.issuer:
         raise CredentialRefused("it is from another issuer")
     if "aud" in claims or rules.audience is not None:
         _require_audience(claims.get("aud"), rules.audience)
     if "cnf" in claims:
-        raise CredentialRefused("it is bound to a key of its holder, and no bearer token")
+        raise CredentialRefused("it is bound to a key of its holder, so it is not a bearer token")
 
 
 def _require_audience(named: Any, wanted: str | None) -> None:
-    """Where no audience is set, a token that names one is for somebody else (RFC 7519, section 4.1.3)."""
+    """Without a required audience, a token that names one is for another service (RFC 7519, section 4.1.3)."""
     if wanted is None or wanted not in (named if isinstance(named, list) else [named]):
         raise CredentialRefused("it is for another audience")
 
 
 def _left_s(claims: Mapping[str, Any], rules: ClaimRules, now_s: float) -> float:
-    """Return the seconds until the token ends, the leeway included."""
+    """Return the seconds until the token expires, with the tolerance."""
     if "exp" not in claims:
         raise CredentialRefused("it has no exp")
     left_s = _instant(claims, "exp") + rules.leeway_s - now_s
@@ -73,14 +73,14 @@ def _left_s(claims: Mapping[str, Any], rules: ClaimRules, now_s: float) -> float
 def _instant(claims: Mapping[str, Any], name: str) -> float:
     value = claims[name]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise CredentialRefused(f"its {name} is no instant")
+        raise CredentialRefused(f"its {name} is not a point in time")
     return float(min(value, 2**53))
 
 
 def _owner(claims: Mapping[str, Any]) -> Owner:
     subject = claims.get("sub")
     if not isinstance(subject, str):
-        raise CredentialRefused("its sub is no text")
+        raise CredentialRefused("its sub is not a string")
     try:
         return parse_owner(subject)
     except OwnerRefused as error:
@@ -88,10 +88,10 @@ def _owner(claims: Mapping[str, Any]) -> Owner:
 
 
 def _scopes(claims: Mapping[str, Any]) -> Iterator[Scope]:
-    """Yield the scopes that are known here, out of `scope` (RFC 8693) and `scopes`; others are for other services."""
+    """Yield the known scopes in `scope` (RFC 8693) and `scopes`; unknown ones are for other services."""
     named, listed = claims.get("scope", ""), claims.get("scopes", [])
     if not isinstance(named, str) or not isinstance(listed, list):
-        raise CredentialRefused("its scope must be a text, or its scopes a list")
+        raise CredentialRefused("its scope must be a string, and its scopes a list")
     for name in (*named.split(" "), *listed):
         if isinstance(name, str) and name in _SCOPES:
             yield _SCOPES[name]

@@ -1,4 +1,4 @@
-"""A signed token in its compact form, taken apart strictly."""
+"""Strict parsing of signed tokens in the compact form."""
 
 import json
 import re
@@ -13,12 +13,12 @@ from domain.access.credentials import CREDENTIAL_SIZE_MAX, CredentialRefused
 _GRAMMAR = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 _TYPES = frozenset({"jwt", "at+jwt"})
 _CHANGES_MEANING = ("crit", "b64", "zip", "enc")
-"""Parameters after which the token would mean something else than what is read here."""
+"""Header parameters that change the meaning of a token."""
 
 
 @frozen
 class SignedToken:
-    """What a token says of itself: nothing of it is to be believed before its signature has been verified."""
+    """The parts of a token. None of them can be trusted before the signature is verified."""
 
     algorithm: str
     kid: str | None
@@ -30,14 +30,14 @@ class SignedToken:
 def read_token(text: str) -> SignedToken:
     """Return the parts of a token; raises CredentialRefused.
 
-    Keys and addresses of keys that a token brings along (`jwk`, `jku`, `x5c`, `x5u`) are never looked at.
+    Keys and key addresses in the token itself (`jwk`, `jku`, `x5c`, `x5u`) are ignored.
     """
     parts = _GRAMMAR.fullmatch(text) if len(text) <= CREDENTIAL_SIZE_MAX else None
     if parts is None:
         raise _malformed()
     header, claims = _object(parts[1]), _object(parts[2])
     if any(name in header for name in _CHANGES_MEANING):
-        raise CredentialRefused("its header has parameters that are not understood here")
+        raise CredentialRefused("its header has parameters that this service does not support")
     algorithm, kid, kind = header.get("alg"), header.get("kid"), header.get("typ", "JWT")
     if not isinstance(algorithm, str) or not isinstance(kid, str | None):
         raise _malformed()
@@ -47,7 +47,7 @@ def read_token(text: str) -> SignedToken:
 
 
 def decode_base64(text: str) -> bytes:
-    """Return the bytes of base64url without padding, in its one canonical spelling; raises CredentialRefused."""
+    """Decode base64url without padding, in its only canonical form; raises CredentialRefused."""
     try:
         raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except ValueError:
@@ -58,15 +58,15 @@ def decode_base64(text: str) -> bytes:
 
 
 def encode_base64(raw: bytes) -> str:
-    """Return base64url without padding."""
+    """Encode as base64url without padding."""
     return urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def read_object(raw: bytes) -> Mapping[str, Any]:
-    """Return a JSON object, in which no name stands twice; raises ValueError or RecursionError."""
-    members = json.loads(raw.decode(), object_pairs_hook=_unique, parse_constant=_refuse)
+    """Parse a JSON object without repeated names; raises ValueError or RecursionError."""
+    members = json.loads(raw.decode(), object_pairs_hook=_unique, parse_constant=_reject)
     if not isinstance(members, dict):
-        raise ValueError("not an object")  # noqa: TRY004  # to callers it is one more kind of wrong text
+        raise ValueError("not an object")  # noqa: TRY004  # for callers it is a malformed text
     return members
 
 
@@ -80,11 +80,11 @@ def _object(part: str) -> Mapping[str, Any]:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("a name stands twice")
+        raise ValueError("a name is repeated")
     return members
 
 
-def _refuse(constant: str) -> NoReturn:
+def _reject(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 
 

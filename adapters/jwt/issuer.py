@@ -1,4 +1,4 @@
-"""Tokens made here, for local use."""
+"""Tokens that this service issues for local use."""
 
 import json
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from domain.identity import Owner
 def issue_token(
     secret: str, owner: Owner, scopes: Iterable[Scope], rules: ClaimRules, span: tuple[datetime, timedelta]
 ) -> str:
-    """Return a token of HS256 that holds for `span`: from an instant on, for a time. Raises WrongKey."""
+    """Return an HS256 token that is valid for `span`: a start and a duration. Raises InvalidKey."""
     secret_key(secret)
     now, lifetime = span
     issued_s = int(now.timestamp())

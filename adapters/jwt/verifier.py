@@ -1,4 +1,4 @@
-"""Verified tokens."""
+"""Verification of tokens."""
 
 import hashlib
 from collections.abc import AsyncIterator, Sequence
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from attrs import define, field
 from typing_extensions import override
 
-from adapters.jwt.claims import ClaimRules, judge
+from adapters.jwt.claims import ClaimRules, check_claims
 from adapters.jwt.compact import SignedToken, read_token
 from adapters.jwt.jwks import Jwks
 from adapters.jwt.keys import VerificationKey
@@ -17,43 +17,43 @@ from domain.clock import Clock
 from domain.concurrency.ttl_cache import TtlCache
 
 _TRIES_MAX = 4
-"""Signatures that one token may cost."""
-_REMEMBERED_MAX = 10_000
+"""How many signatures the service checks for one token."""
+_CACHED_MAX = 10_000
 
 
 @define
 class JwtVerifier(TokenVerifier):
-    """Verifies JSON Web Tokens by fixed keys and by published ones.
+    """Verifies JSON Web Tokens by fixed keys and by published keys.
 
-    A verified token is remembered by its SHA-256, never beyond its own end and never beyond a change of the keys.
+    A verified token is cached by its SHA-256, until it expires or the published keys change.
     """
 
     _clock: Clock
     _rules: ClaimRules
     _keys: Sequence[VerificationKey] = ()
     _jwks: Jwks | None = None
-    _remembered: TtlCache[bytes, Principal] = field(factory=lambda: TtlCache(_REMEMBERED_MAX), init=False)
+    _cache: TtlCache[bytes, Principal] = field(factory=lambda: TtlCache(_CACHED_MAX), init=False)
     _generation: int = field(default=0, init=False)
 
     @override
     async def verify(self, token: str) -> Principal:
         now = self._clock.now()
         digest = hashlib.sha256(token.encode()).digest()
-        self._forget_after_change()
-        known = self._remembered.get(digest, now)
+        self._clear_after_change()
+        known = self._cache.get(digest, now)
         if known is not None:
             return known
         read = read_token(token)
         await self._require_signature(read)
-        verdict = judge(read.claims, self._rules, now)
-        # The keys may have changed in the wait for them, and those that verified are those of now.
-        self._forget_after_change()
-        self._remembered.put(digest, verdict.principal, verdict.until)
+        verdict = check_claims(read.claims, self._rules, now)
+        # The keys may have changed while this call waited for them. The current ones have verified the token.
+        self._clear_after_change()
+        self._cache.put(digest, verdict.principal, verdict.until)
         return verdict.principal
 
-    def _forget_after_change(self) -> None:
+    def _clear_after_change(self) -> None:
         if self._jwks is not None and self._jwks.generation != self._generation:
-            self._remembered.clear()
+            self._cache.clear()
             self._generation = self._jwks.generation
 
     async def _require_signature(self, token: SignedToken) -> None:
@@ -63,8 +63,10 @@ class JwtVerifier(TokenVerifier):
             if key.verifies(token):
                 return
             if tries >= _TRIES_MAX:
-                raise CredentialRefused(f"none of the {tries} keys that were tried has signed it; let its kid name one")
-        raise CredentialRefused("no key that is known here has signed it")
+                raise CredentialRefused(
+                    f"none of the {tries} keys that were tried has signed it; name the key in its kid"
+                )
+        raise CredentialRefused("no known key has signed it")
 
     async def _candidates(self, token: SignedToken) -> AsyncIterator[VerificationKey]:
         for key in self._keys:

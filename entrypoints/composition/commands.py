@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from adapters.embedded_postgres.server import EmbeddedPostgres
 from adapters.jwt.issuer import issue_token
-from adapters.jwt.keys import WrongKey
+from adapters.jwt.keys import InvalidKey
 from adapters.postgres.checked_gateway import CheckedGateway
 from adapters.postgres.inspection import DatabaseInspector
 from adapters.postgres.migrations.down import PlannedDown
@@ -55,7 +55,7 @@ def _token(settings: Settings, owner: Owner, scopes: frozenset[Scope], lifetime:
     span = SystemClock().now(), lifetime
     try:
         return issue_token(settings.jwt_secret.reveal(), owner, scopes, claim_rules(settings), span)
-    except WrongKey as error:
+    except InvalidKey as error:
         raise RuntimeError(f"JWT_SECRET: {error}") from error
 
 

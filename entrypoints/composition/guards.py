@@ -8,7 +8,7 @@ from attrs import define, field, frozen
 
 from adapters.jwt.claims import ClaimRules
 from adapters.jwt.jwks import Jwks
-from adapters.jwt.keys import VerificationKey, WrongKey, pem_key, secret_key
+from adapters.jwt.keys import InvalidKey, VerificationKey, pem_key, secret_key
 from adapters.jwt.verifier import JwtVerifier
 from domain.access.authentication import Authentication, KeyRing
 from domain.access.ports import ApiKeyRepository, TokenVerifier
@@ -158,5 +158,5 @@ def _token_verifier(settings: Settings, clock: Clock, jwks: Jwks | None) -> Toke
 def _key(name: str, secret: Secret, read: Callable[[str], VerificationKey]) -> VerificationKey:
     try:
         return read(secret.reveal())
-    except WrongKey as error:
+    except InvalidKey as error:
         raise SettingsError([f"{name}: {error}"]) from error

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from adapters.embedded_postgres.binaries import find_binaries
+from adapters.embedded_postgres.programs import find_programs
 from entrypoints.composition.commands import Commands
 from entrypoints.server.database import running
 from entrypoints.settings.secret import Secret
@@ -106,7 +106,7 @@ async def migrate(database: Database, folder: Path) -> None:
 
 def program(name: str) -> str:
     """Return the path of one of PostgreSQL's programs."""
-    return find_binaries().program(name)
+    return find_programs().path(name)
 
 
 def _fill_parameters(sessions: SessionSet, first: int, last: int, *, expired: bool) -> dict[str, object]:

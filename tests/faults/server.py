@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from adapters.embedded_postgres.account import choose_account
-from adapters.embedded_postgres.binaries import find_binaries
+from adapters.embedded_postgres.programs import find_programs
 from tests.integration.supervisor.conftest import gone, processes, wait_until
 from tests.support.ports import free_port
 
@@ -28,7 +28,7 @@ class Server:
 
     def __init__(self, folder, account, primary=None):
         self._folder, self._account = folder, account
-        self._binaries = find_binaries().reachable_by(account, folder)
+        self._binaries = find_programs().reachable_by(account, folder)
         self.port = free_port()
         self._program = None
         if primary is None:
@@ -59,7 +59,7 @@ class Server:
             "jit=off",
             "timezone=UTC",
         ]
-        argv = [self._binaries.program("postgres"), "-D", str(self._folder / "cluster")]
+        argv = [self._binaries.path("postgres"), "-D", str(self._folder / "cluster")]
         options = [part for setting in settings for part in ("-c", setting)]
         with (self._folder / "log").open("ab") as log:
             self._program = subprocess.Popen([*argv, *options], stdout=log, stderr=log, **self._as_user())
@@ -107,7 +107,7 @@ class Server:
         return self._program.poll() is None
 
     def _run(self, program, *options):
-        argv = [self._binaries.program(program), "-D", str(self._folder / "cluster"), "--no-sync", *options]
+        argv = [self._binaries.path(program), "-D", str(self._folder / "cluster"), "--no-sync", *options]
         subprocess.run(argv, check=True, capture_output=True, **self._as_user())
 
     def _family(self):

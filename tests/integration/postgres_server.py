@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 
 from adapters.embedded_postgres.account import Account, choose_account
-from adapters.embedded_postgres.binaries import Binaries, find_binaries
+from adapters.embedded_postgres.programs import PostgresPrograms, find_programs
 
 _READY_TIMEOUT_S = 20.0
 _POLL_S = 0.01
@@ -26,7 +26,7 @@ def postgres_server() -> Iterator[str]:
         folder = Path(name)
         account = choose_account(folder / "cluster")
         account.adopt(folder)
-        binaries = find_binaries().reachable_by(account, folder)
+        binaries = find_programs().reachable_by(account, folder)
         _initdb(binaries, account, folder)
         with _running(binaries, account, folder):
             url = f"postgresql://postgres@/postgres?host={folder}"
@@ -34,13 +34,13 @@ def postgres_server() -> Iterator[str]:
             yield url
 
 
-def _initdb(binaries: Binaries, account: Account, folder: Path) -> None:
-    argv = [binaries.program("initdb"), "-D", str(folder / "cluster"), "-U", "postgres", "--auth=trust", "--no-sync"]
+def _initdb(binaries: PostgresPrograms, account: Account, folder: Path) -> None:
+    argv = [binaries.path("initdb"), "-D", str(folder / "cluster"), "-U", "postgres", "--auth=trust", "--no-sync"]
     subprocess.run([*argv, *_LOCALE], check=True, capture_output=True, **_as_user(account))
 
 
 @contextlib.contextmanager
-def _running(binaries: Binaries, account: Account, folder: Path) -> Iterator[None]:
+def _running(binaries: PostgresPrograms, account: Account, folder: Path) -> Iterator[None]:
     settings = [
         "listen_addresses=",
         "fsync=off",  # no test ends the machine
@@ -51,7 +51,7 @@ def _running(binaries: Binaries, account: Account, folder: Path) -> Iterator[Non
         "jit=off",
         "timezone=UTC",
     ]
-    argv = [binaries.program("postgres"), "-D", str(folder / "cluster")]
+    argv = [binaries.path("postgres"), "-D", str(folder / "cluster")]
     options = [part for setting in settings for part in ("-c", setting)]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen([*argv, *options], stdout=log, stderr=log, **_as_user(account))

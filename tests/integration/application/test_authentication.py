@@ -25,8 +25,8 @@ from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.settings import Settings
 from tests.integration.application.conftest import Api, serving, settings_for
 from tests.support.waiting import until
-from tests.unit.tokens.forge import ED, RSA, RSA_OTHER, b64, claims, eddsa, hs256, part, pem, rs256, token
-from tests.unit.tokens.test_keys import ED_JWK, RSA_JWK
+from tests.unit.jwt.forge import ED, RSA, RSA_OTHER, b64, claims, eddsa, hs256, part, pem, rs256, token
+from tests.unit.jwt.test_keys import ED_JWK, RSA_JWK
 
 SECRET = "a secret of thirty-two bytes or more"
 ALL = frozenset(Scope)
@@ -222,8 +222,8 @@ async def test_an_issuer_that_is_away_stops_no_start_and_refuses_nobody_for_good
 @pytest.mark.parametrize(
     ("variables", "named"),
     [
-        ({"JWT_PUBLIC_KEY": "no key"}, "JWT_PUBLIC_KEY: must be a public key in PEM"),
-        ({"JWT_SECRET": pem(RSA)}, "JWT_SECRET: must be a secret, not a public key"),
+        ({"JWT_PUBLIC_KEY": "no key"}, "JWT_PUBLIC_KEY: it is not a public key in PEM"),
+        ({"JWT_SECRET": pem(RSA)}, "JWT_SECRET: it is a public key"),
     ],
     ids=["no key", "no secret"],
 )

@@ -1,3 +1,5 @@
+"""Embedded servers, started and stopped by the tests."""
+
 import os
 import shutil
 import subprocess
@@ -16,15 +18,15 @@ TIMEOUT_S = 20.0
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A short path that the server's user may enter, which pytest's own folders are not for root."""
+    """A short path that the user of the server may enter. For root it may not enter pytest's own folders."""
     path = Path(tempfile.mkdtemp(prefix="pgl-", dir="/tmp"))
     path.chmod(0o711)
     yield path
     shutil.rmtree(path, ignore_errors=True)
 
 
-class Life:
-    """A server from start to end."""
+class RunningServer:
+    """A server from its start to its end."""
 
     def __init__(self, folder: Path, **options: float) -> None:
         self.server = EmbeddedPostgres(EmbeddedPostgresOptions(folder, **options), launch)
@@ -43,13 +45,13 @@ def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[bytes] 
     ends_at = time.monotonic() + TIMEOUT_S
     while not condition():
         assert process is None or process.poll() is None, "the process has ended"
-        assert time.monotonic() < ends_at, "it did not become true in time"
+        assert time.monotonic() < ends_at, "the condition did not become true in time"
         time.sleep(0.01)
 
 
 @pytest.fixture(scope="session")
 def made() -> Iterator[Path]:
-    """A folder with a server's files, to be copied, which is faster than making them."""
+    """A folder with the files of a server. To copy them is faster than to create them."""
     path = Path(tempfile.mkdtemp(prefix="pgl-made-", dir="/tmp"))
     path.chmod(0o711)
     EmbeddedPostgres(EmbeddedPostgresOptions(path), launch).prepare()
@@ -63,18 +65,18 @@ def seed(made: Path, folder: Path) -> None:
 
 
 @pytest.fixture
-def start(folder: Path, made: Path) -> Iterator[Callable[..., Life]]:
-    lives: list[Life] = []
+def start(folder: Path, made: Path) -> Iterator[Callable[..., RunningServer]]:
+    servers: list[RunningServer] = []
 
-    def begin(at: Path = folder, *, fresh: bool = False, **options: float) -> Life:
+    def begin(at: Path = folder, *, fresh: bool = False, **options: float) -> RunningServer:
         if not fresh:
             seed(made, at)
-        lives.append(Life(at, **options))
-        return lives[-1]
+        servers.append(RunningServer(at, **options))
+        return servers[-1]
 
     yield begin
-    for life in lives:
-        life.stop()
+    for server in servers:
+        server.stop()
 
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root changes users")

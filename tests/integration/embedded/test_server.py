@@ -1,3 +1,5 @@
+"""The embedded server: first start, restart, kill, recovery."""
+
 import os
 import re
 import signal
@@ -10,26 +12,20 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from adapters.embedded_postgres.errors import EmbeddedPostgresError
-from adapters.embedded_postgres.leftovers import Leftovers
+from adapters.embedded_postgres.account import EmbeddedPostgresError
 from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresOptions
 from entrypoints.server.process import launch
 from tests.integration.embedded.conftest import TIMEOUT_S, as_root, wait_until
 
 
-def ask(life, statement):
-    with psycopg.connect(life.server.url, autocommit=True) as connection:
+def query(running, statement):
+    with psycopg.connect(running.server.url, autocommit=True) as connection:
         cursor = connection.execute(statement)
         return cursor.fetchone() if cursor.description else None
 
 
 def unstarted(folder, **options):
     return EmbeddedPostgres(EmbeddedPostgresOptions(folder, **options), launch)
-
-
-def leftovers(life):
-    folder = life.server.options.data_dir / "postgres"
-    return Leftovers(folder, life.server._name, folder.stat().st_uid)
 
 
 def pid_running(pid):
@@ -39,130 +35,130 @@ def pid_running(pid):
         return False
 
 
-def test_a_fresh_server_speaks_utf8_to_a_role_that_is_no_superuser(start):
-    life = start(fresh=True)
-    row = ask(
-        life,
+def test_a_new_server_has_utf8_and_a_role_without_superuser_rights(start):
+    running = start(fresh=True)
+    row = query(
+        running,
         "SELECT r.rolsuper, pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), d.datlocprovider, d.datlocale "
         "FROM pg_roles r, pg_database d WHERE r.rolname = current_user AND d.datname = current_database()",
     )
     assert row == (False, "pglambda", "UTF8", "b", "C.UTF-8")
 
 
-def test_it_listens_on_its_private_socket_only(start, folder):
-    life = start()
-    assert ask(life, "SHOW listen_addresses") == ("",)
+def test_the_server_listens_on_its_private_socket_only(start, folder):
+    running = start()
+    assert query(running, "SHOW listen_addresses") == ("",)
     assert stat.S_IMODE((folder / "socket").stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "pgpass").stat().st_mode) == 0o600
 
 
-def test_nobody_enters_without_the_password(start):
-    life = start()
+def test_a_client_without_the_password_is_rejected(start):
+    running = start()
     with pytest.raises(psycopg.OperationalError, match="no password supplied"):
-        psycopg.connect(life.server.url.replace("pgpass", "nothing"))
+        psycopg.connect(running.server.url.replace("pgpass", "nothing"))
 
 
-def test_the_server_is_as_large_as_the_pools_need(start):
-    life = start(connections_max=33)
-    (connections,) = ask(life, "SHOW max_connections")
+def test_the_server_has_connections_for_all_pools(start):
+    running = start(connections_max=33)
+    (connections,) = query(running, "SHOW max_connections")
     assert int(connections) > 33
 
 
-def test_what_was_stored_is_there_after_a_stop_and_a_start(start):
-    life = start()
-    ask(life, "CREATE TABLE kept AS SELECT 7 AS n")
-    life.stop()
-    assert not life.server.is_ready()
-    assert ask(start(), "SELECT n FROM kept") == (7,)
+def test_data_survives_a_stop_and_a_start(start):
+    running = start()
+    query(running, "CREATE TABLE kept AS SELECT 7 AS n")
+    running.stop()
+    assert not running.server.is_ready()
+    assert query(start(), "SELECT n FROM kept") == (7,)
 
 
-def test_what_was_committed_survives_a_kill_of_the_server(start):
-    life = start()
-    ask(life, "CREATE TABLE kept AS SELECT 7 AS n")
-    os.kill(life.process.pid, signal.SIGKILL)
-    life.process.wait(TIMEOUT_S)
-    assert ask(start(), "SELECT n FROM kept") == (7,)
+def test_committed_data_survives_a_kill_of_the_server(start):
+    running = start()
+    query(running, "CREATE TABLE kept AS SELECT 7 AS n")
+    os.kill(running.process.pid, signal.SIGKILL)
+    running.process.wait(TIMEOUT_S)
+    assert query(start(), "SELECT n FROM kept") == (7,)
 
 
-def test_a_server_started_again_after_a_kill_is_where_it_was(start):
-    life = start()
-    url = life.server.url
-    life.process.kill()
-    life.process.wait(TIMEOUT_S)
-    life.server.prepare()
-    life.process = life.server.start()
-    wait_until(life.server.is_ready, life.process)
-    assert life.server.url == url
-    assert ask(life, "SELECT 1") == (1,)
+def test_a_server_restarted_after_a_kill_has_the_same_url(start):
+    running = start()
+    url = running.server.url
+    running.process.kill()
+    running.process.wait(TIMEOUT_S)
+    running.server.prepare()
+    running.process = running.server.start()
+    wait_until(running.server.is_ready, running.process)
+    assert running.server.url == url
+    assert query(running, "SELECT 1") == (1,)
 
 
-def test_a_server_that_is_still_alive_is_ended_first(start):
+def test_a_server_that_still_runs_is_ended_first(start):
     first = start()
     second = start()
     assert first.process.wait(TIMEOUT_S) is not None
-    assert ask(second, "SELECT 1") == (1,)
+    assert query(second, "SELECT 1") == (1,)
 
 
-def test_a_backend_that_outlives_its_server_is_ended_by_force(start):
+def test_a_backend_that_outlives_its_server_is_killed(start):
     first = start()
     with closing(psycopg.connect(first.server.url)) as connection:
         backend = connection.info.backend_pid
         os.kill(backend, signal.SIGSTOP)
         first.process.kill()
         first.process.wait(TIMEOUT_S)
-        assert any(found.pid == backend for found in leftovers(first).processes())
+        assert any(found.pid == backend for found in first.server.leftovers.processes())
         second = start(leftover_timeout_s=0.2)
         assert not pid_running(backend)
-    assert ask(second, "SELECT 1") == (1,)
+    assert query(second, "SELECT 1") == (1,)
 
 
-def test_a_pid_file_that_names_somebody_else_does_not_prevent_the_start(start, folder):
-    life = start()
-    life.process.kill()
-    life.process.wait(TIMEOUT_S)
+def test_a_pid_file_with_an_unrelated_process_does_not_prevent_the_start(start, folder):
+    running = start()
+    running.process.kill()
+    running.process.wait(TIMEOUT_S)
     file = folder / "postgres" / "postmaster.pid"
-    file.write_text(file.read_text().replace(str(life.process.pid), str(os.getpid()), 1))
-    assert ask(start(), "SELECT 1") == (1,)
+    file.write_text(file.read_text().replace(str(running.process.pid), str(os.getpid()), 1))
+    assert query(start(), "SELECT 1") == (1,)
 
 
-def test_a_first_start_that_was_killed_half_way_is_begun_anew(start, folder):
+def test_a_first_start_that_was_killed_begins_again(start, folder):
     program = (
         "import sys; from pathlib import Path; from entrypoints.server.process import launch;"
         "from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresOptions;"
         "EmbeddedPostgres(EmbeddedPostgresOptions(Path(sys.argv[1])), launch).prepare()"
     )
     process = subprocess.Popen([sys.executable, "-c", program, str(folder)])
-    wait_until(lambda: any(folder.glob("postgres.new-*/made/base")), process)
+    wait_until(lambda: any(folder.glob("postgres.new-*/created/base")), process)
     process.kill()
     process.wait(TIMEOUT_S)
     assert not (folder / "postgres").exists()
-    assert ask(start(), "SELECT 1") == (1,)
+    assert query(start(), "SELECT 1") == (1,)
     assert not list(folder.glob("postgres.new-*"))
 
 
 def test_a_lost_password_file_is_replaced(start, folder):
     start().stop()
     (folder / "pgpass").unlink()
-    assert ask(start(), "SELECT 1") == (1,)
+    assert query(start(), "SELECT 1") == (1,)
 
 
-def test_a_data_folder_of_another_major_is_refused_with_the_way_out(start, folder):
+def test_the_error_of_another_major_version_names_the_documented_steps(start, folder):
     start().stop()
     (folder / "postgres" / "PG_VERSION").write_text("17\n")
-    with pytest.raises(EmbeddedPostgresError, match=r"PostgreSQL 17 made.* this is PostgreSQL 18") as refused:
+    with pytest.raises(EmbeddedPostgresError, match=r"PostgreSQL 17 created.* This release has PostgreSQL 18") as error:
         unstarted(folder).prepare()
-    (title,) = re.findall('under "(.*)"', str(refused.value))
+    (title,) = re.findall('under "(.*)"', str(error.value))
     assert f"\n## {title}\n" in (Path(__file__).parents[3] / "docs/operations.md").read_text()
 
 
-def test_a_path_too_long_for_a_socket_is_linked_to_a_short_one(start, folder):
+def test_a_path_too_long_for_a_socket_links_to_a_short_one(start, folder):
     deep = folder / ("d" * 110)
     deep.mkdir(mode=0o711)
-    life = start(deep)
+    running = start(deep)
     short = (deep / "socket").readlink()
     assert stat.S_IMODE(short.stat().st_mode) == 0o700
-    assert ask(life, "SELECT 1") == (1,)
-    life.stop()
+    assert query(running, "SELECT 1") == (1,)
+    running.stop()
     assert not short.exists()
     assert not (deep / "socket").is_symlink()
 
@@ -182,7 +178,7 @@ def test_a_server_ends_with_the_process_that_started_it(folder):
     wait_until(lambda: not pid_running(pid))
 
 
-def test_a_log_that_has_grown_is_rolled_at_the_start(start, folder):
+def test_a_large_log_is_rotated_at_the_start(start, folder):
     with (folder / "postgres.log").open("wb") as log:
         log.truncate(11 * 1024 * 1024)
     start()
@@ -190,7 +186,7 @@ def test_a_log_that_has_grown_is_rolled_at_the_start(start, folder):
     assert (folder / "postgres.log").stat().st_size < 10_000
 
 
-def test_the_log_tells_why_a_server_does_not_start(start, folder):
+def test_the_log_has_the_reason_of_a_failed_start(start, folder):
     assert unstarted(folder).log_tail == ""
     start().stop()
     server = unstarted(folder, shared_buffers_mb=0)
@@ -199,14 +195,14 @@ def test_the_log_tells_why_a_server_does_not_start(start, folder):
     assert "shared_buffers" in server.log_tail
 
 
-def test_a_pid_file_that_is_not_whole_yet_is_not_ready(start, folder):
+def test_a_server_with_an_incomplete_pid_file_is_not_ready(start, folder):
     start().stop()
     (folder / "postgres" / "postmaster.pid").write_text("1\n2\n")
     assert not unstarted(folder).is_ready()
 
 
 @as_root
-def test_a_folder_that_the_servers_user_may_not_enter_is_refused(folder):
+def test_a_folder_that_the_user_of_the_server_may_not_enter_is_an_error(folder):
     folder.chmod(0o700)
     with pytest.raises(EmbeddedPostgresError, match="may not enter"):
         unstarted(folder).prepare()

@@ -75,4 +75,4 @@ def test_a_folder_of_another_version_is_an_error(run, folder):
     (folder / "postgres" / "PG_VERSION").write_text("17")
     result = run()
     assert result.exit_code == 1
-    assert result.output.startswith("Error: PostgreSQL 17 made the data folder")
+    assert result.output.startswith("Error: PostgreSQL 17 created the data folder")

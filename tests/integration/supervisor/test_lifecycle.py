@@ -253,7 +253,7 @@ def test_a_data_folder_that_cannot_be_used_ends_the_start(service, folder, made)
     (folder / "postgres" / "PG_VERSION").write_text("17")
     running = service()
     assert running.ended() == 1
-    assert "PostgreSQL 17 made the data folder" in running.said
+    assert "PostgreSQL 17 created the data folder" in running.said
 
 
 def test_a_signal_during_the_start_ends_it(service, folder):

@@ -1,12 +1,13 @@
+"""The user of the embedded server, its programs and its socket folder."""
+
 import os
 from types import SimpleNamespace
 
 import pytest
 
-from adapters.embedded_postgres.account import Account, choose_account
-from adapters.embedded_postgres.binaries import find_binaries
-from adapters.embedded_postgres.errors import EmbeddedPostgresError
-from adapters.embedded_postgres.socket_folder import make_socket_folder, remove_socket_folder
+from adapters.embedded_postgres.account import Account, EmbeddedPostgresError, choose_account
+from adapters.embedded_postgres.programs import find_programs
+from adapters.embedded_postgres.server import make_socket_folder, remove_socket_folder
 
 OWN = Account(os.geteuid(), os.getegid())
 
@@ -22,38 +23,38 @@ def passwd(monkeypatch, **uids):
     monkeypatch.setattr("pwd.getpwnam", entry)
 
 
-def test_a_data_folder_of_another_user_is_refused(tmp_path, monkeypatch):
+def test_a_data_folder_of_another_user_is_an_error(tmp_path, monkeypatch):
     acting_as(monkeypatch, os.geteuid() + 4242)
     with pytest.raises(EmbeddedPostgresError, match="belongs to user id"):
         choose_account(tmp_path)
 
 
-def test_a_user_without_a_passwd_entry_is_refused(tmp_path, monkeypatch):
+def test_a_user_without_a_passwd_entry_is_an_error(tmp_path, monkeypatch):
     acting_as(monkeypatch, 54321)
     with pytest.raises(EmbeddedPostgresError, match="User id 54321 has no passwd entry"):
         choose_account(tmp_path / "none")
 
 
-def test_root_takes_the_user_postgres_before_nobody(tmp_path, monkeypatch):
+def test_root_prefers_the_user_postgres_to_nobody(tmp_path, monkeypatch):
     acting_as(monkeypatch, 0)
     passwd(monkeypatch, postgres=101, nobody=65534)
     assert choose_account(tmp_path / "none") == Account(101, 101)
 
 
-def test_a_user_that_is_root_under_another_name_is_passed_over(tmp_path, monkeypatch):
+def test_a_user_with_uid_0_is_not_chosen(tmp_path, monkeypatch):
     acting_as(monkeypatch, 0)
     passwd(monkeypatch, postgres=0, nobody=65534)
     assert choose_account(tmp_path / "none") == Account(65534, 65534)
 
 
-def test_root_without_any_unprivileged_user_is_refused(tmp_path, monkeypatch):
+def test_root_without_an_unprivileged_user_is_an_error(tmp_path, monkeypatch):
     acting_as(monkeypatch, 0)
     passwd(monkeypatch)
     with pytest.raises(EmbeddedPostgresError, match="no user postgres or nobody"):
         choose_account(tmp_path / "none")
 
 
-def test_what_is_ones_own_stays_ones_own(tmp_path):
+def test_the_own_user_changes_no_owner_and_needs_no_credentials(tmp_path):
     OWN.adopt(tmp_path)
     assert tmp_path.stat().st_uid == OWN.uid
     assert OWN.credentials is None
@@ -61,12 +62,12 @@ def test_what_is_ones_own_stays_ones_own(tmp_path):
 
 
 @pytest.mark.parametrize("package", ["no_such_package", "tests", "attrs"])
-def test_programs_that_are_not_installed_are_told(package):
+def test_missing_programs_are_an_error(package):
     with pytest.raises(EmbeddedPostgresError, match="is not installed"):
-        find_binaries(package)
+        find_programs(package)
 
 
-def test_a_link_to_somewhere_else_is_removed_and_its_target_left(tmp_path):
+def test_a_foreign_link_is_removed_and_its_target_stays(tmp_path):
     (tmp_path / "kept").mkdir()
     (tmp_path / "socket").symlink_to(tmp_path / "kept")
     folder = make_socket_folder(tmp_path / "socket", OWN)

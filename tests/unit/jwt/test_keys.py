@@ -1,11 +1,11 @@
-"""Which keys are taken, and what each is good for."""
+"""Keys that are accepted, and their algorithms."""
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from adapters.jwt.keys import WrongKey, jwk_key, pem_key, secret_key
-from tests.unit.tokens.forge import EC, ED, RSA, b64, pem
+from adapters.jwt.keys import InvalidKey, jwk_key, pem_key, secret_key
+from tests.unit.jwt.forge import EC, ED, RSA, b64, pem
 
 
 def numbers(size: int, *values: int) -> list[str]:
@@ -25,8 +25,8 @@ ED_JWK = {"kty": "OKP", "crv": "Ed25519", "x": b64(ED.public_key().public_bytes_
 
 
 @pytest.mark.parametrize("secret", ["x" * 32, "ä" * 16])
-def test_a_secret_is_for_hs256_alone(secret):
-    assert secret_key(secret).names == {"HS256"}
+def test_a_secret_is_an_hs256_key(secret):
+    assert secret_key(secret).algorithm_names == {"HS256"}
 
 
 @pytest.mark.parametrize(
@@ -34,14 +34,14 @@ def test_a_secret_is_for_hs256_alone(secret):
     ["", "x" * 31, pem(RSA), pem(ED), "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJe a@b"],
     ids=["nothing", "short", "RSA", "Ed25519", "ssh"],
 )
-def test_a_short_secret_and_a_public_key_are_no_secrets(secret):
-    with pytest.raises(WrongKey):
+def test_short_secrets_and_public_keys_are_not_secrets(secret):
+    with pytest.raises(InvalidKey):
         secret_key(secret)
 
 
 @pytest.mark.parametrize(("key", "names"), [(RSA, {"RS256"}), (EC, {"ES256"}), (ED, {"EdDSA", "Ed25519"})])
 def test_a_public_key_in_pem_fixes_its_algorithm(key, names):
-    assert pem_key(pem(key)).names == names
+    assert pem_key(pem(key)).algorithm_names == names
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_a_public_key_in_pem_fixes_its_algorithm(key, names):
     ],
     ids=["nothing", "text", "broken", "private", "RSA of 1024 bits", "P-384", "secp256k1", "Ed448", "X25519", "DSA"],
 )
-def test_other_keys_in_pem_are_refused(text):
-    with pytest.raises(WrongKey):
+def test_other_keys_in_pem_are_rejected(text):
+    with pytest.raises(InvalidKey):
         pem_key(text)
 
 
@@ -75,9 +75,9 @@ def test_other_keys_in_pem_are_refused(text):
         (ED_JWK | {"alg": "Ed25519"}, {"EdDSA", "Ed25519"}),
     ],
 )
-def test_a_published_key_fixes_its_algorithm_and_keeps_its_name(jwk, names):
+def test_a_published_key_fixes_its_algorithm_and_has_its_kid(jwk, names):
     key = jwk_key(jwk)
-    assert (key.names, key.kid) == (names, jwk["kid"])
+    assert (key.algorithm_names, key.kid) == (names, jwk["kid"])
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_a_published_key_fixes_its_algorithm_and_keeps_its_name(jwk, names):
         {"e": ""},
     ],
 )
-def test_a_published_key_that_is_not_for_this_is_refused(changed):
-    with pytest.raises(WrongKey):
+def test_an_unsuitable_published_key_is_rejected(changed):
+    with pytest.raises(InvalidKey):
         jwk_key(RSA_JWK | changed)
 
 
@@ -132,6 +132,6 @@ def test_a_published_key_that_is_not_for_this_is_refused(changed):
         {},
     ],
 )
-def test_a_published_point_that_is_none_is_refused(jwk):
-    with pytest.raises(WrongKey):
+def test_an_invalid_published_point_is_rejected(jwk):
+    with pytest.raises(InvalidKey):
         jwk_key(jwk)

@@ -1,4 +1,4 @@
-"""Good tokens name their caller; everything else is refused."""
+"""Valid tokens name their caller; all others are rejected."""
 
 import json
 from datetime import timedelta
@@ -10,13 +10,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 
 from adapters.jwt.claims import ClaimRules
 from adapters.jwt.issuer import issue_token
-from adapters.jwt.keys import WrongKey, pem_key, secret_key
+from adapters.jwt.keys import InvalidKey, pem_key, secret_key
 from adapters.jwt.verifier import JwtVerifier
 from adapters.memory.manual_clock import ManualClock
 from domain.access.credentials import CREDENTIAL_SIZE_MAX, CredentialRefused
 from domain.access.principal import Principal, Scope
 from domain.identity import Owner
-from tests.unit.tokens.forge import (
+from tests.unit.jwt.forge import (
     EC,
     ED,
     NOW,
@@ -44,7 +44,7 @@ def verifier(*keys: Any, rules: ClaimRules | None = None, clock: ManualClock | N
     return JwtVerifier(clock or ManualClock(), rules or ClaimRules(), keys or (secret_key(SECRET),))
 
 
-async def refused(text: str, *keys: Any, **options: Any) -> str:
+async def rejection(text: str, *keys: Any, **options: Any) -> str:
     with pytest.raises(CredentialRefused) as caught:
         await verifier(*keys, **options).verify(text)
     return caught.value.reason
@@ -62,11 +62,11 @@ async def refused(text: str, *keys: Any, **options: Any) -> str:
     ],
     ids=["HS256", "RS256", "ES256", "EdDSA", "Ed25519", "type in full"],
 )
-async def test_a_token_that_the_keys_holder_signed_names_its_caller(key, text):
+async def test_a_token_that_the_holder_of_the_key_signed_names_its_caller(key, text):
     assert await verifier(key).verify(text) == ALICE
 
 
-async def test_of_several_keys_the_one_that_fits_verifies():
+async def test_of_several_keys_the_matching_one_verifies():
     both = verifier(secret_key(SECRET), pem_key(pem(RSA)))
     assert await both.verify(token()) == ALICE
     assert await both.verify(token(header=RS, sign=rs256())) == ALICE
@@ -92,10 +92,10 @@ async def test_of_several_keys_the_one_that_fits_verifies():
         ({"alg": "HS256"}, lambda text: hs256()(text + b" ")),
     ],
 )
-async def test_an_algorithm_is_not_the_tokens_to_choose(header, sign):
+async def test_a_token_cannot_choose_its_algorithm(header, sign):
     signed = f"{part(header)}.{part(claims())}"
-    await refused(f"{signed}.{b64(sign(signed.encode()))}")
-    await refused(f"{signed}.")
+    await rejection(f"{signed}.{b64(sign(signed.encode()))}")
+    await rejection(f"{signed}.")
 
 
 @pytest.mark.parametrize(
@@ -103,11 +103,11 @@ async def test_an_algorithm_is_not_the_tokens_to_choose(header, sign):
     [pem(RSA), pem(RSA).strip(), pem(RSA).replace("\n", "\r\n")],
     ids=["as it is", "stripped", "with other line ends"],
 )
-async def test_a_public_key_is_no_secret(stolen):
+async def test_a_public_key_is_not_a_secret(stolen):
     forged = token(header={"alg": "HS256"}, sign=hs256(stolen))
-    await refused(forged, pem_key(pem(RSA)))
-    await refused(forged, pem_key(pem(RSA)), secret_key(SECRET))
-    with pytest.raises(WrongKey):
+    await rejection(forged, pem_key(pem(RSA)))
+    await rejection(forged, pem_key(pem(RSA)), secret_key(SECRET))
+    with pytest.raises(InvalidKey):
         secret_key(stolen)
 
 
@@ -127,8 +127,8 @@ async def test_a_public_key_is_no_secret(stolen):
         ({"alg": "EdDSA"}, eddsa()),
     ],
 )
-async def test_nobody_else_signs_for_the_holder_of_an_rsa_key(header, sign):
-    await refused(token(header=header, sign=sign), pem_key(pem(RSA)))
+async def test_only_the_holder_of_an_rsa_key_can_sign(header, sign):
+    await rejection(token(header=header, sign=sign), pem_key(pem(RSA)))
 
 
 @pytest.mark.parametrize(
@@ -141,8 +141,8 @@ async def test_nobody_else_signs_for_the_holder_of_an_rsa_key(header, sign):
     ],
     ids=["as DER", "zeros", "beyond the order", "another key"],
 )
-async def test_nobody_else_signs_for_the_holder_of_a_p256_key(sign):
-    await refused(token(header={"alg": "ES256"}, sign=sign), pem_key(pem(EC)))
+async def test_only_the_holder_of_a_p256_key_can_sign(sign):
+    await rejection(token(header={"alg": "ES256"}, sign=sign), pem_key(pem(EC)))
 
 
 @pytest.mark.parametrize(
@@ -163,8 +163,8 @@ async def test_nobody_else_signs_for_the_holder_of_a_p256_key(sign):
         {"alg": "RS256", "kid": "x' UNION SELECT 'secret"},
     ],
 )
-async def test_a_key_that_a_token_brings_along_is_not_looked_at(header):
-    await refused(token(header=header, sign=rs256(RSA_OTHER)), pem_key(pem(RSA)))
+async def test_a_key_in_the_token_itself_is_ignored(header):
+    await rejection(token(header=header, sign=rs256(RSA_OTHER)), pem_key(pem(RSA)))
     assert await verifier(pem_key(pem(RSA))).verify(token(header=header, sign=rs256())) == ALICE
 
 
@@ -185,8 +185,8 @@ async def test_a_key_that_a_token_brings_along_is_not_looked_at(header):
         {"alg": "HS256", "kid": {"a": 1}},
     ],
 )
-async def test_a_header_that_means_more_than_is_understood_is_refused(header):
-    await refused(token(header=header))
+async def test_a_header_with_unsupported_parameters_is_rejected(header):
+    await rejection(token(header=header))
 
 
 @pytest.mark.parametrize(
@@ -200,8 +200,8 @@ async def test_a_header_that_means_more_than_is_understood_is_refused(header):
         (None, json.dumps(claims(act={"sub": "x"}))[:-2] + ',"sub":"y"}}'),
     ],
 )
-async def test_a_name_that_stands_twice_is_refused(head, content):
-    await refused(token(content=content, header=head))
+async def test_a_repeated_name_is_rejected(head, content):
+    await rejection(token(content=content, header=head))
 
 
 GOOD = token()
@@ -241,16 +241,16 @@ HEAD, BODY, SIGNATURE = GOOD.split(".")
         "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..AAAAAAAAAAAAAAAA.AAAA.AAAAAAAAAAAAAAAAAAAAAA",
     ],
 )  # fmt: skip
-async def test_what_is_not_exactly_a_compact_token_is_refused(text):
-    await refused(text)
+async def test_a_text_that_is_not_a_compact_token_is_rejected(text):
+    await rejection(text)
 
 
-def test_the_last_character_has_one_spelling():
-    """32 bytes take 43 characters, of which the last has two bits to spare: four spellings, one of them right."""
+def test_the_signature_of_the_example_has_spare_bits_in_its_last_character():
+    """32 bytes take 43 characters. The last one has two spare bits: four spellings, one of them canonical."""
     assert len(SIGNATURE) == 43
 
 
-async def test_a_signature_has_one_spelling():
+async def test_only_the_canonical_spelling_of_a_signature_is_valid():
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     last = alphabet.index(SIGNATURE[-1])
     for spelling in range(last - last % 4, last - last % 4 + 4):
@@ -258,14 +258,14 @@ async def test_a_signature_has_one_spelling():
         if text == GOOD:
             assert await verifier().verify(text) == ALICE
         else:
-            await refused(text)
+            await rejection(text)
 
 
 @pytest.mark.parametrize(
     "text", [HUGE + "x", f"{HEAD}.{HUGE}.{SIGNATURE}", f"{HEAD}.{BODY}.{HUGE}", token(claims(x=HUGE))]
 )
-async def test_what_is_huge_is_refused(text):
-    assert "neither" in await refused(text)
+async def test_huge_tokens_are_rejected(text):
+    assert "neither" in await rejection(text)
 
 
 @pytest.mark.parametrize(
@@ -274,20 +274,20 @@ async def test_what_is_huge_is_refused(text):
         ({"exp": None}, "it has no exp"),
         ({"exp": NOW_S - 30}, "it has expired"),
         ({"exp": 0}, "it has expired"),
-        ({"exp": "tomorrow"}, "its exp is no instant"),
-        ({"exp": str(NOW_S + 600)}, "its exp is no instant"),
-        ({"exp": True}, "its exp is no instant"),
-        ({"exp": -1}, "its exp is no instant"),
-        ({"exp": [NOW_S + 600]}, "its exp is no instant"),
+        ({"exp": "tomorrow"}, "its exp is not a point in time"),
+        ({"exp": str(NOW_S + 600)}, "its exp is not a point in time"),
+        ({"exp": True}, "its exp is not a point in time"),
+        ({"exp": -1}, "its exp is not a point in time"),
+        ({"exp": [NOW_S + 600]}, "its exp is not a point in time"),
         ({"nbf": NOW_S + 32}, "it is not valid yet"),
-        ({"nbf": "x"}, "its nbf is no instant"),
+        ({"nbf": "x"}, "its nbf is not a point in time"),
         ({"iat": NOW_S + 32}, "it is not valid yet"),
-        ({"iat": {}}, "its iat is no instant"),
-        ({"sub": None}, "its sub is no text"),
-        ({"sub": 5}, "its sub is no text"),
-        ({"sub": ["alice"]}, "its sub is no text"),
-        ({"sub": {"id": "alice"}}, "its sub is no text"),
-        ({"sub": True}, "its sub is no text"),
+        ({"iat": {}}, "its iat is not a point in time"),
+        ({"sub": None}, "its sub is not a string"),
+        ({"sub": 5}, "its sub is not a string"),
+        ({"sub": ["alice"]}, "its sub is not a string"),
+        ({"sub": {"id": "alice"}}, "its sub is not a string"),
+        ({"sub": True}, "its sub is not a string"),
         ({"sub": ""}, None),
         ({"sub": "anonymous"}, None),
         ({"sub": "Anonymous"}, None),
@@ -301,65 +301,65 @@ async def test_what_is_huge_is_refused(text):
         ({"aud": "pglambda"}, "it is for another audience"),
         ({"aud": []}, "it is for another audience"),
         ({"aud": [None]}, "it is for another audience"),
-        ({"scope": ["execute:all"]}, "its scope must be a text, or its scopes a list"),
-        ({"scopes": "execute:all"}, "its scope must be a text, or its scopes a list"),
-        ({"cnf": {"jkt": "x"}}, "it is bound to a key of its holder, and no bearer token"),
+        ({"scope": ["execute:all"]}, "its scope must be a string, and its scopes a list"),
+        ({"scopes": "execute:all"}, "its scope must be a string, and its scopes a list"),
+        ({"cnf": {"jkt": "x"}}, "it is bound to a key of its holder, so it is not a bearer token"),
     ],
 )
-async def test_claims_that_do_not_hold_are_refused_although_the_signature_does(changed, reason):
-    said = await refused(token(claims(**changed)))
-    assert said == reason if reason else said.startswith("its sub cannot be an owner: ")
+async def test_invalid_claims_are_rejected_although_the_signature_is_valid(changed, reason):
+    found = await rejection(token(claims(**changed)))
+    assert found == reason if reason else found.startswith("its sub cannot be an owner: ")
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 5000])
-async def test_a_number_that_is_none_is_refused(number):
-    await refused(token(f'{{"sub":"alice","exp":{number}}}'))
+async def test_an_invalid_number_is_rejected(number):
+    await rejection(token(f'{{"sub":"alice","exp":{number}}}'))
 
 
 @pytest.mark.parametrize(("leeway_s", "late_s"), [(0, 0), (30, 30), (60, 60)])
-async def test_a_token_holds_until_its_end_and_the_leeway_beyond(leeway_s, late_s):
+async def test_a_token_is_valid_until_it_expires_plus_the_tolerance(leeway_s, late_s):
     clock = ManualClock()
     rules = ClaimRules(leeway_s=leeway_s)
     text = token(claims(exp=NOW_S + 600))
     clock.advance(timedelta(seconds=600 + late_s, microseconds=-NOW.microsecond - 1))
     assert await verifier(rules=rules, clock=clock).verify(text) == ALICE
     clock.advance(timedelta(microseconds=1))
-    assert await refused(text, rules=rules, clock=clock) == "it has expired"
+    assert await rejection(text, rules=rules, clock=clock) == "it has expired"
 
 
 @pytest.mark.parametrize("name", ["nbf", "iat"])
-async def test_a_token_begins_to_hold_the_leeway_before_its_beginning(name):
+async def test_a_token_is_valid_from_its_start_minus_the_tolerance(name):
     clock = ManualClock()
     text = token(claims(**{name: NOW_S + 100}))
     clock.advance(timedelta(seconds=70, microseconds=-NOW.microsecond - 1))
-    await refused(text, clock=clock)
+    await rejection(text, clock=clock)
     clock.advance(timedelta(microseconds=1))
     assert await verifier(clock=clock).verify(text) == ALICE
 
 
 @pytest.mark.parametrize("leeway_s", [-1, 61])
-def test_the_leeway_is_a_minute_at_most(leeway_s):
+def test_the_tolerance_is_a_minute_at_most(leeway_s):
     with pytest.raises(ValueError, match="leeway_s"):
         ClaimRules(leeway_s=leeway_s)
 
 
 @pytest.mark.parametrize("issuer", [None, "https://other", "https://issuer/", "https://issue", ["https://issuer"], 5])
-async def test_a_token_of_another_issuer_is_refused(issuer):
+async def test_a_token_of_another_issuer_is_rejected(issuer):
     rules = ClaimRules(issuer="https://issuer")
-    assert await refused(token(claims(iss=issuer)), rules=rules) == "it is from another issuer"
+    assert await rejection(token(claims(iss=issuer)), rules=rules) == "it is from another issuer"
     assert await verifier(rules=rules).verify(token(claims(iss="https://issuer"))) == ALICE
 
 
 @pytest.mark.parametrize(
     "audience", [None, "other", "pglambda2", "pglambd", ["other"], [], {"pglambda": 1}, 5, [["pglambda"]]]
 )
-async def test_a_token_for_another_audience_is_refused(audience):
+async def test_a_token_for_another_audience_is_rejected(audience):
     rules = ClaimRules(audience="pglambda")
-    assert await refused(token(claims(aud=audience)), rules=rules) == "it is for another audience"
+    assert await rejection(token(claims(aud=audience)), rules=rules) == "it is for another audience"
 
 
 @pytest.mark.parametrize("audience", ["pglambda", ["other", "pglambda"]])
-async def test_a_token_for_this_audience_among_others_is_taken(audience):
+async def test_a_token_for_several_audiences_is_accepted(audience):
     assert await verifier(rules=ClaimRules(audience="pglambda")).verify(token(claims(aud=audience))) == ALICE
 
 
@@ -374,11 +374,11 @@ async def test_a_token_for_this_audience_among_others_is_taken(audience):
         ({"scope": "ADMIN admin:all execute"}, set()),
     ],
 )
-async def test_scopes_are_a_text_or_a_list_and_unknown_ones_allow_nothing(changed, scopes):
+async def test_scopes_are_a_string_or_a_list_and_unknown_ones_have_no_effect(changed, scopes):
     assert (await verifier().verify(token(claims(**changed)))).scopes == scopes
 
 
-async def test_a_token_that_is_remembered_ends_all_the_same():
+async def test_a_cached_token_expires():
     clock = ManualClock()
     known, text = verifier(clock=clock), token()
     assert await known.verify(text) is await known.verify(text)
@@ -387,7 +387,7 @@ async def test_a_token_that_is_remembered_ends_all_the_same():
         await known.verify(text)
 
 
-async def test_what_is_remembered_does_not_vouch_for_another_token():
+async def test_a_cached_token_does_not_verify_another():
     known = verifier()
     await known.verify(GOOD)
     for text in (GOOD[:-1], f"{HEAD}.{part(claims(sub='bob'))}.{SIGNATURE}"):
@@ -395,7 +395,7 @@ async def test_what_is_remembered_does_not_vouch_for_another_token():
             await known.verify(text)
 
 
-async def test_a_token_made_here_is_verified_here_with_issuer_and_audience():
+async def test_an_issued_token_is_verified_with_issuer_and_audience():
     rules = ClaimRules("https://issuer", "pglambda")
     made = issue_token(SECRET, Owner("alice"), {Scope.ADMIN}, rules, (NOW, timedelta(minutes=5)))
     clock = ManualClock()
@@ -407,6 +407,6 @@ async def test_a_token_made_here_is_verified_here_with_issuer_and_audience():
 
 
 @pytest.mark.parametrize("secret", ["", "x" * 31, pem(RSA)], ids=["nothing", "short", "public"])
-def test_no_token_is_signed_with_what_is_no_secret(secret):
-    with pytest.raises(WrongKey):
+def test_no_token_is_signed_with_an_invalid_secret(secret):
+    with pytest.raises(InvalidKey):
         issue_token(secret, Owner("alice"), (), ClaimRules(), (NOW, timedelta(minutes=5)))

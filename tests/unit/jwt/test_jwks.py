@@ -1,4 +1,4 @@
-"""Published keys: refreshed, kept when they cannot be, and never believed beyond their bounds."""
+"""Published keys: refreshed, kept if a refresh fails, and limited in size and number."""
 
 import asyncio
 import json
@@ -17,33 +17,33 @@ from adapters.jwt.verifier import JwtVerifier
 from adapters.memory.manual_clock import ManualClock
 from domain.access.credentials import CredentialRefused, JwksUnavailable
 from domain.identity import Owner
-from tests.unit.tokens.forge import RSA, RSA_OTHER, SECRET, claims, eddsa, hs256, pem, rs256, token
-from tests.unit.tokens.test_keys import EC_JWK, ED_JWK, RSA_JWK, numbers
+from tests.unit.jwt.forge import RSA, RSA_OTHER, SECRET, claims, eddsa, hs256, pem, rs256, token
+from tests.unit.jwt.test_keys import EC_JWK, ED_JWK, RSA_JWK, numbers
 
 OTHER_JWK = RSA_JWK | {"n": numbers(256, RSA_OTHER.public_key().public_numbers().n)[0], "kid": "other"}
-OPTIONS = JwksOptions(asked_interval_s=0.0, wait_s=5.0, timeout_s=5.0, size_max=4096, keys_max=5)
+OPTIONS = JwksOptions(unknown_key_interval_s=0.0, wait_s=5.0, timeout_s=5.0, size_max=4096, keys_max=5)
 
 
 @define(eq=False)
 class Issuer:
-    """Publishes what the test says, and counts how often it is asked."""
+    """Publishes what the test sets, and counts the requests."""
 
     keys: list[Any] = field(factory=lambda: [RSA_JWK])
     document: bytes | None = None
     status: int = 200
-    asked: int = 0
-    answers: asyncio.Event = field(factory=asyncio.Event)
+    requests: int = 0
+    may_respond: asyncio.Event = field(factory=asyncio.Event)
     failure: Exception | None = None
     reached: asyncio.Event = field(factory=asyncio.Event)
 
     def __attrs_post_init__(self) -> None:
-        self.answers.set()
+        self.may_respond.set()
 
-    async def answer(self, request: httpx2.Request) -> httpx2.Response:
-        self.asked += 1
+    async def respond(self, request: httpx2.Request) -> httpx2.Response:
+        self.requests += 1
         self.reached.set()
         assert request.headers["accept-encoding"] == "identity"
-        await self.answers.wait()
+        await self.may_respond.wait()
         if self.failure is not None:
             raise self.failure
         return httpx2.Response(self.status, content=self._chunks())
@@ -67,7 +67,7 @@ async def jwks_of() -> AsyncIterator[Make]:
     made: list[Jwks] = []
 
     def make(issuer: Issuer, options: JwksOptions = OPTIONS, sleep: Any = asyncio.sleep) -> Jwks:
-        made.append(Jwks("https://issuer/keys", options, sleep, httpx2.MockTransport(issuer.answer)))
+        made.append(Jwks("https://issuer/keys", options, sleep, httpx2.MockTransport(issuer.respond)))
         return made[-1]
 
     yield make
@@ -84,13 +84,13 @@ def verifier(jwks: Jwks, *keys: Any) -> JwtVerifier:
     return JwtVerifier(ManualClock(), ClaimRules(), keys, jwks)
 
 
-async def refused(jwks: Jwks, text: str) -> str:
+async def rejection(jwks: Jwks, text: str) -> str:
     with pytest.raises(CredentialRefused) as caught:
         await verifier(jwks).verify(text)
     return caught.value.reason
 
 
-async def test_a_token_is_verified_by_the_key_that_it_names(issuer, jwks_of):
+async def test_a_token_is_verified_by_the_key_of_its_kid(issuer, jwks_of):
     issuer.keys = [OTHER_JWK, RSA_JWK, EC_JWK, ED_JWK]
     jwks = jwks_of(issuer)
     await jwks.refresh()
@@ -98,8 +98,8 @@ async def test_a_token_is_verified_by_the_key_that_it_names(issuer, jwks_of):
     assert (await verifier(jwks).verify(signed("other", RSA_OTHER))).owner == Owner("alice")
     eddsa_token = token(header={"alg": "EdDSA", "kid": "o"}, sign=eddsa())
     assert (await verifier(jwks).verify(eddsa_token)).owner == Owner("alice")
-    await refused(jwks, signed("other"))
-    await refused(jwks, signed("e"))
+    await rejection(jwks, signed("other"))
+    await rejection(jwks, signed("e"))
 
 
 UNNAMED, UNNAMED_OTHER = ({name: value for name, value in jwk.items() if name != "kid"} for jwk in (RSA_JWK, OTHER_JWK))
@@ -108,9 +108,9 @@ UNNAMED, UNNAMED_OTHER = ({name: value for name, value in jwk.items() if name !=
 @pytest.mark.parametrize(
     ("good", "other", "kids"),
     [(UNNAMED, UNNAMED_OTHER, (None, "any")), (RSA_JWK, OTHER_JWK, (None,))],
-    ids=["keys without a name", "tokens without a name"],
+    ids=["keys without a kid", "tokens without a kid"],
 )
-async def test_where_a_name_is_missing_keys_are_tried_and_never_more_than_four(issuer, jwks_of, good, other, kids):
+async def test_without_a_kid_up_to_four_keys_are_tried(issuer, jwks_of, good, other, kids):
     issuer.keys = [EC_JWK, other, other, other, good]
     jwks = jwks_of(issuer)
     await jwks.refresh()
@@ -119,40 +119,40 @@ async def test_where_a_name_is_missing_keys_are_tried_and_never_more_than_four(i
     issuer.keys = [other, other, other, other, good]
     await jwks.refresh()
     for kid in kids:
-        assert "let its kid name one" in await refused(jwks, signed(kid))
+        assert "name the key in its kid" in await rejection(jwks, signed(kid))
 
 
-async def test_a_token_without_a_name_is_verified_by_keys_of_its_algorithm_alone(issuer, jwks_of):
+async def test_a_token_without_a_kid_is_verified_by_keys_of_its_algorithm_only(issuer, jwks_of):
     issuer.keys = [EC_JWK, ED_JWK]
     jwks = jwks_of(issuer)
     await jwks.refresh()
     assert (await verifier(jwks).verify(token(header={"alg": "EdDSA"}, sign=eddsa()))).owner == Owner("alice")
-    assert await refused(jwks, signed(None)) == "no key that is known here has signed it"
+    assert await rejection(jwks, signed(None)) == "no known key has signed it"
 
 
-async def test_a_fixed_key_needs_no_published_one(issuer, jwks_of):
+async def test_a_fixed_key_needs_no_published_key(issuer, jwks_of):
     issuer.failure = httpx2.ConnectError("away")
     known = verifier(jwks_of(issuer), secret_key(SECRET))
     assert (await known.verify(token())).owner == Owner("alice")
-    assert issuer.asked == 0
+    assert issuer.requests == 0
 
 
-async def test_a_published_public_key_is_no_secret(issuer, jwks_of):
+async def test_a_published_public_key_is_not_a_secret(issuer, jwks_of):
     jwks = jwks_of(issuer)
     await jwks.refresh()
     for stolen in (pem(RSA), RSA_JWK["n"], json.dumps(RSA_JWK)):
-        await refused(jwks, token(header={"alg": "HS256", "kid": "r"}, sign=hs256(stolen)))
+        await rejection(jwks, token(header={"alg": "HS256", "kid": "r"}, sign=hs256(stolen)))
 
 
-async def test_published_secrets_are_left_alone(issuer, jwks_of):
+async def test_published_secrets_are_ignored(issuer, jwks_of):
     issuer.keys = [{"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA", "kid": "r"}, "no key", RSA_JWK]
     jwks = jwks_of(issuer)
     await jwks.refresh()
-    await refused(jwks, token(header={"alg": "HS256", "kid": "r"}, sign=hs256("secret-secret-secret-secret-secret")))
+    await rejection(jwks, token(header={"alg": "HS256", "kid": "r"}, sign=hs256("secret-secret-secret-secret-secret")))
     assert await verifier(jwks).verify(signed())
 
 
-async def test_as_long_as_no_keys_were_fetched_nobody_is_refused_for_good(issuer, jwks_of):
+async def test_before_the_first_keys_calls_get_a_temporary_error(issuer, jwks_of):
     issuer.failure = httpx2.ConnectError("away")
     jwks = jwks_of(issuer)
     with pytest.raises(JwksUnavailable):
@@ -163,14 +163,14 @@ async def test_as_long_as_no_keys_were_fetched_nobody_is_refused_for_good(issuer
     assert await jwks.health() == {"status": "ok", "keys": 1}
 
 
-async def test_everybody_waits_a_moment_for_the_first_keys(issuer, jwks_of):
-    issuer.answers.clear()
+async def test_calls_wait_for_the_first_keys(issuer, jwks_of):
+    issuer.may_respond.clear()
     known = verifier(jwks_of(issuer, JwksOptions(wait_s=5.0)))
     waiting = [asyncio.create_task(known.verify(signed(iat=None, jti=str(n)))) for n in range(5)]
     await asyncio.wait_for(issuer.reached.wait(), 5)
-    issuer.answers.set()
+    issuer.may_respond.set()
     assert len(await asyncio.gather(*waiting)) == 5
-    assert issuer.asked == 1
+    assert issuer.requests == 1
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ async def test_everybody_waits_a_moment_for_the_first_keys(issuer, jwks_of):
     ],
     ids=["error", "redirect", "huge", "text", "list", "object", "twice", "deep", "binary", "many", "reset", "bug"],
 )
-async def test_the_last_good_keys_are_kept_whatever_comes_instead(issuer, jwks_of, break_it):
+async def test_a_failed_refresh_keeps_the_last_valid_keys(issuer, jwks_of, break_it):
     jwks = jwks_of(issuer)
     await jwks.refresh()
     for name, value in break_it.items():
@@ -203,7 +203,7 @@ async def test_the_last_good_keys_are_kept_whatever_comes_instead(issuer, jwks_o
     assert health["reason"]
 
 
-async def test_a_failure_that_goes_on_is_told_once(issuer, jwks_of):
+async def test_a_continuing_failure_is_logged_once(issuer, jwks_of):
     issuer.status = 500
     jwks = jwks_of(issuer)
     with structlog.testing.capture_logs() as lines:
@@ -214,14 +214,14 @@ async def test_a_failure_that_goes_on_is_told_once(issuer, jwks_of):
     assert [line["event"] for line in lines] == ["jwks_refresh_failed", "jwks_changed"]
 
 
-async def test_an_issuer_that_does_not_answer_is_given_up(issuer, jwks_of):
-    issuer.answers.clear()
+async def test_a_silent_issuer_is_a_failure_after_the_timeout(issuer, jwks_of):
+    issuer.may_respond.clear()
     jwks = jwks_of(issuer, evolve(OPTIONS, timeout_s=0.01))
     await jwks.refresh()
     assert (await jwks.health())["status"] == "degraded"
 
 
-async def test_keys_that_are_withdrawn_verify_nothing_any_more_not_even_what_is_remembered(issuer, jwks_of):
+async def test_removed_keys_verify_no_tokens_not_even_cached_ones(issuer, jwks_of):
     jwks = jwks_of(issuer)
     await jwks.refresh()
     known, text = verifier(jwks), signed()
@@ -232,7 +232,7 @@ async def test_keys_that_are_withdrawn_verify_nothing_any_more_not_even_what_is_
         await known.verify(text)
 
 
-async def test_what_is_remembered_outlives_a_refresh_that_changes_nothing(issuer, jwks_of):
+async def test_the_cache_survives_a_refresh_without_changes(issuer, jwks_of):
     jwks = jwks_of(issuer)
     await jwks.refresh()
     known, text = verifier(jwks), signed()
@@ -241,32 +241,32 @@ async def test_what_is_remembered_outlives_a_refresh_that_changes_nothing(issuer
     assert await known.verify(text) is principal
 
 
-async def test_a_new_key_is_fetched_when_a_token_names_it(issuer, jwks_of):
+async def test_a_token_with_an_unknown_kid_starts_a_refresh(issuer, jwks_of):
     jwks = jwks_of(issuer)
     await jwks.refresh()
     issuer.keys = [RSA_JWK, OTHER_JWK]
     assert await verifier(jwks).verify(signed("other", RSA_OTHER))
-    assert issuer.asked == 2
+    assert issuer.requests == 2
 
 
-async def test_unknown_keys_do_not_storm_the_issuer(issuer, jwks_of):
-    jwks = jwks_of(issuer, JwksOptions(asked_interval_s=3600.0, wait_s=5.0))
+async def test_unknown_kids_start_few_refreshes(issuer, jwks_of):
+    jwks = jwks_of(issuer, JwksOptions(unknown_key_interval_s=3600.0, wait_s=5.0))
     await jwks.refresh()
     for n in range(5):
-        await refused(jwks, signed(f"unknown {n}", RSA_OTHER))
-    assert issuer.asked == 2
+        await rejection(jwks, signed(f"unknown {n}", RSA_OTHER))
+    assert issuer.requests == 2
 
 
-async def test_who_waits_for_a_key_waits_for_one_refresh_and_not_for_long(issuer, jwks_of):
-    jwks = jwks_of(issuer, JwksOptions(asked_interval_s=0.0, wait_s=0.01))
+async def test_concurrent_calls_share_one_refresh_and_wait_a_limited_time(issuer, jwks_of):
+    jwks = jwks_of(issuer, JwksOptions(unknown_key_interval_s=0.0, wait_s=0.01))
     await jwks.refresh()
-    issuer.answers.clear()
-    await asyncio.gather(*(refused(jwks, signed(f"unknown {n}", RSA_OTHER)) for n in range(5)))
-    assert issuer.asked == 2
-    issuer.answers.set()
+    issuer.may_respond.clear()
+    await asyncio.gather(*(rejection(jwks, signed(f"unknown {n}", RSA_OTHER)) for n in range(5)))
+    assert issuer.requests == 2
+    issuer.may_respond.set()
 
 
-async def test_keys_are_refreshed_for_ever_and_sooner_after_a_failure(issuer, jwks_of):
+async def test_keys_are_refreshed_repeatedly_and_sooner_after_a_failure(issuer, jwks_of):
     waits: list[float] = []
     done = asyncio.Event()
 
@@ -285,11 +285,11 @@ async def test_keys_are_refreshed_for_ever_and_sooner_after_a_failure(issuer, jw
     await asyncio.gather(running, return_exceptions=True)
     assert waits[0] <= 5.0
     assert all(270.0 <= wait <= 300.0 for wait in waits[1:])
-    assert issuer.asked == 3
+    assert issuer.requests == 3
 
 
-async def test_a_refresh_under_way_ends_with_the_rest(issuer, jwks_of):
-    issuer.answers.clear()
+async def test_close_cancels_a_refresh_in_progress(issuer, jwks_of):
+    issuer.may_respond.clear()
     jwks = jwks_of(issuer, JwksOptions(timeout_s=60.0))
     waiting = asyncio.create_task(jwks.refresh())
     await asyncio.wait_for(issuer.reached.wait(), 5)

@@ -1,4 +1,4 @@
-"""Tokens of every kind, good and bad, made by hand."""
+"""Valid and invalid tokens of every kind, made without the service's code."""
 
 import json
 from base64 import urlsafe_b64encode
@@ -55,14 +55,14 @@ def eddsa(key: ed25519.Ed25519PrivateKey = ED) -> Sign:
 
 
 def claims(now: datetime = NOW, **changed: Any) -> dict[str, Any]:
-    """Return good claims; what is None in `changed` is left out."""
+    """Return valid claims with changes; a claim that is None is left out."""
     issued_s = int(now.timestamp())
-    good = {"sub": "alice", "scope": "execute:all", "iat": issued_s, "exp": issued_s + 600} | changed
-    return {name: value for name, value in good.items() if value is not None}
+    valid = {"sub": "alice", "scope": "execute:all", "iat": issued_s, "exp": issued_s + 600} | changed
+    return {name: value for name, value in valid.items() if value is not None}
 
 
 def part(content: Any) -> str:
-    """Return a part of a token: JSON, or a text as it is."""
+    """Return a part of a token: a text unchanged, other values as JSON."""
     text = content if isinstance(content, (str, bytes)) else json.dumps(content)
     return b64(text.encode() if isinstance(text, str) else text)
 
@@ -72,7 +72,7 @@ def b64(raw: bytes) -> str:
 
 
 def token(content: Any = None, header: Mapping[str, Any] | str | None = None, sign: Sign | None = None) -> str:
-    """Return a token of HS256, unless something else is said."""
+    """Return an HS256 token, or one with another header and signature."""
     head = {"alg": "HS256", "typ": "JWT"} if header is None else header
     signed = f"{part(head)}.{part(claims() if content is None else content)}"
     return f"{signed}.{b64((sign or hs256())(signed.encode()))}"
