@@ -1,1 +1,1 @@
-"""Adapters: one room per technology; no room knows another."""
+"""Adapters: one package for each technology; packages do not import each other."""

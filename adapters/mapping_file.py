@@ -1,4 +1,4 @@
-"""The file that maps further spellings of language-titles to languages."""
+"""The file that maps additional spellings of language-titles to languages."""
 
 import json
 import re
@@ -11,11 +11,11 @@ _SIZE_MAX = 64 * 1024
 
 
 class WrongMappingFile(ValueError):
-    """The file cannot be read, or is not of the form `{"prefixes": {"js-": "nodejs"}, "patterns": {"ml-.*": "python"}}`."""
+    """The file cannot be read, or does not have the form `{"prefixes": {"js-": "nodejs"}, "patterns": {"ml-.*": "python"}}`."""
 
 
 def read_mapping(path: Path) -> LanguageMapping:
-    """Read the file; raises WrongMappingFile, which names the file and what is wrong in it."""
+    """Read the file; raises WrongMappingFile, which names the file and its fault."""
     try:
         with path.open("rb") as file:
             content = json.loads(file.read(_SIZE_MAX))

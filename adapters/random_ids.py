@@ -1,4 +1,4 @@
-"""Ids with randomness from the operating system."""
+"""Ids with random bits of the operating system."""
 
 import secrets
 from datetime import datetime
@@ -13,7 +13,7 @@ _RANDOM_BITS = 62
 
 
 class RandomIds(IdGenerator):
-    """Makes UUIDv7 with 62 random bits beside the microsecond."""
+    """Makes UUIDv7 with the microsecond and 62 random bits."""
 
     @override
     def new(self, now: datetime) -> UUID:

@@ -1,4 +1,4 @@
-"""The host's wall clock, for commands that keep no sessions."""
+"""The host's wall clock, for commands that do not judge sessions."""
 
 from datetime import UTC, datetime
 
@@ -8,7 +8,7 @@ from domain.clock import Clock
 
 
 class SystemClock(Clock):
-    """Tells the host's time; it may be off, and it may step."""
+    """Returns the host's time, which may be wrong and may step."""
 
     @override
     def now(self) -> datetime:

@@ -1,4 +1,4 @@
-"""Categories of failure; concrete errors sit beside the rule that raises them."""
+"""Categories of errors, and the errors that several rules raise; others are defined beside their rule."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -7,18 +7,18 @@ from attrs import define, field, frozen
 
 
 class DomainError(Exception):
-    """What a caller can be told: a code, a message that says what to do, and details."""
+    """An error for the caller: a code, a message with advice, and details."""
 
     code: ClassVar[str]
 
     @property
     def message(self) -> str:
-        """Say in one sentence what is true and what to do about it."""
+        """What happened, why, and what to do next."""
         raise NotImplementedError
 
     @property
     def details(self) -> Mapping[str, object]:
-        """Facts for a program, by name."""
+        """Facts for programs, by name."""
         return {}
 
     def __str__(self) -> str:
@@ -26,50 +26,50 @@ class DomainError(Exception):
 
 
 class Invalid(DomainError):
-    """The request can never succeed as it is."""
+    """The request cannot succeed as it is."""
 
 
 class TooLarge(DomainError):
-    """A part of the request is larger than the server takes."""
+    """A part of the request is larger than the server accepts."""
 
 
 class Unauthorized(DomainError):
-    """Nobody that is known here is calling."""
+    """The caller is unknown."""
 
 
 class Forbidden(DomainError):
-    """The caller is known and may not do this."""
+    """The caller is known, and may not make this call."""
 
 
 class LimitReached(DomainError):
-    """The caller has used up what they were granted, for now; nothing was begun."""
+    """The caller has reached a limit for now; nothing was started."""
 
 
 class NotFound(DomainError):
-    """There is no such thing, or not for this owner."""
+    """The object does not exist, or belongs to another owner."""
 
 
 class Gone(DomainError):
-    """It was there and has ended."""
+    """The object existed and has ended."""
 
 
 class Conflict(DomainError):
-    """Another call got there first."""
+    """Another call was faster."""
 
 
 class PreconditionFailed(DomainError):
-    """The caller's condition does not hold."""
+    """A condition of the request does not hold."""
 
 
 class ScriptFailed(DomainError):
-    """The script ran and did not give a result."""
+    """The script ran and gave no result."""
 
 
 class Unavailable(DomainError):
-    """The service cannot answer now.
+    """The service cannot serve the call now.
 
-    `stored` and `executed` are "no", "yes" or "unknown"; `None` where the question does not arise.
-    `retry_after_ms` is set only where repeating the call is safe.
+    `stored` and `executed` are "no", "yes" or "unknown"; None if the call neither stores nor executes anything.
+    `retry_after_ms` is set only if repeating the call is safe.
     """
 
     stored: str | None = None
@@ -88,7 +88,7 @@ class Unavailable(DomainError):
 
 @frozen
 class Problem:
-    """One bad field: its JSON pointer (RFC 6901; "" is the whole body) and what is wrong with it."""
+    """A fault in a request: a JSON pointer to the field (RFC 6901; "" is the whole body), and a text."""
 
     pointer: str
     message: str
@@ -96,7 +96,7 @@ class Problem:
 
 @define(eq=False)
 class InvalidRequest(Invalid):
-    """The request does not have the form that it must have."""
+    """The request does not have the required form."""
 
     code: ClassVar[str] = "INVALID_REQUEST"
     problems: tuple[Problem, ...] = field(converter=tuple)
@@ -113,7 +113,7 @@ class InvalidRequest(Invalid):
 
 @define(eq=False)
 class FieldTooLarge(TooLarge):
-    """A field, or the whole body, is over its size. Sizes are in bytes of UTF-8."""
+    """A field, or the whole body, is too large. Sizes are in bytes of UTF-8."""
 
     code: ClassVar[str] = "PAYLOAD_TOO_LARGE"
     pointer: str
@@ -123,7 +123,7 @@ class FieldTooLarge(TooLarge):
     @property
     def message(self) -> str:
         what = self.pointer or "the body"
-        return f"{what} is larger than the {self.size_max} bytes that are allowed. Send less."
+        return f"{what} is larger than the allowed {self.size_max} bytes, so nothing was done. Send less."
 
     @property
     def details(self) -> Mapping[str, object]:
@@ -132,7 +132,7 @@ class FieldTooLarge(TooLarge):
 
 @define(eq=False)
 class StorageUnavailable(Unavailable):
-    """PostgreSQL did not answer in time, or not at all."""
+    """PostgreSQL did not respond in time."""
 
     code: ClassVar[str] = "STORAGE_UNAVAILABLE"
     stored: str | None = None
@@ -143,14 +143,15 @@ class StorageUnavailable(Unavailable):
     def message(self) -> str:
         if self.stored == "unknown" and self.retry_after_ms is None:
             return (
-                "The database did not confirm the write: it may or may not be stored. Read the state before repeating."
+                "The database did not confirm the write, which may or may not be stored. Read the state before you "
+                "repeat the call."
             )
-        return "The database cannot be reached in time. Repeat the call after a moment."
+        return "The database did not respond in time. Repeat the call after a moment."
 
 
 @define(eq=False)
 class Overloaded(Unavailable):
-    """A bounded queue is full, or the wait in it has reached its limit. Nothing was begun."""
+    """A bounded queue is full, or the wait in it was too long. Nothing was started."""
 
     code: ClassVar[str] = "OVERLOADED"
     queue: str
@@ -160,7 +161,7 @@ class Overloaded(Unavailable):
 
     @property
     def message(self) -> str:
-        return f"Too many calls are waiting for {self.queue}. Repeat the call after a moment."
+        return f"Too many calls are waiting for {self.queue}, so this call was not started. Repeat it after a moment."
 
 
 _QUOTA_MESSAGES: Mapping[str, str] = {
@@ -203,7 +204,7 @@ class QuotaReached(LimitReached):
 
 @define(eq=False)
 class RuntimeUnavailable(Unavailable):
-    """No sandbox or runtime host can run this language now. Nothing was begun."""
+    """No sandbox or runtime host can run this language now. Nothing was started."""
 
     code: ClassVar[str] = "RUNTIME_UNAVAILABLE"
     language: str
@@ -219,7 +220,7 @@ class RuntimeUnavailable(Unavailable):
 
 @define(eq=False)
 class ShuttingDown(Unavailable):
-    """This process takes no new work."""
+    """This process accepts no new calls."""
 
     code: ClassVar[str] = "SHUTTING_DOWN"
     stored: str | None = "no"
@@ -228,4 +229,4 @@ class ShuttingDown(Unavailable):
 
     @property
     def message(self) -> str:
-        return "This server is shutting down. Repeat the call; another one will take it."
+        return "This server is shutting down and accepts no new calls. Repeat the call at another server."

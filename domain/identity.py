@@ -1,4 +1,4 @@
-"""Who owns a session and which one it is."""
+"""Owners, and the ids of sessions and executions."""
 
 from datetime import UTC, datetime, timedelta
 from typing import NewType
@@ -9,18 +9,18 @@ from attrs import frozen
 Owner = NewType("Owner", str)
 
 ANONYMOUS = Owner("anonymous")
-"""The owner of everything while authentication is off; never the owner of a token."""
+"""The owner of all objects while authentication is off; never the owner of a token."""
 
 EVERY_OWNER = Owner("*")
-"""Takes an owner's place where an admin reads, lists or closes across owners; never an owner itself."""
+"""Stands in place of an owner for reads, lists and closes across owners; never an owner itself."""
 
 OWNER_SIZE_MAX = 255
-"""Bytes of UTF-8; what OpenID Connect allows a subject to have."""
+"""Bytes of UTF-8; the maximum of an OpenID Connect subject."""
 
 _RESERVED = frozenset({ANONYMOUS, EVERY_OWNER})
 
 INSTANT_MAX = datetime(3000, 1, 1, tzinfo=UTC)
-"""The latest time that an id stands for: no clock is that far ahead, and lengths of time can still be added to it."""
+"""The latest instant of an id: no clock is so far ahead, and time spans can still be added to it."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS_MAX = (INSTANT_MAX - _EPOCH) // timedelta(milliseconds=1)
@@ -29,20 +29,20 @@ _US_PER_MS = 1000
 
 
 class OwnerRefused(ValueError):
-    """The text cannot be the owner of a token, a key or a session; the error's text says why."""
+    """The text cannot be an owner; the error's text says why."""
 
 
 def parse_owner(text: str) -> Owner:
-    """Return the text as an owner that somebody may act as, which no reserved name is; raises OwnerRefused."""
+    """Return the text as the owner of a token or key; raises OwnerRefused, also for a reserved name."""
     if text.casefold() in _RESERVED:
         raise OwnerRefused(f"{text!r} is reserved")
     return named_owner(text)
 
 
 def named_owner(text: str) -> Owner:
-    """Return the text as an owner whose things are asked for, reserved names included; raises OwnerRefused.
+    """Return the text as an owner to search for, which may be a reserved name; raises OwnerRefused.
 
-    An owner is 1 to 255 bytes of printable Unicode that does not begin or end with a space.
+    An owner is 1 to 255 bytes of printable Unicode without a space at its ends.
     """
     if not text or not text.isprintable() or text != text.strip():
         raise OwnerRefused("an owner has printable characters only, and no space at its ends")
@@ -51,9 +51,9 @@ def named_owner(text: str) -> Owner:
     return Owner(text)
 
 
-@frozen(cache_hash=True)  # a key is looked up several times on its way to the database and back
+@frozen(cache_hash=True)  # a ref is hashed several times on its way to the database and back
 class SessionRef:
-    """What every statement about a session is scoped to."""
+    """The owner and id of a session; every statement about a session is scoped to both."""
 
     owner: Owner
     session_id: UUID
@@ -72,15 +72,15 @@ def uuid7_at(now: datetime, random_bits: int) -> UUID:
 
 
 def uuid7_ms(identifier: UUID) -> int:
-    """Return the time in an id in whole milliseconds since 1970-01-01; that of INSTANT_MAX when it lies beyond.
+    """Return the time in an id in whole milliseconds since 1970-01-01, at most that of INSTANT_MAX.
 
-    A caller may send any id. One that `uuid7_at` did not make has a time too: it says nothing, and is within bounds.
+    A caller may send any id. The time in a foreign id has no meaning, and is within these bounds too.
     """
     return min(identifier.int >> 80, _MS_MAX)
 
 
 def uuid7_time(identifier: UUID) -> datetime:
-    """Return the instant at which `uuid7_at` made this identifier; of any other id an instant as `uuid7_ms` bounds it."""
+    """Return the instant for which `uuid7_at` made the id; of any other id an instant within the bounds of `uuid7_ms`."""
     since_ms = uuid7_ms(identifier)
     ticks = identifier.int >> 64 & 0xFFF
     at = _EPOCH + timedelta(milliseconds=since_ms, microseconds=ticks * _US_PER_MS // _TICKS_PER_MS)

@@ -1,4 +1,4 @@
-"""Whether two JSON texts say the same."""
+"""Equality of JSON texts."""
 
 import json
 from typing import Any
@@ -7,9 +7,10 @@ from domain.json_text import JsonText
 
 
 def same_json(one: JsonText, other: JsonText) -> bool:
-    """Tell whether two texts have the same value: order of members and spelling of numbers aside, 1 is 1.0 but not true.
+    """Return whether two texts have the same value.
 
-    Texts that are too deep, or have numbers too long, to be decoded are the same when they are equal.
+    The order of members and the spelling of numbers do not matter: 1 equals 1.0, but not true. Texts that cannot be
+    decoded, because they are too deep or have too long numbers, are the same if they are equal.
     """
     if one == other:
         return True

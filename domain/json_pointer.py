@@ -1,4 +1,4 @@
-"""JSON pointers (RFC 6901) that say where a problem is."""
+"""JSON pointers (RFC 6901) to problems."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ _SEGMENT_LENGTH_MAX = 128
 
 
 def pointer(segments: Iterable[str | int]) -> str:
-    """Return the pointer; a long segment is shortened, and what is no Unicode is written as an escape."""
+    """Return the pointer; a long segment is cut, and a lone surrogate is escaped."""
     return "".join(f"/{_written(str(segment))}" for segment in segments)
 
 

@@ -1,4 +1,4 @@
-"""JSON as text: the service passes it on as it came, and decodes it nowhere on the way."""
+"""JSON as text: the service passes JSON of callers on without decoding it."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ JsonText = NewType("JsonText", str)
 EMPTY_OBJECT = JsonText("{}")
 
 _SLICE_SIZE = 4 * 1024
-"""A long text is read in slices of about this many bytes: between two of them other threads can run."""
+"""A long text is read in slices of about this many bytes, so that other threads can run between them."""
 
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _TOKENS = re.compile(rb'(?:[^"]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+', re.DOTALL)
@@ -25,7 +25,7 @@ _PAIR = b"\x01\xff"
 def outside_strings(text: bytes) -> Iterator[bytes]:
     """Yield a JSON text without its strings, in slices of bounded size; no slice ends within a number.
 
-    No Python object is made for each value, and a string without an end goes to the end of the text.
+    It makes no Python object for each value. A string without an end extends to the end of the text.
     """
     start = 0
     while start < len(text):
@@ -50,7 +50,7 @@ def is_deeper(text: bytes, depth_max: int) -> bool:
     depth = 0
     for part in outside_strings(text):
         steps = part.translate(_STEPS, _OTHER_THAN_BRACKETS)
-        # Without its innermost pairs the text is one level less deep at most, and mostly much shorter.
+        # Without its innermost pairs the text is at most one level less deep, and mostly much shorter.
         depths = _depths(steps.replace(_PAIR, b""), depth)
         if max(depths) >= depth_max and max(_depths(steps, depth)) > depth_max:
             return True

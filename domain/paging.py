@@ -1,4 +1,4 @@
-"""A part of a list."""
+"""Pages of lists."""
 
 from collections.abc import Sequence
 from typing import Generic, TypeVar
@@ -11,9 +11,9 @@ Item = TypeVar("Item")
 
 @frozen
 class Page(Generic[Item]):
-    """Items, newest first, and the id to go on after; None when there is nothing beyond.
+    """Items, newest first, and the id after which the next page begins; None on the last page.
 
-    A page may hold fewer items than asked for while `next_after` is set: the number of examined rows is bounded.
+    A page with `next_after` may hold fewer items than requested, because the number of examined rows is bounded.
     """
 
     items: Sequence[Item]

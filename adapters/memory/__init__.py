@@ -1,1 +1,1 @@
-"""Fakes of the ports, held to the same contracts as the real adapters; for tests only."""
+"""Fakes of the ports for tests; they pass the same contracts as the real adapters."""

@@ -15,7 +15,7 @@ from domain.paging import Page
 
 @define
 class MemoryApiKeyRepository(ApiKeyRepository):
-    """Keeps API keys, and counts the lookups; while `failure` is set, every call raises it."""
+    """Stores API keys, and counts the lookups; while `failure` is set, every call raises it."""
 
     keys: dict[UUID, ApiKey] = field(factory=dict)
     lookups: int = 0

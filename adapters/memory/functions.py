@@ -13,7 +13,7 @@ from domain.scripts.language import LanguageTitle
 
 @define
 class MemoryFunctionRepository(FunctionRepository):
-    """Keeps functions; while `failure` is set, every call raises it."""
+    """Stores functions; while `failure` is set, every call raises it."""
 
     functions: dict[LanguageTitle, Function] = field(factory=dict)
     schemas: dict[tuple[LanguageTitle, int], FunctionSchema] = field(factory=dict)
@@ -44,7 +44,7 @@ class MemoryFunctionRepository(FunctionRepository):
     @override
     async def page(self, wanted: FunctionFilter, offset: int, size: int) -> FunctionPage:
         self._require_available()
-        shown = sorted(filter(wanted.shows, self.functions.values()), key=_place)
+        shown = sorted(filter(wanted.shows, self.functions.values()), key=_order)
         return FunctionPage(len(shown), [FunctionSummary.of(function) for function in shown[offset : offset + size]])
 
     def _require_available(self) -> None:
@@ -52,5 +52,5 @@ class MemoryFunctionRepository(FunctionRepository):
             raise self.failure
 
 
-def _place(function: Function) -> tuple[str, str]:
+def _order(function: Function) -> tuple[str, str]:
     return function.language_title.language, function.language_title.title

@@ -1,4 +1,4 @@
-"""The fake ledger of rates, and the fake count of what owners have."""
+"""Rates and usage of owners in memory."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from domain.sessions.session import Status
 
 @define(eq=False)
 class MemoryRateStore(RateStore):
-    """Keeps rates in a dict; while `failure` is set, every call raises it."""
+    """Stores rates in a dict; while `failure` is set, every call raises it."""
 
-    looked_at_max: int = 1000
+    examined_max: int = 1000
     full_at: dict[tuple[Owner, str], datetime] = field(factory=dict)
     failure: Exception | None = None
 
@@ -32,11 +32,11 @@ class MemoryRateStore(RateStore):
     @override
     async def forget(self, full_before: datetime, after: tuple[Owner, str] | None) -> tuple[Owner, str] | None:
         self._require_available()
-        looked_at = sorted(key for key in self.full_at if after is None or key > after)[: self.looked_at_max]
-        for key in looked_at:
+        examined = sorted(key for key in self.full_at if after is None or key > after)[: self.examined_max]
+        for key in examined:
             if self.full_at[key] < full_before:
                 del self.full_at[key]
-        return looked_at[-1] if len(looked_at) == self.looked_at_max else None
+        return examined[-1] if len(examined) == self.examined_max else None
 
     def _require_available(self) -> None:
         if self.failure is not None:
@@ -45,7 +45,7 @@ class MemoryRateStore(RateStore):
 
 @define(eq=False)
 class MemoryUsageReader(UsageReader):
-    """Counts what the fake repositories hold."""
+    """Counts the objects of the fake repositories."""
 
     _store: MemoryStore
     examined_max: int = 1000

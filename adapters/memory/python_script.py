@@ -1,4 +1,4 @@
-"""The contract of Python scripts, kept in-process without any protection."""
+"""Runs Python scripts in this process by their contract, without any protection."""
 
 import ast
 import asyncio
@@ -21,7 +21,7 @@ _ENTRY_POINTS = ("handler", "handle")
 
 @frozen
 class Ended:
-    """How a script ended: a result or a failure, and what it printed."""
+    """The end of a script: its result or failure, and its output."""
 
     result: JsonText | None = field(repr=False)
     failure: Failure | None
@@ -38,7 +38,7 @@ def parse(source: str) -> None:
 
 
 async def evaluate(function: Callable[[Mapping[str, object]], object], event: Mapping[str, object]) -> Ended:
-    """Call a script with its event to the end; a coroutine that it returns runs in a loop of its own."""
+    """Call a script with its event, and wait for its end; a coroutine runs in a loop of its own."""
     out, err = io.StringIO(), io.StringIO()
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -52,17 +52,17 @@ async def evaluate(function: Callable[[Mapping[str, object]], object], event: Ma
     except SystemExit as error:
         failure = Failure(FailureCode.SCRIPT_EXITED, f"The script has ended its process with {error.code!r}")
         return Ended(None, failure, out.getvalue(), err.getvalue())
-    except Exception as error:  # noqa: BLE001  # whatever a script raises is its failure
+    except Exception as error:  # noqa: BLE001  # any error of a script is its failure
         return Ended(None, _script_error(error), out.getvalue(), err.getvalue())
     return Ended(result, None, out.getvalue(), err.getvalue())
 
 
 def python_function(source: str) -> Callable[[Mapping[str, object]], object]:
-    """Return the script as a function of its event: `handler`, else `handle`, else the value left in `result`."""
+    """Return the script as a function of its event: `handler`, else `handle`, else the value of `result`."""
 
     def call(event: Mapping[str, object]) -> object:
         namespace = {"__name__": "__script__", "params": event["params"], "context": event["context"]}
-        exec(compile(source, _FILE, "exec"), namespace)  # noqa: S102  # running scripts is what this is for
+        exec(compile(source, _FILE, "exec"), namespace)  # noqa: S102  # it runs scripts of tests
         for name in _ENTRY_POINTS:
             if callable(entry := namespace.get(name)):
                 return entry(**_arguments(entry, event))

@@ -1,4 +1,4 @@
-"""A script runner inside the test's own process."""
+"""A script runner in the test's own process."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ _Function = Callable[[Mapping[str, object]], object]
 
 @frozen
 class MemoryRunnerOptions:
-    """Places and queue in runs, waits in seconds, sizes in bytes."""
+    """Workers and queue in runs, waits in seconds, sizes in bytes."""
 
     workers_max: int = 4
     queue_max: int = 16
@@ -34,10 +34,10 @@ class MemoryRunnerOptions:
 
 @define(eq=False)
 class MemoryScriptRunner(ScriptRunner):
-    """Runs Python scripts with `exec`, and those in Node.js that the test gives as callables by their source.
+    """Runs Python scripts with `exec`, and Node.js scripts for which the test gives a function by source.
 
-    Switches: `unavailable` is the remedy of a runner that cannot run now; `unknown_next` is the reason why the next
-    run ends unknown, after it has run; `hold` keeps runs from ending. `ran` lists every execution whose script ran.
+    `unavailable` is the remedy of a runner that cannot run now. `unknown_next` is the reason why the next run ends
+    unknown, after it has run. `hold` keeps runs from ending. `ran` lists the executions whose script ran.
     """
 
     options: MemoryRunnerOptions = field(factory=MemoryRunnerOptions)
@@ -51,30 +51,30 @@ class MemoryScriptRunner(ScriptRunner):
     _taken: int = field(default=0, init=False)
     _sources: dict[str, Script] = field(factory=dict, init=False)
     _warm: set[UUID] = field(factory=set, init=False)
-    _open_gate: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _not_held: asyncio.Event = field(factory=asyncio.Event, init=False)
     _freed: asyncio.Condition = field(factory=asyncio.Condition, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._open_gate.set()
+        self._not_held.set()
 
     def hold(self) -> None:
-        """Keep every run from now on under way until `let_go`."""
-        self._open_gate.clear()
+        """Keep all further runs in progress until `let_go`."""
+        self._not_held.clear()
 
     def let_go(self) -> None:
-        """Let the runs that are held go on."""
-        self._open_gate.set()
+        """Let the held runs end."""
+        self._not_held.set()
 
     @override
     async def acquire(self, run: ScriptRun) -> Worker:
         self._require_available(run.language)
         waited_since = time.monotonic()
-        await self._take_place()
+        await self._take_worker()
         try:
             script = await self._script(run)
             function = self._function(run.language, script)
         except BaseException:
-            await self.give_back()
+            await self.release_worker()
             raise
         return MemoryWorker(self, run, function, (time.monotonic() - waited_since) * 1000)
 
@@ -96,9 +96,9 @@ class MemoryScriptRunner(ScriptRunner):
         return {"status": "ok" if self.unavailable is None else "failing", "running": self.running}
 
     async def execute(self, run: ScriptRun, function: _Function) -> Ended:
-        """Run the script once the gate is open; raises ExecutionUnknown when the test wants that."""
+        """Run the script when runs are not held; raises ExecutionUnknown if the test has set it."""
         with self._counted():
-            await self._open_gate.wait()
+            await self._not_held.wait()
             self.ran.append(run.execution_id)
             ended = await evaluate(function, _event(run))
         if self.unknown_next is not None:
@@ -107,15 +107,15 @@ class MemoryScriptRunner(ScriptRunner):
         return self._bounded(ended)
 
     def warm_up(self, run: ScriptRun) -> bool:
-        """Bind a worker to the session; return whether there was none yet."""
+        """Bind a worker to the session; return whether it had none."""
         session_id = run.ref.session_id
         cold = session_id not in self._warm
         if run.limits.isolation is Isolation.SESSION:
             self._warm.add(session_id)
         return cold
 
-    async def give_back(self) -> None:
-        """Free one place."""
+    async def release_worker(self) -> None:
+        """Release one worker."""
         async with self._freed:
             self._taken -= 1
             self._freed.notify_all()
@@ -124,7 +124,7 @@ class MemoryScriptRunner(ScriptRunner):
         if self.unavailable is not None:
             raise RuntimeUnavailable(language, self.unavailable)
 
-    async def _take_place(self) -> None:
+    async def _take_worker(self) -> None:
         if self._taken >= self.options.workers_max and self.queued >= self.options.queue_max:
             raise Overloaded("workers")
         self.queued += 1
@@ -169,7 +169,7 @@ class MemoryScriptRunner(ScriptRunner):
 
 @define(eq=False)
 class MemoryWorker(Worker):
-    """One place of a MemoryScriptRunner."""
+    """A worker of a MemoryScriptRunner."""
 
     _runner: MemoryScriptRunner
     _run: ScriptRun
@@ -198,7 +198,7 @@ class MemoryWorker(Worker):
     async def release(self) -> None:
         if not self._released:
             self._released = True
-            await self._runner.give_back()
+            await self._runner.release_worker()
 
 
 def _event(run: ScriptRun) -> dict[str, object]:

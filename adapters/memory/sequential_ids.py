@@ -1,4 +1,4 @@
-"""Ids that a test can foresee."""
+"""Predictable ids."""
 
 from datetime import datetime
 from uuid import UUID
@@ -12,7 +12,7 @@ from domain.identity import uuid7_at
 
 @define
 class SequentialIds(IdGenerator):
-    """Makes UUIDv7 with a running number beside the instant, so that ids of one instant are in order."""
+    """Makes UUIDv7 with the instant and a counter, so that ids of one instant are in order."""
 
     _made: int = 0
 

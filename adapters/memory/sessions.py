@@ -16,7 +16,7 @@ from domain.sessions.session import Session
 
 @define
 class MemorySessionRepository(SessionRepository):
-    """Keeps sessions in a store; a filtered page looks at `examined_max` sessions at most."""
+    """Stores sessions; a filtered page examines at most `examined_max` sessions."""
 
     _store: MemoryStore
     _examined_max: int = 1000
@@ -66,7 +66,7 @@ class MemorySessionRepository(SessionRepository):
         return page_of([row for row in examined if _is_wanted(row[1], wanted)], size, beyond)
 
     def _owned(self, ref: SessionRef) -> SessionRef:
-        """Return the key with the session's own owner where every one is meant."""
+        """Return the ref with the session's own owner in place of EVERY_OWNER."""
         session = self._store.sessions.get(ref.session_id)
         return ref if session is None or ref.owner != EVERY_OWNER else session.ref
 

@@ -21,7 +21,7 @@ StoredKey = tuple[Owner, UUID, str]
 
 @define
 class MemoryStore:
-    """Sessions, scripts, executions and idempotency keys; while `failure` is set, every call of a repository raises it."""
+    """Sessions, scripts, executions and keys; while `failure` is set, every call of a repository raises it."""
 
     sessions: dict[UUID, Session] = field(factory=dict)
     scripts: dict[UUID, Script] = field(factory=dict)

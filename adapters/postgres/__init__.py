@@ -1,1 +1,1 @@
-"""Everything that speaks to PostgreSQL: `gateway.py` runs its statements, `statements.py` names them."""
+"""The adapter of PostgreSQL: `gateway.py` runs its statements, `statements.py` names them."""

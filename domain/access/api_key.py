@@ -1,4 +1,4 @@
-"""API keys: long secrets with an owner, kept as digests."""
+"""API keys: random secrets of owners, stored as digests."""
 
 import hashlib
 import hmac
@@ -16,13 +16,13 @@ from domain.errors import NotFound
 from domain.identity import Owner, uuid7_time
 
 PREFIX = "pgl_"
-"""What every key begins with, for people and for scanners of leaked secrets."""
+"""The prefix of every key, for people and for scanners of leaked secrets."""
 
 SECRET_BYTES = 32
 """Bytes of randomness in a secret."""
 
 _GRAMMAR = re.compile(r"pgl_([0-9a-f]{32})_([A-Za-z0-9_-]{43})")
-_UNKNOWN = "the API key is not known here"
+_UNKNOWN = "the API key is unknown"
 
 
 @define(eq=False)
@@ -33,7 +33,7 @@ class ApiKeyNotFound(NotFound):
 
     @property
     def message(self) -> str:
-        return "There is no API key with this id. `pglambda keys list` shows them all."
+        return "There is no API key with this id. `pglambda keys list` shows all keys."
 
     @property
     def details(self) -> Mapping[str, object]:
@@ -42,7 +42,7 @@ class ApiKeyNotFound(NotFound):
 
 @frozen
 class ApiKeyText:
-    """A key as its holder has it: `pgl_<id>_<secret>`, the id in hexadecimal."""
+    """The text of a key: `pgl_<id>_<secret>`, with the id in hexadecimal."""
 
     key_id: UUID
     secret: str = field(repr=False)
@@ -54,7 +54,7 @@ class ApiKeyText:
     def secret_hash(self) -> bytes:
         """SHA-256 of the secret.
 
-        A secret of 256 random bits cannot be guessed, so a slow hash with salt would add nothing but its cost.
+        A secret of 256 random bits cannot be guessed, so a slow hash with salt would only add its cost.
         """
         return hashlib.sha256(self.secret.encode()).digest()
 
@@ -69,7 +69,7 @@ def split_key(text: str) -> tuple[str, str]:
 
 @frozen
 class ApiKey:
-    """What is kept of a key. Instants are aware and in UTC; without `expires_at` it holds until it is revoked."""
+    """A stored key. Instants are aware and in UTC; a key without `expires_at` is valid until it is revoked."""
 
     key_id: UUID
     owner: Owner
@@ -89,9 +89,9 @@ class ApiKey:
         return uuid7_time(self.key_id)
 
     def admit(self, secret: str, now: datetime) -> Principal:
-        """Return who holds this secret; raises CredentialRefused.
+        """Return the principal of the key; raises CredentialRefused.
 
-        Whether a key was revoked or has expired is told to those alone who have its secret.
+        Only a caller with the secret learns that the key was revoked or has expired.
         """
         if not hmac.compare_digest(hashlib.sha256(secret.encode()).digest(), self.secret_hash):
             raise CredentialRefused(_UNKNOWN)
@@ -102,10 +102,10 @@ class ApiKey:
         return self.principal
 
     def revoke(self, now: datetime) -> "ApiKey":
-        """Return the key revoked; revoking again changes nothing."""
+        """Return the revoked key; revoking it again changes nothing."""
         return self if self.revoked_at is not None else evolve(self, revoked_at=now)
 
 
 def unknown_key() -> CredentialRefused:
-    """Return the refusal of a key that is not kept here, which is that of a wrong secret too."""
+    """Return the error for an unknown key, which is the same as for a wrong secret."""
     return CredentialRefused(_UNKNOWN)

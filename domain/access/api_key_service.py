@@ -1,4 +1,4 @@
-"""What an operator does with API keys: create, list and revoke them."""
+"""The use cases of API keys: create, list and revoke them."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -16,7 +16,7 @@ from domain.paging import Page
 
 @frozen
 class IssuedKey:
-    """A new key and its text, which is told once and kept nowhere."""
+    """A new key and its text, which is shown once and not stored."""
 
     key: ApiKey
     text: ApiKeyText
@@ -24,7 +24,7 @@ class IssuedKey:
 
 @define
 class ApiKeyService:
-    """The use cases of API keys; `secret` makes a random text of 256 bits. Methods may raise StorageUnavailable."""
+    """The use cases of API keys. `secret` makes a random text of 256 bits. Every method may raise StorageUnavailable."""
 
     _clock: Clock
     _ids: IdGenerator
@@ -32,7 +32,7 @@ class ApiKeyService:
     _secret: Callable[[], str]
 
     async def create(self, owner: Owner, scopes: frozenset[Scope], lifetime: timedelta | None) -> IssuedKey:
-        """Store a new key; without a lifetime it holds until it is revoked."""
+        """Store a new key; without a lifetime it is valid until it is revoked."""
         now = self._clock.now()
         text = ApiKeyText(self._ids.new(now), self._secret())
         key = ApiKey(text.key_id, owner, scopes, text.secret_hash, now + lifetime if lifetime else None)
@@ -45,5 +45,5 @@ class ApiKeyService:
         return await self._keys.revoke(key_id, now)
 
     async def page(self, owner: Owner | None, after: UUID | None, size: int) -> Page[ApiKey]:
-        """Return a page of keys, newest first; of all owners when `owner` is None."""
+        """Return a page of keys, newest first; keys of all owners if `owner` is None."""
         return await self._keys.page(owner, after, size)

@@ -1,4 +1,4 @@
-"""From a credential to the caller who shows it."""
+"""Authentication: from a credential to the principal that shows it."""
 
 from contextlib import nullcontext
 from datetime import datetime, timedelta
@@ -18,100 +18,100 @@ from domain.errors import Overloaded, StorageUnavailable
 
 
 @frozen
-class KeyMemory:
-    """How API keys are remembered: for how long, how many, and what looking one up may take, in seconds.
+class KeyCacheOptions:
+    """Bounds of the key cache: times, numbers of keys, and the time for a lookup in seconds.
 
-    A key that was revoked is refused `remembered` later at the latest, and `standing` later where the database does not
-    answer meanwhile. At most `strangers_max` are looked up at once of those that were not found within the time
-    `familiar`: they may be guesses.
+    A key is used for `fresh` without a lookup; so a revoked key is refused after that time at the latest. While the
+    database does not respond, a key is used for up to `stale`. A key that was found within `familiar` is looked up
+    without limit. Others may be guesses, so at most `lookups_max` of them are looked up at once.
     """
 
-    remembered: timedelta = timedelta(seconds=5)
-    standing: timedelta = timedelta(seconds=30)
+    fresh: timedelta = timedelta(seconds=5)
+    stale: timedelta = timedelta(seconds=30)
     familiar: timedelta = timedelta(days=1)
     size_max: int = 10_000
-    strangers_max: int = 256
+    lookups_max: int = 256
     lookup_timeout_s: float = 0.5
 
 
 @frozen
-class _Finding:
+class _FoundKey:
     key: ApiKey
     found_at: datetime
 
 
 @define
 class KeyRing:
-    """Knows the holders of API keys without a statement per request.
+    """Finds the principals of API keys without a statement for each request.
 
-    Ids that are not kept here are remembered apart, and bounded in number while they are looked up: who guesses keys
-    displaces none of those in use, and keeps none of them waiting.
+    Unknown ids have a cache of their own, and the number of their lookups is bounded. So a caller that guesses keys
+    neither displaces nor delays keys in use.
     """
 
     _clock: Clock
     _keys: ApiKeyRepository
-    _memory: KeyMemory = field(factory=KeyMemory)
-    _known: TtlCache[str, ApiKey] = field(init=False)
+    _options: KeyCacheOptions = field(factory=KeyCacheOptions)
+    _fresh: TtlCache[str, ApiKey] = field(init=False)
     _unknown: TtlCache[str, bool] = field(init=False)
-    _familiar: TtlCache[str, _Finding] = field(init=False)
-    _strangers: CapacityLimiter = field(init=False)
+    _familiar: TtlCache[str, _FoundKey] = field(init=False)
+    _lookups: CapacityLimiter = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._known = TtlCache(self._memory.size_max)
-        self._unknown = TtlCache(self._memory.size_max)
-        self._familiar = TtlCache(self._memory.size_max)
-        self._strangers = CapacityLimiter("the lookup of a key that was not in use", self._memory.strangers_max)
+        self._fresh = TtlCache(self._options.size_max)
+        self._unknown = TtlCache(self._options.size_max)
+        self._familiar = TtlCache(self._options.size_max)
+        self._lookups = CapacityLimiter("the lookup of an API key", self._options.lookups_max)
 
     async def principal(self, text: str) -> Principal:
-        """Return who holds this key; raises CredentialRefused, StorageUnavailable or Overloaded."""
+        """Return the principal of a key; raises CredentialRefused, StorageUnavailable or Overloaded."""
         key_id, secret = split_key(text)
         now = self._clock.now()
-        key = self._known.get(key_id, now)
+        key = self._fresh.get(key_id, now)
         if key is not None:
             return key.admit(secret, now)
         if self._unknown.get(key_id, now):
             raise unknown_key()
-        return (await self._learned(key_id, now)).admit(secret, now)
+        return (await self._found(key_id, now)).admit(secret, now)
 
-    async def _learned(self, key_id: str, now: datetime) -> ApiKey:
-        # What was stored before `now` is seen by the lookup, so that nothing is remembered for longer than said.
-        found = self._familiar.get(key_id, now)
+    async def _found(self, key_id: str, now: datetime) -> ApiKey:
+        # The lookup sees all writes before `now`, so no key stays in the cache for longer than promised.
+        familiar = self._familiar.get(key_id, now)
         try:
-            with self._strangers.hold() if found is None else nullcontext():
+            with self._lookups.hold() if familiar is None else nullcontext():
                 key = await self._looked_up(key_id)
         except (StorageUnavailable, Overloaded):
-            if found is not None and now < found.found_at + self._memory.standing:
-                return found.key
+            if familiar is not None and now < familiar.found_at + self._options.stale:
+                return familiar.key
             raise
-        until = now + self._memory.remembered
+        until = now + self._options.fresh
         if key is None:
             self._unknown.put(key_id, value=True, until=until)
             raise unknown_key()
-        self._known.put(key_id, key, until)
-        self._familiar.put(key_id, _Finding(key, now), now + self._memory.familiar)
+        self._fresh.put(key_id, key, until)
+        self._familiar.put(key_id, _FoundKey(key, now), now + self._options.familiar)
         return key
 
     async def _looked_up(self, key_id: str) -> ApiKey | None:
-        return await Budget(self._memory.lookup_timeout_s).spend(self._keys.find(UUID(key_id)), StorageUnavailable)
+        return await Budget(self._options.lookup_timeout_s).spend(self._keys.find(UUID(key_id)), StorageUnavailable)
 
 
 @define
 class Authentication:
-    """Judges what a caller shows: an API key, or a token where there are keys to verify one with."""
+    """Verifies credentials: API keys, and signed tokens if there are keys to verify them with."""
 
     _ring: KeyRing
     _tokens: TokenVerifier | None = None
 
     async def principal(self, credential: str) -> Principal:
-        """Return who is calling.
+        """Return the caller's principal.
 
-        Raises CredentialRefused, KeysUnavailable, StorageUnavailable (the common time or the key cannot be read) or
-        Overloaded.
+        Raises CredentialRefused, JwksUnavailable, Overloaded, or StorageUnavailable if the common time or the key
+        cannot be read.
         """
         if len(credential) > CREDENTIAL_SIZE_MAX:
             raise CredentialRefused(f"it is longer than {CREDENTIAL_SIZE_MAX} bytes")
         if credential.startswith(PREFIX):
             return await self._ring.principal(credential)
         if self._tokens is None:
-            raise CredentialRefused("this server takes API keys alone")
+            raise CredentialRefused("this server accepts only API keys")
         return await self._tokens.verify(credential)

@@ -1,4 +1,4 @@
-"""What callers show to be known: signed tokens and API keys."""
+"""Credentials of callers: signed tokens and API keys."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -8,30 +8,30 @@ from attrs import define
 from domain.errors import Unauthorized, Unavailable
 
 CREDENTIAL_SIZE_MAX = 8 * 1024
-"""Bytes; anything longer is refused unread."""
+"""Bytes; a longer credential is refused without parsing it."""
 
 
 @define(eq=False)
 class CredentialMissing(Unauthorized):
-    """The request carries no token or key."""
+    """The request has no token and no API key."""
 
     code: ClassVar[str] = "UNAUTHORIZED"
 
     @property
     def message(self) -> str:
-        return "Send a token or an API key: `Authorization: Bearer ...`, in one header."
+        return "The request has no credential. Send a token or an API key in one header: `Authorization: Bearer ...`."
 
 
 @define(eq=False)
 class CredentialRefused(Unauthorized):
-    """The token or key is not good; `reason` says why, as far as that helps nobody to guess one."""
+    """The token or key is not accepted; `reason` says why, unless that would help to guess a key."""
 
     code: ClassVar[str] = "UNAUTHORIZED"
     reason: str
 
     @property
     def message(self) -> str:
-        return f"The token or API key is not accepted: {self.reason}."
+        return f"The token or API key is not accepted: {self.reason}. Send a valid one."
 
     @property
     def details(self) -> Mapping[str, object]:
@@ -40,7 +40,7 @@ class CredentialRefused(Unauthorized):
 
 @define(eq=False)
 class JwksUnavailable(Unavailable):
-    """The keys that tokens are verified with could not be fetched yet."""
+    """The keys to verify tokens with have not been fetched yet."""
 
     code: ClassVar[str] = "KEYS_UNAVAILABLE"
     stored: str | None = "no"
@@ -49,4 +49,6 @@ class JwksUnavailable(Unavailable):
 
     @property
     def message(self) -> str:
-        return "The keys to verify tokens with cannot be fetched now. Repeat the call after a moment."
+        return (
+            "The keys to verify tokens with cannot be fetched now, so nothing was done. Repeat the call after a moment."
+        )

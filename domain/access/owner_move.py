@@ -1,4 +1,4 @@
-"""Handing over what belongs to one owner to another."""
+"""Moving the objects of one owner to another owner."""
 
 from collections.abc import AsyncIterator, Mapping
 from enum import StrEnum
@@ -10,7 +10,7 @@ from domain.identity import Owner
 
 
 class Belonging(StrEnum):
-    """What belongs to an owner."""
+    """A kind of object that belongs to an owner."""
 
     SESSIONS = "sessions"
     KEYS = "idempotency keys"
@@ -19,7 +19,7 @@ class Belonging(StrEnum):
 
 @frozen
 class MoveStep:
-    """One bounded step: how many rows were looked at, and how many now belong to the new owner."""
+    """One bounded step: the rows examined, and the rows that now belong to the new owner."""
 
     part: Belonging
     examined: int
@@ -27,18 +27,18 @@ class MoveStep:
 
 
 class OwnerMover(Protocol):
-    """Moves in small steps, beside a running service; what was moved stays so, whenever it is stopped.
+    """Moves objects in small steps beside a running service; completed steps stay when it is stopped.
 
-    Methods raise StorageUnavailable.
+    Every method may raise StorageUnavailable.
     """
 
     async def count(self, owner: Owner) -> Mapping[Belonging, int]:
-        """Return how much belongs to the owner; keys of sessions are counted with the keys."""
+        """Return the number of the owner's objects by kind; keys of executions count as keys."""
         ...
 
     def move(self, source: Owner, target: Owner) -> AsyncIterator[MoveStep]:
-        """Move everything of `source` to `target`, step by step.
+        """Move all objects of `source` to `target`, step by step.
 
-        A session that is executing is left where it is, with its keys and history; moving again takes it along.
+        A session with an execution in progress stays, with its keys and history; moving again moves it too.
         """
         ...

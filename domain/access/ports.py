@@ -1,4 +1,4 @@
-"""What tells who is calling."""
+"""Ports to credentials: signed tokens and stored API keys."""
 
 from datetime import datetime
 from typing import Protocol
@@ -11,32 +11,32 @@ from domain.paging import Page
 
 
 class TokenVerifier(Protocol):
-    """Tells by whom a signed token was made out, and to whom."""
+    """Verifies signed tokens."""
 
     async def verify(self, token: str) -> Principal:
-        """Return the caller that the token names.
+        """Return the principal of the token.
 
-        Raises CredentialRefused, StorageUnavailable as long as the common time is not known, and KeysUnavailable as
-        long as no key to verify with has ever been fetched.
+        Raises CredentialRefused, StorageUnavailable while the common time is unknown, and JwksUnavailable while no key
+        to verify with has been fetched.
         """
         ...
 
 
 class ApiKeyRepository(Protocol):
-    """Keeps API keys; any method may raise StorageUnavailable or Overloaded, as in SessionRepository."""
+    """Stores API keys. Every method may raise StorageUnavailable or Overloaded, as in SessionRepository."""
 
     async def add(self, key: ApiKey) -> None:
         """Store a new key durably. Adding the same key again changes nothing."""
         ...
 
     async def find(self, key_id: UUID) -> ApiKey | None:
-        """Return the key, whatever its state, as all acknowledged writes left it; None when there is none."""
+        """Return the key, whatever its state, as all acknowledged writes left it; None if there is none."""
         ...
 
     async def revoke(self, key_id: UUID, now: datetime) -> ApiKey:
-        """Revoke the key at `now` and return it; the first revocation stays. Raises ApiKeyNotFound."""
+        """Revoke the key at `now`, and return it; the first revocation stays. Raises ApiKeyNotFound."""
         ...
 
     async def page(self, owner: Owner | None, after: UUID | None, size: int) -> Page[ApiKey]:
-        """Return at most `size` keys of one owner, or of all, newest first, older than `after`."""
+        """Return at most `size` keys of one owner, or of all owners, newest first, older than `after`."""
         ...

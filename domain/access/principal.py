@@ -1,4 +1,4 @@
-"""Who is calling, and what they may do."""
+"""Principals: the caller and its scopes."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -12,7 +12,7 @@ from domain.scripts.language import Language
 
 
 class Scope(StrEnum):
-    """What a token or a key allows."""
+    """A permission of a token or an API key."""
 
     EXECUTE_ALL = "execute:all"
     EXECUTE_NODEJS = "execute:nodejs"
@@ -26,22 +26,22 @@ EXECUTE: Mapping[Language, Scope] = {
     Language.NODEJS: Scope.EXECUTE_NODEJS,
     Language.PYTHON: Scope.EXECUTE_PYTHON,
 }
-"""What allows to run scripts of each language, beside `execute:all`."""
+"""The scope for scripts of each language, beside `execute:all`."""
 
 ANY_EXECUTE = frozenset({Scope.EXECUTE_ALL, *EXECUTE.values()})
-"""Scopes of which one is needed to run anything at all."""
+"""Scopes of which one is required to execute scripts."""
 
 
 @define(eq=False)
 class ScopeMissing(Forbidden):
-    """The caller is known, and their token or key lacks the scope; any one of `needed` would do, the first at best."""
+    """The caller's token or key lacks a scope; any one of `needed` suffices, the first is the narrowest."""
 
     code: ClassVar[str] = "FORBIDDEN"
     needed: tuple[Scope, ...]
 
     @property
     def message(self) -> str:
-        return f"This call needs a token or key with the scope {' or '.join(self.needed)}."
+        return f"The token or API key lacks a scope for this call. Send one with the scope {' or '.join(self.needed)}."
 
     @property
     def details(self) -> Mapping[str, object]:
@@ -50,21 +50,21 @@ class ScopeMissing(Forbidden):
 
 @frozen
 class Principal:
-    """A caller: the owner of what they make, and their scopes."""
+    """A caller: the owner of the objects that it makes, and its scopes."""
 
     owner: Owner
     scopes: frozenset[Scope]
 
     @property
     def reach(self) -> Owner:
-        """Whose sessions the caller may read, list and close: an admin everybody's, others their own.
+        """The owner whose sessions the caller may read, list and close: EVERY_OWNER for an admin, else its own.
 
-        While authentication is off there is one owner, and nobody reaches what belongs to others.
+        While authentication is off there is one owner, and no access to others.
         """
         return EVERY_OWNER if Scope.ADMIN in self.scopes and self.owner != ANONYMOUS else self.owner
 
     def may_list(self, owner: Owner) -> Owner:
-        """Return the owner again, EVERY_OWNER included, if the caller may list their sessions; raises ScopeMissing."""
+        """Return the owner, which may be EVERY_OWNER, if the caller may list its sessions; else raise ScopeMissing."""
         if owner != self.owner and self.reach != EVERY_OWNER:
             raise ScopeMissing((Scope.ADMIN,))
         return owner
@@ -84,4 +84,4 @@ ANYBODY = Principal(ANONYMOUS, frozenset(Scope))
 """Every caller while authentication is off."""
 
 NOBODY = Principal(ANONYMOUS, frozenset())
-"""A caller who has shown no credential where none is needed, while authentication is on."""
+"""A caller without a credential, on a route that needs none, while authentication is on."""

@@ -1,4 +1,4 @@
-"""Functions: scripts registered under their language-title, version after version."""
+"""Functions: scripts that are registered under a language-title, in versions."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -16,7 +16,7 @@ from domain.scripts.script import Script
 
 
 class FunctionType(StrEnum):
-    """Where a version comes from: installed with the schema, or registered by a caller."""
+    """The origin of a version: installed with the schema, or registered by a caller."""
 
     PREDEFINED = "predefined"
     DYNAMIC = "dynamic"
@@ -24,7 +24,7 @@ class FunctionType(StrEnum):
 
 @define(eq=False)
 class FunctionNotFound(NotFound):
-    """No script came with the call, and none is registered under the title."""
+    """The call has no script, and none is registered under the title."""
 
     code: ClassVar[str] = "FUNCTION_NOT_FOUND"
     language_title: LanguageTitle
@@ -33,7 +33,7 @@ class FunctionNotFound(NotFound):
     def message(self) -> str:
         return (
             f"No function is registered as {self.language_title}. Register one with PUT "
-            f"/api/v1/functions/{self.language_title}; a session takes a script of its own as script_content."
+            f"/api/v1/functions/{self.language_title}, or send the session's own script as script_content."
         )
 
     @property
@@ -43,7 +43,7 @@ class FunctionNotFound(NotFound):
 
 @define(eq=False)
 class FunctionConditionFailed(PreconditionFailed):
-    """The function is not in the state that the caller requires; `version` is None when it is not registered."""
+    """The function is not in the state that the caller requires; `version` is None if it is not registered."""
 
     code: ClassVar[str] = "PRECONDITION_FAILED"
     language_title: LanguageTitle
@@ -63,13 +63,13 @@ class FunctionConditionFailed(PreconditionFailed):
 
 @define(eq=False)
 class FunctionConflict(Conflict):
-    """Other writers of the same function were faster until the time for the call was over."""
+    """Other writers changed the function again and again until the call's time was over."""
 
     code: ClassVar[str] = "CONFLICT"
 
     @property
     def message(self) -> str:
-        return "The function is being changed by others all the time; nothing was stored. Repeat the call."
+        return "Other calls change the function at the same time, so nothing was stored. Repeat the call."
 
     @property
     def details(self) -> Mapping[str, object]:
@@ -78,7 +78,7 @@ class FunctionConflict(Conflict):
 
 @frozen
 class Example:
-    """Params, and the result that they must give."""
+    """Params, and the result that they must produce."""
 
     params: JsonText = field(repr=False)
     result: JsonText = field(repr=False)
@@ -86,7 +86,7 @@ class Example:
 
 @frozen
 class Definition:
-    """What one version of a function is."""
+    """The content of one version of a function."""
 
     script: Script
     description: str = field(default="", repr=False)
@@ -95,13 +95,13 @@ class Definition:
     tags: tuple[str, ...] = ()
 
     def same(self, other: "Definition") -> bool:
-        """Tell whether another definition says the same, however its JSON is written."""
+        """Return whether another definition is equal, however its JSON is written."""
         plain = (self.script, self.description, self.tags) == (other.script, other.description, other.tags)
         texts, others = list(self.texts()), list(other.texts())
         return plain and len(texts) == len(others) and all(map(_same, texts, others))
 
     def texts(self) -> Iterator[JsonText | None]:
-        """Yield its schemas and what its examples say; None for what is not told."""
+        """Yield the JSON texts of the schemas and examples; None for a schema that is not given."""
         yield from (self.schema.params, self.schema.result)
         for example in self.examples:
             yield from (example.params, example.result)
@@ -109,10 +109,10 @@ class Definition:
 
 @frozen
 class Function:
-    """A registered script; of its versions this is the current one.
+    """The current version of a registered script.
 
-    `version` counts from 1 and never goes back, also over a deactivation. Instants are aware and in UTC; `updated_at`
-    is when this version was registered.
+    `version` counts from 1 and never goes back, not even after a deactivation. Instants are aware and in UTC;
+    `updated_at` is when this version was registered.
     """
 
     language_title: LanguageTitle
@@ -124,12 +124,12 @@ class Function:
     deactivated_at: datetime | None = None
 
     def require_registered(self) -> None:
-        """Raise FunctionNotFound when the function has been deactivated."""
+        """Raise FunctionNotFound if the function is deactivated."""
         if self.deactivated_at is not None:
             raise FunctionNotFound(self.language_title)
 
     def replace(self, definition: Definition, now: datetime) -> "Function":
-        """Return the next version; a registered function that is so already is returned as it is."""
+        """Return the next version, or the function itself if it already has this definition."""
         if self.deactivated_at is None and definition.same(self.definition):
             return self
         return evolve(
@@ -142,13 +142,13 @@ class Function:
         )
 
     def deactivate(self, now: datetime) -> "Function":
-        """Return the function deactivated; deactivating again changes nothing."""
+        """Return the deactivated function; deactivating it again changes nothing."""
         return self if self.deactivated_at is not None else evolve(self, deactivated_at=now)
 
 
 @frozen
 class FunctionSummary:
-    """A function as lists show it."""
+    """A function in a list."""
 
     language_title: LanguageTitle
     version: int
@@ -161,13 +161,13 @@ class FunctionSummary:
     @classmethod
     def of(cls, function: Function) -> "FunctionSummary":
         """Return the summary of a function."""
-        made = function.definition
+        definition = function.definition
         return cls(
             language_title=function.language_title,
             version=function.version,
             type=function.type,
-            description=made.description,
-            tags=made.tags,
+            description=definition.description,
+            tags=definition.tags,
             created_at=function.created_at,
             updated_at=function.updated_at,
         )
@@ -175,16 +175,16 @@ class FunctionSummary:
 
 @frozen
 class Precondition:
-    """What a caller requires of a function: one of these versions, that it is registered, or that it is not.
+    """A condition on a function: that it has one of these versions, that it is registered, or that it is not.
 
-    None requires nothing.
+    None accepts every state.
     """
 
     versions: frozenset[int] | None = None
     registered: bool | None = None
 
     def require(self, title: LanguageTitle, stored: Function | None) -> None:
-        """Raise FunctionConditionFailed unless the condition holds of what is stored."""
+        """Raise FunctionConditionFailed unless the stored function fulfils the condition."""
         version = None if stored is None or stored.deactivated_at is not None else stored.version
         wrong_state = self.registered is not None and self.registered != (version is not None)
         wrong_version = self.versions is not None and version not in self.versions

@@ -1,4 +1,4 @@
-"""Languages and the titles that name a script of one."""
+"""Languages, and the titles of scripts."""
 
 import re
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ from attrs import define, field, frozen
 from domain.errors import Invalid, NotFound
 
 TITLE_PATTERN = "^[a-z][a-z0-9]*-[A-Za-z0-9][A-Za-z0-9._-]*$"
-"""The grammar of language-titles, in the dialect that JSON Schema shares."""
+"""The grammar of language-titles, in the regular expressions of JSON Schema."""
 
 TITLE_SIZE_MAX = 128
-"""How many characters a language-title has at most."""
+"""Characters of a language-title."""
 
 _GRAMMAR = re.compile(TITLE_PATTERN)
 
 
 class Language(StrEnum):
-    """A language that scripts are written in."""
+    """A language of scripts."""
 
     NODEJS = "nodejs"
     PYTHON = "python"
@@ -38,7 +38,7 @@ class InvalidLanguageTitle(Invalid):
     @property
     def message(self) -> str:
         return (
-            "A language-title must be <language>-<title>, like nodejs-calculator: lower-case letters and "
+            "The language-title is not valid. Send <language>-<title>, like nodejs-calculator: lower-case letters and "
             f"digits, a hyphen, then letters, digits, '.', '_' or '-', at most {TITLE_SIZE_MAX} characters in all."
         )
 
@@ -49,7 +49,7 @@ class InvalidLanguageTitle(Invalid):
 
 @define(eq=False)
 class LanguageNotServed(NotFound):
-    """The title is well formed, and no runtime serves its language."""
+    """The title is valid, but no runtime serves its language."""
 
     code: ClassVar[str] = "RUNTIME_NOT_FOUND"
     value: str
@@ -76,16 +76,16 @@ class LanguageTitle:
 
     @classmethod
     def of(cls, canonical: str) -> "LanguageTitle":
-        """Read a canonical name back; raises ValueError when it is not one."""
+        """Return the title of a canonical name; raises ValueError if it is not one."""
         language, _, title = canonical.partition("-")
         return cls(Language(language), title)
 
 
 @frozen
 class LanguageMapping:
-    """Additional spellings: prefixes (`js-` to nodejs), and patterns for a whole title, tried in order.
+    """Additional spellings: prefixes (`js-` for nodejs), and patterns for whole titles, tried in order.
 
-    A prefix is replaced by the language's own; a title that a pattern matches keeps its whole text as the title.
+    A prefix is replaced by the language. A text that matches a pattern becomes the title as a whole.
     """
 
     prefixes: Mapping[str, Language] = field(factory=dict)

@@ -1,4 +1,4 @@
-"""What one execution may use, and the server's bounds for it."""
+"""Limits of one execution, and the server's policy for them."""
 
 from collections.abc import Iterator
 from enum import StrEnum
@@ -9,7 +9,7 @@ from domain.errors import Problem
 
 
 class Isolation(StrEnum):
-    """How long a worker lives: as long as its session, or for one execution only."""
+    """The lifetime of a worker: its session, or one execution."""
 
     SESSION = "session"
     PROCESS = "process"
@@ -26,7 +26,7 @@ class Limits:
 
 @frozen
 class LimitsRequest:
-    """What a caller asked for; None takes the server's default."""
+    """The limits that a caller requests; None takes the server's default."""
 
     timeout_ms: int | None = None
     memory_mb: int | None = None
@@ -42,14 +42,14 @@ class LimitsPolicy:
     memory_mb_max: int
 
     def problems(self, request: LimitsRequest) -> Iterator[Problem]:
-        """Yield what the server does not grant, by JSON pointer."""
+        """Yield the limits that the server does not grant, by JSON pointer."""
         if (request.timeout_ms or 0) > self.timeout_ms_max:
             yield Problem("/limits/timeout_ms", f"must be at most {self.timeout_ms_max}")
         if (request.memory_mb or 0) > self.memory_mb_max:
             yield Problem("/limits/memory_mb", f"must be at most {self.memory_mb_max}")
 
     def grant(self, request: LimitsRequest) -> Limits:
-        """Return the limits to run under; a server that isolates by process does so for every session."""
+        """Return the granted limits; a server that isolates by process does so for every session."""
         strict = Isolation.PROCESS in (request.isolation, self.default.isolation)
         return Limits(
             timeout_ms=request.timeout_ms or self.default.timeout_ms,

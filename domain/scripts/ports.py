@@ -1,4 +1,4 @@
-"""What runs scripts."""
+"""Ports to the runners of scripts."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
@@ -17,11 +17,11 @@ from domain.scripts.script import Script
 
 @frozen
 class ScriptRun:
-    """One run to make.
+    """A run of a script, to be made.
 
-    It holds no instants, because a runner has no clock that agrees with the database's: `session_left` is the time
-    until the session expires, counted from the making of this run. `source` is asked for only when no worker holds the
-    script yet; it raises what reading the script raises.
+    It has no instants, because a runner has no clock that agrees with the database's. `session_left` is the time until
+    the session expires, from the creation of this object. `source` is called only if no worker has the script yet; it
+    raises what reading the script raises.
     """
 
     ref: SessionRef
@@ -36,44 +36,44 @@ class ScriptRun:
 
 
 class Worker(Protocol):
-    """A place that was given to one run."""
+    """A worker that was acquired for one run."""
 
     async def run(self) -> ScriptReport:
-        """Run the script to its end, by its own limits, and return what came out, failures included.
+        """Run the script to its end, within its limits, and return its report, also of a failure.
 
-        Called at most once. User code never runs twice. Raises ExecutionUnknown when the script may have started and
-        its end is not known; any other DomainError (RuntimeUnavailable, Overloaded, what `run.source` raises when a
-        runtime has lost the script) says that nothing was started.
+        Called at most once. User code never runs twice. Raises ExecutionUnknown if the script may have started and its
+        end is unknown. Any other DomainError (RuntimeUnavailable, Overloaded, what `run.source` raises if a runtime has
+        lost the script) means that nothing was started.
         """
         ...
 
     async def release(self) -> None:
-        """Give the place back; safe after `run`, instead of it, and again."""
+        """Release the worker; also valid without a `run`, and again."""
         ...
 
 
 class ScriptRunner(Protocol):
-    """Runs scripts of some languages in sandboxes. Waits are bounded by the server's settings."""
+    """Runs scripts of some languages in sandboxes. The server's settings bound all waits."""
 
     async def acquire(self, run: ScriptRun) -> Worker:
-        """Wait for a worker; cancelling the call leaves the queue, and nothing was started.
+        """Wait for a worker; a cancelled call leaves the queue, and nothing was started.
 
-        Raises Overloaded when the queue is full or the wait too long, RuntimeUnavailable when the language cannot
-        run now, and what `run.source` raises.
+        Raises Overloaded if the queue is full or the wait too long, RuntimeUnavailable if the language cannot run now,
+        and what `run.source` raises.
         """
         ...
 
     async def check(self, language: Language, script: Script, owner: Owner) -> bool:
-        """Parse the script without running it; return whether it was parsed (a runtime may not be able to).
+        """Parse the script without running it; return False if the runtime cannot parse this language.
 
         Raises ScriptSyntaxError, RuntimeUnavailable or Overloaded.
         """
         ...
 
     async def evict(self, session_id: UUID) -> None:
-        """Drop what is kept warm for a session that has ended; running executions end by themselves."""
+        """End the idle workers of a session that has ended; running executions end by themselves."""
         ...
 
     async def health(self) -> Mapping[str, object]:
-        """Describe the runtime for people; `status` is "ok", "degraded" or "failing". Ends within a second."""
+        """Return facts about the runtime for operators, within a second; `status` is "ok", "degraded" or "failing"."""
         ...

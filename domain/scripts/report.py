@@ -1,4 +1,4 @@
-"""What came out of one run of a script: its result or its failure, its output, and what it used."""
+"""Reports of runs: the result or the failure, the output, and the resources used."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -12,7 +12,7 @@ from domain.json_text import JsonText
 
 
 class Outcome(StrEnum):
-    """How an execution ended; unknown when nobody could record its end."""
+    """How an execution ended; unknown if its end could not be recorded."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -20,7 +20,7 @@ class Outcome(StrEnum):
 
 
 class FailureCode(StrEnum):
-    """Every way in which a script that has started can fail."""
+    """The ways in which a script can fail after its start."""
 
     SCRIPT_ERROR = "SCRIPT_ERROR"
     SCRIPT_EXITED = "SCRIPT_EXITED"
@@ -52,7 +52,7 @@ class Failure:
 
     @property
     def summary(self) -> str:
-        """The error in one line, as its language would print it."""
+        """The error in one line, as its language prints it."""
         return ": ".join(filter(None, (self.name, self.message)))
 
 
@@ -66,9 +66,9 @@ def _rounded(time_ms: float | None) -> float | None:
 
 @frozen
 class ScriptReport:
-    """What came out of a run: a result (JSON text) or a failure, the output, and what was used.
+    """The report of a run: a result (JSON text) or a failure, the output, and the resources used.
 
-    Times are in milliseconds, to the microsecond, measured outside the script; None where the runtime does not tell.
+    Times are in milliseconds, to the microsecond, measured outside the script; None if the runtime does not measure.
     """
 
     result: JsonText | None = field(repr=False)
@@ -89,7 +89,7 @@ class ScriptReport:
 
 @define(eq=False)
 class ExecutionUnknown(Unavailable):
-    """The script was handed to a runtime that never told how it ended."""
+    """A runtime got the script, and did not report its end."""
 
     code: ClassVar[str] = "RUNTIME_UNAVAILABLE"
     reason: str
@@ -101,7 +101,7 @@ class ExecutionUnknown(Unavailable):
     @property
     def message(self) -> str:
         return (
-            f"The script may have run, and its end is not known: {self.reason}. "
+            f"The script may have run, and its end is unknown: {self.reason}. "
             "Do not repeat the call unless the script may run twice."
         )
 

@@ -1,4 +1,4 @@
-"""A script: its source, its size and its hash."""
+"""Scripts: source, size and hash."""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from domain.errors import FieldTooLarge, Invalid
 
 @frozen
 class Script:
-    """Source text and its SHA-256 (64 hexadecimal digits, over the UTF-8 bytes)."""
+    """Source text, and the SHA-256 of its UTF-8 bytes as 64 hexadecimal digits."""
 
     source: str = field(repr=False)
     hash: str
@@ -27,7 +27,7 @@ class Script:
 
 @frozen
 class SyntaxFault:
-    """Where and why a script does not parse: 1-based line and column in the caller's own text, where known."""
+    """A syntax error of a script: 1-based line and column in the caller's text, if known."""
 
     message: str
     line: int | None = None
@@ -36,7 +36,7 @@ class SyntaxFault:
 
 @define(eq=False)
 class ScriptSyntaxError(Invalid):
-    """The script does not parse, so nothing is made of it."""
+    """The script has a syntax error; nothing was stored."""
 
     code: ClassVar[str] = "SCRIPT_SYNTAX_ERROR"
     fault: SyntaxFault
@@ -44,7 +44,7 @@ class ScriptSyntaxError(Invalid):
     @property
     def message(self) -> str:
         where = f" (line {self.fault.line}, column {self.fault.column})" if self.fault.line else ""
-        return f"The script does not parse: {self.fault.message}{where}. Correct it and send it again."
+        return f"The script has a syntax error: {self.fault.message}{where}. Correct it and send it again."
 
     @property
     def details(self) -> Mapping[str, object]:

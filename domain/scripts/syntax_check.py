@@ -1,4 +1,4 @@
-"""The syntax check as one step of a request."""
+"""The syntax check within a request's budget."""
 
 from domain.concurrency.budget import Budget
 from domain.errors import RuntimeUnavailable
@@ -8,11 +8,11 @@ from domain.scripts.ports import ScriptRunner
 from domain.scripts.script import Script
 
 _SHARE = 0.9
-"""The check's part of the time that is left: after it what was made is stored, which would fail without any time."""
+"""The check's share of the time that is left; storing the object needs the rest."""
 
 
 async def parsed(runner: ScriptRunner, language: Language, script: Script, owner: Owner, budget: Budget) -> bool:
-    """Return whether the script was parsed (a runtime may not be able to).
+    """Return whether the script was parsed; False if the runtime cannot parse this language.
 
     Raises ScriptSyntaxError, RuntimeUnavailable or Overloaded.
     """

@@ -1,1 +1,1 @@
-"""How much is stored, and how long it is kept."""
+"""Stored data: its size, its growth and its budget."""

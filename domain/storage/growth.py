@@ -1,4 +1,4 @@
-"""How fast what is stored grows, and for how long there is room."""
+"""The growth of stored data, and when it reaches the budget or fills the disk."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, time, timedelta
@@ -10,12 +10,12 @@ from domain.storage.storage import Amount, HistoryDay, Part, Stored
 
 _DAY = timedelta(days=1)
 _SPAN_MIN = timedelta(minutes=1)
-"""What came in during less than this tells nothing about a day."""
+"""A shorter span gives no rate per day."""
 
 
 @frozen
 class Growth:
-    """What comes in during a day, as seen over a time, and for how many days it stays; None: nobody removes it."""
+    """Rows and bytes added per day, measured over a span, and how many days they are kept; None keeps them."""
 
     seen_for: timedelta
     rows_per_day: float
@@ -24,20 +24,20 @@ class Growth:
 
     @classmethod
     def of(cls, amount: Amount, seen_for: timedelta, kept_days: float | None) -> "Growth | None":
-        """Return the growth by which an amount has come together; None when that was too short a time to tell."""
+        """Return the growth that made an amount in this span; None if the span is too short."""
         if seen_for < _SPAN_MIN:
             return None
         days = seen_for / _DAY
         return cls(seen_for, amount.rows / days, amount.size_bytes / days, kept_days)
 
     def ends_after_days(self, size_bytes: int) -> float:
-        """Return when as much goes as comes, counted from now."""
+        """Return the days from now until as much is removed as added."""
         return inf if self.kept_days is None else max(0.0, self.kept_days - size_bytes / self.bytes_per_day)
 
 
 @frozen
 class StorageFacts:
-    """What is stored at one moment, since when, and how it comes to be; `session_days` is how long sessions stay."""
+    """The stored data at one instant, its oldest rows, and how long sessions, history and keys are kept in days."""
 
     stored: Stored
     measured_at: datetime
@@ -49,7 +49,7 @@ class StorageFacts:
 
 @frozen
 class StorageReport:
-    """Facts, what follows from them, and the room there is: the budget, and what the disk has left, where known."""
+    """Facts and growth, with the budget and the free disk space, if known."""
 
     facts: StorageFacts
     budget_bytes: int | None = None
@@ -62,12 +62,12 @@ class StorageReport:
 
     @property
     def days_until_budget(self) -> float | None:
-        """Days until the budget is exceeded; None for never, at the present rates, or without one."""
+        """Days until the budget is exceeded at the present rates; None for never, or without a budget."""
         return None if self.budget_bytes is None else self._days_until(self.budget_bytes)
 
     @property
     def days_until_disk(self) -> float | None:
-        """Days until the disk is full; None for never, at the present rates, or when it is not known."""
+        """Days until the disk is full at the present rates; None for never, or if its space is unknown."""
         if self.disk_free_bytes is None:
             return None
         return self._days_until(self.facts.stored.size_bytes + self.disk_free_bytes)
@@ -77,7 +77,7 @@ class StorageReport:
 
 
 def growths(facts: StorageFacts) -> Mapping[Part, Growth]:
-    """Return the growth of each part that tells one."""
+    """Return the growth of each part that has one."""
     found = {Part.HISTORY: _history_growth(facts)}
     kept_days = {Part.SESSIONS: facts.session_days, Part.IDEMPOTENCY_KEYS: facts.key_days}
     for part, days in kept_days.items():
@@ -87,9 +87,9 @@ def growths(facts: StorageFacts) -> Mapping[Part, Growth]:
 
 
 def days_until(size_max_bytes: int, stored: Stored, growing: Mapping[Part, Growth]) -> float | None:
-    """Return in how many days so much is stored at these rates; None for never.
+    """Return the days until this size is reached at these rates; None for never.
 
-    Each part grows until as much of it goes as comes.
+    Each part grows until as much of it is removed as added.
     """
     left, day = float(size_max_bytes - stored.size_bytes), 0.0
     if left <= 0:
@@ -98,21 +98,21 @@ def days_until(size_max_bytes: int, stored: Stored, growing: Mapping[Part, Growt
     ends = sorted((growth.ends_after_days(stored.parts[part].size_bytes), part) for part, growth in growing.items())
     for nth, (end, _) in enumerate(ends):
         rate = sum(growing[part].bytes_per_day for _, part in ends[nth:])
-        comes = rate * (end - day)
-        if left < comes:
+        added = rate * (end - day)
+        if left < added:
             return day + left / rate
-        left, day = left - comes, end
+        left, day = left - added, end
     return None
 
 
 def _history_growth(facts: StorageFacts) -> Growth | None:
-    """Return the mean of the days that are over; where there is none yet, what today has brought so far."""
+    """Return the mean of the past days; without one, the rate of today so far."""
     if not facts.stored.history:
         return None
     today = facts.measured_at.date()
-    over = [each for each in facts.stored.history if each.day < today]
-    if over:
-        return Growth.of(_sum(over), today - over[0].day, facts.history_days)
+    past = [each for each in facts.stored.history if each.day < today]
+    if past:
+        return Growth.of(_sum(past), today - past[0].day, facts.history_days)
     midnight = datetime.combine(today, time(), UTC)
     since = max(midnight, facts.oldest.get(Part.SESSIONS, midnight))
     return Growth.of(_sum(facts.stored.history), facts.measured_at - since, facts.history_days)

@@ -1,4 +1,4 @@
-"""How much is stored in which part, and what a budget makes of it."""
+"""The sizes of stored parts, and the storage budget."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -7,14 +7,14 @@ from enum import StrEnum
 from attrs import frozen
 
 _MARGIN = timedelta(hours=1)
-"""So long after its end a day may get the ends of executions that began in it; so long before it, its place is kept."""
+"""A day may get rows for this long after its end; its partition is reserved for this long before it."""
 
 _DAYS_MAX = timedelta(days=32)
-"""After so many days a day's place belongs to another one."""
+"""After these days the partition of a day belongs to another day."""
 
 
 class Part(StrEnum):
-    """What is stored, by what it is for."""
+    """A kind of stored data."""
 
     SESSIONS = "sessions"
     OPEN_EXECUTIONS = "open_executions"
@@ -26,7 +26,7 @@ class Part(StrEnum):
 
 @frozen
 class Amount:
-    """Bytes on disk, with indexes and all, and rows as the database estimates them."""
+    """Bytes on disk with indexes, and rows as the database estimates them."""
 
     size_bytes: int = 0
     rows: int = 0
@@ -45,7 +45,7 @@ class HistoryDay:
 
 @frozen
 class Stored:
-    """What is stored, as seen at one moment; days of the history come oldest first."""
+    """The stored data at one instant; the oldest day of the history first."""
 
     parts: Mapping[Part, Amount]
     history: Sequence[HistoryDay]
@@ -56,13 +56,13 @@ class Stored:
         return sum(amount.size_bytes for amount in self.parts.values())
 
     def history_days(self, now: datetime) -> int:
-        """Return how many days the history goes back, today's included; 0 when it is empty."""
+        """Return how many days the history goes back, including today; 0 if it is empty."""
         return (now.date() - self.history[0].day).days + 1 if self.history else 0
 
 
 @frozen
 class ShortenedDay:
-    """A day of the history that went before its retention was over, lest the budget be exceeded."""
+    """A day of the history that was removed before the end of its retention, to keep the budget."""
 
     day: date
     shortened_at: datetime
@@ -71,20 +71,20 @@ class ShortenedDay:
 
 @frozen
 class StorageBudget:
-    """Bytes that may be stored, None for any number, and days that the history is kept where they allow it."""
+    """The maximum of stored bytes, None for no maximum, and the days for which the history is kept within it."""
 
     size_max_bytes: int | None
     history_days: int
 
     def exceeded(self, stored: Stored) -> bool:
-        """Tell whether more is stored than the budget allows."""
+        """Return whether more is stored than the budget allows."""
         return self.size_max_bytes is not None and stored.size_bytes > self.size_max_bytes
 
     def next_to_go(self, stored: Stored, now: datetime) -> HistoryDay | None:
-        """Return the oldest day of the history when the budget is exceeded; None when there is no reason, or no day.
+        """Return the oldest removable day of the history if the budget is exceeded; None if it is not, or without a day.
 
-        A day that may still be written stays: today's always, and yesterday's in the hour after midnight. So does one
-        whose place is about to be written by another day: retention will have it.
+        A day that may still get rows stays: today, and yesterday in the hour after midnight. So does a day whose
+        partition another day will use next: its retention ends then.
         """
         if not self.exceeded(stored):
             return None
@@ -93,6 +93,6 @@ class StorageBudget:
         return next((each for each in stored.history if first < each.day <= last), None)
 
     def owed(self, shortened: Sequence[ShortenedDay], now: datetime) -> Sequence[ShortenedDay]:
-        """Return those days that would still be there if there were no budget."""
+        """Return the days that would still be stored without the budget."""
         kept_from = (now - timedelta(days=self.history_days)).date()
         return [each for each in shortened if each.day >= kept_from]

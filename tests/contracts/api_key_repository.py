@@ -1,4 +1,4 @@
-"""What every ApiKeyRepository promises."""
+"""The contract of ApiKeyRepository."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +18,7 @@ HOUR = timedelta(hours=1)
 
 
 class ApiKeyRepositoryContract:
-    """Inherit and give a fixture `keys`."""
+    """Subclasses have a fixture `keys`."""
 
     ids = SequentialIds()
     now = ManualClock().now()
@@ -27,19 +27,19 @@ class ApiKeyRepositoryContract:
         defaults = {"scopes": frozenset({Scope.EXECUTE_ALL}), "secret_hash": bytes(range(32)), "expires_at": None}
         return ApiKey(self.ids.new(at or self.now), owner, **defaults | facts)
 
-    async def test_what_was_added_is_found(self, keys: ApiKeyRepository) -> None:
+    async def test_an_added_key_is_found(self, keys: ApiKeyRepository) -> None:
         key = self.key(BOB, scopes=frozenset(Scope), expires_at=self.now + HOUR)
         await keys.add(key)
         assert await keys.find(key.key_id) == key
 
-    async def test_a_key_without_expiry_has_none(self, keys: ApiKeyRepository) -> None:
+    async def test_a_key_without_expiry_is_found_without_one(self, keys: ApiKeyRepository) -> None:
         key = self.key()
         await keys.add(key)
         found = await keys.find(key.key_id)
         assert found is not None
         assert (found.expires_at, found.revoked_at) == (None, None)
 
-    async def test_what_was_never_added_is_not_found(self, keys: ApiKeyRepository) -> None:
+    async def test_a_key_that_was_never_added_is_not_found(self, keys: ApiKeyRepository) -> None:
         assert await keys.find(self.key().key_id) is None
 
     async def test_adding_again_changes_nothing(self, keys: ApiKeyRepository) -> None:
@@ -66,7 +66,7 @@ class ApiKeyRepositoryContract:
         await keys.revoke(key.key_id, self.now)
         assert (await keys.revoke(key.key_id, self.now + HOUR)).revoked_at == self.now
 
-    async def test_what_is_not_there_cannot_be_revoked(self, keys: ApiKeyRepository) -> None:
+    async def test_an_unknown_key_cannot_be_revoked(self, keys: ApiKeyRepository) -> None:
         with pytest.raises(ApiKeyNotFound):
             await keys.revoke(self.key().key_id, self.now)
 

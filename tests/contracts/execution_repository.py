@@ -1,4 +1,4 @@
-"""What every ExecutionRepository promises, sentence by sentence."""
+"""The contract of ExecutionRepository."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ class ExecutionRepositoryContract(ABC):
     async def session(self, storage) -> Session:
         return await storage.add(function_version=3)
 
-    async def test_an_execution_is_admitted_with_the_session_as_it_is(self, storage, session):
+    async def test_begin_returns_the_session_as_it_was_admitted(self, storage, session):
         request = storage.request(session.ref)
         admission = await storage.executions.begin(*request)
         assert admission.session == session
@@ -76,7 +76,7 @@ class ExecutionRepositoryContract(ABC):
         with pytest.raises(SessionNotFound):
             await storage.begin(storage.new_session().ref)
 
-    async def test_a_session_of_another_owner_is_exactly_as_absent(self, storage):
+    async def test_a_session_of_another_owner_is_not_found(self, storage):
         session = await storage.add(ALICE)
         foreign = SessionRef(BOB, session.ref.session_id)
         with pytest.raises(SessionNotFound):
@@ -91,7 +91,7 @@ class ExecutionRepositoryContract(ABC):
             await storage.executions.finish(storage.finished(stolen))
         assert (await storage.executions.page(foreign, None, 5)).items == []
 
-    async def test_what_is_refused_leaves_no_record(self, storage, session):
+    async def test_a_refused_begin_leaves_no_record(self, storage, session):
         storage.clock.advance(session.expires_at - storage.clock.now())
         request = storage.request(session.ref)
         with pytest.raises(SessionExpired):
@@ -107,7 +107,7 @@ class ExecutionRepositoryContract(ABC):
         assert admission.session.expires_at == session.expires_at + timedelta(seconds=50)
         assert await storage.sessions.get(session.ref) == admission.session
 
-    async def test_a_renewal_that_is_not_due_is_not_made(self, storage):
+    async def test_a_session_is_not_renewed_before_it_is_due(self, storage):
         session = await storage.add(renewal=Renewal.SLIDING)
         storage.clock.advance(timedelta(seconds=10))
         assert (await storage.begin(session.ref)).session == session
@@ -131,7 +131,7 @@ class ExecutionRepositoryContract(ABC):
         assert stored.expires_at == requests[-1].started_at + timedelta(seconds=100)
 
     @pytest.mark.parametrize("renewal", list(Renewal))
-    async def test_executions_that_begin_together_are_judged_each_by_its_own_instant(self, storage, renewal):
+    async def test_executions_that_begin_together_are_judged_by_their_own_instants(self, storage, renewal):
         session = await storage.add(renewal=renewal)
         storage.clock.advance(session.expires_at - storage.clock.now() - MOMENT)
         in_time = storage.request(session.ref)
@@ -156,7 +156,7 @@ class ExecutionRepositoryContract(ABC):
         assert await storage.executions.finish(storage.finished(first)) == 1
         assert (await storage.sessions.get(session.ref)).execution_count == 1
 
-    async def test_a_begin_that_arrives_again_when_its_execution_has_ended_leaves_one_row(self, storage, session):
+    async def test_a_begin_that_is_repeated_after_the_end_leaves_one_row(self, storage, session):
         request = storage.request(session.ref)
         execution = await storage.executions.begin(*request)
         await storage.executions.finish(storage.finished(execution))
@@ -176,7 +176,7 @@ class ExecutionRepositoryContract(ABC):
         assert (await storage.executions.page(session.ref, None, 5)).items == []
         assert await storage.sessions.get(session.ref) == session
 
-    async def test_withdrawing_what_is_not_there_is_fine(self, storage, session):
+    async def test_withdrawing_an_absent_execution_is_no_error(self, storage, session):
         await storage.executions.withdraw(storage.ids.new(storage.clock.now()), session.ref)
         await storage.executions.withdraw(storage.ids.new(storage.clock.now()), storage.new_session().ref)
 
@@ -193,7 +193,7 @@ class ExecutionRepositoryContract(ABC):
         await storage.executions.finish(early)
         assert (await storage.sessions.get(session.ref)).last_executed_at == storage.clock.now()
 
-    async def test_finishing_again_returns_the_first_answer(self, storage, session):
+    async def test_finishing_again_returns_the_first_count(self, storage, session):
         finished = storage.finished(await storage.begin(session.ref))
         assert await storage.executions.finish(finished) == 1
         assert await storage.execute(session.ref) == 2
@@ -217,7 +217,7 @@ class ExecutionRepositoryContract(ABC):
         assert sorted(counts) == list(range(1, 21))
         assert (await storage.sessions.get(session.ref)).execution_count == 20
 
-    async def test_a_session_that_ended_meanwhile_counts_all_the_same(self, storage, session):
+    async def test_an_execution_also_counts_after_its_session_has_ended(self, storage, session):
         first = storage.finished(await storage.begin(session.ref))
         second = storage.finished(await storage.begin(session.ref))
         await storage.close(session)
@@ -233,7 +233,7 @@ class ExecutionRepositoryContract(ABC):
         with pytest.raises(ExecutionLost):
             await storage.executions.finish(storage.finished(evolve(never_begun, session=storage.new_session())))
 
-    async def test_the_history_tells_how_an_execution_ended(self, storage, session):
+    async def test_the_history_shows_how_an_execution_ended(self, storage, session):
         execution = await storage.begin(session.ref)
         report = report_of(
             stdout="ä\\\n", stderr="warned", memory_usage_bytes=1 << 33, cpu_time_ms=0.5, cold_start=True
@@ -258,7 +258,7 @@ class ExecutionRepositoryContract(ABC):
         ]
         assert page.next_after is None
 
-    async def test_the_history_tells_why_an_execution_failed(self, storage, session):
+    async def test_the_history_shows_why_an_execution_failed(self, storage, session):
         execution = await storage.begin(session.ref)
         failure = Failure(FailureCode.SCRIPT_ERROR, 'bad "x"\0\ud800', "TypeError", line=3)
         await storage.executions.finish(storage.finished(execution, report_of(result=None, failure=failure)))
@@ -272,7 +272,7 @@ class ExecutionRepositoryContract(ABC):
             "line": 3,
         }
 
-    async def test_the_history_keeps_the_beginning_of_what_is_long(self, storage, session):
+    async def test_the_history_stores_the_beginning_of_long_payloads(self, storage, session):
         execution = await storage.begin(session.ref)
         long = "ä" * (PAYLOAD_LENGTH_MAX + 1)
         await storage.executions.finish(
@@ -282,7 +282,7 @@ class ExecutionRepositoryContract(ABC):
         assert row.result == Payload(f'"{long}'[:PAYLOAD_LENGTH_MAX], PAYLOAD_LENGTH_MAX + 3)
         assert row.stdout == Payload(long[:-1], PAYLOAD_LENGTH_MAX + 1)
 
-    async def test_the_history_takes_any_output(self, storage, session):
+    async def test_the_history_accepts_any_output(self, storage, session):
         execution = await storage.begin(session.ref)
         await storage.executions.finish(storage.finished(execution, report_of(stdout="a\0b", stderr="\udfff")))
         (row,) = (await storage.executions.page(session.ref, None, 5)).items
@@ -305,7 +305,7 @@ class ExecutionRepositoryContract(ABC):
         assert first.next_after == executions[3].execution_id
         assert rest.next_after is None
 
-    async def test_a_history_of_several_days_is_one(self, storage):
+    async def test_a_history_of_several_days_is_read_as_one(self, storage):
         session = await storage.add(ttl_seconds=10**6, lifetime_seconds_max=10**6)
         for _ in range(4):
             await storage.execute(session.ref)
@@ -314,7 +314,7 @@ class ExecutionRepositoryContract(ABC):
         rest = await storage.executions.page(session.ref, first.next_after, 3)
         assert [row.execution_count for row in (*first.items, *rest.items)] == [4, 3, 2, 1]
 
-    async def test_a_page_of_one_outcome_holds_that_alone(self, storage, session):
+    async def test_a_page_of_one_outcome_shows_no_other(self, storage, session):
         failure = Failure(FailureCode.SCRIPT_ERROR, "bad")
         overdue = await storage.begin(session.ref)
         for n in range(6):
@@ -333,7 +333,7 @@ class ExecutionRepositoryContract(ABC):
         rest = await storage.executions.page(session.ref, first.next_after, 2, wanted)
         assert [row.execution_count for row in (*first.items, *rest.items)] == [6, 4, 2]
 
-    async def test_a_page_since_an_instant_holds_what_began_then_or_later(self, storage):
+    async def test_a_page_since_an_instant_shows_executions_from_it_on(self, storage):
         session = await storage.add(ttl_seconds=10**6, lifetime_seconds_max=10**6)
         began_at = []
         for span in (timedelta(days=1), MOMENT, MOMENT, timedelta(days=2)):
@@ -384,7 +384,7 @@ class ExecutionRepositoryContract(ABC):
         assert rows[1] == Execution(session.ref, execution.execution_id, UNKNOWN)
         assert (await storage.executions.page(session.ref, execution.execution_id, 5)).items == []
 
-    async def test_an_overdue_execution_is_its_owners_and_of_its_time_like_any_other(self, storage):
+    async def test_an_overdue_execution_belongs_to_its_owner_and_its_day(self, storage):
         session = await storage.add(ALICE)
         execution = await storage.begin(session.ref)
         storage.clock.advance(execution.deadline_at - storage.clock.now())

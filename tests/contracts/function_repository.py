@@ -1,4 +1,4 @@
-"""What every FunctionRepository promises, sentence by sentence."""
+"""The contract of FunctionRepository."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -74,7 +74,7 @@ class FunctionRepositoryContract(ABC):
         assert (await functions.get(ADDER)).definition == OTHER
         assert await functions.schema(ADDER, 1) == FunctionSchema()
 
-    async def test_what_was_never_registered_is_not_found(self, functions):
+    async def test_a_function_that_was_never_registered_is_not_found(self, functions):
         await self.add(functions)
         for title in (LanguageTitle(Language.PYTHON, "adder"), LanguageTitle(Language.NODEJS, "Adder")):
             with pytest.raises(FunctionNotFound) as caught:
@@ -83,7 +83,7 @@ class FunctionRepositoryContract(ABC):
             with pytest.raises(FunctionVersionNotFound):
                 await functions.schema(title, 1)
 
-    async def test_a_rule_is_given_what_is_stored(self, functions):
+    async def test_a_change_gets_the_stored_function(self, functions):
         seen: list[Function | None] = []
 
         def change(stored: Function | None) -> Function:
@@ -102,7 +102,7 @@ class FunctionRepositoryContract(ABC):
         assert await functions.schema(ADDER, 1) == MADE.schema
         assert await functions.schema(ADDER, 2) == OTHER.schema
 
-    async def test_a_version_that_is_not_there_yet_is_not_found_and_then_is(self, functions):
+    async def test_a_version_is_found_from_its_registration_on(self, functions):
         await self.add(functions)
         with pytest.raises(FunctionVersionNotFound) as caught:
             await functions.schema(ADDER, 2)
@@ -110,32 +110,32 @@ class FunctionRepositoryContract(ABC):
         await self.replace(functions)
         assert await functions.schema(ADDER, 2) == OTHER.schema
 
-    async def test_a_rule_that_raises_stores_nothing(self, functions):
+    async def test_a_change_that_raises_stores_nothing(self, functions):
         with pytest.raises(_Refused):
             await functions.update(ADDER, refuse)
         with pytest.raises(FunctionNotFound):
             await functions.get(ADDER)
 
-    async def test_a_rule_that_returns_what_it_was_given_stores_nothing(self, functions):
+    async def test_a_change_that_returns_its_argument_stores_nothing(self, functions):
         await self.add(functions)
         assert await self.replace(functions, MADE) == self.function()
         assert await functions.get(ADDER) == self.function()
 
-    async def test_a_deactivated_function_is_found_as_such_with_its_versions(self, functions):
+    async def test_a_deactivated_function_and_its_versions_are_found(self, functions):
         await self.add(functions)
         deactivated = await self.deactivate(functions)
         assert deactivated.deactivated_at == self.now + HOUR
         assert await functions.get(ADDER) == deactivated
         assert await functions.schema(ADDER, 1) == MADE.schema
 
-    async def test_a_deactivated_function_goes_on_with_the_next_version(self, functions):
+    async def test_a_deactivated_function_continues_with_the_next_version(self, functions):
         await self.add(functions)
         await self.deactivate(functions)
         again = await self.replace(functions, MADE)
         assert (again.version, again.deactivated_at) == (2, None)
         assert await functions.get(ADDER) == again
 
-    async def test_of_concurrent_updates_each_sees_the_one_before_it(self, functions):
+    async def test_each_concurrent_update_sees_the_one_before_it(self, functions):
         def change(stored: Function | None) -> Function:
             if stored is None:
                 return self.function()
@@ -146,7 +146,7 @@ class FunctionRepositoryContract(ABC):
         assert sorted(function.version for function in changed) == [1, 2, 3, 4, 5, 6]
         assert (await functions.get(ADDER)).definition.script.source == f"{MADE.script.source}12345"
 
-    async def test_pages_are_in_the_order_of_titles_and_tell_the_total(self, functions):
+    async def test_pages_are_sorted_by_title_and_have_the_total(self, functions):
         titles = [LanguageTitle(Language.PYTHON, "a"), LanguageTitle(Language.NODEJS, "z"), ADDER]
         for title in titles:
             await self.add(functions, title)
@@ -168,7 +168,7 @@ class FunctionRepositoryContract(ABC):
         assert (await functions.page(dynamic, 0, 10)).total == 1
         assert await functions.page(FunctionFilter(type=FunctionType.PREDEFINED), 0, 10) == FunctionPage(0, [])
 
-    async def test_pages_show_the_current_version_and_nothing_that_was_deactivated(self, functions):
+    async def test_pages_show_current_versions_and_no_deactivated_function(self, functions):
         python = LanguageTitle(Language.PYTHON, "a")
         await self.add(functions, python)
         await self.add(functions)

@@ -1,4 +1,4 @@
-"""What every KeyedCallRepository promises, sentence by sentence."""
+"""The contracts of KeyedSessionRepository and KeyedExecutionRepository."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -54,7 +54,7 @@ class KeyedCallRepositoryContract(ABC):
             report_of(result=None, failure=Failure(FailureCode.SCRIPT_ERROR, 'bad "x"\0\ud800', "TypeError", line=3)),
         ],
     )
-    async def test_a_repeated_call_is_told_exactly_what_the_first_one_was(self, storage, session, report):
+    async def test_a_repeated_call_gets_exactly_the_first_response(self, storage, session, report):
         admission = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
         count = await storage.keyed_executions.finish(storage.finished(admission, report), KEY)
         storage.clock.advance(timedelta(seconds=1))
@@ -75,13 +75,13 @@ class KeyedCallRepositoryContract(ABC):
             await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
         assert caught.value.execution_id == execution.execution_id
 
-    async def test_an_end_that_is_recorded_late_is_told_after_all(self, storage, session):
+    async def test_a_late_end_becomes_the_response(self, storage, session):
         execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
         storage.clock.advance(execution.deadline_at - storage.clock.now())
         assert await storage.keyed_executions.finish(storage.finished(execution), KEY) == 1
         assert (await storage.keyed_executions.begin(*storage.request(session.ref), KEY)).execution_count == 1
 
-    async def test_another_payload_is_a_conflict_whatever_became_of_the_first_call(self, storage, session):
+    async def test_another_payload_is_a_conflict_in_every_state_of_the_first_call(self, storage, session):
         execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
         with pytest.raises(IdempotencyConflict):
             await storage.keyed_executions.begin(*storage.request(session.ref), SAME_NAME)
@@ -108,7 +108,7 @@ class KeyedCallRepositoryContract(ABC):
         with pytest.raises(IdempotencyConflict):
             await storage.keyed_executions.begin(*storage.request(expired.ref), SAME_NAME)
 
-    async def test_what_is_refused_takes_no_key(self, storage):
+    async def test_a_refused_begin_takes_no_key(self, storage):
         closed, expired, unknown = await storage.add(), await storage.add(), storage.new_session()
         await storage.close(closed)
         storage.clock.advance(expired.expires_at - storage.clock.now())
@@ -117,7 +117,7 @@ class KeyedCallRepositoryContract(ABC):
                 with pytest.raises(refusal):
                     await storage.keyed_executions.begin(*storage.request(session.ref), key)
 
-    async def test_a_key_is_an_owners_and_a_sessions_own(self, storage):
+    async def test_a_key_belongs_to_an_owner_and_a_session(self, storage):
         sessions = [await storage.add(owner) for owner in (ALICE, ALICE, BOB)]
         for session in sessions:
             assert isinstance(await storage.keyed_executions.begin(*storage.request(session.ref), KEY), OpenExecution)
@@ -139,7 +139,7 @@ class KeyedCallRepositoryContract(ABC):
         assert await storage.keyed_executions.finish(storage.finished(again), KEY) == 2
         assert (await storage.keyed_executions.begin(*storage.request(session.ref), SAME_NAME)).execution_count == 2
 
-    async def test_an_end_is_not_kept_under_a_key_that_somebody_else_has_by_now(self, storage):
+    async def test_an_end_is_not_stored_under_a_key_that_another_call_took_later(self, storage):
         session = await storage.add(**LONG)
         late = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
         storage.clock.advance(KEPT_FOR)
@@ -156,7 +156,7 @@ class KeyedCallRepositoryContract(ABC):
         assert await storage.keyed_executions.finish(storage.finished(first), KEY) == 1
         assert (await storage.keyed_executions.begin(*storage.request(session.ref), KEY)).execution_count == 1
 
-    async def test_a_begin_that_arrives_again_when_its_execution_has_ended_changes_nothing(self, storage, session):
+    async def test_a_begin_that_is_repeated_after_the_end_changes_nothing(self, storage, session):
         request = storage.request(session.ref)
         execution = await storage.keyed_executions.begin(*request, KEY)
         await storage.keyed_executions.finish(storage.finished(execution), KEY)
@@ -167,7 +167,7 @@ class KeyedCallRepositoryContract(ABC):
         storage.clock.advance(execution.deadline_at - storage.clock.now())
         assert [row.execution_count for row in (await storage.executions.page(session.ref, None, 5)).items] == [1]
 
-    async def test_of_concurrent_calls_with_one_key_one_is_admitted(self, storage, session):
+    async def test_one_of_several_concurrent_calls_with_one_key_is_admitted(self, storage, session):
         requests = [storage.request(session.ref) for _ in range(20)]
         answers = await asyncio.gather(
             *(storage.keyed_executions.begin(*request, KEY) for request in requests), return_exceptions=True
@@ -176,14 +176,14 @@ class KeyedCallRepositoryContract(ABC):
         storage.clock.advance(timedelta(days=1))
         assert len((await storage.executions.page(session.ref, None, 50)).items) == 1, "the others leave no record"
 
-    async def test_of_concurrent_calls_with_different_payloads_one_is_admitted(self, storage, session):
+    async def test_one_of_two_concurrent_calls_with_different_payloads_is_admitted(self, storage, session):
         answers = await asyncio.gather(
             *(storage.keyed_executions.begin(*storage.request(session.ref), key) for key in (KEY, SAME_NAME)),
             return_exceptions=True,
         )
         assert sorted(type(answer).__name__ for answer in answers) == ["IdempotencyConflict", "OpenExecution"]
 
-    async def test_concurrent_calls_to_what_is_refused_are_all_refused_alike(self, storage):
+    async def test_concurrent_calls_of_a_session_that_is_not_live_get_the_same_error(self, storage):
         closed, unknown = await storage.add(), storage.new_session()
         await storage.close(closed)
         for session, refusal in ((closed, SessionClosed), (unknown, SessionNotFound)):
@@ -193,7 +193,7 @@ class KeyedCallRepositoryContract(ABC):
             )
             assert {type(answer) for answer in answers} == {refusal}
 
-    async def test_calls_with_and_without_keys_of_one_session_do_not_disturb_each_other(self, storage, session):
+    async def test_calls_of_one_session_with_and_without_keys_count_together(self, storage, session):
         keys = [IdempotencyKey(f"key {n}", "0" * 64) for n in range(10)]
 
         async def execute(idempotency_key: IdempotencyKey) -> int:
@@ -212,14 +212,14 @@ class KeyedCallRepositoryContract(ABC):
             await storage.keyed_executions.finish(storage.finished(execution), KEY)
         assert isinstance(await storage.keyed_executions.begin(*storage.request(session.ref), SAME_NAME), OpenExecution)
 
-    async def test_withdrawing_frees_no_key_that_another_execution_has(self, storage, session):
+    async def test_withdrawing_does_not_free_the_key_of_another_execution(self, storage, session):
         await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
         await storage.keyed_executions.withdraw(storage.ids.new(storage.clock.now()), session.ref, KEY)
         await storage.keyed_executions.withdraw(storage.ids.new(storage.clock.now()), session.ref, OTHER)
         with pytest.raises(KeyInFlight):
             await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
 
-    async def test_withdrawing_what_has_ended_keeps_the_answer(self, storage, session):
+    async def test_withdrawing_a_finished_execution_keeps_its_response(self, storage, session):
         execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
         await storage.keyed_executions.finish(storage.finished(execution), KEY)
         await storage.keyed_executions.withdraw(execution.execution_id, session.ref, KEY)
@@ -249,7 +249,7 @@ class KeyedCallRepositoryContract(ABC):
         (row,) = (await storage.executions.page(session.ref, None, 5)).items
         assert (row.execution_id, row.execution_count) == (execution.execution_id, 1)
 
-    async def test_a_session_is_made_under_a_key_and_told_again(self, storage):
+    async def test_a_repeated_initialize_gets_the_first_response(self, storage):
         session, other = storage.new_session(), storage.new_session()
         made = made_of(session)
         assert await storage.keyed_sessions.initialized(session.ref.owner, KEY, storage.clock.now()) is None
@@ -263,7 +263,7 @@ class KeyedCallRepositoryContract(ABC):
         with pytest.raises(SessionNotFound):
             await storage.sessions.get(other.ref)
 
-    async def test_another_request_under_the_key_of_a_session_is_a_conflict(self, storage):
+    async def test_another_initialize_with_the_same_key_is_a_conflict(self, storage):
         session, other = storage.new_session(), storage.new_session()
         await storage.keyed_sessions.initialize(made_of(session), session, SCRIPT, KEY)
         with pytest.raises(IdempotencyConflict):
@@ -273,7 +273,7 @@ class KeyedCallRepositoryContract(ABC):
         with pytest.raises(SessionNotFound):
             await storage.sessions.get(other.ref)
 
-    async def test_the_key_of_a_session_is_an_owners_own_and_has_its_time(self, storage):
+    async def test_the_key_of_an_initialize_belongs_to_an_owner_and_expires(self, storage):
         alices, bobs = storage.new_session(ALICE), storage.new_session(BOB)
         for session in (alices, bobs):
             assert not (await storage.keyed_sessions.initialize(made_of(session), session, SCRIPT, KEY)).replayed
@@ -284,12 +284,12 @@ class KeyedCallRepositoryContract(ABC):
         later = storage.new_session(ALICE)
         assert await storage.keyed_sessions.initialize(made_of(later), later, SCRIPT, SAME_NAME) == made_of(later)
 
-    async def test_the_keys_of_sessions_and_of_executions_are_apart(self, storage):
+    async def test_keys_of_initialize_and_of_execute_are_independent(self, storage):
         session = storage.new_session()
         await storage.keyed_sessions.initialize(made_of(session), session, SCRIPT, KEY)
         assert isinstance(await storage.keyed_executions.begin(*storage.request(session.ref), SAME_NAME), OpenExecution)
 
-    async def test_of_concurrent_initializations_with_one_key_one_makes_a_session(self, storage):
+    async def test_one_of_several_concurrent_initializes_with_one_key_makes_a_session(self, storage):
         sessions = [storage.new_session() for _ in range(10)]
         told = await asyncio.gather(
             *(storage.keyed_sessions.initialize(made_of(session), session, SCRIPT, KEY) for session in sessions)
@@ -298,7 +298,7 @@ class KeyedCallRepositoryContract(ABC):
         assert sorted(each.replayed for each in told) == [False] + [True] * 9
         assert [session.ref for session in await storage.listed(size=20)] == [told[0].ref]
 
-    async def test_making_the_same_session_again_changes_nothing(self, storage):
+    async def test_initializing_the_same_session_again_changes_nothing(self, storage):
         session = storage.new_session()
         for _ in range(2):
             assert (await storage.keyed_sessions.initialize(made_of(session), session, SCRIPT, KEY)).ref == session.ref

@@ -1,4 +1,4 @@
-"""What every SessionRepository promises, sentence by sentence."""
+"""The contract of SessionRepository."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -68,7 +68,7 @@ class SessionRepositoryContract(ABC):
     async def test_an_unknown_session_is_not_found(self, storage):
         await self._assert_absent(storage, storage.new_session().ref)
 
-    async def test_every_owners_sessions_are_read_changed_and_listed_by_who_reaches_across(self, storage):
+    async def test_sessions_of_all_owners_are_read_changed_and_listed_with_every_owner(self, storage):
         sessions = [await storage.add(owner) for owner in (ALICE, BOB)]
         for session in sessions:
             ref = SessionRef(EVERY_OWNER, session.ref.session_id)
@@ -80,10 +80,10 @@ class SessionRepositoryContract(ABC):
         assert [each.ref for each in await storage.listed(EVERY_OWNER, 1)] == [each.ref for each in sessions[::-1]]
         assert [each.ref for each in await storage.listed(ALICE)] == [sessions[0].ref]
 
-    async def test_what_is_absent_is_absent_for_who_reaches_across_too(self, storage):
+    async def test_an_unknown_session_is_not_found_with_every_owner(self, storage):
         await self._assert_absent(storage, SessionRef(EVERY_OWNER, storage.new_session().ref.session_id))
 
-    async def test_a_session_of_another_owner_is_exactly_as_absent(self, storage):
+    async def test_a_session_of_another_owner_is_not_found(self, storage):
         session = await storage.add(ALICE)
         await self._assert_absent(storage, SessionRef(BOB, session.ref.session_id))
         await storage.sessions.add(evolve(session, ref=SessionRef(BOB, session.ref.session_id)), SCRIPT)
@@ -119,7 +119,7 @@ class SessionRepositoryContract(ABC):
         assert await storage.sessions.get(session.ref) == closed
         assert await storage.sessions.script(session.ref) is None
 
-    async def test_an_update_stores_what_the_rule_returns(self, storage):
+    async def test_an_update_stores_the_changed_session(self, storage):
         session = await storage.add()
         patch = SessionPatch(JsonText('{"c": [1]}'), JsonText('{"m": {}}'), 700, Renewal.SLIDING)
         changed = await storage.sessions.update(session.ref, lambda s: s.patch(patch, storage.clock.now()))
@@ -127,18 +127,18 @@ class SessionRepositoryContract(ABC):
         assert await storage.sessions.get(session.ref) == changed
         assert await storage.sessions.script(session.ref) == SCRIPT
 
-    async def test_a_rule_that_raises_stores_nothing(self, storage):
+    async def test_a_change_that_raises_stores_nothing(self, storage):
         session = await storage.add()
         with pytest.raises(_Refused):
             await storage.sessions.update(session.ref, refuse)
         assert await storage.sessions.get(session.ref) == session
 
-    async def test_a_rule_that_returns_what_it_was_given_stores_nothing(self, storage):
+    async def test_a_change_that_returns_its_argument_stores_nothing(self, storage):
         session = await storage.add()
         assert await storage.sessions.update(session.ref, same) == session
         assert await storage.sessions.get(session.ref) == session
 
-    async def test_of_concurrent_updates_each_sees_the_one_before_it(self, storage):
+    async def test_each_concurrent_update_sees_the_one_before_it(self, storage):
         session = await storage.add(metadata=JsonText("{}"))
         seen: set[int] = set()
 
@@ -164,7 +164,7 @@ class SessionRepositoryContract(ABC):
         stored = await storage.sessions.get(session.ref)
         assert (stored.context, stored.metadata, stored.ttl_seconds) == ('{"new": 1}', '{"new": 2}', 900)
 
-    async def test_of_many_concurrent_closes_one_wins(self, storage):
+    async def test_one_of_many_concurrent_closes_wins(self, storage):
         session = await storage.add()
         closed = await asyncio.gather(*(storage.close(session) for _ in range(10)))
         assert {after.version for after in closed} == {2}
@@ -189,7 +189,7 @@ class SessionRepositoryContract(ABC):
         assert changed.expires_at == session.expires_at
         assert await storage.sessions.get(session.ref) == changed
 
-    async def test_an_update_keeps_counts_that_it_has_not_seen(self, storage):
+    async def test_an_update_keeps_counts_of_concurrent_executions(self, storage):
         session = await storage.add()
         await storage.execute(session.ref)
         changed = await storage.sessions.update(
@@ -207,7 +207,7 @@ class SessionRepositoryContract(ABC):
             storage.clock.advance(MOMENT)
         assert await storage.listed(ALICE) == list(reversed(mine))
 
-    async def test_a_page_goes_on_after_the_last_one(self, storage):
+    async def test_a_page_continues_after_the_last_one(self, storage):
         sessions = [await storage.add() for _ in range(5)]
         first = await storage.sessions.page(ANONYMOUS, SessionFilter(storage.clock.now()), None, 3)
         assert first.items == sessions[:1:-1]
@@ -242,7 +242,7 @@ class SessionRepositoryContract(ABC):
         assert await storage.listed(language=Language.PYTHON) == sessions[2::-1]
         assert await storage.listed(language=Language.NODEJS) == sessions[:2:-1]
 
-    async def test_pages_show_one_status_as_it_was_at_the_instant_of_judging(self, storage):
+    async def test_pages_show_one_status_as_of_the_judging_instant(self, storage):
         short = await storage.add(ttl_seconds=100)
         long = await storage.add(ttl_seconds=101)
         closed = await storage.close(await storage.add(ttl_seconds=100))
@@ -260,7 +260,7 @@ class SessionRepositoryContract(ABC):
         await storage.close(await storage.add())
         assert await storage.listed(language=Language.PYTHON, status=Status.CLOSED) == [closed]
 
-    async def test_a_page_looks_at_few_sessions_and_says_where_to_go_on(self, storage):
+    async def test_a_filtered_page_examines_a_bounded_number_and_says_where_to_continue(self, storage):
         oldest = await storage.close(await storage.add())
         newer = [await storage.add() for _ in range(2 * EXAMINED_MAX)]
         wanted = SessionFilter(storage.clock.now(), Status.CLOSED)

@@ -64,13 +64,13 @@ async def test_a_key_is_what_the_rules_say_after_any_history(history):
     await (await KeyHistory.of(memory_storage(MemoryStore()))).follow(history)
 
 
-async def test_a_history_in_summary_keeps_no_payloads():
+async def test_a_history_without_payloads_stores_none():
     store, clock = MemoryStore(), ManualClock()
     sessions, executions = MemorySessionRepository(store), MemoryExecutionRepository(store, clock, full=False)
     await keeps_no_payloads(Storage(sessions, executions, clock))
 
 
-async def test_a_store_that_is_switched_off_fails_every_call():
+async def test_a_store_with_a_failure_fails_every_call():
     store = MemoryStore()
     storage = memory_storage(store)
     session = await storage.add()

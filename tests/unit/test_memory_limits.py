@@ -1,4 +1,4 @@
-"""The fake ledger and the fake count keep their contracts."""
+"""The fakes of RateStore and UsageReader keep their contracts."""
 
 import pytest
 
@@ -8,14 +8,14 @@ from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sessions import MemorySessionRepository
 from adapters.memory.store import MemoryStore
 from domain.errors import StorageUnavailable
-from tests.contracts.limits import LOOKED_AT_MAX, NOW, RateLedgerContract, UsageReaderContract, charge
+from tests.contracts.limits import FORGOTTEN_MAX, NOW, RateStoreContract, UsageReaderContract, charge
 from tests.contracts.storage import ALICE, Storage
 
 
-class TestMemoryRateLedger(RateLedgerContract):
+class TestMemoryRateStore(RateStoreContract):
     @pytest.fixture
-    def ledger(self) -> MemoryRateStore:
-        return MemoryRateStore(LOOKED_AT_MAX)
+    def rates(self) -> MemoryRateStore:
+        return MemoryRateStore(FORGOTTEN_MAX)
 
 
 class TestMemoryUsageReader(UsageReaderContract):
@@ -33,14 +33,14 @@ class TestMemoryUsageReader(UsageReaderContract):
         return MemoryUsageReader(store, self.EXAMINED_MAX)
 
 
-async def test_a_ledger_that_is_switched_off_fails_every_call():
-    ledger = MemoryRateStore(failure=StorageUnavailable())
-    for call in (ledger.settle([charge()]), ledger.forget(NOW, None)):
+async def test_a_rate_store_with_a_failure_fails_every_call():
+    rates = MemoryRateStore(failure=StorageUnavailable())
+    for call in (rates.settle([charge()]), rates.forget(NOW, None)):
         with pytest.raises(StorageUnavailable):
             await call
 
 
-async def test_a_count_of_a_store_that_is_switched_off_fails():
+async def test_a_usage_reader_over_a_store_with_a_failure_fails():
     reader = MemoryUsageReader(MemoryStore(failure=StorageUnavailable()))
     for call in (reader.usage([ALICE], NOW), reader.open_executions([ALICE], NOW)):
         with pytest.raises(StorageUnavailable):

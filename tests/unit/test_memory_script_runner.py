@@ -28,7 +28,7 @@ class TestSwitches:
     def runner(self) -> MemoryScriptRunner:
         return MemoryScriptRunner()
 
-    async def test_an_unavailable_runner_takes_nothing(self, runner):
+    async def test_an_unavailable_runner_refuses_runs(self, runner):
         runner.unavailable = "it is switched off"
         with pytest.raises(RuntimeUnavailable, match="switched off"):
             await runner.acquire(run_of("result = 1"))
@@ -37,7 +37,7 @@ class TestSwitches:
         assert (await runner.health())["status"] == "failing"
         assert runner.ran == []
 
-    async def test_an_unknown_run_has_run_once(self, runner):
+    async def test_a_run_that_ends_unknown_has_run_once(self, runner):
         runner.unknown_next = "the wire was cut"
         run = run_of("result = 1")
         with pytest.raises(ExecutionUnknown, match="the wire was cut"):
@@ -45,7 +45,7 @@ class TestSwitches:
         assert runner.ran == [run.execution_id]
         assert await result_of(runner, run_of("result = 2")) == "2"
 
-    async def test_a_held_run_ends_when_it_is_let_go(self, runner):
+    async def test_a_held_run_ends_after_its_release(self, runner):
         runner.hold()
         running = asyncio.ensure_future(result_of(runner, run_of("result = 1")))
         await until(lambda: runner.running)
@@ -54,13 +54,13 @@ class TestSwitches:
         assert await running == "1"
         assert runner.running == 0
 
-    async def test_a_node_script_runs_as_the_callable_that_stands_for_it(self, runner):
+    async def test_a_node_script_runs_as_its_function(self, runner):
         runner.node_functions = {"return event.params.a;": lambda event: event["params"]["a"]}
         run = run_of("return event.params.a;", '{"a": 5}', language=Language.NODEJS)
         assert await result_of(runner, run) == "5"
         assert await runner.check(Language.NODEJS, script_of("return 1;"), ANONYMOUS) is False
 
-    async def test_a_node_script_that_nothing_stands_for_is_unavailable(self, runner):
+    async def test_a_node_script_without_a_function_is_unavailable(self, runner):
         with pytest.raises(RuntimeUnavailable):
             await runner.acquire(run_of("return 1;", language=Language.NODEJS))
 
@@ -78,5 +78,5 @@ class TestSwitches:
         assert (await failure_of(runner, run_of("a = 1\nb = = 2"))).line == 2
 
     async def test_a_source_with_a_nul_does_not_parse(self, runner):
-        with pytest.raises(Exception, match="does not parse"):
+        with pytest.raises(Exception, match="has a syntax error"):
             await runner.check(Language.PYTHON, script_of("a\0b"), ANONYMOUS)

@@ -1,4 +1,4 @@
-"""The time of the database, kept on this host's monotonic clock."""
+"""The disciplined clock: the database's time, kept on this host's monotonic clock."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ from domain.errors import DomainError, StorageUnavailable
 
 _NS_PER_MS = 1_000_000
 _SLOWING_PERCENT = 10
-"""A correction backward lets the clock run this much slower until it is made."""
+"""Until a correction backward is complete, the clock runs this much slower."""
 _FIRST_SAMPLES = 4
 
 _log = structlog.get_logger(__name__)
@@ -29,9 +29,9 @@ Probe = Callable[[], Awaitable[datetime]]
 
 @frozen
 class ClockOptions:
-    """Seconds between probes, in calm and otherwise; the jump that is doubted, and the largest bound to be ready with.
+    """Seconds between probes, normally and when urgent; the jump that is doubted; the error bound up to which it is ready.
 
-    A doubted offset is taken once `agreeing_probes` in a row agree on it, within `agreement_ms`.
+    A doubted offset is accepted after `agreeing_probes` in a row agree on it, within `agreement_ms`.
     """
 
     interval_s: float = field(default=5.0, validator=_positive)
@@ -44,7 +44,7 @@ class ClockOptions:
 
 
 class Fetch(Protocol):
-    """What the probe needs of the gateway."""
+    """The part of the gateway that the probe needs."""
 
     async def __call__(
         self, statement: Statement, parameters: Mapping[str, object], *, timeout_s: float | None, repeatable: bool
@@ -54,7 +54,7 @@ class Fetch(Protocol):
 
 
 def boottime_ns() -> int:
-    """Return a monotonic clock that counts the time in suspend, where the system has one."""
+    """Return nanoseconds of a monotonic clock that includes suspend, if the system has one."""
     return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
@@ -64,7 +64,7 @@ def host_time() -> datetime:
 
 
 def database_time(fetch: Fetch, statement: Statement, timeout_s: float) -> Probe:
-    """Return a probe that runs `statement` once and takes the instant in its only row."""
+    """Return a probe that runs `statement` once, and returns the instant in its only row."""
 
     async def probe() -> datetime:
         rows = await fetch(statement, {}, timeout_s=timeout_s, repeatable=False)
@@ -75,11 +75,11 @@ def database_time(fetch: Fetch, statement: Statement, timeout_s: float) -> Probe
 
 
 class DisciplinedClock(Clock):
-    """Tells the database's time without asking it: `run` measures the offset, `now` reads the monotonic clock.
+    """Keeps the database's time: `run` measures the offset, and `now` reads the monotonic clock.
 
     All controllers of one database agree within their error bounds, whatever their hosts' clocks do. A correction
-    forward applies at once; one backward slows the clock, which never goes back. Before the first contact there is
-    no time to tell: `now` raises StorageUnavailable, since the host's own clock may be off by any amount.
+    forward applies at once; one backward slows the clock, which never goes back. Before the first contact `now` raises
+    StorageUnavailable, because the host's own clock may be wrong by any amount.
     """
 
     def __init__(
@@ -121,20 +121,22 @@ class DisciplinedClock(Clock):
 
     @property
     def reason(self) -> str | None:
-        """Why the clock is not ready; None when it is."""
+        """Why the clock is not ready; None if it is ready."""
         if self._best is None:
             return "the database's clock has not been read yet"
         if self._doubted:
             return f"the database's clock has jumped by {self._jump_ms(self._best):.0f} ms, which is being checked"
-        # Standing still after a jump back is no reason: it may last as long as the jump was far.
+        # A clock that stands still after a jump back is ready: this may last as long as the jump.
         bound_ms = self._best.bound_ns(self._monotonic_ns()) / _NS_PER_MS
         if bound_ms > self._options.error_bound_ms_max:
-            return f"the time is known to {bound_ms:.0f} ms only: the database's clock has not been read for long"
+            return (
+                f"the time is known to {bound_ms:.0f} ms only, because the database's clock has not been read recently"
+            )
         return None
 
     @property
     def offset_ms(self) -> float | None:
-        """By how much the database's clock is ahead of the host's; None before the first contact."""
+        """How far the database's clock is ahead of the host's; None before the first contact."""
         if self._best is None:
             return None
         return (self._monotonic_ns() + self._best.offset_ns - to_ns(self._wall())) / _NS_PER_MS
@@ -149,20 +151,20 @@ class DisciplinedClock(Clock):
         return (self._best.bound_ns(monotonic_ns) + ahead_ns) / _NS_PER_MS
 
     async def run(self) -> None:
-        """Measure for ever; a failure is tried again after the urgent interval."""
+        """Measure for ever; a failure is retried after the urgent interval."""
         while True:
             await self.measure()
             interval_s = self._options.interval_s if self._calm else self._options.urgent_interval_s
             await self._sleep(interval_s * random.uniform(0.9, 1.0))  # noqa: S311  # keeps controllers apart
 
     async def measure(self) -> None:
-        """Probe once, and learn from it."""
+        """Probe once, and adjust the clock."""
         sent_ns = self._monotonic_ns()
         try:
             server_at = await self._probe()
         except DomainError:
             self._away = True
-        except Exception as error:  # noqa: BLE001  # without its clock the service would stop, so it goes on
+        except Exception as error:  # noqa: BLE001  # without its clock the service would stop, so it continues
             self._away = True
             self._tell(error)
         else:
@@ -203,7 +205,7 @@ class DisciplinedClock(Clock):
             self._take(sample, best)
 
     def _take(self, sample: ClockSample, best: ClockSample) -> None:
-        """Take the offset that was doubted; back from a jump, `now` stands still until the time has come again."""
+        """Accept the doubted offset; after a jump back, `now` stands still until the time is reached again."""
         self._doubted.clear()
         if best.differs_ns(sample) > self._options.jump_ms * _NS_PER_MS:
             self._best, self._ahead_ns = sample, 0
@@ -212,7 +214,7 @@ class DisciplinedClock(Clock):
         _log.warning("clock_jump_accepted", jump_ms=round((sample.offset_ns - best.offset_ns) / _NS_PER_MS))
 
     def _still_ahead_ns(self, monotonic_ns: int) -> int:
-        """Return what is left of a correction backward."""
+        """Return the rest of a correction backward."""
         if not self._ahead_ns:
             return 0
         return max(0, self._ahead_ns - (monotonic_ns - self._ahead_at_ns) * _SLOWING_PERCENT // 100)

@@ -1,4 +1,4 @@
-"""One look at the database's clock: how far it is from the monotonic clock, and how sure that is."""
+"""One sample of the database's clock: its offset to the monotonic clock, and the error of the offset."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,12 +6,12 @@ from attrs import frozen
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DRIFT_PPM = 200
-"""How far two clocks of ordinary machines run apart at most, with the worst slewing left aside."""
+"""How fast two clocks of ordinary machines drift apart at most, without extreme slewing."""
 
 
 @frozen
 class ClockSample:
-    """`offset_ns` added to the monotonic clock gives the database's time, within `error_ns` at the time it was taken."""
+    """The monotonic clock plus `offset_ns` is the database's time, within `error_ns` when the sample was taken."""
 
     offset_ns: int
     error_ns: int
@@ -19,7 +19,7 @@ class ClockSample:
 
     @classmethod
     def of(cls, sent_ns: int, server_at: datetime, received_ns: int) -> "ClockSample":
-        """Take the server's instant for the middle of the round trip; it may be anywhere in it."""
+        """Return a sample that assumes the server's instant in the middle of the round trip."""
         error_ns = (received_ns - sent_ns + 1) // 2
         return cls(to_ns(server_at) - sent_ns - error_ns, error_ns, received_ns)
 
@@ -28,7 +28,7 @@ class ClockSample:
         return self.error_ns + max(0, monotonic_ns - self.taken_ns) * _DRIFT_PPM // 1_000_000
 
     def differs_ns(self, other: "ClockSample") -> int:
-        """Return by how much the two disagree at least, beyond what their errors explain."""
+        """Return by how much the two disagree at least, beyond their errors."""
         known_ns = self.bound_ns(other.taken_ns) + other.bound_ns(self.taken_ns)
         return max(0, abs(self.offset_ns - other.offset_ns) - known_ns)
 

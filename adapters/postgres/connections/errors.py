@@ -1,4 +1,4 @@
-"""What each failure of PostgreSQL means to the gateway, by SQLSTATE."""
+"""The meaning of PostgreSQL's errors for the gateway, by SQLSTATE."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -10,26 +10,26 @@ from domain.errors import StorageUnavailable
 
 
 class StatementRefused(Exception):
-    """PostgreSQL will never take this value; nothing was stored. The cause is the driver's error."""
+    """PostgreSQL will never accept these values; nothing was stored. The cause is the driver's error."""
 
 
 @define(eq=False)
 class StillLocked(StorageUnavailable):
-    """A statement that waits for locks had one not in time; nothing was stored. Looking again after `pause_s` is fair."""
+    """A statement did not get a lock in time; nothing was stored. The row may be polled every `pause_s`."""
 
     stored: str | None = "no"
     pause_s: float = 0.0
 
 
 class TookTooLong(StorageUnavailable):
-    """The server ended a statement of several calls at its time limit, and nothing was stored; parts of it may do."""
+    """The server ended a statement of several calls at its time limit; nothing was stored. Parts of it may succeed."""
 
     def __init__(self) -> None:
         super().__init__(stored="no")
 
 
 class Category(Enum):
-    """What can be done about a failure."""
+    """How to handle a failure."""
 
     RETRYABLE = "retryable"
     TIMEOUT = "timeout"
@@ -39,10 +39,10 @@ class Category(Enum):
 
 @frozen
 class RetryDecision:
-    """A judged failure.
+    """How to handle a failure.
 
-    `sent` is whether the server may have executed the statement. `connection_spent` is whether this connection is of
-    no further use, `server_left` whether the others of its pool are not either.
+    `sent` is whether the server may have executed the statement. `connection_spent` is whether the connection is
+    unusable, `server_left` whether the other connections of its pool are unusable too.
     """
 
     category: Category
@@ -57,7 +57,7 @@ class RetryDecision:
 
     @property
     def refused(self) -> bool:
-        """Whether the values are at fault."""
+        """Whether the values are wrong."""
         return self.category is Category.REFUSED
 
 
@@ -71,18 +71,18 @@ _REFUSED = RetryDecision(Category.REFUSED, sent=False)
 _BUG = RetryDecision(Category.BUG, sent=False)
 
 CUT = RetryDecision(Category.TIMEOUT, sent=True, connection_spent=True, server_left=True)
-"""The socket deadline passed on a silent server."""
+"""The socket deadline passed, and the server had not responded."""
 
 CUT_SHORT = RetryDecision(Category.TIMEOUT, sent=True, connection_spent=True)
-"""The caller's own, shorter time was over; the server may be well."""
+"""The caller's own, shorter time was over; the server may be healthy."""
 
 NO_CONNECTION = RetryDecision(Category.RETRYABLE, sent=False)
-"""There was no connection to be had."""
+"""No connection was available."""
 
 _BY_CODE: Mapping[str, RetryDecision] = {
     "25006": _MOVED,  # read_only_sql_transaction: the primary is elsewhere now
-    "26000": _REPLAN,  # invalid_sql_statement_name: a pooler gave us another backend
-    "3F000": _UNMIGRATED,  # invalid_schema_name: the migrations are still to come, as readiness says
+    "26000": _REPLAN,  # invalid_sql_statement_name: a pooler has changed the backend
+    "3F000": _UNMIGRATED,  # invalid_schema_name: migrations are pending, as readiness shows
     "40001": _ROLLED_BACK,  # serialization_failure
     "40P01": _ROLLED_BACK,  # deadlock_detected
     "40003": _LOST,  # statement_completion_unknown
@@ -110,7 +110,7 @@ _BY_CLASS: Mapping[str, RetryDecision] = {
 
 
 def judge(error: Exception) -> RetryDecision:
-    """Return what a failure of a statement on an established connection means."""
+    """Return how to handle a failure of a statement on an established connection."""
     if isinstance(error, psycopg.Error):
         return _judge_state(error) if error.sqlstate else _judge_stateless(error)
     # The driver encodes text itself; a lone surrogate fails there.
@@ -131,5 +131,5 @@ def _judge_stateless(error: psycopg.Error) -> RetryDecision:
 
 
 def missing_right(error: Exception) -> str | None:
-    """Return PostgreSQL's words for a right that the role lacks, or None for any other error."""
+    """Return PostgreSQL's text about a right that the role lacks; None for any other error."""
     return error.diag.message_primary if isinstance(error, psycopg.errors.InsufficientPrivilege) else None

@@ -1,1 +1,1 @@
-"""The schema: taken up and down, and compared with what this release needs."""
+"""The schema: migrated up and down, and compared with the release."""

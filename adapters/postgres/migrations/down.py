@@ -1,4 +1,4 @@
-"""How a step of the schema is taken back, and what that deletes."""
+"""Migrations down, and the data that they delete."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -26,14 +26,14 @@ class DownMigration:
 
 @frozen
 class Destruction:
-    """The rows of one kind of data that a step deletes, by what they are."""
+    """The rows of one kind of data that a step deletes, by name."""
 
     kind: str
     counts: Mapping[str, int]
 
     @property
     def text(self) -> str:
-        """Say it in words, such as `37 functions (52 versions, 1 session pin)`."""
+        """The counts as a text, such as `37 functions (52 versions, 1 session pin)`."""
         (main, number), *others = self.counts.items()
         beside = ", ".join(_counted(other, name) for name, other in others if other)
         return f"{_counted(number, main)} ({beside})" if beside else _counted(number, main)
@@ -45,7 +45,7 @@ class Destruction:
 
 @frozen
 class PlannedDown:
-    """A step by its name, and what taking it back deletes: only kinds of data that have rows."""
+    """A step by its name, and the kinds of data of which migrating it down deletes rows."""
 
     name: str
     losses: Sequence[Destruction]
@@ -56,11 +56,11 @@ class MigrationFailed(RuntimeError):
 
 
 class DestructionRefused(MigrationFailed):
-    """Steps would delete data of kinds that the caller has not allowed."""
+    """Steps would delete kinds of data that the caller has not allowed."""
 
 
 def parse_way_back(text: str) -> DownMigration:
-    """Take a `.down.sql` file apart; raises ValueError when it has sections, but no `-- way back`."""
+    """Parse a `.down.sql` file; raises ValueError if it has sections, but no `-- way back`."""
     before, *parts = _SECTION.split(text)
     sections = dict(zip(parts[::2], parts[1::2], strict=True)) or {"way back": before}
     if "way back" not in sections:
@@ -70,7 +70,7 @@ def parse_way_back(text: str) -> DownMigration:
 
 
 def require_allowed(steps: Sequence[PlannedDown], allowed: Collection[str], taken: Sequence[PlannedDown] = ()) -> None:
-    """Raise DestructionRefused unless all data that these steps delete are of an allowed kind.
+    """Raise DestructionRefused unless these steps delete only allowed kinds of data.
 
     `taken` are the steps that were taken back before, for the message.
     """

@@ -1,4 +1,4 @@
-"""The steps of the schema, as they are in files and as they are in a database."""
+"""The steps of the schema, in files and in a database."""
 
 import hashlib
 import re
@@ -25,11 +25,11 @@ class Migration:
     way_back: DownMigration = field(
         init=False, repr=False, eq=False, default=Factory(lambda self: parse_way_back(self.down), takes_self=True)
     )
-    """What `down` says, taken apart."""
+    """The parsed `down`."""
 
     @property
     def checksum(self) -> str:
-        """SHA-256 of the step (not of its way back, which may be mended)."""
+        """SHA-256 of the step, without its way back, which may be corrected later."""
         return hashlib.sha256(self.up.encode()).hexdigest()
 
     @override
@@ -39,7 +39,7 @@ class Migration:
 
 @frozen
 class AppliedMigration:
-    """A step that a database has taken."""
+    """A step that was applied to a database."""
 
     version: int
     name: str
@@ -56,19 +56,19 @@ class MigrationStatus:
 
 
 class MigrationsDiffer(MigrationFailed):
-    """The database has taken a step that this release does not have, or has otherwise."""
+    """The database has a step that this release does not have, or has with another content."""
 
 
 class UnknownMigration(MigrationFailed):
-    """There is no step of this version."""
+    """There is no step with this version."""
 
 
 class StepForbidden(MigrationFailed):
-    """The role or the server may not take a step; the text is the server's, with what to do."""
+    """The role or the server may not apply a step; the text has the server's reason and advice."""
 
 
 class UnsupportedServer(MigrationFailed):
-    """The server is older than what the statements need, or keeps text in an encoding that cannot hold every script."""
+    """The server is too old for the statements, or its encoding cannot hold every script."""
 
 
 _INDEX = re.compile(r"^CREATE (?:UNIQUE )?INDEX (\w+) ON", re.MULTILINE)
@@ -76,13 +76,13 @@ _TABLE = re.compile(r"^CREATE TABLE meta\.(\w+) \(", re.MULTILINE)
 
 
 def indexes_of(steps: Sequence[Migration]) -> Sequence[str]:
-    """Return the names of the indexes that these steps make, in order; each of their tables has a primary key."""
+    """Return the names of the indexes that these steps create, sorted; each table has a primary key."""
     made = [f"{table}_pkey" for step in steps for table in _TABLE.findall(step.up)]
     return sorted([*made, *(index for step in steps for index in _INDEX.findall(step.up)), "migrations_pkey"])
 
 
 def load_migrations(package: str = "sql.migrations") -> Sequence[Migration]:
-    """Read the steps, in order; raises FileNotFoundError when one has no way back."""
+    """Read the steps, in order; raises FileNotFoundError if a step has no way back."""
     folder = files(package)
     found = [match for entry in folder.iterdir() if (match := _NAME.fullmatch(entry.name))]
     return [
@@ -97,7 +97,7 @@ def load_migrations(package: str = "sql.migrations") -> Sequence[Migration]:
 
 
 def require_same(steps: Sequence[Migration], applied: Sequence[AppliedMigration]) -> None:
-    """Raise MigrationsDiffer unless the database has taken only steps of this release, as they are here."""
+    """Raise MigrationsDiffer unless the database has only steps of this release, with the same content."""
     known = {step.version: step for step in steps}
     for taken in applied:
         step = known.get(taken.version)

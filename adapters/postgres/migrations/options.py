@@ -1,4 +1,4 @@
-"""The numbers that bound a change of the schema."""
+"""Limits of migrations."""
 
 from attrs import frozen
 
@@ -7,9 +7,9 @@ from attrs import frozen
 class MigrationOptions:
     """Times of one step in seconds.
 
-    The socket deadline ends a step on a silent server. A step that waits for a lock gives up sooner than requests do
-    that wait behind it, and is tried again. Now and then it waits for longer than a second: so long it takes the server
-    to find out that a vacuum of its own is in the way, and to end that (`deadlock_timeout`).
+    The socket deadline ends a step if the server does not respond. A step gives up its wait for a lock sooner than the
+    requests that wait behind it, and is retried. Every few attempts it waits for longer than a second: after that time
+    (`deadlock_timeout`) the server ends an autovacuum that holds the lock.
     """
 
     connect_timeout_s: float = 5.0

@@ -1,4 +1,4 @@
-"""Takes a database's schema up and down."""
+"""Migrates a database's schema up and down."""
 
 import asyncio
 import random
@@ -32,7 +32,7 @@ from domain.clock import Clock
 from domain.errors import StorageUnavailable
 
 _LOCK = 0x70676C616D626461
-"""The key of the lock that every runner takes: "pglambda" in ASCII."""
+"""The key of the advisory lock of all runners: "pglambda" in ASCII."""
 _VERSION_MIN = 150000
 _LOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
@@ -43,7 +43,7 @@ _log = structlog.get_logger(__name__)
 
 @define(eq=False)
 class MigrationRunner:
-    """Takes steps, each in a transaction of its own; of several runners at once one takes a step, the others see it taken.
+    """Applies steps, each in a transaction of its own; several runners at once apply each step once.
 
     Every method may raise StorageUnavailable, UnsupportedServer, StepForbidden or MigrationsDiffer; with a version also
     UnknownMigration.
@@ -56,7 +56,7 @@ class MigrationRunner:
     _steps: Sequence[Migration] = field(factory=load_migrations)
 
     async def up(self, to: int | None = None, *, dry_run: bool = False) -> Sequence[Migration]:
-        """Take the pending steps up to version `to` (all of them), or none in a dry run; return them in order."""
+        """Apply the pending steps up to version `to` (default: all), or none in a dry run; return them in order."""
         self._require_known(to)
         pending = [step for step in await self.pending() if to is None or step.version <= to]
         if dry_run:
@@ -66,11 +66,11 @@ class MigrationRunner:
     async def down(
         self, to: int | None = None, *, destroy: Collection[str] = (), dry_run: bool = False
     ) -> Sequence[PlannedDown]:
-        """Take back the steps above version `to` (the latest alone), or none in a dry run; return them in that order.
+        """Revert the steps above version `to` (default: the latest), or none in a dry run; return them in that order.
 
-        Each step is returned with the data that it deletes. Raises DestructionRefused when a step would delete data of
-        a kind that is not in `destroy`: before the first step is taken back, and again for rows that appear later,
-        in the step's own transaction.
+        Each step is returned with the data that it deletes. Raises DestructionRefused if a step would delete a kind of
+        data that is not in `destroy`: before the first step is reverted, and in the step's own transaction for rows
+        that appear later.
         """
         self._require_known(to)
         planned = await self._retried(partial(self._plan_down, to))
@@ -84,12 +84,12 @@ class MigrationRunner:
         return taken
 
     async def status(self) -> Sequence[MigrationStatus]:
-        """Return every step, in order, and when it was taken."""
+        """Return all steps, in order, and when each was applied."""
         taken_at = {taken.version: taken.applied_at for taken in await self._applied()}
         return [MigrationStatus(str(step), taken_at.get(step.version)) for step in self._steps]
 
     async def pending(self) -> Sequence[Migration]:
-        """Return the steps that are to be taken, in order; none when the database is ready for this release."""
+        """Return the pending steps, in order; none if the database is ready for this release."""
         applied = {taken.version for taken in await self._applied()}
         return [step for step in self._steps if step.version not in applied]
 
@@ -98,7 +98,7 @@ class MigrationRunner:
             raise UnknownMigration(f"There is no migration {to}: the latest is {self._steps[-1]}.")
 
     async def _retried(self, work: Callable[[float], Awaitable[Done]]) -> Done:
-        """Do the work within a lock timeout, again when a lock was not to be had in time."""
+        """Do the work within a lock timeout, and again if it did not get a lock in time."""
         for attempt in range(1, self._options.attempts_max + 1):
             try:
                 return await work(self._options.lock_timeout_of(attempt))
@@ -167,7 +167,7 @@ class MigrationRunner:
 
     @asynccontextmanager
     async def _locked(self, lock_timeout_s: float) -> AsyncIterator[Connection]:
-        """Begin a transaction that no other runner has at the same time; the table of steps is there in it."""
+        """Begin a transaction that excludes other runners, in which the table of steps exists."""
         async with self._transaction(lock_timeout_s) as connection:
             await _fetch(connection, self._statements.lock_migrations, {"key": _LOCK})
             await _fetch(connection, self._statements.create_schema)
@@ -198,21 +198,21 @@ def _forbidden() -> Iterator[None]:
         yield
     except psycopg.errors.InsufficientPrivilege as error:
         raise StepForbidden(
-            f"PostgreSQL refused it: {_told(error)}. Migrate as the role that owns the database, or grant it to this one."
+            f"PostgreSQL refused it: {_primary(error)}. Migrate as the role that owns the database, or grant it to this one."
         ) from error
     except (psycopg.errors.DuplicateTable, psycopg.errors.DuplicateObject) as error:
         raise StepForbidden(
-            f"PostgreSQL refused it: {_told(error)}. The schema `meta` has it already, and not from these migrations: give the "
+            f"PostgreSQL refused it: {_primary(error)}. The schema `meta` has it already, and not from these migrations: give the "
             "service a database of its own."
         ) from error
     except psycopg.errors.ReadOnlySqlTransaction as error:
         raise StepForbidden(
-            f"PostgreSQL refused it: {_told(error)}. Name a server that takes writes in DATABASE_URL; "
+            f"PostgreSQL refused it: {_primary(error)}. Name a server that takes writes in DATABASE_URL; "
             "`pglambda doctor` tells why this one takes none."
         ) from error
 
 
-def _told(error: psycopg.Error) -> str:
+def _primary(error: psycopg.Error) -> str:
     return error.diag.message_primary or type(error).__name__
 
 
@@ -237,7 +237,7 @@ async def _fetch(
 
 
 async def _run(connection: Connection, script: str) -> None:
-    """Run several statements at once; without parameters the server takes them as one message."""
+    """Run several statements; without parameters the server accepts them in one message."""
     await connection.execute(cast("QueryNoTemplate", script))
 
 

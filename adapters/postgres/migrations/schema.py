@@ -1,4 +1,4 @@
-"""Whether the database's schema is the one that this release needs."""
+"""The check that the database has the schema of this release."""
 
 from collections.abc import Sequence
 
@@ -11,14 +11,14 @@ from adapters.postgres.statements import MigrationStatements
 
 @define(eq=False)
 class SchemaCheck:
-    """Looks at the steps that the database has taken, through the gateway like every statement of a request."""
+    """Reads the applied steps through the gateway, like a statement of a request."""
 
     _gateway: Gateway
     _statements: MigrationStatements
     _steps: Sequence[Migration] = field(factory=load_migrations)
 
     async def pending(self) -> Sequence[str]:
-        """Return the names of the steps to be taken; raises MigrationsDiffer, and as `fetch` does."""
+        """Return the names of the pending steps; raises MigrationsDiffer, and what `fetch` raises."""
         ((there,),) = await self._gateway.fetch(self._statements.select_migrations_exist, {})
         rows = await self._gateway.fetch(self._statements.select_migrations, {}) if there else []
         applied = [AppliedMigration(*row) for row in rows]

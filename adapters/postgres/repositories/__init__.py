@@ -1,1 +1,1 @@
-"""The domain's ports to what is stored."""
+"""The domain's ports to stored objects."""

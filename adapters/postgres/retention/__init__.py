@@ -1,1 +1,1 @@
-"""How long things are stored, how much that is, and what is removed."""
+"""The partitions of the history, cleanup, and the storage budget."""

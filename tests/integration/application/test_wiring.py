@@ -50,7 +50,7 @@ async def test_a_database_that_is_away_is_told_in_words(data_dir: Path) -> None:
         components = (await api.client.get("/health")).json()["components"]
     for name in ("postgres", "migrations"):
         assert components[name]["status"] == "failing"
-        assert components[name]["reason"].startswith("The database cannot be reached in time.")
+        assert components[name]["reason"].startswith("The database did not respond in time.")
 
 
 async def test_migrations_go_up_and_down_by_name_and_refuse_to_destroy(empty_database_url: str, data_dir: Path) -> None:

@@ -1,4 +1,4 @@
-"""Gateways that a test can lead astray, around a real one."""
+"""A gateway whose statements a test can steer, around a real one."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -11,50 +11,50 @@ Rows = list[tuple[Any, ...]]
 Run = Callable[[], Awaitable[Rows]]
 
 
-class LedGateway:
-    """Passes every statement on; `lead[name]` is asked first, once for each call, and may run it, or not, or fail."""
+class SteeredGateway:
+    """Passes statements on; each function in `steps[name]` replaces one run of that statement, and may run it or fail."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self.lead: dict[str, list[Callable[[Run], Awaitable[Rows]]]] = {}
-        self.asked: list[str] = []
+        self.steps: dict[str, list[Callable[[Run], Awaitable[Rows]]]] = {}
+        self.statements: list[str] = []
 
     async def fetch(self, statement: Statement, parameters: Mapping[str, object], **options: Any) -> Rows:
-        self.asked.append(statement.name)
+        self.statements.append(statement.name)
 
         async def run() -> Rows:
             return await self._gateway.fetch(statement, parameters, **options)
 
-        leads = self.lead.get(statement.name)
-        return await (leads.pop(0)(run) if leads else run())
+        steps = self.steps.get(statement.name)
+        return await (steps.pop(0)(run) if steps else run())
 
 
-async def lose_the_answer(run: Run) -> Rows:
-    """Let the statement be executed, and its answer be lost."""
+async def lose_response(run: Run) -> Rows:
+    """Run the statement, and lose its response."""
     await run()
     raise StorageUnavailable(stored="unknown", retry_after_ms=None)
 
 
-async def lose_the_statement(_: Run) -> Rows:
-    """Lose the statement on the way, which nobody can tell from a lost answer."""
+async def lose_statement(_: Run) -> Rows:
+    """Lose the statement, which looks like a lost response."""
     raise StorageUnavailable(stored="unknown", retry_after_ms=None)
 
 
 async def time_out(_: Run) -> Rows:
-    """Do nothing in time."""
+    """Time out before anything is stored."""
     raise StorageUnavailable(stored="no")
 
 
 async def fail_to_read(_: Run) -> Rows:
-    """Fail as a read does."""
+    """Fail like a read."""
     raise StorageUnavailable
 
 
 async def see_nothing(_: Run) -> Rows:
-    """Answer as a snapshot that is too old."""
+    """Return no rows, like a snapshot that is too old."""
     return []
 
 
 async def skip(_: Run) -> Rows:
-    """Answer that the row of the only call was locked."""
+    """Return that the row of the only call is locked."""
     return [(1, None)]

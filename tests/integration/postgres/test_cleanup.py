@@ -19,7 +19,7 @@ from domain.storage.storage import StorageBudget
 from tests.contracts.keyed_call_repository import KEY, OTHER, SAME_NAME
 from tests.contracts.storage import Storage
 from tests.integration.postgres.conftest import storage_on
-from tests.integration.postgres.gateways import LedGateway, time_out
+from tests.integration.postgres.gateways import SteeredGateway, time_out
 from tests.support.waiting import until
 
 MOMENT = timedelta(microseconds=1)
@@ -39,24 +39,24 @@ async def no_pause(_: float) -> None:
 
 
 @pytest.fixture
-def led(gateway) -> LedGateway:
-    return LedGateway(gateway)
+def steered(gateway) -> SteeredGateway:
+    return SteeredGateway(gateway)
 
 
 @pytest.fixture
-def storage(led, statements) -> Storage:
-    return storage_on(led, statements)
+def storage(steered, statements) -> Storage:
+    return storage_on(steered, statements)
 
 
 NewCleanup = Callable[..., Cleanup]
 
 
 @pytest.fixture
-def new_cleanup(led, statements, storage) -> NewCleanup:
+def new_cleanup(steered, statements, storage) -> NewCleanup:
     def new(retention: Retention = RETENTION, **options: object) -> Cleanup:
-        keeper = HistoryBudget.of(led, statements, StorageBudget(None, retention.history.days))
+        keeper = HistoryBudget.of(steered, statements, StorageBudget(None, retention.history.days))
         told = CleanupOptions(**options)
-        return Cleanup(led, statements.cleanup, storage.clock, retention, keeper, told, sleep=no_pause)
+        return Cleanup(steered, statements.cleanup, storage.clock, retention, keeper, told, sleep=no_pause)
 
     return new
 
@@ -70,7 +70,7 @@ async def is_there(storage: Storage, session: Session) -> bool:
 
 
 class TestSessions:
-    async def test_a_session_goes_when_its_retention_is_over_and_not_before(self, storage, new_cleanup):
+    async def test_a_session_is_removed_after_its_retention(self, storage, new_cleanup):
         session = await storage.add()
         cleanup = new_cleanup()
         storage.clock.advance(session.expires_at + RETENTION.sessions - MOMENT - storage.clock.now())
@@ -81,7 +81,7 @@ class TestSessions:
         assert not await is_there(storage, session)
         assert cleanup.stats().sessions_removed == 1
 
-    async def test_a_closed_session_leaves_a_tombstone_as_long(self, storage, new_cleanup):
+    async def test_a_closed_session_keeps_its_tombstone_for_the_retention(self, storage, new_cleanup):
         session = await storage.close(await storage.add())
         storage.clock.advance(session.expires_at - storage.clock.now())
         await new_cleanup().run_once()
@@ -90,17 +90,17 @@ class TestSessions:
         await new_cleanup().run_once()
         assert not await is_there(storage, session)
 
-    async def test_many_go_in_batches(self, storage, led, new_cleanup):
+    async def test_many_sessions_are_removed_in_batches(self, storage, steered, new_cleanup):
         await asyncio.gather(*(storage.add() for _ in range(25)))
         live = await storage.add(ttl_seconds=900_000, lifetime_seconds_max=900_000)
         storage.clock.advance(2 * DAY)
         cleanup = new_cleanup(batch_max=10)
         await cleanup.run_once()
         assert cleanup.stats().sessions_removed == 25
-        assert led.asked.count("delete_expired_sessions") == 3
+        assert steered.statements.count("delete_expired_sessions") == 3
         assert await is_there(storage, live)
 
-    async def test_two_sweeps_at_once_share_the_work(self, storage, new_cleanup):
+    async def test_two_cleanups_at_once_share_the_work(self, storage, new_cleanup):
         await asyncio.gather(*(storage.add() for _ in range(40)))
         storage.clock.advance(2 * DAY)
         cleanups = [new_cleanup(batch_max=10) for _ in range(2)]
@@ -108,7 +108,7 @@ class TestSessions:
         await cleanups[0].run_once()
         assert sum(cleanup.stats().sessions_removed for cleanup in cleanups) == 40
 
-    async def test_a_session_in_use_is_left_for_the_next_sweep(self, storage, new_cleanup, database_url):
+    async def test_a_locked_session_is_left_for_the_next_run(self, storage, new_cleanup, database_url):
         session = await storage.add()
         storage.clock.advance(2 * DAY)
         with psycopg.connect(database_url) as connection:
@@ -118,7 +118,7 @@ class TestSessions:
         await new_cleanup().run_once()
         assert not await is_there(storage, session)
 
-    async def test_a_sweep_is_bounded(self, storage, led, new_cleanup):
+    async def test_a_run_is_bounded(self, storage, steered, new_cleanup):
         await asyncio.gather(*(storage.add() for _ in range(5)))
         storage.clock.advance(2 * DAY)
         cleanup = new_cleanup(batch_max=1, batch_min=1, batches_max=3)
@@ -136,24 +136,26 @@ class TestSessions:
         await cleanup.run_once()
         assert cleanup.stats().lag_s == 5
 
-    async def test_a_batch_that_takes_too_long_makes_the_next_one_smaller(self, storage, led, new_cleanup):
+    async def test_a_batch_that_takes_too_long_makes_the_next_one_smaller(self, storage, steered, new_cleanup):
         await asyncio.gather(*(storage.add() for _ in range(30)))
         storage.clock.advance(2 * DAY)
-        led.lead["delete_expired_sessions"] = [time_out, time_out]
+        steered.steps["delete_expired_sessions"] = [time_out, time_out]
         cleanup = new_cleanup(batch_max=40, batch_min=10)
         await cleanup.run_once()
         assert cleanup.stats().sessions_removed == 30
-        assert led.asked.count("delete_expired_sessions") == 5  # 40 and 20 in vain, then 10, 20, and a last one
+        assert (
+            steered.statements.count("delete_expired_sessions") == 5
+        )  # 40 and 20 in vain, then 10, 20, and a last one
 
-    async def test_the_smallest_batch_that_takes_too_long_ends_the_sweep(self, storage, led, new_cleanup):
-        led.lead["delete_expired_sessions"] = [time_out]
+    async def test_the_smallest_batch_that_takes_too_long_ends_the_run(self, storage, steered, new_cleanup):
+        steered.steps["delete_expired_sessions"] = [time_out]
         with pytest.raises(StorageUnavailable):
             await new_cleanup(batch_max=10, batch_min=10).run_once()
 
-    async def test_the_loop_goes_on_after_a_failed_sweep(self, storage, led, new_cleanup):
+    async def test_the_loop_continues_after_a_failed_run(self, storage, steered, new_cleanup):
         session = await storage.add()
         storage.clock.advance(2 * DAY)
-        led.lead["select_oldest_expiry"] = [time_out]
+        steered.steps["select_oldest_expiry"] = [time_out]
         cleanup = new_cleanup()
         loop = asyncio.create_task(cleanup.run())
         await until(lambda: cleanup.stats().runs)
@@ -163,7 +165,7 @@ class TestSessions:
 
 
 class TestOverdueExecutions:
-    async def test_they_go_into_the_history_as_unknown_and_are_not_counted(self, storage, new_cleanup):
+    async def test_overdue_executions_move_to_the_history_as_unknown_without_a_count(self, storage, new_cleanup):
         session = await storage.add()
         execution = await storage.begin(session.ref)
         cleanup = new_cleanup()
@@ -178,7 +180,7 @@ class TestOverdueExecutions:
         assert [row.outcome for row in before.items] == [Outcome.UNKNOWN]
         assert (await storage.sessions.get(session.ref)).execution_count == 0
 
-    async def test_one_whose_end_is_just_being_recorded_is_left_to_it(self, storage, new_cleanup, database_url):
+    async def test_an_execution_that_is_being_recorded_is_left_alone(self, storage, new_cleanup, database_url):
         session = await storage.add()
         execution = await storage.begin(session.ref)
         storage.clock.advance(execution.deadline_at - storage.clock.now())
@@ -189,7 +191,7 @@ class TestOverdueExecutions:
         assert (cleanup.stats().executions_overdue, cleanup.stats().runs_failed) == (0, 0)
         assert await storage.executions.finish(storage.finished(execution)) == 1
 
-    async def test_a_finish_that_comes_too_late_is_lost(self, storage, new_cleanup):
+    async def test_a_finish_after_the_move_is_lost(self, storage, new_cleanup):
         session = await storage.add()
         execution = await storage.begin(session.ref)
         storage.clock.advance(execution.deadline_at - storage.clock.now())
@@ -210,7 +212,7 @@ class TestIdempotencyKeys:
 
         return add
 
-    async def test_a_key_goes_when_it_is_free_again_and_not_before(self, storage, add, new_cleanup):
+    async def test_a_key_is_removed_when_it_is_free_again(self, storage, add, new_cleanup):
         add(1)
         cleanup = new_cleanup()
         storage.clock.advance(DAY - MOMENT)
@@ -220,16 +222,16 @@ class TestIdempotencyKeys:
         await cleanup.run_once()
         assert cleanup.stats().keys_removed == 1
 
-    async def test_many_go_in_batches(self, storage, add, led, new_cleanup):
+    async def test_many_sessions_are_removed_in_batches(self, storage, add, steered, new_cleanup):
         add(25)
         storage.clock.advance(DAY)
         add(5)
         cleanup = new_cleanup(batch_max=10)
         await cleanup.run_once()
         assert cleanup.stats().keys_removed == 25
-        assert led.asked.count("delete_expired_keys") == 3
+        assert steered.statements.count("delete_expired_keys") == 3
 
-    async def test_an_answer_is_told_again_when_its_session_has_been_removed(self, storage, new_cleanup):
+    async def test_a_response_is_replayed_after_its_session_was_removed(self, storage, new_cleanup):
         session = await storage.add()
         execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
         await storage.keyed_executions.finish(storage.finished(execution), KEY)
@@ -243,7 +245,7 @@ class TestIdempotencyKeys:
         with pytest.raises(SessionNotFound):
             await storage.keyed_executions.begin(*storage.request(session.ref), OTHER)
 
-    async def test_a_key_in_use_is_left_for_the_next_sweep(self, storage, add, new_cleanup, database_url):
+    async def test_a_locked_key_is_left_for_the_next_run(self, storage, add, new_cleanup, database_url):
         add(1)
         storage.clock.advance(DAY)
         cleanup = new_cleanup()
@@ -260,7 +262,7 @@ class TestHistory:
     async def session(self, storage) -> Session:
         return await storage.add(ttl_seconds=10**7, lifetime_seconds_max=10**7)
 
-    async def test_a_day_goes_when_it_is_past_retention_and_not_before(self, storage, session, new_cleanup):
+    async def test_a_day_is_removed_after_its_retention(self, storage, session, new_cleanup):
         await storage.execute(session.ref)
         storage.clock.advance(7 * DAY)
         await storage.execute(session.ref)
@@ -272,7 +274,7 @@ class TestHistory:
         assert cleanup.stats().partitions_emptied == 1
         assert await _counts(storage, session) == [2]
 
-    async def test_the_ring_comes_round(self, storage, session, new_cleanup):
+    async def test_partitions_are_used_again_after_32_days(self, storage, session, new_cleanup):
         cleanup = new_cleanup(Retention(sessions=DAY, history=30 * DAY))
         for _ in range(70):
             await storage.execute(session.ref)
@@ -283,7 +285,7 @@ class TestHistory:
         assert len(found) in {30, 31}
 
     @pytest.mark.parametrize(("before", "emptied"), [(timedelta(minutes=61), 1), (timedelta(minutes=59), 0)])
-    async def test_the_next_days_slot_is_left_alone_in_the_hour_before_it(
+    async def test_the_partition_of_the_next_day_is_left_alone_in_the_hour_before_it(
         self, storage, session, new_cleanup, before, emptied
     ):
         await storage.execute(session.ref)
@@ -293,7 +295,7 @@ class TestHistory:
         await cleanup.run_once()
         assert cleanup.stats().partitions_emptied == emptied
 
-    async def test_a_slot_with_rows_that_are_kept_is_never_emptied(self, storage, session, gateway, statements):
+    async def test_a_partition_with_rows_within_retention_is_not_emptied(self, storage, session, gateway, statements):
         await storage.execute(session.ref)
         today = day_at(storage.clock.now())
         for kept_from, expected in (
@@ -306,7 +308,7 @@ class TestHistory:
             )
             assert emptied is expected
 
-    async def test_a_slot_that_is_being_read_is_left_for_the_next_sweep(
+    async def test_a_partition_that_is_being_read_is_left_for_the_next_run(
         self, storage, session, new_cleanup, database_url
     ):
         await storage.execute(session.ref)
@@ -319,14 +321,14 @@ class TestHistory:
         await cleanup.run_once()
         assert cleanup.stats().partitions_emptied == 1
 
-    async def test_two_sweeps_at_once_empty_a_slot_once(self, storage, session, new_cleanup):
+    async def test_two_cleanups_at_once_empty_a_partition_once(self, storage, session, new_cleanup):
         await storage.execute(session.ref)
         storage.clock.advance(8 * DAY)
         cleanups = [new_cleanup(), new_cleanup()]
         await asyncio.gather(*(cleanup.run_once() for cleanup in cleanups))
         assert sum(cleanup.stats().partitions_emptied for cleanup in cleanups) == 1
 
-    def test_retention_fits_the_ring(self):
+    def test_the_retention_of_the_history_fits_its_partitions(self):
         with pytest.raises(ValueError, match="history"):
             Retention(sessions=DAY, history=31 * DAY)
 

@@ -28,10 +28,10 @@ from tests.contracts.execution_repository import keeps_no_payloads
 from tests.contracts.storage import SCRIPT, Storage, report_of
 from tests.integration.postgres.conftest import storage_on
 from tests.integration.postgres.gateways import (
-    LedGateway,
+    SteeredGateway,
     fail_to_read,
-    lose_the_answer,
-    lose_the_statement,
+    lose_response,
+    lose_statement,
     see_nothing,
     skip,
     time_out,
@@ -49,13 +49,13 @@ async def other_storage(database_url, statements) -> AsyncIterator[Storage]:
 
 
 @pytest.fixture
-def led(gateway) -> LedGateway:
-    return LedGateway(gateway)
+def steered(gateway) -> SteeredGateway:
+    return SteeredGateway(gateway)
 
 
 @pytest.fixture
-def storage(led, statements) -> Storage:
-    return storage_on(led, statements, races_max=100)
+def storage(steered, statements) -> Storage:
+    return storage_on(steered, statements, races_max=100)
 
 
 @contextmanager
@@ -89,7 +89,7 @@ class TestSeveralProcesses:
         )
         assert (await storage.sessions.get(session.ref)).version == 21
 
-    async def test_updates_keep_executions_and_renewals_that_happen_meanwhile(self, storage, other_storage, led):
+    async def test_updates_keep_executions_and_renewals_that_happen_meanwhile(self, storage, other_storage, steered):
         session = await storage.add(renewal=Renewal.SLIDING)
         other_storage.ids = storage.ids
         other_storage.clock.advance(timedelta(seconds=50))
@@ -98,7 +98,7 @@ class TestSeveralProcesses:
             await other_storage.execute(session.ref)
             return await run()
 
-        led.lead["update_sessions"] = [execute_meanwhile]
+        steered.steps["update_sessions"] = [execute_meanwhile]
         patch = SessionPatch(metadata=JsonText('{"m": 1}'))
         changed = await storage.sessions.update(session.ref, lambda s: s.patch(patch, storage.clock.now()))
         assert changed.execution_count == 1
@@ -106,7 +106,7 @@ class TestSeveralProcesses:
         assert changed.expires_at == session.expires_at + timedelta(seconds=50)
         assert await storage.sessions.get(session.ref) == changed
 
-    async def test_a_begin_does_not_wait_for_a_finish_of_its_session(self, storage, led):
+    async def test_a_begin_does_not_wait_for_a_finish_of_the_same_session(self, storage, steered):
         session = await storage.add()
         execution, begun = (await storage.begin(session.ref)), []
 
@@ -114,26 +114,26 @@ class TestSeveralProcesses:
             begun.append(await asyncio.wait_for(storage.begin(session.ref), 5))
             return await run()
 
-        led.lead["finish_executions"] = [begin_meanwhile]
+        steered.steps["finish_executions"] = [begin_meanwhile]
         assert await storage.executions.finish(storage.finished(execution)) == 1
         assert begun
 
-    async def test_a_withdrawal_waits_for_a_begin_of_its_session_that_is_under_way(self, storage, led):
+    async def test_a_withdrawal_waits_for_a_begin_of_its_session(self, storage, steered):
         session, withdrawals = await storage.add(), []
 
         async def withdraw_meanwhile(run):
             withdrawals.append(asyncio.create_task(storage.executions.withdraw(uuid4(), session.ref)))
             await asyncio.sleep(0.05)
-            assert "delete_open_executions" not in led.asked
+            assert "delete_open_executions" not in steered.statements
             return await run()
 
-        led.lead["begin_executions"] = [withdraw_meanwhile]
+        steered.steps["begin_executions"] = [withdraw_meanwhile]
         await storage.begin(session.ref)
         await asyncio.gather(*withdrawals)
-        assert led.asked[-1] == "delete_open_executions"
+        assert steered.statements[-1] == "delete_open_executions"
 
-    async def test_an_update_that_loses_every_race_is_a_conflict(self, led, statements, other_storage):
-        storage = storage_on(led, statements, races_max=3)
+    async def test_an_update_that_loses_every_race_is_a_conflict(self, steered, statements, other_storage):
+        storage = storage_on(steered, statements, races_max=3)
         session = await storage.add()
         now = storage.clock.now()
 
@@ -141,12 +141,12 @@ class TestSeveralProcesses:
             await other_storage.sessions.update(session.ref, lambda s: s.patch(SessionPatch(), now))
             return await run()
 
-        led.lead["update_sessions"] = [be_faster] * 3
+        steered.steps["update_sessions"] = [be_faster] * 3
         with pytest.raises(UpdateConflict):
             await storage.sessions.update(session.ref, lambda s: s.close(now))
         assert (await storage.sessions.get(session.ref)).version == 4
 
-    async def test_an_update_of_a_session_that_is_removed_meanwhile_finds_none(self, storage, led, database_url):
+    async def test_an_update_of_a_removed_session_finds_none(self, storage, steered, database_url):
         session = await storage.add()
 
         async def remove(run):
@@ -154,7 +154,7 @@ class TestSeveralProcesses:
                 connection.execute("DELETE FROM meta.sessions")
             return await run()
 
-        led.lead["update_sessions"] = [remove]
+        steered.steps["update_sessions"] = [remove]
         with pytest.raises(SessionNotFound):
             await storage.close(session)
 
@@ -166,7 +166,7 @@ class TestLocksOfOthers:
     async def sessions(self, storage) -> list[Session]:
         return [await storage.add(renewal=Renewal.SLIDING) for _ in range(3)]
 
-    async def test_a_begin_that_has_to_renew_waits_alone(self, storage, sessions, database_url):
+    async def test_a_begin_that_renews_waits_for_a_lock_alone(self, storage, sessions, database_url):
         storage.clock.advance(timedelta(seconds=50))
         with locked(database_url, sessions[1]):
             tasks = [asyncio.create_task(storage.begin(session.ref)) for session in sessions]
@@ -179,7 +179,7 @@ class TestLocksOfOthers:
         with locked(database_url, sessions[1]):
             assert (await storage.begin(sessions[1].ref)).session == sessions[1]
 
-    async def test_a_finish_waits_alone(self, storage, sessions, database_url):
+    async def test_a_finish_waits_for_a_lock_alone(self, storage, sessions, database_url):
         executions = [(await storage.begin(session.ref)) for session in sessions]
         with locked(database_url, sessions[1]):
             tasks = [asyncio.create_task(storage.executions.finish(storage.finished(one))) for one in executions]
@@ -187,38 +187,38 @@ class TestLocksOfOthers:
             assert not tasks[1].done()
         assert await tasks[1] == 1
 
-    async def test_an_update_waits_alone(self, storage, sessions, database_url):
+    async def test_an_update_waits_for_a_lock_alone(self, storage, sessions, database_url):
         with locked(database_url, sessions[1]):
             tasks = [asyncio.create_task(storage.close(session)) for session in sessions]
             await asyncio.wait_for(asyncio.gather(tasks[0], tasks[2]), 5)
             assert not tasks[1].done()
         assert (await tasks[1]).closed_at == storage.clock.now()
 
-    async def test_a_session_that_is_closed_during_the_wait_is_closed(self, storage, sessions, led, database_url):
+    async def test_a_session_that_is_closed_during_the_wait_is_closed(self, storage, sessions, steered, database_url):
         storage.clock.advance(timedelta(seconds=50))
         with psycopg.connect(database_url) as connection:
             connection.execute("UPDATE meta.sessions SET closed_at = %s", [storage.clock.now()])
             begin = asyncio.create_task(storage.begin(sessions[0].ref))
-            await until(lambda: led.asked.count("begin_executions") == 2)
+            await until(lambda: steered.statements.count("begin_executions") == 2)
             await until(lambda: _waits_for_a_lock(database_url))
         error = (await asyncio.gather(begin, return_exceptions=True))[0]
         assert error.code == "SESSION_CLOSED"
         stored = await storage.sessions.get(sessions[0].ref)
         assert stored.expires_at == sessions[0].expires_at
 
-    async def test_an_update_that_loses_the_race_during_the_wait_is_made_on_what_won(
-        self, storage, sessions, led, database_url
+    async def test_an_update_that_loses_during_the_wait_is_applied_to_the_winner(
+        self, storage, sessions, steered, database_url
     ):
         with psycopg.connect(database_url) as connection:
             connection.execute("UPDATE meta.sessions SET version = version + 1, metadata = '{\"won\": 1}'")
             update = asyncio.create_task(storage.close(sessions[0]))
-            await until(lambda: led.asked.count("update_sessions") == 2)
+            await until(lambda: steered.statements.count("update_sessions") == 2)
             await until(lambda: _waits_for_a_lock(database_url))
         assert (await update).version == 3
 
 
 class TestBadValues:
-    async def test_a_value_that_the_database_refuses_fails_its_own_caller_only(self, storage):
+    async def test_a_value_that_the_database_refuses_fails_only_its_own_caller(self, storage):
         good = [storage.new_session() for _ in range(5)]
         bad = storage.new_session(metadata=JsonText('{"a": "\\u0000"}'))
         answers = await asyncio.gather(
@@ -230,37 +230,37 @@ class TestBadValues:
 
 
 class TestLostAnswers:
-    async def test_an_update_whose_answer_was_lost_is_found_stored(self, storage, led):
+    async def test_an_update_whose_response_was_lost_is_found_stored(self, storage, steered):
         session = await storage.add()
-        led.lead["update_sessions"] = [lose_the_answer]
+        steered.steps["update_sessions"] = [lose_response]
         closed = await storage.close(session)
         assert (closed.version, closed.script_hash) == (2, None)
         assert await storage.sessions.get(session.ref) == closed
 
-    async def test_an_update_that_was_lost_is_made_again(self, storage, led):
+    async def test_a_lost_update_is_repeated(self, storage, steered):
         session = await storage.add()
-        led.lead["update_sessions"] = [lose_the_statement]
+        steered.steps["update_sessions"] = [lose_statement]
         closed = await storage.close(session)
         assert closed.version == 2
         assert await storage.sessions.get(session.ref) == closed
 
-    async def test_an_update_whose_read_fails_is_not_stored(self, storage, led):
+    async def test_an_update_whose_read_fails_is_not_stored(self, storage, steered):
         session = await storage.add()
-        led.lead["select_sessions"] = [fail_to_read]
+        steered.steps["select_sessions"] = [fail_to_read]
         with pytest.raises(StorageUnavailable) as caught:
             await storage.close(session)
         assert caught.value.stored == "no"
 
-    async def test_an_update_whose_owner_cannot_be_read_is_not_stored(self, storage, led):
+    async def test_an_update_whose_owner_cannot_be_read_is_not_stored(self, storage, steered):
         session = await storage.add()
-        led.lead["select_session_owner"] = [fail_to_read]
+        steered.steps["select_session_owner"] = [fail_to_read]
         with pytest.raises(StorageUnavailable) as caught:
             await storage.sessions.update(evolve(session.ref, owner=EVERY_OWNER), lambda stored: stored)
         assert caught.value.stored == "no"
 
-    async def test_an_update_that_may_be_what_its_own_rule_refuses_is_unknown(self, storage, led):
+    async def test_an_update_whose_first_write_may_cause_its_refusal_is_unknown(self, storage, steered):
         session = await storage.add()
-        led.lead["update_sessions"] = [lose_the_answer]
+        steered.steps["update_sessions"] = [lose_response]
 
         def change(stored: Session) -> Session:
             stored.require_version(1)
@@ -270,56 +270,56 @@ class TestLostAnswers:
             await storage.sessions.update(session.ref, change)
         assert caught.value.stored == "unknown"
 
-    async def test_an_update_that_is_lost_twice_is_unknown(self, storage, led):
+    async def test_an_update_that_is_lost_twice_is_unknown(self, storage, steered):
         session = await storage.add()
-        led.lead["update_sessions"] = [lose_the_statement] * 2
+        steered.steps["update_sessions"] = [lose_statement] * 2
         with pytest.raises(StorageUnavailable) as caught:
             await storage.close(session)
         assert caught.value.stored == "unknown"
 
-    async def test_an_update_that_was_not_stored_says_so(self, storage, led):
+    async def test_an_update_that_was_not_stored_says_so(self, storage, steered):
         session = await storage.add()
-        led.lead["update_sessions"] = [time_out]
+        steered.steps["update_sessions"] = [time_out]
         with pytest.raises(StorageUnavailable) as caught:
             await storage.close(session)
         assert caught.value.stored == "no"
 
-    async def test_a_count_that_a_first_look_misses_is_found_by_a_second(self, storage, led):
+    async def test_a_count_that_a_first_read_misses_is_found_by_a_second(self, storage, steered):
         session = await storage.add()
         finished = storage.finished(await storage.begin(session.ref))
         await storage.executions.finish(finished)
-        led.lead["select_execution_counts"] = [see_nothing]
+        steered.steps["select_execution_counts"] = [see_nothing]
         assert await storage.executions.finish(finished) == 1
 
-    async def test_a_count_that_two_looks_miss_is_lost(self, storage, led):
+    async def test_a_count_that_two_reads_miss_is_lost(self, storage, steered):
         session = await storage.add()
         finished = storage.finished(await storage.begin(session.ref))
         await storage.executions.finish(finished)
-        led.lead["select_execution_counts"] = [see_nothing] * 2
+        steered.steps["select_execution_counts"] = [see_nothing] * 2
         with pytest.raises(ExecutionLost):
             await storage.executions.finish(finished)
 
-    async def test_a_finish_whose_count_cannot_be_looked_up_is_unknown(self, storage, led):
+    async def test_a_finish_whose_count_cannot_be_read_is_unknown(self, storage, steered):
         session = await storage.add()
         finished = storage.finished(await storage.begin(session.ref))
         await storage.executions.finish(finished)
-        led.lead["select_execution_counts"] = [time_out]
+        steered.steps["select_execution_counts"] = [time_out]
         with pytest.raises(StorageUnavailable) as caught:
             await storage.executions.finish(finished)
         assert caught.value.stored == "unknown"
 
 
 class TestBounds:
-    async def test_a_call_that_is_skipped_even_by_a_statement_that_waits_was_not_stored(self, storage, led):
+    async def test_a_call_that_the_lock_wait_skips_is_not_stored(self, storage, steered):
         session = await storage.add()
         finished = storage.finished(await storage.begin(session.ref))
-        led.lead["finish_executions"] = [skip, skip]
+        steered.steps["finish_executions"] = [skip, skip]
         with pytest.raises(StorageUnavailable) as caught:
             await storage.executions.finish(finished)
         assert caught.value.stored == "no"
         assert await storage.executions.finish(finished) == 1
 
-    async def test_closed_repositories_take_nothing_more(self, storage):
+    async def test_closed_repositories_refuse_calls(self, storage):
         session = await storage.add()
         execution = await storage.begin(session.ref)
         coalescers = (*storage.sessions.coalescers, *storage.executions.coalescers)
@@ -337,7 +337,7 @@ class TestBounds:
             with pytest.raises(ShuttingDown):
                 await call
 
-    async def test_turns_are_bounded_and_forgotten(self):
+    async def test_keyed_locks_are_bounded_and_forgotten(self):
         turns = KeyedLock(2)
         async with turns.hold("a"), turns.hold("b"):
             with pytest.raises(Overloaded):
@@ -370,7 +370,7 @@ class TestBounds:
         assert [row.execution_count for row in found] == [5, 4, 3, 2, 1]
         assert after is None
 
-    async def test_a_page_of_one_outcome_looks_at_so_many_rows(self, storage, gateway, statements):
+    async def test_a_page_of_one_outcome_examines_a_bounded_number_of_rows(self, storage, gateway, statements):
         session = await storage.add()
         for _ in range(7):
             await storage.execute(session.ref)
@@ -383,7 +383,7 @@ class TestBounds:
             pages, after = pages + 1, page.next_after
         assert pages == 3
 
-    async def test_a_history_in_summary_keeps_no_payloads(self, storage, gateway, statements):
+    async def test_a_history_without_payloads_stores_none(self, storage, gateway, statements):
         options = ExecutionRepositoryOptions(history=HistoryOptions(full=False))
         storage.executions = PostgresExecutionRepository(
             gateway, statements.executions, storage.clock, BatchKeys(), options

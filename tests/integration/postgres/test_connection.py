@@ -26,14 +26,14 @@ async def connect(dsn, address_timeout_s=0.2, **options):
     return await GatewayConnection.connect(dsn, autocommit=True, address_timeout_s=address_timeout_s, **options)
 
 
-async def test_a_server_that_does_not_greet_is_left_in_time(server):
+async def test_a_server_that_does_not_greet_is_given_up_in_time(server):
     server.mute = True
     with within(0.2), pytest.raises(psycopg.errors.ConnectionTimeout):
         await connect(server.dsn)
     await until(lambda: not server.connections)
 
 
-async def test_a_name_that_nobody_resolves_is_left_in_time(monkeypatch):
+async def test_a_name_that_is_not_resolved_is_given_up_in_time(monkeypatch):
     async def silence(*_, **__):
         await asyncio.Event().wait()
 
@@ -73,7 +73,7 @@ async def test_the_last_host_has_its_time_when_all_before_it_are_silent(server):
 
 
 @pytest.mark.parametrize("host", ["host=/nowhere", "host=", "host=no-such-host.invalid"])
-async def test_what_cannot_be_reached_fails_as_the_driver_says(host):
+async def test_an_unreachable_server_fails_with_the_drivers_error(host):
     with pytest.raises(psycopg.OperationalError):
         await connect(f"{host} port={free_port()} user=u dbname=d", 5.0)
 

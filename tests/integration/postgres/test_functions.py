@@ -71,7 +71,7 @@ async def test_updates_of_several_controllers_are_all_kept(gateway, statements):
     assert (await controllers[0].get(ADDER)).definition.script.source == "return 19;"
 
 
-async def test_races_that_do_not_end_are_given_up(gateway, statements, database_url):
+async def test_races_that_do_not_end_are_a_conflict(gateway, statements, database_url):
     hasty = PostgresFunctionRepository(gateway, statements.functions, FunctionRepositoryOptions(races_max=1))
     with psycopg.connect(database_url) as other, psycopg.connect(database_url, autocommit=True) as watcher:
         other.execute("UPDATE meta.functions SET version = version + 1")
@@ -101,9 +101,9 @@ async def test_a_schema_is_read_once(functions, executed):
     assert executed.count("select_function_schemas") == 1
 
 
-async def test_schemas_are_kept_up_to_a_bound(gateway, statements, executed):
+async def test_cached_schemas_are_bounded(gateway, statements, executed):
     functions = PostgresFunctionRepository(
-        gateway, statements.functions, FunctionRepositoryOptions(kept_schemas_size_max=1)
+        gateway, statements.functions, FunctionRepositoryOptions(cached_schemas_size_max=1)
     )
     await functions.update(ADDER, registered)
     for _ in range(2):
@@ -118,7 +118,7 @@ async def test_functions_that_are_read_together_are_one_statement(functions, exe
     assert executed.count("select_functions") == 1
 
 
-async def test_a_database_that_is_away_stores_nothing(statements):
+async def test_an_unavailable_database_stores_nothing(statements):
     gateway = Gateway(GatewayOptions(f"host=127.0.0.1 port={free_port()} dbname=d user=u", request_timeout_s=0.3))
     await gateway.open()
     functions = PostgresFunctionRepository(gateway, statements.functions)
@@ -130,13 +130,13 @@ async def test_a_database_that_is_away_stores_nothing(statements):
         await gateway.close()
 
 
-def test_reads_are_watched(functions):
+def test_reads_have_metrics(functions):
     assert [coalescer.name for coalescer in functions.coalescers] == ["function", "schema"]
 
 
 class TestPredefined:
     @pytest.mark.parametrize("title", [CALCULATOR, TEXT_PROCESSOR])
-    async def test_it_is_whole(self, functions, title):
+    async def test_the_predefined_function_is_complete(self, functions, title):
         function = await functions.get(title)
         assert (function.version, function.type) == (1, FunctionType.PREDEFINED)
         script = function.definition.script
@@ -149,20 +149,18 @@ class TestPredefined:
         for example in function.definition.examples:
             assert (params.problems(example.params), result.problems(example.result)) == ((), ())
 
-    async def test_there_are_two(self, functions):
+    async def test_there_are_two_predefined_functions(self, functions):
         page = await functions.page(FunctionFilter(type=FunctionType.PREDEFINED), 0, 10)
         assert [summary.language_title for summary in page.items] == [CALCULATOR, TEXT_PROCESSOR]
 
-    async def test_what_a_caller_made_of_it_stays_when_the_schema_is_brought_up_again(
-        self, functions, database_url, statements
-    ):
+    async def test_a_callers_version_survives_another_migration(self, functions, database_url, statements):
         replaced = await functions.update(CALCULATOR, lambda stored: stored.replace(made(1), NOW))
         assert (replaced.version, replaced.type) == (2, FunctionType.DYNAMIC)
         runner = MigrationRunner(database_url, statements.migrations, ManualClock())
         assert await runner.up() == []
         assert await functions.get(CALCULATOR) == replaced
 
-    async def test_it_is_there_again_when_its_tables_are(self, functions, database_url, statements):
+    async def test_predefined_functions_return_with_their_tables(self, functions, database_url, statements):
         before = await functions.get(CALCULATOR)
         await functions.update(ADDER, registered)
         runner = MigrationRunner(database_url, statements.migrations, ManualClock())

@@ -87,7 +87,7 @@ async def prepared(gateway):
 
 
 @pytest.mark.parametrize(("prepares", "prepare", "plans"), [(True, True, 1), (True, False, 0), (False, True, 0)])
-async def test_statements_are_prepared_unless_told_otherwise(database_url, other, prepares, prepare, plans):
+async def test_statements_are_prepared_by_default(database_url, other, prepares, prepare, plans):
     async with opened(database_url, prepares=prepares, pool_size_max=1) as gateway:
         await gateway.fetch(Statement("select_it", "SELECT %(x)s::int", prepare=prepare), {"x": 1})
         assert await prepared(gateway) == plans
@@ -113,7 +113,7 @@ async def test_a_statement_that_fails_is_observed_with_the_class_of_its_failure(
     assert [(name, noted) for name, _, noted in observed] == [("select_it", failure)]
 
 
-async def test_a_caller_is_told_what_they_have_waited_and_background_work_tells_nobody(database_url, other):
+async def test_waits_are_reported_to_the_caller_and_not_for_background_work(database_url, other):
     waits = []
 
     class Waiting(DatabaseWaiter):
@@ -136,7 +136,7 @@ async def test_a_slow_statement_is_logged_by_its_name(database_url, other):
     assert [(line["statement"], line["duration_ms"] >= 120) for line in slow] == [("select_sleep", True)]
 
 
-async def test_a_statement_that_the_database_cannot_carry_out_is_logged_once_with_its_reason(gateway):
+async def test_a_statement_that_fails_in_the_database_is_logged_once_with_its_reason(gateway):
     with capture_logs() as lines, pytest.raises(StorageUnavailable):
         await gateway.fetch(Statement("select_nowhere", "SELECT 1 FROM nowhere"), {})
     failed = [line for line in lines if line["event"] == "statement_failed"]
@@ -158,7 +158,7 @@ async def test_a_violated_constraint_is_refused(gateway):
 
 
 @pytest.mark.parametrize("prepares", [True, False], ids=["in preparing", "in carrying out"])
-async def test_a_bug_surfaces_as_it_is_and_costs_no_connection(database_url, other, prepares):
+async def test_a_bug_is_raised_unchanged_and_keeps_the_connection(database_url, other, prepares):
     async with opened(database_url, pool_size_max=1, prepares=prepares) as gateway:
         before = await backend_of(gateway)
         for _ in range(2):
@@ -178,7 +178,7 @@ async def test_a_row_locked_by_another_ends_the_wait_and_nothing_is_stored(datab
     assert isinstance(caught.value.__cause__, psycopg.errors.LockNotAvailable)
 
 
-async def test_a_lock_that_is_let_go_in_time_is_waited_for(gateway, other):
+async def test_a_lock_that_is_released_in_time_is_awaited(gateway, other):
     other.execute("INSERT INTO things VALUES ('locked')")
     with other.transaction():
         other.execute("UPDATE things SET name = 'locked' WHERE name = 'locked'")
@@ -223,14 +223,14 @@ async def kill_in_the_middle(other):
     other.execute(f"SELECT pg_terminate_backend(pid) FROM ({waiting}) it")
 
 
-async def test_a_read_whose_connection_is_ended_is_repeated(gateway, other):
+async def test_a_read_whose_connection_is_lost_is_retried(gateway, other):
     with held_up(other):
         asked = asyncio.ensure_future(gateway.fetch(WAIT, {}))
         await kill_in_the_middle(other)
     assert await asked == [("",)]
 
 
-async def test_a_write_whose_connection_is_ended_and_that_may_not_be_repeated_may_be_stored(gateway, other):
+async def test_a_write_that_is_not_repeatable_may_be_stored_after_a_lost_connection(gateway, other):
     slow = Statement("insert_slowly", WAIT.sql)
     with held_up(other), within(TIMEOUT_S):
         asked = asyncio.ensure_future(gateway.fetch(slow, {}, repeatable=False))
@@ -252,7 +252,7 @@ def failing(other, times, sqlstate):
 
 
 @pytest.mark.parametrize("sqlstate", ["40001", "40P01", "53200", "42P05"])
-async def test_what_passes_is_tried_again(gateway, other, sqlstate):
+async def test_a_passing_failure_is_retried(gateway, other, sqlstate):
     assert await gateway.fetch(failing(other, 2, sqlstate), {}) == [(3,)]
 
 
@@ -263,13 +263,13 @@ async def test_attempts_are_bounded_and_the_last_failure_says_that_nothing_is_st
     assert other.execute("SELECT last_value FROM calls").fetchone() == (5,)
 
 
-async def test_what_is_not_repeatable_is_tried_once(gateway, other):
+async def test_a_statement_that_is_not_repeatable_runs_once(gateway, other):
     with pytest.raises(StorageUnavailable):
         await gateway.fetch(failing(other, 1, "40001"), {}, repeatable=False)
     assert other.execute("SELECT last_value FROM calls").fetchone() == (1,)
 
 
-async def test_a_plan_that_a_migration_has_made_stale_is_made_anew(database_url, other):
+async def test_a_stale_plan_is_replaced_after_a_migration(database_url, other):
     everything = Statement("select_everything", "SELECT * FROM things")
     async with opened(database_url, pool_size_max=1) as gateway:
         assert await gateway.fetch(everything, {}) == []
@@ -283,7 +283,7 @@ async def test_a_server_that_became_read_only_is_left_for_a_new_connection(datab
         assert await gateway.fetch(INSERT, {"name": "a"}) == []
 
 
-async def test_while_others_are_answered_a_wait_for_a_connection_means_overload(database_url, other):
+async def test_a_wait_for_a_connection_of_a_responsive_database_means_overload(database_url, other):
     async with opened(database_url, pool_size_max=1, request_timeout_s=2.0) as gateway:
         asked = [gateway.fetch(SLEEP, {"seconds": 0.1}) for _ in range(20)]
         with within(2.0):
@@ -303,7 +303,7 @@ async def test_beyond_the_pools_queue_a_call_is_refused_at_once(database_url, ot
         await asyncio.gather(*asked)
 
 
-async def test_the_waiting_lane_does_not_hold_up_the_main_one(database_url, other):
+async def test_lock_waits_do_not_delay_the_normal_pool(database_url, other):
     async with opened(database_url, pool_size_max=1, lock_wait_pool_size_max=1) as gateway:
         with held_up(other):
             asked = asyncio.ensure_future(gateway.fetch(WAIT, {}, pool="lock_wait"))
@@ -313,7 +313,7 @@ async def test_the_waiting_lane_does_not_hold_up_the_main_one(database_url, othe
         assert await asked == [("",)]
 
 
-async def test_the_figures_tell_what_the_pool_does(gateway, other):
+async def test_the_stats_show_the_state_of_the_pool(gateway, other):
     await gateway.fetch(COUNT, {})
     with held_up(other):
         asked = asyncio.ensure_future(gateway.fetch(WAIT, {}))
@@ -324,18 +324,18 @@ async def test_the_figures_tell_what_the_pool_does(gateway, other):
     await asked
 
 
-async def test_a_ping_tells_the_time_of_a_round_trip(gateway):
+async def test_a_ping_returns_the_time_of_a_round_trip(gateway):
     assert 0 < await gateway.ping(TIMEOUT_S) < TIMEOUT_S
 
 
-async def test_before_it_is_opened_there_is_no_database(database_url):
+async def test_a_gateway_that_is_not_open_has_no_database(database_url):
     gateway = Gateway(GatewayOptions(database_url))
     with pytest.raises(StorageUnavailable) as caught:
         await gateway.fetch(INSERT, {"name": "a"})
     assert caught.value.stored == "no"
 
 
-async def test_closing_waits_for_what_is_under_way_and_takes_nothing_more(database_url, other):
+async def test_closing_waits_for_statements_in_flight_and_refuses_others(database_url, other):
     async with opened(database_url) as gateway:
         with held_up(other):
             asked = asyncio.ensure_future(gateway.fetch(WAIT, {}))

@@ -84,7 +84,7 @@ async def test_a_statement_is_repeated_once_within_its_time(server):
     assert observed == [("select_something", "deadline")] * 2
 
 
-async def test_what_is_not_repeatable_is_sent_once(server, gateway):
+async def test_a_statement_that_is_not_repeatable_is_sent_once(server, gateway):
     server.silent = True
     before = server.statements
     await fail(gateway, WRITE, repeatable=False)
@@ -123,7 +123,7 @@ async def test_statements_that_are_cut_at_once_all_end_in_time(server, gateway):
     assert {type(outcome) for outcome in outcomes} == {StorageUnavailable}
 
 
-async def test_a_caller_can_leave_at_once_and_the_statement_ends_by_itself(server):
+async def test_a_cancelled_call_ends_at_once_and_its_statement_by_itself(server):
     async with opened(server.dsn, request_timeout_s=4.0) as gateway:
         await gateway.fetch(READ, VALUE)
         server.silent = True
@@ -136,7 +136,7 @@ async def test_a_caller_can_leave_at_once_and_the_statement_ends_by_itself(serve
         await until(lambda: gateway.stats().in_flight == 0)
 
 
-async def test_a_caller_can_leave_while_it_waits_for_a_connection(server):
+async def test_a_call_can_be_cancelled_while_it_waits_for_a_connection(server):
     server.mute = True
     async with opened(server.dsn, request_timeout_s=30.0) as gateway:
         asked = asyncio.ensure_future(gateway.fetch(READ, VALUE))
@@ -154,7 +154,7 @@ async def test_a_ping_never_takes_longer_than_its_timeout(server):
             await gateway.ping(0.1)
 
 
-async def test_an_impatient_ping_leaves_the_other_connections_alone(server):
+async def test_a_ping_that_times_out_keeps_the_other_connections(server):
     async with opened(server.dsn, request_timeout_s=8.0) as gateway:
         await asyncio.gather(*(gateway.fetch(READ, VALUE) for _ in range(20)))
         await until(lambda: gateway.stats().pool_idle == gateway.stats().pool_size > 1)
@@ -168,7 +168,7 @@ async def test_an_impatient_ping_leaves_the_other_connections_alone(server):
         assert len(before & server.connections) == len(before) - 1
 
 
-async def test_nothing_is_stored_when_no_connection_is_to_be_had(server):
+async def test_without_a_connection_nothing_is_stored(server):
     server.mute = True
     async with opened(server.dsn) as gateway:
         failure = await fail(gateway, WRITE)
@@ -176,7 +176,7 @@ async def test_nothing_is_stored_when_no_connection_is_to_be_had(server):
         assert failure.retry_after_ms == 1000
 
 
-async def test_it_works_again_once_the_server_greets_again(server):
+async def test_it_works_again_when_the_server_greets_again(server):
     server.mute = True
     async with opened(server.dsn) as gateway:
         await fail(gateway, READ)
@@ -185,7 +185,7 @@ async def test_it_works_again_once_the_server_greets_again(server):
             await until(lambda: answers(gateway))
 
 
-async def test_it_opens_without_a_database_and_connects_by_itself_when_there_is_one():
+async def test_it_opens_without_a_database_and_connects_when_there_is_one():
     server = SilentServer()
     async with opened(server.dsn) as gateway:
         await until(lambda: gateway.pools()["normal"].connect_errors >= 3)
@@ -199,7 +199,7 @@ async def test_without_a_database_a_call_ends_in_time():
         assert (await fail(gateway, WRITE)).stored == "no"
 
 
-async def test_a_database_that_is_away_is_not_called_busy_however_many_wait_for_it():
+async def test_an_unavailable_database_is_never_reported_as_overloaded():
     async with opened(SilentServer().dsn, pool_queue_max=2) as gateway:
         failures = await asyncio.gather(*(fail(gateway, WRITE) for _ in range(6)))
     assert {failure.stored for failure in failures} == {"no"}
@@ -225,7 +225,7 @@ async def test_closing_is_bounded_while_the_server_does_not_greet(server):
             await gateway.close()
 
 
-def test_the_deadline_holds_on_uvloop_too():
+def test_the_deadline_also_holds_on_uvloop():
     async def live():
         async with serving() as server, opened(server.dsn) as gateway:
             await gateway.fetch(READ, VALUE)

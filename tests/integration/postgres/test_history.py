@@ -13,7 +13,7 @@ from domain.scripts.report import Outcome
 from domain.storage.storage import StorageBudget
 from tests.contracts.keyed_call_repository import KEY
 from tests.integration.postgres.conftest import storage_on
-from tests.integration.postgres.gateways import LedGateway
+from tests.integration.postgres.gateways import SteeredGateway
 
 UNKNOWN = ExecutionFilter(outcome=Outcome.UNKNOWN)
 
@@ -44,9 +44,7 @@ async def test_an_overdue_execution_reads_the_same_before_and_after_it_is_moved(
         await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
 
 
-async def test_an_execution_that_is_moved_into_the_history_between_two_looks_is_found(
-    storage, cleanup, gateway, statements
-):
+async def test_an_execution_that_is_moved_between_two_reads_is_found(storage, cleanup, gateway, statements):
     session = await storage.add()
     execution = await storage.begin(session.ref)
     storage.clock.advance(execution.deadline_at - storage.clock.now())
@@ -55,9 +53,9 @@ async def test_an_execution_that_is_moved_into_the_history_between_two_looks_is_
         await cleanup.run_once()
         return await run()
 
-    led = LedGateway(gateway)
-    led.lead["select_overdue_execution"] = [move_first]
-    reading = storage_on(led, statements)
+    steered = SteeredGateway(gateway)
+    steered.steps["select_overdue_execution"] = [move_first]
+    reading = storage_on(steered, statements)
     reading.clock.advance(storage.clock.now() - reading.clock.now())
     expected = Execution(session.ref, execution.execution_id, Outcome.UNKNOWN)
     assert await reading.executions.get(session.ref.owner, execution.execution_id) == expected

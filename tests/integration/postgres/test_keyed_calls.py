@@ -22,7 +22,7 @@ from domain.sessions.session import Renewal
 from tests.contracts.keyed_call_repository import KEY, SAME_NAME, made_of
 from tests.contracts.storage import SCRIPT, Storage, report_of
 from tests.integration.postgres.conftest import storage_on
-from tests.integration.postgres.gateways import LedGateway, lose_the_answer, skip
+from tests.integration.postgres.gateways import SteeredGateway, lose_response, skip
 from tests.integration.postgres.test_concurrency import _waits_for_a_lock, locked
 from tests.support.waiting import until
 
@@ -34,13 +34,13 @@ END = "UPDATE meta.idempotency_keys SET execution_count = 1, answer = %s, result
 
 
 @pytest.fixture
-def led(gateway) -> LedGateway:
-    return LedGateway(gateway)
+def steered(gateway) -> SteeredGateway:
+    return SteeredGateway(gateway)
 
 
 @pytest.fixture
-def storage(led, statements) -> Storage:
-    return storage_on(led, statements)
+def storage(steered, statements) -> Storage:
+    return storage_on(steered, statements)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def somebody_elses(connection, storage: Storage, session_id: UUID, answer: str |
     connection.execute(INSERT, values)
 
 
-async def test_of_the_calls_of_two_processes_with_one_key_one_runs(storage, other_storage):
+async def test_one_call_of_two_processes_with_one_key_runs(storage, other_storage):
     sessions = [await storage.add() for _ in range(5)]
     requests = [(one, one.request(session.ref)) for session in sessions for one in (storage, other_storage) * 10]
     answers = await asyncio.gather(
@@ -81,7 +81,7 @@ async def test_of_the_calls_of_two_processes_with_one_key_one_runs(storage, othe
         )
 
 
-async def test_of_the_initializations_of_two_processes_with_one_key_one_makes_a_session(storage, other_storage):
+async def test_one_initialize_of_two_processes_with_one_key_makes_a_session(storage, other_storage):
     pairs = [(one, storage.new_session()) for one in (storage, other_storage) * 10]
     told = await asyncio.gather(*(one.keyed_sessions.initialize(made_of(new), new, SCRIPT, KEY) for one, new in pairs))
     assert len({each.ref for each in told}) == 1
@@ -101,7 +101,7 @@ async def test_keys_in_any_order_do_not_block_each_other(storage, other_storage)
     assert sum(isinstance(answer, OpenExecution) for answer in answers) == len(calls)
 
 
-async def test_a_call_that_waits_for_a_row_that_it_does_not_see_asks_again(storage, led, database_url):
+async def test_a_call_that_waits_for_an_invisible_row_is_repeated(storage, steered, database_url):
     session = await storage.add(renewal=Renewal.SLIDING)
     storage.clock.advance(timedelta(seconds=50))
     with psycopg.connect(database_url) as connection:
@@ -110,11 +110,11 @@ async def test_a_call_that_waits_for_a_row_that_it_does_not_see_asks_again(stora
         await until(lambda: _waits_for_a_lock(database_url))
     with pytest.raises(KeyInFlight):
         await begin
-    assert led.asked.count("begin_keyed_executions") == 2
+    assert steered.statements.count("begin_keyed_executions") == 2
     assert await storage.sessions.get(session.ref) == session, "who does not have the key renews nothing"
 
 
-async def test_a_call_that_waits_for_a_row_that_is_taken_back_has_the_key(storage, database_url):
+async def test_a_call_that_waits_for_a_row_that_is_rolled_back_takes_the_key(storage, database_url):
     session = await storage.add()
     with psycopg.connect(database_url) as connection:
         somebody_elses(connection, storage, session.ref.session_id)
@@ -124,7 +124,7 @@ async def test_a_call_that_waits_for_a_row_that_is_taken_back_has_the_key(storag
     assert isinstance(await begin, OpenExecution)
 
 
-async def test_a_begin_that_arrives_again_while_its_execution_ends_leaves_the_answer(storage, led, database_url):
+async def test_a_begin_that_is_repeated_while_its_execution_ends_keeps_the_response(storage, steered, database_url):
     session = await storage.add()
     request = storage.request(session.ref)
     await storage.keyed_executions.begin(*request, KEY)
@@ -134,11 +134,11 @@ async def test_a_begin_that_arrives_again_while_its_execution_ends_leaves_the_an
         await until(lambda: _waits_for_a_lock(database_url))
     told = await again
     assert (told.replayed, told.execution_count, told.report) == (True, 1, report_of())
-    assert led.asked.count("begin_keyed_executions") == 3
+    assert steered.statements.count("begin_keyed_executions") == 3
     assert await storage.keyed_executions.begin(*storage.request(session.ref), KEY) == told
 
 
-async def test_an_initialize_that_waits_for_a_row_that_it_does_not_see_asks_again(storage, led, database_url):
+async def test_an_initialize_that_waits_for_an_invisible_row_is_repeated(storage, steered, database_url):
     session = storage.new_session()
     answer = '{"expires_at": "2026-01-01T00:00:00Z", "script_hash": "a", "syntax_checked": true, "later": 1}'
     with psycopg.connect(database_url) as connection:
@@ -147,25 +147,25 @@ async def test_an_initialize_that_waits_for_a_row_that_it_does_not_see_asks_agai
         await until(lambda: _waits_for_a_lock(database_url))
     told = await making
     assert (told.replayed, told.script_hash) == (True, "a")
-    assert led.asked.count("insert_keyed_sessions") == 2
+    assert steered.statements.count("insert_keyed_sessions") == 2
     assert await storage.listed() == []
 
 
-async def test_a_call_that_loses_every_race_is_told_that_another_is_under_way(storage, led):
+async def test_a_call_that_loses_every_race_is_in_flight(storage, steered):
     session = await storage.add()
 
     async def miss(_):
         return [(1, "missed", None)]
 
-    led.lead["begin_keyed_executions"] = [miss] * 3
+    steered.steps["begin_keyed_executions"] = [miss] * 3
     with pytest.raises(KeyInFlight):
         await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
     assert isinstance(await storage.keyed_executions.begin(*storage.request(session.ref), KEY), OpenExecution)
 
 
-async def test_an_execution_whose_begin_lost_its_answer_is_begun_again_as_the_same(storage, led):
+async def test_a_begin_whose_response_was_lost_is_repeated_for_the_same_execution(storage, steered):
     session = await storage.add()
-    led.lead["begin_keyed_executions"] = [lose_the_answer]
+    steered.steps["begin_keyed_executions"] = [lose_response]
     request = storage.request(session.ref)
     with pytest.raises(StorageUnavailable):
         await storage.keyed_executions.begin(*request, KEY)
@@ -174,9 +174,9 @@ async def test_an_execution_whose_begin_lost_its_answer_is_begun_again_as_the_sa
     assert (await storage.keyed_executions.begin(*request, KEY)).execution_id == request.execution_id
 
 
-async def test_a_session_whose_initialize_lost_its_answer_is_made_again_as_the_same_and_no_replay(storage, led):
+async def test_an_initialize_whose_response_was_lost_is_repeated_for_the_same_session(storage, steered):
     session, other = storage.new_session(), storage.new_session()
-    led.lead["insert_keyed_sessions"] = [lose_the_answer]
+    steered.steps["insert_keyed_sessions"] = [lose_response]
     with pytest.raises(StorageUnavailable):
         await storage.keyed_sessions.initialize(made_of(session), session, SCRIPT, KEY)
     assert await storage.keyed_sessions.initialize(made_of(session), session, SCRIPT, KEY) == made_of(session)
@@ -184,10 +184,10 @@ async def test_a_session_whose_initialize_lost_its_answer_is_made_again_as_the_s
     assert len(await storage.listed()) == 1
 
 
-async def test_an_end_whose_answer_was_lost_is_told_all_the_same(storage, led):
+async def test_an_end_whose_response_was_lost_is_replayed(storage, steered):
     session = await storage.add()
     execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
-    led.lead["finish_keyed_executions"] = [lose_the_answer]
+    steered.steps["finish_keyed_executions"] = [lose_response]
     finished = storage.finished(execution)
     with pytest.raises(StorageUnavailable):
         await storage.keyed_executions.finish(finished, KEY)
@@ -196,7 +196,7 @@ async def test_an_end_whose_answer_was_lost_is_told_all_the_same(storage, led):
     assert (await storage.sessions.get(session.ref)).execution_count == 1
 
 
-async def test_a_begin_that_has_to_renew_waits_alone(storage, database_url):
+async def test_a_begin_that_renews_waits_for_a_lock_alone(storage, database_url):
     sessions = [await storage.add(renewal=Renewal.SLIDING) for _ in range(3)]
     storage.clock.advance(timedelta(seconds=50))
     with locked(database_url, sessions[1]):
@@ -209,7 +209,7 @@ async def test_a_begin_that_has_to_renew_waits_alone(storage, database_url):
     assert admission.session == sessions[1].admit(storage.clock.now())
 
 
-async def test_a_replay_does_not_wait_for_anybody(storage, database_url):
+async def test_a_replay_does_not_wait_for_locks(storage, database_url):
     session = await storage.add(renewal=Renewal.SLIDING)
     execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
     await storage.keyed_executions.finish(storage.finished(execution), KEY)
@@ -218,7 +218,7 @@ async def test_a_replay_does_not_wait_for_anybody(storage, database_url):
         assert isinstance(await storage.keyed_executions.begin(*storage.request(session.ref), KEY), Executed)
 
 
-async def test_a_finish_waits_alone(storage, database_url):
+async def test_a_finish_waits_for_a_lock_alone(storage, database_url):
     sessions = [await storage.add() for _ in range(3)]
     begun = [await storage.keyed_executions.begin(*storage.request(session.ref), KEY) for session in sessions]
     with locked(database_url, sessions[1]):
@@ -231,23 +231,23 @@ async def test_a_finish_waits_alone(storage, database_url):
     assert await tasks[1] == 1
 
 
-async def test_a_finish_that_is_skipped_even_by_a_statement_that_waits_was_not_stored(storage, led):
+async def test_a_finish_that_the_lock_wait_skips_is_not_stored(storage, steered):
     session = await storage.add()
     execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
-    led.lead["finish_keyed_executions"] = [skip, skip]
+    steered.steps["finish_keyed_executions"] = [skip, skip]
     with pytest.raises(StorageUnavailable) as caught:
         await storage.keyed_executions.finish(storage.finished(execution), KEY)
     assert caught.value.stored == "no"
     assert await storage.keyed_executions.finish(storage.finished(execution), KEY) == 1
 
 
-async def test_calls_without_keys_ask_nothing_about_keys(storage, led):
+async def test_calls_without_keys_run_no_statement_about_keys(storage, steered):
     session = await storage.add()
     await storage.execute(session.ref)
-    assert led.asked == ["insert_sessions", "begin_executions", "finish_executions"]
+    assert steered.statements == ["insert_sessions", "begin_executions", "finish_executions"]
 
 
-async def test_an_answer_is_told_whole_where_the_history_is_a_summary(storage, gateway, statements):
+async def test_a_response_is_replayed_whole_without_payloads_in_the_history(storage, gateway, statements):
     options, writing = ExecutionRepositoryOptions(history=HistoryOptions(full=False)), BatchKeys()
     executions = PostgresExecutionRepository(gateway, statements.executions, storage.clock, writing, options)
     keyed = PostgresKeyedExecutionRepository(gateway, statements.keyed_calls, executions, writing)
@@ -259,7 +259,7 @@ async def test_an_answer_is_told_whole_where_the_history_is_a_summary(storage, g
     assert {row.params, row.result, row.error, row.stdout, row.stderr} == {None}
 
 
-async def test_a_closed_repository_takes_nothing_more(storage):
+async def test_a_closed_repository_refuses_calls(storage):
     session = await storage.add()
     execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
     coalescers = (*storage.sessions.coalescers, *storage.executions.coalescers)

@@ -5,14 +5,14 @@ import pytest
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.limits import PostgresRateStore, PostgresUsageReader
 from adapters.postgres.statements import Statements
-from tests.contracts.limits import LOOKED_AT_MAX, RateLedgerContract, UsageReaderContract
+from tests.contracts.limits import FORGOTTEN_MAX, RateStoreContract, UsageReaderContract
 from tests.contracts.storage import Storage
 
 
-class TestPostgresRateLedger(RateLedgerContract):
+class TestPostgresRateStore(RateStoreContract):
     @pytest.fixture
-    def ledger(self, gateway: Gateway, statements: Statements) -> PostgresRateStore:
-        return PostgresRateStore(gateway, statements.limits, LOOKED_AT_MAX)
+    def rates(self, gateway: Gateway, statements: Statements) -> PostgresRateStore:
+        return PostgresRateStore(gateway, statements.limits, FORGOTTEN_MAX)
 
 
 class TestPostgresUsageReader(UsageReaderContract):

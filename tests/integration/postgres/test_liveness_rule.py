@@ -59,7 +59,7 @@ async def test_begin_judges_and_renews_as_the_domain_does(storage, life, instant
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(life=lives(), calls=st.lists(st.tuples(st.sampled_from(sorted(instants)), nudges), min_size=1, max_size=6))
-async def test_begins_of_one_session_in_one_batch_are_judged_each_by_itself(storage, life, calls):
+async def test_begins_of_one_session_in_one_batch_are_judged_independently(storage, life, calls):
     session = await _stored(storage, life)
     started_ats = [instants[instant](session) + nudge for instant, nudge in calls]
     requests = [BeginRequest(storage.ids.new(started_at), session.ref) for started_at in started_ats]

@@ -78,36 +78,36 @@ def names(steps) -> list[str]:
 
 
 class TestUp:
-    async def test_it_takes_every_step_in_order(self, runner):
+    async def test_it_applies_every_step_in_order(self, runner):
         assert await runner.pending() == STEPS
         assert await runner.up() == STEPS
         assert await runner.pending() == []
-        assert [step.version for step in await runner.status()] == list(range(1, len(STEPS) + 1))
+        assert [step.name for step in await runner.status()] == [str(step) for step in STEPS]
         assert {step.applied_at for step in await runner.status()} == {ManualClock().now()}
 
-    async def test_again_it_takes_none(self, runner):
+    async def test_applied_steps_are_not_applied_again(self, runner):
         await runner.up()
         assert await runner.up() == []
 
-    async def test_a_dry_run_takes_none(self, runner, empty_database_url):
+    async def test_a_dry_run_applies_no_step(self, runner, empty_database_url):
         assert await runner.up(dry_run=True) == STEPS
         assert await runner.up(1, dry_run=True) == STEPS[:1]
         assert schema_of(empty_database_url) == []
         assert [step.applied_at for step in await runner.status()] == [None] * len(STEPS)
 
-    async def test_of_several_at_once_one_takes_each_step(self, empty_database_url, runner_on):
+    async def test_several_runners_at_once_apply_each_step_once(self, empty_database_url, runner_on):
         patient = MigrationOptions(lock_timeout_s=5)
         runners = [runner_on(empty_database_url, options=patient) for _ in range(5)]
         taken = await asyncio.gather(*(runner.up() for runner in runners))
         assert sorted(step.version for steps in taken for step in steps) == [step.version for step in STEPS]
 
-    async def test_a_step_that_fails_leaves_nothing(self, empty_database_url, runner_on):
+    async def test_a_step_that_fails_is_rolled_back(self, empty_database_url, runner_on):
         broken = Migration(1, "broken", "CREATE TABLE meta.half (); SELECT 1 / 0;", "")
         with pytest.raises(psycopg.errors.DivisionByZero):
             await runner_on(empty_database_url, [broken]).up()
         assert schema_of(empty_database_url) == []
 
-    async def test_a_lock_that_is_not_to_be_had_is_tried_for_and_given_up(self, empty_database_url, runner_on):
+    async def test_a_lock_that_is_not_released_is_given_up_after_several_attempts(self, empty_database_url, runner_on):
         await runner_on(empty_database_url, STEPS[:1]).up()
         blocked = [*STEPS[:1], Migration(2, "blocked", "ALTER TABLE meta.sessions ADD COLUMN more text;", "")]
         runner = runner_on(empty_database_url, blocked)
@@ -118,7 +118,7 @@ class TestUp:
         assert isinstance(caught.value.__cause__, psycopg.errors.LockNotAvailable)
         assert await runner.up() == blocked[1:]
 
-    async def test_calls_are_not_held_up_behind_a_step_that_waits(self, database_url, runner_on):
+    async def test_calls_are_not_delayed_behind_a_step_that_waits(self, database_url, runner_on):
         column = "ALTER TABLE meta.sessions {} COLUMN another integer"
         steps = [*STEPS, Migration(len(STEPS) + 1, "another", column.format("ADD"), column.format("DROP"))]
         runner = runner_on(database_url, steps, MigrationOptions(pause_s=0.05, long_every=100))
@@ -133,7 +133,7 @@ class TestUp:
             dump.rollback()
             assert await up == steps[-1:]
 
-    def test_now_and_then_a_step_waits_for_as_long_as_the_server_takes_to_end_a_vacuum(self):
+    def test_some_attempts_wait_until_the_server_ends_a_vacuum(self):
         options = MigrationOptions()
         waits_s = [options.lock_timeout_of(attempt) for attempt in range(1, 11)]
         assert waits_s == ([0.2] * 4 + [1.5]) * 2
@@ -141,12 +141,12 @@ class TestUp:
 
 
 class TestDown:
-    async def test_it_takes_back_the_latest_step(self, runner, empty_database_url):
+    async def test_it_reverts_the_latest_step(self, runner, empty_database_url):
         await runner.up()
         assert names(await runner.down()) == [str(STEPS[-1])]
         assert await runner.pending() == STEPS[-1:]
 
-    async def test_up_again_makes_the_same_schema(self, runner, empty_database_url):
+    async def test_migrating_up_again_makes_the_same_schema(self, runner, empty_database_url):
         await runner.up()
         schema = schema_of(empty_database_url)
         assert names(await runner.down(0)) == [str(step) for step in STEPS[::-1]]
@@ -157,12 +157,12 @@ class TestDown:
         await runner.up()
         assert schema_of(empty_database_url) == schema
 
-    async def test_a_dry_run_takes_none_back(self, runner):
+    async def test_a_dry_run_reverts_no_step(self, runner):
         await runner.up()
         assert names(await runner.down(len(STEPS) - 2, dry_run=True)) == [str(step) for step in STEPS[:-3:-1]]
         assert await runner.pending() == []
 
-    async def test_of_several_at_once_one_takes_a_step_back(self, empty_database_url, runner_on):
+    async def test_several_runners_at_once_revert_a_step_once(self, empty_database_url, runner_on):
         patient = MigrationOptions(lock_timeout_s=5)
         runners = [runner_on(empty_database_url, options=patient) for _ in range(3)]
         await runners[0].up()
@@ -182,23 +182,23 @@ class TestDown:
 
 
 class TestRefusals:
-    async def test_a_step_that_was_changed_after_it_was_taken(self, runner, empty_database_url, runner_on):
+    async def test_a_changed_step_is_refused(self, runner, empty_database_url, runner_on):
         await runner.up()
         changed = [*STEPS[:-1], evolve(STEPS[-1], up=STEPS[-1].up + "-- more")]
         for call in (runner_on(empty_database_url, changed).up, runner_on(empty_database_url, changed).down):
             with pytest.raises(MigrationsDiffer, match="has changed"):
                 await call()
 
-    async def test_a_step_of_another_release(self, runner, empty_database_url, runner_on):
+    async def test_a_step_of_another_release_is_refused(self, runner, empty_database_url, runner_on):
         await runner.up()
         with pytest.raises(MigrationsDiffer, match="does not have"):
             await runner_on(empty_database_url, STEPS[:-1]).pending()
 
-    def test_a_server_that_is_too_old(self):
+    def test_a_server_that_is_too_old_is_refused(self):
         with pytest.raises(UnsupportedServer, match=r"PostgreSQL 14.* 15 is the oldest"):
             _require_usable(SimpleNamespace(info=SimpleNamespace(server_version=140012)))
 
-    async def test_a_database_that_cannot_hold_every_script(self, server_url, runner_on):
+    async def test_a_database_that_cannot_hold_every_script_is_refused(self, server_url, runner_on):
         name = f"test_{uuid4().hex}"
         create = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'")
         with psycopg.connect(server_url, autocommit=True) as connection:
@@ -206,7 +206,7 @@ class TestRefusals:
         with pytest.raises(UnsupportedServer, match="keeps text as SQL_ASCII"):
             await runner_on(make_conninfo(server_url, dbname=name)).up()
 
-    async def test_a_role_that_may_not_make_the_schema(self, empty_database_url, runner_on):
+    async def test_a_role_that_may_not_create_the_schema_is_refused(self, empty_database_url, runner_on):
         role = f"role_{uuid4().hex}"
         with psycopg.connect(empty_database_url, autocommit=True) as connection:
             connection.execute(f"CREATE ROLE {role}")
@@ -217,35 +217,35 @@ class TestRefusals:
             finally:
                 connection.execute(f"DROP ROLE {role}")
 
-    async def test_a_database_in_which_somebody_else_has_the_schema(self, empty_database_url, runner):
+    async def test_a_database_with_a_foreign_schema_meta_is_refused(self, empty_database_url, runner):
         with psycopg.connect(empty_database_url, autocommit=True) as connection:
             connection.execute("CREATE SCHEMA meta")
             connection.execute("CREATE TABLE meta.sessions (theirs int)")
         with pytest.raises(StepForbidden, match=r"\"sessions\" already exists.* a database of its own"):
             await runner.up()
 
-    async def test_a_server_that_takes_no_writes(self, empty_database_url, runner_on):
+    async def test_a_read_only_server_is_refused(self, empty_database_url, runner_on):
         runner = runner_on(make_conninfo(empty_database_url, options=READ_ONLY))
         with pytest.raises(StepForbidden, match=r"read-only transaction.* takes writes"):
             await runner.up()
 
-    async def test_of_several_hosts_the_one_that_takes_no_writes_is_passed_over(self, empty_database_url, runner_on):
+    async def test_a_read_only_server_among_several_hosts_is_skipped(self, empty_database_url, runner_on):
         host = conninfo_to_dict(empty_database_url)["host"]
         runner = runner_on(make_conninfo(empty_database_url, host=f"{host},{host}", options=READ_ONLY))
         with pytest.raises(StorageUnavailable):
             await runner.up()
 
-    async def test_a_version_that_is_not_there(self, runner):
+    async def test_an_unknown_version_is_refused(self, runner):
         for call in (runner.up, runner.down):
             with pytest.raises(UnknownMigration, match=f"no migration {len(STEPS) + 1}: the latest is"):
                 await call(len(STEPS) + 1)
 
-    async def test_a_server_that_is_away(self, runner_on):
+    async def test_an_unreachable_server_is_unavailable(self, runner_on):
         runner = runner_on(f"host=127.0.0.1 port={free_port()} dbname=d user=u")
         with within(1), pytest.raises(StorageUnavailable):
             await runner.pending()
 
-    async def test_a_server_that_falls_silent(self, runner_on):
+    async def test_a_server_that_stops_responding_is_unavailable(self, runner_on):
         server = SilentServer()
         await server.start()
         server.silent = True
@@ -255,7 +255,7 @@ class TestRefusals:
         finally:
             await server.stop()
 
-    async def test_a_server_that_does_not_greet(self, runner_on):
+    async def test_a_server_that_does_not_greet_is_unavailable(self, runner_on):
         server = SilentServer()
         await server.start()
         server.mute = True
@@ -266,5 +266,5 @@ class TestRefusals:
             await server.stop()
 
 
-def test_a_step_is_called_by_its_number_and_name():
+def test_a_step_is_named_by_its_number_and_name():
     assert str(STEPS[0]) == "0001_sessions"

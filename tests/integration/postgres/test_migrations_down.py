@@ -98,7 +98,7 @@ async def test_a_dry_run_counts_what_each_step_would_delete(runner):
 
 
 @pytest.mark.parametrize("kind", LOSSES)
-async def test_one_kind_that_is_not_allowed_leaves_everything_as_it_is(runner, filled, kind):
+async def test_one_kind_that_is_not_allowed_keeps_all_data(runner, filled, kind):
     before = contents_of(filled)
     with pytest.raises(DestructionRefused) as refused:
         await runner.down(0, destroy=LOSSES.keys() - {kind})
@@ -115,12 +115,12 @@ async def test_kinds_that_are_allowed_are_deleted_and_counted(runner):
     assert await runner.pending() == STEPS
 
 
-async def test_a_kind_without_rows_needs_no_leave(runner):
+async def test_a_kind_without_rows_needs_no_option(runner):
     assert [step.losses for step in await runner.down(0)] == [[]] * len(STEPS)
     assert await runner.pending() == STEPS
 
 
-async def test_functions_that_came_with_the_schema_need_leave_once_they_were_changed(runner, database_url):
+async def test_predefined_functions_need_the_option_after_a_change(runner, database_url):
     await runner.down(3, destroy=LOSSES)
     with psycopg.connect(database_url) as connection:
         connection.execute("UPDATE meta.functions SET deactivated_at = now() WHERE title = 'calculator'")
@@ -128,7 +128,7 @@ async def test_functions_that_came_with_the_schema_need_leave_once_they_were_cha
         await runner.down(2)
 
 
-async def test_rows_that_appear_after_the_first_look_are_not_deleted_unannounced(runner, database_url):
+async def test_rows_that_appear_after_the_first_count_are_not_deleted(runner, database_url):
     async with await psycopg.AsyncConnection.connect(database_url) as caller:
         await caller.execute(ADD_KEY)
         down = asyncio.create_task(runner.down(4))

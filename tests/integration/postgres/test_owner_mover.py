@@ -51,7 +51,7 @@ async def walked(mover: PostgresOwnerMover, source: Owner = ANONYMOUS, target: O
     return [step async for step in mover.move(source, target)]
 
 
-async def test_sessions_go_with_their_history_and_keys(mover, storage, add_key, database_url):
+async def test_sessions_move_with_their_history_and_keys(mover, storage, add_key, database_url):
     mine = [await storage.add() for _ in range(5)]
     others = await storage.add(BOB)
     for session in (*mine, others):
@@ -76,7 +76,7 @@ async def test_sessions_go_with_their_history_and_keys(mover, storage, add_key, 
             await storage.sessions.get(session.ref)
 
 
-async def test_a_session_that_is_executing_stays_until_it_is_asked_for_again(mover, storage, add_key):
+async def test_an_executing_session_moves_with_the_next_call(mover, storage, add_key):
     busy, idle = await storage.add(), await storage.add()
     await storage.execute(busy.ref)
     add_key(ANONYMOUS, "k", busy.ref.session_id)
@@ -90,7 +90,7 @@ async def test_a_session_that_is_executing_stays_until_it_is_asked_for_again(mov
     assert (await storage.sessions.get(SessionRef(ALICE, idle.ref.session_id))).ref.owner == ALICE
 
 
-async def test_an_execution_that_nobody_ends_any_more_goes_along(mover, storage, database_url):
+async def test_an_overdue_execution_moves_with_its_session(mover, storage, database_url):
     session = await storage.add()
     execution = await storage.begin(session.ref)
     storage.clock.advance(execution.deadline_at - storage.clock.now())
@@ -100,7 +100,7 @@ async def test_an_execution_that_nobody_ends_any_more_goes_along(mover, storage,
     assert row.execution_id == execution.execution_id
 
 
-async def test_the_history_of_a_removed_session_goes_along(mover, storage, database_url):
+async def test_the_history_of_a_removed_session_moves(mover, storage, database_url):
     session = await storage.add()
     await storage.execute(session.ref)
     rows(database_url, "DELETE FROM meta.sessions RETURNING 1")
@@ -108,7 +108,7 @@ async def test_the_history_of_a_removed_session_goes_along(mover, storage, datab
     assert await mover.count(ALICE) == {Belonging.SESSIONS: 0, Belonging.KEYS: 0, Belonging.HISTORY: 1}
 
 
-async def test_a_key_that_the_new_owner_has_too_stays_behind(mover, add_key):
+async def test_a_key_that_the_new_owner_has_stays(mover, add_key):
     for owner, key in ((ANONYMOUS, "a"), (ANONYMOUS, "b"), (ALICE, "b"), (ANONYMOUS, "c"), (ANONYMOUS, "d")):
         add_key(owner, key)
     await walked(mover)
@@ -116,7 +116,7 @@ async def test_a_key_that_the_new_owner_has_too_stays_behind(mover, add_key):
     assert (await mover.count(ALICE))[Belonging.KEYS] == 4
 
 
-async def test_a_move_that_was_stopped_is_taken_up_again(mover, storage):
+async def test_a_stopped_move_is_continued(mover, storage):
     for _ in range(5):
         await storage.execute((await storage.add()).ref)
     async for _ in mover.move(ANONYMOUS, ALICE):
@@ -128,11 +128,11 @@ async def test_a_move_that_was_stopped_is_taken_up_again(mover, storage):
     assert await mover.count(ALICE) == {Belonging.SESSIONS: 5, Belonging.KEYS: 0, Belonging.HISTORY: 5}
 
 
-async def test_moving_what_is_not_there_does_nothing(mover):
+async def test_moving_an_owner_without_objects_does_nothing(mover):
     assert await walked(mover) == []
 
 
-async def test_a_step_that_takes_too_long_is_tried_with_fewer_rows(statements, storage):
+async def test_a_step_that_takes_too_long_is_repeated_with_fewer_rows(statements, storage):
     class Slow:
         def __init__(self) -> None:
             self.asked: list[int] = []

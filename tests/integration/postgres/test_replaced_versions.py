@@ -78,7 +78,7 @@ def fresh(gateway, statements):
     return lambda: PostgresFunctionRepository(gateway, statements.functions)
 
 
-async def test_a_version_that_was_replaced_goes_after_an_hour(storage, register, fresh, new_cleanup):
+async def test_a_replaced_version_is_removed_after_an_hour(storage, register, fresh, new_cleanup):
     await register()
     await register()
     cleanup = new_cleanup()
@@ -91,7 +91,7 @@ async def test_a_version_that_was_replaced_goes_after_an_hour(storage, register,
     assert cleanup.stats().versions_removed == 1
 
 
-async def test_it_stays_while_a_session_is_there_that_is_as_old(storage, register, fresh, new_cleanup):
+async def test_a_replaced_version_stays_while_there_is_a_session_of_its_time(storage, register, fresh, new_cleanup):
     await register()
     pinned = await storage.add(ttl_seconds=10**7, lifetime_seconds_max=10**7, function_version=1)
     storage.clock.advance(HOUR)
@@ -108,9 +108,7 @@ async def test_it_stays_while_a_session_is_there_that_is_as_old(storage, registe
     assert await kept(fresh()) == [2, 3]
 
 
-async def test_the_current_version_stays_also_of_a_function_that_was_deactivated(
-    storage, register, functions, fresh, new_cleanup
-):
+async def test_the_current_version_of_a_deactivated_function_stays(storage, register, functions, fresh, new_cleanup):
     await register()
     await register()
     await functions.update(ADDER, lambda stored: stored.deactivate(storage.clock.now()))
@@ -120,7 +118,7 @@ async def test_the_current_version_stays_also_of_a_function_that_was_deactivated
     assert (await register()).version == 3
 
 
-async def test_versions_from_before_this_was_noted_go_after_a_later_one(
+async def test_versions_without_an_instant_are_removed_after_a_later_one(
     storage, register, fresh, new_cleanup, database_url
 ):
     await register()
@@ -136,9 +134,7 @@ async def test_versions_from_before_this_was_noted_go_after_a_later_one(
     assert await kept(fresh()) == [3]
 
 
-async def test_many_go_in_batches_and_of_several_sweeps_at_once_each_takes_its_own(
-    storage, register, fresh, new_cleanup
-):
+async def test_several_cleanups_at_once_remove_many_versions_in_batches(storage, register, fresh, new_cleanup):
     other = LanguageTitle(Language.PYTHON, "adder")
     for _ in range(13):
         await register()

@@ -55,7 +55,7 @@ async def test_a_deadline_needs_no_descriptor(server, connection, no_descriptors
             await connection.execute("SELECT 1")
 
 
-async def test_a_statement_that_was_cut_off_on_its_way_does_not_arrive_later(server, connection):
+async def test_a_statement_that_was_cut_is_not_delivered_later(server, connection):
     server.silent = True
     for writer in server.connections:
         writer.transport.pause_reading()
@@ -110,7 +110,7 @@ async def test_a_notice_does_not_make_a_connection_look_dead(server, connection)
     assert looks_alive(connection)
 
 
-async def test_a_connection_that_never_stops_talking_is_not_idle(server, connection):
+async def test_a_connection_that_keeps_sending_is_not_idle(server, connection):
     for writer in server.connections:
         writer.write(message(b"N", b"SNOTICE\x00M" + b"x" * 10_000 + b"\x00\x00") * 200)
     await until(lambda: not looks_alive(connection))

@@ -59,12 +59,12 @@ def test_a_missing_statement_stops_the_start():
         load(MoreStatements, "clock.sql")
 
 
-def test_a_spare_statement_stops_the_start():
+def test_an_unused_statement_stops_the_start():
     with pytest.raises(StatementsDiffer, match="unused \\['select_clock'\\]"):
         load(NoStatements, "clock.sql")
 
 
-def test_no_statement_tells_the_time_but_one():
+def test_only_one_statement_reads_the_time():
     told = {path.name: clock_reads(path.read_text()) for path in SQL.rglob("*.sql")}
     assert {name: found for name, found in told.items() if found} == {
         "clock.sql": ["clock_timestamp("],
@@ -72,7 +72,7 @@ def test_no_statement_tells_the_time_but_one():
     }
 
 
-def test_what_the_server_reads_as_the_present_time_is_found(database_url):
+def test_strings_that_the_server_reads_as_the_present_time_are_found(database_url):
     near = "SELECT abs(extract(epoch FROM ({})::timestamptz - clock_timestamp())) < 172800"
     with psycopg.connect(database_url) as connection:
         for time in TIMES:
@@ -85,7 +85,7 @@ def test_every_file_of_statements_is_loaded(statements):
     assert names == {path.name for path in SQL.glob("*.sql")}
 
 
-def test_statements_that_name_slots_or_work_in_batches_are_never_prepared(statements):
+def test_statements_that_name_partitions_or_run_in_batches_are_not_prepared(statements):
     assert {statement.name for statement in _all(statements) if not statement.prepare} == {
         "select_execution_counts",
         "select_execution_page",
@@ -109,7 +109,7 @@ def test_statements_that_name_slots_or_work_in_batches_are_never_prepared(statem
     }
 
 
-def test_the_clock_statement_tells_the_databases_time(database_url, statements):
+def test_the_clock_statement_returns_the_databases_time(database_url, statements):
     with psycopg.connect(database_url) as connection:
         rows = connection.execute(statements.clock.select_clock.sql).fetchall()
     assert rows[0][0].tzinfo is not None
@@ -146,7 +146,7 @@ async def test_statements_by_key_use_an_index_whatever_the_size(database_url, st
         ),
     ],
 )
-async def test_work_in_batches_looks_at_few_rows_of_many(database_url, statements, room, name, parameters):
+async def test_statements_of_cleanup_examine_few_rows_of_many(database_url, statements, room, name, parameters):
     rows_max = 10
     statement = getattr(getattr(statements, room), name)
     with psycopg.connect(database_url, autocommit=True) as connection:
@@ -172,7 +172,7 @@ async def test_a_page_of_sessions_reads_its_index(database_url, statements):
     assert "Seq Scan on" not in plan + every
 
 
-async def test_a_page_of_the_history_touches_its_own_slots_only(database_url, statements):
+async def test_a_page_of_the_history_reads_only_its_own_partitions(database_url, statements):
     page = {"slots": "{3,4}", "request_id": SOME_ID, "owner": "alice", "after": None, "since": None, "outcome": None}
     bounds = {"rows_max": 10, "size": 10, "bytes_max": 1000, "now": _CLOCK.now()}
     with psycopg.connect(database_url, autocommit=True) as connection:
@@ -187,7 +187,7 @@ async def test_a_page_of_the_history_touches_its_own_slots_only(database_url, st
         assert "Index Scan using executions_06_execution_id_slot_idx" in plan
 
 
-def test_slots_are_days_in_a_ring():
+def test_partitions_are_days_in_a_ring():
     assert list(partitions_between(31, 33)) == [1, 0, 31]
     assert sorted(partitions_between(0, 1000)) == list(range(32))
     assert list(partitions_between(5, 4)) == []
@@ -198,7 +198,7 @@ def test_the_first_id_of_a_day_is_the_least():
     assert first_id_of(1).version == 7
 
 
-def test_literals_hold_what_is_hard_to_write(database_url):
+def test_array_literals_hold_special_values(database_url):
     values = ["a,b", '"quoted"', "back\\slash", "{}", "", None, "NULL", " ä\n"]
     with psycopg.connect(database_url) as connection:
         ((found, numbers, flags),) = connection.execute(

@@ -22,7 +22,7 @@ def survey(gateway, statements) -> StorageSurvey:
     return StorageSurvey(gateway, statements, 2 * DAY, 7, DAY)
 
 
-async def test_the_oldest_rows_and_the_life_of_sessions_are_told(storage, survey, database_url):
+async def test_the_survey_has_the_oldest_rows_and_the_lifetime_of_sessions(storage, survey, database_url):
     began_at = storage.clock.now()
     session = await storage.add(ttl_seconds=7 * 86_400, lifetime_seconds_max=10**7)
     storage.clock.advance(DAY / 2)
@@ -46,7 +46,7 @@ async def test_the_oldest_rows_and_the_life_of_sessions_are_told(storage, survey
     assert abs(facts.measured_at - datetime.now(UTC)) < timedelta(minutes=1)
 
 
-async def test_an_empty_database_tells_its_sizes(survey):
+async def test_an_empty_database_has_sizes(survey):
     facts = await survey.facts()
     assert (facts.oldest, facts.session_days) == ({}, None)
     assert facts.stored.size_bytes > 0

@@ -18,7 +18,7 @@ TEXT = ApiKeyText(uuid7_at(NOW, 7), SECRET)
 KEY = ApiKey(TEXT.key_id, Owner("alice"), frozenset({Scope.EXECUTE_ALL}), TEXT.secret_hash, NOW + HOUR)
 
 
-def test_a_key_is_recognised_by_its_prefix_and_taken_apart() -> None:
+def test_a_key_is_recognised_by_its_prefix_and_parsed() -> None:
     assert str(TEXT).startswith(f"pgl_{TEXT.key_id.hex}_")
     assert split_key(str(TEXT)) == (TEXT.key_id.hex, SECRET)
 
@@ -38,7 +38,7 @@ def test_a_key_is_recognised_by_its_prefix_and_taken_apart() -> None:
         f"pgl_{TEXT.key_id.hex}_{SECRET[:-1]}ä",
     ],
 )
-def test_anything_else_is_no_key(text: str) -> None:
+def test_another_text_is_no_key(text: str) -> None:
     with pytest.raises(CredentialRefused):
         split_key(text)
 
@@ -48,13 +48,13 @@ def test_neither_secret_nor_digest_is_shown() -> None:
     assert "secret" not in repr(KEY)
 
 
-def test_the_holder_of_the_secret_acts_as_the_owner_until_the_key_ends() -> None:
+def test_the_holder_of_the_secret_acts_as_the_owner_until_the_key_expires() -> None:
     assert KEY.admit(SECRET, NOW + HOUR - timedelta(microseconds=1)) == Principal(Owner("alice"), KEY.scopes)
     with pytest.raises(CredentialRefused, match="expired"):
         KEY.admit(SECRET, NOW + HOUR)
 
 
-def test_a_key_without_an_end_holds_until_it_is_revoked() -> None:
+def test_a_key_without_expiry_is_valid_until_it_is_revoked() -> None:
     endless = ApiKey(TEXT.key_id, Owner("alice"), frozenset(), TEXT.secret_hash)
     assert endless.admit(SECRET, NOW + 10_000 * HOUR).owner == "alice"
     with pytest.raises(CredentialRefused, match="revoked"):
@@ -69,17 +69,17 @@ def test_the_first_revocation_stays() -> None:
 
 @pytest.mark.parametrize("key", [KEY, KEY.revoke(NOW)])
 @pytest.mark.parametrize("secret", ["", SECRET[:-1] + "A", SECRET + "A"])
-def test_who_has_not_the_secret_learns_nothing_of_the_key(key: ApiKey, secret: str) -> None:
+def test_without_the_secret_a_caller_learns_nothing_about_the_key(key: ApiKey, secret: str) -> None:
     with pytest.raises(CredentialRefused) as caught:
         key.admit(secret, NOW + 2 * HOUR)
-    assert caught.value.reason == "the API key is not known here"
+    assert caught.value.reason == "the API key is unknown"
 
 
-def test_a_key_tells_when_it_was_made() -> None:
+def test_a_key_was_created_at_the_instant_in_its_id() -> None:
     assert KEY.created_at == NOW
 
 
-def test_an_unknown_id_is_told_with_what_to_do() -> None:
+def test_the_error_for_an_unknown_id_says_what_to_do() -> None:
     assert "pglambda keys list" in ApiKeyNotFound().message
     assert ApiKeyNotFound().details == {}
 

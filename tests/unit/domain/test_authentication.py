@@ -1,4 +1,4 @@
-"""Credentials become callers, with few lookups and a bound on what is remembered."""
+"""Credentials become principals, with few lookups and bounded caches."""
 
 import asyncio
 from datetime import timedelta
@@ -13,7 +13,7 @@ from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sequential_ids import SequentialIds
 from domain.access.api_key import ApiKeyNotFound, split_key
 from domain.access.api_key_service import ApiKeyService
-from domain.access.authentication import Authentication, KeyMemory, KeyRing
+from domain.access.authentication import Authentication, KeyCacheOptions, KeyRing
 from domain.access.credentials import CREDENTIAL_SIZE_MAX, CredentialMissing, CredentialRefused, JwksUnavailable
 from domain.access.ports import TokenVerifier
 from domain.access.principal import Principal, Scope
@@ -21,7 +21,7 @@ from domain.errors import Overloaded, StorageUnavailable, Unauthorized, Unavaila
 from domain.identity import Owner
 
 ALICE = Principal(Owner("alice"), frozenset({Scope.EXECUTE_PYTHON}))
-TTL = KeyMemory().remembered
+TTL = KeyCacheOptions().fresh
 TICK = timedelta(microseconds=1)
 
 
@@ -36,14 +36,14 @@ class ManualTokens(TokenVerifier):
 class World:
     clock: ManualClock = field(factory=ManualClock)
     keys: MemoryApiKeyRepository = field(factory=MemoryApiKeyRepository)
-    memory: KeyMemory = field(factory=KeyMemory)
+    options: KeyCacheOptions = field(factory=KeyCacheOptions)
     made: int = 0
     service: ApiKeyService = field(init=False)
-    door: Authentication = field(init=False)
+    authentication: Authentication = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.service = ApiKeyService(self.clock, SequentialIds(), self.keys, self._secret)
-        self.door = Authentication(KeyRing(self.clock, self.keys, self.memory), ManualTokens())
+        self.authentication = Authentication(KeyRing(self.clock, self.keys, self.options), ManualTokens())
 
     def _secret(self) -> str:
         self.made += 1
@@ -54,7 +54,7 @@ class World:
 
     async def refused(self, credential: str) -> str:
         with pytest.raises(CredentialRefused) as caught:
-            await self.door.principal(credential)
+            await self.authentication.principal(credential)
         return caught.value.reason
 
 
@@ -63,83 +63,83 @@ def world() -> World:
     return World()
 
 
-async def test_a_key_and_a_token_name_their_caller(world: World) -> None:
-    assert await world.door.principal(await world.issue()) == ALICE
-    assert await world.door.principal("token") == ALICE
+async def test_a_key_and_a_token_give_their_principal(world: World) -> None:
+    assert await world.authentication.principal(await world.issue()) == ALICE
+    assert await world.authentication.principal("token") == ALICE
     assert await world.refused("other") == "no"
 
 
-async def test_without_keys_for_tokens_only_api_keys_are_taken(world: World) -> None:
+async def test_without_a_verifier_only_api_keys_are_accepted(world: World) -> None:
     alone = Authentication(KeyRing(world.clock, world.keys))
     assert await alone.principal(await world.issue()) == ALICE
-    with pytest.raises(CredentialRefused, match="API keys alone"):
+    with pytest.raises(CredentialRefused, match="only API keys"):
         await alone.principal("token")
 
 
-async def test_what_is_huge_is_refused_unread(world: World) -> None:
+async def test_a_huge_credential_is_refused(world: World) -> None:
     assert "longer" in await world.refused("pgl_" + "x" * CREDENTIAL_SIZE_MAX)
     assert "longer" in await world.refused("x" * (CREDENTIAL_SIZE_MAX + 1))
 
 
-async def test_a_key_in_use_costs_one_lookup_for_as_long_as_it_is_remembered(world: World) -> None:
+async def test_a_key_in_use_is_looked_up_once_while_it_is_fresh(world: World) -> None:
     key = await world.issue()
     for _ in range(10):
-        await world.door.principal(key)
+        await world.authentication.principal(key)
     assert world.keys.lookups == 1
     world.clock.advance(TTL - TICK)
-    await world.door.principal(key)
+    await world.authentication.principal(key)
     assert world.keys.lookups == 1
     world.clock.advance(TICK)
-    await world.door.principal(key)
+    await world.authentication.principal(key)
     assert world.keys.lookups == 2
 
 
-async def test_a_revoked_key_is_refused_once_it_is_no_longer_remembered(world: World) -> None:
+async def test_a_revoked_key_is_refused_when_it_is_no_longer_fresh(world: World) -> None:
     issued = await world.service.create(ALICE.owner, ALICE.scopes, None)
-    await world.door.principal(str(issued.text))
+    await world.authentication.principal(str(issued.text))
     await world.service.revoke(issued.key.key_id)
     world.clock.advance(TTL)
     assert await world.refused(str(issued.text)) == "the API key was revoked"
 
 
-async def test_a_remembered_key_ends_at_its_own_instant(world: World) -> None:
+async def test_a_cached_key_expires_at_its_own_instant(world: World) -> None:
     key = await world.issue(timedelta(seconds=2))
-    await world.door.principal(key)
+    await world.authentication.principal(key)
     world.clock.advance(timedelta(seconds=2))
     assert await world.refused(key) == "the API key has expired"
     assert world.keys.lookups == 1
 
 
-async def test_a_remembered_key_does_not_vouch_for_a_wrong_secret(world: World) -> None:
+async def test_a_cached_key_does_not_accept_a_wrong_secret(world: World) -> None:
     key = await world.issue()
-    await world.door.principal(key)
-    assert await world.refused(key[:-1] + "x") == "the API key is not known here"
+    await world.authentication.principal(key)
+    assert await world.refused(key[:-1] + "x") == "the API key is unknown"
     assert world.keys.lookups == 1
 
 
-async def test_an_unknown_key_is_looked_up_once_for_as_long_as_that_is_remembered(world: World) -> None:
+async def test_an_unknown_key_is_looked_up_once_while_that_is_fresh(world: World) -> None:
     unknown = f"pgl_{7:032x}_{'x' * 43}"
     for _ in range(5):
-        assert await world.refused(unknown) == "the API key is not known here"
+        assert await world.refused(unknown) == "the API key is unknown"
     assert world.keys.lookups == 1
     world.clock.advance(TTL)
     await world.refused(unknown)
     assert world.keys.lookups == 2
 
 
-async def test_guesses_displace_no_key_that_is_in_use() -> None:
-    world = World(memory=KeyMemory(size_max=3))
+async def test_guesses_displace_no_key_in_use() -> None:
+    world = World(options=KeyCacheOptions(size_max=3))
     key = await world.issue()
-    await world.door.principal(key)
+    await world.authentication.principal(key)
     for n in range(10):
         await world.refused(f"pgl_{n:032x}_{'x' * 43}")
     before = world.keys.lookups
-    await world.door.principal(key)
+    await world.authentication.principal(key)
     assert world.keys.lookups == before
 
 
 class Slow(MemoryApiKeyRepository):
-    """Finds nothing before it is let go."""
+    """Holds lookups until the test lets them go."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -150,72 +150,72 @@ class Slow(MemoryApiKeyRepository):
         return await super().find(key_id)
 
 
-async def test_guesses_keep_no_key_that_is_in_use_waiting() -> None:
+async def test_guesses_delay_no_key_in_use() -> None:
     slow = Slow()
-    world = World(keys=slow, memory=KeyMemory(strangers_max=2, lookup_timeout_s=60))
+    world = World(keys=slow, options=KeyCacheOptions(lookups_max=2, lookup_timeout_s=60))
     key, other = await world.issue(), await world.issue()
     slow.let_go.set()
-    await world.door.principal(key)
+    await world.authentication.principal(key)
     slow.let_go.clear()
     world.clock.advance(TTL)
     guesses = [asyncio.create_task(world.refused(f"pgl_{n:032x}_{'x' * 43}")) for n in range(2)]
-    in_use = asyncio.create_task(world.door.principal(key))
+    in_use = asyncio.create_task(world.authentication.principal(key))
     await asyncio.sleep(0)
-    for stranger in (other, f"pgl_{9:032x}_{'x' * 43}"):
-        with pytest.raises(Overloaded, match="not in use"):
-            await world.door.principal(stranger)
+    for unfamiliar in (other, f"pgl_{9:032x}_{'x' * 43}"):
+        with pytest.raises(Overloaded, match="lookup of an API key"):
+            await world.authentication.principal(unfamiliar)
     slow.let_go.set()
     assert await in_use == ALICE
-    assert await asyncio.gather(*guesses) == ["the API key is not known here"] * 2
-    assert await world.door.principal(other) == ALICE, "their places are free again"
+    assert await asyncio.gather(*guesses) == ["the API key is unknown"] * 2
+    assert await world.authentication.principal(other) == ALICE, "the lookups of the guesses have ended"
 
 
-async def test_a_key_that_was_long_unused_is_looked_up_among_guesses() -> None:
+async def test_a_key_that_is_not_familiar_is_looked_up_among_guesses() -> None:
     slow = Slow()
-    world = World(keys=slow, memory=KeyMemory(strangers_max=1, lookup_timeout_s=60))
+    world = World(keys=slow, options=KeyCacheOptions(lookups_max=1, lookup_timeout_s=60))
     key = await world.issue()
     slow.let_go.set()
-    await world.door.principal(key)
+    await world.authentication.principal(key)
     slow.let_go.clear()
-    world.clock.advance(world.memory.familiar)
+    world.clock.advance(world.options.familiar)
     guess = asyncio.create_task(world.refused(f"pgl_{1:032x}_{'x' * 43}"))
     await asyncio.sleep(0)
     with pytest.raises(Overloaded):
-        await world.door.principal(key)
+        await world.authentication.principal(key)
     slow.let_go.set()
     await guess
 
 
-async def test_more_keys_than_are_remembered_are_looked_up_again() -> None:
-    world = World(memory=KeyMemory(size_max=2))
+async def test_keys_beyond_the_size_of_the_cache_are_looked_up_again() -> None:
+    world = World(options=KeyCacheOptions(size_max=2))
     keys = [await world.issue() for _ in range(3)]
     for key in (*keys, *keys):
-        await world.door.principal(key)
+        await world.authentication.principal(key)
     assert world.keys.lookups == 6
 
 
-async def test_what_is_no_key_is_never_looked_up(world: World) -> None:
+async def test_a_text_that_is_no_key_is_not_looked_up(world: World) -> None:
     await world.refused("pgl_x")
     assert world.keys.lookups == 0
 
 
 @pytest.mark.parametrize("failure", [StorageUnavailable(), Overloaded("api keys")])
-async def test_a_key_that_cannot_be_looked_up_is_not_refused_for_good(world: World, failure: Exception) -> None:
+async def test_a_failed_lookup_refuses_the_key_only_once(world: World, failure: Exception) -> None:
     key = await world.issue()
     world.keys.failure = failure
     with pytest.raises(type(failure)):
-        await world.door.principal(key)
+        await world.authentication.principal(key)
     world.keys.failure = None
-    assert await world.door.principal(key) == ALICE
+    assert await world.authentication.principal(key) == ALICE
 
 
-async def test_a_lookup_that_hangs_is_given_up() -> None:
+async def test_a_silent_lookup_ends_in_time() -> None:
     class Hanging(MemoryApiKeyRepository):
         async def find(self, key_id: Any) -> Any:
             await asyncio.Event().wait()
 
     world = World()
-    ring = KeyRing(world.clock, Hanging(), evolve(world.memory, lookup_timeout_s=0.01))
+    ring = KeyRing(world.clock, Hanging(), evolve(world.options, lookup_timeout_s=0.01))
     with pytest.raises(StorageUnavailable):
         await ring.principal(await world.issue())
 
@@ -229,7 +229,7 @@ async def test_keys_are_listed_and_revoked(world: World) -> None:
         await world.service.revoke(SequentialIds().new(world.clock.now() + TTL))
 
 
-def test_refusals_say_what_to_do() -> None:
+def test_errors_about_credentials_say_what_to_do() -> None:
     assert "Authorization: Bearer" in CredentialMissing().message
     assert CredentialRefused("it has expired").details == {"reason": "it has expired"}
     assert "not accepted: it has expired" in str(CredentialRefused("it has expired"))
@@ -239,41 +239,41 @@ def test_refusals_say_what_to_do() -> None:
     assert "Repeat the call" in JwksUnavailable().message
 
 
-class Away(MemoryApiKeyRepository):
-    """Answers until it is told to be away."""
+class Unavailing(MemoryApiKeyRepository):
+    """Fails lookups while it is unavailable."""
 
-    away = False
+    unavailable = False
 
     async def find(self, key_id: Any) -> Any:
-        if self.away:
+        if self.unavailable:
             raise StorageUnavailable
         return await super().find(key_id)
 
 
-async def test_a_key_in_use_stands_for_a_while_when_it_cannot_be_looked_up() -> None:
-    keys = Away()
+async def test_a_key_in_use_is_accepted_while_stale_if_it_cannot_be_looked_up() -> None:
+    keys = Unavailing()
     world = World(keys=keys)
     key, unused = await world.issue(), await world.issue()
-    await world.door.principal(key)
-    keys.away = True
-    world.clock.advance(world.memory.standing - timedelta(seconds=1))
-    assert await world.door.principal(key) == ALICE
-    assert await world.refused(key[:-1] + "x") == "the API key is not known here"
+    await world.authentication.principal(key)
+    keys.unavailable = True
+    world.clock.advance(world.options.stale - timedelta(seconds=1))
+    assert await world.authentication.principal(key) == ALICE
+    assert await world.refused(key[:-1] + "x") == "the API key is unknown"
     with pytest.raises(StorageUnavailable):
-        await world.door.principal(unused)
+        await world.authentication.principal(unused)
     world.clock.advance(timedelta(seconds=1))
     with pytest.raises(StorageUnavailable):
-        await world.door.principal(key)
+        await world.authentication.principal(key)
 
 
-async def test_a_key_that_was_revoked_meanwhile_is_refused_once_it_can_be_looked_up() -> None:
-    keys = Away()
+async def test_a_revoked_stale_key_is_refused_at_its_next_lookup() -> None:
+    keys = Unavailing()
     world = World(keys=keys)
     key = await world.issue()
-    await world.door.principal(key)
+    await world.authentication.principal(key)
     await world.service.revoke(UUID(split_key(key)[0]))
-    keys.away = True
+    keys.unavailable = True
     world.clock.advance(TTL)
-    assert await world.door.principal(key) == ALICE
-    keys.away = False
+    assert await world.authentication.principal(key) == ALICE
+    keys.unavailable = False
     assert "revoked" in await world.refused(key)

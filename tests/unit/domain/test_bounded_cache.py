@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from domain.concurrency.bounded_cache import BoundedCache
 
 
-def test_the_least_recently_used_goes_first():
+def test_the_least_recently_used_value_is_dropped_first():
     cache = BoundedCache(3, lambda _: 1)
     for key in "abc":
         cache.put(key, key)

@@ -51,7 +51,7 @@ def test_every_error_has_its_code_and_a_message(error: DomainError, code: str) -
     assert None not in error.details.values() or code == "PAYLOAD_TOO_LARGE"
 
 
-def test_all_bad_fields_are_told_by_pointer() -> None:
+def test_every_problem_has_its_pointer() -> None:
     error = InvalidRequest([Problem("/a", "must be 1"), Problem("", "wrong")])
     assert error.message.endswith("/a: must be 1; body: wrong")
     assert error.details == {
@@ -59,13 +59,13 @@ def test_all_bad_fields_are_told_by_pointer() -> None:
     }
 
 
-def test_a_write_that_may_be_stored_is_not_to_be_repeated_blindly() -> None:
+def test_the_error_of_a_write_that_may_be_stored_says_to_read_first() -> None:
     unknown = StorageUnavailable(stored="unknown", retry_after_ms=None)
     assert "may or may not" in unknown.message
     assert unknown.details == {"stored": "unknown"}
 
 
-def test_a_failed_execution_tells_what_the_script_did() -> None:
+def test_a_failed_execution_has_the_facts_of_the_run() -> None:
     error = ExecutionFailed(ID, ID, 7, FAILED, FAILURE)
     details = error.details
     assert error.message == "Error: boom"
@@ -75,12 +75,12 @@ def test_a_failed_execution_tells_what_the_script_did() -> None:
     assert "result" not in details
 
 
-def test_an_execution_that_could_not_be_recorded_still_gives_its_answer() -> None:
+def test_an_execution_that_is_not_stored_has_its_result() -> None:
     details = ExecutionNotStored(ID, SUCCEEDED).details
     assert (details["result"], details["executed"], details["stored"]) == ("8", "yes", "unknown")
 
 
-def test_an_unknown_execution_says_so() -> None:
+def test_an_unknown_execution_has_its_id() -> None:
     assert ExecutionUnknown("gone", ID).details == {
         "stored": "unknown",
         "executed": "unknown",
@@ -106,7 +106,7 @@ def test_an_open_execution_was_started_at_the_instant_in_its_id() -> None:
     assert execution.started_at == START
 
 
-def test_times_are_told_to_the_microsecond() -> None:
+def test_times_are_rounded_to_the_microsecond() -> None:
     report = ScriptReport(None, None, execution_time_ms=1.23456, cpu_time_ms=0.98765)
     assert (report.execution_time_ms, report.cpu_time_ms, report.queue_time_ms) == (1.235, 0.988, None)
 
@@ -115,5 +115,5 @@ def test_times_are_told_to_the_microsecond() -> None:
     ("name", "message", "summary"),
     [("ValueError", "gone", "ValueError: gone"), ("ValueError", "", "ValueError"), (None, "too large", "too large")],
 )
-def test_a_failure_is_told_in_one_line(name: str | None, message: str, summary: str) -> None:
+def test_a_failure_has_a_summary_in_one_line(name: str | None, message: str, summary: str) -> None:
     assert Failure(FailureCode.SCRIPT_ERROR, message, name=name).summary == summary

@@ -58,7 +58,7 @@ def test_a_replacement_is_the_next_version():
         evolve(MADE, examples=(Example(JsonText("{ }"), JsonText("1.0")),)),
     ],
 )
-def test_what_is_so_already_stays_as_it_is(same):
+def test_an_equal_definition_makes_no_version(same):
     assert FUNCTION.replace(same, LATER) is FUNCTION
 
 
@@ -74,7 +74,7 @@ def test_what_is_so_already_stays_as_it_is(same):
         evolve(MADE, examples=(Example(JsonText("{}"), JsonText("true")),)),
     ],
 )
-def test_whatever_differs_is_another_version(other):
+def test_each_difference_makes_a_version(other):
     assert FUNCTION.replace(other, LATER).version == 2
 
 
@@ -94,13 +94,13 @@ def test_a_deactivated_function_is_not_found_until_it_is_registered_again():
 
 
 @pytest.mark.parametrize("condition", [Precondition(), Precondition(frozenset({1, 7})), Precondition(registered=True)])
-def test_a_condition_that_holds_of_a_registered_function(condition):
+def test_a_condition_may_hold_for_a_registered_function(condition):
     condition.require(ADDER, FUNCTION)
 
 
 @pytest.mark.parametrize("stored", [None, FUNCTION.deactivate(LATER)])
 @pytest.mark.parametrize("condition", [Precondition(), Precondition(registered=False)])
-def test_a_condition_that_holds_of_no_function(condition, stored):
+def test_a_condition_may_hold_without_a_function(condition, stored):
     condition.require(ADDER, stored)
 
 
@@ -120,7 +120,7 @@ def test_a_condition_that_does_not_hold(condition, stored, version):
     assert caught.value.version == version
 
 
-def test_lists_show_what_is_registered():
+def test_lists_show_registered_functions():
     summary = FunctionSummary(ADDER, 1, FunctionType.DYNAMIC, "One", ("one",), START, START)
     assert FunctionSummary.of(FUNCTION) == summary
     assert FunctionFilter().shows(FUNCTION)
@@ -165,7 +165,7 @@ def test_problems_of_a_part_are_problems_of_the_whole():
         (SchemaUnusable(ADDER, 3, "/: is odd"), "cannot be used: /: is odd", {"stored": "no", "executed": "no"}),
     ],
 )
-def test_errors_say_what_is_true(error, part, details):
+def test_errors_have_their_message_and_details(error, part, details):
     assert part in str(error)
     assert error.details == details
 

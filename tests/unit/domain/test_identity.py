@@ -38,7 +38,7 @@ def test_ids_of_different_instants_sort_by_them(a: datetime, b: datetime, one: i
 
 
 @pytest.mark.parametrize("identifiers", [EXTREMES, random_v4(10_000)], ids=["extreme", "random"])
-def test_every_id_has_a_time_that_can_be_reckoned_with(identifiers) -> None:
+def test_every_id_has_a_time_to_calculate_with(identifiers) -> None:
     for identifier in identifiers:
         at = uuid7_time(identifier)
         assert _EPOCH <= at <= INSTANT_MAX

@@ -32,7 +32,7 @@ def test_a_title_resolves_to_its_canonical_name(value: str, canonical: str) -> N
 @pytest.mark.parametrize(
     "value", [None, "", "nodejs", "nodejs-", "-x", "Nodejs-x", "nodejs- x", "nodejs-ä", "python-" + "x" * 122, "js-"]
 )
-def test_what_breaks_the_grammar_is_refused(value: str | None) -> None:
+def test_a_title_outside_the_grammar_is_refused(value: str | None) -> None:
     with pytest.raises(InvalidLanguageTitle) as caught:
         MAPPING.resolve(value)
     assert "<language>-<title>" in caught.value.message
@@ -40,7 +40,7 @@ def test_what_breaks_the_grammar_is_refused(value: str | None) -> None:
 
 
 @pytest.mark.parametrize("value", ["ruby-x", "ml2-x", "nodejsx-y"])
-def test_a_language_that_nobody_serves_is_named(value: str) -> None:
+def test_the_error_names_a_language_that_is_not_served(value: str) -> None:
     with pytest.raises(LanguageNotServed) as caught:
         MAPPING.resolve(value)
     assert value in caught.value.message

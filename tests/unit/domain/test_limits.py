@@ -7,11 +7,11 @@ from domain.scripts.limits import Isolation, Limits, LimitsPolicy, LimitsRequest
 POLICY = LimitsPolicy(Limits(5000, 128, Isolation.SESSION), timeout_ms_max=60000, memory_mb_max=512)
 
 
-def test_nothing_asked_for_is_the_default() -> None:
+def test_a_request_without_limits_gets_the_defaults() -> None:
     assert POLICY.grant(LimitsRequest()) == POLICY.default
 
 
-def test_what_is_asked_for_is_granted() -> None:
+def test_requested_limits_within_the_maxima_are_granted() -> None:
     asked = LimitsRequest(100, 64, Isolation.PROCESS)
     assert POLICY.grant(asked) == Limits(100, 64, Isolation.PROCESS)
 
@@ -22,7 +22,7 @@ def test_a_server_that_isolates_by_process_does_so_for_every_session(asked: Isol
     assert strict.grant(LimitsRequest(isolation=asked)).isolation is Isolation.PROCESS
 
 
-def test_all_that_is_over_the_maximum_is_told_and_the_maximum_itself_is_allowed() -> None:
+def test_every_limit_over_its_maximum_is_a_problem_and_the_maximum_is_allowed() -> None:
     assert not list(POLICY.problems(LimitsRequest(60000, 512)))
     found = [problem.pointer for problem in POLICY.problems(LimitsRequest(60001, 513))]
     assert found == ["/limits/timeout_ms", "/limits/memory_mb"]

@@ -36,20 +36,20 @@ def test_one_of_several_scopes_is_enough() -> None:
         caller(Scope.READ_FUNCTIONS).require_any(frozenset({Scope.ADMIN}))
 
 
-def test_an_admin_reaches_every_owner_and_nobody_else_does() -> None:
+def test_only_an_admin_reaches_every_owner() -> None:
     assert caller(Scope.ADMIN).reach == EVERY_OWNER
     assert caller(*set(Scope) - {Scope.ADMIN}).reach == ALICE
     assert NOBODY.reach == ANONYMOUS
 
 
-def test_while_authentication_is_off_nobody_reaches_what_belongs_to_others() -> None:
+def test_without_authentication_nobody_reaches_other_owners() -> None:
     assert Scope.ADMIN in ANYBODY.scopes
     assert ANYBODY.reach == ANONYMOUS
     with pytest.raises(ScopeMissing):
         ANYBODY.may_list(ALICE)
 
 
-def test_everybody_lists_their_own_and_an_admin_others_too() -> None:
+def test_a_caller_lists_its_own_sessions_and_an_admin_all() -> None:
     assert caller().may_list(ALICE) == ALICE
     for owner in (BOB, ANONYMOUS, EVERY_OWNER):
         assert caller(Scope.ADMIN).may_list(owner) == owner
@@ -67,7 +67,7 @@ def test_an_owner_is_a_printable_name(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", " ", " a", "a ", "a\n", "\ta", "a\0b", "\ud800", "\u200b", "\u2028", "ä" * 128, "x" * 256]
 )
-def test_what_cannot_be_printed_or_is_too_long_is_no_owner(text: str) -> None:
+def test_an_unprintable_or_too_long_text_is_no_owner(text: str) -> None:
     with pytest.raises(OwnerRefused):
         named_owner(text)
     with pytest.raises(OwnerRefused):
@@ -75,7 +75,7 @@ def test_what_cannot_be_printed_or_is_too_long_is_no_owner(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["anonymous", "ANONYMOUS", "Anonymous", "*"])
-def test_reserved_names_are_nobodys(text: str) -> None:
+def test_a_reserved_name_is_no_owner_of_credentials(text: str) -> None:
     with pytest.raises(OwnerRefused, match="reserved"):
         parse_owner(text)
     assert named_owner(text) == text

@@ -255,7 +255,7 @@ async def test_accounts_are_dropped_although_the_store_is_unavailable():
 
 async def test_idle_owners_are_removed_from_the_store_in_batches():
     fleet = fleet_of(10, 10, forget_pause_s=5)
-    fleet.store.looked_at_max = 2
+    fleet.store.examined_max = 2
     for i in range(3):
         fleet.admitted(owner=Owner(f"owner-{i}"))
     await fleet.settle()

@@ -103,7 +103,7 @@ def test_a_new_length_counts_from_now_and_becomes_the_sliding_length() -> None:
     assert patched.ttl_seconds == 200
 
 
-def test_a_new_length_never_shortens_the_life() -> None:
+def test_a_new_length_never_shortens_the_lifetime() -> None:
     session = session_at()
     patched = session.patch(SessionPatch(ttl_seconds=1), START)
     assert patched.expires_at == session.expires_at
@@ -141,5 +141,5 @@ def test_the_span_of_a_new_session_is_capped() -> None:
         UpdateConflict(),
     ],
 )
-def test_every_refusal_says_what_to_do(error: Exception) -> None:
+def test_every_error_says_what_to_do(error: Exception) -> None:
     assert str(error).endswith(".")

@@ -21,7 +21,7 @@ def memory() -> tuple[MemoryStore, Storage]:
     return store, Storage(MemorySessionRepository(store), MemoryExecutionRepository(store, clock), clock)
 
 
-async def test_a_language_is_read_once_and_told_ever_after() -> None:
+async def test_a_language_is_read_once_and_remembered() -> None:
     store, storage = memory()
     session = await storage.add(ALICE)
     languages = SessionLanguages(storage.sessions)
@@ -30,7 +30,7 @@ async def test_a_language_is_read_once_and_told_ever_after() -> None:
     assert await languages.of(session.ref) is session.language_title.language
 
 
-async def test_what_is_known_of_a_session_is_told_to_its_owner_alone() -> None:
+async def test_a_remembered_language_is_returned_to_its_owner_alone() -> None:
     _, storage = memory()
     session = await storage.add(ALICE)
     languages = SessionLanguages(storage.sessions)
@@ -41,7 +41,7 @@ async def test_what_is_known_of_a_session_is_told_to_its_owner_alone() -> None:
         await languages.of(storage.new_session(ALICE).ref)
 
 
-async def test_the_oldest_are_forgotten() -> None:
+async def test_the_oldest_languages_are_forgotten() -> None:
     store, storage = memory()
     sessions = [await storage.add(ALICE) for _ in range(3)]
     languages = SessionLanguages(storage.sessions, remembered_max=2)
@@ -53,7 +53,7 @@ async def test_the_oldest_are_forgotten() -> None:
         await languages.of(sessions[0].ref)
 
 
-async def test_a_read_that_hangs_is_given_up() -> None:
+async def test_a_silent_read_ends_in_time() -> None:
     class Hanging(MemorySessionRepository):
         async def get(self, ref: SessionRef) -> Any:
             await asyncio.Event().wait()

@@ -22,28 +22,28 @@ def test_amounts_add_up():
     assert Stored({Part.SESSIONS: Amount(1), Part.HISTORY: Amount(2)}, []).size_bytes == 3
 
 
-def test_the_history_goes_back_to_its_oldest_day():
+def test_the_days_of_the_history_count_from_its_oldest_day():
     assert stored(TODAY - 2 * DAY, TODAY).history_days(NOON) == 3
     assert stored().history_days(NOON) == 0
 
 
 @pytest.mark.parametrize(("size_max_bytes", "exceeded"), [(None, False), (999, True), (1000, False)])
-def test_a_budget_is_exceeded_by_more_than_it_allows(size_max_bytes, exceeded):
+def test_a_budget_is_exceeded_above_its_maximum(size_max_bytes, exceeded):
     budget = StorageBudget(size_max_bytes, 7)
     assert budget.exceeded(stored()) is exceeded
 
 
-def test_the_oldest_day_goes_first():
+def test_the_oldest_day_is_removed_first():
     found = StorageBudget(1, 7).next_to_go(stored(TODAY - 3 * DAY, TODAY - DAY, TODAY), NOON)
     assert found is not None
     assert found.day == TODAY - 3 * DAY
 
 
-def test_within_the_budget_no_day_goes():
+def test_within_the_budget_no_day_is_removed():
     assert StorageBudget(1000, 7).next_to_go(stored(TODAY - 3 * DAY), NOON) is None
 
 
-def test_todays_history_never_goes():
+def test_the_history_of_today_is_never_removed():
     assert StorageBudget(1, 7).next_to_go(stored(TODAY, TODAY + DAY), NOON) is None
 
 
@@ -57,12 +57,12 @@ def test_yesterdays_history_stays_while_its_executions_may_end(after_midnight, g
 @pytest.mark.parametrize(
     ("before_midnight", "goes"), [(timedelta(hours=1) + MOMENT, True), (timedelta(hours=1), False)]
 )
-def test_a_day_whose_place_tomorrow_takes_is_left_to_retention_in_the_hour_before(before_midnight, goes):
+def test_a_day_whose_partition_is_used_next_is_left_to_retention(before_midnight, goes):
     midnight = datetime(2026, 11, 11, tzinfo=UTC)
     found = StorageBudget(1, 7).next_to_go(stored(midnight.date() - 32 * DAY), midnight - before_midnight)
     assert (found is not None) is goes
 
 
-def test_days_past_retention_are_owed_to_nobody():
+def test_days_past_retention_do_not_count_as_shortened():
     days = [ShortenedDay(TODAY - age * DAY, NOON, 1) for age in (8, 7, 1)]
     assert [each.day for each in StorageBudget(1, 7).owed(days, NOON)] == [TODAY - 7 * DAY, TODAY - DAY]

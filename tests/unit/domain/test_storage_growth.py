@@ -34,33 +34,33 @@ def growth_of(part: Part, of: StorageFacts) -> Growth:
     return StorageReport(of).growths[part]
 
 
-def test_a_part_has_come_together_since_its_oldest_row():
+def test_the_growth_of_a_part_is_measured_since_its_oldest_row():
     found = growth_of(Part.SESSIONS, facts({Part.SESSIONS: Amount(5000, 10)}, oldest={Part.SESSIONS: DAY / 2}))
     assert found == Growth(DAY / 2, rows_per_day=20, bytes_per_day=10_000, kept_days=2)
 
 
-def test_keys_stay_for_a_day():
+def test_keys_are_kept_for_a_day():
     of = facts({Part.IDEMPOTENCY_KEYS: Amount(100, 1)}, oldest={Part.IDEMPOTENCY_KEYS: DAY})
     assert growth_of(Part.IDEMPOTENCY_KEYS, of).kept_days == 1
 
 
-def test_the_history_grows_by_the_mean_of_the_days_that_are_over():
+def test_the_history_grows_by_the_mean_of_its_past_days():
     found = growth_of(Part.HISTORY, facts(history={3: Amount(300, 3), 1: Amount(600, 6), 0: Amount(9, 9)}))
     assert found == Growth(3 * DAY, rows_per_day=3, bytes_per_day=300, kept_days=7)
 
 
 @pytest.mark.parametrize(("first_session", "share"), [(DAY, 0.5), (DAY / 4, 0.25)])
-def test_on_its_first_day_the_history_grows_as_it_has_so_far(first_session, share):
+def test_on_its_first_day_the_history_grows_at_the_rate_so_far(first_session, share):
     found = growth_of(Part.HISTORY, facts(history={0: Amount(300, 3)}, oldest={Part.SESSIONS: first_session}))
     assert found.bytes_per_day == 300 / share
 
 
-def test_a_moment_tells_nothing():
+def test_a_short_span_gives_no_growth():
     of = facts({Part.SESSIONS: Amount(5000, 10)}, oldest={Part.SESSIONS: timedelta(seconds=59)})
     assert not StorageReport(of).growths
 
 
-def test_nothing_tells_nothing():
+def test_an_empty_storage_has_no_growth():
     assert not StorageReport(facts()).growths
 
 
@@ -73,35 +73,35 @@ def grows(bytes_per_day: float, kept_days: float | None = None) -> Growth:
     return Growth(DAY, 1, bytes_per_day, kept_days)
 
 
-def test_what_is_full_is_full_now():
+def test_a_size_that_is_reached_is_reached_now():
     assert until(100, 100, sessions=grows(1)) == 0
 
 
-def test_parts_that_grow_for_ever_fill_the_room_together():
+def test_parts_that_are_never_removed_grow_together():
     assert until(200, 100, sessions=grows(4), history=grows(6)) == 10
 
 
-def test_a_part_grows_until_as_much_goes_as_comes():
+def test_a_part_grows_until_as_much_is_removed_as_added():
     assert until(200, 100, sessions=grows(10, kept_days=15)) is None
     assert until(140, 100, sessions=grows(10, kept_days=15)) == 4
     assert until(200, 100, sessions=grows(10, kept_days=15), history=grows(5)) == 5 + 25 / 5
 
 
-def test_a_part_that_has_its_full_size_grows_no_more():
+def test_a_part_at_its_full_size_does_not_grow():
     assert until(200, 100, sessions=grows(10, kept_days=5), history=grows(10)) == 10
 
 
 @pytest.mark.parametrize("growing", [{}, {"sessions": grows(0, 2)}])
-def test_without_growth_there_is_room_for_ever(growing):
+def test_without_growth_the_size_is_never_reached(growing):
     assert until(200, 100, **growing) is None
 
 
-def test_a_report_tells_the_days_until_the_budget_and_until_the_disk_is_full():
+def test_a_report_has_the_days_until_the_budget_and_until_the_disk_is_full():
     of = facts({Part.SESSIONS: Amount(100, 1)}, oldest={Part.SESSIONS: DAY}, session_days=None)
     report = StorageReport(of, budget_bytes=300, disk_free_bytes=1000)
     assert (report.days_until_budget, report.days_until_disk) == (2, 10)
 
 
-def test_without_a_budget_and_a_known_disk_no_days_are_told():
+def test_without_a_budget_and_a_known_disk_a_report_has_no_days():
     report = StorageReport(facts())
     assert (report.days_until_budget, report.days_until_disk) == (None, None)

@@ -9,7 +9,7 @@ def test_a_free_key_is_taken_at_once():
     assert keys.take("b", lambda key: None)
 
 
-def test_a_released_key_goes_to_those_in_line_in_order():
+def test_a_released_key_passes_on_in_order():
     keys, granted = BatchKeys(), []
     assert keys.take("a", granted.append)
     assert not keys.take("a", lambda key: granted.append(("first", key)))
@@ -20,7 +20,7 @@ def test_a_released_key_goes_to_those_in_line_in_order():
     assert granted == [("first", "a"), ("second", "a")]
 
 
-def test_a_key_without_a_line_is_forgotten():
+def test_a_key_without_a_queue_is_forgotten():
     keys = BatchKeys()
     keys.take("a", lambda key: None)
     keys.release("a")

@@ -65,7 +65,7 @@ async def contact(host, **options):
     return clock
 
 
-async def test_before_the_first_contact_there_is_no_time_and_it_is_not_ready():
+async def test_before_the_first_contact_the_clock_has_no_time_and_is_not_ready():
     host = ManualHost(wall_off_s=3600)
     clock = host.clock()
     with pytest.raises(StorageUnavailable) as caught:
@@ -77,7 +77,7 @@ async def test_before_the_first_contact_there_is_no_time_and_it_is_not_ready():
     assert clock.error_bound_ms is None
 
 
-async def test_a_host_clock_an_hour_off_does_not_matter():
+async def test_a_host_clock_that_is_an_hour_wrong_has_no_effect():
     host = ManualHost(wall_off_s=3600)
     clock = await contact(host)
     assert clock.now() == host.database()
@@ -85,7 +85,7 @@ async def test_a_host_clock_an_hour_off_does_not_matter():
     assert clock.reason is None
 
 
-async def test_steps_of_the_hosts_clock_do_nothing():
+async def test_steps_of_the_host_clock_have_no_effect():
     host = ManualHost()
     clock = await contact(host)
     for step_s in (3600, -7200, 0.5):
@@ -122,7 +122,7 @@ async def test_a_short_round_trip_is_kept_over_a_long_one():
     assert clock.error_bound_ms < 1
 
 
-async def test_while_the_database_is_away_the_bound_grows_until_the_clock_is_not_ready():
+async def test_while_the_database_is_unavailable_the_bound_grows_until_the_clock_is_not_ready():
     host = ManualHost()
     clock = await contact(host, error_bound_ms_max=500)
     host.failure = StorageUnavailable()
@@ -180,7 +180,7 @@ async def test_a_jump_makes_it_not_ready_until_five_probes_in_a_row_agree(jump_s
     assert clock.now() == (host.database() if jump_s > 0 else before)
 
 
-async def test_after_a_jump_back_it_stands_still_until_the_time_has_come_again():
+async def test_after_a_jump_back_the_clock_stands_still_until_the_time_is_reached_again():
     host = ManualHost()
     clock = await contact(host)
     host.pass_s(1)
@@ -289,20 +289,20 @@ async def run_with(host, probes_max, **options):
     return pauses
 
 
-async def test_it_probes_often_at_first_and_every_few_seconds_once_calm():
+async def test_it_probes_often_at_first_and_every_few_seconds_later():
     pauses = await run_with(ManualHost(), 6)
     assert all(0.9 <= pause <= 1.0 for pause in pauses[:3])
     assert all(4.5 <= pause <= 5.0 for pause in pauses[3:])
 
 
 @pytest.mark.parametrize("failure", [StorageUnavailable(), RuntimeError("a bug")], ids=["away", "bug"])
-async def test_it_probes_every_second_while_the_database_is_away(failure):
+async def test_it_probes_every_second_while_the_database_is_unavailable(failure):
     host = ManualHost()
     host.failure = failure
     assert all(0.9 <= pause <= 1.0 for pause in await run_with(host, 20))
 
 
-async def test_the_probe_asks_once_and_within_its_time():
+async def test_the_probe_runs_one_statement_within_its_time():
     asked = []
 
     async def fetch(statement, parameters, *, timeout_s, repeatable):

@@ -139,7 +139,7 @@ class World:
 
 
 @given(schedules, st.booleans())
-def test_every_call_gets_its_own_answer_once(schedule, exclusive):
+def test_every_call_gets_its_own_response_once(schedule, exclusive):
     async def live():
         world = World(exclusive=exclusive)
         await world.play(schedule)
@@ -221,7 +221,7 @@ class Readers:
 
 
 @given(schedules)
-def test_equal_reads_share_an_answer_that_is_never_older_than_any_of_their_questions(schedule):
+def test_equal_reads_share_a_response_that_is_not_older_than_any_of_them(schedule):
     async def live():
         readers = Readers()
         await readers.play(schedule)

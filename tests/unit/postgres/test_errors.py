@@ -45,7 +45,7 @@ def test_each_failure_has_a_category_and_says_whether_it_may_have_been_executed(
     assert (verdict.category, verdict.sent) == (category, sent)
 
 
-def test_only_what_passes_may_succeed_later():
+def test_only_a_passing_failure_may_succeed_later():
     assert judge(errors.DeadlockDetected()).passing
     assert judge(errors.LockNotAvailable()).passing
     assert not judge(errors.UniqueViolation()).passing

@@ -36,11 +36,11 @@ def test_behind_a_pooler_no_options_are_sent():
 
 
 @pytest.mark.parametrize("hosts", ["host=a,b", "hostaddr=10.0.0.1,10.0.0.2"])
-def test_of_several_hosts_only_the_primary_is_taken(hosts):
+def test_the_gateway_connects_to_the_primary_of_several_hosts(hosts):
     assert conninfo_to_dict(GatewayOptions(hosts).conninfo)["target_session_attrs"] == "read-write"
 
 
-def test_whoever_says_which_host_to_take_gets_it():
+def test_a_choice_of_hosts_in_the_address_is_kept():
     assert (
         conninfo_to_dict(GatewayOptions("host=a,b target_session_attrs=any").conninfo)["target_session_attrs"] == "any"
     )
@@ -59,7 +59,7 @@ def test_options_do_not_show_the_password():
 
 
 @pytest.mark.parametrize("wrong", [{"pool_size_max": 0}, {"request_timeout_s": 0.0}])
-def test_a_number_without_sense_is_refused(wrong):
+def test_a_meaningless_number_is_refused(wrong):
     with pytest.raises(ValueError, match="must be"):
         GatewayOptions("dbname=x", **wrong)
 

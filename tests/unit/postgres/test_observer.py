@@ -39,14 +39,14 @@ def facts(lines):
     return [(line["statement"], line["sqlstate"], line["reason"], line["count"]) for line in lines]
 
 
-def test_why_the_database_did_not_do_it_is_told_by_name(failures, lines):
+def test_a_failed_statement_is_logged_with_its_reason(failures, lines):
     error = errors.UndefinedColumn('column "version" does not exist\nLINE 1: SELECT version')
     failures.note("select_functions", error, judge(error))
     assert facts(lines) == [("select_functions", "42703", 'column "version" does not exist', 1)]
     assert (lines[0]["event"], lines[0]["log_level"]) == ("statement_failed", "warning")
 
 
-def test_a_server_that_is_silent_or_has_gone_is_told(failures, lines):
+def test_a_silent_or_lost_server_is_logged(failures, lines):
     failures.note("a", errors.QueryCanceled("canceling statement"), CUT)
     gone = psycopg.OperationalError("server closed the connection unexpectedly\n\tThis probably means")
     failures.note("b", gone, judge(gone))
@@ -56,7 +56,7 @@ def test_a_server_that_is_silent_or_has_gone_is_told(failures, lines):
     ]
 
 
-def test_one_of_a_kind_is_told_in_a_while_with_how_many_there_were(failures, seconds, lines):
+def test_one_failure_of_a_kind_is_logged_per_interval_with_the_count(failures, seconds, lines):
     full = errors.DiskFull("no space left")
     for _ in range(3):
         failures.note("a", full, judge(full))
@@ -77,12 +77,12 @@ def test_one_of_a_kind_is_told_in_a_while_with_how_many_there_were(failures, sec
         ValueError("a bug"),
     ],
 )
-def test_callers_values_races_and_bugs_are_not_told_here(failures, lines, error):
+def test_failures_by_values_races_and_bugs_are_not_logged(failures, lines, error):
     failures.note("a", error, judge(error))
     assert lines == []
 
 
-def test_a_caller_with_little_time_is_no_failure_of_the_database(failures, lines):
+def test_a_caller_without_time_is_no_failure_of_the_database(failures, lines):
     failures.note("a", errors.QueryCanceled("cut"), CUT_SHORT)
     assert lines == []
 

@@ -9,7 +9,7 @@ from tests.foreign_ids import EXTREMES, random_v4
 
 
 @pytest.mark.parametrize("identifiers", [EXTREMES, random_v4(10_000)], ids=["extreme", "random"])
-def test_every_id_has_a_slot_and_a_day_of_the_calendar(identifiers):
+def test_every_id_has_a_partition_and_a_day_of_the_calendar(identifiers):
     for identifier in identifiers:
         assert 0 <= partition_of(identifier) < PARTITIONS
         assert date(1970, 1, 1) <= date(1970, 1, 1) + timedelta(days=day_of(identifier)) <= date(3000, 1, 1)

@@ -83,5 +83,5 @@ def test_a_read_of_the_clock_is_found(read):
         "$$ BEGIN PERFORM c.now; END $$",
     ],
 )
-def test_what_does_not_read_the_clock_is_left_alone(text):
+def test_a_statement_that_does_not_read_the_clock_is_accepted(text):
     assert clock_reads(text) == []

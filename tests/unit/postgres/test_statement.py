@@ -14,7 +14,7 @@ def test_placeholders_are_numbered_in_the_order_of_their_first_use():
     assert TWICE.values({"b": 2, "a": 1, "unused": 3}) == [1, 2]
 
 
-def test_a_value_that_is_missing_is_an_error():
+def test_a_missing_value_is_an_error():
     with pytest.raises(KeyError, match="b"):
         TWICE.values({"a": 1})
 

@@ -34,7 +34,7 @@ reports = st.builds(
 
 
 @given(report=reports)
-def test_a_report_is_read_as_it_was_written_in_plain_ascii(report):
+def test_a_report_is_stored_exactly_and_in_ascii(report):
     text = report_text(report)
     assert text.isascii()
     assert "\0" not in text
@@ -42,7 +42,7 @@ def test_a_report_is_read_as_it_was_written_in_plain_ascii(report):
 
 
 @pytest.mark.parametrize("failure", [None, {"code": "SCRIPT_ERROR", "message": "bad", "hint": "later"}])
-def test_facts_of_another_release_are_left_out(failure):
+def test_facts_of_another_release_are_dropped(failure):
     report = report_of(json.dumps({"execution_time_ms": 1.5, "failure": failure, "gpu_time_ms": 3}), None)
     assert report.execution_time_ms == 1.5
     assert (report.failure and report.failure.message) == (failure and failure["message"])

@@ -93,7 +93,7 @@ def test_a_file_whose_sections_lack_the_way_back_is_refused():
         ({"functions": 0, "versions": 3, "session_pins": 1}, "0 functions (3 versions, 1 session pin)"),
     ],
 )
-def test_a_loss_is_told_in_words(counts: dict[str, int], text: str):
+def test_a_loss_is_written_in_words(counts: dict[str, int], text: str):
     assert Destruction("kind", counts).text == text
 
 

@@ -40,7 +40,7 @@ def service(world: World) -> BatchService:
     return BatchService(world.execution_service)
 
 
-async def test_items_run_in_order_and_each_is_counted_and_kept(world: World) -> None:
+async def test_items_run_in_order_and_each_is_counted_and_recorded(world: World) -> None:
     ref, told = await world.session(COUNT), Told()
     await service(world).run(ref, batch(1, 2, 5), told, never)
     assert told.indices == [0, 1, 2]
@@ -49,7 +49,7 @@ async def test_items_run_in_order_and_each_is_counted_and_kept(world: World) -> 
     assert len(world.store.history) == 3
 
 
-async def test_one_after_the_other_is_one_at_a_time(world: World) -> None:
+async def test_without_parallel_items_run_one_at_a_time(world: World) -> None:
     ref, told = await world.session(COUNT), Told()
     world.runner.hold()
     running = asyncio.create_task(service(world).run(ref, batch(1, 2), told, never))
@@ -67,7 +67,7 @@ async def test_a_bad_item_does_not_stop_the_others(world: World) -> None:
 
 
 @pytest.mark.parametrize("failure", [StorageUnavailable(stored="no"), RuntimeError("a bug")])
-async def test_an_item_that_cannot_be_begun_does_not_stop_the_others(world: World, failure: Exception) -> None:
+async def test_an_item_that_is_refused_does_not_stop_the_others(world: World, failure: Exception) -> None:
     ref, told = await world.session(COUNT), Told()
     world.executions.failures["begin"] = failure
     await service(world).run(ref, batch(1, 2), told, never)
@@ -75,7 +75,7 @@ async def test_an_item_that_cannot_be_begun_does_not_stop_the_others(world: Worl
     assert told[1].executed is not None
 
 
-async def test_so_many_run_at_once_as_are_wanted(world: World) -> None:
+async def test_parallel_is_the_number_of_items_that_run_at_once(world: World) -> None:
     ref, told = await world.session(COUNT), Told()
     world.runner.hold()
     running = asyncio.create_task(service(world).run(ref, batch(*range(1, 8), parallel=3), told, never))
@@ -86,7 +86,7 @@ async def test_so_many_run_at_once_as_are_wanted(world: World) -> None:
     assert sorted(told.indices) == list(range(7))
 
 
-async def test_what_ends_first_is_told_first(world: World) -> None:
+async def test_an_item_is_reported_when_it_ends(world: World) -> None:
     ref, told = await world.session(COUNT), Told()
     world.execution_limiter = CapacityLimiter("an execution", 1)
     world.runner.hold()
@@ -98,7 +98,7 @@ async def test_what_ends_first_is_told_first(world: World) -> None:
     assert isinstance(told[0].error, Overloaded)
 
 
-async def test_a_session_that_is_closed_meanwhile_is_told_for_each_further_item(world: World) -> None:
+async def test_after_the_session_is_closed_each_further_item_gets_that_error(world: World) -> None:
     ref, told = await world.session(COUNT), Told()
 
     async def close_after_the_first(ended: ItemEnded) -> None:
@@ -110,7 +110,7 @@ async def test_a_session_that_is_closed_meanwhile_is_told_for_each_further_item(
     assert [type(ended.error) for ended in told] == [type(None), SessionClosed, SessionClosed]
 
 
-async def test_a_caller_that_leaves_ends_the_rest_and_what_runs_is_recorded(world: World) -> None:
+async def test_a_cancelled_batch_starts_no_item_and_running_items_are_recorded(world: World) -> None:
     ref, told = await world.session(COUNT), Told()
     world.runner.hold()
     running = asyncio.create_task(service(world).run(ref, batch(1, 2, 3, 4, parallel=2), told, never))
@@ -124,7 +124,7 @@ async def test_a_caller_that_leaves_ends_the_rest_and_what_runs_is_recorded(worl
     assert not told
 
 
-async def test_who_is_told_no_more_gets_nothing_more_begun(world: World) -> None:
+async def test_a_failed_report_starts_no_further_item(world: World) -> None:
     ref = await world.session(COUNT)
 
     async def refuse(ended: ItemEnded) -> None:
@@ -136,7 +136,7 @@ async def test_who_is_told_no_more_gets_nothing_more_begun(world: World) -> None
     assert world.executions.called.count("begin") == 2
 
 
-async def test_no_item_is_begun_before_its_forerunner_was_told(world: World) -> None:
+async def test_no_item_starts_before_the_report_of_the_one_before_it(world: World) -> None:
     ref, held = await world.session(COUNT), asyncio.Event()
 
     async def hold(ended: ItemEnded) -> None:
@@ -150,7 +150,7 @@ async def test_no_item_is_begun_before_its_forerunner_was_told(world: World) -> 
     await running
 
 
-async def test_a_server_that_leaves_ends_what_runs_and_tells_it_of_the_rest(world: World) -> None:
+async def test_while_the_server_is_leaving_running_items_end_and_the_others_are_refused(world: World) -> None:
     ref, told = await world.session(COUNT), Told()
     await service(world).run(ref, batch(1, 2, 3), told, lambda: bool(told))
     assert told[0].executed is not None

@@ -35,7 +35,7 @@ async def settled(world: World) -> None:
     assert await world.tasks.drain(timeout_s=5) == 0
 
 
-async def test_an_execution_is_run_counted_and_kept(world: World) -> None:
+async def test_an_execution_is_run_counted_and_recorded(world: World) -> None:
     ref = await world.session()
     first = await world.execution_service.execute(ref, PARAMS)
     assert (first.report.result, first.execution_count) == ("2", 1)
@@ -56,7 +56,7 @@ async def test_a_run_carries_the_time_that_its_session_has_left(world: World) ->
     assert run.execution_id in world.store.history
 
 
-async def test_twenty_at_once_have_twenty_counts(world: World) -> None:
+async def test_twenty_concurrent_executions_have_twenty_counts(world: World) -> None:
     world.execution_limiter = CapacityLimiter("an execution", 20)
     ref = await world.session()
     service = world.execution_service
@@ -64,7 +64,7 @@ async def test_twenty_at_once_have_twenty_counts(world: World) -> None:
     assert sorted(one.execution_count for one in executed) == list(range(1, 21))
 
 
-async def test_a_failing_script_is_counted_and_told(world: World) -> None:
+async def test_a_failing_script_is_counted_and_raised(world: World) -> None:
     ref = await world.session("result = 1 / 0")
     with pytest.raises(ExecutionFailed) as caught:
         await world.execution_service.execute(ref, PARAMS)
@@ -81,7 +81,7 @@ async def test_an_expired_session_runs_nothing(world: World) -> None:
     assert world.executions.called == ["begin"]
 
 
-async def test_a_session_that_expires_meanwhile_is_counted_all_the_same(world: World) -> None:
+async def test_an_execution_also_counts_after_its_session_has_expired(world: World) -> None:
     ref = await world.session()
     world.runner.hold()
     task = asyncio.create_task(world.execution_service.execute(ref, PARAMS))
@@ -92,7 +92,7 @@ async def test_a_session_that_expires_meanwhile_is_counted_all_the_same(world: W
     assert (await task).execution_count == 1
 
 
-async def test_too_many_inside_are_refused_without_a_statement(world: World) -> None:
+async def test_an_execution_beyond_the_limit_is_refused_without_a_statement(world: World) -> None:
     world.execution_limiter = CapacityLimiter("an execution", 1)
     ref = await world.session()
     world.runner.hold()
@@ -106,7 +106,7 @@ async def test_too_many_inside_are_refused_without_a_statement(world: World) -> 
     await task
 
 
-async def test_what_no_worker_takes_is_withdrawn_and_not_counted(world: World) -> None:
+async def test_an_execution_without_a_worker_is_withdrawn_and_not_counted(world: World) -> None:
     ref = await world.session()
     world.runner.unavailable = "install it."
     with pytest.raises(RuntimeUnavailable):
@@ -116,7 +116,7 @@ async def test_what_no_worker_takes_is_withdrawn_and_not_counted(world: World) -
     assert (await world.session_service.get(ref)).execution_count == 0
 
 
-async def test_a_caller_that_leaves_the_queue_is_withdrawn(world: World) -> None:
+async def test_a_call_that_is_cancelled_in_the_queue_is_withdrawn(world: World) -> None:
     ref = await world.session()
     world.runner.hold()
     service = world.execution_service
@@ -136,7 +136,7 @@ async def test_a_caller_that_leaves_the_queue_is_withdrawn(world: World) -> None
     assert world.execution_limiter.in_use == 0
 
 
-async def test_a_caller_that_leaves_a_running_script_does_not_end_it(world: World) -> None:
+async def test_a_cancelled_call_does_not_end_a_running_script(world: World) -> None:
     ref = await world.session()
     world.runner.hold()
     task = asyncio.create_task(world.execution_service.execute(ref, PARAMS))
@@ -149,7 +149,7 @@ async def test_a_caller_that_leaves_a_running_script_does_not_end_it(world: Worl
     assert len(world.store.history) == 1
 
 
-async def test_a_caller_that_leaves_during_begin_is_withdrawn(world: World) -> None:
+async def test_a_call_that_is_cancelled_during_begin_is_withdrawn(world: World) -> None:
     ref = await world.session()
     held = asyncio.Event()
 
@@ -177,7 +177,7 @@ async def test_a_begin_that_may_be_stored_is_withdrawn_and_safe_to_repeat(world:
     assert world.executions.called == ["begin", "withdraw"]
 
 
-async def test_an_end_that_cannot_be_recorded_is_told_with_its_answer_and_recorded_later(world: World) -> None:
+async def test_an_end_that_cannot_be_recorded_is_raised_with_the_result_and_recorded_later(world: World) -> None:
     ref = await world.session()
     world.executions.failures["finish"] = StorageUnavailable(stored="unknown")
     with pytest.raises(ExecutionNotStored) as caught:
@@ -190,7 +190,7 @@ async def test_an_end_that_cannot_be_recorded_is_told_with_its_answer_and_record
     assert len(world.runner.ran) == 1
 
 
-async def test_recording_is_given_up_at_the_deadline(world: World) -> None:
+async def test_recording_stops_at_the_deadline(world: World) -> None:
     ref = await world.session()
 
     async def fail() -> None:
@@ -204,7 +204,7 @@ async def test_recording_is_given_up_at_the_deadline(world: World) -> None:
     assert (await world.history_service.page(ref, None, 1)).items[0].outcome is Outcome.UNKNOWN
 
 
-async def test_an_execution_without_any_record_is_told_as_not_stored(world: World) -> None:
+async def test_an_execution_without_any_record_is_not_stored(world: World) -> None:
     ref = await world.session()
     world.executions.failures["finish"] = ExecutionLost()
     with pytest.raises(ExecutionNotStored) as caught:
@@ -215,7 +215,7 @@ async def test_an_execution_without_any_record_is_told_as_not_stored(world: Worl
     assert world.executions.called == ["begin", "finish"], "nothing is tried on"
 
 
-async def test_an_unknown_end_is_told_and_never_run_again(world: World) -> None:
+async def test_an_execution_with_an_unknown_end_is_not_run_again(world: World) -> None:
     ref = await world.session()
     world.runner.unknown_next = "the host is gone"
     with pytest.raises(ExecutionUnknown) as caught:
@@ -224,7 +224,7 @@ async def test_an_unknown_end_is_told_and_never_run_again(world: World) -> None:
     assert world.runner.ran == [caught.value.execution_id]
 
 
-async def test_a_runtime_that_never_answers_ends_unknown(world: World) -> None:
+async def test_a_run_without_a_response_ends_unknown(world: World) -> None:
     world.run_overhead_s = 0
     ref = await world.session()
     world.store.sessions[ref.session_id] = _with_timeout(world.store.sessions[ref.session_id], 1)
@@ -255,7 +255,7 @@ async def test_a_worker_that_starts_nothing_is_withdrawn(world: World) -> None:
     assert not world.store.open_executions
 
 
-async def test_a_session_emptied_between_admission_and_the_reading_of_its_script_answers_as_what_it_is(
+async def test_a_session_that_is_closed_before_its_script_is_read_is_closed(
     world: World,
 ) -> None:
     ref = await world.session()

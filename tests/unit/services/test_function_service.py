@@ -69,7 +69,7 @@ async def test_a_function_is_found_as_it_was_registered(world: World) -> None:
     )
 
 
-async def test_a_replacement_is_told_from_a_registration(world: World) -> None:
+async def test_a_replacement_differs_from_a_registration(world: World) -> None:
     await register(world)
     replaced = await register(world, evolve(REQUEST, description="Other"), Precondition(frozenset({1})))
     assert (replaced.created, replaced.function.version) == (False, 2)
@@ -78,7 +78,7 @@ async def test_a_replacement_is_told_from_a_registration(world: World) -> None:
     assert (again.created, again.function.version) == (True, 3)
 
 
-async def test_what_is_registered_so_already_changes_nothing(world: World) -> None:
+async def test_registering_an_equal_definition_changes_nothing(world: World) -> None:
     first = await register(world)
     again = await register(world)
     assert (again.function, again.created) == (first.function, False)
@@ -94,7 +94,7 @@ async def test_a_condition_that_does_not_hold_stores_nothing(world: World) -> No
     assert (await world.function_service.get(NAME)).version == 1
 
 
-async def test_bad_schemas_and_examples_are_told_together(world: World) -> None:
+async def test_problems_of_schemas_and_examples_are_raised_together(world: World) -> None:
     schema = FunctionSchema(JsonText('{"type": "text"}'), JsonText('{"type": "string"}'))
     with pytest.raises(InvalidRequest) as caught:
         await register(world, evolve(REQUEST, schema=schema))
@@ -112,7 +112,7 @@ async def test_examples_must_fit_their_schemas(world: World) -> None:
     assert [problem.pointer for problem in caught.value.problems] == ["/examples/0/params/a"]
 
 
-async def test_others_have_their_turn_between_the_checks_of_examples(world: World) -> None:
+async def test_other_tasks_run_between_the_checks_of_examples(world: World) -> None:
     turns, checked = 0, []
 
     class NotingSchema:
@@ -149,7 +149,7 @@ async def test_a_bad_name_is_refused(world: World) -> None:
         await world.function_service.get("python")
 
 
-async def test_examples_that_do_not_hold_are_told_and_nothing_is_registered(world: World) -> None:
+async def test_examples_that_do_not_hold_are_raised_and_nothing_is_registered(world: World) -> None:
     examples = (
         example('{"a": 1}', "2"),
         example('{"a": 1}', "3"),
@@ -182,7 +182,7 @@ async def test_a_result_that_does_not_fit_the_schema_does_not_hold(world: World)
     assert checked.outcomes[1].reason == f'gave "{"x" * 199}…, not 1'
 
 
-async def test_examples_leave_nothing_behind(world: World) -> None:
+async def test_examples_leave_no_session_and_no_worker(world: World) -> None:
     await register(world, check=True)
     await settled(world)
     assert len(world.runner.ran) == 2
@@ -192,7 +192,7 @@ async def test_examples_leave_nothing_behind(world: World) -> None:
     assert not world.store.open_executions
 
 
-async def test_examples_have_a_time_together(world: World) -> None:
+async def test_all_examples_share_one_time_limit(world: World) -> None:
     await register(world)
     world.examples_s = 0
     checked = await world.function_service.check(ANONYMOUS, NAME)
@@ -200,7 +200,7 @@ async def test_examples_have_a_time_together(world: World) -> None:
     assert not world.runner.ran
 
 
-async def test_a_runtime_that_does_not_answer_ends_a_check(world: World) -> None:
+async def test_a_run_without_a_response_ends_a_check(world: World) -> None:
     await register(world)
     world.runner.hold()
     world.run_overhead_s, world.example_timeout_ms = 0.01, 1
@@ -210,7 +210,7 @@ async def test_a_runtime_that_does_not_answer_ends_a_check(world: World) -> None
     assert len(world.runner.evicted) == 1
 
 
-async def test_a_check_that_is_cancelled_leaves_nothing(world: World) -> None:
+async def test_a_cancelled_check_leaves_no_worker(world: World) -> None:
     await register(world)
     world.runner.hold()
     call = asyncio.create_task(world.function_service.check(ANONYMOUS, NAME))
@@ -222,7 +222,7 @@ async def test_a_check_that_is_cancelled_leaves_nothing(world: World) -> None:
     assert (world.runner.running, len(world.runner.evicted)) == (0, 1)
 
 
-async def test_a_runtime_that_is_away_is_told(world: World) -> None:
+async def test_an_unavailable_runtime_is_raised(world: World) -> None:
     await register(world)
     world.runner.unavailable = "it is away"
     with pytest.raises(RuntimeUnavailable):
@@ -231,7 +231,7 @@ async def test_a_runtime_that_is_away_is_told(world: World) -> None:
         await register(world, evolve(REQUEST, description="Other"))
 
 
-async def test_a_checker_that_does_not_answer_ends_with_the_budget(world: World) -> None:
+async def test_a_silent_syntax_check_ends_with_the_budget(world: World) -> None:
     class SilentRunner:
         async def check(self, *_: object) -> bool:
             await asyncio.Event().wait()
@@ -270,7 +270,7 @@ async def test_a_deactivated_function_is_not_found(world: World) -> None:
         await world.function_service.deactivate("python-other", ANY)
 
 
-async def test_lists_show_what_is_registered(world: World) -> None:
+async def test_lists_show_registered_functions(world: World) -> None:
     await register(world)
     page = await world.function_service.list(FunctionFilter(), 0, 10)
     assert (page.total, [summary.language_title for summary in page.items]) == (1, [ADDER])
@@ -308,7 +308,7 @@ class TestPinnedSessions:
         with pytest.raises(ExecutionFailed):
             await world.execution_service.execute(await pinned(world), JsonText("{}"))
 
-    async def test_results_are_not_held_to_the_schema(self, world: World) -> None:
+    async def test_results_are_not_checked_against_the_schema(self, world: World) -> None:
         await register(world, evolve(REQUEST, script_content="result = 'text'", examples=()))
         executed = await world.execution_service.execute(await pinned(world), JsonText("{}"))
         assert executed.report.result == '"text"'
@@ -319,13 +319,13 @@ class TestPinnedSessions:
         world.functions.failure = AssertionError("a session of its own asks for no function")
         assert (await world.execution_service.execute(ref, JsonText('"x"'))).report.result == '"x"'
 
-    async def test_it_takes_the_limits_that_it_was_given(self, world: World) -> None:
+    async def test_it_has_the_limits_of_its_request(self, world: World) -> None:
         await register(world)
         ref = await pinned(world, limits=LimitsRequest(timeout_ms=77, isolation=Isolation.PROCESS))
         limits = (await world.session_service.get(ref)).limits
         assert (limits.timeout_ms, limits.isolation) == (77, Isolation.PROCESS)
 
-    async def test_a_schema_that_cannot_be_read_is_told_as_such(self, world: World) -> None:
+    async def test_a_schema_that_cannot_be_read_is_a_storage_error(self, world: World) -> None:
         await register(world)
         ref = await pinned(world)
         world.functions.failure = StorageUnavailable()
@@ -335,7 +335,7 @@ class TestPinnedSessions:
         await settled(world)
         assert not world.store.open_executions
 
-    async def test_a_version_that_is_no_longer_kept_is_told_as_such(self, world: World) -> None:
+    async def test_a_version_that_is_no_longer_stored_is_not_found(self, world: World) -> None:
         await register(world)
         ref = await pinned(world)
         world.functions.schemas.clear()
@@ -344,7 +344,7 @@ class TestPinnedSessions:
         await settled(world)
         assert not world.store.open_executions
 
-    async def test_a_schema_that_is_no_longer_taken_is_told_as_such(self, world: World) -> None:
+    async def test_a_schema_that_is_no_longer_accepted_is_unusable(self, world: World) -> None:
         await register(world)
         ref = await pinned(world)
         world.functions.schemas[ADDER, 1] = FunctionSchema(JsonText('{"pattern": "(?=a)"}'))

@@ -22,7 +22,7 @@ KEY = IdempotencyKey("k", "0" * 64)
 OTHER_PAYLOAD = IdempotencyKey("k", "1" * 64)
 
 
-async def test_a_repeated_call_is_told_what_the_first_one_was_and_runs_nothing(world: World) -> None:
+async def test_a_repeated_call_gets_the_first_response_and_runs_nothing(world: World) -> None:
     ref = await world.session()
     first = await world.execution_service.execute(ref, PARAMS, KEY)
     again = await world.execution_service.execute(ref, PARAMS, KEY)
@@ -32,7 +32,7 @@ async def test_a_repeated_call_is_told_what_the_first_one_was_and_runs_nothing(w
     assert world.execution_limiter.in_use == 0
 
 
-async def test_a_failure_of_the_script_is_told_again_and_not_tried_again(world: World) -> None:
+async def test_a_failure_of_the_script_is_replayed_and_not_run_again(world: World) -> None:
     ref = await world.session("result = 1 / 0")
     told = []
     for _ in range(2):
@@ -44,7 +44,7 @@ async def test_a_failure_of_the_script_is_told_again_and_not_tried_again(world: 
     assert len(world.runner.ran) == 1
 
 
-async def test_a_duplicate_of_a_call_under_way_is_told_so_at_once(world: World) -> None:
+async def test_a_duplicate_of_a_call_in_flight_is_refused_at_once(world: World) -> None:
     ref = await world.session()
     world.runner.hold()
     task = asyncio.create_task(world.execution_service.execute(ref, PARAMS, KEY))
@@ -58,7 +58,7 @@ async def test_a_duplicate_of_a_call_under_way_is_told_so_at_once(world: World) 
     assert (await task).execution_count == 1
 
 
-async def test_a_replay_is_answered_although_the_session_has_ended(world: World) -> None:
+async def test_a_response_is_replayed_after_the_session_has_ended(world: World) -> None:
     ref = await world.session()
     await world.execution_service.execute(ref, PARAMS, KEY)
     world.let_expire()
@@ -77,7 +77,7 @@ async def test_a_refusal_before_the_start_frees_the_key(world: World) -> None:
     assert not (await world.execution_service.execute(ref, PARAMS, KEY)).replayed
 
 
-async def test_a_refusal_is_told_when_the_key_is_free(world: World) -> None:
+async def test_a_refusal_is_raised_when_the_key_is_free(world: World) -> None:
     ref = await world.session()
     world.runner.unavailable = "install it."
     withdrawing, go_on = asyncio.Event(), asyncio.Event()
@@ -97,7 +97,7 @@ async def test_a_refusal_is_told_when_the_key_is_free(world: World) -> None:
     assert not world.store.keys
 
 
-async def test_a_refusal_is_told_in_time_although_the_key_cannot_be_freed(world: World) -> None:
+async def test_a_refusal_is_raised_in_time_although_the_key_cannot_be_freed(world: World) -> None:
     world.request_timeout_s = 0.05
     ref = await world.session()
     world.runner.unavailable = "install it."
@@ -115,7 +115,7 @@ async def test_a_refusal_is_told_in_time_although_the_key_cannot_be_freed(world:
     assert not world.store.keys
 
 
-async def test_a_caller_that_leaves_the_queue_frees_the_key(world: World) -> None:
+async def test_a_call_that_is_cancelled_in_the_queue_frees_its_key(world: World) -> None:
     ref = await world.session()
     world.runner.hold()
     running = [asyncio.create_task(world.execution_service.execute(ref, PARAMS)) for _ in range(4)]
@@ -131,7 +131,7 @@ async def test_a_caller_that_leaves_the_queue_frees_the_key(world: World) -> Non
     assert len(world.runner.ran) == 4
 
 
-async def test_a_caller_that_leaves_a_running_script_gets_its_answer_by_calling_again(world: World) -> None:
+async def test_a_caller_that_was_cancelled_gets_the_response_by_repeating_the_call(world: World) -> None:
     ref = await world.session()
     world.runner.hold()
     task = asyncio.create_task(world.execution_service.execute(ref, PARAMS, KEY))
@@ -145,7 +145,7 @@ async def test_a_caller_that_leaves_a_running_script_gets_its_answer_by_calling_
     assert (again.replayed, again.execution_count) == (True, 1)
 
 
-async def test_a_begin_that_may_be_stored_frees_the_key_as_soon_as_the_database_takes_it(world: World) -> None:
+async def test_a_begin_that_may_be_stored_frees_its_key_when_the_database_responds(world: World) -> None:
     ref = await world.session()
 
     async def store_and_lose(*beginning):
@@ -162,7 +162,7 @@ async def test_a_begin_that_may_be_stored_frees_the_key_as_soon_as_the_database_
     assert not world.store.open_executions
 
 
-async def test_a_withdrawal_is_given_up_when_its_record_reads_as_unknown(world: World) -> None:
+async def test_withdrawing_stops_when_the_record_reads_as_unknown(world: World) -> None:
     ref = await world.session()
     world.runner.unavailable = "install it."
 
@@ -178,7 +178,7 @@ async def test_a_withdrawal_is_given_up_when_its_record_reads_as_unknown(world: 
     assert world.executions.called == ["begin", "withdraw", "withdraw"]
 
 
-async def test_an_end_that_is_recorded_later_is_told_to_whoever_calls_again(world: World) -> None:
+async def test_an_end_that_is_recorded_later_is_replayed(world: World) -> None:
     ref = await world.session()
     world.executions.failures["finish"] = StorageUnavailable(stored="unknown")
     with pytest.raises(ExecutionNotStored, match="Repeating the call with its Idempotency-Key is safe") as caught:
@@ -204,7 +204,7 @@ async def test_a_run_whose_end_is_unknown_never_runs_again(world: World) -> None
     assert len(world.runner.ran) == 1
 
 
-async def test_a_repeated_initialize_makes_no_session_and_checks_no_script(world: World) -> None:
+async def test_a_repeated_initialize_makes_no_session_and_checks_no_syntax(world: World) -> None:
     request = SessionRequest("python-x", "result = 1")
     first = await world.session_service.initialize(ANONYMOUS, request, KEY)
     world.runner.unavailable = "install it."

@@ -23,7 +23,7 @@ from domain.sessions.session import (
 from tests.unit.services.conftest import World
 
 
-async def test_an_initialized_session_is_found_as_it_was_made(world: World) -> None:
+async def test_an_initialized_session_is_found(world: World) -> None:
     request = SessionRequest("python-x", "result = 1", context=JsonText('{"a": 1}'), ttl_seconds=7)
     initialized = await world.session_service.initialize(ANONYMOUS, request)
     session = await world.session_service.get(initialized.ref)
@@ -41,7 +41,7 @@ async def test_a_script_that_does_not_parse_makes_no_session(world: World) -> No
     assert not world.store.sessions
 
 
-async def test_a_wrong_title_is_refused_before_anything_is_checked(world: World) -> None:
+async def test_a_wrong_title_is_refused_before_the_syntax_check(world: World) -> None:
     with pytest.raises(InvalidLanguageTitle):
         await world.session_service.initialize(ANONYMOUS, SessionRequest("python", "result = = 1"))
 
@@ -56,7 +56,7 @@ async def test_a_script_over_its_size_is_refused(world: World) -> None:
         await world.session("#" * 1001)
 
 
-async def test_a_checker_that_does_not_answer_ends_with_the_budget(world: World) -> None:
+async def test_a_silent_syntax_check_ends_with_the_budget(world: World) -> None:
     class SilentRunner:
         async def check(self, *_):
             await asyncio.Event().wait()
@@ -68,7 +68,7 @@ async def test_a_checker_that_does_not_answer_ends_with_the_budget(world: World)
         await service.initialize(ANONYMOUS, SessionRequest("python-x", "result = 1"))
 
 
-async def test_a_store_that_does_not_answer_leaves_the_write_unknown(world: World) -> None:
+async def test_a_silent_database_leaves_the_write_unknown(world: World) -> None:
     class SilentSessions:
         async def add(self, *_):
             await asyncio.Event().wait()
@@ -81,7 +81,7 @@ async def test_a_store_that_does_not_answer_leaves_the_write_unknown(world: Worl
     assert caught.value.details == {"stored": "unknown"}
 
 
-async def test_an_expired_session_says_so_and_an_unknown_one_too(world: World) -> None:
+async def test_an_expired_session_and_an_unknown_one_have_their_own_errors(world: World) -> None:
     ref = await world.session()
     world.let_expire()
     with pytest.raises(SessionExpired):
@@ -90,7 +90,7 @@ async def test_an_expired_session_says_so_and_an_unknown_one_too(world: World) -
         await world.session_service.get(SessionRef(Owner("somebody-else"), ref.session_id))
 
 
-async def test_a_patch_holds_only_at_the_version_that_is_asked_for(world: World) -> None:
+async def test_a_patch_applies_only_at_the_required_version(world: World) -> None:
     ref = await world.session()
     patched = await world.session_service.patch(ref, SessionPatch(context=JsonText('{"b": 2}')), version=1)
     assert (patched.version, patched.context) == (2, '{"b": 2}')
@@ -121,7 +121,7 @@ async def test_the_history_of_an_expired_session_stays_readable(world: World) ->
     assert [row.execution_id for row in page.items] == [executed.execution_id]
 
 
-async def test_a_list_goes_on_judging_at_the_instant_of_its_first_page(world: World) -> None:
+async def test_later_pages_are_judged_at_the_instant_of_the_first(world: World) -> None:
     ref = await world.session()
     service = world.session_service
     first = await service.list(ListRequest(ANONYMOUS, 10, status=Status.ACTIVE, language=Language.PYTHON))

@@ -15,7 +15,7 @@ from domain.sessions.session import Session
 from domain.storage.storage import Part, StorageBudget
 from tests.contracts.storage import Storage
 from tests.integration.postgres.conftest import storage_on
-from tests.integration.postgres.gateways import LedGateway, lose_the_answer, time_out
+from tests.integration.postgres.gateways import SteeredGateway, lose_response, time_out
 
 DAY = timedelta(days=1)
 _FILL = """
@@ -28,13 +28,13 @@ FROM (SELECT * FROM meta.executions WHERE slot = %s LIMIT 1) AS e, generate_seri
 
 
 @pytest.fixture
-def led(gateway) -> LedGateway:
-    return LedGateway(gateway)
+def steered(gateway) -> SteeredGateway:
+    return SteeredGateway(gateway)
 
 
 @pytest.fixture
-def storage(led, statements) -> Storage:
-    return storage_on(led, statements)
+def storage(steered, statements) -> Storage:
+    return storage_on(steered, statements)
 
 
 @pytest.fixture
@@ -63,14 +63,14 @@ def days(storage, session, database_url):
 
 
 @pytest.fixture
-def keeper(led, statements):
+def keeper(steered, statements):
     def new(size_max_bytes: int | None) -> HistoryBudget:
-        return HistoryBudget.of(led, statements, StorageBudget(size_max_bytes, 7))
+        return HistoryBudget.of(steered, statements, StorageBudget(size_max_bytes, 7))
 
     return new
 
 
-async def test_what_is_stored_is_told_by_part_and_day(storage, session, days, gauge):
+async def test_sizes_are_measured_by_part_and_day(storage, session, days, gauge):
     await storage.begin(session.ref)
     await days(2)
     stored = await gauge.stored()
@@ -83,7 +83,7 @@ async def test_what_is_stored_is_told_by_part_and_day(storage, session, days, ga
     assert stored.parts[Part.OTHER].size_bytes > 0
 
 
-async def test_the_oldest_days_go_until_the_rest_is_within_the_budget(storage, days, gauge, keeper):
+async def test_the_oldest_days_are_removed_until_the_rest_is_within_the_budget(storage, days, gauge, keeper):
     await days(4)
     now, before = storage.clock.now(), await gauge.stored()
     budget = keeper(before.size_bytes - before.history[0].amount.size_bytes - 1)
@@ -96,7 +96,7 @@ async def test_the_oldest_days_go_until_the_rest_is_within_the_budget(storage, d
     assert told == [str(now.date() - 3 * DAY), str(now.date() - 2 * DAY)]
 
 
-async def test_within_the_budget_or_without_one_nothing_goes(storage, days, gauge, keeper):
+async def test_within_the_budget_or_without_one_nothing_is_removed(storage, days, gauge, keeper):
     await days(3)
     for size_max_bytes in (None, (await gauge.stored()).size_bytes):
         budget = keeper(size_max_bytes)
@@ -117,7 +117,7 @@ async def test_a_budget_that_cannot_be_kept_costs_neither_todays_history_nor_ses
     assert (await storage.sessions.get(session.ref)).execution_count == 3
 
 
-async def test_controllers_that_look_at_once_take_no_day_too_many(storage, days, gauge, keeper):
+async def test_several_controllers_at_once_remove_no_extra_day(storage, days, gauge, keeper):
     await days(4)
     before = await gauge.stored()
     budgets = [keeper(before.size_bytes - 1) for _ in range(4)]
@@ -125,7 +125,7 @@ async def test_controllers_that_look_at_once_take_no_day_too_many(storage, days,
     assert len((await gauge.stored()).history) == 3
 
 
-async def test_what_one_controller_did_the_others_know(storage, days, gauge, keeper):
+async def test_all_controllers_report_a_shortened_day(storage, days, gauge, keeper):
     await days(3)
     size_max_bytes = (await gauge.stored()).size_bytes - 1
     await keeper(size_max_bytes).keep(storage.clock.now())
@@ -134,23 +134,23 @@ async def test_what_one_controller_did_the_others_know(storage, days, gauge, kee
     assert len(other.state.shortened) == 1
 
 
-async def test_a_day_is_told_of_also_when_nobody_learns_that_it_went(storage, days, gauge, keeper, led):
+async def test_a_shortened_day_is_reported_after_a_lost_response(storage, days, gauge, keeper, steered):
     await days(2)
     budget = keeper((await gauge.stored()).size_bytes - 1)
-    led.lead["shorten_history"] = [lose_the_answer]
+    steered.steps["shorten_history"] = [lose_response]
     await budget.keep(storage.clock.now())
     assert len((await gauge.stored()).history) == 1
     assert [each.day for each in budget.state.shortened] == [storage.clock.now().date() - DAY]
 
 
-async def test_a_day_that_has_come_round_is_not_taken_for_the_one_that_was_chosen(storage, days, gateway, statements):
+async def test_a_reused_partition_is_not_emptied_for_its_former_day(storage, days, gateway, statements):
     await days(1)
     today = day_at(storage.clock.now())
     assert not await empty_partition(gateway, statements.cleanup, today % 32, today - 32 + 1)
     assert await empty_partition(gateway, statements.cleanup, today % 32, today + 1)
 
 
-async def test_a_day_that_is_being_read_is_left_for_the_next_sweep(storage, days, gauge, keeper, database_url):
+async def test_a_day_that_is_being_read_is_left_for_the_next_run(storage, days, gauge, keeper, database_url):
     await days(2)
     budget = keeper((await gauge.stored()).size_bytes - 1)
     with psycopg.connect(database_url) as connection:
@@ -164,9 +164,7 @@ async def test_a_day_that_is_being_read_is_left_for_the_next_sweep(storage, days
     assert len((await gauge.stored()).history) == 1
 
 
-async def test_a_day_shortened_long_ago_is_replaced_when_its_place_is_shortened_again(
-    storage, session, days, gauge, keeper
-):
+async def test_a_shortened_day_is_replaced_when_its_partition_is_shortened_again(storage, session, days, gauge, keeper):
     await days(2)
     budget = keeper(1)
     await budget.keep(storage.clock.now())
@@ -178,11 +176,11 @@ async def test_a_day_shortened_long_ago_is_replaced_when_its_place_is_shortened_
     assert shortened.day == storage.clock.now().date() - DAY
 
 
-async def test_a_database_that_does_not_answer_leaves_what_was_known(storage, days, keeper, led):
+async def test_a_failed_measurement_keeps_the_last_state(storage, days, keeper, steered):
     await days(2)
     budget = keeper(None)
     await budget.keep(storage.clock.now())
-    led.lead["select_table_sizes"] = [time_out]
-    with pytest.raises(Exception, match="cannot be reached"):
+    steered.steps["select_table_sizes"] = [time_out]
+    with pytest.raises(Exception, match="did not respond"):
         await budget.keep(storage.clock.now())
     assert budget.state is not None
