@@ -61,7 +61,6 @@ class WorkerProcess:
     outbox: Outbox = field(factory=Outbox)
     """Shared with the other workers of the event loop."""
     group: ControlGroup | None = None
-    """The control group of all workers, if there is one."""
     meter: UsageMeter = field(factory=UsageMeter, init=False)
     output: WorkerOutput = field(init=False)
     _channel: Channel = field(init=False)
@@ -123,7 +122,7 @@ class WorkerProcess:
     def has_left_threads(self, exchange: Exchange) -> bool:
         """Return whether more threads remain after this exchange than the interpreter has of its own.
 
-        Threads that cannot be counted are too many: after the end of the first thread, the kernel hides the others.
+        Threads that cannot be counted are too many: the kernel hides them after the end of the first thread.
         """
         threads = exchange.footprint.threads
         return threads is None or self._threads_max is None or threads > self._threads_max
@@ -131,8 +130,8 @@ class WorkerProcess:
     async def exchange(self, operations: bytes, timeout_s: float, cpu_s_max: float = inf) -> Exchange:
         """Send operations, of which the last one has a reply, and wait for the reply or another end.
 
-        `cpu_s_max` is CPU time of all threads together, checked at intervals (see ExecutionDeadline). After any end but
-        a reply, the process has been killed and is gone, or has had `kill_s` to go.
+        `cpu_s_max` is CPU time of all threads together (see ExecutionDeadline). After any end but a reply, the process
+        has been killed and is gone, or has had `kill_s` to go.
         """
         if not self.is_alive:
             return await self._died(Exchange(Ending.DIED))
@@ -171,8 +170,8 @@ class WorkerProcess:
 
     async def gone(self) -> bool:
         """Wait until it has left the process table, at most `kill_s`; return whether it has."""
-        done, _ = await asyncio.wait([self._gone], timeout=self.kill_s)
-        return bool(done)
+        await asyncio.wait([self._gone], timeout=self.kill_s)
+        return self._gone.done()
 
     async def _settled(self, exchange: Exchange) -> Exchange:
         if exchange.ending is Ending.DIED:
@@ -200,9 +199,8 @@ class WorkerProcess:
     def _lives_on(self, exchange: Exchange) -> bool:
         """Return whether a worker that has closed its channel still runs.
 
-        A process that ends frees its memory before it closes its descriptors, so one that has memory still runs. One
-        whose first thread has ended shows no memory either. It counts as running, unless memory is short: then an end
-        may take this long.
+        A process that ends frees its memory first, so one that has memory still runs. One whose first thread has ended
+        shows none either. It counts as running, unless memory is short: then an end may take this long.
         """
         if self.launched.has_ended:
             return False

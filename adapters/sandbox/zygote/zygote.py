@@ -136,8 +136,7 @@ class Zygote:
     def close(self) -> None:
         """Kill it, and all its workers."""
         self._is_retired = True
-        # Its launchers then collect the zygote and end. Killing only the launchers would leave zombies for the system's
-        # first process.
+        # Its launchers then collect the zygote and end. Killed launchers would leave zombies to the system's init.
         kill(self._launcher_fd if self._pid_fd < 0 else self._pid_fd)
 
     # Messages from the zygote.
@@ -185,9 +184,8 @@ class Zygote:
         if "ready" in message:
             self.close()
         else:
-            self._drop(
-                message["id"], LaunchFailed("the service has no file descriptors left. Raise its limit of open files.")
-            )
+            reason = "the service has no file descriptors left. Raise its limit of open files."
+            self._drop(message["id"], LaunchFailed(reason))
 
     def _on_ready(self, pid_fd: int, pid: int | None) -> None:
         self._pid_fd, self.pid = pid_fd, pid
