@@ -16,7 +16,7 @@ _COMMANDS = {
     "runtime-host": ("entrypoints.cli.serve:runtime_host", "Run scripts for controllers elsewhere."),
     "migrate": ("entrypoints.cli.migrate:migrate", "Bring the database's schema up or down."),
     "doctor": ("entrypoints.cli.doctor.command:doctor", "Check the installation, and say what to do."),
-    "explain": ("entrypoints.cli.explain:explain", "Tell the story of a session or an execution."),
+    "explain": ("entrypoints.cli.explain.command:explain", "Explain what happened to a session or an execution."),
     "selftest": ("entrypoints.cli.selftest:selftest", "Attack this host's sandbox by every known way out."),
     "storage": ("entrypoints.cli.storage:storage", "Show what is stored, and how long there is room."),
     "token": ("entrypoints.cli.token:token", "Print a token signed with JWT_SECRET."),

@@ -1,4 +1,4 @@
-"""The command that tells the story of an id."""
+"""The command `explain`."""
 
 import json
 from datetime import timedelta
@@ -15,13 +15,13 @@ from tests.support.commands import commands_with
 from tests.unit.domain.builders import START, session_at
 
 ID = uuid7_at(START, 0)
-CHRONICLE = Timeline(ID, ClockReading(START + timedelta(seconds=1), 0.25, 12.5), session=session_at())
+TIMELINE = Timeline(ID, ClockReading(START + timedelta(seconds=1), 0.25, 12.5), session=session_at())
 ENV = {"DATABASE_URL": "postgresql://nobody/nothing", "HOST": None, "PORT": None}
 
 
 @define
 class ManualReader:
-    chronicle: Timeline = CHRONICLE
+    timeline: Timeline = TIMELINE
     failure: Exception | None = None
     asked: list = field(factory=list)
 
@@ -29,7 +29,7 @@ class ManualReader:
         self.asked.append(identifier)
         if self.failure is not None:
             raise self.failure
-        return self.chronicle
+        return self.timeline
 
 
 def run(*arguments, reader=None):
@@ -37,7 +37,7 @@ def run(*arguments, reader=None):
     return CliRunner().invoke(cli, ["explain", *arguments], obj=container, env=ENV)
 
 
-def test_people_get_sentences_with_their_sources():
+def test_each_line_has_a_topic_a_sentence_and_its_source():
     answer = run(str(ID))
     assert answer.exit_code == 0
     lines = answer.stdout.splitlines()
@@ -45,7 +45,7 @@ def test_people_get_sentences_with_their_sources():
     assert "owner     It belongs to anonymous and runs nodejs-calculator. [the session's row]" in lines
 
 
-def test_programs_get_json():
+def test_the_json_output_has_every_statement_and_the_clock():
     document = json.loads(run(str(ID), "--output", "json").stdout)
     assert (document["id"], document["verdict"]) == (str(ID), "active")
     assert document["clock"] == {
@@ -54,14 +54,14 @@ def test_programs_get_json():
         "error_bound_ms": 0.25,
     }
     assert document["statements"][0] == {
-        "topic": "made",
-        "text": "It was made on 2026-01-02 03:04:05.678901Z, by the database's clock as the controller kept it.",
+        "topic": "created",
+        "text": "It was created at 2026-01-02 03:04:05.678901Z, by the database's clock.",
         "source": "the id",
         "at": "2026-01-02T03:04:05.678901+00:00",
     }
 
 
-def test_an_id_that_the_service_does_not_make_is_told_without_asking_the_database():
+def test_a_foreign_id_is_explained_without_the_database():
     reader = ManualReader()
     foreign = uuid4()
     assert "was not made by this service" in run(str(foreign), reader=reader).stdout
@@ -70,13 +70,13 @@ def test_an_id_that_the_service_does_not_make_is_told_without_asking_the_databas
     assert reader.asked == []
 
 
-def test_what_is_no_id_is_a_wrong_usage():
+def test_a_text_that_is_not_an_id_is_a_wrong_usage():
     answer = run("nonsense")
     assert answer.exit_code == 2
     assert "'nonsense' is not a valid UUID" in answer.stderr
 
 
-def test_a_database_that_is_away_is_told_in_one_line():
+def test_an_unreachable_database_is_one_line():
     answer = run(str(ID), reader=ManualReader(failure=StorageUnavailable()))
     assert (answer.exit_code, answer.stderr) == (
         1,

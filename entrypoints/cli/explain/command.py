@@ -1,4 +1,4 @@
-"""The story of a session or an execution, as an operator asks for it."""
+"""The command `explain`."""
 
 import asyncio
 import json
@@ -8,10 +8,10 @@ from uuid import UUID
 import click
 from msgspec.structs import replace
 
-from domain.timeline import Evidence, ExplainedState, Explanation, Timeline
+from domain.timeline import Timeline
 from entrypoints.cli.database import command_database
-from entrypoints.cli.explanation.explanation import explain as explained
-from entrypoints.cli.explanation.explanation import explain_foreign, is_own
+from entrypoints.cli.explain import explanation
+from entrypoints.cli.explain.sentences import Explanation, Statement
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option
@@ -26,11 +26,11 @@ _CLOCK_SAMPLES = 5
 """The shortest of several round trips gives the most precise time."""
 
 _COLOURS = {
-    ExplainedState.ACTIVE: "green",
-    ExplainedState.ENDED: "green",
-    ExplainedState.UNDER_WAY: "green",
-    ExplainedState.NEVER_HERE: "red",
-    ExplainedState.FOREIGN: "red",
+    "active": "green",
+    "ended": "green",
+    "under-way": "green",
+    "never-here": "red",
+    "foreign": "red",
 }
 
 
@@ -44,22 +44,22 @@ _COLOURS = {
 @output_option
 @click.pass_context
 def explain(context: click.Context, identifier: UUID, output: str) -> None:
-    """Tell the story of a session or an execution.
+    """Explain what happened to a session or an execution.
 
-    ID is a request_id or an execution_id. The story is what stored facts prove, each with its source: when it was
-    made, executed, renewed, closed or expired, by which clock, when it will be removed; or that it was never here, or
-    that this can no longer be told. Whoever owns it, and nothing is changed. Retentions are taken from the settings:
-    use those of the service.
+    ID is a request_id or an execution_id of any owner. The explanation lists what the stored rows prove, with the
+    source of each statement: when the session or execution was created, executed, renewed, closed or expired, by which
+    clock, and when it will be removed. For an id without rows it says whether the id never existed here, or why that is
+    unknown. The command changes nothing. It takes the retention from the settings: use those of the service.
     """
     with failures_reported():
         settings = replace(settings_in_force(), request_timeout_ms=_TIMEOUT_MS)
-        if not is_own(identifier):
-            found, chronicle = explain_foreign(identifier), None
+        if not explanation.is_own(identifier):
+            found, timeline = explanation.explain_foreign(identifier), None
         else:
             with command_database(container_of(context), settings) as commands:
-                chronicle = asyncio.run(_read(commands, identifier))
-                found = explained(chronicle, commands.retention_times())
-    click.echo(_document(identifier, found, chronicle) if Output(output) is Output.JSON else _text(found))
+                timeline = asyncio.run(_read(commands, identifier))
+                found = explanation.explain(timeline, commands.retention_times())
+    click.echo(_document(identifier, found, timeline) if Output(output) is Output.JSON else _text(found))
 
 
 async def _read(commands: "Commands", identifier: UUID) -> Timeline:
@@ -70,19 +70,19 @@ async def _read(commands: "Commands", identifier: UUID) -> Timeline:
 def _text(found: Explanation) -> str:
     width = max(len(each.topic) for each in found.statements)
     lines = [f"{each.topic:<{width}}  {each.text} [{each.source}]" for each in found.statements]
-    return "\n".join((click.style(found.summary, fg=_COLOURS.get(found.verdict, "yellow")), "", *lines))
+    return "\n".join((click.style(found.summary, fg=_COLOURS.get(found.state, "yellow")), "", *lines))
 
 
-def _document(identifier: UUID, found: Explanation, chronicle: Timeline | None) -> str:
-    clock = chronicle and {
-        "now": chronicle.clock.now.isoformat(),
-        "offset_ms": round(chronicle.clock.offset_ms, 3),
-        "error_bound_ms": round(chronicle.clock.error_bound_ms, 3),
+def _document(identifier: UUID, found: Explanation, timeline: Timeline | None) -> str:
+    clock = timeline and {
+        "now": timeline.clock.now.isoformat(),
+        "offset_ms": round(timeline.clock.offset_ms, 3),
+        "error_bound_ms": round(timeline.clock.error_bound_ms, 3),
     }
     return json.dumps(
         {
             "id": str(identifier),
-            "verdict": found.verdict,
+            "verdict": found.state,
             "summary": found.summary,
             "statements": [_statement(each) for each in found.statements],
             "clock": clock,
@@ -91,7 +91,7 @@ def _document(identifier: UUID, found: Explanation, chronicle: Timeline | None) 
     )
 
 
-def _statement(each: Evidence) -> dict[str, Any]:
+def _statement(each: Statement) -> dict[str, Any]:
     return {
         "topic": each.topic,
         "text": each.text,

@@ -1,0 +1,1 @@
+"""The command `explain`: what is known about an id, with its sources."""

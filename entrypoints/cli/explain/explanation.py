@@ -1,0 +1,223 @@
+"""Which facts explain an id, as far as the stored rows prove them."""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from domain.executions.execution import Execution
+from domain.identity import INSTANT_MAX, uuid7_time
+from domain.scripts.report import Outcome
+from domain.sessions.session import Renewal, Session, Status
+from domain.timeline import ClockReading, ExecutionTrace, RetentionTimes, Timeline
+from entrypoints.cli.explain.sentences import Explanation, Statement, counted, fact, summary, written
+
+_UUID7 = 7
+_INSTANT = timedelta(milliseconds=1)
+_EXPIRES = {Status.ACTIVE: "expires", Status.EXPIRED: "expired", Status.CLOSED: "would have expired"}
+_RENEWALS = {
+    Renewal.FIXED: "It is fixed: executions do not renew it.",
+    Renewal.SLIDING: "It is sliding: an execution renews it once a tenth of its time to live has passed.",
+}
+_DOUBT = " The clock is not known more precisely than that, so another controller may judge differently for a moment."
+
+
+def is_own(identifier: UUID) -> bool:
+    """Tell whether this service can have made an id: all of its ids are UUIDv7 with a present time."""
+    return identifier.version == _UUID7 and uuid7_time(identifier) < INSTANT_MAX
+
+
+def explain_foreign(identifier: UUID) -> Explanation:
+    """Return the explanation of an id that this service cannot have made."""
+    beyond, version = fact("id_beyond", year=INSTANT_MAX.year), identifier.version
+    reason = beyond if version == _UUID7 else fact("id_version", version=version or "none")
+    return Explanation(*summary("foreign", id=identifier), [reason])
+
+
+def explain(timeline: Timeline, retention: RetentionTimes) -> Explanation:
+    """Return the explanation of a UUIDv7."""
+    if timeline.execution is not None:
+        return _explain_execution(timeline, retention, timeline.execution)
+    if timeline.session is not None:
+        return _explain_session(timeline, retention, timeline.session)
+    return _explain_absence(timeline, retention)
+
+
+def _known(*found: Statement | None) -> list[Statement]:
+    return [each for each in found if each is not None]
+
+
+def _clock(clock: ClockReading) -> Statement:
+    ahead = "ahead of" if clock.offset_ms >= 0 else "behind"
+    return fact("clock", clock.now, bound=clock.error_bound_ms, offset=abs(clock.offset_ms), ahead=ahead)
+
+
+def _explain_session(timeline: Timeline, retention: RetentionTimes, session: Session) -> Explanation:
+    clock, keys, status = timeline.clock, timeline.keys, session.status(timeline.clock.now)
+    removed_at = session.expires_at + retention.sessions
+    responses = counted(sum(key.is_answered for key in keys), "response")
+    statements = _known(
+        fact("created", session.created_at),
+        fact("owner", owner=session.ref.owner, title=session.language_title),
+        fact("created_with_key", key=timeline.taken.name) if timeline.taken else None,
+        _script(timeline, session),
+        *_executions(timeline, retention, session),
+        *_open_executions(timeline),
+        fact("keys", executions=counted(len(keys), "execution"), responses=responses) if keys else None,
+        _renewal(session),
+        *_changes(session, status),
+        fact("expires", session.expires_at, expires=_EXPIRES[status]),
+        fact("row_kept" if clock.now < removed_at else "row_due", removed_at),
+        _clock(clock),
+    )
+    left = session.expires_at - clock.now
+    doubt = _DOUBT if abs(left) <= clock.error_bound else ""
+    at = session.closed_at or session.expires_at
+    return Explanation(*summary(str(status), at=at, left=left, doubt=doubt), statements)
+
+
+def _script(timeline: Timeline, session: Session) -> Statement:
+    function, version = timeline.function, session.function_version
+    if version is None:
+        return fact("own_script")
+    if function is None:
+        return fact("function_gone", version=version)
+    if function.deactivated_at is not None:
+        return fact("function_deactivated", function.deactivated_at, version=version)
+    name = "function_current" if function.version == version else "function_replaced"
+    return fact(name, version=version, current=function.version)
+
+
+def _executions(timeline: Timeline, retention: RetentionTimes, session: Session) -> Iterator[Statement]:
+    count, history = session.execution_count, timeline.history
+    name = "not_executed" if session.last_executed_at is None else "executed"
+    yield fact(name, session.last_executed_at, executions=counted(count, "execution"))
+    if history.first is not None:
+        outcomes = ", ".join(f"{number} {outcome}" for outcome, number in history.counts.items())
+        first_at = uuid7_time(history.first)
+        yield fact("history", history.last_at, total=history.total, first=first_at, outcomes=outcomes)
+    if count > history.total:
+        yield fact("history_lost", number=count - history.total, days=retention.history_days)
+        days = [str(each.day) for each in timeline.shortened if each.day >= timeline.made_at.date()]
+        if days:
+            yield fact("history_shortened", days=", ".join(days))
+
+
+def _open_executions(timeline: Timeline) -> Sequence[Statement]:
+    now = timeline.clock.now
+    return [
+        fact(
+            "running" if now < each.deadline_at else "overdue",
+            each.started_at,
+            id=each.execution_id,
+            by=each.deadline_at,
+        )
+        for each in timeline.open
+    ]
+
+
+def _renewal(session: Session) -> Statement:
+    """Return what the expiry proves: it is the creation, or the last renewal, plus the time to live."""
+    ttl, life = timedelta(seconds=session.ttl_seconds), session.expires_at - session.created_at
+    first_until = min(session.created_at + ttl, session.expires_max_at)
+    was_patched = session.version - (session.script_hash is None) > 1  # a deletion raises the version too
+    if session.expires_at <= first_until + _INSTANT:
+        return fact("never_renewed", life=life, rule=_RENEWALS[session.renewal])
+    if session.expires_at == session.expires_max_at:
+        return fact("renewed_to_max", until=session.expires_at)
+    if was_patched:
+        return fact("renewed_or_changed", life=life, ttl=session.ttl_seconds)
+    return fact("renewed", session.expires_at - ttl, gain=session.expires_at - first_until, ttl=session.ttl_seconds)
+
+
+def _changes(session: Session, status: Status) -> Iterator[Statement]:
+    if session.version > 1:
+        yield fact("changed", version=session.version, times=counted(session.version - 1, "time"))
+    if session.closed_at is not None:
+        yield fact("closed", session.closed_at)
+    if status is not Status.ACTIVE and session.script_hash is None:
+        yield fact("emptied")
+
+
+def _explain_execution(timeline: Timeline, retention: RetentionTimes, trace: ExecutionTrace) -> Explanation:
+    kept_until, key = timeline.made_at + timedelta(days=retention.history_days), timeline.taken
+    key_name = "key_with_response" if key and key.is_answered else "key_without_response"
+    statements = _known(
+        fact("admitted", timeline.made_at),
+        fact("open_record", trace.open.deadline_at) if trace.open else None,
+        *(_end(trace.ended) if trace.ended else ()),
+        fact("partition", partition=trace.partition),
+        fact(key_name, key.expires_at, key=key.name) if key else None,
+        _session_of(timeline, trace),
+        fact("end_kept", kept_until, end="It is kept" if trace.ended else "Its end will be kept"),
+        _clock(timeline.clock),
+    )
+    return Explanation(*_execution_summary(timeline.clock, trace), statements)
+
+
+def _execution_summary(clock: ClockReading, trace: ExecutionTrace) -> tuple[str, str]:
+    if trace.ended is not None and trace.ended.outcome is not Outcome.UNKNOWN:
+        return summary("ended", outcome=trace.ended.outcome)
+    if trace.open is None:
+        return summary("unknown", deadline="")
+    name = "under_way" if clock.now < trace.open.deadline_at else "unknown"
+    return summary(name, deadline=f" at {written(trace.open.deadline_at)}")
+
+
+def _end(execution: Execution) -> Iterator[Statement]:
+    used = {
+        "ms of wall time": execution.execution_time_ms,
+        "ms of processor time": execution.cpu_time_ms,
+        "bytes of memory": execution.memory_usage_bytes,
+    }
+    known = ", ".join(f"{value} {name}" for name, value in used.items() if value is not None)
+    number = execution.execution_count
+    yield fact("not_counted" if number is None else "counted", number=number)
+    if known:
+        yield fact("used", used=known)
+    if execution.cold_start is not None:
+        yield fact("cold" if execution.cold_start else "warm")
+
+
+def _session_of(timeline: Timeline, trace: ExecutionTrace) -> Statement:
+    known = trace.open or trace.ended
+    assert known is not None
+    status = timeline.session and timeline.session.status(timeline.clock.now)
+    name = "of_session" if timeline.session else "of_removed_session"
+    return fact(name, owner=known.ref.owner, session=known.ref.session_id, status=status)
+
+
+def _explain_absence(timeline: Timeline, retention: RetentionTimes) -> Explanation:
+    history, keys, taken = timeline.history, timeline.keys, timeline.taken
+    executions = counted(history.total, "execution")
+    statements = _known(
+        fact("id_time", timeline.made_at),
+        fact("no_session"),
+        fact("executions_of" if history.total else "no_executions_of", executions=executions, owner=history.owner),
+        fact("created_with_key", key=taken.name) if taken else None,
+        fact("keys_of", keys=counted(len(keys), "key")) if keys else None,
+        fact("open_of", number=len(timeline.open)) if timeline.open else None,
+        _absent_execution(timeline, retention),
+        _clock(timeline.clock),
+    )
+    return Explanation(*_absence(timeline, retention), statements)
+
+
+def _absence(timeline: Timeline, retention: RetentionTimes) -> tuple[str, str]:
+    clock, made_at = timeline.clock, timeline.made_at
+    if timeline.history.total or timeline.taken or timeline.keys or timeline.open:
+        return summary("removed", retention=retention.sessions)
+    if made_at > clock.now + clock.error_bound:
+        return summary("ahead", ahead=made_at - clock.now)
+    if clock.now < made_at + retention.sessions:
+        return summary("never")
+    longest_at = made_at + retention.lifetime_max + retention.sessions
+    name = "either" if clock.now < longest_at else "either_long_ago"
+    return summary(name, retention=retention.sessions, at=longest_at)
+
+
+def _absent_execution(timeline: Timeline, retention: RetentionTimes) -> Statement:
+    """Return why there is no execution with this id: the operator may mean one."""
+    if timeline.made_at.date() in {each.day for each in timeline.shortened}:
+        return fact("day_removed")
+    is_kept = timeline.clock.now < timeline.made_at + timedelta(days=retention.history_days)
+    return fact("no_execution" if is_kept else "execution_too_old", days=retention.history_days)

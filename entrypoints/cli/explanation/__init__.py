@@ -1,1 +1,0 @@
-"""The command `explain`: what is known about an id, with evidence."""

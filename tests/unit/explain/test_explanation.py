@@ -1,0 +1,336 @@
+"""The explanations of ids: what stored rows prove, and what they do not."""
+
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from attrs import evolve
+
+from domain.executions.execution import Execution
+from domain.identity import ANONYMOUS, Owner, SessionRef, uuid7_at
+from domain.scripts.report import Outcome
+from domain.sessions.session import Renewal, Status
+from domain.storage.storage import ShortenedDay
+from domain.timeline import (
+    ClockReading,
+    ExecutionTrace,
+    FunctionTrace,
+    HistoryTrace,
+    KeyTrace,
+    OpenTrace,
+    RetentionTimes,
+    Timeline,
+)
+from entrypoints.cli.explain import explanation
+from entrypoints.cli.explain.explanation import explain, explain_foreign, is_own
+from entrypoints.cli.explain.sentences import SENTENCES, span, written
+from tests.foreign_ids import EXTREMES, random_v4
+from tests.unit.domain.builders import START, session_at
+
+ID = uuid7_at(START, 0)
+KEY = SessionRef(ANONYMOUS, ID)
+RETENTION = RetentionTimes(sessions=timedelta(days=1), history_days=7, lifetime_max=timedelta(days=30))
+SECOND = timedelta(seconds=1)
+
+
+def timeline(after=SECOND * 10, **facts):
+    return Timeline(ID, ClockReading(START + after, error_bound_ms=2.0, offset_ms=-3.5), **facts)
+
+
+def texts(found, topic):
+    return [each.text for each in found.statements if each.topic == topic]
+
+
+def explained(after=SECOND * 10, session=None, **facts):
+    return explain(timeline(after, session=session or session_at(), **facts), RETENTION)
+
+
+class TestAForeignId:
+    def test_an_id_that_is_not_a_uuid7_was_not_made_by_this_service(self):
+        assert not is_own(uuid4())
+        found = explain_foreign(UUID(int=0))
+        assert found.state == "foreign"
+        assert "not made by this service" in found.summary
+        assert texts(found, "id") == ["Its version is none, not 7."]
+
+    def test_an_id_with_an_impossible_time_was_not_made_by_this_service(self):
+        beyond = UUID("ffffffff-ffff-7fff-bfff-ffffffffffff")
+        assert not is_own(beyond)
+        assert texts(explain_foreign(beyond), "id") == ["The time in it is after the year 3000."]
+
+    @pytest.mark.parametrize("identifiers", [EXTREMES, random_v4(10_000)], ids=["extreme", "random"])
+    def test_every_id_has_an_explanation(self, identifiers):
+        absent = {"foreign", "never-here", "removed-or-never-here"}
+        for identifier in identifiers:
+            empty = evolve(timeline(), identifier=identifier)
+            found = explain(empty, RETENTION) if is_own(identifier) else explain_foreign(identifier)
+            assert found.state in absent
+            assert "never" in found.summary
+            assert explain(empty, RETENTION).state in absent
+
+    def test_an_id_of_the_service_is_its_own(self):
+        assert is_own(ID)
+
+
+class TestAbsence:
+    def test_an_id_without_a_row_within_the_retention_never_existed(self):
+        found = explain(timeline(timedelta(hours=23)), RETENTION)
+        assert found.state == "never-here"
+        assert "its row would still exist" in found.summary
+        assert "or withdrawn before it had a worker, leaves no record" in texts(found, "execution")[0]
+
+    def test_an_id_from_the_future_never_existed(self):
+        found = explain(timeline(-SECOND), RETENTION)
+        assert found.state == "never-here"
+        assert "1.000 s ahead of the database's clock" in found.summary
+
+    def test_an_id_that_is_ahead_within_the_error_of_the_clock_is_not_from_the_future(self):
+        assert "ahead" not in explain(timeline(-timedelta(milliseconds=2)), RETENTION).summary
+
+    def test_an_id_past_the_retention_may_have_existed(self):
+        found = explain(timeline(timedelta(days=2)), RETENTION)
+        assert found.state == "removed-or-never-here"
+        assert "A session that is live" in found.summary
+
+    def test_an_id_past_the_longest_life_names_the_latest_removal(self):
+        found = explain(timeline(timedelta(days=31)), RETENTION)
+        assert "would have been removed by 2026-02-02 03:04:05.678901Z" in found.summary
+        assert texts(found, "execution") == ["There is no execution with this id. Executions are kept for 7 days."]
+
+    @pytest.mark.parametrize(
+        ("trace", "topic", "text"),
+        [
+            (
+                {"history": HistoryTrace({Outcome.FAILED: 2}, Owner("alice"), ID, ID)},
+                "executed",
+                "The history has 2 executions of it, of alice.",
+            ),
+            (
+                {"taken": KeyTrace("k", ID, START, START, is_answered=True)},
+                "created",
+                "The call that created it had the Idempotency-Key 'k'.",
+            ),
+            (
+                {"keys": [KeyTrace("k", ID, START, START, is_answered=True)]},
+                "keys",
+                "1 key of its executions are still stored.",
+            ),
+            ({"open": [OpenTrace(KEY, ID, START)]}, "open", "It has open records: 1."),
+        ],
+    )
+    def test_a_trace_of_a_session_proves_that_it_existed(self, trace, topic, text):
+        found = explain(timeline(timedelta(days=2), **trace), RETENTION)
+        assert found.state == "removed"
+        assert text in texts(found, topic)
+
+    def test_a_day_that_the_storage_budget_removed_leaves_the_execution_unknown(self):
+        shortened = [ShortenedDay(START.date(), START, 5)]
+        found = explain(timeline(shortened=shortened), RETENTION)
+        assert "it is unknown whether" in texts(found, "execution")[0]
+
+
+class TestASession:
+    def test_a_live_session_says_for_how_long(self):
+        found = explained()
+        assert found.state == "active"
+        assert found.summary == "The session is live, for 1 min 30 s more, until 2026-01-02 03:05:45.678901Z."
+        assert texts(found, "renewed") == [
+            "It was never renewed: its life of 1 min 40 s is its time to live. It is fixed: executions do not renew it."
+        ]
+        assert texts(found, "executed") == ["No execution of it has reached a worker and ended."]
+        assert texts(found, "expires") == ["It expires at 2026-01-02 03:05:45.678901Z."]
+        assert texts(found, "removal") == [
+            "Its row is kept until 2026-01-03 03:05:45.678901Z. Until then it can be told apart from a session that never existed."
+        ]
+
+    def test_an_expired_session_says_since_when_by_the_databases_clock(self):
+        found = explained(SECOND * 130)
+        assert found.state == "expired"
+        assert found.summary.startswith("The session expired 30.000 s ago")
+        assert texts(found, "clock") == [
+            (
+                "The database's clock, by which all times are judged, says 2026-01-02 03:06:15.678901Z, known to 2.0 ms. "
+                "It is 3.5 ms behind this host's clock."
+            )
+        ]
+
+    @pytest.mark.parametrize("after_ms", [99_999, 100_000, 100_001])
+    def test_close_to_the_expiry_the_summary_names_the_error_of_the_clock(self, after_ms):
+        assert "another controller may judge differently" in explained(timedelta(milliseconds=after_ms)).summary
+
+    def test_a_closed_session_says_when_it_was_closed_and_emptied(self):
+        closed = evolve(session_at(), closed_at=START + SECOND, script_hash=None, version=2)
+        found = explained(session=closed)
+        assert found.state == "closed"
+        assert "closed at 2026-01-02 03:04:06.678901Z, by its owner or an admin" in found.summary
+        assert texts(found, "closed")
+        assert texts(found, "emptied")
+        assert texts(found, "changed") == ["Its version is 2, so it was changed or closed 1 time."]
+        assert texts(found, "expires") == ["It would have expired at 2026-01-02 03:05:45.678901Z."]
+
+    def test_a_session_past_its_retention_is_removed_by_the_next_cleanup(self):
+        assert "the next cleanup" in texts(explained(timedelta(days=2)), "removal")[0]
+
+    def test_the_expiry_proves_a_renewal(self):
+        renewed = evolve(session_at(), renewal=Renewal.SLIDING, expires_at=START + SECOND * 142)
+        assert texts(explained(session=renewed), "renewed") == [
+            (
+                "It was renewed: it ends 42.000 s later than its time to live of 100 s after its creation. The last renewal was "
+                "at 2026-01-02 03:04:47.678901Z (its expiry minus its time to live), by an execution that was admitted then."
+            )
+        ]
+
+    def test_a_sliding_session_without_a_renewal_says_what_renews_it(self):
+        (text,) = texts(explained(session=evolve(session_at(), renewal=Renewal.SLIDING)), "renewed")
+        assert text.endswith("It is sliding: an execution renews it once a tenth of its time to live has passed.")
+
+    @pytest.mark.parametrize("renewal", Renewal)
+    def test_a_changed_session_does_not_show_what_renewed_it(self, renewal):
+        changed = evolve(session_at(), renewal=renewal, version=2, ttl_seconds=10, expires_at=START + SECOND * 142)
+        assert texts(explained(session=changed), "renewed") == [
+            (
+                "It ends 2 min 22 s after its creation, and its time to live is now 10 s. It was changed, so its row does not "
+                "show whether the change or an execution renewed it, or when."
+            )
+        ]
+
+    def test_a_deletion_is_not_a_change_of_the_time_to_live(self):
+        closed = evolve(session_at(), closed_at=START + SECOND * 60, script_hash=None, version=2)
+        renewed = evolve(closed, renewal=Renewal.SLIDING, expires_at=START + SECOND * 142)
+        assert "by an execution that was admitted then" in texts(explained(session=renewed), "renewed")[0]
+
+    def test_a_session_at_its_maximum_lifetime_says_so(self):
+        longest = evolve(session_at(), expires_at=START + SECOND * 1000)
+        assert "up to its maximum lifetime" in texts(explained(session=longest), "renewed")[0]
+
+    def test_executions_that_the_history_lost_are_counted_with_the_reason(self):
+        executed = evolve(session_at(), execution_count=5, last_executed_at=START + SECOND)
+        history = HistoryTrace({Outcome.SUCCEEDED: 2, Outcome.FAILED: 1}, ANONYMOUS, ID, uuid7_at(START + SECOND, 0))
+        shortened = [ShortenedDay(START.date(), START, 1), ShortenedDay(START.date() - timedelta(days=9), START, 1)]
+        found = explained(session=executed, history=history, shortened=shortened)
+        assert texts(found, "executed") == [
+            "5 executions reached a worker and ended, the latest at 2026-01-02 03:04:06.678901Z."
+        ]
+        assert texts(found, "history") == [
+            (
+                "The history has 3 of its executions, admitted from 2026-01-02 03:04:05.678901Z to "
+                "2026-01-02 03:04:06.678901Z: 2 succeeded, 1 failed."
+            ),
+            "2 of its executions are no longer in the history, which is kept for 7 days.",
+            "STORAGE_MAX_GB has removed these days of history: 2026-01-02.",
+        ]
+
+    def test_executions_past_the_retention_have_no_reason_of_size(self):
+        executed = evolve(session_at(), execution_count=1, last_executed_at=START)
+        (text,) = texts(explained(session=executed), "history")
+        assert "STORAGE_MAX_GB" not in text
+
+    def test_a_running_execution_differs_from_an_overdue_one(self):
+        running = OpenTrace(KEY, ID, START + SECOND * 60)
+        overdue = OpenTrace(KEY, ID, START + SECOND)
+        first, second = texts(explained(open=[running, overdue]), "open")
+        assert "may end until" in first
+        assert "its outcome is unknown" in second
+
+    def test_idempotency_keys_are_counted(self):
+        kept = KeyTrace("k", ID, START, START, is_answered=True)
+        found = explained(taken=kept, keys=[kept, evolve(kept, is_answered=False)])
+        assert texts(found, "keys") == [
+            "2 executions had an Idempotency-Key that is still stored, and 1 response can be replayed."
+        ]
+        assert "The call that created it had the Idempotency-Key 'k'." in texts(found, "created")
+
+    @pytest.mark.parametrize(
+        ("function", "text"),
+        [
+            (None, "It uses version 2 of the function, which is no longer stored."),
+            (FunctionTrace(2, None), "It uses version 2 of the function, which is the current one."),
+            (FunctionTrace(3, None), "It uses version 2 of the function. The current version is 3."),
+            (
+                FunctionTrace(2, START),
+                (
+                    "It uses version 2 of the function, which was deactivated at 2026-01-02 03:04:05.678901Z. The session can "
+                    "still be executed."
+                ),
+            ),
+        ],
+    )
+    def test_the_state_of_the_function_is_named(self, function, text):
+        assert texts(explained(session=session_at(function_version=2), function=function), "script") == [text]
+
+
+class TestAnExecution:
+    @staticmethod
+    def explained(after=SECOND, session=None, **facts):
+        trace = ExecutionTrace(partition=3, **{name: facts.pop(name) for name in ("open", "ended") if name in facts})
+        return explain(timeline(after, execution=trace, session=session, **facts), RETENTION)
+
+    def test_a_running_execution_says_until_when_it_may_end(self):
+        found = self.explained(open=OpenTrace(KEY, ID, START + SECOND * 9), session=session_at())
+        assert found.state == "under-way"
+        assert "is active" in texts(found, "session")[0]
+        assert texts(found, "partition") == ["The history keeps it in partition 3, that of its day."]
+        assert texts(found, "removal")[0].startswith("Its end will be kept until")
+
+    def test_an_execution_past_its_deadline_is_unknown(self):
+        found = self.explained(SECOND * 9, open=OpenTrace(KEY, ID, START + SECOND * 9))
+        assert found.state == "unknown"
+        assert texts(found, "open")
+
+    def test_an_ended_execution_says_how_it_ended_and_what_it_used(self):
+        ended = Execution(KEY, ID, Outcome.SUCCEEDED, 4, 1.5, 0.5, 1024, cold_start=True)
+        found = self.explained(ended=ended)
+        assert (found.state, found.summary) == ("ended", "This execution has ended: it succeeded.")
+        assert texts(found, "ended") == [
+            "It is number 4 of its session.",
+            "It used 1.5 ms of wall time, 0.5 ms of processor time, 1024 bytes of memory.",
+            "It was cold: its worker was new to the session.",
+        ]
+        assert "which has been removed" in texts(found, "session")[0]
+
+    def test_an_execution_of_the_history_may_be_unknown(self):
+        found = self.explained(ended=Execution(KEY, ID, Outcome.UNKNOWN))
+        assert found.state == "unknown"
+        assert texts(found, "ended") == ["It was not counted."]
+
+    @pytest.mark.parametrize(
+        ("answered", "text"), [(True, "is replayed to repeated calls"), (False, "No response is stored")]
+    )
+    def test_its_key_says_whether_a_response_is_stored(self, answered, text):
+        taken = KeyTrace("k1", ID, START, START + SECOND, is_answered=answered)
+        found = self.explained(ended=Execution(KEY, ID, Outcome.FAILED, cold_start=False), taken=taken)
+        assert text in texts(found, "key")[0]
+
+
+def test_statements_name_their_sources():
+    found = explained(open=[OpenTrace(KEY, ID, START)])
+    assert {each.source for each in found.statements} >= {
+        "the id",
+        "the session's row",
+        "the open records",
+        "the clocks",
+    }
+
+
+@pytest.mark.parametrize(
+    ("length", "text"),
+    [
+        (timedelta(days=2, hours=3, minutes=59), "2 d 3 h"),
+        (timedelta(hours=1, minutes=2), "1 h 2 min"),
+        (timedelta(minutes=-2, seconds=-5), "2 min 5 s"),
+        (timedelta(milliseconds=1500), "1.500 s"),
+    ],
+)
+def test_lengths_of_time_have_two_units(length, text):
+    assert span(length) == text
+
+
+def test_instants_have_microseconds():
+    assert written(START) == "2026-01-02 03:04:05.678901Z"
+
+
+def test_every_sentence_is_used():
+    source = Path(explanation.__file__).read_text()
+    names = {name.removeprefix("summary.") for name in SENTENCES} - set(Status)
+    assert {name for name in names if f'"{name}"' not in source} == set()
