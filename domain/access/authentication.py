@@ -22,13 +22,13 @@ class KeyCacheOptions:
     """Bounds of the key cache: times, numbers of keys, and the time for a lookup in seconds.
 
     A key is used for `fresh` without a lookup; so a revoked key is refused after that time at the latest. While the
-    database does not respond, a key is used for up to `stale`. A key that was found within `familiar` is looked up
+    database does not respond, a key is used for up to `stale`. A key that was found within `remembered` is looked up
     without limit. Others may be guesses, so at most `lookups_max` of them are looked up at once.
     """
 
     fresh: timedelta = timedelta(seconds=5)
     stale: timedelta = timedelta(seconds=30)
-    familiar: timedelta = timedelta(days=1)
+    remembered: timedelta = timedelta(days=1)
     size_max: int = 10_000
     lookups_max: int = 256
     lookup_timeout_s: float = 0.5
@@ -53,13 +53,13 @@ class KeyRing:
     _options: KeyCacheOptions = field(factory=KeyCacheOptions)
     _fresh: TtlCache[str, ApiKey] = field(init=False)
     _unknown: TtlCache[str, bool] = field(init=False)
-    _familiar: TtlCache[str, _FoundKey] = field(init=False)
+    _remembered: TtlCache[str, _FoundKey] = field(init=False)
     _lookups: CapacityLimiter = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._fresh = TtlCache(self._options.size_max)
         self._unknown = TtlCache(self._options.size_max)
-        self._familiar = TtlCache(self._options.size_max)
+        self._remembered = TtlCache(self._options.size_max)
         self._lookups = CapacityLimiter("the lookup of an API key", self._options.lookups_max)
 
     async def principal(self, text: str) -> Principal:
@@ -75,20 +75,20 @@ class KeyRing:
 
     async def _found(self, key_id: str, now: datetime) -> ApiKey:
         # The lookup sees all writes before `now`, so no key stays in the cache for longer than promised.
-        familiar = self._familiar.get(key_id, now)
+        remembered = self._remembered.get(key_id, now)
         try:
-            with self._lookups.hold() if familiar is None else nullcontext():
+            with self._lookups.hold() if remembered is None else nullcontext():
                 key = await self._looked_up(key_id)
         except (StorageUnavailable, Overloaded):
-            if familiar is not None and now < familiar.found_at + self._options.stale:
-                return familiar.key
+            if remembered is not None and now < remembered.found_at + self._options.stale:
+                return remembered.key
             raise
         until = now + self._options.fresh
         if key is None:
             self._unknown.put(key_id, value=True, until=until)
             raise unknown_key()
         self._fresh.put(key_id, key, until)
-        self._familiar.put(key_id, _FoundKey(key, now), now + self._options.familiar)
+        self._remembered.put(key_id, _FoundKey(key, now), now + self._options.remembered)
         return key
 
     async def _looked_up(self, key_id: str) -> ApiKey | None:

@@ -9,7 +9,7 @@ from attrs import frozen
 from domain.identity import Owner
 
 
-class Belonging(StrEnum):
+class OwnedData(StrEnum):
     """A kind of object that belongs to an owner."""
 
     SESSIONS = "sessions"
@@ -21,7 +21,7 @@ class Belonging(StrEnum):
 class MoveStep:
     """One bounded step: the rows examined, and the rows that now belong to the new owner."""
 
-    part: Belonging
+    part: OwnedData
     examined: int
     moved: int
 
@@ -32,7 +32,7 @@ class OwnerMover(Protocol):
     Every method may raise StorageUnavailable.
     """
 
-    async def count(self, owner: Owner) -> Mapping[Belonging, int]:
+    async def count(self, owner: Owner) -> Mapping[OwnedData, int]:
         """Return the number of the owner's objects by kind; keys of executions count as keys."""
         ...
 

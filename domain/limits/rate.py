@@ -35,7 +35,7 @@ class RatePolicy:
         return self.count * self.interval_ns
 
 
-class RateVerdict(NamedTuple):
+class RateDecision(NamedTuple):
     """The judgement of one call, and the owner's new state.
 
     `full_at_ns` is the instant at which the whole quota is available again. `remaining` calls may follow at once.
@@ -48,7 +48,7 @@ class RateVerdict(NamedTuple):
     wait_ns: int
 
 
-def judge(policy: RatePolicy, full_at_ns: int, now_ns: int, cost: int = 1) -> RateVerdict:
+def judge(policy: RatePolicy, full_at_ns: int, now_ns: int, cost: int = 1) -> RateDecision:
     """Judge a call that counts as `cost` calls; a rejected call costs nothing.
 
     The state is one instant, at which the whole quota is available again: the theoretical arrival time of the generic
@@ -60,9 +60,9 @@ def judge(policy: RatePolicy, full_at_ns: int, now_ns: int, cost: int = 1) -> Ra
     if left_ns >= 0:
         remaining, over_ns = divmod(left_ns, interval_ns)
         wait_ns = interval_ns - over_ns if remaining < policy.count else 0
-        return RateVerdict(True, now_ns + quota_ns - left_ns, remaining, wait_ns)
+        return RateDecision(True, now_ns + quota_ns - left_ns, remaining, wait_ns)
     remaining = max(0, quota_ns - used_ns) // interval_ns
-    return RateVerdict(False, full_at_ns, remaining, -left_ns)
+    return RateDecision(False, full_at_ns, remaining, -left_ns)
 
 
 @define(eq=False)
@@ -71,20 +71,20 @@ class RateLimited(LimitReached):
 
     code: ClassVar[str] = "RATE_LIMITED"
     policy: RatePolicy
-    verdict: RateVerdict
+    decision: RateDecision
     cost: int = 1
 
     @property
     def retry_after_ms(self) -> int | None:
         """Milliseconds until the same call would be allowed; None if it costs more than the whole quota."""
-        return None if self.cost > self.policy.count else -(-self.verdict.wait_ns // _NS_PER_MS)
+        return None if self.cost > self.policy.count else -(-self.decision.wait_ns // _NS_PER_MS)
 
     @property
     def message(self) -> str:
         quota = f"{self.policy.count} calls of {self.policy.name} in {self.policy.window_s} s"
         if self.retry_after_ms is None:
             return f"The call counts as {self.cost} calls, and the limit is {quota}. Send it in smaller parts."
-        left = self.verdict.remaining
+        left = self.decision.remaining
         state = f"the call counts as {self.cost} while {left} are left" if left else "none are left"
         return f"The limit is {quota}, and {state}. Repeat the call after {self.retry_after_ms} ms."
 
@@ -96,6 +96,6 @@ class RateLimited(LimitReached):
             "allowed": self.policy.count,
             "window_seconds": self.policy.window_s,
             "cost": self.cost,
-            "remaining": self.verdict.remaining,
+            "remaining": self.decision.remaining,
         }
         return facts if self.retry_after_ms is None else facts | {"retry_after_ms": self.retry_after_ms}

@@ -13,7 +13,7 @@ from domain.concurrency.background_tasks import DemandLoop
 from domain.errors import StorageUnavailable, Unavailable
 from domain.identity import Owner
 from domain.limits.ports import RateCharge, RateStore
-from domain.limits.rate import RateLimited, RatePolicy, RateVerdict, judge
+from domain.limits.rate import RateDecision, RateLimited, RatePolicy, judge
 
 _NS_PER_US = 1000
 _NS_PER_S = 1_000_000_000
@@ -87,21 +87,21 @@ class RateLimiter:
             "unsettled": [account.owner for account in self._unsettled],
         }
 
-    def charge(self, owner: Owner, policy: RatePolicy, cost: int = 1) -> RateVerdict:
+    def charge(self, owner: Owner, policy: RatePolicy, cost: int = 1) -> RateDecision:
         """Count a call as `cost` calls under the policy. Raises RateLimited; a rejected call is not counted."""
         now_ns = self._monotonic_ns()
         account = self._accounts.get((policy.name, owner)) or self._opened(owner, policy, now_ns)
-        verdict = judge(policy, account.full_at_ns, now_ns, cost)
+        decision = judge(policy, account.full_at_ns, now_ns, cost)
         if account not in self._unsettled:
             account.first_ns = now_ns
             self._unsettled[account] = None
             self._loop.request()
-        if not verdict.allowed:
+        if not decision.allowed:
             self.refusals[policy.name] += 1
-            raise RateLimited(policy, verdict, cost)
-        account.full_at_ns = verdict.full_at_ns
+            raise RateLimited(policy, decision, cost)
+        account.full_at_ns = decision.full_at_ns
         account.spent_ns += cost * policy.interval_ns
-        return verdict
+        return decision
 
     async def run(self) -> None:
         """Settle for ever: at once after a quiet time, else after a pause. Also remove idle owners from the store."""
@@ -154,10 +154,10 @@ class RateLimiter:
                 self._restore(account, first_ns, 0 if may_be_stored else spent_ns)
             raise
         for account, instant in zip(accounts, full_at, strict=True):
-            self._adopt(account, now_ns + _ns(instant - now))
+            self._merge(account, now_ns + _ns(instant - now))
         self.settlements += 1
 
-    def _adopt(self, account: _Account, full_at_ns: int) -> None:
+    def _merge(self, account: _Account, full_at_ns: int) -> None:
         """Take the state of all controllers, and add the calls that were admitted during the settlement."""
         if account.spent_ns:
             full_at_ns = max(full_at_ns, account.first_ns) + account.spent_ns

@@ -80,7 +80,7 @@ class StorageBudget:
         """Return whether more is stored than the budget allows."""
         return self.size_max_bytes is not None and stored.size_bytes > self.size_max_bytes
 
-    def next_to_go(self, stored: Stored, now: datetime) -> HistoryDay | None:
+    def day_to_shorten(self, stored: Stored, now: datetime) -> HistoryDay | None:
         """Return the oldest removable day of the history if the budget is exceeded; None if it is not, or without a day.
 
         A day that may still get rows stays: today, and yesterday in the hour after midnight. So does a day whose
@@ -92,7 +92,7 @@ class StorageBudget:
         last = (now - _MARGIN).date() - timedelta(days=1)
         return next((each for each in stored.history if first < each.day <= last), None)
 
-    def owed(self, shortened: Sequence[ShortenedDay], now: datetime) -> Sequence[ShortenedDay]:
+    def missing_days(self, shortened: Sequence[ShortenedDay], now: datetime) -> Sequence[ShortenedDay]:
         """Return the days that would still be stored without the budget."""
         kept_from = (now - timedelta(days=self.history_days)).date()
         return [each for each in shortened if each.day >= kept_from]

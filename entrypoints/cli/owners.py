@@ -10,7 +10,7 @@ import click
 from attrs import frozen
 from msgspec.structs import replace
 
-from domain.access.owner_move import Belonging, OwnerMover
+from domain.access.owner_move import OwnedData, OwnerMover
 from domain.identity import Owner
 from entrypoints.cli.arguments import any_owner, owner
 from entrypoints.cli.database import command_database
@@ -31,8 +31,8 @@ _BUSY = "What is left was executing, or is new. Run the command again to take it
 class Moved:
     """What belonged to the old owner before and after."""
 
-    before: Mapping[Belonging, int]
-    after: Mapping[Belonging, int]
+    before: Mapping[OwnedData, int]
+    after: Mapping[OwnedData, int]
 
 
 @click.group()
@@ -89,7 +89,7 @@ def _text(found: Moved, dry_run: bool) -> str:
     return f"Moved {_listed(went)}.{left}"
 
 
-def _listed(numbers: Mapping[Belonging, int]) -> str:
+def _listed(numbers: Mapping[OwnedData, int]) -> str:
     return ", ".join(f"{number:,} {_NAMES[part]}" for part, number in numbers.items())
 
 
@@ -102,7 +102,7 @@ def _document(found: Moved, dry_run: bool) -> str:
 
 
 _NAMES = {
-    Belonging.SESSIONS: "sessions",
-    Belonging.KEYS: "idempotency keys",
-    Belonging.HISTORY: "executions in the history",
+    OwnedData.SESSIONS: "sessions",
+    OwnedData.KEYS: "idempotency keys",
+    OwnedData.HISTORY: "executions in the history",
 }

@@ -4,5 +4,5 @@ LOCK TABLE meta.sessions IN ACCESS EXCLUSIVE MODE;
 -- destroys sessions
 SELECT count(*) AS sessions FROM meta.sessions;
 
--- way back
+-- statements
 DROP TABLE meta.sessions;

@@ -6,7 +6,7 @@ SELECT
     (SELECT count(*) FROM meta.executions) AS executions,
     (SELECT count(*) FROM meta.open_executions) AS open_executions;
 
--- way back
+-- statements
 DROP FUNCTION meta.empty_slot;
 DROP TABLE meta.executions;
 DROP TABLE meta.open_executions;

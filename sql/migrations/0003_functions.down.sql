@@ -17,7 +17,7 @@ SELECT
     (SELECT count(*) FROM meta.function_versions AS v WHERE v.type <> 'predefined') AS versions,
     (SELECT count(*) FROM meta.sessions AS s WHERE s.function_version IS NOT NULL) AS session_pins;
 
--- way back
+-- statements
 -- Sessions keep the scripts that they were pinned to, and lose the schema.
 ALTER TABLE meta.sessions DROP COLUMN function_version;
 DROP TABLE meta.function_versions;

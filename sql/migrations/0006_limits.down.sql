@@ -4,5 +4,5 @@ LOCK TABLE meta.rates IN ACCESS EXCLUSIVE MODE;
 -- destroys rates
 SELECT count(*) AS rate_accounts FROM meta.rates;
 
--- way back
+-- statements
 DROP TABLE meta.rates;

@@ -4,5 +4,5 @@ LOCK TABLE meta.shortened_days IN ACCESS EXCLUSIVE MODE;
 -- destroys shortened-days
 SELECT count(*) AS shortened_days FROM meta.shortened_days;
 
--- way back
+-- statements
 DROP TABLE meta.shortened_days;

@@ -1,1 +1,1 @@
-"""Steps of the schema: `NNNN_name.up.sql` and its way back, `NNNN_name.down.sql`."""
+"""Steps of the schema: `NNNN_name.up.sql` and its down migration, `NNNN_name.down.sql`."""

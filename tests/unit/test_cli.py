@@ -208,7 +208,7 @@ def test_the_way_down_deletes_no_data_unless_the_kind_of_data_is_named():
 
 
 def test_every_kind_of_data_that_a_migration_deletes_has_its_option():
-    declared = {kind for step in load_migrations() for kind in step.way_back.counts}
+    declared = {kind for step in load_migrations() for kind in step.down_migration.counts}
     assert set(DESTROYED) == declared
     described = run("migrate", "down", "--help").output, (ROOT / "docs/operations.md").read_text()
     assert all(f"--destroy-{kind}" in text for kind in declared for text in described)

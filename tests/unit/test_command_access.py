@@ -12,7 +12,7 @@ from adapters.memory.api_keys import MemoryApiKeyRepository
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sequential_ids import SequentialIds
 from domain.access.api_key_service import ApiKeyService
-from domain.access.owner_move import Belonging, MoveStep
+from domain.access.owner_move import MoveStep, OwnedData
 from domain.errors import StorageUnavailable
 from domain.identity import Owner
 from entrypoints.cli.main import cli
@@ -24,8 +24,8 @@ ENV = {"DATABASE_URL": "postgresql://nobody/nothing", "HOST": None, "PORT": None
 
 @define
 class ManualMover:
-    left: dict[Belonging, int] = field(
-        factory=lambda: {Belonging.SESSIONS: 3, Belonging.KEYS: 1, Belonging.HISTORY: 20}
+    left: dict[OwnedData, int] = field(
+        factory=lambda: {OwnedData.SESSIONS: 3, OwnedData.KEYS: 1, OwnedData.HISTORY: 20}
     )
     busy: int = 0
     asked: list[tuple[Owner, ...]] = field(factory=list)
@@ -41,7 +41,7 @@ class ManualMover:
         self.asked.append((source, target))
         for part, number in self.left.items():
             yield MoveStep(part, number, number)
-        self.left = dict.fromkeys(Belonging, 0) | {Belonging.SESSIONS: self.busy}
+        self.left = dict.fromkeys(OwnedData, 0) | {OwnedData.SESSIONS: self.busy}
 
 
 @define

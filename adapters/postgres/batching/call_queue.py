@@ -47,12 +47,12 @@ class BatchKeys:
 
 @define(eq=False)
 class PendingCall(Generic[Call, Response]):
-    """A call of `size` bytes, and the futures of the callers that wait for its response since `asked_s`."""
+    """A call of `size` bytes, and the futures of the callers that wait for its response since `submitted_s`."""
 
     call: Call
     size: int
     futures: list[asyncio.Future[Response]]
-    asked_s: float = 0.0
+    submitted_s: float = 0.0
 
     @property
     def wanted(self) -> bool:

@@ -94,12 +94,12 @@ class Coalescer(Generic[Call, Response]):
         ShuttingDown after `close`.
         """
         future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        asked_s = self._monotonic_s()
-        self._enqueue(call, future, asked_s)
+        submitted_s = self._monotonic_s()
+        self._enqueue(call, future, submitted_s)
         try:
             return await future
         finally:
-            report_wait(self.name, self._monotonic_s() - asked_s)
+            report_wait(self.name, self._monotonic_s() - submitted_s)
 
     def stats(self) -> CoalescerStats:
         """Return the present figures."""
@@ -126,12 +126,12 @@ class Coalescer(Generic[Call, Response]):
         self._closed = True
         await self.drain()
 
-    def _enqueue(self, call: Call, future: asyncio.Future[Response], asked_s: float) -> None:
+    def _enqueue(self, call: Call, future: asyncio.Future[Response], submitted_s: float) -> None:
         if self._closed:
             raise ShuttingDown
         key = self._statement.batch_key(call)
         if not (self._share and self._queue.join(key, future)):
-            self._add(key, PendingCall(call, self._statement.size(call), [future], asked_s))
+            self._add(key, PendingCall(call, self._statement.size(call), [future], submitted_s))
         self._calls += 1
 
     def _add(self, key: Hashable, call: PendingCall[Call, Response]) -> None:
@@ -175,7 +175,7 @@ class Coalescer(Generic[Call, Response]):
         self._started_at_s = self._monotonic_s()
         self._batches += 1
         self._sizes.add(len(batch.pending))
-        self._waits.add(self._started_at_s - batch.pending[0].asked_s)
+        self._waits.add(self._started_at_s - batch.pending[0].submitted_s)
         task = asyncio.get_running_loop().create_task(self._run(batch), name=self.name)
         self._tasks.add(task)
         task.add_done_callback(self._on_end)

@@ -99,7 +99,7 @@ class DisciplinedClock(Clock):
         self._best: ClockSample | None = None
         self._doubted: list[ClockSample] = []
         self._samples = 0
-        self._away = True
+        self._unreachable = True
         self._ahead_ns = 0
         self._ahead_at_ns = 0
         self._latest_ns = 0
@@ -163,19 +163,19 @@ class DisciplinedClock(Clock):
         try:
             server_at = await self._probe()
         except DomainError:
-            self._away = True
+            self._unreachable = True
         except Exception as error:  # noqa: BLE001  # without its clock the service would stop, so it continues
-            self._away = True
-            self._tell(error)
+            self._unreachable = True
+            self._log_failure(error)
         else:
-            self._away, self._failure = False, None
+            self._unreachable, self._failure = False, None
             self._learn(ClockSample.of(sent_ns, server_at, self._monotonic_ns()))
 
     @property
     def _calm(self) -> bool:
-        return not self._away and not self._doubted and self._samples >= _FIRST_SAMPLES
+        return not self._unreachable and not self._doubted and self._samples >= _FIRST_SAMPLES
 
-    def _tell(self, error: Exception) -> None:
+    def _log_failure(self, error: Exception) -> None:
         if self._failure is not type(error):
             self._failure = type(error)
             _log.error("clock_probe_failed", exc_info=error)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from attrs import field, frozen
 
-_SECTION = re.compile(r"^-- (lock|destroys [a-z-]+|way back)$", re.MULTILINE)
+_SECTION = re.compile(r"^-- (lock|destroys [a-z-]+|statements)$", re.MULTILINE)
 _DESTROYS = "destroys "
 
 
@@ -15,7 +15,7 @@ class DownMigration:
 
     Each section begins with a comment on a line of its own. `-- lock` holds the statement that locks the tables whose
     rows are deleted. `-- destroys KIND` holds the query that counts these rows: one row, whose first column is the
-    main count. `-- way back` holds the statements that change the schema. A file without sections deletes no data.
+    main count. `-- statements` holds the statements that change the schema. A file without sections deletes no data.
     """
 
     lock: str = field(repr=False)
@@ -52,34 +52,36 @@ class PlannedDown:
 
 
 class MigrationFailed(RuntimeError):
-    """A migration cannot be applied or taken back; the text says why, and what to do."""
+    """A migration cannot be applied or reverted; the text says why, and what to do."""
 
 
 class DestructionRefused(MigrationFailed):
     """Steps would delete kinds of data that the caller has not allowed."""
 
 
-def parse_way_back(text: str) -> DownMigration:
-    """Parse a `.down.sql` file; raises ValueError if it has sections, but no `-- way back`."""
+def parse_down(text: str) -> DownMigration:
+    """Parse a `.down.sql` file; raises ValueError if it has sections, but no `-- statements`."""
     before, *parts = _SECTION.split(text)
-    sections = dict(zip(parts[::2], parts[1::2], strict=True)) or {"way back": before}
-    if "way back" not in sections:
-        raise ValueError("A .down.sql file with sections needs one that is called `-- way back`.")
+    sections = dict(zip(parts[::2], parts[1::2], strict=True)) or {"statements": before}
+    if "statements" not in sections:
+        raise ValueError("A .down.sql file with sections needs one that is called `-- statements`.")
     counts = {name.removeprefix(_DESTROYS): sections[name] for name in sections if name.startswith(_DESTROYS)}
-    return DownMigration(sections.get("lock", ""), counts, sections["way back"])
+    return DownMigration(sections.get("lock", ""), counts, sections["statements"])
 
 
-def require_allowed(steps: Sequence[PlannedDown], allowed: Collection[str], taken: Sequence[PlannedDown] = ()) -> None:
+def require_allowed(
+    steps: Sequence[PlannedDown], allowed: Collection[str], reverted: Sequence[PlannedDown] = ()
+) -> None:
     """Raise DestructionRefused unless these steps delete only allowed kinds of data.
 
-    `taken` are the steps that were taken back before, for the message.
+    `reverted` are the steps that were reverted before, for the message.
     """
     refused = [(step, loss) for step in steps for loss in step.losses if loss.kind not in allowed]
     if not refused:
         return
     lines = [f"{step.name} would delete {loss.text}: add --destroy-{loss.kind} to allow it." for step, loss in refused]
-    before = f"Taken back before: {', '.join(step.name for step in taken)}." if taken else "Nothing was changed."
-    raise DestructionRefused("\n".join(["Going down would delete data.", *lines, before]))
+    before = f"Reverted before: {', '.join(step.name for step in reverted)}." if reverted else "Nothing was changed."
+    raise DestructionRefused("\n".join(["Migrating down would delete data.", *lines, before]))
 
 
 def _counted(number: int, name: str) -> str:

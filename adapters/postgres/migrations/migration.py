@@ -9,27 +9,27 @@ from importlib.resources import files
 from attrs import Factory, field, frozen
 from typing_extensions import override
 
-from adapters.postgres.migrations.down import DownMigration, MigrationFailed, parse_way_back
+from adapters.postgres.migrations.down import DownMigration, MigrationFailed, parse_down
 
 _NAME = re.compile(r"(?P<version>\d{4})_(?P<name>[a-z0-9_]+)\.up\.sql")
 
 
 @frozen
 class Migration:
-    """One step of the schema and its way back."""
+    """One step of the schema, up and down."""
 
     version: int
     name: str
     up: str = field(repr=False)
     down: str = field(repr=False)
-    way_back: DownMigration = field(
-        init=False, repr=False, eq=False, default=Factory(lambda self: parse_way_back(self.down), takes_self=True)
+    down_migration: DownMigration = field(
+        init=False, repr=False, eq=False, default=Factory(lambda self: parse_down(self.down), takes_self=True)
     )
     """The parsed `down`."""
 
     @property
     def checksum(self) -> str:
-        """SHA-256 of the step, without its way back, which may be corrected later."""
+        """SHA-256 of the step, without the file for the way down, which may be corrected later."""
         return hashlib.sha256(self.up.encode()).hexdigest()
 
     @override
@@ -63,14 +63,6 @@ class UnknownMigration(MigrationFailed):
     """There is no step with this version."""
 
 
-class StepForbidden(MigrationFailed):
-    """The role or the server may not apply a step; the text has the server's reason and advice."""
-
-
-class UnsupportedServer(MigrationFailed):
-    """The server is too old for the statements, or its encoding cannot hold every script."""
-
-
 _INDEX = re.compile(r"^CREATE (?:UNIQUE )?INDEX (\w+) ON", re.MULTILINE)
 _TABLE = re.compile(r"^CREATE TABLE meta\.(\w+) \(", re.MULTILINE)
 
@@ -82,7 +74,7 @@ def indexes_of(steps: Sequence[Migration]) -> Sequence[str]:
 
 
 def load_migrations(package: str = "sql.migrations") -> Sequence[Migration]:
-    """Read the steps, in order; raises FileNotFoundError if a step has no way back."""
+    """Read the steps, in order; raises FileNotFoundError if a step has no down migration."""
     folder = files(package)
     found = [match for entry in folder.iterdir() if (match := _NAME.fullmatch(entry.name))]
     return [
@@ -99,15 +91,15 @@ def load_migrations(package: str = "sql.migrations") -> Sequence[Migration]:
 def require_same(steps: Sequence[Migration], applied: Sequence[AppliedMigration]) -> None:
     """Raise MigrationsDiffer unless the database has only steps of this release, with the same content."""
     known = {step.version: step for step in steps}
-    for taken in applied:
-        step = known.get(taken.version)
+    for each in applied:
+        step = known.get(each.version)
         if step is None:
             raise MigrationsDiffer(
-                f"The database has taken migration {taken.version:04d}_{taken.name}, which this release does not have. "
+                f"The database has migration {each.version:04d}_{each.name}, which this release does not have. "
                 "Run the release that has it, or migrate down with that one first."
             )
-        if step.checksum != taken.checksum:
+        if step.checksum != each.checksum:
             raise MigrationsDiffer(
-                f"Migration {step} has changed since it was applied on {taken.applied_at.isoformat()}. "
+                f"Migration {step} has changed since it was applied on {each.applied_at.isoformat()}. "
                 "Restore its file; a change of the schema needs a migration of its own."
             )

@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -19,13 +19,12 @@ from adapters.postgres.migrations.migration import (
     AppliedMigration,
     Migration,
     MigrationStatus,
-    StepForbidden,
     UnknownMigration,
-    UnsupportedServer,
     load_migrations,
     require_same,
 )
 from adapters.postgres.migrations.options import MigrationOptions
+from adapters.postgres.migrations.server import explained_refusals, require_usable
 from adapters.postgres.statement import Statement
 from adapters.postgres.statements import MigrationStatements
 from domain.clock import Clock
@@ -33,7 +32,6 @@ from domain.errors import StorageUnavailable
 
 _LOCK = 0x70676C616D626461
 """The key of the advisory lock of all runners: "pglambda" in ASCII."""
-_VERSION_MIN = 150000
 _LOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
 Done = TypeVar("Done")
@@ -61,7 +59,7 @@ class MigrationRunner:
         pending = [step for step in await self.pending() if to is None or step.version <= to]
         if dry_run:
             return pending
-        return [step for step in pending if await self._retried(partial(self._take, step))]
+        return [step for step in pending if await self._retried(partial(self._apply, step))]
 
     async def down(
         self, to: int | None = None, *, destroy: Collection[str] = (), dry_run: bool = False
@@ -73,29 +71,29 @@ class MigrationRunner:
         that appear later.
         """
         self._require_known(to)
-        planned = await self._retried(partial(self._plan_down, to))
+        planned = await self._retried(partial(self._plan, to))
         if dry_run:
-            return [back for _, back in planned]
-        require_allowed([back for _, back in planned], destroy)
-        taken: list[PlannedDown] = []
+            return [down for _, down in planned]
+        require_allowed([down for _, down in planned], destroy)
+        reverted: list[PlannedDown] = []
         for step, _ in planned:
-            back = await self._retried(partial(self._take_back, step, destroy, tuple(taken)))
-            taken.extend([back] if back is not None else [])
-        return taken
+            down = await self._retried(partial(self._revert, step, destroy, tuple(reverted)))
+            reverted.extend([down] if down is not None else [])
+        return reverted
 
     async def status(self) -> Sequence[MigrationStatus]:
         """Return all steps, in order, and when each was applied."""
-        taken_at = {taken.version: taken.applied_at for taken in await self._applied()}
-        return [MigrationStatus(str(step), taken_at.get(step.version)) for step in self._steps]
+        applied_at = {each.version: each.applied_at for each in await self._applied()}
+        return [MigrationStatus(str(step), applied_at.get(step.version)) for step in self._steps]
 
     async def pending(self) -> Sequence[Migration]:
         """Return the pending steps, in order; none if the database is ready for this release."""
-        applied = {taken.version for taken in await self._applied()}
+        applied = {each.version for each in await self._applied()}
         return [step for step in self._steps if step.version not in applied]
 
     def _require_known(self, to: int | None) -> None:
         if to is not None and to > len(self._steps):
-            raise UnknownMigration(f"There is no migration {to}: the latest is {self._steps[-1]}.")
+            raise UnknownMigration(f"There is no migration {to}. The latest is {self._steps[-1]}.")
 
     async def _retried(self, work: Callable[[float], Awaitable[Done]]) -> Done:
         """Do the work within a lock timeout, and again if it did not get a lock in time."""
@@ -118,15 +116,15 @@ class MigrationRunner:
             raise StorageUnavailable from error
 
     async def _applied_in(self, connection: Connection) -> Sequence[AppliedMigration]:
-        ((there,),) = await _fetch(connection, self._statements.select_migrations_exist)
-        rows = await _fetch(connection, self._statements.select_migrations) if there else []
+        ((exists,),) = await _fetch(connection, self._statements.select_migrations_exist)
+        rows = await _fetch(connection, self._statements.select_migrations) if exists else []
         applied = [AppliedMigration(*row) for row in rows]
         require_same(self._steps, applied)
         return applied
 
-    async def _take(self, step: Migration, lock_timeout_s: float) -> bool:
+    async def _apply(self, step: Migration, lock_timeout_s: float) -> bool:
         async with self._locked(lock_timeout_s) as connection:
-            if step.version in {taken.version for taken in await self._applied_in(connection)}:
+            if step.version in {each.version for each in await self._applied_in(connection)}:
                 return False
             await _run(connection, step.up)
             await _fetch(
@@ -142,32 +140,32 @@ class MigrationRunner:
         _log.info("migration_applied", migration=str(step))
         return True
 
-    async def _plan_down(self, to: int | None, lock_timeout_s: float) -> Sequence[tuple[Migration, PlannedDown]]:
+    async def _plan(self, to: int | None, lock_timeout_s: float) -> Sequence[tuple[Migration, PlannedDown]]:
         async with self._transaction(lock_timeout_s) as connection:
             await _fetch(connection, self._statements.lock_migrations, {"key": _LOCK})
-            applied = {taken.version for taken in await self._applied_in(connection)}
-            taken = [step for step in reversed(self._steps) if step.version in applied]
-            latest = taken[:1] if to is None else [step for step in taken if step.version > to]
-            return [(step, await _step_back(connection, step)) for step in latest]
+            versions = {each.version for each in await self._applied_in(connection)}
+            applied = [step for step in reversed(self._steps) if step.version in versions]
+            latest = applied[:1] if to is None else [step for step in applied if step.version > to]
+            return [(step, await _planned(connection, step)) for step in latest]
 
-    async def _take_back(
-        self, step: Migration, destroy: Collection[str], before: Sequence[PlannedDown], lock_timeout_s: float
+    async def _revert(
+        self, step: Migration, destroy: Collection[str], reverted: Sequence[PlannedDown], lock_timeout_s: float
     ) -> PlannedDown | None:
         async with self._locked(lock_timeout_s) as connection:
-            if step.version not in {taken.version for taken in await self._applied_in(connection)}:
+            if step.version not in {each.version for each in await self._applied_in(connection)}:
                 return None
             # Under the lock no row appears between the count and the deletion.
-            await _run(connection, step.way_back.lock)
-            back = await _step_back(connection, step)
-            require_allowed([back], destroy, before)
-            await _run(connection, step.way_back.statements)
+            await _run(connection, step.down_migration.lock)
+            down = await _planned(connection, step)
+            require_allowed([down], destroy, reverted)
+            await _run(connection, step.down_migration.statements)
             await _fetch(connection, self._statements.delete_migration, {"version": step.version})
-        _log.info("migration_reverted", migration=str(step), deleted=", ".join(loss.text for loss in back.losses))
-        return back
+        _log.info("migration_reverted", migration=str(step), deleted=", ".join(loss.text for loss in down.losses))
+        return down
 
     @asynccontextmanager
     async def _locked(self, lock_timeout_s: float) -> AsyncIterator[Connection]:
-        """Begin a transaction that excludes other runners, in which the table of steps exists."""
+        """Begin a transaction that excludes other runners, and create the table of steps if it is missing."""
         async with self._transaction(lock_timeout_s) as connection:
             await _fetch(connection, self._statements.lock_migrations, {"key": _LOCK})
             await _fetch(connection, self._statements.create_schema)
@@ -180,9 +178,9 @@ class MigrationRunner:
         connection = await GatewayConnection.connect(to_primary(self._dsn), address_timeout_s=options.connect_timeout_s)
         with SocketDeadline(connection, options.socket_timeout_s):
             async with connection:
-                _require_usable(connection)
+                require_usable(connection)
                 await _fetch(connection, self._statements.set_timeouts, self._timeouts(lock_timeout_s))
-                with _forbidden():
+                with explained_refusals():
                     yield connection
 
     def _timeouts(self, lock_timeout_s: float) -> Mapping[str, str]:
@@ -190,43 +188,6 @@ class MigrationRunner:
             "lock_timeout": str(round(lock_timeout_s * 1000)),
             "statement_timeout": str(round(self._options.statement_timeout_s * 1000)),
         }
-
-
-@contextmanager
-def _forbidden() -> Iterator[None]:
-    try:
-        yield
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise StepForbidden(
-            f"PostgreSQL refused it: {_primary(error)}. Migrate as the role that owns the database, or grant it to this one."
-        ) from error
-    except (psycopg.errors.DuplicateTable, psycopg.errors.DuplicateObject) as error:
-        raise StepForbidden(
-            f"PostgreSQL refused it: {_primary(error)}. The schema `meta` has it already, and not from these migrations: give the "
-            "service a database of its own."
-        ) from error
-    except psycopg.errors.ReadOnlySqlTransaction as error:
-        raise StepForbidden(
-            f"PostgreSQL refused it: {_primary(error)}. Name a server that takes writes in DATABASE_URL; "
-            "`pglambda doctor` tells why this one takes none."
-        ) from error
-
-
-def _primary(error: psycopg.Error) -> str:
-    return error.diag.message_primary or type(error).__name__
-
-
-def _require_usable(connection: Connection) -> None:
-    found = connection.info.server_version
-    if found < _VERSION_MIN:
-        raise UnsupportedServer(
-            f"The database runs PostgreSQL {found // 10000}, and {_VERSION_MIN // 10000} is the oldest that works here."
-        )
-    encoding = connection.info.parameter_status("server_encoding")
-    if encoding not in ("UTF8", None):
-        raise UnsupportedServer(
-            f"The database keeps text as {encoding}, which cannot hold every script: make one with ENCODING 'UTF8'."
-        )
 
 
 async def _fetch(
@@ -241,8 +202,8 @@ async def _run(connection: Connection, script: str) -> None:
     await connection.execute(cast("QueryNoTemplate", script))
 
 
-async def _step_back(connection: Connection, step: Migration) -> PlannedDown:
-    losses = [await _loss(connection, kind, count) for kind, count in step.way_back.counts.items()]
+async def _planned(connection: Connection, step: Migration) -> PlannedDown:
+    losses = [await _loss(connection, kind, count) for kind, count in step.down_migration.counts.items()]
     return PlannedDown(str(step), [loss for loss in losses if loss])
 
 

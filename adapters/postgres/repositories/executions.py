@@ -28,7 +28,7 @@ from domain.identity import Owner, SessionRef, uuid7_time
 from domain.paging import Page
 from domain.sessions.session import SessionNotFound
 
-Beginning = tuple[UUID, SessionRef, timedelta]
+BeginCall = tuple[UUID, SessionRef, timedelta]
 """An execution to begin, its session, and the allowance beyond the script's time limit."""
 
 ROW_BYTES = 512
@@ -47,7 +47,7 @@ class ExecutionRepositoryOptions:
     history: HistoryOptions = field(factory=HistoryOptions)
 
 
-class BeginExecutions(MeasuredStatement[Beginning, OpenExecution], LockingStatement[Beginning, OpenExecution]):
+class BeginExecutions(MeasuredStatement[BeginCall, OpenExecution], LockingStatement[BeginCall, OpenExecution]):
     """Admits executions; locks a session only to renew it."""
 
     name: ClassVar[str] = "begin"
@@ -55,20 +55,20 @@ class BeginExecutions(MeasuredStatement[Beginning, OpenExecution], LockingStatem
     response_size_min: ClassVar[int] = ROW_BYTES
 
     @override
-    def batch_key(self, call: Beginning) -> int:
+    def batch_key(self, call: BeginCall) -> int:
         return call[1].session_id.int
 
     @override
-    def columns(self, calls: Sequence[Beginning]) -> Mapping[str, object]:
+    def columns(self, calls: Sequence[BeginCall]) -> Mapping[str, object]:
         return begin_columns(calls)
 
     @override
-    def decode(self, call: Beginning, row: Row) -> OpenExecution | Exception:
+    def decode(self, call: BeginCall, row: Row) -> OpenExecution | Exception:
         deadline_at, *session = row
         return RowLocked() if deadline_at is None else begun(call, deadline_at, session)
 
     @override
-    def absent(self, call: Beginning) -> Exception:
+    def absent(self, call: BeginCall) -> Exception:
         return SessionNotFound()
 
     @override
@@ -191,7 +191,7 @@ def execution_columns(calls: Sequence[tuple[SessionRef, UUID]]) -> dict[str, obj
     }
 
 
-def begin_columns(calls: Sequence[Beginning]) -> dict[str, object]:
+def begin_columns(calls: Sequence[BeginCall]) -> dict[str, object]:
     """Return the parameters that begin executions."""
     return {
         **execution_columns([(ref, execution_id) for execution_id, ref, _ in calls]),
@@ -201,7 +201,7 @@ def begin_columns(calls: Sequence[Beginning]) -> dict[str, object]:
     }
 
 
-def begun(call: Beginning, deadline_at: Any, row: Row) -> OpenExecution | Exception:
+def begun(call: BeginCall, deadline_at: Any, row: Row) -> OpenExecution | Exception:
     """Return the open execution with its session in the row, or the error of a session that is not live."""
     session = codec.session_of(row)
     try:

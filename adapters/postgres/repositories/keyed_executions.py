@@ -17,7 +17,7 @@ from adapters.postgres.batching.statement import BatchStatement, LockingStatemen
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.executions import (
     ROW_BYTES,
-    Beginning,
+    BeginCall,
     PostgresExecutionRepository,
     begin_columns,
     begun,
@@ -38,7 +38,7 @@ from domain.scripts.report import Failure, FailureCode, ScriptReport
 from domain.sessions.session import SessionNotFound
 
 _Begun = OpenExecution | Executed
-_KeyedBeginning = tuple[Beginning, IdempotencyKey]
+_KeyedBeginCall = tuple[BeginCall, IdempotencyKey]
 _KeyedWithdrawal = tuple[SessionRef, UUID, IdempotencyKey]
 _KeyedEnd = tuple[FinishedExecution, IdempotencyKey]
 
@@ -49,7 +49,7 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class BeginKeyedExecutions(
-    MeasuredStatement[_KeyedBeginning, _Begun | None], LockingStatement[_KeyedBeginning, _Begun | None]
+    MeasuredStatement[_KeyedBeginCall, _Begun | None], LockingStatement[_KeyedBeginCall, _Begun | None]
 ):
     """Admits executions under keys; the response to a call that neither took its key nor saw its holder is None."""
 
@@ -58,19 +58,19 @@ class BeginKeyedExecutions(
     response_size_min: ClassVar[int] = ROW_BYTES
 
     @override
-    def batch_key(self, call: _KeyedBeginning) -> int:
+    def batch_key(self, call: _KeyedBeginCall) -> int:
         return call[0][1].session_id.int
 
     @override
-    def columns(self, calls: Sequence[_KeyedBeginning]) -> Mapping[str, object]:
+    def columns(self, calls: Sequence[_KeyedBeginCall]) -> Mapping[str, object]:
         return {
-            **begin_columns([beginning for beginning, _ in calls]),
+            **begin_columns([begin_call for begin_call, _ in calls]),
             **key_columns([key for _, key in calls]),
             "kept_for": KEPT_FOR,
         }
 
     @override
-    def decode(self, call: _KeyedBeginning, row: Row) -> _Begun | Exception | None:
+    def decode(self, call: _KeyedBeginCall, row: Row) -> _Begun | Exception | None:
         outcome, deadline_at, *facts = row
         if outcome == "judged":
             return begun(call[0], deadline_at, facts[:-_KEPT_COLUMNS])
@@ -79,7 +79,7 @@ class BeginKeyedExecutions(
         return RowLocked() if outcome == "skipped" else None
 
     @override
-    def absent(self, call: _KeyedBeginning) -> Exception:
+    def absent(self, call: _KeyedBeginCall) -> Exception:
         return SessionNotFound()
 
     @override
@@ -217,9 +217,9 @@ def _known(kind: type[Any], facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _replayed_execution(
-    beginning: Beginning, key: IdempotencyKey, deadline_at: datetime, kept: Sequence[Any]
+    begin_call: BeginCall, key: IdempotencyKey, deadline_at: datetime, kept: Sequence[Any]
 ) -> Executed | Exception:
-    execution_id, ref, _ = beginning
+    execution_id, ref, _ = begin_call
     payload_hash, winner, expires_at, title, count, text, result = kept
     response = text and Executed(ref, winner, LanguageTitle.of(title), report_of(text, result), count, replayed=True)
     return replayed(KeptCall(payload_hash, winner, deadline_at, expires_at, response), key, uuid7_time(execution_id))

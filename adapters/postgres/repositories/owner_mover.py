@@ -11,7 +11,7 @@ from adapters.postgres.gateway import Gateway
 from adapters.postgres.retention.partitions import PARTITIONS
 from adapters.postgres.statement import Statement
 from adapters.postgres.statements import OwnerStatements
-from domain.access.owner_move import Belonging, MoveStep, OwnerMover
+from domain.access.owner_move import MoveStep, OwnedData, OwnerMover
 from domain.clock import Clock
 from domain.errors import StorageUnavailable
 from domain.identity import Owner
@@ -34,7 +34,7 @@ class OwnerMoverOptions:
 class _Walk:
     """A statement that walks through a table in key order, `rows_max` rows at a time."""
 
-    part: Belonging
+    part: OwnedData
     statement: Statement
     parameters: Mapping[str, object]
     cursor: Mapping[str, object]
@@ -53,14 +53,14 @@ class PostgresOwnerMover(OwnerMover):
         self._options = options or OwnerMoverOptions()
 
     @override
-    async def count(self, owner: Owner) -> Mapping[Belonging, int]:
+    async def count(self, owner: Owner) -> Mapping[OwnedData, int]:
         named = {"owner": owner}
         sessions = await self._number(self._statements.select_session_count, named | {"rows_max": _BIGINT_MAX})
         keys = await self._number(self._statements.select_key_count, named)
         history = 0
         for partition in range(PARTITIONS):
             history += await self._number(self._statements.select_history_count, named | {"slot": partition})
-        return {Belonging.SESSIONS: sessions, Belonging.KEYS: keys, Belonging.HISTORY: history}
+        return {OwnedData.SESSIONS: sessions, OwnedData.KEYS: keys, OwnedData.HISTORY: history}
 
     @override
     async def move(self, source: Owner, target: Owner) -> AsyncIterator[MoveStep]:
@@ -75,10 +75,10 @@ class PostgresOwnerMover(OwnerMover):
         sessions = {**owners, "now": self._clock.now()}
         first = {"after_request_id": _NIL, "after_execution_id": _NIL}
         return [
-            _Walk(Belonging.SESSIONS, statements.move_sessions, sessions, {"after": None}, self._options.sessions_max),
-            _Walk(Belonging.KEYS, statements.move_initialize_keys, owners, {"after": ""}, rows_max),
+            _Walk(OwnedData.SESSIONS, statements.move_sessions, sessions, {"after": None}, self._options.sessions_max),
+            _Walk(OwnedData.KEYS, statements.move_initialize_keys, owners, {"after": ""}, rows_max),
             *(
-                _Walk(Belonging.HISTORY, statements.move_history, {**owners, "slot": partition}, first, rows_max)
+                _Walk(OwnedData.HISTORY, statements.move_history, {**owners, "slot": partition}, first, rows_max)
                 for partition in range(PARTITIONS)
             ),
         ]

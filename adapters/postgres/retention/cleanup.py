@@ -55,7 +55,7 @@ class Cleanup:
     _statements: CleanupStatements
     _clock: Clock
     _retention: Retention
-    _storage: HistoryBudget
+    _history_budget: HistoryBudget
     _options: CleanupOptions = field(factory=CleanupOptions)
     _sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _batch: int = field(init=False)
@@ -82,7 +82,7 @@ class Cleanup:
         self._stats.executions_overdue += await self._in_batches(self._move_overdue)
         self._stats.keys_removed += await self._in_batches(self._remove_keys)
         self._stats.partitions_emptied += await self._empty_partitions(now)
-        await self._storage.keep(now)
+        await self._history_budget.enforce(now)
         # Last, because it examines all versions: nothing else then waits for it.
         self._stats.versions_removed += await self._in_batches(self._remove_versions)
         self._stats.lag_s = await self._lag_s(now)

@@ -31,19 +31,19 @@ class HistoryBudget:
         """Return the budget of the database behind the gateway."""
         return cls(gateway, statements.storage, StorageGauge(gateway, statements.storage), budget)
 
-    async def keep(self, now: datetime) -> None:
+    async def enforce(self, now: datetime) -> None:
         """Measure the storage, and empty days of the history until it is within the budget or no day is left.
 
         Raises StorageUnavailable or Overloaded.
         """
         stored = await self._gauge.stored()
         for _ in range(PARTITIONS):
-            day = self.budget.next_to_go(stored, now)
+            day = self.budget.day_to_shorten(stored, now)
             if day is None or not await self._shorten(day, stored, now):
                 break
             stored = await self._gauge.stored()
-        shortened = self.budget.owed(await self._gauge.shortened(), now)
-        is_exceeded = self.budget.exceeded(stored) and self.budget.next_to_go(stored, now) is None
+        shortened = self.budget.missing_days(await self._gauge.shortened(), now)
+        is_exceeded = self.budget.exceeded(stored) and self.budget.day_to_shorten(stored, now) is None
         if is_exceeded and not (self.state and self.state.is_exceeded):
             _log.warning("storage_budget_exceeded", **self._sizes(stored))
         self.state = StorageState(now, stored, shortened, is_exceeded)

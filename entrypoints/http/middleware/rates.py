@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from attrs import frozen
 from typing_extensions import override
 
-from domain.limits.rate import RateLimited, RatePolicy, RateVerdict
+from domain.limits.rate import RateDecision, RateLimited, RatePolicy
 from domain.limits.rate_limiter import RateLimiter
 from entrypoints.http.pipeline import Guard
 from entrypoints.http.request import Header, Request
@@ -33,12 +33,12 @@ class RateHeaders:
         name = policy.name.encode()
         return cls(policy, (b"ratelimit-policy", b'"%s";q=%d;w=%d' % (name, policy.count, policy.window_s)), name)
 
-    def after(self, verdict: RateVerdict) -> Headers:
+    def after(self, decision: RateDecision) -> Headers:
         """Return both headers. `RateLimit` says: `r` calls are left, and one more in `t` seconds, rounded up.
 
         For a rejected call, `t` is the time until it would be admitted.
         """
-        limit = b'"%s";r=%d;t=%d' % (self._name, verdict.remaining, -(-verdict.wait_ns // _NS_PER_S))
+        limit = b'"%s";r=%d;t=%d' % (self._name, decision.remaining, -(-decision.wait_ns // _NS_PER_S))
         return self.policy_header, (b"ratelimit", limit)
 
 
@@ -57,7 +57,7 @@ class RateGuard(Guard):
         try:
             return headers.after(self._limiter.charge(request.caller.owner, headers.policy, 1))
         except RateLimited as error:
-            request.response_headers += headers.after(error.verdict)
+            request.response_headers += headers.after(error.decision)
             raise
 
     async def charge(self, request: Request, items: int) -> None:
@@ -70,9 +70,9 @@ class RateGuard(Guard):
             return
         request.response_headers = tuple(header for header in request.response_headers if header[0] not in _NAMES)
         try:
-            verdict = self._limiter.charge(request.caller.owner, headers.policy, items - 1)
+            decision = self._limiter.charge(request.caller.owner, headers.policy, items - 1)
         except RateLimited as error:
-            verdict = error.verdict._replace(wait_ns=error.verdict.wait_ns + headers.policy.interval_ns)
-            request.response_headers += headers.after(verdict)
-            raise RateLimited(headers.policy, verdict, items) from None
-        request.response_headers += headers.after(verdict)
+            decision = error.decision._replace(wait_ns=error.decision.wait_ns + headers.policy.interval_ns)
+            request.response_headers += headers.after(decision)
+            raise RateLimited(headers.policy, decision, items) from None
+        request.response_headers += headers.after(decision)

@@ -21,7 +21,7 @@ from domain.functions.function import FunctionConditionFailed, FunctionConflict,
 from domain.functions.schema import FunctionVersionNotFound, ParamsRefused, SchemaUnusable
 from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
 from domain.json_text import JsonText
-from domain.limits.rate import RateLimited, RatePolicy, RateVerdict
+from domain.limits.rate import RateDecision, RateLimited, RatePolicy
 from domain.scripts.language import InvalidLanguageTitle, Language, LanguageNotServed, LanguageTitle
 from domain.scripts.report import ExecutionUnknown, Failure, FailureCode, ScriptReport
 from domain.scripts.script import ScriptSyntaxError, SyntaxFault
@@ -122,7 +122,7 @@ SAMPLES: tuple[DomainError, ...] = (
     *(_failed(code) for code in FailureCode),
     QuotaReached("live_sessions", 1000, 1000),
     QuotaReached("concurrent_calls", 16, 16, "the sandbox", retry_after_ms=1000),
-    RateLimited(_POLICY, RateVerdict(False, 0, 0, 600_000_000)),
+    RateLimited(_POLICY, RateDecision(False, 0, 0, 600_000_000)),
     JwksUnavailable(),
     StorageUnavailable(stored="no", executed="no"),
     ExecutionLost(),

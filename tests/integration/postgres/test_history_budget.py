@@ -88,7 +88,7 @@ async def test_the_oldest_days_are_removed_until_the_rest_is_within_the_budget(s
     now, before = storage.clock.now(), await gauge.stored()
     budget = keeper(before.size_bytes - before.history[0].amount.size_bytes - 1)
     with capture_logs() as lines:
-        await budget.keep(now)
+        await budget.enforce(now)
     assert [each.day for each in budget.state.stored.history] == [now.date() - DAY, now.date()]
     assert [each.day for each in budget.state.shortened] == [now.date() - 3 * DAY, now.date() - 2 * DAY]
     assert not budget.state.is_exceeded
@@ -100,7 +100,7 @@ async def test_within_the_budget_or_without_one_nothing_is_removed(storage, days
     await days(3)
     for size_max_bytes in (None, (await gauge.stored()).size_bytes):
         budget = keeper(size_max_bytes)
-        await budget.keep(storage.clock.now())
+        await budget.enforce(storage.clock.now())
         assert len(budget.state.stored.history) == 3
         assert not budget.state.shortened
 
@@ -109,8 +109,8 @@ async def test_a_budget_that_cannot_be_kept_costs_neither_todays_history_nor_ses
     await days(3)
     budget = keeper(1)
     with capture_logs() as lines:
-        await budget.keep(storage.clock.now())
-        await budget.keep(storage.clock.now())
+        await budget.enforce(storage.clock.now())
+        await budget.enforce(storage.clock.now())
     assert [each.day for each in budget.state.stored.history] == [storage.clock.now().date()]
     assert budget.state.is_exceeded
     assert [line["event"] for line in lines].count("storage_budget_exceeded") == 1
@@ -121,16 +121,16 @@ async def test_several_controllers_at_once_remove_no_extra_day(storage, days, ga
     await days(4)
     before = await gauge.stored()
     budgets = [keeper(before.size_bytes - 1) for _ in range(4)]
-    await asyncio.gather(*(budget.keep(storage.clock.now()) for budget in budgets))
+    await asyncio.gather(*(budget.enforce(storage.clock.now()) for budget in budgets))
     assert len((await gauge.stored()).history) == 3
 
 
 async def test_all_controllers_report_a_shortened_day(storage, days, gauge, keeper):
     await days(3)
     size_max_bytes = (await gauge.stored()).size_bytes - 1
-    await keeper(size_max_bytes).keep(storage.clock.now())
+    await keeper(size_max_bytes).enforce(storage.clock.now())
     other = keeper(size_max_bytes)
-    await other.keep(storage.clock.now())
+    await other.enforce(storage.clock.now())
     assert len(other.state.shortened) == 1
 
 
@@ -138,7 +138,7 @@ async def test_a_shortened_day_is_reported_after_a_lost_response(storage, days, 
     await days(2)
     budget = keeper((await gauge.stored()).size_bytes - 1)
     steered.steps["shorten_history"] = [lose_response]
-    await budget.keep(storage.clock.now())
+    await budget.enforce(storage.clock.now())
     assert len((await gauge.stored()).history) == 1
     assert [each.day for each in budget.state.shortened] == [storage.clock.now().date() - DAY]
 
@@ -156,22 +156,22 @@ async def test_a_day_that_is_being_read_is_left_for_the_next_run(storage, days, 
     with psycopg.connect(database_url) as connection:
         connection.execute("SELECT FROM meta.executions")
         with capture_logs() as lines:
-            await budget.keep(storage.clock.now())
+            await budget.enforce(storage.clock.now())
     assert len((await gauge.stored()).history) == 2
     assert not budget.state.is_exceeded
     assert "partition_in_use" in [line["event"] for line in lines]
-    await budget.keep(storage.clock.now())
+    await budget.enforce(storage.clock.now())
     assert len((await gauge.stored()).history) == 1
 
 
 async def test_a_shortened_day_is_replaced_when_its_partition_is_shortened_again(storage, session, days, gauge, keeper):
     await days(2)
     budget = keeper(1)
-    await budget.keep(storage.clock.now())
+    await budget.enforce(storage.clock.now())
     storage.clock.advance(31 * DAY)
     await days(1)
     storage.clock.advance(DAY)
-    await budget.keep(storage.clock.now())
+    await budget.enforce(storage.clock.now())
     (shortened,) = await gauge.shortened()
     assert shortened.day == storage.clock.now().date() - DAY
 
@@ -179,8 +179,8 @@ async def test_a_shortened_day_is_replaced_when_its_partition_is_shortened_again
 async def test_a_failed_measurement_keeps_the_last_state(storage, days, keeper, steered):
     await days(2)
     budget = keeper(None)
-    await budget.keep(storage.clock.now())
+    await budget.enforce(storage.clock.now())
     steered.steps["select_table_sizes"] = [time_out]
     with pytest.raises(Exception, match="did not respond"):
-        await budget.keep(storage.clock.now())
+        await budget.enforce(storage.clock.now())
     assert budget.state is not None

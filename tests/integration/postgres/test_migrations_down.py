@@ -102,7 +102,7 @@ async def test_one_kind_that_is_not_allowed_keeps_all_data(runner, filled, kind)
     before = contents_of(filled)
     with pytest.raises(DestructionRefused) as refused:
         await runner.down(0, destroy=LOSSES.keys() - {kind})
-    step = next(step for step in STEPS if kind in step.way_back.counts)
+    step = next(step for step in STEPS if kind in step.down_migration.counts)
     would = f"{step} would delete {LOSSES[kind]}: add --destroy-{kind} to allow it."
     assert str(refused.value).splitlines()[1:] == [would, "Nothing was changed."]
     assert contents_of(filled) == before
@@ -144,7 +144,7 @@ async def test_rows_that_appear_after_the_first_count_are_not_deleted(runner, da
             await down
     assert str(refused.value).splitlines()[1:] == [
         "0005_api_keys would delete 1 API key: add --destroy-keys to allow it.",
-        f"Taken back before: {', '.join(str(step) for step in STEPS[:4:-1])}.",
+        f"Reverted before: {', '.join(str(step) for step in STEPS[:4:-1])}.",
     ]
     with psycopg.connect(database_url) as connection:
         assert connection.execute("SELECT count(*) FROM meta.api_keys").fetchall() == [(1,)]

@@ -11,7 +11,7 @@ import pytest
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
 from adapters.postgres.statements import Statements
-from domain.access.owner_move import Belonging, MoveStep
+from domain.access.owner_move import MoveStep, OwnedData
 from domain.errors import StorageUnavailable
 from domain.identity import ANONYMOUS, Owner, SessionRef
 from domain.sessions.session import SessionNotFound
@@ -59,14 +59,14 @@ async def test_sessions_move_with_their_history_and_keys(mover, storage, add_key
             await storage.execute(session.ref)
         add_key(session.ref.owner, "k", session.ref.session_id)
     add_key(ANONYMOUS, "i")
-    assert await mover.count(ANONYMOUS) == {Belonging.SESSIONS: 5, Belonging.KEYS: 6, Belonging.HISTORY: 15}
+    assert await mover.count(ANONYMOUS) == {OwnedData.SESSIONS: 5, OwnedData.KEYS: 6, OwnedData.HISTORY: 15}
     steps = await walked(mover)
     assert max(step.examined for step in steps) <= 3
-    moved = {part: sum(step.moved for step in steps if step.part is part) for part in Belonging}
-    assert moved == {Belonging.SESSIONS: 5, Belonging.KEYS: 1, Belonging.HISTORY: 15}
-    assert await mover.count(ANONYMOUS) == dict.fromkeys(Belonging, 0)
-    assert await mover.count(ALICE) == {Belonging.SESSIONS: 5, Belonging.KEYS: 6, Belonging.HISTORY: 15}
-    assert await mover.count(BOB) == {Belonging.SESSIONS: 1, Belonging.KEYS: 1, Belonging.HISTORY: 3}
+    moved = {part: sum(step.moved for step in steps if step.part is part) for part in OwnedData}
+    assert moved == {OwnedData.SESSIONS: 5, OwnedData.KEYS: 1, OwnedData.HISTORY: 15}
+    assert await mover.count(ANONYMOUS) == dict.fromkeys(OwnedData, 0)
+    assert await mover.count(ALICE) == {OwnedData.SESSIONS: 5, OwnedData.KEYS: 6, OwnedData.HISTORY: 15}
+    assert await mover.count(BOB) == {OwnedData.SESSIONS: 1, OwnedData.KEYS: 1, OwnedData.HISTORY: 3}
     for session in mine:
         ref = SessionRef(ALICE, session.ref.session_id)
         assert (await storage.sessions.get(ref)).execution_count == 3
@@ -82,10 +82,10 @@ async def test_an_executing_session_moves_with_the_next_call(mover, storage, add
     add_key(ANONYMOUS, "k", busy.ref.session_id)
     execution = await storage.begin(busy.ref)
     await walked(mover)
-    assert await mover.count(ANONYMOUS) == {Belonging.SESSIONS: 1, Belonging.KEYS: 1, Belonging.HISTORY: 1}
+    assert await mover.count(ANONYMOUS) == {OwnedData.SESSIONS: 1, OwnedData.KEYS: 1, OwnedData.HISTORY: 1}
     assert await storage.executions.finish(storage.finished(execution)) == 2
     await walked(mover)
-    assert await mover.count(ANONYMOUS) == dict.fromkeys(Belonging, 0)
+    assert await mover.count(ANONYMOUS) == dict.fromkeys(OwnedData, 0)
     assert (await storage.sessions.get(SessionRef(ALICE, busy.ref.session_id))).execution_count == 2
     assert (await storage.sessions.get(SessionRef(ALICE, idle.ref.session_id))).ref.owner == ALICE
 
@@ -105,15 +105,15 @@ async def test_the_history_of_a_removed_session_moves(mover, storage, database_u
     await storage.execute(session.ref)
     rows(database_url, "DELETE FROM meta.sessions RETURNING 1")
     await walked(mover)
-    assert await mover.count(ALICE) == {Belonging.SESSIONS: 0, Belonging.KEYS: 0, Belonging.HISTORY: 1}
+    assert await mover.count(ALICE) == {OwnedData.SESSIONS: 0, OwnedData.KEYS: 0, OwnedData.HISTORY: 1}
 
 
 async def test_a_key_that_the_new_owner_has_stays(mover, add_key):
     for owner, key in ((ANONYMOUS, "a"), (ANONYMOUS, "b"), (ALICE, "b"), (ANONYMOUS, "c"), (ANONYMOUS, "d")):
         add_key(owner, key)
     await walked(mover)
-    assert (await mover.count(ANONYMOUS))[Belonging.KEYS] == 1
-    assert (await mover.count(ALICE))[Belonging.KEYS] == 4
+    assert (await mover.count(ANONYMOUS))[OwnedData.KEYS] == 1
+    assert (await mover.count(ALICE))[OwnedData.KEYS] == 4
 
 
 async def test_a_stopped_move_is_continued(mover, storage):
@@ -121,11 +121,11 @@ async def test_a_stopped_move_is_continued(mover, storage):
         await storage.execute((await storage.add()).ref)
     async for _ in mover.move(ANONYMOUS, ALICE):
         break
-    left = (await mover.count(ANONYMOUS))[Belonging.SESSIONS]
+    left = (await mover.count(ANONYMOUS))[OwnedData.SESSIONS]
     assert 0 < left < 5
     await walked(mover)
-    assert await mover.count(ANONYMOUS) == dict.fromkeys(Belonging, 0)
-    assert await mover.count(ALICE) == {Belonging.SESSIONS: 5, Belonging.KEYS: 0, Belonging.HISTORY: 5}
+    assert await mover.count(ANONYMOUS) == dict.fromkeys(OwnedData, 0)
+    assert await mover.count(ALICE) == {OwnedData.SESSIONS: 5, OwnedData.KEYS: 0, OwnedData.HISTORY: 5}
 
 
 async def test_moving_an_owner_without_objects_does_nothing(mover):

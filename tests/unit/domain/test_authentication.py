@@ -170,14 +170,14 @@ async def test_guesses_delay_no_key_in_use() -> None:
     assert await world.authentication.principal(other) == ALICE, "the lookups of the guesses have ended"
 
 
-async def test_a_key_that_is_not_familiar_is_looked_up_among_guesses() -> None:
+async def test_a_key_that_is_not_remembered_is_looked_up_among_guesses() -> None:
     slow = Slow()
     world = World(keys=slow, options=KeyCacheOptions(lookups_max=1, lookup_timeout_s=60))
     key = await world.issue()
     slow.let_go.set()
     await world.authentication.principal(key)
     slow.let_go.clear()
-    world.clock.advance(world.options.familiar)
+    world.clock.advance(world.options.remembered)
     guess = asyncio.create_task(world.refused(f"pgl_{1:032x}_{'x' * 43}"))
     await asyncio.sleep(0)
     with pytest.raises(Overloaded):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.limits.rate import RateLimited, RatePolicy, RateVerdict, judge
+from domain.limits.rate import RateDecision, RateLimited, RatePolicy, judge
 
 S = 1_000_000_000
 
@@ -22,7 +22,7 @@ def test_a_policy_allows_its_count_at_once_and_then_one_call_for_each_interval()
         assert (verdict.allowed, verdict.remaining) == (True, left)
         full_at_ns = verdict.full_at_ns
     refused = judge(policy, full_at_ns, now_ns)
-    assert refused == RateVerdict(False, full_at_ns, 0, 600_000_000)
+    assert refused == RateDecision(False, full_at_ns, 0, 600_000_000)
     assert not judge(policy, full_at_ns, now_ns + 599_999_999).allowed
     assert judge(policy, full_at_ns, now_ns + 600_000_000).allowed
 
@@ -37,7 +37,7 @@ def test_the_wait_ends_when_one_more_call_is_refilled():
 
 def test_a_call_without_cost_returns_the_state():
     policy = RatePolicy("execute", 2, 2)
-    assert judge(policy, 0, 10 * S, 0) == RateVerdict(True, 10 * S, 2, 0)
+    assert judge(policy, 0, 10 * S, 0) == RateDecision(True, 10 * S, 2, 0)
 
 
 def test_a_call_may_cost_at_most_the_whole_quota():

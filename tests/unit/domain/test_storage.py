@@ -34,23 +34,23 @@ def test_a_budget_is_exceeded_above_its_maximum(size_max_bytes, exceeded):
 
 
 def test_the_oldest_day_is_removed_first():
-    found = StorageBudget(1, 7).next_to_go(stored(TODAY - 3 * DAY, TODAY - DAY, TODAY), NOON)
+    found = StorageBudget(1, 7).day_to_shorten(stored(TODAY - 3 * DAY, TODAY - DAY, TODAY), NOON)
     assert found is not None
     assert found.day == TODAY - 3 * DAY
 
 
 def test_within_the_budget_no_day_is_removed():
-    assert StorageBudget(1000, 7).next_to_go(stored(TODAY - 3 * DAY), NOON) is None
+    assert StorageBudget(1000, 7).day_to_shorten(stored(TODAY - 3 * DAY), NOON) is None
 
 
 def test_the_history_of_today_is_never_removed():
-    assert StorageBudget(1, 7).next_to_go(stored(TODAY, TODAY + DAY), NOON) is None
+    assert StorageBudget(1, 7).day_to_shorten(stored(TODAY, TODAY + DAY), NOON) is None
 
 
 @pytest.mark.parametrize(("after_midnight", "goes"), [(timedelta(hours=1) - MOMENT, False), (timedelta(hours=1), True)])
 def test_yesterdays_history_stays_while_its_executions_may_end(after_midnight, goes):
     midnight = datetime(2026, 11, 10, tzinfo=UTC)
-    found = StorageBudget(1, 7).next_to_go(stored(TODAY - DAY), midnight + after_midnight)
+    found = StorageBudget(1, 7).day_to_shorten(stored(TODAY - DAY), midnight + after_midnight)
     assert (found is not None) is goes
 
 
@@ -59,10 +59,10 @@ def test_yesterdays_history_stays_while_its_executions_may_end(after_midnight, g
 )
 def test_a_day_whose_partition_is_used_next_is_left_to_retention(before_midnight, goes):
     midnight = datetime(2026, 11, 11, tzinfo=UTC)
-    found = StorageBudget(1, 7).next_to_go(stored(midnight.date() - 32 * DAY), midnight - before_midnight)
+    found = StorageBudget(1, 7).day_to_shorten(stored(midnight.date() - 32 * DAY), midnight - before_midnight)
     assert (found is not None) is goes
 
 
 def test_days_past_retention_do_not_count_as_shortened():
     days = [ShortenedDay(TODAY - age * DAY, NOON, 1) for age in (8, 7, 1)]
-    assert [each.day for each in StorageBudget(1, 7).owed(days, NOON)] == [TODAY - 7 * DAY, TODAY - DAY]
+    assert [each.day for each in StorageBudget(1, 7).missing_days(days, NOON)] == [TODAY - 7 * DAY, TODAY - DAY]

@@ -7,7 +7,7 @@ import pytest
 
 from adapters.memory.limits import MemoryRateStore
 from adapters.memory.manual_clock import ManualClock, no_jitter
-from domain.limits.rate import RatePolicy, RateVerdict
+from domain.limits.rate import RateDecision, RatePolicy
 from domain.limits.rate_limiter import RateLimiter
 from entrypoints.http.app import Hooks
 from entrypoints.http.middleware.rates import RateGuard, RateHeaders
@@ -40,9 +40,9 @@ async def batched(client: httpx2.AsyncClient, session_id: str, items: int) -> ht
 @pytest.mark.parametrize(
     ("verdict", "header"),
     [
-        (RateVerdict(True, 0, 2, 1), b'"execute";r=2;t=1'),
-        (RateVerdict(True, 0, 3, 0), b'"execute";r=3;t=0'),
-        (RateVerdict(False, 0, 0, 10_000_000_001), b'"execute";r=0;t=11'),
+        (RateDecision(True, 0, 2, 1), b'"execute";r=2;t=1'),
+        (RateDecision(True, 0, 3, 0), b'"execute";r=3;t=0'),
+        (RateDecision(False, 0, 0, 10_000_000_001), b'"execute";r=0;t=11'),
     ],
 )
 def test_rate_limit_headers_are_structured_fields(verdict, header):

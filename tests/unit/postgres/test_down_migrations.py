@@ -1,4 +1,4 @@
-"""Every way back of the schema declares the data that it deletes."""
+"""Every down migration declares the data that it deletes."""
 
 import re
 
@@ -9,7 +9,7 @@ from adapters.postgres.migrations.down import (
     DestructionRefused,
     DownMigration,
     PlannedDown,
-    parse_way_back,
+    parse_down,
     require_allowed,
 )
 from adapters.postgres.migrations.migration import Migration, load_migrations
@@ -23,9 +23,9 @@ _COLUMN = re.compile(r"ALTER TABLE (meta\.\w+) DROP COLUMN (\w+)")
 _CHOSEN = re.compile(r"meta\.\w+")
 
 
-def undeclared_in(way_back: DownMigration) -> list[str]:
+def undeclared_in(down_migration: DownMigration) -> list[str]:
     """Return the statements that may delete data which no section counts, or counts without a lock."""
-    return [each for each in statements_of(way_back.statements) if not is_declared(each, way_back)]
+    return [each for each in statements_of(down_migration.statements) if not is_declared(each, down_migration)]
 
 
 def statements_of(text: str) -> list[str]:
@@ -33,7 +33,7 @@ def statements_of(text: str) -> list[str]:
     return [each.strip() for each in plain.split(";") if each.strip()]
 
 
-def is_declared(statement: str, way_back: DownMigration) -> bool:
+def is_declared(statement: str, down_migration: DownMigration) -> bool:
     if _NO_DATA.match(statement):
         return True
     if column := _COLUMN.fullmatch(statement):
@@ -42,19 +42,19 @@ def is_declared(statement: str, way_back: DownMigration) -> bool:
         named = [table[1]]
     else:
         return False
-    counted = any(all(re.search(rf"\b{name}\b", count) for name in named) for count in way_back.counts.values())
-    return counted and bool(re.search(rf"\b{named[0]}\b", way_back.lock))
+    counted = any(all(re.search(rf"\b{name}\b", count) for name in named) for count in down_migration.counts.values())
+    return counted and bool(re.search(rf"\b{named[0]}\b", down_migration.lock))
 
 
 @pytest.mark.parametrize("step", STEPS, ids=str)
-def test_every_way_back_declares_the_data_that_it_deletes(step: Migration):
-    assert undeclared_in(step.way_back) == []
+def test_every_down_migration_declares_the_data_that_it_deletes(step: Migration):
+    assert undeclared_in(step.down_migration) == []
 
 
 @pytest.mark.parametrize("step", STEPS, ids=str)
 def test_every_table_whose_rows_are_counted_is_locked_before(step: Migration):
-    counted = {table for count in step.way_back.counts.values() for table in _CHOSEN.findall(count)}
-    assert counted <= set(_CHOSEN.findall(step.way_back.lock))
+    counted = {table for count in step.down_migration.counts.values() for table in _CHOSEN.findall(count)}
+    assert counted <= set(_CHOSEN.findall(step.down_migration.lock))
 
 
 @pytest.mark.parametrize(
@@ -72,16 +72,16 @@ def test_every_table_whose_rows_are_counted_is_locked_before(step: Migration):
 )
 def test_a_deletion_that_is_not_declared_is_found(statement: str):
     counted = "-- lock\nLOCK TABLE meta.counted;\n-- destroys things\nSELECT count(kept) FROM meta.counted;\n"
-    assert undeclared_in(parse_way_back(f"{counted}-- way back\n{statement};\n")) == [statement]
+    assert undeclared_in(parse_down(f"{counted}-- statements\n{statement};\n")) == [statement]
 
 
-def test_a_file_without_sections_is_all_way_back():
-    assert parse_way_back("DROP INDEX meta.i;\n") == DownMigration("", {}, "DROP INDEX meta.i;\n")
+def test_a_file_without_sections_holds_statements_only():
+    assert parse_down("DROP INDEX meta.i;\n") == DownMigration("", {}, "DROP INDEX meta.i;\n")
 
 
-def test_a_file_whose_sections_lack_the_way_back_is_refused():
-    with pytest.raises(ValueError, match="way back"):
-        parse_way_back("-- lock\nLOCK TABLE meta.counted;\n")
+def test_a_file_whose_sections_lack_the_statements_is_refused():
+    with pytest.raises(ValueError, match="statements"):
+        parse_down("-- lock\nLOCK TABLE meta.counted;\n")
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_a_refusal_names_each_step_with_what_it_would_delete_and_its_option():
     with pytest.raises(DestructionRefused) as refused:
         require_allowed(steps, {"c"})
     assert str(refused.value) == (
-        "Going down would delete data.\n0002_b would delete 2 bees: add --destroy-b to allow it.\nNothing was changed."
+        "Migrating down would delete data.\n0002_b would delete 2 bees: add --destroy-b to allow it.\nNothing was changed."
     )
-    with pytest.raises(DestructionRefused, match=r"Taken back before: 0003_d\.$"):
+    with pytest.raises(DestructionRefused, match=r"Reverted before: 0003_d\.$"):
         require_allowed(steps, {"c"}, [PlannedDown("0003_d", [])])
     require_allowed(steps, {"b", "c"})
