@@ -14,8 +14,7 @@ from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.metrics.executions import ExecutionMetrics
 from entrypoints.telemetry.metrics.statements import StatementMetrics
 from entrypoints.telemetry.observed_runner import ObservedRunner
-from entrypoints.telemetry.tracing.passing import PassedTrace, Passing
-from entrypoints.telemetry.tracing.trace import Tracing
+from entrypoints.telemetry.tracing.trace import PropagatedTrace, Propagation, Tracing
 from entrypoints.telemetry.tracing.traceparent import TraceContext
 
 
@@ -31,7 +30,7 @@ def trace_headers() -> Mapping[str, str]:
     if request is None:
         return {}
     if request.trace is None:
-        request.trace = PassedTrace(TraceContext.new())
+        request.trace = PropagatedTrace(TraceContext.new())
     return request.trace.headers
 
 
@@ -43,10 +42,10 @@ def observed(runners: Mapping[Language, ScriptRunner], metrics: ExecutionMetrics
 def tracing_of(settings: Settings) -> Tracing:
     """Return what the setting asks for; what records traces is imported only where they are recorded."""
     if settings.traces is Traces.NONE:
-        return Passing()
-    from entrypoints.telemetry.tracing.otel import exporting  # noqa: PLC0415  # its packages are an extra
+        return Propagation()
+    from entrypoints.telemetry.tracing.otel import otlp_tracing  # noqa: PLC0415  # its packages are an extra
 
-    return exporting()
+    return otlp_tracing()
 
 
 class Telemetry(containers.DeclarativeContainer):

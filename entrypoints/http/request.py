@@ -65,7 +65,7 @@ class Request:
         if self.trace is not None:
             self.trace.waited(name, duration_s)
 
-    def noted(self, run: ScriptRun) -> None:
+    def record_run(self, run: ScriptRun) -> None:
         """Keep the id of the first run that is made for this request."""
         self.execution_id = self.execution_id or run.execution_id
 

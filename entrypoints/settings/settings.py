@@ -110,7 +110,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=1, le=86_400, description="Length of a session if its caller sets none.")
     ] = 3600
     session_retention_seconds: Annotated[
-        Lifetime, Meta(description="Time for which an ended session is told apart from one that never existed.")
+        Lifetime, Meta(description="Time for which an ended session can be distinguished from one that never existed.")
     ] = 86_400
     session_max_lifetime_seconds: Annotated[
         Lifetime, Meta(description="Limit of the lifetime of a session, renewals included.")

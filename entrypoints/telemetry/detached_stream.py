@@ -1,4 +1,4 @@
-"""A stream whose writers never wait: what is not taken at once is left to a thread, which waits in their place."""
+"""A stream whose writers never block: bytes that the reader does not take at once are left to a thread."""
 
 import atexit
 import contextlib
@@ -10,65 +10,65 @@ from collections.abc import Callable
 from functools import partial
 from queue import SimpleQueue
 
-_SETTLING_TIMEOUT_S = 1.0
+_FLUSH_TIMEOUT_S = 1.0
 
 
 class DetachedStream:
-    """Lines for a descriptor whose reader may be slow, stuck or gone.
+    """Lines for a descriptor whose reader may be slow, blocked or gone.
 
-    At most `bytes_max` wait; what comes beyond is dropped and counted. Once there is a reader again, `dropping_ended`
-    is called with how many lines were dropped, from the thread.
+    At most `bytes_max` wait for the reader. Further lines are dropped and counted. When the reader continues, the
+    thread calls `on_resume` with the number of dropped lines. docs/decisions/0024-log-writes.md has the reasons.
     """
 
     def __init__(
-        self, descriptor: int, dropping_ended: Callable[[int], None] | None = None, bytes_max: int = 1024 * 1024
+        self, descriptor: int, on_resume: Callable[[int], None] | None = None, bytes_max: int = 1024 * 1024
     ) -> None:
         self._descriptor = descriptor
-        self._write_at_once = _prompt_write(descriptor)
-        self._dropping_ended = dropping_ended
+        self._write_now = _non_blocking_write(descriptor)
+        self._on_resume = on_resume
         self._bytes_max = bytes_max
         self._bytes_waiting = 0
         self._queue: SimpleQueue[bytes | threading.Event] = SimpleQueue()
-        # Reentrant: what the collector finds on the way may have something to log.
+        # Reentrant: the garbage collector may run a finalizer that logs.
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
-        self._dropped_untold = 0
+        self._dropped_unreported = 0
         self.dropped = 0
-        """How many lines were dropped, over all time."""
+        """How many lines were dropped in all."""
 
     def write(self, text: str) -> int:
-        """Take whole lines; return at once."""
+        """Write complete lines; return at once."""
         lines = text.encode(errors="backslashreplace")
         with self._lock:
             if self._bytes_waiting == 0:
-                lines = self._rest(lines)
+                lines = self._unwritten(lines)
             if lines:
-                self._leave(lines)
+                self._enqueue(lines)
         return len(text)
 
     def flush(self) -> None:
-        """Do nothing: whoever writes does not wait."""
+        """Do nothing, because writers do not wait."""
 
-    def settle(self, timeout_s: float = _SETTLING_TIMEOUT_S) -> bool:
-        """Wait until what was taken before has been read; tell whether it was, in time."""
+    def wait_written(self, timeout_s: float = _FLUSH_TIMEOUT_S) -> bool:
+        """Wait until earlier lines are written or dropped; return False after the timeout."""
         if self._thread is None:
             return True
-        settled = threading.Event()
-        self._queue.put(settled)
-        return settled.wait(timeout_s)
+        written = threading.Event()
+        self._queue.put(written)
+        return written.wait(timeout_s)
 
-    def _rest(self, lines: bytes) -> bytes:
-        """Write what is taken at once, and return the rest."""
+    def _unwritten(self, lines: bytes) -> bytes:
+        """Write what the reader takes at once, and return the rest."""
         try:
-            return lines[self._write_at_once(lines) :]
+            return lines[self._write_now(lines) :]
         except BlockingIOError:
             return lines
-        except OSError:  # nobody reads any more
+        except OSError:  # the reader is gone
             self._drop(lines)
             return b""
 
-    def _leave(self, lines: bytes) -> None:
-        """Leave lines to the thread, as long as not too much waits."""
+    def _enqueue(self, lines: bytes) -> None:
+        """Leave lines to the thread, unless too many wait."""
         if self._thread is None:
             self._start()
         if self._bytes_waiting + len(lines) > self._bytes_max:
@@ -78,25 +78,25 @@ class DetachedStream:
             self._queue.put(lines)
 
     def _start(self) -> None:
-        # A daemon: the process may end while a write waits for ever.
-        self._thread = threading.Thread(target=self._pass_on, name="log", daemon=True)
+        # A daemon: the process may end while a write blocks.
+        self._thread = threading.Thread(target=self._write_queue, name="log", daemon=True)
         self._thread.start()
-        atexit.register(self.settle)
+        atexit.register(self.wait_written)
 
-    def _pass_on(self) -> None:
+    def _write_queue(self) -> None:
         while True:
-            given = self._queue.get()
-            if isinstance(given, threading.Event):
-                given.set()
+            item = self._queue.get()
+            if isinstance(item, threading.Event):
+                item.set()
                 continue
             try:
-                self._write_all(given)
-            except OSError:  # nobody reads any more
-                self._drop(given)
+                self._write_all(item)
+            except OSError:  # the reader is gone
+                self._drop(item)
             else:
-                self._tell_of_dropping()
+                self._report_dropped()
             with self._lock:
-                self._bytes_waiting -= len(given)
+                self._bytes_waiting -= len(item)
 
     def _write_all(self, lines: bytes) -> None:
         rest = memoryview(lines)
@@ -107,27 +107,30 @@ class DetachedStream:
         count = lines.count(b"\n")
         with self._lock:
             self.dropped += count
-            self._dropped_untold += count
+            self._dropped_unreported += count
 
-    def _tell_of_dropping(self) -> None:
+    def _report_dropped(self) -> None:
         with self._lock:
-            count, self._dropped_untold = self._dropped_untold, 0
-        if count and self._dropping_ended is not None:
-            with contextlib.suppress(Exception):  # the thread has to live on
-                self._dropping_ended(count)
+            count, self._dropped_unreported = self._dropped_unreported, 0
+        if count and self._on_resume is not None:
+            with contextlib.suppress(Exception):  # the thread must not end
+                self._on_resume(count)
 
 
-def _prompt_write(descriptor: int) -> Callable[[bytes], int]:
-    """Return what writes without waiting, or raises BlockingIOError; others who have the descriptor see no change."""
+def _non_blocking_write(descriptor: int) -> Callable[[bytes], int]:
+    """Return a function that writes without blocking, or raises BlockingIOError.
+
+    Other processes with the same descriptor are not affected.
+    """
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
         return partial(os.write, descriptor)
     if stat.S_ISSOCK(mode):
         return partial(_send, socket.socket(fileno=os.dup(descriptor)))
     try:
-        # Opened anew: the flag belongs to the opened file, which other processes share.
+        # Opened again: the flag belongs to the open file, which other processes share.
         own = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
-    except OSError:  # not this user's, or a system without /proc
+    except OSError:  # it belongs to another user, or the system has no /proc
         return _never
     return partial(os.write, own)
 

@@ -1,4 +1,4 @@
-"""How log lines look: structured, to standard error, JSON or for a console."""
+"""Logging: structured lines on standard error, as JSON or for a console."""
 
 import asyncio
 import contextlib
@@ -14,31 +14,31 @@ from entrypoints.settings.choices import LogFormat, LogLevel
 from entrypoints.telemetry.detached_stream import DetachedStream
 
 _PIECE_BYTES_MAX = 4096
-"""What a pipe takes in one piece (PIPE_BUF), so that lines of several processes are not mixed up."""
+"""The size of an atomic write to a pipe (PIPE_BUF), so that lines of several processes do not mix."""
 
 
 class Stream(Protocol):
-    """Where lines go."""
+    """The destination of lines."""
 
     def write(self, text: str, /) -> int:
-        """Take whole lines."""
+        """Write complete lines."""
         ...
 
     def flush(self) -> None:
-        """See that they get there."""
+        """Pass on buffered lines."""
         ...
 
 
 class _NamedLogger(structlog.WriteLogger):
-    """A logger of structlog's that knows by which name it was asked for."""
+    """A logger of structlog with its name."""
 
     def __init__(self, stream: Any, name: str | None) -> None:
         super().__init__(stream)
         self.name = name
 
 
-class _Lines:
-    """Makes structlog's loggers, and knows their stream."""
+class _LoggerFactory:
+    """Creates the loggers of structlog, all with one stream."""
 
     def __init__(self, stream: Any) -> None:
         self.stream: Stream = stream
@@ -47,20 +47,20 @@ class _Lines:
         return _NamedLogger(self.stream, name)
 
 
-def configure_service_logs(level: LogLevel, look: LogFormat) -> None:
-    """Like `configure_logs`, for a process that serves: a reader that is stuck or gone does not hold it up."""
-    configure_logs(level, look, DetachedStream(sys.stderr.fileno(), _tell_of_dropping))
+def configure_service_logs(level: LogLevel, log_format: LogFormat) -> None:
+    """Do the same as `configure_logs`, for a process that serves: a blocked or missing reader does not delay it."""
+    configure_logs(level, log_format, DetachedStream(sys.stderr.fileno(), _log_dropped))
 
 
 def dropped_lines() -> int:
-    """Return how many lines this process has dropped because nobody read them."""
+    """Return how many lines this process has dropped because their reader was too slow or gone."""
     factory = structlog.get_config()["logger_factory"]
-    stream = factory.stream if isinstance(factory, _Lines) else None
+    stream = factory.stream if isinstance(factory, _LoggerFactory) else None
     return stream.dropped if isinstance(stream, DetachedStream) else 0
 
 
-def configure_logs(level: LogLevel, look: LogFormat, stream: Stream | None = None) -> None:
-    """Send structlog's and the standard library's lines through one renderer to a stream, or to standard error."""
+def configure_logs(level: LogLevel, log_format: LogFormat, stream: Stream | None = None) -> None:
+    """Send the lines of structlog and of the standard library through one renderer to a stream or standard error."""
     stream = stream or sys.stderr
     shared: list[Callable[..., Any]] = [
         structlog.contextvars.merge_contextvars,
@@ -70,11 +70,11 @@ def configure_logs(level: LogLevel, look: LogFormat, stream: Stream | None = Non
         structlog.processors.format_exc_info,
     ]
     number = logging.getLevelNamesMapping()[level.upper()]
-    renderer = _renderer(look)
+    renderer = _renderer(log_format)
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=_Lines(stream),
+        logger_factory=_LoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stream)
@@ -83,7 +83,7 @@ def configure_logs(level: LogLevel, look: LogFormat, stream: Stream | None = Non
 
 
 def _add_logger_name(logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Add the logger's name, unless the line has one: structlog's own processor knows the standard library's alone."""
+    """Add the name of the logger unless the line has one; structlog's processor knows standard loggers only."""
     record = event.get("_record")
     name = getattr(logger, "name", None) if record is None else record.name
     if name is not None:
@@ -91,8 +91,8 @@ def _add_logger_name(logger: Any, _method: str, event: MutableMapping[str, Any])
     return event
 
 
-def _renderer(look: LogFormat) -> Callable[..., Any]:
-    console = sys.stderr.isatty() if look is LogFormat.AUTO else look is LogFormat.CONSOLE
+def _renderer(log_format: LogFormat) -> Callable[..., Any]:
+    console = sys.stderr.isatty() if log_format is LogFormat.AUTO else log_format is LogFormat.CONSOLE
     if console:
         colours = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
         return structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=structlog.dev.plain_traceback)
@@ -100,39 +100,39 @@ def _renderer(look: LogFormat) -> Callable[..., Any]:
 
 
 class JsonLines:
-    """Lines of JSON, gathered for a turn of the event loop: writing each by itself would cost as much as making it."""
+    """Encoded lines of JSON; those of one turn of the event loop are written together, at half the cost."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self._gathered: list[bytes] = []
+        self._lines: list[bytes] = []
 
     def write(self, line: bytes) -> None:
-        """Write the line at the end of this turn."""
-        if not self._gathered:
+        """Write the line at the end of this turn of the event loop."""
+        if not self._lines:
             asyncio.get_running_loop().call_soon(self._flush)
-        self._gathered.append(line)
+        self._lines.append(line)
 
     def _flush(self) -> None:
-        lines, self._gathered = self._gathered, []
-        with contextlib.suppress(OSError):  # nobody may be reading
+        lines, self._lines = self._lines, []
+        with contextlib.suppress(OSError):  # the reader may be gone
             for piece in _pieces(lines):
                 self._stream.write(piece.decode())
                 self._stream.flush()
 
 
 def json_lines() -> JsonLines | None:
-    """Return where lines go that are JSON already; None when lines look otherwise."""
+    """Return a writer for encoded lines, or None if the format is not JSON."""
     config = structlog.get_config()
     is_json = isinstance(config["processors"][-1], structlog.processors.JSONRenderer)
     return JsonLines(config["logger_factory"].stream) if is_json else None
 
 
-def _tell_of_dropping(count: int) -> None:
-    structlog.get_logger(__name__).warning("log_lines_dropped", count=count, reason="nobody read them in time")
+def _log_dropped(count: int) -> None:
+    structlog.get_logger(__name__).warning("log_lines_dropped", count=count, reason="the reader was too slow or gone")
 
 
 def _pieces(lines: list[bytes]) -> Iterator[bytes]:
-    """Yield the lines, several in one piece where that is small enough."""
+    """Yield the lines, several in one piece if they fit."""
     piece = bytearray()
     for line in lines:
         if piece and len(piece) + len(line) >= _PIECE_BYTES_MAX:

@@ -1,4 +1,4 @@
-"""A script runner whose runs are counted, and traced where a request is."""
+"""A script runner with metrics of its executions, and spans if the request is traced."""
 
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -14,26 +14,25 @@ from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.report import ExecutionUnknown, ScriptReport
 from domain.scripts.script import Script
 from entrypoints.telemetry.metrics.executions import ExecutionMetrics
-from entrypoints.telemetry.tracing.passing import NO_SPAN
-from entrypoints.telemetry.tracing.trace import ExecutionSpan, Trace
+from entrypoints.telemetry.tracing.trace import NO_SPAN, ExecutionSpan, Trace
 
 
 class RunCaller(Protocol):
-    """On whose behalf executions are made."""
+    """The request that an execution belongs to."""
 
     @property
     def trace(self) -> Trace | None:
-        """Their place in a trace, if they have one."""
+        """The trace of the request, if it has one."""
         ...
 
-    def noted(self, run: ScriptRun) -> None:
-        """Take note of a run that is about to be made."""
+    def record_run(self, run: ScriptRun) -> None:
+        """Record the execution that is about to run."""
         ...
 
 
 @define(eq=False)
 class ObservedRunner(ScriptRunner):
-    """Does what `inner` does, and tells; `caller` is who asks, where anybody does."""
+    """Passes all calls to `inner` and counts executions; `caller` returns the current request, if there is one."""
 
     _inner: ScriptRunner
     _metrics: ExecutionMetrics
@@ -43,7 +42,7 @@ class ObservedRunner(ScriptRunner):
     async def acquire(self, run: ScriptRun) -> Worker:
         caller = self._caller()
         if caller is not None:
-            caller.noted(run)
+            caller.record_run(run)
         try:
             worker = await self._inner.acquire(run)
         except DomainError as error:
@@ -66,7 +65,7 @@ class ObservedRunner(ScriptRunner):
 
 @define(eq=False)
 class ObservedWorker(Worker):
-    """Tells how its run ended."""
+    """Counts and traces one execution."""
 
     _inner: Worker
     _run: ScriptRun
@@ -81,7 +80,7 @@ class ObservedWorker(Worker):
         except DomainError as error:
             self._failed(span, error)
             raise
-        except BaseException:  # its time was over, or the service ends: nobody knows how far it came
+        except BaseException:  # a timeout, or the service stops: the outcome is unknown
             self._metrics.unknown(self._run.language)
             span.failed("CANCELLED")
             raise
@@ -95,7 +94,7 @@ class ObservedWorker(Worker):
 
     def _span(self) -> ExecutionSpan:
         caller = self._caller
-        return NO_SPAN if caller is None or caller.trace is None else caller.trace.executing(self._run)
+        return NO_SPAN if caller is None or caller.trace is None else caller.trace.start_execution(self._run)
 
     def _failed(self, span: ExecutionSpan, error: DomainError) -> None:
         if isinstance(error, ExecutionUnknown):

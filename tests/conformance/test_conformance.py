@@ -42,4 +42,4 @@ def test_the_api_is_what_the_document_says(service, token, tmp_path):
     assert operations_in(run.stdout) == shown, run.stdout
     assert scenarios(run.stdout) > 0, run.stdout
     assert service.program.poll() is None
-    assert "internal_error" not in service.said
+    assert "internal_error" not in service.output

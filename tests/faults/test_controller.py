@@ -54,7 +54,7 @@ async def test_a_controller_that_is_killed_and_started_again(served, stored):
     @contextlib.asynccontextmanager
     async def fault():
         family = service.family()
-        service.tell(signal.SIGKILL)
+        service.send_signal(signal.SIGKILL)
         await asyncio.to_thread(wait_until, lambda: gone(family), 5)
         yield
         served()

@@ -1,1 +1,1 @@
-"""Whose call a call belongs to, across processes: W3C Trace Context, and spans where they are wanted."""
+"""Traces across processes: W3C Trace Context, and spans of OpenTelemetry if they are enabled."""

@@ -1,4 +1,4 @@
-"""Traces that are recorded with OpenTelemetry; the packages of the extra `otel` must be there."""
+"""Traces that OpenTelemetry records; needs the packages of the extra `otel`."""
 
 import time
 from collections.abc import Mapping
@@ -34,8 +34,8 @@ _SERVER_ERROR = 500
 _NOWHERE = Context()
 
 
-def exporting() -> "OtelTracing":
-    """Return tracing that sends spans by OTLP; where to, which, and under which name, say the `OTEL_...` variables."""
+def otlp_tracing() -> "OtelTracing":
+    """Return tracing that sends spans by OTLP; the `OTEL_...` variables set the address, the sampling and the name."""
     resource = Resource({"service.name": "pglambda", "service.version": VERSION}).merge(OTELResourceDetector().detect())
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=_EXPORT_TIMEOUT_S)))
@@ -44,20 +44,20 @@ def exporting() -> "OtelTracing":
 
 @define(eq=False)
 class OtelTracing(Tracing):
-    """A span for each request, under its caller's where there is one, and spans below it."""
+    """A span for each request, as a child of its caller's span if there is one, and child spans."""
 
-    _provider: TracerProvider
+    provider: TracerProvider
     _tracer: api.Tracer = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._tracer = self._provider.get_tracer("pglambda", VERSION)
+        self._tracer = self.provider.get_tracer("pglambda", VERSION)
 
     @override
     def begin(self, parent: bytes | None, state: bytes | None, method: str) -> Trace:
         caller = None if parent is None else TraceContext.read(parent, state)
         span = self._tracer.start_span(
             method,
-            _NOWHERE if caller is None else _below(_remote(caller)),
+            _NOWHERE if caller is None else _parent(_remote(caller)),
             SpanKind.SERVER,
             {"http.request.method": method},
         )
@@ -77,7 +77,7 @@ class OtelTracing(Tracing):
 
     @override
     def close(self) -> None:
-        self._provider.shutdown()
+        self.provider.shutdown()
 
 
 @define(eq=False)
@@ -109,16 +109,16 @@ class OtelTrace(Trace):
         ended_ns = time.time_ns()
         self._tracer.start_span(
             f"postgres {name}",
-            _below(self.span),
+            _parent(self.span),
             SpanKind.CLIENT,
             {"db.system.name": "postgresql", "db.operation.name": name},
             start_time=ended_ns - int(duration_s * _NS_PER_S),
         ).end(ended_ns)
 
     @override
-    def executing(self, run: ScriptRun) -> ExecutionSpan:
+    def start_execution(self, run: ScriptRun) -> ExecutionSpan:
         attributes = {"pglambda.language": str(run.language), "pglambda.execution_id": str(run.execution_id)}
-        self._innermost = self._tracer.start_span("execution", _below(self.span), attributes=attributes)
+        self._innermost = self._tracer.start_span("execution", _parent(self.span), attributes=attributes)
         return OtelExecutionSpan(self._innermost)
 
 
@@ -145,7 +145,7 @@ class OtelExecutionSpan(ExecutionSpan):
         self._span.end()
 
 
-def _below(span: Span) -> Context:
+def _parent(span: Span) -> Context:
     return api.set_span_in_context(span, _NOWHERE)
 
 
@@ -157,6 +157,6 @@ def _remote(caller: TraceContext) -> Span:
 
 
 def _context_of(span: Span) -> TraceContext:
-    told = span.get_span_context()
-    state = told.trace_state.to_header() or None
-    return TraceContext(f"{told.trace_id:032x}", f"{told.span_id:016x}", int(told.trace_flags), state)
+    found = span.get_span_context()
+    state = found.trace_state.to_header() or None
+    return TraceContext(f"{found.trace_id:032x}", f"{found.span_id:016x}", int(found.trace_flags), state)

@@ -1,3 +1,5 @@
+"""Services that run as programs of their own."""
+
 import contextlib
 import json
 import os
@@ -24,14 +26,14 @@ ROOT = Path(__file__).parents[3]
 
 def wait_until(condition: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> Any:
     ends_at = time.monotonic() + timeout_s
-    while not (answer := condition()):
-        assert time.monotonic() < ends_at, "it did not become true in time"
+    while not (found := condition()):
+        assert time.monotonic() < ends_at, "the condition did not become true in time"
         time.sleep(0.02)
-    return answer
+    return found
 
 
 def processes() -> dict[int, tuple[int, str]]:
-    """Return every running process by id: its parent and the instant of its start, which tells two with one id apart."""
+    """Return every running process by id: its parent, and its start time, which distinguishes two with one id."""
     found = {}
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
@@ -43,7 +45,7 @@ def processes() -> dict[int, tuple[int, str]]:
 
 
 class Service:
-    """A supervisor that runs as a program of its own."""
+    """A supervisor that runs as a program."""
 
     def __init__(
         self, data_dir: Path, *, program: tuple[str, ...] = (minimal.HERE,), stderr: int | None = None, **settings: str
@@ -68,8 +70,8 @@ class Service:
 
     def ready(self) -> "Service":
         wait_until(lambda: self.status("/readyz") == 200 or self.program.poll() is not None)
-        assert self.program.poll() is None, self.said
-        wait_until(lambda: "serves on" in self.said)
+        assert self.program.poll() is None, self.output
+        wait_until(lambda: "serves on" in self.output)
         return self
 
     def facts(self) -> Any:
@@ -85,7 +87,7 @@ class Service:
             return False
 
     def family(self) -> set[tuple[int, str]]:
-        """Return the supervisor and all that stems from it, each as (id, start)."""
+        """Return the supervisor and its descendants, each as (id, start)."""
         everyone = processes()
         members = {self.program.pid}
         while more := {pid for pid, (parent, _) in everyone.items() if parent in members} - members:
@@ -93,24 +95,24 @@ class Service:
         return {(pid, everyone[pid][1]) for pid in members if pid in everyone}
 
     def child(self, of: str) -> int:
-        """Return the id of the supervisor's own child whose command line holds a text."""
+        """Return the id of the supervisor's child whose command line contains a text."""
         for pid, (parent, _) in processes().items():
             if parent == self.program.pid and of in Path(f"/proc/{pid}/cmdline").read_text():
                 return pid
         raise LookupError(of)
 
-    def tell(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
         self.program.send_signal(number)
 
     def ended(self) -> int:
         return self.program.wait(TIMEOUT_S)
 
     def end(self) -> None:
-        """End it politely, so that it can write its coverage; by force when it does not obey."""
+        """End it by signals, so that it can write its coverage, and by force if it does not end."""
         family = self.family()
         if self.program.poll() is None:
-            self.tell(signal.SIGTERM)
-            self.tell(signal.SIGTERM)
+            self.send_signal(signal.SIGTERM)
+            self.send_signal(signal.SIGTERM)
         try:
             self.ended()
         finally:
@@ -119,11 +121,11 @@ class Service:
         wait_until(lambda: gone(family))
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return self.log.read_text()
 
     def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.said.splitlines() if line.startswith("{")]
+        return [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
 
 
 def gone(family: set[tuple[int, str]]) -> bool:

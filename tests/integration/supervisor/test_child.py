@@ -39,9 +39,9 @@ class Child:
             self.channel.sendall(encode(Assignment(f"{minimal.HERE}:{target}", settings, number, shared)))
 
     def ended(self) -> tuple[int, str]:
-        _, said = self.process.communicate(timeout=TIMEOUT_S)
+        _, output = self.process.communicate(timeout=TIMEOUT_S)
         self.channel.close()
-        return self.process.returncode, said.decode()
+        return self.process.returncode, output.decode()
 
 
 @pytest.fixture
@@ -167,5 +167,5 @@ def test_a_program_does_not_start_after_its_parent_has_ended():
 
 def test_a_missing_program_is_an_error():
     program = launch(("/no/such/program",), stderr=subprocess.PIPE)
-    _, said = program.communicate(timeout=TIMEOUT_S)
-    assert said == b"cannot run /no/such/program: No such file or directory\n"
+    _, output = program.communicate(timeout=TIMEOUT_S)
+    assert output == b"cannot run /no/such/program: No such file or directory\n"

@@ -61,7 +61,7 @@ def test_a_command_uses_the_database_of_a_running_service(run, service):
     running = service().ready()
     assert run().output == "went up: 0001_one\n"
     assert running.counts()
-    running.tell(signal.SIGTERM)
+    running.send_signal(signal.SIGTERM)
     assert running.ended() == 0
 
 

@@ -42,17 +42,17 @@ class Slow:
 
 
 def test_a_started_service_prints_its_address_and_an_example(service):
-    said = service().ready().said
-    assert "serves on http://127.0.0.1:" in said
-    assert "/api/v1/initialize" in said
-    assert "/api/v1/execute/$id" in said
+    output = service().ready().output
+    assert "serves on http://127.0.0.1:" in output
+    assert "/api/v1/initialize" in output
+    assert "/api/v1/execute/$id" in output
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_everything_cleanly(service, number):
     running = service().ready()
     family = running.family()
-    running.tell(number)
+    running.send_signal(number)
     assert running.ended() == 0
     assert gone(family)
 
@@ -72,7 +72,7 @@ def test_a_low_limit_of_descriptors_rises_for_every_process(service):
 def test_data_survives_a_stop_and_a_start(service):
     first = service().ready()
     assert first.count() == 1
-    first.tell(signal.SIGTERM)
+    first.send_signal(signal.SIGTERM)
     first.ended()
     assert service().ready().count() == 2
 
@@ -80,7 +80,7 @@ def test_data_survives_a_stop_and_a_start(service):
 def test_a_request_in_flight_finishes_while_new_ones_are_rejected(service, other_folder):
     running = service().ready()
     slow = Slow(running, other_folder)
-    running.tell(signal.SIGTERM)
+    running.send_signal(signal.SIGTERM)
     wait_until(lambda: running.status("/facts") == 503)
     assert slow.release().text == "done"
     assert running.ended() == 0
@@ -88,19 +88,19 @@ def test_a_request_in_flight_finishes_while_new_ones_are_rejected(service, other
 
 def test_the_service_is_not_ready_before_it_rejects_requests(service):
     running = service(DRAIN_DELAY_SECONDS="60").ready()
-    running.tell(signal.SIGTERM)
+    running.send_signal(signal.SIGTERM)
     wait_until(lambda: running.status("/readyz") == 503)
     assert running.status("/facts") == 200
-    running.tell(signal.SIGTERM)
+    running.send_signal(signal.SIGTERM)
     assert running.ended() == 0
 
 
 def test_a_second_signal_skips_the_wait_for_running_work(service, other_folder):
     running = service(SHUTDOWN_TIMEOUT_SECONDS="600").ready()
     slow = Slow(running, other_folder)
-    running.tell(signal.SIGTERM)
+    running.send_signal(signal.SIGTERM)
     wait_until(lambda: running.status("/facts") == 503)
-    running.tell(signal.SIGTERM)
+    running.send_signal(signal.SIGTERM)
     assert running.ended() == 0
     assert not slow.succeeded()
 
@@ -109,7 +109,7 @@ def test_work_that_does_not_end_is_aborted_at_the_limit(service, other_folder):
     running = service(SHUTDOWN_TIMEOUT_SECONDS="0.2").ready()
     Slow(running, other_folder)
     family = running.family()
-    running.tell(signal.SIGTERM)
+    running.send_signal(signal.SIGTERM)
     assert running.ended() == 0
     assert gone(family)
 
@@ -117,7 +117,7 @@ def test_work_that_does_not_end_is_aborted_at_the_limit(service, other_folder):
 def test_requests_of_an_application_without_drain_finish_too(service, other_folder):
     running = service(TARGET=f"{minimal.HERE}:create_plain").ready()
     slow = Slow(running, other_folder)
-    running.tell(signal.SIGTERM)
+    running.send_signal(signal.SIGTERM)
     wait_until(lambda: running.status("/readyz") == 0)
     assert slow.release().text == "done"
     assert running.ended() == 0
@@ -127,7 +127,7 @@ def test_a_killed_supervisor_leaves_no_orphan_and_the_next_one_recovers(service)
     first = service().ready()
     family = first.family()
     assert first.count() == 1
-    first.tell(signal.SIGKILL)
+    first.send_signal(signal.SIGKILL)
     wait_until(lambda: gone(family), ORPHAN_LIFE_S)
     assert service(PORT=str(first.port)).ready().count() > 1
 
@@ -144,7 +144,7 @@ def test_a_kill_of_every_process_loses_no_data(service):
 
 def test_a_start_right_after_a_kill_waits_for_the_processes_that_are_left(service):
     first = service().ready()
-    first.tell(signal.SIGKILL)
+    first.send_signal(signal.SIGKILL)
     second = service(PORT=str(first.port)).ready()
     assert second.count() > 0
 
@@ -162,7 +162,7 @@ def test_a_worker_that_fails_to_restart_is_retried_until_it_starts(service, fold
     running = service(TARGET=f"{minimal.HERE}:create_once").ready()
     os.kill(running.facts()["pid"], signal.SIGKILL)
     wait_until(lambda: any(line["event"] == "child_start_failed" for line in running.lines()))
-    assert "it needs a repair" in running.said
+    assert "it needs a repair" in running.output
     (folder / "repaired").touch()
     wait_until(lambda: running.status("/facts") == 200)
 
@@ -170,9 +170,9 @@ def test_a_worker_that_fails_to_restart_is_retried_until_it_starts(service, fold
 def test_a_worker_that_ignores_commands_is_killed(service, other_folder):
     running = service(TARGET=f"{minimal.HERE}:create_stubborn", STUBBORN=str(other_folder / "drains")).ready()
     family = running.family()
-    running.tell(signal.SIGTERM)
+    running.send_signal(signal.SIGTERM)
     wait_until((other_folder / "drains").exists)
-    running.tell(signal.SIGTERM)
+    running.send_signal(signal.SIGTERM)
     assert running.ended() == 0
     assert gone(family)
 
@@ -197,7 +197,7 @@ def test_several_workers_share_a_port_and_a_runtime_host(service):
         host = client.get("http://host/health").json()["pid"]
     assert host not in workers
     family = running.family()
-    running.tell(signal.SIGTERM)
+    running.send_signal(signal.SIGTERM)
     assert running.ended() == 0
     assert gone(family)
     assert not Path(address.removeprefix("unix:")).parent.exists()
@@ -213,7 +213,7 @@ def test_a_second_start_on_the_same_folder_names_the_first(service):
     first = service().ready()
     second = service()
     assert second.ended() != 0
-    assert f"in use by the running pglambda with process id {first.program.pid}" in second.said
+    assert f"in use by the running pglambda with process id {first.program.pid}" in second.output
     assert first.status("/readyz") == 200
 
 
@@ -221,22 +221,22 @@ def test_a_second_start_on_the_same_port_names_the_port(service, other_folder):
     first = service().ready()
     second = service(other_folder, PORT=str(first.port))
     assert second.ended() != 0
-    assert f"port {first.port}: another process listens there" in second.said
+    assert f"port {first.port}: another process listens there" in second.output
 
 
 def test_an_application_that_cannot_be_created_ends_the_start(service):
     running = service(TARGET=f"{minimal.HERE}:broken")
     family = running.family()
     assert running.ended() == 1
-    assert "no application" in running.said
-    assert "The HTTP worker 0 ended (status 1)" in running.said
+    assert "no application" in running.output
+    assert "The HTTP worker 0 ended (status 1)" in running.output
     assert gone(family)
 
 
 def test_a_migration_that_fails_ends_the_start(service):
     running = service(MIGRATION=f"{minimal.HERE}:refuse")
     assert running.ended() == 1
-    assert "The migration of the database failed (status 1)" in running.said
+    assert "The migration of the database failed (status 1)" in running.output
 
 
 def test_a_database_that_does_not_start_ends_the_start_with_its_reason(service, folder, made):
@@ -244,8 +244,8 @@ def test_a_database_that_does_not_start_ends_the_start_with_its_reason(service, 
     (folder / "postgres" / "global" / "pg_control").unlink()
     running = service()
     assert running.ended() == 1
-    assert "PostgreSQL ended" in running.said
-    assert "could not find the database system" in running.said
+    assert "PostgreSQL ended" in running.output
+    assert "could not find the database system" in running.output
 
 
 def test_a_data_folder_that_cannot_be_used_ends_the_start(service, folder, made):
@@ -253,7 +253,7 @@ def test_a_data_folder_that_cannot_be_used_ends_the_start(service, folder, made)
     (folder / "postgres" / "PG_VERSION").write_text("17")
     running = service()
     assert running.ended() == 1
-    assert "PostgreSQL 17 created the data folder" in running.said
+    assert "PostgreSQL 17 created the data folder" in running.output
 
 
 def test_a_signal_during_the_start_ends_it(service, folder):
@@ -261,7 +261,7 @@ def test_a_signal_during_the_start_ends_it(service, folder):
     wait_until((folder / "server.url").exists)
     wait_until(lambda: "entrypoints.server.child" in "".join(_command_lines(running)))
     family = running.family()
-    running.tell(signal.SIGTERM)
+    running.send_signal(signal.SIGTERM)
     assert running.ended() == 0
     assert gone(family)
 
@@ -276,7 +276,7 @@ def test_the_service_serves_while_its_database_is_away(service, folder, made):
     wait_until(lambda: any(line["event"] == "migration_failed" for line in running.lines()))
     process = server.start()
     wait_until(running.counts)
-    running.tell(signal.SIGTERM)
+    running.send_signal(signal.SIGTERM)
     assert running.ended() == 0
     process.send_signal(server.fast_stop)
     process.wait(30)
@@ -285,8 +285,8 @@ def test_the_service_serves_while_its_database_is_away(service, folder, made):
 
 def test_a_service_that_is_not_ready_prints_the_reason(service):
     running = service(TARGET=f"{minimal.HERE}:create_unready")
-    wait_until(lambda: "is not ready yet. /readyz responds: no database" in running.said)
-    running.tell(signal.SIGTERM)
+    wait_until(lambda: "is not ready yet. /readyz responds: no database" in running.output)
+    running.send_signal(signal.SIGTERM)
     assert running.ended() == 0
 
 
@@ -294,7 +294,7 @@ def test_a_client_that_never_finishes_its_request_does_not_delay_the_stop(servic
     running = service().ready()
     with socket.create_connection(("127.0.0.1", running.port)) as client:
         client.sendall(b"POST /facts HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
-        stopper = threading.Thread(target=running.tell, args=(signal.SIGTERM,))
+        stopper = threading.Thread(target=running.send_signal, args=(signal.SIGTERM,))
         stopper.start()
         stopper.join()
         assert running.ended() == 0

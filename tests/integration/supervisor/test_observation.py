@@ -159,10 +159,10 @@ def test_one_trace_spans_all_processes_and_no_log_line_has_a_payload(service):
     executions = [line["execution_id"] for line in lines()]
     assert len(set(executions)) == 2
     assert len({line["span_id"] for line in lines()}) == 4
-    service.tell(signal.SIGTERM)
+    service.send_signal(signal.SIGTERM)
     assert service.ended() == 0
-    assert SECRET not in service.said
-    for line in service.said.splitlines():
+    assert SECRET not in service.output
+    for line in service.output.splitlines():
         if line.startswith("{"):
             json.loads(line)
 
@@ -180,7 +180,7 @@ def test_a_metrics_port_in_use_ends_the_start_and_is_named(command):
     first = command().ready()
     second = command(METRICS_PORT=str(first.port), DATABASE_URL="postgresql://127.0.0.1:1/none", PORT=str(free_port()))
     assert second.ended() == 1
-    assert "set METRICS_PORT to another port" in second.said
+    assert "set METRICS_PORT to another port" in second.output
 
 
 @pytest.mark.parametrize("gone", [False, True], ids=["is stuck", "has gone"])
@@ -196,7 +196,7 @@ def test_a_service_without_a_log_reader_works_and_stops_normally(command, look, 
             os.close(reader)
         for _ in range(50):  # some 10 KB of lines
             assert service.status("/livez") == 200
-        service.tell(signal.SIGTERM)
+        service.send_signal(signal.SIGTERM)
         assert service.ended() == 0
     finally:
         if not gone:

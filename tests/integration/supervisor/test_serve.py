@@ -26,20 +26,20 @@ def command(folder, made):
 
 
 def initialize(service, title, script):
-    answer = httpx2.post(
+    response = httpx2.post(
         f"{service.url}/api/v1/initialize",
         json={"script_content": script},
         headers={"Language-Title": title},
         timeout=10,
     )
-    assert answer.status_code == 200, answer.text
-    return answer.json()["request_id"]
+    assert response.status_code == 200, response.text
+    return response.json()["request_id"]
 
 
 def execute(service, session_id, **params):
-    answer = httpx2.post(f"{service.url}/api/v1/execute/{session_id}", json={"params": params}, timeout=20)
-    assert answer.status_code == 200, answer.text
-    return answer.json()["result"], answer.json()["execution_count"]
+    response = httpx2.post(f"{service.url}/api/v1/execute/{session_id}", json={"params": params}, timeout=20)
+    assert response.status_code == 200, response.text
+    return response.json()["result"], response.json()["execution_count"]
 
 
 @pytest.mark.timeout(120)
@@ -50,13 +50,13 @@ def test_sessions_in_both_languages_survive_a_stop_and_a_kill(command):
     assert execute(first, adds, a=5, b=3) == (8, 1)
     assert execute(first, shouts, text="hello lambda microservice") == ("HELLO LAMBDA MICROSERVICE", 1)
     family = first.family()
-    first.tell(signal.SIGTERM)
+    first.send_signal(signal.SIGTERM)
     assert first.ended() == 0
     assert gone(family)
     second = command().ready()
     assert execute(second, adds, a=10, b=2) == (12, 2)
     family = second.family()
-    second.tell(signal.SIGKILL)
+    second.send_signal(signal.SIGKILL)
     wait_until(lambda: gone(family), 5)
     third = command().ready()
     assert execute(third, shouts, text="again") == ("AGAIN", 2)
@@ -64,9 +64,9 @@ def test_sessions_in_both_languages_survive_a_stop_and_a_kill(command):
 
 def test_the_printed_example_works(command):
     service = command().ready()
-    printed = re.search(r"Try it.*?\n(.*)\n\nCtrl-C", service.said, re.DOTALL).group(1)
-    answer = subprocess.run(["/bin/sh", "-c", printed], capture_output=True, text=True, check=True, timeout=20)
-    assert '"result":8' in answer.stdout
+    printed = re.search(r"Try it.*?\n(.*)\n\nCtrl-C", service.output, re.DOTALL).group(1)
+    completed = subprocess.run(["/bin/sh", "-c", printed], capture_output=True, text=True, check=True, timeout=20)
+    assert '"result":8' in completed.stdout
 
 
 def test_several_workers_share_one_sandbox(command):
@@ -77,9 +77,9 @@ def test_several_workers_share_one_sandbox(command):
 
 def test_a_runtime_host_prints_its_address_and_responds(command):
     service = command("runtime-host")
-    wait_until(lambda: f"scripts for controllers on {service.url}" in service.said)
+    wait_until(lambda: f"scripts for controllers on {service.url}" in service.output)
     assert service.status("/health") == 200
-    service.tell(signal.SIGTERM)
+    service.send_signal(signal.SIGTERM)
     assert service.ended() == 0
 
 
@@ -87,6 +87,6 @@ def test_a_wrong_setting_ends_the_start_with_its_name(command):
     service = command(SCRIPT_TIMEOUT_MS="soon")
     assert service.ended() == 2
     assert (
-        service.said
+        service.output
         == "Error: SCRIPT_TIMEOUT_MS: 'soon' is not valid. Set it to a whole number from 1 to 3600000, or unset it.\n"
     )

@@ -1,4 +1,4 @@
-"""A wall clock that is an hour ahead or behind changes nothing, neither on a runtime host nor in a whole service."""
+"""A wall clock that is wrong by an hour has no effect, neither on a runtime host nor in a complete service."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -23,7 +23,7 @@ CLOCKS = pytest.mark.parametrize("off_s", [HOUR_S, -HOUR_S], ids=["an hour ahead
 
 @pytest.fixture
 def with_wrong_clock(folder: Path) -> Iterator[Callable[..., Service]]:
-    """Starts programs in which every Python process has a wall clock that is off (see `wrong_clock`)."""
+    """Starts programs in which every Python process has a wrong wall clock (see `wrong_clock`)."""
     started: list[Service] = []
 
     def begin(name: str, off_s: int, **settings: str) -> Service:
@@ -53,13 +53,13 @@ async def test_a_host_with_a_wrong_clock_runs_scripts_of_both_languages(wrong_ho
 
 
 @CLOCKS
-async def test_a_host_with_a_wrong_clock_keeps_workers_for_as_long_as_their_sessions_live(wrong_host):
+async def test_a_host_with_a_wrong_clock_keeps_workers_while_their_sessions_live(wrong_host):
     lasting, ending = new_session(), new_session()
     async with _controller_of(wrong_host) as runner:
         await report_of(runner, run_of("result = 1", key=lasting, session_left=timedelta(minutes=30)))
         await report_of(runner, run_of("result = 1", key=ending, session_left=timedelta(0)))
         async with asyncio.timeout(TIMEOUT_S):
-            while await _places(runner) > 1:  # noqa: ASYNC110  # the host tells nobody that it ends an idle worker
+            while await _workers(runner) > 1:  # noqa: ASYNC110  # a host has no event for the end of an idle worker
                 await asyncio.sleep(0.05)
         assert (await report_of(runner, run_of("result = 1", key=lasting))).cold_start is False
 
@@ -80,7 +80,7 @@ def test_a_service_of_several_processes_with_a_wrong_clock_runs_scripts(with_wro
 
 @asynccontextmanager
 async def _controller_of(host: Service) -> AsyncIterator[HttpScriptRunner]:
-    """A controller's client of this host, in this process, whose clock is right."""
+    """A controller's client of this host, in this process, whose clock is correct."""
     runner = HttpScriptRunner(RuntimeOptions(), {language: [host.url] for language in Language})
     await runner.open()
     try:
@@ -89,7 +89,7 @@ async def _controller_of(host: Service) -> AsyncIterator[HttpScriptRunner]:
         await runner.close()
 
 
-async def _places(runner: HttpScriptRunner) -> int:
+async def _workers(runner: HttpScriptRunner) -> int:
     (host,) = (await runner.health())["languages"][Language.PYTHON]["hosts"]
     return host["workers"]["places"]
 
@@ -100,6 +100,6 @@ def _clock_of(service: Service) -> datetime:
 
 
 def _post(service: Service, path: str, body: dict, headers: dict) -> dict:
-    answer = httpx2.post(f"{service.url}/api/v1/{path}", json=body, headers=headers, timeout=20)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    response = httpx2.post(f"{service.url}/api/v1/{path}", json=body, headers=headers, timeout=20)
+    assert response.status_code == 200, response.text
+    return response.json()

@@ -21,7 +21,7 @@ from entrypoints.http.request import Request
 from entrypoints.http.route import Access
 from entrypoints.settings.choices import LogFormat, LogLevel
 from entrypoints.telemetry.logs import configure_logs
-from entrypoints.telemetry.tracing.passing import Passing
+from entrypoints.telemetry.tracing.trace import Propagation
 from tests.contracts.script_runs import run_of
 from tests.unit.http.world import Exchange, World, initialized
 
@@ -71,8 +71,8 @@ async def test_the_access_line_has_the_execution_and_the_time_in_the_database(lo
         def on_request(self, request: Request):
             request.waited("begin", 0.25)
             request.waited("finish", 0.5)
-            request.noted(run_of("result = 1"))
-            request.noted(run_of("result = 1"))
+            request.record_run(run_of("result = 1"))
+            request.record_run(run_of("result = 1"))
             self.first = request.execution_id
 
         def on_response(self, *_):
@@ -126,7 +126,7 @@ async def test_the_access_line_shows_a_disconnect_as_499(world, log_lines):
 
 async def test_a_json_access_line_has_the_same_fields(capsys):
     configure(LogFormat.JSON)
-    world = World.of(hooks=Hooks(observers=[RequestTraces(Passing(), lambda _: None)]))
+    world = World.of(hooks=Hooks(observers=[RequestTraces(Propagation(), lambda _: None)]))
     async with world.client() as client:
         session_id = await initialized(client)
         await client.get(f"/api/v1/sessions/{session_id}", headers={"X-Request-ID": "mine"} | PARENT)
@@ -152,7 +152,7 @@ async def test_a_json_access_line_has_the_same_fields(capsys):
 
 
 async def test_the_access_line_continues_the_trace_of_the_caller(log_lines):
-    world = World.of(hooks=Hooks(observers=[RequestTraces(Passing(), lambda _: None)]))
+    world = World.of(hooks=Hooks(observers=[RequestTraces(Propagation(), lambda _: None)]))
     async with world.client() as client:
         await client.get("/livez", headers=PARENT)
         await client.get("/readyz")
@@ -171,7 +171,7 @@ async def test_the_request_is_current_while_it_is_served():
             seen.append(current.get() is request)
             return ()
 
-    hooks = Hooks(guards=[Asking()], observers=[RequestTraces(Passing(), current.set)])
+    hooks = Hooks(guards=[Asking()], observers=[RequestTraces(Propagation(), current.set)])
     async with World.of(hooks=hooks).client() as client:
         await client.get("/livez")
     assert seen == [True]

@@ -21,7 +21,7 @@ from entrypoints.runtime_host.telemetry import HostMetrics
 from entrypoints.settings.loading import load_settings
 from entrypoints.telemetry.metrics.executions import ExecutionMetrics
 from entrypoints.telemetry.observed_runner import ObservedRunner
-from entrypoints.telemetry.tracing.passing import Passing
+from entrypoints.telemetry.tracing.trace import Propagation
 from tests.contracts.script_runs import run_of
 from tests.unit.runtimes.conftest import HOST
 from tests.unit.runtimes.replies import own
@@ -41,7 +41,7 @@ async def client(metrics):
     current = ContextVar("current", default=None)
     host = HostApi(ObservedRunner(MemoryScriptRunner(), ExecutionMetrics(), current.get), RuntimeHostOptions())
     access_log = AccessLog(structlog.get_logger(), "host.access", has_owners=False)
-    transport = httpx2.ASGITransport(host.app([metrics, access_log, RequestTraces(Passing(), current.set)]))
+    transport = httpx2.ASGITransport(host.app([metrics, access_log, RequestTraces(Propagation(), current.set)]))
     async with httpx2.AsyncClient(transport=transport, base_url="http://host") as client:
         yield client
 

@@ -25,8 +25,8 @@ def test_no_program_starts_after_its_parent_has_ended(monkeypatch):
 
 
 def test_a_program_that_cannot_run_is_an_error(monkeypatch):
-    said = become(monkeypatch, str(os.getppid()), NO_SIGNAL, "-1", "-1", "/no/such")
-    assert said == "cannot run /no/such: No such file or directory"
+    output = become(monkeypatch, str(os.getppid()), NO_SIGNAL, "-1", "-1", "/no/such")
+    assert output == "cannot run /no/such: No such file or directory"
 
 
 def test_an_unknown_signal_is_an_error():

@@ -1,3 +1,5 @@
+"""The folder of the embedded server."""
+
 import os
 import stat
 
@@ -6,7 +8,7 @@ import pytest
 from entrypoints.server.data_dir import DataDir, DataDirError, DataDirInUse, published_url
 
 
-def test_a_folder_is_made_and_held_once(tmp_path):
+def test_a_folder_is_created_and_held_by_one_process(tmp_path):
     held = DataDir.hold(tmp_path / "a" / "b")
     with pytest.raises(DataDirInUse, match=f"process id {os.getpid()}"):
         DataDir.hold(tmp_path / "a" / "b")
@@ -14,7 +16,7 @@ def test_a_folder_is_made_and_held_once(tmp_path):
     DataDir.hold(tmp_path / "a" / "b").release()
 
 
-def test_a_long_process_id_of_an_earlier_holder_leaves_no_digits(tmp_path):
+def test_the_process_id_of_an_earlier_holder_is_overwritten(tmp_path):
     (tmp_path / "lock").write_text("9" * 19)
     held = DataDir.hold(tmp_path)
     assert (tmp_path / "lock").read_text() == str(os.getpid())
@@ -22,19 +24,19 @@ def test_a_long_process_id_of_an_earlier_holder_leaves_no_digits(tmp_path):
 
 
 @pytest.mark.parametrize(("user", "mode"), [(0, 0o711), (1000, 0o700)])
-def test_only_root_lets_others_pass_through_a_new_folder(tmp_path, monkeypatch, user, mode):
+def test_other_users_may_enter_a_new_folder_of_root_only(tmp_path, monkeypatch, user, mode):
     monkeypatch.setattr("os.geteuid", lambda: user)
     DataDir.hold(tmp_path / "new").release()
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == mode
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+def test_a_folder_that_cannot_be_created_is_an_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DataDirError, match=r"cannot be used: Not a directory\. Set DATA_DIR"):
         DataDir.hold(tmp_path / "file" / "below")
 
 
-def test_the_running_servers_address_is_known_until_it_is_withdrawn(tmp_path):
+def test_the_url_of_the_running_server_is_published_until_the_release(tmp_path):
     held = DataDir.hold(tmp_path)
     assert published_url(tmp_path) is None
     held.publish("postgresql://here")

@@ -1,3 +1,5 @@
+"""A stream whose writers never block."""
+
 import fcntl
 import os
 import socket
@@ -8,12 +10,12 @@ import pytest
 
 from entrypoints.telemetry.detached_stream import DetachedStream
 
-PATIENCE_S = 10.0
+TIMEOUT_S = 10.0
 PIPE_BYTES = 4096
 
 
 class Pipe:
-    """A small pipe, read when the test says so."""
+    """A small pipe, which the test reads."""
 
     def __init__(self) -> None:
         self.reader, self.writer = os.pipe()
@@ -42,16 +44,16 @@ def pipe() -> Iterator[Pipe]:
     pipe.close()
 
 
-class Told:
-    """Keeps what it was told of dropped lines."""
+class Reports:
+    """Keeps the reported numbers of dropped lines."""
 
     def __init__(self) -> None:
         self.counts: list[int] = []
-        self.told = threading.Event()
+        self.reported = threading.Event()
 
     def __call__(self, count: int) -> None:
         self.counts.append(count)
-        self.told.set()
+        self.reported.set()
 
 
 def line(number: int) -> str:
@@ -63,7 +65,7 @@ def fill(stream: DetachedStream, count: int) -> None:
         stream.write(line(number))
 
 
-def test_what_somebody_reads_arrives_in_order_and_at_once(pipe):
+def test_a_reader_gets_lines_in_order_and_at_once(pipe):
     stream = DetachedStream(pipe.writer)
     fill(stream, 10)
     stream.flush()
@@ -71,23 +73,23 @@ def test_what_somebody_reads_arrives_in_order_and_at_once(pipe):
     assert stream.dropped == 0
 
 
-def test_a_reader_that_is_stuck_holds_nobody_up_and_finds_the_first_lines_later(pipe):
-    told = Told()
-    stream = DetachedStream(pipe.writer, told, bytes_max=10_000)
+def test_a_blocked_reader_delays_no_writer_and_gets_the_first_lines_later(pipe):
+    reports = Reports()
+    stream = DetachedStream(pipe.writer, reports, bytes_max=10_000)
     fill(stream, 1000)
-    assert not stream.settle(0.01)
+    assert not stream.wait_written(0.01)
     kept = 1000 - stream.dropped
     # 40 lines fill the pipe, 100 may wait.
     assert kept == 140
     assert pipe.read_until(line(kept - 1)) == "".join(map(line, range(kept)))
-    assert stream.settle(PATIENCE_S)
-    assert told.told.wait(PATIENCE_S)
-    assert told.counts == [860]
+    assert stream.wait_written(TIMEOUT_S)
+    assert reports.reported.wait(TIMEOUT_S)
+    assert reports.counts == [860]
     stream.write("again\n")
     assert pipe.read_until("again\n") == "again\n"
 
 
-def test_a_line_longer_than_the_pipe_arrives_whole(pipe):
+def test_a_line_longer_than_the_pipe_arrives_complete(pipe):
     stream = DetachedStream(pipe.writer)
     long = "x" * (3 * PIPE_BYTES) + "\n"
     stream.write(long)
@@ -95,28 +97,28 @@ def test_a_line_longer_than_the_pipe_arrives_whole(pipe):
     assert pipe.read_until("next\n") == long + "next\n"
 
 
-def test_a_reader_that_has_gone_breaks_nothing(pipe):
+def test_lines_for_a_missing_reader_are_dropped(pipe):
     stream = DetachedStream(pipe.writer)
     pipe.stop_reading()
     fill(stream, 3)
     assert stream.dropped == 3
-    assert stream.settle()
+    assert stream.wait_written()
 
 
-def test_a_reader_that_goes_while_lines_wait_breaks_nothing(pipe):
+def test_lines_that_wait_for_a_reader_that_disappears_are_dropped(pipe):
     stream = DetachedStream(pipe.writer)
     fill(stream, 100)
     pipe.stop_reading()
-    assert stream.settle(PATIENCE_S)
+    assert stream.wait_written(TIMEOUT_S)
     assert stream.dropped == 60
 
 
-def test_whoever_shares_the_descriptor_still_waits_as_before(pipe):
+def test_the_shared_descriptor_stays_blocking_for_other_processes(pipe):
     DetachedStream(pipe.writer).write("a\n")
     assert not fcntl.fcntl(pipe.writer, fcntl.F_GETFL) & os.O_NONBLOCK
 
 
-def test_a_pipe_that_cannot_be_opened_anew_is_written_by_the_thread(pipe):
+def test_the_thread_writes_to_a_pipe_that_cannot_be_opened_again(pipe):
     pipe.stop_reading()
     stream = DetachedStream(pipe.writer)
     pipe.reader = os.open(f"/proc/self/fd/{pipe.writer}", os.O_RDONLY)
@@ -125,14 +127,14 @@ def test_a_pipe_that_cannot_be_opened_anew_is_written_by_the_thread(pipe):
     assert stream.dropped == 0
 
 
-def test_a_file_has_every_line(tmp_path):
+def test_a_file_gets_every_line(tmp_path):
     path = tmp_path / "log"
     with path.open("wb") as file:
         fill(DetachedStream(file.fileno()), 1000)
     assert path.read_text() == "".join(map(line, range(1000)))
 
 
-def test_a_socket_whose_reader_is_stuck_holds_nobody_up():
+def test_a_blocked_socket_delays_no_writer():
     ours, theirs = socket.socketpair()
     with ours, theirs:
         stream = DetachedStream(ours.fileno(), bytes_max=1000)
@@ -141,16 +143,16 @@ def test_a_socket_whose_reader_is_stuck_holds_nobody_up():
         theirs.setblocking(False)
         assert theirs.recv(100) == line(0).encode()
         theirs.close()
-        assert stream.settle(PATIENCE_S)
+        assert stream.wait_written(TIMEOUT_S)
 
 
-def test_who_is_told_of_dropped_lines_may_fail(pipe):
+def test_a_failing_report_does_not_end_the_thread(pipe):
     def fail(_count: int) -> None:
         raise ValueError
 
     stream = DetachedStream(pipe.writer, fail, bytes_max=1000)
     fill(stream, 100)
     pipe.read_until(line(49))
-    assert stream.settle(PATIENCE_S)
+    assert stream.wait_written(TIMEOUT_S)
     stream.write("again\n")
     assert pipe.read_until("again\n") == "again\n"

@@ -1,4 +1,4 @@
-"""Traces recorded with OpenTelemetry."""
+"""Traces that OpenTelemetry records."""
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
@@ -10,8 +10,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 from domain.scripts.report import Failure, FailureCode, ScriptReport
 from entrypoints.composition.telemetry import tracing_of
 from entrypoints.settings.loading import load_settings
-from entrypoints.telemetry.tracing.otel import OtelTracing, exporting
-from entrypoints.telemetry.tracing.passing import Passing
+from entrypoints.telemetry.tracing.otel import OtelTracing, otlp_tracing
+from entrypoints.telemetry.tracing.trace import Propagation
 from entrypoints.telemetry.tracing.traceparent import TraceContext
 from tests.contracts.script_runs import run_of
 
@@ -38,7 +38,7 @@ def spans(exporter):
     return {span.name: span for span in exporter.get_finished_spans()}
 
 
-def test_a_request_is_a_span_under_its_callers(tracing, exporter):
+def test_a_request_is_a_child_of_its_callers_span(tracing, exporter):
     trace = tracing.begin(PARENT, b"vendor=1", "GET")
     tracing.end(trace, "/things/{thing}", 200)
     span = spans(exporter)["GET /things/{thing}"]
@@ -54,19 +54,19 @@ def test_a_request_is_a_span_under_its_callers(tracing, exporter):
 
 
 @pytest.mark.parametrize("parent", [None, b"rubbish"])
-def test_a_request_without_a_caller_begins_a_trace(tracing, exporter, parent):
+def test_a_request_without_a_trace_begins_one(tracing, exporter, parent):
     tracing.end(tracing.begin(parent, None, "GET"), None, 404)
     span = spans(exporter)["GET"]
     assert span.parent is None
     assert span.status.status_code is StatusCode.UNSET
 
 
-def test_an_error_of_the_server_is_an_error_of_the_span(tracing, exporter):
+def test_a_server_error_is_an_error_of_the_span(tracing, exporter):
     tracing.end(tracing.begin(None, None, "GET"), "/x", 503)
     assert spans(exporter)["GET /x"].status.status_code is StatusCode.ERROR
 
 
-def test_waits_for_the_database_are_spans_of_their_length(tracing, exporter):
+def test_waits_for_the_database_are_spans(tracing, exporter):
     trace = tracing.begin(None, None, "GET")
     trace.waited("get", 0.25)
     tracing.end(trace, "/x", 200)
@@ -77,9 +77,9 @@ def test_waits_for_the_database_are_spans_of_their_length(tracing, exporter):
     assert dict(wait.attributes) == {"db.system.name": "postgresql", "db.operation.name": "get"}
 
 
-def test_an_execution_is_a_span_and_calls_from_it_are_below_it(tracing, exporter):
+def test_an_execution_is_a_span_and_its_calls_are_children(tracing, exporter):
     trace, run = tracing.begin(PARENT, None, "POST"), run_of("result = 1")
-    span = trace.executing(run)
+    span = trace.start_execution(run)
     sent = trace.headers["traceparent"]
     span.ended(ScriptReport("1", None, 5.0, cold_start=True))
     tracing.end(trace, "/x", 200)
@@ -94,17 +94,17 @@ def test_an_execution_is_a_span_and_calls_from_it_are_below_it(tracing, exporter
     }
 
 
-def test_how_an_execution_failed_is_told(tracing, exporter):
+def test_a_failed_execution_has_its_error_code(tracing, exporter):
     trace = tracing.begin(None, None, "POST")
-    trace.executing(run_of("result = 1")).ended(FAILED)
-    trace.executing(run_of("result = 1")).failed("OVERLOADED")
-    failed, refused = exporter.get_finished_spans()
+    trace.start_execution(run_of("result = 1")).ended(FAILED)
+    trace.start_execution(run_of("result = 1")).failed("OVERLOADED")
+    failed, rejected = exporter.get_finished_spans()
     assert failed.attributes["error.type"] == "MEMORY_LIMIT"
-    assert refused.attributes["error.type"] == "OVERLOADED"
-    assert {failed.status.status_code, refused.status.status_code} == {StatusCode.ERROR}
+    assert rejected.attributes["error.type"] == "OVERLOADED"
+    assert {failed.status.status_code, rejected.status.status_code} == {StatusCode.ERROR}
 
 
-def test_what_is_not_sampled_is_passed_on_and_not_recorded(exporter):
+def test_an_unsampled_trace_is_propagated_and_not_recorded(exporter):
     provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracing = OtelTracing(provider)
@@ -117,18 +117,18 @@ def test_what_is_not_sampled_is_passed_on_and_not_recorded(exporter):
     assert exporter.get_finished_spans() == ()
 
 
-def test_spans_are_sent_under_the_services_name_unless_the_environment_has_another(monkeypatch):
-    tracing = exporting()
-    assert tracing._provider.resource.attributes["service.name"] == "pglambda"
+def test_spans_have_the_name_of_the_service_unless_the_environment_sets_another(monkeypatch):
+    tracing = otlp_tracing()
+    assert tracing.provider.resource.attributes["service.name"] == "pglambda"
     tracing.close()
     monkeypatch.setenv("OTEL_SERVICE_NAME", "mine")
-    named = exporting()
-    assert named._provider.resource.attributes["service.name"] == "mine"
+    named = otlp_tracing()
+    assert named.provider.resource.attributes["service.name"] == "mine"
     named.close()
 
 
-@pytest.mark.parametrize(("traces", "kind"), [("none", Passing), ("otlp", OtelTracing)])
-def test_the_setting_says_whether_spans_are_recorded(traces, kind, tmp_path):
+@pytest.mark.parametrize(("traces", "kind"), [("none", Propagation), ("otlp", OtelTracing)])
+def test_the_setting_decides_whether_spans_are_recorded(traces, kind, tmp_path):
     tracing = tracing_of(load_settings({"TRACES": traces, "DATA_DIR": str(tmp_path)}))
     assert isinstance(tracing, kind)
     tracing.close()

@@ -1,3 +1,5 @@
+"""Log lines: formats, levels, and writes."""
+
 import asyncio
 import io
 import json
@@ -31,48 +33,48 @@ def fail(log):
 
 
 @pytest.mark.parametrize("logger", [logging.getLogger, structlog.get_logger])
-def test_a_line_of_json_has_the_traceback_whoever_wrote_it(logger, capsys):
+def test_a_json_line_has_the_traceback_from_any_logger(logger, capsys):
     configure_logs(LogLevel.INFO, LogFormat.JSON)
-    fail(logger("somebody"))
+    fail(logger("module"))
     line = json.loads(capsys.readouterr().err)
     assert (line["event"], line["level"]) == ("it failed", "error")
     assert line["exception"].startswith("Traceback (most recent call last):")
     assert line["exception"].endswith(REASON)
     assert "exc_info" not in line
-    assert line["logger"] == "somebody"
+    assert line["logger"] == "module"
 
 
-def test_a_line_keeps_the_logger_that_it_was_given(capsys):
+def test_a_line_keeps_its_bound_logger(capsys):
     configure_logs(LogLevel.INFO, LogFormat.JSON)
-    structlog.get_logger().bind(logger="http").info("asked")
-    structlog.get_logger("module").bind(logger="http").info("asked")
+    structlog.get_logger().bind(logger="http").info("event")
+    structlog.get_logger("module").bind(logger="http").info("event")
     assert [json.loads(line)["logger"] for line in capsys.readouterr().err.splitlines()] == ["http", "http"]
 
 
 @pytest.mark.parametrize("logger", [logging.getLogger, structlog.get_logger])
-def test_a_console_shows_the_traceback_on_lines_of_its_own(logger, capsys):
+def test_a_console_shows_the_traceback_on_separate_lines(logger, capsys):
     configure_logs(LogLevel.INFO, LogFormat.CONSOLE)
-    fail(logger("somebody"))
+    fail(logger("module"))
     shown = capsys.readouterr().err.splitlines()
     assert "it failed" in shown[0]
     assert shown[1].startswith("Traceback")
     assert shown[-1] == REASON
 
 
-def test_only_a_terminal_has_colours(capsys):
+def test_only_a_terminal_gets_colours(capsys):
     configure_logs(LogLevel.INFO, LogFormat.CONSOLE)
-    structlog.get_logger("somebody").info("told", why="because")
+    structlog.get_logger("module").info("event", reason="because")
     assert "\x1b" not in capsys.readouterr().err
 
 
-def test_what_is_less_severe_than_asked_for_is_left_out(capsys):
+def test_less_severe_lines_are_left_out(capsys):
     configure_logs(LogLevel.WARNING, LogFormat.JSON)
-    for log in (logging.getLogger("somebody"), structlog.get_logger("somebody")):
+    for log in (logging.getLogger("module"), structlog.get_logger("module")):
         log.info("a detail")
     assert capsys.readouterr().err == ""
 
 
-async def test_lines_of_one_turn_leave_in_pieces_that_a_pipe_keeps_whole():
+async def test_lines_of_one_turn_are_written_in_atomic_pieces():
     class Stream(io.StringIO):
         def __init__(self):
             super().__init__()
@@ -93,7 +95,7 @@ async def test_lines_of_one_turn_leave_in_pieces_that_a_pipe_keeps_whole():
     assert [len(piece) > 4096 for piece in stream.pieces] == [False, False, False, True, False]
 
 
-async def test_a_reader_that_has_gone_breaks_nothing():
+async def test_a_missing_reader_raises_no_error():
     class Broken(io.StringIO):
         def write(self, text):
             raise BrokenPipeError
@@ -105,7 +107,7 @@ async def test_a_reader_that_has_gone_breaks_nothing():
     await asyncio.sleep(0)
 
 
-def test_lines_are_written_past_the_logger_only_where_they_are_json():
-    for look, is_json in ((LogFormat.JSON, True), (LogFormat.CONSOLE, False)):
-        configure_logs(LogLevel.INFO, look)
+def test_encoded_lines_bypass_the_logger_only_in_json():
+    for log_format, is_json in ((LogFormat.JSON, True), (LogFormat.CONSOLE, False)):
+        configure_logs(LogLevel.INFO, log_format)
         assert (json_lines() is not None) is is_json

@@ -1,4 +1,4 @@
-"""A script runner whose runs are counted and traced."""
+"""A script runner with metrics and spans."""
 
 import asyncio
 import contextlib
@@ -36,41 +36,43 @@ class ManualWorker(Worker):
 
 @define(eq=False)
 class ManualRunner(MemoryScriptRunner):
-    """Gives workers whose runs end as the test says."""
+    """Returns workers whose executions end as the test sets."""
 
     outcome: object = DONE
+    worker: ManualWorker | None = None
 
     async def acquire(self, run):
         if isinstance(self.outcome, Overloaded):
             raise self.outcome
-        return ManualWorker(self.outcome)
+        self.worker = ManualWorker(self.outcome)
+        return self.worker
 
 
 @define(eq=False)
-class NotedSpan(ExecutionSpan):
-    told: list = field(factory=list)
+class RecordedSpan(ExecutionSpan):
+    ends: list = field(factory=list)
 
     def ended(self, report):
-        self.told.append(report)
+        self.ends.append(report)
 
     def failed(self, code):
-        self.told.append(code)
+        self.ends.append(code)
 
 
 @define(eq=False)
-class NotingTrace(Trace):
-    span: NotedSpan = field(factory=NotedSpan)
+class RecordingTrace(Trace):
+    span: RecordedSpan = field(factory=RecordedSpan)
 
-    def executing(self, run):
+    def start_execution(self, run):
         return self.span
 
 
 @define(eq=False)
-class NotingCaller(RunCaller):
-    trace: NotingTrace | None = field(factory=NotingTrace)
+class RecordingCaller(RunCaller):
+    trace: RecordingTrace | None = field(factory=RecordingTrace)
     executions: list = field(factory=list)
 
-    def noted(self, run):
+    def record_run(self, run):
         self.executions.append(run)
 
 
@@ -79,7 +81,7 @@ def metrics():
     return ExecutionMetrics()
 
 
-def told(metrics, name):
+def counted(metrics, name):
     return {
         tuple(sample.labels.values()): sample.value
         for metric in metrics.collect()
@@ -89,45 +91,45 @@ def told(metrics, name):
 
 
 async def run(metrics, outcome, caller=None):
-    runner = ObservedRunner(ManualRunner(outcome=outcome), metrics, lambda: caller)
-    worker = await runner.acquire(run_of("result = 1"))
+    inner = ManualRunner(outcome=outcome)
+    worker = await ObservedRunner(inner, metrics, lambda: caller).acquire(run_of("result = 1"))
     try:
         return await worker.run()
     finally:
         await worker.release()
-        assert worker._inner.released == 1
+        assert inner.worker.released == 1
 
 
 async def test_runs_are_counted_by_language_outcome_and_code(metrics):
     assert await run(metrics, DONE) is DONE
     assert await run(metrics, FAILED) is FAILED
-    assert told(metrics, "executions_total") == {
+    assert counted(metrics, "executions_total") == {
         ("python", "succeeded", ""): 1,
         ("python", "failed", "CPU_LIMIT"): 1,
     }
-    assert told(metrics, "execution_duration_seconds_sum") == {("python",): 2.005}
-    assert told(metrics, "execution_queue_duration_seconds_sum") == {("python",): 0.02}
-    assert told(metrics, "execution_cpu_seconds_total") == {("python",): pytest.approx(1.504)}
-    assert told(metrics, "execution_cold_starts_total") == {("python",): 1}
+    assert counted(metrics, "execution_duration_seconds_sum") == {("python",): 2.005}
+    assert counted(metrics, "execution_queue_duration_seconds_sum") == {("python",): 0.02}
+    assert counted(metrics, "execution_cpu_seconds_total") == {("python",): pytest.approx(1.504)}
+    assert counted(metrics, "execution_cold_starts_total") == {("python",): 1}
 
 
 @pytest.mark.parametrize("error", [ExecutionUnknown("gone"), asyncio.CancelledError()])
-async def test_a_run_whose_end_nobody_knows_is_counted_as_that(metrics, error):
+async def test_an_unknown_outcome_is_counted(metrics, error):
     with pytest.raises(type(error)):
         await run(metrics, error)
-    assert told(metrics, "executions_total") == {("python", "unknown", ""): 1}
+    assert counted(metrics, "executions_total") == {("python", "unknown", ""): 1}
 
 
 @pytest.mark.parametrize("error", [Overloaded("a worker"), RuntimeUnavailable(Language.PYTHON, "later")])
-async def test_what_was_not_started_is_counted_apart(metrics, error):
+async def test_rejected_executions_are_counted_separately(metrics, error):
     with pytest.raises(type(error)):
         await run(metrics, error)
-    assert told(metrics, "execution_rejections_total") == {("python", error.code): 1}
-    assert told(metrics, "executions_total") == {}
+    assert counted(metrics, "execution_rejections_total") == {("python", error.code): 1}
+    assert counted(metrics, "executions_total") == {}
 
 
 @pytest.mark.parametrize(
-    ("outcome", "tells"),
+    ("outcome", "expected"),
     [
         (DONE, DONE),
         (FAILED, FAILED),
@@ -136,21 +138,21 @@ async def test_what_was_not_started_is_counted_apart(metrics, error):
         (asyncio.CancelledError(), "CANCELLED"),
     ],
 )
-async def test_the_callers_trace_is_told_how_it_ended(metrics, outcome, tells):
-    caller = NotingCaller()
+async def test_the_span_ends_with_the_outcome(metrics, outcome, expected):
+    caller = RecordingCaller()
     with contextlib.suppress(DomainError, asyncio.CancelledError):
         await run(metrics, outcome, caller)
-    assert caller.trace.span.told == [tells]
+    assert caller.trace.span.ends == [expected]
     assert len(caller.executions) == 1
 
 
-async def test_a_caller_without_a_trace_is_only_told_of_the_execution(metrics):
-    caller = NotingCaller(trace=None)
+async def test_a_request_without_a_trace_records_the_execution_only(metrics):
+    caller = RecordingCaller(trace=None)
     await run(metrics, DONE, caller)
     assert len(caller.executions) == 1
 
 
-async def test_everything_else_is_the_runners_own():
+async def test_other_calls_pass_to_the_inner_runner():
     inner = MemoryScriptRunner()
     runner: ScriptRunner = ObservedRunner(inner, ExecutionMetrics(), lambda: None)
     key = new_session()
@@ -160,7 +162,7 @@ async def test_everything_else_is_the_runners_own():
     assert await runner.health() == await inner.health()
 
 
-def test_hosts_count_under_names_of_their_own():
+def test_runtime_hosts_have_their_own_metric_names():
     names = {metric.family.name for metric in ExecutionMetrics("pglambda_runtime_host").collect()}
     assert "pglambda_runtime_host_executions_total" in names
     assert names.isdisjoint({metric.family.name for metric in ExecutionMetrics().collect()})

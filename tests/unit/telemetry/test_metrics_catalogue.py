@@ -1,4 +1,4 @@
-"""Dashboard, alert rules and documents name the metrics that there are."""
+"""Dashboard, alert rules and documents name existing metrics and labels."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from entrypoints.telemetry.metrics.instruments import Family
 from tests.metrics_catalogue import COMMON, families, family_of, metrics
 from tests.promql import Mentioned, mentioned
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ALERTS = ROOT / "deploy/prometheus/alerts.yml"
 DASHBOARD = ROOT / "deploy/grafana/pglambda.json"
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
@@ -45,12 +45,12 @@ def family_named(metric: str) -> Family:
 
 
 def known_labels(found: Mentioned) -> set[str]:
-    told = [set(family_named(metric).labels) for metric in found.metrics - FROM_PROMETHEUS]
-    return COMMON | {"le"} | set().union(*told)
+    known = [set(family_named(metric).labels) for metric in found.metrics - FROM_PROMETHEUS]
+    return COMMON | {"le"} | set().union(*known)
 
 
 @pytest.mark.parametrize("expression", [pytest.param(rule["expr"], id=rule["alert"]) for rule in rules()])
-def test_alerts_are_about_metrics_and_labels_that_there_are(expression):
+def test_alerts_use_existing_metrics_and_labels(expression):
     found = mentioned(expression)
     assert found.metrics
     assert found.labels <= known_labels(found)
@@ -59,7 +59,7 @@ def test_alerts_are_about_metrics_and_labels_that_there_are(expression):
 @pytest.mark.parametrize(
     "target", [pytest.param(target, id=f"{title} {target['refId']}") for title, target in panels()]
 )
-def test_panels_are_about_metrics_and_labels_that_there_are(target):
+def test_panels_use_existing_metrics_and_labels(target):
     found = mentioned(target["expr"])
     assert found.metrics
     shown = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
@@ -79,7 +79,7 @@ def test_each_alert_says_what_to_do(rule):
 
 
 def _kept(expression: str) -> set[str]:
-    """Return the labels that are left where nothing is added up."""
+    """Return the labels that are left if the expression has no sum."""
     return set() if "sum" in expression else set().union(*_labels_of(expression))
 
 
@@ -94,8 +94,8 @@ _GROWTH = re.compile(r"increase\((?P<metric>\w+)(\{(?P<wanted>[^}]*)\})?\[\w+\]\
     "growth",
     [pytest.param(found, id=rule["alert"]) for rule in rules() if (found := _GROWTH.search(rule["expr"])) is not None],
 )
-def test_the_first_of_what_an_alert_is_about_is_growth(growth):
-    """Prometheus sees none where a series begins with it, and none at all where there is no series: it is there before."""
+def test_series_of_alerts_on_growth_exist_before_the_first_event(growth):
+    """Prometheus sees no growth in the first value of a series."""
     exposed = [
         sample.labels for metric in metrics() if family_of(metric).name == growth["metric"] for sample in metric.samples
     ]
@@ -103,12 +103,12 @@ def test_the_first_of_what_an_alert_is_about_is_growth(growth):
     assert any(wanted <= set(labels.items()) for labels in exposed)
 
 
-def test_alerts_have_names_of_their_own():
+def test_alerts_have_unique_names():
     names = [rule["alert"] for rule in rules()]
     assert len(names) == len(set(names))
 
 
-def test_the_rules_are_what_prometheus_takes():
+def test_promtool_accepts_the_rules():
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is not installed; the rules' form and names are checked all the same")
@@ -116,7 +116,7 @@ def test_the_rules_are_what_prometheus_takes():
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_panels_have_places_of_their_own():
+def test_panels_do_not_overlap():
     listed = json.loads(DASHBOARD.read_text())["panels"]
     assert len({panel["id"] for panel in listed}) == len(listed)
     cells = [
@@ -129,13 +129,13 @@ def test_panels_have_places_of_their_own():
     assert all(x < 24 for x, _ in cells)
 
 
-def test_every_metric_is_in_the_document_with_what_it_says():
+def test_the_document_lists_every_metric_with_its_help():
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([^|]*) \| (.*) \|$", OPERATIONS, re.MULTILINE)
-    told = {name: (kind, tuple(re.findall(r"`(\w+)`", labels)), says) for name, kind, labels, says in rows}
-    assert told == {name: (family.kind, family.labels, family.help) for name, family in FAMILIES.items()}
+    listed = {name: (kind, tuple(re.findall(r"`(\w+)`", labels)), says) for name, kind, labels, says in rows}
+    assert listed == {name: (family.kind, family.labels, family.help) for name, family in FAMILIES.items()}
 
 
-def test_every_field_of_the_access_line_is_in_the_document():
+def test_the_document_lists_every_field_of_the_access_line():
     section = OPERATIONS[OPERATIONS.index("## Logs") : OPERATIONS.index("These events need attention")]
     cells = re.findall(r"^\| ((?:`\w+` ?)+)\|", section, re.MULTILINE)
     assert {name for cell in cells for name in re.findall(r"`(\w+)`", cell)} == set(AccessLine.__struct_fields__)
@@ -162,5 +162,5 @@ def test_names_follow_the_conventions(family):
         ("a == 0 or b > 0.25", {"a", "b"}, set()),
     ],
 )
-def test_expressions_are_understood(expression, metrics, labels):
+def test_the_parser_finds_metrics_and_labels_of_expressions(expression, metrics, labels):
     assert mentioned(expression) == Mentioned(frozenset(metrics), frozenset(labels))
