@@ -39,7 +39,7 @@ class RetentionTimes:
 
 @frozen
 class KeyTrace:
-    """An idempotency key that is remembered: which call has it, by its id, and whether its answer is kept."""
+    """An idempotency key that is remembered: which call has it, by its id, and whether its response is kept."""
 
     name: str
     winner: UUID

@@ -27,7 +27,7 @@ class AnonymousSessions:
     _count: Statement
 
     async def warn(self) -> None:
-        """Log how many there are, once the database answers; it is tried for some minutes."""
+        """Log how many there are, once the database responds; it is tried for some minutes."""
         for _ in range(_TRIES):
             try:
                 rows: list[Any] = await self._gateway.fetch(

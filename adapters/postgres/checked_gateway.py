@@ -23,7 +23,7 @@ class CheckedGateway:
     _schema: SchemaCheck
     _clock: DisciplinedClock
     _probe: Statement
-    """The statement that shows whether the database answers."""
+    """The statement that shows whether the database responds."""
 
     @asynccontextmanager
     async def opened(self, clock_samples: int = 1, reach_timeout_s: float = _REACH_TIMEOUT_S) -> AsyncIterator[None]:

@@ -53,7 +53,7 @@ class DatabaseHealth:
         return {"cleanup": self.cleanup, "storage": self.storage}
 
     async def database(self) -> Facts:
-        """Return whether the server answers, and whether it grants the connections that the service may open."""
+        """Return whether the server responds, and whether it grants the connections that the service may open."""
         pool = self._gateway.stats()
         facts: dict[str, object] = {
             "pool": {"open": pool.pool_size, "max": pool.pool_size_max, "idle": pool.pool_idle},

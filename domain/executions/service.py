@@ -170,7 +170,7 @@ class ExecutionService:
 
     async def _run(self, call: _Call, execution: OpenExecution, worker: Worker) -> ScriptReport:
         limit_s = execution.session.limits.timeout_ms / 1000 + self._policy.run_overhead_s
-        late = partial(ExecutionUnknown, "the runtime did not answer in time")
+        late = partial(ExecutionUnknown, "the runtime did not respond in time")
         call.started = True
         try:
             return await Budget(limit_s).spend(worker.run(), late)

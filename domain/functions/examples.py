@@ -112,7 +112,7 @@ class ExampleRuns:
             async with asyncio.timeout(run.limits.timeout_ms / 1000 + self._policy.run_overhead_s):
                 report = await worker.run()
         except TimeoutError:
-            raise ExecutionUnknown("the runtime did not answer in time") from None
+            raise ExecutionUnknown("the runtime did not respond in time") from None
         finally:
             await worker.release()
         return ExampleOutcome(example, report, _reason(example, report, schema))

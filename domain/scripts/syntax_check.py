@@ -18,6 +18,6 @@ async def parsed(runner: ScriptRunner, language: Language, script: Script, owner
     """
 
     def late() -> RuntimeUnavailable:
-        return RuntimeUnavailable(language, "its syntax checker did not answer in time. Repeat the call.")
+        return RuntimeUnavailable(language, "its syntax checker did not respond in time. Repeat the call.")
 
     return await budget.spend(runner.check(language, script, owner), late, _SHARE)

@@ -69,8 +69,8 @@ class BatchStatement(Generic[Call, Response]):
 class LockingStatement(BatchStatement[Call, Response]):
     """A statement that locks rows.
 
-    On the pool `lock_wait` it waits for locked rows. On `normal` it skips their calls, which `decode` answers with
-    RowLocked.
+    On the pool `lock_wait` it waits for locked rows. On `normal` it skips them, and `decode` returns RowLocked for
+    their calls.
     """
 
     @override

@@ -145,7 +145,7 @@ async def _try_address(family: int, address: tuple[Any, ...] | str, timeout_s: f
         async with asyncio.timeout(timeout_s):
             await asyncio.get_running_loop().sock_connect(probe, address)
     except TimeoutError:
-        raise DatabaseUnreachable(Obstacle.NETWORK, f"{shown} did not answer within {timeout_s:g} s") from None
+        raise DatabaseUnreachable(Obstacle.NETWORK, f"{shown} did not respond within {timeout_s:g} s") from None
     except OSError as error:
         raise DatabaseUnreachable(Obstacle.NETWORK, f"{shown}: {os.strerror(error.errno or 0)}") from error
     finally:

@@ -64,7 +64,7 @@ async def test_a_silent_syntax_check_ends_with_the_budget(world: World) -> None:
     world.request_timeout_s = 0.01
     service = world.session_service
     service._runners = dict.fromkeys(Language, SilentRunner())
-    with pytest.raises(RuntimeUnavailable, match="did not answer in time"):
+    with pytest.raises(RuntimeUnavailable, match="did not respond in time"):
         await service.initialize(ANONYMOUS, SessionRequest("python-x", "result = 1"))
 
 
