@@ -11,8 +11,7 @@ from adapters.sandbox.runner import SandboxScriptRunner
 from domain.scripts.language import Language
 from entrypoints.composition.options import host_options, sandbox_options
 from entrypoints.composition.telemetry import tracing_of
-from entrypoints.http.instrumentation.access_log import AccessLog
-from entrypoints.http.instrumentation.tracing import RequestTraces
+from entrypoints.http.instrumentation import AccessLog, RequestTraces
 from entrypoints.http.request import Request
 from entrypoints.runtime_host.application import HostApi, HostApplication
 from entrypoints.runtime_host.telemetry import HostMetrics

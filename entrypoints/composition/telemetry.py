@@ -7,7 +7,7 @@ from dependency_injector import containers, providers
 from adapters.postgres.connections.observer import CALLER
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRunner
-from entrypoints.http.instrumentation.tracing import RequestTraces
+from entrypoints.http.instrumentation import RequestTraces
 from entrypoints.http.request import Request
 from entrypoints.settings.choices import Traces
 from entrypoints.settings.settings import Settings

@@ -18,23 +18,21 @@ from domain.functions.service import FunctionService
 from domain.sessions.service import SessionService
 from entrypoints.http.endpoints.batches import BatchEndpoints, Charge, charge_nothing
 from entrypoints.http.endpoints.documents import DocumentEndpoints
-from entrypoints.http.endpoints.executions import ExecutionEndpoints
+from entrypoints.http.endpoints.executions import ExecutionEndpoints, execute_parser
 from entrypoints.http.endpoints.functions import FunctionEndpoints
 from entrypoints.http.endpoints.health import HealthChecks, HealthEndpoints, MetricsEndpoint, ProbeRunner
 from entrypoints.http.endpoints.sessions import SessionEndpoints
-from entrypoints.http.in_flight_limiter import InFlightLimiter
-from entrypoints.http.instrumentation.access_log import AccessLog
-from entrypoints.http.instrumentation.metrics import RequestMetrics
+from entrypoints.http.instrumentation import AccessLog, RequestMetrics
 from entrypoints.http.middleware.cors import Cors
 from entrypoints.http.openapi.components import Json
 from entrypoints.http.openapi.document import compact, document
 from entrypoints.http.options import HttpOptions
+from entrypoints.http.parsing.batches import BatchParser
 from entrypoints.http.parsing.bodies import Examiner
-from entrypoints.http.parsing.executions import BatchParser, execute_parser
 from entrypoints.http.parsing.functions import FunctionParser
 from entrypoints.http.parsing.headers import IdempotencyKeys
 from entrypoints.http.parsing.sessions import initialize_parser, patch_parser
-from entrypoints.http.pipeline import Guard, Pipeline, RequestObserver
+from entrypoints.http.pipeline import Guard, InFlightLimiter, Pipeline, RequestObserver
 from entrypoints.http.route import Route, RouteTable
 from entrypoints.http.routes import Endpoints, routes
 from entrypoints.telemetry.metrics.process import LoopLag, ProcessMetrics

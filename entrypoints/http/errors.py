@@ -31,9 +31,8 @@ from domain.errors import (
 )
 from domain.executions.execution import ExecutionFailed
 from domain.scripts.report import FailureCode
-from entrypoints.http.response import REPLAYED, Headers, Response, json_response
+from entrypoints.http.response import REPLAYED, Headers, Response, embedded, json_response
 from entrypoints.http.schemas.errors import Error, ErrorBody
-from entrypoints.http.schemas.fields import embedded
 
 INTERNAL_ERROR = "INTERNAL_ERROR"
 

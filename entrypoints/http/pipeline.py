@@ -1,5 +1,7 @@
 """What happens to every HTTP request, in order."""
 
+import asyncio
+import contextlib
 import itertools
 import re
 import secrets
@@ -14,13 +16,54 @@ from structlog.typing import FilteringBoundLogger
 
 from domain.access.credentials import CredentialMissing
 from domain.access.principal import NOBODY, Principal
-from domain.errors import DomainError
-from entrypoints.http.disconnect import ClientDisconnected
+from domain.concurrency.capacity_limiter import CapacityLimiter
+from domain.errors import DomainError, ShuttingDown
+from domain.identity import Owner
 from entrypoints.http.errors import INTERNAL_ERROR, error_response, internal_error_response
-from entrypoints.http.in_flight_limiter import InFlightLimiter
-from entrypoints.http.request import Request
+from entrypoints.http.request import ClientDisconnected, Request
 from entrypoints.http.response import Headers, Response
 from entrypoints.http.route import PATH_PARSERS, WITHOUT_CREDENTIAL, Route, RouteTable
+
+
+class InFlightLimiter:
+    """Counts the requests in flight: at most `in_flight_max`, with a fair share for each owner.
+
+    `name` says in errors what is limited. `leaving` announces the drain: the server should get no new
+    requests. `closed` rejects them.
+    """
+
+    def __init__(self, in_flight_max: int, name: str = "this server") -> None:
+        self._capacity = CapacityLimiter(name, in_flight_max)
+        self._empty = asyncio.Event()
+        self.leaving = False
+        self.closed = False
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are in flight."""
+        return self._capacity.in_use
+
+    def enter(self, owner: Owner) -> None:
+        """Admit a request. Raises ShuttingDown, Overloaded, or QuotaReached if the owner has its share."""
+        if self.closed:
+            raise ShuttingDown
+        self._capacity.acquire(owner)
+
+    def exit(self, owner: Owner) -> None:
+        """End an admitted request."""
+        self._capacity.release(owner)
+        if self.in_flight == 0:
+            self._empty.set()
+
+    async def drain(self, timeout_s: float) -> int:
+        """Reject new requests, wait until none is in flight or the time is over, and return how many are left."""
+        self.leaving = self.closed = True
+        self._empty.clear()
+        if self.in_flight:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), timeout_s)
+        return self.in_flight
+
 
 CLIENT_DISCONNECTED = 499
 """The status that logs and metrics show for a request whose client disconnected."""

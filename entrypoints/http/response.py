@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import msgspec
 from attrs import define
-from msgspec import Struct, structs
+from msgspec import Raw, Struct, structs
 from starlette.types import Receive, Scope, Send
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -88,6 +88,11 @@ def encode_json(payload: Any) -> bytes:
         return _encoder.encode(payload)
     except UnicodeEncodeError:
         return _encoder.encode(_unicode(payload))
+
+
+def embedded(text: str) -> Raw:
+    """Return JSON text that the encoder copies unchanged."""
+    return Raw(text.encode())
 
 
 def _unicode(value: Any) -> Any:

@@ -9,7 +9,7 @@ from attrs import define
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from entrypoints.http.disconnect import ClientDisconnected, until_disconnect
+from entrypoints.http.request import ClientDisconnected, until_disconnect
 from entrypoints.http.response import NDJSON, PRIVATE, Response, single_write
 
 SendLine = Callable[[bytes], Awaitable[None]]

@@ -20,13 +20,11 @@ from domain.identity import ANONYMOUS
 from domain.scripts.ports import ScriptRun, ScriptRunner
 from domain.scripts.report import ScriptReport
 from domain.scripts.script import Script
-from entrypoints.http.disconnect import ClientDisconnected, until_disconnect
 from entrypoints.http.endpoints.health import MetricsEndpoint
 from entrypoints.http.errors import MethodNotAllowed, RouteNotFound
-from entrypoints.http.in_flight_limiter import InFlightLimiter
 from entrypoints.http.parsing.bodies import read_body
-from entrypoints.http.pipeline import Guard, Pipeline, RequestObserver
-from entrypoints.http.request import Request
+from entrypoints.http.pipeline import Guard, InFlightLimiter, Pipeline, RequestObserver
+from entrypoints.http.request import ClientDisconnected, Request, until_disconnect
 from entrypoints.http.response import Headers, Response, encode_json
 from entrypoints.http.route import Route, RouteTable
 from entrypoints.runtime_host.errors import (

@@ -15,7 +15,7 @@ from adapters.memory.script_runner import MemoryScriptRunner
 from domain.json_text import JsonText
 from domain.scripts.ports import Worker
 from domain.scripts.report import ScriptReport
-from entrypoints.http.instrumentation.access_log import AccessLog
+from entrypoints.http.instrumentation import AccessLog
 from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from entrypoints.runtime_host.telemetry import HostMetrics

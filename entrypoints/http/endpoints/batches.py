@@ -14,9 +14,9 @@ from domain.errors import DomainError
 from domain.executions.batches import Batch, BatchService, ItemEnded
 from domain.sessions.service import SessionService
 from entrypoints.http.errors import error_content, internal_error_content, status_of
-from entrypoints.http.in_flight_limiter import InFlightLimiter
-from entrypoints.http.parsing.executions import BatchParser
+from entrypoints.http.parsing.batches import BatchParser
 from entrypoints.http.parsing.headers import reject_idempotency_key
+from entrypoints.http.pipeline import InFlightLimiter
 from entrypoints.http.request import Request
 from entrypoints.http.response import encode_json
 from entrypoints.http.schemas.executions import BatchLine

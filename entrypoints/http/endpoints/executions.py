@@ -1,18 +1,25 @@
 """Endpoints of executions and of the history."""
 
+from collections.abc import Iterator
+from functools import partial
+
+from msgspec import UnsetType
+
+from domain.errors import FieldTooLarge
 from domain.executions.execution import Execution as KeptExecution
 from domain.executions.history import HistoryService
 from domain.executions.ports import ExecutionFilter
 from domain.executions.service import ExecutionService
 from domain.paging import Page
 from domain.scripts.report import Outcome
-from entrypoints.http.disconnect import until_disconnect
-from entrypoints.http.parsing.bodies import BodyParser
+from entrypoints.http.options import HttpOptions
+from entrypoints.http.parsing.bodies import BodyParser, Examiner, json_text
+from entrypoints.http.parsing.body_problems import BodyProblem
 from entrypoints.http.parsing.cursors import ExecutionCursor, instant_of, microseconds, write_cursor
 from entrypoints.http.parsing.headers import IdempotencyKeys, idempotency_key
 from entrypoints.http.parsing.queries import Query
-from entrypoints.http.request import Request
-from entrypoints.http.response import REPLAYED, Headers, Response, json_response, next_link
+from entrypoints.http.request import Request, until_disconnect
+from entrypoints.http.response import REPLAYED, Headers, Response, embedded, json_response, next_link
 from entrypoints.http.schemas.executions import (
     ExecuteBody,
     ExecuteResponse,
@@ -20,7 +27,22 @@ from entrypoints.http.schemas.executions import (
     ExecutionResponse,
     SingleExecution,
 )
-from entrypoints.http.schemas.fields import embedded, json_text
+
+_ENVELOPE_SIZE = 64 * 1024
+
+
+def execute_parser(options: HttpOptions, examiner: Examiner) -> BodyParser[ExecuteBody]:
+    """Return the parser for the body of execute."""
+    rules = partial(_params_rules, options.params_size_max)
+    size_max = options.params_size_max + _ENVELOPE_SIZE
+    return BodyParser(ExecuteBody, size_max, options.body_timeout_s, rules, examiner, optional=True)
+
+
+def _params_rules(size_max: int, body: ExecuteBody) -> Iterator[BodyProblem]:
+    if not isinstance(body.params, UnsetType):
+        size = len(memoryview(body.params))
+        if size > size_max:
+            yield FieldTooLarge("/params", size_max, size)
 
 
 class ExecutionEndpoints:

@@ -7,11 +7,10 @@ from domain.functions.function import FunctionType
 from domain.functions.ports import FunctionFilter
 from domain.functions.service import FunctionService
 from domain.scripts.language import Language
-from entrypoints.http.disconnect import until_disconnect
 from entrypoints.http.parsing.functions import FunctionParser
 from entrypoints.http.parsing.headers import function_condition
 from entrypoints.http.parsing.queries import Query
-from entrypoints.http.request import Request
+from entrypoints.http.request import Request, until_disconnect
 from entrypoints.http.response import Headers, Response, etag, json_response, next_link
 from entrypoints.http.schemas.function_checks import FunctionCheck
 from entrypoints.http.schemas.functions import FunctionList, FunctionResponse

@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import define
 
-from entrypoints.http.in_flight_limiter import InFlightLimiter
+from entrypoints.http.pipeline import InFlightLimiter
 from entrypoints.http.request import Request
 from entrypoints.http.response import Response, json_response
 from entrypoints.telemetry.metrics.scrape import Scrape

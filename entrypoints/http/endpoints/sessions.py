@@ -8,14 +8,14 @@ from domain.identity import Owner, OwnerRefused, named_owner
 from domain.scripts.language import Language
 from domain.sessions.service import ListRequest, SessionList, SessionRequest, SessionService
 from domain.sessions.session import Session, SessionPatch, Status, VersionMismatch
-from entrypoints.http.parsing.bodies import BodyParser
+from entrypoints.http.parsing.bodies import BodyParser, json_text
 from entrypoints.http.parsing.cursors import SessionCursor, microseconds, owner_digest, write_cursor
 from entrypoints.http.parsing.headers import IdempotencyKeys, idempotency_key, versions_matched
 from entrypoints.http.parsing.queries import Query
 from entrypoints.http.parsing.sessions import limits_request
 from entrypoints.http.request import Request
 from entrypoints.http.response import REPLAYED, Headers, Response, etag, json_response, next_link
-from entrypoints.http.schemas.fields import given, json_text
+from entrypoints.http.schemas.fields import given
 from entrypoints.http.schemas.sessions import (
     FIELD_NAMES,
     SCRIPT_CONTENT,

@@ -8,15 +8,14 @@ from typing import Generic, TypeVar
 
 import msgspec
 from attrs import define, field
-from msgspec import Struct
+from msgspec import Raw, Struct, UnsetType
 from starlette.types import Receive
 
 from domain.concurrency.budget import Budget
 from domain.concurrency.fair_turns import FairTurns
 from domain.errors import FieldTooLarge, Overloaded, Problem
 from domain.identity import Owner
-from domain.json_text import is_deeper
-from entrypoints.http.disconnect import ClientDisconnected
+from domain.json_text import EMPTY_OBJECT, JsonText, is_deeper
 from entrypoints.http.errors import SlowBody, UnsupportedMediaType, invalid
 from entrypoints.http.parsing.body_problems import (
     DECODE_ERRORS,
@@ -27,7 +26,7 @@ from entrypoints.http.parsing.body_problems import (
     is_struct,
 )
 from entrypoints.http.parsing.json_scan import DEPTH_MAX, is_plain, is_utf8, may_hide_fault
-from entrypoints.http.request import Request
+from entrypoints.http.request import ClientDisconnected, Request
 
 Result = TypeVar("Result")
 
@@ -40,6 +39,11 @@ _SMALL_SIZE_MAX = 16 * 1024
 
 _OPAQUE_LEVELS = 2
 """The body and an array stand above an opaque value, which itself may have all levels."""
+
+
+def json_text(raw: Raw | UnsetType) -> JsonText:
+    """Return a checked JSON value as text; an absent value is an empty object."""
+    return EMPTY_OBJECT if isinstance(raw, UnsetType) else JsonText(str(raw, "utf-8"))
 
 
 async def read_body(request: Request, size_max: int, timeout_s: float) -> bytes:

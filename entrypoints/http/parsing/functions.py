@@ -13,12 +13,11 @@ from domain.functions.service import FunctionRequest
 from domain.json_pointer import pointer
 from domain.json_text import JsonText
 from entrypoints.http.options import HttpOptions
-from entrypoints.http.parsing.bodies import BodyParser, Examiner, read_body
+from entrypoints.http.parsing.bodies import BodyParser, Examiner, json_text, read_body
 from entrypoints.http.parsing.body_problems import BodyProblem, raise_problems
 from entrypoints.http.parsing.json_scan import elements, starts_with
 from entrypoints.http.parsing.sessions import ENVELOPE_SIZE, ESCAPED
 from entrypoints.http.request import Request
-from entrypoints.http.schemas.fields import json_text
 from entrypoints.http.schemas.functions import (
     DESCRIPTION_SIZE_MAX,
     EXAMPLES_MAX,

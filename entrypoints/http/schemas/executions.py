@@ -6,9 +6,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType, structs
 from typing_extensions import override
 
 from domain.executions import execution
+from entrypoints.http.response import embedded
 from entrypoints.http.schemas import fields
 from entrypoints.http.schemas.errors import Error
-from entrypoints.http.schemas.fields import embedded
 
 
 class ExecuteBody(Struct, forbid_unknown_fields=True):

@@ -1,12 +1,11 @@
-"""Types of fields in bodies with their descriptions, and conversions of their values."""
+"""Types of fields in bodies with their descriptions."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Raw, UnsetType
+from msgspec import UNSET, Meta, Raw
 
-from domain.json_text import EMPTY_OBJECT, JsonText
 from domain.scripts.language import TITLE_PATTERN, TITLE_SIZE_MAX
 from domain.scripts.limits import Isolation
 from domain.scripts.report import Outcome
@@ -140,16 +139,6 @@ Executions = Annotated[list[Item], Meta(description="The executions of this page
 Code = Annotated[str, Meta(description="The kind of error, for programs.")]
 Message = Annotated[str, Meta(description="What happened, why, and what to do next, for people.")]
 Details = Annotated[dict[str, Any], Meta(description="Facts about the error, for programs. They depend on the code.")]
-
-
-def embedded(text: str) -> Raw:
-    """Return JSON text that the encoder copies unchanged."""
-    return Raw(text.encode())
-
-
-def json_text(raw: Raw | UnsetType) -> JsonText:
-    """Return a checked JSON value as text; an absent value is an empty object."""
-    return EMPTY_OBJECT if isinstance(raw, UnsetType) else JsonText(str(raw, "utf-8"))
 
 
 def given(value: Any) -> Any:

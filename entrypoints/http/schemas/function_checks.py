@@ -8,8 +8,8 @@ from domain.functions.examples import ExampleOutcome
 from domain.functions.service import CheckedFunction
 from domain.json_text import JsonText
 from domain.scripts.report import Failure, FailureCode
+from entrypoints.http.response import embedded
 from entrypoints.http.schemas import fields
-from entrypoints.http.schemas.fields import embedded
 from entrypoints.http.schemas.functions import ExampleParams, ExampleResult, FunctionVersion
 
 _QUOTED_LENGTH_MAX = 64 * 1024

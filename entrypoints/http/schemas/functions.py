@@ -9,8 +9,8 @@ from domain.functions.function import FunctionType
 from domain.functions.ports import FunctionPage
 from domain.json_text import JsonText
 from domain.scripts.language import Language
+from entrypoints.http.response import embedded
 from entrypoints.http.schemas import fields
-from entrypoints.http.schemas.fields import embedded
 
 DESCRIPTION_SIZE_MAX = 4096
 TAGS_MAX = 16

@@ -7,8 +7,8 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from domain.sessions import session
 from domain.sessions.session import Renewal, Status
+from entrypoints.http.response import embedded
 from entrypoints.http.schemas import fields
-from entrypoints.http.schemas.fields import embedded
 
 
 class LimitsBody(Struct, forbid_unknown_fields=True):

@@ -2,9 +2,10 @@
 
 from attrs import frozen
 
+from entrypoints.http.endpoints.executions import execute_parser
 from entrypoints.http.options import HttpOptions
+from entrypoints.http.parsing.batches import BatchParser
 from entrypoints.http.parsing.bodies import BodyParser, Examiner
-from entrypoints.http.parsing.executions import BatchParser, execute_parser
 from entrypoints.http.parsing.functions import FunctionParser
 from entrypoints.http.parsing.sessions import initialize_parser, patch_parser
 from entrypoints.http.schemas.executions import ExecuteBody

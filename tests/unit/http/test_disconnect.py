@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from domain.concurrency.budget import TimerWheel
-from entrypoints.http.disconnect import ClientDisconnected, until_disconnect
+from entrypoints.http.request import ClientDisconnected, until_disconnect
 
 
 class Client:

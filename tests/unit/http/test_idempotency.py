@@ -7,7 +7,7 @@ from attrs import evolve
 
 from domain.errors import StorageUnavailable
 from entrypoints.http.parsing.headers import payload_hash
-from entrypoints.http.schemas.fields import embedded
+from entrypoints.http.response import embedded
 from entrypoints.http.schemas.sessions import InitializeBody
 from tests.support.waiting import until
 from tests.unit.http.world import (

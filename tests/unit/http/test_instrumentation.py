@@ -14,8 +14,7 @@ from domain.access.principal import ANYBODY
 from domain.identity import Owner
 from entrypoints.composition.telemetry import trace_headers
 from entrypoints.http.app import Hooks
-from entrypoints.http.instrumentation.access_log import owner_hash
-from entrypoints.http.instrumentation.tracing import RequestTraces
+from entrypoints.http.instrumentation import RequestTraces, owner_hash
 from entrypoints.http.pipeline import Guard, RequestObserver
 from entrypoints.http.request import Request
 from entrypoints.http.route import Access

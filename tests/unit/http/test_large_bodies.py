@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from domain.errors import DomainError, FieldTooLarge, InvalidRequest
 from entrypoints.http.options import HttpOptions
-from entrypoints.http.schemas.fields import json_text
+from entrypoints.http.parsing.bodies import json_text
 from tests.unit.http.parsers import Parsers
 from tests.unit.http.test_bodies import JSON_VALUES
 from tests.unit.http.world import OPTIONS

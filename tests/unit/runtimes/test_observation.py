@@ -13,8 +13,7 @@ from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.scripts.language import Language
 from entrypoints.composition.runtime_host import create_runtime_host
-from entrypoints.http.instrumentation.access_log import AccessLog
-from entrypoints.http.instrumentation.tracing import RequestTraces
+from entrypoints.http.instrumentation import AccessLog, RequestTraces
 from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from entrypoints.runtime_host.telemetry import HostMetrics

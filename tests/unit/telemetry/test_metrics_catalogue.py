@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from entrypoints.http.instrumentation.access_log import AccessLine
+from entrypoints.http.instrumentation import AccessLine
 from entrypoints.telemetry.metrics.instruments import Family
 from tests.metrics_catalogue import COMMON, families, family_of, metrics
 from tests.promql import Mentioned, mentioned

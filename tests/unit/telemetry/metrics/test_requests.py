@@ -2,7 +2,7 @@
 
 import pytest
 
-from entrypoints.http.instrumentation.metrics import RequestMetrics
+from entrypoints.http.instrumentation import RequestMetrics
 from entrypoints.http.route import Route, RouteClass
 
 GET = Route("GET", "/things/{thing}", None, "get")

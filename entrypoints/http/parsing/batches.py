@@ -1,4 +1,4 @@
-"""The bodies of execute and of batches, with the rules that their types cannot express."""
+"""The bodies of batches, with the rules that their types cannot express."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -11,29 +11,13 @@ from domain.executions.batches import Batch
 from domain.json_pointer import pointer
 from domain.json_text import JsonText
 from entrypoints.http.options import HttpOptions
-from entrypoints.http.parsing.bodies import BodyParser, Examiner, read_body
+from entrypoints.http.parsing.bodies import BodyParser, Examiner, json_text, read_body
 from entrypoints.http.parsing.body_problems import PROBLEMS_MAX, BodyProblem, raise_problems
 from entrypoints.http.parsing.json_scan import elements, starts_with
 from entrypoints.http.request import Request
 from entrypoints.http.schemas.executions import BatchEnvelope, ExecuteBody
-from entrypoints.http.schemas.fields import json_text
 
-_ENVELOPE_SIZE = 64 * 1024
 _SMALL_SIZE_MAX = 16 * 1024
-
-
-def execute_parser(options: HttpOptions, examiner: Examiner) -> BodyParser[ExecuteBody]:
-    """Return the parser for the body of execute."""
-    rules = partial(_params_rules, options.params_size_max)
-    size_max = options.params_size_max + _ENVELOPE_SIZE
-    return BodyParser(ExecuteBody, size_max, options.body_timeout_s, rules, examiner, optional=True)
-
-
-def _params_rules(size_max: int, body: ExecuteBody) -> Iterator[BodyProblem]:
-    if not isinstance(body.params, UnsetType):
-        size = len(memoryview(body.params))
-        if size > size_max:
-            yield FieldTooLarge("/params", size_max, size)
 
 
 @define

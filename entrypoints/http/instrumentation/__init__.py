@@ -1,1 +1,0 @@
-"""Observers of every request: access log, metrics, traces."""
