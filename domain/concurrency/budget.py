@@ -1,10 +1,14 @@
-"""Timers of requests: the budget of each, and the wheel that makes many timeouts cheap."""
+"""Timers: the budget of a request, the wheel that makes many timeouts cheap, and timers that may fire early."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Any, ClassVar, Protocol, TypeVar
 
 Result = TypeVar("Result")
+
+_TICK_S = 0.001
+"""The resolution of uvloop; a pause of less than half of it ends in the next turn of the loop."""
 
 
 class Expiring(Protocol):
@@ -98,3 +102,13 @@ class Budget:
         finally:
             period.discard(timeout)
             self._left_s = max(0.0, self._left_s - (loop.time() - started_s))
+
+
+def call_later(
+    loop: asyncio.AbstractEventLoop, pause_s: float, callback: Callable[[], None], context: Context | None = None
+) -> asyncio.TimerHandle:
+    """Call back after `pause_s`, at least one turn of the loop later. The callback must check whether it is time.
+
+    A loop whose clock stands still during a turn, like uvloop's, calls early by the time that the turn has taken.
+    """
+    return loop.call_later(max(pause_s, _TICK_S), callback, context=context)

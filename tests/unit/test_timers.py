@@ -5,7 +5,7 @@ from contextvars import ContextVar, copy_context
 
 import pytest
 
-from adapters.timers import call_later
+from domain.concurrency.budget import call_later
 
 WHERE = ContextVar("WHERE", default="elsewhere")
 

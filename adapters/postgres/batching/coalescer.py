@@ -13,7 +13,7 @@ from adapters.postgres.batching.statement import BatchStatement, Call, Response
 from adapters.postgres.connections.errors import StatementRefused, TookTooLong
 from adapters.postgres.connections.observer import report_wait
 from adapters.postgres.gateway import Gateway, PoolName
-from adapters.timers import call_later
+from domain.concurrency.budget import call_later
 from domain.errors import Overloaded, ShuttingDown
 from domain.histogram import Histogram
 from domain.stats import CoalescerStats

@@ -1,18 +1,24 @@
-"""The limits of an execution in time: wall time, and CPU time of all its threads."""
+"""The limits of an execution in time: wall time, and CPU time of all its threads. A worker that computes gives way."""
 
 import asyncio
+import contextlib
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
 
 from attrs import define, field
 
+from adapters.sandbox.isolation.cpu_scheduling import all_processors, busy_processors
 from adapters.sandbox.workers.channel import Ending
-from adapters.timers import call_later
+from domain.concurrency.budget import call_later
 
 _QUARTERS = 4
 _EARLY_S = 0.005
 _BUSY = 0.2
 """The share of its time on a processor above which a script counts as one that computes."""
+_LOWERED, _NICEST = 10, 19
+"""The niceness of a worker that computes, beside the service's own, and the highest one."""
 
 
 @define(eq=False)
@@ -83,3 +89,53 @@ def _checks_s(timeout_s: float) -> Iterator[float]:
         early_s *= 2
     for quarter in range(1, _QUARTERS + 1):
         yield timeout_s * quarter / _QUARTERS
+
+
+@define
+class CpuPriority:
+    """The processors and the niceness of one worker, for all its threads together."""
+
+    pid: int | None = None
+    _is_lowered: bool = field(default=False, init=False)
+
+    def start(self) -> None:
+        """Allow all processors: the start is over, which computes for long and ran beside the free one."""
+        self._assign(all_processors())
+
+    def lower(self) -> None:
+        """Rank behind workers that compute for a short time, and leave one processor to them."""
+        self._is_lowered = True
+        self._assign(busy_processors())
+        self._set(_LOWERED)
+
+    def restore(self) -> None:
+        """Rank like other workers again, as far as the kernel lets a service raise a priority that it lowered.
+
+        It tries once: a change that is refused for lack of a right would be refused after every execution.
+        """
+        if self._is_lowered:
+            self._is_lowered = False
+            self._assign(all_processors())
+            self._set(0)
+
+    def _assign(self, processors: Collection[int]) -> None:
+        if self.pid is None:
+            return
+        with contextlib.suppress(OSError):
+            for thread in os.listdir(f"/proc/{self.pid}/task"):  # noqa: PTH208  # in half the time
+                with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+                    os.sched_setaffinity(int(thread), processors)
+
+    def _set(self, lowered: int) -> None:
+        if self.pid is None:
+            return
+        # The service may be nice itself, and no worker may rank before it.
+        niceness = min(os.getpriority(os.PRIO_PROCESS, 0) + lowered, _NICEST)
+        try:
+            # By group: the call for a process means one thread. A worker is the first process of its own session.
+            os.setpriority(os.PRIO_PGRP, os.getpgid(self.pid), niceness)
+        except OSError:
+            return
+        # If the kernel groups by session (sched_autogroup), the niceness of the group counts.
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{self.pid}/autogroup").write_text(str(lowered), encoding="ascii")

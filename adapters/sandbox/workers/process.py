@@ -8,9 +8,8 @@ from math import inf
 from attrs import define, evolve, field, frozen
 
 from adapters.sandbox.isolation.control_group import USED_UP, ControlGroup
-from adapters.sandbox.isolation.cpu_scheduling import CpuPriority
 from adapters.sandbox.workers.channel import Channel, Ending, Frame, FrameReader, Outbox
-from adapters.sandbox.workers.deadline import ExecutionDeadline
+from adapters.sandbox.workers.deadline import CpuPriority, ExecutionDeadline
 from adapters.sandbox.workers.observation import Footprint, UsageMeter, WorkerOutput
 from adapters.sandbox.zygote.launch import Exit, Launched, LaunchFailed
 

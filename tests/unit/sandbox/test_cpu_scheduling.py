@@ -7,12 +7,12 @@ import pytest
 
 from adapters.sandbox.guest.python import isolation
 from adapters.sandbox.isolation.cpu_scheduling import (
-    CpuPriority,
     all_processors,
     busy_processors,
     starting_processors,
     why_none_is_free,
 )
+from adapters.sandbox.workers.deadline import CpuPriority
 
 SYS_NICE = 1 << 23
 
