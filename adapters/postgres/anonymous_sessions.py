@@ -6,8 +6,8 @@ from typing import Any
 import structlog
 from attrs import define
 
+from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.statement import Statement
 from domain.errors import DomainError
 from domain.identity import ANONYMOUS
 

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from attrs import define
 
 from adapters.postgres.clock.disciplined import DisciplinedClock
+from adapters.postgres.connections.connection import Statement
 from adapters.postgres.connections.errors import missing_right
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.migrations.schema import SchemaCheck
-from adapters.postgres.statement import Statement
 
 _REACH_TIMEOUT_S = 10.0
 """After this time the database counts as unreachable, however long the task itself may take."""

@@ -1,17 +1,17 @@
-"""Values and entities as parameters of statements and as rows.
+"""Values and entities as parameters of statements and as rows, and the partitions of the history by day.
 
 The columns of a batch are array literals. For an array the driver would choose a type by its values (small numbers,
 large numbers, only nulls), and for the server each choice would be a statement of its own. A literal has one type, which
 the statement states.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from domain.executions.execution import Execution, Payload
-from domain.identity import Owner, SessionRef
+from domain.identity import Owner, SessionRef, uuid7_at, uuid7_ms
 from domain.json_text import JsonText
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.limits import Isolation, Limits
@@ -20,6 +20,11 @@ from domain.scripts.script import Script
 from domain.sessions.session import Renewal, Session
 
 Row = Sequence[Any]
+
+PARTITIONS = 32
+"""Days in the ring of the history; the table has a partition for each."""
+
+_MS_PER_DAY = 86_400_000
 
 _LANGUAGES = {str(language): language for language in Language}
 _ISOLATIONS = {str(isolation): isolation for isolation in Isolation}
@@ -157,3 +162,29 @@ def _payload_columns(text: str, length: str, payloads: Sequence[Payload | None])
 def _quoted(value: str) -> str:
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def day_of(identifier: UUID) -> int:
+    """Return the day of the time in an id, in UTC, counted from 1970-01-01."""
+    return uuid7_ms(identifier) // _MS_PER_DAY
+
+
+def day_at(now: datetime) -> int:
+    """Return the day of an instant, in UTC, counted from 1970-01-01."""
+    return day_of(uuid7_at(now, 0))
+
+
+def partition_of(identifier: UUID) -> int:
+    """Return the number of the partition to which an execution's row belongs."""
+    return day_of(identifier) % PARTITIONS
+
+
+def first_id_of(day: int) -> UUID:
+    """Return the least UUIDv7 of a day."""
+    return UUID(int=day * _MS_PER_DAY << 80 | 0x7 << 76 | 0b10 << 62)
+
+
+def partitions_between(first_day: int, last_day: int) -> Iterator[int]:
+    """Yield the partitions of these days, the latest first; if there are more days than partitions, the latest ones."""
+    for day in range(last_day, max(first_day, last_day - PARTITIONS + 1) - 1, -1):
+        yield day % PARTITIONS

@@ -4,16 +4,17 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Literal
+from contextvars import ContextVar
+from typing import Any, Literal, Protocol
 
 from attrs import evolve
 from psycopg.errors import QueryCanceled
 
+from adapters.postgres.connections.connection import Statement
 from adapters.postgres.connections.errors import Category, StatementRefused, StillLocked, TookTooLong
-from adapters.postgres.connections.observer import StatementObserver, limit_pool_log, report_wait
+from adapters.postgres.connections.observer import StatementObserver, limit_pool_log
 from adapters.postgres.connections.statement_pool import AttemptFailed, StatementPool
 from adapters.postgres.gateway_options import GatewayOptions
-from adapters.postgres.statement import Statement
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 from domain.stats import PoolStats
 
@@ -26,6 +27,25 @@ _PING = Statement("select_nothing", "SELECT 1")
 
 PoolName = Literal["normal", "lock_wait"]
 """Statements that wait for locks have connections of their own."""
+
+
+class DatabaseWaiter(Protocol):
+    """A request that waits for the database."""
+
+    def waited(self, name: str, duration_s: float) -> None:
+        """Note a wait that has ended, for a kind of calls or for a statement."""
+        ...
+
+
+CALLER: ContextVar[DatabaseWaiter | None] = ContextVar("caller", default=None)
+"""The request that calls; None in work for many callers, or for none."""
+
+
+def report_wait(name: str, duration_s: float) -> None:
+    """Report to the caller, if there is one, how long it has waited."""
+    caller = CALLER.get()
+    if caller is not None:
+        caller.waited(name, duration_s)
 
 
 class Gateway:

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from attrs import define
 
 from adapters.postgres.clock.disciplined import DisciplinedClock
+from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.migrations.schema import SchemaCheck
 from adapters.postgres.retention.cleanup import Cleanup
 from adapters.postgres.retention.history_budget import HistoryBudget
-from adapters.postgres.statement import Statement
 from domain.errors import DomainError
 from domain.stats import StorageState
 from domain.storage.storage import StorageBudget

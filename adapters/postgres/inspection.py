@@ -7,12 +7,11 @@ from typing import Any, Self
 
 from attrs import define
 
-from adapters.postgres.clock.disciplined import boottime_ns, host_time
-from adapters.postgres.clock.sample import ClockSample, from_ns, to_ns
+from adapters.postgres.clock.disciplined import ClockSample, boottime_ns, from_ns, host_time, to_ns
+from adapters.postgres.connections.connection import Statement
 from adapters.postgres.connections.inspection import InspectionConnection
 from adapters.postgres.gateway_options import GatewayOptions
 from adapters.postgres.migrations.migration import AppliedMigration, Migration, indexes_of, load_migrations
-from adapters.postgres.statement import Statement
 from adapters.postgres.statements import Statements
 from domain.identity import ANONYMOUS
 from domain.inspection import (

@@ -8,7 +8,7 @@ import aiosql
 from aiosql.queries import Queries
 from attrs import field, fields, frozen
 
-from adapters.postgres.statement import Statement
+from adapters.postgres.connections.connection import Statement
 
 Holder = TypeVar("Holder")
 

@@ -7,7 +7,9 @@ from dependency_injector import containers, providers
 
 from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.batching.coalescer import Coalescer
-from adapters.postgres.clock.disciplined import ClockOptions, DisciplinedClock, database_time
+from adapters.postgres.clock.disciplined import ClockOptions, DisciplinedClock
+from adapters.postgres.clock.probe import database_time
+from adapters.postgres.connections.connection import Statement
 from adapters.postgres.connections.observer import StatementObserver
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.migrations.schema import SchemaCheck
@@ -20,7 +22,6 @@ from adapters.postgres.repositories.limits import PostgresRateStore, PostgresUsa
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
 from adapters.postgres.retention.cleanup import Cleanup
 from adapters.postgres.retention.history_budget import HistoryBudget
-from adapters.postgres.statement import Statement
 from adapters.postgres.statements import load_statements
 from entrypoints.composition.options import execution_options, gateway_options, retention, storage_budget
 from entrypoints.settings.settings import Settings

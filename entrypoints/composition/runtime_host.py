@@ -17,11 +17,10 @@ from entrypoints.runtime_host.application import HostApi, HostApplication
 from entrypoints.runtime_host.telemetry import HostMetrics
 from entrypoints.server.lifespan import Lifespan
 from entrypoints.settings.settings import Settings
-from entrypoints.telemetry.metrics.executions import ExecutionMetrics
 from entrypoints.telemetry.metrics.process import LoopLag, ProcessMetrics
 from entrypoints.telemetry.metrics.sandbox import SandboxMetrics
 from entrypoints.telemetry.metrics.scrape import Scrape, metrics_registry
-from entrypoints.telemetry.observed_runner import ObservedRunner
+from entrypoints.telemetry.observed_runner import ExecutionMetrics, ObservedRunner
 from entrypoints.telemetry.tracing.trace import Tracing
 
 _CLOSE_GRACE_S = 2.0

@@ -4,16 +4,15 @@ from collections.abc import Mapping
 
 from dependency_injector import containers, providers
 
-from adapters.postgres.connections.observer import CALLER
+from adapters.postgres.gateway import CALLER
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRunner
 from entrypoints.http.instrumentation import RequestTraces
 from entrypoints.http.request import Request
 from entrypoints.settings.choices import Traces
 from entrypoints.settings.settings import Settings
-from entrypoints.telemetry.metrics.executions import ExecutionMetrics
 from entrypoints.telemetry.metrics.statements import StatementMetrics
-from entrypoints.telemetry.observed_runner import ObservedRunner
+from entrypoints.telemetry.observed_runner import ExecutionMetrics, ObservedRunner
 from entrypoints.telemetry.tracing.trace import PropagatedTrace, Propagation, Tracing
 from entrypoints.telemetry.tracing.traceparent import TraceContext
 

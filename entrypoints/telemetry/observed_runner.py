@@ -11,10 +11,55 @@ from domain.errors import DomainError
 from domain.identity import Owner
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
-from domain.scripts.report import ExecutionUnknown, ScriptReport
+from domain.scripts.report import ExecutionUnknown, Outcome, ScriptReport
 from domain.scripts.script import Script
-from entrypoints.telemetry.metrics.executions import ExecutionMetrics
+from entrypoints.telemetry.metrics.instruments import Collectors, Counts, Histograms, counter, histogram
 from entrypoints.telemetry.tracing.trace import NO_SPAN, ExecutionSpan, Trace
+
+_RUN_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_QUEUE_BOUNDS = (0.0001, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_ENDED = "Executions that reached a worker. The code names the error of a failed one; else it is empty."
+_REJECTED = "Executions that no worker accepted, by error code. No script was started."
+_COLD = "Executions that ran on a worker that was new to their session."
+_RUNS = "Wall time of scripts, without the wait for a worker."
+_QUEUED = "Time that executions waited for a worker."
+
+
+class ExecutionMetrics(Collectors):
+    """Counts and measures executions; the names of its metrics begin with `prefix`."""
+
+    def __init__(self, prefix: str = "pglambda") -> None:
+        self._ended = Counts(counter(f"{prefix}_executions_total", _ENDED, "language", "outcome", "code"))
+        self._rejected = Counts(counter(f"{prefix}_execution_rejections_total", _REJECTED, "language", "code"))
+        self._cold = Counts(counter(f"{prefix}_execution_cold_starts_total", _COLD, "language"))
+        duration = histogram(f"{prefix}_execution_duration_seconds", _RUNS, "language", bounds=_RUN_BOUNDS)
+        self._runs = Histograms(duration)
+        queue = histogram(f"{prefix}_execution_queue_duration_seconds", _QUEUED, "language", bounds=_QUEUE_BOUNDS)
+        self._queued = Histograms(queue)
+        self._cpu_s = Counts(counter(f"{prefix}_execution_cpu_seconds_total", "CPU time of scripts.", "language"))
+        super().__init__(self._ended, self._rejected, self._cold, self._runs, self._queued, self._cpu_s)
+        for language in Language:
+            self._ended.start(language, Outcome.UNKNOWN, "")
+            self._cpu_s.start(language)
+
+    def ended(self, language: Language, report: ScriptReport) -> None:
+        """Count an execution with a result or a failure."""
+        self._ended.add(language, report.outcome, report.failure.code if report.failure else "")
+        self._runs.add(report.execution_time_ms / 1000, language)
+        if report.queue_time_ms is not None:
+            self._queued.add(report.queue_time_ms / 1000, language)
+        if report.cpu_time_ms is not None:
+            self._cpu_s.add(language, amount=report.cpu_time_ms / 1000)
+        if report.cold_start:
+            self._cold.add(language)
+
+    def unknown(self, language: Language) -> None:
+        """Count an execution with an unknown outcome."""
+        self._ended.add(language, Outcome.UNKNOWN, "")
+
+    def rejected(self, language: Language, error: DomainError) -> None:
+        """Count an execution that was not started."""
+        self._rejected.add(language, error.code)
 
 
 class RunCaller(Protocol):

@@ -16,9 +16,9 @@ from attrs import define, field, frozen
 from psycopg import sql
 
 from adapters.postgres.batching.call_queue import BatchKeys
+from adapters.postgres.codec import PARTITIONS, day_at, first_id_of
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.repositories.executions import PostgresExecutionRepository
-from adapters.postgres.retention.partitions import PARTITIONS, day_at, first_id_of
 from adapters.postgres.statements import load_statements
 from adapters.random_ids import RandomIds
 from adapters.system_clock import SystemClock

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from adapters.postgres.retention.partitions import partition_of
-from adapters.postgres.statement import Statement
+from adapters.postgres.codec import partition_of
+from adapters.postgres.connections.connection import Statement
 from adapters.postgres.statements import load_statements
 from domain.identity import uuid7_at
 from tests.benchmarks.database import Database, program

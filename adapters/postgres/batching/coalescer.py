@@ -11,8 +11,7 @@ from attrs import field, frozen, validators
 from adapters.postgres.batching.call_queue import BatchKeys, CallQueue, PendingCall, QueueBounds, StatementBatch
 from adapters.postgres.batching.statement import BatchStatement, Call, Response
 from adapters.postgres.connections.errors import StatementRefused, TookTooLong
-from adapters.postgres.connections.observer import report_wait
-from adapters.postgres.gateway import Gateway, PoolName
+from adapters.postgres.gateway import Gateway, PoolName, report_wait
 from domain.concurrency.budget import call_later
 from domain.errors import Overloaded, ShuttingDown
 from domain.histogram import Histogram

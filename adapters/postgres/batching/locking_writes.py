@@ -12,8 +12,7 @@ from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
 from adapters.postgres.batching.statement import Call, LockingStatement, Response, RowLocked
 from adapters.postgres.connections.errors import StillLocked
-from adapters.postgres.connections.observer import report_wait
-from adapters.postgres.gateway import Gateway
+from adapters.postgres.gateway import Gateway, report_wait
 from domain.errors import Overloaded, StorageUnavailable
 
 _LOCK_WAITS_MAX = 2

@@ -5,8 +5,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from typing_extensions import override
 
+from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import PoolName
-from adapters.postgres.statement import Statement
 
 Call = TypeVar("Call")
 Response = TypeVar("Response")

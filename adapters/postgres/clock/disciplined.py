@@ -3,16 +3,14 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from attrs import field, frozen, validators
 from typing_extensions import override
 
-from adapters.postgres.clock.sample import ClockSample, from_ns, to_ns
-from adapters.postgres.statement import Statement
+from adapters.postgres.clock.probe import Probe
 from domain.clock import Clock
 from domain.errors import DomainError, StorageUnavailable
 
@@ -21,10 +19,46 @@ _SLOWING_PERCENT = 10
 """Until a correction backward is complete, the clock runs this much slower."""
 _FIRST_SAMPLES = 4
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DRIFT_PPM = 200
+"""How fast two clocks of ordinary machines drift apart at most, without extreme slewing."""
+
 _log = structlog.get_logger(__name__)
 _positive = validators.gt(0.0)
 
-Probe = Callable[[], Awaitable[datetime]]
+
+@frozen
+class ClockSample:
+    """The monotonic clock plus `offset_ns` is the database's time, within `error_ns` when the sample was taken."""
+
+    offset_ns: int
+    error_ns: int
+    taken_ns: int
+
+    @classmethod
+    def of(cls, sent_ns: int, server_at: datetime, received_ns: int) -> "ClockSample":
+        """Return a sample that assumes the server's instant in the middle of the round trip."""
+        error_ns = (received_ns - sent_ns + 1) // 2
+        return cls(to_ns(server_at) - sent_ns - error_ns, error_ns, received_ns)
+
+    def bound_ns(self, monotonic_ns: int) -> int:
+        """Return the error bound at a later instant of the monotonic clock."""
+        return self.error_ns + max(0, monotonic_ns - self.taken_ns) * _DRIFT_PPM // 1_000_000
+
+    def differs_ns(self, other: "ClockSample") -> int:
+        """Return by how much the two disagree at least, beyond their errors."""
+        known_ns = self.bound_ns(other.taken_ns) + other.bound_ns(self.taken_ns)
+        return max(0, abs(self.offset_ns - other.offset_ns) - known_ns)
+
+
+def to_ns(instant: datetime) -> int:
+    """Return nanoseconds since 1970 of an aware instant."""
+    return (instant - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def from_ns(since_epoch_ns: int) -> datetime:
+    """Return the instant in UTC, cut to the microsecond."""
+    return _EPOCH + timedelta(microseconds=since_epoch_ns // 1000)
 
 
 @frozen
@@ -43,16 +77,6 @@ class ClockOptions:
     agreeing_probes: int = field(default=5, validator=validators.ge(1))
 
 
-class Fetch(Protocol):
-    """The part of the gateway that the probe needs."""
-
-    async def __call__(
-        self, statement: Statement, parameters: Mapping[str, object], *, timeout_s: float | None, repeatable: bool
-    ) -> list[tuple[Any, ...]]:
-        """Run a statement."""
-        ...
-
-
 def boottime_ns() -> int:
     """Return nanoseconds of a monotonic clock that includes suspend, if the system has one."""
     return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
@@ -61,17 +85,6 @@ def boottime_ns() -> int:
 def host_time() -> datetime:
     """Return the host's wall clock, in UTC."""
     return datetime.now(UTC)
-
-
-def database_time(fetch: Fetch, statement: Statement, timeout_s: float) -> Probe:
-    """Return a probe that runs `statement` once, and returns the instant in its only row."""
-
-    async def probe() -> datetime:
-        rows = await fetch(statement, {}, timeout_s=timeout_s, repeatable=False)
-        instant: datetime = rows[0][0]
-        return instant
-
-    return probe
 
 
 class DisciplinedClock(Clock):

@@ -12,9 +12,8 @@ import psycopg
 from attrs import define, field
 from psycopg.conninfo import conninfo_to_dict
 
-from adapters.postgres.connections.connection import GatewayConnection, Rows, SocketDeadline
+from adapters.postgres.connections.connection import GatewayConnection, Rows, SocketDeadline, Statement
 from adapters.postgres.gateway_options import GatewayOptions
-from adapters.postgres.statement import Statement
 from domain.inspection import DatabaseUnreachable, InspectionFailed, Obstacle
 
 _PORT = "5432"

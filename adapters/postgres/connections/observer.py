@@ -1,10 +1,8 @@
-"""Observation of statements: hooks for callers and metrics, and logs of failures at bounded rates."""
+"""Observation of statements: the hook for metrics, and logs of failures at bounded rates."""
 
 import logging
 import time
 from collections.abc import Callable
-from contextvars import ContextVar
-from typing import Protocol
 
 import psycopg
 import structlog
@@ -21,25 +19,6 @@ _LOG_INTERVAL_S = 10.0
 _KINDS_MAX = 64
 _EXPECTED = frozenset({"0A000", "26000", "40001", "40P01", "42P05", "55P03"})
 """SQLSTATEs of racing writes, locked rows, poolers and migrations. They are retried, and need no attention."""
-
-
-class DatabaseWaiter(Protocol):
-    """A request that waits for the database."""
-
-    def waited(self, name: str, duration_s: float) -> None:
-        """Note a wait that has ended, for a kind of calls or for a statement."""
-        ...
-
-
-CALLER: ContextVar[DatabaseWaiter | None] = ContextVar("caller", default=None)
-"""The request that calls; None in work for many callers, or for none."""
-
-
-def report_wait(name: str, duration_s: float) -> None:
-    """Report to the caller, if there is one, how long it has waited."""
-    caller = CALLER.get()
-    if caller is not None:
-        caller.waited(name, duration_s)
 
 
 def failure_class(error: Exception, decision: RetryDecision) -> str:

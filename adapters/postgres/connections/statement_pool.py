@@ -9,11 +9,10 @@ from typing import Any
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
-from adapters.postgres.connections.connection import GatewayConnection, Rows, SocketDeadline, looks_alive
+from adapters.postgres.connections.connection import GatewayConnection, Rows, SocketDeadline, Statement, looks_alive
 from adapters.postgres.connections.errors import CUT, CUT_SHORT, NO_CONNECTION, RetryDecision, judge
 from adapters.postgres.connections.observer import FailureLog, StatementObserver, failure_class
 from adapters.postgres.gateway_options import GatewayOptions
-from adapters.postgres.statement import Statement
 from domain.errors import Overloaded, ShuttingDown
 from domain.stats import PoolStats
 

@@ -12,7 +12,7 @@ import structlog
 from attrs import define, field
 from psycopg.abc import QueryNoTemplate
 
-from adapters.postgres.connections.connection import Connection, GatewayConnection, SocketDeadline
+from adapters.postgres.connections.connection import Connection, GatewayConnection, SocketDeadline, Statement
 from adapters.postgres.gateway_options import to_primary
 from adapters.postgres.migrations.down import Destruction, PlannedDown, require_allowed
 from adapters.postgres.migrations.migration import (
@@ -25,7 +25,6 @@ from adapters.postgres.migrations.migration import (
 )
 from adapters.postgres.migrations.options import MigrationOptions
 from adapters.postgres.migrations.server import explained_refusals, require_usable
-from adapters.postgres.statement import Statement
 from adapters.postgres.statements import MigrationStatements
 from domain.clock import Clock
 from domain.errors import StorageUnavailable

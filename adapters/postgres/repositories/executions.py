@@ -14,10 +14,10 @@ from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
 from adapters.postgres.batching.locking_writes import LockingWrites
 from adapters.postgres.batching.statement import BatchStatement, LockingStatement, MeasuredStatement, Row, RowLocked
+from adapters.postgres.codec import partition_of
+from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.history import HistoryOptions, HistoryReader
-from adapters.postgres.retention.partitions import partition_of
-from adapters.postgres.statement import Statement
 from adapters.postgres.statements import ExecutionStatements
 from domain.clock import Clock
 from domain.errors import Gone

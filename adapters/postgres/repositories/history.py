@@ -11,8 +11,8 @@ from typing_extensions import override
 from adapters.postgres import codec
 from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
 from adapters.postgres.batching.statement import BatchStatement, Row
+from adapters.postgres.codec import PARTITIONS, day_at, day_of, partition_of, partitions_between
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.retention.partitions import PARTITIONS, day_at, day_of, partition_of, partitions_between
 from adapters.postgres.statements import ExecutionStatements
 from domain.clock import Clock
 from domain.errors import StorageUnavailable

@@ -14,6 +14,7 @@ from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.batching.coalescer import Coalescer
 from adapters.postgres.batching.locking_writes import LockingWrites
 from adapters.postgres.batching.statement import BatchStatement, LockingStatement, MeasuredStatement, Row, RowLocked
+from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.executions import (
     ROW_BYTES,
@@ -26,7 +27,6 @@ from adapters.postgres.repositories.executions import (
     finish_columns,
 )
 from adapters.postgres.repositories.idempotency_keys import key_columns, replayed, until_settled
-from adapters.postgres.statement import Statement
 from adapters.postgres.statements import KeyedCallStatements
 from domain.executions.execution import Executed, FinishedExecution, OpenExecution
 from domain.executions.ports import KeyedExecutionRepository

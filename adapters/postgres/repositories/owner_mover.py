@@ -7,9 +7,9 @@ from uuid import UUID
 from attrs import field, frozen, validators
 from typing_extensions import override
 
+from adapters.postgres.codec import PARTITIONS
+from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.retention.partitions import PARTITIONS
-from adapters.postgres.statement import Statement
 from adapters.postgres.statements import OwnerStatements
 from domain.access.owner_move import MoveStep, OwnedData, OwnerMover
 from domain.clock import Clock

@@ -10,10 +10,10 @@ from typing_extensions import override
 
 from adapters.postgres import codec
 from adapters.postgres.clock.disciplined import DisciplinedClock
+from adapters.postgres.codec import day_at, day_of, partition_of, partitions_between
+from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.retention.gauge import StorageGauge
-from adapters.postgres.retention.partitions import day_at, day_of, partition_of, partitions_between
-from adapters.postgres.statement import Statement
 from adapters.postgres.statements import Statements
 from domain.executions.execution import Execution
 from domain.identity import Owner, SessionRef, uuid7_time

@@ -9,9 +9,9 @@ import structlog
 from attrs import define, evolve, field, frozen, validators
 
 from adapters.postgres import codec
+from adapters.postgres.codec import PARTITIONS, day_at, first_id_of
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.retention.history_budget import HistoryBudget
-from adapters.postgres.retention.partitions import PARTITIONS, day_at, first_id_of
 from adapters.postgres.statements import CleanupStatements
 from domain.clock import Clock
 from domain.errors import StorageUnavailable, Unavailable

@@ -8,8 +8,8 @@ from datetime import date, timedelta
 from attrs import define
 
 from adapters.postgres import codec
+from adapters.postgres.codec import PARTITIONS, day_of
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.retention.partitions import PARTITIONS, day_of
 from adapters.postgres.statements import StorageStatements
 from domain.storage.storage import Amount, HistoryDay, Part, ShortenedDay, Stored
 

@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.statement import Statement
 from domain.errors import StorageUnavailable
 
 Rows = list[tuple[Any, ...]]

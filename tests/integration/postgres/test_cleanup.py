@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 import psycopg
 import pytest
 
+from adapters.postgres.codec import day_at, first_id_of
 from adapters.postgres.retention.cleanup import Cleanup, CleanupOptions, Retention
 from adapters.postgres.retention.history_budget import HistoryBudget
-from adapters.postgres.retention.partitions import day_at, first_id_of
 from domain.errors import StorageUnavailable
 from domain.executions.execution import ExecutionLost
 from domain.idempotency import IdempotencyConflict

@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from adapters.postgres.clock.disciplined import DisciplinedClock, database_time
+from adapters.postgres.clock.disciplined import DisciplinedClock
+from adapters.postgres.clock.probe import database_time
+from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway, GatewayOptions
-from adapters.postgres.statement import Statement
 from domain.sessions.session import SessionExpired
 
 CLOCK = Statement("select_clock", "SELECT clock_timestamp()")

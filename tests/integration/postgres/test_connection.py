@@ -5,8 +5,7 @@ import asyncio
 import psycopg
 import pytest
 
-from adapters.postgres.connections.connection import GatewayConnection
-from adapters.postgres.statement import Statement
+from adapters.postgres.connections.connection import GatewayConnection, Statement
 from tests.integration.postgres.silent_server import SilentServer
 from tests.support.ports import free_port
 from tests.support.waiting import until, within

@@ -6,8 +6,8 @@ import contextlib
 import pytest
 import uvloop
 
+from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway, GatewayOptions
-from adapters.postgres.statement import Statement
 from domain.errors import DomainError, StorageUnavailable
 from tests.integration.postgres.silent_server import SilentServer
 from tests.support.waiting import until, within

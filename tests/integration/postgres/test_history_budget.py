@@ -7,10 +7,10 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
+from adapters.postgres.codec import day_at
 from adapters.postgres.retention.cleanup import empty_partition
 from adapters.postgres.retention.gauge import StorageGauge
 from adapters.postgres.retention.history_budget import HistoryBudget
-from adapters.postgres.retention.partitions import day_at
 from domain.sessions.session import Session
 from domain.storage.storage import Part, StorageBudget
 from tests.contracts.storage import Storage

@@ -11,10 +11,9 @@ import sql
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sequential_ids import SequentialIds
 from adapters.postgres import codec
-from adapters.postgres.connections.connection import GatewayConnection
+from adapters.postgres.codec import first_id_of, partitions_between
+from adapters.postgres.connections.connection import GatewayConnection, Statement
 from adapters.postgres.gateway_options import GatewayOptions
-from adapters.postgres.retention.partitions import first_id_of, partitions_between
-from adapters.postgres.statement import Statement
 from adapters.postgres.statements import Statements, StatementsDiffer, load
 from tests.sql_clocks import clock_reads
 

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from adapters.postgres.connections.observer import CALLER
+from adapters.postgres.gateway import CALLER
 from domain.access.principal import ANYBODY
 from domain.identity import Owner
 from entrypoints.composition.telemetry import trace_headers

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.postgres.clock.disciplined import ClockOptions, DisciplinedClock, boottime_ns, database_time, host_time
-from adapters.postgres.statement import Statement
+from adapters.postgres.clock.disciplined import ClockOptions, DisciplinedClock, boottime_ns, host_time
+from adapters.postgres.clock.probe import database_time
+from adapters.postgres.connections.connection import Statement
 from domain.errors import StorageUnavailable
 
 START = datetime(2030, 1, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ import pytest
 
 from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.connections.errors import StatementRefused, TookTooLong
-from adapters.postgres.connections.observer import CALLER, DatabaseWaiter
+from adapters.postgres.gateway import CALLER, DatabaseWaiter
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 from tests.support.waiting import until
 from tests.unit.postgres.manual_gateway import FunctionGateway, ManualGateway, coalescer, turns

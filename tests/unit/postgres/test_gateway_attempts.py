@@ -5,10 +5,10 @@ import time
 import pytest
 from psycopg import errors
 
+from adapters.postgres.connections.connection import Statement
 from adapters.postgres.connections.errors import CUT, NO_CONNECTION, StatementRefused, StillLocked, TookTooLong, judge
 from adapters.postgres.connections.statement_pool import AttemptFailed
 from adapters.postgres.gateway import Gateway, GatewayOptions
-from adapters.postgres.statement import Statement
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 
 READ = Statement("select_something", "SELECT 1")

@@ -4,8 +4,8 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from adapters.postgres.batching.locking_writes import POLLS_MAX
+from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway_options import GatewayOptions
-from adapters.postgres.statement import Statement
 
 
 def test_each_time_limit_is_below_the_next():

@@ -9,7 +9,7 @@ from adapters.postgres.batching.coalescer import CoalescerOptions
 from adapters.postgres.batching.locking_writes import LockingWrites
 from adapters.postgres.batching.statement import RowLocked
 from adapters.postgres.connections.errors import StillLocked
-from adapters.postgres.connections.observer import CALLER
+from adapters.postgres.gateway import CALLER
 from domain.errors import StorageUnavailable
 from tests.unit.postgres.manual_gateway import PlainCalls
 

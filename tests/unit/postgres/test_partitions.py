@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from adapters.postgres.retention.partitions import PARTITIONS, day_of, partition_of, partitions_between
+from adapters.postgres.codec import PARTITIONS, day_of, partition_of, partitions_between
 from tests.foreign_ids import EXTREMES, random_v4
 
 

@@ -3,7 +3,7 @@
 import attrs
 import pytest
 
-from adapters.postgres.statement import Statement
+from adapters.postgres.connections.connection import Statement
 from adapters.postgres.statements import load_statements
 
 TWICE = Statement("select_it", "SELECT %(a)s::text[], %(b)s, %(a)s || '100 %%'")

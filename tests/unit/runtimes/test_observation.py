@@ -18,8 +18,7 @@ from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from entrypoints.runtime_host.telemetry import HostMetrics
 from entrypoints.settings.loading import load_settings
-from entrypoints.telemetry.metrics.executions import ExecutionMetrics
-from entrypoints.telemetry.observed_runner import ObservedRunner
+from entrypoints.telemetry.observed_runner import ExecutionMetrics, ObservedRunner
 from entrypoints.telemetry.tracing.trace import Propagation
 from tests.contracts.script_runs import run_of
 from tests.unit.runtimes.conftest import HOST

@@ -11,8 +11,7 @@ from domain.errors import DomainError, Overloaded, RuntimeUnavailable
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRunner, Worker
 from domain.scripts.report import ExecutionUnknown, Failure, FailureCode, ScriptReport
-from entrypoints.telemetry.metrics.executions import ExecutionMetrics
-from entrypoints.telemetry.observed_runner import ObservedRunner, RunCaller
+from entrypoints.telemetry.observed_runner import ExecutionMetrics, ObservedRunner, RunCaller
 from entrypoints.telemetry.tracing.trace import ExecutionSpan, Trace
 from tests.contracts.script_runs import new_session, run_of, script_of
 
