@@ -51,13 +51,6 @@ async def test_a_token_that_the_command_prints_is_taken_by_the_service(run: Run,
         assert (await api.client.get("/api/v1/sessions", headers=bearer(made.stdout.strip()[:-2]))).status_code == 401
 
 
-def test_without_a_secret_there_is_no_token(run: Run) -> None:
-    made = run("token", "--owner", "alice", "--scope", "admin", JWT_SECRET="", JWT_ISSUER="", JWT_AUDIENCE="")
-    assert made.returncode == 1
-    assert made.stdout == ""
-    assert "There is no JWT_SECRET to sign with" in made.stderr
-
-
 async def test_a_key_is_created_listed_used_and_revoked(run: Run, settings: Settings) -> None:
     made = run(
         "keys", "create", "--owner", "alice", "--scope", "execute:python", "--expires-in", "1d", "--output", "json"

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import structlog
@@ -20,12 +19,11 @@ from domain.access.principal import Scope
 from domain.identity import Owner
 from entrypoints.composition.commands import Commands
 from entrypoints.composition.controller import create_controller
-from entrypoints.http.route import WITHOUT_CREDENTIAL
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.settings import Settings
 from tests.integration.application.conftest import Api, serving, settings_for
 from tests.support.waiting import until
-from tests.unit.jwt.forge import ED, RSA, RSA_OTHER, b64, claims, eddsa, hs256, part, pem, rs256, token
+from tests.unit.jwt.forge import ED, RSA, claims, eddsa, pem, rs256, token
 from tests.unit.jwt.test_keys import ED_JWK, RSA_JWK
 
 SECRET = "a secret of thirty-two bytes or more"
@@ -93,50 +91,6 @@ async def test_a_public_key_verifies_what_its_holder_signs(
         assert await status(api, signed()) == 401
 
 
-def forged(now: datetime) -> dict[str, str]:
-    """Return what is shown in place of a good token of RS256 for this server."""
-    good = claims(now, aud="pglambda", scope="admin")
-    head, body, signature = token(good, {"alg": "RS256"}, rs256()).split(".")
-    return {
-        "no signature": token(good, {"alg": "none"}, lambda _: b""),
-        "its own signature taken off": f"{head}.{body}.",
-        "the public key as a secret": token(good, {"alg": "HS256"}, hs256(pem(RSA))),
-        "another key": token(good, {"alg": "RS256"}, rs256(RSA_OTHER)),
-        "a key that it brings along": token(good, {"alg": "RS256", "jwk": other_jwk()}, rs256(RSA_OTHER)),
-        "other claims": f"{head}.{part(good | {'sub': 'bob'})}.{signature}",
-        "padded": f"{head}.{body}.{signature}==",
-        "expired": token(claims(now, aud="pglambda", exp=int(now.timestamp()) - 31), {"alg": "RS256"}, rs256()),
-        "without an end": token(claims(now, aud="pglambda", exp=None), {"alg": "RS256"}, rs256()),
-        "not yet valid": token(good | {"nbf": int(now.timestamp()) + 300}, {"alg": "RS256"}, rs256()),
-        "for another audience": token(good | {"aud": "other"}, {"alg": "RS256"}, rs256()),
-        "for nobody": token(claims(now), {"alg": "RS256"}, rs256()),
-        "huge": token(good | {"x": "x" * 9000}, {"alg": "RS256"}, rs256()),
-        "of the name of everybody": token(good | {"sub": "*"}, {"alg": "RS256"}, rs256()),
-        "of the name of nobody": token(good | {"sub": "anonymous"}, {"alg": "RS256"}, rs256()),
-    }
-
-
-def other_jwk() -> dict[str, str]:
-    number = RSA_OTHER.public_key().public_numbers().n
-    return {"kty": "RSA", "n": b64(number.to_bytes(256, "big")), "e": "AQAB"}
-
-
-async def test_forged_tokens_are_refused_at_every_door(database_url: str, data_dir: Path) -> None:
-    settings = settings_for(database_url, data_dir, JWT_PUBLIC_KEY=pem(RSA), JWT_AUDIENCE="pglambda")
-    application = create_controller(settings)
-    async with serving(application) as api:
-        now = datetime.now(UTC)
-        assert await status(api, token(claims(now, aud="pglambda"), {"alg": "RS256"}, rs256())) == 200
-        closed = [each for each in application.routes if each.access not in WITHOUT_CREDENTIAL]
-        ids = dict.fromkeys(("request_id", "execution_id"), str(uuid4())) | {"language_title": "python-x"}
-        for kind, text in forged(now).items():
-            for route in closed:
-                answer = await api.client.request(route.method, route.path.format(**ids), headers=bearer(text))
-                assert answer.status_code == 401, (kind, route.name)
-                assert answer.headers["www-authenticate"] == 'Bearer realm="pglambda", error="invalid_token"'
-                assert text not in answer.text
-
-
 async def test_api_keys_alone_are_asked_for_by_name(database_url: str, data_dir: Path) -> None:
     settings = settings_for(database_url, data_dir, AUTH="required")
     issued = await issue(settings)
@@ -149,25 +103,6 @@ async def test_api_keys_alone_are_asked_for_by_name(database_url: str, data_dir:
         async with keys_of(settings) as keys:
             await keys.revoke(issued.key.key_id)
         await has_status(api, str(issued.text), 401)
-
-
-async def test_the_keys_of_requests_are_looked_up_now_and_then_only(database_url: str, data_dir: Path) -> None:
-    settings = settings_for(database_url, data_dir, AUTH="required")
-    issued = await issue(settings)
-    application = create_controller(settings)
-    async with serving(application) as api:
-        started_s = asyncio.get_running_loop().time()
-        for _ in range(50):
-            assert await status(api, str(issued.text)) == 200
-        periods = (asyncio.get_running_loop().time() - started_s) // 5 + 2
-        figures = await api.client.get("/metrics", headers=bearer(str((await _admin(settings)).text)))
-    lookups = [line for line in figures.text.splitlines() if "select_api_keys" in line and "_count" in line]
-    assert 1 <= float(lookups[0].rpartition(" ")[2]) <= periods
-
-
-async def _admin(settings: Settings) -> Any:
-    async with keys_of(settings) as keys:
-        return await keys.create(Owner("root"), frozenset({Scope.ADMIN}), None)
 
 
 @define(eq=False)
@@ -207,16 +142,11 @@ async def test_published_keys_are_fetched_and_followed(database_url: str, data_d
             assert health["components"]["token_keys"] == {"status": "ok", "keys": 1}
 
 
-async def test_an_issuer_that_is_away_stops_no_start_and_refuses_nobody_for_good(
-    database_url: str, data_dir: Path
-) -> None:
+async def test_an_issuer_that_is_away_does_not_stop_the_start(database_url: str, data_dir: Path) -> None:
     settings = settings_for(database_url, data_dir, JWT_JWKS_URL="http://127.0.0.1:1/keys")
     async with serving(create_controller(settings)) as api:
         assert await status(api, None, "/readyz") == 200
-        answer = await api.client.get(
-            "/api/v1/sessions", headers=bearer(token(claims(datetime.now(UTC)), {"alg": "RS256"}, rs256()))
-        )
-        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "KEYS_UNAVAILABLE")
+        assert await status(api, token(claims(datetime.now(UTC)), {"alg": "RS256"}, rs256())) == 503
 
 
 @pytest.mark.parametrize(

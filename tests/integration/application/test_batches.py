@@ -5,7 +5,6 @@ import contextlib
 import json
 import logging
 import socket
-from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -23,15 +22,6 @@ from tests.integration.application.conftest import Api, serving, settings_for
 pytestmark = pytest.mark.timeout(120)
 
 ADD = "return event.params.a + event.params.b;"
-POISON = """
-if params == "exit":
-    import os
-    os._exit(3)
-if params == "loop":
-    while True:
-        pass
-result = params * 2
-"""
 SLOW = """
 import time
 time.sleep(params)
@@ -59,24 +49,6 @@ async def test_a_hundred_items_run_in_order_on_one_warm_worker(api: Api) -> None
     assert [line["execution_count"] for line in lines] == list(range(1, 101))
     assert sum(line["cold_start"] for line in lines) <= 1
     assert len(await history(api, session_id)) == 100
-
-
-async def test_several_workers_share_the_items(api: Api) -> None:
-    session_id = await api.initialize("python-slow", SLOW)
-    lines = await batch(api, session_id, *[0.05] * 12, parallel=3)
-    assert sorted(line["index"] for line in lines) == list(range(12))
-    assert sorted(line["execution_count"] for line in lines) == list(range(1, 13))
-
-
-async def test_poison_stops_nothing_but_itself(api: Api) -> None:
-    session_id = await api.initialize("python-poison", POISON, limits={"timeout_ms": 2000})
-    lines = await batch(api, session_id, 1, "exit", 2, "loop", 3)
-    assert [line["status"] for line in lines] == [200, 422, 200, 504, 200]
-    assert [line.get("result") for line in lines] == [2, None, 4, None, 6]
-    assert [line["error"]["code"] for line in lines if "error" in line] == ["SCRIPT_EXITED", "EXECUTION_TIMEOUT"]
-    outcomes = Counter(row["outcome"] for row in await history(api, session_id))
-    assert outcomes == {"succeeded": 3, "failed": 2}
-    assert (await api.session(session_id)).json()["execution_count"] == 5
 
 
 @define
@@ -162,13 +134,3 @@ async def test_a_client_that_reads_nothing_is_hung_up_on_and_the_rest_is_not_beg
     assert 0 < len(await history(service.api, session_id)) < 100
     assert not (await reader.read()).endswith(b"\r\n0\r\n\r\n")
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
-
-
-async def test_a_server_that_drains_tells_the_rest_and_leaves_nothing_open(service: Service) -> None:
-    session_id = await service.api.initialize("python-slow", SLOW)
-    reader, _ = await service.post(session_id, *[0.1] * 10)
-    await reader.readuntil(b'"index":0')
-    assert await service.application.drain(30) == 0
-    rest = (await reader.readuntil(b"\r\n0\r\n\r\n")).decode()
-    assert '"SHUTTING_DOWN"' in rest
-    assert rest.count('"index"') == 9

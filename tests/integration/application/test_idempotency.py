@@ -45,48 +45,6 @@ async def test_a_failure_survives_a_restart_and_is_told_by_another_controller(
     assert again.headers["idempotent-replayed"] == "true"
 
 
-async def test_a_timeout_is_told_again_and_not_waited_for_again(api: Api) -> None:
-    session_id = await api.initialize("nodejs-endless", "while (true) {}", limits={"timeout_ms": 300})
-    first, again = [await execute(api, session_id) for _ in range(2)]
-    assert (first.status_code, again.status_code) == (504, 504)
-    assert again.content == first.content
-
-
-async def test_a_repeated_initialize_gives_the_session_that_was_made(api: Api) -> None:
-    async def initialize():
-        return await api.client.post(
-            "/api/v1/initialize", headers=KEY | {"Language-Title": "python-x"}, json={"script_content": "result = 1"}
-        )
-
-    answers = await asyncio.gather(*(initialize() for _ in range(8)))
-    assert {answer.status_code for answer in answers} == {200}
-    assert len({answer.content for answer in answers}) == 1
-    assert len((await api.client.get("/api/v1/sessions")).json()["sessions"]) == 1
-
-
-async def test_params_that_a_function_refuses_take_no_key(api: Api) -> None:
-    made = await api.client.post("/api/v1/initialize", headers={"Language-Title": "nodejs-calculator"}, json={})
-    session_id = made.json()["request_id"]
-    refused = await execute(api, session_id, operation="add", a="five", b=3)
-    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "INVALID_PARAMS")
-    answer = await execute(api, session_id, operation="add", a=5, b=3)
-    assert (answer.status_code, answer.json()["result"]) == (200, {"result": 8})
-    assert "idempotent-replayed" not in answer.headers
-
-
-async def test_the_history_is_found_by_outcome_and_by_id(api: Api) -> None:
-    session_id = await api.initialize("python-divide", "result = 1 / params['by']")
-    for by in (1, 0, 1):
-        await api.execute(session_id, by=by)
-    path = f"/api/v1/sessions/{session_id}/executions"
-    (failed,) = (await api.client.get(f"{path}?outcome=failed")).json()["executions"]
-    assert (failed["params"], failed["execution_count"]) == ({"by": 0}, 2)
-    since = {"since": failed["started_at"]}
-    assert len((await api.client.get(path, params=since)).json()["executions"]) == 2
-    one = (await api.client.get(f"/api/v1/executions/{failed['execution_id']}")).json()
-    assert one == failed | {"request_id": session_id}
-
-
 async def test_neither_payloads_nor_answers_are_kept_where_that_is_wanted(database_url: str, data_dir: Path) -> None:
     settings = settings_for(database_url, data_dir, HISTORY="summary", IDEMPOTENCY="off")
     async with serving(create_controller(settings)) as api:

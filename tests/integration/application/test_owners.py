@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx2
 import pytest
@@ -98,71 +97,6 @@ async def test_what_belongs_to_somebody_else_is_exactly_as_absent(guarded: Any, 
             assert await told(api, route, foreign, headers) == expected, route.name
     seen = await api.client.get(f"/api/v1/sessions/{live}", headers=ALICE)
     assert (seen.json()["execution_count"], seen.json()["context"], seen.json()["version"]) == (1, {}, 1)
-
-
-async def test_lists_show_the_callers_own_alone(guarded: Any) -> None:
-    api, _ = guarded
-    await initialize(api)
-    assert (await api.client.get("/api/v1/sessions", headers=BOB)).json() == {"sessions": [], "next_cursor": None}
-    assert len((await api.client.get("/api/v1/sessions", headers=ALICE)).json()["sessions"]) == 1
-
-
-async def test_an_idempotency_key_of_somebody_else_is_as_good_as_new(guarded: Any) -> None:
-    api, _ = guarded
-    key, body = {"Idempotency-Key": "the same", "Language-Title": "python-x"}, {"script_content": "result = 1"}
-    made = [
-        await api.client.post("/api/v1/initialize", headers={**key, **caller}, json=body)
-        for caller in (ALICE, BOB, ALICE)
-    ]
-    assert [answer.status_code for answer in made] == [200] * 3
-    first, foreign, again = (answer.json()["request_id"] for answer in made)
-    assert first == again != foreign
-    assert "idempotent-replayed" not in made[1].headers
-    ran = await execute(api, first, **{"Idempotency-Key": "run"})
-    path = f"/api/v1/execute/{first}"
-    refused = await api.client.post(path, headers={**BOB, "Idempotency-Key": "run"}, json={"params": {}})
-    unknown = await api.client.post(
-        f"/api/v1/execute/{RandomIds().new(datetime.now(UTC))}",
-        headers={**BOB, "Idempotency-Key": "run"},
-        json={"params": {}},
-    )
-    assert ran.status_code == 200
-    assert refused.status_code == unknown.status_code == 404
-    assert refused.json()["error"] == unknown.json()["error"]
-
-
-async def test_a_cursor_of_somebody_elses_history_opens_nothing(guarded: Any) -> None:
-    api, _ = guarded
-    session = await initialize(api)
-    for _ in range(2):
-        await execute(api, session)
-    path = f"/api/v1/sessions/{session}/executions"
-    page = (await api.client.get(f"{path}?limit=1", headers=ALICE)).json()
-    stolen = await api.client.get(f"{path}?cursor={page['next_cursor']}", headers=BOB)
-    assert stolen.status_code == 404
-
-
-async def test_an_admin_reaches_every_owners_sessions_to_read_and_close_them(guarded: Any) -> None:
-    api, _ = guarded
-    session, admin = await initialize(api), token("root", Scope.ADMIN)
-    ran = (await execute(api, session)).json()["execution_id"]
-    path = f"/api/v1/sessions/{session}"
-    assert (await api.client.get(path, headers=admin)).json()["user_id"] == "alice"
-    assert (await api.client.get(f"{path}?fields=script_content", headers=admin)).json() == {
-        "script_content": "result = 1"
-    }
-    history = (await api.client.get(f"{path}/executions", headers=admin)).json()["executions"]
-    assert [row["execution_id"] for row in history] == [ran]
-    one = (await api.client.get(f"/api/v1/executions/{ran}", headers=admin)).json()
-    assert one["execution_id"] == ran
-    listed = (await api.client.get("/api/v1/sessions?owner=*", headers=admin)).json()["sessions"]
-    assert [each["user_id"] for each in listed] == ["alice"]
-    everything = token("root")
-    assert (await api.client.post(f"/api/v1/execute/{session}", headers=everything, json={})).status_code == 404
-    assert (await api.client.patch(path, headers=admin, json={"context": {}})).status_code == 404
-    assert (await api.client.delete(path, headers=admin)).status_code == 204
-    assert (await api.client.get(path, headers=ALICE)).status_code == 410
-    assert (await api.client.get(f"/api/v1/sessions/{uuid4()}", headers=admin)).status_code == 404
 
 
 async def test_turning_authentication_off_shows_anonymous_nothing_of_the_others(

@@ -47,24 +47,6 @@ async def test_two_controllers_see_one_session(database_url: str, data_dir: Path
     assert (gone.status_code, gone.json()["error"]["code"]) == (410, "SESSION_CLOSED")
 
 
-async def test_patches_of_different_fields_at_once_both_survive(api: Api) -> None:
-    session_id = await api.initialize("python-counting", COUNTING)
-    path = f"/api/v1/sessions/{session_id}"
-    answers = await asyncio.gather(
-        api.client.patch(path, json={"context": {"a": 1}}), api.client.patch(path, json={"metadata": {"b": 2}})
-    )
-    assert [answer.status_code for answer in answers] == [200, 200]
-    session = (await api.session(session_id)).json()
-    assert (session["context"], session["metadata"], session["version"]) == ({"a": 1}, {"b": 2}, 3)
-
-
-async def test_a_patched_context_holds_from_the_next_execution_on(api: Api) -> None:
-    session_id = await api.initialize("python-context", "result = context", context={"v": 1})
-    assert (await api.execute(session_id)).json()["result"] == {"v": 1}
-    await api.client.patch(f"/api/v1/sessions/{session_id}", json={"context": {"v": 2}})
-    assert (await api.execute(session_id)).json()["result"] == {"v": 2}
-
-
 async def test_the_process_says_how_it_is(api: Api) -> None:
     health: dict = {}
 

@@ -58,15 +58,6 @@ async def test_history_is_shortened_to_the_budget_and_health_says_so(database_ur
     assert [each["day"] for each in found["shortened"]] == [str(day) for day in days]
 
 
-async def test_a_budget_that_cannot_be_kept_is_told_with_what_to_do(database_url: str, data_dir: Path) -> None:
-    async with serving(create_controller(settings_for(database_url, data_dir, STORAGE_MAX_GB="0.0001"))) as api:
-        session_id = await api.initialize("python-x", "result = 1")
-        found = await storage_of(api)
-        assert (await api.session(session_id)).status_code == 200
-    assert found["status"] == "degraded"
-    assert "More is stored than STORAGE_MAX_GB allows" in found["reason"]
-
-
 async def test_the_command_tells_sizes_days_and_room(database_url: str, data_dir: Path) -> None:
     fill(database_url, 2)
     settings = settings_for(database_url, data_dir, STORAGE_MAX_GB="1")
@@ -78,14 +69,3 @@ async def test_the_command_tells_sizes_days_and_room(database_url: str, data_dir
     assert growth.bytes_per_day > 2_000_000
     assert growth.kept_days == 7
     assert report.days_until_budget is None
-
-
-async def test_the_command_says_what_an_empty_database_needs(empty_database_url: str, data_dir: Path) -> None:
-    with pytest.raises(RuntimeError, match="Run `pglambda migrate up`"):
-        await storage_report(Commands(settings=settings_for(empty_database_url, data_dir)), None)
-
-
-async def test_without_a_budget_the_sizes_are_told(api: Api) -> None:
-    found = await storage_of(api)
-    assert (found["status"], found["budget_bytes"]) == ("ok", None)
-    assert found["parts_bytes"]["sessions"] > 0

@@ -8,7 +8,6 @@ import pytest
 from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.script_runner import HttpScriptRunner
-from domain.errors import Overloaded, RuntimeUnavailable
 from domain.scripts.language import Language
 from domain.scripts.report import ExecutionUnknown
 from entrypoints.runtime_host.application import HostApi
@@ -87,40 +86,6 @@ async def test_a_running_execution_continues_without_its_caller_and_never_runs_a
     with pytest.raises(ExecutionUnknown, match="received this execution before"):
         await report_of(runner, run)
     assert behind.ran == [run.execution_id]
-
-
-async def test_an_outcome_that_the_host_does_not_know_is_unknown(runner, behind):
-    behind.unknown_next = "the worker fell silent"
-    with pytest.raises(ExecutionUnknown, match="the worker fell silent"):
-        await report_of(runner, run_of("result = 1"))
-    assert len(behind.ran) == 1
-
-
-async def test_a_full_queue_on_the_host_is_overloaded(runner, behind):
-    behind.hold()
-    running = [asyncio.ensure_future(result_of(runner, run_of("result = 1"))) for _ in range(4)]
-    await until(lambda: behind.queued == 3)
-    with pytest.raises(Overloaded):
-        await report_of(runner, run_of("result = 1"))
-    behind.let_go()
-    assert await asyncio.gather(*running) == ["1"] * 4
-
-
-async def test_a_host_that_has_no_sandbox_or_drains_is_unavailable(runner, behind, host):
-    behind.unavailable = "bubblewrap is missing"
-    with pytest.raises(RuntimeUnavailable, match="bubblewrap is missing"):
-        await report_of(runner, run_of("result = 1"))
-    behind.unavailable = None
-    assert await host.drain(timeout_s=10) == 0
-    with pytest.raises(RuntimeUnavailable, match="SHUTTING_DOWN"):
-        await report_of(runner, run_of("result = 1"))
-    assert behind.ran == []
-
-
-async def test_a_host_that_has_lost_a_script_gets_its_source_again(behind):
-    async with served_runner(HostApi(behind, RuntimeHostOptions(script_cache_size_max=0))) as runner:
-        for _ in range(2):
-            assert await result_of(runner, run_of("result = 1")) == "1"
 
 
 async def test_each_of_many_concurrent_executions_runs_once(behind, runner):

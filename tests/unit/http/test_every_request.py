@@ -65,6 +65,15 @@ async def test_a_get_route_also_serves_head(client):
     assert (response.status_code, response.content) == (200, b"")
 
 
+@pytest.mark.parametrize("path", ["/api/v1/sessions", "/api/v1/sessions/nobody", "/livez"])
+async def test_responses_are_for_their_caller_only(client, path):
+    response = await client.get(path)
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "access-control-allow-origin" not in response.headers
+    assert "server" not in response.headers
+
+
 async def test_the_id_of_a_request_is_returned(client):
     response = await client.get("/livez", headers={"X-Request-ID": "trace-1/a:b"})
     assert response.headers["x-request-id"] == "trace-1/a:b"

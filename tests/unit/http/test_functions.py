@@ -9,7 +9,7 @@ import pytest
 from domain.functions.function import FunctionType
 from domain.scripts.language import LanguageTitle
 from tests.support.waiting import until
-from tests.unit.http.world import TITLE, Exchange, World, chunks, error_of, problems_of
+from tests.unit.http.world import TITLE, Exchange, chunks, error_of, problems_of
 
 URL = "/api/v1/functions/python-adder"
 SOURCE = "result = params['a'] + params['b']"
@@ -294,8 +294,3 @@ async def test_a_session_pins_the_function_and_its_schema(client):
     response = await client.post(execute, json={"params": {"a": "1", "b": None}})
     assert set(problems_of(response, "INVALID_PARAMS")) == {"/params/a", "/params/b"}
     assert response.json()["error"]["details"]["executed"] == "no"
-
-
-async def test_initialize_without_a_script_needs_a_registered_function(client, world: World):
-    error = error_of(await client.post("/api/v1/initialize", headers=TITLE), 404)
-    assert (error["code"], error["details"]) == ("FUNCTION_NOT_FOUND", {"language_title": "python-adder"})

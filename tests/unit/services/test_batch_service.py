@@ -5,12 +5,9 @@ import asyncio
 import pytest
 
 from domain.concurrency.capacity_limiter import CapacityLimiter
-from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
+from domain.errors import Overloaded, StorageUnavailable
 from domain.executions.batches import Batch, BatchService, ItemEnded
-from domain.executions.execution import ExecutionFailed
 from domain.json_text import JsonText
-from domain.scripts.report import Outcome
-from domain.sessions.session import SessionClosed
 from tests.support.waiting import until
 from tests.unit.services.conftest import World
 
@@ -40,15 +37,6 @@ def service(world: World) -> BatchService:
     return BatchService(world.execution_service)
 
 
-async def test_items_run_in_order_and_each_is_counted_and_recorded(world: World) -> None:
-    ref, told = await world.session(COUNT), Told()
-    await service(world).run(ref, batch(1, 2, 5), told, never)
-    assert told.indices == [0, 1, 2]
-    assert [ended.executed and ended.executed.report.result for ended in told] == ["10.0", "5.0", "2.0"]
-    assert [ended.executed and ended.executed.execution_count for ended in told] == [1, 2, 3]
-    assert len(world.store.history) == 3
-
-
 async def test_without_parallel_items_run_one_at_a_time(world: World) -> None:
     ref, told = await world.session(COUNT), Told()
     world.runner.hold()
@@ -59,13 +47,6 @@ async def test_without_parallel_items_run_one_at_a_time(world: World) -> None:
     await running
 
 
-async def test_a_bad_item_does_not_stop_the_others(world: World) -> None:
-    ref, told = await world.session(COUNT), Told()
-    await service(world).run(ref, batch(1, 0, 2), told, never)
-    assert [type(ended.error) for ended in told] == [type(None), ExecutionFailed, type(None)]
-    assert [row.outcome for row in world.store.history.values()].count(Outcome.FAILED) == 1
-
-
 @pytest.mark.parametrize("failure", [StorageUnavailable(stored="no"), RuntimeError("a bug")])
 async def test_an_item_that_is_refused_does_not_stop_the_others(world: World, failure: Exception) -> None:
     ref, told = await world.session(COUNT), Told()
@@ -73,17 +54,6 @@ async def test_an_item_that_is_refused_does_not_stop_the_others(world: World, fa
     await service(world).run(ref, batch(1, 2), told, never)
     assert isinstance(told[0].error, type(failure))
     assert told[1].executed is not None
-
-
-async def test_parallel_is_the_number_of_items_that_run_at_once(world: World) -> None:
-    ref, told = await world.session(COUNT), Told()
-    world.runner.hold()
-    running = asyncio.create_task(service(world).run(ref, batch(*range(1, 8), parallel=3), told, never))
-    await until(lambda: world.runner.running == 3)
-    assert world.executions.called == ["begin"] * 3
-    world.runner.let_go()
-    await running
-    assert sorted(told.indices) == list(range(7))
 
 
 async def test_an_item_is_reported_when_it_ends(world: World) -> None:
@@ -96,32 +66,6 @@ async def test_an_item_is_reported_when_it_ends(world: World) -> None:
     await running
     assert told.indices == [1, 0]
     assert isinstance(told[0].error, Overloaded)
-
-
-async def test_after_the_session_is_closed_each_further_item_gets_that_error(world: World) -> None:
-    ref, told = await world.session(COUNT), Told()
-
-    async def close_after_the_first(ended: ItemEnded) -> None:
-        await told(ended)
-        if ended.index == 0:
-            await world.session_service.close(ref)
-
-    await service(world).run(ref, batch(1, 2, 3), close_after_the_first, never)
-    assert [type(ended.error) for ended in told] == [type(None), SessionClosed, SessionClosed]
-
-
-async def test_a_cancelled_batch_starts_no_item_and_running_items_are_recorded(world: World) -> None:
-    ref, told = await world.session(COUNT), Told()
-    world.runner.hold()
-    running = asyncio.create_task(service(world).run(ref, batch(1, 2, 3, 4, parallel=2), told, never))
-    await until(lambda: world.runner.running == 2)
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
-    world.runner.let_go()
-    assert await world.tasks.drain(timeout_s=5) == 0
-    assert world.executions.called == ["begin", "begin", "finish", "finish"]
-    assert not told
 
 
 async def test_a_failed_report_starts_no_further_item(world: World) -> None:
@@ -148,11 +92,3 @@ async def test_no_item_starts_before_the_report_of_the_one_before_it(world: Worl
     assert world.executions.called.count("begin") == 1
     held.set()
     await running
-
-
-async def test_while_the_server_is_leaving_running_items_end_and_the_others_are_refused(world: World) -> None:
-    ref, told = await world.session(COUNT), Told()
-    await service(world).run(ref, batch(1, 2, 3), told, lambda: bool(told))
-    assert told[0].executed is not None
-    assert [type(ended.error) for ended in told[1:]] == [ShuttingDown, ShuttingDown]
-    assert world.executions.called.count("begin") == 1

@@ -9,7 +9,7 @@ from attrs import define, evolve, field
 from adapters.memory.script_runner import MemoryScriptRunner
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.errors import Overloaded, RuntimeUnavailable, StorageUnavailable
-from domain.executions.execution import ExecutionFailed, ExecutionLost, ExecutionNotStored
+from domain.executions.execution import ExecutionLost, ExecutionNotStored
 from domain.json_text import JsonText
 from domain.scripts.language import Language
 from domain.scripts.report import ExecutionUnknown, Outcome
@@ -35,17 +35,6 @@ async def settled(world: World) -> None:
     assert await world.tasks.drain(timeout_s=5) == 0
 
 
-async def test_an_execution_is_run_counted_and_recorded(world: World) -> None:
-    ref = await world.session()
-    first = await world.execution_service.execute(ref, PARAMS)
-    assert (first.report.result, first.execution_count) == ("2", 1)
-    second = await world.execution_service.execute(ref, PARAMS)
-    assert second.execution_count == 2
-    assert not world.store.open_executions
-    rows = [row.started_at for row in world.store.history.values()]
-    assert rows == [world.clock.now()] * 2
-
-
 async def test_a_run_carries_the_time_that_its_session_has_left(world: World) -> None:
     runner = world.runner = NotingRunner()
     ref = await world.session()
@@ -62,14 +51,6 @@ async def test_twenty_concurrent_executions_have_twenty_counts(world: World) -> 
     service = world.execution_service
     executed = await asyncio.gather(*(service.execute(ref, PARAMS) for _ in range(20)))
     assert sorted(one.execution_count for one in executed) == list(range(1, 21))
-
-
-async def test_a_failing_script_is_counted_and_raised(world: World) -> None:
-    ref = await world.session("result = 1 / 0")
-    with pytest.raises(ExecutionFailed) as caught:
-        await world.execution_service.execute(ref, PARAMS)
-    assert caught.value.execution_count == 1
-    assert [row.outcome for row in world.store.history.values()] == [Outcome.FAILED]
 
 
 async def test_an_expired_session_runs_nothing(world: World) -> None:
@@ -213,15 +194,6 @@ async def test_an_execution_without_any_record_is_not_stored(world: World) -> No
     assert "no longer has a record" in caught.value.message
     await settled(world)
     assert world.executions.called == ["begin", "finish"], "nothing is tried on"
-
-
-async def test_an_execution_with_an_unknown_end_is_not_run_again(world: World) -> None:
-    ref = await world.session()
-    world.runner.unknown_next = "the host is gone"
-    with pytest.raises(ExecutionUnknown) as caught:
-        await world.execution_service.execute(ref, PARAMS)
-    assert caught.value.execution_id in world.store.open_executions
-    assert world.runner.ran == [caught.value.execution_id]
 
 
 async def test_a_run_without_a_response_ends_unknown(world: World) -> None:

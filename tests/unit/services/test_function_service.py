@@ -5,20 +5,17 @@ import asyncio
 import pytest
 from attrs import evolve
 
-from domain.errors import FieldTooLarge, InvalidRequest, Problem, RuntimeUnavailable, StorageUnavailable
+from domain.errors import InvalidRequest, Problem, RuntimeUnavailable, StorageUnavailable
 from domain.executions.execution import ExecutionFailed
-from domain.functions.function import Example, FunctionConditionFailed, FunctionNotFound, Precondition
-from domain.functions.ports import FunctionFilter
+from domain.functions.function import Example, Precondition
 from domain.functions.schema import FunctionSchema, FunctionVersionNotFound, ParamsRefused, SchemaUnusable
 from domain.functions.service import ExamplesFailed, FunctionRequest, Registered
 from domain.identity import ANONYMOUS, SessionRef
 from domain.json_text import JsonText
-from domain.scripts.language import InvalidLanguageTitle, LanguageTitle
+from domain.scripts.language import LanguageTitle
 from domain.scripts.limits import Isolation, LimitsRequest
 from domain.scripts.report import ExecutionUnknown
-from domain.scripts.script import ScriptSyntaxError
 from domain.sessions.service import SessionRequest
-from tests.support.waiting import until
 from tests.unit.services.conftest import World
 from tests.unit.services.test_execution_service import settled
 
@@ -53,47 +50,6 @@ async def pinned(world: World, **fields: object) -> SessionRef:
     return made.ref
 
 
-async def test_a_function_is_found_as_it_was_registered(world: World) -> None:
-    registered = await register(world, condition=ABSENT, check=True)
-    assert registered.created
-    function = await world.function_service.get("py-adder")
-    assert function == registered.function
-    assert (function.language_title, function.version, function.created_at) == (ADDER, 1, world.clock.now())
-    made = function.definition
-    assert made.script.source == REQUEST.script_content
-    assert (made.description, made.schema, made.examples, made.tags) == (
-        REQUEST.description,
-        REQUEST.schema,
-        REQUEST.examples,
-        REQUEST.tags,
-    )
-
-
-async def test_a_replacement_differs_from_a_registration(world: World) -> None:
-    await register(world)
-    replaced = await register(world, evolve(REQUEST, description="Other"), Precondition(frozenset({1})))
-    assert (replaced.created, replaced.function.version) == (False, 2)
-    await world.function_service.deactivate(NAME, ANY)
-    again = await register(world)
-    assert (again.created, again.function.version) == (True, 3)
-
-
-async def test_registering_an_equal_definition_changes_nothing(world: World) -> None:
-    first = await register(world)
-    again = await register(world)
-    assert (again.function, again.created) == (first.function, False)
-
-
-async def test_a_condition_that_does_not_hold_stores_nothing(world: World) -> None:
-    await register(world)
-    for condition in (ABSENT, Precondition(frozenset({2}))):
-        with pytest.raises(FunctionConditionFailed):
-            await register(world, evolve(REQUEST, description="Other"), condition)
-    with pytest.raises(FunctionConditionFailed):
-        await world.function_service.deactivate(NAME, Precondition(frozenset({2})))
-    assert (await world.function_service.get(NAME)).version == 1
-
-
 async def test_problems_of_schemas_and_examples_are_raised_together(world: World) -> None:
     schema = FunctionSchema(JsonText('{"type": "text"}'), JsonText('{"type": "string"}'))
     with pytest.raises(InvalidRequest) as caught:
@@ -104,12 +60,6 @@ async def test_problems_of_schemas_and_examples_are_raised_together(world: World
         "/examples/1/result",
     }
     assert not world.functions.functions
-
-
-async def test_examples_must_fit_their_schemas(world: World) -> None:
-    with pytest.raises(InvalidRequest) as caught:
-        await register(world, evolve(REQUEST, examples=(example('{"a": "x"}', "2"),)))
-    assert [problem.pointer for problem in caught.value.problems] == ["/examples/0/params/a"]
 
 
 async def test_other_tasks_run_between_the_checks_of_examples(world: World) -> None:
@@ -135,18 +85,6 @@ async def test_other_tasks_run_between_the_checks_of_examples(world: World) -> N
     await register(world)
     other.cancel()
     assert len(set(checked)) == len(checked) == 4
-
-
-@pytest.mark.parametrize(("source", "error"), [("result = = 1", ScriptSyntaxError), ("#" * 1001, FieldTooLarge)])
-async def test_a_bad_script_is_not_registered(world: World, source: str, error: type[Exception]) -> None:
-    with pytest.raises(error):
-        await register(world, evolve(REQUEST, script_content=source))
-    assert not world.functions.functions
-
-
-async def test_a_bad_name_is_refused(world: World) -> None:
-    with pytest.raises(InvalidLanguageTitle):
-        await world.function_service.get("python")
 
 
 async def test_examples_that_do_not_hold_are_raised_and_nothing_is_registered(world: World) -> None:
@@ -210,18 +148,6 @@ async def test_a_run_without_a_response_ends_a_check(world: World) -> None:
     assert len(world.runner.evicted) == 1
 
 
-async def test_a_cancelled_check_leaves_no_worker(world: World) -> None:
-    await register(world)
-    world.runner.hold()
-    call = asyncio.create_task(world.function_service.check(ANONYMOUS, NAME))
-    await until(lambda: world.runner.running)
-    call.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await call
-    await settled(world)
-    assert (world.runner.running, len(world.runner.evicted)) == (0, 1)
-
-
 async def test_an_unavailable_runtime_is_raised(world: World) -> None:
     await register(world)
     world.runner.unavailable = "it is away"
@@ -253,27 +179,6 @@ async def test_a_write_that_does_not_end_in_time_may_be_stored(world: World) -> 
     with pytest.raises(StorageUnavailable) as caught:
         await register(world)
     assert (caught.value.stored, caught.value.retry_after_ms) == ("unknown", None)
-
-
-async def test_a_deactivated_function_is_not_found(world: World) -> None:
-    await register(world)
-    await world.function_service.deactivate(NAME, Precondition(frozenset({1})))
-    await world.function_service.deactivate(NAME, ANY)
-    with pytest.raises(FunctionNotFound):
-        await world.function_service.get(NAME)
-    with pytest.raises(FunctionNotFound):
-        await world.function_service.check(ANONYMOUS, NAME)
-    with pytest.raises(FunctionNotFound):
-        await pinned(world)
-    assert (await world.function_service.list(FunctionFilter(), 0, 10)).total == 0
-    with pytest.raises(FunctionNotFound):
-        await world.function_service.deactivate("python-other", ANY)
-
-
-async def test_lists_show_registered_functions(world: World) -> None:
-    await register(world)
-    page = await world.function_service.list(FunctionFilter(), 0, 10)
-    assert (page.total, [summary.language_title for summary in page.items]) == (1, [ADDER])
 
 
 class TestPinnedSessions:
@@ -352,8 +257,3 @@ class TestPinnedSessions:
             await world.execution_service.execute(ref, JsonText("{}"))
         await settled(world)
         assert not world.store.open_executions
-
-    async def test_params_of_a_session_with_its_own_script_are_not_checked(self, world: World) -> None:
-        ref = await world.session("result = params")
-        world.functions.failure = AssertionError("no schema is read")
-        assert (await world.execution_service.execute(ref, JsonText("1"))).report.result == "1"
