@@ -107,10 +107,6 @@ def test_without_a_sandbox_the_remedy_is_told_and_the_exit_status_is_one():
     assert "install bubblewrap" in answer.output
 
 
-def test_the_command_explains_itself():
-    assert "--language" in run(arguments=("--help",)).output
-
-
 def test_the_sandbox_that_is_attacked_is_the_services_own(tmp_path):
     settings = load_settings({"DATA_DIR": str(tmp_path), "SCRIPT_MEMORY_MB": "77"})
     test = Commands(settings=settings).self_test([Language.PYTHON])

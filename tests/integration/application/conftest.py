@@ -44,6 +44,10 @@ class Api:
         return await self.client.get(f"/api/v1/sessions/{session_id}")
 
 
+def bearer(credential: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {credential}"}
+
+
 def settings_for(database_url: str, data_dir: Path, **variables: str) -> Settings:
     # Patient, because the suite shares its machine with other suites.
     patient = {"REQUEST_TIMEOUT_MS": "10000", "QUEUE_TIMEOUT_MS": "10000", "MAX_WARM_WORKERS": "4"}

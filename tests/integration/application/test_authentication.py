@@ -21,17 +21,13 @@ from entrypoints.composition.commands import Commands
 from entrypoints.composition.controller import create_controller
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.settings import Settings
-from tests.integration.application.conftest import Api, serving, settings_for
+from tests.integration.application.conftest import Api, bearer, serving, settings_for
 from tests.support.waiting import until
 from tests.unit.jwt.forge import ED, RSA, claims, eddsa, pem, rs256, token
 from tests.unit.jwt.test_keys import ED_JWK, RSA_JWK
 
 SECRET = "a secret of thirty-two bytes or more"
 ALL = frozenset(Scope)
-
-
-def bearer(credential: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {credential}"}
 
 
 def signed(owner: str = "alice", scopes: frozenset[Scope] = ALL) -> str:

@@ -73,4 +73,8 @@ async def test_without_a_database_it_serves_and_says_so(data_dir: Path) -> None:
         created = await api.client.post(
             "/api/v1/initialize", headers={"Language-Title": "python-x"}, json={"script_content": "result = 1"}
         )
+        components = (await api.client.get("/health")).json()["components"]
     assert (created.status_code, created.json()["error"]["code"]) == (503, "STORAGE_UNAVAILABLE")
+    for name in ("postgres", "migrations"):
+        assert components[name]["status"] == "failing"
+        assert components[name]["reason"].startswith("The database cannot be reached in time.")

@@ -9,7 +9,6 @@ from entrypoints.composition.commands import Commands
 from entrypoints.composition.controller import create_controller
 from entrypoints.settings.environment import SettingsError
 from tests.integration.application.conftest import serving, settings_for
-from tests.support.ports import free_port
 
 FIRST, *FURTHER = [str(step) for step in load_migrations()]
 
@@ -42,15 +41,6 @@ async def test_a_database_without_schema_is_not_ready_and_says_what_to_do(
     assert component["status"] == "failing"
     assert "pglambda migrate up" in component["reason"]
     assert component["pending"] == [FIRST, *FURTHER]
-
-
-async def test_a_database_that_is_away_is_told_in_words(data_dir: Path) -> None:
-    away = settings_for(f"postgresql://u@127.0.0.1:{free_port()}/d", data_dir, REQUEST_TIMEOUT_MS="200")
-    async with serving(create_controller(away)) as api:
-        components = (await api.client.get("/health")).json()["components"]
-    for name in ("postgres", "migrations"):
-        assert components[name]["status"] == "failing"
-        assert components[name]["reason"].startswith("The database did not respond in time.")
 
 
 async def test_migrations_go_up_and_down_by_name_and_refuse_to_destroy(empty_database_url: str, data_dir: Path) -> None:

@@ -83,12 +83,6 @@ def test_a_schema_that_is_not_there_by_the_command_itself(empty_database_url: st
     assert "could not be checked" not in answer.stdout
 
 
-def test_wrong_settings_by_the_command_itself(run: Run) -> None:
-    answer = run("doctor", WEB_CONCURRENCY="none")
-    assert (answer.returncode, answer.stdout) == (2, "")
-    assert "WEB_CONCURRENCY" in answer.stderr
-
-
 async def test_the_indexes_that_are_expected_are_those_that_the_migrations_make(settings: Settings) -> None:
     assert "all 14 indexes exist and are valid" in await seen_of(settings, Level.OK)
     assert not [each for each in await seen_of(settings, Level.NOTE) if "indexes" in each]
@@ -302,9 +296,6 @@ class TestTheWayToTheDatabase:
     async def test_a_role_that_is_not_there(self, settings: Settings) -> None:
         assert "no connection (login): " in await self.obstacle(settings, user="stranger")
 
-    async def test_a_role_that_may_not_log_in(self, settings: Settings, role: Callable[[str], str]) -> None:
-        assert "no connection (login): " in await self.obstacle(settings, user=role("NOLOGIN"))
-
     async def test_a_role_that_has_no_connections_left(self, settings: Settings, role: Callable[[str], str]) -> None:
         assert "no connection (full): " in await self.obstacle(settings, user=role("LOGIN CONNECTION LIMIT 0"))
 
@@ -385,20 +376,6 @@ class TestRuntimeHosts:
             ((level, seen),) = await self.seen_of(other)
         assert level is Level.PROBLEM
         assert "401" in seen
-
-    async def test_one_that_is_not_there(self, settings: Settings) -> None:
-        url = f"http://127.0.0.1:{free_port()}"
-        remote = replace(settings, python_runtime_url=(url,), nodejs_runtime_url=(url,))
-        ((level, seen),) = await self.seen_of(remote)
-        assert level is Level.PROBLEM
-        assert seen.startswith(f"{url} (nodejs, python) is failing: ")
-
-    async def test_with_every_language_elsewhere_there_is_no_sandbox(self, settings: Settings) -> None:
-        remote = replace(settings, python_runtime_url=("http://a",), nodejs_runtime_url=("http://b",))
-        assert await HostInspector(remote).sandbox() is None
-
-    async def test_without_runtime_hosts_there_is_nothing_to_say(self, settings: Settings) -> None:
-        assert await self.seen_of(settings) == []
 
 
 async def test_a_language_without_its_interpreter(settings: Settings, tmp_path: Path) -> None:

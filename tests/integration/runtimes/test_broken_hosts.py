@@ -15,6 +15,7 @@ from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.report import ExecutionUnknown
 from tests.contracts.script_runs import new_session, report_of, run_of, script_of
+from tests.support.ports import free_port
 from tests.support.waiting import until
 
 SHORT = Limits(timeout_ms=50, memory_mb=128, isolation=Isolation.SESSION)
@@ -90,23 +91,9 @@ async def test_an_execution_without_a_complete_reply_is_unknown_and_sent_once(re
         assert host.requests == 1
 
 
-async def test_a_closed_port_is_unavailable():
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        async with runner_of(url) as runner:
-            with pytest.raises(RuntimeUnavailable, match="cannot be reached"):
-                await report_of(runner, run_of("result = 1"))
-
-
-async def test_a_name_that_does_not_exist_is_unavailable():
-    async with runner_of("http://no-such-host.invalid") as runner:
-        with pytest.raises(RuntimeUnavailable, match="cannot be reached"):
-            await report_of(runner, run_of("result = 1"))
-
-
-async def test_a_unix_socket_that_does_not_exist_is_unavailable(tmp_path):
-    async with runner_of(f"unix:{tmp_path}/none.sock") as runner:
+@pytest.mark.parametrize("url", ["http://127.0.0.1:{port}", "http://no-such-host.invalid", "unix:{folder}/none.sock"])
+async def test_a_host_that_does_not_exist_is_unavailable(tmp_path, url):
+    async with runner_of(url.format(port=free_port(), folder=tmp_path)) as runner:
         with pytest.raises(RuntimeUnavailable, match="cannot be reached"):
             await report_of(runner, run_of("result = 1"))
 

@@ -41,22 +41,6 @@ class Slow:
             return False
 
 
-def test_a_started_service_prints_its_address_and_an_example(service):
-    output = service().ready().output
-    assert "serves on http://127.0.0.1:" in output
-    assert "/api/v1/initialize" in output
-    assert "/api/v1/execute/$id" in output
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_everything_cleanly(service, number):
-    running = service().ready()
-    family = running.family()
-    running.send_signal(number)
-    assert running.ended() == 0
-    assert gone(family)
-
-
 def test_a_low_limit_of_descriptors_rises_for_every_process(service):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
@@ -69,11 +53,14 @@ def test_a_low_limit_of_descriptors_rises_for_every_process(service):
         assert resource.prlimit(pid, resource.RLIMIT_NOFILE)[0] == min(hard, 4096 + 8 * 128 + 256)
 
 
-def test_data_survives_a_stop_and_a_start(service):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_everything_cleanly_and_data_survives(service, number):
     first = service().ready()
+    family = first.family()
     assert first.count() == 1
-    first.send_signal(signal.SIGTERM)
-    first.ended()
+    first.send_signal(number)
+    assert first.ended() == 0
+    assert gone(family)
     assert service().ready().count() == 2
 
 
@@ -246,14 +233,6 @@ def test_a_database_that_does_not_start_ends_the_start_with_its_reason(service, 
     assert running.ended() == 1
     assert "PostgreSQL ended" in running.output
     assert "could not find the database system" in running.output
-
-
-def test_a_data_folder_that_cannot_be_used_ends_the_start(service, folder, made):
-    seed(made, folder)
-    (folder / "postgres" / "PG_VERSION").write_text("17")
-    running = service()
-    assert running.ended() == 1
-    assert "PostgreSQL 17 created the data folder" in running.output
 
 
 def test_a_signal_during_the_start_ends_it(service, folder):

@@ -69,24 +69,9 @@ def test_the_printed_example_works(command):
     assert '"result":8' in completed.stdout
 
 
-def test_several_workers_share_one_sandbox(command):
-    service = command(WEB_CONCURRENCY="2").ready()
-    adds = initialize(service, "nodejs-calculator", "return event.params.a + event.params.b;")
-    assert [execute(service, adds, a=n, b=1) for n in range(4)] == [(n + 1, n + 1) for n in range(4)]
-
-
 def test_a_runtime_host_prints_its_address_and_responds(command):
     service = command("runtime-host")
     wait_until(lambda: f"scripts for controllers on {service.url}" in service.output)
     assert service.status("/health") == 200
     service.send_signal(signal.SIGTERM)
     assert service.ended() == 0
-
-
-def test_a_wrong_setting_ends_the_start_with_its_name(command):
-    service = command(SCRIPT_TIMEOUT_MS="soon")
-    assert service.ended() == 2
-    assert (
-        service.output
-        == "Error: SCRIPT_TIMEOUT_MS: 'soon' is not valid. Set it to a whole number from 1 to 3600000, or unset it.\n"
-    )

@@ -7,10 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from domain.sessions.session import Status
-from entrypoints.http.parsing.cursors import ExecutionCursor, SessionCursor, write_cursor
 from tests.foreign_ids import CALLS, EXTREMES, UNKNOWN, random_v4
-from tests.unit.http.world import TITLE, Exchange, Reply, World, chunks, initialized
+from tests.unit.http.world import TITLE, Exchange, Reply, World, chunks
 
 JSON = (b"content-type", b"application/json")
 
@@ -37,36 +35,13 @@ async def test_extreme_ids_give_the_response_of_an_unknown_id(world, some_id, ma
     assert content_of(await call(world, some_id, made)) == content_of(await call(world, UNKNOWN, made))
 
 
-async def test_ten_thousand_random_ids_give_the_response_of_an_unknown_id(world):
+async def test_a_thousand_random_ids_give_the_response_of_an_unknown_id(world):
     expected = [content_of(await call(world, UNKNOWN, made)) for made in CALLS]
     assert {status for status, _ in expected} == {404}
     for some_id, (made, response) in zip(
-        random_v4(10_000), itertools.cycle(list(zip(CALLS, expected, strict=True))), strict=False
+        random_v4(1_000), itertools.cycle(list(zip(CALLS, expected, strict=True))), strict=False
     ):
         assert content_of(await call(world, some_id, made)) == response, (some_id, made)
-
-
-@pytest.mark.parametrize("status", [None, Status.ACTIVE])
-@pytest.mark.parametrize("some_id", EXTREMES, ids=str)
-async def test_a_list_continues_after_any_id(client, world, some_id, status):
-    made = sorted([await initialized(client), await initialized(client)], reverse=True)
-    cursor = write_cursor(SessionCursor(some_id, 1_767_322_984_567_000, status, None))
-    response = await client.get(f"/api/v1/sessions?cursor={cursor}")
-    assert response.status_code == 200
-    assert [each["request_id"] for each in response.json()["sessions"]] == [
-        each for each in made if UUID(each) < some_id
-    ]
-
-
-@pytest.mark.parametrize("some_id", EXTREMES, ids=str)
-async def test_a_history_continues_after_any_id(client, some_id):
-    session_id = await initialized(client)
-    ran = (await client.post(f"/api/v1/execute/{session_id}", json={"params": 1})).json()["execution_id"]
-    cursor = write_cursor(ExecutionCursor(UUID(session_id), some_id, None, None))
-    response = await client.get(f"/api/v1/sessions/{session_id}/executions?cursor={cursor}")
-    assert response.status_code == 200
-    shown = [each["execution_id"] for each in response.json()["executions"]]
-    assert shown == ([ran] if UUID(ran) < some_id else [])
 
 
 async def test_the_nil_id_does_not_reach_the_idempotency_keys_of_initialize(client):

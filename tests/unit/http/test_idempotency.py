@@ -77,6 +77,7 @@ async def test_an_interrupted_call_is_409_without_retry_after(client, world):
     session_id = await initialized(client)
     world.runner.unknown_next = "the runtime hung up"
     lost = error_of(await client.post(f"/api/v1/execute/{session_id}", headers=KEY), 503)
+    assert (await client.post(f"/api/v1/execute/{session_id}", headers=KEY)).headers["retry-after"] == "1"
     (open_one,) = world.store.open_executions.values()
     world.clock.advance(open_one.deadline_at - world.clock.now())
     response = await client.post(f"/api/v1/execute/{session_id}", headers=KEY)
@@ -174,7 +175,9 @@ async def test_a_response_that_could_not_be_stored_is_replayed_later(client, wor
     world.store.failure = StorageUnavailable()
     world.runner.let_go()
     stored_not = await call
-    assert error_of(stored_not, 503)["details"]["executed"] == "yes"
+    error = error_of(stored_not, 503)
+    assert error["details"]["executed"] == "yes"
+    assert "Repeating the call with its Idempotency-Key is safe" in error["message"]
     assert stored_not.headers["retry-after"] == "1"
     world.store.failure = None
     await until(lambda: world.store.history)
@@ -186,6 +189,7 @@ async def test_a_repeated_initialize_returns_the_same_session(client, world):
     body = {"script_content": SCRIPT, "context": {"a": 1, "b": 2}}
     first = await client.post("/api/v1/initialize", headers=TITLE | KEY, json=body)
     await client.delete(f"/api/v1/sessions/{first.json()['request_id']}")
+    world.runner.unavailable = "no syntax check is needed"
     again = await client.post("/api/v1/initialize", headers=TITLE | KEY, json=body)
     spelled = await client.post(
         "/api/v1/initialize", headers=TITLE | KEY, json={"context": {"b": 2, "a": 1}, "script_content": SCRIPT}

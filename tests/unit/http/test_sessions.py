@@ -7,9 +7,7 @@ from uuid import UUID
 import pytest
 
 from domain.errors import StorageUnavailable
-from domain.identity import Owner, SessionRef
 from domain.sessions.session import UpdateConflict
-from tests.unit.domain.builders import session_at
 from tests.unit.http.world import SCRIPT, TITLE, error_of, initialized, problems_of
 
 NOBODY = "01a2101f-9ff2-79ec-8000-00000000ffff"
@@ -192,12 +190,6 @@ async def test_an_id_in_capitals_is_the_same_id(client):
     assert (await client.get(f"/api/v1/sessions/{session_id.upper()}")).json()["request_id"] == session_id
 
 
-async def test_a_session_of_another_owner_is_not_found(client, world):
-    ref = SessionRef(Owner("somebody"), UUID(NOBODY))
-    world.store.put(session_at(world.clock.now(), ref=ref))
-    assert error_of(await client.get(f"/api/v1/sessions/{NOBODY}"), 404)["code"] == "SESSION_NOT_FOUND"
-
-
 async def test_a_write_with_unknown_result_reports_it(client, world):
     world.store.failure = StorageUnavailable(stored="unknown", retry_after_ms=None)
     response = await client.post("/api/v1/initialize", headers=TITLE, json={"script_content": SCRIPT})
@@ -238,10 +230,11 @@ async def test_initialize_without_a_script_looks_for_a_function(client):
     assert (error["code"], error["details"]) == ("FUNCTION_NOT_FOUND", {"language_title": "python-adder"})
 
 
-async def test_a_syntax_error_has_line_and_column(client):
+async def test_a_syntax_error_has_line_and_column_and_makes_no_session(client, world):
     response = await client.post("/api/v1/initialize", headers=TITLE, json={"script_content": "x = 1\nresult = ("})
     error = error_of(response, 400)
     assert (error["code"], error["details"]["line"]) == ("SCRIPT_SYNTAX_ERROR", 2)
+    assert not world.store.sessions
 
 
 async def test_initialize_without_a_runtime_is_503_with_a_remedy(client, world):

@@ -9,6 +9,21 @@ from domain.scripts.language import Language
 HOST = "http://one.test"
 
 
+class ManualMonotonic:
+    """A monotonic clock that the test advances."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def monotonic():
+    return ManualMonotonic()
+
+
 @pytest.fixture
 def options():
     return RuntimeOptions(token="s3cret", result_size_max=1000, output_size_max=100)

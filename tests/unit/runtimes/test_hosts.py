@@ -150,12 +150,6 @@ class TestFailover:
 
 
 class TestChecks:
-    async def test_the_script_is_sent_with_its_owner(self, runner, host):
-        host.post(f"{HOST}/check").respond(json={"parsed": True})
-        assert await runner.check(Language.NODEJS, script_of("return 1;"), ANONYMOUS) is True
-        sent = json.loads(host.calls[0].request.content)
-        assert sent == {"language": "nodejs", "owner": "anonymous", "script_content": "return 1;"}
-
     async def test_a_fault_is_reported_with_line_and_column(self, runner, host):
         fault = error_body("SCRIPT_SYNTAX_ERROR", "invalid syntax", line=2, column=10)
         host.post(f"{HOST}/check").respond(400, content=fault)

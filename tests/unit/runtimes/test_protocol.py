@@ -85,7 +85,7 @@ async def test_a_controller_sends_the_script_once_and_its_hash_from_then_on(runn
 async def test_a_controller_sends_checks_and_evictions(runner, host):
     host.post(f"{HOST}/check").respond(json={"parsed": True})
     host.post(f"{HOST}/evict").respond(204)
-    await runner.check(Language.NODEJS, script_of("return 1;"), Owner("älice"))
+    assert await runner.check(Language.NODEJS, script_of("return 1;"), Owner("älice")) is True
     assert sent(host) == '{"language":"nodejs","owner":"älice","script_content":"return 1;"}'
     await runner.evict(SESSION)
     assert sent(host) == '{"request_id":"00000000-0000-0000-0000-000000000001"}'
@@ -110,6 +110,8 @@ async def test_a_host_replies_with_every_field(report, body):
     runner.report = report
     transport = httpx2.ASGITransport(create_host(runner, RuntimeHostOptions()))
     async with httpx2.AsyncClient(transport=transport, base_url="http://host.test") as client:
-        assert (await client.post("/execute", json=execute_body())).text == body
+        response = await client.post("/execute", json=execute_body())
+        assert (response.status_code, response.text) == (200, body)
+        assert response.headers["content-type"] == "application/json"
         check = {"language": "python", "owner": "a", "script_content": "x = 1"}
         assert (await client.post("/check", json=check)).text == '{"parsed":true}'

@@ -21,16 +21,6 @@ from tests.support.waiting import until
 TIME_LEFT_MS = 6000
 
 
-class ManualMonotonic:
-    """A monotonic clock that the test advances."""
-
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 def execute_body(source: str = "result = 1", **changes) -> dict:
     return {
         "request_id": str(new_id()),
@@ -63,11 +53,6 @@ def options():
 
 
 @pytest.fixture
-def monotonic():
-    return ManualMonotonic()
-
-
-@pytest.fixture
 def host(runner, options, monotonic):
     return HostApi(runner, options, monotonic)
 
@@ -84,24 +69,10 @@ def client_of(host: HostApi, **fields) -> httpx2.AsyncClient:
 
 
 class TestExecute:
-    async def test_an_ended_execution_is_200_with_every_field(self, client):
-        response = await client.post("/execute", json=execute_body("print('out')\nresult = params"))
-        assert response.status_code == 200
-        assert response.headers["content-type"] == "application/json"
-        body = response.json()
-        assert (body["result"], body["stdout"], body["stderr"], body["error"]) == ({}, "out\n", "", None)
-        assert body.keys() >= {"execution_time_ms", "memory_usage_bytes", "cpu_time_ms", "queue_time_ms", "cold_start"}
-
     async def test_a_failed_execution_is_200_with_its_error(self, client):
         body = (await client.post("/execute", json=execute_body("raise KeyError('missing')"))).json()
         assert body["result"] is None
         assert (body["error"]["code"], body["error"]["name"], body["error"]["line"]) == ("SCRIPT_ERROR", "KeyError", 1)
-
-    async def test_characters_without_a_utf8_form_are_replaced(self, client):
-        body = (
-            await client.post("/execute", json=execute_body("print('\\ud800')\nraise ValueError('\\ud800')"))
-        ).json()
-        assert (body["stdout"], body["error"]["message"]) == ("?\n", "?")
 
     async def test_the_host_asks_for_a_script_once(self, client):
         by_hash = execute_body(script_content=None)
@@ -315,10 +286,6 @@ class TestBodies:
 
 
 class TestOtherPaths:
-    async def test_a_script_that_parses_is_200(self, client):
-        response = await client.post("/check", json={"language": "python", "owner": "a", "script_content": "x = 1"})
-        assert (response.status_code, response.json()) == (200, {"parsed": True})
-
     async def test_a_script_that_does_not_parse_is_400_with_its_line(self, client):
         response = await client.post("/check", json={"language": "python", "owner": "a", "script_content": "a\nx ="})
         assert (response.status_code, error_of(response)) == (400, "SCRIPT_SYNTAX_ERROR")

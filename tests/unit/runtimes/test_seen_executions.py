@@ -8,19 +8,6 @@ from entrypoints.runtime_host.executions import SeenExecutions
 from tests.contracts.script_runs import new_id
 
 
-class ManualMonotonic:
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-@pytest.fixture
-def monotonic():
-    return ManualMonotonic()
-
-
 @pytest.fixture
 def seen(monotonic):
     return SeenExecutions(2, monotonic)

@@ -1,46 +1,28 @@
 """Commands for tokens, keys and owners, run as an operator runs them, against the application that they are for."""
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from entrypoints.composition.controller import create_controller
 from entrypoints.settings.settings import Settings
-from tests.integration.application.conftest import serving, settings_for
+from tests.integration.application.conftest import bearer, serving, settings_for
+from tests.integration.commands.conftest import Run, pglambda
 
-ROOT = Path(__file__).parents[3]
-SECRET = "a secret of thirty-two bytes or more"
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
+ISSUER = {"JWT_SECRET": "a secret of thirty-two bytes or more", "JWT_ISSUER": "here", "JWT_AUDIENCE": "pglambda"}
 
 
 @pytest.fixture
 def settings(database_url: str, data_dir: Path) -> Settings:
-    return settings_for(database_url, data_dir, JWT_SECRET=SECRET, JWT_ISSUER="here", JWT_AUDIENCE="pglambda")
+    return settings_for(database_url, data_dir, **ISSUER)
 
 
 @pytest.fixture
 def run(settings: Settings) -> Run:
     assert settings.database_url is not None
-    given = {"JWT_SECRET": SECRET, "JWT_ISSUER": "here", "JWT_AUDIENCE": "pglambda"}
-    env = {**os.environ, "DATABASE_URL": settings.database_url.reveal(), "DATA_DIR": str(settings.data_dir), **given}
-
-    def run(*arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "entrypoints", *arguments]
-        return subprocess.run(
-            command, env={**env, **changed}, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False
-        )
-
-    return run
-
-
-def bearer(credential: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {credential}"}
+    given = {"DATABASE_URL": settings.database_url.reveal(), "DATA_DIR": str(settings.data_dir), **ISSUER}
+    return lambda *arguments, **variables: pglambda(*arguments, **{**given, **variables})
 
 
 async def test_a_token_that_the_command_prints_is_taken_by_the_service(run: Run, settings: Settings) -> None:
