@@ -77,4 +77,4 @@ async def test_without_a_database_it_serves_and_says_so(data_dir: Path) -> None:
     assert (created.status_code, created.json()["error"]["code"]) == (503, "STORAGE_UNAVAILABLE")
     for name in ("postgres", "migrations"):
         assert components[name]["status"] == "failing"
-        assert components[name]["reason"].startswith("The database cannot be reached in time.")
+        assert components[name]["reason"].startswith("The database did not respond in time.")
