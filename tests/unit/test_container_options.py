@@ -3,9 +3,12 @@
 import pytest
 
 from domain.scripts.language import Language
+from entrypoints.composition.controller import create_controller
 from entrypoints.composition.options import gateway_options, sandbox_options
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.loading import load_settings
+from tests.unit.http.openapi.conftest import NOWHERE
+from tests.unit.jwt.forge import RSA, pem
 
 
 @pytest.mark.parametrize(("said", "told"), [("", True), ("true", True), ("false", False)])
@@ -35,3 +38,18 @@ def test_an_address_that_is_none_is_told_by_its_setting_without_the_password(beh
 def test_workers_that_are_kept_and_executions_that_run_at_once_are_bounded_apart(said, told):
     options = sandbox_options(load_settings(said), (Language.PYTHON,))
     assert (options.warm_workers_max, options.running_max) == told
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "problem"),
+    [
+        ("JWT_PUBLIC_KEY", "no key", "JWT_PUBLIC_KEY: it is not a public key in PEM"),
+        ("JWT_SECRET", pem(RSA), "JWT_SECRET: it is a public key"),
+        ("RUNTIME_MAPPINGS_FILE", "/nonexistent.json", "RUNTIME_MAPPINGS_FILE"),
+    ],
+    ids=["no key", "no secret", "no file"],
+)
+def test_a_value_that_cannot_be_used_ends_the_start_with_its_setting(variable, value, problem):
+    with pytest.raises(SettingsError, match=problem) as caught:
+        create_controller(load_settings(NOWHERE | {variable: value}))
+    assert variable == "RUNTIME_MAPPINGS_FILE" or value not in str(caught.value)

@@ -19,7 +19,6 @@ from domain.access.principal import Scope
 from domain.identity import Owner
 from entrypoints.composition.commands import Commands
 from entrypoints.composition.controller import create_controller
-from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.settings import Settings
 from tests.integration.application.conftest import Api, bearer, serving, settings_for
 from tests.support.waiting import until
@@ -143,22 +142,6 @@ async def test_an_issuer_that_is_away_does_not_stop_the_start(database_url: str,
     async with serving(create_controller(settings)) as api:
         assert await status(api, None, "/readyz") == 200
         assert await status(api, token(claims(datetime.now(UTC)), {"alg": "RS256"}, rs256())) == 503
-
-
-@pytest.mark.parametrize(
-    ("variables", "named"),
-    [
-        ({"JWT_PUBLIC_KEY": "no key"}, "JWT_PUBLIC_KEY: it is not a public key in PEM"),
-        ({"JWT_SECRET": pem(RSA)}, "JWT_SECRET: it is a public key"),
-    ],
-    ids=["no key", "no secret"],
-)
-def test_a_key_that_is_none_stops_the_start_and_is_not_shown(
-    database_url: str, data_dir: Path, variables: dict[str, str], named: str
-) -> None:
-    with pytest.raises(SettingsError, match=named) as caught:
-        create_controller(settings_for(database_url, data_dir, **variables))
-    assert next(iter(variables.values())) not in str(caught.value)
 
 
 async def test_the_start_tells_of_sessions_that_nobody_reaches_any_more(database_url: str, data_dir: Path) -> None:

@@ -7,7 +7,6 @@ import pytest
 from adapters.postgres.migrations.migration import load_migrations
 from entrypoints.composition.commands import Commands
 from entrypoints.composition.controller import create_controller
-from entrypoints.settings.environment import SettingsError
 from tests.integration.application.conftest import serving, settings_for
 
 FIRST, *FURTHER = [str(step) for step in load_migrations()]
@@ -20,14 +19,6 @@ async def test_a_mapping_file_adds_spellings(database_url: str, data_dir: Path, 
     async with serving(create_controller(settings)) as api:
         session_id = await api.initialize("py-sum", "result = 1")
         assert (await api.session(session_id)).json()["language_title"] == "python-sum"
-
-
-def test_a_wrong_mapping_file_stops_the_start_and_is_named(database_url: str, data_dir: Path, tmp_path: Path) -> None:
-    path = tmp_path / "mapping.json"
-    path.write_text('{"prefixes": {"rb-": "ruby"}}')
-    settings = settings_for(database_url, data_dir, RUNTIME_MAPPINGS_FILE=str(path))
-    with pytest.raises(SettingsError, match="RUNTIME_MAPPINGS_FILE"):
-        create_controller(settings)
 
 
 async def test_a_database_without_schema_is_not_ready_and_says_what_to_do(

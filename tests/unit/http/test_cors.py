@@ -5,8 +5,11 @@ from collections.abc import Iterable
 import pytest
 from attrs import evolve
 
+from entrypoints.composition.controller import create_controller
 from entrypoints.http.middleware.cors import Cors
 from entrypoints.http.response import SINGLE_WRITE
+from entrypoints.settings.loading import load_settings
+from tests.unit.http.openapi.conftest import NOWHERE
 from tests.unit.http.world import OPTIONS, Exchange, World
 
 OURS, OTHER = b"https://app.example.com", b"https://evil.test"
@@ -65,6 +68,13 @@ async def test_another_origin_gets_a_response_without_permission_to_read_it(worl
 async def test_a_request_without_origin_gets_no_cors_headers(world):
     reply = await response_to(world, "GET", "/livez")
     assert not {"vary", "access-control-allow-origin"} & {*reply.headers}
+
+
+async def test_the_service_allows_the_origins_of_its_settings(log_lines):
+    app = create_controller(load_settings(NOWHERE | {"CORS_ORIGINS": OURS.decode()}))
+    for origin, allowed in ((OURS, OURS.decode()), (OTHER, None)):
+        reply = await Exchange(app, "GET", "/livez", [(b"host", b"localhost"), (b"origin", origin)]).run()
+        assert (reply.status, reply.headers.get("access-control-allow-origin")) == (200, allowed)
 
 
 async def test_options_without_preflight_headers_is_405(world):

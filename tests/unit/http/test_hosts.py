@@ -2,8 +2,11 @@
 
 import pytest
 
+from entrypoints.composition.controller import create_controller
 from entrypoints.http.app import Hooks
 from entrypoints.http.middleware.hosts import HostGuard
+from entrypoints.settings.loading import load_settings
+from tests.unit.http.openapi.conftest import NOWHERE
 from tests.unit.http.world import Exchange, World
 
 NAMES = ("localhost", "127.0.0.1", "[::1]", "*.example.com")
@@ -49,3 +52,17 @@ async def test_other_names_are_rejected(world, hosts):
     assert error["code"] == "INVALID_REQUEST"
     assert "ALLOWED_HOSTS" in error["message"]
     assert len(error["message"]) < 800
+
+
+@pytest.mark.parametrize(
+    ("variables", "own", "foreign"),
+    [
+        ({}, b"localhost", b"rebound.evil.test"),
+        ({"ALLOWED_HOSTS": "api.example.com"}, b"api.example.com", b"localhost"),
+    ],
+    ids=["by default", "by setting"],
+)
+async def test_the_service_accepts_the_names_of_its_settings(variables, own, foreign):
+    app = create_controller(load_settings(NOWHERE | variables))
+    for host, status in ((own, 200), (foreign, 400)):
+        assert (await Exchange(app, "GET", "/livez", [(b"host", host)]).run()).status == status
