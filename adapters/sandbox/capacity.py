@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 
 from adapters.sandbox.isolation.control_group import GroupLimits
-from adapters.sandbox.options import MIB, SandboxOptions
-from adapters.sandbox.pool.slot import PoolLimits
+from adapters.sandbox.options import MIB, PoolLimits, SandboxOptions
 from adapters.sandbox.zygote.sandbox_spec import ZYGOTE_PROCESSES
 from adapters.sandbox.zygote.zygote_pool import ZYGOTE_MEMORY_MB, ZYGOTES_MAX
 

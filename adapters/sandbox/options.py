@@ -99,3 +99,25 @@ class SandboxOptions:
     def brief_check_cpu_s_max(self, size: int) -> float:
         """Return the CPU time beyond which the check of a script of this size is slow."""
         return self.brief_check_cpu_s + self.brief_check_cpu_s_per_mb * size / MIB
+
+
+@frozen
+class PoolLimits:
+    """Limits of a worker pool: slots in all and for each session, waiting calls, running executions, memory.
+
+    Every owner has a fair share of `running_max`, and runs at most `owner_running_max` executions at once.
+    `memory_bytes_max` limits the memory of all slots together. With None, only `slots_max` limits these.
+
+    A start costs a hundred times as much as a warm execution. So a call waits `own_worker_wait_s` for a worker of its
+    session before it evicts another session's, or adds one to the `session_quick_slots` of its own.
+    """
+
+    slots_max: int
+    session_slots_max: int
+    queue_length_max: int
+    queue_timeout_s: float
+    running_max: int | None = None
+    owner_running_max: int | None = None
+    memory_bytes_max: int | None = None
+    own_worker_wait_s: float = 0.25
+    session_quick_slots: int | None = None

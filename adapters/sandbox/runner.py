@@ -14,7 +14,7 @@ from adapters.sandbox.capacity import group_limits, pool_limits
 from adapters.sandbox.health import health_of
 from adapters.sandbox.isolation.control_group import NoControlGroup, make_control_group
 from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.pool.slot import Slot
+from adapters.sandbox.pool.slot_table import Slot
 from adapters.sandbox.pool.worker_pool import WorkerPool
 from adapters.sandbox.protocol.execution import execute
 from adapters.sandbox.protocol.failures import PROTOCOL_BROKEN

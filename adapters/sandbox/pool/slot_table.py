@@ -1,21 +1,65 @@
-"""The slots of a worker pool: which session has which, and which are evicted for others."""
+"""The slots of a worker pool: each belongs to one session and holds at most one worker. Some are evicted for others."""
 
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import Generic
+from math import inf
+from typing import Generic, TypeVar
 
 from attrs import define, field
 
-from adapters.sandbox.options import MIB
-from adapters.sandbox.pool.slot import PoolLimits, Process, Slot
+from adapters.sandbox.options import MIB, PoolLimits
+from adapters.sandbox.workers.prewarm_pool import Startable
 from domain.concurrency.capacity_limiter import is_fair
 from domain.identity import ANONYMOUS, Owner
+from domain.scripts.language import Language
+from domain.scripts.limits import Isolation
 from domain.scripts.ports import ScriptRun
 from domain.stats import Eviction
 
+Process = TypeVar("Process", bound=Startable)
+
 _FRESH_S = 60.0
 """A warm worker that was not used for this long is evicted even if its owner has few."""
+
+
+@define(eq=False)
+class Slot(Generic[Process]):
+    """A slot of one session, and the worker in it, if there is one."""
+
+    session: int
+    """The session's id as an integer, which hashes faster than a UUID."""
+    owner: Owner
+    language: Language
+    memory_mb: int
+    """The memory limit of its worker."""
+    stays_warm: bool
+    """Whether its worker may run again for the session."""
+    memory_bytes: int = 0
+    """What it counts for in the pool's memory: its limit while it runs, its measured memory while it is idle."""
+    is_running: bool = False
+    process: Process | None = None
+    script_hash: str | None = None
+    runs: int = 0
+    idle_since: float = 0.0
+    useful_until: float = inf
+    has_ended: bool = False
+    """Whether its session has ended. Then the slot is removed after the run."""
+
+    @classmethod
+    def of(cls, run: ScriptRun) -> "Slot[Process]":
+        """Return an empty slot for the session of this run."""
+        stays_warm = run.limits.isolation is Isolation.SESSION
+        return cls(run.ref.session_id.int, run.ref.owner, run.language, run.limits.memory_mb, stays_warm)
+
+    def suits(self, run: ScriptRun) -> bool:
+        """Return whether its worker, when it is free, can execute this run of its session."""
+        return (
+            self.stays_warm
+            and run.language is self.language
+            and run.limits.memory_mb == self.memory_mb
+            and run.limits.isolation is Isolation.SESSION
+        )
 
 
 @define(eq=False)
@@ -69,32 +113,6 @@ class SlotTable(Generic[Process]):
             self._count_memory(slot, slot.memory_bytes if memory_bytes is None else memory_bytes)
             self._keep_idle(slot, process)
         else:
-            self.remove(slot)
-
-    def evict(self, session: int) -> None:
-        """Remove the session's slots: idle ones now, running ones after the run."""
-        for slot in list(self.slots.get(session, ())):
-            slot.has_ended = True
-            self.evictions[Eviction.ENDED] += 1
-            if slot in self.idle:
-                self.remove(slot)
-
-    def evict_idle(self, idle_s: float) -> None:
-        """Remove slots that have been idle for longer than `idle_s`, and idle slots of sessions that have expired."""
-        now = self.now()
-        for slot in [slot for slot in self.idle if now - slot.idle_since > idle_s or now > slot.useful_until]:
-            self.evictions[Eviction.IDLE] += 1
-            self.remove(slot)
-
-    def evict_background_activity(self) -> None:
-        """Remove idle slots whose worker computes or allocates memory: what a script left there costs every owner."""
-        for slot in [slot for slot in self.idle if slot.process is not None and slot.process.has_background_activity]:
-            self.evictions[Eviction.BACKGROUND_ACTIVITY] += 1
-            self.remove(slot)
-
-    def clear(self) -> None:
-        """Remove every slot, running or not."""
-        for slot in [slot for slots in self.slots.values() for slot in slots]:
             self.remove(slot)
 
     def is_at_limit(self, owner: Owner) -> bool:

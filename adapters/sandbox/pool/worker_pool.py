@@ -7,12 +7,13 @@ from typing import Generic, TypeVar
 
 from attrs import define, field
 
-from adapters.sandbox.pool.slot import PoolLimits, Process, Slot
-from adapters.sandbox.pool.slot_table import SlotTable
+from adapters.sandbox.options import PoolLimits
+from adapters.sandbox.pool.slot_table import Process, Slot, SlotTable
 from domain.concurrency.capacity_limiter import is_fair
 from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
 from domain.scripts.ports import ScriptRun
+from domain.stats import Eviction
 
 QUEUE = "a worker"
 Key = TypeVar("Key")
@@ -150,23 +151,35 @@ class WorkerPool(Generic[Process]):
 
     def evict(self, session: int) -> None:
         """Remove the session's slots: idle ones now, running ones after the run."""
-        self.table.evict(session)
+        for slot in list(self.table.slots.get(session, ())):
+            slot.has_ended = True
+            self.table.evictions[Eviction.ENDED] += 1
+            if slot in self.table.idle:
+                self.table.remove(slot)
         self._serve()
 
     def evict_idle(self, idle_s: float) -> None:
         """Remove slots that have been idle for longer than `idle_s`, and idle slots of sessions that have expired."""
-        self.table.evict_idle(idle_s)
-        self._serve()
+        now = self.now()
+        self._evict(Eviction.IDLE, lambda slot: now - slot.idle_since > idle_s or now > slot.useful_until)
 
     def evict_background_activity(self) -> None:
-        """Remove idle slots whose worker computes or allocates memory."""
-        self.table.evict_background_activity()
-        self._serve()
+        """Remove idle slots whose worker computes or allocates memory: what a script left there costs every owner."""
+        self._evict(
+            Eviction.BACKGROUND_ACTIVITY, lambda slot: slot.process is not None and slot.process.has_background_activity
+        )
 
     def clear(self) -> None:
         """Remove every slot, running or not, and reject every call that waits."""
-        self.table.clear()
+        for slot in [slot for slots in self.table.slots.values() for slot in slots]:
+            self.table.remove(slot)
         self.queue.reject_all()
+
+    def _evict(self, reason: Eviction, is_evicted: Callable[[Slot[Process]], bool]) -> None:
+        for slot in list(filter(is_evicted, self.table.idle)):
+            self.table.evictions[reason] += 1
+            self.table.remove(slot)
+        self._serve()
 
     # Waiting.
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from attrs import define, field
 
-from adapters.sandbox.pool.slot import PoolLimits
+from adapters.sandbox.options import PoolLimits
 from adapters.sandbox.pool.worker_pool import WorkerPool
 from adapters.sandbox.zygote.launch import LaunchFailed
 from domain.identity import ANONYMOUS, Owner, SessionRef

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.sandbox.pool.slot import PoolLimits
+from adapters.sandbox.options import PoolLimits
 from adapters.sandbox.pool.worker_pool import WorkerPool
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation

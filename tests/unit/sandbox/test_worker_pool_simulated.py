@@ -9,7 +9,7 @@ from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.sandbox.pool.slot import PoolLimits
+from adapters.sandbox.options import PoolLimits
 from adapters.sandbox.pool.slot_table import SlotTable
 from adapters.sandbox.pool.worker_pool import WorkerPool
 from domain.errors import Overloaded
