@@ -1,4 +1,4 @@
-"""The page of the commands, made out of their own help: `python -m tests.commands_page` writes it."""
+"""The page of the commands, made from their help: `python -m tests.commands_page` writes it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +11,13 @@ PAGE = Path(__file__).parents[1] / "docs" / "commands.md"
 _WIDTH = 100
 _HEAD = """# Commands
 
-The help of each command, as it prints it; `make commands` writes this page anew.
+Use this page to look up a command and its options. It has the help texts of all commands; `make commands` writes it.
 
-Every command takes its settings from environment variables. The exit status is 0 when a command has done its work, 1 when
-it could not or found something wrong, 2 when its arguments or the settings are wrong, and 130 after Ctrl-C. What is told
-goes to standard output, as a table or, with `--output json`, for programs; progress and logs go to standard error. Completion
-in the shell: `eval "$(pglambda completion bash)"`, likewise zsh and fish.
+- Every command takes its settings from environment variables.
+- The exit status is 0 if the command succeeded, 1 if it failed or found a problem, 2 if its arguments or the settings are
+  wrong, and 130 after Ctrl-C.
+- Results go to standard output: as a table, or as JSON with `--output json`. Progress and logs go to standard error.
+- `eval "$(pglambda completion bash)"` turns on completion in the shell; zsh and fish work too.
 """
 
 

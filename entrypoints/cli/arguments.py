@@ -15,16 +15,16 @@ _SPAN_MAX = timedelta(days=3660)
 
 
 def span(text: str) -> timedelta:
-    """Return a length of time, like 30m, 12h or 90d; raises BadParameter."""
+    """Return a length of time, such as 30m, 12h or 90d; raises BadParameter."""
     match = _SPAN.fullmatch(text)
     length = timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else None
     if length is None or length > _SPAN_MAX:
-        raise click.BadParameter(f"{text!r} is no time like 30m, 12h or 90d, of at most ten years")
+        raise click.BadParameter(f"{text!r} is not a length of time; write 30m, 12h or 90d, up to ten years")
     return length
 
 
 def owner(text: str) -> Owner:
-    """Return the name of an owner that somebody may act as; raises BadParameter."""
+    """Return the name of an owner that a caller can have; raises BadParameter."""
     return _owner(text, parse_owner)
 
 
@@ -46,6 +46,8 @@ scopes_option = click.option(
     type=click.Choice([each.value for each in Scope]),
     multiple=True,
     required=True,
-    help="What it allows; may be given several times.",
+    help="What the credential allows. Repeat the option for several scopes.",
 )
-owner_option = click.option("--owner", type=owner, required=True, help="Who its holder acts as.")
+owner_option = click.option(
+    "--owner", type=owner, metavar="OWNER", required=True, help="The owner that the caller acts as."
+)

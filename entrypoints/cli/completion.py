@@ -1,4 +1,4 @@
-"""Completion of the command in shells."""
+"""The command `completion`."""
 
 import click
 from click.shell_completion import get_completion_class
@@ -20,7 +20,7 @@ _VARIABLE = "_PGLAMBDA_COMPLETE"
 def completion(context: click.Context, shell: str) -> None:
     """Print the completion script of a shell.
 
-    Evaluate it in the shell, or put it where the shell looks for such files.
+    Evaluate the script in the shell, or save it where the shell loads completions from.
     """
     scripts = get_completion_class(shell)
     assert scripts is not None

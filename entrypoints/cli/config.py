@@ -1,4 +1,4 @@
-"""The settings, as an operator sees them."""
+"""The command `config`."""
 
 import json
 import os
@@ -14,10 +14,10 @@ from entrypoints.settings.loading import load_settings
 
 @click.group()
 def config() -> None:
-    """See the settings.
+    """Show the settings.
 
-    All of them come from environment variables. A secret may be in a file instead, named by the variable with _FILE
-    at its end.
+    All settings come from environment variables. A secret can be in a file instead: append _FILE to the name of the
+    variable, and set it to the path.
     """
 
 
@@ -28,10 +28,10 @@ def config() -> None:
         "pglambda config show --output json",
     )
 )
-@click.option("--describe", is_flag=True, help="Say what each setting means; JSON says it always.")
+@click.option("--describe", is_flag=True, help="Add the meaning of each setting. JSON always has it.")
 @output_option
 def show(describe: bool, output: str) -> None:
-    """Print every setting as it is in force; secrets are masked."""
+    """Print the value of every setting; secrets are masked."""
     with failures_reported():
         settings = load_settings(os.environ)
     if Output(output) is Output.JSON:

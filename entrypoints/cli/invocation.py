@@ -1,4 +1,4 @@
-"""What every command does around its own work: settings in, messages and exit statuses out."""
+"""What every command needs: the settings, the container, and messages with exit statuses for failures."""
 
 import os
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ _FAILURES = (StartFailed, DataDirError, CannotListen, ServerFailed, DomainError,
 
 
 class WrongSettings(click.ClickException):
-    """Settings that a person has to correct first; the exit status is that of a wrong usage."""
+    """The settings are wrong; the exit status is that of a wrong usage."""
 
     exit_code = 2
 

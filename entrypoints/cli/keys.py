@@ -1,4 +1,4 @@
-"""API keys, as an operator makes, sees and revokes them."""
+"""The command `keys`."""
 
 import asyncio
 import json
@@ -20,30 +20,36 @@ from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option, table
 
 _PAGE = 200
-_ONCE = "The key is shown this once and kept nowhere: only its digest is stored."
-_REFUSED_WITHIN = "Running servers refuse it within 5 seconds."
+_ONCE = "Save the key now: it is not shown again. The database stores only its digest."
+_REJECTED_WITHIN = "Running controllers reject it within 5 seconds."
 
 Result = TypeVar("Result")
 
 
 @click.group()
 def keys() -> None:
-    """Make, list and revoke API keys.
+    """Create, list and revoke API keys.
 
-    A key stands for its owner until it expires or is revoked. Only a digest of it is stored.
+    A key authenticates its owner until it expires or is revoked. The database stores only its digest.
     """
 
 
 @keys.command(epilog=examples("pglambda keys create --owner alice --scope execute:all --expires-in 90d"))
 @owner_option
 @scopes_option
-@click.option("--expires-in", "lifetime", type=span, help="How long it holds; left out: until it is revoked.")
+@click.option(
+    "--expires-in",
+    "lifetime",
+    type=span,
+    metavar="TIME",
+    help="How long the key is valid. Default: until it is revoked.",
+)
 @output_option
 @click.pass_context
 def create(
     context: click.Context, owner: Owner, scopes: tuple[str, ...], lifetime: timedelta | None, output: str
 ) -> None:
-    """Make a key and print it, this once."""
+    """Create a key and print it once."""
     wanted = frozenset(map(Scope, scopes))
     issued = _on_keys(context, lambda service: service.create(owner, wanted, lifetime))
     facts = {"key": str(issued.text), **_facts(issued.key)}
@@ -52,7 +58,7 @@ def create(
 
 
 @keys.command("list", epilog=examples("pglambda keys list --owner alice"))
-@click.option("--owner", type=any_owner, help="Only keys of this owner.")
+@click.option("--owner", type=any_owner, metavar="OWNER", help="Only keys of this owner.")
 @output_option
 @click.pass_context
 def list_keys(context: click.Context, owner: Owner | None, output: str) -> None:
@@ -63,7 +69,7 @@ def list_keys(context: click.Context, owner: Owner | None, output: str) -> None:
     elif found:
         click.echo(table([[name.replace("_", " ") for name in found[0]], *[_row(facts) for facts in found]]))
     else:
-        click.echo("There are no keys.")
+        click.echo("No keys.")
 
 
 @keys.command(epilog=examples("pglambda keys revoke 019a6c1e3f4b7c2d8e9f0a1b2c3d4e5f"))
@@ -71,13 +77,13 @@ def list_keys(context: click.Context, owner: Owner | None, output: str) -> None:
 @output_option
 @click.pass_context
 def revoke(context: click.Context, key: str, output: str) -> None:
-    """Revoke a key, named by its id, or by the whole text of the key."""
+    """Revoke a key by its id or by its full text."""
     key_id = _key_id(key)
     revoked = _on_keys(context, lambda service: service.revoke(key_id))
     if Output(output) is Output.JSON:
         click.echo(json.dumps(_facts(revoked), indent=2))
     else:
-        click.echo(f"Revoked: {revoked.key_id.hex} of {revoked.owner}. {_REFUSED_WITHIN}")
+        click.echo(f"Revoked {revoked.key_id.hex} of {revoked.owner}. {_REJECTED_WITHIN}")
 
 
 def _on_keys(context: click.Context, use: Callable[[ApiKeyService], Awaitable[Result]]) -> Result:
@@ -102,12 +108,14 @@ async def _every(service: ApiKeyService, owner: Owner | None) -> Sequence[ApiKey
 
 
 def _key_id(text: str) -> UUID:
-    """Return the id in what an operator has at hand: an id, or a whole key."""
+    """Return the id in an id or in the full text of a key; raises BadParameter."""
     name = text.removeprefix(PREFIX).partition("_")[0]
     try:
         return UUID(name)
     except ValueError:
-        raise click.BadParameter(f"must be the id of a key, or a key ({PREFIX}...)", param_hint="KEY") from None
+        raise click.BadParameter(
+            f"{text!r} is neither the id of a key nor a key ({PREFIX}...)", param_hint="KEY"
+        ) from None
 
 
 def _facts(key: ApiKey) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A group of commands that are imported when they are asked for, so that help and completion stay quick."""
+"""A group whose commands are imported when they run, so that help and completion are fast."""
 
 import importlib
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from typing_extensions import override
 
 
 class LazyGroup(click.Group):
-    """Has its commands as (`module:command`, one line of help) under their names, in the order to list them."""
+    """Maps the names of commands, in the order of the help, to (`module:command`, one line of help)."""
 
     def __init__(self, *given: Any, deferred: Mapping[str, tuple[str, str]], **options: Any) -> None:
         super().__init__(*given, **options)
@@ -31,19 +31,19 @@ class LazyGroup(click.Group):
     @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, told) for name, (_, told) in self.deferred.items()])
+            formatter.write_dl([(name, help_text) for name, (_, help_text) in self.deferred.items()])
 
     @override
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        named = [(name, told) for name, (_, told) in self.deferred.items() if name.startswith(incomplete)]
+        named = [(name, help_text) for name, (_, help_text) in self.deferred.items() if name.startswith(incomplete)]
         return [
-            *(CompletionItem(name, help=told) for name, told in named),
+            *(CompletionItem(name, help=text) for name, text in named),
             *click.Command.shell_complete(self, ctx, incomplete),
         ]
 
 
 def examples(*lines: str) -> str:
-    """Return the end of a command's help: lines that can be typed as they are."""
+    """Return the end of a command's help: example lines that run as they are."""
     return "\n".join(("\b", "Examples:", *_indented(lines)))
 
 

@@ -9,21 +9,21 @@ from entrypoints.cli.lazy_group import LazyGroup, examples
 from entrypoints.version import VERSION
 
 INTERRUPTED = 130
-"""As a shell tells of a program that SIGINT has ended."""
+"""The exit status after SIGINT, as shells report it."""
 
 _COMMANDS = {
     "serve": ("entrypoints.cli.serve:serve", "Serve the HTTP API until Ctrl-C or SIGTERM."),
-    "runtime-host": ("entrypoints.cli.serve:runtime_host", "Run scripts for controllers elsewhere."),
-    "migrate": ("entrypoints.cli.migrate:migrate", "Bring the database's schema up or down."),
+    "runtime-host": ("entrypoints.cli.serve:runtime_host", "Run scripts for controllers on other machines."),
+    "migrate": ("entrypoints.cli.migrate:migrate", "Apply or revert migrations of the database's schema."),
     "doctor": ("entrypoints.cli.doctor.command:doctor", "Check the installation, and say what to do."),
     "explain": ("entrypoints.cli.explain.command:explain", "Explain what happened to a session or an execution."),
-    "selftest": ("entrypoints.cli.selftest:selftest", "Attack this host's sandbox by every known way out."),
-    "storage": ("entrypoints.cli.storage:storage", "Show what is stored, and how long there is room."),
+    "selftest": ("entrypoints.cli.selftest:selftest", "Try every known attack on this host's sandbox."),
+    "storage": ("entrypoints.cli.storage:storage", "Show what is stored, and when the space runs out."),
     "token": ("entrypoints.cli.token:token", "Print a token signed with JWT_SECRET."),
-    "keys": ("entrypoints.cli.keys:keys", "Make, list and revoke API keys."),
-    "owners": ("entrypoints.cli.owners:owners", "Hand over what belongs to an owner."),
-    "bench": ("entrypoints.cli.bench:bench", "Measure a running service from here."),
-    "config": ("entrypoints.cli.config:config", "See the settings."),
+    "keys": ("entrypoints.cli.keys:keys", "Create, list and revoke API keys."),
+    "owners": ("entrypoints.cli.owners:owners", "Move what belongs to an owner."),
+    "bench": ("entrypoints.cli.bench.command:bench", "Measure a running service from this machine."),
+    "config": ("entrypoints.cli.config:config", "Show the settings."),
     "openapi": ("entrypoints.cli.openapi:openapi", "Print the OpenAPI document of the API."),
     "completion": ("entrypoints.cli.completion:completion", "Print the completion script of a shell."),
 }
@@ -43,14 +43,14 @@ _COMMANDS = {
 def cli() -> None:
     """Script sessions on PostgreSQL alone, run in a sandbox.
 
-    Settings come from environment variables; `pglambda config show --describe` lists them all. The exit status is 0
-    when a command has done its work, 1 when it could not or found something wrong, 2 when its arguments or the
-    settings are wrong, and 130 after Ctrl-C.
+    Settings come from environment variables. `pglambda config show --describe` lists them. The exit status is 0 if the
+    command succeeded, 1 if it failed or found a problem, 2 if its arguments or the settings are wrong, and 130 after
+    Ctrl-C.
     """
 
 
 def _colour() -> bool | None:
-    """Return that there are to be no colours (https://no-color.org), or None: terminals alone have them."""
+    """Return False if NO_COLOR is set (https://no-color.org), else None: colours on terminals only."""
     return False if os.environ.get("NO_COLOR") else None
 
 

@@ -1,4 +1,4 @@
-"""The schema's migrations, as an operator takes them."""
+"""The command `migrate`."""
 
 import asyncio
 import json
@@ -19,26 +19,28 @@ Result = TypeVar("Result")
 
 DESTROYED = {
     "sessions": "every session, with its script and context (migration 1).",
-    "history": "the history, and the records of executions under way (migration 2).",
-    "functions": "registered functions with all versions, and which version a session is pinned to (migration 3).",
-    "idempotency": "idempotency keys with their kept answers, so that a repeated call runs again (migration 4).",
+    "history": "the history, and the open records of executions (migration 2).",
+    "functions": "registered functions with all versions, and the versions that sessions use (migration 3).",
+    "idempotency": "idempotency keys with their stored responses, so that a repeated call runs again (migration 4).",
     "keys": "API keys (migration 5).",
-    "rates": "what owners have used of their rates (migration 6).",
+    "rates": "the rate balances of owners (migration 6).",
     "shortened-days": "the record of days that the storage budget has removed from the history (migration 7).",
     "registration-times": "the times at which versions of functions became current (migration 9).",
 }
-"""The kinds of data that migrations delete on their way down, as `-- destroys KIND` in the .down.sql files has them."""
+"""The kinds of data that a revert deletes, as in `-- destroys KIND` of the .down.sql files."""
 
-_to = click.option("--to", type=click.IntRange(min=0), metavar="N", help="The migration to arrive at.")
-_dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+_to = click.option(
+    "--to", type=click.IntRange(min=0), metavar="N", help="The number of the last migration that remains applied."
+)
+_dry_run = click.option("--dry-run", is_flag=True, help="Print what the command would do, and change nothing.")
 
 
 @click.group()
 def migrate() -> None:
-    """Bring the database's schema up or down.
+    """Apply or revert migrations of the database's schema.
 
-    Up to 0.2.0 a migration may need the service stopped. The embedded server is migrated by `pglambda serve` itself,
-    and any other one where AUTO_MIGRATE is on.
+    Up to 0.2.0 a migration may need the service stopped. `pglambda serve` migrates the embedded server when it starts,
+    and any other server if AUTO_MIGRATE is on.
     """
 
 
@@ -48,14 +50,14 @@ def migrate() -> None:
 @output_option
 @click.pass_context
 def up(context: click.Context, to: int | None, dry_run: bool, output: str) -> None:
-    """Apply the migrations that are missing."""
+    """Apply the pending migrations."""
     steps = _on_migrations(context, lambda each: each.up(to, dry_run=dry_run), may_make=not dry_run)
     click.echo(_steps_up([str(step) for step in steps], Output(output), dry_run=dry_run))
 
 
 def _destroy_options(command: Callable[..., None]) -> Callable[..., None]:
-    for kind, told in reversed(DESTROYED.items()):
-        command = click.option(f"--destroy-{kind}", is_flag=True, help=f"Allow the deletion of {told}")(command)
+    for kind, description in reversed(DESTROYED.items()):
+        command = click.option(f"--destroy-{kind}", is_flag=True, help=f"Allow the deletion of {description}")(command)
     return command
 
 
@@ -70,11 +72,11 @@ def _destroy_options(command: Callable[..., None]) -> Callable[..., None]:
 @output_option
 @click.pass_context
 def down(context: click.Context, /, to: int | None, dry_run: bool, output: str, **destroy: bool) -> None:
-    """Take migrations back: the newest, or all above N.
+    """Revert migrations: the newest one, or all above N.
 
-    A step deletes the data that its migration made room for. Each kind of data has an option that allows this. The
-    command changes nothing and fails if a kind that has rows is not allowed; a kind without rows needs no option.
-    --dry-run prints what each step would delete.
+    A revert deletes the data of its migration. Each kind of data has an option that allows this. The command fails and
+    changes nothing if a kind that has rows is not allowed. A kind without rows needs no option. --dry-run prints what
+    each revert would delete.
     """
     allowed = frozenset(kind for kind in DESTROYED if destroy[f"destroy_{kind.replace('-', '_')}"])
     steps = _on_migrations(context, lambda each: each.down(to, dry_run=dry_run, destroy=allowed))
@@ -82,11 +84,11 @@ def down(context: click.Context, /, to: int | None, dry_run: bool, output: str, 
 
 
 @migrate.command(epilog=examples("pglambda migrate status", "pglambda migrate status --output json"))
-@click.option("--dry-run", is_flag=True, help="Changes nothing: status never writes.")
+@click.option("--dry-run", is_flag=True, help="Accepted by every migrate command; status never writes.")
 @output_option
 @click.pass_context
 def status(context: click.Context, dry_run: bool, output: str) -> None:  # noqa: ARG001  # accepted beside every migrate command
-    """List the migrations and when they were applied."""
+    """List the migrations, and when each was applied."""
     states = _on_migrations(context, lambda migrations: migrations.status())
     click.echo(_states(states, Output(output)))
 
@@ -107,8 +109,8 @@ def _on_migrations(
 def _steps_up(names: Sequence[str], output: Output, *, dry_run: bool) -> str:
     if output is Output.JSON:
         return json.dumps({"direction": "up", "dry_run": dry_run, "migrations": list(names)}, indent=2)
-    went = "would go" if dry_run else "went"
-    return "\n".join(f"{went} up: {name}" for name in names) or "Nothing to do."
+    applied = "Would apply" if dry_run else "Applied"
+    return "\n".join(f"{applied} {name}." for name in names) or "Nothing to do."
 
 
 def _steps_back(steps: "Sequence[PlannedDown]", allowed: Collection[str], output: Output, *, dry_run: bool) -> str:
@@ -120,19 +122,19 @@ def _steps_back(steps: "Sequence[PlannedDown]", allowed: Collection[str], output
         ]
         names = [step.name for step in steps]
         return json.dumps({"direction": "down", "dry_run": dry_run, "migrations": names, "deletes": deletes}, indent=2)
-    lines = [f"{step.name}: {_deleted(step, dry_run=dry_run)}" for step in steps]
+    lines = [_reverted(step, dry_run=dry_run) for step in steps]
     missing = dict.fromkeys(loss.kind for step in steps for loss in step.losses if loss.kind not in allowed)
-    needs = [f"To allow this, add {' '.join(f'--destroy-{kind}' for kind in missing)}"] if missing else []
+    needs = [f"To allow this, add {' '.join(f'--destroy-{kind}' for kind in missing)}."] if missing else []
     return "\n".join([*lines, *needs]) or "Nothing to do."
 
 
-def _deleted(step: "PlannedDown", *, dry_run: bool) -> str:
+def _reverted(step: "PlannedDown", *, dry_run: bool) -> str:
     losses = ", ".join(loss.text for loss in step.losses) or "no data"
-    return f"would delete {losses}" if dry_run else f"went down, deleted {losses}"
+    return f"Would revert {step.name} and delete {losses}." if dry_run else f"Reverted {step.name}, deleted {losses}."
 
 
 def _states(states: "Sequence[MigrationStatus]", output: Output) -> str:
-    told = [(each.name, each.applied_at.isoformat() if each.applied_at else None) for each in states]
+    listed = [(each.name, each.applied_at.isoformat() if each.applied_at else None) for each in states]
     if output is Output.JSON:
-        return json.dumps([{"name": name, "applied_at": applied_at} for name, applied_at in told], indent=2)
-    return "\n".join(f"{name}  {applied_at or 'not applied'}" for name, applied_at in told)
+        return json.dumps([{"name": name, "applied_at": applied_at} for name, applied_at in listed], indent=2)
+    return "\n".join(f"{name}  {applied_at or 'not applied'}" for name, applied_at in listed)

@@ -1,4 +1,4 @@
-"""The supervisor's migration, as a child process of its own."""
+"""The migration that the supervisor runs as a child process."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -10,25 +10,25 @@ if TYPE_CHECKING:
     from entrypoints.composition.commands import MigrationRunner
 
 DONE = 0
-REFUSED = 1
-DATABASE_AWAY = 75
+FAILED = 1
+UNREACHABLE = 75
 
 
 async def migrate(settings: Settings) -> int:
-    """Bring the settings' database to the newest schema and return the exit status."""
+    """Migrate the settings' database to the newest schema, and return the exit status."""
     from entrypoints.composition.commands import Commands  # noqa: PLC0415  # the CLI imports it only when needed
 
     return await bring_up(Commands(settings=settings).migrations())
 
 
 async def bring_up(migrations: "MigrationRunner") -> int:
-    """Apply what is missing; say on standard error why not, and return the exit status."""
+    """Apply the pending migrations and return the exit status; the reason of a failure goes to standard error."""
     try:
         await migrations.up()
     except StorageUnavailable as error:
         sys.stderr.write(f"{error}\n")
-        return DATABASE_AWAY
+        return UNREACHABLE
     except RuntimeError as error:
         sys.stderr.write(f"{error}\n")
-        return REFUSED
+        return FAILED
     return DONE

@@ -1,4 +1,4 @@
-"""The API's document, as a command prints it."""
+"""The command `openapi`."""
 
 import click
 
@@ -11,7 +11,7 @@ from entrypoints.cli.lazy_group import examples
 def openapi(context: click.Context) -> None:
     """Print the OpenAPI document of the API.
 
-    It has the bounds of these settings, as `/openapi.json` of a service with them.
+    The document has the limits of the settings, as `/openapi.json` of a service with these settings has.
     """
     with failures_reported():
         click.echo(container_of(context)(settings=settings_in_force()).document(), nl=False)

@@ -1,4 +1,4 @@
-"""How commands tell what they found: tables for people, JSON for programs."""
+"""The output of commands: tables for people, JSON for programs."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -7,7 +7,7 @@ import click
 
 
 class Output(StrEnum):
-    """The form of what is told."""
+    """The format of the output."""
 
     TABLE = "table"
     JSON = "json"
@@ -18,12 +18,12 @@ output_option = click.option(
     type=click.Choice([each.value for each in Output]),
     default=Output.TABLE.value,
     show_default=True,
-    help="A table for people, or JSON for programs.",
+    help="The format: a table for people, or JSON for programs.",
 )
 
 
 def table(rows: Sequence[Sequence[str]], numbers: frozenset[int] = frozenset()) -> str:
-    """Return rows of one length as lines with aligned columns; those whose places are `numbers` end together."""
+    """Return rows of one length as lines with aligned columns; the columns `numbers` are right-aligned."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(_line(row, widths, numbers) for row in rows)
 

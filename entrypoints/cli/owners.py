@@ -1,4 +1,4 @@
-"""What belongs to owners, as an operator hands it over."""
+"""The command `owners`."""
 
 import asyncio
 import json
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 _STEP_TIMEOUT_MS = 20_000
 """The time limit of one step of a move: only an operator waits for it."""
 
-_BUSY = "What is left was executing, or is new. Run the command again to take it along."
+_BUSY = "The rest was executing or is new. Run the command again to move it."
 
 
 @frozen
 class Moved:
-    """What belonged to the old owner before and after."""
+    """What belonged to the source before and after the move."""
 
     before: Mapping[OwnedData, int]
     after: Mapping[OwnedData, int]
@@ -37,7 +37,7 @@ class Moved:
 
 @click.group()
 def owners() -> None:
-    """Hand over what belongs to an owner."""
+    """Move what belongs to an owner."""
 
 
 @owners.command(
@@ -45,17 +45,18 @@ def owners() -> None:
 )
 @click.argument("source", type=any_owner)
 @click.argument("target", type=owner)
-@click.option("--dry-run", is_flag=True, help="Count what would be moved, and move nothing.")
+@click.option("--dry-run", is_flag=True, help="Count what the move would include, and change nothing.")
 @output_option
 @click.pass_context
 def move(context: click.Context, source: Owner, target: Owner, dry_run: bool, output: str) -> None:
-    """Give everything of SOURCE to TARGET: sessions, their executions and idempotency keys.
+    """Move everything of SOURCE to TARGET: sessions, their executions and idempotency keys.
 
-    It goes in small steps beside running servers, and may be stopped and begun again at any time. Turn authentication
-    on first: then nobody acts as `anonymous` any more. The exit status is 1 when something is left.
+    The move runs in small steps while controllers serve. You can stop it and start it again at any time. To move from
+    `anonymous`, turn authentication on first: then no caller is `anonymous` any more. The exit status is 1 if something
+    is left.
     """
     if source == target:
-        raise click.BadParameter("is SOURCE too", param_hint="TARGET")
+        raise click.BadParameter("must not be the same as SOURCE", param_hint="TARGET")
     with failures_reported():
         settings = replace(settings_in_force(), request_timeout_ms=_STEP_TIMEOUT_MS)
         with command_database(container_of(context), settings) as commands:

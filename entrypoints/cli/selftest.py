@@ -1,4 +1,4 @@
-"""The attacks on this host's sandbox, as an operator sees them: a progress bar, a table, a verdict."""
+"""The command `selftest`."""
 
 import asyncio
 import json
@@ -28,14 +28,14 @@ _COLOURS = {"held": "green", "succeeded": "red", "unclear": "yellow"}
     "languages",
     type=click.Choice([each.value for each in Language]),
     multiple=True,
-    help="Only this language; may be given several times.",
+    help="Only this language. Repeat the option for several languages.",
 )
 @output_option
 @click.pass_context
 def selftest(context: click.Context, languages: tuple[str, ...], output: str) -> None:
-    """Attack this host's sandbox by every known way out.
+    """Try every known attack on this host's sandbox.
 
-    Each attack is expected to fail. The exit status is 1 when any succeeds, or could not really be made.
+    Each attack must fail. The exit status is 1 if an attack succeeds, or if its script did not do what it should try.
     """
     with failures_reported():
         commands = container_of(context)(settings=settings_in_force())
@@ -56,12 +56,12 @@ async def attack(test: "SelfTest") -> "Sequence[Trial]":
 
 
 def written(trials: "Sequence[Trial]", output: Output) -> str:
-    """Return the verdicts as text: a table for people, or JSON for programs."""
+    """Return the results as a table or as JSON."""
     return _document(trials) if output is Output.JSON else f"{_table(trials)}\n\n{_summary(trials)}"
 
 
 def all_held(trials: "Sequence[Trial]") -> bool:
-    """Tell whether no attack succeeded, and each was really made."""
+    """Tell whether the sandbox held against every attack, and each attack did what it should try."""
     return all(trial.verdict == _HELD for trial in trials)
 
 
@@ -83,7 +83,7 @@ def _document(trials: "Sequence[Trial]") -> str:
 
 
 def _table(trials: "Sequence[Trial]") -> str:
-    rows = [("verdict", "language", "attack", "what it tried", "what stopped it, or what it got")]
+    rows = [("result", "language", "attack", "what it tries", "what stopped it, or what it got")]
     rows += [
         (
             each.verdict,
@@ -108,7 +108,9 @@ def _summary(trials: "Sequence[Trial]") -> str:
     counts = ", ".join(f"{count} {verdict}" for verdict, count in _counts(trials).items())
     if all_held(trials):
         return click.style(f"The sandbox held: {counts}.", fg="green")
-    return click.style(f"THE SANDBOX DID NOT HOLD: {counts}. Do not run foreign scripts on this host.", fg="red")
+    return click.style(
+        f"THE SANDBOX DID NOT HOLD: {counts}. Do not run scripts of other people on this host.", fg="red"
+    )
 
 
 def _counts(trials: "Sequence[Trial]") -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Commands that serve until they are told to stop."""
+"""The commands `serve` and `runtime-host`."""
 
 import asyncio
 import os
@@ -28,8 +28,8 @@ from entrypoints.telemetry.logs import configure_service_logs
 def serve(context: click.Context) -> None:
     """Serve the HTTP API until Ctrl-C or SIGTERM.
 
-    A second signal skips the wait for running work. Without DATABASE_URL the service brings its own PostgreSQL, under
-    DATA_DIR.
+    The first signal lets running calls end; a second one skips that wait. Without DATABASE_URL the service runs its own
+    PostgreSQL, with the data under DATA_DIR.
     """
     with failures_reported():
         settings = load_settings(os.environ)
@@ -44,10 +44,10 @@ def serve(context: click.Context) -> None:
     "runtime-host", epilog=examples("HOST=10.0.0.7 RUNTIME_TOKEN_FILE=/run/secrets/runtime pglambda runtime-host")
 )
 def runtime_host() -> None:
-    """Run scripts for controllers elsewhere.
+    """Run scripts for controllers on other machines.
 
-    It listens on HOST and PORT; RUNTIME_TOKEN must be set off loopback. Controllers find it by NODEJS_RUNTIME_URL and
-    PYTHON_RUNTIME_URL.
+    The runtime host listens on HOST and PORT. RUNTIME_TOKEN is required unless HOST is a loopback address. Set
+    NODEJS_RUNTIME_URL and PYTHON_RUNTIME_URL of the controllers to its URL.
     """
     with failures_reported():
         settings = replace(load_settings(os.environ, RUNTIME_HOST_CHECKS), web_concurrency=1, auto_migrate=False)

@@ -1,4 +1,4 @@
-"""What is stored, as an operator sees it."""
+"""The command `storage`."""
 
 import asyncio
 import json
@@ -32,10 +32,10 @@ _NUMBERS = frozenset({1, 2, 4, 5})
 @output_option
 @click.pass_context
 def storage(context: click.Context, output: str) -> None:
-    """Show what is stored, and how long there is room.
+    """Show what is stored, and when the space runs out.
 
-    That is how much there is in which part, since when, how fast it grows, and when STORAGE_MAX_GB or the disk are
-    reached at these rates.
+    For each part the table has its size, its oldest row and its growth. Below are the days of the history, and when
+    STORAGE_MAX_GB and the disk are reached at the present growth.
     """
     with failures_reported():
         settings = settings_in_force()
@@ -54,14 +54,14 @@ async def storage_report(commands: "Commands", disk: Path | None) -> StorageRepo
 
 
 def written(report: StorageReport, output: Output) -> str:
-    """Return the report as text: tables for people, or JSON for programs."""
+    """Return the report as tables or as JSON."""
     if output is Output.JSON:
         return json.dumps(_document(report), indent=2)
     return "\n\n".join((table(list(_parts(report)), _NUMBERS), *_history(report), "\n".join(_room(report))))
 
 
 def _parts(report: StorageReport) -> Iterator[Sequence[str]]:
-    yield "part", "size", "rows, about", "oldest", "rows per day", "bytes per day", "seen for"
+    yield "part", "size", "rows (estimated)", "oldest", "rows per day", "bytes per day", "observed for"
     stored = report.facts.stored
     for part, amount in stored.parts.items():
         sizes = (_size(amount.size_bytes), f"{amount.rows:,}")
@@ -79,29 +79,29 @@ def _history(report: StorageReport) -> Iterator[str]:
     days = report.facts.stored.history
     if days:
         rows = [(str(each.day), _size(each.amount.size_bytes), f"{each.amount.rows:,}") for each in days]
-        yield table([("history of", "size", "rows, about"), *rows], frozenset({1, 2}))
+        yield table([("history of", "size", "rows (estimated)"), *rows], frozenset({1, 2}))
 
 
 def _room(report: StorageReport) -> Iterator[str]:
     if report.budget_bytes is None:
-        yield "STORAGE_MAX_GB is not set: nothing is shortened for its size."
+        yield "STORAGE_MAX_GB is not set: the history is not shortened for its size."
     else:
         days = _until(report, report.days_until_budget, "exceeded")
-        yield f"Budget (STORAGE_MAX_GB): {_size(report.budget_bytes)}; {days}"
+        yield f"Budget (STORAGE_MAX_GB): {_size(report.budget_bytes)}, {days}"
     if report.disk_free_bytes is not None:
-        yield f"Free on the disk: {_size(report.disk_free_bytes)}; {_until(report, report.days_until_disk, 'full')}"
+        yield f"Free on the disk: {_size(report.disk_free_bytes)}, {_until(report, report.days_until_disk, 'full')}"
     if not report.growths:
-        yield "Nothing has been stored for long enough to tell a rate."
+        yield "No part has been stored long enough to compute its growth."
 
 
 def _until(report: StorageReport, days: float | None, what: str) -> str:
     if days == 0:
         return click.style(f"{what} now.", fg="red")
     if not report.growths:
-        return f"when it is {what} is not known yet."
+        return f"unknown when it is {what}."
     if days is None or days > _LONG_DAYS:
-        return f"never {what} at the present rates."
-    return click.style(f"{what} in {_days(days)} at the present rates.", fg="yellow")
+        return f"not {what} at the present growth."
+    return click.style(f"{what} in {_days(days)} at the present growth.", fg="yellow")
 
 
 def _oldest(report: StorageReport, part: Part) -> datetime | None:

@@ -1,4 +1,4 @@
-"""Tokens for local use."""
+"""The command `token`."""
 
 import json
 from datetime import timedelta
@@ -12,9 +12,9 @@ from entrypoints.cli.invocation import container_of, failures_reported, settings
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option
 
-_UNSIGNED = (
-    "There is no JWT_SECRET to sign with. Set it here as for the service; tokens for JWT_PUBLIC_KEY and JWT_JWKS_URL "
-    "are made by whoever has the private key. `pglambda keys create` makes an API key instead."
+_CANNOT_SIGN = (
+    "JWT_SECRET is not set, so there is no key to sign the token with. Set it as for the service. Tokens for "
+    "JWT_PUBLIC_KEY and JWT_JWKS_URL come from the holder of the private key. Or create an API key: pglambda keys create."
 )
 
 
@@ -26,18 +26,26 @@ _UNSIGNED = (
 )
 @owner_option
 @scopes_option
-@click.option("--expires-in", "lifetime", type=span, default="1h", show_default=True, help="How long it holds.")
+@click.option(
+    "--expires-in",
+    "lifetime",
+    type=span,
+    metavar="TIME",
+    default="1h",
+    show_default=True,
+    help="How long the token is valid.",
+)
 @output_option
 @click.pass_context
 def token(context: click.Context, owner: Owner, scopes: tuple[str, ...], lifetime: timedelta, output: str) -> None:
     """Print a token signed with JWT_SECRET.
 
-    It is for local use, and printed alone, unless JSON is asked for: nothing is stored.
+    The token is for local use. The command prints the token only, or JSON with its facts. It stores nothing.
     """
     with failures_reported():
         settings = settings_in_force()
         if settings.jwt_secret is None:
-            raise click.ClickException(_UNSIGNED)
+            raise click.ClickException(_CANNOT_SIGN)
         wanted = frozenset(map(Scope, scopes))
         text = container_of(context)(settings=settings).token(owner, wanted, lifetime)
     if Output(output) is Output.TABLE:

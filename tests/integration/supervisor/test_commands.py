@@ -51,7 +51,7 @@ def run(folder, made):
 
 
 def test_without_a_service_a_command_starts_the_database_for_itself(run, folder):
-    assert run().output == "went up: 0001_one\n"
+    assert run().output == "Applied 0001_one.\n"
     assert not (folder / "postgres" / "postmaster.pid").exists()
     assert not (folder / "socket").exists()
     DataDir.hold(folder).release()
@@ -59,7 +59,7 @@ def test_without_a_service_a_command_starts_the_database_for_itself(run, folder)
 
 def test_a_command_uses_the_database_of_a_running_service(run, service):
     running = service().ready()
-    assert run().output == "went up: 0001_one\n"
+    assert run().output == "Applied 0001_one.\n"
     assert running.counts()
     running.send_signal(signal.SIGTERM)
     assert running.ended() == 0

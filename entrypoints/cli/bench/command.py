@@ -1,4 +1,4 @@
-"""A benchmark of a running service, as an operator asks for it."""
+"""The command `bench`."""
 
 import asyncio
 import json
@@ -9,8 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 import click
 
 from domain.scripts.language import Language
-from entrypoints.cli.benchmark.measurement import Measurement
-from entrypoints.cli.benchmark.run import Benchmark, CannotMeasure, Plan
+from entrypoints.cli.bench.run import Benchmark, CannotMeasure, Measurement, Plan
 from entrypoints.cli.invocation import failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option, table
@@ -24,7 +23,7 @@ def _url(_context: click.Context, _parameter: click.Parameter, text: str | None)
         return None
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise click.BadParameter("must be like http://127.0.0.1:8080")
+        raise click.BadParameter(f"{text!r} is not a URL such as http://127.0.0.1:8080")
     return parts
 
 
@@ -35,25 +34,25 @@ def _url(_context: click.Context, _parameter: click.Parameter, text: str | None)
         'PGLAMBDA_TOKEN="$(pglambda token --owner bench --scope execute:all)" pglambda bench',
     )
 )
-@click.option("--url", callback=_url, help="The service; left out: the one at HOST and PORT of the settings.")
+@click.option("--url", callback=_url, help="The URL of the service. Default: HOST and PORT of the settings.")
 @click.option(
-    "--seconds", type=click.FloatRange(0.1, 60), default=5.0, show_default=True, help="Time for each kind of call."
+    "--seconds", type=click.FloatRange(0.1, 60), default=5.0, show_default=True, help="Seconds for each kind of call."
 )
 @click.option(
-    "--connections", type=click.IntRange(1, 256), default=16, show_default=True, help="Callers at the same time."
+    "--connections", type=click.IntRange(1, 256), default=16, show_default=True, help="Number of concurrent callers."
 )
 @click.option(
     "--language",
     "languages",
     type=click.Choice([each.value for each in Language]),
     multiple=True,
-    help="Only this language; may be given several times.",
+    help="Only this language. Repeat the option for several languages.",
 )
 @click.option(
     "--token",
     envvar="PGLAMBDA_TOKEN",
     show_envvar=True,
-    help="A token or an API key that may execute; in the environment others do not see it.",
+    help="A token or an API key that may execute. In the environment it stays hidden from other users.",
 )
 @output_option
 @click.pass_context
@@ -66,12 +65,13 @@ def bench(  # noqa: PLR0913, PLR0917  # one for each option
     token: str | None,
     output: str,
 ) -> None:
-    """Measure a running service from here.
+    """Measure a running service from this machine.
 
-    Callers make sessions, read them, and execute a script that adds one, each as fast as it is answered. The figures
-    are those of the service, of the way to it, and of this client together, which needs a core for some twenty thousand
-    calls a second: run it where your callers are, and beside nothing else. It is real work, in the history too; the
-    sessions are closed at the end, or expire within ten minutes. The exit status is 1 when any call failed.
+    Each caller initializes sessions, reads them, and executes a script that adds one, without a pause. The figures
+    include the service, the network and this client. The client needs one CPU core for about twenty thousand calls per
+    second, so run it where your callers run, with nothing else on the machine. The calls are real, and the executions
+    are in the history. The command closes its sessions at the end; otherwise they expire within ten minutes. The exit
+    status is 1 if a call failed.
     """
     chosen = [Language(each) for each in languages] or list(Language)
     with failures_reported():
@@ -96,7 +96,7 @@ def _progress(what: str) -> None:
 
 
 def _text(found: Sequence[Measurement]) -> str:
-    rows = [("calls", "per second", "p50, ms", "p99, ms", "answered", "failed")]
+    rows = [("call", "per second", "p50 (ms)", "p99 (ms)", "succeeded", "failed")]
     rows += [
         (
             each.name,

@@ -14,20 +14,20 @@ from entrypoints.cli.doctor.report import Level, Subject, worst
 from entrypoints.cli.main import cli
 from entrypoints.server.data_dir import DataDir
 from tests.support.commands import commands_with
-from tests.unit.doctor.facts import SCHEMA, ManualDatabase, ManualHost, changed
+from tests.unit.cli.doctor.facts import SCHEMA, ManualDatabase, ManualHost, changed
 
 ENV = {"DATABASE_URL": "postgresql://app@db.example.com/x", "HOST": None, "PORT": None, "JWT_SECRET": None}
 
 
 @define
 class ManualServer:
-    answer: bool | Exception
+    result: bool | Exception
 
     @property
     def exists(self):
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
 
 
 @define
@@ -56,25 +56,25 @@ def run(world, *arguments, color=False, **env):
     return CliRunner().invoke(cli, ["doctor", *arguments], obj=world.container, env=ENV | env, color=color)
 
 
-def findings(answer):
-    return [(each["subject"], each["status"]) for each in json.loads(answer.stdout)["findings"]]
+def findings(result):
+    return [(each["subject"], each["status"]) for each in json.loads(result.stdout)["findings"]]
 
 
 def test_a_healthy_installation_has_notes_only():
-    answer = run(World())
-    assert answer.exit_code == 0
-    assert "ok        server       PostgreSQL 18.6, database pglambda, role app\n" in answer.stdout
-    assert answer.stdout.endswith("ok, 2 notes.\n")
+    result = run(World())
+    assert result.exit_code == 0
+    assert "ok        server       PostgreSQL 18.6, database pglambda, role app\n" in result.stdout
+    assert result.stdout.endswith("ok, 2 notes.\n")
 
 
 def test_a_problem_has_its_consequence_and_remedy_beneath_and_sets_the_exit_status():
     world = World(ManualDatabase({"schema": changed(SCHEMA, pending=["0009_more"])}))
-    answer = run(world)
-    assert answer.exit_code == 1
-    lines = [line.strip() for line in answer.stdout.splitlines()]
+    result = run(world)
+    assert result.exit_code == 1
+    lines = [line.strip() for line in result.stdout.splitlines()]
     found = lines.index("problem   schema       migrations are pending: 0009_more")
     assert lines[found + 1 : found + 3] == ["The service is not ready without them.", "-> pglambda migrate up"]
-    assert "1 problem." in answer.stdout
+    assert "1 problem." in result.stdout
     assert "access" not in world.database.asked
 
 
@@ -97,22 +97,22 @@ def test_the_json_output_has_every_finding():
 
 
 def test_an_unreachable_database_does_not_stop_the_checks_of_the_host():
-    answer = run(World(failure=DatabaseUnreachable(Obstacle.LOGIN, "wrong password")), "--output", "json")
-    assert answer.exit_code == 1
-    assert ("database", "problem") in findings(answer)
-    assert ("sandbox", "ok") in findings(answer)
+    result = run(World(failure=DatabaseUnreachable(Obstacle.LOGIN, "wrong password")), "--output", "json")
+    assert result.exit_code == 1
+    assert ("database", "problem") in findings(result)
+    assert ("sandbox", "ok") in findings(result)
 
 
 @pytest.mark.parametrize("failure", [InspectionFailed("permission denied"), ZeroDivisionError("a bug")])
 def test_a_check_that_fails_is_a_warning_and_does_not_stop_the_others(failure):
     world = World(ManualDatabase({"tables": failure}), ManualHost({"sandbox": failure}))
-    answer = run(world, "--output", "json")
-    assert answer.exit_code == 0
-    assert [each for each in findings(answer) if each[1] == "warning"] == [
+    result = run(world, "--output", "json")
+    assert result.exit_code == 0
+    assert [each for each in findings(result) if each[1] == "warning"] == [
         ("tables", "warning"),
         ("sandbox", "warning"),
     ]
-    assert str(failure) in answer.stdout
+    assert str(failure) in result.stdout
 
 
 def test_without_a_sandbox_the_report_says_where_languages_run():
@@ -120,32 +120,32 @@ def test_without_a_sandbox_the_report_says_where_languages_run():
 
 
 def test_wrong_settings_end_the_command_before_any_check():
-    answer = run(World(), PORT="x")
-    assert (answer.exit_code, answer.stdout) == (2, "")
-    assert "PORT: 'x' is not valid" in answer.stderr
+    result = run(World(), PORT="x")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "PORT: 'x' is not valid" in result.stderr
 
 
 def test_without_a_database_the_command_creates_nothing(tmp_path):
     folder = tmp_path / "data"
-    answer = run(World(), DATABASE_URL=None, DATA_DIR=str(folder))
-    assert answer.exit_code == 0
-    assert f"there is no database under {folder} yet" in answer.stdout
+    result = run(World(), DATABASE_URL=None, DATA_DIR=str(folder))
+    assert result.exit_code == 0
+    assert f"there is no database under {folder} yet" in result.stdout
     assert not folder.exists()
 
 
 def test_an_embedded_server_that_cannot_start_is_a_problem(tmp_path):
     unusable = tmp_path / "file"
     unusable.write_text("")
-    answer = run(World(is_made=True), DATABASE_URL=None, DATA_DIR=str(unusable))
-    assert answer.exit_code == 1
-    assert f"DATA_DIR {unusable} cannot be used" in answer.stdout
+    result = run(World(is_made=True), DATABASE_URL=None, DATA_DIR=str(unusable))
+    assert result.exit_code == 1
+    assert f"DATA_DIR {unusable} cannot be used" in result.stdout
 
 
 def test_a_folder_that_this_user_may_not_read_is_a_problem(tmp_path):
     foreign = PermissionError(13, "Permission denied", "/var/lib/pglambda/postgres")
-    answer = run(World(is_made=foreign), DATABASE_URL=None, DATA_DIR=str(tmp_path))
-    assert answer.exit_code == 1
-    assert "may not read /var/lib/pglambda/postgres. Run the command as the user of the service." in answer.stdout
+    result = run(World(is_made=foreign), DATABASE_URL=None, DATA_DIR=str(tmp_path))
+    assert result.exit_code == 1
+    assert "may not read /var/lib/pglambda/postgres. Run the command as the user of the service." in result.stdout
 
 
 def test_the_database_of_a_running_service_is_checked(tmp_path):

@@ -1,4 +1,4 @@
-"""The command that attacks the sandbox: its table, its document, its exit status."""
+"""The command `selftest`."""
 
 import json
 from functools import partial
@@ -48,31 +48,31 @@ def run(*trials, arguments=(), refusal=None):
     return CliRunner().invoke(cli, ["selftest", *arguments], obj=container, env={"HOST": None, "PORT": None})
 
 
-def test_when_all_attacks_are_held_the_exit_status_is_zero():
-    answer = run(trial(), trial(name="shadow"))
-    assert answer.exit_code == 0
-    assert "files/accounts" in answer.stdout
-    assert "The sandbox held: 2 held." in answer.stdout
+def test_the_exit_status_is_zero_if_the_sandbox_held():
+    result = run(trial(), trial(name="shadow"))
+    assert result.exit_code == 0
+    assert "files/accounts" in result.stdout
+    assert "The sandbox held: 2 held." in result.stdout
 
 
 @pytest.mark.parametrize("verdict", [AttackResult.SUCCEEDED, AttackResult.UNCLEAR])
-def test_any_other_verdict_is_told_and_the_exit_status_is_one(verdict):
-    answer = run(trial(), trial(verdict, evidence="root:x:0"))
-    assert answer.exit_code == 1
-    assert "DID NOT HOLD" in answer.stdout
-    assert "root:x:0" in answer.stdout
+def test_any_other_result_is_shown_and_the_exit_status_is_one(verdict):
+    result = run(trial(), trial(verdict, evidence="root:x:0"))
+    assert result.exit_code == 1
+    assert "DID NOT HOLD" in result.stdout
+    assert "root:x:0" in result.stdout
 
 
-def test_evidence_stays_in_its_line():
-    answer = run(trial(evidence="a\nb\x1b[31m" + "x" * 500))
-    assert "a?b?[31m" in answer.stdout
-    assert "x" * 100 not in answer.stdout
+def test_evidence_stays_in_one_line():
+    result = run(trial(evidence="a\nb\x1b[31m" + "x" * 500))
+    assert "a?b?[31m" in result.stdout
+    assert "x" * 100 not in result.stdout
 
 
-def test_a_program_gets_everything_as_json():
-    answer = run(trial(), trial(AttackResult.SUCCEEDED), arguments=("--output", "json"))
-    document = json.loads(answer.stdout)
-    assert (answer.exit_code, document["held"], document["counts"]) == (1, False, {"held": 1, "succeeded": 1})
+def test_the_results_as_json():
+    result = run(trial(), trial(AttackResult.SUCCEEDED), arguments=("--output", "json"))
+    document = json.loads(result.stdout)
+    assert (result.exit_code, document["held"], document["counts"]) == (1, False, {"held": 1, "succeeded": 1})
     assert document["attacks"][0] == {
         "language": "python",
         "category": "files",
@@ -97,14 +97,14 @@ def test_the_languages_can_be_chosen(arguments, languages):
         return ManualSelfTest([])
 
     container = partial(Commands, self_test=providers.Callable(self_test))
-    answer = CliRunner().invoke(cli, ["selftest", *arguments], obj=container, env={"HOST": None, "PORT": None})
-    assert (answer.exit_code, asked) == (0, [languages])
+    result = CliRunner().invoke(cli, ["selftest", *arguments], obj=container, env={"HOST": None, "PORT": None})
+    assert (result.exit_code, asked) == (0, [languages])
 
 
-def test_without_a_sandbox_the_remedy_is_told_and_the_exit_status_is_one():
-    answer = run(refusal=RuntimeUnavailable("python", "install bubblewrap"))
-    assert answer.exit_code == 1
-    assert "install bubblewrap" in answer.output
+def test_without_a_sandbox_the_message_has_the_remedy():
+    result = run(refusal=RuntimeUnavailable("python", "install bubblewrap"))
+    assert result.exit_code == 1
+    assert "install bubblewrap" in result.output
 
 
 def test_the_sandbox_that_is_attacked_is_the_services_own(tmp_path):

@@ -1,4 +1,4 @@
-"""One kept connection to the service: as little client as there can be, so that the service is what is measured."""
+"""One persistent connection to the service; the client does little, so that the service is measured and not itself."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class NoResponse(Exception):
-    """There was no answer that could be understood; the text says why."""
+    """There was no valid response; the text says why."""
 
 
 @frozen
@@ -28,7 +28,7 @@ class MeasuredResponse:
 
     @property
     def document(self) -> Mapping[str, object]:
-        """The body, where it is a JSON object; else nothing."""
+        """The body if it is a JSON object, else an empty one."""
         try:
             return msgspec.json.decode(self.body, type=dict[str, object])
         except msgspec.MsgspecError:
@@ -37,18 +37,18 @@ class MeasuredResponse:
 
 @define(eq=False)
 class MeasuredConnection:
-    """Sends one request at a time, and waits for its answer within `timeout_s`."""
+    """Sends one request at a time, and waits at most `timeout_s` for its response."""
 
     _reader: asyncio.StreamReader
     _writer: asyncio.StreamWriter
     _head: bytes
-    """What each request carries: the host, and who calls."""
+    """The headers of every request: the host and the credential."""
     _prefix: str
     _timeout_s: float
 
     @classmethod
     async def to(cls, url: SplitResult, token: str | None, timeout_s: float) -> Self:
-        """Connect; raises Unanswered."""
+        """Connect; raises NoResponse."""
         assert url.hostname is not None
         port, secure = url.port or _PORTS[url.scheme], url.scheme == "https"
         try:
@@ -57,7 +57,7 @@ class MeasuredConnection:
                     url.hostname, port, ssl=ssl.create_default_context() if secure else None, limit=_HEAD_SIZE_MAX
                 )
         except TimeoutError:
-            raise NoResponse(f"{url.hostname} port {port} did not answer within {timeout_s:g} s") from None
+            raise NoResponse(f"{url.hostname} port {port} did not respond within {timeout_s:g} s") from None
         except OSError as error:
             raise NoResponse(f"cannot connect to {url.hostname} port {port}: {error.strerror or error}") from error
         headers = [f"Host: {url.netloc.rpartition('@')[2]}", "Content-Type: application/json"]
@@ -66,17 +66,17 @@ class MeasuredConnection:
         return cls(reader, writer, "".join(f"{each}\r\n" for each in headers).encode(), url.path.rstrip("/"), timeout_s)
 
     async def send(self, method: str, path: str, body: bytes = b"", headers: Sequence[str] = ()) -> MeasuredResponse:
-        """Send a request and return its answer; raises Unanswered, after which the connection is of no use."""
+        """Send a request and return its response; raises NoResponse, and then the connection is unusable."""
         more = "".join(f"{each}\r\n" for each in headers)
         start = f"{method} {self._prefix}{path} HTTP/1.1\r\nContent-Length: {len(body)}\r\n{more}".encode()
         try:
             async with asyncio.timeout(self._timeout_s):
                 self._writer.write(b"".join((start, self._head, b"\r\n", body)))
-                return await self._answer()
+                return await self._response()
         except TimeoutError:
-            raise NoResponse(f"no answer within {self._timeout_s:g} s") from None
+            raise NoResponse(f"no response within {self._timeout_s:g} s") from None
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError, IndexError) as error:
-            raise NoResponse(f"the connection broke: {error}") from error
+            raise NoResponse(f"the connection failed: {error}") from error
 
     async def close(self) -> None:
         """End the connection."""
@@ -84,11 +84,11 @@ class MeasuredConnection:
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
 
-    async def _answer(self) -> MeasuredResponse:
+    async def _response(self) -> MeasuredResponse:
         head = await self._reader.readuntil(b"\r\n\r\n")
         status, *lines = head[:-4].decode("latin-1").split("\r\n")
         headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         size = int(headers.get("content-length", "0"))
         if "transfer-encoding" in headers or size > _BODY_SIZE_MAX:
-            raise ValueError("its answer has no length, or a huge one")
+            raise ValueError("the response has no length, or it is too large")
         return MeasuredResponse(int(status.split(" ")[1]), await self._reader.readexactly(size) if size else b"")

@@ -8,7 +8,7 @@ from entrypoints.server.data_dir import DataDir, DataDirError
 from entrypoints.settings.loading import load_settings
 
 
-def test_a_service_that_is_starting_is_waited_for(tmp_path):
+def test_a_command_waits_for_a_service_that_starts(tmp_path):
     held = DataDir.hold(tmp_path)
     settings = load_settings({"DATA_DIR": str(tmp_path)})
     starting = threading.Timer(0.02, held.publish, ["postgresql://here"])
@@ -19,7 +19,7 @@ def test_a_service_that_is_starting_is_waited_for(tmp_path):
     held.release()
 
 
-def test_a_service_whose_database_takes_no_connections_is_told(tmp_path):
+def test_a_service_whose_database_accepts_no_connections_is_an_error(tmp_path):
     held = DataDir.hold(tmp_path)
     settings = load_settings({"DATA_DIR": str(tmp_path)})
     with (
@@ -30,7 +30,7 @@ def test_a_service_whose_database_takes_no_connections_is_told(tmp_path):
     held.release()
 
 
-def test_no_database_is_made_for_a_command_that_only_looks(tmp_path):
+def test_a_command_that_only_reads_creates_no_database(tmp_path):
     settings = load_settings({"DATA_DIR": str(tmp_path)})
     with (
         pytest.raises(DataDirError, match=r"^There is no database under .*set DATA_DIR"),

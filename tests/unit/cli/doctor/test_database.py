@@ -17,7 +17,7 @@ from entrypoints.cli.doctor.schema import (
     judge_transactions,
 )
 from entrypoints.cli.doctor.server import judge_replication, judge_server
-from tests.unit.doctor.facts import (
+from tests.unit.cli.doctor.facts import (
     CLOCK,
     CONNECTION,
     INDEXES,

@@ -14,7 +14,7 @@ from entrypoints.cli.doctor.host import (
 from entrypoints.cli.doctor.report import Level
 from entrypoints.settings.loading import load_settings
 from entrypoints.version import VERSION
-from tests.unit.doctor.facts import GIB, HOST, RUNTIME_HOST, SANDBOX, changed, levels, seen, settings_of
+from tests.unit.cli.doctor.facts import GIB, HOST, RUNTIME_HOST, SANDBOX, changed, levels, seen, settings_of
 
 SECRET = "s" * 32
 OPEN = settings_of(HOST="0.0.0.0", AUTH="none", METRICS_PORT="9100")

@@ -38,9 +38,9 @@ def run(*arguments, reader=None):
 
 
 def test_each_line_has_a_topic_a_sentence_and_its_source():
-    answer = run(str(ID))
-    assert answer.exit_code == 0
-    lines = answer.stdout.splitlines()
+    result = run(str(ID))
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
     assert lines[0].startswith("The session is live, for 1 min 39 s more")
     assert "owner     It belongs to anonymous and runs nodejs-calculator. [the session's row]" in lines
 
@@ -71,14 +71,14 @@ def test_a_foreign_id_is_explained_without_the_database():
 
 
 def test_a_text_that_is_not_an_id_is_a_wrong_usage():
-    answer = run("nonsense")
-    assert answer.exit_code == 2
-    assert "'nonsense' is not a valid UUID" in answer.stderr
+    result = run("nonsense")
+    assert result.exit_code == 2
+    assert "'nonsense' is not a valid UUID" in result.stderr
 
 
 def test_an_unreachable_database_is_one_line():
-    answer = run(str(ID), reader=ManualReader(failure=StorageUnavailable()))
-    assert (answer.exit_code, answer.stderr) == (
+    result = run(str(ID), reader=ManualReader(failure=StorageUnavailable()))
+    assert (result.exit_code, result.stderr) == (
         1,
         f"Error: {StorageUnavailable()} Run `pglambda doctor` to see why.\n",
     )

@@ -1,4 +1,4 @@
-"""The command that shows what is stored: its tables and its document."""
+"""The command `storage`."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -46,7 +46,7 @@ def run(*arguments, facts=FACTS, failure=None, budget_mib=None):
     return CliRunner().invoke(cli, ["storage", *arguments], obj=container, env=env)
 
 
-def test_people_get_tables():
+def test_the_report_has_tables():
     text = unstyle(written(StorageReport(FACTS, budget_bytes=100 * MIB, disk_free_bytes=5 * 1024**5), Output.TABLE))
     lines = [line.split() for line in text.splitlines()]
     sessions = "sessions 3.0 MiB 1,200 2026-11-07 12:00:00Z 400 1.0 MiB 3.0 days"
@@ -55,41 +55,41 @@ def test_people_get_tables():
     assert ["all", "13.0", "MiB"] in lines
     assert ["2026-11-09", "8.0", "MiB", "30"] in lines
     # 87 MiB are left, 9 a day come in for 5.75 days until the history has its seven days, and then 1 a day.
-    assert "Budget (STORAGE_MAX_GB): 100.0 MiB; exceeded in 41.0 days at the present rates." in text
-    assert "Free on the disk: 5,120.0 TiB; never full at the present rates." in text
+    assert "Budget (STORAGE_MAX_GB): 100.0 MiB, exceeded in 41.0 days at the present growth." in text
+    assert "Free on the disk: 5,120.0 TiB, not full at the present growth." in text
 
 
-def test_what_is_full_is_said():
-    answer = run(budget_mib=1)
-    assert answer.exit_code == 0
-    assert "exceeded now." in answer.output
+def test_an_exceeded_budget_is_named():
+    result = run(budget_mib=1)
+    assert result.exit_code == 0
+    assert "exceeded now." in result.output
 
 
-def test_without_a_budget_that_is_said():
-    answer = run()
-    assert "STORAGE_MAX_GB is not set" in answer.output
-    assert "Free on the disk" not in answer.output
+def test_without_a_budget_the_report_names_the_setting():
+    result = run()
+    assert "STORAGE_MAX_GB is not set" in result.output
+    assert "Free on the disk" not in result.output
 
 
-@pytest.mark.parametrize(("age", "told"), [(timedelta(minutes=90), "1.5 hours"), (timedelta(minutes=5), "5 minutes")])
-def test_a_short_past_is_told_as_such(age, told):
+@pytest.mark.parametrize(("age", "text"), [(timedelta(minutes=90), "1.5 hours"), (timedelta(minutes=5), "5 minutes")])
+def test_a_short_observation_has_a_small_unit(age, text):
     facts = StorageFacts(STORED, NOON, {Part.SESSIONS: NOON - age}, None, 7, 1.0)
-    assert told in run(facts=facts).output
+    assert text in run(facts=facts).output
 
 
-def test_where_nothing_tells_a_rate_that_is_said():
+def test_without_growth_the_report_says_so():
     empty = Stored(dict.fromkeys(Part, Amount()), [])
     facts = StorageFacts(empty, NOON, {}, None, 7, 1.0)
     text = written(StorageReport(facts, budget_bytes=MIB, disk_free_bytes=MIB), Output.TABLE)
-    assert "never" not in text
-    assert "Free on the disk: 1.0 MiB; when it is full is not known yet." in text
-    assert "long enough to tell a rate" in text
+    assert "at the present growth" not in text
+    assert "Free on the disk: 1.0 MiB, unknown when it is full." in text
+    assert "long enough to compute its growth" in text
     assert "history of" not in text
 
 
-def test_programs_get_json():
-    answer = run("--output", "json", budget_mib=1)
-    document = json.loads(answer.output)
+def test_the_report_as_json():
+    result = run("--output", "json", budget_mib=1)
+    document = json.loads(result.output)
     assert document["size_bytes"] == 13 * MIB + 512
     assert (document["budget_bytes"], document["days_until_budget"], document["days_until_disk"]) == (MIB, 0, None)
     assert document["history_days"][0] == {"day": "2026-11-09", "size_bytes": 8 * MIB, "rows_estimated": 30}
@@ -109,6 +109,6 @@ def test_programs_get_json():
     ("failure", "more"),
     [(RuntimeError("The schema lacks 0001."), ""), (StorageUnavailable(), " Run `pglambda doctor` to see why.")],
 )
-def test_a_failure_is_told_in_one_line(failure, more):
-    answer = run(failure=failure)
-    assert (answer.exit_code, answer.output) == (1, f"Error: {failure}{more}\n")
+def test_a_failure_is_one_line(failure, more):
+    result = run(failure=failure)
+    assert (result.exit_code, result.output) == (1, f"Error: {failure}{more}\n")

@@ -1,0 +1,1 @@
+"""The command `bench`: a benchmark of a running service."""

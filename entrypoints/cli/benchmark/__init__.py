@@ -1,1 +1,0 @@
-"""A benchmark of a service that runs, made from where its callers are."""
