@@ -91,7 +91,7 @@ def _text(found: Moved, dry_run: bool) -> str:
 
 
 def _listed(numbers: Mapping[OwnedData, int]) -> str:
-    return ", ".join(f"{number:,} {_NAMES[part]}" for part, number in numbers.items())
+    return ", ".join(f"{number:,} {_NAMES[part][number != 1]}" for part, number in numbers.items())
 
 
 def _document(found: Moved, dry_run: bool) -> str:
@@ -103,7 +103,7 @@ def _document(found: Moved, dry_run: bool) -> str:
 
 
 _NAMES = {
-    OwnedData.SESSIONS: "sessions",
-    OwnedData.KEYS: "idempotency keys",
-    OwnedData.HISTORY: "executions in the history",
+    OwnedData.SESSIONS: ("session", "sessions"),
+    OwnedData.KEYS: ("idempotency key", "idempotency keys"),
+    OwnedData.HISTORY: ("execution in the history", "executions in the history"),
 }

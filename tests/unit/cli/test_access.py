@@ -190,13 +190,13 @@ def test_an_unknown_key_is_a_message(run, text, status, message):
 def test_owners_are_moved_with_a_summary(run, world):
     result = run("owners", "move", "anonymous", "alice")
     assert result.exit_code == 0
-    assert result.stdout == "Moved 3 sessions, 1 idempotency keys, 20 executions in the history.\n"
+    assert result.stdout == "Moved 3 sessions, 1 idempotency key, 20 executions in the history.\n"
     assert ("anonymous", "alice") in world.mover.calls
 
 
 def test_a_dry_run_counts_and_moves_nothing(run, world):
     result = run("owners", "move", "anonymous", "alice", "--dry-run")
-    assert result.stdout == "Would move 3 sessions, 1 idempotency keys, 20 executions in the history.\n"
+    assert result.stdout == "Would move 3 sessions, 1 idempotency key, 20 executions in the history.\n"
     assert world.mover.calls == [("anonymous",)]
     counted = json.loads(run("owners", "move", "anonymous", "alice", "--dry-run", "--output", "json").stdout)
     assert counted == {"before": {"sessions": 3, "idempotency_keys": 1, "history": 20}}
