@@ -1,7 +1,7 @@
--- Statements about API keys; sessions.sql says how to read them.
+-- Statements about API keys; sessions.sql describes the format.
 
 -- name: insert_api_key(key_id, owner, scopes, secret_hash, expires_at)!
--- Adding the same key again changes nothing.
+-- Storing the same key again changes nothing.
 INSERT INTO meta.api_keys (key_id, owner, scopes, secret_hash, expires_at)
 VALUES (:key_id::uuid, :owner::text, :scopes::text[], :secret_hash::bytea, :expires_at::timestamptz)
 ON CONFLICT (key_id) DO NOTHING;
@@ -12,7 +12,7 @@ FROM unnest(:key_ids::uuid[]) WITH ORDINALITY AS c (key_id, ordinal)
 INNER JOIN meta.api_keys AS k ON c.key_id = k.key_id;
 
 -- name: revoke_api_key(key_id, now)
--- The first revocation stays.
+-- A second revocation keeps the time of the first.
 UPDATE meta.api_keys AS k
 SET revoked_at = coalesce(k.revoked_at, :now::timestamptz)
 WHERE k.key_id = :key_id::uuid

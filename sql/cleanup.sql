@@ -1,8 +1,8 @@
--- Statements of the cleanup; sessions.sql says how to read them. Any number of controllers may run them at once. Those that
--- work in batches are never prepared: a plan for any number of rows at once reads whole indexes to remove a few.
+-- Statements of the cleanup; sessions.sql describes the format. Several controllers may run them at the same time.
+-- Batch statements are never prepared: a plan for any number of rows reads whole indexes to remove a few rows.
 
 -- name: delete_expired_sessions(expired_before, rows_max)
--- The lock rechecks the expiry; a row that is in use is left for the next sweep.
+-- The deletion checks the expiry again after it has the lock. The next cleanup removes the rows that are locked now.
 WITH picked AS MATERIALIZED (
     SELECT s.request_id
     FROM meta.sessions AS s
@@ -23,7 +23,7 @@ SELECT count(*) FROM removed;
 SELECT s.expires_at FROM meta.sessions AS s ORDER BY s.expires_at LIMIT 1;
 
 -- name: move_overdue_executions(now, rows_max)
--- Nobody recorded their end in time; they go into the history as unknown and are not counted.
+-- Their ends were not recorded in time. They enter the history as unknown, and their sessions do not count them.
 WITH picked AS MATERIALIZED (
     SELECT o.request_id, o.execution_id
     FROM meta.open_executions AS o
@@ -45,7 +45,7 @@ recorded AS (
 SELECT count(*) FROM removed;
 
 -- name: delete_expired_keys(now, rows_max)
--- A key that a call has taken anew meanwhile has a later expiry, which the lock rechecks.
+-- Another call may take an expired key meanwhile. The deletion checks the expiry again after it has the lock.
 WITH picked AS MATERIALIZED (
     SELECT k.request_id, k.owner, k.key
     FROM meta.idempotency_keys AS k
@@ -68,7 +68,8 @@ SELECT count(*) FROM removed;
 SELECT s.request_id FROM meta.sessions AS s ORDER BY s.request_id LIMIT 1;
 
 -- name: delete_replaced_versions(replaced_before, rows_max)
--- Whatever version came after one tells when that one was replaced at the latest. The current one has none after it.
+-- A version was replaced before any newer version was registered, or at that instant. The current version has no newer
+-- one, so it stays.
 WITH picked AS MATERIALIZED (
     SELECT v.language, v.title, v.version
     FROM meta.functions AS f
@@ -93,11 +94,11 @@ removed AS (
 )
 SELECT count(*) FROM removed;
 
--- name: select_filled_slots(slots)
--- Never prepared: planned for its own slots, it locks only their partitions.
+-- name: select_filled_partitions(partitions)
+-- Never prepared: a plan for the given partitions locks only these.
 SELECT d.slot
-FROM unnest(:slots::smallint[]) AS d (slot)
-WHERE EXISTS (SELECT FROM meta.executions AS e WHERE e.slot = d.slot AND e.slot = any(:slots::smallint[]));
+FROM unnest(:partitions::smallint[]) AS d (slot)
+WHERE EXISTS (SELECT FROM meta.executions AS e WHERE e.slot = d.slot AND e.slot = any(:partitions::smallint[]));
 
--- name: empty_slot(slot, kept_from)
-SELECT meta.empty_slot(:slot::smallint, :kept_from::uuid);
+-- name: empty_partition(partition, kept_from)
+SELECT meta.empty_slot(:partition::smallint, :kept_from::uuid);

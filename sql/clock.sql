@@ -1,5 +1,5 @@
--- The one statement that tells time; all others are given theirs.
--- Format: see sessions.sql.
+-- The only statement that reads the time; callers pass the time to all others.
+-- sessions.sql describes the format.
 
 -- name: select_clock()
 SELECT clock_timestamp();

@@ -1,15 +1,15 @@
--- Statements about executions; sessions.sql says how to read them.
+-- Statements about executions; sessions.sql describes the format.
 
--- name: begin_executions(request_ids, owners, execution_ids, slots, started_ats, allowances, waits)
--- Judges each session live at the instant of the call, renews it if due, and keeps an open record. These rules are
--- Session.require_live and Session.admit of the domain, to which tests hold them. Nothing is locked unless a renewal
--- is due; of several renewals of one session the latest is made. A session is judged, and returned, as it is once
--- the lock is held.
+-- name: begin_executions(request_ids, owners, execution_ids, partitions, started_ats, allowances, waits)
+-- Checks that each session is live at the instant of the call, renews it if due, and stores an open record. The rules
+-- are Session.require_live and Session.admit of the domain; tests compare them. A session is locked only if a renewal
+-- is due. Of several renewals of one session, the latest applies. A locked session is checked and returned as it is
+-- after the lock was taken.
 WITH call AS (
     SELECT *
     FROM
         unnest(
-            :request_ids::uuid[], :owners::text[], :execution_ids::uuid[], :slots::smallint[],
+            :request_ids::uuid[], :owners::text[], :execution_ids::uuid[], :partitions::smallint[],
             :started_ats::timestamptz[], :allowances::interval[]
         ) WITH ORDINALITY AS c (request_id, owner, execution_id, slot, started_at, allowance, ordinal)
 ),
@@ -119,16 +119,16 @@ DELETE FROM meta.open_executions AS o
 USING unnest(:request_ids::uuid[], :owners::text[], :execution_ids::uuid[]) AS c (request_id, owner, execution_id)
 WHERE o.request_id = c.request_id AND o.owner = c.owner AND o.execution_id = c.execution_id;
 
--- name: finish_executions(request_ids, owners, execution_ids, slots, finished_ats, outcomes, execution_times_ms, cpu_times_ms, memory_usages_bytes, cold_starts, params, params_lengths, results, results_lengths, errors, errors_lengths, stdouts, stdouts_lengths, stderrs, stderrs_lengths, waits)
--- Removing the open record is what entitles to count, so a repeated finish counts once. Executions of one session
--- that finish together get its counts in the order of the calls. The count under the lock is the latest there is. A
--- call that was skipped is answered with null; one without open record is not answered, and its caller looks into the
--- history, in a new statement.
+-- name: finish_executions(request_ids, owners, execution_ids, partitions, finished_ats, outcomes, execution_times_ms, cpu_times_ms, memory_usages_bytes, cold_starts, params, params_lengths, results, results_lengths, errors, errors_lengths, stdouts, stdouts_lengths, stderrs, stderrs_lengths, waits)
+-- Only the call that removes the open record increments the count, so a repeated finish counts once. Executions of one
+-- session that finish in one batch get their counts in the order of the calls. The count under the lock is the latest.
+-- A skipped call returns a row with a null count. A call without an open record returns no row; its caller then reads
+-- the history in a new statement.
 WITH call AS (
     SELECT *
     FROM
         unnest(
-            :request_ids::uuid[], :owners::text[], :execution_ids::uuid[], :slots::smallint[],
+            :request_ids::uuid[], :owners::text[], :execution_ids::uuid[], :partitions::smallint[],
             :finished_ats::timestamptz[], :outcomes::text[], :execution_times_ms::double precision[],
             :cpu_times_ms::double precision[], :memory_usages_bytes::bigint[], :cold_starts::boolean[],
             :params::text[], :params_lengths::integer[], :results::text[], :results_lengths::integer[],
@@ -206,24 +206,24 @@ WHERE
     c.ordinal NOT IN (SELECT h.ordinal FROM held AS h)
     AND EXISTS (SELECT FROM meta.sessions AS s WHERE s.request_id = c.request_id AND s.owner = c.owner);
 
--- name: select_execution_counts(slots, request_ids, owners, execution_ids, named_slots)
--- Never prepared: planned for its own slots, it locks only their partitions.
+-- name: select_execution_counts(partitions, request_ids, owners, execution_ids, named_partitions)
+-- Never prepared: a plan for the given partitions locks only these.
 SELECT c.ordinal, e.execution_count
 FROM
-    unnest(:slots::smallint[], :request_ids::uuid[], :owners::text[], :execution_ids::uuid[]) WITH ORDINALITY
+    unnest(:partitions::smallint[], :request_ids::uuid[], :owners::text[], :execution_ids::uuid[]) WITH ORDINALITY
         AS c (slot, request_id, owner, execution_id, ordinal)
 INNER JOIN meta.executions AS e
     ON c.slot = e.slot AND c.request_id = e.request_id AND c.owner = e.owner AND c.execution_id = e.execution_id
-WHERE e.slot = any(:named_slots::smallint[]) AND e.execution_count IS NOT NULL;
+WHERE e.slot = any(:named_partitions::smallint[]) AND e.execution_count IS NOT NULL;
 
--- name: select_execution_page(slots, request_id, owner, after, since, outcome, rows_max, size, bytes_max, now)
--- Never prepared: planned for its own slots, it locks only their partitions. Each slot is read from its index,
--- newest first; the outcome is looked for in a bounded number of rows. An open record may outlive its execution, if the
--- statement that opened it was sent twice and arrived again late. A page ends early when its payloads become too large
--- together. `next_after` is the same in every row; a page without executions is one row of nulls beside it.
+-- name: select_execution_page(partitions, request_id, owner, after, since, outcome, rows_max, size, bytes_max, now)
+-- Never prepared: a plan for the given partitions locks only these. Reads each partition from its index, newest first.
+-- The filter by outcome applies to a bounded number of rows. An open record outlives its execution if its statement was
+-- sent twice and the second copy arrived late. NOT EXISTS skips such records. A page ends early if its payloads exceed
+-- bytes_max together. `next_after` is the same in every row. A page without executions is one row with nulls beside it.
 WITH candidate AS (
     SELECT e.execution_id, e.slot, e.outcome, e.bytes
-    FROM unnest(:slots::smallint[]) AS d (slot)
+    FROM unnest(:partitions::smallint[]) AS d (slot)
     CROSS JOIN LATERAL (
         SELECT
             e.execution_id, e.slot, e.outcome,
@@ -233,7 +233,7 @@ WITH candidate AS (
         FROM meta.executions AS e
         WHERE
             e.slot = d.slot
-            AND e.slot = any(:slots::smallint[])
+            AND e.slot = any(:partitions::smallint[])
             AND e.request_id = :request_id::uuid
             AND e.owner = :owner::text
             AND e.execution_id < coalesce(:after::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
@@ -254,7 +254,7 @@ WITH candidate AS (
             SELECT FROM meta.executions AS e
             WHERE
                 e.slot = o.slot
-                AND e.slot = any(:slots::smallint[])
+                AND e.slot = any(:partitions::smallint[])
                 AND e.request_id = o.request_id
                 AND e.execution_id = o.execution_id
         )
@@ -262,7 +262,7 @@ WITH candidate AS (
 examined AS (
     SELECT
         c.execution_id, c.slot, c.outcome, c.bytes,
-        row_number() OVER (ORDER BY c.execution_id DESC) AS place
+        row_number() OVER (ORDER BY c.execution_id DESC) AS position
     FROM candidate AS c
     ORDER BY c.execution_id DESC
     LIMIT :rows_max::bigint + 1
@@ -271,7 +271,7 @@ matching AS (
     SELECT e.execution_id, e.slot, e.bytes
     FROM examined AS e
     WHERE
-        (e.place <= :rows_max::bigint OR :outcome::text IS NULL)
+        (e.position <= :rows_max::bigint OR :outcome::text IS NULL)
         AND (:outcome::text IS NULL OR e.outcome = :outcome::text)
     ORDER BY e.execution_id DESC
     LIMIT :size::bigint + 1
@@ -293,7 +293,7 @@ SELECT
         WHEN (SELECT count(*) FROM matching) > (SELECT count(*) FROM shown)
             THEN (SELECT s.execution_id FROM shown AS s ORDER BY s.nth DESC LIMIT 1)
         WHEN (SELECT count(*) FROM examined) > :rows_max::bigint
-            THEN (SELECT e.execution_id FROM examined AS e WHERE e.place = :rows_max::bigint)
+            THEN (SELECT e.execution_id FROM examined AS e WHERE e.position = :rows_max::bigint)
     END AS next_after,
     s.execution_id, coalesce(e.outcome, 'unknown') AS outcome, e.execution_count, e.execution_time_ms, e.cpu_time_ms,
     e.memory_usage_bytes, e.cold_start, e.params, e.params_length, e.result, e.result_length, e.error,
@@ -303,22 +303,24 @@ LEFT JOIN shown AS s ON TRUE
 LEFT JOIN meta.executions AS e
     ON
         s.slot = e.slot
-        AND e.slot = any(:slots::smallint[])
+        AND e.slot = any(:partitions::smallint[])
         AND e.request_id = :request_id::uuid
         AND s.execution_id = e.execution_id
 ORDER BY s.nth;
 
--- name: select_execution(slot, owner, execution_id)
--- Never prepared: planned for its own slot, it locks only that partition. The owner "*" is every one.
+-- name: select_execution(partition, owner, execution_id)
+-- Never prepared: a plan for the given partition locks only that one. The owner "*" selects the executions of all
+-- owners.
 SELECT
     e.request_id, e.execution_id, e.outcome, e.execution_count, e.execution_time_ms, e.cpu_time_ms,
     e.memory_usage_bytes, e.cold_start, e.params, e.params_length, e.result, e.result_length, e.error,
     e.error_length, e.stdout, e.stdout_length, e.stderr, e.stderr_length
 FROM meta.executions AS e
-WHERE e.slot = :slot::smallint AND e.execution_id = :execution_id::uuid AND :owner::text IN (e.owner, '*');
+WHERE e.slot = :partition::smallint AND e.execution_id = :execution_id::uuid AND :owner::text IN (e.owner, '*');
 
 -- name: select_overdue_execution(owner, execution_id, now)
--- Asked for what is in no history; without an index: the table holds what is under way.
+-- Runs only for an execution that the history does not contain. It needs no index, because the table is small: it holds
+-- only executions that have begun and not finished.
 SELECT
     o.request_id, o.execution_id, 'unknown' AS outcome, NULL AS execution_count, NULL AS execution_time_ms,
     NULL AS cpu_time_ms, NULL AS memory_usage_bytes, NULL AS cold_start, NULL AS params, NULL AS params_length,

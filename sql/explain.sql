@@ -1,8 +1,8 @@
--- Statements about everything that is stored of one id; sessions.sql says how to read them. All of them read, for an
--- operator: none is scoped to an owner, and none is on the path of a request.
+-- Statements that show everything stored under one id, for an operator; sessions.sql describes the format. They only
+-- read, and they are not limited to one owner. No request runs them.
 
 -- name: select_session_trace(request_id)
--- The columns of a session, without what its owner has put into it.
+-- Returns a session without the contents of its context and metadata.
 SELECT
     s.request_id, s.owner, s.language, s.title, s.script_hash, '{}' AS context, '{}' AS metadata, s.timeout_ms,
     s.memory_mb, s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at,
@@ -18,26 +18,26 @@ ORDER BY o.execution_id
 LIMIT :rows_max::bigint;
 
 -- name: select_open_trace(execution_id)
--- Without an index: the table holds what is under way.
+-- Needs no index, because the table is small: it holds only executions that have begun and not finished.
 SELECT o.request_id, o.owner, o.execution_id, o.deadline_at
 FROM meta.open_executions AS o
 WHERE o.execution_id = :execution_id::uuid;
 
--- name: select_execution_trace(slot, execution_id)
--- Never prepared: planned for its own slot, it locks only that partition.
+-- name: select_execution_trace(partition, execution_id)
+-- Never prepared: a plan for the given partition locks only that one.
 SELECT
     e.request_id, e.owner, e.execution_id, e.outcome, e.execution_count, e.execution_time_ms, e.cpu_time_ms,
     e.memory_usage_bytes, e.cold_start
 FROM meta.executions AS e
-WHERE e.slot = :slot::smallint AND e.execution_id = :execution_id::uuid;
+WHERE e.slot = :partition::smallint AND e.execution_id = :execution_id::uuid;
 
--- name: select_history_trace(slots, request_id)
--- Never prepared: planned for its own slots, it locks only their partitions.
+-- name: select_history_trace(partitions, request_id)
+-- Never prepared: a plan for the given partitions locks only these.
 SELECT
     e.outcome, count(*) AS executions, min(e.owner) AS owner, min(e.execution_id::text)::uuid AS first,
     max(e.execution_id::text)::uuid AS last
 FROM meta.executions AS e
-WHERE e.slot = any(:slots::smallint[]) AND e.request_id = :request_id::uuid
+WHERE e.slot = any(:partitions::smallint[]) AND e.request_id = :request_id::uuid
 GROUP BY e.outcome
 ORDER BY e.outcome;
 
@@ -49,7 +49,7 @@ ORDER BY k.owner, k.key
 LIMIT :rows_max::bigint;
 
 -- name: select_taken_key(winner, expires_at)
--- A key is remembered for as long from the instant in its winner's id, so the index of expiries finds it.
+-- A key expires a fixed time after the instant in the id of its winner. Therefore the index of expiries finds it.
 SELECT k.key, k.winner, k.deadline_at, k.expires_at, k.answer IS NOT NULL AS is_answered
 FROM meta.idempotency_keys AS k
 WHERE k.expires_at = :expires_at::timestamptz AND k.winner = :winner::uuid

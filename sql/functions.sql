@@ -1,4 +1,4 @@
--- Statements about functions; sessions.sql says how to read them.
+-- Statements about functions; sessions.sql describes the format.
 
 -- name: select_functions(languages, titles)
 SELECT
@@ -18,8 +18,8 @@ INNER JOIN meta.function_versions AS v
     ON c.language = v.language AND c.title = v.title AND c.version = v.version;
 
 -- name: upsert_function(language, title, version_read, registered_read, version, type, created_at, updated_at, description, tags, script, script_hash, params_schema, result_schema, examples)
--- Compare and set by version and state: the first version where there was no function, the next one where it still
--- is as it was read. A call that lost a race is not answered.
+-- Compare and set by version and state. A first version is stored only if the function does not exist. A next version
+-- is stored only if the function has not changed since it was read. A call that lost a race returns no row.
 WITH named AS (
     INSERT INTO meta.functions AS f (language, title, version, created_at, updated_at)
     VALUES (
@@ -41,7 +41,7 @@ FROM named AS n
 RETURNING version;
 
 -- name: deactivate_function(language, title, version_read, deactivated_at)
--- Compare and set, likewise.
+-- Compare and set by version. A call that lost a race returns no row.
 UPDATE meta.functions AS f SET deactivated_at = :deactivated_at::timestamptz
 WHERE
     f.language = :language::text
@@ -51,7 +51,7 @@ WHERE
 RETURNING f.version;
 
 -- name: select_function_page(language, type, skipped, size)
--- `total` is the same in every row; a page without functions is one row of nulls beside it.
+-- `total` is the same in every row. A page without functions is one row with nulls beside it.
 WITH matching AS (
     SELECT f.language, f.title, f.version, v.type, v.description, v.tags, f.created_at, f.updated_at
     FROM meta.functions AS f

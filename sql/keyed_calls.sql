@@ -1,21 +1,22 @@
--- Statements about calls under idempotency keys; sessions.sql says how to read them.
+-- Statements about calls with idempotency keys; sessions.sql describes the format.
 --
--- A call has a key when the row says that it is the winner. `kept` are the keys that other calls have; the others are
--- `taken`, of several calls with one key in a batch by the first. A call that neither takes its key nor sees who has
--- it asks again in a new statement: it is of the same batch, or the snapshot of this one is older than the row. Rows
--- of keys are locked after all sessions, in the order of the primary key, so that two batches cannot deadlock. Keys
--- are looked up one by one, by a subquery with LIMIT: a plan that was made while the table was small is kept when it
+-- A call holds its key if the row names its id as the winner. `kept` contains the calls whose keys other calls hold.
+-- `taken` contains the calls that take their keys in this statement. If several calls in a batch have one key, the
+-- first call takes it. A call may be in neither part: another call in the batch took its key, or the row of the key is
+-- newer than the snapshot of this statement. The service sends such a call again in a new statement. Rows of keys are
+-- locked after all sessions, in the order of the primary key, so two batches cannot deadlock. A subquery with LIMIT
+-- looks up each key by the index. PostgreSQL may make this plan while the table is small; it stays fast when the table
 -- is large.
 
--- name: begin_keyed_executions(request_ids, owners, keys, payload_hashes, execution_ids, slots, started_ats, allowances, kept_for, waits)
--- The parts `seen` to `judged` are those of begin_executions, to which a test holds them. A statement that was sent
--- again, and whose first copy arrives when the execution has ended, is answered like any other call that repeats it.
+-- name: begin_keyed_executions(request_ids, owners, keys, payload_hashes, execution_ids, partitions, started_ats, allowances, kept_for, waits)
+-- The parts `seen` to `judged` are the same as in begin_executions; a test compares them. The statement may be sent
+-- twice, and its second copy may arrive after the execution ended. That copy then gets the response of a repeated call.
 WITH asked AS (
     SELECT *
     FROM
         unnest(
             :request_ids::uuid[], :owners::text[], :keys::text[], :payload_hashes::text[], :execution_ids::uuid[],
-            :slots::smallint[], :started_ats::timestamptz[], :allowances::interval[]
+            :partitions::smallint[], :started_ats::timestamptz[], :allowances::interval[]
         ) WITH ORDINALITY AS a (
             request_id, owner, key, payload_hash, execution_id, slot, started_at, allowance, ordinal
         )
@@ -194,13 +195,14 @@ WHERE
     k.request_id = c.request_id AND k.owner = c.owner AND k.key = c.key AND k.winner = c.execution_id
     AND k.answer IS NULL;
 
--- name: finish_keyed_executions(request_ids, owners, keys, execution_ids, slots, finished_ats, outcomes, execution_times_ms, cpu_times_ms, memory_usages_bytes, cold_starts, params, params_lengths, results, results_lengths, errors, errors_lengths, stdouts, stdouts_lengths, stderrs, stderrs_lengths, answers, whole_results, waits)
--- finish_executions, whose parts of the same names these are, and the answer for whoever repeats the call.
+-- name: finish_keyed_executions(request_ids, owners, keys, execution_ids, partitions, finished_ats, outcomes, execution_times_ms, cpu_times_ms, memory_usages_bytes, cold_starts, params, params_lengths, results, results_lengths, errors, errors_lengths, stdouts, stdouts_lengths, stderrs, stderrs_lengths, answers, whole_results, waits)
+-- Parts that have the same name as in finish_executions do the same. `answered` stores the response under the key, for
+-- calls that repeat the key.
 WITH call AS (
     SELECT *
     FROM
         unnest(
-            :request_ids::uuid[], :owners::text[], :execution_ids::uuid[], :slots::smallint[],
+            :request_ids::uuid[], :owners::text[], :execution_ids::uuid[], :partitions::smallint[],
             :finished_ats::timestamptz[], :outcomes::text[], :execution_times_ms::double precision[],
             :cpu_times_ms::double precision[], :memory_usages_bytes::bigint[], :cold_starts::boolean[],
             :params::text[], :params_lengths::integer[], :results::text[], :results_lengths::integer[],
@@ -286,7 +288,7 @@ WHERE
     AND EXISTS (SELECT FROM meta.sessions AS s WHERE s.request_id = c.request_id AND s.owner = c.owner);
 
 -- name: insert_keyed_sessions(request_ids, owners, languages, titles, script_hashes, timeouts_ms, memories_mb, isolations, renewals, ttls_seconds, expiries, expiries_max, contexts, metadatas, scripts, function_versions, keys, payload_hashes, created_ats, answers, no_session, kept_for)
--- A session is stored with its key or not at all.
+-- Stores a session and its key together, or neither.
 WITH asked AS (
     SELECT *
     FROM

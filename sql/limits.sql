@@ -1,8 +1,8 @@
--- Statements about what owners are granted; sessions.sql says how to read them.
+-- Statements about the limits of owners: rates and usage; sessions.sql describes the format.
 
 -- name: settle_rates(owners, policies, firsts_at, spents)
--- The row being replaced is only known to the update, what is added only to the proposed row, which therefore says both
--- its sum and its part. Rows are locked in the order of the key.
+-- An update on conflict reads the stored row and the proposed row only. Therefore the proposed row contains the sum in
+-- `full_at` and the added part in `spent`. Rows are locked in the order of the key.
 INSERT INTO meta.rates AS r (owner, policy, full_at, spent)
 SELECT c.owner, c.policy, c.first_at + c.spent, c.spent
 FROM
@@ -14,9 +14,9 @@ SET full_at = greatest(r.full_at, excluded.full_at - excluded.spent) + excluded.
 RETURNING r.owner, r.policy, r.full_at;
 
 -- name: forget_rates(full_before, after_owner, after_policy, rows_max)
--- Walks the key, so that one statement looks at a bounded number of rows; answers the last one, and how many they were.
--- Never prepared, so that it is planned for few rows.
-WITH looked_at AS MATERIALIZED (
+-- Reads rows in the order of the key, at most rows_max in one statement. Returns the last key and the number of rows
+-- read. Never prepared, so that the plan is for few rows.
+WITH examined AS MATERIALIZED (
     SELECT r.owner, r.policy, r.full_at
     FROM meta.rates AS r
     WHERE (r.owner, r.policy) > (:after_owner::text, :after_policy::text)
@@ -26,8 +26,8 @@ WITH looked_at AS MATERIALIZED (
 locked AS MATERIALIZED (
     SELECT r.owner, r.policy
     FROM meta.rates AS r
-    INNER JOIN looked_at AS l ON r.owner = l.owner AND r.policy = l.policy
-    WHERE l.full_at < :full_before::timestamptz
+    INNER JOIN examined AS e ON r.owner = e.owner AND r.policy = e.policy
+    WHERE e.full_at < :full_before::timestamptz
     ORDER BY r.owner, r.policy
     FOR UPDATE OF r SKIP LOCKED
 ),
@@ -36,14 +36,14 @@ removed AS (
     USING locked AS l
     WHERE r.owner = l.owner AND r.policy = l.policy AND r.full_at < :full_before::timestamptz
 )
-SELECT l.owner, l.policy, count(*) OVER () AS looked_at
-FROM looked_at AS l
-ORDER BY l.owner DESC, l.policy DESC
+SELECT e.owner, e.policy, count(*) OVER () AS examined
+FROM examined AS e
+ORDER BY e.owner DESC, e.policy DESC
 LIMIT 1;
 
 -- name: select_usage(owners, now, rows_max)
--- Looks at an owner's newest sessions. A value that is kept apart from its row tells its size without being read. Who
--- has nothing is not answered.
+-- Reads at most rows_max sessions of each owner, newest first. The size of a value that is stored outside its row is
+-- known without reading the value. An owner without sessions returns no row.
 WITH call AS (
     SELECT * FROM unnest(:owners::text[]) WITH ORDINALITY AS c (owner, ordinal)
 )
@@ -64,7 +64,8 @@ CROSS JOIN LATERAL (
 GROUP BY c.ordinal;
 
 -- name: select_open_executions(owners, now)
--- The table holds what is open right now, which is little: it is read whole. Who has nothing is not answered.
+-- Reads the whole table, which is small: it holds only executions that have begun and not finished. An owner without
+-- open executions returns no row.
 SELECT o.owner, count(*)
 FROM meta.open_executions AS o
 WHERE o.owner = any(:owners::text[]) AND o.deadline_at > :now::timestamptz

@@ -1,7 +1,8 @@
--- Statements of the migration runner, which alone runs several in one transaction; sessions.sql says how to read them.
+-- Statements of the migration runner, which runs several of them in one transaction; sessions.sql describes the format.
 
 -- name: lock_migrations(key)
--- Held until the end of the transaction: of several controllers that start at once, one migrates and the others find it done.
+-- Held until the transaction ends. If several controllers start together, one migrates and the others find nothing to
+-- do.
 SELECT pg_advisory_xact_lock(:key::bigint);
 
 -- name: create_schema()!
@@ -29,5 +30,5 @@ VALUES (:version, :name, :checksum, :applied_at);
 DELETE FROM meta.migrations AS m WHERE m.version = :version;
 
 -- name: set_timeouts(lock_timeout, statement_timeout)
--- For this transaction only, in milliseconds as text.
+-- For this transaction only. The values are milliseconds as text.
 SELECT set_config('lock_timeout', :lock_timeout, TRUE), set_config('statement_timeout', :statement_timeout, TRUE);

@@ -1,20 +1,21 @@
--- Statements about what belongs to an owner; sessions.sql says how to read them. Those that work in batches are never
--- prepared, so that they are planned for few rows.
+-- Statements about the rows of one owner; sessions.sql describes the format. Batch statements are never prepared, so
+-- that each plan is for few rows.
 
 -- name: select_session_count(owner, rows_max)
--- Counts no further than it is asked to.
+-- Counts at most rows_max sessions.
 SELECT count(*) FROM (SELECT FROM meta.sessions AS s WHERE s.owner = :owner::text LIMIT :rows_max::bigint) AS counted;
 
 -- name: select_key_count(owner)
 SELECT count(*) FROM meta.idempotency_keys AS k WHERE k.owner = :owner::text;
 
--- name: select_history_count(slot, owner)
--- Never prepared: planned for its own slot, it locks only its partition.
-SELECT count(*) FROM meta.executions AS e WHERE e.slot = :slot::smallint AND e.owner = :owner::text;
+-- name: select_history_count(partition, owner)
+-- Never prepared: a plan for the given partition locks only that one.
+SELECT count(*) FROM meta.executions AS e WHERE e.slot = :partition::smallint AND e.owner = :owner::text;
 
 -- name: move_sessions(owner_from, owner_to, after, now, rows_max)
--- A session goes with the keys of its calls, so that none runs twice; one that is executing, or written by somebody,
--- stays until it is asked for again. Each statement looks at a bounded number of sessions, those after a given one.
+-- Moves each session together with the keys of its calls, so that no call runs twice. A session that executes, or that
+-- another transaction has locked, is skipped; a later move can take it. One statement examines at most rows_max
+-- sessions.
 WITH examined AS MATERIALIZED (
     SELECT s.request_id
     FROM meta.sessions AS s
@@ -68,8 +69,8 @@ SELECT
     (SELECT count(*) FROM moved) AS moved;
 
 -- name: move_initialize_keys(owner_from, owner_to, after, rows_max)
--- Keys of calls that initialize have no session before they run. One that the new owner has too stays behind until its
--- time is over: it is another call's.
+-- Keys of initialize calls are stored under the nil session id. If the new owner has the same key, it belongs to
+-- another call. Then the key stays with the old owner until it expires.
 WITH examined AS MATERIALIZED (
     SELECT k.key
     FROM meta.idempotency_keys AS k
@@ -99,14 +100,14 @@ SELECT
     (SELECT count(*) FROM examined) AS examined,
     (SELECT count(*) FROM moved) AS moved;
 
--- name: move_history(slot, owner_from, owner_to, after_request_id, after_execution_id, rows_max)
--- Never prepared: planned for its own slot, it locks only its partition. What belongs to a session that was not moved
--- stays with it; what belongs to one that has been removed goes along.
+-- name: move_history(partition, owner_from, owner_to, after_request_id, after_execution_id, rows_max)
+-- Never prepared: a plan for the given partition locks only that one. Executions of a session that the old owner still
+-- has stay with the session. Executions of a session that was removed are moved.
 WITH examined AS MATERIALIZED (
     SELECT e.request_id, e.execution_id, e.owner
     FROM meta.executions AS e
     WHERE
-        e.slot = :slot::smallint
+        e.slot = :partition::smallint
         AND (e.request_id, e.execution_id) > (:after_request_id::uuid, :after_execution_id::uuid)
     ORDER BY e.request_id, e.execution_id
     LIMIT :rows_max::bigint
@@ -122,7 +123,7 @@ moved AS (
     SET owner = :owner_to::text
     FROM picked AS p
     WHERE
-        e.slot = :slot::smallint
+        e.slot = :partition::smallint
         AND e.request_id = p.request_id
         AND e.execution_id = p.execution_id
         AND e.owner = :owner_from::text

@@ -1,5 +1,5 @@
--- Statements about the server itself.
+-- Statements about the server.
 
 -- name: select_connections_max()
--- What is left for those who are no superusers.
+-- Connections that are available to roles other than superusers.
 SELECT current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer;

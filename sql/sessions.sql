@@ -1,14 +1,15 @@
 -- Statements about sessions.
 --
--- Format of these files: a line "name: verb_noun(parameters)" as a comment begins a statement, comments after it say
--- why, and `:parameter` stands for a value. Lists are parameters of one array each: the n-th elements of all of them
--- are the n-th call of a batch, and `ordinal` in the answer is that n. Statements that write lock their sessions in
--- the order of request_id, so that two batches cannot deadlock. A row that somebody else has locked is skipped and
--- answered as such, unless `:waits`. The planner knows nothing of a batch's size, so that a join of two parts of one
--- could take the square of it: each part carries on what the next ones need, and `NOT IN` is a hash table.
+-- Format of these files: a comment line "name: verb_noun(parameters)" starts a statement. Comments after that line give
+-- reasons. `:parameter` stands for a value. In a batch, each parameter is one array: the n-th elements of all arrays
+-- are the n-th call, and `ordinal` in a returned row is that n. Statements that write lock sessions in the order of
+-- request_id, so two batches cannot deadlock. Without `:waits`, a statement skips each call whose row another
+-- transaction has locked, and returns a row that marks the call as skipped. The planner does not know the size of a
+-- batch, so it could join two parts of a statement in quadratic time. Therefore each part passes on the columns that
+-- later parts need, and `NOT IN` is executed as a hash table.
 
 -- name: insert_sessions(request_ids, owners, languages, titles, script_hashes, timeouts_ms, memories_mb, isolations, renewals, ttls_seconds, expiries, expiries_max, contexts, metadatas, scripts, function_versions)!
--- Adding the same session again changes nothing.
+-- Storing the same session again changes nothing.
 INSERT INTO meta.sessions (
     request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
     expires_at, expires_max_at, context, metadata, script, function_version
@@ -39,7 +40,7 @@ FROM unnest(:request_ids::uuid[], :owners::text[]) WITH ORDINALITY AS c (request
 INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner;
 
 -- name: select_session_owner(request_id)
--- Only for an admin, who does not know it; all other statements are scoped.
+-- Only for an admin, who does not know the owner. The other statements in this file require an owner.
 SELECT s.owner FROM meta.sessions AS s WHERE s.request_id = :request_id::uuid;
 
 -- name: select_scripts(request_ids, owners)
@@ -48,9 +49,9 @@ FROM unnest(:request_ids::uuid[], :owners::text[]) WITH ORDINALITY AS c (request
 INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner;
 
 -- name: update_sessions(request_ids, owners, versions_read, versions, script_hashes, renewals, ttls_seconds, expiries, closings, contexts, metadatas, waits)
--- Compare and set by version. A null context or metadata was not changed: the stored value, which may be large, stays
--- where it is. A session that has no script_hash any more loses its script. A call that was skipped is answered as not
--- changed; one that lost a race is not answered.
+-- Compare and set by version. A null context or metadata means no change, so a large stored value is not written again.
+-- A session without a script_hash loses its script. A skipped call returns a row with `changed` false. A call that lost
+-- a race returns no row.
 WITH call AS (
     SELECT *
     FROM
@@ -109,10 +110,11 @@ WHERE
     AND EXISTS (SELECT FROM meta.sessions AS s WHERE s.request_id = c.request_id AND s.owner = c.owner);
 
 -- name: select_session_page(owner, after, language, status, judged_at, rows_max, size, bytes_max)
--- Newest first: request_id begins with the time. The filters look only at the rows that the index gives, which are
--- bounded, so one plan is right whichever of them are null. A page ends early when contexts and metadata become too
--- large together. `next_after` is the same in every row; a page without sessions is one row of nulls beside it. The owner
--- "*" is every one: nobody's own sessions are his, and the other half is not begun for anybody else.
+-- Newest first: request_id begins with the time. Filters apply only to the rows that the index returns. Their number is
+-- bounded, so one plan suits all filters, null or set. A page ends early if its contexts and metadata exceed bytes_max
+-- together. `next_after` is the same in every row. A page without sessions is one row with nulls beside it. The owner
+-- "*" selects the sessions of all owners. No session has the owner "*", so the first subquery then returns no rows. For
+-- any other owner, PostgreSQL does not run the second subquery.
 WITH examined AS (
     SELECT
         e.request_id,
@@ -122,7 +124,7 @@ WITH examined AS (
             WHEN :judged_at::timestamptz < e.expires_at THEN 'active'
             ELSE 'expired'
         END AS status,
-        row_number() OVER (ORDER BY e.request_id DESC) AS place
+        row_number() OVER (ORDER BY e.request_id DESC) AS position
     FROM (
         SELECT o.request_id, o.language, o.closed_at, o.expires_at
         FROM (
@@ -151,7 +153,7 @@ matching AS (
     SELECT e.request_id
     FROM examined AS e
     WHERE
-        e.place <= :rows_max::bigint
+        e.position <= :rows_max::bigint
         AND (:language::text IS NULL OR e.language = :language::text)
         AND (:status::text IS NULL OR e.status = :status::text)
     ORDER BY e.request_id DESC
@@ -177,7 +179,7 @@ SELECT
         WHEN (SELECT count(*) FROM matching) > (SELECT count(*) FROM shown)
             THEN (SELECT s.request_id FROM shown AS s ORDER BY s.nth DESC LIMIT 1)
         WHEN (SELECT count(*) FROM examined) > :rows_max::bigint
-            THEN (SELECT e.request_id FROM examined AS e WHERE e.place = :rows_max::bigint)
+            THEN (SELECT e.request_id FROM examined AS e WHERE e.position = :rows_max::bigint)
     END AS next_after,
     s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
     s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,

@@ -1,7 +1,7 @@
--- Statements about how much is stored; sessions.sql says how to read them. None is on the path of a request.
+-- Statements about the size of stored data; sessions.sql describes the format. No request runs them.
 
 -- name: select_table_sizes()
--- With indexes and all; the rows are the statistics' estimate.
+-- Sizes include indexes and out-of-line values. Row counts are estimates from statistics.
 SELECT
     c.relname AS table_name, pg_total_relation_size(c.oid) AS size_bytes,
     coalesce(nullif(pg_stat_get_live_tuples(c.oid), 0), greatest(c.reltuples::bigint, 0)) AS rows_estimated
@@ -10,25 +10,27 @@ INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
 WHERE n.nspname = 'meta' AND c.relkind = 'r'
 ORDER BY c.relname;
 
--- name: select_first_executions(slots)
--- Any row of a slot tells its day. Never prepared: planned for its own slots, it locks only their partitions.
+-- name: select_first_executions(partitions)
+-- Any row of a partition shows the day that the partition holds. Never prepared: a plan for the given partitions locks
+-- only these.
 SELECT d.slot, e.execution_id
-FROM unnest(:slots::smallint[]) AS d (slot)
+FROM unnest(:partitions::smallint[]) AS d (slot)
 CROSS JOIN LATERAL (
     SELECT e.execution_id
     FROM meta.executions AS e
-    WHERE e.slot = d.slot AND e.slot = any(:slots::smallint[])
+    WHERE e.slot = d.slot AND e.slot = any(:partitions::smallint[])
     LIMIT 1
 ) AS e;
 
--- name: shorten_history(slot, kept_from, day, shortened_at, size_bytes)
--- The day goes and is noted together, whoever is killed meanwhile and whatever answer is lost.
+-- name: shorten_history(partition, kept_from, day, shortened_at, size_bytes)
+-- Empties the partition and records its day in one statement. If a process stops or a response is lost, both happened
+-- or neither did.
 WITH emptied AS (
-    SELECT meta.empty_slot(:slot::smallint, :kept_from::uuid) AS is_done
+    SELECT meta.empty_slot(:partition::smallint, :kept_from::uuid) AS is_done
 ),
 noted AS (
     INSERT INTO meta.shortened_days AS s (slot, day, shortened_at, size_bytes)
-    SELECT :slot::smallint, :day::date, :shortened_at::timestamptz, :size_bytes::bigint
+    SELECT :partition::smallint, :day::date, :shortened_at::timestamptz, :size_bytes::bigint
     FROM emptied AS e
     WHERE e.is_done
     ON CONFLICT (slot) DO UPDATE
@@ -43,9 +45,9 @@ SELECT s.day, s.shortened_at, s.size_bytes FROM meta.shortened_days AS s ORDER B
 -- name: select_recent_sessions(rows_max)
 SELECT s.request_id, s.expires_at FROM meta.sessions AS s ORDER BY s.request_id DESC LIMIT :rows_max::bigint;
 
--- name: select_oldest_execution(slot)
--- Never prepared, likewise.
-SELECT e.execution_id FROM meta.executions AS e WHERE e.slot = :slot::smallint ORDER BY e.execution_id LIMIT 1;
+-- name: select_oldest_execution(partition)
+-- Never prepared: a plan for the given partition locks only that one.
+SELECT e.execution_id FROM meta.executions AS e WHERE e.slot = :partition::smallint ORDER BY e.execution_id LIMIT 1;
 
 -- name: select_oldest_open_execution()
 SELECT o.execution_id FROM meta.open_executions AS o ORDER BY o.execution_id LIMIT 1;

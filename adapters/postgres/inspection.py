@@ -52,9 +52,9 @@ class DatabaseInspector:
 
     async def connection(self) -> ConnectionFacts:
         """Return where the connection leads."""
-        examination, connection = self._statements.examination, self._connection
+        inspection, connection = self._statements.inspection, self._connection
         server = await self.server()
-        names = [name for (name,) in await self._rows(examination.select_prepared_names)]
+        names = [name for (name,) in await self._rows(inspection.select_prepared_names)]
         return ConnectionFacts(
             host=connection.host,
             is_encrypted=connection.is_encrypted,
@@ -65,17 +65,17 @@ class DatabaseInspector:
 
     async def server(self) -> ServerFacts:
         """Return the server's settings and state."""
-        (row,) = await self._rows(self._statements.examination.select_server_facts)
+        (row,) = await self._rows(self._statements.inspection.select_server_facts)
         return ServerFacts(*row)
 
     async def missing_rights(self) -> Sequence[MissingRight]:
         """Return the rights on the schema that the service needs and this role lacks."""
-        return [MissingRight(*row) for row in await self._rows(self._statements.examination.select_rights)]
+        return [MissingRight(*row) for row in await self._rows(self._statements.inspection.select_rights)]
 
     async def schema(self) -> SchemaFacts:
         """Return the state of the migrations."""
         applied, known = await self._applied(), {step.version: step for step in self._steps}
-        owners = await self._rows(self._statements.examination.select_other_owner)
+        owners = await self._rows(self._statements.inspection.select_other_owner)
         versions = {taken.version for taken in applied}
         return SchemaFacts(
             pending=[str(step) for step in self._steps if step.version not in versions],
@@ -93,15 +93,15 @@ class DatabaseInspector:
         """Return the indexes of the schema, and those that the applied migrations make."""
         versions = {taken.version for taken in await self._applied()}
         expected = indexes_of([step for step in self._steps if step.version in versions]) if versions else ()
-        return IndexFacts(dict(await self._pairs(self._statements.examination.select_indexes)), expected)
+        return IndexFacts(dict(await self._pairs(self._statements.inspection.select_indexes)), expected)
 
     async def tables(self) -> Sequence[TableFacts]:
         """Return the statistics of the tables."""
-        return [TableFacts(*row) for row in await self._rows(self._statements.examination.select_table_health)]
+        return [TableFacts(*row) for row in await self._rows(self._statements.inspection.select_table_health)]
 
     async def oldest_transaction(self) -> datetime | None:
         """Return when the oldest open transaction of this database began, as far as this role may see."""
-        (row,) = await self._rows(self._statements.examination.select_oldest_transaction)
+        (row,) = await self._rows(self._statements.inspection.select_oldest_transaction)
         since: datetime | None = row[0]
         return since
 
@@ -118,17 +118,17 @@ class DatabaseInspector:
 
     async def replication(self) -> ReplicationFacts:
         """Return the standbys and the idle replication slots."""
-        examination = self._statements.examination
+        inspection = self._statements.inspection
         return ReplicationFacts(
-            [StandbyFacts(*row) for row in await self._rows(examination.select_standbys)],
-            [name for (name,) in await self._rows(examination.select_idle_slots)],
+            [StandbyFacts(*row) for row in await self._rows(inspection.select_standbys)],
+            [name for (name,) in await self._rows(inspection.select_idle_slots)],
         )
 
     async def access(self, count_max: int) -> AccessFacts:
         """Return the number of anonymous sessions, counted up to `count_max`, and whether there are API keys."""
         asked = {"owner": ANONYMOUS, "rows_max": count_max}
         ((sessions,),) = await self._rows(self._statements.owners.select_session_count, asked)
-        ((has_keys,),) = await self._rows(self._statements.examination.select_api_keys_exist)
+        ((has_keys,),) = await self._rows(self._statements.inspection.select_api_keys_exist)
         return AccessFacts(sessions, has_keys)
 
     async def stored_bytes(self) -> int:

@@ -113,8 +113,8 @@ class CleanupStatements:
     delete_expired_keys: Statement = field(metadata=_UNPREPARED)
     select_oldest_session: Statement
     delete_replaced_versions: Statement = field(metadata=_UNPREPARED)
-    select_filled_slots: Statement = field(metadata=_UNPREPARED)
-    empty_slot: Statement = field(metadata=_UNPREPARED)
+    select_filled_partitions: Statement = field(metadata=_UNPREPARED)
+    empty_partition: Statement = field(metadata=_UNPREPARED)
 
 
 @frozen
@@ -156,8 +156,8 @@ class ExplainStatements:
 
 
 @frozen
-class ExaminationStatements:
-    """Statements of `examination.sql`."""
+class InspectionStatements:
+    """Statements of `inspection.sql`."""
 
     select_server_facts: Statement
     select_indexes: Statement
@@ -201,7 +201,7 @@ class Statements:
     storage: StorageStatements
     limits: LimitStatements
     explain: ExplainStatements
-    examination: ExaminationStatements
+    inspection: InspectionStatements
     migrations: MigrationStatements
 
 
@@ -220,7 +220,7 @@ def load_statements() -> Statements:
         storage=load(StorageStatements, "storage.sql"),
         limits=load(LimitStatements, "limits.sql"),
         explain=load(ExplainStatements, "explain.sql"),
-        examination=load(ExaminationStatements, "examination.sql"),
+        inspection=load(InspectionStatements, "inspection.sql"),
         migrations=load(MigrationStatements, "migrations.sql"),
     )
 

@@ -51,7 +51,7 @@ INSERT INTO {} (
     stderr_length
 )
 SELECT
-    %(slot)s, (%(session_prefix)s || lpad(to_hex(n %% %(sessions)s), 12, '0'))::uuid,
+    %(partition)s, (%(session_prefix)s || lpad(to_hex(n %% %(sessions)s), 12, '0'))::uuid,
     (%(execution_prefix)s || lpad(to_hex(n), 12, '0'))::uuid, 'anonymous', 'succeeded', n / %(sessions)s + 1, 0.9, 0.5,
     9000000, false, %(params)s, %(params_length)s, %(result)s, %(result_length)s, '', 0, '', 0
 FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS n
@@ -192,8 +192,8 @@ async def _in_turns(few: History, many: History, work: Work, progress: Progress)
 
 async def _emptied(history: History, day: int, work: Work, progress: Progress) -> Emptied:
     """Record executions while a day is emptied as the cleanup does it, and look at the calls that met it."""
-    facts = {"slot": day % PARTITIONS, "kept_from": first_id_of(day + 1)}
-    statement = "SELECT meta.empty_slot(%(slot)s::smallint, %(kept_from)s::uuid)"
+    facts = {"partition": day % PARTITIONS, "kept_from": first_id_of(day + 1)}
+    statement = "SELECT meta.empty_slot(%(partition)s::smallint, %(kept_from)s::uuid)"
     async with _connected(history):
         with _step(progress, "recording in quiet"):
             quiet = await _keep_busy(history.finish, _CALLERS, work.seconds)
@@ -263,10 +263,10 @@ def _filled(postgres: Database, work: Work, rows: int, progress: Progress) -> Hi
 
 def _fill(history: History, rows: int, day: int, progress: Progress) -> None:
     """Put rows into the history of a day, those of each session far apart, as they come in."""
-    slot = day % PARTITIONS
-    table = sql.Identifier("meta", f"executions_{slot:02d}")
+    partition = day % PARTITIONS
+    table = sql.Identifier("meta", f"executions_{partition:02d}")
     facts = {
-        "slot": slot,
+        "partition": partition,
         "session_prefix": history.sessions.prefix,
         "sessions": history.busy_sessions,
         "execution_prefix": str(UUID(int=first_id_of(day).int))[:-12],

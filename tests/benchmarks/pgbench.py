@@ -109,7 +109,7 @@ def _values(sessions: SessionSet, now: datetime) -> dict[str, str]:
         "owners": "'{anonymous}'",
         "waits": "false",
         "execution_ids": _braced(_execution_id(sessions)),
-        "slots": f"'{{{partition_of(uuid7_at(now, 0))}}}'",
+        "partitions": f"'{{{partition_of(uuid7_at(now, 0))}}}'",
         "started_ats": _instant(now),
         "finished_ats": _instant(now),
         "allowances": "'{\"64500000 us\"}'",

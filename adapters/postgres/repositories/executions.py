@@ -195,7 +195,7 @@ def begin_columns(calls: Sequence[BeginCall]) -> dict[str, object]:
     """Return the parameters that begin executions."""
     return {
         **execution_columns([(ref, execution_id) for execution_id, ref, _ in calls]),
-        "slots": codec.numbers(partition_of(execution_id) for execution_id, _, _ in calls),
+        "partitions": codec.numbers(partition_of(execution_id) for execution_id, _, _ in calls),
         "started_ats": codec.instants(uuid7_time(execution_id) for execution_id, _, _ in calls),
         "allowances": codec.intervals(allowance for _, _, allowance in calls),
     }
@@ -222,7 +222,7 @@ def finish_columns(calls: Sequence[FinishedExecution], *, full: bool) -> dict[st
     """Return the parameters that record ends; a `full` history stores payloads."""
     return {
         **execution_columns([(call.execution.ref, call.execution.execution_id) for call in calls]),
-        "slots": codec.numbers(partition_of(call.execution.execution_id) for call in calls),
+        "partitions": codec.numbers(partition_of(call.execution.execution_id) for call in calls),
         "finished_ats": codec.instants(call.finished_at for call in calls),
         **codec.history_columns([history_row(call, full=full) for call in calls]),
     }

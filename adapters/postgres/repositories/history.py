@@ -55,8 +55,8 @@ class SelectCounts(BatchStatement[OpenExecution, int | None]):
         return {
             **codec.ref_columns([call.ref for call in calls]),
             "execution_ids": codec.uuids(call.execution_id for call in calls),
-            "slots": codec.numbers(partitions),
-            "named_slots": codec.numbers(sorted(set(partitions))),
+            "partitions": codec.numbers(partitions),
+            "named_partitions": codec.numbers(sorted(set(partitions))),
         }
 
     @override
@@ -89,7 +89,7 @@ class HistoryReader:
         found = await self._gateway.fetch(
             self._statements.select_execution_page,
             {
-                "slots": codec.numbers(partitions_between(_first_day(ref, now, since), last_day)),
+                "partitions": codec.numbers(partitions_between(_first_day(ref, now, since), last_day)),
                 "request_id": ref.session_id,
                 "owner": ref.owner,
                 "after": after,
@@ -106,7 +106,7 @@ class HistoryReader:
 
     async def get(self, owner: Owner, execution_id: UUID) -> Execution:
         """Return one execution as ExecutionRepository promises."""
-        ended = {"slot": partition_of(execution_id), "owner": owner, "execution_id": execution_id}
+        ended = {"partition": partition_of(execution_id), "owner": owner, "execution_id": execution_id}
         overdue = {"owner": owner, "execution_id": execution_id, "now": self._clock.now()}
         found = await self._gateway.fetch(self._statements.select_execution, ended)
         # In this order, a record that cleanup moves to the history meanwhile is found in one of the two tables.

@@ -59,7 +59,7 @@ class PostgresOwnerMover(OwnerMover):
         keys = await self._number(self._statements.select_key_count, named)
         history = 0
         for partition in range(PARTITIONS):
-            history += await self._number(self._statements.select_history_count, named | {"slot": partition})
+            history += await self._number(self._statements.select_history_count, named | {"partition": partition})
         return {OwnedData.SESSIONS: sessions, OwnedData.KEYS: keys, OwnedData.HISTORY: history}
 
     @override
@@ -78,7 +78,7 @@ class PostgresOwnerMover(OwnerMover):
             _Walk(OwnedData.SESSIONS, statements.move_sessions, sessions, {"after": None}, self._options.sessions_max),
             _Walk(OwnedData.KEYS, statements.move_initialize_keys, owners, {"after": ""}, rows_max),
             *(
-                _Walk(OwnedData.HISTORY, statements.move_history, {**owners, "slot": partition}, first, rows_max)
+                _Walk(OwnedData.HISTORY, statements.move_history, {**owners, "partition": partition}, first, rows_max)
                 for partition in range(PARTITIONS)
             ),
         ]

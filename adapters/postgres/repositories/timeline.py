@@ -69,7 +69,7 @@ class PostgresTimelineReader(TimelineReader):
         found = await self._rows(self._statements.explain.select_open_trace, named)
         if found:
             return ExecutionTrace(partition, open=_open_execution(found[0]))
-        found = await self._rows(self._statements.explain.select_execution_trace, {**named, "slot": partition})
+        found = await self._rows(self._statements.explain.select_execution_trace, {**named, "partition": partition})
         return ExecutionTrace(partition, ended=_execution(found[0])) if found else None
 
     async def _session(self, session_id: UUID) -> Session | None:
@@ -82,7 +82,7 @@ class PostgresTimelineReader(TimelineReader):
             return HistoryTrace()
         rows = await self._rows(
             self._statements.explain.select_history_trace,
-            {"slots": codec.numbers(partitions), "request_id": session_id},
+            {"partitions": codec.numbers(partitions), "request_id": session_id},
         )
         return HistoryTrace(
             counts={Outcome(outcome): count for outcome, count, *_ in rows},

@@ -148,7 +148,7 @@ class Cleanup:
 
     async def _empty_partitions(self, now: datetime) -> int:
         due = sorted(self._partitions_due(now))
-        found = await self._gateway.fetch(self._statements.select_filled_slots, {"slots": codec.numbers(due)})
+        found = await self._gateway.fetch(self._statements.select_filled_partitions, {"partitions": codec.numbers(due)})
         emptied = 0
         for (partition,) in found:
             try:
@@ -177,6 +177,6 @@ async def empty_partition(gateway: Gateway, statements: CleanupStatements, parti
 
     Raises StorageUnavailable if another transaction uses it for longer than the server waits.
     """
-    facts = {"slot": partition, "kept_from": first_id_of(kept_day)}
-    ((emptied,),) = await gateway.fetch(statements.empty_slot, facts, repeatable=False)
+    facts = {"partition": partition, "kept_from": first_id_of(kept_day)}
+    ((emptied,),) = await gateway.fetch(statements.empty_partition, facts, repeatable=False)
     return bool(emptied)

@@ -38,7 +38,7 @@ class StorageGauge:
         the total, never the other way round.
         """
         partitions = codec.numbers(range(PARTITIONS))
-        rows = await self._gateway.fetch(self._statements.select_first_executions, {"slots": partitions})
+        rows = await self._gateway.fetch(self._statements.select_first_executions, {"partitions": partitions})
         days = {partition: day_of(execution_id) for partition, execution_id in rows}
         parts: defaultdict[Part, Amount] = defaultdict(Amount)
         history: dict[int, Amount] = {}

@@ -53,7 +53,7 @@ class HistoryBudget:
         number = day_number(day.day)
         partition = number % PARTITIONS
         facts = {
-            "slot": partition,
+            "partition": partition,
             "kept_from": first_id_of(number + 1),
             "day": day.day,
             "shortened_at": now,

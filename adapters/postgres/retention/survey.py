@@ -61,7 +61,7 @@ class StorageSurvey:
         if not stored.history:
             return None
         partition = day_number(stored.history[0].day) % PARTITIONS
-        return await self._first(self._statements.storage.select_oldest_execution, slot=partition)
+        return await self._first(self._statements.storage.select_oldest_execution, partition=partition)
 
     async def _first(self, statement: Statement, **facts: int) -> Any:
         rows = await self._gateway.fetch(statement, facts)

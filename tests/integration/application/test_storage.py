@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(120)
 _FILL = """
 INSERT INTO meta.executions (slot, request_id, execution_id, owner, outcome, params, params_length)
 SELECT
-    %(slot)s, gen_random_uuid(), (%(prefix)s || lpad(to_hex(n), 12, '0'))::uuid, 'anonymous', 'succeeded',
+    %(partition)s, gen_random_uuid(), (%(prefix)s || lpad(to_hex(n), 12, '0'))::uuid, 'anonymous', 'succeeded',
     repeat('x', 1900), 1900
 FROM generate_series(1, 2000) AS n
 """
@@ -29,7 +29,7 @@ def fill(database_url: str, age_days: int) -> None:
     day = (datetime.now(UTC) - timedelta(days=age_days)).date()
     began_ms = int(datetime(day.year, day.month, day.day, 12, tzinfo=UTC).timestamp() * 1000)
     prefix = f"{began_ms:012x}"
-    facts = {"slot": began_ms // 86_400_000 % 32, "prefix": f"{prefix[:8]}-{prefix[8:]}-7000-8000-"}
+    facts = {"partition": began_ms // 86_400_000 % 32, "prefix": f"{prefix[:8]}-{prefix[8:]}-7000-8000-"}
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(_FILL, facts)
 

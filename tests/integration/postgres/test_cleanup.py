@@ -304,7 +304,7 @@ class TestHistory:
             (first_id_of(today + 1), False),
         ):
             ((emptied,),) = await gateway.fetch(
-                statements.cleanup.empty_slot, {"slot": today % 32, "kept_from": kept_from}
+                statements.cleanup.empty_partition, {"partition": today % 32, "kept_from": kept_from}
             )
             assert emptied is expected
 

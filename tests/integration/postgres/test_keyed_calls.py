@@ -282,7 +282,7 @@ async def test_statements_by_key_use_an_index_whatever_the_size(storage, databas
     session = await storage.add()
     ids = {"request_ids": codec.uuids([session.ref.session_id]), "owners": codec.texts(["anonymous"])}
     keys = {**ids, "keys": codec.texts([KEY.value]), "execution_ids": ids["request_ids"]}
-    begin = {"payload_hashes": "{00}", "slots": "{1}", "started_ats": "{2026-01-01}", "allowances": "{1 s}"}
+    begin = {"payload_hashes": "{00}", "partitions": "{1}", "started_ats": "{2026-01-01}", "allowances": "{1 s}"}
     look = {"owners": ids["owners"], "keys": keys["keys"], "nows": "{2026-01-01}", "no_session": NO_SESSION}
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(

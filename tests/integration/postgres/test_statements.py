@@ -67,7 +67,7 @@ def test_only_one_statement_reads_the_time():
     told = {path.name: clock_reads(path.read_text()) for path in SQL.rglob("*.sql")}
     assert {name: found for name, found in told.items() if found} == {
         "clock.sql": ["clock_timestamp("],
-        "examination.sql": ["age(d.datfrozenxid)"],  # of a transaction id: it counts transactions
+        "inspection.sql": ["age(d.datfrozenxid)"],  # of a transaction id: it counts transactions
     }
 
 
@@ -89,8 +89,8 @@ def test_statements_that_name_partitions_or_run_in_batches_are_not_prepared(stat
         "select_execution_counts",
         "select_execution_page",
         "select_execution",
-        "select_filled_slots",
-        "empty_slot",
+        "select_filled_partitions",
+        "empty_partition",
         "shorten_history",
         "select_first_executions",
         "select_oldest_execution",
@@ -121,7 +121,7 @@ async def test_statements_by_key_use_an_index_whatever_the_size(database_url, st
             _fill(connection)
         sessions, executions = statements.sessions, statements.executions
         ids = {**SOME_KEY, "execution_ids": codec.uuids([SOME_ID])}
-        begin = {"slots": "{1}", "started_ats": "{2026-01-01}", "allowances": "{1 s}", "waits": False}
+        begin = {"partitions": "{1}", "started_ats": "{2026-01-01}", "allowances": "{1 s}", "waits": False}
         for statement, parameters in (
             (sessions.select_sessions, SOME_KEY),
             (sessions.select_scripts, SOME_KEY),
@@ -172,15 +172,22 @@ async def test_a_page_of_sessions_reads_its_index(database_url, statements):
 
 
 async def test_a_page_of_the_history_reads_only_its_own_partitions(database_url, statements):
-    page = {"slots": "{3,4}", "request_id": SOME_ID, "owner": "alice", "after": None, "since": None, "outcome": None}
+    page = {
+        "partitions": "{3,4}",
+        "request_id": SOME_ID,
+        "owner": "alice",
+        "after": None,
+        "since": None,
+        "outcome": None,
+    }
     bounds = {"rows_max": 10, "size": 10, "bytes_max": 1000, "now": _CLOCK.now()}
     with psycopg.connect(database_url, autocommit=True) as connection:
         plan = _plan(connection, statements.executions.select_execution_page, {**page, **bounds})
         assert set(re.findall(r"on executions_(\d\d)", plan)) == {"03", "04"}
-        look = {**SOME_KEY, "execution_ids": codec.uuids([SOME_ID]), "slots": "{5}", "named_slots": "{5}"}
+        look = {**SOME_KEY, "execution_ids": codec.uuids([SOME_ID]), "partitions": "{5}", "named_partitions": "{5}"}
         plan = _plan(connection, statements.executions.select_execution_counts, look)
         assert set(re.findall(r"on executions_(\d\d)", plan)) == {"05"}
-        one = {"slot": 6, "owner": "alice", "execution_id": SOME_ID}
+        one = {"partition": 6, "owner": "alice", "execution_id": SOME_ID}
         plan = _plan(connection, statements.executions.select_execution, one)
         assert set(re.findall(r"on executions_(\d\d)", plan)) == {"06"}
         assert "Index Scan using executions_06_execution_id_slot_idx" in plan

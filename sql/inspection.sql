@@ -1,8 +1,8 @@
--- Statements about how the server and the schema are, for an operator; sessions.sql says how to read them. All of them
--- read what the server keeps in its catalogues and statistics; none is on the path of a request.
+-- Statements about the state of the server and of the schema, for an operator; sessions.sql describes the format. They
+-- read catalogues and statistics. No request runs them.
 
 -- name: select_server_facts()
--- Time limits in milliseconds, as this connection has them; the role as statements have to name it.
+-- Time limits are in milliseconds, as this connection has them. The role is quoted, ready for use in a statement.
 SELECT
     current_setting('server_version') AS version,
     current_setting('server_version_num')::integer AS version_number,
@@ -31,7 +31,7 @@ CROSS JOIN pg_database AS d
 WHERE r.rolname = current_user AND d.datname = current_database();
 
 -- name: select_indexes()
--- One for a partitioned table and all of its partitions: it is valid when each of them has its own.
+-- The index of a partitioned table stands for the indexes of its partitions. It is valid if each of these is valid.
 SELECT i.relname, x.indisvalid AND x.indisready AS is_valid
 FROM pg_index AS x
 INNER JOIN pg_class AS i ON x.indexrelid = i.oid
@@ -50,25 +50,26 @@ WHERE s.schemaname = 'meta'
 ORDER BY s.relname;
 
 -- name: select_standbys()
--- Without the right to see it, the mode is null.
+-- The mode is null if this role may not see it.
 SELECT coalesce(r.application_name, '') AS name, r.sync_state FROM pg_stat_replication AS r ORDER BY r.application_name;
 
 -- name: select_idle_slots()
 SELECT s.slot_name FROM pg_replication_slots AS s WHERE NOT s.active ORDER BY s.slot_name;
 
 -- name: select_oldest_transaction()
--- Of those that this role may see.
+-- Considers only the transactions that this role may see.
 SELECT min(a.xact_start)
 FROM pg_stat_activity AS a
 WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend';
 
 -- name: select_prepared_names()
--- A pooler that keeps prepared statements for its clients gives them names of its own.
+-- A pooler that keeps prepared statements for its clients gives them its own names.
 SELECT p.name FROM pg_prepared_statements AS p;
 
 -- name: select_rights()
--- What this role may not do: a right and the object, the schema first, tables by name. `truncate` empties old days, and
--- only the table of migrations is not written by the service. A database without the schema needs the right to make it.
+-- Returns the rights that this role lacks, with their objects: the schema first, then tables by name. Emptying old days
+-- needs TRUNCATE. The service writes every table except migrations. A database without the schema needs the right to
+-- create it.
 SELECT 'CREATE' AS missing_right, 'DATABASE ' || quote_ident(current_database()) AS of_what, '' AS table_name
 WHERE to_regnamespace('meta') IS NULL AND NOT has_database_privilege(current_database(), 'CREATE')
 UNION ALL
@@ -88,7 +89,7 @@ WHERE
 ORDER BY table_name, missing_right;
 
 -- name: select_other_owner()
--- Whose the schema is, where this role has not the rights of that one: only then can it take no migration.
+-- Returns the owner of the schema if this role lacks the rights of that owner. Such a role cannot apply migrations.
 SELECT quote_ident(pg_get_userbyid(n.nspowner)) AS owner
 FROM pg_namespace AS n
 WHERE n.nspname = 'meta' AND NOT pg_has_role(n.nspowner, 'USAGE');
