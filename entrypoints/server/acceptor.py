@@ -17,7 +17,7 @@ _CHECKS_BEFORE_EVICTION = 2
 _CHECKS_BEFORE_REJECTION = 5
 """How often a process with a request on every connection sees waiting clients before it accepts and rejects them."""
 _CHECKS_WITHOUT_SIBLINGS = 100
-"""How many checks a process accepts all clients after it has found its siblings full. Then it leaves clients to them."""
+"""For how many checks a process accepts all clients after it has found its siblings full."""
 
 
 @define(eq=False)
@@ -29,8 +29,8 @@ class Acceptor:
     uses the same eighth). At each check it accepts the clients that no sibling has accepted since. The last eighth is
     for clients that arrive before the process has stopped waiting.
 
-    A full process that sees clients wait for `_CHECKS_BEFORE_EVICTION` checks assumes that its siblings are full too. It
-    then accepts all clients for some time, unless seven eighths of its connections have a request. New connections
+    A full process that sees clients wait for `_CHECKS_BEFORE_EVICTION` checks assumes that its siblings are full too.
+    It then accepts all clients for some time, unless seven eighths of its connections have a request. New connections
     replace idle ones. If all have a request, the process accepts clients after `_CHECKS_BEFORE_REJECTION` checks to
     reject them. A process without siblings always accepts.
     """
@@ -50,7 +50,7 @@ class Acceptor:
         self.servers.append(await loop.create_server(self._accepted, sock=self._listener.dup(), backlog=_BACKLOG))
 
     async def check(self) -> None:
-        """Stop or resume waiting, or accept what siblings have left; to be called several times a second. Never raises."""
+        """Stop or resume waiting, or accept clients that siblings have left; called ten times a second. Never raises."""
         self._checks_without_siblings = max(0, self._checks_without_siblings - 1)
         with contextlib.suppress(OSError):  # the client has gone, or no descriptor is free until the next check
             if self.servers:

@@ -22,7 +22,7 @@ _READY = """pglambda serves on {url}
 
 Ctrl-C stops it."""
 
-_CREDENTIAL = """Callers need a token or an API key, in $TOKEN. Each of these makes one, with the settings of the service:
+_CREDENTIAL = """Callers need a token or an API key, in $TOKEN. Each of these makes one, with the service's settings:
   pglambda token --owner me --scope execute:all
   pglambda keys create --owner me --scope execute:all
 

@@ -24,19 +24,17 @@ _CROWDED = (
     "after a moment, or let calls share connections."
 )
 _LINGERING_S = 1.0
-"""How long a rejected client may take to read the response. If the server closed at once, a client that still sends
-would lose it."""
+"""How long a rejected client has to read the response, which it would lose if it still sends and the server closes."""
 
 
 class BoundedConnection(HttpToolsProtocol):
     """A connection of uvicorn, which by itself waits without end for the head of a request and buffers it without end.
 
-    - `head_bytes_max` limits each head, and also the framing and the trailers of a body. Trailers are dropped, because
-      they would pass for headers.
+    - `head_bytes_max` limits each head, and the framing and trailers of a body. Trailers are dropped: they would pass
+      for headers.
     - A new connection has `head_timeout_s` for its head. After a response it has `timeout_keep_alive`.
-    - `open_connections` limits the number of connections.
-    - A client that does not read is disconnected, as is one with more than `pipelined_max` requests in the queue. A
-      queued request takes a hundred times the memory of its bytes.
+    - A client that does not read is disconnected, as is one with more than `pipelined_max` requests in the queue, each
+      of which takes a hundred times the memory of its bytes.
     """
 
     head_bytes_max: ClassVar[int] = 64 * 1024
@@ -76,8 +74,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._clear_timeout()
         self._write_watch.stop()
         super().connection_lost(exc)
-        # uvicorn disconnects the last request. The one with a response in progress may be an earlier one.
-        _disconnect(self._responding)
+        _disconnect(self._responding)  # uvicorn disconnects the last request, which may be a later one
 
     @override
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
@@ -91,8 +88,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._received_bytes = len(data)
         self._overhead_bytes += len(data)
         super().data_received(data)
-        # Nearly every head arrives complete. Then nothing is left to check.
-        if self._overhead_bytes and not self.transport.is_closing():
+        if self._overhead_bytes and not self.transport.is_closing():  # rarely: nearly every head arrives complete
             self._check_overhead(is_first=self._overhead_bytes == len(data))
 
     @override
@@ -145,9 +141,8 @@ class BoundedConnection(HttpToolsProtocol):
 
         Unread bytes of a head that has begun do not count. Otherwise a slow head could stay open without end.
         """
-        if self.transport.get_write_buffer_size():
-            return False
-        if not (self._overhead_bytes or self.transport.is_closing()) and self._has_unread_bytes():
+        may_be_unread = not (self._overhead_bytes or self.transport.is_closing())
+        if self.transport.get_write_buffer_size() or (may_be_unread and self._has_unread_bytes()):
             return False
         self.transport.close()
         return True
@@ -174,7 +169,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     @override
     def _unsupported_upgrade_warning(self) -> None:
-        """Log nothing: a request for another protocol gets a response in this one, and nothing has to be installed."""
+        """Log nothing: a request for another protocol gets a response in HTTP, and nothing has to be installed."""
 
     @override
     def send_400_response(self, msg: str) -> None:
@@ -201,8 +196,8 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _has_unread_bytes(self) -> bool:
         """Return whether the kernel holds bytes of the client that the event loop has not read yet."""
-        descriptor = self.transport.get_extra_info("socket").fileno()
-        return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder) > 0
+        unread = fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.FIONREAD, bytes(4))
+        return int.from_bytes(unread, sys.byteorder) > 0
 
     def _head_bytes(self) -> int:
         """Return the approximate size of the head: its target, and its headers with their separators."""
@@ -217,10 +212,8 @@ class BoundedConnection(HttpToolsProtocol):
     def _can_respond(self) -> bool:
         """Return whether a response now belongs to the bytes that have just arrived, not to an earlier request."""
         cycle: RequestResponseCycle | None = self.cycle
-        if cycle is None:
-            return True
-        if self._in_head:
-            return cycle.response_complete
+        if cycle is None or self._in_head:
+            return cycle is None or cycle.response_complete
         return not (cycle.response_started or self.pipeline)
 
     def _reject(self, status: HTTPStatus, message: str) -> None:

@@ -33,7 +33,7 @@ class Assignment(msgspec.Struct, frozen=True):
 
     `target` is `module:function`. With the inherited descriptor `listener`, the function maps settings to an ASGI
     application, which is served there. Without it, the function is async, does one thing and returns an exit status.
-    `shared` says whether other processes serve on that listener too. `siblings` are the processes that exchange metrics.
+    `shared` says whether other processes serve on that listener too. `siblings` exchange metrics with this process.
     """
 
     target: str

@@ -47,7 +47,7 @@ class ChildMetrics(Collector):
 
 @define(eq=False)
 class SupervisorMetrics:
-    """Serves the metrics of all processes on the listener, if there is one, and those of the supervisor to its siblings."""
+    """Serves the metrics of all processes on the listener, if it is given, and the supervisor's own to its siblings."""
 
     siblings: Siblings
     listener: socket.socket | None
