@@ -116,3 +116,22 @@ def test_an_example_that_does_not_parse_is_recognised(language, text):
 def test_the_readme_is_short():
     lines = (ROOT / "README.md").read_text().splitlines()
     assert len(lines) <= README_LINES_MAX, f"README.md has {len(lines)} lines; move details to docs/"
+
+
+def tree_paths() -> Iterator[Path]:
+    """Yield every path that the tree in ARCHITECTURE.md names at the beginning of a line."""
+    text = (ROOT / "ARCHITECTURE.md").read_text().partition("## The tree")[2].partition("\n## ")[0]
+    parents = {-1: ROOT}
+    for line in text.splitlines():
+        names = re.match(r"    (?P<indent>(?:  ){0,2})(?P<names>(?:[\w./]+(?:/|\.py) ?)+)", line)
+        if names is not None:
+            depth = len(names["indent"]) // 2
+            found = [parents[depth - 1] / name for name in names["names"].split()]
+            parents[depth] = found[0]
+            yield from found
+
+
+def test_the_tree_of_the_architecture_names_files_that_exist():
+    found = list(tree_paths())
+    assert len(found) > 50
+    assert [str(path.relative_to(ROOT)) for path in found if not path.exists()] == []
