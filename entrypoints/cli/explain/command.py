@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from domain.timeline import Timeline
 from entrypoints.cli.database import command_database
 from entrypoints.cli.explain import explanation
-from entrypoints.cli.explain.sentences import Explanation, Statement
+from entrypoints.cli.explain.sentences import Evidence, Explanation
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option
@@ -91,7 +91,7 @@ def _document(identifier: UUID, found: Explanation, timeline: Timeline | None) -
     )
 
 
-def _statement(each: Statement) -> dict[str, Any]:
+def _statement(each: Evidence) -> dict[str, Any]:
     return {
         "topic": each.topic,
         "text": each.text,

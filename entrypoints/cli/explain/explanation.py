@@ -9,7 +9,7 @@ from domain.identity import INSTANT_MAX, uuid7_time
 from domain.scripts.report import Outcome
 from domain.sessions.session import Renewal, Session, Status
 from domain.timeline import ClockReading, ExecutionTrace, RetentionTimes, Timeline
-from entrypoints.cli.explain.sentences import Explanation, Statement, counted, fact, summary, written
+from entrypoints.cli.explain.sentences import Evidence, Explanation, counted, fact, summary, written
 
 _UUID7 = 7
 _INSTANT = timedelta(milliseconds=1)
@@ -42,11 +42,11 @@ def explain(timeline: Timeline, retention: RetentionTimes) -> Explanation:
     return _explain_absence(timeline, retention)
 
 
-def _known(*found: Statement | None) -> list[Statement]:
+def _known(*found: Evidence | None) -> list[Evidence]:
     return [each for each in found if each is not None]
 
 
-def _clock(clock: ClockReading) -> Statement:
+def _clock(clock: ClockReading) -> Evidence:
     ahead = "ahead of" if clock.offset_ms >= 0 else "behind"
     return fact("clock", clock.now, bound=clock.error_bound_ms, offset=abs(clock.offset_ms), ahead=ahead)
 
@@ -75,7 +75,7 @@ def _explain_session(timeline: Timeline, retention: RetentionTimes, session: Ses
     return Explanation(*summary(str(status), at=at, left=left, doubt=doubt), statements)
 
 
-def _script(timeline: Timeline, session: Session) -> Statement:
+def _script(timeline: Timeline, session: Session) -> Evidence:
     function, version = timeline.function, session.function_version
     if version is None:
         return fact("own_script")
@@ -87,7 +87,7 @@ def _script(timeline: Timeline, session: Session) -> Statement:
     return fact(name, version=version, current=function.version)
 
 
-def _executions(timeline: Timeline, retention: RetentionTimes, session: Session) -> Iterator[Statement]:
+def _executions(timeline: Timeline, retention: RetentionTimes, session: Session) -> Iterator[Evidence]:
     count, history = session.execution_count, timeline.history
     name = "not_executed" if session.last_executed_at is None else "executed"
     yield fact(name, session.last_executed_at, executions=counted(count, "execution"))
@@ -102,7 +102,7 @@ def _executions(timeline: Timeline, retention: RetentionTimes, session: Session)
             yield fact("history_shortened", days=", ".join(days))
 
 
-def _open_executions(timeline: Timeline) -> Sequence[Statement]:
+def _open_executions(timeline: Timeline) -> Sequence[Evidence]:
     now = timeline.clock.now
     return [
         fact(
@@ -115,7 +115,7 @@ def _open_executions(timeline: Timeline) -> Sequence[Statement]:
     ]
 
 
-def _renewal(session: Session) -> Statement:
+def _renewal(session: Session) -> Evidence:
     """Return what the expiry proves: it is the creation, or the last renewal, plus the time to live."""
     ttl, life = timedelta(seconds=session.ttl_seconds), session.expires_at - session.created_at
     first_until = min(session.created_at + ttl, session.expires_max_at)
@@ -129,7 +129,7 @@ def _renewal(session: Session) -> Statement:
     return fact("renewed", session.expires_at - ttl, gain=session.expires_at - first_until, ttl=session.ttl_seconds)
 
 
-def _changes(session: Session, status: Status) -> Iterator[Statement]:
+def _changes(session: Session, status: Status) -> Iterator[Evidence]:
     if session.version > 1:
         yield fact("changed", version=session.version, times=counted(session.version - 1, "time"))
     if session.closed_at is not None:
@@ -163,7 +163,7 @@ def _execution_summary(clock: ClockReading, trace: ExecutionTrace) -> tuple[str,
     return summary(name, deadline=f" at {written(trace.open.deadline_at)}")
 
 
-def _end(execution: Execution) -> Iterator[Statement]:
+def _end(execution: Execution) -> Iterator[Evidence]:
     used = {
         "ms of wall time": execution.execution_time_ms,
         "ms of processor time": execution.cpu_time_ms,
@@ -178,7 +178,7 @@ def _end(execution: Execution) -> Iterator[Statement]:
         yield fact("cold" if execution.cold_start else "warm")
 
 
-def _session_of(timeline: Timeline, trace: ExecutionTrace) -> Statement:
+def _session_of(timeline: Timeline, trace: ExecutionTrace) -> Evidence:
     known = trace.open or trace.ended
     assert known is not None
     status = timeline.session and timeline.session.status(timeline.clock.now)
@@ -215,7 +215,7 @@ def _absence(timeline: Timeline, retention: RetentionTimes) -> tuple[str, str]:
     return summary(name, retention=retention.sessions, at=longest_at)
 
 
-def _absent_execution(timeline: Timeline, retention: RetentionTimes) -> Statement:
+def _absent_execution(timeline: Timeline, retention: RetentionTimes) -> Evidence:
     """Return why there is no execution with this id: the operator may mean one."""
     if timeline.made_at.date() in {each.day for each in timeline.shortened}:
         return fact("day_removed")

@@ -10,7 +10,7 @@ _UNITS = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
 
 
 @frozen
-class Statement:
+class Evidence:
     """A fact: its topic, its text, what it is based on, and the instant that it is about."""
 
     topic: str
@@ -25,7 +25,7 @@ class Explanation:
 
     state: str
     summary: str
-    statements: Sequence[Statement] = ()
+    statements: Sequence[Evidence] = ()
 
 
 def _read() -> Iterator[tuple[str, Sequence[str]]]:
@@ -39,10 +39,10 @@ SENTENCES: Mapping[str, Sequence[str]] = dict(_read())
 """By name: the topic, the source and the text of a statement, or the state and the text of a summary."""
 
 
-def fact(name: str, at: datetime | None = None, **values: object) -> Statement:
+def fact(name: str, at: datetime | None = None, **values: object) -> Evidence:
     """Return the statement of this name; instants and lengths of time are written for people."""
     topic, source, text = SENTENCES[name]
-    return Statement(topic, _filled(text, at=at, **values), source, at)
+    return Evidence(topic, _filled(text, at=at, **values), source, at)
 
 
 def summary(name: str, **values: object) -> tuple[str, str]:

@@ -18,7 +18,7 @@ LARGE_PIECE_SIZE = 1 << 20
 encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
-class Channel:
+class ServiceChannel:
     """The worker's end of its channel: most frames arrive whole, and some with the next one behind them."""
 
     def __init__(self, descriptor: int) -> None:

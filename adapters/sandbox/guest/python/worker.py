@@ -14,7 +14,7 @@ import sys
 import threading
 
 from .failures import failure_of
-from .frames import Channel
+from .frames import ServiceChannel
 from .results import result_text
 from .scope import ExecutionScope, enter_scratch, restore_builtins
 from .scripts import FILE_NAME, CompiledScript, check
@@ -45,12 +45,12 @@ def main(descriptor: int) -> None:
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
     threading.stack_size(THREAD_STACK_SIZE)
     enter_scratch()
-    channel = Channel(descriptor)
+    channel = ServiceChannel(descriptor)
     channel.write_frame({"kind": "ready", "nonce": ""})
     serve(channel)
 
 
-def serve(channel: Channel) -> None:
+def serve(channel: ServiceChannel) -> None:
     script: CompiledScript | Exception = RuntimeError("no script was loaded")
     scope = ExecutionScope()
     while True:
