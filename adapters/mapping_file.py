@@ -11,7 +11,10 @@ _SIZE_MAX = 64 * 1024
 
 
 class WrongMappingFile(ValueError):
-    """The file cannot be read, or does not have the form `{"prefixes": {"js-": "nodejs"}, "patterns": {"ml-.*": "python"}}`."""
+    """The file cannot be read, or has another form.
+
+    The form is `{"prefixes": {"js-": "nodejs"}, "patterns": {"ml-.*": "python"}}`.
+    """
 
 
 def read_mapping(path: Path) -> LanguageMapping:

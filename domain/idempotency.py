@@ -73,7 +73,8 @@ class KeyInterrupted(Conflict):
     @property
     def message(self) -> str:
         return (
-            "The first call with this Idempotency-Key was interrupted: its script may have run, and its end is unknown. "
+            "The first call with this Idempotency-Key was interrupted: its script may have run, and its end is "
+            "unknown. "
             "The script does not run again under this key. Use a new key only if the script may run twice."
         )
 

@@ -80,7 +80,7 @@ def uuid7_ms(identifier: UUID) -> int:
 
 
 def uuid7_time(identifier: UUID) -> datetime:
-    """Return the instant for which `uuid7_at` made the id; of any other id an instant within the bounds of `uuid7_ms`."""
+    """Return the instant for which `uuid7_at` made the id; for any other id an instant that `uuid7_ms` bounds."""
     since_ms = uuid7_ms(identifier)
     ticks = identifier.int >> 64 & 0xFFF
     at = _EPOCH + timedelta(milliseconds=since_ms, microseconds=ticks * _US_PER_MS // _TICKS_PER_MS)

@@ -31,7 +31,8 @@ _ALL_PROBLEMS_WORK_MAX = 5_000
 """Work up to which all problems are listed: the library finds them at once, and each takes some microseconds."""
 
 _EXCESSIVE = (
-    f"may take more than {WEIGHT_MAX} steps to check one value, even one that is nested only {DEPTH} levels deep; combine "
+    f"may take more than {WEIGHT_MAX} steps to check one value, even one that is nested only {DEPTH} levels deep; "
+    "combine "
     "fewer subschemas, fractions and shorter patterns"
 )
 
@@ -61,7 +62,8 @@ class CompiledSchema(Schema):
         work = self._work(value)
         if work > self._work_max:
             message = (
-                f"may take {work} steps to check with this schema, and {self._work_max} are allowed; send less, or nest "
+                f"may take {work} steps to check with this schema, and {self._work_max} are allowed; send less, "
+                "or nest "
                 "it less deeply"
             )
             return (Problem("", message),)

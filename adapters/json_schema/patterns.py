@@ -51,7 +51,10 @@ class Patterns:
         """What is too much of them together, or None."""
         if self.memory <= _MEMORY_MAX:
             return None
-        return f"has patterns that may take more than {_MEMORY_MAX} bytes when compiled and used; use fewer or shorter ones"
+        return (
+            f"has patterns that may take more than {_MEMORY_MAX} bytes when compiled and used; "
+            "use fewer or shorter ones"
+        )
 
 
 def _compiles(pattern: str, size: int) -> bool:

@@ -1,8 +1,8 @@
 """Values and entities as parameters of statements and as rows, and the partitions of the history by day.
 
 The columns of a batch are array literals. For an array the driver would choose a type by its values (small numbers,
-large numbers, only nulls), and for the server each choice would be a statement of its own. A literal has one type, which
-the statement states.
+large numbers, only nulls), and for the server each choice would be a statement of its own. A literal has the one
+type that the statement states.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -234,7 +234,8 @@ def load(holder: type[Holder], file_name: str, package: str = "sql") -> Holder:
     if written != set(used):
         missing, unused = sorted(set(used) - written), sorted(written - set(used))
         raise StatementsDiffer(
-            f"{file_name} does not fit the code: missing {missing}, unused {unused}. Correct the file or {holder.__name__}."
+            f"{file_name} does not fit the code: missing {missing}, unused {unused}. Correct the file or "
+            f"{holder.__name__}."
         )
     return holder(**{name: Statement(name, getattr(queries, name).sql, prepare) for name, prepare in used.items()})
 

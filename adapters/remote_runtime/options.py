@@ -13,8 +13,8 @@ class RuntimeOptions:
     """Times in seconds, sizes in bytes, runs at once and runs waiting per language.
 
     `runtime_timeout_s` is what a host may add to a script's own time limit. For `cooldown_s` after a host could not be
-    reached, it is tried last. `output_size_max` bounds stdout and stderr, each. The client remembers for each host which
-    `sent_scripts_max` scripts it has sent; the source of a forgotten one is sent again.
+    reached, it is tried last. `output_size_max` bounds stdout and stderr, each. For each host the client remembers
+    `sent_scripts_max` scripts that it has sent; it sends the source of a forgotten one again.
 
     A host is sent `checks_max` syntax checks at once, `owner_checks_max` of them for one owner. The scripts of further
     checks wait and take `checks_waiting_bytes_max` in all; each counts 16 KiB at least.

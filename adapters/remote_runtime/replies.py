@@ -67,7 +67,7 @@ class Uncertain(Exception):
 def read_execute(reply: HostReply, form: Form) -> ExecuteReply:
     """Return the reply of an execution that has ended.
 
-    Raises Overloaded, RunRefused or ScriptNeeded when nothing was started, OldFailure, and Uncertain in all other cases.
+    Raises Overloaded, RunRefused or ScriptNeeded when nothing was started; OldFailure; else Uncertain.
     """
     if reply.status == _OK:
         return _ended(reply)

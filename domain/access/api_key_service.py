@@ -24,7 +24,7 @@ class IssuedKey:
 
 @define
 class ApiKeyService:
-    """The use cases of API keys. `secret` makes a random text of 256 bits. Every method may raise StorageUnavailable."""
+    """The use cases of API keys. `secret` makes a random text of 256 bits. Methods may raise StorageUnavailable."""
 
     _clock: Clock
     _ids: IdGenerator

@@ -183,7 +183,7 @@ class SessionService:
         return Budget(self._policy.request_timeout_s)
 
     async def _script(self, title: LanguageTitle, request: SessionRequest, budget: Budget) -> tuple[Script, int | None]:
-        """Return the script of the request; else the registered one with its version, to which the session is pinned."""
+        """Return the request's script, or the registered one and its version, to which the session is pinned."""
         if request.script_content is not None:
             return Script.of(request.script_content, self._policy.script_size_max), None
         function = await budget.spend(self._functions.get(title), StorageUnavailable)

@@ -81,7 +81,7 @@ class StorageBudget:
         return self.size_max_bytes is not None and stored.size_bytes > self.size_max_bytes
 
     def day_to_shorten(self, stored: Stored, now: datetime) -> HistoryDay | None:
-        """Return the oldest removable day of the history if the budget is exceeded; None if it is not, or without a day.
+        """Return the oldest removable day of the history if the budget is exceeded; else, or without a day, None.
 
         A day that may still get rows stays: today, and yesterday in the hour after midnight. So does a day whose
         partition another day will use next: its retention ends then.

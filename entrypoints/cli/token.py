@@ -14,7 +14,8 @@ from entrypoints.cli.output import Output, output_option
 
 _CANNOT_SIGN = (
     "JWT_SECRET is not set, so there is no key to sign the token with. Set it as for the service. Tokens for "
-    "JWT_PUBLIC_KEY and JWT_JWKS_URL come from the holder of the private key. Or create an API key: pglambda keys create."
+    "JWT_PUBLIC_KEY and JWT_JWKS_URL come from the holder of the private key. Or create an API key: pglambda "
+    "keys create."
 )
 
 

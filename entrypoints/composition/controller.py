@@ -247,6 +247,6 @@ class Controller(containers.DeclarativeContainer):
 
 
 def create_controller(settings: Settings) -> Application:
-    """Return the ASGI application of one HTTP worker; raises SettingsError for a mapping file or a key that is wrong."""
+    """Return the ASGI application of one HTTP worker; raises SettingsError for a wrong mapping file or key."""
     application: Application = Controller(settings=settings).application()
     return application

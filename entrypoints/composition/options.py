@@ -40,7 +40,8 @@ _EXAMPLES_S = 10.0
 _WAITING_CONNECTIONS = 2
 _GIBI = 1024**3
 _WRONG_URL = (
-    "DATABASE_URL: it is not valid. Set it to postgresql://user:password@host:5432/database, with the special characters "
+    "DATABASE_URL: it is not valid. Set it to postgresql://user:password@host:5432/database, with the special "
+    "characters "
     "of the password percent-encoded, and with no parameters but PostgreSQL's own."
 )
 

@@ -68,7 +68,8 @@ class DeadlinePassed(Conflict):
     @override
     def message(self) -> str:
         return (
-            f"The request arrived with time_left_ms {self.time_left_ms}, and {self.passed_ms:.0f} ms have passed since, so "
+            f"The request arrived with time_left_ms {self.time_left_ms}, and {self.passed_ms:.0f} ms have passed "
+            "since, so "
             "nothing was started. Send the execution to a host that has less to do."
         )
 

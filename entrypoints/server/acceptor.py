@@ -50,7 +50,7 @@ class Acceptor:
         self.servers.append(await loop.create_server(self._accepted, sock=self._listener.dup(), backlog=_BACKLOG))
 
     async def check(self) -> None:
-        """Stop or resume waiting, or accept clients that siblings have left; called ten times a second. Never raises."""
+        """Stop or resume waiting, or accept clients that siblings left. Called ten times a second; never raises."""
         self._checks_without_siblings = max(0, self._checks_without_siblings - 1)
         with contextlib.suppress(OSError):  # the client has gone, or no descriptor is free until the next check
             if self.servers:

@@ -38,7 +38,8 @@ class DataDir:
             lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise DataDirError(
-                f"DATA_DIR {folder} cannot be used: {error.strerror}. Set DATA_DIR to a folder that this user may write."
+                f"DATA_DIR {folder} cannot be used: {error.strerror}. Set DATA_DIR to a folder that this user may "
+                "write."
             ) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

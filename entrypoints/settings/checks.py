@@ -98,7 +98,8 @@ def authentication_off_loopback(settings: Settings) -> Iterator[str]:
     """Check that access without authentication from a network is a decision, not an accident."""
     if settings.auth is None and not settings.verifies_tokens and not is_loopback(settings.host):
         yield (
-            f"AUTH: it is not set, and HOST {settings.host!r} is not on loopback. Set AUTH to required for API keys; or "
+            f"AUTH: it is not set, and HOST {settings.host!r} is not on loopback. Set AUTH to required for API "
+            "keys; or "
             "set JWT_SECRET, JWT_PUBLIC_KEY or JWT_JWKS_URL for tokens; or set AUTH to none, which lets everybody in."
         )
 

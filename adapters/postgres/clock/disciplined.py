@@ -63,7 +63,7 @@ def from_ns(since_epoch_ns: int) -> datetime:
 
 @frozen
 class ClockOptions:
-    """Seconds between probes, normally and when urgent; the jump that is doubted; the error bound up to which it is ready.
+    """Seconds between probes, the jump that is doubted, and the error bound up to which the clock is ready.
 
     A doubted offset is accepted after `agreeing_probes` in a row agree on it, within `agreement_ms`.
     """

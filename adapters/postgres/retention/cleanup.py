@@ -173,7 +173,9 @@ class Cleanup:
 
 
 async def empty_partition(gateway: Gateway, statements: CleanupStatements, partition: int, kept_day: int) -> bool:
-    """Empty a partition unless it has rows of `kept_day` (counted from 1970-01-01) or later; return whether it was emptied.
+    """Empty a partition unless it has rows of `kept_day` or later; return whether it was emptied.
+
+        Days are counted from 1970-01-01.
 
     Raises StorageUnavailable if another transaction uses it for longer than the server waits.
     """

@@ -17,7 +17,8 @@ _REMEDIES = {
         "groups pass this machine. Or correct host and port in DATABASE_URL."
     ),
     Obstacle.SILENCE: (
-        "Something accepted the connection and sent nothing. Check that it is PostgreSQL, that the server is not frozen "
+        "Something accepted the connection and sent nothing. Check that it is PostgreSQL, that the server is not "
+        "frozen "
         "or out of disk space, and that a load balancer on the way has a server behind it."
     ),
     Obstacle.TLS: (
@@ -31,7 +32,9 @@ _REMEDIES = {
     Obstacle.DATABASE: (
         "Create the database (createdb ... with ENCODING 'UTF8'), or correct its name in DATABASE_URL."
     ),
-    Obstacle.FULL: "Raise max_connections of the server or the limit of the role, or lower DB_POOL_MAX and WEB_CONCURRENCY.",
+    Obstacle.FULL: (
+        "Raise max_connections of the server or the limit of the role, or lower DB_POOL_MAX and WEB_CONCURRENCY."
+    ),
     Obstacle.OPTIONS: (
         "A pooler on the way accepts no start-up options. Set DB_SERVER_TIMEOUTS=false, and set the limits on the role."
     ),
@@ -83,7 +86,8 @@ def judge_clock(facts: ClockFacts, settings: Settings) -> Iterator[Finding]:
     if facts.error_bound_ms > _ERROR_BOUND_MS_MAX:
         yield CLOCK.problem(
             f"the database's time is known to {facts.error_bound_ms:.0f} ms only",
-            f"Above {_ERROR_BOUND_MS_MAX} ms a controller is not ready: controllers would disagree on what has expired.",
+            f"Above {_ERROR_BOUND_MS_MAX} ms a controller is not ready: controllers would disagree on what has "
+            "expired.",
             "Move the service closer to its database, or find what delays the responses.",
         )
     yield _judge_offset(facts)

@@ -90,7 +90,8 @@ def judge_host(facts: HostFacts, settings: Settings) -> Iterator[Finding]:
         yield PROCESS.ok(f"a process may open {granted or 'any number of'} files")
     else:
         yield PROCESS.note(
-            f"a process may open {granted} files here; MAX_CONNECTIONS ({settings.max_connections}) and MAX_WARM_WORKERS"
+            f"a process may open {granted} files here; MAX_CONNECTIONS ({settings.max_connections}) and "
+            "MAX_WARM_WORKERS"
             f" ({settings.max_warm_workers}) need {needed}",
             "An HTTP worker holds fewer connections than that, and the sandbox fewer warm workers.",
             f"Raise the hard limit to {needed} (LimitNOFILE in systemd, ulimit -Hn), or lower these settings.",

@@ -133,7 +133,8 @@ def _judge_updates(table: TableFacts) -> Iterator[Finding]:
         yield TABLES.warning(
             f"meta.sessions: {share:.0%} of {table.updates:,} updates are HOT",
             "An update that is not HOT writes to every index: executions cost several times the work.",
-            "Look for indexes that the service does not need, for old transactions, and for a fillfactor other than 80. "
+            "Look for indexes that the service does not need, for old transactions, and for a fillfactor other "
+            "than 80. "
             "Many short sliding sessions have this effect too. pg_stat_reset_single_table_counters resets the count.",
         )
     else:
