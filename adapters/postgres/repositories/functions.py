@@ -40,7 +40,7 @@ _ABSENT = 0
 
 @frozen
 class FunctionRepositoryOptions:
-    """Bounds of batches, of the races that an update may lose, of the pause after a race, and of the bytes of cached schemas."""
+    """Bounds of batches, of races that an update may lose and the pause after each, of the bytes of cached schemas."""
 
     batches: CoalescerOptions = field(factory=CoalescerOptions)
     races_max: int = 10

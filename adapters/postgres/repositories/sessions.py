@@ -32,7 +32,7 @@ from domain.sessions.session import Session, SessionNotFound, UpdateConflict
 
 @frozen
 class SessionRepositoryOptions:
-    """Bounds of batches, of the races that an update may lose, of the pause after a race, and of a page's rows and bytes."""
+    """Bounds of batches, of races that an update may lose and the pause after each, of the rows and bytes of a page."""
 
     batches: CoalescerOptions = field(factory=CoalescerOptions)
     races_max: int = 10
