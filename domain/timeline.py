@@ -1,4 +1,4 @@
-"""What is stored about one id, and what can be told apart by it."""
+"""The traces that the database has of one id."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from domain.storage.storage import ShortenedDay
 
 @frozen
 class ClockReading:
-    """The database's time, how sure it is, and by how much it is ahead of this host's clock."""
+    """The database's time, the bound of its error, and how far it is ahead of this host's clock."""
 
     now: datetime
     error_bound_ms: float
@@ -24,13 +24,13 @@ class ClockReading:
 
     @property
     def error_bound(self) -> timedelta:
-        """How far the time may be from what is said."""
+        """The bound of the error."""
         return timedelta(milliseconds=self.error_bound_ms)
 
 
 @frozen
 class RetentionTimes:
-    """How long what has ended is kept, and how long a session may live."""
+    """How long ended sessions and the history are kept, and how long a session may live."""
 
     sessions: timedelta
     history_days: int
@@ -39,7 +39,7 @@ class RetentionTimes:
 
 @frozen
 class KeyTrace:
-    """An idempotency key that is remembered: which call has it, by its id, and whether its response is kept."""
+    """A stored idempotency key: the id that its call made, and whether its response is stored."""
 
     name: str
     winner: UUID
@@ -50,7 +50,7 @@ class KeyTrace:
 
 @frozen
 class HistoryTrace:
-    """The executions of a session that the history holds."""
+    """The executions of a session in the history."""
 
     counts: Mapping[Outcome, int] = field(factory=dict)
     owner: Owner | None = None
@@ -59,18 +59,18 @@ class HistoryTrace:
 
     @property
     def total(self) -> int:
-        """How many there are."""
+        """The number of executions."""
         return sum(self.counts.values())
 
     @property
     def last_at(self) -> datetime | None:
-        """When the latest of them was admitted."""
+        """The admission of the latest one."""
         return None if self.last is None else uuid7_time(self.last)
 
 
 @frozen
 class FunctionTrace:
-    """The present state of the function that a session is pinned to a version of."""
+    """The present state of the function that a session uses a version of."""
 
     version: int
     deactivated_at: datetime | None
@@ -101,7 +101,7 @@ class ExecutionTrace:
 
 @frozen
 class Timeline:
-    """Everything that is stored about an id, as seen within a moment.
+    """Everything that is stored about an id, read within a moment.
 
     `session` and `execution` say what the id is; `history`, `open` and `keys` are those of the session with the id,
     `taken` is the key that the call had which made the id.

@@ -87,7 +87,7 @@ def down(context: click.Context, /, to: int | None, dry_run: bool, output: str, 
 @click.option("--dry-run", is_flag=True, help="Accepted by every migrate command; status never writes.")
 @output_option
 @click.pass_context
-def status(context: click.Context, dry_run: bool, output: str) -> None:  # noqa: ARG001  # accepted beside every migrate command
+def status(context: click.Context, dry_run: bool, output: str) -> None:  # noqa: ARG001  # every migrate command accepts it
     """List the migrations, and when each was applied."""
     states = _on_migrations(context, lambda migrations: migrations.status())
     click.echo(_states(states, Output(output)))

@@ -3,13 +3,11 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from dependency_injector import containers, providers
 
 from adapters.json_schema.compiler import JsonSchemaCompiler
-from adapters.mapping_file import WrongMappingFile, read_mapping
 from adapters.postgres.anonymous_sessions import AnonymousSessions
 from adapters.postgres.batching.coalescer import Coalescer
 from adapters.postgres.clock.disciplined import DisciplinedClock
@@ -24,7 +22,6 @@ from domain.executions.history import HistoryService
 from domain.executions.service import ExecutionService
 from domain.functions.examples import ExampleRuns
 from domain.functions.service import FunctionService, ParamsCheck
-from domain.scripts.language import LanguageMapping
 from entrypoints.composition.database import Database
 from entrypoints.composition.guards import OwnerLimits, Security, guards
 from entrypoints.composition.options import (
@@ -32,6 +29,7 @@ from entrypoints.composition.options import (
     execution_policy,
     function_policy,
     http_options,
+    language_mapping,
     request_timeout_s,
     session_policy,
 )
@@ -40,7 +38,6 @@ from entrypoints.composition.telemetry import Telemetry, observed, trace_headers
 from entrypoints.http.app import Application, Hooks, Services
 from entrypoints.http.endpoints.health import HealthChecks, Probe
 from entrypoints.server.lifespan import Lifespan, bounded, together
-from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.metrics.database import DatabaseMetrics
 from entrypoints.telemetry.metrics.rate_limits import RateLimitMetrics
@@ -55,15 +52,6 @@ _RECORDING_TIMEOUT_S = 5.0
 
 _RECORDINGS_MAX = 1024
 """Executions of one controller whose end is not recorded yet."""
-
-
-def _mapping(path: Path | None) -> LanguageMapping:
-    if path is None:
-        return LanguageMapping()
-    try:
-        return read_mapping(path)
-    except WrongMappingFile as error:
-        raise SettingsError([f"RUNTIME_MAPPINGS_FILE: {error}"]) from error
 
 
 def _lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
@@ -107,7 +95,7 @@ class Controller(containers.DeclarativeContainer):
     tasks = providers.Singleton(BackgroundTasks)
     ids = providers.Singleton(RandomIds)
     schemas = providers.Singleton(JsonSchemaCompiler)
-    mapping = providers.Singleton(_mapping, settings.provided.runtime_mappings_file)
+    mapping = providers.Singleton(language_mapping, settings)
     limits = providers.Singleton(OwnerLimits, settings, database.clock, database.rates, database.usage)
 
     request_timeout_s = providers.Callable(request_timeout_s, settings)

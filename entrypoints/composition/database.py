@@ -1,4 +1,4 @@
-"""Everything that talks to PostgreSQL."""
+"""The adapters of PostgreSQL."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -28,7 +28,7 @@ from entrypoints.settings.settings import Settings
 
 
 def disciplined_clock(gateway: Gateway, statement: Statement) -> DisciplinedClock:
-    """Return the clock of the gateway's database, not read yet."""
+    """Return the clock of the gateway's database, before its first measurement."""
     options = ClockOptions()
     return DisciplinedClock(database_time(gateway.fetch, statement, options.probe_timeout_s), options)
 
@@ -38,7 +38,7 @@ def _joined(*groups: Iterable[Coalescer[Any, Any]]) -> Sequence[Coalescer[Any, A
 
 
 class Database(containers.DeclarativeContainer):
-    """The gateway, what is kept behind it, and the clock that is kept by it."""
+    """The gateway, and the repositories, the cleanup and the clock that use it."""
 
     settings = providers.Dependency(instance_of=Settings)
     observe: providers.Dependency[StatementObserver] = providers.Dependency()

@@ -1,4 +1,4 @@
-"""What each part is told of the settings."""
+"""The options of each part, from the settings."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from attrs import evolve
 
 from adapters.embedded_postgres.server import EmbeddedPostgresOptions
+from adapters.mapping_file import WrongMappingFile, read_mapping
 from adapters.postgres.gateway_options import GatewayOptions, WrongAddress
 from adapters.postgres.repositories.executions import ExecutionRepositoryOptions
 from adapters.postgres.repositories.history import HistoryOptions
@@ -15,7 +16,7 @@ from adapters.sandbox.options import SandboxLevel, SandboxOptions
 from domain.executions.service import ExecutionPolicy
 from domain.functions.examples import ExamplePolicy
 from domain.functions.service import FunctionPolicy
-from domain.scripts.language import Language
+from domain.scripts.language import Language, LanguageMapping
 from domain.scripts.limits import Limits, LimitsPolicy
 from domain.sessions.service import SessionPolicy
 from domain.sessions.session import LifetimePolicy
@@ -29,13 +30,13 @@ from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.settings import Settings
 
 _KILL_S = 0.5
-"""What ending a sandbox may take beyond the script's own limit."""
+"""The time for ending a sandbox, beyond the script's own limit."""
 
 _OUTPUT_SIZE_MAX = 256 * 1024
-"""Bytes of stdout and stderr, each, that one execution may write."""
+"""Limit of the bytes that one execution writes to stdout, and to stderr."""
 
 _EXAMPLES_S = 10.0
-"""What all examples of a function may take together."""
+"""The time limit of all examples of a function together."""
 
 _WAITING_CONNECTIONS = 2
 _GIBI = 1024**3
@@ -47,7 +48,7 @@ _WRONG_URL = (
 
 
 def gateway_options(settings: Settings) -> GatewayOptions:
-    """Return the database and the limits of every wait for it; DB_POOL_MAX counts all connections of a process.
+    """Return the address of the database and the limits of every wait; DB_POOL_MAX counts all connections of a process.
 
     Raises SettingsError when DATABASE_URL is no address.
     """
@@ -67,7 +68,7 @@ def gateway_options(settings: Settings) -> GatewayOptions:
 
 
 def retention(settings: Settings) -> Retention:
-    """Return how long what has ended is kept."""
+    """Return how long ended sessions and the history are kept."""
     return Retention(
         sessions=timedelta(seconds=settings.session_retention_seconds),
         history=timedelta(days=settings.history_retention_days),
@@ -84,7 +85,7 @@ def retention_times(settings: Settings) -> RetentionTimes:
 
 
 def storage_budget(settings: Settings) -> StorageBudget:
-    """Return what may be stored, and how long the history is kept within that."""
+    """Return the limit of the storage, and how long the history is kept within it."""
     size_max_gb = settings.storage_max_gb
     return StorageBudget(
         size_max_bytes=None if size_max_gb is None else int(size_max_gb * _GIBI),
@@ -93,17 +94,17 @@ def storage_budget(settings: Settings) -> StorageBudget:
 
 
 def execution_options(settings: Settings) -> ExecutionRepositoryOptions:
-    """Return what is kept of executions."""
+    """Return what the history stores of executions."""
     return ExecutionRepositoryOptions(history=HistoryOptions(full=settings.history is HistoryMode.FULL))
 
 
 def embedded_options(settings: Settings) -> EmbeddedPostgresOptions:
-    """Return where the embedded server lives, with room for every process's connections."""
+    """Return the folder of the embedded server, and a limit for the connections of all processes."""
     return EmbeddedPostgresOptions(data_dir=settings.data_dir, connections_max=settings.database_connections)
 
 
 def limits_policy(settings: Settings) -> LimitsPolicy:
-    """Return the default limits of an execution and their maxima."""
+    """Return the default limits of an execution, and their maxima."""
     return LimitsPolicy(
         default=Limits(settings.script_timeout_ms, settings.script_memory_mb, settings.isolation),
         timeout_ms_max=settings.script_timeout_max_ms,
@@ -117,7 +118,7 @@ def request_timeout_s(settings: Settings) -> float:
 
 
 def session_policy(settings: Settings) -> SessionPolicy:
-    """Return the bounds of sessions."""
+    """Return the limits of sessions."""
     return SessionPolicy(
         lifetime=LifetimePolicy(settings.session_expiry_seconds, settings.session_max_lifetime_seconds),
         limits=limits_policy(settings),
@@ -127,7 +128,7 @@ def session_policy(settings: Settings) -> SessionPolicy:
 
 
 def execution_policy(settings: Settings) -> ExecutionPolicy:
-    """Return the times of an execute; a runtime host's own overhead takes the place of the sandbox's."""
+    """Return the times of an execute; with runtime hosts their overhead counts if it is larger than the sandbox's."""
     local_s = settings.queue_timeout_ms / 1000 + _KILL_S
     remote = settings.nodejs_runtime_url or settings.python_runtime_url
     overhead_s = max(local_s, settings.runtime_timeout_seconds) if remote else local_s
@@ -135,18 +136,28 @@ def execution_policy(settings: Settings) -> ExecutionPolicy:
 
 
 def function_policy(settings: Settings) -> FunctionPolicy:
-    """Return the bounds of functions."""
+    """Return the limits of functions."""
     return FunctionPolicy(settings.max_script_size, request_timeout_s(settings))
 
 
 def example_policy(settings: Settings) -> ExamplePolicy:
-    """Return the limits under which examples run."""
+    """Return the limits of the examples of functions."""
     overhead_s = execution_policy(settings).run_overhead_s
     return ExamplePolicy(limits_policy(settings).default, _EXAMPLES_S, overhead_s)
 
 
+def language_mapping(settings: Settings) -> LanguageMapping:
+    """Return the prefixes of language-titles; raises SettingsError if RUNTIME_MAPPINGS_FILE is wrong."""
+    if settings.runtime_mappings_file is None:
+        return LanguageMapping()
+    try:
+        return read_mapping(settings.runtime_mappings_file)
+    except WrongMappingFile as error:
+        raise SettingsError([f"RUNTIME_MAPPINGS_FILE: {error}"]) from error
+
+
 def http_options(settings: Settings) -> HttpOptions:
-    """Return the sizes that requests are held to."""
+    """Return the limits of requests."""
     return HttpOptions(
         limits=limits_policy(settings),
         script_size_max=settings.max_script_size,
@@ -161,7 +172,7 @@ def http_options(settings: Settings) -> HttpOptions:
 
 
 def sandbox_options(settings: Settings, languages: tuple[Language, ...]) -> SandboxOptions:
-    """Return the numbers of this host's sandbox for these languages."""
+    """Return the options of this host's sandbox for these languages."""
     options = SandboxOptions(
         runtimes_dir=_runtimes_dir(settings),
         languages=languages,
@@ -181,7 +192,7 @@ def sandbox_options(settings: Settings, languages: tuple[Language, ...]) -> Sand
 
 
 def runtime_options(settings: Settings) -> RuntimeOptions:
-    """Return the numbers of the client of runtime hosts."""
+    """Return the options of the client of runtime hosts."""
     return RuntimeOptions(
         token=settings.runtime_token.reveal() if settings.runtime_token else None,
         queue_timeout_s=settings.queue_timeout_ms / 1000,
@@ -193,7 +204,7 @@ def runtime_options(settings: Settings) -> RuntimeOptions:
 
 
 def host_options(settings: Settings) -> RuntimeHostOptions:
-    """Return what a runtime host lets in."""
+    """Return the address, the token and the limits of a runtime host."""
     return RuntimeHostOptions(
         bind=settings.host,
         token=settings.runtime_token.reveal() if settings.runtime_token else None,

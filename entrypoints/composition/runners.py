@@ -1,4 +1,4 @@
-"""Which runner runs which language."""
+"""The runner of each language: this host's sandbox, or runtime hosts."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -21,7 +21,7 @@ _CLOSE_GRACE_S = 2.0
 
 @define(eq=False)
 class Runners:
-    """The sandbox of this host, for the languages that have no runtime hosts, and the client of those that have."""
+    """This host's sandbox for languages without runtime hosts, and the client of runtime hosts for the others."""
 
     sandbox: SandboxScriptRunner | None
     remote: HttpScriptRunner | None
@@ -29,13 +29,13 @@ class Runners:
 
     @classmethod
     def of(cls, settings: Settings, more_headers: Callable[[], Mapping[str, str]] = dict) -> "Runners":
-        """Choose by NODEJS_RUNTIME_URL and PYTHON_RUNTIME_URL; calls to those hosts carry `more_headers`."""
+        """Choose by NODEJS_RUNTIME_URL and PYTHON_RUNTIME_URL; calls to runtime hosts have `more_headers`."""
         urls = {Language.NODEJS: settings.nodejs_runtime_url, Language.PYTHON: settings.python_runtime_url}
-        far = {language: listed for language, listed in urls.items() if listed}
-        near = tuple(language for language, listed in urls.items() if not listed)
-        sandbox = SandboxScriptRunner(sandbox_options(settings, near)) if near else None
-        remote = HttpScriptRunner(runtime_options(settings), far, more_headers) if far else None
-        by_language = {language: remote if language in far else sandbox for language in urls}
+        remote_urls = {language: listed for language, listed in urls.items() if listed}
+        local = tuple(language for language, listed in urls.items() if not listed)
+        sandbox = SandboxScriptRunner(sandbox_options(settings, local)) if local else None
+        remote = HttpScriptRunner(runtime_options(settings), remote_urls, more_headers) if remote_urls else None
+        by_language = {language: remote if language in remote_urls else sandbox for language in urls}
         return cls(sandbox, remote, {language: runner for language, runner in by_language.items() if runner})
 
     @property
@@ -49,14 +49,14 @@ class Runners:
         return None if self.sandbox is None else self.sandbox.stats()
 
     async def open(self) -> None:
-        """Start what runs here, and the client of what runs elsewhere; nothing that is missing stops the start."""
+        """Start the sandbox and the client of runtime hosts; a missing interpreter or host does not stop the start."""
         if self.sandbox is not None:
             await self.sandbox.open()
         if self.remote is not None:
             await self.remote.open()
 
     async def close(self) -> None:
-        """End every worker of this host."""
+        """Close the client, and end every worker of this host."""
         if self.remote is not None:
             await self.remote.close()
         if self.sandbox is not None:

@@ -1,4 +1,4 @@
-"""What watches a controller: figures, and traces of requests."""
+"""The telemetry of a controller: metrics, and traces of requests."""
 
 from collections.abc import Mapping
 
@@ -18,13 +18,13 @@ from entrypoints.telemetry.tracing.traceparent import TraceContext
 
 
 def current_request() -> Request | None:
-    """Return the request on whose behalf this is asked."""
+    """Return the request that the current task serves, if it serves one."""
     caller = CALLER.get()
     return caller if isinstance(caller, Request) else None
 
 
 def trace_headers() -> Mapping[str, str]:
-    """Return what a call to a runtime host carries; a request without a trace begins one here."""
+    """Return the trace headers of a call to a runtime host; a request without a trace begins one here."""
     request = current_request()
     if request is None:
         return {}
@@ -34,12 +34,12 @@ def trace_headers() -> Mapping[str, str]:
 
 
 def observed(runners: Mapping[Language, ScriptRunner], metrics: ExecutionMetrics) -> Mapping[Language, ScriptRunner]:
-    """Return runners that tell how runs end."""
+    """Return runners that measure executions."""
     return {language: ObservedRunner(runner, metrics, current_request) for language, runner in runners.items()}
 
 
 def tracing_of(settings: Settings) -> Tracing:
-    """Return what the setting asks for; what records traces is imported only where they are recorded."""
+    """Return the tracing that TRACES names; OpenTelemetry is imported only if it is needed."""
     if settings.traces is Traces.NONE:
         return Propagation()
     from entrypoints.telemetry.tracing.otel import otlp_tracing  # noqa: PLC0415  # its packages are an extra
@@ -48,7 +48,7 @@ def tracing_of(settings: Settings) -> Tracing:
 
 
 class Telemetry(containers.DeclarativeContainer):
-    """Who is told what happens in a controller."""
+    """The metrics and the tracing of a controller."""
 
     settings = providers.Dependency(instance_of=Settings)
 

@@ -18,7 +18,7 @@ _log = structlog.get_logger(__name__)
 class Lifespan:
     """Runs the steps of each phase in order.
 
-    The steps of `shutdown` run beside the background work, those of `close` after its end.
+    The steps of `shutdown` run while the background work continues, those of `close` after its end.
     """
 
     _startup: Sequence[Step]
@@ -44,7 +44,7 @@ class Lifespan:
 async def keep_running(work: Step, pause_s: float = _PAUSE_S) -> None:
     """Run the work to its end; if an error ends it, log the error and start it again after a pause.
 
-    Otherwise a clock, a cleanup or a limit could stop for good, and nobody would notice before the next start.
+    Otherwise a clock, a cleanup or a limit would stop until the next start.
     """
     while True:
         try:

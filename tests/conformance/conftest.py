@@ -2,13 +2,12 @@
 
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.integration.supervisor.conftest import ROOT, Service
+from tests.support.folders import shared_folder
 
 # Patient, because schemathesis takes one of two cores.
 SETTINGS = {
@@ -21,9 +20,8 @@ SETTINGS = {
 
 @pytest.fixture(scope="session")
 def service() -> Iterator[Service]:
-    with tempfile.TemporaryDirectory(prefix="pglambda-conformance-") as folder:
-        Path(folder).chmod(0o755)
-        service = Service(Path(folder), program=("entrypoints", "serve"), **SETTINGS)
+    with shared_folder() as folder:
+        service = Service(folder, program=("entrypoints", "serve"), **SETTINGS)
         try:
             yield service.ready()
         finally:

@@ -3,9 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import shutil
-import tempfile
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import httpx2
@@ -24,6 +21,7 @@ from tests.faults import report
 from tests.faults.history import Stored
 from tests.faults.proxy import Proxy
 from tests.faults.server import SERVICE_ROLE, running_server
+from tests.support.folders import shared_folder
 
 _STORED = "SELECT request_id, execution_count, closed_at IS NOT NULL, context -> 'mark' FROM meta.sessions"
 
@@ -77,10 +75,8 @@ async def proxy(server):
 @pytest.fixture(scope="session")
 def data_dir():
     """A folder that workers of another user can reach, which pytest's own are not for root."""
-    folder = Path(tempfile.mkdtemp(prefix="pgl-", dir="/tmp"))
-    folder.chmod(0o711)
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    with shared_folder() as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -5,13 +5,12 @@ import os
 import pwd
 import shutil
 import subprocess
-import tempfile
 import time
-from pathlib import Path
 
 import psycopg
 
 from tests.faults.server import SERVICE_ROLE
+from tests.support.folders import shared_folder
 from tests.support.ports import free_port
 
 _READY_TIMEOUT_S = 10.0
@@ -26,9 +25,8 @@ def find_pgbouncer():
 @contextlib.contextmanager
 def running_pgbouncer(server, *, prepared_statements_max):
     """Yield the port of a pooler that gives a server's connection to a client for one transaction at a time."""
-    with tempfile.TemporaryDirectory(prefix="pgl-", dir="/tmp") as name:
-        folder, port = Path(name), free_port()
-        folder.chmod(0o755)
+    with shared_folder() as folder:
+        port = free_port()
         settings = {
             "listen_addr": "127.0.0.1",
             "listen_port": port,

@@ -67,7 +67,7 @@ def bench(  # noqa: PLR0913, PLR0917  # one for each option
 ) -> None:
     """Measure a running service from this machine.
 
-    Each caller initializes sessions, reads them, and executes a script that adds one, without a pause. The figures
+    Each caller initializes sessions, reads them, and executes a script that adds one, without a pause. The results
     include the service, the network and this client. The client needs one CPU core for about twenty thousand calls per
     second, so run it where your callers run, with nothing else on the machine. The calls are real, and the executions
     are in the history. The command closes its sessions at the end; otherwise they expire within ten minutes. The exit

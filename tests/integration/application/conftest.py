@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlencode
@@ -16,6 +15,7 @@ from entrypoints.composition.controller import create_controller
 from entrypoints.http.app import Application
 from entrypoints.settings.loading import load_settings
 from entrypoints.settings.settings import Settings
+from tests.support.folders import shared_folder
 
 
 @define
@@ -69,9 +69,8 @@ async def serving(application: Application) -> AsyncIterator[Api]:
 @pytest.fixture(scope="session")
 def data_dir() -> Iterator[Path]:
     """A folder that workers of another user can reach, kept for the whole run: copies of interpreters are made once."""
-    with tempfile.TemporaryDirectory(prefix="pglambda-application-") as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder)
+    with shared_folder() as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from entrypoints.settings.settings import Settings
 from tests.integration.application.conftest import settings_for
+from tests.support.folders import shared_folder
 
 ROOT = Path(__file__).parents[3]
 QUIET = {"HOST": "", "PORT": "", "AUTH": "", "JWT_SECRET": "", "NODEJS_RUNTIME_URL": "", "PYTHON_RUNTIME_URL": ""}
@@ -34,9 +34,8 @@ def pglambda(*arguments: str, **variables: str) -> subprocess.CompletedProcess[s
 @pytest.fixture(scope="session")
 def data_dir() -> Iterator[Path]:
     """A folder that workers of another user can reach, kept for the whole run: copies of interpreters are made once."""
-    with tempfile.TemporaryDirectory(prefix="pglambda-commands-", dir="/tmp") as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder)
+    with shared_folder() as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def run(settings: Settings) -> Run:
     return lambda *arguments, **variables: pglambda(*arguments, **{**given, **variables})
 
 
-async def test_a_token_that_the_command_prints_is_taken_by_the_service(run: Run, settings: Settings) -> None:
+async def test_the_service_accepts_a_token_of_the_command(run: Run, settings: Settings) -> None:
     made = run("token", "--owner", "alice", "--scope", "execute:all", "--expires-in", "5m")
     assert (made.returncode, made.stderr) == (0, "")
     async with serving(create_controller(settings)) as api:
@@ -48,8 +48,8 @@ async def test_a_key_is_created_listed_used_and_revoked(run: Run, settings: Sett
     assert revoked.stdout.startswith(f"Revoked {facts['id']} of alice.")
     assert secret not in listed.stdout + listed.stderr + revoked.stdout + revoked.stderr
     async with serving(create_controller(settings)) as api:
-        answer = await api.client.get("/api/v1/sessions", headers=bearer(facts["key"]))
-    assert (answer.status_code, answer.json()["error"]["details"]["reason"]) == (401, "the API key was revoked")
+        result = await api.client.get("/api/v1/sessions", headers=bearer(facts["key"]))
+    assert (result.status_code, result.json()["error"]["details"]["reason"]) == (401, "the API key was revoked")
     again = run("keys", "revoke", "0" * 32)
     assert again.returncode == 1
     assert "There is no API key with this id" in again.stderr
@@ -74,12 +74,14 @@ async def test_turning_authentication_on_loses_no_session(run: Run, settings: Se
         assert len(history.json()["executions"]) == 2
 
 
-def test_a_database_without_the_tables_is_told(run: Run, empty_database_url: str, settings: Settings) -> None:
+def test_a_database_without_the_tables_is_an_error_with_the_remedy(
+    run: Run, empty_database_url: str, settings: Settings
+) -> None:
     assert settings.database_url is not None
     empty = settings_for(empty_database_url, settings.data_dir)
     assert empty.database_url is not None
     for arguments in (("keys", "list"), ("owners", "move", "anonymous", "alice")):
-        told = run(*arguments, DATABASE_URL=empty.database_url.reveal())
-        assert told.returncode == 1
-        assert "pglambda migrate up" in told.stderr
-        assert "Traceback" not in told.stderr
+        result = run(*arguments, DATABASE_URL=empty.database_url.reveal())
+        assert result.returncode == 1
+        assert "pglambda migrate up" in result.stderr
+        assert "Traceback" not in result.stderr

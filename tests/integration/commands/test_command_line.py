@@ -58,10 +58,10 @@ def _await_ready(url: str) -> None:
     raise AssertionError(f"{url} was not ready")
 
 
-def test_a_service_is_measured_and_its_sessions_are_closed(run: Run, service: str, database_url: str) -> None:
-    answer = run("bench", "--url", service, "--seconds", "0.5", "--connections", "2", "--output", "json")
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    calls = {each["name"]: each for each in json.loads(answer.stdout)["calls"]}
+def test_a_benchmark_measures_a_service_and_closes_its_sessions(run: Run, service: str, database_url: str) -> None:
+    result = run("bench", "--url", service, "--seconds", "0.5", "--connections", "2", "--output", "json")
+    assert result.returncode == 0, result.stdout + result.stderr
+    calls = {each["name"]: each for each in json.loads(result.stdout)["calls"]}
     assert list(calls) == ["initialize", "get", "execute nodejs", "execute python"]
     for each in calls.values():
         assert each["answered"] > 0
@@ -96,21 +96,21 @@ def test_ctrl_c_ends_a_benchmark_and_closes_its_sessions(service: str, database_
     assert measuring.stderr is not None
     assert measuring.stderr.readline() == "initialize ...\n"
     measuring.send_signal(signal.SIGINT)
-    told, said = measuring.communicate(timeout=40)
-    assert (measuring.returncode, told) == (130, "")
-    assert said.endswith("Interrupted.\n")
-    assert "Traceback" not in said
+    output, errors = measuring.communicate(timeout=40)
+    assert (measuring.returncode, output) == (130, "")
+    assert errors.endswith("Interrupted.\n")
+    assert "Traceback" not in errors
     with psycopg.connect(database_url) as connection:
         (counts,) = connection.execute("SELECT count(*), count(closed_at) FROM meta.sessions").fetchall()
-    # The one whose answer nobody waited for any more has ten minutes to live.
+    # The session whose response the client no longer read expires in ten minutes.
     assert counts[0] - counts[1] <= 1 < counts[0]
 
 
-def test_a_reader_that_has_had_enough_is_no_error(run: Run) -> None:
+def test_a_closed_pipe_is_not_an_error(run: Run) -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
     try:
-        answer = subprocess.run(
+        result = subprocess.run(
             [*COMMAND, "config", "show", "--describe"],
             env={**os.environ, **QUIET},
             cwd=ROOT,
@@ -121,19 +121,19 @@ def test_a_reader_that_has_had_enough_is_no_error(run: Run) -> None:
         )
     finally:
         os.close(write_end)
-    assert answer.stderr == b""
+    assert result.stderr == b""
 
 
 @pytest.mark.parametrize("command", ["serve", "storage"])
-def test_an_address_that_is_none_is_a_wrong_setting(run: Run, command: str) -> None:
-    answer = run(*command.split(), DATABASE_URL="postgresql://u:sesame@127.0.0.1:1/d?sslmod=require", PORT="0")
-    assert (answer.returncode, answer.stdout) == (2, "")
-    assert "DATABASE_URL: it is not valid. " in answer.stderr
-    assert "Traceback" not in answer.stderr
-    assert "sesame" not in answer.stderr
+def test_an_invalid_address_is_a_wrong_setting(run: Run, command: str) -> None:
+    result = run(*command.split(), DATABASE_URL="postgresql://u:sesame@127.0.0.1:1/d?sslmod=require", PORT="0")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "DATABASE_URL: it is not valid. " in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "sesame" not in result.stderr
 
 
-async def test_that_a_database_is_away_is_told_long_before_the_time_of_a_task(settings: Settings) -> None:
+async def test_an_unreachable_database_is_an_error_long_before_the_time_limit_of_the_task(settings: Settings) -> None:
     url = Secret(f"postgresql://u@127.0.0.1:{free_port()}/d")
     away = Commands(settings=replace(settings, database_url=url, request_timeout_ms=120_000))
     async with asyncio.timeout(30):

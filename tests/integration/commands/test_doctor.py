@@ -1,8 +1,6 @@
 """The command `doctor` on real databases and hosts: healthy ones, and each fault of a database or of the way to it."""
 
-import contextlib
 import json
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
@@ -33,6 +31,7 @@ from tests.contracts.served_hosts import served
 from tests.integration.application.conftest import settings_for
 from tests.integration.commands.conftest import Run, pglambda
 from tests.integration.postgres.silent_server import SilentServer
+from tests.support.folders import shared_folder
 from tests.support.ports import free_port, loopback_socket
 from tests.support.waiting import within
 from tests.unit.domain.builders import session_at
@@ -62,33 +61,33 @@ def change(database_url: str) -> Change:
     return run
 
 
-def test_an_installation_that_is_well_by_the_command_itself(run: Run) -> None:
-    answer = run("doctor", "--output", "json")
-    assert answer.returncode == 0, answer.stdout
-    document = json.loads(answer.stdout)
-    told = {(each["subject"], each["status"]) for each in document["findings"]}
-    assert {("database", "ok"), ("server", "ok"), ("clock", "ok"), ("schema", "ok"), ("sandbox", "ok")} <= told
+def test_the_command_finds_no_problem_in_a_healthy_installation(run: Run) -> None:
+    result = run("doctor", "--output", "json")
+    assert result.returncode == 0, result.stdout
+    document = json.loads(result.stdout)
+    statuses = {(each["subject"], each["status"]) for each in document["findings"]}
+    assert {("database", "ok"), ("server", "ok"), ("clock", "ok"), ("schema", "ok"), ("sandbox", "ok")} <= statuses
     # The server of the tests does not sync; nothing else is wrong.
     wrong = [each["seen"] for each in document["findings"] if each["status"] in {"warning", "problem"}]
     assert wrong in ([], ["fsync is off"])
 
 
-def test_a_schema_that_is_not_there_by_the_command_itself(empty_database_url: str, settings: Settings) -> None:
+def test_the_command_finds_a_missing_schema(empty_database_url: str, settings: Settings) -> None:
     empty = settings_for(empty_database_url, settings.data_dir).database_url
     assert empty is not None
-    answer = pglambda("doctor", DATABASE_URL=empty.reveal(), DATA_DIR=str(settings.data_dir))
-    assert answer.returncode == 1
-    assert "problem   schema" in answer.stdout
-    assert "-> pglambda migrate up" in answer.stdout
-    assert "could not be checked" not in answer.stdout
+    result = pglambda("doctor", DATABASE_URL=empty.reveal(), DATA_DIR=str(settings.data_dir))
+    assert result.returncode == 1
+    assert "problem   schema" in result.stdout
+    assert "-> pglambda migrate up" in result.stdout
+    assert "could not be checked" not in result.stdout
 
 
-async def test_the_indexes_that_are_expected_are_those_that_the_migrations_make(settings: Settings) -> None:
+async def test_the_expected_indexes_are_those_of_the_migrations(settings: Settings) -> None:
     assert "all 14 indexes exist and are valid" in await seen_of(settings, Level.OK)
     assert not [each for each in await seen_of(settings, Level.NOTE) if "indexes" in each]
 
 
-async def test_indexes_that_are_missing_invalid_or_strange(settings: Settings, change: Change) -> None:
+async def test_missing_invalid_and_foreign_indexes_are_found(settings: Settings, change: Change) -> None:
     change(
         "DROP INDEX meta.sessions_by_owner",
         "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'meta.sessions_by_expiry'::regclass",
@@ -101,7 +100,7 @@ async def test_indexes_that_are_missing_invalid_or_strange(settings: Settings, c
     assert "indexes that the service does not need: own" in await seen_of(settings, Level.NOTE)
 
 
-async def test_migrations_that_differ_or_are_not_known(settings: Settings, change: Change) -> None:
+async def test_changed_and_unknown_migrations_are_found(settings: Settings, change: Change) -> None:
     change(
         "UPDATE meta.migrations SET checksum = 'another' WHERE version = 2",
         "UPDATE meta.migrations SET version = 99, name = 'future' WHERE version = 7",
@@ -113,7 +112,9 @@ async def test_migrations_that_differ_or_are_not_known(settings: Settings, chang
     ]
 
 
-async def test_updates_that_are_not_hot(settings: Settings, change: Change, gateway: Gateway, statements: Statements):
+async def test_updates_that_are_not_hot_are_found(
+    settings: Settings, change: Change, gateway: Gateway, statements: Statements
+):
     sessions = PostgresSessionRepository(gateway, statements.sessions, BatchKeys())
     await sessions.add(session_at(), Script.of("1", 100))
     change(
@@ -126,34 +127,34 @@ async def test_updates_that_are_not_hot(settings: Settings, change: Change, gate
 
 
 async def _statistics(settings: Settings) -> None:
-    """Wait until the server has counted; a session that ends has told what it did."""
+    """Wait until the server has counted: it counts when a connection closes."""
     until_s = time.monotonic() + 10
     async with Commands(settings=settings).database_inspection() as database:
         while not any(table.updates >= 1100 for table in await database.tables()):
             assert time.monotonic() < until_s
 
 
-async def test_a_table_without_its_options(settings: Settings, change: Change) -> None:
+async def test_a_table_without_its_options_is_found(settings: Settings, change: Change) -> None:
     change("ALTER TABLE meta.sessions RESET (fillfactor)", "ALTER TABLE meta.rates SET (autovacuum_enabled = false)")
     assert {"meta.sessions has lost its fillfactor", "autovacuum is off for meta.rates"} <= set(
         await seen_of(settings, Level.WARNING)
     )
 
 
-async def test_a_database_that_takes_no_writes(settings: Settings, change: Change, database_url: str) -> None:
+async def test_a_read_only_database_is_found(settings: Settings, change: Change, database_url: str) -> None:
     name = conninfo_to_dict(database_url)["dbname"]
     change(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
     assert await seen_of(settings, Level.PROBLEM) == ["transactions are read-only by default"]
 
 
-async def test_time_limits_that_nobody_set(settings: Settings) -> None:
+async def test_missing_time_limits_are_found(settings: Settings) -> None:
     unlimited = replace(settings, db_server_timeouts=False)
     assert "no lock_timeout, no statement_timeout; the service gives up after 3500 ms" in await seen_of(
         unlimited, Level.WARNING
     )
 
 
-async def test_sessions_of_nobody_once_callers_have_to_authenticate(
+async def test_anonymous_sessions_are_found_if_callers_have_to_authenticate(
     settings: Settings, gateway: Gateway, statements: Statements
 ) -> None:
     sessions = PostgresSessionRepository(gateway, statements.sessions, BatchKeys())
@@ -162,7 +163,7 @@ async def test_sessions_of_nobody_once_callers_have_to_authenticate(
     assert "1 sessions belong to `anonymous`" in await seen_of(required, Level.WARNING)
 
 
-async def test_a_slot_that_nobody_reads(settings: Settings, server_url: str) -> None:
+async def test_a_replication_slot_without_a_reader_is_found(settings: Settings, server_url: str) -> None:
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute("SELECT pg_create_physical_replication_slot('doctors', true)")
         try:
@@ -190,7 +191,7 @@ def role(server_url: str) -> Iterator[Callable[[str], str]]:
 
 
 class TestARoleWithoutRights:
-    async def test_on_the_tables(
+    async def test_grants_on_the_tables_are_the_remedy(
         self, settings: Settings, change: Change, role: Callable[[str], str], run: Run, database_url: str
     ) -> None:
         name = role("LOGIN")
@@ -200,19 +201,19 @@ class TestARoleWithoutRights:
         assert found.seen.startswith(f"the role {name} lacks USAGE, DELETE, INSERT, SELECT, UPDATE, TRUNCATE on meta.")
         for command in (("storage",), ("explain", str(session_at().ref.session_id))):
             assert weak.database_url is not None
-            told = run(*command, DATABASE_URL=weak.database_url.reveal())
-            assert (told.returncode, told.stdout) == (1, "")
+            result = run(*command, DATABASE_URL=weak.database_url.reveal())
+            assert (result.returncode, result.stdout) == (1, "")
             assert (
                 "permission denied for schema meta. Run `pglambda doctor`: it shows which rights to grant."
-                in told.stderr
+                in result.stderr
             )
-            assert "Traceback" not in told.stderr
+            assert "Traceback" not in result.stderr
         change(*found.remedy.partition(" (")[0].split("; "))
         (found,) = await self.of_rights(weak)
         change(f"DROP OWNED BY {name}")
         assert found.level is Level.OK
 
-    async def test_whose_name_has_to_be_quoted(
+    async def test_a_name_with_special_characters_is_quoted_in_the_remedy(
         self, settings: Settings, change: Change, server_url: str, database_url: str
     ) -> None:
         with psycopg.connect(server_url, autocommit=True) as connection:
@@ -227,7 +228,7 @@ class TestARoleWithoutRights:
                 connection.execute('DROP ROLE "doctor-Strange"')
         assert (well.level, well.seen) == (Level.OK, 'the role "doctor-Strange" has all rights that the service needs')
 
-    async def test_to_make_the_schema(
+    async def test_a_role_that_cannot_create_the_schema_is_found(
         self, settings: Settings, role: Callable[[str], str], empty_database_url: str
     ) -> None:
         name = role("LOGIN")
@@ -235,7 +236,7 @@ class TestARoleWithoutRights:
         database = conninfo_to_dict(empty_database_url)["dbname"]
         assert found.seen == f"the role {name} lacks CREATE on DATABASE {database}"
 
-    async def test_that_may_not_take_what_is_to_be_taken(
+    async def test_a_role_that_cannot_apply_the_pending_migrations_is_found(
         self, settings: Settings, change: Change, role: Callable[[str], str], database_url: str
     ) -> None:
         weak = settings_for(make_conninfo(database_url, user=(name := role("LOGIN"))), settings.data_dir)
@@ -256,7 +257,7 @@ class TestARoleWithoutRights:
 
 
 class TestTheWayToTheDatabase:
-    """Each obstacle is told apart, and ends the look at the database alone."""
+    """Each obstacle has its own finding, and ends only the checks of the database."""
 
     @staticmethod
     async def obstacle(settings: Settings, **changed: str) -> str:
@@ -266,49 +267,51 @@ class TestTheWayToTheDatabase:
         assert finding.level is Level.PROBLEM
         return finding.seen
 
-    async def test_a_name_that_is_nobodys(self, settings: Settings) -> None:
+    async def test_an_unknown_host_name(self, settings: Settings) -> None:
         seen = await self.obstacle(settings, host="nobody.invalid")
         assert seen.startswith("no connection (name): the name 'nobody.invalid' cannot be resolved")
 
-    async def test_a_port_where_nobody_listens(self, settings: Settings) -> None:
+    async def test_a_closed_port(self, settings: Settings) -> None:
         port = free_port()
         seen = await self.obstacle(settings, host="127.0.0.1", port=str(port))
         assert seen == f"no connection (network): 127.0.0.1 port {port}: Connection refused"
 
-    async def test_a_socket_that_is_not_there(self, settings: Settings) -> None:
+    async def test_a_missing_socket(self, settings: Settings) -> None:
         seen = await self.obstacle(settings, host="/nowhere")
         assert seen == "no connection (network): /nowhere/.s.PGSQL.5432: No such file or directory"
 
-    async def test_the_first_of_several_hosts_is_told_when_none_answers(self, settings: Settings) -> None:
+    async def test_the_finding_names_the_first_of_several_unreachable_hosts(self, settings: Settings) -> None:
         seen = await self.obstacle(settings, host="/nowhere,/elsewhere", port="")
         assert "/nowhere/.s.PGSQL.5432" in seen
 
-    async def test_one_host_of_several_is_enough(self, settings: Settings) -> None:
+    async def test_one_reachable_host_of_several_is_enough(self, settings: Settings) -> None:
         assert settings.database_url is not None
         given = conninfo_to_dict(settings.database_url.reveal())
         given["host"] = f"/nowhere,{given['host']}"
         found = await examine(at(settings, psycopg.conninfo.make_conninfo(**given)))
         assert found[0].level is Level.OK
 
-    async def test_a_database_that_is_not_there(self, settings: Settings) -> None:
+    async def test_an_unknown_database(self, settings: Settings) -> None:
         assert "no connection (database): " in await self.obstacle(settings, dbname="nothing")
 
-    async def test_a_role_that_is_not_there(self, settings: Settings) -> None:
+    async def test_an_unknown_role(self, settings: Settings) -> None:
         assert "no connection (login): " in await self.obstacle(settings, user="stranger")
 
-    async def test_a_role_that_has_no_connections_left(self, settings: Settings, role: Callable[[str], str]) -> None:
+    async def test_a_role_without_free_connections(self, settings: Settings, role: Callable[[str], str]) -> None:
         assert "no connection (full): " in await self.obstacle(settings, user=role("LOGIN CONNECTION LIMIT 0"))
 
-    async def test_an_address_that_is_none(self, settings: Settings) -> None:
+    async def test_an_invalid_address(self, settings: Settings) -> None:
         (finding,) = await examine(at(settings, "postgresql://user:pass word@host/x"))
         assert finding.seen.startswith("no connection (address): ")
         assert "pass word" not in finding.seen
 
-    async def test_a_server_without_encryption_that_is_asked_for_it(self, silent: SilentServer, settings: Settings):
+    async def test_a_server_without_encryption_if_the_settings_require_it(
+        self, silent: SilentServer, settings: Settings
+    ):
         seen = await self.obstacle(settings, **conninfo_to_dict(silent.dsn) | {"sslmode": "require"})
         assert seen.startswith("no connection (tls): ")
 
-    async def test_a_server_that_does_not_greet(self, silent: SilentServer, settings: Settings) -> None:
+    async def test_a_server_that_sends_no_greeting(self, silent: SilentServer, settings: Settings) -> None:
         silent.mute = True
         with within(4):
             seen = await self.obstacle(settings, **conninfo_to_dict(silent.dsn))
@@ -321,7 +324,7 @@ class TestTheWayToTheDatabase:
         yield server
         await server.stop()
 
-    async def test_a_server_that_falls_silent_is_asked_no_more(self, silent: SilentServer, settings: Settings) -> None:
+    async def test_a_silent_server_gets_no_further_statements(self, silent: SilentServer, settings: Settings) -> None:
         silent.silent = True
         with within(4):
             found = await examine(at(settings, silent.dsn))
@@ -330,31 +333,22 @@ class TestTheWayToTheDatabase:
         assert {each.seen for each in found[1:]} == {"could not be checked: the server has fallen silent"}
 
 
-def test_the_embedded_server_is_started_for_the_look_and_its_password_is_asked_for() -> None:
-    with _short_folder() as folder:
+def test_the_command_starts_the_embedded_server_and_uses_its_password() -> None:
+    with shared_folder() as folder:
         settings = load_settings({"DATA_DIR": str(folder)})
         with running(Commands(settings=settings).embedded_postgres()) as url:
             pgpass = folder / "wrong"
             pgpass.write_text("*:*:*:*:wrong\n")
             pgpass.chmod(0o600)
             wrong = url.replace(str(folder / "pgpass").replace("/", "%2F"), str(pgpass).replace("/", "%2F"))
-            answer = pglambda("doctor", DATABASE_URL=wrong, DATA_DIR=str(folder))
-        assert answer.returncode == 1
-        assert "no connection (login): " in answer.stdout
-        assert "password authentication failed" in answer.stdout
+            result = pglambda("doctor", DATABASE_URL=wrong, DATA_DIR=str(folder))
+        assert result.returncode == 1
+        assert "no connection (login): " in result.stdout
+        assert "password authentication failed" in result.stdout
         alone = pglambda("doctor", DATABASE_URL="", DATA_DIR=str(folder))
         assert alone.returncode == 0, alone.stdout
         assert "migrations are pending: 0001_sessions" in alone.stdout
         assert not (folder / "postgres" / "postmaster.pid").exists()
-
-
-@contextlib.contextmanager
-def _short_folder() -> Iterator[Path]:
-    """A path that is short enough for a socket, and that the server's user may enter."""
-    with tempfile.TemporaryDirectory(prefix="pgl-", dir="/tmp", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o711)
-        yield folder
 
 
 class TestRuntimeHosts:
@@ -364,7 +358,7 @@ class TestRuntimeHosts:
         check = next(each for each in checks if each.subject.name == "runtime hosts")
         return [(each.level, each.seen) for each in await check.findings()]
 
-    async def test_one_that_is_well_and_one_that_has_another_token(self, settings: Settings) -> None:
+    async def test_a_healthy_host_and_a_host_with_another_token(self, settings: Settings) -> None:
         listening, url = loopback_socket()
         host = HostApi(MemoryScriptRunner(), RuntimeHostOptions(bind="127.0.0.1", token="t" * 16))
         remote = replace(settings, python_runtime_url=(url,), runtime_token=Secret("t" * 16))
@@ -378,7 +372,7 @@ class TestRuntimeHosts:
         assert "401" in seen
 
 
-async def test_a_language_without_its_interpreter(settings: Settings, tmp_path: Path) -> None:
+async def test_a_language_without_an_interpreter_has_the_reason(settings: Settings, tmp_path: Path) -> None:
     node = tmp_path / "node"
     node.write_text("#!/bin/sh\necho v18.0.0\n")
     node.chmod(0o755)
@@ -389,7 +383,7 @@ async def test_a_language_without_its_interpreter(settings: Settings, tmp_path: 
     assert "at least Node 20 is needed" in str(nodejs.failure)
 
 
-async def test_to_look_at_a_host_makes_no_folder(settings: Settings, tmp_path: Path) -> None:
+async def test_an_inspection_of_a_host_creates_no_folder(settings: Settings, tmp_path: Path) -> None:
     absent = replace(settings, data_dir=tmp_path / "absent", python_runtime_url=("http://a",))
     assert (await host_facts(absent)).disk_free_bytes > 0
     assert await HostInspector(absent).sandbox() is not None

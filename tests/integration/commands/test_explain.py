@@ -53,10 +53,10 @@ def texts_of(found: Explanation, topic: str) -> list[str]:
 
 
 async def keyed(api: Api, session_id: str, key: str) -> str:
-    answer = await api.client.post(
+    response = await api.client.post(
         f"/api/v1/execute/{session_id}", headers={"Idempotency-Key": key}, json={"params": {}}
     )
-    return str(answer.json()["execution_id"])
+    return str(response.json()["execution_id"])
 
 
 async def test_the_command_explains_a_session_and_an_execution(api: Api, run: Run) -> None:

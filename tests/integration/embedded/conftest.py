@@ -1,9 +1,7 @@
 """Embedded servers, started and stopped by the tests."""
 
 import os
-import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +10,7 @@ import pytest
 
 from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresOptions
 from entrypoints.server.process import launch
+from tests.support.folders import shared_folder
 
 TIMEOUT_S = 20.0
 
@@ -19,10 +18,8 @@ TIMEOUT_S = 20.0
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A short path that the user of the server may enter. For root it may not enter pytest's own folders."""
-    path = Path(tempfile.mkdtemp(prefix="pgl-", dir="/tmp"))
-    path.chmod(0o711)
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
+    with shared_folder() as folder:
+        yield folder
 
 
 class RunningServer:
@@ -52,11 +49,9 @@ def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[bytes] 
 @pytest.fixture(scope="session")
 def made() -> Iterator[Path]:
     """A folder with the files of a server. To copy them is faster than to create them."""
-    path = Path(tempfile.mkdtemp(prefix="pgl-made-", dir="/tmp"))
-    path.chmod(0o711)
-    EmbeddedPostgres(EmbeddedPostgresOptions(path), launch).prepare()
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
+    with shared_folder() as folder:
+        EmbeddedPostgres(EmbeddedPostgresOptions(folder), launch).prepare()
+        yield folder
 
 
 def seed(made: Path, folder: Path) -> None:

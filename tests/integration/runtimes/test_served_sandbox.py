@@ -1,7 +1,5 @@
 """Client, host under uvicorn and sandbox together meet the contract, in both languages."""
 
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from entrypoints.runtime_host.options import RuntimeHostOptions
 from tests.contracts.node_script_runner import NodeScriptRunnerContract
 from tests.contracts.script_runner import ScriptLimitsContract, ScriptRunnerContract
 from tests.contracts.served_hosts import served
+from tests.support.folders import shared_folder
 from tests.support.ports import unix_socket
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -26,10 +25,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     """A folder that every user may enter; those of pytest are private."""
-    folder = Path(tempfile.mkdtemp(prefix="pglambda-host-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
+    with shared_folder() as folder:
+        yield folder
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

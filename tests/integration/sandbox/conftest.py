@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -15,6 +14,7 @@ from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from tests.guest_coverage.sandbox import MeasuredBuilder
+from tests.support.folders import shared_folder
 
 Built = Callable[[SandboxOptions], SandboxBuilder]
 Opened = Callable[..., AbstractAsyncContextManager[SandboxScriptRunner]]
@@ -23,10 +23,8 @@ Opened = Callable[..., AbstractAsyncContextManager[SandboxScriptRunner]]
 @pytest.fixture(scope="session")
 def runtimes_dir() -> Iterator[Path]:
     """A folder that every user may traverse; pytest's own are private."""
-    folder = Path(tempfile.mkdtemp(prefix="pglambda-sandbox-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
+    with shared_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

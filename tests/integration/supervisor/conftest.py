@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import pytest
 
 from tests.integration.embedded.conftest import folder, made, seed  # noqa: F401  # fixtures of both suites
 from tests.integration.supervisor import minimal
+from tests.support.folders import shared_folder
 from tests.support.ports import free_port
 
 TIMEOUT_S = 30.0
@@ -149,7 +149,5 @@ def service(folder: Path, made: Path) -> Iterator[Callable[..., Service]]:  # no
 
 @pytest.fixture
 def other_folder() -> Iterator[Path]:
-    path = Path(tempfile.mkdtemp(prefix="pgl-", dir="/tmp"))
-    path.chmod(0o711)
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
+    with shared_folder() as path:
+        yield path

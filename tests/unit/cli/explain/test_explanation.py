@@ -141,7 +141,7 @@ class TestASession:
         assert texts(found, "executed") == ["No execution of it has reached a worker and ended."]
         assert texts(found, "expires") == ["It expires at 2026-01-02 03:05:45.678901Z."]
         assert texts(found, "removal") == [
-            "Its row is kept until 2026-01-03 03:05:45.678901Z. Until then it can be told apart from a session that never existed."
+            "Its row is kept until 2026-01-03 03:05:45.678901Z. Until then the service can distinguish it from a session that never existed."
         ]
 
     def test_an_expired_session_says_since_when_by_the_databases_clock(self):
