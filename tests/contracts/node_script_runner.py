@@ -87,8 +87,8 @@ class NodeScriptRunnerContract:
         assert (report.result, report.stdout, report.stderr) == ("1", "out é\n", "err\n")
 
     async def test_no_global_survives_an_execution(self, runner):
-        key, source = new_session(), "const seen = globalThis.mark ?? null; globalThis.mark = 1; return seen;"
-        assert [await result_of(runner, node(source, key=key)) for _ in range(3)] == ["null"] * 3
+        ref, source = new_session(), "const seen = globalThis.mark ?? null; globalThis.mark = 1; return seen;"
+        assert [await result_of(runner, node(source, ref=ref)) for _ in range(3)] == ["null"] * 3
 
     async def test_a_script_that_parses_passes_the_check(self, runner):
         source = script_of("const a = await event.params; return a;")

@@ -155,32 +155,32 @@ class ScriptRunnerContract:
         assert failure.observed is None or failure.observed > failure.limit
 
     async def test_a_session_continues_after_a_failure(self, runner):
-        key = new_session()
-        await failure_of(runner, run_of("raise ValueError", key=key))
-        await failure_of(runner, run_of("raise SystemExit", key=key))
-        assert await result_of(runner, run_of("result = 1", key=key)) == "1"
+        ref = new_session()
+        await failure_of(runner, run_of("raise ValueError", ref=ref))
+        await failure_of(runner, run_of("raise SystemExit", ref=ref))
+        assert await result_of(runner, run_of("result = 1", ref=ref)) == "1"
 
     # Sessions.
 
     async def test_no_global_survives_an_execution(self, runner):
         source = "result = globals().get('mark')\nmark = 1"
-        key = new_session()
-        assert [await result_of(runner, run_of(source, key=key)) for _ in range(3)] == ["null"] * 3
+        ref = new_session()
+        assert [await result_of(runner, run_of(source, ref=ref)) for _ in range(3)] == ["null"] * 3
 
     async def test_sessions_do_not_see_each_other(self, runner):
         source = "result = globals().get('mark')\nmark = params"
         assert [await result_of(runner, run_of(source, str(n))) for n in range(3)] == ["null"] * 3
 
     async def test_concurrent_executions_of_one_session_each_have_their_own_params(self, runner):
-        key = new_session()
-        runs = [run_of("result = params", str(n), key=key) for n in range(self.workers_max + self.queue_max)]
+        ref = new_session()
+        runs = [run_of("result = params", str(n), ref=ref) for n in range(self.workers_max + self.queue_max)]
         assert await asyncio.gather(*(result_of(runner, run) for run in runs)) == [str(n) for n in range(len(runs))]
 
     async def test_a_session_is_cold_once_and_again_after_its_eviction(self, runner):
-        key = new_session()
-        reports = [await report_of(runner, run_of("result = 1", key=key)) for _ in range(2)]
-        await runner.evict(key.session_id)
-        reports.append(await report_of(runner, run_of("result = 1", key=key)))
+        ref = new_session()
+        reports = [await report_of(runner, run_of("result = 1", ref=ref)) for _ in range(2)]
+        await runner.evict(ref.session_id)
+        reports.append(await report_of(runner, run_of("result = 1", ref=ref)))
         assert [report.cold_start for report in reports] == [True, False, True]
 
     async def test_an_unknown_session_can_be_evicted(self, runner):
@@ -189,8 +189,8 @@ class ScriptRunnerContract:
     # The source.
 
     async def test_the_source_is_read_only_without_a_warm_worker(self, runner):
-        source, key = Source(script_of("result = 'once'")), new_session()
-        assert [await result_of(runner, run_of(source, key=key)) for _ in range(3)] == ['"once"'] * 3
+        source, ref = Source(script_of("result = 'once'")), new_session()
+        assert [await result_of(runner, run_of(source, ref=ref)) for _ in range(3)] == ['"once"'] * 3
         assert source.reads == 1
 
     async def test_acquire_raises_what_the_source_raises(self, runner):
@@ -321,9 +321,9 @@ class ScriptLimitsContract:
         assert failure.code in {FailureCode.MEMORY_LIMIT, FailureCode.SCRIPT_ERROR}
 
     async def test_a_session_continues_after_its_worker_was_stopped(self, runner):
-        key, limits = new_session(), Limits(timeout_ms=300, memory_mb=128, isolation=Isolation.SESSION)
-        await failure_of(runner, run_of("while True: pass", key=key, limits=limits))
-        assert await result_of(runner, run_of("result = 1", key=key)) == "1"
+        ref, limits = new_session(), Limits(timeout_ms=300, memory_mb=128, isolation=Isolation.SESSION)
+        await failure_of(runner, run_of("while True: pass", ref=ref, limits=limits))
+        assert await result_of(runner, run_of("result = 1", ref=ref)) == "1"
 
     async def test_other_sessions_are_not_affected(self, runner):
         limits = Limits(timeout_ms=500, memory_mb=128, isolation=Isolation.SESSION)
@@ -332,8 +332,8 @@ class ScriptLimitsContract:
         assert (await spinning).code is FailureCode.EXECUTION_TIMEOUT
 
     async def test_isolation_by_process_is_cold_every_time(self, runner):
-        key, limits = new_session(), Limits(timeout_ms=5000, memory_mb=128, isolation=Isolation.PROCESS)
-        reports = [await report_of(runner, run_of("result = 1", key=key, limits=limits)) for _ in range(2)]
+        ref, limits = new_session(), Limits(timeout_ms=5000, memory_mb=128, isolation=Isolation.PROCESS)
+        reports = [await report_of(runner, run_of("result = 1", ref=ref, limits=limits)) for _ in range(2)]
         assert [report.cold_start for report in reports] == [True, True]
 
     async def test_a_poisoned_module_reaches_no_other_session(self, runner):

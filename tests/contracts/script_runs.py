@@ -52,15 +52,15 @@ def run_of(
     *,
     context: str = "{}",
     language: Language = Language.PYTHON,
-    key: SessionRef | None = None,
+    ref: SessionRef | None = None,
     limits: Limits = LIMITS,
     execution_id: UUID | None = None,
     session_left: timedelta = timedelta(hours=1),
 ) -> ScriptRun:
-    """Return a run of this source, in a session of its own unless `key` says which."""
+    """Return a run of this source, in a session of its own unless `ref` says which."""
     asked = source if isinstance(source, Source) else Source(script_of(source))
     return ScriptRun(
-        ref=key or new_session(),
+        ref=ref or new_session(),
         execution_id=execution_id or new_id(),
         language=language,
         limits=limits,

@@ -82,17 +82,17 @@ class Soak:
             sessions = [(drawn(generator), new_session()) for _ in range(_SESSIONS)]
             for _ in range(min(_SESSION_LENGTH, self._left)):
                 self._left -= 1
-                sample, key = generator.choice(sessions)
+                sample, ref = generator.choice(sessions)
                 limits = _SHORT if "EXECUTION_TIMEOUT" in sample.outcomes else _LONG
-                run = run_of(sample.source, f'{{"n": {self._left}}}', language=sample.language, key=key, limits=limits)
+                run = run_of(sample.source, f'{{"n": {self._left}}}', language=sample.language, ref=ref, limits=limits)
                 report = await report_of(self.runner, run)
                 outcome = None if report.failure is None else report.failure.code.value
                 self._outcomes[f"{sample.language} {outcome or 'succeeded'}"] += 1
                 if outcome not in sample.outcomes:
                     self._wrong += 1
                     self._outcomes[f"wrong: {outcome} of {sample.source[:40]!r}"] += 1
-            for _, key in sessions:
-                await self.runner.evict(key.session_id)
+            for _, ref in sessions:
+                await self.runner.evict(ref.session_id)
 
     async def _settled(self) -> Census:
         """Count when only prewarmed workers are left."""

@@ -64,11 +64,11 @@ class Neighbours:
         return Neighbour(language, quiet, loud, self.failed, self.attacks)
 
     async def _call(self, language: Language) -> Sequence[float]:
-        key, latencies_ms = new_session(), []
-        await report_of(self.runner, run_of(_SOURCES[language], '{"n": 1}', language=language, key=key))
+        ref, latencies_ms = new_session(), []
+        await report_of(self.runner, run_of(_SOURCES[language], '{"n": 1}', language=language, ref=ref))
         ends_at = time.monotonic() + self.seconds
         while time.monotonic() < ends_at:
-            run = run_of(_SOURCES[language], '{"n": 1}', language=language, key=key)
+            run = run_of(_SOURCES[language], '{"n": 1}', language=language, ref=ref)
             started_s = time.perf_counter()
             try:
                 report = await report_of(self.runner, run)
@@ -77,7 +77,7 @@ class Neighbours:
                 self.failed += 1
             latencies_ms.append((time.perf_counter() - started_s) * 1000)
             await asyncio.sleep(_PAUSE_S)
-        await self.runner.evict(key.session_id)
+        await self.runner.evict(ref.session_id)
         return latencies_ms
 
     async def _attack(self, number: int) -> None:

@@ -100,7 +100,7 @@ class Rotating:
             number = self._next
             self._next += 1
             language = Language.PYTHON if number % _NODEJS_EVERY else Language.NODEJS
-            run = run_of(_SOURCES[language], f'{{"n": {number}}}', language=language, key=new_session(), limits=_LIMITS)
+            run = run_of(_SOURCES[language], f'{{"n": {number}}}', language=language, ref=new_session(), limits=_LIMITS)
             try:
                 self._failed += (await report_of(self.runner, run)).result != str(number + 1)
             except DomainError:

@@ -65,14 +65,14 @@ class TestSwitches:
             await runner.acquire(run_of("return 1;", language=Language.NODEJS))
 
     async def test_isolation_by_process_is_cold_every_time(self, runner):
-        key, limits = new_session(), Limits(1000, 128, Isolation.PROCESS)
-        reports = [await report_of(runner, run_of("result = 1", key=key, limits=limits)) for _ in range(2)]
+        ref, limits = new_session(), Limits(1000, 128, Isolation.PROCESS)
+        reports = [await report_of(runner, run_of("result = 1", ref=ref, limits=limits)) for _ in range(2)]
         assert [report.cold_start for report in reports] == [True, True]
 
     async def test_evictions_are_listed(self, runner):
-        key = new_session()
-        await runner.evict(key.session_id)
-        assert runner.evicted == [key.session_id]
+        ref = new_session()
+        await runner.evict(ref.session_id)
+        assert runner.evicted == [ref.session_id]
 
     async def test_a_script_that_does_not_parse_fails_with_its_line(self, runner):
         assert (await failure_of(runner, run_of("a = 1\nb = = 2"))).line == 2

@@ -50,11 +50,11 @@ async def test_a_worker_with_background_activity_after_its_result_is_ended(opene
 
 async def test_a_worker_without_background_activity_is_kept(opened):
     async with opened(languages=PYTHON, prewarmed=0) as runner:
-        key = new_session()
-        await report_of(runner, run_of("held = 'x' * (60 << 20)\nresult = 1", key=key))
+        ref = new_session()
+        await report_of(runner, run_of("held = 'x' * (60 << 20)\nresult = 1", ref=ref))
         snapshot = runner.debug_snapshot()
         assert (len(snapshot.idle_workers), snapshot.active_idle_workers) == (1, [])
-        assert (await report_of(runner, run_of("result = 1", key=key))).cold_start is False
+        assert (await report_of(runner, run_of("result = 1", ref=ref))).cold_start is False
 
 
 LEAVES_ITS_FIRST_THREAD = """
@@ -76,8 +76,8 @@ ctypes.CDLL(None).syscall(ctypes.c_long(exit_of_one_thread), ctypes.c_long(0))
 async def test_threads_that_cannot_be_counted_end_with_the_execution(opened):
     number = {"x86_64": 60, "aarch64": 93}[os.uname().machine]
     async with opened(languages=PYTHON, prewarmed=0) as runner:
-        key = new_session()
-        report = await report_of(runner, run_of(LEAVES_ITS_FIRST_THREAD, str(number), key=key))
+        ref = new_session()
+        report = await report_of(runner, run_of(LEAVES_ITS_FIRST_THREAD, str(number), ref=ref))
         assert report.result == '"stayed"'
         await until(lambda: runner.stats().processes == 0)
-        assert (await report_of(runner, run_of("result = 1", key=key))).cold_start is True
+        assert (await report_of(runner, run_of("result = 1", ref=ref))).cold_start is True

@@ -96,9 +96,9 @@ async def test_while_it_starts_a_worker_leaves_the_free_processor_to_others(runt
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may raise a priority")
 async def test_after_it_has_computed_a_worker_ranks_like_the_others(opened):
     async with opened(languages=PYTHON) as runner:
-        key, source = new_session(), "import time\nwhile time.process_time() < 0.3: pass"
+        ref, source = new_session(), "import time\nwhile time.process_time() < 0.3: pass"
         # On a busy machine a third of a second of CPU takes a while.
-        await report_of(runner, run_of(source, key=key, limits=Limits(60_000, 128, Isolation.SESSION)))
+        await report_of(runner, run_of(source, ref=ref, limits=Limits(60_000, 128, Isolation.SESSION)))
         (pid,) = runner.debug_snapshot().idle_workers
         assert niceness_of(pid) == {os.nice(0)}
         assert processors_of(pid) == {frozenset(all_processors())}
@@ -112,7 +112,7 @@ async def test_waiting_uses_no_cpu_time(opened):
 
 async def test_a_worker_is_retired_before_it_has_used_its_cpu_time(opened):
     async with opened(languages=PYTHON, cpu_s_max=1) as runner:
-        key, source = new_session(), "import time\nwhile time.process_time() < 0.6: pass"
+        ref, source = new_session(), "import time\nwhile time.process_time() < 0.6: pass"
         # On a busy machine half a second of CPU takes a while.
-        await report_of(runner, run_of(source, key=key, limits=Limits(60_000, 128, Isolation.SESSION)))
-        assert (await report_of(runner, run_of("result = 1", key=key))).cold_start is True
+        await report_of(runner, run_of(source, ref=ref, limits=Limits(60_000, 128, Isolation.SESSION)))
+        assert (await report_of(runner, run_of("result = 1", ref=ref))).cold_start is True

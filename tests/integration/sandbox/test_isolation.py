@@ -236,7 +236,7 @@ result = 1
     assert (await worker.run()).result == "1"
     await worker.release()
     await until(lambda: not process.is_alive)
-    again = await report_of(shared, run_of("result = 1", key=run.ref))
+    again = await report_of(shared, run_of("result = 1", ref=run.ref))
     assert (again.result, again.cold_start) == ("1", True)
 
 

@@ -72,8 +72,8 @@ async def test_a_kill_for_lack_of_memory_on_the_host_is_no_failure_of_the_script
         if (group := runner.debug_snapshot().group) is None:
             assert (await runner.health())["layers"]["not_used"]["cgroup"]
             return
-        key, memory = new_session(), MemoryOfAll(group)
-        await result_of(runner, run_of("result = 1", key=key))
+        ref, memory = new_session(), MemoryOfAll(group)
+        await result_of(runner, run_of("result = 1", ref=ref))
         workers = [await runner.acquire(run_of(TAKES_100_MIB)) for _ in range(together)]
         # Less than one of them takes, so that the kernel kills them all.
         memory.leave(40 * MIB)
@@ -85,7 +85,7 @@ async def test_a_kill_for_lack_of_memory_on_the_host_is_no_failure_of_the_script
         memory.lift()
         for worker in workers:
             await worker.release()
-        assert await result_of(runner, run_of("result = 2", key=key)) == "2"
+        assert await result_of(runner, run_of("result = 2", ref=ref)) == "2"
 
 
 @pytest.mark.parametrize(

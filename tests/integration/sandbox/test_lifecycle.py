@@ -75,19 +75,19 @@ async def test_closing_ends_starts_that_are_in_progress(runtimes_dir):
 
 async def test_idle_workers_beyond_the_number_of_slots_are_evicted(opened):
     async with opened(languages=PYTHON, warm_workers_max=2) as runner:
-        keys = [new_session() for _ in range(3)]
-        for key in keys:
-            await report_of(runner, run_of("result = 1", key=key))
-        again = [await report_of(runner, run_of("result = 1", key=key)) for key in reversed(keys)]
+        refs = [new_session() for _ in range(3)]
+        for ref in refs:
+            await report_of(runner, run_of("result = 1", ref=ref))
+        again = [await report_of(runner, run_of("result = 1", ref=ref)) for ref in reversed(refs)]
         assert [report.cold_start for report in again] == [False, False, True]
 
 
 async def test_one_session_has_no_more_than_its_maximum_of_workers(opened):
     async with opened(languages=PYTHON, session_workers_max=2, queue_timeout_s=1.0) as runner:
-        key = new_session()
-        workers = [await runner.acquire(run_of("result = 1", key=key)) for _ in range(2)]
+        ref = new_session()
+        workers = [await runner.acquire(run_of("result = 1", ref=ref)) for _ in range(2)]
         with pytest.raises(Overloaded):
-            await runner.acquire(run_of("result = 1", key=key))
+            await runner.acquire(run_of("result = 1", ref=ref))
         assert await result_of(runner, run_of("result = 2")) == "2"
         for worker in workers:
             await worker.release()
@@ -95,43 +95,43 @@ async def test_one_session_has_no_more_than_its_maximum_of_workers(opened):
 
 async def test_more_workers_stay_warm_than_run_at_once(opened):
     async with opened(languages=PYTHON, warm_workers_max=3, running_max=1, queue_timeout_s=1.0) as runner:
-        keys = [new_session() for _ in range(3)]
-        for key in keys:
-            await report_of(runner, run_of("result = 1", key=key))
-        running = await runner.acquire(run_of("result = 1", key=keys[0]))
+        refs = [new_session() for _ in range(3)]
+        for ref in refs:
+            await report_of(runner, run_of("result = 1", ref=ref))
+        running = await runner.acquire(run_of("result = 1", ref=refs[0]))
         with pytest.raises(Overloaded):
-            await runner.acquire(run_of("result = 1", key=keys[1]))
+            await runner.acquire(run_of("result = 1", ref=refs[1]))
         assert runner.stats().running == runner.stats().running_max == 1
         assert (await runner.health())["workers"]["running_max"] == 1
         await running.release()
-        again = [await report_of(runner, run_of("result = 1", key=key)) for key in keys[1:]]
+        again = [await report_of(runner, run_of("result = 1", ref=ref)) for ref in refs[1:]]
         assert [report.cold_start for report in again] == [False, False]
 
 
 async def test_an_ended_session_leaves_no_worker(opened):
     async with opened(languages=PYTHON, prewarmed=0) as runner:
-        key = new_session()
-        await report_of(runner, run_of("result = 1", key=key))
+        ref = new_session()
+        await report_of(runner, run_of("result = 1", ref=ref))
         pids = runner.debug_snapshot().workers
-        await runner.evict(key.session_id)
+        await runner.evict(ref.session_id)
         await until(lambda: not any(map(exists, pids)))
 
 
 async def test_a_worker_that_died_between_two_runs_is_replaced(opened):
     async with opened(languages=PYTHON) as runner:
-        key = new_session()
-        await report_of(runner, run_of("result = 1", key=key))
+        ref = new_session()
+        await report_of(runner, run_of("result = 1", ref=ref))
         (pid,) = runner.debug_snapshot().idle_workers
         os.kill(pid, signal.SIGKILL)
         await until(lambda: runner.stats().idle == 0)
-        assert (await report_of(runner, run_of("result = 2", key=key))).cold_start is True
+        assert (await report_of(runner, run_of("result = 2", ref=ref))).cold_start is True
 
 
 async def test_the_memory_of_an_execution_does_not_include_that_of_earlier_ones(opened):
     async with opened(languages=PYTHON, prewarmed=0) as runner:
-        key = new_session()
-        much = await report_of(runner, run_of("held = 'x' * (64 << 20)", key=key))
-        little = await report_of(runner, run_of("result = 1", key=key))
+        ref = new_session()
+        much = await report_of(runner, run_of("held = 'x' * (64 << 20)", ref=ref))
+        little = await report_of(runner, run_of("result = 1", ref=ref))
         assert little.cold_start is False
         assert much.memory_usage_bytes > 64 << 20
         assert little.memory_usage_bytes < 64 << 20
@@ -187,8 +187,8 @@ def test_the_sandbox_works_on_uvloop(runtimes_dir):
         runner = SandboxScriptRunner(SandboxOptions(runtimes_dir, prewarmed=1))
         await runner.open()
         try:
-            key = new_session()
-            results = [await result_of(runner, run_of("result = 1", key=key)) for _ in range(2)]
+            ref = new_session()
+            results = [await result_of(runner, run_of("result = 1", ref=ref)) for _ in range(2)]
             results.append(await result_of(runner, run_of("return 2", language=Language.NODEJS)))
             failure = await failure_of(runner, run_of("while True: pass", limits=Limits(200, 128, Isolation.SESSION)))
             pids = processes_of(runner)

@@ -245,17 +245,17 @@ async def test_partial_output_comes_back_from_a_script_that_was_killed(shared):
     ],
 )
 async def test_nothing_of_one_execution_reaches_the_next(shared, first, second):
-    key = new_session()
-    await result_of(shared, node(first, key=key))
-    report = await report_of(shared, node(second, key=key))
+    ref = new_session()
+    await result_of(shared, node(first, ref=ref))
+    report = await report_of(shared, node(second, ref=ref))
     assert (report.result, report.failure) == ("null", None)
     assert "late" not in report.stdout
     assert "default: 2" not in report.stdout
 
 
 async def test_a_worker_is_used_again_if_nothing_is_left_in_it(shared):
-    source, key = "setTimeout(() => {}, 1000); console.log(1); require('fs'); return 1", new_session()
-    reports = [await report_of(shared, node(source, key=key)) for _ in range(2)]
+    source, ref = "setTimeout(() => {}, 1000); console.log(1); require('fs'); return 1", new_session()
+    reports = [await report_of(shared, node(source, ref=ref)) for _ in range(2)]
     assert [report.cold_start for report in reports] == [True, False]
 
 
@@ -265,8 +265,8 @@ async def test_a_worker_is_used_again_if_nothing_is_left_in_it(shared):
     ids=["a handle", "a function that fails"],
 )
 async def test_a_worker_in_which_something_is_left_is_replaced(shared, source):
-    source, key = f"{source}; return 1", new_session()
-    reports = [await report_of(shared, node(source, key=key)) for _ in range(2)]
+    source, ref = f"{source}; return 1", new_session()
+    reports = [await report_of(shared, node(source, ref=ref)) for _ in range(2)]
     assert [report.cold_start for report in reports] == [True, True]
 
 

@@ -21,8 +21,8 @@ def node(source, **options):
 
 
 async def values_of(runner, source, times=3, limits=LIMITS):
-    key = new_session()
-    return [json.loads(await result_of(runner, node(source, key=key, limits=limits))) for _ in range(times)]
+    ref = new_session()
+    return [json.loads(await result_of(runner, node(source, ref=ref, limits=limits))) for _ in range(times)]
 
 
 @pytest.mark.parametrize(
@@ -176,8 +176,8 @@ async def test_no_object_that_a_built_in_function_makes_leads_to_an_open_one(sha
 
 
 async def test_a_change_without_effect_throws_in_strict_code(shared):
-    key, source = new_session(), f"'use strict'; {FIND} above(of([])).mark = 1;"
-    failure = await failure_of(shared, node(source, key=key))
+    ref, source = new_session(), f"'use strict'; {FIND} above(of([])).mark = 1;"
+    failure = await failure_of(shared, node(source, ref=ref))
     assert failure.name == "TypeError"
     assert "object is not extensible" in failure.message
 
@@ -253,10 +253,10 @@ async def test_common_scripts_run_with_sealed_built_in_objects(shared, source, r
     ],
 )
 async def test_a_late_callback_does_not_reach_the_next_execution(shared, later):
-    key = new_session()
-    await result_of(shared, node(f"const tell = () => {{ mark = 1; fetch = 2 }}; {later}; return 1", key=key))
+    ref = new_session()
+    await result_of(shared, node(f"const tell = () => {{ mark = 1; fetch = 2 }}; {later}; return 1", ref=ref))
     look = "await new Promise((r) => setTimeout(r, 60)); return [typeof mark, typeof fetch]"
-    assert await result_of(shared, node(look, key=key)) == '["undefined","function"]'
+    assert await result_of(shared, node(look, ref=ref)) == '["undefined","function"]'
 
 
 @pytest.mark.parametrize("piece", ["A.", "A[", "global.", "Foo.Bar [x", '"Abc": ["', "delete  "])
@@ -266,17 +266,17 @@ async def test_a_long_script_of_any_text_is_examined_in_time(shared, piece):
 
 
 async def test_a_worker_that_shares_its_realm_is_used_again(shared):
-    key = new_session()
-    reports = [await report_of(shared, node("mark = 1; return 1", key=key)) for _ in range(3)]
+    ref = new_session()
+    reports = [await report_of(shared, node("mark = 1; return 1", ref=ref)) for _ in range(3)]
     assert [report.cold_start for report in reports] == [True, False, False]
 
 
 @pytest.mark.parametrize("type_of", ["/./", "Promise.resolve()"])
 async def test_no_code_of_a_script_runs_when_its_changes_are_looked_for(shared, type_of):
-    key = new_session()
+    ref = new_session()
     define = f"Object['defineProp' + 'erty'](above(of({type_of})), name, {{ get() {{ throw new Error('late') }} }})"
     source = f"{FIND} for (const name of ['test', 'finally']) {define}; return 1"
-    reports = [await report_of(shared, node(source, key=key)) for _ in range(2)]
+    reports = [await report_of(shared, node(source, ref=ref)) for _ in range(2)]
     assert [(report.result, report.cold_start) for report in reports] == [("1", True), ("1", False)]
 
 
@@ -288,6 +288,6 @@ async def test_a_change_of_the_functions_that_look_for_changes_is_found(shared):
 
 
 async def test_each_script_of_a_session_has_the_kind_of_realm_that_it_needs(shared):
-    key = new_session()
+    ref = new_session()
     sources = ("return [].mark ?? 0", "Array.prototype.mark = 1; return [].mark", "return [].mark ?? 0")
-    assert [await result_of(shared, node(source, key=key)) for source in sources] == ["0", "1", "0"]
+    assert [await result_of(shared, node(source, ref=ref)) for source in sources] == ["0", "1", "0"]

@@ -167,9 +167,9 @@ async def test_a_failure_has_the_position_of_the_error_in_the_script(shared):
     ],
 )  # fmt: skip
 async def test_nothing_of_one_execution_reaches_the_next(shared, first, second):
-    key = new_session()
-    await result_of(shared, run_of(first, key=key))
-    assert await result_of(shared, run_of(second, key=key)) == "null"
+    ref = new_session()
+    await result_of(shared, run_of(first, ref=ref))
+    assert await result_of(shared, run_of(second, ref=ref)) == "null"
 
 
 @pytest.mark.parametrize(
@@ -184,8 +184,8 @@ async def test_nothing_of_one_execution_reaches_the_next(shared, first, second):
     ],
 )
 async def test_a_worker_in_which_something_is_left_is_replaced(shared, source):
-    key = new_session()
-    reports = [await report_of(shared, run_of(source, key=key)) for _ in range(2)]
+    ref = new_session()
+    reports = [await report_of(shared, run_of(source, ref=ref)) for _ in range(2)]
     assert [report.cold_start for report in reports] == [True, True]
     assert [report.failure for report in reports] == [None, None]
 

@@ -118,9 +118,9 @@ async def test_when_memory_is_short_workers_are_killed_before_zygotes_and_the_se
 
 async def test_a_zygote_that_dies_ends_its_workers_and_is_replaced(opened):
     async with opened(languages=PYTHON) as runner:
-        key = new_session()
+        ref = new_session()
         worker = await runner.acquire(run_of("import time; time.sleep(60)"))
-        await report_of(runner, run_of("result = 1", key=key))
+        await report_of(runner, run_of("result = 1", ref=ref))
         pids = runner.debug_snapshot().workers
         running = asyncio.ensure_future(worker.run())
         await asyncio.sleep(0)
@@ -129,7 +129,7 @@ async def test_a_zygote_that_dies_ends_its_workers_and_is_replaced(opened):
             await running
         await worker.release()
         await until(lambda: not any(map(exists, pids)) and not set(pids) & set(runner.debug_snapshot().workers))
-        assert (await report_of(runner, run_of("result = 2", key=key))).cold_start is True
+        assert (await report_of(runner, run_of("result = 2", ref=ref))).cold_start is True
 
 
 async def test_a_launcher_that_is_killed_ends_its_zygote_and_all_workers(opened):
@@ -155,14 +155,14 @@ async def test_a_worker_starts_although_its_zygote_has_just_ended_unnoticed(open
 
 async def test_a_zygote_is_replaced_after_its_last_fork_and_ends_with_its_last_worker(opened):
     async with opened(languages=PYTHON, prewarmed=0, forks_max=2) as runner:
-        keys = [new_session() for _ in range(3)]
-        for key in keys:
-            await report_of(runner, run_of("result = 1", key=key))
+        refs = [new_session() for _ in range(3)]
+        for ref in refs:
+            await report_of(runner, run_of("result = 1", ref=ref))
         first, second = zygotes_of(runner)
         assert (first.started, second.started) == (2, 1)
-        assert (await report_of(runner, run_of("result = 1", key=keys[0]))).cold_start is False
-        for key in keys:
-            await runner.evict(key.session_id)
+        assert (await report_of(runner, run_of("result = 1", ref=refs[0]))).cold_start is False
+        for ref in refs:
+            await runner.evict(ref.session_id)
         await until(lambda: [zygote.pid for zygote in zygotes_of(runner)] == [second.pid])
 
 

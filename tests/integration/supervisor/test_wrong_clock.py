@@ -50,12 +50,12 @@ async def test_a_host_with_a_wrong_clock_runs_scripts_and_keeps_workers_while_th
     async with _controller_of(wrong_host) as runner:
         nodejs = run_of("return event.params", "8", language=Language.NODEJS, session_left=timedelta(0))
         assert await result_of(runner, nodejs) == "8"
-        await report_of(runner, run_of("result = 1", key=lasting, session_left=timedelta(minutes=30)))
-        await report_of(runner, run_of("result = 1", key=ending, session_left=timedelta(0)))
+        await report_of(runner, run_of("result = 1", ref=lasting, session_left=timedelta(minutes=30)))
+        await report_of(runner, run_of("result = 1", ref=ending, session_left=timedelta(0)))
         async with asyncio.timeout(TIMEOUT_S):
             while await _workers(runner) > 1:  # noqa: ASYNC110  # a host has no event for the end of an idle worker
                 await asyncio.sleep(0.05)
-        assert (await report_of(runner, run_of("result = 1", key=lasting))).cold_start is False
+        assert (await report_of(runner, run_of("result = 1", ref=lasting))).cold_start is False
 
 
 @CLOCKS

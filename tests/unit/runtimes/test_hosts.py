@@ -57,47 +57,47 @@ class TestRendezvous:
 class TestFailover:
     async def test_a_session_stays_on_its_host(self, cluster, httpx2_mock):
         httpx2_mock.route().respond(content=own())
-        key = new_session()
+        ref = new_session()
         for _ in range(3):
-            await result_of(cluster, run_of("result = 1", key=key))
-        assert hosts_called(httpx2_mock) == [order_for(key)[0]] * 3
+            await result_of(cluster, run_of("result = 1", ref=ref))
+        assert hosts_called(httpx2_mock) == [order_for(ref)[0]] * 3
 
     async def test_the_sessions_of_an_unreachable_host_move_to_the_next(self, cluster, httpx2_mock):
-        key = new_session()
-        first, second, _ = order_for(key)
+        ref = new_session()
+        first, second, _ = order_for(ref)
         httpx2_mock.route(url__startswith=first).mock(side_effect=httpx2.ConnectError("refused"))
         httpx2_mock.route(url__startswith=second).respond(content=own())
-        assert await result_of(cluster, run_of("result = 1", key=key)) == "8"
+        assert await result_of(cluster, run_of("result = 1", ref=ref)) == "8"
         assert hosts_called(httpx2_mock) == [first, second]
 
     async def test_an_unreachable_host_is_tried_last_for_a_while(self, cluster, httpx2_mock):
-        key = new_session()
-        first, second, _ = order_for(key)
+        ref = new_session()
+        first, second, _ = order_for(ref)
         httpx2_mock.route(url__startswith=first).mock(side_effect=httpx2.ConnectError("refused"))
         httpx2_mock.route(url__startswith=second).respond(content=own())
         for _ in range(3):
-            await result_of(cluster, run_of("result = 1", key=key))
+            await result_of(cluster, run_of("result = 1", ref=ref))
         assert hosts_called(httpx2_mock) == [first, second, second, second]
 
     async def test_a_session_returns_when_its_host_is_reachable_again(self, httpx2_mock):
         runner = HttpScriptRunner(RuntimeOptions(cooldown_s=0), {Language.PYTHON: HOSTS})
         await runner.open()
-        key = new_session()
-        first, second, _ = order_for(key)
+        ref = new_session()
+        first, second, _ = order_for(ref)
         back = [httpx2.ConnectError("refused"), MockResponse(200, content=own())]
         httpx2_mock.route(url__startswith=first).mock(side_effect=back)
         httpx2_mock.route(url__startswith=second).respond(content=own())
         for _ in range(2):
-            await result_of(runner, run_of("result = 1", key=key))
+            await result_of(runner, run_of("result = 1", ref=ref))
         assert hosts_called(httpx2_mock) == [first, second, first]
         await runner.close()
 
     @pytest.mark.parametrize("code", ["RUNTIME_UNAVAILABLE", "SHUTTING_DOWN"])
     async def test_a_host_that_starts_nothing_is_skipped(self, cluster, httpx2_mock, code):
-        key = new_session()
-        httpx2_mock.route(url__startswith=order_for(key)[0]).respond(503, content=error_body(code))
+        ref = new_session()
+        httpx2_mock.route(url__startswith=order_for(ref)[0]).respond(503, content=error_body(code))
         httpx2_mock.route().respond(content=own())
-        assert await result_of(cluster, run_of("result = 1", key=key)) == "8"
+        assert await result_of(cluster, run_of("result = 1", ref=ref)) == "8"
 
     async def test_the_source_is_read_once_for_all_hosts(self, cluster, httpx2_mock):
         source = Source(script_of("result = 1"))
@@ -107,7 +107,7 @@ class TestFailover:
         httpx2_mock.route(url__startswith=first).mock(side_effect=lost)
         httpx2_mock.route(url__startswith=second).respond(content=own())
         await report_of(cluster, run)
-        await report_of(cluster, run_of(source, key=run.ref))
+        await report_of(cluster, run_of(source, ref=run.ref))
         assert json.loads(httpx2_mock.calls[-1].request.content)["script_content"] == "result = 1"
         assert source.reads == 2
 
@@ -211,10 +211,10 @@ class TestChecks:
 class TestEvictions:
     async def test_every_host_receives_it(self, cluster, httpx2_mock):
         httpx2_mock.route().respond(204)
-        key = new_session()
-        await cluster.evict(key.session_id)
+        ref = new_session()
+        await cluster.evict(ref.session_id)
         assert sorted(hosts_called(httpx2_mock, "/evict")) == HOSTS
-        assert json.loads(httpx2_mock.calls[0].request.content) == {"request_id": str(key.session_id)}
+        assert json.loads(httpx2_mock.calls[0].request.content) == {"request_id": str(ref.session_id)}
 
     async def test_hosts_that_do_not_reply_are_ignored(self, cluster, httpx2_mock):
         httpx2_mock.route().mock(side_effect=[httpx2.ReadError("reset"), httpx2.ConnectError("no"), MockResponse(500)])

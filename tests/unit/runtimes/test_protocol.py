@@ -72,7 +72,7 @@ async def test_a_controller_sends_the_script_once_and_its_hash_from_then_on(runn
         "result = 1",
         '{"a":  1.50}',
         context='{"b":"é"}',
-        key=SessionRef(Owner("älice"), SESSION),
+        ref=SessionRef(Owner("älice"), SESSION),
         execution_id=UUID(int=2),
         session_left=timedelta(hours=1),
     )

@@ -14,7 +14,7 @@ from tests.unit.runtimes.conftest import HOST
 
 
 def run_for(owner: str):
-    return run_of("result = 1", key=SessionRef(Owner(owner), new_id()))
+    return run_of("result = 1", ref=SessionRef(Owner(owner), new_id()))
 
 
 class TestOrder:
@@ -38,4 +38,4 @@ class TestOrder:
         for language in Language:
             await runner.acquire(run_of("result = 1", language=language))
         with pytest.raises(Overloaded, match="runtime hosts"):
-            await runner.acquire(run_of("result = 1", key=new_session()))
+            await runner.acquire(run_of("result = 1", ref=new_session()))

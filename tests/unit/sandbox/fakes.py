@@ -71,7 +71,7 @@ def pool_run(
 ) -> ScriptRun:
     """Return a run of the session with this number."""
     ref, limits = SessionRef(Owner(owner), UUID(int=session)), Limits(5000, memory_mb, isolation)
-    return run_of("", key=ref, language=language, limits=limits)
+    return run_of("", ref=ref, language=language, limits=limits)
 
 
 def pool_of(slots_max=2, session_slots_max=2, queue_length_max=2, queue_timeout_s=5.0, **more):

@@ -154,10 +154,10 @@ async def test_a_request_without_a_trace_records_the_execution_only(metrics):
 async def test_other_calls_pass_to_the_inner_runner():
     inner = MemoryScriptRunner()
     runner: ScriptRunner = ObservedRunner(inner, ExecutionMetrics(), lambda: None)
-    key = new_session()
-    assert await runner.check(Language.PYTHON, script_of("result = 1"), key.owner)
-    await runner.evict(key.session_id)
-    assert key.session_id in inner.evicted
+    ref = new_session()
+    assert await runner.check(Language.PYTHON, script_of("result = 1"), ref.owner)
+    await runner.evict(ref.session_id)
+    assert ref.session_id in inner.evicted
     assert await runner.health() == await inner.health()
 
 
