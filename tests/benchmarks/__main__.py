@@ -213,7 +213,7 @@ def _tell(cores: Cores, facts: Facts, notes: Sequence[str]) -> None:
 
 def _write(output: Path, facts: Facts, notes: Sequence[str]) -> None:
     output.mkdir(parents=True, exist_ok=True)
-    report.write_figures(output / "bench.json", facts, describe(), notes)
+    report.write_statistics(output / "bench.json", facts, describe(), notes)
     try:
         paths = plot.write_plots(output, facts)
     except ImportError:

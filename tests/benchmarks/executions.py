@@ -64,9 +64,9 @@ def _initialize(server: Server, request: bytes, count: int) -> Iterator[str]:
     try:
         for _ in range(count):
             connection.request("POST", "/api/v1/initialize", body, headers)
-            answer = json.loads(connection.getresponse().read())
-            if "error" in answer:
-                raise RuntimeError(f"A session was refused: {answer['error']['message']}")
-            yield answer["request_id"]
+            response = json.loads(connection.getresponse().read())
+            if "error" in response:
+                raise RuntimeError(f"A session was refused: {response['error']['message']}")
+            yield response["request_id"]
     finally:
         connection.close()

@@ -56,7 +56,7 @@ pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
 
 async def read(request: Request) -> Response:
     """Return a live session."""
-    return await _answer(_SELECT, request.path_params["request_id"], datetime.now(UTC))
+    return await _respond(_SELECT, request.path_params["request_id"], datetime.now(UTC))
 
 
 async def create(request: Request) -> Response:
@@ -74,16 +74,16 @@ async def create(request: Request) -> Response:
 async def patch(request: Request) -> Response:
     """Replace the context."""
     body = await request.json()
-    return await _answer(_PATCH, Jsonb(body["context"]), request.path_params["request_id"], datetime.now(UTC))
+    return await _respond(_PATCH, Jsonb(body["context"]), request.path_params["request_id"], datetime.now(UTC))
 
 
 async def count(request: Request) -> Response:
     """Count one use."""
     now = datetime.now(UTC)
-    return await _answer(_COUNT, now, request.path_params["request_id"], now)
+    return await _respond(_COUNT, now, request.path_params["request_id"], now)
 
 
-async def _answer(statement: str, *values: object) -> Response:
+async def _respond(statement: str, *values: object) -> Response:
     async with pool.connection() as connection:
         cursor = await connection.execute(statement, values)
         row = await cursor.fetchone()

@@ -61,16 +61,16 @@ def ceiling(measurements: Iterable[Measurement]) -> str:
     )
 
 
-def write_figures(path: Path, facts: Facts, machine: Mapping[str, object], notes: Sequence[str]) -> None:
+def write_statistics(path: Path, facts: Facts, machine: Mapping[str, object], notes: Sequence[str]) -> None:
     """Write all figures as JSON."""
-    figures = {
+    statistics = {
         "machine": machine,
         "measurements": [asdict(each) for each in facts.measurements],
         "hot_share": facts.hot_share,
         "targets": [asdict(each) | {"met": each.met} for each in verdicts(facts)],
         "notes": notes,
     }
-    path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(statistics, indent=1) + "\n", encoding="utf-8")
 
 
 def _number(value: float | None) -> str:

@@ -128,19 +128,19 @@ def _install(npm: str, folder: Path) -> None:
 def _comes_up(process: "subprocess.Popen[bytes]", url: str) -> bool:
     until_s = time.monotonic() + _READY_TIMEOUT_S
     while process.poll() is None and time.monotonic() < until_s:
-        if _answers(url):
+        if _responds(url):
             return True
         time.sleep(_POLL_S)
     return False
 
 
-def _answers(url: str) -> bool:
+def _responds(url: str) -> bool:
     """Tell whether there is an answer that is no server's error."""
     try:
         with urllib.request.urlopen(url, timeout=_ASK_TIMEOUT_S):
             return True
-    except urllib.error.HTTPError as answer:
-        return answer.code < 500
+    except urllib.error.HTTPError as response:
+        return response.code < 500
     except OSError:
         return False
 

@@ -45,8 +45,8 @@ def scraped(url: str) -> Iterator[None]:
     def scrape() -> None:
         while not over.wait(_SCRAPE_INTERVAL_S):
             try:
-                with urllib.request.urlopen(request, timeout=_SCRAPE_TIMEOUT_S) as answer:
-                    answer.read()
+                with urllib.request.urlopen(request, timeout=_SCRAPE_TIMEOUT_S) as response:
+                    response.read()
             except OSError as failure:
                 failures.append(failure)
 

@@ -40,7 +40,7 @@ def page(browser: Browser, service, complaints: list[str]) -> Iterator[Page]:
     page.close()
 
 
-def test_it_shows_every_operation_and_asks_nobody_else(page, service, complaints):
+def test_it_shows_every_operation_and_sends_no_request_to_other_hosts(page, service, complaints):
     page.goto(f"{service.url}/docs")
     shown = [item for methods in service.get("/openapi.json").json()["paths"].values() for item in methods]
     expect(page.locator(".opblock")).to_have_count(len(shown), timeout=60_000)

@@ -138,12 +138,12 @@ class ExecutionRepositoryContract(ABC):
         storage.clock.advance(MOMENT)
         late = storage.request(session.ref)
         unknown = storage.request(storage.new_session().ref)
-        answers = await asyncio.gather(
+        responses = await asyncio.gather(
             *(storage.executions.begin(*request) for request in (late, in_time, unknown)), return_exceptions=True
         )
-        assert isinstance(answers[0], SessionExpired)
-        assert answers[1].session == session.admit(in_time.started_at)
-        assert isinstance(answers[2], SessionNotFound)
+        assert isinstance(responses[0], SessionExpired)
+        assert responses[1].session == session.admit(in_time.started_at)
+        assert isinstance(responses[2], SessionNotFound)
 
     async def test_beginning_again_changes_nothing_more(self, storage):
         session = await storage.add(renewal=Renewal.SLIDING)

@@ -55,7 +55,7 @@ class Kept:
     winner: UUID
     began_at: datetime
     deadline_at: datetime
-    told: tuple[ScriptReport, int] | None = None
+    recorded: tuple[ScriptReport, int] | None = None
 
 
 @define
@@ -85,17 +85,17 @@ class KeyHistory:
         expected = self._judged(name, payload, now)
         request, key = self.storage.request(self.session.ref), IdempotencyKey(name, payload * 64)
         try:
-            answer = await self.storage.keyed_executions.begin(*request, key)
+            response = await self.storage.keyed_executions.begin(*request, key)
         except DomainError as error:
-            answer = error
+            response = error
         if expected is OpenExecution:
-            assert isinstance(answer, OpenExecution), answer
-            self.begun.append(Begun(answer, key))
-            self.kept[name] = Kept(payload, answer.execution_id, now, answer.deadline_at)
+            assert isinstance(response, OpenExecution), response
+            self.begun.append(Begun(response, key))
+            self.kept[name] = Kept(payload, response.execution_id, now, response.deadline_at)
         elif isinstance(expected, type):
-            assert type(answer) is expected
+            assert type(response) is expected
         else:
-            assert answer == expected
+            assert response == expected
 
     def _judged(self, name: str, payload: str, now: datetime) -> object:
         kept = self.kept.get(name)
@@ -108,8 +108,8 @@ class KeyHistory:
     def _replayed(self, kept: Kept, payload: str, now: datetime) -> object:
         if payload != kept.payload:
             return IdempotencyConflict
-        if kept.told is not None:
-            report, count = kept.told
+        if kept.recorded is not None:
+            report, count = kept.recorded
             return Executed(self.session.ref, kept.winner, self.session.language_title, report, count, replayed=True)
         return KeyInFlight if now < kept.deadline_at else KeyInterrupted
 
@@ -130,7 +130,7 @@ class KeyHistory:
         assert count == self.counts.setdefault(identifier, len(self.counts) + 1)
         kept = self.kept.get(begun.name)
         if first and kept is not None and kept.winner == identifier:
-            kept.told = report, count
+            kept.recorded = report, count
 
     async def _withdraw(self, index: int, _: None) -> None:
         begun = self._nth(index)
@@ -141,7 +141,7 @@ class KeyHistory:
         if identifier not in self.counts:
             self.gone.add(identifier)
         kept = self.kept.get(begun.name)
-        if kept is not None and kept.winner == identifier and kept.told is None:
+        if kept is not None and kept.winner == identifier and kept.recorded is None:
             del self.kept[begun.name]
 
     async def _pass(self, span: timedelta, _: None) -> None:

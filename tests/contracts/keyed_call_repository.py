@@ -58,9 +58,9 @@ class KeyedCallRepositoryContract(ABC):
         admission = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
         count = await storage.keyed_executions.finish(storage.finished(admission, report), KEY)
         storage.clock.advance(timedelta(seconds=1))
-        told = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
+        returned = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
         execution_id = admission.execution_id
-        assert told == Executed(session.ref, execution_id, session.language_title, report, count, replayed=True)
+        assert returned == Executed(session.ref, execution_id, session.language_title, report, count, replayed=True)
         assert (await storage.sessions.get(session.ref)).execution_count == 1
 
     async def test_a_call_is_in_flight_until_its_deadline_and_interrupted_from_then_on(self, storage, session):
@@ -160,38 +160,38 @@ class KeyedCallRepositoryContract(ABC):
         request = storage.request(session.ref)
         execution = await storage.keyed_executions.begin(*request, KEY)
         await storage.keyed_executions.finish(storage.finished(execution), KEY)
-        told = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
-        assert await storage.keyed_executions.begin(*request, KEY) == told
-        assert await storage.keyed_executions.begin(*storage.request(session.ref), KEY) == told
+        returned = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
+        assert await storage.keyed_executions.begin(*request, KEY) == returned
+        assert await storage.keyed_executions.begin(*storage.request(session.ref), KEY) == returned
         assert await storage.keyed_executions.finish(storage.finished(execution), KEY) == 1
         storage.clock.advance(execution.deadline_at - storage.clock.now())
         assert [row.execution_count for row in (await storage.executions.page(session.ref, None, 5)).items] == [1]
 
     async def test_one_of_several_concurrent_calls_with_one_key_is_admitted(self, storage, session):
         requests = [storage.request(session.ref) for _ in range(20)]
-        answers = await asyncio.gather(
+        responses = await asyncio.gather(
             *(storage.keyed_executions.begin(*request, KEY) for request in requests), return_exceptions=True
         )
-        assert sorted(type(answer).__name__ for answer in answers) == ["KeyInFlight"] * 19 + ["OpenExecution"]
+        assert sorted(type(response).__name__ for response in responses) == ["KeyInFlight"] * 19 + ["OpenExecution"]
         storage.clock.advance(timedelta(days=1))
         assert len((await storage.executions.page(session.ref, None, 50)).items) == 1, "the others leave no record"
 
     async def test_one_of_two_concurrent_calls_with_different_payloads_is_admitted(self, storage, session):
-        answers = await asyncio.gather(
+        responses = await asyncio.gather(
             *(storage.keyed_executions.begin(*storage.request(session.ref), key) for key in (KEY, SAME_NAME)),
             return_exceptions=True,
         )
-        assert sorted(type(answer).__name__ for answer in answers) == ["IdempotencyConflict", "OpenExecution"]
+        assert sorted(type(response).__name__ for response in responses) == ["IdempotencyConflict", "OpenExecution"]
 
     async def test_concurrent_calls_of_a_session_that_is_not_live_get_the_same_error(self, storage):
         closed, unknown = await storage.add(), storage.new_session()
         await storage.close(closed)
         for session, refusal in ((closed, SessionClosed), (unknown, SessionNotFound)):
-            answers = await asyncio.gather(
+            responses = await asyncio.gather(
                 *(storage.keyed_executions.begin(*storage.request(session.ref), KEY) for _ in range(10)),
                 return_exceptions=True,
             )
-            assert {type(answer) for answer in answers} == {refusal}
+            assert {type(response) for response in responses} == {refusal}
 
     async def test_calls_of_one_session_with_and_without_keys_count_together(self, storage, session):
         keys = [IdempotencyKey(f"key {n}", "0" * 64) for n in range(10)]
@@ -202,8 +202,8 @@ class KeyedCallRepositoryContract(ABC):
 
         counts = await asyncio.gather(*map(execute, keys), *(storage.execute(session.ref) for _ in range(10)))
         assert sorted(counts) == list(range(1, 21))
-        told = [await storage.keyed_executions.begin(*storage.request(session.ref), key) for key in keys]
-        assert [each.execution_count for each in told] == counts[:10]
+        returned = [await storage.keyed_executions.begin(*storage.request(session.ref), key) for key in keys]
+        assert [each.execution_count for each in returned] == counts[:10]
 
     async def test_a_withdrawn_execution_frees_its_key(self, storage, session):
         execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
@@ -291,12 +291,12 @@ class KeyedCallRepositoryContract(ABC):
 
     async def test_one_of_several_concurrent_initializes_with_one_key_makes_a_session(self, storage):
         sessions = [storage.new_session() for _ in range(10)]
-        told = await asyncio.gather(
+        returned = await asyncio.gather(
             *(storage.keyed_sessions.initialize(made_of(session), session, SCRIPT, KEY) for session in sessions)
         )
-        assert len({each.ref for each in told}) == 1
-        assert sorted(each.replayed for each in told) == [False] + [True] * 9
-        assert [session.ref for session in await storage.listed(size=20)] == [told[0].ref]
+        assert len({each.ref for each in returned}) == 1
+        assert sorted(each.replayed for each in returned) == [False] + [True] * 9
+        assert [session.ref for session in await storage.listed(size=20)] == [returned[0].ref]
 
     async def test_initializing_the_same_session_again_changes_nothing(self, storage):
         session = storage.new_session()

@@ -56,7 +56,7 @@ class NodeScriptRunnerContract:
         text = 'quote " backslash \\ newline \n é 漢字 🎉 \u2028'
         assert json.loads(await result_of(runner, node("return event.params;", json.dumps(text)))) == text
 
-    async def test_an_error_is_told_with_name_message_and_line(self, runner):
+    async def test_an_error_is_reported_with_name_message_and_line(self, runner):
         failure = await failure_of(runner, node("const a = 1;\n\nthrow new TypeError('gone');"))
         assert (failure.code, failure.name, failure.line) == (FailureCode.SCRIPT_ERROR, "TypeError", 3)
         assert failure.message == "gone"

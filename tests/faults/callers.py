@@ -8,7 +8,7 @@ import time
 import httpx2
 from attrs import define, field
 
-from tests.faults.history import DELETE, EXECUTE, GET, INITIALIZE, PATCH, Answer, Call
+from tests.faults.history import DELETE, EXECUTE, GET, INITIALIZE, PATCH, Call, Response
 
 SCRIPT = "result = params.get('n', 0) + 1"
 REQUEST_S = 2.0
@@ -31,7 +31,7 @@ class Callers:
 
     client: httpx2.AsyncClient
     random: random.Random
-    hang_ups: float = 0.0
+    disconnects: float = 0.0
     padding: int = 0
     calls: list[Call] = field(factory=list)
     live: list[str] = field(factory=list)
@@ -105,24 +105,24 @@ class Callers:
     async def _call(self, operation, session_id, method, path, body=None, *, mark=None, headers=None):
         began_s = time.monotonic()
         answered = None
-        gives_up = self.random.random() < self.hang_ups
+        gives_up = self.random.random() < self.disconnects
         limit_s = self.random.uniform(0, 0.3) if gives_up else HUNG_S
         with contextlib.suppress(TimeoutError, httpx2.TransportError):
             async with asyncio.timeout(limit_s):
                 answered = await self.client.request(method, path, json=body, headers=headers)
         ended_s = time.monotonic()
-        answer = _answer_of(answered) if answered is not None else None
-        if operation == INITIALIZE and answer is not None and answer.status == 200:
+        response = _response_of(answered) if answered is not None else None
+        if operation == INITIALIZE and response is not None and response.status == 200:
             session_id = answered.json()["request_id"]
-        gave_up = gives_up and answer is None
-        self.calls.append(Call(operation, session_id, began_s, ended_s, BUDGETS_S[operation], answer, mark, gave_up))
+        gave_up = gives_up and response is None
+        self.calls.append(Call(operation, session_id, began_s, ended_s, BUDGETS_S[operation], response, mark, gave_up))
         return answered
 
 
-def _answer_of(answered):
+def _response_of(answered):
     body = answered.json() if answered.content else {}
     error = body.get("error", {})
-    return Answer(
+    return Response(
         status=answered.status_code,
         code=error.get("code"),
         details=error.get("details", {}),

@@ -18,7 +18,7 @@ class Outcome(Enum):
 
 
 @frozen
-class Answer:
+class Response:
     """What a caller got; `count` and `mark` are what the answer shows of the session."""
 
     status: int
@@ -42,41 +42,41 @@ class Call:
     began_s: float
     ended_s: float
     budget_s: float
-    answer: Answer | None
+    response: Response | None
     mark: int | None = None
     gave_up: bool = False
 
     @property
     def succeeded(self) -> bool:
         """Whether the answer is a success."""
-        return self.answer is not None and self.answer.status < 300
+        return self.response is not None and self.response.status < 300
 
     @property
     def failed(self) -> bool:
         """Whether the service failed a caller who waited."""
-        return not self.gave_up if self.answer is None else self.answer.status >= 500
+        return not self.gave_up if self.response is None else self.response.status >= 500
 
     @property
     def outcome(self) -> Outcome:
         """What the caller knows of the effect."""
-        if self.answer is None:
+        if self.response is None:
             return Outcome.UNKNOWN
-        if self.succeeded or self.answer.status == 422:
+        if self.succeeded or self.response.status == 422:
             return Outcome.DONE
-        details = self.answer.details
+        details = self.response.details
         if self.operation == EXECUTE:
             counted = details.get("stored") != "no" and details.get("executed") != "no"
-            return Outcome.UNKNOWN if self.answer.status == 503 and counted else Outcome.NOT_DONE
+            return Outcome.UNKNOWN if self.response.status == 503 and counted else Outcome.NOT_DONE
         return Outcome.UNKNOWN if details.get("stored") == "unknown" else Outcome.NOT_DONE
 
     @property
     def ran(self) -> bool:
         """Whether the caller was told that the script has run, and that this is or will be recorded."""
-        if self.operation != EXECUTE or self.answer is None:
+        if self.operation != EXECUTE or self.response is None:
             return False
-        details = self.answer.details
-        told = details.get("executed") == "yes" and details.get("stored") != "no"
-        return self.outcome is Outcome.DONE or told
+        details = self.response.details
+        reported = details.get("executed") == "yes" and details.get("stored") != "no"
+        return self.outcome is Outcome.DONE or reported
 
     @property
     def over_budget_s(self) -> float:
@@ -99,7 +99,7 @@ def problems(calls: Sequence[Call], stored: Mapping[str, Stored], slack_s: float
     for call in calls:
         if call.session_id is not None:
             by_session[call.session_id].append(call)
-    found = [problem for call in calls for problem in _of_answer(call, slack_s, errors)]
+    found = [problem for call in calls for problem in _of_response(call, slack_s, errors)]
     found += _of_creation(calls, stored)
     for session_id, its_calls in by_session.items():
         found += [f"{session_id}: {problem}" for problem in _of_session(its_calls, stored.get(session_id))]
@@ -116,26 +116,26 @@ def unrecorded(calls: Sequence[Call], stored: Mapping[str, Stored]) -> list[str]
     ]
 
 
-def _of_answer(call: Call, slack_s: float, errors: frozenset[str]) -> Iterator[str]:
+def _of_response(call: Call, slack_s: float, errors: frozenset[str]) -> Iterator[str]:
     if call.over_budget_s > slack_s:
         yield f"{call.operation} was answered {call.over_budget_s:.2f} s beyond its budget"
-    answer = call.answer
-    if answer is None or call.succeeded:
+    response = call.response
+    if response is None or call.succeeded:
         return
-    said = f"{call.operation} was answered {answer.status} {answer.code} {dict(answer.details)}"
-    if answer.code not in errors:
+    said = f"{call.operation} was answered {response.status} {response.code} {dict(response.details)}"
+    if response.code not in errors:
         yield f"{said}: not an error that may be seen here"
-    elif answer.status == 503:
-        yield from (f"{said}: {wrong}" for wrong in _of_unavailable(call, answer))
+    elif response.status == 503:
+        yield from (f"{said}: {wrong}" for wrong in _of_unavailable(call, response))
 
 
-def _of_unavailable(call: Call, answer: Answer) -> Iterator[str]:
-    details = answer.details
+def _of_unavailable(call: Call, response: Response) -> Iterator[str]:
+    details = response.details
     stored, executed = details.get("stored"), details.get("executed")
     unsure = stored == "unknown" or executed in {"yes", "unknown"}
     if unsure == ("retry_after_ms" in details):
         yield "repeating is advised exactly where it is safe"
-    if (answer.retry_after is not None) != ("retry_after_ms" in details):
+    if (response.retry_after is not None) != ("retry_after_ms" in details):
         yield "header and details differ on repeating"
     if call.operation == EXECUTE:
         yield from _of_unavailable_execution(stored, executed, "execution_id" in details)
@@ -175,42 +175,42 @@ def _of_life(calls: Sequence[Call], stored: Stored) -> Iterator[str]:
     """Found from its acknowledgement on; closed from a close on, and never before one was asked for."""
     deletes = [call for call in calls if call.operation == DELETE and call.outcome is not Outcome.NOT_DONE]
     asked_s = min((call.began_s for call in deletes), default=float("inf"))
-    told_s = min((call.ended_s for call in calls if _tells_closed(call)), default=float("inf"))
+    known_closed_s = min((call.ended_s for call in calls if _shows_closed(call)), default=float("inf"))
     for call in calls:
-        status = call.answer.status if call.answer else None
+        status = call.response.status if call.response else None
         if status == 404:
             yield f"{call.operation} did not find an acknowledged session"
         if status == 410 and call.ended_s < asked_s:
             yield f"{call.operation} found it gone before anybody closed it"
-        if call.succeeded and call.operation != DELETE and call.began_s > told_s:
+        if call.succeeded and call.operation != DELETE and call.began_s > known_closed_s:
             yield f"{call.operation} succeeded on a session that was closed"
     if stored.closed and asked_s == float("inf"):
         yield "it is closed, and nobody closed it"
-    if not stored.closed and told_s < float("inf"):
+    if not stored.closed and known_closed_s < float("inf"):
         yield "it is open again"
 
 
-def _tells_closed(call: Call) -> bool:
-    if call.answer is None:
+def _shows_closed(call: Call) -> bool:
+    if call.response is None:
         return False
-    return call.answer.status == 410 or (call.operation == DELETE and call.succeeded)
+    return call.response.status == 410 or (call.operation == DELETE and call.succeeded)
 
 
 def _of_counts(calls: Sequence[Call], stored: Stored) -> Iterator[str]:
     executions = [call for call in calls if call.operation == EXECUTE and call.outcome is not Outcome.NOT_DONE]
-    told = [call for call in executions if call.succeeded]
-    counts = Counter(call.answer.count for call in told if call.answer)
+    succeeded = [call for call in executions if call.succeeded]
+    counts = Counter(call.response.count for call in succeeded if call.response)
     yield from (f"count {count} was told {times} times" for count, times in counts.items() if times > 1)
     sure = sum(call.outcome is Outcome.DONE for call in executions)
     if not sure <= stored.count <= len(executions):
         yield f"{stored.count} executions are counted, where {sure} to {len(executions)} can be"
     for call in calls:
-        if call.succeeded and call.answer is not None and call.answer.count is not None:
+        if call.succeeded and call.response is not None and call.response.count is not None:
             least = sum(other.outcome is Outcome.DONE and other.ended_s < call.began_s for other in executions)
             most = sum(other.began_s < call.ended_s for other in executions)
             least += call.operation == EXECUTE
-            if not least <= call.answer.count <= min(most, stored.count):
-                yield f"{call.operation} told count {call.answer.count}, where {least} to {most} can be"
+            if not least <= call.response.count <= min(most, stored.count):
+                yield f"{call.operation} told count {call.response.count}, where {least} to {most} can be"
 
 
 def _of_marks(calls: Sequence[Call], stored: Stored) -> Iterator[str]:
@@ -218,9 +218,9 @@ def _of_marks(calls: Sequence[Call], stored: Stored) -> Iterator[str]:
     writes = {call.mark: call for call in calls if call.mark is not None and call.outcome is not Outcome.NOT_DONE}
     sure = [call for call in writes.values() if call.outcome is Outcome.DONE]
     seen = [
-        (call.answer.mark, call.began_s, call.ended_s)
+        (call.response.mark, call.began_s, call.ended_s)
         for call in calls
-        if call.succeeded and call.answer is not None and call.answer.mark is not None
+        if call.succeeded and call.response is not None and call.response.mark is not None
     ]
     if not stored.closed:
         seen.append((stored.mark, float("inf"), float("inf")))

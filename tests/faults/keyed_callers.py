@@ -37,7 +37,7 @@ class KeyedCallers:
     clients: list[httpx2.AsyncClient]
     sessions: list[str]
     random: random.Random
-    answers: dict[Call, list[httpx2.Response]] = field(factory=lambda: defaultdict(list))
+    responses: dict[Call, list[httpx2.Response]] = field(factory=lambda: defaultdict(list))
     lost: int = 0
     _began_s: float = 0.0
     _stopping: bool = False
@@ -52,7 +52,7 @@ class KeyedCallers:
 
     async def settle(self):
         """Repeat every call until its end is known, and return the last answers."""
-        calls, places = list(self.answers), asyncio.Semaphore(SETTLING)
+        calls, places = list(self.responses), asyncio.Semaphore(SETTLING)
 
         async def settled(call):
             async with places:
@@ -71,25 +71,25 @@ class KeyedCallers:
     async def _settled(self, call):
         async with asyncio.timeout(SETTLED_S):
             while True:
-                answer = await self._call(call)
-                if answer is not None and answer.status_code != 503 and "retry-after" not in answer.headers:
-                    return answer
+                response = await self._call(call)
+                if response is not None and response.status_code != 503 and "retry-after" not in response.headers:
+                    return response
                 await asyncio.sleep(self.random.uniform(0.1, 0.3))
 
     async def _call(self, call):
         path, body, headers = self._request(call)
         client = self.random.choice(self.clients)
-        answer = None
+        response = None
         with contextlib.suppress(httpx2.TransportError):
             async with asyncio.timeout(HUNG_S):
-                answer = await client.post(path, json=body, headers=headers)
+                response = await client.post(path, json=body, headers=headers)
         # Its place is kept when there is no answer: what became of the call is asked in the end.
-        known = self.answers[call]
-        if answer is None:
+        known = self.responses[call]
+        if response is None:
             self.lost += 1
         else:
-            known.append(answer)
-        return answer
+            known.append(response)
+        return response
 
     def _request(self, call):
         key = {"Idempotency-Key": f"call {call.number}"}
@@ -100,31 +100,31 @@ class KeyedCallers:
         return f"/api/v1/execute/{self.sessions[call.number % len(self.sessions)]}", {"params": payload}, key
 
 
-def problems(answers, settled, ran, made):
+def problems(responses, settled, ran, made):
     """Yield what is not once or unknown: `ran` counts runs, `made` counts sessions that are stored, by number."""
-    for call, each in answers.items():
-        yield from _of_answers(call, each)
+    for call, each in responses.items():
+        yield from _of_responses(call, each)
     numbers = defaultdict(dict)
-    for call, answer in settled.items():
-        numbers[call.number][call.other] = answer
+    for call, response in settled.items():
+        numbers[call.number][call.other] = response
     for number, by_payload in numbers.items():
-        told = [answer for call, each in answers.items() if call.number == number for answer in each]
-        yield from _of_key(number, by_payload, told, max(ran[number], made[number]))
+        received = [response for call, each in responses.items() if call.number == number for response in each]
+        yield from _of_key(number, by_payload, received, max(ran[number], made[number]))
 
 
-def _of_answers(call, answers):
-    for answer in answers:
-        error = answer.json().get("error")
+def _of_responses(call, responses):
+    for response in responses:
+        error = response.json().get("error")
         if error is not None and error["code"] not in CODES:
-            yield f"{call} was answered {answer.status_code} {answer.text}"
-        if error is None and not call.initializes and answer.json()["result"] != _payload(call):
+            yield f"{call} was answered {response.status_code} {response.text}"
+        if error is None and not call.initializes and response.json()["result"] != _payload(call):
             yield f"{call} was answered with the result of another"
 
 
-def _of_key(number, by_payload, told, times):
+def _of_key(number, by_payload, received, times):
     if times > 1:
         yield f"call {number} took effect {times} times"
-    good = {answer.content for answer in told if answer.status_code == 200}
+    good = {response.content for response in received if response.status_code == 200}
     if len(good) > 1:
         yield f"call {number} was answered in {len(good)} ways"
     if good and times != 1:
@@ -136,10 +136,10 @@ def _of_key(number, by_payload, told, times):
         yield f"call {number} was answered before, and is not any more"
 
 
-def _end(answer):
-    if answer.status_code == 200:
+def _end(response):
+    if response.status_code == 200:
         return "once"
-    error = answer.json()["error"]
+    error = response.json()["error"]
     if error["code"] == "IDEMPOTENCY_CONFLICT":
         return "other payload"
     return "unknown" if error["details"].get("executed") == "unknown" else error["code"]

@@ -59,9 +59,9 @@ class Death:
         if self.at == f"in {name}":
             await self._is_under_way(asyncio.ensure_future(call))
             self.step(self.at)
-        answer = await call
+        response = await call
         self.step(f"after {name}")
-        return answer
+        return response
 
     async def _is_under_way(self, task):
         await _turns(lambda: self.in_flight() or task.done())

@@ -66,10 +66,10 @@ def _seen(calls: list[Call]) -> str:
 
 
 def _kind(call: Call) -> str:
-    answer = call.answer
-    if answer is None:
+    response = call.response
+    if response is None:
         return "the caller left" if call.gave_up else "no answer"
-    if answer.code is None:
+    if response.code is None:
         return "success"
-    facts = [f"{name} {answer.details[name]}" for name in ("stored", "executed") if name in answer.details]
-    return " ".join([str(answer.status), answer.code, *([f"({', '.join(facts)})"] if facts else [])])
+    facts = [f"{name} {response.details[name]}" for name in ("stored", "executed") if name in response.details]
+    return " ".join([str(response.status), response.code, *([f"({', '.join(facts)})"] if facts else [])])

@@ -78,9 +78,9 @@ async def settled(client, path, **call):
     """Repeat the call for as long as it is advised, and return the last answer."""
     async with asyncio.timeout(SETTLED_S):
         while True:
-            answer = await client.post(path, headers=TITLE | KEY, **call)
-            if "retry-after" not in answer.headers:
-                return answer
+            response = await client.post(path, headers=TITLE | KEY, **call)
+            if "retry-after" not in response.headers:
+                return response
             await asyncio.sleep(0.05)
 
 
@@ -90,36 +90,36 @@ async def test_a_controller_that_is_killed_at_a_step_of_an_execution(mortals, su
     session_id = made.json()["request_id"]
     path, call = f"/api/v1/execute/{session_id}", {"json": {"params": {"n": 1}}}
     await dies(mortals(url, step), path, **call)
-    answer = await settled(survivor, path, **call)
+    response = await settled(survivor, path, **call)
     again = await settled(survivor, path, **call)
     ran = runs_in(runs)
     assert len(ran) <= 1
-    assert _end(answer, ran) in ENDS[step]
-    assert (again.status_code, again.json()) == (answer.status_code, answer.json())
-    await _tells_the_same(survivor, session_id, answer)
+    assert _end(response, ran) in ENDS[step]
+    assert (again.status_code, again.json()) == (response.status_code, response.json())
+    await _tells_the_same(survivor, session_id, response)
 
 
-def _end(answer, ran):
+def _end(response, ran):
     """Return what the call has come to; the answer must say so."""
-    if answer.status_code == 200:
-        assert answer.json()["result"] == {"n": 1}
-        assert [execution_id for execution_id, _ in ran] == [answer.json()["execution_id"]]
+    if response.status_code == 200:
+        assert response.json()["result"] == {"n": 1}
+        assert [execution_id for execution_id, _ in ran] == [response.json()["execution_id"]]
         return "once"
-    error = answer.json()["error"]
-    assert (answer.status_code, error["code"], error["details"]["executed"]) == (409, "CONFLICT", "unknown")
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["details"]["executed"]) == (409, "CONFLICT", "unknown")
     return "unknown" if ran else "never"
 
 
-async def _tells_the_same(client, session_id, answer):
+async def _tells_the_same(client, session_id, response):
     """The count and the history agree with the answer: nothing is missing, nothing is counted twice."""
-    counted = answer.status_code == 200
+    counted = response.status_code == 200
     session = (await client.get(f"/api/v1/sessions/{session_id}")).json()
     assert session["execution_count"] == int(counted)
-    told = answer.json() if counted else answer.json()["error"]["details"]
+    reported = response.json() if counted else response.json()["error"]["details"]
     outcome = "succeeded" if counted else "unknown"
     listed = (await client.get(f"/api/v1/sessions/{session_id}/executions?outcome={outcome}")).json()["executions"]
-    assert [row["execution_id"] for row in listed] == [told["execution_id"]]
-    kept = (await client.get(f"/api/v1/executions/{told['execution_id']}")).json()
+    assert [row["execution_id"] for row in listed] == [reported["execution_id"]]
+    kept = (await client.get(f"/api/v1/executions/{reported['execution_id']}")).json()
     assert (kept["outcome"], kept["request_id"]) == (outcome, session_id)
 
 
@@ -129,10 +129,10 @@ async def test_a_controller_that_is_killed_at_a_step_of_a_refusal(mortals, survi
     made = await survivor.post("/api/v1/initialize", headers=function, json=limits)
     path, call = f"/api/v1/execute/{made.json()['request_id']}", {"json": {"params": {"action": "shout"}}}
     await dies(mortals(url, step), path, **call)
-    answer = await settled(survivor, path, **call)
-    error = answer.json()["error"]
-    freed = (answer.status_code, error["code"]) == (400, "INVALID_PARAMS")
-    assert freed or (answer.status_code, error["details"]["executed"]) == (409, "unknown")
+    response = await settled(survivor, path, **call)
+    error = response.json()["error"]
+    freed = (response.status_code, error["code"]) == (400, "INVALID_PARAMS")
+    assert freed or (response.status_code, error["details"]["executed"]) == (409, "unknown")
     assert freed == (step == "after withdraw") or step == "in withdraw"
     assert runs_in(runs) == []
 
@@ -140,11 +140,11 @@ async def test_a_controller_that_is_killed_at_a_step_of_a_refusal(mortals, survi
 @pytest.mark.parametrize("step", STEPS_OF_INITIALIZE)
 async def test_a_controller_that_is_killed_at_a_step_of_an_initialize(mortals, survivor, url, step):
     await dies(mortals(url, step), "/api/v1/initialize", json=SCRIPT)
-    answer = await settled(survivor, "/api/v1/initialize", json=SCRIPT)
+    response = await settled(survivor, "/api/v1/initialize", json=SCRIPT)
     again = await settled(survivor, "/api/v1/initialize", json=SCRIPT)
     listed = (await survivor.get("/api/v1/sessions")).json()["sessions"]
-    assert [session["request_id"] for session in listed] == [answer.json()["request_id"]]
-    assert again.json() == answer.json()
+    assert [session["request_id"] for session in listed] == [response.json()["request_id"]]
+    assert again.json() == response.json()
     assert again.headers["idempotent-replayed"] == "true"
     if step != "in initialize":
-        assert ("idempotent-replayed" in answer.headers) == (step == "after initialize")
+        assert ("idempotent-replayed" in response.headers) == (step == "after initialize")

@@ -195,7 +195,7 @@ async def test_a_disk_that_is_full(server, small_database, small_tablespace, set
     def tells(callers, during_s):
         refused = [call for call in callers.calls if call.operation in (INITIALIZE, PATCH, DELETE) and call.failed]
         assert refused
-        assert {call.answer.details["stored"] for call in refused} == {"no"}
+        assert {call.response.details["stored"] for call in refused} == {"no"}
 
     async with serving(settings_for(server.dsn(small_database, SERVICE_ROLE))) as client:
         trial = Trial("disk full", clients=16, padding=PADDING, tells=tells)

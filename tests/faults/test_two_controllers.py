@@ -116,7 +116,7 @@ async def test_no_key_takes_effect_twice(  # noqa: PLR0917  # fixtures, given by
         ((counted, recorded),) = admin.execute(COUNTED + " FROM meta.sessions").fetchall()
         ((kept,),) = admin.execute(KEPT).fetchall()
     ran = Counter(params["n"] for _, params in runs_in(tmp_path / "runs"))
-    found = list(problems(callers.answers, settled, ran, made))
+    found = list(problems(callers.responses, settled, ran, made))
     assert not found, "\n".join([f"{len(found)} problems", *found[:PROBLEMS_SHOWN]])
     assert counted == recorded == kept, "each execution is counted once, recorded once, and kept once"
     _note(callers, settled, ran)
@@ -124,15 +124,17 @@ async def test_no_key_takes_effect_twice(  # noqa: PLR0917  # fixtures, given by
 
 def _note(callers, settled, ran):
     """Tell what has happened; all that is promised must have been put to the test."""
-    told = Counter()
-    for answers in callers.answers.values():
-        for answer in answers:
-            replayed = "idempotent-replayed" in answer.headers
-            told["replayed" if replayed else answer.json().get("error", {}).get("code", "done")] += 1
-    unknown = sum(answer.status_code == 409 and "IDEMPOTENCY" not in answer.text for answer in settled.values())
+    outcomes = Counter()
+    for responses in callers.responses.values():
+        for response in responses:
+            replayed = "idempotent-replayed" in response.headers
+            outcomes["replayed" if replayed else response.json().get("error", {}).get("code", "done")] += 1
+    unknown = sum(response.status_code == 409 and "IDEMPOTENCY" not in response.text for response in settled.values())
     NOTES.append(
         f"two controllers, random faults: {len(ran)} keys ran, {unknown} are unknown; {callers.lost} calls broke off, "
-        f"the others got {dict(told)}"
+        f"the others got {dict(outcomes)}"
     )
-    assert all(told[code] for code in ("done", "replayed", "CONFLICT", "IDEMPOTENCY_CONFLICT", "STORAGE_UNAVAILABLE"))
+    assert all(
+        outcomes[code] for code in ("done", "replayed", "CONFLICT", "IDEMPOTENCY_CONFLICT", "STORAGE_UNAVAILABLE")
+    )
     assert callers.lost

@@ -46,14 +46,14 @@ class Trial:
     away: bool = False
     bites: bool = True
     settles: bool = True
-    hang_ups: float = 0.0
+    disconnects: float = 0.0
     padding: int = 0
     sessions: int = 24
     tells: Callable[[Callers, tuple[float, float]], None] = field(default=lambda callers, during_s: None)
 
     async def run(self, client: httpx2.AsyncClient, fault: Fault, stored: Callable[[], dict[str, Stored]]) -> None:
         """Run the load with the fault in its midst; fails on whatever is not as it must be."""
-        callers = Callers(client, random.Random(self.name), self.hang_ups, self.padding)
+        callers = Callers(client, random.Random(self.name), self.disconnects, self.padding)
         watch = Watch(client)
         await callers.prepare(self.sessions)
         clients, watchers = callers.start(self.clients), watch.start()

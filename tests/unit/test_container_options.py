@@ -11,12 +11,12 @@ from tests.unit.http.openapi.conftest import NOWHERE
 from tests.unit.jwt.forge import RSA, pem
 
 
-@pytest.mark.parametrize(("said", "told"), [("", True), ("true", True), ("false", False)])
-def test_what_a_pooler_cannot_bear_can_be_switched_off(said, told):
+@pytest.mark.parametrize(("said", "expected"), [("", True), ("true", True), ("false", False)])
+def test_what_a_pooler_cannot_bear_can_be_switched_off(said, expected):
     url = "postgresql://u@h/d"
     settings = load_settings({"DATABASE_URL": url, "DB_PREPARE": said, "DB_SERVER_TIMEOUTS": said})
     options = gateway_options(settings)
-    assert (options.prepares, options.server_timeouts) == (told, told)
+    assert (options.prepares, options.server_timeouts) == (expected, expected)
 
 
 def test_the_connections_of_a_process_are_shared_out():
@@ -25,19 +25,19 @@ def test_the_connections_of_a_process_are_shared_out():
 
 
 @pytest.mark.parametrize("behind", ["@[h/d", "@h/d?sslmod=require", " word@h/d"])
-def test_an_address_that_is_none_is_told_by_its_setting_without_the_password(behind):
+def test_an_invalid_address_is_reported_by_its_setting_without_the_password(behind):
     with pytest.raises(SettingsError, match=r"^DATABASE_URL: it is not valid. ") as refusal:
         gateway_options(load_settings({"DATABASE_URL": f"postgresql://u:sesame{behind}"}))
     assert "sesame" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("said", "expected"),
     [({}, (128, 32)), ({"MAX_WARM_WORKERS": "8"}, (8, 32)), ({"MAX_EXECUTIONS": "64"}, (128, 64))],
 )
-def test_workers_that_are_kept_and_executions_that_run_at_once_are_bounded_apart(said, told):
+def test_workers_that_are_kept_and_executions_that_run_at_once_are_bounded_apart(said, expected):
     options = sandbox_options(load_settings(said), (Language.PYTHON,))
-    assert (options.warm_workers_max, options.running_max) == told
+    assert (options.warm_workers_max, options.running_max) == expected
 
 
 @pytest.mark.parametrize(

@@ -25,20 +25,20 @@ class Api:
     client: httpx2.AsyncClient
 
     async def initialize(self, title: str, script: str, **fields) -> str:
-        answer = await self.client.post(
+        response = await self.client.post(
             "/api/v1/initialize", headers={"Language-Title": title}, json={"script_content": script, **fields}
         )
-        assert answer.status_code == 200, answer.text
-        return answer.json()["request_id"]
+        assert response.status_code == 200, response.text
+        return response.json()["request_id"]
 
     async def execute(self, session_id: str, **params) -> httpx2.Response:
         return await self.client.post(f"/api/v1/execute/{session_id}", json={"params": params})
 
     async def run(self, title: str, script: str, context: dict | None = None, **params):
         session_id = await self.initialize(title, script, context=context or {})
-        answer = await self.execute(session_id, **params)
-        assert answer.status_code == 200, answer.text
-        return json.loads(answer.text)["result"]
+        response = await self.execute(session_id, **params)
+        assert response.status_code == 200, response.text
+        return json.loads(response.text)["result"]
 
     async def session(self, session_id: str) -> httpx2.Response:
         return await self.client.get(f"/api/v1/sessions/{session_id}")

@@ -109,12 +109,12 @@ class Issuer:
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._respond, "127.0.0.1", 0)
         async with server:
             self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/keys"
             yield
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _respond(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         body = json.dumps({"keys": self.keys}).encode()
         writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
@@ -144,7 +144,7 @@ async def test_an_issuer_that_is_away_does_not_stop_the_start(database_url: str,
         assert await status(api, token(claims(datetime.now(UTC)), {"alg": "RS256"}, rs256())) == 503
 
 
-async def test_the_start_tells_of_sessions_that_nobody_reaches_any_more(database_url: str, data_dir: Path) -> None:
+async def test_the_start_reports_sessions_that_no_caller_can_reach_any_more(database_url: str, data_dir: Path) -> None:
     async with serving(create_controller(settings_for(database_url, data_dir))) as api:
         for _ in range(3):
             await api.initialize("python-x", "result = 1")
@@ -154,9 +154,9 @@ async def test_the_start_tells_of_sessions_that_nobody_reaches_any_more(database
             asyncio.timeout(30),
         ):
             while not (  # noqa: ASYNC110  # the log has no event for its lines
-                told := [line for line in lines if line["event"] == "anonymous_sessions_found"]
+                logged := [line for line in lines if line["event"] == "anonymous_sessions_found"]
             ):
                 await asyncio.sleep(0.02)
-    assert told[0]["sessions"] == "3"
-    assert "pglambda owners move anonymous" in told[0]["remedy"]
+    assert logged[0]["sessions"] == "3"
+    assert "pglambda owners move anonymous" in logged[0]["remedy"]
     assert SECRET not in repr(lines)

@@ -31,14 +31,14 @@ result = params
 
 async def batch(api: Api, session_id: str, *params: Any, **more: Any) -> list[dict[str, Any]]:
     body = {"items": [{"params": each} for each in params], **more}
-    answer = await api.client.post(f"/api/v1/execute/{session_id}/batch", json=body)
-    assert answer.status_code == 200, answer.text
-    return [json.loads(line) for line in answer.text.splitlines()]
+    response = await api.client.post(f"/api/v1/execute/{session_id}/batch", json=body)
+    assert response.status_code == 200, response.text
+    return [json.loads(line) for line in response.text.splitlines()]
 
 
 async def history(api: Api, session_id: str) -> list[dict[str, Any]]:
-    answer = await api.client.get(f"/api/v1/sessions/{session_id}/executions?limit=200")
-    found: list[dict[str, Any]] = answer.json()["executions"]
+    response = await api.client.get(f"/api/v1/sessions/{session_id}/executions?limit=200")
+    found: list[dict[str, Any]] = response.json()["executions"]
     return found
 
 
@@ -114,7 +114,7 @@ async def service(database_url: str, data_dir: Path) -> AsyncIterator[Service]:
         server.close()
 
 
-async def test_a_client_that_hangs_up_ends_the_rest_and_what_has_started_is_recorded(service: Service) -> None:
+async def test_a_client_that_disconnects_ends_the_rest_and_what_has_started_is_recorded(service: Service) -> None:
     session_id = await service.api.initialize("python-slow", SLOW)
     reader, writer = await service.post(session_id, *[0.05] * 200)
     await reader.readuntil(b"\n")
@@ -124,7 +124,7 @@ async def test_a_client_that_hangs_up_ends_the_rest_and_what_has_started_is_reco
     assert 0 < len(rows) < 50
 
 
-async def test_a_client_that_reads_nothing_is_hung_up_on_and_the_rest_is_not_begun(
+async def test_a_client_that_reads_nothing_is_disconnected_and_the_rest_is_not_begun(
     service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     service.lose_patience()

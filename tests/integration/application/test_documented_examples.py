@@ -33,21 +33,21 @@ async def send(api, route, example, known):
     )
 
 
-def assert_documented(whole, route, example, answer):
+def assert_documented(whole, route, example, response):
     statuses = {route.status, *(status for status in route.contract.other_responses if status < 400)}
-    assert answer.status_code in statuses, (route.name, example.name, answer.text)
-    told = whole["paths"][route.path][route.method.lower()]["responses"][str(answer.status_code)]
-    for name, header in told.get("headers", {}).items():
+    assert response.status_code in statuses, (route.name, example.name, response.text)
+    documented = whole["paths"][route.path][route.method.lower()]["responses"][str(response.status_code)]
+    for name, header in documented.get("headers", {}).items():
         required = whole["components"]["headers"][header["$ref"].rpartition("/")[2]]["required"]
-        assert name.lower() in answer.headers or not required, (route.name, name)
-    for media_type, media in told.get("content", {}).items():
-        assert answer.headers["content-type"].startswith(media_type)
+        assert name.lower() in response.headers or not required, (route.name, name)
+    for media_type, media in documented.get("content", {}).items():
+        assert response.headers["content-type"].startswith(media_type)
         if media_type == "application/json":
             schema = media["schema"] | {"components": whole["components"]}
-            assert [str(each) for each in Draft202012Validator(schema).iter_errors(answer.json())] == []
-            assert set(answer.json()) == set(example.response), (route.name, example.name)
+            assert [str(each) for each in Draft202012Validator(schema).iter_errors(response.json())] == []
+            assert set(response.json()) == set(example.response), (route.name, example.name)
         elif media_type.endswith("ndjson"):
-            for line in answer.text.splitlines():
+            for line in response.text.splitlines():
                 assert set(json.loads(line)) == set(example.response)
 
 
@@ -57,8 +57,8 @@ async def test_every_example_works_as_it_stands(api):
     whole, known = json.loads(json.dumps(application.document())), {}
     for route in ordered(application.routes):
         for example in route.contract.examples:
-            answer = await send(api, route, example, known)
-            assert_documented(whole, route, example, answer)
+            response = await send(api, route, example, known)
+            assert_documented(whole, route, example, response)
             if route.name in {"initialize", "execute"}:
-                made = answer.json()
+                made = response.json()
                 known = {name: made[name] for name in ("request_id", "execution_id") if name in made} | known

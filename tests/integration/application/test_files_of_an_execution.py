@@ -55,8 +55,8 @@ async def files(api: Api) -> set[str]:
     runs = []
     for _ in range(EXECUTIONS):
         with recorded_files() as run:
-            answer = await api.execute(session_id, a=1)
-        assert answer.json()["result"] == 2
+            response = await api.execute(session_id, a=1)
+        assert response.json()["result"] == 2
         runs.append(run)
     return set.intersection(*runs) | NOT_TRACED
 

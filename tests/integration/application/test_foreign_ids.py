@@ -22,10 +22,10 @@ YEAR_9999_US = 253_402_300_799_999_999
 
 async def call(api: Api, identifier: UUID, made: tuple[str, str, Any, dict[str, str]]) -> tuple[int, Any]:
     method, path, body, headers = made
-    answer = await api.client.request(method, path.format(identifier), json=body, headers=headers)
-    told = answer.json()
-    told.pop("request_id", None)
-    return answer.status_code, told
+    response = await api.client.request(method, path.format(identifier), json=body, headers=headers)
+    content = response.json()
+    content.pop("request_id", None)
+    return response.status_code, content
 
 
 def mixed() -> Iterator[UUID]:
@@ -43,8 +43,8 @@ async def test_an_id_that_is_not_there_is_answered_like_an_unknown_one(api: Api)
     )
     expected = [await call(api, UNKNOWN, made) for made in CALLS]
     assert {status for status, _ in expected} == {404}
-    for identifier, made, answer in zip(mixed(), itertools.cycle(CALLS), itertools.cycle(expected), strict=False):
-        assert await call(api, identifier, made) == answer, (identifier, made)
+    for identifier, made, response in zip(mixed(), itertools.cycle(CALLS), itertools.cycle(expected), strict=False):
+        assert await call(api, identifier, made) == response, (identifier, made)
 
 
 @pytest.mark.parametrize("instant_us", [0, NOW_US, YEAR_9999_US])
@@ -67,9 +67,9 @@ async def test_lists_go_on_after_any_id(api: Api, instant_us: int) -> None:
 
 
 async def shown_by(api: Api, path: str, name: str) -> Any:
-    answer: httpx2.Response = await api.client.get(path)
-    assert answer.status_code == 200, answer.text
-    return answer.json()[name]
+    response: httpx2.Response = await api.client.get(path)
+    assert response.status_code == 200, response.text
+    return response.json()[name]
 
 
 @pytest.mark.parametrize("identifier", [UUID(int=1), *EXTREMES[-3:], *random_v4(2)], ids=str)

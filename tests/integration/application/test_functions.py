@@ -28,9 +28,9 @@ async def put(api: Api, body: object = ADDER, url: str = URL, **headers: str) ->
 
 
 async def pinned(api: Api, title: str) -> str:
-    answer = await api.client.post("/api/v1/initialize", headers={"Language-Title": title})
-    assert answer.status_code == 200, answer.text
-    return answer.json()["request_id"]
+    response = await api.client.post("/api/v1/initialize", headers={"Language-Title": title})
+    assert response.status_code == 200, response.text
+    return response.json()["request_id"]
 
 
 @pytest.mark.parametrize("name", PREDEFINED)
@@ -48,8 +48,8 @@ async def test_every_example_of_a_predefined_function_holds_and_it_can_be_sent_b
 
 async def test_sessions_run_what_is_predefined(api: Api) -> None:
     calculator = await pinned(api, "nodejs-calculator")
-    answer = await api.execute(calculator, operation="divide", a=1, b=4)
-    assert answer.json()["result"] == {"result": 0.25}
+    response = await api.execute(calculator, operation="divide", a=1, b=4)
+    assert response.json()["result"] == {"result": 0.25}
     for params in ({"a": 1, "b": 0}, {"a": 1e308, "b": 1e-308}):
         failed = await api.execute(calculator, operation="divide", **params)
         assert failed.status_code == 422
@@ -72,7 +72,7 @@ async def test_a_session_keeps_its_version_and_its_schema(api: Api) -> None:
 async def test_of_many_concurrent_replacements_of_one_version_one_wins(api: Api) -> None:
     await put(api)
     bodies = [{"script_content": f"result = {n}"} for n in range(8)]
-    answers = await asyncio.gather(*(put(api, body, **{"If-Match": '"1"'}) for body in bodies))
-    assert sorted(answer.status_code for answer in answers) == [200] + [412] * 7
-    (winner,) = (body for body, answer in zip(bodies, answers, strict=True) if answer.status_code == 200)
+    responses = await asyncio.gather(*(put(api, body, **{"If-Match": '"1"'}) for body in bodies))
+    assert sorted(response.status_code for response in responses) == [200] + [412] * 7
+    (winner,) = (body for body, response in zip(bodies, responses, strict=True) if response.status_code == 200)
     assert (await api.client.get(URL)).json()["script_content"] == winner["script_content"]

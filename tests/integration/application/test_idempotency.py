@@ -19,18 +19,18 @@ async def execute(api: Api, session_id: str, key: dict[str, str] = KEY, **params
     return await api.client.post(f"/api/v1/execute/{session_id}", json={"params": params}, headers=key)
 
 
-async def test_of_many_calls_with_one_key_one_runs_and_all_get_its_answer_in_the_end(api: Api) -> None:
+async def test_one_of_many_calls_with_one_key_runs_and_all_get_its_response(api: Api) -> None:
     session_id = await api.initialize("python-draw", SCRIPT)
-    answers = await asyncio.gather(*(execute(api, session_id, n=1) for _ in range(20)))
-    assert Counter(answer.status_code for answer in answers)[200] >= 1
-    assert {answer.status_code for answer in answers} <= {200, 409}
-    (first,) = {answer.content for answer in answers if answer.status_code == 200}
+    responses = await asyncio.gather(*(execute(api, session_id, n=1) for _ in range(20)))
+    assert Counter(response.status_code for response in responses)[200] >= 1
+    assert {response.status_code for response in responses} <= {200, 409}
+    (first,) = {response.content for response in responses if response.status_code == 200}
     again = await execute(api, session_id, n=1)
     assert (again.content, again.headers["idempotent-replayed"]) == (first, "true")
     assert (await api.session(session_id)).json()["execution_count"] == 1
 
 
-async def test_a_failure_survives_a_restart_and_is_told_by_another_controller(
+async def test_a_failure_survives_a_restart_and_is_reported_by_another_controller(
     database_url: str, data_dir: Path
 ) -> None:
     settings = settings_for(database_url, data_dir)
@@ -45,7 +45,7 @@ async def test_a_failure_survives_a_restart_and_is_told_by_another_controller(
     assert again.headers["idempotent-replayed"] == "true"
 
 
-async def test_neither_payloads_nor_answers_are_kept_where_that_is_wanted(database_url: str, data_dir: Path) -> None:
+async def test_neither_payloads_nor_responses_are_kept_where_that_is_wanted(database_url: str, data_dir: Path) -> None:
     settings = settings_for(database_url, data_dir, HISTORY="summary", IDEMPOTENCY="off")
     async with serving(create_controller(settings)) as api:
         session_id = await api.initialize("python-secret", "print('secret')\nresult = params")

@@ -70,27 +70,27 @@ async def opened(database_url: str) -> bool:
         return await found.fetchone() is not None
 
 
-async def test_an_owner_is_limited_and_nobody_else(serve):
+async def test_a_limit_of_one_owner_does_not_limit_another(serve):
     served = await serve(RATE_LIMITS="sessions=3/3600,execute=100/60")
-    answers = [await served.list("alice") for _ in range(4)]
-    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
-    assert answers[2].headers["ratelimit"].startswith('"sessions";r=0;t=')
-    assert answers[3].headers["ratelimit-policy"] == '"sessions";q=3;w=3600'
-    assert 0 < int(answers[3].headers["retry-after"]) <= 1200
-    assert answers[3].json()["error"]["code"] == "RATE_LIMITED"
+    responses = [await served.list("alice") for _ in range(4)]
+    assert [response.status_code for response in responses] == [200, 200, 200, 429]
+    assert responses[2].headers["ratelimit"].startswith('"sessions";r=0;t=')
+    assert responses[3].headers["ratelimit-policy"] == '"sessions";q=3;w=3600'
+    assert 0 < int(responses[3].headers["retry-after"]) <= 1200
+    assert responses[3].json()["error"]["code"] == "RATE_LIMITED"
     assert (await served.list("bob")).status_code == 200
-    told = (await served.api.client.get("/metrics", headers=served.headers("root", Scope.ADMIN))).text
+    metrics = (await served.api.client.get("/metrics", headers=served.headers("root", Scope.ADMIN))).text
     assert re.search(
-        r'^pglambda_rate_limit_rejections_total\{[^}]*policy="sessions"[^}]*\} 1.0$', told, re.MULTILINE
-    ), told
+        r'^pglambda_rate_limit_rejections_total\{[^}]*policy="sessions"[^}]*\} 1.0$', metrics, re.MULTILINE
+    ), metrics
 
 
-async def test_whoever_is_not_known_costs_nobody_anything(serve):
+async def test_unknown_callers_use_up_no_limit(serve):
     served = await serve(RATE_LIMITS="sessions=1/3600")
     for _ in range(3):
-        answer = await served.api.client.get("/api/v1/sessions")
-        assert answer.status_code == 401
-        assert "ratelimit" not in answer.headers
+        response = await served.api.client.get("/api/v1/sessions")
+        assert response.status_code == 401
+        assert "ratelimit" not in response.headers
     assert (await served.list("alice")).status_code == 200
 
 
@@ -126,7 +126,7 @@ async def test_stored_bytes_are_limited(serve):
     served = await serve(MAX_STORED_MB_PER_OWNER="1")
     large = "x = 1 #" + "x" * 600_000
     made = [await served.initialize("alice", large) for _ in range(2)]
-    assert [answer.status_code for answer in made] == [200, 429]
+    assert [response.status_code for response in made] == [200, 429]
     details = made[1].json()["error"]["details"]
     assert (details["limit"], details["allowed"]) == ("stored_bytes", 1024 * 1024)
     assert 600_000 < details["observed"] < 700_000

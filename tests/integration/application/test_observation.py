@@ -18,13 +18,13 @@ TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 PARENT = {"traceparent": f"00-{TRACE}-{SPAN}-01"}
 
 
-async def told(api: Api) -> dict[tuple[str, ...], float]:
+async def scraped(api: Api) -> dict[tuple[str, ...], float]:
     """Return each sample by its name and the values of its labels, save the worker's."""
-    answer = await api.client.get("/metrics")
-    assert answer.status_code == 200
+    response = await api.client.get("/metrics")
+    assert response.status_code == 200
     return {
         (sample.name, *(value for name, value in sorted(sample.labels.items()) if name != "process")): sample.value
-        for family in parse(answer.text)
+        for family in parse(response.text)
         for sample in family.samples
     }
 
@@ -43,7 +43,7 @@ async def test_what_is_done_is_counted(api: Api) -> None:
         keyed = {"Language-Title": "python-sum", "Idempotency-Key": "once"}
         again = await api.client.post("/api/v1/initialize", headers=keyed, json={"script_content": "result = 1"})
         assert again.status_code == 200
-    figures = await told(api)
+    metrics = await scraped(api)
     route = "/api/v1/sessions/{request_id}"
     expected = {
         ("pglambda_http_requests_total", "GET", route, "200"): 1,
@@ -67,20 +67,20 @@ async def test_what_is_done_is_counted(api: Api) -> None:
         ("pglambda_http_requests_rate_limited_total", "execute"): 0,
         ("pglambda_process_up",): 1,
     }
-    assert {name: figures.get(name) for name in expected} == expected
-    assert sum(figures[("pglambda_db_pool_connections", "normal", state)] for state in ("idle", "used")) >= 1
-    assert figures[("pglambda_sandbox_worker_starts_total", "python")] >= 1
+    assert {name: metrics.get(name) for name in expected} == expected
+    assert sum(metrics[("pglambda_db_pool_connections", "normal", state)] for state in ("idle", "used")) >= 1
+    assert metrics[("pglambda_sandbox_worker_starts_total", "python")] >= 1
 
 
 async def test_a_statement_that_fails_is_counted_by_its_class(empty_database_url: str, data_dir: Path) -> None:
     async with serving(create_controller(settings_for(empty_database_url, data_dir))) as api:
         assert (await api.client.get("/api/v1/sessions")).status_code == 503
-        figures = await told(api)
+        metrics = await scraped(api)
     # In the order of their names: what went wrong, and where.
-    assert figures[("pglambda_db_statement_errors_total", "42", "select_session_page")] >= 1
+    assert metrics[("pglambda_db_statement_errors_total", "42", "select_session_page")] >= 1
 
 
-async def test_a_line_tells_the_execution_and_the_time_in_the_database(api: Api) -> None:
+async def test_a_line_shows_the_execution_and_the_time_in_the_database(api: Api) -> None:
     session_id = await api.initialize("python-sum", "result = 1")
     with structlog.testing.capture_logs() as lines:
         executed = await api.execute(session_id)
@@ -124,13 +124,13 @@ async def test_no_payload_is_in_the_log_whatever_happens(api: Api) -> None:
     headers = {"Authorization": f"Bearer {secret}", "Cookie": secret, "Language-Title": "python-a"}
     with structlog.testing.capture_logs() as lines:
         for script in (f"result = '{secret}'", f"print('{secret}'); raise ValueError('{secret}')", f"{secret} ="):
-            answer = await api.client.post(
+            response = await api.client.post(
                 "/api/v1/initialize",
                 headers=headers,
                 json={"script_content": script, "context": {"a": secret}, "metadata": {"b": secret}},
             )
-            if answer.status_code == 200:
-                execute = f"/api/v1/execute/{answer.json()['request_id']}"
+            if response.status_code == 200:
+                execute = f"/api/v1/execute/{response.json()['request_id']}"
                 await api.client.post(execute, headers=headers, json={"params": {"c": secret}})
                 await api.client.post(execute, headers=headers, content=f'{{"params": "{secret}\\u0000"}}')
         await api.client.post("/api/v1/initialize", headers=headers, content=secret)

@@ -54,9 +54,9 @@ async def guarded(database_url: str, data_dir: Path) -> AsyncIterator[tuple[Api,
 
 async def initialize(api: Api, script: str = "result = 1", **fields: Any) -> str:
     headers = {"Language-Title": "python-x", **ALICE}
-    answer = await api.client.post("/api/v1/initialize", headers=headers, json={"script_content": script, **fields})
-    assert answer.status_code == 200, answer.text
-    return str(answer.json()["request_id"])
+    response = await api.client.post("/api/v1/initialize", headers=headers, json={"script_content": script, **fields})
+    assert response.status_code == 200, response.text
+    return str(response.json()["request_id"])
 
 
 async def execute(api: Api, session_id: str, **headers: str) -> httpx2.Response:
@@ -64,16 +64,16 @@ async def execute(api: Api, session_id: str, **headers: str) -> httpx2.Response:
     return await api.client.post(path, headers={**ALICE, **headers}, json={"params": {}})
 
 
-async def told(api: Api, route: Route, ids: dict[str, str], headers: dict[str, str]) -> tuple[Any, ...]:
+async def comparable(api: Api, route: Route, ids: dict[str, str], headers: dict[str, str]) -> tuple[Any, ...]:
     """Return everything of an answer that could tell one thing from another, the ids in it aside."""
     path = route.path.format(**ids)
     assert route.body is None or route.name in BODIES, f"say what {route.name} is sent"
-    answer = await api.client.request(route.method, path, headers=headers, json=BODIES.get(route.name))
-    body = answer.text
+    response = await api.client.request(route.method, path, headers=headers, json=BODIES.get(route.name))
+    body = response.text
     for identifier in ids.values():
         body = body.replace(identifier, "ID")
-    shown = sorted((name, value) for name, value in answer.headers.items() if name not in OWN_HEADERS)
-    return answer.status_code, body, shown
+    shown = sorted((name, value) for name, value in response.headers.items() if name not in OWN_HEADERS)
+    return response.status_code, body, shown
 
 
 @pytest.mark.parametrize("headers", [BOB, PYTHON_ONLY], ids=["every scope", "one language"])
@@ -90,11 +90,11 @@ async def test_what_belongs_to_somebody_else_is_exactly_as_absent(guarded: Any, 
     absent = {"request_id": str(ids.new(now)), "execution_id": str(ids.new(now))}
     assert len(of_things(routes)) >= 7
     for route in of_things(routes):
-        expected = await told(api, route, absent, headers)
+        expected = await comparable(api, route, absent, headers)
         assert expected[0] == 404
         for session_id in (live, closed, expired):
             foreign = {"request_id": session_id, "execution_id": ran.get(session_id, absent["execution_id"])}
-            assert await told(api, route, foreign, headers) == expected, route.name
+            assert await comparable(api, route, foreign, headers) == expected, route.name
     seen = await api.client.get(f"/api/v1/sessions/{live}", headers=ALICE)
     assert (seen.json()["execution_count"], seen.json()["context"], seen.json()["version"]) == (1, {}, 1)
 

@@ -44,9 +44,9 @@ async def test_a_script_gives_its_result(api: Api, title, script, params, result
 
 async def test_a_failing_script_explains_itself_and_is_counted(api: Api) -> None:
     session_id = await api.initialize("python-failing", "print('so far')\nresult = 1 / params['by']")
-    answer = await api.execute(session_id, by=0)
-    assert answer.status_code == 422
-    error = answer.json()["error"]
+    response = await api.execute(session_id, by=0)
+    assert response.status_code == 422
+    error = response.json()["error"]
     assert error["code"] == "SCRIPT_ERROR"
     assert error["details"]["name"] == "ZeroDivisionError"
     assert (error["details"]["line"], error["details"]["stdout"]) == (2, "so far\n")

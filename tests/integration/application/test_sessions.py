@@ -17,9 +17,9 @@ COUNTING = "result = params.get('n', 0) + 1"
 
 async def test_twenty_executions_at_once_count_exactly_twenty(api: Api) -> None:
     session_id = await api.initialize("python-counting", COUNTING)
-    answers = await asyncio.gather(*(api.execute(session_id, n=n) for n in range(20)))
-    assert sorted(answer.json()["result"] for answer in answers) == list(range(1, 21))
-    assert sorted(answer.json()["execution_count"] for answer in answers) == list(range(1, 21))
+    responses = await asyncio.gather(*(api.execute(session_id, n=n) for n in range(20)))
+    assert sorted(response.json()["result"] for response in responses) == list(range(1, 21))
+    assert sorted(response.json()["execution_count"] for response in responses) == list(range(1, 21))
     assert (await api.session(session_id)).json()["execution_count"] == 20
     history = await api.client.get(f"/api/v1/sessions/{session_id}/executions?limit=50")
     assert Counter(row["outcome"] for row in history.json()["executions"]) == {"succeeded": 20}
@@ -31,8 +31,8 @@ async def test_sessions_survive_a_restart_with_exact_counts(database_url: str, d
         session_id = await api.initialize("nodejs-counting", "return event.params.n + 1;")
         assert (await api.execute(session_id, n=1)).json()["execution_count"] == 1
     async with serving(create_controller(settings)) as api:
-        answer = (await api.execute(session_id, n=2)).json()
-    assert (answer["result"], answer["execution_count"]) == (3, 2)
+        response = (await api.execute(session_id, n=2)).json()
+    assert (response["result"], response["execution_count"]) == (3, 2)
 
 
 async def test_two_controllers_see_one_session(database_url: str, data_dir: Path) -> None:
@@ -68,8 +68,8 @@ async def test_without_a_database_it_serves_and_says_so(data_dir: Path) -> None:
     async with serving(create_controller(settings)) as api:
         assert (await api.client.get("/livez")).status_code == 200
         assert (await api.client.get("/readyz")).status_code == 503
-        answer = await api.session("019b7ca9-8f2e-7e6b-8000-000000000001")
-        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "STORAGE_UNAVAILABLE")
+        response = await api.session("019b7ca9-8f2e-7e6b-8000-000000000001")
+        assert (response.status_code, response.json()["error"]["code"]) == (503, "STORAGE_UNAVAILABLE")
         created = await api.client.post(
             "/api/v1/initialize", headers={"Language-Title": "python-x"}, json={"script_content": "result = 1"}
         )

@@ -58,7 +58,7 @@ async def test_history_is_shortened_to_the_budget_and_health_says_so(database_ur
     assert [each["day"] for each in found["shortened"]] == [str(day) for day in days]
 
 
-async def test_the_command_tells_sizes_days_and_room(database_url: str, data_dir: Path) -> None:
+async def test_the_command_shows_sizes_days_and_free_space(database_url: str, data_dir: Path) -> None:
     fill(database_url, 2)
     settings = settings_for(database_url, data_dir, STORAGE_MAX_GB="1")
     report = await storage_report(Commands(settings=settings), data_dir)

@@ -26,8 +26,8 @@ async def test_a_database_without_schema_is_not_ready_and_says_what_to_do(
 ) -> None:
     async with serving(create_controller(settings_for(empty_database_url, data_dir))) as api:
         assert (await api.client.get("/readyz")).status_code == 503
-        answer = await api.client.get("/api/v1/sessions")
-        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "STORAGE_UNAVAILABLE")
+        response = await api.client.get("/api/v1/sessions")
+        assert (response.status_code, response.json()["error"]["code"]) == (503, "STORAGE_UNAVAILABLE")
         component = (await api.client.get("/health")).json()["components"]["migrations"]
     assert component["status"] == "failing"
     assert "pglambda migrate up" in component["reason"]
@@ -50,7 +50,7 @@ async def test_migrations_go_up_and_down_by_name_and_refuse_to_destroy(empty_dat
     assert [step.name for step in await steps.down(0, destroy={"sessions"})] == [FIRST]
 
 
-async def test_more_connections_than_the_server_grants_are_told(database_url: str, data_dir: Path) -> None:
+async def test_more_connections_than_the_server_grants_are_reported(database_url: str, data_dir: Path) -> None:
     settings = settings_for(database_url, data_dir, DB_POOL_MAX="200", WEB_CONCURRENCY="2")
     async with serving(create_controller(settings)) as api:
         component = (await api.client.get("/health")).json()["components"]["postgres"]

@@ -8,7 +8,7 @@ from tests.support.ports import free_port
 from tests.support.waiting import until
 
 _SSL_REQUEST, _GSS_REQUEST, _CANCEL_REQUEST = 80877103, 80877104, 80877102
-_ANSWERS = {b"P": b"1", b"B": b"2", b"D": b"n", b"C": b"3"}
+_RESPONSES = {b"P": b"1", b"B": b"2", b"D": b"n", b"C": b"3"}
 _FLUSH, _TERMINATE = b"H", b"X"
 
 
@@ -49,9 +49,9 @@ class SilentServer:
 
     async def stop(self):
         self._server.close()
-        await until(self._has_hung_up)
+        await until(self._has_disconnected)
 
-    def _has_hung_up(self):
+    def _has_disconnected(self):
         """Hang up, also on who came while the server was closed; tell whether nobody is left."""
         for writer in list(self.connections):
             writer.transport.abort()
@@ -62,7 +62,7 @@ class SilentServer:
         try:
             with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
                 await self._greet(reader, writer)
-                await self._answer(reader, writer)
+                await self._respond(reader, writer)
         finally:
             self.connections.discard(writer)
             writer.close()
@@ -80,7 +80,7 @@ class SilentServer:
             writer.write(b"N")
         writer.write(_WELCOME)
 
-    async def _answer(self, reader, writer):
+    async def _respond(self, reader, writer):
         while True:
             kind = await reader.readexactly(1)
             (size,) = struct.unpack("!I", await reader.readexactly(4))
@@ -97,4 +97,4 @@ class SilentServer:
             return message(b"C", b"SELECT 0\x00")
         if kind == b"Q":
             return message(b"I") + _READY
-        return _READY if kind == b"S" else message(_ANSWERS[kind])
+        return _READY if kind == b"S" else message(_RESPONSES[kind])

@@ -54,9 +54,9 @@ NewCleanup = Callable[..., Cleanup]
 @pytest.fixture
 def new_cleanup(steered, statements, storage) -> NewCleanup:
     def new(retention: Retention = RETENTION, **options: object) -> Cleanup:
-        keeper = HistoryBudget.of(steered, statements, StorageBudget(None, retention.history.days))
-        told = CleanupOptions(**options)
-        return Cleanup(steered, statements.cleanup, storage.clock, retention, keeper, told, sleep=no_pause)
+        budget = HistoryBudget.of(steered, statements, StorageBudget(None, retention.history.days))
+        limits = CleanupOptions(**options)
+        return Cleanup(steered, statements.cleanup, storage.clock, retention, budget, limits, sleep=no_pause)
 
     return new
 

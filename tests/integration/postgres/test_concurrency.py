@@ -221,15 +221,15 @@ class TestBadValues:
     async def test_a_value_that_the_database_refuses_fails_only_its_own_caller(self, storage):
         good = [storage.new_session() for _ in range(5)]
         bad = storage.new_session(metadata=JsonText('{"a": "\\u0000"}'))
-        answers = await asyncio.gather(
+        responses = await asyncio.gather(
             *(storage.sessions.add(session, SCRIPT) for session in (*good[:3], bad, *good[3:])), return_exceptions=True
         )
-        assert isinstance(answers[3], StatementRefused)
-        assert answers[:3] + answers[4:] == [None] * 5
+        assert isinstance(responses[3], StatementRefused)
+        assert responses[:3] + responses[4:] == [None] * 5
         assert [await storage.sessions.get(session.ref) for session in good] == good
 
 
-class TestLostAnswers:
+class TestLostResponses:
     async def test_an_update_whose_response_was_lost_is_found_stored(self, storage, steered):
         session = await storage.add()
         steered.steps["update_sessions"] = [lose_response]

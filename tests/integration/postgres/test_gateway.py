@@ -139,8 +139,8 @@ async def test_a_statement_that_fails_in_the_database_is_logged_once_with_its_re
     with capture_logs() as lines, pytest.raises(StorageUnavailable):
         await gateway.fetch(Statement("select_nowhere", "SELECT 1 FROM nowhere"), {})
     failed = [line for line in lines if line["event"] == "statement_failed"]
-    told = [(line["statement"], line["sqlstate"], line["reason"]) for line in failed]
-    assert told == [("select_nowhere", "42P01", 'relation "nowhere" does not exist')]
+    logged = [(line["statement"], line["sqlstate"], line["reason"]) for line in failed]
+    assert logged == [("select_nowhere", "42P01", 'relation "nowhere" does not exist')]
 
 
 @pytest.mark.parametrize("value", ["a\x00b", "\ud800"], ids=["NUL", "lone surrogate"])

@@ -51,7 +51,7 @@ async def gateway(server):
         yield gateway
 
 
-async def answers(gateway):
+async def responds(gateway):
     with contextlib.suppress(DomainError):
         return await gateway.fetch(READ, VALUE) == []
     return False
@@ -102,7 +102,7 @@ async def test_it_works_again_as_soon_as_the_server_does(server, gateway):
     await fail(gateway, READ)
     server.silent = False
     with within(1.0):
-        await until(lambda: answers(gateway))
+        await until(lambda: responds(gateway))
 
 
 async def test_idle_connections_are_dropped_with_the_silent_one(server):
@@ -182,7 +182,7 @@ async def test_it_works_again_when_the_server_greets_again(server):
         await fail(gateway, READ)
         server.mute = False
         with within(1.5):
-            await until(lambda: answers(gateway))
+            await until(lambda: responds(gateway))
 
 
 async def test_it_opens_without_a_database_and_connects_when_there_is_one():
@@ -232,6 +232,6 @@ def test_the_deadline_also_holds_on_uvloop():
             server.silent = True
             await fail(gateway, READ)
             server.silent = False
-            await until(lambda: answers(gateway))
+            await until(lambda: responds(gateway))
 
     uvloop.run(live())

@@ -21,8 +21,8 @@ UNKNOWN = ExecutionFilter(outcome=Outcome.UNKNOWN)
 @pytest.fixture
 def cleanup(gateway, statements, storage) -> Cleanup:
     retention = Retention(sessions=timedelta(days=1), history=timedelta(days=7))
-    keeper = HistoryBudget.of(gateway, statements, StorageBudget(None, 7))
-    return Cleanup(gateway, statements.cleanup, storage.clock, retention, keeper, CleanupOptions())
+    budget = HistoryBudget.of(gateway, statements, StorageBudget(None, 7))
+    return Cleanup(gateway, statements.cleanup, storage.clock, retention, budget, CleanupOptions())
 
 
 async def test_an_overdue_execution_reads_the_same_before_and_after_it_is_moved(storage, cleanup):

@@ -63,7 +63,7 @@ def days(storage, session, database_url):
 
 
 @pytest.fixture
-def keeper(steered, statements):
+def budget_of(steered, statements):
     def new(size_max_bytes: int | None) -> HistoryBudget:
         return HistoryBudget.of(steered, statements, StorageBudget(size_max_bytes, 7))
 
@@ -83,31 +83,33 @@ async def test_sizes_are_measured_by_part_and_day(storage, session, days, gauge)
     assert stored.parts[Part.OTHER].size_bytes > 0
 
 
-async def test_the_oldest_days_are_removed_until_the_rest_is_within_the_budget(storage, days, gauge, keeper):
+async def test_the_oldest_days_are_removed_until_the_rest_is_within_the_budget(storage, days, gauge, budget_of):
     await days(4)
     now, before = storage.clock.now(), await gauge.stored()
-    budget = keeper(before.size_bytes - before.history[0].amount.size_bytes - 1)
+    budget = budget_of(before.size_bytes - before.history[0].amount.size_bytes - 1)
     with capture_logs() as lines:
         await budget.enforce(now)
     assert [each.day for each in budget.state.stored.history] == [now.date() - DAY, now.date()]
     assert [each.day for each in budget.state.shortened] == [now.date() - 3 * DAY, now.date() - 2 * DAY]
     assert not budget.state.is_exceeded
-    told = [line["day"] for line in lines if line["event"] == "history_shortened"]
-    assert told == [str(now.date() - 3 * DAY), str(now.date() - 2 * DAY)]
+    logged = [line["day"] for line in lines if line["event"] == "history_shortened"]
+    assert logged == [str(now.date() - 3 * DAY), str(now.date() - 2 * DAY)]
 
 
-async def test_within_the_budget_or_without_one_nothing_is_removed(storage, days, gauge, keeper):
+async def test_within_the_budget_or_without_one_nothing_is_removed(storage, days, gauge, budget_of):
     await days(3)
     for size_max_bytes in (None, (await gauge.stored()).size_bytes):
-        budget = keeper(size_max_bytes)
+        budget = budget_of(size_max_bytes)
         await budget.enforce(storage.clock.now())
         assert len(budget.state.stored.history) == 3
         assert not budget.state.shortened
 
 
-async def test_a_budget_that_cannot_be_kept_costs_neither_todays_history_nor_sessions(storage, session, days, keeper):
+async def test_a_budget_that_cannot_be_kept_costs_neither_todays_history_nor_sessions(
+    storage, session, days, budget_of
+):
     await days(3)
-    budget = keeper(1)
+    budget = budget_of(1)
     with capture_logs() as lines:
         await budget.enforce(storage.clock.now())
         await budget.enforce(storage.clock.now())
@@ -117,26 +119,26 @@ async def test_a_budget_that_cannot_be_kept_costs_neither_todays_history_nor_ses
     assert (await storage.sessions.get(session.ref)).execution_count == 3
 
 
-async def test_several_controllers_at_once_remove_no_extra_day(storage, days, gauge, keeper):
+async def test_several_controllers_at_once_remove_no_extra_day(storage, days, gauge, budget_of):
     await days(4)
     before = await gauge.stored()
-    budgets = [keeper(before.size_bytes - 1) for _ in range(4)]
+    budgets = [budget_of(before.size_bytes - 1) for _ in range(4)]
     await asyncio.gather(*(budget.enforce(storage.clock.now()) for budget in budgets))
     assert len((await gauge.stored()).history) == 3
 
 
-async def test_all_controllers_report_a_shortened_day(storage, days, gauge, keeper):
+async def test_all_controllers_report_a_shortened_day(storage, days, gauge, budget_of):
     await days(3)
     size_max_bytes = (await gauge.stored()).size_bytes - 1
-    await keeper(size_max_bytes).enforce(storage.clock.now())
-    other = keeper(size_max_bytes)
+    await budget_of(size_max_bytes).enforce(storage.clock.now())
+    other = budget_of(size_max_bytes)
     await other.enforce(storage.clock.now())
     assert len(other.state.shortened) == 1
 
 
-async def test_a_shortened_day_is_reported_after_a_lost_response(storage, days, gauge, keeper, steered):
+async def test_a_shortened_day_is_reported_after_a_lost_response(storage, days, gauge, budget_of, steered):
     await days(2)
-    budget = keeper((await gauge.stored()).size_bytes - 1)
+    budget = budget_of((await gauge.stored()).size_bytes - 1)
     steered.steps["shorten_history"] = [lose_response]
     await budget.enforce(storage.clock.now())
     assert len((await gauge.stored()).history) == 1
@@ -150,9 +152,9 @@ async def test_a_reused_partition_is_not_emptied_for_its_former_day(storage, day
     assert await empty_partition(gateway, statements.cleanup, today % 32, today + 1)
 
 
-async def test_a_day_that_is_being_read_is_left_for_the_next_run(storage, days, gauge, keeper, database_url):
+async def test_a_day_that_is_being_read_is_left_for_the_next_run(storage, days, gauge, budget_of, database_url):
     await days(2)
-    budget = keeper((await gauge.stored()).size_bytes - 1)
+    budget = budget_of((await gauge.stored()).size_bytes - 1)
     with psycopg.connect(database_url) as connection:
         connection.execute("SELECT FROM meta.executions")
         with capture_logs() as lines:
@@ -164,9 +166,11 @@ async def test_a_day_that_is_being_read_is_left_for_the_next_run(storage, days, 
     assert len((await gauge.stored()).history) == 1
 
 
-async def test_a_shortened_day_is_replaced_when_its_partition_is_shortened_again(storage, session, days, gauge, keeper):
+async def test_a_shortened_day_is_replaced_when_its_partition_is_shortened_again(
+    storage, session, days, gauge, budget_of
+):
     await days(2)
-    budget = keeper(1)
+    budget = budget_of(1)
     await budget.enforce(storage.clock.now())
     storage.clock.advance(31 * DAY)
     await days(1)
@@ -176,9 +180,9 @@ async def test_a_shortened_day_is_replaced_when_its_partition_is_shortened_again
     assert shortened.day == storage.clock.now().date() - DAY
 
 
-async def test_a_failed_measurement_keeps_the_last_state(storage, days, keeper, steered):
+async def test_a_failed_measurement_keeps_the_last_state(storage, days, budget_of, steered):
     await days(2)
-    budget = keeper(None)
+    budget = budget_of(None)
     await budget.enforce(storage.clock.now())
     steered.steps["select_table_sizes"] = [time_out]
     with pytest.raises(Exception, match="did not respond"):

@@ -54,27 +54,27 @@ async def other_storage(database_url, statements, storage) -> AsyncIterator[Stor
     await gateway.close()
 
 
-def somebody_elses(connection, storage: Storage, session_id: UUID, answer: str | None = None) -> None:
+def somebody_elses(connection, storage: Storage, session_id: UUID, response: str | None = None) -> None:
     """Let somebody else have the key."""
     now = storage.clock.now()
-    values = [session_id, "anonymous", KEY.value, KEY.payload_hash, now + timedelta(hours=1), now + KEPT_FOR, answer]
+    values = [session_id, "anonymous", KEY.value, KEY.payload_hash, now + timedelta(hours=1), now + KEPT_FOR, response]
     connection.execute(INSERT, values)
 
 
 async def test_one_call_of_two_processes_with_one_key_runs(storage, other_storage):
     sessions = [await storage.add() for _ in range(5)]
     requests = [(one, one.request(session.ref)) for session in sessions for one in (storage, other_storage) * 10]
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(one.keyed_executions.begin(*request, KEY) for one, request in requests), return_exceptions=True
     )
-    begun = [answer for answer in answers if isinstance(answer, OpenExecution)]
+    begun = [response for response in responses if isinstance(response, OpenExecution)]
     assert {admission.session.ref for admission in begun} == {session.ref for session in sessions}
     assert len(begun) == len(sessions)
-    assert {type(answer) for answer in answers} == {OpenExecution, KeyInFlight}
-    told = await asyncio.gather(
+    assert {type(response) for response in responses} == {OpenExecution, KeyInFlight}
+    returned = await asyncio.gather(
         *(storage.keyed_executions.finish(storage.finished(admission), KEY) for admission in begun)
     )
-    assert told == [1] * 5
+    assert returned == [1] * 5
     for session in sessions:
         assert isinstance(
             await other_storage.keyed_executions.begin(*other_storage.request(session.ref), KEY), Executed
@@ -83,8 +83,10 @@ async def test_one_call_of_two_processes_with_one_key_runs(storage, other_storag
 
 async def test_one_initialize_of_two_processes_with_one_key_makes_a_session(storage, other_storage):
     pairs = [(one, storage.new_session()) for one in (storage, other_storage) * 10]
-    told = await asyncio.gather(*(one.keyed_sessions.initialize(made_of(new), new, SCRIPT, KEY) for one, new in pairs))
-    assert len({each.ref for each in told}) == 1
+    returned = await asyncio.gather(
+        *(one.keyed_sessions.initialize(made_of(new), new, SCRIPT, KEY) for one, new in pairs)
+    )
+    assert len({each.ref for each in returned}) == 1
     assert len(await storage.listed(size=50)) == 1
 
 
@@ -92,13 +94,13 @@ async def test_keys_in_any_order_do_not_block_each_other(storage, other_storage)
     sessions = [await storage.add() for _ in range(20)]
     keys = [IdempotencyKey(f"key {n}", "0" * 64) for n in range(5)]
     calls = [(session, key) for session in sessions for key in keys]
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(storage.keyed_executions.begin(*storage.request(session.ref), key) for session, key in calls),
         *(other_storage.keyed_executions.begin(*storage.request(session.ref), key) for session, key in reversed(calls)),
         return_exceptions=True,
     )
-    assert {type(answer) for answer in answers} == {OpenExecution, KeyInFlight}
-    assert sum(isinstance(answer, OpenExecution) for answer in answers) == len(calls)
+    assert {type(response) for response in responses} == {OpenExecution, KeyInFlight}
+    assert sum(isinstance(response, OpenExecution) for response in responses) == len(calls)
 
 
 async def test_a_call_that_waits_for_an_invisible_row_is_repeated(storage, steered, database_url):
@@ -132,21 +134,21 @@ async def test_a_begin_that_is_repeated_while_its_execution_ends_keeps_the_respo
         connection.execute(END, [report_text(report_of())])
         again = asyncio.create_task(storage.keyed_executions.begin(*request, KEY))
         await until(lambda: _waits_for_a_lock(database_url))
-    told = await again
-    assert (told.replayed, told.execution_count, told.report) == (True, 1, report_of())
+    returned = await again
+    assert (returned.replayed, returned.execution_count, returned.report) == (True, 1, report_of())
     assert steered.statements.count("begin_keyed_executions") == 3
-    assert await storage.keyed_executions.begin(*storage.request(session.ref), KEY) == told
+    assert await storage.keyed_executions.begin(*storage.request(session.ref), KEY) == returned
 
 
 async def test_an_initialize_that_waits_for_an_invisible_row_is_repeated(storage, steered, database_url):
     session = storage.new_session()
-    answer = '{"expires_at": "2026-01-01T00:00:00Z", "script_hash": "a", "syntax_checked": true, "later": 1}'
+    response = '{"expires_at": "2026-01-01T00:00:00Z", "script_hash": "a", "syntax_checked": true, "later": 1}'
     with psycopg.connect(database_url) as connection:
-        somebody_elses(connection, storage, NO_SESSION, answer)
+        somebody_elses(connection, storage, NO_SESSION, response)
         making = asyncio.create_task(storage.keyed_sessions.initialize(made_of(session), session, SCRIPT, KEY))
         await until(lambda: _waits_for_a_lock(database_url))
-    told = await making
-    assert (told.replayed, told.script_hash) == (True, "a")
+    returned = await making
+    assert (returned.replayed, returned.script_hash) == (True, "a")
     assert steered.statements.count("insert_keyed_sessions") == 2
     assert await storage.listed() == []
 

@@ -47,13 +47,13 @@ async def test_begin_judges_and_renews_as_the_domain_does(storage, life, instant
     started_at = instants[instant](session) + nudge
     request = BeginRequest(storage.ids.new(started_at), session.ref)
     expected = _admitted(session, started_at)
-    answer = await _begun(storage, request)
+    response = await _begun(storage, request)
     if isinstance(expected, Gone):
-        assert type(answer) is type(expected)
-        assert answer.details == expected.details
+        assert type(response) is type(expected)
+        assert response.details == expected.details
         expected = session
     else:
-        assert answer == expected
+        assert response == expected
     assert await storage.sessions.get(session.ref) == expected
 
 
@@ -63,13 +63,15 @@ async def test_begins_of_one_session_in_one_batch_are_judged_independently(stora
     session = await _stored(storage, life)
     started_ats = [instants[instant](session) + nudge for instant, nudge in calls]
     requests = [BeginRequest(storage.ids.new(started_at), session.ref) for started_at in started_ats]
-    answers = await asyncio.gather(*(_begun(storage, request) for request in requests))
+    responses = await asyncio.gather(*(_begun(storage, request) for request in requests))
     expected = [_admitted(session, started_at) for started_at in started_ats]
-    assert [type(answer) for answer in answers] == [type(admitted) for admitted in expected]
+    assert [type(response) for response in responses] == [type(admitted) for admitted in expected]
     ends = [admitted.expires_at for admitted in expected if isinstance(admitted, Session)]
     assert (await storage.sessions.get(session.ref)).expires_at == max(ends, default=session.expires_at)
     assert await _open(storage, session) == {
-        request.execution_id for request, answer in zip(requests, answers, strict=True) if isinstance(answer, Session)
+        request.execution_id
+        for request, response in zip(requests, responses, strict=True)
+        if isinstance(response, Session)
     }
 
 

@@ -36,9 +36,9 @@ def functions(gateway, statements):
 @pytest.fixture
 def new_cleanup(gateway, statements, storage):
     def new(**options: int) -> Cleanup:
-        keeper = HistoryBudget.of(gateway, statements, StorageBudget(None, 7))
+        budget = HistoryBudget.of(gateway, statements, StorageBudget(None, 7))
         retention = Retention(sessions=DAY, history=7 * DAY)
-        return Cleanup(gateway, statements.cleanup, storage.clock, retention, keeper, CleanupOptions(**options))
+        return Cleanup(gateway, statements.cleanup, storage.clock, retention, budget, CleanupOptions(**options))
 
     return new
 

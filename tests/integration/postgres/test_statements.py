@@ -64,8 +64,8 @@ def test_an_unused_statement_stops_the_start():
 
 
 def test_only_one_statement_reads_the_time():
-    told = {path.name: clock_reads(path.read_text()) for path in SQL.rglob("*.sql")}
-    assert {name: found for name, found in told.items() if found} == {
+    reads = {path.name: clock_reads(path.read_text()) for path in SQL.rglob("*.sql")}
+    assert {name: found for name, found in reads.items() if found} == {
         "clock.sql": ["clock_timestamp("],
         "inspection.sql": ["age(d.datfrozenxid)"],  # of a transaction id: it counts transactions
     }

@@ -110,7 +110,7 @@ def test_a_zygote_ends_with_the_service(zygote):
     assert zygote.has_ended()
 
 
-def test_a_zygote_whose_report_reaches_nobody_ends(zygote, spec):
+def test_a_zygote_whose_report_has_no_receiver_ends(zygote, spec):
     signal.pidfd_send_signal(zygote.pid_fd, signal.SIGSTOP)
     ends = zygote.order(spec.order())
     zygote.control.close()

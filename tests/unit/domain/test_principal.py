@@ -42,7 +42,7 @@ def test_only_an_admin_reaches_every_owner() -> None:
     assert NOBODY.reach == ANONYMOUS
 
 
-def test_without_authentication_nobody_reaches_other_owners() -> None:
+def test_without_authentication_no_caller_reaches_other_owners() -> None:
     assert Scope.ADMIN in ANYBODY.scopes
     assert ANYBODY.reach == ANONYMOUS
     with pytest.raises(ScopeMissing):

@@ -11,9 +11,9 @@ from tests.faults.history import (
     GET,
     INITIALIZE,
     PATCH,
-    Answer,
     Call,
     Outcome,
+    Response,
     Stored,
     problems,
     unrecorded,
@@ -21,39 +21,39 @@ from tests.faults.history import (
 
 ERRORS = frozenset({"STORAGE_UNAVAILABLE", "SESSION_CLOSED", "SESSION_NOT_FOUND", "OVERLOADED"})
 SAFE = {"retry_after_ms": 1000}
-NOT_STORED = Answer(503, "STORAGE_UNAVAILABLE", {"stored": "no", **SAFE}, "1")
-NOT_READ = Answer(503, "STORAGE_UNAVAILABLE", SAFE, "1")
-MAYBE_STORED = Answer(503, "STORAGE_UNAVAILABLE", {"stored": "unknown"})
-NOT_EXECUTED = Answer(503, "STORAGE_UNAVAILABLE", {"stored": "no", "executed": "no", **SAFE}, "1")
-MAYBE_COUNTED = Answer(503, "STORAGE_UNAVAILABLE", {"stored": "unknown", "executed": "yes", "execution_id": "e"})
-CLOSED = Answer(410, "SESSION_CLOSED")
-ABSENT = Answer(404, "SESSION_NOT_FOUND")
+NOT_STORED = Response(503, "STORAGE_UNAVAILABLE", {"stored": "no", **SAFE}, "1")
+NOT_READ = Response(503, "STORAGE_UNAVAILABLE", SAFE, "1")
+MAYBE_STORED = Response(503, "STORAGE_UNAVAILABLE", {"stored": "unknown"})
+NOT_EXECUTED = Response(503, "STORAGE_UNAVAILABLE", {"stored": "no", "executed": "no", **SAFE}, "1")
+MAYBE_COUNTED = Response(503, "STORAGE_UNAVAILABLE", {"stored": "unknown", "executed": "yes", "execution_id": "e"})
+CLOSED = Response(410, "SESSION_CLOSED")
+ABSENT = Response(404, "SESSION_NOT_FOUND")
 
 
-class Told:
+class Calls:
     """Calls one after the other, a tenth of a second each; the first initializes the session with mark 1."""
 
     def __init__(self):
         self._now_s = itertools.count()
         self.calls = []
-        self.call(INITIALIZE, Answer(200), mark=1)
+        self.call(INITIALIZE, Response(200), mark=1)
 
-    def call(self, operation, answer, mark=None, lasting_s=0.1, session_id="s"):
+    def call(self, operation, response, mark=None, lasting_s=0.1, session_id="s"):
         began_s = float(next(self._now_s))
-        self.calls.append(Call(operation, session_id, began_s, began_s + lasting_s, 2.0, answer, mark))
+        self.calls.append(Call(operation, session_id, began_s, began_s + lasting_s, 2.0, response, mark))
         return self
 
     def execute(self, count, **more):
-        return self.call(EXECUTE, Answer(200, count=count), **more)
+        return self.call(EXECUTE, Response(200, count=count), **more)
 
     def get(self, count=0, mark=1, **more):
-        return self.call(GET, Answer(200, count=count, mark=mark), **more)
+        return self.call(GET, Response(200, count=count, mark=mark), **more)
 
     def patch(self, mark, **more):
-        return self.call(PATCH, Answer(200, count=0, mark=mark), mark=mark, **more)
+        return self.call(PATCH, Response(200, count=0, mark=mark), mark=mark, **more)
 
     def delete(self):
-        return self.call(DELETE, Answer(204))
+        return self.call(DELETE, Response(204))
 
     def problems(self, count=0, mark=1, closed=False, lost=False):
         stored = {} if lost else {"s": Stored(count, closed, None if closed else mark)}
@@ -61,116 +61,116 @@ class Told:
 
 
 def test_a_history_of_successes_is_explained():
-    told = Told().get().patch(2).execute(1).get(1, 2).execute(2).get(2, 2).delete().call(GET, CLOSED)
-    assert told.problems(2, closed=True) == []
+    calls_made = Calls().get().patch(2).execute(1).get(1, 2).execute(2).get(2, 2).delete().call(GET, CLOSED)
+    assert calls_made.problems(2, closed=True) == []
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_an_execution_that_may_be_counted_explains_either_count(count):
-    told = Told().execute(1).call(EXECUTE, MAYBE_COUNTED)
-    assert told.problems(count) == []
+    calls_made = Calls().execute(1).call(EXECUTE, MAYBE_COUNTED)
+    assert calls_made.problems(count) == []
 
 
 @pytest.mark.parametrize("count", [0, 2])
 def test_counts_beyond_what_may_be_are_rejected(count):
-    assert "executions are counted" in " ".join(Told().execute(1).call(EXECUTE, NOT_EXECUTED).problems(count))
+    assert "executions are counted" in " ".join(Calls().execute(1).call(EXECUTE, NOT_EXECUTED).problems(count))
 
 
-def test_a_call_without_answer_may_have_done_anything():
+def test_a_call_without_response_may_have_done_anything():
     for count, mark in itertools.product((0, 1), (1, 2)):
-        told = Told().call(EXECUTE, None).call(PATCH, None, mark=2)
-        assert told.problems(count, mark) == []
+        calls_made = Calls().call(EXECUTE, None).call(PATCH, None, mark=2)
+        assert calls_made.problems(count, mark) == []
 
 
-def test_a_count_that_is_told_twice_is_rejected():
-    assert "s: count 1 was told 2 times" in Told().execute(1).execute(1).problems(2)
+def test_a_count_that_is_reported_twice_is_rejected():
+    assert "s: count 1 was told 2 times" in Calls().execute(1).execute(1).problems(2)
 
 
 def test_a_count_that_falls_behind_is_rejected():
-    assert Told().execute(1).execute(2).get(1).problems(2) == ["s: get told count 1, where 2 to 2 can be"]
+    assert Calls().execute(1).execute(2).get(1).problems(2) == ["s: get told count 1, where 2 to 2 can be"]
 
 
 def test_a_count_that_is_ahead_is_rejected():
-    assert Told().get(1).execute(1).problems(1) == ["s: get told count 1, where 0 to 0 can be"]
+    assert Calls().get(1).execute(1).problems(1) == ["s: get told count 1, where 0 to 0 can be"]
 
 
 def test_a_lost_session_is_rejected():
-    assert Told().problems(lost=True) == ["s: acknowledged, and lost"]
-    assert "s: get did not find an acknowledged session" in Told().call(GET, ABSENT).problems()
+    assert Calls().problems(lost=True) == ["s: acknowledged, and lost"]
+    assert "s: get did not find an acknowledged session" in Calls().call(GET, ABSENT).problems()
 
 
-def test_a_session_that_nobody_asked_for_is_rejected():
-    told = Told().call(INITIALIZE, NOT_STORED, session_id=None)
-    assert problems(told.calls, {"s": Stored(0, False, 1), "t": Stored(0, False, 1)}, 1.0, ERRORS) == [
+def test_a_session_without_a_request_is_rejected():
+    calls_made = Calls().call(INITIALIZE, NOT_STORED, session_id=None)
+    assert problems(calls_made.calls, {"s": Stored(0, False, 1), "t": Stored(0, False, 1)}, 1.0, ERRORS) == [
         "2 sessions are stored, where at most 1 can be"
     ]
 
 
 def test_a_session_that_may_have_been_made_is_explained():
-    told = Told().call(INITIALIZE, MAYBE_STORED, session_id=None)
-    assert problems(told.calls, {"s": Stored(0, False, 1), "t": Stored(0, False, 1)}, 1.0, ERRORS) == []
+    calls_made = Calls().call(INITIALIZE, MAYBE_STORED, session_id=None)
+    assert problems(calls_made.calls, {"s": Stored(0, False, 1), "t": Stored(0, False, 1)}, 1.0, ERRORS) == []
 
 
 def test_a_revived_session_is_rejected():
-    assert Told().delete().get().problems(closed=True) == ["s: get succeeded on a session that was closed"]
-    assert Told().delete().problems() == ["s: it is open again"]
-    after_a_look = Told().call(DELETE, MAYBE_STORED).call(GET, CLOSED).get()
+    assert Calls().delete().get().problems(closed=True) == ["s: get succeeded on a session that was closed"]
+    assert Calls().delete().problems() == ["s: it is open again"]
+    after_a_look = Calls().call(DELETE, MAYBE_STORED).call(GET, CLOSED).get()
     assert after_a_look.problems(closed=True) == ["s: get succeeded on a session that was closed"]
 
 
 def test_what_had_begun_before_a_close_may_end_after_it():
-    told = Told().call(EXECUTE, Answer(200, count=1), lasting_s=1.5).delete()
-    assert told.problems(1, closed=True) == []
+    calls_made = Calls().call(EXECUTE, Response(200, count=1), lasting_s=1.5).delete()
+    assert calls_made.problems(1, closed=True) == []
 
 
 def test_a_close_that_may_be_stored_explains_either_end():
     for closed in (True, False):
-        assert Told().call(DELETE, MAYBE_STORED).problems(closed=closed) == []
+        assert Calls().call(DELETE, MAYBE_STORED).problems(closed=closed) == []
 
 
-def test_a_close_that_nobody_asked_for_is_rejected():
-    assert Told().problems(closed=True) == ["s: it is closed, and nobody closed it"]
-    refused = Told().call(DELETE, NOT_STORED).problems(closed=True)
+def test_a_close_without_a_request_is_rejected():
+    assert Calls().problems(closed=True) == ["s: it is closed, and nobody closed it"]
+    refused = Calls().call(DELETE, NOT_STORED).problems(closed=True)
     assert refused == ["s: it is closed, and nobody closed it"]
-    assert "found it gone" in Told().call(GET, CLOSED).delete().problems(closed=True)[0]
+    assert "found it gone" in Calls().call(GET, CLOSED).delete().problems(closed=True)[0]
 
 
 def test_a_patch_that_is_not_seen_is_rejected():
-    assert Told().patch(2).get(mark=1).problems(mark=2) == ["s: it showed 1, which had been replaced"]
-    assert Told().patch(2).problems(mark=1) == ["s: it showed 1, which had been replaced"]
+    assert Calls().patch(2).get(mark=1).problems(mark=2) == ["s: it showed 1, which had been replaced"]
+    assert Calls().patch(2).problems(mark=1) == ["s: it showed 1, which had been replaced"]
 
 
 def test_a_patch_that_was_not_stored_is_not_seen():
-    assert Told().call(PATCH, NOT_STORED, mark=2).problems(mark=2) == ["s: it showed 2, which nobody had written"]
+    assert Calls().call(PATCH, NOT_STORED, mark=2).problems(mark=2) == ["s: it showed 2, which nobody had written"]
 
 
 @pytest.mark.parametrize("mark", [1, 2])
 def test_a_patch_that_may_be_stored_explains_either_value(mark):
-    assert Told().call(PATCH, MAYBE_STORED, mark=2).get(mark=mark).problems(mark=mark) == []
+    assert Calls().call(PATCH, MAYBE_STORED, mark=2).get(mark=mark).problems(mark=mark) == []
 
 
 def test_a_value_that_was_replaced_does_not_come_back():
-    told = Told().call(PATCH, MAYBE_STORED, mark=2).patch(3)
-    assert told.problems(mark=2) == ["s: it showed 2, which had been replaced"]
+    calls_made = Calls().call(PATCH, MAYBE_STORED, mark=2).patch(3)
+    assert calls_made.problems(mark=2) == ["s: it showed 2, which had been replaced"]
 
 
 def test_patches_at_the_same_time_may_end_either_way():
     for mark in (2, 3):
-        assert Told().patch(2, lasting_s=1.5).patch(3).problems(mark=mark) == []
+        assert Calls().patch(2, lasting_s=1.5).patch(3).problems(mark=mark) == []
 
 
-def test_an_answer_beyond_its_budget_is_rejected():
-    assert Told().get(lasting_s=2.9).problems() == []
-    assert "1.10 s beyond its budget" in Told().get(lasting_s=3.1).problems()[0]
+def test_a_response_beyond_its_budget_is_rejected():
+    assert Calls().get(lasting_s=2.9).problems() == []
+    assert "1.10 s beyond its budget" in Calls().get(lasting_s=3.1).problems()[0]
 
 
 @pytest.mark.parametrize(
-    ("operation", "answer"),
+    ("operation", "response"),
     [
-        (GET, Answer(500, "INTERNAL_ERROR")),
+        (GET, Response(500, "INTERNAL_ERROR")),
         (GET, MAYBE_STORED),
         (GET, evolve(NOT_READ, retry_after=None)),
-        (GET, Answer(503, "STORAGE_UNAVAILABLE")),
+        (GET, Response(503, "STORAGE_UNAVAILABLE")),
         (PATCH, NOT_READ),
         (PATCH, evolve(MAYBE_STORED, details={"stored": "unknown", **SAFE}, retry_after="1")),
         (EXECUTE, NOT_STORED),
@@ -178,28 +178,28 @@ def test_an_answer_beyond_its_budget_is_rejected():
         (EXECUTE, evolve(MAYBE_COUNTED, details={"stored": "unknown", "executed": "no"})),
     ],
 )
-def test_an_error_that_says_too_little_or_too_much_is_rejected(operation, answer):
-    assert Told().call(operation, answer).problems() != []
+def test_an_error_that_says_too_little_or_too_much_is_rejected(operation, response):
+    assert Calls().call(operation, response).problems() != []
 
 
 @pytest.mark.parametrize(
-    ("operation", "answer", "outcome"),
+    ("operation", "response", "outcome"),
     [
         (GET, NOT_READ, Outcome.NOT_DONE),
         (PATCH, NOT_STORED, Outcome.NOT_DONE),
         (PATCH, MAYBE_STORED, Outcome.UNKNOWN),
         (EXECUTE, NOT_EXECUTED, Outcome.NOT_DONE),
         (EXECUTE, MAYBE_COUNTED, Outcome.UNKNOWN),
-        (EXECUTE, Answer(503, "OVERLOADED", {"stored": "no", "executed": "no", **SAFE}, "1"), Outcome.NOT_DONE),
+        (EXECUTE, Response(503, "OVERLOADED", {"stored": "no", "executed": "no", **SAFE}, "1"), Outcome.NOT_DONE),
     ],
 )
-def test_an_error_that_says_what_it_must_is_explained(operation, answer, outcome):
-    told = Told().call(operation, answer, mark=2 if operation == PATCH else None)
-    assert told.problems() == []
-    assert told.calls[-1].outcome is outcome
+def test_an_error_that_says_what_it_must_is_explained(operation, response, outcome):
+    calls_made = Calls().call(operation, response, mark=2 if operation == PATCH else None)
+    assert calls_made.problems() == []
+    assert calls_made.calls[-1].outcome is outcome
 
 
 @pytest.mark.parametrize(("count", "missing"), [(1, 1), (2, 0), (3, 0)])
-def test_what_has_run_and_is_not_recorded_in_the_end_is_told(count, missing):
-    told = Told().execute(1).call(EXECUTE, MAYBE_COUNTED).call(EXECUTE, NOT_EXECUTED).call(EXECUTE, None)
-    assert len(unrecorded(told.calls, {"s": Stored(count, False, 1)})) == missing
+def test_runs_that_are_never_recorded_are_reported(count, missing):
+    calls_made = Calls().execute(1).call(EXECUTE, MAYBE_COUNTED).call(EXECUTE, NOT_EXECUTED).call(EXECUTE, None)
+    assert len(unrecorded(calls_made.calls, {"s": Stored(count, False, 1)})) == missing

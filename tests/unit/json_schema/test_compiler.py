@@ -281,8 +281,8 @@ async def test_callers_that_come_together_share_one_compilation():
     one, other = await asyncio.gather(*others)
     assert one is other
     refused = [compiler.compile(JsonText('{"type": 1}')) for _ in range(3)]
-    answers = await asyncio.gather(*refused, return_exceptions=True)
-    assert [type(answer) for answer in answers] == [SchemaRefused] * 3
+    responses = await asyncio.gather(*refused, return_exceptions=True)
+    assert [type(response) for response in responses] == [SchemaRefused] * 3
     with pytest.raises(SchemaRefused):
         await compiler.compile(JsonText('{"type": 1}'))
 

@@ -44,9 +44,9 @@ class ManualHost:
         self.true_ns += self.there_ns
         if self.failure is not None:
             raise self.failure
-        answer = self.database()
+        reading = self.database()
         self.true_ns += self.back_ns
-        return answer
+        return reading
 
     def pass_s(self, seconds):
         self.true_ns += round(seconds * S)

@@ -260,8 +260,8 @@ async def test_a_batch_that_takes_too_long_is_halved_until_a_single_call_fails()
         return calls
 
     asked = submit(coalescer(FunctionGateway(send)), *"abcdefg", "endless")
-    *answers, failure = await asyncio.gather(*asked, return_exceptions=True)
-    assert answers == [*"abcdefg"]
+    *results, failure = await asyncio.gather(*asked, return_exceptions=True)
+    assert results == [*"abcdefg"]
     assert isinstance(failure, TookTooLong)
     assert failure.stored == "no"
     assert statements == [8, 4, 2, 2, 4, 2, 2, 1, 1]

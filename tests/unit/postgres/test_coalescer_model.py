@@ -79,12 +79,12 @@ class World:
             raise StatementRefused
         if how == "fail":
             raise StorageUnavailable
-        answers = [("answer", call) for call in calls]
+        results = [("answer", call) for call in calls]
         if how == "own failure":
-            answers[0] = KeyError(calls[0])
-        for call, answer in zip(calls, answers, strict=True):
-            self.ended[call] = answer
-        return answers
+            results[0] = KeyError(calls[0])
+        for call, result in zip(calls, results, strict=True):
+            self.ended[call] = result
+        return results
 
     def ask(self, kind, key, bad):
         call = (key, len(self.callers), bad)
@@ -214,8 +214,8 @@ class Readers:
         for key, asked_at, task in self.callers:
             assert task.done(), "a read was lost"
             if not task.cancelled() and task.exception() is None:
-                told, number = task.result()
-                assert told == key, "somebody else's answer"
+                returned, number = task.result()
+                assert returned == key, "somebody else's answer"
                 assert number >= asked_at, "an answer from before the question"
         assert self.reads.stats().waiting == 0 == self.reads.stats().in_flight
 

@@ -18,7 +18,7 @@ def never() -> bool:
     return False
 
 
-class Told(list[ItemEnded]):
+class EndedItems(list[ItemEnded]):
     """Notes what it is told."""
 
     async def __call__(self, ended: ItemEnded) -> None:
@@ -38,9 +38,9 @@ def service(world: World) -> BatchService:
 
 
 async def test_without_parallel_items_run_one_at_a_time(world: World) -> None:
-    ref, told = await world.session(COUNT), Told()
+    ref, ended_items = await world.session(COUNT), EndedItems()
     world.runner.hold()
-    running = asyncio.create_task(service(world).run(ref, batch(1, 2), told, never))
+    running = asyncio.create_task(service(world).run(ref, batch(1, 2), ended_items, never))
     await until(lambda: world.runner.running)
     assert world.executions.called == ["begin"]
     world.runner.let_go()
@@ -49,23 +49,23 @@ async def test_without_parallel_items_run_one_at_a_time(world: World) -> None:
 
 @pytest.mark.parametrize("failure", [StorageUnavailable(stored="no"), RuntimeError("a bug")])
 async def test_an_item_that_is_refused_does_not_stop_the_others(world: World, failure: Exception) -> None:
-    ref, told = await world.session(COUNT), Told()
+    ref, ended_items = await world.session(COUNT), EndedItems()
     world.executions.failures["begin"] = failure
-    await service(world).run(ref, batch(1, 2), told, never)
-    assert isinstance(told[0].error, type(failure))
-    assert told[1].executed is not None
+    await service(world).run(ref, batch(1, 2), ended_items, never)
+    assert isinstance(ended_items[0].error, type(failure))
+    assert ended_items[1].executed is not None
 
 
 async def test_an_item_is_reported_when_it_ends(world: World) -> None:
-    ref, told = await world.session(COUNT), Told()
+    ref, ended_items = await world.session(COUNT), EndedItems()
     world.execution_limiter = CapacityLimiter("an execution", 1)
     world.runner.hold()
-    running = asyncio.create_task(service(world).run(ref, batch(1, 2, parallel=2), told, never))
-    await until(lambda: told)
+    running = asyncio.create_task(service(world).run(ref, batch(1, 2, parallel=2), ended_items, never))
+    await until(lambda: ended_items)
     world.runner.let_go()
     await running
-    assert told.indices == [1, 0]
-    assert isinstance(told[0].error, Overloaded)
+    assert ended_items.indices == [1, 0]
+    assert isinstance(ended_items[0].error, Overloaded)
 
 
 async def test_a_failed_report_starts_no_further_item(world: World) -> None:

@@ -127,14 +127,14 @@ async def test_an_initialize_that_is_refused_takes_no_key(world: World) -> None:
 
 async def test_an_initialize_that_may_be_stored_may_be_repeated_with_its_key(world: World) -> None:
     service, lost = world.session_service, world.keyed_sessions
-    lost_answer = StorageUnavailable(stored="unknown", retry_after_ms=None)
+    lost_response = StorageUnavailable(stored="unknown", retry_after_ms=None)
 
     class Losing:
         initialized = staticmethod(lost.initialized)
 
         async def initialize(self, *made):
             await lost.initialize(*made)
-            raise lost_answer
+            raise lost_response
 
     service._keyed = Losing()
     request = SessionRequest("python-x", "result = 1")
