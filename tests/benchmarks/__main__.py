@@ -119,7 +119,7 @@ def large_history(*, rows: int, beside: int, emptied: int, seconds: float, round
 @cli.command("fairness")
 @click.option("--seconds", default=5.0, show_default=True, help="Measured, for each line.")
 def fair(*, seconds: float) -> None:
-    """Let one owner flood the service, and tell what a neighbour notices; well under a minute."""
+    """Let one owner flood the service, and report what a neighbour notices; well under a minute."""
     with _bench() as (postgres, cores, folder), _strangers() as seen:
         click.echo(fairness.table(*fairness.run(postgres, cores, folder, seconds)))
     for note in seen:
@@ -167,15 +167,15 @@ def _bench() -> Iterator[tuple[Database, Cores, Path]]:
 @contextmanager
 def _strangers() -> Iterator[list[str]]:
     """Look who else is at work before and after, and how much meanwhile, and note it."""
-    seen = [f"Before the run: {each}; the figures suffer from it." for each in strangers(os.getpid())]
+    seen = [f"Before the run: {each}; this distorts the results." for each in strangers(os.getpid())]
     for note in seen:
         click.echo(note, err=True)
     started_s, others_s = time.monotonic(), busy_s() - processor_s(os.getpid())
     yield seen
     share = (busy_s() - processor_s(os.getpid()) - others_s) / (time.monotonic() - started_s)
     if share > _OTHERS_SHARE:
-        seen.append(f"During the run others took {share:.0%} of a core; the figures suffer from it.")
-    seen.extend(f"After the run: {each}; the figures suffer from it." for each in strangers(os.getpid()))
+        seen.append(f"During the run others took {share:.0%} of a core; this distorts the results.")
+    seen.extend(f"After the run: {each}; this distorts the results." for each in strangers(os.getpid()))
 
 
 def _carry_out(plan: Plan) -> list[Measurement]:
@@ -207,7 +207,7 @@ def _tell(cores: Cores, facts: Facts, notes: Sequence[str]) -> None:
     click.echo(report.ceiling(facts.measurements))
     if not cores.apart:
         click.echo("There is one core only: the load and the server take from each other.")
-    for note in notes or ["Nobody else took more than 5 % of a core: before, meanwhile or after."]:
+    for note in notes or ["No other process took more than 5 % of a core: before, during or after the run."]:
         click.echo(note)
 
 

@@ -1,4 +1,4 @@
-"""Starlette with nothing behind it: what an answer costs at the least."""
+"""Starlette with nothing behind it: the least that a response costs."""
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -7,12 +7,12 @@ from starlette.routing import Route
 
 
 async def read(request: Request) -> Response:
-    """Answer a GET with an object."""
+    """Respond to a GET with an object."""
     return JSONResponse({"request_id": request.path_params["request_id"], "status": "active"})
 
 
 async def create(request: Request) -> Response:
-    """Parse a body and answer with an object."""
+    """Parse a body and respond with an object."""
     body = await request.json()
     return JSONResponse({"status": "initialized", "fields": len(body)})
 

@@ -64,7 +64,7 @@ class Side:
             load = generator.each_once(calls)
             after = self._settled()
         if load.errors:
-            raise click.ClickException(f"{case.name} at {self.name}: answers with errors, by status: {load.errors}")
+            raise click.ClickException(f"{case.name} at {self.name}: responds with errors, by status: {load.errors}")
         cost = {kind: (after[kind] - before[kind]) / case.count * 1e6 for kind in KINDS}
         self.costs.setdefault(case.name, []).append(cost)
 
@@ -73,7 +73,7 @@ class Side:
         return [sum(cost.values()) for cost in self.costs[case.name]]
 
     def _settled(self) -> Costs:
-        """Return the processor seconds so far, once what goes on after the last answer is over."""
+        """Return the processor seconds so far, once the work after the last response is over."""
         until_s = time.monotonic() + _SETTLE_MAX_S
         used = processor_s_by_kind(self.server.pid)
         while time.monotonic() < until_s:

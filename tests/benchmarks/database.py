@@ -84,7 +84,7 @@ class Database:
         self.execute("VACUUM (ANALYZE) meta.sessions")
 
     def row_updates(self) -> RowUpdates:
-        """Return the figures, which sessions of the server report when they end, or a second late."""
+        """Return the statistics, which sessions of the server report when they end, or a second late."""
         return RowUpdates(*self.execute(_ROW_UPDATES)[0])
 
 

@@ -35,7 +35,7 @@ _SETTLE_S = 1.0
 
 @frozen
 class Noticed:
-    """What the neighbour noticed: how many calls, times of the answers in milliseconds, and failures by status."""
+    """What the neighbour noticed: how many calls, times of the responses in milliseconds, and failures by status."""
 
     circumstances: str
     operation: str
@@ -47,7 +47,7 @@ class Noticed:
 
 @frozen
 class Flooded:
-    """What became of the flood: answers per second, and refusals by status."""
+    """What became of the flood: responses per second, and refusals by status."""
 
     circumstances: str
     rate: float
@@ -110,7 +110,9 @@ def table(noticed: list[Noticed], flooded: list[Flooded]) -> str:
         f"{_spoken(each.failures)}"
         for each in noticed
     ]
-    lines += [f"{each.circumstances}: {each.rate:,.0f} answers/s, refused {_spoken(each.refusals)}" for each in flooded]
+    lines += [
+        f"{each.circumstances}: {each.rate:,.0f} responses/s, refused {_spoken(each.refusals)}" for each in flooded
+    ]
     return "\n".join(lines)
 
 
@@ -127,7 +129,7 @@ def _notice(circumstances: str, caller: Caller, sessions: list[str], seconds: fl
 
 @contextmanager
 def _flood(caller: Caller, seconds: float) -> Iterator[Connection]:
-    """Let another process execute as fast as it gets answers; what it got comes through the connection."""
+    """Let another process execute as fast as it gets responses; what it got comes through the connection."""
     sessions = caller.initialize(_FLOOD_SCRIPT, _FLOOD_SESSIONS)
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)

@@ -87,7 +87,7 @@ class Emptied:
 
 @frozen
 class Comparison:
-    """Lines of the report, and the large history's figures over the small one's: the medians of all rounds."""
+    """Lines of the report, and the large history's results over the small one's: the medians of all rounds."""
 
     lines: Sequence[Measurement]
     finish_rate: float

@@ -20,12 +20,12 @@ _LENGTH = b"ength: "
 
 
 class LoadFailed(Exception):
-    """The server hung up, or kept silent for too long."""
+    """The server disconnected, or sent nothing for too long."""
 
 
 @frozen
 class Load:
-    """What came back: seconds per answer in the order of arrival, refused answers by status, and time.
+    """What came back: seconds per response in the order of arrival, refusals by status, and time.
 
     `processor_s` is what the generator itself took of its core.
     """
@@ -46,7 +46,7 @@ class Load:
 
     @property
     def rate(self) -> float:
-        """Answers per second."""
+        """Responses per second."""
         return len(self.latencies_s) / self.duration_s
 
     @property
@@ -57,7 +57,7 @@ class Load:
 
 @define(eq=False)
 class _Line:
-    """One connection: when its request was due, and what has come of the answer."""
+    """One connection: when its request was due, and what has come of the response."""
 
     socket: socket.socket
     due_s: float = 0.0
@@ -84,7 +84,7 @@ class LoadGenerator:
             line.socket.close()
 
     def keep_busy(self, requests: Iterator[bytes], duration_s: float) -> Load:
-        """Send the next request wherever an answer has come, for so many seconds."""
+        """Send the next request wherever a response has come, for so many seconds."""
         return self._measure(lambda until_s: self._all_busy(requests, until_s), duration_s)
 
     def each_once(self, requests: list[bytes]) -> Load:
@@ -140,7 +140,7 @@ class LoadGenerator:
             self._take(_STALL_S)
 
     def _take(self, timeout_s: float, *, patient: bool = False) -> None:
-        """Wait for answers; their connections are idle then."""
+        """Wait for responses; their connections are idle then."""
         for descriptor in self._ready(timeout_s, patient=patient):
             if self._receive(self._lines[descriptor]) is not None:
                 self._idle.append(self._lines[descriptor])
@@ -148,7 +148,7 @@ class LoadGenerator:
     def _ready(self, timeout_s: float, *, patient: bool = False) -> Iterator[int]:
         events = self._poll.poll(timeout_s)
         if not events and not patient:
-            raise LoadFailed(f"No answer came for {_STALL_S:.0f} s.")
+            raise LoadFailed(f"No response came for {_STALL_S:.0f} s.")
         return (descriptor for descriptor, _ in events)
 
     def _send(self, line: _Line, request: bytes, due_s: float) -> None:
@@ -156,10 +156,10 @@ class LoadGenerator:
         line.socket.send(request)
 
     def _receive(self, line: _Line) -> float | None:
-        """Take what has come; return the time when the answer is whole."""
+        """Take what has come; return the time when the response is complete."""
         data = line.socket.recv(_RECEIVE_BYTES)
         if not data:
-            raise LoadFailed("The server hung up.")
+            raise LoadFailed("The server disconnected.")
         if line.received:
             data = line.received + data
         end = data.find(_HEAD_END)

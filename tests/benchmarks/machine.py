@@ -40,7 +40,7 @@ def pinned(core: int) -> Iterator[None]:
 
 
 def describe() -> dict[str, object]:
-    """Return what figures depend on."""
+    """Return what measurements depend on."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),

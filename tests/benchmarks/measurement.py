@@ -29,7 +29,7 @@ class Measurement:
 
     @property
     def case(self) -> tuple[str, str, int, int]:
-        """What tells this measurement from the others."""
+        """What distinguishes this measurement from the others."""
         return self.system, self.operation, self.connections, self.sessions
 
 

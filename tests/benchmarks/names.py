@@ -6,7 +6,7 @@ EXPRESS = "express-session"
 PGBENCH = "pgbench"
 PGLAMBDA = "pglambda"
 PGLAMBDA_WATCHED = "pglambda, all on"
-"""Callers known and limited, requests logged, figures asked for: see `watched`."""
+"""Callers authenticated and limited, requests logged, metrics scraped: see `watched`."""
 PGLAMBDA_REMOTE = "pglambda, runtime host"
 
 GET = "get"

@@ -132,7 +132,7 @@ class Plan:
             return [*got, *self._in_turns(INITIALIZE, connections, sessions, there, creations)]
 
     def _rivals(self, stack: ExitStack, sessions: SessionSet) -> dict[str, Server]:
-        """Start everybody; that a peer cannot be had is told by the stage that measures it alone."""
+        """Start all servers; the stage that measures a peer alone reports a missing one."""
         programs = {BARE: servers.bare, PLAIN: partial(servers.plain, self.database.url), PGLAMBDA: self._program}
         there = {system: stack.enter_context(self._serving(program)) for system, program in programs.items()}
         with suppress(NotServing):

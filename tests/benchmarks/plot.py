@@ -16,7 +16,7 @@ _CURVES = {GET: "#1565c0", INITIALIZE: "#b4432e", PATCH: "#e39f2e", BEGIN: "#6a9
 
 def write_plots(folder: Path, facts: Facts) -> list[Path]:
     """Write the picture as PNG and SVG; raises ImportError when matplotlib is not installed."""
-    import matplotlib as mpl  # noqa: PLC0415  # the figures are of use without the picture
+    import matplotlib as mpl  # noqa: PLC0415  # the numbers are of use without the picture
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415

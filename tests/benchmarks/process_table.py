@@ -66,7 +66,7 @@ def processor_s_by_kind(root: int) -> Mapping[str, float]:
         facts = table[pid]
         kinds[pid] = _KINDS_BY_NAME.get(facts.name, kinds.get(facts.parent, KINDS[0]))
         seconds[kinds[pid]] += facts.own_s
-        # A keeper of workers buries them; a service buries what it has started, workers included.
+        # A zygote collects its dead workers; a service collects what it has started, workers included.
         seconds[kinds[pid] if kinds[pid] != KINDS[0] else KINDS[2]] += facts.buried_s
     return seconds
 

@@ -1,4 +1,4 @@
-"""The tables that people read, and the figures that programs read."""
+"""The tables that people read, and the statistics that programs read."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -62,7 +62,7 @@ def ceiling(measurements: Iterable[Measurement]) -> str:
 
 
 def write_statistics(path: Path, facts: Facts, machine: Mapping[str, object], notes: Sequence[str]) -> None:
-    """Write all figures as JSON."""
+    """Write all statistics as JSON."""
     statistics = {
         "machine": machine,
         "measurements": [asdict(each) for each in facts.measurements],

@@ -42,7 +42,7 @@ def initializes() -> Iterator[bytes]:
 
 
 def initializes_of_new_scripts() -> Iterator[bytes]:
-    """Make sessions of scripts that nobody has seen."""
+    """Make sessions of new scripts."""
     return (_initialize("nodejs", f"{SCRIPT} // {number}") for number in count())
 
 

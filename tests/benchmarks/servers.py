@@ -35,7 +35,7 @@ class NotServing(Exception):
 
 @frozen
 class Server:
-    """A server that answers: where, and the process that is the root of its tree."""
+    """A server that responds: where, and the process that is the root of its tree."""
 
     url: str
     pid: int
@@ -43,7 +43,7 @@ class Server:
 
 @frozen
 class Program:
-    """How a server is started, and the path that answers once it serves; `{port}` stands for its port."""
+    """How a server is started, and the path that responds once it serves; `{port}` stands for its port."""
 
     name: str
     arguments: Sequence[str]
@@ -135,7 +135,7 @@ def _comes_up(process: "subprocess.Popen[bytes]", url: str) -> bool:
 
 
 def _responds(url: str) -> bool:
-    """Tell whether there is an answer that is no server's error."""
+    """Return whether a response comes that is no server error."""
     try:
         with urllib.request.urlopen(url, timeout=_ASK_TIMEOUT_S):
             return True

@@ -1,4 +1,4 @@
-"""The service as production has it: callers known and limited, requests logged, figures asked for now and then."""
+"""The service as in production: callers authenticated and limited, requests logged, metrics scraped."""
 
 import threading
 import urllib.request
@@ -37,7 +37,7 @@ def bearer(owner: Owner, scopes: Iterable[Scope] = (Scope.EXECUTE_ALL,)) -> dict
 
 @contextmanager
 def scraped(url: str) -> Iterator[None]:
-    """Ask for the figures every second meanwhile, more often than Prometheus does; raises NotServing at the end."""
+    """Scrape the metrics every second meanwhile, more often than Prometheus does; raises NotServing at the end."""
     request = urllib.request.Request(f"{url}/metrics", headers=bearer(Owner("prometheus"), (Scope.ADMIN,)))
     over = threading.Event()
     failures: list[OSError] = []
@@ -58,4 +58,4 @@ def scraped(url: str) -> Iterator[None]:
         over.set()
         thread.join()
     if failures:
-        raise NotServing(f"/metrics does not answer: {failures[0]}")
+        raise NotServing(f"/metrics does not respond: {failures[0]}")

@@ -49,7 +49,7 @@ class Begun:
 
 @define
 class Kept:
-    """What a key is by the rules: who has it, since when, and what was told in the end."""
+    """What a key is by the rules: who has it, since when, and what was recorded in the end."""
 
     payload: str
     winner: UUID

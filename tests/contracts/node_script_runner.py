@@ -64,15 +64,15 @@ class NodeScriptRunnerContract:
     @pytest.mark.parametrize(
         "source",
         [
-            "module.exports = (event, callback) => callback(new Error('told'));",
-            "module.exports = async () => { throw new Error('told'); };",
-            "return Promise.reject(new Error('told'));",
+            "module.exports = (event, callback) => callback(new Error('reported'));",
+            "module.exports = async () => { throw new Error('reported'); };",
+            "return Promise.reject(new Error('reported'));",
         ],
     )
     async def test_every_way_to_fail_is_a_script_error(self, runner, source):
         failure = await failure_of(runner, node(source))
         assert failure.code is FailureCode.SCRIPT_ERROR
-        assert failure.message == "told"
+        assert failure.message == "reported"
 
     async def test_a_callback_that_can_no_longer_come_is_an_error(self, runner):
         failure = await failure_of(runner, node("module.exports = (event, callback) => {};"))

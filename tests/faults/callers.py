@@ -1,4 +1,4 @@
-"""Concurrent callers of the HTTP API, and the record of what they were told."""
+"""Concurrent callers of the HTTP API, and the record of what they received."""
 
 import asyncio
 import contextlib
@@ -24,9 +24,9 @@ HUNG_S = 10.0
 
 @define(eq=False)
 class Callers:
-    """Clients that initialize, execute, get, patch and delete over one set of sessions, until they are told to stop.
+    """Clients that initialize, execute, get, patch and delete over one set of sessions, until they are asked to stop.
 
-    With `hang_ups`, that share of the calls is given up by its caller after a moment.
+    `disconnects` is the share of the calls whose caller disconnects after a moment.
     """
 
     client: httpx2.AsyncClient
@@ -42,8 +42,8 @@ class Callers:
     async def prepare(self, sessions):
         """Initialize sessions, all of them well."""
         for _ in range(sessions):
-            answered = await self.initialize()
-            assert answered.status_code == 200, answered.text
+            received = await self.initialize()
+            assert received.status_code == 200, received.text
 
     def start(self, clients):
         """Begin; the tasks end after `stop`."""
@@ -57,10 +57,10 @@ class Callers:
         context = {"mark": mark, "padding": self.random.randbytes(self.padding).hex()}
         body = {"script_content": SCRIPT, "context": context, "limits": {"timeout_ms": int(SCRIPT_S * 1000)}}
         titled = {"Language-Title": "python-counting"}
-        answered = await self._call(INITIALIZE, None, "POST", "/api/v1/initialize", body, mark=mark, headers=titled)
-        if answered is not None and answered.status_code == 200:
-            self.live.append(answered.json()["request_id"])
-        return answered
+        received = await self._call(INITIALIZE, None, "POST", "/api/v1/initialize", body, mark=mark, headers=titled)
+        if received is not None and received.status_code == 200:
+            self.live.append(received.json()["request_id"])
+        return received
 
     async def execute(self, session_id):
         await self._call(EXECUTE, session_id, "POST", f"/api/v1/execute/{session_id}", {"params": {"n": 1}})
@@ -104,29 +104,29 @@ class Callers:
 
     async def _call(self, operation, session_id, method, path, body=None, *, mark=None, headers=None):
         began_s = time.monotonic()
-        answered = None
+        received = None
         gives_up = self.random.random() < self.disconnects
         limit_s = self.random.uniform(0, 0.3) if gives_up else HUNG_S
         with contextlib.suppress(TimeoutError, httpx2.TransportError):
             async with asyncio.timeout(limit_s):
-                answered = await self.client.request(method, path, json=body, headers=headers)
+                received = await self.client.request(method, path, json=body, headers=headers)
         ended_s = time.monotonic()
-        response = _response_of(answered) if answered is not None else None
+        response = _response_of(received) if received is not None else None
         if operation == INITIALIZE and response is not None and response.status == 200:
-            session_id = answered.json()["request_id"]
+            session_id = received.json()["request_id"]
         gave_up = gives_up and response is None
         self.calls.append(Call(operation, session_id, began_s, ended_s, BUDGETS_S[operation], response, mark, gave_up))
-        return answered
+        return received
 
 
-def _response_of(answered):
-    body = answered.json() if answered.content else {}
+def _response_of(received):
+    body = received.json() if received.content else {}
     error = body.get("error", {})
     return Response(
-        status=answered.status_code,
+        status=received.status_code,
         code=error.get("code"),
         details=error.get("details", {}),
-        retry_after=answered.headers.get("retry-after"),
+        retry_after=received.headers.get("retry-after"),
         count=body.get("execution_count"),
         mark=body.get("context", {}).get("mark"),
     )

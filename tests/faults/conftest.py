@@ -35,7 +35,7 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture(scope="session", autouse=True)
 def quiet_logs():
-    """Tell of errors only: thousands of calls are made, and many are meant to fail."""
+    """Log errors only: thousands of calls are made, and many are meant to fail."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     yield
     structlog.reset_defaults()

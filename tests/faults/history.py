@@ -10,7 +10,7 @@ INITIALIZE, EXECUTE, GET, PATCH, DELETE = "initialize", "execute", "get", "patch
 
 
 class Outcome(Enum):
-    """What became of a call's effect, as its caller was told."""
+    """What became of a call's effect, as its response says."""
 
     DONE = "done"
     NOT_DONE = "not done"
@@ -19,7 +19,7 @@ class Outcome(Enum):
 
 @frozen
 class Response:
-    """What a caller got; `count` and `mark` are what the answer shows of the session."""
+    """What a caller got; `count` and `mark` are what the response shows of the session."""
 
     status: int
     code: str | None = None
@@ -31,10 +31,10 @@ class Response:
 
 @frozen
 class Call:
-    """One call; `request_id` is None until it is known, `answer` is None when the caller got none.
+    """One call; `request_id` is None until it is known, `response` is None when the caller got none.
 
     `mark` is the value, unique in the history, that the call writes into the context. `gave_up` says that the caller
-    did not wait for the answer.
+    did not wait for the response.
     """
 
     operation: str
@@ -48,7 +48,7 @@ class Call:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the answer is a success."""
+        """Whether the response is a success."""
         return self.response is not None and self.response.status < 300
 
     @property
@@ -71,7 +71,7 @@ class Call:
 
     @property
     def ran(self) -> bool:
-        """Whether the caller was told that the script has run, and that this is or will be recorded."""
+        """Whether the response says that the script has run, and that this is or will be recorded."""
         if self.operation != EXECUTE or self.response is None:
             return False
         details = self.response.details
@@ -185,7 +185,7 @@ def _of_life(calls: Sequence[Call], stored: Stored) -> Iterator[str]:
         if call.succeeded and call.operation != DELETE and call.began_s > known_closed_s:
             yield f"{call.operation} succeeded on a session that was closed"
     if stored.closed and asked_s == float("inf"):
-        yield "it is closed, and nobody closed it"
+        yield "it is closed, and no call closed it"
     if not stored.closed and known_closed_s < float("inf"):
         yield "it is open again"
 
@@ -200,7 +200,7 @@ def _of_counts(calls: Sequence[Call], stored: Stored) -> Iterator[str]:
     executions = [call for call in calls if call.operation == EXECUTE and call.outcome is not Outcome.NOT_DONE]
     succeeded = [call for call in executions if call.succeeded]
     counts = Counter(call.response.count for call in succeeded if call.response)
-    yield from (f"count {count} was told {times} times" for count, times in counts.items() if times > 1)
+    yield from (f"count {count} was reported {times} times" for count, times in counts.items() if times > 1)
     sure = sum(call.outcome is Outcome.DONE for call in executions)
     if not sure <= stored.count <= len(executions):
         yield f"{stored.count} executions are counted, where {sure} to {len(executions)} can be"
@@ -210,7 +210,7 @@ def _of_counts(calls: Sequence[Call], stored: Stored) -> Iterator[str]:
             most = sum(other.began_s < call.ended_s for other in executions)
             least += call.operation == EXECUTE
             if not least <= call.response.count <= min(most, stored.count):
-                yield f"{call.operation} told count {call.response.count}, where {least} to {most} can be"
+                yield f"{call.operation} reported count {call.response.count}, where {least} to {most} can be"
 
 
 def _of_marks(calls: Sequence[Call], stored: Stored) -> Iterator[str]:
@@ -227,6 +227,6 @@ def _of_marks(calls: Sequence[Call], stored: Stored) -> Iterator[str]:
     for mark, began_s, ended_s in seen:
         write = writes.get(mark)
         if write is None or write.began_s > ended_s:
-            yield f"it showed {mark}, which nobody had written"
+            yield f"it showed {mark}, which no call had written"
         elif any(write.ended_s < other.began_s and other.ended_s < began_s for other in sure):
             yield f"it showed {mark}, which had been replaced"

@@ -1,4 +1,4 @@
-"""Clients that repeat calls under keys that they share, at several controllers, and what their answers must add up to."""
+"""Clients that repeat calls under keys that they share, at several controllers, and what their responses must add up to."""
 
 import asyncio
 import contextlib
@@ -51,7 +51,7 @@ class KeyedCallers:
         self._stopping = True
 
     async def settle(self):
-        """Repeat every call until its end is known, and return the last answers."""
+        """Repeat every call until its end is known, and return the last responses."""
         calls, places = list(self.responses), asyncio.Semaphore(SETTLING)
 
         async def settled(call):
@@ -83,7 +83,7 @@ class KeyedCallers:
         with contextlib.suppress(httpx2.TransportError):
             async with asyncio.timeout(HUNG_S):
                 response = await client.post(path, json=body, headers=headers)
-        # Its place is kept when there is no answer: what became of the call is asked in the end.
+        # The call keeps its entry when no response comes: the end of the trial asks for its outcome.
         known = self.responses[call]
         if response is None:
             self.lost += 1

@@ -70,7 +70,7 @@ class Death:
 
 
 async def _turns(until):
-    while not until():  # noqa: ASYNC110  # nobody tells of it
+    while not until():  # noqa: ASYNC110  # no event reports it
         await asyncio.sleep(0)
 
 
@@ -131,7 +131,7 @@ def application_of(settings, runs, kill_at=None):
 
 
 def serve(variables, runs, port, kill_at):
-    """Be the process; it tells of nothing, whatever happens to it."""
+    """Be the process; it reports nothing, even when it fails."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.disable()
     application = application_of(load_settings(variables), runs, kill_at)

@@ -1,4 +1,4 @@
-"""A TCP proxy that misbehaves as it is told."""
+"""A TCP proxy that misbehaves on request."""
 
 import asyncio
 import contextlib
@@ -22,11 +22,11 @@ class Mode(Enum):
     REFUSE = auto()  # new connections are reset at once
     SILENT_ON_CONNECT = auto()  # only new connections are silent
     RESET = auto()  # the next query is reset: every other time before the server gets it, otherwise after
-    CUT = auto()  # the server's next answer is held for `hold_s`, and then the connection is reset instead
+    CUT = auto()  # the server's next response is held for `hold_s`, and then the connection is reset instead
 
 
 class Proxy:
-    """Forwards connections to one address; `delay_s` is added each way, `hold_s` to the server's answers.
+    """Forwards connections to one address; `delay_s` is added each way, `hold_s` to the server's responses.
 
     With `swallow_cancels`, requests to cancel a statement are accepted and go nowhere. `cancels` counts them.
     """

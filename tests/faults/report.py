@@ -1,4 +1,4 @@
-"""The table of the faults: what callers saw, the worst answer, the recovery."""
+"""The table of the faults: what callers saw, the slowest response, the recovery."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -25,11 +25,11 @@ ROWS: list[Row] = []
 """What this run has measured."""
 
 NOTES: list[str] = []
-"""What else it has to tell."""
+"""What else it reports."""
 
 
 def row_of(fault: str, calls: list[Call], during_s: tuple[float, float] | None, recovery_s: float) -> Row:
-    """Return the row of a fault that lasted from one instant to another, or of one whose calls are not told."""
+    """Return the row of a fault that lasted from one instant to another, or of one whose calls are not reported."""
     began_s, ended_s = during_s or (0.0, 0.0)
     within = [call for call in calls if call.ended_s >= began_s and call.began_s <= ended_s]
     others = [call for call in within if call.operation != EXECUTE]
@@ -47,7 +47,7 @@ def row_of(fault: str, calls: list[Call], during_s: tuple[float, float] | None, 
 
 def lines() -> Iterator[str]:
     """Yield the table in Markdown."""
-    yield "| fault | what callers saw | worst answer | worst execute | beyond budget | recovery |"
+    yield "| fault | what callers saw | worst response | worst execute | beyond budget | recovery |"
     yield "|---|---|---|---|---|---|"
     for row in ROWS:
         times = (row.worst_ms, row.worst_execute_ms, row.beyond_ms, row.recovery_ms)
@@ -68,7 +68,7 @@ def _seen(calls: list[Call]) -> str:
 def _kind(call: Call) -> str:
     response = call.response
     if response is None:
-        return "the caller left" if call.gave_up else "no answer"
+        return "the caller left" if call.gave_up else "no response"
     if response.code is None:
         return "success"
     facts = [f"{name} {response.details[name]}" for name in ("stored", "executed") if name in response.details]

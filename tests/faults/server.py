@@ -111,7 +111,7 @@ class Server:
         subprocess.run(argv, check=True, capture_output=True, **self._as_user())
 
     def _family(self):
-        """Stop the postmaster, so that it starts nobody more, and return it and its children, each as (id, start)."""
+        """Stop the postmaster, so that it starts no more processes, and return it and its children, each as (id, start)."""
         pid = self._program.pid
         os.kill(pid, signal.SIGSTOP)
         os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
@@ -159,7 +159,7 @@ def running_server(primary=None):
 
 @contextlib.contextmanager
 def awaited_standby(primary):
-    """Yield a standby that `primary` waits for before it acknowledges; `primary` runs afterwards, and waits for nobody."""
+    """Yield a standby that `primary` waits for before it acknowledges; `primary` runs afterwards, and waits for no standby."""
     with running_server(primary) as standby:
         _wait_for(primary, STANDBY)
         try:

@@ -16,7 +16,7 @@ from tests.integration.supervisor.conftest import Service, gone, wait_until
 pytestmark = pytest.mark.timeout(120)
 
 START_S = 6.0
-"""What starting a program may take on a busy machine, beside the recovery proper; whoever connects meanwhile waits."""
+"""What starting a program may take on a busy machine, beside the recovery proper; callers that connect meanwhile wait."""
 STARTING = {"recovery_s": START_S + trial.RECOVERY_S, "slack_s": START_S + trial.SLACK_S}
 MAYBE = USUAL | {"STORAGE_UNAVAILABLE", "SHUTTING_DOWN"}
 

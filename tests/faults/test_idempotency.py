@@ -27,7 +27,7 @@ ENDS = {
     "in finish": ONCE | UNKNOWN,
     "after finish": ONCE,
 }
-"""What each death may end in: the script has run once and that is told, has not run, or may have; it is told which."""
+"""What each death may end in: the response says that the script ran once, did not run, or may have run."""
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ async def dies(mortal, path, **call):
 
 
 async def settled(client, path, **call):
-    """Repeat the call for as long as it is advised, and return the last answer."""
+    """Repeat the call for as long as it is advised, and return the last response."""
     async with asyncio.timeout(SETTLED_S):
         while True:
             response = await client.post(path, headers=TITLE | KEY, **call)
@@ -100,7 +100,7 @@ async def test_a_controller_that_is_killed_at_a_step_of_an_execution(mortals, su
 
 
 def _end(response, ran):
-    """Return what the call has come to; the answer must say so."""
+    """Return what the call has come to; the response must say so."""
     if response.status_code == 200:
         assert response.json()["result"] == {"n": 1}
         assert [execution_id for execution_id, _ in ran] == [response.json()["execution_id"]]
@@ -111,7 +111,7 @@ def _end(response, ran):
 
 
 async def _tells_the_same(client, session_id, response):
-    """The count and the history agree with the answer: nothing is missing, nothing is counted twice."""
+    """The count and the history agree with the response: nothing is missing, nothing is counted twice."""
     counted = response.status_code == 200
     session = (await client.get(f"/api/v1/sessions/{session_id}")).json()
     assert session["execution_count"] == int(counted)

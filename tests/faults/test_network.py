@@ -68,7 +68,7 @@ async def test_a_server_that_does_not_greet_and_loses_its_connections(through_pr
 
 async def test_callers_that_disconnect_from_a_server_that_ignores_cancels(through_proxy, proxy, misbehaving, stored):
     async with serving(through_proxy) as client:
-        trial = Trial("silent on cancel, callers hang up", disconnects=0.3, away=True)
+        trial = Trial("silent on cancel, callers disconnect", disconnects=0.3, away=True)
         await trial.run(client, misbehaving(mode=Mode.SILENT, swallow_cancels=True), stored)
     assert proxy.cancels == 0, "a cancel is waited for, so none may be sent"
 

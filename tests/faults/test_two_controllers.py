@@ -123,7 +123,7 @@ async def test_no_key_takes_effect_twice(  # noqa: PLR0917  # fixtures, given by
 
 
 def _note(callers, settled, ran):
-    """Tell what has happened; all that is promised must have been put to the test."""
+    """Print what has happened; the trial must have tested each promise."""
     outcomes = Counter()
     for responses in callers.responses.values():
         for response in responses:

@@ -28,9 +28,9 @@ Fault = Callable[[], AbstractAsyncContextManager[None]]
 
 @frozen
 class Trial:
-    """One fault and what it may do: the error codes that may be seen, and whether `/readyz` must tell of it.
+    """One fault and what it may do: the error codes that may be seen, and whether `/readyz` must report it.
 
-    Calls that are made `recovery_s` after its end, or later, succeed. No answer is later than promised by more than
+    Calls that are made `recovery_s` after its end, or later, succeed. No response is later than promised by more than
     `slack_s`.
 
     `bites` says that some calls must fail, or the fault was none; `settles`, that the process lives on and records in

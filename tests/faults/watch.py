@@ -13,7 +13,7 @@ LIMIT_S = 1.0
 
 @frozen
 class Look:
-    """One answer: None when there was no server to answer."""
+    """One response: None when there was no server to respond."""
 
     path: str
     began_s: float

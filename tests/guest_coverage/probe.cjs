@@ -15,10 +15,10 @@ const session = new Session();
 session.connect();
 
 function ask(method, parameters) {
-  let answer;
-  session.post(method, parameters, (error, result) => (answer = error ?? result));
-  if (answer instanceof Error) throw answer;
-  return answer;
+  let response;
+  session.post(method, parameters, (error, result) => (response = error ?? result));
+  if (response instanceof Error) throw response;
+  return response;
 }
 
 function record() {

@@ -21,7 +21,7 @@ _LOCALE = ("--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8
 
 @contextlib.contextmanager
 def postgres_server() -> Iterator[str]:
-    """Yield the address of a fresh server, which is gone afterwards; nobody but this user can reach it."""
+    """Yield the address of a fresh server, which is gone afterwards; only this user can reach it."""
     with tempfile.TemporaryDirectory(prefix="pgl-", dir="/tmp", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         account = choose_account(folder / "cluster")

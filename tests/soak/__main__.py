@@ -1,4 +1,4 @@
-"""Runs the soak test and the neighbour benchmark, prints figures, and exits with 1 when anything leaks or suffers."""
+"""Runs the soak test and the neighbour benchmark, prints results, and exits with 1 when anything leaks or suffers."""
 
 import asyncio
 import shutil

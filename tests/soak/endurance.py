@@ -68,7 +68,7 @@ class Soak:
         return before, await self._settled(), elapsed_s
 
     def summary(self, before: Census, after: Census, closed: Census, elapsed_s: float) -> Endurance:
-        """Return the figures."""
+        """Return the measurements."""
         return Endurance(self.executions, self._wrong, elapsed_s, self._outcomes, before, after, closed)
 
     async def _execute(self, executions: int) -> None:

@@ -1,4 +1,4 @@
-"""What the parts are told of the settings."""
+"""The options that the parts get from the settings."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Tokens, API keys and published keys at the door of the real application."""
+"""Tokens, API keys and published keys on requests to the real application."""
 
 import asyncio
 import contextlib

@@ -66,7 +66,7 @@ class Service:
         route.endpoint.__self__.stall_s = 0.1  # type: ignore[attr-defined]  # the endpoint is a bound method
 
     async def post(self, session_id: str, *params: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Send a batch on a connection of its own, and return that when the head of the answer is there."""
+        """Send a batch on a connection of its own, and return that when the head of the response is there."""
         client = socket.socket()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.setblocking(False)

@@ -21,7 +21,7 @@ from tests.integration.application.conftest import Api, serving, settings_for
 
 SECRET = "a secret of thirty-two bytes or more"
 OWN_HEADERS = {"x-request-id", "date"}
-"""Headers that differ between any two answers."""
+"""Headers that differ between any two responses."""
 
 BODIES: dict[str, Any] = {
     "execute": {"params": {}},
@@ -65,7 +65,7 @@ async def execute(api: Api, session_id: str, **headers: str) -> httpx2.Response:
 
 
 async def comparable(api: Api, route: Route, ids: dict[str, str], headers: dict[str, str]) -> tuple[Any, ...]:
-    """Return everything of an answer that could tell one thing from another, the ids in it aside."""
+    """Return everything in a response that could distinguish two resources, except the ids."""
     path = route.path.format(**ids)
     assert route.body is None or route.name in BODIES, f"say what {route.name} is sent"
     response = await api.client.request(route.method, path, headers=headers, json=BODIES.get(route.name))

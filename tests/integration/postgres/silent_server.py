@@ -30,7 +30,7 @@ _WELCOME = b"".join(
 
 
 class SilentServer:
-    """Answers every statement with no rows, until `silent`; with `mute`, not even a new connection is greeted."""
+    """Responds to every statement with no rows, until `silent`; with `mute`, not even a new connection is greeted."""
 
     def __init__(self):
         self.silent = False
@@ -52,7 +52,7 @@ class SilentServer:
         await until(self._has_disconnected)
 
     def _has_disconnected(self):
-        """Hang up, also on who came while the server was closed; tell whether nobody is left."""
+        """Disconnect all clients, also those that came while the server closed; return whether none is left."""
         for writer in list(self.connections):
             writer.transport.abort()
         return not self.connections

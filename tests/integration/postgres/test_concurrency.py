@@ -1,4 +1,4 @@
-"""Several processes at once, locks held by others, answers that are lost."""
+"""Several processes at once, locks held by others, lost responses."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -160,7 +160,7 @@ class TestSeveralProcesses:
 
 
 class TestLocksOfOthers:
-    """A lock held from outside delays the callers of its row, and nobody else."""
+    """A lock held from outside delays the callers of its row, and no others."""
 
     @pytest.fixture
     async def sessions(self, storage) -> list[Session]:

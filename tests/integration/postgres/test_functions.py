@@ -37,7 +37,7 @@ def made(number: int) -> Definition:
 
 
 def registered(stored: Function | None) -> Function:
-    """Return the next version, whose script tells how many there were before."""
+    """Return the next version, whose script says how many there were before."""
     if stored is None:
         return Function(ADDER, made(0), NOW, NOW)
     return stored.replace(made(stored.version), NOW + timedelta(hours=1))

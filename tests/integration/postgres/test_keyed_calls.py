@@ -1,4 +1,4 @@
-"""Idempotency keys among several processes, rows that are not seen yet, locks of others, answers that are lost."""
+"""Idempotency keys among several processes, rows that are not seen yet, locks of others, lost responses."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -47,7 +47,7 @@ class NoStatements:
 
 @frozen
 class MoreStatements:
-    """Uses one that nobody wrote."""
+    """Uses one that has no file."""
 
     select_clock: Statement
     select_moon: Statement

@@ -24,7 +24,7 @@ def exists(pid: int) -> bool:
 
 
 def is_running(pid: int | str) -> bool:
-    """Tell a process from a zombie that its new parent has not collected yet."""
+    """Distinguish a process from a zombie that its new parent has not collected yet."""
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False

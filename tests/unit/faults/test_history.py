@@ -61,14 +61,14 @@ class Calls:
 
 
 def test_a_history_of_successes_is_explained():
-    calls_made = Calls().get().patch(2).execute(1).get(1, 2).execute(2).get(2, 2).delete().call(GET, CLOSED)
-    assert calls_made.problems(2, closed=True) == []
+    history = Calls().get().patch(2).execute(1).get(1, 2).execute(2).get(2, 2).delete().call(GET, CLOSED)
+    assert history.problems(2, closed=True) == []
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_an_execution_that_may_be_counted_explains_either_count(count):
-    calls_made = Calls().execute(1).call(EXECUTE, MAYBE_COUNTED)
-    assert calls_made.problems(count) == []
+    history = Calls().execute(1).call(EXECUTE, MAYBE_COUNTED)
+    assert history.problems(count) == []
 
 
 @pytest.mark.parametrize("count", [0, 2])
@@ -78,20 +78,20 @@ def test_counts_beyond_what_may_be_are_rejected(count):
 
 def test_a_call_without_response_may_have_done_anything():
     for count, mark in itertools.product((0, 1), (1, 2)):
-        calls_made = Calls().call(EXECUTE, None).call(PATCH, None, mark=2)
-        assert calls_made.problems(count, mark) == []
+        history = Calls().call(EXECUTE, None).call(PATCH, None, mark=2)
+        assert history.problems(count, mark) == []
 
 
 def test_a_count_that_is_reported_twice_is_rejected():
-    assert "s: count 1 was told 2 times" in Calls().execute(1).execute(1).problems(2)
+    assert "s: count 1 was reported 2 times" in Calls().execute(1).execute(1).problems(2)
 
 
 def test_a_count_that_falls_behind_is_rejected():
-    assert Calls().execute(1).execute(2).get(1).problems(2) == ["s: get told count 1, where 2 to 2 can be"]
+    assert Calls().execute(1).execute(2).get(1).problems(2) == ["s: get reported count 1, where 2 to 2 can be"]
 
 
 def test_a_count_that_is_ahead_is_rejected():
-    assert Calls().get(1).execute(1).problems(1) == ["s: get told count 1, where 0 to 0 can be"]
+    assert Calls().get(1).execute(1).problems(1) == ["s: get reported count 1, where 0 to 0 can be"]
 
 
 def test_a_lost_session_is_rejected():
@@ -100,15 +100,15 @@ def test_a_lost_session_is_rejected():
 
 
 def test_a_session_without_a_request_is_rejected():
-    calls_made = Calls().call(INITIALIZE, NOT_STORED, session_id=None)
-    assert problems(calls_made.calls, {"s": Stored(0, False, 1), "t": Stored(0, False, 1)}, 1.0, ERRORS) == [
+    history = Calls().call(INITIALIZE, NOT_STORED, session_id=None)
+    assert problems(history.calls, {"s": Stored(0, False, 1), "t": Stored(0, False, 1)}, 1.0, ERRORS) == [
         "2 sessions are stored, where at most 1 can be"
     ]
 
 
 def test_a_session_that_may_have_been_made_is_explained():
-    calls_made = Calls().call(INITIALIZE, MAYBE_STORED, session_id=None)
-    assert problems(calls_made.calls, {"s": Stored(0, False, 1), "t": Stored(0, False, 1)}, 1.0, ERRORS) == []
+    history = Calls().call(INITIALIZE, MAYBE_STORED, session_id=None)
+    assert problems(history.calls, {"s": Stored(0, False, 1), "t": Stored(0, False, 1)}, 1.0, ERRORS) == []
 
 
 def test_a_revived_session_is_rejected():
@@ -119,8 +119,8 @@ def test_a_revived_session_is_rejected():
 
 
 def test_what_had_begun_before_a_close_may_end_after_it():
-    calls_made = Calls().call(EXECUTE, Response(200, count=1), lasting_s=1.5).delete()
-    assert calls_made.problems(1, closed=True) == []
+    history = Calls().call(EXECUTE, Response(200, count=1), lasting_s=1.5).delete()
+    assert history.problems(1, closed=True) == []
 
 
 def test_a_close_that_may_be_stored_explains_either_end():
@@ -129,9 +129,9 @@ def test_a_close_that_may_be_stored_explains_either_end():
 
 
 def test_a_close_without_a_request_is_rejected():
-    assert Calls().problems(closed=True) == ["s: it is closed, and nobody closed it"]
+    assert Calls().problems(closed=True) == ["s: it is closed, and no call closed it"]
     refused = Calls().call(DELETE, NOT_STORED).problems(closed=True)
-    assert refused == ["s: it is closed, and nobody closed it"]
+    assert refused == ["s: it is closed, and no call closed it"]
     assert "found it gone" in Calls().call(GET, CLOSED).delete().problems(closed=True)[0]
 
 
@@ -141,7 +141,7 @@ def test_a_patch_that_is_not_seen_is_rejected():
 
 
 def test_a_patch_that_was_not_stored_is_not_seen():
-    assert Calls().call(PATCH, NOT_STORED, mark=2).problems(mark=2) == ["s: it showed 2, which nobody had written"]
+    assert Calls().call(PATCH, NOT_STORED, mark=2).problems(mark=2) == ["s: it showed 2, which no call had written"]
 
 
 @pytest.mark.parametrize("mark", [1, 2])
@@ -150,8 +150,8 @@ def test_a_patch_that_may_be_stored_explains_either_value(mark):
 
 
 def test_a_value_that_was_replaced_does_not_come_back():
-    calls_made = Calls().call(PATCH, MAYBE_STORED, mark=2).patch(3)
-    assert calls_made.problems(mark=2) == ["s: it showed 2, which had been replaced"]
+    history = Calls().call(PATCH, MAYBE_STORED, mark=2).patch(3)
+    assert history.problems(mark=2) == ["s: it showed 2, which had been replaced"]
 
 
 def test_patches_at_the_same_time_may_end_either_way():
@@ -194,12 +194,12 @@ def test_an_error_that_says_too_little_or_too_much_is_rejected(operation, respon
     ],
 )
 def test_an_error_that_says_what_it_must_is_explained(operation, response, outcome):
-    calls_made = Calls().call(operation, response, mark=2 if operation == PATCH else None)
-    assert calls_made.problems() == []
-    assert calls_made.calls[-1].outcome is outcome
+    history = Calls().call(operation, response, mark=2 if operation == PATCH else None)
+    assert history.problems() == []
+    assert history.calls[-1].outcome is outcome
 
 
 @pytest.mark.parametrize(("count", "missing"), [(1, 1), (2, 0), (3, 0)])
 def test_runs_that_are_never_recorded_are_reported(count, missing):
-    calls_made = Calls().execute(1).call(EXECUTE, MAYBE_COUNTED).call(EXECUTE, NOT_EXECUTED).call(EXECUTE, None)
-    assert len(unrecorded(calls_made.calls, {"s": Stored(count, False, 1)})) == missing
+    history = Calls().execute(1).call(EXECUTE, MAYBE_COUNTED).call(EXECUTE, NOT_EXECUTED).call(EXECUTE, None)
+    assert len(unrecorded(history.calls, {"s": Stored(count, False, 1)})) == missing

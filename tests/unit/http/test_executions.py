@@ -77,7 +77,7 @@ async def test_output_that_is_not_unicode_is_replaced(client, script, status):
 
 async def test_an_execution_with_unknown_end_reports_that_it_may_have_run(client, world):
     session_id = await initialized(client)
-    world.runner.unknown_next = "the runtime hung up"
+    world.runner.unknown_next = "the runtime disconnected"
     response = await client.post(f"/api/v1/execute/{session_id}")
     error = error_of(response, 503)
     assert error["code"] == "RUNTIME_UNAVAILABLE"

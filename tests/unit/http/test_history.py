@@ -82,7 +82,7 @@ async def test_one_execution_is_read_by_its_id(client, session_id):
 
 async def test_an_execution_in_progress_is_404_and_unknown_after_its_deadline(client, world):
     session_id = await initialized(client)
-    world.runner.unknown_next = "the runtime hung up"
+    world.runner.unknown_next = "the runtime disconnected"
     await client.post(f"/api/v1/execute/{session_id}")
     (open_one,) = world.store.open_executions.values()
     path = f"/api/v1/executions/{open_one.execution_id}"

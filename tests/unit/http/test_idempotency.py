@@ -75,7 +75,7 @@ async def test_a_duplicate_in_flight_is_409_with_retry_after(client, world):
 
 async def test_an_interrupted_call_is_409_without_retry_after(client, world):
     session_id = await initialized(client)
-    world.runner.unknown_next = "the runtime hung up"
+    world.runner.unknown_next = "the runtime disconnected"
     lost = error_of(await client.post(f"/api/v1/execute/{session_id}", headers=KEY), 503)
     assert (await client.post(f"/api/v1/execute/{session_id}", headers=KEY)).headers["retry-after"] == "1"
     (open_one,) = world.store.open_executions.values()

@@ -17,13 +17,13 @@ BATCH_MAX = 4
 
 asks = st.tuples(st.just("ask"), st.integers(0, KINDS - 1), st.sampled_from("abc"), st.booleans())
 cancels = st.tuples(st.just("cancel"), st.integers(0, 1000))
-ends = st.tuples(st.just("end"), st.integers(0, 1000), st.sampled_from(["answer", "answer", "fail", "own failure"]))
+ends = st.tuples(st.just("end"), st.integers(0, 1000), st.sampled_from(["return", "return", "fail", "own failure"]))
 pauses = st.tuples(st.just("turn"))
 schedules = st.lists(st.one_of(asks, asks, asks, cancels, ends, ends, pauses), max_size=60)
 
 
 class World:
-    """Coalescers over one key set, a database that the test answers for, and the callers."""
+    """Coalescers over one key set, a database whose results the test supplies, and the callers."""
 
     def __init__(self, *, exclusive):
         self.exclusive = exclusive
@@ -65,12 +65,12 @@ class World:
         self.expect(0 < len(calls) <= BATCH_MAX, "a batch within its bound")
         self.expect(sum(other == kind for other, _, _ in self.in_flight) < CONCURRENCY, "few statements at once")
         self.expect(not self.cancelled_unsent.intersection(calls), "a cancelled call stays here")
-        self.expect(not any(call in self.ended for call in calls), "an answered call is not sent again")
+        self.expect(not any(call in self.ended for call in calls), "an ended call is not sent again")
         held = {call[0] for _, others, _ in self.in_flight for call in others} if self.exclusive else set()
         self.expect(held.isdisjoint(call[0] for call in calls), "a key in one batch at a time")
 
     def expect(self, holds, rule):
-        """Note what is broken: raised inside `send` it would be answered to the callers instead."""
+        """Note what is broken: raised inside `send` the callers would get it instead."""
         if not holds:
             self.violations.append(rule)
 
@@ -79,7 +79,7 @@ class World:
             raise StatementRefused
         if how == "fail":
             raise StorageUnavailable
-        results = [("answer", call) for call in calls]
+        results = [("return", call) for call in calls]
         if how == "own failure":
             results[0] = KeyError(calls[0])
         for call, result in zip(calls, results, strict=True):
@@ -112,7 +112,7 @@ class World:
                 getattr(self, step)(*details[: 3 if step == "ask" else 2])
         drains = [asyncio.ensure_future(one.drain()) for one in self.coalescers]
         while not all(drain.done() for drain in drains):
-            self.end(0, "answer")
+            self.end(0, "return")
             await turns(1)
         await turns()
 
@@ -132,10 +132,10 @@ class World:
         elif isinstance(error, KeyError):
             assert error is self.ended[call]
         elif error is None:
-            assert task.result() == ("answer", call) == self.ended[call]
+            assert task.result() == ("return", call) == self.ended[call]
         else:
             assert isinstance(error, StorageUnavailable)
-            assert call not in self.ended, "a call that was answered was told otherwise"
+            assert call not in self.ended, "a call that had ended got another result"
 
 
 @given(schedules, st.booleans())
@@ -151,7 +151,7 @@ def test_every_call_gets_its_own_response_once(schedule, exclusive):
 class Readers:
     """A coalescer that shares equal reads, statements that end when the test says so, and the callers.
 
-    A statement answers each key with its own number; so an answer tells which statement a caller was given.
+    A statement returns its own number for each key; so a result shows which statement a caller got.
     """
 
     def __init__(self):
@@ -174,7 +174,7 @@ class Readers:
         if len(set(keys)) < len(keys):
             self.violations.append("equal reads in one statement")
         if any(not self.wanted(key) for key in keys):
-            self.violations.append("a read that nobody waits for")
+            self.violations.append("a read without a waiting caller")
         self.in_flight.append(asyncio.get_running_loop().create_future())
         if await self.in_flight[number] == "fail":
             raise StorageUnavailable
@@ -205,7 +205,7 @@ class Readers:
                 getattr(self, step)(*details)
         drain = asyncio.ensure_future(self.reads.drain())
         while not drain.done():
-            self.end(0, "answer")
+            self.end(0, "return")
             await turns(1)
         await turns()
 
@@ -215,8 +215,8 @@ class Readers:
             assert task.done(), "a read was lost"
             if not task.cancelled() and task.exception() is None:
                 returned, number = task.result()
-                assert returned == key, "somebody else's answer"
-                assert number >= asked_at, "an answer from before the question"
+                assert returned == key, "another caller's result"
+                assert number >= asked_at, "a result from before the call"
         assert self.reads.stats().waiting == 0 == self.reads.stats().in_flight
 
 

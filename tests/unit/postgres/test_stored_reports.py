@@ -1,4 +1,4 @@
-"""What callers were told is kept exactly, and read by other releases."""
+"""Responses to callers are stored exactly, and read by other releases."""
 
 import json
 

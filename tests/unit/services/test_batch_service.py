@@ -19,7 +19,7 @@ def never() -> bool:
 
 
 class EndedItems(list[ItemEnded]):
-    """Notes what it is told."""
+    """Collects the items that have ended."""
 
     async def __call__(self, ended: ItemEnded) -> None:
         self.append(ended)

@@ -1,4 +1,4 @@
-"""Begin, run, finish: once, and honestly told."""
+"""Begin, run, finish: once, and with an honest report."""
 
 import asyncio
 from datetime import timedelta
