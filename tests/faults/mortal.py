@@ -75,22 +75,22 @@ async def _turns(until):
 
 
 class MortalCalls:
-    """The real repository of keyed calls, and death at its steps."""
+    """A real repository of keyed calls, and death at its steps."""
 
     def __init__(self, calls, death):
         self._calls, self._death = calls, death
 
-    async def begin(self, request, key):
-        return await self._death.during("begin", self._calls.begin(request, key))
+    async def begin(self, *call):
+        return await self._death.during("begin", self._calls.begin(*call))
 
-    async def withdraw(self, execution_id, key, name):
-        return await self._death.during("withdraw", self._calls.withdraw(execution_id, key, name))
+    async def withdraw(self, *call):
+        return await self._death.during("withdraw", self._calls.withdraw(*call))
 
-    async def finish(self, finished, name):
-        return await self._death.during("finish", self._calls.finish(finished, name))
+    async def finish(self, *call):
+        return await self._death.during("finish", self._calls.finish(*call))
 
-    async def initialize(self, made, session, script, key):
-        return await self._death.during("initialize", self._calls.initialize(made, session, script, key))
+    async def initialize(self, *call):
+        return await self._death.during("initialize", self._calls.initialize(*call))
 
     def __getattr__(self, name):
         return getattr(self._calls, name)
@@ -125,7 +125,8 @@ def application_of(settings, runs, kill_at=None):
     death = Death(kill_at, lambda: controller.database.gateway().stats().in_flight)
     runner = CountingRunner(MemoryRunnerOptions(workers_max=64, queue_max=64), runs=runs, death=death)
     controller.runners.override(Runners(None, None, dict.fromkeys(Language, runner)))
-    controller.database.keyed.override(MortalCalls(controller.database.keyed(), death))
+    for calls in (controller.database.keyed_sessions, controller.database.keyed_executions):
+        calls.override(MortalCalls(calls(), death))
     controller.execution_policy.override(evolve(controller.execution_policy(), grace_s=0))
     return controller.application()
 
