@@ -1,5 +1,6 @@
 """The commands `token`, `keys` and `owners`."""
 
+import asyncio
 import json
 from datetime import timedelta
 
@@ -13,6 +14,7 @@ from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sequential_ids import SequentialIds
 from domain.access.api_key_service import ApiKeyService
 from domain.access.owner_move import MoveStep, OwnedData
+from domain.access.principal import Scope
 from domain.errors import StorageUnavailable
 from domain.identity import Owner
 from entrypoints.cli.main import cli
@@ -52,9 +54,12 @@ class World:
     ids: SequentialIds = field(factory=SequentialIds)
 
     @property
+    def keys(self):
+        return ApiKeyService(self.clock, self.ids, self.repository, lambda: "s3cret" + "x" * 37)
+
+    @property
     def container(self):
-        keys = ApiKeyService(self.clock, self.ids, self.repository, lambda: "s3cret" + "x" * 37)
-        return commands_with(keys=keys, owner_mover=self.mover)
+        return commands_with(keys=self.keys, owner_mover=self.mover)
 
 
 @pytest.fixture
@@ -163,8 +168,11 @@ def test_keys_are_listed_newest_first_of_all_owners_or_of_one(run, world):
 
 
 def test_every_page_of_keys_is_listed(run, world):
-    for n in range(203):
-        run("keys", "create", "--owner", f"o{n}", "--scope", "admin")
+    async def create():
+        for n in range(203):
+            await world.keys.create(Owner(f"o{n}"), frozenset({Scope.ADMIN}), None)
+
+    asyncio.run(create())
     assert len(json.loads(run("keys", "list", "--output", "json").stdout)) == 203
 
 
