@@ -12,8 +12,8 @@ from tests.integration.application.conftest import Api
 
 ROOT = Path(__file__).parents[3]
 PACKAGES = ("adapters", "domain", "entrypoints")
-FILES_MAX = 57
-"""All files together. Lower it when modules are merged; a change that needs a further file has to justify it."""
+FILES_MAX = 58
+"""All files together, with the log writer where logs are configured. Lower it when modules are merged; a change that needs a further file has to justify it."""
 
 NOT_TRACED = {
     "sql/executions.sql",
@@ -21,7 +21,7 @@ NOT_TRACED = {
 }
 """The statements, and the code that runs inside the sandbox."""
 
-EXECUTIONS = 5
+EXECUTIONS = 30
 """What runs in only some of them is periodic work of the service."""
 
 
