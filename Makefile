@@ -47,10 +47,10 @@ faults: $(DEV_STAMP) ## Faults of server, network and controller under load, wit
 quick: $(DEV_STAMP) ## Rules and use cases over fakes that the contracts verify; about four seconds.
 	$(PYTEST) $(DURATIONS) tests/unit/domain tests/unit/services tests/unit/test_memory_contracts.py tests/unit/test_memory_script_runner.py
 
-unit: $(DEV_STAMP) ## Unit tests alone: no database, no network, no sandbox; half a minute.
+unit: $(DEV_STAMP) ## Unit tests alone: no database, no network, no sandbox; under half a minute.
 	$(PYTEST) $(DURATIONS) -n 2 tests/unit
 
-proof: $(DEV_STAMP) ## The long suites that CI leaves out: properties with 1,000 examples, all attacks, soak; half an hour.
+proof: $(DEV_STAMP) ## The long suites that CI leaves out: properties with 1,000 examples, all attacks, soak; long.
 	HYPOTHESIS_PROFILE=proof $(PYTEST) $(DURATIONS) -n 2 --timeout=900 tests/unit
 	$(PYTHON) -m entrypoints selftest
 	$(PYTHON) -m tests.soak $(SOAK)
