@@ -44,7 +44,7 @@ class MalformedMessage(Exception):
 class HostErrorCode(StrEnum):
     """The codes by which a controller knows that a host speaks this form of the protocol."""
 
-    CLIENT_GONE = "CLIENT_GONE"
+    CLIENT_GONE = "CLIENT_GONE"  # from hosts of 0.1.0: it ended a request whose client disconnected
     DEADLINE_PASSED = "DEADLINE_PASSED"
     EXECUTION_SEEN = "EXECUTION_SEEN"
     EXECUTION_UNKNOWN = "EXECUTION_UNKNOWN"

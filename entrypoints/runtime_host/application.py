@@ -208,11 +208,6 @@ class HostApplication:
             await self._lifespan.end()
 
 
-def create_host(runner: ScriptRunner, options: RuntimeHostOptions) -> Pipeline:
-    """Return the ASGI application that serves this runner."""
-    return HostApi(runner, options).app()
-
-
 class TokenGuard(Guard):
     """Rejects requests without the bearer token, if there is one."""
 

@@ -10,8 +10,7 @@ from attrs import frozen
 from entrypoints.http.request import Request
 from entrypoints.http.response import Headers, Response
 
-SWAGGER_UI_VERSION = "5.35.0"
-"""The release of swagger-ui-dist on npm whose files are in `docs_ui/`, unchanged (Apache-2.0, see LICENSE, NOTICE)."""
+# `docs_ui/` has the files of swagger-ui-dist 5.35.0 from npm, unchanged (Apache-2.0, see LICENSE and NOTICE).
 
 CONTENT_SECURITY_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "

@@ -10,7 +10,6 @@ from entrypoints.http.request import Request
 from entrypoints.http.response import Headers
 from entrypoints.http.route import Route
 
-ANY_HOST = "*"
 _ADMITTED_MAX = 64
 
 

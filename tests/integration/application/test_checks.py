@@ -10,7 +10,7 @@ import pytest
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
 from entrypoints.composition.controller import create_controller
-from entrypoints.runtime_host.application import create_host
+from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from tests.contracts.served_hosts import served
 from tests.integration.application.conftest import Api, serving, settings_for
@@ -29,7 +29,7 @@ async def checked_at(request, database_url: str, data_dir: Path, tmp_path: Path)
     sandbox = SandboxScriptRunner(SandboxOptions(runtimes_dir=data_dir / "runtimes", queue_timeout_s=10.0))
     await sandbox.open()
     path = tmp_path / "host.sock"
-    host = create_host(sandbox, RuntimeHostOptions(bind=f"unix:{path}"))
+    host = HostApi(sandbox, RuntimeHostOptions(bind=f"unix:{path}")).app()
     urls = dict.fromkeys(("NODEJS_RUNTIME_URL", "PYTHON_RUNTIME_URL"), f"unix:{path}")
     application = create_controller(settings_for(database_url, data_dir, **urls))
     async with served(host, unix_socket(path)), serving(application) as api:

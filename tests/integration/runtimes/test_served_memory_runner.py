@@ -6,7 +6,7 @@ from adapters.memory.script_runner import MemoryScriptRunner
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.scripts.language import Language
-from entrypoints.runtime_host.application import create_host
+from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from tests.contracts.script_runner import ScriptRunnerContract
 from tests.contracts.served_hosts import served
@@ -18,7 +18,7 @@ TOKEN = "a token for tests"
 class TestOverAUnixSocket(ScriptRunnerContract):
     @pytest.fixture
     async def runner(self, tmp_path):
-        app = create_host(MemoryScriptRunner(), RuntimeHostOptions(bind="unix:/tmp/host.sock"))
+        app = HostApi(MemoryScriptRunner(), RuntimeHostOptions(bind="unix:/tmp/host.sock")).app()
         options = RuntimeOptions(runs_max=self.workers_max, queue_max=self.queue_max, queue_timeout_s=0.5)
         path = tmp_path / "host.sock"
         runner = HttpScriptRunner(options, {Language.PYTHON: [f"unix:{path}"]})
@@ -31,7 +31,7 @@ class TestOverAUnixSocket(ScriptRunnerContract):
 class TestOverLoopback(ScriptRunnerContract):
     @pytest.fixture
     async def runner(self):
-        app = create_host(MemoryScriptRunner(), RuntimeHostOptions(token=TOKEN))
+        app = HostApi(MemoryScriptRunner(), RuntimeHostOptions(token=TOKEN)).app()
         options = RuntimeOptions(token=TOKEN, runs_max=self.workers_max, queue_max=self.queue_max, queue_timeout_s=0.5)
         listening, url = loopback_socket()
         runner = HttpScriptRunner(options, {Language.PYTHON: [url]})

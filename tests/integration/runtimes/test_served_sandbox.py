@@ -11,7 +11,7 @@ from adapters.remote_runtime.script_runner import HttpScriptRunner
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.scripts.language import Language
-from entrypoints.runtime_host.application import create_host
+from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from tests.contracts.node_script_runner import NodeScriptRunnerContract
 from tests.contracts.script_runner import ScriptLimitsContract, ScriptRunnerContract
@@ -36,7 +36,7 @@ async def url(folder: Path) -> AsyncIterator[str]:
     await sandbox.open()
     path = folder / "host.sock"
     options = RuntimeHostOptions(bind=f"unix:{path}")
-    async with served(create_host(sandbox, options), unix_socket(path)):
+    async with served(HostApi(sandbox, options).app(), unix_socket(path)):
         yield f"unix:{path}"
     await sandbox.close(5)
 

@@ -10,7 +10,7 @@ from adapters.memory.script_runner import MemoryScriptRunner
 from domain.identity import Owner, SessionRef
 from domain.scripts.language import Language
 from domain.scripts.report import Failure, FailureCode, ScriptReport
-from entrypoints.runtime_host.application import create_host
+from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from tests.contracts.script_runs import report_of, run_of, script_of
 from tests.unit.runtimes.conftest import HOST
@@ -108,7 +108,7 @@ async def test_a_controller_sends_checks_and_evictions(runner, host):
 async def test_a_host_replies_with_every_field(report, body):
     runner = FixedRunner()
     runner.report = report
-    transport = httpx2.ASGITransport(create_host(runner, RuntimeHostOptions()))
+    transport = httpx2.ASGITransport(HostApi(runner, RuntimeHostOptions()).app())
     async with httpx2.AsyncClient(transport=transport, base_url="http://host.test") as client:
         response = await client.post("/execute", json=execute_body())
         assert (response.status_code, response.text) == (200, body)
