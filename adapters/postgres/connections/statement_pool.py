@@ -52,6 +52,9 @@ class StatementPool:
         self._tasks: set[asyncio.Task[Rows | Exception]] = set()
         self._responded_at_s = float("-inf")
         self._closed = False
+        # All writes may wait for one thing, such as a standby that is away. Reads must not wait with them.
+        self._writers = asyncio.Semaphore(max(1, size_max - 1) if name == "normal" else size_max)
+        self._writers_waiting = 0
         self._pool: AsyncConnectionPool[GatewayConnection] = AsyncConnectionPool(
             options.conninfo,
             connection_class=GatewayConnection,
@@ -79,7 +82,7 @@ class StatementPool:
             pool_size=pool.get("pool_size", 0),
             pool_size_max=self._pool.max_size,
             pool_idle=pool.get("pool_available", 0),
-            pool_waiting=pool.get("requests_waiting", 0),
+            pool_waiting=pool.get("requests_waiting", 0) + self._writers_waiting,
             in_flight=len(self._tasks),
             connects=pool.get("connections_num", 0),
             connect_errors=pool.get("connections_errors", 0),
@@ -107,7 +110,8 @@ class StatementPool:
 
         Raises AttemptFailed, Overloaded, ShuttingDown, or the driver's error if it shows a bug.
         """
-        connection = await self._connection(self._connection_timeout_s(until_s - time.monotonic()))
+        timeout_s = self._connection_timeout_s(until_s - time.monotonic())
+        connection = await (self._writer if statement.writes else self._connection)(timeout_s)
         socket_s = min(self._options.socket_timeout_s, until_s - time.monotonic())
         work = self._run(connection, statement, parameters, socket_s)
         task = asyncio.get_running_loop().create_task(work, name=statement.name)
@@ -121,6 +125,31 @@ class StatementPool:
     def _connection_timeout_s(self, left_s: float) -> float:
         """Return how long to wait for a connection, so that the statement keeps its time, or half of the rest."""
         return min(self._options.pool_timeout_s, max(left_s - self._options.socket_timeout_s, left_s / 2))
+
+    async def _writer(self, timeout_s: float) -> GatewayConnection:
+        """Return a connection for a write; one of the pool `normal` stays free of writes, unless it is the only one."""
+        since_s = time.monotonic()
+        if self._writers.locked():
+            await self._wait_for_writers(since_s, timeout_s)
+        else:
+            await self._writers.acquire()
+        try:
+            return await self._connection(since_s + timeout_s - time.monotonic())
+        except BaseException:
+            self._writers.release()
+            raise
+
+    async def _wait_for_writers(self, since_s: float, timeout_s: float) -> None:
+        if self._writers_waiting >= self._options.pool_queue_max:
+            raise self._no_connection(since_s - self._options.pool_timeout_s)
+        self._writers_waiting += 1
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._writers.acquire()
+        except TimeoutError as error:
+            raise self._no_connection(since_s) from error
+        finally:
+            self._writers_waiting -= 1
 
     async def _connection(self, timeout_s: float) -> GatewayConnection:
         since_s = time.monotonic()
@@ -164,6 +193,8 @@ class StatementPool:
             return rows
         finally:
             self._note(statement, time.monotonic() - started_s, failure, responded=not spent)
+            if statement.writes:
+                self._writers.release()
             await self._return(connection, spent=spent)
 
     def _judge(self, error: Exception, cut_after_s: float | None) -> RetryDecision:

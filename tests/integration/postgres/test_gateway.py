@@ -312,6 +312,34 @@ async def test_lock_waits_do_not_delay_the_normal_pool(database_url, other):
         assert await asked == [("",)]
 
 
+WRITE_WAIT = Statement("update_wait", "SELECT pg_advisory_lock_shared(1)")
+
+
+async def test_reads_do_not_wait_for_writes_that_are_held_up(database_url, other):
+    async with opened(database_url, pool_size_max=3) as gateway:
+        with held_up(other):
+            asked = [asyncio.ensure_future(gateway.fetch(WRITE_WAIT, {})) for _ in range(4)]
+            await until(lambda: gateway.stats().in_flight == gateway.stats().pool_waiting == 2)
+            assert await gateway.fetch(COUNT, {}) == [(0,)]
+            assert not any(each.done() for each in asked)
+        assert await asyncio.gather(*asked) == [[("",)]] * 4
+
+
+async def test_a_write_beyond_the_queue_is_refused_at_once_and_one_that_left_frees_its_place(database_url, other):
+    async with opened(database_url, pool_size_max=2, pool_queue_max=1) as gateway:
+        await gateway.fetch(COUNT, {})
+        with held_up(other):
+            first, second = (asyncio.ensure_future(gateway.fetch(WRITE_WAIT, {})) for _ in range(2))
+            await until(lambda: gateway.stats().in_flight == gateway.stats().pool_waiting == 1)
+            with pytest.raises(Overloaded):
+                await gateway.fetch(WRITE_WAIT, {})
+            second.cancel()
+            await until(lambda: gateway.stats().pool_waiting == 0)
+            third = asyncio.ensure_future(gateway.fetch(WRITE_WAIT, {}))
+            await until(lambda: gateway.stats().pool_waiting == 1)
+        assert await asyncio.gather(first, third) == [[("",)]] * 2
+
+
 async def test_the_stats_show_the_state_of_the_pool(gateway, other):
     await gateway.fetch(COUNT, {})
     with held_up(other):
