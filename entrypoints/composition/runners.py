@@ -16,7 +16,8 @@ from entrypoints.composition.options import runtime_options, sandbox_options
 from entrypoints.http.endpoints.health import Probe
 from entrypoints.settings.settings import Settings
 
-_CLOSE_GRACE_S = 2.0
+CLOSE_GRACE_S = 2.0
+"""For executions that still run when the service stops."""
 
 
 @define(eq=False)
@@ -60,7 +61,7 @@ class Runners:
         if self.remote is not None:
             await self.remote.close()
         if self.sandbox is not None:
-            await self.sandbox.close(_CLOSE_GRACE_S)
+            await self.sandbox.close(CLOSE_GRACE_S)
 
 
 async def _no_sandbox() -> Mapping[str, object]:

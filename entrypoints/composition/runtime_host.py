@@ -10,6 +10,7 @@ from dependency_injector import containers, providers
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.scripts.language import Language
 from entrypoints.composition.options import host_options, sandbox_options
+from entrypoints.composition.runners import CLOSE_GRACE_S
 from entrypoints.composition.telemetry import tracing_of
 from entrypoints.http.instrumentation import AccessLog, RequestTraces
 from entrypoints.http.request import Request
@@ -23,7 +24,6 @@ from entrypoints.telemetry.metrics.scrape import Scrape, metrics_registry
 from entrypoints.telemetry.observed_runner import ExecutionMetrics, ObservedRunner
 from entrypoints.telemetry.tracing.trace import Tracing
 
-_CLOSE_GRACE_S = 2.0
 _METRICS_PREFIX = "pglambda_runtime_host"
 """Controllers count the same executions under another name, so that no sum counts one twice."""
 
@@ -34,7 +34,7 @@ def _lifespan(runner: SandboxScriptRunner, tracing: Tracing) -> Lifespan:
     return Lifespan(
         startup=[runner.open],
         background=[],
-        shutdown=[partial(runner.close, _CLOSE_GRACE_S)],
+        shutdown=[partial(runner.close, CLOSE_GRACE_S)],
         close=[partial(asyncio.to_thread, tracing.close)],
     )
 

@@ -42,7 +42,7 @@ class SeenExecutions:
         if execution_id in self._ends_s:
             raise ExecutionSeen
         if len(self._ends_s) >= self.size_max:
-            raise Overloaded("executions to be remembered")
+            raise Overloaded("a place in the list of known executions")
         self._ends_s[execution_id] = now_s + keep_s
         heapq.heappush(self._by_end, (now_s + keep_s, execution_id))
 
