@@ -20,8 +20,8 @@ class MeasuredSpec(SandboxSpec):
 
     folder: Path = field(kw_only=True)
 
-    def command(self, control: int) -> list[str]:
-        command = super().command(control)
+    def command(self, control: int, inherited_filter: int) -> list[str]:
+        command = super().command(control, inherited_filter)
         last = command.index("--remount-ro")
         for root in ("", WORKER_ROOT):
             command[last:last] = ["--bind", str(self.folder), f"{root}{INSIDE}"]

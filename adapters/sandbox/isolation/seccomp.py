@@ -1,4 +1,11 @@
-"""The system call filter of the workers: a classic BPF program that denies what is dangerous (seccomp(2))."""
+"""The system call filters of the workers: classic BPF programs that deny what is dangerous (seccomp(2)).
+
+There are two. bubblewrap gives a zygote the inherited one before it runs, and each fork has it too. It denies what
+neither a zygote nor the start of a worker needs. A worker adds its own filter last. That one denies the calls of a
+start, and those that only a worker with access to a network would need: filters can be added, never relaxed. The
+kernel follows the strictest filter, so the two together deny what one filter with all rules would. The kernel runs a
+new filter once for every call number, so the filter that each worker adds is short.
+"""
 
 import errno
 import platform
@@ -45,10 +52,25 @@ _SO_SNDBUF, _SO_RCVBUF = 7, 8
 _SO_ATTACH_FILTER, _SO_SNDBUFFORCE, _SO_RCVBUFFORCE, _SO_LOCK_FILTER = 26, 32, 33, 44
 _SO_ATTACH_BPF, _SO_ATTACH_REUSEPORT_CBPF, _SO_ATTACH_REUSEPORT_EBPF, _SO_RESERVE_MEM = 50, 51, 52, 73
 _MAP_HUGETLB = 0x40000
+_MADV_DONTFORK = 10
+
+_Rule = tuple[int, list[bytes]]
+"""The number of a call, and instructions that always return."""
 
 
-def filter_program(machine_name: str = platform.machine()) -> bytes:
-    """Return the filter as an array of `struct sock_filter`; raises KeyError for a machine that has none.
+def inherited_filter(machine_name: str = platform.machine(), *, ignores_dontfork: bool = False) -> bytes:
+    """Return the filter of a zygote, which all its workers inherit; raises KeyError for a machine that has none.
+
+    Both filters are arrays of `struct sock_filter`. With `ignores_dontfork`, madvise(MADV_DONTFORK) succeeds without
+    effect: V8 would keep parts of its memory from forks, which could not run without them.
+    """
+    machine = MACHINES[machine_name]
+    rules = [*_rules(machine), *(_dontfork_ignored(machine) if ignores_dontfork else ())]
+    return _program(machine, (rule for rule in rules if rule[0] not in machine.late))
+
+
+def worker_filter(machine_name: str = platform.machine()) -> bytes:
+    """Return the filter that each worker adds at the end of its start; raises KeyError for a machine that has none.
 
     - Dangerous calls fail with EPERM.
     - New processes (not threads) fail with EAGAIN, so that the limits of one process are those of the whole worker.
@@ -56,7 +78,12 @@ def filter_program(machine_name: str = platform.machine()) -> bytes:
       calls.
     """
     machine = MACHINES[machine_name]
-    return b"".join([*_only_own_architecture(machine), *_decided_by_arguments(machine), *_denied(machine), _allow()])
+    return _program(machine, (rule for rule in _rules(machine) if rule[0] in machine.late))
+
+
+def _program(machine: Machine, rules: Iterable[_Rule]) -> bytes:
+    decided = [instruction for number, body in rules for instruction in _when(number, body)]
+    return b"".join([*_only_own_architecture(machine), *decided, _allow()])
 
 
 def _only_own_architecture(machine: Machine) -> Iterator[bytes]:
@@ -71,18 +98,21 @@ def _only_own_architecture(machine: Machine) -> Iterator[bytes]:
     yield _fail(errno.ENOSYS)
 
 
-def _denied(machine: Machine) -> Iterator[bytes]:
-    for number in sorted(machine.denied.values()):
-        yield from _fail_call(number, errno.EPERM)
-    for number in sorted(machine.idle.values()):
-        yield from _when(number, [_instruction(_RETURN, _DO_NOTHING)])
-    for number in machine.forks:
-        yield from _fail_call(number, errno.EAGAIN)
-    yield from _fail_call(machine.clone3, errno.ENOSYS)
+def _rules(machine: Machine) -> Iterator[_Rule]:
+    """Yield each call that is not simply allowed, once, and what decides about it."""
+    yield from _decided_by_arguments(machine)
+    yield from ((number, [_fail(errno.EPERM)]) for number in sorted(machine.denied.values()))
+    yield from ((number, [_instruction(_RETURN, _DO_NOTHING)]) for number in sorted(machine.idle.values()))
+    yield from ((number, [_fail(errno.EAGAIN)]) for number in machine.forks)
+    yield machine.clone3, [_fail(errno.ENOSYS)]
 
 
-def _decided_by_arguments(machine: Machine) -> Iterator[bytes]:
-    yield from _when(
+def _dontfork_ignored(machine: Machine) -> Iterator[_Rule]:
+    yield machine.madvise, _decide_argument(_ARGUMENT_2, [], idle=[_MADV_DONTFORK])
+
+
+def _decided_by_arguments(machine: Machine) -> Iterator[_Rule]:
+    yield (
         machine.clone,
         [
             _instruction(_LOAD, _ARGUMENT_0),
@@ -96,21 +126,21 @@ def _decided_by_arguments(machine: Machine) -> Iterator[bytes]:
             _allow(),
         ],
     )
-    yield from _when(machine.close_range, _fail_if_any_bit(_ARGUMENT_2, _CLOSE_RANGE_UNSHARE, errno.EPERM))
+    yield machine.close_range, _fail_if_any_bit(_ARGUMENT_2, _CLOSE_RANGE_UNSHARE, errno.EPERM)
     # A worker that took its parent-death signal back would survive the service; filters are code in the kernel; with a
     # core that it does not share, a worker would have two processors for one.
     denied = [_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SCHED_CORE]
     # Options that are newer do not exist here: one of them (PR_FUTEX_HASH) takes gigabytes of kernel memory at once.
     newer = [_instruction(_JUMP_IF_AT_LEAST, _PR_FIRST_UNKNOWN, if_false=1), _fail(errno.EINVAL)]
-    yield from _when(machine.prctl, _decide_argument(_ARGUMENT_0, denied, more=newer))
-    yield from _when(machine.ioctl, _decide_argument(_ARGUMENT_1, [_TIOCSTI, _TIOCLINUX]))
+    yield machine.prctl, _decide_argument(_ARGUMENT_0, denied, more=newer)
+    yield machine.ioctl, _decide_argument(_ARGUMENT_1, [_TIOCSTI, _TIOCLINUX])
     # Notifications and leases reveal files that others open. Large pipes, and locks of parts of files, are memory that
     # no limit counts. Such locks are reported as granted: they cannot conflict, as no other process has the files.
     denied = [_F_OFD_SETLK, _F_OFD_SETLKW, _F_SETLEASE, _F_NOTIFY, _F_SETPIPE_SZ, _F_SETDELEG]
-    yield from _when(machine.fcntl, _decide_argument(_ARGUMENT_1, denied, idle=[_F_SETLK, _F_SETLKW]))
+    yield machine.fcntl, _decide_argument(_ARGUMENT_1, denied, idle=[_F_SETLK, _F_SETLKW])
     # For any other family the kernel would load a module. A socket for datagrams would hold what many others sent that
     # have been closed: ten times what a stream holds.
-    yield from _when(
+    yield (
         machine.socketpair,
         [
             _instruction(_LOAD, _ARGUMENT_0),
@@ -119,13 +149,13 @@ def _decided_by_arguments(machine: Machine) -> Iterator[bytes]:
             *_fail_if_any_bit(_ARGUMENT_1, _SOCK_DATAGRAM, errno.EPERM),
         ],
     )
-    yield from _when(machine.setsockopt, _decide_socket_option())
+    yield machine.setsockopt, _decide_socket_option()
     # Out-of-band data has led out of other sandboxes (CVE-2025-38236), and no program here reads it.
-    yield from _when(machine.sendto, _fail_if_any_bit(_ARGUMENT_3, _MSG_OOB, errno.EPERM))
+    yield machine.sendto, _fail_if_any_bit(_ARGUMENT_3, _MSG_OOB, errno.EPERM)
     # The host's huge pages are reserved for other programs, and no limit counts them.
-    yield from _when(machine.mmap, _fail_if_any_bit(_ARGUMENT_3, _MAP_HUGETLB, errno.ENOMEM))
+    yield machine.mmap, _fail_if_any_bit(_ARGUMENT_3, _MAP_HUGETLB, errno.ENOMEM)
     # Limits may be read, not set: the third argument is the new limit.
-    yield from _when(
+    yield (
         machine.prlimit64,
         [
             _instruction(_LOAD, _ARGUMENT_2),
@@ -143,10 +173,6 @@ def _when(number: int, body: list[bytes]) -> Iterator[bytes]:
     """Run `body`, which always returns, for this call only; afterwards the call's number is still loaded."""
     yield _instruction(_JUMP_IF_EQUAL, number, if_false=len(body))
     yield from body
-
-
-def _fail_call(number: int, error: int) -> Iterator[bytes]:
-    yield from _when(number, [_fail(error)])
 
 
 def _decide_argument(

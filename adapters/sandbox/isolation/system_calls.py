@@ -1,11 +1,19 @@
 """System calls by number on each machine: those that are denied, and those that do nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from attrs import frozen
 
 FIRST_UNKNOWN = 470
 """The number of the first call that was not reviewed: those of Linux 6.18 end before it."""
+
+_NEEDED_BY_STARTS = (
+    "unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "sethostname", "sched_setaffinity",
+    "sched_setscheduler", "sendmsg", "pidfd_open",
+)  # fmt: skip
+"""Denied calls that a zygote makes, or a fork of it before it is a worker."""
+_NEEDED_BY_NETWORKS = ("socket", "bind", "listen", "sendmsg")
+"""Denied calls that a worker with access to a network would make."""
 
 _SAME_EVERYWHERE = {
     "io_uring_setup": 425,
@@ -32,9 +40,9 @@ _SAME_EVERYWHERE = {
 }
 
 _X86_64 = _SAME_EVERYWHERE | {
-    "shmget": 29, "shmat": 30, "shmctl": 31, "socket": 41, "sendmsg": 46, "semget": 64, "semop": 65, "semctl": 66,
-    "msgget": 68, "msgsnd": 69, "msgrcv": 70, "msgctl": 71, "ptrace": 101, "syslog": 103, "uselib": 134,
-    "personality": 135, "ustat": 136, "sysfs": 139, "vhangup": 153, "modify_ldt": 154, "pivot_root": 155,
+    "shmget": 29, "shmat": 30, "shmctl": 31, "socket": 41, "sendmsg": 46, "bind": 49, "listen": 50, "semget": 64,
+    "semop": 65, "semctl": 66, "msgget": 68, "msgsnd": 69, "msgrcv": 70, "msgctl": 71, "ptrace": 101, "syslog": 103,
+    "uselib": 134, "personality": 135, "ustat": 136, "sysfs": 139, "vhangup": 153, "modify_ldt": 154, "pivot_root": 155,
     "_sysctl": 156, "adjtimex": 159, "setrlimit": 160, "chroot": 161, "acct": 163, "settimeofday": 164, "mount": 165,
     "umount2": 166, "swapon": 167, "swapoff": 168, "reboot": 169, "sethostname": 170, "setdomainname": 171,
     "iopl": 172, "ioperm": 173, "create_module": 174, "init_module": 175, "delete_module": 176, "quotactl": 179,
@@ -59,7 +67,8 @@ _AARCH64 = _SAME_EVERYWHERE | {
     "sched_setparam": 118, "sched_setscheduler": 119, "sched_setaffinity": 122, "sched_setattr": 274,
     "reboot": 142, "sethostname": 161, "setdomainname": 162, "setrlimit": 164, "settimeofday": 170, "adjtimex": 171,
     "mq_open": 180, "msgget": 186, "msgctl": 187, "msgrcv": 188, "msgsnd": 189, "semget": 190, "semctl": 191,
-    "semtimedop": 192, "semop": 193, "shmget": 194, "shmctl": 195, "shmat": 196, "socket": 198, "sendmsg": 211,
+    "semtimedop": 192, "semop": 193, "shmget": 194, "shmctl": 195, "shmat": 196, "socket": 198, "bind": 200,
+    "listen": 201, "sendmsg": 211,
     "add_key": 217, "request_key": 218, "keyctl": 219, "swapon": 224, "swapoff": 225, "remap_file_pages": 234,
     "mbind": 235, "set_mempolicy": 237, "migrate_pages": 238, "move_pages": 239, "perf_event_open": 241,
     "fanotify_init": 262, "name_to_handle_at": 264, "open_by_handle_at": 265, "clock_adjtime": 266, "setns": 268,
@@ -88,10 +97,24 @@ class Machine:
     setsockopt: int
     sendto: int
     prlimit64: int
+    madvise: int
     forks: tuple[int, ...]
     has_x32: bool
     clone3: int = 435
     close_range: int = 436
+
+    @property
+    def late(self) -> Collection[int]:
+        """The numbers of the calls that the worker's own filter decides about, and the inherited one allows."""
+        names = {*_NEEDED_BY_STARTS, *_NEEDED_BY_NETWORKS}
+        return {
+            *(self.denied[name] for name in names),
+            *self.forks,
+            self.clone,
+            self.prctl,
+            self.prlimit64,
+            self.setsockopt,
+        }
 
     @property
     def decided(self) -> Mapping[str, int]:
@@ -117,6 +140,7 @@ MACHINES: Mapping[str, Machine] = {
         setsockopt=54,
         sendto=44,
         prlimit64=302,
+        madvise=28,
         forks=(57, 58),
         has_x32=True,
     ),
@@ -133,6 +157,7 @@ MACHINES: Mapping[str, Machine] = {
         setsockopt=208,
         sendto=206,
         prlimit64=261,
+        madvise=233,
         forks=(),
         has_x32=False,
     ),

@@ -136,17 +136,20 @@ def start_zygote(
     Raises OSError.
     """
     start: Callable[..., subprocess.Popen[bytes]] = _start if group is None else partial(_start_in, group)
-    return start(spec, spec.command(control), control, stderr)
+    with contextlib.ExitStack() as closing:
+        filter_fd, filter_end = pipe(closing, closing)
+        os.write(filter_end, spec.inherited_filter)
+        return start(spec, spec.command(control, filter_fd), (control, filter_fd), stderr)
 
 
 def _start_in(
-    group: ControlGroup, spec: SandboxSpec, command: list[str], control: int, stderr: int
+    group: ControlGroup, spec: SandboxSpec, command: list[str], inherited: tuple[int, ...], stderr: int
 ) -> "subprocess.Popen[bytes]":
     """Put the launcher into the group before it starts anything; raises OSError."""
     with contextlib.ExitStack() as closing:
         waiting, go = pipe(closing, closing)
         command = [str(spec.programs.shell), "-c", _WAIT_THEN_RUN, "sh", *command]
-        launcher = _start(spec, command, control, stderr, stdin=waiting)
+        launcher = _start(spec, command, inherited, stderr, stdin=waiting)
         try:
             group.admit(launcher.pid)
         except OSError:
@@ -158,7 +161,7 @@ def _start_in(
 
 
 def _start(
-    spec: SandboxSpec, command: list[str], control: int, stderr: int, stdin: int = subprocess.DEVNULL
+    spec: SandboxSpec, command: list[str], inherited: tuple[int, ...], stderr: int, stdin: int = subprocess.DEVNULL
 ) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(  # noqa: S603  # our own command line
         command,
@@ -170,7 +173,7 @@ def _start(
         user=spec.uid,
         group=spec.uid,
         extra_groups=None if spec.uid is None else [],
-        pass_fds=(control,),
+        pass_fds=inherited,
         start_new_session=True,
     )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from attrs import evolve, frozen
 
-from adapters.sandbox.isolation.seccomp import filter_program
+from adapters.sandbox.isolation.seccomp import inherited_filter, worker_filter
 from adapters.sandbox.isolation.system_calls import MACHINES
 from adapters.sandbox.options import SandboxLevel, SandboxOptions
 from adapters.sandbox.runtimes.copies import Copies, ProgramUnreachable
@@ -69,7 +69,8 @@ class SandboxBuilder:
             zygote=zygote,
             programs=programs,
             nothing=self._folder("nothing"),
-            filter_program=filter_program(),
+            inherited_filter=inherited_filter(),
+            worker_filter=worker_filter(),
             uid=self.uid,
             memory_mb=self.options.memory_mb,
             options=self.options,

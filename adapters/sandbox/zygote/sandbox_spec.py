@@ -34,13 +34,17 @@ class SandboxSpec:
     zygote: Interpreter
     programs: Programs
     nothing: Path
-    filter_program: bytes
+    inherited_filter: bytes
+    worker_filter: bytes
     uid: int | None
     memory_mb: int
     options: SandboxOptions
 
-    def command(self, control: int) -> list[str]:
-        """Return the command line of a zygote that takes its orders from the descriptor `control`."""
+    def command(self, control: int, inherited_filter: int) -> list[str]:
+        """Return the command line of a zygote that takes its orders from the descriptor `control`.
+
+        bubblewrap reads the filter from the descriptor `inherited_filter`.
+        """
         files = [*self._files("", self.zygote.binds), *self._files("", self.zygote.guest_binds)]
         files += self._files(WORKER_ROOT, self.interpreter.binds)
         if not self.interpreter.is_forked:
@@ -50,12 +54,12 @@ class SandboxSpec:
         # its /proc does not allow a new mount of it. Nothing can be mounted after the last option.
         files += ["--dir", f"{WORKER_ROOT}{_SCRATCH}", "--bind", "/proc", "/proc", "--remount-ro", "/"]
         inside = self.zygote.command(control, self.memory_mb)
-        return [*self._launcher(), *self._bubblewrap(), *files, "--", *inside]
+        return [*self._launcher(), *self._bubblewrap(inherited_filter), *files, "--", *inside]
 
     def setup(self) -> Mapping[str, object]:
         """Return the first message to a zygote."""
         scratch = f"size={self.options.tmp_size_max},nr_inodes={self.options.tmp_files_max},mode=0700"
-        return {"filter": self.filter_program.hex(), "scratch": scratch, "forks": self.interpreter.is_forked}
+        return {"filter": self.worker_filter.hex(), "scratch": scratch, "forks": self.interpreter.is_forked}
 
     def order(self) -> Mapping[str, object]:
         """Return the order for one worker."""
@@ -96,9 +100,10 @@ class SandboxSpec:
         unshare += [str(programs.setpriv), "--pdeathsig", "KILL"]
         return [*unshare, str(programs.unshare), "--pid", "--fork", "--kill-child"]
 
-    def _bubblewrap(self) -> list[str]:
+    def _bubblewrap(self, inherited_filter: int) -> list[str]:
         # The zygote's only capability counts in the sandbox's own user namespace: to make process namespaces.
         isolation = ["--unshare-all", "--unshare-user", "--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN"]
+        isolation += ["--seccomp", str(inherited_filter)]
         # The zygote is not process 1: libraries detect a fork by the process id, and each worker is process 1.
         life = ["--new-session", "--die-with-parent", "--hostname", "zygote"]
         return [str(self.programs.bwrap), *isolation, *life, "--uid", str(_INNER_UID), "--gid", str(_INNER_UID)]

@@ -127,4 +127,14 @@ def launched_bare(spec: SandboxSpec, folder: Path) -> Launched:
     return BareSpec(**{name: getattr(spec, name) for name in _FIELDS}, folder=folder).launch()
 
 
-_FIELDS = ("interpreter", "zygote", "programs", "nothing", "filter_program", "uid", "memory_mb", "options")
+_FIELDS = (
+    "interpreter",
+    "zygote",
+    "programs",
+    "nothing",
+    "inherited_filter",
+    "worker_filter",
+    "uid",
+    "memory_mb",
+    "options",
+)

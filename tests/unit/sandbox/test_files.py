@@ -213,7 +213,9 @@ def test_a_configured_bubblewrap_comes_first():
 
 def spec_of(interpreter, tmp_path, memory_mb):
     programs = find_programs(Path("/opt/bwrap"))
-    return SandboxSpec(interpreter, interpreter, programs, tmp_path, b"", None, memory_mb, SandboxOptions(tmp_path))
+    return SandboxSpec(
+        interpreter, interpreter, programs, tmp_path, b"", b"", None, memory_mb, SandboxOptions(tmp_path)
+    )
 
 
 def test_an_interpreter_has_at_least_the_memory_that_it_needs_to_start(interpreter, tmp_path):
@@ -230,7 +232,7 @@ def test_mapped_memory_is_limited_only_if_the_interpreter_allows_it(interpreter,
 
 
 def test_the_root_becomes_read_only_last_and_hidden_folders_are_covered(interpreter, tmp_path):
-    command = spec_of(interpreter, tmp_path, 64).command(7)
+    command = spec_of(interpreter, tmp_path, 64).command(7, 8)
     inside = command.index("/opt/bwrap")
     end = command.index("--", inside)
     assert command[end - 2 : end] == ["--remount-ro", "/"]
@@ -239,12 +241,13 @@ def test_the_root_becomes_read_only_last_and_hidden_folders_are_covered(interpre
     for covered in ("/usr/lib/program/site-packages", "/worker/usr/lib/program/site-packages"):
         assert command[command.index(covered) - 1] == str(tmp_path)
     assert {"--unshare-all", "--die-with-parent"} <= set(command)
+    assert command[command.index("--seccomp") + 1] == "8"
 
 
 def test_the_root_of_workers_has_their_interpreter_and_no_file_of_the_zygote(interpreter, tmp_path):
     other = Bind(tmp_path, Path("/usr/lib/other"))
     spec = evolve(spec_of(interpreter, tmp_path, 64), zygote=evolve(interpreter, binds=[other]))
-    command = spec.command(7)
+    command = spec.command(7, 8)
     assert "/usr/lib/other" in command
     assert "/worker/usr/lib/other" not in command
     assert "/worker/usr/bin/program" in command
@@ -254,5 +257,5 @@ def test_the_root_of_workers_has_their_interpreter_and_no_file_of_the_zygote(int
 def test_workers_of_the_zygotes_own_language_are_forks_and_others_are_programs(interpreter, tmp_path, language, forks):
     spec = spec_of(evolve(interpreter, language=language), tmp_path, 64)
     assert spec.setup()["forks"] is forks
-    assert ("/worker/guest/worker" in spec.command(7)) is not forks
+    assert ("/worker/guest/worker" in spec.command(7, 8)) is not forks
     assert (spec.order()["command"] is None) is forks

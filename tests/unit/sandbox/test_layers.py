@@ -10,6 +10,8 @@ def test_missing_layers_are_named():
     assert layers_in(status).missing == []
     assert len(layers_in("").missing) == 4
     assert layers_in(status.replace("\t1\nCap", "\t7\nCap")).missing == ["a process namespace"]
+    assert layers_in(f"{status}Seccomp_filters:\t3\n", (), 1).missing == []
+    assert layers_in(f"{status}Seccomp_filters:\t2\n", (), 1).missing == ["the system call filters (seccomp)"]
     assert layers_in(status, ("net", "ipc")).missing == ["namespaces of its own (net, ipc)"]
 
 
