@@ -12,6 +12,8 @@ from adapters.sandbox.zygote.zygote_pool import ZYGOTE_MEMORY_MB, ZYGOTES_MAX
 
 _SHARE_OF_HOST = 0.5
 """The share of the host's memory for workers if no setting says how much."""
+_CHECKERS = 3
+"""Processes that check scripts of one language: small scripts, large ones, those of slow owners."""
 _QUICK_SLOTS_PER_PROCESSOR = 2
 """Workers that a session gets without a wait. More of them take turns on a processor, and each costs a start."""
 
@@ -37,7 +39,7 @@ def pool_limits(options: SandboxOptions) -> PoolLimits:
 def group_limits(options: SandboxOptions) -> GroupLimits:
     """Return the limits of all processes together: workers of sessions, prewarmed ones, checkers and zygotes."""
     prewarmed = len(options.languages) * (options.prewarmed + options.starting_max)
-    checkers = options.checkers_max * len(options.languages)
+    checkers = _CHECKERS * len(options.languages)
     memory_mb = prewarmed * options.memory_mb + checkers * options.check_memory_mb
     workers = options.warm_workers_max + prewarmed + checkers
     zygotes = len(options.languages) * (ZYGOTES_MAX + 1)

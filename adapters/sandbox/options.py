@@ -38,7 +38,9 @@ class SandboxOptions:
       `check_timeout_s` is its wall limit on a host whose processors are busy.
     - A check that uses more than `brief_check_cpu_s` and `brief_check_cpu_s_per_mb` is slow. It is repeated apart from
       those of other owners, and so are all checks of its owner for `slow_owner_s`.
-    - `checks_waiting_bytes_max` limits the scripts that wait for checkers of one kind; each counts at least 16 KiB.
+    - `checks_waiting_bytes_max` limits the scripts of one kind that wait or are checked; each counts at least 16 KiB.
+    - A batch of small scripts has at most `check_batch_max` scripts and `check_batch_bytes` bytes. The next batch takes
+      the scripts that have not begun after `check_batch_cpu_s` of CPU time.
     """
 
     runtimes_dir: Path
@@ -83,14 +85,11 @@ class SandboxOptions:
     slow_owner_s: float = field(default=60.0, validator=gt(0))
     checks_per_checker_max: int = field(default=1000, validator=ge(1))
     checks_waiting_bytes_max: int = field(default=64 * MIB, validator=ge(1))
-    small_script_checkers: int = field(default=2, validator=ge(1))
+    check_batch_max: int = field(default=64, validator=ge(1))
+    check_batch_bytes: int = field(default=64 * KIB, validator=ge(1))
+    check_batch_cpu_s: float = field(default=0.01, validator=gt(0))
     large_script_size: int = field(default=64 * KIB, validator=ge(1))
     check_results_max: int = field(default=4096, validator=ge(1))
-
-    @property
-    def checkers_max(self) -> int:
-        """Processes that may check scripts of one language: small scripts, large ones, those of slow owners."""
-        return self.small_script_checkers + 2
 
     def check_cpu_s_max(self, size: int) -> float:
         """Return the CPU time that the check of a script of this size may use."""

@@ -1,5 +1,6 @@
 """A queue that serves owners in turn."""
 
+from collections import OrderedDict
 from collections.abc import Collection, Hashable
 from typing import Generic, TypeVar
 
@@ -15,16 +16,35 @@ class FairQueue(Generic[Item]):
     """
 
     def __init__(self) -> None:
-        self._by_owner: dict[Owner, dict[Item, None]] = {}
+        self._by_owner: dict[Owner, OrderedDict[Item, None]] = {}
         self._length = 0
 
     def __len__(self) -> int:
         return self._length
 
+    @property
+    def first(self) -> Item:
+        """The item that `pop` returns; the queue must not be empty."""
+        return next(iter(next(iter(self._by_owner.values()))))
+
+    def ahead_of(self, owner: Owner) -> int:
+        """Return how many items at most come before an item that this owner adds now."""
+        own = len(self._by_owner.get(owner, ()))
+        return min(self._length, (own + 1) * len(self._by_owner))
+
+    def of(self, owner: Owner) -> list[Item]:
+        """Return the items of an owner."""
+        return list(self._by_owner.get(owner, ()))
+
     def add(self, owner: Owner, item: Item) -> None:
         """Add an item that is not in the queue."""
-        self._by_owner.setdefault(owner, {})[item] = None
+        self._by_owner.setdefault(owner, OrderedDict())[item] = None
         self._length += 1
+
+    def put_back(self, owner: Owner, item: Item) -> None:
+        """Add an item that was popped, before the other items of its owner."""
+        self.add(owner, item)
+        self._by_owner[owner].move_to_end(item, last=False)
 
     def pop(self) -> Item:
         """Remove and return the next item; the queue must not be empty."""
@@ -41,8 +61,8 @@ class FairQueue(Generic[Item]):
 
     def discard(self, owner: Owner, item: Item) -> bool:
         """Remove an item if it is in the queue; return whether it was."""
-        items = self._by_owner.get(owner, {})
-        if item not in items:
+        items = self._by_owner.get(owner)
+        if items is None or item not in items:
             return False
         del items[item]
         self._length -= 1

@@ -12,24 +12,50 @@ SIZE_MIN = 16_384
 """The least number of bytes that a waiting caller counts, so that the limit of bytes also limits the callers."""
 
 
+class QueueCapacity:
+    """The bytes that waiting callers hold: `bytes_max` in all; only the last caller that is accepted may exceed it.
+
+    Each owner may hold a fair share of them. ANONYMOUS, the only owner while authentication is off, has no share to
+    keep. `name` says in errors what is waited for.
+    """
+
+    def __init__(self, name: str, bytes_max: int) -> None:
+        self._name = name
+        self._bytes_max = bytes_max
+        self._by_owner: Counter[Owner] = Counter()
+        self._total = 0
+
+    def acquire(self, owner: Owner, size: int) -> None:
+        """Count a caller that waits; raises Overloaded when no more bytes may wait."""
+        is_full = self._total >= self._bytes_max
+        if is_full or (owner != ANONYMOUS and not is_fair(self._by_owner[owner], self._total, self._bytes_max)):
+            raise Overloaded(self._name)
+        self._count(owner, max(size, SIZE_MIN))
+
+    def release(self, owner: Owner, size: int) -> None:
+        """Count the caller no more."""
+        self._count(owner, -max(size, SIZE_MIN))
+
+    def _count(self, owner: Owner, size: int) -> None:
+        self._total += size
+        self._by_owner[owner] += size
+        if not self._by_owner[owner]:
+            del self._by_owner[owner]
+
+
 class FairTurns:
     """Gives out `turns_max` turns at once, `owner_max` of them to one owner; other callers wait for theirs.
 
-    Owners are served in turn. Waiting callers hold `bytes_max` bytes in all; only the last caller that is accepted may
-    exceed it. Each owner may hold a fair share of these bytes. ANONYMOUS, the only owner while authentication is off,
-    has no share to keep.
+    Owners are served in turn, and `bytes_max` bounds the bytes of callers that wait (see QueueCapacity).
     """
 
     def __init__(self, name: str, turns_max: int, owner_max: int, bytes_max: int) -> None:
-        self._name = name
         self._free = turns_max
         self._owner_max = owner_max
-        self._bytes_max = bytes_max
         self._held: Counter[Owner] = Counter()
         self._blocked: set[Owner] = set()
         self._queue: FairQueue[asyncio.Future[None]] = FairQueue()
-        self._waiting_bytes: Counter[Owner] = Counter()
-        self._waiting_bytes_total = 0
+        self._capacity = QueueCapacity(name, bytes_max)
 
     @property
     def waiting(self) -> int:
@@ -42,11 +68,9 @@ class FairTurns:
         if self._free and owner not in self._blocked:
             self._grant(owner)
             return
-        self._require_capacity(owner)
-        size = max(size, SIZE_MIN)
+        self._capacity.acquire(owner, size)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.add(owner, turn)
-        self._count_waiting(owner, size)
         try:
             await turn
         except asyncio.CancelledError:
@@ -54,7 +78,7 @@ class FairTurns:
                 self.release(owner)
             raise
         finally:
-            self._count_waiting(owner, -size)
+            self._capacity.release(owner, size)
 
     def release(self, owner: Owner) -> None:
         """End a turn, and give it to the next caller that may have it."""
@@ -74,15 +98,3 @@ class FairTurns:
         self._held[owner] += 1
         if self._held[owner] >= self._owner_max:
             self._blocked.add(owner)
-
-    def _require_capacity(self, owner: Owner) -> None:
-        own, total = self._waiting_bytes[owner], self._waiting_bytes_total
-        is_full = total >= self._bytes_max
-        if is_full or (owner != ANONYMOUS and not is_fair(own, total, self._bytes_max)):
-            raise Overloaded(self._name)
-
-    def _count_waiting(self, owner: Owner, size: int) -> None:
-        self._waiting_bytes_total += size
-        self._waiting_bytes[owner] += size
-        if not self._waiting_bytes[owner]:
-            del self._waiting_bytes[owner]

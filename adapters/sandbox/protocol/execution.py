@@ -43,7 +43,7 @@ class WorkerReply(msgspec.Struct):
     kind: Literal["ready", "result", "failure", "checked"]
     reusable: bool = False
     failure: ReportedFailure | None = None
-    fault: ReportedFault | None = None
+    faults: tuple[ReportedFault | None, ...] = ()
 
 
 _REPLIES = msgspec.json.Decoder(WorkerReply)

@@ -24,7 +24,7 @@ function part(name) {
 }
 
 const { Channel } = part('./frames.cjs');
-const { parse, check } = part('./scripts.cjs');
+const { parse, checkAll } = part('./scripts.cjs');
 const { Realms } = part('./realms.cjs');
 const { Execution, ExecutionScope } = part('./execution.cjs');
 
@@ -39,7 +39,8 @@ function serve() {
     if (channel.isEmpty) realms.ready();
     const [operation, body] = channel.readFrame();
     if (operation.op === 'check') {
-      channel.writeFrame({ nonce: operation.nonce, kind: 'checked', fault: check(body) });
+      const faults = checkAll(JSON.parse(body), operation.cpu_s);
+      channel.writeFrame({ nonce: operation.nonce, kind: 'checked', faults });
     } else if (operation.op === 'load') {
       load(body);
     } else {

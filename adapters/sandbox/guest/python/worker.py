@@ -17,7 +17,7 @@ from .failures import failure_of
 from .frames import ServiceChannel
 from .results import result_text
 from .scope import ExecutionScope, enter_scratch, restore_builtins
-from .scripts import FILE_NAME, CompiledScript, check
+from .scripts import FILE_NAME, CompiledScript, check_all
 
 TYPE_CHECKING = False  # importing typing would cost a tenth of the start
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ def serve(channel: ServiceChannel) -> None:
         operation, body = channel.read_frame()
         nonce = operation["nonce"]
         if operation["op"] == "check":
-            channel.write_frame({"nonce": nonce, "kind": "checked", "fault": check(body.decode())})
+            faults = check_all(json.loads(body), operation["cpu_s"])
+            channel.write_frame({"nonce": nonce, "kind": "checked", "faults": faults})
         elif operation["op"] == "load":
             script = load(body.decode())
         else:
