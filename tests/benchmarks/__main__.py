@@ -60,7 +60,7 @@ def run(*, seconds: float, warmup: float, sizes: str, connections: str, grid: bo
     with _bench() as (postgres, cores, folder), _strangers() as seen:
         plan = Plan(postgres, cores, folder, scope, seen)
         measurements = _carry_out(plan)
-    facts = Facts(measurements, plan.hot_share)
+    facts = Facts(measurements, plan.hot_share, plan.private_mib)
     _tell(cores, facts, plan.notes)
     _write(output, facts, plan.notes)
 

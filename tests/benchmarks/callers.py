@@ -124,7 +124,7 @@ class Callers:
             rate=len(latencies_s) / took_s,
             p50_ms=quantile_ms(latencies_s, 0.5),
             p99_ms=quantile_ms(latencies_s, 0.99),
-            server_us=own_s / len(latencies_s) * 1e6,
+            service_us=own_s / len(latencies_s) * 1e6,
             database_us=database_s / len(latencies_s) * 1e6,
             pss_mib=used.pss_mib,
             rss_mib=used.rss_mib,

@@ -214,16 +214,19 @@ def _git(*arguments: str) -> None:
 
 
 def _gets(server: Server, count: int) -> list[bytes]:
-    ids = executions.initialized(server, "nodejs", _KEPT_SESSIONS)
+    ids = executions.initialized(server, [requests.initialize("nodejs")] * _KEPT_SESSIONS)
     return list(islice(cycle(requests.request("GET", f"/api/v1/sessions/{each}") for each in ids), count))
 
 
 def _warm(server: Server, language: str, count: int) -> list[bytes]:
-    calls = [requests.execute(each) for each in executions.initialized(server, language, executions.WARM_SESSIONS)]
+    calls = [
+        requests.execute(each)
+        for each in executions.initialized(server, [requests.initialize(language)] * executions.WARM_SESSIONS)
+    ]
     with LoadGenerator(server.url, _CONNECTIONS) as generator:
         generator.each_once(calls * 4)
     return list(islice(cycle(calls), count))
 
 
 def _cold(server: Server, language: str, count: int) -> list[bytes]:
-    return [requests.execute(each) for each in executions.initialized(server, language, count)]
+    return [requests.execute(each) for each in executions.initialized(server, [requests.initialize(language)] * count)]

@@ -29,10 +29,10 @@ class Cores:
 
 
 @contextmanager
-def pinned(core: int) -> Iterator[None]:
-    """Run on one core; what is started meanwhile stays there."""
+def pinned(core: int | None) -> Iterator[None]:
+    """Run on one core, or on all of the machine; what is started meanwhile stays there."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, range(os.cpu_count() or 1) if core is None else {core})
     try:
         yield
     finally:

@@ -11,7 +11,8 @@ PGLAMBDA_REMOTE = "pglambda, runtime host"
 
 GET = "get"
 INITIALIZE = "initialize"
-NEW_SCRIPTS = "initialize, new scripts"
+NEW_SCRIPTS = {"python": "initialize, new python", "nodejs": "initialize, new nodejs"}
+SAME_SCRIPT = {"python": "initialize, same python", "nodejs": "initialize, same nodejs"}
 PATCH = "patch"
 BEGIN = "begin"
 FINISH = "finish"
@@ -19,6 +20,10 @@ COUNT = "count a use"
 UPDATE = "update of a count"
 BEGIN_AND_FINISH = "begin and finish"
 WARM = {"python": "execute, warm python", "nodejs": "execute, warm nodejs"}
-COLD = {"python": "execute, cold python", "nodejs": "execute, cold nodejs"}
+FIRST = {"python": "first execution, python", "nodejs": "first execution, nodejs"}
+PACED = {"python": "100 first a second, python", "nodejs": "100 first a second, nodejs"}
+BURST = {"python": "200 first at once, python", "nodejs": "200 first at once, nodejs"}
+TURN = "sessions in turn"
+LAUNCHER = "bwrap, 2 loops"
 POST_BESIDE = {"python": "POST beside warm python", "nodejs": "POST beside warm nodejs"}
 """What bare Starlette does in the turns between executions."""

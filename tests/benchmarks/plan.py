@@ -3,18 +3,18 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 
 from attrs import define, evolve, field, frozen
 
-from tests.benchmarks import callers, executions, http_runs, peer, pgbench, requests, servers, watched
+from tests.benchmarks import callers, executions, http_runs, peer, pgbench, requests, servers, starts, watched
 from tests.benchmarks.database import Database
 from tests.benchmarks.http_runs import Case, Contender, Times
 from tests.benchmarks.machine import Cores
 from tests.benchmarks.measurement import Measurement
 from tests.benchmarks.names import (
     BARE,
-    COLD,
     COUNT,
     EXPRESS,
     GET,
@@ -26,6 +26,7 @@ from tests.benchmarks.names import (
     PGLAMBDA_WATCHED,
     PLAIN,
     POST_BESIDE,
+    SAME_SCRIPT,
     WARM,
 )
 from tests.benchmarks.servers import NotServing, Program, Server
@@ -34,8 +35,8 @@ from tests.benchmarks.sessions import SessionSet
 Loads = Mapping[str, Callable[[], Iterator[bytes]]]
 
 _LANGUAGES = ("python", "nodejs")
-_NEW_SCRIPTS_CONNECTIONS = 16
-_COLD_SHARE = 0.5
+_START_SHARE = 4
+"""Starts of workers are slow: they take so many times the time of other lines."""
 
 
 @frozen
@@ -77,6 +78,7 @@ class Plan:
     scope: Scope
     notes: list[str] = field(factory=list)
     hot_share: float | None = None
+    private_mib: Mapping[str, float] = field(factory=dict)
 
     def stages(self) -> Iterator[Stage]:
         """Yield the stages in order."""
@@ -93,6 +95,8 @@ class Plan:
         yield self._filling(SessionSet(self.scope.sizes[0]))
         yield from (self._executions(language) for language in _LANGUAGES)
         yield self._remote_executions()
+        yield from (self._starts(language) for language in _LANGUAGES)
+        yield self._sessions_in_turn()
 
     def _comparison(self, sessions: SessionSet) -> Stage:
         steps = [
@@ -224,13 +228,24 @@ class Plan:
             Step(f"pglambda: begin and finish, {each} callers, {count:,} sessions", self._callers(sessions, each))
             for each in all_connections
         ]
-        new = self._http(
-            Case(PGLAMBDA, NEW_SCRIPTS, _NEW_SCRIPTS_CONNECTIONS, count), requests.initializes_of_new_scripts
-        )
-        once = [new] if count == scope.sizes[0] else []
+        once = [self._new_scripts(language) for language in _LANGUAGES] if count == scope.sizes[0] else []
         return Stage(
             partial(self._serving, self._program), [*steps[GET], *inner, *steps[PATCH], *steps[INITIALIZE], *once]
         )
+
+    def _new_scripts(self, language: str) -> Step:
+        """Initialize with new scripts, in turns with one script that the service knows."""
+        loads = {
+            NEW_SCRIPTS[language]: requests.initializes_of_new_scripts(language),
+            SAME_SCRIPT[language]: cycle([requests.initialize(language)]),
+        }
+
+        def work(server: Server) -> Sequence[Measurement]:
+            connections = self.scope.connections
+            contenders = [Contender(Case(PGLAMBDA, name, connections, 0), server, load) for name, load in loads.items()]
+            return http_runs.in_turns(contenders, self.database.pid, self.scope.times)
+
+        return Step(f"pglambda: {NEW_SCRIPTS[language]}, in turns with one script", work)
 
     def _is_compared(self, count: int, connections: int) -> bool:
         """Whether reads and creations were measured beside those of others."""
@@ -253,18 +268,45 @@ class Plan:
             partial(self._serving, self._program),
             [
                 self._warm_beside_bare(language),
-                Step(f"pglambda: {COLD[language]}", partial(self._cold, language)),
                 self._warm(PGLAMBDA, language, executions.CROWDED_SESSIONS),
             ],
         )
 
+    def _starts(self, language: str) -> Stage:
+        start_s, pid = self.scope.times.measured_s * _START_SHARE, self.database.pid
+        steps = {
+            "first executions, in turns with bubblewrap": partial(starts.sustained, language=language),
+            "100 first executions a second": partial(starts.paced, language=language),
+        }
+        return Stage(
+            self._serving_on_all_cores,
+            [
+                *(
+                    Step(f"{name}, {language}", partial(work, database_pid=pid, duration_s=start_s))
+                    for name, work in steps.items()
+                ),
+                Step(
+                    f"200 first executions at once, {language}",
+                    partial(starts.burst, database_pid=pid, language=language),
+                ),
+            ],
+        )
+
+    def _sessions_in_turn(self) -> Stage:
+        def work(count: int, server: Server) -> Sequence[Measurement]:
+            found = starts.in_turn(server, self.database.pid, count, self.scope.times.measured_s)
+            if count == starts.IN_TURN[0]:
+                self.private_mib = starts.private_mib(server)
+            return found
+
+        steps = [Step(f"{count} sessions in turn", partial(work, count)) for count in starts.IN_TURN]
+        return Stage(self._serving_on_all_cores, steps)
+
+    def _serving_on_all_cores(self) -> AbstractContextManager[Server]:
+        return servers.serving(self._program(), None)
+
     def _remote_executions(self) -> Stage:
         return Stage(self._serving_remote, [self._warm(PGLAMBDA_REMOTE, language) for language in _LANGUAGES])
-
-    @property
-    def _cold_s(self) -> float:
-        """Workers come so slowly that a few of them take longer than other measurements."""
-        return self.scope.times.measured_s * 3
 
     @property
     def _warm_times(self) -> Times:
@@ -292,15 +334,6 @@ class Plan:
                 return http_runs.in_turns(rivals, self.database.pid, self._warm_times)
 
         return Step(f"in turns with bare Starlette: {case.operation}", work)
-
-    def _cold(self, language: str, server: Server) -> Sequence[Measurement]:
-        refilled = executions.refill_rate(server, language)
-        rate = refilled * _COLD_SHARE
-        self.notes.append(
-            f"Workers for {language} are started at {refilled:.0f}/s; first executions came at {rate:.0f}/s."
-        )
-        case = Case(PGLAMBDA, COLD[language], self.scope.connections, 0)
-        return [executions.cold(server, self.database.pid, case, language, rate=rate, duration_s=self._cold_s)]
 
     def _fill(self, sessions: SessionSet) -> None:
         for _rows in self.database.fill(sessions):

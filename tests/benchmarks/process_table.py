@@ -12,6 +12,8 @@ _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _MIB = 1024 * 1024
 _STRANGER_SHARE = 0.05
+_WORKER_DEPTH = 4
+"""Process namespaces: of the host, the launcher, the sandbox and the worker."""
 _WATCH_S = 1.0
 
 
@@ -78,6 +80,26 @@ def memory(root: int) -> Memory:
     known = [share for share in shares if share is not None]
     pss_mib = sum(known) / _MIB if len(known) == len(shares) else None
     return Memory(pss_mib, sum(map(_rss_bytes, tree)) / _MIB)
+
+
+def worker_private_bytes(root: int) -> Mapping[str, list[int]]:
+    """Return the private dirty memory of each worker of a service, by language; a worker is process 1 of its own."""
+    found: dict[str, list[int]] = {"python": [], "nodejs": []}
+    for pid in _tree(_read_table(), root):
+        try:
+            numbers = _lines_of(f"/proc/{pid}/status")["NSpid"].split()
+            program = Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0]
+            dirty = _lines_of(f"/proc/{pid}/smaps_rollup")["Private_Dirty"]
+        except (OSError, KeyError):
+            continue
+        if len(numbers) == _WORKER_DEPTH and numbers[-1] == "1":
+            found["nodejs" if program.endswith(b"node") else "python"].append(int(dirty.split()[0]) * 1024)
+    return found
+
+
+def _lines_of(path: str) -> Mapping[str, str]:
+    lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+    return {name: value for name, _, value in (line.partition(":") for line in lines)}
 
 
 def busy_s() -> float:

@@ -17,7 +17,8 @@ _COLUMNS: Mapping[str, Callable[[Measurement], str]] = {
     "per second": lambda each: f"{each.rate:,.0f}",
     "p50 ms": lambda each: f"{each.p50_ms:.2f}",
     "p99 ms": lambda each: f"{each.p99_ms:.2f}",
-    "server us": lambda each: _number(each.server_us),
+    "service us": lambda each: _number(each.service_us),
+    "scripts us": lambda each: _number(each.workers_us),
     "PG us": lambda each: _number(each.database_us),
     "PSS MiB": lambda each: _number(each.pss_mib),
     "RSS MiB": lambda each: _number(each.rss_mib),
@@ -41,11 +42,12 @@ def verdict_table(facts: Facts) -> str:
             each.name,
             f"{'at least' if each.at_least else 'at most'} {each.wanted:g}{each.unit}",
             "-" if each.measured is None else f"{each.measured:.3g}{each.unit}",
+            "-" if each.spread is None else f"{each.spread[0]:.3g} to {each.spread[1]:.3g}",
             _MET[each.met],
         ]
         for each in verdicts(facts)
     ]
-    return _table(["ratio", "target", "measured", ""], rows)
+    return _table(["figure", "target", "median", "spread", ""], rows)
 
 
 def ceiling(measurements: Iterable[Measurement]) -> str:
@@ -67,6 +69,7 @@ def write_statistics(path: Path, facts: Facts, machine: Mapping[str, object], no
         "machine": machine,
         "measurements": [asdict(each) for each in facts.measurements],
         "hot_share": facts.hot_share,
+        "private_mib": dict(facts.private_mib),
         "targets": [asdict(each) | {"met": each.met} for each in verdicts(facts)],
         "notes": notes,
     }

@@ -12,6 +12,7 @@ from tests.benchmarks.sessions import CONTEXT, SCRIPT, SessionSet
 
 SESSION_SECRET = "benchmark"
 _LANGUAGES = {"nodejs": SCRIPT, "python": 'result = params["a"] + params["b"]'}
+_COMMENT = {"nodejs": " //", "python": "  #"}
 _PATCH = {"context": json.loads(CONTEXT) | {"env": "live"}}
 _PARAMS = {"params": {"a": 5, "b": 3}}
 
@@ -41,9 +42,13 @@ def initializes() -> Iterator[bytes]:
     return cycle([initialize()])
 
 
-def initializes_of_new_scripts() -> Iterator[bytes]:
-    """Make sessions of new scripts."""
-    return (_initialize("nodejs", f"{SCRIPT} // {number}") for number in count())
+_NUMBERS = count()
+
+
+def initializes_of_new_scripts(language: str) -> Iterator[bytes]:
+    """Make sessions of scripts that no request has named before."""
+    while True:
+        yield _initialize(language, f"{_LANGUAGES[language]}{_COMMENT[language]} {next(_NUMBERS)}")
 
 
 def execute(session_id: str) -> bytes:

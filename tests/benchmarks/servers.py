@@ -63,14 +63,14 @@ def plain(database_url: str) -> Program:
 
 
 def pglambda(database_url: str, data_dir: Path, **settings: str) -> Program:
-    """Return the service with its access log and authentication off."""
-    environment = {"DATABASE_URL": database_url, "DATA_DIR": str(data_dir), "LOG_LEVEL": "warning", "PORT": "{port}"}
+    """Return the service with its default settings, unless others are given."""
+    environment = {"DATABASE_URL": database_url, "DATA_DIR": str(data_dir), "PORT": "{port}"}
     return Program(PGLAMBDA, (sys.executable, "-m", "entrypoints", "serve"), environment | settings, "/readyz")
 
 
 def runtime_host(data_dir: Path) -> Program:
     """Return a runtime host, whose sandbox is the only one that its controllers use."""
-    environment = {"DATA_DIR": str(data_dir), "LOG_LEVEL": "warning", "PORT": "{port}"}
+    environment = {"DATA_DIR": str(data_dir), "PORT": "{port}"}
     return Program("runtime host", (sys.executable, "-m", "entrypoints", "runtime-host"), environment, "/health")
 
 
@@ -88,8 +88,8 @@ def express(environment: Mapping[str, str]) -> Iterator[Program]:
 
 
 @contextmanager
-def serving(program: Program, core: int) -> Iterator[Server]:
-    """Run a server for the duration; raises NotServing."""
+def serving(program: Program, core: int | None) -> Iterator[Server]:
+    """Run a server for the duration, on one core or on all of them; raises NotServing."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryFile() as log:

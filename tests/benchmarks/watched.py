@@ -21,7 +21,6 @@ SETTINGS: Mapping[str, str] = {
     "MAX_SESSIONS_PER_OWNER": "10000",
     "MAX_STORED_MB_PER_OWNER": "1048576",
     "MAX_CONCURRENT_PER_OWNER": "100000",
-    "LOG_LEVEL": "info",
 }
 """Everything is judged, and nothing refused."""
 
