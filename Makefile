@@ -97,7 +97,7 @@ openapi-lint: $(REDOCLY_STAMP) ## Lint docs/openapi.json with Redocly; every war
 conformance: $(DEV_STAMP) ## Requests made out of the OpenAPI document, against the real service; about three minutes.
 	$(PYTEST) $(DURATIONS) --show-capture=no tests/conformance
 
-bench: $(BENCH_STAMP) ## Compare with others in about 5 minutes; BENCH="--grid" for all of it, BENCH="--help" for more.
+bench: $(BENCH_STAMP) ## Compare with others in about 7 minutes; BENCH="--grid" for all of it, BENCH="--help" for more.
 	@$(PYTHON) -m tests.benchmarks run $(BENCH)
 
 bench-cleanup: $(BENCH_STAMP) ## Remove a million expired sessions beside a million live ones; takes BENCH as well.
