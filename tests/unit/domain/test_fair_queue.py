@@ -35,6 +35,20 @@ def test_a_discarded_item_is_not_served():
     assert (queue.pop(), len(queue)) == (("a", 2), 0)
 
 
+def test_an_item_that_is_put_back_is_the_next_of_its_owner():
+    queue = queue_of(("a", 1), ("a", 2), ("b", 1))
+    assert queue.first == ("a", 1)
+    queue.put_back(OWNERS[0], queue.pop())
+    assert queue.of(OWNERS[0]) == [("a", 1), ("a", 2)]
+    assert [queue.pop() for _ in range(3)] == [("b", 1), ("a", 1), ("a", 2)]
+
+
+def test_ahead_of_an_owner_are_as_many_items_of_each_other_as_it_has_itself():
+    queue = queue_of(*(("a", n) for n in range(9)), ("b", 1), ("b", 2))
+    assert [queue.ahead_of(owner) for owner in OWNERS[:3]] == [11, 6, 2]
+    assert queue_of().ahead_of(OWNERS[0]) == 0
+
+
 @given(st.lists(st.one_of(st.sampled_from(OWNERS), st.none()), max_size=200))
 def test_no_owner_is_served_twice_before_every_other_waiting_owner(steps):
     queue: FairQueue[tuple[Owner, int]] = FairQueue()
