@@ -23,7 +23,7 @@ export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: commands help run test faults quick unit proof soak check commits format lint types imports sql scripts bench bench-cleanup bench-fairness bench-history compare lock clean openapi openapi-lint conformance
+.PHONY: commands native help run test faults quick unit proof soak check commits format lint types imports sql scripts bench bench-cleanup bench-fairness bench-history compare lock clean openapi openapi-lint conformance
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
@@ -57,6 +57,9 @@ proof: $(DEV_STAMP) ## The long suites that CI leaves out: properties with 1,000
 
 soak: $(DEV_STAMP) ## Leaks over many executions, what neighbours of attackers notice, sessions in turn; SOAK=--help for options.
 	$(PYTHON) -m tests.soak $(SOAK)
+
+native: $(DEV_STAMP) ## Build the addon of Node's zygote for each machine, and its hashes.
+	$(PYTHON) -m tests.native_addon
 
 commands: $(DEV_STAMP) ## Write docs/commands.md anew, out of the commands' own help.
 	$(PYTHON) -m tests.commands_page

@@ -166,12 +166,16 @@ class LayerFacts:
 
 @frozen
 class LanguageFacts:
-    """A language of this host: its version, the path of its interpreter, and why it cannot run."""
+    """A language of this host: its version, the path of its interpreter, and why it cannot run.
+
+    `why_executed` says why its workers are not forks; empty if they are.
+    """
 
     language: str
     version: str
     program: str
     failure: str | None
+    why_executed: str = ""
 
 
 @frozen

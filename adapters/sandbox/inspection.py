@@ -80,6 +80,7 @@ def _language_facts(name: str, state: Mapping[str, Any], node_path: Path | None)
         version=state.get("version", ""),
         program=_program(Language(name), node_path),
         failure=None if state["status"] == "ok" else state.get("reason", ""),
+        why_executed=state.get("start_reason", ""),
     )
 
 

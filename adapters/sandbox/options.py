@@ -22,6 +22,17 @@ class SandboxLevel(StrEnum):
     """Standard, and workers run under a host uid that is not the service's."""
 
 
+class NodeStart(StrEnum):
+    """How workers for Node.js start."""
+
+    AUTO = "auto"
+    """As forks of a zygote where that was tested and passes its check, otherwise by executing Node.js."""
+    FORK = "fork"
+    """As forks of a zygote, or not at all."""
+    EXEC = "exec"
+    """By executing Node.js."""
+
+
 @frozen
 class SandboxOptions:
     """Settings of the sandbox. Sizes are in bytes unless the name says otherwise, times in seconds.
@@ -49,6 +60,7 @@ class SandboxOptions:
     level: SandboxLevel = SandboxLevel.STANDARD
     node_path: Path | None = None
     bwrap_path: Path | None = None
+    node_start: NodeStart = NodeStart.AUTO
 
     queue_timeout_s: float = field(default=2.0, validator=gt(0))
     queue_length_max: int = field(default=1024, validator=ge(1))

@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 
+import structlog
 from attrs import define, evolve, field
 
-from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.options import NodeStart, SandboxOptions
 from adapters.sandbox.protocol.syntax_check_queue import SyntaxCheckQueue
 from adapters.sandbox.protocol.syntax_checker import SyntaxChecker
 from adapters.sandbox.workers.prewarm_pool import STARTS_S, PrewarmPool
 from adapters.sandbox.workers.process import WorkerProcess
 from adapters.sandbox.workers.worker_factory import WorkerFactory
-from adapters.sandbox.zygote.launch import LaunchFailed
+from adapters.sandbox.zygote.launch import ForkUnsafe, LaunchFailed
 from adapters.sandbox.zygote.remedies import with_remedy
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder, Unprepared
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
@@ -21,6 +22,8 @@ from domain.identity import Owner
 from domain.scripts.language import Language
 from domain.scripts.script import Script, SyntaxFault
 from domain.stats import StartStats
+
+_log = structlog.get_logger(__name__)
 
 
 @define(eq=False)
@@ -66,7 +69,7 @@ class LanguageRuntime:
             self._reason = str(error)
             return
         self._spec = spec
-        start_checker = self._starter(evolve(spec, memory_mb=self.options.check_memory_mb))
+        start_checker = self._starter(self.options.check_memory_mb)
         self._check_queue = SyntaxCheckQueue(lambda: SyntaxChecker(start_checker, self.options), self.options)
         await self._prewarm_pool(self.options.memory_mb).open()
 
@@ -106,7 +109,12 @@ class LanguageRuntime:
         failure = self.failure
         if failure is not None:
             return {"status": "degraded", "reason": failure}
-        return {"status": "ok", "version": self.version, "spares": self._prewarm_pools[self.options.memory_mb].ready}
+        state = {"status": "ok", "version": self.version, "spares": self._prewarm_pools[self.options.memory_mb].ready}
+        return {**state, **self._start_summary()}
+
+    def _start_summary(self) -> Mapping[str, object]:
+        reason = "" if self._spec is None else self._spec.why_executed
+        return {"start": "exec", "start_reason": reason} if reason else {"start": "fork"}
 
     def stats(self) -> StartStats:
         """Return the present figures."""
@@ -128,10 +136,31 @@ class LanguageRuntime:
         if pool is None:
             # Workers are kept ready with the default limit only: a server may grant as many limits as it has MiB.
             kept = self.options.prewarmed if memory_mb == self.options.memory_mb else 0
-            start = self._starter(evolve(self._spec, memory_mb=memory_mb))
+            start = self._starter(memory_mb)
             pool = PrewarmPool(start, kept, self.options.starting_max, self.options.retry_s)
             self._prewarm_pools[memory_mb] = pool
         return pool
 
-    def _starter(self, spec: SandboxSpec) -> Callable[[], Coroutine[None, None, WorkerProcess]]:
-        return lambda: self.factory.start(spec)
+    def _starter(self, memory_mb: int) -> Callable[[], Coroutine[None, None, WorkerProcess]]:
+        return lambda: self._start(memory_mb)
+
+    async def _start(self, memory_mb: int) -> WorkerProcess:
+        assert self._spec is not None
+        try:
+            return await self.factory.start(evolve(self._spec, memory_mb=memory_mb))
+        except ForkUnsafe as error:
+            if self.options.node_start is NodeStart.FORK:
+                raise LaunchFailed(f"{error}. Set SANDBOX_NODE_START=auto to start workers without forks.") from error
+            return await self._execute_instead(str(error), memory_mb)
+
+    async def _execute_instead(self, reason: str, memory_mb: int) -> WorkerProcess:
+        """Start a worker that executes its interpreter; if that works, start all later ones so."""
+        try:
+            spec = await asyncio.to_thread(self.builder.spec, self.language, reason)
+        except Unprepared as error:
+            raise LaunchFailed(str(error)) from error
+        worker = await self.factory.start(evolve(spec, memory_mb=memory_mb))
+        if self._spec is not None and self._spec.interpreter.is_forked:
+            _log.warning("node_fork_failed", reason=reason)
+        self._spec = spec
+        return worker

@@ -12,7 +12,7 @@ from adapters.postgres.repositories.executions import ExecutionRepositoryOptions
 from adapters.postgres.repositories.history import HistoryOptions
 from adapters.postgres.retention.cleanup import Retention
 from adapters.remote_runtime.options import RuntimeOptions
-from adapters.sandbox.options import SandboxLevel, SandboxOptions
+from adapters.sandbox.options import NodeStart, SandboxLevel, SandboxOptions
 from domain.executions.service import ExecutionPolicy
 from domain.functions.examples import ExamplePolicy
 from domain.functions.service import FunctionPolicy
@@ -177,6 +177,7 @@ def sandbox_options(settings: Settings, languages: tuple[Language, ...]) -> Sand
         runtimes_dir=_runtimes_dir(settings),
         languages=languages,
         level=SandboxLevel(settings.sandbox_level),
+        node_start=NodeStart(settings.sandbox_node_start),
         node_path=settings.nodejs_path,
         queue_timeout_s=settings.queue_timeout_ms / 1000,
         warm_workers_max=workers_within_limit(settings.max_warm_workers),

@@ -20,6 +20,14 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+class NodeStartChoice(StrEnum):
+    """How workers for Node.js start."""
+
+    AUTO = "auto"
+    FORK = "fork"
+    EXEC = "exec"
+
+
 class SandboxRequirement(StrEnum):
     """The least acceptable isolation: the full sandbox, or in addition workers with their own user id."""
 

@@ -13,6 +13,7 @@ from entrypoints.settings.choices import (
     Idempotency,
     LogFormat,
     LogLevel,
+    NodeStartChoice,
     SandboxRequirement,
     Traces,
 )
@@ -168,6 +169,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         SandboxRequirement,
         Meta(description="Least acceptable isolation: standard, or separate-uid (workers with their own user id)."),
     ] = SandboxRequirement.STANDARD
+    sandbox_node_start: Annotated[
+        NodeStartChoice,
+        Meta(description="Start of workers for Node.js: fork (of a zygote), exec, or auto (fork where it was tested)."),
+    ] = NodeStartChoice.AUTO
     max_warm_workers: Annotated[
         int, Meta(ge=1, le=4096, description="Limit of the workers that are kept for their sessions.")
     ] = 128

@@ -1,6 +1,6 @@
 // Records which blocks of the guest's JavaScript run. Node loads it before the worker.
 //
-// Each reply appends one line to a file: what V8 has counted since the line before. A worker that is killed before its
+// Each reply, and each message of a zygote to its trial fork, appends one line to a file: what V8 has counted since the line before. A worker that is killed before its
 // reply loses its counts.
 'use strict';
 
@@ -9,7 +9,7 @@ const { randomBytes } = require('node:crypto');
 const { Session } = require('node:inspector');
 
 const file = `/coverage/${randomBytes(8).toString('hex')}.v8`;
-const channel = Number(process.argv.at(-1));
+const STREAMS = 3;
 const { writeSync } = fs;
 const session = new Session();
 session.connect();
@@ -30,7 +30,7 @@ function record() {
 ask('Profiler.enable');
 ask('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
 fs.writeSync = (descriptor, ...given) => {
-  if (descriptor === channel) record();
+  if (descriptor >= STREAMS) record();
   return writeSync(descriptor, ...given);
 };
 delete require.cache[__filename];

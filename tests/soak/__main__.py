@@ -8,15 +8,18 @@ from pathlib import Path
 import click
 import uvloop
 
-from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.options import NodeStart, SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
+from adapters.sandbox.workers.worker_factory import WorkerFactory
+from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from domain.scripts.language import Language
 from tests.soak.census import take_census
 from tests.soak.endurance import Endurance, Soak
+from tests.soak.forks import Forking
 from tests.soak.neighbours import FACTOR_MAX, Neighbour, Neighbours, quantile
 from tests.soak.rotation import Rotating
 
-_PARTS = ("neighbours", "endurance", "rotation")
+_PARTS = ("neighbours", "endurance", "rotation", "forks")
 _NEVER = 1 << 30
 
 
@@ -29,8 +32,9 @@ _NEVER = 1 << 30
     "--seconds", default=8.0, show_default=True, help="How long a neighbour calls, alone and beside attackers."
 )
 @click.option("--rotation", default=1000, show_default=True, help="Number of sessions in turn; 10000 is a long run.")
+@click.option("--forks", default=2000, show_default=True, help="Number of forks of Node.js; 200000 is a long run.")
 @click.option("--only", type=click.Choice(_PARTS), help="Run only this part.")
-def main(executions: int, attackers: int, seconds: float, rotation: int, only: str | None) -> None:
+def main(*, executions: int, attackers: int, seconds: float, rotation: int, forks: int, only: str | None) -> None:
     """Look for leaks, for effects on neighbours of attackers, and for the cost of many sessions in turn."""
     folder = Path(tempfile.mkdtemp(prefix="pglambda-soak-"))
     folder.chmod(0o755)
@@ -40,6 +44,7 @@ def main(executions: int, attackers: int, seconds: float, rotation: int, only: s
                 "neighbours": lambda: _neighbours(folder, attackers, seconds),
                 "endurance": lambda: _endurance(folder, executions),
                 "rotation": lambda: _rotation(folder, rotation),
+                "forks": lambda: _forks(folder, forks),
             }
             problems = [found for part in (parts if only is None else [only]) for found in loop.run(parts[part]())]
     finally:
@@ -78,6 +83,15 @@ async def _rotation(folder: Path, sessions: int) -> list[str]:
     await runner.close(5)
     click.echo(rotated.line())
     return rotated.problems()
+
+
+async def _forks(folder: Path, forks: int) -> list[str]:
+    options = SandboxOptions(folder, languages=[Language.NODEJS], node_start=NodeStart.FORK)
+    factory = WorkerFactory(options.start_timeout_s)
+    forking = await Forking(factory, SandboxBuilder(options).spec(Language.NODEJS), forks).run()
+    await factory.close(5)
+    click.echo(forking.line())
+    return forking.problems()
 
 
 async def _neighbours(folder: Path, attackers: int, seconds: float) -> list[str]:

@@ -8,7 +8,7 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from adapters.sandbox.runtimes.elf import libraries_of
 from domain.scripts.language import Language
@@ -25,6 +25,11 @@ _NODE_BASE_MB = 592
 """Data that Node maps before any script: it reserves 512 MiB for compiled code."""
 _NODE_MEMORY_MIN_MB = 48
 _NODE_POOL_THREADS = 4
+_NODE_ZYGOTE_HEAP_MB = 65_536
+"""V8 fixes its limit before the fork, and the limits of forks differ. Each is held to its own by RLIMIT_DATA."""
+_NODE_ZYGOTE_SEMI_SPACE_MB = 8
+_NODE_ADDONS = _GUEST / "nodejs" / "native"
+_EXECUTE = "Set SANDBOX_NODE_START=auto."
 _PYTHON_MEMORY_MIN_MB = 16
 _PYTHON_BASE_MB = 16
 _PYTHON_MAPPED_MB = 64
@@ -49,7 +54,8 @@ class Interpreter:
     """An interpreter's files, the guest's files for it (all read-only in the sandbox), and its command.
 
     `program` is the path of the interpreter in the sandbox, `guest` that of the guest's file, with arguments before the
-    channel. Workers in Python are forks of a zygote, so the guest of Python is the zygote.
+    channel. If workers are forks of a zygote (`is_forked`), this is the zygote's interpreter, and the guest is the
+    zygote. Otherwise workers execute it.
 
     `data_base_mb` is the part of RLIMIT_DATA that the interpreter takes before any script. `mapped_base_mb` is that of
     RLIMIT_AS, and None if the interpreter cannot live with that limit.
@@ -67,33 +73,55 @@ class Interpreter:
     """How many threads the interpreter may add to those that it starts with."""
     memory_min_mb: int
     """The interpreter does not start with less, so a smaller limit is raised to this."""
+    is_forked: bool = True
 
     def command(self, channel: int, memory_mb: int) -> list[str]:
         """Return the command line of a process whose channel is the descriptor `channel`."""
-        flags = _PYTHON_FLAGS if self.language is Language.PYTHON else _node_flags(memory_mb)
-        return [str(self.program), *flags, *self.guest, str(channel)]
+        return [str(self.program), *self._flags(memory_mb), *self.guest, str(channel)]
+
+    def _flags(self, memory_mb: int) -> Sequence[str]:
+        if self.language is Language.PYTHON:
+            return _PYTHON_FLAGS
+        return _NODE_ZYGOTE_FLAGS if self.is_forked else _node_flags(memory_mb)
 
     @property
-    def is_forked(self) -> bool:
-        """Whether a worker is a fork of its zygote, which is an interpreter of the same language."""
-        return self.language is Language.PYTHON
+    def needs_fork_check(self) -> bool:
+        """Whether the first fork of each zygote is to be checked."""
+        return self.is_forked and self.language is Language.NODEJS
+
+    @property
+    def worker_binds(self) -> Sequence[Bind]:
+        """The files that workers have. A fork has the guest in its memory, and one of Node.js everything."""
+        if not self.is_forked:
+            return [*self.binds, *self.guest_binds]
+        return self.binds if self.language is Language.PYTHON else []
 
 
 _PYTHON_FLAGS = ("-I", "-S", "-B", "-X", "utf8")
 
 
+_NODE_FLAGS = (
+    # A worker runs one execution at a time. Threads that collect garbage and compile beside it cost a tenth more CPU
+    # time than they save, and they run on processors that serve other workers.
+    "--single-threaded",
+    "--no-incremental-marking",
+    "--disable-warning=ExperimentalWarning",
+)
+_NODE_ZYGOTE_FLAGS = (
+    f"--max-old-space-size={_NODE_ZYGOTE_HEAP_MB}",
+    f"--max-semi-space-size={_NODE_ZYGOTE_SEMI_SPACE_MB}",
+    *_NODE_FLAGS,
+    # A fork has the first thread only: nothing may be left to another one.
+    "--v8-pool-size=0",
+    "--disable-sigusr1",
+    "--no-maglev",
+)
+
+
 def _node_flags(memory_mb: int) -> list[str]:
     semi_space_mb = max(1, min(16, memory_mb // 16))
-    return [
-        f"--max-old-space-size={max(memory_mb - 3 * semi_space_mb, 8)}",
-        f"--max-semi-space-size={semi_space_mb}",
-        # A worker runs one execution at a time. Threads that collect garbage and compile beside it cost a tenth more
-        # CPU time than they save, and they run on processors that serve other workers.
-        "--single-threaded",
-        "--no-incremental-marking",
-        "--v8-pool-size=1",
-        "--disable-warning=ExperimentalWarning",
-    ]
+    heap = [f"--max-old-space-size={max(memory_mb - 3 * semi_space_mb, 8)}", f"--max-semi-space-size={semi_space_mb}"]
+    return [*heap, *_NODE_FLAGS, "--v8-pool-size=1"]
 
 
 def find_interpreter(language: Language, node_path: Path | None) -> Interpreter:
@@ -146,12 +174,23 @@ def _find_node(configured: Path | None) -> Interpreter:
         binds=_files(program, _USR / "bin" / "node"),
         guest_binds=_guest_binds("nodejs", ".cjs"),
         program=_USR / "bin" / "node",
-        guest=[str(_GUEST_TARGET / "nodejs" / "worker.cjs")],
+        guest=[str(_GUEST_TARGET / "nodejs" / "start.cjs"), "worker"],
         data_base_mb=_NODE_BASE_MB,
         mapped_base_mb=None,
         threads_later_max=_NODE_POOL_THREADS,
         memory_min_mb=_NODE_MEMORY_MIN_MB,
+        is_forked=False,
     )
+
+
+def forked_node(node: Interpreter, machine: str) -> Interpreter:
+    """Return this Node.js with workers that are forks; raises InterpreterMissing for a machine without an addon."""
+    addon = _NODE_ADDONS / f"{machine}.node"
+    if not addon.exists():
+        raise InterpreterMissing(f"Node.js has no addon for {machine}, and cannot fork without it. {_EXECUTE}")
+    bind = Bind(addon, _GUEST_TARGET / "nodejs" / "addon.node")
+    guest = [node.guest[0], "zygote"]
+    return evolve(node, guest=guest, guest_binds=[*node.guest_binds, bind], is_forked=True)
 
 
 def _guest_binds(folder: str, suffix: str) -> list[Bind]:

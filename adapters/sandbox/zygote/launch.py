@@ -26,6 +26,10 @@ class ZygoteLost(LaunchFailed):
     """The zygote ended while it started a worker. Another zygote can start it."""
 
 
+class ForkUnsafe(LaunchFailed):
+    """A fork of a zygote did not pass its check, so no fork of it is used."""
+
+
 @frozen
 class Exit:
     """How a process ended: its exit code, or the negative number of the signal; None while it has not.

@@ -1,6 +1,7 @@
 """Prepares, once, the files and programs of a language's sandboxes."""
 
 import os
+import platform
 from pathlib import Path
 
 from attrs import evolve, frozen
@@ -9,8 +10,9 @@ from adapters.sandbox.isolation.seccomp import inherited_filter, worker_filter
 from adapters.sandbox.isolation.system_calls import MACHINES
 from adapters.sandbox.options import SandboxLevel, SandboxOptions
 from adapters.sandbox.runtimes.copies import Copies, ProgramUnreachable
-from adapters.sandbox.runtimes.interpreters import InterpreterMissing, find_interpreter
+from adapters.sandbox.runtimes.interpreters import InterpreterMissing, find_interpreter, forked_node
 from adapters.sandbox.runtimes.launchers import ProgramMissing, Programs, find_programs
+from adapters.sandbox.runtimes.node_start import why_executed
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
 from domain.scripts.language import Language
 
@@ -32,11 +34,14 @@ class SandboxBuilder:
         """The workers' uid on the host; None if it is the service's own."""
         return self.options.sandbox_uid if os.geteuid() == 0 else None
 
-    def spec(self, language: Language) -> SandboxSpec:
-        """Return the spec of a worker with the default memory limit; raises Unprepared."""
+    def spec(self, language: Language, why_not_forked: str = "") -> SandboxSpec:
+        """Return the spec of a worker with the default memory limit; raises Unprepared.
+
+        With a reason in `why_not_forked`, workers for Node.js are not forks.
+        """
         self._check_host()
         try:
-            return self._spec(language)
+            return self._spec(language, why_not_forked)
         except (InterpreterMissing, ProgramMissing, ProgramUnreachable) as error:
             raise Unprepared(str(error)) from error
         except OSError as error:
@@ -55,10 +60,13 @@ class SandboxBuilder:
                 "Start it as root, or set SANDBOX_LEVEL=standard."
             )
 
-    def _spec(self, language: Language) -> SandboxSpec:
+    def _spec(self, language: Language, why_not_forked: str) -> SandboxSpec:
         programs = find_programs(self.options.bwrap_path)
         interpreter = find_interpreter(language, self.options.node_path)
-        zygote = find_interpreter(Language.PYTHON, None)
+        if language is Language.NODEJS:
+            why_not_forked = why_not_forked or self._why_executed(interpreter.version)
+            interpreter = interpreter if why_not_forked else forked_node(interpreter, platform.machine())
+        zygote = interpreter if interpreter.is_forked else find_interpreter(Language.PYTHON, None)
         copies = Copies(self.options.runtimes_dir / "copies")
         if self.uid is not None:
             copies.prepare()
@@ -69,12 +77,17 @@ class SandboxBuilder:
             zygote=zygote,
             programs=programs,
             nothing=self._folder("nothing"),
-            inherited_filter=inherited_filter(),
+            inherited_filter=inherited_filter(ignores_dontfork=zygote.language is Language.NODEJS),
             worker_filter=worker_filter(),
             uid=self.uid,
             memory_mb=self.options.memory_mb,
             options=self.options,
+            why_executed=why_not_forked,
         )
+
+    def _why_executed(self, version: str) -> str:
+        options = self.options
+        return why_executed(options.node_start, version, platform.machine(), is_packaged=options.node_path is None)
 
     def _folder(self, name: str) -> Path:
         folder = self.options.runtimes_dir / name

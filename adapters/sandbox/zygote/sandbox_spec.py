@@ -26,8 +26,8 @@ _NO_CORE = 1
 class SandboxSpec:
     """Everything that the sandboxes of a zygote and of its workers are made of.
 
-    The zygote is a Python interpreter, and each worker is a fork of it. `nothing` is an empty folder of the host that
-    the workers' uid can reach. It covers paths that workers must not see.
+    Each worker is a fork of the zygote. If `interpreter` is not the zygote's, the fork executes it. `nothing` is an
+    empty folder of the host that the workers' uid can reach. It covers paths that workers must not see.
     """
 
     interpreter: Interpreter
@@ -39,6 +39,10 @@ class SandboxSpec:
     uid: int | None
     memory_mb: int
     options: SandboxOptions
+    why_executed: str = ""
+    """Why workers execute their interpreter; empty if they are forks."""
+    fork_check: bytes | None = None
+    """Another script in place of the check of forks of Node.js."""
 
     def command(self, control: int, inherited_filter: int) -> list[str]:
         """Return the command line of a zygote that takes its orders from the descriptor `control`.
@@ -46,13 +50,20 @@ class SandboxSpec:
         bubblewrap reads the filter from the descriptor `inherited_filter`.
         """
         files = [*self._files("", self.zygote.binds), *self._files("", self.zygote.guest_binds)]
-        files += self._files(WORKER_ROOT, self.interpreter.binds)
-        if not self.interpreter.is_forked:
-            # A fork has the guest in its memory.
-            files += self._files(WORKER_ROOT, self.interpreter.guest_binds)
+        files += self._files(WORKER_ROOT, self.interpreter.worker_binds)
         # The zygote needs /proc, in a root that no worker keeps. It gets the service's: a container that hides parts of
         # its /proc does not allow a new mount of it. Nothing can be mounted after the last option.
-        files += ["--dir", f"{WORKER_ROOT}{_SCRATCH}", "--bind", "/proc", "/proc", "--remount-ro", "/"]
+        files += [
+            "--dir",
+            _SCRATCH,
+            "--dir",
+            f"{WORKER_ROOT}{_SCRATCH}",
+            "--bind",
+            "/proc",
+            "/proc",
+            "--remount-ro",
+            "/",
+        ]
         inside = self.zygote.command(control, self.memory_mb)
         return [*self._launcher(), *self._bubblewrap(inherited_filter), *files, "--", *inside]
 

@@ -18,14 +18,18 @@ ZYGOTE_MEMORY_MB = 64
 """Memory reserved for a zygote itself."""
 
 
+_Kind = tuple[Language, bool]
+"""A language, and whether its workers are forks of its interpreter."""
+
+
 @define(eq=False)
 class ZygotePool:
     """Provides the zygote for the next worker. A retired zygote ends with the last of its workers."""
 
     group: ControlGroup | None = None
     """The control group of every zygote; None if the host grants none."""
-    _current: dict[Language, Zygote] = field(factory=dict, init=False)
-    _living: dict[Zygote, Language] = field(factory=dict, init=False)
+    _current: dict[_Kind, Zygote] = field(factory=dict, init=False)
+    _living: dict[Zygote, _Kind] = field(factory=dict, init=False)
 
     def zygote(self, spec: SandboxSpec) -> Zygote:
         """Return the zygote for the next worker, which may not be ready yet; raises LaunchFailed."""
@@ -49,23 +53,27 @@ class ZygotePool:
         return [zygote.debug_snapshot() for zygote in self._living]
 
     def _zygote(self, spec: SandboxSpec) -> Zygote:
-        language = spec.interpreter.language
-        zygote = self._current.get(language)
+        kind = _kind_of(spec)
+        zygote = self._current.get(kind)
         if zygote is None or not zygote.is_usable:
             return self._open(spec)
         is_worn_out = zygote.started >= spec.options.forks_max
-        if is_worn_out and sum(1 for _ in self._zygotes_of(language)) < ZYGOTES_MAX:
+        if is_worn_out and sum(1 for _ in self._zygotes_of(kind)) < ZYGOTES_MAX:
             zygote.retire()
             return self._open(spec)
         return zygote
 
     def _open(self, spec: SandboxSpec) -> Zygote:
-        language = spec.interpreter.language
+        kind = _kind_of(spec)
         zygote = Zygote.open(spec, self.group)
-        self._current[language] = zygote
-        self._living[zygote] = language
+        self._current[kind] = zygote
+        self._living[zygote] = kind
         zygote.gone.add_done_callback(lambda _: self._living.pop(zygote))
         return zygote
 
-    def _zygotes_of(self, language: Language) -> Iterator[Zygote]:
-        return (zygote for zygote, of in self._living.items() if of is language)
+    def _zygotes_of(self, kind: _Kind) -> Iterator[Zygote]:
+        return (zygote for zygote, of in self._living.items() if of == kind)
+
+
+def _kind_of(spec: SandboxSpec) -> _Kind:
+    return spec.interpreter.language, spec.interpreter.is_forked

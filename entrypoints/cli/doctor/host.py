@@ -157,7 +157,8 @@ def _judge_language(facts: LanguageFacts) -> Finding:
         return SANDBOX.problem(
             f"{facts.language} cannot run: {facts.failure}", _UNAVAILABLE, "Follow the reason above."
         )
-    return SANDBOX.ok(f"{facts.language} {facts.version} runs ({facts.program})")
+    start = f"; its workers are no forks: {facts.why_executed}" if facts.why_executed else ""
+    return SANDBOX.ok(f"{facts.language} {facts.version} runs ({facts.program}){start}")
 
 
 def _judge_user(facts: SandboxFacts) -> Finding:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from attrs import define
 
-from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.options import NodeStart, SandboxOptions
 from adapters.sandbox.zygote.launch import DescriptorEnds, pipe, start_zygote
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
 from domain.scripts.language import Language
@@ -65,9 +65,9 @@ def zygote_of(spec: SandboxSpec) -> Iterator[OpenZygote]:
             launcher.wait()
 
 
-@pytest.fixture
-def spec(runtimes_dir, built):
-    return built(SandboxOptions(runtimes_dir)).spec(Language.PYTHON)
+@pytest.fixture(params=Language)
+def spec(request, runtimes_dir, built):
+    return built(SandboxOptions(runtimes_dir, node_start=NodeStart.FORK)).spec(request.param)
 
 
 @pytest.fixture
@@ -91,14 +91,16 @@ def test_the_start_and_the_end_of_a_worker_are_reported(zygote, spec):
 @pytest.mark.parametrize(
     ("language", "change", "words"),
     [
-        (Language.PYTHON, {"limits": {"unknown": 1}}, b"RLIMIT_UNKNOWN"),
-        (Language.NODEJS, {"command": ["/nowhere"]}, b"FileNotFoundError"),
+        (Language.PYTHON, (NodeStart.AUTO, {"limits": {"unknown": 1}}), b"RLIMIT_UNKNOWN"),
+        (Language.NODEJS, (NodeStart.EXEC, {"command": ["/nowhere"]}), b"FileNotFoundError"),
+        (Language.NODEJS, (NodeStart.FORK, {"limits": {"unknown": 1}}), b"RLIMIT_UNKNOWN"),
     ],
 )
 def test_a_process_that_cannot_become_a_worker_says_why_and_ends(runtimes_dir, built, language, change, words):
-    spec = built(SandboxOptions(runtimes_dir)).spec(language)
+    start, changed = change
+    spec = built(SandboxOptions(runtimes_dir, node_start=start)).spec(language)
     with zygote_of(spec) as zygote:
-        ends = zygote.order({**spec.order(), **change})
+        ends = zygote.order({**spec.order(), **changed})
         assert zygote.report() == {"id": 1}
         assert zygote.report()["status"] == 1
         assert words in os.read(ends.stderr, 4096)

@@ -238,7 +238,9 @@ async def test_partial_output_comes_back_from_a_script_that_was_killed(shared):
         ("console.count(); return 1", "console.count(); return null"),
         (
             """const load = (name) => process.mainModule.require(`/pglambda/nodejs/${name}.cjs`);
-            load('frames').Channel.prototype.writeFrame = load('execution').Execution.prototype.settle = () => {};
+            try {
+                load('frames').Channel.prototype.writeFrame = load('execution').Execution.prototype.settle = () => {};
+            } catch {} // A fork has no file of the guest.
             return 1""",
             "return null",
         ),
@@ -275,4 +277,4 @@ async def test_a_script_finds_no_part_of_the_guest_among_the_modules_of_node(sha
     const main = process.mainModule;
     return [Object.keys(require('module')._cache), main.children.length, Object.keys(main.exports)];
     """
-    assert json.loads(await result_of(shared, node(source))) == [["/pglambda/nodejs/worker.cjs"], 0, []]
+    assert json.loads(await result_of(shared, node(source))) == [["/pglambda/nodejs/start.cjs"], 0, []]

@@ -75,7 +75,7 @@ class BareSpec(SandboxSpec):
         assert named == 1
         if self.interpreter.language is Language.PYTHON:
             return [str(copy / "python" / "start.py"), "worker"]
-        return [str(copy / "nodejs" / "worker.cjs")]
+        return [str(copy / "nodejs" / "start.cjs"), "worker"]
 
 
 @define(eq=False)

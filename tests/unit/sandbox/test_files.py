@@ -253,9 +253,11 @@ def test_the_root_of_workers_has_their_interpreter_and_no_file_of_the_zygote(int
     assert "/worker/usr/bin/program" in command
 
 
-@pytest.mark.parametrize(("language", "forks"), [(Language.PYTHON, True), (Language.NODEJS, False)])
+@pytest.mark.parametrize(
+    ("language", "forks"), [(Language.PYTHON, True), (Language.NODEJS, True), (Language.NODEJS, False)]
+)
 def test_workers_of_the_zygotes_own_language_are_forks_and_others_are_programs(interpreter, tmp_path, language, forks):
-    spec = spec_of(evolve(interpreter, language=language), tmp_path, 64)
+    spec = spec_of(evolve(interpreter, language=language, is_forked=forks), tmp_path, 64)
     assert spec.setup()["forks"] is forks
     assert ("/worker/guest/worker" in spec.command(7, 8)) is not forks
     assert (spec.order()["command"] is None) is forks

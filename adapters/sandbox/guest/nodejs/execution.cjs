@@ -140,4 +140,4 @@ function lowestFreeDescriptor() {
 
 const listenersOf = (emitter) => emitter.eventNames().reduce((sum, name) => sum + emitter.listenerCount(name), 0);
 
-module.exports = { Execution, ExecutionScope };
+module.exports = { Execution, ExecutionScope, SCRATCH };

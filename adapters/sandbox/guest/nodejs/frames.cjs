@@ -5,6 +5,8 @@ const fs = require('node:fs');
 
 const LENGTHS_SIZE = 8;
 const BUFFER_SIZE = 65_536;
+// Thrown by a read after the service has ended.
+const END = Symbol('end of the channel');
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
 // Repeats the call until the descriptor is ready for it.
@@ -78,9 +80,9 @@ class Channel {
 
   readSome(target, at) {
     const size = retried(() => fs.readSync(this.descriptor, target, at, target.length - at));
-    if (size === 0) process.reallyExit(0); // The service has ended.
+    if (size === 0) throw END;
     return size;
   }
 }
 
-module.exports = { Channel, writeAll };
+module.exports = { Channel, END, writeAll };

@@ -56,6 +56,7 @@ const sealInRealm = partOfRealm('seal.cjs');
 class NewRealm {
   constructor(context, configurable = true) {
     this.context = context;
+    this.random = context.Math.random;
     this.execution = null;
     for (const name of nodeNames) {
       Object.defineProperty(context, name, {

@@ -4,87 +4,103 @@
 // sandbox around the process is the boundary. This code keeps executions of one session apart, and explains failures.
 'use strict';
 
-const fs = require('node:fs');
-const vm = require('node:vm');
+const { Channel, END } = require('./frames.cjs');
+const { parse, checkAll } = require('./scripts.cjs');
+const { Realms } = require('./realms.cjs');
+const { Execution, ExecutionScope } = require('./execution.cjs');
 
-const parts = new Map();
-
-// Loads the other files of this folder. The cache of Node's own require() is open to scripts, and would hand them the
-// channel and the present execution. It also takes 0.2 ms for each file.
-function part(name) {
-  if (!name.startsWith('./')) return require(name);
-  if (!parts.has(name)) {
-    const filename = `${__dirname}/${name.slice(2)}`;
-    const module = { exports: {} };
-    const parameters = ['require', 'module', '__dirname'];
-    vm.compileFunction(fs.readFileSync(filename, 'utf8'), parameters, { filename })(part, module, __dirname);
-    parts.set(name, module.exports);
+class Worker {
+  // `reseed` is called with the Math.random of the realm before each execution.
+  constructor(reseed = () => {}) {
+    this.reseed = reseed;
+    this.realms = new Realms();
+    this.script = null;
+    this.execution = null;
+    process.on('uncaughtException', (error) => this.execution?.fail(error));
+    process.on('unhandledRejection', (reason) => this.execution?.fail(reason));
+    process.on('beforeExit', () =>
+      this.execution?.fail(new Error(
+        'The script ended without a result: its callback was not called, its promise is not settled, and nothing is ' +
+        'left to wait for. Call the callback, or settle the promise',
+      )),
+    );
   }
-  return parts.get(name);
-}
 
-const { Channel } = part('./frames.cjs');
-const { parse, checkAll } = part('./scripts.cjs');
-const { Realms } = part('./realms.cjs');
-const { Execution, ExecutionScope } = part('./execution.cjs');
+  // Serves the service at the other end of the channel, until `onEnd` is called at its end.
+  begin(channel, onEnd) {
+    this.channel = new Channel(channel);
+    this.onEnd = onEnd;
+    this.scope = new ExecutionScope();
+    this.channel.writeFrame({ kind: 'ready', nonce: '' });
+    this.serve();
+  }
 
-const channel = new Channel(Number(process.argv[2]));
-process.argv.length = 1;
-const realms = new Realms();
-let script = null;
-let execution = null;
+  // Forgets the script, so that the next service finds a worker as it was before `begin`.
+  forget() {
+    this.script = null;
+    this.execution = null;
+    this.realms.ready();
+  }
 
-function serve() {
-  for (;;) {
-    if (channel.isEmpty) realms.ready();
-    const [operation, body] = channel.readFrame();
+  serve() {
+    try {
+      while (this.perform(...this.nextFrame()));
+    } catch (error) {
+      if (error !== END) throw error;
+      this.onEnd();
+    }
+  }
+
+  nextFrame() {
+    if (this.channel.isEmpty) this.realms.ready();
+    return this.channel.readFrame();
+  }
+
+  // Returns whether the operation is over; `run` continues to serve when it is.
+  perform(operation, body) {
     if (operation.op === 'check') {
       const faults = checkAll(JSON.parse(body), operation.cpu_s);
-      channel.writeFrame({ nonce: operation.nonce, kind: 'checked', faults });
+      this.channel.writeFrame({ nonce: operation.nonce, kind: 'checked', faults });
     } else if (operation.op === 'load') {
-      load(body);
+      this.load(body);
     } else {
-      return run(operation, body);
+      this.run(operation, body);
+      return false;
+    }
+    return true;
+  }
+
+  load(source) {
+    try {
+      this.script = parse(source);
+    } catch (error) {
+      this.script = error;
+    }
+    this.realms.choose(source);
+  }
+
+  run({ nonce, result_size_max: resultSizeMax }, eventText) {
+    const realm = this.realms.ready();
+    this.reseed(realm.random);
+    this.execution = new Execution(this.script, realm, resultSizeMax, (header, body) => {
+      this.channel.writeFrame({ nonce, ...header, reusable: this.tidy() }, body);
+      this.serve();
+    });
+    this.execution.run(eventText);
+  }
+
+  // Puts everything back; returns whether that is possible.
+  tidy() {
+    try {
+      this.execution.cancelTimers();
+      if (!this.execution.leavesRealmUnchanged()) this.realms.discard();
+      return this.scope.restore() && !this.execution.usesLastingModules;
+    } catch {
+      return false;
     }
   }
 }
 
-function load(source) {
-  try {
-    script = parse(source);
-  } catch (error) {
-    script = error;
-  }
-  realms.choose(source);
-}
+const main = (channel) => new Worker().begin(channel, () => process.reallyExit(0));
 
-function run({ nonce, result_size_max: resultSizeMax }, eventText) {
-  execution = new Execution(script, realms.ready(), resultSizeMax, (header, body) => {
-    channel.writeFrame({ nonce, ...header, reusable: tidy() }, body);
-    serve();
-  });
-  execution.run(eventText);
-}
-
-// Puts everything back; returns whether that is possible.
-function tidy() {
-  try {
-    execution.cancelTimers();
-    if (!execution.leavesRealmUnchanged()) realms.discard();
-    return scope.restore() && !execution.usesLastingModules;
-  } catch {
-    return false;
-  }
-}
-
-process.on('uncaughtException', (error) => execution?.fail(error));
-process.on('unhandledRejection', (reason) => execution?.fail(reason));
-process.on('beforeExit', () =>
-  execution?.fail(new Error(
-    'The script ended without a result: its callback was not called, its promise is not settled, and nothing is left ' +
-    'to wait for. Call the callback, or settle the promise',
-  )),
-);
-const scope = new ExecutionScope();
-channel.writeFrame({ kind: 'ready', nonce: '' });
-serve();
+module.exports = { Worker, main };

@@ -1,0 +1,118 @@
+// How a worker isolates itself: a fork of the zygote enters a sandbox of its own, which it cannot leave.
+//
+// It takes the steps of guest/python/isolation.py in the same order.
+'use strict';
+
+const { constants } = require('node:os');
+const { SCRATCH } = require('./execution.cjs');
+const { cString } = require('./system.cjs');
+
+const WORKER_ROOT = '/worker';
+const UID = 65534;
+// sched.h
+const NEW_MOUNTS = 0x20000, NEW_CGROUP = 0x2000000, NEW_UTS = 0x4000000, NEW_IPC = 0x8000000;
+const NEW_USER = 0x10000000, NEW_PROCESSES = 0x20000000, NEW_NETWORK = 0x40000000;
+const BATCH = 3;
+// mount.h
+const NO_SETUID = 2, NO_DEVICES = 4, NO_PROGRAMS = 8, BIND = 0x1000, RECURSIVE = 0x4000, PRIVATE = 0x40000, DETACH = 2;
+// prctl.h, capability.h
+const SET_FILTER = 22, DROP_FROM_BOUNDING_SET = 24, NO_NEW_PRIVILEGES = 38, MODE_FILTER = 2;
+const CAPABILITIES_VERSION = 0x20080522, CAPABILITIES_MAX = 64;
+// resource.h
+const RESOURCES = {
+  cpu: 0, fsize: 1, data: 2, stack: 3, core: 4, nproc: 6, nofile: 7, memlock: 8, as: 9, sigpending: 11, msgqueue: 12,
+  nice: 13, rtprio: 14,
+};
+const UNLIMITED = 0xffffffffffffffffn;
+
+const PROCESSORS_SIZE = 128;
+const HOST_NAME = 'sandbox';
+const text = Object.fromEntries(
+  ['/', '.', 'tmpfs', HOST_NAME, SCRATCH, WORKER_ROOT, WORKER_ROOT + SCRATCH].map((each) => [each, cString(each)]),
+);
+
+// `descriptors` is what `InheritedDescriptors` found; `streams` are the channel, stdout and stderr of the order.
+function isolate(system, setup, order, descriptors, streams) {
+  schedule(system, order.processors);
+  descriptors.replace(system, ...streams);
+  enterNamespaces(system);
+  enterRoot(system, setup.scratch);
+  limit(system, order.limits);
+  giveUpRights(system);
+  filterCalls(system, setup.filter);
+}
+
+function schedule(system, processors) {
+  const mask = Buffer.alloc(PROCESSORS_SIZE);
+  for (const each of processors) mask[each >> 3] |= 1 << (each & 7);
+  // A processor may have been taken offline, and a service in SCHED_IDLE leaves it only within its user's limits.
+  system.attempt('sched_setaffinity', 0, mask.length, mask);
+  system.attempt('sched_setscheduler', 0, BATCH, Buffer.alloc(4));
+}
+
+function enterNamespaces(system) {
+  system.call('setsid');
+  const uid = process.getuid(), gid = process.getgid();
+  system.call('unshare', NEW_USER | NEW_MOUNTS | NEW_NETWORK | NEW_IPC | NEW_UTS | NEW_CGROUP);
+  system.write('/proc/self/setgroups', 'deny');
+  system.write('/proc/self/uid_map', `${UID} ${uid} 1`);
+  system.write('/proc/self/gid_map', `${UID} ${gid} 1`);
+  // In many containers the file is read-only. Then the filter alone refuses the calls that make a namespace.
+  writeUnless(system, 'EROFS', '/proc/sys/user/max_user_namespaces', '0');
+  // The service may have a higher score, which cannot be lowered here.
+  writeUnless(system, 'EACCES', '/proc/self/oom_score_adj', '500');
+  system.call('sethostname', text[HOST_NAME], HOST_NAME.length);
+}
+
+function writeUnless(system, allowed, path, content) {
+  try {
+    system.write(path, content);
+  } catch (error) {
+    if (error.errno !== constants.errno[allowed]) throw error;
+  }
+}
+
+// Makes the folder of the worker's files the root, and leaves everything above it.
+function enterRoot(system, scratchOptions) {
+  system.call('mount', null, text['/'], null, RECURSIVE | PRIVATE, null);
+  const flags = NO_SETUID | NO_DEVICES | NO_PROGRAMS;
+  system.call('mount', text.tmpfs, text[WORKER_ROOT + SCRATCH], text.tmpfs, flags, cString(scratchOptions));
+  system.call('mount', text[WORKER_ROOT], text[WORKER_ROOT], null, BIND | RECURSIVE, null);
+  system.call('chdir', text[WORKER_ROOT]);
+  system.call('pivot_root', text['.'], text['.']);
+  system.call('umount2', text['.'], DETACH);
+  system.call('chdir', text[SCRATCH]);
+}
+
+function limit(system, limits) {
+  for (const [name, value] of Object.entries(limits)) {
+    if (RESOURCES[name] === undefined) throw new Error(`there is no RLIMIT_${name.toUpperCase()}`);
+    const pair = Buffer.alloc(16);
+    system.call('prlimit64', 0, RESOURCES[name], null, pair);
+    const hard = pair.readBigUInt64LE(8);
+    // The service may have been started with a lower limit, which a worker cannot raise.
+    const lowest = hard === UNLIMITED || BigInt(value) < hard ? BigInt(value) : hard;
+    pair.writeBigUInt64LE(lowest, 0);
+    pair.writeBigUInt64LE(lowest, 8);
+    system.call('prlimit64', 0, RESOURCES[name], pair, null);
+  }
+}
+
+function giveUpRights(system) {
+  for (let capability = 0; capability < CAPABILITIES_MAX; capability += 1) {
+    if (system.attempt('prctl', DROP_FROM_BOUNDING_SET, capability, 0, 0, 0) < 0) break; // The kernel has no more.
+  }
+  system.call('prctl', NO_NEW_PRIVILEGES, 1, 0, 0, 0);
+  const header = Buffer.alloc(8);
+  header.writeUInt32LE(CAPABILITIES_VERSION, 0);
+  system.call('capset', header, Buffer.alloc(24));
+}
+
+function filterCalls(system, instructions) {
+  const program = Buffer.alloc(16); // struct sock_fprog
+  program.writeUInt16LE(instructions.length / 8, 0);
+  program.writeBigUInt64LE(BigInt(system.addon.address(instructions)), 8);
+  system.call('prctl', SET_FILTER, MODE_FILTER, system.addon.address(program), 0, 0);
+}
+
+module.exports = { NEW_PROCESSES, isolate };

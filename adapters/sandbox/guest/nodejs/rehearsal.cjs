@@ -1,0 +1,54 @@
+// Runs the program of a worker in the zygote once, so that forks find it compiled, and its memory in use.
+//
+// It runs scripts of its own only. Without it a worker takes 1.5 ms more of CPU time to its first result.
+'use strict';
+
+const fs = require('node:fs');
+const { InheritedDescriptors } = require('./inheritance.cjs');
+const { isolate } = require('./isolation.cjs');
+const { RehearsedSystem } = require('./system.cjs');
+
+const TURNS = 3;
+const UNIX = 1, STREAM = 1, CLOSED_ON_EXEC = 0x80000, WRITING = 1;
+const SCRIPTS = [
+  'return event.params.a + 1;',
+  'module.exports = async (event) => ({ a: [event.params.a] });',
+  'return { a: "b" };',
+];
+const EVENT = '{"params":{"a":1},"context":{},"request_id":"00000000-0000-0000-0000-000000000000"}';
+const LIMITS = ['nproc', 'data', 'fsize', 'nofile', 'core', 'cpu', 'stack', 'sigpending', 'memlock', 'msgqueue', 'nice'];
+
+// Calls `then` on a later turn of the event loop.
+function rehearse(system, worker, setup, then) {
+  rehearseIsolation(setup);
+  const [ours, theirs] = system.pair('socketpair', UNIX, STREAM | CLOSED_ON_EXEC, 0);
+  for (const script of SCRIPTS) {
+    fs.writeSync(ours, frame({ op: 'load', nonce: '' }, script));
+    for (let turn = 0; turn < TURNS; turn += 1) {
+      fs.writeSync(ours, frame({ op: 'run', nonce: '', result_size_max: EVENT.length }, EVENT));
+    }
+  }
+  system.call('shutdown', ours, WRITING);
+  worker.begin(theirs, () => {
+    for (const each of [ours, theirs]) fs.closeSync(each);
+    worker.forget();
+    then();
+  });
+}
+
+function rehearseIsolation(setup) {
+  const system = new RehearsedSystem();
+  const descriptors = Object.assign(Object.create(InheritedDescriptors.prototype), { shared: [4, 5], gaps: [[6, 7]] });
+  const order = { limits: Object.fromEntries(LIMITS.map((name) => [name, 1])), processors: [0] };
+  for (let turn = 0; turn < TURNS; turn += 1) isolate(system, setup, order, descriptors, [8, 9, 10]);
+}
+
+function frame(header, body) {
+  const head = Buffer.from(JSON.stringify(header));
+  const lengths = Buffer.alloc(8);
+  lengths.writeUInt32LE(head.length, 0);
+  lengths.writeUInt32LE(body.length, 4);
+  return Buffer.concat([lengths, head, Buffer.from(body)]);
+}
+
+module.exports = { rehearse };

@@ -1,0 +1,172 @@
+// Starts workers: for each order it forks a process, which isolates itself and becomes a worker.
+//
+// The zygote never runs a script. It speaks the protocol of guest/python/zygote.py.
+'use strict';
+
+const fs = require('node:fs');
+const { constants } = require('node:os');
+const { ControlSocket } = require('./control.cjs');
+const { InheritedDescriptors, begin, reseed } = require('./inheritance.cjs');
+const { NEW_PROCESSES, isolate } = require('./isolation.cjs');
+const { rehearse } = require('./rehearsal.cjs');
+const { System, checked } = require('./system.cjs');
+const { Worker } = require('./worker.cjs');
+
+const ADDON = `${__dirname}/addon.node`;
+const KILL = 9;
+// struct epoll_event is packed on x86-64 alone.
+const EVENT_SIZE = process.arch === 'x64' ? 12 : 16, EVENT_DATA = EVENT_SIZE - 8;
+const READABLE = 1, ADD = 1, REMOVE = 2, EVENTS_MAX = 64;
+const CLOSED_ON_EXEC = 0x80000;
+const USAGE_SIZE = 144, PEAK_AT = 32; // struct rusage
+
+// Takes orders from the descriptor; a new worker serves the service.
+function main(descriptor) {
+  const addon = { exports: {} };
+  // Node's own require() would keep it in a cache that is open to scripts.
+  process.dlopen(addon, ADDON);
+  const system = new System(addon.exports);
+  const server = new ForkServer(system, new ControlSocket(system, descriptor));
+  const setup = server.receive()[0];
+  const worker = new Worker();
+  setup.filter = Buffer.from(setup.filter, 'hex');
+  rehearse(system, worker, setup, () => ending(system, () => serve(system, server, worker, setup)));
+}
+
+function serve(system, server, worker, setup) {
+  const descriptors = new InheritedDescriptors(system, server.descriptors());
+  server.report({ ready: true }, server.ownFd);
+  const [order, streams] = server.serve();
+  isolate(system, setup, order, descriptors, streams);
+  begin(system);
+  worker.reseed = reseed;
+  system.addon.close();
+  // No frame below a script is the zygote's.
+  setImmediate(() => worker.begin(descriptors.channel, () => process.reallyExit(0)));
+}
+
+// After any error this process is not safely isolated, or no zygote.
+function ending(system, run) {
+  try {
+    run();
+  } catch (error) {
+    fs.writeSync(2, `${error.stack}\n`);
+    system.addon.exit(1);
+  }
+}
+
+// Forks a worker for each order, and reports its start and its end.
+class ForkServer {
+  constructor(system, control) {
+    this.system = system;
+    this.control = control;
+    this.ownFd = system.call('pidfd_open', system.call('getpid'), 0);
+    this.workers = new Map();
+    this.epoll = system.call('epoll_create1', CLOSED_ON_EXEC);
+    this.events = Buffer.alloc(EVENT_SIZE * EVENTS_MAX);
+    this.status = Buffer.alloc(4);
+    this.usage = Buffer.alloc(USAGE_SIZE);
+    this.watch(ADD, control.descriptor);
+  }
+
+  descriptors() {
+    return [this.control.descriptor, this.ownFd, this.epoll];
+  }
+
+  // Returns the order and the streams of a new worker, in that worker only.
+  serve() {
+    for (;;) {
+      for (const descriptor of this.readable()) {
+        if (descriptor !== this.control.descriptor) {
+          this.collect(descriptor);
+          continue;
+        }
+        const taken = this.takeOrder();
+        if (taken !== null) return taken;
+      }
+    }
+  }
+
+  watch(operation, descriptor) {
+    const event = Buffer.alloc(EVENT_SIZE);
+    event.writeUInt32LE(READABLE, 0);
+    event.writeUInt32LE(descriptor, EVENT_DATA);
+    this.system.call('epoll_ctl', this.epoll, operation, descriptor, event);
+  }
+
+  readable() {
+    const count = this.system.attempt('epoll_pwait', this.epoll, this.events, EVENTS_MAX, -1, null, 0);
+    if (count === -constants.errno.EINTR) return []; // It was stopped and continued.
+    return Array.from({ length: checked('epoll_pwait', count) }, (_, at) => this.events.readUInt32LE(EVENT_SIZE * at + EVENT_DATA));
+  }
+
+  receive() {
+    // The service has ended; all workers end with this process.
+    return this.control.receive() ?? this.system.addon.exit(0);
+  }
+
+  // Sends a message to the service; if the service has ended, ends this process too.
+  report(message, descriptor) {
+    try {
+      this.control.send(message, descriptor);
+    } catch (error) {
+      if (!/EPIPE|ECONNRESET/.test(error.message)) throw error;
+      this.system.addon.exit(0);
+    }
+  }
+
+  takeOrder() {
+    const [order, streams] = this.receive();
+    try {
+      const pid = this.fork();
+      if (pid === 0) return [order, streams];
+      this.add(order.id, pid);
+    } catch (error) {
+      this.report({ id: order.id, failed: error.message });
+    }
+    for (const each of streams) this.system.call('close', each);
+    return null;
+  }
+
+  // Forks a process that is the first of its own process namespace.
+  fork() {
+    this.system.call('unshare', NEW_PROCESSES);
+    let pid = -1;
+    try {
+      pid = this.system.fork();
+    } finally {
+      if (pid !== 0) this.system.call('setns', this.ownFd, NEW_PROCESSES);
+    }
+    return pid;
+  }
+
+  // Reports the start of a worker. If that fails, ends the worker and throws.
+  add(id, pid) {
+    let workerFd = -1;
+    try {
+      workerFd = this.system.call('pidfd_open', pid, 0);
+      this.report({ id }, workerFd);
+    } catch (error) {
+      this.system.call('kill', pid, KILL);
+      this.system.call('wait4', pid, null, 0, null);
+      if (workerFd >= 0) this.system.call('close', workerFd);
+      throw error;
+    }
+    this.workers.set(workerFd, [id, pid]);
+    this.watch(ADD, workerFd);
+  }
+
+  // Reports the end of a worker.
+  collect(workerFd) {
+    const [id, pid] = this.workers.get(workerFd);
+    this.workers.delete(workerFd);
+    this.watch(REMOVE, workerFd);
+    this.system.call('close', workerFd);
+    this.system.call('wait4', pid, this.status, 0, this.usage);
+    const status = this.status.readInt32LE(0), signal = status & 0x7f;
+    const peak = Number(this.usage.readBigInt64LE(PEAK_AT)) * 1024;
+    this.report({ id, status: signal === 0 ? (status >> 8) & 0xff : -signal, memory_bytes: peak });
+  }
+}
+
+module.exports = { main };

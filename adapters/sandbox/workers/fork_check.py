@@ -1,0 +1,31 @@
+"""Checks that forks of Node.js work, which neither Node.js nor V8 promises."""
+
+from pathlib import Path
+
+from adapters.sandbox.workers.channel import Ending, encode_frame
+from adapters.sandbox.workers.process import WorkerProcess
+from adapters.sandbox.zygote.launch import ForkUnsafe
+
+TIMEOUT_S = 3.0
+SCRIPT = Path(__file__).with_name("fork_check.cjs").read_bytes()
+_EXPECTED = b'[99499500,999989,["content","content","content","content"],["8035ce8e3b671cc3",8],"SIGUSR2"]'
+_SHOWN_MAX = 500
+
+
+async def check_fork(process: WorkerProcess, script: bytes = SCRIPT, timeout_s: float = TIMEOUT_S) -> None:
+    """Run the check in a fork, and end the fork; raises ForkUnsafe if its result is wrong or late."""
+    operations = encode_frame(b'{"op":"load","nonce":""}', script)
+    operations += encode_frame(
+        b'{"op":"run","nonce":"","result_size_max":1024}', b'{"params":{},"context":{},"request_id":""}'
+    )
+    exchange = await process.exchange(operations, timeout_s)
+    stderr = process.output.stderr.text()
+    process.kill()
+    await process.gone()
+    if exchange.ending is not Ending.REPLIED or exchange.frame is None:
+        observed = f"{exchange.ending.name.lower()} after {exchange.elapsed_s:.1f} s {stderr}"
+    elif exchange.frame.body == _EXPECTED:
+        return
+    else:
+        observed = (exchange.frame.body or exchange.frame.header).decode("utf-8", "replace")
+    raise ForkUnsafe(f"the check of a fork of Node.js failed: {observed[:_SHOWN_MAX].strip()}")
