@@ -12,16 +12,21 @@ from domain.scripts.report import FailureCode
 
 _FOLDER = Path(__file__).parents[1] / "attacks"
 _ATTACK = re.compile(r"^### ", re.MULTILINE)
-_STEP = re.compile(r"^---(?P<where> next execution| another session)?\n", re.MULTILINE)
+_STEP = re.compile(r"^---(?P<where> next execution| another session| later sessions)?\n", re.MULTILINE)
 _TIMEOUT_MS = 10_000
 
 
 @frozen
 class Step:
-    """One execution of an attack, and whether it runs in another session than the steps before."""
+    """One execution of an attack, and whether it runs in another session than the steps before.
+
+    A step of later sessions runs once in each of several: the workers of those before have ended, and new workers may
+    be in what they have left.
+    """
 
     source: str = field(repr=False)
-    in_another_session: bool
+    in_another_session: bool = False
+    in_later_sessions: bool = False
 
 
 @frozen
@@ -69,7 +74,7 @@ def read_attack(language: Language, category: str, name: str, text: str, prelude
     parts = _STEP.split(text)
     facts = dict(line.split(": ", 1) for line in parts[0].splitlines())
     steps = [
-        Step(prelude + source, where == " another session")
+        Step(prelude + source, where == " another session", where == " later sessions")
         for where, source in zip(parts[1::2], parts[2::2], strict=True)
     ]
     attack = Attack(

@@ -48,14 +48,35 @@ class Attacker:
         sessions = [_new_session()]
         reports: list[ScriptReport] = []
         for step in attack.steps:
+            if step.in_later_sessions:
+                reports += await self._run_later(attack, step.source, sessions)
+                continue
             if step.in_another_session:
                 sessions.append(_new_session())
             reports.append(await self._run(attack.language, step.source, sessions[-1], attack.timeout_ms))
-        for session in sessions:
-            await self.runner.evict(session.session_id)
+        await self._evict(sessions)
         harm = await self._harm(attack.language)
         verdict, evidence = Judge(self.options, self.options.memory_mb).judge(attack, reports, harm)
         return Trial(attack, verdict, evidence, (time.perf_counter() - started_at) * 1000)
+
+    async def _run_later(self, attack: Attack, source: str, sessions: list[SessionRef]) -> list[ScriptReport]:
+        """Run the source in new sessions, one after another, until one has a worker that started after the first step.
+
+        The prewarmed workers started before. If the source gets something, its report is the last.
+        """
+        reports: list[ScriptReport] = []
+        for _ in range(self.options.prewarmed + 2):
+            await self._evict(sessions)
+            sessions.append(_new_session())
+            reports.append(await self._run(attack.language, source, sessions[-1], attack.timeout_ms))
+            if reports[-1].result != "null":
+                break
+        return reports
+
+    async def _evict(self, sessions: list[SessionRef]) -> None:
+        for session in sessions:
+            await self.runner.evict(session.session_id)
+        sessions.clear()
 
     async def _harm(self, language: Language) -> str | None:
         if await self._mark_survives():

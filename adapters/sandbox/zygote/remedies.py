@@ -15,8 +15,8 @@ _CLONE_OFF = "user namespaces are off for normal users. Set sysctl kernel.unpriv
 _NONE_LEFT = "the limit of user namespaces is reached: raise sysctl user.max_user_namespaces and max_mnt_namespaces"
 _CONTAINER = (
     "this container's runtime refuses namespaces and mounts, as Docker and Podman do by default: run it with a seccomp "
-    "profile that allows clone, unshare, mount, umount2 and pivot_root (or --security-opt seccomp=unconfined), and "
-    "with --security-opt apparmor=unconfined if AppArmor is on; --privileged is not needed"
+    "profile that allows clone, unshare, setns, mount, umount2, pivot_root, chroot and close_range (or --security-opt "
+    "seccomp=unconfined), and with --security-opt apparmor=unconfined if AppArmor is on; --privileged is not needed"
 )
 _OTHERWISE = "allow unprivileged user namespaces, and mounts within them"
 

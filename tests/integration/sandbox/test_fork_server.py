@@ -7,12 +7,14 @@ import select
 import signal
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from attrs import define
 
+from adapters.sandbox.guest.python.zygote import FREE_NETWORKS_MAX, NetworkPool
 from adapters.sandbox.options import NodeStart, SandboxOptions
-from adapters.sandbox.zygote.launch import DescriptorEnds, pipe, start_zygote
+from adapters.sandbox.zygote.launch import DescriptorEnds, pid_of, pipe, start_zygote
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
 from domain.scripts.language import Language
 
@@ -38,6 +40,21 @@ class OpenZygote:
         for descriptor in descriptors:
             os.close(descriptor)
         return json.loads(message)
+
+    def start(self, order: object, number: int) -> tuple[DescriptorEnds, int]:
+        """Start a worker; return its ends and its process id."""
+        ends = self.order(order, number)
+        message, (pid_fd,), _, _ = socket.recv_fds(self.control, 4096, 1)
+        assert json.loads(message) == {"id": number}
+        pid = pid_of(pid_fd)
+        os.close(pid_fd)
+        ends.channel.setblocking(True)
+        assert b'"ready"' in ends.channel.recv(4096)
+        return ends, pid
+
+    def end(self, ends: DescriptorEnds, number: int) -> None:
+        ends.close()
+        assert self.report()["id"] == number
 
     def has_ended(self) -> bool:
         waiting = select.poll()
@@ -105,6 +122,64 @@ def test_a_process_that_cannot_become_a_worker_says_why_and_ends(runtimes_dir, b
         assert zygote.report()["status"] == 1
         assert words in os.read(ends.stderr, 4096)
         ends.close()
+
+
+def network_of(pid):
+    return Path(f"/proc/{pid}/ns/net").readlink()
+
+
+def test_a_network_namespace_is_used_again_after_its_workers_end_and_only_then(zygote, spec):
+    order = spec.order()
+    first, first_pid = zygote.start(order, 1)
+    second, second_pid = zygote.start(order, 2)
+    networks = [network_of(first_pid), network_of(second_pid)]
+    assert len({*networks, network_of("self")}) == 3
+    zygote.end(first, 1)
+    third, third_pid = zygote.start(order, 3)
+    assert network_of(third_pid) == networks[0]
+    zygote.end(second, 2)
+    zygote.end(third, 3)
+
+
+def test_a_worker_may_have_a_network_namespace_that_no_other_was_or_will_be_in(zygote, spec):
+    order = spec.order()
+    pooled, pooled_pid = zygote.start(order, 1)
+    networks = [network_of(pooled_pid)]
+    zygote.end(pooled, 1)
+    own, own_pid = zygote.start({**order, "own_network": True}, 2)
+    assert network_of(own_pid) not in networks
+    later, later_pid = zygote.start(order, 3)
+    assert [network_of(later_pid)] == networks
+    zygote.end(own, 2)
+    last, last_pid = zygote.start(order, 4)
+    # The number of a namespace that has ended may be used for another; this one has been kept.
+    assert network_of(last_pid) != network_of(later_pid)
+    zygote.end(later, 3)
+    zygote.end(last, 4)
+
+
+class CountingPool(NetworkPool):
+    """A pool whose namespaces are ends of pipes."""
+
+    def make(self):
+        end, other = os.pipe()
+        os.close(other)
+        return end
+
+
+def test_the_pool_keeps_a_bounded_number_of_free_namespaces_and_none_whose_worker_may_live():
+    pool = CountingPool()
+    taken = [pool.take() for _ in range(FREE_NETWORKS_MAX + 2)]
+    assert len(set(taken)) == len(taken)
+    pool.drop(taken.pop())
+    assert pool.free == []
+    for network in taken:
+        pool.put(network)
+    assert pool.free == taken[:FREE_NETWORKS_MAX]
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(taken[-1])
+    for descriptor in (*pool.free, pool.home):
+        os.close(descriptor)
 
 
 def test_a_zygote_ends_with_the_service(zygote):

@@ -82,7 +82,7 @@ async def test_a_stuck_zygote_is_replaced_after_its_starts_have_timed_out(spec):
 
 
 class MuteForkServer(ForkServer):
-    """A fork server that sends no descriptor; its workers are other programs."""
+    """A fork server that sends no descriptor; its workers are other programs, with networks of their own."""
 
     def __init__(self, control):
         super().__init__(control)
@@ -103,7 +103,7 @@ def test_a_worker_whose_start_cannot_be_reported_is_ended():
     with control, theirs:
         server = MuteForkServer(theirs)
         for number in (1, 2):
-            control.send(b'{"id": %d}' % number)
+            control.send(b'{"id": %d, "own_network": true}' % number)
             assert server.take_order() is None
         assert [(message["id"], "too many" in message["failed"]) for message in server.reported] == [
             (1, True),
@@ -114,6 +114,7 @@ def test_a_worker_whose_start_cannot_be_reported_is_ended():
             assert not exists(worker.pid)
             worker.wait()
         os.close(server.own_fd)
+        os.close(server.networks.home)
 
 
 FAKE_BWRAP = """#!/usr/bin/python3

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import select
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,14 +61,58 @@ async def test_nothing_of_the_zygote_is_mounted_in_a_worker(opened):
         await worker.release()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can enter a worker's user namespace")
-async def test_no_user_namespace_can_be_made_in_a_workers_even_without_its_filter(opened):
+INSIDE = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+pid, in_root = sys.argv[1:]
+mounts = open("/proc/self/mountinfo")
+root, mnt, user = (os.open(f"/proc/{pid}/{name}", os.O_RDONLY) for name in ("root", "ns/mnt", "ns/user"))
+assert libc.setns(mnt, 0) == 0
+if in_root == "True":
+    os.fchdir(root)
+    os.chroot(".")
+assert libc.setns(user, 0) == 0
+os.setgid(65534)
+os.setuid(65534)
+"""
+
+
+async def seen_without_a_filter(pid, action, in_root):
+    """Return what this code writes in a process with the mounts and the user of a worker, in its root or above it."""
+    program = (sys.executable, "-c", f"{INSIDE}{action}", str(pid), str(in_root))
+    process = await asyncio.create_subprocess_exec(*program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    output, _ = await process.communicate()
+    return output.decode().strip()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can enter a worker's namespaces")
+async def test_the_kernel_makes_no_user_namespace_in_a_workers_root_even_without_its_filter(opened):
+    make = "print(libc.unshare(0x10000000), ctypes.get_errno())"
     async with opened(languages=PYTHON) as runner:
         worker = await runner.acquire(run_of("result = 1"))
-        enter = ("nsenter", "--target", str(pid_of(worker)), "--user", "--preserve-credentials")
-        tried = await asyncio.create_subprocess_exec(*enter, "unshare", "--user", "true", stderr=subprocess.PIPE)
-        _, stderr = await tried.communicate()
-        assert b"No space left on device" in stderr
+        pid = pid_of(worker)
+        assert await seen_without_a_filter(pid, make, in_root=True) == f"-1 {errno.EPERM}"
+        assert await seen_without_a_filter(pid, make, in_root=False) == "0 0"
+        await worker.release()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can enter a worker's namespaces")
+async def test_above_a_workers_root_nothing_can_be_read_but_files_of_interpreters_and_nothing_written(opened):
+    look = """
+import json
+def is_written(folder):
+    try:
+        os.close(os.open(folder + "/mark", os.O_CREAT | os.O_WRONLY))
+    except OSError:
+        return False
+    return True
+print(json.dumps([os.listdir("/"), os.listdir("/proc"), [folder for folder, _, _ in os.walk("/") if is_written(folder)]]))
+"""
+    async with opened(languages=PYTHON) as runner:
+        worker = await runner.acquire(run_of("result = 1"))
+        above, proc, written = json.loads(await seen_without_a_filter(pid_of(worker), look, in_root=False))
+        assert set(above) <= {"worker", "proc", "pglambda", "usr", "lib", "lib64", "opt", "home", "root", "work"}
+        assert (proc, written) == ([], ["/worker/tmp"])
         await worker.release()
 
 

@@ -5,13 +5,11 @@ its system calls.
 """
 
 # ruff: noqa: D103  # functions of one program, which names explain
-# ruff: noqa: PTH208  # pathlib would be half of the start
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import errno
 import os
 import resource
 import socket
@@ -30,11 +28,13 @@ CHANNEL = 3
 NEW_MOUNTS, NEW_CGROUP, NEW_UTS, NEW_IPC = 0x0002_0000, 0x0200_0000, 0x0400_0000, 0x0800_0000
 NEW_USER, NEW_PROCESSES, NEW_NETWORK = 0x1000_0000, 0x2000_0000, 0x4000_0000
 # mount.h
-NO_SETUID, NO_DEVICES, NO_PROGRAMS, BIND, RECURSIVE, PRIVATE = 2, 4, 8, 0x1000, 0x4000, 0x4_0000
+NO_SETUID, NO_DEVICES, NO_PROGRAMS, RECURSIVE, PRIVATE = 2, 4, 8, 0x4000, 0x4_0000
 DETACH = 2
 # prctl.h, capability.h
 SET_FILTER, DROP_FROM_BOUNDING_SET, NO_NEW_PRIVILEGES, MODE_FILTER = 22, 24, 38, 2
 CAPABILITIES_VERSION, CAPABILITIES_MAX = 0x2008_0522, 64
+# unistd.h: the number on every machine
+CLOSE_RANGE, DESCRIPTOR_MAX = 436, 0x7FFF_FFFF
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -54,9 +54,11 @@ def call(name: str, *arguments: Any) -> None:
 
 def isolate(setup: dict[str, Any], order: dict[str, Any], descriptors: list[int]) -> None:
     schedule(order["processors"])
-    take_descriptors(*descriptors)
-    enter_namespaces()
-    enter_root(setup["scratch"])
+    enter_network(order["network"])
+    take_streams(*descriptors)
+    enter_namespaces(setup["scratch"])
+    close_others()
+    enter_root()
     limit(order["limits"])
     give_up_rights()
     filter_calls(bytes.fromhex(setup["filter"]))
@@ -70,59 +72,63 @@ def schedule(processors: list[int]) -> None:
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
-def take_descriptors(channel: int, stdout: int, stderr: int) -> None:
-    """Keep the streams and the channel, and close everything else."""
+def enter_network(network: int | None) -> None:
+    """Enter the network namespace of this descriptor, or a new one."""
+    if network is None:
+        call("unshare", NEW_NETWORK)
+    else:
+        call("setns", network, NEW_NETWORK)
+
+
+def take_streams(channel: int, stdout: int, stderr: int) -> None:
     # The zygote's own is one open file for all workers. Its flags and owner would let workers signal each other.
     os.dup2(os.open("/proc/self/fd/0", os.O_RDONLY), 0)
     os.dup2(stderr, 2)
     os.dup2(stdout, 1)
     os.dup2(channel, CHANNEL)
     os.set_inheritable(CHANNEL, True)
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) > CHANNEL:
-            with contextlib.suppress(OSError):  # the descriptor of the listing itself
-                os.close(int(name))
 
 
-def enter_namespaces() -> None:
+def enter_namespaces(scratch_options: str) -> None:
+    """Enter new namespaces, which the zygote's user namespace owns: a worker never has a right over any of them."""
     os.setsid()
     uid, gid = os.getuid(), os.getgid()
-    call("unshare", NEW_USER | NEW_MOUNTS | NEW_NETWORK | NEW_IPC | NEW_UTS | NEW_CGROUP)
-    write("/proc/self/setgroups", "deny")
-    write("/proc/self/uid_map", f"{UID} {uid} 1")
-    write("/proc/self/gid_map", f"{UID} {gid} 1")
-    refuse_user_namespaces()
-    with contextlib.suppress(PermissionError):  # the service may have a higher score, which cannot be lowered here
-        write("/proc/self/oom_score_adj", "500")
+    call("unshare", NEW_MOUNTS | NEW_IPC | NEW_UTS | NEW_CGROUP)
     socket.sethostname("sandbox")
+    flags = NO_SETUID | NO_DEVICES | NO_PROGRAMS
+    call("mount", b"tmpfs", (WORKER_ROOT + SCRATCH).encode(), b"tmpfs", flags, scratch_options.encode())
+    process = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
+    call("umount2", b"/proc", DETACH)
+    call("unshare", NEW_USER)
+    write("setgroups", "deny", process)
+    write("uid_map", f"{UID} {uid} 1", process)
+    write("gid_map", f"{UID} {gid} 1", process)
+    with contextlib.suppress(PermissionError):  # the service may have a higher score, which cannot be lowered here
+        write("oom_score_adj", "500", process)
 
 
-def refuse_user_namespaces() -> None:
-    try:
-        write("/proc/sys/user/max_user_namespaces", "0")
-    except OSError as error:
-        # In many containers the file is read-only. Then the filter alone refuses the calls that make a namespace.
-        if error.errno != errno.EROFS:
-            raise
-
-
-def write(path: str, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY)
+def write(name: str, text: str, folder: int) -> None:
+    descriptor = os.open(name, os.O_WRONLY, dir_fd=folder)
     try:
         os.write(descriptor, text.encode())
     finally:
         os.close(descriptor)
 
 
-def enter_root(scratch_options: str) -> None:
-    """Make the folder of the worker's files the root, and leave everything above it."""
-    call("mount", None, b"/", None, RECURSIVE | PRIVATE, None)
-    flags = NO_SETUID | NO_DEVICES | NO_PROGRAMS
-    call("mount", b"tmpfs", (WORKER_ROOT + SCRATCH).encode(), b"tmpfs", flags, scratch_options.encode())
-    call("mount", WORKER_ROOT.encode(), WORKER_ROOT.encode(), None, BIND | RECURSIVE, None)
-    os.chdir(WORKER_ROOT)
-    call("pivot_root", b".", b".")
-    call("umount2", b".", DETACH)
+def close_others() -> None:
+    """Close every descriptor but the streams and the channel."""
+    # Python's own closerange may have been built without the call, and would then close a million numbers one by one.
+    call("syscall", CLOSE_RANGE, CHANNEL + 1, DESCRIPTOR_MAX, 0)
+
+
+def enter_root() -> None:
+    """Make the folder of the worker's files the root.
+
+    Only a capability leads out of it, or a descriptor of a folder outside. The worker gives up the one and has none of
+    the other. The kernel lets no process make a user namespace, and so regain capabilities, whose root is not that of
+    its mount namespace.
+    """
+    call("chroot", WORKER_ROOT.encode())
     os.chdir(SCRATCH)
 
 

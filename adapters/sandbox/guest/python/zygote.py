@@ -15,7 +15,7 @@ import select
 import socket
 import sys
 
-from .isolation import CHANNEL, NEW_PROCESSES, call, isolate
+from .isolation import CHANNEL, NEW_NETWORK, NEW_PROCESSES, PRIVATE, RECURSIVE, call, isolate
 
 TYPE_CHECKING = False  # importing typing would cost a tenth of the start
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 MESSAGE_SIZE_MAX = 65_536
+FREE_NETWORKS_MAX = 64
 KILL = 9
 
 
@@ -38,6 +39,8 @@ def new_worker(control: socket.socket) -> types.ModuleType:
     setup = json.loads(control.recv(MESSAGE_SIZE_MAX))
     program = prepared_program() if setup["forks"] else None
     forget_own_modules()
+    # No mount of the host reaches the sandbox later, and none of a worker leaves it.
+    call("mount", None, b"/", None, RECURSIVE | PRIVATE, None)
     server = ForkServer(control)
     # Every worker shares the memory of these objects, as long as no garbage collection writes to them.
     gc.collect()
@@ -78,13 +81,49 @@ def become(
     return program
 
 
+class NetworkPool:
+    """Network namespaces for workers: each is in use by one living worker at most.
+
+    They belong to the zygote's user namespace, so no worker has a right over the one that it is in. Nothing that a
+    worker may make there outlives it: sockets end with their process.
+    """
+
+    def __init__(self) -> None:
+        self.home = os.open("/proc/self/ns/net", os.O_RDONLY)
+        self.free: list[int] = []
+
+    def take(self) -> int:
+        """Return the descriptor of a namespace that no process is in; raises OSError."""
+        return self.free.pop() if self.free else self.make()
+
+    def make(self) -> int:
+        call("unshare", NEW_NETWORK)
+        try:
+            return os.open("/proc/self/ns/net", os.O_RDONLY)
+        finally:
+            call("setns", self.home, NEW_NETWORK)
+
+    def put(self, network: int | None) -> None:
+        """Take back the namespace of a worker that has left the process table."""
+        if network is not None and len(self.free) < FREE_NETWORKS_MAX:
+            self.free.append(network)
+        else:
+            self.drop(network)
+
+    def drop(self, network: int | None) -> None:
+        """Give up a namespace, in which a process may still be."""
+        if network is not None:
+            os.close(network)
+
+
 class ForkServer:
     """Forks a worker for each order, and reports its start and its end."""
 
     def __init__(self, control: socket.socket) -> None:
         self.control = control
         self.own_fd = os.pidfd_open(os.getpid())
-        self.workers: dict[int, tuple[int, int]] = {}
+        self.networks = NetworkPool()
+        self.workers: dict[int, tuple[int, int, int | None]] = {}
         self.poll = select.poll()
         self.poll.register(control, select.POLLIN)
 
@@ -108,13 +147,16 @@ class ForkServer:
         message, descriptors, _, _ = socket.recv_fds(self.control, MESSAGE_SIZE_MAX, 3)
         if not message:
             os._exit(0)  # the service has ended; all workers end with this process
-        order = json.loads(message)
+        order, network = json.loads(message), None
         try:
+            # A worker that may use a network gets a namespace that no other worker was in, or will be in.
+            order["network"] = network = None if order.get("own_network") else self.networks.take()
             pid = self.fork()
             if pid == 0:
                 return order, descriptors
-            self.watch(order["id"], pid)
+            self.watch(order["id"], pid, network)
         except OSError as error:
+            self.networks.drop(network)
             self.report({"id": order["id"], "failed": str(error)})
         for descriptor in descriptors:
             os.close(descriptor)
@@ -131,7 +173,7 @@ class ForkServer:
                 call("setns", self.own_fd, NEW_PROCESSES)
         return pid
 
-    def watch(self, number: int, pid: int) -> None:
+    def watch(self, number: int, pid: int, network: int | None) -> None:
         """Report the start of a worker. If that fails, end the worker and raise OSError."""
         worker_fd = -1
         try:
@@ -143,14 +185,15 @@ class ForkServer:
             if worker_fd >= 0:
                 os.close(worker_fd)
             raise
-        self.workers[worker_fd] = (number, pid)
+        self.workers[worker_fd] = (number, pid, network)
         self.poll.register(worker_fd, select.POLLIN)
 
     def collect(self, worker_fd: int) -> None:
         """Report the end of a worker."""
-        number, pid = self.workers.pop(worker_fd)
+        number, pid, network = self.workers.pop(worker_fd)
         self.poll.unregister(worker_fd)
         os.close(worker_fd)
         _, status, used = os.wait4(pid, 0)
+        self.networks.put(network)
         peak = used.ru_maxrss * 1024
         self.report({"id": number, "status": os.waitstatus_to_exitcode(status), "memory_bytes": peak})
