@@ -128,6 +128,7 @@ def network_of(pid):
     return Path(f"/proc/{pid}/ns/net").readlink()
 
 
+@pytest.mark.parametrize("spec", [Language.PYTHON], indirect=True)
 def test_a_network_namespace_is_used_again_after_its_workers_end_and_only_then(zygote, spec):
     order = spec.order()
     first, first_pid = zygote.start(order, 1)
@@ -141,6 +142,7 @@ def test_a_network_namespace_is_used_again_after_its_workers_end_and_only_then(z
     zygote.end(third, 3)
 
 
+@pytest.mark.parametrize("spec", [Language.PYTHON], indirect=True)
 def test_a_worker_may_have_a_network_namespace_that_no_other_was_or_will_be_in(zygote, spec):
     order = spec.order()
     pooled, pooled_pid = zygote.start(order, 1)

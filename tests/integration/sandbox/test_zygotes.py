@@ -111,7 +111,7 @@ print(json.dumps([os.listdir("/"), os.listdir("/proc"), [folder for folder, _, _
     async with opened(languages=PYTHON) as runner:
         worker = await runner.acquire(run_of("result = 1"))
         above, proc, written = json.loads(await seen_without_a_filter(pid_of(worker), look, in_root=False))
-        assert set(above) <= {"worker", "proc", "pglambda", "usr", "lib", "lib64", "opt", "home", "root", "work"}
+        assert set(above) <= {"worker", "proc", "pglambda", "usr", "lib", "lib64", "opt", "home", "root", "work", "tmp"}
         assert (proc, written) == ([], ["/worker/tmp"])
         await worker.release()
 
