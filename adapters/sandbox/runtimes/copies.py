@@ -7,7 +7,6 @@ import os
 import shutil
 import stat
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,10 +84,16 @@ class Copies:
     def _remove_others(self, copy: Path) -> None:
         """Remove unused copies of other versions of the same source, and copies that were not completed."""
         title = copy.name.rpartition("-")[0]
+        now_s = self._now_s()
         for other in self.folder.iterdir():
             is_older = other.name.rpartition("-")[0] == title and not other.name.endswith(_PARTIAL)
-            if (is_older or _is_abandoned(other)) and other != copy and _is_unused(other):
+            if (is_older or _is_abandoned(other, now_s)) and other != copy and _is_unused(other):
                 shutil.rmtree(other, ignore_errors=True)
+
+    def _now_s(self) -> float:
+        """Return the time by the clock that dates the files, which may differ from that of this process."""
+        with tempfile.TemporaryFile(dir=self.folder) as probe:
+            return os.fstat(probe.fileno()).st_mtime
 
     def _make(self, copy: Path, sources: Sequence[Path]) -> None:
         # Several languages and several services may make the same copy at once.
@@ -127,10 +132,10 @@ def _use(copy: Path) -> None:
         _used[copy] = descriptor
 
 
-def _is_abandoned(partial: Path) -> bool:
+def _is_abandoned(partial: Path, now_s: float) -> bool:
     """Tell whether it is so old that no process can be about to lock it."""
     with contextlib.suppress(OSError):
-        return partial.name.endswith(_PARTIAL) and time.time() - partial.stat().st_mtime > _ABANDONED_S
+        return partial.name.endswith(_PARTIAL) and now_s - partial.stat().st_mtime > _ABANDONED_S
     return False
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import httpx2
 import pytest
+import structlog
 from attrs import define
 from psycopg.conninfo import conninfo_to_dict
 
@@ -64,6 +65,15 @@ async def serving(application: Application) -> AsyncIterator[Api]:
         transport = httpx2.ASGITransport(app=application)
         client = httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=60)
         yield Api(await stack.enter_async_context(client))
+
+
+@pytest.fixture(autouse=True)
+def default_logs() -> Iterator[None]:
+    """Log as a new process does, whatever commands have run in this one."""
+    kept = structlog.get_config()
+    structlog.reset_defaults()
+    yield
+    structlog.configure(**kept)
 
 
 @pytest.fixture(scope="session")
