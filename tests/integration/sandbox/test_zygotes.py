@@ -80,7 +80,7 @@ os.setuid(65534)
 async def seen_without_a_filter(pid, action, in_root):
     """Return what this code writes in a process with the mounts and the user of a worker, in its root or above it."""
     program = (sys.executable, "-c", f"{INSIDE}{action}", str(pid), str(in_root))
-    process = await asyncio.create_subprocess_exec(*program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = await asyncio.create_subprocess_exec(*program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={})
     output, _ = await process.communicate()
     return output.decode().strip()
 

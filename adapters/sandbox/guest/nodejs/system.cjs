@@ -1,6 +1,7 @@
 // System calls of Linux by their names, on x86-64 and on arm64.
 'use strict';
 
+const fs = require('node:fs');
 const { getSystemErrorName } = require('node:util');
 
 const NUMBERS = {
@@ -77,4 +78,14 @@ function checked(name, result) {
   throw Object.assign(new Error(`${name} failed: ${getSystemErrorName(result)}`), { errno: -result });
 }
 
-module.exports = { RehearsedSystem, System, cString, checked };
+// After any error this process is not safely isolated, or no zygote.
+function ending(system, run) {
+  try {
+    run();
+  } catch (error) {
+    fs.writeSync(2, `${error.stack}\n`);
+    system.addon.exit(1);
+  }
+}
+
+module.exports = { RehearsedSystem, System, cString, checked, ending };

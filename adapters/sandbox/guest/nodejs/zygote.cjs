@@ -3,13 +3,12 @@
 // The zygote never runs a script. It speaks the protocol of guest/python/zygote.py.
 'use strict';
 
-const fs = require('node:fs');
 const { constants } = require('node:os');
 const { ControlSocket } = require('./control.cjs');
 const { InheritedDescriptors, begin, reseed } = require('./inheritance.cjs');
 const { NEW_PROCESSES, isolate } = require('./isolation.cjs');
 const { rehearse } = require('./rehearsal.cjs');
-const { System, checked } = require('./system.cjs');
+const { System, checked, ending } = require('./system.cjs');
 const { Worker } = require('./worker.cjs');
 
 const ADDON = `${__dirname}/addon.node`;
@@ -43,16 +42,6 @@ function serve(system, server, worker, setup) {
   system.addon.close();
   // No frame below a script is the zygote's.
   setImmediate(() => worker.begin(descriptors.channel, () => process.reallyExit(0)));
-}
-
-// After any error this process is not safely isolated, or no zygote.
-function ending(system, run) {
-  try {
-    run();
-  } catch (error) {
-    fs.writeSync(2, `${error.stack}\n`);
-    system.addon.exit(1);
-  }
 }
 
 // Forks a worker for each order, and reports its start and its end.
