@@ -2,9 +2,10 @@
 
 import os
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from adapters.sandbox.isolation.seccomp import inherited_filter, worker_filter
 from adapters.sandbox.isolation.system_calls import MACHINES
@@ -12,7 +13,7 @@ from adapters.sandbox.options import SandboxLevel, SandboxOptions
 from adapters.sandbox.runtimes.copies import Copies, ProgramUnreachable
 from adapters.sandbox.runtimes.interpreters import InterpreterMissing, find_interpreter, forked_node
 from adapters.sandbox.runtimes.launchers import ProgramMissing, Programs, find_programs
-from adapters.sandbox.runtimes.node_start import why_executed
+from adapters.sandbox.runtimes.node_start import FORKED_MACHINES, why_executed
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
 from domain.scripts.language import Language
 
@@ -28,6 +29,8 @@ class SandboxBuilder:
     """Prepares sandbox specs. Every method blocks, the first time for a second or two."""
 
     options: SandboxOptions
+    forked_machines: Sequence[str] = field(default=FORKED_MACHINES, kw_only=True)
+    """The machines where workers for Node.js are forks by default."""
 
     @property
     def uid(self) -> int | None:
@@ -87,7 +90,9 @@ class SandboxBuilder:
 
     def _why_executed(self, version: str) -> str:
         options = self.options
-        return why_executed(options.node_start, version, platform.machine(), is_packaged=options.node_path is None)
+        return why_executed(
+            options.node_start, version, platform.machine(), self.forked_machines, is_packaged=options.node_path is None
+        )
 
     def _folder(self, name: str) -> Path:
         folder = self.options.runtimes_dir / name

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.options import NodeStart, SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from tests.guest_coverage.sandbox import MeasuredBuilder
@@ -69,8 +69,11 @@ def opened(runtimes_dir: Path, built: Built) -> Opened:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared(runtimes_dir: Path, built: Built) -> AsyncIterator[SandboxScriptRunner]:
-    """One runner for a module of tests that only run scripts; they mark themselves for the module's loop."""
-    options = SandboxOptions(runtimes_dir=runtimes_dir)
+    """One runner for a module of tests that only run scripts; they mark themselves for the module's loop.
+
+    Its workers are forks in both languages. Those of `opened` are forks where that is the default.
+    """
+    options = SandboxOptions(runtimes_dir=runtimes_dir, node_start=NodeStart.FORK)
     runner = SandboxScriptRunner(options, built(options))
     await runner.open()
     yield runner

@@ -11,7 +11,6 @@ from structlog.testing import capture_logs
 
 from adapters.sandbox.options import NodeStart, SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
-from adapters.sandbox.runtimes.node_start import FORKED_MACHINES
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from domain.errors import RuntimeUnavailable
 from domain.scripts.language import Language
@@ -185,7 +184,7 @@ class CheckedBuilder(SandboxBuilder):
 @asynccontextmanager
 async def checked(runtimes_dir, check, start):
     options = SandboxOptions(runtimes_dir, languages=[Language.NODEJS], prewarmed=1, node_start=start)
-    runner = SandboxScriptRunner(options, CheckedBuilder(options, check))
+    runner = SandboxScriptRunner(options, CheckedBuilder(options, check, forked_machines=[platform.machine()]))
     await runner.open()
     try:
         yield runner
@@ -193,7 +192,6 @@ async def checked(runtimes_dir, check, start):
         await runner.close(5)
 
 
-@pytest.mark.skipif(platform.machine() not in FORKED_MACHINES, reason="workers are executed on this machine")
 @pytest.mark.parametrize(
     ("check", "reason"),
     [
