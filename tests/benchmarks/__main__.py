@@ -19,11 +19,12 @@ from tests.benchmarks.http_runs import Times
 from tests.benchmarks.load import LoadFailed
 from tests.benchmarks.machine import Cores, describe
 from tests.benchmarks.measurement import Measurement
-from tests.benchmarks.plan import Plan, Scope, Stage
+from tests.benchmarks.plan import Plan
 from tests.benchmarks.process_table import busy_s, processor_s, strangers
 from tests.benchmarks.progress import Progress
 from tests.benchmarks.servers import NotServing
 from tests.benchmarks.sessions import SessionSet
+from tests.benchmarks.stages import Scope, Stage
 from tests.benchmarks.targets import Facts
 
 _CONNECTIONS = (1, 16, 64, 256)

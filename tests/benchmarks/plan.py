@@ -6,7 +6,7 @@ from functools import partial
 from itertools import cycle
 from pathlib import Path
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from tests.benchmarks import callers, executions, http_runs, peer, pgbench, requests, servers, starts, watched
 from tests.benchmarks.database import Database
@@ -31,41 +31,11 @@ from tests.benchmarks.names import (
 )
 from tests.benchmarks.servers import NotServing, Program, Server
 from tests.benchmarks.sessions import SessionSet
+from tests.benchmarks.stages import Scope, Stage, Step
 
 Loads = Mapping[str, Callable[[], Iterator[bytes]]]
 
 _LANGUAGES = ("python", "nodejs")
-_START_SHARE = 4
-"""Starts of workers are slow: they take so many times the time of other lines."""
-
-
-@frozen
-class Scope:
-    """How much is measured; everything else is measured at `connections` and `sizes[0]`."""
-
-    connections: int
-    sizes: Sequence[int]
-    times: Times
-    connections_small: Sequence[int]
-    connections_large: Sequence[int]
-    connections_peers: Sequence[int]
-    sizes_peers: Sequence[int]
-
-
-@frozen
-class Step:
-    """One thing to do while a server runs."""
-
-    label: str
-    work: Callable[[Server], Sequence[Measurement]]
-
-
-@frozen
-class Stage:
-    """A server and the steps that are taken on it."""
-
-    opens: Callable[[], AbstractContextManager[Server]]
-    steps: Sequence[Step]
 
 
 @define(eq=False)
@@ -78,7 +48,7 @@ class Plan:
     scope: Scope
     notes: list[str] = field(factory=list)
     hot_share: float | None = None
-    private_mib: Mapping[str, float] = field(factory=dict)
+    private_mib: dict[str, float] = field(factory=dict)
 
     def stages(self) -> Iterator[Stage]:
         """Yield the stages in order."""
@@ -95,8 +65,8 @@ class Plan:
         yield self._filling(SessionSet(self.scope.sizes[0]))
         yield from (self._executions(language) for language in _LANGUAGES)
         yield self._remote_executions()
-        yield from (self._starts(language) for language in _LANGUAGES)
-        yield self._sessions_in_turn()
+        serving = partial(servers.serving, self._program(), None)
+        yield from starts.stages(serving, self.database.pid, self.scope.times.measured_s, self.private_mib)
 
     def _comparison(self, sessions: SessionSet) -> Stage:
         steps = [
@@ -271,39 +241,6 @@ class Plan:
                 self._warm(PGLAMBDA, language, executions.CROWDED_SESSIONS),
             ],
         )
-
-    def _starts(self, language: str) -> Stage:
-        start_s, pid = self.scope.times.measured_s * _START_SHARE, self.database.pid
-        steps = {
-            "first executions, in turns with bubblewrap": partial(starts.sustained, language=language),
-            "100 first executions a second": partial(starts.paced, language=language),
-        }
-        return Stage(
-            self._serving_on_all_cores,
-            [
-                *(
-                    Step(f"{name}, {language}", partial(work, database_pid=pid, duration_s=start_s))
-                    for name, work in steps.items()
-                ),
-                Step(
-                    f"200 first executions at once, {language}",
-                    partial(starts.burst, database_pid=pid, language=language),
-                ),
-            ],
-        )
-
-    def _sessions_in_turn(self) -> Stage:
-        def work(count: int, server: Server) -> Sequence[Measurement]:
-            found = starts.in_turn(server, self.database.pid, count, self.scope.times.measured_s)
-            if count == starts.IN_TURN[0]:
-                self.private_mib = starts.private_mib(server)
-            return found
-
-        steps = [Step(f"{count} sessions in turn", partial(work, count)) for count in starts.IN_TURN]
-        return Stage(self._serving_on_all_cores, steps)
-
-    def _serving_on_all_cores(self) -> AbstractContextManager[Server]:
-        return servers.serving(self._program(), None)
 
     def _remote_executions(self) -> Stage:
         return Stage(self._serving_remote, [self._warm(PGLAMBDA_REMOTE, language) for language in _LANGUAGES])

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from tests.benchmarks.measurement import Measurement, Turn
 from tests.benchmarks.names import BURST, FIRST, LAUNCHER, PACED, PGLAMBDA, TURN
 from tests.benchmarks.process_table import worker_private_bytes
 from tests.benchmarks.servers import Server
+from tests.benchmarks.stages import Stage, Step
 
 TURNS = 5
 BURST_SIZE = 200
@@ -37,6 +40,8 @@ _LOOPS = 2
 _TURN_CONNECTIONS = 16
 _PACED_CONNECTIONS = 64
 _SETTLE_S = 1.0
+_START_SHARE = 4
+"""Starts of workers are slow: they take so many times the time of other lines."""
 _LAUNCHED = {"python": ("-I", "-S", "-c", "0"), "nodejs": ("-e", "0")}
 
 
@@ -76,6 +81,32 @@ class LauncherLoops:
 def _node() -> Path:
     interpreter = find_interpreter(Language.NODEJS, None)
     return next(bind.source for bind in interpreter.binds if bind.source.name == "node")
+
+
+def stages(
+    serving: Callable[[], AbstractContextManager[Server]],
+    database_pid: int,
+    measured_s: float,
+    private_mib_by_language: dict[str, float],
+) -> Iterator[Stage]:
+    """Yield the stages of this module; the private memory of warm workers is put into the dictionary."""
+    start_s = measured_s * _START_SHARE
+    for language in _LAUNCHED:
+        known = {"database_pid": database_pid, "language": language}
+        works: Mapping[str, Callable[[Server], list[Measurement]]] = {
+            "first executions, in turns with bubblewrap": partial(sustained, **known, duration_s=start_s),
+            "100 first executions a second": partial(paced, **known, duration_s=start_s),
+            "200 first executions at once": partial(burst, **known),
+        }
+        yield Stage(serving, [Step(f"{name}, {language}", work) for name, work in works.items()])
+
+    def work(count: int, server: Server) -> list[Measurement]:
+        found = in_turn(server, database_pid, count, measured_s)
+        if count == IN_TURN[0]:
+            private_mib_by_language.update(private_mib(server))
+        return found
+
+    yield Stage(serving, [Step(f"{count} sessions in turn", partial(work, count)) for count in IN_TURN])
 
 
 def sustained(server: Server, database_pid: int, language: str, duration_s: float) -> list[Measurement]:
