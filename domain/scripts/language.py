@@ -30,13 +30,16 @@ _BY_NAME: Mapping[str, Language] = {str(language): language for language in Lang
 
 @define(eq=False)
 class InvalidLanguageTitle(Invalid):
-    """The title does not follow the grammar `<language>-<title>`."""
+    """The title does not follow the grammar `<language>-<title>`; None if the call has no title."""
 
     code: ClassVar[str] = "INVALID_LANGUAGE_TITLE"
     value: str | None
 
     @property
     def message(self) -> str:
+        if self.value is None:
+            names = " or ".join(f"{language}-NAME" for language in Language)
+            return f"The header Language-Title is missing. Send Language-Title: {names}."
         return (
             "The language-title is not valid. Send <language>-<title>, like nodejs-calculator: lower-case letters and "
             f"digits, a hyphen, then letters, digits, '.', '_' or '-', at most {TITLE_SIZE_MAX} characters in all."

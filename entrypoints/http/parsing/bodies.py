@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -47,7 +47,7 @@ def json_text(raw: Raw | UnsetType) -> JsonText:
 
 
 async def read_body(request: Request, size_max: int, timeout_s: float) -> bytes:
-    """Return the body. It may be empty if the request has no content type.
+    """Return the body, which may be empty.
 
     Raises UnsupportedMediaType, FieldTooLarge (by the declared length before anything is read), SlowBody or
     ClientDisconnected.
@@ -136,7 +136,8 @@ class BodyParser(Generic[Body]):
     """Parses the body of a route.
 
     `rules` yields what the type cannot express. PostgreSQL stores the strings of the `stored` fields. Parsers of their
-    own read the `opaque` fields. An empty body means an empty object if it is `optional`.
+    own read the `opaque` fields. An empty body means an empty object if it is `optional`. `misplaced` has the
+    problem of names that belong to another part of the request.
     """
 
     body_type: type[Body]
@@ -147,6 +148,7 @@ class BodyParser(Generic[Body]):
     stored: frozenset[str] = frozenset()
     opaque: frozenset[str] = frozenset()
     optional: bool = False
+    misplaced: Mapping[str, str] = field(factory=dict)
     explanation: BodyExplanation[Body] = field(init=False)
     _decoder: msgspec.json.Decoder[Body] = field(init=False)
     _fields: BodyFields = field(init=False)
@@ -158,7 +160,7 @@ class BodyParser(Generic[Body]):
         self._decoder = msgspec.json.Decoder(self.body_type)
         self._fields = BodyFields(structs, self.stored, self.opaque)
         self._names = tuple(f'"{name}"'.encode() for name in _names(self.body_type))
-        self.explanation = BodyExplanation(self.body_type, self._fields, depth_max, self.rules)
+        self.explanation = BodyExplanation(self.body_type, self._fields, depth_max, self.rules, self.misplaced)
 
     async def read(self, request: Request) -> Body:
         """Return the body of the request.
@@ -167,7 +169,7 @@ class BodyParser(Generic[Body]):
         SlowBody, Overloaded or ClientDisconnected.
         """
         content = await read_body(request, self.size_max, self.timeout_s)
-        if not content and self.optional and request.header(b"content-type") is None:
+        if not content and self.optional:
             return self.body_type()
         if len(content) < _SMALL_SIZE_MAX:
             return self.parse(content)

@@ -1,6 +1,6 @@
 """Explains what is wrong with a body, and where."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
@@ -100,11 +100,12 @@ class BodyExplanation(Generic[Body]):
     fields: BodyFields
     depth_max: int
     rules: Callable[[Body], Iterable[BodyProblem]]
+    misplaced: Mapping[str, str]
     located_values_max: int = LOCATED_VALUES_MAX
     _schema: BodySchema = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._schema = BodySchema(self.body_type)
+        self._schema = BodySchema(self.body_type, self.misplaced)
 
     def raise_problems(self, content: bytes) -> None:
         """Raise the first problems, if the body has any."""

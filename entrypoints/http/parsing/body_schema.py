@@ -1,6 +1,6 @@
 """The JSON Schema of a body, and everything in a value that violates it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -17,15 +17,27 @@ _ARTICLES = {"integer": "an integer", "object": "an object", "array": "an array"
 
 
 class BodySchema:
-    """The JSON Schema of a type of bodies."""
+    """The JSON Schema of a type of bodies.
 
-    def __init__(self, kind: type[Struct]) -> None:
+    `misplaced` has the problem of names that belong to another part of the request: in lower case, with underscores.
+    """
+
+    def __init__(self, kind: type[Struct], misplaced: Mapping[str, str]) -> None:
+        self._misplaced = misplaced
         self._validator = Draft202012Validator(msgspec.json.schema(kind))
 
     def problems(self, value: Any) -> Iterator[Problem]:
         """Yield everything that violates the schema, with its JSON pointer."""
         for error in self._validator.iter_errors(_outline(value, _ENVELOPE_DEPTH)):
-            yield from _schema_problems(error)
+            if error.kind.name == "additionalProperties":
+                yield from self._unknown_fields(error)
+            else:
+                yield _schema_problem(error)
+
+    def _unknown_fields(self, error: ValidationError) -> Iterator[Problem]:
+        for name in error.kind.as_dict()["unexpected"]:
+            message = self._misplaced.get(name.lower().replace("-", "_"), "is not a known field")
+            yield Problem(pointer((*error.instance_path, name)), message)
 
 
 def _outline(value: Any, depth: int) -> Any:
@@ -48,20 +60,18 @@ def _unicode(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _schema_problems(error: ValidationError) -> Iterator[Problem]:
+def _schema_problem(error: ValidationError) -> Problem:
     facts = error.kind.as_dict()
     match error.kind.name:
-        case "additionalProperties":
-            for name in facts["unexpected"]:
-                yield Problem(pointer((*error.instance_path, name)), "is not a known field")
         case "type":
             allowed = " or ".join(_ARTICLES.get(name, f"a {name}") for name in facts["types"])
-            yield Problem(pointer(error.instance_path), f"must be {allowed}")
+            message = f"must be {allowed}"
         case "enum":
-            yield Problem(pointer(error.instance_path), f"must be one of: {', '.join(facts['options'])}")
+            message = f"must be one of: {', '.join(facts['options'])}"
         case "minimum":
-            yield Problem(pointer(error.instance_path), f"must be at least {facts['limit']}")
+            message = f"must be at least {facts['limit']}"
         case "maximum":
-            yield Problem(pointer(error.instance_path), f"must be at most {facts['limit']}")
+            message = f"must be at most {facts['limit']}"
         case other:
-            yield Problem(pointer(error.instance_path), f"does not satisfy {other}")
+            message = f"does not satisfy {other}"
+    return Problem(pointer(error.instance_path), message)

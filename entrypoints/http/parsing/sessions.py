@@ -20,13 +20,23 @@ ESCAPED = 3
 """Written as a JSON string, a script may take so many times its size. In practice it takes less."""
 
 _STORED = frozenset({"context", "metadata", "script_content"})
+_MISPLACED = {"language_title": "is not a field of the body: send it as the header Language-Title"}
 
 
 def initialize_parser(options: HttpOptions, examiner: Examiner) -> BodyParser[InitializeBody]:
     """Return the parser for the body of initialize."""
     size_max = options.script_size_max * ESCAPED + _objects_size_max(options)
     rules = _initialize_rules(options)
-    return BodyParser(InitializeBody, size_max, options.body_timeout_s, rules, examiner, _STORED, optional=True)
+    return BodyParser(
+        InitializeBody,
+        size_max,
+        options.body_timeout_s,
+        rules,
+        examiner,
+        _STORED,
+        optional=True,
+        misplaced=_MISPLACED,
+    )
 
 
 def patch_parser(options: HttpOptions, examiner: Examiner) -> BodyParser[PatchBody]:

@@ -131,7 +131,6 @@ async def test_repeated_names_inside_a_context_are_accepted(client):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is empty; send a JSON object"),
         (b" ", "is not valid JSON"),
         (b"{", "is not valid JSON"),
         (b'{"a": 1', "is not valid JSON"),
@@ -159,6 +158,27 @@ async def test_a_body_that_is_not_a_json_object_is_rejected(client, content, mes
     problems = await problems_in(client, content)
     assert set(problems) == {""}
     assert problems[""].startswith(message)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Type": "application/json"}])
+async def test_an_empty_body_is_no_body_where_the_body_is_optional(client, headers):
+    session_id = await initialized(client)
+    executed = await client.post(f"/api/v1/execute/{session_id}", headers=headers)
+    assert (executed.status_code, executed.json()["result"]) == (200, {})
+    assert error_of(await client.post(INITIALIZE, headers=TITLE | headers), 404)["code"] == "FUNCTION_NOT_FOUND"
+
+
+async def test_an_empty_body_is_rejected_where_a_body_is_required(client):
+    session_id = await initialized(client)
+    headers = {"Content-Type": "application/json"}
+    problems = problems_of(await client.patch(f"/api/v1/sessions/{session_id}", headers=headers))
+    assert problems == {"": "is empty; send a JSON object"}
+
+
+@pytest.mark.parametrize("name", ["Language-Title", "language_title", "language-title"])
+async def test_a_title_in_the_body_is_explained_as_a_header(client, name):
+    problems = await problems_in(client, json.dumps({name: "python-adder"}))
+    assert problems == {f"/{name}": "is not a field of the body: send it as the header Language-Title"}
 
 
 @pytest.mark.parametrize(("levels", "status"), [(99, 200), (100, 400)])
@@ -254,8 +274,8 @@ def test_a_schema_keyword_without_a_message_is_named():
     class Short(msgspec.Struct):
         name: Annotated[str, msgspec.Meta(max_length=1)]
 
-    assert list(BodySchema(Short).problems({"name": "xx"})) == [Problem("/name", "does not satisfy maxLength")]
-    assert list(BodySchema(Short).problems({})) == [Problem("", "does not satisfy required")]
+    assert list(BodySchema(Short, {}).problems({"name": "xx"})) == [Problem("/name", "does not satisfy maxLength")]
+    assert list(BodySchema(Short, {}).problems({})) == [Problem("", "does not satisfy required")]
 
 
 async def test_a_large_body_is_examined_beside_the_event_loop(client):

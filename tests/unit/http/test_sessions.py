@@ -213,6 +213,14 @@ async def test_an_invalid_title_is_rejected(client, title):
     assert error_of(response, 400)["code"] == "INVALID_LANGUAGE_TITLE"
 
 
+async def test_a_missing_title_is_named_as_a_header(client):
+    error = error_of(await client.post("/api/v1/initialize", json={"script_content": SCRIPT}), 400)
+    assert (error["code"], error["details"]) == ("INVALID_LANGUAGE_TITLE", {"value": None})
+    assert error["message"] == (
+        "The header Language-Title is missing. Send Language-Title: nodejs-NAME or python-NAME."
+    )
+
+
 async def test_two_titles_are_rejected(client):
     headers = [("Language-Title", "python-a"), ("Language-Title", "python-b")]
     response = await client.post("/api/v1/initialize", headers=headers, json={"script_content": SCRIPT})
