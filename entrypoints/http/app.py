@@ -31,6 +31,7 @@ from entrypoints.http.parsing.batches import BatchParser
 from entrypoints.http.parsing.bodies import Examiner
 from entrypoints.http.parsing.functions import FunctionParser
 from entrypoints.http.parsing.headers import IdempotencyKeys
+from entrypoints.http.parsing.queries import QueryGuard
 from entrypoints.http.parsing.sessions import initialize_parser, patch_parser
 from entrypoints.http.pipeline import Guard, InFlightLimiter, Pipeline, RequestObserver
 from entrypoints.http.route import Route, RouteTable
@@ -138,9 +139,8 @@ class Application:
     def _pipeline(self, metrics: RequestMetrics) -> Pipeline:
         log, hooks = structlog.get_logger(), self._hooks
         observers = (metrics, AccessLog(log), *hooks.observers)
-        return Pipeline(
-            RouteTable(self.routes), self.limiter, log.bind(logger="http"), hooks.guards, observers, hooks.caller
-        )
+        guards = (*hooks.guards, QueryGuard())
+        return Pipeline(RouteTable(self.routes), self.limiter, log.bind(logger="http"), guards, observers, hooks.caller)
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:

@@ -77,9 +77,9 @@ class Link:
 class Contract:
     """What the API document says about a route. Facts that follow from the row in the route table are not repeated.
 
-    Errors of bodies, of authentication and of rate limits follow from the row, and so does INTERNAL_ERROR.
-    `other_responses` has further statuses with the types of their bodies. `alternative` is the type of the response
-    that a parameter selects. `media_type` is that of responses.
+    Errors of bodies, of query strings, of authentication and of rate limits follow from the row, and so does
+    INTERNAL_ERROR. `other_responses` has further statuses with the types of their bodies. `alternative` is the type of
+    the response that a parameter selects. `media_type` is that of responses.
     """
 
     tag: Tag

@@ -21,7 +21,8 @@ A session is a script with a language and a context. Initialize it once, and exe
 - Times are RFC 3339 in UTC. JSON is UTF-8, nested at most 100 levels deep. Numbers must fit a double. Strings that are
   stored must not contain NUL.
 - An empty body is as no body. `Content-Type` may then be absent.
-- Later releases may add fields to responses. Requests with unknown fields are rejected.
+- Later releases may add fields to responses. Requests with unknown fields or unknown query parameters are
+  rejected.
 - If authentication is off, callers need no token or key.
 """
 _INFO = {

@@ -76,13 +76,13 @@ def _documented(route: Route) -> Iterator[_DocumentedError]:
 
 def _implied(route: Route) -> Iterator[type[DomainError]]:
     """Yield the errors that follow from the row in the route table."""
-    yield HostNotAllowed
+    yield from (HostNotAllowed, InvalidRequest)
     if route.access not in WITHOUT_CREDENTIAL:
         yield from (CredentialMissing, CredentialRefused, JwksUnavailable, StorageUnavailable)
     if needed_scopes(route.access):
         yield ScopeMissing
     if route.body is not None:
-        yield from (InvalidRequest, FieldTooLarge, UnsupportedMediaType)
+        yield from (FieldTooLarge, UnsupportedMediaType)
     if route.route_class is not None:
         yield from (RateLimited, QuotaReached)
     if not route.exempt:

@@ -1,6 +1,6 @@
 """The contracts of the routes of executions and batches."""
 
-from domain.errors import InvalidRequest, RuntimeUnavailable, StorageUnavailable
+from domain.errors import RuntimeUnavailable, StorageUnavailable
 from domain.executions.execution import ExecutionFailed, ExecutionLost, ExecutionNotFound, ExecutionNotStored
 from domain.functions.schema import FunctionVersionNotFound, ParamsRefused, SchemaUnusable
 from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
@@ -100,7 +100,7 @@ EXECUTE_BATCH = Contract(
     "limited, counted and stored in the history. The batch ends if the client disconnects, or reads nothing of the "
     "response for 30 seconds: items that run continue to their end, and no other item begins. A response that breaks"
     " off has no lines for items that may not have run. A batch must not have an Idempotency-Key.",
-    errors=(InvalidRequest, SessionNotFound, SessionExpired, SessionClosed, StorageUnavailable),
+    errors=(SessionNotFound, SessionExpired, SessionClosed, StorageUnavailable),
     examples=(
         ApiExample(
             "sums",
@@ -119,7 +119,7 @@ HISTORY = Contract(
     "Lists the executions of a session, newest first. Until retention ends, this also works for an expired session. "
     "A field that was too large to store in full contains only its beginning.",
     parameters=(OUTCOME, SINCE, LIMIT, CURSOR),
-    errors=(InvalidRequest, SessionNotFound, SessionClosed, StorageUnavailable),
+    errors=(SessionNotFound, SessionClosed, StorageUnavailable),
     headers=(LINK,),
     examples=(
         ApiExample(

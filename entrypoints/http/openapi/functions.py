@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from domain.errors import InvalidRequest, RuntimeUnavailable, StorageUnavailable
+from domain.errors import RuntimeUnavailable, StorageUnavailable
 from domain.functions.function import FunctionConditionFailed, FunctionConflict, FunctionNotFound, FunctionType
 from domain.scripts.language import InvalidLanguageTitle, LanguageNotServed
 from domain.scripts.report import ExecutionUnknown
@@ -84,7 +84,7 @@ LIST_FUNCTIONS = Contract(
     "List functions",
     "Lists the registered functions without their scripts, ordered by language-title.",
     parameters=(LANGUAGE, TYPE, PAGE, PER_PAGE),
-    errors=(InvalidRequest, StorageUnavailable),
+    errors=(StorageUnavailable,),
     headers=(LINK,),
     examples=(
         ApiExample(
@@ -181,7 +181,6 @@ DELETE_FUNCTION = Contract(
     "Deactivating it again changes nothing. Registering it again creates the next version.",
     parameters=(IF_MATCH,),
     errors=(
-        InvalidRequest,
         *_TITLE_ERRORS,
         FunctionNotFound,
         FunctionConditionFailed,

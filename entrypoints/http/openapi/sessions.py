@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from domain.access.principal import ScopeMissing
-from domain.errors import InvalidRequest, RuntimeUnavailable, StorageUnavailable
+from domain.errors import RuntimeUnavailable, StorageUnavailable
 from domain.functions.function import FunctionNotFound
 from domain.idempotency import IdempotencyConflict, KeyInFlight
 from domain.scripts.language import InvalidLanguageTitle, LanguageNotServed
@@ -126,7 +126,7 @@ GET = Contract(
     "Returns a live session, or selected fields of it. Until retention ends, the error says whether a session has "
     "expired, was closed, or never existed.",
     parameters=(FIELDS,),
-    errors=(InvalidRequest, *_ENDED, StorageUnavailable),
+    errors=(*_ENDED, StorageUnavailable),
     headers=(ETAG,),
     examples=(
         ApiExample("whole", "The session", response=_SESSION),
@@ -175,7 +175,7 @@ LIST = Contract(
     "Lists the sessions of the caller, newest first. A page may be shorter than its limit although there is a next "
     "page: only next_cursor shows whether there is one. All pages show the status at the time of the first page.",
     parameters=(STATUS, LANGUAGE, OWNER, LIMIT, CURSOR),
-    errors=(InvalidRequest, ScopeMissing, StorageUnavailable),
+    errors=(ScopeMissing, StorageUnavailable),
     headers=(LINK,),
     examples=(
         ApiExample(

@@ -8,11 +8,16 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import Meta
+from typing_extensions import override
 
 from domain.errors import Problem
 from domain.json_pointer import pointer
 from entrypoints.http.errors import invalid
 from entrypoints.http.parsing.cursors import Cursor, InvalidCursor, read_cursor
+from entrypoints.http.pipeline import Guard
+from entrypoints.http.request import Request
+from entrypoints.http.response import Headers
+from entrypoints.http.route import Route
 
 Choice = TypeVar("Choice", bound=Enum)
 
@@ -36,7 +41,8 @@ class Query:
         self._values: dict[str, str] = {}
         for name, value in self._pairs(raw):
             if name not in names:
-                self.add_problem(name, f"is not a known parameter; known are: {', '.join(sorted(names))}")
+                known = ", ".join(sorted(names)) or "none on this route"
+                self.add_problem(name, f"is not a known parameter; known are: {known}")
             elif name in self._values:
                 self.add_problem(name, "is given more than once")
             self._values[name] = value
@@ -109,3 +115,13 @@ class Query:
         except ValueError:
             self._problems["/query"] = f"must have at most {_FIELDS_MAX} parameters"
         return []
+
+
+class QueryGuard(Guard):
+    """Rejects query parameters on routes that have none. The endpoints of other routes read their own."""
+
+    @override
+    async def admit(self, request: Request, route: Route) -> Headers:
+        if request.query_string and not route.query_names:
+            Query(request.query_string, route.query_names).require_valid()
+        return ()

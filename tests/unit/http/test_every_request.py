@@ -14,7 +14,7 @@ from domain.executions.execution import ExecutionFailed
 from domain.scripts.report import Failure, FailureCode, ScriptReport
 from entrypoints.http.errors import error_response, status_of
 from entrypoints.http.route import WITHOUT_CREDENTIAL, Access, Route, RouteTable
-from tests.unit.http.world import Exchange, World, error_of, initialized
+from tests.unit.http.world import TITLE, Exchange, World, error_of, initialized, problems_of
 
 ID = "01a2101f-9ff2-79ec-8000-000000000001"
 
@@ -50,6 +50,21 @@ async def test_every_path_rejects_other_methods_and_lists_its_own(client, world)
             assert response.headers["allow"] == ", ".join(sorted(allowed))
             if method != "HEAD":
                 assert error_of(response, 405)["code"] == "METHOD_NOT_ALLOWED"
+
+
+async def test_every_route_rejects_an_unknown_query_parameter(client, world):
+    for route in world.app.routes:
+        path = route.path.replace("{request_id}", await initialized(client)).replace("{execution_id}", ID)
+        response = await client.request(
+            route.method, path.replace("{language_title}", "python-adder") + "?foo=2", headers=TITLE
+        )
+        known = ", ".join(sorted(route.query_names)) or "none on this route"
+        assert problems_of(response) == {"/query/foo": f"is not a known parameter; known are: {known}"}, route.path
+
+
+async def test_an_empty_query_is_no_query(client):
+    for query in ("?", "?&"):
+        assert (await client.get("/livez" + query)).status_code == 200
 
 
 async def test_callers_without_credential_use_no_capacity(client, world):
