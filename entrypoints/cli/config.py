@@ -1,15 +1,13 @@
 """The command `config`."""
 
 import json
-import os
 
 import click
 
-from entrypoints.cli.invocation import failures_reported
+from entrypoints.cli.invocation import controller_settings, failures_reported
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option
 from entrypoints.settings.listing import setting_document, setting_lines
-from entrypoints.settings.loading import load_settings
 
 
 @click.group()
@@ -33,7 +31,7 @@ def config() -> None:
 def show(describe: bool, output: str) -> None:
     """Print the value of every setting; secrets are masked."""
     with failures_reported():
-        settings = load_settings(os.environ)
+        settings = controller_settings()
     if Output(output) is Output.JSON:
         click.echo(json.dumps(setting_document(settings), indent=2))
         return

@@ -12,6 +12,7 @@ from entrypoints.server.data_dir import DataDirError
 from entrypoints.server.database import ServerFailed
 from entrypoints.server.listener import CannotListen
 from entrypoints.server.process import StartFailed, WronglySet
+from entrypoints.settings.checks import RUNTIME_HOST_CHECKS
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.loading import load_settings
 from entrypoints.settings.settings import Settings
@@ -42,9 +43,27 @@ def failures_reported() -> Iterator[None]:
         raise click.ClickException(str(error)) from error
 
 
+def controller_settings() -> Settings:
+    """Return the settings of a controller from the environment, all checked; raises SettingsError."""
+    from entrypoints.composition.checks import require_buildable  # noqa: PLC0415  # as in container_of
+
+    settings = load_settings(os.environ)
+    require_buildable(settings)
+    return settings
+
+
+def runtime_host_settings() -> Settings:
+    """Return the settings of a runtime host from the environment, all checked; raises SettingsError."""
+    from entrypoints.composition.checks import RUNTIME_HOST_PARTS, require_buildable  # noqa: PLC0415  # as in container_of
+
+    settings = load_settings(os.environ, RUNTIME_HOST_CHECKS)
+    require_buildable(settings, RUNTIME_HOST_PARTS)
+    return settings
+
+
 def settings_in_force() -> Settings:
     """Return the settings of the environment, and configure the logs by them; raises SettingsError."""
-    settings = load_settings(os.environ)
+    settings = controller_settings()
     configure_logs(settings.log_level, settings.log_format)
     return settings
 

@@ -1,19 +1,16 @@
 """The commands `serve` and `runtime-host`."""
 
 import asyncio
-import os
 from functools import partial
 
 import click
 from msgspec.structs import replace
 
-from entrypoints.cli.invocation import container_of, failures_reported
+from entrypoints.cli.invocation import container_of, controller_settings, failures_reported, runtime_host_settings
 from entrypoints.cli.lazy_group import examples
 from entrypoints.server.banner import print_banner, print_runtime_host_banner
 from entrypoints.server.control import Targets
 from entrypoints.server.supervisor import Supervisor
-from entrypoints.settings.checks import RUNTIME_HOST_CHECKS
-from entrypoints.settings.loading import load_settings
 from entrypoints.telemetry.logs import configure_service_logs
 
 
@@ -32,7 +29,7 @@ def serve(context: click.Context) -> None:
     PostgreSQL, with the data under DATA_DIR.
     """
     with failures_reported():
-        settings = load_settings(os.environ)
+        settings = controller_settings()
         configure_service_logs(settings.log_level, settings.log_format)
         server = container_of(context)(settings=settings).embedded_postgres() if settings.embedded else None
         targets = Targets()
@@ -50,7 +47,7 @@ def runtime_host() -> None:
     NODEJS_RUNTIME_URL and PYTHON_RUNTIME_URL of the controllers to its URL.
     """
     with failures_reported():
-        settings = replace(load_settings(os.environ, RUNTIME_HOST_CHECKS), web_concurrency=1, auto_migrate=False)
+        settings = replace(runtime_host_settings(), web_concurrency=1, auto_migrate=False)
         configure_service_logs(settings.log_level, settings.log_format)
         targets = Targets()
         asyncio.run(Supervisor(settings, targets.runtime_host, targets, None, print_runtime_host_banner).run())

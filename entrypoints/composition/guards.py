@@ -150,9 +150,13 @@ def claim_rules(settings: Settings) -> ClaimRules:
 def _token_verifier(settings: Settings, clock: Clock, jwks: Jwks | None) -> TokenVerifier | None:
     if not settings.verifies_tokens:
         return None
+    return JwtVerifier(clock, claim_rules(settings), verification_keys(settings), jwks)
+
+
+def verification_keys(settings: Settings) -> Sequence[VerificationKey]:
+    """Return the keys of JWT_SECRET and JWT_PUBLIC_KEY; raises SettingsError for a text that is not such a key."""
     given = (("JWT_SECRET", settings.jwt_secret, secret_key), ("JWT_PUBLIC_KEY", settings.jwt_public_key, pem_key))
-    keys = [_key(name, secret, read) for name, secret, read in given if secret is not None]
-    return JwtVerifier(clock, claim_rules(settings), keys, jwks)
+    return [_key(name, secret, read) for name, secret, read in given if secret is not None]
 
 
 def _key(name: str, secret: Secret, read: Callable[[str], VerificationKey]) -> VerificationKey:

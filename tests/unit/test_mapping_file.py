@@ -25,24 +25,27 @@ def test_an_empty_object_adds_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "fault"),
     [
-        "{",
-        [],
-        {"prefix": {}},
-        {"prefixes": []},
-        {"prefixes": {"": "nodejs"}},
-        {"prefixes": {"rb-": "ruby"}},
-        {"patterns": {"(": "python"}},
-        {"patterns": {"a": 1}},
+        ("{", "is not JSON: "),
+        ([], 'is not an object with "prefixes" and "patterns" only'),
+        ({"prefix": {}}, 'is not an object with "prefixes" and "patterns" only'),
+        ({"prefixes": []}, 'has "prefixes" that is not an object'),
+        ({"prefixes": {"": "nodejs"}}, 'has "prefixes" that is not an object whose keys are not empty'),
+        ({"prefixes": {"rb-": "ruby"}}, """maps 'rb-' to "ruby", which is not "nodejs" or "python\""""),
+        ({"patterns": {"(": "python"}}, "has the pattern '(', which is not a regular expression"),
+        ({"patterns": {"a": 1}}, "maps 'a' to 1, which is not"),
+        (json.dumps({"prefixes": {"x" * 65_536: "nodejs"}}), "is larger than 65536 bytes"),
     ],
 )
-def test_a_wrong_file_is_named_with_its_fault(tmp_path: Path, content: object) -> None:
+def test_a_wrong_file_is_named_with_its_fault_and_the_form(tmp_path: Path, content: object, fault: str) -> None:
     path = written(tmp_path, content)
-    with pytest.raises(WrongMappingFile, match=r"mapping\.json"):
+    with pytest.raises(WrongMappingFile) as caught:
         read_mapping(path)
+    assert str(caught.value).startswith(f"'{path}' {fault}")
+    assert str(caught.value).endswith('"patterns": {"ml-.*": "python"}}.')
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(WrongMappingFile, match=r"none\.json"):
+    with pytest.raises(WrongMappingFile, match=r"none\.json' cannot be read: No such file or directory\. Name a file"):
         read_mapping(tmp_path / "none.json")

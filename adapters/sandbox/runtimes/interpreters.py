@@ -2,6 +2,7 @@
 
 import importlib.util
 import platform
+import re
 import subprocess
 import sys
 import sysconfig
@@ -21,6 +22,9 @@ _PYTHON_NAME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 _DEFAULT_FOLDERS = ("/lib", "/usr/lib")
 _C_LIBRARY = "libc.so"
 _NODE_MAJOR_MIN = 20
+_NODE_VERSION = re.compile(r"v(?P<major>[0-9]{1,4})\.[0-9]+\.[0-9]+\S*")
+_NODE_VERSION_TIMEOUT_S = 20
+_SHOWN_MAX = 60
 _NODE_BASE_MB = 592
 """Data that Node maps before any script: it reserves 512 MiB for compiled code."""
 _NODE_MEMORY_MIN_MB = 48
@@ -163,11 +167,7 @@ def _python_program() -> Path:
 
 def _find_node(configured: Path | None) -> Interpreter:
     program = (configured or _node_of_wheel()).resolve(strict=True)
-    version = subprocess.run(  # noqa: S603  # the configured Node
-        [program, "--version"], env={}, capture_output=True, text=True, check=True, timeout=20
-    ).stdout.strip()
-    if int(version.removeprefix("v").partition(".")[0]) < _NODE_MAJOR_MIN:
-        raise InterpreterMissing(f"{program} is Node {version}; at least Node {_NODE_MAJOR_MIN} is needed")
+    version = node_version(program)
     return Interpreter(
         language=Language.NODEJS,
         version=version,
@@ -181,6 +181,24 @@ def _find_node(configured: Path | None) -> Interpreter:
         memory_min_mb=_NODE_MEMORY_MIN_MB,
         is_forked=False,
     )
+
+
+def node_version(program: Path) -> str:
+    """Return what `program --version` prints; raises InterpreterMissing if that is no Node.js, or too old a one."""
+    try:
+        printed = subprocess.run(  # noqa: S603  # the operator names it
+            [program, "--version"], env={}, capture_output=True, text=True, check=True, timeout=_NODE_VERSION_TIMEOUT_S
+        ).stdout.strip()
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "`--version` failed"
+        raise InterpreterMissing(f"{str(program)!r} cannot be started: {reason}.") from error
+    version = _NODE_VERSION.fullmatch(printed)
+    if version is None or int(version["major"]) < _NODE_MAJOR_MIN:
+        said = printed[:_SHOWN_MAX] or "nothing"
+        raise InterpreterMissing(
+            f"{str(program)!r} is not Node.js {_NODE_MAJOR_MIN} or newer (`--version` printed {said!r})."
+        )
+    return printed
 
 
 def forked_node(node: Interpreter, machine: str) -> Interpreter:

@@ -99,7 +99,7 @@ def test_without_a_secret_the_command_makes_no_token_and_names_the_setting(run):
 def test_a_public_key_signs_no_token(run):
     public = "-----BEGIN PUBLIC KEY-----" + "x" * 32
     result = run("token", "--owner", "alice", "--scope", "admin", env={**ENV, "JWT_SECRET": public})
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stderr.startswith("Error: JWT_SECRET: ")
     assert result.stdout == ""
 

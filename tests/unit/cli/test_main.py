@@ -160,6 +160,28 @@ def test_wrong_settings_are_a_message_without_a_traceback(command):
     assert "\nWEB_CONCURRENCY: " in result.output
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("JWT_PUBLIC_KEY", "garbage", "it is not a public key in PEM. Set it to "),
+        ("NODEJS_PATH", "/bin/true", "'/bin/true' is not Node.js 20 or newer (`--version` printed 'true (GNU "),
+        ("NODEJS_PATH", "/etc/hostname", "'/etc/hostname' cannot be started: Permission denied. Set it to "),
+        ("RUNTIME_MAPPINGS_FILE", "/etc/hostname", "'/etc/hostname' is not JSON: "),
+        ("DATABASE_URL", "postgresql://h/d?sslmod=1", "it is not valid. Set it to postgresql://"),
+    ],
+)
+@pytest.mark.parametrize("command", [("serve",), ("doctor",), ("config", "show"), ("keys", "list")], ids=" ".join)
+def test_a_key_file_or_program_that_cannot_be_used_is_found_before_anything_starts(command, name, value, message):
+    result = run(*command, env={**ENV, name: value})
+    assert result.exit_code == 2
+    assert result.output.startswith(f"Error: {name}: {message}")
+
+
+def test_a_runtime_host_checks_its_interpreter():
+    result = run("runtime-host", env={**ENV, "NODEJS_PATH": "/bin/true"})
+    assert (result.exit_code, result.output.partition(" is")[0]) == (2, "Error: NODEJS_PATH: '/bin/true'")
+
+
 def test_settings_are_shown_with_secrets_masked():
     result = run("config", "show", env={**ENV, "RUNTIME_TOKEN": "hush"})
     assert "RUNTIME_TOKEN=********\n" in result.output

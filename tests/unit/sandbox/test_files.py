@@ -198,7 +198,7 @@ def test_an_old_node_is_an_error(tmp_path):
     old = tmp_path / "node"
     old.write_text("#!/bin/sh\necho v18.1.0\n")
     old.chmod(0o755)
-    with pytest.raises(InterpreterMissing, match="Node 20"):
+    with pytest.raises(InterpreterMissing, match=r"not Node\.js 20 or newer \(`--version` printed 'v18\.1\.0'\)"):
         find_interpreter(Language.NODEJS, old)
 
 
