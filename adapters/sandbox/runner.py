@@ -48,7 +48,6 @@ class SandboxWorker(Worker):
     _script: Script | None
     _queue_time_ms: float
     _reusable: bool = field(default=True, init=False)
-    _memory_bytes: int | None = field(default=None, init=False)
     _released: bool = field(default=False, init=False)
 
     @override
@@ -68,14 +67,13 @@ class SandboxWorker(Worker):
         self._reusable = self.process.is_alive
         if report.failure is not None and report.failure.name == PROTOCOL_BROKEN and not self._reusable:
             self._runner.protocol_violations += 1
-        self._memory_bytes = report.memory_usage_bytes
         return report
 
     @override
     async def release(self) -> None:
         if not self._released:
             self._released = True
-            self._runner.take_back(self._slot, reusable=self._reusable, memory_bytes=self._memory_bytes)
+            self._runner.take_back(self._slot, reusable=self._reusable)
 
 
 @define(eq=False)
@@ -178,18 +176,18 @@ class SandboxScriptRunner(ScriptRunner):
         return SandboxSnapshot(
             workers=self._factory.pids(),
             idle_workers=[process.launched.pid for process in idle],
-            active_idle_workers=[process.launched.pid for process in idle if process.has_background_activity],
+            active_idle_workers=[process.launched.pid for process in idle if process.meter.has_background_activity],
             zygotes=self._factory.zygotes.debug_snapshot(),
             group=self._factory.zygotes.group,
         )
 
-    def take_back(self, slot: Slot[WorkerProcess], *, reusable: bool, memory_bytes: int | None = None) -> None:
+    def take_back(self, slot: Slot[WorkerProcess], *, reusable: bool) -> None:
         """Give a slot back. A worker that has run no script goes to the next session that needs one."""
         process = slot.process
         if process is not None and slot.runs == 0:
             slot.process = None
             self._runtimes[slot.language].put_back(process, slot.memory_mb)
-        self._pool.release(slot, reusable=reusable, memory_bytes=memory_bytes)
+        self._pool.release(slot, reusable=reusable)
 
     def _runtime(self, language: Language) -> LanguageRuntime:
         runtime = self._runtimes.get(language)

@@ -3,12 +3,14 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from math import inf
 from typing import Generic, TypeVar
 
 from attrs import define, field
 
 from adapters.sandbox.options import MIB, PoolLimits
+from adapters.sandbox.pool.eviction import evictable
 from adapters.sandbox.workers.prewarm_pool import Startable
 from domain.concurrency.capacity_limiter import is_fair
 from domain.identity import ANONYMOUS, Owner
@@ -19,8 +21,7 @@ from domain.stats import Eviction
 
 Process = TypeVar("Process", bound=Startable)
 
-_FRESH_S = 60.0
-"""A warm worker that was not used for this long is evicted even if its owner has few."""
+_MEASURED_MAX = 32  # at once, which takes 10 to 20 ms
 
 
 @define(eq=False)
@@ -36,7 +37,7 @@ class Slot(Generic[Process]):
     stays_warm: bool
     """Whether its worker may run again for the session."""
     memory_bytes: int = 0
-    """What it counts for in the pool's memory: its limit while it runs, its measured memory while it is idle."""
+    """What it counts for in the pool's memory: its limit while it runs, what its end would free while it is idle."""
     is_running: bool = False
     process: Process | None = None
     script_hash: str | None = None
@@ -45,12 +46,6 @@ class Slot(Generic[Process]):
     useful_until: float = inf
     has_ended: bool = False
     """Whether its session has ended. Then the slot is removed after the run."""
-
-    @classmethod
-    def of(cls, run: ScriptRun) -> "Slot[Process]":
-        """Return an empty slot for the session of this run."""
-        stays_warm = run.limits.isolation is Isolation.SESSION
-        return cls(run.ref.session_id.int, run.ref.owner, run.language, run.limits.memory_mb, stays_warm)
 
     def suits(self, run: ScriptRun) -> bool:
         """Return whether its worker, when it is free, can execute this run of its session."""
@@ -72,6 +67,8 @@ class SlotTable(Generic[Process]):
     evictions: Counter[Eviction] = field(factory=Counter, init=False)
     idle: dict[Slot[Process], None] = field(factory=dict, init=False)
     """Idle slots, the least recently used first."""
+    unmeasured: dict[Slot[Process], Process] = field(factory=dict, init=False)
+    """Those that may cost less than they count for."""
     running: Counter[Owner] = field(factory=Counter, init=False)
     """Running slots of each owner."""
     held: Counter[Owner] = field(factory=Counter, init=False)
@@ -105,12 +102,11 @@ class SlotTable(Generic[Process]):
         evicted = self._evicted_by_count(run, slots, waits_for_own=waits_for_own)
         return self._add(run) if evicted is not None and self._evict_for(run, evicted) else None
 
-    def end_run(self, slot: Slot[Process], *, reusable: bool, memory_bytes: int | None) -> None:
-        """End a slot's run. A reusable worker is kept for the session, and then counts `memory_bytes`."""
+    def end_run(self, slot: Slot[Process], *, reusable: bool) -> None:
+        """End a slot's run. A reusable worker is kept for the session."""
         self._stop(slot)
         process = slot.process
         if reusable and process is not None and process.is_alive and not slot.has_ended and slot.stays_warm:
-            self._count_memory(slot, slot.memory_bytes if memory_bytes is None else memory_bytes)
             self._keep_idle(slot, process)
         else:
             self.remove(slot)
@@ -126,26 +122,8 @@ class SlotTable(Generic[Process]):
         return running >= limit_of_all or (owner != ANONYMOUS and not is_fair(own, running, limit_of_all))
 
     def evictable(self, owner: Owner) -> Iterator[Slot[Process]]:
-        """Yield the idle slots that the owner may evict for a new one, in the order of eviction.
-
-        First come slots of owners who hold more than an equal part, and slots not used for a while. Then come the
-        owner's own. All others follow only while fewer of the owner's executions run than slots are idle in all. Within
-        each group, the least recently used comes first. So workers that others keep warm survive a flood.
-        """
-        if owner == ANONYMOUS:
-            yield from self.idle
-            return
-        part = self.count / (len(self.held) + (owner not in self.held))
-        stale_at = self.now() - _FRESH_S
-        protected = []
-        for slot in self.idle:
-            if self.held[slot.owner] > part or slot.idle_since <= stale_at:
-                yield slot
-            else:
-                protected.append(slot)
-        yield from (slot for slot in protected if slot.owner == owner)
-        if self.running[owner] < len(self.idle):
-            yield from (slot for slot in protected if slot.owner != owner)
+        """Yield the idle slots that the owner may evict for a new one, in the order of eviction."""
+        return evictable(owner, self.idle, self.held, self.running[owner], self.now())
 
     def remove(self, slot: Slot[Process]) -> None:
         """Kill a slot's worker and forget the slot."""
@@ -156,12 +134,11 @@ class SlotTable(Generic[Process]):
         if not slots:
             del self.slots[slot.session]
         self.count -= 1
-        self.held[slot.owner] -= 1
-        if not self.held[slot.owner]:
-            del self.held[slot.owner]
+        _count_down(self.held, slot.owner)
         self._stop(slot)
         self._count_memory(slot, 0)
         self.idle.pop(slot, None)
+        self.unmeasured.pop(slot, None)
         if slot.process is not None:
             slot.process.when_dead(None)
             slot.process.kill()
@@ -178,8 +155,7 @@ class SlotTable(Generic[Process]):
             return []
         else:
             candidates = self.evictable(run.ref.owner)
-        slot = next(iter(candidates), None)
-        return None if slot is None else [slot]
+        return list(islice(candidates, 1)) or None
 
     def _should_wait(self, run: ScriptRun, slots: list[Slot[Process]]) -> bool:
         """Return whether one more slot would cost an eviction or a needless start, and one may be free soon."""
@@ -192,10 +168,11 @@ class SlotTable(Generic[Process]):
 
         A run always fits while nothing else runs.
         """
-        if self.limits.memory_bytes_max is not None:
-            present = sum(slot.memory_bytes for slot in evicted) + (0 if own is None else own.memory_bytes)
-            missing = self.memory_bytes - present + run.limits.memory_mb * MIB - self.limits.memory_bytes_max
-            others = (slot for slot in self.evictable(run.ref.owner) if slot is not own and slot not in evicted)
+        gone = [*evicted, own] if own is not None else evicted
+        if self._missing_bytes(run, gone) > 0:
+            self._measure_idle(run, gone)
+            missing = self._missing_bytes(run, gone)
+            others = (slot for slot in self.evictable(run.ref.owner) if slot not in gone)
             while missing > 0 and (slot := next(others, None)) is not None:
                 evicted.append(slot)
                 missing -= slot.memory_bytes
@@ -206,8 +183,25 @@ class SlotTable(Generic[Process]):
             self.remove(slot)
         return True
 
+    def _missing_bytes(self, run: ScriptRun, gone: Iterable[Slot[Process]]) -> int:
+        """Return how much memory is missing for this run, when these slots are gone or run it."""
+        if self.limits.memory_bytes_max is None:
+            return 0
+        others = self.memory_bytes - sum(slot.memory_bytes for slot in gone)
+        return others + run.limits.memory_mb * MIB - self.limits.memory_bytes_max
+
+    def _measure_idle(self, run: ScriptRun, gone: Iterable[Slot[Process]]) -> None:
+        """Measure idle workers until the memory is enough for this run, rather than evict them at once."""
+        for slot, process in list(islice(self.unmeasured.items(), _MEASURED_MAX)):
+            if self._missing_bytes(run, gone) > 0:
+                del self.unmeasured[slot]
+                process.meter.measure_cost()
+                self._count_memory(slot, process.meter.cost_bytes)
+
     def _add(self, run: ScriptRun) -> Slot[Process]:
-        slot: Slot[Process] = Slot.of(run)
+        ref, limits = run.ref, run.limits
+        stays_warm = limits.isolation is Isolation.SESSION
+        slot: Slot[Process] = Slot(ref.session_id.int, ref.owner, run.language, limits.memory_mb, stays_warm)
         self._start(slot)
         self.slots.setdefault(slot.session, []).append(slot)
         self.count += 1
@@ -216,6 +210,7 @@ class SlotTable(Generic[Process]):
 
     def _reuse(self, slot: Slot[Process]) -> Slot[Process]:
         del self.idle[slot]
+        self.unmeasured.pop(slot, None)
         self._start(slot)
         if slot.process is not None:
             slot.process.when_dead(None)
@@ -224,6 +219,9 @@ class SlotTable(Generic[Process]):
     def _keep_idle(self, slot: Slot[Process], process: Process) -> None:
         slot.idle_since = self.now()
         self.idle[slot] = None
+        self._count_memory(slot, process.meter.cost_bytes)
+        if not process.meter.is_cost_known:
+            self.unmeasured[slot] = process
         process.when_dead(lambda: self._on_death(slot))
 
     def _on_death(self, slot: Slot[Process]) -> None:
@@ -238,12 +236,15 @@ class SlotTable(Generic[Process]):
 
     def _stop(self, slot: Slot[Process]) -> None:
         if slot.is_running:
-            slot.is_running = False
-            owner = slot.owner
-            self.running[owner] -= 1
-            if not self.running[owner]:
-                del self.running[owner]
+            _count_down(self.running, slot.owner)
+        slot.is_running = False
 
     def _count_memory(self, slot: Slot[Process], memory_bytes: int) -> None:
         self.memory_bytes += memory_bytes - slot.memory_bytes
         slot.memory_bytes = memory_bytes
+
+
+def _count_down(counts: Counter[Owner], owner: Owner) -> None:
+    counts[owner] -= 1
+    if not counts[owner]:
+        del counts[owner]

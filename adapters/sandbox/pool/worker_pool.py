@@ -144,9 +144,9 @@ class WorkerPool(Generic[Process]):
         slot = self.table.grant(run, waits_for_own=True)
         return await self._wait(self.queue.join(run)) if slot is None else slot
 
-    def release(self, slot: Slot[Process], *, reusable: bool, memory_bytes: int | None = None) -> None:
-        """Give a slot back. A reusable worker is kept for the session, and then counts `memory_bytes`."""
-        self.table.end_run(slot, reusable=reusable, memory_bytes=memory_bytes)
+    def release(self, slot: Slot[Process], *, reusable: bool) -> None:
+        """Give a slot back. A reusable worker is kept for the session."""
+        self.table.end_run(slot, reusable=reusable)
         self._serve(slot if slot in self.table.idle else None)
 
     def evict(self, session: int) -> None:
@@ -166,7 +166,8 @@ class WorkerPool(Generic[Process]):
     def evict_background_activity(self) -> None:
         """Remove idle slots whose worker computes or allocates memory: what a script left there costs every owner."""
         self._evict(
-            Eviction.BACKGROUND_ACTIVITY, lambda slot: slot.process is not None and slot.process.has_background_activity
+            Eviction.BACKGROUND_ACTIVITY,
+            lambda slot: slot.process is not None and slot.process.meter.has_background_activity,
         )
 
     def clear(self) -> None:

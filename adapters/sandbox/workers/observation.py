@@ -6,11 +6,15 @@ import os
 import select
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from attrs import define, field, frozen
 
-_PEAK, _THREADS = b"\nVmHWM:", b"\nThreads:"
-_STATUS_SIZE_MAX = 4096
+_PEAK, _RESIDENT, _THREADS = b"\nVmHWM:", b"\nVmRSS:", b"\nThreads:"
+_ALL, _PRIVATE = b"\nRss:", (b"\nPrivate_Clean:", b"\nPrivate_Dirty:")
+_TEXT_SIZE_MAX = 4096
+_KERNEL_BYTES = 1 << 20
+"""What the kernel holds for a worker: page tables, namespaces, pipes. 0.3 MiB for Python, 0.8 for Node.js."""
 _RESET_PEAK = b"5"  # proc(5), clear_refs
 _CLOCK_OF_ALL_THREADS = 2
 _QUIET_CPU_S = 0.002
@@ -23,24 +27,31 @@ _PIECE_SIZE = 64 * 1024
 
 @frozen
 class Footprint:
-    """The peak of a process's resident memory, and its present threads; None if they cannot be read.
+    """The peak of a process's resident memory, its present threads and resident memory; None if they cannot be read.
 
     The peak is that since the last `reset_peak`, or that of the process's life if the kernel cannot reset it.
     """
 
     memory_bytes: int | None = None
     threads: int | None = None
+    resident_bytes: int | None = None
 
 
 @define
 class UsageMeter:
-    """Reads the CPU clock and the footprint of one process."""
+    """Reads the CPU clock, the footprint and the private memory of one process."""
 
+    _pid: int | None = None
     _clock: int | None = None
     _status: int | None = None
     _peak: int | None = None
     _idle_cpu_s: float = 0.0
     _idle_memory_bytes: int = 0
+    _resident_bytes: int = 0
+    _shared_bytes: int = 0
+    _operations: int = 0
+    _known_until: int = 0
+    """The number of operations from which `measure_cost` is due again."""
 
     @classmethod
     def of(cls, pid: int | None) -> "UsageMeter":
@@ -49,7 +60,7 @@ class UsageMeter:
             return cls()
         status, peak = _open(f"/proc/{pid}/status", os.O_RDONLY), _open(f"/proc/{pid}/clear_refs", os.O_WRONLY)
         # clock_getcpuclockid(3): the kernel's number for the CPU clock of a process.
-        return cls(~pid << 3 | _CLOCK_OF_ALL_THREADS, status, peak)
+        return cls(pid, ~pid << 3 | _CLOCK_OF_ALL_THREADS, status, peak)
 
     def cpu_s(self) -> float | None:
         """Return the CPU time of all its threads so far, in seconds; None if it cannot be read any more."""
@@ -61,12 +72,12 @@ class UsageMeter:
             return None
 
     def footprint(self) -> Footprint:
-        """Return the peak of its memory, and its present threads."""
+        """Return the peak of its memory, its present threads and memory."""
         if self._status is None:
             return Footprint()
         try:
-            status = os.pread(self._status, _STATUS_SIZE_MAX, 0)
-            return Footprint(_field(status, _PEAK, b" kB") * 1024, _field(status, _THREADS, b"\n"))
+            status = os.pread(self._status, _TEXT_SIZE_MAX, 0)
+            return Footprint(_bytes(status, _PEAK), _field(status, _THREADS, b"\n"), _bytes(status, _RESIDENT))
         except (OSError, ValueError):
             return Footprint()
 
@@ -79,6 +90,30 @@ class UsageMeter:
     def mark_idle(self, cpu_s: float | None, footprint: Footprint) -> None:
         """Store what it has used at the end of an operation, for `has_background_activity`."""
         self._idle_cpu_s, self._idle_memory_bytes = cpu_s or 0.0, footprint.memory_bytes or 0
+        self._resident_bytes = footprint.resident_bytes or 0
+        self._operations += 1
+        if not self.is_cost_known:
+            self._shared_bytes = 0
+
+    @property
+    def cost_bytes(self) -> int:
+        """The memory that its end would free, at most: what is resident, without what was shared when measured."""
+        return max(0, self._resident_bytes - self._shared_bytes) + _KERNEL_BYTES
+
+    @property
+    def is_cost_known(self) -> bool:
+        """Whether its shared memory was measured, and it has not had as many operations since as before.
+
+        A page stops being shared when it is written. Resident memory does not show that, so the measurement ages.
+        """
+        return self._operations < self._known_until
+
+    def measure_cost(self) -> None:
+        """Read how much memory it shares. That takes 0.3 to 0.6 ms of CPU time, thirty times a `footprint`."""
+        self._known_until = 2 * max(1, self._operations)
+        with contextlib.suppress(OSError, ValueError):
+            text = Path(f"/proc/{self._pid}/smaps_rollup").read_bytes()
+            self._shared_bytes = _bytes(text, _ALL) - sum(_bytes(text, name) for name in _PRIVATE)
 
     @property
     def has_background_activity(self) -> bool:
@@ -100,6 +135,11 @@ def _open(path: str, flags: int) -> int | None:
     with contextlib.suppress(OSError):
         return os.open(path, flags | os.O_CLOEXEC)
     return None
+
+
+def _bytes(text: bytes, name: bytes) -> int:
+    """Return a size in a text like `/proc/PID/status`, in bytes; raises ValueError."""
+    return _field(text, name, b" kB") * 1024
 
 
 def _field(status: bytes, name: bytes, end: bytes) -> int:

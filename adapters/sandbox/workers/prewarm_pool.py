@@ -14,17 +14,40 @@ from domain.histogram import Histogram
 from domain.identity import Owner
 
 
+class IdleMeter(Protocol):
+    """What pools observe of a worker process that has no operation."""
+
+    @property
+    def has_background_activity(self) -> bool:
+        """Whether it computes or allocates memory."""
+        ...
+
+    @property
+    def cost_bytes(self) -> int:
+        """The memory that its end would free, at most."""
+        ...
+
+    @property
+    def is_cost_known(self) -> bool:
+        """Whether `measure_cost` would hardly change `cost_bytes`."""
+        ...
+
+    def measure_cost(self) -> None:
+        """Find how much of its memory it shares with other processes, which takes half a millisecond."""
+        ...
+
+
 class Startable(Protocol):
     """What pools need of a worker process."""
 
     @property
-    def is_alive(self) -> bool:
-        """Whether it can take an operation."""
+    def meter(self) -> IdleMeter:
+        """Observes it while it is idle."""
         ...
 
     @property
-    def has_background_activity(self) -> bool:
-        """Whether it computes or allocates memory while it has no operation."""
+    def is_alive(self) -> bool:
+        """Whether it can take an operation."""
         ...
 
     def when_dead(self, callback: Callable[[], None] | None) -> None:

@@ -85,11 +85,6 @@ class WorkerProcess:
         """Whether it can take another operation."""
         return not self._is_killed and not self._gone.done()
 
-    @property
-    def has_background_activity(self) -> bool:
-        """Whether it computes or allocates memory while it has no operation."""
-        return self.meter.has_background_activity
-
     def when_dead(self, callback: Callable[[], None] | None) -> None:
         """Call back, once, when it dies or breaks the protocol while it has no operation."""
         self._on_death = callback

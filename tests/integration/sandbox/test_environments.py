@@ -17,6 +17,25 @@ mount --make-rprivate / && mount --bind /proc/sys /proc/sys && mount -o remount,
 mount --bind /dev/null /proc/uptime && exec "$@"
 """
 
+SMALL_BUDGET = """
+import asyncio, sys
+from pathlib import Path
+from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.runner import SandboxScriptRunner
+from domain.scripts.language import Language
+from tests.contracts.script_runs import new_session, report_of, run_of
+
+async def main():
+    runner = SandboxScriptRunner(SandboxOptions(Path(sys.argv[1]), languages=[Language.PYTHON], memory_budget_mb=145))
+    await runner.open()
+    refs = [new_session() for _ in range(4)]
+    reports = [await report_of(runner, run_of("result = 1", ref=ref)) for ref in refs * 2]
+    print(*(report.cold_start for report in reports), flush=True)
+    await runner.close(5)
+
+asyncio.run(main())
+"""
+
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a container's view of /proc")
 async def test_the_sandbox_works_if_parts_of_proc_are_hidden_and_read_only_as_in_containers(runtimes_dir):
@@ -59,9 +78,9 @@ def as_user(tmp_path_factory, runtimes_dir):
     os.chown(folder / "data", 12345, 12345)
     environment = {"PYTHONPATH": f"{folder / 'root'}:{folder / 'packages'}", "LD_LIBRARY_PATH": f"{folder}/python/lib"}
 
-    def start(level):
+    def start(level, program=SERVICE):
         return subprocess.Popen(
-            [python, "-c", SERVICE, str(folder / "data"), level],
+            [python, "-c", program, str(folder / "data"), level],
             cwd=folder / "root",
             env=environment,
             stdin=subprocess.PIPE,
@@ -83,6 +102,12 @@ async def test_a_normal_user_has_the_same_sandbox_under_its_own_uid(as_user):
         assert lines[:2] == ["42\n", "42\n"]
         assert "share the service's uid" in lines[2]
         process.stdin.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+async def test_a_normal_user_can_measure_what_its_workers_share(as_user):
+    with as_user(SandboxLevel.STANDARD, SMALL_BUDGET) as process:
+        assert process.stdout.readline() == "True True True True False False False False\n"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

@@ -10,7 +10,7 @@ import pytest
 import uvloop
 
 from adapters.sandbox.isolation.control_group import ControlGroup
-from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.options import NodeStart, SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.sandbox.zygote.launch import LaunchFailed
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
@@ -80,6 +80,17 @@ async def test_idle_workers_beyond_the_number_of_slots_are_evicted(opened):
             await report_of(runner, run_of("result = 1", ref=ref))
         again = [await report_of(runner, run_of("result = 1", ref=ref)) for ref in reversed(refs)]
         assert [report.cold_start for report in again] == [False, False, True]
+
+
+@pytest.mark.parametrize("language", Language)
+async def test_workers_that_share_their_memory_stay_warm_within_a_small_budget(opened, language):
+    options = {"languages": [language], "node_start": NodeStart.FORK, "memory_budget_mb": 145}
+    async with opened(**options) as runner:
+        refs = [new_session() for _ in range(4)]
+        source = "result = 1" if language is Language.PYTHON else "return 1"
+        reports = [await report_of(runner, run_of(source, language=language, ref=ref)) for ref in refs * 2]
+        assert [report.cold_start for report in reports] == [True] * 4 + [False] * 4
+        assert runner.stats().memory_bytes < 140 << 20
 
 
 async def test_one_session_has_no_more_than_its_maximum_of_workers(opened):

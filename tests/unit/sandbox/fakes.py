@@ -6,7 +6,7 @@ from uuid import UUID
 
 from attrs import define, field
 
-from adapters.sandbox.options import PoolLimits
+from adapters.sandbox.options import MIB, PoolLimits
 from adapters.sandbox.pool.worker_pool import WorkerPool
 from adapters.sandbox.zygote.launch import LaunchFailed
 from domain.identity import ANONYMOUS, Owner, SessionRef
@@ -16,13 +16,30 @@ from domain.scripts.ports import ScriptRun
 from tests.contracts.script_runs import run_of
 
 
+@define
+class ManualMeter:
+    """Shows what a test says; with `private_bytes`, a measurement finds that the worker costs only so much."""
+
+    cost_bytes: int = 128 * MIB
+    private_bytes: int | None = None
+    has_background_activity: bool = False
+
+    @property
+    def is_cost_known(self) -> bool:
+        return self.private_bytes is None
+
+    def measure_cost(self) -> None:
+        assert self.private_bytes is not None
+        self.cost_bytes, self.private_bytes = self.private_bytes, None
+
+
 @define(eq=False)
 class ManualProcess:
     """A worker that lives until it is killed or dies on request."""
 
     alive: bool = True
     killed: bool = False
-    has_background_activity: bool = False
+    meter: ManualMeter = field(factory=ManualMeter)
     on_death: Callable[[], None] | None = None
 
     @property
@@ -84,6 +101,12 @@ async def taken(pool, session, **wanted):
     slot = await pool.acquire(pool_run(session, **wanted))
     slot.process = slot.process or ManualProcess()
     return slot
+
+
+def give_back(pool, slot, memory_mb=12, private_mb=None):
+    """Give back a slot whose worker then counts `memory_mb`, and `private_mb` once it is measured."""
+    slot.process.meter = ManualMeter(memory_mb * MIB, None if private_mb is None else private_mb * MIB)
+    pool.release(slot, reusable=True)
 
 
 async def queued(pool, session, **wanted):

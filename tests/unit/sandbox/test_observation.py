@@ -49,3 +49,60 @@ def test_a_process_whose_first_thread_has_ended_has_no_footprint():
     assert meter.footprint() == Footprint()
     meter.close()
     ended.wait()
+
+
+HOLDS_AND_FORKS = """
+import os, sys
+held = bytearray(b"x") * (64 << 20)
+if os.fork():
+    os.wait()
+else:
+    sys.stdin.readline()
+    held[: 32 << 20] = b"y" * (32 << 20)
+    print(os.getpid(), flush=True)
+    sys.stdin.readline()
+"""
+
+
+def marked(meter, times=1):
+    for _ in range(times):
+        meter.mark_idle(meter.cpu_s(), meter.footprint())
+    return meter
+
+
+def test_memory_that_is_shared_with_the_process_of_a_fork_costs_nothing_once_it_is_measured():
+    with subprocess.Popen([sys.executable, "-c", HOLDS_AND_FORKS], text=True, stdin=-1, stdout=-1) as parent:
+        parent.stdin.write("\n")
+        parent.stdin.flush()
+        meter = marked(UsageMeter.of(int(parent.stdout.readline())))
+        resident = meter.footprint().resident_bytes
+        before, was_known = meter.cost_bytes, meter.is_cost_known
+        meter.measure_cost()
+        after, is_known = meter.cost_bytes, meter.is_cost_known
+        meter.close()
+        parent.stdin.close()
+    assert (was_known, is_known) == (False, True)
+    assert resident <= before < resident + (2 << 20)
+    assert 32 << 20 < after < before - (24 << 20)
+
+
+def test_a_measurement_holds_for_as_many_operations_as_there_were_before_it():
+    meter = marked(UsageMeter.of(os.getpid()), times=3)
+    meter.measure_cost()
+    known = []
+    for _ in range(4):
+        known.append(meter.is_cost_known)
+        marked(meter)
+    meter.close()
+    assert known == [True, True, True, False]
+
+
+def test_a_process_that_cannot_be_measured_costs_its_resident_memory():
+    ended = subprocess.Popen([sys.executable, "-c", "input()"], stdin=-1)
+    meter = marked(UsageMeter.of(ended.pid))
+    before = meter.cost_bytes
+    ended.communicate(b"\n")
+    meter.measure_cost()
+    assert meter.cost_bytes == before > 1 << 20
+    assert meter.is_cost_known
+    meter.close()

@@ -124,7 +124,7 @@ async def test_idle_slots_with_background_activity_are_evicted():
     quiet, noisy = await taken(pool, 1), await taken(pool, 2)
     for slot in (quiet, noisy):
         pool.release(slot, reusable=True)
-    noisy.process.has_background_activity = True
+    noisy.process.meter.has_background_activity = True
     pool.evict_background_activity()
     assert (quiet.process.killed, noisy.process.killed) == (False, True)
 
@@ -132,7 +132,7 @@ async def test_idle_slots_with_background_activity_are_evicted():
 async def test_a_running_slot_is_not_evicted_for_its_activity():
     pool = pool_of()
     slot = await taken(pool, 1)
-    slot.process.has_background_activity = True
+    slot.process.meter.has_background_activity = True
     pool.evict_background_activity()
     assert not slot.process.killed
 

@@ -7,7 +7,7 @@ import pytest
 from adapters.sandbox.options import MIB
 from domain.errors import Overloaded
 from domain.stats import Eviction
-from tests.unit.sandbox.fakes import pool_of, queued, taken
+from tests.unit.sandbox.fakes import give_back, pool_of, queued, taken
 
 
 async def test_an_owner_at_its_limit_does_not_delay_others():
@@ -50,7 +50,7 @@ async def test_running_slots_count_their_limit_and_idle_ones_their_measured_memo
     pool = pool_of(memory_bytes_max=1000 * MIB)
     slot = await taken(pool, 1)
     assert pool.table.memory_bytes == 128 * MIB
-    pool.release(slot, reusable=True, memory_bytes=20 * MIB)
+    give_back(pool, slot, memory_mb=20)
     assert pool.table.memory_bytes == 20 * MIB
     await taken(pool, 1)
     assert pool.table.memory_bytes == 128 * MIB
@@ -63,11 +63,41 @@ async def test_idle_slots_are_evicted_for_the_memory_of_a_new_one():
     idle = []
     for session in (1, 2):
         slot = await taken(pool, session)
-        pool.release(slot, reusable=True, memory_bytes=12 * MIB)
+        give_back(pool, slot, memory_mb=12)
         idle.append(slot.process)
     await taken(pool, 3)
     assert [process.killed for process in idle] == [True, False]
     assert pool.table.memory_bytes == 140 * MIB
+
+
+async def test_idle_workers_are_measured_before_one_is_evicted_for_memory():
+    pool = pool_of(slots_max=9, memory_bytes_max=170 * MIB)
+    idle = []
+    for session in (1, 2, 3):
+        slot = await taken(pool, session)
+        give_back(pool, slot, memory_mb=30, private_mb=2)
+        idle.append(slot.process)
+    await taken(pool, 4)
+    assert [process.alive for process in idle] == [True, True, True]
+    assert pool.table.memory_bytes == (2 + 2 + 30 + 128) * MIB, "no more are measured than needed"
+
+
+async def test_a_worker_that_shares_little_memory_is_evicted_after_its_measurement():
+    pool = pool_of(slots_max=9, memory_bytes_max=150 * MIB)
+    slot = await taken(pool, 1)
+    give_back(pool, slot, memory_mb=30, private_mb=29)
+    await taken(pool, 2)
+    assert slot.process.killed
+    assert pool.table.memory_bytes == 128 * MIB
+
+
+async def test_the_worker_of_a_session_counts_its_limit_again_when_it_runs():
+    pool = pool_of(slots_max=9, memory_bytes_max=140 * MIB)
+    slot = await taken(pool, 1)
+    give_back(pool, slot, memory_mb=30, private_mb=2)
+    await taken(pool, 1)
+    assert pool.table.memory_bytes == 128 * MIB
+    assert not pool.table.unmeasured
 
 
 async def test_a_call_without_memory_waits_for_it():
@@ -82,7 +112,7 @@ async def test_a_call_without_memory_waits_for_it():
 async def test_a_sessions_own_warm_slot_is_not_evicted_for_its_memory():
     pool = pool_of(slots_max=9, memory_bytes_max=130 * MIB)
     slot = await taken(pool, 1)
-    pool.release(slot, reusable=True, memory_bytes=12 * MIB)
+    give_back(pool, slot, memory_mb=12)
     assert await taken(pool, 1) is slot
 
 
@@ -186,7 +216,7 @@ async def test_no_slot_is_evicted_if_the_memory_would_still_be_too_small():
     pool = pool_of(slots_max=9, memory_bytes_max=2 * 128 * MIB)
     await taken(pool, 1)
     idle = await taken(pool, 2)
-    pool.release(idle, reusable=True, memory_bytes=20 << 20)
+    give_back(pool, idle, memory_mb=20)
     late = await queued(pool, 3, memory_mb=512)
     assert not late.done()
     assert idle.process.alive
@@ -217,7 +247,7 @@ async def test_evictions_are_counted_by_reason():
     pool.release(running, reusable=True)
     noisy = await taken(pool, 5)
     pool.release(noisy, reusable=True)
-    noisy.process.has_background_activity = True
+    noisy.process.meter.has_background_activity = True
     pool.evict_background_activity()
     dying = await taken(pool, 4)
     pool.release(dying, reusable=True)

@@ -16,7 +16,7 @@ from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation
-from tests.unit.sandbox.fakes import ManualProcess, pool_run
+from tests.unit.sandbox.fakes import ManualMeter, ManualProcess, pool_run
 
 KINDS = ((Language.PYTHON, 128), (Language.NODEJS, 256))
 OWNERS = (ANONYMOUS, Owner("a"), Owner("b"), Owner("c"))
@@ -100,7 +100,8 @@ class World:
         try:
             await asyncio.sleep(held_s)
         finally:
-            self.pool.release(slot, reusable=True, memory_bytes=memory_bytes)
+            slot.process.meter = ManualMeter(memory_bytes, memory_bytes // 2)
+            self.pool.release(slot, reusable=True)
 
     def pass_time(self, seconds):
         return asyncio.sleep(seconds)
@@ -149,7 +150,7 @@ def check(pool):
 def could_be_served(pool, waiting):
     now = pool.table
     then = SlotTable(now.limits, now.now)
-    then.idle, then.slots = copy.deepcopy((now.idle, now.slots))
+    then.idle, then.slots, then.unmeasured = copy.deepcopy((now.idle, now.slots, now.unmeasured))
     then.running, then.held = now.running.copy(), now.held.copy()
     then.count, then.memory_bytes = now.count, now.memory_bytes
     return then.grant(waiting.run, waits_for_own=waiting.waits_for_own) is not None
