@@ -22,7 +22,15 @@ from domain.scripts.ports import ScriptRunner
 from domain.scripts.script import Script
 from domain.scripts.syntax_check import parsed
 from domain.sessions.ports import Initialized, KeyedSessionRepository, SessionFilter, SessionRepository
-from domain.sessions.session import LifetimePolicy, Renewal, Session, SessionPatch, Status
+from domain.sessions.session import (
+    UNCONDITIONAL,
+    LifetimePolicy,
+    Renewal,
+    Session,
+    SessionCondition,
+    SessionPatch,
+    Status,
+)
 
 
 @frozen
@@ -124,8 +132,8 @@ class SessionService:
         """Return the session's script, None if it was emptied; raises SessionNotFound."""
         return await self._budget().spend(self._sessions.script(ref), StorageUnavailable)
 
-    async def patch(self, ref: SessionRef, patch: SessionPatch, version: int | None) -> Session:
-        """Replace fields of a live session; with a `version`, only if the session is at it.
+    async def patch(self, ref: SessionRef, patch: SessionPatch, condition: SessionCondition) -> Session:
+        """Replace fields of a live session that fulfils the condition.
 
         Raises SessionNotFound, SessionExpired, SessionClosed, VersionMismatch or UpdateConflict.
         """
@@ -133,15 +141,15 @@ class SessionService:
 
         def change(session: Session) -> Session:
             session.require_live(now)
-            session.require_version(version)
+            condition.require(session)
             return session.patch(patch, now)
 
         return await self._budget().spend(self._sessions.update(ref, change), _write_late)
 
-    async def close(self, ref: SessionRef) -> bool:
+    async def close(self, ref: SessionRef, condition: SessionCondition = UNCONDITIONAL) -> bool:
         """Close and empty the session, and return whether it was open; closing it again changes nothing.
 
-        Raises SessionNotFound or UpdateConflict.
+        The condition applies until the session is emptied. Raises SessionNotFound, VersionMismatch or UpdateConflict.
         """
         now = self._clock.now()
         was_open = False
@@ -149,6 +157,8 @@ class SessionService:
         def change(session: Session) -> Session:
             nonlocal was_open
             was_open = session.status(now) is Status.ACTIVE
+            if session.script_hash is not None:
+                condition.require(session)
             return session.close(now)
 
         session = await self._budget().spend(self._sessions.update(ref, change), _write_late)

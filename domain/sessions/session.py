@@ -13,6 +13,7 @@ from domain.json_text import EMPTY_OBJECT, JsonText
 from domain.scripts.language import LanguageTitle
 from domain.scripts.limits import Limits
 
+_MICROSECOND = timedelta(microseconds=1)
 _RENEWED_AT_LEAST_MS = 900
 """After each admission a sliding session has at least this many thousandths of its length left."""
 
@@ -81,14 +82,17 @@ class SessionClosed(Gone):
 
 @define(eq=False)
 class VersionMismatch(PreconditionFailed):
-    """The session is not at the version that the caller requires."""
+    """The session is not at a version or revision that the caller requires, or is at one that it excludes."""
 
     code: ClassVar[str] = "PRECONDITION_FAILED"
     version: int
 
     @property
     def message(self) -> str:
-        return f"The session is at version {self.version}. Read it again and repeat with its ETag."
+        return (
+            f"The session is at version {self.version}, and the condition of the request does not hold. Read it again "
+            f'and repeat with its ETag, or with If-Match: "{self.version}" whatever is executed in between.'
+        )
 
     @property
     def details(self) -> Mapping[str, object]:
@@ -206,14 +210,37 @@ class Session:
             version=self.version + 1,
         )
 
-    def require_version(self, version: int | None) -> None:
-        """Raise VersionMismatch unless the session is at this version; None accepts every version."""
-        if version is not None and version != self.version:
-            raise VersionMismatch(self.version)
+    @property
+    def revision(self) -> str:
+        """A text that changes whenever its owner sees a difference: with the version, a count or a renewal."""
+        return f"{self.version}.{self.execution_count}.{(self.expires_at - self.created_at) // _MICROSECOND}"
 
     def _extended(self, now: datetime, ttl_seconds: int) -> datetime:
         until = min(now + timedelta(seconds=ttl_seconds), self.expires_max_at)
         return max(self.expires_at, until)
+
+
+@frozen
+class SessionCondition:
+    """What a call requires of a session, by version (`3`) and by revision.
+
+    `matched` has those of which the session must have one; None accepts all. `excluded` has those that it must not
+    have; None excludes all. A condition on the version holds whatever is executed in between.
+    """
+
+    matched: frozenset[str] | None = None
+    excluded: frozenset[str] | None = frozenset()
+
+    def require(self, session: Session) -> None:
+        """Raise VersionMismatch unless the condition holds."""
+        names = {str(session.version), session.revision}
+        is_matched = self.matched is None or not names.isdisjoint(self.matched)
+        if not is_matched or self.excluded is None or not names.isdisjoint(self.excluded):
+            raise VersionMismatch(session.version)
+
+
+UNCONDITIONAL = SessionCondition()
+"""Accepts every session."""
 
 
 @frozen

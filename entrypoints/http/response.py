@@ -132,9 +132,14 @@ async def _discard(receive: Receive) -> None:
         more = message.get("more_body", False)
 
 
-def etag(version: int) -> tuple[bytes, bytes]:
-    """Return the header that carries a version."""
-    return b"etag", b'"%d"' % version
+def etag(tag: str | int) -> tuple[bytes, bytes]:
+    """Return the header that carries a strong entity tag (RFC 9110, section 8.8.3), given without its quotes."""
+    return b"etag", f'"{tag}"'.encode()
+
+
+def not_modified(tag: str | int, headers: Headers = PRIVATE) -> Response:
+    """Return the response to a caller that has the representation with this entity tag."""
+    return Response(HTTPStatus.NOT_MODIFIED, headers=(etag(tag), *headers))
 
 
 def next_link(path: str, parameters: Mapping[str, str | int | None]) -> Headers:

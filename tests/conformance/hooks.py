@@ -6,10 +6,10 @@ from typing import Any
 import schemathesis
 from schemathesis.generation import GenerationMode
 
-from entrypoints.http.parsing.headers import TAGS_PATTERN
+from entrypoints.http.parsing.conditions import TAGS_PATTERN
 
 _WHOLE = {"ttl_seconds", "timeout_ms", "memory_mb", "parallel"}
-_CONDITIONS = {"If-Match": re.compile(TAGS_PATTERN), "If-None-Match": re.compile(r"\*")}
+_CONDITIONS = {"If-Match": re.compile(TAGS_PATTERN), "If-None-Match": re.compile(TAGS_PATTERN)}
 
 
 @schemathesis.hook

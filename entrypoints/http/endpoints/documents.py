@@ -7,8 +7,9 @@ from importlib.resources import files
 
 from attrs import frozen
 
+from entrypoints.http.parsing.conditions import is_known
 from entrypoints.http.request import Request
-from entrypoints.http.response import Headers, Response
+from entrypoints.http.response import Headers, Response, etag, not_modified
 
 # `docs_ui/` has the files of swagger-ui-dist 5.35.0 from npm, unchanged (Apache-2.0, see LICENSE and NOTICE).
 
@@ -37,7 +38,6 @@ _PAGE = """\
 </html>
 """
 
-_NOT_MODIFIED = 304
 _REVALIDATE = (b"cache-control", b"no-cache")
 _IMMUTABLE = (b"cache-control", b"public, max-age=31536000, immutable")
 _NO_SNIFFING = (b"x-content-type-options", b"nosniff")
@@ -94,10 +94,10 @@ class DocumentEndpoints:
     async def document(self, request: Request) -> Response:
         """Return the OpenAPI document, or 304 if the caller has it."""
         content, tag = self._tagged
-        headers: Headers = ((b"etag", tag), _REVALIDATE, _NO_SNIFFING)
-        if tag in (request.raw_header(b"if-none-match") or b""):
-            return Response(_NOT_MODIFIED, headers=headers)
-        return Response(200, content, headers)
+        headers: Headers = (_REVALIDATE, _NO_SNIFFING)
+        if is_known(request, tag):
+            return not_modified(tag, headers)
+        return Response(200, content, (etag(tag), *headers))
 
     async def page(self, _request: Request) -> Response:
         """Return the page."""
@@ -112,6 +112,6 @@ class DocumentEndpoints:
         return endpoint
 
     @cached_property
-    def _tagged(self) -> tuple[bytes, bytes]:
+    def _tagged(self) -> tuple[bytes, str]:
         content = self._render()
-        return content, b'"%s"' % hashlib.sha256(content).hexdigest()[:32].encode()
+        return content, hashlib.sha256(content).hexdigest()[:32]

@@ -7,11 +7,11 @@ from domain.functions.function import FunctionType
 from domain.functions.ports import FunctionFilter
 from domain.functions.service import FunctionService
 from domain.scripts.language import Language
+from entrypoints.http.parsing.conditions import function_condition, function_match, is_known
 from entrypoints.http.parsing.functions import FunctionParser
-from entrypoints.http.parsing.headers import function_condition
 from entrypoints.http.parsing.queries import Query
 from entrypoints.http.request import Request, until_disconnect
-from entrypoints.http.response import Headers, Response, etag, json_response, next_link
+from entrypoints.http.response import Headers, Response, etag, json_response, next_link, not_modified
 from entrypoints.http.schemas.function_checks import FunctionCheck
 from entrypoints.http.schemas.functions import FunctionList, FunctionResponse
 
@@ -48,7 +48,11 @@ class FunctionEndpoints:
 
     async def get(self, request: Request) -> Response:
         """Return a function."""
+        condition = function_match(request)
         function = await self._service.get(_language_title(request))
+        condition.require(function.language_title, function)
+        if is_known(request, function.version):
+            return not_modified(function.version)
         return json_response(FunctionResponse.whole(function), headers=(etag(function.version),))
 
     async def put(self, request: Request) -> Response:

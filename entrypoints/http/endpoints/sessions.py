@@ -7,14 +7,15 @@ from msgspec import UNSET
 from domain.identity import Owner, OwnerRefused, named_owner
 from domain.scripts.language import Language
 from domain.sessions.service import ListRequest, SessionList, SessionRequest, SessionService
-from domain.sessions.session import Session, SessionPatch, Status, VersionMismatch
+from domain.sessions.session import SessionPatch, Status
 from entrypoints.http.parsing.bodies import BodyParser, json_text
+from entrypoints.http.parsing.conditions import is_known, session_condition, session_match
 from entrypoints.http.parsing.cursors import SessionCursor, microseconds, owner_digest, write_cursor
-from entrypoints.http.parsing.headers import IdempotencyKeys, idempotency_key, versions_matched
+from entrypoints.http.parsing.headers import IdempotencyKeys, idempotency_key
 from entrypoints.http.parsing.queries import Query
 from entrypoints.http.parsing.sessions import limits_request
 from entrypoints.http.request import Request
-from entrypoints.http.response import REPLAYED, Headers, Response, etag, json_response, next_link
+from entrypoints.http.response import REPLAYED, Headers, Response, etag, json_response, next_link, not_modified
 from entrypoints.http.schemas.fields import given
 from entrypoints.http.schemas.sessions import (
     FIELD_NAMES,
@@ -63,19 +64,23 @@ class SessionEndpoints:
     async def get(self, request: Request) -> Response:
         """Return a live session, or selected fields of it."""
         fields = _selected_fields(request) if request.query_string else None
+        condition = session_match(request)
         session = await self._service.get(request.reachable_session_ref)
+        condition.require(session)
+        if is_known(request, session.revision):
+            return not_modified(session.revision)
         payload = SessionResponse.of(session, Status.ACTIVE)
         if fields is None:
-            return json_response(payload, headers=(etag(session.version),))
+            return json_response(payload, headers=(etag(session.revision),))
         picked: dict[str, Any] = {name: getattr(payload, name) for name in fields if name != SCRIPT_CONTENT}
         if SCRIPT_CONTENT in fields:
             script = await self._service.script(request.reachable_session_ref)
             picked[SCRIPT_CONTENT] = script and script.source
-        return json_response(picked, headers=(etag(session.version),))
+        return json_response(picked, headers=(etag(session.revision),))
 
     async def patch(self, request: Request) -> Response:
         """Replace fields of a live session."""
-        versions = versions_matched(request)
+        condition = session_condition(request)
         body = await self._patch_parser.read(request)
         patch = SessionPatch(
             context=None if body.context is UNSET else json_text(body.context),
@@ -83,12 +88,12 @@ class SessionEndpoints:
             ttl_seconds=given(body.ttl_seconds),
             renewal=given(body.renewal),
         )
-        session = await self._patched(request, patch, versions)
-        return json_response(SessionResponse.of(session, Status.ACTIVE), headers=(etag(session.version),))
+        session = await self._service.patch(request.session_ref, patch, condition)
+        return json_response(SessionResponse.of(session, Status.ACTIVE), headers=(etag(session.revision),))
 
     async def delete(self, request: Request) -> Response:
         """Close a session."""
-        await self._service.close(request.reachable_session_ref)
+        await self._service.close(request.reachable_session_ref, session_condition(request))
         return Response(204)
 
     async def list(self, request: Request) -> Response:
@@ -111,16 +116,6 @@ class SessionEndpoints:
             headers = next_link(request.path, parameters | {"owner": query.text("owner")})
         sessions = [SessionResponse.of(session, session.status(found.judged_at)) for session in found.page.items]
         return json_response(SessionPage(sessions, following), headers=headers)
-
-    async def _patched(self, request: Request, patch: SessionPatch, versions: tuple[int | None, ...]) -> Session:
-        """Change the session if it has one of these versions. Each is tried, so that the check stays atomic."""
-        *others, last = versions
-        for version in others:
-            try:
-                return await self._service.patch(request.session_ref, patch, version)
-            except VersionMismatch:
-                continue
-        return await self._service.patch(request.session_ref, patch, last)
 
 
 def _session_request(request: Request, body: InitializeBody) -> SessionRequest:

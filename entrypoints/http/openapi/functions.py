@@ -10,7 +10,7 @@ from domain.scripts.language import InvalidLanguageTitle, LanguageNotServed
 from domain.scripts.report import ExecutionUnknown
 from domain.scripts.script import ScriptSyntaxError
 from entrypoints.http.contract import ApiExample, Contract, In, Link, Parameter, Tag
-from entrypoints.http.openapi.parameters import ETAG, FUNCTION_TITLE, IF_MATCH, LANGUAGE, LINK
+from entrypoints.http.openapi.parameters import ETAG, FUNCTION_TITLE, IF_MATCH, IF_NONE_MATCH, LANGUAGE, LINK
 from entrypoints.http.parsing.queries import PAGE_SIZE, PAGE_SIZE_MAX
 from entrypoints.http.schemas.functions import FunctionResponse
 
@@ -32,7 +32,7 @@ PER_PAGE = Parameter(
 CHECK = Parameter(
     "check", In.QUERY, bool, "Run the examples first, and register the function only if all of them hold.", True
 )
-IF_NONE_MATCH = Parameter(
+IF_ABSENT = Parameter(
     "If-None-Match",
     In.HEADER,
     Annotated[str, Meta(pattern=r"^\*$")],
@@ -104,7 +104,8 @@ GET_FUNCTION = Contract(
     "Read a function",
     "Returns a registered function. To use it, initialize a session without script_content. The session keeps the "
     "version that was current at that time.",
-    errors=(*_TITLE_ERRORS, FunctionNotFound, StorageUnavailable),
+    parameters=(IF_MATCH, IF_NONE_MATCH),
+    errors=(*_TITLE_ERRORS, FunctionNotFound, FunctionConditionFailed, StorageUnavailable),
     headers=(ETAG,),
     examples=(ApiExample("whole", "The function", response=_FUNCTION),),
     links=_FOLLOWING,
@@ -116,7 +117,7 @@ PUT_FUNCTION = Contract(
     "Registers a function (201), or replaces it by its next version (200). A function that is already registered in "
     "this form does not change. The service parses the script, compiles the schemas, and checks that the examples "
     "conform to them. Sessions keep the version that they were initialized with.",
-    parameters=(CHECK, IF_MATCH, IF_NONE_MATCH),
+    parameters=(CHECK, IF_MATCH, IF_ABSENT),
     errors=(
         *_TITLE_ERRORS,
         ScriptSyntaxError,

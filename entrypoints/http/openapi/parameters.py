@@ -10,8 +10,9 @@ from domain.scripts.language import TITLE_PATTERN, TITLE_SIZE_MAX, Language
 from domain.scripts.report import Outcome
 from domain.sessions.session import Status
 from entrypoints.http.contract import In, Parameter, ResponseHeader
+from entrypoints.http.parsing.conditions import TAGS_PATTERN
 from entrypoints.http.parsing.cursors import CURSOR_LENGTH_MAX, CURSOR_PATTERN
-from entrypoints.http.parsing.headers import KEY_PATTERN, TAGS_PATTERN
+from entrypoints.http.parsing.headers import KEY_PATTERN
 from entrypoints.http.parsing.queries import PAGE_SIZE, PAGE_SIZE_MAX, Instant
 
 REQUEST_ID = Parameter(
@@ -53,8 +54,17 @@ IF_MATCH = Parameter(
     "If-Match",
     In.HEADER,
     Annotated[str, Meta(pattern=TAGS_PATTERN)],
-    'Apply the change only if the current version is one of these: the ETags of up to eight responses, or "*".',
+    "Serve the call only if the current ETag is one of these, of at most eight, or `*`. For a session, the number of a "
+    'version in quotes, such as "1", also matches, whatever was executed since.',
     '"1"',
+)
+IF_NONE_MATCH = Parameter(
+    "If-None-Match",
+    In.HEADER,
+    Annotated[str, Meta(pattern=TAGS_PATTERN)],
+    "Serve the call only if the current ETag is none of these, of at most eight, or `*`. Otherwise a GET gets 304, and "
+    "other methods get 412.",
+    '"1.0.0"',
 )
 IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",
@@ -106,7 +116,11 @@ OWNER = Parameter(
 )
 
 ETAG = ResponseHeader(
-    "ETag", Annotated[str, Meta(pattern='^"[0-9]+"$')], "The current version. Send it in If-Match.", '"1"'
+    "ETag",
+    Annotated[str, Meta(pattern='^"[0-9.]+"$')],
+    "A strong entity tag of what the response shows. That of a session also changes with each execution. Send it in "
+    "If-Match or If-None-Match.",
+    '"1.0.3600000000"',
 )
 LINK = ResponseHeader(
     "Link",

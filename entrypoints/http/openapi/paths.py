@@ -8,6 +8,7 @@ from entrypoints.http.openapi.components import Components, Json
 from entrypoints.http.openapi.error_catalog import samples_of
 from entrypoints.http.openapi.errors import error_responses
 from entrypoints.http.openapi.parameters import (
+    IF_NONE_MATCH,
     PATH_PARAMETERS,
     RATE_LIMIT,
     RATE_LIMIT_POLICY,
@@ -91,6 +92,9 @@ def _request_body(route: Route, contract: Contract, components: Components) -> J
 def _responses(route: Route, contract: Contract, components: Components) -> Json:
     responses = {str(route.status): _response(route, contract, components)}
     errors = error_responses(route, components)
+    if route.method == "GET" and IF_NONE_MATCH in contract.parameters:
+        headers = _headers(contract.headers, route, components)
+        responses["304"] = {"description": "If-None-Match has the ETag of the current response.", "headers": headers}
     for status, kind in contract.other_responses.items():
         content = {contract.media_type: {"schema": components.schema(kind)}}
         headers = _headers(contract.headers, route, components)

@@ -17,6 +17,7 @@ from entrypoints.http.openapi.parameters import (
     ETAG,
     IDEMPOTENCY_KEY,
     IF_MATCH,
+    IF_NONE_MATCH,
     LANGUAGE,
     LANGUAGE_TITLE,
     LIMIT,
@@ -125,8 +126,8 @@ GET = Contract(
     "Read a session",
     "Returns a live session, or selected fields of it. Until retention ends, the error says whether a session has "
     "expired, was closed, or never existed.",
-    parameters=(FIELDS,),
-    errors=(*_ENDED, StorageUnavailable),
+    parameters=(FIELDS, IF_MATCH, IF_NONE_MATCH),
+    errors=(*_ENDED, VersionMismatch, StorageUnavailable),
     headers=(ETAG,),
     examples=(
         ApiExample("whole", "The session", response=_SESSION),
@@ -145,7 +146,7 @@ PATCH = Contract(
     "Change a session",
     "Replaces the given fields completely. Absent fields stay as they are. The change applies from the next "
     "execution on. ttl_seconds counts from now; a value that would shorten the lifetime does not change its end.",
-    parameters=(IF_MATCH,),
+    parameters=(IF_MATCH, IF_NONE_MATCH),
     errors=(*_ENDED, VersionMismatch, UpdateConflict, StorageUnavailable),
     headers=(ETAG,),
     examples=(
@@ -165,7 +166,8 @@ DELETE = Contract(
     "Close a session",
     "Closes the session and deletes its script, context and metadata at once. Until retention ends, calls for it get"
     " 410. Closing it again changes nothing. A script that runs continues to its end.",
-    errors=(SessionNotFound, UpdateConflict, StorageUnavailable),
+    parameters=(IF_MATCH, IF_NONE_MATCH),
+    errors=(SessionNotFound, VersionMismatch, UpdateConflict, StorageUnavailable),
     examples=(ApiExample("close", "Close the session"),),
 )
 

@@ -55,7 +55,8 @@ PinnedVersion = Annotated[
 Version = Annotated[
     int,
     Meta(
-        description="Increases when context, metadata, lifetime or renewal change. The ETag contains this number.", ge=1
+        description="Increases when context, metadata, lifetime or renewal change. Quoted, it may stand in If-Match.",
+        ge=1,
     ),
 ]
 InitializedStatus = Annotated[Literal["initialized"], Meta(description="Always initialized.")]

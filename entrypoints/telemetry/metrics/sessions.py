@@ -7,7 +7,7 @@ from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef
 from domain.sessions.ports import Initialized
 from domain.sessions.service import SessionRequest, SessionService
-from domain.sessions.session import Session, SessionPatch
+from domain.sessions.session import UNCONDITIONAL, Session, SessionCondition, SessionPatch
 from entrypoints.telemetry.metrics.instruments import Counts, counter
 
 _OPERATIONS = counter(
@@ -33,14 +33,14 @@ class CountedSessions(SessionService):
         return made
 
     @override
-    async def patch(self, ref: SessionRef, patch: SessionPatch, version: int | None) -> Session:
-        session = await super().patch(ref, patch, version)
+    async def patch(self, ref: SessionRef, patch: SessionPatch, condition: SessionCondition) -> Session:
+        session = await super().patch(ref, patch, condition)
         self.operations.add("patch")
         return session
 
     @override
-    async def close(self, ref: SessionRef) -> bool:
-        closed = await super().close(ref)
+    async def close(self, ref: SessionRef, condition: SessionCondition = UNCONDITIONAL) -> bool:
+        closed = await super().close(ref, condition)
         if closed:
             self.operations.add("close")
         return closed

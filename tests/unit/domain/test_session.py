@@ -3,11 +3,13 @@
 from datetime import timedelta
 
 import pytest
+from attrs import evolve
 
 from domain.sessions.session import (
     LifetimePolicy,
     Renewal,
     SessionClosed,
+    SessionCondition,
     SessionExpired,
     SessionNotFound,
     SessionPatch,
@@ -116,13 +118,44 @@ def test_an_expired_session_cannot_be_patched() -> None:
         session.patch(SessionPatch(ttl_seconds=10), session.expires_at)
 
 
-def test_a_required_version_must_be_the_stored_one() -> None:
-    session = session_at(version=3)
-    session.require_version(None)
-    session.require_version(3)
-    with pytest.raises(VersionMismatch) as caught:
-        session.require_version(2)
+@pytest.mark.parametrize(
+    "condition",
+    [
+        SessionCondition(),
+        SessionCondition(frozenset({"3"})),
+        SessionCondition(frozenset({"2", "3"}), frozenset({"2"})),
+        SessionCondition(frozenset({session_at(version=3).revision})),
+    ],
+)
+def test_a_condition_holds_by_version_or_by_revision(condition: SessionCondition) -> None:
+    condition.require(session_at(version=3))
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        SessionCondition(frozenset()),
+        SessionCondition(frozenset({"2", "03"})),
+        SessionCondition(frozenset({session_at(version=3, execution_count=1).revision})),
+        SessionCondition(excluded=None),
+        SessionCondition(excluded=frozenset({"3"})),
+        SessionCondition(frozenset({"3"}), frozenset({session_at(version=3).revision})),
+    ],
+)
+def test_a_condition_that_does_not_hold_names_the_version(condition: SessionCondition) -> None:
+    with pytest.raises(VersionMismatch, match='If-Match: "3"') as caught:
+        condition.require(session_at(version=3))
     assert caught.value.details == {"version": 3}
+
+
+def test_the_revision_changes_with_the_version_the_count_and_the_end() -> None:
+    session = session_at(version=3)
+    others = [
+        evolve(session, version=4),
+        evolve(session, execution_count=1),
+        evolve(session, expires_at=session.expires_at + timedelta(microseconds=1)),
+    ]
+    assert len({session.revision, *(other.revision for other in others)}) == 4
 
 
 def test_the_span_of_a_new_session_is_capped() -> None:
