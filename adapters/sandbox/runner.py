@@ -132,7 +132,7 @@ class SandboxScriptRunner(ScriptRunner):
         slot.useful_until = useful_until
         try:
             script = None if slot.script_hash == run.script_hash else await self._script(run)
-            process = await self._process(slot, runtime)
+            process = await self._process(slot, runtime, called_at)
         except BaseException:
             self.take_back(slot, reusable=True)
             raise
@@ -204,10 +204,12 @@ class SandboxScriptRunner(ScriptRunner):
             self._scripts.put(run.script_hash, script)
         return script
 
-    async def _process(self, slot: Slot[WorkerProcess], runtime: LanguageRuntime) -> WorkerProcess:
+    async def _process(self, slot: Slot[WorkerProcess], runtime: LanguageRuntime, called_at: float) -> WorkerProcess:
+        """Return the slot's worker, or wait for one as long as the call may still wait since `called_at`."""
         if slot.process is None:
+            left_s = self.options.queue_timeout_s - (time.perf_counter() - called_at)
             try:
-                async with asyncio.timeout(self.options.queue_timeout_s):
+                async with asyncio.timeout(left_s):
                     slot.process = await runtime.take(slot.memory_mb, slot.owner)
             except TimeoutError:
                 raise Overloaded("a worker") from None

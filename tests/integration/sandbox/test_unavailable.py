@@ -1,8 +1,10 @@
 """Without a usable sandbox no script runs, and errors and health say what to do."""
 
+import asyncio
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -93,6 +95,23 @@ async def test_without_a_worker_in_time_the_call_is_rejected_as_overload(opened)
     async with opened(languages=PYTHON, prewarmed=0, queue_timeout_s=0.001) as runner:
         with pytest.raises(Overloaded):
             await runner.acquire(run_of("result = 1"))
+
+
+async def test_a_call_waits_for_a_slot_and_for_a_worker_within_one_timeout(opened):
+    async with opened(languages=PYTHON, prewarmed=0, warm_workers_max=1, queue_timeout_s=1.0) as runner:
+        first = await runner.acquire(run_of("result = 1"))
+        await first.run()
+        (zygote,) = runner.debug_snapshot().zygotes
+        os.kill(zygote.pid, signal.SIGSTOP)
+        loop = asyncio.get_running_loop()
+        late = loop.create_future()
+        loop.call_later(0.7, lambda: asyncio.ensure_future(first.release()))
+        loop.call_later(1.4, late.set_result, None)
+        waiting = asyncio.ensure_future(runner.acquire(run_of("result = 1")))
+        await asyncio.wait([waiting, late], return_when=asyncio.FIRST_COMPLETED)
+        assert runner.stats().running == 0, "it has left the slot"
+        with pytest.raises(Overloaded):
+            await waiting
 
 
 async def test_a_language_that_is_not_served_is_unavailable(opened):
