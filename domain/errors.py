@@ -5,6 +5,8 @@ from typing import ClassVar
 
 from attrs import define, field, frozen
 
+from domain.storage.faults import StorageFault
+
 
 class DomainError(Exception):
     """An error for the caller: a code, a message with advice, and details."""
@@ -132,12 +134,20 @@ class FieldTooLarge(TooLarge):
 
 @define(eq=False)
 class StorageUnavailable(Unavailable):
-    """PostgreSQL did not respond in time."""
+    """PostgreSQL did not respond in time, or does not serve because of a `fault`."""
 
     code: ClassVar[str] = "STORAGE_UNAVAILABLE"
     stored: str | None = None
     executed: str | None = None
     retry_after_ms: int | None = 1000
+    fault: StorageFault | None = None
+
+    @classmethod
+    def of(
+        cls, fault: StorageFault | None, *, stored: str | None = None, executed: str | None = None
+    ) -> "StorageUnavailable":
+        """Return the error of a fault; the call may be repeated."""
+        return StorageUnavailable(stored, executed, 1000 if fault is None else fault.retry_after_ms, fault)
 
     @property
     def message(self) -> str:
@@ -146,7 +156,15 @@ class StorageUnavailable(Unavailable):
                 "The database did not confirm the write, which may or may not be stored. Read the state before you "
                 "repeat the call."
             )
-        return "The database did not respond in time. Repeat the call after a moment."
+        return (
+            "The database did not respond in time. Repeat the call after a moment."
+            if not self.fault
+            else (self.fault.message)
+        )
+
+    @property
+    def details(self) -> Mapping[str, object]:
+        return {**super().details, **({} if self.fault is None else {"reason": self.fault.value})}
 
 
 @define(eq=False)

@@ -12,11 +12,13 @@ from psycopg.errors import QueryCanceled
 
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.connections.errors import Category, StatementRefused, StillLocked, TookTooLong
+from adapters.postgres.connections.faults import fault_behind
 from adapters.postgres.connections.observer import StatementObserver, limit_pool_log
 from adapters.postgres.connections.statement_pool import AttemptFailed, StatementPool
 from adapters.postgres.gateway_options import GatewayOptions
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 from domain.stats import PoolStats
+from domain.storage.faults import StorageFault
 
 __all__ = ["Gateway", "GatewayOptions", "PoolName"]
 
@@ -148,11 +150,12 @@ class Gateway:
                     raise TookTooLong from failed.__cause__
                 pause_s = _pause_s(attempt)
                 if not (repeatable and self._may_retry(attempt, until_s - pause_s)):
-                    raise _unavailable(statement, sent=sent) from failed.__cause__
+                    fault = fault_behind(failed.decision, failed.__cause__)
+                    raise _unavailable(statement, fault, sent=sent) from failed.__cause__
             except (Overloaded, ShuttingDown) as refusal:
                 # They say that nothing is stored, and an earlier attempt may have stored it.
                 if sent and statement.writes:
-                    raise _unavailable(statement, sent=sent) from refusal
+                    raise _unavailable(statement, None, sent=sent) from refusal
                 raise
             await asyncio.sleep(pause_s)
 
@@ -178,9 +181,7 @@ def _pause_s(attempt: int) -> float:
     return random.uniform(longest_s / 2, longest_s)  # noqa: S311  # keeps losers of one race apart
 
 
-def _unavailable(statement: Statement, *, sent: bool) -> StorageUnavailable:
-    if not statement.writes:
-        return StorageUnavailable()
-    if sent:
+def _unavailable(statement: Statement, fault: StorageFault | None, *, sent: bool) -> StorageUnavailable:
+    if statement.writes and sent:
         return StorageUnavailable(stored="unknown", retry_after_ms=None)
-    return StorageUnavailable(stored="no")
+    return StorageUnavailable.of(fault, stored="no" if statement.writes else None)

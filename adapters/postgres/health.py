@@ -8,11 +8,14 @@ from attrs import define
 from adapters.postgres.clock.disciplined import DisciplinedClock
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
+from adapters.postgres.migrations.migration import MigrationsDiffer
 from adapters.postgres.migrations.schema import SchemaCheck
 from adapters.postgres.retention.cleanup import Cleanup
 from adapters.postgres.retention.history_budget import HistoryBudget
-from domain.errors import DomainError
+from adapters.postgres.write_probe import WriteProbe, failing
+from domain.errors import DomainError, StorageUnavailable
 from domain.stats import StorageState
+from domain.storage.faults import StorageFault
 from domain.storage.storage import StorageBudget
 
 _TIMEOUT_S = 0.7
@@ -31,13 +34,14 @@ Facts = Mapping[str, object]
 
 @define(eq=False)
 class DatabaseHealth:
-    """Probes of the database, its schema, its clock, the cleanup and the storage; none raises a DomainError."""
+    """Probes of the database, its schema, writes, its clock, the cleanup and the storage; none raises a DomainError."""
 
     _gateway: Gateway
     _schema: SchemaCheck
     _clock: DisciplinedClock
     _cleanup: Cleanup
     _budget: HistoryBudget
+    _write_probe: WriteProbe
     _select_connections_max: Statement
     _connections: int
     """What all processes of the service may open together."""
@@ -45,7 +49,7 @@ class DatabaseHealth:
     @property
     def required(self) -> Mapping[str, Callable[[], Awaitable[Facts]]]:
         """The probes by component; if one fails, the process must not get requests."""
-        return {"postgres": self.database, "migrations": self.schema, "clock": self.clock}
+        return {"postgres": self.database, "migrations": self.schema, "writes": self.writes, "clock": self.clock}
 
     @property
     def others(self) -> Mapping[str, Callable[[], Awaitable[Facts]]]:
@@ -65,6 +69,8 @@ class DatabaseHealth:
         started_s = time.monotonic()
         try:
             ((connections_max,),) = await self._gateway.fetch(self._select_connections_max, {}, timeout_s=_TIMEOUT_S)
+        except StorageUnavailable as error:
+            return {**failing(error), **facts}
         except DomainError as error:
             return {"status": "failing", "reason": error.message, **facts}
         facts["latency_ms"] = round((time.monotonic() - started_s) * 1000, 3)
@@ -77,11 +83,15 @@ class DatabaseHealth:
         """Return whether migrations are pending."""
         try:
             pending = await self._schema.pending()
-        except DomainError as error:
-            return {"status": "failing", "reason": error.message}
+        except (DomainError, MigrationsDiffer) as error:
+            return {"status": "failing", "reason": str(error)}
         if pending:
-            return {"status": "failing", "reason": "run `pglambda migrate up`", "pending": pending}
+            return {"status": "failing", "reason": StorageFault.SCHEMA_MISSING.message, "pending": pending}
         return {"status": "ok"}
+
+    async def writes(self) -> Facts:
+        """Return whether the database accepts writes."""
+        return await self._write_probe.facts()
 
     async def clock(self) -> Facts:
         """Return how precisely the time is known."""

@@ -32,6 +32,7 @@ class ServerStatements:
     """Statements of `server.sql`."""
 
     select_connections_max: Statement
+    try_write: Statement
 
 
 @frozen

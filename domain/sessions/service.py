@@ -187,7 +187,7 @@ class SessionService:
             adding = self._keyed.initialize(initialized, session, script, idempotency_key)
             return await budget.spend(adding, _write_late)
         except StorageUnavailable as error:
-            raise StorageUnavailable(stored=error.stored) from error
+            raise StorageUnavailable.of(error.fault, stored=error.stored) from error
 
     def _budget(self) -> Budget:
         return Budget(self._policy.request_timeout_s)

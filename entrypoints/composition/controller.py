@@ -15,6 +15,7 @@ from adapters.postgres.gateway import Gateway
 from adapters.postgres.health import DatabaseHealth
 from adapters.postgres.retention.cleanup import Cleanup
 from adapters.postgres.stats import DatabaseStatsReader
+from adapters.postgres.write_probe import WriteProbe
 from adapters.random_ids import RandomIds
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.capacity_limiter import CapacityLimiter
@@ -173,6 +174,7 @@ class Controller(containers.DeclarativeContainer):
         database.clock,
         database.cleanup,
         database.storage,
+        providers.Singleton(WriteProbe, database.gateway, database.statements.provided.server.try_write),
         database.statements.provided.server.select_connections_max,
         settings.provided.database_connections,
     )

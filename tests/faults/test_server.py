@@ -15,7 +15,7 @@ import pytest
 from tests.faults.conftest import serving
 from tests.faults.history import DELETE, EXECUTE, GET, INITIALIZE, PATCH
 from tests.faults.server import CONNECTIONS_MAX, SERVICE_ROLE, execute
-from tests.faults.trial import Trial
+from tests.faults.trial import WRITE_INTERVAL_S, Trial
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -154,7 +154,9 @@ async def test_a_server_that_is_read_only(server, settings, stored):
         assert not [call for call in calls if call.operation in (INITIALIZE, EXECUTE) and not call.failed]
 
     async with serving(settings) as client:
-        await Trial("read-only server", tells=tells).run(client, fault, stored)
+        noticed = {"away": True, "noticed_s": WRITE_INTERVAL_S + 1, "lasting_s": WRITE_INTERVAL_S + 3}
+        trial = Trial("read-only server", readiness_s=WRITE_INTERVAL_S, tells=tells, **noticed)
+        await trial.run(client, fault, stored)
 
 
 @pytest.fixture
@@ -198,7 +200,7 @@ async def test_a_disk_that_is_full(server, small_database, small_tablespace, set
         assert {call.response.details["stored"] for call in refused} == {"no"}
 
     async with serving(settings_for(server.dsn(small_database, SERVICE_ROLE))) as client:
-        trial = Trial("disk full", clients=16, padding=PADDING, tells=tells)
+        trial = Trial("disk full", clients=16, padding=PADDING, readiness_s=WRITE_INTERVAL_S, tells=tells)
         await trial.run(client, fault, stored_in(small_database))
 
 

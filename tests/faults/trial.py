@@ -17,6 +17,8 @@ from tests.faults.watch import Watch
 
 SLACK_S = 1.0
 RECOVERY_S = 2.0
+WRITE_INTERVAL_S = 5.0
+"""A write that was refused is tried again after this time."""
 QUIET_S = 0.7
 AFTER_S = 1.0
 PROBLEMS_SHOWN = 20
@@ -30,20 +32,22 @@ Fault = Callable[[], AbstractAsyncContextManager[None]]
 class Trial:
     """One fault and what it may do: the error codes that may be seen, and whether `/readyz` must report it.
 
-    Calls that are made `recovery_s` after its end, or later, succeed. No response is later than promised by more than
-    `slack_s`.
+    Calls that are made `recovery_s` after its end, or later, succeed. From `readiness_s` on `/readyz` is 200. No
+    response is later than promised by more than `slack_s`.
 
-    `bites` says that some calls must fail, or the fault was none; `settles`, that the process lives on and records in
-    the end what has run.
+    If `away`, `/readyz` is never 200 from `noticed_s` after its start on. `bites` says that some calls must fail, or
+    the fault was none; `settles`, that the process lives on and records in the end what has run.
     """
 
     name: str
     clients: int = 32
     lasting_s: float = 3.0
     recovery_s: float = RECOVERY_S
+    readiness_s: float = RECOVERY_S
     slack_s: float = SLACK_S
     errors: frozenset[str] = FAULTY
     away: bool = False
+    noticed_s: float = 1.0
     bites: bool = True
     settles: bool = True
     disconnects: float = 0.0
@@ -64,7 +68,7 @@ class Trial:
                 await asyncio.sleep(self.lasting_s)
                 over_s = time.monotonic()
             ended_s = time.monotonic()
-            await asyncio.sleep(self.recovery_s + SLACK_S + AFTER_S)
+            await asyncio.sleep(max(self.recovery_s, self.readiness_s) + SLACK_S + AFTER_S)
             callers.stop()
             await asyncio.gather(*clients)
         finally:
@@ -80,9 +84,10 @@ class Trial:
             found += unrecorded(callers.calls, stored)
         if recovery_s > self.recovery_s + SLACK_S:
             found.append(f"a call still failed {recovery_s:.2f} s after the fault had ended")
-        if self.away and 200 in watch.readiness(began_s + 1.0, over_s - 1.0):
+        if self.away and 200 in watch.readiness(began_s + self.noticed_s, over_s - 1.0):
             found.append("ready while the database was away")
-        if set(watch.readiness(ended_s + self.recovery_s + SLACK_S, float("inf"))) - {200}:
+        ready_s = ended_s + max(self.recovery_s, self.readiness_s) + SLACK_S
+        if set(watch.readiness(ready_s, float("inf"))) - {200}:
             found.append("not ready when all was well again")
         if self.bites and not any(call.failed and began_s <= call.ended_s for call in callers.calls):
             found.append("the fault did nothing")

@@ -13,6 +13,7 @@ from typing_extensions import override
 from adapters.postgres.clock.probe import Probe
 from domain.clock import Clock
 from domain.errors import DomainError, StorageUnavailable
+from domain.storage.faults import StorageFault
 
 _NS_PER_MS = 1_000_000
 _SLOWING_PERCENT = 10
@@ -117,11 +118,12 @@ class DisciplinedClock(Clock):
         self._ahead_at_ns = 0
         self._latest_ns = 0
         self._failure: type[Exception] | None = None
+        self._fault: StorageFault | None = None
 
     @override
     def now(self) -> datetime:
         if self._best is None:
-            raise StorageUnavailable(stored="no", executed="no")
+            raise StorageUnavailable.of(self._fault, stored="no", executed="no")
         monotonic_ns = self._monotonic_ns()
         current_ns = monotonic_ns + self._best.offset_ns + self._still_ahead_ns(monotonic_ns)
         self._latest_ns = max(self._latest_ns, current_ns)
@@ -175,8 +177,9 @@ class DisciplinedClock(Clock):
         sent_ns = self._monotonic_ns()
         try:
             server_at = await self._probe()
-        except DomainError:
+        except DomainError as error:
             self._unreachable = True
+            self._fault = error.fault if isinstance(error, StorageUnavailable) else None
         except Exception as error:  # noqa: BLE001  # without its clock the service would stop, so it continues
             self._unreachable = True
             self._log_failure(error)

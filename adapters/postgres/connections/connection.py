@@ -6,7 +6,7 @@ import re
 import select
 import socket
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -87,6 +87,17 @@ class GatewayConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
     @classmethod
     @override
     async def connect(cls, conninfo: str = "", **options: Any) -> Self:
+        """Connect as `_connect` does; a failure is passed to `on_failure` too, if that is given."""
+        on_failure: Callable[[psycopg.Error], None] | None = options.pop("on_failure", None)
+        try:
+            return await cls._connect(conninfo, **options)
+        except psycopg.Error as error:
+            if on_failure is not None:
+                on_failure(error)
+            raise
+
+    @classmethod
+    async def _connect(cls, conninfo: str, **options: Any) -> Self:
         """Connect to the first address that responds. Names are resolved within `address_timeout_s`.
 
         The driver tries one address after the other, each for at least two whole seconds, and resolves names without a

@@ -66,6 +66,7 @@ _LOST = RetryDecision(Category.RETRYABLE, sent=True, connection_spent=True)
 _TIMED_OUT = RetryDecision(Category.TIMEOUT, sent=False)
 _REPLAN = RetryDecision(Category.RETRYABLE, sent=False, connection_spent=True)
 _MOVED = RetryDecision(Category.RETRYABLE, sent=False, connection_spent=True, server_left=True)
+_FORBIDDEN = RetryDecision(Category.RETRYABLE, sent=False)
 _UNMIGRATED = RetryDecision(Category.RETRYABLE, sent=False)
 _REFUSED = RetryDecision(Category.REFUSED, sent=False)
 _BUG = RetryDecision(Category.BUG, sent=False)
@@ -86,6 +87,7 @@ _BY_CODE: Mapping[str, RetryDecision] = {
     "40001": _ROLLED_BACK,  # serialization_failure
     "40P01": _ROLLED_BACK,  # deadlock_detected
     "40003": _LOST,  # statement_completion_unknown
+    "42501": _FORBIDDEN,  # insufficient_privilege: a right may be granted at any time
     "42703": _UNMIGRATED,  # undefined_column
     "42P01": _UNMIGRATED,  # undefined_table
     "42P05": _REPLAN,  # duplicate_prepared_statement
@@ -131,5 +133,6 @@ def _judge_stateless(error: psycopg.Error) -> RetryDecision:
 
 
 def missing_right(error: Exception) -> str | None:
-    """Return PostgreSQL's text about a right that the role lacks; None for any other error."""
-    return error.diag.message_primary if isinstance(error, psycopg.errors.InsufficientPrivilege) else None
+    """Return PostgreSQL's text about a right that the role lacks, if that caused the error; None otherwise."""
+    cause = error.__cause__
+    return cause.diag.message_primary if isinstance(cause, psycopg.errors.InsufficientPrivilege) else None

@@ -51,6 +51,7 @@ class StatementPool:
         self._failures = FailureLog()
         self._tasks: set[asyncio.Task[Rows | Exception]] = set()
         self._responded_at_s = float("-inf")
+        self._connect_failure: Exception | None = None
         self._closed = False
         # All writes may wait for one thing, such as a standby that is away. Reads must not wait with them.
         self._writers = asyncio.Semaphore(max(1, size_max - 1) if name == "normal" else size_max)
@@ -62,6 +63,7 @@ class StatementPool:
                 "autocommit": True,
                 "prepare_threshold": 0 if options.prepares else None,
                 "address_timeout_s": options.connect_timeout_s,
+                "on_failure": self._note_connect_failure,
             },
             name=name,
             min_size=1,
@@ -163,9 +165,9 @@ class StatementPool:
             raise (ShuttingDown() if self._closed else AttemptFailed(NO_CONNECTION)) from error
         except TooManyRequests as error:
             # Until the pool has a connection again, it also counts callers that have left.
-            raise self._no_connection(since_s - self._options.pool_timeout_s) from error
+            raise self._no_connection(since_s - self._options.pool_timeout_s) from self._connect_failure or error
         except PoolTimeout as error:
-            raise self._no_connection(since_s) from error
+            raise self._no_connection(since_s) from self._connect_failure or error
 
     def _no_connection(self, since_s: float) -> Overloaded | AttemptFailed:
         """Return the error for a missing connection: a database that has responded to others since is only busy."""
@@ -215,7 +217,11 @@ class StatementPool:
             await connection.close()
         await self._pool.putconn(connection)
 
+    def _note_connect_failure(self, error: Exception) -> None:
+        self._connect_failure = error.with_traceback(None)
+
     async def _configure(self, connection: GatewayConnection) -> None:
+        self._connect_failure = None
         if connection.pgconn.parameter_status(b"TimeZone") not in _UTC:
             with SocketDeadline(connection, self._options.socket_timeout_s):
                 await connection.execute("SET TIME ZONE 'UTC'")

@@ -172,7 +172,7 @@ class PostgresFunctionRepository(FunctionRepository):
         except FunctionNotFound:
             return None
         except StorageUnavailable as error:
-            raise StorageUnavailable(stored="no") from error
+            raise StorageUnavailable.of(error.fault, stored="no") from error
 
     async def _written(self, read: Function | None, changed: Function) -> bool:
         """Write, unless another writer was faster, and return whether it was written.

@@ -146,4 +146,4 @@ def _nothing_stored() -> Iterator[None]:
     try:
         yield
     except StorageUnavailable as error:
-        raise StorageUnavailable(stored="no") from error
+        raise StorageUnavailable.of(error.fault, stored="no") from error

@@ -81,11 +81,13 @@ class HealthEndpoints:
         return json_response({"status": "ok"})
 
     async def readyz(self, request: Request) -> Response:
-        """Report whether the process should get requests: 200 or 503. Only admins see the reason."""
+        """Report whether the process should get requests: 200, or 503 with the reason. Only admins see components."""
         components = await self._probes.run(self._checks.required)
         failing = any(_status_of(facts) == "failing" for facts in components.values())
         ready = not failing and not self._limiter.leaving
         payload: dict[str, Any] = {"status": "ready" if ready else "not_ready", "draining": self._limiter.leaving}
+        if failing:
+            payload["reason"] = _reason_of(components)
         if request.is_admin:
             payload |= {"components": _grouped(components)}
         return json_response(payload, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
@@ -129,6 +131,12 @@ def _status_of(facts: Mapping[str, object]) -> str:
     """Return the status of a component; a missing or unknown status is failing."""
     status = facts.get("status")
     return status if isinstance(status, str) and status in _RANKS else "failing"
+
+
+def _reason_of(components: Mapping[str, Mapping[str, object]]) -> str:
+    """Return why the first failing component fails."""
+    name, facts = next((name, facts) for name, facts in components.items() if _status_of(facts) == "failing")
+    return str(facts.get("reason", f"{name} fails"))
 
 
 def _grouped(components: Mapping[str, Mapping[str, object]]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from domain.scripts.language import InvalidLanguageTitle, Language, LanguageNotS
 from domain.scripts.report import ExecutionUnknown, Failure, FailureCode, ScriptReport
 from domain.scripts.script import ScriptSyntaxError, SyntaxFault
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict, VersionMismatch
+from domain.storage.faults import StorageFault
 from entrypoints.http.errors import INTERNAL_ERROR, HostNotAllowed, InvalidParams, UnsupportedMediaType, invalid
 
 MEANINGS: Mapping[str, str] = {
@@ -63,7 +64,8 @@ MEANINGS: Mapping[str, str] = {
     "SESSION_EXPIRED": "the session has expired",
     "SESSION_NOT_FOUND": "this owner has no such session, or its retention has ended",
     "SHUTTING_DOWN": "this process is about to stop and accepts no calls",
-    "STORAGE_UNAVAILABLE": "the database did not respond in time; details.stored says whether a write is stored",
+    "STORAGE_UNAVAILABLE": "the database did not respond in time, or does not serve for the details.reason; "
+    "details.stored says whether a write is stored",
     "UNAUTHORIZED": "the request has no valid token or key",
     "UNSUPPORTED_MEDIA_TYPE": "the headers do not declare the body as JSON in UTF-8",
 }
@@ -125,6 +127,7 @@ SAMPLES: tuple[DomainError, ...] = (
     RateLimited(_POLICY, RateDecision(False, 0, 0, 600_000_000)),
     JwksUnavailable(),
     StorageUnavailable(stored="no", executed="no"),
+    StorageUnavailable.of(StorageFault.SCHEMA_MISSING, stored="no", executed="no"),
     ExecutionLost(),
     ExecutionNotStored(_RUN, _REPORT),
     RuntimeUnavailable("python", "the sandbox does not work. Ask the operator to run `pglambda selftest`."),

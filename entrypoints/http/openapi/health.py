@@ -16,7 +16,8 @@ READYZ = Contract(
     Tag.OPERATIONS,
     "Check whether the process should get requests",
     "Reports whether the process should get requests. It should not while the database, its schema or the clock are "
-    "missing, or while the process is about to stop.",
+    "missing, while the database accepts no writes, or while the process is about to stop. A write is tried and rolled "
+    "back, at most once in five seconds.",
     examples=(
         ApiExample("ready", "Send requests", response={"status": "ready", "draining": False, "components": _POSTGRES}),
     ),

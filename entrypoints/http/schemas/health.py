@@ -22,6 +22,10 @@ class Readiness(Struct):
 
     status: Annotated[Literal["ready", "not_ready"], Meta(description="Whether the process should get requests.")]
     draining: Draining
+    reason: (
+        Annotated[str, Meta(description="Why a component fails, and what to do. It names no host and no role.")]
+        | UnsetType
+    ) = UNSET
     components: Components | UnsetType = UNSET
 
 

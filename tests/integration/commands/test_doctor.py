@@ -380,7 +380,7 @@ async def test_a_language_without_an_interpreter_has_the_reason(settings: Settin
     assert facts is not None
     (nodejs,) = [each for each in facts.languages if each.language == "nodejs"]
     assert (nodejs.program, nodejs.version) == ("", "")
-    assert "at least Node 20 is needed" in str(nodejs.failure)
+    assert "is not Node.js 20 or newer" in str(nodejs.failure)
 
 
 async def test_an_inspection_of_a_host_creates_no_folder(settings: Settings, tmp_path: Path) -> None:

@@ -52,7 +52,14 @@ async def test_readyz_is_503_if_a_required_component_fails(client, world, failin
     world.process.required |= {"postgres": failing, "clock": probe("ok")}
     response = await client.get("/readyz")
     assert (response.status_code, response.json()["status"]) == (503, "not_ready")
+    assert response.json()["reason"]
     assert "swordfish" not in response.text
+
+
+async def test_readyz_gives_the_reason_of_the_first_component_that_fails(client, world):
+    reasons = {"postgres": probe("degraded", reason="slow"), "writes": probe("failing", reason="read-only")}
+    world.process.required |= {**reasons, "clock": probe("failing", reason="unknown")}
+    assert (await client.get("/readyz")).json()["reason"] == "read-only"
 
 
 @pytest.mark.parametrize(

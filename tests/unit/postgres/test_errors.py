@@ -4,7 +4,9 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from adapters.postgres.connections.errors import Category, judge
+from adapters.postgres.connections.errors import CUT, NO_CONNECTION, Category, judge
+from adapters.postgres.connections.faults import fault_behind
+from domain.storage.faults import StorageFault
 
 
 @pytest.mark.parametrize(
@@ -30,6 +32,7 @@ from adapters.postgres.connections.errors import Category, judge
         (errors.ProgramLimitExceeded(), Category.REFUSED, False),
         (errors.FeatureNotSupported(), Category.REFUSED, False),
         (errors.UndefinedTable(), Category.RETRYABLE, False),
+        (errors.InsufficientPrivilege(), Category.RETRYABLE, False),
         (errors.UndefinedFunction(), Category.BUG, False),
         (errors.SyntaxError(), Category.BUG, False),
         (psycopg.OperationalError("the connection is lost"), Category.RETRYABLE, True),
@@ -43,6 +46,43 @@ from adapters.postgres.connections.errors import Category, judge
 def test_each_failure_has_a_category_and_says_whether_it_may_have_been_executed(error, category, sent):
     verdict = judge(error)
     assert (verdict.category, verdict.sent) == (category, sent)
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (errors.ReadOnlySqlTransaction(), StorageFault.READ_ONLY),
+        (errors.InsufficientPrivilege(), StorageFault.RIGHT_MISSING),
+        (errors.InvalidSchemaName(), StorageFault.SCHEMA_MISSING),
+        (errors.UndefinedColumn(), StorageFault.SCHEMA_MISSING),
+        (errors.UndefinedTable(), StorageFault.SCHEMA_MISSING),
+        (errors.DiskFull(), StorageFault.DISK_FULL),
+        (errors.TooManyConnections(), StorageFault.CONNECTIONS_EXHAUSTED),
+        (errors.CannotConnectNow(), StorageFault.STARTING),
+        (errors.AdminShutdown(), None),
+        (psycopg.OperationalError("the connection is lost: no password"), None),
+        (TimeoutError(), None),
+        (None, None),
+    ],
+)
+def test_a_failed_statement_has_the_fault_of_its_state(error, fault):
+    assert fault_behind(judge(error) if isinstance(error, psycopg.Error) else CUT, error) is fault
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('FATAL: password authentication failed for user "app"', StorageFault.LOGIN_REJECTED),
+        ('FATAL: database "app" does not exist', StorageFault.DATABASE_MISSING),
+        ("FATAL: sorry, too many clients already", StorageFault.CONNECTIONS_EXHAUSTED),
+        ("FATAL: the database system is starting up", StorageFault.STARTING),
+        ("connection refused", StorageFault.UNREACHABLE),
+        ("a text that nobody knows", StorageFault.UNREACHABLE),
+        ("the server did not greet in time", None),
+    ],
+)
+def test_a_failed_connection_has_the_fault_that_its_text_names(text, fault):
+    assert fault_behind(NO_CONNECTION, psycopg.OperationalError(f"connection failed: {text}")) is fault
 
 
 def test_only_a_passing_failure_may_succeed_later():

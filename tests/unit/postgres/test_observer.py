@@ -73,7 +73,7 @@ def test_one_failure_of_a_kind_is_logged_per_interval_with_the_count(failures, s
         errors.InvalidTextRepresentation('invalid input: "swordfish"'),
         errors.SerializationFailure("could not serialize"),
         errors.LockNotAvailable("lock timeout"),
-        errors.InsufficientPrivilege("permission denied"),
+        errors.UndefinedFunction("no such function"),
         ValueError("a bug"),
     ],
 )
