@@ -8,8 +8,8 @@ FIRST_UNKNOWN = 470
 """The number of the first call that was not reviewed: those of Linux 6.18 end before it."""
 
 _NEEDED_BY_STARTS = (
-    "unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "sethostname", "sched_setaffinity",
-    "sched_setscheduler", "sendmsg", "pidfd_open",
+    "unshare", "setns", "mount", "umount2", "chroot", "sethostname", "sched_setaffinity", "sched_setscheduler",
+    "sendmsg", "pidfd_open",
 )  # fmt: skip
 """Denied calls that a zygote makes, or a fork of it before it is a worker."""
 _NEEDED_BY_NETWORKS = ("socket", "bind", "listen", "sendmsg")

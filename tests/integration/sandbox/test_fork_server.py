@@ -128,7 +128,6 @@ def network_of(pid):
     return Path(f"/proc/{pid}/ns/net").readlink()
 
 
-@pytest.mark.parametrize("spec", [Language.PYTHON], indirect=True)
 def test_a_network_namespace_is_used_again_after_its_workers_end_and_only_then(zygote, spec):
     order = spec.order()
     first, first_pid = zygote.start(order, 1)
@@ -142,7 +141,6 @@ def test_a_network_namespace_is_used_again_after_its_workers_end_and_only_then(z
     zygote.end(third, 3)
 
 
-@pytest.mark.parametrize("spec", [Language.PYTHON], indirect=True)
 def test_a_worker_may_have_a_network_namespace_that_no_other_was_or_will_be_in(zygote, spec):
     order = spec.order()
     pooled, pooled_pid = zygote.start(order, 1)
@@ -158,6 +156,22 @@ def test_a_worker_may_have_a_network_namespace_that_no_other_was_or_will_be_in(z
     assert network_of(last_pid) != network_of(later_pid)
     zygote.end(later, 3)
     zygote.end(last, 4)
+
+
+def free_networks_of(pid_fd):
+    links = [descriptor.readlink() for descriptor in Path(f"/proc/{pid_of(pid_fd)}/fd").iterdir()]
+    # One is the zygote's own.
+    return sum(str(link).startswith("net:") for link in links) - 1
+
+
+def test_a_zygote_keeps_a_bounded_number_of_free_network_namespaces(zygote, spec):
+    order = spec.order()
+    count = FREE_NETWORKS_MAX + 2
+    workers = [(zygote.start(order, number)[0], number) for number in range(count)]
+    assert free_networks_of(zygote.pid_fd) == count
+    for ends, number in workers:
+        zygote.end(ends, number)
+    assert free_networks_of(zygote.pid_fd) == FREE_NETWORKS_MAX
 
 
 class CountingPool(NetworkPool):

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from adapters.sandbox.isolation.layers import shared_namespaces
+from adapters.sandbox.options import NodeStart
 from adapters.sandbox.zygote.zygote_pool import ZYGOTES_MAX
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
@@ -37,9 +38,18 @@ def kernel_text(pid, name):
     return Path(f"/proc/{pid}/{name}").read_text()
 
 
-@pytest.mark.parametrize(("language", "source"), [(Language.PYTHON, "result = 1"), (Language.NODEJS, "return 1")])
+FORKED = pytest.mark.parametrize(
+    ("language", "source"), [(Language.PYTHON, "result = 1"), (Language.NODEJS, "return 1")]
+)
+
+
+def forking(opened, language):
+    return opened(languages=[language], node_start=NodeStart.FORK)
+
+
+@FORKED
 async def test_a_worker_shares_no_namespace(opened, language, source):
-    async with opened(languages=[language]) as runner:
+    async with forking(opened, language) as runner:
         workers = [await runner.acquire(run_of(source, language=language)) for _ in range(2)]
         (zygote,) = zygotes_of(runner)
         first, second = map(pid_of, workers)
@@ -50,9 +60,10 @@ async def test_a_worker_shares_no_namespace(opened, language, source):
             await worker.release()
 
 
-async def test_nothing_of_the_zygote_is_mounted_in_a_worker(opened):
-    async with opened(languages=PYTHON) as runner:
-        worker = await runner.acquire(run_of("result = 1"))
+@FORKED
+async def test_nothing_of_the_zygote_is_mounted_in_a_worker(opened, language, source):
+    async with forking(opened, language) as runner:
+        worker = await runner.acquire(run_of(source, language=language))
         lines = kernel_text(pid_of(worker), "mountinfo").splitlines()
         mounted = {line.split()[4]: line.split()[5].split(",") for line in lines}
         assert "/proc" not in mounted
@@ -62,7 +73,7 @@ async def test_nothing_of_the_zygote_is_mounted_in_a_worker(opened):
 
 
 INSIDE = """
-import ctypes, os, sys
+import ctypes, json, os, sys
 libc = ctypes.CDLL(None, use_errno=True)
 pid, in_root = sys.argv[1:]
 mounts = open("/proc/self/mountinfo")
@@ -85,21 +96,24 @@ async def seen_without_a_filter(pid, action, in_root):
     return output.decode().strip()
 
 
+@FORKED
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can enter a worker's namespaces")
-async def test_the_kernel_makes_no_user_namespace_in_a_workers_root_even_without_its_filter(opened):
+async def test_the_kernel_makes_no_user_namespace_in_a_workers_root_even_without_its_filter(opened, language, source):
     make = "print(libc.unshare(0x10000000), ctypes.get_errno())"
-    async with opened(languages=PYTHON) as runner:
-        worker = await runner.acquire(run_of("result = 1"))
+    async with forking(opened, language) as runner:
+        worker = await runner.acquire(run_of(source, language=language))
         pid = pid_of(worker)
         assert await seen_without_a_filter(pid, make, in_root=True) == f"-1 {errno.EPERM}"
         assert await seen_without_a_filter(pid, make, in_root=False) == "0 0"
         await worker.release()
 
 
+@FORKED
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can enter a worker's namespaces")
-async def test_above_a_workers_root_nothing_can_be_read_but_files_of_interpreters_and_nothing_written(opened):
+async def test_above_a_workers_root_nothing_can_be_read_but_files_of_interpreters_and_nothing_written(
+    opened, language, source
+):
     look = """
-import json
 def is_written(folder):
     try:
         os.close(os.open(folder + "/mark", os.O_CREAT | os.O_WRONLY))
@@ -108,8 +122,8 @@ def is_written(folder):
     return True
 print(json.dumps([os.listdir("/"), os.listdir("/proc"), [folder for folder, _, _ in os.walk("/") if is_written(folder)]]))
 """
-    async with opened(languages=PYTHON) as runner:
-        worker = await runner.acquire(run_of("result = 1"))
+    async with forking(opened, language) as runner:
+        worker = await runner.acquire(run_of(source, language=language))
         above, proc, written = json.loads(await seen_without_a_filter(pid_of(worker), look, in_root=False))
         assert set(above) <= {"worker", "proc", "pglambda", "usr", "lib", "lib64", "opt", "home", "root", "work", "tmp"}
         assert (proc, written) == ([], ["/worker/tmp"])

@@ -27,7 +27,7 @@ class InheritedDescriptors {
     this.gaps = gapsBetween([STREAMS - 1, ...engine, this.channel]);
   }
 
-  // In a fork: keeps the streams and the channel, and replaces or closes everything else.
+  // In a fork: takes the streams and the channel, and replaces what it has in common with its zygote.
   replace(system, channel, stdout, stderr) {
     // The zygote's own is one open file for all workers. Its flags and owner would let workers signal each other.
     const nothing = system.open(`${DESCRIPTORS}/0`);
@@ -36,6 +36,10 @@ class InheritedDescriptors {
     }
     const own = system.call('eventfd2', 0, CLOSED_ON_EXEC | WITHOUT_WAIT);
     for (const each of this.shared) system.call('dup3', own, each, CLOSED_ON_EXEC);
+  }
+
+  // In a fork: closes every descriptor but the streams, the channel and those of Node.js.
+  closeOthers(system) {
     for (const [first, last] of this.gaps) system.call('close_range', first, last, 0);
   }
 }
@@ -88,19 +92,19 @@ function reseed(random) {
   for (let left = entropy.readUInt16LE(4) & SKIPPED_MAX; left > 0; left -= 1) random();
 }
 
-const { uptime } = process;
+const { uptime, _fatalException: handle } = process;
 const { now, mark, measure } = Performance.prototype;
+const ownOriginMs = performance.timeOrigin;
 
-// Makes a fork a process that has just started.
-function begin(system) {
+// Makes a fork a process that has just started. `random` is the Math.random of Node.js itself.
+function begin(system, random = Math.random) {
   if (system.addon.restartLoop() < 0) throw new Error('the event loop cannot be used after the fork');
-  reseed(Math.random);
+  reseed(random);
   restartClocks();
   define(process, 'pid', system.call('getpid'));
   const { exit } = system.addon;
   // Node's own waits for threads that a fork does not have.
   process.reallyExit = (code) => exit(code ?? process.exitCode ?? 0);
-  const { _fatalException: handle } = process;
   process._fatalException = (...given) => handledOrExit(exit, () => handle.apply(process, given), given[0]);
 }
 
@@ -117,8 +121,8 @@ function handledOrExit(exit, handle, error) {
 
 // Time stamps that Node itself makes, such as those of events, still count from the start of the zygote.
 function restartClocks() {
-  const startedMs = performance.now(), startedS = process.uptime();
-  const originMs = performance.timeOrigin + startedMs;
+  const startedMs = now.call(performance), startedS = uptime();
+  const originMs = ownOriginMs + startedMs;
   const clocks = {
     now() {
       return now.call(this) - startedMs;

@@ -14,7 +14,7 @@ const NEW_MOUNTS = 0x20000, NEW_CGROUP = 0x2000000, NEW_UTS = 0x4000000, NEW_IPC
 const NEW_USER = 0x10000000, NEW_PROCESSES = 0x20000000, NEW_NETWORK = 0x40000000;
 const BATCH = 3;
 // mount.h
-const NO_SETUID = 2, NO_DEVICES = 4, NO_PROGRAMS = 8, BIND = 0x1000, RECURSIVE = 0x4000, PRIVATE = 0x40000, DETACH = 2;
+const NO_SETUID = 2, NO_DEVICES = 4, NO_PROGRAMS = 8, RECURSIVE = 0x4000, PRIVATE = 0x40000, DETACH = 2;
 // prctl.h, capability.h
 const SET_FILTER = 22, DROP_FROM_BOUNDING_SET = 24, NO_NEW_PRIVILEGES = 38, MODE_FILTER = 2;
 const CAPABILITIES_VERSION = 0x20080522, CAPABILITIES_MAX = 64;
@@ -27,16 +27,24 @@ const UNLIMITED = 0xffffffffffffffffn;
 
 const PROCESSORS_SIZE = 128;
 const HOST_NAME = 'sandbox';
+const PROCESS = '/proc/self';
 const text = Object.fromEntries(
-  ['/', '.', 'tmpfs', HOST_NAME, SCRATCH, WORKER_ROOT, WORKER_ROOT + SCRATCH].map((each) => [each, cString(each)]),
+  ['/', '/proc', 'tmpfs', HOST_NAME, SCRATCH, WORKER_ROOT, WORKER_ROOT + SCRATCH].map((each) => [each, cString(each)]),
 );
+
+// No mount of the host reaches the sandbox later, and none of a worker leaves it.
+function makeMountsPrivate(system) {
+  system.call('mount', null, text['/'], null, RECURSIVE | PRIVATE, null);
+}
 
 // `descriptors` is what `InheritedDescriptors` found; `streams` are the channel, stdout and stderr of the order.
 function isolate(system, setup, order, descriptors, streams) {
   schedule(system, order.processors);
+  enterNetwork(system, order.network);
   descriptors.replace(system, ...streams);
-  enterNamespaces(system);
-  enterRoot(system, setup.scratch);
+  enterNamespaces(system, setup.scratch);
+  descriptors.closeOthers(system);
+  enterRoot(system);
   limit(system, order.limits);
   giveUpRights(system);
   filterCalls(system, setup.filter);
@@ -50,37 +58,41 @@ function schedule(system, processors) {
   system.attempt('sched_setscheduler', 0, BATCH, Buffer.alloc(4));
 }
 
-function enterNamespaces(system) {
-  system.call('setsid');
-  const uid = process.getuid(), gid = process.getgid();
-  system.call('unshare', NEW_USER | NEW_MOUNTS | NEW_NETWORK | NEW_IPC | NEW_UTS | NEW_CGROUP);
-  system.write('/proc/self/setgroups', 'deny');
-  system.write('/proc/self/uid_map', `${UID} ${uid} 1`);
-  system.write('/proc/self/gid_map', `${UID} ${gid} 1`);
-  // In many containers the file is read-only. Then the filter alone refuses the calls that make a namespace.
-  writeUnless(system, 'EROFS', '/proc/sys/user/max_user_namespaces', '0');
-  // The service may have a higher score, which cannot be lowered here.
-  writeUnless(system, 'EACCES', '/proc/self/oom_score_adj', '500');
-  system.call('sethostname', text[HOST_NAME], HOST_NAME.length);
+// Enters the network namespace of this descriptor; a new one if it is null.
+function enterNetwork(system, network) {
+  if (network === null) system.call('unshare', NEW_NETWORK);
+  else system.call('setns', network, NEW_NETWORK);
 }
 
-function writeUnless(system, allowed, path, content) {
+// The zygote's user namespace owns the new namespaces: a worker never has a right over any of them.
+function enterNamespaces(system, scratchOptions) {
+  system.call('setsid');
+  const uid = process.getuid(), gid = process.getgid();
+  system.call('unshare', NEW_MOUNTS | NEW_IPC | NEW_UTS | NEW_CGROUP);
+  system.call('sethostname', text[HOST_NAME], HOST_NAME.length);
+  const flags = NO_SETUID | NO_DEVICES | NO_PROGRAMS;
+  system.call('mount', text.tmpfs, text[WORKER_ROOT + SCRATCH], text.tmpfs, flags, cString(scratchOptions));
+  const ownFolder = system.open(PROCESS);
+  system.call('umount2', text['/proc'], DETACH);
+  system.call('unshare', NEW_USER);
+  system.write(ownFolder, 'setgroups', 'deny');
+  system.write(ownFolder, 'uid_map', `${UID} ${uid} 1`);
+  system.write(ownFolder, 'gid_map', `${UID} ${gid} 1`);
+  lowerPriorityOfMemory(system, ownFolder);
+}
+
+function lowerPriorityOfMemory(system, ownFolder) {
   try {
-    system.write(path, content);
+    system.write(ownFolder, 'oom_score_adj', '500');
   } catch (error) {
-    if (error.errno !== constants.errno[allowed]) throw error;
+    // The service may have a higher score, which cannot be lowered here.
+    if (error.errno !== constants.errno.EACCES) throw error;
   }
 }
 
-// Makes the folder of the worker's files the root, and leaves everything above it.
-function enterRoot(system, scratchOptions) {
-  system.call('mount', null, text['/'], null, RECURSIVE | PRIVATE, null);
-  const flags = NO_SETUID | NO_DEVICES | NO_PROGRAMS;
-  system.call('mount', text.tmpfs, text[WORKER_ROOT + SCRATCH], text.tmpfs, flags, cString(scratchOptions));
-  system.call('mount', text[WORKER_ROOT], text[WORKER_ROOT], null, BIND | RECURSIVE, null);
-  system.call('chdir', text[WORKER_ROOT]);
-  system.call('pivot_root', text['.'], text['.']);
-  system.call('umount2', text['.'], DETACH);
+// Makes the folder of the worker's files the root. guest/python/isolation.py says why no way leads out of it.
+function enterRoot(system) {
+  system.call('chroot', text[WORKER_ROOT]);
   system.call('chdir', text[SCRATCH]);
 }
 
@@ -115,4 +127,4 @@ function filterCalls(system, instructions) {
   system.call('prctl', SET_FILTER, MODE_FILTER, system.addon.address(program), 0, 0);
 }
 
-module.exports = { NEW_PROCESSES, isolate };
+module.exports = { NEW_NETWORK, NEW_PROCESSES, isolate, makeMountsPrivate };

@@ -4,11 +4,11 @@
 'use strict';
 
 const fs = require('node:fs');
-const { InheritedDescriptors } = require('./inheritance.cjs');
+const { InheritedDescriptors, begin } = require('./inheritance.cjs');
 const { isolate } = require('./isolation.cjs');
 const { RehearsedSystem } = require('./system.cjs');
 
-const TURNS = 3;
+const TURNS = 30;
 const UNIX = 1, STREAM = 1, CLOSED_ON_EXEC = 0x80000, WRITING = 1;
 const SCRIPTS = [
   'return event.params.a + 1;',
@@ -20,7 +20,7 @@ const LIMITS = ['nproc', 'data', 'fsize', 'nofile', 'core', 'cpu', 'stack', 'sig
 
 // Calls `then` on a later turn of the event loop.
 function rehearse(system, worker, setup, then) {
-  rehearseIsolation(setup);
+  rehearseStart(system.addon, setup);
   const [ours, theirs] = system.pair('socketpair', UNIX, STREAM | CLOSED_ON_EXEC, 0);
   for (const script of SCRIPTS) {
     fs.writeSync(ours, frame({ op: 'load', nonce: '' }, script));
@@ -36,11 +36,16 @@ function rehearse(system, worker, setup, then) {
   });
 }
 
-function rehearseIsolation(setup) {
-  const system = new RehearsedSystem();
+function rehearseStart(addon, setup) {
+  const system = new RehearsedSystem(addon);
   const descriptors = Object.assign(Object.create(InheritedDescriptors.prototype), { shared: [4, 5], gaps: [[6, 7]] });
-  const order = { limits: Object.fromEntries(LIMITS.map((name) => [name, 1])), processors: [0] };
-  for (let turn = 0; turn < TURNS; turn += 1) isolate(system, setup, order, descriptors, [8, 9, 10]);
+  const order = { limits: Object.fromEntries(LIMITS.map((name) => [name, 1])), processors: [0], network: 4 };
+  const random = () => 0;
+  for (let turn = 0; turn < TURNS; turn += 1) {
+    isolate(system, setup, order, descriptors, [8, 9, 10]);
+    // The Math.random of the zygote is not used: its forks would draw the same numbers.
+    begin(system, random);
+  }
 }
 
 function frame(header, body) {

@@ -7,14 +7,14 @@ const { getSystemErrorName } = require('node:util');
 const NUMBERS = {
   x64: {
     write: 1, close: 3, dup: 32, getpid: 39, sendmsg: 46, recvmsg: 47, shutdown: 48, socketpair: 53, wait4: 61, kill: 62,
-    chdir: 80, setsid: 112, capset: 126, sched_setscheduler: 144, pivot_root: 155, prctl: 157, mount: 165, umount2: 166,
+    chdir: 80, setsid: 112, capset: 126, sched_setscheduler: 144, prctl: 157, chroot: 161, mount: 165, umount2: 166,
     sethostname: 170, sched_setaffinity: 203, epoll_ctl: 233, openat: 257, unshare: 272, epoll_pwait: 281,
     eventfd2: 290, epoll_create1: 291, dup3: 292, pipe2: 293, prlimit64: 302, setns: 308, getrandom: 318,
     pidfd_open: 434, close_range: 436,
   },
   arm64: {
-    dup: 23, dup3: 24, epoll_create1: 20, epoll_ctl: 21, epoll_pwait: 22, umount2: 39, mount: 40, pivot_root: 41,
-    chdir: 49, openat: 56, close: 57, pipe2: 59, write: 64, eventfd2: 19, capset: 91, unshare: 97,
+    dup: 23, dup3: 24, epoll_create1: 20, epoll_ctl: 21, epoll_pwait: 22, umount2: 39, mount: 40, chdir: 49,
+    chroot: 51, openat: 56, close: 57, pipe2: 59, write: 64, eventfd2: 19, capset: 91, unshare: 97,
     sched_setscheduler: 119, sched_setaffinity: 122, kill: 129, setsid: 157, sethostname: 161, prctl: 167, getpid: 172,
     socketpair: 199, shutdown: 210, sendmsg: 211, recvmsg: 212, wait4: 260, prlimit64: 261, setns: 268, getrandom: 278,
     pidfd_open: 434, close_range: 436,
@@ -45,16 +45,17 @@ class System {
     return checked('fork', this.addon.fork());
   }
 
-  open(path, flags = 0) {
-    return this.call('openat', CURRENT_FOLDER, cString(path), flags);
+  open(path, flags = 0, folder = CURRENT_FOLDER) {
+    return this.call('openat', folder, cString(path), flags);
   }
 
-  write(path, text) {
-    const descriptor = this.open(path, WRITE_ONLY);
+  // Writes to a file of a folder.
+  write(folder, name, text) {
+    const descriptor = this.open(name, WRITE_ONLY, folder);
     const bytes = Buffer.from(text);
     const written = this.attempt('write', descriptor, bytes, bytes.length);
     this.call('close', descriptor);
-    checked(`write to ${path}`, written);
+    checked(`write to ${name}`, written);
   }
 
   // Returns two descriptors that the call of this name makes.
@@ -67,8 +68,8 @@ class System {
 
 // Makes no call. It runs the code that makes calls, so that forks find it compiled.
 class RehearsedSystem extends System {
-  constructor() {
-    super({ call: () => 0, fork: () => 0, restartLoop: () => 0, address: () => 0 });
+  constructor(addon) {
+    super({ call: () => 0, fork: () => 0, restartLoop: () => 0, address: () => 0, exit: addon.exit });
   }
 }
 

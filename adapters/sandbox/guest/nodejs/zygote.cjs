@@ -6,17 +6,19 @@
 const { constants } = require('node:os');
 const { ControlSocket } = require('./control.cjs');
 const { InheritedDescriptors, begin, reseed } = require('./inheritance.cjs');
-const { NEW_PROCESSES, isolate } = require('./isolation.cjs');
+const { NEW_NETWORK, NEW_PROCESSES, isolate, makeMountsPrivate } = require('./isolation.cjs');
 const { rehearse } = require('./rehearsal.cjs');
 const { System, checked, ending } = require('./system.cjs');
 const { Worker } = require('./worker.cjs');
 
 const ADDON = `${__dirname}/addon.node`;
 const KILL = 9;
+const FREE_NETWORKS_MAX = 64;
 // struct epoll_event is packed on x86-64 alone.
 const EVENT_SIZE = process.arch === 'x64' ? 12 : 16, EVENT_DATA = EVENT_SIZE - 8;
 const READABLE = 1, ADD = 1, REMOVE = 2, EVENTS_MAX = 64;
 const CLOSED_ON_EXEC = 0x80000;
+const OWN_NETWORK = '/proc/self/ns/net';
 const USAGE_SIZE = 144, PEAK_AT = 32; // struct rusage
 
 // Takes orders from the descriptor; a new worker serves the service.
@@ -33,6 +35,7 @@ function main(descriptor) {
 }
 
 function serve(system, server, worker, setup) {
+  makeMountsPrivate(system);
   const descriptors = new InheritedDescriptors(system, server.descriptors());
   server.report({ ready: true }, server.ownFd);
   const [order, streams] = server.serve();
@@ -44,12 +47,50 @@ function serve(system, server, worker, setup) {
   setImmediate(() => worker.begin(descriptors.channel, () => process.reallyExit(0)));
 }
 
+// Network namespaces for workers: each is in use by one living worker at most.
+//
+// They belong to the zygote's user namespace, so no worker has a right over the one that it is in. Nothing that a worker
+// may make there outlives it: sockets end with their process.
+class NetworkPool {
+  constructor(system) {
+    this.system = system;
+    this.home = system.open(OWN_NETWORK, CLOSED_ON_EXEC);
+    this.free = [];
+  }
+
+  // Returns the descriptor of a namespace that no process is in.
+  take() {
+    return this.free.pop() ?? this.make();
+  }
+
+  make() {
+    this.system.call('unshare', NEW_NETWORK);
+    try {
+      return this.system.open(OWN_NETWORK, CLOSED_ON_EXEC);
+    } finally {
+      this.system.call('setns', this.home, NEW_NETWORK);
+    }
+  }
+
+  // Takes back the namespace of a worker that has left the process table.
+  put(network) {
+    if (network !== null && this.free.length < FREE_NETWORKS_MAX) this.free.push(network);
+    else this.drop(network);
+  }
+
+  // Gives up a namespace, in which a process may still be.
+  drop(network) {
+    if (network !== null) this.system.call('close', network);
+  }
+}
+
 // Forks a worker for each order, and reports its start and its end.
 class ForkServer {
   constructor(system, control) {
     this.system = system;
     this.control = control;
     this.ownFd = system.call('pidfd_open', system.call('getpid'), 0);
+    this.networks = new NetworkPool(system);
     this.workers = new Map();
     this.epoll = system.call('epoll_create1', CLOSED_ON_EXEC);
     this.events = Buffer.alloc(EVENT_SIZE * EVENTS_MAX);
@@ -59,7 +100,7 @@ class ForkServer {
   }
 
   descriptors() {
-    return [this.control.descriptor, this.ownFd, this.epoll];
+    return [this.control.descriptor, this.ownFd, this.networks.home, this.epoll];
   }
 
   // Returns the order and the streams of a new worker, in that worker only.
@@ -106,11 +147,15 @@ class ForkServer {
 
   takeOrder() {
     const [order, streams] = this.receive();
+    order.network = null;
     try {
+      // A worker that may use a network gets a namespace that no other worker was in, or will be in.
+      if (!order.own_network) order.network = this.networks.take();
       const pid = this.fork();
       if (pid === 0) return [order, streams];
-      this.add(order.id, pid);
+      this.add(order, pid);
     } catch (error) {
+      this.networks.drop(order.network);
       this.report({ id: order.id, failed: error.message });
     }
     for (const each of streams) this.system.call('close', each);
@@ -130,7 +175,7 @@ class ForkServer {
   }
 
   // Reports the start of a worker. If that fails, ends the worker and throws.
-  add(id, pid) {
+  add({ id, network }, pid) {
     let workerFd = -1;
     try {
       workerFd = this.system.call('pidfd_open', pid, 0);
@@ -141,17 +186,18 @@ class ForkServer {
       if (workerFd >= 0) this.system.call('close', workerFd);
       throw error;
     }
-    this.workers.set(workerFd, [id, pid]);
+    this.workers.set(workerFd, [id, pid, network]);
     this.watch(ADD, workerFd);
   }
 
   // Reports the end of a worker.
   collect(workerFd) {
-    const [id, pid] = this.workers.get(workerFd);
+    const [id, pid, network] = this.workers.get(workerFd);
     this.workers.delete(workerFd);
     this.watch(REMOVE, workerFd);
     this.system.call('close', workerFd);
     this.system.call('wait4', pid, this.status, 0, this.usage);
+    this.networks.put(network);
     const status = this.status.readInt32LE(0), signal = status & 0x7f;
     const peak = Number(this.usage.readBigInt64LE(PEAK_AT)) * 1024;
     this.report({ id, status: signal === 0 ? (status >> 8) & 0xff : -signal, memory_bytes: peak });
