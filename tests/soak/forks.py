@@ -45,7 +45,7 @@ class Forking:
             try:
                 worker = await self.factory.start(self.spec)
             except LaunchFailed as error:
-                self.failures[f"did not start: {error}"] += 1
+                self._fail(f"did not start: {error}")
                 continue
             await self._use(worker, number)
             if (number + 1) % _STATED_EVERY == 0:
@@ -59,6 +59,11 @@ class Forking:
     def problems(self) -> list[str]:
         return [f"{count} forks {failure}" for failure, count in self.failures.items()]
 
+    def _fail(self, failure: str) -> None:
+        if failure not in self.failures:
+            click.echo(f"  a fork {failure}", err=True)
+        self.failures[failure] += 1
+
     async def _use(self, worker: WorkerProcess, number: int) -> None:
         script = _LONG if number % _LONG_EVERY == 0 else _SHORT
         event = json.dumps({"params": number, "context": {}, "request_id": ""}).encode()
@@ -66,20 +71,20 @@ class Forking:
         operations += encode_frame(b'{"op":"run","nonce":"n","result_size_max":100}', event)
         exchange = await worker.exchange(operations, _TIMEOUT_S)
         if exchange.ending is not Ending.REPLIED or exchange.frame is None:
-            self.failures[f"ended with {exchange.ending}: {exchange.death} {worker.output.stderr.text()[:500]}"] += 1
+            self._fail(f"ended with {exchange.ending}: {exchange.death} {worker.output.stderr.text()[:500]}")
             return
         self._judge(exchange.frame.header, exchange.frame.body, worker.output.stderr.text(), number)
         worker.kill()
         if not await worker.gone():
-            self.failures["did not end"] += 1
+            self._fail("did not end")
 
     def _judge(self, header: bytes, body: bytes, stderr: str, number: int) -> None:
         if b'"reusable":true' not in header or stderr:
-            self.failures[f"replied {header.decode()[:500]} {stderr[:500]}"] += 1
+            self._fail(f"replied {header.decode()[:500]} {stderr[:500]}")
             return
         result, drawn = json.loads(body)
         if result != number + 1:
-            self.failures["had a wrong result"] += 1
+            self._fail("had a wrong result")
         if drawn in self._drawn:
-            self.failures["drew a number again"] += 1
+            self._fail("drew a number again")
         self._drawn.add(drawn)
