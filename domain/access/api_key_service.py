@@ -6,7 +6,7 @@ from uuid import UUID
 
 from attrs import define, frozen
 
-from domain.access.api_key import ApiKey, ApiKeyText
+from domain.access.api_key import ApiKey, ApiKeyNotFound, ApiKeyText
 from domain.access.ports import ApiKeyRepository
 from domain.access.principal import Scope
 from domain.clock import Clock, IdGenerator
@@ -38,6 +38,13 @@ class ApiKeyService:
         key = ApiKey(text.key_id, owner, scopes, text.secret_hash, now + lifetime if lifetime else None)
         await self._keys.add(key)
         return IssuedKey(key, text)
+
+    async def find(self, key_id: UUID) -> ApiKey:
+        """Return the key; raises ApiKeyNotFound."""
+        key = await self._keys.find(key_id)
+        if key is None:
+            raise ApiKeyNotFound
+        return key
 
     async def revoke(self, key_id: UUID) -> ApiKey:
         """Revoke a key and return it; raises ApiKeyNotFound."""

@@ -35,6 +35,8 @@ def failures_reported() -> Iterator[None]:
     """Turn an error that an operator can correct into a message and an exit status."""
     try:
         yield
+    except click.Abort:  # a RuntimeError: the operator has ended a question
+        raise
     except (SettingsError, WronglySet) as error:
         raise WrongSettings(str(error)) from error
     except StorageUnavailable as error:

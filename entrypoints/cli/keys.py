@@ -14,6 +14,7 @@ from domain.access.api_key_service import ApiKeyService
 from domain.access.principal import Scope
 from domain.identity import Owner
 from entrypoints.cli.arguments import any_owner, owner_option, scopes_option, span
+from entrypoints.cli.consent import Loss, consent_of, dry_run_option, require_consent, yes_option
 from entrypoints.cli.database import command_database
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
@@ -72,18 +73,47 @@ def list_keys(context: click.Context, owner: Owner | None, output: str) -> None:
         click.echo("No keys.")
 
 
-@keys.command(epilog=examples("pglambda keys revoke 019a6c1e3f4b7c2d8e9f0a1b2c3d4e5f"))
+@keys.command(
+    epilog=examples(
+        "pglambda keys revoke 019a6c1e3f4b7c2d8e9f0a1b2c3d4e5f --dry-run",
+        "pglambda keys revoke 019a6c1e3f4b7c2d8e9f0a1b2c3d4e5f --yes",
+    )
+)
 @click.argument("key")
+@dry_run_option
+@yes_option
 @output_option
 @click.pass_context
-def revoke(context: click.Context, key: str, output: str) -> None:
-    """Revoke a key by its id or by its full text."""
+def revoke(context: click.Context, key: str, dry_run: bool, yes: bool, output: str) -> None:
+    """Revoke a key by its id or by its full text.
+
+    The command asks before it revokes the key. Revoking a key again changes nothing.
+    """
     key_id = _key_id(key)
-    revoked = _on_keys(context, lambda service: service.revoke(key_id))
-    if Output(output) is Output.JSON:
-        click.echo(json.dumps(_facts(revoked), indent=2))
-    else:
-        click.echo(f"Revoked {revoked.key_id.hex} of {revoked.owner}. {_REJECTED_WITHIN}")
+
+    async def use(service: ApiKeyService) -> ApiKey:
+        found = await service.find(key_id)
+        if dry_run or found.revoked_at is not None:
+            return found
+        require_consent([_loss(found)], consent_of(yes=yes))
+        return await service.revoke(key_id)
+
+    found = _on_keys(context, use)
+    click.echo(json.dumps(_facts(found), indent=2) if Output(output) is Output.JSON else _revoked(found))
+
+
+def _loss(key: ApiKey) -> Loss:
+    return Loss(f"This revokes 1 API key: {_named(key)}.")
+
+
+def _revoked(key: ApiKey) -> str:
+    if key.revoked_at is None:
+        return f"Would revoke 1 API key: {_named(key)}."
+    return f"Revoked {key.key_id.hex} of {key.owner}. {_REJECTED_WITHIN}"
+
+
+def _named(key: ApiKey) -> str:
+    return f"{key.key_id.hex} of {key.owner} ({' '.join(sorted(key.scopes))})"
 
 
 def _on_keys(context: click.Context, use: Callable[[ApiKeyService], Awaitable[Result]]) -> Result:

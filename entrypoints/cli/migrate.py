@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from entrypoints.cli.consent import Loss, dry_run_option, require_consent
 from entrypoints.cli.database import command_database
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
@@ -32,7 +33,6 @@ DESTROYED = {
 _to = click.option(
     "--to", type=click.IntRange(min=0), metavar="N", help="The number of the last migration that remains applied."
 )
-_dry_run = click.option("--dry-run", is_flag=True, help="Print what the command would do, and change nothing.")
 
 
 @click.group()
@@ -46,7 +46,7 @@ def migrate() -> None:
 
 @migrate.command(epilog=examples("pglambda migrate up --dry-run", "pglambda migrate up", "pglambda migrate up --to 3"))
 @_to
-@_dry_run
+@dry_run_option
 @output_option
 @click.pass_context
 def up(context: click.Context, to: int | None, dry_run: bool, output: str) -> None:
@@ -55,9 +55,13 @@ def up(context: click.Context, to: int | None, dry_run: bool, output: str) -> No
     click.echo(_steps_up([str(step) for step in steps], Output(output), dry_run=dry_run))
 
 
+def _option(kind: str) -> str:
+    return f"--destroy-{kind}"
+
+
 def _destroy_options(command: Callable[..., None]) -> Callable[..., None]:
     for kind, description in reversed(DESTROYED.items()):
-        command = click.option(f"--destroy-{kind}", is_flag=True, help=f"Allow the deletion of {description}")(command)
+        command = click.option(_option(kind), is_flag=True, help=f"Allow the deletion of {description}")(command)
     return command
 
 
@@ -67,20 +71,37 @@ def _destroy_options(command: Callable[..., None]) -> Callable[..., None]:
     )
 )
 @_to
-@_dry_run
+@dry_run_option
 @_destroy_options
 @output_option
 @click.pass_context
 def down(context: click.Context, /, to: int | None, dry_run: bool, output: str, **destroy: bool) -> None:
     """Revert migrations: the newest one, or all above N.
 
-    A revert deletes the data of its migration. Each kind of data has an option that allows this. The command fails and
-    changes nothing if a kind that has rows is not allowed. A kind without rows needs no option. --dry-run prints what
-    each revert would delete.
+    A revert deletes the data of its migration. Each kind of data has an option that allows this. For the others the
+    command asks; without a terminal it changes nothing, and the exit status is 2. A kind without rows needs no option.
+    --dry-run prints what each revert would delete.
     """
     allowed = frozenset(kind for kind in DESTROYED if destroy[f"destroy_{kind.replace('-', '_')}"])
-    steps = _on_migrations(context, lambda each: each.down(to, dry_run=dry_run, destroy=allowed))
+
+    async def revert(migrations: "MigrationRunner") -> "Sequence[PlannedDown]":
+        planned = await migrations.down(to, dry_run=True)
+        if dry_run:
+            return planned
+        require_consent(_losses(planned), frozenset(map(_option, allowed)))
+        kinds = {loss.kind for step in planned for loss in step.losses}
+        return await migrations.down(to, destroy=allowed | kinds)
+
+    steps = _on_migrations(context, revert)
     click.echo(_steps_back(steps, allowed, Output(output), dry_run=dry_run))
+
+
+def _losses(steps: "Sequence[PlannedDown]") -> Sequence[Loss]:
+    return [
+        Loss(f"Reverting {step.name} deletes {loss.text}.", _option(loss.kind))
+        for step in steps
+        for loss in step.losses
+    ]
 
 
 @migrate.command(epilog=examples("pglambda migrate status", "pglambda migrate status --output json"))
@@ -116,7 +137,7 @@ def _steps_up(names: Sequence[str], output: Output, *, dry_run: bool) -> str:
 def _steps_back(steps: "Sequence[PlannedDown]", allowed: Collection[str], output: Output, *, dry_run: bool) -> str:
     if output is Output.JSON:
         deletes = [
-            {"migration": step.name, "kind": loss.kind, "option": f"--destroy-{loss.kind}", "counts": dict(loss.counts)}
+            {"migration": step.name, "kind": loss.kind, "option": _option(loss.kind), "counts": dict(loss.counts)}
             for step in steps
             for loss in step.losses
         ]
@@ -124,7 +145,7 @@ def _steps_back(steps: "Sequence[PlannedDown]", allowed: Collection[str], output
         return json.dumps({"direction": "down", "dry_run": dry_run, "migrations": names, "deletes": deletes}, indent=2)
     lines = [_reverted(step, dry_run=dry_run) for step in steps]
     missing = dict.fromkeys(loss.kind for step in steps for loss in step.losses if loss.kind not in allowed)
-    needs = [f"To allow this, add {' '.join(f'--destroy-{kind}' for kind in missing)}."] if missing else []
+    needs = [f"To allow this, add {' '.join(map(_option, missing))}."] if missing and dry_run else []
     return "\n".join([*lines, *needs]) or "Nothing to do."
 
 

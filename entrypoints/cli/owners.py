@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from domain.access.owner_move import OwnedData, OwnerMover
 from domain.identity import Owner
 from entrypoints.cli.arguments import any_owner, owner
+from entrypoints.cli.consent import Loss, consent_of, dry_run_option, require_consent, yes_option
 from entrypoints.cli.database import command_database
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
@@ -41,37 +42,43 @@ def owners() -> None:
 
 
 @owners.command(
-    epilog=examples("pglambda owners move anonymous alice --dry-run", "pglambda owners move anonymous alice")
+    epilog=examples("pglambda owners move anonymous alice --dry-run", "pglambda owners move anonymous alice --yes")
 )
 @click.argument("source", type=any_owner)
 @click.argument("target", type=owner)
-@click.option("--dry-run", is_flag=True, help="Count what the move would include, and change nothing.")
+@dry_run_option
+@yes_option
 @output_option
 @click.pass_context
-def move(context: click.Context, source: Owner, target: Owner, dry_run: bool, output: str) -> None:
+def move(  # noqa: PLR0913, PLR0917  # one for each argument and option
+    context: click.Context, source: Owner, target: Owner, dry_run: bool, yes: bool, output: str
+) -> None:
     """Move everything of SOURCE to TARGET: sessions, their executions and idempotency keys.
 
-    The move runs in small steps while controllers serve. You can stop it and start it again at any time. To move from
-    `anonymous`, turn authentication on first: then no caller is `anonymous` any more. The exit status is 1 if something
-    is left.
+    The command asks first: afterwards nothing tells what came from SOURCE. The move runs in small steps while
+    controllers serve. You can stop it and start it again at any time. To move from `anonymous`, turn authentication on
+    first: then no caller is `anonymous` any more. The exit status is 1 if something is left.
     """
     if source == target:
         raise click.BadParameter("must not be the same as SOURCE", param_hint="TARGET")
     with failures_reported():
         settings = replace(settings_in_force(), request_timeout_ms=_STEP_TIMEOUT_MS)
         with command_database(container_of(context), settings) as commands:
-            found = asyncio.run(_moved(commands, source, target, dry_run=dry_run))
+            found = asyncio.run(_moved(commands, source, target, None if dry_run else consent_of(yes=yes)))
     click.echo(_document(found, dry_run) if Output(output) is Output.JSON else _text(found, dry_run))
     if not dry_run and any(found.after.values()):
         context.exit(1)
 
 
-async def _moved(commands: "Commands", source: Owner, target: Owner, *, dry_run: bool) -> Moved:
+async def _moved(commands: "Commands", source: Owner, target: Owner, consent: Collection[str] | None) -> Moved:
+    """Move if there is consent; None counts only."""
     async with commands.database_access().opened():
         mover = commands.owner_mover()
         before = await mover.count(source)
-        if dry_run:
+        if consent is None:
             return Moved(before, before)
+        if any(before.values()):
+            require_consent([Loss(f"This moves {_listed(before)} from {source} to {target}.")], consent)
         await _walk(mover, source, target, sum(before.values()))
         return Moved(before, await mover.count(source))
 

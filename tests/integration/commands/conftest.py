@@ -18,12 +18,13 @@ QUIET = {"HOST": "", "PORT": "", "AUTH": "", "JWT_SECRET": "", "NODEJS_RUNTIME_U
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def pglambda(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
+def pglambda(*arguments: str, stdin: int = subprocess.DEVNULL, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end; `stdin` is a descriptor."""
     return subprocess.run(
         [sys.executable, "-m", "entrypoints", *arguments],
         env={**os.environ, **QUIET, **variables},
         cwd=ROOT,
+        stdin=stdin,
         capture_output=True,
         text=True,
         timeout=50,

@@ -44,13 +44,13 @@ async def test_a_key_is_created_listed_used_and_revoked(run: Run, settings: Sett
     listed = run("keys", "list")
     assert facts["id"] in listed.stdout
     secret = facts["key"].rpartition("_")[2]
-    revoked = run("keys", "revoke", facts["id"])
+    revoked = run("keys", "revoke", facts["id"], "--yes")
     assert revoked.stdout.startswith(f"Revoked {facts['id']} of alice.")
     assert secret not in listed.stdout + listed.stderr + revoked.stdout + revoked.stderr
     async with serving(create_controller(settings)) as api:
         result = await api.client.get("/api/v1/sessions", headers=bearer(facts["key"]))
     assert (result.status_code, result.json()["error"]["details"]["reason"]) == (401, "the API key was revoked")
-    again = run("keys", "revoke", "0" * 32)
+    again = run("keys", "revoke", "0" * 32, "--yes")
     assert again.returncode == 1
     assert "There is no API key with this id" in again.stderr
 
@@ -65,7 +65,7 @@ async def test_turning_authentication_on_loses_no_session(run: Run, settings: Se
     async with serving(create_controller(settings)) as api:
         path = f"/api/v1/execute/{session_id}"
         assert (await api.client.post(path, headers=bearer(token), json={"params": {"a": 2}})).status_code == 404
-        moved = run("owners", "move", "anonymous", "alice")
+        moved = run("owners", "move", "anonymous", "alice", "--yes")
         assert moved.returncode == 0, moved.stderr
         assert moved.stdout == "Moved 1 session, 0 idempotency keys, 1 execution in the history.\n"
         ran = await api.client.post(path, headers=bearer(token), json={"params": {"a": 2}})

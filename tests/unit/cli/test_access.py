@@ -132,7 +132,7 @@ def test_a_key_is_shown_once_and_its_secret_never_again(run, world):
     assert text in made.stdout
     assert "not shown again" in made.stderr
     assert "expires at  2026-04-02T03:04:05Z" in made.stdout
-    for arguments in (("list",), ("list", "--output", "json"), ("revoke", key.key_id.hex)):
+    for arguments in (("list",), ("list", "--output", "json"), ("revoke", key.key_id.hex, "--yes")):
         shown = run("keys", *arguments)
         assert shown.exit_code == 0
         assert "s3cret" not in shown.output
@@ -180,26 +180,65 @@ def test_every_page_of_keys_is_listed(run, world):
 def test_a_key_is_revoked_by_its_id_or_by_its_text(run, world, spell):
     run("keys", "create", "--owner", "alice", "--scope", "admin")
     (key_id,) = world.repository.keys
-    result = run("keys", "revoke", spell.format(key_id))
+    result = run("keys", "revoke", spell.format(key_id), "--yes")
     assert result.stdout == f"Revoked {key_id.hex} of alice. Running controllers reject it within 5 seconds.\n"
     assert world.repository.keys[key_id].revoked_at == world.clock.now()
-    assert json.loads(run("keys", "revoke", key_id.hex, "--output", "json").stdout)["revoked_at"]
+
+
+def test_a_key_is_not_revoked_without_consent(run, world):
+    run("keys", "create", "--owner", "alice", "--scope", "admin")
+    (key_id,) = world.repository.keys
+    refused = run("keys", "revoke", key_id.hex)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert refused.stderr == (
+        f"Error: This revokes 1 API key: {key_id.hex} of alice (admin).\n"
+        "Nothing was changed. To allow this, add --yes.\n"
+    )
+    shown = run("keys", "revoke", key_id.hex, "--dry-run")
+    assert (shown.exit_code, shown.stdout) == (0, f"Would revoke 1 API key: {key_id.hex} of alice (admin).\n")
+    assert world.repository.keys[key_id].revoked_at is None
+
+
+def test_revoking_a_key_again_changes_nothing_and_needs_no_consent(run, world):
+    run("keys", "create", "--owner", "alice", "--scope", "admin")
+    (key_id,) = world.repository.keys
+    run("keys", "revoke", key_id.hex, "--yes")
+    first_at = world.clock.now()
+    world.clock.advance(timedelta(hours=1))
+    again = run("keys", "revoke", key_id.hex, "--output", "json")
+    assert json.loads(again.stdout)["revoked_at"] == "2026-01-02T03:04:05Z"
+    assert world.repository.keys[key_id].revoked_at == first_at
 
 
 @pytest.mark.parametrize(
     ("text", "status", "message"), [("0" * 32, 1, "pglambda keys list"), ("what", 2, "neither the id of a key")]
 )
 def test_an_unknown_key_is_a_message(run, text, status, message):
-    result = run("keys", "revoke", text)
+    result = run("keys", "revoke", text, "--yes")
     assert result.exit_code == status
     assert message in result.stderr
 
 
 def test_owners_are_moved_with_a_summary(run, world):
-    result = run("owners", "move", "anonymous", "alice")
+    result = run("owners", "move", "anonymous", "alice", "--yes")
     assert result.exit_code == 0
     assert result.stdout == "Moved 3 sessions, 1 idempotency key, 20 executions in the history.\n"
     assert ("anonymous", "alice") in world.mover.calls
+
+
+def test_owners_are_not_moved_without_consent(run, world):
+    result = run("owners", "move", "anonymous", "alice")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "Error: This moves 3 sessions, 1 idempotency key, 20 executions in the history from anonymous to alice.\n"
+        "Nothing was changed. To allow this, add --yes.\n"
+    )
+    assert world.mover.calls == [("anonymous",)]
+
+
+def test_an_owner_without_data_needs_no_consent(run, world):
+    world.mover.left = dict.fromkeys(OwnedData, 0)
+    assert run("owners", "move", "anonymous", "alice").exit_code == 0
 
 
 def test_a_dry_run_counts_and_moves_nothing(run, world):
@@ -212,12 +251,12 @@ def test_a_dry_run_counts_and_moves_nothing(run, world):
 
 def test_a_rest_is_listed_and_sets_the_exit_status(run, world):
     world.mover.busy = 2
-    result = run("owners", "move", "anonymous", "alice")
+    result = run("owners", "move", "anonymous", "alice", "--yes")
     assert result.exit_code == 1
     assert "Left: 2 sessions" in result.stdout
     assert "Run the command again" in result.stdout
     world.mover.busy = 0
-    moved = json.loads(run("owners", "move", "anonymous", "alice", "--output", "json").stdout)
+    moved = json.loads(run("owners", "move", "anonymous", "alice", "--yes", "--output", "json").stdout)
     assert moved["after"] == {"sessions": 0, "idempotency_keys": 0, "history": 0}
 
 

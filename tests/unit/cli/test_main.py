@@ -226,7 +226,23 @@ def test_a_revert_deletes_only_the_kinds_of_data_that_are_named():
     migrations = ManualMigrations()
     run("migrate", "down", migrations=migrations)
     run("migrate", "down", "--to", "0", "--destroy-sessions", "--destroy-shortened-days", migrations=migrations)
-    assert migrations.calls == [("down", None, False, set()), ("down", 0, False, {"sessions", "shortened-days"})]
+    assert migrations.calls == [
+        ("down", None, True, set()),
+        ("down", None, False, set()),
+        ("down", 0, True, set()),
+        ("down", 0, False, {"sessions", "shortened-days"}),
+    ]
+
+
+def test_a_revert_without_the_option_of_a_kind_changes_nothing_and_names_the_option():
+    migrations = ManualMigrations(back=BACK)
+    result = run("migrate", "down", "--to", "1", migrations=migrations)
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "Error: Reverting 0003_functions deletes 37 functions (52 versions, 1 session pin).\n"
+        "Nothing was changed. To allow this, add --destroy-functions.\n"
+    )
+    assert migrations.calls == [("down", 1, True, set())]
 
 
 def test_every_kind_of_data_that_a_migration_deletes_has_its_option():
@@ -256,7 +272,8 @@ def test_a_revert_lists_what_each_step_deleted():
 
 
 def test_deletions_as_json():
-    document = json.loads(run("migrate", "down", "--output", "json", migrations=ManualMigrations(back=BACK)).output)
+    allowed = ("migrate", "down", "--destroy-functions", "--output", "json")
+    document = json.loads(run(*allowed, migrations=ManualMigrations(back=BACK)).output)
     assert document == {
         "direction": "down",
         "dry_run": False,
