@@ -6,8 +6,8 @@ PYTHON := $(VENV)/bin/python
 RUN_STAMP := $(VENV)/.run.stamp
 DEV_STAMP := $(VENV)/.dev.stamp
 BENCH_STAMP := $(VENV)/.bench.stamp
-REDOCLY_STAMP := $(VENV)/.redocly.stamp
-REDOCLY := $(VENV)/redocly
+OPENAPI_STAMP := $(VENV)/.openapi.stamp
+OPENAPI_TOOLS := $(VENV)/openapi
 UV ?= $(shell command -v uv 2> /dev/null)
 SOURCES := domain adapters entrypoints sql tests
 LOCK := pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --quiet
@@ -93,11 +93,11 @@ openapi: $(DEV_STAMP) ## Write docs/openapi.json anew, out of the route table, w
 	env -i PATH="$$PATH" HOME=/nonexistent DATA_DIR=/nonexistent $(PYTHON) -m entrypoints openapi > docs/openapi.json.new
 	mv docs/openapi.json.new docs/openapi.json
 
-openapi-lint: $(REDOCLY_STAMP) ## Lint docs/openapi.json with Redocly; every warning is an error.
-	@$(NODE) REDOCLY_TELEMETRY=off "$$node/bin/node" $(REDOCLY)/node_modules/@redocly/cli/bin/cli.js lint \
+openapi-lint: $(OPENAPI_STAMP) ## Lint docs/openapi.json with Redocly; every warning is an error.
+	@$(NODE) REDOCLY_TELEMETRY=off "$$node/bin/node" $(OPENAPI_TOOLS)/node_modules/@redocly/cli/bin/cli.js lint \
 	    --config .ci/openapi/redocly.yaml docs/openapi.json
 
-conformance: $(DEV_STAMP) ## Requests made out of the OpenAPI document, against the real service; about three minutes.
+conformance: $(OPENAPI_STAMP) ## Requests and clients made from the OpenAPI document, against the real service; four minutes.
 	$(PYTEST) $(DURATIONS) --show-capture=no tests/conformance
 
 bench: $(BENCH_STAMP) ## Compare with others in about 7 minutes; BENCH="--grid" for all of it, BENCH="--help" for more.
@@ -137,11 +137,11 @@ $(BENCH_STAMP): requirements-bench.lock $(RUN_STAMP)
 	@$(MAKE) --no-print-directory environment LOCKS=requirements-bench.lock
 	@touch $@
 
-# What lints the document is pinned with its hash in .ci/openapi, and npm comes along with Node.js.
-$(REDOCLY_STAMP): .ci/openapi/package.json .ci/openapi/package-lock.json $(DEV_STAMP)
-	@mkdir -p $(REDOCLY)
-	@cp .ci/openapi/package.json .ci/openapi/package-lock.json $(REDOCLY)
-	@$(NODE) cd $(REDOCLY) && PATH="$$node/bin:$$PATH" "$$node/bin/node" "$$node/lib/node_modules/npm/bin/npm-cli.js" \
+# Tools for the document are pinned with their hashes in .ci/openapi, and npm comes along with Node.js.
+$(OPENAPI_STAMP): .ci/openapi/package.json .ci/openapi/package-lock.json $(DEV_STAMP)
+	@mkdir -p $(OPENAPI_TOOLS)
+	@cp .ci/openapi/package.json .ci/openapi/package-lock.json $(OPENAPI_TOOLS)
+	@$(NODE) cd $(OPENAPI_TOOLS) && PATH="$$node/bin:$$PATH" "$$node/bin/node" "$$node/lib/node_modules/npm/bin/npm-cli.js" \
 	    ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 

@@ -79,7 +79,7 @@ class Contract:
 
     Errors of bodies, of query strings, of authentication and of rate limits follow from the row, and so does
     INTERNAL_ERROR. `other_responses` has further statuses with the types of their bodies. `alternative` is the type of
-    the response that a parameter selects. `media_type` is that of responses.
+    the response that a parameter selects. With `is_stream` the response is text, with a value of its type in each line.
     """
 
     tag: Tag
@@ -92,5 +92,5 @@ class Contract:
     links: tuple[Link, ...] = ()
     other_responses: Mapping[int, type[Any]] = field(factory=dict)
     alternative: type[Any] | None = None
-    media_type: str = "application/json"
+    is_stream: bool = False
     body_optional: bool = False

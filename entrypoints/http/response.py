@@ -19,6 +19,7 @@ SINGLE_WRITE = "pglambda.single_write"
 
 JSON = b"application/json"
 NDJSON = b"application/x-ndjson"
+TEXT = b"text/plain; charset=utf-8"
 
 PRIVATE: Headers = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 """A response is for its caller alone, and a browser must not take the output of a script for a page."""

@@ -87,24 +87,38 @@ def _session_routes(
     execute, initialize = "/api/v1/execute/{request_id}", "/api/v1/initialize"
     return (
         _initialize(
-            "POST", initialize, sessions.initialize, "initialize", INITIALIZE, InitializeBody, InitializeResponse
+            "POST",
+            initialize,
+            sessions.initialize,
+            "initialize_session",
+            INITIALIZE,
+            InitializeBody,
+            InitializeResponse,
         ),
-        _execute("POST", execute, executions.execute, "execute", EXECUTE, ExecuteBody, ExecuteResponse),
+        _execute("POST", execute, executions.execute, "execute_session", EXECUTE, ExecuteBody, ExecuteResponse),
         _execute("POST", f"{execute}/batch", batches.execute, "execute_batch", EXECUTE_BATCH, BatchBody, BatchLine),
-        _own("GET", _SESSIONS, sessions.list, "list", LIST, None, SessionPage),
-        _own("GET", _SESSION, sessions.get, "get", GET, None, SessionResponse),
-        _own("PATCH", _SESSION, sessions.patch, "patch", PATCH, PatchBody, SessionResponse),
-        _own("DELETE", _SESSION, sessions.delete, "delete", DELETE, status=204),
-        _own("GET", f"{_SESSION}/executions", executions.list, "history", HISTORY, None, ExecutionPage),
-        _own("GET", "/api/v1/executions/{execution_id}", executions.get, "execution", EXECUTION, None, SingleExecution),
+        _own("GET", _SESSIONS, sessions.list, "list_sessions", LIST, None, SessionPage),
+        _own("GET", _SESSION, sessions.get, "get_session", GET, None, SessionResponse),
+        _own("PATCH", _SESSION, sessions.patch, "patch_session", PATCH, PatchBody, SessionResponse),
+        _own("DELETE", _SESSION, sessions.delete, "close_session", DELETE, status=204),
+        _own("GET", f"{_SESSION}/executions", executions.list, "list_executions", HISTORY, None, ExecutionPage),
+        _own(
+            "GET",
+            "/api/v1/executions/{execution_id}",
+            executions.get,
+            "get_execution",
+            EXECUTION,
+            None,
+            SingleExecution,
+        ),
     )
 
 
 def _function_routes(functions: FunctionEndpoints) -> tuple[Route, ...]:
     check = f"{_FUNCTION}/check"
     return (
-        _read_functions("GET", _FUNCTIONS, functions.list, "functions", LIST_FUNCTIONS, None, FunctionList),
-        _read_functions("GET", _FUNCTION, functions.get, "function", GET_FUNCTION, None, FunctionResponse),
+        _read_functions("GET", _FUNCTIONS, functions.list, "list_functions", LIST_FUNCTIONS, None, FunctionList),
+        _read_functions("GET", _FUNCTION, functions.get, "get_function", GET_FUNCTION, None, FunctionResponse),
         _write_functions("PUT", _FUNCTION, functions.put, "put_function", PUT_FUNCTION, FunctionBody, FunctionResponse),
         _write_functions("DELETE", _FUNCTION, functions.delete, "delete_function", DELETE_FUNCTION, status=204),
         _write_functions("POST", check, functions.check, "check_function", CHECK_FUNCTION, None, FunctionCheck),
@@ -113,10 +127,10 @@ def _function_routes(functions: FunctionEndpoints) -> tuple[Route, ...]:
 
 def _process_routes(health: HealthEndpoints, metrics: MetricsEndpoint) -> tuple[Route, ...]:
     return (
-        _process("GET", "/livez", health.livez, "livez", LIVEZ, None, Liveness, access=Access.OPEN),
-        _process("GET", "/readyz", health.readyz, "readyz", READYZ, None, Readiness, access=Access.DETAIL),
-        _process("GET", "/health", health.health, "health", HEALTH, None, HealthResponse, access=Access.DETAIL),
-        _process("GET", "/metrics", metrics.metrics, "metrics", access=Access.ADMIN, shown=False),
+        _process("GET", "/livez", health.livez, "get_liveness", LIVEZ, None, Liveness, access=Access.OPEN),
+        _process("GET", "/readyz", health.readyz, "get_readiness", READYZ, None, Readiness, access=Access.DETAIL),
+        _process("GET", "/health", health.health, "get_health", HEALTH, None, HealthResponse, access=Access.DETAIL),
+        _process("GET", "/metrics", metrics.metrics, "get_metrics", access=Access.ADMIN, shown=False),
     )
 
 

@@ -10,13 +10,12 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from entrypoints.http.request import ClientDisconnected, until_disconnect
-from entrypoints.http.response import NDJSON, PRIVATE, Response, single_write
+from entrypoints.http.response import PRIVATE, Response, single_write
 
 SendLine = Callable[[bytes], Awaitable[None]]
 """Sends one line without a line break; returns when the client may take another."""
 
 _HEADERS = (
-    (b"content-type", NDJSON),
     *PRIVATE,
     # A proxy that buffers responses would send a caller nothing before the end.
     (b"x-accel-buffering", b"no"),
@@ -62,7 +61,7 @@ class StreamingResponse(Response):
         async def send_line(line: bytes) -> None:
             await send_within_stall({"type": "http.response.body", "body": line + b"\n", "more_body": True})
 
-        headers = [*self.headers, *_HEADERS]
+        headers = [*self.headers, (b"content-type", self.content_type), *_HEADERS]
         await send_within_stall({"type": "http.response.start", "status": self.status, "headers": headers})
         await self.produce(send_line)
         await send_within_stall({"type": "http.response.body", "body": b""})

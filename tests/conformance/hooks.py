@@ -1,12 +1,19 @@
 """Where schemathesis takes for valid what is not; it loads this by its configuration."""
 
+import json
 import re
+from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import schemathesis
 from schemathesis.generation import GenerationMode
 
 from entrypoints.http.parsing.conditions import TAGS_PATTERN
+
+_DOCUMENT = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text())
+_EVERYWHERE = {"METHOD_NOT_ALLOWED", "NOT_FOUND"}
+"""Codes that the description of the API names for all paths."""
 
 _WHOLE = {"ttl_seconds", "timeout_ms", "memory_mb", "parallel"}
 _CONDITIONS = {"If-Match": re.compile(TAGS_PATTERN), "If-None-Match": re.compile(TAGS_PATTERN)}
@@ -26,6 +33,28 @@ def before_call(_context: schemathesis.HookContext, case: schemathesis.Case, _kw
     for name, pattern in _CONDITIONS.items():
         if name in case.headers and not pattern.fullmatch(str(case.headers[name])):
             del case.headers[name]
+
+
+@schemathesis.check
+def error_codes_are_documented(
+    _context: schemathesis.CheckContext, response: schemathesis.Response, case: schemathesis.Case
+) -> None:
+    """Require that the code of an error is one of those that the document lists for its status."""
+    if response.status_code >= HTTPStatus.BAD_REQUEST and case.method != "HEAD":
+        code = response.json()["error"]["code"]
+        known = _codes(case.operation.path, case.method.lower(), str(response.status_code))
+        assert code in known | _EVERYWHERE, f"{code} is none of {sorted(known)}"
+
+
+def _codes(path: str, method: str, status: str) -> set[str]:
+    """Return the codes of the examples of a response."""
+    item = _DOCUMENT["paths"][path].get(method, {"responses": {}})
+    reference = item["responses"].get(status)
+    if reference is None:
+        return set()
+    response = _DOCUMENT["components"]["responses"][reference["$ref"].rpartition("/")[2]]
+    examples = response["content"]["application/json"]["examples"].values()
+    return {example["value"]["error"]["code"] for example in examples}
 
 
 def _whole(value: Any, name: str = "") -> Any:

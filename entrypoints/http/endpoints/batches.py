@@ -18,7 +18,7 @@ from entrypoints.http.parsing.batches import BatchParser
 from entrypoints.http.parsing.headers import reject_idempotency_key
 from entrypoints.http.pipeline import InFlightLimiter
 from entrypoints.http.request import Request
-from entrypoints.http.response import encode_json
+from entrypoints.http.response import NDJSON, TEXT, encode_json
 from entrypoints.http.schemas.executions import BatchLine
 from entrypoints.http.streaming_response import SendLine, StreamingResponse
 
@@ -55,8 +55,13 @@ class BatchEndpoints:
             batch = await self._parser.read(request)
             await self._charge(request, len(batch.items))
             await self._sessions.get(request.session_ref)
-            produce, release = partial(self._run, request, batch), permit.pop_all().close
-            return StreamingResponse(int(HTTPStatus.OK), produce=produce, on_end=release, stall_s=self.stall_s)
+            return StreamingResponse(
+                int(HTTPStatus.OK),
+                content_type=_media_type(request),
+                produce=partial(self._run, request, batch),
+                on_end=permit.pop_all().close,
+                stall_s=self.stall_s,
+            )
 
     async def _run(self, request: Request, batch: Batch, send_line: SendLine) -> None:
         async def send_item(ended: ItemEnded) -> None:
@@ -75,6 +80,12 @@ class BatchEndpoints:
             "internal_error", error_id=str(error_id), x_request_id=x_request_id, item=ended.index, exc_info=ended.error
         )
         return BatchLine(ended.index, HTTPStatus.INTERNAL_SERVER_ERROR, error=internal_error_content(error_id))
+
+
+def _media_type(request: Request) -> bytes:
+    """Return the type of the lines: NDJSON, or plain text for a client that accepts that and not NDJSON."""
+    accepted = request.raw_header(b"accept") or b""
+    return TEXT if b"text/plain" in accepted and NDJSON not in accepted else NDJSON
 
 
 def _in_one_line(document: bytes) -> bytes:

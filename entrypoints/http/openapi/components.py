@@ -40,12 +40,6 @@ class Components:
             assert kept == _typed(part), f"Two types of bodies are named {name}: rename one of them."
         return schema
 
-    def own_schema(self, kind: Any) -> Json:
-        """Return the JSON Schema of a named type in place, not as a component."""
-        reference = self.schema(kind)
-        part: Json = self._sections["schemas"].pop(reference["$ref"].rpartition("/")[2])
-        return part
-
     def parameter(self, parameter: Parameter) -> Json:
         """Return a parameter."""
         part: Json = {
@@ -82,4 +76,12 @@ def _typed(part: Json) -> Json:
     """Add the type to enums of strings, and remove the indentation of docstrings, which Python 3.13 does itself."""
     if "description" in part:
         part = {**part, "description": cleandoc(part["description"])}
+    if "properties" in part:
+        part = {**part, "properties": {name: _open(each) for name, each in part["properties"].items()}}
     return {"type": "string", **part} if "enum" in part and "type" not in part else part
+
+
+def _open(part: Json) -> Json:
+    """Say of an object with any members that it may have some: generators of typed clients take it for empty else."""
+    is_object = "object" in part.get("type", ())
+    return {**part, "additionalProperties": True} if is_object and "additionalProperties" not in part else part

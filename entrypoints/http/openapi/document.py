@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from entrypoints.http.contract import Tag
 from entrypoints.http.openapi.components import Components, Json
+from entrypoints.http.openapi.error_catalog import MEANINGS
 from entrypoints.http.openapi.paths import path_item
 from entrypoints.http.options import HttpOptions
 from entrypoints.http.route import Route
@@ -36,6 +37,11 @@ _TAGS = {
     Tag.EXECUTIONS: "Runs of the script of a session, and their history.",
     Tag.FUNCTIONS: "Scripts that are registered under a language-title.",
     Tag.OPERATIONS: "The state of the process.",
+}
+_CODES: Json = {
+    "type": "string",
+    "description": "The kind of error, for programs. Each response describes the codes that it may have.",
+    "enum": sorted(MEANINGS),
 }
 _BODIES = "Body"
 """The end of the names of request types. Settings limit requests only."""
@@ -72,10 +78,11 @@ def compact(whole: Json) -> bytes:
 
 
 def _finished(components: Components, options: HttpOptions) -> Json:
-    details = components.schema(ErrorDetails)
+    """Return the components with the types that the structs of bodies leave open, and with the limits."""
+    error = {"code": components.put("schemas", "ErrorCode", _CODES), "details": components.schema(ErrorDetails)}
     sections = components.ordered()
     schemas = _bounded(sections["schemas"], options)
-    schemas["Error"]["properties"]["details"] = details
+    schemas["Error"]["properties"] |= error
     return sections | {"schemas": schemas}
 
 
@@ -107,8 +114,17 @@ def _sizes(options: HttpOptions) -> Mapping[str, int]:
 
 
 def _with_bounds(schema: Json, facets: Mapping[str, Json], sizes: Mapping[str, int]) -> Json:
-    members = {name: part | facets.get(name, {}) for name, part in schema.get("properties", {}).items()}
+    members = {name: _optional(part) | facets.get(name, {}) for name, part in schema.get("properties", {}).items()}
     for name in members.keys() & sizes.keys():
         description = f"{members[name]['description']} At most {sizes[name]} bytes of UTF-8."
         members[name] = members[name] | {"description": description}
     return schema | {"properties": members}
+
+
+def _optional(part: Json) -> Json:
+    """Return a field of a request with its default in words: generators take a field with a default for required."""
+    if "default" not in part:
+        return part
+    part = dict(part)
+    text = f"The default is {json.dumps(part.pop('default'))}."
+    return part | {"description": f"{part['description']} {text}" if "description" in part else text}

@@ -41,7 +41,7 @@ from entrypoints.http.openapi.parameters import (
 )
 from entrypoints.http.response import Response
 from entrypoints.http.route import WITHOUT_CREDENTIAL, Route, needed_scopes
-from entrypoints.http.schemas.errors import Error, ErrorBody
+from entrypoints.http.schemas.errors import ErrorBody
 
 _ERROR_ID = UUID("5b0f3f0c-6f0a-4f5e-9a3c-2d1e0f9a8b7c")
 _CHALLENGED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
@@ -93,7 +93,7 @@ def _response(route: Route, errors: tuple[_DocumentedError, ...], components: Co
     codes = sorted({error.code for error in errors})
     meanings = "; ".join(f"`{code}`: {MEANINGS[code]}" for code in codes)
     media: Json = {
-        "schema": _schema(codes, components),
+        "schema": components.schema(ErrorBody),
         "examples": dict(_examples(errors)),
     }
     headers = {header.name: components.header(header) for header in _headers(route, errors)}
@@ -115,13 +115,6 @@ def _examples(errors: Iterable[_DocumentedError]) -> Iterator[tuple[str, Json]]:
                 "value": example,
             },
         )
-
-
-def _schema(codes: Iterable[str], components: Components) -> Json:
-    """Return the schema of errors with these codes only."""
-    shape = components.own_schema(ErrorBody)
-    error = {"allOf": [components.schema(Error), {"properties": {"code": {"enum": list(codes)}}}]}
-    return shape | {"properties": shape["properties"] | {"error": error}}
 
 
 def _headers(route: Route, errors: Iterable[_DocumentedError]) -> Iterator[ResponseHeader]:

@@ -19,7 +19,6 @@ from entrypoints.http.openapi.parameters import (
     REQUEST_ID,
     SINCE,
 )
-from entrypoints.http.response import NDJSON
 
 _EXECUTED = {
     "request_id": REQUEST_ID.example,
@@ -83,10 +82,10 @@ EXECUTE = Contract(
     ),
     examples=(ApiExample("sum", "Add two numbers", body={"params": {"a": 5, "b": 3}}, response=_EXECUTED),),
     links=(
-        Link("history", "List the executions of the session.", _OF_SESSION),
-        Link("get", "Read the session.", _OF_SESSION),
-        Link("execute", "Execute the script again.", _OF_SESSION),
-        Link("delete", "Close the session.", _OF_SESSION),
+        Link("list_executions", "List the executions of the session.", _OF_SESSION),
+        Link("get_session", "Read the session.", _OF_SESSION),
+        Link("execute_session", "Execute the script again.", _OF_SESSION),
+        Link("close_session", "Close the session.", _OF_SESSION),
     ),
     body_optional=True,
 )
@@ -94,12 +93,12 @@ EXECUTE = Contract(
 EXECUTE_BATCH = Contract(
     Tag.EXECUTIONS,
     "Execute the script of a session many times",
-    "Runs the script of the session once for each item. As an item ends, the service sends a line of JSON (NDJSON) "
-    "for it, with its status and the response of execute or the error. Items begin in order, one at a time unless "
-    "parallel is larger. A failed item does not stop the others. Each item is an execution of its own: it is "
-    "limited, counted and stored in the history. The batch ends if the client disconnects, or reads nothing of the "
-    "response for 30 seconds: items that run continue to their end, and no other item begins. A response that breaks"
-    " off has no lines for items that may not have run. A batch must not have an Idempotency-Key.",
+    "Runs the script of the session once for each item. As an item ends, the service sends a line of JSON for it, with "
+    "its status and the response of execute or the error: NDJSON, or plain text with `Accept: text/plain`. Items begin "
+    "in order, one at a time unless parallel is larger. A failed item does not stop the others. Each item is an "
+    "execution of its own: it is limited, counted and stored in the history. The batch ends if the client disconnects, "
+    "or reads nothing of the response for 30 seconds: items that run continue to their end, and no other item begins. "
+    "A response that breaks off has no lines for items that may not have run. An Idempotency-Key is rejected.",
     errors=(SessionNotFound, SessionExpired, SessionClosed, StorageUnavailable),
     examples=(
         ApiExample(
@@ -109,8 +108,8 @@ EXECUTE_BATCH = Contract(
             response={"index": 0, "status": 200} | _EXECUTED,
         ),
     ),
-    links=(Link("history", "List the executions of the session.", _OF_SESSION),),
-    media_type=NDJSON.decode(),
+    links=(Link("list_executions", "List the executions of the session.", _OF_SESSION),),
+    is_stream=True,
 )
 
 HISTORY = Contract(
@@ -130,8 +129,8 @@ HISTORY = Contract(
         ),
     ),
     links=(
-        Link("history", "Read the next page.", _OF_SESSION | {"query.cursor": "$response.body#/next_cursor"}),
-        Link("get", "Read the session.", _OF_SESSION),
+        Link("list_executions", "Read the next page.", _OF_SESSION | {"query.cursor": "$response.body#/next_cursor"}),
+        Link("get_session", "Read the session.", _OF_SESSION),
     ),
 )
 

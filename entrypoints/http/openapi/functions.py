@@ -43,7 +43,7 @@ IF_ABSENT = Parameter(
 _TITLE_ERRORS = (InvalidLanguageTitle, LanguageNotServed)
 _OF_FUNCTION = {"language_title": "$request.path.language_title"}
 _FOLLOWING = (
-    Link("function", "Read the function.", _OF_FUNCTION),
+    Link("get_function", "Read the function.", _OF_FUNCTION),
     Link("put_function", "Replace the function.", _OF_FUNCTION),
     Link("check_function", "Run its examples.", _OF_FUNCTION),
     Link("delete_function", "Deactivate the function.", _OF_FUNCTION),
@@ -95,7 +95,9 @@ LIST_FUNCTIONS = Contract(
         ),
     ),
     links=(
-        Link("function", "Read the first function.", {"language_title": "$response.body#/functions/0/language_title"}),
+        Link(
+            "get_function", "Read the first function.", {"language_title": "$response.body#/functions/0/language_title"}
+        ),
     ),
 )
 

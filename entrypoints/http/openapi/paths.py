@@ -1,5 +1,6 @@
 """The part of the document that describes one route, and what is missing for it."""
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -15,6 +16,7 @@ from entrypoints.http.openapi.parameters import (
     REQUEST_ID_HEADER,
     X_REQUEST_ID,
 )
+from entrypoints.http.response import JSON, NDJSON, TEXT
 from entrypoints.http.route import Access, Route, needed_scopes
 
 _NAMES = re.compile(r"\{(\w+)\}")
@@ -96,7 +98,7 @@ def _responses(route: Route, contract: Contract, components: Components) -> Json
         headers = _headers(contract.headers, route, components)
         responses["304"] = {"description": "If-None-Match has the ETag of the current response.", "headers": headers}
     for status, kind in contract.other_responses.items():
-        content = {contract.media_type: {"schema": components.schema(kind)}}
+        content = {JSON.decode(): {"schema": components.schema(kind)}}
         headers = _headers(contract.headers, route, components)
         assert str(status) not in errors, f"{route.name}: {status} is also the status of an error"
         responses[str(status)] = {"description": kind.__doc__, "headers": headers, "content": content}
@@ -109,7 +111,8 @@ def _response(route: Route, contract: Contract, components: Components) -> Json:
         "headers": _headers(contract.headers, route, components),
     }
     if route.response is not None:
-        response["content"] = {contract.media_type: _content(route, contract, components)}
+        content = _lines if contract.is_stream else _value
+        response["content"] = content(route, contract, components)
     if contract.links:
         response["links"] = {link.route: _link(link) for link in contract.links}
     return response
@@ -121,12 +124,24 @@ def _description(route: Route) -> str:
     return route.response.__doc__.partition("\n")[0]
 
 
-def _content(route: Route, contract: Contract, components: Components) -> Json:
+def _lines(route: Route, contract: Contract, components: Components) -> Json:
+    """Return the content of a stream: text, which is an array once its lines are decoded."""
+    decoded = {"type": "array", "items": components.schema(route.response)}
+    schema = {"type": "string", "contentMediaType": NDJSON.decode(), "contentSchema": decoded}
+    examples = {
+        example.name: {"summary": example.summary, "value": json.dumps(example.response) + "\n"}
+        for example in contract.examples
+    }
+    media = {"schema": schema, "examples": examples}
+    return {NDJSON.decode(): media, TEXT.decode().partition(";")[0]: media}
+
+
+def _value(route: Route, contract: Contract, components: Components) -> Json:
     schema = components.schema(route.response)
     if contract.alternative is not None:
         schema = {"anyOf": [schema, components.schema(contract.alternative)]}
     examples = {example.name: {"summary": example.summary, "value": example.response} for example in contract.examples}
-    return {"schema": schema, "examples": examples}
+    return {JSON.decode(): {"schema": schema, "examples": examples}}
 
 
 def _headers(own: tuple[ResponseHeader, ...], route: Route, components: Components) -> Json:

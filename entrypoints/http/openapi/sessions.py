@@ -40,11 +40,11 @@ FIELDS = Parameter(
 _ENDED = (SessionNotFound, SessionExpired, SessionClosed)
 _OF_SESSION = {"request_id": "$response.body#/request_id"}
 _FOLLOWING = (
-    Link("execute", "Execute the script.", _OF_SESSION),
-    Link("get", "Read the session.", _OF_SESSION),
-    Link("patch", "Change the session.", _OF_SESSION),
-    Link("delete", "Close the session.", _OF_SESSION),
-    Link("history", "List the executions.", _OF_SESSION),
+    Link("execute_session", "Execute the script.", _OF_SESSION),
+    Link("get_session", "Read the session.", _OF_SESSION),
+    Link("patch_session", "Change the session.", _OF_SESSION),
+    Link("close_session", "Close the session.", _OF_SESSION),
+    Link("list_executions", "List the executions.", _OF_SESSION),
 )
 
 _ADDER = {"script_content": "def handle(params):\n    return params['a'] + params['b']\n"}
@@ -188,7 +188,7 @@ LIST = Contract(
         ),
     ),
     links=(
-        Link("get", "Read the first session.", {"request_id": "$response.body#/sessions/0/request_id"}),
-        Link("list", "Read the next page.", {"query.cursor": "$response.body#/next_cursor"}),
+        Link("get_session", "Read the first session.", {"request_id": "$response.body#/sessions/0/request_id"}),
+        Link("list_sessions", "Read the next page.", {"query.cursor": "$response.body#/next_cursor"}),
     ),
 )

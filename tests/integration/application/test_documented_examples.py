@@ -12,7 +12,7 @@ from entrypoints.http.openapi.parameters import PATH_PARAMETERS
 
 def ordered(routes):
     """Return the operations such that what they need is there: it is made first, and removed last."""
-    ranks = {"initialize": 0, "put_function": 1, "execute": 2}
+    ranks = {"initialize_session": 0, "put_function": 1, "execute_session": 2}
     shown = [route for route in routes if route.contract is not None]
     return sorted(shown, key=lambda each: (each.method == "DELETE", ranks.get(each.name, 3)))
 
@@ -40,15 +40,16 @@ def assert_documented(whole, route, example, response):
     for name, header in documented.get("headers", {}).items():
         required = whole["components"]["headers"][header["$ref"].rpartition("/")[2]]["required"]
         assert name.lower() in response.headers or not required, (route.name, name)
-    for media_type, media in documented.get("content", {}).items():
-        assert response.headers["content-type"].startswith(media_type)
-        if media_type == "application/json":
-            schema = media["schema"] | {"components": whole["components"]}
-            assert [str(each) for each in Draft202012Validator(schema).iter_errors(response.json())] == []
-            assert set(response.json()) == set(example.response), (route.name, example.name)
-        elif media_type.endswith("ndjson"):
-            for line in response.text.splitlines():
-                assert set(json.loads(line)) == set(example.response)
+    content = documented.get("content", {})
+    if content:
+        media_type = response.headers["content-type"]
+        schema, values = content[media_type]["schema"], [response.json()] if media_type == "application/json" else []
+        if media_type.endswith("ndjson"):
+            schema, values = schema["contentSchema"]["items"], list(map(json.loads, response.text.splitlines()))
+        check = Draft202012Validator(schema | {"components": whole["components"]})
+        for value in values:
+            assert [str(each) for each in check.iter_errors(value)] == []
+            assert set(value) == set(example.response), (route.name, example.name)
 
 
 @pytest.mark.timeout(120)
@@ -59,6 +60,6 @@ async def test_every_example_works_as_it_stands(api):
         for example in route.contract.examples:
             response = await send(api, route, example, known)
             assert_documented(whole, route, example, response)
-            if route.name in {"initialize", "execute"}:
+            if route.name in {"initialize_session", "execute_session"}:
                 made = response.json()
                 known = {name: made[name] for name in ("request_id", "execution_id") if name in made} | known

@@ -24,9 +24,9 @@ OWN_HEADERS = {"x-request-id", "date"}
 """Headers that differ between any two responses."""
 
 BODIES: dict[str, Any] = {
-    "execute": {"params": {}},
+    "execute_session": {"params": {}},
     "execute_batch": {"items": [{"params": {}}]},
-    "patch": {"context": {"a": 1}},
+    "patch_session": {"context": {"a": 1}},
 }
 """What is sent to each operation that names a thing and takes a body."""
 

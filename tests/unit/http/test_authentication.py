@@ -36,24 +36,24 @@ WRITE = frozenset({Scope.WRITE_FUNCTIONS})
 ADMIN = frozenset({Scope.ADMIN})
 
 DECISIONS: dict[str, frozenset[Scope] | None] = {
-    "initialize": EXECUTE,
-    "execute": EXECUTE,
+    "initialize_session": EXECUTE,
+    "execute_session": EXECUTE,
     "execute_batch": EXECUTE,
-    "list": KNOWN,
-    "get": KNOWN,
-    "patch": KNOWN,
-    "delete": KNOWN,
-    "history": KNOWN,
-    "execution": KNOWN,
-    "functions": READ,
-    "function": READ,
+    "list_sessions": KNOWN,
+    "get_session": KNOWN,
+    "patch_session": KNOWN,
+    "close_session": KNOWN,
+    "list_executions": KNOWN,
+    "get_execution": KNOWN,
+    "list_functions": READ,
+    "get_function": READ,
     "put_function": WRITE,
     "delete_function": WRITE,
     "check_function": WRITE,
-    "metrics": ADMIN,
-    "livez": ANYONE,
-    "readyz": ANYONE,
-    "health": ANYONE,
+    "get_metrics": ADMIN,
+    "get_liveness": ANYONE,
+    "get_readiness": ANYONE,
+    "get_health": ANYONE,
     "openapi": ANYONE,
     "docs": ANYONE,
     "swagger-ui-bundle.js": ANYONE,
@@ -171,7 +171,7 @@ async def test_a_route_admits_exactly_the_callers_with_its_scopes(guarded: Guard
 
 def _language_is_missing(name: str, scopes: frozenset[Scope], response: Any) -> bool:
     """Return whether a call was rejected for its language only, which other tests cover."""
-    return name == "initialize" and Scope.EXECUTE_ALL not in scopes and response.status_code == 403
+    return name == "initialize_session" and Scope.EXECUTE_ALL not in scopes and response.status_code == 403
 
 
 @pytest.mark.parametrize("name", [route.name for route in routes()])

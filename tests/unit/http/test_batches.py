@@ -33,6 +33,22 @@ async def execute(client, session_id: str, *params: Any, **more: Any) -> list[di
     return lines_of(await client.post(f"/api/v1/execute/{session_id}/batch", json=items(*params, **more)))
 
 
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        ("*/*", "application/x-ndjson"),
+        ("text/plain", "text/plain; charset=utf-8"),
+        ("text/plain;q=0.9, */*;q=0.1", "text/plain; charset=utf-8"),
+        ("application/x-ndjson, text/plain", "application/x-ndjson"),
+    ],
+)
+async def test_the_lines_are_plain_text_for_clients_that_accept_that(client, accept, media_type):
+    path = f"/api/v1/execute/{await initialized(client)}/batch"
+    response = await client.post(path, json=items(1, 2), headers={"Accept": accept})
+    assert response.headers["content-type"] == media_type
+    assert [json.loads(line)["result"] for line in response.text.splitlines()] == [1, 2]
+
+
 async def test_each_item_has_a_line_with_the_response_of_execute(client):
     session_id = await initialized(client, script_content="print('hi')\nresult = 10 / params")
     lines = await execute(client, session_id, 2, 5)

@@ -122,6 +122,52 @@ def test_details_of_every_error_are_described(whole):
     assert not unknown, f"add these to ErrorDetails in entrypoints/http/schemas/errors.py: {unknown}"
 
 
+def test_every_error_has_one_body_with_a_named_code(whole):
+    shared = whole["components"]
+    bodies = [part["content"]["application/json"]["schema"] for part in shared["responses"].values()]
+    assert {body["$ref"] for body in bodies} == {"#/components/schemas/ErrorBody"}
+    assert shared["schemas"]["Error"]["properties"]["code"] == {"$ref": "#/components/schemas/ErrorCode"}
+    examples = [
+        example["value"]["error"]["code"]
+        for part in shared["responses"].values()
+        for example in part["content"]["application/json"]["examples"].values()
+    ]
+    unlisted = {"METHOD_NOT_ALLOWED", "NOT_FOUND"}
+    assert set(examples) | unlisted == set(shared["schemas"]["ErrorCode"]["enum"])
+
+
+def test_operations_are_named_by_a_verb_and_what_it_is_done_to(whole):
+    for _, _, item in items(whole):
+        assert re.fullmatch(r"[a-z]+_[a-z_]+", item["operationId"])
+
+
+def test_generators_may_leave_out_request_fields_that_have_a_default(whole):
+    for name, schema in whole["components"]["schemas"].items():
+        if name.endswith("Body"):
+            assert all("default" not in part for part in schema["properties"].values()), name
+    renewal = whole["components"]["schemas"]["InitializeBody"]["properties"]["renewal"]
+    assert renewal["description"].endswith('The default is "fixed".')
+
+
+def test_generators_may_fill_objects_that_have_no_fields_of_their_own(whole):
+    closed = [
+        path
+        for path, part in parts(whole["components"]["schemas"])
+        if isinstance(part, dict)
+        and part.get("type") == "object"
+        and not {"properties", "additionalProperties"} & set(part)
+    ]
+    assert closed == []
+
+
+def test_a_batch_is_text_whose_lines_have_a_type(whole):
+    content = whole["paths"]["/api/v1/execute/{request_id}/batch"]["post"]["responses"]["200"]["content"]
+    assert set(content) == {"application/x-ndjson", "text/plain"}
+    for media in content.values():
+        assert media["schema"]["type"] == "string"
+        assert media["schema"]["contentSchema"]["items"] == {"$ref": "#/components/schemas/BatchLine"}
+
+
 def test_links_name_routes_and_their_parameters(whole):
     parameters = {
         item["operationId"]: {
