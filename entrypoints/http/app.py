@@ -24,6 +24,7 @@ from entrypoints.http.endpoints.health import HealthChecks, HealthEndpoints, Met
 from entrypoints.http.endpoints.sessions import SessionEndpoints
 from entrypoints.http.instrumentation import AccessLog, RequestMetrics
 from entrypoints.http.middleware.cors import Cors
+from entrypoints.http.middleware.requests import RequestGuard
 from entrypoints.http.openapi.components import Json
 from entrypoints.http.openapi.document import compact, document
 from entrypoints.http.options import HttpOptions
@@ -31,7 +32,6 @@ from entrypoints.http.parsing.batches import BatchParser
 from entrypoints.http.parsing.bodies import Examiner
 from entrypoints.http.parsing.functions import FunctionParser
 from entrypoints.http.parsing.headers import IdempotencyKeys
-from entrypoints.http.parsing.queries import QueryGuard
 from entrypoints.http.parsing.sessions import initialize_parser, patch_parser
 from entrypoints.http.pipeline import Guard, InFlightLimiter, Pipeline, RequestObserver
 from entrypoints.http.route import Route, RouteTable
@@ -139,7 +139,7 @@ class Application:
     def _pipeline(self, metrics: RequestMetrics) -> Pipeline:
         log, hooks = structlog.get_logger(), self._hooks
         observers = (metrics, AccessLog(log), *hooks.observers)
-        guards = (*hooks.guards, QueryGuard())
+        guards = (*hooks.guards, RequestGuard())
         return Pipeline(RouteTable(self.routes), self.limiter, log.bind(logger="http"), guards, observers, hooks.caller)
 
     @asynccontextmanager

@@ -89,6 +89,21 @@ class MethodNotAllowed(DomainError):
 
 
 @define(eq=False)
+class ExpectationFailed(DomainError):
+    """The header `Expect` has something else than 100-continue."""
+
+    code: ClassVar[str] = "EXPECTATION_FAILED"
+    expected: str
+
+    @property
+    @override
+    def message(self) -> str:
+        return (
+            f"The service knows no expectation {self.expected[:_SHOWN_MAX]!r}. Send Expect: 100-continue, or omit it."
+        )
+
+
+@define(eq=False)
 class UnsupportedMediaType(DomainError):
     """The headers do not declare the body as plain JSON in UTF-8."""
 
@@ -148,6 +163,7 @@ STATUS: tuple[tuple[type[DomainError], HTTPStatus], ...] = (
     (PreconditionFailed, HTTPStatus.PRECONDITION_FAILED),
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (UnsupportedMediaType, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+    (ExpectationFailed, HTTPStatus.EXPECTATION_FAILED),
     (LimitReached, HTTPStatus.TOO_MANY_REQUESTS),
     (ScriptFailed, HTTPStatus.UNPROCESSABLE_ENTITY),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),

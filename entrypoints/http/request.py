@@ -1,8 +1,10 @@
 """One HTTP request as guards and endpoints see it, and its end when the client disconnects."""
 
 import asyncio
+import re
 from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
+from urllib.parse import unquote
 from uuid import UUID
 
 from attrs import define, field
@@ -20,6 +22,7 @@ Header = tuple[bytes, bytes]
 
 Result = TypeVar("Result")
 
+_ENCODED_SLASH = re.compile(b"%2f", re.IGNORECASE)
 _WATCH_AFTER_S = 0.1
 """Most calls end sooner, and need no task that watches their client."""
 
@@ -118,15 +121,18 @@ class Request:
 
     @property
     def route_path(self) -> str:
-        """The path without the prefix under which the application is mounted."""
+        """The path without the prefix under which the application is mounted. An encoded slash stays encoded."""
         path: str = self.scope["path"]
+        if _ENCODED_SLASH.search(self.scope.get("raw_path") or b""):
+            # As a separator it would pass rules of a proxy, which compares paths as they are written.
+            path = unquote(_ENCODED_SLASH.sub(b"%252F", self.scope["raw_path"]).decode("latin-1"))
         prefix = self.scope.get("root_path", "")
         return path.removeprefix(prefix) if prefix else path
 
     def header(self, name: bytes) -> str | None:
-        """Return the value of a header, None if it is absent; repeated headers are joined by commas."""
+        """Return the value of a header without outer blanks, None if it is absent; commas join repeated ones."""
         value = self._headers.get(name)
-        return None if value is None else value.decode("latin-1")
+        return None if value is None else value.strip(b" \t").decode("latin-1")
 
     def raw_header(self, name: bytes) -> bytes | None:
         """Return the value of a header as bytes, None if it is absent."""

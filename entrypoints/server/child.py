@@ -4,18 +4,21 @@ import asyncio
 import contextlib
 import gc
 import importlib
+import ipaddress
 import logging
 import math
 import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
 import uvicorn
 import uvloop
 from attrs import define
+from starlette.types import ASGIApp, Receive, Scope, Send
 from typing_extensions import override
 
 from entrypoints.server.acceptor import Acceptor
@@ -34,6 +37,7 @@ _STOPPING_TIMEOUT_S = 1
 _ORPHANED_STATUS = 70
 _KEEP_ALIVE_S = 75
 _COLLECTION_THRESHOLDS = (10_000, 20, 20)
+_ADDRESSES_MAX = 4096
 _SWITCH_INTERVAL_S = 0.0001
 """How long a thread that parses a large body keeps the event loop waiting; the default is fifty times this."""
 
@@ -92,7 +96,7 @@ class ChildServer(uvicorn.Server):
         shutdown_s = SENDING_TIMEOUT_S if self._is_drainable else math.ceil(self._settings.shutdown_timeout_seconds)
         super().__init__(
             uvicorn.Config(
-                app,
+                _with_addresses_only(app) if self._settings.trusted_proxies else app,
                 http=_protocol(connections, metrics.rejected),
                 ws="none",
                 lifespan="on",
@@ -190,6 +194,30 @@ def _metrics_server(app: Any, assignment: Assignment) -> MetricsServer | None:
         return None
     app.scrape.siblings = assignment.siblings
     return MetricsServer(assignment.siblings, app.scrape.registry)
+
+
+def _with_addresses_only(app: ASGIApp) -> ASGIApp:
+    """Return the application with no client where a trusted proxy passed on something that is no address.
+
+    What a client writes into `X-Forwarded-For` would stand in the log otherwise.
+    """
+
+    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+        client = scope.get("client")
+        if client is not None and not _is_address(client[0]):
+            scope["client"] = None
+        await app(scope, receive, send)
+
+    return checked
+
+
+@lru_cache(maxsize=_ADDRESSES_MAX)
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text  # the zone of an IPv6 address may be any text
 
 
 def _protocol(connections: OpenConnections, rejected: Callable[[HTTPStatus], None]) -> type[BoundedConnection]:

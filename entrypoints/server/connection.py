@@ -12,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from entrypoints.http.response import SINGLE_WRITE
 from entrypoints.server.open_connections import OpenConnections
+from entrypoints.server.request_target import origin_form
 from entrypoints.server.writing import UvicornSingleWrite, WriteLimits, WriteWatch, error_response
 
 _MALFORMED = "The request is not valid HTTP/1.1. Nothing was done; correct it and send it again."
@@ -46,10 +47,9 @@ class BoundedConnection(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._in_head = True
+        self._in_head, self._is_lingering = True, False
         self._overhead_bytes = 0  # received since the last piece of a body
         self._received_bytes = 0  # in the last read
-        self._is_lingering = False
         self._responding: RequestResponseCycle | None = None
         self.url = b""
         self._rejection = HTTPStatus.BAD_REQUEST, _MALFORMED
@@ -103,13 +103,13 @@ class BoundedConnection(HttpToolsProtocol):
             raise ValueError
         if len(self.pipeline) >= self.pipelined_max:
             raise ValueError  # a response now would pass for that of an earlier request
+        self.url = origin_form(self.url, self.headers)
         self._clear_timeout()
         self.open_connections.mark_busy(self)
         self._in_head, self._overhead_bytes = False, 0
         super().on_headers_complete()
         self.headers = []  # for trailers, which the application does not get
-        extensions: dict[str, Any] = {SINGLE_WRITE: UvicornSingleWrite(self.cycle)}
-        self.cycle.scope["extensions"] = extensions
+        self.cycle.scope["extensions"] = {SINGLE_WRITE: UvicornSingleWrite(self.cycle)}  # type: ignore[dict-item]
 
     @override
     def on_body(self, body: bytes) -> None:

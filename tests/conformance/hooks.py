@@ -12,7 +12,7 @@ from schemathesis.generation import GenerationMode
 from entrypoints.http.parsing.conditions import TAGS_PATTERN
 
 _DOCUMENT = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text())
-_EVERYWHERE = {"METHOD_NOT_ALLOWED", "NOT_FOUND"}
+_EVERYWHERE = {"EXPECTATION_FAILED", "METHOD_NOT_ALLOWED", "NOT_FOUND"}
 """Codes that the description of the API names for all paths."""
 
 _WHOLE = {"ttl_seconds", "timeout_ms", "memory_mb", "parallel"}

@@ -15,8 +15,9 @@ _DESCRIPTION = """\
 A session is a script with a language and a context. Initialize it once, and execute it many times.
 
 - Every error has the same form: `error.code` for programs, `error.message` for people, `error.details` for both. All
-  routes may also return 404 `NOT_FOUND` for an unknown path, 405 `METHOD_NOT_ALLOWED` with `Allow`, and
-  `INVALID_REQUEST` with 414 or 431 if path and headers take more than 64 KiB, or if there are more than 100 headers.
+  routes may also return 404 `NOT_FOUND` for an unknown path, 405 `METHOD_NOT_ALLOWED` with `Allow`, 417
+  `EXPECTATION_FAILED` for an `Expect` other than 100-continue, and `INVALID_REQUEST` with 414 or 431 if path and
+  headers take more than 64 KiB, or if there are more than 100 headers.
 - `details.stored` and `details.executed` say what the service did before the error. `Retry-After` is present only if
   repeating the call is safe.
 - Times are RFC 3339 in UTC. JSON is UTF-8, nested at most 100 levels deep. Numbers must fit a double. Strings that are

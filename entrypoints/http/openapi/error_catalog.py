@@ -34,6 +34,7 @@ MEANINGS: Mapping[str, str] = {
     "CPU_LIMIT": "the script used more CPU time than its limit",
     "EXECUTION_NOT_FOUND": "the history has no such execution of this owner, or no longer has it",
     "EXECUTION_TIMEOUT": "the script ran longer than its limit, and its sandbox was killed",
+    "EXPECTATION_FAILED": "the header Expect has something else than 100-continue",
     "FORBIDDEN": "the token or key does not have a required scope",
     "FUNCTION_NOT_FOUND": "the request has no script, and no function is registered under the title; or the version of "
     "the session is no longer stored",

@@ -8,16 +8,11 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import Meta
-from typing_extensions import override
 
 from domain.errors import Problem
 from domain.json_pointer import pointer
 from entrypoints.http.errors import invalid
 from entrypoints.http.parsing.cursors import Cursor, InvalidCursor, read_cursor
-from entrypoints.http.pipeline import Guard
-from entrypoints.http.request import Request
-from entrypoints.http.response import Headers
-from entrypoints.http.route import Route
 
 Choice = TypeVar("Choice", bound=Enum)
 
@@ -115,13 +110,3 @@ class Query:
         except ValueError:
             self._problems["/query"] = f"must have at most {_FIELDS_MAX} parameters"
         return []
-
-
-class QueryGuard(Guard):
-    """Rejects query parameters on routes that have none. The endpoints of other routes read their own."""
-
-    @override
-    async def admit(self, request: Request, route: Route) -> Headers:
-        if request.query_string and not route.query_names:
-            Query(request.query_string, route.query_names).require_valid()
-        return ()

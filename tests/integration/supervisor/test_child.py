@@ -93,6 +93,16 @@ def test_forwarded_headers_count_from_trusted_proxies_only(listener, trusted, se
     assert child.ended() == (0, "")
 
 
+@pytest.mark.parametrize("sent", ['evil"}{', "localhost", "fe80::1%x", "", "198.51.100.1, evil"])
+def test_a_forwarded_client_that_is_no_address_is_not_known(listener, sent):
+    child = Child("create_mirror", listener, TRUSTED_PROXIES="127.0.0.0/8")
+    assert child.channel.recv(len(UP)) == UP
+    shown = httpx2.get(url_of(listener), headers={"X-Forwarded-For": sent}).json()["client"]
+    assert shown == (None if sent else "127.0.0.1")
+    child.channel.sendall(b"stop\n")
+    assert child.ended() == (0, "")
+
+
 def test_a_full_process_replaces_the_connection_that_has_been_idle_for_longest(listener):
     child = Child("create_mirror", listener, MAX_CONNECTIONS="16")
     assert child.channel.recv(len(UP)) == UP

@@ -192,6 +192,31 @@ async def test_bytes_that_are_not_http_get_an_error_in_the_shape_of_the_api():
         assert await reader.read() == b""
 
 
+async def test_a_target_with_a_fragment_is_malformed():
+    async with connected(Patient) as (reader, writer):
+        writer.write(b"GET /livez#x HTTP/1.1\r\nHost: x\r\n\r\n")
+        status, body = await response_of(reader)
+        assert status == b"HTTP/1.1 400 Bad Request"
+        assert message_of(body).startswith("The request is not valid HTTP/1.1")
+
+
+async def target(scope: Any, _receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+    """Respond with the path, the query and the `Host` headers."""
+    hosts = [value.decode() for name, value in scope["headers"] if name == b"host"]
+    body = json.dumps([scope["path"], scope["query_string"].decode(), *hosts]).encode()
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def test_the_host_of_an_absolute_target_counts():
+    async with connected(Patient, target) as (reader, writer):
+        for sent, seen in ((b"/a?b", ["/a", "b", "x"]), (b"http://evil.example:1/a?b", ["/a", "b", "evil.example:1"])):
+            writer.write(b"GET " + sent + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+            _, body = await response_of(reader)
+            assert json.loads(body) == seen
+
+
 async def test_a_body_that_breaks_its_framing_is_response_of():
     async with connected(Patient) as (reader, writer):
         writer.write(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")

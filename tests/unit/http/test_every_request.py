@@ -67,6 +67,32 @@ async def test_an_empty_query_is_no_query(client):
         assert (await client.get("/livez" + query)).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "path", ["/api%2fv1/sessions", "/api%2Fv1%2Fsessions", "/api/v1%2fsessions", "%2flivez", "/livez%2F", "/docs%2fx"]
+)
+async def test_an_encoded_slash_is_no_separator(client, path):
+    assert error_of(await client.get(httpx2.URL("http://pglambda" + path)), 404)["code"] == "NOT_FOUND"
+
+
+async def test_an_encoded_slash_stays_a_part_of_an_id(client):
+    response = await client.get(httpx2.URL(f"http://pglambda/api/v1/sessions/{ID}%2fexecutions"))
+    assert error_of(response, 404)["code"] == "SESSION_NOT_FOUND"
+    assert (await client.get("/api/v1/%73essions")).status_code == 200
+
+
+@pytest.mark.parametrize("expected", ["200-maybe", "100-continue, 200-maybe", "", "100-continued"])
+async def test_an_unknown_expectation_is_417(client, expected):
+    for path in ("/livez", "/api/v1/sessions"):
+        error = error_of(await client.get(path, headers={"Expect": expected}), 417)
+        assert (error["code"], error["details"]) == ("EXPECTATION_FAILED", {})
+        assert repr(expected) in error["message"]
+
+
+@pytest.mark.parametrize("expected", ["100-continue", "100-Continue", "100-continue "])
+async def test_the_known_expectation_is_accepted(client, expected):
+    assert (await client.get("/livez", headers={"Expect": expected})).status_code == 200
+
+
 async def test_callers_without_credential_use_no_capacity(client, world):
     await world.app.drain(0)  # no request is admitted any more
     for route in world.app.routes:

@@ -47,6 +47,16 @@ async def test_a_replay_is_the_first_response_byte_by_byte_with_a_header(client,
     assert len(world.runner.ran) == 1
 
 
+@pytest.mark.parametrize("key", [b"order 4711 ", b" order 4711", b"\torder 4711 \t"])
+async def test_blanks_around_a_key_do_not_make_another_key(client, world, key):
+    path = f"/api/v1/execute/{await initialized(client)}"
+    await client.post(path, headers=KEY)
+    content = [(b"idempotency-key", key)]
+    reply = await Exchange(world.app, "POST", path, content, chunks(b"")).run()
+    assert (reply.status, reply.headers["idempotent-replayed"]) == (200, "true")
+    assert len(world.runner.ran) == 1
+
+
 @pytest.mark.parametrize(
     ("script", "code"), [("x = 1 / 0", "SCRIPT_ERROR"), ("result = {1, 2}", "RESULT_NOT_SERIALIZABLE")]
 )

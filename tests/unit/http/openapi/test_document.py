@@ -24,7 +24,8 @@ from tests.unit.http.test_every_request import leaf_errors
 
 DOCUMENTED_ELSEWHERE = {
     "ApiKeyNotFound",  # raised by a command only
-    "MethodNotAllowed",  # in the description of the API
+    "ExpectationFailed",  # in the description of the API
+    "MethodNotAllowed",
     "RouteNotFound",
     "SlowBody",  # an INVALID_REQUEST like others
 }
@@ -132,7 +133,7 @@ def test_every_error_has_one_body_with_a_named_code(whole):
         for part in shared["responses"].values()
         for example in part["content"]["application/json"]["examples"].values()
     ]
-    unlisted = {"METHOD_NOT_ALLOWED", "NOT_FOUND"}
+    unlisted = {"EXPECTATION_FAILED", "METHOD_NOT_ALLOWED", "NOT_FOUND"}
     assert set(examples) | unlisted == set(shared["schemas"]["ErrorCode"]["enum"])
 
 
@@ -196,7 +197,7 @@ def test_created_and_replaced_functions_have_the_same_headers(whole):
 
 
 def test_errors_that_no_route_lists_are_in_the_description(whole):
-    for text in ("404 `NOT_FOUND`", "405 `METHOD_NOT_ALLOWED`", "414 or 431"):
+    for text in ("404 `NOT_FOUND`", "405 `METHOD_NOT_ALLOWED`", "`EXPECTATION_FAILED`", "414 or 431"):
         assert text in whole["info"]["description"]
 
 

@@ -1,0 +1,28 @@
+"""The guard of what no route can serve."""
+
+from typing_extensions import override
+
+from entrypoints.http.errors import ExpectationFailed
+from entrypoints.http.parsing.queries import Query
+from entrypoints.http.pipeline import Guard
+from entrypoints.http.request import Request
+from entrypoints.http.response import Headers
+from entrypoints.http.route import Route
+
+_CONTINUE = "100-continue"
+
+
+class RequestGuard(Guard):
+    """Rejects unknown expectations (RFC 9110, section 10.1.1), and query parameters on routes that have none.
+
+    The endpoints of other routes read their own parameters.
+    """
+
+    @override
+    async def admit(self, request: Request, route: Route) -> Headers:
+        expected = request.header(b"expect")
+        if expected is not None and expected.lower() != _CONTINUE:
+            raise ExpectationFailed(expected)
+        if request.query_string and not route.query_names:
+            Query(request.query_string, route.query_names).require_valid()
+        return ()
