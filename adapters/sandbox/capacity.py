@@ -12,6 +12,8 @@ from adapters.sandbox.zygote.zygote_pool import ZYGOTE_MEMORY_MB, ZYGOTES_MAX
 
 _SHARE_OF_HOST = 0.5
 """The share of the host's memory for workers if no setting says how much."""
+_PREWARMED_MEMORY_MB = 32
+"""Memory reserved for a worker that is starting or has no script yet. It shares most of that with its zygote."""
 _CHECKERS = 3
 """Processes that check scripts of one language: small scripts, large ones, those of slow owners."""
 _QUICK_SLOTS_PER_PROCESSOR = 2
@@ -40,7 +42,7 @@ def group_limits(options: SandboxOptions) -> GroupLimits:
     """Return the limits of all processes together: workers of sessions, prewarmed ones, checkers and zygotes."""
     prewarmed = len(options.languages) * (options.prewarmed + options.starting_max)
     checkers = _CHECKERS * len(options.languages)
-    memory_mb = prewarmed * options.memory_mb + checkers * options.check_memory_mb
+    memory_mb = prewarmed * _PREWARMED_MEMORY_MB + checkers * options.check_memory_mb
     workers = options.warm_workers_max + prewarmed + checkers
     zygotes = len(options.languages) * (ZYGOTES_MAX + 1)
     memory_bytes = _memory_bytes_max(options) + (memory_mb + zygotes * ZYGOTE_MEMORY_MB) * MIB

@@ -44,6 +44,7 @@ class SandboxOptions:
     - `memory_budget_mb` limits the memory of all workers of sessions; None stands for half of the host's memory.
     - `running_max` limits the executions that run at once. Every owner has a fair share of it, and runs at most
       `owner_running_max`.
+    - `prewarmed` workers of each language are kept ready while new sessions execute, and at most two otherwise.
     - After `forks_max` workers a zygote is replaced, because its forks share a memory layout and a hash secret.
     - A syntax check may use `check_cpu_s` of CPU time, and `check_cpu_s_per_mb` more for each MiB of script.
       `check_timeout_s` is its wall limit on a host whose processors are busy.
@@ -69,7 +70,7 @@ class SandboxOptions:
     running_max: int | None = field(default=None, validator=optional(ge(1)))
     owner_running_max: int | None = field(default=None, validator=optional(ge(1)))
     memory_budget_mb: int | None = field(default=None, validator=optional(ge(16)))
-    prewarmed: int = field(default=2, validator=ge(0))
+    prewarmed: int = field(default=16, validator=ge(0))
     starting_max: int = field(default=2, validator=ge(1))
     idle_s: float = field(default=600.0, validator=gt(0))
     start_timeout_s: float = field(default=10.0, validator=gt(0))

@@ -216,7 +216,7 @@ class SandboxScriptRunner(ScriptRunner):
         return slot.process
 
     async def _maintain(self) -> None:
-        """Evict workers that are idle for too long or active without an execution; prepare failed languages again."""
+        """End workers that are idle for too long or active without an execution; prepare failed languages again."""
         for number in itertools.count(1):
             await asyncio.sleep(_CHECK_EVERY_S)
             self._pool.evict_background_activity()
@@ -224,5 +224,6 @@ class SandboxScriptRunner(ScriptRunner):
                 continue
             self._pool.evict_idle(self.options.idle_s)
             for runtime in self._runtimes.values():
+                runtime.shrink()
                 if not runtime.is_prepared:
                     await runtime.open()

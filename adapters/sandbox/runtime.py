@@ -87,6 +87,11 @@ class LanguageRuntime:
         except LaunchFailed as error:
             raise self.unavailable(with_remedy(str(error))) from error
 
+    def shrink(self) -> None:
+        """End prewarmed workers that are not needed after a quiet time."""
+        for pool in self._prewarm_pools.values():
+            pool.shrink()
+
     def put_back(self, worker: WorkerProcess, memory_mb: int) -> None:
         """Take back a worker that was not used after all."""
         self._prewarm_pool(memory_mb).put(worker)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
+from math import inf
 from typing import Generic, Protocol, TypeVar
 
 from attrs import define, field
@@ -63,12 +64,21 @@ STOPPING = "the service is stopping. Repeat the call later."
 STARTS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the histogram of start durations, in seconds."""
 
+_KEPT_WHEN_QUIET = 2
+"""Workers that are kept ready while no call has needed one for a while."""
+_PAUSE_PER_START = 3.0
+"""The longest pause between two starts ahead of need, as a multiple of the last start's duration."""
+
 Process = TypeVar("Process", bound=Startable)
 
 
 @define(eq=False)
 class PrewarmPool(Generic[Process]):
-    """Keeps `kept` workers of one kind ready, and starts more while calls wait, at most `starting_max` at a time.
+    """Keeps workers of one kind ready, and starts more while calls wait, at most `starting_max` at a time.
+
+    Two are ready from the beginning, and `kept` from the first call until none has come for `quiet_s`. While no call
+    waits, those beyond two start one by one. The pauses between them grow with the number that is ready, so calls that
+    arrive all the time keep most of the processors.
 
     Owners that wait take turns. A failed start raises LaunchFailed in every call that waits. The next start comes with
     the next call, or `retry_s` later.
@@ -78,6 +88,8 @@ class PrewarmPool(Generic[Process]):
     kept: int
     starting_max: int
     retry_s: float
+    quiet_s: float = 60.0
+    now: Callable[[], float] = time.monotonic
     failure: str | None = field(default=None, init=False)
     starts_s: Histogram = field(factory=lambda: Histogram(STARTS_S), init=False)
     start_failures: int = field(default=0, init=False)
@@ -85,6 +97,9 @@ class PrewarmPool(Generic[Process]):
     _waiting: FairQueue[asyncio.Future[Process]] = field(factory=FairQueue, init=False)
     _starts: set[asyncio.Task[None]] = field(factory=set, init=False)
     _retry: asyncio.TimerHandle | None = field(default=None, init=False)
+    _pause: asyncio.TimerHandle | None = field(default=None, init=False)
+    _taken_at: float = field(default=-inf, init=False)
+    _last_start_s: float = field(default=0.0, init=False)
     _closed: bool = field(default=False, init=False)
 
     @property
@@ -92,10 +107,17 @@ class PrewarmPool(Generic[Process]):
         """The number of workers that are ready."""
         return len(self._ready)
 
+    @property
+    def wanted(self) -> int:
+        """The number of workers that are to be ready now."""
+        is_quiet = self.now() - self._taken_at > self.quiet_s
+        return min(self.kept, _KEPT_WHEN_QUIET) if is_quiet else self.kept
+
     async def take(self, owner: Owner) -> Process:
         """Return an unused worker; raises LaunchFailed. Cancelling the call leaves the queue."""
         if self._closed:
             raise LaunchFailed(STOPPING)
+        self._taken_at = self.now()
         if self._ready:
             worker = self._ready.popleft()
             worker.when_dead(None)
@@ -117,21 +139,28 @@ class PrewarmPool(Generic[Process]):
             if not waiting.done():
                 waiting.set_result(worker)
                 return
-        if self._closed or not worker.is_alive or len(self._ready) >= max(self.kept, 1):
-            worker.when_dead(None)
-            worker.kill()
+        if self._closed or not worker.is_alive or len(self._ready) >= max(self.wanted, 1):
+            _discard(worker)
             return
         worker.when_dead(lambda: self._on_death(worker))
         self._ready.append(worker)
 
     def refill(self) -> None:
-        """Start the workers that are missing."""
-        wanted = self.kept + len(self._waiting) - len(self._ready) - len(self._starts)
-        for _ in range(min(wanted, self.starting_max - len(self._starts))):
-            if not self._closed:
-                task = asyncio.get_running_loop().create_task(self._start_one())
-                self._starts.add(task)
-                task.add_done_callback(self._on_started)
+        """Start the workers that are missing: at once those that calls wait for and the first two, others later."""
+        if self._closed:
+            return
+        urgent = min(self.kept, _KEPT_WHEN_QUIET) + len(self._waiting) - len(self._ready) - len(self._starts)
+        for _ in range(min(urgent, self.starting_max - len(self._starts))):
+            self._begin_start()
+        wanted = self.wanted
+        if len(self._ready) < wanted and not self._starts and self._pause is None:
+            pause_s = _PAUSE_PER_START * self._last_start_s * len(self._ready) / wanted
+            self._pause = asyncio.get_running_loop().call_later(pause_s, self._on_pause_over)
+
+    def shrink(self) -> None:
+        """Kill the workers that have become too many since the last call."""
+        while len(self._ready) > self.wanted:
+            _discard(self._ready.pop())
 
     async def open(self) -> None:
         """Start the first workers, and wait until one is ready or has failed."""
@@ -142,8 +171,9 @@ class PrewarmPool(Generic[Process]):
     async def close(self) -> None:
         """Kill every worker, cancel every start, and raise LaunchFailed in the calls that wait."""
         self._closed = True
-        if self._retry is not None:
-            self._retry.cancel()
+        for timer in (self._retry, self._pause):
+            if timer is not None:
+                timer.cancel()
         starts = list(self._starts)
         for task in starts:
             task.cancel()
@@ -151,12 +181,20 @@ class PrewarmPool(Generic[Process]):
         if starts:
             await asyncio.wait(starts)
         while self._ready:
-            worker = self._ready.popleft()
-            worker.when_dead(None)
-            worker.kill()
+            _discard(self._ready.popleft())
+
+    def _begin_start(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._start_one())
+        self._starts.add(task)
+        task.add_done_callback(self._on_started)
+
+    def _on_pause_over(self) -> None:
+        self._pause = None
+        if not self._starts and len(self._ready) < self.wanted:
+            self._begin_start()
 
     async def _start_one(self) -> None:
-        started_s = time.monotonic()
+        started_s = self.now()
         try:
             worker = await self.start()
         except LaunchFailed as error:
@@ -165,7 +203,8 @@ class PrewarmPool(Generic[Process]):
             self._fail(error)
             self._schedule_retry()
         else:
-            self.starts_s.add(time.monotonic() - started_s)
+            self._last_start_s = self.now() - started_s
+            self.starts_s.add(self._last_start_s)
             self.failure = None
             self.put(worker)
 
@@ -202,3 +241,8 @@ class PrewarmPool(Generic[Process]):
             and waiting.exception() is None
         ):
             self.put(waiting.result())
+
+
+def _discard(worker: Startable) -> None:
+    worker.when_dead(None)
+    worker.kill()

@@ -82,6 +82,17 @@ async def test_idle_workers_beyond_the_number_of_slots_are_evicted(opened):
         assert [report.cold_start for report in again] == [False, False, True]
 
 
+async def test_sixteen_new_sessions_at_once_find_workers_that_were_started_ahead(opened):
+    async with opened(languages=PYTHON, prewarmed=16) as runner:
+        assert runner.stats().languages[Language.PYTHON].prewarmed <= 2
+        await report_of(runner, run_of("result = 1"))
+        await until(lambda: runner.stats().languages[Language.PYTHON].prewarmed == 16)
+        (zygote,) = runner.debug_snapshot().zygotes
+        os.kill(zygote.pid, signal.SIGSTOP)
+        reports = await asyncio.gather(*(report_of(runner, run_of("result = 1")) for _ in range(16)))
+        assert [report.result for report in reports] == ["1"] * 16
+
+
 @pytest.mark.parametrize("language", Language)
 async def test_workers_that_share_their_memory_stay_warm_within_a_small_budget(opened, language):
     options = {"languages": [language], "node_start": NodeStart.FORK, "memory_budget_mb": 145}

@@ -1,6 +1,7 @@
-"""Worker processes that a test controls, and small pools of them."""
+"""Worker processes that a test controls, small pools of them, and a loop with a clock of its own."""
 
 import asyncio
+import selectors
 from collections.abc import Callable
 from uuid import UUID
 
@@ -60,10 +61,11 @@ class ManualProcess:
 
 @define(eq=False)
 class ManualStarter:
-    """Starts workers at once, or fails, or waits until `gate` is set."""
+    """Starts workers at once or after `start_s`, or fails, or waits until `gate` is set."""
 
     failure: str | None = None
     gate: asyncio.Event | None = None
+    start_s: float = 0.0
     started: list[ManualProcess] = field(factory=list)
     begun: int = 0
 
@@ -71,6 +73,7 @@ class ManualStarter:
         self.begun += 1
         if self.gate is not None:
             await self.gate.wait()
+        await asyncio.sleep(self.start_s)
         if self.failure is not None:
             raise LaunchFailed(self.failure)
         process = ManualProcess()
@@ -114,3 +117,25 @@ async def queued(pool, session, **wanted):
     task = asyncio.ensure_future(taken(pool, session, **wanted))
     await asyncio.sleep(0)
     return task
+
+
+class SimulatedSelector(selectors.SelectSelector):
+    """Does not wait, and advances its clock instead."""
+
+    now_s = 0.0
+
+    def select(self, timeout=None):
+        assert timeout is not None, "every task waits for another"
+        self.now_s += timeout + (1e-6 if timeout else 0)
+        return super().select(0)
+
+
+class SimulatedLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time passes only while every task waits."""
+
+    def __init__(self):
+        self.simulated = SimulatedSelector()
+        super().__init__(self.simulated)
+
+    def time(self):
+        return self.simulated.now_s

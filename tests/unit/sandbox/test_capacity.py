@@ -1,8 +1,9 @@
-"""The memory of the host is the smaller of the machine's and the container's limit."""
+"""The limits of all workers together follow from the options and from the host's memory."""
 
 import pytest
 
-from adapters.sandbox.capacity import memory_of_host
+from adapters.sandbox.capacity import group_limits, memory_of_host
+from adapters.sandbox.options import MIB, SandboxOptions
 
 V2, V1 = "sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes"
 
@@ -23,3 +24,9 @@ def test_the_smallest_limit_counts(tmp_path, files, size):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     assert memory_of_host(tmp_path) == size
+
+
+def test_prewarmed_workers_have_memory_and_processes_of_their_own(tmp_path):
+    none, some = (group_limits(SandboxOptions(tmp_path, prewarmed=count)) for count in (0, 16))
+    assert some.memory_bytes - none.memory_bytes == 2 * 16 * 32 * MIB
+    assert some.processes - none.processes == 2 * 16 * SandboxOptions(tmp_path).processes_max

@@ -8,7 +8,7 @@ from adapters.sandbox.workers.prewarm_pool import PrewarmPool
 from adapters.sandbox.zygote.launch import LaunchFailed
 from domain.identity import Owner
 from tests.support.waiting import until
-from tests.unit.sandbox.fakes import ManualProcess, ManualStarter
+from tests.unit.sandbox.fakes import ManualProcess, ManualStarter, SimulatedLoop
 
 ALICE, BOB = Owner("alice"), Owner("bob")
 
@@ -33,13 +33,75 @@ async def test_workers_are_ready_before_they_are_needed_and_replaced_when_taken(
 
 async def test_no_more_than_the_maximum_start_at_a_time():
     starter = ManualStarter(gate=asyncio.Event())
-    pool = pool_of(starter, kept=5, starting_max=2)
-    pool.refill()
+    pool = pool_of(starter, kept=0, starting_max=2)
+    calls = [asyncio.ensure_future(pool.take(ALICE)) for _ in range(5)]
+    await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert starter.begun == 2
     starter.gate.set()
+    await asyncio.gather(*calls)
+    await pool.close()
+
+
+async def test_two_workers_are_ready_at_first_and_all_that_are_kept_after_the_first_call():
+    pool = pool_of(ManualStarter(), kept=5)
+    await pool.open()
+    await until(lambda: pool.ready == 2)
+    await pool.take(ALICE)
     await until(lambda: pool.ready == 5)
     await pool.close()
+
+
+async def test_after_a_quiet_time_two_workers_stay_ready():
+    now = 0.0
+    pool = PrewarmPool(ManualStarter(), 5, 2, 60.0, quiet_s=60.0, now=lambda: now)
+    await pool.take(ALICE)
+    await until(lambda: pool.ready == 5)
+    pool.shrink()
+    assert pool.ready == 5
+    now = 60.1
+    pool.shrink()
+    assert pool.ready == 2
+    assert sum(worker.killed for worker in pool.start.started) == 3
+    await pool.close()
+
+
+async def test_workers_beyond_two_start_one_at_a_time_and_not_beside_those_that_calls_wait_for():
+    starter = ManualStarter(gate=asyncio.Event())
+    pool = pool_of(starter, kept=16, starting_max=8)
+    calls = [asyncio.ensure_future(pool.take(ALICE)) for _ in range(3)]
+    await until(lambda: starter.begun == 3 + 2)
+    starter.gate.set()
+    await asyncio.gather(*calls)
+    await until(lambda: pool.ready == 2)
+    starter.gate = asyncio.Event()
+    await until(lambda: starter.begun == 6)
+    late = asyncio.ensure_future(pool.take(ALICE))
+    await late
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert starter.begun == 6, "the start that is in progress is enough"
+    starter.gate.set()
+    await until(lambda: pool.ready == 16)
+    await pool.close()
+
+
+def test_starts_ahead_of_need_take_a_smaller_share_of_the_time_the_more_workers_are_ready():
+    async def readiness():
+        loop, start_s = asyncio.get_running_loop(), 0.1
+        pool = PrewarmPool(ManualStarter(start_s=start_s), 16, 2, 60.0, now=loop.time)
+        await pool.take(ALICE)
+        reached = {}
+        while pool.ready < 16:
+            await asyncio.sleep(start_s / 10)
+            reached.setdefault(pool.ready, loop.time() / start_s)
+        await pool.close()
+        return reached
+
+    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+        reached = runner.run(readiness())
+    assert 1.2 < reached[4] - reached[3] < 2.0
+    assert 3.4 < reached[16] - reached[15] < 4.1
 
 
 async def test_calls_get_workers_in_the_order_of_arrival():

@@ -2,7 +2,6 @@
 
 import asyncio
 import copy
-import selectors
 from collections import Counter
 
 from attrs import define, field
@@ -16,7 +15,7 @@ from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation
-from tests.unit.sandbox.fakes import ManualMeter, ManualProcess, pool_run
+from tests.unit.sandbox.fakes import ManualMeter, ManualProcess, SimulatedLoop, pool_run
 
 KINDS = ((Language.PYTHON, 128), (Language.NODEJS, 256))
 OWNERS = (ANONYMOUS, Owner("a"), Owner("b"), Owner("c"))
@@ -47,26 +46,6 @@ STEP = st.one_of(
     st.tuples(st.just("die"), SESSION),
     st.tuples(st.just("cancel"), SESSION),
 )
-
-
-class SimulatedSelector(selectors.SelectSelector):
-    """Does not wait, and advances its clock instead."""
-
-    now_s = 0.0
-
-    def select(self, timeout=None):
-        assert timeout is not None, "every task waits for another"
-        self.now_s += timeout + (1e-6 if timeout else 0)
-        return super().select(0)
-
-
-class SimulatedLoop(asyncio.SelectorEventLoop):
-    def __init__(self):
-        self.simulated = SimulatedSelector()
-        super().__init__(self.simulated)
-
-    def time(self):
-        return self.simulated.now_s
 
 
 @define
