@@ -26,7 +26,7 @@ PYTHON = [Language.PYTHON]
         ({"bwrap_path": Path("/usr/bin/false")}, "sandbox cannot be started"),
         ({"bwrap_path": Path("/usr/bin/env")}, "sandbox cannot be started"),
         ({"languages": [Language.NODEJS], "node_path": Path("/nowhere/node")}, "interpreter"),
-        ({"languages": [Language.NODEJS], "node_path": Path("/usr/bin/env")}, "interpreter"),
+        ({"languages": [Language.NODEJS], "node_path": Path("/usr/bin/env")}, "is not Node.js 20 or newer"),
     ],
 )
 async def test_without_a_sandbox_no_script_runs_and_the_error_names_the_remedy(opened, options, remedy):
