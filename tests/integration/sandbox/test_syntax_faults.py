@@ -45,7 +45,6 @@ async def test_a_node_script_that_parses_passes_and_does_not_run(shared, source)
         ("const a = 1; const a = 2", 1, 20),
         ("import x from 'y'", 1, 1),
         ("1;\nexport default 1", 2, 1),
-        ("if (a) {", 1, 1),
         ("}; evil(); {", 1, 2),
         ("1;\n\n) x", 3, 1),
         ("}); evil(); (function () {", None, None),
@@ -58,6 +57,43 @@ async def test_a_node_script_that_does_not_parse_has_a_fault_with_its_position(s
     assert fault.line == line
     assert (fault.column is None) == (column is None)
     assert fault.message
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "column"),
+    [
+        ("return 1 +", 1, 11),
+        ("if (true) {", 1, 12),
+        ("return 1;\n\n\nfoo((", 4, 6),
+        ("return 1 + \n\n", 1, 11),
+        ("return {\r\n  a: 1,", 2, 8),
+        ("const text = `abc", 1, 18),
+        ("return `${", 1, 11),
+        ("x =\u2028 y.", 2, 4),
+        ("class A {\n  f() {\n  }", 3, 4),
+    ],
+)
+async def test_a_node_script_that_ends_too_early_is_reported_at_its_end(shared, source, line, column):
+    fault = await fault_of(shared, NODE, source)
+    assert (fault.message, fault.line, fault.column) == ("Unexpected end of the script", line, column)
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "column"), [("}", 1, 1), ("return 1}", 1, 9), ("})", 1, 1), ("a\n} // b", 2, 1)]
+)
+async def test_a_closing_brace_too_many_at_the_end_is_reported_where_it_stands(shared, source, line, column):
+    fault = await fault_of(shared, NODE, source)
+    assert (fault.message, fault.line, fault.column) == ("Unexpected token '}'", line, column)
+
+
+async def test_a_fault_that_names_another_cause_keeps_its_message_at_the_end_of_the_script(shared):
+    fault = await fault_of(shared, NODE, "try {\n  a()")
+    assert (fault.message, fault.line, fault.column) == ("Missing catch or finally after try", 2, 6)
+
+
+async def test_a_fault_that_is_found_outside_the_script_has_no_position(shared):
+    fault = await fault_of(shared, NODE, "#x in event")
+    assert (fault.line, fault.column) == (None, None)
 
 
 async def test_the_fault_of_module_syntax_says_what_to_use_instead(shared):

@@ -5,6 +5,7 @@ const vm = require('node:vm');
 
 const FILE_NAME = 'script.js';
 const PARAMETERS = ['event', 'require', 'module', 'exports'];
+const LINE_END = /\r\n|[\n\r\u2028\u2029]/;
 const AsyncFunction = (async () => {}).constructor;
 
 // Returns the script, which evaluates to a function of PARAMETERS in the context that runs it.
@@ -15,9 +16,9 @@ function parse(source) {
   return script;
 }
 
-function compile(source) {
+function compile(source, opening = '{') {
   // The wrapper has its own line, so that the script keeps its line and column numbers.
-  return new vm.Script(`(async function (${PARAMETERS.join(', ')}) {\n${source}\n})`, {
+  return new vm.Script(`(async function (${PARAMETERS.join(', ')}) ${opening}\n${source}\n})`, {
     filename: FILE_NAME,
     lineOffset: -1,
     importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
@@ -51,15 +52,45 @@ function faultOf(error, source) {
   if (error.message === 'Single function literal required') {
     return { message: 'the script closes the function around it: a closing brace is too many', line: null, column: null };
   }
-  return { message: explainModuleSyntax(String(error.message)), ...positionIn(String(error.stack), source) };
+  const message = explainModuleSyntax(String(error.message));
+  const line = lineOf(error);
+  if (!(line >= 1)) return { message, line: null, column: null };
+  if (isBehind(line, source)) return faultAtEnd(message, source);
+  const caret = /^( *)\^/m.exec(String(error.stack));
+  return { message, line, column: caret === null ? 1 : caret[1].length + 1 };
 }
 
-function positionIn(stack, source) {
-  const reported = Number(/^script\.js:(\d+)/.exec(stack)?.[1]);
-  if (Number.isNaN(reported)) return { line: null, column: null };
-  const lines = source.split('\n').length;
-  const caret = reported > lines ? null : /^( *)\^/m.exec(stack);
-  return { line: Math.min(Math.max(reported, 1), lines), column: caret === null ? 1 : caret[1].length + 1 };
+function lineOf(error) {
+  return Number(/^script\.js:(\d+)/.exec(String(error.stack))?.[1]);
+}
+
+function isBehind(line, source) {
+  return line > source.split(LINE_END).length;
+}
+
+// Returns the fault of a script where V8 reports a token of the wrapper, which the author does not know.
+function faultAtEnd(message, source) {
+  if (message === "Unexpected token '}'" && hasClosedWrapper(source)) {
+    return { message, ...placeBehind(source.slice(0, source.lastIndexOf('}'))) };
+  }
+  const isToken = /^(Unexpected|Invalid or unexpected) /.test(message);
+  return { message: isToken ? 'Unexpected end of the script' : message, ...placeBehind(source.trimEnd()) };
+}
+
+// Tells whether the last closing brace is one too many. A script that ends too early fails behind its end even with a
+// further opening brace.
+function hasClosedWrapper(source) {
+  try {
+    compile(source, '{{');
+    return true;
+  } catch (error) {
+    return !isBehind(lineOf(error), source);
+  }
+}
+
+function placeBehind(text) {
+  const lines = text.split(LINE_END);
+  return { line: lines.length, column: lines.at(-1).length + 1 };
 }
 
 function explainModuleSyntax(message) {
