@@ -8,13 +8,18 @@ import socket
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 
 import psycopg
 from attrs import Factory, field, frozen
-from psycopg.abc import QueryNoTemplate
+from psycopg.abc import Buffer, PQGen, QueryNoTemplate
+from psycopg.adapt import PyFormat, Transformer
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import ExecStatus, Format
+from psycopg.pq.abc import PGresult
 from typing_extensions import override
+
+from adapters.postgres.connections.exchange import Exchange
 
 _MARKS = re.compile(r"%\((\w+)\)s|%%")
 
@@ -41,6 +46,13 @@ class Statement:
     )
     """The text with the server's own placeholders; the driver would translate the text for each call."""
 
+    formats: Sequence[PyFormat] = field(
+        init=False,
+        repr=False,
+        eq=False,
+        default=Factory(lambda self: [PyFormat.AUTO] * len(self._names), takes_self=True),
+    )
+
     @property
     def writes(self) -> bool:
         """Whether a failure must say if the write is stored."""
@@ -63,6 +75,13 @@ def _numbered(sql: str, names: Sequence[str]) -> bytes:
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 Rows = list[tuple[Any, ...]]
+Types = tuple[int, ...]
+"""OIDs of parameters; 0 leaves the type to the server."""
+
+Result = TypeVar("Result")
+
+_PREPARED_MAX = 100
+"""Statements on one connection; the server keeps a plan for each."""
 
 _DRIVER_TIMEOUT_MIN_S = 2
 """The driver's minimum for an address."""
@@ -75,14 +94,26 @@ _READS_MAX = 3
 
 
 class GatewayConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
-    """A connection that knows which statements it has prepared, and prepares others without a round trip of their own.
+    """A connection that runs statements by libpq's own calls, one at a time, and connects in a bounded time.
 
-    Connecting takes a bounded time.
+    It knows which statements it has prepared, and prepares others without a round trip of their own.
     """
 
     def __init__(self, *given: Any, **options: Any) -> None:
         super().__init__(*given, **options)
-        self._known: set[str] = set()
+        self._names: dict[tuple[str, Types], bytes] = {}
+        self._exchange = Exchange(self.pgconn)
+        self._adaptation = Transformer(self)
+
+    @override
+    async def close(self) -> None:
+        self._exchange.unwatch()
+        await super().close()
+
+    @override
+    async def wait(self, gen: PQGen[Result], *given: Any, **options: Any) -> Result:
+        self._exchange.unwatch()
+        return await super().wait(gen, *given, **options)
 
     @classmethod
     @override
@@ -114,25 +145,56 @@ class GatewayConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
             raise psycopg.errors.ConnectionTimeout("the server did not greet in time") from None
 
     async def run(self, statement: Statement, parameters: Mapping[str, object]) -> Rows:
-        """Run the statement and return its rows; raises the driver's error."""
-        if statement.name in self._known or not statement.prepare or self.prepare_threshold is None:
-            cursor = await self._send(statement, parameters)
-        else:
-            # Outside of a pipeline the driver awaits the preparation before it sends the values.
-            async with self.pipeline():
-                cursor = await self._send(statement, parameters)
-            self._known.add(statement.name)
-        # `description` would show it as well, but makes an object for each column.
-        return [] if cursor.rownumber is None else await cursor.fetchall()
+        """Run the statement and return its rows; raises the driver's error.
 
-    async def _send(
-        self, statement: Statement, parameters: Mapping[str, object]
-    ) -> psycopg.AsyncCursor[tuple[Any, ...]]:
-        if statement.prepare:
-            return await psycopg.AsyncRawCursor(self).execute(statement.numbered, statement.values(parameters))
+        If the call is cancelled, the connection must be closed.
+        """
+        if not statement.prepare:
+            return await self._run_planned(statement, parameters)
+        values = self._adaptation.dump_sequence(statement.values(parameters), statement.formats)
+        types, formats = self._adaptation.types or (), self._adaptation.formats
+        name = self._names.get((statement.name, types))
+        if name is not None:
+            self.pgconn.send_query_prepared(name, values, formats)
+        elif self.prepare_threshold is None or len(self._names) >= _PREPARED_MAX:
+            self.pgconn.send_query_params(statement.numbered, values, types, formats)
+        else:
+            return await self._run_first(statement, values, types, formats)
+        return self._rows(await self._exchange.results())
+
+    async def _run_first(
+        self, statement: Statement, values: Sequence[Buffer | None], types: Types, formats: Sequence[Format] | None
+    ) -> Rows:
+        """Prepare the statement and run it in one round trip."""
+        name = b"pglambda_%d" % len(self._names)
+        self.pgconn.enter_pipeline_mode()
+        self.pgconn.send_prepare(name, statement.numbered, types)
+        self.pgconn.send_query_prepared(name, values, formats)
+        self.pgconn.pipeline_sync()
+        results = await self._exchange.results()
+        if results[-1].status == ExecStatus.PIPELINE_SYNC:  # else the connection is lost
+            results.pop()
+            self.pgconn.exit_pipeline_mode()
+        if results[0].status == ExecStatus.COMMAND_OK:
+            self._names[statement.name, types] = name
+        return self._rows(results)
+
+    def _rows(self, results: Sequence[PGresult]) -> Rows:
+        """Return the rows of the last result; raises the driver's error if one of the results is an error."""
+        for result in results:
+            if result.status == ExecStatus.FATAL_ERROR:
+                raise psycopg.errors.error_from_result(result, self.info.encoding)
+        result = results[-1]
+        if result.status != ExecStatus.TUPLES_OK:
+            return []
+        self._adaptation.set_pgresult(result)
+        return self._adaptation.load_rows(0, result.ntuples, tuple)
+
+    async def _run_planned(self, statement: Statement, parameters: Mapping[str, object]) -> Rows:
+        """Run a statement with the values in its text: it is planned for them, whatever the mode of the plan cache."""
         text = cast("QueryNoTemplate", statement.sql)  # from a file of the project, never assembled
-        # With the values in its text the statement is planned for them, whatever the mode of the plan cache.
-        return await psycopg.AsyncClientCursor(self).execute(text, parameters)
+        cursor = await psycopg.AsyncClientCursor(self).execute(text, parameters)
+        return [] if cursor.rownumber is None else await cursor.fetchall()
 
 
 class SocketDeadline:

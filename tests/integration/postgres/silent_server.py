@@ -17,6 +17,7 @@ def message(kind, body=b""):
 
 
 _READY = message(b"Z", b"I")
+_LAST = {b"": b"", b"C": message(b"C", b"SELECT 0\x00"), b"D": message(b"D", b"\x00\x01" + b"x" * 100)[:50]}
 _WELCOME = b"".join(
     [
         message(b"R", struct.pack("!I", 0)),
@@ -30,11 +31,16 @@ _WELCOME = b"".join(
 
 
 class SilentServer:
-    """Responds to every statement with no rows, until `silent`; with `mute`, not even a new connection is greeted."""
+    """Responds to every statement with no rows, until `silent`; with `mute`, not even a new connection is greeted.
+
+    With `cut_after`, the response to a statement ends with that message, or with nothing if it is empty, and then the
+    connection. A row (`D`) has only a half.
+    """
 
     def __init__(self):
         self.silent = False
         self.mute = False
+        self.cut_after = None
         self.port = free_port()
         self.statements = 0
         self.exchanges = 0
@@ -88,6 +94,9 @@ class SilentServer:
             self.statements += kind == b"E"
             self.exchanges += kind in b"QS"
             if kind == _TERMINATE:
+                return
+            if kind == b"E" and self.cut_after is not None:
+                writer.write(_LAST[self.cut_after])
                 return
             if not self.silent and kind != _FLUSH:
                 writer.write(self._reply(kind))

@@ -1,0 +1,120 @@
+"""What libpq has queued for the server, and the results that come back, on the event loop."""
+
+import asyncio
+
+import psycopg
+from psycopg.pq import ConnStatus, ExecStatus, PipelineStatus
+from psycopg.pq.abc import PGconn, PGresult
+
+
+class Exchange:
+    """Results of the statements on one connection, one statement at a time; not thread-safe.
+
+    The socket is watched from the first statement on. A watch for each statement, with the generators that the driver
+    has for it, costs more than the rest of the statement. Others may wait for the socket once `unwatch` was called.
+    """
+
+    __slots__ = ("_descriptor", "_is_sent", "_loop", "_pgconn", "_results", "_waiter")
+
+    def __init__(self, pgconn: PGconn) -> None:
+        self._pgconn = pgconn
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._descriptor = -1
+        self._waiter: asyncio.Future[None] | None = None
+        self._results: list[PGresult] = []
+        self._is_sent = True
+
+    async def results(self) -> list[PGresult]:
+        """Send what is queued, and return the results once the server is ready for the next statement.
+
+        There is at least one result; the caller judges them. If the call is cancelled, the connection is unusable.
+        Raises psycopg.OperationalError if the connection is lost before the first result.
+        """
+        loop = self._watch()
+        self._results = []
+        self._is_sent = False
+        self._waiter = waiter = loop.create_future()
+        try:
+            self._advance()
+            await waiter
+        finally:
+            self._waiter = None
+        return self._results
+
+    def unwatch(self) -> None:
+        """Leave the socket to others, before it is closed or the driver waits for it; calling it again is no error."""
+        if self._loop is None:
+            return
+        self._loop.remove_reader(self._descriptor)
+        self._loop.remove_writer(self._descriptor)
+        self._loop = None
+        self._end(psycopg.OperationalError("the connection was closed during a statement"))
+
+    def _watch(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._descriptor = self._pgconn.socket
+            self._loop = asyncio.get_running_loop()
+            self._loop.add_reader(self._descriptor, self._on_readable)
+        return self._loop
+
+    def _on_readable(self) -> None:
+        try:
+            self._pgconn.consume_input()
+        except psycopg.OperationalError as error:
+            self._lose(error)
+        else:
+            self._advance()
+
+    def _on_writable(self) -> None:
+        assert self._loop is not None
+        self._loop.remove_writer(self._descriptor)
+        self._advance()
+
+    def _advance(self) -> None:
+        """Send and receive as much as is possible without waiting."""
+        if self._waiter is None:
+            self._pgconn.is_busy()  # takes in a notice
+            return
+        try:
+            if self._is_sent or self._flush():
+                self._receive()
+        except psycopg.OperationalError as error:
+            self._lose(error)
+
+    def _flush(self) -> bool:
+        """Return whether all that was queued is sent; the server may have to be read first, as it does not wait."""
+        self._is_sent = self._pgconn.flush() == 0
+        if not self._is_sent:
+            assert self._loop is not None
+            self._loop.add_writer(self._descriptor, self._on_writable)
+        return self._is_sent
+
+    def _receive(self) -> None:
+        pgconn = self._pgconn
+        while not pgconn.is_busy():
+            result = pgconn.get_result()
+            if result is None:
+                if pgconn.pipeline_status == PipelineStatus.OFF:
+                    return self._end()
+                if pgconn.status == ConnStatus.BAD:  # no result will come, however often it is asked for
+                    return self._lose(psycopg.OperationalError("the connection is lost"))
+            else:
+                self._results.append(result)
+                if result.status == ExecStatus.PIPELINE_SYNC:
+                    return self._end()
+        return None
+
+    def _lose(self, error: psycopg.OperationalError) -> None:
+        """End the statement with the server's own error, if it came, else with this one."""
+        refused = any(result.status == ExecStatus.FATAL_ERROR for result in self._results)
+        self._end(None if refused else error)
+        self.unwatch()
+
+    def _end(self, error: psycopg.OperationalError | None = None) -> None:
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            return
+        if error is None:
+            waiter.set_result(None)
+        else:
+            waiter.set_exception(error)
