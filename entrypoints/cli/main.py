@@ -23,7 +23,7 @@ _COMMANDS = {
     "keys": ("entrypoints.cli.keys:keys", "Create, list and revoke API keys."),
     "owners": ("entrypoints.cli.owners:owners", "Move what belongs to an owner."),
     "bench": ("entrypoints.cli.bench.command:bench", "Measure a running service from this machine."),
-    "config": ("entrypoints.cli.config:config", "Show the settings."),
+    "config": ("entrypoints.cli.config:config", "Show and check the settings."),
     "openapi": ("entrypoints.cli.openapi:openapi", "Print the OpenAPI document of the API."),
     "completion": ("entrypoints.cli.completion:completion", "Print the completion script of a shell."),
 }

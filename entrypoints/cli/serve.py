@@ -1,9 +1,11 @@
 """The commands `serve` and `runtime-host`."""
 
 import asyncio
+import os
 from functools import partial
 
 import click
+import structlog
 from msgspec.structs import replace
 
 from entrypoints.cli.invocation import container_of, controller_settings, failures_reported, runtime_host_settings
@@ -11,6 +13,8 @@ from entrypoints.cli.lazy_group import examples
 from entrypoints.server.banner import print_banner, print_runtime_host_banner
 from entrypoints.server.control import Targets
 from entrypoints.server.supervisor import Supervisor
+from entrypoints.settings.near_names import near_names
+from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.logs import configure_service_logs
 
 
@@ -30,7 +34,7 @@ def serve(context: click.Context) -> None:
     """
     with failures_reported():
         settings = controller_settings()
-        configure_service_logs(settings.log_level, settings.log_format)
+        _configure_logs(settings)
         server = container_of(context)(settings=settings).embedded_postgres() if settings.embedded else None
         targets = Targets()
         greeting = partial(print_banner, authenticated=settings.authenticated)
@@ -48,6 +52,15 @@ def runtime_host() -> None:
     """
     with failures_reported():
         settings = replace(runtime_host_settings(), web_concurrency=1, auto_migrate=False)
-        configure_service_logs(settings.log_level, settings.log_format)
+        _configure_logs(settings)
         targets = Targets()
         asyncio.run(Supervisor(settings, targets.runtime_host, targets, None, print_runtime_host_banner).run())
+
+
+def _configure_logs(settings: Settings) -> None:
+    """Configure the logs, and log the variables that look like settings and have no effect."""
+    configure_service_logs(settings.log_level, settings.log_format)
+    for near in near_names(os.environ):
+        structlog.get_logger(__name__).warning(
+            "setting_unknown", variable=near.variable, near=near.setting, remedy=str(near)
+        )

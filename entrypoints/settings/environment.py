@@ -40,6 +40,13 @@ def read_environment(table: type[Table], environ: Mapping[str, str]) -> Table:
     return table(**_defaults(environ) | values)
 
 
+def variables_of(table: type[msgspec.Struct]) -> frozenset[str]:
+    """Return the names of all variables that can set a field of the table, `NAME_FILE`s included."""
+    kinds = get_type_hints(table, include_extras=True)
+    files = {f"{name}_FILE".upper() for name, kind in kinds.items() if _is_secret(kind)}
+    return frozenset(files | {name.upper() for name in kinds})
+
+
 def decode_foreign(kind: type[Any], value: Any) -> Any:
     """Decode the types that msgspec does not know: secrets and absolute paths."""
     if kind is Secret:

@@ -1,6 +1,7 @@
 """The command `doctor`, and the checks that it runs."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -141,6 +142,7 @@ def database_checks(database: "DatabaseInspector", settings: Settings) -> Sequen
 def host_checks(inspector: "HostInspector", settings: Settings) -> Sequence[Check]:
     """Return the checks of this machine in the order of the report."""
     return [
+        Check(host.SETTINGS, partial(host.judge_names, os.environ)),
         Check(host.ACCESS, partial(host.judge_address, settings)),
         Check(host.SANDBOX, host.judge_sandbox, [inspector.sandbox], _SANDBOX_TIMEOUT_S),
         Check(host.RUNTIME_HOSTS, host.judge_runtime_hosts, [inspector.runtime_hosts]),

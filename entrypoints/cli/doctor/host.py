@@ -1,7 +1,7 @@
 """This machine: who may call, disk and files, the sandbox, and runtime hosts."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import frozen
 
@@ -9,10 +9,11 @@ from domain.inspection import AccessFacts, LanguageFacts, RuntimeHostFacts, Sand
 from entrypoints.cli.doctor.report import Finding, Subject
 from entrypoints.server.descriptors import attainable, descriptors_needed
 from entrypoints.settings.checks import is_loopback
+from entrypoints.settings.near_names import near_names
 from entrypoints.settings.settings import Settings
 from entrypoints.version import VERSION
 
-ACCESS, DISK, PROCESS = Subject("access"), Subject("disk"), Subject("process")
+ACCESS, DISK, PROCESS, SETTINGS = Subject("access"), Subject("disk"), Subject("process"), Subject("settings")
 SANDBOX, RUNTIME_HOSTS = Subject("sandbox"), Subject("runtime hosts")
 COUNT_MAX = 10_000
 """Sessions are counted up to this number."""
@@ -24,6 +25,16 @@ _FREE_SHARE_LOW = 0.05
 _BUDGET_SHARE_HIGH = 0.9
 _UNAVAILABLE = "Initialize and execute get 503 RUNTIME_UNAVAILABLE for it."
 _TOKEN_SIGNS = ("401", "403")
+
+
+def judge_names(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield the variables that look like settings and are none."""
+    for near in near_names(environ):
+        yield SETTINGS.warning(
+            f"{near.variable} is not a setting",
+            f"It has no effect. {near.setting} has its default, unless that is set too.",
+            f"Rename it to {near.setting}, or unset it.",
+        )
 
 
 def judge_address(settings: Settings) -> Iterator[Finding]:

@@ -182,6 +182,30 @@ def test_a_runtime_host_checks_its_interpreter():
     assert (result.exit_code, result.output.partition(" is")[0]) == (2, "Error: NODEJS_PATH: '/bin/true'")
 
 
+def test_the_settings_are_checked_without_a_start():
+    result = run("config", "check")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "All settings are valid.\n", "")
+    wrong = run("config", "check", env={**ENV, "JWT_PUBLIC_KEY": "garbage"})
+    assert (wrong.exit_code, wrong.stdout) == (2, "")
+    assert wrong.stderr.startswith("Error: JWT_PUBLIC_KEY: ")
+
+
+def test_a_runtime_host_has_checks_of_its_own():
+    open_to_all = {**ENV, "HOST": "0.0.0.0", "AUTH": "none"}
+    assert run("config", "check", env=open_to_all).exit_code == 0
+    result = run("config", "check", "--runtime-host", env=open_to_all)
+    assert (result.exit_code, result.stderr.partition(": it")[0]) == (2, "Error: RUNTIME_TOKEN")
+
+
+@pytest.mark.parametrize("command", ["check", "show"])
+def test_a_variable_that_nearly_has_the_name_of_a_setting_is_a_warning(command):
+    result = run("config", command, env={**ENV, "SCRIPT_TIMEOUT": "100"})
+    assert result.exit_code == 0
+    assert result.stderr == (
+        "Warning: SCRIPT_TIMEOUT is not a setting, so it has no effect. Rename it to SCRIPT_TIMEOUT_MS, or unset it.\n"
+    )
+
+
 def test_settings_are_shown_with_secrets_masked():
     result = run("config", "show", env={**ENV, "RUNTIME_TOKEN": "hush"})
     assert "RUNTIME_TOKEN=********\n" in result.output

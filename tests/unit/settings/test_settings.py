@@ -8,6 +8,7 @@ from entrypoints.settings.checks import RUNTIME_HOST_CHECKS
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.listing import setting_document, setting_lines
 from entrypoints.settings.loading import load_settings
+from entrypoints.settings.near_names import NearName, near_names
 from entrypoints.settings.secret import Secret
 from entrypoints.settings.settings import Settings
 
@@ -30,6 +31,28 @@ def test_without_variables_every_setting_has_its_default():
 
 def test_unknown_and_empty_variables_do_not_count():
     assert load_settings({"NONSENSE": "1", "PORT": "", "RUNTIME_TOKEN": ""}) == load_settings({})
+
+
+@pytest.mark.parametrize(
+    ("variable", "setting"),
+    [
+        ("SCRIPT_TIMEOUT", "SCRIPT_TIMEOUT_MS"),
+        ("DATABASE_URI", "DATABASE_URL"),
+        ("LOGLEVEL", "LOG_LEVEL"),
+        ("JWT_SECRETS_FILE", "JWT_SECRET_FILE"),
+        ("PGLAMBDA_PORT", "PORT"),
+    ],
+)
+def test_a_variable_that_nearly_has_the_name_of_a_setting_is_found(variable, setting):
+    assert list(near_names({variable: "1", "PORT": "1"})) == [NearName(variable, setting)]
+
+
+def test_variables_of_other_programs_are_not_taken_for_settings():
+    others = "PATH HOSTNAME HISTSIZE HISTFILE PGHOST PGPORT PGDATA LANG NODE_PATH NODE_OPTIONS LOGNAME SHELL USER TERM"
+    ours = (
+        "PGLAMBDA_TOKEN PGLAMBDA_TEST_DATABASE_URL PYTHONPATH OTEL_TRACES_SAMPLER XDG_DATA_HOME DATABASE_URL_FILE PORT"
+    )
+    assert list(near_names(dict.fromkeys(f"{others} {ours}".split(), "1"))) == []
 
 
 def test_texts_become_values_of_the_type_of_their_setting():

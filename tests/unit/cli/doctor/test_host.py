@@ -7,6 +7,7 @@ from entrypoints.cli.doctor.host import (
     judge_access,
     judge_address,
     judge_host,
+    judge_names,
     judge_runtime_hosts,
     judge_sandbox,
     judge_stored,
@@ -47,6 +48,12 @@ class TestCallers:
         assert levels(found) == {Level.PROBLEM}
         assert list(judge_access(AccessFacts(0, has_api_keys=True), settings_of(AUTH="required"))) == []
         assert list(judge_access(None, settings_of(AUTH="required"))) == []
+
+
+def test_a_variable_that_looks_like_a_setting_is_a_warning():
+    (finding,) = judge_names({"SCRIPT_TIMEOUT": "100", "PATH": "/bin"})
+    assert (finding.level, finding.seen) == (Level.WARNING, "SCRIPT_TIMEOUT is not a setting")
+    assert finding.remedy == "Rename it to SCRIPT_TIMEOUT_MS, or unset it."
 
 
 class TestTheSandbox:
