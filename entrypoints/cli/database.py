@@ -15,11 +15,17 @@ from entrypoints.settings.settings import Settings
 if TYPE_CHECKING:
     from entrypoints.composition.commands import Commands
 
+COMMAND_TIMEOUT_MS = 20_000
 _POLL_S = 0.05
 _NO_DATABASE = (
     "There is no database under {}. `pglambda serve` creates it when it starts for the first time. If the service uses "
     "another one, set DATA_DIR or DATABASE_URL as for the service."
 )
+
+
+def patient(settings: Settings, timeout_ms: int = COMMAND_TIMEOUT_MS) -> Settings:
+    """Return the settings with a longer time limit for statements: only an operator waits for a command."""
+    return replace(settings, request_timeout_ms=max(settings.request_timeout_ms, timeout_ms))
 
 
 @contextmanager

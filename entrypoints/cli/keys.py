@@ -15,7 +15,7 @@ from domain.access.principal import Scope
 from domain.identity import Owner
 from entrypoints.cli.arguments import any_owner, owner_option, scopes_option, span
 from entrypoints.cli.consent import Loss, consent_of, dry_run_option, require_consent, yes_option
-from entrypoints.cli.database import command_database
+from entrypoints.cli.database import command_database, patient
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option, table
@@ -117,7 +117,7 @@ def _named(key: ApiKey) -> str:
 
 
 def _on_keys(context: click.Context, use: Callable[[ApiKeyService], Awaitable[Result]]) -> Result:
-    with failures_reported(), command_database(container_of(context), settings_in_force()) as commands:
+    with failures_reported(), command_database(container_of(context), patient(settings_in_force())) as commands:
 
         async def call() -> Result:
             async with commands.database_access().opened():

@@ -8,22 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 from attrs import frozen
-from msgspec.structs import replace
 
 from domain.access.owner_move import OwnedData, OwnerMover
 from domain.identity import Owner
 from entrypoints.cli.arguments import any_owner, owner
 from entrypoints.cli.consent import Loss, consent_of, dry_run_option, require_consent, yes_option
-from entrypoints.cli.database import command_database
+from entrypoints.cli.database import command_database, patient
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option
 
 if TYPE_CHECKING:
     from entrypoints.composition.commands import Commands
-
-_STEP_TIMEOUT_MS = 20_000
-"""The time limit of one step of a move: only an operator waits for it."""
 
 _BUSY = "The rest was executing or is new. Run the command again to move it."
 
@@ -61,10 +57,8 @@ def move(  # noqa: PLR0913, PLR0917  # one for each argument and option
     """
     if source == target:
         raise click.BadParameter("must not be the same as SOURCE", param_hint="TARGET")
-    with failures_reported():
-        settings = replace(settings_in_force(), request_timeout_ms=_STEP_TIMEOUT_MS)
-        with command_database(container_of(context), settings) as commands:
-            found = asyncio.run(_moved(commands, source, target, None if dry_run else consent_of(yes=yes)))
+    with failures_reported(), command_database(container_of(context), patient(settings_in_force())) as commands:
+        found = asyncio.run(_moved(commands, source, target, None if dry_run else consent_of(yes=yes)))
     click.echo(_document(found, dry_run) if Output(output) is Output.JSON else _text(found, dry_run))
     if not dry_run and any(found.after.values()):
         context.exit(1)

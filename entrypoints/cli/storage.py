@@ -12,7 +12,7 @@ import click
 
 from domain.storage.growth import Growth, StorageReport
 from domain.storage.storage import Part
-from entrypoints.cli.database import command_database
+from entrypoints.cli.database import command_database, patient
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option, table
@@ -38,7 +38,7 @@ def storage(context: click.Context, output: str) -> None:
     STORAGE_MAX_GB and the disk are reached at the present growth.
     """
     with failures_reported():
-        settings = settings_in_force()
+        settings = patient(settings_in_force())
         disk = settings.data_dir if settings.embedded else None
         with command_database(container_of(context), settings) as commands:
             report = asyncio.run(storage_report(commands, disk))

@@ -23,13 +23,18 @@ from adapters.postgres.repositories.sessions import PostgresSessionRepository
 from adapters.postgres.retention.cleanup import Cleanup
 from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.statements import load_statements
-from entrypoints.composition.options import execution_options, gateway_options, retention, storage_budget
+from entrypoints.composition.options import (
+    clock_options,
+    execution_options,
+    gateway_options,
+    retention,
+    storage_budget,
+)
 from entrypoints.settings.settings import Settings
 
 
-def disciplined_clock(gateway: Gateway, statement: Statement) -> DisciplinedClock:
+def disciplined_clock(gateway: Gateway, statement: Statement, options: ClockOptions) -> DisciplinedClock:
     """Return the clock of the gateway's database, before its first measurement."""
-    options = ClockOptions()
     return DisciplinedClock(database_time(gateway.fetch, statement, options.probe_timeout_s), options)
 
 
@@ -45,7 +50,12 @@ class Database(containers.DeclarativeContainer):
 
     statements = providers.Singleton(load_statements)
     gateway = providers.Singleton(Gateway, providers.Callable(gateway_options, settings), observe)
-    clock = providers.Singleton(disciplined_clock, gateway, statements.provided.clock.select_clock)
+    clock = providers.Singleton(
+        disciplined_clock,
+        gateway,
+        statements.provided.clock.select_clock,
+        providers.Callable(clock_options, settings),
+    )
     writing = providers.Singleton(BatchKeys)
     sessions = providers.Singleton(PostgresSessionRepository, gateway, statements.provided.sessions, writing)
     executions = providers.Singleton(

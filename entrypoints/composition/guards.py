@@ -22,6 +22,7 @@ from domain.limits.usage_limiter import UsageLimiter, UsagePolicy
 from domain.scripts.language import LanguageMapping
 from domain.sessions.ports import SessionRepository
 from domain.sessions.service import SessionLanguages
+from entrypoints.composition.options import key_cache_options, lookup_timeout_s
 from entrypoints.http.endpoints.batches import Charge, charge_nothing
 from entrypoints.http.endpoints.health import Probe
 from entrypoints.http.middleware.authentication import AuthenticationGuard, LanguageGuard
@@ -69,10 +70,11 @@ class Security:
         tokens = _token_verifier(settings, clock, jwks)
         if not settings.authenticated:
             return cls(ANYBODY)
+        ring = KeyRing(clock, api_keys, key_cache_options(settings))
         return cls(
             NOBODY,
-            authentication=[AuthenticationGuard(Authentication(KeyRing(clock, api_keys), tokens))],
-            authorization=[LanguageGuard(mapping, SessionLanguages(sessions))],
+            authentication=[AuthenticationGuard(Authentication(ring, tokens))],
+            authorization=[LanguageGuard(mapping, SessionLanguages(sessions, lookup_timeout_s(settings)))],
             background=[warn_of_anonymous, *([] if jwks is None else [jwks.run])],
             close=[] if jwks is None else [jwks.close],
             probes={} if jwks is None else {"token_keys": jwks.health},

@@ -7,12 +7,14 @@ from attrs import evolve
 
 from adapters.embedded_postgres.server import EmbeddedPostgresOptions
 from adapters.mapping_file import WrongMappingFile, read_mapping
+from adapters.postgres.clock.disciplined import ClockOptions
 from adapters.postgres.gateway_options import GatewayOptions, WrongAddress
 from adapters.postgres.repositories.executions import ExecutionRepositoryOptions
 from adapters.postgres.repositories.history import HistoryOptions
 from adapters.postgres.retention.cleanup import Retention
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.sandbox.options import NodeStart, SandboxLevel, SandboxOptions
+from domain.access.authentication import KeyCacheOptions
 from domain.executions.service import ExecutionPolicy
 from domain.functions.examples import ExamplePolicy
 from domain.functions.service import FunctionPolicy
@@ -38,6 +40,10 @@ _OUTPUT_SIZE_MAX = 256 * 1024
 _EXAMPLES_S = 10.0
 """The time limit of all examples of a function together."""
 
+_LOOKUP_SHARE = 0.25
+_PROBE_SHARE = 0.5
+_PROBE_TIMEOUT_MIN_S = 1.0
+_PROBE_TIMEOUT_MAX_S = 5.0
 _WAITING_CONNECTIONS = 2
 _GIBI = 1024**3
 _WRONG_URL = (
@@ -65,6 +71,22 @@ def gateway_options(settings: Settings) -> GatewayOptions:
         )
     except WrongAddress as error:
         raise SettingsError([_WRONG_URL]) from error
+
+
+def clock_options(settings: Settings) -> ClockOptions:
+    """Return the options of the clock; a probe may take half of a request's budget, within 1 to 5 s."""
+    timeout_s = request_timeout_s(settings) * _PROBE_SHARE
+    return ClockOptions(probe_timeout_s=min(max(timeout_s, _PROBE_TIMEOUT_MIN_S), _PROBE_TIMEOUT_MAX_S))
+
+
+def key_cache_options(settings: Settings) -> KeyCacheOptions:
+    """Return the options of the cache of API keys."""
+    return KeyCacheOptions(lookup_timeout_s=lookup_timeout_s(settings))
+
+
+def lookup_timeout_s(settings: Settings) -> float:
+    """Return how long a lookup of the caller's key, or of a session's language, may take before a call begins."""
+    return request_timeout_s(settings) * _LOOKUP_SHARE
 
 
 def retention(settings: Settings) -> Retention:

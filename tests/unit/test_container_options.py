@@ -4,7 +4,13 @@ import pytest
 
 from domain.scripts.language import Language
 from entrypoints.composition.controller import create_controller
-from entrypoints.composition.options import gateway_options, sandbox_options
+from entrypoints.composition.options import (
+    clock_options,
+    gateway_options,
+    key_cache_options,
+    lookup_timeout_s,
+    sandbox_options,
+)
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.loading import load_settings
 from tests.unit.http.openapi.conftest import NOWHERE
@@ -29,6 +35,16 @@ def test_an_invalid_address_is_reported_by_its_setting_without_the_password(behi
     with pytest.raises(SettingsError, match=r"^DATABASE_URL: it is not valid. ") as refusal:
         gateway_options(load_settings({"DATABASE_URL": f"postgresql://u:sesame{behind}"}))
     assert "sesame" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("request_ms", "lookup_s", "probe_s"),
+    [("100", 0.025, 1.0), ("2000", 0.5, 1.0), ("6000", 1.5, 3.0), ("60000", 15, 5.0)],
+)
+def test_waits_before_a_call_begins_follow_from_the_budget_of_a_request(request_ms, lookup_s, probe_s):
+    settings = load_settings({"REQUEST_TIMEOUT_MS": request_ms})
+    assert key_cache_options(settings).lookup_timeout_s == lookup_timeout_s(settings) == lookup_s
+    assert clock_options(settings).probe_timeout_s == probe_s
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import click
-from msgspec.structs import replace
 
 from domain.timeline import Timeline
-from entrypoints.cli.database import command_database
+from entrypoints.cli.database import command_database, patient
 from entrypoints.cli.explain import explanation
 from entrypoints.cli.explain.sentences import Evidence, Explanation
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
@@ -52,7 +51,7 @@ def explain(context: click.Context, identifier: UUID, output: str) -> None:
     unknown. The command changes nothing. It takes the retention from the settings: use those of the service.
     """
     with failures_reported():
-        settings = replace(settings_in_force(), request_timeout_ms=_TIMEOUT_MS)
+        settings = patient(settings_in_force(), _TIMEOUT_MS)
         if not explanation.is_own(identifier):
             found, timeline = explanation.explain_foreign(identifier), None
         else:

@@ -5,9 +5,11 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import structlog
 from attrs import define, field
@@ -37,6 +39,10 @@ def signed(owner: str = "alice", scopes: frozenset[Scope] = ALL) -> str:
 async def status(api: Api, credential: str | None, path: str = "/api/v1/sessions") -> int:
     headers = {} if credential is None else bearer(credential)
     return (await api.client.get(path, headers=headers)).status_code
+
+
+async def is_ready(api: Api) -> bool:
+    return await status(api, None, "/readyz") == 200
 
 
 async def has_status(api: Api, credential: str, wanted: int) -> None:
@@ -100,6 +106,31 @@ async def test_api_keys_alone_are_asked_for_by_name(database_url: str, data_dir:
         await has_status(api, str(issued.text), 401)
 
 
+async def test_a_lookup_of_a_key_may_take_its_part_of_a_long_budget(database_url: str, data_dir: Path) -> None:
+    settings = settings_for(database_url, data_dir, AUTH="required", REQUEST_TIMEOUT_MS="20000")
+    issued = await issue(settings)
+    async with (
+        serving(create_controller(settings)) as api,
+        await psycopg.AsyncConnection.connect(database_url) as other,
+    ):
+        await other.execute("LOCK TABLE meta.api_keys IN ACCESS EXCLUSIVE MODE")
+        call = asyncio.create_task(status(api, str(issued.text)))
+        await until(partial(has_waited, other), 20)
+        assert not call.done()
+        await other.rollback()
+        assert await call == 200
+
+
+async def has_waited(connection: psycopg.AsyncConnection[Any]) -> bool:
+    """Return whether a statement has waited for a lock for longer than the time limit with the default budget."""
+    await connection.execute("SELECT pg_stat_clear_snapshot()")  # a transaction sees one state of the activity
+    found = await connection.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
+        "AND clock_timestamp() - query_start > '0.7 s'"
+    )
+    return bool((await found.fetchone() or (0,))[0])
+
+
 @define(eq=False)
 class Issuer:
     """Publishes keys over HTTP."""
@@ -140,7 +171,7 @@ async def test_published_keys_are_fetched_and_followed(database_url: str, data_d
 async def test_an_issuer_that_is_away_does_not_stop_the_start(database_url: str, data_dir: Path) -> None:
     settings = settings_for(database_url, data_dir, JWT_JWKS_URL="http://127.0.0.1:1/keys")
     async with serving(create_controller(settings)) as api:
-        assert await status(api, None, "/readyz") == 200
+        await until(partial(is_ready, api), 20)
         assert await status(api, token(claims(datetime.now(UTC)), {"alg": "RS256"}, rs256())) == 503
 
 

@@ -10,6 +10,9 @@ from entrypoints.settings.settings import Settings
 from tests.integration.application.conftest import bearer, serving, settings_for
 from tests.integration.commands.conftest import Run, pglambda
 
+# Each test starts several processes.
+pytestmark = pytest.mark.timeout(200)
+
 ISSUER = {"JWT_SECRET": "a secret of thirty-two bytes or more", "JWT_ISSUER": "here", "JWT_AUDIENCE": "pglambda"}
 
 

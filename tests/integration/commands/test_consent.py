@@ -9,6 +9,9 @@ from attrs import frozen
 
 from tests.integration.commands.conftest import Run
 
+# Each test starts several processes.
+pytestmark = pytest.mark.timeout(200)
+
 
 @frozen
 class Terminal:
