@@ -121,7 +121,8 @@ class FailureFields(Struct, frozen=True, kw_only=True):
 class ExecuteReply(Struct, frozen=True):
     """How an execution ended; times in milliseconds, memory in bytes.
 
-    With an error, `result` is null and `error` is FailureFields; otherwise `error` is null. A field that the host left
+    With an error, `result` is null and `error` is FailureFields; otherwise `error` is null. `result_given` is
+    written only as false, if the script gave no result; `result` is null then too. A field that the host left
     out is an empty Raw, None or UNSET.
     """
 
@@ -134,6 +135,7 @@ class ExecuteReply(Struct, frozen=True):
     queue_time_ms: _Measured | UnsetType | None = UNSET
     cold_start: bool | UnsetType | None = UNSET
     error: Raw = Raw()
+    result_given: bool | UnsetType = UNSET
 
     @property
     def is_own_form(self) -> bool:

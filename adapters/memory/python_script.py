@@ -18,6 +18,9 @@ from domain.scripts.script import ScriptSyntaxError, SyntaxFault
 _FILE = "<script>"
 _ENTRY_POINTS = ("handler", "handle")
 
+NO_RESULT = object()
+"""What a script gives that gives no result."""
+
 
 @frozen
 class Ended:
@@ -45,7 +48,7 @@ async def evaluate(function: Callable[[Mapping[str, object]], object], event: Ma
             value = function(event)
             if inspect.iscoroutine(value):
                 value = await asyncio.to_thread(_to_the_end, value)
-        result = _encode(value)
+        result = None if value is NO_RESULT else _encode(value)
     except _Unserializable as error:
         failure = Failure(FailureCode.RESULT_NOT_SERIALIZABLE, f"The result is not JSON: {error}")
         return Ended(None, failure, out.getvalue(), err.getvalue())
@@ -65,10 +68,30 @@ def python_function(source: str) -> Callable[[Mapping[str, object]], object]:
         exec(compile(source, _FILE, "exec"), namespace)  # noqa: S102  # it runs scripts of tests
         for name in _ENTRY_POINTS:
             if callable(entry := namespace.get(name)):
-                return entry(**_arguments(entry, event))
-        return namespace.get("result")
+                value = entry(**_arguments(entry, event))
+                return value if _returns_values(source, name) else _nothing_from(value)
+        return namespace.get("result", NO_RESULT)
 
     return call
+
+
+def _returns_values(source: str, name: str) -> bool:
+    """Return whether a handler has a `return` with a value, is a generator, or is no function of the script."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds) and node.name == name]
+    parts = [node for function in functions for node in ast.walk(function)]
+    gives = any(isinstance(node, ast.Yield) or (isinstance(node, ast.Return) and node.value) for node in parts)
+    return not functions or gives
+
+
+def _nothing_from(value: object) -> object:
+    """Return that a handler gives no result; an asynchronous one runs first."""
+
+    async def wait(coroutine: Coroutine[object, object, object]) -> object:
+        await coroutine
+        return NO_RESULT
+
+    return wait(value) if inspect.iscoroutine(value) else NO_RESULT
 
 
 class _Unserializable(Exception):

@@ -106,7 +106,8 @@ class ReportReader:
         size = len(bytes(reply.result))
         if size > self.result_size_max:
             return self._report(reply, None, self._too_large(size), elapsed_ms, waited_ms)
-        return self._report(reply, json_text(reply.result), None, elapsed_ms, waited_ms)
+        result = None if reply.result_given is False else json_text(reply.result)
+        return self._report(reply, result, None, elapsed_ms, waited_ms)
 
     def read_oversized(self, size: int | None, elapsed_ms: float) -> ScriptReport:
         """Return the report of an execution whose reply is too large to be read, because its result must be."""

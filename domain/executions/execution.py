@@ -84,6 +84,11 @@ class Payload:
         """Keep the first `length_max` characters."""
         return cls(text[:length_max], len(text))
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether the text is not the whole."""
+        return len(self.text) < self.length
+
 
 @frozen
 class Execution:

@@ -68,7 +68,8 @@ def _rounded(time_ms: float | None) -> float | None:
 class ScriptReport:
     """The report of a run: a result (JSON text) or a failure, the output, and the resources used.
 
-    Times are in milliseconds, to the microsecond, measured outside the script; None if the runtime does not measure.
+    Without a failure, `result` is None if the script gave none; a result may also be the JSON text `null`. Times are in
+    milliseconds, to the microsecond, measured outside the script; None if the runtime does not measure.
     """
 
     result: JsonText | None = field(repr=False)

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct
 
 from adapters.runtime_protocol import ExecuteReply, ExecuteRequest, FailureFields, MalformedMessage, decode, json_text
 from domain.identity import SessionRef
@@ -62,6 +62,7 @@ def write_report(report: ScriptReport) -> bytes:
             queue_time_ms=report.queue_time_ms,
             cold_start=report.cold_start,
             error=Raw(msgspec.json.encode(failure)),
+            result_given=False if report.result is None and report.failure is None else UNSET,
         )
     )
 

@@ -9,7 +9,7 @@ from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner
 from domain.scripts.report import FailureCode
 from domain.scripts.script import ScriptSyntaxError
-from tests.contracts.script_runs import failure_of, new_session, report_of, result_of, run_of, script_of
+from tests.contracts.script_runs import failure_of, gives_result, new_session, report_of, result_of, run_of, script_of
 
 
 def node(source: str, params: str = "{}", **fields) -> ScriptRun:
@@ -85,6 +85,11 @@ class NodeScriptRunnerContract:
     async def test_output_comes_back(self, runner):
         report = await report_of(runner, node("console.log('out é'); console.error('err'); return 1;"))
         assert (report.result, report.stdout, report.stderr) == ("1", "out é\n", "err\n")
+
+    @pytest.mark.parametrize("source", ["1 + 1;", "return undefined;", "exports.main = () => 5;"])
+    async def test_a_node_script_that_gives_no_result_is_told_apart(self, runner, source):
+        assert not await gives_result(runner, node(source))
+        assert await gives_result(runner, node("return null;"))
 
     async def test_no_global_survives_an_execution(self, runner):
         ref, source = new_session(), "const seen = globalThis.mark ?? null; globalThis.mark = 1; return seen;"

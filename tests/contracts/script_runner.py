@@ -14,7 +14,16 @@ from domain.scripts.limits import Isolation, Limits
 from domain.scripts.ports import ScriptRunner, Worker
 from domain.scripts.report import FailureCode, Outcome
 from domain.scripts.script import ScriptSyntaxError
-from tests.contracts.script_runs import Source, failure_of, new_session, report_of, result_of, run_of, script_of
+from tests.contracts.script_runs import (
+    Source,
+    failure_of,
+    gives_result,
+    new_session,
+    report_of,
+    result_of,
+    run_of,
+    script_of,
+)
 
 DEEP = "[" * 100 + "]" * 100
 
@@ -115,6 +124,38 @@ class ScriptRunnerContract:
     async def test_every_form_of_the_script_contract_runs(self, runner, source, result):
         run = run_of(source, '{"n": 7}', context='{"c": 8}')
         assert json.loads(await result_of(runner, run)) == result
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "",
+            "x = 1",
+            "def main(params): return 5",
+            "handler = 5",
+            "def handle(params): params",
+            "def handler():\n  if True:\n    return\n  return  # nothing",
+            "async def handle(params): params",
+        ],
+    )
+    async def test_a_script_that_gives_no_result_is_told_apart(self, runner, source):
+        assert not await gives_result(runner, run_of(source))
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "result = None",
+            "def handle(params): return None",
+            "def handle(params):\n  if not params:\n    return (\n      None\n    )",
+            "def handle(params): return {}.get('x')",
+            "def handle():\n  try:\n    return(None)\n  finally:\n    pass",
+            "def handle(): é = 'é'; return None",
+            "async def handle(params): return None",
+            "handle = lambda params: None",
+        ],
+    )
+    async def test_null_is_a_result(self, runner, source):
+        report = await report_of(runner, run_of(source))
+        assert (report.result, report.failure) == ("null", None)
 
     async def test_a_script_knows_its_session(self, runner):
         run = run_of("def handler(request_id, event): return [request_id, event['request_id']]")

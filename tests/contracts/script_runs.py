@@ -82,11 +82,17 @@ async def report_of(runner: ScriptRunner, run: ScriptRun) -> ScriptReport:
 
 
 async def result_of(runner: ScriptRunner, run: ScriptRun) -> str:
-    """Return the result of a run that must succeed."""
+    """Return the result of a run that must succeed; that of a run that gives none is null."""
     report = await report_of(runner, run)
     assert report.failure is None
-    assert report.result is not None
-    return report.result
+    return report.result or "null"
+
+
+async def gives_result(runner: ScriptRunner, run: ScriptRun) -> bool:
+    """Return whether a run, which must succeed, gives a result."""
+    report = await report_of(runner, run)
+    assert report.failure is None
+    return report.result is not None
 
 
 async def failure_of(runner: ScriptRunner, run: ScriptRun) -> Failure:

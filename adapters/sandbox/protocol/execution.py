@@ -97,11 +97,13 @@ def read_reply(frame: Frame, nonce: str) -> WorkerReply:
     return reply
 
 
-def read_result(frame: Frame) -> JsonText:
-    """Return the body as JSON text, exactly as it came.
+def read_result(frame: Frame) -> JsonText | None:
+    """Return the body as JSON text, exactly as it came; None if it is empty, because the script gave no result.
 
     Raises RecursionError if it is nested too deeply, and ProtocolBroken if it is not JSON or has lone surrogates.
     """
+    if not frame.body:
+        return None
     if is_deeper(frame.body, RESULT_DEPTH_MAX):
         raise RecursionError
     try:
@@ -138,7 +140,7 @@ def _outcome(
         return None, too_deep(), reply.reusable
 
 
-def _result(reply: WorkerReply, frame: Frame) -> JsonText:
+def _result(reply: WorkerReply, frame: Frame) -> JsonText | None:
     if reply.kind != "result":
         raise ProtocolBroken("a reply of the wrong kind")
     return read_result(frame)

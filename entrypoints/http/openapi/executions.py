@@ -25,6 +25,7 @@ _EXECUTED = {
     "execution_id": EXECUTION_ID.example,
     "language_title": "python-adder",
     "result": 8,
+    "result_given": True,
     "execution_time_ms": 0.9,
     "memory_usage_bytes": 11_534_336,
     "cpu_time_ms": 0.6,
@@ -45,10 +46,12 @@ _KEPT = {
     "cold_start": False,
     "params": {"a": 5, "b": 3},
     "result": 8,
+    "result_given": True,
     "error": None,
     "stdout": "",
     "stderr": "",
     "truncated": {},
+    "beginnings": {},
 }
 _OF_SESSION = {"request_id": "$request.path.request_id"}
 
@@ -116,7 +119,7 @@ HISTORY = Contract(
     Tag.EXECUTIONS,
     "List the executions of a session",
     "Lists the executions of a session, newest first. Until retention ends, this also works for an expired session. "
-    "A field that was too large to store in full contains only its beginning.",
+    "Of a field of more than 65536 characters only the beginning is stored: truncated and beginnings say so.",
     parameters=(OUTCOME, SINCE, LIMIT, CURSOR),
     errors=(SessionNotFound, SessionClosed, StorageUnavailable),
     headers=(LINK,),

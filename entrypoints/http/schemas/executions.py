@@ -6,9 +6,12 @@ from msgspec import UNSET, Meta, Struct, UnsetType, structs
 from typing_extensions import override
 
 from domain.executions import execution
+from domain.scripts.report import Outcome
 from entrypoints.http.response import embedded
 from entrypoints.http.schemas import fields
 from entrypoints.http.schemas.errors import Error
+
+_JSON_PAYLOADS = ("params", "result", "error")
 
 
 class ExecuteBody(Struct, forbid_unknown_fields=True):
@@ -24,6 +27,7 @@ class ExecuteResponse(Struct):
     execution_id: fields.ExecutionId
     language_title: fields.Title
     result: fields.Result
+    result_given: fields.ResultGiven
     execution_time_ms: fields.ExecutionTimeMs
     memory_usage_bytes: fields.MemoryUsageBytes
     cpu_time_ms: fields.CpuTimeMs
@@ -42,6 +46,7 @@ class ExecuteResponse(Struct):
             execution_id=ended.execution_id,
             language_title=str(ended.language_title),
             result=embedded(report.result or "null"),
+            result_given=report.result is not None,
             execution_time_ms=report.execution_time_ms,
             memory_usage_bytes=report.memory_usage_bytes,
             cpu_time_ms=report.cpu_time_ms,
@@ -56,8 +61,8 @@ class ExecuteResponse(Struct):
 class ExecutionResponse(Struct):
     """An execution in the history of a session.
 
-    A field that was too large to store in full is a string with its beginning; `truncated` has its length in
-    characters.
+    `truncated` names the fields that were too large to store in full. Output then is its beginning. Of params, result
+    and error, `beginnings` has the beginning as text, because it is no JSON value.
     """
 
     execution_id: fields.ExecutionId
@@ -70,14 +75,17 @@ class ExecutionResponse(Struct):
     cold_start: fields.ColdStart
     params: fields.KeptParams
     result: fields.KeptResult
+    result_given: fields.KeptResultGiven
     error: fields.KeptError
     stdout: fields.KeptOutput
     stderr: fields.KeptOutput
     truncated: fields.Truncated
+    beginnings: fields.Beginnings
 
     @classmethod
     def of(cls, kept: execution.Execution) -> "ExecutionResponse":
         """Return the body for a row of the history."""
+        cut = _cut(kept)
         return cls(
             execution_id=kept.execution_id,
             started_at=kept.started_at,
@@ -89,10 +97,12 @@ class ExecutionResponse(Struct):
             cold_start=kept.cold_start,
             params=_kept_json(kept.params),
             result=_kept_json(kept.result),
+            result_given=_result_given(kept),
             error=_kept_json(kept.error),
             stdout=_kept_text(kept.stdout),
             stderr=_kept_text(kept.stderr),
-            truncated=_truncated(kept),
+            truncated={name: each.length for name, each in cut.items()},
+            beginnings={name: each.text for name, each in cut.items() if name in _JSON_PAYLOADS},
         )
 
 
@@ -146,6 +156,7 @@ class BatchLine(Struct, omit_defaults=True):
     execution_id: fields.ExecutionId | UnsetType = UNSET
     language_title: fields.Title | UnsetType = UNSET
     result: fields.Result | UnsetType = UNSET
+    result_given: fields.ResultGiven | UnsetType = UNSET
     execution_time_ms: fields.ExecutionTimeMs | UnsetType = UNSET
     memory_usage_bytes: fields.MemoryUsageBytes | UnsetType = UNSET
     cpu_time_ms: fields.CpuTimeMs | UnsetType = UNSET
@@ -163,16 +174,21 @@ class BatchLine(Struct, omit_defaults=True):
         return cls(index, status, **{name: getattr(response, name) for name in response.__struct_fields__})
 
 
+def _result_given(kept: execution.Execution) -> bool | None:
+    """Return whether a script that succeeded gave a result; None if no payload is stored."""
+    is_known = kept.outcome is Outcome.SUCCEEDED and kept.params is not None
+    return kept.result is not None if is_known else None
+
+
 def _kept_text(payload: execution.Payload | None) -> str | None:
     return None if payload is None else payload.text
 
 
 def _kept_json(payload: execution.Payload | None) -> Any:
-    if payload is None or len(payload.text) < payload.length:
-        return _kept_text(payload)
-    return embedded(payload.text)
+    return None if payload is None or payload.is_cut else embedded(payload.text)
 
 
-def _truncated(kept: execution.Execution) -> dict[str, int]:
-    stored = {name: getattr(kept, name) for name in ("params", "result", "error", "stdout", "stderr")}
-    return {name: each.length for name, each in stored.items() if each is not None and len(each.text) < each.length}
+def _cut(kept: execution.Execution) -> dict[str, execution.Payload]:
+    """Return the payloads of which only the beginning is stored."""
+    stored = {name: getattr(kept, name) for name in (*_JSON_PAYLOADS, "stdout", "stderr")}
+    return {name: each for name, each in stored.items() if each is not None and each.is_cut}

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Raw
 
+from domain.executions.history import PAYLOAD_LENGTH_MAX
 from domain.scripts.language import TITLE_PATTERN, TITLE_SIZE_MAX
 from domain.scripts.limits import Isolation
 from domain.scripts.report import Outcome
@@ -90,6 +91,19 @@ IsolationField = Annotated[
 ]
 
 Result = Annotated[Raw, Meta(description="The JSON value that the script returned.")]
+ResultGiven = Annotated[
+    bool,
+    Meta(
+        description="Whether the script gave a result. False if it has no handler and no `result`, or returned "
+        "nothing; result is null then."
+    ),
+]
+KeptResultGiven = Annotated[
+    bool | None,
+    Meta(
+        description="Whether the script gave a result; null if it did not succeed, or if the history has no payloads."
+    ),
+]
 ExecutionTimeMs = Annotated[
     float, Meta(description="Wall time of the run in milliseconds, measured outside the sandbox.", ge=0)
 ]
@@ -119,19 +133,24 @@ OutcomeField = Annotated[
 ]
 
 KeptTimeMs = Annotated[float | None, Meta(description="Wall time of the run in milliseconds; null if unknown.")]
-KeptParams = Annotated[
-    Any, Meta(description="The params of the execution; a string with their beginning if truncated names them.")
+KeptParams = Annotated[Any, Meta(description="The params of the execution; null if truncated names them.")]
+KeptResult = Annotated[Any, Meta(description="The result of the execution; null if truncated names it.")]
+KeptError = Annotated[
+    Any, Meta(description="The error of the execution; null if it succeeded, or if truncated names it.")
 ]
-KeptResult = Annotated[
-    Any, Meta(description="The result of the execution; a string with its beginning if truncated names it.")
-]
-KeptError = Annotated[Any, Meta(description="The error of the execution; null if it succeeded.")]
 KeptOutput = Annotated[
     str | None, Meta(description="The output of the script; only its beginning if truncated names it.")
 ]
 Truncated = Annotated[
     dict[str, int],
-    Meta(description="The fields that were too large to store in full, with their lengths in characters."),
+    Meta(
+        description=f"The fields that have more than the {PAYLOAD_LENGTH_MAX} characters that are stored, with their "
+        "lengths in characters."
+    ),
+]
+Beginnings = Annotated[
+    dict[str, str],
+    Meta(description="The beginning of the JSON text of params, result and error, for those that truncated names."),
 ]
 NextCursor = Annotated[str | None, Meta(description="Send it as cursor to read the next page; null on the last page.")]
 Sessions = Annotated[list[Item], Meta(description="The sessions of this page, newest first.")]

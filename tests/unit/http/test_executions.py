@@ -23,12 +23,34 @@ async def test_execute_returns_every_field_of_the_contract(client):
         "request_id": session_id,
         "language_title": "python-adder",
         "result": {"sum": 8},
+        "result_given": True,
         "memory_usage_bytes": None,
         "cold_start": True,
         "execution_count": 1,
         "stdout": "hi\n",
         "stderr": "oh\n",
     }
+
+
+@pytest.mark.parametrize(
+    ("script", "is_given"), [("result = None", True), ("x = 1", False), ("def main(params): return 5", False)]
+)
+async def test_null_is_told_apart_from_no_result(client, script, is_given):
+    session_id = await initialized(client, script_content=script)
+    path = f"/api/v1/execute/{session_id}"
+    executed = (await client.post(path, headers={"Idempotency-Key": "once"})).json()
+    replayed = (await client.post(path, headers={"Idempotency-Key": "once"})).json()
+    line = (await client.post(f"{path}/batch", json={"items": [{}]})).json()
+    kept = (await client.get(f"/api/v1/executions/{executed['execution_id']}")).json()
+    for shown in (executed, replayed, line, kept):
+        assert (shown["result"], shown["result_given"]) == (None, is_given)
+
+
+async def test_the_history_does_not_say_that_a_failed_script_gave_no_result(client):
+    session_id = await initialized(client, script_content="x = 1 / 0")
+    await client.post(f"/api/v1/execute/{session_id}")
+    (row,) = (await client.get(f"/api/v1/sessions/{session_id}/executions")).json()["executions"]
+    assert (row["result"], row["result_given"]) == (None, None)
 
 
 @pytest.mark.parametrize("value", [None, True, 0, -1.5, "text", [], [1, {"a": None}], {}, "\N{GRINNING FACE}"])

@@ -5,9 +5,10 @@ from base64 import urlsafe_b64encode
 from datetime import timedelta
 
 import pytest
+from attrs import evolve
 
 from entrypoints.http.parsing.cursors import ExecutionCursor, SessionCursor, read_cursor
-from tests.unit.http.world import Exchange, error_of, initialized, problems_of
+from tests.unit.http.world import OPTIONS, Exchange, World, error_of, initialized, problems_of
 
 LIST = "/api/v1/sessions"
 
@@ -169,8 +170,28 @@ async def test_a_large_field_of_the_history_has_its_beginning_and_its_length(cli
     await client.post(f"/api/v1/execute/{session_id}")
     row = (await client.get(f"{LIST}/{session_id}/executions")).json()["executions"][0]
     assert row["truncated"] == {"result": 100_002, "stdout": 100_001}
-    assert row["result"].startswith('"xxx')
-    assert len(row["result"]) == len(row["stdout"]) == 65_536
+    assert (row["result"], row["result_given"]) == (None, True)
+    assert row["beginnings"] == {"result": '"' + "x" * 65_535}
+    assert len(row["stdout"]) == 65_536
+
+
+async def test_large_params_and_errors_of_the_history_are_no_half_values():
+    world = World.of(evolve(OPTIONS, params_size_max=200_000))
+    async with world.client() as client:
+        session_id = await initialized(client, script_content="raise ValueError(params * 2)")
+        await client.post(f"/api/v1/execute/{session_id}", json={"params": "y" * 70_000})
+        row = (await client.get(f"{LIST}/{session_id}/executions")).json()["executions"][0]
+    assert (row["params"], row["error"]) == (None, None)
+    assert row["truncated"]["params"] == 70_002
+    assert row["beginnings"]["params"].startswith('"yyy')
+    assert row["beginnings"]["error"].startswith('{"code": "SCRIPT_ERROR"')
+
+
+async def test_a_field_that_is_stored_whole_has_no_beginning(client):
+    session_id = await initialized(client, script_content="result = 'x' * 65_534")
+    await client.post(f"/api/v1/execute/{session_id}")
+    row = (await client.get(f"{LIST}/{session_id}/executions")).json()["executions"][0]
+    assert (row["result"], row["truncated"], row["beginnings"]) == ("x" * 65_534, {}, {})
 
 
 async def test_the_history_of_an_expired_session_stays_and_that_of_a_closed_one_is_gone(client, world):

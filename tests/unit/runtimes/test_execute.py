@@ -270,6 +270,14 @@ class TestSizes:
             await report_of(runner, run_of("result = 1"))
 
 
+async def test_a_result_that_was_not_given_is_none(runner, host):
+    host.post(EXECUTE).respond(content=own(result=None, result_given=False))
+    report = await report_of(runner, run_of("x = 1"))
+    assert (report.result, report.failure) == (None, None)
+    host.post(EXECUTE).respond(content=own(result=None))
+    assert (await report_of(runner, run_of("result = None"))).result == "null"
+
+
 class TestOldForm:
     async def test_its_fields_are_reported_and_the_others_are_none(self, runner, host):
         host.post(EXECUTE).respond(json=OLD)

@@ -28,6 +28,10 @@ SUCCEEDED = (
     '{"result":{"n":  1e2},"execution_time_ms":12.5,"memory_usage_bytes":4096,"stdout":"out","stderr":"err?",'
     '"cpu_time_ms":3.25,"queue_time_ms":0.5,"cold_start":true,"error":null}'
 )
+WITHOUT_RESULT = (
+    '{"result":null,"execution_time_ms":12.5,"memory_usage_bytes":null,"stdout":"","stderr":"","cpu_time_ms":null,'
+    '"queue_time_ms":null,"cold_start":null,"error":null,"result_given":false}'
+)
 FAILED = (
     '{"result":null,"execution_time_ms":12.5,"memory_usage_bytes":null,"stdout":"","stderr":"","cpu_time_ms":null,'
     '"queue_time_ms":null,"cold_start":null,"error":{"code":"MEMORY_LIMIT","message":"missing ?","name":"KeyError",'
@@ -102,8 +106,9 @@ async def test_a_controller_sends_checks_and_evictions(runner, host):
             FAILED,
         ),
         (ScriptReport(None, Failure(FailureCode.SCRIPT_ERROR, "missing"), 12.5), FAILED_IN_SHORT),
+        (ScriptReport(None, None, 12.5), WITHOUT_RESULT),
     ],
-    ids=["succeeded", "failed", "failed in short"],
+    ids=["succeeded", "failed", "failed in short", "without a result"],
 )
 async def test_a_host_replies_with_every_field(report, body):
     runner = FixedRunner()

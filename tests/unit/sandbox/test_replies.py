@@ -27,7 +27,11 @@ def test_a_result_is_kept_exactly_as_it_came():
     assert read_result(Frame(b"", '{"a" : 1.0, "é":"\\u0000"}'.encode())) == '{"a" : 1.0, "é":"\\u0000"}'
 
 
-@pytest.mark.parametrize("body", [b"", b"nan", b"[1,", b'"\xff"', b'"\\ud800"', b'"a\0b"', b"1 2"])
+def test_an_empty_body_is_no_result():
+    assert read_result(Frame(b"", b"")) is None
+
+
+@pytest.mark.parametrize("body", [b" ", b"nan", b"[1,", b'"\xff"', b'"\\ud800"', b'"a\0b"', b"1 2"])
 def test_a_result_that_is_not_json_breaks_the_protocol(body):
     with pytest.raises(ProtocolBroken):
         read_result(Frame(b"", body))

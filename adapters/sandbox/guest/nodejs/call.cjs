@@ -43,8 +43,9 @@
     if (isView(original) || kindOfUnserializable(value) !== null) throw unserializable;
     return value;
   }
+  // Returns the result as JSON text; an empty text if the script gave none.
   function textOf(value) {
-    if (value === undefined) return 'null';
+    if (value === undefined) return '';
     let text;
     try {
       text = stringify(value, checked);

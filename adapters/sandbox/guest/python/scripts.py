@@ -8,6 +8,7 @@ import asyncio
 import builtins
 import inspect
 import linecache
+import re
 import sys
 import time
 import types
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 FILE_NAME = "script.py"
+NO_RESULT = object()
+"""What a script gives that gives no result."""
+# A position in bytecode is that of the statement, or of the value behind `return`.
+VALUE_BEHIND = re.compile(rb"return\b\s*[^\s#;]")
+RETURN_BEFORE = re.compile(rb"\breturn[\s(]*$")
 EVENT_NAMES = ("event", "params", "context", "request_id")
 
 
@@ -63,7 +69,7 @@ class CompiledScript:
         self.size = len(source)
 
     def run(self, event: dict[str, Any]) -> Any:
-        """Run it in a new module, and return what its handler returns, or its `result`."""
+        """Run it in a new module, and return what its handler returns, or its `result`; NO_RESULT if it gives none."""
         linecache.cache[FILE_NAME] = (self.size, None, self.lines, FILE_NAME)
         module = types.ModuleType("script")
         names = module.__dict__
@@ -71,15 +77,25 @@ class CompiledScript:
         names.update(event, event=event)
         sys.modules["script"] = module
         exec(self.code, names)  # noqa: S102  # the purpose of this program
-        return awaited(value_of(names, event))
+        for name in ("handler", "handle"):
+            function = names.get(name)
+            if callable(function):
+                value = awaited(function(*arguments_for(function, name, event)))
+                return NO_RESULT if value is None and not returns_values(function, self.lines) else value
+        return awaited(names.get("result", NO_RESULT))
 
 
-def value_of(names: dict[str, Any], event: dict[str, Any]) -> Any:
-    for name in ("handler", "handle"):
-        function = names.get(name)
-        if callable(function):
-            return function(*arguments_for(function, name, event))
-    return names.get("result")
+def returns_values(function: Callable[..., Any], lines: Sequence[str]) -> bool:
+    """Return whether a function has a `return` with a value. Python returns None from one without it, too."""
+    code = getattr(function, "__code__", None)
+    if code is None or code.co_filename != FILE_NAME or code.co_name == "<lambda>":
+        return True
+    for line, _, column, _ in code.co_positions():
+        if line and column is not None and line <= len(lines):
+            text = lines[line - 1].encode()
+            if VALUE_BEHIND.match(text, column) or RETURN_BEFORE.search(text[:column]):
+                return True
+    return False
 
 
 def arguments_for(function: Callable[..., Any], name: str, event: dict[str, Any]) -> list[Any]:

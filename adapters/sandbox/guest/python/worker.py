@@ -17,7 +17,7 @@ from .failures import failure_of
 from .frames import ServiceChannel
 from .results import result_text
 from .scope import ExecutionScope, enter_scratch, restore_builtins
-from .scripts import FILE_NAME, CompiledScript, check_all
+from .scripts import FILE_NAME, NO_RESULT, CompiledScript, check_all
 
 TYPE_CHECKING = False  # importing typing would cost a tenth of the start
 if TYPE_CHECKING:
@@ -76,9 +76,10 @@ def load(source: str) -> CompiledScript | Exception:
 def perform(
     script: CompiledScript | Exception, scope: ExecutionScope, event: dict[str, Any], size_max: int
 ) -> tuple[dict[str, Any], bytes]:
-    """Return the header of the reply, and the result as JSON."""
+    """Return the header of the reply, and the result as JSON; it is empty if the script gives none."""
     try:
-        body = result_text(run(script, event), size_max)
+        result = run(script, event)
+        body = b"" if result is NO_RESULT else result_text(result, size_max)
         header: dict[str, Any] = {"kind": "result"}
     except BaseException as error:  # noqa: BLE001  # a script may raise SystemExit and KeyboardInterrupt too
         header, body = {"kind": "failure", "failure": failure_of(error)}, b""
