@@ -3,10 +3,10 @@
 import contextlib
 import resource
 
-_RESERVED = 256
-"""For database connections, files and pipes."""
-_PER_WORKER = 8
-"""For the channel and the streams of a sandboxed worker, and for its supervision."""
+_RESERVED = 512
+"""For database connections, files and pipes, and for prewarmed workers and syntax checks."""
+_PER_WORKER = 6
+"""For a sandboxed worker: its channel, its two streams, its process and two files of `/proc`."""
 _CONNECTIONS_SHARE = 0.25
 """The share of connections if there are too few descriptors for both."""
 

@@ -18,7 +18,13 @@ from entrypoints.server.child_supervisor import ChildSupervisor
 from entrypoints.server.control import SENDING_TIMEOUT_S, Assignment, Targets
 from entrypoints.server.data_dir import DataDir
 from entrypoints.server.database import FAST_STOP_TIMEOUT_S, IMMEDIATE_STOP_TIMEOUT_S, DatabaseProcess, DatabaseServer
-from entrypoints.server.descriptors import descriptors_needed, raise_limit
+from entrypoints.server.descriptors import (
+    attainable,
+    connections_within_limit,
+    descriptors_needed,
+    raise_limit,
+    workers_within_limit,
+)
 from entrypoints.server.listener import listen, listen_on_path, url_of
 from entrypoints.server.metrics import SupervisorMetrics
 from entrypoints.server.process import PythonProcess, StartFailed, status_text
@@ -64,7 +70,7 @@ class Supervisor:
 
     async def run(self) -> None:
         """Serve until a signal; raises StartFailed, DataDirError or CannotListen if the service cannot start."""
-        raise_limit(descriptors_needed(self.settings.max_connections, self.settings.max_warm_workers))
+        self._raise_limit_of_descriptors()
         data_dir = DataDir.hold(self.settings.data_dir) if self.server else None
         try:
             self._listener = listen(self.settings.host, self.settings.port)
@@ -76,6 +82,20 @@ class Supervisor:
             await self._end()
             if data_dir is not None:
                 data_dir.release()
+
+    def _raise_limit_of_descriptors(self) -> None:
+        connections, workers = self.settings.max_connections, self.settings.max_warm_workers
+        needed = descriptors_needed(connections, workers)
+        raise_limit(needed)
+        granted = attainable(needed)
+        if granted is not None and granted < needed:
+            self._log.warning(
+                "few_descriptors",
+                descriptors=granted,
+                descriptors_needed=needed,
+                warm_workers_max=workers_within_limit(workers),
+                connections_max=connections_within_limit(connections, workers),
+            )
 
     async def _serve(self, data_dir: DataDir | None) -> None:
         if not await self._unless_ending(self._start(data_dir)):

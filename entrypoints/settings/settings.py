@@ -175,7 +175,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = NodeStartChoice.AUTO
     max_warm_workers: Annotated[
         int, Meta(ge=1, le=4096, description="Limit of the workers that are kept for their sessions.")
-    ] = 128
+    ] = 512
     max_executions: Annotated[
         int, Meta(ge=1, le=4096, description="Limit of executions that run at the same time on a host.")
     ] = 32

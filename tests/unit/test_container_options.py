@@ -49,7 +49,7 @@ def test_waits_before_a_call_begins_follow_from_the_budget_of_a_request(request_
 
 @pytest.mark.parametrize(
     ("said", "expected"),
-    [({}, (128, 32)), ({"MAX_WARM_WORKERS": "8"}, (8, 32)), ({"MAX_EXECUTIONS": "64"}, (128, 64))],
+    [({}, (512, 32)), ({"MAX_WARM_WORKERS": "8"}, (8, 32)), ({"MAX_EXECUTIONS": "64"}, (512, 64))],
 )
 def test_workers_that_are_kept_and_executions_that_run_at_once_are_bounded_apart(said, expected):
     options = sandbox_options(load_settings(said), (Language.PYTHON,))

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -181,6 +182,8 @@ def main() -> None:
     options = EmbeddedPostgresOptions(settings.data_dir, settings.database_connections)
     server = EmbeddedPostgres(options, launch) if settings.embedded else None
     target = os.environ.get("TARGET", TARGETS.controller)
+    if descriptors := os.environ.get("DESCRIPTORS_MAX"):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (int(descriptors), int(descriptors)))
     targets = evolve(TARGETS, migration=os.environ.get("MIGRATION", TARGETS.migration))
     try:
         asyncio.run(Supervisor(settings, target, targets, server).run())

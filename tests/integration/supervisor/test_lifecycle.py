@@ -50,7 +50,16 @@ def test_a_low_limit_of_descriptors_rises_for_every_process(service):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     running.ready()
     for pid in (running.program.pid, running.child("server.child")):
-        assert resource.prlimit(pid, resource.RLIMIT_NOFILE)[0] == min(hard, 4096 + 8 * 128 + 256)
+        assert resource.prlimit(pid, resource.RLIMIT_NOFILE)[0] == min(hard, 4096 + 6 * 512 + 512)
+    assert "few_descriptors" not in running.output
+
+
+def test_a_limit_of_descriptors_that_cannot_rise_far_enough_is_reported_with_what_it_allows(service):
+    running = service(LOG_FORMAT="json", DESCRIPTORS_MAX="1024")
+    running.ready()
+    (line,) = [line for line in running.lines() if line["event"] == "few_descriptors"]
+    assert (line["descriptors"], line["descriptors_needed"]) == (1024, 7680)
+    assert (line["warm_workers_max"], line["connections_max"]) == (42, 260)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -115,7 +115,7 @@ class TestTheDisk:
         assert levels(judge_host(changed(HOST, disk_free_bytes=free), settings_of())) == {Level.OK, level}
 
     @pytest.mark.parametrize(
-        ("descriptors", "level"), [(1024, Level.NOTE), (5375, Level.NOTE), (5376, Level.OK), (None, Level.OK)]
+        ("descriptors", "level"), [(1024, Level.NOTE), (7679, Level.NOTE), (7680, Level.OK), (None, Level.OK)]
     )
     def test_too_few_descriptors_are_a_note(self, descriptors, level):
         assert list(judge_host(changed(HOST, descriptors_max=descriptors), settings_of()))[-1].level is level
