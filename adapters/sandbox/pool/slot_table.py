@@ -7,10 +7,10 @@ from itertools import islice
 from math import inf
 from typing import Generic, TypeVar
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from adapters.sandbox.options import MIB, PoolLimits
-from adapters.sandbox.pool.eviction import evictable
+from adapters.sandbox.pool.eviction import EvictedSessions, groups
 from adapters.sandbox.workers.prewarm_pool import Startable
 from domain.concurrency.capacity_limiter import is_fair
 from domain.identity import ANONYMOUS, Owner
@@ -77,6 +77,7 @@ class SlotTable(Generic[Process]):
     memory_bytes: int = field(default=0, init=False)
     slots: dict[int, list[Slot[Process]]] = field(factory=dict, init=False)
     """Slots of each session, running or idle."""
+    evicted: EvictedSessions = Factory(lambda self: EvictedSessions(self.limits.slots_max), takes_self=True)
 
     @property
     def running_count(self) -> int:
@@ -106,10 +107,15 @@ class SlotTable(Generic[Process]):
         """End a slot's run. A reusable worker is kept for the session."""
         self._stop(slot)
         process = slot.process
-        if reusable and process is not None and process.is_alive and not slot.has_ended and slot.stays_warm:
-            self._keep_idle(slot, process)
-        else:
+        if not reusable or process is None or not process.is_alive or slot.has_ended or not slot.stays_warm:
             self.remove(slot)
+            return
+        slot.idle_since = self.now()
+        self.idle[slot] = None
+        self._count_memory(slot, process.meter.cost_bytes)
+        if not process.meter.is_cost_known:
+            self.unmeasured[slot] = process
+        process.when_dead(lambda: self._on_death(slot))
 
     def is_at_limit(self, owner: Owner) -> bool:
         """Return whether the owner, or all owners together, run as many executions as they may."""
@@ -121,9 +127,10 @@ class SlotTable(Generic[Process]):
         running = self.running_count
         return running >= limit_of_all or (owner != ANONYMOUS and not is_fair(own, running, limit_of_all))
 
-    def evictable(self, owner: Owner) -> Iterator[Slot[Process]]:
-        """Yield the idle slots that the owner may evict for a new one, in the order of eviction."""
-        return evictable(owner, self.idle, self.held, self.running[owner], self.now())
+    def evictable(self, owner: Owner, session: int | None = None) -> Iterator[Slot[Process]]:
+        """Yield the idle slots that the owner may evict for a new one of the session, in the order of eviction."""
+        for group in groups(owner, self.idle, self.held, self.running[owner], self.now()):
+            yield from self.evicted.order(group, session, self.now())
 
     def remove(self, slot: Slot[Process]) -> None:
         """Kill a slot's worker and forget the slot."""
@@ -154,7 +161,7 @@ class SlotTable(Generic[Process]):
         elif not self.is_full:
             return []
         else:
-            candidates = self.evictable(run.ref.owner)
+            candidates = self.evictable(run.ref.owner, run.ref.session_id.int)
         return list(islice(candidates, 1)) or None
 
     def _should_wait(self, run: ScriptRun, slots: list[Slot[Process]]) -> bool:
@@ -172,7 +179,7 @@ class SlotTable(Generic[Process]):
         if self._missing_bytes(run, gone) > 0:
             self._measure_idle(run, gone)
             missing = self._missing_bytes(run, gone)
-            others = (slot for slot in self.evictable(run.ref.owner) if slot not in gone)
+            others = (slot for slot in self.evictable(run.ref.owner, run.ref.session_id.int) if slot not in gone)
             while missing > 0 and (slot := next(others, None)) is not None:
                 evicted.append(slot)
                 missing -= slot.memory_bytes
@@ -180,15 +187,15 @@ class SlotTable(Generic[Process]):
                 return False
         for slot in evicted:
             self.evictions[Eviction.PRESSURE] += 1
+            self.evicted.add(slot)
             self.remove(slot)
         return True
 
     def _missing_bytes(self, run: ScriptRun, gone: Iterable[Slot[Process]]) -> int:
         """Return how much memory is missing for this run, when these slots are gone or run it."""
-        if self.limits.memory_bytes_max is None:
-            return 0
+        limit = self.limits.memory_bytes_max
         others = self.memory_bytes - sum(slot.memory_bytes for slot in gone)
-        return others + run.limits.memory_mb * MIB - self.limits.memory_bytes_max
+        return 0 if limit is None else others + run.limits.memory_mb * MIB - limit
 
     def _measure_idle(self, run: ScriptRun, gone: Iterable[Slot[Process]]) -> None:
         """Measure idle workers until the memory is enough for this run, rather than evict them at once."""
@@ -215,14 +222,6 @@ class SlotTable(Generic[Process]):
         if slot.process is not None:
             slot.process.when_dead(None)
         return slot
-
-    def _keep_idle(self, slot: Slot[Process], process: Process) -> None:
-        slot.idle_since = self.now()
-        self.idle[slot] = None
-        self._count_memory(slot, process.meter.cost_bytes)
-        if not process.meter.is_cost_known:
-            self.unmeasured[slot] = process
-        process.when_dead(lambda: self._on_death(slot))
 
     def _on_death(self, slot: Slot[Process]) -> None:
         self.evictions[Eviction.DIED] += 1

@@ -120,7 +120,7 @@ def _remove(calls: dict[Key, dict[WaitingCall[Process], None]], key: Key, waitin
 
 @define(eq=False)
 class WorkerPool(Generic[Process]):
-    """Gives slots to sessions. Idle slots stay warm; the least recently used are evicted first.
+    """Gives slots to sessions. Idle slots stay warm until others need them.
 
     A free slot goes to the owner with the fewest running executions; owners with equally many take turns. Of that
     owner's calls, those of the session whose warm worker is free come first, then the oldest. A call whose session or
