@@ -11,13 +11,16 @@ Owner = NewType("Owner", str)
 ANONYMOUS = Owner("anonymous")
 """The owner of all objects while authentication is off; never the owner of a token."""
 
+SHARED = Owner("shared")
+"""The owner of functions that everybody may use; never the owner of a token or key."""
+
 EVERY_OWNER = Owner("*")
 """Stands in place of an owner for reads, lists and closes across owners; never an owner itself."""
 
 OWNER_SIZE_MAX = 255
 """Bytes of UTF-8; the maximum of an OpenID Connect subject."""
 
-_RESERVED = frozenset({ANONYMOUS, EVERY_OWNER})
+_RESERVED = frozenset({ANONYMOUS, SHARED, EVERY_OWNER})
 
 INSTANT_MAX = datetime(3000, 1, 1, tzinfo=UTC)
 """The latest instant of an id: no clock is so far ahead, and time spans can still be added to it."""
@@ -34,9 +37,14 @@ class OwnerRefused(ValueError):
 
 def parse_owner(text: str) -> Owner:
     """Return the text as the owner of a token or key; raises OwnerRefused, also for a reserved name."""
-    if text.casefold() in _RESERVED:
+    if is_reserved(text):
         raise OwnerRefused(f"{text!r} is reserved")
     return named_owner(text)
+
+
+def is_reserved(text: str) -> bool:
+    """Return whether the name is reserved, in whatever case: no token or key may have it as its owner."""
+    return text.casefold() in _RESERVED
 
 
 def named_owner(text: str) -> Owner:

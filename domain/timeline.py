@@ -70,10 +70,16 @@ class HistoryTrace:
 
 @frozen
 class FunctionTrace:
-    """The present state of the function that a session uses a version of."""
+    """The present state of the function that a session uses a version of, and who registered that version when.
 
+    `registered_at` is None if the version is no longer stored, `author` also if it is not recorded.
+    """
+
+    owner: Owner
     version: int
     deactivated_at: datetime | None
+    registered_at: datetime | None
+    author: Owner | None
 
 
 @frozen

@@ -64,24 +64,26 @@ removed AS (
 )
 SELECT count(*) FROM removed;
 
--- name: select_oldest_session()
-SELECT s.request_id FROM meta.sessions AS s ORDER BY s.request_id LIMIT 1;
-
--- name: delete_replaced_versions(replaced_before, rows_max)
--- A version was replaced before any newer version was registered, or at that instant. The current version has no newer
--- one, so it stays.
+-- name: delete_old_versions(versions_kept, left_before, rows_max)
+-- A version is no longer among the newest ones since the version that many numbers later was registered. A call that
+-- found it before may still pin a session to it, so it stays until that instant is long past. After that it stays while
+-- a session is pinned to it.
 WITH picked AS MATERIALIZED (
-    SELECT v.language, v.title, v.version
+    SELECT v.function_id, v.version
     FROM meta.functions AS f
     INNER JOIN meta.function_versions AS v
-        ON f.language = v.language AND f.title = v.title AND f.version > v.version
+        ON f.function_id = v.function_id AND v.version <= f.version - :versions_kept::bigint
     WHERE
-        f.version > 1
+        f.version > :versions_kept::bigint
         AND EXISTS (
             SELECT FROM meta.function_versions AS n
             WHERE
-                n.language = v.language AND n.title = v.title AND n.version > v.version
-                AND n.registered_at < :replaced_before::timestamptz
+                n.function_id = v.function_id
+                AND n.version >= v.version + :versions_kept::bigint
+                AND n.registered_at < :left_before::timestamptz
+        )
+        AND NOT EXISTS (
+            SELECT FROM meta.sessions AS s WHERE s.function_id = v.function_id AND s.function_version = v.version
         )
     LIMIT :rows_max::bigint
     FOR UPDATE OF v SKIP LOCKED
@@ -89,8 +91,33 @@ WITH picked AS MATERIALIZED (
 removed AS (
     DELETE FROM meta.function_versions AS v
     USING picked AS p
-    WHERE v.language = p.language AND v.title = p.title AND v.version = p.version
+    WHERE v.function_id = p.function_id AND v.version = p.version
     RETURNING v.version
+)
+SELECT count(*) FROM removed;
+
+-- name: delete_deactivated_functions(deactivated_before, rows_max)
+-- Removes functions with their versions, unless a session is pinned to one of them. The deletion checks again after it
+-- has the lock, because a call may register the function again meanwhile.
+WITH picked AS MATERIALIZED (
+    SELECT f.function_id
+    FROM meta.functions AS f
+    WHERE
+        f.deactivated_at < :deactivated_before::timestamptz
+        AND NOT EXISTS (SELECT FROM meta.sessions AS s WHERE s.function_id = f.function_id)
+    LIMIT :rows_max::bigint
+    FOR UPDATE SKIP LOCKED
+),
+removed AS (
+    DELETE FROM meta.functions AS f
+    USING picked AS p
+    WHERE f.function_id = p.function_id AND f.deactivated_at < :deactivated_before::timestamptz
+    RETURNING f.function_id
+),
+emptied AS (
+    DELETE FROM meta.function_versions AS v
+    USING removed AS r
+    WHERE v.function_id = r.function_id
 )
 SELECT count(*) FROM removed;
 

@@ -6,7 +6,7 @@
 SELECT
     s.request_id, s.owner, s.language, s.title, s.script_hash, '{}' AS context, '{}' AS metadata, s.timeout_ms,
     s.memory_mb, s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at,
-    s.last_executed_at, s.execution_count, s.version, s.function_version
+    s.last_executed_at, s.execution_count, s.version, s.function_version, s.function_id
 FROM meta.sessions AS s
 WHERE s.request_id = :request_id::uuid;
 
@@ -55,5 +55,9 @@ FROM meta.idempotency_keys AS k
 WHERE k.expires_at = :expires_at::timestamptz AND k.winner = :winner::uuid
 LIMIT 1;
 
--- name: select_function_trace(language, title)
-SELECT f.version, f.deactivated_at FROM meta.functions AS f WHERE f.language = :language::text AND f.title = :title::text;
+-- name: select_function_trace(function_id, version)
+-- Without the version, if only that is no longer stored, its author and time are null.
+SELECT f.owner, f.version, f.deactivated_at, v.registered_at, v.author
+FROM meta.functions AS f
+LEFT JOIN meta.function_versions AS v ON f.function_id = v.function_id AND v.version = :version::bigint
+WHERE f.function_id = :function_id::uuid;

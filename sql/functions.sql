@@ -1,75 +1,131 @@
 -- Statements about functions; sessions.sql describes the format.
 
--- name: select_functions(languages, titles)
+-- name: select_functions(owners, others, languages, titles, versions, versions_kept)
+-- Finds the function of the owner, or else that of the other owner, at a version or at the current one. A registered
+-- function comes before a deactivated one. Only the newest versions are found. For a version that is not among them,
+-- the row has no version, and the versions that are.
+WITH call AS (
+    SELECT *
+    FROM
+        unnest(:owners::text[], :others::text[], :languages::text[], :titles::text[], :versions::bigint[])
+        WITH ORDINALITY AS c (owner, other, language, title, version, ordinal)
+),
+found AS (
+    SELECT
+        c.ordinal, coalesce(c.version, f.version) AS version, f.version - :versions_kept::bigint AS left_version,
+        f.function_id, f.owner, f.language, f.title, f.created_at, f.deactivated_at
+    FROM call AS c
+    CROSS JOIN LATERAL (
+        SELECT f.function_id, f.owner, f.language, f.title, f.version, f.created_at, f.deactivated_at
+        FROM meta.functions AS f
+        WHERE f.owner IN (c.owner, c.other) AND f.language = c.language AND f.title = c.title
+        ORDER BY f.deactivated_at IS NOT NULL, f.owner <> c.owner
+        LIMIT 1
+    ) AS f
+)
 SELECT
-    c.ordinal, f.language, f.title, v.script, v.script_hash, v.description, v.params_schema, v.result_schema,
-    v.examples, v.tags, f.created_at, f.updated_at, f.version, v.type, f.deactivated_at
-FROM unnest(:languages::text[], :titles::text[]) WITH ORDINALITY AS c (language, title, ordinal)
-INNER JOIN meta.functions AS f ON c.language = f.language AND c.title = f.title
-INNER JOIN meta.function_versions AS v
-    ON f.language = v.language AND f.title = v.title AND f.version = v.version;
+    f.ordinal, f.function_id, f.owner, f.language, f.title, f.created_at, f.deactivated_at, v.version, v.type,
+    v.author, v.registered_at, v.script, v.script_hash, v.description, v.params_schema, v.result_schema, v.examples,
+    v.tags,
+    CASE
+        WHEN v.version IS NULL THEN (
+            SELECT array_agg(k.version ORDER BY k.version DESC)
+            FROM meta.function_versions AS k
+            WHERE k.function_id = f.function_id AND k.version > f.left_version
+        )
+    END AS kept
+FROM found AS f
+LEFT JOIN meta.function_versions AS v
+    ON f.function_id = v.function_id AND f.version = v.version AND f.left_version < v.version;
 
--- name: select_function_schemas(languages, titles, versions)
+-- name: select_function_schemas(function_ids, versions)
 SELECT c.ordinal, v.params_schema, v.result_schema
-FROM
-    unnest(:languages::text[], :titles::text[], :versions::bigint[]) WITH ORDINALITY
-        AS c (language, title, version, ordinal)
-INNER JOIN meta.function_versions AS v
-    ON c.language = v.language AND c.title = v.title AND c.version = v.version;
+FROM unnest(:function_ids::uuid[], :versions::bigint[]) WITH ORDINALITY AS c (function_id, version, ordinal)
+INNER JOIN meta.function_versions AS v ON c.function_id = v.function_id AND c.version = v.version;
 
--- name: upsert_function(language, title, version_read, registered_read, version, type, created_at, updated_at, description, tags, script, script_hash, params_schema, result_schema, examples)
+-- name: select_function_versions(function_id, versions_kept)
+-- The newest versions, the newest first.
+SELECT v.version, v.type, v.author, v.registered_at, v.script_hash, v.description
+FROM meta.functions AS f
+INNER JOIN meta.function_versions AS v ON f.function_id = v.function_id
+WHERE f.function_id = :function_id::uuid AND v.version > f.version - :versions_kept::bigint
+ORDER BY v.version DESC;
+
+-- name: upsert_function(function_id, owner, language, title, version_read, registered_read, version, type, author, created_at, updated_at, description, tags, script, script_hash, params_schema, result_schema, examples)
 -- Compare and set by version and state. A first version is stored only if the function does not exist. A next version
 -- is stored only if the function has not changed since it was read. A call that lost a race returns no row.
 WITH named AS (
-    INSERT INTO meta.functions AS f (language, title, version, created_at, updated_at)
+    INSERT INTO meta.functions AS f (function_id, owner, language, title, version, created_at, updated_at)
     VALUES (
-        :language::text, :title::text, :version::bigint, :created_at::timestamptz, :updated_at::timestamptz
+        :function_id::uuid, :owner::text, :language::text, :title::text, :version::bigint, :created_at::timestamptz,
+        :updated_at::timestamptz
     )
-    ON CONFLICT (language, title) DO UPDATE
+    ON CONFLICT (owner, language, title) DO UPDATE
         SET version = excluded.version, updated_at = excluded.updated_at, deactivated_at = NULL
-        WHERE f.version = :version_read::bigint AND (f.deactivated_at IS NULL) = :registered_read::boolean
-    RETURNING f.language, f.title, f.version
+        WHERE
+            f.function_id = excluded.function_id
+            AND f.version = :version_read::bigint
+            AND (f.deactivated_at IS NULL) = :registered_read::boolean
+    RETURNING f.function_id, f.version
 )
 INSERT INTO meta.function_versions (
-    language, title, version, type, description, tags, script, script_hash, params_schema, result_schema, examples,
+    function_id, version, type, author, description, tags, script, script_hash, params_schema, result_schema, examples,
     registered_at
 )
 SELECT
-    n.language, n.title, n.version, :type::text, :description::text, :tags::text[], :script::text,
+    n.function_id, n.version, :type::text, :author::text, :description::text, :tags::text[], :script::text,
     :script_hash::text, :params_schema::text, :result_schema::text, :examples::text, :updated_at::timestamptz
 FROM named AS n
 RETURNING version;
 
--- name: deactivate_function(language, title, version_read, deactivated_at)
+-- name: deactivate_function(function_id, version_read, deactivated_at)
 -- Compare and set by version. A call that lost a race returns no row.
 UPDATE meta.functions AS f SET deactivated_at = :deactivated_at::timestamptz
-WHERE
-    f.language = :language::text
-    AND f.title = :title::text
-    AND f.version = :version_read::bigint
-    AND f.deactivated_at IS NULL
+WHERE f.function_id = :function_id::uuid AND f.version = :version_read::bigint AND f.deactivated_at IS NULL
 RETURNING f.version;
 
--- name: select_function_page(language, type, skipped, size)
--- `total` is the same in every row. A page without functions is one row with nulls beside it.
+-- name: select_function_page(owners, language, type, skipped, size)
+-- The functions of these owners, or of all owners if the list is null. `total` is the same in every row. A page without
+-- functions is one row with nulls beside it.
 WITH matching AS (
-    SELECT f.language, f.title, f.version, v.type, v.description, v.tags, f.created_at, f.updated_at
+    SELECT
+        f.owner, f.language, f.title, f.version, v.type, v.description, v.tags, f.created_at, f.updated_at, v.author
     FROM meta.functions AS f
-    INNER JOIN meta.function_versions AS v
-        ON f.language = v.language AND f.title = v.title AND f.version = v.version
+    INNER JOIN meta.function_versions AS v ON f.function_id = v.function_id AND f.version = v.version
     WHERE
         f.deactivated_at IS NULL
+        AND (:owners::text[] IS NULL OR f.owner = any(:owners::text[]))
         AND (:language::text IS NULL OR f.language = :language::text)
         AND (:type::text IS NULL OR v.type = :type::text)
 ),
 shown AS (
     SELECT m.* FROM matching AS m
-    ORDER BY m.language, m.title
+    ORDER BY m.language, m.title, m.owner
     LIMIT :size::bigint OFFSET :skipped::bigint
 )
 SELECT
     (SELECT count(*) FROM matching) AS total,
-    s.language, s.title, s.version, s.type, s.description, s.tags, s.created_at, s.updated_at
+    s.owner, s.language, s.title, s.version, s.type, s.description, s.tags, s.created_at, s.updated_at, s.author
 FROM (SELECT 1) AS page
 LEFT JOIN shown AS s ON TRUE
-ORDER BY s.language, s.title;
+ORDER BY s.language, s.title, s.owner;
+
+-- name: select_function_usage(owner, rows_max)
+-- Counts at most rows_max functions with their stored versions. A deactivated function counts until it is removed. The
+-- size of a value that is stored outside its row is known without reading the value.
+SELECT
+    count(*) AS functions,
+    coalesce(sum(v.stored_bytes), 0)::bigint AS stored_bytes
+FROM (
+    SELECT f.function_id FROM meta.functions AS f WHERE f.owner = :owner::text LIMIT :rows_max::bigint
+) AS n
+CROSS JOIN LATERAL (
+    SELECT
+        sum(
+            pg_column_size(v.script) + pg_column_size(v.description) + pg_column_size(v.tags)
+            + pg_column_size(v.examples) + coalesce(pg_column_size(v.params_schema), 0)
+            + coalesce(pg_column_size(v.result_schema), 0)
+        ) AS stored_bytes
+    FROM meta.function_versions AS v
+    WHERE v.function_id = n.function_id
+) AS v;

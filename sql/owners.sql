@@ -137,3 +137,49 @@ SELECT
     (SELECT f.execution_id FROM final AS f) AS last_execution_id,
     (SELECT count(*) FROM examined) AS examined,
     (SELECT count(*) FROM moved) AS moved;
+
+-- name: select_owned_function_count(owner)
+SELECT count(*) FROM meta.functions AS f WHERE f.owner = :owner::text;
+
+-- name: select_function_collisions(owner_from, owner_to, rows_max)
+-- Names that both owners have.
+SELECT f.language, f.title
+FROM meta.functions AS f
+INNER JOIN meta.functions AS t ON f.language = t.language AND f.title = t.title AND t.owner = :owner_to::text
+WHERE f.owner = :owner_from::text
+ORDER BY f.language, f.title
+LIMIT :rows_max::bigint;
+
+-- name: move_functions(owner_from, owner_to, after_language, after_title, rows_max)
+-- Versions and pinned sessions refer to the id of the function, which does not change. If the new owner has a function
+-- of the same name, the function stays with the old owner.
+WITH examined AS MATERIALIZED (
+    SELECT f.function_id, f.language, f.title
+    FROM meta.functions AS f
+    WHERE
+        f.owner = :owner_from::text
+        AND (f.language, f.title) > (:after_language::text, :after_title::text)
+    ORDER BY f.language, f.title
+    LIMIT :rows_max::bigint
+),
+moved AS (
+    UPDATE meta.functions AS f
+    SET owner = :owner_to::text
+    FROM examined AS e
+    WHERE
+        f.function_id = e.function_id
+        AND f.owner = :owner_from::text
+        AND NOT EXISTS (
+            SELECT FROM meta.functions AS t
+            WHERE t.owner = :owner_to::text AND t.language = f.language AND t.title = f.title
+        )
+    RETURNING f.function_id
+),
+final AS (
+    SELECT e.language, e.title FROM examined AS e ORDER BY e.language DESC, e.title DESC LIMIT 1
+)
+SELECT
+    (SELECT f.language FROM final AS f) AS last_language,
+    (SELECT f.title FROM final AS f) AS last_title,
+    (SELECT count(*) FROM examined) AS examined,
+    (SELECT count(*) FROM moved) AS moved;

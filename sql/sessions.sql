@@ -8,25 +8,25 @@
 -- batch, so it could join two parts of a statement in quadratic time. Therefore each part passes on the columns that
 -- later parts need, and `NOT IN` is executed as a hash table.
 
--- name: insert_sessions(request_ids, owners, languages, titles, script_hashes, timeouts_ms, memories_mb, isolations, renewals, ttls_seconds, expiries, expiries_max, contexts, metadatas, scripts, function_versions)!
+-- name: insert_sessions(request_ids, owners, languages, titles, script_hashes, timeouts_ms, memories_mb, isolations, renewals, ttls_seconds, expiries, expiries_max, contexts, metadatas, scripts, function_versions, function_ids)!
 -- Storing the same session again changes nothing.
 INSERT INTO meta.sessions (
     request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
-    expires_at, expires_max_at, context, metadata, script, function_version
+    expires_at, expires_max_at, context, metadata, script, function_version, function_id
 )
 SELECT
     c.request_id, c.owner, c.language, c.title, c.script_hash, c.timeout_ms, c.memory_mb, c.isolation, c.renewal,
     c.ttl_seconds, c.expires_at, c.expires_max_at, c.context::jsonb, c.metadata::jsonb, c.script,
-    c.function_version
+    c.function_version, c.function_id
 FROM
     unnest(
         :request_ids::uuid[], :owners::text[], :languages::text[], :titles::text[], :script_hashes::text[],
         :timeouts_ms::integer[], :memories_mb::integer[], :isolations::text[], :renewals::text[],
         :ttls_seconds::integer[], :expiries::timestamptz[], :expiries_max::timestamptz[], :contexts::text[],
-        :metadatas::text[], :scripts::text[], :function_versions::bigint[]
+        :metadatas::text[], :scripts::text[], :function_versions::bigint[], :function_ids::uuid[]
     ) AS c (
         request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
-        expires_at, expires_max_at, context, metadata, script, function_version
+        expires_at, expires_max_at, context, metadata, script, function_version, function_id
     )
 ORDER BY c.request_id
 ON CONFLICT (request_id) DO NOTHING;
@@ -35,7 +35,7 @@ ON CONFLICT (request_id) DO NOTHING;
 SELECT
     c.ordinal, s.request_id, s.owner, s.language, s.title, s.script_hash, s.context::text, s.metadata::text,
     s.timeout_ms, s.memory_mb, s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at,
-    s.last_executed_at, s.execution_count, s.version, s.function_version
+    s.last_executed_at, s.execution_count, s.version, s.function_version, s.function_id
 FROM unnest(:request_ids::uuid[], :owners::text[]) WITH ORDINALITY AS c (request_id, owner, ordinal)
 INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner;
 
@@ -164,7 +164,7 @@ measured AS (
         s.request_id, s.owner, s.language, s.title, s.script_hash, s.context::text AS context,
         s.metadata::text AS metadata, s.timeout_ms, s.memory_mb, s.isolation, s.renewal, s.ttl_seconds, s.expires_at,
         s.expires_max_at, s.closed_at, s.last_executed_at, s.execution_count, s.version,
-        s.function_version,
+        s.function_version, s.function_id,
         row_number() OVER (ORDER BY s.request_id DESC) AS nth,
         sum(octet_length(s.context::text) + octet_length(s.metadata::text)) OVER (ORDER BY s.request_id DESC) AS bytes
     FROM matching AS m
@@ -183,7 +183,7 @@ SELECT
     END AS next_after,
     s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
     s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
-    s.execution_count, s.version, s.function_version
+    s.execution_count, s.version, s.function_version, s.function_id
 FROM (SELECT 1) AS page
 LEFT JOIN shown AS s ON TRUE
 ORDER BY s.nth;

@@ -54,3 +54,6 @@ SELECT o.execution_id FROM meta.open_executions AS o ORDER BY o.execution_id LIM
 
 -- name: select_oldest_key_expiry()
 SELECT k.expires_at FROM meta.idempotency_keys AS k ORDER BY k.expires_at LIMIT 1;
+
+-- name: select_oldest_session()
+SELECT s.request_id FROM meta.sessions AS s ORDER BY s.request_id LIMIT 1;

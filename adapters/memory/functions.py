@@ -1,44 +1,58 @@
 """Functions in memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from uuid import UUID
 
-from attrs import define, field
+from attrs import define, evolve, field
 from typing_extensions import override
 
-from domain.functions.function import Function, FunctionNotFound, FunctionSummary
-from domain.functions.ports import FunctionFilter, FunctionPage, FunctionRepository
-from domain.functions.schema import FunctionSchema, FunctionVersionNotFound
+from domain.functions.function import Function, FunctionNotFound, FunctionVersionNotFound
+from domain.functions.lists import FunctionFilter, FunctionPage, FunctionSummary, FunctionVersion
+from domain.functions.ports import FunctionLookup, FunctionRepository, FunctionUsage
+from domain.functions.schema import FunctionSchema
+from domain.identity import Owner
 from domain.scripts.language import LanguageTitle
 
 
 @define
 class MemoryFunctionRepository(FunctionRepository):
-    """Stores functions; while `failure` is set, every call raises it."""
+    """Stores every version; while `failure` is set, every call raises it."""
 
-    functions: dict[LanguageTitle, Function] = field(factory=dict)
-    schemas: dict[tuple[LanguageTitle, int], FunctionSchema] = field(factory=dict)
+    versions_kept: int = 20
+    functions: dict[tuple[Owner, LanguageTitle], Function] = field(factory=dict)
+    stored: dict[tuple[UUID, int], Function] = field(factory=dict)
     failure: Exception | None = None
 
     @override
-    async def get(self, title: LanguageTitle) -> Function:
+    async def find(self, lookup: FunctionLookup) -> Function:
         self._require_available()
-        if title not in self.functions:
-            raise FunctionNotFound(title)
-        return self.functions[title]
+        found = [self.functions.get((owner, lookup.language_title)) for owner in (lookup.owner, lookup.other)]
+        ordered = sorted((each for each in found if each is not None), key=lambda each: each.deactivated_at is not None)
+        if not ordered:
+            exact = lookup.owner if lookup.owner == lookup.other else None
+            raise FunctionNotFound(lookup.language_title, exact)
+        current = ordered[0]
+        return current if lookup.version is None else self._at(current, lookup.version)
 
     @override
-    async def schema(self, title: LanguageTitle, version: int) -> FunctionSchema:
+    async def versions(self, function_id: UUID) -> Sequence[FunctionVersion]:
         self._require_available()
-        if (title, version) not in self.schemas:
-            raise FunctionVersionNotFound(title, version)
-        return self.schemas[title, version]
+        return [FunctionVersion.of(self.stored[function_id, version]) for version in self._kept(function_id)]
 
     @override
-    async def update(self, title: LanguageTitle, change: Callable[[Function | None], Function]) -> Function:
+    async def schema(self, function_id: UUID, version: int) -> FunctionSchema | None:
         self._require_available()
-        changed = change(self.functions.get(title))
-        self.functions[title] = changed
-        self.schemas[title, changed.version] = changed.definition.schema
+        stored = self.stored.get((function_id, version))
+        return None if stored is None else stored.definition.schema
+
+    @override
+    async def update(
+        self, owner: Owner, title: LanguageTitle, change: Callable[[Function | None], Function]
+    ) -> Function:
+        self._require_available()
+        changed = change(self.functions.get((owner, title)))
+        self.functions[owner, title] = changed
+        self.stored[changed.function_id, changed.version] = changed
         return changed
 
     @override
@@ -47,10 +61,27 @@ class MemoryFunctionRepository(FunctionRepository):
         shown = sorted(filter(wanted.shows, self.functions.values()), key=_order)
         return FunctionPage(len(shown), [FunctionSummary.of(function) for function in shown[offset : offset + size]])
 
+    @override
+    async def usage(self, owner: Owner) -> FunctionUsage:
+        self._require_available()
+        own = [function for function in self.functions.values() if function.owner == owner]
+        stored = [version for version in self.stored.values() if version.owner == owner]
+        return FunctionUsage(len(own), sum(version.definition.size for version in stored))
+
+    def _at(self, current: Function, version: int) -> Function:
+        kept = self._kept(current.function_id)
+        if version not in kept:
+            raise FunctionVersionNotFound(current.owner, current.language_title, version, kept)
+        return evolve(self.stored[current.function_id, version], deactivated_at=current.deactivated_at)
+
+    def _kept(self, function_id: UUID) -> list[int]:
+        versions = (version for stored_id, version in self.stored if stored_id == function_id)
+        return sorted(versions, reverse=True)[: self.versions_kept]
+
     def _require_available(self) -> None:
         if self.failure is not None:
             raise self.failure
 
 
-def _order(function: Function) -> tuple[str, str]:
-    return function.language_title.language, function.language_title.title
+def _order(function: Function) -> tuple[str, str, str]:
+    return function.language_title.language, function.language_title.title, function.owner

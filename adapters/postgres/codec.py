@@ -32,9 +32,9 @@ _RENEWALS = {str(renewal): renewal for renewal in Renewal}
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def uuids(values: Iterable[UUID]) -> str:
+def uuids(values: Iterable[UUID | None]) -> str:
     """Return a literal of `uuid[]`."""
-    return "{" + ",".join([value.hex for value in values]) + "}"
+    return "{" + ",".join(["NULL" if value is None else value.hex for value in values]) + "}"
 
 
 def texts(values: Iterable[str | None]) -> str:
@@ -88,6 +88,7 @@ def new_session_columns(sessions: Sequence[Session], scripts: Sequence[Script]) 
         "metadatas": texts(session.metadata for session in sessions),
         "scripts": texts(script.source for script in scripts),
         "function_versions": numbers(session.function_version for session in sessions),
+        "function_ids": uuids(session.function_id for session in sessions),
     }
 
 

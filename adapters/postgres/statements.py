@@ -77,9 +77,11 @@ class FunctionStatements:
 
     select_functions: Statement
     select_function_schemas: Statement
+    select_function_versions: Statement
     upsert_function: Statement
     deactivate_function: Statement
     select_function_page: Statement
+    select_function_usage: Statement
 
 
 @frozen
@@ -99,9 +101,12 @@ class OwnerStatements:
     select_session_count: Statement
     select_key_count: Statement
     select_history_count: Statement = field(metadata=_UNPREPARED)
+    select_owned_function_count: Statement
+    select_function_collisions: Statement
     move_sessions: Statement = field(metadata=_UNPREPARED)
     move_initialize_keys: Statement = field(metadata=_UNPREPARED)
     move_history: Statement = field(metadata=_UNPREPARED)
+    move_functions: Statement = field(metadata=_UNPREPARED)
 
 
 @frozen
@@ -112,8 +117,8 @@ class CleanupStatements:
     select_oldest_expiry: Statement
     move_overdue_executions: Statement = field(metadata=_UNPREPARED)
     delete_expired_keys: Statement = field(metadata=_UNPREPARED)
-    select_oldest_session: Statement
-    delete_replaced_versions: Statement = field(metadata=_UNPREPARED)
+    delete_old_versions: Statement = field(metadata=_UNPREPARED)
+    delete_deactivated_functions: Statement = field(metadata=_UNPREPARED)
     select_filled_partitions: Statement = field(metadata=_UNPREPARED)
     empty_partition: Statement = field(metadata=_UNPREPARED)
 
@@ -130,6 +135,7 @@ class StorageStatements:
     select_oldest_execution: Statement = field(metadata=_UNPREPARED)
     select_oldest_open_execution: Statement
     select_oldest_key_expiry: Statement
+    select_oldest_session: Statement
 
 
 @frozen

@@ -13,7 +13,7 @@ from attrs import define, evolve, field, frozen
 from domain.access.credentials import CredentialRefused
 from domain.access.principal import Principal, Scope
 from domain.errors import NotFound
-from domain.identity import Owner, uuid7_time
+from domain.identity import Owner, is_reserved, uuid7_time
 
 PREFIX = "pgl_"
 """The prefix of every key, for people and for scanners of leaked secrets."""
@@ -99,6 +99,8 @@ class ApiKey:
             raise CredentialRefused("the API key was revoked")
         if self.expires_at is not None and now >= self.expires_at:
             raise CredentialRefused("the API key has expired")
+        if is_reserved(self.owner):
+            raise CredentialRefused(f"its owner {self.owner} is a reserved name; create a key for another owner")
         return self.principal
 
     def revoke(self, now: datetime) -> "ApiKey":

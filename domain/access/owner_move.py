@@ -1,12 +1,13 @@
 """Moving the objects of one owner to another owner."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
 from attrs import frozen
 
 from domain.identity import Owner
+from domain.scripts.language import LanguageTitle
 
 
 class OwnedData(StrEnum):
@@ -15,6 +16,7 @@ class OwnedData(StrEnum):
     SESSIONS = "sessions"
     KEYS = "idempotency keys"
     HISTORY = "history"
+    FUNCTIONS = "functions"
 
 
 @frozen
@@ -36,9 +38,14 @@ class OwnerMover(Protocol):
         """Return the number of the owner's objects by kind; keys of executions count as keys."""
         ...
 
-    def move(self, source: Owner, target: Owner) -> AsyncIterator[MoveStep]:
-        """Move all objects of `source` to `target`, step by step.
+    async def collisions(self, source: Owner, target: Owner) -> Sequence[LanguageTitle]:
+        """Return titles under which both owners have a function; a bounded number, in order."""
+        ...
 
-        A session with an execution in progress stays, with its keys and history; moving again moves it too.
+    def move(self, source: Owner, target: Owner, *, functions: bool = True) -> AsyncIterator[MoveStep]:
+        """Move all objects of `source` to `target`, step by step; without `functions`, functions stay.
+
+        A session with an execution in progress stays, with its keys and history; moving again moves it too. Sessions
+        stay pinned to the versions that they have. A function stays if `target` has one of its title.
         """
         ...

@@ -7,7 +7,7 @@ from typing import ClassVar
 from attrs import define, frozen
 
 from domain.errors import Forbidden
-from domain.identity import ANONYMOUS, EVERY_OWNER, Owner
+from domain.identity import ANONYMOUS, EVERY_OWNER, SHARED, Owner
 from domain.scripts.language import Language
 
 
@@ -19,6 +19,7 @@ class Scope(StrEnum):
     EXECUTE_PYTHON = "execute:python"
     READ_FUNCTIONS = "read:functions"
     WRITE_FUNCTIONS = "write:functions"
+    WRITE_SHARED_FUNCTIONS = "write:shared-functions"
     ADMIN = "admin"
 
 
@@ -30,6 +31,12 @@ EXECUTE: Mapping[Language, Scope] = {
 
 ANY_EXECUTE = frozenset({Scope.EXECUTE_ALL, *EXECUTE.values()})
 """Scopes of which one is required to execute scripts."""
+
+ANY_WRITE = frozenset({Scope.WRITE_FUNCTIONS, Scope.WRITE_SHARED_FUNCTIONS})
+"""Scopes of which one is required to change functions."""
+
+ANY_READ = ANY_WRITE | {Scope.READ_FUNCTIONS}
+"""Scopes of which one is required to read functions, and so the scripts of sessions that are pinned to them."""
 
 
 @define(eq=False)
@@ -46,6 +53,25 @@ class ScopeMissing(Forbidden):
     @property
     def details(self) -> Mapping[str, object]:
         return {"needed_scopes": [str(scope) for scope in self.needed]}
+
+
+@define(eq=False)
+class FunctionsOfAnother(Forbidden):
+    """Only an owner itself may change its functions."""
+
+    code: ClassVar[str] = "FORBIDDEN"
+    owner: Owner
+
+    @property
+    def message(self) -> str:
+        return (
+            f"Only {self.owner} may change functions of {self.owner}, so nothing was done. Omit the owner to change a "
+            f"function of your own, or send owner={SHARED} with the scope {Scope.WRITE_SHARED_FUNCTIONS}."
+        )
+
+    @property
+    def details(self) -> Mapping[str, object]:
+        return {"owner": self.owner}
 
 
 @frozen
@@ -67,6 +93,28 @@ class Principal:
         """Return the owner, which may be EVERY_OWNER, if the caller may list its sessions; else raise ScopeMissing."""
         if owner != self.owner and self.reach != EVERY_OWNER:
             raise ScopeMissing((Scope.ADMIN,))
+        return owner
+
+    @property
+    def functions_owner(self) -> Owner:
+        """The owner of the functions that the caller registers without naming an owner.
+
+        While authentication is off, everybody shares everything, so functions are shared.
+        """
+        return SHARED if self.owner == ANONYMOUS else self.owner
+
+    def may_read_functions(self, owner: Owner) -> Owner:
+        """Return the owner, which may be EVERY_OWNER, if the caller may read its functions; else raise ScopeMissing."""
+        if owner not in {self.owner, SHARED} and self.reach != EVERY_OWNER:
+            raise ScopeMissing((Scope.ADMIN,))
+        return owner
+
+    def may_write_functions(self, owner: Owner) -> Owner:
+        """Return the owner if the caller may change its functions; else raise ScopeMissing or FunctionsOfAnother."""
+        if owner not in {self.functions_owner, SHARED}:
+            raise FunctionsOfAnother(owner)
+        needed = Scope.WRITE_SHARED_FUNCTIONS if owner == SHARED else Scope.WRITE_FUNCTIONS
+        self.require_any(frozenset({needed}))
         return owner
 
     def require_any(self, needed: frozenset[Scope]) -> None:

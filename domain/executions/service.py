@@ -21,7 +21,7 @@ from domain.executions.ports import (
     KeyedExecutionRecorder,
     KeyedExecutionRepository,
 )
-from domain.functions.service import ParamsCheck
+from domain.functions.params import ParamsCheck
 from domain.idempotency import IdempotencyKey
 from domain.identity import SessionRef
 from domain.json_text import JsonText
@@ -101,7 +101,7 @@ class ExecutionService:
         Raises:
             SessionNotFound, SessionExpired, SessionClosed: nothing ran.
             Overloaded, QuotaReached, RuntimeUnavailable, StorageUnavailable: nothing ran.
-            ParamsRefused, FunctionVersionNotFound, SchemaUnusable: nothing ran (see ParamsCheck).
+            ParamsRefused, PinnedVersionNotFound, SchemaUnusable: nothing ran (see ParamsCheck).
             IdempotencyConflict, KeyInFlight, KeyInterrupted: nothing ran for this call.
             ExecutionFailed: the script ran and failed.
             ExecutionNotStored: the script ran; saving continues in the background.
@@ -148,11 +148,11 @@ class ExecutionService:
 
     async def _require_params(self, call: _Call, execution: OpenExecution) -> None:
         """Check the params against the schema that the session is pinned to, if any; a refused call is withdrawn."""
-        title, version = execution.session.language_title, execution.session.function_version
-        if version is None:
+        pinned = execution.session.pinned
+        if pinned is None:
             return
         try:
-            await call.budget.spend(self._params.require(title, version, call.params), StorageUnavailable)
+            await call.budget.spend(self._params.require(pinned, call.params), StorageUnavailable)
         except StorageUnavailable as error:
             self._withdraw(call)
             raise StorageUnavailable.of(error.fault, stored="no", executed="no") from error

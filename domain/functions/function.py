@@ -1,14 +1,16 @@
-"""Functions: scripts that are registered under a language-title, in versions."""
+"""Functions: scripts that an owner has registered under a language-title, in versions."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
+from uuid import UUID
 
 from attrs import define, evolve, field, frozen
 
 from domain.errors import Conflict, NotFound, PreconditionFailed
 from domain.functions.schema import FunctionSchema
+from domain.identity import Owner
 from domain.json_equality import same_json
 from domain.json_text import JsonText
 from domain.scripts.language import LanguageTitle
@@ -24,21 +26,47 @@ class FunctionType(StrEnum):
 
 @define(eq=False)
 class FunctionNotFound(NotFound):
-    """The call has no script, and none is registered under the title."""
+    """No function is registered under the title: for the owner, or, without an owner, for the caller and as shared."""
 
     code: ClassVar[str] = "FUNCTION_NOT_FOUND"
     language_title: LanguageTitle
+    owner: Owner | None = None
 
     @property
     def message(self) -> str:
+        where = "you or for everybody" if self.owner is None else self.owner
         return (
-            f"No function is registered as {self.language_title}. Register one with PUT "
+            f"No function is registered as {self.language_title} for {where}. Register one with PUT "
             f"/api/v1/functions/{self.language_title}, or send the session's own script as script_content."
         )
 
     @property
     def details(self) -> Mapping[str, object]:
-        return {"language_title": str(self.language_title)}
+        facts = {"language_title": str(self.language_title)}
+        return facts if self.owner is None else facts | {"owner": self.owner}
+
+
+@define(eq=False)
+class FunctionVersionNotFound(NotFound):
+    """The function has no such version, or no longer keeps it; `kept` are the versions that it has, newest first."""
+
+    code: ClassVar[str] = "FUNCTION_VERSION_NOT_FOUND"
+    owner: Owner
+    language_title: LanguageTitle
+    version: int
+    kept: Sequence[int]
+
+    @property
+    def message(self) -> str:
+        return (
+            f"Version {self.version} of {self.language_title} of the owner {self.owner} is not kept. Use one of: "
+            f"{', '.join(map(str, self.kept))}."
+        )
+
+    @property
+    def details(self) -> Mapping[str, object]:
+        facts = {"language_title": str(self.language_title), "owner": self.owner, "version": self.version}
+        return {**facts, "kept_versions": list(self.kept)}
 
 
 @define(eq=False)
@@ -77,6 +105,15 @@ class FunctionConflict(Conflict):
 
 
 @frozen
+class PinnedVersion:
+    """The version that a session is pinned to, with the session's language-title."""
+
+    function_id: UUID
+    version: int
+    language_title: LanguageTitle
+
+
+@frozen
 class Example:
     """Params, and the result that they must produce."""
 
@@ -94,6 +131,12 @@ class Definition:
     examples: tuple[Example, ...] = ()
     tags: tuple[str, ...] = ()
 
+    @property
+    def size(self) -> int:
+        """The size in characters, roughly what storing it takes."""
+        texts = (self.script.source, self.description, *self.tags, *(text or "" for text in self.texts()))
+        return sum(map(len, texts))
+
     def same(self, other: "Definition") -> bool:
         """Return whether another definition is equal, however its JSON is written."""
         plain = (self.script, self.description, self.tags) == (other.script, other.description, other.tags)
@@ -109,26 +152,31 @@ class Definition:
 
 @frozen
 class Function:
-    """The current version of a registered script.
+    """A version of a registered script: the current one, unless another one was wanted.
 
-    `version` counts from 1 and never goes back, not even after a deactivation. Instants are aware and in UTC;
-    `updated_at` is when this version was registered.
+    `function_id` stays the same under another owner. `version` counts from 1 and never goes back, not even after a
+    deactivation. Instants are aware and in UTC; `updated_at` is when this version was registered. `author` is the owner
+    whose call registered it, None if that is not recorded.
     """
 
+    function_id: UUID
+    owner: Owner
     language_title: LanguageTitle
     definition: Definition
     created_at: datetime
     updated_at: datetime
     version: int = 1
     type: FunctionType = FunctionType.DYNAMIC
+    author: Owner | None = None
     deactivated_at: datetime | None = None
 
-    def require_registered(self) -> None:
-        """Raise FunctionNotFound if the function is deactivated."""
+    def require_registered(self) -> "Function":
+        """Return the function; raises FunctionNotFound if it is deactivated."""
         if self.deactivated_at is not None:
             raise FunctionNotFound(self.language_title)
+        return self
 
-    def replace(self, definition: Definition, now: datetime) -> "Function":
+    def replace(self, definition: Definition, author: Owner, now: datetime) -> "Function":
         """Return the next version, or the function itself if it already has this definition."""
         if self.deactivated_at is None and definition.same(self.definition):
             return self
@@ -138,39 +186,13 @@ class Function:
             updated_at=now,
             version=self.version + 1,
             type=FunctionType.DYNAMIC,
+            author=author,
             deactivated_at=None,
         )
 
     def deactivate(self, now: datetime) -> "Function":
         """Return the deactivated function; deactivating it again changes nothing."""
         return self if self.deactivated_at is not None else evolve(self, deactivated_at=now)
-
-
-@frozen
-class FunctionSummary:
-    """A function in a list."""
-
-    language_title: LanguageTitle
-    version: int
-    type: FunctionType
-    description: str = field(repr=False)
-    tags: tuple[str, ...]
-    created_at: datetime
-    updated_at: datetime
-
-    @classmethod
-    def of(cls, function: Function) -> "FunctionSummary":
-        """Return the summary of a function."""
-        definition = function.definition
-        return cls(
-            language_title=function.language_title,
-            version=function.version,
-            type=function.type,
-            description=definition.description,
-            tags=definition.tags,
-            created_at=function.created_at,
-            updated_at=function.updated_at,
-        )
 
 
 @frozen

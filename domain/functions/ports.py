@@ -2,68 +2,90 @@
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
+from uuid import UUID
 
 from attrs import frozen
 
 from domain.errors import Problem
-from domain.functions.function import Function, FunctionSummary, FunctionType
+from domain.functions.function import Function
+from domain.functions.lists import FunctionFilter, FunctionPage, FunctionVersion
 from domain.functions.schema import FunctionSchema
+from domain.identity import SHARED, Owner
 from domain.json_text import JsonText
-from domain.scripts.language import Language, LanguageTitle
+from domain.scripts.language import LanguageTitle
 
 
 @frozen
-class FunctionFilter:
-    """The functions that a list shows; None shows all."""
+class FunctionLookup:
+    """A name to look up: the function of `owner`, or else that of `other`; at a version, or at the current one."""
 
-    language: Language | None = None
-    type: FunctionType | None = None
+    owner: Owner
+    other: Owner
+    language_title: LanguageTitle
+    version: int | None = None
 
-    def shows(self, function: Function) -> bool:
-        """Return whether the list shows a function; it shows no deactivated one."""
-        by_language = self.language in (None, function.language_title.language)
-        return function.deactivated_at is None and by_language and self.type in (None, function.type)
+    @classmethod
+    def usable(cls, owner: Owner, title: LanguageTitle, version: int | None = None) -> "FunctionLookup":
+        """Return the look-up of a function that the owner may use: its own, or else the shared one."""
+        return cls(owner, SHARED, title, version)
+
+    @classmethod
+    def exact(cls, owner: Owner, title: LanguageTitle, version: int | None = None) -> "FunctionLookup":
+        """Return the look-up of a function of this owner alone."""
+        return cls(owner, owner, title, version)
 
 
 @frozen
-class FunctionPage:
-    """Functions in the order of their language-titles, and the number of functions on all pages."""
+class FunctionUsage:
+    """The stored functions of an owner, deactivated ones included, and the bytes that all their versions take."""
 
-    total: int
-    items: Sequence[FunctionSummary]
+    functions: int
+    stored_bytes: int
 
 
 class FunctionRepository(Protocol):
-    """Stores functions, and their versions for as long as sessions may be pinned to them.
+    """Stores functions by owner and language-title, with their newest versions.
 
-    Every method may raise StorageUnavailable or Overloaded, as in SessionRepository.
+    A number of versions of each function is kept, which the adapter is given. Older ones are kept for `schema`, while a
+    session is pinned to them. Every method may raise StorageUnavailable or Overloaded, as in SessionRepository.
     """
 
-    async def get(self, title: LanguageTitle) -> Function:
+    async def find(self, lookup: FunctionLookup) -> Function:
         """Return the function, also a deactivated one, as all acknowledged writes left it.
 
-        Raises FunctionNotFound if nothing was ever registered under the title.
+        A registered function comes before a deactivated one. Raises FunctionNotFound if nothing was ever registered
+        under the name, FunctionVersionNotFound if the function found has no such version or keeps newer ones only.
         """
         ...
 
-    async def schema(self, title: LanguageTitle, version: int) -> FunctionSchema:
-        """Return the schema of a version, current or not. It never changes, so an adapter may cache it.
+    async def versions(self, function_id: UUID) -> Sequence[FunctionVersion]:
+        """Return the versions that are kept, the newest first; none for an unknown id."""
+        ...
 
-        Raises FunctionVersionNotFound.
+    async def schema(self, function_id: UUID, version: int) -> FunctionSchema | None:
+        """Return the schema of a version that is stored, None if there is none.
+
+        A version never changes, so an adapter may cache its schema.
         """
         ...
 
-    async def update(self, title: LanguageTitle, change: Callable[[Function | None], Function]) -> Function:
-        """Replace the stored function, None if there is none, with `change(stored)`, and return it.
+    async def update(
+        self, owner: Owner, title: LanguageTitle, change: Callable[[Function | None], Function]
+    ) -> Function:
+        """Replace the owner's function, None if there is none, with `change(stored)`, and return it.
 
         `change` is pure and may be called several times. Each of several concurrent updates sees the one before it. If
-        `change` raises, or returns its argument, nothing is stored. A replaced version stays readable by `schema` while
-        a session may be pinned to it. Raises FunctionConflict if races do not end in time.
+        `change` raises, or returns its argument, nothing is stored. Raises FunctionConflict if races do not end in
+        time.
         """
         ...
 
     async def page(self, wanted: FunctionFilter, offset: int, size: int) -> FunctionPage:
         """Return at most `size` functions that are not deactivated, after the first `offset` of them."""
+        ...
+
+    async def usage(self, owner: Owner) -> FunctionUsage:
+        """Return what an owner has stored; it covers a bounded number of functions."""
         ...
 
 

@@ -11,7 +11,7 @@ from domain.scripts.language import LanguageTitle
 
 
 @define(eq=False)
-class FunctionVersionNotFound(NotFound):
+class PinnedVersionNotFound(NotFound):
     """A session is pinned to a version that is no longer stored, so its params cannot be checked."""
 
     code: ClassVar[str] = "FUNCTION_NOT_FOUND"

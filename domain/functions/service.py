@@ -1,16 +1,24 @@
-"""The use cases of functions: register, read, list, check and deactivate them, and check params against them."""
+"""The use cases of functions: register, read, list, check, roll back and deactivate them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import define, field, frozen
 
-from domain.clock import Clock
+from domain.clock import Clock, IdGenerator
 from domain.concurrency.budget import Budget
 from domain.errors import InvalidRequest, Problem, StorageUnavailable
 from domain.functions.examples import ExampleOutcome, ExampleRuns, misfits
-from domain.functions.function import Definition, Example, Function, FunctionNotFound, Precondition
-from domain.functions.ports import FunctionFilter, FunctionPage, FunctionRepository, Schema, SchemaCompiler
-from domain.functions.schema import FunctionSchema, ParamsRefused, SchemaRefused, SchemaUnusable, in_one_line, within
+from domain.functions.function import (
+    Definition,
+    Example,
+    Function,
+    FunctionNotFound,
+    Precondition,
+)
+from domain.functions.lists import FunctionFilter, FunctionPage, FunctionVersion
+from domain.functions.ports import FunctionLookup, FunctionRepository, Schema, SchemaCompiler
+from domain.functions.quota import FunctionQuota
+from domain.functions.schema import FunctionSchema, SchemaRefused, in_one_line, within
 from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.scripts.language import Language, LanguageMapping, LanguageTitle
@@ -36,6 +44,22 @@ class FunctionRequest:
     schema: FunctionSchema = field(factory=FunctionSchema)
     examples: tuple[Example, ...] = ()
     tags: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, definition: Definition) -> "FunctionRequest":
+        """Return the request that registers a definition again."""
+        source, schema = definition.script.source, definition.schema
+        return cls(source, definition.description, schema, definition.examples, definition.tags)
+
+
+@frozen
+class Write:
+    """A write to a function: whose function it is, who writes, and the condition under which."""
+
+    owner: Owner
+    author: Owner
+    name: str
+    condition: Precondition
 
 
 @frozen
@@ -66,81 +90,117 @@ class ExamplesFailed(InvalidRequest):
         )
 
 
+@frozen
+class FunctionVersions:
+    """A function, and its versions that are kept, the newest first."""
+
+    function: Function
+    versions: Sequence[FunctionVersion]
+
+
 @define
 class FunctionService:
     """The use cases of functions. Every method may raise StorageUnavailable or Overloaded.
 
-    Names are resolved as for sessions: every method may also raise InvalidLanguageTitle or LanguageNotServed.
+    Names are resolved as for sessions: every method may also raise InvalidLanguageTitle or LanguageNotServed. A read
+    finds the function of the reader, or else the shared one; with an `owner`, only that owner's.
     """
 
     _clock: Clock
+    _ids: IdGenerator
     _functions: FunctionRepository
     _schemas: SchemaCompiler
     _runners: Mapping[Language, ScriptRunner]
     _examples: ExampleRuns
     _mapping: LanguageMapping
     _policy: FunctionPolicy
+    _quota: FunctionQuota
 
-    async def register(
-        self, owner: Owner, name: str, request: FunctionRequest, condition: Precondition, *, check: bool
-    ) -> Registered:
+    async def register(self, write: Write, request: FunctionRequest, *, check: bool) -> Registered:
         """Register a function, or replace it by its next version, if the condition holds.
 
         With `check`, all examples must hold. Registering the same definition again changes nothing. Raises
         InvalidRequest (schemas, or examples that do not fit them), ExamplesFailed, FieldTooLarge, ScriptSyntaxError,
-        FunctionConditionFailed, FunctionConflict, RuntimeUnavailable or ExecutionUnknown.
+        FunctionConditionFailed, FunctionConflict, QuotaReached, RuntimeUnavailable or ExecutionUnknown.
         """
-        title, budget = self._mapping.resolve(name), self._budget()
+        title, budget = self._mapping.resolve(write.name), self._budget()
         definition = await self._definition(request)
-        await parsed(self._runners[title.language], title.language, definition.script, owner, budget)
+        await budget.spend(self._quota.require(write.owner, title, definition), StorageUnavailable)
+        await parsed(self._runners[title.language], title.language, definition.script, write.author, budget)
         if check:
-            await self._require_examples(owner, title, definition)
+            await self._require_examples(write.author, title, definition)
         now, created = self._clock.now(), False
+        new = Function(self._ids.new(now), write.owner, title, definition, now, now, author=write.author)
 
         def change(stored: Function | None) -> Function:
             nonlocal created
-            condition.require(title, stored)
+            write.condition.require(title, stored)
             created = stored is None or stored.deactivated_at is not None
-            return Function(title, definition, now, now) if stored is None else stored.replace(definition, now)
+            return new if stored is None else stored.replace(definition, write.author, now)
 
-        return Registered(await budget.spend(self._functions.update(title, change), _write_late), created)
+        return Registered(await self._changed(write.owner, title, change, budget), created)
 
-    async def get(self, name: str) -> Function:
-        """Return a registered function; raises FunctionNotFound."""
-        function = await self._budget().spend(self._functions.get(self._mapping.resolve(name)), StorageUnavailable)
-        function.require_registered()
-        return function
+    async def roll_back(self, write: Write, version: int, *, check: bool) -> Registered:
+        """Register the definition of an older version as the next one, also of a deactivated function.
+
+        Raises FunctionNotFound, FunctionVersionNotFound, and what `register` raises.
+        """
+        lookup = FunctionLookup.exact(write.owner, self._mapping.resolve(write.name), version)
+        function = await self._budget().spend(self._functions.find(lookup), StorageUnavailable)
+        return await self.register(write, FunctionRequest.of(function.definition), check=check)
+
+    async def get(self, reader: Owner, name: str, owner: Owner | None = None, version: int | None = None) -> Function:
+        """Return a registered function, at a version or at the current one.
+
+        Raises FunctionNotFound or FunctionVersionNotFound.
+        """
+        title = self._mapping.resolve(name)
+        usable, exact = FunctionLookup.usable, FunctionLookup.exact
+        lookup = usable(reader, title, version) if owner is None else exact(owner, title, version)
+        function = await self._budget().spend(self._functions.find(lookup), StorageUnavailable)
+        return function.require_registered()
+
+    async def versions(self, reader: Owner, name: str, owner: Owner | None = None) -> FunctionVersions:
+        """Return a registered function with its versions; raises FunctionNotFound."""
+        function = await self.get(reader, name, owner)
+        found = await self._budget().spend(self._functions.versions(function.function_id), StorageUnavailable)
+        return FunctionVersions(function, found)
 
     async def list(self, wanted: FunctionFilter, offset: int, size: int) -> FunctionPage:
         """Return at most `size` registered functions after the first `offset`, and the number of all."""
         return await self._budget().spend(self._functions.page(wanted, offset, size), StorageUnavailable)
 
-    async def check(self, owner: Owner, name: str) -> CheckedFunction:
+    async def check(self, reader: Owner, name: str, owner: Owner | None = None) -> CheckedFunction:
         """Run the examples of a registered function.
 
         Raises FunctionNotFound, RuntimeUnavailable or ExecutionUnknown.
         """
-        function = await self.get(name)
-        outcomes = await self._examples.judge(owner, function.language_title, function.definition)
+        function = await self.get(reader, name, owner)
+        outcomes = await self._examples.judge(reader, function.language_title, function.definition)
         return CheckedFunction(function, outcomes)
 
-    async def deactivate(self, name: str, condition: Precondition) -> None:
-        """Deactivate a function, if the condition holds; deactivating it again changes nothing.
+    async def deactivate(self, write: Write) -> Function:
+        """Deactivate a function, if the condition holds, and return it; deactivating it again changes nothing.
 
         Raises FunctionNotFound, FunctionConditionFailed or FunctionConflict.
         """
-        title, now = self._mapping.resolve(name), self._clock.now()
+        title, now = self._mapping.resolve(write.name), self._clock.now()
 
         def change(stored: Function | None) -> Function:
-            condition.require(title, stored)
+            write.condition.require(title, stored)
             if stored is None:
-                raise FunctionNotFound(title)
+                raise FunctionNotFound(title, write.owner)
             return stored.deactivate(now)
 
-        await self._budget().spend(self._functions.update(title, change), _write_late)
+        return await self._changed(write.owner, title, change, self._budget())
 
     def _budget(self) -> Budget:
         return Budget(self._policy.request_timeout_s)
+
+    async def _changed(
+        self, owner: Owner, title: LanguageTitle, change: Callable[[Function | None], Function], budget: Budget
+    ) -> Function:
+        return await budget.spend(self._functions.update(owner, title, change), _write_late)
 
     async def _definition(self, request: FunctionRequest) -> Definition:
         script = Script.of(request.script_content, self._policy.script_size_max)
@@ -163,31 +223,6 @@ class FunctionService:
         problems = [Problem(f"/examples/{n}", outcome.reason) for n, outcome in enumerate(outcomes) if outcome.reason]
         if problems:
             raise ExamplesFailed(problems)  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
-
-
-@define
-class ParamsCheck:
-    """Checks params against the schema of the function version that their session is pinned to."""
-
-    _functions: FunctionRepository
-    _schemas: SchemaCompiler
-
-    async def require(self, title: LanguageTitle, version: int, params: JsonText) -> None:
-        """Raise ParamsRefused unless the params fit.
-
-        Raises FunctionVersionNotFound, StorageUnavailable or Overloaded if the schema cannot be read, SchemaUnusable if
-        this release does not accept it.
-        """
-        text = (await self._functions.schema(title, version)).params
-        if text is None:
-            return
-        try:
-            schema = await self._schemas.compile(text)
-        except SchemaRefused as error:
-            raise SchemaUnusable(title, version, error.in_one_line) from error
-        problems = schema.problems(params)
-        if problems:
-            raise ParamsRefused(within(problems, "/params"), title, version)  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
 
 
 def _write_late() -> StorageUnavailable:

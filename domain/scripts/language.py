@@ -15,7 +15,13 @@ TITLE_PATTERN = "^[a-z][a-z0-9]*-[A-Za-z0-9][A-Za-z0-9._-]*$"
 TITLE_SIZE_MAX = 128
 """Characters of a language-title."""
 
+PINNED_PATTERN = TITLE_PATTERN.removesuffix("$") + "(?:@[1-9][0-9]{0,17})?$"
+"""The grammar of language-titles that may name a version, such as `python-adder@3`."""
+
+PINNED_SIZE_MAX = TITLE_SIZE_MAX + len("@") + 18
+
 _GRAMMAR = re.compile(TITLE_PATTERN)
+_PINNED = re.compile(PINNED_PATTERN)
 
 
 class Language(StrEnum):
@@ -42,7 +48,8 @@ class InvalidLanguageTitle(Invalid):
             return f"The header Language-Title is missing. Send Language-Title: {names}."
         return (
             "The language-title is not valid. Send <language>-<title>, like nodejs-calculator: lower-case letters and "
-            f"digits, a hyphen, then letters, digits, '.', '_' or '-', at most {TITLE_SIZE_MAX} characters in all."
+            f"digits, a hyphen, then letters, digits, '.', '_' or '-', at most {TITLE_SIZE_MAX} characters in all. "
+            "Only the Language-Title of initialize may end with a version, like nodejs-calculator@3."
         )
 
     @property
@@ -99,6 +106,16 @@ class LanguageMapping:
         if value is None or len(value) > TITLE_SIZE_MAX or not _GRAMMAR.fullmatch(value):
             raise InvalidLanguageTitle(value)
         return (self._by_language(value) or self._by_prefix(value) or self._by_pattern(value)) or _refuse(value)
+
+    def resolve_pinned(self, value: str | None) -> tuple[LanguageTitle, int | None]:
+        """Return the canonical title, and the version behind an `@` if there is one.
+
+        Raises InvalidLanguageTitle or LanguageNotServed.
+        """
+        if value is None or len(value) > PINNED_SIZE_MAX or not _PINNED.fullmatch(value):
+            raise InvalidLanguageTitle(value)
+        name, _, version = value.partition("@")
+        return self.resolve(name), int(version) if version else None
 
     def _by_language(self, value: str) -> LanguageTitle | None:
         prefix, _, title = value.partition("-")

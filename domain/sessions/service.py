@@ -9,8 +9,9 @@ from attrs import define, field, frozen
 from domain.clock import Clock, IdGenerator
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.budget import Budget
-from domain.errors import StorageUnavailable
-from domain.functions.ports import FunctionRepository
+from domain.errors import InvalidRequest, Problem, StorageUnavailable
+from domain.functions.function import Function
+from domain.functions.ports import FunctionLookup, FunctionRepository
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef
 from domain.json_text import EMPTY_OBJECT, JsonText
@@ -45,7 +46,10 @@ class SessionPolicy:
 
 @frozen
 class SessionRequest:
-    """A session to initialize; None takes the server's default."""
+    """A session to initialize; None takes the server's default.
+
+    `language_title` may name a version of a function, such as `python-adder@3`.
+    """
 
     language_title: str | None
     script_content: str | None = field(default=None, repr=False)
@@ -101,7 +105,8 @@ class SessionService:
 
         A repeated call with the same idempotency key returns the first response and makes no session; another call with
         the key raises IdempotencyConflict. Raises InvalidLanguageTitle, LanguageNotServed, FunctionNotFound,
-        FieldTooLarge, QuotaReached, ScriptSyntaxError or RuntimeUnavailable.
+        FunctionVersionNotFound, InvalidRequest (a version beside a script), FieldTooLarge, QuotaReached,
+        ScriptSyntaxError or RuntimeUnavailable.
         """
         budget = self._budget()
         if idempotency_key is not None:
@@ -109,13 +114,14 @@ class SessionService:
             first = await budget.spend(stored, StorageUnavailable)
             if first is not None:
                 return first
-        title = self._mapping.resolve(request.language_title)
-        script, function_version = await self._script(title, request, budget)
+        title, version = self._mapping.resolve_pinned(request.language_title)
+        function = await self._function(owner, title, version, request, budget)
+        script = function.definition.script if function else self._own_script(request)
         size = len(script.source) + len(request.context) + len(request.metadata)
         await budget.spend(self._quotas.require_capacity(owner, size), StorageUnavailable)
         with self._quotas.adding(owner, size):
             checked = await parsed(self._runners[title.language], title.language, script, owner, budget)
-            session = self._open(owner, title, script, request, function_version)
+            session = self._open(owner, title, script, request, function)
             initialized = Initialized(session.ref, title, session.expires_at, script.hash, checked)
             if idempotency_key is not None:
                 return await self._add_keyed(initialized, session, script, idempotency_key, budget)
@@ -192,13 +198,21 @@ class SessionService:
     def _budget(self) -> Budget:
         return Budget(self._policy.request_timeout_s)
 
-    async def _script(self, title: LanguageTitle, request: SessionRequest, budget: Budget) -> tuple[Script, int | None]:
-        """Return the request's script, or the registered one and its version, to which the session is pinned."""
-        if request.script_content is not None:
-            return Script.of(request.script_content, self._policy.script_size_max), None
-        function = await budget.spend(self._functions.get(title), StorageUnavailable)
-        function.require_registered()
-        return function.definition.script, function.version
+    async def _function(
+        self, owner: Owner, title: LanguageTitle, version: int | None, request: SessionRequest, budget: Budget
+    ) -> Function | None:
+        """Return the function to which the session is pinned; None if the request has a script of its own."""
+        if request.script_content is None:
+            lookup = FunctionLookup.usable(owner, title, version)
+            return (await budget.spend(self._functions.find(lookup), StorageUnavailable)).require_registered()
+        if version is not None:
+            problem = Problem("/headers/Language-Title", "must not name a version if there is a script_content")
+            raise InvalidRequest((problem,))  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
+        return None
+
+    def _own_script(self, request: SessionRequest) -> Script:
+        assert request.script_content is not None, "without it there is a function"
+        return Script.of(request.script_content, self._policy.script_size_max)
 
     def _open(
         self,
@@ -206,7 +220,7 @@ class SessionService:
         title: LanguageTitle,
         script: Script,
         request: SessionRequest,
-        function_version: int | None,
+        function: Function | None,
     ) -> Session:
         now = self._clock.now()
         length, expires_at, expires_max_at = self._policy.lifetime.span(now, request.ttl_seconds)
@@ -221,7 +235,8 @@ class SessionService:
             ttl_seconds=length,
             expires_at=expires_at,
             expires_max_at=expires_max_at,
-            function_version=function_version,
+            function_version=None if function is None else function.version,
+            function_id=None if function is None else function.function_id,
         )
 
 

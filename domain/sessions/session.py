@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar
+from uuid import UUID
 
 from attrs import define, evolve, frozen
 
 from domain.errors import Conflict, Gone, NotFound, PreconditionFailed
+from domain.functions.function import PinnedVersion
 from domain.identity import SessionRef, uuid7_time
 from domain.json_text import EMPTY_OBJECT, JsonText
 from domain.scripts.language import LanguageTitle
@@ -130,7 +132,7 @@ class Session:
 
     Instants are aware and in UTC. `expires_at` never moves back and never passes `expires_max_at`, the absolute
     maximum that was set when the session was opened. `script_hash` is None after the session was emptied.
-    `function_version` is the version of the function that the session is pinned to; None for a script of its own.
+    `function_id` and `function_version` name the function that the session is pinned to; None for a script of its own.
     """
 
     ref: SessionRef
@@ -148,11 +150,19 @@ class Session:
     execution_count: int = 0
     version: int = 1
     function_version: int | None = None
+    function_id: UUID | None = None
 
     @property
     def created_at(self) -> datetime:
         """The instant in the session's id."""
         return uuid7_time(self.ref.session_id)
+
+    @property
+    def pinned(self) -> PinnedVersion | None:
+        """The version of a function that the session is pinned to; None for a script of its own."""
+        if self.function_id is None or self.function_version is None:
+            return None
+        return PinnedVersion(self.function_id, self.function_version, self.language_title)
 
     def status(self, now: datetime) -> Status:
         """Return the status at `now`: a closed session stays closed; another one is active while `now < expires_at`."""

@@ -27,6 +27,8 @@ DESTROYED = {
     "rates": "the rate balances of owners (migration 6).",
     "shortened-days": "the record of days that the storage budget has removed from the history (migration 7).",
     "registration-times": "the times at which versions of functions became current (migration 9).",
+    "owned-functions": "functions of owners, with all versions; shared functions stay (migration 10).",
+    "function-authors": "the record of who registered each version of a function (migration 10).",
 }
 """The kinds of data that a revert deletes, as in `-- destroys KIND` of the .down.sql files."""
 

@@ -42,45 +42,69 @@ def owners() -> None:
 )
 @click.argument("source", type=any_owner)
 @click.argument("target", type=owner)
+@click.option("--skip-functions", is_flag=True, help="Leave functions with SOURCE.")
 @dry_run_option
 @yes_option
 @output_option
 @click.pass_context
 def move(  # noqa: PLR0913, PLR0917  # one for each argument and option
-    context: click.Context, source: Owner, target: Owner, dry_run: bool, yes: bool, output: str
+    context: click.Context,
+    source: Owner,
+    target: Owner,
+    skip_functions: bool,
+    dry_run: bool,
+    yes: bool,
+    output: str,
 ) -> None:
-    """Move everything of SOURCE to TARGET: sessions, their executions and idempotency keys.
+    """Move everything of SOURCE to TARGET: functions, sessions, their executions and idempotency keys.
 
     The command asks first: afterwards nothing tells what came from SOURCE. The move runs in small steps while
     controllers serve. You can stop it and start it again at any time. To move from `anonymous`, turn authentication on
-    first: then no caller is `anonymous` any more. The exit status is 1 if something is left.
+    first: then no caller is `anonymous` any more. Nothing is moved if both owners have a function of the same title.
+    The exit status is 1 if something is left.
     """
     if source == target:
         raise click.BadParameter("must not be the same as SOURCE", param_hint="TARGET")
+    consent = None if dry_run else consent_of(yes=yes)
     with failures_reported(), command_database(container_of(context), patient(settings_in_force())) as commands:
-        found = asyncio.run(_moved(commands, source, target, None if dry_run else consent_of(yes=yes)))
+        found = asyncio.run(_moved(commands, source, target, consent, functions=not skip_functions))
     click.echo(_document(found, dry_run) if Output(output) is Output.JSON else _text(found, dry_run))
     if not dry_run and any(found.after.values()):
         context.exit(1)
 
 
-async def _moved(commands: "Commands", source: Owner, target: Owner, consent: Collection[str] | None) -> Moved:
+async def _moved(
+    commands: "Commands", source: Owner, target: Owner, consent: Collection[str] | None, *, functions: bool
+) -> Moved:
     """Move if there is consent; None counts only."""
     async with commands.database_access().opened():
         mover = commands.owner_mover()
-        before = await mover.count(source)
+        if functions:
+            await _require_no_collision(mover, source, target)
+        before = await _counted(mover, source, functions=functions)
         if consent is None:
             return Moved(before, before)
         if any(before.values()):
             require_consent([Loss(f"This moves {_listed(before)} from {source} to {target}.")], consent)
-        await _walk(mover, source, target, sum(before.values()))
-        return Moved(before, await mover.count(source))
+        with click.progressbar(length=sum(before.values()), label="Moving", file=sys.stderr) as bar:
+            async for step in mover.move(source, target, functions=functions):
+                bar.update(step.moved)
+        return Moved(before, await _counted(mover, source, functions=functions))
 
 
-async def _walk(mover: OwnerMover, source: Owner, target: Owner, length: int) -> None:
-    with click.progressbar(length=length, label="Moving", file=sys.stderr) as bar:
-        async for step in mover.move(source, target):
-            bar.update(step.moved)
+async def _require_no_collision(mover: OwnerMover, source: Owner, target: Owner) -> None:
+    titles = await mover.collisions(source, target)
+    if titles:
+        raise click.ClickException(
+            f"Both {source} and {target} have functions (or deactivated ones) of these titles, so nothing was moved: "
+            f"{', '.join(map(str, titles))}. Add --skip-functions to move the rest: functions then stay with {source}. "
+            "An admin can read them there and register them under other titles."
+        )
+
+
+async def _counted(mover: OwnerMover, owner: Owner, *, functions: bool) -> Mapping[OwnedData, int]:
+    counts = await mover.count(owner)
+    return {part: number for part, number in counts.items() if functions or part is not OwnedData.FUNCTIONS}
 
 
 def _text(found: Moved, dry_run: bool) -> str:
@@ -107,4 +131,5 @@ _NAMES = {
     OwnedData.SESSIONS: ("session", "sessions"),
     OwnedData.KEYS: ("idempotency key", "idempotency keys"),
     OwnedData.HISTORY: ("execution in the history", "executions in the history"),
+    OwnedData.FUNCTIONS: ("function", "functions"),
 }

@@ -22,13 +22,15 @@ from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.executions.history import HistoryService
 from domain.executions.service import ExecutionService
 from domain.functions.examples import ExampleRuns
-from domain.functions.service import FunctionService, ParamsCheck
+from domain.functions.params import ParamsCheck
+from domain.functions.service import FunctionService
 from entrypoints.composition.database import Database
 from entrypoints.composition.guards import OwnerLimits, Security, guards
 from entrypoints.composition.options import (
     example_policy,
     execution_policy,
     function_policy,
+    function_quota,
     http_options,
     language_mapping,
     request_timeout_s,
@@ -136,9 +138,11 @@ class Controller(containers.DeclarativeContainer):
         params=providers.Singleton(ParamsCheck, database.functions, schemas),
     )
     history = providers.Singleton(HistoryService, database.sessions, database.executions, request_timeout_s)
+    function_quota = providers.Singleton(function_quota, settings, database.functions)
     functions = providers.Singleton(
         FunctionService,
         clock=database.clock,
+        ids=ids,
         functions=database.functions,
         schemas=schemas,
         runners=runners.provided.by_language,
@@ -153,6 +157,7 @@ class Controller(containers.DeclarativeContainer):
         ),
         mapping=mapping,
         policy=function_policy,
+        quota=function_quota,
     )
 
     anonymous_sessions = providers.Singleton(

@@ -26,6 +26,7 @@ from adapters.postgres.statements import load_statements
 from entrypoints.composition.options import (
     clock_options,
     execution_options,
+    function_options,
     gateway_options,
     retention,
     storage_budget,
@@ -72,7 +73,12 @@ class Database(containers.DeclarativeContainer):
     keyed_executions = providers.Singleton(
         PostgresKeyedExecutionRepository, gateway, statements.provided.keyed_calls, executions, writing
     )
-    functions = providers.Singleton(PostgresFunctionRepository, gateway, statements.provided.functions)
+    functions = providers.Singleton(
+        PostgresFunctionRepository,
+        gateway,
+        statements.provided.functions,
+        providers.Callable(function_options, settings),
+    )
     api_keys = providers.Singleton(PostgresApiKeyRepository, gateway, statements.provided.api_keys)
     schema = providers.Singleton(SchemaCheck, gateway, statements.provided.migrations)
     storage = providers.Singleton(HistoryBudget.of, gateway, statements, providers.Callable(storage_budget, settings))

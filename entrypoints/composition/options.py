@@ -10,6 +10,7 @@ from adapters.mapping_file import WrongMappingFile, read_mapping
 from adapters.postgres.clock.disciplined import ClockOptions
 from adapters.postgres.gateway_options import GatewayOptions, WrongAddress
 from adapters.postgres.repositories.executions import ExecutionRepositoryOptions
+from adapters.postgres.repositories.functions import FunctionRepositoryOptions
 from adapters.postgres.repositories.history import HistoryOptions
 from adapters.postgres.retention.cleanup import Retention
 from adapters.remote_runtime.options import RuntimeOptions
@@ -17,6 +18,8 @@ from adapters.sandbox.options import NodeStart, SandboxLevel, SandboxOptions
 from domain.access.authentication import KeyCacheOptions
 from domain.executions.service import ExecutionPolicy
 from domain.functions.examples import ExamplePolicy
+from domain.functions.ports import FunctionRepository
+from domain.functions.quota import FunctionQuota
 from domain.functions.service import FunctionPolicy
 from domain.scripts.language import Language, LanguageMapping
 from domain.scripts.limits import Limits, LimitsPolicy
@@ -45,6 +48,7 @@ _PROBE_SHARE = 0.5
 _PROBE_TIMEOUT_MIN_S = 1.0
 _PROBE_TIMEOUT_MAX_S = 5.0
 _WAITING_CONNECTIONS = 2
+_MIBI = 1024**2
 _GIBI = 1024**3
 _WRONG_URL = (
     "DATABASE_URL: it is not valid. Set it to postgresql://user:password@host:5432/database, with the special "
@@ -94,6 +98,7 @@ def retention(settings: Settings) -> Retention:
     return Retention(
         sessions=timedelta(seconds=settings.session_retention_seconds),
         history=timedelta(days=settings.history_retention_days),
+        versions=settings.function_versions_kept,
     )
 
 
@@ -118,6 +123,11 @@ def storage_budget(settings: Settings) -> StorageBudget:
 def execution_options(settings: Settings) -> ExecutionRepositoryOptions:
     """Return what the history stores of executions."""
     return ExecutionRepositoryOptions(history=HistoryOptions(full=settings.history is HistoryMode.FULL))
+
+
+def function_options(settings: Settings) -> FunctionRepositoryOptions:
+    """Return how many versions of a function are kept."""
+    return FunctionRepositoryOptions(versions_kept=settings.function_versions_kept)
 
 
 def embedded_options(settings: Settings) -> EmbeddedPostgresOptions:
@@ -160,6 +170,12 @@ def execution_policy(settings: Settings) -> ExecutionPolicy:
 def function_policy(settings: Settings) -> FunctionPolicy:
     """Return the limits of functions."""
     return FunctionPolicy(settings.max_script_size, request_timeout_s(settings))
+
+
+def function_quota(settings: Settings, functions: FunctionRepository) -> FunctionQuota:
+    """Return the quotas of an owner's functions."""
+    stored_mb = settings.max_functions_mb_per_owner
+    return FunctionQuota(functions, settings.max_functions_per_owner, stored_mb and stored_mb * _MIBI)
 
 
 def example_policy(settings: Settings) -> ExamplePolicy:

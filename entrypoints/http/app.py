@@ -30,7 +30,7 @@ from entrypoints.http.openapi.document import compact, document
 from entrypoints.http.options import HttpOptions
 from entrypoints.http.parsing.batches import BatchParser
 from entrypoints.http.parsing.bodies import Examiner
-from entrypoints.http.parsing.functions import FunctionParser
+from entrypoints.http.parsing.functions import FunctionParser, rollback_parser
 from entrypoints.http.parsing.headers import IdempotencyKeys
 from entrypoints.http.parsing.sessions import initialize_parser, patch_parser
 from entrypoints.http.pipeline import Guard, InFlightLimiter, Pipeline, RequestObserver
@@ -118,7 +118,9 @@ class Application:
             sessions=SessionEndpoints(services.sessions, initialize, patch, keys),
             executions=ExecutionEndpoints(services.executions, services.history, execute, keys),
             batches=self._batches(services, options, BatchParser.of(options, execute, examiner)),
-            functions=FunctionEndpoints(services.functions, FunctionParser.of(options, examiner)),
+            functions=FunctionEndpoints(
+                services.functions, FunctionParser.of(options, examiner), rollback_parser(options, examiner)
+            ),
             health=HealthEndpoints(services.process, ProbeRunner(options.probe_timeout_s), self.limiter),
             documents=DocumentEndpoints(lambda: compact(self.document())),
             metrics=MetricsEndpoint(self.scrape),

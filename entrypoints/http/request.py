@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope
 from domain.access.principal import NOBODY, Principal
 from domain.access.principal import Scope as AccessScope
 from domain.concurrency.budget import TimerWheel
+from domain.functions.function import Function
 from domain.identity import Owner, SessionRef
 from domain.scripts.ports import ScriptRun
 from entrypoints.telemetry.tracing.trace import Trace
@@ -33,8 +34,8 @@ class Request:
     `route` is the row of the route table, None until it is found. `parameters` are those of the path, parsed; a runtime
     host adds the ids of its messages. `id` is empty if the server gives requests none.
     `response_headers` are added to the response, also to an error. `in_flight` says that the in-flight limiter counts
-    the request. `created_session_id`, `execution_id` and `error_code` go to the access log. `database_s` is the time
-    in seconds spent waiting for the database.
+    the request. `created_session_id`, `execution_id`, `function`, which the call has changed, and `error_code` go to
+    the access log. `database_s` is the time in seconds spent waiting for the database.
     """
 
     __slots__ = (
@@ -44,6 +45,7 @@ class Request:
         "database_s",
         "error_code",
         "execution_id",
+        "function",
         "id",
         "in_flight",
         "parameters",
@@ -65,6 +67,7 @@ class Request:
         self.in_flight = False
         self.created_session_id: UUID | None = None
         self.execution_id: UUID | None = None
+        self.function: Function | None = None
         self.error_code: str | None = None
         self.database_s = 0.0
         self.trace: Trace | None = None

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from attrs import define, field, frozen
 
-from domain.access.principal import ANY_EXECUTE, Scope
+from domain.access.principal import ANY_EXECUTE, ANY_READ, ANY_WRITE, Scope
 from domain.executions.execution import ExecutionNotFound
 from domain.idempotency import NO_SESSION
 from domain.sessions.session import SessionNotFound
@@ -43,8 +43,8 @@ WITHOUT_CREDENTIAL = frozenset({Access.OPEN, Access.DETAIL})
 
 SCOPES: Mapping[Access, frozenset[Scope]] = {
     Access.EXECUTE: ANY_EXECUTE,
-    Access.READ_FUNCTIONS: frozenset({Scope.READ_FUNCTIONS, Scope.WRITE_FUNCTIONS}),
-    Access.WRITE_FUNCTIONS: frozenset({Scope.WRITE_FUNCTIONS}),
+    Access.READ_FUNCTIONS: ANY_READ,
+    Access.WRITE_FUNCTIONS: ANY_WRITE,
     Access.ADMIN: frozenset({Scope.ADMIN}),
 }
 """The scopes of which a caller needs one."""

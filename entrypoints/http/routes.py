@@ -17,6 +17,8 @@ from entrypoints.http.openapi.functions import (
     GET_FUNCTION,
     LIST_FUNCTIONS,
     PUT_FUNCTION,
+    ROLL_BACK_FUNCTION,
+    VERSIONS,
 )
 from entrypoints.http.openapi.health import HEALTH, LIVEZ, READYZ
 from entrypoints.http.openapi.sessions import DELETE, GET, INITIALIZE, LIST, PATCH
@@ -30,7 +32,13 @@ from entrypoints.http.schemas.executions import (
     SingleExecution,
 )
 from entrypoints.http.schemas.function_checks import FunctionCheck
-from entrypoints.http.schemas.functions import FunctionBody, FunctionList, FunctionResponse
+from entrypoints.http.schemas.functions import (
+    FunctionBody,
+    FunctionList,
+    FunctionResponse,
+    RollbackBody,
+    VersionList,
+)
 from entrypoints.http.schemas.health import HealthResponse, Liveness, Readiness
 from entrypoints.http.schemas.sessions import (
     InitializeBody,
@@ -115,13 +123,17 @@ def _session_routes(
 
 
 def _function_routes(functions: FunctionEndpoints) -> tuple[Route, ...]:
-    check = f"{_FUNCTION}/check"
+    check, back, versions = f"{_FUNCTION}/check", f"{_FUNCTION}/rollback", f"{_FUNCTION}/versions"
     return (
         _read_functions("GET", _FUNCTIONS, functions.list, "list_functions", LIST_FUNCTIONS, None, FunctionList),
         _read_functions("GET", _FUNCTION, functions.get, "get_function", GET_FUNCTION, None, FunctionResponse),
+        _read_functions("GET", versions, functions.versions, "list_function_versions", VERSIONS, None, VersionList),
         _write_functions("PUT", _FUNCTION, functions.put, "put_function", PUT_FUNCTION, FunctionBody, FunctionResponse),
         _write_functions("DELETE", _FUNCTION, functions.delete, "delete_function", DELETE_FUNCTION, status=204),
         _write_functions("POST", check, functions.check, "check_function", CHECK_FUNCTION, None, FunctionCheck),
+        _write_functions(
+            "POST", back, functions.roll_back, "roll_back_function", ROLL_BACK_FUNCTION, RollbackBody, FunctionResponse
+        ),
     )
 
 

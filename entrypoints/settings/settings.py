@@ -94,6 +94,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="Limit in MiB of the sessions of one owner, until they are removed. Unset: no limit."),
     ] = None
 
+    max_functions_per_owner: Annotated[
+        Annotated[int, Meta(ge=1, le=20_000)] | None,
+        Meta(
+            description="Limit of functions of one owner, and of shared ones; deactivated ones count. Unset: no limit."
+        ),
+    ] = None
+    max_functions_mb_per_owner: Annotated[
+        Annotated[int, Meta(ge=1, le=1_048_576)] | None,
+        Meta(description="Limit in MiB of the functions of one owner, with all kept versions. Unset: no limit."),
+    ] = None
+
     database_url: Annotated[
         Secret | None, Meta(description="URL of the PostgreSQL to use. Unset: the embedded server under DATA_DIR.")
     ] = None
@@ -125,6 +136,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     history_retention_days: Annotated[
         int, Meta(ge=1, le=30, description="Number of days for which the history keeps executions.")
     ] = 7
+    function_versions_kept: Annotated[
+        int, Meta(ge=1, le=100, description="Number of versions of a function that are kept.")
+    ] = 20
     storage_max_gb: Annotated[
         Annotated[float, Meta(gt=0, le=1_048_576)] | None,
         Meta(description="Limit of stored data in GiB. Beyond it the oldest history is removed. Unset: no limit."),

@@ -141,6 +141,7 @@ def _values(sessions: SessionSet, now: datetime) -> dict[str, str]:
         "memories_mb": "'{128}'",
         "isolations": "'{session}'",
         "function_versions": _NULL,
+        "function_ids": _NULL,
     }
 
 

@@ -5,17 +5,30 @@ from abc import ABC, abstractmethod
 from datetime import datetime, timedelta
 
 import pytest
+from attrs import evolve
 
 from adapters.memory.manual_clock import ManualClock
-from domain.functions.function import Definition, Example, Function, FunctionNotFound, FunctionSummary, FunctionType
-from domain.functions.ports import FunctionFilter, FunctionPage, FunctionRepository
-from domain.functions.schema import FunctionSchema, FunctionVersionNotFound
+from adapters.memory.sequential_ids import SequentialIds
+from domain.functions.function import (
+    Definition,
+    Example,
+    Function,
+    FunctionNotFound,
+    FunctionType,
+    FunctionVersionNotFound,
+)
+from domain.functions.lists import FunctionFilter, FunctionPage, FunctionSummary, FunctionVersion
+from domain.functions.ports import FunctionLookup, FunctionRepository, FunctionUsage
+from domain.functions.schema import FunctionSchema
+from domain.identity import SHARED, Owner
 from domain.json_text import JsonText
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.script import Script
 
 ADDER = LanguageTitle(Language.NODEJS, "adder")
+ALICE, BOB = Owner("alice"), Owner('bob, "the\\builder"')
 HOUR = timedelta(hours=1)
+VERSIONS_KEPT = 3
 MADE = Definition(
     Script.of('return "ä\\n{,}\'" + event.params.a;', 1000),
     'Adds {"quoted", ä}\n',
@@ -34,117 +47,202 @@ def refuse(_: Function | None) -> Function:
     raise _Refused
 
 
+def usable(owner: Owner = ALICE, title: LanguageTitle = ADDER, version: int | None = None) -> FunctionLookup:
+    return FunctionLookup.usable(owner, title, version)
+
+
+def exact(owner: Owner = ALICE, title: LanguageTitle = ADDER, version: int | None = None) -> FunctionLookup:
+    return FunctionLookup.exact(owner, title, version)
+
+
 class FunctionRepositoryContract(ABC):
     now = ManualClock().now()
+    ids = SequentialIds()
 
     @pytest.fixture
     @abstractmethod
     def functions(self) -> FunctionRepository:
-        """Without any function."""
+        """Without any function, keeping VERSIONS_KEPT versions."""
 
-    def function(self, title: LanguageTitle = ADDER, made: Definition = MADE, at: datetime | None = None) -> Function:
-        return Function(title, made, at or self.now, at or self.now)
+    def function(
+        self,
+        title: LanguageTitle = ADDER,
+        made: Definition = MADE,
+        at: datetime | None = None,
+        owner: Owner = ALICE,
+    ) -> Function:
+        at = at or self.now
+        return Function(self.ids.new(at), owner, title, made, at, at, author=owner)
 
-    async def add(self, functions: FunctionRepository, title: LanguageTitle = ADDER) -> Function:
-        return await functions.update(title, lambda _: self.function(title))
+    async def add(
+        self,
+        functions: FunctionRepository,
+        title: LanguageTitle = ADDER,
+        owner: Owner = ALICE,
+        made: Definition = MADE,
+    ) -> Function:
+        return await functions.update(owner, title, lambda _: self.function(title, made, owner=owner))
 
     async def replace(
         self, functions: FunctionRepository, made: Definition = OTHER, title: LanguageTitle = ADDER
     ) -> Function:
         def change(stored: Function | None) -> Function:
             assert stored is not None
-            return stored.replace(made, self.now + HOUR)
+            return stored.replace(made, BOB, self.now + HOUR)
 
-        return await functions.update(title, change)
+        return await functions.update(ALICE, title, change)
 
-    async def deactivate(self, functions: FunctionRepository, title: LanguageTitle = ADDER) -> Function:
+    async def deactivate(
+        self, functions: FunctionRepository, title: LanguageTitle = ADDER, owner: Owner = ALICE
+    ) -> Function:
         def change(stored: Function | None) -> Function:
             assert stored is not None
             return stored.deactivate(self.now + HOUR)
 
-        return await functions.update(title, change)
+        return await functions.update(owner, title, change)
+
+    async def versions(self, functions: FunctionRepository, count: int) -> list[Function]:
+        """Register versions that all differ; return them, the newest first."""
+        made = [Definition(Script.of(f"return {number};", 1000)) for number in range(count)]
+        first = await self.add(functions, made=made[0])
+        return [first, *[await self.replace(functions, each) for each in made[1:]]][::-1]
 
     async def test_a_function_is_found_as_it_was_stored(self, functions):
-        assert await self.add(functions) == self.function()
-        assert await functions.get(ADDER) == self.function()
-        assert await functions.schema(ADDER, 1) == MADE.schema
+        added = await self.add(functions)
+        assert (added.owner, added.definition, added.author, added.version) == (ALICE, MADE, ALICE, 1)
+        assert await functions.find(exact()) == added
+        assert await functions.schema(added.function_id, 1) == MADE.schema
 
     async def test_a_function_without_schema_has_none(self, functions):
-        await functions.update(ADDER, lambda _: self.function(made=OTHER))
-        assert (await functions.get(ADDER)).definition == OTHER
-        assert await functions.schema(ADDER, 1) == FunctionSchema()
+        added = await self.add(functions, made=OTHER)
+        assert (await functions.find(exact())).definition == OTHER
+        assert await functions.schema(added.function_id, 1) == FunctionSchema()
 
     async def test_a_function_that_was_never_registered_is_not_found(self, functions):
         await self.add(functions)
         for title in (LanguageTitle(Language.PYTHON, "adder"), LanguageTitle(Language.NODEJS, "Adder")):
             with pytest.raises(FunctionNotFound) as caught:
-                await functions.get(title)
-            assert caught.value.language_title == title
-            with pytest.raises(FunctionVersionNotFound):
-                await functions.schema(title, 1)
+                await functions.find(usable(title=title))
+            assert (caught.value.language_title, caught.value.owner) == (title, None)
+        unknown = self.ids.new(self.now)
+        assert await functions.schema(unknown, 1) is None
+        assert await functions.versions(unknown) == []
+
+    async def test_a_function_of_another_owner_is_not_found(self, functions):
+        await self.add(functions)
+        for lookup in (usable(BOB), exact(BOB), exact(SHARED)):
+            with pytest.raises(FunctionNotFound):
+                await functions.find(lookup)
+
+    async def test_ones_own_function_comes_before_the_shared_one(self, functions):
+        shared = await self.add(functions, owner=SHARED, made=OTHER)
+        assert await functions.find(usable()) == shared
+        own = await self.add(functions)
+        assert await functions.find(usable()) == own
+        assert await functions.find(usable(BOB)) == await functions.find(exact(SHARED)) == shared
+
+    async def test_a_deactivated_function_comes_after_a_registered_one(self, functions):
+        own = await self.add(functions)
+        shared = await self.add(functions, owner=SHARED, made=OTHER)
+        deactivated = await self.deactivate(functions)
+        assert await functions.find(usable()) == shared
+        assert await functions.find(exact()) == deactivated
+        await self.deactivate(functions, owner=SHARED)
+        assert (await functions.find(usable())).function_id == own.function_id
+
+    async def test_functions_of_one_title_are_changed_apart(self, functions):
+        shared = await self.add(functions, owner=SHARED)
+        await self.add(functions)
+        replaced = await self.replace(functions)
+        assert await functions.find(exact(SHARED)) == shared
+        assert await functions.find(exact()) == replaced
+        assert await functions.schema(shared.function_id, 2) is None
 
     async def test_a_change_gets_the_stored_function(self, functions):
         seen: list[Function | None] = []
+        first = self.function()
 
         def change(stored: Function | None) -> Function:
             seen.append(stored)
-            return self.function() if stored is None else stored.replace(OTHER, self.now)
+            return first if stored is None else stored.replace(OTHER, BOB, self.now)
 
-        await functions.update(ADDER, change)
-        await functions.update(ADDER, change)
-        assert seen == [None, self.function()]
+        await functions.update(ALICE, ADDER, change)
+        await functions.update(ALICE, ADDER, change)
+        assert seen == [None, first]
 
     async def test_a_replacement_is_the_next_version_and_the_first_one_stays(self, functions):
-        await self.add(functions)
+        first = await self.add(functions)
         replaced = await self.replace(functions)
         assert (replaced.version, replaced.created_at, replaced.updated_at) == (2, self.now, self.now + HOUR)
-        assert await functions.get(ADDER) == replaced
-        assert await functions.schema(ADDER, 1) == MADE.schema
-        assert await functions.schema(ADDER, 2) == OTHER.schema
+        assert (replaced.function_id, replaced.author) == (first.function_id, BOB)
+        assert await functions.find(exact()) == replaced
+        assert await functions.find(usable(version=1)) == first
+        assert await functions.schema(first.function_id, 1) == MADE.schema
+        assert await functions.schema(first.function_id, 2) == OTHER.schema
 
     async def test_a_version_is_found_from_its_registration_on(self, functions):
-        await self.add(functions)
-        with pytest.raises(FunctionVersionNotFound) as caught:
-            await functions.schema(ADDER, 2)
-        assert (caught.value.language_title, caught.value.version) == (ADDER, 2)
+        function_id = (await self.add(functions)).function_id
+        assert await functions.schema(function_id, 2) is None
         await self.replace(functions)
-        assert await functions.schema(ADDER, 2) == OTHER.schema
+        assert await functions.schema(function_id, 2) == OTHER.schema
+
+    async def test_the_newest_versions_are_listed_and_found(self, functions):
+        made = await self.versions(functions, VERSIONS_KEPT)
+        assert await functions.versions(made[0].function_id) == [FunctionVersion.of(each) for each in made]
+        for each in made:
+            assert await functions.find(exact(version=each.version)) == each
+
+    async def test_older_versions_are_neither_listed_nor_found(self, functions):
+        made = await self.versions(functions, VERSIONS_KEPT + 2)
+        kept = list(range(VERSIONS_KEPT + 2, 2, -1))
+        assert [each.version for each in await functions.versions(made[0].function_id)] == kept
+        for version in (1, 2, VERSIONS_KEPT + 3):
+            with pytest.raises(FunctionVersionNotFound) as caught:
+                await functions.find(usable(version=version))
+            assert (caught.value.owner, caught.value.version, list(caught.value.kept)) == (ALICE, version, kept)
+
+    async def test_a_version_of_a_deactivated_function_says_that_it_is_deactivated(self, functions):
+        first = await self.add(functions)
+        await self.replace(functions)
+        deactivated = await self.deactivate(functions)
+        assert await functions.find(exact(version=1)) == evolve(first, deactivated_at=deactivated.deactivated_at)
 
     async def test_a_change_that_raises_stores_nothing(self, functions):
         with pytest.raises(_Refused):
-            await functions.update(ADDER, refuse)
+            await functions.update(ALICE, ADDER, refuse)
         with pytest.raises(FunctionNotFound):
-            await functions.get(ADDER)
+            await functions.find(exact())
 
     async def test_a_change_that_returns_its_argument_stores_nothing(self, functions):
-        await self.add(functions)
-        assert await self.replace(functions, MADE) == self.function()
-        assert await functions.get(ADDER) == self.function()
+        added = await self.add(functions)
+        assert await self.replace(functions, MADE) == added
+        assert await functions.find(exact()) == added
 
     async def test_a_deactivated_function_and_its_versions_are_found(self, functions):
-        await self.add(functions)
+        added = await self.add(functions)
         deactivated = await self.deactivate(functions)
         assert deactivated.deactivated_at == self.now + HOUR
-        assert await functions.get(ADDER) == deactivated
-        assert await functions.schema(ADDER, 1) == MADE.schema
+        assert await functions.find(exact()) == deactivated
+        assert await functions.schema(added.function_id, 1) == MADE.schema
 
     async def test_a_deactivated_function_continues_with_the_next_version(self, functions):
         await self.add(functions)
         await self.deactivate(functions)
         again = await self.replace(functions, MADE)
         assert (again.version, again.deactivated_at) == (2, None)
-        assert await functions.get(ADDER) == again
+        assert await functions.find(exact()) == again
 
     async def test_each_concurrent_update_sees_the_one_before_it(self, functions):
         def change(stored: Function | None) -> Function:
             if stored is None:
                 return self.function()
             source = f"{stored.definition.script.source}{stored.version}"
-            return stored.replace(Definition(Script.of(source, 1000)), self.now)
+            return stored.replace(Definition(Script.of(source, 1000)), BOB, self.now)
 
-        changed = await asyncio.gather(*(functions.update(ADDER, change) for _ in range(6)))
+        changed = await asyncio.gather(*(functions.update(ALICE, ADDER, change) for _ in range(6)))
         assert sorted(function.version for function in changed) == [1, 2, 3, 4, 5, 6]
-        assert (await functions.get(ADDER)).definition.script.source == f"{MADE.script.source}12345"
+        assert len({function.function_id for function in changed}) == 1
+        assert (await functions.find(exact())).definition.script.source == f"{MADE.script.source}12345"
 
     async def test_pages_are_sorted_by_title_and_have_the_total(self, functions):
         titles = [LanguageTitle(Language.PYTHON, "a"), LanguageTitle(Language.NODEJS, "z"), ADDER]
@@ -157,14 +255,27 @@ class FunctionRepositoryContract(ABC):
         assert await functions.page(FunctionFilter(), 2, 2) == FunctionPage(3, wanted[2:])
         assert await functions.page(FunctionFilter(), 4, 2) == FunctionPage(3, [])
 
+    async def test_pages_show_the_wanted_owners(self, functions):
+        for owner in (SHARED, BOB, ALICE):
+            await self.add(functions, owner=owner)
+
+        async def shown(*owners: Owner) -> list[Owner]:
+            wanted = FunctionFilter(frozenset(owners) if owners else None)
+            return [each.owner for each in (await functions.page(wanted, 0, 10)).items]
+
+        assert await shown() == [ALICE, BOB, SHARED]
+        assert await shown(SHARED, ALICE) == [ALICE, SHARED]
+        assert await shown(BOB) == [BOB]
+        assert await shown(Owner("carol")) == []
+
     async def test_pages_show_one_language_or_one_type(self, functions):
         python = LanguageTitle(Language.PYTHON, "a")
         await self.add(functions, python)
         await self.add(functions)
-        assert (await functions.page(FunctionFilter(Language.PYTHON), 0, 10)).items == [
+        assert (await functions.page(FunctionFilter(language=Language.PYTHON), 0, 10)).items == [
             FunctionSummary.of(self.function(python))
         ]
-        dynamic = FunctionFilter(Language.NODEJS, FunctionType.DYNAMIC)
+        dynamic = FunctionFilter(None, Language.NODEJS, FunctionType.DYNAMIC)
         assert (await functions.page(dynamic, 0, 10)).total == 1
         assert await functions.page(FunctionFilter(type=FunctionType.PREDEFINED), 0, 10) == FunctionPage(0, [])
 
@@ -175,3 +286,15 @@ class FunctionRepositoryContract(ABC):
         replaced = await self.replace(functions)
         await self.deactivate(functions, python)
         assert await functions.page(FunctionFilter(), 0, 10) == FunctionPage(1, [FunctionSummary.of(replaced)])
+
+    async def test_usage_counts_functions_and_the_bytes_of_all_versions(self, functions):
+        assert await functions.usage(ALICE) == FunctionUsage(0, 0)
+        script = Script.of("#" + "x" * 100_000, 200_000)
+        await self.add(functions, made=Definition(script))
+        await self.add(functions, owner=BOB, made=Definition(script))
+        await self.add(functions, LanguageTitle(Language.PYTHON, "a"))
+        await self.replace(functions, Definition(script, "again"))
+        await self.deactivate(functions)
+        usage = await functions.usage(ALICE)
+        assert usage.functions == 2
+        assert 200_000 < usage.stored_bytes < 202_000

@@ -46,6 +46,7 @@ class SessionRepositoryContract(ABC):
             limits=Limits(60_000, 512, Isolation.PROCESS),
             renewal=Renewal.SLIDING,
             function_version=2**40,
+            function_id=storage.ids.new(storage.clock.now()),
         )
         assert await storage.sessions.get(session.ref) == session
         assert await storage.listed(BOB) == [session]

@@ -19,10 +19,12 @@ from entrypoints.composition.runners import Runners
 from entrypoints.settings.loading import load_settings
 from tests.faults import report
 from tests.faults.history import Stored
+from tests.faults.mortal import Mortal, application_of
 from tests.faults.proxy import Proxy
 from tests.faults.server import SERVICE_ROLE, running_server
 from tests.support.folders import shared_folder
 
+QUICK = {"REQUEST_TIMEOUT_MS": "1000", "QUEUE_TIMEOUT_MS": "100", "LOG_LEVEL": "error"}
 _STORED = "SELECT request_id, execution_count, closed_at IS NOT NULL, context -> 'mark' FROM meta.sessions"
 
 
@@ -113,6 +115,41 @@ async def serving(settings, *, sandboxed=False):
         runner = MemoryScriptRunner(MemoryRunnerOptions(workers_max=64, queue_max=64))
         controller.runners.override(Runners(None, None, dict.fromkeys(Language, runner)))
     application = controller.application()
+    async with application.running():
+        transport = httpx2.ASGITransport(app=application)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=None) as client:
+            yield client
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def url(server, database):
+    return server.dsn(database, SERVICE_ROLE)
+
+
+@pytest.fixture
+def mortals(data_dir, runs):
+    """Start controllers that die at a step, or live."""
+    started = []
+
+    def begin(url, kill_at=None):
+        variables = {"DATABASE_URL": url, "DATA_DIR": str(data_dir), **QUICK}
+        started.append(Mortal(variables, runs, kill_at))
+        return started[-1]
+
+    yield begin
+    for each in started:
+        each.kill()
+
+
+@pytest.fixture
+async def survivor(settings_for, url, runs):
+    """A client of another controller, in this process."""
+    application = application_of(settings_for(url, **QUICK), runs)
     async with application.running():
         transport = httpx2.ASGITransport(app=application)
         async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=None) as client:

@@ -38,6 +38,7 @@ STEPS = (
 )
 STEPS_OF_WITHDRAWAL = ("before withdraw", "in withdraw", "after withdraw")
 STEPS_OF_INITIALIZE = ("before initialize", "in initialize", "after initialize")
+STEPS_OF_UPDATE = ("before update", "in update", "after update")
 _UNDER_WAY_S = 0.0005
 """About as long as a statement takes to be on its way."""
 
@@ -75,7 +76,7 @@ async def _turns(until):
 
 
 class MortalCalls:
-    """A real repository of keyed calls, and death at its steps."""
+    """A real repository, of keyed calls or of functions, and death at its steps."""
 
     def __init__(self, calls, death):
         self._calls, self._death = calls, death
@@ -91,6 +92,9 @@ class MortalCalls:
 
     async def initialize(self, *call):
         return await self._death.during("initialize", self._calls.initialize(*call))
+
+    async def update(self, *call):
+        return await self._death.during("update", self._calls.update(*call))
 
     def __getattr__(self, name):
         return getattr(self._calls, name)
@@ -125,7 +129,8 @@ def application_of(settings, runs, kill_at=None):
     death = Death(kill_at, lambda: controller.database.gateway().stats().in_flight)
     runner = CountingRunner(MemoryRunnerOptions(workers_max=64, queue_max=64), runs=runs, death=death)
     controller.runners.override(Runners(None, None, dict.fromkeys(Language, runner)))
-    for calls in (controller.database.keyed_sessions, controller.database.keyed_executions):
+    database = controller.database
+    for calls in (database.keyed_sessions, database.keyed_executions, database.functions):
         calls.override(MortalCalls(calls(), death))
     controller.execution_policy.override(evolve(controller.execution_policy(), grace_s=0))
     return controller.application()

@@ -5,12 +5,10 @@ import asyncio
 import httpx2
 import pytest
 
-from tests.faults.mortal import STEPS, STEPS_OF_INITIALIZE, STEPS_OF_WITHDRAWAL, Mortal, application_of, runs_in
-from tests.faults.server import SERVICE_ROLE
+from tests.faults.mortal import STEPS, STEPS_OF_INITIALIZE, STEPS_OF_WITHDRAWAL, runs_in
 
 pytestmark = pytest.mark.timeout(120)
 
-QUICK = {"REQUEST_TIMEOUT_MS": "1000", "QUEUE_TIMEOUT_MS": "100", "LOG_LEVEL": "error"}
 SETTLED_S = 10.0
 SCRIPT = {"script_content": "result = params", "limits": {"timeout_ms": 300}}
 TITLE = {"Language-Title": "python-echo"}
@@ -28,41 +26,6 @@ ENDS = {
     "after finish": ONCE,
 }
 """What each death may end in: the response says that the script ran once, did not run, or may have run."""
-
-
-@pytest.fixture
-def runs(tmp_path):
-    return tmp_path / "runs"
-
-
-@pytest.fixture
-def url(server, database):
-    return server.dsn(database, SERVICE_ROLE)
-
-
-@pytest.fixture
-def mortals(data_dir, runs):
-    """Start controllers that die at a step, or live."""
-    started = []
-
-    def begin(url, kill_at=None):
-        variables = {"DATABASE_URL": url, "DATA_DIR": str(data_dir), **QUICK}
-        started.append(Mortal(variables, runs, kill_at))
-        return started[-1]
-
-    yield begin
-    for each in started:
-        each.kill()
-
-
-@pytest.fixture
-async def survivor(settings_for, url, runs):
-    """A client of another controller, in this process."""
-    application = application_of(settings_for(url, **QUICK), runs)
-    async with application.running():
-        transport = httpx2.ASGITransport(app=application)
-        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=None) as client:
-            yield client
 
 
 async def dies(mortal, path, **call):

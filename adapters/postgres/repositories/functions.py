@@ -5,6 +5,7 @@ import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
+from uuid import UUID
 
 from attrs import field, frozen
 from typing_extensions import override
@@ -12,6 +13,7 @@ from typing_extensions import override
 from adapters.postgres import codec
 from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
 from adapters.postgres.batching.statement import MeasuredStatement, Row
+from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements import FunctionStatements
 from domain.concurrency.bounded_cache import BoundedCache
@@ -22,16 +24,18 @@ from domain.functions.function import (
     Function,
     FunctionConflict,
     FunctionNotFound,
-    FunctionSummary,
     FunctionType,
+    FunctionVersionNotFound,
 )
-from domain.functions.ports import FunctionFilter, FunctionPage, FunctionRepository
-from domain.functions.schema import FunctionSchema, FunctionVersionNotFound
+from domain.functions.lists import FunctionFilter, FunctionPage, FunctionSummary, FunctionVersion
+from domain.functions.ports import FunctionLookup, FunctionRepository, FunctionUsage
+from domain.functions.schema import FunctionSchema
+from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.script import Script
 
-_Version = tuple[LanguageTitle, int]
+_Version = tuple[UUID, int]
 
 _ROW_BYTES = 1024
 _ABSENT = 0
@@ -40,48 +44,66 @@ _ABSENT = 0
 
 @frozen
 class FunctionRepositoryOptions:
-    """Bounds of batches, of races that an update may lose and the pause after each, of the bytes of cached schemas."""
+    """Versions that are kept of each function, and bounds.
 
+    They bound batches, races that an update may lose and the pause after each, the bytes of cached schemas, and the
+    functions that a count of usage covers.
+    """
+
+    versions_kept: int = 20
     batches: CoalescerOptions = field(factory=CoalescerOptions)
     races_max: int = 10
     race_pause_s: float = 0.02
     cached_schemas_size_max: int = 16 * 1024 * 1024
+    counted_max: int = 20_000
 
 
-class SelectFunctions(MeasuredStatement[LanguageTitle, Function]):
-    """Reads functions."""
+class SelectFunctions(MeasuredStatement[FunctionLookup, Function]):
+    """Reads functions at versions; only the newest `versions_kept` are found."""
 
     name: ClassVar[str] = "function"
     divisible: ClassVar[bool] = True
     response_size_min: ClassVar[int] = _ROW_BYTES
 
+    def __init__(self, sql: Statement, versions_kept: int) -> None:
+        super().__init__(sql)
+        self._versions_kept = versions_kept
+
     @override
-    def batch_key(self, call: LanguageTitle) -> LanguageTitle:
+    def batch_key(self, call: FunctionLookup) -> FunctionLookup:
         return call
 
     @override
-    def columns(self, calls: Sequence[LanguageTitle]) -> Mapping[str, object]:
-        return _title_columns(calls)
+    def columns(self, calls: Sequence[FunctionLookup]) -> Mapping[str, object]:
+        return {
+            "owners": codec.texts(call.owner for call in calls),
+            "others": codec.texts(call.other for call in calls),
+            "languages": codec.texts(call.language_title.language for call in calls),
+            "titles": codec.texts(call.language_title.title for call in calls),
+            "versions": codec.numbers(call.version for call in calls),
+            "versions_kept": self._versions_kept,
+        }
 
     @override
-    def decode(self, call: LanguageTitle, row: Row) -> Function:
-        return _function_of(row)
+    def decode(self, call: FunctionLookup, row: Row) -> Function | Exception:
+        *function, kept = row
+        if kept is None:
+            return _function_of(function)
+        assert call.version is not None, "the current version is stored as long as the function"
+        return FunctionVersionNotFound(Owner(function[1]), call.language_title, call.version, kept)
 
     @override
-    def absent(self, call: LanguageTitle) -> Exception:
-        return FunctionNotFound(call)
+    def absent(self, call: FunctionLookup) -> Exception:
+        return FunctionNotFound(call.language_title, call.owner if call.owner == call.other else None)
 
     @override
     def response_size(self, response: Function | Exception) -> int:
         if isinstance(response, Exception):
             return _ROW_BYTES
-        definition = response.definition
-        examples = sum(len(example.params) + len(example.result) for example in definition.examples)
-        texts = len(definition.script.source) + len(definition.description)
-        return texts + examples + _schema_size(definition.schema)
+        return _ROW_BYTES + response.definition.size
 
 
-class SelectSchemas(MeasuredStatement[_Version, FunctionSchema]):
+class SelectSchemas(MeasuredStatement[_Version, FunctionSchema | None]):
     """Reads the schemas of versions."""
 
     name: ClassVar[str] = "schema"
@@ -95,7 +117,7 @@ class SelectSchemas(MeasuredStatement[_Version, FunctionSchema]):
     @override
     def columns(self, calls: Sequence[_Version]) -> Mapping[str, object]:
         return {
-            **_title_columns([title for title, _ in calls]),
+            "function_ids": codec.uuids(function_id for function_id, _ in calls),
             "versions": codec.numbers(version for _, version in calls),
         }
 
@@ -104,12 +126,12 @@ class SelectSchemas(MeasuredStatement[_Version, FunctionSchema]):
         return FunctionSchema(*row)
 
     @override
-    def absent(self, call: _Version) -> Exception:
-        return FunctionVersionNotFound(*call)
+    def absent(self, call: _Version) -> None:
+        return None
 
     @override
-    def response_size(self, response: FunctionSchema | Exception) -> int:
-        return _ROW_BYTES if isinstance(response, Exception) else _schema_size(response)
+    def response_size(self, response: FunctionSchema | Exception | None) -> int:
+        return _schema_size(response) if isinstance(response, FunctionSchema) else _ROW_BYTES
 
 
 class PostgresFunctionRepository(FunctionRepository):
@@ -122,7 +144,8 @@ class PostgresFunctionRepository(FunctionRepository):
         self._statements = statements
         self._options = options or FunctionRepositoryOptions()
         batches = self._options.batches
-        self._reads = Coalescer(gateway, SelectFunctions(statements.select_functions), batches, share=True)
+        select_functions = SelectFunctions(statements.select_functions, self._options.versions_kept)
+        self._reads = Coalescer(gateway, select_functions, batches, share=True)
         select_schemas = SelectSchemas(statements.select_function_schemas)
         self._schema_reads = Coalescer(gateway, select_schemas, batches, share=True)
         self._schemas: BoundedCache[_Version, FunctionSchema] = BoundedCache(
@@ -135,21 +158,32 @@ class PostgresFunctionRepository(FunctionRepository):
         return self._reads, self._schema_reads
 
     @override
-    async def get(self, title: LanguageTitle) -> Function:
-        return await self._reads.submit(title)
+    async def find(self, lookup: FunctionLookup) -> Function:
+        return await self._reads.submit(lookup)
 
     @override
-    async def schema(self, title: LanguageTitle, version: int) -> FunctionSchema:
-        schema = self._schemas.get((title, version))
+    async def versions(self, function_id: UUID) -> Sequence[FunctionVersion]:
+        rows = await self._gateway.fetch(
+            self._statements.select_function_versions,
+            {"function_id": function_id, "versions_kept": self._options.versions_kept},
+        )
+        return [_version_of(row) for row in rows]
+
+    @override
+    async def schema(self, function_id: UUID, version: int) -> FunctionSchema | None:
+        schema = self._schemas.get((function_id, version))
         if schema is None:
-            schema = await self._schema_reads.submit((title, version))
-            self._schemas.put((title, version), schema)
+            schema = await self._schema_reads.submit((function_id, version))
+            if schema is not None:
+                self._schemas.put((function_id, version), schema)
         return schema
 
     @override
-    async def update(self, title: LanguageTitle, change: Callable[[Function | None], Function]) -> Function:
+    async def update(
+        self, owner: Owner, title: LanguageTitle, change: Callable[[Function | None], Function]
+    ) -> Function:
         for _ in range(self._options.races_max):
-            read = await self._read(title)
+            read = await self._read(owner, title)
             changed = change(read)
             if changed is read or await self._written(read, changed):
                 return changed
@@ -159,16 +193,24 @@ class PostgresFunctionRepository(FunctionRepository):
 
     @override
     async def page(self, wanted: FunctionFilter, offset: int, size: int) -> FunctionPage:
+        owners = None if wanted.owners is None else codec.texts(sorted(wanted.owners))
         found = await self._gateway.fetch(
             self._statements.select_function_page,
-            {"language": wanted.language, "type": wanted.type, "skipped": offset, "size": size},
+            {"owners": owners, "language": wanted.language, "type": wanted.type, "skipped": offset, "size": size},
         )
         return FunctionPage(found[0][0], [_summary_of(row) for _, *row in found if row[0] is not None])
 
-    async def _read(self, title: LanguageTitle) -> Function | None:
+    @override
+    async def usage(self, owner: Owner) -> FunctionUsage:
+        ((functions, stored_bytes),) = await self._gateway.fetch(
+            self._statements.select_function_usage, {"owner": owner, "rows_max": self._options.counted_max}
+        )
+        return FunctionUsage(functions, stored_bytes)
+
+    async def _read(self, owner: Owner, title: LanguageTitle) -> Function | None:
         """Read before a write, of which nothing is stored yet; return None for an unknown function."""
         try:
-            return await self.get(title)
+            return await self.find(FunctionLookup.exact(owner, title))
         except FunctionNotFound:
             return None
         except StorageUnavailable as error:
@@ -183,18 +225,17 @@ class PostgresFunctionRepository(FunctionRepository):
             statement, facts = self._statements.deactivate_function, {"deactivated_at": changed.deactivated_at}
         else:
             statement, facts = self._statements.upsert_function, _columns(read, changed)
-        title = changed.language_title
-        of_row = {
-            "language": title.language,
-            "title": title.title,
-            "version_read": _ABSENT if read is None else read.version,
-        }
+        of_row = {"function_id": changed.function_id, "version_read": _ABSENT if read is None else read.version}
         return bool(await self._gateway.fetch(statement, {**of_row, **facts}, repeatable=False))
 
 
 def _columns(read: Function | None, changed: Function) -> dict[str, Any]:
-    definition = changed.definition
+    definition, title = changed.definition, changed.language_title
     return {
+        "owner": changed.owner,
+        "language": title.language,
+        "title": title.title,
+        "author": changed.author,
         "registered_read": read is not None and read.deactivated_at is None,
         "version": changed.version,
         "type": changed.type,
@@ -210,27 +251,45 @@ def _columns(read: Function | None, changed: Function) -> dict[str, Any]:
     }
 
 
-def _title_columns(titles: Sequence[LanguageTitle]) -> dict[str, Any]:
-    return {
-        "languages": codec.texts(title.language for title in titles),
-        "titles": codec.texts(title.title for title in titles),
-    }
-
-
 def _function_of(row: Row) -> Function:
-    language, title, source, script_hash, description, params_schema, result_schema, examples, tags, *facts = row
-    created_at, updated_at, version, kind, deactivated_at = facts
+    function_id, owner, language, title, created_at, deactivated_at, version, kind, author, registered_at, *parts = row
+    source, script_hash, description, params_schema, result_schema, examples, tags = parts
     schema = FunctionSchema(_json_text(params_schema), _json_text(result_schema))
     pairs = tuple(Example(JsonText(params), JsonText(result)) for params, result in json.loads(examples))
-    definition = Definition(Script(source, script_hash), description, schema, pairs, tuple(tags))
-    name = LanguageTitle(Language(language), title)
-    return Function(name, definition, created_at, updated_at, version, FunctionType(kind), deactivated_at)
+    return Function(
+        function_id=function_id,
+        owner=Owner(owner),
+        language_title=LanguageTitle(Language(language), title),
+        definition=Definition(Script(source, script_hash), description, schema, pairs, tuple(tags)),
+        created_at=created_at,
+        updated_at=registered_at,
+        version=version,
+        type=FunctionType(kind),
+        author=author and Owner(author),
+        deactivated_at=deactivated_at,
+    )
 
 
 def _summary_of(row: Row) -> FunctionSummary:
-    language, title, version, kind, description, tags, created_at, updated_at = row
-    name = LanguageTitle(Language(language), title)
-    return FunctionSummary(name, version, FunctionType(kind), description, tuple(tags), created_at, updated_at)
+    owner, language, title, version, kind, description, tags, created_at, updated_at, author = row
+    return FunctionSummary(
+        owner=Owner(owner),
+        language_title=LanguageTitle(Language(language), title),
+        version=version,
+        type=FunctionType(kind),
+        description=description,
+        tags=tuple(tags),
+        created_at=created_at,
+        updated_at=updated_at,
+        author=author and Owner(author),
+    )
+
+
+def _version_of(row: Row) -> FunctionVersion:
+    version, kind, author, registered_at, script_hash, description = row
+    return FunctionVersion(
+        version, FunctionType(kind), author and Owner(author), registered_at, script_hash, description
+    )
 
 
 def _json_text(text: str | None) -> JsonText | None:

@@ -1,6 +1,6 @@
 """Moves the rows of an owner to another owner."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -15,9 +15,11 @@ from domain.access.owner_move import MoveStep, OwnedData, OwnerMover
 from domain.clock import Clock
 from domain.errors import StorageUnavailable
 from domain.identity import Owner
+from domain.scripts.language import Language, LanguageTitle
 
 _NIL = UUID(int=0)
 _BIGINT_MAX = 2**63 - 1
+_COLLISIONS_MAX = 10
 _HALVED_MAX = 16
 """A step is not made smaller than this part of its usual number of rows."""
 
@@ -60,20 +62,34 @@ class PostgresOwnerMover(OwnerMover):
         history = 0
         for partition in range(PARTITIONS):
             history += await self._number(self._statements.select_history_count, named | {"partition": partition})
-        return {OwnedData.SESSIONS: sessions, OwnedData.KEYS: keys, OwnedData.HISTORY: history}
+        functions = await self._number(self._statements.select_owned_function_count, named)
+        return {
+            OwnedData.SESSIONS: sessions,
+            OwnedData.KEYS: keys,
+            OwnedData.HISTORY: history,
+            OwnedData.FUNCTIONS: functions,
+        }
 
     @override
-    async def move(self, source: Owner, target: Owner) -> AsyncIterator[MoveStep]:
+    async def collisions(self, source: Owner, target: Owner) -> Sequence[LanguageTitle]:
+        parameters = {"owner_from": source, "owner_to": target, "rows_max": _COLLISIONS_MAX}
+        rows = await self._gateway.fetch(self._statements.select_function_collisions, parameters)
+        return [LanguageTitle(Language(language), title) for language, title in rows]
+
+    @override
+    async def move(self, source: Owner, target: Owner, *, functions: bool = True) -> AsyncIterator[MoveStep]:
         owners = {"owner_from": source, "owner_to": target}
         for walk in self._walks(owners):
-            async for step in self._steps(walk):
-                yield step
+            if functions or walk.part is not OwnedData.FUNCTIONS:
+                async for step in self._steps(walk):
+                    yield step
 
     def _walks(self, owners: Mapping[str, object]) -> list[_Walk]:
         """Return the walks in order: the history follows its sessions."""
         statements, rows_max = self._statements, self._options.rows_max
         sessions = {**owners, "now": self._clock.now()}
         first = {"after_request_id": _NIL, "after_execution_id": _NIL}
+        title = {"after_language": "", "after_title": ""}
         return [
             _Walk(OwnedData.SESSIONS, statements.move_sessions, sessions, {"after": None}, self._options.sessions_max),
             _Walk(OwnedData.KEYS, statements.move_initialize_keys, owners, {"after": ""}, rows_max),
@@ -81,6 +97,7 @@ class PostgresOwnerMover(OwnerMover):
                 _Walk(OwnedData.HISTORY, statements.move_history, {**owners, "partition": partition}, first, rows_max)
                 for partition in range(PARTITIONS)
             ),
+            _Walk(OwnedData.FUNCTIONS, statements.move_functions, owners, title, rows_max),
         ]
 
     async def _steps(self, walk: _Walk) -> AsyncIterator[MoveStep]:

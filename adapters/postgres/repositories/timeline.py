@@ -108,10 +108,9 @@ class PostgresTimelineReader(TimelineReader):
         return KeyTrace(*rows[0]) if rows else None
 
     async def _function(self, session: Session) -> FunctionTrace | None:
-        if session.function_version is None:
+        if session.pinned is None:
             return None
-        title = session.language_title
-        parameters = {"language": title.language, "title": title.title}
+        parameters = {"function_id": session.pinned.function_id, "version": session.pinned.version}
         rows = await self._rows(self._statements.explain.select_function_trace, parameters)
         return FunctionTrace(*rows[0]) if rows else None
 

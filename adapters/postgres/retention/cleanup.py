@@ -15,7 +15,6 @@ from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.statements import CleanupStatements
 from domain.clock import Clock
 from domain.errors import StorageUnavailable, Unavailable
-from domain.identity import uuid7_time
 from domain.stats import CleanupStats
 
 _HISTORY_DAYS_MAX = PARTITIONS - 2
@@ -23,7 +22,10 @@ _NEXT_DAY_MARGIN = timedelta(hours=1)
 """This long before a day begins, its partition is left alone: clocks of other controllers may be ahead."""
 
 _PINNING_MAX = timedelta(hours=1)
-"""This long after a version was replaced, a session may still be pinned to it (with a wide margin)."""
+"""This long after a call has found a version, it may still pin a session to it (with a wide margin)."""
+
+_DEACTIVATED_KEPT = timedelta(days=30)
+"""A deactivated function can be registered or rolled back again for so long; its versions continue then."""
 
 _log = structlog.get_logger(__name__)
 
@@ -41,10 +43,11 @@ class CleanupOptions:
 
 @frozen
 class Retention:
-    """How long an ended session is kept after its end, and how long the history is kept."""
+    """How long an ended session is kept after its end, how long the history, and how many versions of a function."""
 
     sessions: timedelta
     history: timedelta = field(validator=validators.le(timedelta(days=_HISTORY_DAYS_MAX)))
+    versions: int = field(default=20, validator=validators.ge(1))
 
 
 @define(eq=False)
@@ -83,7 +86,8 @@ class Cleanup:
         self._stats.keys_removed += await self._in_batches(self._remove_keys)
         self._stats.partitions_emptied += await self._empty_partitions(now)
         await self._history_budget.enforce(now)
-        # Last, because it examines all versions: nothing else then waits for it.
+        # Last, because they examine all functions: nothing else then waits for them.
+        self._stats.functions_removed += await self._in_batches(self._remove_functions)
         self._stats.versions_removed += await self._in_batches(self._remove_versions)
         self._stats.lag_s = await self._lag_s(now)
         self._stats.runs += 1
@@ -136,13 +140,23 @@ class Cleanup:
         )
         return int(removed)
 
-    async def _remove_versions(self, rows_max: int) -> int:
-        """Remove versions that were replaced before the oldest session began: no session can be pinned to them."""
-        rows = await self._gateway.fetch(self._statements.select_oldest_session, {})
-        oldest_at = min([self._clock.now(), *(uuid7_time(session_id) for (session_id,) in rows)])
+    async def _remove_functions(self, rows_max: int) -> int:
+        """Remove functions that were deactivated long ago, unless sessions are pinned to them."""
         ((removed,),) = await self._gateway.fetch(
-            self._statements.delete_replaced_versions,
-            {"replaced_before": oldest_at - _PINNING_MAX, "rows_max": rows_max},
+            self._statements.delete_deactivated_functions,
+            {"deactivated_before": self._clock.now() - _DEACTIVATED_KEPT, "rows_max": rows_max},
+        )
+        return int(removed)
+
+    async def _remove_versions(self, rows_max: int) -> int:
+        """Remove versions that are not among the newest ones, unless sessions are or may become pinned to them."""
+        ((removed,),) = await self._gateway.fetch(
+            self._statements.delete_old_versions,
+            {
+                "versions_kept": self._retention.versions,
+                "left_before": self._clock.now() - _PINNING_MAX,
+                "rows_max": rows_max,
+            },
         )
         return int(removed)
 

@@ -45,7 +45,7 @@ class StorageSurvey:
 
     async def _oldest(self, stored: Stored) -> Mapping[Part, datetime]:
         storage = self._statements.storage
-        session = await self._first(self._statements.cleanup.select_oldest_session)
+        session = await self._first(self._statements.storage.select_oldest_session)
         oldest_open = await self._first(storage.select_oldest_open_execution)
         ended = await self._oldest_ended(stored)
         expiry = await self._first(storage.select_oldest_key_expiry)

@@ -59,7 +59,7 @@ def _explain_session(timeline: Timeline, retention: RetentionTimes, session: Ses
         fact("created", session.created_at),
         fact("owner", owner=session.ref.owner, title=session.language_title),
         fact("created_with_key", key=timeline.taken.name) if timeline.taken else None,
-        _script(timeline, session),
+        *_script(timeline, session),
         *_executions(timeline, retention, session),
         *_open_executions(timeline),
         fact("keys", executions=counted(len(keys), "execution"), responses=responses) if keys else None,
@@ -75,16 +75,19 @@ def _explain_session(timeline: Timeline, retention: RetentionTimes, session: Ses
     return Explanation(*summary(str(status), at=at, left=left, doubt=doubt), statements)
 
 
-def _script(timeline: Timeline, session: Session) -> Evidence:
+def _script(timeline: Timeline, session: Session) -> Iterator[Evidence]:
     function, version = timeline.function, session.function_version
-    if version is None:
-        return fact("own_script")
     if function is None:
-        return fact("function_gone", version=version)
+        yield fact("own_script") if version is None else fact("function_gone", version=version)
+        return
     if function.deactivated_at is not None:
-        return fact("function_deactivated", function.deactivated_at, version=version)
-    name = "function_current" if function.version == version else "function_replaced"
-    return fact(name, version=version, current=function.version)
+        yield fact("function_deactivated", function.deactivated_at, version=version, owner=function.owner)
+    else:
+        name = "function_current" if function.version == version else "function_replaced"
+        yield fact(name, version=version, owner=function.owner, current=function.version)
+    if function.registered_at is not None:
+        author = function.author or "an unrecorded author"
+        yield fact("function_registered", function.registered_at, version=version, author=author)
 
 
 def _executions(timeline: Timeline, retention: RetentionTimes, session: Session) -> Iterator[Evidence]:

@@ -3,19 +3,24 @@
 from enum import StrEnum
 from http import HTTPStatus
 
-from domain.functions.function import FunctionType
-from domain.functions.ports import FunctionFilter
-from domain.functions.service import FunctionService
+from msgspec import UnsetType
+
+from domain.functions.function import Function, FunctionType
+from domain.functions.lists import FunctionFilter
+from domain.functions.service import FunctionService, Registered, Write
+from domain.identity import EVERY_OWNER, SHARED, Owner
 from domain.scripts.language import Language
+from entrypoints.http.parsing.bodies import BodyParser
 from entrypoints.http.parsing.conditions import function_condition, function_match, is_known
 from entrypoints.http.parsing.functions import FunctionParser
 from entrypoints.http.parsing.queries import Query
 from entrypoints.http.request import Request, until_disconnect
 from entrypoints.http.response import Headers, Response, etag, json_response, next_link, not_modified
 from entrypoints.http.schemas.function_checks import FunctionCheck
-from entrypoints.http.schemas.functions import FunctionList, FunctionResponse
+from entrypoints.http.schemas.functions import FunctionList, FunctionResponse, RollbackEnvelope, VersionList
 
 PAGES_MAX = 100_000
+SHARED_MARK = ".shared"
 
 
 class Switch(StrEnum):
@@ -26,60 +31,128 @@ class Switch(StrEnum):
 
 
 class FunctionEndpoints:
-    """Register, read, list, check and deactivate functions."""
+    """Register, read, list, check, roll back and deactivate functions."""
 
-    def __init__(self, service: FunctionService, parser: FunctionParser) -> None:
+    def __init__(
+        self, service: FunctionService, parser: FunctionParser, rollback_parser: BodyParser[RollbackEnvelope]
+    ) -> None:
         self._service = service
         self._parser = parser
+        self._rollback_parser = rollback_parser
 
     async def list(self, request: Request) -> Response:
-        """Return a page of the functions."""
-        query = Query(request.query_string, request.route.query_names)
-        wanted = FunctionFilter(query.choice("language", Language), query.choice("type", FunctionType))
+        """Return a page of the functions that the caller may use, or of those of one owner."""
+        query = _query(request)
+        owner = query.owner("owner")
+        language, type_ = query.choice("language", Language), query.choice("type", FunctionType)
         page = query.integer("page", 1, PAGES_MAX)
         per_page = query.page_size("per_page")
         query.require_valid()
+        wanted = FunctionFilter(_listed_owners(request, owner), language, type_)
         found = await self._service.list(wanted, (page - 1) * per_page, per_page)
         headers: Headers = ()
         if page * per_page < found.total and page < PAGES_MAX:
-            filters: dict[str, str | int | None] = {"language": wanted.language, "type": wanted.type}
+            filters: dict[str, str | int | None] = {"owner": owner, "language": language, "type": type_}
             headers = next_link(request.path, {**filters, "page": page + 1, "per_page": per_page})
         return json_response(FunctionList.of(found, page, per_page), headers=headers)
 
     async def get(self, request: Request) -> Response:
-        """Return a function."""
-        condition = function_match(request)
-        function = await self._service.get(_language_title(request))
-        condition.require(function.language_title, function)
-        if is_known(request, function.version):
-            return not_modified(function.version)
-        return json_response(FunctionResponse.whole(function), headers=(etag(function.version),))
+        """Return a function, at a version or at the current one."""
+        query = _query(request)
+        owner, version = query.owner("owner"), query.version("version")
+        query.require_valid()
+        function = await self._service.get(request.owner, _name(request), _readable(request, owner), version)
+        mark = _etag_mark(request, owner, function)
+        function_match(request, mark).require(function.language_title, function)
+        tag = f"{function.version}{mark}"
+        if is_known(request, tag):
+            return not_modified(tag)
+        return json_response(FunctionResponse.whole(function), headers=(etag(tag),))
+
+    async def versions(self, request: Request) -> Response:
+        """Return the versions of a function that are kept."""
+        found = await self._service.versions(request.owner, _name(request), _only_owner(request))
+        return json_response(VersionList.of(found))
 
     async def put(self, request: Request) -> Response:
         """Register or replace a function."""
-        query = Query(request.query_string, request.route.query_names)
-        check = query.choice("check", Switch) is Switch.ON
-        query.require_valid()
-        condition = function_condition(request)
+        write, check = _write(request)
         wanted = await self._parser.read(request)
-        call = self._service.register(request.owner, _language_title(request), wanted, condition, check=check)
-        registered = await until_disconnect(request.receive, call)
-        function = registered.function
-        status = HTTPStatus.CREATED if registered.created else HTTPStatus.OK
-        return json_response(FunctionResponse.whole(function), status, (etag(function.version),))
+        call = self._service.register(write, wanted, check=check)
+        return _registered(request, await until_disconnect(request.receive, call))
+
+    async def roll_back(self, request: Request) -> Response:
+        """Register an older version again, as the next one."""
+        write, check = _write(request)
+        body = await self._rollback_parser.read(request)
+        assert not isinstance(body.version, UnsetType), "the rules require it"
+        call = self._service.roll_back(write, body.version, check=check)
+        return _registered(request, await until_disconnect(request.receive, call))
 
     async def check(self, request: Request) -> Response:
         """Run the examples of a function."""
-        call = self._service.check(request.owner, _language_title(request))
+        call = self._service.check(request.owner, _name(request), _only_owner(request))
         return json_response(FunctionCheck.of(await until_disconnect(request.receive, call)))
 
     async def delete(self, request: Request) -> Response:
         """Deactivate a function."""
-        condition = function_condition(request)
-        await self._service.deactivate(_language_title(request), condition)
+        write, _ = _write(request)
+        request.function = await self._service.deactivate(write)
         return Response(204)
 
 
-def _language_title(request: Request) -> str:
-    language_title: str = request.parameters["language_title"]
-    return language_title
+def _query(request: Request) -> Query:
+    return Query(request.query_string, request.route.query_names)
+
+
+def _name(request: Request) -> str:
+    name: str = request.parameters["language_title"]
+    return name
+
+
+def _only_owner(request: Request) -> Owner | None:
+    """Return the owner in the query, None if there is none; raises InvalidRequest or ScopeMissing."""
+    query = _query(request)
+    owner = query.owner("owner")
+    query.require_valid()
+    return _readable(request, owner)
+
+
+def _readable(request: Request, owner: Owner | None) -> Owner | None:
+    return None if owner is None else request.caller.may_read_functions(owner)
+
+
+def _listed_owners(request: Request, owner: Owner | None) -> frozenset[Owner] | None:
+    """Return the owners whose functions to list, None for all; raises ScopeMissing."""
+    if owner is None:
+        return frozenset({request.owner, SHARED})
+    return None if request.caller.may_read_functions(owner) == EVERY_OWNER else frozenset({owner})
+
+
+def _etag_mark(request: Request, owner: Owner | None, function: Function) -> str:
+    """Return what the ETag has behind the version.
+
+    A shared function that was found for lack of one of the caller's own is marked: the caller's may get the same
+    version later, and a write without an owner does not change the shared one.
+    """
+    is_fallback = owner is None and function.owner != request.caller.functions_owner
+    return SHARED_MARK if is_fallback else ""
+
+
+def _write(request: Request) -> tuple[Write, bool]:
+    """Return the write that a request wants, and whether examples must hold.
+
+    Raises InvalidRequest, ScopeMissing or FunctionsOfAnother.
+    """
+    query = _query(request)
+    owner, check = query.owner("owner"), query.choice("check", Switch) is Switch.ON
+    query.require_valid()
+    caller, condition = request.caller, function_condition(request)
+    allowed = caller.may_write_functions(owner or caller.functions_owner)
+    return Write(allowed, caller.owner, _name(request), condition), check
+
+
+def _registered(request: Request, registered: Registered) -> Response:
+    function = request.function = registered.function
+    status = HTTPStatus.CREATED if registered.created else HTTPStatus.OK
+    return json_response(FunctionResponse.whole(function), status, (etag(function.version),))

@@ -4,7 +4,8 @@ from typing import Any
 
 from msgspec import UNSET
 
-from domain.identity import Owner, OwnerRefused, named_owner
+from domain.access.principal import ANY_READ
+from domain.identity import Owner
 from domain.scripts.language import Language
 from domain.sessions.service import ListRequest, SessionList, SessionRequest, SessionService
 from domain.sessions.session import SessionPatch, Status
@@ -74,6 +75,8 @@ class SessionEndpoints:
             return json_response(payload, headers=(etag(session.revision),))
         picked: dict[str, Any] = {name: getattr(payload, name) for name in fields if name != SCRIPT_CONTENT}
         if SCRIPT_CONTENT in fields:
+            if session.function_version is not None:
+                request.caller.require_any(ANY_READ)
             script = await self._service.script(request.reachable_session_ref)
             picked[SCRIPT_CONTENT] = script and script.source
         return json_response(picked, headers=(etag(session.revision),))
@@ -144,14 +147,8 @@ def _selected_fields(request: Request) -> tuple[str, ...] | None:
 
 def _listed_owner(request: Request, query: Query) -> Owner:
     """Return the owner whose sessions to list; raises ScopeMissing."""
-    named = query.text("owner")
-    if named is None:
-        return request.owner
-    try:
-        return request.caller.may_list(named_owner(named))
-    except OwnerRefused as error:
-        query.add_problem("owner", f"is not an owner: {error}")
-        return request.owner
+    named = query.owner("owner")
+    return request.owner if named is None else request.caller.may_list(named)
 
 
 def _require_same_list(

@@ -76,4 +76,5 @@ class LanguageGuard(Guard):
     async def _language(self, request: Request) -> Language:
         if "request_id" in request.parameters:
             return await self._sessions.of(request.session_ref)
-        return self._mapping.resolve(request.header(b"language-title")).language
+        title, _ = self._mapping.resolve_pinned(request.header(b"language-title"))
+        return title.language

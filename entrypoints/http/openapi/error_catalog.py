@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from domain.access.credentials import CredentialMissing, CredentialRefused, JwksUnavailable
-from domain.access.principal import Scope, ScopeMissing
+from domain.access.principal import FunctionsOfAnother, Scope, ScopeMissing
 from domain.errors import (
     DomainError,
     FieldTooLarge,
@@ -17,9 +17,15 @@ from domain.errors import (
     StorageUnavailable,
 )
 from domain.executions.execution import ExecutionFailed, ExecutionLost, ExecutionNotFound, ExecutionNotStored
-from domain.functions.function import FunctionConditionFailed, FunctionConflict, FunctionNotFound
-from domain.functions.schema import FunctionVersionNotFound, ParamsRefused, SchemaUnusable
+from domain.functions.function import (
+    FunctionConditionFailed,
+    FunctionConflict,
+    FunctionNotFound,
+    FunctionVersionNotFound,
+)
+from domain.functions.schema import ParamsRefused, PinnedVersionNotFound, SchemaUnusable
 from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
+from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.limits.rate import RateDecision, RateLimited, RatePolicy
 from domain.scripts.language import InvalidLanguageTitle, Language, LanguageNotServed, LanguageTitle
@@ -35,9 +41,11 @@ MEANINGS: Mapping[str, str] = {
     "EXECUTION_NOT_FOUND": "the history has no such execution of this owner, or no longer has it",
     "EXECUTION_TIMEOUT": "the script ran longer than its limit, and its sandbox was killed",
     "EXPECTATION_FAILED": "the header Expect has something else than 100-continue",
-    "FORBIDDEN": "the token or key does not have a required scope",
-    "FUNCTION_NOT_FOUND": "the request has no script, and no function is registered under the title; or the version of "
-    "the session is no longer stored",
+    "FORBIDDEN": "the token or key does not have a required scope, or the function belongs to another owner",
+    "FUNCTION_NOT_FOUND": "the request has no script, and no function is registered under the title, for the caller or "
+    "as a shared one; or the version of the session is no longer stored",
+    "FUNCTION_VERSION_NOT_FOUND": "the function has no such version, or no longer keeps it; details.kept_versions has "
+    "those that it keeps",
     "IDEMPOTENCY_CONFLICT": "the Idempotency-Key was used for a call with another payload",
     INTERNAL_ERROR: "the server failed because of a bug; the log has the cause under the error_id",
     "INVALID_LANGUAGE_TITLE": "the language-title does not have the required form",
@@ -106,8 +114,10 @@ SAMPLES: tuple[DomainError, ...] = (
     ScopeMissing((Scope.EXECUTE_ALL, Scope.EXECUTE_PYTHON)),
     SessionNotFound(),
     LanguageNotServed("ruby-adder"),
+    FunctionsOfAnother(Owner("bob")),
     FunctionNotFound(_ADDER),
-    FunctionVersionNotFound(_ADDER, 1),
+    FunctionVersionNotFound(Owner("alice"), _ADDER, 3, [25, 24]),
+    PinnedVersionNotFound(_ADDER, 1),
     FunctionConditionFailed(_ADDER, 2),
     FunctionConflict(),
     ParamsRefused((Problem("/params/a", "must be of type number"),), _ADDER, 1),  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter

@@ -2,7 +2,7 @@
 
 from domain.errors import RuntimeUnavailable, StorageUnavailable
 from domain.executions.execution import ExecutionFailed, ExecutionLost, ExecutionNotFound, ExecutionNotStored
-from domain.functions.schema import FunctionVersionNotFound, ParamsRefused, SchemaUnusable
+from domain.functions.schema import ParamsRefused, PinnedVersionNotFound, SchemaUnusable
 from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
 from domain.scripts.report import ExecutionUnknown
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound
@@ -69,7 +69,7 @@ EXECUTE = Contract(
         InvalidParams,
         ParamsRefused,
         SessionNotFound,
-        FunctionVersionNotFound,
+        PinnedVersionNotFound,
         SessionExpired,
         SessionClosed,
         IdempotencyConflict,

@@ -4,8 +4,16 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from domain.access.principal import FunctionsOfAnother
 from domain.errors import RuntimeUnavailable, StorageUnavailable
-from domain.functions.function import FunctionConditionFailed, FunctionConflict, FunctionNotFound, FunctionType
+from domain.functions.function import (
+    FunctionConditionFailed,
+    FunctionConflict,
+    FunctionNotFound,
+    FunctionType,
+    FunctionVersionNotFound,
+)
+from domain.identity import OWNER_SIZE_MAX
 from domain.scripts.language import InvalidLanguageTitle, LanguageNotServed
 from domain.scripts.report import ExecutionUnknown
 from domain.scripts.script import ScriptSyntaxError
@@ -32,6 +40,38 @@ PER_PAGE = Parameter(
 CHECK = Parameter(
     "check", In.QUERY, bool, "Run the examples first, and register the function only if all of them hold.", True
 )
+_OWNER_FIELD = Annotated[str, Meta(min_length=1, max_length=OWNER_SIZE_MAX)]
+READ_OWNER = Parameter(
+    "owner",
+    In.QUERY,
+    _OWNER_FIELD,
+    "The owner of the function: the caller, shared, or, for admins, any owner. The default is the caller's function, "
+    "or else the shared one.",
+    "shared",
+)
+LIST_OWNER = Parameter(
+    "owner",
+    In.QUERY,
+    _OWNER_FIELD,
+    "Only functions of this owner: the caller, shared, or, for admins, any owner; * lists those of all owners. The "
+    "default is the functions of the caller and the shared ones.",
+    "shared",
+)
+WRITE_OWNER = Parameter(
+    "owner",
+    In.QUERY,
+    _OWNER_FIELD,
+    "The owner of the function: the caller, which is the default and needs the scope write:functions, or shared, which "
+    "needs write:shared-functions. While authentication is off, the default is shared.",
+    "shared",
+)
+VERSION = Parameter(
+    "version",
+    In.QUERY,
+    Annotated[int, Meta(ge=1, le=10**18 - 1)],
+    "A version that is kept; the default is the current one.",
+    1,
+)
 IF_ABSENT = Parameter(
     "If-None-Match",
     In.HEADER,
@@ -44,12 +84,14 @@ _TITLE_ERRORS = (InvalidLanguageTitle, LanguageNotServed)
 _OF_FUNCTION = {"language_title": "$request.path.language_title"}
 _FOLLOWING = (
     Link("get_function", "Read the function.", _OF_FUNCTION),
+    Link("list_function_versions", "List its versions.", _OF_FUNCTION),
     Link("put_function", "Replace the function.", _OF_FUNCTION),
     Link("check_function", "Run its examples.", _OF_FUNCTION),
     Link("delete_function", "Deactivate the function.", _OF_FUNCTION),
 )
 
 _SUMMARY = {
+    "owner": "alice",
     "language": "python",
     "title": "adder",
     "language_title": FUNCTION_TITLE.example,
@@ -59,6 +101,7 @@ _SUMMARY = {
     "tags": ["arithmetic"],
     "created_at": "2026-11-25T12:00:00.000000Z",
     "updated_at": "2026-11-25T12:00:00.000000Z",
+    "author": "alice",
 }
 _DEFINITION = {
     "script_content": "def handle(params):\n    return params['a'] + params['b']\n",
@@ -82,8 +125,8 @@ _BODY = {"description": "Adds two numbers.", "tags": ["arithmetic"], **_DEFINITI
 LIST_FUNCTIONS = Contract(
     Tag.FUNCTIONS,
     "List functions",
-    "Lists the registered functions without their scripts, ordered by language-title.",
-    parameters=(LANGUAGE, TYPE, PAGE, PER_PAGE),
+    "Lists the registered functions without their scripts, ordered by language-title and owner.",
+    parameters=(LIST_OWNER, LANGUAGE, TYPE, PAGE, PER_PAGE),
     errors=(StorageUnavailable,),
     headers=(LINK,),
     examples=(
@@ -105,12 +148,60 @@ GET_FUNCTION = Contract(
     Tag.FUNCTIONS,
     "Read a function",
     "Returns a registered function. To use it, initialize a session without script_content. The session keeps the "
-    "version that was current at that time.",
-    parameters=(IF_MATCH, IF_NONE_MATCH),
-    errors=(*_TITLE_ERRORS, FunctionNotFound, FunctionConditionFailed, StorageUnavailable),
+    "version that was current at that time. Older versions can be read too, as long as they are kept. The ETag of a "
+    "shared function that was found for lack of one of the caller's own ends with `.shared`.",
+    parameters=(READ_OWNER, VERSION, IF_MATCH, IF_NONE_MATCH),
+    errors=(
+        *_TITLE_ERRORS,
+        FunctionNotFound,
+        FunctionVersionNotFound,
+        FunctionConditionFailed,
+        StorageUnavailable,
+    ),
     headers=(ETAG,),
     examples=(ApiExample("whole", "The function", response=_FUNCTION),),
     links=_FOLLOWING,
+)
+
+VERSIONS = Contract(
+    Tag.FUNCTIONS,
+    "List the versions of a function",
+    "Lists the versions of a function that are kept, the newest first: who registered them, and when.",
+    parameters=(READ_OWNER,),
+    errors=(*_TITLE_ERRORS, FunctionNotFound, StorageUnavailable),
+    examples=(
+        ApiExample(
+            "versions",
+            "A function with one version",
+            response={
+                "owner": "alice",
+                "language_title": FUNCTION_TITLE.example,
+                "version": 1,
+                "versions": [
+                    {
+                        "version": 1,
+                        "type": "dynamic",
+                        "author": "alice",
+                        "registered_at": "2026-11-25T12:00:00.000000Z",
+                        "script_hash": _FUNCTION["script_hash"],
+                        "description": "Adds two numbers.",
+                    }
+                ],
+            },
+        ),
+    ),
+    links=_FOLLOWING,
+)
+
+_WRITE_ERRORS = (
+    *_TITLE_ERRORS,
+    FunctionsOfAnother,
+    ScriptSyntaxError,
+    FunctionConditionFailed,
+    FunctionConflict,
+    StorageUnavailable,
+    RuntimeUnavailable,
+    ExecutionUnknown,
 )
 
 PUT_FUNCTION = Contract(
@@ -119,16 +210,8 @@ PUT_FUNCTION = Contract(
     "Registers a function (201), or replaces it by its next version (200). A function that is already registered in "
     "this form does not change. The service parses the script, compiles the schemas, and checks that the examples "
     "conform to them. Sessions keep the version that they were initialized with.",
-    parameters=(CHECK, IF_MATCH, IF_ABSENT),
-    errors=(
-        *_TITLE_ERRORS,
-        ScriptSyntaxError,
-        FunctionConditionFailed,
-        FunctionConflict,
-        StorageUnavailable,
-        RuntimeUnavailable,
-        ExecutionUnknown,
-    ),
+    parameters=(WRITE_OWNER, CHECK, IF_MATCH, IF_ABSENT),
+    errors=_WRITE_ERRORS,
     headers=(ETAG,),
     examples=(
         ApiExample(
@@ -143,11 +226,33 @@ PUT_FUNCTION = Contract(
     other_responses={201: FunctionResponse},
 )
 
+ROLL_BACK_FUNCTION = Contract(
+    Tag.FUNCTIONS,
+    "Roll a function back",
+    "Registers the content of an older version as the next version (200). It is checked as in a replacement. If the "
+    "content is the same as the current one, nothing changes. A deactivated function is registered again (201).",
+    parameters=(WRITE_OWNER, CHECK, IF_MATCH),
+    errors=(*_WRITE_ERRORS, FunctionNotFound, FunctionVersionNotFound),
+    headers=(ETAG,),
+    examples=(
+        ApiExample(
+            "first",
+            "Back to the first version",
+            parameters={"If-Match": '"2"'},
+            body={"version": 1},
+            response=_FUNCTION | {"version": 3},
+        ),
+    ),
+    links=_FOLLOWING,
+    other_responses={201: FunctionResponse},
+)
+
 CHECK_FUNCTION = Contract(
     Tag.FUNCTIONS,
     "Run the examples of a function",
     "Runs the examples of the function in the sandbox, and reports which of them hold and what the others returned. "
     "All examples together have ten seconds; an example that did not run in this time does not hold.",
+    parameters=(READ_OWNER,),
     errors=(*_TITLE_ERRORS, FunctionNotFound, StorageUnavailable, RuntimeUnavailable, ExecutionUnknown),
     examples=(
         ApiExample(
@@ -182,9 +287,10 @@ DELETE_FUNCTION = Contract(
     "Deactivate a function",
     "Deactivates a function, so that it is no longer found. Sessions that were initialized from it continue to work. "
     "Deactivating it again changes nothing. Registering it again creates the next version.",
-    parameters=(IF_MATCH,),
+    parameters=(WRITE_OWNER, IF_MATCH),
     errors=(
         *_TITLE_ERRORS,
+        FunctionsOfAnother,
         FunctionNotFound,
         FunctionConditionFailed,
         FunctionConflict,

@@ -6,7 +6,7 @@ from uuid import UUID
 from msgspec import Meta
 
 from domain.identity import OWNER_SIZE_MAX
-from domain.scripts.language import TITLE_PATTERN, TITLE_SIZE_MAX, Language
+from domain.scripts.language import PINNED_PATTERN, PINNED_SIZE_MAX, TITLE_PATTERN, TITLE_SIZE_MAX, Language
 from domain.scripts.report import Outcome
 from domain.sessions.session import Status
 from entrypoints.http.contract import In, Parameter, ResponseHeader
@@ -45,8 +45,10 @@ PATH_PARAMETERS = {parameter.name: parameter for parameter in (REQUEST_ID, EXECU
 LANGUAGE_TITLE = Parameter(
     "Language-Title",
     In.HEADER,
-    Annotated[str, Meta(pattern=TITLE_PATTERN, max_length=TITLE_SIZE_MAX)],
-    "The language of the script, a hyphen and a title, such as nodejs-calculator.",
+    Annotated[str, Meta(pattern=PINNED_PATTERN, max_length=PINNED_SIZE_MAX)],
+    "The language of the script, a hyphen and a title, such as nodejs-calculator. Without script_content, it names a "
+    "function of the caller, or else a shared one; @ and a number at its end name a version of it that is kept, such "
+    "as nodejs-calculator@3.",
     "python-adder",
     required=True,
 )
@@ -117,7 +119,7 @@ OWNER = Parameter(
 
 ETAG = ResponseHeader(
     "ETag",
-    Annotated[str, Meta(pattern='^"[0-9.]+"$')],
+    Annotated[str, Meta(pattern='^"[0-9.]+(?:shared)?"$')],
     "A strong entity tag of what the response shows. That of a session also changes with each execution. Send it in "
     "If-Match or If-None-Match.",
     '"1.0.3600000000"',

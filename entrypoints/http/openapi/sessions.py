@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from domain.access.principal import ScopeMissing
 from domain.errors import RuntimeUnavailable, StorageUnavailable
-from domain.functions.function import FunctionNotFound
+from domain.functions.function import FunctionNotFound, FunctionVersionNotFound
 from domain.idempotency import IdempotencyConflict, KeyInFlight
 from domain.scripts.language import InvalidLanguageTitle, LanguageNotServed
 from domain.scripts.script import ScriptSyntaxError
@@ -95,6 +95,7 @@ INITIALIZE = Contract(
         ScriptSyntaxError,
         LanguageNotServed,
         FunctionNotFound,
+        FunctionVersionNotFound,
         IdempotencyConflict,
         KeyInFlight,
         StorageUnavailable,
@@ -125,9 +126,10 @@ GET = Contract(
     Tag.SESSIONS,
     "Read a session",
     "Returns a live session, or selected fields of it. Until retention ends, the error says whether a session has "
-    "expired, was closed, or never existed.",
+    "expired, was closed, or never existed. The script of a session that is pinned to a function needs the scope "
+    "read:functions.",
     parameters=(FIELDS, IF_MATCH, IF_NONE_MATCH),
-    errors=(*_ENDED, VersionMismatch, StorageUnavailable),
+    errors=(*_ENDED, VersionMismatch, ScopeMissing, StorageUnavailable),
     headers=(ETAG,),
     examples=(
         ApiExample("whole", "The session", response=_SESSION),

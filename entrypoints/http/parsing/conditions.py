@@ -39,13 +39,15 @@ def is_known(request: Request, tag: str | int) -> bool:
     return excluded is None or str(tag) in excluded
 
 
-def function_match(request: Request) -> Precondition:
-    """Return what `If-Match` requires of a function; raises InvalidRequest."""
+def function_match(request: Request, mark: str = "") -> Precondition:
+    """Return what `If-Match` requires of a function, whose tags end with a mark; raises InvalidRequest."""
     if request.raw_header(b"if-match") is None:
         return Precondition()
     matched = _matched(request)
-    versions = None if matched is None else frozenset(int(tag) for tag in matched if _VERSION.fullmatch(tag))
-    return Precondition(versions, registered=True)
+    if matched is None:
+        return Precondition(registered=True)
+    texts = [tag.removesuffix(mark) for tag in matched if tag.endswith(mark)]
+    return Precondition(frozenset(int(text) for text in texts if _VERSION.fullmatch(text)), registered=True)
 
 
 def function_condition(request: Request) -> Precondition:

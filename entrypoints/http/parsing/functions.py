@@ -26,6 +26,7 @@ from entrypoints.http.schemas.functions import (
     TAGS_MAX,
     ExampleEnvelope,
     FunctionEnvelope,
+    RollbackEnvelope,
 )
 
 _NULL = b"null"
@@ -89,6 +90,16 @@ class FunctionParser:
             parsed.append(Example(json_text(example.params), json_text(example.result)))
         raise_problems(problems)
         return parsed
+
+
+def rollback_parser(options: HttpOptions, examiner: Examiner) -> BodyParser[RollbackEnvelope]:
+    """Return the parser for the body of a rollback."""
+    return BodyParser(RollbackEnvelope, ENVELOPE_SIZE, options.body_timeout_s, _rollback_rules, examiner)
+
+
+def _rollback_rules(body: RollbackEnvelope) -> Iterator[BodyProblem]:
+    if isinstance(body.version, UnsetType):
+        yield Problem("/version", "is required: the number of a version that is kept")
 
 
 def _function_rules(options: HttpOptions) -> Callable[[FunctionEnvelope], Iterator[BodyProblem]]:

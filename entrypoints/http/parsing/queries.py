@@ -1,5 +1,6 @@
 """Query strings and pages of lists; every problem of a query is reported at once."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
@@ -10,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from domain.errors import Problem
+from domain.identity import Owner, OwnerRefused, named_owner
 from domain.json_pointer import pointer
 from entrypoints.http.errors import invalid
 from entrypoints.http.parsing.cursors import Cursor, InvalidCursor, read_cursor
@@ -24,6 +26,7 @@ PAGE_SIZE_MAX = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIELDS_MAX = 32
 _INTEGER_LENGTH_MAX = 9
+_VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _OTHER_FILTER = "must have the value that it had on the page with this cursor, or be absent"
 
 
@@ -73,6 +76,23 @@ class Query:
         if not 1 <= number <= value_max:
             self.add_problem(name, f"must be an integer of 1 to {value_max}")
         return number
+
+    def version(self, name: str) -> int | None:
+        """Return a parameter as the number of a version."""
+        value = self._values.get(name)
+        if value is None or _VERSION.fullmatch(value):
+            return None if value is None else int(value)
+        self.add_problem(name, "must be the number of a version, from 1")
+        return None
+
+    def owner(self, name: str) -> Owner | None:
+        """Return a parameter as an owner, which may be a reserved name."""
+        value = self._values.get(name)
+        try:
+            return None if value is None else named_owner(value)
+        except OwnerRefused as error:
+            self.add_problem(name, f"is not an owner: {error}")
+            return None
 
     def instant(self, name: str) -> datetime | None:
         """Return a parameter in RFC 3339 as an instant in UTC; an instant before 1970 becomes 1970."""

@@ -63,8 +63,12 @@ class ErrorDetails(Struct):
     )
     reason: Annotated[_Text, Meta(description="Why, as far as the service may say.")] = UNSET
     version: Annotated[
-        _Count, Meta(description="The current version, or the version to which the session is pinned.")
+        _Count, Meta(description="The current version, the wanted one, or that to which the session is pinned.")
     ] = UNSET
+    kept_versions: Annotated[
+        list[int] | UnsetType, Meta(description="The versions of the function that are kept, the newest first.")
+    ] = UNSET
+    owner: Annotated[_Text, Meta(description="The owner of the function.")] = UNSET
     expired_at: Annotated[_Text, Meta(description="When the session expired.")] = UNSET
     closed_at: Annotated[_Text, Meta(description="When the session was closed.")] = UNSET
     now: Annotated[_Text, Meta(description="The time of the check.")] = UNSET

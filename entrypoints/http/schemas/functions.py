@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
-from domain.functions import function
+from domain.functions import function, lists
 from domain.functions.function import FunctionType
-from domain.functions.ports import FunctionPage
+from domain.functions.service import FunctionVersions
 from domain.json_text import JsonText
 from domain.scripts.language import Language
 from entrypoints.http.response import embedded
@@ -59,6 +59,13 @@ FunctionVersion = Annotated[
 ]
 RegisteredAt = Annotated[fields.Instant, Meta(description="When the first version was registered.")]
 UpdatedAt = Annotated[fields.Instant, Meta(description="When this version was registered.")]
+FunctionOwner = Annotated[
+    str, Meta(description="The owner of the function. Everybody may use the functions of `shared`.")
+]
+Author = Annotated[
+    str | None,
+    Meta(description="The owner whose call registered this version; null if that is not recorded."),
+]
 
 
 class NewSchemas(Struct, forbid_unknown_fields=True):
@@ -107,6 +114,7 @@ class ExampleEnvelope(Struct, forbid_unknown_fields=True):
 class FunctionSummaryResponse(Struct, kw_only=True):
     """A function without its script."""
 
+    owner: FunctionOwner
     language: LanguageField
     title: TitleField
     language_title: fields.Title
@@ -116,9 +124,10 @@ class FunctionSummaryResponse(Struct, kw_only=True):
     tags: Tags
     created_at: RegisteredAt
     updated_at: UpdatedAt
+    author: Author
 
     @classmethod
-    def of(cls, kept: function.FunctionSummary) -> "FunctionSummaryResponse":
+    def of(cls, kept: lists.FunctionSummary) -> "FunctionSummaryResponse":
         """Return the body for the summary of a function."""
         return cls(**_summary(kept))
 
@@ -150,11 +159,69 @@ class FunctionResponse(FunctionSummaryResponse, kw_only=True):
         """Return the body for a function."""
         definition = kept.definition
         return cls(
-            **_summary(function.FunctionSummary.of(kept)),
+            **_summary(lists.FunctionSummary.of(kept)),
             script_hash=definition.script.hash,
             script_content=definition.script.source,
             schema=FunctionSchemas(_or_null(definition.schema.params), _or_null(definition.schema.result)),
             examples=[FunctionExample(embedded(one.params), embedded(one.result)) for one in definition.examples],
+        )
+
+
+KeptVersion = Annotated[int, Meta(ge=1, le=10**18 - 1, description="A version that is kept.")]
+
+
+class RollbackBody(Struct, forbid_unknown_fields=True):
+    """The version to register again."""
+
+    version: KeptVersion
+
+
+class RollbackEnvelope(Struct, forbid_unknown_fields=True):
+    """The version to register again, which may be absent."""
+
+    version: KeptVersion | UnsetType = UNSET
+
+
+class VersionResponse(Struct, kw_only=True):
+    """A version of a function."""
+
+    version: FunctionVersion
+    type: Type
+    author: Author
+    registered_at: UpdatedAt
+    script_hash: SourceHash
+    description: Description
+
+    @classmethod
+    def of(cls, kept: lists.FunctionVersion) -> "VersionResponse":
+        """Return the body for a version."""
+        return cls(
+            version=kept.version,
+            type=kept.type,
+            author=kept.author,
+            registered_at=kept.registered_at,
+            script_hash=kept.script_hash,
+            description=kept.description,
+        )
+
+
+class VersionList(Struct, kw_only=True):
+    """The versions of a function that are kept."""
+
+    owner: FunctionOwner
+    language_title: fields.Title
+    version: Annotated[int, Meta(ge=1, description="The current version.")]
+    versions: Annotated[list[VersionResponse], Meta(description="The versions that are kept, the newest first.")]
+
+    @classmethod
+    def of(cls, found: FunctionVersions) -> "VersionList":
+        """Return the body for the versions of a function."""
+        kept = found.function
+        return cls(
+            owner=kept.owner,
+            language_title=str(kept.language_title),
+            version=kept.version,
+            versions=[VersionResponse.of(each) for each in found.versions],
         )
 
 
@@ -169,13 +236,14 @@ class FunctionList(Struct):
     ]
 
     @classmethod
-    def of(cls, found: FunctionPage, page: int, per_page: int) -> "FunctionList":
+    def of(cls, found: lists.FunctionPage, page: int, per_page: int) -> "FunctionList":
         """Return the body for a page."""
         return cls(found.total, page, per_page, [FunctionSummaryResponse.of(one) for one in found.items])
 
 
-def _summary(kept: function.FunctionSummary) -> dict[str, Any]:
+def _summary(kept: lists.FunctionSummary) -> dict[str, Any]:
     return {
+        "owner": kept.owner,
         "language": kept.language_title.language,
         "title": kept.language_title.title,
         "language_title": str(kept.language_title),
@@ -185,6 +253,7 @@ def _summary(kept: function.FunctionSummary) -> dict[str, Any]:
         "tags": list(kept.tags),
         "created_at": kept.created_at,
         "updated_at": kept.updated_at,
+        "author": kept.author,
     }
 
 

@@ -89,7 +89,10 @@ async def test_a_session_with_an_idempotency_key_and_a_function(api: Api, settin
     found = await explained(settings, made.json()["request_id"])
     assert found.state == "active"
     assert "The call that created it had the Idempotency-Key 'first'." in texts_of(found, "created")
-    assert texts_of(found, "script") == ["It uses version 1 of the function, which is the current one."]
+    assert texts_of(found, "script") == [
+        "It uses version 1 of the function of shared, which is the current one.",
+        "Version 1 was registered at 2026-01-01 00:00:00.000000Z, by an unrecorded author.",
+    ]
     assert texts_of(found, "renewed")[0].startswith("It was never renewed")
 
 
@@ -144,7 +147,7 @@ async def test_a_function_that_is_no_longer_stored(api: Api, settings: Settings,
     made = await api.client.post("/api/v1/initialize", headers={"Language-Title": "nodejs-calculator"}, json={})
     write("DELETE FROM meta.functions WHERE title = 'calculator'")
     found = await explained(settings, made.json()["request_id"])
-    assert texts_of(found, "script") == ["It uses version 1 of the function, which is no longer stored."]
+    assert texts_of(found, "script") == ["It uses version 1 of a function that is no longer stored."]
 
 
 async def test_an_explanation_changes_nothing(api: Api, settings: Settings) -> None:

@@ -5,11 +5,11 @@ import pytest
 
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
-from adapters.postgres.repositories.functions import PostgresFunctionRepository
+from adapters.postgres.repositories.functions import FunctionRepositoryOptions, PostgresFunctionRepository
 from adapters.postgres.statements import Statements
 from tests.contracts.api_key_repository import ApiKeyRepositoryContract
 from tests.contracts.execution_repository import ExecutionRepositoryContract
-from tests.contracts.function_repository import FunctionRepositoryContract
+from tests.contracts.function_repository import VERSIONS_KEPT, FunctionRepositoryContract
 from tests.contracts.keyed_call_repository import KeyedCallRepositoryContract
 from tests.contracts.session_repository import SessionRepositoryContract
 from tests.contracts.storage import Storage
@@ -38,7 +38,8 @@ class TestPostgresFunctionRepository(FunctionRepositoryContract):
     def functions(self, database_url: str, gateway: Gateway, statements: Statements) -> PostgresFunctionRepository:
         with psycopg.connect(database_url) as connection:
             connection.execute("TRUNCATE meta.functions, meta.function_versions")
-        return PostgresFunctionRepository(gateway, statements.functions)
+        options = FunctionRepositoryOptions(versions_kept=VERSIONS_KEPT)
+        return PostgresFunctionRepository(gateway, statements.functions, options)
 
 
 class TestPostgresApiKeyRepository(ApiKeyRepositoryContract):

@@ -3,20 +3,25 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 
 import psycopg
 import pytest
+from attrs import evolve
 
 from adapters.json_schema.compiler import JsonSchemaCompiler
 from adapters.memory.manual_clock import ManualClock
+from adapters.memory.sequential_ids import SequentialIds
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.migrations.runner import MigrationRunner
 from adapters.postgres.repositories.functions import FunctionRepositoryOptions, PostgresFunctionRepository
 from adapters.postgres.statements import Statements
 from domain.errors import StorageUnavailable
 from domain.functions.function import Definition, Function, FunctionConflict, FunctionNotFound, FunctionType
-from domain.functions.ports import FunctionFilter
+from domain.functions.lists import FunctionFilter
+from domain.functions.ports import FunctionLookup
 from domain.functions.schema import FunctionSchema
+from domain.identity import SHARED, Owner
 from domain.json_text import JsonText
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.script import Script
@@ -27,6 +32,8 @@ ADDER = LanguageTitle(Language.NODEJS, "adder")
 CALCULATOR = LanguageTitle(Language.NODEJS, "calculator")
 TEXT_PROCESSOR = LanguageTitle(Language.PYTHON, "text_processor")
 NOW = ManualClock().now()
+IDS = SequentialIds()
+ALICE, BOB = Owner("alice"), Owner("bob")
 SCHEMA = FunctionSchema(JsonText('{"type": "object"}'))
 
 BLOCKED = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
@@ -36,11 +43,15 @@ def made(number: int) -> Definition:
     return Definition(Script.of(f"return {number};", 1000), schema=SCHEMA)
 
 
-def registered(stored: Function | None) -> Function:
+def registered(stored: Function | None, owner: Owner = SHARED) -> Function:
     """Return the next version, whose script says how many there were before."""
     if stored is None:
-        return Function(ADDER, made(0), NOW, NOW)
-    return stored.replace(made(stored.version), NOW + timedelta(hours=1))
+        return Function(IDS.new(NOW), owner, ADDER, made(0), NOW, NOW)
+    return stored.replace(made(stored.version), SHARED, NOW + timedelta(hours=1))
+
+
+def shared(title: LanguageTitle) -> FunctionLookup:
+    return FunctionLookup.exact(SHARED, title)
 
 
 @pytest.fixture
@@ -65,17 +76,19 @@ def functions(gateway: Gateway, statements: Statements) -> PostgresFunctionRepos
 async def test_updates_of_several_controllers_are_all_kept(gateway, statements):
     patient = FunctionRepositoryOptions(races_max=200, race_pause_s=0.01)
     controllers = [PostgresFunctionRepository(gateway, statements.functions, patient) for _ in range(4)]
-    updates = [controller.update(ADDER, registered) for controller in controllers for _ in range(5)]
+    updates = [controller.update(SHARED, ADDER, registered) for controller in controllers for _ in range(5)]
     versions = [function.version for function in await asyncio.gather(*updates)]
     assert sorted(versions) == list(range(1, 21))
-    assert (await controllers[0].get(ADDER)).definition.script.source == "return 19;"
+    assert (await controllers[0].find(shared(ADDER))).definition.script.source == "return 19;"
 
 
 async def test_races_that_do_not_end_are_a_conflict(gateway, statements, database_url):
     hasty = PostgresFunctionRepository(gateway, statements.functions, FunctionRepositoryOptions(races_max=1))
     with psycopg.connect(database_url) as other, psycopg.connect(database_url, autocommit=True) as watcher:
         other.execute("UPDATE meta.functions SET version = version + 1")
-        update = asyncio.create_task(hasty.update(CALCULATOR, lambda stored: stored.replace(made(1), NOW)))
+        update = asyncio.create_task(
+            hasty.update(SHARED, CALCULATOR, lambda stored: stored.replace(made(1), SHARED, NOW))
+        )
         await until(lambda: watcher.execute(BLOCKED).fetchone() == (1,))
         other.commit()
         with pytest.raises(FunctionConflict):
@@ -83,21 +96,21 @@ async def test_races_that_do_not_end_are_a_conflict(gateway, statements, databas
 
 
 async def test_a_version_and_a_deactivation_that_race_are_both_seen(functions):
-    await functions.update(ADDER, registered)
+    await functions.update(SHARED, ADDER, registered)
 
     def deactivated(stored: Function | None) -> Function:
         assert stored is not None
         return stored.deactivate(NOW)
 
-    await asyncio.gather(functions.update(ADDER, registered), functions.update(ADDER, deactivated))
-    function = await functions.get(ADDER)
+    await asyncio.gather(functions.update(SHARED, ADDER, registered), functions.update(SHARED, ADDER, deactivated))
+    function = await functions.find(shared(ADDER))
     assert (function.version, function.deactivated_at) in {(2, NOW), (2, None)}
 
 
 async def test_a_schema_is_read_once(functions, executed):
-    await functions.update(ADDER, registered)
-    assert await asyncio.gather(*(functions.schema(ADDER, 1) for _ in range(10))) == [SCHEMA] * 10
-    assert await functions.schema(ADDER, 1) is await functions.schema(ADDER, 1)
+    adder_id = (await functions.update(SHARED, ADDER, registered)).function_id
+    assert await asyncio.gather(*(functions.schema(adder_id, 1) for _ in range(10))) == [SCHEMA] * 10
+    assert await functions.schema(adder_id, 1) is await functions.schema(adder_id, 1)
     assert executed.count("select_function_schemas") == 1
 
 
@@ -105,15 +118,26 @@ async def test_cached_schemas_are_bounded(gateway, statements, executed):
     functions = PostgresFunctionRepository(
         gateway, statements.functions, FunctionRepositoryOptions(cached_schemas_size_max=1)
     )
-    await functions.update(ADDER, registered)
+    adder_id = (await functions.update(SHARED, ADDER, registered)).function_id
     for _ in range(2):
-        assert await functions.schema(ADDER, 1) == SCHEMA
+        assert await functions.schema(adder_id, 1) == SCHEMA
     assert executed.count("select_function_schemas") == 2
+
+
+async def test_functions_of_many_owners_and_versions_are_read_in_one_statement(functions, executed):
+    for owner in (SHARED, ALICE):
+        for _ in range(2):
+            await functions.update(owner, ADDER, partial(registered, owner=owner))
+    executed.clear()
+    lookups = [FunctionLookup.usable(owner, ADDER, version) for owner in (ALICE, BOB) for version in (None, 1)]
+    found = await asyncio.gather(*map(functions.find, lookups))
+    assert [(each.owner, each.version) for each in found] == [(ALICE, 2), (ALICE, 1), (SHARED, 2), (SHARED, 1)]
+    assert executed == ["select_functions"]
 
 
 async def test_functions_that_are_read_together_are_one_statement(functions, executed):
     names = [CALCULATOR, TEXT_PROCESSOR, CALCULATOR]
-    found = await asyncio.gather(*map(functions.get, names))
+    found = await asyncio.gather(*(functions.find(shared(name)) for name in names))
     assert [function.language_title for function in found] == names
     assert executed.count("select_functions") == 1
 
@@ -124,7 +148,7 @@ async def test_an_unavailable_database_stores_nothing(statements):
     functions = PostgresFunctionRepository(gateway, statements.functions)
     try:
         with pytest.raises(StorageUnavailable) as caught:
-            await functions.update(ADDER, registered)
+            await functions.update(SHARED, ADDER, registered)
         assert caught.value.stored == "no"
     finally:
         await gateway.close()
@@ -137,12 +161,13 @@ def test_reads_have_metrics(functions):
 class TestPredefined:
     @pytest.mark.parametrize("title", [CALCULATOR, TEXT_PROCESSOR])
     async def test_the_predefined_function_is_complete(self, functions, title):
-        function = await functions.get(title)
+        function = await functions.find(shared(title))
         assert (function.version, function.type) == (1, FunctionType.PREDEFINED)
         script = function.definition.script
         assert Script.of(script.source, 10_000) == script
         schema = function.definition.schema
-        assert await functions.schema(title, 1) == schema
+        assert (function.owner, function.author) == (SHARED, None)
+        assert await functions.schema(function.function_id, 1) == schema
         compiler = JsonSchemaCompiler()
         params, result = await compiler.compile(schema.params), await compiler.compile(schema.result)
         assert len(function.definition.examples) >= 4
@@ -154,18 +179,19 @@ class TestPredefined:
         assert [summary.language_title for summary in page.items] == [CALCULATOR, TEXT_PROCESSOR]
 
     async def test_a_callers_version_survives_another_migration(self, functions, database_url, statements):
-        replaced = await functions.update(CALCULATOR, lambda stored: stored.replace(made(1), NOW))
+        replaced = await functions.update(SHARED, CALCULATOR, lambda stored: stored.replace(made(1), SHARED, NOW))
         assert (replaced.version, replaced.type) == (2, FunctionType.DYNAMIC)
         runner = MigrationRunner(database_url, statements.migrations, ManualClock())
         assert await runner.up() == []
-        assert await functions.get(CALCULATOR) == replaced
+        assert await functions.find(shared(CALCULATOR)) == replaced
 
     async def test_predefined_functions_return_with_their_tables(self, functions, database_url, statements):
-        before = await functions.get(CALCULATOR)
-        await functions.update(ADDER, registered)
+        before = await functions.find(shared(CALCULATOR))
+        await functions.update(SHARED, ADDER, registered)
         runner = MigrationRunner(database_url, statements.migrations, ManualClock())
-        await runner.down(2, destroy={"functions", "registration-times"})
+        await runner.down(2, destroy={"functions", "function-authors", "registration-times"})
         await runner.up()
-        assert await functions.get(CALCULATOR) == before
+        after = await functions.find(shared(CALCULATOR))
+        assert after == evolve(before, function_id=after.function_id)
         with pytest.raises(FunctionNotFound):
-            await functions.get(ADDER)
+            await functions.find(shared(ADDER))

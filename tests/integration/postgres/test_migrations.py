@@ -180,6 +180,62 @@ class TestDown:
         assert [await storage.execute(session.ref) for session in sessions] == [count + 1 for count in counts]
 
 
+FUNCTIONS_OF_9 = """
+INSERT INTO meta.functions (language, title, version, created_at, updated_at)
+VALUES ('python', 'x', 3, '2026-02-01Z', '2026-02-03Z');
+INSERT INTO meta.function_versions (
+    language, title, version, type, description, tags, script, script_hash, examples, registered_at
+)
+SELECT 'python', 'x', n, 'dynamic', '', '{}', '', repeat('0', 64), '[]', CASE WHEN n = 2 THEN '2026-02-02Z'::timestamptz END
+FROM generate_series(1, 3) AS n;
+INSERT INTO meta.sessions (
+    request_id, owner, language, title, timeout_ms, memory_mb, isolation, renewal, ttl_seconds, expires_at,
+    expires_max_at, context, metadata, function_version
+)
+SELECT
+    gen_random_uuid(), 'alice', 'python', 'x', 1, 1, 'session', 'fixed', 1, '2026-02-04Z', '2026-02-04Z', '{}', '{}', pin
+FROM unnest(ARRAY[2, NULL]) AS pin;
+"""
+SHARED_OF_10 = """
+SELECT f.owner, v.version, v.author, v.registered_at::date::text, count(s.request_id)
+FROM meta.functions AS f
+INNER JOIN meta.function_versions AS v ON f.function_id = v.function_id
+LEFT JOIN meta.sessions AS s ON v.function_id = s.function_id AND v.version = s.function_version
+WHERE f.title = 'x'
+GROUP BY f.owner, v.version, v.author, v.registered_at
+ORDER BY v.version
+"""
+
+
+class TestFunctionOwners:
+    async def test_functions_from_before_are_shared_with_their_versions_and_pins(self, runner, empty_database_url):
+        await runner.up(9)
+        with psycopg.connect(empty_database_url, options="-c timezone=UTC", autocommit=True) as connection:
+            connection.execute(FUNCTIONS_OF_9)
+            await runner.up(10)
+            migrated = [
+                ("shared", 1, None, "2026-02-01", 0),
+                ("shared", 2, None, "2026-02-02", 1),
+                ("shared", 3, None, "2026-02-03", 0),
+            ]
+            assert connection.execute(SHARED_OF_10).fetchall() == migrated
+            await runner.down(9)
+            await runner.up(10)
+            assert connection.execute(SHARED_OF_10).fetchall() == migrated
+
+    async def test_the_way_down_keeps_shared_functions_and_the_scripts_of_sessions(self, runner, empty_database_url):
+        await runner.up(9)
+        with psycopg.connect(empty_database_url, autocommit=True) as connection:
+            connection.execute(FUNCTIONS_OF_9)
+            await runner.up(10)
+            connection.execute("UPDATE meta.functions SET owner = 'alice' WHERE title = 'x'")
+            await runner.down(9, destroy={"owned-functions"})
+            titles = connection.execute("SELECT title FROM meta.functions ORDER BY title").fetchall()
+            assert titles == [("calculator",), ("text_processor",)]
+            pins = connection.execute("SELECT function_version FROM meta.sessions").fetchall()
+            assert pins == [(None,), (None,)]
+
+
 class TestRefusals:
     async def test_a_changed_step_is_refused(self, runner, empty_database_url, runner_on):
         await runner.up()

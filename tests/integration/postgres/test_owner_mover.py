@@ -1,23 +1,30 @@
 """What belongs to an owner is handed over whole, in steps, beside those who use it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
+from attrs import evolve
 
 from adapters.postgres.gateway import Gateway
+from adapters.postgres.repositories.functions import PostgresFunctionRepository
 from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
 from adapters.postgres.statements import Statements
 from domain.access.owner_move import MoveStep, OwnedData
 from domain.errors import StorageUnavailable
+from domain.functions.function import Definition, Function
+from domain.functions.ports import FunctionLookup
 from domain.identity import ANONYMOUS, Owner, SessionRef
+from domain.scripts.language import Language, LanguageTitle
+from domain.scripts.script import Script
 from domain.sessions.session import SessionNotFound
 from tests.contracts.storage import ALICE, BOB, Storage
 
 NIL = UUID(int=0)
+Register = Callable[[Owner, LanguageTitle], Awaitable[Function]]
 SMALL = OwnerMoverOptions(sessions_max=2, rows_max=3)
 
 
@@ -47,6 +54,10 @@ def rows(database_url: str, query: str) -> list[Any]:
         return connection.execute(query).fetchall()
 
 
+def numbers(sessions: int, keys: int, history: int, functions: int = 0) -> dict[OwnedData, int]:
+    return dict(zip(OwnedData, (sessions, keys, history, functions), strict=True))
+
+
 async def walked(mover: PostgresOwnerMover, source: Owner = ANONYMOUS, target: Owner = ALICE) -> list[MoveStep]:
     return [step async for step in mover.move(source, target)]
 
@@ -59,14 +70,14 @@ async def test_sessions_move_with_their_history_and_keys(mover, storage, add_key
             await storage.execute(session.ref)
         add_key(session.ref.owner, "k", session.ref.session_id)
     add_key(ANONYMOUS, "i")
-    assert await mover.count(ANONYMOUS) == {OwnedData.SESSIONS: 5, OwnedData.KEYS: 6, OwnedData.HISTORY: 15}
+    assert await mover.count(ANONYMOUS) == numbers(5, 6, 15)
     steps = await walked(mover)
     assert max(step.examined for step in steps) <= 3
     moved = {part: sum(step.moved for step in steps if step.part is part) for part in OwnedData}
-    assert moved == {OwnedData.SESSIONS: 5, OwnedData.KEYS: 1, OwnedData.HISTORY: 15}
+    assert moved == numbers(5, 1, 15)
     assert await mover.count(ANONYMOUS) == dict.fromkeys(OwnedData, 0)
-    assert await mover.count(ALICE) == {OwnedData.SESSIONS: 5, OwnedData.KEYS: 6, OwnedData.HISTORY: 15}
-    assert await mover.count(BOB) == {OwnedData.SESSIONS: 1, OwnedData.KEYS: 1, OwnedData.HISTORY: 3}
+    assert await mover.count(ALICE) == numbers(5, 6, 15)
+    assert await mover.count(BOB) == numbers(1, 1, 3)
     for session in mine:
         ref = SessionRef(ALICE, session.ref.session_id)
         assert (await storage.sessions.get(ref)).execution_count == 3
@@ -82,7 +93,7 @@ async def test_an_executing_session_moves_with_the_next_call(mover, storage, add
     add_key(ANONYMOUS, "k", busy.ref.session_id)
     execution = await storage.begin(busy.ref)
     await walked(mover)
-    assert await mover.count(ANONYMOUS) == {OwnedData.SESSIONS: 1, OwnedData.KEYS: 1, OwnedData.HISTORY: 1}
+    assert await mover.count(ANONYMOUS) == numbers(1, 1, 1)
     assert await storage.executions.finish(storage.finished(execution)) == 2
     await walked(mover)
     assert await mover.count(ANONYMOUS) == dict.fromkeys(OwnedData, 0)
@@ -105,7 +116,7 @@ async def test_the_history_of_a_removed_session_moves(mover, storage, database_u
     await storage.execute(session.ref)
     rows(database_url, "DELETE FROM meta.sessions RETURNING 1")
     await walked(mover)
-    assert await mover.count(ALICE) == {OwnedData.SESSIONS: 0, OwnedData.KEYS: 0, OwnedData.HISTORY: 1}
+    assert await mover.count(ALICE) == numbers(0, 0, 1)
 
 
 async def test_a_key_that_the_new_owner_has_stays(mover, add_key):
@@ -125,7 +136,70 @@ async def test_a_stopped_move_is_continued(mover, storage):
     assert 0 < left < 5
     await walked(mover)
     assert await mover.count(ANONYMOUS) == dict.fromkeys(OwnedData, 0)
-    assert await mover.count(ALICE) == {OwnedData.SESSIONS: 5, OwnedData.KEYS: 0, OwnedData.HISTORY: 5}
+    assert await mover.count(ALICE) == numbers(5, 0, 5)
+
+
+@pytest.fixture
+def functions(gateway: Gateway, statements: Statements) -> PostgresFunctionRepository:
+    return PostgresFunctionRepository(gateway, statements.functions)
+
+
+@pytest.fixture
+def register(functions: PostgresFunctionRepository, storage: Storage) -> Register:
+    """Register the next version of a function."""
+
+    async def register(owner: Owner, title: LanguageTitle) -> Function:
+        now = storage.clock.now()
+
+        def change(stored: Function | None) -> Function:
+            made = Definition(Script.of(f"return {0 if stored is None else stored.version};", 100))
+            new = Function(storage.ids.new(now), owner, title, made, now, now)
+            return new if stored is None else stored.replace(made, owner, now)
+
+        return await functions.update(owner, title, change)
+
+    return register
+
+
+async def test_functions_move_with_their_versions_and_their_pinned_sessions(mover, storage, functions, register):
+    titles = [LanguageTitle(language, f"f{number}") for language in Language for number in range(3)]
+    made = [[await register(ALICE, title), await register(ALICE, title)] for title in titles]
+    await register(BOB, LanguageTitle(Language.PYTHON, "other"))
+    first = made[0][0]
+    session = await storage.add(ALICE, function_id=first.function_id, function_version=1)
+    assert await mover.count(ALICE) == numbers(1, 0, 0, functions=6)
+    assert await mover.collisions(ALICE, BOB) == []
+    steps = await walked(mover, ALICE, BOB)
+    assert sum(step.moved for step in steps if step.part is OwnedData.FUNCTIONS) == 6
+    assert max(step.examined for step in steps) <= 3
+    assert await mover.count(ALICE) == numbers(0, 0, 0)
+    assert await mover.count(BOB) == numbers(1, 0, 0, functions=7)
+    for older, newer in made:
+        found = await functions.find(FunctionLookup.exact(BOB, newer.language_title))
+        assert found == evolve(newer, owner=BOB)
+        old = await functions.find(FunctionLookup.exact(BOB, newer.language_title, 1))
+        assert old == evolve(older, owner=BOB)
+    moved = await storage.sessions.get(SessionRef(BOB, session.ref.session_id))
+    assert await functions.schema(moved.function_id, moved.function_version) == first.definition.schema
+
+
+async def test_a_function_whose_title_the_new_owner_has_stays(mover, functions, register):
+    titles = [LanguageTitle(Language.PYTHON, name) for name in ("b", "a", "c")]
+    own = [await register(ALICE, title) for title in titles]
+    for title in titles[:2]:
+        await register(BOB, title)
+    assert await mover.collisions(ALICE, BOB) == [titles[1], titles[0]]
+    await walked(mover, ALICE, BOB)
+    assert await mover.count(ALICE) == numbers(0, 0, 0, functions=2)
+    assert await functions.find(FunctionLookup.exact(ALICE, titles[0])) == own[0]
+    assert (await functions.find(FunctionLookup.exact(BOB, titles[2]))).function_id == own[2].function_id
+
+
+async def test_functions_can_be_left_with_the_old_owner(mover, storage, register):
+    await register(ALICE, LanguageTitle(Language.PYTHON, "a"))
+    await storage.add(ALICE)
+    assert [step.part async for step in mover.move(ALICE, BOB, functions=False)] == [OwnedData.SESSIONS]
+    assert await mover.count(ALICE) == numbers(0, 0, 0, functions=1)
 
 
 async def test_moving_an_owner_without_objects_does_nothing(mover):

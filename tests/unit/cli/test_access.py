@@ -17,6 +17,7 @@ from domain.access.owner_move import MoveStep, OwnedData
 from domain.access.principal import Scope
 from domain.errors import StorageUnavailable
 from domain.identity import Owner
+from domain.scripts.language import LanguageTitle
 from entrypoints.cli.main import cli
 from tests.support.commands import commands_with
 
@@ -27,9 +28,15 @@ ENV = {"DATABASE_URL": "postgresql://nobody/nothing", "HOST": None, "PORT": None
 @define
 class ManualMover:
     left: dict[OwnedData, int] = field(
-        factory=lambda: {OwnedData.SESSIONS: 3, OwnedData.KEYS: 1, OwnedData.HISTORY: 20}
+        factory=lambda: {
+            OwnedData.SESSIONS: 3,
+            OwnedData.KEYS: 1,
+            OwnedData.HISTORY: 20,
+            OwnedData.FUNCTIONS: 2,
+        }
     )
     busy: int = 0
+    shared_titles: tuple[LanguageTitle, ...] = ()
     calls: list[tuple[Owner, ...]] = field(factory=list)
     failure: Exception | None = None
 
@@ -39,11 +46,15 @@ class ManualMover:
         self.calls.append((owner,))
         return dict(self.left)
 
-    async def move(self, source, target):
+    async def collisions(self, source, target):
+        return self.shared_titles
+
+    async def move(self, source, target, *, functions):
         self.calls.append((source, target))
+        skipped = {} if functions else {OwnedData.FUNCTIONS: self.left[OwnedData.FUNCTIONS]}
         for part, number in self.left.items():
             yield MoveStep(part, number, number)
-        self.left = dict.fromkeys(OwnedData, 0) | {OwnedData.SESSIONS: self.busy}
+        self.left = dict.fromkeys(OwnedData, 0) | {OwnedData.SESSIONS: self.busy} | skipped
 
 
 @define
@@ -108,6 +119,7 @@ def test_a_public_key_signs_no_token(run):
     ("arguments", "message"),
     [
         (("--owner", "anonymous", "--scope", "admin"), "'anonymous' is reserved"),
+        (("--owner", "shared", "--scope", "admin"), "'shared' is reserved"),
         (("--owner", "*", "--scope", "admin"), "'*' is reserved"),
         (("--owner", "a\nb", "--scope", "admin"), "printable"),
         (("--owner", "x" * 256, "--scope", "admin"), "at most 255 bytes"),
@@ -222,7 +234,7 @@ def test_an_unknown_key_is_a_message(run, text, status, message):
 def test_owners_are_moved_with_a_summary(run, world):
     result = run("owners", "move", "anonymous", "alice", "--yes")
     assert result.exit_code == 0
-    assert result.stdout == "Moved 3 sessions, 1 idempotency key, 20 executions in the history.\n"
+    assert result.stdout == "Moved 3 sessions, 1 idempotency key, 20 executions in the history, 2 functions.\n"
     assert ("anonymous", "alice") in world.mover.calls
 
 
@@ -230,7 +242,8 @@ def test_owners_are_not_moved_without_consent(run, world):
     result = run("owners", "move", "anonymous", "alice")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
-        "Error: This moves 3 sessions, 1 idempotency key, 20 executions in the history from anonymous to alice.\n"
+        "Error: This moves 3 sessions, 1 idempotency key, 20 executions in the history, 2 functions from anonymous to "
+        "alice.\n"
         "Nothing was changed. To allow this, add --yes.\n"
     )
     assert world.mover.calls == [("anonymous",)]
@@ -243,10 +256,10 @@ def test_an_owner_without_data_needs_no_consent(run, world):
 
 def test_a_dry_run_counts_and_moves_nothing(run, world):
     result = run("owners", "move", "anonymous", "alice", "--dry-run")
-    assert result.stdout == "Would move 3 sessions, 1 idempotency key, 20 executions in the history.\n"
+    assert result.stdout == "Would move 3 sessions, 1 idempotency key, 20 executions in the history, 2 functions.\n"
     assert world.mover.calls == [("anonymous",)]
     counted = json.loads(run("owners", "move", "anonymous", "alice", "--dry-run", "--output", "json").stdout)
-    assert counted == {"before": {"sessions": 3, "idempotency_keys": 1, "history": 20}}
+    assert counted == {"before": {"sessions": 3, "idempotency_keys": 1, "history": 20, "functions": 2}}
 
 
 def test_a_rest_is_listed_and_sets_the_exit_status(run, world):
@@ -257,7 +270,7 @@ def test_a_rest_is_listed_and_sets_the_exit_status(run, world):
     assert "Run the command again" in result.stdout
     world.mover.busy = 0
     moved = json.loads(run("owners", "move", "anonymous", "alice", "--yes", "--output", "json").stdout)
-    assert moved["after"] == {"sessions": 0, "idempotency_keys": 0, "history": 0}
+    assert moved["after"] == {"sessions": 0, "idempotency_keys": 0, "history": 0, "functions": 0}
 
 
 def test_source_and_target_must_differ(run, world):
@@ -267,7 +280,26 @@ def test_source_and_target_must_differ(run, world):
     assert world.mover.calls == []
 
 
-@pytest.mark.parametrize("target", ["anonymous", "*", ""])
+def test_nothing_is_moved_if_both_owners_have_a_function_of_one_title(run, world):
+    world.mover.shared_titles = (LanguageTitle.of("python-x"), LanguageTitle.of("python-y"))
+    result = run("owners", "move", "alice", "bob")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "Both alice and bob have functions" in result.stderr
+    assert "nothing was moved: python-x, python-y. Add --skip-functions" in result.stderr
+    assert world.mover.calls == []
+
+
+def test_functions_can_be_left_with_the_source(run, world):
+    world.mover.shared_titles = (LanguageTitle.of("python-x"),)
+    result = run("owners", "move", "alice", "bob", "--skip-functions", "--yes")
+    assert (result.exit_code, result.stdout) == (
+        0,
+        "Moved 3 sessions, 1 idempotency key, 20 executions in the history.\n",
+    )
+    assert world.mover.left[OwnedData.FUNCTIONS] == 2
+
+
+@pytest.mark.parametrize("target", ["anonymous", "shared", "*", ""])
 def test_nothing_is_moved_to_a_reserved_owner(run, world, target):
     assert run("owners", "move", "alice", target).exit_code == 2
     assert world.mover.calls == []

@@ -4,6 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from attrs import evolve
 
 from adapters.memory.manual_clock import ManualClock
 from domain.access.api_key import ApiKey, ApiKeyNotFound, ApiKeyText, split_key
@@ -52,6 +53,12 @@ def test_the_holder_of_the_secret_acts_as_the_owner_until_the_key_expires() -> N
     assert KEY.admit(SECRET, NOW + HOUR - timedelta(microseconds=1)) == Principal(Owner("alice"), KEY.scopes)
     with pytest.raises(CredentialRefused, match="expired"):
         KEY.admit(SECRET, NOW + HOUR)
+
+
+def test_a_key_of_an_owner_that_has_become_reserved_is_refused() -> None:
+    older = evolve(KEY, owner=Owner("shared"))
+    with pytest.raises(CredentialRefused, match="shared is a reserved name; create a key for another owner"):
+        older.admit(SECRET, NOW)
 
 
 def test_a_key_without_expiry_is_valid_until_it_is_revoked() -> None:

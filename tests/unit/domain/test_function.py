@@ -1,6 +1,7 @@
 """Functions and the rules of their versions."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from attrs import evolve
@@ -13,19 +14,20 @@ from domain.functions.function import (
     FunctionConditionFailed,
     FunctionConflict,
     FunctionNotFound,
-    FunctionSummary,
     FunctionType,
+    FunctionVersionNotFound,
     Precondition,
 )
-from domain.functions.ports import FunctionFilter
+from domain.functions.lists import FunctionFilter, FunctionSummary, FunctionVersion
 from domain.functions.schema import (
     FunctionSchema,
-    FunctionVersionNotFound,
     ParamsRefused,
+    PinnedVersionNotFound,
     SchemaUnusable,
     in_one_line,
     within,
 )
+from domain.identity import Owner
 from domain.json_equality import same_json
 from domain.json_text import JsonText
 from domain.scripts.language import LanguageTitle
@@ -40,14 +42,17 @@ MADE = Definition(
     (Example(JsonText("{}"), JsonText("1")),),
     ("one",),
 )
-FUNCTION = Function(ADDER, MADE, START, START)
+ALICE, BOB = Owner("alice"), Owner("bob")
+FUNCTION = Function(UUID(int=1), ALICE, ADDER, MADE, START, START, author=ALICE)
 LATER = START + timedelta(hours=1)
 OTHER = evolve(MADE, description="Two")
 
 
 def test_a_replacement_is_the_next_version():
-    replaced = evolve(FUNCTION, type=FunctionType.PREDEFINED).replace(OTHER, LATER)
-    assert replaced == Function(ADDER, OTHER, START, LATER, version=2, type=FunctionType.DYNAMIC)
+    replaced = evolve(FUNCTION, type=FunctionType.PREDEFINED).replace(OTHER, BOB, LATER)
+    assert replaced == Function(
+        UUID(int=1), ALICE, ADDER, OTHER, START, LATER, version=2, type=FunctionType.DYNAMIC, author=BOB
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,7 +64,7 @@ def test_a_replacement_is_the_next_version():
     ],
 )
 def test_an_equal_definition_makes_no_version(same):
-    assert FUNCTION.replace(same, LATER) is FUNCTION
+    assert FUNCTION.replace(same, BOB, LATER) is FUNCTION
 
 
 @pytest.mark.parametrize(
@@ -75,7 +80,7 @@ def test_an_equal_definition_makes_no_version(same):
     ],
 )
 def test_each_difference_makes_a_version(other):
-    assert FUNCTION.replace(other, LATER).version == 2
+    assert FUNCTION.replace(other, BOB, LATER).version == 2
 
 
 def test_deactivating_again_changes_nothing():
@@ -88,9 +93,9 @@ def test_a_deactivated_function_is_not_found_until_it_is_registered_again():
     deactivated = FUNCTION.deactivate(LATER)
     with pytest.raises(FunctionNotFound):
         deactivated.require_registered()
-    again = deactivated.replace(MADE, LATER)
+    again = deactivated.replace(MADE, BOB, LATER)
     assert (again.version, again.deactivated_at) == (2, None)
-    again.require_registered()
+    assert again.require_registered() is again
 
 
 @pytest.mark.parametrize("condition", [Precondition(), Precondition(frozenset({1, 7})), Precondition(registered=True)])
@@ -121,13 +126,19 @@ def test_a_condition_that_does_not_hold(condition, stored, version):
 
 
 def test_lists_show_registered_functions():
-    summary = FunctionSummary(ADDER, 1, FunctionType.DYNAMIC, "One", ("one",), START, START)
+    summary = FunctionSummary(ALICE, ADDER, 1, FunctionType.DYNAMIC, "One", ("one",), START, START, ALICE)
     assert FunctionSummary.of(FUNCTION) == summary
     assert FunctionFilter().shows(FUNCTION)
-    assert FunctionFilter(ADDER.language, FunctionType.DYNAMIC).shows(FUNCTION)
+    assert FunctionFilter(frozenset({ALICE}), ADDER.language, FunctionType.DYNAMIC).shows(FUNCTION)
+    assert not FunctionFilter(frozenset({BOB})).shows(FUNCTION)
     assert not FunctionFilter(type=FunctionType.PREDEFINED).shows(FUNCTION)
-    assert not FunctionFilter(LanguageTitle.of("nodejs-x").language).shows(FUNCTION)
+    assert not FunctionFilter(language=LanguageTitle.of("nodejs-x").language).shows(FUNCTION)
     assert not FunctionFilter().shows(FUNCTION.deactivate(LATER))
+
+
+def test_a_list_of_versions_says_who_registered_what_and_when():
+    version = FunctionVersion(1, FunctionType.DYNAMIC, ALICE, START, MADE.script.hash, "One")
+    assert FunctionVersion.of(FUNCTION) == version
 
 
 def test_problems_of_a_part_are_problems_of_the_whole():
@@ -140,8 +151,14 @@ def test_problems_of_a_part_are_problems_of_the_whole():
     ("error", "part", "details"),
     [
         (FunctionNotFound(ADDER), "PUT /api/v1/functions/python-adder", {"language_title": "python-adder"}),
+        (FunctionNotFound(ADDER, BOB), "for bob", {"language_title": "python-adder", "owner": "bob"}),
         (
-            FunctionVersionNotFound(ADDER, 3),
+            FunctionVersionNotFound(BOB, ADDER, 3, [5, 4]),
+            "Use one of: 5, 4.",
+            {"language_title": "python-adder", "owner": "bob", "version": 3, "kept_versions": [5, 4]},
+        ),
+        (
+            PinnedVersionNotFound(ADDER, 3),
             "version 3 of python-adder",
             {"language_title": "python-adder", "version": 3, "executed": "no"},
         ),

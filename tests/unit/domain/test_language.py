@@ -53,6 +53,27 @@ def test_the_error_names_a_language_that_is_not_served(value: str) -> None:
     assert caught.value.details["languages"] == ["nodejs", "python"]
 
 
+@pytest.mark.parametrize(
+    ("value", "title", "version"),
+    [("python-x", "python-x", None), ("python-x@3", "python-x", 3), ("js-x@12", "nodejs-x", 12)],
+)
+def test_a_title_may_name_a_version_where_a_function_is_used(value: str, title: str, version: int | None) -> None:
+    assert MAPPING.resolve_pinned(value) == (LanguageTitle.of(title), version)
+
+
+@pytest.mark.parametrize(
+    "value", [None, "python-x@", "python-x@0", "python-x@03", "python-x@1@2", "python-@1", "python-x@a", "x@1"]
+)
+def test_a_version_is_one_number_from_1(value: str | None) -> None:
+    with pytest.raises(InvalidLanguageTitle):
+        MAPPING.resolve_pinned(value)
+
+
+def test_no_title_has_a_version() -> None:
+    with pytest.raises(InvalidLanguageTitle):
+        MAPPING.resolve("python-x@3")
+
+
 @given(st.text(max_size=140))
 def test_any_text_resolves_or_is_refused(value: str) -> None:
     with contextlib.suppress(DomainError):

@@ -2,8 +2,17 @@
 
 import pytest
 
-from domain.access.principal import ANY_EXECUTE, ANYBODY, EXECUTE, NOBODY, Principal, Scope, ScopeMissing
-from domain.identity import ANONYMOUS, EVERY_OWNER, Owner, OwnerRefused, named_owner, parse_owner
+from domain.access.principal import (
+    ANY_EXECUTE,
+    ANYBODY,
+    EXECUTE,
+    NOBODY,
+    FunctionsOfAnother,
+    Principal,
+    Scope,
+    ScopeMissing,
+)
+from domain.identity import ANONYMOUS, EVERY_OWNER, SHARED, Owner, OwnerRefused, named_owner, parse_owner
 from domain.scripts.language import Language
 
 ALICE, BOB = Owner("alice"), Owner("bob")
@@ -57,6 +66,39 @@ def test_a_caller_lists_its_own_sessions_and_an_admin_all() -> None:
             caller(Scope.EXECUTE_ALL).may_list(owner)
 
 
+def test_a_caller_reads_its_own_and_shared_functions_and_an_admin_all() -> None:
+    for owner in (ALICE, SHARED):
+        assert caller().may_read_functions(owner) == owner
+    for owner in (BOB, EVERY_OWNER):
+        assert caller(Scope.ADMIN).may_read_functions(owner) == owner
+        with pytest.raises(ScopeMissing) as caught:
+            caller(*set(Scope) - {Scope.ADMIN}).may_read_functions(owner)
+        assert caught.value.needed == (Scope.ADMIN,)
+
+
+def test_shared_functions_have_a_scope_of_their_own() -> None:
+    assert caller(Scope.WRITE_FUNCTIONS).may_write_functions(ALICE) == ALICE
+    assert caller(Scope.WRITE_SHARED_FUNCTIONS).may_write_functions(SHARED) == SHARED
+    for owner, needed in ((ALICE, Scope.WRITE_FUNCTIONS), (SHARED, Scope.WRITE_SHARED_FUNCTIONS)):
+        with pytest.raises(ScopeMissing) as caught:
+            caller(*set(Scope) - {needed}).may_write_functions(owner)
+        assert caught.value.needed == (needed,)
+
+
+@pytest.mark.parametrize("owner", [BOB, ANONYMOUS, EVERY_OWNER])
+def test_nobody_changes_functions_of_another_owner(owner: Owner) -> None:
+    with pytest.raises(FunctionsOfAnother) as caught:
+        caller(*Scope).may_write_functions(owner)
+    assert caught.value.details == {"owner": owner}
+    assert "owner=shared" in caught.value.message
+
+
+def test_without_authentication_functions_are_shared() -> None:
+    assert caller().functions_owner == ALICE
+    assert ANYBODY.functions_owner == SHARED
+    assert ANYBODY.may_write_functions(SHARED) == SHARED
+
+
 @pytest.mark.parametrize(
     "text", ["alice", "auth0|5f7c", "https://issuer/users/1", "a b", "ä" * 127, "x" * 255, "anonymous2"]
 )
@@ -74,7 +116,7 @@ def test_an_unprintable_or_too_long_text_is_no_owner(text: str) -> None:
         parse_owner(text)
 
 
-@pytest.mark.parametrize("text", ["anonymous", "ANONYMOUS", "Anonymous", "*"])
+@pytest.mark.parametrize("text", ["anonymous", "ANONYMOUS", "Anonymous", "shared", "Shared", "*"])
 def test_a_reserved_name_is_no_owner_of_credentials(text: str) -> None:
     with pytest.raises(OwnerRefused, match="reserved"):
         parse_owner(text)

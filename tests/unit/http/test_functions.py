@@ -7,6 +7,7 @@ import json
 import pytest
 
 from domain.functions.function import FunctionType
+from domain.identity import SHARED
 from domain.scripts.language import LanguageTitle
 from tests.support.waiting import until
 from tests.unit.http.world import TITLE, Exchange, chunks, error_of, problems_of
@@ -34,6 +35,7 @@ async def test_a_function_is_read_as_it_was_registered(client, world):
     assert (response.status_code, response.headers["etag"]) == (201, '"1"')
     registered_at = world.clock.now().isoformat().replace("+00:00", "Z")
     function = {
+        "owner": "shared",
         "language": "python",
         "title": "adder",
         "language_title": "python-adder",
@@ -41,6 +43,7 @@ async def test_a_function_is_read_as_it_was_registered(client, world):
         "version": 1,
         "created_at": registered_at,
         "updated_at": registered_at,
+        "author": "anonymous",
         "script_hash": hashlib.sha256(SOURCE.encode()).hexdigest(),
         **BODY,
     }
@@ -170,7 +173,7 @@ async def test_an_invalid_query_is_400(client, query):
 
 async def test_a_check_reports_the_outcome_of_each_example(client, world):
     await put(client)
-    stored = world.functions.functions[LanguageTitle.of("python-adder")]
+    stored = world.functions.functions[SHARED, LanguageTitle.of("python-adder")]
     await put(
         client,
         {
@@ -255,6 +258,7 @@ async def test_lists_are_paged_and_filtered(client, world):
     assert (body["total"], body["page"], body["per_page"]) == (3, 1, 2)
     assert [one["language_title"] for one in body["functions"]] == ["nodejs-a", "python-a"]
     assert set(body["functions"][0]) == {
+        "owner",
         "language",
         "title",
         "language_title",
@@ -264,6 +268,7 @@ async def test_lists_are_paged_and_filtered(client, world):
         "tags",
         "created_at",
         "updated_at",
+        "author",
     }
     assert first.headers["link"] == '</api/v1/functions?page=2&per_page=2>; rel="next"'
     last = await client.get("/api/v1/functions?page=2&per_page=2")

@@ -290,6 +290,7 @@ async def test_huge_tokens_are_rejected(text):
         ({"sub": True}, "its sub is not a string"),
         ({"sub": ""}, None),
         ({"sub": "anonymous"}, None),
+        ({"sub": "shared"}, None),
         ({"sub": "Anonymous"}, None),
         ({"sub": "*"}, None),
         ({"sub": " alice"}, None),

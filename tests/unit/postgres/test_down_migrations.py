@@ -17,7 +17,7 @@ from adapters.postgres.migrations.migration import Migration, load_migrations
 STEPS = load_migrations()
 
 _COMMENT = re.compile(r"--[^\n]*")
-_NO_DATA = re.compile(r"(DROP (INDEX|FUNCTION)|CREATE|COMMENT ON|ALTER TABLE meta\.\w+ (ADD|ALTER)) ")
+_NO_DATA = re.compile(r"(DROP (INDEX|FUNCTION)|CREATE|COMMENT ON|ALTER TABLE meta\.\w+ (ADD|ALTER|DROP CONSTRAINT)) ")
 _TABLES = re.compile(r"(?:DROP TABLE|DELETE FROM|TRUNCATE|UPDATE) (meta\.\w+)(?: |$)")
 _COLUMN = re.compile(r"ALTER TABLE (meta\.\w+) DROP COLUMN (\w+)")
 _CHOSEN = re.compile(r"meta\.\w+")

@@ -13,6 +13,7 @@ from domain.executions.execution import FinishedExecution
 from domain.executions.history import HistoryService
 from domain.executions.service import ExecutionPolicy, ExecutionService
 from domain.functions.examples import ExamplePolicy
+from domain.functions.quota import FunctionQuota
 from domain.functions.service import FunctionPolicy, FunctionService
 from domain.identity import ANONYMOUS, SessionRef
 from domain.scripts.language import Language, LanguageMapping
@@ -60,6 +61,7 @@ class World(Fakes):
     run_overhead_s: float = 5.0
     examples_s: float = 5.0
     example_timeout_ms: int = 1000
+    quota: FunctionQuota | None = None
 
     def __attrs_post_init__(self) -> None:
         self.sessions = MemorySessionRepository(self.store)
@@ -81,6 +83,7 @@ class World(Fakes):
             execution_policy=ExecutionPolicy(self.request_timeout_s, self.run_overhead_s, finish_retry_s=0),
             example_policy=ExamplePolicy(limits, self.examples_s, self.run_overhead_s),
             function_policy=FunctionPolicy(script_size_max=1000, request_timeout_s=self.request_timeout_s),
+            **({} if self.quota is None else {"function_quota": self.quota}),
         )
 
     @property

@@ -5,12 +5,20 @@ import asyncio
 import pytest
 from attrs import evolve
 
-from domain.errors import InvalidRequest, Problem, RuntimeUnavailable, StorageUnavailable
+from domain.errors import InvalidRequest, Problem, QuotaReached, RuntimeUnavailable, StorageUnavailable
 from domain.executions.execution import ExecutionFailed
-from domain.functions.function import Example, Precondition
-from domain.functions.schema import FunctionSchema, FunctionVersionNotFound, ParamsRefused, SchemaUnusable
-from domain.functions.service import ExamplesFailed, FunctionRequest, Registered
-from domain.identity import ANONYMOUS, SessionRef
+from domain.functions.function import (
+    Example,
+    Function,
+    FunctionConditionFailed,
+    FunctionNotFound,
+    FunctionVersionNotFound,
+    Precondition,
+)
+from domain.functions.quota import FunctionQuota
+from domain.functions.schema import FunctionSchema, ParamsRefused, PinnedVersionNotFound, SchemaUnusable
+from domain.functions.service import ExamplesFailed, FunctionRequest, Registered, Write
+from domain.identity import SHARED, Owner, SessionRef
 from domain.json_text import JsonText
 from domain.scripts.language import LanguageTitle
 from domain.scripts.limits import Isolation, LimitsRequest
@@ -19,6 +27,7 @@ from domain.sessions.service import SessionRequest
 from tests.unit.services.conftest import World
 from tests.unit.services.test_execution_service import settled
 
+ALICE, BOB = Owner("alice"), Owner("bob")
 ANY = Precondition()
 ABSENT = Precondition(registered=False)
 NAME = "python-adder"
@@ -40,13 +49,23 @@ REQUEST = FunctionRequest(
 
 
 async def register(
-    world: World, request: FunctionRequest = REQUEST, condition: Precondition = ANY, *, check: bool = False
+    world: World,
+    request: FunctionRequest = REQUEST,
+    condition: Precondition = ANY,
+    *,
+    owner: Owner = ALICE,
+    check: bool = False,
 ) -> Registered:
-    return await world.function_service.register(ANONYMOUS, NAME, request, condition, check=check)
+    return await world.function_service.register(write(owner, condition), request, check=check)
+
+
+def write(owner: Owner = ALICE, condition: Precondition = ANY, author: Owner = ALICE) -> Write:
+    return Write(owner, author, NAME, condition)
 
 
 async def pinned(world: World, **fields: object) -> SessionRef:
-    made = await world.session_service.initialize(ANONYMOUS, SessionRequest(NAME, **fields))
+    request = SessionRequest(**{"language_title": NAME} | fields)
+    made = await world.session_service.initialize(ALICE, request)
     return made.ref
 
 
@@ -102,7 +121,7 @@ async def test_examples_that_do_not_hold_are_raised_and_nothing_is_registered(wo
     }
     assert not world.functions.functions
     await register(world, evolve(REQUEST, examples=examples))
-    checked = await world.function_service.check(ANONYMOUS, NAME)
+    checked = await world.function_service.check(ALICE, NAME)
     assert [outcome.holds for outcome in checked.outcomes] == [True, False, False, True]
 
 
@@ -114,8 +133,8 @@ async def test_a_result_that_does_not_fit_the_schema_does_not_hold(world: World)
         schema=FunctionSchema(result=JsonText('{"type": "null"}')),
         examples=(example("{}", f'"{"x" * 300}"'), example("{}", "1")),
     )
-    world.functions.functions[ADDER] = evolve(registered.function, definition=made)
-    checked = await world.function_service.check(ANONYMOUS, NAME)
+    world.functions.functions[ALICE, ADDER] = evolve(registered.function, definition=made)
+    checked = await world.function_service.check(ALICE, NAME)
     assert checked.outcomes[0].reason == "gave a result that does not fit the schema: /: must be of type null"
     assert checked.outcomes[1].reason == f'gave "{"x" * 199}…, not 1'
 
@@ -133,7 +152,7 @@ async def test_examples_leave_no_session_and_no_worker(world: World) -> None:
 async def test_all_examples_share_one_time_limit(world: World) -> None:
     await register(world)
     world.examples_s = 0
-    checked = await world.function_service.check(ANONYMOUS, NAME)
+    checked = await world.function_service.check(ALICE, NAME)
     assert {outcome.reason for outcome in checked.outcomes} == {"was not run: the examples together may take 0 seconds"}
     assert not world.runner.ran
 
@@ -143,7 +162,7 @@ async def test_a_run_without_a_response_ends_a_check(world: World) -> None:
     world.runner.hold()
     world.run_overhead_s, world.example_timeout_ms = 0.01, 1
     with pytest.raises(ExecutionUnknown):
-        await world.function_service.check(ANONYMOUS, NAME)
+        await world.function_service.check(ALICE, NAME)
     await settled(world)
     assert len(world.runner.evicted) == 1
 
@@ -152,7 +171,7 @@ async def test_an_unavailable_runtime_is_raised(world: World) -> None:
     await register(world)
     world.runner.unavailable = "it is away"
     with pytest.raises(RuntimeUnavailable):
-        await world.function_service.check(ANONYMOUS, NAME)
+        await world.function_service.check(ALICE, NAME)
     with pytest.raises(RuntimeUnavailable):
         await register(world, evolve(REQUEST, description="Other"))
 
@@ -181,18 +200,129 @@ async def test_a_write_that_does_not_end_in_time_may_be_stored(world: World) -> 
     assert (caught.value.stored, caught.value.retry_after_ms) == ("unknown", None)
 
 
+class TestVersions:
+    async def test_the_author_of_each_version_is_recorded(self, world: World) -> None:
+        await world.function_service.register(write(SHARED, author=BOB), REQUEST, check=False)
+        await world.function_service.register(write(SHARED), evolve(REQUEST, description="Other"), check=False)
+        found = await world.function_service.versions(ALICE, NAME)
+        assert [(each.version, each.author) for each in found.versions] == [(2, ALICE), (1, BOB)]
+        assert (found.function.owner, found.function.version) == (SHARED, 2)
+
+    async def test_an_older_version_is_read_and_rolled_back_to(self, world: World) -> None:
+        first = (await register(world)).function
+        await register(world, evolve(REQUEST, description="Other"))
+        assert await world.function_service.get(ALICE, NAME, version=1) == first
+        back = await world.function_service.roll_back(write(), 1, check=True)
+        assert (back.function.version, back.function.definition, back.created) == (3, first.definition, False)
+
+    async def test_rolling_back_to_the_current_content_changes_nothing(self, world: World) -> None:
+        first = (await register(world)).function
+        assert (await world.function_service.roll_back(write(), 1, check=False)).function == first
+
+    async def test_rolling_back_registers_a_deactivated_function_again(self, world: World) -> None:
+        await register(world)
+        await world.function_service.deactivate(write())
+        back = await world.function_service.roll_back(write(), 1, check=False)
+        assert (back.function.version, back.function.deactivated_at, back.created) == (2, None, True)
+
+    async def test_rolling_back_has_conditions(self, world: World) -> None:
+        await register(world)
+        with pytest.raises(FunctionConditionFailed):
+            await world.function_service.roll_back(write(condition=Precondition(frozenset({7}))), 1, check=False)
+
+    async def test_a_version_that_is_not_kept_is_named_with_those_that_are(self, world: World) -> None:
+        await register(world)
+        with pytest.raises(FunctionVersionNotFound) as caught:
+            await world.function_service.roll_back(write(), 3, check=False)
+        assert list(caught.value.kept) == [1]
+        with pytest.raises(FunctionVersionNotFound):
+            await pinned(world, language_title=f"{NAME}@2")
+
+
+class TestOwners:
+    async def test_another_owner_does_not_find_a_function(self, world: World) -> None:
+        await register(world)
+        for call in (
+            world.function_service.get(BOB, NAME),
+            world.function_service.versions(BOB, NAME),
+            world.function_service.check(BOB, NAME),
+            world.function_service.deactivate(write(BOB)),
+            world.function_service.roll_back(write(BOB), 1, check=False),
+            world.session_service.initialize(BOB, SessionRequest(NAME)),
+        ):
+            with pytest.raises(FunctionNotFound):
+                await call
+
+    async def test_a_write_changes_the_function_of_its_owner_alone(self, world: World) -> None:
+        shared = (await register(world, owner=SHARED)).function
+        assert (await register(world, evolve(REQUEST, description="Mine"))).created
+        assert await world.function_service.get(BOB, NAME) == shared
+        await world.function_service.deactivate(write())
+        assert await world.function_service.get(ALICE, NAME) == shared
+
+    async def test_a_session_is_pinned_to_ones_own_function_before_the_shared_one(self, world: World) -> None:
+        shared = (await register(world, owner=SHARED)).function
+        first = await world.session_service.get(await pinned(world))
+        own = (await register(world)).function
+        second = await world.session_service.get(await pinned(world))
+        assert (first.function_id, second.function_id) == (shared.function_id, own.function_id)
+
+
+class TestQuotas:
+    @staticmethod
+    def limited(world: World, functions: int | None = None, size: int | None = None) -> None:
+        world.quota = FunctionQuota(world.functions, functions, size)
+
+    async def test_a_new_function_beyond_the_quota_is_refused(self, world: World) -> None:
+        self.limited(world, functions=1)
+        await register(world)
+        await register(world, owner=BOB)
+        await register(world, evolve(REQUEST, description="Other"))
+        with pytest.raises(QuotaReached) as caught:
+            await world.function_service.register(evolve(write(), name="python-other"), REQUEST, check=False)
+        assert (caught.value.limit, caught.value.allowed, caught.value.observed) == ("functions", 1, 1)
+
+    async def test_versions_take_bytes_of_the_quota(self, world: World) -> None:
+        self.limited(world, size=1500)
+        await register(world, FunctionRequest("#" + "x" * 900))
+        with pytest.raises(QuotaReached) as caught:
+            await register(world, FunctionRequest("#" + "y" * 900))
+        assert (caught.value.limit, caught.value.allowed, caught.value.observed) == ("function_bytes", 1500, 901)
+        assert "function" in caught.value.message
+
+    async def test_without_a_quota_nothing_is_counted(self, world: World) -> None:
+        class Uncounted:
+            async def find(self, *_: object) -> Function:
+                raise FunctionNotFound(ADDER)
+
+        await FunctionQuota(Uncounted()).require(ALICE, ADDER, (await register(world)).function.definition)  # type: ignore[arg-type]  # what is not called need not be there
+
+
 class TestPinnedSessions:
     async def test_it_runs_the_version_that_was_current(self, world: World) -> None:
         await register(world)
         ref = await pinned(world)
         await register(world, FunctionRequest("result = 'new'"))
         newer = await pinned(world)
-        await world.function_service.deactivate(NAME, ANY)
+        await world.function_service.deactivate(write())
         executed = await world.execution_service.execute(ref, JsonText('{"a": 1}'))
         assert executed.report.result == "2"
         assert (await world.session_service.get(ref)).function_version == 1
         assert (await world.execution_service.execute(newer, JsonText('"anything"'))).report.result == '"new"'
         assert (await world.session_service.get(newer)).function_version == 2
+
+    async def test_it_runs_the_version_that_it_names(self, world: World) -> None:
+        await register(world)
+        await register(world, FunctionRequest("result = 'new'"))
+        ref = await pinned(world, language_title=f"{NAME}@1")
+        assert (await world.session_service.get(ref)).function_version == 1
+        assert (await world.execution_service.execute(ref, JsonText('{"a": 1}'))).report.result == "2"
+
+    async def test_a_version_beside_a_script_is_refused(self, world: World) -> None:
+        with pytest.raises(InvalidRequest) as caught:
+            await pinned(world, language_title=f"{NAME}@1", script_content="result = 1")
+        assert [problem.pointer for problem in caught.value.problems] == ["/headers/Language-Title"]
+        assert not world.store.sessions
 
     async def test_params_that_do_not_fit_run_nothing_and_leave_nothing(self, world: World) -> None:
         await register(world)
@@ -243,16 +373,17 @@ class TestPinnedSessions:
     async def test_a_version_that_is_no_longer_stored_is_not_found(self, world: World) -> None:
         await register(world)
         ref = await pinned(world)
-        world.functions.schemas.clear()
-        with pytest.raises(FunctionVersionNotFound):
+        world.functions.stored.clear()
+        with pytest.raises(PinnedVersionNotFound):
             await world.execution_service.execute(ref, JsonText("{}"))
         await settled(world)
         assert not world.store.open_executions
 
     async def test_a_schema_that_is_no_longer_accepted_is_unusable(self, world: World) -> None:
-        await register(world)
+        function = (await register(world)).function
         ref = await pinned(world)
-        world.functions.schemas[ADDER, 1] = FunctionSchema(JsonText('{"pattern": "(?=a)"}'))
+        made = evolve(function.definition, schema=FunctionSchema(JsonText('{"pattern": "(?=a)"}')))
+        world.functions.stored[function.function_id, 1] = evolve(function, definition=made)
         with pytest.raises(SchemaUnusable, match="/pattern: is not accepted"):
             await world.execution_service.execute(ref, JsonText("{}"))
         await settled(world)

@@ -31,6 +31,7 @@ from tests.unit.domain.builders import START, session_at
 ID = uuid7_at(START, 0)
 KEY = SessionRef(ANONYMOUS, ID)
 RETENTION = RetentionTimes(sessions=timedelta(days=1), history_days=7, lifetime_max=timedelta(days=30))
+BOB = Owner("bob")
 SECOND = timedelta(seconds=1)
 
 
@@ -244,20 +245,32 @@ class TestASession:
     @pytest.mark.parametrize(
         ("function", "text"),
         [
-            (None, "It uses version 2 of the function, which is no longer stored."),
-            (FunctionTrace(2, None), "It uses version 2 of the function, which is the current one."),
-            (FunctionTrace(3, None), "It uses version 2 of the function. The current version is 3."),
+            (None, "It uses version 2 of a function that is no longer stored."),
             (
-                FunctionTrace(2, START),
+                FunctionTrace(BOB, 2, None, None, None),
+                "It uses version 2 of the function of bob, which is the current one.",
+            ),
+            (
+                FunctionTrace(BOB, 3, None, None, None),
+                "It uses version 2 of the function of bob. The current version is 3.",
+            ),
+            (
+                FunctionTrace(BOB, 2, START, None, None),
                 (
-                    "It uses version 2 of the function, which was deactivated at 2026-01-02 03:04:05.678901Z. The session can "
-                    "still be executed."
+                    "It uses version 2 of the function of bob, which was deactivated at 2026-01-02 03:04:05.678901Z. The "
+                    "session can still be executed."
                 ),
             ),
         ],
     )
     def test_the_state_of_the_function_is_named(self, function, text):
         assert texts(explained(session=session_at(function_version=2), function=function), "script") == [text]
+
+    @pytest.mark.parametrize(("author", "name"), [(Owner("carol"), "carol"), (None, "an unrecorded author")])
+    def test_the_author_and_the_time_of_its_version_are_named(self, author, name):
+        function = FunctionTrace(BOB, 2, None, START, author)
+        _, text = texts(explained(session=session_at(function_version=2), function=function), "script")
+        assert text == f"Version 2 was registered at 2026-01-02 03:04:05.678901Z, by {name}."
 
 
 class TestAnExecution:
