@@ -243,6 +243,8 @@ class SessionCondition:
 
     def require(self, session: Session) -> None:
         """Raise VersionMismatch unless the condition holds."""
+        if self.matched is None and self.excluded == frozenset():
+            return
         names = {str(session.version), session.revision}
         is_matched = self.matched is None or not names.isdisjoint(self.matched)
         if not is_matched or self.excluded is None or not names.isdisjoint(self.excluded):

@@ -21,6 +21,7 @@ _SLOWING_PERCENT = 10
 _FIRST_SAMPLES = 4
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _DRIFT_PPM = 200
 """How fast two clocks of ordinary machines drift apart at most, without extreme slewing."""
 
@@ -54,12 +55,12 @@ class ClockSample:
 
 def to_ns(instant: datetime) -> int:
     """Return nanoseconds since 1970 of an aware instant."""
-    return (instant - _EPOCH) // timedelta(microseconds=1) * 1000
+    return (instant - _EPOCH) // _MICROSECOND * 1000
 
 
 def from_ns(since_epoch_ns: int) -> datetime:
     """Return the instant in UTC, cut to the microsecond."""
-    return _EPOCH + timedelta(microseconds=since_epoch_ns // 1000)
+    return _EPOCH + since_epoch_ns // 1000 * _MICROSECOND
 
 
 @frozen

@@ -19,7 +19,7 @@ from psycopg.pq import ExecStatus, Format
 from psycopg.pq.abc import PGresult
 from typing_extensions import override
 
-from adapters.postgres.connections.exchange import Exchange
+from adapters.postgres.connections.exchange import StatementExchange
 
 _MARKS = re.compile(r"%\((\w+)\)s|%%")
 
@@ -102,7 +102,7 @@ class GatewayConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
     def __init__(self, *given: Any, **options: Any) -> None:
         super().__init__(*given, **options)
         self._names: dict[tuple[str, Types], bytes] = {}
-        self._exchange = Exchange(self.pgconn)
+        self._exchange = StatementExchange(self.pgconn)
         self._adaptation = Transformer(self)
 
     @override

@@ -7,7 +7,7 @@ from psycopg.pq import ConnStatus, ExecStatus, PipelineStatus
 from psycopg.pq.abc import PGconn, PGresult
 
 
-class Exchange:
+class StatementExchange:
     """Results of the statements on one connection, one statement at a time; not thread-safe.
 
     The socket is watched from the first statement on. A watch for each statement, with the generators that the driver

@@ -68,18 +68,19 @@ class SessionEndpoints:
         condition = session_match(request)
         session = await self._service.get(request.reachable_session_ref)
         condition.require(session)
-        if is_known(request, session.revision):
-            return not_modified(session.revision)
+        revision = session.revision
+        if is_known(request, revision):
+            return not_modified(revision)
         payload = SessionResponse.of(session, Status.ACTIVE)
         if fields is None:
-            return json_response(payload, headers=(etag(session.revision),))
+            return json_response(payload, headers=(etag(revision),))
         picked: dict[str, Any] = {name: getattr(payload, name) for name in fields if name != SCRIPT_CONTENT}
         if SCRIPT_CONTENT in fields:
             if session.function_version is not None:
                 request.caller.require_any(ANY_READ)
             script = await self._service.script(request.reachable_session_ref)
             picked[SCRIPT_CONTENT] = script and script.source
-        return json_response(picked, headers=(etag(session.revision),))
+        return json_response(picked, headers=(etag(revision),))
 
     async def patch(self, request: Request) -> Response:
         """Replace fields of a live session."""

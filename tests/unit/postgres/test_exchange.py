@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from psycopg.pq import ConnStatus, PipelineStatus
 
-from adapters.postgres.connections.exchange import Exchange
+from adapters.postgres.connections.exchange import StatementExchange
 
 
 class LostConnection:
@@ -31,4 +31,4 @@ class LostConnection:
 async def test_a_pipeline_on_a_lost_connection_ends():
     ours, theirs = socket.socketpair()
     with ours, theirs, pytest.raises(psycopg.OperationalError):
-        await Exchange(LostConnection(ours)).results()
+        await StatementExchange(LostConnection(ours)).results()
