@@ -12,7 +12,7 @@ from adapters.sandbox.protocol.syntax_checker import SyntaxChecker
 from adapters.sandbox.workers.prewarm_pool import STARTS_S, PrewarmPool
 from adapters.sandbox.workers.process import WorkerProcess
 from adapters.sandbox.workers.worker_factory import WorkerFactory
-from adapters.sandbox.zygote.launch import ForkUnsafe, LaunchFailed
+from adapters.sandbox.zygote.launch import ForkUnchecked, ForkUnsafe, LaunchFailed
 from adapters.sandbox.zygote.remedies import with_remedy
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder, Unprepared
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
@@ -22,6 +22,8 @@ from domain.identity import Owner
 from domain.scripts.language import Language
 from domain.scripts.script import Script, SyntaxFault
 from domain.stats import StartStats
+
+_CHECK_WAIT_S = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -38,6 +40,8 @@ class LanguageRuntime:
     builder: SandboxBuilder
     factory: WorkerFactory
     _spec: SandboxSpec | None = field(default=None, init=False)
+    _executing: SandboxSpec | None = field(default=None, init=False)
+    """Of workers that execute their interpreter, if forks failed or were not checked in time."""
     _reason: str | None = field(default="the sandbox has not started yet. Repeat the call after a moment.", init=False)
     _prewarm_pools: dict[int, PrewarmPool[WorkerProcess]] = field(factory=dict, init=False)
     """By memory limit in MiB."""
@@ -152,20 +156,35 @@ class LanguageRuntime:
     async def _start(self, memory_mb: int) -> WorkerProcess:
         assert self._spec is not None
         try:
-            return await self.factory.start(evolve(self._spec, memory_mb=memory_mb))
+            return await self.factory.start(evolve(self._spec, memory_mb=memory_mb), self._check_wait_s)
+        except ForkUnchecked as error:
+            # Forks are used as soon as their check has ended well.
+            return await self.factory.start(evolve(await self._executing_spec(str(error)), memory_mb=memory_mb))
         except ForkUnsafe as error:
             if self.options.node_start is NodeStart.FORK:
                 raise LaunchFailed(f"{error}. Set SANDBOX_NODE_START=auto to start workers without forks.") from error
             return await self._execute_instead(str(error), memory_mb)
 
+    @property
+    def _check_wait_s(self) -> float | None:
+        """How long a start waits for the check of a fork, so that its call can still get a worker in its time."""
+        is_needed = self.options.node_start is NodeStart.FORK
+        return None if is_needed else min(_CHECK_WAIT_S, self.options.queue_timeout_s / 2)
+
     async def _execute_instead(self, reason: str, memory_mb: int) -> WorkerProcess:
         """Start a worker that executes its interpreter; if that works, start all later ones so."""
-        try:
-            spec = await asyncio.to_thread(self.builder.spec, self.language, reason)
-        except Unprepared as error:
-            raise LaunchFailed(str(error)) from error
+        spec = await self._executing_spec(reason)
         worker = await self.factory.start(evolve(spec, memory_mb=memory_mb))
         if self._spec is not None and self._spec.interpreter.is_forked:
             _log.warning("node_fork_failed", reason=reason)
         self._spec = spec
         return worker
+
+    async def _executing_spec(self, reason: str) -> SandboxSpec:
+        """Return the spec of workers that execute their interpreter for this reason; raises LaunchFailed."""
+        if self._executing is None:
+            try:
+                self._executing = await asyncio.to_thread(self.builder.spec, self.language, reason)
+            except Unprepared as error:
+                raise LaunchFailed(str(error)) from error
+        return evolve(self._executing, why_executed=reason)

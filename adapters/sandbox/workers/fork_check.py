@@ -6,13 +6,12 @@ from adapters.sandbox.workers.channel import Ending, encode_frame
 from adapters.sandbox.workers.process import WorkerProcess
 from adapters.sandbox.zygote.launch import ForkUnsafe
 
-TIMEOUT_S = 3.0
 SCRIPT = Path(__file__).with_name("fork_check.cjs").read_bytes()
 _EXPECTED = b'[99499500,999989,["content","content","content","content"],["8035ce8e3b671cc3",8],"SIGUSR2"]'
 _SHOWN_MAX = 500
 
 
-async def check_fork(process: WorkerProcess, script: bytes = SCRIPT, timeout_s: float = TIMEOUT_S) -> None:
+async def check_fork(process: WorkerProcess, script: bytes, timeout_s: float) -> None:
     """Run the check in a fork, and end the fork; raises ForkUnsafe if its result is wrong or late."""
     operations = encode_frame(b'{"op":"load","nonce":""}', script)
     operations += encode_frame(

@@ -3,17 +3,25 @@
 import asyncio
 from weakref import WeakKeyDictionary
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from adapters.sandbox.isolation.layers import observe_layers
 from adapters.sandbox.workers.channel import Outbox
 from adapters.sandbox.workers.fork_check import SCRIPT, check_fork
 from adapters.sandbox.workers.prewarm_pool import STOPPING
 from adapters.sandbox.workers.process import WorkerProcess
-from adapters.sandbox.zygote.launch import ForkUnsafe, LaunchFailed, ZygoteLost
+from adapters.sandbox.zygote.launch import ForkUnchecked, ForkUnsafe, LaunchFailed, ZygoteLost
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
 from adapters.sandbox.zygote.zygote import Zygote
 from adapters.sandbox.zygote.zygote_pool import ZygotePool
+
+
+@frozen
+class _Check:
+    """The check of a fork, and when it began on the event loop's clock."""
+
+    task: asyncio.Task[None]
+    began_s: float
 
 
 @define(eq=False)
@@ -22,8 +30,10 @@ class WorkerFactory:
 
     start_timeout_s: float
     zygotes: ZygotePool = field(factory=ZygotePool)
-    _checks: WeakKeyDictionary[Zygote, asyncio.Task[None]] = field(factory=WeakKeyDictionary, init=False)
+    _checks: WeakKeyDictionary[Zygote, "_Check"] = field(factory=WeakKeyDictionary, init=False)
     """The check of the first fork of each zygote."""
+    _failure: ForkUnsafe | None = field(default=None, init=False)
+    """Of the last check that failed: a start that does not wait for the check would begin another one."""
     _living: set[WorkerProcess] = field(factory=set, init=False)
     _outbox: Outbox = field(factory=Outbox, init=False)
     _closed: bool = field(default=False, init=False)
@@ -37,10 +47,11 @@ class WorkerFactory:
         """Return the process ids of the living processes; None for an unknown one."""
         return [process.launched.pid for process in self._living]
 
-    async def start(self, spec: SandboxSpec) -> WorkerProcess:
+    async def start(self, spec: SandboxSpec, check_wait_s: float | None = None) -> WorkerProcess:
         """Start a worker, and check its isolation from outside; raises LaunchFailed.
 
-        The first fork of each zygote of Node.js is checked before others are used; raises ForkUnsafe.
+        The first fork of each zygote of Node.js is checked before others are used; raises ForkUnsafe. Raises
+        ForkUnchecked if that takes longer than `check_wait_s` since it began, the zygote's start included.
         """
         if self._closed:
             raise LaunchFailed(STOPPING)
@@ -48,13 +59,13 @@ class WorkerFactory:
         try:
             async with asyncio.timeout(self.start_timeout_s):
                 try:
-                    await self._check(spec, zygote)
+                    await self._check(spec, zygote, check_wait_s)
                     return await self._start(spec, zygote)
                 except ZygoteLost:
                     if self._closed:
                         raise
                 zygote = self.zygotes.zygote(spec)
-                await self._check(spec, zygote)
+                await self._check(spec, zygote, check_wait_s)
                 return await self._start(spec, zygote)
         except TimeoutError:
             # Another zygote may be faster.
@@ -73,23 +84,37 @@ class WorkerFactory:
             await asyncio.wait([asyncio.ensure_future(process.gone()) for process in living], timeout=grace_s)
         await self.zygotes.close(grace_s)
 
-    async def _check(self, spec: SandboxSpec, zygote: Zygote) -> None:
+    async def _check(self, spec: SandboxSpec, zygote: Zygote, wait_s: float | None) -> None:
         if not spec.interpreter.needs_fork_check:
             return
+        if self._failure is not None and wait_s is not None:
+            raise self._failure
+        check, successor = self._begin_check(spec, zygote), self.zygotes.successor(spec)
+        if successor is not None:
+            self._begin_check(spec, successor)
+        left_s = None if wait_s is None else max(0.0, check.began_s + wait_s - asyncio.get_running_loop().time())
+        done, _ = await asyncio.wait([check.task], timeout=left_s)
+        if not done:
+            raise ForkUnchecked(f"the check of a fork of Node.js has not ended within {wait_s:g} s")
+        check.task.result()
+
+    def _begin_check(self, spec: SandboxSpec, zygote: Zygote) -> _Check:
         check = self._checks.get(zygote)
         if check is None:
-            check = self._checks[zygote] = asyncio.get_running_loop().create_task(self._check_first(spec, zygote))
-            check.add_done_callback(lambda done: done.cancelled() or done.exception())
-        await asyncio.shield(check)
+            loop = asyncio.get_running_loop()
+            self._checks[zygote] = check = _Check(loop.create_task(self._check_first(spec, zygote)), loop.time())
+            check.task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return check
 
     async def _check_first(self, spec: SandboxSpec, zygote: Zygote) -> None:
         try:
-            await check_fork(await self._start(spec, zygote), spec.fork_check or SCRIPT)
+            await check_fork(await self._start(spec, zygote), spec.fork_check or SCRIPT, spec.fork_check_s)
         except ZygoteLost:
             raise
         except LaunchFailed as error:
             zygote.retire()
-            raise ForkUnsafe(str(error)) from error
+            self._failure = ForkUnsafe(str(error))
+            raise self._failure from error
 
     async def _start(self, spec: SandboxSpec, zygote: Zygote) -> WorkerProcess:
         """Start a worker in this zygote and wait until it is ready; raises LaunchFailed."""

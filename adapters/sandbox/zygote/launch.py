@@ -30,6 +30,10 @@ class ForkUnsafe(LaunchFailed):
     """A fork of a zygote did not pass its check, so no fork of it is used."""
 
 
+class ForkUnchecked(LaunchFailed):
+    """The check of the first fork of a zygote takes longer than a start may wait for it."""
+
+
 @frozen
 class Exit:
     """How a process ended: its exit code, or the negative number of the signal; None while it has not.

@@ -43,6 +43,8 @@ class SandboxSpec:
     """Why workers execute their interpreter; empty if they are forks."""
     fork_check: bytes | None = None
     """Another script in place of the check of forks of Node.js."""
+    fork_check_s: float = 3.0
+    """The limit of the check of a fork."""
 
     def command(self, control: int, inherited_filter: int) -> list[str]:
         """Return the command line of a zygote that takes its orders from the descriptor `control`.

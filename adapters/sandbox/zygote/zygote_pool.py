@@ -1,6 +1,7 @@
 """The zygotes that fork workers: one for each language at a time, replaced after a number of forks."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 
 from attrs import define, field
@@ -16,6 +17,8 @@ ZYGOTES_MAX = 4
 """Zygotes that a language may have: one that forks workers, and retired ones whose workers still live."""
 ZYGOTE_MEMORY_MB = 64
 """Memory reserved for a zygote itself."""
+_AHEAD = 10
+"""One part of so many of a zygote's forks is left when its successor starts."""
 
 
 _Kind = tuple[Language, bool]
@@ -24,11 +27,15 @@ _Kind = tuple[Language, bool]
 
 @define(eq=False)
 class ZygotePool:
-    """Provides the zygote for the next worker. A retired zygote ends with the last of its workers."""
+    """Provides the zygote for the next worker. A retired zygote ends with the last of its workers.
+
+    A successor starts before its predecessor is retired, so that no call waits for its start and its check.
+    """
 
     group: ControlGroup | None = None
     """The control group of every zygote; None if the host grants none."""
     _current: dict[_Kind, Zygote] = field(factory=dict, init=False)
+    _successors: dict[_Kind, Zygote] = field(factory=dict, init=False)
     _living: dict[Zygote, _Kind] = field(factory=dict, init=False)
 
     def zygote(self, spec: SandboxSpec) -> Zygote:
@@ -37,6 +44,11 @@ class ZygotePool:
             return self._zygote(spec)
         except (OSError, KeyError) as error:
             raise LaunchFailed(f"the launcher cannot be started: {error}") from error
+
+    def successor(self, spec: SandboxSpec) -> Zygote | None:
+        """Return the zygote that will follow, if it has been started."""
+        successor = self._successors.get(_kind_of(spec))
+        return successor if successor is not None and successor.is_usable else None
 
     async def close(self, grace_s: float) -> None:
         """Kill every zygote, wait, at most `grace_s`, until all have left the process table, and remove the group."""
@@ -56,17 +68,31 @@ class ZygotePool:
         kind = _kind_of(spec)
         zygote = self._current.get(kind)
         if zygote is None or not zygote.is_usable:
-            return self._open(spec)
-        is_worn_out = zygote.started >= spec.options.forks_max
-        if is_worn_out and sum(1 for _ in self._zygotes_of(kind)) < ZYGOTES_MAX:
-            zygote.retire()
-            return self._open(spec)
+            return self._succeed(spec)
+        left = spec.options.forks_max - zygote.started
+        if left <= spec.options.forks_max // _AHEAD:
+            self._start_successor(spec)
+        if left > 0 or self.successor(spec) is None:
+            return zygote
+        zygote.retire()
+        return self._succeed(spec)
+
+    def _start_successor(self, spec: SandboxSpec) -> None:
+        kind = _kind_of(spec)
+        if self.successor(spec) is None and sum(1 for _ in self._zygotes_of(kind)) < ZYGOTES_MAX:
+            # The next start tries it again.
+            with contextlib.suppress(OSError):
+                self._successors[kind] = self._open(spec)
+
+    def _succeed(self, spec: SandboxSpec) -> Zygote:
+        kind = _kind_of(spec)
+        self._current[kind] = zygote = self.successor(spec) or self._open(spec)
+        self._successors.pop(kind, None)
         return zygote
 
     def _open(self, spec: SandboxSpec) -> Zygote:
         kind = _kind_of(spec)
         zygote = Zygote.open(spec, self.group)
-        self._current[kind] = zygote
         self._living[zygote] = kind
         zygote.gone.add_done_callback(lambda _: self._living.pop(zygote))
         return zygote

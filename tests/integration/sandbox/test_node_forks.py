@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from adapters.sandbox.options import NodeStart, SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
+from adapters.sandbox.workers.fork_check import SCRIPT
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from domain.errors import RuntimeUnavailable
 from domain.scripts.language import Language
@@ -21,6 +22,7 @@ from tests.integration.sandbox.node_scripts import SAME
 from tests.integration.sandbox.processes import pid_of
 
 MEASURES_GUEST = True
+IS_EXECUTED = "return require('fs').existsSync('/usr/bin/node')"
 NODEJS = {"languages": [Language.NODEJS], "prewarmed": 0}
 
 
@@ -34,7 +36,7 @@ async def drawn(runner, source, count=3):
 
 @pytest.fixture
 async def forking(opened):
-    async with opened(**NODEJS, node_start=NodeStart.FORK) as runner:
+    async with opened(**NODEJS, node_start=NodeStart.FORK, queue_timeout_s=20) as runner:
         yield runner
 
 
@@ -176,15 +178,16 @@ class CheckedBuilder(SandboxBuilder):
     """Builds sandboxes whose forks are checked by another script."""
 
     check: bytes
+    check_s: float
 
     def spec(self, language, why_not_forked=""):
-        return evolve(super().spec(language, why_not_forked), fork_check=self.check)
+        return evolve(super().spec(language, why_not_forked), fork_check=self.check, fork_check_s=self.check_s)
 
 
 @asynccontextmanager
-async def checked(runtimes_dir, check, start):
-    options = SandboxOptions(runtimes_dir, languages=[Language.NODEJS], prewarmed=1, node_start=start)
-    runner = SandboxScriptRunner(options, CheckedBuilder(options, check, forked_machines=[platform.machine()]))
+async def checked(runtimes_dir, check, start, check_s=3.0, **options):
+    options = SandboxOptions(runtimes_dir, **NODEJS, node_start=start, **options)
+    runner = SandboxScriptRunner(options, CheckedBuilder(options, check, check_s, forked_machines=[platform.machine()]))
     await runner.open()
     try:
         yield runner
@@ -203,13 +206,30 @@ async def checked(runtimes_dir, check, start):
 )
 async def test_workers_are_executed_if_a_fork_fails_its_check(runtimes_dir, check, reason):
     with capture_logs() as logs:
-        async with checked(runtimes_dir, check, NodeStart.AUTO) as runner:
-            assert await result_of(runner, node("return process.pid")) == "1"
-            state = (await runner.health())["languages"]["nodejs"]
+        async with checked(runtimes_dir, check, NodeStart.AUTO, check_s=0.5, queue_timeout_s=20) as runner:
+            state = {"start": "fork"}
+            while state["start"] == "fork":
+                assert await result_of(runner, node(IS_EXECUTED)) == "true"
+                state = (await runner.health())["languages"]["nodejs"]
     assert state["status"] == "ok"
     assert state["start"] == "exec"
     assert reason in state["start_reason"]
     assert [reason in line["reason"] for line in logs if line["event"] == "node_fork_failed"] == [True]
+
+
+async def test_calls_are_served_by_executed_workers_while_the_check_of_a_fork_hangs(runtimes_dir):
+    async with checked(runtimes_dir, b"for (;;);", NodeStart.AUTO, check_s=60, queue_timeout_s=20) as runner:
+        for _ in range(2):
+            assert await result_of(runner, node(IS_EXECUTED)) == "true"
+
+
+async def test_calls_are_served_by_forks_once_the_check_has_passed(runtimes_dir):
+    slow = b"Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2000); " + SCRIPT
+    async with checked(runtimes_dir, slow, NodeStart.AUTO, check_s=60, queue_timeout_s=20) as runner:
+        found = [await result_of(runner, node(IS_EXECUTED))]
+        while found[-1] == "true":
+            found.append(await result_of(runner, node(IS_EXECUTED)))
+    assert found[0] == "true"
 
 
 async def test_nothing_runs_if_forks_are_required_and_fail_their_check(runtimes_dir):
@@ -222,4 +242,4 @@ async def test_workers_are_executed_if_the_options_say_so(opened):
     async with opened(**NODEJS, node_start=NodeStart.EXEC) as runner:
         state = (await runner.health())["languages"]["nodejs"]
         assert (state["start"], state["start_reason"]) == ("exec", "SANDBOX_NODE_START=exec")
-        assert await result_of(runner, node("return require('fs').existsSync('/usr/bin/node')")) == "true"
+        assert await result_of(runner, node(IS_EXECUTED)) == "true"

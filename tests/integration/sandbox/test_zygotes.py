@@ -226,6 +226,19 @@ async def test_a_zygote_is_replaced_after_its_last_fork_and_ends_with_its_last_w
         await until(lambda: [zygote.pid for zygote in zygotes_of(runner)] == [second.pid])
 
 
+@FORKED
+async def test_a_successor_has_started_before_the_last_fork_of_a_zygote(opened, language, source):
+    async with opened(languages=[language], node_start=NodeStart.FORK, prewarmed=0, forks_max=20) as runner:
+        while len(zygotes_of(runner)) < 2:
+            await report_of(runner, run_of(source, language=language))
+        first, successor = zygotes_of(runner)
+        assert (first.started < 20, successor.started) == (True, 0)
+        await until(lambda: zygotes_of(runner)[-1].pid is not None)
+        while zygotes_of(runner)[-1].workers == 0:
+            await report_of(runner, run_of(source, language=language))
+        assert zygotes_of(runner)[-1].launcher_pid == successor.launcher_pid
+
+
 async def test_the_number_of_zygotes_is_limited_however_long_workers_live(opened):
     async with opened(languages=PYTHON, prewarmed=0, forks_max=1) as runner:
         for _ in range(ZYGOTES_MAX + 2):
