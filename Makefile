@@ -23,7 +23,7 @@ export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: commands native help run test faults quick unit proof soak check commits format lint types imports sql scripts bench bench-cleanup bench-fairness bench-history compare lock clean openapi openapi-lint conformance
+.PHONY: commands native help run test faults quick unit proof soak check commits format lint types imports sql scripts bench bench-cleanup bench-fairness bench-history bench-turns compare lock clean openapi openapi-lint conformance
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
@@ -108,6 +108,9 @@ bench-cleanup: $(BENCH_STAMP) ## Remove a million expired sessions beside a mill
 
 bench-fairness: $(BENCH_STAMP) ## What a neighbour notices of one owner's flood; under a minute.
 	@$(PYTHON) -m tests.benchmarks fairness $(BENCH)
+
+bench-turns: $(BENCH_STAMP) ## Sessions in turn, more than places for warm workers and 1,000 with places; 200 first executions at once.
+	@$(PYTHON) -m tests.benchmarks turns $(BENCH)
 
 bench-history: $(BENCH_STAMP) ## Record and page at 5 million rows of history beside 50 thousand; takes BENCH as well.
 	@$(PYTHON) -m tests.benchmarks history $(BENCH)

@@ -13,7 +13,7 @@ import click
 
 from entrypoints.settings.choices import LogFormat, LogLevel
 from entrypoints.telemetry.logs import configure_logs
-from tests.benchmarks import cleanup, compare, fairness, history, plot, report
+from tests.benchmarks import cleanup, compare, fairness, history, plot, report, turns
 from tests.benchmarks.database import Database, database, migrate
 from tests.benchmarks.http_runs import Times
 from tests.benchmarks.load import LoadFailed
@@ -123,6 +123,19 @@ def fair(*, seconds: float) -> None:
     """Let one owner flood the service, and report what a neighbour notices; well under a minute."""
     with _bench() as (postgres, cores, folder), _strangers() as seen:
         click.echo(fairness.table(*fairness.run(postgres, cores, folder, seconds)))
+    for note in seen:
+        click.echo(note)
+
+
+@cli.command("turns")
+@click.option("--places", default=64, show_default=True, help="Places for warm workers while more sessions take turns.")
+@click.option("--warm", default=1000, show_default=True, help="Sessions that all have a place.")
+@click.option("--seconds", default=5.0, show_default=True, help="Measured, for each line.")
+def sessions_in_turn(*, places: int, warm: int, seconds: float) -> None:
+    """Use sessions in turn, more than there are places and as many; then start 200 at once. Two minutes."""
+    with _bench() as (postgres, _, folder), _strangers() as seen:
+        for text in turns.run(postgres, folder, places, warm, seconds):
+            click.echo(text)
     for note in seen:
         click.echo(note)
 

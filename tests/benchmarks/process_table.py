@@ -15,6 +15,7 @@ _STRANGER_SHARE = 0.05
 _WORKER_DEPTH = 4
 """Process namespaces: of the host, the launcher, the sandbox and the worker."""
 _WATCH_S = 1.0
+_GROUP = "/pglambda-"
 
 
 @frozen
@@ -95,6 +96,19 @@ def worker_private_bytes(root: int) -> Mapping[str, list[int]]:
         if len(numbers) == _WORKER_DEPTH and numbers[-1] == "1":
             found["nodejs" if program.endswith(b"node") else "python"].append(int(dirty.split()[0]) * 1024)
     return found
+
+
+def kernel_mib_of_workers(root: int) -> float:
+    """Return the kernel memory of the control group of a service's workers; 0 if they have none."""
+    for pid in _tree(_read_table(), root):
+        for line in Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8").splitlines():
+            _, controllers, path = line.split(":", 2)
+            if _GROUP in path and controllers == "memory":
+                return int(Path(f"/sys/fs/cgroup/memory{path}/memory.kmem.usage_in_bytes").read_text("utf-8")) / _MIB
+            if _GROUP in path and not controllers:
+                statistics = Path(f"/sys/fs/cgroup{path}/memory.stat").read_text("utf-8").splitlines()
+                return sum(int(each.split()[1]) for each in statistics if each.startswith("kernel ")) / _MIB
+    return 0.0
 
 
 def _lines_of(path: str) -> Mapping[str, str]:

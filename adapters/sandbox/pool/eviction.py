@@ -10,7 +10,7 @@ from domain.identity import ANONYMOUS, Owner
 
 _FRESH_S = 60.0
 """A warm worker that was not used for this long is evicted even if its owner has few."""
-_PATIENCE = 2.0
+_IDLE_PER_ABSENCE = 2.0
 """A slot that was idle for so many times as long as an evicted session was away makes room for that session."""
 _REMEMBERED_PER_SLOT = 4
 """With as many sessions in turn for each slot, three quarters of the executions are cold in any case."""
@@ -51,7 +51,7 @@ class EvictedSessions:
         """
         oldest = next(iter(slots), None)
         last_used = None if session is None else self._last_used.get(session)
-        if oldest is None or last_used is None or now - oldest.idle_since > _PATIENCE * (now - last_used):
+        if oldest is None or last_used is None or now - oldest.idle_since > _IDLE_PER_ABSENCE * (now - last_used):
             return slots
         return chain((slot for slot in reversed(slots) if slot.runs <= 1), (slot for slot in slots if slot.runs > 1))
 
