@@ -21,6 +21,10 @@ _NO_DATABASE = (
     "There is no database under {}. `pglambda serve` creates it when it starts for the first time. If the service uses "
     "another one, set DATA_DIR or DATABASE_URL as for the service."
 )
+_NOT_CONNECTED = (
+    "The PostgreSQL of the running pglambda with process id {} did not accept connections within {:g} s. That process "
+    "restarts it whenever it ends. Read the end of {}/postgres.log, and remove what the log reports."
+)
 
 
 def patient(settings: Settings, timeout_ms: int = COMMAND_TIMEOUT_MS) -> Settings:
@@ -61,7 +65,7 @@ def _running_url(settings: Settings, held: DataDirInUse, timeout_s: float) -> st
     ends_at = time.monotonic() + timeout_s
     while (url := published_url(settings.data_dir)) is None:
         if time.monotonic() > ends_at:
-            raise DataDirError(f"{held} Its database did not accept connections within {timeout_s:g} s.")
+            raise DataDirError(_NOT_CONNECTED.format(held.pid, timeout_s, settings.data_dir))
         time.sleep(_POLL_S)
     return url
 

@@ -21,6 +21,7 @@ class DataDirInUse(DataDirError):
             f"DATA_DIR {folder} is in use by the running pglambda with process id {pid}. "
             "Stop that process, or set DATA_DIR (and PORT) to start a second service."
         )
+        self.pid = pid
 
 
 @define

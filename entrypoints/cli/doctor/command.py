@@ -11,7 +11,7 @@ from attrs import frozen
 
 from domain.inspection import AccessFacts, ClockFacts, DatabaseUnreachable, InspectionFailed, Obstacle
 from entrypoints.cli.database import command_database
-from entrypoints.cli.doctor import connection, host, schema, server
+from entrypoints.cli.doctor import connection, host, schema, server, surroundings
 from entrypoints.cli.doctor.report import Finding, Level, Subject, as_json, as_table, worst
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
@@ -49,12 +49,18 @@ def doctor(context: click.Context, output: str) -> None:
     warning or a problem. Warnings and problems come with the consequence and the remedy. The command changes nothing.
     The exit status is 1 if there is a problem, and 2 if the settings are wrong.
 
-    If no service runs, the command starts the embedded server until it ends. Every check has a time limit of some
-    seconds.
+    Run the command as the user of the service: for another user the sandbox, the disk and the embedded database are not
+    checked. If no service runs, the command starts the embedded server until it ends. Every check has a time limit of
+    some seconds.
     """
     with failures_reported():
         settings, container = settings_in_force(), container_of(context)
-    findings = [*_database_findings(container, settings), *asyncio.run(check_host(container(settings=settings)))]
+    other_user = surroundings.judge_user(surroundings.user_facts(settings))
+    findings = [
+        *([] if other_user is None else [other_user]),
+        *([] if other_user and settings.embedded else _database_findings(container, settings)),
+        *asyncio.run(check_host(container(settings=settings), is_other_user=other_user is not None)),
+    ]
     click.echo(as_json(findings) if Output(output) is Output.JSON else as_table(findings))
     if worst(findings) is Level.PROBLEM:
         context.exit(1)
@@ -68,10 +74,10 @@ def _database_findings(container: "type[Commands]", settings: Settings) -> Seque
         with command_database(container, settings) as commands:
             return asyncio.run(check_database(commands))
     except (DataDirError, ServerFailed) as error:
-        reason = str(error)
+        reason, remedy = str(error), "Correct what the reason names, start `pglambda serve`, and run the command again."
     except PermissionError as error:
-        reason = f"this user may not read {error.filename}. Run the command as the user of the service."
-    return [connection.DATABASE.problem(reason, "The service does not start without it.", "Follow the reason above.")]
+        reason, remedy = f"this user may not read {error.filename}", "Run the command as the user of the service."
+    return [connection.DATABASE.problem(reason, "The service does not start without it.", remedy)]
 
 
 async def check_database(commands: "Commands") -> Sequence[Finding]:
@@ -90,9 +96,12 @@ async def check_database(commands: "Commands") -> Sequence[Finding]:
     return await _guarded(connection.DATABASE, _DATABASE_TIMEOUT_S, run)
 
 
-async def check_host(commands: "Commands") -> Sequence[Finding]:
-    """Run the checks of this machine and of the runtime hosts, all at the same time."""
-    checks = host_checks(commands.host_inspector(), commands.settings())
+async def check_host(commands: "Commands", *, is_other_user: bool = False) -> Sequence[Finding]:
+    """Run the checks of this machine and of the runtime hosts, all at the same time.
+
+    For another user than the service's these are only the checks whose result is the same for every user.
+    """
+    checks = host_checks(commands.host_inspector(), commands.settings(), is_other_user=is_other_user)
     found = await asyncio.gather(*(check.findings() for check in checks))
     return [finding for findings in found for finding in findings]
 
@@ -139,14 +148,17 @@ def database_checks(database: "DatabaseInspector", settings: Settings) -> Sequen
     ]
 
 
-def host_checks(inspector: "HostInspector", settings: Settings) -> Sequence[Check]:
+def host_checks(inspector: "HostInspector", settings: Settings, *, is_other_user: bool = False) -> Sequence[Check]:
     """Return the checks of this machine in the order of the report."""
+    sandbox = Check(host.SANDBOX, host.judge_sandbox, [inspector.sandbox], _SANDBOX_TIMEOUT_S)
+    disk = Check(host.DISK, partial(host.judge_host, settings=settings), [partial(host.host_facts, settings)])
+    of_user = [] if is_other_user else [sandbox, disk]
     return [
-        Check(host.SETTINGS, partial(host.judge_names, os.environ)),
+        Check(surroundings.VARIABLES, partial(surroundings.judge_names, os.environ)),
         Check(host.ACCESS, partial(host.judge_address, settings)),
-        Check(host.SANDBOX, host.judge_sandbox, [inspector.sandbox], _SANDBOX_TIMEOUT_S),
+        *of_user[:1],
         Check(host.RUNTIME_HOSTS, host.judge_runtime_hosts, [inspector.runtime_hosts]),
-        Check(host.DISK, partial(host.judge_host, settings=settings), [partial(host.host_facts, settings)]),
+        *of_user[1:],
     ]
 
 

@@ -1,7 +1,7 @@
 """This machine: who may call, disk and files, the sandbox, and runtime hosts."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from attrs import frozen
 
@@ -9,11 +9,10 @@ from domain.inspection import AccessFacts, LanguageFacts, RuntimeHostFacts, Sand
 from entrypoints.cli.doctor.report import Finding, Subject
 from entrypoints.server.descriptors import attainable, descriptors_needed
 from entrypoints.settings.checks import is_loopback
-from entrypoints.settings.near_names import near_names
 from entrypoints.settings.settings import Settings
 from entrypoints.version import VERSION
 
-ACCESS, DISK, PROCESS, SETTINGS = Subject("access"), Subject("disk"), Subject("process"), Subject("settings")
+ACCESS, DISK, PROCESS = Subject("access"), Subject("disk"), Subject("process")
 SANDBOX, RUNTIME_HOSTS = Subject("sandbox"), Subject("runtime hosts")
 COUNT_MAX = 10_000
 """Sessions are counted up to this number."""
@@ -25,16 +24,6 @@ _FREE_SHARE_LOW = 0.05
 _BUDGET_SHARE_HIGH = 0.9
 _UNAVAILABLE = "Initialize and execute get 503 RUNTIME_UNAVAILABLE for it."
 _TOKEN_SIGNS = ("401", "403")
-
-
-def judge_names(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield the variables that look like settings and are none."""
-    for near in near_names(environ):
-        yield SETTINGS.warning(
-            f"{near.variable} is not a setting",
-            f"It has no effect. {near.setting} has its default, unless that is set too.",
-            f"Rename it to {near.setting}, or unset it.",
-        )
 
 
 def judge_address(settings: Settings) -> Iterator[Finding]:
@@ -151,13 +140,15 @@ def judge_sandbox(facts: SandboxFacts | None) -> Iterator[Finding]:
         yield SANDBOX.ok("every language runs on runtime hosts")
         return
     yield from map(_judge_language, facts.languages)
+    runs = any(language.failure is None for language in facts.languages)
     active = [layer.name for layer in facts.layers if layer.is_active]
     if active:
         yield SANDBOX.ok(f"active layers: {', '.join(active)}")
     for layer in facts.layers:
         if layer.is_required and not layer.is_active:
-            remedy = layer.reason or "Remove what keeps the languages from running."
-            yield SANDBOX.problem(f"without {layer.name}", "No script runs without it.", remedy)
+            if layer.reason or runs:  # else no worker has started, and the findings about languages say why
+                remedy = layer.reason or "Run `pglambda selftest`, and report what it prints."
+                yield SANDBOX.problem(f"without {layer.name}", "No script runs without it.", remedy)
         elif not layer.is_active:
             yield SANDBOX.note(f"without {layer.name}: {layer.reason}")
     yield _judge_user(facts)
@@ -166,7 +157,9 @@ def judge_sandbox(facts: SandboxFacts | None) -> Iterator[Finding]:
 def _judge_language(facts: LanguageFacts) -> Finding:
     if facts.failure is not None:
         return SANDBOX.problem(
-            f"{facts.language} cannot run: {facts.failure}", _UNAVAILABLE, "Follow the reason above."
+            f"{facts.language} cannot run: {facts.failure}",
+            _UNAVAILABLE,
+            "Correct what the reason names. `pglambda selftest` then starts workers as the service does.",
         )
     start = f"; its workers are no forks: {facts.why_executed}" if facts.why_executed else ""
     return SANDBOX.ok(f"{facts.language} {facts.version} runs ({facts.program}){start}")

@@ -1,6 +1,9 @@
 """The command `doctor` on real databases and hosts: healthy ones, and each fault of a database or of the way to it."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
@@ -29,7 +32,7 @@ from entrypoints.settings.settings import Settings
 from entrypoints.version import VERSION
 from tests.contracts.served_hosts import served
 from tests.integration.application.conftest import settings_for
-from tests.integration.commands.conftest import Run, pglambda
+from tests.integration.commands.conftest import ROOT, Run, pglambda
 from tests.integration.postgres.silent_server import SilentServer
 from tests.support.folders import shared_folder
 from tests.support.ports import free_port, loopback_socket
@@ -370,6 +373,28 @@ class TestRuntimeHosts:
             ((level, seen),) = await self.seen_of(other)
         assert level is Level.PROBLEM
         assert "401" in seen
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_another_user_than_the_services_is_one_problem(tmp_path: Path) -> None:
+    with shared_folder() as folder:
+        result = subprocess.run(
+            [sys.executable, "-m", "entrypoints", "doctor", "--output", "json"],
+            env={**os.environ, "DATA_DIR": str(folder), "DATABASE_URL": "", "PYTHONDONTWRITEBYTECODE": "1"},
+            user=65534,
+            group=65534,
+            extra_groups=[],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+    assert result.returncode == 1, result.stderr
+    found = json.loads(result.stdout)["findings"]
+    (problem,) = [each for each in found if each["status"] == "problem"]
+    assert problem["seen"].startswith(f"DATA_DIR {folder} belongs to root, and this command runs as ")
+    assert {each["subject"] for each in found} == {"user", "access"}
 
 
 async def test_a_language_without_an_interpreter_has_the_reason(settings: Settings, tmp_path: Path) -> None:

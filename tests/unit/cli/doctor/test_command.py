@@ -145,7 +145,8 @@ def test_a_folder_that_this_user_may_not_read_is_a_problem(tmp_path):
     foreign = PermissionError(13, "Permission denied", "/var/lib/pglambda/postgres")
     result = run(World(is_made=foreign), DATABASE_URL=None, DATA_DIR=str(tmp_path))
     assert result.exit_code == 1
-    assert "may not read /var/lib/pglambda/postgres. Run the command as the user of the service." in result.stdout
+    assert "may not read /var/lib/pglambda/postgres\n" in result.stdout
+    assert "-> Run the command as the user of the service." in result.stdout
 
 
 def test_the_database_of_a_running_service_is_checked(tmp_path):

@@ -7,12 +7,12 @@ from entrypoints.cli.doctor.host import (
     judge_access,
     judge_address,
     judge_host,
-    judge_names,
     judge_runtime_hosts,
     judge_sandbox,
     judge_stored,
 )
 from entrypoints.cli.doctor.report import Level
+from entrypoints.cli.doctor.surroundings import UserFacts, judge_names, judge_user
 from entrypoints.settings.loading import load_settings
 from entrypoints.version import VERSION
 from tests.unit.cli.doctor.facts import GIB, HOST, RUNTIME_HOST, SANDBOX, changed, levels, seen, settings_of
@@ -56,6 +56,18 @@ def test_a_variable_that_looks_like_a_setting_is_a_warning():
     assert finding.remedy == "Rename it to SCRIPT_TIMEOUT_MS, or unset it."
 
 
+class TestTheUser:
+    @pytest.mark.parametrize(("own", "owner"), [(1000, 1000), (1000, None), (0, 1000)])
+    def test_the_user_of_the_service_and_root_may_check_everything(self, own, owner):
+        assert judge_user(UserFacts("/data", own, owner)) is None
+
+    def test_another_user_is_one_problem_with_the_command_to_run(self):
+        finding = judge_user(UserFacts("/data", 4_000_000, 0))
+        assert finding.level is Level.PROBLEM
+        assert finding.seen == "DATA_DIR /data belongs to root, and this command runs as #4000000"
+        assert "sudo -u root --preserve-env pglambda doctor" in finding.remedy
+
+
 class TestTheSandbox:
     def test_a_sandbox_with_all_layers_is_ok(self):
         assert levels(judge_sandbox(SANDBOX)) == {Level.OK}
@@ -66,6 +78,13 @@ class TestTheSandbox:
     def test_a_language_that_cannot_run_is_a_problem_with_its_remedy(self):
         broken = changed(SANDBOX, languages=[LanguageFacts("nodejs", "", "", "install it")])
         assert seen(judge_sandbox(broken), Level.PROBLEM) == ["nodejs cannot run: install it"]
+
+    def test_layers_are_not_reported_if_no_worker_has_started(self):
+        layers = [LayerFacts("seccomp", False, True), LayerFacts("namespaces", False, True, "Allow them.")]
+        failed = [LanguageFacts(language, "", "", "no files") for language in ("nodejs", "python")]
+        found = list(judge_sandbox(changed(SANDBOX, layers=layers, languages=failed)))
+        cannot_run = [f"{language} cannot run: no files" for language in ("nodejs", "python")]
+        assert seen(found, Level.PROBLEM) == [*cannot_run, "without namespaces"]
 
     def test_a_missing_layer_is_a_problem_if_it_is_required_and_a_note_otherwise(self):
         layers = [LayerFacts("seccomp", False, True), LayerFacts("a control group", False, False, "not delegated")]
