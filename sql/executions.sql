@@ -101,7 +101,7 @@ opened AS (
 SELECT
     j.ordinal,
     j.started_at + interval '1 ms' * j.timeout_ms + j.allowance AS deadline_at,
-    j.request_id, j.owner, j.language, j.title, j.script_hash, j.context::text, j.metadata::text, j.timeout_ms,
+    j.request_id, j.owner, j.language, j.title, j.script_hash, j.context, j.metadata, j.timeout_ms,
     j.memory_mb, j.isolation, j.renewal, j.ttl_seconds,
     CASE WHEN j.admitted THEN coalesce(j.renewed_until, j.expires_at) ELSE j.expires_at END AS expires_at,
     j.expires_max_at, j.closed_at, j.last_executed_at, j.execution_count, j.version,

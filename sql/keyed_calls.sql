@@ -156,7 +156,7 @@ SELECT
     d.ordinal,
     CASE WHEN d.won OR NOT d.admitted THEN 'judged' ELSE 'missed' END AS fate,
     d.started_at + interval '1 ms' * d.timeout_ms + d.allowance AS deadline_at,
-    d.request_id, d.owner, d.language, d.title, d.script_hash, d.context::text, d.metadata::text, d.timeout_ms,
+    d.request_id, d.owner, d.language, d.title, d.script_hash, d.context, d.metadata, d.timeout_ms,
     d.memory_mb, d.isolation, d.renewal, d.ttl_seconds,
     CASE WHEN d.won THEN coalesce(d.renewed_until, d.expires_at) ELSE d.expires_at END AS expires_at,
     d.expires_max_at, d.closed_at, d.last_executed_at, d.execution_count, d.version,
@@ -347,7 +347,7 @@ added AS (
     )
     SELECT
         d.request_id, d.owner, d.language, d.title, d.script_hash, d.timeout_ms, d.memory_mb, d.isolation, d.renewal,
-        d.ttl_seconds, d.expires_at, d.expires_max_at, d.context::jsonb, d.metadata::jsonb, d.script,
+        d.ttl_seconds, d.expires_at, d.expires_max_at, d.context, d.metadata, d.script,
         d.function_version, d.function_id
     FROM decided AS d
     WHERE d.won

@@ -16,7 +16,7 @@ INSERT INTO meta.sessions (
 )
 SELECT
     c.request_id, c.owner, c.language, c.title, c.script_hash, c.timeout_ms, c.memory_mb, c.isolation, c.renewal,
-    c.ttl_seconds, c.expires_at, c.expires_max_at, c.context::jsonb, c.metadata::jsonb, c.script,
+    c.ttl_seconds, c.expires_at, c.expires_max_at, c.context, c.metadata, c.script,
     c.function_version, c.function_id
 FROM
     unnest(
@@ -33,7 +33,7 @@ ON CONFLICT (request_id) DO NOTHING;
 
 -- name: select_sessions(request_ids, owners)
 SELECT
-    c.ordinal, s.request_id, s.owner, s.language, s.title, s.script_hash, s.context::text, s.metadata::text,
+    c.ordinal, s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata,
     s.timeout_ms, s.memory_mb, s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at,
     s.last_executed_at, s.execution_count, s.version, s.function_version, s.function_id
 FROM unnest(:request_ids::uuid[], :owners::text[]) WITH ORDINALITY AS c (request_id, owner, ordinal)
@@ -95,8 +95,8 @@ changed AS (
         ttl_seconds = h.ttl_seconds,
         expires_at = greatest(s.expires_at, h.expires_at),
         closed_at = h.closed_at,
-        context = coalesce(h.context::jsonb, s.context),
-        metadata = coalesce(h.metadata::jsonb, s.metadata)
+        context = coalesce(h.context, s.context),
+        metadata = coalesce(h.metadata, s.metadata)
     FROM held AS h
     WHERE s.request_id = h.request_id AND h.version_held = h.version_read AND s.version = h.version_read
     RETURNING h.ordinal, s.expires_at, s.last_executed_at, s.execution_count
@@ -161,12 +161,11 @@ matching AS (
 ),
 measured AS (
     SELECT
-        s.request_id, s.owner, s.language, s.title, s.script_hash, s.context::text AS context,
-        s.metadata::text AS metadata, s.timeout_ms, s.memory_mb, s.isolation, s.renewal, s.ttl_seconds, s.expires_at,
-        s.expires_max_at, s.closed_at, s.last_executed_at, s.execution_count, s.version,
-        s.function_version, s.function_id,
+        s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
+        s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
+        s.execution_count, s.version, s.function_version, s.function_id,
         row_number() OVER (ORDER BY s.request_id DESC) AS nth,
-        sum(octet_length(s.context::text) + octet_length(s.metadata::text)) OVER (ORDER BY s.request_id DESC) AS bytes
+        sum(octet_length(s.context) + octet_length(s.metadata)) OVER (ORDER BY s.request_id DESC) AS bytes
     FROM matching AS m
     INNER JOIN meta.sessions AS s ON m.request_id = s.request_id
 ),

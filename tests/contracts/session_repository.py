@@ -51,6 +51,18 @@ class SessionRepositoryContract(ABC):
         assert await storage.sessions.get(session.ref) == session
         assert await storage.listed(BOB) == [session]
 
+    async def test_context_and_metadata_are_found_as_they_were_sent(self, storage):
+        sent = JsonText('{ "z": 1e30,\n "a": {"y": 1.50, "x": -0.0}, "a": 12345678901234567890123, "é": "\\u00e9" }')
+        session = await storage.add(context=sent, metadata=sent)
+        assert await storage.sessions.get(session.ref) == session
+        assert await storage.listed() == [session]
+        assert (await storage.begin(session.ref)).session == session
+        changed = JsonText('{"b": 1e2, "a": 100}')
+        patch = SessionPatch(changed, changed)
+        patched = await storage.sessions.update(session.ref, lambda s: s.patch(patch, storage.clock.now()))
+        found = await storage.sessions.get(session.ref)
+        assert (found.context, found.metadata) == (patched.context, patched.metadata) == (changed, changed)
+
     async def test_adding_a_session_again_changes_nothing(self, storage):
         session = await storage.add()
         patched = await storage.sessions.update(

@@ -25,11 +25,9 @@ MEMBERS_MAX = 100
 
 # Digits become 0, all brackets one kind, and letters that matter lower case, so that a few searches find rare parts.
 _SHAPE = bytes.maketrans(b"123456789{}ED", b"000000000[]ed")
-_EXPONENT = re.compile(rb"[0-9][eE](?:\+?0*([0-9]+)|-0*([0-9]+))")
 _ASCII_ESCAPE = re.compile(rb"\\u00[0-7]")
 _SURROGATE_ESCAPES = (b"\\ud", b"\\uD")
 _LONG = b"0" * (DIGITS_MAX + 1)
-_EXPONENT_DIGITS_MAX = 6
 _SLICE_SIZE = 64 * 1024
 _Decoder = codecs.getincrementaldecoder("utf-8")
 _HIGH, _LOW = rb"\\u[dD][89abAB][0-9a-fA-F]{2}", rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -61,19 +59,6 @@ def may_have_unusual_numbers(text: bytes) -> bool:
 
 def _is_unusual(shape: bytes) -> bool:
     return b"0e" in shape or _LONG in shape
-
-
-def written_size(text: bytes) -> int:
-    """Return the size in bytes when numbers are written without exponents, as PostgreSQL stores them."""
-    if b"0e" not in text.translate(_SHAPE):
-        return len(text)
-    exponents = (match.groups(b"") for part in outside_strings(text) for match in _EXPONENT.finditer(part))
-    return len(text) + sum(_digits(up, DIGITS_MAX) + _digits(down, FRACTION_DIGITS_MAX) for up, down in exponents)
-
-
-def _digits(exponent: bytes, digits_max: int) -> int:
-    """Return how many digits an exponent adds. Another check rejects numbers that it puts out of range."""
-    return min(int(exponent[:_EXPONENT_DIGITS_MAX] or 0), digits_max)
 
 
 def is_utf8(text: bytes) -> bool:

@@ -9,7 +9,7 @@ from domain.scripts.limits import LimitsRequest
 from entrypoints.http.options import HttpOptions
 from entrypoints.http.parsing.bodies import BodyParser, Examiner
 from entrypoints.http.parsing.body_problems import BodyProblem
-from entrypoints.http.parsing.json_scan import written_size
+from entrypoints.http.parsing.json_scan import starts_with
 from entrypoints.http.schemas.fields import given
 from entrypoints.http.schemas.sessions import InitializeBody, LimitsBody, PatchBody
 
@@ -79,9 +79,8 @@ def _object_rules(options: HttpOptions) -> Callable[[InitializeBody | PatchBody]
 def _object_problems(pointer: str, raw: Raw | UnsetType, size_max: int) -> Iterator[BodyProblem]:
     if isinstance(raw, UnsetType):
         return
-    content = bytes(raw)
-    if not content.startswith(b"{"):
+    if not starts_with(raw, b"{"):
         yield Problem(pointer, "must be an object")
-    size = len(content) if len(content) > size_max else written_size(content)
+    size = len(memoryview(raw))
     if size > size_max:
         yield FieldTooLarge(pointer, size_max, size)

@@ -47,6 +47,22 @@ async def test_two_controllers_see_one_session(database_url: str, data_dir: Path
     assert (gone.status_code, gone.json()["error"]["code"]) == (410, "SESSION_CLOSED")
 
 
+async def test_context_and_metadata_come_back_as_they_were_sent(api: Api) -> None:
+    texts = ['{"z": 1, "a": {"y": 1.50, "b": 2}, "big": 1e30}', '{ "b":[1,2.0],\n"a":12345678901234567890 }']
+    headers = {"Language-Title": "python-order", "Content-Type": "application/json"}
+    script = "result = [list(context), type(context['big']).__name__ if 'big' in context else None]"
+    body = f'{{"script_content": "{script}", "context": {texts[0]}, "metadata": {texts[1]}}}'
+    session_id = (await api.client.post("/api/v1/initialize", headers=headers, content=body)).json()["request_id"]
+    url = f"/api/v1/sessions/{session_id}"
+    assert (await api.execute(session_id)).json()["result"] == [["z", "a", "big"], "float"]
+    patched = f'{{"context": {texts[1]}, "metadata": {texts[0]}}}'
+    read = [await api.client.get(url), await api.client.get("/api/v1/sessions")]
+    changed = [await api.client.patch(url, headers=headers, content=patched), await api.client.get(url)]
+    for response, (context, metadata) in zip([*read, *changed], [texts, texts, texts[::-1], texts[::-1]], strict=True):
+        assert f'"context":{context},"metadata":{metadata}' in response.text
+    assert (await api.execute(session_id)).json()["result"] == [["b", "a"], None]
+
+
 async def test_the_process_says_how_it_is(api: Api) -> None:
     health: dict = {}
 
