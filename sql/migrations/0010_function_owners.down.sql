@@ -48,7 +48,7 @@ ALTER TABLE meta.function_versions ADD CONSTRAINT function_versions_pkey PRIMARY
 ALTER TABLE meta.function_versions ALTER COLUMN language SET NOT NULL;
 ALTER TABLE meta.function_versions ALTER COLUMN title SET NOT NULL;
 
-ALTER TABLE meta.functions DROP CONSTRAINT functions_by_name;
+DROP INDEX meta.functions_by_name;
 ALTER TABLE meta.functions DROP CONSTRAINT functions_pkey;
 ALTER TABLE meta.functions DROP COLUMN function_id;
 ALTER TABLE meta.functions DROP COLUMN owner;

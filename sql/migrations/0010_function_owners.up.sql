@@ -5,7 +5,7 @@ ALTER TABLE meta.functions ADD COLUMN owner text NOT NULL DEFAULT 'shared';
 ALTER TABLE meta.functions ALTER COLUMN owner DROP DEFAULT;
 ALTER TABLE meta.functions DROP CONSTRAINT functions_pkey;
 ALTER TABLE meta.functions ADD CONSTRAINT functions_pkey PRIMARY KEY (function_id);
-ALTER TABLE meta.functions ADD CONSTRAINT functions_by_name UNIQUE (owner, language, title);
+CREATE UNIQUE INDEX functions_by_name ON meta.functions (owner, language, title);
 
 -- A version belongs to the id of its function, so that a function can change its owner without its versions.
 ALTER TABLE meta.function_versions ADD COLUMN function_id uuid;
