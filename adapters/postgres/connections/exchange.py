@@ -1,10 +1,21 @@
-"""What libpq has queued for the server, and the results that come back, on the event loop."""
+"""The socket of a connection: statements and results on it, its deadline, and whether it still lives."""
 
 import asyncio
+import select
+import socket
+import struct
+from types import TracebackType
+from typing import Any, Self
 
 import psycopg
 from psycopg.pq import ConnStatus, ExecStatus, PipelineStatus
 from psycopg.pq.abc import PGconn, PGresult
+
+_RESET_AT_CLOSE = struct.pack("ii", 1, 0)
+"""SO_LINGER: closing the socket discards undelivered data."""
+
+_READS_MAX = 3
+"""A lost connection has a last message and then its end; one that sends more is not idle."""
 
 
 class StatementExchange:
@@ -118,3 +129,56 @@ class StatementExchange:
             waiter.set_result(None)
         else:
             waiter.set_exception(error)
+
+
+class SocketDeadline:
+    """Shuts the connection's socket down at the deadline, so that the statement fails at once.
+
+    Cancelling a statement does not end it: the driver then waits for the server, which may never respond. Closing the
+    connection discards data on its way to the server. It would otherwise be executed after the failure was reported.
+    """
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any], timeout_s: float) -> None:
+        self._connection = connection
+        self._timeout_s = timeout_s
+        self.passed = False
+
+    def __enter__(self) -> Self:
+        self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._cut)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+
+    def _cut(self) -> None:
+        self.passed = True
+        if self._connection.closed:
+            return
+        # The driver owns the descriptor; a duplicate would need a free one, and the process may have none left.
+        borrowed = socket.socket(fileno=self._connection.pgconn.socket)
+        try:
+            borrowed.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
+            borrowed.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # the server closed it first
+        finally:
+            borrowed.detach()
+
+
+def looks_alive(connection: psycopg.AsyncConnection[Any]) -> bool:
+    """Return whether the server has not ended an idle connection, as its socket shows without a round trip."""
+    if connection.closed:
+        return False
+    poll = select.poll()
+    poll.register(connection.pgconn.socket, select.POLLIN)
+    try:
+        for _ in range(_READS_MAX):
+            if not poll.poll(0):
+                return True
+            connection.pgconn.consume_input()
+            connection.pgconn.is_busy()
+    except psycopg.OperationalError:
+        return False
+    return False

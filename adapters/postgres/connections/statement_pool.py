@@ -9,8 +9,9 @@ from typing import Any
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
-from adapters.postgres.connections.connection import GatewayConnection, Rows, SocketDeadline, Statement, looks_alive
+from adapters.postgres.connections.connection import GatewayConnection, Rows, Statement
 from adapters.postgres.connections.errors import CUT, CUT_SHORT, NO_CONNECTION, RetryDecision, judge
+from adapters.postgres.connections.exchange import SocketDeadline, looks_alive
 from adapters.postgres.connections.observer import FailureLog, StatementObserver, failure_class
 from adapters.postgres.gateway_options import GatewayOptions
 from domain.errors import Overloaded, ShuttingDown
@@ -46,6 +47,7 @@ class StatementPool:
         on_server_left: Callable[[float], Awaitable[None]],
     ) -> None:
         self._options = options
+        self._socket_timeout_s, self._pool_timeout_s = options.socket_timeout_s, options.pool_timeout_s
         self._observe = observe
         self._on_server_left = on_server_left
         self._failures = FailureLog()
@@ -98,7 +100,7 @@ class StatementPool:
         """Wait for the statements in flight, within a limit, and close the connections."""
         self._closed = True
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=self._options.socket_timeout_s + _CLOSE_TIMEOUT_S)
+            await asyncio.wait(self._tasks, timeout=self._socket_timeout_s + _CLOSE_TIMEOUT_S)
         await self._pool.close(timeout=_CLOSE_TIMEOUT_S)
 
     async def drop_idle(self) -> None:
@@ -114,7 +116,7 @@ class StatementPool:
         """
         timeout_s = self._connection_timeout_s(until_s - time.monotonic())
         connection = await (self._writer if statement.writes else self._connection)(timeout_s)
-        socket_s = min(self._options.socket_timeout_s, until_s - time.monotonic())
+        socket_s = min(self._socket_timeout_s, until_s - time.monotonic())
         work = self._run(connection, statement, parameters, socket_s)
         task = asyncio.get_running_loop().create_task(work, name=statement.name)
         self._tasks.add(task)
@@ -126,7 +128,7 @@ class StatementPool:
 
     def _connection_timeout_s(self, left_s: float) -> float:
         """Return how long to wait for a connection, so that the statement keeps its time, or half of the rest."""
-        return min(self._options.pool_timeout_s, max(left_s - self._options.socket_timeout_s, left_s / 2))
+        return min(self._pool_timeout_s, max(left_s - self._socket_timeout_s, left_s / 2))
 
     async def _writer(self, timeout_s: float) -> GatewayConnection:
         """Return a connection for a write; one of the pool `normal` stays free of writes, unless it is the only one."""
@@ -143,7 +145,7 @@ class StatementPool:
 
     async def _wait_for_writers(self, since_s: float, timeout_s: float) -> None:
         if self._writers_waiting >= self._options.pool_queue_max:
-            raise self._no_connection(since_s - self._options.pool_timeout_s)
+            raise self._no_connection(since_s - self._pool_timeout_s)
         self._writers_waiting += 1
         try:
             async with asyncio.timeout(timeout_s):
@@ -165,7 +167,7 @@ class StatementPool:
             raise (ShuttingDown() if self._closed else AttemptFailed(NO_CONNECTION)) from error
         except TooManyRequests as error:
             # Until the pool has a connection again, it also counts callers that have left.
-            raise self._no_connection(since_s - self._options.pool_timeout_s) from self._connect_failure or error
+            raise self._no_connection(since_s - self._pool_timeout_s) from self._connect_failure or error
         except PoolTimeout as error:
             raise self._no_connection(since_s) from self._connect_failure or error
 
@@ -202,7 +204,7 @@ class StatementPool:
     def _judge(self, error: Exception, cut_after_s: float | None) -> RetryDecision:
         if cut_after_s is None:
             return judge(error)
-        return CUT if cut_after_s >= self._options.socket_timeout_s else CUT_SHORT
+        return CUT if cut_after_s >= self._socket_timeout_s else CUT_SHORT
 
     def _note(self, statement: Statement, duration_s: float, failure: str | None, *, responded: bool) -> None:
         if responded:
@@ -223,7 +225,7 @@ class StatementPool:
     async def _configure(self, connection: GatewayConnection) -> None:
         self._connect_failure = None
         if connection.pgconn.parameter_status(b"TimeZone") not in _UTC:
-            with SocketDeadline(connection, self._options.socket_timeout_s):
+            with SocketDeadline(connection, self._socket_timeout_s):
                 await connection.execute("SET TIME ZONE 'UTC'")
 
 

@@ -12,7 +12,8 @@ import structlog
 from attrs import define, field
 from psycopg.abc import QueryNoTemplate
 
-from adapters.postgres.connections.connection import Connection, GatewayConnection, SocketDeadline, Statement
+from adapters.postgres.connections.connection import Connection, GatewayConnection, Statement
+from adapters.postgres.connections.exchange import SocketDeadline
 from adapters.postgres.gateway_options import to_primary
 from adapters.postgres.migrations.down import Destruction, PlannedDown, require_allowed
 from adapters.postgres.migrations.migration import (

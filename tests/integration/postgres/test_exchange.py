@@ -6,7 +6,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from adapters.postgres.connections.connection import GatewayConnection, SocketDeadline, Statement, looks_alive
+from adapters.postgres.connections.connection import GatewayConnection, Statement
+from adapters.postgres.connections.exchange import SocketDeadline, looks_alive
 from tests.integration.postgres.silent_server import SilentServer, message
 from tests.support.waiting import until, within
 

@@ -9,7 +9,7 @@ import struct
 import psycopg
 import pytest
 
-from adapters.postgres.connections.connection import SocketDeadline, looks_alive
+from adapters.postgres.connections.exchange import SocketDeadline, looks_alive
 from tests.integration.postgres.silent_server import SilentServer, message
 from tests.support.waiting import until
 
