@@ -21,6 +21,8 @@ from tests.soak.rotation import Rotating
 
 _PARTS = ("neighbours", "endurance", "rotation", "forks")
 _NEVER = 1 << 30
+_BUSY_TIMEOUT_S = 60.0
+"""A fork that is late because the machine is busy has not failed."""
 
 
 @click.command()
@@ -86,7 +88,13 @@ async def _rotation(folder: Path, sessions: int) -> list[str]:
 
 
 async def _forks(folder: Path, forks: int) -> list[str]:
-    options = SandboxOptions(folder, languages=[Language.NODEJS], node_start=NodeStart.FORK)
+    options = SandboxOptions(
+        folder,
+        languages=[Language.NODEJS],
+        node_start=NodeStart.FORK,
+        start_timeout_s=_BUSY_TIMEOUT_S,
+        kill_s=_BUSY_TIMEOUT_S,
+    )
     factory = WorkerFactory(options.start_timeout_s)
     forking = await Forking(factory, SandboxBuilder(options).spec(Language.NODEJS), forks).run()
     await factory.close(5)
