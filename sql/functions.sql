@@ -84,31 +84,59 @@ UPDATE meta.functions AS f SET deactivated_at = :deactivated_at::timestamptz
 WHERE f.function_id = :function_id::uuid AND f.version = :version_read::bigint AND f.deactivated_at IS NULL
 RETURNING f.version;
 
--- name: select_function_page(owners, language, type, skipped, size)
--- The functions of these owners, or of all owners if the list is null. `total` is the same in every row. A page without
--- functions is one row with nulls beside it.
-WITH matching AS (
+-- name: select_function_page(owners, language, after_language, after_title, after_owner, type, tag, text, rows_max, size)
+-- The functions of these owners, or of all owners if the list is null, in the order of language, title and owner. Other
+-- filters apply only to rows_max rows. The place after which the next page begins is the same in every row. A page
+-- without functions is one row with nulls beside it.
+WITH examined AS MATERIALIZED (
     SELECT
-        f.owner, f.language, f.title, f.version, v.type, v.description, v.tags, f.created_at, f.updated_at, v.author
+        f.function_id, f.owner, f.language, f.title, f.version, f.created_at, f.updated_at,
+        row_number() OVER (ORDER BY f.language, f.title, f.owner) AS position
     FROM meta.functions AS f
-    INNER JOIN meta.function_versions AS v ON f.function_id = v.function_id AND f.version = v.version
     WHERE
         f.deactivated_at IS NULL
         AND (:owners::text[] IS NULL OR f.owner = any(:owners::text[]))
         AND (:language::text IS NULL OR f.language = :language::text)
+        AND (f.language, f.title, f.owner) > (:after_language::text, :after_title::text, :after_owner::text)
+    ORDER BY f.language, f.title, f.owner
+    LIMIT :rows_max::bigint + 1
+),
+matching AS MATERIALIZED (
+    SELECT
+        e.position, e.owner, e.language, e.title, e.version, v.type, v.description, v.tags, e.created_at, e.updated_at,
+        v.author
+    FROM examined AS e
+    INNER JOIN meta.function_versions AS v ON e.function_id = v.function_id AND e.version = v.version
+    WHERE
+        e.position <= :rows_max::bigint
         AND (:type::text IS NULL OR v.type = :type::text)
+        AND (:tag::text IS NULL OR :tag::text = any(v.tags))
+        AND (
+            :text::text IS NULL
+            OR strpos(lower(e.language || '-' || e.title || ' ' || v.description), lower(:text::text)) > 0
+        )
+    ORDER BY e.position
+    LIMIT :size::bigint + 1
 ),
 shown AS (
-    SELECT m.* FROM matching AS m
-    ORDER BY m.language, m.title, m.owner
-    LIMIT :size::bigint OFFSET :skipped::bigint
+    SELECT m.* FROM matching AS m ORDER BY m.position LIMIT :size::bigint
+),
+final AS (
+    SELECT e.language, e.title, e.owner
+    FROM examined AS e
+    WHERE e.position = CASE
+        WHEN (SELECT count(*) FROM matching) > :size::bigint THEN (SELECT max(s.position) FROM shown AS s)
+        WHEN (SELECT count(*) FROM examined) > :rows_max::bigint THEN :rows_max::bigint
+    END
 )
 SELECT
-    (SELECT count(*) FROM matching) AS total,
+    (SELECT l.language FROM final AS l) AS next_language,
+    (SELECT l.title FROM final AS l) AS next_title,
+    (SELECT l.owner FROM final AS l) AS next_owner,
     s.owner, s.language, s.title, s.version, s.type, s.description, s.tags, s.created_at, s.updated_at, s.author
 FROM (SELECT 1) AS page
 LEFT JOIN shown AS s ON TRUE
-ORDER BY s.language, s.title, s.owner;
+ORDER BY s.position;
 
 -- name: select_function_usage(owner, rows_max)
 -- Counts at most rows_max functions with their stored versions. A deactivated function counts until it is removed. The

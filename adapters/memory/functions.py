@@ -7,7 +7,7 @@ from attrs import define, evolve, field
 from typing_extensions import override
 
 from domain.functions.function import Function, FunctionNotFound, FunctionVersionNotFound
-from domain.functions.lists import FunctionFilter, FunctionPage, FunctionSummary, FunctionVersion
+from domain.functions.lists import FunctionFilter, FunctionPage, FunctionPlace, FunctionSummary, FunctionVersion
 from domain.functions.ports import FunctionLookup, FunctionRepository, FunctionUsage
 from domain.functions.schema import FunctionSchema
 from domain.identity import Owner
@@ -19,6 +19,7 @@ class MemoryFunctionRepository(FunctionRepository):
     """Stores every version; while `failure` is set, every call raises it."""
 
     versions_kept: int = 20
+    examined_max: int = 1000
     functions: dict[tuple[Owner, LanguageTitle], Function] = field(factory=dict)
     stored: dict[tuple[UUID, int], Function] = field(factory=dict)
     failure: Exception | None = None
@@ -56,10 +57,19 @@ class MemoryFunctionRepository(FunctionRepository):
         return changed
 
     @override
-    async def page(self, wanted: FunctionFilter, offset: int, size: int) -> FunctionPage:
+    async def page(self, wanted: FunctionFilter, after: FunctionPlace, size: int) -> FunctionPage:
         self._require_available()
-        shown = sorted(filter(wanted.shows, self.functions.values()), key=_order)
-        return FunctionPage(len(shown), [FunctionSummary.of(function) for function in shown[offset : offset + size]])
+        listed = FunctionFilter(wanted.owners, wanted.language)
+        behind = (each for each in self.functions.values() if listed.shows(each) and FunctionPlace.of(each) > after)
+        examined = sorted(behind, key=FunctionPlace.of)
+        matching = list(filter(wanted.shows, examined[: self.examined_max]))
+        last = None
+        if len(matching) > size:
+            last = matching[size - 1]
+        elif len(examined) > self.examined_max:
+            last = examined[self.examined_max - 1]
+        shown = [FunctionSummary.of(each) for each in matching[:size]]
+        return FunctionPage(shown, None if last is None else FunctionPlace.of(last))
 
     @override
     async def usage(self, owner: Owner) -> FunctionUsage:
@@ -81,7 +91,3 @@ class MemoryFunctionRepository(FunctionRepository):
     def _require_available(self) -> None:
         if self.failure is not None:
             raise self.failure
-
-
-def _order(function: Function) -> tuple[str, str, str]:
-    return function.language_title.language, function.language_title.title, function.owner

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from attrs import field, frozen
 
@@ -68,22 +69,51 @@ class FunctionVersion:
 
 @frozen
 class FunctionFilter:
-    """The functions that a list shows; None shows all."""
+    """The functions that a list shows; None shows all.
+
+    `text` is a part of the language-title or the description, in upper or lower case.
+    """
 
     owners: frozenset[Owner] | None = None
     language: Language | None = None
     type: FunctionType | None = None
+    tag: str | None = None
+    text: str | None = None
 
     def shows(self, function: Function) -> bool:
         """Return whether the list shows a function; it shows no deactivated one."""
         by_owner = self.owners is None or function.owner in self.owners
         by_language = self.language in (None, function.language_title.language)
-        return function.deactivated_at is None and by_owner and by_language and self.type in (None, function.type)
+        by_type, by_tag = self.type in (None, function.type), self.tag in (None, *function.definition.tags)
+        searched = f"{function.language_title} {function.definition.description}".lower()
+        by_text = self.text is None or self.text.lower() in searched
+        return function.deactivated_at is None and by_owner and by_language and by_type and by_tag and by_text
+
+
+class FunctionPlace(NamedTuple):
+    """The place of a function in lists, which are in this order."""
+
+    language: str
+    title: str
+    owner: str
+
+    @classmethod
+    def of(cls, function: Function) -> "FunctionPlace":
+        """Return the place of a function."""
+        title = function.language_title
+        return cls(title.language, title.title, function.owner)
+
+
+FIRST_PLACE = FunctionPlace("", "", "")
+"""The place before all functions."""
 
 
 @frozen
 class FunctionPage:
-    """Functions in the order of their language-titles and owners, and the number of functions on all pages."""
+    """Functions in order, and the place after which the next page begins; None on the last page.
 
-    total: int
+    A page with `next_after` may hold fewer functions than requested, because the number of examined rows is bounded.
+    """
+
     items: Sequence[FunctionSummary]
+    next_after: FunctionPlace | None

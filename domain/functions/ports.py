@@ -8,7 +8,7 @@ from attrs import frozen
 
 from domain.errors import Problem
 from domain.functions.function import Function
-from domain.functions.lists import FunctionFilter, FunctionPage, FunctionVersion
+from domain.functions.lists import FunctionFilter, FunctionPage, FunctionPlace, FunctionVersion
 from domain.functions.schema import FunctionSchema
 from domain.identity import SHARED, Owner
 from domain.json_text import JsonText
@@ -80,8 +80,8 @@ class FunctionRepository(Protocol):
         """
         ...
 
-    async def page(self, wanted: FunctionFilter, offset: int, size: int) -> FunctionPage:
-        """Return at most `size` functions that are not deactivated, after the first `offset` of them."""
+    async def page(self, wanted: FunctionFilter, after: FunctionPlace, size: int) -> FunctionPage:
+        """Return at most `size` functions that are not deactivated, behind the place `after`."""
         ...
 
     async def usage(self, owner: Owner) -> FunctionUsage:

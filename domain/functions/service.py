@@ -15,7 +15,7 @@ from domain.functions.function import (
     FunctionNotFound,
     Precondition,
 )
-from domain.functions.lists import FunctionFilter, FunctionPage, FunctionVersion
+from domain.functions.lists import FunctionFilter, FunctionPage, FunctionPlace, FunctionVersion
 from domain.functions.ports import FunctionLookup, FunctionRepository, Schema, SchemaCompiler
 from domain.functions.quota import FunctionQuota
 from domain.functions.schema import FunctionSchema, SchemaRefused, in_one_line, within
@@ -166,9 +166,9 @@ class FunctionService:
         found = await self._budget().spend(self._functions.versions(function.function_id), StorageUnavailable)
         return FunctionVersions(function, found)
 
-    async def list(self, wanted: FunctionFilter, offset: int, size: int) -> FunctionPage:
-        """Return at most `size` registered functions after the first `offset`, and the number of all."""
-        return await self._budget().spend(self._functions.page(wanted, offset, size), StorageUnavailable)
+    async def list(self, wanted: FunctionFilter, after: FunctionPlace, size: int) -> FunctionPage:
+        """Return at most `size` registered functions behind the place `after`."""
+        return await self._budget().spend(self._functions.page(wanted, after, size), StorageUnavailable)
 
     async def check(self, reader: Owner, name: str, owner: Owner | None = None) -> CheckedFunction:
         """Run the examples of a registered function.

@@ -3,6 +3,7 @@
 import asyncio
 from abc import ABC, abstractmethod
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -17,7 +18,14 @@ from domain.functions.function import (
     FunctionType,
     FunctionVersionNotFound,
 )
-from domain.functions.lists import FunctionFilter, FunctionPage, FunctionSummary, FunctionVersion
+from domain.functions.lists import (
+    FIRST_PLACE,
+    FunctionFilter,
+    FunctionPage,
+    FunctionPlace,
+    FunctionSummary,
+    FunctionVersion,
+)
 from domain.functions.ports import FunctionLookup, FunctionRepository, FunctionUsage
 from domain.functions.schema import FunctionSchema
 from domain.identity import SHARED, Owner
@@ -29,6 +37,7 @@ ADDER = LanguageTitle(Language.NODEJS, "adder")
 ALICE, BOB = Owner("alice"), Owner('bob, "the\\builder"')
 HOUR = timedelta(hours=1)
 VERSIONS_KEPT = 3
+EXAMINED_MAX = 5
 MADE = Definition(
     Script.of('return "ä\\n{,}\'" + event.params.a;', 1000),
     'Adds {"quoted", ä}\n',
@@ -62,7 +71,7 @@ class FunctionRepositoryContract(ABC):
     @pytest.fixture
     @abstractmethod
     def functions(self) -> FunctionRepository:
-        """Without any function, keeping VERSIONS_KEPT versions."""
+        """Without any function, keeping VERSIONS_KEPT versions and examining EXAMINED_MAX functions for a page."""
 
     def function(
         self,
@@ -244,24 +253,37 @@ class FunctionRepositoryContract(ABC):
         assert len({function.function_id for function in changed}) == 1
         assert (await functions.find(exact())).definition.script.source == f"{MADE.script.source}12345"
 
-    async def test_pages_are_sorted_by_title_and_have_the_total(self, functions):
+    async def listed(self, functions: FunctionRepository, size: int = 10, **wanted: Any) -> list[FunctionSummary]:
+        """Return all functions on all pages."""
+        found: list[FunctionSummary] = []
+        after: FunctionPlace | None = FIRST_PLACE
+        while after is not None:
+            page = await functions.page(FunctionFilter(**wanted), after, size)
+            assert len(page.items) <= size
+            found += page.items
+            assert page.next_after is None or page.next_after > after
+            after = page.next_after
+        return found
+
+    async def test_pages_are_sorted_by_title(self, functions):
         titles = [LanguageTitle(Language.PYTHON, "a"), LanguageTitle(Language.NODEJS, "z"), ADDER]
         for title in titles:
             await self.add(functions, title)
-        everything = await functions.page(FunctionFilter(), 0, 10)
         wanted = [FunctionSummary.of(self.function(title)) for title in (ADDER, titles[1], titles[0])]
-        assert everything == FunctionPage(3, wanted)
-        assert await functions.page(FunctionFilter(), 0, 2) == FunctionPage(3, wanted[:2])
-        assert await functions.page(FunctionFilter(), 2, 2) == FunctionPage(3, wanted[2:])
-        assert await functions.page(FunctionFilter(), 4, 2) == FunctionPage(3, [])
+        assert await functions.page(FunctionFilter(), FIRST_PLACE, 3) == FunctionPage(wanted, None)
+        first = await functions.page(FunctionFilter(), FIRST_PLACE, 2)
+        assert first == FunctionPage(wanted[:2], FunctionPlace("nodejs", "z", ALICE))
+        assert await functions.page(FunctionFilter(), first.next_after, 2) == FunctionPage(wanted[2:], None)
+        for size in (1, 2, 3):
+            assert await self.listed(functions, size) == wanted
 
     async def test_pages_show_the_wanted_owners(self, functions):
         for owner in (SHARED, BOB, ALICE):
             await self.add(functions, owner=owner)
 
         async def shown(*owners: Owner) -> list[Owner]:
-            wanted = FunctionFilter(frozenset(owners) if owners else None)
-            return [each.owner for each in (await functions.page(wanted, 0, 10)).items]
+            listed = await self.listed(functions, 1, owners=frozenset(owners) if owners else None)
+            return [each.owner for each in listed]
 
         assert await shown() == [ALICE, BOB, SHARED]
         assert await shown(SHARED, ALICE) == [ALICE, SHARED]
@@ -272,12 +294,31 @@ class FunctionRepositoryContract(ABC):
         python = LanguageTitle(Language.PYTHON, "a")
         await self.add(functions, python)
         await self.add(functions)
-        assert (await functions.page(FunctionFilter(language=Language.PYTHON), 0, 10)).items == [
-            FunctionSummary.of(self.function(python))
-        ]
-        dynamic = FunctionFilter(None, Language.NODEJS, FunctionType.DYNAMIC)
-        assert (await functions.page(dynamic, 0, 10)).total == 1
-        assert await functions.page(FunctionFilter(type=FunctionType.PREDEFINED), 0, 10) == FunctionPage(0, [])
+        assert await self.listed(functions, language=Language.PYTHON) == [FunctionSummary.of(self.function(python))]
+        assert len(await self.listed(functions, language=Language.NODEJS, type=FunctionType.DYNAMIC)) == 1
+        assert await self.listed(functions, type=FunctionType.PREDEFINED) == []
+
+    async def test_pages_show_functions_with_a_tag(self, functions):
+        await self.add(functions)
+        await self.add(functions, LanguageTitle(Language.PYTHON, "a"), made=OTHER)
+        for tag in MADE.tags:
+            assert [each.language_title for each in await self.listed(functions, tag=tag)] == [ADDER]
+        assert await self.listed(functions, tag="b") == []
+
+    @pytest.mark.parametrize(("text", "count"), [("NODEJS-ADD", 1), ('"quoted"', 1), ("adds", 1), ("_", 0), ("%", 0)])
+    async def test_pages_show_functions_whose_title_or_description_has_a_text(self, functions, text, count):
+        await self.add(functions)
+        await self.add(functions, LanguageTitle(Language.PYTHON, "other"), made=OTHER)
+        assert len(await self.listed(functions, text=text)) == count
+
+    async def test_a_page_examines_a_bounded_number_of_functions(self, functions):
+        for number in range(EXAMINED_MAX + 2):
+            await self.add(functions, LanguageTitle(Language.PYTHON, f"f{number}"))
+        last = LanguageTitle(Language.PYTHON, "z")
+        await self.add(functions, last, made=evolve(OTHER, tags=("rare",)))
+        first = await functions.page(FunctionFilter(tag="rare"), FIRST_PLACE, 10)
+        assert first == FunctionPage([], FunctionPlace("python", f"f{EXAMINED_MAX - 1}", ALICE))
+        assert [each.language_title for each in await self.listed(functions, tag="rare")] == [last]
 
     async def test_pages_show_current_versions_and_no_deactivated_function(self, functions):
         python = LanguageTitle(Language.PYTHON, "a")
@@ -285,7 +326,7 @@ class FunctionRepositoryContract(ABC):
         await self.add(functions)
         replaced = await self.replace(functions)
         await self.deactivate(functions, python)
-        assert await functions.page(FunctionFilter(), 0, 10) == FunctionPage(1, [FunctionSummary.of(replaced)])
+        assert await self.listed(functions) == [FunctionSummary.of(replaced)]
 
     async def test_usage_counts_functions_and_the_bytes_of_all_versions(self, functions):
         assert await functions.usage(ALICE) == FunctionUsage(0, 0)

@@ -15,6 +15,7 @@ from domain.identity import ANONYMOUS
 from domain.sessions.ports import SessionFilter
 from tests.contracts.api_key_repository import ApiKeyRepositoryContract
 from tests.contracts.execution_repository import ExecutionRepositoryContract, keeps_no_payloads
+from tests.contracts.function_repository import EXAMINED_MAX as FUNCTIONS_EXAMINED_MAX
 from tests.contracts.function_repository import VERSIONS_KEPT, FunctionRepositoryContract
 from tests.contracts.key_histories import KeyHistory, steps
 from tests.contracts.keyed_call_repository import KEY, KeyedCallRepositoryContract, made_of
@@ -101,4 +102,4 @@ async def test_a_store_with_a_failure_fails_every_call():
 class TestMemoryFunctionRepository(FunctionRepositoryContract):
     @pytest.fixture
     def functions(self) -> MemoryFunctionRepository:
-        return MemoryFunctionRepository(VERSIONS_KEPT)
+        return MemoryFunctionRepository(VERSIONS_KEPT, FUNCTIONS_EXAMINED_MAX)

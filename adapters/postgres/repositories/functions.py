@@ -27,7 +27,7 @@ from domain.functions.function import (
     FunctionType,
     FunctionVersionNotFound,
 )
-from domain.functions.lists import FunctionFilter, FunctionPage, FunctionSummary, FunctionVersion
+from domain.functions.lists import FunctionFilter, FunctionPage, FunctionPlace, FunctionSummary, FunctionVersion
 from domain.functions.ports import FunctionLookup, FunctionRepository, FunctionUsage
 from domain.functions.schema import FunctionSchema
 from domain.identity import Owner
@@ -38,6 +38,7 @@ from domain.scripts.script import Script
 _Version = tuple[UUID, int]
 
 _ROW_BYTES = 1024
+_PLACE_COLUMNS = len(FunctionPlace._fields)
 _ABSENT = 0
 """No function has this version."""
 
@@ -47,7 +48,7 @@ class FunctionRepositoryOptions:
     """Versions that are kept of each function, and bounds.
 
     They bound batches, races that an update may lose and the pause after each, the bytes of cached schemas, and the
-    functions that a count of usage covers.
+    functions that a page examines and a count of usage covers.
     """
 
     versions_kept: int = 20
@@ -55,6 +56,7 @@ class FunctionRepositoryOptions:
     races_max: int = 10
     race_pause_s: float = 0.02
     cached_schemas_size_max: int = 16 * 1024 * 1024
+    examined_max: int = 1000
     counted_max: int = 20_000
 
 
@@ -192,13 +194,25 @@ class PostgresFunctionRepository(FunctionRepository):
         raise FunctionConflict
 
     @override
-    async def page(self, wanted: FunctionFilter, offset: int, size: int) -> FunctionPage:
-        owners = None if wanted.owners is None else codec.texts(sorted(wanted.owners))
-        found = await self._gateway.fetch(
-            self._statements.select_function_page,
-            {"owners": owners, "language": wanted.language, "type": wanted.type, "skipped": offset, "size": size},
+    async def page(self, wanted: FunctionFilter, after: FunctionPlace, size: int) -> FunctionPage:
+        parameters = {
+            "owners": None if wanted.owners is None else codec.texts(sorted(wanted.owners)),
+            "language": wanted.language,
+            "type": wanted.type,
+            "tag": wanted.tag,
+            "text": wanted.text,
+            "after_language": after.language,
+            "after_title": after.title,
+            "after_owner": after.owner,
+            "rows_max": self._options.examined_max,
+            "size": size,
+        }
+        rows = await self._gateway.fetch(self._statements.select_function_page, parameters)
+        next_after = rows[0][:_PLACE_COLUMNS]
+        shown = [row[_PLACE_COLUMNS:] for row in rows if row[_PLACE_COLUMNS] is not None]
+        return FunctionPage(
+            [_summary_of(row) for row in shown], None if next_after[0] is None else FunctionPlace(*next_after)
         )
-        return FunctionPage(found[0][0], [_summary_of(row) for _, *row in found if row[0] is not None])
 
     @override
     async def usage(self, owner: Owner) -> FunctionUsage:

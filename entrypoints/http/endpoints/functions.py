@@ -3,23 +3,30 @@
 from enum import StrEnum
 from http import HTTPStatus
 
-from msgspec import UnsetType
+from msgspec import UnsetType, structs
 
 from domain.functions.function import Function, FunctionType
-from domain.functions.lists import FunctionFilter
+from domain.functions.lists import FIRST_PLACE, FunctionFilter, FunctionPlace
 from domain.functions.service import FunctionService, Registered, Write
 from domain.identity import EVERY_OWNER, SHARED, Owner
 from domain.scripts.language import Language
 from entrypoints.http.parsing.bodies import BodyParser
 from entrypoints.http.parsing.conditions import function_condition, function_match, is_known
+from entrypoints.http.parsing.cursors import FunctionCursor, owner_digest, write_cursor
 from entrypoints.http.parsing.functions import FunctionParser
 from entrypoints.http.parsing.queries import Query
 from entrypoints.http.request import Request, until_disconnect
 from entrypoints.http.response import Headers, Response, etag, json_response, next_link, not_modified
 from entrypoints.http.schemas.function_checks import FunctionCheck
-from entrypoints.http.schemas.functions import FunctionList, FunctionResponse, RollbackEnvelope, VersionList
+from entrypoints.http.schemas.functions import (
+    TAG_LENGTH_MAX,
+    TEXT_LENGTH_MAX,
+    FunctionList,
+    FunctionResponse,
+    RollbackEnvelope,
+    VersionList,
+)
 
-PAGES_MAX = 100_000
 SHARED_MARK = ".shared"
 
 
@@ -43,18 +50,20 @@ class FunctionEndpoints:
     async def list(self, request: Request) -> Response:
         """Return a page of the functions that the caller may use, or of those of one owner."""
         query = _query(request)
-        owner = query.owner("owner")
+        owner, size, cursor = query.owner("owner"), query.page_size(), query.cursor(FunctionCursor)
         language, type_ = query.choice("language", Language), query.choice("type", FunctionType)
-        page = query.integer("page", 1, PAGES_MAX)
-        per_page = query.page_size("per_page")
+        tag, text = query.bounded_text("tag", TAG_LENGTH_MAX), query.bounded_text("text", TEXT_LENGTH_MAX)
+        start = FunctionCursor(FIRST_PLACE, language, type_, tag, text, None if owner is None else owner_digest(owner))
+        _require_same_list(query, start, cursor)
         query.require_valid()
-        wanted = FunctionFilter(_listed_owners(request, owner), language, type_)
-        found = await self._service.list(wanted, (page - 1) * per_page, per_page)
+        wanted, after = _filter(_listed_owners(request, owner), cursor or start)
+        found = await self._service.list(wanted, after, size)
         headers: Headers = ()
-        if page * per_page < found.total and page < PAGES_MAX:
-            filters: dict[str, str | int | None] = {"owner": owner, "language": language, "type": type_}
-            headers = next_link(request.path, {**filters, "page": page + 1, "per_page": per_page})
-        return json_response(FunctionList.of(found, page, per_page), headers=headers)
+        following = None
+        if found.next_after is not None:
+            following = write_cursor(structs.replace(cursor or start, after=found.next_after))
+            headers = next_link(request.path, {"owner": owner, "limit": size, "cursor": following})
+        return json_response(FunctionList.of(found, following), headers=headers)
 
     async def get(self, request: Request) -> Response:
         """Return a function, at a version or at the current one."""
@@ -120,6 +129,27 @@ def _only_owner(request: Request) -> Owner | None:
 
 def _readable(request: Request, owner: Owner | None) -> Owner | None:
     return None if owner is None else request.caller.may_read_functions(owner)
+
+
+def _require_same_list(query: Query, start: FunctionCursor, cursor: FunctionCursor | None) -> None:
+    """Report parameters that differ from those of the page with the cursor."""
+    if cursor is None:
+        return
+    query.require_same(
+        {
+            "language": (start.language, cursor.language),
+            "type": (start.origin, cursor.origin),
+            "tag": (start.tag, cursor.tag),
+            "text": (start.text, cursor.text),
+        }
+    )
+    if cursor.listed != start.listed:
+        query.add_problem("owner", "must have the value that it had on the page with this cursor")
+
+
+def _filter(owners: frozenset[Owner] | None, cursor: FunctionCursor) -> tuple[FunctionFilter, FunctionPlace]:
+    wanted = FunctionFilter(owners, cursor.language, cursor.origin, cursor.tag, cursor.text)
+    return wanted, FunctionPlace(*cursor.after)
 
 
 def _listed_owners(request: Request, owner: Owner | None) -> frozenset[Owner] | None:

@@ -18,9 +18,17 @@ from domain.scripts.language import InvalidLanguageTitle, LanguageNotServed
 from domain.scripts.report import ExecutionUnknown
 from domain.scripts.script import ScriptSyntaxError
 from entrypoints.http.contract import ApiExample, Contract, In, Link, Parameter, Tag
-from entrypoints.http.openapi.parameters import ETAG, FUNCTION_TITLE, IF_MATCH, IF_NONE_MATCH, LANGUAGE, LINK
-from entrypoints.http.parsing.queries import PAGE_SIZE, PAGE_SIZE_MAX
-from entrypoints.http.schemas.functions import FunctionResponse
+from entrypoints.http.openapi.parameters import (
+    CURSOR,
+    ETAG,
+    FUNCTION_TITLE,
+    IF_MATCH,
+    IF_NONE_MATCH,
+    LANGUAGE,
+    LIMIT,
+    LINK,
+)
+from entrypoints.http.schemas.functions import TAG_LENGTH_MAX, TEXT_LENGTH_MAX, FunctionResponse
 
 TYPE = Parameter(
     "type",
@@ -29,13 +37,19 @@ TYPE = Parameter(
     "Only functions that were supplied with the service (predefined), or registered by callers (dynamic).",
     "predefined",
 )
-PAGE = Parameter("page", In.QUERY, Annotated[int, Meta(ge=1, le=100_000)], "Number of the page, from 1.", 1)
-PER_PAGE = Parameter(
-    "per_page",
+TAG = Parameter(
+    "tag",
     In.QUERY,
-    Annotated[int, Meta(ge=1, le=PAGE_SIZE_MAX)],
-    f"Maximum number of functions on the page; the default is {PAGE_SIZE}.",
-    20,
+    Annotated[str, Meta(min_length=1, max_length=TAG_LENGTH_MAX)],
+    "Only functions with this tag.",
+    "arithmetic",
+)
+TEXT = Parameter(
+    "text",
+    In.QUERY,
+    Annotated[str, Meta(min_length=1, max_length=TEXT_LENGTH_MAX)],
+    "Only functions whose language-title or description contains this text, in upper or lower case.",
+    "adds",
 )
 CHECK = Parameter(
     "check", In.QUERY, bool, "Run the examples first, and register the function only if all of them hold.", True
@@ -125,16 +139,17 @@ _BODY = {"description": "Adds two numbers.", "tags": ["arithmetic"], **_DEFINITI
 LIST_FUNCTIONS = Contract(
     Tag.FUNCTIONS,
     "List functions",
-    "Lists the registered functions without their scripts, ordered by language-title and owner.",
-    parameters=(LIST_OWNER, LANGUAGE, TYPE, PAGE, PER_PAGE),
+    "Lists the registered functions without their scripts, ordered by language-title and owner. A page may be shorter "
+    "than its limit although there is a next page: only next_cursor shows whether there is one.",
+    parameters=(LIST_OWNER, LANGUAGE, TYPE, TAG, TEXT, LIMIT, CURSOR),
     errors=(StorageUnavailable,),
     headers=(LINK,),
     examples=(
         ApiExample(
             "python",
-            "Functions in Python",
-            parameters={"language": "python", "page": 1, "per_page": 20},
-            response={"total": 1, "page": 1, "per_page": 20, "functions": [_SUMMARY]},
+            "Functions in Python with a tag",
+            parameters={"language": "python", "tag": "arithmetic", "limit": 20},
+            response={"functions": [_SUMMARY], "next_cursor": None},
         ),
     ),
     links=(

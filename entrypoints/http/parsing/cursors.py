@@ -13,12 +13,13 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct
 
+from domain.functions.function import FunctionType
 from domain.scripts.language import Language
 from domain.scripts.report import Outcome
 from domain.sessions.session import Status
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-CURSOR_LENGTH_MAX = 512
+CURSOR_LENGTH_MAX = 2048
 CURSOR_PATTERN = "^[A-Za-z0-9_-]+$"
 _YEAR_9999_US = 253_402_300_799_999_999
 InstantUs = Annotated[int, Meta(ge=0, le=_YEAR_9999_US)]
@@ -49,7 +50,19 @@ class ExecutionCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="
     since_us: InstantUs | None
 
 
-Cursor = TypeVar("Cursor", SessionCursor, ExecutionCursor)
+class FunctionCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="f", frozen=True):
+    """The place in a list of functions, with its filters."""
+
+    after: tuple[str, str, str]
+    language: Language | None
+    origin: FunctionType | None
+    tag: str | None
+    text: str | None
+    listed: str | None
+    """Digest of the owner whose functions the list has; None if it has those that the caller may use."""
+
+
+Cursor = TypeVar("Cursor", SessionCursor, ExecutionCursor, FunctionCursor)
 
 
 class InvalidCursor(ValueError):
@@ -71,7 +84,7 @@ def instant_of(since_epoch_us: int) -> datetime:
     return _EPOCH + timedelta(microseconds=since_epoch_us)
 
 
-def write_cursor(cursor: SessionCursor | ExecutionCursor) -> str:
+def write_cursor(cursor: SessionCursor | ExecutionCursor | FunctionCursor) -> str:
     """Return the text of a cursor."""
     return urlsafe_b64encode(msgspec.json.encode(cursor)).rstrip(b"=").decode()
 

@@ -58,6 +58,13 @@ class Query:
         """Return the text of a parameter."""
         return self._values.get(name)
 
+    def bounded_text(self, name: str, length_max: int) -> str | None:
+        """Return the text of a parameter, which has 1 to `length_max` characters."""
+        value = self._values.get(name)
+        if value is not None and (not 1 <= len(value) <= length_max or "\0" in value):
+            self.add_problem(name, f"must have 1 to {length_max} characters, and no NUL")
+        return value
+
     def choice(self, name: str, choices: type[Choice]) -> Choice | None:
         """Return a parameter as a member of `choices`."""
         value = self._values.get(name)

@@ -15,6 +15,7 @@ from entrypoints.http.schemas import fields
 DESCRIPTION_SIZE_MAX = 4096
 TAGS_MAX = 16
 TAG_LENGTH_MAX = 64
+TEXT_LENGTH_MAX = 100
 EXAMPLES_MAX = 16
 EXAMPLES_SIZE_MAX = 256 * 1024
 
@@ -226,19 +227,18 @@ class VersionList(Struct, kw_only=True):
 
 
 class FunctionList(Struct):
-    """A page of functions, and their number on all pages."""
+    """A page of functions; `next_cursor` is null on the last page."""
 
-    total: Annotated[int, Meta(ge=0, description="Number of functions on all pages.")]
-    page: Annotated[int, Meta(ge=1, description="Number of this page, from 1.")]
-    per_page: Annotated[int, Meta(ge=1, description="Maximum number of functions on a page.")]
     functions: Annotated[
-        list[FunctionSummaryResponse], Meta(description="The functions of this page, ordered by language-title.")
+        list[FunctionSummaryResponse],
+        Meta(description="The functions of this page, ordered by language-title and owner."),
     ]
+    next_cursor: fields.NextCursor
 
     @classmethod
-    def of(cls, found: lists.FunctionPage, page: int, per_page: int) -> "FunctionList":
+    def of(cls, found: lists.FunctionPage, next_cursor: str | None) -> "FunctionList":
         """Return the body for a page."""
-        return cls(found.total, page, per_page, [FunctionSummaryResponse.of(one) for one in found.items])
+        return cls([FunctionSummaryResponse.of(one) for one in found.items], next_cursor)
 
 
 def _summary(kept: lists.FunctionSummary) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from adapters.postgres.repositories.functions import FunctionRepositoryOptions, 
 from adapters.postgres.statements import Statements
 from tests.contracts.api_key_repository import ApiKeyRepositoryContract
 from tests.contracts.execution_repository import ExecutionRepositoryContract
+from tests.contracts.function_repository import EXAMINED_MAX as FUNCTIONS_EXAMINED_MAX
 from tests.contracts.function_repository import VERSIONS_KEPT, FunctionRepositoryContract
 from tests.contracts.keyed_call_repository import KeyedCallRepositoryContract
 from tests.contracts.session_repository import SessionRepositoryContract
@@ -38,7 +39,7 @@ class TestPostgresFunctionRepository(FunctionRepositoryContract):
     def functions(self, database_url: str, gateway: Gateway, statements: Statements) -> PostgresFunctionRepository:
         with psycopg.connect(database_url) as connection:
             connection.execute("TRUNCATE meta.functions, meta.function_versions")
-        options = FunctionRepositoryOptions(versions_kept=VERSIONS_KEPT)
+        options = FunctionRepositoryOptions(versions_kept=VERSIONS_KEPT, examined_max=FUNCTIONS_EXAMINED_MAX)
         return PostgresFunctionRepository(gateway, statements.functions, options)
 
 

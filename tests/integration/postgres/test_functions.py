@@ -18,7 +18,7 @@ from adapters.postgres.repositories.functions import FunctionRepositoryOptions, 
 from adapters.postgres.statements import Statements
 from domain.errors import StorageUnavailable
 from domain.functions.function import Definition, Function, FunctionConflict, FunctionNotFound, FunctionType
-from domain.functions.lists import FunctionFilter
+from domain.functions.lists import FIRST_PLACE, FunctionFilter
 from domain.functions.ports import FunctionLookup
 from domain.functions.schema import FunctionSchema
 from domain.identity import SHARED, Owner
@@ -175,7 +175,7 @@ class TestPredefined:
             assert (params.problems(example.params), result.problems(example.result)) == ((), ())
 
     async def test_there_are_two_predefined_functions(self, functions):
-        page = await functions.page(FunctionFilter(type=FunctionType.PREDEFINED), 0, 10)
+        page = await functions.page(FunctionFilter(type=FunctionType.PREDEFINED), FIRST_PLACE, 10)
         assert [summary.language_title for summary in page.items] == [CALCULATOR, TEXT_PROCESSOR]
 
     async def test_a_callers_version_survives_another_migration(self, functions, database_url, statements):

@@ -134,6 +134,10 @@ def test_lists_show_registered_functions():
     assert not FunctionFilter(type=FunctionType.PREDEFINED).shows(FUNCTION)
     assert not FunctionFilter(language=LanguageTitle.of("nodejs-x").language).shows(FUNCTION)
     assert not FunctionFilter().shows(FUNCTION.deactivate(LATER))
+    assert FunctionFilter(tag="one", text="PYTHON-ADD").shows(FUNCTION)
+    assert FunctionFilter(text="one").shows(FUNCTION)
+    assert not FunctionFilter(tag="two").shows(FUNCTION)
+    assert not FunctionFilter(text="two").shows(FUNCTION)
 
 
 def test_a_list_of_versions_says_who_registered_what_and_when():

@@ -250,14 +250,25 @@ async def test_a_name_must_be_a_language_title(client, name, status, code):
     assert error_of(await client.get(f"/api/v1/functions/{name}"), status)["code"] == code
 
 
-async def test_lists_are_paged_and_filtered(client, world):
+async def listed(client, query=""):
+    """Return the titles on all pages, which the Link headers lead to."""
+    found, url = [], f"/api/v1/functions{query}"
+    while url is not None:
+        response = await client.get(url)
+        assert response.status_code == 200, response.text
+        found += [each["language_title"] for each in response.json()["functions"]]
+        url = response.links.get("next", {}).get("url")
+        assert ("cursor=" in (url or "")) == (response.json()["next_cursor"] is not None)
+    return found
+
+
+async def test_lists_are_paged_and_filtered(client):
     for name in ("python-b", "nodejs-a", "python-a"):
-        await put(client, {"script_content": "result = 1"}, f"/api/v1/functions/{name}")
-    first = await client.get("/api/v1/functions", params={"per_page": 2})
-    body = first.json()
-    assert (body["total"], body["page"], body["per_page"]) == (3, 1, 2)
-    assert [one["language_title"] for one in body["functions"]] == ["nodejs-a", "python-a"]
-    assert set(body["functions"][0]) == {
+        body = {"script_content": "result = 1", "tags": [name], "description": f"Does {name}"}
+        await put(client, body, f"/api/v1/functions/{name}")
+    first = (await client.get("/api/v1/functions", params={"limit": 2})).json()
+    assert [one["language_title"] for one in first["functions"]] == ["nodejs-a", "python-a"]
+    assert set(first["functions"][0]) == {
         "owner",
         "language",
         "title",
@@ -270,19 +281,28 @@ async def test_lists_are_paged_and_filtered(client, world):
         "updated_at",
         "author",
     }
-    assert first.headers["link"] == '</api/v1/functions?page=2&per_page=2>; rel="next"'
-    last = await client.get("/api/v1/functions?page=2&per_page=2")
-    assert [one["language_title"] for one in last.json()["functions"]] == ["python-b"]
-    assert "link" not in last.headers
-    beyond = (await client.get("/api/v1/functions?page=9")).json()
-    assert (beyond["total"], beyond["functions"]) == (3, [])
-    python = await client.get("/api/v1/functions?language=python&type=dynamic&per_page=1")
-    assert python.json()["total"] == 2
-    assert "language=python&type=dynamic&page=2" in python.headers["link"]
-    assert (await client.get("/api/v1/functions", params={"type": FunctionType.PREDEFINED})).json()["total"] == 0
+    assert await listed(client) == await listed(client, "?limit=1") == ["nodejs-a", "python-a", "python-b"]
+    assert await listed(client, "?language=python&type=dynamic&limit=1") == ["python-a", "python-b"]
+    assert await listed(client, f"?type={FunctionType.PREDEFINED}") == []
+    assert await listed(client, "?tag=python-b") == ["python-b"]
+    assert await listed(client, "?text=DOES%20PYTHON&limit=1") == ["python-a", "python-b"]
 
 
-@pytest.mark.parametrize("query", ["language=ruby", "type=x", "page=0", "per_page=201", "cursor=x"])
+async def test_a_cursor_keeps_the_filters_of_its_list(client):
+    for name in ("python-b", "nodejs-a", "python-a"):
+        await put(client, {"script_content": "result = 1"}, f"/api/v1/functions/{name}")
+    first = (await client.get("/api/v1/functions?language=python&owner=shared&limit=1")).json()
+    cursor = first["next_cursor"]
+    second = (await client.get(f"/api/v1/functions?owner=shared&cursor={cursor}")).json()
+    assert [one["language_title"] for one in second["functions"]] == ["python-b"]
+    for query, name in (("owner=shared&language=nodejs", "language"), ("owner=shared&tag=x", "tag"), ("", "owner")):
+        response = await client.get(f"/api/v1/functions?cursor={cursor}&{query}")
+        assert list(problems_of(response)) == [f"/query/{name}"]
+
+
+@pytest.mark.parametrize(
+    "query", ["language=ruby", "type=x", "page=1", "limit=201", "cursor=x", "tag=", f"tag={'x' * 65}", "text=%00"]
+)
 async def test_an_invalid_query_of_a_list_is_400(client, query):
     assert list(problems_of(await client.get(f"/api/v1/functions?{query}"))) == [f"/query/{query.split('=')[0]}"]
 
