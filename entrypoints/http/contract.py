@@ -28,7 +28,7 @@ class In(StrEnum):
 
 @frozen
 class Parameter:
-    """A parameter, the type of its value, and an example. A list is written with commas."""
+    """A parameter, the type of its value, and an example. A list in a query may be repeated, or written with commas."""
 
     name: str
     location: In

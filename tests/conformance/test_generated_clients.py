@@ -41,6 +41,7 @@ def results(printed: str, *, bare: object) -> None:
         "bare": [bare, 2],
         "batch": [[1, 2], [2, 2]],
         "count": 4,
+        "picked": {"version": 1, "status": "active"},
         "error": "SESSION_NOT_FOUND",
         "closed": 204,
     }

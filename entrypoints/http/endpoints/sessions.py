@@ -135,7 +135,7 @@ def _session_request(request: Request, body: InitializeBody) -> SessionRequest:
 
 
 def _selected_fields(request: Request) -> tuple[str, ...] | None:
-    query = Query(request.query_string, request.route.query_names)
+    query = Query(request.query_string, request.route.query_names, lists=frozenset({"fields"}))
     text = query.text("fields")
     names = tuple(dict.fromkeys(text.split(","))) if text is not None else ()
     unknown = [name for name in names if name not in FIELD_NAMES and name != SCRIPT_CONTENT]

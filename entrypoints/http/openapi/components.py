@@ -49,9 +49,6 @@ class Components:
             "required": parameter.required or parameter.location is In.PATH,
             "schema": self.schema(parameter.type),
         }
-        if part["schema"].get("type") == "array":
-            # Commas between the values, which is not the default of a query.
-            part |= {"style": "form", "explode": False}
         if parameter.example is not None:
             part["example"] = parameter.example
         return part

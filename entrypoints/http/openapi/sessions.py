@@ -33,7 +33,7 @@ FIELDS = Parameter(
     "fields",
     In.QUERY,
     Annotated[list[Literal[(*FIELD_NAMES, SCRIPT_CONTENT)]], Meta(min_length=1)],  # type: ignore[valid-type]  # names
-    f"Return only these fields, separated by commas. {SCRIPT_CONTENT} is returned only if it is named here.",
+    f"Return only these fields: repeat it, or use commas. {SCRIPT_CONTENT} is returned only if it is named here.",
     ["status", "script_content"],
 )
 

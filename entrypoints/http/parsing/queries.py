@@ -33,17 +33,17 @@ _OTHER_FILTER = "must have the value that it had on the page with this cursor, o
 class Query:
     """The parameters of a query string. Methods collect problems, and `require_valid` raises them."""
 
-    def __init__(self, raw: bytes, names: frozenset[str]) -> None:
-        """Take a query string, and the names that it may have."""
+    def __init__(self, raw: bytes, names: frozenset[str], lists: frozenset[str] = frozenset()) -> None:
+        """Take a query string, and the names that it may have; those of `lists` may be repeated instead of commas."""
         self._problems: dict[str, str] = {}
         self._values: dict[str, str] = {}
         for name, value in self._pairs(raw):
             if name not in names:
                 known = ", ".join(sorted(names)) or "none on this route"
                 self.add_problem(name, f"is not a known parameter; known are: {known}")
-            elif name in self._values:
+            elif name in self._values and name not in lists:
                 self.add_problem(name, "is given more than once")
-            self._values[name] = value
+            self._values[name] = f"{self._values[name]},{value}" if name in self._values else value
 
     def add_problem(self, name: str, message: str) -> None:
         """Report a problem of a parameter; only the first one of each parameter counts."""

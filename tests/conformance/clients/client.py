@@ -12,6 +12,7 @@ from pglambda_client.models import (
     ErrorBody,
     ErrorCode,
     ExecuteBody,
+    GetSessionFieldsItem,
     InitializeBody,
     InitializeBodyContext,
     SessionResponse,
@@ -31,6 +32,8 @@ bare = execute_session.sync(session.request_id, client=client)
 items = BatchBody(items=[ExecuteBody(params=1), ExecuteBody(params=2)])
 lines = execute_batch.sync(session.request_id, client=client, body=items)
 shown = get_session.sync(session.request_id, client=client)
+fields = [GetSessionFieldsItem.VERSION, GetSessionFieldsItem.STATUS]
+picked = get_session.sync_detailed(session.request_id, client=client, fields=fields)
 missing = get_session.sync(UNKNOWN, client=client)
 closed = close_session.sync_detailed(session.request_id, client=client, if_match='"1"')
 assert isinstance(shown, SessionResponse)
@@ -41,6 +44,7 @@ results = {
     "bare": bare.result,
     "batch": [json.loads(line)["result"] for line in lines.splitlines()],
     "count": shown.execution_count,
+    "picked": json.loads(picked.content),
     "error": missing.error.code.value,
     "closed": closed.status_code.value,
 }

@@ -40,6 +40,9 @@ const batch = lines
   .split("\n")
   .map((line) => JSON.parse(line) as components["schemas"]["BatchLine"]);
 const shown = given(await client.GET("/api/v1/sessions/{request_id}", { params: { path } }));
+const picked = given(
+  await client.GET("/api/v1/sessions/{request_id}", { params: { path, query: { fields: ["version", "status"] } } }),
+);
 const missing = await client.GET("/api/v1/sessions/{request_id}", {
   params: { path: { request_id: "01a2101f-9ff2-79ec-8000-00000000ffff" } },
 });
@@ -53,6 +56,7 @@ console.log(
     bare: bare.result,
     batch: batch.map((line) => line.result),
     count: shown.execution_count,
+    picked,
     error: code,
     closed: closed.response.status,
   }),
