@@ -47,6 +47,7 @@ class KeyedCallRepositoryContract(ABC):
         "report",
         [
             report_of(),
+            report_of(result=None),
             report_of(result=JsonText('{"ä": "\\u0000"}'), stdout="a\0b\ud800", stderr="é", memory_usage_bytes=1 << 40),
             report_of(
                 result=JsonText('"' + "ä" * 70_000 + '"'), cpu_time_ms=0.001, queue_time_ms=3.25, cold_start=True

@@ -69,7 +69,7 @@ class Attacker:
             await self._evict(sessions)
             sessions.append(_new_session())
             reports.append(await self._run(attack.language, source, sessions[-1], attack.timeout_ms))
-            if reports[-1].result not in {None, "null"}:
+            if reports[-1].failure is not None or reports[-1].result not in {None, "null"}:
                 break
         return reports
 
