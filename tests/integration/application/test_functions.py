@@ -69,6 +69,28 @@ async def test_a_session_keeps_its_version_and_its_schema(api: Api) -> None:
     assert (await api.execute(second)).json()["result"] == "new"
 
 
+async def test_versions_are_listed_pinned_and_rolled_back_to(api: Api) -> None:
+    await put(api)
+    await put(api, {"script_content": "result = 'new'"})
+    assert (await api.execute(await pinned(api, "python-adder@1"), a=1, b=2)).json()["result"] == {"sum": 3}
+    back = await api.client.post(f"{URL}/rollback?check=true", json={"version": 1}, headers={"If-Match": '"2"'})
+    assert (back.status_code, back.json()["version"]) == (200, 3)
+    assert (await api.execute(await pinned(api, "python-adder"), a=2, b=2)).json()["result"] == {"sum": 4}
+    listed = (await api.client.get(f"{URL}/versions")).json()["versions"]
+    assert [(each["version"], each["author"]) for each in listed] == [(number, "anonymous") for number in (3, 2, 1)]
+    assert listed[0]["script_hash"] == listed[2]["script_hash"] != listed[1]["script_hash"]
+    unknown = await api.client.post("/api/v1/initialize", headers={"Language-Title": "python-adder@9"})
+    assert (unknown.status_code, unknown.json()["error"]["details"]["kept_versions"]) == (404, [3, 2, 1])
+
+
+async def test_of_many_concurrent_rollbacks_to_one_version_all_end_in_one_new_version(api: Api) -> None:
+    await put(api)
+    await put(api, {"script_content": "result = 'new'"})
+    calls = (api.client.post(f"{URL}/rollback", json={"version": 1}) for _ in range(8))
+    responses = await asyncio.gather(*calls)
+    assert {(response.status_code, response.json()["version"]) for response in responses} == {(200, 3)}
+
+
 async def test_of_many_concurrent_replacements_of_one_version_one_wins(api: Api) -> None:
     await put(api)
     bodies = [{"script_content": f"result = {n}"} for n in range(8)]
