@@ -91,6 +91,7 @@ class Database(containers.DeclarativeContainer):
         executions.provided.coalescers,
         keyed_sessions.provided.coalescers,
         keyed_executions.provided.coalescers,
+        functions.provided.coalescers,
         api_keys.provided.coalescers,
     )
     rates = providers.Singleton(PostgresRateStore, gateway, statements.provided.limits)

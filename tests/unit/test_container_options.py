@@ -6,9 +6,11 @@ from domain.scripts.language import Language
 from entrypoints.composition.controller import create_controller
 from entrypoints.composition.options import (
     clock_options,
+    function_options,
     gateway_options,
     key_cache_options,
     lookup_timeout_s,
+    retention,
     sandbox_options,
 )
 from entrypoints.settings.environment import SettingsError
@@ -23,6 +25,11 @@ def test_what_a_pooler_cannot_bear_can_be_switched_off(said, expected):
     settings = load_settings({"DATABASE_URL": url, "DB_PREPARE": said, "DB_SERVER_TIMEOUTS": said})
     options = gateway_options(settings)
     assert (options.prepares, options.server_timeouts) == (expected, expected)
+
+
+def test_the_repository_and_the_cleanup_keep_the_same_number_of_versions():
+    settings = load_settings({"DATABASE_URL": "postgresql://u@h/d", "FUNCTION_VERSIONS_KEPT": "7"})
+    assert (function_options(settings).versions_kept, retention(settings).versions) == (7, 7)
 
 
 def test_the_connections_of_a_process_are_shared_out():

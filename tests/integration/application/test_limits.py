@@ -133,6 +133,32 @@ async def test_stored_bytes_are_limited(serve):
     assert (await served.initialize("alice")).status_code == 200
 
 
+async def test_functions_and_their_versions_are_limited(serve):
+    served = await serve(
+        MAX_FUNCTIONS_PER_OWNER="2",
+        MAX_FUNCTIONS_MB_PER_OWNER="1",
+        FUNCTION_VERSIONS_KEPT="1",
+        MAX_SCRIPT_SIZE="2000000",
+    )
+
+    async def put(owner: str, title: str, length: int = 10) -> dict[str, Any]:
+        headers, body = served.headers(owner, Scope.WRITE_FUNCTIONS), {"script_content": f"result = '{'x' * length}'"}
+        response = await served.api.client.put(f"/api/v1/functions/python-{title}", headers=headers, json=body)
+        return response.json().get("error", {}).get("details") or {"version": response.json()["version"]}
+
+    assert [await put("alice", title) for title in ("a", "b")] == [{"version": 1}] * 2
+    assert await put("alice", "c") == {"limit": "functions", "allowed": 2, "observed": 2}
+    assert await put("bob", "c") == {"version": 1}
+    assert await put("alice", "a", 600_000) == {"version": 2}
+    refused = await put("alice", "a", 600_001)
+    assert (refused["limit"], refused["allowed"]) == ("function_bytes", 1024 * 1024)
+    assert 600_000 < refused["observed"] < 601_000
+    kept = await served.api.client.get(
+        "/api/v1/functions/python-a?version=1", headers=served.headers("alice", Scope.READ_FUNCTIONS)
+    )
+    assert (kept.status_code, kept.json()["error"]["details"]["kept_versions"]) == (404, [2])
+
+
 async def test_executions_of_an_owner_are_limited_over_all_controllers(serve, database_url):
     one, other = [await serve(MAX_CONCURRENT_PER_OWNER="1") for _ in range(2)]
     script = "import time\ntime.sleep(params.get('s', 0))"

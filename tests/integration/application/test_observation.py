@@ -60,6 +60,7 @@ async def test_what_is_done_is_counted(api: Api) -> None:
         ("pglambda_db_statement_duration_seconds_count", "insert_sessions"): 1,  # the other one came with its key
         ("pglambda_db_statement_duration_seconds_count", "begin_executions"): 2,
         ("pglambda_coalescer_calls_total", "finish"): 2,
+        ("pglambda_coalescer_calls_total", "function"): 0,
         ("pglambda_coalescer_batch_calls_sum", "finish"): 2,
         ("pglambda_clock_ready",): 1,
         ("pglambda_sandbox_available", "python"): 1,
