@@ -124,7 +124,7 @@ class FieldTooLarge(TooLarge):
 
     @property
     def message(self) -> str:
-        what = self.pointer or "the body"
+        what = self.pointer or "The body"
         return f"{what} is larger than the allowed {self.size_max} bytes, so nothing was done. Send less."
 
     @property

@@ -153,6 +153,10 @@ class SandboxScriptRunner(ScriptRunner):
     async def health(self) -> Mapping[str, object]:
         return health_of(self.builder, self._runtimes.values(), self.stats(), self._no_group_reason)
 
+    async def language_health(self, language: Language) -> Mapping[str, object]:
+        """Return the health of one language, without that of the sandbox."""
+        return self._runtimes[language].summary()
+
     def stats(self) -> SandboxStats:
         """Return the present figures."""
         table, limits = self._pool.table, self._pool.limits

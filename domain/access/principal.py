@@ -90,7 +90,12 @@ class Principal:
         return EVERY_OWNER if Scope.ADMIN in self.scopes and self.owner != ANONYMOUS else self.owner
 
     def may_list(self, owner: Owner) -> Owner:
-        """Return the owner, which may be EVERY_OWNER, if the caller may list its sessions; else raise ScopeMissing."""
+        """Return the owner, which may be EVERY_OWNER, if the caller may list its sessions; else raise ScopeMissing.
+
+        While authentication is off, EVERY_OWNER stands for the one owner that there is.
+        """
+        if owner == EVERY_OWNER and self.owner == ANONYMOUS and Scope.ADMIN in self.scopes:
+            return self.owner
         if owner != self.owner and self.reach != EVERY_OWNER:
             raise ScopeMissing((Scope.ADMIN,))
         return owner

@@ -72,6 +72,17 @@ class StorageReport:
             return None
         return self._days_until(self.facts.stored.size_bytes + self.disk_free_bytes)
 
+    @property
+    def size_in_the_end_bytes(self) -> float:
+        """The size at which as much is removed as added, at the present rates; infinite if a part is never removed."""
+        stored = self.facts.stored
+        added = (
+            growth.bytes_per_day * growth.ends_after_days(stored.parts[part].size_bytes)
+            for part, growth in self.growths.items()
+            if growth.bytes_per_day > 0
+        )
+        return stored.size_bytes + sum(added)
+
     def _days_until(self, size_max_bytes: int) -> float | None:
         return days_until(size_max_bytes, self.facts.stored, self.growths)
 

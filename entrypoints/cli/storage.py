@@ -99,9 +99,15 @@ def _until(report: StorageReport, days: float | None, what: str) -> str:
         return click.style(f"{what} now.", fg="red")
     if not report.growths:
         return f"unknown when it is {what}."
-    if days is None or days > _LONG_DAYS:
-        return f"not {what} at the present growth."
+    if days is None:
+        return f"not {what}: rows are removed after their retention, so it ends at about {_in_the_end(report)}."
+    if days > _LONG_DAYS:
+        return f"not {what} within ten years at the present growth."
     return click.style(f"{what} in {_days(days)} at the present growth.", fg="yellow")
+
+
+def _in_the_end(report: StorageReport) -> str:
+    return _size(report.size_in_the_end_bytes)
 
 
 def _oldest(report: StorageReport, part: Part) -> datetime | None:

@@ -1,6 +1,7 @@
 """The runner of each language: this host's sandbox, or runtime hosts."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from attrs import define, field
 
@@ -41,9 +42,13 @@ class Runners:
 
     @property
     def probes(self) -> Mapping[str, Probe]:
-        """The health of each language, and of this host's sandbox."""
-        languages = {f"runtimes.{language}": runner.health for language, runner in self.by_language.items()}
+        """The health of each language, and of this host's sandbox, which has the details of its languages once."""
+        languages = {f"runtimes.{language}": self._probe_of(language) for language in self.by_language}
         return {**languages, "sandbox": _no_sandbox if self.sandbox is None else self.sandbox.health}
+
+    def _probe_of(self, language: Language) -> Probe:
+        sandbox, runner = self.sandbox, self.by_language[language]
+        return runner.health if sandbox is None or runner is not sandbox else partial(sandbox.language_health, language)
 
     def sandbox_stats(self) -> SandboxStats | None:
         """Return the numbers of this host's sandbox, if it has one."""

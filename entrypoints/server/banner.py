@@ -1,8 +1,11 @@
 """The start banner: the address of the service, and an example to try."""
 
 import asyncio
+import shlex
+import shutil
 import sys
 from contextlib import suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 RESPONSE_BYTES_MAX = 64 * 1024
@@ -11,6 +14,7 @@ _DELAY_FIRST_S = 0.05
 _DELAY_MAX_S = 1.0
 _NOT_READY_AFTER_S = 5.0
 _HTTP_OK = 200
+_NAME = "pglambda"
 
 _READY = """pglambda serves on {url}
 
@@ -23,8 +27,8 @@ _READY = """pglambda serves on {url}
 Ctrl-C stops it."""
 
 _CREDENTIAL = """Callers need a token or an API key, in $TOKEN. Each of these makes one, with the service's settings:
-  pglambda token --owner me --scope execute:all
-  pglambda keys create --owner me --scope execute:all
+  {command} token --owner me --scope execute:all
+  {command} keys create --owner me --scope execute:all
 
 """
 _HEADER = '-H "Authorization: Bearer $TOKEN" '
@@ -44,8 +48,20 @@ async def print_banner(url: str, *, authenticated: bool = False) -> None:
             noted = True
         await asyncio.sleep(delay_s)
         waited_s, delay_s = waited_s + delay_s, min(delay_s * 1.5, _DELAY_MAX_S)
-    credential, header = (_CREDENTIAL, _HEADER) if authenticated else ("", "")
+    credential, header = (_CREDENTIAL.format(command=command_in_shell()), _HEADER) if authenticated else ("", "")
     _print(_READY.format(url=url, credential=credential, header=header))
+
+
+def command_in_shell(search_path: str | None = None) -> str:
+    """Return how a shell finds the command of this installation: by its name, or else by its path.
+
+    `search_path` replaces the PATH of the environment.
+    """
+    own = Path(sys.executable).with_name(_NAME)
+    found = shutil.which(_NAME, path=search_path)
+    if found is not None and own.exists() and Path(found).samefile(own):
+        return _NAME
+    return shlex.quote(str(own)) if own.exists() else f"{shlex.quote(sys.executable)} -m entrypoints"
 
 
 async def print_runtime_host_banner(url: str) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from domain.errors import StorageUnavailable
+from domain.storage.faults import StorageFault
 from entrypoints.composition.controller import create_controller
 from tests.integration.application.conftest import Api, serving, settings_for
 from tests.support.waiting import until
@@ -72,10 +74,11 @@ async def test_the_process_says_how_it_is(api: Api) -> None:
 
     assert (await api.client.get("/livez")).status_code == 200
     await until(is_well, 30)  # on a busy machine a part may be too slow to be heard
-    parts = {"postgres", "migrations", "clock", "runtimes", "sandbox", "cleanup", "storage", "writes"}
+    parts = {"postgres", "migrations", "writes", "clock", "runtimes", "sandbox", "cleanup", "storage"}
     assert set(health["components"]) == parts
     assert set(health["components"]["runtimes"]) == {"nodejs", "python"}
     assert health["components"]["postgres"]["latency_ms"] > 0
+    assert health["components"]["runtimes"] == health["components"]["sandbox"]["languages"]
 
 
 async def test_without_a_database_it_serves_and_says_so(data_dir: Path) -> None:
@@ -93,4 +96,4 @@ async def test_without_a_database_it_serves_and_says_so(data_dir: Path) -> None:
     assert (created.status_code, created.json()["error"]["code"]) == (503, "STORAGE_UNAVAILABLE")
     for name in ("postgres", "migrations"):
         assert components[name]["status"] == "failing"
-        assert components[name]["reason"].startswith("The service cannot connect to its database.")
+        assert components[name]["reason"] in {StorageFault.UNREACHABLE.message, StorageUnavailable().message}

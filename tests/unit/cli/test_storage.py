@@ -56,13 +56,20 @@ def test_the_report_has_tables():
     assert ["2026-11-09", "8.0", "MiB", "30"] in lines
     # 87 MiB are left, 9 a day come in for 5.75 days until the history has its seven days, and then 1 a day.
     assert "Budget (STORAGE_MAX_GB): 100.0 MiB, exceeded in 41.0 days at the present growth." in text
-    assert "Free on the disk: 5,120.0 TiB, not full at the present growth." in text
+    assert "Free on the disk: 5,120.0 TiB, not full within ten years at the present growth." in text
 
 
 def test_an_exceeded_budget_is_named():
     result = run(budget_mib=1)
     assert result.exit_code == 0
     assert "exceeded now." in result.output
+
+
+def test_a_storage_that_stops_growing_has_the_size_at_which_it_ends():
+    """Sessions add 1 MiB a day and are kept for ten days, of which three have passed."""
+    facts = StorageFacts(STORED, NOON, {Part.SESSIONS: NOON - timedelta(days=3)}, 10.0, 7, 1.0)
+    text = written(StorageReport(facts, budget_bytes=1000 * MIB), Output.TABLE)
+    assert "not exceeded: rows are removed after their retention, so it ends at about " in text
 
 
 def test_without_a_budget_the_report_names_the_setting():

@@ -58,6 +58,12 @@ def test_without_authentication_no_caller_reaches_other_owners() -> None:
         ANYBODY.may_list(ALICE)
 
 
+def test_without_authentication_every_owner_is_the_only_one() -> None:
+    assert ANYBODY.may_list(EVERY_OWNER) == ANONYMOUS
+    with pytest.raises(ScopeMissing):
+        NOBODY.may_list(EVERY_OWNER)
+
+
 def test_a_caller_lists_its_own_sessions_and_an_admin_all() -> None:
     assert caller().may_list(ALICE) == ALICE
     for owner in (BOB, ANONYMOUS, EVERY_OWNER):

@@ -1,6 +1,7 @@
 """Rates out of what is stored, and the days for which there is room."""
 
 from datetime import UTC, datetime, timedelta
+from math import inf
 
 import pytest
 
@@ -100,6 +101,13 @@ def test_a_report_has_the_days_until_the_budget_and_until_the_disk_is_full():
     of = facts({Part.SESSIONS: Amount(100, 1)}, oldest={Part.SESSIONS: DAY}, session_days=None)
     report = StorageReport(of, budget_bytes=300, disk_free_bytes=1000)
     assert (report.days_until_budget, report.days_until_disk) == (2, 10)
+
+
+def test_a_report_has_the_size_at_which_as_much_is_removed_as_added():
+    of = facts({Part.SESSIONS: Amount(100, 1)}, oldest={Part.SESSIONS: DAY}, session_days=3)
+    assert StorageReport(of).size_in_the_end_bytes == 300
+    for_ever = facts({Part.SESSIONS: Amount(100, 1)}, oldest={Part.SESSIONS: DAY}, session_days=None)
+    assert StorageReport(for_ever).size_in_the_end_bytes == inf
 
 
 def test_without_a_budget_and_a_known_disk_a_report_has_no_days():

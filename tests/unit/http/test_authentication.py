@@ -386,7 +386,9 @@ async def test_without_authentication_every_caller_is_anonymous_and_sees_the_det
         seen = await client.get(f"/api/v1/sessions/{session_id}", headers={"Authorization": "Bearer whatever"})
         assert seen.json()["user_id"] == ANONYMOUS == ANYBODY.owner
         assert set((await client.get("/health")).json()) == {"status", "version", "draining", "components"}
-        assert (await client.get("/api/v1/sessions?owner=*")).status_code == 403
+        everybodys = (await client.get("/api/v1/sessions?owner=*")).json()["sessions"]
+        assert [each["request_id"] for each in everybodys] == [session_id]
+        assert (await client.get("/api/v1/sessions?owner=alice")).status_code == 403
 
 
 async def test_no_credential_is_logged(guarded: Guarded, log_lines: list[Any]) -> None:

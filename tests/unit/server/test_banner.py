@@ -1,10 +1,12 @@
 """The start banner."""
 
 import asyncio
+import sys
+from pathlib import Path
 
 import pytest
 
-from entrypoints.server.banner import get, print_banner, print_runtime_host_banner
+from entrypoints.server.banner import command_in_shell, get, print_banner, print_runtime_host_banner
 
 
 class ManualServer:
@@ -58,6 +60,17 @@ async def test_the_banner_has_the_address_and_an_example_once_the_service_is_rea
     assert "python3 -c" in printed
 
 
+def test_the_command_is_named_by_its_path_unless_the_shell_finds_it(tmp_path):
+    own = Path(sys.executable).with_name("pglambda")
+    assert command_in_shell(str(tmp_path)) == str(own)
+    (tmp_path / "pglambda").symlink_to(own)
+    assert command_in_shell(str(tmp_path)) == "pglambda"
+    (tmp_path / "pglambda").unlink()
+    (tmp_path / "pglambda").write_text("#!/bin/sh\n")
+    (tmp_path / "pglambda").chmod(0o755)
+    assert command_in_shell(str(tmp_path)) == str(own)
+
+
 async def test_the_banner_of_a_runtime_host_has_its_address(capsys):
     await print_runtime_host_banner("http://here:1")
     assert "scripts for controllers on http://here:1" in capsys.readouterr().out
@@ -67,5 +80,5 @@ async def test_the_example_has_a_credential_if_authentication_is_on(capsys):
     async with ManualServer(READY) as url:
         await print_banner(url, authenticated=True)
     printed = capsys.readouterr().out
-    assert "pglambda keys create --owner me" in printed
+    assert f"{command_in_shell()} keys create --owner me" in printed
     assert printed.count('-H "Authorization: Bearer $TOKEN"') == 2
