@@ -61,6 +61,7 @@ class CleanupStats:
     executions_overdue: int = 0
     keys_removed: int = 0
     versions_removed: int = 0
+    acts_removed: int = 0
     functions_removed: int = 0
     partitions_emptied: int = 0
     runs: int = 0

@@ -121,6 +121,30 @@ emptied AS (
 )
 SELECT count(*) FROM removed;
 
+-- name: delete_old_acts(expired_before, entries_max, rows_max)
+-- Beyond entries_max, the oldest entries that callers of the API have caused are removed too. Those of commands stay,
+-- so no caller can displace the record of what an operator did.
+WITH beyond AS MATERIALIZED (
+    SELECT a.act_id FROM meta.audit AS a ORDER BY a.act_id DESC LIMIT 1 OFFSET :entries_max::bigint
+),
+picked AS MATERIALIZED (
+    SELECT a.act_id
+    FROM meta.audit AS a
+    WHERE
+        a.act_id < :expired_before::uuid
+        OR (a.origin <> 'cli' AND a.act_id <= (SELECT b.act_id FROM beyond AS b))
+    ORDER BY a.act_id
+    LIMIT :rows_max::bigint
+    FOR UPDATE SKIP LOCKED
+),
+removed AS (
+    DELETE FROM meta.audit AS a
+    USING picked AS p
+    WHERE a.act_id = p.act_id
+    RETURNING a.act_id
+)
+SELECT count(*) FROM removed;
+
 -- name: select_filled_partitions(partitions)
 -- Never prepared: a plan for the given partitions locks only these.
 SELECT d.slot

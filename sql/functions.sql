@@ -51,7 +51,7 @@ INNER JOIN meta.function_versions AS v ON f.function_id = v.function_id
 WHERE f.function_id = :function_id::uuid AND v.version > f.version - :versions_kept::bigint
 ORDER BY v.version DESC;
 
--- name: upsert_function(function_id, owner, language, title, version_read, registered_read, version, type, author, created_at, updated_at, description, tags, script, script_hash, params_schema, result_schema, examples)
+-- name: upsert_function(function_id, owner, language, title, version_read, registered_read, version, type, author, created_at, updated_at, description, tags, script, script_hash, params_schema, result_schema, examples, act_id, actor, origin, act)
 -- Compare and set by version and state. A first version is stored only if the function does not exist. A next version
 -- is stored only if the function has not changed since it was read. A call that lost a race returns no row.
 WITH named AS (
@@ -66,7 +66,14 @@ WITH named AS (
             f.function_id = excluded.function_id
             AND f.version = :version_read::bigint
             AND (f.deactivated_at IS NULL) = :registered_read::boolean
-    RETURNING f.function_id, f.version
+    RETURNING f.function_id, f.owner, f.language, f.title, f.version
+),
+recorded AS (
+    INSERT INTO meta.audit (act_id, actor, origin, act, owner, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, n.owner, n.language || '-' || n.title,
+        jsonb_build_object('version', n.version)
+    FROM named AS n
 )
 INSERT INTO meta.function_versions (
     function_id, version, type, author, description, tags, script, script_hash, params_schema, result_schema, examples,
@@ -78,11 +85,21 @@ SELECT
 FROM named AS n
 RETURNING version;
 
--- name: deactivate_function(function_id, version_read, deactivated_at)
+-- name: deactivate_function(function_id, version_read, deactivated_at, act_id, actor, origin, act)
 -- Compare and set by version. A call that lost a race returns no row.
-UPDATE meta.functions AS f SET deactivated_at = :deactivated_at::timestamptz
-WHERE f.function_id = :function_id::uuid AND f.version = :version_read::bigint AND f.deactivated_at IS NULL
-RETURNING f.version;
+WITH deactivated AS (
+    UPDATE meta.functions AS f SET deactivated_at = :deactivated_at::timestamptz
+    WHERE f.function_id = :function_id::uuid AND f.version = :version_read::bigint AND f.deactivated_at IS NULL
+    RETURNING f.owner, f.language, f.title, f.version
+),
+recorded AS (
+    INSERT INTO meta.audit (act_id, actor, origin, act, owner, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, d.owner, d.language || '-' || d.title,
+        jsonb_build_object('version', d.version)
+    FROM deactivated AS d
+)
+SELECT d.version FROM deactivated AS d;
 
 -- name: select_function_page(owners, language, after_language, after_title, after_owner, type, tag, text, rows_max, size)
 -- The functions of these owners, or of all owners if the list is null, in the order of language, title and owner. Other

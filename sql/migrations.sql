@@ -29,6 +29,13 @@ VALUES (:version, :name, :checksum, :applied_at);
 -- name: delete_migration(version)!
 DELETE FROM meta.migrations AS m WHERE m.version = :version;
 
+-- name: select_audit_exists()
+SELECT to_regclass('meta.audit') IS NOT NULL;
+
+-- name: insert_migration_act(act_id, actor, origin, act, subject, details)!
+INSERT INTO meta.audit (act_id, actor, origin, act, subject, details)
+VALUES (:act_id, :actor, :origin, :act, :subject, :details::text::jsonb);
+
 -- name: set_timeouts(lock_timeout, statement_timeout)
 -- For this transaction only. The values are milliseconds as text.
 SELECT set_config('lock_timeout', :lock_timeout, TRUE), set_config('statement_timeout', :statement_timeout, TRUE);

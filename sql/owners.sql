@@ -1,5 +1,6 @@
 -- Statements about the rows of one owner; sessions.sql describes the format. Batch statements are never prepared, so
--- that each plan is for few rows.
+-- that each plan is for few rows. Each batch of a move adds its numbers to the one entry of the move in the audit
+-- record.
 
 -- name: select_session_count(owner, rows_max)
 -- Counts at most rows_max sessions.
@@ -12,7 +13,7 @@ SELECT count(*) FROM meta.idempotency_keys AS k WHERE k.owner = :owner::text;
 -- Never prepared: a plan for the given partition locks only that one.
 SELECT count(*) FROM meta.executions AS e WHERE e.slot = :partition::smallint AND e.owner = :owner::text;
 
--- name: move_sessions(owner_from, owner_to, after, now, rows_max)
+-- name: move_sessions(owner_from, owner_to, after, now, rows_max, act_id, actor, origin, act)
 -- Moves each session together with the keys of its calls, so that no call runs twice. A session that executes, or that
 -- another transaction has locked, is skipped; a later move can take it. One statement examines at most rows_max
 -- sessions.
@@ -62,13 +63,21 @@ keyed AS (
             SELECT FROM meta.idempotency_keys AS t
             WHERE t.request_id = k.request_id AND t.owner = :owner_to::text AND t.key = k.key
         )
+    RETURNING k.key
+),
+recorded AS (
+    INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, :owner_from::text, :owner_to::text,
+        jsonb_build_object('sessions', (SELECT count(*) FROM moved), 'idempotency_keys', (SELECT count(*) FROM keyed))
+    ON CONFLICT (act_id) DO UPDATE SET details = meta.added_counts(a.details, excluded.details)
 )
 SELECT
     (SELECT e.request_id FROM examined AS e ORDER BY e.request_id DESC LIMIT 1) AS last_request_id,
     (SELECT count(*) FROM examined) AS examined,
     (SELECT count(*) FROM moved) AS moved;
 
--- name: move_initialize_keys(owner_from, owner_to, after, rows_max)
+-- name: move_initialize_keys(owner_from, owner_to, after, rows_max, act_id, actor, origin, act)
 -- Keys of initialize calls are stored under the nil session id. If the new owner has the same key, it belongs to
 -- another call. Then the key stays with the old owner until it expires.
 WITH examined AS MATERIALIZED (
@@ -94,13 +103,20 @@ moved AS (
             WHERE t.request_id = k.request_id AND t.owner = :owner_to::text AND t.key = k.key
         )
     RETURNING k.key
+),
+recorded AS (
+    INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, :owner_from::text, :owner_to::text,
+        jsonb_build_object('idempotency_keys', (SELECT count(*) FROM moved))
+    ON CONFLICT (act_id) DO UPDATE SET details = meta.added_counts(a.details, excluded.details)
 )
 SELECT
     (SELECT e.key FROM examined AS e ORDER BY e.key DESC LIMIT 1) AS last_key,
     (SELECT count(*) FROM examined) AS examined,
     (SELECT count(*) FROM moved) AS moved;
 
--- name: move_history(partition, owner_from, owner_to, after_request_id, after_execution_id, rows_max)
+-- name: move_history(partition, owner_from, owner_to, after_request_id, after_execution_id, rows_max, act_id, actor, origin, act)
 -- Never prepared: a plan for the given partition locks only that one. Executions of a session that the old owner still
 -- has stay with the session. Executions of a session that was removed are moved.
 WITH examined AS MATERIALIZED (
@@ -131,6 +147,13 @@ moved AS (
 ),
 final AS (
     SELECT x.request_id, x.execution_id FROM examined AS x ORDER BY x.request_id DESC, x.execution_id DESC LIMIT 1
+),
+recorded AS (
+    INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, :owner_from::text, :owner_to::text,
+        jsonb_build_object('executions', (SELECT count(*) FROM moved))
+    ON CONFLICT (act_id) DO UPDATE SET details = meta.added_counts(a.details, excluded.details)
 )
 SELECT
     (SELECT f.request_id FROM final AS f) AS last_request_id,
@@ -150,7 +173,7 @@ WHERE f.owner = :owner_from::text
 ORDER BY f.language, f.title
 LIMIT :rows_max::bigint;
 
--- name: move_functions(owner_from, owner_to, after_language, after_title, rows_max)
+-- name: move_functions(owner_from, owner_to, after_language, after_title, rows_max, act_id, actor, origin, act)
 -- Versions and pinned sessions refer to the id of the function, which does not change. If the new owner has a function
 -- of the same name, the function stays with the old owner.
 WITH examined AS MATERIALIZED (
@@ -177,6 +200,13 @@ moved AS (
 ),
 final AS (
     SELECT e.language, e.title FROM examined AS e ORDER BY e.language DESC, e.title DESC LIMIT 1
+),
+recorded AS (
+    INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, :owner_from::text, :owner_to::text,
+        jsonb_build_object('functions', (SELECT count(*) FROM moved))
+    ON CONFLICT (act_id) DO UPDATE SET details = meta.added_counts(a.details, excluded.details)
 )
 SELECT
     (SELECT f.language FROM final AS f) AS last_language,

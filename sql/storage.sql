@@ -57,3 +57,6 @@ SELECT k.expires_at FROM meta.idempotency_keys AS k ORDER BY k.expires_at LIMIT 
 
 -- name: select_oldest_session()
 SELECT s.request_id FROM meta.sessions AS s ORDER BY s.request_id LIMIT 1;
+
+-- name: select_oldest_act()
+SELECT a.act_id FROM meta.audit AS a ORDER BY a.act_id LIMIT 1;

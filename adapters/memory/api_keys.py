@@ -6,9 +6,11 @@ from uuid import UUID
 from attrs import define, field
 from typing_extensions import override
 
+from adapters.memory.audit import MemoryAudit
 from adapters.memory.store import newest_first, page_of
 from domain.access.api_key import ApiKey, ApiKeyNotFound
 from domain.access.ports import ApiKeyRepository
+from domain.audit import Act
 from domain.identity import Owner
 from domain.paging import Page
 
@@ -20,11 +22,16 @@ class MemoryApiKeyRepository(ApiKeyRepository):
     keys: dict[UUID, ApiKey] = field(factory=dict)
     lookups: int = 0
     failure: Exception | None = None
+    audit: MemoryAudit = field(factory=MemoryAudit)
 
     @override
-    async def add(self, key: ApiKey) -> None:
+    async def add(self, key: ApiKey, act: Act) -> None:
         self._require_available()
-        self.keys.setdefault(key.key_id, key)
+        if key.key_id not in self.keys:
+            self.keys[key.key_id] = key
+            expires_at = key.expires_at and key.expires_at.isoformat()
+            details = {"scopes": sorted(key.scopes), "expires_at": expires_at}
+            self.audit.record(act, key.owner, str(key.key_id), details)
 
     @override
     async def find(self, key_id: UUID) -> ApiKey | None:
@@ -33,11 +40,14 @@ class MemoryApiKeyRepository(ApiKeyRepository):
         return self.keys.get(key_id)
 
     @override
-    async def revoke(self, key_id: UUID, now: datetime) -> ApiKey:
+    async def revoke(self, key_id: UUID, now: datetime, act: Act) -> ApiKey:
         self._require_available()
         if key_id not in self.keys:
             raise ApiKeyNotFound
-        self.keys[key_id] = self.keys[key_id].revoke(now)
+        key = self.keys[key_id]
+        if key.revoked_at is None:
+            self.keys[key_id] = key.revoke(now)
+            self.audit.record(act, key.owner, str(key_id), {})
         return self.keys[key_id]
 
     @override

@@ -6,6 +6,8 @@ from uuid import UUID
 from attrs import define, evolve, field
 from typing_extensions import override
 
+from adapters.memory.audit import MemoryAudit
+from domain.audit import Act
 from domain.functions.function import Function, FunctionNotFound, FunctionVersionNotFound
 from domain.functions.lists import FunctionFilter, FunctionPage, FunctionPlace, FunctionSummary, FunctionVersion
 from domain.functions.ports import FunctionLookup, FunctionRepository, FunctionUsage
@@ -23,6 +25,7 @@ class MemoryFunctionRepository(FunctionRepository):
     functions: dict[tuple[Owner, LanguageTitle], Function] = field(factory=dict)
     stored: dict[tuple[UUID, int], Function] = field(factory=dict)
     failure: Exception | None = None
+    audit: MemoryAudit = field(factory=MemoryAudit)
 
     @override
     async def find(self, lookup: FunctionLookup) -> Function:
@@ -48,12 +51,15 @@ class MemoryFunctionRepository(FunctionRepository):
 
     @override
     async def update(
-        self, owner: Owner, title: LanguageTitle, change: Callable[[Function | None], Function]
+        self, owner: Owner, title: LanguageTitle, change: Callable[[Function | None], Function], act: Act
     ) -> Function:
         self._require_available()
-        changed = change(self.functions.get((owner, title)))
+        read = self.functions.get((owner, title))
+        changed = change(read)
         self.functions[owner, title] = changed
         self.stored[changed.function_id, changed.version] = changed
+        if changed is not read:
+            self.audit.record(act, owner, str(title), {"version": changed.version})
         return changed
 
     @override

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from domain.audit import Act
 from domain.executions.execution import Execution, Payload
 from domain.identity import Owner, SessionRef, uuid7_at, uuid7_ms
 from domain.json_text import JsonText
@@ -68,6 +69,11 @@ def ref_columns(refs: Sequence[SessionRef]) -> dict[str, object]:
         "request_ids": uuids(ref.session_id for ref in refs),
         "owners": texts(ref.owner for ref in refs),
     }
+
+
+def act_columns(act: Act) -> dict[str, object]:
+    """Return the parameters that record an act."""
+    return {"act_id": act.act_id, "actor": act.actor.name, "origin": act.actor.origin, "act": act.name}
 
 
 def new_session_columns(sessions: Sequence[Session], scripts: Sequence[Script]) -> dict[str, object]:

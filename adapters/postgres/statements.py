@@ -110,6 +110,13 @@ class OwnerStatements:
 
 
 @frozen
+class AuditStatements:
+    """Statements of `audit.sql`."""
+
+    select_audit_page: Statement
+
+
+@frozen
 class CleanupStatements:
     """Statements of `cleanup.sql`."""
 
@@ -119,6 +126,7 @@ class CleanupStatements:
     delete_expired_keys: Statement = field(metadata=_UNPREPARED)
     delete_old_versions: Statement = field(metadata=_UNPREPARED)
     delete_deactivated_functions: Statement = field(metadata=_UNPREPARED)
+    delete_old_acts: Statement = field(metadata=_UNPREPARED)
     select_filled_partitions: Statement = field(metadata=_UNPREPARED)
     empty_partition: Statement = field(metadata=_UNPREPARED)
 
@@ -136,6 +144,7 @@ class StorageStatements:
     select_oldest_open_execution: Statement
     select_oldest_key_expiry: Statement
     select_oldest_session: Statement
+    select_oldest_act: Statement
 
 
 @frozen
@@ -189,6 +198,8 @@ class MigrationStatements:
     select_migrations: Statement
     insert_migration: Statement
     delete_migration: Statement
+    select_audit_exists: Statement
+    insert_migration_act: Statement
     set_timeouts: Statement
 
 
@@ -204,6 +215,7 @@ class Statements:
     functions: FunctionStatements
     api_keys: ApiKeyStatements
     owners: OwnerStatements
+    audit: AuditStatements
     cleanup: CleanupStatements
     storage: StorageStatements
     limits: LimitStatements
@@ -223,6 +235,7 @@ def load_statements() -> Statements:
         functions=load(FunctionStatements, "functions.sql"),
         api_keys=load(ApiKeyStatements, "api_keys.sql"),
         owners=load(OwnerStatements, "owners.sql"),
+        audit=load(AuditStatements, "audit.sql"),
         cleanup=load(CleanupStatements, "cleanup.sql"),
         storage=load(StorageStatements, "storage.sql"),
         limits=load(LimitStatements, "limits.sql"),

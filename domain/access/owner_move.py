@@ -6,6 +6,7 @@ from typing import Protocol
 
 from attrs import frozen
 
+from domain.audit import Act
 from domain.identity import Owner
 from domain.scripts.language import LanguageTitle
 
@@ -42,8 +43,10 @@ class OwnerMover(Protocol):
         """Return titles under which both owners have a function; a bounded number, in order."""
         ...
 
-    def move(self, source: Owner, target: Owner, *, functions: bool = True) -> AsyncIterator[MoveStep]:
+    def move(self, source: Owner, target: Owner, act: Act, *, functions: bool = True) -> AsyncIterator[MoveStep]:
         """Move all objects of `source` to `target`, step by step; without `functions`, functions stay.
+
+        The act is recorded with the first step, and each step adds its numbers to the entry.
 
         A session with an execution in progress stays, with its keys and history; moving again moves it too. Sessions
         stay pinned to the versions that they have. A function stays if `target` has one of its title.

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from domain.access.api_key import ApiKey
 from domain.access.principal import Principal
+from domain.audit import Act
 from domain.identity import Owner
 from domain.paging import Page
 
@@ -25,16 +26,19 @@ class TokenVerifier(Protocol):
 class ApiKeyRepository(Protocol):
     """Stores API keys. Every method may raise StorageUnavailable or Overloaded, as in SessionRepository."""
 
-    async def add(self, key: ApiKey) -> None:
-        """Store a new key durably. Adding the same key again changes nothing."""
+    async def add(self, key: ApiKey, act: Act) -> None:
+        """Store a new key durably, with the record of the act; adding it again changes and records nothing."""
         ...
 
     async def find(self, key_id: UUID) -> ApiKey | None:
         """Return the key, whatever its state, as all acknowledged writes left it; None if there is none."""
         ...
 
-    async def revoke(self, key_id: UUID, now: datetime) -> ApiKey:
-        """Revoke the key at `now`, and return it; the first revocation stays. Raises ApiKeyNotFound."""
+    async def revoke(self, key_id: UUID, now: datetime, act: Act) -> ApiKey:
+        """Revoke the key at `now`, record the act with it, and return the key.
+
+        Only the first revocation counts and is recorded. Raises ApiKeyNotFound.
+        """
         ...
 
     async def page(self, owner: Owner | None, after: UUID | None, size: int) -> Page[ApiKey]:

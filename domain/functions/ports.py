@@ -6,6 +6,7 @@ from uuid import UUID
 
 from attrs import frozen
 
+from domain.audit import Act
 from domain.errors import Problem
 from domain.functions.function import Function
 from domain.functions.lists import FunctionFilter, FunctionPage, FunctionPlace, FunctionVersion
@@ -70,13 +71,13 @@ class FunctionRepository(Protocol):
         ...
 
     async def update(
-        self, owner: Owner, title: LanguageTitle, change: Callable[[Function | None], Function]
+        self, owner: Owner, title: LanguageTitle, change: Callable[[Function | None], Function], act: Act
     ) -> Function:
         """Replace the owner's function, None if there is none, with `change(stored)`, and return it.
 
         `change` is pure and may be called several times. Each of several concurrent updates sees the one before it. If
-        `change` raises, or returns its argument, nothing is stored. Raises FunctionConflict if races do not end in
-        time.
+        `change` raises, or returns its argument, nothing is stored. The act is recorded with the change. Raises
+        FunctionConflict if races do not end in time.
         """
         ...
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from attrs import define, field, frozen
 
+from domain.audit import ActName, Actor, new_act
 from domain.clock import Clock, IdGenerator
 from domain.concurrency.budget import Budget
 from domain.errors import InvalidRequest, Problem, StorageUnavailable
@@ -54,12 +55,13 @@ class FunctionRequest:
 
 @frozen
 class Write:
-    """A write to a function: whose function it is, who writes, and the condition under which."""
+    """A write to a function: whose function it is, who writes from which address, and the condition under which."""
 
     owner: Owner
     author: Owner
     name: str
     condition: Precondition
+    origin: str
 
 
 @frozen
@@ -116,7 +118,9 @@ class FunctionService:
     _policy: FunctionPolicy
     _quota: FunctionQuota
 
-    async def register(self, write: Write, request: FunctionRequest, *, check: bool) -> Registered:
+    async def register(
+        self, write: Write, request: FunctionRequest, *, check: bool, act: ActName = ActName.FUNCTIONS_PUT
+    ) -> Registered:
         """Register a function, or replace it by its next version, if the condition holds.
 
         With `check`, all examples must hold. Registering the same definition again changes nothing. Raises
@@ -138,7 +142,7 @@ class FunctionService:
             created = stored is None or stored.deactivated_at is not None
             return new if stored is None else stored.replace(definition, write.author, now)
 
-        return Registered(await self._changed(write.owner, title, change, budget), created)
+        return Registered(await self._changed(write, title, change, budget, act), created)
 
     async def roll_back(self, write: Write, version: int, *, check: bool) -> Registered:
         """Register the definition of an older version as the next one, also of a deactivated function.
@@ -147,7 +151,8 @@ class FunctionService:
         """
         lookup = FunctionLookup.exact(write.owner, self._mapping.resolve(write.name), version)
         function = await self._budget().spend(self._functions.find(lookup), StorageUnavailable)
-        return await self.register(write, FunctionRequest.of(function.definition), check=check)
+        request = FunctionRequest.of(function.definition)
+        return await self.register(write, request, check=check, act=ActName.FUNCTIONS_ROLLBACK)
 
     async def get(self, reader: Owner, name: str, owner: Owner | None = None, version: int | None = None) -> Function:
         """Return a registered function, at a version or at the current one.
@@ -192,15 +197,21 @@ class FunctionService:
                 raise FunctionNotFound(title, write.owner)
             return stored.deactivate(now)
 
-        return await self._changed(write.owner, title, change, self._budget())
+        return await self._changed(write, title, change, self._budget(), ActName.FUNCTIONS_DELETE)
 
     def _budget(self) -> Budget:
         return Budget(self._policy.request_timeout_s)
 
     async def _changed(
-        self, owner: Owner, title: LanguageTitle, change: Callable[[Function | None], Function], budget: Budget
+        self,
+        write: Write,
+        title: LanguageTitle,
+        change: Callable[[Function | None], Function],
+        budget: Budget,
+        name: ActName,
     ) -> Function:
-        return await budget.spend(self._functions.update(owner, title, change), _write_late)
+        act = new_act(self._clock, self._ids, Actor(write.author, write.origin), name)
+        return await budget.spend(self._functions.update(write.owner, title, change, act), _write_late)
 
     async def _definition(self, request: FunctionRequest) -> Definition:
         script = Script.of(request.script_content, self._policy.script_size_max)

@@ -37,7 +37,7 @@ class Growth:
 
 @frozen
 class StorageFacts:
-    """The stored data at one instant, its oldest rows, and how long sessions, history and keys are kept in days."""
+    """The stored data at one instant, its oldest rows, and how long each part is kept in days."""
 
     stored: Stored
     measured_at: datetime
@@ -45,6 +45,7 @@ class StorageFacts:
     session_days: float | None
     history_days: int
     key_days: float
+    audit_days: float = 90
 
 
 @frozen
@@ -90,7 +91,7 @@ class StorageReport:
 def growths(facts: StorageFacts) -> Mapping[Part, Growth]:
     """Return the growth of each part that has one."""
     found = {Part.HISTORY: _history_growth(facts)}
-    kept_days = {Part.SESSIONS: facts.session_days, Part.IDEMPOTENCY_KEYS: facts.key_days}
+    kept_days = {Part.SESSIONS: facts.session_days, Part.IDEMPOTENCY_KEYS: facts.key_days, Part.AUDIT: facts.audit_days}
     for part, days in kept_days.items():
         if part in facts.oldest:
             found[part] = Growth.of(facts.stored.parts[part], facts.measured_at - facts.oldest[part], days)

@@ -21,6 +21,7 @@ _COMMANDS = {
     "storage": ("entrypoints.cli.storage:storage", "Show what is stored, and when the space runs out."),
     "token": ("entrypoints.cli.token:token", "Print a token signed with JWT_SECRET."),
     "keys": ("entrypoints.cli.keys:keys", "Create, list and revoke API keys."),
+    "audit": ("entrypoints.cli.audit:audit", "List administrative acts, newest first."),
     "owners": ("entrypoints.cli.owners:owners", "Move what belongs to an owner."),
     "bench": ("entrypoints.cli.bench.command:bench", "Measure a running service from this machine."),
     "config": ("entrypoints.cli.config:config", "Show and check the settings."),

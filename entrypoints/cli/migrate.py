@@ -29,6 +29,7 @@ DESTROYED = {
     "registration-times": "the times at which versions of functions became current (migration 9).",
     "owned-functions": "functions of owners, with all versions; shared functions stay (migration 10).",
     "function-authors": "the record of who registered each version of a function (migration 10).",
+    "audit": "the audit record (migration 12).",
 }
 """The kinds of data that a revert deletes, as in `-- destroys KIND` of the .down.sql files."""
 

@@ -10,6 +10,7 @@ import click
 from attrs import frozen
 
 from domain.access.owner_move import OwnedData, OwnerMover
+from domain.audit import ActName
 from domain.identity import Owner
 from entrypoints.cli.arguments import any_owner, owner
 from entrypoints.cli.consent import Loss, consent_of, dry_run_option, require_consent, yes_option
@@ -87,7 +88,8 @@ async def _moved(
         if any(before.values()):
             require_consent([Loss(f"This moves {_listed(before)} from {source} to {target}.")], consent)
         with click.progressbar(length=sum(before.values()), label="Moving", file=sys.stderr) as bar:
-            async for step in mover.move(source, target, functions=functions):
+            act = commands.new_act(ActName.OWNERS_MOVE)
+            async for step in mover.move(source, target, act, functions=functions):
                 bar.update(step.moved)
         return Moved(before, await _counted(mover, source, functions=functions))
 

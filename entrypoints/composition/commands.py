@@ -1,6 +1,9 @@
 """The commands of an operator."""
 
+import os
+import pwd
 import secrets
+import socket
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -26,6 +29,7 @@ from adapters.system_clock import SystemClock
 from domain.access.api_key import SECRET_BYTES
 from domain.access.api_key_service import ApiKeyService
 from domain.access.principal import Scope
+from domain.audit import COMMAND, Actor, new_act
 from domain.idempotency import KEPT_FOR
 from domain.identity import Owner
 from domain.scripts.language import Language
@@ -47,6 +51,15 @@ from entrypoints.settings.settings import Settings
 
 __all__ = ["Commands", "DatabaseInspector", "HostInspector", "MigrationRunner", "MigrationStatus", "PlannedDown"]
 __all__ += ["SelfTest", "Trial"]
+
+
+def _operator() -> Actor:
+    """Return who runs the command: the user of the operating system, and the name of the host."""
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    return Actor(f"{user}@{socket.gethostname()}", COMMAND)
 
 
 def _token(settings: Settings, owner: Owner, scopes: frozenset[Scope], lifetime: timedelta) -> str:
@@ -79,12 +92,16 @@ class Commands(containers.DeclarativeContainer):
         EmbeddedPostgres, providers.Callable(embedded_options, settings), providers.Object(launch)
     )
     database = providers.Container(Database, settings=settings, observe=providers.Object(None))
+    actor = providers.Singleton(_operator)
+    ids = providers.Factory(RandomIds)
+    new_act = providers.Callable(new_act, database.clock, ids, actor)
     gateway_options = providers.Callable(gateway_options, settings)
     migrations = providers.Factory(
         MigrationRunner,
         gateway_options.provided.dsn,
         database.statements.provided.migrations,
         providers.Factory(SystemClock),
+        actor=actor,
     )
     database_access = providers.Factory(
         CheckedGateway,
@@ -96,13 +113,15 @@ class Commands(containers.DeclarativeContainer):
     keys = providers.Factory(
         ApiKeyService,
         database.clock,
-        providers.Factory(RandomIds),
+        ids,
         database.api_keys,
         providers.Object(lambda: secrets.token_urlsafe(SECRET_BYTES)),
+        actor,
     )
     owner_mover = providers.Factory(
         PostgresOwnerMover, database.gateway, database.statements.provided.owners, database.clock
     )
+    audit = database.audit
     timeline = providers.Factory(
         PostgresTimelineReader, database.gateway, database.statements, database.clock, KEPT_FOR
     )
@@ -114,6 +133,7 @@ class Commands(containers.DeclarativeContainer):
         retention_times.provided.sessions,
         retention_times.provided.history_days,
         KEPT_FOR,
+        settings.provided.audit_retention_days,
     )
     storage_budget = providers.Callable(storage_budget, settings)
     database_inspection = providers.Callable(DatabaseInspector.connected, gateway_options, database.statements)

@@ -17,6 +17,7 @@ from adapters.postgres.retention.cleanup import Cleanup
 from adapters.postgres.stats import DatabaseStatsReader
 from adapters.postgres.write_probe import WriteProbe
 from adapters.random_ids import RandomIds
+from domain.audit import AuditService
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.executions.history import HistoryService
@@ -138,6 +139,7 @@ class Controller(containers.DeclarativeContainer):
         params=providers.Singleton(ParamsCheck, database.functions, schemas),
     )
     history = providers.Singleton(HistoryService, database.sessions, database.executions, request_timeout_s)
+    audit = providers.Singleton(AuditService, database.audit, request_timeout_s)
     function_quota = providers.Singleton(function_quota, settings, database.functions)
     functions = providers.Singleton(
         FunctionService,
@@ -226,6 +228,7 @@ class Controller(containers.DeclarativeContainer):
         executions=executions,
         history=history,
         functions=functions,
+        audit=audit,
         process=health,
         metrics=metrics,
     )

@@ -14,6 +14,7 @@ from adapters.postgres.connections.observer import StatementObserver
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.migrations.schema import SchemaCheck
 from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
+from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.repositories.executions import PostgresExecutionRepository
 from adapters.postgres.repositories.functions import PostgresFunctionRepository
 from adapters.postgres.repositories.keyed_executions import PostgresKeyedExecutionRepository
@@ -80,6 +81,7 @@ class Database(containers.DeclarativeContainer):
         providers.Callable(function_options, settings),
     )
     api_keys = providers.Singleton(PostgresApiKeyRepository, gateway, statements.provided.api_keys)
+    audit = providers.Singleton(PostgresAuditReader, gateway, statements.provided.audit)
     schema = providers.Singleton(SchemaCheck, gateway, statements.provided.migrations)
     storage = providers.Singleton(HistoryBudget.of, gateway, statements, providers.Callable(storage_budget, settings))
     cleanup = providers.Singleton(

@@ -16,6 +16,7 @@ from adapters.postgres.retention.cleanup import Retention
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.sandbox.options import NodeStart, SandboxLevel, SandboxOptions
 from domain.access.authentication import KeyCacheOptions
+from domain.audit import AuditRetention
 from domain.executions.service import ExecutionPolicy
 from domain.functions.examples import ExamplePolicy
 from domain.functions.ports import FunctionRepository
@@ -99,6 +100,7 @@ def retention(settings: Settings) -> Retention:
         sessions=timedelta(seconds=settings.session_retention_seconds),
         history=timedelta(days=settings.history_retention_days),
         versions=settings.function_versions_kept,
+        audit=AuditRetention(timedelta(days=settings.audit_retention_days)),
     )
 
 

@@ -10,12 +10,14 @@ from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
 from domain.access.principal import NOBODY, Principal
+from domain.audit import AuditService
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.executions.batches import BatchService
 from domain.executions.history import HistoryService
 from domain.executions.service import ExecutionService
 from domain.functions.service import FunctionService
 from domain.sessions.service import SessionService
+from entrypoints.http.endpoints.audit import AuditEndpoint
 from entrypoints.http.endpoints.batches import BatchEndpoints, Charge, charge_nothing
 from entrypoints.http.endpoints.documents import DocumentEndpoints
 from entrypoints.http.endpoints.executions import ExecutionEndpoints, execute_parser
@@ -54,6 +56,7 @@ class Services:
     executions: ExecutionService
     history: HistoryService
     functions: FunctionService
+    audit: AuditService
     process: HealthChecks
     metrics: CollectorRegistry = field(factory=CollectorRegistry)
 
@@ -121,6 +124,7 @@ class Application:
             functions=FunctionEndpoints(
                 services.functions, FunctionParser.of(options, examiner), rollback_parser(options, examiner)
             ),
+            audit=AuditEndpoint(services.audit),
             health=HealthEndpoints(services.process, ProbeRunner(options.probe_timeout_s), self.limiter),
             documents=DocumentEndpoints(lambda: compact(self.document())),
             metrics=MetricsEndpoint(self.scrape),

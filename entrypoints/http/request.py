@@ -89,6 +89,12 @@ class Request:
         return self.caller.owner
 
     @property
+    def client(self) -> str | None:
+        """The address of the client; None if the server knows none."""
+        client = self.scope.get("client")
+        return client[0] if client else None
+
+    @property
     def is_admin(self) -> bool:
         """Whether the caller may see details of the process."""
         return AccessScope.ADMIN in self.caller.scopes

@@ -4,6 +4,7 @@ from functools import partial
 
 from attrs import frozen
 
+from entrypoints.http.endpoints.audit import AuditEndpoint
 from entrypoints.http.endpoints.batches import BatchEndpoints
 from entrypoints.http.endpoints.documents import ASSETS, DocumentEndpoints
 from entrypoints.http.endpoints.executions import ExecutionEndpoints
@@ -20,9 +21,10 @@ from entrypoints.http.openapi.functions import (
     ROLL_BACK_FUNCTION,
     VERSIONS,
 )
-from entrypoints.http.openapi.health import HEALTH, LIVEZ, READYZ
+from entrypoints.http.openapi.health import AUDIT, HEALTH, LIVEZ, READYZ
 from entrypoints.http.openapi.sessions import DELETE, GET, INITIALIZE, LIST, PATCH
 from entrypoints.http.route import Access, Route, RouteClass
+from entrypoints.http.schemas.audit import AuditPage
 from entrypoints.http.schemas.executions import (
     BatchBody,
     BatchLine,
@@ -51,6 +53,7 @@ from entrypoints.http.schemas.sessions import (
 _SESSIONS = "/api/v1/sessions"
 _SESSION = "/api/v1/sessions/{request_id}"
 _FUNCTIONS = "/api/v1/functions"
+_AUDIT = "/api/v1/audit"
 _FUNCTION = "/api/v1/functions/{language_title}"
 
 _own = partial(Route, access=Access.OWNER, route_class=RouteClass.SESSIONS)
@@ -71,6 +74,7 @@ class Endpoints:
     executions: ExecutionEndpoints
     batches: BatchEndpoints
     functions: FunctionEndpoints
+    audit: AuditEndpoint
     health: HealthEndpoints
     documents: DocumentEndpoints
     metrics: MetricsEndpoint
@@ -81,6 +85,7 @@ def routes(endpoints: Endpoints) -> tuple[Route, ...]:
     return (
         *_session_routes(endpoints.sessions, endpoints.executions, endpoints.batches),
         *_function_routes(endpoints.functions),
+        _own("GET", _AUDIT, endpoints.audit.list, "list_acts", AUDIT, None, AuditPage, access=Access.ADMIN),
         *_process_routes(endpoints.health, endpoints.metrics),
         *_document_routes(endpoints.documents),
     )

@@ -136,6 +136,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     history_retention_days: Annotated[
         int, Meta(ge=1, le=30, description="Number of days for which the history keeps executions.")
     ] = 7
+    audit_retention_days: Annotated[
+        int, Meta(ge=1, le=3650, description="Number of days for which the audit record keeps administrative acts.")
+    ] = 90
     function_versions_kept: Annotated[
         int, Meta(ge=1, le=100, description="Number of versions of a function that are kept.")
     ] = 20

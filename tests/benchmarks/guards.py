@@ -18,6 +18,7 @@ from adapters.random_ids import RandomIds
 from domain.access.api_key_service import ApiKeyService
 from domain.access.authentication import Authentication, KeyRing
 from domain.access.principal import Scope
+from domain.audit import COMMAND, Actor
 from domain.identity import Owner
 from entrypoints.http.middleware.authentication import AuthenticationGuard
 from entrypoints.http.request import Request
@@ -34,7 +35,7 @@ async def main() -> None:
     clock = DisciplinedClock(_host_time)
     await clock.measure()
     secret, repository = secrets.token_urlsafe(32), MemoryApiKeyRepository()
-    keys = ApiKeyService(clock, RandomIds(), repository, lambda: secrets.token_urlsafe(32))
+    keys = ApiKeyService(clock, RandomIds(), repository, lambda: secrets.token_urlsafe(32), Actor("bench", COMMAND))
     issued = await keys.create(Owner("alice"), _SCOPES, None)
     token = issue_token(secret, Owner("alice"), _SCOPES, ClaimRules(), (clock.now(), timedelta(hours=1)))
     verifier = JwtVerifier(clock, ClaimRules(), [secret_key(secret)])

@@ -10,6 +10,7 @@ from attrs import evolve
 
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sequential_ids import SequentialIds
+from domain.audit import ActName
 from domain.functions.function import (
     Definition,
     Example,
@@ -32,6 +33,7 @@ from domain.identity import SHARED, Owner
 from domain.json_text import JsonText
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.script import Script
+from tests.support.acts import OPERATOR, act, recorded
 
 ADDER = LanguageTitle(Language.NODEJS, "adder")
 ALICE, BOB = Owner("alice"), Owner('bob, "the\\builder"')
@@ -90,7 +92,7 @@ class FunctionRepositoryContract(ABC):
         owner: Owner = ALICE,
         made: Definition = MADE,
     ) -> Function:
-        return await functions.update(owner, title, lambda _: self.function(title, made, owner=owner))
+        return await functions.update(owner, title, lambda _: self.function(title, made, owner=owner), act())
 
     async def replace(
         self, functions: FunctionRepository, made: Definition = OTHER, title: LanguageTitle = ADDER
@@ -99,7 +101,7 @@ class FunctionRepositoryContract(ABC):
             assert stored is not None
             return stored.replace(made, BOB, self.now + HOUR)
 
-        return await functions.update(ALICE, title, change)
+        return await functions.update(ALICE, title, change, act())
 
     async def deactivate(
         self, functions: FunctionRepository, title: LanguageTitle = ADDER, owner: Owner = ALICE
@@ -108,7 +110,7 @@ class FunctionRepositoryContract(ABC):
             assert stored is not None
             return stored.deactivate(self.now + HOUR)
 
-        return await functions.update(owner, title, change)
+        return await functions.update(owner, title, change, act(ActName.FUNCTIONS_DELETE))
 
     async def versions(self, functions: FunctionRepository, count: int) -> list[Function]:
         """Register versions that all differ; return them, the newest first."""
@@ -167,6 +169,22 @@ class FunctionRepositoryContract(ABC):
         assert await functions.find(exact()) == replaced
         assert await functions.schema(shared.function_id, 2) is None
 
+    async def test_each_change_is_recorded_with_its_version(self, functions, audit):
+        await self.add(functions)
+        await self.replace(functions)
+        await self.deactivate(functions)
+        await self.deactivate(functions)
+        with pytest.raises(_Refused):
+            await functions.update(ALICE, ADDER, refuse, act())
+        entries = await recorded(audit)
+        assert [(entry.act, entry.details) for entry in entries] == [
+            ("functions.delete", {"version": 2}),
+            ("functions.put", {"version": 2}),
+            ("functions.put", {"version": 1}),
+        ]
+        assert {(entry.owner, entry.subject, entry.actor) for entry in entries} == {(ALICE, str(ADDER), OPERATOR)}
+        assert not any(MADE.script.source in str(entry) for entry in entries)
+
     async def test_a_change_gets_the_stored_function(self, functions):
         seen: list[Function | None] = []
         first = self.function()
@@ -175,8 +193,8 @@ class FunctionRepositoryContract(ABC):
             seen.append(stored)
             return first if stored is None else stored.replace(OTHER, BOB, self.now)
 
-        await functions.update(ALICE, ADDER, change)
-        await functions.update(ALICE, ADDER, change)
+        await functions.update(ALICE, ADDER, change, act())
+        await functions.update(ALICE, ADDER, change, act())
         assert seen == [None, first]
 
     async def test_a_replacement_is_the_next_version_and_the_first_one_stays(self, functions):
@@ -218,7 +236,7 @@ class FunctionRepositoryContract(ABC):
 
     async def test_a_change_that_raises_stores_nothing(self, functions):
         with pytest.raises(_Refused):
-            await functions.update(ALICE, ADDER, refuse)
+            await functions.update(ALICE, ADDER, refuse, act())
         with pytest.raises(FunctionNotFound):
             await functions.find(exact())
 
@@ -248,7 +266,7 @@ class FunctionRepositoryContract(ABC):
             source = f"{stored.definition.script.source}{stored.version}"
             return stored.replace(Definition(Script.of(source, 1000)), BOB, self.now)
 
-        changed = await asyncio.gather(*(functions.update(ALICE, ADDER, change) for _ in range(6)))
+        changed = await asyncio.gather(*(functions.update(ALICE, ADDER, change, act()) for _ in range(6)))
         assert sorted(function.version for function in changed) == [1, 2, 3, 4, 5, 6]
         assert len({function.function_id for function in changed}) == 1
         assert (await functions.find(exact())).definition.script.source == f"{MADE.script.source}12345"

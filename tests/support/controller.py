@@ -6,6 +6,7 @@ from attrs import define, field
 from dependency_injector import providers
 from prometheus_client import CollectorRegistry
 
+from adapters.memory.audit import MemoryAudit
 from adapters.memory.executions import MemoryExecutionRepository
 from adapters.memory.functions import MemoryFunctionRepository
 from adapters.memory.keyed_calls import MemoryKeyedExecutionRepository, MemoryKeyedSessionRepository
@@ -36,12 +37,17 @@ class Fakes:
     clock: ManualClock = field(factory=ManualClock)
     ids: SequentialIds = field(factory=SequentialIds)
     runner: MemoryScriptRunner = field(factory=MemoryScriptRunner)
-    functions: MemoryFunctionRepository = field(factory=MemoryFunctionRepository)
+    audit: MemoryAudit = field(factory=MemoryAudit)
+    functions: MemoryFunctionRepository = field()
     tasks: BackgroundTasks = field(factory=BackgroundTasks)
     execution_limiter: CapacityLimiter = field(factory=lambda: CapacityLimiter("an execution", 8))
     recording_limiter: CapacityLimiter = field(factory=lambda: CapacityLimiter("a recording", 8))
     sessions: MemorySessionRepository = field(init=False)
     executions: MemoryExecutionRepository = field(init=False)
+
+    @functions.default
+    def _functions(self) -> MemoryFunctionRepository:
+        return MemoryFunctionRepository(audit=self.audit)
 
     def __attrs_post_init__(self) -> None:
         self.sessions = MemorySessionRepository(self.store)
@@ -67,6 +73,7 @@ class Fakes:
             "keyed_sessions": self.keyed_sessions,
             "keyed_executions": self.keyed_executions,
             "functions": self.functions,
+            "audit": self.audit,
         }
         others = {
             "ids": self.ids,

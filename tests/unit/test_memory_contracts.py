@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 
 from adapters.memory.api_keys import MemoryApiKeyRepository
+from adapters.memory.audit import MemoryAudit
 from adapters.memory.executions import MemoryExecutionRepository
 from adapters.memory.functions import MemoryFunctionRepository
 from adapters.memory.keyed_calls import MemoryKeyedExecutionRepository, MemoryKeyedSessionRepository
@@ -48,6 +49,10 @@ class TestMemoryExecutionRepository(ExecutionRepositoryContract):
 
 
 class TestMemoryApiKeyRepository(ApiKeyRepositoryContract):
+    @pytest.fixture
+    def audit(self, keys: MemoryApiKeyRepository) -> MemoryAudit:
+        return keys.audit
+
     @pytest.fixture
     def keys(self) -> MemoryApiKeyRepository:
         return MemoryApiKeyRepository()
@@ -100,6 +105,10 @@ async def test_a_store_with_a_failure_fails_every_call():
 
 
 class TestMemoryFunctionRepository(FunctionRepositoryContract):
+    @pytest.fixture
+    def audit(self, functions: MemoryFunctionRepository) -> MemoryAudit:
+        return functions.audit
+
     @pytest.fixture
     def functions(self) -> MemoryFunctionRepository:
         return MemoryFunctionRepository(VERSIONS_KEPT, FUNCTIONS_EXAMINED_MAX)

@@ -1,7 +1,9 @@
 """Migrates a database's schema up and down."""
 
 import asyncio
+import json
 import random
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -27,8 +29,10 @@ from adapters.postgres.migrations.migration import (
 from adapters.postgres.migrations.options import MigrationOptions
 from adapters.postgres.migrations.server import explained_refusals, require_usable
 from adapters.postgres.statements import MigrationStatements
+from domain.audit import UNNAMED, ActName, Actor
 from domain.clock import Clock
 from domain.errors import StorageUnavailable
+from domain.identity import uuid7_at
 
 _LOCK = 0x70676C616D626461
 """The key of the advisory lock of all runners: "pglambda" in ASCII."""
@@ -52,6 +56,7 @@ class MigrationRunner:
     _clock: Clock
     _options: MigrationOptions = field(factory=MigrationOptions)
     _steps: Sequence[Migration] = field(factory=load_migrations)
+    _actor: Actor = UNNAMED
 
     async def up(self, to: int | None = None, *, dry_run: bool = False) -> Sequence[Migration]:
         """Apply the pending steps up to version `to` (default: all), or none in a dry run; return them in order."""
@@ -137,6 +142,7 @@ class MigrationRunner:
                     "applied_at": self._clock.now(),
                 },
             )
+            await self._record(connection, ActName.MIGRATIONS_UP, step, {})
         _log.info("migration_applied", migration=str(step))
         return True
 
@@ -160,8 +166,30 @@ class MigrationRunner:
             require_allowed([down], destroy, reverted)
             await _run(connection, step.down_migration.statements)
             await _fetch(connection, self._statements.delete_migration, {"version": step.version})
+            deleted = {name: number for loss in down.losses for name, number in loss.counts.items()}
+            await self._record(connection, ActName.MIGRATIONS_DOWN, step, deleted)
         _log.info("migration_reverted", migration=str(step), deleted=", ".join(loss.text for loss in down.losses))
         return down
+
+    async def _record(
+        self, connection: Connection, name: ActName, step: Migration, details: Mapping[str, object]
+    ) -> None:
+        """Record the step in its own transaction, if the schema has the audit record after it."""
+        ((exists,),) = await _fetch(connection, self._statements.select_audit_exists)
+        if not exists:
+            return
+        await _fetch(
+            connection,
+            self._statements.insert_migration_act,
+            {
+                "act_id": uuid7_at(self._clock.now(), secrets.randbits(62)),
+                "actor": self._actor.name,
+                "origin": self._actor.origin,
+                "act": name,
+                "subject": str(step),
+                "details": json.dumps(details),
+            },
+        )
 
     @asynccontextmanager
     async def _locked(self, lock_timeout_s: float) -> AsyncIterator[Connection]:

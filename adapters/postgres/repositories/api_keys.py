@@ -15,6 +15,7 @@ from adapters.postgres.statements import ApiKeyStatements
 from domain.access.api_key import ApiKey, ApiKeyNotFound
 from domain.access.ports import ApiKeyRepository
 from domain.access.principal import Scope
+from domain.audit import Act
 from domain.identity import Owner
 from domain.paging import Page
 
@@ -65,7 +66,7 @@ class PostgresApiKeyRepository(ApiKeyRepository):
         return (self._lookups,)
 
     @override
-    async def add(self, key: ApiKey) -> None:
+    async def add(self, key: ApiKey, act: Act) -> None:
         await self._gateway.fetch(
             self._statements.insert_api_key,
             {
@@ -74,6 +75,7 @@ class PostgresApiKeyRepository(ApiKeyRepository):
                 "scopes": codec.texts(sorted(key.scopes)),
                 "secret_hash": key.secret_hash,
                 "expires_at": key.expires_at,
+                **codec.act_columns(act),
             },
         )
 
@@ -82,8 +84,9 @@ class PostgresApiKeyRepository(ApiKeyRepository):
         return await self._lookups.submit(key_id)
 
     @override
-    async def revoke(self, key_id: UUID, now: datetime) -> ApiKey:
-        found = await self._gateway.fetch(self._statements.revoke_api_key, {"key_id": key_id, "now": now})
+    async def revoke(self, key_id: UUID, now: datetime, act: Act) -> ApiKey:
+        parameters = {"key_id": key_id, "now": now, **codec.act_columns(act)}
+        found = await self._gateway.fetch(self._statements.revoke_api_key, parameters)
         if not found:
             raise ApiKeyNotFound
         return _key_of(*found[0])

@@ -16,6 +16,7 @@ from adapters.postgres.batching.statement import MeasuredStatement, Row
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements import FunctionStatements
+from domain.audit import Act
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.errors import StorageUnavailable
 from domain.functions.function import (
@@ -182,12 +183,12 @@ class PostgresFunctionRepository(FunctionRepository):
 
     @override
     async def update(
-        self, owner: Owner, title: LanguageTitle, change: Callable[[Function | None], Function]
+        self, owner: Owner, title: LanguageTitle, change: Callable[[Function | None], Function], act: Act
     ) -> Function:
         for _ in range(self._options.races_max):
             read = await self._read(owner, title)
             changed = change(read)
-            if changed is read or await self._written(read, changed):
+            if changed is read or await self._written(read, changed, act):
                 return changed
             pause_s = self._options.race_pause_s
             await asyncio.sleep(random.uniform(0, pause_s))  # noqa: S311  # keeps the losers of one race apart
@@ -230,7 +231,7 @@ class PostgresFunctionRepository(FunctionRepository):
         except StorageUnavailable as error:
             raise StorageUnavailable.of(error.fault, stored="no") from error
 
-    async def _written(self, read: Function | None, changed: Function) -> bool:
+    async def _written(self, read: Function | None, changed: Function, act: Act) -> bool:
         """Write, unless another writer was faster, and return whether it was written.
 
         The statement is not retried by itself: it would lose the race against its own first write.
@@ -240,7 +241,9 @@ class PostgresFunctionRepository(FunctionRepository):
         else:
             statement, facts = self._statements.upsert_function, _columns(read, changed)
         of_row = {"function_id": changed.function_id, "version_read": _ABSENT if read is None else read.version}
-        return bool(await self._gateway.fetch(statement, {**of_row, **facts}, repeatable=False))
+        return bool(
+            await self._gateway.fetch(statement, {**of_row, **facts, **codec.act_columns(act)}, repeatable=False)
+        )
 
 
 def _columns(read: Function | None, changed: Function) -> dict[str, Any]:

@@ -7,11 +7,13 @@ from uuid import UUID
 from attrs import field, frozen, validators
 from typing_extensions import override
 
+from adapters.postgres import codec
 from adapters.postgres.codec import PARTITIONS
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements import OwnerStatements
 from domain.access.owner_move import MoveStep, OwnedData, OwnerMover
+from domain.audit import Act
 from domain.clock import Clock
 from domain.errors import StorageUnavailable
 from domain.identity import Owner
@@ -77,8 +79,8 @@ class PostgresOwnerMover(OwnerMover):
         return [LanguageTitle(Language(language), title) for language, title in rows]
 
     @override
-    async def move(self, source: Owner, target: Owner, *, functions: bool = True) -> AsyncIterator[MoveStep]:
-        owners = {"owner_from": source, "owner_to": target}
+    async def move(self, source: Owner, target: Owner, act: Act, *, functions: bool = True) -> AsyncIterator[MoveStep]:
+        owners = {"owner_from": source, "owner_to": target, **codec.act_columns(act)}
         for walk in self._walks(owners):
             if functions or walk.part is not OwnedData.FUNCTIONS:
                 async for step in self._steps(walk):

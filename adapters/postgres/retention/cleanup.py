@@ -13,8 +13,10 @@ from adapters.postgres.codec import PARTITIONS, day_at, first_id_of
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.statements import CleanupStatements
+from domain.audit import AuditRetention
 from domain.clock import Clock
 from domain.errors import StorageUnavailable, Unavailable
+from domain.identity import uuid7_at
 from domain.stats import CleanupStats
 
 _HISTORY_DAYS_MAX = PARTITIONS - 2
@@ -43,11 +45,12 @@ class CleanupOptions:
 
 @frozen
 class Retention:
-    """How long an ended session is kept after its end, how long the history, and how many versions of a function."""
+    """How long an ended session is kept after its end, how long the history and audit entries, how many versions."""
 
     sessions: timedelta
     history: timedelta = field(validator=validators.le(timedelta(days=_HISTORY_DAYS_MAX)))
     versions: int = field(default=20, validator=validators.ge(1))
+    audit: AuditRetention = field(factory=AuditRetention)
 
 
 @define(eq=False)
@@ -85,6 +88,7 @@ class Cleanup:
         self._stats.executions_overdue += await self._in_batches(self._move_overdue)
         self._stats.keys_removed += await self._in_batches(self._remove_keys)
         self._stats.partitions_emptied += await self._empty_partitions(now)
+        self._stats.acts_removed += await self._in_batches(self._remove_acts)
         await self._history_budget.enforce(now)
         # Last, because they examine all functions: nothing else then waits for them.
         self._stats.functions_removed += await self._in_batches(self._remove_functions)
@@ -137,6 +141,18 @@ class Cleanup:
     async def _remove_keys(self, rows_max: int) -> int:
         ((removed,),) = await self._gateway.fetch(
             self._statements.delete_expired_keys, {"now": self._clock.now(), "rows_max": rows_max}
+        )
+        return int(removed)
+
+    async def _remove_acts(self, rows_max: int) -> int:
+        kept = self._retention.audit
+        ((removed,),) = await self._gateway.fetch(
+            self._statements.delete_old_acts,
+            {
+                "expired_before": uuid7_at(self._clock.now() - kept.kept, 0),
+                "entries_max": kept.entries_max,
+                "rows_max": rows_max,
+            },
         )
         return int(removed)
 

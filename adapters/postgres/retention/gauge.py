@@ -21,6 +21,7 @@ _PARTS = {
     "idempotency_keys": Part.IDEMPOTENCY_KEYS,
     "functions": Part.FUNCTIONS,
     "function_versions": Part.FUNCTIONS,
+    "audit": Part.AUDIT,
 }
 
 

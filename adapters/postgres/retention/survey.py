@@ -29,6 +29,7 @@ class StorageSurvey:
     _session_retention: timedelta
     _history_days: int
     _key_lifetime: timedelta
+    _audit_days: int
 
     async def facts(self) -> StorageFacts:
         """Return the facts as of the database's time; raises StorageUnavailable or Overloaded."""
@@ -41,6 +42,7 @@ class StorageSurvey:
             session_days=await self._session_days(),
             history_days=self._history_days,
             key_days=self._key_lifetime / _DAY,
+            audit_days=self._audit_days,
         )
 
     async def _oldest(self, stored: Stored) -> Mapping[Part, datetime]:
@@ -49,10 +51,12 @@ class StorageSurvey:
         oldest_open = await self._first(storage.select_oldest_open_execution)
         ended = await self._oldest_ended(stored)
         expiry = await self._first(storage.select_oldest_key_expiry)
+        act = await self._first(storage.select_oldest_act)
         found = {
             Part.SESSIONS: session and uuid7_time(session),
             Part.OPEN_EXECUTIONS: oldest_open and uuid7_time(oldest_open),
             Part.HISTORY: ended and uuid7_time(ended),
+            Part.AUDIT: act and uuid7_time(act),
             Part.IDEMPOTENCY_KEYS: expiry and expiry - self._key_lifetime,
         }
         return {part: at for part, at in found.items() if at is not None}

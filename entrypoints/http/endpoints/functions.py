@@ -29,6 +29,9 @@ from entrypoints.http.schemas.functions import (
 
 SHARED_MARK = ".shared"
 
+UNKNOWN = "unknown"
+"""The origin of a request over a socket without addresses."""
+
 
 class Switch(StrEnum):
     """A parameter that is on or off."""
@@ -179,7 +182,7 @@ def _write(request: Request) -> tuple[Write, bool]:
     query.require_valid()
     caller, condition = request.caller, function_condition(request)
     allowed = caller.may_write_functions(owner or caller.functions_owner)
-    return Write(allowed, caller.owner, _name(request), condition), check
+    return Write(allowed, caller.owner, _name(request), condition, request.client or UNKNOWN), check
 
 
 def _registered(request: Request, registered: Registered) -> Response:

@@ -62,7 +62,13 @@ class FunctionCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="f
     """Digest of the owner whose functions the list has; None if it has those that the caller may use."""
 
 
-Cursor = TypeVar("Cursor", SessionCursor, ExecutionCursor, FunctionCursor)
+class AuditCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="a", frozen=True):
+    """The place in the audit record."""
+
+    after: UUID
+
+
+Cursor = TypeVar("Cursor", SessionCursor, ExecutionCursor, FunctionCursor, AuditCursor)
 
 
 class InvalidCursor(ValueError):
@@ -84,7 +90,7 @@ def instant_of(since_epoch_us: int) -> datetime:
     return _EPOCH + timedelta(microseconds=since_epoch_us)
 
 
-def write_cursor(cursor: SessionCursor | ExecutionCursor | FunctionCursor) -> str:
+def write_cursor(cursor: SessionCursor | ExecutionCursor | FunctionCursor | AuditCursor) -> str:
     """Return the text of a cursor."""
     return urlsafe_b64encode(msgspec.json.encode(cursor)).rstrip(b"=").decode()
 

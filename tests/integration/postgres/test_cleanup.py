@@ -3,16 +3,24 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import psycopg
 import pytest
+from attrs import evolve
 
 from adapters.postgres.codec import day_at, first_id_of
+from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
+from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.retention.cleanup import Cleanup, CleanupOptions, Retention
 from adapters.postgres.retention.history_budget import HistoryBudget
+from domain.access.api_key import ApiKey
+from domain.access.principal import Scope
+from domain.audit import Act, ActName, Actor, AuditRetention
 from domain.errors import StorageUnavailable
 from domain.executions.execution import ExecutionLost
 from domain.idempotency import IdempotencyConflict
+from domain.identity import Owner
 from domain.scripts.report import Outcome
 from domain.sessions.session import Session, SessionNotFound
 from domain.storage.storage import StorageBudget
@@ -20,10 +28,12 @@ from tests.contracts.keyed_call_repository import KEY, OTHER, SAME_NAME
 from tests.contracts.storage import Storage
 from tests.integration.postgres.conftest import storage_on
 from tests.integration.postgres.gateways import SteeredGateway, time_out
+from tests.support.acts import OPERATOR, recorded
 from tests.support.waiting import until
 
 MOMENT = timedelta(microseconds=1)
 DAY = timedelta(days=1)
+CALLER = Actor("alice", "192.0.2.7")
 RETENTION = Retention(sessions=DAY, history=7 * DAY)
 _ADD_KEYS = """
 INSERT INTO meta.idempotency_keys (
@@ -340,3 +350,46 @@ async def _counts(storage: Storage, session: Session) -> list[int | None]:
 def _midnight(now: datetime) -> datetime:
     """Return the beginning of the day after."""
     return now.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
+
+
+class TestAudit:
+    @pytest.fixture
+    def keys(self, gateway, statements) -> PostgresApiKeyRepository:
+        return PostgresApiKeyRepository(gateway, statements.api_keys)
+
+    @pytest.fixture
+    def audit(self, gateway, statements) -> PostgresAuditReader:
+        return PostgresAuditReader(gateway, statements.audit)
+
+    @pytest.fixture
+    def record(self, storage, keys):
+        async def add(actor: Actor = CALLER) -> UUID:
+            act_id = storage.ids.new(storage.clock.now())
+            key = ApiKey(act_id, Owner("alice"), frozenset({Scope.ADMIN}), bytes(32))
+            await keys.add(key, Act(act_id, actor, ActName.KEYS_CREATE))
+            return act_id
+
+        return add
+
+    async def test_an_entry_is_removed_once_its_retention_is_over(self, storage, new_cleanup, record, audit):
+        cleanup = new_cleanup(evolve(RETENTION, audit=AuditRetention(90 * DAY)))
+        await record()
+        storage.clock.advance(DAY)
+        kept = await record()
+        storage.clock.advance(89 * DAY)
+        await cleanup.run_once()
+        assert len(await recorded(audit)) == 2
+        storage.clock.advance(MOMENT)
+        await cleanup.run_once()
+        assert [entry.act_id for entry in await recorded(audit)] == [kept]
+        assert cleanup.stats().acts_removed == 1
+
+    async def test_many_entries_of_callers_displace_only_entries_of_callers(self, new_cleanup, record, audit):
+        operators = await record(OPERATOR)
+        callers = [await record() for _ in range(30)]
+        cleanup = new_cleanup(evolve(RETENTION, audit=AuditRetention(90 * DAY, 5)), batch_max=4, batch_min=1)
+        await cleanup.run_once()
+        # A migration of the test's database is the fifth of the newest.
+        left = {entry.act_id for entry in await recorded(audit)}
+        assert operators in left
+        assert left - {operators} == set(callers[-4:])

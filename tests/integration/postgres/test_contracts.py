@@ -5,6 +5,7 @@ import pytest
 
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
+from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.repositories.functions import FunctionRepositoryOptions, PostgresFunctionRepository
 from adapters.postgres.statements import Statements
 from tests.contracts.api_key_repository import ApiKeyRepositoryContract
@@ -36,6 +37,10 @@ class TestPostgresExecutionRepository(ExecutionRepositoryContract):
 
 class TestPostgresFunctionRepository(FunctionRepositoryContract):
     @pytest.fixture
+    def audit(self, gateway: Gateway, statements: Statements) -> PostgresAuditReader:
+        return PostgresAuditReader(gateway, statements.audit)
+
+    @pytest.fixture
     def functions(self, database_url: str, gateway: Gateway, statements: Statements) -> PostgresFunctionRepository:
         with psycopg.connect(database_url) as connection:
             connection.execute("TRUNCATE meta.functions, meta.function_versions")
@@ -44,6 +49,10 @@ class TestPostgresFunctionRepository(FunctionRepositoryContract):
 
 
 class TestPostgresApiKeyRepository(ApiKeyRepositoryContract):
+    @pytest.fixture
+    def audit(self, gateway: Gateway, statements: Statements) -> PostgresAuditReader:
+        return PostgresAuditReader(gateway, statements.audit)
+
     @pytest.fixture
     def keys(self, gateway: Gateway, statements: Statements) -> PostgresApiKeyRepository:
         return PostgresApiKeyRepository(gateway, statements.api_keys)

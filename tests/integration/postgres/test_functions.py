@@ -25,6 +25,7 @@ from domain.identity import SHARED, Owner
 from domain.json_text import JsonText
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.script import Script
+from tests.support.acts import act
 from tests.support.ports import free_port
 from tests.support.waiting import until
 
@@ -76,7 +77,7 @@ def functions(gateway: Gateway, statements: Statements) -> PostgresFunctionRepos
 async def test_updates_of_several_controllers_are_all_kept(gateway, statements):
     patient = FunctionRepositoryOptions(races_max=200, race_pause_s=0.01)
     controllers = [PostgresFunctionRepository(gateway, statements.functions, patient) for _ in range(4)]
-    updates = [controller.update(SHARED, ADDER, registered) for controller in controllers for _ in range(5)]
+    updates = [controller.update(SHARED, ADDER, registered, act()) for controller in controllers for _ in range(5)]
     versions = [function.version for function in await asyncio.gather(*updates)]
     assert sorted(versions) == list(range(1, 21))
     assert (await controllers[0].find(shared(ADDER))).definition.script.source == "return 19;"
@@ -87,7 +88,7 @@ async def test_races_that_do_not_end_are_a_conflict(gateway, statements, databas
     with psycopg.connect(database_url) as other, psycopg.connect(database_url, autocommit=True) as watcher:
         other.execute("UPDATE meta.functions SET version = version + 1")
         update = asyncio.create_task(
-            hasty.update(SHARED, CALCULATOR, lambda stored: stored.replace(made(1), SHARED, NOW))
+            hasty.update(SHARED, CALCULATOR, lambda stored: stored.replace(made(1), SHARED, NOW), act())
         )
         await until(lambda: watcher.execute(BLOCKED).fetchone() == (1,))
         other.commit()
@@ -96,19 +97,21 @@ async def test_races_that_do_not_end_are_a_conflict(gateway, statements, databas
 
 
 async def test_a_version_and_a_deactivation_that_race_are_both_seen(functions):
-    await functions.update(SHARED, ADDER, registered)
+    await functions.update(SHARED, ADDER, registered, act())
 
     def deactivated(stored: Function | None) -> Function:
         assert stored is not None
         return stored.deactivate(NOW)
 
-    await asyncio.gather(functions.update(SHARED, ADDER, registered), functions.update(SHARED, ADDER, deactivated))
+    await asyncio.gather(
+        functions.update(SHARED, ADDER, registered, act()), functions.update(SHARED, ADDER, deactivated, act())
+    )
     function = await functions.find(shared(ADDER))
     assert (function.version, function.deactivated_at) in {(2, NOW), (2, None)}
 
 
 async def test_a_schema_is_read_once(functions, executed):
-    adder_id = (await functions.update(SHARED, ADDER, registered)).function_id
+    adder_id = (await functions.update(SHARED, ADDER, registered, act())).function_id
     assert await asyncio.gather(*(functions.schema(adder_id, 1) for _ in range(10))) == [SCHEMA] * 10
     assert await functions.schema(adder_id, 1) is await functions.schema(adder_id, 1)
     assert executed.count("select_function_schemas") == 1
@@ -118,7 +121,7 @@ async def test_cached_schemas_are_bounded(gateway, statements, executed):
     functions = PostgresFunctionRepository(
         gateway, statements.functions, FunctionRepositoryOptions(cached_schemas_size_max=1)
     )
-    adder_id = (await functions.update(SHARED, ADDER, registered)).function_id
+    adder_id = (await functions.update(SHARED, ADDER, registered, act())).function_id
     for _ in range(2):
         assert await functions.schema(adder_id, 1) == SCHEMA
     assert executed.count("select_function_schemas") == 2
@@ -127,7 +130,7 @@ async def test_cached_schemas_are_bounded(gateway, statements, executed):
 async def test_functions_of_many_owners_and_versions_are_read_in_one_statement(functions, executed):
     for owner in (SHARED, ALICE):
         for _ in range(2):
-            await functions.update(owner, ADDER, partial(registered, owner=owner))
+            await functions.update(owner, ADDER, partial(registered, owner=owner), act())
     executed.clear()
     lookups = [FunctionLookup.usable(owner, ADDER, version) for owner in (ALICE, BOB) for version in (None, 1)]
     found = await asyncio.gather(*map(functions.find, lookups))
@@ -148,7 +151,7 @@ async def test_an_unavailable_database_stores_nothing(statements):
     functions = PostgresFunctionRepository(gateway, statements.functions)
     try:
         with pytest.raises(StorageUnavailable) as caught:
-            await functions.update(SHARED, ADDER, registered)
+            await functions.update(SHARED, ADDER, registered, act())
         assert caught.value.stored == "no"
     finally:
         await gateway.close()
@@ -179,7 +182,9 @@ class TestPredefined:
         assert [summary.language_title for summary in page.items] == [CALCULATOR, TEXT_PROCESSOR]
 
     async def test_a_callers_version_survives_another_migration(self, functions, database_url, statements):
-        replaced = await functions.update(SHARED, CALCULATOR, lambda stored: stored.replace(made(1), SHARED, NOW))
+        replaced = await functions.update(
+            SHARED, CALCULATOR, lambda stored: stored.replace(made(1), SHARED, NOW), act()
+        )
         assert (replaced.version, replaced.type) == (2, FunctionType.DYNAMIC)
         runner = MigrationRunner(database_url, statements.migrations, ManualClock())
         assert await runner.up() == []
@@ -187,9 +192,9 @@ class TestPredefined:
 
     async def test_predefined_functions_return_with_their_tables(self, functions, database_url, statements):
         before = await functions.find(shared(CALCULATOR))
-        await functions.update(SHARED, ADDER, registered)
+        await functions.update(SHARED, ADDER, registered, act())
         runner = MigrationRunner(database_url, statements.migrations, ManualClock())
-        await runner.down(2, destroy={"functions", "function-authors", "registration-times"})
+        await runner.down(2, destroy={"audit", "functions", "function-authors", "registration-times"})
         await runner.up()
         after = await functions.find(shared(CALCULATOR))
         assert after == evolve(before, function_id=after.function_id)

@@ -21,6 +21,7 @@ from adapters.postgres.migrations.migration import (
 from adapters.postgres.migrations.options import MigrationOptions
 from adapters.postgres.migrations.runner import MigrationRunner
 from adapters.postgres.migrations.server import StepForbidden, UnsupportedServer, require_usable
+from domain.audit import Actor
 from domain.errors import StorageUnavailable
 from tests.contracts.storage import Storage
 from tests.integration.postgres.conftest import storage_on
@@ -323,3 +324,13 @@ class TestRefusals:
 
 def test_a_step_is_named_by_its_number_and_name():
     assert str(STEPS[0]) == "0001_sessions"
+
+
+async def test_migrations_are_recorded_with_who_applied_and_reverted_them(empty_database_url, statements):
+    operator = Actor("root@example", "cli")
+    runner = MigrationRunner(empty_database_url, statements.migrations, ManualClock(), QUICK, STEPS, operator)
+    await runner.up()
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        found = connection.execute("SELECT act, subject, actor, origin, owner, details FROM meta.audit").fetchall()
+    assert found[0] == ("migrations.up", "0012_audit", "root@example", "cli", None, {})
+    assert len(found) == len(STEPS) - 11

@@ -53,6 +53,7 @@ SELECT
 FROM generate_series(1, 3) AS n;
 INSERT INTO meta.rates VALUES ('alice', 'execute', now(), interval '1 s');
 INSERT INTO meta.shortened_days VALUES (1, now(), now(), 1), (2, now(), now(), 1);
+INSERT INTO meta.audit VALUES (gen_random_uuid(), 'root@example', 'cli', 'keys.create', 'alice', 'k', '{}');
 """
 ADD_KEY = "INSERT INTO meta.api_keys VALUES (gen_random_uuid(), 'alice', ARRAY['admin'], sha256(''))"
 WAITING = """
@@ -62,6 +63,7 @@ SELECT exists(
 )
 """
 LOSSES = {
+    "audit": "1 audited act",
     "owned-functions": "2 owned functions (3 versions, 1 session pin)",
     "function-authors": "2 function authors",
     "registration-times": "6 registration times",

@@ -17,6 +17,7 @@ from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.script import Script
 from domain.storage.storage import StorageBudget
 from tests.integration.postgres.conftest import storage_on
+from tests.support.acts import act
 
 ALICE = Owner("alice")
 ADDER = LanguageTitle(Language.NODEJS, "adder")
@@ -61,7 +62,7 @@ def register(functions, storage):
                 return Function(storage.ids.new(now), ALICE, title, made, now, now)
             return stored.replace(made, ALICE, now)
 
-        return await functions.update(ALICE, title, change)
+        return await functions.update(ALICE, title, change, act())
 
     return register
 
@@ -80,7 +81,7 @@ def pin(storage):
 @pytest.fixture
 def deactivate(functions, storage):
     async def deactivate() -> None:
-        await functions.update(ALICE, ADDER, lambda stored: stored.deactivate(storage.clock.now()))
+        await functions.update(ALICE, ADDER, lambda stored: stored.deactivate(storage.clock.now()), act())
 
     return deactivate
 

@@ -10,10 +10,12 @@ import pytest
 from attrs import evolve
 
 from adapters.postgres.gateway import Gateway
+from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.repositories.functions import PostgresFunctionRepository
 from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
 from adapters.postgres.statements import Statements
 from domain.access.owner_move import MoveStep, OwnedData
+from domain.audit import ActName
 from domain.errors import StorageUnavailable
 from domain.functions.function import Definition, Function
 from domain.functions.ports import FunctionLookup
@@ -22,6 +24,7 @@ from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.script import Script
 from domain.sessions.session import SessionNotFound
 from tests.contracts.storage import ALICE, BOB, Storage
+from tests.support.acts import OPERATOR, act, recorded
 
 NIL = UUID(int=0)
 Register = Callable[[Owner, LanguageTitle], Awaitable[Function]]
@@ -59,7 +62,7 @@ def numbers(sessions: int, keys: int, history: int, functions: int = 0) -> dict[
 
 
 async def walked(mover: PostgresOwnerMover, source: Owner = ANONYMOUS, target: Owner = ALICE) -> list[MoveStep]:
-    return [step async for step in mover.move(source, target)]
+    return [step async for step in mover.move(source, target, act(ActName.OWNERS_MOVE))]
 
 
 async def test_sessions_move_with_their_history_and_keys(mover, storage, add_key, database_url):
@@ -130,7 +133,7 @@ async def test_a_key_that_the_new_owner_has_stays(mover, add_key):
 async def test_a_stopped_move_is_continued(mover, storage):
     for _ in range(5):
         await storage.execute((await storage.add()).ref)
-    async for _ in mover.move(ANONYMOUS, ALICE):
+    async for _ in mover.move(ANONYMOUS, ALICE, act(ActName.OWNERS_MOVE)):
         break
     left = (await mover.count(ANONYMOUS))[OwnedData.SESSIONS]
     assert 0 < left < 5
@@ -156,7 +159,7 @@ def register(functions: PostgresFunctionRepository, storage: Storage) -> Registe
             new = Function(storage.ids.new(now), owner, title, made, now, now)
             return new if stored is None else stored.replace(made, owner, now)
 
-        return await functions.update(owner, title, change)
+        return await functions.update(owner, title, change, act())
 
     return register
 
@@ -198,7 +201,9 @@ async def test_a_function_whose_title_the_new_owner_has_stays(mover, functions, 
 async def test_functions_can_be_left_with_the_old_owner(mover, storage, register):
     await register(ALICE, LanguageTitle(Language.PYTHON, "a"))
     await storage.add(ALICE)
-    assert [step.part async for step in mover.move(ALICE, BOB, functions=False)] == [OwnedData.SESSIONS]
+    assert [step.part async for step in mover.move(ALICE, BOB, act(ActName.OWNERS_MOVE), functions=False)] == [
+        OwnedData.SESSIONS
+    ]
     assert await mover.count(ALICE) == numbers(0, 0, 0, functions=1)
 
 
@@ -226,3 +231,23 @@ async def test_a_step_that_takes_too_long_is_repeated_with_fewer_rows(statements
     with pytest.raises(StorageUnavailable):
         await walked(too_slow)
     assert slow.asked == [1000, 500, 250, 125, 63, 32]
+
+
+async def test_a_move_of_many_steps_is_one_entry_with_its_numbers(mover, storage, add_key, gateway, statements):
+    for session in [await storage.add() for _ in range(5)]:
+        await storage.execute(session.ref)
+        add_key(ANONYMOUS, "k", session.ref.session_id)
+    add_key(ANONYMOUS, "i")
+    await walked(mover)
+    (entry,) = await recorded(PostgresAuditReader(gateway, statements.audit))
+    assert (entry.act, entry.actor, entry.owner, entry.subject) == ("owners.move", OPERATOR, ANONYMOUS, ALICE)
+    assert entry.details == {"sessions": 5, "idempotency_keys": 6, "executions": 5, "functions": 0}
+
+
+async def test_a_move_that_is_stopped_has_the_numbers_of_its_steps(mover, storage, gateway, statements):
+    for _ in range(5):
+        await storage.add()
+    async for _ in mover.move(ANONYMOUS, ALICE, act(ActName.OWNERS_MOVE)):
+        break
+    (entry,) = await recorded(PostgresAuditReader(gateway, statements.audit))
+    assert entry.details == {"sessions": 2, "idempotency_keys": 0}

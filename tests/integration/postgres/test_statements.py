@@ -16,6 +16,7 @@ from adapters.postgres.connections.connection import GatewayConnection, Statemen
 from adapters.postgres.gateway_options import GatewayOptions
 from adapters.postgres.statements import Statements, StatementsDiffer, load
 from tests.sql_clocks import clock_reads
+from tests.support.acts import act
 
 SQL = Path(sql.__file__).parent
 TIMES = (
@@ -100,6 +101,7 @@ def test_statements_that_name_partitions_or_run_in_batches_are_not_prepared(stat
         "select_history_trace",
         "delete_expired_sessions",
         "delete_expired_keys",
+        "delete_old_acts",
         "delete_deactivated_functions",
         "delete_old_versions",
         "move_overdue_executions",
@@ -143,7 +145,13 @@ async def test_statements_by_key_use_an_index_whatever_the_size(database_url, st
         (
             "owners",
             "move_sessions",
-            {"owner_from": "owner 7", "owner_to": "bob", "after": None, "now": "2026-02-01"},
+            {
+                "owner_from": "owner 7",
+                "owner_to": "bob",
+                "after": None,
+                "now": "2026-02-01",
+                **codec.act_columns(act()),
+            },
         ),
     ],
 )

@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from adapters.postgres.retention.survey import StorageSurvey
+from domain.identity import uuid7_at
 from domain.storage.storage import Part
 
 DAY = timedelta(days=1)
@@ -16,10 +17,15 @@ INSERT INTO meta.idempotency_keys (
 VALUES (gen_random_uuid(), 'alice', 'k', sha256(''), gen_random_uuid(), 'python-x', %(expires_at)s, %(expires_at)s)
 """
 
+_ONE_ACT = """
+INSERT INTO meta.audit VALUES (%(act_id)s, 'root@example', 'cli', 'keys.create', 'alice', 'k', '{}')
+"""
+FIRST_ACT = datetime(2026, 1, 2, tzinfo=UTC)
+
 
 @pytest.fixture
 def survey(gateway, statements) -> StorageSurvey:
-    return StorageSurvey(gateway, statements, 2 * DAY, 7, DAY)
+    return StorageSurvey(gateway, statements, 2 * DAY, 7, DAY, 90)
 
 
 async def test_the_survey_has_the_oldest_rows_and_the_lifetime_of_sessions(storage, survey, database_url):
@@ -34,8 +40,10 @@ async def test_the_survey_has_the_oldest_rows_and_the_lifetime_of_sessions(stora
     await storage.add(ttl_seconds=3 * 86_400, lifetime_seconds_max=10**7)
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(_ADD_KEY, {"expires_at": began_at + 2 * DAY})
+        connection.execute(_ONE_ACT, {"act_id": uuid7_at(FIRST_ACT, 1)})
     facts = await survey.facts()
     assert facts.oldest == {
+        Part.AUDIT: FIRST_ACT,
         Part.SESSIONS: began_at,
         Part.OPEN_EXECUTIONS: began_at + DAY / 2,
         Part.HISTORY: began_at + DAY / 2 + DAY / 24,
@@ -46,7 +54,9 @@ async def test_the_survey_has_the_oldest_rows_and_the_lifetime_of_sessions(stora
     assert abs(facts.measured_at - datetime.now(UTC)) < timedelta(minutes=1)
 
 
-async def test_an_empty_database_has_sizes(survey):
+async def test_an_empty_database_has_sizes(survey, database_url):
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("TRUNCATE meta.audit")
     facts = await survey.facts()
     assert (facts.oldest, facts.session_days) == ({}, None)
     assert facts.stored.size_bytes > 0

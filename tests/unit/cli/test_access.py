@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from attrs import define, field
 from click.testing import CliRunner
+from dependency_injector import providers
 
 from adapters.jwt.compact import decode_base64
 from adapters.memory.api_keys import MemoryApiKeyRepository
@@ -19,6 +20,7 @@ from domain.errors import StorageUnavailable
 from domain.identity import Owner
 from domain.scripts.language import LanguageTitle
 from entrypoints.cli.main import cli
+from tests.support.acts import OPERATOR, act
 from tests.support.commands import commands_with
 
 SECRET = "s" * 32
@@ -49,7 +51,7 @@ class ManualMover:
     async def collisions(self, source, target):
         return self.shared_titles
 
-    async def move(self, source, target, *, functions):
+    async def move(self, source, target, act, *, functions):
         self.calls.append((source, target))
         skipped = {} if functions else {OwnedData.FUNCTIONS: self.left[OwnedData.FUNCTIONS]}
         for part, number in self.left.items():
@@ -66,11 +68,13 @@ class World:
 
     @property
     def keys(self):
-        return ApiKeyService(self.clock, self.ids, self.repository, lambda: "s3cret" + "x" * 37)
+        return ApiKeyService(self.clock, self.ids, self.repository, lambda: "s3cret" + "x" * 37, OPERATOR)
 
     @property
     def container(self):
-        return commands_with(keys=self.keys, owner_mover=self.mover)
+        return commands_with(
+            keys=self.keys, owner_mover=self.mover, audit=self.repository.audit, new_act=providers.Object(act)
+        )
 
 
 @pytest.fixture
@@ -311,3 +315,30 @@ def test_an_unreachable_database_is_one_line(run, world):
         result = run(*arguments)
         assert result.exit_code == 1
         assert result.stderr == f"Error: {StorageUnavailable()} Run `pglambda doctor` to see why.\n"
+
+
+def test_acts_on_keys_are_listed_newest_first(run):
+    key_id = json.loads(run("keys", "create", "--owner", "alice", "--scope", "execute:all", "--output", "json").stdout)[
+        "id"
+    ]
+    run("keys", "revoke", key_id, "--yes")
+    found = json.loads(run("audit", "--output", "json").stdout)
+    assert [(each["act"], each["actor"], each["origin"], each["owner"]) for each in found] == [
+        ("keys.revoke", "root@example", "cli", "alice"),
+        ("keys.create", "root@example", "cli", "alice"),
+    ]
+    assert {each["subject"].replace("-", "") for each in found} == {key_id}
+    assert [each["act"] for each in json.loads(run("audit", "--limit", "1", "--output", "json").stdout)] == [
+        "keys.revoke"
+    ]
+
+
+def test_the_table_of_acts_has_a_line_for_each(run):
+    run("keys", "create", "--owner", "alice", "--scope", "execute:all")
+    head, line = run("audit").stdout.splitlines()
+    assert head.split() == ["at", "actor", "origin", "act", "owner", "subject", "details"]
+    assert line.split()[1:5] == ["root@example", "cli", "keys.create", "alice"]
+
+
+def test_without_acts_the_command_says_so(run):
+    assert run("audit").stdout == "No acts.\n"

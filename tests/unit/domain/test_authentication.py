@@ -19,6 +19,7 @@ from domain.access.ports import TokenVerifier
 from domain.access.principal import Principal, Scope
 from domain.errors import Overloaded, StorageUnavailable, Unauthorized, Unavailable
 from domain.identity import Owner
+from tests.support.acts import OPERATOR
 
 ALICE = Principal(Owner("alice"), frozenset({Scope.EXECUTE_PYTHON}))
 TTL = KeyCacheOptions().fresh
@@ -42,7 +43,7 @@ class World:
     authentication: Authentication = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.service = ApiKeyService(self.clock, SequentialIds(), self.keys, self._secret)
+        self.service = ApiKeyService(self.clock, SequentialIds(), self.keys, self._secret, OPERATOR)
         self.authentication = Authentication(KeyRing(self.clock, self.keys, self.options), ManualTokens())
 
     def _secret(self) -> str:

@@ -53,6 +53,7 @@ DECISIONS: dict[str, frozenset[Scope] | None] = {
     "delete_function": WRITE,
     "check_function": WRITE,
     "get_metrics": ADMIN,
+    "list_acts": ADMIN,
     "get_liveness": ANYONE,
     "get_readiness": ANYONE,
     "get_health": ANYONE,

@@ -24,6 +24,7 @@ from domain.scripts.language import LanguageTitle
 from domain.scripts.limits import Isolation, LimitsRequest
 from domain.scripts.report import ExecutionUnknown
 from domain.sessions.service import SessionRequest
+from tests.support.acts import recorded
 from tests.unit.services.conftest import World
 from tests.unit.services.test_execution_service import settled
 
@@ -60,7 +61,7 @@ async def register(
 
 
 def write(owner: Owner = ALICE, condition: Precondition = ANY, author: Owner = ALICE) -> Write:
-    return Write(owner, author, NAME, condition)
+    return Write(owner, author, NAME, condition, "192.0.2.7")
 
 
 async def pinned(world: World, **fields: object) -> SessionRef:
@@ -198,6 +199,29 @@ async def test_a_write_that_does_not_end_in_time_may_be_stored(world: World) -> 
     with pytest.raises(StorageUnavailable) as caught:
         await register(world)
     assert (caught.value.stored, caught.value.retry_after_ms) == ("unknown", None)
+
+
+class TestAudit:
+    async def test_every_change_is_recorded_with_its_author_and_the_address(self, world: World) -> None:
+        await world.function_service.register(write(SHARED, author=BOB), REQUEST, check=False)
+        await world.function_service.register(write(SHARED), evolve(REQUEST, description="Other"), check=False)
+        await world.function_service.roll_back(write(SHARED), 1, check=False)
+        await world.function_service.deactivate(write(SHARED))
+        entries = await recorded(world.audit)
+        assert [(entry.act, entry.actor.name, entry.details) for entry in entries] == [
+            ("functions.delete", ALICE, {"version": 3}),
+            ("functions.rollback", ALICE, {"version": 3}),
+            ("functions.put", ALICE, {"version": 2}),
+            ("functions.put", BOB, {"version": 1}),
+        ]
+        assert {(entry.actor.origin, entry.owner, entry.at) for entry in entries} == {
+            ("192.0.2.7", SHARED, world.clock.now())
+        }
+
+    async def test_a_change_that_is_refused_is_not_recorded(self, world: World) -> None:
+        with pytest.raises(FunctionNotFound):
+            await world.function_service.deactivate(write())
+        assert await recorded(world.audit) == []
 
 
 class TestVersions:

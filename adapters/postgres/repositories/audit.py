@@ -1,0 +1,34 @@
+"""The audit record in PostgreSQL."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+from attrs import define
+from typing_extensions import override
+
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.statements import AuditStatements
+from domain.audit import Actor, AuditEntry, AuditReader
+from domain.identity import Owner
+from domain.paging import Page
+
+
+@define(eq=False)
+class PostgresAuditReader(AuditReader):
+    """Reads `meta.audit`."""
+
+    _gateway: Gateway
+    _statements: AuditStatements
+
+    @override
+    async def page(self, after: UUID | None, size: int) -> Page[AuditEntry]:
+        parameters = {"after": after, "rows_max": size + 1}
+        rows = await self._gateway.fetch(self._statements.select_audit_page, parameters)
+        shown = [_entry_of(row) for row in rows[:size]]
+        return Page(shown, shown[-1].act_id if len(rows) > size else None)
+
+
+def _entry_of(row: tuple[Any, ...]) -> AuditEntry:
+    act_id, actor, origin, act, owner, subject, details = row
+    return AuditEntry(act_id, Actor(actor, origin), act, owner and Owner(owner), subject, json.loads(details))
