@@ -27,6 +27,7 @@ _ARGUMENT_0 = 16
 _ARGUMENT_1 = 24
 _ARGUMENT_2 = 32
 _ARGUMENT_3 = 40
+_ARGUMENT_5 = 56
 _HIGH_HALF = 4
 
 _ALLOW = 0x7FFF0000
@@ -52,7 +53,9 @@ _SO_SNDBUF, _SO_RCVBUF = 7, 8
 _SO_ATTACH_FILTER, _SO_SNDBUFFORCE, _SO_RCVBUFFORCE, _SO_LOCK_FILTER = 26, 32, 33, 44
 _SO_ATTACH_BPF, _SO_ATTACH_REUSEPORT_CBPF, _SO_ATTACH_REUSEPORT_EBPF, _SO_RESERVE_MEM = 50, 51, 52, 73
 _MAP_HUGETLB = 0x40000
-_MADV_DONTFORK = 10
+_ANY_BIT = 0xFFFF_FFFF
+_MADV_DONTFORK, _MADV_MERGEABLE, _MADV_COLD, _MADV_PAGEOUT = 10, 12, 20, 21
+_MEMBARRIER_GLOBAL, _MEMBARRIER_GLOBAL_EXPEDITED, _MEMBARRIER_REGISTER_GLOBAL_EXPEDITED = 1, 2, 4
 
 _Rule = tuple[int, list[bytes]]
 """The number of a call, and instructions that always return."""
@@ -65,7 +68,7 @@ def inherited_filter(machine_name: str = platform.machine(), *, ignores_dontfork
     effect: V8 would keep parts of its memory from forks, which could not run without them.
     """
     machine = MACHINES[machine_name]
-    rules = [*_rules(machine), *(_dontfork_ignored(machine) if ignores_dontfork else ())]
+    rules = [*_rules(machine), _advice_on_memory(machine, ignored=[_MADV_DONTFORK] if ignores_dontfork else [])]
     return _program(machine, (rule for rule in rules if rule[0] not in machine.late))
 
 
@@ -99,7 +102,7 @@ def _only_own_architecture(machine: Machine) -> Iterator[bytes]:
 
 
 def _rules(machine: Machine) -> Iterator[_Rule]:
-    """Yield each call that is not simply allowed, once, and what decides about it."""
+    """Yield each call but madvise that is not simply allowed, once, and what decides about it."""
     yield from _decided_by_arguments(machine)
     yield from ((number, [_fail(errno.EPERM)]) for number in sorted(machine.denied.values()))
     yield from ((number, [_instruction(_RETURN, _DO_NOTHING)]) for number in sorted(machine.idle.values()))
@@ -107,8 +110,9 @@ def _rules(machine: Machine) -> Iterator[_Rule]:
     yield machine.clone3, [_fail(errno.ENOSYS)]
 
 
-def _dontfork_ignored(machine: Machine) -> Iterator[_Rule]:
-    yield machine.madvise, _decide_argument(_ARGUMENT_2, [], idle=[_MADV_DONTFORK])
+def _advice_on_memory(machine: Machine, ignored: Iterable[int]) -> _Rule:
+    """Leave pages where they are: pages that the kernel merges, and files that it drops, show in other sessions."""
+    return machine.madvise, _decide_argument(_ARGUMENT_2, [_MADV_MERGEABLE, _MADV_COLD, _MADV_PAGEOUT], idle=ignored)
 
 
 def _decided_by_arguments(machine: Machine) -> Iterator[_Rule]:
@@ -154,6 +158,11 @@ def _decided_by_arguments(machine: Machine) -> Iterator[_Rule]:
     yield machine.sendto, _fail_if_any_bit(_ARGUMENT_3, _MSG_OOB, errno.EPERM)
     # The host's huge pages are reserved for other programs, and no limit counts them.
     yield machine.mmap, _fail_if_any_bit(_ARGUMENT_3, _MAP_HUGETLB, errno.ENOMEM)
+    # With RWF_NOWAIT a read tells which files are in the page cache, and so what other sessions import.
+    yield machine.preadv2, _fail_if_any_bit(_ARGUMENT_5, _ANY_BIT, errno.EOPNOTSUPP)
+    # These interrupt the processors of other processes.
+    denied = [_MEMBARRIER_GLOBAL, _MEMBARRIER_GLOBAL_EXPEDITED, _MEMBARRIER_REGISTER_GLOBAL_EXPEDITED]
+    yield machine.membarrier, _decide_argument(_ARGUMENT_0, denied)
     # Limits may be read, not set: the third argument is the new limit.
     yield (
         machine.prlimit64,

@@ -34,6 +34,7 @@ _SAME_EVERYWHERE = {
     "landlock_add_rule": 445,
     "landlock_restrict_self": 446,
     "memfd_secret": 447,
+    "cachestat": 451,
     "statmount": 457,
     "listmount": 458,
     "open_tree_attr": 467,
@@ -56,6 +57,7 @@ _X86_64 = _SAME_EVERYWHERE | {
     "open_by_handle_at": 304, "clock_adjtime": 305, "sendmmsg": 307, "setns": 308, "process_vm_readv": 310,
     "process_vm_writev": 311, "kcmp": 312, "finit_module": 313, "seccomp": 317, "memfd_create": 319,
     "kexec_file_load": 320, "bpf": 321, "userfaultfd": 323, "io_pgetevents": 333,
+    "mincore": 27, "setpriority": 141, "timer_create": 222, "ioprio_set": 251,
 }  # fmt: skip
 
 _AARCH64 = _SAME_EVERYWHERE | {
@@ -74,6 +76,7 @@ _AARCH64 = _SAME_EVERYWHERE | {
     "fanotify_init": 262, "name_to_handle_at": 264, "open_by_handle_at": 265, "clock_adjtime": 266, "setns": 268,
     "sendmmsg": 269, "process_vm_readv": 270, "process_vm_writev": 271, "kcmp": 272, "finit_module": 273,
     "seccomp": 277, "memfd_create": 279, "bpf": 280, "userfaultfd": 282, "io_pgetevents": 292, "kexec_file_load": 294,
+    "ioprio_set": 30, "timer_create": 107, "setpriority": 140, "mincore": 232,
 }  # fmt: skip
 
 
@@ -81,8 +84,8 @@ _AARCH64 = _SAME_EVERYWHERE | {
 class Machine:
     """One architecture: its audit number, denied calls, calls that do nothing, and calls whose arguments decide.
 
-    The `idle` ones write to disks, on which no script has files. They succeed without effect, as each would make the
-    host's disk flush its cache.
+    The `idle` ones succeed without effect. Some write to disks, on which no script has files: each would make the
+    host's disk flush its cache. The others lock, load or drop files of the host, which other sessions would see.
     """
 
     audit: int
@@ -98,6 +101,8 @@ class Machine:
     sendto: int
     prlimit64: int
     madvise: int
+    preadv2: int
+    membarrier: int
     forks: tuple[int, ...]
     has_x32: bool
     clone3: int = 435
@@ -121,7 +126,7 @@ class Machine:
         """The numbers of calls that their arguments decide about, or that do not exist."""
         names = (
             "clone", "clone3", "close_range", "prctl", "ioctl", "fcntl", "mmap", "socketpair", "setsockopt", "sendto",
-            "prlimit64",
+            "prlimit64", "madvise", "preadv2", "membarrier",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
@@ -130,7 +135,17 @@ MACHINES: Mapping[str, Machine] = {
     "x86_64": Machine(
         audit=0xC000003E,
         denied=_X86_64,
-        idle={"msync": 26, "fsync": 74, "fdatasync": 75, "sync": 162, "sync_file_range": 277, "syncfs": 306},
+        idle={
+            "msync": 26,
+            "flock": 73,
+            "fsync": 74,
+            "fdatasync": 75,
+            "sync": 162,
+            "readahead": 187,
+            "fadvise64": 221,
+            "sync_file_range": 277,
+            "syncfs": 306,
+        },
         clone=56,
         prctl=157,
         ioctl=16,
@@ -141,13 +156,25 @@ MACHINES: Mapping[str, Machine] = {
         sendto=44,
         prlimit64=302,
         madvise=28,
+        preadv2=327,
+        membarrier=324,
         forks=(57, 58),
         has_x32=True,
     ),
     "aarch64": Machine(
         audit=0xC00000B7,
         denied=_AARCH64,
-        idle={"sync": 81, "fsync": 82, "fdatasync": 83, "sync_file_range": 84, "msync": 227, "syncfs": 267},
+        idle={
+            "flock": 32,
+            "sync": 81,
+            "fsync": 82,
+            "fdatasync": 83,
+            "sync_file_range": 84,
+            "readahead": 213,
+            "fadvise64": 223,
+            "msync": 227,
+            "syncfs": 267,
+        },
         clone=220,
         prctl=167,
         ioctl=29,
@@ -158,6 +185,8 @@ MACHINES: Mapping[str, Machine] = {
         sendto=206,
         prlimit64=261,
         madvise=233,
+        preadv2=286,
+        membarrier=283,
         forks=(),
         has_x32=False,
     ),

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 from attrs import evolve
 
-from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.protocol.failures import (
     FailureRules,
     ReportedFailure,
@@ -17,6 +17,7 @@ from adapters.sandbox.protocol.failures import (
 from adapters.sandbox.workers.channel import Ending, Frame, ProtocolBroken, encode_frame
 from adapters.sandbox.workers.process import Exchange, WorkerProcess
 from domain.json_text import JsonText, is_deeper
+from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun
 from domain.scripts.report import Failure, FailureCode, ScriptReport
 from domain.scripts.script import Script
@@ -24,6 +25,8 @@ from domain.scripts.script import Script
 _NONCE_SIZE = 12
 _RETIRE_AT = 0.5
 """A worker that has used this share of its CPU time takes no further execution."""
+_KEPT_MAX = 0.5
+"""A worker that keeps this share of its memory takes no further execution."""
 RESULT_DEPTH_MAX = 512
 """The nesting that a result may have: less than the limit of decoders in any language."""
 
@@ -69,7 +72,8 @@ async def execute(  # noqa: PLR0913  # two of them only go into the report
     exchange = await process.exchange(operations, run.limits.timeout_ms / 1000, rules.cpu_ms_max / 1000)
     result, failure, reusable = _outcome(process, exchange, nonce, rules)
     is_fresh = exchange.cpu_before_s + (exchange.cpu_s or 0) < _RETIRE_AT * options.cpu_s_max
-    if not (reusable and is_fresh) or process.has_left_threads(exchange):
+    has_room = not _leaves_too_little(process, exchange, run)
+    if not (reusable and is_fresh and has_room) or process.has_left_threads(exchange):
         process.kill()
         await process.gone()
     stderr = process.output.stderr.text()
@@ -84,6 +88,16 @@ async def execute(  # noqa: PLR0913  # two of them only go into the report
         queue_time_ms=queue_time_ms,
         cold_start=cold_start,
     )
+
+
+def _leaves_too_little(process: WorkerProcess, exchange: Exchange, run: ScriptRun) -> bool:
+    """Return whether the next execution would find less than half of its memory.
+
+    V8 keeps what nothing refers to until memory is short, so Node.js is not judged by what it holds.
+    """
+    if run.language is not Language.PYTHON:
+        return False
+    return process.has_kept_memory(exchange, int(run.limits.memory_mb * MIB * _KEPT_MAX))
 
 
 def read_reply(frame: Frame, nonce: str) -> WorkerReply:

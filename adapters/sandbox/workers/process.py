@@ -121,6 +121,10 @@ class WorkerProcess:
         threads = exchange.footprint.threads
         return threads is None or self._threads_max is None or threads > self._threads_max
 
+    def has_kept_memory(self, exchange: Exchange, bytes_max: int) -> bool:
+        """Return whether it holds more than this after the exchange, beyond its interpreter's own memory."""
+        return (exchange.footprint.resident_bytes or 0) - self._interpreter_bytes > bytes_max
+
     async def exchange(self, operations: bytes, timeout_s: float, cpu_s_max: float = inf) -> Exchange:
         """Send operations, of which the last one has a reply, and wait for the reply or another end.
 

@@ -97,6 +97,7 @@ async def test_every_limit_has_its_code(shared, source, code):
         ("import socket\nsocket.socket()", "the sandbox has no network: socket.socket.__init__ was refused"),
         ("import socket\nsocket.getaddrinfo('localhost', 80)", "the sandbox has no network"),
         ("import os\nx = 'é', os.chroot('/')", "the sandbox refuses os.chroot('/')"),
+        ("import fcntl\nfcntl.fcntl(0, 1031, 4096)", "the sandbox refuses fcntl.fcntl(0, 1031, 4096)"),
         ("import os\nos.chroot(\n  '/')", "the sandbox refuses os.chroot("),
         (
             "import os\ndef f(): os.mknod('/tmp/d', 0o20600, 259)\nf()",

@@ -110,6 +110,23 @@ def test_memory_is_kept_from_forks_unless_the_zygote_is_one_that_would_not_survi
     assert [verdict(ignoring, machine, madvise, [0, 4096, advice]) for advice in (4, 8, 9, 11)] == [0] * 4
 
 
+@pytest.mark.parametrize(("advice", "error"), [(12, 1), (20, 1), (21, 1), (4, 0), (8, 0), (14, 0)])
+def test_pages_are_not_merged_with_those_of_others_nor_dropped_from_the_cache(machine, advice, error):
+    for ignores_dontfork in (False, True):
+        program = inherited_filter(machine, ignores_dontfork=ignores_dontfork)
+        assert verdict(program, machine, MACHINES[machine].madvise, [0, 4096, advice]) == error
+
+
+@pytest.mark.parametrize(("flags", "error"), [(0, 0), (8, errno.EOPNOTSUPP), (1, errno.EOPNOTSUPP)])
+def test_no_read_tells_whether_a_file_is_in_the_page_cache(programs, machine, flags, error):
+    assert decide(programs, machine, MACHINES[machine].preadv2, [3, 0, 1, 0, 0, flags]) == error
+
+
+@pytest.mark.parametrize(("command", "error"), [(0, 0), (8, 0), (16, 0), (32, 0), (1, 1), (2, 1), (4, 1)])
+def test_no_barrier_interrupts_the_processors_of_other_processes(programs, machine, command, error):
+    assert decide(programs, machine, MACHINES[machine].membarrier, [command]) == error
+
+
 def test_every_call_on_the_list_is_denied(programs, machine):
     for number in MACHINES[machine].denied.values():
         assert decide(programs, machine, number) == errno.EPERM
@@ -120,7 +137,8 @@ def test_every_call_on_the_list_is_denied(programs, machine):
     ["ptrace", "mount", "bpf", "keyctl", "userfaultfd", "io_uring_setup", "perf_event_open", "init_module", "unshare",
      "setns", "socket", "bind", "listen", "memfd_create", "shmget", "msgget", "semget", "process_vm_readv", "pidfd_getfd", "setrlimit",
      "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "sendmsg", "sendmmsg", "vmsplice", "splice", "tee", "io_setup",
-     "seccomp", "sched_setaffinity", "sched_setattr", "sched_setscheduler", "sched_setparam"],
+     "seccomp", "sched_setaffinity", "sched_setattr", "sched_setscheduler", "sched_setparam", "setpriority", "ioprio_set",
+     "timer_create", "mincore", "cachestat"],
 )  # fmt: skip
 def test_dangerous_calls_are_denied_on_every_machine(machine, name):
     assert name in MACHINES[machine].denied
@@ -175,8 +193,9 @@ def test_calls_that_are_newer_than_the_list_do_not_exist(programs, machine, numb
     assert decide(programs, machine, 469) == 0
 
 
-def test_calls_that_wait_for_a_disk_do_nothing(programs, machine):
-    assert set(MACHINES[machine].idle) == {"sync", "syncfs", "fsync", "fdatasync", "sync_file_range", "msync"}
+def test_calls_that_wait_for_a_disk_or_change_how_others_find_a_file_do_nothing(programs, machine):
+    disk = {"sync", "syncfs", "fsync", "fdatasync", "sync_file_range", "msync"}
+    assert set(MACHINES[machine].idle) == disk | {"flock", "fadvise64", "readahead"}
     assert {decide(programs, machine, number) for number in MACHINES[machine].idle.values()} == {IDLE}
 
 

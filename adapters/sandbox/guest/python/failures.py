@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 OWN_FOLDER = os.path.dirname(__file__) + os.sep  # noqa: PTH120  # pathlib would be half of the start
+NOTES = OWN_FOLDER + "notes.py"
+"""Its frames stand between a script and the functions that it calls."""
 TEXT_SIZE_MAX = 16_384
 NAME_SIZE_MAX = 200
 FRAMES_MAX = 50
@@ -84,12 +86,12 @@ def innermost_call(error: BaseException) -> str:
     trace = error.__traceback__
     if trace is None:
         return "it"
-    while trace.tb_next is not None:
+    while trace.tb_next is not None and trace.tb_next.tb_frame.f_code.co_filename != NOTES:
         trace = trace.tb_next
     code = trace.tb_frame.f_code
     if code.co_filename != FILE_NAME:
         return f"{trace.tb_frame.f_globals.get('__name__')}.{code.co_qualname}"
-    return source_of(traceback.extract_tb(trace)[-1])
+    return source_of(traceback.extract_tb(trace, 1)[0])
 
 
 def source_of(frame: traceback.FrameSummary) -> str:

@@ -8,6 +8,7 @@ is the boundary. This code keeps executions of one session apart, and explains f
 
 from __future__ import annotations
 
+import contextvars
 import io
 import json
 import sys
@@ -94,6 +95,6 @@ def run(script: CompiledScript | Exception, event: dict[str, Any]) -> Any:
     if isinstance(script, Exception):
         raise script
     try:
-        return script.run(event)
+        return contextvars.Context().run(script.run, event)
     finally:
         restore_builtins()
