@@ -9,7 +9,11 @@ from adapters.sandbox.isolation.control_group import GroupLimits
 from adapters.sandbox.options import MIB, PoolLimits, SandboxOptions
 from adapters.sandbox.zygote.sandbox_spec import ZYGOTE_PROCESSES
 from adapters.sandbox.zygote.zygote_pool import ZYGOTE_MEMORY_MB, ZYGOTES_MAX
+from domain.scripts.language import Language
 
+INTERPRETER_MB = {Language.PYTHON: 4, Language.NODEJS: 12}
+"""Memory of a worker beside its script, at most: what its end would free, with the kernel's part. An executed Node.js
+takes 11 MiB, a fork 3."""
 _SHARE_OF_HOST = 0.5
 """The share of the host's memory for workers if no setting says how much."""
 _PREWARMED_MEMORY_MB = 32
@@ -34,6 +38,7 @@ def pool_limits(options: SandboxOptions) -> PoolLimits:
         min(options.running_max or options.warm_workers_max, options.warm_workers_max),
         options.owner_running_max,
         _memory_bytes_max(options),
+        INTERPRETER_MB,
         session_quick_slots=_QUICK_SLOTS_PER_PROCESSOR * len(os.sched_getaffinity(0)),
     )
 

@@ -1,6 +1,6 @@
 """The options of a sandbox."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -118,7 +118,8 @@ class PoolLimits:
     """Limits of a worker pool: slots in all and for each session, waiting calls, running executions, memory.
 
     Every owner has a fair share of `running_max`, and runs at most `owner_running_max` executions at once.
-    `memory_bytes_max` limits the memory of all slots together. With None, only `slots_max` limits these.
+    `memory_bytes_max` limits the memory of all slots together. With None, only `slots_max` limits these. A running slot
+    counts the limit of its scripts and `interpreter_mb` of its language.
 
     A start costs a hundred times as much as a warm execution. So a call waits `own_worker_wait_s` for a worker of its
     session before it evicts another session's, or adds one to the `session_quick_slots` of its own.
@@ -131,5 +132,10 @@ class PoolLimits:
     running_max: int | None = None
     owner_running_max: int | None = None
     memory_bytes_max: int | None = None
+    interpreter_mb: Mapping[Language, int] = field(factory=dict)
     own_worker_wait_s: float = 0.25
     session_quick_slots: int | None = None
+
+    def running_bytes(self, language: Language, memory_mb: int) -> int:
+        """Return what a running slot counts whose script has this limit of memory."""
+        return (memory_mb + self.interpreter_mb.get(language, 0)) * MIB

@@ -9,6 +9,7 @@ from attrs import define, evolve, field
 from adapters.sandbox.options import NodeStart, SandboxOptions
 from adapters.sandbox.protocol.syntax_check_queue import SyntaxCheckQueue
 from adapters.sandbox.protocol.syntax_checker import SyntaxChecker
+from adapters.sandbox.runtimes.node_start import FORKED_MEMORY_MB_MIN
 from adapters.sandbox.workers.prewarm_pool import STARTS_S, PrewarmPool
 from adapters.sandbox.workers.process import WorkerProcess
 from adapters.sandbox.workers.worker_factory import WorkerFactory
@@ -24,6 +25,7 @@ from domain.scripts.script import Script, SyntaxFault
 from domain.stats import StartStats
 
 _CHECK_WAIT_S = 1.0
+_LITTLE_MEMORY = f"forks need a limit of {FORKED_MEMORY_MB_MIN} MiB"
 
 _log = structlog.get_logger(__name__)
 
@@ -155,6 +157,8 @@ class LanguageRuntime:
 
     async def _start(self, memory_mb: int) -> WorkerProcess:
         assert self._spec is not None
+        if self._spec.interpreter.needs_fork_check and memory_mb < FORKED_MEMORY_MB_MIN:
+            return await self.factory.start(evolve(await self._executing_spec(_LITTLE_MEMORY), memory_mb=memory_mb))
         try:
             return await self.factory.start(evolve(self._spec, memory_mb=memory_mb), self._check_wait_s)
         except ForkUnchecked as error:

@@ -3,9 +3,16 @@
 from collections.abc import Iterator
 from enum import StrEnum
 
-from attrs import frozen
+from attrs import field, frozen
 
 from domain.errors import Problem
+
+MEMORY_MB_MIN = 16
+"""The smallest limit of memory that holds in every language: an interpreter takes part of it to run any script."""
+
+
+def _enforceable(memory_mb: int) -> int:
+    return max(memory_mb, MEMORY_MB_MIN)
 
 
 class Isolation(StrEnum):
@@ -17,10 +24,14 @@ class Isolation(StrEnum):
 
 @frozen
 class Limits:
-    """Limits of one execution: wall time in milliseconds, memory in MiB."""
+    """Limits of one execution: wall time in milliseconds, memory in MiB.
+
+    `memory_mb` is what a script may hold beside its interpreter. Less than the smallest one, as sessions of earlier
+    versions have, counts as the smallest one.
+    """
 
     timeout_ms: int
-    memory_mb: int
+    memory_mb: int = field(converter=_enforceable)
     isolation: Isolation
 
 

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from attrs import Factory, define, field
 
-from adapters.sandbox.options import MIB, PoolLimits
+from adapters.sandbox.options import PoolLimits
 from adapters.sandbox.pool.eviction import EvictedSessions, groups
 from adapters.sandbox.workers.prewarm_pool import Startable
 from domain.concurrency.capacity_limiter import is_fair
@@ -37,7 +37,7 @@ class Slot(Generic[Process]):
     stays_warm: bool
     """Whether its worker may run again for the session."""
     memory_bytes: int = 0
-    """What it counts for in the pool's memory: its limit while it runs, what its end would free while it is idle."""
+    """What it counts for in the pool's memory: what it may take, or while it is idle, what its end would free."""
     is_running: bool = False
     process: Process | None = None
     script_hash: str | None = None
@@ -195,7 +195,7 @@ class SlotTable(Generic[Process]):
         """Return how much memory is missing for this run, when these slots are gone or run it."""
         limit = self.limits.memory_bytes_max
         others = self.memory_bytes - sum(slot.memory_bytes for slot in gone)
-        return 0 if limit is None else others + run.limits.memory_mb * MIB - limit
+        return 0 if limit is None else others + self.limits.running_bytes(run.language, run.limits.memory_mb) - limit
 
     def _measure_idle(self, run: ScriptRun, gone: Iterable[Slot[Process]]) -> None:
         """Measure idle workers until the memory is enough for this run, rather than evict them at once."""
@@ -231,7 +231,7 @@ class SlotTable(Generic[Process]):
     def _start(self, slot: Slot[Process]) -> None:
         slot.is_running = True
         self.running[slot.owner] += 1
-        self._count_memory(slot, slot.memory_mb * MIB)
+        self._count_memory(slot, self.limits.running_bytes(slot.language, slot.memory_mb))
 
     def _stop(self, slot: Slot[Process]) -> None:
         if slot.is_running:

@@ -83,7 +83,7 @@ async def execute(  # noqa: PLR0913  # two of them only go into the report
         execution_time_ms=exchange.elapsed_s * 1000,
         stdout=process.output.stdout.text(),
         stderr=stderr if exchange.ending is not Ending.DIED else without_engine_noise(stderr),
-        memory_usage_bytes=exchange.footprint.memory_bytes,
+        memory_usage_bytes=exchange.memory_bytes,
         cpu_time_ms=None if exchange.cpu_s is None else exchange.cpu_s * 1000,
         queue_time_ms=queue_time_ms,
         cold_start=cold_start,
@@ -147,6 +147,8 @@ def _outcome(
         reply = read_reply(exchange.frame, nonce)
         if reply.failure is not None:
             return None, _with_observed(rules.reported(reply.failure), process, exchange), reply.reusable
+        if rules.is_over_memory(exchange):
+            return None, _with_observed(rules.memory_limit(), process, exchange), False
         return _result(reply, exchange.frame), None, reply.reusable
     except ProtocolBroken as error:
         return None, protocol_failure(str(error)), False
@@ -163,7 +165,8 @@ def _result(reply: WorkerReply, frame: Frame) -> JsonText | None:
 def _with_observed(failure: Failure, process: WorkerProcess, exchange: Exchange) -> Failure:
     """Add the observed memory or output to a failure for it."""
     if failure.code is FailureCode.MEMORY_LIMIT:
-        return evolve(failure, observed=exchange.footprint.memory_bytes)
+        # Memory that was refused was not held, but it was needed: more than the limit.
+        return evolve(failure, observed=max(failure.limit or 0, exchange.memory_bytes or 0))
     if failure.code is FailureCode.OUTPUT_LIMIT:
         return evolve(failure, observed=max(process.output.stdout.size, process.output.stderr.size))
     return failure

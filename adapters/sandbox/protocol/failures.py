@@ -126,7 +126,7 @@ class FailureRules:
             message = f"The script ended its process with exit code {death.status}. Return a value instead."
             return Failure(FailureCode.SCRIPT_EXITED, message)
         if _OUT_OF_MEMORY.search(stderr):
-            return self._memory_limit()
+            return self.memory_limit()
         if number == signal.SIGKILL:
             return self._killed(exchange, death)
         message = f"The script's process was ended by {_name_of(number)}. Remove what raises it, such as native code."
@@ -146,20 +146,23 @@ class FailureRules:
                 "The next execution gets a new worker."
             )
             return Failure(FailureCode.CPU_LIMIT, message, limit=limit_ms)
-        if (death.script_bytes or 0) >= self._memory:
-            return self._memory_limit()
-        raise ExecutionUnknown(self._reason_outside(death))
+        if (exchange.memory_bytes or 0) >= self._memory:
+            return self.memory_limit()
+        raise ExecutionUnknown(self._reason_outside(exchange.memory_bytes, death))
 
-    def _reason_outside(self, death: Death) -> str:
+    def _reason_outside(self, memory_bytes: int | None, death: Death) -> str:
         """Return why a worker within its limits was killed."""
-        held = (
-            "" if death.script_bytes is None else f", at {death.script_bytes // MIB} of its {self.limits.memory_mb} MiB"
-        )
+        held = "" if memory_bytes is None else f", at {memory_bytes // MIB} of its {self.limits.memory_mb} MiB"
         if death.memory_was_short:
             return f"{USED_UP}, and the kernel killed the worker of this script{held}"
         return f"its worker was killed from outside (SIGKILL){held}, perhaps because the host is short of memory"
 
-    def _memory_limit(self) -> Failure:
+    def is_over_memory(self, exchange: Exchange) -> bool:
+        """Return whether the script has held more than its limit, even if it ended well."""
+        return (exchange.memory_bytes or 0) > self._memory
+
+    def memory_limit(self) -> Failure:
+        """Return the failure of a script that needed more memory than its limit."""
         return Failure(FailureCode.MEMORY_LIMIT, self._memory_message, limit=self._memory)
 
     @property

@@ -61,7 +61,7 @@ class SyntaxChecker:
         operation = encode_frame(header, msgspec.json.encode(sources))
         exchange = await process.exchange(operation, self.options.check_timeout_s, cpu_s_max)
         cpu_s = exchange.elapsed_s if exchange.cpu_s is None else exchange.cpu_s
-        if (exchange.footprint.memory_bytes or 0) > _MEMORY_SHARE * self.options.check_memory_mb * MIB:
+        if (exchange.memory_bytes or 0) > _MEMORY_SHARE * self.options.check_memory_mb * MIB:
             process.kill()
         faults: Sequence[SyntaxFault | None] = ()
         ending = exchange.ending

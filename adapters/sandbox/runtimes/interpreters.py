@@ -8,6 +8,7 @@ import sys
 import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from attrs import evolve, frozen
 
@@ -27,16 +28,18 @@ _NODE_VERSION_TIMEOUT_S = 20
 _SHOWN_MAX = 60
 _NODE_BASE_MB = 592
 """Data that Node maps before any script: it reserves 512 MiB for compiled code."""
-_NODE_MEMORY_MIN_MB = 48
 _NODE_POOL_THREADS = 4
 _NODE_ZYGOTE_HEAP_MB = 65_536
 """V8 fixes its limit before the fork, and the limits of forks differ. Each is held to its own by RLIMIT_DATA."""
 _NODE_ZYGOTE_SEMI_SPACE_MB = 8
 _NODE_ADDONS = _GUEST / "nodejs" / "native"
 _EXECUTE = "Set SANDBOX_NODE_START=auto."
-_PYTHON_MEMORY_MIN_MB = 16
 _PYTHON_BASE_MB = 16
 _PYTHON_MAPPED_MB = 64
+
+
+InterpreterKind: TypeAlias = tuple[Language, bool]
+"""A language, and whether its workers are forks."""
 
 
 class InterpreterMissing(Exception):
@@ -61,8 +64,9 @@ class Interpreter:
     channel. If workers are forks of a zygote (`is_forked`), this is the zygote's interpreter, and the guest is the
     zygote. Otherwise workers execute it.
 
-    `data_base_mb` is the part of RLIMIT_DATA that the interpreter takes before any script. `mapped_base_mb` is that of
-    RLIMIT_AS, and None if the interpreter cannot live with that limit.
+    `data_base_mb` is the part of RLIMIT_DATA that the interpreter takes at most before any script. It counts until a
+    worker is ready, which shows what it takes. `mapped_base_mb` is the part of RLIMIT_AS, and None if the interpreter
+    cannot live with that limit.
     """
 
     language: Language
@@ -75,8 +79,6 @@ class Interpreter:
     mapped_base_mb: int | None
     threads_later_max: int
     """How many threads the interpreter may add to those that it starts with."""
-    memory_min_mb: int
-    """The interpreter does not start with less, so a smaller limit is raised to this."""
     is_forked: bool = True
 
     def command(self, channel: int, memory_mb: int) -> list[str]:
@@ -87,6 +89,11 @@ class Interpreter:
         if self.language is Language.PYTHON:
             return _PYTHON_FLAGS
         return _NODE_ZYGOTE_FLAGS if self.is_forked else _node_flags(memory_mb)
+
+    @property
+    def kind(self) -> InterpreterKind:
+        """What tells it from the other interpreters of a sandbox."""
+        return self.language, self.is_forked
 
     @property
     def needs_fork_check(self) -> bool:
@@ -156,7 +163,6 @@ def _find_python() -> Interpreter:
         data_base_mb=_PYTHON_BASE_MB,
         mapped_base_mb=_PYTHON_MAPPED_MB,
         threads_later_max=0,
-        memory_min_mb=_PYTHON_MEMORY_MIN_MB,
     )
 
 
@@ -178,7 +184,6 @@ def _find_node(configured: Path | None) -> Interpreter:
         data_base_mb=_NODE_BASE_MB,
         mapped_base_mb=None,
         threads_later_max=_NODE_POOL_THREADS,
-        memory_min_mb=_NODE_MEMORY_MIN_MB,
         is_forked=False,
     )
 

@@ -12,6 +12,10 @@ FORKED_MAJOR = 24
 FORKED_MACHINES: Sequence[str] = ()
 """Where forks are the default. A machine is added once `tests.soak --only forks --forks 200000` shows no failure."""
 
+FORKED_MEMORY_MB_MIN = 64
+"""With a smaller limit workers execute Node.js. V8 fixes the limit of its heap before the fork, so it would let garbage
+fill the memory of a script that holds little."""
+
 
 def why_executed(start: NodeStart, version: str, machine: str, machines: Sequence[str], *, is_packaged: bool) -> str:
     """Return why workers execute Node.js of this version; empty if they are forks, the default on `machines`."""

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
-_PEAK, _RESIDENT, _THREADS = b"\nVmHWM:", b"\nVmRSS:", b"\nThreads:"
+_PEAK, _RESIDENT, _FILES, _DATA = b"\nVmHWM:", b"\nVmRSS:", b"\nRssFile:", b"\nVmData:"
+_THREADS = b"\nThreads:"
 _ALL, _PRIVATE = b"\nRss:", (b"\nPrivate_Clean:", b"\nPrivate_Dirty:")
 _TEXT_SIZE_MAX = 4096
 _KERNEL_BYTES = 1 << 20
@@ -30,11 +31,30 @@ class Footprint:
     """The peak of a process's resident memory, its present threads and resident memory; None if they cannot be read.
 
     The peak is that since the last `reset_peak`, or that of the process's life if the kernel cannot reset it.
+    `file_bytes` is the part of `resident_bytes` that shows files, such as the interpreter's program. `data_bytes` is
+    what RLIMIT_DATA counts.
     """
 
     memory_bytes: int | None = None
     threads: int | None = None
     resident_bytes: int | None = None
+    file_bytes: int = 0
+    data_bytes: int | None = None
+
+    @property
+    def own_bytes(self) -> int:
+        """Its present memory without pages of files; 0 if unknown."""
+        return (self.resident_bytes or 0) - self.file_bytes
+
+    def beyond(self, base: "Footprint") -> int | None:
+        """Return the peak of its memory beyond what it had at `base`; None if unknown.
+
+        Pages of files do not count. The host has them once for all processes, and most are the interpreter's program,
+        of which a script touches more and more.
+        """
+        if self.memory_bytes is None:
+            return None
+        return max(0, self.memory_bytes - self.file_bytes - base.own_bytes)
 
 
 @define
@@ -77,7 +97,13 @@ class UsageMeter:
             return Footprint()
         try:
             status = os.pread(self._status, _TEXT_SIZE_MAX, 0)
-            return Footprint(_bytes(status, _PEAK), _field(status, _THREADS, b"\n"), _bytes(status, _RESIDENT))
+            return Footprint(
+                _bytes(status, _PEAK),
+                _field(status, _THREADS, b"\n"),
+                _bytes(status, _RESIDENT),
+                _bytes(status, _FILES),
+                _bytes(status, _DATA),
+            )
         except (OSError, ValueError):
             return Footprint()
 

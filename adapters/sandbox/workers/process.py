@@ -21,13 +21,11 @@ class Death:
     """How a worker ended during an exchange.
 
     `status` is its exit code, or the negative number of the signal; None if it has not left the process table.
-    `script_bytes` is the most memory that it held at once beyond its interpreter's own, None if unknown.
     """
 
     status: int | None
     closed_channel: bool = False
     """It closed its channel and continued, and the service killed it."""
-    script_bytes: int | None = None
     memory_was_short: bool = False
     """In its lifetime, the kernel killed workers because all of them together had used up their memory."""
 
@@ -43,6 +41,8 @@ class Exchange:
     cpu_before_s: float = 0.0
     """CPU time that the worker had used before."""
     cpu_s: float | None = None
+    memory_bytes: int | None = None
+    """The most memory that it held at once beyond its interpreter's own, None if unknown."""
     footprint: Footprint = field(factory=Footprint)
     death: Death | None = None
     """Of a worker that died."""
@@ -71,7 +71,8 @@ class WorkerProcess:
     _on_death: Callable[[], None] | None = field(default=None, init=False)
     _is_killed: bool = field(default=False, init=False)
     _threads_max: int | None = field(default=None, init=False)
-    _interpreter_bytes: int = field(default=0, init=False)
+    _base: Footprint = field(factory=Footprint, init=False)
+    """Of its interpreter alone, before any script."""
     _kills_before: int = field(default=0, init=False)
     _priority: CpuPriority = field(factory=CpuPriority, init=False)
 
@@ -109,9 +110,13 @@ class WorkerProcess:
         self.meter = UsageMeter.of(self.launched.pid)
         self._priority = CpuPriority(self.launched.pid)
         self._priority.start()
-        held = self.meter.footprint()
-        self._threads_max = None if held.threads is None else held.threads + self.threads_later_max
-        self._interpreter_bytes = held.memory_bytes or 0
+        self._base = base = self.meter.footprint()
+        self._threads_max = None if base.threads is None else base.threads + self.threads_later_max
+
+    @property
+    def interpreter_data_bytes(self) -> int | None:
+        """The data that its interpreter had before any script, as RLIMIT_DATA counts it; None if unknown."""
+        return self._base.data_bytes
 
     def has_left_threads(self, exchange: Exchange) -> bool:
         """Return whether more threads remain after this exchange than the interpreter has of its own.
@@ -123,7 +128,7 @@ class WorkerProcess:
 
     def has_kept_memory(self, exchange: Exchange, bytes_max: int) -> bool:
         """Return whether it holds more than this after the exchange, beyond its interpreter's own memory."""
-        return (exchange.footprint.resident_bytes or 0) - self._interpreter_bytes > bytes_max
+        return exchange.footprint.own_bytes - self._base.own_bytes > bytes_max
 
     async def exchange(self, operations: bytes, timeout_s: float, cpu_s_max: float = inf) -> Exchange:
         """Send operations, of which the last one has a reply, and wait for the reply or another end.
@@ -145,7 +150,10 @@ class WorkerProcess:
         self.meter.mark_idle(cpu_after_s, footprint)
         cpu_s = None if cpu_after_s is None else cpu_after_s - cpu_before_s
         elapsed_s = time.perf_counter() - started_at
-        return await self._settled(Exchange(ending, frame, detail, elapsed_s, cpu_before_s, cpu_s, footprint))
+        memory_bytes = footprint.beyond(self._base)
+        return await self._settled(
+            Exchange(ending, frame, detail, elapsed_s, cpu_before_s, cpu_s, memory_bytes, footprint)
+        )
 
     async def _end_of(self, operations: bytes, deadline: ExecutionDeadline) -> _End:
         self._ended = self._loop.create_future()
@@ -189,10 +197,12 @@ class WorkerProcess:
             await self.gone()
         if self.output.is_exceeded:
             return evolve(exchange, ending=Ending.OUTPUT_LIMIT)
-        peak = self._exit.memory_bytes
-        script_bytes = None if peak is None else max(0, peak - self._interpreter_bytes)
-        death = Death(self._exit.status, closed_channel, script_bytes, self._memory_was_short)
-        return evolve(exchange, death=death, footprint=evolve(exchange.footprint, memory_bytes=peak))
+        death = Death(self._exit.status, closed_channel, self._memory_was_short)
+        return evolve(exchange, death=death, memory_bytes=self._peak_at_exit(exchange.footprint))
+
+    def _peak_at_exit(self, last: Footprint) -> int | None:
+        files = self._base if last.resident_bytes is None else last
+        return evolve(files, memory_bytes=self._exit.memory_bytes).beyond(self._base)
 
     def _lives_on(self, exchange: Exchange) -> bool:
         """Return whether a worker that has closed its channel still runs.

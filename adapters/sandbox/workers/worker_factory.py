@@ -6,6 +6,7 @@ from weakref import WeakKeyDictionary
 from attrs import define, field, frozen
 
 from adapters.sandbox.isolation.layers import observe_layers
+from adapters.sandbox.runtimes.interpreters import InterpreterKind
 from adapters.sandbox.workers.channel import Outbox
 from adapters.sandbox.workers.fork_check import SCRIPT, check_fork
 from adapters.sandbox.workers.prewarm_pool import STOPPING
@@ -34,6 +35,8 @@ class WorkerFactory:
     """The check of the first fork of each zygote."""
     _failure: ForkUnsafe | None = field(default=None, init=False)
     """Of the last check that failed: a start that does not wait for the check would begin another one."""
+    _data_bytes: dict[InterpreterKind, int] = field(factory=dict, init=False)
+    """The data of each interpreter before any script, as its last worker had it."""
     _living: set[WorkerProcess] = field(factory=set, init=False)
     _outbox: Outbox = field(factory=Outbox, init=False)
     _closed: bool = field(default=False, init=False)
@@ -118,7 +121,7 @@ class WorkerFactory:
 
     async def _start(self, spec: SandboxSpec, zygote: Zygote) -> WorkerProcess:
         """Start a worker in this zygote and wait until it is ready; raises LaunchFailed."""
-        launched = await zygote.start(spec.order())
+        launched = await zygote.start(spec.order(self._data_bytes.get(spec.interpreter.kind)))
         options = spec.options
         process = WorkerProcess(
             launched,
@@ -139,6 +142,8 @@ class WorkerFactory:
             if isinstance(error, LaunchFailed) and zygote.is_lost:
                 raise ZygoteLost(str(error)) from error
             raise
+        if process.interpreter_data_bytes is not None:
+            self._data_bytes[spec.interpreter.kind] = process.interpreter_data_bytes
         return process
 
     def _track(self, process: WorkerProcess) -> None:

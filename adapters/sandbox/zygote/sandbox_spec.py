@@ -18,6 +18,8 @@ WORKER_ROOT = "/worker"
 """Where the zygote has the root of its workers, as `isolation.py` of the guest knows it."""
 _SCRATCH = "/tmp"  # noqa: S108  # the sandbox's own
 _STACK_MB = 8
+_BESIDE_DATA = MIB
+"""Kept for what a script uses without new data, such as compiled code: its report counts that too."""
 _NO_CORE = 1
 """With 0 the kernel would still start the host's program for crashes (`core_pattern`) as the host's root."""
 
@@ -74,21 +76,24 @@ class SandboxSpec:
         scratch = f"size={self.options.tmp_size_max},nr_inodes={self.options.tmp_files_max},mode=0700"
         return {"filter": self.worker_filter.hex(), "scratch": scratch, "forks": self.interpreter.is_forked}
 
-    def order(self) -> Mapping[str, object]:
-        """Return the order for one worker."""
+    def order(self, data_bytes: int | None = None) -> Mapping[str, object]:
+        """Return the order for one worker, whose interpreter has so much data before any script."""
         forked = self.interpreter.is_forked
         return {
-            "limits": self.limits(),
+            "limits": self.limits(data_bytes),
             "processors": sorted(starting_processors(self.uid)),
             "command": None if forked else self.interpreter.command(_INNER_CHANNEL, self.memory_mb),
         }
 
-    def limits(self) -> Mapping[str, int]:
-        """Return the resource limits of a worker, soft and hard alike, by their names in prlimit(1)."""
-        memory_mb = max(self.memory_mb, self.interpreter.memory_min_mb)
+    def limits(self, data_bytes: int | None = None) -> Mapping[str, int]:
+        """Return the resource limits of a worker, soft and hard alike, by their names in prlimit(1).
+
+        `data_bytes` is the interpreter's part of its data; None takes `Interpreter.data_base_mb`.
+        """
+        base_bytes = self.interpreter.data_base_mb * MIB if data_bytes is None else data_bytes - _BESIDE_DATA
         limits = {
             "nproc": self.options.processes_max,
-            "data": (memory_mb + self.interpreter.data_base_mb) * MIB,
+            "data": base_bytes + self.memory_mb * MIB,
             "fsize": self.options.tmp_size_max,
             "nofile": self.options.files_max,
             "core": _NO_CORE,
@@ -101,7 +106,7 @@ class SandboxSpec:
             "rtprio": 0,
         }
         if self.interpreter.mapped_base_mb is not None:
-            limits["as"] = (memory_mb + self.interpreter.mapped_base_mb) * MIB
+            limits["as"] = (self.memory_mb + self.interpreter.mapped_base_mb) * MIB
         return limits
 
     def _launcher(self) -> list[str]:

@@ -81,7 +81,7 @@ class ErrorDetails(Struct):
     result: Annotated[Any, Meta(description="The result of the script, which could not be saved.")] = UNSET
     execution_time_ms: Annotated[float | UnsetType, Meta(description="Wall time of the run in milliseconds.")] = UNSET
     cpu_time_ms: Annotated[float | UnsetType, Meta(description="CPU time of the run in milliseconds.")] = UNSET
-    memory_usage_bytes: Annotated[_Count, Meta(description="Peak memory of the run in bytes.")] = UNSET
+    memory_usage_bytes: Annotated[_Count, Meta(description="Peak memory beside the interpreter, in bytes.")] = UNSET
     stdout: Annotated[_Text, Meta(description="The text on standard output until the script ended.")] = UNSET
     stderr: Annotated[_Text, Meta(description="The text on standard error until the script ended.")] = UNSET
     error: Annotated[FailureCode | UnsetType, Meta(description="How the script failed.")] = UNSET

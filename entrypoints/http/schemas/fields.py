@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, Raw
 
 from domain.executions.history import PAYLOAD_LENGTH_MAX
 from domain.scripts.language import TITLE_PATTERN, TITLE_SIZE_MAX
-from domain.scripts.limits import Isolation
+from domain.scripts.limits import MEMORY_MB_MIN, Isolation
 from domain.scripts.report import Outcome
 from domain.sessions.session import Renewal, Status
 
@@ -84,7 +84,10 @@ RenewalField = Annotated[
 StatusField = Annotated[Status, Meta(description="The status of the session at the time of the response.")]
 
 TimeoutMs = Annotated[int, Meta(ge=1, description="Limit on the wall time of an execution, in milliseconds.")]
-MemoryMb = Annotated[int, Meta(ge=1, description="Limit on the memory of an execution, in MiB.")]
+MemoryMb = Annotated[
+    int,
+    Meta(ge=MEMORY_MB_MIN, description="Limit on the memory that an execution uses beside its interpreter, in MiB."),
+]
 IsolationField = Annotated[
     Isolation,
     Meta(description="session: executions of the session share a worker. process: each execution gets a new worker."),
@@ -108,7 +111,11 @@ ExecutionTimeMs = Annotated[
     float, Meta(description="Wall time of the run in milliseconds, measured outside the sandbox.", ge=0)
 ]
 MemoryUsageBytes = Annotated[
-    int | None, Meta(description="Peak memory of the run in bytes; null if the runtime does not report it.")
+    int | None,
+    Meta(
+        description="Peak of the memory that the execution used beside its interpreter, in bytes; null if the runtime "
+        "does not report it."
+    ),
 ]
 CpuTimeMs = Annotated[
     float | None, Meta(description="CPU time in milliseconds; null if the runtime does not report it.")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.scripts.limits import Isolation, Limits, LimitsPolicy, LimitsRequest
+from domain.scripts.limits import MEMORY_MB_MIN, Isolation, Limits, LimitsPolicy, LimitsRequest
 
 POLICY = LimitsPolicy(Limits(5000, 128, Isolation.SESSION), timeout_ms_max=60000, memory_mb_max=512)
 
@@ -20,6 +20,10 @@ def test_requested_limits_within_the_maxima_are_granted() -> None:
 def test_a_server_that_isolates_by_process_does_so_for_every_session(asked: Isolation | None) -> None:
     strict = LimitsPolicy(Limits(5000, 128, Isolation.PROCESS), 60000, 512)
     assert strict.grant(LimitsRequest(isolation=asked)).isolation is Isolation.PROCESS
+
+
+def test_less_memory_than_a_language_can_enforce_counts_as_the_least() -> None:
+    assert Limits(5000, 1, Isolation.SESSION).memory_mb == MEMORY_MB_MIN
 
 
 def test_every_limit_over_its_maximum_is_a_problem_and_the_maximum_is_allowed() -> None:

@@ -114,8 +114,8 @@ async def test_numbers_count_with_the_size_in_which_they_are_sent(client):
     [
         ('{"ttl_seconds": 1, "ttl_seconds": 2}', {"/ttl_seconds"}),
         ('{"ttl_seconds": 1, "ttl_second\\u0073": 2}', {"/ttl_seconds"}),
-        ('{"limits": {"memory_mb": 1, "memory_mb": 1}}', {"/limits/memory_mb"}),
-        ('{"limits": {}, "limits": {"memory_mb": 1}}', {"/limits"}),
+        ('{"limits": {"memory_mb": 16, "memory_mb": 16}}', {"/limits/memory_mb"}),
+        ('{"limits": {}, "limits": {"memory_mb": 16}}', {"/limits"}),
         ('{"context": {}, "context": {}, "metadata": {}, "metadata": {}}', {"/context", "/metadata"}),
     ],
 )

@@ -1,7 +1,6 @@
 """Every end of an execution without a result has its failure, with the limit and the reason."""
 
 import pytest
-from attrs import evolve
 
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.protocol.failures import FailureRules, ReportedFailure, without_engine_noise
@@ -70,31 +69,36 @@ def test_every_ending_without_a_reply_has_its_code(rules, exchange, stderr, code
 
 
 @pytest.mark.parametrize(
-    "death",
-    [Death(-9), Death(None), Death(-9, script_bytes=(64 << 20) - 1), Death(-9, memory_was_short=True)],
+    ("death", "held"),
+    [
+        (Death(-9), None),
+        (Death(None), None),
+        (Death(-9), (64 << 20) - 1),
+        (Death(-9, memory_was_short=True), None),
+    ],
     ids=["nothing known", "not ended", "just below its limit", "memory was short"],
 )
-def test_the_end_of_a_worker_that_was_killed_within_its_limits_is_unknown(rules, death):
+def test_the_end_of_a_worker_that_was_killed_within_its_limits_is_unknown(rules, death, held):
     with pytest.raises(ExecutionUnknown) as caught:
-        rules.ended(died(death), "")
+        rules.ended(died(death, memory_bytes=held), "")
     assert (caught.value.executed, caught.value.retry_after_ms) == ("unknown", None)
 
 
 def test_the_memory_of_the_host_is_the_reason_if_the_kernel_killed_for_it(rules):
     with pytest.raises(ExecutionUnknown, match=r"SANDBOX_MEMORY_MB.* was used up.* at 5 of its 64 MiB"):
-        rules.ended(died(Death(-9, script_bytes=5 << 20, memory_was_short=True)), "")
+        rules.ended(died(Death(-9, memory_was_short=True), memory_bytes=5 << 20), "")
     with pytest.raises(ExecutionUnknown, match=r"killed from outside \(SIGKILL\)"):
         rules.ended(died(Death(-9)), "")
 
 
 @pytest.mark.parametrize("memory_was_short", [True, False])
 @pytest.mark.parametrize(
-    ("death", "stderr"),
-    [(Death(-9, script_bytes=64 << 20), ""), (Death(-9, script_bytes=0), "Fatal process out of memory")],
+    ("held", "stderr"),
+    [(64 << 20, ""), (0, "Fatal process out of memory")],
     ids=["it held as much as its limit", "its interpreter said so"],
 )
-def test_its_own_limit_is_the_reason_even_while_others_are_killed(rules, death, stderr, memory_was_short):
-    failure = rules.ended(died(evolve(death, memory_was_short=memory_was_short)), stderr)
+def test_its_own_limit_is_the_reason_even_while_others_are_killed(rules, held, stderr, memory_was_short):
+    failure = rules.ended(died(Death(-9, memory_was_short=memory_was_short), memory_bytes=held), stderr)
     assert (failure.code, failure.limit) == (FailureCode.MEMORY_LIMIT, 64 << 20)
 
 

@@ -218,12 +218,11 @@ def spec_of(interpreter, tmp_path, memory_mb):
     )
 
 
-def test_an_interpreter_has_at_least_the_memory_that_it_needs_to_start(interpreter, tmp_path):
-    limits = [
-        spec_of(evolve(interpreter, memory_min_mb=48), tmp_path, memory_mb).limits()["data"]
-        for memory_mb in (1, 48, 49)
-    ]
-    assert limits == [49 << 20, 49 << 20, 50 << 20]
+def test_the_limit_of_data_is_that_of_the_script_beside_what_its_interpreter_takes(interpreter, tmp_path):
+    spec = spec_of(evolve(interpreter, data_base_mb=10), tmp_path, 64)
+    assert spec.limits()["data"] == 74 << 20
+    assert spec.limits(3 << 20)["data"] == 66 << 20
+    assert spec.order(3 << 20)["limits"] == spec.limits(3 << 20)
 
 
 def test_mapped_memory_is_limited_only_if_the_interpreter_allows_it(interpreter, tmp_path):

@@ -42,6 +42,13 @@ def test_the_peak_is_that_since_it_was_reset():
     assert meter.footprint() == Footprint()
 
 
+def test_memory_beyond_that_of_the_interpreter_leaves_out_pages_of_files():
+    base = Footprint(memory_bytes=50, resident_bytes=40, file_bytes=30)
+    assert Footprint(memory_bytes=70, resident_bytes=60, file_bytes=35).beyond(base) == 25
+    assert Footprint(memory_bytes=41, resident_bytes=41, file_bytes=32).beyond(base) == 0
+    assert Footprint().beyond(base) is None
+
+
 def test_a_process_whose_first_thread_has_ended_has_no_footprint():
     ended = subprocess.Popen([sys.executable, "-c", ""])
     os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)

@@ -6,6 +6,7 @@ import pytest
 
 from adapters.sandbox.options import MIB
 from domain.errors import Overloaded
+from domain.scripts.language import Language
 from domain.stats import Eviction
 from tests.unit.sandbox.fakes import give_back, pool_of, queued, taken
 
@@ -56,6 +57,16 @@ async def test_running_slots_count_their_limit_and_idle_ones_their_measured_memo
     assert pool.table.memory_bytes == 128 * MIB
     pool.clear()
     assert pool.table.memory_bytes == 0
+
+
+async def test_a_running_slot_counts_its_interpreter_beside_the_limit_of_its_script():
+    pool = pool_of(memory_bytes_max=272 * MIB, interpreter_mb={Language.PYTHON: 10})
+    await taken(pool, 1)
+    assert pool.table.memory_bytes == 138 * MIB
+    late = await queued(pool, 2)
+    assert not late.done(), "272 MiB are not enough for two"
+    late.cancel()
+    await asyncio.wait([late])
 
 
 async def test_idle_slots_are_evicted_for_the_memory_of_a_new_one():
