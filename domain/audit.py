@@ -26,6 +26,8 @@ class ActName(StrEnum):
     KEYS_CREATE = "keys.create"
     KEYS_REVOKE = "keys.revoke"
     OWNERS_MOVE = "owners.move"
+    OWNERS_PURGE = "owners.purge"
+    SESSIONS_PURGE = "sessions.purge"
     FUNCTIONS_PUT = "functions.put"
     FUNCTIONS_ROLLBACK = "functions.rollback"
     FUNCTIONS_DELETE = "functions.delete"

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from attrs import field, frozen
 
+from domain.audit import AuditEntry
 from domain.executions.execution import Execution
 from domain.identity import Owner, SessionRef, uuid7_time
 from domain.scripts.report import Outcome
@@ -110,7 +111,7 @@ class Timeline:
     """Everything that is stored about an id, read within a moment.
 
     `session` and `execution` say what the id is; `history`, `open` and `keys` are those of the session with the id,
-    `taken` is the key that the call had which made the id.
+    `taken` is the key that the call had which made the id. `purge` is the latest act that erased the session's content.
     """
 
     identifier: UUID
@@ -122,6 +123,7 @@ class Timeline:
     keys: Sequence[KeyTrace] = ()
     taken: KeyTrace | None = None
     function: FunctionTrace | None = None
+    purge: AuditEntry | None = None
     shortened: Sequence[ShortenedDay] = ()
 
     @property

@@ -1,17 +1,20 @@
 """Sessions in memory."""
 
 from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 from attrs import define, evolve
 from typing_extensions import override
 
+from adapters.memory.audit import MemoryAudit
 from adapters.memory.store import MemoryStore, newest_first, page_of
+from domain.audit import Act
 from domain.identity import EVERY_OWNER, Owner, SessionRef
 from domain.paging import Page
 from domain.scripts.script import Script
-from domain.sessions.ports import SessionFilter, SessionRepository
-from domain.sessions.session import Session
+from domain.sessions.ports import SessionFilter, SessionPurger, SessionRepository
+from domain.sessions.session import Session, SessionNotFound
 
 
 @define
@@ -74,3 +77,37 @@ class MemorySessionRepository(SessionRepository):
 def _is_wanted(session: Session, wanted: SessionFilter) -> bool:
     by_language = wanted.language in (None, session.language_title.language)
     return by_language and wanted.status in (None, session.status(wanted.judged_at))
+
+
+@define
+class MemorySessionPurger(SessionPurger):
+    """Erases from the store of the repositories."""
+
+    _store: MemoryStore
+    _audit: MemoryAudit
+
+    @override
+    async def purge(self, ref: SessionRef, act: Act) -> None:
+        self._store.require_available()
+        store, is_of = self._store, partial(_is_of, ref)
+        session = store.sessions.get(ref.session_id)
+        ended = [each for each, row in store.history.items() if is_of(row.ref.owner, row.ref.session_id)]
+        opened = [each for each, row in store.open_executions.items() if is_of(row.ref.owner, row.ref.session_id)]
+        keys = [key for key, call in store.keys.items() if is_of(key[0], key[1]) or is_of(key[0], call.winner)]
+        owners = [store.history[each].ref.owner for each in ended] + [key[0] for key in keys]
+        if session is not None and is_of(session.ref.owner, session.ref.session_id):
+            owners.insert(0, session.ref.owner)
+        if not owners:
+            raise SessionNotFound
+        for execution_id in ended:
+            del store.history[execution_id]
+        for execution_id in opened:
+            del store.open_executions[execution_id]
+        for key in keys:
+            del store.keys[key]
+        details = {"executions": len(ended), "open_executions": len(opened), "idempotency_keys": len(keys)}
+        self._audit.record(act, owners[0], str(ref.session_id), details)
+
+
+def _is_of(ref: SessionRef, owner: Owner, session_id: UUID) -> bool:
+    return session_id == ref.session_id and ref.owner in {owner, EVERY_OWNER}

@@ -110,6 +110,19 @@ class OwnerStatements:
 
 
 @frozen
+class PurgeStatements:
+    """Statements of `purges.sql`."""
+
+    purge_session: Statement = field(metadata=_UNPREPARED)
+    purge_sessions: Statement = field(metadata=_UNPREPARED)
+    purge_keys: Statement = field(metadata=_UNPREPARED)
+    purge_history: Statement = field(metadata=_UNPREPARED)
+    purge_functions: Statement = field(metadata=_UNPREPARED)
+    select_filled_session_count: Statement
+    select_purge: Statement
+
+
+@frozen
 class AuditStatements:
     """Statements of `audit.sql`."""
 
@@ -215,6 +228,7 @@ class Statements:
     functions: FunctionStatements
     api_keys: ApiKeyStatements
     owners: OwnerStatements
+    purges: PurgeStatements
     audit: AuditStatements
     cleanup: CleanupStatements
     storage: StorageStatements
@@ -235,6 +249,7 @@ def load_statements() -> Statements:
         functions=load(FunctionStatements, "functions.sql"),
         api_keys=load(ApiKeyStatements, "api_keys.sql"),
         owners=load(OwnerStatements, "owners.sql"),
+        purges=load(PurgeStatements, "purges.sql"),
         audit=load(AuditStatements, "audit.sql"),
         cleanup=load(CleanupStatements, "cleanup.sql"),
         storage=load(StorageStatements, "storage.sql"),

@@ -1,4 +1,4 @@
-"""Moving the objects of one owner to another owner."""
+"""Moving the objects of one owner to another owner, and erasing them."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from enum import StrEnum
@@ -22,7 +22,7 @@ class OwnedData(StrEnum):
 
 @frozen
 class MoveStep:
-    """One bounded step: the rows examined, and the rows that now belong to the new owner."""
+    """One bounded step: the rows examined, and those that now belong to the new owner or were erased."""
 
     part: OwnedData
     examined: int
@@ -50,5 +50,25 @@ class OwnerMover(Protocol):
 
         A session with an execution in progress stays, with its keys and history; moving again moves it too. Sessions
         stay pinned to the versions that they have. A function stays if `target` has one of its title.
+        """
+        ...
+
+
+class OwnerPurger(Protocol):
+    """Erases objects in small steps beside a running service; completed steps stay when it is stopped.
+
+    Every method may raise StorageUnavailable.
+    """
+
+    async def count(self, owner: Owner) -> Mapping[OwnedData, int]:
+        """Return the number of the owner's objects by kind; sessions that were emptied do not count."""
+        ...
+
+    def purge(self, owner: Owner, act: Act) -> AsyncIterator[MoveStep]:
+        """Erase all objects of the owner, step by step.
+
+        Sessions are closed and emptied; their rows stay until their retention is over. A function stays if a session of
+        another owner uses a version of it. The act is recorded with the first step, and each step adds its numbers to
+        the entry.
         """
         ...

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from attrs import frozen
 
+from domain.audit import Act
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef
 from domain.paging import Page
@@ -100,5 +101,19 @@ class KeyedSessionRepository(Protocol):
         """Return the response of the first call with the key; None if there was none.
 
         Raises IdempotencyConflict.
+        """
+        ...
+
+
+class SessionPurger(Protocol):
+    """Erases what is stored of a session beside its row."""
+
+    async def purge(self, ref: SessionRef, act: Act) -> None:
+        """Erase the executions of a closed session, and the responses under idempotency keys; record the act.
+
+        It works in bounded steps, and each adds its numbers to the entry of the act. Repeating it continues. An
+        execution that still runs is not recorded any more. What is left of a session that was removed is erased too.
+        EVERY_OWNER in place of an owner erases for all owners. Raises SessionNotFound if nothing is known of the
+        session; then nothing is recorded. May raise StorageUnavailable or Overloaded.
         """
         ...

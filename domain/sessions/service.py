@@ -1,11 +1,13 @@
 """The use cases of sessions: initialize, read, change, close and list them."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime, time, timedelta
 from uuid import UUID
 
 from attrs import define, field, frozen
 
+from domain.audit import ActName, Actor, new_act
 from domain.clock import Clock, IdGenerator
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.budget import Budget
@@ -22,13 +24,14 @@ from domain.scripts.limits import LimitsPolicy, LimitsRequest
 from domain.scripts.ports import ScriptRunner
 from domain.scripts.script import Script
 from domain.scripts.syntax_check import parsed
-from domain.sessions.ports import Initialized, KeyedSessionRepository, SessionFilter, SessionRepository
+from domain.sessions.ports import Initialized, KeyedSessionRepository, SessionFilter, SessionPurger, SessionRepository
 from domain.sessions.session import (
     UNCONDITIONAL,
     LifetimePolicy,
     Renewal,
     Session,
     SessionCondition,
+    SessionNotFound,
     SessionPatch,
     Status,
 )
@@ -36,12 +39,13 @@ from domain.sessions.session import (
 
 @frozen
 class SessionPolicy:
-    """The server's limits of sessions: sizes in bytes, times in seconds."""
+    """The server's limits of sessions: sizes in bytes, times in seconds, and the days of the history."""
 
     lifetime: LifetimePolicy
     limits: LimitsPolicy
     script_size_max: int
     request_timeout_s: float
+    history_days: int = 7
 
 
 @frozen
@@ -91,6 +95,7 @@ class SessionService:
     _ids: IdGenerator
     _sessions: SessionRepository
     _keyed: KeyedSessionRepository
+    _purger: SessionPurger
     _runners: Mapping[Language, ScriptRunner]
     _mapping: LanguageMapping
     _policy: SessionPolicy
@@ -172,6 +177,28 @@ class SessionService:
             self._quotas.closed(session.ref.owner)
         self._tasks.spawn(self._runners[session.language_title.language].evict(ref.session_id))
         return was_open
+
+    def kept_until(self) -> datetime:
+        """Return until when executions of a session that is closed now may be stored, with their responses.
+
+        The history is kept by days, and the response under an idempotency key for a day, which is no longer.
+        """
+        tomorrow = self._clock.now().date() + timedelta(days=1)
+        return datetime.combine(tomorrow, time(), UTC) + timedelta(days=self._policy.history_days)
+
+    async def purge(self, ref: SessionRef, actor: Actor, condition: SessionCondition = UNCONDITIONAL) -> None:
+        """Close the session, and erase its executions and the responses to its calls; the act is recorded.
+
+        A session that was removed is purged too, if anything is left of it. Repeating the call is safe, and continues
+        one that was interrupted. Raises SessionNotFound, VersionMismatch or UpdateConflict.
+        """
+        with suppress(SessionNotFound):
+            await self.close(ref, condition)
+        act = new_act(self._clock, self._ids, actor, ActName.SESSIONS_PURGE)
+        try:
+            await self._budget().spend(self._purger.purge(ref, act), _write_late)
+        except StorageUnavailable as error:
+            raise StorageUnavailable.of(error.fault, stored=error.stored) from error
 
     async def list(self, request: ListRequest) -> SessionList:
         """Return a page of the owner's sessions."""

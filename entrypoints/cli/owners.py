@@ -11,7 +11,7 @@ from attrs import frozen
 
 from domain.access.owner_move import OwnedData, OwnerMover
 from domain.audit import ActName
-from domain.identity import Owner
+from domain.identity import EVERY_OWNER, SHARED, Owner
 from entrypoints.cli.arguments import any_owner, owner
 from entrypoints.cli.consent import Loss, consent_of, dry_run_option, require_consent, yes_option
 from entrypoints.cli.database import command_database, patient
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from entrypoints.composition.commands import Commands
 
 _BUSY = "The rest was executing or is new. Run the command again to move it."
+_LEFT = "The rest is new, or functions that sessions of others use. Revoke the owner's keys, and run the command again."
 
 
 @frozen
 class Moved:
-    """What belonged to the source before and after the move."""
+    """What belonged to an owner before and after the command."""
 
     before: Mapping[OwnedData, int]
     after: Mapping[OwnedData, int]
@@ -35,7 +36,7 @@ class Moved:
 
 @click.group()
 def owners() -> None:
-    """Move what belongs to an owner."""
+    """Move or erase what belongs to an owner."""
 
 
 @owners.command(
@@ -69,9 +70,47 @@ def move(  # noqa: PLR0913, PLR0917  # one for each argument and option
     consent = None if dry_run else consent_of(yes=yes)
     with failures_reported(), command_database(container_of(context), patient(settings_in_force())) as commands:
         found = asyncio.run(_moved(commands, source, target, consent, functions=not skip_functions))
-    click.echo(_document(found, dry_run) if Output(output) is Output.JSON else _text(found, dry_run))
+    _print(found, Output(output), ("move", "Moved", _BUSY), dry_run=dry_run)
     if not dry_run and any(found.after.values()):
         context.exit(1)
+
+
+@owners.command(epilog=examples("pglambda owners purge alice --dry-run", "pglambda owners purge alice --yes"))
+@click.argument("owner", type=any_owner)
+@dry_run_option
+@yes_option
+@output_option
+@click.pass_context
+def purge(context: click.Context, owner: Owner, dry_run: bool, yes: bool, output: str) -> None:
+    """Erase all content of OWNER: sessions, their executions, idempotency keys and functions.
+
+    The command asks first. Sessions are closed and emptied; their rows, without content, stay until their retention is
+    over. API keys stay: revoke them first, so that nothing new comes. The erasure runs in small steps while controllers
+    serve. You can stop it and start it again at any time. The audit record says that it happened, with the numbers.
+    Dumps and replicas that you keep are not changed. The exit status is 1 if something is left.
+    """
+    if owner in {SHARED, EVERY_OWNER}:
+        raise click.BadParameter(f"{owner} is not an owner whose content can be erased", param_hint="OWNER")
+    consent = None if dry_run else consent_of(yes=yes)
+    with failures_reported(), command_database(container_of(context), patient(settings_in_force())) as commands:
+        found = asyncio.run(_purged(commands, owner, consent))
+    _print(found, Output(output), ("purge", "Purged", _LEFT), dry_run=dry_run)
+    if not dry_run and any(found.after.values()):
+        context.exit(1)
+
+
+async def _purged(commands: "Commands", owner: Owner, consent: Collection[str] | None) -> Moved:
+    """Purge if there is consent; None counts only."""
+    async with commands.database_access().opened():
+        purger = commands.owner_purger()
+        before = await purger.count(owner)
+        if consent is None:
+            return Moved(before, before)
+        require_consent([Loss(f"This erases {_listed(before)} of {owner}.")], consent)
+        with click.progressbar(length=sum(before.values()), label="Purging", file=sys.stderr) as bar:
+            async for step in purger.purge(owner, commands.new_act(ActName.OWNERS_PURGE)):
+                bar.update(step.moved)
+        return Moved(before, await purger.count(owner))
 
 
 async def _moved(
@@ -109,12 +148,17 @@ async def _counted(mover: OwnerMover, owner: Owner, *, functions: bool) -> Mappi
     return {part: number for part, number in counts.items() if functions or part is not OwnedData.FUNCTIONS}
 
 
-def _text(found: Moved, dry_run: bool) -> str:
+def _print(found: Moved, output: Output, words: tuple[str, str, str], *, dry_run: bool) -> None:
+    """Print what was found; the words are the verb, the verb in the past, and why something may be left."""
+    click.echo(_document(found, dry_run) if output is Output.JSON else _text(found, dry_run, *words))
+
+
+def _text(found: Moved, dry_run: bool, verb: str, past: str, why_left: str) -> str:
     if dry_run:
-        return f"Would move {_listed(found.before)}."
+        return f"Would {verb} {_listed(found.before)}."
     went = {part: number - found.after[part] for part, number in found.before.items()}
-    left = f"\nLeft: {_listed(found.after)}. {_BUSY}" if any(found.after.values()) else ""
-    return f"Moved {_listed(went)}.{left}"
+    left = f"\nLeft: {_listed(found.after)}. {why_left}" if any(found.after.values()) else ""
+    return f"{past} {_listed(went)}.{left}"
 
 
 def _listed(numbers: Mapping[OwnedData, int]) -> str:

@@ -18,7 +18,8 @@ from adapters.postgres.inspection import DatabaseInspector
 from adapters.postgres.migrations.down import PlannedDown
 from adapters.postgres.migrations.migration import MigrationStatus
 from adapters.postgres.migrations.runner import MigrationRunner
-from adapters.postgres.repositories.owner_mover import PostgresOwnerMover
+from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
+from adapters.postgres.repositories.purges import PostgresOwnerPurger
 from adapters.postgres.repositories.timeline import PostgresTimelineReader
 from adapters.postgres.retention.survey import StorageSurvey
 from adapters.random_ids import RandomIds
@@ -120,6 +121,14 @@ class Commands(containers.DeclarativeContainer):
     )
     owner_mover = providers.Factory(
         PostgresOwnerMover, database.gateway, database.statements.provided.owners, database.clock
+    )
+    owner_purger = providers.Factory(
+        PostgresOwnerPurger,
+        database.gateway,
+        database.statements.provided.purges,
+        database.clock,
+        owner_mover,
+        OwnerMoverOptions(),
     )
     audit = database.audit
     timeline = providers.Factory(

@@ -117,6 +117,7 @@ class Controller(containers.DeclarativeContainer):
         ids=ids,
         sessions=database.sessions,
         keyed=database.keyed_sessions,
+        purger=database.purger,
         runners=observed_runners,
         mapping=mapping,
         policy=session_policy,

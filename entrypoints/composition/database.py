@@ -20,10 +20,12 @@ from adapters.postgres.repositories.functions import PostgresFunctionRepository
 from adapters.postgres.repositories.keyed_executions import PostgresKeyedExecutionRepository
 from adapters.postgres.repositories.keyed_sessions import PostgresKeyedSessionRepository
 from adapters.postgres.repositories.limits import PostgresRateStore, PostgresUsageReader
+from adapters.postgres.repositories.purges import PostgresSessionPurger
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
 from adapters.postgres.retention.cleanup import Cleanup
 from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.statements import load_statements
+from domain.idempotency import KEPT_FOR
 from entrypoints.composition.options import (
     clock_options,
     execution_options,
@@ -82,6 +84,7 @@ class Database(containers.DeclarativeContainer):
     )
     api_keys = providers.Singleton(PostgresApiKeyRepository, gateway, statements.provided.api_keys)
     audit = providers.Singleton(PostgresAuditReader, gateway, statements.provided.audit)
+    purger = providers.Singleton(PostgresSessionPurger, gateway, statements.provided.purges, clock, KEPT_FOR)
     schema = providers.Singleton(SchemaCheck, gateway, statements.provided.migrations)
     storage = providers.Singleton(HistoryBudget.of, gateway, statements, providers.Callable(storage_budget, settings))
     cleanup = providers.Singleton(

@@ -158,6 +158,7 @@ def session_policy(settings: Settings) -> SessionPolicy:
         limits=limits_policy(settings),
         script_size_max=settings.max_script_size,
         request_timeout_s=request_timeout_s(settings),
+        history_days=settings.history_retention_days,
     )
 
 

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope
 
 from domain.access.principal import NOBODY, Principal
 from domain.access.principal import Scope as AccessScope
+from domain.audit import Actor
 from domain.concurrency.budget import TimerWheel
 from domain.functions.function import Function
 from domain.identity import Owner, SessionRef
@@ -24,6 +25,9 @@ Header = tuple[bytes, bytes]
 Result = TypeVar("Result")
 
 _ENCODED_SLASH = re.compile(b"%2f", re.IGNORECASE)
+_NO_ADDRESS = "unknown"
+"""The origin of a request over a socket without addresses."""
+
 _WATCH_AFTER_S = 0.1
 """Most calls end sooner, and need no task that watches their client."""
 
@@ -87,6 +91,11 @@ class Request:
     def owner(self) -> Owner:
         """The owner that the caller acts for."""
         return self.caller.owner
+
+    @property
+    def actor(self) -> Actor:
+        """The caller and its address, as acts are recorded."""
+        return Actor(self.caller.owner, self.client or _NO_ADDRESS)
 
     @property
     def client(self) -> str | None:

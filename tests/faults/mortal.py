@@ -39,6 +39,7 @@ STEPS = (
 STEPS_OF_WITHDRAWAL = ("before withdraw", "in withdraw", "after withdraw")
 STEPS_OF_INITIALIZE = ("before initialize", "in initialize", "after initialize")
 STEPS_OF_UPDATE = ("before update", "in update", "after update")
+STEPS_OF_PURGE = ("before purge", "in purge", "after purge")
 _UNDER_WAY_S = 0.0005
 """About as long as a statement takes to be on its way."""
 
@@ -76,7 +77,7 @@ async def _turns(until):
 
 
 class MortalCalls:
-    """A real repository, of keyed calls or of functions, and death at its steps."""
+    """A real repository, of keyed calls, functions or purges, and death at its steps."""
 
     def __init__(self, calls, death):
         self._calls, self._death = calls, death
@@ -95,6 +96,9 @@ class MortalCalls:
 
     async def update(self, *call):
         return await self._death.during("update", self._calls.update(*call))
+
+    async def purge(self, *call):
+        return await self._death.during("purge", self._calls.purge(*call))
 
     def __getattr__(self, name):
         return getattr(self._calls, name)
@@ -130,7 +134,7 @@ def application_of(settings, runs, kill_at=None):
     runner = CountingRunner(MemoryRunnerOptions(workers_max=64, queue_max=64), runs=runs, death=death)
     controller.runners.override(Runners(None, None, dict.fromkeys(Language, runner)))
     database = controller.database
-    for calls in (database.keyed_sessions, database.keyed_executions, database.functions):
+    for calls in (database.keyed_sessions, database.keyed_executions, database.functions, database.purger):
         calls.override(MortalCalls(calls(), death))
     controller.execution_policy.override(evolve(controller.execution_policy(), grace_s=0))
     return controller.application()

@@ -13,7 +13,7 @@ from adapters.memory.keyed_calls import MemoryKeyedExecutionRepository, MemoryKe
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.script_runner import MemoryScriptRunner
 from adapters.memory.sequential_ids import SequentialIds
-from adapters.memory.sessions import MemorySessionRepository
+from adapters.memory.sessions import MemorySessionPurger, MemorySessionRepository
 from adapters.memory.store import MemoryStore
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.capacity_limiter import CapacityLimiter
@@ -74,6 +74,7 @@ class Fakes:
             "keyed_executions": self.keyed_executions,
             "functions": self.functions,
             "audit": self.audit,
+            "purger": MemorySessionPurger(self.store, self.audit),
         }
         others = {
             "ids": self.ids,

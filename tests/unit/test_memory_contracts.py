@@ -1,9 +1,6 @@
 """The fake repositories keep the contracts; the switch does what tests rely on."""
 
-from collections.abc import Callable
-
 import pytest
-from attrs import evolve
 from hypothesis import given, settings
 
 from adapters.memory.api_keys import MemoryApiKeyRepository
@@ -12,17 +9,18 @@ from adapters.memory.executions import MemoryExecutionRepository
 from adapters.memory.functions import MemoryFunctionRepository
 from adapters.memory.keyed_calls import MemoryKeyedExecutionRepository, MemoryKeyedSessionRepository
 from adapters.memory.manual_clock import ManualClock
-from adapters.memory.sessions import MemorySessionRepository
+from adapters.memory.sessions import MemorySessionPurger, MemorySessionRepository
 from adapters.memory.store import MemoryStore
 from domain.errors import StorageUnavailable
 from domain.identity import ANONYMOUS
 from domain.sessions.ports import SessionFilter
 from tests.contracts.api_key_repository import ApiKeyRepositoryContract
 from tests.contracts.execution_repository import ExecutionRepositoryContract, keeps_no_payloads
-from tests.contracts.function_repository import ADDER, ALICE, BOB, VERSIONS_KEPT, FunctionRepositoryContract
 from tests.contracts.function_repository import EXAMINED_MAX as FUNCTIONS_EXAMINED_MAX
+from tests.contracts.function_repository import VERSIONS_KEPT, FunctionRepositoryContract
 from tests.contracts.key_histories import KeyHistory, steps
 from tests.contracts.keyed_call_repository import KEY, KeyedCallRepositoryContract, made_of
+from tests.contracts.session_purger import SessionPurgerContract
 from tests.contracts.session_repository import EXAMINED_MAX, SessionRepositoryContract, same
 from tests.contracts.storage import SCRIPT, Storage
 
@@ -49,6 +47,24 @@ class TestMemoryExecutionRepository(ExecutionRepositoryContract):
     @pytest.fixture
     def storage(self) -> Storage:
         return memory_storage(MemoryStore())
+
+
+class TestMemorySessionPurger(SessionPurgerContract):
+    @pytest.fixture
+    def store(self) -> MemoryStore:
+        return MemoryStore()
+
+    @pytest.fixture
+    def storage(self, store: MemoryStore) -> Storage:
+        return memory_storage(store)
+
+    @pytest.fixture
+    def audit(self) -> MemoryAudit:
+        return MemoryAudit()
+
+    @pytest.fixture
+    def purger(self, store: MemoryStore, audit: MemoryAudit) -> MemorySessionPurger:
+        return MemorySessionPurger(store, audit)
 
 
 class TestMemoryApiKeyRepository(ApiKeyRepositoryContract):
@@ -115,11 +131,3 @@ class TestMemoryFunctionRepository(FunctionRepositoryContract):
     @pytest.fixture
     def functions(self) -> MemoryFunctionRepository:
         return MemoryFunctionRepository(VERSIONS_KEPT, FUNCTIONS_EXAMINED_MAX)
-
-    @pytest.fixture
-    def move_to_bob(self, functions: MemoryFunctionRepository) -> Callable[[], None]:
-        def move() -> None:
-            moved = functions.functions.pop((ALICE, ADDER))
-            functions.functions[BOB, ADDER] = evolve(moved, owner=BOB)
-
-        return move

@@ -25,10 +25,11 @@ class PostgresAuditReader(AuditReader):
     async def page(self, after: UUID | None, size: int) -> Page[AuditEntry]:
         parameters = {"after": after, "rows_max": size + 1}
         rows = await self._gateway.fetch(self._statements.select_audit_page, parameters)
-        shown = [_entry_of(row) for row in rows[:size]]
+        shown = [entry_of(row) for row in rows[:size]]
         return Page(shown, shown[-1].act_id if len(rows) > size else None)
 
 
-def _entry_of(row: tuple[Any, ...]) -> AuditEntry:
+def entry_of(row: tuple[Any, ...]) -> AuditEntry:
+    """Return the entry in a row."""
     act_id, actor, origin, act, owner, subject, details = row
     return AuditEntry(act_id, Actor(actor, origin), act, owner and Owner(owner), subject, json.loads(details))

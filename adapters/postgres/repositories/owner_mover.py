@@ -1,7 +1,6 @@
 """Moves the rows of an owner to another owner."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
 from uuid import UUID
 
 from attrs import field, frozen, validators
@@ -35,7 +34,7 @@ class OwnerMoverOptions:
 
 
 @frozen
-class _Walk:
+class Walk:
     """A statement that walks through a table in key order, `rows_max` rows at a time."""
 
     part: OwnedData
@@ -83,47 +82,44 @@ class PostgresOwnerMover(OwnerMover):
         owners = {"owner_from": source, "owner_to": target, **codec.act_columns(act)}
         for walk in self._walks(owners):
             if functions or walk.part is not OwnedData.FUNCTIONS:
-                async for step in self._steps(walk):
+                async for step in steps(self._gateway, walk):
                     yield step
 
-    def _walks(self, owners: Mapping[str, object]) -> list[_Walk]:
+    def _walks(self, owners: Mapping[str, object]) -> list[Walk]:
         """Return the walks in order: the history follows its sessions."""
         statements, rows_max = self._statements, self._options.rows_max
         sessions = {**owners, "now": self._clock.now()}
         first = {"after_request_id": _NIL, "after_execution_id": _NIL}
         title = {"after_language": "", "after_title": ""}
         return [
-            _Walk(OwnedData.SESSIONS, statements.move_sessions, sessions, {"after": None}, self._options.sessions_max),
-            _Walk(OwnedData.KEYS, statements.move_initialize_keys, owners, {"after": ""}, rows_max),
+            Walk(OwnedData.SESSIONS, statements.move_sessions, sessions, {"after": None}, self._options.sessions_max),
+            Walk(OwnedData.KEYS, statements.move_initialize_keys, owners, {"after": ""}, rows_max),
             *(
-                _Walk(OwnedData.HISTORY, statements.move_history, {**owners, "partition": partition}, first, rows_max)
+                Walk(OwnedData.HISTORY, statements.move_history, {**owners, "partition": partition}, first, rows_max)
                 for partition in range(PARTITIONS)
             ),
-            _Walk(OwnedData.FUNCTIONS, statements.move_functions, owners, title, rows_max),
+            Walk(OwnedData.FUNCTIONS, statements.move_functions, owners, title, rows_max),
         ]
 
-    async def _steps(self, walk: _Walk) -> AsyncIterator[MoveStep]:
-        """Walk through the table; a step that takes too long is repeated with half as many rows."""
-        cursor, rows_max = walk.cursor, walk.rows_max
-        while True:
-            try:
-                row = await self._row(walk.statement, {**walk.parameters, **cursor, "rows_max": rows_max})
-            except StorageUnavailable:
-                if rows_max <= walk.rows_max // _HALVED_MAX:
-                    raise
-                rows_max = -(-rows_max // 2)
-                continue
-            *reached, examined, moved = row
-            if examined:
-                yield MoveStep(walk.part, examined, moved)
-            if examined < rows_max:
-                return
-            cursor = dict(zip(cursor, reached, strict=True))
-
     async def _number(self, statement: Statement, parameters: Mapping[str, object]) -> int:
-        (number,) = await self._row(statement, parameters)
+        ((number,),) = await self._gateway.fetch(statement, parameters)
         return int(number)
 
-    async def _row(self, statement: Statement, parameters: Mapping[str, object]) -> tuple[Any, ...]:
-        (row,) = await self._gateway.fetch(statement, parameters)
-        return row
+
+async def steps(gateway: Gateway, walk: Walk) -> AsyncIterator[MoveStep]:
+    """Walk through a table; a step that takes too long is repeated with half as many rows."""
+    cursor, rows_max = walk.cursor, walk.rows_max
+    while True:
+        try:
+            (row,) = await gateway.fetch(walk.statement, {**walk.parameters, **cursor, "rows_max": rows_max})
+        except StorageUnavailable:
+            if rows_max <= walk.rows_max // _HALVED_MAX:
+                raise
+            rows_max = -(-rows_max // 2)
+            continue
+        *reached, examined, done = row
+        if examined:
+            yield MoveStep(walk.part, examined, done)
+        if examined < rows_max:
+            return
+        cursor = dict(zip(cursor, reached, strict=True))

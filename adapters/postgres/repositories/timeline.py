@@ -13,8 +13,10 @@ from adapters.postgres.clock.disciplined import DisciplinedClock
 from adapters.postgres.codec import day_at, day_of, partition_of, partitions_between
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
+from adapters.postgres.repositories.audit import entry_of
 from adapters.postgres.retention.gauge import StorageGauge
 from adapters.postgres.statements import Statements
+from domain.audit import AuditEntry
 from domain.executions.execution import Execution
 from domain.identity import Owner, SessionRef, uuid7_time
 from domain.scripts.report import Outcome
@@ -58,6 +60,7 @@ class PostgresTimelineReader(TimelineReader):
             keys=await self._keys(session_id),
             taken=await self._taken(identifier),
             function=None if session is None else await self._function(session),
+            purge=await self._purge(session_id, session),
             shortened=await StorageGauge(self._gateway, self._statements.storage).shortened(),
         )
 
@@ -106,6 +109,12 @@ class PostgresTimelineReader(TimelineReader):
         parameters = {"winner": winner, "expires_at": expires_at}
         rows = await self._rows(self._statements.explain.select_taken_key, parameters)
         return KeyTrace(*rows[0]) if rows else None
+
+    async def _purge(self, session_id: UUID, session: Session | None) -> AuditEntry | None:
+        subjects = [str(session_id), *([] if session is None else [session.ref.owner])]
+        parameters = {"subjects": codec.texts(subjects), "since": session_id}
+        rows = await self._rows(self._statements.purges.select_purge, parameters)
+        return entry_of(rows[0]) if rows else None
 
     async def _function(self, session: Session) -> FunctionTrace | None:
         if session.pinned is None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from uuid import UUID
 
+from domain.audit import ActName
 from domain.executions.execution import Execution
 from domain.identity import INSTANT_MAX, uuid7_time
 from domain.scripts.report import Outcome
@@ -65,6 +66,7 @@ def _explain_session(timeline: Timeline, retention: RetentionTimes, session: Ses
         fact("keys", executions=counted(len(keys), "execution"), responses=responses) if keys else None,
         _renewal(session),
         *_changes(session, status),
+        _purged(timeline),
         fact("expires", session.expires_at, expires=_EXPIRES[status]),
         fact("row_kept" if clock.now < removed_at else "row_due", removed_at),
         _clock(clock),
@@ -98,7 +100,7 @@ def _executions(timeline: Timeline, retention: RetentionTimes, session: Session)
         outcomes = ", ".join(f"{number} {outcome}" for outcome, number in history.counts.items())
         first_at = uuid7_time(history.first)
         yield fact("history", history.last_at, total=history.total, first=first_at, outcomes=outcomes)
-    if count > history.total:
+    if count > history.total and timeline.purge is None:
         yield fact("history_lost", number=count - history.total, days=retention.history_days)
         days = [str(each.day) for each in timeline.shortened if each.day >= timeline.made_at.date()]
         if days:
@@ -139,6 +141,16 @@ def _changes(session: Session, status: Status) -> Iterator[Evidence]:
         yield fact("closed", session.closed_at)
     if status is not Status.ACTIVE and session.script_hash is None:
         yield fact("emptied")
+
+
+def _purged(timeline: Timeline) -> Evidence | None:
+    entry = timeline.purge
+    if entry is None:
+        return None
+    numbers = [(name.replace("_", " ").removesuffix("s"), number) for name, number in sorted(entry.details.items())]
+    erased = ", ".join(counted(number, noun) for noun, number in numbers if isinstance(number, int))
+    name = "purged" if entry.act == ActName.SESSIONS_PURGE else "owner_purged"
+    return fact(name, entry.at, actor=entry.actor.name, erased=erased)
 
 
 def _explain_execution(timeline: Timeline, retention: RetentionTimes, trace: ExecutionTrace) -> Explanation:
@@ -199,6 +211,7 @@ def _explain_absence(timeline: Timeline, retention: RetentionTimes) -> Explanati
         fact("created_with_key", key=taken.name) if taken else None,
         fact("keys_of", keys=counted(len(keys), "key")) if keys else None,
         fact("open_of", number=len(timeline.open)) if timeline.open else None,
+        _purged(timeline),
         _absent_execution(timeline, retention),
         _clock(timeline.clock),
     )
@@ -207,7 +220,7 @@ def _explain_absence(timeline: Timeline, retention: RetentionTimes) -> Explanati
 
 def _absence(timeline: Timeline, retention: RetentionTimes) -> tuple[str, str]:
     clock, made_at = timeline.clock, timeline.made_at
-    if timeline.history.total or timeline.taken or timeline.keys or timeline.open:
+    if timeline.history.total or timeline.taken or timeline.keys or timeline.open or timeline.purge:
         return summary("removed", retention=retention.sessions)
     if made_at > clock.now + clock.error_bound:
         return summary("ahead", ahead=made_at - clock.now)

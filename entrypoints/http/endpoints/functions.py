@@ -1,6 +1,5 @@
 """Endpoints of functions."""
 
-from enum import StrEnum
 from http import HTTPStatus
 
 from msgspec import UnsetType, structs
@@ -14,7 +13,7 @@ from entrypoints.http.parsing.bodies import BodyParser
 from entrypoints.http.parsing.conditions import function_condition, function_match, is_known
 from entrypoints.http.parsing.cursors import FunctionCursor, owner_digest, write_cursor
 from entrypoints.http.parsing.functions import FunctionParser
-from entrypoints.http.parsing.queries import Query
+from entrypoints.http.parsing.queries import Query, Switch
 from entrypoints.http.request import Request, until_disconnect
 from entrypoints.http.response import Headers, Response, etag, json_response, next_link, not_modified
 from entrypoints.http.schemas.function_checks import FunctionCheck
@@ -28,16 +27,6 @@ from entrypoints.http.schemas.functions import (
 )
 
 SHARED_MARK = ".shared"
-
-UNKNOWN = "unknown"
-"""The origin of a request over a socket without addresses."""
-
-
-class Switch(StrEnum):
-    """A parameter that is on or off."""
-
-    ON = "true"
-    OFF = "false"
 
 
 class FunctionEndpoints:
@@ -182,7 +171,7 @@ def _write(request: Request) -> tuple[Write, bool]:
     query.require_valid()
     caller, condition = request.caller, function_condition(request)
     allowed = caller.may_write_functions(owner or caller.functions_owner)
-    return Write(allowed, caller.owner, _name(request), condition, request.client or UNKNOWN), check
+    return Write(allowed, caller.owner, _name(request), condition, request.actor.origin), check
 
 
 def _registered(request: Request, registered: Registered) -> Response:

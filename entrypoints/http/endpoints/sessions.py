@@ -1,5 +1,6 @@
 """Endpoints of sessions."""
 
+from http import HTTPStatus
 from typing import Any
 
 from msgspec import UNSET
@@ -13,7 +14,7 @@ from entrypoints.http.parsing.bodies import BodyParser, json_text
 from entrypoints.http.parsing.conditions import is_known, session_condition, session_match
 from entrypoints.http.parsing.cursors import SessionCursor, microseconds, owner_digest, write_cursor
 from entrypoints.http.parsing.headers import IdempotencyKeys, idempotency_key
-from entrypoints.http.parsing.queries import Query
+from entrypoints.http.parsing.queries import Query, Switch
 from entrypoints.http.parsing.sessions import limits_request
 from entrypoints.http.request import Request
 from entrypoints.http.response import REPLAYED, Headers, Response, etag, json_response, next_link, not_modified
@@ -96,9 +97,17 @@ class SessionEndpoints:
         return json_response(SessionResponse.of(session, Status.ACTIVE), headers=(etag(session.revision),))
 
     async def delete(self, request: Request) -> Response:
-        """Close a session."""
-        await self._service.close(request.reachable_session_ref, session_condition(request))
-        return Response(204)
+        """Close a session, and with `purge` erase what is stored of its executions."""
+        query = Query(request.query_string, request.route.query_names)
+        purge = query.choice("purge", Switch) is Switch.ON
+        query.require_valid()
+        ref, condition = request.reachable_session_ref, session_condition(request)
+        if purge:
+            await self._service.purge(ref, request.actor, condition)
+            return Response(HTTPStatus.NO_CONTENT)
+        await self._service.close(ref, condition)
+        kept_until = f"{self._service.kept_until():%Y-%m-%dT%H:%M:%SZ}"
+        return Response(HTTPStatus.NO_CONTENT, headers=((b"kept-until", kept_until.encode()),))
 
     async def list(self, request: Request) -> Response:
         """Return a page of the sessions of the caller; an admin may list another owner's, or all."""

@@ -1,5 +1,6 @@
 """The contracts of the routes of sessions."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -11,7 +12,7 @@ from domain.idempotency import IdempotencyConflict, KeyInFlight
 from domain.scripts.language import InvalidLanguageTitle, LanguageNotServed
 from domain.scripts.script import ScriptSyntaxError
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict, VersionMismatch
-from entrypoints.http.contract import ApiExample, Contract, In, Link, Parameter, Tag
+from entrypoints.http.contract import ApiExample, Contract, In, Link, Parameter, ResponseHeader, Tag
 from entrypoints.http.openapi.parameters import (
     CURSOR,
     ETAG,
@@ -27,6 +28,7 @@ from entrypoints.http.openapi.parameters import (
     REQUEST_ID,
     STATUS,
 )
+from entrypoints.http.parsing.queries import Switch
 from entrypoints.http.schemas.sessions import FIELD_NAMES, SCRIPT_CONTENT, PickedFields
 
 FIELDS = Parameter(
@@ -35,6 +37,15 @@ FIELDS = Parameter(
     Annotated[list[Literal[(*FIELD_NAMES, SCRIPT_CONTENT)]], Meta(min_length=1)],  # type: ignore[valid-type]  # names
     f"Return only these fields: repeat it, or use commas. {SCRIPT_CONTENT} is returned only if it is named here.",
     ["status", "script_content"],
+)
+
+PURGE = Parameter("purge", In.QUERY, Switch, "Whether to erase its executions and their responses at once.", "true")
+KEPT_UNTIL = ResponseHeader(
+    "Kept-Until",
+    Annotated[datetime, Meta(tz=True)],
+    "Until when the executions of the session are stored at most. Absent after a purge.",
+    "2026-12-04T00:00:00Z",
+    always=False,
 )
 
 _ENDED = (SessionNotFound, SessionExpired, SessionClosed)
@@ -166,11 +177,18 @@ PATCH = Contract(
 DELETE = Contract(
     Tag.SESSIONS,
     "Close a session",
-    "Closes the session and deletes its script, context and metadata at once. Until retention ends, calls for it get"
-    " 410. Closing it again changes nothing. A script that runs continues to its end.",
-    parameters=(IF_MATCH, IF_NONE_MATCH),
+    "Closes the session and deletes its script, context and metadata at once. Until retention ends, calls for it get "
+    "410. Closing it again changes nothing. A script that runs continues to its end. Params, results and output of its "
+    "executions stay in the database until the time in Kept-Until at most: only repeating a call with its "
+    "Idempotency-Key can read them. With purge=true they are erased at once, with the responses under keys, also if "
+    "the session was closed or removed before. The audit record then says that it was purged, and has no content.",
+    parameters=(PURGE, IF_MATCH, IF_NONE_MATCH),
     errors=(SessionNotFound, VersionMismatch, UpdateConflict, StorageUnavailable),
-    examples=(ApiExample("close", "Close the session"),),
+    headers=(KEPT_UNTIL,),
+    examples=(
+        ApiExample("close", "Close the session"),
+        ApiExample("purge", "Close the session, and erase its executions", parameters={"purge": "true"}),
+    ),
 )
 
 LIST = Contract(

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Annotated, TypeVar
 from urllib.parse import parse_qsl
 
@@ -28,6 +28,13 @@ _FIELDS_MAX = 32
 _INTEGER_LENGTH_MAX = 9
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _OTHER_FILTER = "must have the value that it had on the page with this cursor, or be absent"
+
+
+class Switch(StrEnum):
+    """A parameter that is on or off."""
+
+    ON = "true"
+    OFF = "false"
 
 
 class Query:

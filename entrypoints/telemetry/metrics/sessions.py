@@ -3,6 +3,7 @@
 from attrs import define, field
 from typing_extensions import override
 
+from domain.audit import Actor
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef
 from domain.sessions.ports import Initialized
@@ -44,3 +45,8 @@ class CountedSessions(SessionService):
         if closed:
             self.operations.add("close")
         return closed
+
+    @override
+    async def purge(self, ref: SessionRef, actor: Actor, condition: SessionCondition = UNCONDITIONAL) -> None:
+        await super().purge(ref, actor, condition)
+        self.operations.add("purge")

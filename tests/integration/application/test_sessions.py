@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from domain.errors import StorageUnavailable
@@ -97,3 +98,45 @@ async def test_without_a_database_it_serves_and_says_so(data_dir: Path) -> None:
     for name in ("postgres", "migrations"):
         assert components[name]["status"] == "failing"
         assert components[name]["reason"] in {StorageFault.UNREACHABLE.message, StorageUnavailable().message}
+
+
+async def test_nothing_of_a_purged_session_is_found_in_any_table(api: Api, database_url: str) -> None:
+    session_id = await api.initialize("python-echo", "print(params); result = params", context={"mark": MARK})
+    url, body = f"/api/v1/execute/{session_id}", {"params": {"mark": MARK}}
+    executed = await api.client.post(url, headers={"Idempotency-Key": "order-1"}, json=body)
+    assert executed.json()["result"] == {"mark": MARK}
+    await api.client.post(url, json={"params": {"mark": MARK, "fails": 1}})
+    closed = await api.client.delete(f"/api/v1/sessions/{session_id}")
+    assert closed.headers["kept-until"] > "2026"
+    assert contents_of(database_url).count(MARK) > 0
+    assert (await api.client.delete(f"/api/v1/sessions/{session_id}?purge=true")).status_code == 204
+    assert MARK not in contents_of(database_url)
+    again = await api.client.post(url, headers={"Idempotency-Key": "order-1"}, json=body)
+    assert (again.status_code, MARK in again.text) == (410, False)
+
+
+async def test_an_execution_that_runs_while_its_session_is_purged_is_not_kept(api: Api, database_url: str) -> None:
+    session_id = await api.initialize("python-slow", "import time; time.sleep(1); result = params")
+    running = asyncio.create_task(api.execute(session_id, mark=MARK))
+
+    async def has_begun() -> bool:
+        with psycopg.connect(database_url) as connection:
+            return connection.execute("SELECT count(*) FROM meta.open_executions").fetchone() == (1,)
+
+    await until(has_begun)
+    assert (await api.client.delete(f"/api/v1/sessions/{session_id}?purge=true")).status_code == 204
+    response = await running
+    assert (response.status_code, response.json()["error"]["details"]["executed"]) == (503, "yes")
+    assert MARK not in contents_of(database_url)
+
+
+MARK = "content-of-a-caller"
+
+
+def contents_of(database_url: str) -> str:
+    """Return all rows of all tables, as a dump has them."""
+    with psycopg.connect(database_url) as connection:
+        tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'meta'").fetchall()
+        return "\n".join(
+            str(row) for (table,) in tables for row in connection.execute(f"SELECT t::text FROM meta.{table} AS t")
+        )

@@ -83,6 +83,39 @@ async def test_the_command_explains_a_session_and_an_execution(api: Api, run: Ru
     assert abs(document["clock"]["offset_ms"]) < 1000
 
 
+async def test_a_purged_session_says_when_it_was_purged_and_by_whom(
+    api: Api, settings: Settings, write: Write, run: Run
+) -> None:
+    session_id = await api.initialize("python-x", "result = params")
+    await keyed(api, session_id, "order-1")
+    await api.client.delete(f"/api/v1/sessions/{session_id}?purge=true")
+    found = await explained(settings, session_id)
+    (purged,) = texts_of(found, "purged")
+    assert purged.startswith("It was purged at ")
+    assert purged.endswith("by anonymous. Erased: 1 execution, 1 idempotency key, 0 open executions.")
+    assert not texts_of(found, "history")
+    write("DELETE FROM meta.sessions WHERE request_id = %(id)s", id=session_id)
+    removed = await explained(settings, session_id)
+    assert removed.state == "removed"
+    assert texts_of(removed, "purged") == [purged]
+
+
+async def test_a_session_of_a_purged_owner_says_so(api: Api, settings: Settings, run: Run) -> None:
+    session_id = await api.initialize("python-x", "result = params")
+    await api.execute(session_id)
+    ended = run("owners", "purge", "anonymous", "--yes")
+    assert ended.returncode == 0, ended.stderr
+    found = await explained(settings, session_id)
+    (purged,) = texts_of(found, "purged")
+    assert purged.startswith("All content of its owner was purged at ")
+    newest, *_ = json.loads(run("audit", "--output", "json").stdout)
+    assert (newest["act"], newest["origin"], newest["subject"]) == ("owners.purge", "cli", "anonymous")
+    assert newest["details"]["sessions"] == 1
+    assert "@" in newest["actor"]
+    later = await api.initialize("python-x", "result = params")
+    assert not texts_of(await explained(settings, later), "purged")
+
+
 async def test_a_session_with_an_idempotency_key_and_a_function(api: Api, settings: Settings) -> None:
     headers = {"Language-Title": "nodejs-calculator", "Idempotency-Key": "first"}
     made = await api.client.post("/api/v1/initialize", headers=headers, json={})

@@ -1,7 +1,5 @@
 """The repositories in PostgreSQL keep the contracts."""
 
-from collections.abc import Callable
-
 import psycopg
 import pytest
 
@@ -9,12 +7,15 @@ from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
 from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.repositories.functions import FunctionRepositoryOptions, PostgresFunctionRepository
+from adapters.postgres.repositories.purges import PostgresSessionPurger
 from adapters.postgres.statements import Statements
+from domain.idempotency import KEPT_FOR
 from tests.contracts.api_key_repository import ApiKeyRepositoryContract
 from tests.contracts.execution_repository import ExecutionRepositoryContract
-from tests.contracts.function_repository import ALICE, BOB, VERSIONS_KEPT, FunctionRepositoryContract
 from tests.contracts.function_repository import EXAMINED_MAX as FUNCTIONS_EXAMINED_MAX
+from tests.contracts.function_repository import VERSIONS_KEPT, FunctionRepositoryContract
 from tests.contracts.keyed_call_repository import KeyedCallRepositoryContract
+from tests.contracts.session_purger import SessionPurgerContract
 from tests.contracts.session_repository import SessionRepositoryContract
 from tests.contracts.storage import Storage
 
@@ -49,13 +50,19 @@ class TestPostgresFunctionRepository(FunctionRepositoryContract):
         options = FunctionRepositoryOptions(versions_kept=VERSIONS_KEPT, examined_max=FUNCTIONS_EXAMINED_MAX)
         return PostgresFunctionRepository(gateway, statements.functions, options)
 
-    @pytest.fixture
-    def move_to_bob(self, database_url: str) -> Callable[[], None]:
-        def move() -> None:
-            with psycopg.connect(database_url) as other:
-                other.execute("UPDATE meta.functions SET owner = %s WHERE owner = %s", (BOB, ALICE))
 
-        return move
+class TestPostgresSessionPurger(SessionPurgerContract):
+    @pytest.fixture
+    def storage(self, storage: Storage) -> Storage:
+        return storage
+
+    @pytest.fixture
+    def purger(self, gateway: Gateway, statements: Statements, storage: Storage) -> PostgresSessionPurger:
+        return PostgresSessionPurger(gateway, statements.purges, storage.clock, KEPT_FOR, rows_max=2)
+
+    @pytest.fixture
+    def audit(self, gateway: Gateway, statements: Statements) -> PostgresAuditReader:
+        return PostgresAuditReader(gateway, statements.audit)
 
 
 class TestPostgresApiKeyRepository(ApiKeyRepositoryContract):

@@ -36,6 +36,7 @@ TIMES = (
 )
 """Expressions that PostgreSQL evaluates to an instant within two days."""
 _IDS, _CLOCK = SequentialIds(), ManualClock()
+NIL = "00000000-0000-0000-0000-000000000000"
 SOME_ID = _IDS.new(_CLOCK.now())
 _ROWS_READ = "SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables"
 SOME_KEY = {"request_ids": codec.uuids([SOME_ID]), "owners": codec.texts(["alice"])}
@@ -102,6 +103,11 @@ def test_statements_that_name_partitions_or_run_in_batches_are_not_prepared(stat
         "delete_expired_sessions",
         "delete_expired_keys",
         "delete_old_acts",
+        "purge_session",
+        "purge_sessions",
+        "purge_keys",
+        "purge_history",
+        "purge_functions",
         "delete_deactivated_functions",
         "delete_old_versions",
         "move_overdue_executions",
@@ -153,6 +159,16 @@ async def test_statements_by_key_use_an_index_whatever_the_size(database_url, st
                 **codec.act_columns(act()),
             },
         ),
+        (
+            "purges",
+            "purge_sessions",
+            {"owner": "owner 7", "after": None, "now": "2026-02-01", **codec.act_columns(act())},
+        ),
+        (
+            "purges",
+            "purge_keys",
+            {"owner": "alice", "after_request_id": NIL, "after_owner": "", "after_key": "", **codec.act_columns(act())},
+        ),
     ],
 )
 async def test_statements_of_cleanup_examine_few_rows_of_many(database_url, statements, room, name, parameters):
@@ -164,6 +180,29 @@ async def test_statements_of_cleanup_examine_few_rows_of_many(database_url, stat
     connection = await GatewayConnection.connect(conninfo, autocommit=True, prepare_threshold=0, address_timeout_s=10)
     async with connection, connection.transaction():
         await connection.run(statement, {**parameters, "rows_max": rows_max})
+        cursor = await connection.execute(_ROWS_READ)
+        assert 0 < (await cursor.fetchall())[0][0] <= 20 * rows_max
+
+
+async def test_a_purge_of_a_session_reads_few_rows_of_a_long_history(database_url, statements):
+    rows_max = 10
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        _fill(connection, 50_000)
+        connection.execute(
+            "INSERT INTO meta.executions (slot, request_id, execution_id, owner, outcome) "
+            "SELECT 3, CASE WHEN n <= 30 THEN %s ELSE gen_random_uuid() END, gen_random_uuid(), 'alice', 'failed' "
+            "FROM generate_series(1, 50000) AS n",
+            [SOME_ID],
+        )
+        connection.execute("ANALYZE meta.executions")
+    purge = {"request_id": SOME_ID, "owner": "alice", "partitions": "{2,3}", "key_expires_at": "2026-02-01"}
+    conninfo = GatewayOptions(database_url).conninfo
+    connection = await GatewayConnection.connect(conninfo, autocommit=True, prepare_threshold=0, address_timeout_s=10)
+    async with connection, connection.transaction():
+        found = await connection.run(
+            statements.purges.purge_session, {**purge, "rows_max": rows_max, **codec.act_columns(act())}
+        )
+        assert found == [(True, rows_max)]
         cursor = await connection.execute(_ROWS_READ)
         assert 0 < (await cursor.fetchall())[0][0] <= 20 * rows_max
 

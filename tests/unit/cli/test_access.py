@@ -60,10 +60,27 @@ class ManualMover:
 
 
 @define
+class ManualPurger:
+    left: dict[OwnedData, int] = field(factory=lambda: dict(zip(OwnedData, (3, 1, 20, 2), strict=True)))
+    stays: dict[OwnedData, int] = field(factory=lambda: dict.fromkeys(OwnedData, 0))
+    purged: list[Owner] = field(factory=list)
+
+    async def count(self, owner):
+        return dict(self.left)
+
+    async def purge(self, owner, act):
+        self.purged.append(owner)
+        for part, number in self.left.items():
+            yield MoveStep(part, number, number)
+        self.left = self.stays
+
+
+@define
 class World:
     clock: ManualClock = field(factory=ManualClock)
     repository: MemoryApiKeyRepository = field(factory=MemoryApiKeyRepository)
     mover: ManualMover = field(factory=ManualMover)
+    purger: ManualPurger = field(factory=ManualPurger)
     ids: SequentialIds = field(factory=SequentialIds)
 
     @property
@@ -73,7 +90,11 @@ class World:
     @property
     def container(self):
         return commands_with(
-            keys=self.keys, owner_mover=self.mover, audit=self.repository.audit, new_act=providers.Object(act)
+            keys=self.keys,
+            owner_mover=self.mover,
+            owner_purger=self.purger,
+            audit=self.repository.audit,
+            new_act=providers.Object(act),
         )
 
 
@@ -342,3 +363,37 @@ def test_the_table_of_acts_has_a_line_for_each(run):
 
 def test_without_acts_the_command_says_so(run):
     assert run("audit").stdout == "No acts.\n"
+
+
+AMOUNT = "3 sessions, 1 idempotency key, 20 executions in the history, 2 functions"
+
+
+def test_an_owner_is_purged_with_a_summary(run, world):
+    result = run("owners", "purge", "alice", "--yes")
+    assert (result.exit_code, result.stdout) == (0, f"Purged {AMOUNT}.\n")
+    assert world.purger.purged == ["alice"]
+
+
+def test_an_owner_is_not_purged_without_consent(run, world):
+    result = run("owners", "purge", "alice")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"Error: This erases {AMOUNT} of alice.\nNothing was changed.")
+    assert world.purger.purged == []
+
+
+def test_a_dry_run_of_a_purge_counts_and_erases_nothing(run, world):
+    assert run("owners", "purge", "alice", "--dry-run").stdout == f"Would purge {AMOUNT}.\n"
+    assert world.purger.purged == []
+
+
+def test_what_a_purge_leaves_is_listed_and_sets_the_exit_status(run, world):
+    world.purger.stays = dict.fromkeys(OwnedData, 0) | {OwnedData.FUNCTIONS: 1}
+    result = run("owners", "purge", "alice", "--yes")
+    assert result.exit_code == 1
+    assert "Left: 0 sessions, 0 idempotency keys, 0 executions in the history, 1 function." in result.stdout
+
+
+@pytest.mark.parametrize("owner", ["shared", "*"])
+def test_shared_functions_and_all_owners_are_not_purged(run, world, owner):
+    assert run("owners", "purge", owner, "--yes").exit_code == 2
+    assert world.purger.purged == []

@@ -315,6 +315,15 @@ async def test_an_admin_reads_lists_and_closes_across_owners_and_does_no_more(gu
     assert (await guarded.ask("GET", path, ())).status_code == 410
 
 
+async def test_an_admin_purges_a_session_of_another_owner_and_another_owner_does_not(guarded: Guarded) -> None:
+    made = await guarded.ask("POST", "/api/v1/initialize", EXECUTE, headers=TITLE, json={"script_content": SCRIPT})
+    path = f"/api/v1/sessions/{made.json()['request_id']}?purge=true"
+    assert (await guarded.ask("DELETE", path, EXECUTE, "mallory")).status_code == 404
+    assert (await guarded.ask("DELETE", path, {Scope.ADMIN}, "root")).status_code == 204
+    acts = (await guarded.ask("GET", "/api/v1/audit", {Scope.ADMIN}, "root")).json()["acts"]
+    assert [(each["actor"], each["owner"]) for each in acts] == [("root", "alice")]
+
+
 async def test_an_admin_lists_their_own_another_owners_or_all_sessions(guarded: Guarded) -> None:
     for owner in ("alice", "alice", "bob", "root"):
         await guarded.ask("POST", "/api/v1/initialize", EXECUTE, owner, headers=TITLE, json={"script_content": SCRIPT})

@@ -1,0 +1,93 @@
+"""Erases what callers have stored, in PostgreSQL."""
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+from uuid import UUID
+
+from attrs import define, evolve
+from typing_extensions import override
+
+from adapters.postgres import codec
+from adapters.postgres.codec import PARTITIONS, day_at, day_of, partitions_between
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover, Walk, steps
+from adapters.postgres.statements import PurgeStatements
+from domain.access.owner_move import MoveStep, OwnedData, OwnerPurger
+from domain.audit import Act
+from domain.clock import Clock
+from domain.identity import Owner, SessionRef, uuid7_time
+from domain.sessions.ports import SessionPurger
+from domain.sessions.session import SessionNotFound
+
+_NIL = UUID(int=0)
+
+
+@define(eq=False)
+class PostgresSessionPurger(SessionPurger):
+    """Erases at most `rows_max` executions and as many keys in one statement."""
+
+    _gateway: Gateway
+    _statements: PurgeStatements
+    _clock: Clock
+    _key_lifetime: timedelta
+    _rows_max: int = 1000
+
+    @override
+    async def purge(self, ref: SessionRef, act: Act) -> None:
+        # A step that finds nothing ends it: the first one removes open records, and a finish that was under way then
+        # has written its row before the next one begins.
+        while await self._step(ref, act):
+            pass
+
+    async def _step(self, ref: SessionRef, act: Act) -> int:
+        first_day, last_day = day_of(ref.session_id), day_at(self._clock.now())
+        parameters = {
+            "request_id": ref.session_id,
+            "owner": ref.owner,
+            "partitions": codec.numbers(partitions_between(first_day, last_day)),
+            "key_expires_at": uuid7_time(ref.session_id) + self._key_lifetime,
+            "rows_max": self._rows_max,
+            **codec.act_columns(act),
+        }
+        ((is_known, erased),) = await self._gateway.fetch(self._statements.purge_session, parameters)
+        if not is_known:
+            raise SessionNotFound
+        return int(erased)
+
+
+@define(eq=False)
+class PostgresOwnerPurger(OwnerPurger):
+    """Erases a bounded number of rows per statement, in key order."""
+
+    _gateway: Gateway
+    _statements: PurgeStatements
+    _clock: Clock
+    _mover: PostgresOwnerMover
+    """It counts what belongs to an owner."""
+    _options: OwnerMoverOptions
+
+    @override
+    async def count(self, owner: Owner) -> Mapping[OwnedData, int]:
+        ((filled,),) = await self._gateway.fetch(self._statements.select_filled_session_count, {"owner": owner})
+        return {**await self._mover.count(owner), OwnedData.SESSIONS: filled}
+
+    @override
+    async def purge(self, owner: Owner, act: Act) -> AsyncIterator[MoveStep]:
+        for walk in self._walks({"owner": owner, **codec.act_columns(act)}):
+            async for step in steps(self._gateway, walk):
+                yield step
+
+    def _walks(self, named: Mapping[str, object]) -> list[Walk]:
+        """Return the walks in order: sessions are closed first, so that no execution begins."""
+        statements, rows_max = self._statements, self._options.rows_max
+        first = {"after_request_id": _NIL, "after_execution_id": _NIL}
+        key = {"after_request_id": _NIL, "after_owner": "", "after_key": ""}
+        title = {"after_language": "", "after_title": ""}
+        sessions = {**named, "now": self._clock.now()}
+        history = Walk(OwnedData.HISTORY, statements.purge_history, named, first, rows_max)
+        return [
+            Walk(OwnedData.SESSIONS, statements.purge_sessions, sessions, {"after": None}, self._options.sessions_max),
+            Walk(OwnedData.KEYS, statements.purge_keys, named, key, rows_max),
+            *(evolve(history, parameters={**named, "partition": partition}) for partition in range(PARTITIONS)),
+            Walk(OwnedData.FUNCTIONS, statements.purge_functions, named, title, rows_max),
+        ]

@@ -1,0 +1,264 @@
+-- Statements that erase what callers have stored; sessions.sql describes the format. Each erases a bounded number of rows,
+-- and adds its numbers to the one entry of the act in the audit record. Never prepared: each plan is for few rows.
+
+-- name: purge_session(request_id, owner, partitions, key_expires_at, rows_max, act_id, actor, origin, act)
+-- Erases what belongs to a session beside its row. The owner "*" stands for every owner. Without its open record no
+-- execution that still runs enters the history. Executions of a session that was removed are erased too. Returns whether
+-- anything is known of the session, and how many rows were erased.
+WITH known AS MATERIALIZED (
+    SELECT s.owner
+    FROM meta.sessions AS s
+    WHERE s.request_id = :request_id::uuid AND :owner::text IN (s.owner, '*')
+),
+opened AS (
+    DELETE FROM meta.open_executions AS o
+    WHERE o.request_id = :request_id::uuid AND :owner::text IN (o.owner, '*')
+    RETURNING o.owner
+),
+picked AS MATERIALIZED (
+    SELECT e.slot, e.request_id, e.execution_id
+    FROM meta.executions AS e
+    WHERE
+        e.slot = any(:partitions::smallint[])
+        AND e.request_id = :request_id::uuid
+        AND :owner::text IN (e.owner, '*')
+    LIMIT :rows_max::bigint
+),
+executions AS (
+    DELETE FROM meta.executions AS e
+    USING picked AS p
+    WHERE
+        e.slot = any(:partitions::smallint[])
+        AND e.slot = p.slot
+        AND e.request_id = p.request_id
+        AND e.execution_id = p.execution_id
+    RETURNING e.owner
+),
+picked_keys AS MATERIALIZED (
+    SELECT k.request_id, k.owner, k.key
+    FROM meta.idempotency_keys AS k
+    WHERE k.request_id = :request_id::uuid AND :owner::text IN (k.owner, '*')
+    LIMIT :rows_max::bigint
+),
+keys AS (
+    DELETE FROM meta.idempotency_keys AS k
+    USING picked_keys AS p
+    WHERE k.request_id = p.request_id AND k.owner = p.owner AND k.key = p.key
+    RETURNING k.owner
+),
+initialize_keys AS (
+    DELETE FROM meta.idempotency_keys AS k
+    WHERE
+        k.expires_at = :key_expires_at::timestamptz
+        AND k.winner = :request_id::uuid
+        AND k.request_id = '00000000-0000-0000-0000-000000000000'
+        AND :owner::text IN (k.owner, '*')
+    RETURNING k.owner
+),
+counted AS (
+    SELECT
+        (SELECT count(*) FROM executions) AS executions,
+        (SELECT count(*) FROM opened) AS open_executions,
+        (SELECT count(*) FROM keys) + (SELECT count(*) FROM initialize_keys) AS idempotency_keys,
+        coalesce(
+            (SELECT k.owner FROM known AS k),
+            (SELECT min(e.owner) FROM executions AS e),
+            (SELECT min(k.owner) FROM keys AS k),
+            (SELECT min(k.owner) FROM initialize_keys AS k),
+            (SELECT min(o.owner) FROM opened AS o)
+        ) AS owner
+),
+recorded AS (
+    INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, c.owner, :request_id::uuid::text,
+        jsonb_build_object(
+            'executions', c.executions, 'open_executions', c.open_executions, 'idempotency_keys', c.idempotency_keys
+        )
+    FROM counted AS c
+    WHERE c.owner IS NOT NULL
+    ON CONFLICT (act_id) DO UPDATE SET details = meta.added_counts(a.details, excluded.details)
+)
+SELECT c.owner IS NOT NULL AS is_known, c.executions + c.open_executions + c.idempotency_keys AS erased
+FROM counted AS c;
+
+-- name: purge_sessions(owner, after, now, rows_max, act_id, actor, origin, act)
+-- Closes and empties sessions, as a deletion by their owner does, and removes their open records. One statement examines
+-- at most rows_max sessions.
+WITH examined AS MATERIALIZED (
+    SELECT s.request_id
+    FROM meta.sessions AS s
+    WHERE
+        s.owner = :owner::text
+        AND s.request_id > coalesce(:after::uuid, '00000000-0000-0000-0000-000000000000')
+    ORDER BY s.request_id
+    LIMIT :rows_max::bigint
+),
+picked AS MATERIALIZED (
+    SELECT s.request_id
+    FROM examined AS e
+    INNER JOIN meta.sessions AS s ON e.request_id = s.request_id
+    WHERE s.owner = :owner::text
+    ORDER BY s.request_id
+    FOR NO KEY UPDATE OF s
+),
+opened AS (
+    DELETE FROM meta.open_executions AS o
+    USING picked AS p
+    WHERE o.request_id = p.request_id
+),
+purged AS (
+    UPDATE meta.sessions AS s
+    SET
+        script = NULL,
+        script_hash = NULL,
+        context = '{}',
+        metadata = '{}',
+        closed_at = coalesce(s.closed_at, CASE WHEN :now::timestamptz < s.expires_at THEN :now::timestamptz END),
+        version = s.version + 1
+    FROM picked AS p
+    WHERE s.request_id = p.request_id AND s.script_hash IS NOT NULL
+    RETURNING s.request_id
+),
+recorded AS (
+    INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, :owner::text, :owner::text,
+        jsonb_build_object('sessions', (SELECT count(*) FROM purged))
+    ON CONFLICT (act_id) DO UPDATE SET details = meta.added_counts(a.details, excluded.details)
+)
+SELECT
+    (SELECT e.request_id FROM examined AS e ORDER BY e.request_id DESC LIMIT 1) AS last_request_id,
+    (SELECT count(*) FROM examined) AS examined,
+    (SELECT count(*) FROM purged) AS purged;
+
+-- name: purge_keys(owner, after_request_id, after_owner, after_key, rows_max, act_id, actor, origin, act)
+-- Walks through all keys: a session may have been removed before its keys.
+WITH examined AS MATERIALIZED (
+    SELECT k.request_id, k.owner, k.key
+    FROM meta.idempotency_keys AS k
+    WHERE (k.request_id, k.owner, k.key) > (:after_request_id::uuid, :after_owner::text, :after_key::text)
+    ORDER BY k.request_id, k.owner, k.key
+    LIMIT :rows_max::bigint
+),
+purged AS (
+    DELETE FROM meta.idempotency_keys AS k
+    USING examined AS e
+    WHERE k.request_id = e.request_id AND k.owner = e.owner AND k.key = e.key AND e.owner = :owner::text
+    RETURNING k.key
+),
+recorded AS (
+    INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, :owner::text, :owner::text,
+        jsonb_build_object('idempotency_keys', (SELECT count(*) FROM purged))
+    ON CONFLICT (act_id) DO UPDATE SET details = meta.added_counts(a.details, excluded.details)
+),
+final AS (
+    SELECT e.request_id, e.owner, e.key
+    FROM examined AS e
+    ORDER BY e.request_id DESC, e.owner DESC, e.key DESC
+    LIMIT 1
+)
+SELECT
+    (SELECT f.request_id FROM final AS f) AS last_request_id,
+    (SELECT f.owner FROM final AS f) AS last_owner,
+    (SELECT f.key FROM final AS f) AS last_key,
+    (SELECT count(*) FROM examined) AS examined,
+    (SELECT count(*) FROM purged) AS purged;
+
+-- name: purge_history(partition, owner, after_request_id, after_execution_id, rows_max, act_id, actor, origin, act)
+-- A plan for the given partition locks only that one.
+WITH examined AS MATERIALIZED (
+    SELECT e.request_id, e.execution_id, e.owner
+    FROM meta.executions AS e
+    WHERE
+        e.slot = :partition::smallint
+        AND (e.request_id, e.execution_id) > (:after_request_id::uuid, :after_execution_id::uuid)
+    ORDER BY e.request_id, e.execution_id
+    LIMIT :rows_max::bigint
+),
+purged AS (
+    DELETE FROM meta.executions AS e
+    USING examined AS x
+    WHERE
+        e.slot = :partition::smallint
+        AND e.request_id = x.request_id
+        AND e.execution_id = x.execution_id
+        AND x.owner = :owner::text
+    RETURNING e.execution_id
+),
+recorded AS (
+    INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, :owner::text, :owner::text,
+        jsonb_build_object('executions', (SELECT count(*) FROM purged))
+    ON CONFLICT (act_id) DO UPDATE SET details = meta.added_counts(a.details, excluded.details)
+),
+final AS (
+    SELECT x.request_id, x.execution_id FROM examined AS x ORDER BY x.request_id DESC, x.execution_id DESC LIMIT 1
+)
+SELECT
+    (SELECT f.request_id FROM final AS f) AS last_request_id,
+    (SELECT f.execution_id FROM final AS f) AS last_execution_id,
+    (SELECT count(*) FROM examined) AS examined,
+    (SELECT count(*) FROM purged) AS purged;
+
+-- name: purge_functions(owner, after_language, after_title, rows_max, act_id, actor, origin, act)
+-- Removes functions with all versions. A function stays while a session of another owner is pinned to it.
+WITH examined AS MATERIALIZED (
+    SELECT f.function_id, f.language, f.title
+    FROM meta.functions AS f
+    WHERE
+        f.owner = :owner::text
+        AND (f.language, f.title) > (:after_language::text, :after_title::text)
+    ORDER BY f.language, f.title
+    LIMIT :rows_max::bigint
+),
+purged AS (
+    DELETE FROM meta.functions AS f
+    USING examined AS e
+    WHERE
+        f.function_id = e.function_id
+        AND f.owner = :owner::text
+        AND NOT EXISTS (
+            SELECT FROM meta.sessions AS s
+            WHERE s.function_id = f.function_id AND s.owner <> :owner::text AND s.script_hash IS NOT NULL
+        )
+    RETURNING f.function_id
+),
+emptied AS (
+    DELETE FROM meta.function_versions AS v
+    USING purged AS p
+    WHERE v.function_id = p.function_id
+),
+recorded AS (
+    INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, :owner::text, :owner::text,
+        jsonb_build_object('functions', (SELECT count(*) FROM purged))
+    ON CONFLICT (act_id) DO UPDATE SET details = meta.added_counts(a.details, excluded.details)
+),
+final AS (
+    SELECT e.language, e.title FROM examined AS e ORDER BY e.language DESC, e.title DESC LIMIT 1
+)
+SELECT
+    (SELECT f.language FROM final AS f) AS last_language,
+    (SELECT f.title FROM final AS f) AS last_title,
+    (SELECT count(*) FROM examined) AS examined,
+    (SELECT count(*) FROM purged) AS purged;
+
+-- name: select_filled_session_count(owner)
+-- An emptied session has no content.
+SELECT count(*) FROM meta.sessions AS s WHERE s.owner = :owner::text AND s.script_hash IS NOT NULL;
+
+-- name: select_purge(subjects, since)
+-- The latest act that has purged one of these subjects, a session or its owner, after the session was made.
+SELECT a.act_id, a.actor, a.origin, a.act, a.owner, a.subject, a.details::text
+FROM meta.audit AS a
+WHERE
+    a.subject = any(:subjects::text[])
+    AND a.act_id > :since::uuid
+    AND a.act IN ('sessions.purge', 'owners.purge')
+ORDER BY a.act_id DESC
+LIMIT 1;

@@ -1,0 +1,127 @@
+"""The content of an owner is erased whole, in steps, and that of others stays."""
+
+import psycopg
+import pytest
+
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.repositories.audit import PostgresAuditReader
+from adapters.postgres.repositories.functions import PostgresFunctionRepository
+from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
+from adapters.postgres.repositories.purges import PostgresOwnerPurger
+from adapters.postgres.statements import Statements
+from domain.access.owner_move import OwnedData
+from domain.audit import ActName
+from domain.executions.execution import Executed
+from domain.functions.function import Definition, Function
+from domain.identity import Owner
+from domain.json_text import JsonText
+from domain.scripts.language import LanguageTitle
+from domain.scripts.script import Script
+from domain.sessions.session import Status
+from tests.contracts.keyed_call_repository import KEY
+from tests.contracts.storage import ALICE, BOB, Storage
+from tests.support.acts import OPERATOR, act, recorded
+
+NOTHING = dict.fromkeys(OwnedData, 0)
+SECRET = "content-of-alice"
+_CONTENT = """
+SELECT string_agg(t::text, '') FROM (
+    SELECT s::text FROM meta.sessions AS s UNION ALL SELECT e::text FROM meta.executions AS e
+    UNION ALL SELECT k::text FROM meta.idempotency_keys AS k UNION ALL SELECT v::text FROM meta.function_versions AS v
+    UNION ALL SELECT o::text FROM meta.open_executions AS o UNION ALL SELECT a::text FROM meta.audit AS a
+) AS t
+"""
+
+
+@pytest.fixture
+def purger(gateway: Gateway, statements: Statements, storage: Storage) -> PostgresOwnerPurger:
+    mover = PostgresOwnerMover(gateway, statements.owners, storage.clock)
+    return PostgresOwnerPurger(gateway, statements.purges, storage.clock, mover, OwnerMoverOptions(2, 3))
+
+
+@pytest.fixture
+def audit(gateway: Gateway, statements: Statements) -> PostgresAuditReader:
+    return PostgresAuditReader(gateway, statements.audit)
+
+
+@pytest.fixture
+def functions(gateway: Gateway, statements: Statements) -> PostgresFunctionRepository:
+    return PostgresFunctionRepository(gateway, statements.functions)
+
+
+def content_of(database_url: str) -> str:
+    """Return every row that may have content."""
+    with psycopg.connect(database_url) as connection:
+        return str(connection.execute(_CONTENT).fetchone())
+
+
+async def filled(storage: Storage, owner: Owner, sessions: int = 5) -> None:
+    for number in range(sessions):
+        session = await storage.add(owner, context=JsonText(f'{{"secret": "{SECRET}"}}'))
+        await storage.execute(session.ref)
+        keyed = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
+        assert not isinstance(keyed, Executed)
+        await storage.keyed_executions.finish(storage.finished(keyed), KEY)
+        if number == 0:
+            await storage.begin(session.ref)
+
+
+async def function_of(functions: PostgresFunctionRepository, storage: Storage, owner: Owner) -> Function:
+    now, title = storage.clock.now(), LanguageTitle.of("python-x")
+    made = Definition(Script.of(f"result = '{SECRET}'", 1000))
+    function = Function(storage.ids.new(now), owner, title, made, now, now, author=owner)
+    return await functions.update(owner, title, lambda _: function, act())
+
+
+async def test_nothing_of_the_content_is_left_and_that_of_others_stays(purger, storage, functions, audit, database_url):
+    await filled(storage, ALICE)
+    await filled(storage, BOB, 1)
+    await function_of(functions, storage, ALICE)
+    kept = await purger.count(BOB)
+    assert await purger.count(ALICE) == dict(zip(OwnedData, (5, 5, 10, 1), strict=True))
+    assert content_of(database_url).count(SECRET) == 7
+    steps = [step async for step in purger.purge(ALICE, act(ActName.OWNERS_PURGE))]
+    assert max(step.examined for step in steps) <= 3
+    assert await purger.count(ALICE) == NOTHING
+    assert await purger.count(BOB) == kept
+    assert content_of(database_url).count(SECRET) == 1
+    entry, *_ = await recorded(audit)
+    assert (entry.act, entry.actor, entry.owner, entry.subject) == ("owners.purge", OPERATOR, ALICE, ALICE)
+    assert entry.details == {"sessions": 5, "idempotency_keys": 5, "executions": 10, "functions": 1}
+
+
+async def test_sessions_are_closed_as_by_their_owner(purger, storage):
+    session = await storage.add(ALICE)
+    expected = session.close(storage.clock.now())
+    async for _ in purger.purge(ALICE, act(ActName.OWNERS_PURGE)):
+        pass
+    found = await storage.sessions.get(session.ref)
+    assert found == expected
+    assert found.status(storage.clock.now()) is Status.CLOSED
+    assert await storage.sessions.script(session.ref) is None
+
+
+async def test_a_purge_that_is_stopped_can_be_repeated(purger, storage, audit):
+    await filled(storage, ALICE)
+    async for _ in purger.purge(ALICE, act(ActName.OWNERS_PURGE)):
+        break
+    assert (await purger.count(ALICE))[OwnedData.SESSIONS] == 3
+    async for _ in purger.purge(ALICE, act(ActName.OWNERS_PURGE)):
+        pass
+    assert await purger.count(ALICE) == NOTHING
+    again, first = await recorded(audit)
+    assert first.details == {"sessions": 2}
+    assert again.details == {"sessions": 3, "idempotency_keys": 5, "executions": 10, "functions": 0}
+
+
+async def test_a_function_stays_while_a_session_of_another_owner_uses_it(purger, storage, functions):
+    function = await function_of(functions, storage, ALICE)
+    pin = {"function_version": 1, "function_id": function.function_id}
+    session = await storage.add(BOB, **pin)
+    async for _ in purger.purge(ALICE, act(ActName.OWNERS_PURGE)):
+        pass
+    assert await purger.count(ALICE) == NOTHING | {OwnedData.FUNCTIONS: 1}
+    await storage.close(session)
+    async for _ in purger.purge(ALICE, act(ActName.OWNERS_PURGE)):
+        pass
+    assert await purger.count(ALICE) == NOTHING
