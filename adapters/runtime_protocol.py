@@ -61,7 +61,7 @@ class HostErrorCode(StrEnum):
 
 
 class LimitFields(Struct, frozen=True):
-    """Wall time in milliseconds, memory in MiB."""
+    """Wall time in milliseconds; memory in MiB that a script may use beside its interpreter."""
 
     timeout_ms: _Positive
     memory_mb: _Positive
@@ -119,7 +119,7 @@ class FailureFields(Struct, frozen=True, kw_only=True):
 
 
 class ExecuteReply(Struct, frozen=True):
-    """How an execution ended; times in milliseconds, memory in bytes.
+    """How an execution ended; times in milliseconds, memory beside the interpreter in bytes.
 
     With an error, `result` is null and `error` is FailureFields; otherwise `error` is null. `result_given` is
     written only as false, if the script gave no result; `result` is null then too. A field that the host left

@@ -52,21 +52,32 @@ WHERE f.function_id = :function_id::uuid AND v.version > f.version - :versions_k
 ORDER BY v.version DESC;
 
 -- name: upsert_function(function_id, owner, language, title, version_read, registered_read, version, type, author, created_at, updated_at, description, tags, script, script_hash, params_schema, result_schema, examples, act_id, actor, origin, act)
--- Compare and set by version and state. A first version is stored only if the function does not exist. A next version
--- is stored only if the function has not changed since it was read. A call that lost a race returns no row.
-WITH named AS (
+-- Compare and set by owner, version and state. A first version, for which version_read is 0, is stored only if the
+-- function does not exist. A next version is stored only if the function has not changed, and has not been moved to
+-- another owner, since it was read. A call that lost a race returns no row.
+WITH added AS (
     INSERT INTO meta.functions AS f (function_id, owner, language, title, version, created_at, updated_at)
-    VALUES (
+    SELECT
         :function_id::uuid, :owner::text, :language::text, :title::text, :version::bigint, :created_at::timestamptz,
         :updated_at::timestamptz
-    )
-    ON CONFLICT (owner, language, title) DO UPDATE
-        SET version = excluded.version, updated_at = excluded.updated_at, deactivated_at = NULL
-        WHERE
-            f.function_id = excluded.function_id
-            AND f.version = :version_read::bigint
-            AND (f.deactivated_at IS NULL) = :registered_read::boolean
+    WHERE :version_read::bigint = 0
+    ON CONFLICT (owner, language, title) DO NOTHING
     RETURNING f.function_id, f.owner, f.language, f.title, f.version
+),
+replaced AS (
+    UPDATE meta.functions AS f
+    SET version = :version::bigint, updated_at = :updated_at::timestamptz, deactivated_at = NULL
+    WHERE
+        f.function_id = :function_id::uuid
+        AND f.owner = :owner::text
+        AND f.version = :version_read::bigint
+        AND (f.deactivated_at IS NULL) = :registered_read::boolean
+    RETURNING f.function_id, f.owner, f.language, f.title, f.version
+),
+named AS (
+    SELECT a.function_id, a.owner, a.language, a.title, a.version FROM added AS a
+    UNION ALL
+    SELECT r.function_id, r.owner, r.language, r.title, r.version FROM replaced AS r
 ),
 recorded AS (
     INSERT INTO meta.audit (act_id, actor, origin, act, owner, subject, details)
@@ -85,11 +96,15 @@ SELECT
 FROM named AS n
 RETURNING version;
 
--- name: deactivate_function(function_id, version_read, deactivated_at, act_id, actor, origin, act)
--- Compare and set by version. A call that lost a race returns no row.
+-- name: deactivate_function(function_id, owner, version_read, deactivated_at, act_id, actor, origin, act)
+-- Compare and set by owner and version. A call that lost a race returns no row.
 WITH deactivated AS (
     UPDATE meta.functions AS f SET deactivated_at = :deactivated_at::timestamptz
-    WHERE f.function_id = :function_id::uuid AND f.version = :version_read::bigint AND f.deactivated_at IS NULL
+    WHERE
+        f.function_id = :function_id::uuid
+        AND f.owner = :owner::text
+        AND f.version = :version_read::bigint
+        AND f.deactivated_at IS NULL
     RETURNING f.owner, f.language, f.title, f.version
 ),
 recorded AS (

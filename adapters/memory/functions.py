@@ -56,6 +56,8 @@ class MemoryFunctionRepository(FunctionRepository):
         self._require_available()
         read = self.functions.get((owner, title))
         changed = change(read)
+        if self.functions.get((owner, title)) is not read:
+            return await self.update(owner, title, change, act)
         self.functions[owner, title] = changed
         self.stored[changed.function_id, changed.version] = changed
         if changed is not read:

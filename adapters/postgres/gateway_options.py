@@ -54,7 +54,7 @@ class GatewayOptions:
     dsn: str = field(repr=False, validator=_a_dsn)
     pool_size_max: int = field(default=8, validator=_at_least_one)
     lock_wait_pool_size_max: int = field(default=2, validator=_at_least_one)
-    pool_queue_max: int = field(default=64, validator=_at_least_one)
+    pool_queue_max: int = field(default=1024, validator=_at_least_one)
     request_timeout_s: float = field(default=2.0, validator=_positive)
     attempts_max: int = field(default=5, validator=_at_least_one)
     prepares: bool = True

@@ -1,6 +1,5 @@
 """Authentication: from a credential to the principal that shows it."""
 
-from contextlib import nullcontext
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -12,9 +11,12 @@ from domain.access.ports import ApiKeyRepository, TokenVerifier
 from domain.access.principal import Principal
 from domain.clock import Clock
 from domain.concurrency.budget import Budget
-from domain.concurrency.capacity_limiter import CapacityLimiter
+from domain.concurrency.fair_turns import SIZE_MIN, FairTurns
 from domain.concurrency.ttl_cache import TtlCache
 from domain.errors import Overloaded, StorageUnavailable
+from domain.identity import ANONYMOUS
+
+_LOOKUP = "the lookup of an API key"
 
 
 @frozen
@@ -23,7 +25,8 @@ class KeyCacheOptions:
 
     A key is used for `fresh` without a lookup; so a revoked key is refused after that time at the latest. While the
     database does not respond, a key is used for up to `stale`. A key that was found within `remembered` is looked up
-    without limit. Others may be guesses, so at most `lookups_max` of them are looked up at once.
+    without limit. Others may be guesses, so at most `lookups_max` of them are looked up at once. `lookups_waiting_max`
+    more wait for that, for as long as a lookup may take.
     """
 
     fresh: timedelta = timedelta(seconds=5)
@@ -31,6 +34,7 @@ class KeyCacheOptions:
     remembered: timedelta = timedelta(days=1)
     size_max: int = 10_000
     lookups_max: int = 256
+    lookups_waiting_max: int = 1024
     lookup_timeout_s: float = 0.5
 
 
@@ -54,13 +58,14 @@ class KeyRing:
     _fresh: TtlCache[str, ApiKey] = field(init=False)
     _unknown: TtlCache[str, bool] = field(init=False)
     _remembered: TtlCache[str, _FoundKey] = field(init=False)
-    _lookups: CapacityLimiter = field(init=False)
+    _lookups: FairTurns = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._fresh = TtlCache(self._options.size_max)
         self._unknown = TtlCache(self._options.size_max)
         self._remembered = TtlCache(self._options.size_max)
-        self._lookups = CapacityLimiter("the lookup of an API key", self._options.lookups_max)
+        turns_max, waiting_max = self._options.lookups_max, self._options.lookups_waiting_max
+        self._lookups = FairTurns(_LOOKUP, turns_max, turns_max, waiting_max * SIZE_MIN)
 
     async def principal(self, text: str) -> Principal:
         """Return the principal of a key; raises CredentialRefused, StorageUnavailable or Overloaded."""
@@ -77,8 +82,7 @@ class KeyRing:
         # The lookup sees all writes before `now`, so no key stays in the cache for longer than promised.
         remembered = self._remembered.get(key_id, now)
         try:
-            with self._lookups.hold() if remembered is None else nullcontext():
-                key = await self._looked_up(key_id)
+            key = await (self._looked_up(key_id) if remembered is not None else self._looked_up_in_turn(key_id))
         except (StorageUnavailable, Overloaded):
             if remembered is not None and now < remembered.found_at + self._options.stale:
                 return remembered.key
@@ -90,6 +94,14 @@ class KeyRing:
         self._fresh.put(key_id, key, until)
         self._remembered.put(key_id, _FoundKey(key, now), now + self._options.remembered)
         return key
+
+    async def _looked_up_in_turn(self, key_id: str) -> ApiKey | None:
+        turn = self._lookups.acquire(ANONYMOUS, 0)
+        await Budget(self._options.lookup_timeout_s).spend(turn, lambda: Overloaded(_LOOKUP))
+        try:
+            return await self._looked_up(key_id)
+        finally:
+            self._lookups.release(ANONYMOUS)
 
     async def _looked_up(self, key_id: str) -> ApiKey | None:
         return await Budget(self._options.lookup_timeout_s).spend(self._keys.find(UUID(key_id)), StorageUnavailable)

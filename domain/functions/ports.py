@@ -75,9 +75,10 @@ class FunctionRepository(Protocol):
     ) -> Function:
         """Replace the owner's function, None if there is none, with `change(stored)`, and return it.
 
-        `change` is pure and may be called several times. Each of several concurrent updates sees the one before it. If
-        `change` raises, or returns its argument, nothing is stored. The act is recorded with the change. Raises
-        FunctionConflict if races do not end in time.
+        `change` is pure and may be called several times. Each of several concurrent updates sees the one before it. A
+        function that has moved to another owner since it was read stays as it is, and is read again. If `change`
+        raises, or returns its argument, nothing is stored. The act is recorded with the change. Raises FunctionConflict
+        if races do not end in time.
         """
         ...
 

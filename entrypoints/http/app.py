@@ -11,14 +11,14 @@ from starlette.types import Receive, Scope, Send
 
 from domain.access.principal import NOBODY, Principal
 from domain.audit import AuditService
-from domain.concurrency.capacity_limiter import CapacityLimiter
+from domain.concurrency.fair_turns import SIZE_MIN, FairTurns
 from domain.executions.batches import BatchService
 from domain.executions.history import HistoryService
 from domain.executions.service import ExecutionService
 from domain.functions.service import FunctionService
 from domain.sessions.service import SessionService
 from entrypoints.http.endpoints.audit import AuditEndpoint
-from entrypoints.http.endpoints.batches import BatchEndpoints, Charge, charge_nothing
+from entrypoints.http.endpoints.batches import BATCH, BatchEndpoints, Charge, charge_nothing
 from entrypoints.http.endpoints.documents import DocumentEndpoints
 from entrypoints.http.endpoints.executions import ExecutionEndpoints, execute_parser
 from entrypoints.http.endpoints.functions import FunctionEndpoints
@@ -136,9 +136,10 @@ class Application:
             services.sessions,
             parser,
             self.limiter,
-            CapacityLimiter("a batch", options.batches_max),
+            FairTurns(BATCH, options.batches_max, options.owner_batches_max, options.batches_waiting_max * SIZE_MIN),
             structlog.get_logger().bind(logger="http"),
             options.stall_s,
+            options.examination_wait_s,
             self._hooks.charge,
         )
 

@@ -11,10 +11,11 @@ from domain.scripts.limits import LimitsPolicy
 class HttpOptions:
     """Sizes in bytes, times in seconds.
 
-    `in_flight_max` requests are in flight at once, `batches_max` of them batches of up to `batch_size_max`. The client
-    of a streaming response may read nothing for `stall_s`. A large body waits for its examination for
-    `examination_wait_s`, and `examination_bytes_max` bytes of bodies wait at once. Without `idempotency`, calls with a
-    key are rejected. Pages of `cors_origins` may call the service and read responses; "*" is any.
+    `in_flight_max` requests are in flight at once, `batches_max` of them batches of up to `batch_size_max`, and
+    `owner_batches_max` those of one owner; `batches_waiting_max` more wait. The client of a streaming response may read
+    nothing for `stall_s`. A batch waits for its turn, and a large body for its examination, for `examination_wait_s`.
+    `examination_bytes_max` bytes of bodies wait at once. Without `idempotency`, calls with a key are rejected. Pages of
+    `cors_origins` may call the service and read responses; "*" is any.
     """
 
     limits: LimitsPolicy
@@ -27,6 +28,8 @@ class HttpOptions:
     batch_items_max: int = 1000
     batch_parallel_max: int = 4
     batches_max: int = 32
+    owner_batches_max: int = 25
+    batches_waiting_max: int = 256
     stall_s: float = 30.0
     in_flight_max: int = 1024
     body_timeout_s: float = 10.0

@@ -2,6 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -74,6 +75,11 @@ class FunctionRepositoryContract(ABC):
     @abstractmethod
     def functions(self) -> FunctionRepository:
         """Without any function, keeping VERSIONS_KEPT versions and examining EXAMINED_MAX functions for a page."""
+
+    @pytest.fixture
+    @abstractmethod
+    def move_to_bob(self, functions: Any) -> Callable[[], None]:
+        """Moves the function ADDER of ALICE to BOB, as another process does."""
 
     def function(
         self,
@@ -270,6 +276,37 @@ class FunctionRepositoryContract(ABC):
         assert sorted(function.version for function in changed) == [1, 2, 3, 4, 5, 6]
         assert len({function.function_id for function in changed}) == 1
         assert (await functions.find(exact())).definition.script.source == f"{MADE.script.source}12345"
+
+    async def test_a_function_that_moves_during_an_update_is_left_alone_and_registered_anew(
+        self, functions, move_to_bob
+    ):
+        added = await self.add(functions)
+
+        def change(stored: Function | None) -> Function:
+            if stored is None:
+                return self.function(made=OTHER)
+            move_to_bob()
+            return stored.replace(OTHER, ALICE, self.now + HOUR)
+
+        changed = await functions.update(ALICE, ADDER, change, act())
+        assert (changed.version, changed.owner) == (1, ALICE)
+        assert changed.function_id != added.function_id
+        assert await functions.find(exact()) == changed
+        assert await functions.find(exact(BOB)) == evolve(added, owner=BOB)
+
+    async def test_a_function_that_moves_during_its_deactivation_stays_registered(self, functions, move_to_bob, audit):
+        added = await self.add(functions)
+
+        def change(stored: Function | None) -> Function:
+            if stored is None:
+                raise _Refused
+            move_to_bob()
+            return stored.deactivate(self.now + HOUR)
+
+        with pytest.raises(_Refused):
+            await functions.update(ALICE, ADDER, change, act(ActName.FUNCTIONS_DELETE))
+        assert await functions.find(exact(BOB)) == evolve(added, owner=BOB)
+        assert [entry.act for entry in await recorded(audit)] == ["functions.put"]
 
     async def listed(self, functions: FunctionRepository, size: int = 10, **wanted: Any) -> list[FunctionSummary]:
         """Return all functions on all pages."""

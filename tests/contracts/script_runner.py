@@ -135,6 +135,7 @@ class ScriptRunnerContract:
             "def handle(params): params",
             "def handler():\n  if True:\n    return\n  return  # nothing",
             "async def handle(params): params",
+            "def handle():\n  text = 'a\u2028b'\n  return\ndef later():\n  return 1",
         ],
     )
     async def test_a_script_that_gives_no_result_is_told_apart(self, runner, source):
@@ -149,6 +150,8 @@ class ScriptRunnerContract:
             "def handle(params): return {}.get('x')",
             "def handle():\n  try:\n    return(None)\n  finally:\n    pass",
             "def handle(): é = 'é'; return None",
+            *(f"text = 'a{end}b'\ndef handle():\n  return None" for end in "\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e"),
+            "text = 1\rdef handle():\r  return None",
             "async def handle(params): return None",
             "handle = lambda params: None",
         ],

@@ -1,6 +1,9 @@
 """The fake repositories keep the contracts; the switch does what tests rely on."""
 
+from collections.abc import Callable
+
 import pytest
+from attrs import evolve
 from hypothesis import given, settings
 
 from adapters.memory.api_keys import MemoryApiKeyRepository
@@ -16,8 +19,8 @@ from domain.identity import ANONYMOUS
 from domain.sessions.ports import SessionFilter
 from tests.contracts.api_key_repository import ApiKeyRepositoryContract
 from tests.contracts.execution_repository import ExecutionRepositoryContract, keeps_no_payloads
+from tests.contracts.function_repository import ADDER, ALICE, BOB, VERSIONS_KEPT, FunctionRepositoryContract
 from tests.contracts.function_repository import EXAMINED_MAX as FUNCTIONS_EXAMINED_MAX
-from tests.contracts.function_repository import VERSIONS_KEPT, FunctionRepositoryContract
 from tests.contracts.key_histories import KeyHistory, steps
 from tests.contracts.keyed_call_repository import KEY, KeyedCallRepositoryContract, made_of
 from tests.contracts.session_purger import SessionPurgerContract
@@ -131,3 +134,11 @@ class TestMemoryFunctionRepository(FunctionRepositoryContract):
     @pytest.fixture
     def functions(self) -> MemoryFunctionRepository:
         return MemoryFunctionRepository(VERSIONS_KEPT, FUNCTIONS_EXAMINED_MAX)
+
+    @pytest.fixture
+    def move_to_bob(self, functions: MemoryFunctionRepository) -> Callable[[], None]:
+        def move() -> None:
+            moved = functions.functions.pop((ALICE, ADDER))
+            functions.functions[BOB, ADDER] = evolve(moved, owner=BOB)
+
+        return move

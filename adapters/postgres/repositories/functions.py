@@ -240,7 +240,8 @@ class PostgresFunctionRepository(FunctionRepository):
             statement, facts = self._statements.deactivate_function, {"deactivated_at": changed.deactivated_at}
         else:
             statement, facts = self._statements.upsert_function, _columns(read, changed)
-        of_row = {"function_id": changed.function_id, "version_read": _ABSENT if read is None else read.version}
+        version_read = _ABSENT if read is None else read.version
+        of_row = {"function_id": changed.function_id, "owner": changed.owner, "version_read": version_read}
         return bool(
             await self._gateway.fetch(statement, {**of_row, **facts, **codec.act_columns(act)}, repeatable=False)
         )
@@ -249,7 +250,6 @@ class PostgresFunctionRepository(FunctionRepository):
 def _columns(read: Function | None, changed: Function) -> dict[str, Any]:
     definition, title = changed.definition, changed.language_title
     return {
-        "owner": changed.owner,
         "language": title.language,
         "title": title.title,
         "author": changed.author,

@@ -9,8 +9,9 @@ from uuid import uuid4
 from attrs import define
 from structlog.typing import FilteringBoundLogger
 
-from domain.concurrency.capacity_limiter import CapacityLimiter
-from domain.errors import DomainError
+from domain.concurrency.budget import Budget
+from domain.concurrency.fair_turns import FairTurns
+from domain.errors import DomainError, Overloaded
 from domain.executions.batches import Batch, BatchService, ItemEnded
 from domain.sessions.service import SessionService
 from entrypoints.http.errors import error_content, internal_error_content, status_of
@@ -21,6 +22,9 @@ from entrypoints.http.request import Request
 from entrypoints.http.response import NDJSON, TEXT, encode_json
 from entrypoints.http.schemas.executions import BatchLine
 from entrypoints.http.streaming_response import SendLine, StreamingResponse
+
+BATCH = "the turn of a batch"
+"""What a batch waits for."""
 
 Charge = Callable[[Request, int], Awaitable[None]]
 """Counts the items of a batch under the rate limit before any of them begins; raises LimitReached to reject it."""
@@ -34,24 +38,27 @@ async def charge_nothing(_request: Request, _items: int) -> None:
 class BatchEndpoints:
     """Execute the script of a session many times, and send a line for each item as it ends.
 
-    A batch holds a permit of `capacity` from before its body is read until its response has ended. The stream ends if
-    the client takes nothing for `stall_s`. While the server drains, no further item begins.
+    A batch has one of `turns` from before its body is read until its response has ended, and waits for it up to
+    `wait_s`. The stream ends if the client takes nothing for `stall_s`. While the server drains, no further item
+    begins.
     """
 
     _service: BatchService
     _sessions: SessionService
     _parser: BatchParser
     _limiter: InFlightLimiter
-    _capacity: CapacityLimiter
+    _turns: FairTurns
     _log: FilteringBoundLogger
     stall_s: float
+    wait_s: float
     _charge: Charge = charge_nothing
 
     async def execute(self, request: Request) -> StreamingResponse:
         """Run the items, if the session is live."""
         reject_idempotency_key(request)
-        with contextlib.ExitStack() as permit:
-            permit.enter_context(self._capacity.hold(request.owner))
+        await Budget(self.wait_s).spend(self._turns.acquire(request.owner, 0), lambda: Overloaded(BATCH))
+        with contextlib.ExitStack() as turn:
+            turn.callback(self._turns.release, request.owner)
             batch = await self._parser.read(request)
             await self._charge(request, len(batch.items))
             await self._sessions.get(request.session_ref)
@@ -59,7 +66,7 @@ class BatchEndpoints:
                 int(HTTPStatus.OK),
                 content_type=_media_type(request),
                 produce=partial(self._run, request, batch),
-                on_end=permit.pop_all().close,
+                on_end=turn.pop_all().close,
                 stall_s=self.stall_s,
             )
 

@@ -45,3 +45,11 @@ async def test_200_new_scripts_at_once_are_all_taken(checked_at: Api) -> None:
 
     calls = [initialize(language, n) for language in ("nodejs", "python") for n in range(100)]
     assert set(await asyncio.gather(*calls)) == {200}
+
+
+async def test_200_functions_at_once_are_all_registered(checked_at: Api) -> None:
+    async def register(n: int) -> int:
+        body = {"script_content": f"result = '{secrets.token_hex(8)}'"}
+        return (await checked_at.client.put(f"/api/v1/functions/python-burst-{n}", json=body)).status_code
+
+    assert set(await asyncio.gather(*map(register, range(200)))) == {201}

@@ -1,5 +1,7 @@
 """The repositories in PostgreSQL keep the contracts."""
 
+from collections.abc import Callable
+
 import psycopg
 import pytest
 
@@ -12,8 +14,8 @@ from adapters.postgres.statements import Statements
 from domain.idempotency import KEPT_FOR
 from tests.contracts.api_key_repository import ApiKeyRepositoryContract
 from tests.contracts.execution_repository import ExecutionRepositoryContract
+from tests.contracts.function_repository import ALICE, BOB, VERSIONS_KEPT, FunctionRepositoryContract
 from tests.contracts.function_repository import EXAMINED_MAX as FUNCTIONS_EXAMINED_MAX
-from tests.contracts.function_repository import VERSIONS_KEPT, FunctionRepositoryContract
 from tests.contracts.keyed_call_repository import KeyedCallRepositoryContract
 from tests.contracts.session_purger import SessionPurgerContract
 from tests.contracts.session_repository import SessionRepositoryContract
@@ -49,6 +51,14 @@ class TestPostgresFunctionRepository(FunctionRepositoryContract):
             connection.execute("TRUNCATE meta.functions, meta.function_versions")
         options = FunctionRepositoryOptions(versions_kept=VERSIONS_KEPT, examined_max=FUNCTIONS_EXAMINED_MAX)
         return PostgresFunctionRepository(gateway, statements.functions, options)
+
+    @pytest.fixture
+    def move_to_bob(self, database_url: str) -> Callable[[], None]:
+        def move() -> None:
+            with psycopg.connect(database_url) as other:
+                other.execute("UPDATE meta.functions SET owner = %s WHERE owner = %s", (BOB, ALICE))
+
+        return move
 
 
 class TestPostgresSessionPurger(SessionPurgerContract):

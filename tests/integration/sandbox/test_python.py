@@ -13,6 +13,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 MEASURES_GUEST = True
 
 SHORT = Limits(timeout_ms=700, memory_mb=128, isolation=Isolation.SESSION)
+LONG = Limits(timeout_ms=20_000, memory_mb=128, isolation=Isolation.SESSION)
 
 
 async def test_the_standard_library_works(shared):
@@ -189,6 +190,19 @@ async def test_a_worker_in_which_something_is_left_is_replaced(shared, source):
     reports = [await report_of(shared, run_of(source, ref=ref)) for _ in range(2)]
     assert [report.cold_start for report in reports] == [True, True]
     assert [report.failure for report in reports] == [None, None]
+
+
+async def test_a_handler_with_a_long_line_and_no_result_costs_in_proportion_to_its_length(shared):
+    rows = ", ".join(f"{{'id': {number}, 'name': params}}" for number in range(4000))
+    report = await report_of(shared, run_of(f"def handler(params):\n  rows = [{rows}]", limits=LONG))
+    assert (report.failure, report.result) == (None, None)
+    assert report.cpu_time_ms < 2000
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\x85", "\x0c"])
+async def test_a_script_reads_its_own_lines_as_the_compiler_numbers_them(shared, end):
+    source = f"text = 'a{end}b'\nimport inspect\ndef own(): pass\nresult = inspect.getsource(own)"
+    assert json.loads(await result_of(shared, run_of(source))) == "def own(): pass\n"
 
 
 async def test_memory_and_cpu_are_measured_from_outside(shared):

@@ -145,9 +145,12 @@ class Slow(MemoryApiKeyRepository):
     def __init__(self) -> None:
         super().__init__()
         self.let_go = asyncio.Event()
+        self.waiting = 0
 
     async def find(self, key_id: Any) -> Any:
+        self.waiting += 1
         await self.let_go.wait()
+        self.waiting -= 1
         return await super().find(key_id)
 
 
@@ -162,13 +165,30 @@ async def test_guesses_delay_no_key_in_use() -> None:
     guesses = [asyncio.create_task(world.refused(f"pgl_{n:032x}_{'x' * 43}")) for n in range(2)]
     in_use = asyncio.create_task(world.authentication.principal(key))
     await asyncio.sleep(0)
-    for unfamiliar in (other, f"pgl_{9:032x}_{'x' * 43}"):
-        with pytest.raises(Overloaded, match="lookup of an API key"):
-            await world.authentication.principal(unfamiliar)
+    waiting = asyncio.create_task(world.authentication.principal(other))
+    await asyncio.sleep(0)
+    assert slow.waiting == 3, "the guesses, and the key in use"
     slow.let_go.set()
     assert await in_use == ALICE
     assert await asyncio.gather(*guesses) == ["the API key is unknown"] * 2
-    assert await world.authentication.principal(other) == ALICE, "the lookups of the guesses have ended"
+    assert await waiting == ALICE, "the lookups of the guesses have ended"
+
+
+async def test_a_lookup_waits_for_its_turn_and_is_refused_when_the_wait_is_over() -> None:
+    slow = Slow()
+    world = World(keys=slow, options=KeyCacheOptions(lookups_max=1, lookups_waiting_max=1, lookup_timeout_s=0.05))
+    guess, late, beyond = (f"pgl_{n:032x}_{'x' * 43}" for n in range(3))
+    first = asyncio.create_task(world.authentication.principal(guess))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(world.authentication.principal(late))
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded, match="lookup of an API key"):
+        await world.authentication.principal(beyond)
+    assert not second.done(), "the queue is full, and does not refuse who waits in it"
+    with pytest.raises(Overloaded, match="lookup of an API key"):
+        await second
+    with pytest.raises(StorageUnavailable):
+        await first
 
 
 async def test_a_key_that_is_not_remembered_is_looked_up_among_guesses() -> None:
@@ -181,10 +201,12 @@ async def test_a_key_that_is_not_remembered_is_looked_up_among_guesses() -> None
     world.clock.advance(world.options.remembered)
     guess = asyncio.create_task(world.refused(f"pgl_{1:032x}_{'x' * 43}"))
     await asyncio.sleep(0)
-    with pytest.raises(Overloaded):
-        await world.authentication.principal(key)
+    found = asyncio.create_task(world.authentication.principal(key))
+    await asyncio.sleep(0)
+    assert slow.waiting == 1
     slow.let_go.set()
     await guess
+    assert await found == ALICE
 
 
 async def test_keys_beyond_the_size_of_the_cache_are_looked_up_again() -> None:

@@ -298,7 +298,7 @@ async def test_a_client_that_does_not_read_ends_the_batch(log_lines):
 
 
 async def test_the_number_of_batches_is_limited_and_each_returns_its_permit(log_lines):
-    world = World.of(evolve(OPTIONS, batches_max=1))
+    world = World.of(evolve(OPTIONS, batches_max=1, examination_wait_s=0.1))
     async with world.client() as client:
         session_id = await initialized(client, script_content=DIVIDE)
         world.runner.hold()
@@ -306,13 +306,28 @@ async def test_the_number_of_batches_is_limited_and_each_returns_its_permit(log_
         running = asyncio.create_task(first.run())
         await until(lambda: world.runner.running)
         response = await client.post(f"/api/v1/execute/{session_id}/batch", json=items(1))
-        assert error_of(response, 503)["code"] == "OVERLOADED"
+        error = error_of(response, 503)
+        assert (error["code"], error["details"]["retry_after_ms"]) == ("OVERLOADED", 1000)
+        assert response.headers["retry-after"] == "1"
         first.disconnect()
         await running
         world.runner.let_go()
         rejected = await client.post(f"/api/v1/execute/{session_id}/batch", json={})
         assert "/items" in problems_of(rejected)
         assert len(await execute(client, session_id, 1, 2)) == 2
+
+
+async def test_a_batch_waits_for_the_end_of_another():
+    world = World.of(evolve(OPTIONS, batches_max=1, examination_wait_s=10))
+    async with world.client() as client:
+        session_id = await initialized(client, script_content=DIVIDE)
+        world.runner.hold()
+        first = asyncio.create_task(execute(client, session_id, 1, 2))
+        await until(lambda: world.runner.running)
+        second = asyncio.create_task(execute(client, session_id, 4))
+        await asyncio.sleep(0)
+        world.runner.let_go()
+        assert [len(lines) for lines in await asyncio.gather(first, second)] == [2, 1]
 
 
 async def test_a_drain_ends_running_items_and_rejects_the_rest(client, world):

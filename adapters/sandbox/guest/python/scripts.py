@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import inspect
+import io
 import linecache
 import re
 import sys
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 FILE_NAME = "script.py"
 NO_RESULT = object()
 """What a script gives that gives no result."""
-# A position in bytecode is that of the statement, or of the value behind `return`.
-VALUE_BEHIND = re.compile(rb"return\b\s*[^\s#;]")
-RETURN_BEFORE = re.compile(rb"\breturn[\s(]*$")
+RETURN_WITH_VALUE = re.compile(rb"\breturn\b(?=\s*[^\s#;])[\s(]*")
 EVENT_NAMES = ("event", "params", "context", "request_id")
 
 
@@ -65,8 +64,10 @@ class CompiledScript:
 
     def __init__(self, source: str) -> None:
         self.code = parse(source)
-        self.lines = source.splitlines(keepends=True)
+        # As the compiler numbers lines: str.splitlines also splits at form feeds and U+2028.
+        self.lines = io.StringIO(source, newline=None).readlines()
         self.size = len(source)
+        self.judged: tuple[types.CodeType | None, bool] = None, True
 
     def run(self, event: dict[str, Any]) -> Any:
         """Run it in a new module, and return what its handler returns, or its `result`; NO_RESULT if it gives none."""
@@ -81,21 +82,37 @@ class CompiledScript:
             function = names.get(name)
             if callable(function):
                 value = awaited(function(*arguments_for(function, name, event)))
-                return NO_RESULT if value is None and not returns_values(function, self.lines) else value
+                return NO_RESULT if value is None and not self.returns_values(function) else value
         return awaited(names.get("result", NO_RESULT))
 
+    def returns_values(self, function: Callable[..., Any]) -> bool:
+        """Return whether a function has a `return` with a value. Python returns None from one without it, too."""
+        code = getattr(function, "__code__", None)
+        if code is None or code.co_filename != FILE_NAME or code.co_name == "<lambda>":
+            return True
+        if code is not self.judged[0]:
+            self.judged = code, has_value_returned(code, self.lines)
+        return self.judged[1]
 
-def returns_values(function: Callable[..., Any], lines: Sequence[str]) -> bool:
-    """Return whether a function has a `return` with a value. Python returns None from one without it, too."""
-    code = getattr(function, "__code__", None)
-    if code is None or code.co_filename != FILE_NAME or code.co_name == "<lambda>":
-        return True
+
+def has_value_returned(code: types.CodeType, lines: Sequence[str]) -> bool:
+    columns: dict[int, set[int]] = {}
     for line, _, column, _ in code.co_positions():
         if line and column is not None and line <= len(lines):
-            text = lines[line - 1].encode()
-            if VALUE_BEHIND.match(text, column) or RETURN_BEFORE.search(text[:column]):
+            if line not in columns:
+                columns[line] = columns_of_returns(lines[line - 1])
+            if column in columns[line]:
                 return True
     return False
+
+
+def columns_of_returns(line: str) -> set[int]:
+    """Return where bytecode of a `return` with a value may be: at the statement, or at the value behind it."""
+    columns: set[int] = set()
+    for found in RETURN_WITH_VALUE.finditer(line.encode()):
+        columns.add(found.start())
+        columns.update(range(found.start() + len("return"), found.end() + 1))
+    return columns
 
 
 def arguments_for(function: Callable[..., Any], name: str, event: dict[str, Any]) -> list[Any]:
