@@ -14,15 +14,24 @@ import msgspec
 from msgspec import Meta, Struct
 
 from domain.functions.function import FunctionType
-from domain.scripts.language import Language
+from domain.identity import OWNER_SIZE_MAX
+from domain.scripts.language import TITLE_SIZE_MAX, Language
 from domain.scripts.report import Outcome
 from domain.sessions.session import Status
+from entrypoints.http.schemas.functions import TAG_LENGTH_MAX, TEXT_LENGTH_MAX
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CURSOR_LENGTH_MAX = 2048
 CURSOR_PATTERN = "^[A-Za-z0-9_-]+$"
 _YEAR_9999_US = 253_402_300_799_999_999
 InstantUs = Annotated[int, Meta(ge=0, le=_YEAR_9999_US)]
+_NO_NUL = r"^[^\x00]*\Z"  # PostgreSQL stores no text with it
+_DIGEST_LENGTH = 16
+_Digest = Annotated[str, Meta(max_length=_DIGEST_LENGTH)]
+_Title = Annotated[str, Meta(max_length=TITLE_SIZE_MAX, pattern=_NO_NUL)]
+_Owner = Annotated[str, Meta(max_length=OWNER_SIZE_MAX, pattern=_NO_NUL)]
+_Tag = Annotated[str, Meta(min_length=1, max_length=TAG_LENGTH_MAX, pattern=_NO_NUL)]
+_Text = Annotated[str, Meta(min_length=1, max_length=TEXT_LENGTH_MAX, pattern=_NO_NUL)]
 
 
 class SessionCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="s", frozen=True):
@@ -32,7 +41,7 @@ class SessionCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="s"
     judged_at_us: InstantUs
     status: Status | None
     language: Language | None
-    listed: str | None = None
+    listed: _Digest | None = None
     """Digest of the owner whose sessions the list has; None for the sessions of the caller."""
 
     @property
@@ -53,12 +62,12 @@ class ExecutionCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="
 class FunctionCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="f", frozen=True):
     """The place in a list of functions, with its filters."""
 
-    after: tuple[str, str, str]
+    after: tuple[_Title, _Title, _Owner]
     language: Language | None
     origin: FunctionType | None
-    tag: str | None
-    text: str | None
-    listed: str | None
+    tag: _Tag | None
+    text: _Text | None
+    listed: _Digest | None
     """Digest of the owner whose functions the list has; None if it has those that the caller may use."""
 
 
@@ -77,7 +86,7 @@ class InvalidCursor(ValueError):
 
 def owner_digest(owner: str) -> str:
     """Return a short digest that distinguishes the lists of two owners in a cursor."""
-    return hashlib.sha256(owner.encode()).hexdigest()[:16]
+    return hashlib.sha256(owner.encode()).hexdigest()[:_DIGEST_LENGTH]
 
 
 def microseconds(instant: datetime) -> int:

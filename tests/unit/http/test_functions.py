@@ -9,6 +9,7 @@ import pytest
 from domain.functions.function import FunctionType
 from domain.identity import SHARED
 from domain.scripts.language import LanguageTitle
+from entrypoints.http.parsing.cursors import FunctionCursor, write_cursor
 from tests.support.waiting import until
 from tests.unit.http.world import TITLE, Exchange, chunks, error_of, problems_of
 
@@ -305,6 +306,29 @@ async def test_a_cursor_keeps_the_filters_of_its_list(client):
 )
 async def test_an_invalid_query_of_a_list_is_400(client, query):
     assert list(problems_of(await client.get(f"/api/v1/functions?{query}"))) == [f"/query/{query.split('=')[0]}"]
+
+
+PLACE = ("python", "a", "shared")
+
+
+@pytest.mark.parametrize(
+    ("after", "tag", "text"),
+    [
+        *[(place, None, None) for place in (("a\0", "", ""), ("", "\0", ""), ("", "", "a\0"))],
+        *[(place, None, None) for place in (("x" * 129, "", ""), ("", "x" * 129, ""), ("", "", "x" * 256))],
+        *[(PLACE, tag, None) for tag in ("a\0", "\0\n", "", "x" * 65)],
+        *[(PLACE, None, text) for text in ("a\0", "\0\n", "", "x" * 101)],
+    ],
+)
+async def test_a_cursor_with_a_text_that_no_list_has_is_400(client, after, tag, text):
+    cursor = write_cursor(FunctionCursor(after, None, None, tag, text, None))
+    assert list(problems_of(await client.get(f"/api/v1/functions?cursor={cursor}"))) == ["/query/cursor"]
+
+
+async def test_a_cursor_has_the_longest_texts_that_a_list_has(client):
+    longest = FunctionCursor(("python", "x" * 121, "ä" * 127), None, None, "\n" * 64, "ä\n" * 50, None)
+    response = await client.get(f"/api/v1/functions?cursor={write_cursor(longest)}")
+    assert (response.status_code, response.json()["functions"]) == (200, []), response.text
 
 
 async def test_a_session_pins_the_function_and_its_schema(client):
