@@ -94,7 +94,7 @@ class Principal:
 
         While authentication is off, EVERY_OWNER stands for the one owner that there is.
         """
-        if owner == EVERY_OWNER and self.owner == ANONYMOUS and Scope.ADMIN in self.scopes:
+        if self._means_the_only_owner(owner):
             return self.owner
         if owner != self.owner and self.reach != EVERY_OWNER:
             raise ScopeMissing((Scope.ADMIN,))
@@ -109,10 +109,18 @@ class Principal:
         return SHARED if self.owner == ANONYMOUS else self.owner
 
     def may_read_functions(self, owner: Owner) -> Owner:
-        """Return the owner, which may be EVERY_OWNER, if the caller may read its functions; else raise ScopeMissing."""
+        """Return the owner, which may be EVERY_OWNER, if the caller may read its functions; else raise ScopeMissing.
+
+        While authentication is off, EVERY_OWNER stands for SHARED, which has all functions.
+        """
+        if self._means_the_only_owner(owner):
+            return self.functions_owner
         if owner not in {self.owner, SHARED} and self.reach != EVERY_OWNER:
             raise ScopeMissing((Scope.ADMIN,))
         return owner
+
+    def _means_the_only_owner(self, owner: Owner) -> bool:
+        return owner == EVERY_OWNER and self.owner == ANONYMOUS and Scope.ADMIN in self.scopes
 
     def may_write_functions(self, owner: Owner) -> Owner:
         """Return the owner if the caller may change its functions; else raise ScopeMissing or FunctionsOfAnother."""

@@ -148,7 +148,8 @@ def _listed_owners(request: Request, owner: Owner | None) -> frozenset[Owner] | 
     """Return the owners whose functions to list, None for all; raises ScopeMissing."""
     if owner is None:
         return frozenset({request.owner, SHARED})
-    return None if request.caller.may_read_functions(owner) == EVERY_OWNER else frozenset({owner})
+    readable = request.caller.may_read_functions(owner)
+    return None if readable == EVERY_OWNER else frozenset({readable})
 
 
 def _etag_mark(request: Request, owner: Owner | None, function: Function) -> str:

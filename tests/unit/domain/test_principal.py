@@ -64,6 +64,13 @@ def test_without_authentication_every_owner_is_the_only_one() -> None:
         NOBODY.may_list(EVERY_OWNER)
 
 
+def test_without_authentication_the_functions_of_every_owner_are_the_shared_ones() -> None:
+    assert ANYBODY.may_read_functions(EVERY_OWNER) == SHARED
+    for caller_, owner in ((ANYBODY, ALICE), (NOBODY, EVERY_OWNER)):
+        with pytest.raises(ScopeMissing):
+            caller_.may_read_functions(owner)
+
+
 def test_a_caller_lists_its_own_sessions_and_an_admin_all() -> None:
     assert caller().may_list(ALICE) == ALICE
     for owner in (BOB, ANONYMOUS, EVERY_OWNER):

@@ -285,6 +285,7 @@ async def test_lists_are_paged_and_filtered(client):
     assert await listed(client) == await listed(client, "?limit=1") == ["nodejs-a", "python-a", "python-b"]
     assert await listed(client, "?language=python&type=dynamic&limit=1") == ["python-a", "python-b"]
     assert await listed(client, f"?type={FunctionType.PREDEFINED}") == []
+    assert await listed(client, "?owner=*&limit=1") == ["nodejs-a", "python-a", "python-b"]
     assert await listed(client, "?tag=python-b") == ["python-b"]
     assert await listed(client, "?text=DOES%20PYTHON&limit=1") == ["python-a", "python-b"]
 
