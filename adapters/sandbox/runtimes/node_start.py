@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from adapters.sandbox.options import NodeStart
 
 FORKED_MAJOR = 24
-FORKED_MACHINES: Sequence[str] = ()
+FORKED_MACHINES: Sequence[str] = ("x86_64",)
 """Where forks are the default. A machine is added once `tests.soak --only forks --forks 200000` shows no failure."""
 
 FORKED_MEMORY_MB_MIN = 64
