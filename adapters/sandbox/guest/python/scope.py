@@ -55,8 +55,8 @@ class ExecutionScope:
     """What an execution finds in the interpreter and in its process."""
 
     def __init__(self) -> None:
-        self.interpreter = Interpreter()
-        self.process = Process()
+        self.interpreter = InterpreterState()
+        self.process = ProcessState()
         self.scratch = Scratch()
         self.descriptors = OwnDescriptors()
         notes.are_changed = False
@@ -80,7 +80,7 @@ class ExecutionScope:
         return self.scratch.restore() and self.descriptors.are_unchanged()
 
 
-class Interpreter:
+class InterpreterState:
     """The state of the interpreter that is not in an execution's own globals."""
 
     def __init__(self) -> None:
@@ -148,7 +148,7 @@ def is_own_module(module: types.ModuleType) -> bool:
     return origin is None or origin.startswith(SCRATCH)
 
 
-class Process:
+class ProcessState:
     """Signals, environment, time zone and current folder."""
 
     def __init__(self) -> None:
