@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from itertools import accumulate
+from math import isinf
 from typing import NewType
 
 JsonText = NewType("JsonText", str)
@@ -20,6 +21,12 @@ _NUMBER_END = re.compile(rb"[0-9eE+.\-]*+")
 _OTHER_THAN_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS = bytes.maketrans(b"[]{}", b"\x01\xff\x01\xff")
 _PAIR = b"\x01\xff"
+_DIGITS_MAX = 4300
+"""The digits of the longest integer that Python reads by default."""
+_DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
+_MANY_DIGITS = b"0" * (_DIGITS_MAX + 1)
+_LARGE_EXPONENTS = (b"0e000", b"0e+000")
+_WITH_EXPONENT = re.compile(rb"-?[0-9][0-9.]*+[eE]\+?[0-9]{3,}+")
 
 
 def outside_strings(text: bytes) -> Iterator[bytes]:
@@ -56,6 +63,20 @@ def is_deeper(text: bytes, depth_max: int) -> bool:
             return True
         depth = depths[-1]
     return False
+
+
+def has_unreadable_number(text: bytes) -> bool:
+    """Return whether a JSON text has a number that many decoders refuse, or read as infinity."""
+    shape = text.translate(_DIGITS)
+    if _MANY_DIGITS not in shape and not any(each in shape for each in _LARGE_EXPONENTS):
+        return False
+    return any(map(_is_unreadable, outside_strings(text)))
+
+
+def _is_unreadable(part: bytes) -> bool:
+    if _MANY_DIGITS in part.translate(_DIGITS):
+        return True
+    return any(isinf(float(number)) for number in _WITH_EXPONENT.findall(part))
 
 
 def depth_of(text: bytes) -> int:

@@ -12,11 +12,12 @@ from adapters.sandbox.protocol.failures import (
     ReportedFailure,
     protocol_failure,
     too_deep,
+    unreadable_number,
     without_engine_noise,
 )
 from adapters.sandbox.workers.channel import Ending, Frame, ProtocolBroken, encode_frame
 from adapters.sandbox.workers.process import Exchange, WorkerProcess
-from domain.json_text import JsonText, is_deeper
+from domain.json_text import JsonText, has_unreadable_number, is_deeper
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun
 from domain.scripts.report import Failure, FailureCode, ScriptReport
@@ -114,7 +115,8 @@ def read_reply(frame: Frame, nonce: str) -> WorkerReply:
 def read_result(frame: Frame) -> JsonText | None:
     """Return the body as JSON text, exactly as it came; None if it is empty, because the script gave no result.
 
-    Raises RecursionError if it is nested too deeply, and ProtocolBroken if it is not JSON or has lone surrogates.
+    Raises RecursionError if it is nested too deeply, OverflowError if it has a number that many decoders cannot read,
+    and ProtocolBroken if it is not JSON or has lone surrogates.
     """
     if not frame.body:
         return None
@@ -122,9 +124,12 @@ def read_result(frame: Frame) -> JsonText | None:
         raise RecursionError
     try:
         _ANY_JSON.decode(frame.body)
-        return JsonText(frame.body.decode())
+        text = JsonText(frame.body.decode())
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ProtocolBroken("a result that is not JSON") from error
+    if has_unreadable_number(frame.body):
+        raise OverflowError
+    return text
 
 
 def _operations(run: ScriptRun, script: Script | None, nonce: str, options: SandboxOptions) -> bytes:
@@ -152,8 +157,8 @@ def _outcome(
         return _result(reply, exchange.frame), None, reply.reusable
     except ProtocolBroken as error:
         return None, protocol_failure(str(error)), False
-    except RecursionError:
-        return None, too_deep(), reply.reusable
+    except (RecursionError, OverflowError) as error:
+        return None, too_deep() if isinstance(error, RecursionError) else unreadable_number(), reply.reusable
 
 
 def _result(reply: WorkerReply, frame: Frame) -> JsonText | None:

@@ -193,6 +193,15 @@ def too_deep() -> Failure:
     )
 
 
+def unreadable_number() -> Failure:
+    """Return the failure of a result with a number that many JSON decoders refuse, or read as infinity."""
+    return Failure(
+        FailureCode.RESULT_NOT_SERIALIZABLE,
+        "The result has a number with more than 4,300 digits, or one beyond 1.8e308, which many programs cannot read. "
+        "Return it as text.",
+    )
+
+
 def without_engine_noise(stderr: str) -> str:
     """Return what the script wrote, without what the engine adds when it dies."""
     return _ENGINE_NOISE.sub("", stderr)

@@ -117,6 +117,8 @@ _NODE_FLAGS = (
     "--single-threaded",
     "--no-incremental-marking",
     "--disable-warning=ExperimentalWarning",
+    # Executions have realms of their own. By the constructor of any of Node's functions they would reach its own realm.
+    "--disallow-code-generation-from-strings",
 )
 _NODE_ZYGOTE_FLAGS = (
     f"--max-old-space-size={_NODE_ZYGOTE_HEAP_MB}",

@@ -45,6 +45,9 @@ async def values_of(runner, source, times=3, limits=LIMITS):
         "const seen = typeof mark, define = Object['defineProp' + 'erty']; define(globalThis, 'mark', { value: 1 }); return seen",
         "const seen = typeof mark; mark = 1; Object.freeze(globalThis); return seen",
         f"{FIND} const it = Object['getProto' + 'typeOf'](globalThis), seen = typeof mark; it.mark = 1; return seen",
+        "const { get } = Object['getOwnPropertyDesc' + 'riptor'](globalThis, 'URL'), seen = typeof get.mark; get.mark = 1; return seen",
+        "const { set } = Object['getOwnPropertyDesc' + 'riptor'](globalThis, 'URL'), seen = typeof set.mark; set.mark = 1; return seen",
+        "const { get } = Object['getOwnPropertyDesc' + 'riptor'](Error(''), 'stack'), seen = typeof get.mark; get.mark = 1; return seen",
         "const seen = typeof mark; process.getBuiltinModule('vm').runInContext('let mark = 1', globalThis); return seen",
     ],
 )  # fmt: skip

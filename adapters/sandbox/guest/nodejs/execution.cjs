@@ -6,10 +6,19 @@ const { failureOf } = require('./failures.cjs');
 const { OWN_GLOBALS, valueOfGlobal } = require('./realms.cjs');
 
 const SCRATCH = '/tmp';
+const UMASK = 0o022;
+const STACK_TRACE_LIMIT = Error.stackTraceLimit;
+// How far apart two small buffers lie, at most.
+const POOL_STEP = 8;
 // Modules that can leave something behind which ExecutionScope does not see.
 const LASTING_MODULES = new Set(
-  ['timers', 'timers/promises', 'worker_threads', 'async_hooks', 'vm', 'v8', 'inspector', 'module', 'cluster', 'repl'],
+  ['timers', 'timers/promises', 'worker_threads', 'async_hooks', 'vm', 'v8', 'inspector', 'module', 'cluster', 'repl',
+   'diagnostics_channel', 'domain', 'trace_events', 'inspector/promises', 'test'],
 );
+const LASTING_GLOBALS = new Set(['BroadcastChannel', 'Worker']);
+// Text by which a script has code run later that nothing lists.
+const lastingText = /\bFinalizationRegistry\b|\bimport\s{0,9}\(\s{0,9}(?!(['"`])(?:node:)?[a-z_/]{1,40}\1\s{0,9}\))/;
+const importedModule = /\bimport\s{0,9}\(\s{0,9}['"`](?:node:)?([a-z_/]{1,40})['"`]/g;
 // Globals and modules by which a script cannot be called back after its execution.
 const QUIET_GLOBALS = new Set([
   ...Object.keys(OWN_GLOBALS), 'clearTimeout', 'clearInterval', 'clearImmediate', 'queueMicrotask', 'structuredClone',
@@ -21,7 +30,7 @@ const QUIET_MODULES = new Set(
 );
 
 // Loaded at the first use: it takes 0.3 ms, for scripts that use require() only.
-const isBuiltin = (name) => require('node:module').isBuiltin(name);
+const isBuiltin = (name) => require('node:module').isBuiltin(String(name));
 
 class Execution {
   // `end` receives the header of the reply, and the result as JSON text. It is called once.
@@ -33,8 +42,10 @@ class Execution {
     this.globals = new Map();
     this.timers = new Set();
     this.hasEnded = false;
-    this.usesLastingModules = false;
-    this.isQuiet = true;
+    this.isLasting = false;
+    this.measures = false;
+    // What a script in a new realm imports is not seen.
+    this.isQuiet = realm.isShared;
     realm.execution = this;
   }
 
@@ -53,6 +64,8 @@ class Execution {
   // Returns the global that Node has under this name.
   global(name) {
     this.isQuiet &&= QUIET_GLOBALS.has(name);
+    this.isLasting ||= LASTING_GLOBALS.has(name);
+    this.measures ||= name === 'performance';
     if (!this.globals.has(name)) this.globals.set(name, valueOfGlobal(name, this));
     return this.globals.get(name);
   }
@@ -63,12 +76,13 @@ class Execution {
   }
 
   require(name) {
-    if (!isBuiltin(String(name))) {
+    if (!isBuiltin(name)) {
       const error = new Error(`Cannot find module '${name}': a script has Node's built-in modules only`);
       throw Object.assign(error, { code: 'MODULE_NOT_FOUND' });
     }
     const plainName = String(name).replace(/^node:/, '');
-    this.usesLastingModules ||= LASTING_MODULES.has(plainName);
+    this.isLasting ||= LASTING_MODULES.has(plainName);
+    this.measures ||= plainName === 'perf_hooks';
     this.isQuiet &&= QUIET_MODULES.has(plainName);
     return require(name);
   }
@@ -103,33 +117,104 @@ class Execution {
   cancelTimers() {
     for (const timer of this.timers) (clearTimeout(timer), clearImmediate(timer));
   }
+
+  clearMeasures() {
+    if (this.measures) (performance.clearMarks(), performance.clearMeasures());
+  }
+}
+
+// Returns whether the text of a script shows that it leaves something behind which ExecutionScope does not see.
+function looksLasting(source) {
+  if (lastingText.test(source)) return true;
+  return [...source.matchAll(importedModule)].some(([, name]) => LASTING_MODULES.has(name) || !isBuiltin(name));
 }
 
 // What executions share in this process: recorded before the first of them, put back after each.
 class ExecutionScope {
   constructor() {
-    clearEnvironment();
-    process.chdir(SCRATCH);
+    this.environment = process.env;
+    this.arguments = process.argv;
+    this.argumentTexts = [...process.argv];
+    this.prepareStackTrace = Error.prepareStackTrace;
+    this.pool = new BufferPool();
+    this.restoreProcess();
     this.freeDescriptor = lowestFreeDescriptor();
     this.listeners = listenersOf(process);
   }
 
-  // Returns whether the execution has left no timer, no descriptor and no listener.
-  restore() {
-    clearEnvironment();
-    process.exitCode = undefined;
-    process.chdir(SCRATCH);
+  // Returns whether the execution has left nothing behind. A quiet one has had no means to change the process.
+  restore(isQuiet) {
+    this.restoreLanguage();
     for (const name of fs.readdirSync(SCRATCH)) fs.rmSync(`${SCRATCH}/${name}`, { recursive: true, force: true });
-    return (
-      process.getActiveResourcesInfo().length === 0 &&
-      lowestFreeDescriptor() === this.freeDescriptor &&
-      listenersOf(process) === this.listeners
-    );
+    if (!this.pool.renew() || process.getActiveResourcesInfo().length > 0) return false;
+    if (isQuiet) return true;
+    this.restoreProcess();
+    return lowestFreeDescriptor() === this.freeDescriptor && areSame(listenersOf(process), this.listeners);
+  }
+
+  restoreProcess() {
+    // No code of a script runs here: it may have put another object in place of each.
+    if (process.env !== this.environment) process.env = this.environment;
+    for (const name of Object.keys(process.env)) delete process.env[name];
+    if (process.argv !== this.arguments) process.argv = this.arguments;
+    if (!areSame(process.argv, this.argumentTexts)) process.argv.splice(0, process.argv.length, ...this.argumentTexts);
+    process.exitCode = undefined;
+    process.umask(UMASK);
+    process.chdir(SCRATCH);
+    if (process.hasUncaughtExceptionCaptureCallback()) process.setUncaughtExceptionCaptureCallback(null);
+  }
+
+  // Puts back what Node's own realm remembers.
+  restoreLanguage() {
+    if (Error.stackTraceLimit !== STACK_TRACE_LIMIT) Error.stackTraceLimit = STACK_TRACE_LIMIT;
+    if (Error.prepareStackTrace !== this.prepareStackTrace) Error.prepareStackTrace = this.prepareStackTrace;
+    RegExp.input = '';
+    /(?:)/.exec('');
   }
 }
 
-function clearEnvironment() {
-  for (const name of Object.keys(process.env)) delete process.env[name];
+// The memory from which Node takes small buffers. Scripts can read all of it.
+class BufferPool {
+  constructor() {
+    this.size = Buffer.poolSize;
+    this.mark();
+  }
+
+  mark() {
+    const next = Buffer.allocUnsafe(1);
+    this.memory = next.buffer;
+    this.place = next.byteOffset;
+    return next;
+  }
+
+  // Takes new memory if the execution has used some; returns whether the next one finds nothing in it.
+  renew() {
+    Buffer.poolSize = this.size;
+    const { memory, place } = this;
+    const next = this.mark();
+    if (next.buffer === memory && next.byteOffset - place <= POOL_STEP) return true;
+    for (let left = 3; left > 0 && this.memory === next.buffer; left -= 1) {
+      Buffer.allocUnsafe((this.size >>> 1) - 1);
+      this.mark();
+    }
+    // It may have been freed by an earlier execution.
+    new Uint8Array(this.memory).fill(0);
+    return this.memory !== next.buffer;
+  }
+}
+
+// Notes the use of functions that leave behind what ExecutionScope does not see. `note` is called at each use.
+function noteLastingFunctions(note) {
+  const noted = (holder, name) => {
+    const original = holder[name];
+    holder[name] = function (...given) {
+      note();
+      return original.apply(this, given);
+    };
+  };
+  noted(AbortSignal, 'timeout');
+  noted(PerformanceObserver.prototype, 'observe');
+  for (const name of ['binding', '_linkedBinding', 'dlopen']) noted(process, name);
 }
 
 function lowestFreeDescriptor() {
@@ -138,6 +223,7 @@ function lowestFreeDescriptor() {
   return descriptor;
 }
 
-const listenersOf = (emitter) => emitter.eventNames().reduce((sum, name) => sum + emitter.listenerCount(name), 0);
+const listenersOf = (emitter) => emitter.eventNames().flatMap((name) => [name, ...emitter.rawListeners(name)]);
+const areSame = (some, others) => some.length === others.length && some.every((each, at) => each === others[at]);
 
-module.exports = { Execution, ExecutionScope, SCRATCH };
+module.exports = { Execution, ExecutionScope, SCRATCH, isBuiltin, looksLasting, noteLastingFunctions };

@@ -21,61 +21,80 @@ function retried(call) {
   }
 }
 
-function writeAll(descriptor, bytes) {
-  for (let at = 0; at < bytes.length; ) at += retried(() => fs.writeSync(descriptor, bytes, at));
+// Bytes of frames and output stay in memory of their own, and larger ones are zeroed before they are freed: scripts can
+// read the memory from which Node takes small buffers, and freed memory.
+const output = Buffer.allocUnsafeSlow(BUFFER_SIZE);
+
+const memoryFor = (size) => (size <= BUFFER_SIZE ? output : Buffer.allocUnsafeSlow(size));
+
+function writeAll(descriptor, bytes, size) {
+  for (let at = 0; at < size; ) at += retried(() => fs.writeSync(descriptor, bytes, at, size - at));
+  if (bytes !== output) bytes.fill(0);
+}
+
+function writeText(descriptor, text) {
+  const size = Buffer.byteLength(text), bytes = memoryFor(size);
+  bytes.write(text);
+  writeAll(descriptor, bytes, size);
 }
 
 // The worker's end of its channel.
 class Channel {
   constructor(descriptor) {
     this.descriptor = descriptor;
-    this.buffer = Buffer.allocUnsafe(BUFFER_SIZE);
-    this.unread = this.buffer.subarray(0, 0);
+    this.input = Buffer.allocUnsafeSlow(BUFFER_SIZE);
+    // What was read and not taken yet.
+    this.start = this.end = 0;
   }
 
   // Whether the next read waits for the service.
   get isEmpty() {
-    return this.unread.length === 0;
+    return this.start === this.end;
   }
 
   // Returns the header and the body as text.
   readFrame() {
-    const lengths = this.readExactly(LENGTHS_SIZE);
-    const header = JSON.parse(this.readExactly(lengths.readUInt32LE(0)).toString());
-    return [header, this.readExactly(lengths.readUInt32LE(4)).toString()];
+    this.fill(LENGTHS_SIZE);
+    const headerSize = this.input.readUInt32LE(this.start), bodySize = this.input.readUInt32LE(this.start + 4);
+    this.start += LENGTHS_SIZE;
+    return [JSON.parse(this.readText(headerSize)), this.readText(bodySize)];
   }
 
   writeFrame(header, body = '') {
-    const head = Buffer.from(JSON.stringify(header));
-    const tail = Buffer.from(body);
-    const lengths = Buffer.allocUnsafe(LENGTHS_SIZE);
-    lengths.writeUInt32LE(head.length, 0);
-    lengths.writeUInt32LE(tail.length, 4);
-    writeAll(this.descriptor, Buffer.concat([lengths, head, tail]));
+    const head = JSON.stringify(header);
+    const bodyAt = LENGTHS_SIZE + Buffer.byteLength(head), size = bodyAt + Buffer.byteLength(body);
+    const bytes = memoryFor(size);
+    bytes.writeUInt32LE(bodyAt - LENGTHS_SIZE, 0);
+    bytes.writeUInt32LE(size - bodyAt, 4);
+    bytes.write(head, LENGTHS_SIZE);
+    bytes.write(body, bodyAt);
+    writeAll(this.descriptor, bytes, size);
   }
 
-  readExactly(size) {
-    if (this.unread.length < size && size <= this.buffer.length) this.fillBuffer(size);
-    if (this.unread.length < size) return this.readLarge(size);
-    const taken = Buffer.from(this.unread.subarray(0, size));
-    this.unread = this.unread.subarray(size);
-    return taken;
+  readText(size) {
+    if (size > BUFFER_SIZE) return this.readLarge(size);
+    this.fill(size);
+    this.start += size;
+    return this.input.toString('utf8', this.start - size, this.start);
   }
 
-  fillBuffer(size) {
-    this.buffer.set(this.unread);
-    let filled = this.unread.length;
-    while (filled < size) filled += this.readSome(this.buffer, filled);
-    this.unread = this.buffer.subarray(0, filled);
+  // Reads until there are `size` bytes.
+  fill(size) {
+    if (this.end - this.start >= size) return;
+    this.input.copyWithin(0, this.start, this.end);
+    this.end -= this.start;
+    this.start = 0;
+    while (this.end < size) this.end += this.readSome(this.input, this.end);
   }
 
   readLarge(size) {
-    const large = Buffer.allocUnsafe(size);
-    large.set(this.unread);
-    let filled = this.unread.length;
-    this.unread = this.buffer.subarray(0, 0);
+    const large = Buffer.allocUnsafeSlow(size);
+    let filled = this.input.copy(large, 0, this.start, this.end);
+    this.start = this.end = 0;
     while (filled < size) filled += this.readSome(large, filled);
-    return large;
+    const text = large.toString();
+    large.fill(0);
+    return text;
   }
 
   readSome(target, at) {
@@ -85,4 +104,4 @@ class Channel {
   }
 }
 
-module.exports = { Channel, END, writeAll };
+module.exports = { Channel, END, writeText };

@@ -8,7 +8,7 @@
 
 const fs = require('node:fs');
 const vm = require('node:vm');
-const { writeAll } = require('./frames.cjs');
+const { writeText } = require('./frames.cjs');
 
 const CHANGE = String.raw`\s{0,9}(?:[-+*/%&|^?<>]{0,3}=(?![=>])|\+\+|--)`;
 const MEMBER = String.raw`\s{0,9}(?:\.\s{0,9}\w{1,60}|\[[^\]]{0,60}\])`;
@@ -22,8 +22,8 @@ const looksLikeAdding = new RegExp([
 ].join('|'));
 
 const { Console } = console;
-const stdout = { write: (text) => writeAll(1, Buffer.from(text)) };
-const stderr = { write: (text) => writeAll(2, Buffer.from(text)) };
+const stdout = { write: (text) => writeText(1, text) };
+const stderr = { write: (text) => writeText(2, text) };
 // The globals that each execution has for itself.
 const OWN_GLOBALS = {
   global: (execution) => execution.realm.context,
@@ -56,15 +56,13 @@ const sealInRealm = partOfRealm('seal.cjs');
 class NewRealm {
   constructor(context, configurable = true) {
     this.context = context;
+    this.isShared = !configurable;
     this.random = context.Math.random;
     this.execution = null;
     for (const name of nodeNames) {
-      Object.defineProperty(context, name, {
-        get: () => this.execution.global(name),
-        set: (value) => this.execution.globals.set(name, value),
-        enumerable: false,
-        configurable,
-      });
+      const get = Object.freeze(() => this.execution.global(name));
+      const set = Object.freeze((value) => this.execution.globals.set(name, value));
+      Object.defineProperty(context, name, { get, set, enumerable: false, configurable });
     }
     this.call = callInRealm.runInContext(context);
   }
@@ -120,4 +118,4 @@ class Realms {
   }
 }
 
-module.exports = { OWN_GLOBALS, Realms, valueOfGlobal };
+module.exports = { OWN_GLOBALS, Realms, firstContext, valueOfGlobal };

@@ -2,17 +2,23 @@
 'use strict';
 
 const vm = require('node:vm');
+const { firstContext } = require('./realms.cjs');
 
 const FILE_NAME = 'script.js';
 const PARAMETERS = ['event', 'require', 'module', 'exports'];
 const LINE_END = /\r\n|[\n\r\u2028\u2029]/;
-const AsyncFunction = (async () => {}).constructor;
+// That of Node's own realm makes no functions from text: by it, scripts would reach the global object of that realm.
+const AsyncFunction = vm.runInContext('(async () => {}).constructor', firstContext);
 
 // Returns the script, which evaluates to a function of PARAMETERS in the context that runs it.
 function parse(source) {
   const script = compile(source);
   // A script that closes the wrapper is valid inside it, but not as the body of a function.
-  new AsyncFunction(...PARAMETERS, source);
+  try {
+    new AsyncFunction(...PARAMETERS, source);
+  } catch (error) {
+    throw new (error.name === 'RangeError' ? RangeError : SyntaxError)(error.message);
+  }
   return script;
 }
 

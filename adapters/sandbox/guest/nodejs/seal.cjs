@@ -55,6 +55,8 @@
     [].values(), ''[Symbol.iterator](), new Map().keys(), new Set().keys(), ''.matchAll(/./g),
     getOwnPropertyDescriptor(function () { return arguments; }(), 'callee').get,
   ].forEach(reach);
+  const stack = getOwnPropertyDescriptor(new Error(''), 'stack');
+  [stack.get, stack.set].forEach(reach);
   if (typeof Iterator === 'function') [Iterator.from({ next() {} }), [].values().map((each) => each)].forEach(reach);
   if (typeof Intl === 'object') {
     // Sealed at the first call: the first segments of a process take 7 ms to make.

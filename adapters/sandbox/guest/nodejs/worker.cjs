@@ -7,7 +7,7 @@
 const { Channel, END } = require('./frames.cjs');
 const { parse, checkAll } = require('./scripts.cjs');
 const { Realms } = require('./realms.cjs');
-const { Execution, ExecutionScope } = require('./execution.cjs');
+const { Execution, ExecutionScope, isBuiltin, looksLasting, noteLastingFunctions } = require('./execution.cjs');
 
 class Worker {
   // `reseed` is called with the Math.random of the realm before each execution.
@@ -15,7 +15,10 @@ class Worker {
     this.reseed = reseed;
     this.realms = new Realms();
     this.script = null;
+    this.isLasting = false;
     this.execution = null;
+    process.getBuiltinModule = (name) => (isBuiltin(name) ? this.execution?.require(name) : undefined);
+    noteLastingFunctions(() => { if (this.execution !== null) this.execution.isLasting = true; });
     process.on('uncaughtException', (error) => this.execution?.fail(error));
     process.on('unhandledRejection', (reason) => this.execution?.fail(reason));
     process.on('beforeExit', () =>
@@ -76,6 +79,7 @@ class Worker {
     } catch (error) {
       this.script = error;
     }
+    this.isLasting = looksLasting(source);
     this.realms.choose(source);
   }
 
@@ -93,8 +97,9 @@ class Worker {
   tidy() {
     try {
       this.execution.cancelTimers();
+      this.execution.clearMeasures();
       if (!this.execution.leavesRealmUnchanged()) this.realms.discard();
-      return this.scope.restore() && !this.execution.usesLastingModules;
+      return this.scope.restore(this.execution.isQuiet) && !this.execution.isLasting && !this.isLasting;
     } catch {
       return false;
     }

@@ -17,6 +17,7 @@ import signal
 import sys
 import time
 from io import TextIOWrapper
+from operator import attrgetter
 
 from .notes import notes
 
@@ -29,6 +30,9 @@ SCRATCH = "/tmp"  # noqa: S108  # the sandbox's own
 UMASK = 0o022
 STREAMS = (0, 1, 2)
 OUTPUTS = (1, 2)
+SETTINGS = ("encoding", "errors", "line_buffering", "write_through")
+"""What scripts may change by `reconfigure`, except the ends of lines, which no stream tells."""
+settings_of = attrgetter(*SETTINGS)
 BUILTINS = dict(vars(builtins))
 
 
@@ -108,7 +112,7 @@ class InterpreterState:
         for stream, settings in self.streams:
             stream.flush()
             if settings_of(stream) != settings:
-                stream.reconfigure(**settings)
+                stream.reconfigure(**dict(zip(SETTINGS, settings, strict=True)))
         self._forget_modules()
 
     def restore_settings(self) -> None:
@@ -130,16 +134,6 @@ class InterpreterState:
                 del sys.modules[name]
             else:
                 self.modules.add(name)
-
-
-def settings_of(stream: TextIOWrapper) -> dict[str, Any]:
-    """Return what scripts may change by `reconfigure`, except the ends of lines, which no stream tells."""
-    return {
-        "encoding": stream.encoding,
-        "errors": stream.errors,
-        "line_buffering": stream.line_buffering,
-        "write_through": stream.write_through,
-    }
 
 
 def is_own_module(module: types.ModuleType) -> bool:
