@@ -187,10 +187,10 @@ _QUOTA_MESSAGES: Mapping[str, str] = {
     "one expires.",
     "stored_bytes": "Your sessions take {observed} bytes, and the quota is {allowed}. Close a session; an expired one "
     "counts until it is removed.",
-    "functions": "There are {observed} functions of this owner, and the quota is {allowed}. Replace one. A deactivated "
-    "one counts until it is removed.",
+    "functions": "There are {observed} functions of this owner, and the quota is {allowed}. Replace one, or delete "
+    "one.",
     "function_bytes": "The functions of this owner take {observed} bytes with their versions, and the quota is "
-    "{allowed}. Register a smaller one; old versions count until newer ones replace them.",
+    "{allowed}. Register a smaller one, or delete a function, which frees all its versions.",
     "concurrent_calls": "You have {observed} calls in progress{where}, and the quota is {allowed}. Wait until one of "
     "them ends.",
     "fair_share": "You have {observed} calls in progress{where}, which is your fair share of a busy server. Wait until "

@@ -96,22 +96,32 @@ removed AS (
 )
 SELECT count(*) FROM removed;
 
--- name: delete_deactivated_functions(deactivated_before, rows_max)
--- Removes functions with their versions, unless a session is pinned to one of them. The deletion checks again after it
--- has the lock, because a call may register the function again meanwhile.
-WITH picked AS MATERIALIZED (
-    SELECT f.function_id
+-- name: delete_deactivated_functions(deactivated_before, unpinnable_before, kept_max, rows_max)
+-- Removes functions with their versions, unless a session is or may become pinned to one of them: those that were
+-- deactivated long ago, and of each owner those that more than kept_max deactivated ones follow. The deletion checks
+-- again after it has the lock, because a call may register the function again meanwhile.
+WITH ranked AS (
+    SELECT
+        f.function_id, f.deactivated_at,
+        row_number() OVER (PARTITION BY f.owner ORDER BY f.deactivated_at DESC, f.function_id DESC) AS position
     FROM meta.functions AS f
+    WHERE f.deactivated_at IS NOT NULL
+),
+picked AS MATERIALIZED (
+    SELECT f.function_id, f.deactivated_at
+    FROM ranked AS r
+    INNER JOIN meta.functions AS f ON r.function_id = f.function_id AND r.deactivated_at = f.deactivated_at
     WHERE
-        f.deactivated_at < :deactivated_before::timestamptz
+        (r.deactivated_at < :deactivated_before::timestamptz OR r.position > :kept_max::bigint)
+        AND r.deactivated_at < :unpinnable_before::timestamptz
         AND NOT EXISTS (SELECT FROM meta.sessions AS s WHERE s.function_id = f.function_id)
     LIMIT :rows_max::bigint
-    FOR UPDATE SKIP LOCKED
+    FOR UPDATE OF f SKIP LOCKED
 ),
 removed AS (
     DELETE FROM meta.functions AS f
     USING picked AS p
-    WHERE f.function_id = p.function_id AND f.deactivated_at < :deactivated_before::timestamptz
+    WHERE f.function_id = p.function_id AND f.deactivated_at = p.deactivated_at
     RETURNING f.function_id
 ),
 emptied AS (

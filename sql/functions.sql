@@ -171,13 +171,16 @@ LEFT JOIN shown AS s ON TRUE
 ORDER BY s.position;
 
 -- name: select_function_usage(owner, rows_max)
--- Counts at most rows_max functions with their stored versions. A deactivated function counts until it is removed. The
--- size of a value that is stored outside its row is known without reading the value.
+-- Counts at most rows_max registered functions with their stored versions. The size of a value that is stored outside
+-- its row is known without reading the value.
 SELECT
     count(*) AS functions,
     coalesce(sum(v.stored_bytes), 0)::bigint AS stored_bytes
 FROM (
-    SELECT f.function_id FROM meta.functions AS f WHERE f.owner = :owner::text LIMIT :rows_max::bigint
+    SELECT f.function_id
+    FROM meta.functions AS f
+    WHERE f.owner = :owner::text AND f.deactivated_at IS NULL
+    LIMIT :rows_max::bigint
 ) AS n
 CROSS JOIN LATERAL (
     SELECT

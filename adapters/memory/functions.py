@@ -82,8 +82,9 @@ class MemoryFunctionRepository(FunctionRepository):
     @override
     async def usage(self, owner: Owner) -> FunctionUsage:
         self._require_available()
-        own = [function for function in self.functions.values() if function.owner == owner]
-        stored = [version for version in self.stored.values() if version.owner == owner]
+        own = [each for each in self.functions.values() if each.owner == owner and each.deactivated_at is None]
+        ids = {each.function_id for each in own}
+        stored = [version for (function_id, _), version in self.stored.items() if function_id in ids]
         return FunctionUsage(len(own), sum(version.definition.size for version in stored))
 
     def _at(self, current: Function, version: int) -> Function:

@@ -133,9 +133,9 @@ class Definition:
 
     @property
     def size(self) -> int:
-        """The size in characters, roughly what storing it takes."""
+        """The size in bytes of UTF-8, roughly what storing it takes."""
         texts = (self.script.source, self.description, *self.tags, *(text or "" for text in self.texts()))
-        return sum(map(len, texts))
+        return sum(len(text.encode()) for text in texts)
 
     def same(self, other: "Definition") -> bool:
         """Return whether another definition is equal, however its JSON is written."""

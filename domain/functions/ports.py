@@ -38,7 +38,7 @@ class FunctionLookup:
 
 @frozen
 class FunctionUsage:
-    """The stored functions of an owner, deactivated ones included, and the bytes that all their versions take."""
+    """The registered functions of an owner, and the bytes that all their stored versions take."""
 
     functions: int
     stored_bytes: int
@@ -87,7 +87,7 @@ class FunctionRepository(Protocol):
         ...
 
     async def usage(self, owner: Owner) -> FunctionUsage:
-        """Return what an owner has stored; it covers a bounded number of functions."""
+        """Return what an owner has registered; it covers a bounded number of functions."""
         ...
 
 

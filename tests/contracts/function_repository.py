@@ -390,7 +390,16 @@ class FunctionRepositoryContract(ABC):
         await self.add(functions, owner=BOB, made=Definition(script))
         await self.add(functions, LanguageTitle(Language.PYTHON, "a"))
         await self.replace(functions, Definition(script, "again"))
-        await self.deactivate(functions)
         usage = await functions.usage(ALICE)
         assert usage.functions == 2
         assert 200_000 < usage.stored_bytes < 202_000
+
+    async def test_usage_counts_no_deactivated_function(self, functions):
+        python = LanguageTitle(Language.PYTHON, "a")
+        await self.add(functions, python)
+        alone = await functions.usage(ALICE)
+        await self.add(functions)
+        await self.replace(functions)
+        await self.deactivate(functions)
+        assert await functions.usage(ALICE) == alone
+        assert alone.functions == 1

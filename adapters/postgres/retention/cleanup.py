@@ -29,6 +29,9 @@ _PINNING_MAX = timedelta(hours=1)
 _DEACTIVATED_KEPT = timedelta(days=30)
 """A deactivated function can be registered or rolled back again for so long; its versions continue then."""
 
+_DEACTIVATED_MAX = 100
+"""Deactivated functions of an owner, which its quotas do not count, that are kept for so long: the last ones."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -157,10 +160,16 @@ class Cleanup:
         return int(removed)
 
     async def _remove_functions(self, rows_max: int) -> int:
-        """Remove functions that were deactivated long ago, unless sessions are pinned to them."""
+        """Remove functions that were deactivated long ago, or are too many, unless sessions are pinned to them."""
+        now = self._clock.now()
         ((removed,),) = await self._gateway.fetch(
             self._statements.delete_deactivated_functions,
-            {"deactivated_before": self._clock.now() - _DEACTIVATED_KEPT, "rows_max": rows_max},
+            {
+                "deactivated_before": now - _DEACTIVATED_KEPT,
+                "unpinnable_before": now - _PINNING_MAX,
+                "kept_max": _DEACTIVATED_MAX,
+                "rows_max": rows_max,
+            },
         )
         return int(removed)
 

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+import psycopg
 import pytest
 
 from adapters.postgres.repositories.functions import FunctionRepositoryOptions, PostgresFunctionRepository
@@ -170,6 +171,33 @@ async def test_a_deactivated_function_is_removed_after_thirty_days(
     assert await functions.versions(function_id) == []
     assert cleanup.stats().functions_removed == 1
     assert (await register()).version == 1
+
+
+async def test_the_last_hundred_deactivated_functions_of_an_owner_stay(
+    storage, register, functions, new_cleanup, database_url
+):
+    made = [await register(LanguageTitle(Language.NODEJS, f"f{number}")) for number in range(103)]
+    now = storage.clock.now()
+    with psycopg.connect(database_url) as connection:
+        for number, each in enumerate(made[:-1]):
+            connection.execute(
+                "UPDATE meta.functions SET deactivated_at = %s WHERE function_id = %s",
+                (now + number * MOMENT, each.function_id),
+            )
+        connection.execute(
+            "UPDATE meta.functions SET owner = 'bob', deactivated_at = %s WHERE function_id = %s",
+            (now, made[-1].function_id),
+        )
+    cleanup = new_cleanup()
+    storage.clock.advance(HOUR)
+    await cleanup.run_once()
+    assert cleanup.stats().functions_removed == 0
+    storage.clock.advance(MOMENT)
+    await cleanup.run_once()
+    assert [bool(await functions.versions(each.function_id)) for each in made] == [False, True] + [True] * 101
+    storage.clock.advance(MOMENT)
+    await cleanup.run_once()
+    assert [bool(await functions.versions(each.function_id)) for each in made] == [False] * 2 + [True] * 101
 
 
 async def test_a_deactivated_function_stays_while_a_session_is_pinned_to_it(

@@ -314,6 +314,32 @@ class TestQuotas:
         assert (caught.value.limit, caught.value.allowed, caught.value.observed) == ("function_bytes", 1500, 901)
         assert "function" in caught.value.message
 
+    async def test_a_quota_counts_bytes(self, world: World) -> None:
+        self.limited(world, size=700)
+        with pytest.raises(QuotaReached):
+            await register(world, FunctionRequest("#" + "ä" * 400))
+
+    async def test_what_changes_nothing_needs_no_room(self, world: World) -> None:
+        first = (await register(world, FunctionRequest("#" + "x" * 900))).function
+        self.limited(world, functions=0, size=0)
+        assert (await register(world, FunctionRequest("#" + "x" * 900))).function == first
+        assert (await world.function_service.roll_back(write(), 1, check=False)).function == first
+        with pytest.raises(QuotaReached):
+            await register(world, FunctionRequest("#" + "x" * 901))
+
+    async def test_a_deactivated_function_takes_no_room_until_it_is_registered_again(self, world: World) -> None:
+        self.limited(world, functions=1, size=1500)
+        await register(world, FunctionRequest("#" + "x" * 900))
+        await world.function_service.deactivate(write())
+        other = evolve(write(), name="python-other")
+        await world.function_service.register(other, FunctionRequest("#" + "y" * 900), check=False)
+        for source, limit in (("#", "functions"), ("#" + "x" * 900, "function_bytes")):
+            with pytest.raises(QuotaReached) as caught:
+                await register(world, FunctionRequest(source))
+            assert (caught.value.limit, "delete" in caught.value.message) == (limit, True)
+        await world.function_service.deactivate(other)
+        assert (await register(world, FunctionRequest("#"))).function.version == 2
+
     async def test_without_a_quota_nothing_is_counted(self, world: World) -> None:
         class Uncounted:
             async def find(self, *_: object) -> Function:
