@@ -155,8 +155,9 @@ class Function:
     """A version of a registered script: the current one, unless another one was wanted.
 
     `function_id` stays the same under another owner. `version` counts from 1 and never goes back, not even after a
-    deactivation. Instants are aware and in UTC; `updated_at` is when this version was registered. `author` is the owner
-    whose call registered it, None if that is not recorded.
+    deactivation. After the removal of a deactivated function, another one of its title has another id, and begins at 1.
+    Instants are aware and in UTC; `updated_at` is when this version was registered. `author` is the owner whose call
+    registered it, None if that is not recorded.
     """
 
     function_id: UUID
