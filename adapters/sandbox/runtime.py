@@ -44,6 +44,8 @@ class LanguageRuntime:
     _spec: SandboxSpec | None = field(default=None, init=False)
     _executing: SandboxSpec | None = field(default=None, init=False)
     """Of workers that execute their interpreter, if forks failed or were not checked in time."""
+    _why_unchecked: str = field(default="", init=False)
+    """Why the last worker was executed although forks may be used later; empty if it was not."""
     _reason: str | None = field(default="the sandbox has not started yet. Repeat the call after a moment.", init=False)
     _prewarm_pools: dict[int, PrewarmPool[WorkerProcess]] = field(factory=dict, init=False)
     """By memory limit in MiB."""
@@ -125,7 +127,11 @@ class LanguageRuntime:
 
     def _start_summary(self) -> Mapping[str, object]:
         reason = "" if self._spec is None else self._spec.why_executed
-        return {"start": "exec", "start_reason": reason} if reason else {"start": "fork"}
+        if reason:
+            return {"start": "exec", "start_reason": reason}
+        if self._why_unchecked:
+            return {"start": "unchecked", "start_reason": self._why_unchecked}
+        return {"start": "fork"}
 
     def stats(self) -> StartStats:
         """Return the present figures."""
@@ -160,14 +166,17 @@ class LanguageRuntime:
         if self._spec.interpreter.needs_fork_check and memory_mb < FORKED_MEMORY_MB_MIN:
             return await self.factory.start(evolve(await self._executing_spec(_LITTLE_MEMORY), memory_mb=memory_mb))
         try:
-            return await self.factory.start(evolve(self._spec, memory_mb=memory_mb), self._check_wait_s)
-        except ForkUnchecked as error:
-            # Forks are used as soon as their check has ended well.
-            return await self.factory.start(evolve(await self._executing_spec(str(error)), memory_mb=memory_mb))
-        except ForkUnsafe as error:
+            worker = await self.factory.start(evolve(self._spec, memory_mb=memory_mb), self._check_wait_s)
+        except (ForkUnchecked, ForkUnsafe) as error:
             if self.options.node_start is NodeStart.FORK:
                 raise LaunchFailed(f"{error}. Set SANDBOX_NODE_START=auto to start workers without forks.") from error
-            return await self._execute_instead(str(error), memory_mb)
+            if isinstance(error, ForkUnsafe):
+                return await self._execute_instead(str(error), memory_mb)
+            # Forks are used as soon as their check has ended well.
+            self._why_unchecked = str(error)
+            return await self.factory.start(evolve(await self._executing_spec(str(error)), memory_mb=memory_mb))
+        self._why_unchecked = ""
+        return worker
 
     @property
     def _check_wait_s(self) -> float | None:

@@ -3,6 +3,7 @@
 import asyncio
 from weakref import WeakKeyDictionary
 
+import structlog
 from attrs import define, field, frozen
 
 from adapters.sandbox.isolation.layers import observe_layers
@@ -15,6 +16,8 @@ from adapters.sandbox.zygote.launch import ForkUnchecked, ForkUnsafe, LaunchFail
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
 from adapters.sandbox.zygote.zygote import Zygote
 from adapters.sandbox.zygote.zygote_pool import ZygotePool
+
+_log = structlog.get_logger(__name__)
 
 
 @frozen
@@ -30,11 +33,14 @@ class WorkerFactory:
     """Starts workers, and holds those that live."""
 
     start_timeout_s: float
+    check_pause_s: float = 30.0
+    """After a check of a fork that did not end, until a start that does not wait for it begins another one."""
     zygotes: ZygotePool = field(factory=ZygotePool)
     _checks: WeakKeyDictionary[Zygote, "_Check"] = field(factory=WeakKeyDictionary, init=False)
     """The check of the first fork of each zygote."""
-    _failure: ForkUnsafe | None = field(default=None, init=False)
-    """Of the last check that failed: a start that does not wait for the check would begin another one."""
+    _failure: ForkUnsafe | ForkUnchecked | None = field(default=None, init=False)
+    """Of the last check that failed. The result of a wrong one stays; another one is repeated after a pause."""
+    _repeats_at_s: float = field(default=0.0, init=False)
     _data_bytes: dict[InterpreterKind, int] = field(factory=dict, init=False)
     """The data of each interpreter before any script, as its last worker had it."""
     _living: set[WorkerProcess] = field(factory=set, init=False)
@@ -54,7 +60,8 @@ class WorkerFactory:
         """Start a worker, and check its isolation from outside; raises LaunchFailed.
 
         The first fork of each zygote of Node.js is checked before others are used; raises ForkUnsafe. Raises
-        ForkUnchecked if that takes longer than `check_wait_s` since it began, the zygote's start included.
+        ForkUnchecked if the check did not end, or takes longer than `check_wait_s` since it began, the zygote's start
+        included.
         """
         if self._closed:
             raise LaunchFailed(STOPPING)
@@ -90,16 +97,20 @@ class WorkerFactory:
     async def _check(self, spec: SandboxSpec, zygote: Zygote, wait_s: float | None) -> None:
         if not spec.interpreter.needs_fork_check:
             return
-        if self._failure is not None and wait_s is not None:
+        if zygote not in self._checks and wait_s is not None and self._failure is not None and self._is_pausing:
             raise self._failure
         check, successor = self._begin_check(spec, zygote), self.zygotes.successor(spec)
-        if successor is not None:
+        if successor is not None and not self._is_pausing:
             self._begin_check(spec, successor)
         left_s = None if wait_s is None else max(0.0, check.began_s + wait_s - asyncio.get_running_loop().time())
         done, _ = await asyncio.wait([check.task], timeout=left_s)
         if not done:
             raise ForkUnchecked(f"the check of a fork of Node.js has not ended within {wait_s:g} s")
         check.task.result()
+
+    @property
+    def _is_pausing(self) -> bool:
+        return isinstance(self._failure, ForkUnsafe) or asyncio.get_running_loop().time() < self._repeats_at_s
 
     def _begin_check(self, spec: SandboxSpec, zygote: Zygote) -> _Check:
         check = self._checks.get(zygote)
@@ -111,13 +122,29 @@ class WorkerFactory:
 
     async def _check_first(self, spec: SandboxSpec, zygote: Zygote) -> None:
         try:
-            await check_fork(await self._start(spec, zygote), spec.fork_check or SCRIPT, spec.fork_check_s)
+            async with asyncio.timeout(self.start_timeout_s):
+                process = await self._start(spec, zygote)
+            await check_fork(process, spec.fork_check or SCRIPT, spec.fork_check_s)
+            zygote.is_checked, self._failure = True, None
         except ZygoteLost:
             raise
+        except TimeoutError:
+            raise self._failed(spec, zygote, f"no fork was ready within {self.start_timeout_s:g} s") from None
         except LaunchFailed as error:
-            zygote.retire()
-            self._failure = ForkUnsafe(str(error))
-            raise self._failure from error
+            raise self._failed(spec, zygote, error) from error
+
+    def _failed(self, spec: SandboxSpec, zygote: Zygote, cause: LaunchFailed | str) -> ForkUnsafe | ForkUnchecked:
+        """Retire the zygote; return why its forks are not used. A failed successor leaves its predecessor in use."""
+        is_successor = zygote is self.zygotes.successor(spec)
+        zygote.retire()
+        if isinstance(cause, ForkUnsafe) and not is_successor:
+            self._failure = cause
+            return cause
+        failure = ForkUnchecked(f"a fork of Node.js could not be checked: {cause}")
+        self._failure, self._repeats_at_s = failure, asyncio.get_running_loop().time() + self.check_pause_s
+        if not self._closed:
+            _log.warning("node_fork_unchecked", reason=str(failure), repeated_after_s=self.check_pause_s)
+        return failure
 
     async def _start(self, spec: SandboxSpec, zygote: Zygote) -> WorkerProcess:
         """Start a worker in this zygote and wait until it is ready; raises LaunchFailed."""

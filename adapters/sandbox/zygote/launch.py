@@ -31,7 +31,7 @@ class ForkUnsafe(LaunchFailed):
 
 
 class ForkUnchecked(LaunchFailed):
-    """The check of the first fork of a zygote takes longer than a start may wait for it."""
+    """The check of the first fork of a zygote has not ended, so its forks are not used yet."""
 
 
 @frozen

@@ -42,6 +42,8 @@ class Zygote:
     """Done when its launcher has left the process table."""
     started: int = field(default=0, init=False)
     pid: int | None = field(default=None, init=False)
+    is_checked: bool = field(default=False, init=False)
+    """Whether its first fork has passed its check, of an interpreter that needs one."""
     _launcher: "subprocess.Popen[bytes]"
     _launcher_fd: int
     _control: socket.socket

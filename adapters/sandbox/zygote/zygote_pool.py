@@ -72,7 +72,8 @@ class ZygotePool:
         left = spec.options.forks_max - zygote.started
         if left <= spec.options.forks_max // _AHEAD:
             self._start_successor(spec)
-        if left > 0 or self.successor(spec) is None:
+        successor = self.successor(spec)
+        if left > 0 or successor is None or (spec.interpreter.needs_fork_check and not successor.is_checked):
             return zygote
         zygote.retire()
         return self._succeed(spec)

@@ -1,7 +1,9 @@
 """Workers for Node.js that are forks of a zygote: what each has for itself, and when workers are executed instead."""
 
 import json
+import os
 import platform
+import signal
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from structlog.testing import capture_logs
 from adapters.sandbox.options import NodeStart, SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.sandbox.workers.fork_check import SCRIPT
+from adapters.sandbox.workers.worker_factory import WorkerFactory
+from adapters.sandbox.zygote.launch import ForkUnchecked
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from domain.errors import RuntimeUnavailable
 from domain.scripts.language import Language
@@ -200,7 +204,6 @@ async def checked(runtimes_dir, check, start, check_s=3.0, **options):
     [
         (b"process.abort()", "died"),
         (b"return 'wrong'", '"wrong"'),
-        (b"for (;;);", "timed_out"),
         (b"throw new Error('broken')", "broken"),
     ],
 )
@@ -208,13 +211,67 @@ async def test_workers_are_executed_if_a_fork_fails_its_check(runtimes_dir, chec
     with capture_logs() as logs:
         async with checked(runtimes_dir, check, NodeStart.AUTO, check_s=0.5, queue_timeout_s=20) as runner:
             state = {"start": "fork"}
-            while state["start"] == "fork":
+            while state["start"] != "exec":
                 assert await result_of(runner, node(IS_EXECUTED)) == "true"
                 state = (await runner.health())["languages"]["nodejs"]
     assert state["status"] == "ok"
     assert state["start"] == "exec"
     assert reason in state["start_reason"]
     assert [reason in line["reason"] for line in logs if line["event"] == "node_fork_failed"] == [True]
+
+
+async def test_a_late_check_is_reported_and_does_not_end_forks(runtimes_dir):
+    with capture_logs() as logs:
+        async with checked(runtimes_dir, b"for (;;);", NodeStart.AUTO, check_s=0.3, queue_timeout_s=20) as runner:
+            while not any(line["event"] == "node_fork_unchecked" for line in logs):
+                assert await result_of(runner, node(IS_EXECUTED)) == "true"
+            assert await result_of(runner, node(IS_EXECUTED)) == "true"
+            state = (await runner.health())["languages"]["nodejs"]
+    assert (state["status"], state["start"]) == ("ok", "unchecked")
+    assert "no result within 0.3 s" in state["start_reason"]
+
+
+@asynccontextmanager
+async def forks(runtimes_dir, **limits):
+    """Provide a factory, and the spec of workers that are forks."""
+    options = SandboxOptions(runtimes_dir, **NODEJS, node_start=NodeStart.FORK, forks_max=3)
+    factory = WorkerFactory(**{"start_timeout_s": 20, **limits})
+    try:
+        yield factory, SandboxBuilder(options).spec(Language.NODEJS)
+    finally:
+        await factory.close(5)
+
+
+async def test_a_zygote_that_hangs_before_its_check_is_replaced(runtimes_dir):
+    async with forks(runtimes_dir, check_pause_s=0) as (factory, spec):
+        zygote = factory.zygotes.zygote(spec)
+        await zygote.ready
+        os.kill(zygote.pid, signal.SIGSTOP)
+        factory.start_timeout_s = 0.5
+        with pytest.raises(ForkUnchecked):
+            await factory.start(spec, check_wait_s=0)
+        await zygote.gone
+        factory.start_timeout_s = 20
+        assert (await factory.start(spec, check_wait_s=20)).is_alive
+
+
+async def test_a_check_that_was_late_is_repeated_after_a_pause_only(runtimes_dir):
+    async with forks(runtimes_dir, check_pause_s=600) as (factory, spec):
+        for _ in range(2):
+            with pytest.raises(ForkUnchecked, match="no result"):
+                await factory.start(evolve(spec, fork_check=b"for (;;);", fork_check_s=0.2), check_wait_s=20)
+        assert factory.zygotes.zygote(spec).started == 0
+
+
+@pytest.mark.parametrize("check", [b"for (;;);", b"return 'wrong'"])
+async def test_a_zygote_is_used_until_the_check_of_its_successor_has_ended_well(runtimes_dir, check):
+    async with forks(runtimes_dir, check_pause_s=0) as (factory, spec):
+        first, later = factory.zygotes.zygote(spec), evolve(spec, fork_check=check, fork_check_s=60)
+        for _ in range(5):
+            worker = await factory.start(spec if first.started == 0 else later, check_wait_s=20)
+            worker.kill()
+            await worker.gone()
+        assert (first.started, first.is_usable) == (6, True)
 
 
 async def test_calls_are_served_by_executed_workers_while_the_check_of_a_fork_hangs(runtimes_dir):
