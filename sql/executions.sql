@@ -4,7 +4,8 @@
 -- Checks that each session is live at the instant of the call, renews it if due, and stores an open record. The rules
 -- are Session.require_live and Session.admit of the domain; tests compare them. A session is locked only if a renewal
 -- is due. Of several renewals of one session, the latest applies. A locked session is checked and returned as it is
--- after the lock was taken.
+-- after the lock was taken. `is_current` says of a hidden session whether its version is what its owner's calls by name
+-- run now, as select_callable_versions finds it; it is null if there is none.
 WITH call AS (
     SELECT *
     FROM
@@ -24,7 +25,7 @@ seen AS (
         ) OVER (PARTITION BY s.request_id) AS renewed_from,
         s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
         s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
-        s.execution_count, s.version, s.function_version, s.function_id
+        s.execution_count, s.version, s.function_version, s.function_id, s.hidden
     FROM call AS c
     INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
 ),
@@ -33,7 +34,7 @@ passing AS (
         c.ordinal, c.execution_id, c.slot, c.started_at, c.allowance, c.renewed_from,
         s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
         s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
-        s.execution_count, s.version, s.function_version, s.function_id
+        s.execution_count, s.version, s.function_version, s.function_id, s.hidden
     FROM seen AS c
     INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
     WHERE NOT :waits::boolean AND c.renewed_from IS NOT NULL
@@ -45,7 +46,7 @@ waiting AS (
         c.ordinal, c.execution_id, c.slot, c.started_at, c.allowance, c.renewed_from,
         s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
         s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
-        s.execution_count, s.version, s.function_version, s.function_id
+        s.execution_count, s.version, s.function_version, s.function_id, s.hidden
     FROM seen AS c
     INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
     WHERE :waits::boolean AND c.renewed_from IS NOT NULL
@@ -101,16 +102,30 @@ opened AS (
 SELECT
     j.ordinal,
     j.started_at + interval '1 ms' * j.timeout_ms + j.allowance AS deadline_at,
+    CASE
+        WHEN j.hidden
+            THEN (
+                SELECT f.function_id = j.function_id AND f.version = j.function_version
+                FROM meta.functions AS f
+                WHERE
+                    f.owner IN (j.owner, 'shared')
+                    AND f.language = j.language
+                    AND f.title = j.title
+                    AND f.deactivated_at IS NULL
+                ORDER BY f.owner <> j.owner
+                LIMIT 1
+            )
+    END AS is_current,
     j.request_id, j.owner, j.language, j.title, j.script_hash, j.context, j.metadata, j.timeout_ms,
     j.memory_mb, j.isolation, j.renewal, j.ttl_seconds,
     CASE WHEN j.admitted THEN coalesce(j.renewed_until, j.expires_at) ELSE j.expires_at END AS expires_at,
     j.expires_max_at, j.closed_at, j.last_executed_at, j.execution_count, j.version,
-    j.function_version, j.function_id
+    j.function_version, j.function_id, j.hidden
 FROM judged AS j
 UNION ALL
 SELECT
     s.ordinal, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL, NULL, NULL
+    NULL, NULL, NULL, NULL, NULL, NULL
 FROM seen AS s
 WHERE s.renewed_from IS NOT NULL AND s.ordinal NOT IN (SELECT h.ordinal FROM held AS h);
 
@@ -216,17 +231,18 @@ INNER JOIN meta.executions AS e
     ON c.slot = e.slot AND c.request_id = e.request_id AND c.owner = e.owner AND c.execution_id = e.execution_id
 WHERE e.slot = any(:named_partitions::smallint[]) AND e.execution_count IS NOT NULL;
 
--- name: select_execution_page(partitions, request_id, owner, after, since, outcome, rows_max, size, bytes_max, now)
+-- name: select_execution_page(partitions, request_ids, owner, after, since, outcome, rows_max, size, bytes_max, now)
 -- Never prepared: a plan for the given partitions locks only these. Reads each partition from its index, newest first.
 -- The filter by outcome applies to a bounded number of rows. An open record outlives its execution if its statement was
 -- sent twice and the second copy arrived late. NOT EXISTS skips such records. A page ends early if its payloads exceed
 -- bytes_max together. `next_after` is the same in every row. A page without executions is one row with nulls beside it.
 WITH candidate AS (
-    SELECT e.execution_id, e.slot, e.outcome, e.bytes
+    SELECT e.request_id, e.execution_id, e.slot, e.outcome, e.bytes
     FROM unnest(:partitions::smallint[]) AS d (slot)
+    CROSS JOIN unnest(:request_ids::uuid[]) AS r (request_id)
     CROSS JOIN LATERAL (
         SELECT
-            e.execution_id, e.slot, e.outcome,
+            e.request_id, e.execution_id, e.slot, e.outcome,
             coalesce(octet_length(e.params), 0) + coalesce(octet_length(e.result), 0)
             + coalesce(octet_length(e.error), 0) + coalesce(octet_length(e.stdout), 0)
             + coalesce(octet_length(e.stderr), 0) AS bytes
@@ -234,7 +250,7 @@ WITH candidate AS (
         WHERE
             e.slot = d.slot
             AND e.slot = any(:partitions::smallint[])
-            AND e.request_id = :request_id::uuid
+            AND e.request_id = r.request_id
             AND e.owner = :owner::text
             AND e.execution_id < coalesce(:after::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
             AND e.execution_id >= coalesce(:since::uuid, '00000000-0000-0000-0000-000000000000')
@@ -242,10 +258,10 @@ WITH candidate AS (
         LIMIT :rows_max::bigint + 1
     ) AS e
     UNION ALL
-    SELECT o.execution_id, NULL AS slot, 'unknown' AS outcome, 0 AS bytes
+    SELECT o.request_id, o.execution_id, NULL AS slot, 'unknown' AS outcome, 0 AS bytes
     FROM meta.open_executions AS o
     WHERE
-        o.request_id = :request_id::uuid
+        o.request_id = any(:request_ids::uuid[])
         AND o.owner = :owner::text
         AND o.deadline_at <= :now::timestamptz
         AND o.execution_id < coalesce(:after::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
@@ -261,14 +277,14 @@ WITH candidate AS (
 ),
 examined AS (
     SELECT
-        c.execution_id, c.slot, c.outcome, c.bytes,
+        c.request_id, c.execution_id, c.slot, c.outcome, c.bytes,
         row_number() OVER (ORDER BY c.execution_id DESC) AS position
     FROM candidate AS c
     ORDER BY c.execution_id DESC
     LIMIT :rows_max::bigint + 1
 ),
 matching AS (
-    SELECT e.execution_id, e.slot, e.bytes
+    SELECT e.request_id, e.execution_id, e.slot, e.bytes
     FROM examined AS e
     WHERE
         (e.position <= :rows_max::bigint OR :outcome::text IS NULL)
@@ -278,13 +294,13 @@ matching AS (
 ),
 measured AS (
     SELECT
-        m.execution_id, m.slot,
+        m.request_id, m.execution_id, m.slot,
         row_number() OVER (ORDER BY m.execution_id DESC) AS nth,
         sum(m.bytes) OVER (ORDER BY m.execution_id DESC) AS bytes
     FROM matching AS m
 ),
 shown AS (
-    SELECT m.execution_id, m.slot, m.nth
+    SELECT m.request_id, m.execution_id, m.slot, m.nth
     FROM measured AS m
     WHERE m.nth = 1 OR (m.nth <= :size::bigint AND m.bytes <= :bytes_max::bigint)
 )
@@ -295,8 +311,8 @@ SELECT
         WHEN (SELECT count(*) FROM examined) > :rows_max::bigint
             THEN (SELECT e.execution_id FROM examined AS e WHERE e.position = :rows_max::bigint)
     END AS next_after,
-    s.execution_id, coalesce(e.outcome, 'unknown') AS outcome, e.execution_count, e.execution_time_ms, e.cpu_time_ms,
-    e.memory_usage_bytes, e.cold_start, e.params, e.params_length, e.result, e.result_length, e.error,
+    s.request_id, s.execution_id, coalesce(e.outcome, 'unknown') AS outcome, e.execution_count, e.execution_time_ms,
+    e.cpu_time_ms, e.memory_usage_bytes, e.cold_start, e.params, e.params_length, e.result, e.result_length, e.error,
     e.error_length, e.stdout, e.stdout_length, e.stderr, e.stderr_length
 FROM (SELECT 1) AS page
 LEFT JOIN shown AS s ON TRUE
@@ -304,7 +320,7 @@ LEFT JOIN meta.executions AS e
     ON
         s.slot = e.slot
         AND e.slot = any(:partitions::smallint[])
-        AND e.request_id = :request_id::uuid
+        AND s.request_id = e.request_id
         AND s.execution_id = e.execution_id
 ORDER BY s.nth;
 

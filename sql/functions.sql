@@ -38,6 +38,27 @@ FROM found AS f
 LEFT JOIN meta.function_versions AS v
     ON f.function_id = v.function_id AND f.version = v.version AND f.left_version < v.version;
 
+-- name: select_callable_versions(owners, others, languages, titles, versions, versions_kept)
+-- Finds versions as select_functions does, of registered functions only, and returns no definition.
+SELECT c.ordinal, f.function_id, v.version
+FROM
+    unnest(:owners::text[], :others::text[], :languages::text[], :titles::text[], :versions::bigint[])
+    WITH ORDINALITY AS c (owner, other, language, title, version, ordinal)
+CROSS JOIN LATERAL (
+    SELECT f.function_id, f.version
+    FROM meta.functions AS f
+    WHERE
+        f.owner IN (c.owner, c.other)
+        AND f.language = c.language
+        AND f.title = c.title
+        AND f.deactivated_at IS NULL
+    ORDER BY f.owner <> c.owner
+    LIMIT 1
+) AS f
+INNER JOIN meta.function_versions AS v
+    ON f.function_id = v.function_id AND coalesce(c.version, f.version) = v.version
+WHERE v.version > f.version - :versions_kept::bigint;
+
 -- name: select_function_schemas(function_ids, versions)
 SELECT c.ordinal, v.params_schema, v.result_schema
 FROM unnest(:function_ids::uuid[], :versions::bigint[]) WITH ORDINALITY AS c (function_id, version, ordinal)

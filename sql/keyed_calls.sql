@@ -49,7 +49,7 @@ seen AS (
         ) OVER (PARTITION BY s.request_id) AS renewed_from,
         s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
         s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
-        s.execution_count, s.version, s.function_version, s.function_id
+        s.execution_count, s.version, s.function_version, s.function_id, s.hidden
     FROM call AS c
     INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
 ),
@@ -59,7 +59,7 @@ passing AS (
         c.ordinal, c.execution_id, c.slot, c.started_at, c.allowance, c.renewed_from,
         s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
         s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
-        s.execution_count, s.version, s.function_version, s.function_id
+        s.execution_count, s.version, s.function_version, s.function_id, s.hidden
     FROM seen AS c
     INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
     WHERE NOT :waits::boolean AND c.renewed_from IS NOT NULL
@@ -72,7 +72,7 @@ waiting AS (
         c.ordinal, c.execution_id, c.slot, c.started_at, c.allowance, c.renewed_from,
         s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
         s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
-        s.execution_count, s.version, s.function_version, s.function_id
+        s.execution_count, s.version, s.function_version, s.function_id, s.hidden
     FROM seen AS c
     INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
     WHERE :waits::boolean AND c.renewed_from IS NOT NULL
@@ -160,21 +160,21 @@ SELECT
     d.memory_mb, d.isolation, d.renewal, d.ttl_seconds,
     CASE WHEN d.won THEN coalesce(d.renewed_until, d.expires_at) ELSE d.expires_at END AS expires_at,
     d.expires_max_at, d.closed_at, d.last_executed_at, d.execution_count, d.version,
-    d.function_version, d.function_id,
+    d.function_version, d.function_id, d.hidden,
     NULL::text AS payload_hash, NULL::uuid AS winner, NULL::timestamptz AS kept_until, NULL::text AS language_title,
     NULL::bigint AS kept_count, NULL::text AS answer, NULL::text AS result
 FROM decided AS d
 UNION ALL
 SELECT
     s.ordinal, 'skipped', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM seen AS s
 WHERE s.renewed_from IS NOT NULL AND s.ordinal NOT IN (SELECT h.ordinal FROM held AS h)
 UNION ALL
 SELECT
     k.ordinal, 'kept', k.deadline_at, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL, encode(k.payload_hash, 'hex'), k.winner, k.expires_at, k.language_title,
-    k.execution_count, k.answer, k.result
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, encode(k.payload_hash, 'hex'), k.winner, k.expires_at,
+    k.language_title, k.execution_count, k.answer, k.result
 FROM kept AS k;
 
 -- name: withdraw_keyed_executions(request_ids, owners, keys, execution_ids)!

@@ -49,12 +49,14 @@ WITH call AS (
 )
 SELECT
     c.ordinal,
-    count(*) FILTER (WHERE n.closed_at IS NULL AND n.expires_at > :now::timestamptz) AS live_sessions,
+    count(*) FILTER (
+        WHERE NOT n.hidden AND n.closed_at IS NULL AND n.expires_at > :now::timestamptz
+    ) AS live_sessions,
     sum(n.stored_bytes)::bigint AS stored_bytes
 FROM call AS c
 CROSS JOIN LATERAL (
     SELECT
-        s.closed_at, s.expires_at,
+        s.hidden, s.closed_at, s.expires_at,
         pg_column_size(s.context) + pg_column_size(s.metadata) + coalesce(pg_column_size(s.script), 0) AS stored_bytes
     FROM meta.sessions AS s
     WHERE s.owner = c.owner

@@ -16,7 +16,7 @@ SELECT count(*) FROM meta.executions AS e WHERE e.slot = :partition::smallint AN
 -- name: move_sessions(owner_from, owner_to, after, now, rows_max, act_id, actor, origin, act)
 -- Moves each session together with the keys of its calls, so that no call runs twice. A session that executes, or that
 -- another transaction has locked, is skipped; a later move can take it. One statement examines at most rows_max
--- sessions.
+-- sessions. A hidden session stays hidden unless the new owner has one for the same version.
 WITH examined AS MATERIALIZED (
     SELECT s.request_id
     FROM meta.sessions AS s
@@ -41,7 +41,17 @@ picked AS MATERIALIZED (
 ),
 moved AS (
     UPDATE meta.sessions AS s
-    SET owner = :owner_to::text
+    SET
+        owner = :owner_to::text,
+        hidden = s.hidden AND NOT EXISTS (
+            SELECT FROM meta.sessions AS t
+            WHERE
+                t.owner = :owner_to::text
+                AND t.function_id = s.function_id
+                AND t.function_version = s.function_version
+                AND t.hidden
+                AND t.script_hash IS NOT NULL
+        )
     FROM picked AS p
     WHERE s.request_id = p.request_id
     RETURNING s.request_id

@@ -31,11 +31,87 @@ FROM
 ORDER BY c.request_id
 ON CONFLICT (request_id) DO NOTHING;
 
+-- name: open_hidden_sessions(request_ids, owners, languages, titles, script_hashes, timeouts_ms, memories_mb, isolations, renewals, ttls_seconds, expiries, expiries_max, contexts, metadatas, scripts, function_versions, function_ids, nows)
+-- Stores the hidden session of an owner and a version, or returns the id of the one that is stored. One that has
+-- expired lives again. The calls of a batch differ in owner or version.
+WITH call AS (
+    SELECT *
+    FROM
+        unnest(
+            :request_ids::uuid[], :owners::text[], :languages::text[], :titles::text[], :script_hashes::text[],
+            :timeouts_ms::integer[], :memories_mb::integer[], :isolations::text[], :renewals::text[],
+            :ttls_seconds::integer[], :expiries::timestamptz[], :expiries_max::timestamptz[], :contexts::text[],
+            :metadatas::text[], :scripts::text[], :function_versions::bigint[], :function_ids::uuid[],
+            :nows::timestamptz[]
+        ) WITH ORDINALITY AS c (
+            request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
+            expires_at, expires_max_at, context, metadata, script, function_version, function_id, now, ordinal
+        )
+),
+found AS (
+    SELECT c.ordinal, s.request_id
+    FROM call AS c
+    INNER JOIN meta.sessions AS s
+        ON c.owner = s.owner AND c.function_id = s.function_id AND c.function_version = s.function_version
+    WHERE s.hidden AND s.script_hash IS NOT NULL AND c.now < s.expires_at
+),
+opened AS (
+    INSERT INTO meta.sessions AS s (
+        request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
+        expires_at, expires_max_at, context, metadata, script, function_version, function_id, hidden
+    )
+    SELECT
+        c.request_id, c.owner, c.language, c.title, c.script_hash, c.timeout_ms, c.memory_mb, c.isolation, c.renewal,
+        c.ttl_seconds, c.expires_at, c.expires_max_at, c.context, c.metadata, c.script, c.function_version,
+        c.function_id, TRUE
+    FROM call AS c
+    WHERE c.ordinal NOT IN (SELECT f.ordinal FROM found AS f)
+    ORDER BY c.owner, c.function_id, c.function_version
+    ON CONFLICT (owner, function_id, function_version) WHERE hidden AND script_hash IS NOT NULL DO UPDATE SET
+        expires_at = greatest(s.expires_at, excluded.expires_at),
+        expires_max_at = greatest(s.expires_max_at, excluded.expires_max_at)
+    RETURNING s.request_id, s.owner, s.function_id, s.function_version
+)
+SELECT f.ordinal, f.request_id FROM found AS f
+UNION ALL
+SELECT c.ordinal, o.request_id
+FROM opened AS o
+INNER JOIN call AS c
+    ON o.owner = c.owner AND o.function_id = c.function_id AND o.function_version = c.function_version;
+
+-- name: select_hidden_sessions(owner, function_id, version, rows_max)
+-- Those of a function, or of one version, the newest version first.
+SELECT s.request_id
+FROM meta.sessions AS s
+WHERE
+    s.owner = :owner::text
+    AND s.function_id = :function_id::uuid
+    AND s.hidden
+    AND s.script_hash IS NOT NULL
+    AND (:version::bigint IS NULL OR s.function_version = :version::bigint)
+ORDER BY s.function_version DESC
+LIMIT :rows_max::bigint;
+
+-- name: select_key_holder(owner, function_id, key, now)
+-- The hidden session in which a call of the function has taken the key.
+SELECT k.request_id
+FROM meta.sessions AS s
+INNER JOIN meta.idempotency_keys AS k ON s.request_id = k.request_id AND s.owner = k.owner
+WHERE
+    s.owner = :owner::text
+    AND s.function_id = :function_id::uuid
+    AND s.hidden
+    AND s.script_hash IS NOT NULL
+    AND k.key = :key::text
+    AND k.expires_at > :now::timestamptz
+ORDER BY k.expires_at
+LIMIT 1;
+
 -- name: select_sessions(request_ids, owners)
 SELECT
     c.ordinal, s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata,
     s.timeout_ms, s.memory_mb, s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at,
-    s.last_executed_at, s.execution_count, s.version, s.function_version, s.function_id
+    s.last_executed_at, s.execution_count, s.version, s.function_version, s.function_id, s.hidden
 FROM unnest(:request_ids::uuid[], :owners::text[]) WITH ORDINALITY AS c (request_id, owner, ordinal)
 INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner;
 
@@ -114,7 +190,7 @@ WHERE
 -- bounded, so one plan suits all filters, null or set. A page ends early if its contexts and metadata exceed bytes_max
 -- together. `next_after` is the same in every row. A page without sessions is one row with nulls beside it. The owner
 -- "*" selects the sessions of all owners. No session has the owner "*", so the first subquery then returns no rows. For
--- any other owner, PostgreSQL does not run the second subquery.
+-- any other owner, PostgreSQL does not run the second subquery. Hidden sessions are not listed.
 WITH examined AS (
     SELECT
         e.request_id,
@@ -132,6 +208,7 @@ WITH examined AS (
             FROM meta.sessions AS s
             WHERE
                 s.owner = :owner::text
+                AND NOT s.hidden
                 AND s.request_id < coalesce(:after::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
             ORDER BY s.request_id DESC
             LIMIT :rows_max::bigint + 1
@@ -143,6 +220,7 @@ WITH examined AS (
             FROM meta.sessions AS s
             WHERE
                 :owner::text = '*'
+                AND NOT s.hidden
                 AND s.request_id < coalesce(:after::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
             ORDER BY s.request_id DESC
             LIMIT :rows_max::bigint + 1
@@ -163,7 +241,7 @@ measured AS (
     SELECT
         s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
         s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
-        s.execution_count, s.version, s.function_version, s.function_id,
+        s.execution_count, s.version, s.function_version, s.function_id, s.hidden,
         row_number() OVER (ORDER BY s.request_id DESC) AS nth,
         sum(octet_length(s.context) + octet_length(s.metadata)) OVER (ORDER BY s.request_id DESC) AS bytes
     FROM matching AS m
@@ -182,7 +260,7 @@ SELECT
     END AS next_after,
     s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
     s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
-    s.execution_count, s.version, s.function_version, s.function_id
+    s.execution_count, s.version, s.function_version, s.function_id, s.hidden
 FROM (SELECT 1) AS page
 LEFT JOIN shown AS s ON TRUE
 ORDER BY s.nth;

@@ -1,6 +1,6 @@
 """Executions in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -35,7 +35,7 @@ class MemoryExecutionRepository(ExecutionRepository):
         session = self._store.session(ref).admit(started_at)
         self._store.put(session)
         deadline_at = started_at + timedelta(milliseconds=session.limits.timeout_ms) + allowance
-        execution = OpenExecution(execution_id, session, deadline_at)
+        execution = OpenExecution(execution_id, session, deadline_at, self._store.is_current(session))
         if execution_id not in self._store.history:
             self._store.open_executions.setdefault(execution_id, execution)
         return execution
@@ -59,8 +59,20 @@ class MemoryExecutionRepository(ExecutionRepository):
     async def page(
         self, ref: SessionRef, after: UUID | None, size: int, wanted: ExecutionFilter = EVERY_EXECUTION
     ) -> Page[Execution]:
+        return await self.page_of(ref.owner, [ref.session_id], after, size, wanted)
+
+    @override
+    async def page_of(
+        self,
+        owner: Owner,
+        session_ids: Sequence[UUID],
+        after: UUID | None,
+        size: int,
+        wanted: ExecutionFilter = EVERY_EXECUTION,
+    ) -> Page[Execution]:
         self._store.require_available()
-        known = (row for row in self._known() if row.ref == ref)
+        refs = {SessionRef(owner, each) for each in session_ids}
+        known = (row for row in self._known() if row.ref in refs)
         rows = newest_first(((row.execution_id, row) for row in known if _is_since(row, wanted)), after)
         if wanted.outcome is None:
             return page_of(rows, size)

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from adapters.memory.audit import MemoryAudit
 from domain.audit import Act
-from domain.functions.function import Function, FunctionNotFound, FunctionVersionNotFound
+from domain.functions.function import Function, FunctionNotFound, FunctionVersionNotFound, PinnedVersion
 from domain.functions.lists import FunctionFilter, FunctionPage, FunctionPlace, FunctionSummary, FunctionVersion
 from domain.functions.ports import FunctionLookup, FunctionRepository, FunctionUsage
 from domain.functions.schema import FunctionSchema
@@ -37,6 +37,10 @@ class MemoryFunctionRepository(FunctionRepository):
             raise FunctionNotFound(lookup.language_title, exact)
         current = ordered[0]
         return current if lookup.version is None else self._at(current, lookup.version)
+
+    @override
+    async def callable(self, lookup: FunctionLookup) -> PinnedVersion:
+        return (await self.find(lookup)).require_registered().pinned
 
     @override
     async def versions(self, function_id: UUID) -> Sequence[FunctionVersion]:

@@ -69,7 +69,7 @@ class MemoryUsageReader(UsageReader):
         )[: self.examined_max]
         scripts = [self._store.scripts.get(session.ref.session_id) for session in own]
         return OwnerUsage(
-            sum(session.status(now) is Status.ACTIVE for session in own),
+            sum(session.status(now) is Status.ACTIVE and not session.hidden for session in own),
             sum(len(session.context) + len(session.metadata) for session in own)
             + sum(len(script.source) for script in scripts if script is not None),
         )

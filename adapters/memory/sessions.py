@@ -1,6 +1,7 @@
 """Sessions in memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
@@ -10,10 +11,11 @@ from typing_extensions import override
 from adapters.memory.audit import MemoryAudit
 from adapters.memory.store import MemoryStore, newest_first, page_of
 from domain.audit import Act
+from domain.idempotency import IdempotencyKey
 from domain.identity import EVERY_OWNER, Owner, SessionRef
 from domain.paging import Page
 from domain.scripts.script import Script
-from domain.sessions.ports import SessionFilter, SessionPurger, SessionRepository
+from domain.sessions.ports import HiddenSessionRepository, SessionFilter, SessionPurger, SessionRepository
 from domain.sessions.session import Session, SessionNotFound
 
 
@@ -60,8 +62,8 @@ class MemorySessionRepository(SessionRepository):
     @override
     async def page(self, owner: Owner, wanted: SessionFilter, after: UUID | None, size: int) -> Page[Session]:
         self._store.require_available()
-        own = ((s.ref.session_id, s) for s in self._store.sessions.values() if owner in (s.ref.owner, EVERY_OWNER))
-        rows = newest_first(own, after)
+        listed = (s for s in self._store.sessions.values() if owner in (s.ref.owner, EVERY_OWNER) and not s.hidden)
+        rows = newest_first(((s.ref.session_id, s) for s in listed), after)
         if wanted.status is None and wanted.language is None:
             return page_of(rows, size)
         examined = rows[: max(size, self._examined_max)]
@@ -72,6 +74,51 @@ class MemorySessionRepository(SessionRepository):
         """Return the ref with the session's own owner in place of EVERY_OWNER."""
         session = self._store.sessions.get(ref.session_id)
         return ref if session is None or ref.owner != EVERY_OWNER else session.ref
+
+
+@define
+class MemoryHiddenSessionRepository(HiddenSessionRepository):
+    """Stores hidden sessions in the store of the sessions' repository; lists at most `listed_max`."""
+
+    _store: MemoryStore
+    _listed_max: int = 100
+
+    @override
+    async def open(self, session: Session, script: Script) -> SessionRef:
+        self._store.require_available()
+        stored = next(iter(self._open(session.ref.owner, session.function_id, session.function_version)), None)
+        if stored is None:
+            self._store.scripts[session.ref.session_id] = script
+            stored = session
+        elif stored.expires_at <= session.created_at:
+            stored = evolve(stored, expires_at=session.expires_at, expires_max_at=session.expires_max_at)
+        self._store.put(stored)
+        return stored.ref
+
+    @override
+    async def refs(self, owner: Owner, function_id: UUID, version: int | None = None) -> Sequence[SessionRef]:
+        self._store.require_available()
+        found = sorted(self._open(owner, function_id, version), key=lambda s: s.function_version or 0, reverse=True)
+        return [session.ref for session in found[: self._listed_max]]
+
+    @override
+    async def key_holder(
+        self, owner: Owner, function_id: UUID, idempotency_key: IdempotencyKey, now: datetime
+    ) -> SessionRef | None:
+        self._store.require_available()
+        for session in self._open(owner, function_id, None):
+            if self._store.kept((owner, session.ref.session_id, idempotency_key.value), now) is not None:
+                return session.ref
+        return None
+
+    def _open(self, owner: Owner, function_id: UUID | None, version: int | None) -> Sequence[Session]:
+        return [
+            session
+            for session in self._store.sessions.values()
+            if (session.ref.owner, session.function_id, session.hidden) == (owner, function_id, True)
+            and session.script_hash is not None
+            and version in (None, session.function_version)
+        ]
 
 
 def _is_wanted(session: Session, wanted: SessionFilter) -> bool:

@@ -1,6 +1,6 @@
 """The rows that the fake repositories share."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -8,9 +8,11 @@ from uuid import UUID
 from attrs import define, field
 
 from domain.executions.execution import Execution, OpenExecution
+from domain.functions.function import Function
 from domain.idempotency import KeptCall
-from domain.identity import Owner, SessionRef
+from domain.identity import SHARED, Owner, SessionRef
 from domain.paging import Page
+from domain.scripts.language import LanguageTitle
 from domain.scripts.script import Script
 from domain.sessions.session import Session, SessionNotFound
 
@@ -21,12 +23,13 @@ StoredKey = tuple[Owner, UUID, str]
 
 @define
 class MemoryStore:
-    """Sessions, scripts, executions and keys; while `failure` is set, every call of a repository raises it."""
+    """What is stored; while `failure` is set, every call of a repository raises it."""
 
     sessions: dict[UUID, Session] = field(factory=dict)
     scripts: dict[UUID, Script] = field(factory=dict)
     open_executions: dict[UUID, OpenExecution] = field(factory=dict)
     history: dict[UUID, Execution] = field(factory=dict)
+    functions: Mapping[tuple[Owner, LanguageTitle], Function] = field(factory=dict)
     keys: dict[StoredKey, KeptCall[Any]] = field(factory=dict)
     failure: Exception | None = None
 
@@ -47,6 +50,12 @@ class MemoryStore:
         """Return the call that holds the key at `now`, if any."""
         call = self.keys.get(key)
         return None if call is None or call.is_over(now) else call
+
+    def is_current(self, session: Session) -> bool:
+        """Return whether calls by name run the version of this hidden session."""
+        found = [self.functions.get((owner, session.language_title)) for owner in (session.ref.owner, SHARED)]
+        registered = [each for each in found if each is not None and each.deactivated_at is None]
+        return session.hidden and bool(registered) and registered[0].pinned == session.pinned
 
     def put(self, session: Session) -> None:
         """Replace or add a session."""

@@ -40,6 +40,9 @@ class SessionStatements:
     """Statements of `sessions.sql`."""
 
     insert_sessions: Statement
+    open_hidden_sessions: Statement
+    select_hidden_sessions: Statement
+    select_key_holder: Statement
     select_sessions: Statement
     select_session_owner: Statement
     select_scripts: Statement
@@ -76,6 +79,7 @@ class FunctionStatements:
     """Statements of `functions.sql`."""
 
     select_functions: Statement
+    select_callable_versions: Statement
     select_function_schemas: Statement
     select_function_versions: Statement
     upsert_function: Statement

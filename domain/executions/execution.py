@@ -20,11 +20,16 @@ _REPEAT_IS_SAFE = "Repeating the call with its Idempotency-Key is safe: the scri
 
 @frozen
 class OpenExecution:
-    """An execution that has begun, with the session as it was admitted; the database has an open record of it."""
+    """An execution that has begun, with the session as it was admitted; the database has an open record of it.
+
+    `is_current` says of a hidden session that calls by name without a version run its version now. A begin under a key
+    does not find that out.
+    """
 
     execution_id: UUID
     session: Session
     deadline_at: datetime
+    is_current: bool = False
 
     @property
     def ref(self) -> SessionRef:

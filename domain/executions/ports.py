@@ -1,5 +1,6 @@
 """Ports to the stored executions."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -34,7 +35,8 @@ class ExecutionRepository(Protocol):
         """Admit an execution at the instant in its id: judge that the session is live, renew it if due, store a record.
 
         The record's deadline is that instant, the session's time limit and the allowance together. Beginning the same
-        execution again changes nothing more; if it has finished since, the history still shows its end. Raises
+        execution again changes nothing more; if it has finished since, the history still shows its end. `is_current` is
+        as all acknowledged registrations of functions left it, and false of a session that is not hidden. Raises
         SessionNotFound, SessionExpired or SessionClosed.
         """
         ...
@@ -59,6 +61,17 @@ class ExecutionRepository(Protocol):
 
         They include open records past their deadline, with outcome `unknown`. An unknown session has none.
         """
+        ...
+
+    async def page_of(
+        self,
+        owner: Owner,
+        session_ids: Sequence[UUID],
+        after: UUID | None,
+        size: int,
+        wanted: ExecutionFilter = EVERY_EXECUTION,
+    ) -> Page[Execution]:
+        """Return a page as `page` does, of several sessions of one owner together."""
         ...
 
     async def get(self, owner: Owner, execution_id: UUID) -> Execution:

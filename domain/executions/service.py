@@ -30,7 +30,7 @@ from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.report import ExecutionUnknown, ScriptReport
 from domain.scripts.script import Script
 from domain.sessions.ports import SessionRepository
-from domain.sessions.session import SessionNotFound
+from domain.sessions.session import SessionNotFound, VersionReplaced
 
 _WITHDRAWALS_MAX = 1024
 
@@ -60,6 +60,7 @@ class _Call:
     admitted_at: datetime
     recorder: ExecutionRecorder
     budget: Budget
+    current_only: bool = False
     started: bool = False
 
     @property
@@ -91,15 +92,23 @@ class ExecutionService:
     )
 
     async def execute(
-        self, ref: SessionRef, params: JsonText, idempotency_key: IdempotencyKey | None = None
+        self,
+        ref: SessionRef,
+        params: JsonText,
+        idempotency_key: IdempotencyKey | None = None,
+        budget: Budget | None = None,
+        *,
+        current_only: bool = False,
     ) -> Executed:
         """Run the session's script once with `params`, and count it.
 
         A repeated call with the same idempotency key returns the first response and runs nothing. Cancelling the call
-        withdraws it until the script has started; then the script runs to its end and is recorded.
+        withdraws it until the script has started; then the script runs to its end and is recorded. `budget` is what an
+        earlier step of the request has left. With `current_only`, a hidden session runs only if its version is current.
 
         Raises:
             SessionNotFound, SessionExpired, SessionClosed: nothing ran.
+            VersionReplaced: the version is not current; nothing ran.
             Overloaded, QuotaReached, RuntimeUnavailable, StorageUnavailable: nothing ran.
             ParamsRefused, PinnedVersionNotFound, SchemaUnusable: nothing ran (see ParamsCheck).
             IdempotencyConflict, KeyInFlight, KeyInterrupted: nothing ran for this call.
@@ -109,8 +118,8 @@ class ExecutionService:
         """
         now = self._clock.now()
         keyed = idempotency_key and KeyedExecutionRecorder(self._keyed, idempotency_key)
-        budget = Budget(self._policy.request_timeout_s)
-        call = _Call(ref, params, self._ids.new(now), now, keyed or self._executions, budget)
+        budget = budget or Budget(self._policy.request_timeout_s)
+        call = _Call(ref, params, self._ids.new(now), now, keyed or self._executions, budget, current_only)
         task = self._tasks.spawn(self._execute(call))
         try:
             return await asyncio.shield(task)
@@ -124,6 +133,9 @@ class ExecutionService:
             execution = await self._begin(call)
             if isinstance(execution, Executed):
                 return execution.require_success()
+            if call.current_only and not execution.is_current:
+                await self._withdrawn(call)
+                raise VersionReplaced
             await self._require_params(call, execution)
             worker = await self._acquire(call, execution)
             try:

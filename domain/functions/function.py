@@ -177,6 +177,11 @@ class Function:
             raise FunctionNotFound(self.language_title)
         return self
 
+    @property
+    def pinned(self) -> "PinnedVersion":
+        """The version, as sessions are pinned to it."""
+        return PinnedVersion(self.function_id, self.version, self.language_title)
+
     def replace(self, definition: Definition, author: Owner, now: datetime) -> "Function":
         """Return the next version, or the function itself if it already has this definition."""
         if self.deactivated_at is None and definition.same(self.definition):

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from domain.audit import Act
 from domain.errors import Problem
-from domain.functions.function import Function
+from domain.functions.function import Function, PinnedVersion
 from domain.functions.lists import FunctionFilter, FunctionPage, FunctionPlace, FunctionVersion
 from domain.functions.schema import FunctionSchema
 from domain.identity import SHARED, Owner
@@ -56,6 +56,13 @@ class FunctionRepository(Protocol):
 
         A registered function comes before a deactivated one. Raises FunctionNotFound if nothing was ever registered
         under the name, FunctionVersionNotFound if the function found has no such version or keeps newer ones only.
+        """
+        ...
+
+    async def callable(self, lookup: FunctionLookup) -> PinnedVersion:
+        """Return the version that `find` finds of a registered function, as all acknowledged writes left it.
+
+        It costs less than `find`. Raises FunctionNotFound, also for a deactivated function, or FunctionVersionNotFound.
         """
         ...
 

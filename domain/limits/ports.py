@@ -47,7 +47,7 @@ class RateStore(Protocol):
 
 @frozen
 class OwnerUsage:
-    """An owner's live sessions, and the bytes that all their sessions take."""
+    """An owner's live sessions without hidden ones, and the bytes that all their sessions take."""
 
     live_sessions: int
     stored_bytes: int
@@ -71,11 +71,14 @@ class UsageReader(Protocol):
 class Quotas(Protocol):
     """Holds owners to their quotas of sessions and bytes."""
 
-    async def require_capacity(self, owner: Owner, size: int) -> None:
-        """Raise QuotaReached unless the owner may have one more session, of about `size` bytes."""
+    async def require_capacity(self, owner: Owner, size: int, *, hidden: bool = False) -> None:
+        """Raise QuotaReached unless the owner may have one more session, of about `size` bytes.
+
+        Of a hidden session only the bytes count.
+        """
         ...
 
-    def adding(self, owner: Owner, size: int) -> AbstractContextManager[None]:
+    def adding(self, owner: Owner, size: int, *, hidden: bool = False) -> AbstractContextManager[None]:
         """Return a context to make the session in. The session counts from entry on, unless making it fails."""
         ...
 
@@ -87,10 +90,10 @@ class Quotas(Protocol):
 class Unlimited(Quotas):
     """Has no quotas."""
 
-    async def require_capacity(self, owner: Owner, size: int) -> None:  # noqa: ARG002  # there is no quota
+    async def require_capacity(self, owner: Owner, size: int, *, hidden: bool = False) -> None:  # noqa: ARG002  # no quota
         return
 
-    def adding(self, owner: Owner, size: int) -> AbstractContextManager[None]:  # noqa: ARG002  # nothing is counted
+    def adding(self, owner: Owner, size: int, *, hidden: bool = False) -> AbstractContextManager[None]:  # noqa: ARG002  # no quota
         return nullcontext()
 
     def closed(self, owner: Owner) -> None:  # noqa: ARG002  # nothing is counted

@@ -105,7 +105,7 @@ class UsageLimiter(Quotas):
         """Return the owners whose sessions, and those whose executions, are to be counted again."""
         return {"sessions_due": list(self._sessions_due), "calls_due": list(self._calls_due)}
 
-    async def require_capacity(self, owner: Owner, size: int) -> None:
+    async def require_capacity(self, owner: Owner, size: int, *, hidden: bool = False) -> None:
         if not self._policy.counts_stored:
             return
         usage = self._usage(owner)
@@ -114,22 +114,22 @@ class UsageLimiter(Quotas):
             with contextlib.suppress(Unavailable):
                 await self._count_sessions([owner])
         sessions_max, bytes_max = self._policy.live_sessions_max, self._policy.stored_bytes_max
-        if sessions_max is not None and usage.live_sessions >= sessions_max:
+        if sessions_max is not None and usage.live_sessions >= sessions_max and not hidden:
             raise QuotaReached("live_sessions", sessions_max, usage.live_sessions)
         if bytes_max is not None and usage.stored_bytes + size > bytes_max:
             raise QuotaReached("stored_bytes", bytes_max, usage.stored_bytes)
 
     @contextlib.contextmanager
-    def adding(self, owner: Owner, size: int) -> Iterator[None]:
-        usage = self._usage(owner)
-        usage.sessions_in_progress += 1
+    def adding(self, owner: Owner, size: int, *, hidden: bool = False) -> Iterator[None]:
+        usage, sessions = self._usage(owner), 0 if hidden else 1
+        usage.sessions_in_progress += sessions
         usage.bytes_in_progress += size
         try:
             yield
-            usage.sessions_since += 1
+            usage.sessions_since += sessions
             usage.bytes_since += size
         finally:
-            usage.sessions_in_progress -= 1
+            usage.sessions_in_progress -= sessions
             usage.bytes_in_progress -= size
 
     def closed(self, owner: Owner) -> None:
@@ -221,7 +221,7 @@ class UsageLimiter(Quotas):
         before_s = self._now_s() - self._options.idle_s
         for owner in list(islice(self._usages, self._options.batch_max)):
             usage = self._usages.pop(owner)
-            if usage.called_at_s >= before_s or usage.sessions_in_progress:
+            if usage.called_at_s >= before_s or usage.sessions_in_progress or usage.bytes_in_progress:
                 self._usages[owner] = usage
 
     def _now_s(self) -> float:

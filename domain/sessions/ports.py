@@ -1,6 +1,6 @@
 """Ports to the stored sessions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -77,7 +77,31 @@ class SessionRepository(Protocol):
         ...
 
     async def page(self, owner: Owner, wanted: SessionFilter, after: UUID | None, size: int) -> Page[Session]:
-        """Return at most `size` of the owner's sessions, newest first, older than `after`."""
+        """Return at most `size` of the owner's sessions, newest first, older than `after`; none that is hidden."""
+        ...
+
+
+class HiddenSessionRepository(Protocol):
+    """Stores the hidden sessions that serve calls of functions by name: one for each owner and version.
+
+    Every method may raise StorageUnavailable or Overloaded, as in SessionRepository. An emptied session does not count.
+    """
+
+    async def open(self, session: Session, script: Script) -> SessionRef:
+        """Store a new hidden session durably; or return that of its owner and version, whoever has stored it.
+
+        A stored one that has expired when `session` was made lives again, for as long as a new one.
+        """
+        ...
+
+    async def refs(self, owner: Owner, function_id: UUID, version: int | None = None) -> Sequence[SessionRef]:
+        """Return the owner's hidden sessions of a function, or of one version, newest first; a bounded number."""
+        ...
+
+    async def key_holder(
+        self, owner: Owner, function_id: UUID, idempotency_key: IdempotencyKey, now: datetime
+    ) -> SessionRef | None:
+        """Return the hidden session of the function in which a call has taken the key; None if there is none."""
         ...
 
 

@@ -38,17 +38,6 @@ from domain.sessions.session import (
 
 
 @frozen
-class SessionPolicy:
-    """The server's limits of sessions: sizes in bytes, times in seconds, and the days of the history."""
-
-    lifetime: LifetimePolicy
-    limits: LimitsPolicy
-    script_size_max: int
-    request_timeout_s: float
-    history_days: int = 7
-
-
-@frozen
 class SessionRequest:
     """A session to initialize; None takes the server's default.
 
@@ -62,6 +51,46 @@ class SessionRequest:
     ttl_seconds: int | None = None
     renewal: Renewal = Renewal.FIXED
     limits: LimitsRequest = field(factory=LimitsRequest)
+
+
+@frozen
+class SessionPolicy:
+    """The server's limits of sessions: sizes in bytes, times in seconds, and the days of the history."""
+
+    lifetime: LifetimePolicy
+    limits: LimitsPolicy
+    script_size_max: int
+    request_timeout_s: float
+    history_days: int = 7
+
+    def open(  # noqa: PLR0913, PLR0917  # each is one property of the session
+        self,
+        ref: SessionRef,
+        now: datetime,
+        title: LanguageTitle,
+        script: Script,
+        request: SessionRequest,
+        function: Function | None,
+        *,
+        hidden: bool = False,
+    ) -> Session:
+        """Return the session that a request opens at `now`, pinned to the function if there is one."""
+        length, expires_at, expires_max_at = self.lifetime.span(now, request.ttl_seconds)
+        return Session(
+            ref=ref,
+            language_title=title,
+            script_hash=script.hash,
+            context=request.context,
+            metadata=request.metadata,
+            limits=self.limits.grant(request.limits),
+            renewal=request.renewal,
+            ttl_seconds=length,
+            expires_at=expires_at,
+            expires_max_at=expires_max_at,
+            function_version=None if function is None else function.version,
+            function_id=None if function is None else function.function_id,
+            hidden=hidden,
+        )
 
 
 @frozen
@@ -126,7 +155,9 @@ class SessionService:
         await budget.spend(self._quotas.require_capacity(owner, size), StorageUnavailable)
         with self._quotas.adding(owner, size):
             checked = await parsed(self._runners[title.language], title.language, script, owner, budget)
-            session = self._open(owner, title, script, request, function)
+            now = self._clock.now()
+            ref = SessionRef(owner, self._ids.new(now))
+            session = self._policy.open(ref, now, title, script, request, function)
             initialized = Initialized(session.ref, title, session.expires_at, script.hash, checked)
             if idempotency_key is not None:
                 return await self._add_keyed(initialized, session, script, idempotency_key, budget)
@@ -173,7 +204,7 @@ class SessionService:
             return session.close(now)
 
         session = await self._budget().spend(self._sessions.update(ref, change), _write_late)
-        if was_open:
+        if was_open and not session.hidden:
             self._quotas.closed(session.ref.owner)
         self._tasks.spawn(self._runners[session.language_title.language].evict(ref.session_id))
         return was_open
@@ -240,31 +271,6 @@ class SessionService:
     def _own_script(self, request: SessionRequest) -> Script:
         assert request.script_content is not None, "without it there is a function"
         return Script.of(request.script_content, self._policy.script_size_max)
-
-    def _open(
-        self,
-        owner: Owner,
-        title: LanguageTitle,
-        script: Script,
-        request: SessionRequest,
-        function: Function | None,
-    ) -> Session:
-        now = self._clock.now()
-        length, expires_at, expires_max_at = self._policy.lifetime.span(now, request.ttl_seconds)
-        return Session(
-            ref=SessionRef(owner, self._ids.new(now)),
-            language_title=title,
-            script_hash=script.hash,
-            context=request.context,
-            metadata=request.metadata,
-            limits=self._policy.limits.grant(request.limits),
-            renewal=request.renewal,
-            ttl_seconds=length,
-            expires_at=expires_at,
-            expires_max_at=expires_max_at,
-            function_version=None if function is None else function.version,
-            function_id=None if function is None else function.function_id,
-        )
 
 
 @define

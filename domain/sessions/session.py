@@ -116,6 +116,11 @@ class UpdateConflict(Conflict):
         return {"stored": "no", "retry_after_ms": 1000}
 
 
+@define(eq=False)
+class VersionReplaced(UpdateConflict):
+    """The function has another current version than the hidden session is pinned to."""
+
+
 @frozen
 class SessionPatch:
     """Fields to replace as a whole; None keeps a field."""
@@ -133,6 +138,7 @@ class Session:
     Instants are aware and in UTC. `expires_at` never moves back and never passes `expires_max_at`, the absolute
     maximum that was set when the session was opened. `script_hash` is None after the session was emptied.
     `function_id` and `function_version` name the function that the session is pinned to; None for a script of its own.
+    A `hidden` session serves the calls of a function by its name: no list shows it, and it counts as no live session.
     """
 
     ref: SessionRef
@@ -151,6 +157,7 @@ class Session:
     version: int = 1
     function_version: int | None = None
     function_id: UUID | None = None
+    hidden: bool = False
 
     @property
     def created_at(self) -> datetime:

@@ -30,6 +30,7 @@ DESTROYED = {
     "owned-functions": "functions of owners, with all versions; shared functions stay (migration 10).",
     "function-authors": "the record of who registered each version of a function (migration 10).",
     "audit": "the audit record (migration 12).",
+    "hidden-marks": "the marks of hidden sessions, which become ordinary ones (migration 13).",
 }
 """The kinds of data that a revert deletes, as in `-- destroys KIND` of the .down.sql files."""
 

@@ -20,6 +20,7 @@ from adapters.random_ids import RandomIds
 from domain.audit import AuditService
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.capacity_limiter import CapacityLimiter
+from domain.executions.by_name import FunctionCalls
 from domain.executions.history import HistoryService
 from domain.executions.service import ExecutionService
 from domain.functions.examples import ExampleRuns
@@ -139,6 +140,18 @@ class Controller(containers.DeclarativeContainer):
         tasks=tasks,
         params=providers.Singleton(ParamsCheck, database.functions, schemas),
     )
+    calls = providers.Singleton(
+        FunctionCalls,
+        clock=database.clock,
+        ids=ids,
+        functions=database.functions,
+        hidden=database.hidden_sessions,
+        service=executions,
+        executions=database.executions,
+        mapping=mapping,
+        policy=session_policy,
+        quotas=quotas,
+    )
     history = providers.Singleton(HistoryService, database.sessions, database.executions, request_timeout_s)
     audit = providers.Singleton(AuditService, database.audit, request_timeout_s)
     function_quota = providers.Singleton(function_quota, settings, database.functions)
@@ -227,6 +240,7 @@ class Controller(containers.DeclarativeContainer):
         Services,
         sessions=sessions,
         executions=executions,
+        calls=calls,
         history=history,
         functions=functions,
         audit=audit,

@@ -17,6 +17,7 @@ from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
 from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.repositories.executions import PostgresExecutionRepository
 from adapters.postgres.repositories.functions import PostgresFunctionRepository
+from adapters.postgres.repositories.hidden_sessions import PostgresHiddenSessionRepository
 from adapters.postgres.repositories.keyed_executions import PostgresKeyedExecutionRepository
 from adapters.postgres.repositories.keyed_sessions import PostgresKeyedSessionRepository
 from adapters.postgres.repositories.limits import PostgresRateStore, PostgresUsageReader
@@ -62,6 +63,7 @@ class Database(containers.DeclarativeContainer):
     )
     writing = providers.Singleton(BatchKeys)
     sessions = providers.Singleton(PostgresSessionRepository, gateway, statements.provided.sessions, writing)
+    hidden_sessions = providers.Singleton(PostgresHiddenSessionRepository, gateway, statements.provided.sessions)
     executions = providers.Singleton(
         PostgresExecutionRepository,
         gateway,
@@ -93,6 +95,7 @@ class Database(containers.DeclarativeContainer):
     coalescers = providers.Callable(
         _joined,
         sessions.provided.coalescers,
+        hidden_sessions.provided.coalescers,
         executions.provided.coalescers,
         keyed_sessions.provided.coalescers,
         keyed_executions.provided.coalescers,

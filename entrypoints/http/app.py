@@ -13,6 +13,7 @@ from domain.access.principal import NOBODY, Principal
 from domain.audit import AuditService
 from domain.concurrency.fair_turns import SIZE_MIN, FairTurns
 from domain.executions.batches import BatchService
+from domain.executions.by_name import FunctionCalls
 from domain.executions.history import HistoryService
 from domain.executions.service import ExecutionService
 from domain.functions.service import FunctionService
@@ -54,6 +55,7 @@ class Services:
 
     sessions: SessionService
     executions: ExecutionService
+    calls: FunctionCalls
     history: HistoryService
     functions: FunctionService
     audit: AuditService
@@ -119,7 +121,7 @@ class Application:
         initialize, patch = initialize_parser(options, examiner), patch_parser(options, examiner)
         return Endpoints(
             sessions=SessionEndpoints(services.sessions, initialize, patch, keys),
-            executions=ExecutionEndpoints(services.executions, services.history, execute, keys),
+            executions=ExecutionEndpoints(services.executions, services.calls, services.history, execute, keys),
             batches=self._batches(services, options, BatchParser.of(options, execute, examiner)),
             functions=FunctionEndpoints(
                 services.functions, FunctionParser.of(options, examiner), rollback_parser(options, examiner)

@@ -11,7 +11,14 @@ from entrypoints.http.endpoints.executions import ExecutionEndpoints
 from entrypoints.http.endpoints.functions import FunctionEndpoints
 from entrypoints.http.endpoints.health import HealthEndpoints, MetricsEndpoint
 from entrypoints.http.endpoints.sessions import SessionEndpoints
-from entrypoints.http.openapi.executions import EXECUTE, EXECUTE_BATCH, EXECUTION, HISTORY
+from entrypoints.http.openapi.executions import (
+    EXECUTE,
+    EXECUTE_BATCH,
+    EXECUTE_FUNCTION,
+    EXECUTION,
+    FUNCTION_HISTORY,
+    HISTORY,
+)
 from entrypoints.http.openapi.functions import (
     CHECK_FUNCTION,
     DELETE_FUNCTION,
@@ -60,6 +67,7 @@ _own = partial(Route, access=Access.OWNER, route_class=RouteClass.SESSIONS)
 _initialize = partial(Route, access=Access.EXECUTE, route_class=RouteClass.SESSIONS)
 _execute = partial(Route, access=Access.EXECUTE, route_class=RouteClass.EXECUTE)
 _read_functions = partial(Route, access=Access.READ_FUNCTIONS, route_class=RouteClass.FUNCTIONS)
+_own_functions = partial(Route, access=Access.OWNER, route_class=RouteClass.FUNCTIONS)
 _write_functions = partial(Route, access=Access.WRITE_FUNCTIONS, route_class=RouteClass.FUNCTIONS)
 _process = partial(Route, route_class=None, exempt=True)
 # Exempt, because callers without a credential must not use up capacity that others need.
@@ -84,7 +92,7 @@ def routes(endpoints: Endpoints) -> tuple[Route, ...]:
     """Return all routes."""
     return (
         *_session_routes(endpoints.sessions, endpoints.executions, endpoints.batches),
-        *_function_routes(endpoints.functions),
+        *_function_routes(endpoints.functions, endpoints.executions),
         _own("GET", _AUDIT, endpoints.audit.list, "list_acts", AUDIT, None, AuditPage, access=Access.ADMIN),
         *_process_routes(endpoints.health, endpoints.metrics),
         *_document_routes(endpoints.documents),
@@ -127,7 +135,7 @@ def _session_routes(
     )
 
 
-def _function_routes(functions: FunctionEndpoints) -> tuple[Route, ...]:
+def _function_routes(functions: FunctionEndpoints, executions: ExecutionEndpoints) -> tuple[Route, ...]:
     check, back, versions = f"{_FUNCTION}/check", f"{_FUNCTION}/rollback", f"{_FUNCTION}/versions"
     return (
         _read_functions("GET", _FUNCTIONS, functions.list, "list_functions", LIST_FUNCTIONS, None, FunctionList),
@@ -136,6 +144,24 @@ def _function_routes(functions: FunctionEndpoints) -> tuple[Route, ...]:
         _write_functions("PUT", _FUNCTION, functions.put, "put_function", PUT_FUNCTION, FunctionBody, FunctionResponse),
         _write_functions("DELETE", _FUNCTION, functions.delete, "delete_function", DELETE_FUNCTION, status=204),
         _write_functions("POST", check, functions.check, "check_function", CHECK_FUNCTION, None, FunctionCheck),
+        _execute(
+            "POST",
+            f"{_FUNCTION}/execute",
+            executions.execute_by_name,
+            "execute_function",
+            EXECUTE_FUNCTION,
+            ExecuteBody,
+            ExecuteResponse,
+        ),
+        _own_functions(
+            "GET",
+            f"{_FUNCTION}/executions",
+            executions.list_by_name,
+            "list_function_executions",
+            FUNCTION_HISTORY,
+            None,
+            ExecutionPage,
+        ),
         _write_functions(
             "POST", back, functions.roll_back, "roll_back_function", ROLL_BACK_FUNCTION, RollbackBody, FunctionResponse
         ),

@@ -145,6 +145,33 @@ class FunctionRepositoryContract(ABC):
         assert await functions.schema(unknown, 1) is None
         assert await functions.versions(unknown) == []
 
+    async def test_a_call_by_name_finds_the_version_that_a_look_up_finds(self, functions):
+        newest, *_ = await self.versions(functions, VERSIONS_KEPT + 1)
+        shared = await self.add(functions, owner=SHARED, made=OTHER)
+        for lookup in (
+            usable(),
+            usable(version=newest.version - 1),
+            exact(SHARED),
+            usable(BOB),
+            usable(BOB, version=1),
+        ):
+            assert await functions.callable(lookup) == (await functions.find(lookup)).pinned
+        assert (await functions.callable(usable())).version == newest.version
+        assert (await functions.callable(usable(BOB))).function_id == shared.function_id
+        await self.deactivate(functions)
+        assert (await functions.callable(usable())).function_id == shared.function_id
+
+    async def test_a_call_by_name_finds_no_version_that_is_not_registered_and_kept(self, functions):
+        newest, *_ = await self.versions(functions, VERSIONS_KEPT + 1)
+        for version in (1, newest.version + 1):
+            with pytest.raises(FunctionVersionNotFound) as caught:
+                await functions.callable(usable(version=version))
+            assert caught.value.kept == [4, 3, 2]
+        await self.deactivate(functions)
+        for lookup in (usable(), usable(version=newest.version), usable(title=LanguageTitle(Language.PYTHON, "adder"))):
+            with pytest.raises(FunctionNotFound):
+                await functions.callable(lookup)
+
     async def test_a_function_of_another_owner_is_not_found(self, functions):
         await self.add(functions)
         for lookup in (usable(BOB), exact(BOB), exact(SHARED)):

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
@@ -106,6 +107,16 @@ class UsageReaderContract:
         await storage.add(ALICE)
         (two,) = await reader.usage([ALICE], storage.clock.now() + timedelta(days=1))
         assert two == OwnerUsage(0, 2 * one.stored_bytes)
+
+    async def test_a_hidden_session_counts_its_bytes_only(self, storage, reader):
+        listed = await storage.add(ALICE)
+        (before,) = await reader.usage([ALICE], storage.clock.now())
+        pinned = {"function_id": UUID(int=1), "function_version": 1}
+        await storage.hidden.open(storage.new_session(ALICE, hidden=True, **pinned), SCRIPT)
+        (after,) = await reader.usage([ALICE], storage.clock.now())
+        assert (before.live_sessions, after.live_sessions) == (1, 1)
+        assert after.stored_bytes == 2 * before.stored_bytes
+        assert (await storage.listed(ALICE)) == [listed]
 
     async def test_a_bounded_number_of_the_newest_sessions_is_examined(self, storage, reader):
         for _ in range(self.EXAMINED_MAX + 1):

@@ -10,11 +10,12 @@ from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sequential_ids import SequentialIds
 from domain.executions.execution import FinishedExecution, OpenExecution
 from domain.executions.ports import ExecutionRepository, KeyedExecutionRepository
+from domain.functions.ports import FunctionRepository
 from domain.identity import ANONYMOUS, Owner, SessionRef, uuid7_time
 from domain.json_text import JsonText
 from domain.scripts.report import ScriptReport
 from domain.scripts.script import Script
-from domain.sessions.ports import KeyedSessionRepository, SessionFilter, SessionRepository
+from domain.sessions.ports import HiddenSessionRepository, KeyedSessionRepository, SessionFilter, SessionRepository
 from domain.sessions.session import Session, Status
 from tests.unit.domain.builders import session_at
 
@@ -44,6 +45,8 @@ class Storage:
     executions: ExecutionRepository
     clock: ManualClock = field(factory=ManualClock)
     ids: SequentialIds = field(factory=SequentialIds)
+    hidden: HiddenSessionRepository | None = None
+    functions: FunctionRepository | None = None
     keyed_sessions: KeyedSessionRepository | None = None
     keyed_executions: KeyedExecutionRepository | None = None
 

@@ -38,6 +38,7 @@ STEPS = (
 )
 STEPS_OF_WITHDRAWAL = ("before withdraw", "in withdraw", "after withdraw")
 STEPS_OF_INITIALIZE = ("before initialize", "in initialize", "after initialize")
+STEPS_OF_OPENING = ("before open", "in open", "after open")
 STEPS_OF_UPDATE = ("before update", "in update", "after update")
 STEPS_OF_PURGE = ("before purge", "in purge", "after purge")
 _UNDER_WAY_S = 0.0005
@@ -77,7 +78,7 @@ async def _turns(until):
 
 
 class MortalCalls:
-    """A real repository, of keyed calls, functions or purges, and death at its steps."""
+    """A real repository, of keyed calls, functions, hidden sessions or purges, and death at its steps."""
 
     def __init__(self, calls, death):
         self._calls, self._death = calls, death
@@ -99,6 +100,9 @@ class MortalCalls:
 
     async def purge(self, *call):
         return await self._death.during("purge", self._calls.purge(*call))
+
+    async def open(self, *call):
+        return await self._death.during("open", self._calls.open(*call))
 
     def __getattr__(self, name):
         return getattr(self._calls, name)
@@ -134,7 +138,14 @@ def application_of(settings, runs, kill_at=None):
     runner = CountingRunner(MemoryRunnerOptions(workers_max=64, queue_max=64), runs=runs, death=death)
     controller.runners.override(Runners(None, None, dict.fromkeys(Language, runner)))
     database = controller.database
-    for calls in (database.keyed_sessions, database.keyed_executions, database.functions, database.purger):
+    mortal = (
+        database.keyed_sessions,
+        database.keyed_executions,
+        database.functions,
+        database.hidden_sessions,
+        database.purger,
+    )
+    for calls in mortal:
         calls.override(MortalCalls(calls(), death))
     controller.execution_policy.override(evolve(controller.execution_policy(), grace_s=0))
     return controller.application()

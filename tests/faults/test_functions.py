@@ -1,9 +1,10 @@
-"""A controller that is killed while it changes a function: the change is stored as a whole, or not at all."""
+"""A controller that is killed while it changes or executes a function: a change is stored as a whole, or not at all."""
 
 import httpx2
 import pytest
 
-from tests.faults.mortal import STEPS_OF_UPDATE
+from tests.faults.mortal import STEPS, STEPS_OF_OPENING, STEPS_OF_UPDATE, runs_in
+from tests.faults.test_idempotency import KEY, dies, settled
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -42,3 +43,22 @@ async def test_a_controller_that_is_killed_at_a_step_of_a_change(mortals, surviv
     assert [each["version"] for each in listed.json()["versions"]] == [3, 2, 1][0 if is_stored else 1 :]
     again = await survivor.request(method, path, json=body)
     assert (again.status_code, again.json()["version"], again.json()["script_content"]) == (200, 3, changed)
+
+
+@pytest.mark.parametrize("step", [*STEPS_OF_OPENING, *STEPS])
+async def test_a_controller_that_is_killed_at_a_step_of_the_first_call_by_name(mortals, survivor, url, runs, step):
+    execute, call = f"{URL}/execute", {"json": {"params": {"n": 1}}}
+    body = {"script_content": "result = params['n']"}
+    assert (await survivor.put(URL, json=body)).is_success
+    await dies(mortals(url, step), execute, **call)
+    repeated = await settled(survivor, execute, **call)
+    ran = runs_in(runs)
+    assert len(ran) <= 1
+    if repeated.is_success:
+        assert repeated.json()["result"] == 1
+        assert repeated.json()["execution_id"] == ran[0][0]
+    fresh = await survivor.post(execute, **call, headers=KEY | {"Idempotency-Key": "another"})
+    assert fresh.json()["execution_count"] == 1 + repeated.is_success
+    listed = (await survivor.get(f"{URL}/executions", params={"outcome": "succeeded"})).json()["executions"]
+    assert len(listed) == 1 + repeated.is_success
+    assert (await survivor.get("/api/v1/sessions")).json()["sessions"] == []

@@ -13,7 +13,7 @@ from adapters.memory.keyed_calls import MemoryKeyedExecutionRepository, MemoryKe
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.script_runner import MemoryScriptRunner
 from adapters.memory.sequential_ids import SequentialIds
-from adapters.memory.sessions import MemorySessionPurger, MemorySessionRepository
+from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionPurger, MemorySessionRepository
 from adapters.memory.store import MemoryStore
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.capacity_limiter import CapacityLimiter
@@ -50,6 +50,7 @@ class Fakes:
         return MemoryFunctionRepository(audit=self.audit)
 
     def __attrs_post_init__(self) -> None:
+        self.store.functions = self.functions.functions
         self.sessions = MemorySessionRepository(self.store)
         self.executions = MemoryExecutionRepository(self.store, self.clock)
 
@@ -69,6 +70,7 @@ class Fakes:
         database = {
             "clock": self.clock,
             "sessions": self.sessions,
+            "hidden_sessions": MemoryHiddenSessionRepository(self.store),
             "executions": self.executions,
             "keyed_sessions": self.keyed_sessions,
             "keyed_executions": self.keyed_executions,

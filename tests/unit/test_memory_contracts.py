@@ -12,7 +12,7 @@ from adapters.memory.executions import MemoryExecutionRepository
 from adapters.memory.functions import MemoryFunctionRepository
 from adapters.memory.keyed_calls import MemoryKeyedExecutionRepository, MemoryKeyedSessionRepository
 from adapters.memory.manual_clock import ManualClock
-from adapters.memory.sessions import MemorySessionPurger, MemorySessionRepository
+from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionPurger, MemorySessionRepository
 from adapters.memory.store import MemoryStore
 from domain.errors import StorageUnavailable
 from domain.identity import ANONYMOUS
@@ -21,6 +21,7 @@ from tests.contracts.api_key_repository import ApiKeyRepositoryContract
 from tests.contracts.execution_repository import ExecutionRepositoryContract, keeps_no_payloads
 from tests.contracts.function_repository import ADDER, ALICE, BOB, VERSIONS_KEPT, FunctionRepositoryContract
 from tests.contracts.function_repository import EXAMINED_MAX as FUNCTIONS_EXAMINED_MAX
+from tests.contracts.hidden_session_repository import FUNCTION, HiddenSessionRepositoryContract
 from tests.contracts.key_histories import KeyHistory, steps
 from tests.contracts.keyed_call_repository import KEY, KeyedCallRepositoryContract, made_of
 from tests.contracts.session_purger import SessionPurgerContract
@@ -29,18 +30,27 @@ from tests.contracts.storage import SCRIPT, Storage
 
 
 def memory_storage(store: MemoryStore) -> Storage:
-    clock = ManualClock()
+    clock, functions = ManualClock(), MemoryFunctionRepository()
+    store.functions = functions.functions
     sessions, executions = MemorySessionRepository(store, EXAMINED_MAX), MemoryExecutionRepository(store, clock)
     return Storage(
         sessions,
         executions,
         clock,
+        hidden=MemoryHiddenSessionRepository(store),
+        functions=functions,
         keyed_sessions=MemoryKeyedSessionRepository(store, sessions),
         keyed_executions=MemoryKeyedExecutionRepository(store, executions),
     )
 
 
 class TestMemorySessionRepository(SessionRepositoryContract):
+    @pytest.fixture
+    def storage(self) -> Storage:
+        return memory_storage(MemoryStore())
+
+
+class TestMemoryHiddenSessionRepository(HiddenSessionRepositoryContract):
     @pytest.fixture
     def storage(self) -> Storage:
         return memory_storage(MemoryStore())
@@ -116,6 +126,9 @@ async def test_a_store_with_a_failure_fails_every_call():
         storage.executions.finish(storage.finished(execution)),
         storage.executions.page(session.ref, None, 1),
         storage.executions.get(ANONYMOUS, execution.execution_id),
+        storage.hidden.open(session, SCRIPT),
+        storage.hidden.refs(ANONYMOUS, FUNCTION),
+        storage.hidden.key_holder(ANONYMOUS, FUNCTION, KEY, now),
         storage.keyed_executions.begin(*storage.request(session.ref), KEY),
         storage.keyed_executions.withdraw(execution.execution_id, session.ref, KEY),
         storage.keyed_executions.finish(storage.finished(execution), KEY),

@@ -5,7 +5,7 @@ import pytest
 from adapters.memory.executions import MemoryExecutionRepository
 from adapters.memory.limits import MemoryRateStore, MemoryUsageReader
 from adapters.memory.manual_clock import ManualClock
-from adapters.memory.sessions import MemorySessionRepository
+from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionRepository
 from adapters.memory.store import MemoryStore
 from domain.errors import StorageUnavailable
 from tests.contracts.limits import FORGOTTEN_MAX, NOW, RateStoreContract, UsageReaderContract, charge
@@ -26,7 +26,9 @@ class TestMemoryUsageReader(UsageReaderContract):
     @pytest.fixture
     def storage(self, store: MemoryStore) -> Storage:
         clock = ManualClock()
-        return Storage(MemorySessionRepository(store), MemoryExecutionRepository(store, clock), clock)
+        executions = MemoryExecutionRepository(store, clock)
+        hidden = MemoryHiddenSessionRepository(store)
+        return Storage(MemorySessionRepository(store), executions, clock, hidden=hidden)
 
     @pytest.fixture
     def reader(self, store: MemoryStore) -> MemoryUsageReader:

@@ -64,8 +64,8 @@ class BeginExecutions(MeasuredStatement[BeginCall, OpenExecution], LockingStatem
 
     @override
     def decode(self, call: BeginCall, row: Row) -> OpenExecution | Exception:
-        deadline_at, *session = row
-        return RowLocked() if deadline_at is None else begun(call, deadline_at, session)
+        deadline_at, is_current, *session = row
+        return RowLocked() if deadline_at is None else begun(call, deadline_at, session, is_current=bool(is_current))
 
     @override
     def absent(self, call: BeginCall) -> Exception:
@@ -176,7 +176,18 @@ class PostgresExecutionRepository(ExecutionRepository):
     async def page(
         self, ref: SessionRef, after: UUID | None, size: int, wanted: ExecutionFilter = EVERY_EXECUTION
     ) -> Page[Execution]:
-        return await self.history.page(ref, after, size, wanted)
+        return await self.history.page(ref.owner, [ref.session_id], after, size, wanted)
+
+    @override
+    async def page_of(
+        self,
+        owner: Owner,
+        session_ids: Sequence[UUID],
+        after: UUID | None,
+        size: int,
+        wanted: ExecutionFilter = EVERY_EXECUTION,
+    ) -> Page[Execution]:
+        return await self.history.page(owner, session_ids, after, size, wanted)
 
     @override
     async def get(self, owner: Owner, execution_id: UUID) -> Execution:
@@ -201,14 +212,14 @@ def begin_columns(calls: Sequence[BeginCall]) -> dict[str, object]:
     }
 
 
-def begun(call: BeginCall, deadline_at: Any, row: Row) -> OpenExecution | Exception:
+def begun(call: BeginCall, deadline_at: Any, row: Row, *, is_current: bool = False) -> OpenExecution | Exception:
     """Return the open execution with its session in the row, or the error of a session that is not live."""
     session = codec.session_of(row)
     try:
         session.require_live(uuid7_time(call[0]))
     except Gone as error:
         return error
-    return OpenExecution(call[0], session, deadline_at)
+    return OpenExecution(call[0], session, deadline_at, is_current)
 
 
 def begun_size(response: object) -> int:

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from adapters.postgres import codec
 from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
-from adapters.postgres.batching.statement import MeasuredStatement, Row
+from adapters.postgres.batching.statement import BatchStatement, MeasuredStatement, Row
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements import FunctionStatements
@@ -27,6 +27,7 @@ from domain.functions.function import (
     FunctionNotFound,
     FunctionType,
     FunctionVersionNotFound,
+    PinnedVersion,
 )
 from domain.functions.lists import FunctionFilter, FunctionPage, FunctionPlace, FunctionSummary, FunctionVersion
 from domain.functions.ports import FunctionLookup, FunctionRepository, FunctionUsage
@@ -39,6 +40,7 @@ from domain.scripts.script import Script
 _Version = tuple[UUID, int]
 
 _ROW_BYTES = 1024
+_LOOKUP_BYTES = 256
 _PLACE_COLUMNS = len(FunctionPlace._fields)
 _ABSENT = 0
 """No function has this version."""
@@ -78,14 +80,7 @@ class SelectFunctions(MeasuredStatement[FunctionLookup, Function]):
 
     @override
     def columns(self, calls: Sequence[FunctionLookup]) -> Mapping[str, object]:
-        return {
-            "owners": codec.texts(call.owner for call in calls),
-            "others": codec.texts(call.other for call in calls),
-            "languages": codec.texts(call.language_title.language for call in calls),
-            "titles": codec.texts(call.language_title.title for call in calls),
-            "versions": codec.numbers(call.version for call in calls),
-            "versions_kept": self._versions_kept,
-        }
+        return _lookup_columns(calls, self._versions_kept)
 
     @override
     def decode(self, call: FunctionLookup, row: Row) -> Function | Exception:
@@ -104,6 +99,37 @@ class SelectFunctions(MeasuredStatement[FunctionLookup, Function]):
         if isinstance(response, Exception):
             return _ROW_BYTES
         return _ROW_BYTES + response.definition.size
+
+
+class SelectCallableVersions(BatchStatement[FunctionLookup, PinnedVersion | None]):
+    """Reads the versions that calls by name find; the response to a call that finds none is None."""
+
+    name: ClassVar[str] = "callable"
+
+    def __init__(self, sql: Statement, versions_kept: int) -> None:
+        super().__init__(sql)
+        self._versions_kept = versions_kept
+
+    @override
+    def batch_key(self, call: FunctionLookup) -> FunctionLookup:
+        return call
+
+    @override
+    def size(self, call: FunctionLookup) -> int:
+        return _LOOKUP_BYTES
+
+    @override
+    def columns(self, calls: Sequence[FunctionLookup]) -> Mapping[str, object]:
+        return _lookup_columns(calls, self._versions_kept)
+
+    @override
+    def decode(self, call: FunctionLookup, row: Row) -> PinnedVersion:
+        function_id, version = row
+        return PinnedVersion(function_id, version, call.language_title)
+
+    @override
+    def absent(self, call: FunctionLookup) -> None:
+        return None
 
 
 class SelectSchemas(MeasuredStatement[_Version, FunctionSchema | None]):
@@ -149,6 +175,8 @@ class PostgresFunctionRepository(FunctionRepository):
         batches = self._options.batches
         select_functions = SelectFunctions(statements.select_functions, self._options.versions_kept)
         self._reads = Coalescer(gateway, select_functions, batches, share=True)
+        select_callable = SelectCallableVersions(statements.select_callable_versions, self._options.versions_kept)
+        self._callable_reads = Coalescer(gateway, select_callable, batches, share=True)
         select_schemas = SelectSchemas(statements.select_function_schemas)
         self._schema_reads = Coalescer(gateway, select_schemas, batches, share=True)
         self._schemas: BoundedCache[_Version, FunctionSchema] = BoundedCache(
@@ -158,11 +186,17 @@ class PostgresFunctionRepository(FunctionRepository):
     @property
     def coalescers(self) -> Sequence[Coalescer[Any, Any]]:
         """All coalescers of this repository, for metrics and to be closed."""
-        return self._reads, self._schema_reads
+        return self._reads, self._callable_reads, self._schema_reads
 
     @override
     async def find(self, lookup: FunctionLookup) -> Function:
         return await self._reads.submit(lookup)
+
+    @override
+    async def callable(self, lookup: FunctionLookup) -> PinnedVersion:
+        found = await self._callable_reads.submit(lookup)
+        # `find` knows why there is none.
+        return found or (await self.find(lookup)).require_registered().pinned
 
     @override
     async def versions(self, function_id: UUID) -> Sequence[FunctionVersion]:
@@ -245,6 +279,17 @@ class PostgresFunctionRepository(FunctionRepository):
         return bool(
             await self._gateway.fetch(statement, {**of_row, **facts, **codec.act_columns(act)}, repeatable=False)
         )
+
+
+def _lookup_columns(calls: Sequence[FunctionLookup], versions_kept: int) -> Mapping[str, object]:
+    return {
+        "owners": codec.texts(call.owner for call in calls),
+        "others": codec.texts(call.other for call in calls),
+        "languages": codec.texts(call.language_title.language for call in calls),
+        "titles": codec.texts(call.language_title.title for call in calls),
+        "versions": codec.numbers(call.version for call in calls),
+        "versions_kept": versions_kept,
+    }
 
 
 def _columns(read: Function | None, changed: Function) -> dict[str, Any]:

@@ -81,17 +81,21 @@ class HistoryReader:
         select_counts = SelectCounts(statements.select_execution_counts)
         self.counts = Coalescer(gateway, select_counts, options.batches, share=True)
 
-    async def page(self, ref: SessionRef, after: UUID | None, size: int, wanted: ExecutionFilter) -> Page[Execution]:
+    async def page(
+        self, owner: Owner, session_ids: Sequence[UUID], after: UUID | None, size: int, wanted: ExecutionFilter
+    ) -> Page[Execution]:
         """Return a page as ExecutionRepository promises."""
+        if not session_ids:
+            return Page([], None)
         now = self._clock.now()
         last_day = day_at(now) + 1 if after is None else day_of(after)
         since = None if wanted.since is None else uuid7_at(wanted.since, 0)
         found = await self._gateway.fetch(
             self._statements.select_execution_page,
             {
-                "partitions": codec.numbers(partitions_between(_first_day(ref, now, since), last_day)),
-                "request_id": ref.session_id,
-                "owner": ref.owner,
+                "partitions": codec.numbers(partitions_between(_first_day(min(session_ids), now, since), last_day)),
+                "request_ids": codec.uuids(session_ids),
+                "owner": owner,
                 "after": after,
                 "since": since,
                 "outcome": wanted.outcome,
@@ -102,7 +106,8 @@ class HistoryReader:
             },
         )
         next_after = found[0][0]
-        return Page([codec.execution_of(ref, row[1:]) for row in found if row[1] is not None], next_after)
+        rows = [row for row in found if row[1] is not None]
+        return Page([codec.execution_of(SessionRef(owner, row[1]), row[2:]) for row in rows], next_after)
 
     async def get(self, owner: Owner, execution_id: UUID) -> Execution:
         """Return one execution as ExecutionRepository promises."""
@@ -129,7 +134,7 @@ class HistoryReader:
         raise ExecutionLost
 
 
-def _first_day(ref: SessionRef, now: datetime, since: UUID | None) -> int:
+def _first_day(oldest: UUID, now: datetime, since: UUID | None) -> int:
     """Return the first day whose partition may hold the wanted executions."""
-    days = [day_of(ref.session_id), day_at(now) - PARTITIONS + 2]
+    days = [day_of(oldest), day_at(now) - PARTITIONS + 2]
     return max(days if since is None else [*days, day_of(since)])

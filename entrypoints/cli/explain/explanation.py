@@ -59,6 +59,7 @@ def _explain_session(timeline: Timeline, retention: RetentionTimes, session: Ses
     statements = _known(
         fact("created", session.created_at),
         fact("owner", owner=session.ref.owner, title=session.language_title),
+        fact("hidden") if session.hidden else None,
         fact("created_with_key", key=timeline.taken.name) if timeline.taken else None,
         *_script(timeline, session),
         *_executions(timeline, retention, session),

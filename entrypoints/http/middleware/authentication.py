@@ -59,7 +59,7 @@ def _credential(request: Request) -> str:
 class LanguageGuard(Guard):
     """Rejects scripts in languages for which the caller has no scope, before a call begins.
 
-    The language is that of the session in the path, or of the `Language-Title` header if there is no session yet.
+    The language is that of the session or the function in the path, or else of the `Language-Title` header.
     A session of another owner does not exist here either. For `execute:all` nothing is looked up.
     """
 
@@ -76,5 +76,6 @@ class LanguageGuard(Guard):
     async def _language(self, request: Request) -> Language:
         if "request_id" in request.parameters:
             return await self._sessions.of(request.session_ref)
-        title, _ = self._mapping.resolve_pinned(request.header(b"language-title"))
+        named = request.parameters.get("language_title") or request.header(b"language-title")
+        title, _ = self._mapping.resolve_pinned(named)
         return title.language

@@ -2,10 +2,12 @@
 
 from domain.errors import RuntimeUnavailable, StorageUnavailable
 from domain.executions.execution import ExecutionFailed, ExecutionLost, ExecutionNotFound, ExecutionNotStored
+from domain.functions.function import FunctionNotFound, FunctionVersionNotFound
 from domain.functions.schema import ParamsRefused, PinnedVersionNotFound, SchemaUnusable
 from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
+from domain.scripts.language import InvalidLanguageTitle, LanguageNotServed
 from domain.scripts.report import ExecutionUnknown
-from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound
+from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict
 from entrypoints.http.contract import ApiExample, Contract, Link, Tag
 from entrypoints.http.errors import InvalidParams
 from entrypoints.http.openapi.parameters import (
@@ -15,6 +17,7 @@ from entrypoints.http.openapi.parameters import (
     LIMIT,
     LINK,
     OUTCOME,
+    PINNED_TITLE,
     REPLAYED_HEADER,
     REQUEST_ID,
     SINCE,
@@ -93,6 +96,46 @@ EXECUTE = Contract(
     body_optional=True,
 )
 
+_OF_FUNCTION = {"language_title": "$request.path.language_title"}
+
+EXECUTE_FUNCTION = Contract(
+    Tag.FUNCTIONS,
+    "Execute a function",
+    "Runs a function once by its name: the caller's own, or else the shared one, at its current version, or at the one "
+    "behind an @. The call runs in a hidden session, which the service opens for each owner and version, and which "
+    "lives as long as calls renew it. request_id is its id. Otherwise the call is as that of a session. An "
+    "Idempotency-Key belongs to the caller and the function: after a new version, a repeated call still gets the first "
+    "response.",
+    parameters=(PINNED_TITLE, IDEMPOTENCY_KEY),
+    headers=(REPLAYED_HEADER,),
+    errors=(
+        InvalidLanguageTitle,
+        LanguageNotServed,
+        InvalidParams,
+        ParamsRefused,
+        FunctionNotFound,
+        FunctionVersionNotFound,
+        PinnedVersionNotFound,
+        UpdateConflict,
+        IdempotencyConflict,
+        KeyInFlight,
+        KeyInterrupted,
+        ExecutionFailed,
+        StorageUnavailable,
+        ExecutionLost,
+        ExecutionNotStored,
+        RuntimeUnavailable,
+        SchemaUnusable,
+        ExecutionUnknown,
+    ),
+    examples=(ApiExample("sum", "Add two numbers", body={"params": {"a": 5, "b": 3}}, response=_EXECUTED),),
+    links=(
+        Link("list_function_executions", "List the calls of the function.", _OF_FUNCTION),
+        Link("execute_function", "Execute the function again.", _OF_FUNCTION),
+    ),
+    body_optional=True,
+)
+
 EXECUTE_BATCH = Contract(
     Tag.EXECUTIONS,
     "Execute the script of a session many times",
@@ -134,6 +177,31 @@ HISTORY = Contract(
     links=(
         Link("list_executions", "Read the next page.", _OF_SESSION | {"query.cursor": "$response.body#/next_cursor"}),
         Link("get_session", "Read the session.", _OF_SESSION),
+    ),
+)
+
+FUNCTION_HISTORY = Contract(
+    Tag.FUNCTIONS,
+    "List the executions of a function",
+    "Lists the caller's calls of a function by its name, newest first: of all versions, or of the one behind an @. "
+    "Executions of sessions that were initialized from the function are in the lists of their sessions.",
+    parameters=(PINNED_TITLE, OUTCOME, SINCE, LIMIT, CURSOR),
+    errors=(InvalidLanguageTitle, LanguageNotServed, FunctionNotFound, StorageUnavailable),
+    headers=(LINK,),
+    examples=(
+        ApiExample(
+            "newest",
+            "The newest twenty",
+            parameters={"limit": 20},
+            response={"executions": [_KEPT], "next_cursor": None},
+        ),
+    ),
+    links=(
+        Link(
+            "list_function_executions",
+            "Read the next page.",
+            _OF_FUNCTION | {"query.cursor": "$response.body#/next_cursor"},
+        ),
     ),
 )
 

@@ -39,8 +39,17 @@ FUNCTION_TITLE = Parameter(
     "python-adder",
     required=True,
 )
+PINNED_TITLE = Parameter(
+    "language_title",
+    In.PATH,
+    Annotated[str, Meta(pattern=PINNED_PATTERN, max_length=PINNED_SIZE_MAX)],
+    "The language-title of the function, such as nodejs-calculator. @ and a number at its end name a version of it, "
+    "such as nodejs-calculator@3.",
+    "python-adder",
+    required=True,
+)
 PATH_PARAMETERS = {parameter.name: parameter for parameter in (REQUEST_ID, EXECUTION_ID, FUNCTION_TITLE)}
-"""The parameters of path templates, by name."""
+"""The parameters of path templates, by name; a contract may have another one of the name."""
 
 LANGUAGE_TITLE = Parameter(
     "Language-Title",

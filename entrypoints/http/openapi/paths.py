@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from entrypoints.http.contract import Contract, Link, Parameter, ResponseHeader
+from entrypoints.http.contract import Contract, In, Link, Parameter, ResponseHeader
 from entrypoints.http.openapi.components import Components, Json
 from entrypoints.http.openapi.error_catalog import samples_of
 from entrypoints.http.openapi.errors import error_responses
@@ -64,7 +64,8 @@ def _scopes(route: Route) -> str:
 
 
 def _parameters(route: Route, contract: Contract) -> Iterator[Parameter]:
-    yield from _path_parameters(route.path)
+    named = {each.name for each in contract.parameters if each.location is In.PATH}
+    yield from (each for each in _path_parameters(route.path) if each.name not in named)
     yield from contract.parameters
     yield X_REQUEST_ID
 

@@ -6,6 +6,8 @@ from adapters.memory.manual_clock import ManualClock
 from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.executions import PostgresExecutionRepository
+from adapters.postgres.repositories.functions import PostgresFunctionRepository
+from adapters.postgres.repositories.hidden_sessions import PostgresHiddenSessionRepository
 from adapters.postgres.repositories.keyed_executions import PostgresKeyedExecutionRepository
 from adapters.postgres.repositories.keyed_sessions import PostgresKeyedSessionRepository
 from adapters.postgres.repositories.sessions import PostgresSessionRepository, SessionRepositoryOptions
@@ -24,6 +26,8 @@ def storage_on(gateway: Gateway, statements: Statements, **options: object) -> S
         ),
         executions,
         clock,
+        hidden=PostgresHiddenSessionRepository(gateway, statements.sessions),
+        functions=PostgresFunctionRepository(gateway, statements.functions),
         keyed_sessions=PostgresKeyedSessionRepository(gateway, statements.keyed_calls, writing),
         keyed_executions=PostgresKeyedExecutionRepository(gateway, statements.keyed_calls, executions, writing),
     )

@@ -16,6 +16,7 @@ from tests.contracts.api_key_repository import ApiKeyRepositoryContract
 from tests.contracts.execution_repository import ExecutionRepositoryContract
 from tests.contracts.function_repository import ALICE, BOB, VERSIONS_KEPT, FunctionRepositoryContract
 from tests.contracts.function_repository import EXAMINED_MAX as FUNCTIONS_EXAMINED_MAX
+from tests.contracts.hidden_session_repository import HiddenSessionRepositoryContract
 from tests.contracts.keyed_call_repository import KeyedCallRepositoryContract
 from tests.contracts.session_purger import SessionPurgerContract
 from tests.contracts.session_repository import SessionRepositoryContract
@@ -23,6 +24,12 @@ from tests.contracts.storage import Storage
 
 
 class TestPostgresSessionRepository(SessionRepositoryContract):
+    @pytest.fixture
+    def storage(self, storage: Storage) -> Storage:
+        return storage
+
+
+class TestPostgresHiddenSessionRepository(HiddenSessionRepositoryContract):
     @pytest.fixture
     def storage(self, storage: Storage) -> Storage:
         return storage

@@ -158,7 +158,7 @@ async def test_an_unavailable_database_stores_nothing(statements):
 
 
 def test_reads_have_metrics(functions):
-    assert [coalescer.name for coalescer in functions.coalescers] == ["function", "schema"]
+    assert [coalescer.name for coalescer in functions.coalescers] == ["function", "callable", "schema"]
 
 
 class TestPredefined:

@@ -26,6 +26,7 @@ FROM generate_series(1, 4) AS n
 LEFT JOIN (
     VALUES (1, 1, '00000000-0000-7000-8000-000000000001'::uuid), (2, 1, '00000000-0000-7000-8000-000000000003'::uuid)
 ) AS p (n, version, function_id) ON n.n = p.n;
+UPDATE meta.sessions SET hidden = TRUE WHERE function_id = '00000000-0000-7000-8000-000000000003';
 INSERT INTO meta.executions (slot, request_id, execution_id, owner, outcome)
 SELECT n, gen_random_uuid(), gen_random_uuid(), 'alice', 'unknown' FROM generate_series(0, 31) AS n;
 INSERT INTO meta.open_executions SELECT gen_random_uuid(), gen_random_uuid(), 'alice', 0, now();
@@ -64,6 +65,7 @@ SELECT exists(
 """
 LOSSES = {
     "audit": "1 audited act",
+    "hidden-marks": "1 hidden mark",
     "owned-functions": "2 owned functions (3 versions, 1 session pin)",
     "function-authors": "2 function authors",
     "registration-times": "6 registration times",

@@ -22,8 +22,8 @@ from domain.functions.ports import FunctionLookup
 from domain.identity import ANONYMOUS, Owner, SessionRef
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.script import Script
-from domain.sessions.session import SessionNotFound
-from tests.contracts.storage import ALICE, BOB, Storage
+from domain.sessions.session import Session, SessionNotFound
+from tests.contracts.storage import ALICE, BOB, SCRIPT, Storage
 from tests.support.acts import OPERATOR, act, recorded
 
 NIL = UUID(int=0)
@@ -88,6 +88,24 @@ async def test_sessions_move_with_their_history_and_keys(mover, storage, add_key
         assert await storage.execute(ref) == 4
         with pytest.raises(SessionNotFound):
             await storage.sessions.get(session.ref)
+
+
+def hidden_of(storage: Storage, owner: Owner, version: int) -> Session:
+    pinned = {"function_id": UUID(int=1), "function_version": version}
+    return storage.new_session(owner, hidden=True, **pinned)
+
+
+async def test_a_hidden_session_moves_and_stays_hidden_unless_the_new_owner_has_one_of_its_version(mover, storage):
+    opened = [await storage.hidden.open(hidden_of(storage, ANONYMOUS, version), SCRIPT) for version in (1, 2)]
+    theirs = await storage.hidden.open(hidden_of(storage, ALICE, 2), SCRIPT)
+    await storage.execute(opened[0])
+    await walked(mover)
+    moved = [SessionRef(ALICE, ref.session_id) for ref in opened]
+    assert await storage.hidden.refs(ALICE, UUID(int=1)) == [theirs, moved[0]]
+    assert await storage.hidden.refs(ANONYMOUS, UUID(int=1)) == []
+    assert [session.ref for session in await storage.listed(ALICE)] == [moved[1]]
+    assert await storage.hidden.open(hidden_of(storage, ALICE, 1), SCRIPT) == moved[0]
+    assert await storage.execute(moved[0]) == 2
 
 
 async def test_an_executing_session_moves_with_the_next_call(mover, storage, add_key):

@@ -131,10 +131,13 @@ async def test_statements_by_key_use_an_index_whatever_the_size(database_url, st
             _fill(connection)
         sessions, executions = statements.sessions, statements.executions
         ids = {**SOME_KEY, "execution_ids": codec.uuids([SOME_ID])}
+        of_function = {"owner": "alice", "function_id": SOME_ID}
         begin = {"partitions": "{1}", "started_ats": "{2026-01-01}", "allowances": "{1 s}", "waits": False}
         for statement, parameters in (
             (sessions.select_sessions, SOME_KEY),
             (sessions.select_scripts, SOME_KEY),
+            (sessions.select_hidden_sessions, {**of_function, "version": None, "rows_max": 100}),
+            (sessions.select_key_holder, {**of_function, "key": "k", "now": _CLOCK.now()}),
             (executions.begin_executions, {**ids, **begin}),
             (executions.delete_open_executions, ids),
         ):
@@ -223,7 +226,7 @@ async def test_a_page_of_sessions_reads_its_index(database_url, statements):
 async def test_a_page_of_the_history_reads_only_its_own_partitions(database_url, statements):
     page = {
         "partitions": "{3,4}",
-        "request_id": SOME_ID,
+        "request_ids": codec.uuids([SOME_ID]),
         "owner": "alice",
         "after": None,
         "since": None,

@@ -39,6 +39,8 @@ DECISIONS: dict[str, frozenset[Scope] | None] = {
     "initialize_session": EXECUTE,
     "execute_session": EXECUTE,
     "execute_batch": EXECUTE,
+    "execute_function": EXECUTE,
+    "list_function_executions": KNOWN,
     "list_sessions": KNOWN,
     "get_session": KNOWN,
     "patch_session": KNOWN,
@@ -173,7 +175,11 @@ async def test_a_route_admits_exactly_the_callers_with_its_scopes(guarded: Guard
 
 def _language_is_missing(name: str, scopes: frozenset[Scope], response: Any) -> bool:
     """Return whether a call was rejected for its language only, which other tests cover."""
-    return name == "initialize_session" and Scope.EXECUTE_ALL not in scopes and response.status_code == 403
+    return (
+        name in {"initialize_session", "execute_function"}
+        and Scope.EXECUTE_ALL not in scopes
+        and response.status_code == 403
+    )
 
 
 def _is_for_shared_ones(name: str, scopes: frozenset[Scope], response: Any) -> bool:

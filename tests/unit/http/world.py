@@ -8,11 +8,14 @@ from typing import Any
 import httpx2
 from attrs import define, evolve, field, frozen
 
+from adapters.memory.limits import MemoryUsageReader
 from domain.access.principal import ANYBODY, Principal
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.executions.service import ExecutionPolicy
 from domain.functions.examples import ExamplePolicy
 from domain.functions.service import FunctionPolicy
+from domain.limits.ports import Quotas, Unlimited
+from domain.limits.usage_limiter import UsageLimiter, UsagePolicy
 from domain.scripts.limits import Isolation, Limits, LimitsPolicy
 from domain.sessions.service import SessionPolicy
 from domain.sessions.session import LifetimePolicy
@@ -46,8 +49,17 @@ class World(Fakes):
     app: Application = field(init=False)
 
     @classmethod
-    def of(cls, options: HttpOptions = OPTIONS, hooks: Hooks | None = None, caller: Principal = ANYBODY) -> "World":
+    def of(
+        cls,
+        options: HttpOptions = OPTIONS,
+        hooks: Hooks | None = None,
+        caller: Principal = ANYBODY,
+        usage: UsagePolicy | None = None,
+    ) -> "World":
         world = cls()
+        quotas: Quotas = Unlimited()
+        if usage is not None:
+            quotas = UsageLimiter(usage, MemoryUsageReader(world.store), world.clock, lambda: 1, lambda _: 0)
         lifetime = LifetimePolicy(3600, 86_400 * 30)
         world.app = world.controller(
             request_timeout_s=1.0,
@@ -58,6 +70,7 @@ class World(Fakes):
             health=world.process,
             http_options=options,
             hooks=evolve(hooks or Hooks(), caller=caller),
+            quotas=quotas,
         ).application()
         return world
 

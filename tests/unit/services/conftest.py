@@ -8,7 +8,6 @@ from attrs import define, field
 
 from adapters.json_schema.compiler import JsonSchemaCompiler
 from adapters.memory.executions import MemoryExecutionRepository
-from adapters.memory.sessions import MemorySessionRepository
 from domain.executions.execution import FinishedExecution
 from domain.executions.history import HistoryService
 from domain.executions.service import ExecutionPolicy, ExecutionService
@@ -64,7 +63,7 @@ class World(Fakes):
     quota: FunctionQuota | None = None
 
     def __attrs_post_init__(self) -> None:
-        self.sessions = MemorySessionRepository(self.store)
+        super().__attrs_post_init__()
         self.executions = ObservedExecutions(self.store, self.clock)
 
     @property

@@ -266,6 +266,11 @@ class TestASession:
     def test_the_state_of_the_function_is_named(self, function, text):
         assert texts(explained(session=session_at(function_version=2), function=function), "script") == [text]
 
+    def test_a_hidden_session_says_what_it_is_for(self):
+        assert len(texts(explained(session=session_at()), "owner")) == 1
+        _, text = texts(explained(session=session_at(hidden=True)), "owner")
+        assert text.startswith("It is hidden: it serves the calls of its function by name")
+
     @pytest.mark.parametrize(("author", "name"), [(Owner("carol"), "carol"), (None, "an unrecorded author")])
     def test_the_author_and_the_time_of_its_version_are_named(self, author, name):
         function = FunctionTrace(BOB, 2, None, START, author)
