@@ -68,7 +68,7 @@ class SlotTable(Generic[Process]):
     idle: dict[Slot[Process], None] = field(factory=dict, init=False)
     """Idle slots, the least recently used first."""
     unmeasured: dict[Slot[Process], Process] = field(factory=dict, init=False)
-    """Those that may cost less than they count for."""
+    """Those with an operation since their measurement, the oldest first. They may cost less or more than they count."""
     running: Counter[Owner] = field(factory=Counter, init=False)
     """Running slots of each owner."""
     held: Counter[Owner] = field(factory=Counter, init=False)

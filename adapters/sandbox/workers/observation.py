@@ -70,8 +70,8 @@ class UsageMeter:
     _resident_bytes: int = 0
     _shared_bytes: int = 0
     _operations: int = 0
-    _known_until: int = 0
-    """The number of operations from which `measure_cost` is due again."""
+    _measured_at: int = 0
+    """The number of operations before the last `measure_cost`; 0 if there was none."""
 
     @classmethod
     def of(cls, pid: int | None) -> "UsageMeter":
@@ -118,25 +118,28 @@ class UsageMeter:
         self._idle_cpu_s, self._idle_memory_bytes = cpu_s or 0.0, footprint.memory_bytes or 0
         self._resident_bytes = footprint.resident_bytes or 0
         self._operations += 1
-        if not self.is_cost_known:
+        if self._operations >= 2 * self._measured_at:
             self._shared_bytes = 0
 
     @property
     def cost_bytes(self) -> int:
-        """The memory that its end would free, at most: what is resident, without what was shared when measured."""
+        """The memory that its end would free: what is resident, without what was shared when measured.
+
+        A measurement counts for as many operations as there were before it. It is exact while `is_cost_known`.
+        """
         return max(0, self._resident_bytes - self._shared_bytes) + _KERNEL_BYTES
 
     @property
     def is_cost_known(self) -> bool:
-        """Whether its shared memory was measured, and it has not had as many operations since as before.
+        """Whether its shared memory was measured after its last operation.
 
-        A page stops being shared when it is written. Resident memory does not show that, so the measurement ages.
+        A page stops being shared when it is written. Resident memory does not show that.
         """
-        return self._operations < self._known_until
+        return self._measured_at > 0 and self._operations == self._measured_at
 
     def measure_cost(self) -> None:
         """Read how much memory it shares. That takes 0.3 to 0.6 ms of CPU time, thirty times a `footprint`."""
-        self._known_until = 2 * max(1, self._operations)
+        self._measured_at = self._operations
         with contextlib.suppress(OSError, ValueError):
             text = Path(f"/proc/{self._pid}/smaps_rollup").read_bytes()
             self._shared_bytes = _bytes(text, _ALL) - sum(_bytes(text, name) for name in _PRIVATE)

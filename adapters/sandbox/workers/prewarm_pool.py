@@ -25,12 +25,12 @@ class IdleMeter(Protocol):
 
     @property
     def cost_bytes(self) -> int:
-        """The memory that its end would free, at most."""
+        """The memory that its end would free, as far as it is known."""
         ...
 
     @property
     def is_cost_known(self) -> bool:
-        """Whether `measure_cost` would hardly change `cost_bytes`."""
+        """Whether `measure_cost` would not change `cost_bytes`."""
         ...
 
     def measure_cost(self) -> None:

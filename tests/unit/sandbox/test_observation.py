@@ -67,7 +67,10 @@ else:
     sys.stdin.readline()
     held[: 32 << 20] = b"y" * (32 << 20)
     print(os.getpid(), flush=True)
-    sys.stdin.readline()
+    if sys.stdin.readline():
+        held[32 << 20 :] = b"z" * (32 << 20)
+        print(flush=True)
+        sys.stdin.readline()
 """
 
 
@@ -93,15 +96,39 @@ def test_memory_that_is_shared_with_the_process_of_a_fork_costs_nothing_once_it_
     assert 32 << 20 < after < before - (24 << 20)
 
 
-def test_a_measurement_holds_for_as_many_operations_as_there_were_before_it():
-    meter = marked(UsageMeter.of(os.getpid()), times=3)
-    meter.measure_cost()
-    known = []
-    for _ in range(4):
-        known.append(meter.is_cost_known)
-        marked(meter)
-    meter.close()
-    assert known == [True, True, True, False]
+def test_a_measurement_holds_for_as_many_operations_as_there_were_before_it_and_is_exact_until_the_next_one():
+    with subprocess.Popen([sys.executable, "-c", HOLDS_AND_FORKS], text=True, stdin=-1, stdout=-1) as parent:
+        parent.stdin.write("\n")
+        parent.stdin.flush()
+        meter = marked(UsageMeter.of(int(parent.stdout.readline())), times=3)
+        unmeasured = meter.cost_bytes
+        meter.measure_cost()
+        found = []
+        for _ in range(4):
+            found.append((meter.cost_bytes < unmeasured - (24 << 20), meter.is_cost_known))
+            marked(meter)
+        meter.close()
+        parent.stdin.close()
+    assert found == [(True, True), (True, False), (True, False), (False, False)]
+
+
+def test_shared_memory_that_a_later_operation_writes_is_found_by_another_measurement():
+    with subprocess.Popen([sys.executable, "-c", HOLDS_AND_FORKS], text=True, stdin=-1, stdout=-1) as parent:
+        parent.stdin.write("\n")
+        parent.stdin.flush()
+        meter = marked(UsageMeter.of(int(parent.stdout.readline())), times=3)
+        meter.measure_cost()
+        before = meter.cost_bytes
+        parent.stdin.write("\n")
+        parent.stdin.flush()
+        parent.stdout.readline()
+        assert not marked(meter).is_cost_known
+        meter.measure_cost()
+        after, is_known = meter.cost_bytes, meter.is_cost_known
+        meter.close()
+        parent.stdin.close()
+    assert is_known
+    assert after > before + (24 << 20)
 
 
 def test_a_process_that_cannot_be_measured_costs_its_resident_memory():
