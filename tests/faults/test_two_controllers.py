@@ -8,12 +8,13 @@ from collections import Counter
 import httpx2
 import pytest
 
+from tests.faults.conftest import QUICK
 from tests.faults.keyed_callers import KeyedCallers, problems
 from tests.faults.mortal import Mortal, runs_in
 from tests.faults.proxy import Mode, Proxy
 from tests.faults.report import NOTES
 from tests.faults.server import SERVICE_ROLE
-from tests.faults.test_idempotency import QUICK, SCRIPT, TITLE
+from tests.faults.test_idempotency import SCRIPT, TITLE
 
 pytestmark = pytest.mark.timeout(180)
 
