@@ -53,7 +53,7 @@ def test_a_call_with_a_token_is_answered(page, service, token, complaints):
     page.get_by_label("auth-bearer-value").first.fill(token("alice", "execute:all"))
     page.get_by_role("button", name="Apply credentials").first.click()
     page.get_by_role("button", name="Close").first.click()
-    row = page.locator("#operations-Sessions-list")
+    row = page.locator("#operations-Sessions-list_sessions")
     row.locator(".opblock-summary-control").click()
     row.get_by_role("button", name="Try it out").click()
     row.get_by_role("button", name="Execute").click()

@@ -25,7 +25,7 @@ from tests.faults.server import SERVICE_ROLE, running_server
 from tests.support.folders import shared_folder
 
 QUICK = {"REQUEST_TIMEOUT_MS": "1000", "QUEUE_TIMEOUT_MS": "100", "LOG_LEVEL": "error"}
-_STORED = "SELECT request_id, execution_count, closed_at IS NOT NULL, context -> 'mark' FROM meta.sessions"
+_STORED = "SELECT request_id, execution_count, closed_at IS NOT NULL, context::jsonb -> 'mark' FROM meta.sessions"
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -22,7 +22,7 @@ CLIENTS = 64
 SESSIONS = 16
 LASTING_S = 25.0
 PROBLEMS_SHOWN = 20
-MADE = "SELECT metadata -> 'n', count(*) FROM meta.sessions WHERE metadata ? 'n' GROUP BY 1"
+MADE = "SELECT metadata::jsonb -> 'n', count(*) FROM meta.sessions WHERE metadata::jsonb ? 'n' GROUP BY 1"
 COUNTED = "SELECT sum(execution_count), (SELECT count(*) FROM meta.executions WHERE execution_count IS NOT NULL)"
 KEPT = "SELECT count(*) FROM meta.idempotency_keys WHERE answer IS NOT NULL AND execution_count IS NOT NULL"
 

@@ -152,11 +152,7 @@ LIST_FUNCTIONS = Contract(
             response={"functions": [_SUMMARY], "next_cursor": None},
         ),
     ),
-    links=(
-        Link(
-            "get_function", "Read the first function.", {"language_title": "$response.body#/functions/0/language_title"}
-        ),
-    ),
+    links=(Link("list_functions", "Read the next page.", {"query.cursor": "$response.body#/next_cursor"}),),
 )
 
 GET_FUNCTION = Contract(
