@@ -226,10 +226,7 @@ class SessionService:
         with suppress(SessionNotFound):
             await self.close(ref, condition)
         act = new_act(self._clock, self._ids, actor, ActName.SESSIONS_PURGE)
-        try:
-            await self._budget().spend(self._purger.purge(ref, act), _write_late)
-        except StorageUnavailable as error:
-            raise StorageUnavailable.of(error.fault, stored=error.stored) from error
+        await self._budget().spend(self._purger.purge(ref, act), _write_late)
 
     async def list(self, request: ListRequest) -> SessionList:
         """Return a page of the owner's sessions."""
