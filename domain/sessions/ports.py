@@ -88,7 +88,7 @@ class HiddenSessionRepository(Protocol):
     """
 
     async def open(self, session: Session, script: Script) -> SessionRef:
-        """Store a new hidden session durably; or return that of its owner and version, whoever has stored it.
+        """Store a new hidden session durably, or return the one that its owner and version already have.
 
         A stored one that has expired when `session` was made lives again, for as long as a new one.
         """
