@@ -3,8 +3,8 @@
 import asyncio
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any
 from uuid import UUID
 
 from attrs import field, frozen
@@ -12,35 +12,32 @@ from typing_extensions import override
 
 from adapters.postgres import codec
 from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
-from adapters.postgres.batching.statement import BatchStatement, MeasuredStatement, Row
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.batching.statement import Row
 from adapters.postgres.gateway import Gateway
+from adapters.postgres.repositories.function_statements import (
+    SchemaKey,
+    SelectCallableVersions,
+    SelectFunctions,
+    SelectSchemas,
+    schema_size,
+)
 from adapters.postgres.statements import FunctionStatements
 from domain.audit import Act
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.errors import StorageUnavailable
 from domain.functions.function import (
-    Definition,
-    Example,
     Function,
     FunctionConflict,
     FunctionNotFound,
     FunctionType,
-    FunctionVersionNotFound,
     PinnedVersion,
 )
 from domain.functions.lists import FunctionFilter, FunctionPage, FunctionPlace, FunctionSummary, FunctionVersion
 from domain.functions.ports import FunctionLookup, FunctionRepository, FunctionUsage
 from domain.functions.schema import FunctionSchema
 from domain.identity import Owner
-from domain.json_text import JsonText
 from domain.scripts.language import Language, LanguageTitle
-from domain.scripts.script import Script
 
-_Version = tuple[UUID, int]
-
-_ROW_BYTES = 1024
-_LOOKUP_BYTES = 256
 _PLACE_COLUMNS = len(FunctionPlace._fields)
 _ABSENT = 0
 """No function has this version."""
@@ -63,106 +60,6 @@ class FunctionRepositoryOptions:
     counted_max: int = 20_000
 
 
-class SelectFunctions(MeasuredStatement[FunctionLookup, Function]):
-    """Reads functions at versions; only the newest `versions_kept` are found."""
-
-    name: ClassVar[str] = "function"
-    divisible: ClassVar[bool] = True
-    response_size_min: ClassVar[int] = _ROW_BYTES
-
-    def __init__(self, sql: Statement, versions_kept: int) -> None:
-        super().__init__(sql)
-        self._versions_kept = versions_kept
-
-    @override
-    def batch_key(self, call: FunctionLookup) -> FunctionLookup:
-        return call
-
-    @override
-    def columns(self, calls: Sequence[FunctionLookup]) -> Mapping[str, object]:
-        return _lookup_columns(calls, self._versions_kept)
-
-    @override
-    def decode(self, call: FunctionLookup, row: Row) -> Function | Exception:
-        *function, kept = row
-        if kept is None:
-            return _function_of(function)
-        assert call.version is not None, "the current version is stored as long as the function"
-        return FunctionVersionNotFound(Owner(function[1]), call.language_title, call.version, kept)
-
-    @override
-    def absent(self, call: FunctionLookup) -> Exception:
-        return FunctionNotFound(call.language_title, call.owner if call.owner == call.other else None)
-
-    @override
-    def response_size(self, response: Function | Exception) -> int:
-        if isinstance(response, Exception):
-            return _ROW_BYTES
-        return _ROW_BYTES + response.definition.size
-
-
-class SelectCallableVersions(BatchStatement[FunctionLookup, PinnedVersion | None]):
-    """Reads the versions that calls by name find; the response to a call that finds none is None."""
-
-    name: ClassVar[str] = "callable"
-
-    def __init__(self, sql: Statement, versions_kept: int) -> None:
-        super().__init__(sql)
-        self._versions_kept = versions_kept
-
-    @override
-    def batch_key(self, call: FunctionLookup) -> FunctionLookup:
-        return call
-
-    @override
-    def size(self, call: FunctionLookup) -> int:
-        return _LOOKUP_BYTES
-
-    @override
-    def columns(self, calls: Sequence[FunctionLookup]) -> Mapping[str, object]:
-        return _lookup_columns(calls, self._versions_kept)
-
-    @override
-    def decode(self, call: FunctionLookup, row: Row) -> PinnedVersion:
-        function_id, version = row
-        return PinnedVersion(function_id, version, call.language_title)
-
-    @override
-    def absent(self, call: FunctionLookup) -> None:
-        return None
-
-
-class SelectSchemas(MeasuredStatement[_Version, FunctionSchema | None]):
-    """Reads the schemas of versions."""
-
-    name: ClassVar[str] = "schema"
-    divisible: ClassVar[bool] = True
-    response_size_min: ClassVar[int] = _ROW_BYTES
-
-    @override
-    def batch_key(self, call: _Version) -> _Version:
-        return call
-
-    @override
-    def columns(self, calls: Sequence[_Version]) -> Mapping[str, object]:
-        return {
-            "function_ids": codec.uuids(function_id for function_id, _ in calls),
-            "versions": codec.numbers(version for _, version in calls),
-        }
-
-    @override
-    def decode(self, call: _Version, row: Row) -> FunctionSchema:
-        return FunctionSchema(*row)
-
-    @override
-    def absent(self, call: _Version) -> None:
-        return None
-
-    @override
-    def response_size(self, response: FunctionSchema | Exception | None) -> int:
-        return _schema_size(response) if isinstance(response, FunctionSchema) else _ROW_BYTES
-
-
 class PostgresFunctionRepository(FunctionRepository):
     """Stores functions in `meta.functions`, and their versions, which never change, in `meta.function_versions`."""
 
@@ -179,8 +76,8 @@ class PostgresFunctionRepository(FunctionRepository):
         self._callable_reads = Coalescer(gateway, select_callable, batches, share=True)
         select_schemas = SelectSchemas(statements.select_function_schemas)
         self._schema_reads = Coalescer(gateway, select_schemas, batches, share=True)
-        self._schemas: BoundedCache[_Version, FunctionSchema] = BoundedCache(
-            self._options.cached_schemas_size_max, _schema_size
+        self._schemas: BoundedCache[SchemaKey, FunctionSchema] = BoundedCache(
+            self._options.cached_schemas_size_max, schema_size
         )
 
     @property
@@ -281,17 +178,6 @@ class PostgresFunctionRepository(FunctionRepository):
         )
 
 
-def _lookup_columns(calls: Sequence[FunctionLookup], versions_kept: int) -> Mapping[str, object]:
-    return {
-        "owners": codec.texts(call.owner for call in calls),
-        "others": codec.texts(call.other for call in calls),
-        "languages": codec.texts(call.language_title.language for call in calls),
-        "titles": codec.texts(call.language_title.title for call in calls),
-        "versions": codec.numbers(call.version for call in calls),
-        "versions_kept": versions_kept,
-    }
-
-
 def _columns(read: Function | None, changed: Function) -> dict[str, Any]:
     definition, title = changed.definition, changed.language_title
     return {
@@ -311,25 +197,6 @@ def _columns(read: Function | None, changed: Function) -> dict[str, Any]:
         "result_schema": definition.schema.result,
         "examples": json.dumps([[example.params, example.result] for example in definition.examples]),
     }
-
-
-def _function_of(row: Row) -> Function:
-    function_id, owner, language, title, created_at, deactivated_at, version, kind, author, registered_at, *parts = row
-    source, script_hash, description, params_schema, result_schema, examples, tags = parts
-    schema = FunctionSchema(_json_text(params_schema), _json_text(result_schema))
-    pairs = tuple(Example(JsonText(params), JsonText(result)) for params, result in json.loads(examples))
-    return Function(
-        function_id=function_id,
-        owner=Owner(owner),
-        language_title=LanguageTitle(Language(language), title),
-        definition=Definition(Script(source, script_hash), description, schema, pairs, tuple(tags)),
-        created_at=created_at,
-        updated_at=registered_at,
-        version=version,
-        type=FunctionType(kind),
-        author=author and Owner(author),
-        deactivated_at=deactivated_at,
-    )
 
 
 def _summary_of(row: Row) -> FunctionSummary:
@@ -352,11 +219,3 @@ def _version_of(row: Row) -> FunctionVersion:
     return FunctionVersion(
         version, FunctionType(kind), author and Owner(author), registered_at, script_hash, description
     )
-
-
-def _json_text(text: str | None) -> JsonText | None:
-    return None if text is None else JsonText(text)
-
-
-def _schema_size(schema: FunctionSchema) -> int:
-    return _ROW_BYTES + len(schema.params or "") + len(schema.result or "")
