@@ -11,6 +11,8 @@ from domain.storage.storage import Amount, HistoryDay, Part, Stored
 _DAY = timedelta(days=1)
 _SPAN_MIN = timedelta(minutes=1)
 """A shorter span gives no rate per day."""
+_ACTS_SPAN_MIN = _DAY
+"""Administrative acts are few: in less time, the pages of the empty table would count as growth."""
 
 
 @frozen
@@ -93,8 +95,9 @@ def growths(facts: StorageFacts) -> Mapping[Part, Growth]:
     found = {Part.HISTORY: _history_growth(facts)}
     kept_days = {Part.SESSIONS: facts.session_days, Part.IDEMPOTENCY_KEYS: facts.key_days, Part.AUDIT: facts.audit_days}
     for part, days in kept_days.items():
-        if part in facts.oldest:
-            found[part] = Growth.of(facts.stored.parts[part], facts.measured_at - facts.oldest[part], days)
+        seen_for = facts.measured_at - facts.oldest.get(part, facts.measured_at)
+        if part is not Part.AUDIT or seen_for >= _ACTS_SPAN_MIN:
+            found[part] = Growth.of(facts.stored.parts[part], seen_for, days)
     return {part: growth for part, growth in found.items() if growth is not None}
 
 

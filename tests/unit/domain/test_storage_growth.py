@@ -61,6 +61,12 @@ def test_a_short_span_gives_no_growth():
     assert not StorageReport(of).growths
 
 
+@pytest.mark.parametrize(("age", "bytes_per_day"), [(DAY / 2, None), (DAY, 49_152)])
+def test_the_audit_record_has_a_growth_only_after_a_day(age, bytes_per_day):
+    growths = StorageReport(facts({Part.AUDIT: Amount(49_152, 2)}, oldest={Part.AUDIT: age})).growths
+    assert [each.bytes_per_day for each in growths.values()] == ([] if bytes_per_day is None else [bytes_per_day])
+
+
 def test_an_empty_storage_has_no_growth():
     assert not StorageReport(facts()).growths
 
