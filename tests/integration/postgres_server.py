@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import psycopg
 
 from adapters.embedded_postgres.account import Account, choose_account
 from adapters.embedded_postgres.programs import PostgresPrograms, find_programs
+from tests.support.folders import quick_parent, shared_folder
 
 _READY_TIMEOUT_S = 20.0
 _POLL_S = 0.01
@@ -22,8 +22,7 @@ _LOCALE = ("--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8
 @contextlib.contextmanager
 def postgres_server() -> Iterator[str]:
     """Yield the address of a fresh server, which is gone afterwards; only this user can reach it."""
-    with tempfile.TemporaryDirectory(prefix="pgl-", dir="/tmp", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
+    with shared_folder(quick_parent()) as folder:
         account = choose_account(folder / "cluster")
         account.adopt(folder)
         binaries = find_programs().reachable_by(account, folder)
@@ -48,6 +47,7 @@ def _running(binaries: PostgresPrograms, account: Account, folder: Path) -> Iter
         "max_connections=100",
         "max_worker_processes=4",
         "shared_buffers=64MB",
+        "max_wal_size=128MB",  # the folder may lie in memory
         "jit=off",
         "timezone=UTC",
     ]

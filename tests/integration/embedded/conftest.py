@@ -10,7 +10,7 @@ import pytest
 
 from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresOptions
 from entrypoints.server.process import launch
-from tests.support.folders import shared_folder
+from tests.support.folders import quick_parent, shared_folder
 
 TIMEOUT_S = 20.0
 
@@ -18,7 +18,7 @@ TIMEOUT_S = 20.0
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A short path that the user of the server may enter. For root it may not enter pytest's own folders."""
-    with shared_folder() as folder:
+    with shared_folder(quick_parent()) as folder:
         yield folder
 
 
@@ -49,7 +49,7 @@ def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[bytes] 
 @pytest.fixture(scope="session")
 def made() -> Iterator[Path]:
     """A folder with the files of a server. To copy them is faster than to create them."""
-    with shared_folder() as folder:
+    with shared_folder(quick_parent()) as folder:
         EmbeddedPostgres(EmbeddedPostgresOptions(folder), launch).prepare()
         yield folder
 

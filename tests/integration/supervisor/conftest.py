@@ -17,7 +17,7 @@ import pytest
 
 from tests.integration.embedded.conftest import folder, made, seed  # noqa: F401  # fixtures of both suites
 from tests.integration.supervisor import minimal
-from tests.support.folders import shared_folder
+from tests.support.folders import quick_parent, shared_folder
 from tests.support.ports import free_port
 
 TIMEOUT_S = 30.0
@@ -149,5 +149,5 @@ def service(folder: Path, made: Path) -> Iterator[Callable[..., Service]]:  # no
 
 @pytest.fixture
 def other_folder() -> Iterator[Path]:
-    with shared_folder() as path:
+    with shared_folder(quick_parent()) as path:
         yield path

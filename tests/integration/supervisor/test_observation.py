@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import tempfile
 from pathlib import Path
 
 import httpx2
@@ -16,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from tests.integration.embedded.conftest import seed
 from tests.integration.supervisor.conftest import Service, processes, wait_until
 from tests.integration.supervisor.test_serve import execute, initialize
+from tests.support.folders import quick_parent, shared_folder
 from tests.support.ports import free_port
 
 SECRET = "swordfish"
@@ -75,9 +75,7 @@ def a_worker(service):
 def shared(made):
     """One service for all tests of the module, because it takes seconds to start. The last test stops it."""
     port = free_port()
-    with tempfile.TemporaryDirectory(prefix="pgl-", dir="/tmp") as path:
-        folder = Path(path)
-        folder.chmod(0o711)
+    with shared_folder(quick_parent()) as folder:
         seed(made, folder)
         settings = {"WEB_CONCURRENCY": "2", "METRICS_PORT": str(port), "LOG_FORMAT": "json"}
         service = Service(folder, program=("entrypoints", "serve"), **settings)
