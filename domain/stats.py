@@ -55,7 +55,10 @@ class ClockStats:
 
 @define
 class CleanupStats:
-    """What cleanup removed; the lag is the time since the oldest session passed its retention, in seconds."""
+    """What cleanup removed; the lag is the time since the oldest session passed its retention, in seconds.
+
+    `usage_lag_s` is the time since the admission of the last execution that was counted for its owner, or could be.
+    """
 
     sessions_removed: int = 0
     executions_overdue: int = 0
@@ -67,6 +70,7 @@ class CleanupStats:
     runs: int = 0
     runs_failed: int = 0
     lag_s: float | None = None
+    usage_lag_s: float | None = None
     last_run_at: datetime | None = None
 
 

@@ -191,18 +191,27 @@ FROM (SELECT 1) AS page
 LEFT JOIN shown AS s ON TRUE
 ORDER BY s.position;
 
--- name: select_function_usage(owner, rows_max)
--- Counts at most rows_max registered functions with their stored versions. The size of a value that is stored outside
--- its row is known without reading the value.
+-- name: select_function_usage(owners, rows_max)
+-- Counts at most rows_max registered functions of each owner with their stored versions. The size of a value that is
+-- stored outside its row is known without reading the value. An owner without functions returns no row.
+WITH call AS (
+    SELECT * FROM unnest(:owners::text[]) WITH ORDINALITY AS c (owner, ordinal)
+),
+counted AS (
+    SELECT c.ordinal, n.function_id
+    FROM call AS c
+    CROSS JOIN LATERAL (
+        SELECT f.function_id
+        FROM meta.functions AS f
+        WHERE f.owner = c.owner AND f.deactivated_at IS NULL
+        LIMIT :rows_max::bigint
+    ) AS n
+)
 SELECT
+    n.ordinal,
     count(*) AS functions,
     coalesce(sum(v.stored_bytes), 0)::bigint AS stored_bytes
-FROM (
-    SELECT f.function_id
-    FROM meta.functions AS f
-    WHERE f.owner = :owner::text AND f.deactivated_at IS NULL
-    LIMIT :rows_max::bigint
-) AS n
+FROM counted AS n
 CROSS JOIN LATERAL (
     SELECT
         sum(
@@ -212,4 +221,5 @@ CROSS JOIN LATERAL (
         ) AS stored_bytes
     FROM meta.function_versions AS v
     WHERE v.function_id = n.function_id
-) AS v;
+) AS v
+GROUP BY n.ordinal;

@@ -41,9 +41,13 @@ FROM examined AS e
 ORDER BY e.owner DESC, e.policy DESC
 LIMIT 1;
 
+-- name: select_rates(owners)
+SELECT r.owner, r.policy, r.full_at FROM meta.rates AS r WHERE r.owner = any(:owners::text[]);
+
 -- name: select_usage(owners, now, rows_max)
 -- Reads at most rows_max sessions of each owner, newest first. The size of a value that is stored outside its row is
--- known without reading the value. An owner without sessions returns no row.
+-- known without reading the value. An owner without sessions returns no row. There may be more sessions if as many as
+-- rows_max were read.
 WITH call AS (
     SELECT * FROM unnest(:owners::text[]) WITH ORDINALITY AS c (owner, ordinal)
 )
@@ -52,7 +56,8 @@ SELECT
     count(*) FILTER (
         WHERE NOT n.hidden AND n.closed_at IS NULL AND n.expires_at > :now::timestamptz
     ) AS live_sessions,
-    sum(n.stored_bytes)::bigint AS stored_bytes
+    sum(n.stored_bytes)::bigint AS stored_bytes,
+    count(*) AS examined
 FROM call AS c
 CROSS JOIN LATERAL (
     SELECT

@@ -84,9 +84,13 @@ class MemoryFunctionRepository(FunctionRepository):
         return FunctionPage(shown, None if last is None else FunctionPlace.of(last))
 
     @override
-    async def usage(self, owner: Owner) -> FunctionUsage:
+    async def usage(self, owners: Sequence[Owner], functions_max: int | None = None) -> Sequence[FunctionUsage]:
         self._require_available()
+        return [self._usage(owner, functions_max) for owner in owners]
+
+    def _usage(self, owner: Owner, functions_max: int | None) -> FunctionUsage:
         own = [each for each in self.functions.values() if each.owner == owner and each.deactivated_at is None]
+        own = own[:functions_max]
         ids = {each.function_id for each in own}
         stored = [version for (function_id, _), version in self.stored.items() if function_id in ids]
         return FunctionUsage(len(own), sum(version.definition.size for version in stored))

@@ -1,7 +1,7 @@
 """Rates and usage of owners in memory."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from attrs import define, field
@@ -30,6 +30,11 @@ class MemoryRateStore(RateStore):
         return [self.full_at[charge.owner, charge.policy] for charge in charges]
 
     @override
+    async def balances(self, owners: Sequence[Owner]) -> Mapping[tuple[Owner, str], datetime]:
+        self._require_available()
+        return {key: instant for key, instant in self.full_at.items() if key[0] in owners}
+
+    @override
     async def forget(self, full_before: datetime, after: tuple[Owner, str] | None) -> tuple[Owner, str] | None:
         self._require_available()
         examined = sorted(key for key in self.full_at if after is None or key > after)[: self.examined_max]
@@ -51,9 +56,12 @@ class MemoryUsageReader(UsageReader):
     examined_max: int = 1000
 
     @override
-    async def usage(self, owners: Sequence[Owner], now: datetime) -> Sequence[OwnerUsage]:
+    async def usage(
+        self, owners: Sequence[Owner], now: datetime, sessions_max: int | None = None
+    ) -> Sequence[OwnerUsage]:
         self._store.require_available()
-        return [self._usage(owner, now) for owner in owners]
+        examined_max = self.examined_max if sessions_max is None else sessions_max
+        return [self._usage(owner, now, examined_max) for owner in owners]
 
     @override
     async def open_executions(self, owners: Sequence[Owner], now: datetime) -> Sequence[int]:
@@ -61,15 +69,16 @@ class MemoryUsageReader(UsageReader):
         count = Counter(each.ref.owner for each in self._store.open_executions.values() if each.deadline_at > now)
         return [count[owner] for owner in owners]
 
-    def _usage(self, owner: Owner, now: datetime) -> OwnerUsage:
+    def _usage(self, owner: Owner, now: datetime, examined_max: int) -> OwnerUsage:
         own = sorted(
             (session for session in self._store.sessions.values() if session.ref.owner == owner),
             key=lambda session: session.ref.session_id,
             reverse=True,
-        )[: self.examined_max]
+        )[:examined_max]
         scripts = [self._store.scripts.get(session.ref.session_id) for session in own]
         return OwnerUsage(
             sum(session.status(now) is Status.ACTIVE and not session.hidden for session in own),
             sum(len(session.context) + len(session.metadata) for session in own)
             + sum(len(script.source) for script in scripts if script is not None),
+            complete=len(own) < examined_max,
         )

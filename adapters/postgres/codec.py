@@ -6,7 +6,7 @@ type that the statement states.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +26,7 @@ PARTITIONS = 32
 """Days in the ring of the history; the table has a partition for each."""
 
 _MS_PER_DAY = 86_400_000
+_FIRST_DATE = date(1970, 1, 1)
 
 _LANGUAGES = {str(language): language for language in Language}
 _ISOLATIONS = {str(isolation): isolation for isolation in Isolation}
@@ -179,6 +180,16 @@ def day_of(identifier: UUID) -> int:
 def day_at(now: datetime) -> int:
     """Return the day of an instant, in UTC, counted from 1970-01-01."""
     return day_of(uuid7_at(now, 0))
+
+
+def date_of(day: int) -> date:
+    """Return the date of a day that is counted from 1970-01-01."""
+    return _FIRST_DATE + timedelta(days=day)
+
+
+def day_number(day: date) -> int:
+    """Return the number of days from 1970-01-01 to a date."""
+    return (day - _FIRST_DATE).days
 
 
 def partition_of(identifier: UUID) -> int:

@@ -170,8 +170,20 @@ class LimitStatements:
 
     settle_rates: Statement
     forget_rates: Statement = field(metadata=_UNPREPARED)
+    select_rates: Statement
     select_usage: Statement
     select_open_executions: Statement
+
+
+@frozen
+class UsageStatements:
+    """Statements of `usage.sql`."""
+
+    select_usage_progress: Statement
+    count_usage: Statement = field(metadata=_UNPREPARED)
+    delete_old_usage: Statement = field(metadata=_UNPREPARED)
+    select_usage_days: Statement
+    select_owners: Statement
 
 
 @frozen
@@ -237,6 +249,7 @@ class Statements:
     cleanup: CleanupStatements
     storage: StorageStatements
     limits: LimitStatements
+    usage: UsageStatements
     explain: ExplainStatements
     inspection: InspectionStatements
     migrations: MigrationStatements
@@ -258,6 +271,7 @@ def load_statements() -> Statements:
         cleanup=load(CleanupStatements, "cleanup.sql"),
         storage=load(StorageStatements, "storage.sql"),
         limits=load(LimitStatements, "limits.sql"),
+        usage=load(UsageStatements, "usage.sql"),
         explain=load(ExplainStatements, "explain.sql"),
         inspection=load(InspectionStatements, "inspection.sql"),
         migrations=load(MigrationStatements, "migrations.sql"),

@@ -93,8 +93,11 @@ class FunctionRepository(Protocol):
         """Return at most `size` functions that are not deactivated, behind the place `after`."""
         ...
 
-    async def usage(self, owner: Owner) -> FunctionUsage:
-        """Return what an owner has registered; it covers a bounded number of functions."""
+    async def usage(self, owners: Sequence[Owner], functions_max: int | None = None) -> Sequence[FunctionUsage]:
+        """Return what each owner has registered; it covers at most `functions_max` functions of each.
+
+        None stands for the adapter's own bound.
+        """
         ...
 
 

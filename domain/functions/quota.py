@@ -28,7 +28,7 @@ class FunctionQuota:
         """
         if self._functions_max is None and self._bytes_max is None:
             return
-        usage = await self._functions.usage(owner)
+        (usage,) = await self._functions.usage([owner])
         reached = self._bytes_reached(usage, definition), self._functions_reached(usage)
         if any(reached):
             _require_room(await self._registered(owner, title), definition, *reached)

@@ -1,6 +1,6 @@
 """Ports to the rates, the usage and the quotas of owners."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -37,6 +37,10 @@ class RateStore(Protocol):
         """
         ...
 
+    async def balances(self, owners: Sequence[Owner]) -> Mapping[tuple[Owner, str], datetime]:
+        """Return the stored instants of these owners, by owner and policy; an owner that did not call has none."""
+        ...
+
     async def forget(self, full_before: datetime, after: tuple[Owner, str] | None) -> tuple[Owner, str] | None:
         """Remove owners whose whole quota was available before `full_before`, in a bounded number that follow `after`.
 
@@ -47,19 +51,26 @@ class RateStore(Protocol):
 
 @frozen
 class OwnerUsage:
-    """An owner's live sessions without hidden ones, and the bytes that all their sessions take."""
+    """An owner's live sessions without hidden ones, and the bytes that all their sessions take.
+
+    It is not `complete` if the owner may have more sessions than were examined.
+    """
 
     live_sessions: int
     stored_bytes: int
+    complete: bool = True
 
 
 class UsageReader(Protocol):
     """Counts what owners have stored and what they run. Every method may raise StorageUnavailable or Overloaded."""
 
-    async def usage(self, owners: Sequence[Owner], now: datetime) -> Sequence[OwnerUsage]:
+    async def usage(
+        self, owners: Sequence[Owner], now: datetime, sessions_max: int | None = None
+    ) -> Sequence[OwnerUsage]:
         """Return the usage of each owner at `now`.
 
-        It covers a bounded number of the owner's newest sessions; older ones are not counted.
+        It covers at most `sessions_max` of the owner's newest sessions; older ones are not counted. None stands for the
+        adapter's own bound.
         """
         ...
 

@@ -22,7 +22,7 @@ _COMMANDS = {
     "token": ("entrypoints.cli.token:token", "Print a token signed with JWT_SECRET."),
     "keys": ("entrypoints.cli.keys:keys", "Create, list and revoke API keys."),
     "audit": ("entrypoints.cli.audit:audit", "List administrative acts, newest first."),
-    "owners": ("entrypoints.cli.owners:owners", "Move or erase what belongs to an owner."),
+    "owners": ("entrypoints.cli.owners:owners", "Show, move or erase what belongs to an owner."),
     "bench": ("entrypoints.cli.bench.command:bench", "Measure a running service from this machine."),
     "config": ("entrypoints.cli.config:config", "Show and check the settings."),
     "openapi": ("entrypoints.cli.openapi:openapi", "Print the OpenAPI document of the API."),

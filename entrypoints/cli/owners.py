@@ -3,27 +3,33 @@
 import asyncio
 import json
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
-from attrs import frozen
+from attrs import asdict, frozen
 
 from domain.access.owner_move import OwnedData, OwnerMover
 from domain.audit import ActName
 from domain.identity import EVERY_OWNER, SHARED, Owner
+from domain.usage import OwnerReport
 from entrypoints.cli.arguments import any_owner, owner
 from entrypoints.cli.consent import Loss, consent_of, dry_run_option, require_consent, yes_option
 from entrypoints.cli.database import command_database, patient
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
-from entrypoints.cli.output import Output, output_option
+from entrypoints.cli.output import Output, output_option, table
 
 if TYPE_CHECKING:
     from entrypoints.composition.commands import Commands
 
 _BUSY = "The rest was executing or is new. Run the command again to move it."
 _LEFT = "The rest is new, or functions that sessions of others use. Revoke the owner's keys, and run the command again."
+
+
+_PAGE = 50
+_OWNERS_MAX = 10_000
+_COLUMNS = ("owner", "sessions", "stored bytes", "functions", "executions", "failed", "CPU s")
 
 
 @frozen
@@ -36,7 +42,7 @@ class Moved:
 
 @click.group()
 def owners() -> None:
-    """Move or erase what belongs to an owner."""
+    """Show, move or erase what belongs to an owner."""
 
 
 @owners.command(
@@ -97,6 +103,62 @@ def purge(context: click.Context, owner: Owner, dry_run: bool, yes: bool, output
     _print(found, Output(output), ("purge", "Purged", _LEFT), dry_run=dry_run)
     if not dry_run and any(found.after.values()):
         context.exit(1)
+
+
+@owners.command(epilog=examples("pglambda owners usage", "pglambda owners usage alice --output json"))
+@click.argument("owner", type=any_owner, default=EVERY_OWNER)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, _OWNERS_MAX),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="The number of owners to list.",
+)
+@output_option
+@click.pass_context
+def usage(context: click.Context, owner: Owner, limit: int, output: str) -> None:
+    """Show what OWNER, or each owner by name, has stored and executed.
+
+    Executions are those of the days that the history keeps. They are counted in the background, some minutes after
+    their end, also if they are purged later. A + says that there may be more sessions or functions than were counted.
+    """
+    with failures_reported(), command_database(container_of(context), patient(settings_in_force())) as commands:
+        found = asyncio.run(_usage(commands, owner, limit))
+    if Output(output) is Output.JSON:
+        click.echo(json.dumps([_report_facts(report) for report in found], indent=2, default=str))
+    elif found:
+        rows = [_COLUMNS, *map(_report_row, found)]
+        click.echo(table(rows, frozenset(range(1, len(_COLUMNS)))))
+    else:
+        click.echo("There are no owners.")
+
+
+async def _usage(commands: "Commands", owner: Owner, limit: int) -> Sequence[OwnerReport]:
+    found: list[OwnerReport] = []
+    async with commands.database_access().opened():
+        service, after = commands.usage(), Owner("")
+        while len(found) < limit:
+            page = await service.page(commands.operator(), owner, after, min(_PAGE, limit - len(found)))
+            found += page.reports
+            if page.next_after is None:
+                break
+            after = page.next_after
+    return found
+
+
+def _report_facts(report: OwnerReport) -> Mapping[str, object]:
+    quotas = {use.limit: {"observed": use.observed, "allowed": use.allowed} for use in report.quotas}
+    days = [asdict(day) for day in report.days]
+    return {"owner": report.owner, "quotas": quotas, "days": days, "complete": report.complete}
+
+
+def _report_row(report: OwnerReport) -> Sequence[str]:
+    observed, more = {use.limit: use.observed for use in report.quotas}, "" if report.complete else "+"
+    stored = [f"{observed[limit]:,}{more}" for limit in ("live_sessions", "stored_bytes", "functions")]
+    executions, failed = sum(day.executions for day in report.days), sum(day.failed for day in report.days)
+    cpu_s = sum(day.cpu_time_ms for day in report.days) / 1000
+    return report.owner, *stored, f"{executions:,}", f"{failed:,}", f"{cpu_s:,.1f}"
 
 
 async def _purged(commands: "Commands", owner: Owner, consent: Collection[str] | None) -> Moved:

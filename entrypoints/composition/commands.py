@@ -29,20 +29,23 @@ from adapters.sandbox.selftest.trials import SelfTest
 from adapters.system_clock import SystemClock
 from domain.access.api_key import SECRET_BYTES
 from domain.access.api_key_service import ApiKeyService
-from domain.access.principal import Scope
+from domain.access.principal import Principal, Scope
 from domain.audit import COMMAND, Actor, new_act
 from domain.idempotency import KEPT_FOR
-from domain.identity import Owner
+from domain.identity import SHARED, Owner
 from domain.scripts.language import Language
+from domain.usage import UsageService
 from entrypoints.composition.controller import create_controller
 from entrypoints.composition.database import Database
 from entrypoints.composition.guards import claim_rules
 from entrypoints.composition.options import (
     embedded_options,
     gateway_options,
+    owner_policy,
     retention_times,
     sandbox_options,
     storage_budget,
+    usage_bounds,
 )
 from entrypoints.composition.runners import HostInspector
 from entrypoints.http.openapi.document import rendered
@@ -129,6 +132,17 @@ class Commands(containers.DeclarativeContainer):
         database.clock,
         owner_mover,
         OwnerMoverOptions(),
+    )
+    operator = providers.Object(Principal(SHARED, frozenset({Scope.ADMIN})))
+    usage = providers.Factory(
+        UsageService,
+        database.clock,
+        database.execution_counts,
+        database.usage,
+        database.functions,
+        database.rates,
+        providers.Callable(owner_policy, settings),
+        providers.Callable(usage_bounds, settings),
     )
     audit = database.audit
     timeline = providers.Factory(

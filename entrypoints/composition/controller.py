@@ -26,6 +26,7 @@ from domain.executions.service import ExecutionService
 from domain.functions.examples import ExampleRuns
 from domain.functions.params import ParamsCheck
 from domain.functions.service import FunctionService
+from domain.usage import UsageService
 from entrypoints.composition.database import Database
 from entrypoints.composition.guards import OwnerLimits, Security, guards
 from entrypoints.composition.options import (
@@ -35,8 +36,10 @@ from entrypoints.composition.options import (
     function_quota,
     http_options,
     language_mapping,
+    owner_policy,
     request_timeout_s,
     session_policy,
+    usage_bounds,
 )
 from entrypoints.composition.runners import Runners
 from entrypoints.composition.telemetry import Telemetry, observed, trace_headers
@@ -154,6 +157,16 @@ class Controller(containers.DeclarativeContainer):
     )
     history = providers.Singleton(HistoryService, database.sessions, database.executions, request_timeout_s)
     audit = providers.Singleton(AuditService, database.audit, request_timeout_s)
+    usage = providers.Singleton(
+        UsageService,
+        database.clock,
+        database.execution_counts,
+        database.usage,
+        database.functions,
+        database.rates,
+        providers.Callable(owner_policy, settings),
+        providers.Callable(usage_bounds, settings),
+    )
     function_quota = providers.Singleton(function_quota, settings, database.functions)
     functions = providers.Singleton(
         FunctionService,
@@ -244,6 +257,7 @@ class Controller(containers.DeclarativeContainer):
         history=history,
         functions=functions,
         audit=audit,
+        usage=usage,
         process=health,
         metrics=metrics,
     )

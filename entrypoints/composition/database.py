@@ -23,8 +23,10 @@ from adapters.postgres.repositories.keyed_sessions import PostgresKeyedSessionRe
 from adapters.postgres.repositories.limits import PostgresRateStore, PostgresUsageReader
 from adapters.postgres.repositories.purges import PostgresSessionPurger
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
+from adapters.postgres.repositories.usage import PostgresExecutionCounts
 from adapters.postgres.retention.cleanup import Cleanup
 from adapters.postgres.retention.history_budget import HistoryBudget
+from adapters.postgres.retention.usage_counter import UsageCounter
 from adapters.postgres.statements import load_statements
 from domain.idempotency import KEPT_FOR
 from entrypoints.composition.options import (
@@ -90,7 +92,15 @@ class Database(containers.DeclarativeContainer):
     schema = providers.Singleton(SchemaCheck, gateway, statements.provided.migrations)
     storage = providers.Singleton(HistoryBudget.of, gateway, statements, providers.Callable(storage_budget, settings))
     cleanup = providers.Singleton(
-        Cleanup, gateway, statements.provided.cleanup, clock, providers.Callable(retention, settings), storage
+        Cleanup,
+        gateway,
+        statements.provided.cleanup,
+        clock,
+        providers.Callable(retention, settings),
+        storage,
+        providers.Singleton(
+            UsageCounter, gateway, statements.provided.usage, clock, settings.provided.history_retention_days
+        ),
     )
     coalescers = providers.Callable(
         _joined,
@@ -104,3 +114,4 @@ class Database(containers.DeclarativeContainer):
     )
     rates = providers.Singleton(PostgresRateStore, gateway, statements.provided.limits)
     usage = providers.Singleton(PostgresUsageReader, gateway, statements.provided.limits)
+    execution_counts = providers.Singleton(PostgresExecutionCounts, gateway, statements.provided.usage)

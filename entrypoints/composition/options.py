@@ -28,10 +28,12 @@ from domain.sessions.service import SessionPolicy
 from domain.sessions.session import LifetimePolicy
 from domain.storage.storage import StorageBudget
 from domain.timeline import RetentionTimes
+from domain.usage import OwnerPolicy, UsageBounds
 from entrypoints.http.options import HttpOptions
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from entrypoints.server.descriptors import workers_within_limit
 from entrypoints.settings.choices import HistoryMode, Idempotency
+from entrypoints.settings.edge import rate_policies
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.settings import Settings
 
@@ -179,6 +181,27 @@ def function_quota(settings: Settings, functions: FunctionRepository) -> Functio
     """Return the quotas of an owner's functions."""
     stored_mb = settings.max_functions_mb_per_owner
     return FunctionQuota(functions, settings.max_functions_per_owner, stored_mb and stored_mb * _MIBI)
+
+
+def owner_policy(settings: Settings) -> OwnerPolicy:
+    """Return the quotas and rates of each owner, as reports of usage show them."""
+    stored_mb, functions_mb = settings.max_stored_mb_per_owner, settings.max_functions_mb_per_owner
+    return OwnerPolicy(
+        quotas={
+            "live_sessions": settings.max_sessions_per_owner,
+            "stored_bytes": stored_mb and stored_mb * _MIBI,
+            "functions": settings.max_functions_per_owner,
+            "function_bytes": functions_mb and functions_mb * _MIBI,
+            "concurrent_calls": settings.max_concurrent_per_owner,
+        },
+        rates=rate_policies(settings.rate_limits),
+        history_days=settings.history_retention_days,
+    )
+
+
+def usage_bounds(settings: Settings) -> UsageBounds:
+    """Return the bounds of a call for usage."""
+    return UsageBounds(request_timeout_s(settings))
 
 
 def example_policy(settings: Settings) -> ExamplePolicy:

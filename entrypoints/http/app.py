@@ -18,6 +18,7 @@ from domain.executions.history import HistoryService
 from domain.executions.service import ExecutionService
 from domain.functions.service import FunctionService
 from domain.sessions.service import SessionService
+from domain.usage import UsageService
 from entrypoints.http.endpoints.audit import AuditEndpoint
 from entrypoints.http.endpoints.batches import BATCH, BatchEndpoints, Charge, charge_nothing
 from entrypoints.http.endpoints.documents import DocumentEndpoints
@@ -25,6 +26,7 @@ from entrypoints.http.endpoints.executions import ExecutionEndpoints, execute_pa
 from entrypoints.http.endpoints.functions import FunctionEndpoints
 from entrypoints.http.endpoints.health import HealthChecks, HealthEndpoints, MetricsEndpoint, ProbeRunner
 from entrypoints.http.endpoints.sessions import SessionEndpoints
+from entrypoints.http.endpoints.usage import UsageEndpoint
 from entrypoints.http.instrumentation import AccessLog, RequestMetrics
 from entrypoints.http.middleware.cors import Cors
 from entrypoints.http.middleware.requests import RequestGuard
@@ -59,6 +61,7 @@ class Services:
     history: HistoryService
     functions: FunctionService
     audit: AuditService
+    usage: UsageService
     process: HealthChecks
     metrics: CollectorRegistry = field(factory=CollectorRegistry)
 
@@ -127,6 +130,7 @@ class Application:
                 services.functions, FunctionParser.of(options, examiner), rollback_parser(options, examiner)
             ),
             audit=AuditEndpoint(services.audit),
+            usage=UsageEndpoint(services.usage),
             health=HealthEndpoints(services.process, ProbeRunner(options.probe_timeout_s), self.limiter),
             documents=DocumentEndpoints(lambda: compact(self.document())),
             metrics=MetricsEndpoint(self.scrape),

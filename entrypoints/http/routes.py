@@ -11,6 +11,7 @@ from entrypoints.http.endpoints.executions import ExecutionEndpoints
 from entrypoints.http.endpoints.functions import FunctionEndpoints
 from entrypoints.http.endpoints.health import HealthEndpoints, MetricsEndpoint
 from entrypoints.http.endpoints.sessions import SessionEndpoints
+from entrypoints.http.endpoints.usage import UsageEndpoint
 from entrypoints.http.openapi.executions import (
     EXECUTE,
     EXECUTE_BATCH,
@@ -28,7 +29,7 @@ from entrypoints.http.openapi.functions import (
     ROLL_BACK_FUNCTION,
     VERSIONS,
 )
-from entrypoints.http.openapi.health import AUDIT, HEALTH, LIVEZ, READYZ
+from entrypoints.http.openapi.health import AUDIT, HEALTH, LIVEZ, READYZ, USAGE
 from entrypoints.http.openapi.sessions import DELETE, GET, INITIALIZE, LIST, PATCH
 from entrypoints.http.route import Access, Route, RouteClass
 from entrypoints.http.schemas.audit import AuditPage
@@ -56,11 +57,13 @@ from entrypoints.http.schemas.sessions import (
     SessionPage,
     SessionResponse,
 )
+from entrypoints.http.schemas.usage import UsageList
 
 _SESSIONS = "/api/v1/sessions"
 _SESSION = "/api/v1/sessions/{request_id}"
 _FUNCTIONS = "/api/v1/functions"
 _AUDIT = "/api/v1/audit"
+_USAGE = "/api/v1/usage"
 _FUNCTION = "/api/v1/functions/{language_title}"
 
 _own = partial(Route, access=Access.OWNER, route_class=RouteClass.SESSIONS)
@@ -83,6 +86,7 @@ class Endpoints:
     batches: BatchEndpoints
     functions: FunctionEndpoints
     audit: AuditEndpoint
+    usage: UsageEndpoint
     health: HealthEndpoints
     documents: DocumentEndpoints
     metrics: MetricsEndpoint
@@ -94,6 +98,7 @@ def routes(endpoints: Endpoints) -> tuple[Route, ...]:
         *_session_routes(endpoints.sessions, endpoints.executions, endpoints.batches),
         *_function_routes(endpoints.functions, endpoints.executions),
         _own("GET", _AUDIT, endpoints.audit.list, "list_acts", AUDIT, None, AuditPage, access=Access.ADMIN),
+        _own("GET", _USAGE, endpoints.usage.list, "list_usage", USAGE, None, UsageList),
         *_process_routes(endpoints.health, endpoints.metrics),
         *_document_routes(endpoints.documents),
     )

@@ -411,22 +411,30 @@ class FunctionRepositoryContract(ABC):
         assert await self.listed(functions) == [FunctionSummary.of(replaced)]
 
     async def test_usage_counts_functions_and_the_bytes_of_all_versions(self, functions):
-        assert await functions.usage(ALICE) == FunctionUsage(0, 0)
+        assert await functions.usage([ALICE]) == [FunctionUsage(0, 0)]
         script = Script.of("#" + "x" * 100_000, 200_000)
         await self.add(functions, made=Definition(script))
         await self.add(functions, owner=BOB, made=Definition(script))
         await self.add(functions, LanguageTitle(Language.PYTHON, "a"))
         await self.replace(functions, Definition(script, "again"))
-        usage = await functions.usage(ALICE)
-        assert usage.functions == 2
+        other, usage = await functions.usage([BOB, ALICE])
+        assert (other.functions, usage.functions) == (1, 2)
+        assert 100_000 < other.stored_bytes < 101_000
         assert 200_000 < usage.stored_bytes < 202_000
+
+    async def test_usage_covers_a_bounded_number_of_functions(self, functions):
+        for title in "abc":
+            await self.add(functions, LanguageTitle(Language.PYTHON, title))
+        (one,), (all_three,) = await functions.usage([ALICE], 1), await functions.usage([ALICE])
+        assert (one.functions, all_three.functions) == (1, 3)
+        assert all_three.stored_bytes == 3 * one.stored_bytes
 
     async def test_usage_counts_no_deactivated_function(self, functions):
         python = LanguageTitle(Language.PYTHON, "a")
         await self.add(functions, python)
-        alone = await functions.usage(ALICE)
+        (alone,) = await functions.usage([ALICE])
         await self.add(functions)
         await self.replace(functions)
         await self.deactivate(functions)
-        assert await functions.usage(ALICE) == alone
+        assert await functions.usage([ALICE]) == [alone]
         assert alone.functions == 1

@@ -69,6 +69,12 @@ class RateStoreContract:
         kept = await rates.settle([charge(owner, spent_s=0) for owner in owners])
         assert kept == [NOW + 9 * SECOND] * FORGOTTEN_MAX + [NOW] * (FORGOTTEN_MAX + 1)
 
+    async def test_balances_are_the_stored_instants_of_the_owners(self, rates):
+        await rates.settle([charge(spent_s=5), charge(policy="functions", spent_s=1), charge(BOB, spent_s=6)])
+        expected = {(ALICE, "execute"): NOW + 5 * SECOND, (ALICE, "functions"): NOW + SECOND}
+        assert await rates.balances([ALICE, Owner("nobody")]) == expected
+        assert await rates.balances([]) == {}
+
     async def test_forgetting_without_owners_is_no_error(self, rates):
         assert await rates.forget(NOW, None) is None
 
@@ -122,7 +128,10 @@ class UsageReaderContract:
         for _ in range(self.EXAMINED_MAX + 1):
             await storage.add(ALICE)
         (found,) = await reader.usage([ALICE], storage.clock.now())
-        assert found.live_sessions == self.EXAMINED_MAX
+        assert found == OwnerUsage(self.EXAMINED_MAX, found.stored_bytes, complete=False)
+        ((two,), (none,)) = [await reader.usage([each], storage.clock.now(), 2) for each in (ALICE, BOB)]
+        assert (two.live_sessions, two.complete) == (2, False)
+        assert none == OwnerUsage(0, 0)
 
     async def test_executions_count_while_they_are_open_and_within_their_deadline(self, storage, reader):
         session = await storage.add(ALICE)

@@ -10,11 +10,13 @@ from adapters.memory.audit import MemoryAudit
 from adapters.memory.executions import MemoryExecutionRepository
 from adapters.memory.functions import MemoryFunctionRepository
 from adapters.memory.keyed_calls import MemoryKeyedExecutionRepository, MemoryKeyedSessionRepository
+from adapters.memory.limits import MemoryRateStore, MemoryUsageReader
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.script_runner import MemoryScriptRunner
 from adapters.memory.sequential_ids import SequentialIds
 from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionPurger, MemorySessionRepository
 from adapters.memory.store import MemoryStore
+from adapters.memory.usage import MemoryExecutionCounts
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.limits.ports import Unlimited
@@ -39,11 +41,13 @@ class Fakes:
     runner: MemoryScriptRunner = field(factory=MemoryScriptRunner)
     audit: MemoryAudit = field(factory=MemoryAudit)
     functions: MemoryFunctionRepository = field()
+    rates: MemoryRateStore = field(factory=MemoryRateStore)
     tasks: BackgroundTasks = field(factory=BackgroundTasks)
     execution_limiter: CapacityLimiter = field(factory=lambda: CapacityLimiter("an execution", 8))
     recording_limiter: CapacityLimiter = field(factory=lambda: CapacityLimiter("a recording", 8))
     sessions: MemorySessionRepository = field(init=False)
     executions: MemoryExecutionRepository = field(init=False)
+    counts: MemoryExecutionCounts = field(init=False)
 
     @functions.default
     def _functions(self) -> MemoryFunctionRepository:
@@ -53,6 +57,7 @@ class Fakes:
         self.store.functions = self.functions.functions
         self.sessions = MemorySessionRepository(self.store)
         self.executions = MemoryExecutionRepository(self.store, self.clock)
+        self.counts = MemoryExecutionCounts(self.store)
 
     @property
     def keyed_sessions(self) -> MemoryKeyedSessionRepository:
@@ -76,6 +81,9 @@ class Fakes:
             "keyed_executions": self.keyed_executions,
             "functions": self.functions,
             "audit": self.audit,
+            "rates": self.rates,
+            "usage": MemoryUsageReader(self.store),
+            "execution_counts": self.counts,
             "purger": MemorySessionPurger(self.store, self.audit),
         }
         others = {

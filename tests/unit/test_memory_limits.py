@@ -7,9 +7,11 @@ from adapters.memory.limits import MemoryRateStore, MemoryUsageReader
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionRepository
 from adapters.memory.store import MemoryStore
+from adapters.memory.usage import MemoryExecutionCounts
 from domain.errors import StorageUnavailable
 from tests.contracts.limits import FORGOTTEN_MAX, NOW, RateStoreContract, UsageReaderContract, charge
 from tests.contracts.storage import ALICE, Storage
+from tests.contracts.usage import SETTLING, Count, ExecutionCountsContract
 
 
 class TestMemoryRateStore(RateStoreContract):
@@ -35,9 +37,31 @@ class TestMemoryUsageReader(UsageReaderContract):
         return MemoryUsageReader(store, self.EXAMINED_MAX)
 
 
+class TestMemoryExecutionCounts(ExecutionCountsContract):
+    @pytest.fixture
+    def store(self) -> MemoryStore:
+        return MemoryStore()
+
+    @pytest.fixture
+    def storage(self, store: MemoryStore) -> Storage:
+        clock = ManualClock()
+        return Storage(MemorySessionRepository(store), MemoryExecutionRepository(store, clock), clock)
+
+    @pytest.fixture
+    def counts(self, store: MemoryStore) -> MemoryExecutionCounts:
+        return MemoryExecutionCounts(store)
+
+    @pytest.fixture
+    def count(self, storage: Storage, counts: MemoryExecutionCounts) -> Count:
+        async def count() -> None:
+            counts.count(storage.clock.now() - SETTLING)
+
+        return count
+
+
 async def test_a_rate_store_with_a_failure_fails_every_call():
     rates = MemoryRateStore(failure=StorageUnavailable())
-    for call in (rates.settle([charge()]), rates.forget(NOW, None)):
+    for call in (rates.settle([charge()]), rates.forget(NOW, None), rates.balances([ALICE])):
         with pytest.raises(StorageUnavailable):
             await call
 

@@ -11,12 +11,14 @@ from adapters.postgres.repositories.sessions import SessionRepositoryOptions
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.sandbox.options import MIB, SandboxOptions
 from domain.access.authentication import KeyCacheOptions
+from domain.usage import UsageBounds
 from entrypoints.http.options import HttpOptions
 from tests.unit.http.world import POLICY
 
 PAGE = Path(__file__).parents[2] / "docs" / "limits.md"
 ROW = re.compile(r"^\| (?P<what>[^|]+) \| (?P<at_once>[^|]+) \| (?P<waiting>[^|]+) \| (?P<wait>[^|]+) \|", re.MULTILINE)
 KEYS, HTTP, HOSTS, CALLS = KeyCacheOptions(), HttpOptions(POLICY), RuntimeOptions(), CoalescerOptions()
+USAGE = UsageBounds(1.0)
 SANDBOX = SandboxOptions(Path())
 
 
@@ -33,6 +35,7 @@ def row(what: str) -> tuple[str, str, str]:
         ("lookups of API keys", KEYS.lookups_max, KEYS.lookups_waiting_max),
         ("large bodies", 1, f"{HTTP.examination_bytes_max // MIB} MiB"),
         ("batches", f"{HTTP.batches_max}; of one owner {HTTP.owner_batches_max}", HTTP.batches_waiting_max),
+        ("calls for [usage]", f"{USAGE.turns_max}; of one caller {USAGE.owner_turns_max}", USAGE.waiting_max),
         (
             "executions for a worker of the sandbox",
             f"`MAX_EXECUTIONS`; of one session {SANDBOX.session_workers_max}",

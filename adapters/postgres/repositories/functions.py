@@ -147,11 +147,13 @@ class PostgresFunctionRepository(FunctionRepository):
         )
 
     @override
-    async def usage(self, owner: Owner) -> FunctionUsage:
-        ((functions, stored_bytes),) = await self._gateway.fetch(
-            self._statements.select_function_usage, {"owner": owner, "rows_max": self._options.counted_max}
+    async def usage(self, owners: Sequence[Owner], functions_max: int | None = None) -> Sequence[FunctionUsage]:
+        rows_max = self._options.counted_max if functions_max is None else functions_max
+        found = await self._gateway.fetch(
+            self._statements.select_function_usage, {"owners": codec.texts(owners), "rows_max": rows_max}
         )
-        return FunctionUsage(functions, stored_bytes)
+        usage = {ordinal: FunctionUsage(functions, stored) for ordinal, functions, stored in found}
+        return [usage.get(ordinal, FunctionUsage(0, 0)) for ordinal in range(1, len(owners) + 1)]
 
     async def _read(self, owner: Owner, title: LanguageTitle) -> Function | None:
         """Read before a write, of which nothing is stored yet; return None for an unknown function."""

@@ -1,6 +1,6 @@
 """Rates and usage of owners in PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from attrs import define
@@ -43,6 +43,11 @@ class PostgresRateStore(RateStore):
         return [full_at[charge.owner, charge.policy] for charge in charges]
 
     @override
+    async def balances(self, owners: Sequence[Owner]) -> Mapping[tuple[Owner, str], datetime]:
+        found = await self._gateway.fetch(self._statements.select_rates, {"owners": codec.texts(owners)})
+        return {(Owner(owner), policy): instant for owner, policy, instant in found}
+
+    @override
     async def forget(self, full_before: datetime, after: tuple[Owner, str] | None) -> tuple[Owner, str] | None:
         owner, policy = after or _START
         found = await self._gateway.fetch(
@@ -68,12 +73,14 @@ class PostgresUsageReader(UsageReader):
     _examined_max: int = 20_000
 
     @override
-    async def usage(self, owners: Sequence[Owner], now: datetime) -> Sequence[OwnerUsage]:
+    async def usage(
+        self, owners: Sequence[Owner], now: datetime, sessions_max: int | None = None
+    ) -> Sequence[OwnerUsage]:
+        rows_max = self._examined_max if sessions_max is None else sessions_max
         found = await self._gateway.fetch(
-            self._statements.select_usage,
-            {"owners": codec.texts(owners), "now": now, "rows_max": self._examined_max},
+            self._statements.select_usage, {"owners": codec.texts(owners), "now": now, "rows_max": rows_max}
         )
-        usage = {ordinal: OwnerUsage(live, stored) for ordinal, live, stored in found}
+        usage = {ordinal: OwnerUsage(live, stored, examined < rows_max) for ordinal, live, stored, examined in found}
         return [usage.get(ordinal, _NOTHING) for ordinal in range(1, len(owners) + 1)]
 
     @override

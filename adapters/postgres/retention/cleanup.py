@@ -12,6 +12,7 @@ from adapters.postgres import codec
 from adapters.postgres.codec import PARTITIONS, day_at, first_id_of
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.retention.history_budget import HistoryBudget
+from adapters.postgres.retention.usage_counter import UsageCounter
 from adapters.postgres.statements import CleanupStatements
 from domain.audit import AuditRetention
 from domain.clock import Clock
@@ -65,6 +66,7 @@ class Cleanup:
     _clock: Clock
     _retention: Retention
     _history_budget: HistoryBudget
+    _usage: UsageCounter
     _options: CleanupOptions = field(factory=CleanupOptions)
     _sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _batch: int = field(init=False)
@@ -93,6 +95,8 @@ class Cleanup:
         self._stats.partitions_emptied += await self._empty_partitions(now)
         self._stats.acts_removed += await self._in_batches(self._remove_acts)
         await self._history_budget.enforce(now)
+        await self._in_batches(self._usage.count)
+        await self._in_batches(self._usage.remove_old)
         # Last, because they examine all functions: nothing else then waits for them.
         self._stats.functions_removed += await self._in_batches(self._remove_functions)
         self._stats.versions_removed += await self._in_batches(self._remove_versions)
@@ -102,7 +106,7 @@ class Cleanup:
 
     def stats(self) -> CleanupStats:
         """Return the present figures."""
-        return evolve(self._stats)
+        return evolve(self._stats, usage_lag_s=self._usage.lag_s)
 
     async def _lag_s(self, now: datetime) -> float:
         rows = await self._gateway.fetch(self._statements.select_oldest_expiry, {})

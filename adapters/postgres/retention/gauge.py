@@ -3,17 +3,15 @@
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import date, timedelta
 
 from attrs import define
 
 from adapters.postgres import codec
-from adapters.postgres.codec import PARTITIONS, day_of
+from adapters.postgres.codec import PARTITIONS, date_of, day_of
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements import StorageStatements
 from domain.storage.storage import Amount, HistoryDay, Part, ShortenedDay, Stored
 
-_EPOCH = date(1970, 1, 1)
 _HISTORY_TABLE = re.compile(r"executions_(\d\d)")
 _PARTS = {
     "sessions": Part.SESSIONS,
@@ -51,15 +49,10 @@ class StorageGauge:
                 history[days[int(partition[1])]] = amount
         return Stored(
             {part: parts[part] for part in Part},
-            [HistoryDay(_EPOCH + timedelta(days=day), history[day]) for day in sorted(history)],
+            [HistoryDay(date_of(day), history[day]) for day in sorted(history)],
         )
 
     async def shortened(self) -> Sequence[ShortenedDay]:
         """Return the days that were removed for the budget, oldest first; some may be long past retention."""
         rows = await self._gateway.fetch(self._statements.select_shortened_days, {})
         return [ShortenedDay(*row) for row in rows]
-
-
-def day_number(day: date) -> int:
-    """Return the number of days from 1970-01-01 to a day."""
-    return (day - _EPOCH).days

@@ -5,9 +5,9 @@ from datetime import datetime
 import structlog
 from attrs import define, field
 
-from adapters.postgres.codec import PARTITIONS, first_id_of
+from adapters.postgres.codec import PARTITIONS, day_number, first_id_of
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.retention.gauge import StorageGauge, day_number
+from adapters.postgres.retention.gauge import StorageGauge
 from adapters.postgres.statements import Statements, StorageStatements
 from domain.errors import StorageUnavailable
 from domain.stats import StorageState

@@ -6,10 +6,10 @@ from typing import Any
 
 from attrs import define
 
-from adapters.postgres.codec import PARTITIONS
+from adapters.postgres.codec import PARTITIONS, day_number
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.retention.gauge import StorageGauge, day_number
+from adapters.postgres.retention.gauge import StorageGauge
 from adapters.postgres.statements import Statements
 from domain.identity import uuid7_time
 from domain.storage.growth import StorageFacts

@@ -1,8 +1,11 @@
 """The contracts of the routes for operators."""
 
+from attrs import evolve
+
+from domain.access.principal import ScopeMissing
 from domain.errors import StorageUnavailable
 from entrypoints.http.contract import ApiExample, Contract, Link, Tag
-from entrypoints.http.openapi.parameters import CURSOR, LIMIT, LINK
+from entrypoints.http.openapi.parameters import CURSOR, LIMIT, LINK, OWNER
 from entrypoints.http.schemas.health import Readiness
 
 _POSTGRES = {"postgres": {"status": "ok", "latency_ms": 0.4}}
@@ -71,4 +74,60 @@ AUDIT = Contract(
         ),
     ),
     links=(Link("list_acts", "Read the next page.", {"query.cursor": "$response.body#/next_cursor"}),),
+)
+
+_REPORT = {
+    "owner": "alice",
+    "quotas": [
+        {"limit": "live_sessions", "observed": 7, "allowed": 50},
+        {"limit": "stored_bytes", "observed": 20480, "allowed": None},
+        {"limit": "functions", "observed": 2, "allowed": None},
+        {"limit": "function_bytes", "observed": 4096, "allowed": None},
+        {"limit": "concurrent_calls", "observed": 1, "allowed": 16},
+    ],
+    "rates": [{"policy": "execute", "allowed": 100, "window_seconds": 60, "remaining": 99}],
+    "days": [
+        {
+            "day": "2026-11-25",
+            "executions": 1200,
+            "failed": 3,
+            "unknown": 0,
+            "execution_time_ms": 5210.5,
+            "cpu_time_ms": 3120.25,
+        }
+    ],
+    "complete": True,
+}
+
+USAGE = Contract(
+    Tag.OPERATIONS,
+    "Read the usage of owners",
+    "Reports what the caller has stored, executed and left of its limits. Executions are counted in the background, by "
+    "the day of their admission, for as long as the history is kept: counted_until says how far. A purge does not "
+    "change them. An admin may read another owner's usage, or that of all owners that have sessions, functions or "
+    "counted executions. One call examines at most 50,000 sessions and as many functions, of each owner an equal part, "
+    "and at most 10,000.",
+    parameters=(
+        evolve(OWNER, description="For admins: the owner; * lists all owners. The default is the caller itself."),
+        LIMIT,
+        CURSOR,
+    ),
+    errors=(ScopeMissing, StorageUnavailable),
+    headers=(LINK,),
+    examples=(
+        ApiExample(
+            "own",
+            "The caller's own usage",
+            response={"owners": [_REPORT], "counted_until": "2026-11-25T12:00:00.000000Z", "next_cursor": None},
+        ),
+        ApiExample(
+            "all",
+            "The usage of all owners, for an admin",
+            parameters={"owner": "*", "limit": 20},
+            response={"owners": [_REPORT], "counted_until": "2026-11-25T12:00:00.000000Z", "next_cursor": None},
+        ),
+    ),
+    links=(
+        Link("list_usage", "Read the next page.", {"query.cursor": "$response.body#/next_cursor", "query.owner": "*"}),
+    ),
 )

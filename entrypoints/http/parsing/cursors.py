@@ -77,7 +77,14 @@ class AuditCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="a", 
     after: UUID
 
 
-Cursor = TypeVar("Cursor", SessionCursor, ExecutionCursor, FunctionCursor, AuditCursor)
+class UsageCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="u", frozen=True):
+    """The place in the list of owners with their usage."""
+
+    after: _Owner
+
+
+AnyCursor = SessionCursor | ExecutionCursor | FunctionCursor | AuditCursor | UsageCursor
+Cursor = TypeVar("Cursor", SessionCursor, ExecutionCursor, FunctionCursor, AuditCursor, UsageCursor)
 
 
 class InvalidCursor(ValueError):
@@ -99,7 +106,7 @@ def instant_of(since_epoch_us: int) -> datetime:
     return _EPOCH + timedelta(microseconds=since_epoch_us)
 
 
-def write_cursor(cursor: SessionCursor | ExecutionCursor | FunctionCursor | AuditCursor) -> str:
+def write_cursor(cursor: AnyCursor) -> str:
     """Return the text of a cursor."""
     return urlsafe_b64encode(msgspec.json.encode(cursor)).rstrip(b"=").decode()
 

@@ -78,6 +78,9 @@ _EXPIRED = counter(
 _EMPTIED = counter(
     "pglambda_cleanup_history_partitions_emptied_total", "Partitions (days) of the history that cleanup emptied."
 )
+_USAGE_LAG = gauge(
+    "pglambda_usage_lag_seconds", "Time since the admission until which executions have been counted for their owners."
+)
 _RUNS = counter("pglambda_cleanup_runs_total", "Cleanup runs, by outcome: succeeded or failed.", "outcome")
 _LAST_RUN = gauge(
     "pglambda_cleanup_last_success_timestamp_seconds", "Start of the last cleanup run that succeeded, as Unix time."
@@ -137,6 +140,7 @@ def _cleanups(stats: CleanupStats) -> Iterable[Metric]:
     yield _REMOVED.single(stats.sessions_removed)
     yield _EXPIRED.single(stats.executions_overdue)
     yield _EMPTIED.single(stats.partitions_emptied)
+    yield _USAGE_LAG.single(stats.usage_lag_s)
     yield _RUNS.metric([(("succeeded",), stats.runs), (("failed",), stats.runs_failed)])
     yield _LAST_RUN.single(None if stats.last_run_at is None else stats.last_run_at.timestamp())
 

@@ -14,6 +14,7 @@ from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
 from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.retention.cleanup import Cleanup, CleanupOptions, Retention
 from adapters.postgres.retention.history_budget import HistoryBudget
+from adapters.postgres.retention.usage_counter import UsageCounter
 from domain.access.api_key import ApiKey
 from domain.access.principal import Scope
 from domain.audit import Act, ActName, Actor, AuditRetention
@@ -65,8 +66,9 @@ NewCleanup = Callable[..., Cleanup]
 def new_cleanup(steered, statements, storage) -> NewCleanup:
     def new(retention: Retention = RETENTION, **options: object) -> Cleanup:
         budget = HistoryBudget.of(steered, statements, StorageBudget(None, retention.history.days))
+        usage = UsageCounter(steered, statements.usage, storage.clock, retention.history.days)
         limits = CleanupOptions(**options)
-        return Cleanup(steered, statements.cleanup, storage.clock, retention, budget, limits, sleep=no_pause)
+        return Cleanup(steered, statements.cleanup, storage.clock, retention, budget, usage, limits, sleep=no_pause)
 
     return new
 
@@ -387,9 +389,9 @@ class TestAudit:
     async def test_many_entries_of_callers_displace_only_entries_of_callers(self, new_cleanup, record, audit):
         operators = await record(OPERATOR)
         callers = [await record() for _ in range(30)]
-        cleanup = new_cleanup(evolve(RETENTION, audit=AuditRetention(90 * DAY, 5)), batch_max=4, batch_min=1)
+        cleanup = new_cleanup(evolve(RETENTION, audit=AuditRetention(90 * DAY, 6)), batch_max=4, batch_min=1)
         await cleanup.run_once()
-        # Two migrations of the test's database are among the five newest.
+        # Three migrations of the test's database are among the six newest.
         left = {entry.act_id for entry in await recorded(audit)}
         assert operators in left
         assert left - {operators} == set(callers[-3:])

@@ -6,6 +6,7 @@ import pytest
 
 from adapters.postgres.retention.cleanup import Cleanup, CleanupOptions, Retention
 from adapters.postgres.retention.history_budget import HistoryBudget
+from adapters.postgres.retention.usage_counter import UsageCounter
 from domain.executions.execution import Execution, ExecutionLost
 from domain.executions.ports import ExecutionFilter
 from domain.idempotency import KeyInterrupted
@@ -22,7 +23,8 @@ UNKNOWN = ExecutionFilter(outcome=Outcome.UNKNOWN)
 def cleanup(gateway, statements, storage) -> Cleanup:
     retention = Retention(sessions=timedelta(days=1), history=timedelta(days=7))
     budget = HistoryBudget.of(gateway, statements, StorageBudget(None, 7))
-    return Cleanup(gateway, statements.cleanup, storage.clock, retention, budget, CleanupOptions())
+    usage = UsageCounter(gateway, statements.usage, storage.clock, 7)
+    return Cleanup(gateway, statements.cleanup, storage.clock, retention, budget, usage, CleanupOptions())
 
 
 async def test_an_overdue_execution_reads_the_same_before_and_after_it_is_moved(storage, cleanup):

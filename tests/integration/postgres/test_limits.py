@@ -1,12 +1,28 @@
 """Rates and usage in PostgreSQL keep their contracts."""
 
+import asyncio
+from datetime import timedelta
+
+import psycopg
 import pytest
 
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.limits import PostgresRateStore, PostgresUsageReader
+from adapters.postgres.repositories.usage import PostgresExecutionCounts
+from adapters.postgres.retention.usage_counter import UsageCounter
 from adapters.postgres.statements import Statements
 from tests.contracts.limits import FORGOTTEN_MAX, RateStoreContract, UsageReaderContract
-from tests.contracts.storage import Storage
+from tests.contracts.storage import ALICE, BOB, Storage
+from tests.contracts.usage import FIRST, SETTLED, Count, ExecutionCountsContract
+from tests.integration.postgres.gateways import Rows, Run, SteeredGateway
+
+DAY = timedelta(days=1)
+
+
+async def run_twice(run: Run) -> Rows:
+    """Run the statement again, as after a lost response, and return the rows of the second run."""
+    await run()
+    return await run()
 
 
 class TestPostgresRateStore(RateStoreContract):
@@ -23,3 +39,64 @@ class TestPostgresUsageReader(UsageReaderContract):
     @pytest.fixture
     def reader(self, gateway: Gateway, statements: Statements) -> PostgresUsageReader:
         return PostgresUsageReader(gateway, statements.limits, self.EXAMINED_MAX)
+
+
+class TestPostgresExecutionCounts(ExecutionCountsContract):
+    @pytest.fixture
+    def storage(self, storage: Storage) -> Storage:
+        return storage
+
+    @pytest.fixture
+    def counter(self, gateway: Gateway, statements: Statements, storage: Storage) -> UsageCounter:
+        return UsageCounter(gateway, statements.usage, storage.clock, 7)
+
+    @pytest.fixture
+    def counts(self, gateway: Gateway, statements: Statements) -> PostgresExecutionCounts:
+        return PostgresExecutionCounts(gateway, statements.usage)
+
+    @pytest.fixture
+    def count(self, counter: UsageCounter) -> Count:
+        async def count() -> None:
+            while await counter.count(2) == 2:
+                pass
+
+        return count
+
+    async def test_counters_at_once_count_each_execution_once(self, gateway, statements, storage, counts):
+        session, today = await storage.add(ALICE), storage.clock.now().date()
+        for _ in range(20):
+            await storage.execute(session.ref)
+        storage.clock.advance(SETTLED)
+        counters = [UsageCounter(gateway, statements.usage, storage.clock, 1) for _ in range(4)]
+        for _ in range(10):
+            await asyncio.gather(*(each.count(3) for each in counters))
+        ((day,),) = await counts.days([ALICE], today)
+        assert day.executions == 20
+
+    async def test_a_repeated_statement_counts_nothing(self, gateway, statements, storage, counts):
+        await storage.execute((await storage.add(ALICE)).ref)
+        storage.clock.advance(SETTLED)
+        repeating = SteeredGateway(gateway)
+        repeating.steps["count_usage"] = [run_twice]
+        await UsageCounter(repeating, statements.usage, storage.clock, 0).count(10)
+        ((day,),) = await counts.days([ALICE], storage.clock.now().date())
+        assert day.executions == 1
+
+    async def test_usage_of_days_past_the_retention_is_removed(self, storage, counter, counts, count):
+        began = storage.clock.now().date()
+        await storage.execute((await storage.add(BOB)).ref)
+        storage.clock.advance(SETTLED)
+        await count()
+        for days, left in ((7, 1), (1, 0)):
+            storage.clock.advance(days * DAY)
+            await counter.remove_old(10)
+            assert len((await counts.days([BOB], began))[0]) == left
+
+    async def test_owners_have_sessions_functions_or_usage(self, storage, counts, count, database_url):
+        await storage.execute((await storage.add(BOB)).ref)
+        storage.clock.advance(SETTLED)
+        await count()
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute("DELETE FROM meta.sessions")
+        await storage.add(ALICE)
+        assert await counts.owners(FIRST, 5) == [ALICE, BOB, "shared"]

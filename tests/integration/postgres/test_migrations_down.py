@@ -54,6 +54,7 @@ SELECT
 FROM generate_series(1, 3) AS n;
 INSERT INTO meta.rates VALUES ('alice', 'execute', now(), interval '1 s');
 INSERT INTO meta.shortened_days VALUES (1, now(), now(), 1), (2, now(), now(), 1);
+INSERT INTO meta.usage VALUES ('alice', '2026-11-25', 1, 0, 0, 1, 1), ('alice', '2026-11-26', 1, 0, 0, 1, 1);
 INSERT INTO meta.audit VALUES (gen_random_uuid(), 'root@example', 'cli', 'keys.create', 'alice', 'k', '{}');
 """
 ADD_KEY = "INSERT INTO meta.api_keys VALUES (gen_random_uuid(), 'alice', ARRAY['admin'], sha256(''))"
@@ -65,6 +66,7 @@ SELECT exists(
 """
 LOSSES = {
     "audit": "1 audited act",
+    "usage": "2 days of usage",
     "hidden-marks": "1 hidden mark",
     "owned-functions": "2 owned functions (3 versions, 1 session pin)",
     "function-authors": "2 function authors",

@@ -9,6 +9,7 @@ import pytest
 from adapters.postgres.repositories.functions import FunctionRepositoryOptions, PostgresFunctionRepository
 from adapters.postgres.retention.cleanup import Cleanup, CleanupOptions, Retention
 from adapters.postgres.retention.history_budget import HistoryBudget
+from adapters.postgres.retention.usage_counter import UsageCounter
 from domain.functions.function import Definition, Function, FunctionNotFound
 from domain.functions.ports import FunctionLookup
 from domain.functions.schema import FunctionSchema
@@ -42,8 +43,9 @@ def functions(gateway, statements):
 def new_cleanup(gateway, statements, storage):
     def new(versions: int = KEPT, **options: int) -> Cleanup:
         budget = HistoryBudget.of(gateway, statements, StorageBudget(None, 7))
+        usage = UsageCounter(gateway, statements.usage, storage.clock, 7)
         retention = Retention(sessions=DAY, history=7 * DAY, versions=versions)
-        return Cleanup(gateway, statements.cleanup, storage.clock, retention, budget, CleanupOptions(**options))
+        return Cleanup(gateway, statements.cleanup, storage.clock, retention, budget, usage, CleanupOptions(**options))
 
     return new
 

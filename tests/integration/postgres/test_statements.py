@@ -115,6 +115,8 @@ def test_statements_that_name_partitions_or_run_in_batches_are_not_prepared(stat
         "move_sessions",
         "move_initialize_keys",
         "forget_rates",
+        "count_usage",
+        "delete_old_usage",
     }
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from attrs import define, field
@@ -18,7 +18,9 @@ from domain.access.owner_move import MoveStep, OwnedData
 from domain.access.principal import Scope
 from domain.errors import StorageUnavailable
 from domain.identity import Owner
+from domain.limits.rate import RatePolicy
 from domain.scripts.language import LanguageTitle
+from domain.usage import OwnerReport, QuotaUse, UsagePage, UsedDay
 from entrypoints.cli.main import cli
 from tests.support.acts import OPERATOR, act
 from tests.support.commands import commands_with
@@ -76,11 +78,34 @@ class ManualPurger:
 
 
 @define
+class ManualUsage:
+    """Two pages of reports for all owners, one report for one owner."""
+
+    observed: dict[str, int] = field(factory=lambda: {"live_sessions": 1500, "stored_bytes": 4096, "functions": 2})
+    pages: list[tuple[Owner, Owner | None, int]] = field(factory=list)
+
+    def report(self, owner, *days, complete=True):
+        quotas = [QuotaUse(limit, number, None) for limit, number in self.observed.items()]
+        return OwnerReport(Owner(owner), quotas, [(RatePolicy("execute", 1, 1), 1)], days, complete)
+
+    async def page(self, caller, owner, after, size):
+        self.pages.append((owner, after, size))
+        assert caller.may_list(owner) == owner
+        days = [UsedDay(date(2026, 11, day), 1000, 10 * day, 0, 9.5, 1500.0) for day in (1, 2)]
+        if owner != "*":
+            return UsagePage([self.report(owner, *days)], None, None)
+        if not after:
+            return UsagePage([self.report("alice", *days)], None, Owner("alice"))
+        return UsagePage([self.report("bob", complete=False)], None, None)
+
+
+@define
 class World:
     clock: ManualClock = field(factory=ManualClock)
     repository: MemoryApiKeyRepository = field(factory=MemoryApiKeyRepository)
     mover: ManualMover = field(factory=ManualMover)
     purger: ManualPurger = field(factory=ManualPurger)
+    usage: ManualUsage = field(factory=ManualUsage)
     ids: SequentialIds = field(factory=SequentialIds)
 
     @property
@@ -93,6 +118,7 @@ class World:
             keys=self.keys,
             owner_mover=self.mover,
             owner_purger=self.purger,
+            usage=self.usage,
             audit=self.repository.audit,
             new_act=providers.Object(act),
         )
@@ -397,3 +423,31 @@ def test_what_a_purge_leaves_is_listed_and_sets_the_exit_status(run, world):
 def test_shared_functions_and_all_owners_are_not_purged(run, world, owner):
     assert run("owners", "purge", owner, "--yes").exit_code == 2
     assert world.purger.purged == []
+
+
+def test_the_usage_of_all_owners_is_listed_page_by_page(run, world):
+    assert run("owners", "usage").stdout.splitlines() == [
+        "owner  sessions  stored bytes  functions  executions  failed  CPU s",
+        "alice     1,500         4,096          2       2,000      30    3.0",
+        "bob      1,500+        4,096+         2+           0       0    0.0",
+    ]
+    assert world.usage.pages == [("*", "", 50), ("*", "alice", 50)]
+
+
+def test_a_limit_ends_the_list_of_usage(run, world):
+    assert len(run("owners", "usage", "--limit", "1").stdout.splitlines()) == 2
+    assert world.usage.pages == [("*", "", 1)]
+
+
+def test_the_usage_of_one_owner_is_printed_for_programs(run):
+    (found,) = json.loads(run("owners", "usage", "alice", "--output", "json").stdout)
+    assert (found["owner"], found["complete"]) == ("alice", True)
+    assert found["quotas"]["stored_bytes"] == {"observed": 4096, "allowed": None}
+    assert found["days"][1] == {
+        "day": "2026-11-02",
+        "executions": 1000,
+        "failed": 20,
+        "unknown": 0,
+        "execution_time_ms": 9.5,
+        "cpu_time_ms": 1500.0,
+    }

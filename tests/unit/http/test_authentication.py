@@ -56,6 +56,7 @@ DECISIONS: dict[str, frozenset[Scope] | None] = {
     "check_function": WRITE,
     "get_metrics": ADMIN,
     "list_acts": ADMIN,
+    "list_usage": KNOWN,
     "get_liveness": ANYONE,
     "get_readiness": ANYONE,
     "get_health": ANYONE,

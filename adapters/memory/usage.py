@@ -1,0 +1,73 @@
+"""What owners have executed, in memory."""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, datetime
+from uuid import UUID
+
+from attrs import define, field
+from typing_extensions import override
+
+from adapters.memory.store import MemoryStore
+from domain.executions.execution import Execution
+from domain.identity import Owner, uuid7_at, uuid7_time
+from domain.scripts.report import Outcome
+from domain.usage import ExecutionCounts, UsedDay
+
+
+@define(eq=False)
+class MemoryExecutionCounts(ExecutionCounts):
+    """Counts the history of the fake repositories when `count` is called."""
+
+    _store: MemoryStore
+    _until: datetime | None = field(default=None, init=False)
+    _counted: dict[UUID, Execution] = field(factory=dict, init=False)
+
+    def count(self, until: datetime) -> None:
+        """Count the executions that were admitted until then, up to the oldest one that has not ended."""
+        bound = min((uuid7_at(until, 0), *self._store.open_executions))
+        self._until = uuid7_time(bound)
+        for execution_id, execution in self._store.history.items():
+            if execution_id < bound:
+                self._counted.setdefault(execution_id, execution)
+
+    @override
+    async def counted_until(self) -> datetime | None:
+        self._store.require_available()
+        return self._until
+
+    @override
+    async def days(self, owners: Sequence[Owner], since: date) -> Sequence[Sequence[UsedDay]]:
+        self._store.require_available()
+        return [[day for day in self._days(owner) if day.day >= since] for owner in owners]
+
+    @override
+    async def owners(self, after: Owner, size: int) -> Sequence[Owner]:
+        self._store.require_available()
+        found = {session.ref.owner for session in self._store.sessions.values()}
+        found |= {owner for owner, _ in self._store.functions}
+        found |= {execution.ref.owner for execution in self._counted.values()}
+        return sorted(owner for owner in found if owner > after)[:size]
+
+    def _days(self, owner: Owner) -> Iterable[UsedDay]:
+        own = [each for each in self._counted.values() if each.ref.owner == owner]
+        for day in sorted({_day(each) for each in own}):
+            yield _used(day, [each for each in own if _day(each) == day])
+
+
+def _used(day: date, executions: Sequence[Execution]) -> UsedDay:
+    return UsedDay(
+        day,
+        len(executions),
+        sum(each.outcome is Outcome.FAILED for each in executions),
+        sum(each.outcome is Outcome.UNKNOWN for each in executions),
+        _sum(executions, lambda each: each.execution_time_ms),
+        _sum(executions, lambda each: each.cpu_time_ms),
+    )
+
+
+def _sum(executions: Sequence[Execution], value: Callable[[Execution], float | None]) -> float:
+    return sum((value(each) or 0.0 for each in executions), 0.0)
+
+
+def _day(execution: Execution) -> date:
+    return uuid7_time(execution.execution_id).date()

@@ -1,0 +1,86 @@
+"""The contract of ExecutionCounts."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+
+from domain.identity import Owner
+from domain.scripts.report import Failure, FailureCode
+from domain.usage import ExecutionCounts, UsedDay
+from tests.contracts.storage import ALICE, BOB, Storage, report_of
+
+SETTLING = timedelta(minutes=2)
+SECOND = timedelta(seconds=1)
+SETTLED = SETTLING + SECOND
+"""So long after its admission, an execution that has ended is counted."""
+FIRST = Owner("")
+FAILED = Failure(FailureCode.SCRIPT_ERROR, "It failed.")
+
+Count = Callable[[], Awaitable[None]]
+
+
+class ExecutionCountsContract:
+    """Subclasses have fixtures `storage`, `counts` over the same data, and `count`, which counts what is due."""
+
+    @pytest.fixture
+    def storage(self) -> Storage:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def counts(self, storage: Storage) -> ExecutionCounts:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def count(self, storage: Storage, counts: ExecutionCounts) -> Count:
+        raise NotImplementedError
+
+    async def test_nothing_is_counted_before_the_first_count(self, storage, counts):
+        await storage.execute((await storage.add(ALICE)).ref)
+        assert await counts.counted_until() is None
+        assert await counts.days([ALICE], storage.clock.now().date()) == [[]]
+
+    async def test_executions_are_counted_by_owner_and_day_once(self, storage, counts, count):
+        began = storage.clock.now()
+        session = await storage.add(ALICE)
+        for facts in ({"cpu_time_ms": 0.5}, {"cpu_time_ms": None}, {"failure": FAILED, "result": None}):
+            execution = await storage.begin(session.ref)
+            await storage.executions.finish(storage.finished(execution, report_of(**facts)))
+        storage.clock.advance(timedelta(days=1))
+        for owner in (ALICE, BOB):
+            await storage.execute((await storage.add(owner)).ref)
+        for _ in range(2):
+            storage.clock.advance(SETTLED)
+            await count()
+        today = storage.clock.now().date()
+        first = UsedDay(began.date(), 3, 1, 0, 3.75, 0.5)
+        second = UsedDay(today, 1, 0, 0, 1.25, 0)
+        assert await counts.days([BOB, FIRST, ALICE], began.date()) == [[second], [], [first, second]]
+        assert await counts.days([ALICE], today) == [[second]]
+        assert await counts.counted_until() == storage.clock.now() - SETTLING
+
+    async def test_what_was_admitted_behind_an_open_execution_waits_for_its_end(self, storage, counts, count):
+        session, today = await storage.add(ALICE), storage.clock.now().date()
+        opened = await storage.begin(session.ref)
+        await storage.execute(session.ref)
+        storage.clock.advance(SETTLED)
+        await count()
+        assert await counts.days([ALICE], today) == [[]]
+        await storage.executions.finish(storage.finished(opened))
+        await count()
+        ((day,),) = await counts.days([ALICE], today)
+        assert day.executions == 2
+
+    async def test_an_execution_is_not_counted_before_it_is_settled(self, storage, counts, count):
+        session, today = await storage.add(ALICE), storage.clock.now().date()
+        await storage.execute(session.ref)
+        storage.clock.advance(SETTLING - SECOND)
+        await count()
+        assert await counts.days([ALICE], today) == [[]]
+
+    async def test_owners_are_listed_in_pages_by_name(self, storage, counts, count):
+        for name in ("dora", "alice", "carl", "alice"):
+            await storage.add(Owner(name))
+        assert await counts.owners(FIRST, 2) == ["alice", "carl"]
+        assert await counts.owners(Owner("carl"), 1) == ["dora"]
+        assert await counts.owners(Owner("zoe"), 2) == []
