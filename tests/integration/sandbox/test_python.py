@@ -98,6 +98,9 @@ async def test_every_limit_has_its_code(shared, source, code):
         ("import socket\nsocket.socket()", "the sandbox has no network: socket.socket.__init__ was refused"),
         ("import socket\nsocket.getaddrinfo('localhost', 80)", "the sandbox has no network"),
         ("import os\nx = 'é', os.chroot('/')", "the sandbox refuses os.chroot('/')"),
+        ("import urllib.request\nurllib.request.urlopen('http://example.com')", "the sandbox has no network: socket.getad"),
+        ("import socket\nsocket.create_connection(('192.0.2.1', 80))", "the sandbox has no network: socket.socket"),
+        ("import numpy.linalg", "No module named 'numpy' (a script has Python's standard library only)"),
         ("import fcntl\nfcntl.fcntl(0, 1031, 4096)", "the sandbox refuses fcntl.fcntl(0, 1031, 4096)"),
         ("import os\nos.chroot(\n  '/')", "the sandbox refuses os.chroot("),
         (
@@ -108,6 +111,24 @@ async def test_every_limit_has_its_code(shared, source, code):
 )
 async def test_a_failure_names_the_call_that_the_sandbox_refused(shared, source, named):
     assert named in (await failure_of(shared, run_of(source))).message
+
+
+async def test_a_missing_part_of_the_standard_library_is_not_explained_as_a_package(shared):
+    assert (await failure_of(shared, run_of("import json.nothing"))).message == "No module named 'json.nothing'"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from concurrent.futures import ProcessPoolExecutor\nwith ProcessPoolExecutor() as pool: pool.submit(abs, 1)",
+        "import multiprocessing\nmultiprocessing.Pool(2)",
+    ],
+)
+async def test_a_pool_of_processes_fails_as_a_process_does(shared, source):
+    failure = await failure_of(shared, run_of(source))
+    assert failure.code is FailureCode.PROCESS_LIMIT
+    assert "cannot start processes" in failure.message
+    assert "the sandbox refuses multiprocessing.synchronize." in failure.message
 
 
 async def test_a_script_that_does_not_parse_fails_with_its_line(shared):

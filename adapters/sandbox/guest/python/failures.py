@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import linecache
 import os
+import sys
 import traceback
 
 from .results import NotSerializable, ResultTooLarge
@@ -48,7 +49,12 @@ def code_of(error: BaseException) -> str:
 def is_refused_process(error: BaseException) -> bool:
     if isinstance(error, RuntimeError):
         return str(error) == "can't start new thread"
-    return isinstance(error, BlockingIOError) and error.errno == errno.EAGAIN
+    return (isinstance(error, BlockingIOError) and error.errno == errno.EAGAIN) or is_refused_semaphore(error)
+
+
+def is_refused_semaphore(error: BaseException) -> bool:
+    """Tell whether `multiprocessing` found no folder for semaphores, which pools of processes make first."""
+    return isinstance(error, FileNotFoundError) and innermost_call(error).startswith("multiprocessing.synchronize.")
 
 
 def details_of(error: BaseException) -> dict[str, Any]:
@@ -70,16 +76,36 @@ def text_of(error: BaseException) -> str:
 
 
 def refusal_in(error: BaseException) -> str:
-    """Name the call that the sandbox refused: the text of the system says only that one was refused."""
-    if not isinstance(error, OSError):
+    """Name what the sandbox refused: the text of the system says only that something was."""
+    if isinstance(error, ModuleNotFoundError):
+        return missing_package(error)
+    refused = refused_call(error)
+    if refused is None:
         return ""
-    is_lookup = type(error).__name__ == "gaierror"
-    if error.errno != errno.EPERM and not is_lookup:
-        return ""
-    call = innermost_call(error)
-    if is_lookup or call.startswith(("socket", "_socket")):
+    call = innermost_call(refused)
+    if is_lookup(refused) or call.startswith(("socket", "_socket")):
         return f" (the sandbox has no network: {call} was refused)"
     return f" (the sandbox refuses {call})"
+
+
+def missing_package(error: ModuleNotFoundError) -> str:
+    package = str(error.name).partition(".")[0]
+    return "" if package in sys.stdlib_module_names else " (a script has Python's standard library only)"
+
+
+def refused_call(error: BaseException | None) -> OSError | None:
+    """Return the error of the refused call: the error itself, or the one that it was raised for, as in `urllib`."""
+    for _ in range(CAUSES_MAX):
+        if not isinstance(error, OSError):
+            break
+        if error.errno == errno.EPERM or is_lookup(error) or is_refused_semaphore(error):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def is_lookup(error: OSError) -> bool:
+    return type(error).__name__ == "gaierror"
 
 
 def innermost_call(error: BaseException) -> str:
