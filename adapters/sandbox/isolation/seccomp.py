@@ -55,6 +55,7 @@ _SO_ATTACH_BPF, _SO_ATTACH_REUSEPORT_CBPF, _SO_ATTACH_REUSEPORT_EBPF, _SO_RESERV
 _MAP_HUGETLB = 0x40000
 _ANY_BIT = 0xFFFF_FFFF
 _MADV_DONTFORK, _MADV_MERGEABLE, _MADV_COLD, _MADV_PAGEOUT = 10, 12, 20, 21
+_SIGKILL, _SIGTERM, _SIGSTOP = 9, 15, 19
 _MEMBARRIER_GLOBAL, _MEMBARRIER_GLOBAL_EXPEDITED, _MEMBARRIER_REGISTER_GLOBAL_EXPEDITED = 1, 2, 4
 
 _Rule = tuple[int, list[bytes]]
@@ -163,6 +164,10 @@ def _decided_by_arguments(machine: Machine) -> Iterator[_Rule]:
     # These interrupt the processors of other processes.
     denied = [_MEMBARRIER_GLOBAL, _MEMBARRIER_GLOBAL_EXPEDITED, _MEMBARRIER_REGISTER_GLOBAL_EXPEDITED]
     yield machine.membarrier, _decide_argument(_ARGUMENT_0, denied)
+    # The kernel ignores these from the first process of a namespace: a script that ends itself by one would succeed.
+    fatal = [_SIGKILL, _SIGTERM, _SIGSTOP]
+    yield machine.kill, _decide_argument(_ARGUMENT_1, fatal)
+    yield machine.tgkill, _decide_argument(_ARGUMENT_2, fatal)
     # Limits may be read, not set: the third argument is the new limit.
     yield (
         machine.prlimit64,

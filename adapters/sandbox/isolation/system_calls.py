@@ -103,6 +103,8 @@ class Machine:
     madvise: int
     preadv2: int
     membarrier: int
+    kill: int
+    tgkill: int
     forks: tuple[int, ...]
     has_x32: bool
     clone3: int = 435
@@ -119,6 +121,8 @@ class Machine:
             self.prctl,
             self.prlimit64,
             self.setsockopt,
+            self.kill,
+            self.tgkill,
         }
 
     @property
@@ -126,7 +130,7 @@ class Machine:
         """The numbers of calls that their arguments decide about, or that do not exist."""
         names = (
             "clone", "clone3", "close_range", "prctl", "ioctl", "fcntl", "mmap", "socketpair", "setsockopt", "sendto",
-            "prlimit64", "madvise", "preadv2", "membarrier",
+            "prlimit64", "madvise", "preadv2", "membarrier", "kill", "tgkill",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
@@ -158,6 +162,8 @@ MACHINES: Mapping[str, Machine] = {
         madvise=28,
         preadv2=327,
         membarrier=324,
+        kill=62,
+        tgkill=234,
         forks=(57, 58),
         has_x32=True,
     ),
@@ -187,6 +193,8 @@ MACHINES: Mapping[str, Machine] = {
         madvise=233,
         preadv2=286,
         membarrier=283,
+        kill=129,
+        tgkill=131,
         forks=(),
         has_x32=False,
     ),

@@ -269,6 +269,17 @@ def test_nothing_can_be_typed_into_a_terminal(programs, machine, request_number,
     assert decide(programs, machine, MACHINES[machine].ioctl, [0, request_number]) == error
 
 
+@pytest.mark.parametrize(("number", "error"), [(9, 1), (15, 1), (19, 1), (0, 0), (2, 0), (6, 0), (12, 0)])
+def test_a_signal_that_would_end_a_process_is_denied_in_a_worker_and_allowed_in_a_zygote(
+    programs, machine, number, error
+):
+    inherited, _ = programs
+    facts = MACHINES[machine]
+    for call, arguments in ((facts.kill, [1, number]), (facts.tgkill, [1, 1, number])):
+        assert decide(programs, machine, call, arguments) == error
+        assert verdict(inherited, machine, call, arguments) == 0
+
+
 @pytest.mark.parametrize(("new_limit", "error"), [(0, 0), (0x1000, 1), (0x7F00_0000_0000, 1)])
 def test_limits_can_be_read_but_not_set(programs, machine, new_limit, error):
     assert decide(programs, machine, MACHINES[machine].prlimit64, [0, 7, new_limit]) == error

@@ -217,6 +217,15 @@ function noteLastingFunctions(note) {
   for (const name of ['binding', '_linkedBinding', 'dlopen']) noted(process, name);
 }
 
+// Returns what process.memoryUsage() does. Node would read the memory that the process holds now from /proc, which is
+// not there, so `rss` is the most that it has held. The heap's statistics count array buffers as external memory.
+function memoryUsage() {
+  const { total_heap_size: heapTotal, used_heap_size: heapUsed, external_memory: external } =
+    require('node:v8').getHeapStatistics();
+  return { rss: memoryUsage.rss(), heapTotal, heapUsed, external };
+}
+memoryUsage.rss = () => process.resourceUsage().maxRSS * 1024;
+
 function lowestFreeDescriptor() {
   const descriptor = fs.openSync(SCRATCH);
   fs.closeSync(descriptor);
@@ -226,4 +235,4 @@ function lowestFreeDescriptor() {
 const listenersOf = (emitter) => emitter.eventNames().flatMap((name) => [name, ...emitter.rawListeners(name)]);
 const areSame = (some, others) => some.length === others.length && some.every((each, at) => each === others[at]);
 
-module.exports = { Execution, ExecutionScope, SCRATCH, isBuiltin, looksLasting, noteLastingFunctions };
+module.exports = { Execution, ExecutionScope, SCRATCH, isBuiltin, looksLasting, memoryUsage, noteLastingFunctions };

@@ -7,7 +7,9 @@
 const { Channel, END } = require('./frames.cjs');
 const { parse, checkAll } = require('./scripts.cjs');
 const { Realms } = require('./realms.cjs');
-const { Execution, ExecutionScope, isBuiltin, looksLasting, noteLastingFunctions } = require('./execution.cjs');
+const {
+  Execution, ExecutionScope, isBuiltin, looksLasting, memoryUsage, noteLastingFunctions,
+} = require('./execution.cjs');
 
 class Worker {
   // `reseed` is called with the Math.random of the realm before each execution.
@@ -18,6 +20,7 @@ class Worker {
     this.isLasting = false;
     this.execution = null;
     process.getBuiltinModule = (name) => (isBuiltin(name) ? this.execution?.require(name) : undefined);
+    process.memoryUsage = memoryUsage;
     noteLastingFunctions(() => { if (this.execution !== null) this.execution.isLasting = true; });
     process.on('uncaughtException', (error) => this.execution?.fail(error));
     process.on('unhandledRejection', (reason) => this.execution?.fail(reason));
