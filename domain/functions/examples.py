@@ -18,10 +18,11 @@ from domain.json_text import EMPTY_OBJECT, JsonText
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.limits import Limits
 from domain.scripts.ports import ScriptRun, ScriptRunner
-from domain.scripts.report import ExecutionUnknown, ScriptReport
+from domain.scripts.report import ExecutionUnknown, FailureCode, ScriptReport
 from domain.scripts.script import Script
 
 _QUOTED_LENGTH_MAX = 200
+_CODES_OF_TIME = {FailureCode.EXECUTION_TIMEOUT, FailureCode.CPU_LIMIT}
 
 
 @frozen
@@ -115,7 +116,19 @@ class ExampleRuns:
             raise ExecutionUnknown("the runtime did not respond in time") from None
         finally:
             await worker.release()
+        report = self._explained(run, report)
         return ExampleOutcome(example, report, _reason(example, report, schema))
+
+    def _explained(self, run: ScriptRun, report: ScriptReport) -> ScriptReport:
+        """Name the limit of all examples, if that is what stopped this one, and not the limit of one execution."""
+        failure = report.failure
+        if failure is None or failure.code not in _CODES_OF_TIME or run.limits == self._policy.limits:
+            return report
+        message = (
+            f"The script was stopped because the examples together may take {self._policy.total_s:g} seconds. "
+            "Do less in each example, or register fewer."
+        )
+        return evolve(report, failure=evolve(failure, message=message))
 
 
 async def misfits(examples: tuple[Example, ...], params: Schema | None, result: Schema | None) -> tuple[Problem, ...]:

@@ -79,6 +79,11 @@ class CheckedFunction:
     function: Function
     outcomes: tuple[ExampleOutcome, ...]
 
+    @property
+    def holds(self) -> bool | None:
+        """Whether all examples hold; None without examples, as nothing was checked."""
+        return all(outcome.holds for outcome in self.outcomes) if self.outcomes else None
+
 
 @define(eq=False)
 class ExamplesFailed(InvalidRequest):

@@ -75,18 +75,20 @@ class FunctionCheck(Struct):
 
     language_title: fields.Title
     version: FunctionVersion
-    holds: Annotated[bool, Meta(description="Whether all examples hold.")]
+    holds: Annotated[
+        bool | None,
+        Meta(description="Whether all examples hold; null if the function has no examples, as nothing was checked."),
+    ]
     examples: Annotated[list[CheckedExample], Meta(description="The outcome of each example, in order.")]
 
     @classmethod
     def of(cls, checked: CheckedFunction) -> "FunctionCheck":
         """Return the body for a check."""
-        outcomes = checked.outcomes
         return cls(
             language_title=str(checked.function.language_title),
             version=checked.function.version,
-            holds=all(outcome.holds for outcome in outcomes),
-            examples=[CheckedExample.of(index, outcome) for index, outcome in enumerate(outcomes)],
+            holds=checked.holds,
+            examples=[CheckedExample.of(index, outcome) for index, outcome in enumerate(checked.outcomes)],
         )
 
 

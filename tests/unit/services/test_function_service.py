@@ -3,8 +3,9 @@
 import asyncio
 
 import pytest
-from attrs import evolve
+from attrs import define, evolve
 
+from adapters.memory.script_runner import MemoryScriptRunner
 from domain.errors import InvalidRequest, Problem, QuotaReached, RuntimeUnavailable, StorageUnavailable
 from domain.executions.execution import ExecutionFailed
 from domain.functions.function import (
@@ -22,7 +23,7 @@ from domain.identity import SHARED, Owner, SessionRef
 from domain.json_text import JsonText
 from domain.scripts.language import LanguageTitle
 from domain.scripts.limits import Isolation, LimitsRequest
-from domain.scripts.report import ExecutionUnknown
+from domain.scripts.report import ExecutionUnknown, Failure, FailureCode
 from domain.sessions.service import SessionRequest
 from tests.support.acts import recorded
 from tests.unit.services.conftest import World
@@ -156,6 +157,33 @@ async def test_all_examples_share_one_time_limit(world: World) -> None:
     checked = await world.function_service.check(ALICE, NAME)
     assert {outcome.reason for outcome in checked.outcomes} == {"was not run: the examples together may take 0 seconds"}
     assert not world.runner.ran
+
+
+@pytest.mark.parametrize("code", [FailureCode.EXECUTION_TIMEOUT, FailureCode.CPU_LIMIT])
+@pytest.mark.parametrize(
+    ("examples_s", "message"),
+    [
+        (0.9, "The script was stopped because the examples together may take 0.9 seconds. Do less in each example, or"
+              " register fewer."),
+        (60, "the limit of one execution"),
+    ],
+)  # fmt: skip
+async def test_an_example_that_is_stopped_names_the_limit_that_stopped_it(world, code, examples_s, message) -> None:
+    @define(eq=False)
+    class StoppingRunner(MemoryScriptRunner):
+        async def execute(self, run, function):
+            return evolve(await super().execute(run, function), failure=Failure(code, "the limit of one execution"))
+
+    await register(world)
+    world.examples_s, world.runner = examples_s, StoppingRunner()
+    outcomes = (await world.function_service.check(ALICE, NAME)).outcomes
+    assert {outcome.reason for outcome in outcomes} == {f"failed with {code}: {message}"}
+    assert {outcome.report.failure.message for outcome in outcomes} == {message}
+
+
+async def test_a_function_without_examples_neither_holds_nor_fails(world: World) -> None:
+    await register(world, evolve(REQUEST, examples=()))
+    assert (await world.function_service.check(ALICE, NAME)).holds is None
 
 
 async def test_a_run_without_a_response_ends_a_check(world: World) -> None:
