@@ -105,7 +105,7 @@ class InvalidRequest(Invalid):
 
     @property
     def message(self) -> str:
-        found = "; ".join(f"{p.pointer or 'body'}: {p.message}" for p in self.problems)
+        found = "; ".join(f"{p.pointer}: {p.message}" if p.pointer else f"The body {p.message}" for p in self.problems)
         return f"The request is not valid. Correct it and send it again. {found}"
 
     @property

@@ -155,7 +155,10 @@ class ExecutionFailed(ScriptFailed):
 
     @property
     def details(self) -> Mapping[str, object]:
-        return execution_facts(self.execution_id, self.report, self.failure) | {"execution_count": self.execution_count}
+        """The facts of the run that the error does not have as its code and its message."""
+        facts = execution_facts(self.execution_id, self.report, self.failure)
+        del facts["error"], facts["message"]
+        return facts | {"execution_count": self.execution_count}
 
 
 @define(eq=False)

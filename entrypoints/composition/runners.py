@@ -42,13 +42,19 @@ class Runners:
 
     @property
     def probes(self) -> Mapping[str, Probe]:
-        """The health of each language, and of this host's sandbox, which has the details of its languages once."""
+        """The health of each language, and of this host's sandbox without its languages."""
         languages = {f"runtimes.{language}": self._probe_of(language) for language in self.by_language}
-        return {**languages, "sandbox": _no_sandbox if self.sandbox is None else self.sandbox.health}
+        return {**languages, "sandbox": self._sandbox_health}
 
     def _probe_of(self, language: Language) -> Probe:
         sandbox, runner = self.sandbox, self.by_language[language]
         return runner.health if sandbox is None or runner is not sandbox else partial(sandbox.language_health, language)
+
+    async def _sandbox_health(self) -> Mapping[str, object]:
+        if self.sandbox is None:
+            reason = "scripts run on runtime hosts, which report their own sandbox"
+            return {"status": "ok", "layers": {}, "reason": reason}
+        return {name: fact for name, fact in (await self.sandbox.health()).items() if name != "languages"}
 
     def sandbox_stats(self) -> SandboxStats | None:
         """Return the numbers of this host's sandbox, if it has one."""
@@ -67,10 +73,6 @@ class Runners:
             await self.remote.close()
         if self.sandbox is not None:
             await self.sandbox.close(CLOSE_GRACE_S)
-
-
-async def _no_sandbox() -> Mapping[str, object]:
-    return {"status": "ok", "layers": {}, "reason": "scripts run on runtime hosts, which report their own sandbox"}
 
 
 @define(eq=False)

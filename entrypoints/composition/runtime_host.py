@@ -56,6 +56,8 @@ class RuntimeHost(containers.DeclarativeContainer):
         AccessLog, providers.Callable(structlog.get_logger), "host.access", has_owners=False
     )
     tracing = providers.Singleton(tracing_of, settings)
+    traces = providers.Singleton(RequestTraces, tracing, providers.Object(_REQUEST.set))
+    observers = providers.List(requests, access_log, traces)
     loop_lag = providers.Singleton(LoopLag)
     metrics = providers.Singleton(
         metrics_registry,
@@ -69,9 +71,7 @@ class RuntimeHost(containers.DeclarativeContainer):
         HostApplication,
         api,
         providers.Singleton(Scrape, metrics),
-        providers.List(
-            requests, access_log, providers.Singleton(RequestTraces, tracing, providers.Object(_REQUEST.set))
-        ),
+        observers,
         loop_lag,
         providers.Singleton(_lifespan, runner, tracing),
     )
@@ -80,4 +80,12 @@ class RuntimeHost(containers.DeclarativeContainer):
 def create_runtime_host(settings: Settings) -> HostApplication:
     """Return the ASGI application of a runtime host."""
     application: HostApplication = RuntimeHost(settings=settings).application()
+    return application
+
+
+def create_shared_runtime_host(settings: Settings) -> HostApplication:
+    """Return that of the runtime host of one controller: its HTTP workers already log each call."""
+    container = RuntimeHost(settings=settings)
+    container.observers.override(providers.List(container.requests, container.traces))
+    application: HostApplication = container.application()
     return application

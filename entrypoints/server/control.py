@@ -20,11 +20,13 @@ SENDING_TIMEOUT_S = 2
 class Targets:
     """What children load, as `module:function`.
 
-    `controller` and `runtime_host` map settings to an ASGI application; `migration` maps settings to an exit status.
+    `controller` and both runtime hosts map settings to an ASGI application; `migration` maps settings to an exit status.
+    `shared_runtime_host` serves the HTTP workers of one controller.
     """
 
     controller: str = "entrypoints.composition.controller:create_controller"
     runtime_host: str = "entrypoints.composition.runtime_host:create_runtime_host"
+    shared_runtime_host: str = "entrypoints.composition.runtime_host:create_shared_runtime_host"
     migration: str = "entrypoints.cli.migration:migrate"
 
 

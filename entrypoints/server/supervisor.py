@@ -134,7 +134,7 @@ class Supervisor:
             return
         assert self._private_folder is not None
         path = str(self._private_folder / "runtime")
-        assignment = Assignment(self.targets.runtime_host, self.settings, siblings=self._siblings(_RUNTIME_HOST))
+        assignment = Assignment(self.targets.shared_runtime_host, self.settings, siblings=self._siblings(_RUNTIME_HOST))
         child = self._python_child("runtime host", assignment, listen_on_path(path))
         self._others.append(child)
         await child.start()

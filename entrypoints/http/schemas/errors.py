@@ -84,9 +84,11 @@ class ErrorDetails(Struct):
     memory_usage_bytes: Annotated[_Count, Meta(description="Peak memory beside the interpreter, in bytes.")] = UNSET
     stdout: Annotated[_Text, Meta(description="The text on standard output until the script ended.")] = UNSET
     stderr: Annotated[_Text, Meta(description="The text on standard error until the script ended.")] = UNSET
-    error: Annotated[FailureCode | UnsetType, Meta(description="How the script failed.")] = UNSET
+    error: Annotated[FailureCode | UnsetType, Meta(description="How the script failed, if that is not the code.")] = UNSET
     name: Annotated[_Text, Meta(description="The name of the error that the script raised.")] = UNSET
-    message: Annotated[_Text, Meta(description="The message of the error that the script raised.")] = UNSET
+    message: Annotated[_Text, Meta(description="The message of that error, if it is not the message beside the code.")] = (
+        UNSET
+    )
     stack: Annotated[_Text, Meta(description="The stack of that error, with the lines of the script only.")] = UNSET
     line: Annotated[int | UnsetType | None, Meta(description="The line in the script, from 1.")] = UNSET
     column: Annotated[int | UnsetType | None, Meta(description="The column in that line, from 1.")] = UNSET

@@ -79,7 +79,9 @@ async def test_the_process_says_how_it_is(api: Api) -> None:
     assert set(health["components"]) == parts
     assert set(health["components"]["runtimes"]) == {"nodejs", "python"}
     assert health["components"]["postgres"]["latency_ms"] > 0
-    assert health["components"]["runtimes"] == health["components"]["sandbox"]["languages"]
+    assert {runtime["status"] for runtime in health["components"]["runtimes"].values()} == {"ok"}
+    assert health["components"]["sandbox"]["layers"]["seccomp"]
+    assert "languages" not in health["components"]["sandbox"]
 
 
 async def test_without_a_database_it_serves_and_says_so(data_dir: Path) -> None:

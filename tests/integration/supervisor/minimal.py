@@ -29,7 +29,12 @@ from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.logs import configure_logs
 
 HERE = "tests.integration.supervisor.minimal"
-TARGETS = Targets(controller=f"{HERE}:create", runtime_host=f"{HERE}:create_runtime_host", migration=f"{HERE}:migrate")
+TARGETS = Targets(
+    controller=f"{HERE}:create",
+    runtime_host=f"{HERE}:create_runtime_host",
+    shared_runtime_host=f"{HERE}:create_runtime_host",
+    migration=f"{HERE}:migrate",
+)
 
 
 class Drainable:

@@ -151,7 +151,7 @@ def test_a_stuck_worker_is_down_within_a_second(service):
     everything(service.metrics)
 
 
-def test_one_trace_spans_all_processes_and_no_log_line_has_a_payload(service):
+def test_each_execution_has_one_log_line_with_its_trace_and_no_line_has_a_payload(service):
     headers = {"Language-Title": "python-a", "Authorization": f"Bearer {SECRET}"}
     script = {"script_content": f"result = params['{SECRET}']", "context": {"a": SECRET}}
     made = httpx2.post(f"{service.url}/api/v1/initialize", json=script, headers=headers, timeout=10).json()
@@ -165,10 +165,8 @@ def test_one_trace_spans_all_processes_and_no_log_line_has_a_payload(service):
     def lines():
         return [line for line in service.lines() if line.get("trace_id") == TRACE]
 
-    wait_until(lambda: len(lines()) == 4)
+    wait_until(lambda: len(lines()) >= 2)
     assert sorted((line["logger"], line["route"], line["status"]) for line in lines()) == [
-        ("host.access", "/execute", 200),
-        ("host.access", "/execute", 200),
         ("http.access", "/api/v1/execute/{request_id}", 200),
         ("http.access", "/api/v1/execute/{request_id}", 422),
     ]
@@ -176,9 +174,9 @@ def test_one_trace_spans_all_processes_and_no_log_line_has_a_payload(service):
         assert line["request_id"] == made["request_id"]
     executions = [line["execution_id"] for line in lines()]
     assert len(set(executions)) == 2
-    assert len({line["span_id"] for line in lines()}) == 4
     service.send_signal(signal.SIGTERM)
     assert service.ended() == 0
+    assert "host.access" not in service.output
     assert SECRET not in service.output
     for line in service.output.splitlines():
         if line.startswith("{"):

@@ -30,7 +30,7 @@ SUCCEEDED = ScriptReport(result=JsonText("8"), failure=None, execution_time_ms=1
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (InvalidRequest([Problem("/a", "must be 1"), Problem("", "wrong")]), "INVALID_REQUEST"),
+        (InvalidRequest([Problem("/a", "must be 1"), Problem("", "is wrong")]), "INVALID_REQUEST"),
         (FieldTooLarge("", 5), "PAYLOAD_TOO_LARGE"),
         (StorageUnavailable(), "STORAGE_UNAVAILABLE"),
         (StorageUnavailable(stored="unknown"), "STORAGE_UNAVAILABLE"),
@@ -52,10 +52,10 @@ def test_every_error_has_its_code_and_a_message(error: DomainError, code: str) -
 
 
 def test_every_problem_has_its_pointer() -> None:
-    error = InvalidRequest([Problem("/a", "must be 1"), Problem("", "wrong")])
-    assert error.message.endswith("/a: must be 1; body: wrong")
+    error = InvalidRequest([Problem("/a", "must be 1"), Problem("", "is wrong")])
+    assert error.message.endswith("/a: must be 1; The body is wrong")
     assert error.details == {
-        "problems": [{"pointer": "/a", "message": "must be 1"}, {"pointer": "", "message": "wrong"}]
+        "problems": [{"pointer": "/a", "message": "must be 1"}, {"pointer": "", "message": "is wrong"}]
     }
 
 
@@ -69,7 +69,8 @@ def test_a_failed_execution_has_the_facts_of_the_run() -> None:
     error = ExecutionFailed(ID, ID, 7, FAILED, FAILURE)
     details = error.details
     assert error.message == "Error: boom"
-    assert (details["name"], details["message"]) == ("Error", "boom")
+    assert details["name"] == "Error"
+    assert not details.keys() & {"error", "code", "message"}
     assert (details["line"], details["column"], details["stdout"]) == (2, 3, "out")
     assert details["execution_count"] == 7
     assert "result" not in details
@@ -78,6 +79,11 @@ def test_a_failed_execution_has_the_facts_of_the_run() -> None:
 def test_an_execution_that_is_not_stored_has_its_result() -> None:
     details = ExecutionNotStored(ID, SUCCEEDED).details
     assert (details["result"], details["executed"], details["stored"]) == ("8", "yes", "unknown")
+
+
+def test_a_failed_execution_that_is_not_stored_has_the_code_and_the_message_of_the_failure() -> None:
+    details = ExecutionNotStored(ID, FAILED).details
+    assert (details["error"], details["name"], details["message"]) == (FAILURE.code, "Error", "boom")
 
 
 def test_an_unknown_execution_has_its_id() -> None:
