@@ -31,7 +31,21 @@ class IdempotencyKey:
 
 
 @define(eq=False)
-class IdempotencyConflict(Conflict):
+class KeyTaken(Conflict):
+    """An earlier call has the key. `session_id` is the session that it was for, or that it made; None if not known."""
+
+    code: ClassVar[str] = "CONFLICT"
+    key: str
+    session_id: UUID | None
+
+    @property
+    def details(self) -> Mapping[str, object]:
+        session = {} if self.session_id is None else {"request_id": self.session_id}
+        return {"idempotency_key": self.key, **session}
+
+
+@define(eq=False)
+class IdempotencyConflict(KeyTaken):
     """The key was used for a call with another payload."""
 
     code: ClassVar[str] = "IDEMPOTENCY_CONFLICT"
@@ -45,10 +59,9 @@ class IdempotencyConflict(Conflict):
 
 
 @define(eq=False)
-class KeyInFlight(Conflict):
+class KeyInFlight(KeyTaken):
     """The call that took the key has not ended."""
 
-    code: ClassVar[str] = "CONFLICT"
     retry_after_ms: int = 1000
 
     @property
@@ -60,14 +73,13 @@ class KeyInFlight(Conflict):
 
     @property
     def details(self) -> Mapping[str, object]:
-        return {"retry_after_ms": self.retry_after_ms}
+        return {**super().details, "retry_after_ms": self.retry_after_ms}
 
 
 @define(eq=False)
-class KeyInterrupted(Conflict):
+class KeyInterrupted(KeyTaken):
     """The call that took the key was interrupted: its script may have run, and will not run again."""
 
-    code: ClassVar[str] = "CONFLICT"
     execution_id: UUID
 
     @property
@@ -80,16 +92,18 @@ class KeyInterrupted(Conflict):
 
     @property
     def details(self) -> Mapping[str, object]:
-        return {"executed": "unknown", "execution_id": self.execution_id}
+        return {**super().details, "executed": "unknown", "execution_id": self.execution_id}
 
 
 @frozen
 class KeptCall(Generic[Response]):
     """The call that holds a key.
 
-    `winner` is the id that the call made. `response` is None until the call has ended.
+    `session_id` is the session that the call was for, or that it made. `winner` is the id that the call made.
+    `response` is None until the call has ended.
     """
 
+    session_id: UUID
     payload_hash: str = field(repr=False)
     winner: UUID
     deadline_at: datetime
@@ -106,12 +120,12 @@ class KeptCall(Generic[Response]):
         Raises IdempotencyConflict for another payload, KeyInFlight until the deadline, KeyInterrupted after it.
         """
         if idempotency_key.payload_hash != self.payload_hash:
-            raise IdempotencyConflict
+            raise IdempotencyConflict(idempotency_key.value, self.session_id)
         if self.response is not None:
             return self.response
         if now < self.deadline_at:
-            raise KeyInFlight(self._retry_after_ms(now))
-        raise KeyInterrupted(self.winner)
+            raise KeyInFlight(idempotency_key.value, self.session_id, self._retry_after_ms(now))
+        raise KeyInterrupted(idempotency_key.value, self.session_id, self.winner)
 
     def _retry_after_ms(self, now: datetime) -> int:
         """Return the time that the call has taken so far, within limits, and at most until its deadline.

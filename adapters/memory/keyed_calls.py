@@ -37,7 +37,9 @@ class MemoryKeyedExecutionRepository(KeyedExecutionRepository):
         execution = await self._executions.begin(execution_id, ref, allowance)
         if kept is None:
             payload_hash, expires_at = idempotency_key.payload_hash, started_at + KEPT_FOR
-            self._store.keys[stored_key] = KeptCall(payload_hash, execution_id, execution.deadline_at, expires_at)
+            self._store.keys[stored_key] = KeptCall(
+                ref.session_id, payload_hash, execution_id, execution.deadline_at, expires_at
+            )
         return execution
 
     @override
@@ -81,7 +83,8 @@ class MemoryKeyedSessionRepository(KeyedSessionRepository):
         if first is not None:
             return first
         await self._sessions.add(session, script)
-        call = KeptCall(idempotency_key.payload_hash, session.ref.session_id, now, now + KEPT_FOR, initialized)
+        session_id = session.ref.session_id
+        call = KeptCall(session_id, idempotency_key.payload_hash, session_id, now, now + KEPT_FOR, initialized)
         self._store.keys[session.ref.owner, NO_SESSION, idempotency_key.value] = call
         return initialized
 

@@ -75,6 +75,7 @@ class KeyedCallRepositoryContract(ABC):
         with pytest.raises(KeyInterrupted) as caught:
             await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
         assert caught.value.execution_id == execution.execution_id
+        assert caught.value.session_id == session.ref.session_id
 
     async def test_a_late_end_becomes_the_response(self, storage, session):
         execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
@@ -267,8 +268,9 @@ class KeyedCallRepositoryContract(ABC):
     async def test_another_initialize_with_the_same_key_is_a_conflict(self, storage):
         session, other = storage.new_session(), storage.new_session()
         await storage.keyed_sessions.initialize(made_of(session), session, SCRIPT, KEY)
-        with pytest.raises(IdempotencyConflict):
+        with pytest.raises(IdempotencyConflict) as caught:
             await storage.keyed_sessions.initialized(session.ref.owner, SAME_NAME, storage.clock.now())
+        assert (caught.value.key, caught.value.session_id) == (KEY.value, session.ref.session_id)
         with pytest.raises(IdempotencyConflict):
             await storage.keyed_sessions.initialize(made_of(other), other, SCRIPT, SAME_NAME)
         with pytest.raises(SessionNotFound):

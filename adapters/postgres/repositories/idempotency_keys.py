@@ -30,10 +30,10 @@ def replayed(kept: KeptCall[Response], idempotency_key: IdempotencyKey, now: dat
         return error
 
 
-async def until_settled(submit: Callable[[], Awaitable[Response | None]]) -> Response:
+async def until_settled(key: IdempotencyKey, submit: Callable[[], Awaitable[Response | None]]) -> Response:
     """Repeat the call until it has a response; raises KeyInFlight if other calls win every time."""
     for _ in range(_STATEMENTS_MAX):
         response = await submit()
         if response is not None:
             return response
-    raise KeyInFlight
+    raise KeyInFlight(key.value, None)

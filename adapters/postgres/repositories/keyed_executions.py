@@ -179,7 +179,7 @@ class PostgresKeyedExecutionRepository(KeyedExecutionRepository):
         self, execution_id: UUID, ref: SessionRef, allowance: timedelta, idempotency_key: IdempotencyKey
     ) -> OpenExecution | Executed:
         call = (execution_id, ref, allowance), idempotency_key
-        return await until_settled(lambda: self._begins.submit(call))
+        return await until_settled(idempotency_key, lambda: self._begins.submit(call))
 
     @override
     async def withdraw(self, execution_id: UUID, ref: SessionRef, idempotency_key: IdempotencyKey) -> None:
@@ -222,7 +222,8 @@ def _replayed_execution(
     execution_id, ref, _ = begin_call
     payload_hash, winner, expires_at, title, count, text, result = kept
     response = text and Executed(ref, winner, LanguageTitle.of(title), report_of(text, result), count, replayed=True)
-    return replayed(KeptCall(payload_hash, winner, deadline_at, expires_at, response), key, uuid7_time(execution_id))
+    kept_call = KeptCall(ref.session_id, payload_hash, winner, deadline_at, expires_at, response)
+    return replayed(kept_call, key, uuid7_time(execution_id))
 
 
 def _report_size(report: ScriptReport) -> int:

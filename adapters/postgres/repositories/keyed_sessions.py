@@ -123,7 +123,7 @@ class PostgresKeyedSessionRepository(KeyedSessionRepository):
         self, initialized: Initialized, session: Session, script: Script, idempotency_key: IdempotencyKey
     ) -> Initialized:
         call = initialized, session, script, idempotency_key
-        return await until_settled(lambda: self._insertions.submit(call))
+        return await until_settled(idempotency_key, lambda: self._insertions.submit(call))
 
     @override
     async def initialized(self, owner: Owner, idempotency_key: IdempotencyKey, now: datetime) -> Initialized | None:
@@ -151,4 +151,4 @@ def _replayed_initialize(owner: Owner, key: IdempotencyKey, now: datetime, kept:
         facts["syntax_checked"],
         replayed=True,
     )
-    return replayed(KeptCall(payload_hash, winner, deadline_at, expires_at, response), key, now)
+    return replayed(KeptCall(winner, payload_hash, winner, deadline_at, expires_at, response), key, now)

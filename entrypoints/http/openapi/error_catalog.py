@@ -81,6 +81,7 @@ MEANINGS: Mapping[str, str] = {
 """The meaning of each code."""
 
 _ID = UUID("01a2101f-9ff2-79ec-8000-000000000001")
+_KEY = "order 4711"
 _RUN = UUID("01a2101f-a3da-7b64-8000-000000000002")
 _AT = datetime(2026, 11, 25, 13, tzinfo=UTC)
 _ADDER = LanguageTitle(Language.PYTHON, "adder")
@@ -124,9 +125,9 @@ SAMPLES: tuple[DomainError, ...] = (
     SchemaUnusable(_ADDER, 1, "/pattern: is not a supported pattern"),
     ExecutionNotFound(),
     UpdateConflict(),
-    KeyInFlight(),
-    KeyInterrupted(_RUN),
-    IdempotencyConflict(),
+    KeyInFlight(_KEY, _ID),
+    KeyInterrupted(_KEY, _ID, _RUN),
+    IdempotencyConflict(_KEY, _ID),
     SessionExpired(_AT, _AT),
     SessionClosed(_AT),
     VersionMismatch(2),

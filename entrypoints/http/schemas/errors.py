@@ -76,6 +76,8 @@ class ErrorDetails(Struct):
     window_seconds: Annotated[_Count, Meta(description="The window of the rate limit, in seconds.")] = UNSET
     cost: Annotated[_Count, Meta(description="The number of calls that this call counts as.")] = UNSET
     remaining: Annotated[_Count, Meta(description="The calls that are left.")] = UNSET
+    idempotency_key: Annotated[_Text, Meta(description="The key of the call, which an earlier call has.")] = UNSET
+    request_id: Annotated[_Text, Meta(description="The session that the earlier call was for, or that it made.")] = UNSET
     execution_id: Annotated[_Text, Meta(description="The id of the execution in the history of the session.")] = UNSET
     execution_count: Annotated[_Count, Meta(description="The execution count of the session including it.")] = UNSET
     result: Annotated[Any, Meta(description="The result of the script, which could not be saved.")] = UNSET

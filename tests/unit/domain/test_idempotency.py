@@ -5,12 +5,13 @@ from uuid import UUID
 
 import pytest
 
-from domain.idempotency import KEPT_FOR, IdempotencyKey, KeptCall, KeyInFlight, KeyInterrupted
+from domain.idempotency import KEPT_FOR, IdempotencyConflict, IdempotencyKey, KeptCall, KeyInFlight, KeyInterrupted
 from tests.unit.domain.builders import START
 
 KEY = IdempotencyKey("k", "0" * 64)
 LASTING = timedelta(seconds=69.5)
-KEPT: KeptCall[str] = KeptCall(KEY.payload_hash, UUID(int=1), START + LASTING, START + KEPT_FOR)
+SESSION = UUID(int=7)
+KEPT: KeptCall[str] = KeptCall(SESSION, KEY.payload_hash, UUID(int=1), START + LASTING, START + KEPT_FOR)
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,21 @@ KEPT: KeptCall[str] = KeptCall(KEY.payload_hash, UUID(int=1), START + LASTING, S
 def test_the_wait_is_the_elapsed_time_within_limits_and_ends_at_the_deadline(after_s, retry_after_ms):
     with pytest.raises(KeyInFlight) as caught:
         KEPT.replay(KEY, START + timedelta(seconds=after_s))
-    assert caught.value.details == {"retry_after_ms": retry_after_ms}
+    assert caught.value.details == {
+        "idempotency_key": "k",
+        "request_id": SESSION,
+        "retry_after_ms": retry_after_ms,
+    }
+
+
+def test_a_conflict_names_the_key_and_the_session_and_nothing_of_the_payload():
+    with pytest.raises(IdempotencyConflict) as caught:
+        KEPT.replay(IdempotencyKey("k", "1" * 64), START)
+    assert caught.value.details == {"idempotency_key": "k", "request_id": SESSION}
+
+
+def test_a_call_that_lost_to_others_every_time_names_the_key_alone():
+    assert KeyInFlight("k", None).details == {"idempotency_key": "k", "retry_after_ms": 1000}
 
 
 def test_just_before_the_deadline_the_wait_is_a_millisecond():
@@ -37,5 +52,11 @@ def test_a_caller_that_waits_learns_of_the_interruption_at_the_deadline():
         now += timedelta(milliseconds=caught.value.retry_after_ms)
         calls += 1
     assert (now, calls) == (START + LASTING, 11)
-    with pytest.raises(KeyInterrupted):
+    with pytest.raises(KeyInterrupted) as interrupted:
         KEPT.replay(KEY, now)
+    assert interrupted.value.details == {
+        "idempotency_key": "k",
+        "request_id": SESSION,
+        "executed": "unknown",
+        "execution_id": KEPT.winner,
+    }

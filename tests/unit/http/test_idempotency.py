@@ -93,7 +93,12 @@ async def test_an_interrupted_call_is_409_without_retry_after(client, world):
     response = await client.post(f"/api/v1/execute/{session_id}", headers=KEY)
     error = error_of(response, 409)
     assert error["code"] == "CONFLICT"
-    assert error["details"] == {"executed": "unknown", "execution_id": lost["details"]["execution_id"]}
+    assert error["details"] == {
+        "idempotency_key": KEY["Idempotency-Key"],
+        "request_id": session_id,
+        "executed": "unknown",
+        "execution_id": lost["details"]["execution_id"],
+    }
     assert "retry-after" not in response.headers
     assert len(world.runner.ran) == 1
 
@@ -106,7 +111,9 @@ async def test_another_payload_under_the_key_is_409(client, world):
     same = await client.post(path, content=spelled, headers=KEY | {"Content-Type": "application/json"})
     assert same.headers["idempotent-replayed"] == "true"
     other = await client.post(path, json={"params": {"a": 2, "b": [1.5, "ä"]}}, headers=KEY)
-    assert error_of(other, 409)["code"] == "IDEMPOTENCY_CONFLICT"
+    error = error_of(other, 409)
+    assert error["code"] == "IDEMPOTENCY_CONFLICT"
+    assert error["details"] == {"idempotency_key": KEY["Idempotency-Key"], "request_id": session_id}
     assert "retry-after" not in other.headers
     assert len(world.runner.ran) == 1
 
