@@ -11,6 +11,12 @@ JsonText = NewType("JsonText", str)
 
 EMPTY_OBJECT = JsonText("{}")
 
+DEPTH_MAX = 100
+"""How deep objects and arrays may be nested in a body, including the body itself."""
+
+VALUE_DEPTH_MAX = DEPTH_MAX - 1
+"""How deep params may be nested, and so results: each result can be the params of another call."""
+
 _SLICE_SIZE = 4 * 1024
 """A long text is read in slices of about this many bytes, so that other threads can run between them."""
 

@@ -17,7 +17,7 @@ from adapters.sandbox.protocol.failures import (
 )
 from adapters.sandbox.workers.channel import Ending, Frame, ProtocolBroken, encode_frame
 from adapters.sandbox.workers.process import Exchange, WorkerProcess
-from domain.json_text import JsonText, has_unreadable_number, is_deeper
+from domain.json_text import VALUE_DEPTH_MAX, JsonText, has_unreadable_number, is_deeper
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun
 from domain.scripts.report import Failure, FailureCode, ScriptReport
@@ -28,8 +28,6 @@ _RETIRE_AT = 0.5
 """A worker that has used this share of its CPU time takes no further execution."""
 _KEPT_MAX = 0.5
 """A worker that keeps this share of its memory takes no further execution."""
-RESULT_DEPTH_MAX = 512
-"""The nesting that a result may have: less than the limit of decoders in any language."""
 
 
 class ReportedFault(msgspec.Struct):
@@ -120,7 +118,7 @@ def read_result(frame: Frame) -> JsonText | None:
     """
     if not frame.body:
         return None
-    if is_deeper(frame.body, RESULT_DEPTH_MAX):
+    if is_deeper(frame.body, VALUE_DEPTH_MAX):
         raise RecursionError
     try:
         _ANY_JSON.decode(frame.body)

@@ -12,6 +12,7 @@ from adapters.sandbox.isolation.control_group import USED_UP
 from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.workers.channel import Ending
 from adapters.sandbox.workers.process import Death, Exchange
+from domain.json_text import VALUE_DEPTH_MAX
 from domain.scripts.limits import Limits
 from domain.scripts.report import ExecutionUnknown, Failure, FailureCode
 
@@ -189,7 +190,9 @@ def protocol_failure(observed: str) -> Failure:
 def too_deep() -> Failure:
     """Return the failure of a result that is nested too deeply."""
     return Failure(
-        FailureCode.RESULT_NOT_SERIALIZABLE, "The result is nested too deeply for JSON. Return a flatter value."
+        FailureCode.RESULT_NOT_SERIALIZABLE,
+        f"The result is nested too deeply: more than {VALUE_DEPTH_MAX} levels, as many as params may have. "
+        "Return a flatter value.",
     )
 
 

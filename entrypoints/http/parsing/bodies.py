@@ -15,7 +15,7 @@ from domain.concurrency.budget import Budget
 from domain.concurrency.fair_turns import FairTurns
 from domain.errors import FieldTooLarge, Overloaded, Problem
 from domain.identity import Owner
-from domain.json_text import EMPTY_OBJECT, JsonText, is_deeper
+from domain.json_text import DEPTH_MAX, EMPTY_OBJECT, JsonText, is_deeper
 from entrypoints.http.errors import SlowBody, UnsupportedMediaType, invalid
 from entrypoints.http.parsing.body_problems import (
     DECODE_ERRORS,
@@ -25,7 +25,7 @@ from entrypoints.http.parsing.body_problems import (
     BodyProblem,
     is_struct,
 )
-from entrypoints.http.parsing.json_scan import DEPTH_MAX, is_plain, is_utf8, may_hide_fault
+from entrypoints.http.parsing.json_scan import is_plain, is_utf8, may_hide_fault
 from entrypoints.http.request import ClientDisconnected, Request
 
 Result = TypeVar("Result")

@@ -11,9 +11,6 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from domain.json_text import outside_strings
 
-DEPTH_MAX = 100
-"""How deep objects and arrays may be nested in a body, including the body itself."""
-
 DIGITS_MAX = 308
 """A number of so many digits always fits a double; longer numbers need a closer check."""
 

@@ -5,10 +5,12 @@ import asyncio
 import pytest
 
 from domain.errors import StorageUnavailable
+from domain.json_text import VALUE_DEPTH_MAX
 from tests.support.waiting import until
 from tests.unit.http.world import TITLE, Exchange, chunks, error_of, initialized, problems_of
 
 JSON = (b"content-type", b"application/json")
+JSON_TYPE = {"Content-Type": "application/json"}
 
 
 async def test_execute_returns_every_field_of_the_contract(client):
@@ -224,3 +226,13 @@ async def test_a_script_in_the_other_language_is_not_checked(client):
         "/api/v1/initialize", headers=TITLE | {"Language-Title": "nodejs-x"}, json={"script_content": "return 1"}
     )
     assert response.json()["syntax_checked"] is False
+
+
+async def test_params_may_be_nested_as_deep_as_results(client):
+    session_id = await initialized(client)
+    deepest = "[" * VALUE_DEPTH_MAX + "]" * VALUE_DEPTH_MAX
+    statuses = [
+        (await client.post(f"/api/v1/execute/{session_id}", content=f'{{"params":{params}}}', headers=JSON_TYPE)).status_code
+        for params in (deepest, f"[{deepest}]")
+    ]
+    assert statuses == [200, 400]

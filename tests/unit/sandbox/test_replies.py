@@ -4,6 +4,7 @@ import pytest
 
 from adapters.sandbox.protocol.execution import read_reply, read_result
 from adapters.sandbox.workers.channel import Frame, ProtocolBroken
+from domain.json_text import VALUE_DEPTH_MAX
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,13 @@ def test_a_reply_that_is_malformed_or_to_another_operation_breaks_the_protocol(h
 
 def test_a_result_is_kept_exactly_as_it_came():
     assert read_result(Frame(b"", '{"a" : 1.0, "é":"\\u0000"}'.encode())) == '{"a" : 1.0, "é":"\\u0000"}'
+
+
+def test_a_result_may_be_nested_as_deep_as_params():
+    deepest = "[" * VALUE_DEPTH_MAX + "]" * VALUE_DEPTH_MAX
+    assert read_result(Frame(b"", deepest.encode())) == deepest
+    with pytest.raises(RecursionError):
+        read_result(Frame(b"", f"[{deepest}]".encode()))
 
 
 def test_an_empty_body_is_no_result():
