@@ -20,7 +20,7 @@ SENDING_TIMEOUT_S = 2
 class Targets:
     """What children load, as `module:function`.
 
-    `controller` and both runtime hosts map settings to an ASGI application; `migration` maps settings to an exit status.
+    `controller` and both runtime hosts map settings to an ASGI application; `migration` maps them to an exit status.
     `shared_runtime_host` serves the HTTP workers of one controller.
     """
 

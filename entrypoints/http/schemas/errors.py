@@ -77,7 +77,9 @@ class ErrorDetails(Struct):
     cost: Annotated[_Count, Meta(description="The number of calls that this call counts as.")] = UNSET
     remaining: Annotated[_Count, Meta(description="The calls that are left.")] = UNSET
     idempotency_key: Annotated[_Text, Meta(description="The key of the call, which an earlier call has.")] = UNSET
-    request_id: Annotated[_Text, Meta(description="The session that the earlier call was for, or that it made.")] = UNSET
+    request_id: Annotated[_Text, Meta(description="The session that the earlier call was for, or that it made.")] = (
+        UNSET
+    )
     execution_id: Annotated[_Text, Meta(description="The id of the execution in the history of the session.")] = UNSET
     execution_count: Annotated[_Count, Meta(description="The execution count of the session including it.")] = UNSET
     result: Annotated[Any, Meta(description="The result of the script, which could not be saved.")] = UNSET
@@ -86,11 +88,13 @@ class ErrorDetails(Struct):
     memory_usage_bytes: Annotated[_Count, Meta(description="Peak memory beside the interpreter, in bytes.")] = UNSET
     stdout: Annotated[_Text, Meta(description="The text on standard output until the script ended.")] = UNSET
     stderr: Annotated[_Text, Meta(description="The text on standard error until the script ended.")] = UNSET
-    error: Annotated[FailureCode | UnsetType, Meta(description="How the script failed, if that is not the code.")] = UNSET
-    name: Annotated[_Text, Meta(description="The name of the error that the script raised.")] = UNSET
-    message: Annotated[_Text, Meta(description="The message of that error, if it is not the message beside the code.")] = (
+    error: Annotated[FailureCode | UnsetType, Meta(description="How the script failed, if that is not the code.")] = (
         UNSET
     )
+    name: Annotated[_Text, Meta(description="The name of the error that the script raised.")] = UNSET
+    message: Annotated[
+        _Text, Meta(description="The message of that error, if it is not the message beside the code.")
+    ] = UNSET
     stack: Annotated[_Text, Meta(description="The stack of that error, with the lines of the script only.")] = UNSET
     line: Annotated[int | UnsetType | None, Meta(description="The line in the script, from 1.")] = UNSET
     column: Annotated[int | UnsetType | None, Meta(description="The column in that line, from 1.")] = UNSET

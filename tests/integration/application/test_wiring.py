@@ -14,11 +14,14 @@ FIRST, *FURTHER = [str(step) for step in load_migrations()]
 
 async def test_a_mapping_file_adds_spellings(database_url: str, data_dir: Path, tmp_path: Path) -> None:
     path = tmp_path / "mapping.json"
-    path.write_text('{"prefixes": {"py-": "python"}}')
+    path.write_text('{"prefixes": {"py-": "python", "js-": "nodejs"}}')
     settings = settings_for(database_url, data_dir, RUNTIME_MAPPINGS_FILE=str(path))
     async with serving(create_controller(settings)) as api:
         session_id = await api.initialize("py-sum", "result = 1")
         assert (await api.session(session_id)).json()["language_title"] == "python-sum"
+        await api.client.put("/api/v1/functions/js-sum", json={"script_content": "return 2"})
+        called = await api.client.post("/api/v1/functions/nodejs-sum/execute")
+        assert (called.json()["language_title"], called.json()["result"]) == ("nodejs-sum", 2)
 
 
 async def test_a_database_without_schema_is_not_ready_and_says_what_to_do(

@@ -98,7 +98,10 @@ async def test_every_limit_has_its_code(shared, source, code):
         ("import socket\nsocket.socket()", "the sandbox has no network: socket.socket.__init__ was refused"),
         ("import socket\nsocket.getaddrinfo('localhost', 80)", "the sandbox has no network"),
         ("import os\nx = 'é', os.chroot('/')", "the sandbox refuses os.chroot('/')"),
-        ("import urllib.request\nurllib.request.urlopen('http://example.com')", "the sandbox has no network: socket.getad"),
+        (
+            "import urllib.request\nurllib.request.urlopen('http://example.com')",
+            "the sandbox has no network: socket.getad",
+        ),
         ("import socket\nsocket.create_connection(('192.0.2.1', 80))", "the sandbox has no network: socket.socket"),
         ("import numpy.linalg", "No module named 'numpy' (a script has Python's standard library only)"),
         ("import fcntl\nfcntl.fcntl(0, 1031, 4096)", "the sandbox refuses fcntl.fcntl(0, 1031, 4096)"),

@@ -232,7 +232,9 @@ async def test_params_may_be_nested_as_deep_as_results(client):
     session_id = await initialized(client)
     deepest = "[" * VALUE_DEPTH_MAX + "]" * VALUE_DEPTH_MAX
     statuses = [
-        (await client.post(f"/api/v1/execute/{session_id}", content=f'{{"params":{params}}}', headers=JSON_TYPE)).status_code
+        (
+            await client.post(f"/api/v1/execute/{session_id}", content=f'{{"params":{params}}}', headers=JSON_TYPE)
+        ).status_code
         for params in (deepest, f"[{deepest}]")
     ]
     assert statuses == [200, 400]
