@@ -13,6 +13,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 MEASURES_GUEST = True
 
 SHORT = Limits(timeout_ms=700, memory_mb=128, isolation=Isolation.SESSION)
+LOCKED = "import threading\nLOCK = threading.Lock()\n"
 LONG = Limits(timeout_ms=20_000, memory_mb=128, isolation=Isolation.SESSION)
 
 
@@ -219,6 +220,29 @@ async def test_a_worker_in_which_something_is_left_is_replaced(shared, source):
 async def test_a_handler_with_a_long_line_and_no_result_costs_in_proportion_to_its_length(shared):
     rows = ", ".join(f"{{'id': {number}, 'name': params}}" for number in range(4000))
     report = await report_of(shared, run_of(f"def handler(params):\n  rows = [{rows}]", limits=LONG))
+    assert (report.failure, report.result) == (None, None)
+    assert report.cpu_time_ms < 2000
+
+
+@pytest.mark.parametrize(
+    ("body", "result"),
+    [
+        ("with LOCK: return None", "null"),
+        ("with LOCK: x = 1; return None", "null"),
+        ("try: return None\n  finally: pass", "null"),
+        ("with LOCK: return", None),
+        ("with LOCK: x = 'return 1'", None),
+        ("with LOCK: x = 1  # return 1", None),
+    ],
+)
+async def test_a_block_on_one_line_that_returns_none_gives_a_result(shared, body, result):
+    report = await report_of(shared, run_of(f"{LOCKED}def handler(params):\n  {body}"))
+    assert (report.result, report.failure) == (result, None)
+
+
+async def test_a_block_on_one_long_line_costs_in_proportion_to_its_length(shared):
+    calls = "; ".join("x = {'a': params, 'b': 'return'}" for _ in range(8000))
+    report = await report_of(shared, run_of(f"{LOCKED}def handler(params):\n  with LOCK: {calls}", limits=LONG))
     assert (report.failure, report.result) == (None, None)
     assert report.cpu_time_ms < 2000
 

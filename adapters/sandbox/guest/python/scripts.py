@@ -24,6 +24,10 @@ FILE_NAME = "script.py"
 NO_RESULT = object()
 """What a script gives that gives no result."""
 RETURN_WITH_VALUE = re.compile(rb"\breturn\b(?=\s*[^\s#;])[\s(]*")
+BLOCK = re.compile(r"\s*+(?:(?:async\s++)?with|try|except|else)\b")
+"""The beginning of a line whose block is cleaned up after: bytecode hides where a constant is returned there."""
+RETURN_IN_CODE = re.compile(r"\breturn\b\s*+[^\s;]")
+STRINGS_AND_COMMENTS = re.compile(r"\"(?:\\.|[^\"\\])*+\"?|'(?:\\.|[^'\\])*+'?|#.*", re.DOTALL)
 EVENT_NAMES = ("event", "params", "context", "request_id")
 
 
@@ -103,7 +107,16 @@ def has_value_returned(code: types.CodeType, lines: Sequence[str]) -> bool:
                 columns[line] = columns_of_returns(lines[line - 1])
             if column in columns[line]:
                 return True
-    return False
+    return any(is_block_with_return(lines[line - 1]) for line, found in columns.items() if found)
+
+
+def is_block_with_return(line: str) -> bool:
+    """Tell whether a line is a whole block with a `return` that has a value, such as `with lock: return None`."""
+    if BLOCK.match(line) is None:
+        return False
+    code = STRINGS_AND_COMMENTS.sub(lambda found: "" if found[0].startswith("#") else "''", line)
+    found = RETURN_IN_CODE.search(code)
+    return found is not None and ":" in code[: found.start()]
 
 
 def columns_of_returns(line: str) -> set[int]:
