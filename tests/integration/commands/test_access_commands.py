@@ -11,7 +11,7 @@ from tests.integration.application.conftest import bearer, serving, settings_for
 from tests.integration.commands.conftest import Run, pglambda
 
 # Each test starts several processes.
-pytestmark = pytest.mark.timeout(200)
+pytestmark = pytest.mark.timeout(600)
 
 ISSUER = {"JWT_SECRET": "a secret of thirty-two bytes or more", "JWT_ISSUER": "here", "JWT_AUDIENCE": "pglambda"}
 

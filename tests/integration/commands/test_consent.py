@@ -10,7 +10,7 @@ from attrs import frozen
 from tests.integration.commands.conftest import Run
 
 # Each test starts several processes.
-pytestmark = pytest.mark.timeout(200)
+pytestmark = pytest.mark.timeout(600)
 
 
 @frozen
