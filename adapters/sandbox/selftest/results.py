@@ -11,8 +11,8 @@ from domain.scripts.report import FailureCode, ScriptReport
 
 _KILL_MS = 1000
 """How long after its limit an execution may end on a busy host."""
-_MEMORY_BASE_MB = 256
-"""Memory that an interpreter may have besides its scripts', at most."""
+_REFUSED_MB = 64
+"""How far beyond its limit a script may come that is stopped for it, by shared mappings for example."""
 
 
 class AttackResult(StrEnum):
@@ -63,7 +63,7 @@ class Judge:
         if report.execution_time_ms > attack.timeout_ms + _KILL_MS:
             yield f"it ran for {report.execution_time_ms:.0f} ms of {attack.timeout_ms}"
         memory = report.memory_usage_bytes or 0
-        if memory > (2 * self.memory_mb + _MEMORY_BASE_MB) * MIB:
+        if memory > (self.memory_mb + (0 if report.failure is None else _REFUSED_MB)) * MIB:
             yield f"it had {memory // MIB} MiB of {self.memory_mb}"
         if max(len(report.stdout), len(report.stderr)) > self.options.output_size_max:
             yield "more output was kept than is allowed"

@@ -82,13 +82,20 @@ def test_a_text_without_scripts_or_with_unknown_facts_is_not_an_attack(text):
     [
         (report(result=JsonText('"secret"')), 'it got "secret"'),
         (report(execution_time_ms=1200.0), "it ran for 1200 ms of 100"),
-        (report(memory_usage_bytes=500 * MIB), "it had 500 MiB of 64"),
+        (report(memory_usage_bytes=65 * MIB), "it had 65 MiB of 64"),
+        (evolve(failed(FailureCode.MEMORY_LIMIT), memory_usage_bytes=129 * MIB), "it had 129 MiB of 64"),
         (report(stdout="x" * 11), "more output was kept than is allowed"),
         (report(stderr="x" * 11), "more output was kept than is allowed"),
     ],
 )
 def test_an_attack_that_gets_anything_has_succeeded(judge, found, evidence):
     assert judge.judge(ATTACK, [found], None) == (AttackResult.SUCCEEDED, evidence)
+
+
+def test_a_script_that_is_stopped_for_its_memory_may_be_somewhat_beyond_the_limit(judge):
+    stopped = evolve(failed(FailureCode.MEMORY_LIMIT), memory_usage_bytes=128 * MIB)
+    attack = evolve(ATTACK, ends=frozenset({FailureCode.MEMORY_LIMIT}))
+    assert judge.judge(attack, [stopped], None)[0] is AttackResult.HELD
 
 
 def test_harm_to_the_host_is_a_success_whatever_the_script_returns(judge):
